@@ -1,10 +1,11 @@
 //! bridgehead connects the systems a company runs to Iden through the Bridge API.
 //!
-//! Most people use the `bridgehead` command with configuration files; this library is for those who build a daemon with
-//! connectors of their own ([`Daemon`]) or embed the [`runtime`]. A connector is written against `bridgehead-sdk` alone.
+//! Most users need only the `bridgehead` command and configuration files; this library is for building a daemon with
+//! your own connectors ([`Daemon`]) or embedding the [`runtime`]. A connector is written against `bridgehead-sdk`
+//! alone.
 //!
 //! - [`bridge`]: the client of the Bridge API.
-//! - [`config`]: what the operator writes, read and checked.
+//! - [`config`]: the configuration, read and checked.
 //! - [`journal`]: what must survive a crash.
 //! - [`runtime`]: tasks and syncs.
 //! - [`sandbox`]: a strict emulator of the Bridge API.

@@ -29,7 +29,7 @@ function list({ resource_type: slug, cursor }, size = 100) { // by key: nobody i
   return { records: page, next: records.length > size ? `after ${page[size - 1].id}` : null };
 }
 
-function find(data, account) { // by id, else by user name, else by e-mail, these two in any case
+function find(data, account) { // by id, else by user name, else by email, these two in any case
   const key = ["id", "username", "email"].find((key) => account[key]);
   const fold = (text) => (key === "id" ? text : text.toLowerCase());
   return Object.values(data.account).find((one) => one[key] && fold(one[key]) === fold(account[key])) ?? null;
@@ -40,7 +40,7 @@ const refuse = (message, more) => new Failure("INTERNAL_ERROR", message, { effec
 function assign(data, record, slug, refs) { // the whole list of this type; those of other types stay
   const subject = Object.hasOwn(TYPES, slug) ? TYPES[slug] : "none";
   if (!["group", "license"].includes(subject))
-    throw refuse(`${hr.app} has no groups or licences of the type ${slug}`, { subject: "group" });
+    throw refuse(`${hr.app} has no groups or licenses of the type ${slug}`, { subject: "group" });
   const kind = subject === "license" ? "assignments" : "memberships", ids = refs.map((ref) => ref.id ?? ref);
   for (const id of ids) { // not ACCOUNT_NOT_FOUND: the account is there
     if (!Object.hasOwn(data[slug], id)) throw refuse(`No ${slug} ${id} in ${hr.app}`, { subject });
@@ -51,7 +51,7 @@ function assign(data, record, slug, refs) { // the whole list of this type; thos
   record[kind] = { ...record[kind], [slug]: ids };
 }
 
-function fill(data, record, fields) { // what is passed over in silence, Iden would believe to be set
+function fill(data, record, fields) { // what is skipped in silence, Iden would believe to be set
   for (const [name, value] of Object.entries(fields)) {
     if (ELSEWHERE.includes(name)) continue;
     const fits = FIELDS.includes(name) && (value === null || typeof value === "string");
@@ -60,7 +60,7 @@ function fill(data, record, fields) { // what is passed over in silence, Iden wo
     record[name] = value;
   }
   const names = ["username", "email"].filter((key) => record[key]).map((key) => [key, record[key].toLowerCase()]);
-  if (!names.length) throw refuse(`An account of ${hr.app} needs a user name or an e-mail address`);
+  if (!names.length) throw refuse(`An account of ${hr.app} needs a user name or an email address`);
   for (const [key, name] of names)
     if (Object.values(data.account).some((one) => one.id !== record.id && one[key]?.toLowerCase() === name))
       throw new Failure("ACCOUNT_ALREADY_EXISTS", `User ${name} exists in ${hr.app} already`);
@@ -70,7 +70,7 @@ function password(task) { // it stands in the changes, in the account, or beside
   const places = [task.changes ?? {}, task.account, task];
   const found = places.flatMap((place) => PASSWORD.map((name) => place[name])).find((value) => value != null);
   if (found !== undefined && (typeof found !== "string" || !found))
-    throw refuse(`A password of ${hr.app} is text that is not empty`);
+    throw refuse(`A password of ${hr.app} is non-empty text`);
   return found;
 }
 

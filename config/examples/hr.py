@@ -28,7 +28,7 @@ def list_records(params, size=100):  # by key: a record that stays is not skippe
     rest = [record for record in records if record["id"] > after]
     return {"records": rest[:size], "next": f"after {rest[size - 1]['id']}" if len(rest) > size else None}
 
-def find(data, account):  # by id, else by user name, else by e-mail, these two in any case
+def find(data, account):  # by id, else by user name, else by email, these two in any case
     key = next(key for key in ("id", "username", "email") if account.get(key))
     fold = str if key == "id" else str.lower
     return next((a for a in data["account"].values() if a.get(key) and fold(a[key]) == fold(account[key])), None)
@@ -38,7 +38,7 @@ def refuse(message, **more):  # certain to have changed nothing
 
 def assign(data, record, slug, refs):  # the whole list of this type; those of other types stay
     if TYPES.get(slug) not in ("group", "license"):
-        raise refuse(f"{hr['app']} has no groups or licences of the type {slug}", subject="group")
+        raise refuse(f"{hr['app']} has no groups or licenses of the type {slug}", subject="group")
     kind = "assignments" if TYPES[slug] == "license" else "memberships"
     ids = [ref["id"] if isinstance(ref, dict) else ref for ref in refs]
     for one in ids:
@@ -49,7 +49,7 @@ def assign(data, record, slug, refs):  # the whole list of this type; those of o
             raise Failure("LICENSE_EXHAUSTED", f"{hr['app']} has no {slug} {one} left; buy more, or free one up")
     record[kind] = {**record.get(kind, {}), slug: ids}
 
-def fill(data, record, fields):  # what is passed over in silence, Iden would believe to be set
+def fill(data, record, fields):  # what is skipped in silence, Iden would believe to be set
     for name, value in fields.items():
         if name in ELSEWHERE:
             continue
@@ -58,7 +58,7 @@ def fill(data, record, fields):  # what is passed over in silence, Iden would be
         record[name] = value
     names = [(key, record[key].lower()) for key in ("username", "email") if record.get(key)]
     if not names:
-        raise refuse(f"An account of {hr['app']} needs a user name or an e-mail address")
+        raise refuse(f"An account of {hr['app']} needs a user name or an email address")
     for key, name in names:
         if any(a["id"] != record["id"] and (a.get(key) or "").lower() == name for a in data["account"].values()):
             raise Failure("ACCOUNT_ALREADY_EXISTS", f"User {name} exists in {hr['app']} already")
@@ -67,7 +67,7 @@ def password(task):  # it stands in the changes, in the account, or beside them
     places = (task["changes"] or {}, task["account"], task)
     found = next((place[name] for place in places for name in PASSWORD if place.get(name) is not None), None)
     if found is not None and (not isinstance(found, str) or not found):
-        raise refuse(f"A password of {hr['app']} is text that is not empty")
+        raise refuse(f"A password of {hr['app']} is non-empty text")
     return found
 
 def execute(action, task):  # whether an earlier attempt did it already is bridgehead's affair: nothing here asks for `attempt`

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Makes the folder `people` beside this file: 500 made-up people in 12 teams, with 3 kinds of licences.
+"""Makes the folder `people` beside this file: 500 sample accounts in 12 teams, with 3 kinds of licenses.
 
 The same every time: what is made depends on the seed alone. Nobody in it exists; all addresses are at example.org.
 """
@@ -22,7 +22,7 @@ TEAMS = [
     "Growth", "Help desk", "Internal audit", "Legal, and lost property", "Platform", "Research \"blue sky\"",
 ]
 TITLES = ["Apprentice", "Clerk", "Coordinator", "Engineer", "Lead", "Manager", "Specialist"]
-# Slug: the licences of the type, each with how many seats it has (none: any number) and the share of people.
+# Slug: the licenses of the type, each with how many seats it has (none: any number) and the share of people.
 LICENSES = {
     "mail": [("mail-basic", "Mail, basic", "", 0.80), ("mail-archive", "Mail with archive", 150, 0.15)],
     "crm": [("crm-viewer", "CRM, viewer", "", 0.20), ("crm-editor", "CRM, editor", 60, 0.08)],

@@ -9,7 +9,8 @@ use std::net::SocketAddr;
 pub enum Error {
     /// Somebody listens there already.
     #[error(
-        "admin.listen: {address} is in use by another process; stop that one, or set admin.listen to another port"
+        "admin.listen: {address} is in use by another process; stop that process, or set admin.listen to \
+         another port"
     )]
     InUse {
         /// Where.
@@ -20,7 +21,8 @@ pub enum Error {
     },
     /// The address is none of this machine's.
     #[error(
-        "admin.listen: {address} is no address of this machine; set admin.listen to one, such as \"127.0.0.1:9464\""
+        "admin.listen: {address} is not an address of this machine; set admin.listen to one that is, such \
+         as \"127.0.0.1:9464\""
     )]
     NotLocal {
         /// Where.
@@ -31,8 +33,8 @@ pub enum Error {
     },
     /// The operating system does not let this process listen there: a port below 1024, as a rule.
     #[error(
-        "admin.listen: this process may not listen on {address}; set admin.listen to a port from 1024 on, such as \
-         \"127.0.0.1:9464\""
+        "admin.listen: this process is not allowed to listen on {address}; set admin.listen to a port from \
+         1024 up, such as \"127.0.0.1:9464\""
     )]
     NotPermitted {
         /// Where.

@@ -22,7 +22,7 @@ pub(super) async fn guard(State(address): State<SocketAddr>, request: Request, n
         next.run(request).await
     } else {
         let text =
-            format!("Ask for http://{address}/ instead: this listener answers under its address only.\n");
+            format!("Use http://{address}/ instead: this listener only responds under its own address.\n");
         (StatusCode::MISDIRECTED_REQUEST, text).into_response()
     };
     let headers = response.headers_mut();

@@ -17,7 +17,7 @@ use tokio_util::sync::CancellationToken;
 use super::{Error, routes};
 use bridgehead_runtime::StatusReporter;
 
-/// So many connections at once. Where there are more, the oldest that has not asked anything yet makes room.
+/// The maximum number of connections. If there are more, the oldest one without a request is closed.
 const CONNECTIONS: usize = 64;
 /// How long a connection may take to ask.
 const HEAD: Duration = Duration::from_secs(5);
@@ -118,7 +118,7 @@ async fn answer(stream: TcpStream, routes: axum::Router, has_asked: Arc<AtomicBo
         .serve_connection(TokioIo::new(stream), service);
     match tokio::time::timeout(DEADLINE, connection).await {
         Ok(Ok(())) => {}
-        Ok(Err(error)) => tracing::debug!(%error, "a connection to the admin listener broke"),
+        Ok(Err(error)) => tracing::debug!(%error, "a connection to the admin listener failed"),
         Err(_) => tracing::debug!("a connection to the admin listener took too long and was closed"),
     }
 }

@@ -119,19 +119,19 @@ impl Scrape {
         gauge(
             encoder,
             "bridgehead_healthy",
-            "Whether the daemon's loops live: what /healthz says.",
+            "Whether the daemon's background loops are running, as reported by /healthz.",
             [(vec![], flag(daemon.unhealthy.is_none()))],
         )?;
         gauge(
             encoder,
             "bridgehead_ready",
-            "Whether every app has been in contact with the Bridge: what /readyz says.",
+            "Whether every app has reached the Bridge, as reported by /readyz.",
             [(vec![], flag(daemon.ready))],
         )?;
         counter(
             encoder,
             "bridgehead_loop_panics",
-            "Panics of an app's loops. Each was started again; every one is a fault.",
+            "Panics in an app's background loops. The loop is restarted each time, but every panic is a bug.",
             self.counted().flat_map(|(app, counted)| {
                 let panics = counted.panics.iter();
                 panics.map(move |(name, (count, _))| (vec![("app", app), ("loop", *name)], *count))
@@ -144,7 +144,7 @@ impl Scrape {
         counter(
             encoder,
             "bridgehead_polls",
-            "Readings of the task list, by whether they came to its end.",
+            "Polls of the task list, by whether the whole list was read.",
             self.counted().flat_map(|(app, counted)| {
                 [("ok", counted.polls), ("failed", counted.failed_polls)]
                     .map(|(result, count)| (vec![("app", app), ("result", result)], count))
@@ -153,45 +153,46 @@ impl Scrape {
         gauge(
             encoder,
             "bridgehead_last_poll_timestamp_seconds",
-            "When the task list was last read to its end, in seconds since 1970.",
+            "When the whole task list was last read, in seconds since 1970.",
             self.apps().filter_map(|(name, app)| Some((vec![("app", name)], seconds(app.tasks.polled_at?)))),
         )?;
         counter(
             encoder,
             "bridgehead_tasks_started",
-            "Tasks taken up.",
+            "Tasks started.",
             self.counts().map(|(app, counts)| (vec![("app", app)], counts.started)),
         )?;
         counter(
             encoder,
             "bridgehead_tasks",
-            "Tasks whose report has ended: completed, failed (with the code), resolved by somebody else (conflict), unknown \
-             to Iden (missing), or not accepted (rejected).",
+            "Tasks whose report is finished: completed, failed (with the code), already resolved in Iden \
+             (conflict), unknown to Iden (missing), or not accepted (rejected).",
             self.counts().flat_map(|(app, counts)| outcomes(app, counts)),
         )?;
         counter(
             encoder,
             "bridgehead_task_retries",
-            "Further attempts at a task after one that failed.",
+            "Retries of tasks after a failed attempt.",
             self.counts().map(|(app, counts)| (vec![("app", app)], counts.retried)),
         )?;
         counter(
             encoder,
             "bridgehead_reports_delayed",
-            "Reports that had to be repeated.",
+            "Reports that had to be retried.",
             self.counts().map(|(app, counts)| (vec![("app", app)], counts.reports_delayed)),
         )?;
         gauge(
             encoder,
             "bridgehead_tasks_relisted",
-            "Tasks that Iden lists as pending although it was told of their end several times.",
+            "Tasks that Iden still lists as pending although their outcome has been reported several times.",
             self.counts().map(|(app, counts)| (vec![("app", app)], counts.relisted as f64)),
         )?;
         counter(
             encoder,
             "bridgehead_task_verifications",
-            "Successes that were read back, by what the account showed: what was wanted (seen), a value that the target keeps \
-             in its own way (differing), that it was not done (contradicted), or nothing (not_looked).",
+            "Successful tasks that were verified, by what the account showed: the requested state (seen), a \
+             value that the target stores in its own form (differing), that the change was not made \
+             (contradicted), or nothing (not_looked).",
             self.counted().flat_map(|(app, counted)| {
                 counted
                     .verified
@@ -202,13 +203,13 @@ impl Scrape {
         counter(
             encoder,
             "bridgehead_task_lookups",
-            "Look-ups that tasks made before and after their changes.",
+            "Lookups that tasks made before and after their changes.",
             self.counted().map(|(app, counted)| (vec![("app", app)], counted.looks)),
         )?;
         counter(
             encoder,
             "bridgehead_tasks_not_verified",
-            "Completed tasks, by the field that they set and that the target cannot show.",
+            "Completed tasks, by the field that they set but the target cannot show.",
             self.counted().flat_map(|(app, counted)| {
                 let fields = counted.not_verified.iter();
                 fields.map(move |(field, count)| (vec![("app", app), ("field", field.as_str())], *count))
@@ -223,31 +224,31 @@ impl Scrape {
         gauge(
             encoder,
             "bridgehead_tasks_under_way",
-            "Tasks that run, or are between two attempts, or are held.",
+            "Tasks that are running, waiting to be retried, or held.",
             self.counts().map(|(app, counts)| (vec![("app", app)], counts.under_way as f64)),
         )?;
         gauge(
             encoder,
             "bridgehead_tasks_tried_again",
-            "Tasks under way that are tried again, or whose outcome Iden has not heard yet.",
+            "Tasks in progress that are being retried, or whose outcome Iden has not received yet.",
             self.apps().map(|(name, app)| (vec![("app", name)], app.tasks.attempts_total as f64)),
         )?;
         gauge(
             encoder,
             "bridgehead_tasks_not_due",
-            "Pending tasks whose execute_after lies ahead.",
+            "Pending tasks whose execute_after is in the future.",
             self.apps().map(|(name, app)| (vec![("app", name)], app.tasks.not_due as f64)),
         )?;
         gauge(
             encoder,
             "bridgehead_state_writable",
-            "Whether the last write to the state folder worked; while it does not, nothing is executed.",
+            "Whether the last write to the state folder succeeded. While writes fail, no task is executed.",
             self.apps().map(|(name, app)| (vec![("app", name)], flag(app.state_unwritable.is_none()))),
         )?;
         gauge(
             encoder,
             "bridgehead_tasks_guarded",
-            "Deletions and suspensions that the guard on tasks holds for the operator.",
+            "Deletions and suspensions that the deprovision limit holds until an operator releases them.",
             self.apps().map(|(name, app)| {
                 let held = app.tasks.guarded.as_ref().map_or(0, |guarded| guarded.held);
                 (vec![("app", name)], held as f64)
@@ -256,7 +257,8 @@ impl Scrape {
         gauge(
             encoder,
             "bridgehead_journal_tasks",
-            "Tasks in the journal: intended (begun), decided (to be reported), rejected (put aside for the operator).",
+            "Tasks in the journal: intended (started), decided (not reported yet), rejected (report refused \
+             by Iden).",
             self.apps().flat_map(|(name, app)| {
                 let states = app.tasks.journal.map(|counts| {
                     [
@@ -273,7 +275,7 @@ impl Scrape {
     }
 
     fn executions(&self, encoder: &mut DescriptorEncoder<'_>) -> fmt::Result {
-        let help = "How long the connector took to execute a task once, by action.";
+        let help = "How long one execution of a task took in the connector, by action.";
         let mut family =
             encoder.encode_descriptor("bridgehead_execution_seconds", help, None, MetricType::Histogram)?;
         for (app, counted) in self.counted() {
@@ -289,13 +291,13 @@ impl Scrape {
         gauge(
             encoder,
             "bridgehead_breaker_open",
-            "Whether the target is out of reach, so that tasks are held.",
+            "Whether the target is unreachable, so that tasks are held.",
             self.apps().map(|(name, app)| (vec![("app", name)], flag(app.held.is_some()))),
         )?;
         gauge(
             encoder,
             "bridgehead_access_refused",
-            "Whether the Bridge refuses the key or the app.",
+            "Whether the Bridge rejects the API key or denies access to the app.",
             self.apps().map(|(name, app)| (vec![("app", name)], flag(app.access_refused.is_some()))),
         )
     }
@@ -304,7 +306,7 @@ impl Scrape {
         counter(
             encoder,
             "bridgehead_syncs",
-            "Syncs that ended, by how: completed, held, abandoned or failed.",
+            "Syncs that ended, by result: completed, held, abandoned or failed.",
             self.counted().flat_map(|(app, counted)| {
                 let syncs = counted.syncs.iter();
                 syncs.map(move |(result, count)| (vec![("app", app), ("result", result.as_str())], *count))
@@ -313,7 +315,7 @@ impl Scrape {
         counter(
             encoder,
             "bridgehead_records_pushed",
-            "Records that syncs have pushed to Iden.",
+            "Records that syncs pushed to Iden.",
             self.counted().flat_map(|(app, counted)| {
                 let pushed = counted.pushed.iter();
                 pushed
@@ -323,13 +325,13 @@ impl Scrape {
         gauge(
             encoder,
             "bridgehead_sync_under_way",
-            "Whether a sync is under way.",
+            "Whether a sync is running.",
             self.apps().map(|(name, app)| (vec![("app", name)], flag(app.sync.under_way.is_some()))),
         )?;
         gauge(
             encoder,
             "bridgehead_last_successful_sync_timestamp_seconds",
-            "When a sync was last completed, in seconds since 1970; also by an earlier process.",
+            "When a sync last completed, in seconds since 1970. Includes syncs of earlier processes.",
             self.apps().filter_map(|(name, app)| {
                 Some((vec![("app", name)], seconds(app.sync.last_completed.as_ref()?.at)))
             }),
@@ -343,7 +345,7 @@ impl Scrape {
         gauge(
             encoder,
             "bridgehead_held_removals",
-            "Removals that the guard holds back; 0 when it holds nothing.",
+            "Removals that the removal guard holds back; 0 when it holds none.",
             self.apps().flat_map(|(name, app)| {
                 let last = app.sync.last.iter();
                 last.flat_map(move |last| {
@@ -361,7 +363,7 @@ impl Scrape {
         gauge(
             encoder,
             "bridgehead_alarm",
-            "Whether somebody must act, by what is the matter. /status says what to do.",
+            "Whether an operator must act, by kind of alarm. /status says what to do.",
             self.apps().flat_map(|(name, app)| {
                 AlarmKind::ALL.map(|kind| {
                     let rings =

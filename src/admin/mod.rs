@@ -7,7 +7,7 @@
 //!                    └─ metrics (/metrics)
 //! ```
 //!
-//! It answers GET and HEAD, reads no bodies, changes nothing and knows no secret: what it shows has passed through the
+//! It answers GET and HEAD, reads no bodies, changes nothing and has no secret: what it shows has passed through the
 //! daemon's redactor. There is no password either, so it belongs on loopback. A page in a browser on the same machine is
 //! kept out by `guard`.
 

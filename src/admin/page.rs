@@ -10,7 +10,7 @@ use bridgehead_runtime::{Alarm, AppOverview, Level, StatusReport, SyncRun, TaskC
 use bridgehead_store::RunResult;
 
 const TEMPLATE: &str = include_str!("page.html");
-/// So many tasks that are tried again are shown; `/status` has more.
+/// So many tasks that are retried are shown; `/status` has more.
 const ATTEMPTS: usize = 5;
 /// So many syncs are shown; `/status` has more.
 const RUNS: usize = 5;
@@ -134,10 +134,10 @@ fn page(overview: &StatusReport) -> Page {
 
 fn verdict(mood: Severity) -> &'static str {
     match mood {
-        Severity::Bad => "Somebody must act",
-        Severity::Uneasy => "Something to watch",
-        Severity::Good => "All well",
-        Severity::Quiet => "Nothing to do",
+        Severity::Bad => "Action required",
+        Severity::Uneasy => "Worth watching",
+        Severity::Good => "All good",
+        Severity::Quiet => "Idle",
     }
 }
 
@@ -173,11 +173,11 @@ fn card(name: &str, app: &AppOverview, now: Timestamp) -> Card {
     ];
     if let Some(counts) = &app.tasks.counts {
         let word = SummaryLine { mood: Severity::Quiet, text: done(counts) };
-        lines.push(Line { is_wide: true, ..line("Since the start", word) });
+        lines.push(Line { is_wide: true, ..line("Since startup", word) });
     }
     lines.extend(app.tasks.attempts.iter().take(ATTEMPTS).map(|task| {
         let word = SummaryLine { mood: Severity::Uneasy, text: summary::attempts(task, now) };
-        Line { is_wide: true, ..line("Tried again", word) }
+        Line { is_wide: true, ..line("Retrying", word) }
     }));
     let mood = summary::mood(app);
     let last = app.sync.last.as_ref();
@@ -213,7 +213,7 @@ fn done(counts: &TaskCounts) -> String {
     }
     let more = [
         (counts.retried, "retries"),
-        (counts.conflicts, "resolved elsewhere"),
+        (counts.conflicts, "already resolved in Iden"),
         (counts.missing, "unknown to Iden"),
         (counts.rejected, "rejected"),
         (counts.reports_delayed, "reports delayed"),
@@ -293,7 +293,7 @@ mod tests {
     #[test]
     fn a_page_shows_every_app_and_loads_nothing() {
         let html = render(&overview()).unwrap();
-        assert!(html.contains("<h2>hr</h2>") && html.contains("7 completed") && html.contains("All well"));
+        assert!(html.contains("<h2>hr</h2>") && html.contains("7 completed") && html.contains("All good"));
         for foreign in ["http://", "https://", "<script", "<link", "<img", "@import", "url("] {
             assert!(!html.contains(foreign), "{foreign}");
         }
@@ -307,7 +307,7 @@ mod tests {
         let (alarm, app) = (html.find("Too many would go").unwrap(), html.find("<h2>hr</h2>").unwrap());
         assert!(alarm < app);
         assert!(html.contains("<code>bridgehead sync hr --dry-run</code>"));
-        assert!(html.contains("Somebody must act"));
+        assert!(html.contains("Action required"));
     }
 
     #[test]

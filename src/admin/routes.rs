@@ -72,7 +72,7 @@ async fn exposition(State(observer): State<StatusReporter>, headers: HeaderMap) 
 }
 
 async fn elsewhere() -> Response {
-    (StatusCode::NOT_FOUND, "There are /, /status, /status?pretty, /metrics, /healthz and /readyz.\n")
+    (StatusCode::NOT_FOUND, "Available paths: /, /status, /status?pretty, /metrics, /healthz and /readyz.\n")
         .into_response()
 }
 
@@ -107,7 +107,7 @@ mod tests {
         assert!(overview.needs_somebody());
         let html = page::render(&overview).unwrap();
         assert!(
-            html.contains("no sign of life for 11 seconds") && html.contains("Somebody must act"),
+            html.contains("has not responded for 11 seconds") && html.contains("Action required"),
             "{html}"
         );
     }

@@ -11,9 +11,9 @@ pub(crate) enum Severity {
     Quiet,
     /// As it should be.
     Good,
-    /// It may pass by itself.
+    /// It may pass.
     Uneasy,
-    /// Somebody must act.
+    /// An operator must act.
     Bad,
 }
 
@@ -83,22 +83,22 @@ pub(crate) fn title(kind: AlarmKind) -> &'static str {
     match kind {
         AlarmKind::AccessRefused => "Access refused",
         AlarmKind::PollingFails => "Polling fails",
-        AlarmKind::TargetUnreachable => "Target out of reach",
-        AlarmKind::TaskGuard => "Guard on tasks",
+        AlarmKind::TargetUnreachable => "Target unreachable",
+        AlarmKind::TaskGuard => "Deprovision limit",
         AlarmKind::RemovalGuard => "Removal guard",
-        AlarmKind::CleanupFailed => "Clean-up failed",
+        AlarmKind::CleanupFailed => "Cleanup failed",
         AlarmKind::InvalidRecords => "Invalid records",
         AlarmKind::SyncFails => "Sync fails",
         AlarmKind::ReportsRejected => "Reports rejected",
-        AlarmKind::ReportsNotKept => "Reports not kept",
+        AlarmKind::ReportsNotKept => "Reports not saved",
         AlarmKind::StateUnreadable => "State unreadable",
-        AlarmKind::StateGone => "State gone",
-        AlarmKind::StateDoubted => "Journal lost",
+        AlarmKind::StateGone => "State folder missing",
+        AlarmKind::StateDoubted => "TaskJournal lost",
         AlarmKind::StateUnwritable => "State cannot be written",
-        AlarmKind::TaskRetrying => "Task tried again and again",
+        AlarmKind::TaskRetrying => "Task keeps failing",
         AlarmKind::TasksStalled => "Tasks stalled",
         AlarmKind::TasksUnreadable => "Task list partly unreadable",
-        AlarmKind::ReportsDelayed => "Outcome not heard",
+        AlarmKind::ReportsDelayed => "Outcome not reported",
         AlarmKind::SyncStalled => "Sync stalled",
         AlarmKind::LoopPanicked => "Panic",
         AlarmKind::Other => "Alarm",
@@ -130,7 +130,7 @@ fn polling(app: &AppOverview, now: Timestamp) -> SummaryLine {
         (Some(at), PollState::Made) => SummaryLine::new(Severity::Good, ago(now, at)),
         (Some(at), _) => SummaryLine::new(Severity::Quiet, ago(now, at)),
         (None, _) if tasks.counts.is_some() => SummaryLine::new(Severity::Quiet, "not yet"),
-        (None, _) => SummaryLine::new(Severity::Quiet, "not known"),
+        (None, _) => SummaryLine::new(Severity::Quiet, "unknown"),
     }
 }
 
@@ -140,10 +140,10 @@ pub(crate) fn attempts(task: &TaskAttempts, now: Timestamp) -> String {
         if task.attempts == 1 { "1 attempt".to_owned() } else { format!("{} attempts", task.attempts) };
     let since = long(now.duration_since(task.since));
     let what = match task.decided_at {
-        Some(decided) => format!("done, to be reported for {}", long(now.duration_since(decided))),
+        Some(decided) => format!("executed {} ago, not reported yet", long(now.duration_since(decided))),
         None => match task.next_try_at {
             Some(next) => format!("next in {}", long(next.duration_since(now))),
-            None => "an attempt is under way, or it is held".to_owned(),
+            None => "attempt running, or held".to_owned(),
         },
     };
     let reason = match (task.code, &task.reason) {
@@ -167,20 +167,20 @@ fn tasks(app: &AppOverview) -> SummaryLine {
     if under_way > 0 {
         let state = match (&app.held, &app.tasks.counts) {
             (Some(_), _) => "held",
-            (None, Some(_)) => "under way",
+            (None, Some(_)) => "in progress",
             (None, None) => "begun",
         };
         parts.push(format!("{under_way} {state}"));
     }
     if app.tasks.attempts_total > 0 {
-        parts.push(format!("{} tried again or to report", app.tasks.attempts_total));
+        parts.push(format!("{} retrying or to report", app.tasks.attempts_total));
     }
     if app.tasks.not_due > 0 {
         parts.push(format!("{} not due yet", app.tasks.not_due));
     }
     let guarded = app.tasks.guarded.as_ref().map_or(0, |guarded| guarded.held);
     if guarded > 0 {
-        parts.push(format!("{guarded} held by the guard"));
+        parts.push(format!("{guarded} held by the deprovision limit"));
     }
     if app.tasks.counts.is_none() && journal.decided > 0 {
         parts.push(format!("{} to report", journal.decided));
@@ -202,7 +202,7 @@ fn tasks(app: &AppOverview) -> SummaryLine {
     };
     if parts.is_empty() {
         let nothing = match (&app.tasks.counts, app.tasks.journal) {
-            (None, None) => "not known",
+            (None, None) => "unknown",
             _ => "none",
         };
         return SummaryLine::new(if nothing == "none" { mood } else { Severity::Quiet }, nothing);
@@ -212,15 +212,15 @@ fn tasks(app: &AppOverview) -> SummaryLine {
 
 fn target(app: &AppOverview, now: Timestamp) -> SummaryLine {
     if let (None, Some(silence)) = (&app.held, app.silence.as_ref().filter(|silence| silence.calls > 1)) {
-        return SummaryLine::new(Severity::Uneasy, format!("{} calls without an answer", silence.calls));
+        return SummaryLine::new(Severity::Uneasy, format!("{} calls without a response", silence.calls));
     }
     match (&app.held, &app.tasks.counts) {
         (Some(held), _) => {
             let since = long(now.duration_since(held.since));
-            SummaryLine::new(Severity::Bad, format!("out of reach for {since} ({})", held.code))
+            SummaryLine::new(Severity::Bad, format!("unreachable for {since} ({})", held.code))
         }
-        (None, Some(_)) => SummaryLine::new(Severity::Good, "no trouble known"),
-        (None, None) => SummaryLine::new(Severity::Quiet, "not known"),
+        (None, Some(_)) => SummaryLine::new(Severity::Good, "no known problems"),
+        (None, None) => SummaryLine::new(Severity::Quiet, "unknown"),
     }
 }
 
@@ -228,7 +228,7 @@ fn last_sync(app: &AppOverview, now: Timestamp) -> SummaryLine {
     if let Some(progress) = &app.sync.under_way {
         let records: u64 = progress.listed.values().sum();
         let noun = if records == 1 { "record" } else { "records" };
-        return SummaryLine::new(Severity::Good, format!("under way: {}, {records} {noun}", progress.phase));
+        return SummaryLine::new(Severity::Good, format!("running: {}, {records} {noun}", progress.phase));
     }
     let Some(last) = &app.sync.last else {
         return SummaryLine::new(Severity::Quiet, if app.sync.enabled { "none yet" } else { "none" });
@@ -245,12 +245,12 @@ fn last_sync(app: &AppOverview, now: Timestamp) -> SummaryLine {
 fn next_sync(app: &AppOverview, now: Timestamp) -> SummaryLine {
     match (app.sync.enabled, &app.sync.under_way, app.sync.next_due_at) {
         (false, ..) => SummaryLine::new(Severity::Quiet, "off"),
-        (_, Some(_), _) => SummaryLine::new(Severity::Good, "after this one"),
+        (_, Some(_), _) => SummaryLine::new(Severity::Good, "after the current sync"),
         (_, None, Some(at)) if at.duration_since(now) >= SignedDuration::from_secs(1) => {
             SummaryLine::new(Severity::Good, format!("in {}", long(at.duration_since(now))))
         }
         (_, None, Some(_)) => SummaryLine::new(Severity::Good, "now"),
-        (_, None, None) => SummaryLine::new(Severity::Quiet, "not known"),
+        (_, None, None) => SummaryLine::new(Severity::Quiet, "unknown"),
     }
 }
 
@@ -345,7 +345,7 @@ mod tests {
         });
         let words = of(&app, now());
         assert_eq!(words.tasks, SummaryLine::new(Severity::Bad, "3 waiting, 2 held"));
-        assert_eq!(words.target, SummaryLine::new(Severity::Bad, "out of reach for 5 min (TIMEOUT)"));
+        assert_eq!(words.target, SummaryLine::new(Severity::Bad, "unreachable for 5 min (TIMEOUT)"));
     }
 
     #[test]
@@ -353,7 +353,7 @@ mod tests {
         let mut app = running();
         app.tasks.counts = None;
         let words = of(&app, now());
-        assert_eq!([words.polling.text, words.tasks.text, words.target.text], ["not known"; 3]);
+        assert_eq!([words.polling.text, words.tasks.text, words.target.text], ["unknown"; 3]);
         app.tasks.journal = Some(Counts { intended: 2, decided: 1, ..Counts::default() });
         assert_eq!(of(&app, now()).tasks.text, "2 begun, 1 to report");
     }
@@ -367,7 +367,7 @@ mod tests {
             ..SyncProgress::default()
         });
         let words = of(&app, now());
-        assert_eq!(words.last_sync.text, "under way: listing account, 205 records");
-        assert_eq!(words.next_sync.text, "after this one");
+        assert_eq!(words.last_sync.text, "running: listing account, 205 records");
+        assert_eq!(words.next_sync.text, "after the current sync");
     }
 }

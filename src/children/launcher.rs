@@ -9,7 +9,7 @@ use std::process::ExitCode;
 /// The hidden first argument, followed by the process that starts the program, the program, and its arguments.
 const WORD: &str = "__start-program";
 
-/// What stands in front of a command.
+/// The prefix of a command.
 #[cfg(target_os = "linux")]
 pub(super) fn words() -> Vec<OsString> {
     // Not the path of this program: an upgrade may have put another one there.

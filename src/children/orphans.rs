@@ -17,8 +17,8 @@ const LOOKS: u32 = 500;
 /// must be executed. The operator has to end it.
 #[derive(Debug, thiserror::Error)]
 #[error(
-    "process {pid}, a connector program that an earlier bridgehead has left behind, still runs and cannot be ended{why}; it may \
-     still change the target. End it (`kill -KILL -- -{pid}`), and start again"
+    "process {pid}, a connector program left behind by an earlier bridgehead, is still running and cannot \
+     be stopped{why}; it may still change the target. Stop it (`kill -KILL -- -{pid}`), then start again"
 )]
 pub(crate) struct Orphan {
     pid: u32,
@@ -34,7 +34,8 @@ pub(crate) fn end_orphans(folder: &Path) -> Result<(), Orphan> {
             Ok(record) => record,
             Err(error) => {
                 tracing::warn!(file = %path.display(), %error,
-                    "this file says which connector programs an earlier process has started, and cannot be read; see that none of them still runs, and remove it");
+                    "this file lists the connector programs that an earlier process started, and cannot be \
+                     read; make sure that none of them is still running, then remove the file");
                 continue;
             }
         };
@@ -47,7 +48,7 @@ pub(crate) fn end_orphans(folder: &Path) -> Result<(), Orphan> {
             }
         }
         if let Err(error) = std::fs::remove_file(&path) {
-            tracing::warn!(file = %path.display(), %error, "this file is not needed any more and cannot be removed");
+            tracing::warn!(file = %path.display(), %error, "this file is no longer needed and cannot be removed");
         }
     }
     Ok(())
@@ -70,10 +71,7 @@ fn end(child: &Identity) -> Result<(), Orphan> {
     if remaining(child) == 0 {
         return Ok(());
     }
-    tracing::warn!(
-        pid = child.pid,
-        "an earlier bridgehead has left this connector program behind; it is ended"
-    );
+    tracing::warn!(pid = child.pid, "stopping a connector program left behind by an earlier bridgehead");
     let failed = |why: String| Orphan { pid: child.pid, why };
     let group = pid(child.pid).ok_or_else(|| failed(String::new()))?;
     match kill_process_group(group, Signal::KILL) {

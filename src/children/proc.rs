@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-/// A process, told apart from others that get the same number later.
+/// A process, distinguished from others that get the same number later.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Identity {
     pub(super) pid: u32,

@@ -17,7 +17,7 @@ use super::proc::{self, Identity};
 const PREFIX: &str = "children-";
 const SUFFIX: &str = ".json";
 
-/// What stands in such a file.
+/// The content of such a file.
 #[derive(Debug, Serialize, Deserialize)]
 pub(super) struct Record {
     /// Which run of the system it was; empty where that is hidden.
@@ -55,13 +55,14 @@ impl Registry {
     }
 
     fn write(&self, running: &[Identity]) {
-        // A folder that is not there, is somebody else's or was never opened as state is not to be written into.
+        // A folder that does not exist, belongs to another user or was never opened as state must not be written to.
         let Some(folder) = self.folder.get().filter(|folder| is_ours(folder)) else { return };
         let Some(owner) = proc::look(std::process::id()) else { return };
         let record = Record { boot: proc::boot(), owner: owner.identity, children: running.to_vec() };
         if let Err(error) = put(folder, &record) {
             tracing::warn!(folder = %folder.display(), %error,
-                "the connector programs that run cannot be written down; should bridgehead be killed, what they have started may go on");
+                "the running connector programs cannot be recorded; if bridgehead is killed, processes that \
+                 they started may keep running");
         }
     }
 }
@@ -102,8 +103,8 @@ pub(super) fn read(path: &Path) -> io::Result<Record> {
     Ok(serde_json::from_slice(&std::fs::read(path)?)?)
 }
 
-/// Whether the folder belongs to this process's user and is closed to others, as the state makes it when it is first opened. Before
-/// that, a file of ours would make it look like somebody else's.
+/// Whether the folder belongs to this process's user and is closed to others, as the state creates it when it is first
+/// opened. Before that, one of our files would make it look like another program's folder.
 fn is_ours(folder: &Path) -> bool {
     std::fs::symlink_metadata(folder).is_ok_and(|found| {
         found.is_dir()

@@ -23,7 +23,8 @@ pub(crate) async fn run(global: &Global, connectors: &Connectors, command: Apps)
                 print::json(&apps);
             } else if apps.is_empty() {
                 print::line(
-                    "The key has access to no Bridge app. Create one with `bridgehead apps create NAME`.",
+                    "The key does not have access to any Bridge app. Create one with `bridgehead apps \
+                     create NAME`.",
                 );
             } else {
                 let mut table = table::table(["id", "name", "status", "last synced", "configured as"]);
@@ -46,16 +47,17 @@ pub(crate) async fn run(global: &Global, connectors: &Connectors, command: Apps)
             if !(1..=255).contains(&length) {
                 return Err(Failure::new(
                     Exit::Usage,
-                    format!("the name of an app has 1 to 255 characters, not {length}"),
+                    format!("the name of an app must have 1 to 255 characters, not {length}"),
                 ));
             }
             let bridge = context.bridge()?;
             let new = NewApp { name, clone_from: clone_from.map(AppId::from) };
-            // Sent once: after a lost answer nobody knows whether the app is there, and a second one would be too many.
+            // Sent once: after a lost response it is unknown whether the app exists, and a second one would be too
+            // many.
             let app = bridge.create_app(&new).await.map_err(|error| {
                 let unsure = error.effect() == bridgehead_sdk::Effect::Unknown;
                 let hint = if unsure {
-                    "\nThe app may have been created; look with `bridgehead apps list` first."
+                    "\nThe app may have been created; check with `bridgehead apps list` first."
                 } else {
                     ""
                 };
@@ -65,7 +67,7 @@ pub(crate) async fn run(global: &Global, connectors: &Connectors, command: Apps)
                 print::json(&AppRow::from(&app));
             } else {
                 print::line(format!(
-                    "Created '{}'. To connect a system to it, add to the configuration:\n",
+                    "Created '{}'. To connect a system to it, add this to the configuration:\n",
                     app.name
                 ));
                 print::line(format!(

@@ -20,15 +20,15 @@ pub(crate) struct Cli {
 }
 
 const EXIT_CODES: &str = "\
-First steps: `bridgehead demo` shows everything without an account or a network.
+First steps: `bridgehead demo` shows how everything works, without an account or a network.
 
-Exit codes: 0 fine, 1 failed, 2 wrong usage, 3 not everything proven,\n74 the output could not be written, 75 try again later, 78 something is wrong with\nthe configuration.";
+Exit codes: 0 success, 1 failure, 2 incorrect usage, 3 not everything was proven,\n74 cannot write the output, 75 temporary failure (try again later), 78 configuration\nerror.";
 
 /// What goes with every command.
 #[derive(Args, Clone, Debug)]
 pub(crate) struct Global {
-    /// A TOML file, or a folder whose *.toml are merged in name order; may be given several times, later wins. Several in
-    /// one text are separated by colons.
+    /// A TOML file, or a folder whose *.toml files are merged in name order. May be repeated; later values win. Separate
+    /// several paths in one value with colons.
     #[arg(
         long,
         global = true,
@@ -45,37 +45,37 @@ pub(crate) struct Global {
 /// The commands.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
-    /// Run the daemon: execute tasks and sync on schedule, until SIGTERM or SIGINT.
+    /// Run the daemon: execute tasks and sync on schedule until SIGTERM, SIGINT or SIGHUP.
     Run,
-    /// Show everything on made-up people: a sandbox, the real daemon, syncs and tasks. Needs no account and no network.
+    /// Run a demo with sample data: a sandbox, the real daemon, syncs and tasks. Needs no account and no network.
     #[cfg(feature = "sandbox")]
     Demo {
-        /// Leave sandbox and daemon running afterwards, until Ctrl-C.
+        /// Keep the sandbox and the daemon running afterwards, until Ctrl-C.
         #[arg(long)]
         stay: bool,
     },
-    /// Connect a first target: ask what is needed, look at the target, write a commented configuration, check it and show a dry run.
+    /// Connect a first target: answer questions, discover the target, write a commented configuration, check it and show a dry run.
     ///
-    /// Nothing is changed in the target or in the daemon's state. Every question is a flag, too. "<" goes back to the question before.
-    /// A secret that is typed is not shown; it goes to a file of its own beside the configuration, which refers to it. Instead of the
-    /// secret, "env:NAME", "file:PATH" or "credential:NAME" says where it is.
+    /// Nothing is changed in the target or in the daemon's state. Each question is also a flag. Enter "<" to go back one question.
+    /// A secret that you type is not shown; it is stored in its own file next to the configuration, which refers to it. Instead of a
+    /// secret, enter "env:NAME", "file:PATH" or "credential:NAME" to say where it is.
     ///
-    /// No file is overwritten. With --json, three documents are printed: what was written, what `check` found, and the dry run.
+    /// No file is overwritten. With --json, three documents are printed: what was written, the results of `check`, and the dry run.
     Init(Init),
-    /// Check everything that `run` needs, and say what to do about what is wrong: configuration, state folder, admin.listen, key,
-    /// access, resource types and targets.
+    /// Check everything that `run` needs and say how to fix problems: configuration, state folder, admin.listen, API key, access,
+    /// resource types and targets.
     ///
-    /// While a daemon runs, it is asked to look at Iden and the targets with the credentials that it has. If the configuration has
-    /// changed since it started, this command looks by itself, as far as it can read the secrets.
+    /// A running daemon checks Iden and the targets with its own credentials. If the configuration has changed since the daemon
+    /// started, this command runs the checks itself, as far as it can read the secrets.
     ///
-    /// With --conformance, it is the connector of one app that is proven, against its live target, with the same kit that the
-    /// connectors' own tests run: what it declares it must do, and each error must say exactly what happened. Iden is not asked.
-    /// [apps.NAME.conformance] in the configuration says what the kit cannot know: docs/connector-author.md. With --json, each result is
-    /// printed on a line of its own as it comes, and the last line sums them up. The exit code is 1 if a check failed, and 3 if none failed but some
-    /// were skipped that accept_skipped does not name: what was skipped is not proven. Stopped by a signal, the kit first removes the accounts that
-    /// it has made, and names those that it could not remove.
+    /// With --conformance, prove the connector of one app against its live target, with the same kit that the connectors' own tests
+    /// run: the connector must do what it declares, and each error must say exactly what happened. The kit does not contact Iden.
+    /// [apps.NAME.conformance] in the configuration tells the kit about the target: see docs/connector-author.md. With --json, each
+    /// result is printed on its own line as it arrives, and the last line is a summary. The exit code is 1 if a check failed, and 3 if
+    /// none failed but some were skipped that accept_skipped does not name: a skipped check proves nothing. When stopped by a signal,
+    /// the kit first removes the accounts that it created, and names those that it could not remove.
     Check {
-        /// The apps to check; all when none is named.
+        /// The apps to check [default: all].
         #[arg(value_name = "APP")]
         apps: Vec<String>,
         /// Check the configuration only: no network, no target.
@@ -86,64 +86,64 @@ pub(crate) enum Command {
         #[command(flatten)]
         kit: Kit,
     },
-    /// Carry out one operation of a connector by hand: say what it answers, what the daemon would do about that, and what Iden would
-    /// be told.
+    /// Run one operation of a connector manually, and show its response, what the daemon would do next, and what it would report to
+    /// Iden.
     ///
-    /// It goes the way of a task: what is not allowed (apps.NAME.protect) is refused, the connector is asked once, and a success is
-    /// read back. Iden is not asked, and the state is left alone. Nothing is tried again; what the daemon would try again is said.
-    /// Operations that change the target ask for consent, unless --yes is given.
+    /// The operation is handled like a task: apps.NAME.protect applies, the connector is called once, and a success is verified.
+    /// Iden is not contacted, and the state folder is not changed. Nothing is retried; the output says what the daemon would retry.
+    /// Operations that change the target ask for confirmation, unless --yes is given.
     ///
-    /// Exit code 0 if the daemon would report `completed`, 1 if `failed`, 75 if it would try again, hold the task or go on looking.
+    /// Exit code 0 if the daemon would report `completed`, 1 if `failed`, 75 if it would retry, hold the task or look again.
     Call(Call),
-    /// Sync apps once, now: through the running daemon, or by itself while none runs.
+    /// Sync apps once, now: through the running daemon, or without one.
     ///
-    /// While a daemon runs, it does the sync, and this command follows it; Ctrl-C makes it abandon the sync, which removes
-    /// nobody. One sync of an app runs at a time: one that is under way is waited for.
+    /// A running daemon performs the sync, and this command follows it; Ctrl-C makes the daemon abandon the sync, which removes no
+    /// account. Only one sync of an app runs at a time: this command waits for a sync that is already running.
     #[expect(
         clippy::option_option,
         reason = "clap says so whether the flag has a value, none, or is not there"
     )]
     Sync {
-        /// The apps to sync; all when none is named.
+        /// The apps to sync [default: all].
         #[arg(value_name = "APP")]
         apps: Vec<String>,
-        /// Read and validate everything, push nothing, and say what would be created, changed, removed and otherwise lost.
+        /// Read and validate everything, push nothing, and show what would be created, changed, removed or otherwise lost.
         #[arg(long)]
         dry_run: bool,
-        /// Let this sync take away what the access guard would hold: N losses at most, exactly what has this DIGEST, or,
-        /// without a value, what the last dry run or held sync has shown. Losses are records removed, accounts deactivated
-        /// and accounts that lose memberships, of all types together.
+        /// Override the removal guard for this sync: allow at most N losses, exactly the losses with this DIGEST, or, without a
+        /// value, those that the last dry run or held sync showed. Losses are records removed, accounts deactivated and accounts
+        /// that lose memberships, counted over all types.
         #[arg(long, value_name = "N|DIGEST", num_args = 0..=1)]
         allow_removals: Option<Option<String>>,
-        /// Read one app's target as a sync does, and write what would be pushed to this file: a line of JSON a record, then a line
-        /// with what was counted, what is not valid, and what shows that each listing is whole. Neither Iden nor the state is
-        /// touched. "-" is standard output.
+        /// Read one app's target as a sync does, and write what would be pushed to this file: one line of JSON per record, then a
+        /// line with the counts, the invalid records, and the proof that each listing is complete. Changes neither Iden nor the
+        /// state. "-" is standard output.
         #[arg(long, value_name = "FILE", conflicts_with_all = ["dry_run", "allow_removals"])]
         to: Option<PathBuf>,
     },
-    /// Ask the running daemon how it is: exit code 0 if all is well, 1 if somebody must act, 75 if it does not answer.
+    /// Show the status of the running daemon: exit code 0 if all is good, 1 if action is required, 75 if it does not respond.
     ///
-    /// It is asked over its control socket, or else over admin.listen. If neither answers, what its journal knows is shown.
+    /// Uses the control socket, or else admin.listen. If neither responds, the status in the journal is shown.
     Status {
-        /// The apps to show; all when none is named.
+        /// The apps to show [default: all].
         #[arg(value_name = "APP")]
         apps: Vec<String>,
     },
-    /// Look at provisioning tasks, let held ones go, repeat reports that Iden refused.
+    /// List provisioning tasks, release held tasks, retry rejected reports.
     #[command(subcommand)]
     Tasks(Tasks),
-    /// Look at and create Bridge apps in Iden.
+    /// List and create Bridge apps in Iden.
     #[command(subcommand)]
     Apps(Apps),
-    /// Write the beginning of a connector, which works as it stands and passes the kit that proves connectors.
+    /// Generate a connector project that works and passes the conformance kit.
     New(New),
-    /// Run a strict emulator of the Bridge API, to try things and to test connectors against.
+    /// Run a strict emulator of the Bridge API, for experiments and connector tests.
     #[cfg(feature = "sandbox")]
     Sandbox(Sandbox),
-    /// Look at the configuration.
+    /// Show the configuration and its schema.
     #[command(subcommand)]
     Config(Config),
-    /// Print completions for a shell.
+    /// Print shell completions.
     Completions {
         /// The shell.
         shell: clap_complete::Shell,
@@ -162,45 +162,44 @@ pub(crate) enum Command {
 /// What can be done with tasks.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Tasks {
-    /// List the tasks that Iden has for the configured apps, and what the journal knows of them.
+    /// List the tasks that Iden has for the configured apps, with their status in the journal.
     ///
-    /// A running daemon is asked, which has the credentials for it; while none runs, this command uses its own. Text shows how many
-    /// there are in all; with --json all are listed, unless --limit says otherwise.
+    /// Uses the credentials of the running daemon, or its own if none runs. The text output shows the total number; --json lists all
+    /// tasks, unless --limit is given.
     List(ListTasks),
-    /// Let deletions and suspensions go that the guard holds (`apps.NAME.tasks.guard`).
+    /// Release deletions and suspensions that the deprovision limit holds (`apps.NAME.tasks.guard`).
     ///
-    /// Exactly the tasks that are held at this moment may go, of those named or of all; later ones are held again while the
-    /// limit is reached. `bridgehead tasks list APP --held` shows them first. To get rid of one instead, cancel it in Iden.
+    /// Releases only tasks that are held now: those named, or all. Later tasks are held again while the limit is reached. See them
+    /// first with `bridgehead tasks list APP --held`. To remove a task instead, cancel it in Iden.
     ///
-    /// With --all, what is about to be released is printed first; on a terminal, without --expect, you are asked to confirm. A script
-    /// is never asked: give it --expect N.
+    /// With --all, the tasks are printed before they are released; on a terminal, without --expect, you are asked to confirm. Scripts
+    /// are never asked: use --expect N.
     ///
-    /// A running daemon executes them at once. While none runs, the release is written into its state, and counts from its
-    /// next start.
+    /// A running daemon executes the tasks immediately. If none runs, the release is saved and takes effect at the next start.
     Release(Selected),
-    /// Report again what Iden refused (400), once, as it was decided then. Nothing is executed again.
+    /// Retry reports that Iden rejected (400), once, with the same outcome. No task is executed again.
     ///
-    /// `bridgehead tasks list APP --rejected` shows these reports, with what Iden said. What a connector added to a result was
-    /// erased when the report was refused; the account's id was kept.
+    /// `bridgehead tasks list APP --rejected` shows these reports with Iden's reason. Extra data that a connector added to a result
+    /// was erased when the report was rejected; the account's id was kept.
     Retry(Selected),
 }
 
 /// Which tasks are listed.
 #[derive(Args, Clone, Debug)]
 pub(crate) struct ListTasks {
-    /// The app; all when absent.
+    /// The app [default: all].
     #[arg(value_name = "APP")]
     pub(crate) app: Option<String>,
-    /// Only tasks of this status. Failed ones are shown with their code and the reason.
+    /// Show only tasks with this status. Failed tasks are shown with their code and reason.
     #[arg(long, default_value = "pending", value_parser = ["pending", "scheduled", "completed", "failed"])]
     pub(crate) status: String,
-    /// Show the tasks whose report Iden did not accept, from the journal, instead.
+    /// Show the tasks whose report Iden rejected, from the journal, instead.
     #[arg(long, conflicts_with = "status")]
     pub(crate) rejected: bool,
-    /// Show only the tasks that the guard on destructive tasks holds.
+    /// Show only the tasks that the deprovision limit holds.
     #[arg(long, conflicts_with_all = ["status", "rejected"])]
     pub(crate) held: bool,
-    /// How many at most, of each app [default: 50; with --json all].
+    /// The maximum number of tasks per app [default: 50; with --json all].
     #[arg(long, value_name = "N")]
     pub(crate) limit: Option<u64>,
 }
@@ -235,53 +234,53 @@ pub(crate) struct Call {
     /// The app, by its name in the configuration.
     #[arg(value_name = "APP")]
     pub(crate) app: String,
-    /// What is to be done.
+    /// The operation.
     #[arg(value_name = "OPERATION")]
     pub(crate) operation: CallOperation,
-    /// With `list`: the resource type. Accounts when absent.
+    /// With `list`: the resource type [default: accounts].
     #[arg(value_name = "TYPE")]
     pub(crate) resource_type: Option<String>,
-    /// The account's identifier in the target.
+    /// The account's id in the target.
     #[arg(long)]
     pub(crate) id: Option<String>,
     /// The account's user name.
     #[arg(long)]
     pub(crate) username: Option<String>,
-    /// The account's e-mail address.
+    /// The account's email address.
     #[arg(long)]
     pub(crate) email: Option<String>,
-    /// A field of the new account, or what an update changes, as text; may be given several times.
+    /// A field to set on create or to change on update, as text. May be repeated.
     #[arg(long, value_name = "FIELD=VALUE")]
     pub(crate) set: Vec<String>,
-    /// The same as JSON: a number, a list, or null to clear a field.
+    /// The same with a JSON value: a number, a list, or null to clear a field.
     #[arg(long, value_name = "FIELD=JSON")]
     pub(crate) set_json: Vec<String>,
-    /// A group or licence that the account is to have; may be given several times. Of a type that is named, an update takes away all
-    /// others.
+    /// A group or license that the account should have. May be repeated. For each type that is named, an update removes all other
+    /// groups or licenses of that type.
     #[arg(long, value_name = "TYPE:ID")]
     pub(crate) member: Vec<String>,
-    /// The payload as a task has it, as JSON: {"account": {...}, "memberships": {...}, "changes": {...}}. The other flags are laid over
-    /// it. "-" is standard input.
+    /// A file with the payload of a task, as JSON: {"account": {...}, "memberships": {...}, "changes": {...}}. Other flags override
+    /// its values. "-" is standard input.
     #[arg(long, value_name = "FILE")]
     pub(crate) payload: Option<PathBuf>,
     /// A file with the password that `create` or `reset-password` sets; "-" is standard input. There is no flag for the password
-    /// itself: everybody on this machine could read it.
+    /// itself, because every user of this machine could read it.
     #[arg(long, value_name = "FILE")]
     pub(crate) password_file: Option<PathBuf>,
-    /// With `list`: where to go on, as the page before has said.
+    /// With `list`: the cursor that the previous page returned.
     #[arg(long, value_name = "CURSOR")]
     pub(crate) cursor: Option<String>,
-    /// With `list`: how many pages.
+    /// With `list`: the number of pages.
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..))]
     pub(crate) pages: u32,
-    /// How long to look for a change that is not seen yet. The daemon looks for as long as apps.NAME.tasks.give_up_after says.
+    /// How long to wait for a change to become visible. The daemon waits up to apps.NAME.tasks.give_up_after.
     #[arg(long, value_name = "DURATION", default_value = "10s", value_parser = duration)]
     pub(crate) wait: Duration,
-    /// Agree beforehand to the target being changed, also beside a running daemon.
+    /// Change the target without asking for confirmation, even while a daemon is running.
     #[arg(long)]
     pub(crate) yes: bool,
-    /// Show on standard error what the connector and its target say to each other: HTTP exchanges, and the messages of `exec`.
-    /// Secrets are taken out; personal data is not.
+    /// Print the communication between the connector and its target to standard error: HTTP exchanges, and the messages of
+    /// `exec`. Secrets are removed; personal data is not.
     #[arg(long)]
     pub(crate) trace: bool,
 }
@@ -289,9 +288,9 @@ pub(crate) struct Call {
 /// What can be done by hand.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
 pub(crate) enum CallOperation {
-    /// Say what the connector is and can do.
+    /// Show the connector's name, version and capabilities.
     Describe,
-    /// See whether the target can be reached and takes the credential.
+    /// Check that the target is reachable and accepts the credential.
     Check,
     /// List a page of records.
     List,
@@ -307,7 +306,7 @@ pub(crate) enum CallOperation {
     Suspend,
     /// Undo a suspension.
     Unsuspend,
-    /// Give an account another password.
+    /// Reset an account's password.
     ResetPassword,
 }
 
@@ -316,26 +315,26 @@ pub(crate) enum CallOperation {
 #[derive(Args, Clone, Debug)]
 #[expect(clippy::struct_excessive_bools, reason = "each is a flag of the command line")]
 pub(crate) struct Kit {
-    /// Prove the connector of one app against its live target. Creates, changes and deletes accounts of its own there.
+    /// Prove the connector of one app against its live target. Creates, changes and deletes test accounts there.
     #[arg(long)]
     pub(crate) conformance: bool,
-    /// Change nothing in the target: only what reads is proven.
+    /// Do not change the target: run only checks that read.
     #[arg(long, requires = "conformance")]
     pub(crate) read_only: bool,
-    /// Agree beforehand to accounts being created, changed and deleted.
+    /// Create, change and delete accounts without asking for confirmation.
     #[arg(long, requires = "conformance", conflicts_with = "read_only")]
     pub(crate) yes: bool,
-    /// Make only these checks; "*" stands for any text, as in "paging-*".
+    /// Run only these checks; "*" stands for any text, as in "paging-*".
     #[arg(long, requires = "conformance", value_name = "CHECK", value_delimiter = ',')]
     pub(crate) only: Vec<String>,
-    /// List the checks with their rules, and make none.
+    /// List the checks with their rules, without running them.
     #[arg(long, requires = "conformance", conflicts_with_all = ["read_only", "yes", "junit"])]
     pub(crate) list: bool,
     /// Write the results to this file, as JUnit XML.
     #[arg(long, requires = "conformance", value_name = "FILE")]
     pub(crate) junit: Option<PathBuf>,
-    /// Show on standard error what the connector and its target say to each other: HTTP exchanges, and the messages of `exec`.
-    /// Secrets are taken out; personal data is not.
+    /// Print the communication between the connector and its target to standard error: HTTP exchanges, and the messages of
+    /// `exec`. Secrets are removed; personal data is not.
     #[arg(long, requires = "conformance")]
     pub(crate) trace: bool,
 }
@@ -346,13 +345,13 @@ pub(crate) struct Selected {
     /// The app, by its name in the configuration.
     #[arg(value_name = "APP")]
     pub(crate) app: String,
-    /// The tasks, by the ids that `bridgehead tasks list` shows.
+    /// The ids of the tasks, as shown by `bridgehead tasks list`.
     #[arg(value_name = "TASK", required_unless_present = "all", conflicts_with = "all")]
     pub(crate) tasks: Vec<String>,
-    /// All to which it applies.
+    /// Select all tasks to which the command applies.
     #[arg(long)]
     pub(crate) all: bool,
-    /// Do nothing unless there are exactly this many: the number that `bridgehead tasks list` showed.
+    /// Do nothing unless there are exactly N tasks, the number that `bridgehead tasks list` showed.
     #[arg(long, value_name = "N", conflicts_with = "tasks")]
     pub(crate) expect: Option<u64>,
 }
@@ -360,9 +359,9 @@ pub(crate) struct Selected {
 /// What can be done with Bridge apps.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Apps {
-    /// List the Bridge apps that the key has access to.
+    /// List the Bridge apps that the key can access.
     List,
-    /// Create a Bridge app, and print what to write into the configuration.
+    /// Create a Bridge app, and print what to add to the configuration.
     Create {
         /// Its name in Iden, 1 to 255 characters.
         name: String,
@@ -375,19 +374,19 @@ pub(crate) enum Apps {
 /// What is begun.
 #[derive(Args, Debug)]
 pub(crate) struct New {
-    /// The connector's name: small letters, digits and hyphens, such as "jira".
+    /// The connector's name: lowercase letters, digits and hyphens, such as "jira".
     pub(crate) name: String,
-    /// Rust for a crate with a daemon of its own, python or node for a program behind the connector "exec".
+    /// rust generates a crate with its own daemon; python and node generate a program for the connector "exec".
     #[arg(long, default_value = "rust")]
     pub(crate) lang: Language,
-    /// What it speaks to as it is written: a web API, with a small one to try it on, or (in Rust) a JSON file.
+    /// What the generated connector connects to: a web API, with a small sample API, or (in Rust) a JSON file.
     #[arg(long, default_value = "http")]
     pub(crate) template: Template,
-    /// The folder to write into, which must be new or empty; the name in the current folder when absent.
+    /// The folder to write to, which must be new or empty [default: a folder with the connector's name].
     #[arg(long, value_name = "DIR")]
     pub(crate) path: Option<PathBuf>,
-    /// Where bridgehead's source is, to compile a crate against: a checkout, or the URL of a git repository. When absent, the
-    /// checkout that this program was built in; without one, the source that this program carries is written beside the crate.
+    /// The bridgehead source to compile the crate against: a checkout, or the URL of a git repository. By default, the checkout
+    /// that this program was built in; if there is none, the source included in this program is written next to the crate.
     #[arg(long, value_name = "PATH|URL")]
     pub(crate) sdk: Option<String>,
     /// The tag or commit of the git repository, such as "v0.1.0".
@@ -399,19 +398,19 @@ pub(crate) struct New {
 #[cfg(feature = "sandbox")]
 #[derive(Args, Debug)]
 pub(crate) struct Sandbox {
-    /// Where to listen. The sandbox is not made for a network: keep to loopback.
+    /// The address to listen on. The sandbox is not safe on a network: use loopback.
     #[arg(long, default_value = "127.0.0.1:8900")]
     pub(crate) listen: SocketAddr,
-    /// The tenant in its base URL.
+    /// The tenant in the base URL.
     #[arg(long, default_value = "sandbox")]
     pub(crate) tenant: String,
-    /// The API key it takes.
+    /// The API key that the sandbox accepts.
     #[arg(long, default_value = "sandbox-key")]
     pub(crate) api_key: String,
-    /// The id of an app to begin with; may be given several times.
+    /// The id of an app to start with. May be repeated.
     #[arg(long = "app", value_name = "APP_ID")]
     pub(crate) apps: Vec<uuid::Uuid>,
-    /// How long the clean-up behind `complete` takes.
+    /// How long the cleanup after `complete` takes.
     #[arg(long, default_value = "1s", value_parser = duration)]
     pub(crate) cleanup_delay: Duration,
 }
@@ -419,9 +418,9 @@ pub(crate) struct Sandbox {
 /// What can be seen of the configuration.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Config {
-    /// Show what files, environment and defaults add up to, and where each key comes from. Secrets are not shown.
+    /// Show the effective configuration from files, environment and defaults, with the origin of each key. Secrets are hidden.
     Show,
-    /// Print the JSON schema of the configuration, for editors.
+    /// Print the JSON Schema of the configuration, for editors.
     Schema {
         /// Print the keys of a connector's `target` as a table in Markdown instead, or of `conformance`.
         #[arg(long, hide = true, value_name = "CONNECTOR")]

@@ -14,7 +14,7 @@ pub(crate) fn run(global: &Global, connectors: &Connectors, command: &Config) ->
         }
         Config::Schema { markdown: Some(name) } => match config::target_keys(connectors, name) {
             Some(table) => print::raw(table.as_bytes()),
-            None => return Err(Failure::new(Exit::Usage, format!("there is no connector '{name}'"))),
+            None => return Err(Failure::new(Exit::Usage, format!("unknown connector '{name}'"))),
         },
         Config::Show => {
             let shown = config::show(&context::sources(global), connectors)?;

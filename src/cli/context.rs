@@ -91,7 +91,7 @@ impl Context {
         Ok(network)
     }
 
-    /// The client of the Bridge. The key is read now, so that a missing one is told of at once.
+    /// The client of the Bridge. The key is read now, so that a missing one is reported immediately.
     pub(crate) fn bridge(&self) -> Result<Client, Failure> {
         let settings = &self.config.bridge;
         let key = ConfiguredKey {
@@ -138,16 +138,16 @@ impl Context {
         if let Some(unknown) = names.iter().find(|name| !known.contains_key(*name)) {
             let keys = known.keys().map(String::as_str);
             let hint = bridgehead_sdk::nearest(unknown, keys.clone()).map_or_else(
-                || format!("configured are {}", keys.collect::<Vec<_>>().join(", ")),
+                || format!("the configured apps are {}", keys.collect::<Vec<_>>().join(", ")),
                 |near| format!("did you mean '{near}'?"),
             );
-            return Err(Failure::new(Exit::Usage, format!("no app '{unknown}' is configured; {hint}")));
+            return Err(Failure::new(Exit::Usage, format!("no app named '{unknown}' is configured; {hint}")));
         }
         Ok(if names.is_empty() { known.keys().cloned().collect() } else { names.to_vec() })
     }
 }
 
-/// The key where the configuration says it is; read anew whenever the Bridge refuses the last one.
+/// The key where the configuration says it is; read again whenever the Bridge refuses the last one.
 struct ConfiguredKey {
     secret: Secret,
     environment: Arc<BTreeMap<String, String>>,

@@ -35,8 +35,8 @@ pub(crate) async fn state(context: &Context) -> Result<Sqlite, Failure> {
     let state = Sqlite::open_existing(folder).await.map_err(|error| of_state(context, error))?;
     state.ok_or_else(|| {
         let message = format!(
-            "there is no state in {} yet (state.path), so nothing is held, and nothing was put aside. The daemon makes it at its \
-             first start: run `bridgehead run` as the user it is to belong to",
+            "there is no state in {} yet (state.path), so there are no held tasks and no rejected reports. \
+             The daemon creates it at its first start: run `bridgehead run` as the user who should own it",
             folder.display()
         );
         Failure::new(Exit::Failed, message)
@@ -56,9 +56,10 @@ fn of_state(context: &Context, error: journal::Error) -> Failure {
         journal::Error::Locked { pid, .. } => Failure::new(
             Exit::Temporary,
             format!(
-                "the state folder {} is in use by another bridgehead{} that does not answer on {}. It is a command such as \
-                 `bridgehead sync`, or a daemon that starts or stops at this moment: try again later. If it is a daemon that \
-                 could not make its control socket, its log says why; stop it first",
+                "the state folder {} is in use by another bridgehead{} that does not respond on {}. It is a \
+                 command such as `bridgehead sync`, or a daemon that is starting or stopping: try again \
+                 later. If it is a daemon that could not create its control socket, its log says why; stop \
+                 it first",
                 folder.display(),
                 pid.map_or_else(String::new, |pid| format!(" (process {pid})")),
                 control::socket(folder).display(),

@@ -24,7 +24,7 @@ const STDOUT: &str = "-";
 
 pub(crate) async fn run(global: &Global, connectors: &Connectors, names: &[String], to: &Path) -> Outcome {
     let [name] = names else {
-        return Err(Failure::new(Exit::Usage, "--to takes the name of one app: one file holds one target"));
+        return Err(Failure::new(Exit::Usage, "--to takes the name of one app: each file holds one target"));
     };
     let context = Context::load(global, connectors)?;
     logging::start_quiet(&context.config.log, &context.redactor);
@@ -66,7 +66,7 @@ pub(crate) async fn run(global: &Global, connectors: &Connectors, names: &[Strin
         None => Ok(()),
         // Nobody wants more: it was not the target that ended it.
         Some(_) if to == Path::new(STDOUT) && !print::is_read() => Ok(()),
-        Some(error) => Err(Failure::new(Exit::Failed, format!("{name}: not read to the end: {error}"))),
+        Some(error) => Err(Failure::new(Exit::Failed, format!("{name}: the listing is incomplete: {error}"))),
     }
 }
 
@@ -87,12 +87,12 @@ fn show(global: &Global, name: &str, to: &Path, summary: &Value) {
     let evidence = summary["evidence"].as_object().unwrap_or(&none);
     print::line(format!("{name}: written to {}", to.display()));
     for (slug, count) in counts {
-        let proof = evidence.get(slug).and_then(Value::as_str).unwrap_or("not read to the end");
+        let proof = evidence.get(slug).and_then(Value::as_str).unwrap_or("incomplete");
         print::line(format!("{slug}: {count} records, evidence: {proof}"));
     }
     if let Some(invalid) = summary["invalid_count"].as_u64().filter(|count| *count > 0) {
         print::line(format!(
-            "{invalid} records are not valid, and would not be pushed; the last line of the file names them"
+            "{invalid} records are invalid and would not be pushed; the last line of the file lists them"
         ));
     }
 }

@@ -11,7 +11,7 @@ pub(super) fn apply() {
 
         setrlimit(Resource::Core, Rlimit { current: Some(0), maximum: Some(0) }).ok();
     }
-    // A core dump that is piped to a program, as systemd-coredump has it, heeds no limit.
+    // A core dump that is piped to a program, as systemd-coredump has it, applies no limit.
     #[cfg(target_os = "linux")]
     {
         use rustix::process::{DumpableBehavior, set_dumpable_behavior};

@@ -1,4 +1,4 @@
-//! Looking at tasks: through the running daemon, which has credentials of its own, or with ours while none runs.
+//! Looking at tasks: through the running daemon with its credentials, or with ours if none runs.
 
 use super::context::Context;
 use super::daemon;
@@ -91,5 +91,5 @@ pub(super) async fn ask<T: serde::de::DeserializeOwned>(
         return Ok(None);
     };
     let answer = daemon.look(request, |_| true).await?;
-    answer.map(Some).ok_or_else(|| Failure::new(Exit::Temporary, "the daemon gave no answer"))
+    answer.map(Some).ok_or_else(|| Failure::new(Exit::Temporary, "the daemon did not respond"))
 }

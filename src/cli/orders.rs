@@ -71,11 +71,12 @@ pub(crate) async fn release(global: &Global, connectors: &Connectors, selected: 
     if global.json {
         print::json(&Shown { app: app.clone(), by, answer: &answer });
     } else if answer.unexpected.is_some() {
-        // Told of below.
+        // Reported below.
     } else if answer.released.is_empty() && answer.not_held.is_empty() {
-        print::line(format!("Nothing of {app} is held."));
+        print::line(format!("No held tasks in {app}."));
     } else if !answer.released.is_empty() {
-        let when = if by == "daemon" { "they go on now" } else { "they go on when the daemon runs" };
+        let when =
+            if by == "daemon" { "they are executed now" } else { "they are executed when the daemon runs" };
         print::line(format!(
             "Released {} of {app}, {when}: {}",
             count(answer.released.len()),
@@ -84,18 +85,17 @@ pub(crate) async fn release(global: &Global, connectors: &Connectors, selected: 
     }
     as_expected(answer.unexpected, expect, |found, expected| {
         format!(
-            "{found} tasks of {app} are held, not {expected}: nothing was released. Look at them with `bridgehead tasks list {app} --held`"
+            "{found} tasks of {app} are held, not {expected}: nothing was released. Check with `bridgehead \
+             tasks list {app} --held`"
         )
     })?;
     none_of(&answer.not_held, |tasks| {
-        format!(
-            "not held in {app}, so nothing was done about: {tasks}. See `bridgehead tasks list {app} --held`"
-        )
+        format!("not held in {app}, so not released: {tasks}. See `bridgehead tasks list {app} --held`")
     })
 }
 
-/// Shows whom a release of all is about, and asks for consent where somebody is there to give it. What they agreed to is then all that
-/// is released: these tasks, or this many.
+/// Shows which accounts a release of all tasks affects, and asks for confirmation if there is a terminal. Only what was
+/// confirmed is then released: these tasks, or this many.
 async fn show_first(order: &Order) -> Result<Option<(Selection, Option<u64>)>, Failure> {
     let Order { context, app, expect, .. } = order;
     let asks = expect.is_none() && std::io::stdin().is_terminal() && std::io::stdout().is_terminal();
@@ -128,7 +128,7 @@ async fn show_first(order: &Order) -> Result<Option<(Selection, Option<u64>)>, F
     }
     let people = if total == 1 { "this task".to_owned() } else { format!("these {total} tasks") };
     if !confirm::by_typing(
-        &format!("Release {people} of {app}? The accounts lose access. Type {total} to go on: "),
+        &format!("Release {people} of {app}? The accounts lose access. Type {total} to continue: "),
         &total.to_string(),
     ) {
         return Err(Failure::new(Exit::Failed, "not confirmed; nothing was released"));
@@ -154,19 +154,20 @@ pub(crate) async fn retry(global: &Global, connectors: &Connectors, selected: Se
     if global.json {
         print::json(&Shown { app: app.clone(), by, answer: &answer });
     } else if answer.unexpected.is_some() {
-        // Told of below.
+        // Reported below.
     } else if answer.retried.is_empty() && answer.not_rejected.is_empty() {
-        print::line(format!("No report of {app} was put aside."));
+        print::line(format!("No rejected reports in {app}."));
     } else {
         show(&answer);
     }
     as_expected(answer.unexpected, expect, |found, expected| {
         format!(
-            "{found} reports of {app} are put aside, not {expected}: nothing was reported. Look at them with `bridgehead tasks list {app} --rejected`"
+            "{found} reports of {app} are rejected, not {expected}: nothing was reported. Check with \
+             `bridgehead tasks list {app} --rejected`"
         )
     })?;
     none_of(&answer.not_rejected, |tasks| {
-        format!("no report is put aside in {app} for: {tasks}. See `bridgehead tasks list {app} --rejected`")
+        format!("no rejected report in {app} for: {tasks}. See `bridgehead tasks list {app} --rejected`")
     })?;
     let is = |wanted| answer.retried.iter().any(|retried| retried.answer == wanted);
     if is(Answer::Rejected) {
@@ -195,11 +196,11 @@ async fn retry_in(
 fn show(answer: &Retries) {
     for retried in &answer.retried {
         let said = match retried.answer {
-            Answer::Accepted => "reported, and accepted",
-            Answer::Conflict => "was resolved by somebody else meanwhile",
-            Answer::Missing => "is not known to Iden any more",
-            Answer::Rejected => "refused again, and stays put aside",
-            Answer::Postponed => "could not be reported now, and stays put aside",
+            Answer::Accepted => "reported and accepted",
+            Answer::Conflict => "was already resolved in Iden",
+            Answer::Missing => "is no longer known to Iden",
+            Answer::Rejected => "rejected again; kept for another retry",
+            Answer::Postponed => "could not be reported now; kept for another retry",
         };
         let detail =
             retried.detail.as_ref().map_or_else(String::new, |detail| format!(": {}", visible(detail)));

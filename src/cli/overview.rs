@@ -34,7 +34,7 @@ pub(crate) fn text(overview: &StatusReport) -> String {
 
 fn heading(overview: &StatusReport) -> String {
     let Some(daemon) = &overview.daemon else {
-        return "What the journal knows:\n\n".to_owned();
+        return "From the journal:\n\n".to_owned();
     };
     let uptime = SignedDuration::from_secs(i64::try_from(daemon.uptime_seconds).unwrap_or(0));
     let state = daemon.unhealthy.as_ref().unwrap_or(&daemon.readiness);
@@ -55,7 +55,7 @@ fn attempts(overview: &StatusReport) -> String {
             continue;
         }
         // Writing into a text does not fail.
-        writeln!(text, "\nTasks of {name} that are tried again or to be reported ({shown} of {total}):").ok();
+        writeln!(text, "\nTasks of {name} that are being retried or reported ({shown} of {total}):").ok();
         for task in &app.tasks.attempts {
             writeln!(text, "  {}", summary::attempts(task, overview.at)).ok();
         }
@@ -83,7 +83,7 @@ fn attention(overview: &StatusReport) -> String {
         }
     }
     if text.is_empty() && overview.daemon.is_some() && !overview.needs_somebody() {
-        text.push_str("\nAll well.\n");
+        text.push_str("\nAll good.\n");
     }
     text
 }
@@ -126,9 +126,9 @@ mod tests {
         assert_eq!(
             text(&overview()),
             "bridgehead 1.2.3, process 4711, running for 3 h 12 min; connected to the Bridge\n\n \
-             APP  LAST POLL  TASKS                   TARGET            LAST SYNC          NEXT SYNC\n \
-             hr   4 s ago    2 waiting, 1 under way  no trouble known  completed 2 h ago  in 1 h 40 min\n\n\
-             All well."
+             APP  LAST POLL  TASKS                     TARGET             LAST SYNC          NEXT SYNC\n \
+             hr   4 s ago    2 waiting, 1 in progress  no known problems  completed 2 h ago  in 1 h 40 min\n\n\
+             All good."
         );
     }
 
@@ -149,7 +149,7 @@ mod tests {
         let end = "\n\nALARM  hr: removal guard (for 3 min)\n  too many would go\n  -> Do this.";
         assert!(text.ends_with(end), "{text}");
         assert!(
-            text.contains("note  hr: removal guard (for 3 min)\n  a hiccup") && !text.contains("All well")
+            text.contains("note  hr: removal guard (for 3 min)\n  a hiccup") && !text.contains("All good")
         );
     }
 
@@ -158,6 +158,6 @@ mod tests {
         let mut overview = overview();
         overview.daemon = None;
         let text = text(&overview);
-        assert!(text.starts_with("What the journal knows:") && !text.contains("All well"), "{text}");
+        assert!(text.starts_with("From the journal:") && !text.contains("All good"), "{text}");
     }
 }

@@ -1,5 +1,5 @@
-//! The only place that writes to standard output and standard error by itself; the rest is the log. What moves a terminal's
-//! cursor or turns its text around is written out.
+//! The only place that writes directly to standard output and standard error; the rest is the log. Characters that move
+//! a terminal's cursor or reverse its text are escaped.
 
 use std::borrow::Cow;
 use std::fmt::Write as _;
@@ -32,11 +32,11 @@ pub(crate) fn raw(bytes: &[u8]) {
 pub(crate) fn json(value: &impl serde::Serialize) {
     match serde_json::to_string_pretty(value) {
         Ok(text) => write(|out| writeln!(out, "{}", escaped(&text))),
-        Err(error) => complain(format!("the answer cannot be written as JSON: {error}")),
+        Err(error) => complain(format!("the output cannot be written as JSON: {error}")),
     }
 }
 
-/// Prints JSON on one line, at once.
+/// Prints JSON on one line, immediately.
 #[cfg(feature = "conformance")]
 pub(crate) fn json_line(value: &serde_json::Value) {
     let text = value.to_string();

@@ -29,7 +29,7 @@ pub(crate) async fn run(global: &Global, connectors: &Connectors) -> Outcome {
     let stop = CancellationToken::new();
     let hangups = Hangups::listen()?;
     let told = Told::listen_but_to_hangups()?;
-    let _signals = AbortOnDropHandle::new(tokio::spawn(heed(told, hangups, stop.clone())));
+    let _signals = AbortOnDropHandle::new(tokio::spawn(handle(told, hangups, stop.clone())));
     let context = Context::load(global, connectors)?;
     logging::start(&context.config.log, &context.redactor);
     for warning in context.config.warnings(&context.environment) {
@@ -44,7 +44,7 @@ pub(crate) async fn run(global: &Global, connectors: &Connectors) -> Outcome {
         network: check::network(&context, &context.network()?),
     };
     let Some(journal) = open_journal(&context, &stop).await? else {
-        tracing::info!("bridgehead has stopped before it could open its state");
+        tracing::info!("bridgehead stopped before it could open its state");
         return Ok(());
     };
     let journal = Arc::new(journal);
@@ -59,7 +59,11 @@ pub(crate) async fn run(global: &Global, connectors: &Connectors) -> Outcome {
             return Err(error.into());
         }
     };
-    tracing::info!(version = env!("CARGO_PKG_VERSION"), apps = ?apps.keys().collect::<Vec<_>>(), "bridgehead starts");
+    tracing::info!(
+        version = env!("CARGO_PKG_VERSION"),
+        apps = apps.keys().map(String::as_str).collect::<Vec<_>>().join(", "),
+        "bridgehead is starting"
+    );
 
     let runtime = RuntimeBuilder::new(
         apps,
@@ -136,9 +140,8 @@ async fn close(journal: Arc<Sqlite>) {
     }
 }
 
-/// The first signal stops in order; a second one at once. To read the configuration again is not within the daemon's power, and
-/// no reason to stop.
-async fn heed(mut told: Told, mut hangups: Hangups, stop: CancellationToken) {
+/// The first signal stops cleanly; a second one immediately. A hangup neither stops the daemon nor reloads the configuration.
+async fn handle(mut told: Told, mut hangups: Hangups, stop: CancellationToken) {
     loop {
         tokio::select! {
             biased;
@@ -152,27 +155,27 @@ async fn heed(mut told: Told, mut hangups: Hangups, stop: CancellationToken) {
             }
         }
         if stop.is_cancelled() {
-            tracing::warn!("told to stop a second time; stopping at once, the journal knows where to go on");
+            tracing::warn!("second stop signal received; stopping immediately, the journal allows resuming");
             leave_now();
         }
-        tracing::info!("told to stop; what runs may finish");
+        tracing::info!("stop signal received; waiting for running work to finish");
         drop(sd_notify::notify(&[NotifyState::Stopping]));
         stop.cancel();
     }
 }
 
-#[expect(clippy::exit, reason = "a second signal means now; the journal makes that safe")]
+#[expect(clippy::exit, reason = "a second signal stops immediately; the journal makes that safe")]
 fn leave_now() {
     std::process::exit(1);
 }
 
-/// Notices that the state folder is gone even if no task comes. What is gone for good is logged once, by whoever finds it.
+/// Detects that the state folder was removed even if no task comes. It is logged once, by the code that finds it.
 async fn watch_state(journal: Arc<Sqlite>) {
     let mut look = tokio::time::interval(LOOK);
     loop {
         look.tick().await;
         if let Err(error) = journal.verify().await {
-            tracing::debug!(%error, "the state folder is not as it should be");
+            tracing::debug!(%error, "the state folder has a problem");
         }
     }
 }

@@ -33,9 +33,10 @@ pub(crate) async fn run(global: &Global, options: args::Sandbox) -> Outcome {
         }));
     } else {
         print::line(format!(
-            "A Bridge API that is none listens on {address}, until Ctrl-C.\n\n\
-             [bridge]\nbase_url = \"{}\"\napi_key = {{ env = \"IDEN_API_KEY\" }}   # export IDEN_API_KEY={}\n\n\
-             Put tasks in, look at records, break things: http://{address}/sandbox/v1/ (docs/sandbox.md)",
+            "A Bridge API sandbox is listening on {address}, until Ctrl-C. It is not connected to \
+             Iden.\n\n[bridge]\nbase_url = \"{}\"\napi_key = {{ env = \"IDEN_API_KEY\" }}   # export \
+             IDEN_API_KEY={}\n\nAdd tasks, look at records, inject faults: http://{address}/sandbox/v1/ \
+             (docs/sandbox.md)",
             sandbox.base_url(),
             sandbox.api_key()
         ));

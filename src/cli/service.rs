@@ -8,7 +8,7 @@ use crate::admin::summary;
 use bridgehead_runtime::{Level, StatusReport, StatusReporter, Unhealthy};
 
 /// So long at most until systemd is told that the daemon is ready; it gives up on one that does not say so in 90 seconds.
-/// Whether Iden answers is not for it to mend.
+/// Whether Iden answers is not for it to fix.
 const READY_WITHIN: Duration = Duration::from_secs(30);
 /// How often it is looked whether the state has changed.
 const PACE: Duration = Duration::from_secs(3);
@@ -50,7 +50,7 @@ async fn feed(every: Duration, health: impl Fn() -> Result<(), Unhealthy>, tell:
         beat.tick().await;
         match health() {
             Ok(()) => tell(),
-            Err(ailment) => tracing::error!("the watchdog is not fed: {ailment}"),
+            Err(ailment) => tracing::error!("not notifying the systemd watchdog: {ailment}"),
         }
     }
 }
@@ -66,7 +66,7 @@ fn state(overview: &StatusReport) -> String {
     let mut parts = Vec::new();
     parts.extend(daemon.unhealthy);
     if !alarms.is_empty() {
-        parts.push(format!("needs attention: {}", alarms.join(", ")));
+        parts.push(format!("action required: {}", alarms.join(", ")));
     }
     parts.push(daemon.readiness);
     // A line break would be taken for the next of several messages.
@@ -83,7 +83,7 @@ mod tests {
 
     #[test]
     fn what_needs_somebody_comes_first_and_in_one_line() {
-        let readiness = "the Bridge cannot be used at present for hr (line\nbreak)".to_owned();
+        let readiness = "the Bridge is currently unavailable for hr (line\nbreak)".to_owned();
         let daemon = DaemonOverview { readiness, ..DaemonOverview::default() };
         let alarm =
             |kind, level| Alarm { kind, level, since: None, message: String::new(), advice: String::new() };
@@ -94,7 +94,7 @@ mod tests {
         let overview = StatusReport { at, daemon: Some(daemon), apps: [("hr".to_owned(), app)].into() };
         assert_eq!(
             state(&overview),
-            "needs attention: hr: access refused; the Bridge cannot be used at present for hr (line break)"
+            "action required: hr: access refused; the Bridge is currently unavailable for hr (line break)"
         );
     }
 

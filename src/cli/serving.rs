@@ -19,9 +19,10 @@ impl Serving {
         let listener = Listener::bind(settings.listen).await?;
         let address = listener.address();
         if !address.ip().is_loopback() {
-            tracing::warn!(%address, "admin.listen is open to a network: whoever reaches it can read the daemon's state, without a password");
+            tracing::warn!(%address, "admin.listen is open to the network: anyone who can reach it can read \
+                                      the daemon's state, without a password");
         }
-        tracing::info!("the status is at http://{address}/");
+        tracing::info!("status page: http://{address}/");
         Ok(Some(listener))
     }
 
@@ -34,11 +35,11 @@ impl Serving {
         }))
     }
 
-    /// Returns when nothing looks at the runtime any more.
+    /// Returns when nothing uses the runtime.
     pub(crate) async fn end(self) {
         if let Some((stop, serving)) = self.0 {
             stop.cancel();
-            // It ends by itself; a panic of it has nothing more to say.
+            // It ends on its own; a panic has no further effect.
             drop(serving.await);
         }
     }

@@ -40,7 +40,7 @@ impl Told {
     }
 
     /// Cancels the first when one of them comes, and the next when one comes again, for as long as the result lives.
-    #[must_use = "signals are heeded as long as this lives"]
+    #[must_use = "signals are handled as long as this lives"]
     pub(crate) fn cancels_one_by_one<const N: usize>(
         mut self,
         stops: [CancellationToken; N],
@@ -54,7 +54,7 @@ impl Told {
     }
 
     /// Cancels `stop` when one of them comes, for as long as the result lives.
-    #[must_use = "signals are heeded as long as this lives"]
+    #[must_use = "signals are handled as long as this lives"]
     pub(crate) fn cancels(self, stop: &CancellationToken) -> AbortOnDropHandle<()> {
         self.cancels_one_by_one([stop.clone()])
     }
@@ -101,7 +101,7 @@ impl Hangups {
 }
 
 fn listen_to(kind: SignalKind) -> Result<Signal, Failure> {
-    signal(kind).map_err(|error| Failure::new(Exit::Failed, format!("signals cannot be received: {error}")))
+    signal(kind).map_err(|error| Failure::new(Exit::Failed, format!("cannot receive signals: {error}")))
 }
 
 /// Whether the process has a terminal that could close: that of its session, wherever its output goes.
@@ -109,8 +109,8 @@ fn is_on_terminal() -> bool {
     std::fs::File::open("/dev/tty").is_ok()
 }
 
-/// Whether whoever started the process wants it not to be bothered by this signal, as `nohup` does for SIGHUP. Where that
-/// cannot be known, it is taken for not so.
+/// Whether the parent process wants this signal to be ignored, as `nohup` does for SIGHUP. If that cannot be
+/// determined, it counts as no.
 fn is_ignored(kind: SignalKind) -> bool {
     let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
     let ignored = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));

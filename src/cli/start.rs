@@ -34,7 +34,7 @@ pub fn run(connectors: &Connectors) -> ExitCode {
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => {
-            print::fail(&format!("bridgehead: the asynchronous runtime cannot be started: {error}"));
+            print::fail(&format!("bridgehead: cannot start the asynchronous runtime: {error}"));
             return ExitCode::FAILURE;
         }
     };
@@ -72,7 +72,8 @@ fn answer(told: &clap::Error) -> ExitCode {
 
 fn unprinted(error: &std::io::Error) -> Failure {
     let message = format!(
-        "standard output cannot be written ({error}), so what this command had to say is not complete; what it did stays done"
+        "cannot write standard output ({error}), so this command's output is incomplete; the changes it \
+         made remain"
     );
     Failure::new(Exit::Output, message)
 }
@@ -95,7 +96,7 @@ async fn dispatch(cli: Cli, connectors: &Connectors) -> Outcome {
             if dry_run && allow_removals.is_some() {
                 return Err(Failure::new(
                     Exit::Usage,
-                    "--dry-run removes nothing, so --allow-removals does not go with it",
+                    "--allow-removals cannot be used with --dry-run, which removes nothing",
                 ));
             }
             let allow_removals = allow_removals.map(|value| sync::consent(value, &mut apps));

@@ -1,5 +1,5 @@
-//! `bridgehead status`: what the running daemon says of itself, over its control socket or else over `admin.listen`, or what the
-//! journal knows when it does not answer.
+//! `bridgehead status`: the status of the running daemon, over its control socket or else over `admin.listen`, or from
+//! the journal if the daemon does not respond.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::PathBuf;
@@ -27,24 +27,25 @@ const LARGEST: usize = 16 * 1024 * 1024;
 #[derive(Debug, thiserror::Error)]
 pub(super) enum Silence {
     #[error(
-        "No daemon listens on its control socket {0}: it does not run, or runs with another configuration. Look at \
-         `systemctl status bridgehead` and `journalctl -u bridgehead`."
+        "No daemon listens on the control socket {0}: it is not running, or runs with a different \
+         configuration. Check `systemctl status bridgehead` and `journalctl -u bridgehead`."
     )]
     NoSocket(PathBuf),
     #[error("{0}.")]
     Control(#[from] control::Error),
     #[error(
-        "Nothing listens on {0} (admin.listen): the daemon does not run, or runs with another configuration. Look at \
-         `systemctl status bridgehead` and `journalctl -u bridgehead`."
+        "Nothing listens on {0} (admin.listen): the daemon is not running, or runs with a different \
+         configuration. Check `systemctl status bridgehead` and `journalctl -u bridgehead`."
     )]
     Nobody(SocketAddr),
     #[error(
-        "The daemon at {0} (admin.listen) does not answer within {PATIENCE:?}. If that stays so, look at `journalctl -u \
-         bridgehead` and restart it; nothing is lost by that."
+        "The daemon at {0} (admin.listen) did not respond within {PATIENCE:?}. If this persists, check \
+         `journalctl -u bridgehead` and restart it; a restart loses nothing."
     )]
     Late(SocketAddr),
     #[error(
-        "What listens on {0} (admin.listen) is no bridgehead ({1}). Set admin.listen to a free port, and restart the daemon."
+        "The process that listens on {0} (admin.listen) is not bridgehead ({1}). Set admin.listen to a free \
+         port, and restart the daemon."
     )]
     Stranger(SocketAddr, String),
 }
@@ -90,11 +91,11 @@ fn show(global: &Global, overview: &StatusReport) {
     }
 }
 
-/// What the journal knows, read beside whoever has it open.
+/// The data of the journal, read while another process may have it open.
 async fn from_journal(context: &Context) -> Result<StatusReport, Failure> {
     let folder = &context.config.state.path;
     let unreadable = |error: bridgehead_store::Error| {
-        Failure::new(Exit::Temporary, format!("The journal cannot be read either: {error}"))
+        Failure::new(Exit::Temporary, format!("The journal is not readable either: {error}"))
     };
     let state = Sqlite::read_only(folder).await.map_err(unreadable)?;
     if state.is_none() {
@@ -134,16 +135,16 @@ pub(super) async fn ask(listen: SocketAddr) -> Result<StatusReport, Silence> {
         error => stranger(error.without_url().to_string()),
     })?;
     if !response.status().is_success() {
-        return Err(stranger(format!("it answers {} to /status", response.status())));
+        return Err(stranger(format!("it responds with {} to /status", response.status())));
     }
     let answer = body::read(&mut response, LARGEST, deadline).await.map_err(|error| match error {
         body::Error::Late => Silence::Late(address),
         error => stranger(error.to_string()),
     })?;
-    let overview: StatusReport =
-        serde_json::from_slice(&answer).map_err(|_| stranger("its /status is something else".to_owned()))?;
+    let overview: StatusReport = serde_json::from_slice(&answer)
+        .map_err(|_| stranger("its /status has an unexpected format".to_owned()))?;
     if overview.daemon.is_none() {
-        return Err(stranger("its /status names no daemon".to_owned()));
+        return Err(stranger("its /status does not name a daemon".to_owned()));
     }
     Ok(overview)
 }

@@ -1,4 +1,4 @@
-//! `bridgehead sync`: one sync, now, by the running daemon or by itself while none runs.
+//! `bridgehead sync`: one sync, now, by the running daemon or by this process if none runs.
 
 use std::sync::Arc;
 
@@ -54,7 +54,7 @@ pub(crate) async fn run(
     context.end_orphans().await?;
     let bridge = Arc::new(context.bridge()?.without_retries());
     let folder = &context.config.state.path;
-    // A rehearsal stands beside a running daemon: it reads the state and writes nothing into it.
+    // A rehearsal is next to a running daemon: it reads the state and writes nothing into it.
     let journal = Arc::new(if dry_run {
         Sqlite::rehearsal(folder).await?
     } else {
@@ -139,7 +139,7 @@ async fn through(
         let mut progress = None;
         let heard = |event| match event {
             Event::Waiting if !global.json => {
-                print::complain(format!("{name}: a sync is under way; yours follows it"));
+                print::complain(format!("{name}: a sync is running; yours starts after it"));
             }
             Event::Begun { expected } if !global.json => {
                 progress = Some(Progress::follow(name, &status, expected));
@@ -152,7 +152,7 @@ async fn through(
             Err(control::Error::Refused { message, temporary: false })
                 if options.dry_run && summaries.is_empty() =>
             {
-                print::complain(format!("{message}; the dry run goes on without the daemon"));
+                print::complain(format!("{message}; continuing the dry run without the daemon"));
                 return Ok(None);
             }
             answer => answer?,
@@ -202,12 +202,15 @@ pub(crate) fn show(name: &str, summary: &Summary) {
         print::line(visible(&lost(one, is_done)));
     }
     if let Some(digest) = summary.digest {
-        print::line(format!("to allow exactly this once: bridgehead sync {name} --allow-removals {digest}"));
+        print::line(format!(
+            "to allow exactly these removals once: bridgehead sync {name} --allow-removals \
+                             {digest}"
+        ));
     }
     let unproven: Vec<&str> =
         summary.evidence.iter().filter(|(_, what)| *what == "none").map(|(slug, _)| slug.as_str()).collect();
     if !unproven.is_empty() {
-        print::line(format!("nothing shows that these were read to their end: {}", unproven.join(", ")));
+        print::line(format!("no proof that these listings are complete: {}", unproven.join(", ")));
     }
     if summary.invalid_count > 0 {
         print::line(format!("{} invalid records:", summary.invalid_count));
@@ -245,7 +248,7 @@ fn named(record: &LostRecord) -> String {
         notes.push(format!("{} fewer", record.memberships));
     }
     if record.is_still_there {
-        notes.push("the target still finds it".to_owned());
+        notes.push("still found in the target".to_owned());
     }
     if notes.is_empty() { record.id.clone() } else { format!("{} ({})", record.id, notes.join(", ")) }
 }

@@ -114,7 +114,7 @@ mod tests {
 
     fn example() -> Table {
         let mut table = table(["app", "task", "said"]).with_prose(1);
-        let said = "the target did not answer within a minute, and nobody knows whether it heard";
+        let said = "the target did not respond within a minute, and nobody knows whether it heard";
         table.add_row(["hr", ID, said]);
         table
     }

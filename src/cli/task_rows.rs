@@ -76,7 +76,7 @@ fn count(which: &Which, app: &str, end: &ListingEnd) -> String {
             Which::Status(status) => format!("{status} task{s}"),
         }
     };
-    let more = "`--limit N` shows more, `--json` lists all";
+    let more = "use `--limit N` to show more, `--json` to list all";
     match (end.more, end.total) {
         (true, Some(total)) => format!("{app}: {} of {total} {}; {more}", end.shown, what(total)),
         (true, None) => format!("{app}: {} {}, and there are more; {more}", end.shown, what(end.shown)),
@@ -91,8 +91,9 @@ fn advice(which: &Which, of: &Shown) -> String {
         _ => String::new(),
     };
     format!(
-        "Held in {app}: more deletions and suspensions than apps.{app}.tasks.guard allows. If they are right, release them with \
-         `bridgehead tasks release {app} TASK…` or `bridgehead tasks release {app} --all{expect}`; otherwise cancel them in Iden."
+        "Held in {app}: more deletions and suspensions than apps.{app}.tasks.guard allows. If they are \
+         intended, release them with `bridgehead tasks release {app} TASK…` or `bridgehead tasks release \
+         {app} --all{expect}`; otherwise cancel them in Iden."
     )
 }
 
@@ -107,12 +108,12 @@ mod tests {
         let said = |which, end| count(&which, "hr", &end);
         assert_eq!(
             said(Which::Held, end(50, Some(1234), true)),
-            "hr: 50 of 1234 held tasks; `--limit N` shows more, `--json` lists all"
+            "hr: 50 of 1234 held tasks; use `--limit N` to show more, `--json` to list all"
         );
         assert_eq!(said(Which::Held, end(1, Some(1), false)), "hr: 1 of 1 held task");
         assert_eq!(
             said(Which::Status(TaskStatus::Failed), end(50, None, true)),
-            "hr: 50 failed tasks, and there are more; `--limit N` shows more, `--json` lists all"
+            "hr: 50 failed tasks, and there are more; use `--limit N` to show more, `--json` to list all"
         );
     }
 

@@ -47,8 +47,8 @@ async fn list(global: &Global, connectors: &Connectors, selected: ListTasks) -> 
     }
     if shown.iter().all(|of| of.rows.is_empty() && !of.end.more) {
         print::line(match &which {
-            Which::Rejected => "No report was put aside.".to_owned(),
-            Which::Held => "No task is held.".to_owned(),
+            Which::Rejected => "No rejected reports.".to_owned(),
+            Which::Held => "No held tasks.".to_owned(),
             Which::Status(status) => format!("No {status} tasks."),
         });
     } else {
@@ -81,7 +81,8 @@ async fn stream(context: &Context, names: &[String], which: &Which, limit: Optio
 fn note(app: &str, without_names: Option<&str>) {
     if let Some(why) = without_names {
         print::complain(format!(
-            "{app}: Iden could not be asked, so names may be missing, and what was resolved there may still be listed: {why}"
+            "{app}: cannot ask Iden, so names may be missing, and tasks resolved there may still be listed: \
+             {why}"
         ));
     }
 }

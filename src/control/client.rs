@@ -40,7 +40,7 @@ pub(crate) async fn connect(folder: &Path) -> Result<Option<Client>, Error> {
     }
 }
 
-/// A command of root's must not be led to a socket of somebody else.
+/// A command run by root must not be led to another user's socket.
 fn trust(folder: &Path, path: &Path) -> Result<(), Error> {
     let (Ok(folder), Ok(found)) = (std::fs::metadata(folder), std::fs::symlink_metadata(path)) else {
         // If it is there, connecting says what is wrong.
@@ -49,13 +49,15 @@ fn trust(folder: &Path, path: &Path) -> Result<(), Error> {
     if found.file_type().is_socket() && (found.uid() == folder.uid() || found.uid() == 0) {
         return Ok(());
     }
-    let source =
-        io::Error::other("it is not a socket of the owner of the state folder; find out who made it");
+    let source = io::Error::other(
+        "it is not a socket that belongs to the owner of the state folder; find out what \
+                          created it",
+    );
     Err(Error::Denied { path: path.to_owned(), source })
 }
 
 impl Client {
-    /// Asks for something that is answered at once.
+    /// Makes a request that is answered immediately.
     pub(crate) async fn ask<T: DeserializeOwned>(self, request: &Request) -> Result<T, Error> {
         let answer = self.follow(request, std::future::pending(), |_| {});
         tokio::time::timeout(PATIENCE, answer).await.map_err(|_| Error::Silent(PATIENCE))?

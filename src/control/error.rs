@@ -6,7 +6,8 @@ use std::path::PathBuf;
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum Error {
     /// The socket is there, and this user may not use it. The operator becomes another user.
-    #[error("the daemon's control socket {} cannot be used: {source}; run this as the daemon's user, or as root", path.display())]
+    #[error("the daemon's control socket {} cannot be used: {source}; run this command as the daemon's \
+             user, or as root", path.display())]
     Denied {
         /// The socket.
         path: PathBuf,
@@ -15,10 +16,10 @@ pub(crate) enum Error {
         source: std::io::Error,
     },
     /// The connection broke before the last event. Whether it was done is in the daemon's log.
-    #[error("the daemon went away before it had answered; what came of this is in its log")]
+    #[error("the daemon disconnected before it responded; see its log for the result")]
     Lost,
     /// There was no answer in time. The operator looks at the daemon.
-    #[error("the daemon has not answered within {0:?}; look at its log, and restart it if it hangs")]
+    #[error("the daemon did not respond within {0:?}; check its log, and restart it if it hangs")]
     Silent(std::time::Duration),
     /// The daemon said no.
     #[error("{message}")]
@@ -30,7 +31,8 @@ pub(crate) enum Error {
     },
     /// The daemon speaks otherwise: it is of another version. The operator restarts it.
     #[error(
-        "the daemon's answer cannot be read: it is not of this version of bridgehead ({version}); restart it",
+        "the daemon's response cannot be read: the daemon does not run this version of bridgehead \
+         ({version}); restart it",
         version = env!("CARGO_PKG_VERSION")
     )]
     Malformed,

@@ -64,7 +64,7 @@ pub(super) async fn answer(
 fn given<T: serde::Serialize>(answer: &T) -> Event {
     match serde_json::to_value(answer) {
         Ok(answer) => Event::Done { answer },
-        Err(error) => failed(format!("the answer cannot be written as JSON: {error}"), false),
+        Err(error) => failed(format!("the response cannot be written as JSON: {error}"), false),
     }
 }
 
@@ -96,7 +96,7 @@ async fn tasks(
             // Nobody reads what is answered to a command that has gone away.
             Ok(Some(rows)) => {
                 if !tell(lines, &Event::Tasks { rows }).await {
-                    return failed("the command went away".to_owned(), false);
+                    return failed("the command disconnected".to_owned(), false);
                 }
             }
         }
@@ -117,7 +117,8 @@ async fn check(lines: &mut Lines, runtime: &Runtime, about: &About, apps: &[Stri
                 return;
             }
             if runtime.check_app(app, bridge, &sender).await.is_none() {
-                let found = "the running daemon does not have this app: it was added since it started";
+                let found = "the running daemon does not know this app, which was added after the daemon \
+                             started";
                 let finding =
                     Finding::warning(format!("{app}: daemon"), found).advising("Restart the daemon.");
                 drop(sender.send(finding).await);

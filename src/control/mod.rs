@@ -1,14 +1,14 @@
 //! The control socket: how an operator's commands reach a running daemon.
 //!
-//! A daemon holds the lock on its state folder, so that no command beside it can use the state. It listens on a Unix
-//! socket in that folder instead. A command connects, sends one [`Request`](protocol::Request) as a line of JSON, and
-//! reads [`Event`](protocol::Event)s, a line each, up to the last: `done` or `failed`. When the command goes away, what it
-//! asked for is stopped, in order; what was decided stays decided.
+//! A daemon holds the lock on its state folder, so no other command can use the state at the same time. Instead, it
+//! listens on a Unix socket in that folder. A command connects, sends one [`Request`](protocol::Request) as a line of
+//! JSON, and reads [`Event`](protocol::Event)s, one per line, up to the last: `done` or `failed`. When the command
+//! disconnects, its request is stopped cleanly; decisions that were made are kept.
 //!
-//! Looking goes this way too: the daemon asks Iden and the targets with the credentials that it has, which a command on an
-//! operator's shell mostly has not, and hands out what it finds page by page.
+//! Read requests use this socket too: the daemon queries Iden and the targets with its credentials, which a command in
+//! an operator's shell mostly does not have, and returns the results page by page.
 //!
-//! Who may use it is who may use the state folder: its owner, and root. Nothing secret goes through it.
+//! Access is limited to those who can use the state folder: its owner, and root. No secret is sent over it.
 
 mod client;
 mod error;

@@ -132,7 +132,7 @@ pub(crate) enum Event {
         /// The tasks.
         rows: Vec<TaskRow>,
     },
-    /// What came of looking at one thing.
+    /// The result of one check.
     Finding {
         /// What was found.
         finding: Finding,

@@ -23,7 +23,7 @@ use bridgehead_store as journal;
 const PATIENCE: Duration = Duration::from_secs(10);
 /// How often the progress of a sync is told at most.
 const PACE: Duration = Duration::from_millis(100);
-/// So many commands at once; more wait.
+/// The maximum number of commands at the same time; more wait.
 const MOST: usize = 32;
 /// How long commands may take to hear of the end of the daemon.
 const FAREWELL: Duration = Duration::from_secs(5);
@@ -37,8 +37,8 @@ pub(crate) struct Server {
 }
 
 impl Server {
-    /// Listens in the state folder, on which the process must hold the lock. A daemon that cannot listen goes on without;
-    /// the log says why, and what does not work then.
+    /// Listens in the state folder, on which the process must hold the lock. A daemon that cannot listen continues
+    /// without it; the log says why, and what does not work then.
     pub(crate) fn start(
         folder: &Path,
         runtime: Arc<Runtime>,
@@ -55,10 +55,11 @@ impl Server {
             Err(error) => {
                 tracing::warn!(
                     socket = %path.display(), %error,
-                    "commands cannot reach this daemon; `bridgehead sync` and `bridgehead tasks release|retry` work only while it is stopped, and looking needs \
-                     credentials of its own. \
-                     The path of a socket must be shorter than 108 bytes: if that is the reason, stop the daemon, move the state folder \
-                     with everything in it to a shorter path, and set state.path to that"
+                    "commands cannot reach this daemon; `bridgehead sync` and `bridgehead tasks \
+                     release|retry` work only while it is stopped, and other commands need their own \
+                     credentials. The path of the socket must be shorter than 108 bytes: if that is the \
+                     cause, stop the daemon, move the state folder with its contents to a shorter path, and \
+                     set state.path to that path"
                 );
                 None
             }
@@ -79,7 +80,12 @@ fn bind(path: &Path) -> io::Result<UnixListener> {
     match std::fs::symlink_metadata(path) {
         // Left behind by a daemon that was killed: this process holds the lock, so no other one listens.
         Ok(found) if found.file_type().is_socket() => std::fs::remove_file(path)?,
-        Ok(_) => return Err(io::Error::new(io::ErrorKind::AlreadyExists, "something else has its name")),
+        Ok(_) => {
+            return Err(io::Error::new(
+                io::ErrorKind::AlreadyExists,
+                "its name is taken by something that is not a socket",
+            ));
+        }
         Err(error) if error.kind() == io::ErrorKind::NotFound => {}
         Err(error) => return Err(error),
     }
@@ -96,16 +102,17 @@ async fn accept(listener: UnixListener, runtime: Arc<Runtime>, about: Arc<About>
             () = stop.cancelled() => break,
             Some(ended) = commands.join_next() => {
                 if let Err(error) = ended {
-                    tracing::error!(%error, "a command of the operator ended in a panic of the daemon");
+                    tracing::error!(%error, "the daemon panicked while handling an operator's command");
                 }
             }
             accepted = listener.accept(), if commands.len() < MOST => match accepted {
                 Ok((stream, _)) if is_trusted(&stream) => {
                     commands.spawn(serve(stream, Arc::clone(&runtime), Arc::clone(&about), stop.clone()));
                 }
-                Ok(_) => tracing::warn!("somebody else than the owner of the state folder tried to use the control socket"),
+                Ok(_) => tracing::warn!("a user other than the owner of the state folder tried to use the \
+                                         control socket"),
                 Err(error) => {
-                    tracing::warn!(%error, "the control socket cannot accept a command");
+                    tracing::warn!(%error, "the control socket cannot accept a connection");
                     tokio::time::sleep(Duration::from_secs(1)).await;
                 }
             }
@@ -138,7 +145,8 @@ async fn serve(stream: UnixStream, runtime: Arc<Runtime>, about: Arc<About>, sto
         Ok(request) => Box::pin(answer(&mut lines, &runtime, &about, request, &stop)).await,
         Err(_) => failed(
             format!(
-                "the running daemon (bridgehead {}) does not know this command; if another version was installed meanwhile, restart it",
+                "the running daemon (bridgehead {}) does not know this command; if a different version has \
+                 been installed since, restart the daemon",
                 env!("CARGO_PKG_VERSION")
             ),
             false,
@@ -199,13 +207,19 @@ pub(super) fn done<T: serde::Serialize>(app: &str, result: Option<Result<T, jour
         Some(Err(error)) => failed(error.to_string(), false),
         Some(Ok(answer)) => match serde_json::to_value(answer) {
             Ok(answer) => Event::Done { answer },
-            Err(error) => failed(format!("the answer cannot be written as JSON: {error}"), false),
+            Err(error) => failed(format!("the response cannot be written as JSON: {error}"), false),
         },
     }
 }
 
 pub(super) fn unknown_app(app: &str) -> Event {
-    failed(format!("the running daemon has no app '{app}': it was added since it started; restart it"), false)
+    failed(
+        format!(
+            "the running daemon has no app '{app}', which was added after the daemon started; \
+                    restart it"
+        ),
+        false,
+    )
 }
 
 async fn sync(
@@ -218,7 +232,13 @@ async fn sync(
     let Some(status) = runtime.status().remove(app) else {
         return done::<()>(app, None);
     };
-    tracing::info!(app, ?options, "the operator asks for a sync");
+    let allowed = options.allow_removals.map(|consent| consent.to_string());
+    tracing::info!(
+        app,
+        dry_run = options.dry_run,
+        allow_removals = allowed.as_deref(),
+        "sync requested by the operator"
+    );
     let stop = stop.child_token();
     let mut updates = status.sync();
     if !updates.borrow_and_update().phase.is_empty() {
@@ -236,7 +256,7 @@ async fn sync(
                     tell(lines, &Event::Progress { progress }).await;
                 }
             }
-            // The command went away, or wants to: the sync is abandoned, as if it had been run by itself.
+            // The command disconnected, or asks to stop: the sync is abandoned, as without a daemon.
             line = lines.next(), if !stop.is_cancelled() => {
                 if !matches!(line, Some(Ok(_))) {
                     stop.cancel();
@@ -248,7 +268,7 @@ async fn sync(
         tracing::info!(
             app,
             result = summary.result,
-            "the sync that the operator asked for has ended: {}",
+            "the sync requested by the operator has ended: {}",
             summary.detail
         );
     }

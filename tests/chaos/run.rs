@@ -160,7 +160,7 @@ impl Run {
     fn has_started(&self) -> bool {
         let log = std::fs::read(&self.log).unwrap_or_default();
         let said = log.get(self.log_before..).unwrap_or_default();
-        String::from_utf8_lossy(said).contains("bridgehead starts")
+        String::from_utf8_lossy(said).contains("bridgehead is starting")
     }
 
     fn complain(&mut self, rule: &'static str, what: String) {
@@ -558,7 +558,7 @@ impl Run {
         let state = self.world.bytes_below("state");
         for secret in secrets {
             if state.windows(secret.len()).any(|bytes| bytes == secret.as_bytes()) {
-                self.complain("a secret never leaks", format!("{secret} stands in the state folder"));
+                self.complain("a secret never leaks", format!("{secret} is in the state folder"));
             }
         }
     }

@@ -124,7 +124,7 @@ def disturb(dice, rules, what):
     elif kind == "timeout":
         raise Failure("TIMEOUT", f"HR did not answer: {what}")
     elif kind == "down":
-        raise Failure("TIMEOUT", f"HR cannot be reached: {what}", effect="not_applied", subject="connection", retry="backoff")
+        raise Failure("TIMEOUT", f"HR is unreachable: {what}", effect="not_applied", subject="connection", retry="backoff")
     elif kind == "broken":
         raise Failure("INTERNAL_ERROR", f"HR is broken: {what}", effect="not_applied", retry=dice.choice(["never", "backoff"]))
     elif kind == "die":
@@ -271,7 +271,7 @@ def execute(call, action, params, rules):
         if kind == "refused":
             raise failure(dice, action, params, "not_applied")
         if kind == "down":
-            raise Failure("TIMEOUT", "HR cannot be reached", effect="not_applied", subject="connection", retry="backoff")
+            raise Failure("TIMEOUT", "HR is unreachable", effect="not_applied", subject="connection", retry="backoff")
         if kind == "unknown":
             raise failure(dice, action, params, "unknown")
         if kind == "die":

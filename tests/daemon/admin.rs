@@ -27,9 +27,9 @@ impl Answer {
 
 /// Where the daemon's listener is, by its log.
 pub(crate) async fn address(daemon: &Daemon) -> String {
-    daemon.says("the status is at http://").await;
+    daemon.says("status page: http://").await;
     let log = daemon.log();
-    let (_, rest) = log.split_once("the status is at http://").expect("it was said");
+    let (_, rest) = log.split_once("status page: http://").expect("it was said");
     rest.split('/').next().expect("an address").to_owned()
 }
 
@@ -158,11 +158,11 @@ async fn a_daemon_that_is_well_says_so_everywhere() {
     assert!(metrics.body.contains("bridgehead_last_successful_sync_timestamp_seconds{app=\"hr\"} 1"));
     let page = get(&address, "/").await;
     assert!(page.head.contains("content-security-policy: default-src 'none'"), "{}", page.head);
-    assert!(page.body.contains("All well") && page.body.contains("<h2>hr</h2>"), "{}", page.body);
+    assert!(page.body.contains("All good") && page.body.contains("<h2>hr</h2>"), "{}", page.body);
 
     let (code, text) = told(&world, &address, &[]).await;
     assert_eq!(code, Some(0), "{text}");
-    assert!(text.contains("All well.") && text.contains("completed"), "{text}");
+    assert!(text.contains("All good.") && text.contains("completed"), "{text}");
     let (code, text) = told(&world, &address, &["hr", "--json"]).await;
     assert_eq!(code, Some(0), "{text}");
     let document: Value = serde_json::from_str(&text).expect("JSON and nothing else");
@@ -242,14 +242,14 @@ async fn a_target_out_of_reach_is_an_alarm_with_its_cause_and_its_secrets_taken_
     assert!(message.contains("HR <refuses> the token [redacted]"), "{message}");
     assert!(kinds(&now).contains(&"target_unreachable"), "{now:#}");
     let page = get(&address, "/").await.body;
-    assert!(page.contains("Target out of reach") && page.contains("HR &lt;refuses&gt;"), "{page}");
-    assert!(page.contains("Somebody must act") && page.contains("1 held"), "{page}");
+    assert!(page.contains("Target unreachable") && page.contains("HR &lt;refuses&gt;"), "{page}");
+    assert!(page.contains("Action required") && page.contains("1 held"), "{page}");
     let metrics = get(&address, "/metrics").await.body;
     assert!(metrics.contains("bridgehead_breaker_open{app=\"hr\"} 1.0"), "{metrics}");
     assert!(metrics.contains("bridgehead_alarm{app=\"hr\",kind=\"target_unreachable\"} 1.0"), "{metrics}");
     let (code, text) = told(&world, &address, &[]).await;
     assert_eq!(code, Some(1), "{text}");
-    assert!(text.contains("out of reach") && text.contains("is failed with PERMISSION_DENIED"), "{text}");
+    assert!(text.contains("unreachable") && text.contains("fails with PERMISSION_DENIED"), "{text}");
     assert_eq!(get(&address, "/healthz").await.status, 200, "the daemon itself is well");
     holds_no_secret(&world, &address).await;
     daemon.stop().await;
@@ -274,7 +274,7 @@ async fn a_refused_key_is_an_alarm() {
     let ready = get(&address, "/readyz").await;
     assert_eq!(ready.status, 503, "Iden was never reached");
     assert!(
-        ready.body.starts_with("the Bridge cannot be used yet for hr (") && ready.body.contains("401"),
+        ready.body.starts_with("the Bridge is not available yet for hr (") && ready.body.contains("401"),
         "{}",
         ready.body
     );
@@ -314,7 +314,7 @@ async fn a_sync_that_the_guard_holds_is_an_alarm_that_outlives_the_daemon() {
     let here = address(&daemon).await;
     daemon.says("sync completed").await;
     people(&world, 40);
-    let now = status(&here, "the guard holds", |status| kinds(status) == ["removal_guard"]).await;
+    let now = status(&here, "the deprovision limit holds", |status| kinds(status) == ["removal_guard"]).await;
     let alarm = &now["apps"]["hr"]["alarms"][0];
     assert!(alarm["message"].as_str().expect("a sentence").contains("remove 10 of 50 records of account"));
     let advice = alarm["advice"].as_str().expect("advice");
@@ -333,7 +333,7 @@ async fn a_sync_that_the_guard_holds_is_an_alarm_that_outlives_the_daemon() {
         text.contains(&format!("Nothing listens on {here}")) && text.contains("systemctl status"),
         "{text}"
     );
-    assert!(text.contains("What the journal knows") && text.contains("removal guard"), "{text}");
+    assert!(text.contains("From the journal") && text.contains("removal guard"), "{text}");
     let output = world.run(&["status", "--json"]).await;
     let document: Value = serde_json::from_slice(&output.stdout).expect("JSON on standard output");
     assert_eq!(document["daemon"], Value::Null);
@@ -367,13 +367,13 @@ async fn deletions_that_the_guard_holds_are_an_alarm_with_and_without_the_daemon
     })
     .await;
     assert_eq!(now["apps"]["hr"]["tasks"]["guarded"]["per_seconds"], 3600);
-    assert!(get(&here, "/").await.body.contains("2 held by the guard"));
+    assert!(get(&here, "/").await.body.contains("2 held by the deprovision limit"));
     assert!(get(&here, "/metrics").await.body.contains("bridgehead_tasks_guarded{app=\"hr\"} 2.0"));
     let (code, text) = told(&world, &here, &[]).await;
     assert!(code == Some(1) && text.contains("bridgehead tasks release hr --all"), "{text}");
     daemon.stop().await;
     let (code, text) = told(&world, &here, &[]).await;
-    assert!(code == Some(75) && text.contains("2 held by the guard"), "{text}");
+    assert!(code == Some(75) && text.contains("2 held by the deprovision limit"), "{text}");
 }
 
 #[tokio::test]
@@ -385,19 +385,19 @@ async fn without_a_listener_the_running_daemon_is_asked_over_its_socket() {
     );
     let (code, text) = said(&world.run(&["status"]).await);
     assert_eq!(code, Some(75), "{text}");
-    assert!(text.contains("No daemon listens on its control socket"), "{text}");
+    assert!(text.contains("No daemon listens on the control socket"), "{text}");
     assert!(text.contains("There is no journal in"), "{text}");
     assert!(!world.path("state").exists(), "looking makes nothing");
     let daemon = world.start();
     daemon.says("sync completed").await;
     let (code, text) = said(&world.run(&["status"]).await);
     assert_eq!(code, Some(0), "{text}");
-    assert!(text.contains(&format!("process {}", daemon.pid())) && text.contains("All well."), "{text}");
+    assert!(text.contains(&format!("process {}", daemon.pid())) && text.contains("All good."), "{text}");
     // Without the socket, the listener is asked where there is one, and else the journal is read.
     std::fs::remove_file(world.path("state/control.sock")).expect("it is there");
     let (code, text) = said(&world.run(&["status"]).await);
     assert_eq!(code, Some(75), "{text}");
-    assert!(text.contains("completed") && text.contains("What the journal knows"), "{text}");
+    assert!(text.contains("completed") && text.contains("From the journal"), "{text}");
     daemon.stop().await;
 }
 

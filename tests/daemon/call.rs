@@ -36,13 +36,16 @@ async fn reading_shows_the_answer_and_what_the_daemon_makes_of_it() {
     let world = folder().await;
     for (arguments, shown) in [
         (&["call", "hr", "describe"][..], "\"create_account\""),
-        (&["call", "hr", "check"], "all is well"),
+        (&["call", "hr", "check"], "all good"),
         (&["call", "hr", "list"], "\"id\":\"u1\""),
-        (&["call", "hr", "list"], "the last page; evidence: atomic"),
+        (&["call", "hr", "list"], "last page; evidence: atomic"),
         (&["call", "hr", "list", "team"], "\"name\":\"Team One\""),
-        (&["call", "hr", "find", "--id", "u1"], "takes this record: its id is the one"),
-        (&["call", "hr", "find", "--username", "ANN"], "its user name is the one"),
-        (&["call", "hr", "find", "--email", "nobody@example.org"], "takes it that there is no such account"),
+        (&["call", "hr", "find", "--id", "u1"], "accepts this record: its id matches"),
+        (&["call", "hr", "find", "--username", "ANN"], "its user name matches"),
+        (
+            &["call", "hr", "find", "--email", "nobody@example.org"],
+            "concludes that the account does not exist",
+        ),
     ] {
         let output = world.run(arguments).await;
         assert_eq!(output.status.code(), Some(0), "{arguments:?}: {output:?}");
@@ -94,7 +97,7 @@ async fn an_account_goes_through_its_life_by_hand_and_each_step_is_read_back() {
         let output = world.run(&[&["call", "hr"], arguments].concat()).await;
         assert_eq!(output.status.code(), Some(0), "{output:?}");
         assert!(
-            out(&output).contains("the account was read back, and shows what was asked for"),
+            out(&output).contains("the account was read back and shows the requested state"),
             "{output:?}"
         );
         let people = world.read("people/accounts.csv");
@@ -124,7 +127,7 @@ async fn nothing_is_changed_without_consent_and_protection_holds() {
     let world = folder().await;
     let output = world.run(&["call", "hr", "delete", "--id", "u1"]).await;
     assert_eq!(output.status.code(), Some(2), "{output:?}");
-    assert!(err(&output).contains("Say --yes to agree"), "{output:?}");
+    assert!(err(&output).contains("Pass --yes to confirm"), "{output:?}");
     world.configure(
         "connector = \"file\"\n[apps.hr.protect]\naccounts = [\"ann\"]\n[apps.hr.target]\npath = \"people\"\n",
     );
@@ -132,13 +135,13 @@ async fn nothing_is_changed_without_consent_and_protection_holds() {
     let output = world.run(&["call", "hr", "delete", "--id", "u1", "--yes"]).await;
     assert_eq!(output.status.code(), Some(1), "{output:?}");
     assert!(
-        out(&output).contains("was not asked") && out(&output).contains("PERMISSION_DENIED"),
+        out(&output).contains("was not called") && out(&output).contains("PERMISSION_DENIED"),
         "{output:?}"
     );
     assert_eq!(world.read("people/accounts.csv"), PEOPLE);
     for (arguments, why) in [
-        (&["find"][..], "say who it is with --id"),
-        (&["find", "--id", "u1", "--set", "a=b"], "--set does not go with this operation"),
+        (&["find"][..], "identify the account with --id"),
+        (&["find", "--id", "u1", "--set", "a=b"], "--set cannot be used with this operation"),
         (&["create", "--username", "x", "--set", "password=y"], "use --password-file"),
         (&["create", "--username", "x", "--member", "team"], "such as team:t1"),
     ] {
@@ -155,7 +158,7 @@ async fn beside_a_daemon_only_reading_goes_without_saying() {
     daemon.says("sync completed").await;
     let output = world.run(&["call", "hr", "suspend", "--id", "u1"]).await;
     assert_eq!(output.status.code(), Some(75), "{output:?}");
-    assert!(err(&output).contains("is not ordered with its tasks"), "{output:?}");
+    assert!(err(&output).contains("is not coordinated with its tasks"), "{output:?}");
     assert_eq!(world.read("people/accounts.csv"), PEOPLE);
     let output = world.run(&["call", "hr", "find", "--id", "u1"]).await;
     assert_eq!(output.status.code(), Some(0), "{output:?}");
@@ -173,8 +176,8 @@ async fn what_the_daemon_would_do_about_an_error_is_said() {
         |data: Value| json!([{"method": "suspend_account", "error": {"message": "no", "data": data}}]);
     for (data, exit, decision, says) in [
         (json!({"code": "RATE_LIMITED", "retry_after": 7}), 75, "retry", "no sooner than 7s"),
-        (json!({"code": "RATE_LIMITED"}), 75, "retry", "tried again within"),
-        (json!({"code": "PERMISSION_DENIED"}), 1, "fail", "failed with PERMISSION_DENIED, at once"),
+        (json!({"code": "RATE_LIMITED"}), 75, "retry", "retried within"),
+        (json!({"code": "PERMISSION_DENIED"}), 1, "fail", "failed with PERMISSION_DENIED immediately"),
         (
             json!({"code": "TIMEOUT", "effect": "not_applied", "subject": "connection"}),
             75,
@@ -212,7 +215,10 @@ async fn a_password_comes_from_standard_input_and_is_never_shown() {
     assert_eq!(output.status.code(), Some(0), "{output:?}");
     let all = out(&output) + &err(&output);
     assert!(!all.contains(PASSWORD), "{all}");
-    assert!(out(&output).contains("not shown by the target, so not seen: password"), "{output:?}");
+    assert!(
+        out(&output).contains("not visible, because the target does not show them: password"),
+        "{output:?}"
+    );
     let reached = world
         .calls()
         .into_iter()

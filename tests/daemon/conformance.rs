@@ -110,7 +110,7 @@ async fn beside_a_daemon_nothing_is_changed() {
     daemon.says("sync completed").await;
     let output = world.run(&["check", "hr", "--conformance", "--yes"]).await;
     assert_eq!(output.status.code(), Some(75), "{}", out(&output));
-    assert!(err(&output).contains("a daemon runs on the state folder"), "{}", err(&output));
+    assert!(err(&output).contains("a daemon is running on the state folder"), "{}", err(&output));
     let output = world.run(&["check", "hr", "--conformance", "--read-only"]).await;
     assert_eq!(output.status.code(), Some(3), "{}", err(&output));
     daemon.stop().await;
@@ -128,7 +128,7 @@ async fn settings_of_a_situation_that_are_wrong_are_a_wrong_configuration() {
     assert_eq!(output.status.code(), Some(78));
     let told = err(&output);
     assert!(told.contains("apps.hr.target.pth: unknown key; did you mean 'path'?"), "{told}");
-    assert!(told.contains("apps.hr.conformance.unreachable laid over target"), "{told}");
+    assert!(told.contains("apps.hr.conformance.unreachable applied to target"), "{told}");
 }
 
 #[tokio::test]
@@ -154,7 +154,7 @@ async fn checks_are_listed_and_chosen_by_name() {
     let output = world.run(&["check", "hr", "--conformance", "--only", "lisitng"]).await;
     assert_eq!(output.status.code(), Some(2));
     assert!(
-        err(&output).contains("'lisitng' names no check of the kit; did you mean 'listing'?"),
+        err(&output).contains("'lisitng' is not a check of the kit; did you mean 'listing'?"),
         "{}",
         err(&output)
     );
@@ -177,7 +177,7 @@ async fn what_may_be_skipped_is_said_in_the_configuration() {
     world.configure(&format!("{app}accept_skipped = [\"creat\"]\n"));
     let output = world.run(&arguments).await;
     assert_eq!(output.status.code(), Some(78));
-    let wanted = "apps.hr.conformance.accept_skipped[0]: names no check of the kit; did you mean 'create'?";
+    let wanted = "apps.hr.conformance.accept_skipped[0]: is not a check of the kit; did you mean 'create'?";
     assert!(err(&output).contains(wanted), "{}", err(&output));
 }
 
@@ -278,11 +278,7 @@ async fn a_signal_lets_the_kit_remove_what_it_has_made() {
         let (output, left) =
             stopped_by(signal, r#"["create_account", "delete_account", "suspend_account"]"#).await;
         assert_eq!(output.status.code(), Some(1), "{signal}: {}", err(&output));
-        assert!(
-            err(&output).contains("stopped; nothing of the kit is left in hr"),
-            "{signal}: {}",
-            err(&output)
-        );
+        assert!(err(&output).contains("stopped; the kit left nothing in hr"), "{signal}: {}", err(&output));
         assert_eq!(left, json!({}), "{signal}: {}", out(&output));
         assert!(out(&output).contains("because the kit was stopped"), "{signal}: {}", out(&output));
     }

@@ -67,7 +67,7 @@ async fn a_sync_beside_a_running_daemon_is_done_by_it_and_followed() {
     assert!(stdout(&allowed).contains("hr: completed") && stdout(&allowed).contains("account removed:"));
     eventually("Iden has cleaned up", || active(&world) == 10).await;
     let log = daemon.stop().await;
-    assert_eq!(log.matches("the operator asks for a sync").count(), 3, "{log}");
+    assert_eq!(log.matches("INFO sync requested by the operator").count(), 3, "{log}");
 }
 
 #[tokio::test]
@@ -79,7 +79,7 @@ async fn a_sync_that_is_interrupted_is_abandoned_by_the_daemon() {
     daemon.says("ready").await;
     let mut command = world.command(&["sync", "hr"]);
     let child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("it starts");
-    daemon.says("the operator asks for a sync").await;
+    daemon.says("sync requested by the operator").await;
     eventually("something is pushed", || world.sandbox.ledger().iter().any(|entry| entry.method == "PUT"))
         .await;
     let id = child.id().to_string();
@@ -88,7 +88,7 @@ async fn a_sync_that_is_interrupted_is_abandoned_by_the_daemon() {
         tokio::task::spawn_blocking(move || child.wait_with_output().expect("it ends")).await.unwrap();
     assert_eq!(ended.status.code(), Some(1), "{ended:?}");
     assert!(stdout(&ended).contains("hr: abandoned"), "{ended:?}");
-    daemon.says("the sync that the operator asked for has ended").await;
+    daemon.says("the sync requested by the operator has ended").await;
     eventually("it is abandoned in Iden", || {
         world.sandbox.ledger().iter().any(|entry| entry.path.ends_with("/abandon/"))
     })
@@ -101,7 +101,7 @@ async fn a_refused_report_is_made_again_through_the_daemon() {
     let world = world(1, NO_SYNC).await;
     let daemon = world.start();
     let task = rejected(&world, 2);
-    daemon.says("it is put aside").await;
+    daemon.says("Iden rejected the report of this task").await;
     let shown = world.run(&["tasks", "list", "hr", "--rejected", "--json"]).await;
     let rows: Value = serde_json::from_slice(&shown.stdout).expect("JSON");
     assert_eq!((&rows[0]["task"], &rows[0]["status"]), (&json!(task), &json!("completed")));
@@ -110,7 +110,7 @@ async fn a_refused_report_is_made_again_through_the_daemon() {
     let again = world.run(&["tasks", "retry", "hr", &task]).await;
     assert_eq!(again.status.code(), Some(1), "{again:?}");
     assert!(
-        stdout(&again).contains("refused again") && stdout(&again).contains("unknown field"),
+        stdout(&again).contains("rejected again") && stdout(&again).contains("unknown field"),
         "{again:?}"
     );
     assert_eq!(world.task(&task)["status"], "pending");
@@ -122,7 +122,7 @@ async fn a_refused_report_is_made_again_through_the_daemon() {
     assert_eq!((&answer["by"], &world.task(&task)["status"]), (&json!("daemon"), &json!("completed")));
     let none = world.run(&["tasks", "retry", "hr", &task]).await;
     assert_eq!(none.status.code(), Some(1));
-    assert!(stderr(&none).contains("no report is put aside"), "{none:?}");
+    assert!(stderr(&none).contains("no rejected report"), "{none:?}");
     daemon.stop().await;
 }
 
@@ -131,7 +131,7 @@ async fn a_refused_report_is_made_again_while_no_daemon_runs() {
     let world = world(1, NO_SYNC).await;
     let daemon = world.start();
     let task = rejected(&world, 1);
-    daemon.says("it is put aside").await;
+    daemon.says("Iden rejected the report of this task").await;
     daemon.stop().await;
     let outage = world.sandbox.add_fault(Fault::new(Effect::answer(503)).method("PATCH"));
     let later = world.run(&["tasks", "retry", "hr", "--all"]).await;
@@ -140,10 +140,10 @@ async fn a_refused_report_is_made_again_while_no_daemon_runs() {
     world.sandbox.remove_fault(outage);
     let done = world.run(&["tasks", "retry", "hr", "--all"]).await;
     assert_eq!(done.status.code(), Some(0), "{done:?}");
-    assert_eq!(stdout(&done), format!("{task}: reported, and accepted\n"));
+    assert_eq!(stdout(&done), format!("{task}: reported and accepted\n"));
     assert_eq!(world.task(&task)["status"], "completed");
     let none = world.run(&["tasks", "retry", "hr", "--all"]).await;
-    assert_eq!((none.status.code(), stdout(&none).as_str()), (Some(0), "No report of hr was put aside.\n"));
+    assert_eq!((none.status.code(), stdout(&none).as_str()), (Some(0), "No rejected reports in hr.\n"));
 }
 
 #[tokio::test]
@@ -163,7 +163,7 @@ async fn the_socket_is_private_and_goes_with_the_daemon() {
     let daemon = world.start();
     daemon.says("ready").await;
     let beside = world.run(&["tasks", "release", "hr", "--all"]).await;
-    assert_eq!(stdout(&beside), "Nothing of hr is held.\n");
+    assert_eq!(stdout(&beside), "No held tasks in hr.\n");
     daemon.stop().await;
     assert!(!socket.exists());
 }

@@ -118,7 +118,7 @@ fn no_link_leads_nowhere() {
         for found in link.captures_iter(&text).filter(|found| !found[1].contains("://")) {
             count += 1;
             let target = page.parent().expect("a folder").join(&found[1]);
-            assert!(target.exists(), "{} links to {}, which is not there", page.display(), &found[1]);
+            assert!(target.exists(), "{} links to {}, which is missing", page.display(), &found[1]);
         }
     }
     assert!(count > 30, "{count} links were found");

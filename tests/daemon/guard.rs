@@ -137,7 +137,7 @@ async fn what_is_not_pending_any_more_holds_nobody_up() {
         .await
         .expect("an answer");
     assert!(answer.status().is_success());
-    daemon.says("are not pending in Iden any more").await;
+    daemon.says("dropping held tasks that are no longer pending in Iden").await;
     tokio::time::sleep(std::time::Duration::from_millis(1100)).await;
     let next = delete(&world, "u2", 2);
     eventually("the next one passes", || world.task(&next)["status"] == "completed").await;
@@ -178,12 +178,10 @@ async fn a_release_lets_exactly_the_named_ones_go_in_the_order_of_their_account(
 
     let again = world.run(&["tasks", "release", "hr", &tasks[1], &tasks[2]]).await;
     assert_eq!(again.status.code(), Some(1));
-    assert!(
-        String::from_utf8_lossy(&again.stderr).contains(&format!("nothing was done about: {}", tasks[1]))
-    );
+    assert!(String::from_utf8_lossy(&again.stderr).contains(&format!("so not released: {}", tasks[1])));
     let done = world.run(&["tasks", "release", "hr", "--all"]).await;
     let said = String::from_utf8_lossy(&done.stdout).into_owned();
-    assert!(said.contains(&format!("Released 1 task of hr, they go on now: {}", tasks[3])), "{said}");
+    assert!(said.contains(&format!("Released 1 task of hr, they are executed now: {}", tasks[3])), "{said}");
     world.drained().await;
     assert!(statuses(&world, &tasks).iter().all(|status| status == "completed"));
 
@@ -206,10 +204,10 @@ async fn a_release_while_no_daemon_runs_counts_from_its_next_start_and_for_those
     assert_eq!(listed(&shown), tasks);
     let done = world.run(&["tasks", "release", "hr", "--all"]).await;
     let said = String::from_utf8_lossy(&done.stdout).into_owned();
-    assert!(said.contains("Released 2 tasks of hr, they go on when the daemon runs"), "{said}");
+    assert!(said.contains("Released 2 tasks of hr, they are executed when the daemon runs"), "{said}");
     let none = world.run(&["tasks", "release", "hr", "--all"]).await;
     assert!(none.status.success());
-    assert_eq!(String::from_utf8_lossy(&none.stdout), "Nothing of hr is held.\n");
+    assert_eq!(String::from_utf8_lossy(&none.stdout), "No held tasks in hr.\n");
 
     let third = delete(&world, "u2", 2);
     let daemon = world.start();
@@ -224,7 +222,7 @@ async fn a_restart_between_a_release_and_its_execution_forgets_neither() {
     let tasks: Vec<String> = (0..2).map(|n| delete(&world, &format!("u{n}"), n)).collect();
     let daemon = world.start();
     held(&world, &daemon, &tasks).await;
-    // The target is out of reach when the task is let go, and the daemon dies before it is back.
+    // The target is unreachable when the task is let go, and the daemon dies before it is back.
     std::fs::rename(world.path("people"), world.path("away")).expect("moved");
     let done = world.run(&["tasks", "release", "hr", &tasks[0]]).await;
     assert!(done.status.success(), "{done:?}");

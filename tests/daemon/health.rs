@@ -44,7 +44,7 @@ async fn a_full_disk_is_an_alarm_everywhere_and_goes_when_there_is_room() {
     assert!(metrics.contains("bridgehead_alarm{app=\"hr\",kind=\"state_unwritable\"} 1.0"), "{metrics}");
     assert!(metrics.contains("bridgehead_state_writable{app=\"hr\"} 0.0"), "{metrics}");
     let page = get(&here, "/").await.body;
-    assert!(page.contains("Somebody must act") && page.contains("State cannot be written"), "{page}");
+    assert!(page.contains("Action required") && page.contains("State cannot be written"), "{page}");
     let (code, text) = told(&world, &here, &[]).await;
     assert!(code == Some(1) && text.contains("ALARM  hr: state cannot be written"), "{text}");
     assert_eq!(get(&here, "/healthz").await.status, 200, "a restart would not make room");
@@ -74,7 +74,7 @@ async fn a_target_that_hangs_holds_its_tasks_and_fails_none() {
     assert_eq!(now["apps"]["hr"]["held"]["code"], "TIMEOUT");
     assert_eq!(kinds(&now), ["target_unreachable"]);
     let (code, text) = told(&world, &here, &[]).await;
-    assert!(code == Some(1) && text.contains("out of reach"), "{text}");
+    assert!(code == Some(1) && text.contains("unreachable"), "{text}");
     // Longer than it would be tried for if the target answered.
     tokio::time::sleep(Duration::from_secs(4)).await;
     assert_eq!(world.task(&task)["status"], "pending");
@@ -95,7 +95,7 @@ async fn an_account_that_alone_gets_no_answer_does_not_hold_the_others() {
     ]));
     let task = world.task_for("suspend_account", json!({"id": "u1"}));
     let daemon = world.start();
-    daemon.says("the target answers a check").await;
+    daemon.says("the target passes a check").await;
     let other = world.task_for("create_account", json!("bob"));
     eventually("another account is served", || world.task(&other)["status"] == "completed").await;
     world.drained().await;
@@ -129,7 +129,7 @@ async fn a_task_that_is_tried_again_and_again_is_shown_with_its_reason() {
     let page = get(&here, "/").await.body;
     let (code, text) = told(&world, &here, &[]).await;
     assert!(code == Some(1) && text.contains(&task) && text.contains("RATE_LIMITED, HR asks ann"), "{text}");
-    assert!(page.contains("Somebody must act") && page.contains("RATE_LIMITED, HR asks ann"), "{page}");
+    assert!(page.contains("Action required") && page.contains("RATE_LIMITED, HR asks ann"), "{page}");
     assert!(!format!("{now}{page}{text}").contains("s3cr3t-of-ann"), "{text}");
     world.rules(&json!([]));
     world.drained().await;
@@ -159,11 +159,11 @@ async fn systemd_is_told_how_the_daemon_is_whenever_that_changes() {
     eventually("it is ready", || hear().contains("READY=1")).await;
     assert!(hear().contains("STATUS=connected to the Bridge\n"), "{}", hear());
     world.sandbox.revoke_key("default").expect("the key is there");
-    eventually("the refusal is told", || hear().contains("STATUS=needs attention: hr: access refused; "))
+    eventually("the refusal is told", || hear().contains("STATUS=action required: hr: access refused; "))
         .await;
     let ready = get(&here, "/readyz").await;
     assert_eq!(ready.status, 200, "it was reached once: {}", ready.body);
-    assert!(ready.body.contains("cannot be used at present for hr"), "{}", ready.body);
+    assert!(ready.body.contains("is currently unavailable for hr"), "{}", ready.body);
     daemon.stop().await;
     assert!(hear().contains("STOPPING=1") && !hear().contains(KEY));
 }

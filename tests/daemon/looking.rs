@@ -112,7 +112,7 @@ async fn everything_can_be_looked_at_where_only_the_daemon_has_the_credentials()
     let refused = world.task_for("create_account", json!("ann"));
     let folder = world.path("credentials");
     let daemon = world.start_with(&[("CREDENTIALS_DIRECTORY", folder.to_str().expect("a path"))]);
-    daemon.says("put aside").await;
+    daemon.says("Iden rejected the report of this task").await;
     let failed = world.task_for("update_account", json!({"id": "nobody"}));
     eventually("it has failed", || world.task(&failed)["status"] == "failed").await;
     let account =
@@ -129,9 +129,9 @@ async fn everything_can_be_looked_at_where_only_the_daemon_has_the_credentials()
         (&["tasks", "list", "--status", "failed", "--json"], "\"code\": \"ACCOUNT_NOT_FOUND\""),
         (&["tasks", "list", "--status", "failed"], &*format!("{failed}: ")),
         (&["apps", "list"], "hr"),
-        (&["check"], "ok       hr: target: can be reached"),
+        (&["check"], "ok       hr: target: reachable"),
         (&["check", "--json"], "\"what\": \"hr: access in Iden\""),
-        (&["check", "--offline"], "valid, as the running daemon has read them"),
+        (&["check", "--offline"], "valid, as loaded by the running daemon"),
     ] {
         let output = world.run(arguments).await;
         assert_eq!(output.status.code(), Some(0), "{arguments:?}: {output:?}");
@@ -176,7 +176,10 @@ async fn a_list_says_how_many_of_how_many_and_json_has_all_with_names() {
     guarded(&world, 60, "");
     let (daemon, tasks) = held(&world, 60).await;
     let text = stdout(&world.run(&["tasks", "list", "--held"]).await);
-    assert!(text.contains("hr: 50 of 60 held tasks; `--limit N` shows more, `--json` lists all"), "{text}");
+    assert!(
+        text.contains("hr: 50 of 60 held tasks; use `--limit N` to show more, `--json` to list all"),
+        "{text}"
+    );
     assert!(text.contains("Person No. 7, user7, u7@example.org"), "{text}");
     assert!(text.contains("`bridgehead tasks release hr --all --expect 60`"), "{text}");
     let text = stdout(&world.run(&["tasks", "list", "--held", "--limit", "100"]).await);
@@ -196,7 +199,7 @@ async fn a_list_says_how_many_of_how_many_and_json_has_all_with_names() {
     world.sandbox.add_fault(Fault::new(Effect::answer(503)).method("GET"));
     let output = world.run(&["tasks", "list", "--held", "--json"]).await;
     assert_eq!((output.status.code(), rows(&output).len()), (Some(0), 60), "{output:?}");
-    assert!(stderr(&output).contains("hr: Iden could not be asked, so names may be missing"), "{output:?}");
+    assert!(stderr(&output).contains("hr: cannot ask Iden, so names may be missing"), "{output:?}");
     daemon.stop().await;
 }
 
@@ -228,7 +231,7 @@ async fn a_release_of_all_shows_whom_and_refuses_another_number_than_expected() 
     assert_eq!(refused.status.code(), Some(1), "{refused:?}");
     let refused = world.run(&["tasks", "retry", "hr", "--all", "--expect", "1"]).await;
     assert_eq!(refused.status.code(), Some(1), "{refused:?}");
-    assert!(stderr(&refused).contains("0 reports of hr are put aside, not 1"), "{refused:?}");
+    assert!(stderr(&refused).contains("0 reports of hr are rejected, not 1"), "{refused:?}");
     let usage = world.run(&["tasks", "release", "hr", &tasks[0], "--expect", "1"]).await;
     assert_eq!(usage.status.code(), Some(2), "{usage:?}");
 }
@@ -282,7 +285,7 @@ async fn check_finds_what_run_would() {
     assert_eq!(checked.status.code(), Some(0), "{said}");
     assert!(said.contains(&format!("in use by the running daemon (process {})", daemon.pid())), "{said}");
     assert!(
-        said.contains(&format!("ok       admin.listen: the running daemon answers on {address}")),
+        said.contains(&format!("ok       admin.listen: the running daemon responds on {address}")),
         "{said}"
     );
     assert!(said.contains("ok       hr: verification: tasks.verify is on"), "{said}");
@@ -290,7 +293,7 @@ async fn check_finds_what_run_would() {
     let changed = world.read("bridgehead.toml").replace("poll_interval = \"100ms\"", "verify = false");
     world.write("bridgehead.toml", &changed);
     let said = stdout(&world.run(&["check"]).await);
-    assert!(said.contains("warning  daemon: the configuration is not the one that"), "{said}");
+    assert!(said.contains("warning  daemon: the configuration differs from the one that"), "{said}");
     assert!(said.contains("warning  hr: verification: tasks.verify is off"), "{said}");
     daemon.stop().await;
 }
@@ -321,8 +324,8 @@ async fn commands_without_a_daemon_make_no_state_folder() {
     let world = World::new().await;
     guarded(&world, 1, "");
     for (arguments, said) in [
-        (&["tasks", "list", "--held"][..], "No task is held.\n"),
-        (&["tasks", "list", "--rejected"], "No report was put aside.\n"),
+        (&["tasks", "list", "--held"][..], "No held tasks.\n"),
+        (&["tasks", "list", "--rejected"], "No rejected reports.\n"),
         (&["tasks", "list"], "No pending tasks.\n"),
         (&["apps", "list", "--json"], "[\n"),
     ] {
@@ -357,7 +360,7 @@ async fn output_that_cannot_be_written_is_a_failure_and_a_closed_pipe_is_none() 
         command.stdout(full());
         let output = finished(command).await;
         assert_eq!(output.status.code(), Some(74), "{arguments:?}: {output:?}");
-        assert!(stderr(&output).contains("standard output cannot be written"), "{arguments:?}: {output:?}");
+        assert!(stderr(&output).contains("cannot write standard output"), "{arguments:?}: {output:?}");
 
         let (reader, writer) = std::io::pipe().expect("a pipe");
         drop(reader);

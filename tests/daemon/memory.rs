@@ -75,7 +75,7 @@ async fn no_core_dump_is_written() {
     let world = World::new().await;
     world.script(QUICK, "");
     let daemon = world.start();
-    daemon.says("bridgehead starts").await;
+    daemon.says("bridgehead is starting").await;
     let limits = std::fs::read_to_string(format!("/proc/{}/limits", daemon.pid())).expect("its limits");
     let core = limits.lines().find(|line| line.starts_with("Max core file size")).expect("a line");
     assert_eq!(core.split_whitespace().filter(|word| *word == "0").count(), 2, "{core}");

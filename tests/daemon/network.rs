@@ -161,7 +161,10 @@ async fn a_ca_file_without_a_certificate_is_refused_before_anything_starts() {
     assert_eq!(refused.status.code(), Some(78));
     let told = said(&refused);
     assert!(told.contains("bridgehead.toml:7:11: network.ca_file: "), "{told}");
-    assert!(told.contains("ca.pem holds no certificate; put the authority's there in PEM"), "{told}");
+    assert!(
+        told.contains("ca.pem contains no certificate; put the CA certificate there in PEM format"),
+        "{told}"
+    );
     let checked = world.run(&["check", "--offline"]).await;
     assert_eq!(checked.status.code(), Some(78));
     assert!(said(&checked).contains("failed   network: "), "{}", said(&checked));
@@ -186,7 +189,7 @@ async fn the_bridge_is_reached_through_the_proxy_with_its_user_name_and_password
     let checked = world.run(&["check"]).await;
     let told = said(&checked);
     assert!(checked.status.success(), "{told}");
-    assert!(told.contains("HTTP goes through 127.0.0.1"), "{told}");
+    assert!(told.contains("HTTP goes through proxy 127.0.0.1"), "{told}");
     assert!(!proxy.asked().is_empty());
     for head in proxy.asked() {
         assert!(head.starts_with("CONNECT bridge.test:443 HTTP/1.1\r\n"), "{head}");

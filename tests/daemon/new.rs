@@ -205,7 +205,7 @@ fn nothing_of_anybodys_is_overwritten() {
         let refused = bridgehead(folder.path(), arguments);
         assert_eq!(refused.status.code(), Some(1), "{}", said(&refused));
         assert!(
-            said(&refused).contains("jira is there already, and is not empty; nothing was written"),
+            said(&refused).contains("jira already exists and is not empty; nothing was written"),
             "{}",
             said(&refused)
         );
@@ -227,9 +227,9 @@ fn nothing_of_anybodys_is_overwritten() {
 fn a_bad_name_gets_a_sentence_and_no_files() {
     let folder = tempfile::tempdir().expect("a folder");
     for (name, told) in [
-        ("Jira", "'Jira' cannot be the name of a connector"),
-        ("../jira", "'../jira' cannot be the name of a connector"),
-        ("file", "there is a connector 'file' already"),
+        ("Jira", "'Jira' is not a valid connector name"),
+        ("../jira", "'../jira' is not a valid connector name"),
+        ("file", "a connector named 'file' already exists"),
     ] {
         let refused = bridgehead(folder.path(), &["new", name]);
         assert_eq!(refused.status.code(), Some(2), "{}", said(&refused));

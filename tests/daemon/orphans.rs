@@ -95,8 +95,8 @@ async fn a_program_ends_with_a_daemon_that_is_killed_and_what_it_started_before_
     let _again = ReportResult(again);
     assert!(!is_running(helper), "the helper of the first one is there while the second one works");
     let log = daemon.kill();
-    let ended = log.find("has left this connector program behind").expect("it is told of");
-    assert!(log.find("the connector process was started").is_none_or(|start| ended < start), "{log}");
+    let ended = log.find("stopping a connector program left behind").expect("it is told of");
+    assert!(log.find("connector process started").is_none_or(|start| ended < start), "{log}");
 }
 
 #[tokio::test]
@@ -114,7 +114,7 @@ async fn a_program_ends_with_a_check_that_is_killed() {
     check.wait().expect("it ends");
     eventually("the program ends with the check", || !is_running(pids[0])).await;
     let daemon = world.start();
-    daemon.says("has left this connector program behind").await;
+    daemon.says("stopping a connector program left behind").await;
     eventually("the helper is ended", || !is_running(pids[1])).await;
 }
 
@@ -132,5 +132,5 @@ async fn what_runs_is_noted_and_a_daemon_that_stops_leaves_no_note() {
     assert_eq!(notes(), 1);
     let log = daemon.stop().await;
     assert_eq!(notes(), 0);
-    assert!(!log.contains("left this connector program behind"), "{log}");
+    assert!(!log.contains("stopping a connector program left behind"), "{log}");
 }

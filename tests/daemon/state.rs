@@ -36,10 +36,10 @@ async fn a_daemon_whose_state_is_removed_executes_nothing_more_raises_an_alarm_a
     let before = world.read("people/accounts.csv");
     std::fs::remove_file(world.path("state/tasks.db")).expect("it is there");
     let task = suspension(&world);
-    daemon.says("the journal cannot be written; nothing is executed").await;
+    daemon.says("the journal cannot be written; no task is executed").await;
     let now = status(&address, "the alarm", |status| kinds(status) == ["state_gone"]).await;
     let message = now["apps"]["hr"]["alarms"][0]["message"].as_str().expect("a message").to_owned();
-    assert!(message.contains("tasks.db is gone") && message.contains("Stop this daemon"), "{message}");
+    assert!(message.contains("tasks.db was removed") && message.contains("Stop this daemon"), "{message}");
     let metrics = get(&address, "/metrics").await.body;
     let metric = metrics.lines().find(|line| line.contains("kind=\"state_gone\"")).expect("a metric");
     assert!(metric.ends_with(" 1.0"), "{metric}");
@@ -48,7 +48,7 @@ async fn a_daemon_whose_state_is_removed_executes_nothing_more_raises_an_alarm_a
         (before, &json!("pending"))
     );
     let log = daemon.kill();
-    assert!(log.contains("is not this daemon's any more: tasks.db is gone"), "{log}");
+    assert!(log.contains("no longer belongs to this daemon: tasks.db was removed"), "{log}");
 }
 
 #[tokio::test]
@@ -57,7 +57,7 @@ async fn a_daemon_that_has_nothing_to_do_notices_too_that_its_state_was_moved_aw
     let daemon = world.start();
     daemon.says("ready").await;
     std::fs::rename(world.path("state"), world.path("elsewhere")).expect("it is there");
-    daemon.says("is not this daemon's any more: the folder itself is gone").await;
+    daemon.says("no longer belongs to this daemon: the folder itself was removed").await;
 }
 
 #[tokio::test]
@@ -68,7 +68,7 @@ async fn a_second_daemon_is_refused_although_the_lock_of_the_first_was_removed()
     std::fs::remove_file(world.path("state/lock")).expect("it is there");
     let mut second = world.start();
     assert_eq!(second.ended().await.code(), Some(75), "{}", second.log());
-    eventually("it says why", || second.log().contains("would do every task twice")).await;
+    eventually("it says why", || second.log().contains("would execute every task twice")).await;
     assert!(!world.path("state/lock").exists());
 }
 
@@ -82,7 +82,7 @@ async fn a_daemon_that_finds_its_journal_lost_says_so_with_and_without_a_listene
     daemon.stop().await;
     std::fs::remove_file(world.path("state/tasks.db")).expect("it is there");
     let daemon = world.start();
-    daemon.says("may have been begun already").await;
+    daemon.says("may already have been started").await;
     let address = address(&daemon).await;
     status(&address, "the alarm", |status| kinds(status) == ["state_doubted"]).await;
     daemon.stop().await;

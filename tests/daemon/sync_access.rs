@@ -1,4 +1,4 @@
-//! The access guard: what a sync takes from people who are still there, and listings that are not whole.
+//! The removal guard: what a sync takes from people who are still there, and listings that are not whole.
 
 use serde_json::{Value, json};
 
@@ -44,11 +44,11 @@ async fn two_hundred_of_two_hundred_suddenly_inactive_are_held_until_the_operato
     let world = synced(target(0..200, |_, _| {}), "").await;
     world.target(target(0..200, |_, record| inactive(record)));
     let dry = world.sync(&["--dry-run"]).await;
-    held(&world, &dry, &["200 of 200 active records of account are not active any more", "the most is 100"]);
+    held(&world, &dry, &["200 of 200 active records of account are no longer active", "the limit is 100"]);
     // What was pushed does not make the next sync believe it.
     for _ in 0..2 {
         let synced = world.sync(&[]).await;
-        held(&world, &synced, &["200 of 200 active records of account are not active any more"]);
+        held(&world, &synced, &["200 of 200 active records of account are no longer active"]);
         assert!(synced.stderr.contains("alarm=\"removal_guard\""), "{}", synced.stderr);
         assert_eq!(losses(&synced, "deactivated"), Some((200, 200)));
         assert_eq!((losses(&synced, "removed"), synced.figures("account")[3]), (None, 0));
@@ -140,7 +140,7 @@ async fn fewer_distinct_records_than_the_target_says_it_has_are_no_whole_listing
         let synced = world.sync(arguments).await;
         synced.assert(1, "abandoned");
         assert!(
-            synced.detail().contains("it had 148 distinct records, and the target says that it has 149"),
+            synced.detail().contains("it had 148 distinct records, but the target reports 149"),
             "{}",
             synced.detail()
         );

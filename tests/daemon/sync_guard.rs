@@ -33,7 +33,7 @@ async fn half_the_people_gone_is_held_with_figures_and_names() {
     let world = synced(0..400, "").await;
     world.target(target(0..200));
     let synced = world.sync(&[]).await;
-    held(&world, &synced, &["completing would remove 200 of 400 records of account", "the most is 100"]);
+    held(&world, &synced, &["completing would remove 200 of 400 records of account", "the limit is 100"]);
     assert_eq!(synced.figures("account"), [200, 0, 0, 200]);
     assert_eq!(synced.summary["removals"]["account"].as_array().unwrap().len(), 200, "all of them");
     assert_eq!(synced.summary["removals"]["account"][0], "u000200");
@@ -64,7 +64,7 @@ async fn as_many_as_before_but_others_is_held() {
     let world = synced(0..50, "").await;
     world.target(target(100..150));
     let synced = world.sync(&[]).await;
-    held(&world, &synced, &["50 of 50 records of account", "100.0 %, the most is 10 %"]);
+    held(&world, &synced, &["50 of 50 records of account", "100.0 %, the limit is 10 %"]);
     assert_eq!(synced.figures("account"), [50, 50, 0, 50]);
     // The new ones are there, for what was pushed stays.
     assert_eq!(world.active_ids("account"), ids((0..50).chain(100..150)));
@@ -136,7 +136,7 @@ async fn no_number_of_held_syncs_makes_the_people_of_the_last_completed_one_remo
 #[tokio::test]
 async fn people_whom_only_abandoned_syncs_have_seen_are_guarded_like_everybody() {
     let world = synced(0..50, "").await;
-    // Nobody mends the bad record for weeks; meanwhile somebody leaves, and many come.
+    // Nobody fixes the bad record for weeks; meanwhile somebody leaves, and many come.
     for day in 1..=4 {
         world.target(with_a_bad_record(day..50 + day * 10));
         world.sync(&[]).await.assert(1, "abandoned");
@@ -173,7 +173,7 @@ async fn people_whom_only_half_read_listings_have_shown_are_guarded_too() {
     assert!(there >= 200, "most of it was pushed: {there}");
     world.target(target(0..50));
     world.sandbox.clear_ledger();
-    held(&world, &world.sync(&[]).await, &["records of account; the most is 100"]);
+    held(&world, &world.sync(&[]).await, &["records of account; the limit is 100"]);
     assert_eq!(world.active("account").len(), there);
 }
 
@@ -226,12 +226,12 @@ async fn a_type_of_which_nothing_is_left_is_held_from_two_on_whatever_the_size_a
     let world = World::with_target(said, BOLD).await;
     world.sync(&[]).await.assert(0, "completed");
     world.sandbox.clear_ledger();
-    let all = "all of a type is lost";
+    let all = "losing all records of a type";
     // Empty, not offered any more, or all of them others: nothing is left of it.
     world.target(json!({"types": types, "records": {"account": people(0..2)}}));
     held(&world, &world.sync(&[]).await, &["2 of 2 records of seat", all]);
     world.target(json!({"types": [account], "records": {"account": people(0..2)}}));
-    held(&world, &world.sync(&[]).await, &["2 of 2 records of seat", all, "does not offer seat"]);
+    held(&world, &world.sync(&[]).await, &["2 of 2 records of seat", all, "no longer offers seat"]);
     world.target(json!({"types": types, "records": {"account": people(5..9), "seat": seats(2)}}));
     held(&world, &world.sync(&[]).await, &["2 of 2 records of account", all]);
     assert_eq!(world.active("seat").len(), 2);

@@ -54,24 +54,29 @@ fn spoilt() -> Value {
 
 /// Type, record, field and the beginning of the rule, of every bad record of [`spoilt`].
 const EXPECTED: [(&str, &str, &str, &str); 19] = [
-    ("account", "blank", "email", "or username must be given"),
-    ("account", "club", "memberships.club", "is no registered resource type (unknown membership slug)"),
-    ("account", "loose", "memberships.team", "refers to 'nameless', which is in no listing of that type"),
-    ("account", "lost", "memberships.team", "refers to 't9', which is in no listing of that type"),
-    ("account", "many", "memberships.team", "has 101 refs, the most is 100"),
+    ("account", "blank", "email", "or username is required"),
+    ("account", "club", "memberships.club", "is not a registered resource type (unknown membership slug)"),
+    ("account", "loose", "memberships.team", "refers to 'nameless', which no listing of that type contains"),
+    ("account", "lost", "memberships.team", "refers to 't9', which no listing of that type contains"),
+    ("account", "many", "memberships.team", "has 101 refs, the limit is 100"),
     ("account", "map", "memberships", "must be a map"),
-    ("account", "mixed", "memberships.seat", "is of the kind license, and memberships are of the kind group"),
-    ("account", "nobody", "email", "or username must be given"),
+    (
+        "account",
+        "mixed",
+        "memberships.seat",
+        "is of the kind license, but memberships must be of the kind group",
+    ),
+    ("account", "nobody", "email", "or username is required"),
     ("account", "number", "first_name", "must be text"),
     ("account", "odd", "status", "must be"),
-    ("account", "plan", "assignments.plan", "is no registered resource type (unknown assignment slug)"),
+    ("account", "plan", "assignments.plan", "is not a registered resource type (unknown assignment slug)"),
     ("account", "without an id", "id", "must be"),
     ("account", "without an id", "id", "must be"),
     ("account", "without an id", "record", "must be an object"),
     ("seat", "s1", "name", "must be text"),
     ("team", "empty", "name", "must"),
     ("team", "nameless", "name", "must be text"),
-    ("team", "twin", "id", "is used by two records that differ"),
+    ("team", "twin", "id", "is used by two different records"),
     ("team", "without an id", "id", "must be"),
 ];
 
@@ -98,7 +103,7 @@ async fn every_rule_is_checked_before_anything_is_sent_and_the_good_ones_arrive(
     let world = World::with_target(spoilt(), "").await;
     let synced = world.sync(&[]).await;
     found_all(synced.assert(1, "abandoned"));
-    assert_eq!(synced.detail(), "19 records are not valid; the good ones were pushed, nobody was removed");
+    assert_eq!(synced.detail(), "19 records are invalid; valid records were pushed, no account was removed");
     assert!(synced.stderr.contains("invalid record: account 'many': memberships.team has 101 refs"));
     let refused =
         world.sandbox.ledger().into_iter().filter(|entry| entry.method == "PUT" && entry.status != Some(200));
@@ -112,11 +117,11 @@ async fn every_rule_is_checked_before_anything_is_sent_and_the_good_ones_arrive(
 async fn a_rehearsal_finds_the_same_list_beside_a_running_daemon() {
     let world = World::with_target(spoilt(), "").await;
     let daemon = world.start();
-    daemon.says("sync abandoned: 19 records are not valid").await;
+    daemon.says("sync abandoned: 19 records are invalid").await;
     let steps = world.steps();
     let synced = world.sync(&["--dry-run"]).await;
     found_all(synced.assert(1, "abandoned"));
-    assert_eq!(synced.detail(), "19 records are not valid; nothing was pushed");
+    assert_eq!(synced.detail(), "19 records are invalid; nothing was pushed");
     assert_eq!(synced.figures("account")[..2], [13, 0], "the daemon has pushed them already");
     assert_eq!(world.steps(), steps);
     daemon.stop().await;
@@ -128,7 +133,7 @@ async fn bad_records_are_listed_for_people_too() {
     let output = world.run(&["sync", "hr"]).await;
     assert_eq!(output.status.code(), Some(1));
     let text = String::from_utf8(output.stdout).unwrap();
-    assert!(text.starts_with("hr: abandoned - 19 records are not valid"), "{text}");
+    assert!(text.starts_with("hr: abandoned - 19 records are invalid"), "{text}");
     assert!(text.contains("19 invalid records:\n"), "{text}");
     assert!(text.contains("  account 'lost': memberships.team refers to 't9'"), "{text}");
 }
@@ -195,7 +200,7 @@ async fn a_page_that_iden_refuses_is_split_until_the_bad_ones_stand_alone() {
             let invalid = &synced.summary["invalid"][place];
             assert_eq!(invalid["record"], *record);
             let rule = invalid["rule"].as_str().unwrap();
-            assert!(rule.starts_with("is refused by Iden: Sync failed for 'account'"), "{rule}");
+            assert!(rule.starts_with("is rejected by Iden: Sync failed for 'account'"), "{rule}");
         }
         assert_eq!(world.active_ids("account"), ids((0..250).filter(|number| ![137, 199].contains(number))));
         assert_eq!(synced.figures("account"), [248, 248, 0, 0]);

@@ -33,7 +33,7 @@ async fn amnesia() -> World {
 fn held(world: &World, synced: &Synced, says: &str) {
     synced.assert(1, "held");
     assert!(synced.detail().contains(says), "{}", synced.detail());
-    assert!(synced.detail().contains("no completed sync of hr is known here"), "{}", synced.detail());
+    assert!(synced.detail().contains("this state folder has no completed sync of hr"), "{}", synced.detail());
     assert_eq!(world.count("complete"), 0);
 }
 
@@ -67,7 +67,7 @@ async fn the_daemon_goes_on_pushing_meanwhile() {
     let world = amnesia().await;
     world.target(target((0..20).chain(50..60)));
     let daemon = world.start();
-    daemon.says("sync held: no completed sync of hr is known here").await;
+    daemon.says("sync held: this state folder has no completed sync of hr").await;
     eventually("the new ones are there", || world.active_ids("account").len() == 50).await;
     daemon.stop().await;
 }
@@ -77,7 +77,7 @@ async fn when_iden_does_not_say_what_it_knew_of_the_pages_tells() {
     let world = amnesia().await;
     world.sandbox.add_fault(Fault::new(Effect::answer(403)).method("GET").path("**/bridge/apps/"));
     world.target(target(0..20));
-    held(&world, &world.sync(&[]).await, "Iden knew 20 of the 20 records that were pushed");
+    held(&world, &world.sync(&[]).await, "Iden already had 20 of the 20 records that were pushed");
     held(&world, &world.sync(&[]).await, "an earlier sync here found records in Iden");
     assert_eq!(world.active_ids("account"), ids(0..40));
     world.sync(&["--allow-removals"]).await.assert(0, "completed");
@@ -100,7 +100,7 @@ async fn a_first_sync_of_which_nothing_shows_that_it_is_one_is_held() {
     world.sandbox.add_fault(Fault::new(Effect::answer(404)).method("GET").path("**/bridge/apps/"));
     // Of the only page nobody hears whether Iden knew it before.
     world.sandbox.add_fault(Fault::new(Effect::Lose(Loss::Cut)).method("PUT").times(1));
-    held(&world, &world.sync(&[]).await, "Iden cannot be asked when it was last synced");
+    held(&world, &world.sync(&[]).await, "Iden did not say when it was last synced");
 }
 
 #[tokio::test]

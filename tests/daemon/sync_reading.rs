@@ -22,7 +22,7 @@ async fn spoilt(fault: Value) -> (World, crate::sync_world::Synced) {
 fn nothing_was_removed(world: &World, synced: &crate::sync_world::Synced, result: &str, says: &str) {
     synced.assert(1, result);
     assert!(synced.detail().contains(says), "{}", synced.detail());
-    assert!(synced.detail().contains("nobody was removed"), "{}", synced.detail());
+    assert!(synced.detail().contains("no account was removed"), "{}", synced.detail());
     assert_eq!(synced.figures("account")[3], 0);
     assert_eq!(world.count("complete"), 0);
     assert_eq!(world.count("abandon"), world.count("sync"), "{:?}", world.steps());
@@ -39,7 +39,7 @@ async fn a_page_that_fails_for_good_abandons() {
         &world,
         &synced,
         "abandoned",
-        "account could not be read to the end: HR lost page three",
+        "account could not be read completely: HR lost page three",
     );
     assert_eq!(world.count("abandon"), 1);
 }
@@ -94,7 +94,7 @@ async fn a_listing_that_says_it_is_incomplete_abandons() {
 #[tokio::test]
 async fn a_last_page_that_does_not_say_it_is_the_last_abandons() {
     let (world, synced) = spoilt(json!({"do": "short", "type": "account", "page": 2})).await;
-    nothing_was_removed(&world, &synced, "abandoned", "next must be there");
+    nothing_was_removed(&world, &synced, "abandoned", "next must be present");
 }
 
 #[tokio::test]
@@ -107,14 +107,14 @@ async fn a_process_that_dies_in_the_middle_is_started_again_and_goes_on() {
 #[tokio::test]
 async fn a_process_that_dies_whenever_it_is_asked_abandons() {
     let (world, synced) = spoilt(json!({"do": "die", "type": "account", "page": 3})).await;
-    nothing_was_removed(&world, &synced, "abandoned", "account could not be read to the end");
-    assert!(synced.detail().contains("exit status 7"), "{}", synced.detail());
+    nothing_was_removed(&world, &synced, "abandoned", "account could not be read completely");
+    assert!(synced.detail().contains("exited with status 7"), "{}", synced.detail());
 }
 
 #[tokio::test]
 async fn a_page_that_never_comes_is_given_up() {
     let (world, synced) = spoilt(json!({"do": "hang", "type": "account", "page": 2})).await;
-    nothing_was_removed(&world, &synced, "abandoned", "no answer within 1s");
+    nothing_was_removed(&world, &synced, "abandoned", "no response within 1s");
 }
 
 #[tokio::test]

@@ -35,7 +35,7 @@ async fn a_session_that_another_sync_cancelled_is_noticed_by_its_counts_and_not_
     world.go("open");
     let (code, result, detail) = ended(running).await;
     assert_eq!((code, result.as_str()), (Some(1), "failed"));
-    assert!(detail.contains("the session is not ours any more"), "{detail}");
+    assert!(detail.contains("the session no longer belongs to this sync"), "{detail}");
     assert!(detail.contains("cancels an older one"), "{detail}");
     assert_eq!(world.steps(), ["sync", "sync"], "neither completed nor abandoned");
     assert_eq!(world.active_ids("account"), ids(0..250));
@@ -115,7 +115,7 @@ async fn the_daemon_begins_anew_after_its_session_was_cancelled() {
     world.go_to("account-3").await;
     world.post("sync/").await;
     world.go("open");
-    daemon.says("sync failed: the session is not ours any more").await;
+    daemon.says("sync failed: the session no longer belongs to this sync").await;
     daemon.says("sync completed").await;
     assert_eq!(world.active_ids("account"), ids(0..250));
     daemon.stop().await;
@@ -129,7 +129,7 @@ async fn a_clean_up_that_failed_fails_the_command_and_names_the_remedy() {
     world.sandbox.set_cleanup(Cleanup::after(Duration::ZERO).failing(1));
     let synced = world.sync(&[]).await;
     let detail = synced.assert(1, "failed").detail();
-    assert!(detail.contains("CLEANUP_FAILED") && detail.contains("new sync is the remedy"), "{detail}");
+    assert!(detail.contains("CLEANUP_FAILED") && detail.contains("new sync fixes this"), "{detail}");
     assert_eq!(world.active_ids("account"), ids(0..30));
     world.sync(&[]).await.assert(0, "completed");
     assert_eq!(world.active_ids("account"), ids(1..30));
@@ -171,7 +171,7 @@ async fn a_crash_in_the_middle_is_made_good_at_the_next_start_even_without_on_st
     world.target_settings("on_start = false, every = \"6h\"", "", "");
     world.target(crowd(false));
     let daemon = world.start();
-    daemon.says("the last sync was cut off in the middle").await;
+    daemon.says("the last sync was interrupted").await;
     daemon.says("sync completed").await;
     daemon.stop().await;
 
@@ -193,7 +193,7 @@ async fn a_sync_that_was_stopped_in_the_middle_is_made_good_at_the_next_start_to
     world.go_to("account-2").await;
     eventually("the team is pushed", || world.pages("team").len() == 2).await;
     let log = daemon.stop().await;
-    assert!(log.contains("sync abandoned: stopped before the end; nobody was removed"), "{log}");
+    assert!(log.contains("sync abandoned: stopped before the end; no account was removed"), "{log}");
     assert_eq!(world.steps().last().unwrap(), "abandon");
     assert_eq!(world.active_ids("account"), ids(0..250));
 

@@ -198,7 +198,7 @@ async fn nobody_is_taken_for_gone_because_looking_failed() {
     said["faults"] = json!([{"do": "find", "data": data}]);
     world.target(said);
     world.go("open");
-    daemon.says("sync abandoned: account could not be read to the end: HR does not find anybody now").await;
+    daemon.says("sync abandoned: account could not be read completely: HR does not find anybody now").await;
     assert_eq!(world.steps(), ["sync", "abandon"]);
     assert_eq!(world.active_ids("account"), ids(0..250));
     daemon.stop().await;

@@ -110,7 +110,7 @@ async fn a_table_is_printed_for_people() {
     assert!(output.status.success());
     let text = String::from_utf8(output.stdout).unwrap();
     let rows: Vec<Vec<&str>> = text.lines().map(|line| line.split_whitespace().collect()).collect();
-    assert!(text.starts_with("hr: completed - Iden has the whole truth, and has cleaned up\n"), "{text}");
+    assert!(text.starts_with("hr: completed - sync completed, stale records removed\n"), "{text}");
     assert_eq!(rows[1], ["TYPE", "RECORDS", "CREATED", "CHANGED", "REMOVED"]);
     assert_eq!(rows[2], ["account", "12", "12", "0", "0"]);
     assert_eq!(rows[3], ["team", "1", "1", "0", "0"]);
@@ -137,7 +137,7 @@ async fn a_sync_beside_a_running_daemon_is_done_by_it_and_cancels_nothing() {
     eventually("the daemon syncs", || world.count("sync") == 1).await;
     let synced = world.sync(&[]).await;
     assert_eq!(synced.assert(0, "completed").figures("account")[0], 30);
-    daemon.says("the operator asks for a sync").await;
+    daemon.says("sync requested by the operator").await;
     daemon.stop().await;
     assert_eq!(world.steps(), ["sync", "complete", "sync", "complete"], "one after the other");
 }

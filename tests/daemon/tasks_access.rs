@@ -39,7 +39,7 @@ async fn an_app_that_is_refused_for_a_while_pauses_and_recovers() {
     let daemon = world.start();
     eventually("it is under way", || world.applied(&under_way) == 1).await;
     world.sandbox.deny("default", world.app).expect("a known key");
-    daemon.says("the API key has no access to it (403)").await;
+    daemon.says("the API key does not have access (403)").await;
     world.write("target/go", "");
     let later = world.task_for("create_account", json!("bob"));
     let asked = world.sandbox.ledger().len();
@@ -65,7 +65,7 @@ async fn a_key_that_is_replaced_after_it_was_revoked_is_taken_without_a_restart(
     let daemon = world.start();
     world.drained().await;
     world.sandbox.revoke_key("default").expect("a known key");
-    daemon.says("the Bridge refuses the API key (401)").await;
+    daemon.says("the Bridge rejected the API key (401)").await;
     let after = world.task_for("create_account", json!("bob"));
     world.other_key();
     world.write("key", &format!("{OTHER_KEY}\n"));
@@ -91,7 +91,7 @@ async fn a_key_that_is_replaced_before_it_is_revoked_is_taken_without_a_pause() 
     let after = world.task_for("create_account", json!("bob"));
     world.drained().await;
     let log = daemon.stop().await;
-    assert!(log.contains("has been replaced; the call is repeated"), "{log}");
+    assert!(log.contains("has since been replaced; repeating the call"), "{log}");
     assert!(!log.contains("accepts the key for this app again"), "there was no pause: {log}");
     assert!(!log.contains(KEY) && !log.contains(OTHER_KEY), "{log}");
     for task in [&before, &after] {
@@ -108,7 +108,7 @@ async fn a_daemon_starts_while_the_bridge_is_down_and_catches_up() {
         std::mem::replace(&mut world.sandbox, Sandbox::start(Options::default()).await.expect("a free port"));
     gone.stop().await;
     let daemon = world.start();
-    daemon.says("the Bridge cannot be used yet for hr").await;
+    daemon.says("the Bridge is not available yet for hr").await;
 
     let options = Options { listen: address, api_key: KEY.into(), ..Options::default() };
     world.sandbox = Sandbox::start(options).await.expect("the port is free");

@@ -37,13 +37,13 @@ async fn a_task_that_somebody_else_resolved_is_passed_over_once_and_for_good() {
     resolve(&world, &task, r#"{"status": "failed", "error": {"code": "TIMEOUT", "message": "by hand"}}"#)
         .await;
     world.write("target/go", "");
-    daemon.says("was resolved by somebody else meanwhile (409)").await;
+    daemon.says("was already resolved in Iden (409)").await;
     let other = world.task_for("create_account", json!("bob"));
     let before = lists(&world);
     eventually("it has looked at the list again", || lists(&world) > before + 2).await;
     let first = daemon.stop().await;
     assert_eq!(world.task(&other)["status"], "completed");
-    assert_eq!(first.matches("was resolved by somebody else").count(), 1, "{first}");
+    assert_eq!(first.matches("was already resolved in Iden").count(), 1, "{first}");
 
     let before = lists(&world);
     let daemon = world.start();
@@ -66,10 +66,10 @@ async fn a_task_that_was_resolved_while_it_was_held_is_not_executed() {
     );
     let task = world.task_for("create_account", json!("ann"));
     let daemon = world.start();
-    daemon.says("the target is out of reach").await;
+    daemon.says("the target is unreachable").await;
     resolve(&world, &task, r#"{"status": "completed"}"#).await;
     world.rules(&json!([]));
-    daemon.says("was resolved by somebody else").await;
+    daemon.says("was already resolved in Iden").await;
     let other = world.task_for("create_account", json!("bob"));
     eventually("another task is done", || world.task(&other)["status"] == "completed").await;
     daemon.stop().await;

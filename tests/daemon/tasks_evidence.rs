@@ -41,7 +41,7 @@ const CASES: [Case; 8] = [
         |name| json!({"account": {"username": name, "email": format!("{name}@example.org"), "password": "correct-horse"}}),
     ),
     (
-        "create where somebody is without the e-mail",
+        "create where somebody is without the email",
         |name| Some(json!({"id": name, "username": name})),
         "create_account",
         |name| json!({"account": {"username": name, "email": format!("{name}@example.org")}}),
@@ -245,19 +245,19 @@ async fn a_success_without_effect_is_not_reported_as_completed() {
     };
     let who = |name: &str| json!({"account": {"id": name}});
     let lies = [
-        (add("create_account", json!({"account": {"username": "new"}})), "no such account is there"),
-        (add("create_account", json!({"account": {"username": "gone"}})), "no such account is there"),
-        (add("suspend_account", who("suspend")), "its status is active, wanted suspended"),
-        (add("unsuspend_account", who("unsuspend")), "its status is suspended, wanted active"),
+        (add("create_account", json!({"account": {"username": "new"}})), "the account does not exist"),
+        (add("create_account", json!({"account": {"username": "gone"}})), "the account does not exist"),
+        (add("suspend_account", who("suspend")), "its status is active, expected suspended"),
+        (add("unsuspend_account", who("unsuspend")), "its status is suspended, expected active"),
         (
             add("update_account", json!({"account": {"id": "update"}, "changes": {"last_name": "New"}})),
-            "last_name is 'Old', wanted 'New'",
+            "last_name is 'Old', expected 'New'",
         ),
         (
             add("update_account", json!({"account": {"id": "leave"}, "memberships": {"team": []}})),
             "it is still in team t1",
         ),
-        (add("delete_account", who("delete")), "the account is still there"),
+        (add("delete_account", who("delete")), "the account still exists"),
     ];
     // Nobody can see a password.
     let reset = add("reset_password", json!({"account": {"id": "reset", "new_password": "correct-horse"}}));
@@ -267,7 +267,7 @@ async fn a_success_without_effect_is_not_reported_as_completed() {
     for (task, says) in &lies {
         assert_eq!(world.code(task), "INTERNAL_ERROR", "{says}");
         let message = world.message(task);
-        assert!(message.contains("hr said that it was done") && message.ends_with(says), "{message}");
+        assert!(message.contains("hr reported success") && message.ends_with(says), "{message}");
         assert_eq!(world.attempts(task), [1], "{says}");
     }
     assert_eq!(world.task(&reset)["status"], "completed");
@@ -292,7 +292,7 @@ async fn a_success_without_effect_is_noticed_too_when_the_journal_knows_nothing_
     daemon.stop().await;
     let reported = world.task(&task);
     assert_eq!(reported["status"], "failed", "{reported}");
-    assert!(reported.to_string().contains("last_name is 'Old', wanted 'New'"), "{reported}");
+    assert!(reported.to_string().contains("last_name is 'Old', expected 'New'"), "{reported}");
 }
 
 #[tokio::test]
@@ -311,7 +311,7 @@ async fn a_target_that_needs_a_moment_gets_it() {
     let rename = world.sandbox.add_task(world.app, json!({"action": "update_account", "payload": {"account": {"id": "eve"}, "changes": {"last_name": "New"}}}));
     let daemon = world.start();
     world.drained().await;
-    daemon.says("last_name is 'NEW', wanted 'New'").await;
+    daemon.says("last_name is 'NEW', expected 'New'").await;
     daemon.stop().await;
     for task in [&suspend, &rename] {
         assert_eq!((world.task(task)["status"].as_str(), world.attempts(task)), (Some("completed"), vec![1]));
@@ -356,7 +356,7 @@ async fn one_look_that_fails_for_good_hides_no_success_without_effect() {
     world.drained().await;
     daemon.stop().await;
     assert_eq!(world.code(&task), "INTERNAL_ERROR");
-    assert!(world.message(&task).contains("said that it was done"), "{}", world.message(&task));
+    assert!(world.message(&task).contains("reported success"), "{}", world.message(&task));
 }
 
 #[tokio::test]
@@ -392,7 +392,7 @@ async fn a_success_that_cannot_be_read_back_is_not_reported_as_failed() {
     world.drained().await;
     let log = daemon.stop().await;
     assert_eq!(world.task(&task)["status"], "completed");
-    assert!(log.contains("completed without being verified"), "{log}");
+    assert!(log.contains("completed, not verified"), "{log}");
 }
 
 /// Updates, suspensions and deletions in equal parts, with `tasks.verify` on or off: tasks a second, and look-ups for each.

@@ -34,17 +34,17 @@ async fn a_malformed_payload_costs_that_task_alone_and_never_reaches_the_connect
         (
             "create_account",
             Value::Null,
-            "account must be an account that is named by at least one of id, username and email",
+            "account must be an account identified by at least one of id, username and email",
         ),
         (
             "create_account",
             json!({}),
-            "account must be an account that is named by at least one of id, username and email",
+            "account must be an account identified by at least one of id, username and email",
         ),
         (
             "delete_account",
             json!({"account": {"first_name": "Nobody"}}),
-            "account must be an account that is named by at least one of id, username and email",
+            "account must be an account identified by at least one of id, username and email",
         ),
         ("create_account", json!({"account": ["secret-name"]}), "account must be an object, not a list"),
         (

@@ -1,4 +1,4 @@
-//! A target out of reach holds its tasks, and fails none of them before `hold_for`.
+//! A target unreachable holds its tasks, and fails none of them before `hold_for`.
 
 use serde_json::{Value, json};
 
@@ -26,8 +26,8 @@ async fn a_target_that_is_down_holds_its_tasks_until_it_is_back() {
     let tasks: Vec<String> =
         (0..20).map(|n| world.task_for("create_account", json!(format!("user-{n}")))).collect();
     let daemon = world.start();
-    daemon.says("the target is out of reach, tasks are held: HR does not answer on port 5432").await;
-    daemon.says("the target is still out of reach").await;
+    daemon.says("the target is unreachable, tasks are held: HR does not answer on port 5432").await;
+    daemon.says("the target is still unreachable").await;
     let calls = tried(&world);
     assert!((5..=tasks.len()).contains(&calls), "a handful is enough to know: {calls}");
     // While it is down, it is only asked whether it is back.
@@ -40,7 +40,7 @@ async fn a_target_that_is_down_holds_its_tasks_until_it_is_back() {
     world.rules(&json!([]));
     world.drained().await;
     let log = daemon.stop().await;
-    assert!(log.contains("the target is back"), "{log}");
+    assert!(log.contains("the target is reachable again"), "{log}");
     assert_eq!(log.matches("tasks are held").count(), 1, "{log}");
     for task in &tasks {
         assert_eq!((world.task(task)["status"].as_str(), world.applied(task)), (Some("completed"), 1));
@@ -51,7 +51,7 @@ async fn a_target_that_is_down_holds_its_tasks_until_it_is_back() {
 async fn a_refused_credential_holds_the_tasks_at_once() {
     let world = World::new().await;
     world.script(&format!("{QUICK}concurrency = 1\n"), "");
-    // Also where the connector says that it will never work: somebody is going to mend it.
+    // Also where the connector says that it will never work: somebody is going to fix it.
     let refused = down("PERMISSION_DENIED", &json!({"retry": "never"}));
     world.rules(
         &json!([{"method": "create_account", "error": refused}, {"method": "check", "error": refused}]),
@@ -59,7 +59,7 @@ async fn a_refused_credential_holds_the_tasks_at_once() {
     let tasks: Vec<String> =
         (0..10).map(|n| world.task_for("create_account", json!(format!("user-{n}")))).collect();
     let daemon = world.start();
-    daemon.says("the target is still out of reach").await;
+    daemon.says("the target is still unreachable").await;
     assert!(tried(&world) < 5, "{}", tried(&world));
     assert_eq!(world.tasks_that_are("pending"), 10);
     world.rules(&json!([]));
@@ -83,7 +83,7 @@ async fn past_hold_for_held_tasks_are_failed_with_the_code() {
     daemon.stop().await;
     for (n, task) in tasks.iter().enumerate() {
         let message = format!(
-            "create_account for user-{n} in hr: HR does not answer on port 5432; held for 1s, then given up"
+            "create_account for user-{n} in hr: HR does not answer on port 5432; held for 1s, then gave up"
         );
         assert_eq!(world.task(task)["error"], json!({"code": "PERMISSION_DENIED", "message": message}));
         assert_eq!(world.applied(task), 0);
@@ -99,7 +99,7 @@ async fn a_task_that_alone_never_reaches_the_target_is_failed_past_hold_for_too(
     );
     let task = world.task_for("create_account", json!("ann"));
     let daemon = world.start();
-    // Others get through all the time, so the target is not out of reach.
+    // Others get through all the time, so the target is not unreachable.
     let mut others = 0;
     while world.task(&task)["status"] == "pending" {
         let other = world.task_for("create_account", json!(format!("user-{others}")));
@@ -109,7 +109,7 @@ async fn a_task_that_alone_never_reaches_the_target_is_failed_past_hold_for_too(
     }
     daemon.stop().await;
     assert_eq!(world.code(&task), "TIMEOUT");
-    assert!(world.message(&task).ends_with("held for 2s, then given up"), "{}", world.message(&task));
+    assert!(world.message(&task).ends_with("held for 2s, then gave up"), "{}", world.message(&task));
 }
 
 #[tokio::test]
@@ -123,7 +123,7 @@ async fn a_connector_that_cannot_start_holds_its_tasks_and_then_fails_them() {
         let daemon = world.start();
         daemon.says("HR refuses the token").await;
         if hold_for == "1h" {
-            daemon.says("the target is still out of reach").await;
+            daemon.says("the target is still unreachable").await;
             assert_eq!(world.tasks_that_are("pending"), 10);
             world.rules(&json!([]));
         }
@@ -144,7 +144,7 @@ async fn a_connector_that_cannot_start_holds_its_tasks_and_then_fails_them() {
                 );
             }
         }
-        assert!(log.matches("cannot say what it offers").count() <= 8, "not once for each task: {log}");
+        assert!(log.matches("cannot describe what it offers").count() <= 8, "not once for each task: {log}");
     }
 }
 
@@ -161,7 +161,7 @@ async fn an_outage_between_an_attempt_and_its_read_back_loses_nothing() {
     ]));
     let task = world.task_for("create_account", json!("ann"));
     let daemon = world.start();
-    daemon.says("the target is still out of reach").await;
+    daemon.says("the target is still unreachable").await;
     assert_eq!(world.task(&task)["status"], "pending");
     world.rules(&json!([]));
     world.drained().await;

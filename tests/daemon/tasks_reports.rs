@@ -58,7 +58,7 @@ async fn a_refused_report_is_put_aside_and_shown_to_the_operator() {
     world.sandbox.add_fault(Fault::new(refusal).method("PATCH").path("**/status/").times(1));
     let task = world.task_for("create_account", json!("ann"));
     let daemon = world.start();
-    daemon.says("put aside").await;
+    daemon.says("Iden rejected the report of this task").await;
     let other = world.task_for("create_account", json!("bob"));
     eventually("the next task is done", || world.task(&other)["status"] == "completed").await;
     daemon.stop().await;
@@ -77,7 +77,7 @@ async fn a_task_that_iden_said_not_to_know_is_reported_again_while_it_is_listed(
     world.sandbox.add_fault(Fault::new(missing).method("PATCH").path("**/status/").times(1));
     let task = world.task_for("create_account", json!("ann"));
     let daemon = world.start();
-    daemon.says("is not known to Iden any more (404)").await;
+    daemon.says("is no longer known to Iden (404)").await;
     let other = world.task_for("create_account", json!("bob"));
     eventually("the next task is done", || world.task(&other)["status"] == "completed").await;
     eventually("it is done as well", || world.task(&task)["status"] == "completed").await;

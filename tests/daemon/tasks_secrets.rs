@@ -204,7 +204,7 @@ async fn parts_of_an_answer_may_be_named_like_the_secrets_they_are() {
              save = {{ {save} }}\n{more}"
         ));
     };
-    let refused = "a secret must not stand here in plain text";
+    let refused = "secrets are not allowed in plain text";
     target("token = \"answer.token\", session = \"cookies.session\"", "");
     let output = world.run(&["check", "--offline"]).await;
     let told =

@@ -20,13 +20,13 @@ async fn what_runs_at_a_sigterm_is_finished_and_reported_and_nothing_new_is_begu
     let begun = || tasks.iter().filter(|task| world.applied(task) == 1).count();
     eventually("two are under way", || begun() == 2).await;
     daemon.signal("TERM").await;
-    daemon.says("told to stop").await;
+    daemon.says("stop signal received").await;
     world.write("target/go", "");
     let status = daemon.ended().await;
     assert_eq!(status.code(), Some(0), "{}", daemon.log());
     assert_eq!((begun(), world.tasks_that_are("completed")), (2, 2), "{}", daemon.log());
     assert!(world.attempts(&behind).is_empty());
-    assert!(!daemon.log().contains("the grace is over"), "{}", daemon.log());
+    assert!(!daemon.log().contains("grace period expired"), "{}", daemon.log());
 
     let daemon = world.start();
     world.drained().await;
@@ -49,7 +49,7 @@ async fn what_does_not_end_within_the_grace_is_cut_off_and_recovered() {
     daemon.signal("TERM").await;
     let status = daemon.ended().await;
     assert_eq!(status.code(), Some(0), "{}", daemon.log());
-    assert!(daemon.log().contains("the grace is over"), "{}", daemon.log());
+    assert!(daemon.log().contains("grace period expired"), "{}", daemon.log());
     assert_eq!(world.tasks_that_are("pending"), 2);
 
     let daemon = world.start();
@@ -71,7 +71,7 @@ async fn a_second_sigterm_ends_it_at_once_and_the_journal_makes_that_safe() {
     let mut daemon = world.start();
     eventually("it is done", || world.applied(&task) == 1).await;
     daemon.signal("TERM").await;
-    daemon.says("told to stop; what runs may finish").await;
+    daemon.says("stop signal received; waiting for running work to finish").await;
     daemon.signal("TERM").await;
     let status = daemon.ended().await;
     assert_eq!(status.code(), Some(1), "{}", daemon.log());
@@ -95,7 +95,7 @@ async fn a_task_that_waits_for_another_attempt_does_not_hold_up_the_end() {
     let daemon = world.start();
     daemon.says("trying again").await;
     let log = daemon.stop().await;
-    assert!(!log.contains("the grace is over"), "{log}");
+    assert!(!log.contains("grace period expired"), "{log}");
     assert_eq!(world.task(&task)["status"], "pending");
     let daemon = world.start();
     // The target said that nothing was done, so there is nothing to read back.
@@ -160,7 +160,7 @@ async fn a_terminal_that_closes_stops_it_in_order_unless_it_was_told_not_to_care
     let task = world.task_for("create_account", json!("ann"));
     world.drained().await;
     assert_eq!(world.applied(&task), 1);
-    assert!(!daemon.log().contains("told to stop"), "{}", daemon.log());
+    assert!(!daemon.log().contains("stop signal received"), "{}", daemon.log());
     daemon.stop().await;
 }
 
@@ -199,7 +199,7 @@ async fn told_to_stop_while_iden_is_out_of_reach_it_ends_in_order_and_loses_noth
     let all = world.sandbox.add_fault(Fault::new(Effect::Cut));
     eventually("the other is under way", || world.called("create_account", "bob") == 1).await;
     daemon.signal("TERM").await;
-    daemon.says("told to stop").await;
+    daemon.says("stop signal received").await;
     world.write("target/go", "");
     let status = daemon.ended().await;
     assert_eq!(status.code(), Some(0), "{}", daemon.log());
@@ -229,9 +229,9 @@ async fn told_to_stop_while_the_target_is_out_of_reach_it_ends_at_once_and_the_t
     let tasks: Vec<String> =
         (0..5).map(|n| world.task_for("create_account", json!(format!("user-{n}")))).collect();
     let daemon = world.start();
-    daemon.says("the target is still out of reach").await;
+    daemon.says("the target is still unreachable").await;
     let log = daemon.stop().await;
-    assert!(!log.contains("the grace is over"), "{log}");
+    assert!(!log.contains("grace period expired"), "{log}");
     assert_eq!(world.tasks_that_are("pending"), 5);
     world.rules(&json!([]));
     let daemon = world.start();

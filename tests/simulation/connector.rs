@@ -70,7 +70,7 @@ fn seconds(value: f64) -> Duration {
 }
 
 fn down(what: &str) -> Error {
-    Error::timeout(format!("HR cannot be reached: {what}"))
+    Error::timeout(format!("HR is unreachable: {what}"))
         .with_effect(Effect::NotApplied)
         .with_subject(Subject::Connection)
         .with_retry(Retry::Backoff)

@@ -467,7 +467,7 @@ impl World {
         let state = self.state.bytes();
         for secret in self.secrets() {
             if contains(&state, secret.as_bytes()) {
-                self.complain("a secret never leaks", format!("{secret} stands in the state folder"));
+                self.complain("a secret never leaks", format!("{secret} is in the state folder"));
             }
         }
     }

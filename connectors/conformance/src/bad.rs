@@ -44,11 +44,11 @@ pub(super) enum Bad {
 
 /// The bad answers of one protocol, by what they are good for.
 pub(super) struct Bads {
-    /// Those that a target gives which has not carried out the request.
+    /// Responses of a target that has not executed the request.
     pub(super) refusals: &'static [Bad],
     /// Those that come from somebody between, or say success and mean something else.
     pub(super) confused: &'static [Bad],
-    /// Those that lose the answer of a target which may have carried out the request.
+    /// Responses that are lost although the target may have executed the request.
     pub(super) lost: &'static [Bad],
     /// Those in which the target begins to answer what it was asked.
     pub(super) broken: &'static [Bad],
@@ -100,7 +100,7 @@ pub(super) static HTTP: Bads = Bads {
 };
 
 impl Bad {
-    /// Those that a target gives which has not carried out the request.
+    /// Responses of a target that has not executed the request.
     pub(super) const REFUSALS: [Self; 12] = [
         Self::Elsewhere,
         Self::Status(400),
@@ -118,7 +118,7 @@ impl Bad {
     /// Those that come from somebody between, or say success and mean something else.
     pub(super) const CONFUSED: [Self; 5] =
         [Self::ErrorInBody, Self::Html, Self::Empty, Self::Null, Self::NoContent];
-    /// Those that lose the answer of a target which may have carried out the request.
+    /// Responses that are lost although the target may have executed the request.
     pub(super) const LOST: [Self; 7] = [
         Self::Status(500),
         Self::Status(502),
@@ -169,16 +169,16 @@ impl std::fmt::Display for Bad {
             Self::Wait(status) => write!(f, "{status} with Retry-After: {WAIT}"),
             Self::Until(status) => write!(f, "{status} with a date as Retry-After"),
             Self::Page(status) => write!(f, "{status} with an HTML page"),
-            Self::Elsewhere => f.write_str("302 to a page where people log in"),
-            Self::NoContent => f.write_str("204 with nothing in it"),
+            Self::Elsewhere => f.write_str("302 to a login page"),
+            Self::NoContent => f.write_str("204 without a body"),
             Self::ErrorInBody => f.write_str("200 with {\"error\": …}"),
             Self::Html => f.write_str("200 with an HTML page"),
             Self::Empty => f.write_str("200 with an empty body"),
             Self::Null => f.write_str("200 with null"),
             Self::Says(said) => write!(f, "{said}"),
-            Self::Partly(said) => write!(f, "a part of it, and then {said}"),
-            Self::Half => f.write_str("an answer that breaks off in its middle"),
-            Self::HangUp => f.write_str("no answer, and the connection closed"),
+            Self::Partly(said) => write!(f, "a part of it, then {said}"),
+            Self::Half => f.write_str("a response that is truncated in the middle"),
+            Self::HangUp => f.write_str("no response, and the connection closed"),
         }
     }
 }

@@ -31,8 +31,10 @@ pub enum Situation {
     /// The target's listing breaks off in its middle: a file that was cut, a process that dies. Asked for only if
     /// [`Bench::address`] names none.
     CutListing,
-    /// As [`Through`](Self::Through), and the connector asks for pages of two records. Where [`Bench::address`] names none, the address says
-    /// nothing, and the connector is built as for [`Working`](Self::Working) but for its pages. Without it the kit makes pages small by itself, where the target speaks HTTP and is asked for a page size in the query.
+    /// Like [`Through`](Self::Through), but the connector requests pages of two records. If [`Bench::address`] returns
+    /// none, the address is meaningless, and the connector is built as for [`Working`](Self::Working) except for its
+    /// pages. Otherwise the kit makes pages small automatically, if the target speaks HTTP and the query contains a
+    /// page size.
     SmallPages(SocketAddr),
 }
 
@@ -51,7 +53,7 @@ pub enum Protocol {
     MySql,
 }
 
-/// Why a check cannot be made here, as a clause: "the target knows no passwords". It is printed in the report.
+/// Why a check cannot be made here, as a clause: "the target has no passwords". It is printed in the report.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{0}")]
 pub struct Skip(pub(super) String);
@@ -83,9 +85,10 @@ pub trait Bench: Send + Sync {
         Protocol::Http
     }
 
-    /// A connector whose target has exactly `accounts` accounts, for the checks of paging: 0, 1, a page, a page and one,
-    /// 10,000. It is only listed and looked up in. Another target than that of [`connect`](Self::connect) may serve: another database,
-    /// another branch of the directory. If it cannot be empty (it has an administrator of its own), hide what was there by a filter.
+    /// A connector whose target has exactly `accounts` accounts, for the checks of paging: 0, 1, a page, a page and
+    /// one, 10,000. It is only listed and looked up in. This may be a different target from that of
+    /// [`connect`](Self::connect): another database, another branch of the directory. If it cannot be empty (it has an
+    /// administrator account), hide existing accounts with a filter.
     async fn populated(&self, accounts: usize) -> Result<Arc<dyn Connector>, Skip> {
         let _ = accounts;
         Err(Skip::because("the bench cannot fill its target"))
@@ -130,23 +133,24 @@ pub trait Bench: Send + Sync {
         Vec::new()
     }
 
-    /// An identifier of a group (or licence) of the resource type `slug` that is not there, in a form that the target could have
+    /// An identifier of a group (or license) of the resource type `slug` that is not there, in a form that the target could have
     /// given.
     fn missing_ref(&self, slug: &str) -> String {
         let _ = slug;
         "bridgehead-kit-not-there".to_owned()
     }
 
-    /// A group (or licence) of the resource type `slug` in which the kit may put accounts that it has made, for a moment;
+    /// A group (or license) of the resource type `slug` in which the kit may put accounts that it has made, for a moment;
     /// `listed` are the first of those that the connector lists. Answer with a [`Skip`] where memberships of this type cannot be
     /// changed, or must not be.
     fn usable_ref(&self, slug: &str, listed: &[EntityRecord]) -> Result<String, Skip> {
         let first = listed.first().map(|record| record.id.clone());
-        first.ok_or_else(|| Skip::because(format!("the target holds no {slug}")))
+        first.ok_or_else(|| Skip::because(format!("the target contains no {slug}")))
     }
 
-    /// Several groups (or licences) of the resource type `slug` in which the kit may put accounts at once, for the checks of several
-    /// references. By default whatever [`usable_ref`](Self::usable_ref) answers for what is listed, and for what is left of that.
+    /// Several groups (or licenses) of the resource type `slug` to which the kit may add accounts at the same time, for
+    /// the checks of several references. By default what [`usable_ref`](Self::usable_ref) returns for the listed ones,
+    /// and for the rest of them.
     fn usable_refs(&self, slug: &str, listed: &[EntityRecord]) -> Result<Vec<String>, Skip> {
         let mut usable: Vec<String> = Vec::new();
         let mut left = listed.to_vec();
@@ -163,8 +167,8 @@ pub trait Bench: Send + Sync {
         Ok(usable)
     }
 
-    /// How many records a page may hold. Memory is bounded by it; some hundreds is good. Raise it for a target that knows no
-    /// paging and gives everything at once.
+    /// How many records a page may contain. This bounds memory use; a few hundred is a good size. Raise it for a target
+    /// without paging that returns everything in one response.
     fn largest_page(&self) -> usize {
         1_000
     }
@@ -197,8 +201,8 @@ pub trait Bench: Send + Sync {
         Duration::ZERO
     }
 
-    /// How many records a page of the connector holds, where [`populated`](Self::populated) is skipped: with it, the checks of paging
-    /// make so many accounts of their own that a listing has several pages, and remove them again.
+    /// How many records a page of the connector contains, if [`populated`](Self::populated) is skipped: with it, the
+    /// checks of paging create so many accounts that a listing has several pages, and remove them again.
     fn page_size(&self) -> Option<usize> {
         None
     }

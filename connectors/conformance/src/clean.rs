@@ -18,8 +18,8 @@ fn next<T: Clone>(list: &Mutex<Vec<T>>) -> Option<T> {
 }
 
 impl Kit<'_> {
-    /// Removes whom the kit has made, and keeps in mind who could not be removed. It can be dropped at any moment: who is not looked
-    /// for yet is still kept in mind.
+    /// Removes the accounts that the kit has created, and remembers those that could not be removed. It can be dropped
+    /// at any moment: accounts that are not looked up yet are still remembered.
     pub(super) async fn clean_up(&self) {
         if !self.offers(Action::CreateAccount) || self.bench.read_only() {
             lock(&self.given).clear();
@@ -42,7 +42,7 @@ impl Kit<'_> {
         }
     }
 
-    /// Looks once more for everybody whom the kit ever asked for, and says who could not be removed.
+    /// Looks once more for every account that the kit ever requested, and reports those that could not be removed.
     pub(super) async fn sweep(&self) -> Vec<String> {
         *lock(&self.living) = None;
         *lock(&self.given) = std::mem::take(&mut *lock(&self.ever));
@@ -51,8 +51,8 @@ impl Kit<'_> {
         std::mem::take(&mut *lock(&self.left))
     }
 
-    /// Ends a run before its end: removes whom the check under way has made and, as long as there is time, looks for everybody else.
-    /// Says who is left, or may be.
+    /// Ends a run early: removes what the running check has created and, as long as there is time, looks for all other
+    /// accounts. Reports which are left, or may be.
     pub(super) async fn settle(&self, within: Duration) -> Vec<String> {
         let living = lock(&self.living).take();
         if let Some(person) = living {
@@ -60,7 +60,7 @@ impl Kit<'_> {
         }
         let until = Instant::now() + within;
         if timeout_at(until, self.clean_up()).await.is_err() {
-            let unseen = |name: &str| format!("{name} may be left: there was no time to look");
+            let unseen = |name: &str| format!("{name} may be left: there was no time to check");
             let mut left = std::mem::take(&mut *lock(&self.left));
             left.extend(lock(&self.given).iter().map(|fields| unseen(identity(fields).label())));
             left.extend(lock(&self.renamed).iter().map(|id| unseen(id.as_str())));
@@ -84,7 +84,7 @@ impl Kit<'_> {
         let Some(record) = self.look(account).await.map_err(text)? else {
             return Ok(());
         };
-        // Whoever else a broken look-up may find is not the kit's to remove.
+        // Other accounts that a broken look-up may return must not be removed by the kit.
         if !account.is_same_as(&record) {
             return Err(format!("{name} may be left: find_account finds {} instead", record.id));
         }

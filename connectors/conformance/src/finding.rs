@@ -55,7 +55,7 @@ pub(super) fn ensure(condition: bool, why: impl FnOnce() -> String) -> Verdict {
     if condition { Ok(()) } else { Err(Finding::Failed(why())) }
 }
 
-/// What an error must say about trying again.
+/// What an error must say about retrying.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Again {
     Never,

@@ -34,7 +34,7 @@ impl Kit<'_> {
             return skipped("the target is not reached over TCP");
         };
         let relay = Relay::to(target, self.bench.protocol(), Arc::clone(&self.watch))?;
-        // The relay waits where the target asks for it; what comes of its own answers is judged.
+        // The relay waits if the target asks for it; the results of its own responses are checked.
         let probe = self.connect(situation(relay.address())).await?.impatient();
         Ok(Http { relay, probe })
     }
@@ -51,7 +51,10 @@ impl Kit<'_> {
                     Protocol::Postgres => "PostgreSQL's protocol",
                     Protocol::MySql => "MySQL's protocol",
                 };
-                return Err(format!("the target does not speak {spoken} where the kit stands between"));
+                return Err(format!(
+                    "the target does not speak {spoken} where the kit intercepts the \
+                                    connection"
+                ));
             }
             answer.map_err(|error| format!("check through the kit's relay: {}", parts(&error)))?;
             Ok(Arc::new(http))
@@ -140,7 +143,7 @@ pub(super) fn is_whole(what: &str, listing: &Listing, whole: &Listing) -> Verdic
             let changed = super::tasks::changed(was, now);
             if !changed.is_empty() {
                 return failed(format!(
-                    "{what}: the listing ended as if nothing were wrong, and account {} came with another {}",
+                    "{what}: the listing ended as if nothing were wrong, but account {} has a different {}",
                     now.id,
                     changed.join(", ")
                 ));

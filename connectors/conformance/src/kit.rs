@@ -50,7 +50,7 @@ pub(super) struct Kit<'a> {
     left_behind: Mutex<Vec<String>>,
 }
 
-/// Somebody whom the kit has made.
+/// An account that the kit has created.
 #[derive(Clone)]
 pub(super) struct Person {
     /// The `account` of the task that made them.
@@ -108,7 +108,7 @@ impl<'a> Kit<'a> {
         }
     }
 
-    /// A name that nobody has, such as `bhk-x4k2p-07`: short enough for the oldest directory.
+    /// An unused name, such as `bhk-x4k2p-07`: short enough for the oldest directory.
     pub(super) fn name(&self) -> String {
         let name = format!("{}-{:02}", self.prefix(), self.count.fetch_add(1, Ordering::Relaxed));
         self.goes_by(&name);
@@ -167,7 +167,7 @@ impl<'a> Kit<'a> {
         password
     }
 
-    /// The same account with a password of its own, where the connector knows what to do with one.
+    /// The same account with a password, if the connector supports passwords.
     pub(super) fn with_password(&self, account: &Map<String, Value>) -> Map<String, Value> {
         let mut account = account.clone();
         if self.offers(Action::ResetPassword) && !account.contains_key("password") {
@@ -228,10 +228,10 @@ impl<'a> Kit<'a> {
     /// Makes somebody by this task.
     pub(super) async fn person_with(&self, payload: Value) -> Verdict<Person> {
         if !self.offers(Action::CreateAccount) {
-            return skipped("it needs an account to try it with, and the connector creates none");
+            return skipped("it needs an account to test with, but the connector creates none");
         }
         if self.bench.read_only() {
-            return skipped("it needs an account to try it with, and nothing may be changed");
+            return skipped("it needs an account to test with, but changes are not allowed");
         }
         let fields = payload.get("account").and_then(Value::as_object).cloned().unwrap_or_default();
         let created = self.execute(1, &operation(Action::CreateAccount, payload)?).await;
@@ -243,7 +243,7 @@ impl<'a> Kit<'a> {
         match made {
             Ok(record) => Ok(Person { fields, record }),
             Err(Finding::Failed(why) | Finding::Late(why)) if !self.creates.load(Ordering::Relaxed) => {
-                skipped(format!("it needs an account to try it with, and none can be created: {why}"))
+                skipped(format!("it needs an account to test with, but none can be created: {why}"))
             }
             Err(finding) => Err(finding),
         }
@@ -299,18 +299,18 @@ impl<'a> Kit<'a> {
     pub(super) async fn found(&self, account: &Account) -> Verdict<AccountRecord> {
         match self.look(account).await? {
             Some(record) => Ok(record),
-            None => failed(format!("find_account does not find {}, who is there", who(account))),
+            None => failed(format!("find_account does not find {}, which exists", who(account))),
         }
     }
 
-    /// Looks for somebody whom the kit has just made. Whoever else is found is nobody to try things with.
+    /// Looks for an account that the kit has just created. Any other account found must not be used for tests.
     pub(super) async fn made(&self, fields: &Map<String, Value>) -> Verdict<AccountRecord> {
         let account = identity(fields);
         let record = self.found(&account).await?;
         if account.is_same_as(&record) {
             return Ok(record);
         }
-        failed(format!("find_account of {} finds {}, who has other names", who(&account), record.id))
+        failed(format!("find_account of {} finds {}, which has other names", who(&account), record.id))
     }
 
     /// Looks for somebody who must not be there.
@@ -318,7 +318,7 @@ impl<'a> Kit<'a> {
         match self.look(account).await? {
             None => Ok(()),
             Some(record) => {
-                failed(format!("find_account finds {}, who should not be there: {}", who(account), record.id))
+                failed(format!("find_account finds {}, which should not exist: {}", who(account), record.id))
             }
         }
     }
@@ -339,7 +339,7 @@ impl<'a> Kit<'a> {
             let listed = self.listed().await?.into_iter().find(|record| record.id == person.record.id);
             match listed {
                 Some(record) => seen.push(("list", record)),
-                None => return failed(format!("list leaves out {}, who is there", person.record.id)),
+                None => return failed(format!("list leaves out {}, which exists", person.record.id)),
             }
         }
         Ok(seen)
@@ -352,7 +352,7 @@ impl<'a> Kit<'a> {
         if changed.is_empty() {
             return Ok(());
         }
-        failed(format!("account {} was changed all the same: {}", now.id, changed.join(", ")))
+        failed(format!("account {} was changed anyway: {}", now.id, changed.join(", ")))
     }
 }
 
@@ -362,7 +362,7 @@ pub(super) fn who(account: &Account) -> String {
     let names = [
         id,
         account.username.as_deref().map(|name| ("user name", name)),
-        account.email.as_deref().map(|name| ("e-mail", name)),
+        account.email.as_deref().map(|name| ("email", name)),
     ];
     let names: Vec<String> = names
         .into_iter()

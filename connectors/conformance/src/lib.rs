@@ -65,7 +65,7 @@
 //! | `hostile-deletes` | creating and deleting |
 //! | `part-of-a-name`, `names-within-names`, `names-with-signs`, `id-before-names`, `suspended-are-there`, `act-by-every-name`, `seen-by-another` | creating; each action that is declared is tried |
 //! | `duplicate-create`, `create-again`, `attempt-number`, `suspend-again`, `delete-again`, `missing-account`, `undeclared-actions` | the actions |
-//! | `missing-group`, `missing-license` | a group (licence) type, [`Bench::missing_ref`] |
+//! | `missing-group`, `missing-license` | a group (license) type, [`Bench::missing_ref`] |
 //! | `membership-on-create`, `membership-added`, `membership-removed`, `license-on-create`, `license-added`, `license-removed` | [`Bench::usable_ref`] |
 //! | `several-references`, `references-replaced`, `references-in-every-form`, `states-keep-references`, `references-and-fields` | [`Bench::usable_refs`] |
 //! | `update-every-field`, `update-to-null`, `update-of-another-type`, `update-to-a-taken-name`, `update-keeps-the-rest` | creating and updating |

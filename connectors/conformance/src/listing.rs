@@ -41,7 +41,7 @@ impl Listing {
         self.records.iter().map(Record::id).collect()
     }
 
-    /// An identifier that stands in it twice.
+    /// An identifier that occurs twice in it.
     pub(super) fn repeated(&self) -> Option<&str> {
         let mut seen = HashSet::new();
         self.records.iter().map(Record::id).find(|id| !seen.insert(*id))
@@ -73,7 +73,8 @@ pub(super) async fn attempt(probe: &Probe, of: &ResourceType) -> Verdict<Result<
         if page.next.is_some() && (repeated >= MOST_REPEATED || barren >= MOST_BARREN) {
             let pages = listing.pages.len();
             return failed(format!(
-                "list {}: no end: after {pages} pages, the last {barren} of which brought nothing new, there is another one",
+                "list {}: no end: after {pages} pages, the last {barren} of which had nothing new, there is \
+                 another one",
                 of.slug
             ));
         }

@@ -1,6 +1,7 @@
-//! Targets that misbehave: one that is not there, one that never says a word, and a way to a good one that can be cut.
+//! Targets that misbehave: one that does not exist, one that never responds, and a connection to a good one that can be
+//! cut.
 //!
-//! They live on a thread and a runtime of their own: a connector that blocks its thread must not stop the kit from ending it.
+//! They run on a separate thread and runtime: a connector that blocks its thread must not stop the kit from ending it.
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
@@ -85,7 +86,7 @@ impl Peer {
         self.passed.load(Ordering::SeqCst)
     }
 
-    /// Serves every connection so, on a thread of its own.
+    /// Serves every connection in this way, on a separate thread.
     pub(super) fn start<F, S>(serve: S) -> Verdict<Self>
     where
         S: Fn(TcpStream, Arc<AtomicUsize>) -> F + Send + 'static,
@@ -136,7 +137,7 @@ async fn carry(
         let (mut from_client, mut to_client) = client.split();
         let (mut from_server, mut to_server) = server.split();
         let up = async {
-            // Either side may end the connection; that is no affair of the relay.
+            // Either side may end the connection; that is not the affair of the relay.
             drop(tokio::io::copy(&mut from_client, &mut to_server).await);
             drop(to_server.shutdown().await);
             std::future::pending::<()>().await;

@@ -27,7 +27,7 @@ impl<T> Once<T> {
             return Ok(value);
         }
         if self.begun.swap(true, Ordering::SeqCst) {
-            return skipped("what an earlier check began, and this one needs, did not end in its time");
+            return skipped("an earlier check on which this one depends did not finish in time");
         }
         Ok(self.cell.get_or_init(make).await)
     }

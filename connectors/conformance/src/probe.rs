@@ -179,12 +179,14 @@ impl Probe {
         if guarded.longest >= self.deadline.max(BLOCKED) {
             let longest = guarded.longest.as_secs();
             return failed(format!(
-                "{call}: the call held up its thread for {longest} s: it blocks instead of waiting, and cannot be dropped at its deadline"
+                "{call}: the call blocked its thread for {longest} s instead of waiting, so it cannot be \
+                 dropped at its deadline"
             ));
         }
         if guarded.slept >= BLOCKED {
             return failed(format!(
-                "{call}: the call put its thread to sleep for {:.1} s: nothing else can be done on it meanwhile; wait with `.await`",
+                "{call}: the call put its thread to sleep for {:.1} s, which blocks everything else on it; \
+                 wait with `.await`",
                 guarded.slept.as_secs_f64()
             ));
         }
@@ -196,7 +198,7 @@ impl Probe {
                 Ok(answer)
             }
             Ok(Err(panic)) => failed(format!("{call}: the connector panicked: {panic}")),
-            Err(_) => Err(Finding::Late(format!("{call}: no answer within {} s", self.deadline.as_secs()))),
+            Err(_) => Err(Finding::Late(format!("{call}: no response within {} s", self.deadline.as_secs()))),
         }
     }
 }
@@ -220,7 +222,7 @@ impl<F: Future> Future for Guarded<F> {
 
     fn poll(mut self: Pin<&mut Self>, task: &mut TaskContext<'_>) -> Poll<Self::Output> {
         let (began, ran) = (Instant::now(), awake());
-        // A connector that panicked is called again, as the runtime does: its state is its own affair.
+        // A connector that panicked is called again, as the runtime does: its state is its own matter.
         let polled = catch_unwind(AssertUnwindSafe(|| self.inner.as_mut().poll(task)));
         let took = began.elapsed();
         self.longest = self.longest.max(took);

@@ -162,7 +162,7 @@ impl Relay {
         self.shared.protocol == Protocol::Http
     }
 
-    /// Goes by another script from now on, and counts requests from 0 again.
+    /// Uses another script from now on, and counts requests from 0 again.
     pub(super) fn play(&self, script: impl Fn(usize, &Seen) -> Act + Send + Sync + 'static) {
         lock(&self.shared.seen).clear();
         *lock(&self.shared.script) = Arc::new(script);
@@ -203,7 +203,7 @@ async fn serve(mut client: TcpStream, shared: Arc<Shared>) {
     let is_http = if let Ok(is_http) = looked {
         is_http
     } else {
-        // Whoever says nothing may wait for the target's first word, or keep the connection for later.
+        // A silent client may wait for the target's first message, or keep the connection for later.
         let Ok(mut target) = TcpStream::connect(shared.target).await else { return };
         let target_begins = tokio::select! {
             is_http = speaks_http(&client) => !is_http,
@@ -325,7 +325,7 @@ fn asked_to_wait(head: &ResponseParts) -> Option<Duration> {
     Some(Duration::from_secs(seconds).max(Duration::from_millis(100)))
 }
 
-/// Asks the target, over a connection of its own.
+/// Forwards the request to the target, over a separate connection.
 async fn ask(shared: &Shared, request: Request<Full<Bytes>>) -> Option<(ResponseParts, Bytes)> {
     let stream = TcpStream::connect(shared.target).await.ok()?;
     let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream)).await.ok()?;

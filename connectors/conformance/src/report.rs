@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde::Serialize;
 
-/// What came of one check.
+/// The result of one check.
 // Exhaustive on purpose: a result that an arm for "all others" took for a pass would call something proven that is not.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case", tag = "result", content = "why")]
@@ -25,7 +25,7 @@ pub struct Check {
     pub name: &'static str,
     /// What the contract says, as a sentence.
     pub rule: &'static str,
-    /// What came of it.
+    /// The result.
     #[serde(flatten)]
     pub outcome: Outcome,
     /// How long it took; in JSON as `seconds`.
@@ -34,7 +34,7 @@ pub struct Check {
 }
 
 impl Check {
-    /// A check and what came of it, for tests of what shows reports.
+    /// A check and its result, for tests of code that shows reports.
     pub fn new(name: &'static str, rule: &'static str, outcome: Outcome, took: Duration) -> Self {
         Self { name, rule, outcome, took }
     }
@@ -90,16 +90,18 @@ impl Report {
     /// If a check failed, or was skipped and is not accepted, or nothing was checked.
     pub fn assert_proven(&self, accepted: &[&str]) {
         let skipped: Vec<&str> = self.skipped().into_iter().filter(|name| !accepted.contains(name)).collect();
-        assert!(skipped.is_empty(), "skipped, and not accepted: {}\n{self}", skipped.join(", "));
+        assert!(skipped.is_empty(), "skipped and not accepted: {}\n{self}", skipped.join(", "));
         self.assert_passed();
     }
 
-    /// For a test: panics with the whole report unless every check passed or was skipped, and at least one passed. If all is well the
-    /// report is printed, for whoever asks the test runner what a test has printed: what was skipped is not proven.
+    /// For a test: panics with the whole report unless every check passed or was skipped, and at least one passed. If
+    /// all is good, the report is printed, and visible if the test runner shows the output of tests: skipped checks
+    /// prove nothing.
     ///
     /// # Panics
+    ///
     /// If a check failed, or nothing was checked.
-    #[expect(clippy::print_stdout, reason = "for tests, whose output the test runner keeps")]
+    #[expect(clippy::print_stdout, reason = "for tests, whose output the test runner captures")]
     pub fn assert_passed(&self) {
         let passed = self.checks.iter().filter(|check| check.outcome == Outcome::Passed).count();
         println!("{self}\n{passed} passed, {} failed, {} skipped", self.failed().len(), self.skipped().len());
@@ -124,7 +126,7 @@ impl std::fmt::Display for Report {
                 Outcome::Passed => writeln!(f, "ok       {name}")?,
                 Outcome::Failed(why) => {
                     wrapped(f, "failed   ", &format!("{name}: {why}"))?;
-                    wrapped(f, "         ", &format!("The rule: {rule}"))?;
+                    wrapped(f, "         ", &format!("Rule: {rule}"))?;
                 }
                 Outcome::Skipped(why) => wrapped(f, "skipped  ", &format!("{name}: {why}"))?,
             }
@@ -173,7 +175,7 @@ mod tests {
         let failed = report(Outcome::Failed(why)).to_string();
         assert!(failed.lines().all(|line| line.chars().count() <= 80), "{failed}");
         assert!(failed.starts_with("failed   delete-again: expected"), "{failed}");
-        assert!(failed.contains("\n         The rule: Somebody"), "{failed}");
+        assert!(failed.contains("\n         Rule: Somebody"), "{failed}");
         let skipped = report(Outcome::Skipped("nobody is deleted".into())).to_string();
         assert_eq!(skipped, "skipped  delete-again: nobody is deleted\n0 passed, 0 failed, 1 skipped");
     }

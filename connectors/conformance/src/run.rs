@@ -157,7 +157,7 @@ impl<'a> Run<'a> {
                         skipped(STOPPED)
                     }
                     made = whole.bound(make(kit, rule)) => made.unwrap_or_else(|| {
-                        let why = format!("the kit took longer than {} s in all", whole.longest.as_secs());
+                        let why = format!("the kit took longer than {} s in total", whole.longest.as_secs());
                         over = Some(why.clone());
                         skipped(why)
                     }),
@@ -179,7 +179,7 @@ async fn make(kit: &Kit<'_>, rule: &Rule) -> Verdict {
     match (verdict, cleaned) {
         (None, _) => failed(limit.exceeded()),
         (Some(Ok(())), None) => {
-            failed(format!("what it made was not removed within {} s", rest.longest.as_secs()))
+            failed(format!("what it created was not removed within {} s", rest.longest.as_secs()))
         }
         (Some(verdict), _) => verdict,
     }
@@ -247,7 +247,7 @@ impl<'k> Limit<'k> {
 }
 
 fn describe() -> Rule {
-    Rule::reads("describe", "A connector of a target that works says what it is and can do.", |_| {
+    Rule::reads("describe", "A connector of a working target describes itself and its capabilities.", |_| {
         Box::pin(std::future::ready(Ok(())))
     })
 }

@@ -22,7 +22,7 @@ pub(super) fn about(action: Action, account: &Map<String, Value>) -> Verdict<Ope
     operation(action, json!({ "account": account }))
 }
 
-/// The part of a task that says which groups (or licences) are wanted.
+/// The part of a task that says which groups (or licenses) are wanted.
 pub(super) fn with_refs(mut payload: Value, kind: ResourceKind, slug: &str, refs: &[&str]) -> Value {
     let place = if kind == ResourceKind::License { "assignments" } else { "memberships" };
     if let Some(payload) = payload.as_object_mut() {
@@ -53,8 +53,8 @@ pub(super) fn fields(field: &str, value: &str) -> Map<String, Value> {
 /// The fields that bridgehead has a name for, beside the identifier.
 const NAMED: [&str; 5] = ["username", "email", "first_name", "last_name", "display_name"];
 
-/// Which of the wanted fields an account does not have as they were written. Of a creation only those are compared that have a
-/// name of their own: what else a task says may be meant for the target alone.
+/// Which requested fields of an account are not stored as they were written. For a creation, only fields with their own
+/// name are compared: other fields of a task may be intended only for the target.
 pub(super) fn differences(wanted: &Map<String, Value>, record: &AccountRecord, every: bool) -> Vec<String> {
     let held = serde_json::to_value(record).unwrap_or_default();
     let mut differences = Vec::new();
@@ -67,7 +67,7 @@ pub(super) fn differences(wanted: &Map<String, Value>, record: &AccountRecord, e
         let now = held.get(name).unwrap_or(&Value::Null);
         let folds = matches!(name.as_str(), "username" | "email");
         if now != value && !(folds && folded(now) == folded(value)) {
-            differences.push(format!("{name} is {} and not {}", shown(now), shown(value)));
+            differences.push(format!("{name} is {} instead of {}", shown(now), shown(value)));
         }
     }
     differences

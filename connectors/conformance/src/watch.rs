@@ -105,7 +105,7 @@ impl Watch {
         }
     }
 
-    /// Any other thing that the connector says of itself.
+    /// Anything else that the connector describes.
     pub(super) fn answer(&self, call: &str, answer: &impl Debug) {
         if self.holds_secret(&format!("{answer:?}")) {
             self.lock().answers.insert(call.to_owned());

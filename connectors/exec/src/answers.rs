@@ -24,10 +24,11 @@ pub(crate) enum Unexpected {
     },
     /// It offers nothing at all.
     #[error(
-        "actions and resource_types are both empty; a program that cannot reach its target answers with an error, and does not offer nothing"
+        "actions and resource_types are both empty; a program that cannot reach its target must respond \
+         with an error instead of an empty description"
     )]
     Nothing,
-    /// Two resource types that could not be told apart.
+    /// Two resource types that could not be distinguished.
     #[error("resource_types names the slug '{0}' twice")]
     TwiceNamed(String),
     /// A record that was asked for and cannot be read.
@@ -41,7 +42,7 @@ impl Unexpected {
     }
 }
 
-/// What `initialize` answered, and what in it was passed over.
+/// What `initialize` answered, and what in it was skipped.
 #[derive(Debug)]
 pub(crate) struct Initialized {
     pub(crate) description: Description,
@@ -56,8 +57,8 @@ pub(crate) fn description(result: Value) -> Result<Initialized, Unexpected> {
     let version = required_text(&fields, "version", "version")?;
     let mut actions = BTreeSet::new();
     let mut unknown_actions = Vec::new();
-    for value in list(fields.shift_remove("actions"), "actions", "a list of actions; [] for none")? {
-        let name = value.as_str().ok_or_else(|| Unexpected::part("actions", "a list of texts"))?;
+    for value in list(fields.shift_remove("actions"), "actions", "a list of actions, or [] for none")? {
+        let name = value.as_str().ok_or_else(|| Unexpected::part("actions", "a list of strings"))?;
         match name.parse::<Action>() {
             Ok(action) => drop(actions.insert(action)),
             Err(_) => unknown_actions.push(name.to_owned()),
@@ -123,7 +124,7 @@ pub(crate) fn page(kind: ResourceKind, result: Value) -> Result<Page, Unexpected
         Some(Value::Null) => None,
         Some(Value::String(next)) if !next.is_empty() => Some(Cursor::new(next)),
         _ => {
-            let expected = "there: text to go on with, or null at the end";
+            let expected = "present: the cursor of the next page, or null at the end";
             return Err(Unexpected::part("next", expected));
         }
     };
@@ -144,7 +145,7 @@ pub(crate) fn page(kind: ResourceKind, result: Value) -> Result<Page, Unexpected
     Ok(page)
 }
 
-/// Reads the result of `find_account`. Nobody is there only if the result is `null` itself.
+/// Reads the result of `find_account`. Only `null` itself means that the account does not exist.
 pub(crate) fn account(result: Value) -> Result<Option<AccountRecord>, Unexpected> {
     if result.is_null() {
         return Ok(None);
@@ -183,7 +184,7 @@ fn required_text(fields: &Map<String, Value>, name: &str, part: &str) -> Result<
         .and_then(Value::as_str)
         .filter(|text| !text.trim().is_empty())
         .map(str::to_owned)
-        .ok_or_else(|| Unexpected::part(part, "text that is not empty"))
+        .ok_or_else(|| Unexpected::part(part, "non-empty text"))
 }
 
 #[cfg(test)]
@@ -224,15 +225,15 @@ mod tests {
     #[test]
     fn what_is_wrong_in_a_description_is_named() {
         for (pointer, value, message) in [
-            ("/name", json!(""), "name must be text"),
-            ("/version", json!(1), "version must be text"),
+            ("/name", json!(""), "name must be non-empty text"),
+            ("/version", json!(1), "version must be non-empty text"),
             ("/actions", json!(null), "actions must be a list of actions"),
-            ("/actions", json!([7]), "actions must be a list of texts"),
+            ("/actions", json!([7]), "actions must be a list of strings"),
             ("/resource_types", json!({}), r#"resource_types must be a list of objects such as {"slug""#),
             ("/resource_types/0", json!("team"), "resource_types[0] must be an object"),
             ("/resource_types/1/slug", json!("a/b"), "resource_types[1].slug must be at most 255"),
             ("/resource_types/1/slug", json!("team"), "resource_types names the slug 'team' twice"),
-            ("/resource_types/1/name", json!(" "), "resource_types[1].name must be text"),
+            ("/resource_types/1/name", json!(" "), "resource_types[1].name must be non-empty text"),
             (
                 "/resource_types/2/type",
                 json!("user"),

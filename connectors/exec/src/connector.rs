@@ -68,7 +68,7 @@ impl ExecConnector {
         Arc::new(self.launch().redactor.protect(texts))
     }
 
-    /// Fields without a name of their own go to Iden as they are.
+    /// Additional fields are sent to Iden unchanged.
     fn redact(&self, fields: &mut Map<String, Value>) {
         let mut value = Value::Object(std::mem::take(fields));
         self.launch().redactor.redact_json(&mut value);
@@ -78,8 +78,10 @@ impl ExecConnector {
     }
 
     fn wrong(&self, what: &str, error: &Unexpected) -> String {
-        let message =
-            format!("the connector process of {} answered {what} wrongly: {error}", self.launch().app);
+        let message = format!(
+            "the connector process of {} sent an invalid response to {what}: {error}",
+            self.launch().app
+        );
         errors::text(&message, 500, &self.launch().redactor)
     }
 }
@@ -165,8 +167,8 @@ impl Connector for ExecConnector {
     }
 }
 
-/// The groups and licences that are wanted, where a connector looks for them: as Iden sent them, and with what stands elsewhere
-/// in the task, licences under `assignments` above all.
+/// The groups and licenses that are wanted, where a connector looks for them: as Iden sent them, and with what stands elsewhere
+/// in the task, licenses under `assignments` above all.
 fn memberships(operation: &Operation) -> Value {
     let sent = &operation.payload().memberships;
     let wanted = match operation {

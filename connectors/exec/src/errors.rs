@@ -17,8 +17,8 @@ pub(crate) const LABEL: usize = 100;
 /// The longest wait a connector can ask for.
 const LONGEST_WAIT: Duration = Duration::from_hours(24);
 
-/// What a JSON-RPC error says, each part it leaves out as [`Error::new`] has it for the code. `method` and `app`
-/// name the call in the message where the error has none of its own.
+/// What a JSON-RPC error says; for missing parts, the defaults of [`Error::new`] for the code. `method` and `app` name
+/// the call in the message if the error has no message.
 pub(crate) fn from_object(error: &ErrorObject, app: &str, method: &str, redactor: &Redactor) -> Error {
     let said = text(&error.message, MESSAGE, redactor).trim_start().to_owned();
     let code_name = error.data.get("code");
@@ -29,17 +29,15 @@ pub(crate) fn from_object(error: &ErrorObject, app: &str, method: &str, redactor
     {
         Some((_, Some(code))) => (code, said),
         Some((name, None)) => {
-            let name = text(name.as_str().unwrap_or("not a text"), LABEL, redactor);
+            let name = text(name.as_str().unwrap_or("not a string"), LABEL, redactor);
             let message =
-                format!("{said} (the connector process of {app} gave the unknown error code '{name}')");
+                format!("{said} (the connector process of {app} returned the unknown error code '{name}')");
             (Code::InternalError, message)
         }
         None => (Code::InternalError, said),
     };
     let message = if message.is_empty() {
-        format!(
-            "{method} failed in the connector process of {app}, which gave no reason; see the daemon's log"
-        )
+        format!("{method} failed in the connector process of {app} without a reason; check the daemon's log")
     } else {
         message
     };
@@ -50,7 +48,7 @@ pub(crate) fn from_object(error: &ErrorObject, app: &str, method: &str, redactor
     if error.data.get("retry_after").is_some_and(|after| !after.is_null() && wait(after).is_none()) {
         warn!(
             target: "bridgehead::exec", %app, %method,
-            "the connector process gave a 'retry_after' that is not a number of seconds; it is passed over"
+            "the connector process returned a 'retry_after' that is not a number of seconds; ignoring it"
         );
     }
     if let Some(retry) = retry(&error.data) {

@@ -10,8 +10,8 @@ use crate::answers::Unexpected;
 use crate::lines::LineError;
 use crate::protocol::NotAnAnswer;
 
-/// Why there is no process, worded to go on from "the connector process of acme-hr". It never repeats what the
-/// process wrote, but for the cleaned message of an error it answered.
+/// Why there is no process, worded to follow "the connector process of acme-hr". It never repeats what the process
+/// wrote, except for the cleaned message of an error.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum Death {
     /// The operator: the program or the working directory is not there, or may not be used.
@@ -22,36 +22,36 @@ pub(crate) enum Death {
         #[source]
         source: std::io::Error,
     },
-    /// The author, or whoever ended it from outside.
+    /// The author of the program, or another process that killed it.
     #[error("{}", ended(*.0))]
     Ended(ExitStatus),
     /// The author: an output that is closed answers nothing.
-    #[error("closed its standard output and was ended")]
+    #[error("closed its standard output and was stopped")]
     OutputClosed,
     /// The author: an input that is closed cannot be asked.
-    #[error("closed its standard input and was ended")]
+    #[error("closed its standard input and was stopped")]
     InputClosed,
     /// The author: something else than answers goes to standard output.
-    #[error("was ended, because line {line} of its output is not an answer: {reason}")]
+    #[error("was stopped, because line {line} of its output is not a valid response: {reason}")]
     NotAnAnswer {
         /// Which line, counted from 1 since the process was started.
         line: u64,
         reason: NotAnAnswer,
     },
     /// The author, or the operator, who may raise `max_line_bytes`.
-    #[error("was ended: {0}")]
+    #[error("was stopped: {0}")]
     Output(#[source] LineError),
     /// The author, or the operator, who may raise the deadline of a task: a call was given up and not answered since.
-    #[error("was ended, because it did not answer {what} in time")]
+    #[error("was stopped, because it did not respond to {what} in time")]
     Hung {
         /// The call that was given up.
         what: String,
     },
     /// The author, or the operator, who may raise `start_timeout`.
-    #[error("was ended, because it did not answer initialize within {}", seconds(*.0))]
+    #[error("was stopped, because it did not respond to initialize within {}", seconds(*.0))]
     StartTimeout(Duration),
     /// The author: the description is not what it should be.
-    #[error("was ended, because it answered initialize wrongly: {0}")]
+    #[error("was stopped, because its response to initialize was invalid: {0}")]
     Description(#[source] Unexpected),
     /// The operator, as the message says: the process does not want to work with these settings.
     #[error("does not start: {message}")]
@@ -67,17 +67,17 @@ pub(crate) enum Death {
     #[error("was stopped")]
     Stopped,
     /// A fault of this crate: the task that attends to the process ended before the process did.
-    #[error("is no longer attended to; report this as a fault of bridgehead")]
+    #[error("is no longer supervised; please report this as a bug in bridgehead")]
     Unattended,
 }
 
 fn ended(status: ExitStatus) -> String {
     if let Some(code) = status.code() {
-        return format!("ended with exit status {code}");
+        return format!("exited with status {code}");
     }
     #[cfg(unix)]
     if let Some(signal) = std::os::unix::process::ExitStatusExt::signal(&status) {
-        return format!("was ended by signal {signal}");
+        return format!("was killed by signal {signal}");
     }
     "ended".to_owned()
 }
@@ -100,7 +100,7 @@ pub(crate) enum CallError {
         again_in: Option<Duration>,
     },
     /// The request was sent, and the process ended before it answered.
-    #[error("the connector process of {app} {death} while it worked on {what}")]
+    #[error("the connector process of {app} {death} while processing {what}")]
     Lost {
         /// The app.
         app: String,
@@ -118,7 +118,7 @@ pub(crate) enum CallError {
 }
 
 fn again(again_in: Option<Duration>) -> String {
-    again_in.map_or_else(String::new, |delay| format!("; it can be started again in {}", seconds(delay)))
+    again_in.map_or_else(String::new, |delay| format!("; it can be restarted in {}", seconds(delay)))
 }
 
 impl From<CallError> for Error {
@@ -126,7 +126,7 @@ impl From<CallError> for Error {
         let message = error.to_string();
         match error {
             // Every task of the app meets the same fate, so they are held rather than failed, whatever the
-            // process says about trying again.
+            // process says about retrying.
             CallError::NotRunning { death, again_in, .. } => {
                 let (code, said) = match &*death {
                     Death::Refused { code, retry, .. } => (*code, *retry),
@@ -180,7 +180,8 @@ mod tests {
         assert_eq!(error.retry(), Retry::After(delay));
         assert_eq!(
             error.message(),
-            "the connector process of acme-hr closed its standard output and was ended; it can be started again in 0.4 s"
+            "the connector process of acme-hr closed its standard output and was stopped; it can be \
+             restarted in 0.4 s"
         );
     }
 
@@ -203,6 +204,6 @@ mod tests {
         });
         assert_eq!((error.code(), error.effect()), (Code::InternalError, Effect::Unknown));
         assert_eq!((error.retry(), error.subject()), (Retry::Backoff, Subject::Account));
-        assert!(error.message().ends_with("while it worked on create_account for ext-1"));
+        assert!(error.message().ends_with("while processing create_account for ext-1"));
     }
 }

@@ -2,13 +2,13 @@
 
 use tokio::io::{AsyncBufReadExt, AsyncRead, BufReader};
 
-/// How much is asked of the pipe at once, in bytes.
+/// How many bytes to request from the pipe in one read.
 const CHUNK: usize = 64 * 1024;
 
 /// What is done about a line that exceeds the limit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Overflow {
-    /// An error at once, however long the line may become.
+    /// An immediate error, however long the line may become.
     Fail,
     /// What exceeds the limit is dropped; the line is what was kept.
     Cut,

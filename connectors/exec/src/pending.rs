@@ -26,7 +26,7 @@ pub(crate) struct Held {
     pub(crate) protection: Option<Arc<Protection>>,
 }
 
-/// What became of an answer.
+/// The result of a response.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Delivery {
     /// Somebody waited for it.

@@ -52,7 +52,7 @@ pub(crate) struct Shared {
     pub(crate) phase: watch::Sender<Phase>,
     /// Whether it answered a call; `initialize` is none.
     pub(crate) healthy: AtomicBool,
-    /// Its input is to be closed: it is asked nothing any more.
+    /// Its input is to be closed: no more requests follow.
     pub(crate) stopping: CancellationToken,
     /// It is to be killed.
     pub(crate) kill: CancellationToken,
@@ -62,7 +62,7 @@ impl Shared {
     /// Says that the process is gone. Only the first reason counts.
     pub(crate) fn die(&self, death: Death) {
         let death = Arc::new(death);
-        // First the phase, then the calls: whoever hears of a lost call finds the process dead.
+        // First the phase, then the calls: a caller that learns of a lost call finds the process dead.
         self.phase.send_if_modified(|phase| {
             let alive = !matches!(phase, Phase::Dead(..));
             if alive {
@@ -105,11 +105,11 @@ impl Session {
         let not_started = |source| Death::NotStarted { program: launch.program.clone(), source };
         let (command, protection) = command(launch).map_err(not_started)?;
         let mut child = spawn(command).map_err(not_started)?;
-        info!(target: "bridgehead::exec", app = %launch.app, pid = child.id(), "the connector process was started");
+        info!(target: "bridgehead::exec", app = %launch.app, pid = child.id(), "connector process started");
         let streams = (child.stdin.take(), child.stdout.take(), child.stderr.take());
         let process = Process::new(child, launch.processes.clone());
         let (Some(stdin), Some(stdout), Some(stderr)) = streams else {
-            return Err(not_started(std::io::Error::other("its streams are not there")));
+            return Err(not_started(std::io::Error::other("its standard streams are not available")));
         };
         let shared = Arc::new(Shared {
             app: launch.app.clone(),
@@ -151,7 +151,7 @@ impl Session {
         permit: Option<tokio::sync::OwnedSemaphorePermit>,
     ) -> Reply {
         let Ok(slot) = self.outgoing.reserve().await else {
-            // Nobody writes any more; why, is said as soon as the process is gone.
+            // Nothing is written from now on; the reason is reported when the process has ended.
             let death = match self.phase(|phase| matches!(phase, Phase::Dead(..))).await {
                 Some(Phase::Dead(death, _)) => death,
                 _ => Arc::new(Death::Unattended),
@@ -186,7 +186,7 @@ impl Session {
                 protection: None,
             };
             if timeout_at(deadline, self.call(request, None)).await.is_err() {
-                debug!(target: "bridgehead::exec", app = %self.shared.app, "shutdown was not answered");
+                debug!(target: "bridgehead::exec", app = %self.shared.app, "the connector process did not respond to shutdown");
             }
         }
         self.shared.stopping.cancel();
@@ -195,7 +195,7 @@ impl Session {
         if timeout_at(deadline, self.phase(dead)).await.is_err() {
             self.shared.kill.cancel();
             if timeout(KILLED, self.phase(dead)).await.is_err() {
-                debug!(target: "bridgehead::exec", app = %self.shared.app, "the connector process did not end");
+                debug!(target: "bridgehead::exec", app = %self.shared.app, "the connector process did not exit");
             }
         }
     }
@@ -236,8 +236,8 @@ fn command(launch: &Launch) -> std::io::Result<(Command, Protection)> {
         .stderr(Stdio::piped())
         .kill_on_drop(true)
         .env_clear();
-    // A group of its own: it can be killed with the processes it started, and a Ctrl-C on the daemon's terminal,
-    // on which the daemon finishes its tasks in order, does not reach it.
+    // A separate process group: it can be killed with the processes it started, and a Ctrl-C on the daemon's terminal,
+    // on which the daemon finishes its tasks cleanly, does not reach it.
     #[cfg(unix)]
     command.process_group(0);
     let secrets: Vec<String> = variables
@@ -279,10 +279,10 @@ impl Process {
         Self { group: child.id(), child, processes }
     }
 
-    /// Waits until it ends by itself. Cancel safe.
+    /// Waits until it exits. Cancel safe.
     pub(crate) async fn ended(&mut self) -> std::io::Result<ExitStatus> {
         let status = self.child.wait().await;
-        // At once: as soon as the last of the group is gone, its number may be given to another.
+        // Immediately: as soon as the last process of the group has ended, its number may be reused.
         self.kill_group();
         status
     }
@@ -299,7 +299,7 @@ impl Process {
                 debug!(target: "bridgehead::exec", %error, "the connector process could not be killed");
             }
             Err(_) => {
-                debug!(target: "bridgehead::exec", "the connector process was killed and is not gone yet");
+                debug!(target: "bridgehead::exec", "the connector process was killed but has not exited yet");
             }
         }
     }

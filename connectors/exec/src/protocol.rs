@@ -33,19 +33,19 @@ pub(crate) struct ErrorObject {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum NotAnAnswer {
     /// Most likely a diagnostic that was printed to the wrong place.
-    #[error("it is not JSON; print diagnostics to standard error")]
+    #[error("it is not JSON; write diagnostics to standard error")]
     NotJson,
     /// JSON of another kind, a batch among them.
-    #[error("it is not one JSON object")]
+    #[error("it is not a single JSON object")]
     NotAnObject,
     /// Not what was agreed on.
     #[error("its member 'jsonrpc' is not \"2.0\"")]
     Version,
     /// A request or a notification: bridgehead asks, the connector answers.
-    #[error("it is a request; a connector only answers")]
+    #[error("it is a request; a connector may only send responses")]
     Request,
     /// It cannot be said which request is answered.
-    #[error("its member 'id' is not the whole number of a request")]
+    #[error("its member 'id' is not the number of a request")]
     Id,
     /// A missing result is not an empty result.
     #[error("it has neither 'result' nor 'error'")]

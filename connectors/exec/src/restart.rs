@@ -30,7 +30,7 @@ impl Default for Restart {
 }
 
 impl Restart {
-    /// A process died at this moment. If it was healthy, having answered a call, counting starts anew.
+    /// A process ended at this moment. If it was healthy, having responded to a call, the delay is reset.
     pub(crate) fn died(&mut self, at: Instant, was_healthy: bool) {
         if was_healthy {
             self.deaths.succeeded();

@@ -59,8 +59,8 @@ impl ProcessSession {
     ) -> Self {
         let params = json!({ "protocol": VERSION, "app": launch.app, "settings": launch.settings });
         let initialize = request_line(INITIALIZE, "initialize", &params);
-        // Writing has a task of its own: a process that does not read until its answers are read must not stop
-        // the reading.
+        // Writing runs in a separate task: a process that does not read until its responses are read must not block the
+        // reading.
         let writer =
             tokio::spawn(write(stdin, initialize, requests, Arc::clone(&shared), Arc::clone(&launch)));
         let diagnostics = tokio::spawn(log_diagnostics(stderr, Arc::clone(&launch)));
@@ -84,7 +84,7 @@ impl ProcessSession {
         self.process.kill().await;
         // The last diagnostics, a traceback perhaps, are the most useful ones.
         if timeout(LEFT_BEHIND, &mut self.diagnostics).await.is_err() {
-            debug!(target: "bridgehead::exec", app = %self.launch.app, "standard error is still held open");
+            debug!(target: "bridgehead::exec", app = %self.launch.app, "another process still holds standard error open");
         }
         if self.shared.stopping.is_cancelled() {
             info!(target: "bridgehead::exec", app = %self.launch.app, "the connector process {death}");
@@ -162,12 +162,12 @@ impl ProcessSession {
             Delivery::Delivered => self.shared.healthy.store(true, Ordering::Relaxed),
             Delivery::Late { what } => {
                 self.shared.healthy.store(true, Ordering::Relaxed);
-                debug!(target: "bridgehead::exec", %app, %what, "an answer came after its call was given up");
+                debug!(target: "bridgehead::exec", %app, %what, "a response arrived after its call had timed out or been cancelled");
             }
             Delivery::Unknown => {
                 warn!(
                     target: "bridgehead::exec", %app, id = answer.id,
-                    "the connector process answered a request that is not open; the answer is ignored"
+                    "the connector process responded to an unknown request; ignoring the response"
                 );
             }
         }
@@ -185,7 +185,7 @@ impl ProcessSession {
             answers::description(result).map_err(Death::Description)?;
         for action in unknown_actions {
             let action = errors::text(&action, errors::LABEL, redactor);
-            warn!(target: "bridgehead::exec", %app, %action, "the connector process names an action that bridgehead does not know");
+            warn!(target: "bridgehead::exec", %app, %action, "the connector process lists an action that bridgehead does not know");
         }
         self.start_deadline = None;
         self.shared.phase.send_replace(Phase::Ready(Arc::new(description)));

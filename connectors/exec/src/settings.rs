@@ -17,28 +17,29 @@ const SHORTEST_LINE: usize = 8;
 #[derive(Clone, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Settings {
-    /// The program and its arguments. A program with a `/` in it starts at the folder of the configuration file,
-    /// any other is looked for in `PATH`. That folder is also the working directory. There is no shell in between.
+    /// The program and its arguments. A program whose name contains a `/` is resolved from the folder of the
+    /// configuration file, any other is searched for in `PATH`. That folder is also the working directory. The
+    /// program is started directly, without a shell.
     pub command: Vec<String>,
-    /// Any table. Passed to the process with `initialize`, secrets in their places.
+    /// Any table. It is passed to the process with `initialize`, with secrets resolved.
     #[serde(default)]
     pub settings: Map<String, Value>,
-    /// How many requests the process is given at once, 1 to 1024. Others wait their turn. Use 1 if it can only do one
-    /// thing at a time and others should not wait inside of it.
+    /// How many requests the process handles at the same time, 1 to 1024. Further requests wait. Use 1 if the program
+    /// handles one request at a time and others should not wait inside it.
     #[schemars(extend("default" = 8))]
     pub max_in_flight: Option<u32>,
-    /// What the process finds in its environment besides `PATH`, `HOME` and `LANG`: a list of names to inherit,
-    /// or a table of name to value.
+    /// The environment of the process besides `PATH`, `HOME` and `LANG`: a list of names to inherit, or a table
+    /// of names and values.
     #[serde(default)]
     pub env: Environment,
-    /// How long the process may take to answer `initialize`.
+    /// How long the process may take to respond to `initialize`.
     #[schemars(extend("default" = "30s"))]
     pub start_timeout: Option<FriendlyDuration>,
-    /// How long the process may still take to answer a call that was given up at its deadline, before it is taken
-    /// to hang and is replaced.
+    /// How long the process may still take to respond to a call that has timed out, before it is considered hung
+    /// and is replaced.
     #[schemars(extend("default" = "5s"))]
     pub hang_timeout: Option<FriendlyDuration>,
-    /// The longest line the process may write, in bytes, 1024 to 1073741824. A page of a listing is one line.
+    /// The maximum length of a line that the process writes, in bytes, 1024 to 1073741824. A page of a listing is one line.
     #[schemars(extend("default" = 16_777_216))]
     pub max_line_bytes: Option<u32>,
 }
@@ -64,7 +65,7 @@ impl Default for Environment {
 
 impl<'de> Deserialize<'de> for Environment {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let expected = "must be a list of names to inherit, or a table of name to text";
+        let expected = "must be a list of variable names to inherit, or a table of names and values";
         let value = Value::deserialize(deserializer)?;
         let read = if value.is_array() {
             serde_json::from_value(value).map(Self::Inherit)
@@ -162,7 +163,7 @@ impl Launch {
         check_environment(&settings.env)?;
         let mut command = settings.command.into_iter();
         let program = command.next().filter(|program| !program.is_empty()).ok_or_else(|| {
-            SettingsError::new("command", "must name a program, as in [\"python3\", \"hr.py\"]")
+            SettingsError::new("command", "must name a program, such as [\"python3\", \"hr.py\"]")
         })?;
         let arguments: Vec<String> = command.collect();
         if program.contains('\0') || arguments.iter().any(|argument| argument.contains('\0')) {
@@ -229,7 +230,7 @@ fn check_environment(environment: &Environment) -> Result<(), SettingsError> {
         Environment::Set(values) => values.keys().collect(),
     };
     if names.iter().any(|name| name.is_empty() || name.contains(['=', '\0'])) {
-        return Err(SettingsError::new("env", "must hold names of environment variables, such as \"TZ\""));
+        return Err(SettingsError::new("env", "must contain names of environment variables, such as \"TZ\""));
     }
     if let Environment::Set(values) = environment
         && let Some((name, _)) = values.iter().find(|(_, value)| value.contains('\0'))
@@ -310,9 +311,12 @@ mod tests {
             (json!({"command": ["x"], "max_in_flight": 0}), "max_in_flight: must be between 1 and 1024"),
             (json!({"command": ["x"], "max_in_flight": 1025}), "max_in_flight: must be between"),
             (json!({"command": ["x"], "max_line_bytes": 1}), "max_line_bytes: must be between 1024 and"),
-            (json!({"command": ["x"], "env": "hunter2"}), "env: must be a list of names"),
-            (json!({"command": ["x"], "env": {"A": {"b": "hunter2"}}}), "env: must be a list of names"),
-            (json!({"command": ["x"], "env": ["A=hunter2"]}), "env: must hold names"),
+            (json!({"command": ["x"], "env": "hunter2"}), "env: must be a list of variable names"),
+            (
+                json!({"command": ["x"], "env": {"A": {"b": "hunter2"}}}),
+                "env: must be a list of variable names",
+            ),
+            (json!({"command": ["x"], "env": ["A=hunter2"]}), "env: must contain names"),
             (json!({"command": ["x"], "env": {"A": "\u{0}"}}), "env.A: must not contain a NUL"),
             (json!({"command": ["x"], "start_timeout": "hunter2"}), "start_timeout: must be a duration"),
             (json!({"command": ["x"], "start_timeout": "-1s"}), "start_timeout: must be a duration"),

@@ -18,7 +18,7 @@ pub(crate) fn spawn(mut command: Command) -> io::Result<Child> {
     let (answer, answered) = mpsc::sync_channel(1);
     run(Box::new(move || {
         let _entered = runtime.enter();
-        // Whoever asked waits.
+        // The caller waits.
         drop(answer.send(command.spawn()));
     }))?;
     answered.recv().map_err(io::Error::other)?
@@ -33,12 +33,12 @@ fn run(job: Job) -> io::Result<()> {
         *starter = Some(jobs);
     }
     let jobs =
-        starter.as_ref().ok_or_else(|| io::Error::other("there is no thread to start processes on"))?;
-    jobs.send(job).map_err(|_| io::Error::other("the thread that starts processes is gone"))
+        starter.as_ref().ok_or_else(|| io::Error::other("there is no thread to start processes from"))?;
+    jobs.send(job).map_err(|_| io::Error::other("the thread that starts processes has stopped"))
 }
 
-/// Fails as starting the program would, where it is not there or may not be executed: behind a launcher, that would not be
-/// told apart from a program that ends at once. `path` is the `PATH` that the program is looked for in.
+/// Fails as starting the program would, if it does not exist or is not executable: with a launcher, that would look
+/// like a program that exits immediately. `path` is the `PATH` in which the program is searched.
 #[cfg(unix)]
 pub(crate) fn must_be_executable(program: &Path, path: Option<&std::ffi::OsStr>) -> io::Result<()> {
     use std::os::unix::fs::PermissionsExt;

@@ -102,7 +102,7 @@ impl Supervisor {
         }
     }
 
-    /// Ends the process in order, and starts none any more.
+    /// Stops the process cleanly, and starts no more.
     pub(crate) async fn shutdown(&self) {
         self.slots.close();
         let session = {

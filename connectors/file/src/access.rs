@@ -14,7 +14,7 @@ use xattr::FileExt as _;
 
 /// What cannot be kept of a file.
 #[derive(Debug, thiserror::Error)]
-#[error("{what} cannot be kept ({source})")]
+#[error("{what} cannot be preserved ({source})")]
 pub(crate) struct Lost {
     what: String,
     source: io::Error,
@@ -39,7 +39,7 @@ pub(crate) fn keep(old: &File, new: &File) -> Result<(), Lost> {
     }
     let kept = new.metadata().map_err(failed("its mode"))?;
     if (mode(&kept), kept.uid(), kept.gid()) != (mode(&wanted), wanted.uid(), wanted.gid()) {
-        let source = io::Error::other("the file system keeps another");
+        let source = io::Error::other("the file system stores a different one");
         return Err(Lost { what: "its owner, group and mode".to_owned(), source });
     }
     Ok(())

@@ -53,7 +53,7 @@ pub(crate) fn digest(snapshot: &Snapshot) -> Result<Digest, Error> {
     Ok(digest)
 }
 
-/// That no two rows have the same identifier, user name or e-mail address, also in other letters. Both places are told.
+/// That no two rows have the same identifier, user name or email address, also in other letters. Both places are told.
 pub(crate) fn check_names(snapshot: &Arc<Snapshot>, is_accounts: bool) -> Result<(), Error> {
     let passes = snapshot.identity.length.div_ceil(PASS).max(1);
     let state = RandomState::new();
@@ -71,7 +71,8 @@ pub(crate) fn check_names(snapshot: &Arc<Snapshot>, is_accounts: bool) -> Result
                 }
                 if let Some(first) = seen.insert(hash, row.line) {
                     let reason = format!(
-                        "has the same {field} as line {first}, letter case aside; remove one of the rows, or give it another {field}"
+                        "has the same {field} as line {first}, ignoring case; remove one of the rows, or \
+                         change its {field}"
                     );
                     return Err(Error::damaged(&snapshot.name, row.line, reason));
                 }
@@ -120,14 +121,14 @@ impl Seal {
     /// That a file is what is said of it.
     pub(crate) fn fits(&self, layout: &Layout, snapshot: &Snapshot, digest: &Digest) -> Result<(), Error> {
         if self.checksum.is_some_and(|checksum| checksum != *digest) {
-            let reason = "the file has another checksum than the file of checksums says; it is still being written, or damaged";
+            let reason = "the file does not match its checksum; it is still being written, or damaged";
             return Err(Error::damaged(&snapshot.name, None, reason));
         }
         if let (Some(sentinel), Some(name)) = (self.sentinel, &layout.sentinel)
             && sentinel < snapshot.identity.modified
         {
             let reason =
-                format!("the file is newer than {name}, which is to be written when all files are whole");
+                format!("the file is newer than {name}, which must be written after all files are complete");
             return Err(Error::damaged(&snapshot.name, None, reason));
         }
         Ok(())
@@ -144,7 +145,7 @@ fn moment(path: &Path) -> Result<(i64, i64), Error> {
 fn checksum(path: &Path, name: &str, file: &str) -> Result<Digest, Error> {
     let failed = |error| Error::io("read", path, error);
     if !fs::metadata(path).map_err(failed)?.is_file() {
-        return Err(Error::damaged(name, None, "is not a plain file"));
+        return Err(Error::damaged(name, None, "is not a regular file"));
     }
     let text = fs::read_to_string(path).map_err(failed)?;
     let line = text.lines().find_map(|line| {
@@ -152,7 +153,7 @@ fn checksum(path: &Path, name: &str, file: &str) -> Result<Digest, Error> {
         (rest.trim_start_matches([' ', '*']) == file).then_some(digits)
     });
     let missing = || {
-        Error::damaged(name, None, format!("there is no checksum of {file} in it, as `sha256sum` writes it"))
+        Error::damaged(name, None, format!("it contains no checksum for {file} in the format of `sha256sum`"))
     };
     let digits = line.ok_or_else(missing)?;
     let bytes: Option<Vec<u8>> = (0..digits.len())

@@ -11,7 +11,7 @@ use crate::secrets::{holds_secret, without_secrets};
 use crate::settings::PASSWORD_CHANGED_AT;
 use crate::survey::Names;
 
-/// The fields of an account that hold text and have no rule of their own.
+/// The text fields of an account without a special rule.
 const PLAIN_FIELDS: [&str; 3] = ["first_name", "last_name", "display_name"];
 
 /// Writes a created account into a blank row. Answers the names of the fields that the file has no column for.
@@ -77,7 +77,7 @@ pub(crate) fn update(
             "id" | "account_id" => {
                 let same = schema.text(cells, "id")?.as_deref() == text_of(name, value)?.as_deref();
                 if !same {
-                    return Err(Fault::new("changes.id", "left as it is: an identifier never changes"));
+                    return Err(Fault::new("changes.id", "unchanged: an identifier never changes"));
                 }
             }
             "status" => set_status(schema, cells, status_of(value)?)?,
@@ -91,12 +91,12 @@ pub(crate) fn update(
             }
             secret if secret == PASSWORD_CHANGED_AT || is_secret_name(secret) => {
                 let rule =
-                    "left out: no secret is written to the file; a password is changed by reset_password";
+                    "omitted: secrets are never written to the file; change a password with reset_password";
                 return Err(Fault::new(format!("changes.{name}"), rule));
             }
             slug if is_type(layout, slug) => {}
             other if holds_secret(value) => {
-                let rule = "free of fields named like a secret: no secret is written to the file";
+                let rule = "free of fields named like a secret: secrets are never written to the file";
                 return Err(Fault::new(format!("changes.{other}"), rule));
             }
             other => schema.set(cells, other, value.clone())?,
@@ -137,7 +137,7 @@ fn wanted(
         let mut seen = std::collections::HashSet::new();
         refs.retain(|one| seen.insert(one.id.clone()));
         if refs.iter().any(|one| one.id.is_empty()) {
-            return Err(Fault::new(Slug::as_str(slug), "a list of identifiers that are not empty"));
+            return Err(Fault::new(Slug::as_str(slug), "a list of non-empty identifiers"));
         }
     }
     Ok(wanted)
@@ -174,10 +174,14 @@ fn status_of(value: &Value) -> Result<AccountStatus, Fault> {
     status.ok_or_else(|| Fault::new("status", "one of active, inactive, suspended"))
 }
 
-/// The Bridge takes no account without an e-mail address and without a user name.
+/// The Bridge takes no account without an email address and without a user name.
 fn names_somebody(schema: &Schema, cells: &Cells) -> Result<(), Fault> {
     if schema.text(cells, "email")?.is_none() && schema.text(cells, "username")?.is_none() {
-        return Err(Fault::new("account", "one with an email or a username, in a column of the file"));
+        return Err(Fault::new(
+            "account",
+            "present: at least one of email and username, in a column of the \
+                                          file",
+        ));
     }
     Ok(())
 }

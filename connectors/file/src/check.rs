@@ -1,4 +1,4 @@
-//! What can be told of a folder before anything is asked of it.
+//! What can be told about a folder before anything is asked of it.
 
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::fs::File;
@@ -17,21 +17,30 @@ use crate::table::{Snapshot, Table};
 /// References are followed only in folders of accounts up to this size: a check is to be cheap.
 const SMALL: u64 = 16 * 1024 * 1024;
 
-/// The actions that the columns of the accounts have room for.
-pub(crate) fn actions(accounts: &Snapshot) -> BTreeSet<Action> {
-    let mut actions: BTreeSet<Action> = Action::ALL.iter().copied().collect();
+/// An action that is not offered, and the column that it needs.
+pub(crate) type Missing = (Action, &'static str);
+
+/// The actions that need a column that the accounts do not have.
+pub(crate) fn missing(accounts: &Snapshot) -> Vec<Missing> {
     let needs = [
-        ("status", Action::SuspendAccount),
-        ("status", Action::UnsuspendAccount),
-        (PASSWORD_CHANGED_AT, Action::ResetPassword),
+        (Action::SuspendAccount, "status"),
+        (Action::UnsuspendAccount, "status"),
+        (Action::ResetPassword, PASSWORD_CHANGED_AT),
     ];
-    for (column, action) in needs {
-        if !accounts.schema.has(column) {
-            tracing::warn!(file = %accounts.name, column, %action, "the action is not offered: the file has no such column");
-            actions.remove(&action);
-        }
+    needs.into_iter().filter(|(_, column)| !accounts.schema.has(column)).collect()
+}
+
+/// The actions that the columns of the accounts allow.
+pub(crate) fn actions(missing: &[Missing]) -> BTreeSet<Action> {
+    let offered = |action: &&Action| missing.iter().all(|(without, _)| without != *action);
+    Action::ALL.iter().filter(offered).copied().collect()
+}
+
+/// Says which actions are not offered, and how to enable them.
+pub(crate) fn tell(file: &str, missing: &[Missing]) {
+    for (action, column) in missing {
+        tracing::info!(file, "{action} is not offered; to enable it, add the column '{column}' to the file");
     }
-    actions
 }
 
 /// What tasks may change, and no file shows: fields and types that the accounts have no column for.
@@ -118,14 +127,14 @@ fn warn_of_dangling(
 
 fn warn(accounts: &Snapshot, line: u64, other: &TypeFile) {
     let kind = match other.kind() {
-        ResourceKind::License => "licence",
+        ResourceKind::License => "license",
         _ => "group",
     };
     tracing::warn!(
         file = %accounts.name,
         line,
         column = other.slug(),
-        "the line names a {kind} that is not in {}; add it there, or correct the line",
+        "the line refers to a {kind} that is not in {}; add it there, or correct the line",
         other.file
     );
 }

@@ -24,9 +24,9 @@ use crate::settings::Settings;
 
 /// A target that is a folder of files.
 ///
-/// Operations take turns: each replaces the file of accounts as a whole. Listings read on while files are replaced.
-/// A call that is dropped at its deadline has either not begun to write, or goes on to its end; a look-up that comes
-/// after it waits for that end, and so sees what came of it.
+/// Operations take turns: each replaces the file of accounts as a whole. Listings continue while files are replaced. A
+/// call that is dropped at its deadline has either not started to write, or continues to its end; a look-up that
+/// follows waits for that end, and so sees its result.
 #[derive(Clone, Debug)]
 pub struct FileConnector {
     inner: Arc<Inner>,
@@ -37,12 +37,14 @@ struct Inner {
     system: String,
     folder: PathBuf,
     settings: Settings,
-    /// What the folder held when the connector was last asked to describe itself. It is kept, so that a file that
-    /// appears later does not become a resource type that nobody has registered.
+    /// The content of the folder when the connector was last asked to describe itself. It is kept, so that a file that
+    /// is added later does not become an unregistered resource type.
     layout: Mutex<Option<Arc<Layout>>>,
     listings: Listings,
     /// The file of accounts as bridgehead itself wrote it last: it is whole, however new it is.
     written: Mutex<Option<Identity>>,
+    /// The actions that were last reported as not offered: the connector is asked to describe itself again and again.
+    told: Mutex<Vec<check::Missing>>,
     turn: Arc<RwLock<()>>,
 }
 
@@ -63,13 +65,14 @@ impl FileConnector {
             layout: Mutex::default(),
             listings: Listings::new(),
             written: Mutex::default(),
+            told: Mutex::default(),
             turn: Arc::default(),
         };
         Ok(Self { inner: Arc::new(inner) })
     }
 
-    /// Waits until nobody has written to a file for a while: a program that writes in place has long pauses at times, and what is
-    /// there until then looks like a whole file. It is looked at before and after; one that changes meanwhile is not read.
+    /// Waits until no program has written to a file for a while: a program that writes in place may pause, and during
+    /// the pause the file looks complete. It is checked before and after; one that changes in between is not read.
     async fn settle(&self, slug: Option<Slug>) -> Result<(), Error> {
         let settle = Duration::try_from(self.inner.settings.settle).unwrap_or_default();
         if settle.is_zero() {
@@ -87,7 +90,7 @@ impl FileConnector {
         }
     }
 
-    /// Runs `work` where it may block. It runs to its end even if nobody waits for it any more.
+    /// Runs `work` where it may block. It runs to its end even if the caller no longer waits for it.
     async fn blocking<T: Send + 'static>(
         &self,
         work: impl FnOnce(&Inner) -> Result<T, Error> + Send + 'static,
@@ -95,8 +98,10 @@ impl FileConnector {
         let inner = self.inner.clone();
         let done = tokio::task::spawn_blocking(move || work(&inner)).await;
         done.unwrap_or_else(|error| {
-            let message =
-                format!("{}: the file connector broke off: a bug, please report it", self.inner.system);
+            let message = format!(
+                "{}: the file connector panicked: this is a bug, please report it",
+                self.inner.system
+            );
             Err(Error::internal(message)
                 .with_effect(Effect::Unknown)
                 .with_retry(Retry::Never)
@@ -171,14 +176,21 @@ impl Connector for FileConnector {
             if inner.settings.read_only {
                 return Ok(description);
             }
-            Ok(description.with_actions(check::actions(&accounts)))
+            let missing = check::missing(&accounts);
+            let actions = check::actions(&missing);
+            let mut told = inner.told.lock().unwrap_or_else(PoisonError::into_inner);
+            if *told != missing {
+                check::tell(&accounts.name, &missing);
+                *told = missing;
+            }
+            Ok(description.with_actions(actions))
         })
         .await
     }
 
     async fn check(&self) -> Result<(), Error> {
         self.blocking(|inner| {
-            // As the folder is now: what was wrong with it may have been mended.
+            // As the folder is now: what was wrong with it may have been fixed.
             let checked = Layout::discover(&inner.settings, &inner.folder)
                 .and_then(|layout| check::check(&layout, inner.settings.read_only));
             checked.map_err(|error| inner.for_task(error))

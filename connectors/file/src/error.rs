@@ -12,41 +12,39 @@ use crate::access::Lost;
 /// [`sdk::Error`] from the start.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum Error {
-    /// The operating system refuses. The operator mends the path, the mount or the permissions.
+    /// The operating system refuses. The operator fixes the path, the mount or the permissions.
     #[error("cannot {action} {}: {source}", path.display())]
     Io { action: &'static str, path: PathBuf, source: io::Error },
-    /// A file does not hold what it should, so that nothing can be said about who is in it. The operator mends the
+    /// A file does not hold what it should, so that nothing can be said about who is in it. The operator fixes the
     /// file.
     #[error("{file}{}: {reason}", line.map(|line| format!(" line {line}")).unwrap_or_default())]
     Damaged { file: String, line: Option<u64>, reason: String },
     /// Which file is which cannot be told. The operator renames a file, or says it in the settings.
     #[error("{0}")]
     Layout(String),
-    /// Another program wrote a file while it was being read. Nobody needs to act: it is tried again.
+    /// Another program wrote a file while it was being read. Nobody needs to act: it is retried.
     #[error(
         "{file} was changed by another program while it was being read; replace files by renaming, never in place"
     )]
     Changed { file: String },
-    /// What a listing was reading is no longer at hand. Nobody needs to act: the next sync starts afresh.
-    #[error("the listing of {file} cannot go on: {reason}; the next sync starts it afresh")]
+    /// The file that a listing was reading is no longer open. No action needed: the next sync starts over.
+    #[error("the listing of {file} cannot continue: {reason}; the next sync starts over")]
     Lost { file: String, reason: &'static str },
-    /// Another process holds the lock of the folder. Nobody needs to act, unless it goes on.
+    /// Another process holds the lock of the folder. No action needed, unless it persists.
     #[error("{} is locked by another process; nothing was changed", path.display())]
     Locked { path: PathBuf },
     /// A file cannot be replaced without ending the access of those who have it. The operator lets bridgehead keep it.
     #[error(
-        "{} is left as it is: {lost}, and a program that works with the file would be locked out; let bridgehead run as the file's \
-         owner, or give it CAP_CHOWN",
+        "{} was not changed: {lost}, which would lock out a program that uses the file; run bridgehead as \
+         the file's owner, or give it CAP_CHOWN",
         path.display()
     )]
     Access { path: PathBuf, lost: Lost },
-    /// A file was written to a moment ago. Nobody needs to act: it is tried again.
-    #[error(
-        "{file} is being written to: it changed within `settle`; replace files by renaming, never in place"
-    )]
+    /// A file was written to a moment ago. Nobody needs to act: it is retried.
+    #[error("{file} is being written: it changed within `settle`; replace files by renaming, never in place")]
     Unsettled { file: String },
     /// A file was replaced, and whether that survives a power failure is not known. It is read back.
-    #[error("{} was written, but not confirmed to be on disk: {source}", path.display())]
+    #[error("{} was written, but it is not confirmed to be on disk: {source}", path.display())]
     Unconfirmed { path: PathBuf, source: io::Error },
 }
 
@@ -60,19 +58,19 @@ impl Error {
         Self::Damaged { file: file.to_owned(), line: line.into(), reason: reason.into() }
     }
 
-    /// What it means for a task, a look-up or a check. What is wrong with the folder meets every task alike, so it
-    /// is about the connection: tasks are held until it is mended, and none is failed for it at once.
+    /// What it means for a task, a look-up or a check. A problem with the folder affects every task alike, so it is
+    /// about the connection: tasks are held until it is fixed, and none fails because of it.
     pub(crate) fn for_task(self, system: &str) -> sdk::Error {
         let message = format!("{system}: {self}");
         match &self {
             Self::Io { source, .. } => match source.kind() {
                 io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem => {
                     sdk::Error::credential_refused(format!(
-                        "{message}; give the user that bridgehead runs as access to it"
+                        "{message}; give the user that runs bridgehead access to it"
                     ))
                 }
                 io::ErrorKind::NotFound => {
-                    sdk::Error::unreachable(format!("{message}; put it there, or correct the app's target"))
+                    sdk::Error::unreachable(format!("{message}; create it, or correct the app's target"))
                 }
                 _ => sdk::Error::unreachable(message),
             },

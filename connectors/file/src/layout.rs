@@ -27,7 +27,7 @@ pub(crate) struct Layout {
     pub(crate) checksums: Option<String>,
     pub(crate) sentinel: Option<String>,
     pub(crate) accounts: TypeFile,
-    /// Groups first, then licences.
+    /// Groups first, then licenses.
     pub(crate) others: Vec<TypeFile>,
 }
 
@@ -108,8 +108,8 @@ impl Layout {
             }
             if !is_file {
                 return Err(Error::Layout(format!(
-                    "{name} is not a plain file (a link that leads nowhere, a folder or a pipe), and its name says that it is a type; \
-                     put the file back, or move it away"
+                    "{name} is not a regular file (a broken link, a folder or a pipe), but its name makes \
+                     it a type; restore the file, or move it away"
                 )));
             }
             others.push(by_convention(name, slug, kind)?);
@@ -119,7 +119,8 @@ impl Layout {
             let is_open = if is_license { settings.licenses.is_none() } else { settings.groups.is_none() };
             if is_open && stem(&file, format).is_some() && !taken(&file, &others) {
                 return Err(Error::Layout(format!(
-                    "{file} was a type and is gone; put it back, or take it out of {} if the type is no more",
+                    "{file} was a type and is missing; restore it, or remove it from {} if the type no \
+                     longer exists",
                     folder.join(memory::MEMORY_FILE).display()
                 )));
             }
@@ -142,8 +143,9 @@ impl Layout {
             && let Some(found) = layout.others.iter().find(|other| other.is_found)
         {
             return Err(Error::Layout(format!(
-                "{} is a type by its name, and which files are types is not remembered in a folder that is read_only, so that a \
-                 type whose file is gone would be taken for empty; name the types in the settings (groups and licenses)",
+                "{} is a type because of its name, but in a read_only folder bridgehead cannot record which \
+                 files are types, so a type whose file disappears would look empty; name the types in the \
+                 settings (groups and licenses)",
                 found.file
             )));
         }
@@ -167,7 +169,8 @@ impl Layout {
                 ["email", "username"].into_iter().find(|field| Snapshot::mentions(&snapshot, field))
             {
                 return Err(Error::Layout(format!(
-                    "{} is a type by its name, and has a field {field} as {} has: is it a copy of the accounts? If so, {remedy}",
+                    "{} is a type because of its name, but it has a field {field} like {}: is it a copy of \
+                     the accounts? If so, {remedy}",
                     other.file, self.accounts.file
                 )));
             }
@@ -178,8 +181,8 @@ impl Layout {
                 && (names_columns || !Snapshot::mentions_anywhere(&accounts, other.slug()))
             {
                 return Err(Error::Layout(format!(
-                    "{} is a type by its name, and {} has no column '{}' for it: is it a copy of {}? If so, {remedy}; else add the \
-                     column",
+                    "{} is a type because of its name, but {} has no column '{}' for it: is it a copy of \
+                     {}? If so, {remedy}; otherwise add the column",
                     other.file,
                     self.accounts.file,
                     other.slug(),
@@ -192,14 +195,15 @@ impl Layout {
             tracing::warn!(
                 file = %other.file,
                 column = other.slug(),
-                "the file is a type by its name, and {} has no column for it: nobody is in any; name the types in the settings",
+                "the file is a type because of its name, but {} has no column for it, so it has no members; \
+                 name the types in the settings",
                 self.accounts.file
             );
         }
         Ok(())
     }
 
-    /// Every resource type: groups, then licences, then accounts.
+    /// Every resource type: groups, then licenses, then accounts.
     pub(crate) fn types(&self) -> impl Iterator<Item = &TypeFile> {
         self.others.iter().chain(std::iter::once(&self.accounts))
     }
@@ -217,7 +221,7 @@ impl Layout {
         for (position, one) in self.types().enumerate() {
             if let Some(other) = self.types().skip(position + 1).find(|other| other.slug() == one.slug()) {
                 return Err(Error::Layout(format!(
-                    "{} and {} both stand for '{}'; rename one, or name the types in the settings",
+                    "{} and {} both define '{}'; rename one, or name the types in the settings",
                     one.file,
                     other.file,
                     one.slug()
@@ -242,7 +246,7 @@ fn by_convention(file: &str, slug: &str, kind: ResourceKind) -> Result<TypeFile,
     })
 }
 
-/// Whether a name is that of another file with something behind it, as `team_old.csv` and `team-2024.csv` are of `team.csv`.
+/// Whether a name is that of another file with a suffix, as `team_old.csv` and `team-2024.csv` are of `team.csv`.
 fn is_copy(name: &str, original: &str) -> bool {
     let stem = |name: &str| name.rsplit_once('.').map_or(name, |(stem, _)| stem).to_owned();
     let behind = stem(name).strip_prefix(&stem(original)).map(str::to_owned);
@@ -277,17 +281,16 @@ fn format_of(settings: &Settings, names: &[Entry]) -> Result<FileFormat, Error> 
         return Ok(format);
     }
     if let Some(file) = &settings.accounts.file {
-        let unclear =
-            || Error::Layout(format!("{file} ends neither with .csv nor with .jsonl; set `format`"));
+        let unclear = || Error::Layout(format!("{file} does not end with .csv or .jsonl; set `format`"));
         return FileFormat::of_name(file).ok_or_else(unclear);
     }
     let there = |format: FileFormat| names.iter().any(|entry| stem(&entry.name, format) == Some("accounts"));
     match (there(FileFormat::Csv), there(FileFormat::Jsonl)) {
         (true, true) => Err(Error::Layout(
-            "there are accounts.csv and accounts.jsonl; set `format`, or remove one".into(),
+            "both accounts.csv and accounts.jsonl exist; set `format`, or remove one".into(),
         )),
         (false, false) => Err(Error::Layout(
-            "there is neither accounts.csv nor accounts.jsonl; put one there, or set `accounts.file`".into(),
+            "neither accounts.csv nor accounts.jsonl exists; create one, or set `accounts.file`".into(),
         )),
         (true, false) => Ok(FileFormat::Csv),
         (false, true) => Ok(FileFormat::Jsonl),
@@ -393,7 +396,7 @@ mod tests {
         assert!(fault(&["accounts.csv", "accounts.jsonl"]).contains("set `format`"));
         assert!(fault(&["team.csv"]).contains("neither accounts.csv nor"));
         assert!(fault(&["accounts.csv", "accounts (copy).csv"]).contains("rename or move the file"));
-        assert!(fault(&["accounts.csv", "crm.csv", "license-crm.csv"]).contains("both stand for 'crm'"));
+        assert!(fault(&["accounts.csv", "crm.csv", "license-crm.csv"]).contains("both define 'crm'"));
         assert!(fault(&["accounts.csv", "status.csv"]).contains("a field of accounts"));
         assert!(fault(&["accounts.csv", "accounts_old.csv"]).contains("a copy of the accounts?"));
         assert!(fault(&["accounts.csv", "team.csv", "team_old.csv"]).contains("a copy of team.csv?"));

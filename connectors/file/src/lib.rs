@@ -1,10 +1,10 @@
-//! A connector whose target is a folder: one file of accounts, and one for each type of group and licence.
+//! A connector whose target is a folder: one file of accounts, and one for each type of group and license.
 //!
 //! Files are CSV or JSON lines. Listing takes constant memory, reads each file once from beginning to end, and sees
 //! one consistent state of it even while tasks rewrite it. Writing replaces a file by an atomic rename, changes no byte
-//! of any row but the one that is meant, and is guarded against other writers.
+//! of any row but the one to change, and is guarded against other writers.
 //!
-//! What operators need to know stands in `docs/connectors/file.md`.
+//! For operators: see `docs/connectors/file.md`.
 //!
 //! - `settings`: the keys of `target`
 //! - `layout`: which files stand for which resource types
@@ -20,8 +20,7 @@
 //! - `survey`: everything an operation needs to know, in one scan
 //! - `changes`, `operations`: what the six actions make of a row
 //! - `rewrite`, `access`, `lock`: putting it on disk, for the same programs to get at
-//! - `check`: what can be told of a folder before anything is asked of it
-//! - `discovery`: what `bridgehead init` asks and finds out
+//! - `check`: what can be told about a folder before anything is asked of it
 //! - `connector`: the contract with the runtime
 
 mod access;

@@ -1,10 +1,10 @@
 //! Pages and cursors over files that are being replaced.
 //!
-//! A cursor is a position in a file, and positions mean something only in the file as it was when the listing began.
-//! Tasks replace the file while a sync reads it. Replacing is renaming, so the file that a listing began with lives on
-//! for as long as it is held open: the listing keeps it, and reads one consistent state to the end. A listing whose file
-//! is not held any more (the daemon was restarted, or too many others began since) cannot go on, and says so; it never
-//! goes on in another file.
+//! A cursor is a position in a file, and positions are only valid in the file as it was when the listing began. Tasks
+//! replace the file while a sync reads it. Replacing is renaming, so the original file exists as long as it is held
+//! open: the listing keeps it, and reads one consistent state to the end. A listing whose file is no longer open (the
+//! daemon was restarted, or too many others began since) cannot continue, and says so; it never continues in a
+//! different file.
 
 use std::collections::VecDeque;
 use std::hash::{BuildHasher as _, Hasher as _, RandomState};
@@ -71,7 +71,7 @@ impl Listings {
     ) -> Result<Page, Error> {
         let of = layout
             .find(slug)
-            .ok_or_else(|| Error::Layout(format!("no file of the folder stands for '{slug}'")))?;
+            .ok_or_else(|| Error::Layout(format!("no file of the folder defines '{slug}'")))?;
         let (listing, position) = match cursor {
             None => (self.start(layout, of)?, None),
             Some(cursor) => {
@@ -100,7 +100,7 @@ impl Listings {
             listing.ended.store(true, Ordering::Relaxed);
             page.evidence = Some(Evidence::Atomic);
             let bytes = listing.bytes_read.load(Ordering::Relaxed);
-            tracing::debug!(file = %listing.snapshot.name, bytes, "listed to the end");
+            tracing::debug!(file = %listing.snapshot.name, bytes, "complete");
         }
         Ok(page)
     }
@@ -142,14 +142,14 @@ impl Listings {
         let mut number = || parts.next().and_then(|part| part.parse::<u64>().ok());
         let (Some(nonce), Some(listing), Some(position), Some(line)) = (nonce, number(), number(), number())
         else {
-            return Err(lost("its cursor is not one of this connector"));
+            return Err(lost("its cursor does not belong to this connector"));
         };
         if nonce != self.nonce {
-            return Err(lost("it was begun before the daemon was started"));
+            return Err(lost("it was started before the daemon was restarted"));
         }
         let held = self.held.lock().unwrap_or_else(PoisonError::into_inner);
         let found = held.iter().find(|one| one.number == listing && one.of.slug() == of.slug());
-        let listing = found.ok_or_else(|| lost("too many others were begun since"))?;
+        let listing = found.ok_or_else(|| lost("too many other listings were started since"))?;
         Ok((listing.clone(), (position, line)))
     }
 }

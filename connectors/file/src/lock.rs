@@ -19,7 +19,7 @@ const PATIENCE: Duration = Duration::from_secs(5);
 
 const LOOK_AGAIN: Duration = Duration::from_millis(25);
 
-/// Takes the lock. It is let go when the file is dropped.
+/// Takes the lock. It is released when the file is dropped.
 pub(crate) async fn acquire(folder: &Path) -> Result<File, Error> {
     let path = folder.join(LOCK_FILE);
     let file = open(path.clone()).await?;

@@ -22,7 +22,7 @@ fn read(folder: &Path) -> Result<Known, Error> {
     let path = folder.join(MEMORY_FILE);
     match fs::read_to_string(&path) {
         Ok(text) => serde_json::from_str(&text).map_err(|_| {
-            let reason = "is not as bridgehead wrote it; remove it if every type is there";
+            let reason = "has been modified; remove it if the file of every type is present";
             Error::damaged(MEMORY_FILE, None, reason)
         }),
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(Known::default()),
@@ -46,7 +46,7 @@ pub(crate) fn remember(layout: &Layout) -> Result<(), Error> {
         known.insert(layout.accounts.file.clone(), files);
     }
     write(&layout.folder, &known).map_err(|error| {
-        let doing = "remember (or name groups and licenses in the settings) which files are types in";
+        let doing = "save (or name groups and licenses in the settings) which files are types in";
         Error::io(doing, &layout.folder, error)
     })
 }

@@ -196,7 +196,7 @@ impl Folder<'_> {
     fn not_taken(&self, label: &str, survey: &Survey) -> Result<(), Error> {
         let Some(taken) = &survey.taken else { return Ok(()) };
         Err(Error::account_already_exists(format!(
-            "User {label}: the {} is taken in {} by the account {}",
+            "User {label}: the {} is already taken in {} by the account {}",
             taken.field, self.system, taken.by
         )))
     }
@@ -246,7 +246,7 @@ impl Folder<'_> {
             let Some(of) = self.layout.others.iter().find(|other| other.resource_type.slug == *slug) else {
                 let known: Vec<_> = self.layout.others.iter().map(TypeFile::slug).collect();
                 let message = format!(
-                    "{}: no file stands for the type '{slug}'; known are {}",
+                    "{}: no file defines the type '{slug}'; known types are {}",
                     self.system,
                     known.join(", ")
                 );
@@ -257,7 +257,7 @@ impl Folder<'_> {
             }
             if !snapshot.schema.has(of.slug()) {
                 let message = format!(
-                    "{}: {} has no column '{slug}', so that User {label} cannot be put into any; add the column",
+                    "{}: {} has no column '{slug}', so User {label} cannot be added to any; add the column",
                     self.system, snapshot.name
                 );
                 return Err(Error::internal(message).with_subject(subject_of(of)));
@@ -274,7 +274,7 @@ impl Folder<'_> {
         Ok(())
     }
 
-    /// That every group or licence is in its file; answers how many seats each has, where the file says so.
+    /// That every group or license is in its file; answers how many seats each has, where the file says so.
     fn look_up<'i>(
         &self,
         of: &TypeFile,
@@ -316,7 +316,7 @@ impl Folder<'_> {
         }
     }
 
-    /// That the licences which come on top have a seat left.
+    /// That the licenses which come on top have a seat left.
     fn seats_left(
         &self,
         of: &TypeFile,
@@ -328,8 +328,8 @@ impl Folder<'_> {
     ) -> Result<(), Error> {
         let none_left = |what: String, seats: u64| {
             Error::license_exhausted(format!(
-                "{what} has no seat left in {} for User {label}: all {seats} are taken; free one or buy more, and raise \
-                 the number",
+                "{what} has no free seat in {} for User {label}: all {seats} are taken; free one, or buy \
+                 more and raise the number",
                 self.system
             ))
         };
@@ -344,7 +344,7 @@ impl Folder<'_> {
         let total: u64 = holders.map_or(0, |holders| holders.values().sum());
         let wanted = total.saturating_sub(held.len() as u64) + wanted.len() as u64;
         match of.seats {
-            // Giving licences back is always possible, also where more are assigned than there are.
+            // Giving licenses back is always possible, also where more are assigned than there are.
             Some(seats) if wanted > seats && wanted > total => {
                 Err(none_left(of.resource_type.name.clone(), seats))
             }

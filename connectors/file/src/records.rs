@@ -33,11 +33,11 @@ pub(crate) fn account(layout: &Layout, schema: &Schema, cells: &Cells) -> Result
     record.display_name = text("display_name")?;
     if let Some(status) = text("status")? {
         record.status = AccountStatus::from_name(&status.to_lowercase())
-            .ok_or_else(|| Fault::new("status", "one of active, inactive, suspended, or blank for active"))?;
+            .ok_or_else(|| Fault::new("status", "active, inactive or suspended, or empty for active"))?;
     }
     for reserved in ["memberships", "assignments"] {
         if schema.names().iter().any(|name| name == reserved) || schema.text(cells, reserved).is_err() {
-            return Err(Fault::new(reserved, "left out: each resource type has a column of its own"));
+            return Err(Fault::new(reserved, "omitted: each resource type has its own column"));
         }
     }
     for other in layout.others.iter().filter(|other| schema.has(other.slug())) {
@@ -70,7 +70,7 @@ fn keep_secrets_in(extra: &mut Map<String, Value>) {
 /// As much of an account as says who it is.
 pub(crate) fn identity(schema: &Schema, cells: &Cells) -> Result<AccountRecord, Fault> {
     let text = |name: &str| Ok(schema.text(cells, name)?.map(std::borrow::Cow::into_owned));
-    let id = text("id")?.ok_or_else(|| Fault::new("id", "text that is not empty"))?;
+    let id = text("id")?.ok_or_else(|| Fault::new("id", "non-empty text"))?;
     let mut record = AccountRecord::new(id);
     record.email = text("email")?;
     record.username = text("username")?;
@@ -78,7 +78,7 @@ pub(crate) fn identity(schema: &Schema, cells: &Cells) -> Result<AccountRecord, 
 }
 
 fn entity(schema: &Schema, cells: &Cells) -> Result<EntityRecord, Fault> {
-    let missing = |name: &str| Fault::new(name, "text that is not empty");
+    let missing = |name: &str| Fault::new(name, "non-empty text");
     let id = schema.text(cells, "id")?.ok_or_else(|| missing("id"))?;
     let name = schema.text(cells, "name")?.ok_or_else(|| missing("name"))?;
     let mut record = EntityRecord::new(id, name);

@@ -1,7 +1,7 @@
-//! Putting a change on disk: the file with the change is written beside the old one, and takes its place by renaming.
+//! Writes a change to disk: the changed file is written next to the old one, and replaces it by renaming.
 //!
-//! At any moment, after a power failure too, the name stands for either the old file or the new one, whole. Only the
-//! row that is meant is written anew; every other byte is copied, so that what bridgehead does not understand survives.
+//! At any moment, even after a power failure, the name refers to either the old file or the new one, complete. Only the
+//! changed row is rewritten; every other byte is copied, so that content that bridgehead does not understand survives.
 
 use std::fs::{self, File};
 use std::io::{self, Write as _};
@@ -63,9 +63,9 @@ pub(crate) fn remove_leftovers(folder: &Path) {
             continue;
         }
         match fs::remove_file(entry.path()) {
-            Ok(()) => tracing::info!(file = name, "removed what an interrupted write had left behind"),
+            Ok(()) => tracing::info!(file = name, "removed the leftovers of an interrupted write"),
             Err(error) => {
-                tracing::warn!(file = name, %error, "cannot remove what an interrupted write has left behind");
+                tracing::warn!(file = name, %error, "cannot remove the leftovers of an interrupted write");
             }
         }
     }

@@ -159,9 +159,8 @@ impl Rows {
             self.used += taken;
             // The line break is among the bytes still.
             if row.bytes.len() > LONGEST_ROW + 2 {
-                let reason = format!(
-                    "the row is longer than {LONGEST_ROW} bytes; a quote is probably opened and never closed"
-                );
+                let reason =
+                    format!("the row is longer than {LONGEST_ROW} bytes; probably a quote is never closed");
                 return Err(Error::damaged(&self.name, row.line, reason));
             }
             if ended {
@@ -180,11 +179,11 @@ impl Rows {
         row.line_break = "";
         match state {
             State::Quoted => {
-                let reason = "a quote is opened and never closed, or the file is cut short";
+                let reason = "a quote is never closed, or the file is truncated";
                 Err(Error::damaged(&self.name, row.line, reason))
             }
             State::CarriageReturn => {
-                let reason = "the file is cut short inside its last line break";
+                let reason = "the file is truncated inside its last line break";
                 Err(Error::damaged(&self.name, row.line, reason))
             }
             _ => Ok(!row.bytes.is_empty()),
@@ -234,7 +233,7 @@ impl Rows {
 
 /// The state behind one more byte, and whether the row ends with it.
 fn step(state: State, byte: u8, syntax: Syntax) -> Result<(State, bool), &'static str> {
-    const NUL: &str = "holds a NUL byte: the file is damaged, or not in UTF-8; save it as UTF-8";
+    const NUL: &str = "contains a NUL byte: the file is damaged, or not UTF-8; save it as UTF-8";
     if byte == 0 {
         return Err(NUL);
     }
@@ -246,12 +245,12 @@ fn step(state: State, byte: u8, syntax: Syntax) -> Result<(State, bool), &'stati
         (State::Quoted, _) | (State::FieldStart | State::Quote, b'"') => (State::Quoted, false),
         (_, b'\n') => (State::FieldStart, true),
         (State::CarriageReturn, _) => {
-            return Err("a carriage return stands alone; end lines with LF or CRLF");
+            return Err("contains a carriage return without a line feed; end lines with LF or CRLF");
         }
         (_, b'\r') => (State::CarriageReturn, false),
         (_, byte) if byte == delimiter => (State::FieldStart, false),
         (State::Quote, _) => {
-            return Err("text stands behind a closing quote; a quote inside quotes is written twice");
+            return Err("contains text after a closing quote; double a quote inside a quoted field");
         }
         (State::FieldStart | State::Plain, _) => (State::Plain, false),
     })
@@ -302,9 +301,9 @@ mod tests {
 
     #[test]
     fn a_quote_that_is_never_closed_is_an_error_and_not_a_long_name() {
-        assert!(csv("id,name\n1,\"Ann\n2,Bob\n").unwrap_err().contains("line 2: a quote is opened"));
+        assert!(csv("id,name\n1,\"Ann\n2,Bob\n").unwrap_err().contains("line 2: a quote is never closed"));
         // The quote of the next row would close it, and Bob would be part of Ann's name.
-        assert!(csv("id,name\n1,\"Ann\n2,\"Bob\"\n").unwrap_err().contains("behind a closing quote"));
+        assert!(csv("id,name\n1,\"Ann\n2,\"Bob\"\n").unwrap_err().contains("after a closing quote"));
     }
 
     #[test]
@@ -317,7 +316,7 @@ mod tests {
     fn damage_is_an_error() {
         assert!(csv("id\n1\0\n").unwrap_err().contains("NUL"));
         assert!(csv("id\r1\n").unwrap_err().contains("carriage return"));
-        assert!(csv("id\n1\r").unwrap_err().contains("cut short"));
+        assert!(csv("id\n1\r").unwrap_err().contains("truncated"));
         let endless = format!("id\n\"{}", "a,\n".repeat(LONGEST_ROW / 2));
         assert!(csv(&endless).unwrap_err().contains("line 2: the row is longer"));
     }

@@ -126,7 +126,7 @@ impl Header {
     ) -> Result<Self, Error> {
         let wrong = |reason: String| Error::damaged(file, row.line, reason);
         let text = std::str::from_utf8(&row.bytes)
-            .map_err(|_| wrong("the header is not in UTF-8; save the file as UTF-8".into()))?;
+            .map_err(|_| wrong("the header is not UTF-8; save the file as UTF-8".into()))?;
         let names: Vec<String> = splitter.split_text(text);
         let mut index = HashMap::new();
         for (position, name) in names.iter().enumerate() {
@@ -155,8 +155,8 @@ impl Schema {
             return Ok(());
         }
         let hint = match (header.names.as_slice(), nearest(name, header.names.iter().map(String::as_str))) {
-            ([one], _) if one.contains([',', ';', '\t', '|']) => "; is `delimiter` right?".to_owned(),
-            (_, Some(near)) => format!("; is '{near}' meant?"),
+            ([one], _) if one.contains([',', ';', '\t', '|']) => "; check `delimiter`".to_owned(),
+            (_, Some(near)) => format!("; did you mean '{near}'?"),
             _ => "; the first line must name the columns".to_owned(),
         };
         Err(Error::damaged(file, 1, format!("the header has no column '{name}'{hint}")))
@@ -180,21 +180,20 @@ impl Schema {
 
     /// Reads the fields of a row.
     pub(crate) fn decode(&self, row: &[u8], splitter: &mut Splitter) -> Result<Cells, Fault> {
-        let text = std::str::from_utf8(row).map_err(|_| Fault::new("row", "text in UTF-8"))?;
+        let text = std::str::from_utf8(row).map_err(|_| Fault::new("row", "UTF-8 text"))?;
         match self {
             Self::Csv(header) => {
                 let fields = splitter.split_text(text);
                 if fields.len() != header.names.len() {
-                    let rule =
-                        format!("{} fields, as the header has, not {}", header.names.len(), fields.len());
+                    let rule = format!("{} fields like the header, not {}", header.names.len(), fields.len());
                     return Err(Fault::new("row", rule));
                 }
                 Ok(Cells::Csv(fields))
             }
             Self::Jsonl => unique::object(text).map(Cells::Jsonl).map_err(|why| {
                 let rule = match why {
-                    NoObject::Twice => "a JSON object in which each field stands once",
-                    NoObject::Other => "one JSON object",
+                    NoObject::Twice => "a JSON object without duplicate fields",
+                    NoObject::Other => "a single JSON object",
                 };
                 Fault::new("row", rule)
             }),
@@ -236,7 +235,7 @@ impl Schema {
                 Ok(row.into_bytes())
             }
             (_, Cells::Jsonl(fields)) => {
-                serde_json::to_vec(fields).map_err(|_| Fault::new("row", "something that can be written"))
+                serde_json::to_vec(fields).map_err(|_| Fault::new("row", "a writable value"))
             }
             (Self::Jsonl, Cells::Csv(_)) => Err(Fault::new("row", "a JSON object")),
         }
@@ -263,7 +262,7 @@ impl Schema {
         })
     }
 
-    /// A field as references to groups or licences.
+    /// A field as references to groups or licenses.
     pub(crate) fn refs(&self, cells: &Cells, name: &str) -> Result<Vec<Ref>, Fault> {
         let Cells::Jsonl(fields) = cells else {
             return Ok(self.text(cells, name)?.map_or_else(Vec::new, |field| refs::split(&field)));
@@ -305,7 +304,7 @@ impl Schema {
                     Value::String(text) => text,
                     Value::Bool(_) | Value::Number(_) => value.to_string(),
                     Value::Array(_) | Value::Object(_) => {
-                        return Err(Fault::new(name, "text: a CSV field holds no more"));
+                        return Err(Fault::new(name, "text, the only type that a CSV field can hold"));
                     }
                 };
                 if text.contains('\0') {
@@ -380,7 +379,7 @@ mod tests {
     #[test]
     fn a_header_that_misses_a_column_says_what_may_be_meant() {
         let (schema, _) = header(b',', &["ID", "name"]);
-        assert!(schema.require("a.csv", "id").unwrap_err().to_string().contains("is 'ID' meant?"));
+        assert!(schema.require("a.csv", "id").unwrap_err().to_string().contains("did you mean 'ID'?"));
         let (schema, _) = header(b',', &["id;name"]);
         assert!(schema.require("a.csv", "id").unwrap_err().to_string().contains("`delimiter`"));
     }

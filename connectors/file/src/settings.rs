@@ -6,107 +6,107 @@ use bridgehead_sdk::{SettingsError, schemars};
 use jiff::SignedDuration;
 use serde::Deserialize;
 
-/// The target is a folder: one file of accounts, and one for each type of group and licence.
+/// The target is a folder: one file of accounts, and one file for each type of group and license.
 #[derive(Clone, Debug, Deserialize, schemars::JsonSchema)]
 #[schemars(crate = "bridgehead_sdk::schemars")]
 #[serde(deny_unknown_fields)]
 pub struct Settings {
     /// The folder. A relative path starts at the folder of the configuration file.
     pub path: String,
-    /// How every file of the folder is written. Absent: what there is, `accounts.csv` or `accounts.jsonl`.
+    /// The format of every file in the folder. Absent: determined by which file exists, `accounts.csv` or `accounts.jsonl`.
     #[serde(default)]
     pub format: Option<FileFormat>,
-    /// What separates the fields of a CSV file: one character of ASCII, such as `;`, or a tab as "\t".
+    /// The field separator of CSV files: one ASCII character, such as `;`, or a tab as "\t".
     #[serde(default = "comma")]
     pub delimiter: char,
     /// The file of accounts.
     #[serde(default)]
     pub accounts: AccountsFile,
-    /// The types of groups, a file each. Absent: every file of the folder that is neither the accounts nor a licence.
+    /// The types of groups, one file each. Absent: every file in the folder that contains neither accounts nor licenses.
     #[serde(default)]
     pub groups: Option<Vec<GroupFile>>,
-    /// The types of licences, a file each. Absent: every file of the folder named `license-*` or `licence-*`.
+    /// The types of licenses, one file each. Absent: every file in the folder named `license-*` or `licence-*`.
     #[serde(default)]
     pub licenses: Option<Vec<LicenseFile>>,
-    /// The folder is read and never written: syncs run, and no action is offered.
+    /// Read the folder but never write to it: syncs run, and no action is offered.
     #[serde(default)]
     pub read_only: bool,
-    /// Whether a file that does not end with a line break is taken for cut short, and refused. Set it to false for a
-    /// program that never writes the last line break; then a file that was cut inside its last field goes unnoticed.
+    /// Whether a file that does not end with a line break is rejected as truncated. Set this to false for a program
+    /// that never writes the last line break; a file that was truncated inside its last field then goes unnoticed.
     #[serde(default = "yes")]
     pub require_final_newline: bool,
-    /// How long nobody must have written to a file before it is read, as a program that writes in place takes its time. Files that
-    /// bridgehead wrote itself are read at once. From `"0s"` to `"1m"`.
+    /// How long a file must remain unchanged before it is read, because a program that writes in place takes time. Files that
+    /// bridgehead wrote itself are read immediately. From `"0s"` to `"1m"`.
     #[serde(default = "two_seconds")]
     #[schemars(with = "String")]
     pub settle: SignedDuration,
-    /// A file in the folder with the checksums of the others, as `sha256sum` writes it. A file is read only if it fits. For a folder
-    /// that is `read_only`.
+    /// A file in the folder with the checksums of the others, in the format of `sha256sum`. A file is read only if its checksum
+    /// matches. Only with `read_only`.
     #[serde(default)]
     pub checksums: Option<String>,
-    /// A file in the folder that its producer writes last, when all others are whole. A file that is newer is not read. For a folder
-    /// that is `read_only`.
+    /// A file in the folder that its producer writes last, when all others are complete. A file that is newer is not read. Only
+    /// with `read_only`.
     #[serde(default)]
     pub sentinel: Option<String>,
 }
 
-/// How the files of a folder are written.
+/// The format of the files in a folder.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, schemars::JsonSchema)]
 #[schemars(crate = "bridgehead_sdk::schemars")]
 #[serde(rename_all = "lowercase")]
 pub enum FileFormat {
-    /// Comma-separated values with a header, as RFC 4180 has them, in UTF-8.
+    /// Comma-separated values with a header (RFC 4180), in UTF-8.
     Csv,
-    /// One JSON object a line.
+    /// One JSON object per line.
     Jsonl,
 }
 
-/// The file of accounts, and the resource type it stands for.
+/// The file of accounts, and its resource type.
 #[derive(Clone, Debug, Deserialize, schemars::JsonSchema)]
 #[schemars(crate = "bridgehead_sdk::schemars")]
 #[serde(deny_unknown_fields)]
 pub struct AccountsFile {
-    /// The resource type's short name.
+    /// The slug of the resource type.
     #[serde(default = "account")]
     pub slug: String,
-    /// What people read.
+    /// The display name.
     #[serde(default = "account_name")]
     pub name: String,
-    /// The file's name in the folder. Absent: `accounts.csv` or `accounts.jsonl`.
+    /// The name of the file in the folder. Absent: `accounts.csv` or `accounts.jsonl`.
     #[serde(default)]
     pub file: Option<String>,
 }
 
-/// A file of groups, and the resource type it stands for.
+/// A file of groups, and its resource type.
 #[derive(Clone, Debug, Deserialize, schemars::JsonSchema)]
 #[schemars(crate = "bridgehead_sdk::schemars")]
 #[serde(deny_unknown_fields)]
 pub struct GroupFile {
-    /// The resource type's short name, and the column of the accounts that holds the memberships.
+    /// The slug of the resource type, and the column of the accounts that contains the memberships.
     pub slug: String,
-    /// What people read. Absent: made of the slug.
+    /// The display name. Absent: derived from the slug.
     #[serde(default)]
     pub name: Option<String>,
-    /// The file's name in the folder. Absent: the slug, with `.csv` or `.jsonl`.
+    /// The name of the file in the folder. Absent: the slug, with `.csv` or `.jsonl`.
     #[serde(default)]
     pub file: Option<String>,
 }
 
-/// A file of licences, and the resource type it stands for.
+/// A file of licenses, and its resource type.
 #[derive(Clone, Debug, Deserialize, schemars::JsonSchema)]
 #[schemars(crate = "bridgehead_sdk::schemars")]
 #[serde(deny_unknown_fields)]
 pub struct LicenseFile {
-    /// The resource type's short name, and the column of the accounts that holds the assignments.
+    /// The slug of the resource type, and the column of the accounts that contains the assignments.
     pub slug: String,
-    /// What people read. Absent: made of the slug.
+    /// The display name. Absent: derived from the slug.
     #[serde(default)]
     pub name: Option<String>,
-    /// The file's name in the folder. Absent: the slug, with `.csv` or `.jsonl`.
+    /// The name of the file in the folder. Absent: the slug, with `.csv` or `.jsonl`.
     #[serde(default)]
     pub file: Option<String>,
-    /// How many assignments of this type there can be at a time, over all its licences. Absent: any number. A column
-    /// `seats` in the file limits each licence on its own.
+    /// How many assignments of this type can exist at the same time, over all its licenses. Absent: unlimited. A
+    /// column `seats` in the file limits each license separately.
     #[serde(default)]
     pub seats: Option<u64>,
 }
@@ -137,7 +137,7 @@ pub(crate) fn stem(name: &str, format: FileFormat) -> Option<&str> {
     name.strip_suffix(format.extension())?.strip_suffix('.')
 }
 
-/// Fields of an account that have a meaning of their own; no resource type can be called so.
+/// Fields of an account with a special meaning; no resource type can have these names.
 pub(crate) const OWN_FIELDS: [&str; 10] = [
     "id",
     "email",
@@ -160,7 +160,7 @@ pub(crate) fn fault_of_slug(slug: &str) -> Option<String> {
     if slug.is_empty() || !slug.chars().all(fits) {
         return Some("must be letters, digits, '-' and '_'".into());
     }
-    OWN_FIELDS.contains(&slug).then(|| format!("'{slug}' is a field of accounts; choose another name"))
+    OWN_FIELDS.contains(&slug).then(|| format!("'{slug}' is a field of accounts; choose a different name"))
 }
 
 impl Settings {
@@ -176,7 +176,7 @@ impl Settings {
             || matches!(delimiter, '"' | '\\')
         {
             let message =
-                "must be one character of ASCII that separates fields, such as \",\", \";\" or \"\\t\"";
+                "must be one ASCII character that separates fields, such as \",\", \";\" or \"\\t\"";
             return Err(SettingsError::new("delimiter", message));
         }
         if !(SignedDuration::ZERO..=SignedDuration::from_secs(60)).contains(&self.settle) {
@@ -187,7 +187,8 @@ impl Settings {
         for (key, file) in [("checksums", &self.checksums), ("sentinel", &self.sentinel)] {
             let Some(file) = file else { continue };
             if !self.read_only {
-                let message = "is for a folder that bridgehead does not write to; set read_only = true, or leave it out";
+                let message = "only applies to a folder that bridgehead does not write to; set read_only = \
+                               true, or remove this key";
                 return Err(SettingsError::new(key, message));
             }
             if let Some(fault) = fault_of_file(file) {

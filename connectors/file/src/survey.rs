@@ -22,7 +22,7 @@ pub(crate) struct Question<'a> {
     pub(crate) account: Option<&'a Account>,
     /// Which row has one of these names already?
     pub(crate) names: Names,
-    /// How many hold each licence of these types?
+    /// How many hold each license of these types?
     pub(crate) licenses: Vec<&'a TypeFile>,
 }
 
@@ -45,7 +45,7 @@ pub(crate) struct Survey {
     pub(crate) taken: Option<Taken>,
     /// The line of a row that cannot be read, and in which one of the names stands.
     pub(crate) unreadable: Option<u64>,
-    /// By slug of the type: how many hold each of its licences.
+    /// By slug of the type: how many hold each of its licenses.
     pub(crate) holders: HashMap<String, HashMap<String, u64>>,
     /// How the last row ends; nothing, if the file ends first.
     pub(crate) last_line_break: &'static str,
@@ -130,12 +130,12 @@ impl Question<'_> {
         if table.ends_open() {
             survey.last_line_break = "";
         }
-        // What was seen is of one state only if nobody has written to the file meanwhile.
+        // The observed data is consistent only if no program has written to the file since.
         snapshot.verify()?;
         Ok(survey)
     }
 
-    /// What would stand in a row that matters, were it readable.
+    /// What a row that matters would contain, if it were readable.
     fn texts(&self) -> Vec<String> {
         let account = self.account.map(|account| {
             let id = account.id.as_ref().map(|id| id.as_str().to_lowercase());

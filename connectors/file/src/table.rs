@@ -45,7 +45,7 @@ impl Snapshot {
         // Before opening: a pipe would be waited for without end.
         let metadata = fs::metadata(&path).map_err(|error| Error::io("open", &path, error))?;
         if !metadata.is_file() {
-            return Err(Error::damaged(&of.file, None, "is not a plain file"));
+            return Err(Error::damaged(&of.file, None, "is not a regular file"));
         }
         // It may have become one meanwhile, so that it is not waited for either.
         let not_waiting = rustix::fs::OFlags::NONBLOCK.bits().cast_signed();
@@ -53,15 +53,16 @@ impl Snapshot {
         let file = Arc::new(file.map_err(|error| Error::io("open", &path, error))?);
         let metadata = file.metadata().map_err(|error| Error::io("read", &path, error))?;
         if !metadata.is_file() {
-            return Err(Error::damaged(&of.file, None, "is not a plain file"));
+            return Err(Error::damaged(&of.file, None, "is not a regular file"));
         }
         let identity = Identity::of(&metadata);
         if identity.length == 0 {
             let reason = match layout.syntax {
                 Syntax::Csv(_) => {
-                    "the file is empty, without even a header; a header alone says that nothing is there"
+                    "the file is empty and has no header; a header without rows means that there are no \
+                     records"
                 }
-                Syntax::Lines => "the file is empty; one blank line says that nothing is there",
+                Syntax::Lines => "the file is empty; a single blank line means that there are no records",
             };
             return Err(Error::damaged(&of.file, None, reason));
         }
@@ -120,7 +121,7 @@ impl Snapshot {
         if self.first_line_break.is_empty() { "\n" } else { self.first_line_break }
     }
 
-    /// That nobody has written to the open file since it was opened.
+    /// That no program has written to the open file since it was opened.
     pub(crate) fn verify(&self) -> Result<(), Error> {
         let now = self.file.metadata().map_err(|error| Error::io("read", &self.path, error))?;
         if Identity::of(&now) == self.identity {
@@ -133,8 +134,8 @@ impl Snapshot {
     /// That the row is whole: the last one must end as the settings want it.
     fn check_end(&self, row: &Row) -> Result<(), Error> {
         if row.line_break.is_empty() && self.require_final_newline {
-            let reason = "the last line has no line break at its end: the file is cut short, or still being written; \
-                          if it is whole, add a line break";
+            let reason = "the last line has no line break: the file is truncated, or still being written; \
+                          if it is complete, add a line break";
             return Err(Error::damaged(&self.name, row.line, reason));
         }
         Ok(())
@@ -183,7 +184,7 @@ impl Table {
             self.snapshot.check_end(row)?;
             let cells = self.snapshot.schema.decode(&row.bytes, &mut self.splitter);
             if row.line_break.is_empty() && cells.is_err() {
-                let reason = "the last line is not whole: the file is cut short, or still being written";
+                let reason = "the last line is incomplete: the file is truncated, or still being written";
                 return Err(Error::damaged(&self.snapshot.name, row.line, reason));
             }
             return Ok(Some(cells));

@@ -68,7 +68,7 @@ impl<'de> Visitor<'de> for Reader {
 }
 
 /// What a field that stands twice is told as. The name may be anything, and is not repeated.
-const TWICE: &str = "a field stands twice";
+const TWICE: &str = "a field occurs twice";
 
 /// Why a text is no object whose fields stand once.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -36,7 +36,7 @@ pub(crate) struct Accounts {
     pub(crate) mapping: Mapping,
     pub(crate) find: Find,
     pub(crate) check: Request,
-    /// The groups and licences, some of which may be asked for their members.
+    /// The groups and licenses, some of which may be asked for their members.
     pub(crate) entities: Arc<[Entities]>,
     pub(crate) listings: Listings<Reading>,
 }
@@ -59,7 +59,7 @@ enum Stage {
     Accounts(Option<Place>),
 }
 
-/// A request for more of a record.
+/// A follow-up request for more data of a record.
 #[derive(Debug)]
 pub(crate) struct FollowUp {
     pub(crate) name: String,
@@ -94,7 +94,7 @@ pub(crate) struct Sight {
     pub(crate) rejected: Vec<RejectedRecord>,
 }
 
-/// So many accounts are looked at to see what can be told of all.
+/// So many accounts are looked at to see what can be told about all.
 const LOOKED_AT: usize = 10;
 
 type Read = Result<Found, RejectedRecord>;
@@ -167,13 +167,13 @@ impl Accounts {
         self.sources().map(|(of, _)| of).find(|of| *of >= from)
     }
 
-    /// Whether it can be told which groups or licences of a type an account has.
+    /// Whether it can be told which groups or licenses of a type an account has.
     pub(crate) fn shows(&self, slug: &str) -> bool {
         self.mapping.shows(slug)
             || self.sources().any(|(_, entities)| entities.resource_type.slug.as_str() == slug)
     }
 
-    /// Asks a page of groups for their members, and says where the groups go on.
+    /// Requests the members of a page of groups, and returns where the groups continue.
     async fn members(
         &self,
         target: &Target,
@@ -184,10 +184,12 @@ impl Accounts {
         let Some((entities, members)) =
             self.entities.get(of).and_then(|one| Some((one, one.members.as_ref()?)))
         else {
-            return Err(Error::incomplete_listing("a listing is to go on from a type that has no members"));
+            return Err(Error::incomplete_listing(
+                "the listing cannot continue at a type that has no members",
+            ));
         };
         let slug = entities.resource_type.slug.as_str();
-        let what = format!("{slug} cannot be listed for the accounts in them");
+        let what = format!("{slug} cannot be listed to find its members");
         let page = entities.page(target, Spot { place, shown: &reading.groups }, &what).await?;
         let read = page.twins.into_iter().map(Err).chain(page.read);
         let groups: Result<Vec<String>, RejectedRecord> =
@@ -237,7 +239,7 @@ impl Accounts {
         Ok(sight.found.into_iter().next())
     }
 
-    /// What the listing begins with; the page behind the first one is asked for if it goes on, and `goes_on`.
+    /// The start of the listing; the second page is requested if there is one, and `goes_on`.
     pub(crate) async fn sight(&self, target: &Target, goes_on: bool) -> Result<Sight, Error> {
         let (what, shown) = ("The accounts cannot be listed", Shown::default());
         let id = |raw: &Value| self.mapping.id(raw);
@@ -271,7 +273,7 @@ impl Accounts {
         Ok(found)
     }
 
-    /// The account without what only groups show of it. Looks by identifier where there is one, else by user name, else by e-mail.
+    /// The account without what only groups show of it. Looks by identifier where there is one, else by user name, else by email.
     pub(crate) async fn find_alone(
         &self,
         target: &Target,
@@ -291,7 +293,7 @@ impl Accounts {
         self.find_by(target, account, lookup.as_ref()).await
     }
 
-    /// Whoever has the user name or the e-mail that a new account is to have.
+    /// The account that has the user name or the email of a new account.
     pub(crate) async fn find_taken(
         &self,
         target: &Target,
@@ -307,7 +309,7 @@ impl Accounts {
         Ok(None)
     }
 
-    /// Asks for an account by each key that has a request of its own.
+    /// Looks up an account by each key that has its own request.
     pub(crate) fn keys_of(&self, record: &AccountRecord) -> Vec<(&'static str, Account)> {
         let (username, email) = (record.username.clone(), record.email.clone());
         let keys = [
@@ -327,11 +329,11 @@ impl Accounts {
     ) -> Result<Option<Found>, Error> {
         let label = account.label();
         let what = format!("User {label} cannot be looked up");
-        // A key that has no request of its own is looked for in the whole list: `find.scan` is set.
+        // A key without its own request is looked up in the whole list: `find.scan` is set.
         let Some(lookup) = lookup else { return self.scan(target, account, &what).await };
         let vars = target.vars.with("account", Value::from(Serde(account)));
         if !lookup.request().can_be_written(&vars) {
-            // A name such as `..` cannot stand in a path, and somebody may have it all the same.
+            // A name such as `..` cannot be in a path, but an account may still have it.
             return self.scan(target, account, &what).await;
         }
         let raw = match lookup.look(target, &vars, &what, |raw| self.mapping.id(raw)).await? {
@@ -347,7 +349,7 @@ impl Accounts {
                 return match self.complete(target, raw, &what).await? {
                     Some(Ok(found)) if account.is_same_as(&found.record) => Ok(Some(found)),
                     Some(Ok(found)) => Err(Error::internal(format!(
-                        "{what}: {} answered with another account, {}",
+                        "{what}: {} returned a different account, {}",
                         target.system, found.record.id
                     ))),
                     // Whatever identifier it seems to have: it is the answer to the question for this one.
@@ -362,8 +364,8 @@ impl Accounts {
         let found = pick(target, account, read, &what)?;
         if found.is_none() && !is_heeded {
             return Err(Error::internal(format!(
-                "{what}: the request of find.{} gives people who have nothing to do with the one that is asked for, so that it seems to \
-                 pass its condition over; correct its query, or leave it out and set find.scan = true",
+                "{what}: the request of find.{} returns accounts that do not match, so the target seems to \
+                 ignore its condition; correct its query, or remove it and set find.scan = true",
                 by(account)
             )));
         }
@@ -393,8 +395,9 @@ impl Accounts {
         match lookup.look(target, &vars, what, |raw| self.mapping.id(raw)).await? {
             // It may have been removed between the two requests; another attempt will tell.
             Looked::Nobody { .. } => Err(Error::internal(format!(
-                "{what}: {} lists {id} and says to the request of find.{} that nobody is there, so that nobody can tell who is; correct \
-                 its path, or say in `absent.when` how it says so",
+                "{what}: {} lists {id} but reports that it does not exist when asked by find.{}, so a \
+                 missing account cannot be recognized; correct its path, or describe the response in \
+                 `absent.when`",
                 target.system,
                 by(account)
             ))
@@ -426,7 +429,7 @@ impl Accounts {
 
     /// Whether the target is there and accepts the credential.
     pub(crate) async fn check(&self, target: &Target) -> Result<(), Error> {
-        let what = "The check request fails";
+        let what = "The check request failed";
         target.read(Ask { request: &self.check, vars: &target.vars, what, about: About::Target }).await?;
         Ok(())
     }
@@ -445,7 +448,7 @@ impl Accounts {
                 Ok(true) => {}
                 Ok(false) => return Ok(None),
                 Err(fault) => {
-                    let rule = format!("what accounts.list.filter can judge, but {fault}");
+                    let rule = format!("a value that accounts.list.filter can evaluate, but {fault}");
                     let id = self.mapping.id(&raw);
                     return Ok(Some(Err(RejectedRecord::new(id, "record", rule))));
                 }
@@ -494,7 +497,7 @@ fn has_to_do_with(account: &Account, raw: &Value) -> bool {
     text.contains(wanted.trim_matches('"'))
 }
 
-/// The one that is meant: a search may find others as well, or pass its condition over.
+/// The requested account: a search may return others as well, or ignore its condition.
 fn pick(target: &Target, account: &Account, read: Vec<Read>, what: &str) -> Result<Option<Found>, Error> {
     let (mut found, mut unreadable) = (Vec::new(), None);
     for one in read {
@@ -505,7 +508,7 @@ fn pick(target: &Target, account: &Account, read: Vec<Read>, what: &str) -> Resu
         }
     }
     if found.len() > 1 {
-        // Where case alone makes two names of one, the one that is written as asked for is meant.
+        // If two names differ only in case, the exact match is used.
         let is = |wanted: &Option<String>, found: &Option<String>| wanted.is_some() && wanted == found;
         let exact = |found: &Found| {
             is(&account.username, &found.record.username) || is(&account.email, &found.record.email)
@@ -516,7 +519,7 @@ fn pick(target: &Target, account: &Account, read: Vec<Read>, what: &str) -> Resu
     }
     match (found.pop(), found.pop(), unreadable) {
         (Some(one), Some(other), _) if one.record.id != other.record.id => Err(Error::internal(format!(
-            "{what}: {} has two accounts of that name, {} and {}",
+            "{what}: {} has two accounts with that name, {} and {}",
             target.system, one.record.id, other.record.id
         ))),
         (Some(one), _, _) => Ok(Some(one)),

@@ -16,7 +16,7 @@ pub(crate) struct Plan {
     pub(crate) account_id: Option<Expression>,
     pub(crate) result: Vec<(String, Expression)>,
     ignore: BTreeSet<String>,
-    /// What reaches the target: the variables of requests, and those that say for whom a request is made. A condition that looks
+    /// What reaches the target: the variables of requests, and those that identify the account of a request. A condition that looks
     /// at a change does not make it.
     sends: BTreeSet<String>,
 }
@@ -36,7 +36,7 @@ pub(crate) struct Step {
 pub(crate) struct Knowledge<'a> {
     /// The variables of every request.
     pub(crate) base: &'a Scope,
-    /// The slugs of groups and licences.
+    /// The slugs of groups and licenses.
     pub(crate) slugs: &'a [String],
     /// The extra fields of an account.
     pub(crate) extra: &'a BTreeMap<String, String>,
@@ -88,10 +88,10 @@ impl Plan {
         let key = action.as_str();
         let error = |name: &str, message: &str| Err(SettingsError::new(format!("{key}.{name}"), message));
         if settings.steps.is_empty() {
-            return error("steps", "must hold at least one request");
+            return error("steps", "must contain at least one request");
         }
         if !settings.ignore.is_empty() && action != Action::UpdateAccount {
-            return error("ignore", "has a meaning for update_account only");
+            return error("ignore", "only applies to update_account");
         }
         let mut scope = knowledge.scope(action);
         let mut saved: BTreeMap<String, Members> = BTreeMap::new();
@@ -100,7 +100,7 @@ impl Plan {
             let step_key = format!("{key}.steps.{at}");
             steps.push(Step::new(&step_key, step, &scope)?);
             if let Some(name) = step.save.keys().find(|name| saved.contains_key(*name)) {
-                return error(&format!("steps.{at}.save.{name}"), "is saved by an earlier step already");
+                return error(&format!("steps.{at}.save.{name}"), "is already saved by an earlier step");
             }
             saved.extend(step.save.keys().map(|name| (name.clone(), Members::Any)));
             if !saved.is_empty() {
@@ -108,14 +108,19 @@ impl Plan {
             }
         }
         if !steps.iter().any(|step| step.changes) {
-            return error("steps", "change nothing: none has a method that does, nor `changes = true`");
+            return error(
+                "steps",
+                "change nothing: no step has a method that makes changes, and none sets \
+                                   `changes = true`",
+            );
         }
         let names_somebody =
             |used: &String| used.split('.').next().is_some_and(|name| matches!(name, "account" | "current"));
         if !steps.iter().any(|step| step.changes && step.request.uses().iter().any(names_somebody)) {
             return error(
                 "steps",
-                "change the same for every account: no request that changes uses `account` or `current`",
+                "change the same thing for every account: no request that makes changes uses `account` or \
+                 `current`",
             );
         }
         let expression =
@@ -123,21 +128,15 @@ impl Plan {
         let account_id = match (&settings.account_id, action) {
             (Some(source), Action::CreateAccount) => Some(expression("account_id", source)?),
             (None, Action::CreateAccount) => {
-                return error(
-                    "account_id",
-                    "must say what the new account's identifier is, such as \"saved.id\"",
-                );
+                return error("account_id", "must define the new account's identifier, such as \"saved.id\"");
             }
-            (Some(_), _) => return error("account_id", "has a meaning for create_account only"),
+            (Some(_), _) => return error("account_id", "only applies to create_account"),
             (None, _) => None,
         };
         let mut result = Vec::new();
         for (name, source) in &settings.result {
             if name == "account_id" || bridgehead_sdk::is_secret_name(name) {
-                return error(
-                    &format!("result.{name}"),
-                    "is a name that is kept for other things, or that of a secret",
-                );
+                return error(&format!("result.{name}"), "is a reserved name, or the name of a secret");
             }
             result.push((name.clone(), expression(&format!("result.{name}"), source)?));
         }
@@ -156,19 +155,16 @@ impl Plan {
             let at = settings.steps.iter().position(|step| step.save.contains_key(name)).unwrap_or_default();
             return error(
                 &format!("steps.{at}.save.{name}"),
-                "is never used; use it as {{ saved.… }}, or leave it out",
+                "is never used; use it as {{ saved.… }}, or remove it",
             );
         }
         if action == Action::UpdateAccount
             && !["changes", "memberships"].iter().any(|name| plan.sends_any(name))
         {
-            return error(
-                "steps",
-                "use neither `changes` nor `memberships`, so that nothing would be updated",
-            );
+            return error("steps", "use neither `changes` nor `memberships`, so they would update nothing");
         }
         if let Some(name) = plan.ignore.iter().find(|name| plan.sends.contains(&format!("changes.{name}"))) {
-            return error("ignore", &format!("names {name}, which a step uses"));
+            return error("ignore", &format!("contains {name}, which a step uses"));
         }
         Ok(plan)
     }
@@ -208,14 +204,14 @@ impl Step {
         };
         let for_each = expression("for_each", &settings.for_each, scope)?;
         if for_each.is_some() && !settings.save.is_empty() {
-            let message = "cannot stand beside for_each: there would be one answer for each item";
+            let message = "conflicts with for_each: there would be one response for each item";
             return Err(SettingsError::new(format!("{key}.save"), message));
         }
         let when = expression("when", &settings.when, scope)?;
         let scope = if for_each.is_some() { scope.clone().any("item") } else { scope.clone() };
         let request = Request::new(key, settings.request(), &scope)?;
         if for_each.is_some() && !request.uses().iter().any(|used| used.split('.').next() == Some("item")) {
-            let message = "the request does not use {{ item }}, so that it would be the same each time";
+            let message = "the request does not use {{ item }}, so it would be the same for every item";
             return Err(SettingsError::new(format!("{key}.for_each"), message));
         }
         let of_answer = reply::scope(scope);

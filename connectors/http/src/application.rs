@@ -63,7 +63,7 @@ fn base(settings: &Settings) -> Scope {
 fn target(settings: &Settings, setup: &Setup) -> Result<Target, SettingsError> {
     let url = endpoint("base_url", &settings.base_url)?;
     if url.query().is_some() {
-        return Err(SettingsError::new("base_url", "must not hold a '?'; each request has its own query"));
+        return Err(SettingsError::new("base_url", "must not contain a '?'; each request has its own query"));
     }
     let system: Arc<str> = setup.app.as_str().into();
     let limits = settings.limits.limits("limits")?;
@@ -83,7 +83,7 @@ fn target(settings: &Settings, setup: &Setup) -> Result<Target, SettingsError> {
     if let Some(own) = own.filter(|own| headers.has(own)) {
         return Err(SettingsError::new(
             format!("headers.{own}"),
-            "is set by `auth` as well; one of the two must go",
+            "is also set by `auth`; remove one of the two",
         ));
     }
     let secrets = settings
@@ -140,7 +140,7 @@ fn entities(settings: &Settings, base: &Scope) -> Result<Vec<Entities>, Settings
         .map(|(key, kind, one)| {
             check_slug(&format!("{key}.slug"), &one.slug)?;
             if seen.contains(&one.slug) {
-                return Err(SettingsError::new(format!("{key}.slug"), "is the slug of another type already"));
+                return Err(SettingsError::new(format!("{key}.slug"), "is already the slug of another type"));
             }
             seen.push(one.slug.clone());
             entity(&key, kind, one, base)
@@ -170,15 +170,17 @@ fn entity(
                 Mapping::entity(&format!("{key}.record"), kind, record, &base.clone().any("record"))?;
             Source::Listed { pages: Box::new(pages), filter, mapping: Box::new(mapping) }
         }
-        (Some(_), None, None) => return error("record", "must say what is read from each record of `list`"),
+        (Some(_), None, None) => {
+            return error("record", "must define what to read from each record of `list`");
+        }
         (None, None, Some(fixed)) if one.find.is_none() => {
             let records = fixed.iter().map(|one| EntityRecord::new(&one.id, &one.name)).collect();
             Source::Fixed(records)
         }
-        (None, None, Some(_)) => return error("find", "has no meaning beside `fixed`"),
-        (_, _, Some(_)) => return error("fixed", "cannot stand beside list and record"),
+        (None, None, Some(_)) => return error("find", "does not apply together with `fixed`"),
+        (_, _, Some(_)) => return error("fixed", "conflicts with list and record"),
         (None, _, None) => {
-            return error("list", "is missing: say how they are listed, or name them in `fixed`");
+            return error("list", "is missing: define how to list them, or name them in `fixed`");
         }
     };
     let of_ref = base.clone().any("ref");
@@ -211,8 +213,7 @@ fn accounts(
         let key = format!("accounts.follow_ups.{at}");
         let request = Request::new(&key, settings.request(), &scope)?;
         if !request.uses().iter().any(|used| used.split('.').next() == Some("record")) {
-            let message =
-                "the request does not use {{ record.… }}, so that it would be the same for every record";
+            let message = "the request does not use {{ record.… }}, so it would be the same for every record";
             return Err(SettingsError::new(format!("{key}.path"), message));
         }
         let value = settings.value.as_deref().unwrap_or("answer");
@@ -220,7 +221,7 @@ fn accounts(
         if follow.insert(settings.name.clone(), Members::Any).is_some() {
             return Err(SettingsError::new(
                 format!("{key}.name"),
-                "is the name of another follow-up already",
+                "is already the name of another follow-up",
             ));
         }
         scope = scope.with("follow", Members::Of(follow.clone()));
@@ -241,7 +242,7 @@ fn accounts(
     if let Some(one) = shown_twice {
         let slug = &one.resource_type.slug;
         let message =
-            format!("cannot stand beside the `members` of {slug}: memberships are read from one place");
+            format!("conflicts with the `members` of {slug}: memberships are read from one place only");
         return Err(SettingsError::new(format!("accounts.record.memberships.{slug}"), message));
     }
     let mapping = Mapping::account("accounts.record", &own.record, &record_scope, kind_of)?;
@@ -293,11 +294,12 @@ fn find(settings: &Settings, base: &Scope) -> Result<Find, SettingsError> {
     if !find.scan
         && let Some((name, ..)) = needed.into_iter().find(|(_, needed, is_set)| *needed && !is_set)
     {
-        let message = "is missing: say how an account is asked for, or set find.scan = true to have the whole list read";
+        let message = "is missing: define how to request an account, or set find.scan = true to read the \
+                       whole list";
         return Err(SettingsError::new(format!("find.{name}"), message));
     }
     if find.scan && needed.into_iter().all(|(_, needed, is_set)| is_set || !needed) {
-        return Err(SettingsError::new("find.scan", "has no meaning: every key has a request of its own"));
+        return Err(SettingsError::new("find.scan", "does not apply: every key has its own request"));
     }
     Ok(Find {
         id: lookup("by_id", "id", &find.by_id)?,
@@ -330,7 +332,8 @@ fn plans(
             && !accounts.mapping.knows_suspension()
         {
             let message = format!(
-                "is missing, or knows no account that is not active; without it nobody could tell what became of {action}"
+                "is missing, or defines no account as inactive; without it the effect of {action} cannot be \
+                 verified"
             );
             return Err(SettingsError::new("accounts.record.status", message));
         }
@@ -339,8 +342,7 @@ fn plans(
             plan.sends_field("memberships", slug) && !accounts.shows(slug)
         };
         if let Some(slug) = slugs.iter().find(unseen) {
-            let message =
-                format!("is missing: {action} changes them, and nobody could tell which an account has");
+            let message = format!("is missing: {action} changes them, so they must be readable");
             return Err(SettingsError::new(format!("accounts.record.memberships.{slug}"), message));
         }
         plans.insert(action, plan);
@@ -368,7 +370,7 @@ fn check_no_secret(texts: &[(String, &str)], setup: &Setup) -> Result<(), Settin
     Ok(())
 }
 
-/// A secret, or what a log-in gives, that no template uses is one that was meant to be used.
+/// A secret, or what a login gives, that no template uses is one that was meant to be used.
 fn check_all_used(
     target: &serde_json::Map<String, Value>,
     texts: &[(String, &str)],
@@ -387,9 +389,8 @@ fn check_all_used(
             if !texts.iter().any(|(_, text)| uses_it(text)) {
                 let key =
                     if table == "login" { format!("login.save.{name}") } else { format!("secrets.{name}") };
-                let message = format!(
-                    "is never used; write {{{{ {table}.{name} }}}} where it belongs, or leave it out"
-                );
+                let message =
+                    format!("is never used; write {{{{ {table}.{name} }}}} where it belongs, or remove it");
                 return Err(SettingsError::new(key, message));
             }
         }

@@ -37,7 +37,7 @@ pub fn factory() -> Arc<dyn Factory> {
 
 impl HttpConnector {
     /// A connector for one app. Nothing is sent.
-    #[expect(clippy::needless_pass_by_value, reason = "factories are given both to keep")]
+    #[expect(clippy::needless_pass_by_value, reason = "both are passed to factories, which keep them")]
     pub fn new(settings: Settings, setup: Setup) -> Result<Self, SettingsError> {
         Ok(Self { application: Application::new(&settings, &setup)?, look: Mutex::default() })
     }

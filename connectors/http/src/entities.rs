@@ -1,4 +1,4 @@
-//! Groups and licences: listed, and looked for before an account is added to them.
+//! Groups and licenses: listed, and looked for before an account is added to them.
 
 use bridgehead_sdk::http::Shown;
 use bridgehead_sdk::{
@@ -17,7 +17,7 @@ use crate::target::Target;
 use crate::template::Expression;
 use crate::twins::{self, Twins};
 
-/// A type of groups or licences.
+/// A type of groups or licenses.
 #[derive(Debug)]
 pub(crate) struct Entities {
     pub(crate) resource_type: ResourceType,
@@ -118,7 +118,7 @@ impl Entities {
                         })),
                         Some(Ok(false)) => None,
                         Some(Err(fault)) => {
-                            let rule = format!("what `filter` can judge, but {fault}");
+                            let rule = format!("a value that `filter` can evaluate, but {fault}");
                             Some(Err(RejectedRecord::new(mapping.id(&raw), "record", rule)))
                         }
                     }
@@ -195,7 +195,7 @@ impl Entities {
                     Looked::Nobody { certain: false } => accounts.check(target).await?,
                     Looked::One(raw) if !is_wanted(&raw) => {
                         let message =
-                            format!("{what}: {} answered with another than {wanted}", target.system);
+                            format!("{what}: {} returned a different record than {wanted}", target.system);
                         return Err(Error::internal(message));
                     }
                     Looked::One(_) => missing.retain(|one| *one != wanted),

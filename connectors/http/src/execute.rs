@@ -47,7 +47,7 @@ pub(crate) fn what(operation: &Operation) -> String {
         Action::DeleteAccount => "deleted",
         Action::SuspendAccount => "suspended",
         Action::UnsuspendAccount => "unsuspended",
-        Action::ResetPassword => "given another password",
+        Action::ResetPassword => "given a new password",
         // No plan is written for an action of a later version, so this is not said.
         _ => "changed",
     };
@@ -92,14 +92,14 @@ impl Execution<'_> {
         self.conclude(&vars, &progress)
     }
 
-    /// The account as it is; whoever is to be created must not be there, and everybody else must.
+    /// The account in its current state; an account to create must not exist, and any other must.
     async fn look(&self, account: &Account) -> Result<Option<Found>, Error> {
         let system = &self.target.system;
         if matches!(self.operation, Operation::CreateAccount(_)) {
             return match self.accounts.find_taken(self.target, account).await? {
                 None => Ok(None),
                 Some(found) => Err(Error::account_already_exists(format!(
-                    "User {} exists in {system} already, as {}",
+                    "User {} already exists in {system}, as {}",
                     account.label(),
                     found.record.id
                 ))),
@@ -132,7 +132,7 @@ impl Execution<'_> {
         let action = self.operation.action();
         let unused = |variable: &str| {
             Error::internal(format!(
-                "{}: the task says what `{variable}` is to be, and no step of {action} uses it",
+                "{}: the task sets `{variable}`, but no step of {action} uses it",
                 self.what
             ))
         };
@@ -164,8 +164,8 @@ impl Execution<'_> {
         match unmade {
             None => Ok(()),
             Some((name, _)) => Err(Error::internal(format!(
-                "{}: the configuration does not say how {name} is changed in {}; use `changes.{name}` in a step of \
-                 update_account, or name it in its `ignore`",
+                "{}: the configuration does not define how to change {name} in {}; use `changes.{name}` in \
+                 a step of update_account, or add it to its `ignore`",
                 self.what, self.target.system
             ))),
         }
@@ -182,7 +182,7 @@ impl Execution<'_> {
         let known = |slug: &str| self.entities.iter().find(|one| one.resource_type.slug.as_str() == slug);
         if let Some(slug) = wanted.0.keys().find(|slug| known(slug.as_str()).is_none()) {
             let message = format!(
-                "{}: {} has no groups or licences of the type '{slug}'",
+                "{}: {} has no groups or licenses of the type '{slug}'",
                 self.what, self.target.system
             );
             return Err(Error::group_not_found(message));
@@ -208,7 +208,8 @@ impl Execution<'_> {
             let changes = !added.is_empty() || !removed.is_empty();
             if changes && !self.plan.sends_field("memberships", slug) {
                 return Err(Error::internal(format!(
-                    "{}: the configuration does not say how {slug} is changed in {}; use `memberships.{slug}` in a step",
+                    "{}: the configuration does not define how to change {slug} in {}; use \
+                     `memberships.{slug}` in a step",
                     self.what, self.target.system
                 ))
                 .with_subject(Subject::Group));
@@ -224,8 +225,8 @@ impl Execution<'_> {
     async fn settle(&self, doubt: &Doubt, slug: &str, joins_none: bool) -> Result<(), Error> {
         match doubt {
             Doubt::Bare if joins_none => Err(Error::internal(format!(
-                "{}: no group of the type {slug} in {} shows a member, so that nobody can tell which ones the account is in; look at the \
-                 `members` of {slug}",
+                "{}: no group of the type {slug} in {} shows any members, so the groups of the account are \
+                 unknown; check the `members` of {slug}",
                 self.what, self.target.system
             ))
             .with_subject(Subject::Group)),
@@ -249,11 +250,15 @@ impl Execution<'_> {
         }
         let account = Account::by_id(id.as_str());
         match self.accounts.find_alone(self.target, &account).await {
-            // It is gone since it was looked at: by somebody else, or by this request in spite of its answer.
-            Ok(None) if self.operation.action() == Action::DeleteAccount => error.with_effect(Effect::Unknown),
+            // It disappeared since it was looked up: because of another client, or of this request despite its
+            // response.
+            Ok(None) if self.operation.action() == Action::DeleteAccount => {
+                error.with_effect(Effect::Unknown)
+            }
             Ok(None) => error,
             Ok(Some(_)) => Error::internal(format!(
-                "{}: {} answers as if {id} were not there, and shows it when it is looked up; correct the path of the step",
+                "{}: {} responds as if {id} did not exist, but finds it when it is looked up; correct the \
+                 path of the step",
                 self.what, self.target.system
             ))
             .with_retry(Retry::Backoff),

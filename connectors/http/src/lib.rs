@@ -1,6 +1,6 @@
 //! A connector whose target is an application with a REST interface, by configuration alone.
 //!
-//! What operators need to know stands in `docs/connectors/http.md`.
+//! For operators: see `docs/connectors/http.md`.
 //!
 //! - `settings`: the keys of `target`
 //! - `template`: templates and expressions, compiled once and checked against the variables that are known where they stand
@@ -12,7 +12,7 @@
 //! - `lookup`: looking one up: the one that is asked for, nobody, or an error
 //! - `accounts`, `entities`: what is listed and looked up
 //! - `twins`: two records with one identifier
-//! - `actions`, `execute`: what the six actions do, checked and carried out
+//! - `actions`, `execute`: what the six actions do, checked and executed
 //! - `look`, `rehearsal`: what syncs and tasks would fail on
 //! - `application`: from settings to all of this
 //! - `discovery`, `shape`: what `bridgehead init` finds out of an application that nothing is known of

@@ -1,6 +1,6 @@
 //! The `Link` header (RFC 8288).
 
-/// A header that is no list of links.
+/// A header that is not the list of links.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Unreadable;
 

@@ -40,13 +40,13 @@ impl<T: Default> Listings<T> {
         begun
     }
 
-    /// What is kept of a listing that goes on.
+    /// The data of a listing that continues.
     pub(crate) fn of(&self, listing: u64) -> Result<Arc<T>, Error> {
         let kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let found = kept.listings.iter().find(|(known, _)| *known == listing);
         found.map(|(_, kept)| Arc::clone(kept)).ok_or_else(|| {
             Error::incomplete_listing(
-                "what was read of a listing before is not held any more; the next sync begins afresh",
+                "the data of the earlier listing has been discarded; the next sync starts over",
             )
         })
     }
@@ -56,7 +56,10 @@ impl<P: Serialize + DeserializeOwned> Mark<P> {
     /// Reads what [`Mark::cursor`] wrote.
     pub(crate) fn read(cursor: &Cursor) -> Result<Self, Error> {
         serde_json::from_str(cursor.as_str()).map_err(|_| {
-            Error::incomplete_listing("a listing is to go on from a cursor that is none of this connector's")
+            Error::incomplete_listing(
+                "a listing was asked to continue from a cursor that does not belong \
+                                       to this connector",
+            )
         })
     }
 

@@ -19,7 +19,7 @@ const WHAT: &str = "The connector cannot log in";
 /// Logs in, once for all who wait for it.
 pub(crate) struct Login {
     request: Request,
-    /// The headers of all requests, as far as they need no log-in.
+    /// The headers of all requests, as far as they need no login.
     headers: Headers,
     save: Vec<(String, Expression)>,
     renew_on: BTreeSet<u16>,
@@ -33,7 +33,7 @@ struct State {
     serial: u64,
 }
 
-/// What a log-in gave.
+/// What a login gave.
 pub(crate) struct Session {
     values: Value,
     serial: u64,
@@ -41,7 +41,7 @@ pub(crate) struct Session {
 }
 
 impl Session {
-    /// The variables of a request, and those of the log-in.
+    /// The variables of a request, and those of the login.
     pub(crate) fn add_to(&self, vars: &Vars) -> Vars {
         vars.with("login", self.values.clone())
     }
@@ -57,7 +57,7 @@ impl Login {
         redactor: &Redactor,
     ) -> Result<Self, SettingsError> {
         if settings.save.is_empty() {
-            return Err(SettingsError::new(format!("{key}.save"), "must keep something of the answer"));
+            return Err(SettingsError::new(format!("{key}.save"), "must save something from the response"));
         }
         let request = Request::new(key, settings.request(), scope)?;
         let of_answer = reply::scope(scope.clone());
@@ -66,7 +66,7 @@ impl Login {
         });
         let renew_on = settings.renew_on.as_ref().map_or_else(|| [401].into(), |statuses| statuses.0.clone());
         if let Some(status) = request.expect().has_any_of(&renew_on) {
-            let message = format!("{status} is expected of the log-in itself");
+            let message = format!("{status} is an expected status of the login itself");
             return Err(SettingsError::new(format!("{key}.renew_on"), message));
         }
         Ok(Self {
@@ -84,12 +84,12 @@ impl Login {
         Members::of(settings.save.keys())
     }
 
-    /// Whether a status says that the log-in has ended.
+    /// Whether a status says that the login has ended.
     pub(crate) fn has_ended(&self, status: u16) -> bool {
         self.renew_on.contains(&status)
     }
 
-    /// The log-in that stands, or a new one.
+    /// The login that stands, or a new one.
     pub(crate) async fn session(&self, target: &Target) -> Result<Arc<Session>, Error> {
         let mut state = self.session.lock().await;
         match &state.current {
@@ -98,7 +98,7 @@ impl Login {
         }
     }
 
-    /// Another log-in than `ended`; the one that somebody else has made meanwhile, if there is such.
+    /// A login other than `ended`; the one that another task has made since, if there is one.
     pub(crate) async fn renew(&self, target: &Target, ended: &Session) -> Result<Arc<Session>, Error> {
         let mut state = self.session.lock().await;
         match &state.current {
@@ -112,7 +112,7 @@ impl Login {
         let vars = &target.vars;
         let ask = Ask { request: &self.request, vars, what: WHAT, about: About::Target };
         let of_connection = |error: Error| {
-            // Whatever is wrong with the log-in is wrong for every task, and no task's request was sent.
+            // Whatever is wrong with the login is wrong for every task, and no task's request was sent.
             let retry = match error.retry() {
                 Retry::Never => Retry::Backoff,
                 retry => retry,
@@ -123,7 +123,7 @@ impl Login {
         target.judge(ask, &reply).map_err(|error| {
             if matches!(reply.status(), 400 | 401 | 403 | 422) {
                 let message = format!(
-                    "{} refuses the connector's own credential (the log-in is answered with {})",
+                    "{} rejected the connector's own credential (the login returned {})",
                     target.system,
                     reply.status()
                 );

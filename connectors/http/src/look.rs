@@ -14,7 +14,7 @@ use crate::entities::Entities;
 use crate::lookup::Looked;
 use crate::members::MembersOf;
 
-/// A user name or an e-mail address that nobody has.
+/// A user name or an email address that no account has.
 const NOBODY: &str = "bridgehead-check-nobody";
 const NO_EMAIL: &str = "bridgehead-check-nobody@example.org";
 
@@ -38,12 +38,12 @@ impl Default for Look {
 impl Look {
     fn no_sync(&mut self, error: &Error) {
         self.is_whole = false;
-        self.warnings.insert(format!("a sync fails: {}", error.message()));
+        self.warnings.insert(format!("a sync would fail: {}", error.message()));
     }
 }
 
 impl Application {
-    /// Looks. What keeps every sync from its end is a warning too: tasks may go on without it.
+    /// Looks at the target. A problem that would make every sync fail is a warning too, because tasks may still work.
     pub(crate) async fn look(&self) -> Look {
         let mut look = Look::default();
         let listed = self.accounts.sight(&self.target, true).await;
@@ -67,23 +67,23 @@ impl Application {
         look
     }
 
-    /// Whoever is listed is found by each of its keys.
+    /// Every listed account is found by each of its keys.
     async fn find_who_is_there(&self, record: &AccountRecord) -> Vec<String> {
         let mut told = Vec::new();
         for (key, account) in self.accounts.keys_of(record) {
             match self.accounts.find_alone(&self.target, &account).await {
                 Ok(Some(found)) if found.record.id == record.id => {}
                 Ok(Some(found)) => told.push(format!(
-                    "find.{key} finds {} where {} is asked for; correct its request, or `accounts.record`",
+                    "find.{key} returns {} when asked for {}; correct its request, or `accounts.record`",
                     found.record.id, record.id
                 )),
                 Ok(None) => told.push(format!(
-                    "find.{key} finds nobody where {} is asked for, who is listed; correct its request",
+                    "find.{key} does not find {}, which is listed; correct its request",
                     record.id
                 )),
                 Err(error) => {
                     told.push(format!(
-                        "find.{key} fails for {}, who is listed: {}",
+                        "find.{key} fails for {}, which is listed: {}",
                         record.id,
                         error.message()
                     ));
@@ -109,12 +109,13 @@ impl Application {
             match found {
                 Ok(None) => {}
                 Ok(Some(found)) => told.push(format!(
-                    "find.{key} finds {} where nobody is asked for, so that nobody can be created; correct its request",
+                    "find.{key} returns {} when asked for an unused name, so no account can be created; \
+                     correct its request",
                     found.record.id
                 )),
                 Err(error) => told.push(format!(
-                    "find.{key} fails for a name that nobody has, so that nobody can be created: {}; if the target says so that nobody is \
-                     there, name its answer under find.{key}.absent",
+                    "find.{key} fails for an unused name, so no account can be created: {}; if this \
+                     response means that the account does not exist, describe it under find.{key}.absent",
                     error.message()
                 )),
             }
@@ -127,7 +128,7 @@ impl Application {
         let sight = entities.sight(&self.target).await?;
         look.warnings.extend(sight.rejected.first().map(|first| {
             format!(
-                "{} of the {} records of the type {slug} that were looked at cannot be read: {first}",
+                "{} of the {} records of the type {slug} that were checked cannot be read: {first}",
                 sight.rejected.len(),
                 sight.count
             )
@@ -183,8 +184,8 @@ impl Application {
             if count > 0 {
                 look.blind.insert(slug.to_owned());
                 look.warnings.insert(format!(
-                    "none of the {count} groups of the type {slug} that were looked at shows a member; if somebody is in one, a sync would \
-                     take everybody's memberships away: look at `members` of {slug}"
+                    "none of the {count} groups of the type {slug} that were checked shows any members; if \
+                     a group has members, a sync would remove all memberships: check `members` of {slug}"
                 ));
             }
             return Ok(());
@@ -196,8 +197,9 @@ impl Application {
         // It may be something else that groups have; that none of all members is an account, a sync finds out.
         if let Ok(None) = self.accounts.find_alone(&self.target, &account).await {
             look.warnings.insert(format!(
-                "{slug} {group} has the member {member}, which is the identifier of no account; if none of its members is one, a \
-                 sync fails: correct `members.account` of {slug}, or `accounts.record.id`"
+                "{slug} {group} has the member {member}, which is not the identifier of any account; if \
+                 that is true for all members, a sync fails: correct `members.account` of {slug}, or \
+                 `accounts.record.id`"
             ));
         }
         Ok(())
@@ -210,7 +212,8 @@ fn unreadable(what: &str, sight: &Sight) -> Vec<String> {
     let mut told = Vec::new();
     if let Some(first) = sight.rejected.first() {
         told.push(format!(
-            "{} of the {looked_at} {what} that were looked at cannot be read, the first because {}; correct {what}.record.{}",
+            "{} of the {looked_at} {what} that were checked cannot be read, the first because {}; correct \
+             {what}.record.{}",
             sight.rejected.len(),
             first,
             first.field
@@ -218,7 +221,8 @@ fn unreadable(what: &str, sight: &Sight) -> Vec<String> {
     }
     if sight.count > 0 && looked_at == 0 {
         told.push(format!(
-            "{what}.list.filter leaves out each of the {} records that were looked at; correct it if they are {what}",
+            "{what}.list.filter excludes every one of the {} records that were checked; correct it if they \
+             are {what}",
             sight.count
         ));
     }

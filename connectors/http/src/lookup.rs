@@ -17,7 +17,7 @@ use crate::template::{Expression, Scope, Vars};
 /// How many pages of a search are read before it is taken for no search at all.
 const LONGEST_SEARCH: usize = 1000;
 
-/// A request that looks one up.
+/// A request that looks up one record.
 #[derive(Debug)]
 pub(crate) struct Lookup {
     way: Way,
@@ -41,7 +41,7 @@ struct Absent {
 /// What was found.
 #[derive(Debug)]
 pub(crate) enum Looked {
-    /// The target says that there is none; `certain` if it said so in words of its own.
+    /// The target reports that there is no match; `certain` if it said so explicitly.
     Nobody {
         /// Whether the answer was told from that of a wrong address.
         certain: bool,
@@ -62,16 +62,16 @@ impl Lookup {
     ) -> Result<Self, SettingsError> {
         let error = |name: &str, message: &str| Err(SettingsError::new(format!("{key}.{name}"), message));
         if settings.record.is_some() && settings.records.is_some() {
-            return error("records", "cannot stand beside record");
+            return error("records", "conflicts with record");
         }
         if settings.paging.is_some() && settings.records.is_none() {
-            return error("paging", "has no meaning without records");
+            return error("paging", "does not apply without records");
         }
         if !settings.allow.is_empty() && settings.records.is_none() {
-            return error("allow", "has no meaning without records");
+            return error("allow", "does not apply without records");
         }
         if settings.absent.is_none() && !settings.absent_also.is_empty() {
-            return error("absent_also", "has no meaning without absent");
+            return error("absent_also", "does not apply without absent");
         }
         let of_answer = reply::scope(scope.clone());
         let way = if settings.records.is_some() {
@@ -89,15 +89,23 @@ impl Lookup {
         };
         let mut lookup = Self { way, absent: Vec::new() };
         if !lookup.request().uses().iter().any(|used| used == variable) {
-            return error("path", &format!("the request asks for nobody: it must use {{{{ {variable} }}}}"));
+            return error(
+                "path",
+                &format!(
+                    "the request does not identify an account: it must use {{{{ \
+                                           {variable} }}}}"
+                ),
+            );
         }
         let also = settings.absent_also.iter().enumerate();
         let also = also.map(|(at, absent)| (format!("{key}.absent_also.{at}"), absent));
         let first = settings.absent.iter().map(|absent| (format!("{key}.absent"), absent));
         for (key, AbsentSettings { status, when }) in first.chain(also) {
             if let (None, Some(status)) = (when, lookup.request().expect().has_any_of(&status.0)) {
-                let message =
-                    format!("{status} is expected, and cannot mean that there is none as well; add `when`");
+                let message = format!(
+                    "{status} is an expected status and cannot also mean that there is no match; \
+                             add `when`"
+                );
                 return Err(SettingsError::new(format!("{key}.status"), message));
             }
             let when = when.as_deref().map(|when| Expression::new(&format!("{key}.when"), when, &of_answer));
@@ -153,7 +161,7 @@ impl Lookup {
                         return Ok(Looked::Candidates(found));
                     }
                 }
-                let message = format!("{what}: the search has found no end after {LONGEST_SEARCH} pages");
+                let message = format!("{what}: the search did not end after {LONGEST_SEARCH} pages");
                 Err(Error::internal(message))
             }
         }

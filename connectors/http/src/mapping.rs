@@ -18,11 +18,11 @@ pub(crate) struct Mapping {
     memberships: Vec<Refs>,
 }
 
-/// References to one type of groups or licences.
+/// References to one type of groups or licenses.
 #[derive(Debug)]
 struct Refs {
     slug: String,
-    /// `memberships` of groups, or `assignments` of licences.
+    /// `memberships` of groups, or `assignments` of licenses.
     field: &'static str,
     expression: Expression,
 }
@@ -46,7 +46,7 @@ impl Mapping {
         if settings.username.is_none() && settings.email.is_none() {
             return Err(SettingsError::new(
                 key,
-                "must have username or email, or both: every account has one",
+                "must have username, email or both: every account needs at least one",
             ));
         }
         let names = [
@@ -71,7 +71,7 @@ impl Mapping {
                 _ => {
                     return Err(SettingsError::new(
                         key,
-                        "is the slug of neither a group nor a licence of this target",
+                        "is not the slug of a group or license type of this target",
                     ));
                 }
             };
@@ -81,7 +81,8 @@ impl Mapping {
             settings.status.as_ref().map(|status| Status::new(&format!("{key}.status"), status, scope));
         let id = Expression::new(&format!("{key}.id"), &settings.id, scope)?;
         if id.uses().iter().any(|used| used.split('.').next() == Some("follow")) {
-            let message = "must be read from `record` alone: it tells records apart before anything more is asked of them";
+            let message = "must be read from `record` alone, because it identifies records before any \
+                           follow-up request";
             return Err(SettingsError::new(id.key(), message));
         }
         Ok(Self {
@@ -93,7 +94,7 @@ impl Mapping {
         })
     }
 
-    /// Checks how groups or licences are read.
+    /// Checks how groups or licenses are read.
     pub(crate) fn entity(
         key: &str,
         kind: ResourceKind,
@@ -163,7 +164,7 @@ impl Mapping {
         })
     }
 
-    /// Whether the target tells which groups or licences of this type an account has.
+    /// Whether the target tells which groups or licenses of this type an account has.
     pub(crate) fn shows(&self, slug: &str) -> bool {
         self.memberships.iter().any(|refs| refs.slug == slug)
     }
@@ -176,7 +177,7 @@ impl Mapping {
         }
     }
 
-    /// Reads a group or licence.
+    /// Reads a group or license.
     pub(crate) fn read_entity(&self, vars: &Vars) -> Result<EntityRecord, RejectedRecord> {
         match self.read(vars)? {
             Record::Entity(entity) => Ok(entity),
@@ -187,7 +188,11 @@ impl Mapping {
     fn read(&self, vars: &Vars) -> Result<Record, RejectedRecord> {
         let id = self.id.text(vars).ok();
         let rejected = |field: &str, fault: &Fault| {
-            RejectedRecord::new(id.clone(), field, format!("what the configuration says, but {fault}"))
+            RejectedRecord::new(
+                id.clone(),
+                field,
+                format!("a valid result of the configured template, but {fault}"),
+            )
         };
         let mut record = Map::new();
         let id_value = json(&self.id, vars).map_err(|fault| rejected("id", &fault))?;
@@ -252,12 +257,12 @@ fn extra(
     let field = |(name, source): (&String, &String)| {
         let key = format!("{key}.extra.{name}");
         if own.contains(&name.as_str()) {
-            return Err(SettingsError::new(key, "has a key of its own in the record"));
+            return Err(SettingsError::new(key, "has its own key in the record"));
         }
         if is_secret_name(name) {
             return Err(SettingsError::new(
                 key,
-                "is named like a secret, and no secret may leave the target",
+                "has the name of a secret; secrets must not leave the target",
             ));
         }
         Ok((name.clone(), Expression::new(&key, source, scope)?))
@@ -276,14 +281,14 @@ impl Status {
         for (name, values) in lists {
             for value in values {
                 if meanings.iter().any(|(known, _)| known == value) {
-                    let message = "holds a value that stands in these lists twice";
+                    let message = "contains a value that occurs twice in these lists";
                     return Err(SettingsError::new(format!("{key}.{name}"), message));
                 }
                 meanings.push((value.clone(), name));
             }
         }
         if !meanings.is_empty() && settings.active.is_empty() {
-            return Err(SettingsError::new(format!("{key}.active"), "must say which values mean active"));
+            return Err(SettingsError::new(format!("{key}.active"), "must list the values that mean active"));
         }
         let value = Expression::new(&format!("{key}.value"), &settings.value, scope)?;
         Ok(Self { value, meanings })
@@ -300,7 +305,7 @@ impl Status {
         let what = if self.meanings.is_empty() {
             "active, inactive or suspended"
         } else {
-            "a value that stands in one of the lists"
+            "a value that occurs in one of the lists"
         };
         name.map(Value::from).ok_or_else(|| self.value.not_a(what))
     }

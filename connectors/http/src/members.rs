@@ -18,7 +18,7 @@ pub(crate) struct MembersOf {
     account: Expression,
 }
 
-/// Who is in which group or has which licence, as one listing has read it.
+/// Who is in which group or has which license, as one listing has read it.
 #[derive(Debug, Default)]
 pub(crate) struct Index(Mutex<Known>);
 
@@ -51,8 +51,7 @@ impl MembersOf {
         };
         let pages = Pages::new(key, list, &scope)?;
         if !is_single && !pages.request().uses().contains("group") {
-            let message =
-                "the request does not use {{ group }}, so that it would be the same for every group";
+            let message = "the request does not use {{ group }}, so it would be the same for every group";
             return Err(SettingsError::new(format!("{key}.path"), message));
         }
         let account = settings.account.as_deref().unwrap_or("record.id");
@@ -75,7 +74,7 @@ impl MembersOf {
         // One that cannot be read would be a membership lost.
         ids.ok_or_else(|| {
             Error::incomplete_listing(format!(
-                "{what}: '{}' gives no identifier for one of them",
+                "{what}: '{}' gives no identifier for one of the members",
                 self.account.key()
             ))
         })
@@ -94,8 +93,9 @@ pub(crate) enum Doubt {
 /// Groups that have members, none of which is an account.
 pub(crate) fn strangers(what: &str, slug: &str) -> Error {
     Error::incomplete_listing(format!(
-        "{what}: the groups of the type {slug} have members, and none of them is the identifier of an account, so that everybody would be \
-         in none; correct `members.account` of {slug}, or `accounts.record.id`"
+        "{what}: the groups of the type {slug} have members, but none of them is the identifier of an \
+         account, so no account would have a membership; correct `members.account` of {slug}, or \
+         `accounts.record.id`"
     ))
 }
 
@@ -130,7 +130,7 @@ impl Index {
     }
 }
 
-/// Puts the groups or licences of one type into a record.
+/// Puts the groups or licenses of one type into a record.
 pub(crate) fn set(record: &mut AccountRecord, kind: ResourceKind, slug: &str, refs: Vec<Ref>) {
     let Memberships(all) = match kind {
         ResourceKind::License => &mut record.assignments,

@@ -80,7 +80,7 @@ impl Pages {
         &self.request
     }
 
-    /// Whether each page is an answer of its own.
+    /// Whether each page is a separate response.
     pub(crate) fn has_pages(&self) -> bool {
         self.paging.as_ref().is_some_and(Paging::has_pages)
     }
@@ -155,8 +155,8 @@ impl Pages {
         let records = self.records.list(&of_answer).map_err(|fault| unharmed(reply.fault(what, &fault)))?;
         if let Some(sign) = self.signs.fault(&reply) {
             return Err(Error::incomplete_listing(format!(
-                "{what}: {} answered {} with {sign} beside the records, so that they may not be all; name it in {}.allow if it says \
-                 nothing of the kind",
+                "{what}: {} returned {} with {sign} next to the records, so the list may be incomplete; add \
+                 it to {}.allow if it means something else",
                 reply.system(),
                 reply.status(),
                 self.key
@@ -199,23 +199,22 @@ impl Pages {
         Ok(Ok(RawPage { records: fresh, repeated: again, next, end }))
     }
 
-    /// That an answer is all there is, where no paging is set: every usual sign of more is heeded.
+    /// That an answer is all there is, where no paging is set: every usual sign of more is applied.
     fn must_be_all(&self, reply: &Reply, count: usize, what: &str) -> Result<(), Error> {
         let said = if reply.status() == 206 && !self.request.expect().names(206) {
-            Some("the status 206 says that this is a part".to_owned())
+            Some("the status 206 indicates a partial response".to_owned())
         } else if let Some(sign) = self.signs.more(reply) {
-            Some(format!("{sign} says that more follows"))
+            Some(format!("{sign} indicates that there are more records"))
         } else if let Some(sign) = self.signs.pages(reply) {
-            Some(format!("{sign} says that there are several pages"))
+            Some(format!("{sign} indicates that there are several pages"))
         } else {
             let total = self.signs.total(reply).filter(|total| total.count > count as u64);
-            total.map(|total| {
-                format!("{} says that there are {}, and {count} came", total.said_by, total.count)
-            })
+            total.map(|total| format!("{} reports {}, but {count} arrived", total.said_by, total.count))
         };
         let Some(said) = said else { return Ok(()) };
         Err(Error::incomplete_listing(format!(
-            "{what}: {said}; set {key}.paging to read the rest, or name it in {key}.allow if it means something else",
+            "{what}: {said}; set {key}.paging to read the rest, or add it to {key}.allow if it means \
+             something else",
             key = self.key
         )))
     }

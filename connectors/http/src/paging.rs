@@ -1,9 +1,9 @@
-//! Where a listing goes on, and how it is known that it has ended.
+//! Where a listing continues, and how its end is recognized.
 //!
-//! Every way of paging has its own way of ending too early: a server that hands out fewer records than it was asked for, a record that
-//! is removed and moves all others up, a parameter that it does not know and passes over. Whatever can be told of these is an
-//! error here, since whoever is missing from a listing that ended is removed from Iden. Distinct records are counted; where there are
-//! fewer than the target says it has, everything is read once more.
+//! Every type of paging can end too early in its own way: a server that returns fewer records than requested, a record
+//! that is removed so that all others move up, a parameter that the server does not know and ignores. Every such case
+//! that can be detected is an error here, because accounts missing from a completed listing are removed from Iden.
+//! Distinct records are counted; if there are fewer than the target reports, everything is read once more.
 
 use bridgehead_sdk::http::Shown;
 use bridgehead_sdk::{Error, Evidence, SettingsError};
@@ -26,7 +26,7 @@ const MOST_EMPTY: u32 = 20;
 const DEFAULT_SIZE: u32 = 100;
 const LARGEST_SIZE: u32 = 10_000;
 
-/// How the rest of a list is asked for.
+/// How to request the rest of a list.
 #[derive(Debug)]
 pub(crate) struct Paging {
     kind: PagingKind,
@@ -156,7 +156,7 @@ impl Paging {
         if let Some((name, ..)) =
             keys.into_iter().find(|(_, is_set, kinds)| *is_set && !kinds.contains(&kind))
         {
-            return error(name, "has no meaning for this type of paging".to_owned());
+            return error(name, "does not apply to this type of paging".to_owned());
         }
         let uses = request.uses();
         let needed = match kind {
@@ -167,12 +167,13 @@ impl Paging {
         };
         if let Some(needed) = needed.filter(|needed| !uses.contains(*needed)) {
             let message = format!(
-                "the request does not use {{{{ {needed} }}}}, so that every page would be the first; put it into the query"
+                "the request does not use {{{{ {needed} }}}}, so every page would be the first; put it in \
+                 the query"
             );
             return error("type", message);
         }
         if kind == Cursor && settings.next.is_none() {
-            return error("next", "must say where the next cursor stands in the answer".to_owned());
+            return error("next", "must define where the response contains the next cursor".to_owned());
         }
         if settings.size.is_some_and(|size| !(1..=LARGEST_SIZE).contains(&size)) {
             return error("size", format!("must be between 1 and {LARGEST_SIZE}"));
@@ -202,7 +203,7 @@ impl Paging {
         [&self.next, &self.total, &self.pages, &self.more].into_iter().flatten().flat_map(Expression::uses)
     }
 
-    /// Whether each page is an answer of its own, rather than a part of the same one.
+    /// Whether each page is a separate response, instead of a part of the same one.
     pub(crate) fn has_pages(&self) -> bool {
         self.kind != PagingKind::Whole
     }
@@ -225,7 +226,7 @@ impl Paging {
         }
     }
 
-    /// Where a look through the whole list begins: what comes all at once is then taken as it comes.
+    /// Where a search through the whole list starts: a response with all records is then used unchanged.
     pub(crate) fn start_of_search(&self) -> Place {
         match self.kind {
             PagingKind::Whole => Place { at: At::Start, ..self.start() },
@@ -276,18 +277,17 @@ impl Paging {
         let begins_alike = place.tail.is_empty() || seam.keys.first() == place.first.as_ref();
         if !has_news && !seam.ids.is_empty() && begins_alike {
             return Err(broken(
-                "the same page came twice; the target passes over what the request asks for: look at its query, or leave \
-                 paging out if one answer holds everything",
+                "the same page was returned twice; the target ignores the paging parameters: check its \
+                 query, or remove paging if one response contains everything",
             ));
         }
-        let repeated = repeated(&place.tail, seam.ids).ok_or_else(|| {
-            broken("the list has moved while it was read: the last records of a page are not where they were")
-        })?;
+        let repeated = repeated(&place.tail, seam.ids)
+            .ok_or_else(|| broken("the list shifted while it was read: the last records of a page moved"))?;
         let fresh = seam.ids.len() - repeated;
         let totals = self.totals(place, seam, has_news)?;
         let more = self.more.as_ref().map(|more| told(seam, more.truth(seam.vars))).transpose()?;
         if fresh == 0 && more == Some(true) {
-            return Err(broken("the target says that more follows, and gives no more"));
+            return Err(broken("the target indicates more records but returns none"));
         }
         seam.keep(place);
         let count = seam.shown.count();
@@ -325,15 +325,13 @@ impl Paging {
             && !seam.shown.follow(place.page, &at.text())
         {
             return Err(broken(
-                "the target leads to a page again that was read before: its cursors go in a circle",
+                "the target links back to a page that was already read: its cursors form a loop",
             ));
         }
         let first = seam.keys.first().cloned();
         let empty = if seam.ids.is_empty() { place.empty + 1 } else { 0 };
         if empty > MOST_EMPTY {
-            return Err(broken(
-                "page after page is empty, and each leads to another, so that the list finds no end",
-            ));
+            return Err(broken("one empty page follows another, so the list never ends"));
         }
         let next = Place { at, page: place.page + 1, again: place.again, totals, empty, tail, first };
         Ok((repeated, Follows::Page(next)))
@@ -350,10 +348,11 @@ impl Paging {
         let broken = |why: &str| Error::incomplete_listing(format!("{}: {why}", seam.what));
         if let Some(sign) = seam.signs.more(seam.reply) {
             return Err(broken(&format!(
-                "paging has come to its end, and {sign} says that more follows; correct paging, or name it in `allow` of the list"
+                "paging has ended, but {sign} indicates more records; correct paging, or add it to `allow` \
+                 of the list"
             )));
         }
-        // Of what comes all at once, the records are counted as they stand there.
+        // Of a response with all records, the raw records are counted.
         let count = seam.all.map_or_else(|| seam.shown.count(), |all| all as u64);
         let Some(most) = totals.most.filter(|most| count < *most) else {
             let total = totals.most.filter(|_| totals.said_by.is_none());
@@ -362,14 +361,14 @@ impl Paging {
         if place.again || seam.all.is_some() {
             let who = totals.said_by.as_deref().unwrap_or("the target");
             let allow = if totals.said_by.is_some() {
-                "; name it in `allow` of the list if it means something else"
+                "; add it to `allow` of the list if it means something else"
             } else {
                 ""
             };
             let twins =
-                if seam.shown.has_twins() { "; two records that differ have one identifier" } else { "" };
+                if seam.shown.has_twins() { "; two different records have the same identifier" } else { "" };
             return Err(broken(&format!(
-                "the list ends after {count} records, and {who} says that it has {most}{twins}{allow}"
+                "the list ends after {count} records, but {who} reports {most}{twins}{allow}"
             )));
         }
         seam.shown.begin_again();
@@ -386,8 +385,7 @@ impl Paging {
             && now < before
             && matches!(place.at, At::Page(_) | At::Token(_) | At::Url(_))
         {
-            let message =
-                "records were removed while the list was read, so that others may have been passed over";
+            let message = "records were removed while the list was read, so others may have been skipped";
             return Err(Error::incomplete_listing(format!("{}: {message}", seam.what)));
         }
         totals.varied |= totals.pages > 0 && totals.last != total;
@@ -409,7 +407,7 @@ impl Paging {
                 Ok(None) => return Ok(None),
                 Ok(Some(url)) => Value::from(url),
                 Err(link::Unreadable) => {
-                    return Err(broken("the answer has a Link header that cannot be read"));
+                    return Err(broken("the response has an unreadable Link header"));
                 }
             },
         };
@@ -422,17 +420,14 @@ impl Paging {
         }
         let next = match (self.kind, value.as_str(), value.as_i64()) {
             (PagingKind::Link, Some(text), _) => {
-                let url = seam
-                    .reply
-                    .url()
-                    .join(text)
-                    .map_err(|_| broken("the next page has no URL that can be read"))?;
+                let url =
+                    seam.reply.url().join(text).map_err(|_| broken("the next page has no valid URL"))?;
                 if url.origin() != seam.base.origin()
                     || !url.username().is_empty()
                     || url.password().is_some()
                 {
                     return Err(broken(
-                        "the next page is said to be at another address, which is not given the credential",
+                        "the next page is at another address, which must not receive the credential",
                     ));
                 }
                 At::Url(url.into())
@@ -440,9 +435,7 @@ impl Paging {
             (PagingKind::Cursor, Some(text), _) => At::Token(Token::Text(text.to_owned())),
             (PagingKind::Cursor, None, Some(number)) => At::Token(Token::Number(number)),
             _ => {
-                return Err(broken(
-                    "what should say where the next page begins is neither text nor a number",
-                ));
+                return Err(broken("the value for the next page is neither text nor a number"));
             }
         };
         let itself = match &next {
@@ -450,7 +443,7 @@ impl Paging {
             next => *next == place.at,
         };
         if itself {
-            return Err(broken("the next page is said to be the page itself"));
+            return Err(broken("the link to the next page points to the same page"));
         }
         Ok(Some(next))
     }
@@ -498,7 +491,8 @@ impl Place {
     pub(crate) fn url(&self) -> Result<Option<Url>, Error> {
         let At::Url(url) = &self.at else { return Ok(None) };
         let url = Url::parse(url);
-        url.map(Some).map_err(|_| Error::incomplete_listing("a listing is to go on from a URL that is none"))
+        url.map(Some)
+            .map_err(|_| Error::incomplete_listing("a listing was asked to continue from an invalid URL"))
     }
 }
 
@@ -514,7 +508,7 @@ fn tail(ids: &[Option<String>]) -> Vec<String> {
     last.unwrap_or_default()
 }
 
-/// How many records at the beginning of a page are those of the page before; `None` if none of them is there any more.
+/// How many records at the start of a page are those of the previous page; `None` if none of them is left.
 fn repeated(tail: &[String], ids: &[Option<String>]) -> Option<usize> {
     if tail.is_empty() {
         return Some(0);

@@ -29,7 +29,8 @@ impl Application {
                 for step in &plan.steps {
                     if let Some(fault) = self.lacks(step, &vars) {
                         told.insert(format!(
-                            "a task of {action} can fail: {fault}; say what to send without it, such as `| default(omit)`"
+                            "a task of {action} can fail: {fault}; define what to send without it, such as \
+                             `| default(omit)`"
                         ));
                     }
                 }

@@ -63,7 +63,7 @@ impl Reply {
         self.answer.headers().get_all(name).iter().filter_map(|value| value.to_str().ok())
     }
 
-    /// Whether it is a page for people, by what it says of itself or by how it begins.
+    /// Whether it is a web page, by its content type or by its first bytes.
     pub(crate) fn is_page(&self) -> bool {
         let body = self.answer.body().trim_ascii_start();
         let begins = |with: &str| {
@@ -96,9 +96,10 @@ impl Reply {
 
     /// An answer that is not what an expression needs. Its effect is unknown: the target may have done what it was asked.
     pub(crate) fn fault(&self, what: &str, fault: &Fault) -> Error {
-        let shape = if self.json.is_none() { " (the body is no JSON)" } else { "" };
+        let shape = if self.json.is_none() { " (the body is not JSON)" } else { "" };
         let message = format!(
-            "{what}: {} answered {}{shape}, but {fault}; correct the configuration, or ask those who run the target",
+            "{what}: {} returned {}{shape}, but {fault}; correct the configuration, or contact the target's \
+             operator",
             self.system,
             self.status()
         );

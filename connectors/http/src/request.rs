@@ -47,7 +47,7 @@ impl Request {
         let at = |name: &str| format!("{key}.{name}");
         let of_answer = reply::scope(scope.clone());
         let body = match (settings.json, settings.form) {
-            (Some(_), Some(_)) => return Err(SettingsError::new(at("form"), "cannot stand beside json")),
+            (Some(_), Some(_)) => return Err(SettingsError::new(at("form"), "conflicts with json")),
             (Some(json), None) => Body::Json(Tree::new(&at("json"), json, scope)?),
             (None, Some(form)) => Body::Form(trees(&at("form"), form, scope)?),
             (None, None) => Body::None,
@@ -198,7 +198,7 @@ impl Headers {
         let mut seen = BTreeSet::new();
         match headers.iter().find(|(name, _)| !seen.insert(name.as_str())) {
             Some((name, text)) => {
-                Err(SettingsError::new(text.key(), format!("the header {name} stands here twice")))
+                Err(SettingsError::new(text.key(), format!("the header {name} occurs twice")))
             }
             None => Ok(Self(headers)),
         }
@@ -243,7 +243,7 @@ fn trees(
             if value.is_object() || value.is_null() {
                 return Err(SettingsError::new(
                     key,
-                    "must be text, a number, true or false, or a list of such",
+                    "must be text, a number, true or false, or a list of these",
                 ));
             }
             Ok((name.clone(), Tree::new(&key, value, scope)?))

@@ -9,14 +9,14 @@ use crate::settings::{ErrorSettings, ExpectSettings, RetrySettings, Statuses};
 use crate::signs;
 use crate::template::{Expression, Members, Scope, Text, Vars};
 
-/// What counts as success.
+/// Which responses count as success.
 #[derive(Debug)]
 pub(crate) struct Expect {
     statuses: Option<BTreeSet<u16>>,
     when: Option<Expression>,
 }
 
-/// What a particular answer means.
+/// What a particular response means.
 #[derive(Debug)]
 pub(crate) struct Rule {
     statuses: Option<BTreeSet<u16>>,
@@ -38,7 +38,7 @@ pub(crate) enum About {
         /// Whether the request puts in place what may be there (PUT): a success that is not expected means that somebody was.
         replaces: bool,
     },
-    /// A group or a licence of an account: 404 may mean either, and must not be taken for a missing account.
+    /// A group or a license of an account: 404 may mean either, and must not be taken for a missing account.
     Item,
     /// The target as a whole: 404 means that the configuration asks for what is not there.
     Target,
@@ -111,7 +111,7 @@ impl Rule {
             if entry.status.is_none() && entry.when.is_none() {
                 return Err(error(
                     "",
-                    "must have status or when, else it would take every answer".to_owned(),
+                    "must have status or when, otherwise it would match every response".to_owned(),
                 ));
             }
             if entry.when.is_none()
@@ -121,7 +121,8 @@ impl Rule {
                 return Err(error(
                     ".status",
                     format!(
-                        "{status} is expected, and cannot be an error as well; add `when`, or set `expect`"
+                        "{status} is an expected status and cannot also be an error; add `when`, or set \
+                         `expect`"
                     ),
                 ));
             }
@@ -134,7 +135,9 @@ impl Rule {
                 if covers && (earlier.when.is_none() || earlier.when == entry.when) {
                     return Err(error(
                         "",
-                        format!("is never reached: entry {before} takes every answer that would fit"),
+                        format!(
+                            "is never reached: entry {before} matches every response that it would match"
+                        ),
                     ));
                 }
             }
@@ -190,13 +193,13 @@ impl Rule {
 
 fn meaning(code: Code, subject: Option<Subject>) -> &'static str {
     match (code, subject) {
-        (_, Some(Subject::Group)) => ", which is about a group",
-        (Code::AccountNotFound, _) => ", which means that there is no such account",
-        (Code::AccountAlreadyExists, _) => ", which means that there is one already",
-        (Code::LicenseExhausted, _) => ", which means that no seat is left",
-        (Code::PermissionDenied, _) => ", which means that the connector may not do this",
-        (Code::RateLimited, _) => ", which asks to slow down",
-        (Code::Timeout, _) => ", which means that it did not finish in time",
+        (_, Some(Subject::Group)) => ", which concerns a group",
+        (Code::AccountNotFound, _) => ", which means that the account does not exist",
+        (Code::AccountAlreadyExists, _) => ", which means that the account already exists",
+        (Code::LicenseExhausted, _) => ", which means that no seat is free",
+        (Code::PermissionDenied, _) => ", which means that the connector lacks permission",
+        (Code::RateLimited, _) => ", which means rate limited",
+        (Code::Timeout, _) => ", which means that the operation timed out",
         (Code::InternalError, _) => "",
     }
 }
@@ -204,7 +207,8 @@ fn meaning(code: Code, subject: Option<Subject>) -> &'static str {
 /// A success whose body says that something went wrong.
 pub(crate) fn in_spite_of_success(what: &str, reply: &Reply, sign: &str) -> Error {
     let message = format!(
-        "{what}: {} answered {} with {sign}, so that it may not be done; say by `expect.when` of the step how a success is told",
+        "{what}: {} returned {} with {sign}, so the change may not have been made; define a success with \
+         `expect.when` of the step",
         reply.system(),
         reply.status()
     );
@@ -228,15 +232,15 @@ pub(crate) fn judge(
     let (system, status) = (reply.system(), reply.status());
     if status == 202 && !expect.names(202) {
         let message = format!(
-            "{what}: {system} answered 202, which means that it has accepted this and not done it yet; name 202 under expect.status if \
-             it does it at once"
+            "{what}: {system} returned 202, which means that the change is accepted but not completed; add \
+             202 to expect.status if it completes immediately"
         );
         return Err(Error::internal(message).with_effect(Effect::Unknown).with_retry(Retry::Backoff));
     }
     if status == 207 && !expect.names(207) {
         let message = format!(
-            "{what}: {system} answered 207, which means that each part has an outcome of its own; name 207 under expect.status, and say by \
-             expect.when that no part has failed"
+            "{what}: {system} returned 207, which means that each part has its own status; add 207 to \
+             expect.status, and require with expect.when that no part failed"
         );
         return Err(Error::internal(message).with_effect(Effect::Unknown).with_retry(Retry::Backoff));
     }
@@ -244,10 +248,10 @@ pub(crate) fn judge(
         let Some(when) = &expect.when else { return Ok(()) };
         return match when.truth(&reply.vars(vars)) {
             Ok(true) => Ok(()),
-            // It may have been carried out, in part or whole: the status says success.
+            // It may have been executed, in part or completely: the status says success.
             Ok(false) => Err(Error::new(
                 Code::InternalError,
-                format!("{what}: {system} answered {status}, but '{}' does not hold", when.key()),
+                format!("{what}: {system} returned {status}, but '{}' is not true", when.key()),
             )),
             Err(fault) => Err(reply.fault(what, &fault)),
         };
@@ -256,24 +260,25 @@ pub(crate) fn judge(
         return Err(in_spite_of_success(what, reply, &sign));
     }
     Err(match (status, about) {
-        // Whoever was there has been replaced.
+        // An existing account has been replaced.
         (200..300, About::New { replaces: true }) => Error::account_already_exists(format!(
-            "{what}: {system} answered {status} where a new account was expected, which means that there was one of that name already; \
-             name {status} under expect.status to take such accounts over"
+            "{what}: {system} returned {status} instead of a new account, which means that the account \
+             already existed; add {status} to expect.status to take over such accounts"
         ))
         .with_effect(Effect::Unknown),
         (200..300, _) => Error::new(
             Code::InternalError,
-            format!("{what}: {system} answered {status}, which the configuration does not expect"),
+            format!("{what}: {system} returned {status}, which the configuration does not expect"),
         ),
         (404 | 410, About::Item) => Error::group_not_found(format!(
-            "{what}: {system} answered {status}: the account or what it is to be added to or removed from is not there"
+            "{what}: {system} returned {status}: the account, or the object to add it to or remove it from, \
+             does not exist"
         )),
         (409, About::Item) => {
             Error::internal(format!("{what}: {system} answered {status}")).with_subject(Subject::Group)
         }
         (404 | 410, About::New { .. } | About::Target) | (409, About::Target) => Error::internal(format!(
-            "{what}: {system} answered {status}; look at base_url and at the path of the request"
+            "{what}: {system} returned {status}; check base_url and the path of the request"
         )),
         _ => reply.refusal(what),
     })

@@ -12,7 +12,7 @@ use minijinja::value::ValueKind;
 use crate::link;
 use crate::reply::Reply;
 
-/// Members that hold nothing if all is well.
+/// Members that hold nothing if all is good.
 const FAULTS: [&str; 8] =
     ["error", "errors", "usererrors", "fault", "exception", "errormessage", "errorcode", "timedout"];
 
@@ -26,7 +26,7 @@ const CODES: [&str; 3] = ["status", "statuscode", "httpstatus"];
 /// Members and headers that say how many pages there are.
 const PAGES: [&str; 5] = ["totalpages", "pagecount", "numpages", "lastpage", "pages"];
 
-/// Members that are true if all is well.
+/// Members that are true if all is good.
 const SUCCESS: [&str; 4] = ["ok", "success", "successful", "succeeded"];
 
 /// How a member says no.
@@ -97,7 +97,7 @@ pub(crate) struct Total {
 }
 
 impl Signs {
-    /// Every sign but those that stand in the list at `key`.
+    /// Every sign except those in the list at `key`.
     pub(crate) fn new(key: &str, allowed: &[String]) -> Result<Self, SettingsError> {
         let allow = |name: &String| {
             let name = plain(name);
@@ -108,8 +108,8 @@ impl Signs {
             {
                 return Ok(name);
             }
-            let message = "must be names of members or headers that usually say that more follows or that something went wrong, such \
-                           as \"error\", \"next\", \"total\", \"X-Total-Count\" or \"Link\"";
+            let message = "must contain names of members or headers that usually indicate more records or \
+                           an error, such as \"error\", \"next\", \"total\", \"X-Total-Count\" or \"Link\"";
             Err(SettingsError::new(key, message))
         };
         Ok(Self { allowed: allowed.iter().map(allow).collect::<Result<_, _>>()? })
@@ -203,7 +203,7 @@ impl Signs {
 pub(crate) fn fault_of_change(reply: &Reply) -> Option<String> {
     match reply.json() {
         Some(answer) => fault_within(answer, DEEPEST),
-        None => reply.is_page().then(|| "a page for people (HTML)".to_owned()),
+        None => reply.is_page().then(|| "a web page (HTML)".to_owned()),
     }
 }
 

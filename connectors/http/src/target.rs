@@ -56,7 +56,7 @@ impl Target {
         self.ask(ask).await.map_err(|error| error.with_effect(Effect::NotApplied))
     }
 
-    /// Sends a request, to `url` if it is given, and gives the answer, whatever its status. A log-in that has ended is renewed
+    /// Sends a request, to `url` if it is given, and gives the answer, whatever its status. A login that has ended is renewed
     /// once: a request that was refused for it has changed nothing.
     pub(crate) async fn send(&self, ask: Ask<'_>, url: Option<&Url>) -> Result<Reply, Error> {
         let Some(login) = &self.login else { return self.send_once(ask, ask.vars, url, &self.headers).await };
@@ -69,7 +69,7 @@ impl Target {
         self.send_once(ask, &session.add_to(ask.vars), url, &self.headers).await
     }
 
-    /// Sends a request as it is, without a log-in, and with these headers besides its own.
+    /// Sends a request as it is, without a login, and with these headers besides its own.
     pub(crate) async fn send_once(
         &self,
         ask: Ask<'_>,

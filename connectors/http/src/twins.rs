@@ -1,4 +1,4 @@
-//! Two records with one identifier: nobody can tell whose it is, and so neither is believed.
+//! Two records with one identifier: it is unknown whose it is, and so neither is believed.
 
 use std::collections::{BTreeSet, HashMap};
 
@@ -47,6 +47,6 @@ impl Twins {
 
 /// What is said of each of them.
 pub(crate) fn rejected(id: &str) -> RejectedRecord {
-    let rule = "its own: two records that differ have it, so that nobody can tell whose it is".to_owned();
+    let rule = "unique: two different records have it, so it does not identify a record".to_owned();
     RejectedRecord::new(id.to_owned(), "id", rule)
 }

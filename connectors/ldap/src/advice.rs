@@ -1,6 +1,6 @@
-//! What tasks would fail on, as far as it can be seen without changing anything: what the schema demands, how passwords may be set,
-//! and what `bind_dn` may not write. Everything else goes on meanwhile, so that these are warnings, which
-//! `bridgehead check` shows.
+//! What tasks would fail on, as far as it can be seen without changing anything: what the schema requires, how
+//! passwords may be set, and what `bind_dn` is not allowed to write. Everything else continues to work, so these are
+//! warnings, which `bridgehead check` shows.
 
 use ldap3::Scope;
 
@@ -44,7 +44,8 @@ pub(crate) async fn gather(directory: &Directory, session: &Session) -> Result<V
     Ok(advice)
 }
 
-/// An entry that a creation has left half-made, since the server could not be reached any more, and no other attempt followed.
+/// A half-created entry that a creation left behind, because the server became unreachable and no other attempt
+/// followed.
 async fn half_made(directory: &Directory, session: &Session) -> Result<Option<String>, Failure> {
     let create = &directory.layout().create;
     let filter = format!("({}={}*)", create.rdn, staging::PREFIX);
@@ -62,7 +63,11 @@ async fn half_made(directory: &Directory, session: &Session) -> Result<Option<St
         Err(failure) => return Err(failure),
     };
     Ok(found.map(|entry| {
-        format!("create.base: {} is an account that a task has left half-made; delete it, unless that task is at work", entry.dn)
+        format!(
+            "create.base: {} is a half-created account left behind by a task; delete it, unless that \
+                 task is still running",
+            entry.dn
+        )
     }))
 }
 
@@ -126,12 +131,15 @@ fn new_entries(directory: &Directory, classes: &Classes) -> Vec<String> {
     for class in layout.create.object_classes.iter().filter(|class| !classes.has(class)) {
         let hint =
             classes.nearest(class).map_or_else(String::new, |near| format!("; did you mean '{near}'?"));
-        advice.push(format!("create.object_classes: the server knows no object class '{class}'{hint}"));
+        advice.push(format!(
+            "create.object_classes: the server does not know the object class \
+                             '{class}'{hint}"
+        ));
     }
     for attribute in layout.create.attributes.keys().filter(|attribute| !schema.has(attribute)) {
         let near = schema.nearest(attribute);
         let hint = near.map_or_else(String::new, |near| format!("; did you mean '{near}'?"));
-        advice.push(format!("create.attributes.{attribute}: the server knows no such attribute{hint}"));
+        advice.push(format!("create.attributes.{attribute}: the server does not know this attribute{hint}"));
     }
     // Active Directory sets much of what its classes demand, and has auxiliary classes that it does not show here.
     if !advice.is_empty() || layout.profile == Profile::ActiveDirectory {
@@ -150,16 +158,16 @@ fn new_entries(directory: &Directory, classes: &Classes) -> Vec<String> {
     for attribute in demands.must.iter().filter(|must| *must != "objectclass") {
         if !made.iter().any(|(_, of)| name::is_same_attribute(of, attribute)) {
             advice.push(format!(
-                "create.attributes: {classes} demands {attribute}, which no field makes, so that every new account is refused; \
-                 set it"
+                "create.attributes: {classes} requires {attribute}, which no field sets, so every new \
+                 account is rejected; set it"
             ));
         }
     }
     for (key, attribute) in made {
         if !schema.is_operational(attribute) && !demands.allows(attribute) {
             advice.push(format!(
-                "{key}: {classes} does not allow {attribute}, so that a new account with it is refused; add a class to \
-                 create.object_classes that does"
+                "{key}: {classes} does not allow {attribute}, so a new account with it is rejected; add a \
+                 class that allows it to create.object_classes"
             ));
         }
     }
@@ -183,14 +191,15 @@ fn members(
     let is_ad = directory.layout().profile == Profile::ActiveDirectory;
     if !is_ad && !schema.is_operational(&of.member) && !demands.allows(&of.member) {
         return Some(format!(
-            "{key}.member_attribute: {dn} cannot have {}, which its object classes do not allow",
+            "{key}.member_attribute: {dn} cannot have {}, because its object classes do not allow it",
             of.member
         ));
     }
     let must = demands.must.iter().any(|must| must.eq_ignore_ascii_case(&of.member));
     (must && of.placeholder.is_none()).then(|| {
         format!(
-            "{key}.placeholder_member: {dn} must have a member, so that the last one cannot be taken out; set a placeholder"
+            "{key}.placeholder_member: {dn} requires a member, so the last one cannot be removed; set a \
+             placeholder"
         )
     })
 }
@@ -201,7 +210,8 @@ fn passwords(directory: &Directory) -> Option<String> {
     let needs_encryption =
         layout.profile == Profile::Ds389 && layout.password == PasswordMethod::ExtendedOperation;
     (needs_encryption && !directory.endpoint.is_encrypted()).then(|| {
-        "password: 389 Directory Server sets passwords over encrypted connections alone; use ldaps://, or set start_tls = true"
+        "password: 389 Directory Server sets passwords only over encrypted connections; use ldaps://, or \
+         set start_tls = true"
             .to_owned()
     })
 }

@@ -43,12 +43,12 @@ pub(crate) async fn apply(
         }
     }
     if !moves.is_empty() {
-        // A server that looks after memberships by itself may have thought otherwise.
+        // A server that maintains memberships itself may have changed them.
         let held = memberships::direct(directory, session, &after).await?;
         if let Some(of) = moves.iter().find(|of| !held.iter().any(|group| group.is_same(&of.group))) {
             let message = format!(
-                "{}: User {label} is {} now, and is not in {} any more; put the account into that group, and see which overlay \
-                 or plug-in takes it out (referential_integrity)",
+                "{}: User {label} is now {}, and is no longer in {}; add the account to that group, and \
+                 find the overlay or plug-in that removes it (referential_integrity)",
                 directory.system(),
                 after.dn,
                 of.group.dn
@@ -80,7 +80,7 @@ pub(crate) async fn modify(
             let others = duplicates::elsewhere(directory, session, &names).await;
             match others.iter().find(|other| folded(&other.dn) != folded(&entry.dn)) {
                 Some(other) => Err(Error::account_already_exists(format!(
-                    "User {label}: a name that must be unique is taken in {} by {}",
+                    "User {label}: a name that must be unique is already taken in {} by {}",
                     directory.system(),
                     other.dn
                 ))

@@ -12,7 +12,7 @@ use secrecy::{ExposeSecret as _, SecretString};
 use crate::name::Name;
 use crate::settings::{BindMethod, Profile, Settings};
 
-/// How bridgehead proves who it is.
+/// How bridgehead authenticates.
 pub(crate) enum Identity {
     /// By a password.
     Simple { dn: String, password: SecretString },
@@ -30,12 +30,13 @@ impl Identity {
             [("bind_dn", settings.bind_dn.is_some()), ("bind_password", settings.bind_password.is_some())]
         {
             if is_set {
-                let message = "belongs to bind = \"simple\"; with \"external\" the server takes the name from the certificate";
+                let message = "only applies to bind = \"simple\"; with \"external\" the server takes the \
+                               name from the certificate";
                 return Err(SettingsError::new(key, message));
             }
         }
         if settings.client_certificate.is_none() {
-            return Err(SettingsError::new("client_certificate", "is needed with bind = \"external\""));
+            return Err(SettingsError::new("client_certificate", "is required with bind = \"external\""));
         }
         Ok(Self::External)
     }
@@ -54,7 +55,7 @@ fn simple(settings: &Settings) -> Result<Identity, SettingsError> {
     let dn = settings.bind_dn.as_deref().unwrap_or_default().trim();
     if dn.is_empty() {
         return wrong(
-            "must name the entry that bridgehead binds as; an anonymous connection can change nothing",
+            "must name the entry that bridgehead binds as; an anonymous connection cannot make changes",
         );
     }
     let is_name = Name::parse(dn).is_ok();
@@ -75,9 +76,9 @@ fn simple(settings: &Settings) -> Result<Identity, SettingsError> {
         // RFC 4513, 5.1.2: a server answers such a bind with success, and knows nobody.
         Some(_) => Err(SettingsError::new(
             "bind_password",
-            "is empty; a bind without a password succeeds and means nothing",
+            "is empty; a bind without a password succeeds but is not authenticated",
         )),
-        None => Err(SettingsError::new("bind_password", "is needed with bind = \"simple\"")),
+        None => Err(SettingsError::new("bind_password", "is required with bind = \"simple\"")),
     }
 }
 
@@ -90,30 +91,35 @@ pub(crate) fn show_certificate(
         (Some(certificate), Some(key)) => (certificate, key),
         (None, None) => return Ok(()),
         (Some(_), None) => {
-            return Err(SettingsError::new("client_key", "is needed with client_certificate"));
+            return Err(SettingsError::new("client_key", "is required with client_certificate"));
         }
         (None, Some(_)) => {
-            return Err(SettingsError::new("client_certificate", "is needed with client_key"));
+            return Err(SettingsError::new("client_certificate", "is required with client_key"));
         }
     };
     let Some(tls) = tls else {
-        let message = "is shown on encrypted connections alone: use ldaps://, or set start_tls = true";
+        let message = "can only be presented on encrypted connections: use ldaps://, or set start_tls = true";
         return Err(SettingsError::new("client_certificate", message));
     };
-    let no_certificate =
-        || SettingsError::new("client_certificate", "holds no certificate in PEM; give { file = \"…\" }");
+    let no_certificate = || {
+        SettingsError::new(
+            "client_certificate",
+            "does not contain a PEM certificate; use { file = \"…\" \
+                                                     }",
+        )
+    };
     let chain: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(certificate.as_bytes()).collect();
     let chain = chain.ok().filter(|chain| !chain.is_empty()).ok_or_else(no_certificate)?;
     // What is wrong with it is not told, since it might show a part of the key.
     let key = PrivateKeyDer::from_pem_slice(key.expose_secret().as_bytes()).map_err(|_| {
         SettingsError::new(
             "client_key",
-            "holds no private key in PEM that is not encrypted; give { file = \"…\" }",
+            "does not contain an unencrypted PEM private key; use { file = \"…\" }",
         )
     })?;
     let certified = CertifiedKey::from_der(chain, key, tls.crypto_provider());
     let certified = certified.map_err(|error| {
-        SettingsError::new("client_key", format!("does not go with client_certificate: {error}"))
+        SettingsError::new("client_key", format!("does not match client_certificate: {error}"))
     })?;
     tls.client_auth_cert_resolver = Arc::new(SingleCertAndKey::from(certified));
     Ok(())

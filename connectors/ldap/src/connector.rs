@@ -48,7 +48,7 @@ impl LdapConnector {
     /// Finds out what an operator should look at. What cannot be told is no reason for a check to fail.
     async fn look_ahead(&self) {
         let directory = &self.directory;
-        let about = About::Reading("what tasks would fail on");
+        let about = About::Reading("the causes of failing tasks");
         let found = match directory.lease(about).await {
             Ok(lease) => advice::gather(directory, &lease).await.map_err(|why| directory.report(why, about)),
             Err(error) => Err(error),
@@ -56,7 +56,7 @@ impl LdapConnector {
         match found {
             Ok(found) => *self.advice.lock().unwrap_or_else(PoisonError::into_inner) = found,
             Err(error) => {
-                tracing::debug!(app = %directory.system(), "what tasks would fail on cannot be told: {error}");
+                tracing::debug!(app = %directory.system(), "cannot check whether tasks would fail: {error}");
             }
         }
     }
@@ -101,7 +101,8 @@ impl Connector for LdapConnector {
         let found = Resolver::default().of_all(directory, &lease, vec![entry]).await?.pop();
         let Some((entry, groups)) = found else {
             // It was there a moment ago.
-            let message = format!("{}: {} went away while it was read", directory.system(), account.label());
+            let message =
+                format!("{}: {} disappeared while it was read", directory.system(), account.label());
             return Err(Error::internal(message).with_retry(Retry::Backoff));
         };
         let record = records::account(directory.layout(), &entry, groups);

@@ -121,8 +121,8 @@ fn is_suspended(create: &CreateAccount) -> bool {
 
 fn no_account(directory: &Directory, label: &str, dn: &str) -> Error {
     Error::internal(format!(
-        "{}: User {label} would be {dn}, which is no account: it does not fit accounts.filter with the groups of the task, or \
-         bind_dn may not read it",
+        "{}: User {label} would be {dn}, which would not count as an account: it does not match \
+         accounts.filter with the groups of the task, or bind_dn is not allowed to read it",
         directory.system()
     ))
 }
@@ -141,7 +141,7 @@ async fn own_work(
 
 fn completion(directory: &Directory, entry: &Entry, unmapped: Vec<String>) -> Result<Completion, Error> {
     let id = records::identifier(directory.layout(), entry).map_err(|rejected| {
-        Error::internal(format!("{}: {} was created, and {rejected}", directory.system(), entry.dn))
+        Error::internal(format!("{}: {} was created, but {rejected}", directory.system(), entry.dn))
     })?;
     let completion = Completion::created(id);
     Ok(if unmapped.is_empty() { completion } else { completion.with("fields_without_attribute", unmapped) })
@@ -157,7 +157,7 @@ fn dn_of(directory: &Directory, rdn: &Rdn) -> String {
     format!("{rdn},{}", directory.layout().create.base)
 }
 
-/// The accounts that have the identifier, the user name or the e-mail address already.
+/// The accounts that have the identifier, the user name or the email address already.
 async fn taken(
     directory: &Directory,
     session: &Session,
@@ -200,14 +200,14 @@ fn already_exists(directory: &Directory, create: &CreateAccount, other: &Entry) 
     let what = if holds("username", &account.username).is_some() {
         "the user name"
     } else if holds("email", &account.email).is_some() {
-        "the e-mail address"
+        "the email address"
     } else if account.id.is_some() {
         "the id"
     } else {
         "a name that must be unique"
     };
     Error::account_already_exists(format!(
-        "User {}: {what} is taken in {} by {}",
+        "User {}: {what} is already taken in {} by {}",
         account.label(),
         directory.system(),
         other.dn
@@ -237,7 +237,7 @@ async fn make(
         Some(suspension) => suspension.at_first(suspended),
         None if suspended => {
             let message = format!(
-                "{}: User {label} is to be created suspended, and suspend.method says that there is no such thing",
+                "{}: User {label} cannot be created suspended, because suspend.method disables suspension",
                 directory.system()
             );
             return Err(Error::internal(message));
@@ -278,7 +278,7 @@ async fn make(
     }
 }
 
-/// Makes the entry under a name of its own, until it is whole.
+/// Creates the entry under a temporary name, until it is complete.
 async fn make_staged(
     directory: &Directory,
     lease: Lease,
@@ -289,7 +289,7 @@ async fn make_staged(
     let label = create.account.label();
     let staged = staging.dn.clone();
     let broke_off = |error: tokio::task::JoinError| {
-        let message = format!("{}: making User {label} broke off", directory.system());
+        let message = format!("{}: creating User {label} was interrupted", directory.system());
         Error::internal(message).with_effect(Effect::Unknown).with_source(error)
     };
     let (lease, made) = staging.make(lease).await.map_err(broke_off)?;
@@ -299,7 +299,7 @@ async fn make_staged(
         Step::Add => not_added(directory, &lease, failure, create, &staged).await,
         Step::Rename => not_added(directory, &lease, failure, create, dn).await,
         Step::Password | Step::Lock if failure.code() == Some(32) => {
-            let message = format!("{}: {staged} was taken away while it was made", directory.system());
+            let message = format!("{}: {staged} was removed while it was being created", directory.system());
             Error::internal(message).with_retry(Retry::Backoff).with_source(failure)
         }
         Step::Password => password::refused(directory, &lease, failure, &Entry::named(&staged), label).await,
@@ -336,7 +336,7 @@ async fn not_added(
             match others.iter().find(|other| folded(&other.dn) != folded(dn)) {
                 Some(other) => already_exists(directory, create, other).with_source(failure),
                 None if refusal.code == 68 => Error::account_already_exists(format!(
-                    "User {label}: the name {dn} is taken in {} by another entry ({refusal})",
+                    "User {label}: the name {dn} is already taken in {} by another entry ({refusal})",
                     directory.system()
                 ))
                 .with_source(failure),

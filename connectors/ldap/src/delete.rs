@@ -58,6 +58,6 @@ async fn has_entries_below(directory: &Directory, session: &Session, entry: &Ent
         Ok((found, _)) => Ok(!found.is_empty()),
         // Deleting will tell.
         Err(failure) if failure.code().is_some() => Ok(false),
-        Err(failure) => Err(directory.report(failure, About::Reading("what lies below the account"))),
+        Err(failure) => Err(directory.report(failure, About::Reading("the entries below the account"))),
     }
 }

@@ -105,7 +105,8 @@ impl Directory {
                 }
             }
         } else {
-            tracing::debug!(app = %self.system(), "the server does not show its schema; names of attributes are taken as they are");
+            tracing::debug!(app = %self.system(), "the server does not show its schema; names of attributes \
+                                                   are used as configured");
         }
         // The first to come decides; the names do not change.
         let schema = self.endpoint.schema.get_or_init(|| schema);
@@ -164,7 +165,7 @@ impl Directory {
     }
 
     /// The entry of an account; `None` if it is certain that there is none. Looks by identifier where there is one, else
-    /// by user name, else by e-mail.
+    /// by user name, else by email.
     pub(crate) async fn find(&self, session: &Session, account: &Account) -> Result<Option<Entry>, Error> {
         let Some(filter) = self.filter_of(account)? else { return Ok(None) };
         let found = if account.id.is_some() {
@@ -186,7 +187,7 @@ impl Directory {
         }
         match found {
             Some(entry) if entry.garbled => Err(Error::internal(format!(
-                "{}: the name of {} is no text in UTF-8; rename the entry",
+                "{}: the name of {} is not UTF-8 text; rename the entry",
                 self.system(),
                 entry.dn
             ))),
@@ -305,15 +306,15 @@ impl Directory {
             if let Some(value) = value {
                 let Some(attribute) = self.layout().attribute(field) else {
                     return Err(Error::internal(format!(
-                        "{}: User {value} cannot be looked up by {field}, which no attribute is mapped to; see \
-                         accounts.attributes",
+                        "{}: User {value} cannot be looked up by {field}, because no attribute is mapped to \
+                         it; see accounts.attributes",
                         self.system()
                     )));
                 };
                 return Ok(Some(equals(attribute, value)));
             }
         }
-        Err(Error::internal(format!("{}: the task names no account", self.system())))
+        Err(Error::internal(format!("{}: the task does not identify an account", self.system())))
     }
 }
 

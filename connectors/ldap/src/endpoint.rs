@@ -108,7 +108,11 @@ impl std::fmt::Debug for Endpoint {
 fn urls(settings: &Settings) -> Result<Vec<(String, Url)>, SettingsError> {
     match (&settings.url, settings.urls.as_slice()) {
         (Some(_), [_, ..]) => Err(SettingsError::new("urls", "conflicts with url; keep one of the two")),
-        (None, []) => Err(SettingsError::new("url", "is needed: where the server is (or urls, for several)")),
+        (None, []) => Err(SettingsError::new(
+            "url",
+            "is required: the address of the server (or urls, for \
+                                                     several)",
+        )),
         (Some(url), []) => Ok(vec![("url".to_owned(), parse_url("url", url)?)]),
         (None, urls) => {
             let mut servers: Vec<(String, Url)> = Vec::new();
@@ -116,7 +120,7 @@ fn urls(settings: &Settings) -> Result<Vec<(String, Url)>, SettingsError> {
                 let key = format!("urls.{position}");
                 let url = parse_url(&key, text)?;
                 if servers.iter().any(|(_, known)| *known == url) {
-                    return Err(SettingsError::new(key, "names a server that is in the list already"));
+                    return Err(SettingsError::new(key, "names a server that is already in the list"));
                 }
                 servers.push((key, url));
             }
@@ -128,18 +132,18 @@ fn urls(settings: &Settings) -> Result<Vec<(String, Url)>, SettingsError> {
 fn check_encryption(settings: &Settings, key: &str, url: &Url) -> Result<(), SettingsError> {
     let is_ldaps = url.scheme() == "ldaps";
     if is_ldaps && settings.start_tls {
-        let message = "belongs to ldap://; a connection to ldaps:// is encrypted from the start";
+        let message = "only applies to ldap://; a connection to ldaps:// is always encrypted";
         return Err(SettingsError::new("start_tls", message));
     }
     let is_encrypted = is_ldaps || settings.start_tls;
     if !is_encrypted && !settings.allow_plain_text && !is_loopback(url) {
-        let message = "would send passwords in plain text: use ldaps://, or set start_tls = true \
-            (or allow_plain_text = true, if the network is trusted)";
+        let message = "would send passwords in plain text: use ldaps://, or set start_tls = true (or \
+                       allow_plain_text = true on a trusted network)";
         return Err(SettingsError::new(key, message));
     }
     if is_encrypted && url.host_str().is_some_and(|host| host.starts_with('[')) {
         let message =
-            "must have the server's name: a certificate cannot be checked against an IPv6 address here";
+            "must contain the server's name: a certificate cannot be verified against an IPv6 address here";
         return Err(SettingsError::new(key, message));
     }
     let sets_passwords = settings.password.unwrap_or(match settings.profile {
@@ -147,8 +151,8 @@ fn check_encryption(settings: &Settings, key: &str, url: &Url) -> Result<(), Set
         Profile::OpenLdap | Profile::Ds389 => PasswordMethod::ExtendedOperation,
     });
     if !is_encrypted && sets_passwords == PasswordMethod::UnicodePwd && !settings.read_only {
-        let message = "must be encrypted: Active Directory sets unicodePwd over TLS alone; use ldaps://, or set \
-            start_tls = true";
+        let message = "must be encrypted: Active Directory sets unicodePwd only over TLS; use ldaps://, or \
+                       set start_tls = true";
         return Err(SettingsError::new(key, message));
     }
     Ok(())
@@ -156,16 +160,16 @@ fn check_encryption(settings: &Settings, key: &str, url: &Url) -> Result<(), Set
 
 fn parse_url(key: &str, text: &str) -> Result<Url, SettingsError> {
     let wrong = |message: &str| SettingsError::new(key, message);
-    let form = "must be \"ldaps://host\" or \"ldap://host\", with a port where it is not the usual one";
+    let form = "must be \"ldaps://host\" or \"ldap://host\", with a port unless it is the default";
     let url = Url::parse(text).map_err(|_| wrong(form))?;
     if !matches!(url.scheme(), "ldap" | "ldaps") || url.host_str().is_none_or(str::is_empty) {
         return Err(wrong(form));
     }
     if !matches!(url.path(), "" | "/") || url.query().is_some() || url.fragment().is_some() {
-        return Err(wrong("must end with the host or the port: where to search is said by base"));
+        return Err(wrong("must end with the host or the port: base defines where to search"));
     }
     if !url.username().is_empty() || url.password().is_some() {
-        return Err(wrong("must hold no credential: that is bind_dn and bind_password"));
+        return Err(wrong("must not contain a credential: use bind_dn and bind_password"));
     }
     Ok(url)
 }

@@ -1,7 +1,7 @@
 //! Writing values into filters (RFC 4515) and names (RFC 4514), so that a value never becomes syntax.
 
-/// A value as it stands in a filter. Octets that are syntax, and all that are not printable ASCII, are written as `\xx`:
-/// binary values such as an `objectGUID` come through as well as text.
+/// A value in the form of a filter. Octets that are syntax, and all that are not printable ASCII, are written as `\xx`,
+/// so binary values such as an `objectGUID` work as well as text.
 pub(crate) fn filter_value(value: &[u8]) -> String {
     let mut escaped = String::with_capacity(value.len());
     for &octet in value {
@@ -23,7 +23,7 @@ pub(crate) fn attributes_in_filter(filter: &str) -> impl Iterator<Item = &str> {
     })
 }
 
-/// A value as it stands in a distinguished name.
+/// A value in the form of a distinguished name.
 pub(crate) fn name_value(value: &str) -> String {
     let mut escaped = String::with_capacity(value.len());
     let last = value.chars().count().saturating_sub(1);

@@ -6,21 +6,21 @@ use ldap3::{LdapError, LdapResult};
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum Failure {
     /// No connection: nothing was sent. The operator looks at the network, or waits for the server.
-    #[error("cannot be reached: {0}")]
+    #[error("is unreachable: {0}")]
     Unreachable(String),
-    /// TLS cannot be agreed upon. The operator mends the certificate, or says whom to trust.
-    #[error("TLS fails: {0}")]
+    /// TLS failed. The operator fixes the certificate, or adds the CA.
+    #[error("TLS failed: {0}")]
     Tls(String),
-    /// The server does not take the bind. The operator mends `bind_dn` or `bind_password`.
-    #[error("refuses the bind: {0}")]
+    /// The server does not take the bind. The operator fixes `bind_dn` or `bind_password`.
+    #[error("rejected the bind: {0}")]
     Bind(Refusal),
     /// The server has not yet received everything that it is to hold: what it does not show may be there all the same. Another
     /// server, or a while later, will do.
-    #[error("is not complete: {0}")]
+    #[error("is incomplete: {0}")]
     Incomplete(&'static str),
     /// The server took the bind, and then refuses to show the accounts: it is disabled, or the account of bridgehead must
-    /// change its password. The operator mends that.
-    #[error("takes the bind, and refuses everything behind it: {0}")]
+    /// change its password. The operator fixes that.
+    #[error("accepts the bind but rejects every operation: {0}")]
     Restricted(Refusal),
     /// The server refers to another one for a part of what was asked for. What lies there is not known.
     #[error("refers to {0}")]
@@ -29,16 +29,16 @@ pub(crate) enum Failure {
     #[error("closed the connection before the request was sent")]
     NotSent,
     /// The connection broke after the request may have been sent.
-    #[error("broke the connection off")]
+    #[error("dropped the connection")]
     Cut,
-    /// No answer in time.
-    #[error("did not answer in time")]
+    /// No response in time.
+    #[error("did not respond in time")]
     Silent,
     /// The server answered, and said no.
     #[error("{0}")]
     Refused(Refusal),
     /// The server answered something that is not LDAP, or not an answer to what was asked.
-    #[error("answered what cannot be understood: {0}")]
+    #[error("sent an invalid response: {0}")]
     Garbled(&'static str),
 }
 
@@ -61,7 +61,7 @@ impl Failure {
         match error {
             LdapError::OpSend { .. } => Self::NotSent,
             LdapError::LdapResult { result } => Self::Refused(Refusal::of(result)),
-            LdapError::FilterParsing => Self::Garbled("a filter that the client itself could not read"),
+            LdapError::FilterParsing => Self::Garbled("a filter that the client cannot parse"),
             LdapError::AddNoValues => Self::Garbled("an attribute without a value"),
             LdapError::Timeout { .. } => Self::Silent,
             _ => Self::Cut,
@@ -78,14 +78,16 @@ impl Failure {
                 }
             }
             LdapError::Rustls { source } => Self::Tls(source.to_string()),
-            LdapError::DNSName { .. } => Self::Tls(
-                "the host of the url is no name that a certificate can be checked against".to_owned(),
-            ),
+            LdapError::DNSName { .. } => {
+                Self::Tls("the host of the url is not a valid name for certificate verification".to_owned())
+            }
             LdapError::LdapResult { result } => {
                 let refusal = Refusal::of(result);
                 Self::Tls(format!("the server does not offer StartTLS ({refusal})"))
             }
-            LdapError::Timeout { .. } => Self::Unreachable("no answer in time (connect_timeout)".to_owned()),
+            LdapError::Timeout { .. } => {
+                Self::Unreachable("no response in time (connect_timeout)".to_owned())
+            }
             other => Self::Unreachable(other.to_string()),
         }
     }
@@ -113,7 +115,7 @@ impl Failure {
         }
     }
 
-    /// Whether the connection is of no use any more.
+    /// Whether the connection is unusable.
     pub(crate) fn ends_connection(&self) -> bool {
         // 51 and 52: the server is going down, or wants to be left alone.
         !matches!(self, Self::Refused(refusal) if !matches!(refusal.code, 51 | 52))

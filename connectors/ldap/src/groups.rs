@@ -36,7 +36,7 @@ pub(crate) async fn look_up(
         let Some(of) = layouts.iter().position(|of| of.resource_type.slug == *slug) else {
             let known: Vec<_> = layouts.iter().map(crate::layout::GroupLayout::slug).collect();
             return Err(Error::group_not_found(format!(
-                "{}: no type of groups is called '{slug}'; known are {}",
+                "{}: unknown group type '{slug}'; known types are {}",
                 directory.system(),
                 known.join(", ")
             )));
@@ -107,7 +107,7 @@ pub(crate) async fn settle(
         let after = resolver.closure(directory, session, after).await?;
         if let Some(group) = after.iter().filter(named).find(|group| exactly && !is_wanted(group)) {
             return Err(Error::internal(format!(
-                "{}: {} would stay in {} through another group that it is in; change that group",
+                "{}: {} would stay in {} through another group; change that group",
                 directory.system(),
                 entry.dn,
                 group.dn
@@ -131,7 +131,7 @@ async fn add(directory: &Directory, session: &Session, group: &Group, entry: &En
     let layout = &directory.layout().groups[group.of];
     let Some(value) = member_values(directory.layout(), layout, entry).into_iter().next() else {
         let message = format!(
-            "{}: {} has no user name, which is what stands for an account in {}",
+            "{}: {} has no user name, which {} requires for its members",
             directory.system(),
             entry.dn,
             group.dn
@@ -207,7 +207,8 @@ pub(crate) async fn remove_value(
         Err(failure) if failure.code() == Some(65) => {
             let Some(placeholder) = &layout.placeholder else {
                 let message = format!(
-                    "{}: {} must have a member, and this is the last one; set placeholder_member of the type '{}'",
+                    "{}: {} requires a member, and this is the last one; set placeholder_member of the type \
+                     '{}'",
                     directory.system(),
                     group.dn,
                     layout.slug()
@@ -283,10 +284,10 @@ pub(crate) async fn put_back(
         }
     }
     let (what, effect) = if lost.is_empty() {
-        ("nothing was changed: the account is in its groups again".to_owned(), Effect::NotApplied)
+        ("nothing was changed: the account is back in its groups".to_owned(), Effect::NotApplied)
     } else {
         lost.dedup();
-        (format!("it could not be put back into {}: do that", lost.join(" and ")), Effect::Unknown)
+        (format!("it could not be added back to {}: add it there", lost.join(" and ")), Effect::Unknown)
     };
     Error::new(error.code(), format!("{}; {what}", error.message()))
         .with_effect(effect)

@@ -39,7 +39,7 @@ impl Index {
         Self { most: most.max(1), recent: Vec::new(), runs: Vec::new(), file: None }
     }
 
-    /// Adds a pair. One that is there already is added in vain.
+    /// Adds a pair. One that is there already is added without success.
     pub(crate) fn add(&mut self, key: u128, number: u32) -> io::Result<()> {
         if self.recent.len() >= self.most {
             self.spill()?;
@@ -52,7 +52,7 @@ impl Index {
         Ok(())
     }
 
-    /// Ends adding: only then can be looked for what is there.
+    /// Ends adding: look-ups are only possible afterwards.
     pub(crate) fn close(&mut self) {
         self.recent.sort_unstable();
         self.recent.dedup();

@@ -94,7 +94,7 @@ impl Layout {
         if base.rdns.is_empty() {
             return Err(SettingsError::new(
                 "base",
-                "must name a part of the directory, such as \"dc=example,dc=com\"",
+                "must be the DN of a subtree, such as \"dc=example,dc=com\"",
             ));
         }
         let id = settings.id_attribute.as_deref().unwrap_or(match profile {
@@ -125,16 +125,16 @@ impl Layout {
         let member_of = settings.memberships.attribute.clone().unwrap_or_else(|| "memberOf".to_owned());
         check_attribute("memberships.attribute", &member_of)?;
         if settings.memberships.attribute.is_some() && source == MembershipSource::Members {
-            let message = "is read with read_from = \"memberOf\" alone";
+            let message = "only applies to read_from = \"memberOf\"";
             return Err(SettingsError::new("memberships.attribute", message));
         }
         if source == MembershipSource::MemberOf && groups.iter().any(|group| group.by_username) {
-            let message = "must be \"members\" where the members of a group are user names (memberUid)";
+            let message = "must be \"members\" where group members are user names (memberUid)";
             return Err(SettingsError::new("memberships.read_from", message));
         }
         let by_username = groups.iter().any(|group| group.by_username);
         if by_username && !accounts.attributes.contains_key("username") {
-            let message = "must map username where the members of a group are user names (memberUid)";
+            let message = "must map username where group members are user names (memberUid)";
             return Err(SettingsError::new("accounts.attributes", message));
         }
         let create = create_layout(settings, &accounts)?;
@@ -244,12 +244,12 @@ fn account_layout(settings: &Settings) -> Result<AccountLayout, SettingsError> {
     for (field, attribute) in &of.attributes {
         let key = format!("accounts.attributes.{field}");
         if RESERVED.contains(&field.as_str()) {
-            return Err(SettingsError::new(key, "is not read from an attribute; take it out of the table"));
+            return Err(SettingsError::new(key, "is not read from an attribute; remove it from the table"));
         }
         if bridgehead_sdk::is_secret_name(field) {
             return Err(SettingsError::new(
                 key,
-                "has the name of a secret, and would be sent to Iden; take it out",
+                "has the name of a secret, and would be sent to Iden; remove it",
             ));
         }
         if attribute.is_empty() {
@@ -264,13 +264,13 @@ fn account_layout(settings: &Settings) -> Result<AccountLayout, SettingsError> {
         // People who log in by their address have one name for both.
         let may_share = |other: &str| matches!((other, field.as_str()), ("email", "username"));
         if seen.iter().any(|(other, of)| name::is_same_attribute(of, attribute) && !may_share(other)) {
-            let message = format!("the attribute '{attribute}' is mapped to another field as well");
+            let message = format!("the attribute '{attribute}' is also mapped to another field");
             return Err(SettingsError::new(format!("accounts.attributes.{field}"), message));
         }
         seen.push((field, attribute));
     }
     if !attributes.contains_key("username") && !attributes.contains_key("email") {
-        let message = "must map username or email: an account without either cannot be told from others";
+        let message = "must map username or email: an account needs at least one of them";
         return Err(SettingsError::new("accounts.attributes", message));
     }
     Ok(AccountLayout {
@@ -372,7 +372,7 @@ fn create_layout(settings: &Settings, accounts: &AccountLayout) -> Result<Create
     let accounts_base = parse_name("accounts.base", &accounts.base)?;
     if !base_name.is_within(&accounts_base) {
         let message =
-            "must lie within the base of the accounts: what is created elsewhere would never be found again";
+            "must be below the base of the accounts: an account created elsewhere would never be found again";
         return Err(SettingsError::new("create.base", message));
     }
     let is_ad = settings.profile == Profile::ActiveDirectory;
@@ -411,7 +411,7 @@ fn create_layout(settings: &Settings, accounts: &AccountLayout) -> Result<Create
     }
     let named = attributes.keys().chain(accounts.attributes.values());
     if !settings.read_only && !named.into_iter().any(|name| name::is_same_attribute(name, &rdn)) {
-        let message = format!("no field is mapped to '{rdn}', and create.attributes does not make it either");
+        let message = format!("no field is mapped to '{rdn}', and create.attributes does not set it either");
         return Err(SettingsError::new("create.rdn", message));
     }
     Ok(CreateLayout { base: base.clone(), rdn, object_classes, attributes, domain: base_name.domain() })
@@ -427,7 +427,7 @@ fn suspension(settings: &Settings, accounts: &AccountLayout) -> Result<Option<Su
     if method != SuspendMethod::Attribute {
         for (key, value) in [("suspend.attribute", &of.attribute), ("suspend.value", &of.value)] {
             if value.is_some() {
-                return Err(SettingsError::new(key, "belongs to method = \"attribute\" alone"));
+                return Err(SettingsError::new(key, "only applies to method = \"attribute\""));
             }
         }
     }
@@ -435,7 +435,7 @@ fn suspension(settings: &Settings, accounts: &AccountLayout) -> Result<Option<Su
         if method != SuspendMethod::PwdAccountLockedTime {
             return Err(SettingsError::new(
                 "suspend.policy",
-                "belongs to method = \"pwdAccountLockedTime\" alone",
+                "only applies to method = \"pwdAccountLockedTime\"",
             ));
         }
         parse_name("suspend.policy", policy)?;
@@ -446,14 +446,11 @@ fn suspension(settings: &Settings, accounts: &AccountLayout) -> Result<Option<Su
         SuspendMethod::UserAccountControl => Suspension::UserAccountControl,
         SuspendMethod::None => return Ok(None),
         SuspendMethod::Attribute => {
-            let missing = |key| SettingsError::new(key, "is needed with method = \"attribute\"");
+            let missing = |key| SettingsError::new(key, "is required with method = \"attribute\"");
             let attribute = of.attribute.clone().ok_or_else(|| missing("suspend.attribute"))?;
             check_attribute("suspend.attribute", &attribute)?;
             if accounts.attributes.values().any(|name| name::is_same_attribute(name, &attribute)) {
-                return Err(SettingsError::new(
-                    "suspend.attribute",
-                    "is mapped to a field of accounts as well",
-                ));
+                return Err(SettingsError::new("suspend.attribute", "is also mapped to a field of accounts"));
             }
             let value = of.value.clone().filter(|value| !value.is_empty());
             Suspension::Attribute { attribute, value: value.ok_or_else(|| missing("suspend.value"))? }
@@ -468,7 +465,7 @@ fn check_slugs<'a>(types: impl Iterator<Item = &'a ResourceType>) -> Result<(), 
         let key = if of.kind == ResourceKind::Account { "accounts.slug" } else { "groups" };
         let fits = |c: char| c.is_ascii_alphanumeric() || c == '_' || c == '-';
         if slug.is_empty() || !slug.chars().all(fits) {
-            let message = format!("the slug '{slug}' must be letters, digits, '-' and '_'");
+            let message = format!("the slug '{slug}' must consist of letters, digits, '-' and '_'");
             return Err(SettingsError::new(key, message));
         }
         if !slugs.insert(slug) {
@@ -492,7 +489,8 @@ fn check_filter(key: &str, filter: &str) -> Result<String, SettingsError> {
         Ok(_) => Ok(filter),
         Err(()) => Err(SettingsError::new(
             key,
-            "is no filter of RFC 4515, such as \"(&(objectClass=person)(mail=*))\"; mind the brackets",
+            "is not a valid RFC 4515 filter, such as \"(&(objectClass=person)(mail=*))\"; check the \
+             parentheses",
         )),
     }
 }

@@ -1,6 +1,6 @@
 //! A connector whose target is an LDAP directory: OpenLDAP, 389 Directory Server, Active Directory and Samba.
 //!
-//! What operators need to know stands in `docs/connectors/ldap.md`.
+//! For operators: see `docs/connectors/ldap.md`.
 //!
 //! # The parts
 //! - `settings`: the keys of `target`; `layout` and `endpoint`: what they amount to, checked

@@ -1,15 +1,15 @@
 //! Listing page by page, with paged results (RFC 2696).
 //!
-//! The position in such a search is a cookie that means something on its own connection alone, once, and for a while. So
-//! a listing has a connection of its own, which is kept from page to page and found by the cursor. What was read last is
-//! kept too: asking for it again needs no server. A position cannot be had back once the connection is gone, or the server has
-//! forgotten the cookie; going on elsewhere could skip people, and reading from the beginning again to find the place could
-//! as well, since no order is promised. Such a listing is incomplete, and says so; the sync is abandoned and starts anew.
+//! The position in such a search is a cookie that is only valid on its own connection, once, and for a while. So a
+//! listing has its own connection, which is kept from page to page and found by the cursor. The last page is kept too:
+//! requesting it again needs no server. A position is lost when the connection is closed, or the server has forgotten
+//! the cookie; continuing elsewhere could skip accounts, and so could reading from the start again to find the place,
+//! because no order is guaranteed. Such a listing is incomplete, and says so; the sync is abandoned and starts over.
 //!
-//! Where groups name their members, the groups are read before the first page of accounts (see `roster`). A call reads for a while; the
-//! pages that it gives until the end are empty.
+//! If groups name their members, the groups are read before the first page of accounts (see `roster`). A call reads for
+//! a while; the pages that it returns until the end are empty.
 //!
-//! Memory is that of a page for each listing, and a few are kept.
+//! Memory use is that of a page for each listing, and a few are kept.
 
 use std::collections::VecDeque;
 use std::hash::{BuildHasher as _, Hasher as _, RandomState};
@@ -105,11 +105,11 @@ impl Listings {
         };
         let lost = |message: &str| {
             Error::incomplete_listing(format!(
-                "{message}; the listing of {slug} cannot go on from there and begins anew with the next sync"
+                "{message}; the listing of {slug} cannot continue, and starts over with the next sync"
             ))
         };
         let is_first = listing.pages == 0;
-        let position = listing.position.take().ok_or_else(|| lost("the listing is at its end already"))?;
+        let position = listing.position.take().ok_or_else(|| lost("the listing has already ended"))?;
         // Until the page is there the listing is held nowhere: a call that is dropped, or fails, gives up its connection.
         match listing.read(directory, position).await {
             Ok(()) => {}
@@ -134,7 +134,7 @@ impl Listings {
         let layout = directory.layout();
         let mut roster = None;
         if slug == layout.accounts.resource_type.slug.as_str() {
-            // Groups that may not be seen any more would take everybody's memberships away.
+            // Groups that have become unreadable would remove all memberships.
             rights::memberships(directory, &session).await?;
             let is_needed = layout.source == MembershipSource::Members && !layout.groups.is_empty();
             roster = is_needed.then(|| Roster::new(directory));
@@ -154,17 +154,17 @@ impl Listings {
         let system = directory.system();
         let lost = |why: &str| {
             Error::incomplete_listing(format!(
-                "{system}: the listing of {slug} cannot go on: {why}; it begins anew with the next sync"
+                "{system}: the listing of {slug} cannot continue: {why}; it starts over with the next sync"
             ))
         };
         let mut parts = cursor.as_str().split('-');
         let nonce = parts.next().and_then(|part| u64::from_str_radix(part, 16).ok());
         let mut number = || parts.next().and_then(|part| part.parse::<u64>().ok());
         let (Some(nonce), Some(listing), Some(page)) = (nonce, number(), number()) else {
-            return Err(lost("its cursor is not one of this connector"));
+            return Err(lost("its cursor does not belong to this connector"));
         };
         if nonce != self.nonce {
-            return Err(lost("it was begun before bridgehead was started"));
+            return Err(lost("it was started before bridgehead was restarted"));
         }
         let mut held = self.held.lock().unwrap_or_else(PoisonError::into_inner);
         let is_it = |one: &Listing| {
@@ -173,7 +173,8 @@ impl Listings {
         };
         let position = held.iter().position(is_it);
         let found = position.and_then(|position| held.remove(position));
-        let why = "its connection is gone, or it has gone on elsewhere, and a server keeps the position with the connection";
+        let why = "its connection was closed or has moved on, and the server keeps the position per \
+                   connection";
         found.map(|listing| (listing, page)).ok_or_else(|| lost(why))
     }
 
@@ -222,7 +223,7 @@ impl Listing {
         } else {
             let of = layout.groups.iter().find(|of| of.slug() == self.slug);
             let of = of.ok_or_else(|| {
-                Error::internal(format!("{}: there is no type '{}'", directory.system(), self.slug))
+                Error::internal(format!("{}: unknown type '{}'", directory.system(), self.slug))
             })?;
             let attributes = [layout.id.name.as_str(), &of.name];
             let search = Search {
@@ -275,7 +276,7 @@ impl Listing {
         for entry in staged {
             tracing::warn!(
                 app = %directory.system(), dn = %entry.dn,
-                "an account was left half-made by a task that did not end; if no task is under way, delete the entry"
+                "a task left a half-created account behind; if no task is running, delete the entry"
             );
         }
         let accounts = self.groups(directory, session, entries).await?.into_iter();

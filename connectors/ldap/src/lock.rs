@@ -15,7 +15,7 @@ use crate::report::About;
 use crate::session::{Change, Search, Session};
 use crate::suspension::{LOCKED_FOR_GOOD, LOCKED_TIME, Suspension};
 
-/// The attribute that names the policy of an account of its own.
+/// The attribute that names an account's own policy.
 const OWN_POLICY: &str = "pwdPolicySubentry";
 
 /// What is known of a lock.
@@ -45,7 +45,7 @@ pub(crate) async fn must_hold(
     let why = match force(directory, session, dn, policy.as_deref()).await {
         Ok(Force::Holds) => return Ok(()),
         Ok(Force::Void(why)) => format!("the lock would have no effect: {why}"),
-        Ok(Force::Unknown(why)) => format!("whether the lock has an effect cannot be shown: {why}"),
+        Ok(Force::Unknown(why)) => format!("whether the lock has an effect is unknown: {why}"),
         Err(failure) => {
             return Err(directory
                 .report(failure, About::Account(label))
@@ -56,7 +56,7 @@ pub(crate) async fn must_hold(
     if before.is_some_and(|before| !suspension.is_set(before)) {
         let unlock = vec![Change::replace::<&str>(LOCKED_TIME, [])];
         if let Err(failure) = session.modify(dn, unlock).await {
-            let message = format!("{message}; the attribute {LOCKED_TIME} stays ({failure})");
+            let message = format!("{message}; the attribute {LOCKED_TIME} remains ({failure})");
             return Err(Error::internal(message).with_effect(bridgehead_sdk::Effect::Unknown));
         }
     }
@@ -88,8 +88,8 @@ pub(crate) async fn examine(directory: &Directory, session: &Session) -> Result<
             (true, Some(Force::Void(why))) => return Ok(Some(format!("suspend.method: {why}"))),
             (false, None) if session.features.usability => {
                 return Ok(Some(format!(
-                    "suspend.method: no password policy is in force for {}, and without one a lock has no effect; set \
-                     ppolicy_default, with pwdLockout TRUE in that policy",
+                    "suspend.method: no password policy applies to {}, and without one a lock has no \
+                     effect; set ppolicy_default, with pwdLockout TRUE in that policy",
                     entry.dn
                 )));
             }
@@ -108,10 +108,7 @@ pub(crate) async fn examine(directory: &Directory, session: &Session) -> Result<
     let locks =
         |entry: &Entry| entry.texts("pwdLockout").flatten().any(|value| value.eq_ignore_ascii_case("TRUE"));
     Ok((!found.is_empty() && !found.iter().any(locks)).then(|| {
-        format!(
-            "suspend.method: {} does not say pwdLockout TRUE, so that a lock has no effect; set it",
-            found[0].dn
-        )
+        format!("suspend.method: pwdLockout is not TRUE in {}, so a lock has no effect; set it", found[0].dn)
     }))
 }
 
@@ -123,12 +120,12 @@ async fn force(
 ) -> Result<Force, Failure> {
     let found = session.search(&one(dn, &[LOCKED_TIME, OWN_POLICY])).await?;
     let Some(entry) = found.into_iter().next() else {
-        return Ok(Force::Unknown(format!("bind_dn may not read {dn}")));
+        return Ok(Force::Unknown(format!("bind_dn is not allowed to read {dn}")));
     };
     if let Some(known) = force_of(session, &entry).await? {
         return Ok(known);
     }
-    // The server says it of accounts that have a password and a policy, to whoever may compare the password.
+    // The server reports it for accounts that have a password and a policy, to clients that may compare the password.
     let has = |condition: &'static str| async move {
         let search = Search { filter: condition, ..one(dn, &["1.1"]) };
         Ok::<_, Failure>(!session.search(&search).await?.is_empty())
@@ -141,11 +138,12 @@ async fn force(
         return of_policy(session, policy).await;
     }
     if session.features.usability && has("(userPassword=*)").await? {
-        let why = "no password policy is in force for the account; set ppolicy_default, with pwdLockout TRUE in that policy";
+        let why = "no password policy applies to the account; set ppolicy_default, with pwdLockout TRUE in \
+                   that policy";
         return Ok(Force::Void(why.to_owned()));
     }
     Ok(Force::Unknown(format!(
-        "let {} compare userPassword, or name the password policy in force (suspend.policy)",
+        "allow {} to compare userPassword, or set the password policy that applies (suspend.policy)",
         directory.reporter.bind_dn
     )))
 }
@@ -179,13 +177,13 @@ async fn of_policy(session: &Session, dn: &str) -> Result<Force, Failure> {
     };
     let Some(policy) = found.first() else {
         return Ok(Force::Unknown(format!(
-            "the password policy {dn} is not there, or bind_dn may not read it"
+            "the password policy {dn} does not exist, or bind_dn is not allowed to read it"
         )));
     };
     Ok(if policy.texts("pwdLockout").flatten().any(|value| value.eq_ignore_ascii_case("TRUE")) {
         Force::Holds
     } else {
-        Force::Void(format!("the password policy {dn} does not say pwdLockout TRUE; set it there"))
+        Force::Void(format!("the password policy {dn} does not set pwdLockout TRUE; set it there"))
     })
 }
 

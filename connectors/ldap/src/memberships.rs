@@ -36,7 +36,7 @@ pub(crate) type Held = (Memberships, Memberships);
 /// How often an account is read again that is renamed while its groups are looked up.
 const ROUNDS: usize = 4;
 
-/// How many accounts are asked after at once, for their groups.
+/// How many accounts are looked up in one request, for their groups.
 const AT_ONCE: usize = 16;
 
 /// How many accounts one request reads again.
@@ -57,11 +57,11 @@ pub(crate) fn folded(dn: &str) -> String {
 }
 
 impl Resolver {
-    /// The groups of accounts, each with its entry as it is by then. An account that is gone by then is left out.
+    /// The groups of accounts, each with its current entry. An account that no longer exists is left out.
     ///
-    /// Groups hold names, and a name leads nowhere once somebody has renamed or moved what it stands for. So the accounts are read
-    /// again afterwards, by identifier: one that was renamed meanwhile is looked up anew, and one that is renamed again and again
-    /// is an error, never an account without groups.
+    /// Groups contain names, and a name is invalid once another client has renamed or moved its entry. So the accounts
+    /// are read again afterwards, by identifier: one that was renamed in the meantime is looked up again, and one that
+    /// is renamed repeatedly is an error, never an account without groups.
     pub(crate) async fn of_all(
         &self,
         directory: &Directory,
@@ -103,7 +103,7 @@ impl Resolver {
                             before.push(entry.dn);
                             again.push((place, id, before));
                         }
-                        // It is gone, and nobody's account any more.
+                        // It no longer exists, or is no longer an account.
                         (None, _) => {}
                     },
                 }
@@ -121,8 +121,8 @@ impl Resolver {
         }
         let names = open.iter().take(3).map(|(_, entry, _)| entry.dn.as_str()).collect::<Vec<_>>().join(", ");
         Err(Error::incomplete_listing(format!(
-            "{}: the groups of {names} cannot be told: they, or a group that they name ({}), were renamed meanwhile or are not \
-             there; if a group was deleted, take its name out of that attribute",
+            "{}: the groups of {names} cannot be determined: they, or a group that they name ({}), were \
+             renamed or do not exist; if a group was deleted, remove its name from that attribute",
             directory.system(),
             directory.layout().member_of
         ))
@@ -196,7 +196,7 @@ impl Resolver {
         for dn in entry.texts(&directory.layout().member_of) {
             let Some(dn) = dn else {
                 let message = format!(
-                    "{}: {} of {} is no text",
+                    "{}: {} of {} is not text",
                     directory.system(),
                     directory.layout().member_of,
                     entry.dn
@@ -268,7 +268,7 @@ impl Resolver {
             }
         }
         Err(Error::incomplete_listing(format!(
-            "{}: the groups that {} is in cannot be told: it is renamed again and again",
+            "{}: the groups of {} cannot be determined: it is renamed repeatedly",
             directory.system(),
             group.dn
         )))
@@ -331,7 +331,8 @@ async fn by_id(
             limit: 0,
         };
         let found = session.search(&search).await;
-        let found = found.map_err(|failure| directory.report(failure, About::Reading("accounts again")))?;
+        let found =
+            found.map_err(|failure| directory.report(failure, About::Reading("the accounts again")))?;
         now.extend(found.into_iter().filter_map(|entry| Some((id_of(directory.layout(), &entry)?, entry))));
     }
     Ok(now)
@@ -452,9 +453,12 @@ async fn groups_in(
     let group = |entry: Entry| {
         let id = entry.values(&id.name).first().and_then(|value| id.text(value));
         // A membership that cannot be named would be lost without a word.
-        let id = id.ok_or(Failure::Garbled("a group without its id_attribute (may bind_dn read it?)"))?;
+        let id = id.ok_or(Failure::Garbled(
+            "a group without its id_attribute (is bind_dn allowed to read \
+                                            it?)",
+        ))?;
         if entry.garbled {
-            return Err(Failure::Garbled("a group whose name is no text in UTF-8"));
+            return Err(Failure::Garbled("a group whose name is not UTF-8 text"));
         }
         let held = entry.texts(&layout.member).flatten();
         let is_one = |held: &&str| members.iter().any(|member| member.to_lowercase() == held.to_lowercase());

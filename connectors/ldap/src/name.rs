@@ -24,7 +24,7 @@ pub(crate) struct Part {
 
 /// A text that is no distinguished name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("is no distinguished name such as \"ou=people,dc=example,dc=com\"")]
+#[error("is not a distinguished name, such as \"ou=people,dc=example,dc=com\"")]
 pub(crate) struct Malformed;
 
 impl Name {
@@ -62,7 +62,7 @@ impl Name {
         Self { rdns: self.rdns.iter().skip(1).cloned().collect() }
     }
 
-    /// Whether this is `base`, or lies below it.
+    /// Whether this is `base`, or below it.
     pub(crate) fn is_within(&self, base: &Self) -> bool {
         let Some(above) = self.rdns.len().checked_sub(base.rdns.len()) else { return false };
         let own = Self { rdns: self.rdns[above..].to_vec() };

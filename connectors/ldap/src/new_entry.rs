@@ -38,8 +38,8 @@ impl NewEntry {
             match attributes.insert(attribute.clone(), values) {
                 Some(other) if other != attributes[attribute] => {
                     return Err(Error::internal(format!(
-                        "{}: User {label}: user name and e-mail are one attribute here ({attribute}), and the task has two \
-                         different ones",
+                        "{}: User {label}: user name and email are the same attribute here ({attribute}), \
+                         but the task sets different values",
                         directory.system()
                     )));
                 }

@@ -5,7 +5,7 @@ use ldap3::LdapResult;
 /// The OID of the control.
 pub(crate) const OID: &str = "1.2.840.113556.1.4.319";
 
-/// Where the search goes on: empty at its end, `None` if the server did not page at all.
+/// Where the search continues: empty at its end, `None` if the server did not page at all.
 pub(crate) fn cookie(result: &LdapResult) -> Option<Vec<u8>> {
     let control = result.ctrls.iter().find(|control| control.1.ctype == OID)?;
     let (value, _) = content(control.1.val.as_deref()?, 0x30)?;

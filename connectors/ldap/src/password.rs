@@ -1,4 +1,4 @@
-//! Passwords: how they are written, and where there is none, a new one that nobody knows.
+//! Passwords: how they are written, and if the task has none, a new random one.
 
 use bridgehead_sdk::{Completion, Effect, Error, ResetPassword};
 use secrecy::{ExposeSecret as _, SecretString};
@@ -21,13 +21,13 @@ pub(crate) fn unicode(password: &str) -> Vec<u8> {
     format!("\"{password}\"").encode_utf16().flat_map(u16::to_le_bytes).collect()
 }
 
-/// A password that nobody knows, with a character of every kind that policies ask for.
+/// A random password, with a character of every kind that policies require.
 pub(crate) fn random() -> SecretString {
     let (one, other) = (Uuid::new_v4().simple().to_string(), Uuid::new_v4().simple().to_string());
     format!("Aa1-{one}{}", other.to_uppercase()).into()
 }
 
-/// Sets a new password: the one of the task, else one that nobody knows, so that the old one is good for nothing.
+/// Sets a new password: the one of the task, otherwise a random one, so that the old one no longer works.
 pub(crate) async fn reset(directory: &Directory, reset: &ResetPassword) -> Result<Completion, Error> {
     let label = reset.account.label();
     let lease = directory.lease(About::Account(label)).await?;
@@ -55,8 +55,8 @@ pub(crate) async fn set(
     let dn = entry.dn.clone();
     let lock = if suspended { lock_again(directory) } else { None };
     let is_ad = directory.layout().password == PasswordMethod::UnicodePwd;
-    // Setting the password lets a locked account in (`ppolicy` takes the lock away), so that it is locked again at once. The two
-    // go together: a deadline that passes in between must not leave the account open.
+    // Setting the password unlocks a locked account (`ppolicy` removes the lock), so it is locked again immediately.
+    // The two belong together: a deadline that passes in between must not leave the account unlocked.
     let both = tokio::spawn(async move {
         let set = if is_ad {
             let change = Change::replace(UNICODE_PWD, [unicode(password.expose_secret())]);
@@ -72,7 +72,7 @@ pub(crate) async fn set(
         (lease, result)
     });
     let broke_off = |error: tokio::task::JoinError| {
-        let message = format!("{}: setting the password of User {label} broke off", directory.system());
+        let message = format!("{}: setting the password of User {label} was interrupted", directory.system());
         Error::internal(message).with_effect(Effect::Unknown).with_source(error)
     };
     let (lease, result) = both.await.map_err(broke_off)?;
@@ -117,7 +117,7 @@ pub(crate) async fn refused(
     match &failure {
         Failure::Refused(refusal) if matches!(refusal.code, 19 | 53) => {
             let message = format!(
-                "{}: the password of User {label} is not taken: {refusal}; it must meet the password policy",
+                "{}: the password of User {label} was rejected: {refusal}; it must meet the password policy",
                 directory.system()
             );
             Error::internal(directory.redactor.redact(&message)).with_source(failure)

@@ -63,8 +63,8 @@ pub(crate) fn plan(directory: &Directory, update: &UpdateAccount, entry: &Entry)
                 continue;
             }
             return Err(Error::internal(format!(
-                "{system}: user name and e-mail of User {label} are one attribute here ({attribute}), and the task has two \
-                 different ones"
+                "{system}: user name and email of User {label} are the same attribute here ({attribute}), \
+                 but the task sets different values"
             )));
         }
         set.push((attribute, values.clone()));
@@ -100,7 +100,8 @@ fn suspends(directory: &Directory, label: &str, value: &Value) -> Result<Option<
         (Some(status), Some(_)) => Ok(Some(status != AccountStatus::Active)),
         (Some(_), None) => {
             let message = format!(
-                "{system}: the status of User {label} cannot be changed: suspend.method says that there is no such thing"
+                "{system}: the status of User {label} cannot be changed, because suspend.method disables \
+                 suspension"
             );
             Err(Error::internal(message))
         }
@@ -176,7 +177,7 @@ fn derive(directory: &Directory, update: &UpdateAccount, entry: &Entry, rdn: Opt
     }
 }
 
-/// The entry once a plan is carried out, as far as groups know it.
+/// The entry after a plan is executed, as far as groups know it.
 pub(crate) fn after(directory: &Directory, entry: &Entry, plan: &Plan) -> Entry {
     let mut after = entry.clone();
     if let (Some(rdn), Some(name)) = (&plan.rdn, entry.name()) {

@@ -23,7 +23,7 @@ pub(crate) async fn check(directory: &Directory) -> Result<(), Error> {
     // A server that hides its own entry may page all the same; listing notices if it does not.
     if controls.is_some_and(|controls| !controls.is_empty() && !controls.contains(&paging::OID)) {
         let message = format!(
-            "{} at {} does not offer paged results (RFC 2696), without which it cannot be listed",
+            "{} at {} does not support paged results (RFC 2696), which listing requires",
             directory.system(),
             directory.reporter.url
         );

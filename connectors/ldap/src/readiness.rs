@@ -17,8 +17,9 @@ use crate::usability;
 const SYNC: &str = "1.3.6.1.4.1.4203.1.9.1.1";
 
 /// Why a server is not used that sends everybody to another one.
-pub(crate) const REFERS: &str = "it refers to another server for everything, as a replica that is being filled, or whose filling broke off. \
-     Wait until it is complete, or fill it again; if bind_dn or the accounts are always elsewhere, point url there";
+pub(crate) const REFERS: &str = "it refers to another server for everything, like a replica whose initial \
+                                 load is running or was interrupted. Wait until it is complete, or reload \
+                                 it; if bind_dn or the accounts are always elsewhere, point url there";
 
 /// What the server says about itself.
 #[derive(Clone, Debug, Default)]
@@ -45,7 +46,7 @@ pub(crate) async fn examine(session: &Session, readiness: &Readiness) -> Result<
         && readiness.replica != Some(false)
     {
         return Err(Failure::Incomplete(
-            "it has not finished its first replication (isSynchronized is FALSE); wait until it has",
+            "its first replication is not complete (isSynchronized is FALSE); wait until it is",
         ));
     }
     match session.search(&one(&readiness.accounts, &["1.1"])).await {
@@ -54,7 +55,7 @@ pub(crate) async fn examine(session: &Session, readiness: &Readiness) -> Result<
         }
         // 389 Directory Server: this, or the bind, from the beginning of a refresh of everything to its end.
         Err(Failure::Refused(refusal)) if refusal.code == 10 => return Err(Failure::Incomplete(REFERS)),
-        // A base that is not there is told with its key, by whoever needs it.
+        // A missing base is reported with its key, by the code that needs it.
         Err(Failure::Refused(refusal)) if !matches!(refusal.code, 51 | 52) => {}
         Err(failure) => return Err(failure),
         Ok(_) => {}
@@ -73,8 +74,8 @@ pub(crate) async fn examine(session: &Session, readiness: &Readiness) -> Result<
     })
 }
 
-/// 389 Directory Server: where replication stands is kept in an entry of its own. A server that changes may be made on is named there from
-/// the start, by itself; one that only receives names others once it has received everything for the first time.
+/// 389 Directory Server: the replication state is kept in a separate entry. A writable server names itself there from
+/// the start; one that only receives names others once it has received everything for the first time.
 async fn was_filled(session: &Session, readiness: &Readiness, contexts: &[String]) -> Result<(), Failure> {
     let context = root_of(&readiness.accounts, contexts);
     let search = Search {
@@ -93,8 +94,8 @@ async fn was_filled(session: &Session, readiness: &Readiness, contexts: &[String
     if known.peek().is_none() {
         return if readiness.replica == Some(true) {
             Err(Failure::Incomplete(
-                "it does not show how far its replication has come (nsds50ruv); let bind_dn read that attribute, also below \
-                 cn=mapping tree,cn=config",
+                "it does not show its replication state (nsds50ruv); allow bind_dn to read that attribute, \
+                 also below cn=mapping tree,cn=config",
             ))
         } else {
             Ok(())
@@ -104,8 +105,8 @@ async fn was_filled(session: &Session, readiness: &Readiness, contexts: &[String
         return Ok(());
     }
     Err(Failure::Incomplete(
-        "it is a replica that has not received everything yet (its nsds50ruv names no other server); fill it, or set replica = false if \
-         it is to be read as it is",
+        "it is a replica that has not received everything yet (its nsds50ruv names no other server); load \
+         it, or set replica = false to read it as it is",
     ))
 }
 
@@ -126,9 +127,9 @@ async fn received_everything(
     }
     if readiness.replica == Some(true) || provides || session.is_read_only(&context).await? {
         return Err(Failure::Incomplete(
-            "there is no contextCSN at the root of its database, as on a replica whose first refresh has not come to its end. Wait \
-             until it has, or let bind_dn read that attribute; for a server that is no replica and merely read only, set \
-             replica = false",
+            "there is no contextCSN at the root of its database, like on a replica whose first refresh is \
+             not complete. Wait until it is, or allow bind_dn to read that attribute; for a read-only \
+             server that is not a replica, set replica = false",
         ));
     }
     Ok(())
@@ -150,8 +151,8 @@ pub(crate) fn one<'a>(base: &'a str, attributes: &'a [&'a str]) -> Search<'a> {
 }
 
 impl Session {
-    /// Whether the server takes no changes at all, whoever makes them: it is a replica, or set to be read only. Asked by changing
-    /// an entry that does not exist, which a server that takes changes answers with "no such object".
+    /// Whether the server accepts changes from no client: it is a replica, or read-only. Tested by changing an entry
+    /// that does not exist, which a writable server answers with "no such object".
     pub(crate) async fn is_read_only(&self, below: &str) -> Result<bool, Failure> {
         let nobody = format!("cn=.bridgehead-nobody-{},{below}", uuid::Uuid::new_v4().simple());
         match self.modify(&nobody, vec![Change::replace::<&str>("description", [])]).await {

@@ -6,7 +6,7 @@ use serde_json::Value;
 use crate::entry::Entry;
 use crate::layout::{GroupLayout, Layout};
 
-/// How many groups or licences of one type the Bridge takes of an account.
+/// How many groups or licenses of one type the Bridge takes of an account.
 const MOST_REFS: usize = 100;
 
 /// The record of an account; memberships apart, which the entry alone does not tell.
@@ -19,7 +19,7 @@ pub(crate) fn account(
     let rejected =
         |field: &str, rule: &str| RejectedRecord::new(id.clone(), field, format!("{rule} ({})", entry.dn));
     if entry.garbled {
-        return Err(rejected("id", "an entry whose name is text in UTF-8; rename the entry"));
+        return Err(rejected("id", "an entry whose name is UTF-8 text; rename the entry"));
     }
     for (of, refs) in [&memberships, &assignments].into_iter().flat_map(|held| &held.0) {
         if refs.len() > MOST_REFS {
@@ -30,7 +30,8 @@ pub(crate) fn account(
                 .find(|group| group.resource_type.slug == *of)
                 .map_or("groups", |of| &of.key);
             let rule = format!(
-                "at most {MOST_REFS} of one type, not {}; say with {key}.only, {key}.filter or {key}.base which groups are governed",
+                "at most {MOST_REFS} of one type, not {}; limit the governed groups with {key}.only, \
+                 {key}.filter or {key}.base",
                 refs.len()
             );
             return Err(rejected(&format!("{field}.{of}"), &rule));
@@ -47,7 +48,7 @@ pub(crate) fn account(
             _ => {
                 let texts: Option<Vec<Value>> =
                     entry.texts(attribute).map(|text| text.map(Value::from)).collect();
-                let mut texts = texts.ok_or_else(|| rejected(field, "text in UTF-8"))?;
+                let mut texts = texts.ok_or_else(|| rejected(field, "UTF-8 text"))?;
                 match texts.len() {
                     0 => {}
                     1 => {
@@ -61,10 +62,10 @@ pub(crate) fn account(
             }
         };
         let value = entry.main_value(attribute).map(|value| String::from_utf8(value.to_vec()));
-        *slot = value.transpose().map_err(|_| rejected(field, "text in UTF-8"))?;
+        *slot = value.transpose().map_err(|_| rejected(field, "UTF-8 text"))?;
     }
     if record.username.is_none() && record.email.is_none() {
-        let rule = "there, or else email: an account without either cannot be told from others";
+        let rule = "present, or else email: every account needs at least one of them";
         return Err(rejected("username", rule));
     }
     record.status = layout.suspension.as_ref().map_or(AccountStatus::Active, |of| of.status(entry));
@@ -73,11 +74,11 @@ pub(crate) fn account(
     Ok(record)
 }
 
-/// The record of a group or licence.
+/// The record of a group or license.
 pub(crate) fn group(layout: &Layout, of: &GroupLayout, entry: &Entry) -> Result<Record, RejectedRecord> {
     let id = identifier(layout, entry)?;
     if entry.garbled {
-        let rule = format!("a group whose name is text in UTF-8 ({})", entry.dn);
+        let rule = format!("a group whose name is UTF-8 text ({})", entry.dn);
         return Err(RejectedRecord::new(id, "id", rule));
     }
     let name = entry.main_value(&of.name).and_then(|value| String::from_utf8(value.to_vec()).ok());
@@ -92,7 +93,7 @@ pub(crate) fn group(layout: &Layout, of: &GroupLayout, entry: &Entry) -> Result<
 pub(crate) fn identifier(layout: &Layout, entry: &Entry) -> Result<String, RejectedRecord> {
     let value = entry.values(&layout.id.name).first();
     value.and_then(|value| layout.id.text(value)).ok_or_else(|| {
-        let rule = format!("in the attribute {}, which bind_dn must be able to read", layout.id.name);
+        let rule = format!("in the attribute {}, which bind_dn must be allowed to read", layout.id.name);
         RejectedRecord::new(entry.dn.clone(), "id", rule)
     })
 }

@@ -37,8 +37,8 @@ impl References {
                 _ if text.contains("://") => Ignored::Address(text.trim().to_lowercase()),
                 Ok(name) if !name.rdns.is_empty() => Ignored::Part(name),
                 _ => {
-                    let message = "must be a part of the directory, \"ou=abroad,dc=example,dc=com\", or how a \
-                        reference begins, \"ldap://other.example.com\"";
+                    let message = "must be a part of the directory, \"ou=abroad,dc=example,dc=com\", or the \
+                                   start of a reference, \"ldap://other.example.com\"";
                     return Err(SettingsError::new(format!("ignore_references.{position}"), message));
                 }
             });
@@ -65,8 +65,8 @@ impl References {
         if named && !self.noticed.swap(true, Ordering::Relaxed) {
             tracing::info!(
                 app = %self.app,
-                "the directory refers to other servers for a part of it that ignore_references names; what lies there is \
-                 neither listed nor found"
+                "the directory refers to other servers for a part that ignore_references names; entries \
+                 there are neither listed nor found"
             );
         }
         own || named

@@ -57,8 +57,8 @@ pub(crate) async fn moves(
     Ok(moves.collect())
 }
 
-/// Renames an entry. Groups that the server does not look after have the new name before, as far as they take it: at every moment one
-/// of the two that stand in the group is the account, and an attempt that breaks off leaves both.
+/// Renames an entry. Groups that the server does not maintain get the new name first, as far as they accept it: at
+/// every moment one of the two names in the group is the account's, and an interrupted attempt leaves both.
 pub(crate) async fn rename(
     directory: &Directory,
     session: &Session,
@@ -124,7 +124,8 @@ async fn not_renamed(
     if failure.code() != Some(68) {
         return directory.changing_failed(session, failure, entry, label).await;
     }
-    let message = format!("User {label}: the name {rdn} is taken in {} by another entry", directory.system());
+    let message =
+        format!("User {label}: the name {rdn} is already taken in {} by another entry", directory.system());
     Error::account_already_exists(message).with_source(failure)
 }
 

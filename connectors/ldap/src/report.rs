@@ -24,7 +24,7 @@ pub(crate) enum About<'a> {
     Reading(&'a str),
     /// An account was being changed: its label.
     Account(&'a str),
-    /// The members of a group or licence were being changed: its name, and which of the two it is.
+    /// The members of a group or license were being changed: its name, and which of the two it is.
     Group(&'a str, Subject),
 }
 
@@ -64,23 +64,24 @@ impl Reporter {
         let (system, url) = (&self.system, &self.url);
         match failure {
             Failure::Unreachable(why) => Error::unreachable(format!(
-                "{system} cannot be reached at {url}: {why}; check the url, the network, and whether the server runs"
+                "{system} is unreachable at {url}: {why}; check the url, the network, and whether the \
+                 server is running"
             )),
             Failure::Tls(why) => Error::internal(format!(
-                "{system} at {url}: TLS cannot be agreed upon: {why}; check the server's certificate, and whether \
-                 network.ca_file names the authority that issued it"
+                "{system} at {url}: TLS failed: {why}; check the server's certificate, and whether \
+                 network.ca_file contains its CA"
             ))
             .with_retry(Retry::Backoff)
             .with_subject(Subject::Connection),
             Failure::Bind(refusal) => self.bind(refusal),
-            Failure::Incomplete(why) => Error::internal(format!("{system} at {url} is not complete yet: {why}"))
+            Failure::Incomplete(why) => Error::internal(format!("{system} at {url} is incomplete: {why}"))
                 .with_retry(Retry::Backoff)
                 .with_subject(Subject::Connection),
             Failure::Restricted(refusal) => self.restricted(refusal),
             Failure::Reference(address) => Error::internal(format!(
-                "{system} at {url} refers to {address} for a part of the directory while {about}; who lies there is not \
-                 known. If that server should be reached by this one, mend that; if the part is not wanted, name it in \
-                 ignore_references"
+                "{system} at {url} refers to {address} for a part of the directory while {about}, so the \
+                 entries there are unknown. If this server should reach that one, fix the connection; if \
+                 you do not need that part, add it to ignore_references"
             ))
             // Who is found by an identifier can be worked on meanwhile.
             .with_retry(Retry::Backoff),
@@ -88,21 +89,24 @@ impl Reporter {
                 "{system} at {url} closed the connection before the request for {about} was sent"
             )),
             Failure::Cut if about.changes() => Error::timeout(format!(
-                "{system} at {url} broke the connection off while {about}; whether it was done is not known"
+                "{system} at {url} dropped the connection while {about}; the result is unknown"
             ))
             .with_subject(Subject::Connection),
             Failure::Cut => {
-                Error::unreachable(format!("{system} at {url} broke the connection off while {about}"))
+                Error::unreachable(format!("{system} at {url} dropped the connection while {about}"))
             }
             Failure::Silent => {
                 let effect = if about.changes() { Effect::Unknown } else { Effect::NotApplied };
                 let message =
-                    format!("{system} at {url} did not answer in time while {about} (request_timeout)");
+                    format!("{system} at {url} did not respond in time while {about} (request_timeout)");
                 Error::timeout(message).with_effect(effect)
             }
             Failure::Garbled(what) => {
                 let effect = if about.changes() { Effect::Unknown } else { Effect::NotApplied };
-                let message = format!("{system} at {url} answered {what} while {about}; is it an LDAP server?");
+                let message = format!(
+                    "{system} at {url} responded with {what} while {about}; is it an LDAP \
+                                       server?"
+                );
                 Error::internal(message).with_effect(effect)
             }
             Failure::Refused(refusal) => self.refused(refusal, about),
@@ -111,7 +115,7 @@ impl Reporter {
 
     fn bind(&self, refusal: &Refusal) -> Error {
         let Self { system, url, bind_dn, .. } = self;
-        let said = format!("{system} at {url} refuses the bind as {bind_dn}: {refusal}");
+        let said = format!("{system} at {url} rejected the bind as {bind_dn}: {refusal}");
         match refusal.code {
             8 | 13 => {
                 Error::internal(format!("{said}; encrypt the connection: ldaps://, or start_tls = true"))
@@ -120,7 +124,8 @@ impl Reporter {
             }
             49 => Error::credential_refused(format!("{said}; {}", why_invalid(&refusal.text))),
             7 | 48 => Error::credential_refused(format!(
-                "{said}; check bind: does the server offer this way, and with \"external\", does it ask for client_certificate?"
+                "{said}; check bind: does the server support this method, and with \"external\", does it \
+                 request client_certificate?"
             )),
             _ => Error::credential_refused(format!("{said}; check bind_dn and bind_password")),
         }
@@ -136,17 +141,15 @@ impl Reporter {
         let error = match refusal.code {
             3 => {
                 let effect = if about.changes() { Effect::Unknown } else { Effect::NotApplied };
-                Error::timeout(with("an index on the attributes that are searched helps")).with_effect(effect)
+                Error::timeout(with("an index on the searched attributes helps")).with_effect(effect)
             }
             4 | 11 => Error::internal(with(self.limit_hint())),
             8 | 13 => connection("encrypt the connection: ldaps://, or start_tls = true"),
-            10 => {
-                connection("the entries are on another server; point url at the one that may be written to")
-            }
-            12 => connection("the server does not offer what the connector needs; is it the right profile?"),
+            10 => connection("the entries are on another server; point url at a writable server"),
+            12 => connection("the server does not support what the connector needs; check the profile"),
             16 if about.changes() => {
-                // What was to be replaced is not there any more: somebody else has changed the entry meanwhile.
-                Error::internal(with("the entry was changed at the same moment")).with_retry(Retry::Backoff)
+                // The value to replace no longer exists: another client has changed the entry since.
+                Error::internal(with("the entry was changed at the same time")).with_retry(Retry::Backoff)
             }
             17 if about.changes() => Error::internal(with(match self.profile {
                 Profile::OpenLdap => {
@@ -155,15 +158,19 @@ impl Reporter {
                 }
                 _ => "an attribute of the settings is not in the server's schema",
             })),
-            19 if about.changes() => Error::internal(with("a value breaks a rule of the server")),
-            21 => Error::internal(with("a value does not fit its attribute")),
-            32 => connection("an entry that the settings name is not there, or bind_dn may not see it"),
+            19 if about.changes() => Error::internal(with("a value violates a rule of the server")),
+            21 => Error::internal(with("a value does not match its attribute's syntax")),
+            32 => connection(
+                "an entry named in the settings does not exist, or bind_dn is not allowed to \
+                              see it",
+            ),
             49 => Error::credential_refused(said),
-            50 => Error::permission_denied(with(&format!("give {} the right to do this", self.bind_dn))),
+            50 => Error::permission_denied(with(&format!("grant {} permission to do this", self.bind_dn))),
             51 => Error::rate_limited(said),
             52 => Error::unreachable(said),
             65 => Error::internal(with(
-                "an object class demands an attribute or forbids one; see create.object_classes and create.attributes",
+                "an object class requires or forbids an attribute; see create.object_classes and \
+                 create.attributes",
             )),
             67 => Error::internal(with("the attribute names the entry; see create.rdn")),
             68 => Error::account_already_exists(said),
@@ -199,8 +206,8 @@ impl Reporter {
     pub(crate) fn restricted(&self, refusal: &Refusal) -> Error {
         let Self { system, url, bind_dn, .. } = self;
         Error::internal(format!(
-            "{system} at {url} shows nothing to {bind_dn}: {refusal}; that account must change its password first, or lacks \
-             the right to read, or the database is disabled"
+            "{system} at {url} shows nothing to {bind_dn}: {refusal}; that account must change its password \
+             first, or lacks read permission, or the database is disabled"
         ))
         .with_retry(Retry::Backoff)
         .with_subject(Subject::Connection)
@@ -210,8 +217,8 @@ impl Reporter {
     pub(crate) fn read_only(&self, refusal: &Refusal) -> Error {
         let Self { system, url, .. } = self;
         Error::internal(format!(
-            "{system} at {url} takes no changes at the moment: {refusal}; it is set to be read only, or is a replica: end that, or \
-             point url at the server that may be written to"
+            "{system} at {url} does not accept changes at the moment: {refusal}; it is read-only, or a \
+             replica: change that, or point url at a writable server"
         ))
         .with_retry(Retry::Backoff)
         .with_subject(Subject::Connection)
@@ -227,14 +234,14 @@ impl Reporter {
     /// The server's schema has no such attribute.
     pub(crate) fn unknown_attribute(&self, key: &str, attribute: &str, nearest: Option<String>) -> Error {
         let hint = nearest.map_or_else(String::new, |nearest| format!("; did you mean '{nearest}'?"));
-        self.wrong(format!("{key}: the server knows no attribute '{attribute}'{hint}"))
+        self.wrong(format!("{key}: the server does not know the attribute '{attribute}'{hint}"))
     }
 
     /// The server in use is not to be believed yet.
     pub(crate) fn unsettled(&self, rest: Duration) -> Error {
         Error::internal(format!(
-            "{}: another server took over a moment ago, and may not yet have received what the last one was told; waiting \
-             {}s (failover_wait)",
+            "{}: another server took over a moment ago, and may not have received the latest changes yet; \
+             waiting {}s (failover_wait)",
             self.system,
             rest.as_secs().max(1)
         ))
@@ -244,9 +251,9 @@ impl Reporter {
     /// The base that the settings name is not there: that is nobody's absence.
     pub(crate) fn base_missing(&self, base: &str, key: &str, refusal: Option<&Refusal>) -> Error {
         let matched = refusal.map(|refusal| refusal.matched.as_str()).filter(|matched| !matched.is_empty());
-        let matched = matched.map_or_else(String::new, |matched| format!(" (only {matched} is)"));
+        let matched = matched.map_or_else(String::new, |matched| format!(" (only {matched} exists)"));
         Error::internal(format!(
-            "{}: {base} is not in the directory{matched}, or {} may not see it; correct {key}",
+            "{}: {base} is not in the directory{matched}, or {} is not allowed to see it; correct {key}",
             self.system, self.bind_dn
         ))
         .with_retry(Retry::Backoff)
@@ -263,14 +270,14 @@ impl Reporter {
 fn why_invalid(text: &str) -> &'static str {
     let data = text.split("data ").nth(1).and_then(|rest| rest.split([',', ' ']).next());
     match data {
-        Some("525") => "there is no such user; check bind_dn",
-        Some("530") => "the account may not log in at this time",
-        Some("531") => "the account may not log in from this machine",
-        Some("532") => "the password has expired; give the account a new one that does not",
+        Some("525") => "unknown user; check bind_dn",
+        Some("530") => "the account is not allowed to log in at this time",
+        Some("531") => "the account is not allowed to log in from this machine",
+        Some("532") => "the password has expired; set a password that does not expire",
         Some("533") => "the account is disabled",
         Some("701") => "the account has expired",
         Some("773") => "the account must change its password first",
-        Some("775") => "the account is locked after failed attempts",
+        Some("775") => "the account is locked after failed login attempts",
         _ => "check bind_dn and bind_password",
     }
 }

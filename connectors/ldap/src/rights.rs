@@ -1,9 +1,9 @@
-//! Whether `bind_dn` may read the attributes that the settings name.
+//! Whether `bind_dn` is allowed to read the attributes that the settings name.
 //!
-//! An attribute that may not be read looks like one that nobody has. LDAP has no question for rights that every server
-//! answers; but a condition on an attribute that may not be searched is neither true nor false, so that an entry fits neither
-//! the condition nor its opposite. Samba answers as if nobody had it; so what groups show of accounts, and accounts of groups, is held
-//! against each other as well (see `witness`).
+//! An unreadable attribute looks like one that no entry has. LDAP has no request for permissions that every server
+//! supports; but a condition on an attribute that may not be searched is neither true nor false, so an entry matches
+//! neither the condition nor its opposite. Samba responds as if no entry had it; so what groups show about accounts,
+//! and accounts about groups, is compared as well (see `witness`).
 
 use bridgehead_sdk::Error;
 use ldap3::Scope;
@@ -19,9 +19,9 @@ use crate::witness::{self, Hidden, Witness};
 /// What is known of an attribute in a part of the directory.
 #[derive(Debug)]
 enum Shown {
-    /// Somebody has it, and it can be read; or nobody is there who could.
+    /// An entry has it, and it is readable; or there is no entry that could have it.
     Fine,
-    /// It can be searched, and nobody has it.
+    /// It can be searched, and no entry has it.
     Nobody,
     /// It cannot be read or searched.
     Hidden,
@@ -44,7 +44,7 @@ pub(crate) async fn fields(directory: &Directory, session: &Session) -> Result<(
     let fields = accounts.attributes.iter();
     let fields =
         fields.map(|(field, attribute)| (format!("accounts.attributes.{field}"), attribute.as_str()));
-    // What the server does not know nobody has.
+    // No entry has an attribute that the server does not know.
     let schema = directory.schema();
     let suspends = layout.suspension.as_ref().map(|of| ("suspend.method".to_owned(), of.attribute()));
     let suspends = suspends.filter(|(_, attribute)| !schema.is_known() || schema.has(attribute));
@@ -75,8 +75,8 @@ pub(crate) async fn memberships(directory: &Directory, session: &Session) -> Res
         return match witness::of_accounts(directory, session).await? {
             None => Ok(()),
             Some(Hidden { key, member, group, account }) => Err(directory.reporter.wrong(format!(
-                "{key}: {account} is in {group} (it shows so in {}), and {group} shows no {member}; {} may not read that: give it the \
-                 right to",
+                "{key}: {account} is in {group} (according to {}), but {group} does not show {member}; \
+                 grant {} permission to read it",
                 layout.member_of, directory.reporter.bind_dn
             ))),
         };
@@ -88,15 +88,16 @@ pub(crate) async fn memberships(directory: &Directory, session: &Session) -> Res
     match (witness::of_groups(directory, session).await?, shown) {
         (Witness::Shows, _) | (Witness::Nobody, Shown::Fine | Shown::Nobody) => Ok(()),
         (Witness::ShowsNot { group, member }, Shown::Fine) => Err(directory.reporter.wrong(format!(
-            "memberships.attribute: {group} has the member {member}, which shows no {of}, as others do; {bind_dn} may not read it there: give \
-             it the right to, or set memberships.read_from = \"members\"; or the server did not keep that attribute when the member was \
-             added: let it be made anew",
+            "memberships.attribute: {group} has the member {member}, which does not show {of} like others \
+             do; grant {bind_dn} permission to read it there, or set memberships.read_from = \"members\"; \
+             or the server did not maintain that attribute when the member was added: regenerate it",
             of = layout.member_of,
             bind_dn = directory.reporter.bind_dn
         ))),
         (Witness::ShowsNot { group, member }, Shown::Nobody) => Err(directory.reporter.wrong(format!(
-            "memberships.read_from: {group} has the member {member}, and no account shows {}; the server does not keep \
-             that attribute any more (the overlay or plug-in is gone): restore it, or set read_from = \"members\"",
+            "memberships.read_from: {group} has the member {member}, but no account shows {}; the server no \
+             longer maintains that attribute (the overlay or plug-in is missing): restore it, or set \
+             read_from = \"members\"",
             layout.member_of
         ))),
         _ => {
@@ -110,7 +111,7 @@ fn hidden(directory: &Directory, key: &str, attribute: &str, place: &str) -> Err
     let bind_dn = &directory.reporter.bind_dn;
     directory
         .reporter
-        .wrong(format!("{key}: {bind_dn} may not read {attribute} of {place}; give it the right to"))
+        .wrong(format!("{key}: {bind_dn} is not allowed to read {attribute} of {place}; grant it permission"))
 }
 
 async fn look(
@@ -162,7 +163,7 @@ pub(crate) async fn first(
         }
         Err(Failure::Refused(refusal)) if refusal.code == 32 => Ok(Found::Nothing),
         Err(failure) if failure.code().is_some() => Ok(Found::Undecided),
-        Err(failure) => Err(directory.report(failure, About::Reading("what bind_dn may read"))),
+        Err(failure) => Err(directory.report(failure, About::Reading("the permissions of bind_dn"))),
     }
 }
 

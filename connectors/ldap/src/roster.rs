@@ -209,8 +209,8 @@ impl Roster {
                 // A membership that cannot be named would be lost without a word.
                 let id = known.id.clone().ok_or_else(|| {
                     Error::incomplete_listing(format!(
-                        "{}: {} is a member of {}, which cannot be told from other groups: its name is no text in UTF-8, or \
-                         bind_dn may not read its id_attribute",
+                        "{}: {} is a member of {}, which cannot be identified: its name is not UTF-8 text, \
+                         or bind_dn is not allowed to read its id_attribute",
                         directory.system(),
                         entry.dn,
                         known.dn
@@ -241,7 +241,8 @@ impl Roster {
         if let Some(group) = self.renamed() {
             if self.round == ROUNDS {
                 let message = format!(
-                    "{}: the groups that {group} is in cannot be told: it, or another group, is renamed again and again",
+                    "{}: the groups of {group} cannot be determined: it, or another group, is renamed \
+                     repeatedly",
                     directory.system()
                 );
                 return Err(Error::incomplete_listing(message).with_retry(Retry::Backoff));
@@ -414,7 +415,8 @@ async fn aside<T: Send + 'static>(
 ) -> Result<T, Error> {
     let failed = |why: String| {
         Error::incomplete_listing(format!(
-            "{}: what is read of groups does not fit into the temporary folder {}: {why}; make room there, or set TMPDIR",
+            "{}: the group data does not fit into the temporary folder {}: {why}; free space there, or set \
+             TMPDIR",
             directory.system(),
             std::env::temp_dir().display()
         ))

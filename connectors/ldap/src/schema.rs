@@ -215,7 +215,7 @@ impl Rule {
     }
 }
 
-/// The words of a definition; brackets are words of their own, and a text in quotes is one word.
+/// The words of a definition; parentheses are separate words, and a quoted text is one word.
 pub(crate) fn words(text: &str) -> Vec<String> {
     let mut words = Vec::new();
     let mut word = String::new();

@@ -1,11 +1,11 @@
-//! The servers of one directory: one of them does all the work, and when it fails, the next.
+//! The servers of one directory: one of them does all the work, and if it fails, the next one.
 //!
-//! Servers of a directory lag behind each other. A change that was made on one is not to be looked for on another, so that no
-//! two are ever used at once, and nothing goes back to an earlier server while the present one answers. For a while after a
-//! change of servers, what the new one does not show may just not have arrived.
+//! Servers of a directory lag behind each other. A change that was made on one must not be looked up on another, so two
+//! are never used at the same time, and no work returns to an earlier server while the current one responds. For a
+//! while after a switch, changes may not have arrived on the new server.
 //!
-//! A server that takes no changes, as a replica that stood in for its provider, is set aside: it stays in use until another one
-//! answers, and the others are tried first from then on.
+//! A server that does not accept changes, such as a replica that stood in for its provider, is set aside: it stays in
+//! use until another one responds, and the others are tried first from then on.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};

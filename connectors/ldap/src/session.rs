@@ -125,19 +125,19 @@ impl Session {
         for server in servers.order() {
             let opened =
                 tokio::time::timeout(endpoint.connect_timeout, Self::connect(endpoint, server)).await;
-            let late = || Failure::Unreachable("no answer in time (connect_timeout)".to_owned());
+            let late = || Failure::Unreachable("no response in time (connect_timeout)".to_owned());
             match opened.unwrap_or_else(|_| Err(late())) {
                 Ok(mut session) => {
                     session.present = servers.choose(server, before);
                     if session.present.server == server {
                         if session.present.number != before.number {
                             let why = first.map_or_else(
-                                || "takes no changes".to_owned(),
+                                || "does not accept changes".to_owned(),
                                 |why: Failure| why.to_string(),
                             );
                             tracing::warn!(
                                 app = %endpoint.app, url = %servers.url(server),
-                                "works with this server from now on, since the one before {why}"
+                                "switching to this server, because the previous one {why}"
                             );
                         }
                         return Ok(session);
@@ -186,9 +186,12 @@ impl Session {
             Ok(result) => return Err(Failure::Bind(Refusal::of(&result))),
             Err(_) => {
                 conversation.hears(|| Failure::Cut.to_string());
-                return Err(Failure::Unreachable("the connection broke off during the bind, as with a server that demands a client certificate \
-                     (client_certificate)"
-                        .to_owned()));
+                return Err(Failure::Unreachable(
+                    "the server dropped the connection during the bind, as it \
+                                                 does when it requires a client certificate \
+                                                 (client_certificate)"
+                        .to_owned(),
+                ));
             }
         }
         let mut session = Self {
@@ -298,7 +301,7 @@ impl Session {
             return Err(self.refused(&result));
         }
         let name = answer.val.and_then(|name| String::from_utf8(name).ok());
-        name.ok_or(Failure::Garbled("no name for who bridgehead is"))
+        name.ok_or(Failure::Garbled("no identity for bridgehead"))
     }
 
     /// Adds an entry.
@@ -425,13 +428,13 @@ impl Session {
         let mut reference = None;
         for item in found.0 {
             if item.is_ref() {
-                let addresses = addresses(item).ok_or(Failure::Garbled("a reference that is none"))?;
+                let addresses = addresses(item).ok_or(Failure::Garbled("an invalid reference"))?;
                 // Several addresses are of the same part: one that is not missed will do.
                 if !addresses.iter().any(|address| self.endpoint.references.is_ignored(address)) {
                     reference = reference.or_else(|| addresses.into_iter().next());
                 }
             } else if !item.is_intermediate() {
-                let mut entry = Entry::read(item).ok_or(Failure::Garbled("an entry that is none"))?;
+                let mut entry = Entry::read(item).ok_or(Failure::Garbled("an invalid entry"))?;
                 if let Some(schema) = self.endpoint.schema.get() {
                     entry.rename_attributes(|name| schema.canonical(name));
                 }
@@ -442,7 +445,7 @@ impl Session {
         Ok((entries, reference, found.1))
     }
 
-    /// Reads attributes anew that came in part.
+    /// Reads partial attributes again.
     async fn complete(&self, entry: &mut Entry) -> Result<(), Failure> {
         while let Some(ranged) = entry.ranged() {
             let values = self.all_values(&entry.dn, &ranged.attribute).await?;
@@ -460,7 +463,7 @@ impl Session {
             }
         }
         Err(Failure::Garbled(
-            "an attribute in parts, which was changed each time while it was read; try again later",
+            "an attribute in parts that changed each time while it was read; try again later",
         ))
     }
 
@@ -511,8 +514,8 @@ fn addresses(item: ResultEntry) -> Option<Vec<String>> {
     addresses.filter(|addresses| !addresses.is_empty())
 }
 
-/// Spoils the connection unless it is told that all is well: when the deadline of a task drops a request, nobody waits for
-/// its answer any more.
+/// Marks the connection as unusable unless all went well: when the deadline of a task drops a request, its response
+/// would arrive later.
 struct SpoilOnDrop<'a>(Option<&'a AtomicBool>);
 
 impl SpoilOnDrop<'_> {

@@ -12,40 +12,40 @@ use serde::{Deserialize, Deserializer};
 #[schemars(crate = "bridgehead_sdk::schemars")]
 #[serde(deny_unknown_fields)]
 pub struct Settings {
-    /// Which directory it is; it decides the defaults of most other keys. `"openldap"`, `"389ds"`, or `"ad"` for Active
-    /// Directory and Samba.
+    /// The type of directory, which determines the defaults of most other keys: `"openldap"`, `"389ds"`, or `"ad"` for
+    /// Active Directory and Samba.
     pub profile: Profile,
-    /// Where the server is: `"ldaps://host"` or `"ldap://host"`, with `:port` where it is not 636 or 389. Either this or
-    /// `urls`.
+    /// The address of the server: `"ldaps://host"` or `"ldap://host"`, with `:port` if it is not 636 or 389. Either this
+    /// or `urls`.
     #[serde(default)]
     pub url: Option<String>,
-    /// Where the servers of one directory are, in order of preference. All work is done on one of them; when it cannot be
-    /// reached, on the next. Name each server, not a balancer: servers lag behind each other.
+    /// The addresses of the servers of one directory, in order of preference. All work is done on one of them, and on the
+    /// next if it becomes unreachable. Name each server, not a load balancer, because servers lag behind each other.
     #[serde(default)]
     pub urls: Vec<String>,
-    /// How long after a change of servers creating, changing and deleting waits, "not found" is not believed and nothing is
-    /// listed: what the last server was told may not have reached the next one yet.
+    /// After a switch to another server: how long create, update and delete tasks wait, "not found" is not accepted and
+    /// nothing is listed, because the new server may not have received the latest changes yet.
     #[serde(default = "failover_wait")]
     pub failover_wait: FriendlyDuration,
-    /// Whether the server is a replica, which must have received everything before it is believed. Absent: bridgehead finds
-    /// out. `false`: it is not looked at.
+    /// Whether the server is a replica, which must be fully loaded before it is trusted. Absent: bridgehead finds out.
+    /// `false`: this is not checked.
     #[serde(default)]
     pub replica: Option<bool>,
-    /// Parts of the directory on other servers that are not wanted: the name of the part (`"ou=abroad,dc=example,dc=com"`) or
-    /// how the reference to it begins (`"ldap://other.example.com"`). Any other reference makes a listing incomplete.
+    /// Parts of the directory on other servers that you do not need: the name of the part (`"ou=abroad,dc=example,dc=com"`) or
+    /// the start of the reference to it (`"ldap://other.example.com"`). Any other reference makes a listing incomplete.
     #[serde(default)]
     pub ignore_references: Vec<String>,
-    /// Whether a connection to `ldap://` is encrypted with StartTLS before anything else is said.
+    /// Whether a connection to `ldap://` is encrypted with StartTLS before anything else is sent.
     #[serde(default)]
     pub start_tls: bool,
-    /// Whether passwords may cross the network in plain text: `ldap://` to another machine without `start_tls`.
+    /// Whether passwords may be sent over the network in plain text: `ldap://` to another machine without `start_tls`.
     #[serde(default)]
     pub allow_plain_text: bool,
-    /// How bridgehead proves who it is: `"simple"`, by `bind_dn` and `bind_password`; or `"external"`, by the client certificate
-    /// alone (SASL EXTERNAL), which the server maps to an entry.
+    /// How bridgehead authenticates: `"simple"`, with `bind_dn` and `bind_password`; or `"external"`, with only the client
+    /// certificate (SASL EXTERNAL), which the server maps to an entry.
     #[serde(default)]
     pub bind: BindMethod,
-    /// Who bridgehead is in the directory: a distinguished name; in Active Directory also `user@domain`. Needed with
+    /// The name that bridgehead binds as: a distinguished name; in Active Directory also `user@domain`. Required with
     /// `bind = "simple"`.
     #[serde(default)]
     pub bind_dn: Option<String>,
@@ -53,64 +53,63 @@ pub struct Settings {
     #[serde(default)]
     #[schemars(with = "Option<String>")]
     pub bind_password: Option<SecretString>,
-    /// The certificate that bridgehead shows the server, with those that lead from it to an authority: PEM, as
-    /// `{ file = "…" }`.
+    /// The client certificate, followed by its intermediate certificates: PEM, as `{ file = "…" }`.
     #[serde(default)]
     pub client_certificate: Option<String>,
     /// The private key of `client_certificate`: PEM, as `{ file = "…" }` or `{ credential = "…" }`.
     #[serde(default)]
     #[schemars(with = "Option<String>")]
     pub client_key: Option<SecretString>,
-    /// The name below which everything is found that has no base of its own: `"dc=example,dc=com"`.
+    /// The base for everything without a separate base: `"dc=example,dc=com"`.
     pub base: String,
-    /// The attribute that identifies an entry whatever it is called. By profile: `entryUUID`, `nsUniqueId`, `objectGUID`.
+    /// The attribute that identifies an entry and survives a rename. By profile: `entryUUID`, `nsUniqueId`, `objectGUID`.
     #[serde(default)]
     pub id_attribute: Option<String>,
     /// The accounts.
     #[serde(default)]
     pub accounts: Accounts,
-    /// The types of groups. Absent: one type, `group`, of every group below `base`: `groupOfNames`, in Active Directory
-    /// `group`. An empty list: none.
+    /// The types of groups. Absent: one type, `group`, with every group below `base`: `groupOfNames`, in Active
+    /// Directory `group`. An empty list: none.
     #[serde(default)]
     pub groups: Option<Vec<GroupType>>,
-    /// The types of licences: groups whose members hold a licence.
+    /// The types of licenses: groups whose members hold a license.
     #[serde(default)]
     pub licenses: Vec<GroupType>,
-    /// How memberships are read.
+    /// How to read memberships.
     #[serde(default)]
     pub memberships: MembershipSettings,
-    /// Whether the server itself takes a deleted or renamed entry out of its groups. If not, bridgehead does. By profile:
+    /// Whether the server itself removes a deleted or renamed entry from its groups. If not, bridgehead does. By profile:
     /// true for Active Directory, false for the others, which have a plug-in for it.
     #[serde(default)]
     pub referential_integrity: Option<bool>,
-    /// How accounts are created.
+    /// How to create accounts.
     #[serde(default)]
     pub create: CreateSettings,
-    /// How accounts are suspended.
+    /// How to suspend accounts.
     #[serde(default)]
     pub suspend: SuspendSettings,
-    /// How passwords are set: `"exop"` (the extended operation of RFC 3062), `"unicodePwd"` (Active Directory, over TLS
-    /// alone), or `"none"`: no reset is offered. By profile.
+    /// How to set passwords: `"exop"` (the extended operation of RFC 3062), `"unicodePwd"` (Active Directory, only over
+    /// TLS), or `"none"`: password resets are not offered. By profile.
     #[serde(default)]
     pub password: Option<PasswordMethod>,
-    /// The directory is read and never written: syncs run, and no action is offered.
+    /// Read the directory but never write to it: syncs run, and no action is offered.
     #[serde(default)]
     pub read_only: bool,
-    /// How many entries a page of a listing has: 1 to 1000, which is what Active Directory gives at most.
+    /// How many entries a page of a listing contains: 1 to 1000, the maximum of Active Directory.
     #[serde(default = "page_size")]
     pub page_size: u16,
-    /// How many connections tasks use at once: 1 to 64. A sync has one more for each type that it is reading.
+    /// How many connections tasks use at the same time: 1 to 64. A sync uses one more for each type that it is reading.
     #[serde(default = "connections")]
     pub connections: u8,
-    /// How long connecting may take, TLS and bind included.
+    /// How long connecting may take, including TLS and the bind.
     #[serde(default = "connect_timeout")]
     pub connect_timeout: FriendlyDuration,
-    /// How long the server may take to answer one request.
+    /// How long the server may take to respond to one request.
     #[serde(default = "request_timeout")]
     pub request_timeout: FriendlyDuration,
 }
 
-/// Which directory it is.
+/// The type of directory.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, schemars::JsonSchema)]
 #[schemars(crate = "bridgehead_sdk::schemars")]
 pub enum Profile {
@@ -125,7 +124,7 @@ pub enum Profile {
     ActiveDirectory,
 }
 
-/// How bridgehead proves who it is.
+/// How bridgehead authenticates.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, schemars::JsonSchema)]
 #[schemars(crate = "bridgehead_sdk::schemars")]
 #[serde(rename_all = "snake_case")]
@@ -142,30 +141,31 @@ pub enum BindMethod {
 #[schemars(crate = "bridgehead_sdk::schemars")]
 #[serde(deny_unknown_fields)]
 pub struct Accounts {
-    /// The resource type's short name.
+    /// The slug of the resource type.
     #[serde(default = "account")]
     pub slug: String,
-    /// What people read.
+    /// The display name.
     #[serde(default = "account_name")]
     pub name: String,
-    /// The name below which accounts are. Absent: `base`.
+    /// The base of the accounts. Absent: `base`.
     #[serde(default)]
     pub base: Option<String>,
-    /// How deep they may lie: `"subtree"` or `"one_level"`.
+    /// How deep to search below it: `"subtree"` or `"one_level"`.
     #[serde(default)]
     pub scope: Scope,
-    /// Which entries are accounts, as a filter of RFC 4515. By profile: `(objectClass=inetOrgPerson)`,
+    /// Which entries are accounts, as an RFC 4515 filter. By profile: `(objectClass=inetOrgPerson)`,
     /// `(&(objectCategory=person)(objectClass=user))`.
     #[serde(default)]
     pub filter: Option<String>,
-    /// Field to attribute, on top of those of the profile: `username` (`uid`, `sAMAccountName`), `email` (`mail`),
-    /// `first_name` (`givenName`), `last_name` (`sn`), `display_name` (`displayName`), and any of your own, such as
-    /// `cost_centre = "departmentNumber"`. An empty text takes a field away.
+    /// A table of fields and their attributes, in addition to those of the profile: `username` (`uid`,
+    /// `sAMAccountName`), `email` (`mail`), `first_name` (`givenName`), `last_name` (`sn`), `display_name`
+    /// (`displayName`), and any custom field, such as `cost_centre = "departmentNumber"`. An empty text removes a
+    /// field.
     #[serde(default)]
     pub attributes: BTreeMap<String, String>,
 }
 
-/// How deep a search goes.
+/// How deep to search.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, schemars::JsonSchema)]
 #[schemars(crate = "bridgehead_sdk::schemars")]
 #[serde(rename_all = "snake_case")]
@@ -177,62 +177,62 @@ pub enum Scope {
     OneLevel,
 }
 
-/// A type of groups or licences.
+/// A type of groups or licenses.
 #[derive(Clone, Debug, Deserialize, schemars::JsonSchema)]
 #[schemars(crate = "bridgehead_sdk::schemars")]
 #[serde(deny_unknown_fields)]
 pub struct GroupType {
-    /// The resource type's short name.
+    /// The slug of the resource type.
     pub slug: String,
-    /// What people read. Absent: made of the slug.
+    /// The display name. Absent: derived from the slug.
     #[serde(default)]
     pub name: Option<String>,
-    /// The name below which these groups are. Absent: the `base` of the target.
+    /// The base of these groups. Absent: the `base` of the target.
     #[serde(default)]
     pub base: Option<String>,
-    /// Which entries are such groups. By the member attribute: `(objectClass=groupOfNames)`,
+    /// Which entries are groups of this type. By the member attribute: `(objectClass=groupOfNames)`,
     /// `(objectClass=groupOfUniqueNames)`, `(objectClass=posixGroup)`; in Active Directory `(objectClass=group)`.
     #[serde(default)]
     pub filter: Option<String>,
-    /// Which of these groups bridgehead governs, by name, with `*` for any text: `["app-*", "staff"]`. Absent: all of them. An
+    /// Which of these groups bridgehead manages, by name, with `*` for any text: `["app-*", "staff"]`. Absent: all of them. An
     /// account can be in at most 100 groups of one type.
     #[serde(default)]
     pub only: Vec<String>,
-    /// The attribute that holds the members: `"member"`, `"uniqueMember"`, or `"memberUid"`, whose values are user names
+    /// The attribute with the members: `"member"`, `"uniqueMember"`, or `"memberUid"`, whose values are user names
     /// instead of distinguished names.
     #[serde(default = "member")]
     pub member_attribute: String,
-    /// The attribute that holds the group's name.
+    /// The attribute with the name of the group.
     #[serde(default = "cn")]
     pub name_attribute: String,
-    /// The member that stands in a group which would be empty otherwise, where the schema forbids that (`groupOfNames`).
-    /// An empty text is the name of nobody, the default for OpenLDAP. Absent with the other profiles: a group may be empty.
+    /// The placeholder member of a group that would otherwise be empty, where the schema forbids that (`groupOfNames`). An
+    /// empty text is an empty name, the default for OpenLDAP. Absent with the other profiles: a group may be empty.
     #[serde(default)]
     pub placeholder_member: Option<String>,
 }
 
-/// How memberships are read.
+/// How to read memberships.
 #[derive(Clone, Debug, Default, Deserialize, schemars::JsonSchema)]
 #[schemars(crate = "bridgehead_sdk::schemars")]
 #[serde(deny_unknown_fields)]
 pub struct MembershipSettings {
-    /// `"members"`: by asking which groups name the account; the member attribute should be indexed. `"memberOf"`: from an
+    /// `"members"`: by searching for groups that contain the account; index the member attribute. `"memberOf"`: from an
     /// attribute of the account. By profile: Active Directory has `memberOf`, the others only with a plug-in.
     #[serde(default)]
     pub read_from: Option<MembershipSource>,
     /// The attribute of `"memberOf"`.
     #[serde(default)]
     pub attribute: Option<String>,
-    /// Whether an account is also a member of the groups that its groups are in. Tasks change direct memberships alone.
+    /// Whether an account is also a member of the groups that its groups are in. Tasks only change direct memberships.
     #[serde(default)]
     pub nested: bool,
 }
 
-/// Where memberships are read from.
+/// Where to read memberships from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, schemars::JsonSchema)]
 #[schemars(crate = "bridgehead_sdk::schemars")]
 pub enum MembershipSource {
-    /// The groups that name the account.
+    /// The groups that contain the account.
     #[serde(rename = "members")]
     Members,
     /// An attribute of the account.
@@ -240,15 +240,15 @@ pub enum MembershipSource {
     MemberOf,
 }
 
-/// How accounts are created.
+/// How to create accounts.
 #[derive(Clone, Debug, Default, Deserialize, schemars::JsonSchema)]
 #[schemars(crate = "bridgehead_sdk::schemars")]
 #[serde(deny_unknown_fields)]
 pub struct CreateSettings {
-    /// The name below which new accounts are put. Absent: the `base` of the accounts.
+    /// The base for new accounts. Absent: the `base` of the accounts.
     #[serde(default)]
     pub base: Option<String>,
-    /// The attribute that names the entry: `uid`; in Active Directory `cn`. It must be mapped to a field, or stand in
+    /// The attribute that names the entry: `uid`; in Active Directory `cn`. It must be mapped to a field, or be set in
     /// `attributes`.
     #[serde(default)]
     pub rdn: Option<String>,
@@ -256,29 +256,29 @@ pub struct CreateSettings {
     #[serde(default)]
     pub object_classes: Option<Vec<String>>,
     /// Attributes that no field is mapped to, as text with fields: `{username}@{domain}`, `{display_name|username}`; `{domain}`
-    /// is made of the `dc` parts of the base. By profile: `cn` and `sn`, which people must have; in Active Directory `cn` and
-    /// `userPrincipalName`. An empty text takes one away.
+    /// is built from the `dc` parts of the base. By profile: `cn` and `sn`, which people require; in Active Directory `cn` and
+    /// `userPrincipalName`. An empty text removes one.
     #[serde(default)]
     pub attributes: BTreeMap<String, String>,
 }
 
-/// How accounts are suspended.
+/// How to suspend accounts.
 #[derive(Clone, Debug, Default, Deserialize, schemars::JsonSchema)]
 #[schemars(crate = "bridgehead_sdk::schemars")]
 #[serde(deny_unknown_fields)]
 pub struct SuspendSettings {
     /// `"pwdAccountLockedTime"` (OpenLDAP with the overlay `ppolicy`), `"nsAccountLock"`, `"userAccountControl"`,
-    /// `"attribute"`: a value in an attribute of your choice; or `"none"`: not offered. By profile.
+    /// `"attribute"`: a value in an attribute of your choice; or `"none"`: suspending is not offered. By profile.
     #[serde(default)]
     pub method: Option<SuspendMethod>,
-    /// The name of the password policy (`ppolicy_default`) that holds for accounts without one of their own. Only needed with
-    /// `"pwdAccountLockedTime"` where the server cannot show whether a lock is in force (OpenLDAP before 2.5).
+    /// The name of the password policy (`ppolicy_default`) for accounts without their own policy. Only required with
+    /// `"pwdAccountLockedTime"` if the server cannot show whether a lock is effective (OpenLDAP before 2.5).
     #[serde(default)]
     pub policy: Option<String>,
     /// The attribute of the method `"attribute"`.
     #[serde(default)]
     pub attribute: Option<String>,
-    /// What it holds while an account is suspended; it is taken out of the attribute afterwards.
+    /// The value while an account is suspended; it is removed from the attribute afterwards.
     #[serde(default)]
     pub value: Option<String>,
 }
@@ -304,7 +304,7 @@ pub enum SuspendMethod {
     None,
 }
 
-/// How passwords are set.
+/// How to set passwords.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, schemars::JsonSchema)]
 #[schemars(crate = "bridgehead_sdk::schemars")]
 pub enum PasswordMethod {

@@ -1,12 +1,12 @@
-//! Accounts that are being made.
+//! Accounts that are being created.
 //!
-//! Where a password can be set only once the entry is there, an account would for a moment be there without one; if
-//! bridgehead ended in that moment, a look-up would find the account and call the task done. So the entry is made under
-//! a name of its own, gets its password, and is renamed: that is one step, and the account is there or it is not.
-//! Entries under such a name are nobody's account.
+//! If a password can only be set once the entry exists, an account would exist without one for a moment; if bridgehead
+//! ended in that moment, a look-up would find the account and consider the task done. So the entry is created under a
+//! temporary name, gets its password, and is renamed: that is one step, and the account exists or it does not. Entries
+//! with such a name are not accounts.
 //!
-//! Whatever goes wrong behind the first request, the entry is taken away again, over another connection if need be. What cannot be
-//! taken away is told, and the next attempt begins with it.
+//! Whatever goes wrong after the first request, the entry is removed again, over another connection if necessary. An
+//! entry that cannot be removed is reported, and the next attempt starts by removing it.
 
 use std::sync::Arc;
 
@@ -118,7 +118,8 @@ impl Broken {
     pub(crate) fn told(&self, dn: &str, error: Error) -> Error {
         let Some(why) = &self.left else { return error };
         let message = format!(
-            "{}; the half-made entry {dn} could not be taken away ({why}): the next attempt does so, otherwise delete it",
+            "{}; the half-created entry {dn} could not be removed ({why}): the next attempt removes it, \
+             otherwise delete it",
             error.message()
         );
         Error::new(error.code(), message)
@@ -147,8 +148,8 @@ pub(crate) async fn clear(
     }
 }
 
-/// Removes an entry that this call has made, over another connection if this one is of no use any more. Says why it may still be
-/// there.
+/// Removes an entry that this call has created, over another connection if this one is unusable. Says why it may still
+/// exist.
 pub(crate) async fn remove(endpoint: &Arc<Endpoint>, session: &Session, dn: &str) -> Option<String> {
     let mut left = None;
     for _ in 0..TRIES {
@@ -176,7 +177,7 @@ pub(crate) async fn remove(endpoint: &Arc<Endpoint>, session: &Session, dn: &str
     left
 }
 
-/// Another connection, if one is needed. It belongs to no pool: whoever cleans up may hold the last place there.
+/// Another connection, if one is needed. It belongs to no pool: the caller may hold the last place there.
 pub(crate) async fn spare(endpoint: &Arc<Endpoint>, session: &Session) -> Result<Option<Session>, Failure> {
     if session.is_usable() { Ok(None) } else { Session::open(endpoint).await.map(Some) }
 }

@@ -8,7 +8,7 @@ use crate::session::Change;
 /// The attribute of OpenLDAP's overlay `ppolicy`.
 pub(crate) const LOCKED_TIME: &str = "pwdAccountLockedTime";
 
-/// Locked for good, as `draft-behera-ldap-password-policy` writes it; any other time is a lock that the server set after
+/// Locked permanently, as `draft-behera-ldap-password-policy` writes it; any other time is a lock that the server set after
 /// failed attempts, which is no suspension.
 pub(crate) const LOCKED_FOR_GOOD: &str = "000001010000Z";
 
@@ -21,10 +21,11 @@ pub(crate) const NORMAL_ACCOUNT: u32 = 512;
 /// How often a login to FreeIPA's Kerberos has failed; 0 ends the lock that follows from it.
 const FAILED_KERBEROS: &str = "krbLoginFailedCount";
 
-/// How accounts are suspended.
+/// How to suspend accounts.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Suspension {
-    /// OpenLDAP's overlay `ppolicy`; the policy is the one for accounts without one of their own, where the settings name it.
+    /// OpenLDAP's overlay `ppolicy`; the policy is the one for accounts without their own policy, if the settings name
+    /// it.
     PwdAccountLockedTime { policy: Option<String> },
     /// 389 Directory Server.
     NsAccountLock,
@@ -107,7 +108,7 @@ impl Suspension {
                 let bits = before.unwrap_or(NORMAL_ACCOUNT);
                 let after = if suspended { bits | DISABLED } else { bits & !DISABLED };
                 match before {
-                    // Taking out the old value fails if somebody else has changed it meanwhile: their bits are not lost.
+                    // Removing the old value fails if another client has changed it since: its bits are not lost.
                     Some(before) if before != after => {
                         let old = before.cast_signed().to_string();
                         let new = after.cast_signed().to_string();

@@ -36,10 +36,10 @@ impl Template {
                 if !known.clone().any(|name| name == field) {
                     let near = nearest(field, known.clone());
                     let hint = near.map_or_else(
-                        || format!("known are {}", known.clone().collect::<Vec<_>>().join(", ")),
+                        || format!("known fields are {}", known.clone().collect::<Vec<_>>().join(", ")),
                         |near| format!("did you mean '{near}'?"),
                     );
-                    return Err(format!("names the field '{field}', which accounts do not have; {hint}"));
+                    return Err(format!("uses the field '{field}', which accounts do not have; {hint}"));
                 }
             }
             parts.push(Part::Fields(fields));
@@ -102,10 +102,7 @@ mod tests {
     #[test]
     fn an_unknown_field_suggests_the_nearest() {
         let error = parse("{user_name}").unwrap_err();
-        assert_eq!(
-            error,
-            "names the field 'user_name', which accounts do not have; did you mean 'username'?"
-        );
+        assert_eq!(error, "uses the field 'user_name', which accounts do not have; did you mean 'username'?");
         assert!(parse("{username").is_err());
     }
 }

@@ -63,7 +63,7 @@ impl Conversation<'_> {
         }
     }
 
-    /// Makes a request that only has a result, and shows both. Whoever asked shows that there is none.
+    /// Makes a request that only has a result, and shows both. The caller shows that there is none.
     pub(crate) async fn exchange(
         self,
         request: impl FnOnce() -> String,

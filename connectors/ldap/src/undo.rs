@@ -8,12 +8,12 @@ use crate::groups;
 use crate::session::Session;
 use crate::staging::{remove, spare};
 
-/// Takes away what this call has made, since the task has failed: an account that is there and belongs to no task would let somebody
-/// in. Another attempt makes it anew.
+/// Removes what this call has created, because the task has failed: an account that exists without a task would give
+/// access. Another attempt creates it again.
 pub(crate) async fn undo(directory: &Directory, session: &Session, entry: &Entry, error: Error) -> Error {
     let Some(why) = left(directory, session, entry).await else { return error };
     let message = format!(
-        "{}; {} was created and could not be taken away again ({why}): delete it if no other attempt follows",
+        "{}; {} was created and could not be removed again ({why}): delete it if no other attempt follows",
         error.message(),
         entry.dn
     );
@@ -32,7 +32,7 @@ async fn left(directory: &Directory, session: &Session, entry: &Entry) -> Option
     };
     let used = spare.as_ref().unwrap_or(session);
     if let Err(error) = groups::leave_all(directory, used, entry).await {
-        return Some(format!("it could not be taken out of its groups: {}", error.message()));
+        return Some(format!("it could not be removed from its groups: {}", error.message()));
     }
     remove(&directory.endpoint, used, &entry.dn).await
 }

@@ -33,7 +33,7 @@ pub(crate) async fn update(
     not_taken(directory, &lease, update, &entry).await?;
     let mut applied = false;
     let changed = change(directory, &lease, context, update, &entry, plan, &wanted, &mut applied).await;
-    // What was done so far stays done: the runtime is to look before it says what became of the task.
+    // Completed steps are kept: the runtime must look before it decides the result of the task.
     let so_far = |error: Error| if applied { error.with_effect(Effect::Unknown) } else { error };
     let after = changed.map_err(so_far)?;
     let lease = match password {
@@ -100,8 +100,8 @@ async fn find(
     Err(directory.reporter.account_not_found(update.account.label()))
 }
 
-/// Whether an entry under the new name is the account of the task: it shows all that the task sets, and something that the task
-/// knew of the account before. Whoever merely has the new name is somebody else.
+/// Whether an entry under the new name is the account of the task: it shows everything that the task sets, and
+/// something that the task knew about the account before. An entry that merely has the new name is a different account.
 fn is_as_updated(directory: &Directory, update: &UpdateAccount, entry: &Entry) -> bool {
     let layout = directory.layout();
     let shows = |field: &str, value: &Value| {
@@ -121,20 +121,20 @@ fn is_as_updated(directory: &Directory, update: &UpdateAccount, entry: &Entry) -
     as_set && kept.peek().is_some() && kept.all(|(field, value)| shows(field, value))
 }
 
-/// That nobody else has the user name or e-mail address that the account is to have.
+/// That nobody else has the user name or email address that the account is to have.
 async fn not_taken(
     directory: &Directory,
     session: &Session,
     update: &UpdateAccount,
     entry: &Entry,
 ) -> Result<(), Error> {
-    for (field, what) in [("username", "user name"), ("email", "e-mail address")] {
+    for (field, what) in [("username", "user name"), ("email", "email address")] {
         let wanted = update.changes.get(field).and_then(Value::as_str).filter(|value| !value.is_empty());
         let (Some(value), Some(attribute)) = (wanted, directory.layout().attribute(field)) else { continue };
         let others = directory.find_all(session, &equals(attribute, value)).await?;
         if let Some(other) = others.iter().find(|other| folded(&other.dn) != folded(&entry.dn)) {
             return Err(Error::account_already_exists(format!(
-                "User {}: the {what} {value} is taken in {} by {}",
+                "User {}: the {what} {value} is already taken in {} by {}",
                 update.account.label(),
                 directory.system(),
                 other.dn

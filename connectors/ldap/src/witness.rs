@@ -1,4 +1,4 @@
-//! What accounts and groups show of each other: whoever may read one of the two and not the other sees that they differ.
+//! What accounts and groups show of each other: a client that can read only one of the two sees that they differ.
 
 use bridgehead_sdk::Error;
 use ldap3::Scope;

@@ -1,10 +1,14 @@
-//! What `bind_dn` may write, asked without changing anything. Every directory has a question of its own for that:
-//! - 389 Directory Server says which rights somebody has on an entry (Get Effective Rights).
-//! - Active Directory and Samba show which attributes whoever asks may write, and which classes of entries may be added where.
-//! - OpenLDAP has none. It looks at rights before it looks at values, so that taking a value out that nobody has is answered by "no
-//!   right" (50) or by "no such value" (16). Its control for changes that are not made (no-operation) is out of the question: an
-//!   entry that is not added leaves numbers of attributes in the memory of `back-mdb` that its file does not have, and entries
-//!   written afterwards cannot be read. So whether entries may be added, renamed or deleted is not asked there.
+//! What `bind_dn` is allowed to write, determined without changing anything. Every directory has its own request for
+//! that:
+//!
+//! - 389 Directory Server reports the permissions on an entry (Get Effective Rights).
+//! - Active Directory and Samba show which attributes the client may write, and which classes of entries may be added
+//!   where.
+//! - OpenLDAP has none. It checks permissions before it checks values, so that removing a value that no entry has
+//!   returns "no permission" (50) or "no such value" (16). Its control for dry runs (no-operation) is not usable: an
+//!   entry that is not added leaves attribute numbers in the memory of `back-mdb` that its file does not have, and
+//!   entries written afterwards cannot be read. So whether entries may be added, renamed or deleted is not tested
+//!   there.
 
 use ldap3::controls::RawControl;
 
@@ -47,7 +51,8 @@ pub(crate) async fn missing(
     match asked {
         // It does not answer such a question, or not to bridgehead.
         Err(failure) if failure.code().is_some() => {
-            tracing::debug!(app = %directory.system(), "what bind_dn may write cannot be asked: {failure}");
+            tracing::debug!(app = %directory.system(), "the write permissions of bind_dn cannot be read: \
+                                                        {failure}");
             Ok(Vec::new())
         }
         asked => asked,
@@ -56,12 +61,15 @@ pub(crate) async fn missing(
 
 fn not_writable(directory: &Directory, key: &str, attribute: &str, dn: &str) -> String {
     let bind_dn = &directory.reporter.bind_dn;
-    format!("{key}: {bind_dn} may not write {attribute} of {dn}, as tasks do; give it the right to")
+    format!(
+        "{key}: {bind_dn} is not allowed to write {attribute} of {dn}, which tasks need; grant it \
+             permission"
+    )
 }
 
 fn not_addable(directory: &Directory) -> String {
     let (bind_dn, base) = (&directory.reporter.bind_dn, &directory.layout().create.base);
-    format!("create.base: {bind_dn} may not add entries below {base}; give it the right to")
+    format!("create.base: {bind_dn} is not allowed to add entries below {base}; grant it permission")
 }
 
 async fn by_values_of_nobody(
@@ -115,7 +123,7 @@ async fn by_effective_rights(
             let of = rights.iter().filter_map(|text| text.trim().split_once(':'));
             let of =
                 of.filter(|(name, _)| name.trim().eq_ignore_ascii_case(attribute)).map(|(_, rights)| rights);
-            // Writing is adding and taking out: `w` is adding and `O` taking out, where they are told apart.
+            // Writing is adding and removing: `w` is adding and `O` removing, if the server distinguishes them.
             if of.into_iter().next().is_some_and(|rights| !rights.contains('w')) {
                 missing.push(not_writable(directory, key, attribute, &sample.dn));
             }
@@ -132,7 +140,7 @@ async fn by_effective_rights(
     for (letter, key, what) in [('d', "accounts.base", "delete"), ('n', "create.rdn", "rename")] {
         if !rights.contains(letter) {
             missing.push(format!(
-                "{key}: {bind_dn} may not {what} {}, as tasks do; give it the right to",
+                "{key}: {bind_dn} is not allowed to {what} {}, which tasks need; grant it permission",
                 account.dn
             ));
         }

@@ -20,7 +20,7 @@ pub(crate) struct Application<'a> {
     pub(crate) settings: &'a Settings,
     pub(crate) mapping: &'a Mapping,
     pub(crate) features: Arc<Features>,
-    /// Whoever writes the members of a group as a whole must be alone in it.
+    /// Writing the members of a group as a whole requires exclusive access.
     pub(crate) turn: &'a tokio::sync::Mutex<()>,
 }
 
@@ -65,8 +65,8 @@ impl Application<'_> {
         };
         if self.features.groups.is_some() && rules_out(&self.features, schema, attribute) {
             return Err(Error::incomplete_listing(format!(
-                "{}: its schemas know no attribute '{attribute}', from which memberships would be read; set \
-                 groups.memberships_from = \"{other}\"",
+                "{}: its schemas do not contain the attribute '{attribute}', from which memberships are \
+                 read; set groups.memberships_from = \"{other}\"",
                 self.system()
             )));
         }
@@ -89,7 +89,7 @@ impl Application<'_> {
             return self.find_by(path, email).await;
         }
         let message = format!(
-            "User {} cannot be looked for in {}: neither its user name nor its e-mail stands in an attribute; see \
+            "User {} cannot be looked up in {}: no attribute holds its user name or email; see \
              target.attributes",
             account.label(),
             self.system()
@@ -97,7 +97,7 @@ impl Application<'_> {
         Err(Error::internal(message))
     }
 
-    /// The user that has a value; a user name or an e-mail address is the same in any case.
+    /// The user that has a value; a user name or an email address is the same in any case.
     pub(crate) async fn find_by(&self, path: &Path, value: &str) -> Result<Option<Fields>, Error> {
         if self.settings.lookup == Lookup::List {
             return self.search(path, value, None).await;
@@ -119,7 +119,7 @@ impl Application<'_> {
         };
         let mut found: Option<Fields> = None;
         let walk = self.walk(self.users(), filter.map(|filter| ("filter", filter)));
-        // A user name stands for one user only (RFC 7643, section 4.1.1); an e-mail address may stand for several.
+        // A user name stands for one user only (RFC 7643, section 4.1.1); an email address may stand for several.
         let is_unique = path.stem().eq_ignore_ascii_case("userName");
         let mut place = Some(self.start());
         while let Some(at) = place.filter(|_| !is_unique || found.is_none()) {
@@ -128,7 +128,7 @@ impl Application<'_> {
                 if is_same(path.get(&user)) {
                     if found.as_ref().is_some_and(|known| id(known) != id(&user)) {
                         let message = format!(
-                            "{value} stands for several users in {}; change all but one of them there",
+                            "{value} identifies several users in {}; change all but one of them there",
                             self.system()
                         );
                         return Err(Error::internal(message));
@@ -136,8 +136,7 @@ impl Application<'_> {
                     found = Some(user);
                 } else if filter.is_some() && !path.holds(&user, is_same) {
                     let message = format!(
-                        "{} does not heed the filter on {path}: it gives users that are not asked for; set lookup = \
-                         \"list\"",
+                        "{} ignores the filter on {path}: it returns other users; set lookup = \"list\"",
                         self.system()
                     );
                     return Err(Error::internal(message));
@@ -157,8 +156,8 @@ impl Application<'_> {
         })
     }
 
-    /// The user as it is at this moment, before it is written: what a search or an earlier look gave may lack attributes, or be older
-    /// than what somebody else has changed since.
+    /// The user as it is now, before it is written: the result of a search or an earlier look-up may lack attributes,
+    /// or be older than another client's change.
     pub(crate) async fn fresh(&self, own: &str, label: &str) -> Result<Fields, Error> {
         let found = self.scim.get(self.users(), own, &[]).await?;
         found.ok_or_else(|| Error::account_not_found(format!("User {label} not found in {}", self.system())))

@@ -1,4 +1,4 @@
-//! What can be told of an application before anything is asked of it in earnest.
+//! What can be told about an application before anything is asked of it in earnest.
 
 use std::collections::BTreeSet;
 
@@ -27,8 +27,8 @@ impl Application<'_> {
     pub(crate) async fn check(&self) -> Result<BlindSpots, Error> {
         if self.settings.lookup == Lookup::Filter && !self.features.filter {
             return Err(Error::internal(format!(
-                "{} knows no filters, by which accounts are looked up; set lookup = \"list\" to read all accounts instead, or \
-                 capabilities.filter = true if it knows them all the same",
+                "{} does not support filters, which are used to look up accounts; set lookup = \"list\" to \
+                 read all accounts instead, or capabilities.filter = true if it does support them",
                 self.system()
             )));
         }
@@ -45,7 +45,7 @@ impl Application<'_> {
         let mut spots = self.spots(&users, &groups);
         for endpoint in [Some(&self.features.users), self.features.groups.as_ref()].into_iter().flatten() {
             if let Err(error) = self.first_pages(endpoint).await {
-                spots.warnings.push(format!("a sync fails: {}", error.message()));
+                spots.warnings.push(format!("a sync would fail: {}", error.message()));
             }
         }
         spots.warnings.extend(self.stumbling_blocks(&users).await);
@@ -92,8 +92,8 @@ impl Application<'_> {
         if !users.is_empty() && !users.iter().any(|user| field(user, "active").is_some()) {
             spots.unverifiable.insert("status".to_owned());
             spots.warnings.push(format!(
-                "none of the {} accounts that were looked at shows the attribute active: all are taken for active, and suspending \
-                 cannot be verified",
+                "none of the {} accounts that were checked shows the attribute active: all are treated as \
+                 active, and suspensions cannot be verified",
                 users.len()
             ));
         }
@@ -104,11 +104,12 @@ impl Application<'_> {
         let rejected: Vec<_> = users.iter().filter_map(|user| self.mapping.record(user).err()).collect();
         if let Some(first) = rejected.first() {
             let moved = match self.mapping.path(&first.field) {
-                Some(_) => format!(", or say by attributes.{} where it stands", first.field),
+                Some(_) => format!(", or set attributes.{} to where it is", first.field),
                 None => String::new(),
             };
             spots.warnings.push(format!(
-                "{} of the {} accounts that were looked at cannot be read, the first because {first}; correct them there{moved}",
+                "{} of the {} accounts that were checked cannot be read, the first because {first}; correct \
+                 them there{moved}",
                 rejected.len(),
                 users.len(),
             ));
@@ -136,14 +137,14 @@ impl Application<'_> {
             format!("its {other} do: set groups.memberships_from = \"{other}\"")
         } else {
             format!(
-                "its {other} show none either; if somebody is in a group, a sync would take everybody's memberships away: set \
-                 groups.enabled = false, or have the application show them"
+                "its {other} show none either; if a group has members, a sync would remove all memberships: \
+                 set groups.enabled = false, or make the application show them"
             )
         };
-        Some(format!("none of the {count} {place} that were looked at shows {attribute}; {advice}"))
+        Some(format!("none of the {count} {place} that were checked shows {attribute}; {advice}"))
     }
 
-    /// That the application heeds the filter by which the groups of an account are found.
+    /// That the application applies the filter by which the groups of an account are found.
     async fn prove_member_filter(&self, endpoint: &str, groups: &[Fields]) -> Result<(), Error> {
         let sample =
             groups.iter().find_map(|group| Some((id(group)?, members(group).ok()?.into_iter().next()?)));
@@ -156,7 +157,7 @@ impl Application<'_> {
             return Ok(());
         }
         Err(Error::internal(format!(
-            "{} does not heed the filter members.value; set groups.filter_members = false",
+            "{} ignores the filter members.value; set groups.filter_members = false",
             self.system()
         )))
     }

@@ -92,11 +92,11 @@ impl Scim {
     }
 
     fn endpoint(&self, endpoint: &str) -> Result<Url, Error> {
-        let message = || format!("{}: '{endpoint}' is no path of an endpoint", self.system());
+        let message = || format!("{}: '{endpoint}' is not the path of an endpoint", self.system());
         self.address(endpoint, None).ok_or_else(|| Error::internal(message()))
     }
 
-    /// What a server says of itself; `None` where it has no such endpoint.
+    /// What a server announces; `None` if it has no such endpoint.
     pub(crate) async fn describe(&self, endpoint: &str) -> Result<Option<Fields>, Error> {
         let request = self.http.request(Method::GET, self.endpoint(endpoint)?);
         let answer = self.send(request, Asked::Read).await?;
@@ -137,7 +137,7 @@ impl Scim {
         self.read_list(endpoint, &answer, asked)
     }
 
-    /// What stands behind the end of a listing, where many a server knows no position.
+    /// What is after the end of a listing, where many servers know no position.
     pub(crate) async fn behind(&self, endpoint: &str, query: &[(&str, String)]) -> Result<Behind, Error> {
         let answer = self.ask_for_list(endpoint, query, Asked::List).await?;
         match answer.status().as_u16() {
@@ -179,7 +179,7 @@ impl Scim {
         query: &[(&str, &str)],
     ) -> Result<Option<Fields>, Error> {
         let Some(mut url) = self.address(endpoint, Some(wanted)) else {
-            // A server gives out no identifier that it cannot be asked for by.
+            // A server never returns an identifier that cannot be used in a request.
             self.prove(endpoint).await?;
             return Ok(None);
         };
@@ -197,13 +197,14 @@ impl Scim {
                     // Something that answers every address in the same way must not pass for the resource.
                     _ => {
                         let message = format!(
-                            "{} answered with another resource than the one asked for behind {endpoint}; check target.url",
+                            "{} returned a different resource from the one requested from {endpoint}; check \
+                             target.url",
                             self.system()
                         );
                         return Err(Error::internal(message));
                     }
                 }
-                // It goes by the identifier that it was asked for by, in whatever letters it writes it here.
+                // The identifier in the request counts, however the response writes it.
                 if let Some(name) = key(&resource, "id").map(str::to_owned) {
                     resource.insert(name, wanted.into());
                 }
@@ -225,7 +226,7 @@ impl Scim {
         self.read_list(endpoint, &answer, Asked::Read).map(drop)
     }
 
-    /// That a 404 to a resource means that it is not there: one that is listed can be read by itself.
+    /// That a 404 for a resource means that it does not exist: a listed one can be read individually.
     async fn prove_reading(&self, endpoint: &str, wanted: &str) -> Result<(), Error> {
         let query = [("startIndex", "1".to_owned()), ("count", "1".to_owned())];
         let page = self.list(endpoint, &query, Asked::Read).await?;
@@ -239,8 +240,8 @@ impl Scim {
         }
         // It may have been removed between the two requests; another attempt will tell.
         let message = format!(
-            "{} answers 404 to {endpoint}/{listed}, which it lists, so that nobody can tell whether {wanted} is there; look at the \
-             permissions of its credential",
+            "{} responds with 404 to {endpoint}/{listed}, which it lists, so it is unknown whether {wanted} \
+             exists; check the permissions of its credential",
             self.system()
         );
         Err(Error::internal(message).with_retry(Retry::Backoff))
@@ -299,13 +300,13 @@ impl Scim {
     }
 
     fn resource(&self, endpoint: &str, id: &str) -> Result<Url, Error> {
-        let message = || format!("{}: no address can name the identifier '{id}'", self.system());
+        let message = || format!("{}: the identifier '{id}' cannot be used in an address", self.system());
         self.address(endpoint, Some(id)).ok_or_else(|| Error::internal(message()))
     }
 
     fn no_scim(&self, endpoint: &str) -> Error {
         let message =
-            format!("{} answered {endpoint} with something else than SCIM; check target.url", self.system());
+            format!("{} returned something other than SCIM from {endpoint}; check target.url", self.system());
         Error::internal(message)
     }
 }

@@ -27,7 +27,7 @@ pub struct ScimConnector {
     scim: Scim,
     settings: Settings,
     mapping: Mapping,
-    /// What the application said of itself when it was last asked.
+    /// What the application announced when it was last asked.
     features: Mutex<Option<Arc<Features>>>,
     /// What the last look at the application has shown, and when that was.
     look: Mutex<Option<(Instant, BlindSpots)>>,
@@ -103,7 +103,7 @@ impl ScimConnector {
         let application = self.application(Arc::clone(&found));
         let mut features = self.features.lock().await;
         if features.as_ref() != Some(&found) {
-            tracing::info!(app = self.scim.system(), features = %summary(&application), "the application has described itself");
+            tracing::info!(app = self.scim.system(), features = %summary(&application), "read the application's service provider configuration");
         }
         *features = Some(found);
         Ok(application)

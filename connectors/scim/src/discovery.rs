@@ -1,4 +1,4 @@
-//! What an application says of itself (RFC 7644, section 4), and what is taken for granted where it says nothing.
+//! What an application announces (RFC 7644, section 4), and the defaults if it announces nothing.
 
 use std::collections::BTreeSet;
 
@@ -24,7 +24,7 @@ const PARTS: [&str; 9] = [
 
 /// What an application can do, and where.
 #[derive(Clone, Debug, PartialEq, Eq)]
-#[expect(clippy::struct_excessive_bools, reason = "each is one line of a ServiceProviderConfig")]
+#[expect(clippy::struct_excessive_bools, reason = "each field is one line of a ServiceProviderConfig")]
 pub(crate) struct Features {
     pub(crate) patch: bool,
     pub(crate) filter: bool,
@@ -55,7 +55,7 @@ impl Features {
         let config = scim.describe("ServiceProviderConfig").await?;
         if config.as_ref().is_some_and(|config| !PARTS.iter().any(|part| field(config, part).is_some())) {
             let message = format!(
-                "{} answers something else than a ServiceProviderConfig where that is asked for, so that nobody can tell what it can do",
+                "{} returned something other than a ServiceProviderConfig, so its capabilities are unknown",
                 scim.system()
             );
             return Err(Error::internal(message)
@@ -127,8 +127,8 @@ fn groups(settings: &Settings, types: Option<&Fields>) -> Result<String, String>
         (Some(endpoint), _) => Ok(endpoint),
         (None, None) => Ok("Groups".to_owned()),
         (None, Some(_)) => {
-            Err("its ResourceTypes name no groups; set groups.enabled = false, or groups.endpoint if it \
-             has some all the same"
+            Err("its ResourceTypes contain no groups; set groups.enabled = false, or groups.endpoint if it \
+                 has groups"
                 .to_owned())
         }
     }
@@ -179,7 +179,7 @@ impl Attributes {
         (schema.to_lowercase(), attribute.to_lowercase())
     }
 
-    /// Whether resources of a schema have an attribute. A schema that is not among those told of may have any.
+    /// Whether resources of a schema have an attribute. A schema that is not among those told about may have any.
     pub(crate) fn has(&self, schema: &str, attribute: &str) -> bool {
         let lower = schema.to_lowercase();
         let tells_of = self.known.iter().any(|(known, _)| *known == lower);
@@ -207,13 +207,13 @@ impl Attributes {
         let lower = schema.to_lowercase();
         let is_extension = path.schema.is_some();
         if is_extension && !self.known.iter().any(|(known, _)| *known == lower) {
-            return Some("its schemas do not name that extension");
+            return Some("its schemas do not contain that extension");
         }
         if !self.has(schema, &path.attribute) {
-            return Some("its schemas do not name that attribute");
+            return Some("its schemas do not contain that attribute");
         }
         let key = Self::key(schema, &path.attribute);
-        self.read_only.contains(&key).then_some("its schemas say that the attribute cannot be set")
+        self.read_only.contains(&key).then_some("its schemas do not allow setting the attribute")
     }
 }
 

@@ -41,42 +41,44 @@ pub(crate) fn refused(answer: &Answer, what: &str, asked: Asked) -> Error {
         }
         (409, None) if asked == Asked::Create => Error::account_already_exists(told("")),
         // RFC 7644, section 3.12: a 409 is a version that does not match as well.
-        (409, _) => Error::internal(told(", which means that somebody else has just changed it"))
+        (409, _) => Error::internal(told(", which means that another client has just changed it"))
             .with_retry(Retry::Backoff),
         (412, _) => Error::internal(told(
-            ", which means that somebody else has just changed it; if it says so each time, set capabilities.etag = false",
+            ", which means that another client has just changed it; if this happens every time, set \
+             capabilities.etag = false",
         ))
         .with_retry(Retry::Backoff),
         (400, Some("tooMany")) if asked == Asked::List => {
-            Error::incomplete_listing(told("; set a smaller page_size, or have the limit raised there"))
+            Error::incomplete_listing(told("; set a smaller page_size, or raise the limit there"))
         }
         (400, Some("invalidCursor" | "expiredCursor" | "invalidCount")) if asked == Asked::List => {
-            Error::incomplete_listing(told(", so that the listing cannot go on; the next sync begins afresh"))
+            Error::incomplete_listing(told(", so the listing cannot continue; the next sync starts over"))
         }
         (400, Some("invalidFilter")) => {
-            Error::internal(told("; set lookup = \"list\" if it knows no such filters"))
+            Error::internal(told("; set lookup = \"list\" if it does not support such filters"))
         }
         (400, _) => Error::internal(told("")),
         (404 | 410, _) if asked == Asked::Create => wrong_address(answer.system(), "POST"),
         (428, _) => Error::internal(told(
-            ", which means that it takes changes with a version only; set capabilities.etag = true",
+            ", which means that it only accepts changes with a version; set capabilities.etag = true",
         )),
         (405 | 501, _) if matches!(asked, Asked::Change | Asked::Members) => {
-            let hint = ", which means that it does not offer this; set capabilities.patch = false if it knows no PATCH";
+            let hint = ", which means that it does not support this; set capabilities.patch = false if it \
+                        does not support PATCH";
             Error::internal(told(hint))
         }
-        (405 | 501, _) => Error::internal(told(", which means that it does not offer this")),
+        (405 | 501, _) => Error::internal(told(", which means that it does not support this")),
         _ => answer.refusal(what),
     };
     place(error, asked)
 }
 
-/// A change that was accepted and not made yet (202), or of which each part has an outcome of its own (207). What became of it, only
-/// reading back can tell.
+/// A change that was accepted but not completed (202), or whose parts each have their own status (207). Only reading
+/// back shows the result.
 pub(crate) fn not_yet(answer: &Answer, what: &str) -> Option<Error> {
     let meaning = match answer.status().as_u16() {
-        202 => "202, which means that it has accepted this and not done it yet",
-        207 => "207, which means that each part has an outcome of its own",
+        202 => "202, which means that the change is accepted but not completed",
+        207 => "207, which means that each part has its own status",
         _ => return None,
     };
     let message = format!("{what}: {} answered {meaning}", answer.system());
@@ -88,13 +90,13 @@ pub(crate) fn not_yet(answer: &Answer, what: &str) -> Option<Error> {
 pub(crate) fn in_spite_of_success(answer: &Answer, what: &str) -> Option<Error> {
     let body = answer.body().trim_ascii();
     let fault = if ScimError::read(answer).is_scim {
-        "sent an error of SCIM with it"
+        "included a SCIM error"
     } else if !body.is_empty() && answer.json::<Fields>().is_err() {
-        "sent something else than SCIM with it"
+        "included something other than SCIM"
     } else {
         return None;
     };
-    let message = format!("{what}: {} answered {} and {fault}", answer.system(), answer.status().as_u16());
+    let message = format!("{what}: {} returned {} and {fault}", answer.system(), answer.status().as_u16());
     Some(Error::internal(message).with_effect(Effect::Unknown).with_retry(Retry::Backoff))
 }
 
@@ -110,9 +112,8 @@ pub(crate) fn place(error: Error, asked: Asked) -> Error {
 
 /// There is no SCIM where the configuration says; every request meets the same fate.
 pub(crate) fn wrong_address(system: &str, what: &str) -> Error {
-    let message = format!(
-        "{system} has no SCIM endpoint for {what} at the address that is set (404); check target.url"
-    );
+    let message =
+        format!("{system} has no SCIM endpoint for {what} at the configured address (404); check target.url");
     Error::internal(message).with_retry(Retry::Backoff).with_subject(Subject::Connection)
 }
 

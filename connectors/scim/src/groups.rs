@@ -10,7 +10,7 @@ use crate::errors::Asked;
 use crate::settings::{AbsentMembers, RemoveMember};
 use crate::wire::{Fields, field, id, objects, reference, text};
 
-/// Whom a group has as members, other than groups.
+/// The members of a group, other than groups.
 pub(crate) fn members(group: &Fields) -> Result<Vec<String>, String> {
     let is_group = |member: &&Fields| {
         text(member, "type").is_some_and(|kind| kind.eq_ignore_ascii_case("Group"))
@@ -52,8 +52,8 @@ impl Application<'_> {
             return Ok(());
         }
         let message = format!(
-            "{} {own} of {} cannot be changed: without PATCH its members are written as a whole, and it does not show who they are; \
-             set groups.absent_members = \"nobody\" if such a group has no members",
+            "{} {own} of {} cannot be changed: without PATCH its members must be written as a whole, but it \
+             does not show them; set groups.absent_members = \"nobody\" if such a group has no members",
             self.settings.groups.name,
             self.system()
         );
@@ -73,8 +73,8 @@ impl Application<'_> {
         match self.scim.get(endpoint, group, &[("excludedAttributes", "members")]).await {
             Ok(None) => self.group_missing(group),
             Ok(Some(_)) => Error::internal(format!(
-                "{what}: {} answers 404 to the change, and shows the group when it is looked up; perhaps it does not know the user, or its \
-                 credential may not change the group",
+                "{what}: {} responds with 404 to the change, but finds the group when it is looked up; it \
+                 may not know the user, or its credential may lack permission to change the group",
                 self.system()
             ))
             .with_subject(Subject::Group)
@@ -93,9 +93,9 @@ impl Application<'_> {
     ) -> Result<(), Error> {
         let Some(endpoint) = &self.features.groups else { return Ok(()) };
         let what = if is_member {
-            format!("User {label} cannot be put into {} {group}", self.settings.groups.name)
+            format!("User {label} cannot be added to {} {group}", self.settings.groups.name)
         } else {
-            format!("User {label} cannot be taken out of {} {group}", self.settings.groups.name)
+            format!("User {label} cannot be removed from {} {group}", self.settings.groups.name)
         };
         let (change, version, _turn) = if self.features.patch {
             let by_value = self.settings.groups.remove_member == RemoveMember::Value;
@@ -114,7 +114,7 @@ impl Application<'_> {
         let Change { method, body } = change;
         let asked = (what.as_str(), Asked::Members);
         match self.scim.change(method, (endpoint, group), &body, version.as_deref(), asked).await {
-            // Whoever is no member any more need not be taken out.
+            // An account that is no longer a member need not be removed.
             Err(refusal) if refusal.no_target && !is_member => Ok(()),
             Err(refusal) if refusal.is_gone => Err(self.group_answers_404(endpoint, group, &what).await),
             other => Ok(other?),

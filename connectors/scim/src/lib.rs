@@ -6,13 +6,12 @@
 //! - `settings`: the keys of `target`
 //! - `wire`, `path`: reading resources, and finding one's way in them
 //! - `client`, `errors`: requests, and what a refusal means
-//! - `discovery`: what the application says of itself
+//! - `discovery`: what the application announces
 //! - `application`: an application whose abilities are known, and looking users up in it
 //! - `mapping`, `change`: from a user to an account, and from a change to a `PATCH` or a `PUT`
-//! - `paging`, `listing`: from page to page, so that nobody is passed over
+//! - `paging`, `listing`: from page to page, without skipping a record
 //! - `groups`, `memberships`: who is in which group
-//! - `operations`, `check`, `look`: the actions, and what is looked at beforehand
-//! - `first_look`: what `bridgehead init` finds out
+//! - `operations`, `check`, `look`: the actions, and what is looked at in advance
 //! - `connector`: the contract with the runtime
 
 mod application;

@@ -1,4 +1,4 @@
-//! Listing accounts, groups and licences.
+//! Listing accounts, groups and licenses.
 
 use bridgehead_sdk::{Cursor, EntityRecord, Error, Evidence, Page, Record, RejectedRecord};
 use serde::{Deserialize, Serialize};
@@ -106,7 +106,7 @@ impl Listing<'_> {
         Ok(Page::with_next(Vec::new(), write(&mark)?))
     }
 
-    /// None of the groups has shown a member: some are read by themselves.
+    /// None of the groups has shown a member: some are read individually.
     async fn look_at_bare_groups(&self, mark: &Mark) -> Result<(), Error> {
         let app = self.application;
         let incomplete = |fault: crate::memberships::Fault| fault.incomplete(app.system());
@@ -190,7 +190,8 @@ impl Listing<'_> {
                 step.records.iter().find(|group| members(group).is_ok_and(|all| !all.is_empty()))
             {
                 return Err(Error::incomplete_listing(format!(
-                    "{}: no account shows a group, yet the group {} has members; set groups.memberships_from = \"groups\"",
+                    "{}: no account shows a group, but the group {} has members; set \
+                     groups.memberships_from = \"groups\"",
                     app.system(),
                     id(group).unwrap_or_default()
                 )));
@@ -201,8 +202,9 @@ impl Listing<'_> {
             let found = app.scim.get(app.users(), &user, &[]).await?;
             if found.as_ref().is_some_and(has_groups) {
                 return Err(Error::incomplete_listing(format!(
-                    "{}: the list of its accounts shows no groups, and no group shows a member, yet the account {user} is in one when it \
-                     is read by itself; set groups.enabled = false, or have the lists show them",
+                    "{}: the list of its accounts shows no groups, and no group shows a member, but the \
+                     account {user} is in one when read individually; set groups.enabled = false, or make \
+                     the lists show them",
                     app.system()
                 )));
             }
@@ -231,7 +233,7 @@ impl Listing<'_> {
         Ok(ending(page, next, step.end))
     }
 
-    /// The licences of a type, as the operator has named them. They are worth nothing without an application that answers.
+    /// The licenses of a type, as the operator has named them. They are worth nothing without an application that answers.
     pub(crate) async fn licenses(&self, license: &License, cursor: Option<&Cursor>) -> Result<Page, Error> {
         if self.read(cursor)?.is_some() {
             return Err(self.strange_cursor());
@@ -249,7 +251,7 @@ impl Listing<'_> {
     fn strange_cursor(&self) -> Error {
         let system = self.application.system();
         Error::incomplete_listing(format!(
-            "{system}: the listing cannot go on: its cursor is none of this connector's"
+            "{system}: the listing cannot continue: its cursor does not belong to this connector"
         ))
     }
 }

@@ -41,22 +41,22 @@ impl Application<'_> {
         told
     }
 
-    /// Whoever is listed can be read by itself.
+    /// A listed user can be read individually.
     async fn try_reading(&self, users: &[Fields]) -> Option<String> {
         let own = users.iter().find_map(id)?;
         match self.scim.get(self.users(), &own, &[]).await {
             Ok(Some(_)) => None,
             Ok(None) => Some(format!(
-                "{} lists {own}, and does not show it by itself, so that tasks fail",
+                "{} lists {own}, but does not return it individually, so tasks fail",
                 self.system()
             )),
             Err(error) => {
-                Some(format!("a user cannot be read by itself, so that tasks fail: {}", error.message()))
+                Some(format!("a user cannot be read individually, so tasks fail: {}", error.message()))
             }
         }
     }
 
-    /// Whoever is listed is found by the filter, however Iden writes the name, and a name with a quote finds nobody else.
+    /// A listed user is found by the filter, however Iden writes the name, and a name with a quote finds no other user.
     async fn try_filter(&self, path: &Path, users: &[Fields]) -> Vec<String> {
         let value = |user: &Fields| path.get(user).and_then(Value::as_str).map(str::to_owned);
         let system = self.system();
@@ -67,13 +67,17 @@ impl Application<'_> {
         match self.find_by(path, &value).await {
             Ok(Some(found)) if id(&found).as_ref() == Some(&own) => {}
             Ok(Some(found)) => told.push(format!(
-                "{system} finds {} by the filter on {path}, where {own} is listed with that value; set lookup = \"list\"",
+                "{system} returns {} for the filter on {path}, although {own} is listed with that value; \
+                 set lookup = \"list\"",
                 id(&found).unwrap_or_else(|| "a user without an id".to_owned())
             )),
             Ok(None) => {
-                told.push(format!("{system} lists {own}, and does not find it by the filter on {path}; set lookup = \"list\""));
+                told.push(format!(
+                    "{system} lists {own}, but does not find it with the filter on {path}; \
+                                   set lookup = \"list\""
+                ));
             }
-            Err(error) => told.push(format!("the filter on {path} cannot be used: {}", error.message())),
+            Err(error) => told.push(format!("the filter on {path} is unusable: {}", error.message())),
         }
         if !told.is_empty() {
             return told;
@@ -81,8 +85,8 @@ impl Application<'_> {
         let other = in_other_letters(&value);
         if other != value && matches!(self.find_by(path, &other).await, Ok(None)) {
             told.push(format!(
-                "{system} finds {own} by the filter on {path} only as {path} is written there: where Iden writes it in other letters, the \
-                 account is not found; set lookup = \"list\" if that can be"
+                "{system} finds {own} with the filter on {path} only in its exact case: if Iden uses \
+                 different case, the account is not found; set lookup = \"list\" if that can happen"
             ));
         }
         if let Err(error) = self.find_by(path, &format!("{NOBODY}\"\\")).await {
@@ -104,13 +108,15 @@ impl Application<'_> {
         for (name, path) in fields {
             if let Some(fault) = attributes.fault(path) {
                 told.push(format!(
-                    "{name} is not kept: {path}: {fault}; say where it stands by attributes.{name}, or set it to \"\" in {system}'s target"
+                    "{name} is not stored: {path}: {fault}; set attributes.{name} to where it is, or to \
+                     \"\" in {system}'s target"
                 ));
             }
         }
         if rules_out(&self.features, USER, "active") && !self.settings.read_only {
             told.push(format!(
-                "the schemas of {system} name no attribute active, by which accounts are suspended"
+                "the schemas of {system} do not contain the attribute active, which is used to suspend \
+                 accounts"
             ));
         }
         let is_filled = |attribute: &str| {
@@ -122,7 +128,8 @@ impl Application<'_> {
         };
         for attribute in attributes.required().filter(|attribute| !is_filled(attribute)) {
             told.push(format!(
-                "the schemas of {system} demand the attribute {attribute} of every user, and no field fills it; name one under attributes"
+                "the schemas of {system} require the attribute {attribute} for every user, but no field \
+                 sets it; add it under attributes"
             ));
         }
         told

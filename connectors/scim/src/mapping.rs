@@ -82,12 +82,12 @@ impl Mapping {
         for (name, text) in &settings.attributes {
             let key = format!("attributes.{name}");
             if RESERVED.contains(&name.as_str()) {
-                return Err(SettingsError::new(key, "stands in a fixed place and cannot be moved"));
+                return Err(SettingsError::new(key, "has a fixed place and cannot be moved"));
             }
             if bridgehead_sdk::is_secret_name(name) {
                 return Err(SettingsError::new(
                     key,
-                    "has the name of a secret; such fields are not passed on",
+                    "has the name of a secret; such fields are never passed on",
                 ));
             }
             if text.is_empty() {
@@ -102,7 +102,7 @@ impl Mapping {
                 .iter()
                 .any(|own| path.schema.is_none() && path.attribute.eq_ignore_ascii_case(own))
             {
-                return Err(SettingsError::new(key, "names an attribute with a meaning of its own"));
+                return Err(SettingsError::new(key, "is an attribute with a special meaning"));
             }
             explicit.push(name.clone());
             fields.insert(name.clone(), path);
@@ -141,10 +141,10 @@ impl Mapping {
         found.map_or_else(|| path.to_string(), |(name, _)| name.clone())
     }
 
-    /// The account that a user is. Memberships are added by whoever knows them.
+    /// The account that a user is. Memberships are added by the caller.
     pub(crate) fn record(&self, user: &Fields) -> Result<AccountRecord, RejectedRecord> {
         let rejected = |field: &str, rule: &str| RejectedRecord::new(id(user), field, rule);
-        let own = id(user).ok_or_else(|| rejected("id", "text that is not empty"))?;
+        let own = id(user).ok_or_else(|| rejected("id", "non-empty text"))?;
         let mut record = AccountRecord::new(own);
         for (name, path) in &self.fields {
             let Some(value) = path.get(user) else { continue };
@@ -185,7 +185,7 @@ impl Mapping {
         let named = named.into_iter().filter_map(|(name, value)| Some((name, Value::from(value?.as_str()))));
         let more = account.extra.iter().map(|(name, value)| (name.as_str(), value.clone()));
         let mut wanted = self.wanted(named.chain(more.filter(|(_, value)| !value.is_null())));
-        // RFC 7643 requires a userName; where people log in with their e-mail, that is what it holds.
+        // RFC 7643 requires a userName; where people log in with their email, that is what it holds.
         if account.username.is_none()
             && let (Some(path), Some(email)) = (self.path("username"), &account.email)
         {
@@ -210,7 +210,7 @@ impl Mapping {
         wanted
     }
 
-    /// Sets the licences that are wanted in a user. `false` for a slug that is no type of licences.
+    /// Sets the licenses that are wanted in a user. `false` for a slug that is not the type of licenses.
     pub(crate) fn assign(&self, user: &mut Fields, slug: &str, refs: &[Ref]) -> Result<bool, AssignError> {
         let Some(license) = self.licenses.iter().find(|license| license.slug == slug) else {
             return Ok(false);
@@ -222,13 +222,13 @@ impl Mapping {
         Ok(true)
     }
 
-    /// The attributes that licences stand in.
+    /// The attributes that contain licenses.
     pub(crate) fn license_attributes(&self) -> impl Iterator<Item = &Path> {
         self.licenses.iter().map(|license| &license.attribute)
     }
 }
 
-/// A licence that none of the configured ones is.
+/// A license that none of the configured ones is.
 #[derive(Debug)]
 pub(crate) struct AssignError {
     pub(crate) id: String,
@@ -246,7 +246,7 @@ impl LicenseOf {
         held.into_iter()
     }
 
-    /// Values that are no licence of this type stay, and so do the parts of those that are held already.
+    /// Values that are no license of this type stay, and so do the parts of those that are held already.
     fn set(&self, user: &mut Fields, refs: &[Ref]) {
         let mut items = match self.attribute.whole(user) {
             Some(Value::Array(items)) => items.clone(),
@@ -306,7 +306,7 @@ pub(crate) fn blank() -> Fields {
 /// The group that a resource is.
 pub(crate) fn group(resource: &Fields) -> Result<EntityRecord, RejectedRecord> {
     let rejected = |field: &str, rule: &str| RejectedRecord::new(id(resource), field, rule);
-    let own = id(resource).ok_or_else(|| rejected("id", "text that is not empty"))?;
+    let own = id(resource).ok_or_else(|| rejected("id", "non-empty text"))?;
     let name = text(resource, "displayName")
         .ok_or_else(|| rejected("displayName", "text: every group has a name"))?;
     let mut record = EntityRecord::new(own, name);
@@ -316,7 +316,7 @@ pub(crate) fn group(resource: &Fields) -> Result<EntityRecord, RejectedRecord> {
     Ok(record)
 }
 
-/// The groups that a user is in by itself, as the user says. Those it is in through another group cannot be left.
+/// The groups that a user is directly in, according to the user. Memberships through another group cannot be removed.
 pub(crate) fn groups_of(user: &Fields, slug: &str) -> Result<Memberships, RejectedRecord> {
     let direct = objects(field(user, "groups"))
         .filter(|group| !text(group, "type").is_some_and(|kind| kind.eq_ignore_ascii_case("indirect")));
@@ -389,7 +389,7 @@ mod tests {
         for (attributes, key) in [
             (json!({"id": "userName"}), "attributes.id: "),
             (json!({"badge": "a b"}), "attributes.badge: must be a path"),
-            (json!({"badge": "groups"}), "attributes.badge: names an attribute"),
+            (json!({"badge": "groups"}), "attributes.badge: is an attribute"),
             (json!({"api_token": "title"}), "attributes.api_token: has the name of a secret"),
             (json!({"username": "", "email": ""}), "attributes: must leave"),
         ] {

@@ -53,11 +53,11 @@ struct Index {
     shown: [Arc<Shown>; 2],
 }
 
-/// Why a listing cannot go on.
+/// Why a listing cannot continue.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum Fault {
-    /// The process was started anew, or other listings have begun since.
-    #[error("what was read before is not held any more; the next sync begins afresh")]
+    /// The process was restarted, or other listings have begun since.
+    #[error("the data read earlier has been discarded; the next sync starts over")]
     Forgotten,
     /// The operator must have memberships read from the accounts.
     #[error("there are more than {MOST} memberships; set groups.memberships_from = \"accounts\"")]
@@ -69,7 +69,7 @@ pub(crate) enum Fault {
 
 impl Fault {
     pub(crate) fn incomplete(&self, system: &str) -> Error {
-        Error::incomplete_listing(format!("{system}: the listing cannot be read to its end: {self}"))
+        Error::incomplete_listing(format!("{system}: the listing cannot be read completely: {self}"))
     }
 }
 

@@ -67,7 +67,7 @@ impl Application<'_> {
         }
         let active = account.status.is_none_or(|status| status == AccountStatus::Active);
         user.insert("active".to_owned(), active.into());
-        // Nothing is made before it is certain that every group and licence is there.
+        // Nothing is made before it is certain that every group and license is there.
         let groups = self.apply_memberships(create.memberships.as_ref(), &mut user)?;
         let refs = ids(groups.refs.unwrap_or_default());
         self.require_groups(&refs).await?;
@@ -104,11 +104,11 @@ impl Application<'_> {
             }
         }
         let (label, system) = (account.label(), self.system());
-        let message = format!("User {label} exists in {system} already, as {}", record.id);
+        let message = format!("User {label} already exists in {system}, as {}", record.id);
         Err(Error::account_already_exists(message))
     }
 
-    /// Whoever has the user name or e-mail of a new account.
+    /// The user that has the user name or email of a new account.
     async fn find_by_login(&self, account: &Account) -> Result<Option<Fields>, Error> {
         let mut by_login = account.clone();
         by_login.id = None;
@@ -120,7 +120,7 @@ impl Application<'_> {
             && by_login.username.is_none()
             && let (Some(email), Some(path)) = (&by_login.email, self.mapping.path("username"))
         {
-            // The e-mail address is going to be its user name, too.
+            // The email address is going to be its user name, too.
             return self.find_by(path, email).await;
         }
         Ok(found)
@@ -136,7 +136,7 @@ impl Application<'_> {
         let found = self.find_by_login(account).await.map_err(half_done)?;
         found.as_ref().and_then(id).ok_or_else(|| {
             let message = format!(
-                "User {} cannot be created: {} answered a create without an id, and nobody of that name is found",
+                "User {} cannot be created: {} responded without an id, and no user with that name is found",
                 account.label(),
                 self.system()
             );
@@ -236,8 +236,8 @@ impl Application<'_> {
         }
         if groups.len() > MOST_UNSEEN {
             let message = format!(
-                "{}: none of its {} groups shows a member, so that nobody can tell which of them User {label} is in; have the application \
-                 show them, or set groups.enabled = false",
+                "{}: none of its {} groups shows any members, so the groups of User {label} are unknown; \
+                 make the application show them, or set groups.enabled = false",
                 self.system(),
                 groups.len()
             );
@@ -252,7 +252,7 @@ impl Application<'_> {
         Ok(())
     }
 
-    /// A change behind another one of the same task: what was read before is not what is there now.
+    /// A change that follows another one of the same task: what was read before is out of date.
     async fn change_fresh(
         &self,
         own: &str,
@@ -280,7 +280,8 @@ impl Application<'_> {
             Err(refusal) => {
                 let is_gone = refusal.is_gone;
                 let error = self.looked_again(&own, &what, refusal).await;
-                // It is gone since it was looked at: by somebody else, or by this request in spite of its answer.
+                // It disappeared since it was looked up: because of another client, or of this request despite its
+                // response.
                 let is_gone = is_gone && error.code() == Code::AccountNotFound;
                 Err(if is_gone { error.with_effect(Effect::Unknown) } else { error })
             }
@@ -295,8 +296,8 @@ impl Application<'_> {
         match self.scim.get(self.users(), own, &[]).await {
             Ok(None) => refusal.error,
             Ok(Some(_)) => Error::internal(format!(
-                "{what}: {} answers 404 to the change, and shows {own} when it is looked up; look at the permissions of its credential, \
-                 and at what it offers (capabilities)",
+                "{what}: {} responds with 404 to the change, but finds {own} when it is looked up; check \
+                 the permissions of its credential, and what it supports (capabilities)",
                 self.system()
             ))
             .with_effect(Effect::Unknown)
@@ -330,13 +331,13 @@ impl Application<'_> {
         }
         let Some(password) = &reset.password else {
             return Err(Error::internal(format!(
-                "The task names no password for User {label}, and {} makes none of its own",
+                "The task contains no password for User {label}, and {} does not generate one",
                 self.system()
             )));
         };
         let (own, before) = self.require_to_write(&reset.account, self.style().replaces()).await?;
         let change = self.style().password(&before, password.expose_secret());
-        self.change(&own, label, change, &before, "given another password").await?;
+        self.change(&own, label, change, &before, "given a new password").await?;
         Ok(Completion::done())
     }
 
@@ -364,7 +365,7 @@ impl Application<'_> {
             Error::internal(format!("User {label} cannot be changed in {}: {field} {why}", self.system()))
         };
         if update.changes.contains_key("id") || update.changes.contains_key("account_id") {
-            return Err(refuse("id", "is chosen by the application, and never changes"));
+            return Err(refuse("id", "is chosen by the application and never changes"));
         }
         if let Some(status) = update.changes.get("status")
             && !status.is_null()
@@ -376,7 +377,7 @@ impl Application<'_> {
         let mut wanted = self.mapping.wanted(changes);
         self.leave_out_what_has_no_place(&mut wanted);
         if let Some(unknown) = wanted.unknown.first() {
-            return Err(refuse(unknown, "stands in no attribute; name one under target.attributes"));
+            return Err(refuse(unknown, "has no attribute; add one under target.attributes"));
         }
         if let Some(name) = update.no_text() {
             return Err(refuse(name, "must be a text"));
@@ -385,7 +386,7 @@ impl Application<'_> {
             let is_cleared = update.changes.get(name).is_some_and(|value| value.is_null() || value == "");
             let is_user_name = self.mapping.path(name).is_some_and(|path| path.to_string() == "userName");
             if is_cleared && is_user_name {
-                return Err(refuse(name, "cannot be cleared: every user of SCIM has a userName"));
+                return Err(refuse(name, "cannot be cleared: every SCIM user has a userName"));
             }
         }
         for (_, value) in &mut wanted.fields {
@@ -406,7 +407,7 @@ impl Application<'_> {
         wanted.unknown.extend(unplaced.into_iter().map(|(path, _)| self.mapping.name_of(&path)));
     }
 
-    /// Sets licences in the user, and gives the groups that are wanted.
+    /// Sets licenses in the user, and gives the groups that are wanted.
     fn apply_memberships<'m>(
         &self,
         wanted: Option<&'m Memberships>,
@@ -420,14 +421,15 @@ impl Application<'_> {
             }
             let assigned = self.mapping.assign(user, slug.as_str(), refs).map_err(|missing| {
                 let message = format!(
-                    "The licence {} of the type '{slug}' is none of those that target.licenses names for {}",
+                    "The license {} of the type '{slug}' is not one of those listed in target.licenses for \
+                     {}",
                     missing.id,
                     self.system()
                 );
                 Error::internal(message).with_subject(Subject::License)
             })?;
             if !assigned {
-                let message = format!("{}: there is no type '{slug}' of groups or licences", self.system());
+                let message = format!("{}: unknown type '{slug}' of groups or licenses", self.system());
                 return Err(Error::group_not_found(message));
             }
         }

@@ -1,13 +1,14 @@
-//! From page to page, so that nobody is passed over.
+//! From page to page, without skipping a record.
 //!
-//! By cursor (RFC 9865) the server keeps the place. By index (RFC 7644) nobody does: when a record goes, all behind it move up by
-//! one, and the next page would begin one too far. So each page begins with the last record of the one before, and where it does
-//! not, the walk goes back until it meets records that it has seen.
+//! With cursors (RFC 9865) the server keeps the position. With indexes (RFC 7644) nothing does: when a record is
+//! removed, all later ones move up by one, and the next page would start one too far. So each page starts with the last
+//! record of the previous one, and if it does not, the walk goes back until it finds known records.
 //!
-//! No single field of an answer ends a walk, since each is wrong somewhere: servers ignore `startIndex`, and give the number of records
-//! on the page as `totalResults`. It ends when the page behind the last one is empty, when distinct records equal a total that was the
-//! same on every page, or when a server that hands out cursors hands out none. Where fewer distinct records came than the server
-//! says it has, everything is read once more; if some are still missing, the listing is incomplete.
+//! No single field of a response ends a walk, because each is wrong in some server: servers ignore `startIndex`, and
+//! return the number of records on the page as `totalResults`. It ends if the page after the last one is empty, if the
+//! number of distinct records equals a total that was the same on every page, or if a server that returns cursors
+//! returns none. If fewer distinct records were returned than the server reports, everything is read once more; if some
+//! are still missing, the listing is incomplete.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
@@ -20,7 +21,7 @@ use crate::client::{Behind, Scim};
 use crate::errors::Asked;
 use crate::wire::{Fields, ListPage, Next, id, text};
 
-/// So many records at the end of a page are remembered, so that the next one is known to go on behind them.
+/// So many records at the end of a page are remembered, to check that the next page continues after them.
 const TAIL: usize = 5;
 
 /// So often a listing may go back before its order is taken for a game of chance.
@@ -29,10 +30,10 @@ const MOST_RETREATS: u32 = 50;
 /// So many empty pages may come one after another, each of which leads to another.
 const MOST_EMPTY: u32 = 20;
 
-/// More records than this are not counted, and a listing that is not counted is not believed.
+/// More records than this are not counted, and a listing that is not counted is not trusted.
 const MOST_RECORDS: u64 = 10_000_000;
 
-/// Where a walk goes on.
+/// Where a walk continues.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Place {
     at: At,
@@ -166,7 +167,7 @@ impl Walk<'_> {
     }
 
     async fn by_cursor(&self, place: &Place, token: &str, empty: u32) -> Result<Step, Error> {
-        let circle = || self.incomplete("its cursors lead in a circle");
+        let circle = || self.incomplete("its cursors form a loop");
         if !self.shown.follow(place.page, token) {
             return Err(circle());
         }
@@ -176,7 +177,7 @@ impl Walk<'_> {
         let size = page.resources.len();
         let news = self.has_news(place, &page.resources);
         if size > 0 && !news {
-            return Err(self.incomplete("a page holds only records that were read before"));
+            return Err(self.incomplete("a page contains only records that were already read"));
         }
         totals.pages += u32::from(news);
         let news_of_page = self.take(place, page.resources);
@@ -186,9 +187,7 @@ impl Walk<'_> {
             Next::Cursor(token) => {
                 let empty = if size == 0 { empty + 1 } else { 0 };
                 if empty > MOST_EMPTY {
-                    return Err(self.incomplete(
-                        "page after page is empty, and each leads to another, so that the list finds no end",
-                    ));
+                    return Err(self.incomplete("one empty page follows another, so the list never ends"));
                 }
                 Ok(news_of_page.step(Some(place.behind(At::Cursor { token, empty }, totals)), None))
             }
@@ -198,11 +197,12 @@ impl Walk<'_> {
                     // It has handed out no cursor yet: perhaps it knows none.
                     evidence = match self.behind(size as u64 + 1).await? {
                         Behind::Page(page) if page.resources.is_empty() => Evidence::EndOfCursor,
-                        // Whoever came since the page was read need not be in it.
+                        // A record that was added since the page was read need not be in it.
                         Behind::Page(page) if totals.have_grown_by(&page) => Evidence::EndOfCursor,
                         Behind::Page(page) if self.has_news(place, &page.resources) => {
                             return Err(self.incomplete(
-                                "it gives no nextCursor, though more records follow; set paging = \"index\"",
+                                "it returns no nextCursor although there are more records; set paging = \
+                                 \"index\"",
                             ));
                         }
                         Behind::Page(_) | Behind::Refused => {
@@ -232,7 +232,7 @@ impl Walk<'_> {
             };
         }
         if !self.has_news(place, &records) {
-            // Nothing new: the list ends here, or the server gives out few records a page.
+            // Nothing new: the list ends here, or the server returns few records per page.
             from += records.len() as u64;
             records = match self.behind(from).await? {
                 Behind::Refused => Vec::new(),
@@ -246,8 +246,7 @@ impl Walk<'_> {
             }
             if !self.has_news(place, &records) {
                 return Err(self.incomplete(
-                    "its pages do not go on: one holds only records that were read before, so that it seems to ignore \
-                     startIndex",
+                    "a page contains only records that were already read, so it seems to ignore startIndex",
                 ));
             }
         }
@@ -279,7 +278,7 @@ impl Walk<'_> {
         Ok(taken.step(Some(place.behind(At::Index { next: end, tail, retreats }, totals)), None))
     }
 
-    /// The records from a position on that holds one that was seen, so that none is passed over.
+    /// The records from a position on that holds one that was seen, so that none is skipped.
     async fn overlapping(
         &self,
         next: u64,
@@ -298,19 +297,19 @@ impl Walk<'_> {
             if let Some(start) = start.filter(|_| !begins_as_expected) {
                 let hint = match window.next {
                     Next::None => "",
-                    _ => "; it gives a nextCursor: set paging = \"cursor\"",
+                    _ => "; it returns a nextCursor: set paging = \"cursor\"",
                 };
                 return Err(self.incomplete(&format!(
-                    "asked for the records from {from} on, it answers with those from {start} on{hint}"
+                    "asked for the records from {from}, it returns those from {start}{hint}"
                 )));
             }
-            // From the first record on, or from one that was seen, nobody is passed over.
+            // From the first record on, or from one that was seen, nobody is skipped.
             if from == 1 || window.resources.iter().any(was_seen) {
                 return Ok((from, window));
             }
             *retreats += 1;
             if *retreats > MOST_RETREATS {
-                return Err(self.incomplete("the order of its records keeps changing"));
+                return Err(self.incomplete("the order of its records changes between requests"));
             }
             from = from.saturating_sub(step).max(1);
             step = step.saturating_mul(2);
@@ -324,9 +323,9 @@ impl Walk<'_> {
             return Ok(taken.step(None, Some((evidence, totals.most))));
         }
         if place.again {
-            let twins = if self.shown.has_twins() { "; two of them that differ have one id" } else { "" };
+            let twins = if self.shown.has_twins() { "; two different records have the same id" } else { "" };
             return Err(self.incomplete(&format!(
-                "read twice, it shows {count} different records, and says that it has {most}{twins}"
+                "read twice, it shows {count} different records, but reports {most}{twins}"
             )));
         }
         self.shown.begin_again();
@@ -357,7 +356,8 @@ impl Walk<'_> {
             return Ok(Evidence::TotalMet);
         }
         Err(self.incomplete(
-            "its pages do not go on, and its totalResults counts the records of the page; it seems to ignore startIndex",
+            "a page contains no new records, and its totalResults counts only the records of the page; it \
+             seems to ignore startIndex",
         ))
     }
 
@@ -398,13 +398,13 @@ impl Walk<'_> {
         if page.total.is_none() {
             let hint = match page.next {
                 Next::None => "",
-                _ => "; it gives a nextCursor: set paging = \"cursor\"",
+                _ => "; it returns a nextCursor: set paging = \"cursor\"",
             };
-            return Err(self.incomplete(&format!("it does not say how many records there are{hint}")));
+            return Err(self.incomplete(&format!("it does not report the number of records{hint}")));
         }
         // From any other position on, a record that was seen says more than what the server says.
         if from == 1 && page.start.is_some_and(|start| start > 1) {
-            return Err(self.incomplete("it does not begin with the first record"));
+            return Err(self.incomplete("it does not start with the first record"));
         }
         Ok(page)
     }
@@ -426,7 +426,7 @@ impl Walk<'_> {
 
     fn empty(&self, totals: Totals) -> Error {
         let most = totals.most.unwrap_or_default();
-        self.incomplete(&format!("a page is empty, though there are {most} records"))
+        self.incomplete(&format!("a page is empty although there are {most} records"))
     }
 
     fn incomplete(&self, why: &str) -> Error {
@@ -448,6 +448,6 @@ fn name(record: &Fields) -> Option<String> {
 }
 
 fn twin(id: String) -> RejectedRecord {
-    let rule = "its own: two records that differ have it, so that nobody can tell whose it is".to_owned();
+    let rule = "unique: two different records have it, so it does not identify a record".to_owned();
     RejectedRecord::new(id, "id", rule)
 }

@@ -18,15 +18,16 @@ const LISTS: [&str; 9] = [
     "x509Certificates",
 ];
 
-/// Where a field of an account stands in a user.
+/// Where a field of an account is in a user.
 ///
-/// A list without a condition stands for its preferred value: the primary one, else that of the type `work`, else the first.
+/// A list without a condition means its preferred value: the primary one, otherwise that of the type `work`, otherwise
+/// the first.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Path {
     /// The extension that the attribute is of; `None` for the core schema.
     pub(crate) schema: Option<String>,
     pub(crate) attribute: String,
-    /// Which element of a list is meant.
+    /// Which element of a list to use.
     condition: Option<(String, Value)>,
     sub: Option<String>,
 }
@@ -35,7 +36,7 @@ impl Path {
     /// Reads a path; `None` for what is none.
     pub(crate) fn parse(text: &str) -> Option<Self> {
         let is_urn = text.get(..4).is_some_and(|start| start.eq_ignore_ascii_case("urn:"));
-        // A condition may hold a colon of its own.
+        // A condition may contain a colon.
         let head = text.split('[').next().unwrap_or(text);
         let (schema, rest) = match (is_urn, head.rfind(':')) {
             (true, Some(colon)) => (Some(&text[..colon]), &text[colon + 1..]),
@@ -89,7 +90,7 @@ impl Path {
         }
     }
 
-    /// The path of the element that is meant in a list, such as `emails[type eq "work"].value`.
+    /// The path of the selected element of a list, such as `emails[type eq "work"].value`.
     pub(crate) fn element(&self, user: &Fields) -> String {
         let condition = self.condition.clone().unwrap_or_else(|| {
             let items = self.items(user);
@@ -260,7 +261,7 @@ impl Path {
         self.whole(user).and_then(Value::as_array).map_or(&[], Vec::as_slice)
     }
 
-    /// Which element of a list is meant.
+    /// Which element of a list to use.
     fn choose(&self, items: &[Value]) -> Option<usize> {
         let is = |item: &Value, name: &str, wanted: &Value| {
             let found = item.as_object().and_then(|item| field(item, name));

@@ -14,74 +14,74 @@ use crate::path::Path;
 #[schemars(crate = "bridgehead_sdk::schemars")]
 #[serde(deny_unknown_fields)]
 pub struct Settings {
-    /// Where the application speaks SCIM, such as `"https://example.com/scim/v2"`: what `/Users` is appended to. https, or http to
-    /// loopback.
+    /// The base URL of the application's SCIM API, such as `"https://example.com/scim/v2"`: `/Users` is appended to it. https, or
+    /// http to loopback.
     pub url: String,
-    /// How bridgehead shows who it is: one of `basic`, `bearer`, `api_key` and `oauth2`.
+    /// How bridgehead authenticates: one of `basic`, `bearer`, `api_key` and `oauth2`.
     #[serde(default)]
     pub auth: Auth,
-    /// Whose habits the application expects; `"generic"`, which is RFC 7644 to the letter, when absent.
+    /// Which SCIM dialect the application expects; `"generic"`, which is strictly RFC 7644, when absent.
     #[serde(default)]
     pub profile: Profile,
-    /// What one request may take.
+    /// The limits of one request.
     #[serde(default)]
     pub limits: LimitSettings,
-    /// How many records a page asks for, 1 to 1000; the application may give fewer. 100 when absent.
+    /// How many records to request per page, 1 to 1000; the application may return fewer. 100 when absent.
     #[serde(default = "page_size")]
     pub page_size: u16,
-    /// How a listing goes on from page to page; `"auto"` when absent.
+    /// How a listing is paged; `"auto"` when absent.
     #[serde(default)]
     pub paging: Paging,
-    /// How an account is found whose identifier is not known; `"filter"` when absent.
+    /// How to find an account whose identifier is unknown; `"filter"` when absent.
     #[serde(default)]
     pub lookup: Lookup,
     /// What deleting an account does; `"delete"` when absent.
     #[serde(default)]
     pub delete: Deletion,
-    /// The application is read and never written: syncs run, and no action is offered.
+    /// Read the application but never write to it: syncs run, and no action is offered.
     #[serde(default)]
     pub read_only: bool,
     /// The resource type of the accounts.
     #[serde(default)]
     pub accounts: Accounts,
-    /// The resource type of the groups, and how memberships are read and written.
+    /// The resource type of the groups, and how to read and write memberships.
     #[serde(default)]
     pub groups: Groups,
-    /// Types of licences that an attribute of the accounts stands for.
+    /// Types of licenses that an attribute of the accounts represents.
     #[serde(default)]
     pub licenses: Vec<License>,
-    /// Where fields of an account stand in a user: `{ field = "path" }`, in addition to the usual ones. An empty path takes a field
-    /// away.
+    /// Where the fields of an account are in a user: `{ field = "path" }`, in addition to the defaults. An empty path removes a
+    /// field.
     #[serde(default)]
     pub attributes: BTreeMap<String, String>,
-    /// What the application can do, where it does not say so itself or says it wrongly.
+    /// What the application supports, if it does not announce this or announces it incorrectly.
     #[serde(default)]
     pub capabilities: Capabilities,
-    /// How truth values are written; what the profile says when absent.
+    /// How to write boolean values; determined by the profile when absent.
     pub booleans: Option<Booleans>,
 }
 
-/// Whose habits an application expects.
+/// The SCIM dialect of an application.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, schemars::JsonSchema)]
 #[schemars(crate = "bridgehead_sdk::schemars")]
 #[serde(rename_all = "lowercase")]
 pub enum Profile {
-    /// RFC 7643 and RFC 7644 to the letter.
+    /// Strictly RFC 7643 and RFC 7644.
     #[default]
     Generic,
-    /// Applications made for Microsoft Entra ID: operations begin with a capital, a value of a list is changed by its own path, truth
-    /// values in changes are text.
+    /// Applications built for Microsoft Entra ID: operations are capitalized, a value of a list is changed by its own path,
+    /// boolean values in changes are text.
     Entra,
-    /// Applications made for Okta: users are changed by PUT, only `active` by PATCH, in an operation without a path.
+    /// Applications built for Okta: users are changed with PUT, only `active` with PATCH, in an operation without a path.
     Okta,
 }
 
-/// How a listing goes on from page to page.
+/// How a listing is paged.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, schemars::JsonSchema)]
 #[schemars(crate = "bridgehead_sdk::schemars")]
 #[serde(rename_all = "lowercase")]
 pub enum Paging {
-    /// By cursor where the application announces it, else by index.
+    /// By cursor if the application announces it, otherwise by index.
     #[default]
     Auto,
     /// By `startIndex` and `count` (RFC 7644).
@@ -90,7 +90,7 @@ pub enum Paging {
     Cursor,
 }
 
-/// How an account is found whose identifier is not known.
+/// How to find an account whose identifier is unknown.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, schemars::JsonSchema)]
 #[schemars(crate = "bridgehead_sdk::schemars")]
 #[serde(rename_all = "lowercase")]
@@ -98,7 +98,7 @@ pub enum Lookup {
     /// By a filter, such as `userName eq "ann"`.
     #[default]
     Filter,
-    /// By reading all accounts. Slow; for applications that know no filters.
+    /// By reading all accounts. Slow; for applications that do not support filters.
     List,
 }
 
@@ -114,12 +114,12 @@ pub enum Deletion {
     Deactivate,
 }
 
-/// How truth values are written.
+/// How to write boolean values.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, schemars::JsonSchema)]
 #[schemars(crate = "bridgehead_sdk::schemars")]
 #[serde(rename_all = "lowercase")]
 pub enum Booleans {
-    /// As JSON has them: `true`, `false`.
+    /// As JSON booleans: `true`, `false`.
     Json,
     /// In changes, as the texts `"True"` and `"False"`.
     Text,
@@ -130,49 +130,49 @@ pub enum Booleans {
 #[schemars(crate = "bridgehead_sdk::schemars")]
 #[serde(deny_unknown_fields)]
 pub struct Accounts {
-    /// The resource type's short name.
+    /// The slug of the resource type.
     #[serde(default = "account")]
     pub slug: String,
-    /// What people read.
+    /// The display name.
     #[serde(default = "account_name")]
     pub name: String,
-    /// The path behind `url`, where it is not what the application's `ResourceTypes` say, or `Users`.
+    /// The path relative to `url`, if it is not the one in the application's `ResourceTypes`, or `Users`.
     pub endpoint: Option<String>,
 }
 
-/// The resource type of the groups, and how memberships are read and written.
+/// The resource type of the groups, and how to read and write memberships.
 #[derive(Clone, Debug, Deserialize, schemars::JsonSchema)]
 #[schemars(crate = "bridgehead_sdk::schemars")]
 #[serde(deny_unknown_fields)]
 pub struct Groups {
-    /// Whether there are groups at all.
+    /// Whether the application has groups.
     #[serde(default = "yes")]
     pub enabled: bool,
-    /// The resource type's short name.
+    /// The slug of the resource type.
     #[serde(default = "group")]
     pub slug: String,
-    /// What people read.
+    /// The display name.
     #[serde(default = "group_name")]
     pub name: String,
-    /// The path behind `url`, where it is not what the application's `ResourceTypes` say, or `Groups`.
+    /// The path relative to `url`, if it is not the one in the application's `ResourceTypes`, or `Groups`.
     pub endpoint: Option<String>,
-    /// Where it is read who is in which group; `"groups"` when absent. Applications fill both places, or only one, and an empty
-    /// one looks like nobody being in any group: `bridgehead check` warns of that.
+    /// Where to read memberships from; `"groups"` when absent. Applications fill both places or only one, and an empty one looks
+    /// as if no account were in any group: `bridgehead check` warns about this.
     #[serde(default)]
     pub memberships_from: MembershipsFrom,
-    /// Whether the groups of one account are asked for with the filter `members.value eq`, rather than by reading all groups.
-    /// `bridgehead check` proves that the application heeds it.
+    /// Whether to request the groups of one account with the filter `members.value eq` instead of reading all groups.
+    /// `bridgehead check` proves that the application applies it.
     #[serde(default)]
     pub filter_members: bool,
-    /// How a member is removed; `"path"` when absent.
+    /// How to remove a member; `"path"` when absent.
     #[serde(default)]
     pub remove_member: RemoveMember,
-    /// Without PATCH, what it means that a group has no attribute `members`; `"unknown"` when absent.
+    /// Without PATCH, what it means if a group has no attribute `members`; `"unknown"` when absent.
     #[serde(default)]
     pub absent_members: AbsentMembers,
 }
 
-/// Where it is read who is in which group.
+/// Where to read memberships from.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, schemars::JsonSchema)]
 #[schemars(crate = "bridgehead_sdk::schemars")]
 #[serde(rename_all = "lowercase")]
@@ -184,61 +184,61 @@ pub enum MembershipsFrom {
     Accounts,
 }
 
-/// How a member is removed from a group.
+/// How to remove a member from a group.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, schemars::JsonSchema)]
 #[schemars(crate = "bridgehead_sdk::schemars")]
 #[serde(rename_all = "lowercase")]
 pub enum RemoveMember {
-    /// By the path `members[value eq "…"]`, as RFC 7644 has it.
+    /// By the path `members[value eq "…"]` (RFC 7644).
     #[default]
     Path,
-    /// By the path `members` and a list of values, as Entra did first. An application that goes by RFC 7644 removes **all**
-    /// members then.
+    /// By the path `members` and a list of values, as Entra originally did. An application that follows RFC 7644 then
+    /// removes **all** members.
     Value,
 }
 
-/// What it means that a group has no attribute `members`, where members can only be written as a whole.
+/// What it means if a group has no attribute `members`, where members can only be written as a whole.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, schemars::JsonSchema)]
 #[schemars(crate = "bridgehead_sdk::schemars")]
 #[serde(rename_all = "lowercase")]
 pub enum AbsentMembers {
-    /// The application may not show them: writing them would put everybody else out, so that such a group is refused.
+    /// The application may not show them: writing them would remove all other members, so such a group is rejected.
     #[default]
     Unknown,
     /// The group has no members.
     Nobody,
 }
 
-/// A type of licences that an attribute of the accounts stands for.
+/// A type of licenses that an attribute of the accounts represents.
 #[derive(Clone, Debug, Deserialize, schemars::JsonSchema)]
 #[schemars(crate = "bridgehead_sdk::schemars")]
 #[serde(deny_unknown_fields)]
 pub struct License {
-    /// The resource type's short name.
+    /// The slug of the resource type.
     pub slug: String,
-    /// What people read. Absent: the slug.
+    /// The display name. Absent: the slug.
     pub name: Option<String>,
-    /// The attribute whose values are licences: a list, such as `entitlements` or `roles`.
+    /// The attribute whose values are licenses: a list, such as `entitlements` or `roles`.
     #[serde(default = "entitlements")]
     pub attribute: String,
-    /// The licences: `{ value = "What people read" }`. Other values of the attribute are left alone.
+    /// The licenses: `{ value = "Display name" }`. Other values of the attribute are not changed.
     pub values: BTreeMap<String, String>,
 }
 
-/// What an application can do.
+/// What an application supports.
 #[derive(Clone, Copy, Debug, Default, Deserialize, schemars::JsonSchema)]
 #[schemars(crate = "bridgehead_sdk::schemars")]
 #[serde(deny_unknown_fields)]
 pub struct Capabilities {
-    /// Whether resources are changed by PATCH; else by PUT.
+    /// Whether resources can be changed with PATCH; otherwise PUT is used.
     pub patch: Option<bool>,
     /// Whether resources can be looked up by a filter.
     pub filter: Option<bool>,
     /// Whether passwords can be set.
     pub change_password: Option<bool>,
-    /// Whether changes may be made to depend on a version.
+    /// Whether changes can be made conditional on a version.
     pub etag: Option<bool>,
-    /// Whether listings go on by cursor (RFC 9865).
+    /// Whether listings can be paged by cursor (RFC 9865).
     pub cursor: Option<bool>,
 }
 
@@ -264,7 +264,7 @@ impl Default for Groups {
 }
 
 impl License {
-    /// What people read.
+    /// The display name.
     pub(crate) fn title(&self) -> &str {
         self.name.as_deref().unwrap_or(&self.slug)
     }
@@ -292,7 +292,7 @@ impl Settings {
                     || path.contains(['?', '#', ':', ' '])
                     || path.contains(".."))
             {
-                let message = "must be a path behind url, such as \"Users\"";
+                let message = "must be a path relative to url, such as \"Users\"";
                 return Err(SettingsError::new(format!("{key}.endpoint"), message));
             }
         }
@@ -307,7 +307,7 @@ impl Settings {
             if license.values.is_empty()
                 || license.values.iter().any(|(id, name)| id.is_empty() || name.is_empty())
             {
-                let message = "must name at least one licence, as in { pro = \"Professional\" }";
+                let message = "must contain at least one license, such as { pro = \"Professional\" }";
                 return Err(SettingsError::new(format!("{key}.values"), message));
             }
         }
@@ -400,7 +400,7 @@ mod tests {
 
     #[test]
     fn a_wrong_key_is_named() {
-        assert!(fault(json!({"url": "http://example.com"})).starts_with("url: must begin with https"));
+        assert!(fault(json!({"url": "http://example.com"})).starts_with("url: must start with https"));
         assert!(fault(json!({"page_size": 0})).starts_with("page_size: "));
         assert!(
             fault(json!({"accounts": {"endpoint": "https://x/Users"}})).starts_with("accounts.endpoint: ")

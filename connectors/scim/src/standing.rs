@@ -1,4 +1,4 @@
-//! Which groups a user is in, and what cannot be told of it.
+//! Which groups a user is in, and what cannot be told about it.
 //!
 //! A place that the application does not fill looks like nobody being in any group. Before a user is taken out of groups, or left where
 //! it is because it seems to be in none, that is looked into.
@@ -12,7 +12,7 @@ use crate::path::equals;
 use crate::settings::MembershipsFrom;
 use crate::wire::{Fields, field, id, text};
 
-/// So many groups, accounts or members are looked at by themselves where a list shows nothing.
+/// So many groups, accounts or members are read individually if a list shows nothing.
 pub(crate) const LOOKED_AT: usize = 3;
 
 /// The groups of a user.
@@ -34,7 +34,7 @@ struct Survey {
 }
 
 impl Application<'_> {
-    /// The groups that a user is in, by itself.
+    /// The groups that a user is in, read individually.
     pub(crate) async fn memberships_of(&self, user: &Fields) -> Result<Memberships, Error> {
         let Some(user_id) = id(user).filter(|_| self.features.groups.is_some()) else {
             return Ok(Memberships::default());
@@ -62,7 +62,8 @@ impl Application<'_> {
                 MembershipsFrom::Groups => "filter_members = false",
             };
             return Err(Error::internal(format!(
-                "{}: the account {user_id} seems to be in no group, yet the group {} has it as a member; set groups.{key}",
+                "{}: the account {user_id} seems to be in no group, but the group {} has it as a member; \
+                 set groups.{key}",
                 self.system(),
                 group.id
             )));
@@ -138,15 +139,15 @@ impl Application<'_> {
         Memberships([(self.settings.groups.slug.as_str().into(), refs)].into())
     }
 
-    /// None of the groups has shown a member: there are applications that show them only where a group is read by itself.
+    /// None of the groups has shown a member: some applications show members only if a group is read individually.
     pub(crate) async fn read_groups_alone(&self, groups: &[String]) -> Result<(), Error> {
         let Some(endpoint) = &self.features.groups else { return Ok(()) };
         for group in groups.iter().take(LOOKED_AT) {
             let found = self.scim.get(endpoint, group, &[]).await?;
             if found.is_some_and(|group| members(&group).is_ok_and(|all| !all.is_empty())) {
                 return Err(Error::incomplete_listing(format!(
-                    "{}: the list of its groups shows no members, yet the group {group} has some when it is read by itself; set \
-                     groups.memberships_from = \"accounts\"",
+                    "{}: the list of its groups shows no members, but the group {group} has members when \
+                     read individually; set groups.memberships_from = \"accounts\"",
                     self.system()
                 )));
             }
@@ -157,8 +158,8 @@ impl Application<'_> {
     /// Groups that show no members, and an account that says it is in one: the members are not shown.
     pub(crate) fn groups_are_bare(&self, user: &Fields) -> Error {
         Error::incomplete_listing(format!(
-            "{}: none of its groups shows a member, yet the account {} is in one; set groups.memberships_from = \
-             \"accounts\"",
+            "{}: none of its groups shows any members, but the account {} is in one; set \
+             groups.memberships_from = \"accounts\"",
             self.system(),
             id(user).unwrap_or_default()
         ))
@@ -167,8 +168,8 @@ impl Application<'_> {
     /// Groups have members, and no account is any of them: they are named by something else than their identifiers.
     pub(crate) fn members_are_strangers(&self) -> Error {
         Error::incomplete_listing(format!(
-            "{}: its groups have members, and none of them is the id of an account, so that everybody would be in no group; set \
-             groups.memberships_from = \"accounts\", or groups.enabled = false",
+            "{}: its groups have members, but none of them is the id of an account, so no account would be \
+             in a group; set groups.memberships_from = \"accounts\", or groups.enabled = false",
             self.system()
         ))
     }

@@ -73,7 +73,7 @@ pub(crate) fn objects(value: Option<&Value>) -> impl Iterator<Item = &Fields> {
     items.iter().filter_map(Value::as_object)
 }
 
-/// Whom a member of a group, or a group of a user, refers to: by its `value`, else by the end of its `$ref`.
+/// What a member of a group, or a group of a user, refers to: by its `value`, otherwise by the end of its `$ref`.
 pub(crate) fn reference(item: &Fields) -> Option<String> {
     match field(item, "value") {
         Some(Value::String(text)) if !text.is_empty() => return Some(text.clone()),
@@ -156,19 +156,19 @@ pub(crate) struct ScimError {
 
 /// The keywords, and what each means to somebody who has not read the document.
 pub(crate) const KINDS: [(&str, &str); 14] = [
-    ("invalidFilter", "the filter is not understood"),
-    ("tooMany", "there are more results than it gives out"),
-    ("uniqueness", "a value is taken already"),
+    ("invalidFilter", "the filter is not supported"),
+    ("tooMany", "there are more results than it returns"),
+    ("uniqueness", "a value is already taken"),
     ("mutability", "an attribute cannot be changed"),
-    ("invalidSyntax", "the request is not understood"),
-    ("invalidPath", "an attribute of the request is not known"),
-    ("noTarget", "there is nothing at the path of the change"),
-    ("invalidValue", "a value is missing, or is not allowed"),
-    ("invalidVers", "the version of SCIM is another"),
-    ("sensitive", "the request holds what must not be in an address"),
-    ("invalidCursor", "the cursor of the listing is not known"),
+    ("invalidSyntax", "the request is malformed"),
+    ("invalidPath", "an attribute of the request is unknown"),
+    ("noTarget", "the path of the change does not exist"),
+    ("invalidValue", "a value is missing or not allowed"),
+    ("invalidVers", "the SCIM version does not match"),
+    ("sensitive", "the request contains data that is not allowed in an address"),
+    ("invalidCursor", "the cursor of the listing is unknown"),
     ("expiredCursor", "the cursor of the listing has expired"),
-    ("invalidCount", "the size of the page is not allowed"),
+    ("invalidCount", "the page size is not allowed"),
     ("insufficientScope", "the token lacks a scope"),
 ];
 

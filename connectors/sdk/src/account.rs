@@ -5,18 +5,18 @@ use serde_json::{Map, Value};
 
 use crate::{AccountId, AccountRecord, PayloadError, payload};
 
-/// Whether an account can be used.
-// Exhaustive on purpose: a connector that writes a state must not pass over one that it has never heard of. A state that this version
-// does not know stays among the other fields of a task (`Account::extra`), where a connector refuses it.
+/// Whether an account is active.
+// Exhaustive on purpose: a connector that writes a status must not skip one that it does not know. A status that this
+// version does not know stays among the other fields of a task (`Account::extra`), where a connector rejects it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum AccountStatus {
-    /// It can be used.
+    /// The account is active.
     #[default]
     Active,
-    /// It is there, and not in use.
+    /// The account exists but is not in use.
     Inactive,
-    /// It is kept, and nobody gets in.
+    /// The account is kept, but cannot be used.
     Suspended,
 }
 
@@ -60,10 +60,10 @@ pub struct Account {
     /// The identifier in the target system, where Iden knows it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub id: Option<AccountId>,
-    /// The e-mail address.
+    /// The email address.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub email: Option<String>,
-    /// The name to log in with.
+    /// The login name.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub username: Option<String>,
     /// The given name.
@@ -72,29 +72,29 @@ pub struct Account {
     /// The family name.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub last_name: Option<String>,
-    /// What people read.
+    /// The display name.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub display_name: Option<String>,
-    /// The state that is wanted, where the task says one.
+    /// The requested status, if the task has one.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub status: Option<AccountStatus>,
-    /// Every other field, as Iden sent it; a password may be among them.
+    /// Every other field, as Iden sent it; this may include a password.
     #[serde(flatten)]
     pub extra: Map<String, Value>,
 }
 
 impl Account {
-    /// An account known by its identifier alone.
+    /// An account identified only by its id.
     pub fn by_id(id: impl Into<AccountId>) -> Self {
         Self { id: Some(id.into()), ..Self::default() }
     }
 
-    /// An account known by its user name alone.
+    /// An account identified only by its user name.
     pub fn by_username(username: impl Into<String>) -> Self {
         Self { username: Some(username.into()), ..Self::default() }
     }
 
-    /// An account known by its e-mail address alone.
+    /// An account identified only by its email address.
     pub fn by_email(email: impl Into<String>) -> Self {
         Self { email: Some(email.into()), ..Self::default() }
     }
@@ -105,13 +105,13 @@ impl Account {
         self
     }
 
-    /// Adds the name to log in with.
+    /// Adds the login name.
     pub fn with_username(mut self, username: impl Into<String>) -> Self {
         self.username = Some(username.into());
         self
     }
 
-    /// Adds the e-mail address.
+    /// Adds the email address.
     pub fn with_email(mut self, email: impl Into<String>) -> Self {
         self.email = Some(email.into());
         self
@@ -129,26 +129,26 @@ impl Account {
         self
     }
 
-    /// Adds what people read.
+    /// Adds the display name.
     pub fn with_display_name(mut self, name: impl Into<String>) -> Self {
         self.display_name = Some(name.into());
         self
     }
 
-    /// Adds the state that is wanted.
+    /// Adds the requested status.
     pub fn with_status(mut self, status: AccountStatus) -> Self {
         self.status = Some(status);
         self
     }
 
-    /// Adds a field that has no name here.
+    /// Adds a field without a named method.
     pub fn with_field(mut self, name: impl Into<String>, value: impl Into<Value>) -> Self {
         self.extra.insert(name.into(), value.into());
         self
     }
 
-    /// Reads an account out of a JSON object, tolerantly: numbers are taken for identifiers, `account_id` for
-    /// `id`, `null` for absent; an unknown status and every unknown field go to `extra`.
+    /// Reads an account from a JSON object, tolerantly: accepts numbers as identifiers, `account_id` as `id`, `null` as
+    /// absent; an unknown status and every unknown field go to `extra`.
     pub fn from_fields(mut fields: Map<String, Value>) -> Result<Self, PayloadError> {
         let id = match payload::take_identifier(&mut fields, "id")? {
             Some(id) => Some(id),
@@ -170,12 +170,12 @@ impl Account {
         })
     }
 
-    /// Whether anything says who the account is.
+    /// Whether at least one field identifies the account.
     pub fn is_identified(&self) -> bool {
         self.id.is_some() || self.email.is_some() || self.username.is_some()
     }
 
-    /// What to call the account in a message: its identifier, else its user name, else its e-mail.
+    /// The name of the account in messages: its identifier, otherwise its user name, otherwise its email.
     pub fn label(&self) -> &str {
         self.id
             .as_ref()
@@ -185,8 +185,8 @@ impl Account {
             .unwrap_or("(unnamed)")
     }
 
-    /// Whether a record is this account: by identifier where both have one, else by user name, else by e-mail.
-    /// User names and e-mails are compared without regard to case.
+    /// Whether a record is this account: compared by identifier if both have one, otherwise by user name, otherwise by
+    /// email. User names and emails are compared ignoring case.
     pub fn is_same_as(&self, record: &AccountRecord) -> bool {
         let same = |mine: &Option<String>, theirs: &Option<String>| match (mine, theirs) {
             (Some(mine), Some(theirs)) => Some(mine.to_lowercase() == theirs.to_lowercase()),
@@ -219,7 +219,7 @@ impl std::fmt::Debug for Account {
     }
 }
 
-/// The names of the fields that are there, for `Debug`: values are personal data, and may be secrets.
+/// The names of the fields that are set, for `Debug`: values are personal data, and may be secrets.
 pub(crate) fn names<'a>(named: &[(&'a str, bool)], extra: &'a Map<String, Value>) -> Vec<&'a str> {
     let named = named.iter().filter(|(_, is_there)| *is_there).map(|(name, _)| *name);
     named.chain(extra.keys().map(String::as_str)).collect()

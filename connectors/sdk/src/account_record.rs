@@ -1,4 +1,4 @@
-//! Accounts as the target holds them.
+//! Accounts as they are in the target.
 
 use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::{Map, Value};
@@ -26,10 +26,10 @@ use crate::{AccountId, AccountStatus, Memberships, PayloadError, Ref, Slug, payl
 pub struct AccountRecord {
     /// The identifier in the target system.
     pub id: AccountId,
-    /// The e-mail address. A record has this or a user name, or both.
+    /// The email address. A record needs an email address, a user name, or both.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub email: Option<String>,
-    /// The name to log in with.
+    /// The login name.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub username: Option<String>,
     /// The given name.
@@ -38,18 +38,18 @@ pub struct AccountRecord {
     /// The family name.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub last_name: Option<String>,
-    /// What people read.
+    /// The display name.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub display_name: Option<String>,
-    /// Whether it can be used; `active` where the target says nothing.
+    /// Whether the account is active; `active` if the target does not say.
     pub status: AccountStatus,
-    /// The groups it is in, by resource type; at most 100 of each.
+    /// The groups of the account, by resource type; at most 100 of each.
     #[serde(skip_serializing_if = "is_absent")]
     pub memberships: Memberships,
-    /// The licences it holds, by resource type; at most 100 of each.
+    /// The licenses of the account, by resource type; at most 100 of each.
     #[serde(skip_serializing_if = "is_absent")]
     pub assignments: Memberships,
-    /// Fields bridgehead has no name for; they go to Iden as they are. Put in no secret.
+    /// Additional fields, which are sent to Iden unchanged. Do not include secrets.
     #[serde(flatten)]
     pub extra: Map<String, Value>,
 }
@@ -59,7 +59,7 @@ fn is_absent(memberships: &Memberships) -> bool {
 }
 
 impl AccountRecord {
-    /// An active account with nothing but its identifier.
+    /// An active account with only its identifier.
     pub fn new(id: impl Into<AccountId>) -> Self {
         Self {
             id: id.into(),
@@ -75,13 +75,13 @@ impl AccountRecord {
         }
     }
 
-    /// Adds the e-mail address.
+    /// Adds the email address.
     pub fn with_email(mut self, email: impl Into<String>) -> Self {
         self.email = Some(email.into());
         self
     }
 
-    /// Adds the name to log in with.
+    /// Adds the login name.
     pub fn with_username(mut self, username: impl Into<String>) -> Self {
         self.username = Some(username.into());
         self
@@ -99,19 +99,19 @@ impl AccountRecord {
         self
     }
 
-    /// Adds what people read.
+    /// Adds the display name.
     pub fn with_display_name(mut self, name: impl Into<String>) -> Self {
         self.display_name = Some(name.into());
         self
     }
 
-    /// Says whether the account can be used.
+    /// Sets whether the account is active.
     pub fn with_status(mut self, status: AccountStatus) -> Self {
         self.status = status;
         self
     }
 
-    /// Says which groups of a resource type the account is in: all of them.
+    /// Sets all groups of one resource type that the account is in.
     pub fn with_memberships<R: Into<Ref>>(
         mut self,
         slug: impl Into<Slug>,
@@ -121,7 +121,7 @@ impl AccountRecord {
         self
     }
 
-    /// Says which licences of a resource type the account holds: all of them.
+    /// Sets all licenses of one resource type that the account has.
     pub fn with_assignments<R: Into<Ref>>(
         mut self,
         slug: impl Into<Slug>,
@@ -131,7 +131,7 @@ impl AccountRecord {
         self
     }
 
-    /// Adds a field that bridgehead has no name for; it goes to Iden as it is. Put in no secret.
+    /// Adds an additional field, which is sent to Iden unchanged. Do not include secrets.
     pub fn with_field(mut self, name: impl Into<String>, value: impl Into<Value>) -> Self {
         self.extra.insert(name.into(), value.into());
         self

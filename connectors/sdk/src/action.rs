@@ -1,29 +1,29 @@
-//! The six things a task can ask for.
+//! The six actions that a task can request.
 
 use serde::{Deserialize, Serialize};
 
-/// What a provisioning task asks for. The names on the wire are those of the Bridge API.
+/// What a provisioning task requests. The wire names are those of the Bridge API.
 #[derive(
     Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, schemars::JsonSchema,
 )]
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum Action {
-    /// Make an account that does not exist yet.
+    /// Create an account that does not exist yet.
     CreateAccount,
     /// Change fields, memberships or assignments of an account.
     UpdateAccount,
-    /// Remove an account for good.
+    /// Delete an account permanently.
     DeleteAccount,
-    /// Keep the account, but let nobody in.
+    /// Keep the account, but prevent its use.
     SuspendAccount,
-    /// Undo a suspension.
+    /// End a suspension.
     UnsuspendAccount,
-    /// Give the account another password.
+    /// Set a new password.
     ResetPassword,
 }
 
-/// A task named an action that is none of the six.
+/// A task named an action that is not one of the six.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("unknown action '{0}'; known are {known}", known = Action::names())]
 pub struct UnknownAction(String);
@@ -39,7 +39,7 @@ impl Action {
         Self::ResetPassword,
     ];
 
-    /// The name on the wire, such as `create_account`.
+    /// The wire name, such as `create_account`.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::CreateAccount => "create_account",
@@ -51,7 +51,7 @@ impl Action {
         }
     }
 
-    /// Whether the action takes access away: a deletion or a suspension.
+    /// Whether the action removes access: a deletion or a suspension.
     pub fn is_destructive(self) -> bool {
         matches!(self, Self::DeleteAccount | Self::SuspendAccount)
     }

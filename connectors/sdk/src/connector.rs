@@ -29,38 +29,39 @@ pub struct Description {
     pub name: String,
     /// The connector's version.
     pub version: String,
-    /// The actions it can execute. A task that asks for another is failed without calling the connector.
+    /// The actions that it supports. A task that requests another action fails without calling the connector.
     pub actions: BTreeSet<Action>,
-    /// The resource types it can list, accounts among them. Groups and licences are listed before accounts.
+    /// The resource types that it can list, including accounts. Groups and licenses are listed before accounts.
     pub resource_types: Vec<ResourceType>,
-    /// What the target takes but cannot show, so that reading back never proves it: names of account fields such as
-    /// `display_name`, `status`, or `memberships.team` for the references of one type. A password is never shown and need
-    /// not be named. The runtime completes a task that changes such a field without seeing it, says "not verified", lists
-    /// the fields in `bridgehead check` and counts them in the metrics.
+    /// What the target accepts but cannot show, so that reading back never proves it: names of account fields such as
+    /// `display_name`, `status`, or `memberships.team` for the references of one type. Passwords are never shown and
+    /// need not be listed. The runtime completes a task that changes such a field without verifying it, reports "not
+    /// verified", lists the fields in `bridgehead check` and counts them in the metrics.
     pub unverifiable: BTreeSet<String>,
-    /// What an operator should look at though everything works, each a sentence that names the key to change.
-    /// `bridgehead check` shows them.
+    /// Warnings for the operator about a working connector, each a sentence that names the key to change. `bridgehead
+    /// check` shows them.
     pub warnings: Vec<String>,
 }
 
-/// What goes with an operation.
+/// Additional information about an operation.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct Context {
-    /// The task, as Iden names it. Good as an idempotency key for targets that know such a thing.
+    /// The task's id in Iden. Use it as an idempotency key for targets that support one.
     pub task_id: TaskId,
-    /// Which attempt this is, from 1. For logs only: it says nothing about what earlier attempts did, since they may have
-    /// failed before they reached the target.
+    /// The number of this attempt, from 1. Only for logs: it says nothing about what earlier attempts did, because they
+    /// may have failed before they reached the target.
     pub attempt: u32,
-    /// Whether an earlier attempt at this task may have been applied, completely or in part: its answer was lost, it ran
-    /// out of time, or the daemon died meanwhile. Only then may what is found in the target be taken for this task's own
-    /// work. When `false`, an account that exists was there before this task.
+    /// Whether an earlier attempt of this task may have been applied, completely or in part: its response was lost, it
+    /// timed out, or the daemon was killed. Only then may what the target contains be the task's own work. If this is
+    /// `false`, an existing account existed before this task.
     pub may_have_applied: bool,
-    /// How long the attempt may take. Then the call is dropped, and counts as a `TIMEOUT` of unknown effect.
+    /// How long the attempt may take. After that, the call is dropped, and counts as a `TIMEOUT` with an unknown
+    /// effect.
     pub timeout: Duration,
 }
 
-/// What a connector answers when an operation has been carried out.
+/// What a connector returns when an operation is done.
 ///
 /// `Debug` shows the names of the fields, never their values.
 ///
@@ -74,17 +75,17 @@ pub struct Context {
 #[derive(Clone, Default, PartialEq)]
 #[non_exhaustive]
 pub struct Completion {
-    /// Goes to Iden as the task's `result`. Put in no secret that Iden has not asked for.
+    /// Reported to Iden as the task's `result`. Do not include secrets that Iden has not requested.
     pub result: Map<String, Value>,
 }
 
 impl Description {
-    /// A connector of this name and version that can do nothing yet.
+    /// A connector with this name and version and no capabilities yet.
     pub fn new(name: impl Into<String>, version: impl Into<String>) -> Self {
         Self { name: name.into(), version: version.into(), ..Self::default() }
     }
 
-    /// Adds actions that it can execute.
+    /// Adds supported actions.
     pub fn with_actions(mut self, actions: impl IntoIterator<Item = Action>) -> Self {
         self.actions.extend(actions);
         self
@@ -96,13 +97,13 @@ impl Description {
         self
     }
 
-    /// Adds fields that the target takes and cannot show.
+    /// Adds fields that the target accepts but cannot show.
     pub fn with_unverifiable<N: Into<String>>(mut self, fields: impl IntoIterator<Item = N>) -> Self {
         self.unverifiable.extend(fields.into_iter().map(Into::into));
         self
     }
 
-    /// Adds sentences for the operator.
+    /// Adds warnings for the operator.
     pub fn with_warnings<W: Into<String>>(mut self, warnings: impl IntoIterator<Item = W>) -> Self {
         self.warnings.extend(warnings.into_iter().map(Into::into));
         self
@@ -110,18 +111,18 @@ impl Description {
 }
 
 impl Context {
-    /// The first attempt at a task.
+    /// The first attempt of a task.
     pub fn first(task_id: impl Into<TaskId>, timeout: Duration) -> Self {
         Self { task_id: task_id.into(), attempt: 1, may_have_applied: false, timeout }
     }
 
-    /// Says which attempt it is, from 1. What the earlier ones did is another matter:
+    /// Sets the number of the attempt, from 1. What the earlier attempts did is set separately:
     /// [`with_may_have_applied`](Self::with_may_have_applied).
     pub fn with_attempt(self, attempt: u32) -> Self {
         Self { attempt, ..self }
     }
 
-    /// Says whether an earlier attempt may have been applied. If it may, this is the second one at least.
+    /// Sets whether an earlier attempt may have been applied. If so, this is at least the second attempt.
     pub fn with_may_have_applied(self, may_have_applied: bool) -> Self {
         let attempt = if may_have_applied { self.attempt.max(2) } else { self.attempt };
         Self { attempt, may_have_applied, ..self }
@@ -129,12 +130,12 @@ impl Context {
 }
 
 impl Completion {
-    /// Done; there is nothing to add.
+    /// Done, with an empty result.
     pub fn done() -> Self {
         Self::default()
     }
 
-    /// An account was created under this identifier, which goes to Iden as `account_id`.
+    /// An account was created with this identifier, which is reported to Iden as `account_id`.
     pub fn created(id: impl Into<AccountId>) -> Self {
         Self::default().with("account_id", id.into().into_string())
     }
@@ -146,7 +147,7 @@ impl Completion {
     }
 }
 
-/// Done, with a result that is ready.
+/// Done, with a complete result.
 impl From<Map<String, Value>> for Completion {
     fn from(result: Map<String, Value>) -> Self {
         Self { result }
@@ -182,15 +183,15 @@ impl std::fmt::Debug for Completion {
 /// - It ends a listing only with [`Evidence`](crate::Evidence), and names what the target cannot show in
 ///   [`Description::unverifiable`].
 /// - It never answers "nothing there" when it could not look. `Ok(None)` and an empty last page are statements
-///   about the target; whoever is missing from them loses an account. Not knowing is an [`Error`].
+///   about the target; an account that is missing from them is removed. Not knowing is an [`Error`].
 /// - No error, record or result holds a secret.
 ///
 /// # What each error leads to
 /// | the error says | the runtime |
 /// |---|---|
 /// | effect unknown | asks `find_account`; in the wanted state means completed, else as below |
-/// | retry never | reports the code and message at once |
-/// | retry backoff or after, not applied | tries again, until `give_up_after`; then reports the last code |
+/// | retry never | reports the code and message immediately |
+/// | retry backoff or after, not applied | retries, until `give_up_after`; then reports the last code |
 /// | subject connection | holds the app's tasks, probes with [`check`](Self::check), fails them past `hold_for` |
 /// | `ACCOUNT_ALREADY_EXISTS` on create | asks `find_account`; completed if an earlier attempt may have created it, or every identifying field is shown and equal and no password was to be set; else reported |
 /// | `ACCOUNT_NOT_FOUND` on delete | completed if an earlier attempt may have removed an account that was seen before it; else reported |
@@ -219,39 +220,39 @@ impl std::fmt::Debug for Completion {
 /// The [front page](crate#a-complete-connector) has one, and the folder `examples/` of the crate two more.
 #[async_trait]
 pub trait Connector: Send + Sync + 'static {
-    /// What this connector is and can do. Called at start, and again after the target was unreachable; it may ask the
-    /// target. The answer may differ between calls only if the target was changed.
+    /// Describes this connector and its capabilities. Called at startup, and again after the target was unreachable; it
+    /// may call the target. The result may differ between calls only if the target was changed.
     async fn describe(&self) -> Result<Description, Error>;
 
-    /// Whether the target can be reached and accepts the connector's credential. It changes nothing, is cheap, and is
-    /// called by `bridgehead check` and as the probe of a target that was unreachable.
+    /// Checks that the target is reachable and accepts the connector's credential. Must be cheap and change nothing.
+    /// Called by `bridgehead check`, and as the probe of a target that was unreachable.
     async fn check(&self) -> Result<(), Error>;
 
-    /// One page of the records of a resource type that [`describe`](Self::describe) names; `cursor` is `None` for the
-    /// first page, then what the last page gave as `next`. May be called again with the same cursor after an error, and
-    /// a listing may be left unfinished. Pages of one listing are asked for one after another.
+    /// Returns one page of the records of a resource type that [`describe`](Self::describe) names; `cursor` is `None`
+    /// for the first page, then the `next` of the previous page. May be called again with the same cursor after an
+    /// error, and a listing may be left unfinished. The pages of one listing are requested one after another.
     ///
-    /// A record that comes or goes while the listing is under way may be in it or not; one that is there all the time
-    /// must be. Page size is the connector's choice; some hundreds is good, and memory is bounded by it. A cursor that this
-    /// connector never gave is an error: not an end, and not another beginning.
+    /// A record that is added or removed during the listing may be in it or not; a record that exists the whole time
+    /// must be in it. The connector chooses the page size; a few hundred records is a good size, and bounds memory use.
+    /// A cursor that this connector never returned is an error: not an end, and not a new start.
     async fn list(&self, resource_type: &ResourceType, cursor: Option<&Cursor>) -> Result<Page, Error>;
 
-    /// The account as the target holds it now; `None` if it is certain that there is none. Looks by identifier where
-    /// `account` has one, else by user name, else by e-mail, without regard to the case of the last two.
+    /// Returns the account as it is in the target now; `None` only if it certainly does not exist. Looks it up by
+    /// identifier if `account` has one, otherwise by user name, otherwise by email, ignoring case for the last two.
     ///
-    /// Called to read back after a call whose effect is not known, and before a sync is completed, for accounts that
-    /// tasks touched meanwhile.
+    /// Called for verification after a call with an unknown effect, and before a sync completes, for accounts that
+    /// tasks changed during the sync.
     async fn find_account(&self, account: &Account) -> Result<Option<AccountRecord>, Error>;
 
-    /// Carries out one operation, and answers when the target has confirmed it.
+    /// Executes one operation, and returns when the target has confirmed it.
     ///
-    /// Only actions that [`describe`](Self::describe) names are asked for. Asking for the state an account is in already
-    /// (suspending a suspended one) is a success. An account that is not there is `ACCOUNT_NOT_FOUND`, also on delete: the
-    /// runtime knows whether an earlier attempt removed it.
+    /// Called only for actions that [`describe`](Self::describe) names. A request for the state that an account is
+    /// already in (suspending a suspended account) is a success. An account that does not exist is `ACCOUNT_NOT_FOUND`,
+    /// also on delete: the runtime knows whether an earlier attempt removed it.
     async fn execute(&self, context: &Context, operation: &Operation) -> Result<Completion, Error>;
 
-    /// The daemon is stopping, or the app is being restarted; nothing is called afterwards. Close what should be closed
-    /// in order; there is a deadline here too.
+    /// The daemon is stopping, or the app is being restarted; no other call follows. Close what needs to be closed
+    /// cleanly; this call has a deadline too.
     async fn shutdown(&self) {}
 }
 

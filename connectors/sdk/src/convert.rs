@@ -1,8 +1,8 @@
-//! What `?` makes of the errors of other libraries.
+//! Conversions of other libraries' errors with `?`.
 //!
-//! The effect is unknown, whatever failed. An error of the operating system says at most that *this* step did nothing; `?` may stand
-//! behind a step that has changed the target already, and "not applied" would then be a lie that the runtime acts upon: it would do the
-//! work twice, or take what the first step made for somebody else's.
+//! The effect is unknown, whatever failed. An error of the operating system proves at most that *this* step did
+//! nothing; `?` may follow a step that has already changed the target, and "not applied" would then be wrong, with
+//! consequences: the runtime would do the work twice, or treat the result of the first step as another client's.
 
 use std::io::ErrorKind;
 
@@ -67,32 +67,32 @@ fn from_kind(kind: ErrorKind) -> Error {
     Error::new(code, message).with_effect(Effect::Unknown).with_retry(retry).with_subject(subject)
 }
 
-/// For `?` behind a parser of JSON. The parser's own words may quote a value, so neither the message nor the source has them; the message
-/// says at which line and column it gave up. Where the text could not be read at all, it is an error of input and output, as above.
+/// For `?` after a JSON parser. The parser's own text may quote a value, so neither the message nor the source includes
+/// it; the message says at which line and column it failed. If the text could not be read at all, it is an I/O error,
+/// as above.
 impl From<serde_json::Error> for Error {
     fn from(error: serde_json::Error) -> Self {
         if let Some(kind) = error.io_error_kind() {
             return from_kind(kind);
         }
-        let what =
-            if error.is_data() { "JSON of another shape than the connector expects" } else { "no JSON" };
+        let what = if error.is_data() { "JSON in an unexpected form" } else { "invalid JSON" };
         // A value that was built in memory has no lines.
         let place = match error.line() {
             0 => String::new(),
             line => format!(" (line {line}, column {})", error.column()),
         };
-        Self::new(Code::InternalError, format!("the connector has met {what}{place}"))
+        Self::new(Code::InternalError, format!("the connector received {what}{place}"))
     }
 }
 
-/// For `?` behind the readers of this crate. It names the field, and never its value.
+/// For `?` after the readers of this crate. The message names the field, and never its value.
 impl From<PayloadError> for Error {
     fn from(error: PayloadError) -> Self {
         Self::new(Code::InternalError, error.to_string()).with_source(error)
     }
 }
 
-/// For `?` in the function that makes a connector. The message names the key of `[network]` by itself.
+/// For `?` in the function that creates a connector. The message itself names the key of `[network]`.
 impl From<NetworkError> for SettingsError {
     fn from(error: NetworkError) -> Self {
         Self::new("", error.to_string())
@@ -144,14 +144,11 @@ mod tests {
             Ok(serde_json::from_str("\n\"hunter2\"")?)
         }
         let error = number().unwrap_err();
-        assert_eq!(
-            error.message(),
-            "the connector has met JSON of another shape than the connector expects (line 2, column 9)"
-        );
+        assert_eq!(error.message(), "the connector received JSON in an unexpected form (line 2, column 9)");
         assert_eq!((error.code(), error.effect()), (Code::InternalError, Effect::Unknown));
         assert!(error.source().is_none() && !format!("{error:?}").contains("hunter2"), "{error:?}");
         let cut = Error::from(serde_json::from_str::<u32>("").unwrap_err());
-        assert!(cut.message().contains("no JSON"), "{cut}");
+        assert!(cut.message().contains("invalid JSON"), "{cut}");
     }
 
     #[test]
@@ -181,6 +178,6 @@ mod tests {
     #[test]
     fn a_network_that_cannot_be_used_names_its_key() {
         let error = SettingsError::from(NetworkError::Proxy("no host".to_owned()));
-        assert_eq!(error.to_string(), "network.proxy cannot be used: no host");
+        assert_eq!(error.to_string(), "network.proxy is not valid: no host");
     }
 }

@@ -1,12 +1,13 @@
-//! What went wrong, in four parts: code, effect, retry, subject.
+//! Errors, in four parts: code, effect, retry, subject.
 
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
 /// One of the seven standard task error codes of the Bridge's Error Reference.
-// Exhaustive on purpose, as are `Effect`, `Retry` and `Subject`: the runtime decides from these four what happens to a task. A new
-// variant must stop every place that decides from compiling, not be decided by an arm that was written before it.
+// Exhaustive on purpose, like `Effect`, `Retry` and `Subject`: the runtime decides from these four what happens to a
+// task. A new variant must break the build of every place that decides, instead of being handled by an older catch-all
+// arm.
 #[derive(
     Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, schemars::JsonSchema,
 )]
@@ -14,17 +15,17 @@ use serde::{Deserialize, Serialize};
 pub enum Code {
     /// The account does not exist in the target system.
     AccountNotFound,
-    /// The account that was to be created exists already.
+    /// The account to create already exists.
     AccountAlreadyExists,
-    /// No seat of a licence is left.
+    /// No seat of a license is free.
     LicenseExhausted,
     /// The connector's credentials, or the operator's rules, do not allow this.
     PermissionDenied,
-    /// The target asks to slow down.
+    /// The target limits the rate of calls.
     RateLimited,
-    /// No answer in time.
+    /// No response in time.
     Timeout,
-    /// Anything that none of the others says.
+    /// Anything that no other code describes.
     InternalError,
 }
 
@@ -40,7 +41,7 @@ impl Code {
         Self::InternalError,
     ];
 
-    /// The name on the wire, such as `ACCOUNT_NOT_FOUND`.
+    /// The wire name, such as `ACCOUNT_NOT_FOUND`.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::AccountNotFound => "ACCOUNT_NOT_FOUND",
@@ -60,7 +61,7 @@ impl std::fmt::Display for Code {
     }
 }
 
-/// A text that is none of the seven codes.
+/// A text that is not one of the seven codes.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("unknown code '{0}'; known are {known}", known = Code::ALL.map(Code::as_str).join(", "))]
 pub struct UnknownCode(String);
@@ -78,38 +79,38 @@ impl std::str::FromStr for Code {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Effect {
-    /// Nothing changed: the request was never sent, or the target refused it. Say this only when it is certain.
+    /// Nothing changed: the request was never sent, or the target rejected it. Use this only when it is certain.
     NotApplied,
-    /// The request went out and no answer came: a timeout, a connection cut after sending. The runtime reads
-    /// back before it does anything else.
+    /// The request was sent and no response arrived: a timeout, or a connection that failed after sending.
+    /// The runtime verifies the account before it does anything else.
     Unknown,
 }
 
-/// Whether the same call may succeed later.
+/// Whether a retry can succeed.
 // Exhaustive on purpose: see `Code`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Retry {
-    /// It will fail the same way again.
+    /// It will fail in the same way again.
     Never,
-    /// Later, at a moment the runtime chooses.
+    /// Retry later, when the runtime chooses.
     Backoff,
-    /// Not before this much time has passed: the target said so.
+    /// Retry no sooner than this, because the target said so.
     After(Duration),
 }
 
-/// Whom or what the error is about.
+/// What the error is about.
 // Exhaustive on purpose: see `Code`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Subject {
     /// The account of the task.
     Account,
-    /// A group that the task names. A group that is missing is not a missing account.
+    /// A group that the task names. A missing group is not a missing account.
     Group,
-    /// A licence that the task names.
+    /// A license that the task names.
     License,
-    /// The way to the target: it is unreachable, or refuses the connector's own credential. Every task of the
-    /// app meets the same fate, so they are held back rather than failed.
+    /// The connection to the target: it is unreachable, or rejects the connector's own credential. Every task
+    /// of the app would fail in the same way, so tasks are held instead of failed.
     Connection,
 }
 
@@ -169,7 +170,7 @@ pub struct Error {
 }
 
 impl Error {
-    /// An error with the parts that usually go with its code.
+    /// An error with the default parts of its code.
     pub fn new(code: Code, message: impl Into<String>) -> Self {
         let (effect, retry, subject) = match code {
             Code::AccountNotFound | Code::AccountAlreadyExists | Code::PermissionDenied => {
@@ -183,89 +184,90 @@ impl Error {
         Self { code, effect, retry, subject, message: message.into(), source: None }
     }
 
-    /// The account is not in the target system.
+    /// The account does not exist in the target system.
     pub fn account_not_found(message: impl Into<String>) -> Self {
         Self::new(Code::AccountNotFound, message)
     }
 
-    /// The account is in the target system already.
+    /// The account already exists in the target system.
     pub fn account_already_exists(message: impl Into<String>) -> Self {
         Self::new(Code::AccountAlreadyExists, message)
     }
 
-    /// No seat of a licence is left.
+    /// No seat of a license is free.
     pub fn license_exhausted(message: impl Into<String>) -> Self {
         Self::new(Code::LicenseExhausted, message)
     }
 
-    /// The target does not let the connector do this to this account.
+    /// The target does not allow the connector to do this to this account.
     pub fn permission_denied(message: impl Into<String>) -> Self {
         Self::new(Code::PermissionDenied, message)
     }
 
-    /// The target asks to slow down; nothing was applied.
+    /// The target limits the rate of calls; nothing was applied.
     pub fn rate_limited(message: impl Into<String>) -> Self {
         Self::new(Code::RateLimited, message)
     }
 
-    /// The request went out and no answer came in time.
+    /// The request was sent and no response arrived in time.
     pub fn timeout(message: impl Into<String>) -> Self {
         Self::new(Code::Timeout, message)
     }
 
-    /// Something that no other code says, certain to have changed nothing and to fail the same way again.
+    /// An error that no other code describes, certain to have changed nothing and to fail in the same way again.
     pub fn internal(message: impl Into<String>) -> Self {
         Self::new(Code::InternalError, message).with_effect(Effect::NotApplied)
     }
 
-    /// A group that the task names is not in the target system.
+    /// A group that the task names does not exist in the target system.
     pub fn group_not_found(message: impl Into<String>) -> Self {
         Self::internal(message).with_subject(Subject::Group)
     }
 
-    /// The target could not be reached; nothing was sent.
+    /// The target is unreachable; the request was not sent.
     pub fn unreachable(message: impl Into<String>) -> Self {
         Self::new(Code::Timeout, message).with_effect(Effect::NotApplied).with_subject(Subject::Connection)
     }
 
-    /// The target refuses the connector's own credential.
+    /// The target rejects the connector's own credential.
     pub fn credential_refused(message: impl Into<String>) -> Self {
         Self::new(Code::PermissionDenied, message)
             .with_retry(Retry::Backoff)
             .with_subject(Subject::Connection)
     }
 
-    /// A listing cannot be read to its end, and asking again would not help. The sync is abandoned, and nobody
-    /// is removed. It says nothing about tasks, so it does not hold them.
+    /// A listing cannot be read completely, and a retry would not help. The sync is abandoned, and no account is
+    /// removed. It says nothing about tasks, so they are not held.
     pub fn incomplete_listing(message: impl Into<String>) -> Self {
         Self::internal(message)
     }
 
-    /// An operation that the connector does not offer. The runtime asks only for the actions that
+    /// An operation that the connector does not offer. The runtime only calls actions that
     /// [`Description::actions`](crate::Description) names, so this is for the `other =>` arm.
     pub fn unsupported(action: crate::Action) -> Self {
         Self::internal(format!("the connector does not offer {action}"))
     }
 
-    /// Says what the call did to the target.
+    /// Sets what the call did to the target.
     pub fn with_effect(mut self, effect: Effect) -> Self {
         self.effect = effect;
         self
     }
 
-    /// Says whether the same call may succeed later.
+    /// Sets whether a retry can succeed.
     pub fn with_retry(mut self, retry: Retry) -> Self {
         self.retry = retry;
         self
     }
 
-    /// Says whom or what the error is about.
+    /// Sets what the error is about.
     pub fn with_subject(mut self, subject: Subject) -> Self {
         self.subject = subject;
         self
     }
 
-    /// Keeps the cause, for the daemon's log. It is never shown to an administrator; `std::error::Error::source` gives it back.
+    /// Keeps the cause, for the daemon's log. It is never shown to an administrator; `std::error::Error::source`
+    /// returns it.
     pub fn with_source(mut self, source: impl std::error::Error + Send + Sync + 'static) -> Self {
         self.source = Some(Box::new(source));
         self
@@ -281,17 +283,17 @@ impl Error {
         self.effect
     }
 
-    /// Whether the same call may succeed later.
+    /// Whether a retry can succeed.
     pub fn retry(&self) -> Retry {
         self.retry
     }
 
-    /// Whom or what the error is about.
+    /// What the error is about.
     pub fn subject(&self) -> Subject {
         self.subject
     }
 
-    /// What an administrator is shown.
+    /// The message for the administrator.
     pub fn message(&self) -> &str {
         &self.message
     }

@@ -1,4 +1,4 @@
-//! How a connector comes from a configuration file.
+//! How a connector is created from a configuration file.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -24,24 +24,24 @@ use crate::{Connector, Discovery, Network, ProcessRegistry, Redactor, SettingsEr
 #[derive(Clone)]
 #[non_exhaustive]
 pub struct Setup {
-    /// The app's name in the configuration, such as `acme-hr`. Good for naming the system in messages.
+    /// The app's name in the configuration, such as `acme-hr`. Use it to name the system in messages.
     pub app: String,
-    /// The app's `target` table. Secrets are resolved: where the file says `{ env = "…" }`, the text itself
-    /// stands here. `rate_limit` is the runtime's, and not among it.
+    /// The app's `target` table. Secrets are resolved: for `{ env = "…" }`, this contains the text itself. `rate_limit`
+    /// is handled by the runtime, and not included.
     pub target: Map<String, Value>,
-    /// The folder of the configuration file; relative paths in `target` start here.
+    /// The folder of the configuration file; relative paths in `target` start there.
     pub base: PathBuf,
-    /// How to reach the target over the network: whom to trust, and which way out to take.
+    /// How to reach the target over the network: trusted certificates and proxies.
     pub network: Network,
-    /// Knows the secrets of `target` already. Pass texts of the target through it before they are logged.
+    /// Already knows the secrets of `target`. Pass texts from the target through it before you log them.
     pub redactor: Redactor,
-    /// Whom to tell of programs that the connector starts; absent in tests.
+    /// Records programs that the connector starts; absent in tests.
     pub processes: Option<Arc<dyn ProcessRegistry>>,
 }
 
 impl Setup {
-    /// A setup of an app's name and its `target` alone, for tests: secrets are not known to any redactor, relative paths start
-    /// where the process does, and the operating system decides whom to trust.
+    /// A setup with only an app's name and its `target` table, for tests: no redactor knows the secrets, relative paths
+    /// start in the working directory, and the certificates of the operating system are trusted.
     pub fn new(app: impl Into<String>, target: Map<String, Value>) -> Self {
         Self {
             app: app.into(),
@@ -53,36 +53,36 @@ impl Setup {
         }
     }
 
-    /// Says in which folder relative paths of `target` start.
+    /// Sets the folder in which relative paths of `target` start.
     pub fn with_base(mut self, base: impl Into<PathBuf>) -> Self {
         self.base = base.into();
         self
     }
 
-    /// Says how to reach the target over the network.
+    /// Sets how to reach the target over the network.
     pub fn with_network(mut self, network: Network) -> Self {
         self.network = network;
         self
     }
 
-    /// Says what knows the secrets of `target`.
+    /// Sets the redactor, which knows the secrets of `target`.
     pub fn with_redactor(mut self, redactor: Redactor) -> Self {
         self.redactor = redactor;
         self
     }
 
-    /// Says whom to tell of programs that the connector starts.
+    /// Sets what records programs that the connector starts.
     pub fn with_processes(mut self, processes: Arc<dyn ProcessRegistry>) -> Self {
         self.processes = Some(processes);
         self
     }
 
-    /// Reads `target` as the connector's own settings. Unknown keys are errors that suggest the nearest key.
+    /// Reads `target` as the connector's own settings. An unknown key is an error that suggests the nearest key.
     pub fn settings<T: DeserializeOwned + schemars::JsonSchema>(&self) -> Result<T, SettingsError> {
         crate::settings::parse(Value::Object(self.target.clone()))
     }
 
-    /// A path of `target`, taken from the folder of the configuration file if it is relative.
+    /// A path in `target`, resolved from the folder of the configuration file if it is relative.
     pub fn resolve(&self, path: impl AsRef<Path>) -> PathBuf {
         self.base.join(path)
     }
@@ -98,13 +98,12 @@ impl std::fmt::Debug for Setup {
     }
 }
 
-/// Makes connectors of one kind out of configuration.
+/// Creates connectors of one kind from a configuration.
 ///
-/// Building is pure: it checks the settings and nothing else. It opens no connection, starts no process and
-/// spawns no task, so that a configuration can be checked without touching the target. What is needed to reach the
-/// target is opened at the first call.
+/// Creation is pure: it only checks the settings. It opens no connection, starts no process and spawns no task, so that
+/// a configuration can be checked without touching the target. Connect to the target at the first call.
 pub trait Factory: Send + Sync + 'static {
-    /// Makes a connector for one app, or says which key is wrong.
+    /// Creates a connector for one app, or says which key is wrong.
     fn build(&self, setup: Setup) -> Result<Arc<dyn Connector>, SettingsError>;
 
     /// The JSON schema of the `target` table, for `bridgehead config schema`.

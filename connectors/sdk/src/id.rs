@@ -1,4 +1,4 @@
-//! Identifiers, each a type of its own, so that one is never passed for another.
+//! Identifiers, each with its own type, so that they cannot be confused.
 
 use serde::{Deserialize, Serialize};
 
@@ -10,7 +10,7 @@ macro_rules! identifier {
         pub struct $name(String);
 
         impl $name {
-            /// Wraps an identifier as it is; nothing is trimmed or folded.
+            /// Wraps an identifier unchanged; it is neither trimmed nor case-folded.
             pub fn new(value: impl Into<String>) -> Self {
                 Self(value.into())
             }
@@ -59,12 +59,12 @@ macro_rules! identifier {
 }
 
 identifier! {
-    /// The identifier of an account in the target system, which Iden calls the external id. Choose one that
-    /// survives a rename: a key, a UUID, never a display name.
+    /// The identifier of an account in the target system, which Iden calls the external id. Choose one that survives a
+    /// rename: a key or a UUID, never a display name.
     AccountId
 }
 identifier! {
-    /// The identifier of a provisioning task, given by Iden.
+    /// The identifier of a provisioning task, assigned by Iden.
     TaskId
 }
 identifier! {

@@ -2,13 +2,12 @@
 //!
 //! # Where to start
 //! - [`Connector`] is the contract.
-//! - [`Operation`] is what a task asks for, [`Completion`] what is answered, [`Error`] what went wrong.
+//! - [`Operation`] is what a task requests, [`Completion`] the result, [`Error`] what went wrong.
 //! - [`Page`], [`Cursor`] and [`Record`] are how a target is listed.
-//! - [`Factory`] and [`Setup`] are how a connector comes from a configuration file.
-//! - [`Discovery`] is what a connector asks and finds out for `bridgehead init`.
-//! - [`Network`] says whom to trust and which way out to take; with the feature `http`, the module `http` has a client that goes by it.
-//! - The crate `bridgehead-conformance` has the kit that proves a connector.
-//! - [`Redactor`] keeps secrets out of what is logged and reported.
+//! - [`Factory`] and [`Setup`] create a connector from a configuration file.
+//! - [`Network`] has the trusted certificates and the proxy; with the feature `http`, the module `http` has a client that uses them.
+//! - With the feature `conformance`, the module `conformance` has the kit that tests a connector.
+//! - [`Redactor`] keeps secrets out of logs and reports.
 //!
 //! The crate is small, and slow to change: connectors depend on it alone, never on the runtime.
 
@@ -59,7 +58,8 @@ pub use settings::{SettingsError, nearest};
 pub use trace::Trace;
 pub use visible::{is_invisible, visible};
 
-// The crates of others that the contract speaks of, so that a connector means the same versions without naming them itself.
+// The crates used in the contract, re-exported so that a connector uses the same versions without depending on them
+// directly.
 pub use async_trait::async_trait;
 #[cfg(feature = "tls")]
 pub use rustls;
@@ -67,7 +67,7 @@ pub use schemars;
 pub use secrecy::{self, ExposeSecret, SecretString};
 pub use serde;
 pub use serde_json;
-/// For logging. The daemon adds the app to what a connector logs, and removes the secrets that it knows.
+/// For logging. The daemon adds the app to what a connector logs, and removes known secrets.
 pub use tracing;
 pub use url;
 pub use zeroize;

@@ -4,21 +4,21 @@ use serde::{Deserialize, Serialize};
 
 use crate::{Record, RejectedRecord};
 
-/// Where a listing goes on. What is inside is the connector's own affair: an offset, a key, a token of the
-/// target. The runtime passes it back as it came, and takes a cursor that repeats for a broken listing.
+/// The position where a listing continues. Its content is private to the connector: an offset, a key, a token from the
+/// target. The runtime passes it back unchanged, and treats a repeated cursor as a broken listing.
 ///
-/// `Debug` shows how long it is, and nothing of it: a target's own cursor may be as good as a key.
+/// `Debug` shows only its length: a target's cursor may be as sensitive as a key.
 #[derive(Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Cursor(String);
 
 impl Cursor {
-    /// Wraps what the connector needs to go on.
+    /// Wraps what the connector needs to continue.
     pub fn new(value: impl Into<String>) -> Self {
         Self(value.into())
     }
 
-    /// What the connector put in.
+    /// The content.
     pub fn as_str(&self) -> &str {
         &self.0
     }
@@ -47,40 +47,41 @@ impl std::fmt::Debug for Cursor {
 #[derive(Clone, Debug, Default)]
 #[non_exhaustive]
 pub struct Page {
-    /// The records read.
+    /// The records of this page.
     pub records: Vec<Record>,
-    /// Records that are there but could not be read as what they should be. They are reported to the operator
-    /// and treated as the app's `on_invalid` says; leaving one out quietly would remove a person.
+    /// Records that exist but could not be read. They are reported to the operator and handled according to the app's
+    /// `on_invalid`; leaving one out silently would remove an account.
     pub rejected: Vec<RejectedRecord>,
-    /// Where the next page begins; `None` at the end of the listing.
+    /// The cursor of the next page; `None` at the end of the listing.
     pub next: Option<Cursor>,
-    /// How many records of this type the target says it has, if it says so. The runtime counts the distinct identifiers of
-    /// the whole listing against it, for every connector. A total can prove that records are missing; it never proves that
-    /// all are there.
+    /// The number of records of this type that the target reports, if it does. The runtime compares it with the number
+    /// of distinct identifiers of the whole listing, for every connector. A total can prove that records are missing;
+    /// it never proves that the listing is complete.
     pub total: Option<u64>,
-    /// On the last page: what shows that the listing was read to its end. Without evidence the sync does not complete
-    /// unless the operator has set `complete_without_proof = "allow"`.
+    /// On the last page: the evidence that the listing is complete. Without evidence the sync does not complete unless
+    /// the operator has set `complete_without_proof = "allow"`.
     pub evidence: Option<Evidence>,
 }
 
-/// What shows that a listing was read to its end.
+/// The evidence that a listing is complete.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Evidence {
-    /// The target said itself that nothing follows, in the way its protocol says so: an empty cursor, no `next` link where
-    /// every other page has one, an empty page behind the last one. That a page is short is not evidence: servers cap pages.
+    /// The target said explicitly that nothing follows, according to its protocol: an empty cursor, no `next` link
+    /// where every other page has one, an empty page after the last one. A short page is not evidence, because servers
+    /// limit page sizes.
     EndOfCursor,
-    /// The target gave the same [`total`](Page::total) on every page, and as many distinct records were read.
+    /// The target returned the same [`total`](Page::total) on every page, and as many distinct records were read.
     TotalMet,
-    /// Everything came in one answer or from one snapshot: a file that did not change, a transaction, a single response of
-    /// an endpoint that does not page.
+    /// Everything came in one response or from one snapshot: a file that did not change, a transaction, a single
+    /// response from an endpoint without paging.
     Atomic,
     /// The target was read twice, and both readings agree.
     TwoReadings,
 }
 
 impl Evidence {
-    /// The name, as the log and the status show it, such as `end_of_cursor`.
+    /// The name, as shown in the log and the status, such as `end_of_cursor`.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::EndOfCursor => "end_of_cursor",
@@ -92,17 +93,17 @@ impl Evidence {
 }
 
 impl Page {
-    /// A page of these records, of which nothing else is known yet.
+    /// A page with these records.
     pub fn new(records: Vec<Record>) -> Self {
         Self { records, ..Self::default() }
     }
 
-    /// The last page of a listing, and what shows that it is the last.
+    /// The last page of a listing, with the evidence that it is the last.
     pub fn last(records: Vec<Record>, evidence: Evidence) -> Self {
         Self { records, evidence: Some(evidence), ..Self::default() }
     }
 
-    /// A page with another behind it.
+    /// A page that another page follows.
     pub fn with_next(records: Vec<Record>, next: Cursor) -> Self {
         Self { records, next: Some(next), ..Self::default() }
     }
@@ -114,13 +115,13 @@ impl Page {
         self
     }
 
-    /// The same page, with records that are there and could not be read.
+    /// The same page, with records that exist but could not be read.
     pub fn with_rejected(mut self, rejected: impl IntoIterator<Item = RejectedRecord>) -> Self {
         self.rejected.extend(rejected);
         self
     }
 
-    /// The same page, with the number of records that the target says it has.
+    /// The same page, with the number of records that the target reports.
     pub fn with_total(mut self, total: impl Into<Option<u64>>) -> Self {
         self.total = total.into();
         self

@@ -4,50 +4,49 @@ use std::sync::Arc;
 
 use url::Url;
 
-/// What `[network]` says in the configuration: whom to trust beside what the operating system trusts, and which way out
-/// to take.
+/// The settings of `[network]`: additional trusted certificates, and the proxy.
 ///
-/// Every connector goes by this, so that an operator says it once. Certificates count for every TLS connection; the proxy for
-/// HTTP alone, since directories and databases are not reached through one.
+/// Every connector uses this, so that an operator configures it only once. The certificates apply to every TLS
+/// connection, the proxy only to HTTP, because directories and databases are not reached through one.
 #[derive(Clone, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Network {
-    /// Certificates of authorities in PEM, trusted beside those of the operating system. Empty for none.
+    /// CA certificates in PEM, trusted in addition to those of the operating system. May be empty.
     pub authorities: Arc<[u8]>,
-    /// The proxy that HTTP goes through; `None` for what the environment says (`HTTPS_PROXY`, `HTTP_PROXY`,
-    /// `NO_PROXY`). Its user name and password, if it has any, are part of it.
+    /// The HTTP proxy; `None` to use the environment (`HTTPS_PROXY`, `HTTP_PROXY`, `NO_PROXY`). Includes its user name
+    /// and password, if any.
     pub proxy: Option<Url>,
-    /// Hosts that are reached without the proxy: names, domains such as `.example.com`, addresses and networks.
-    /// Loopback always is.
+    /// Hosts to reach without the proxy: names, domains such as `.example.com`, addresses and networks. Loopback is
+    /// always included.
     pub no_proxy: Vec<String>,
-    /// Where HTTP exchanges are recorded, or answered from, in tests of a connector; see
+    /// Where HTTP exchanges are recorded, or replayed from, in tests of a connector; see
     /// [`Recording`](crate::http::Recording).
     #[cfg(feature = "http")]
     pub recording: Option<crate::http::Recording>,
-    /// Where the messages between a connector and its target are shown, if anybody wants to see them.
+    /// Where to show the messages between a connector and its target, if anywhere.
     pub trace: Option<crate::Trace>,
 }
 
 impl Network {
-    /// The same, with these certificates of authorities in PEM.
+    /// Adds these CA certificates in PEM.
     pub fn with_authorities(mut self, pem: impl Into<Arc<[u8]>>) -> Self {
         self.authorities = pem.into();
         self
     }
 
-    /// The same, through this proxy.
+    /// Sets this proxy.
     pub fn with_proxy(mut self, proxy: Url) -> Self {
         self.proxy = Some(proxy);
         self
     }
 
-    /// The same, with these hosts reached without the proxy.
+    /// Sets the hosts to reach without the proxy.
     pub fn with_no_proxy<H: Into<String>>(mut self, hosts: impl IntoIterator<Item = H>) -> Self {
         self.no_proxy.extend(hosts.into_iter().map(Into::into));
         self
     }
 
-    /// The same, with the messages shown.
+    /// Shows the messages.
     pub fn with_trace(mut self, trace: crate::Trace) -> Self {
         self.trace = Some(trace);
         self
@@ -56,7 +55,7 @@ impl Network {
 
 #[cfg(feature = "http")]
 impl Network {
-    /// The same, with the HTTP exchanges recorded, or answered from a recording.
+    /// Records the HTTP exchanges, or replays them from a recording.
     pub fn with_recording(mut self, recording: &crate::http::Recording) -> Self {
         self.recording = Some(recording.clone());
         self
@@ -65,7 +64,7 @@ impl Network {
 
 impl std::fmt::Debug for Network {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        // The proxy's address may hold a password.
+        // The proxy's address may contain a password.
         let mut shown = f.debug_struct("Network");
         shown
             .field("authorities", &format_args!("{} bytes", self.authorities.len()))
@@ -78,17 +77,17 @@ impl std::fmt::Debug for Network {
     }
 }
 
-/// What is wrong with how targets are to be reached.
+/// An error in the network settings.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum NetworkError {
-    /// The operator must mend the file that `network.ca_file` names.
-    #[error("the file of network.ca_file holds no certificate that can be read: {0}")]
+    /// The operator must fix the file that `network.ca_file` names.
+    #[error("the file of network.ca_file contains no readable certificate: {0}")]
     Authorities(String),
-    /// The operator must mend `network.proxy`.
-    #[error("network.proxy cannot be used: {0}")]
+    /// The operator must fix `network.proxy`.
+    #[error("network.proxy is not valid: {0}")]
     Proxy(String),
-    /// The operating system's certificates cannot be loaded, and no others are given.
+    /// The operating system's certificates cannot be loaded, and no others are configured.
     #[error(
         "TLS cannot be set up: {0}; install the system's certificates (ca-certificates), or set network.ca_file"
     )]

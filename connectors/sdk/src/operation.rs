@@ -1,4 +1,4 @@
-//! What a task asks for, typed by action.
+//! What a task requests, typed by action.
 
 use secrecy::SecretString;
 use serde_json::{Map, Value};
@@ -27,35 +27,35 @@ use crate::{Account, Action, Memberships, Payload, PayloadError, payload};
 /// # assert_eq!(execute(&operation).unwrap_err().code(), Code::InternalError);
 /// ```
 ///
-/// An operation has always been checked: it names an account by identifier, user name or e-mail, and every field
+/// An operation has always been checked: it names an account by identifier, user name or email, and every field
 /// with a name has its type. Whatever else Iden sent is in `extra` and in [`Operation::payload`]. That is why one is made by
 /// [`Operation::parse`] alone, in tests as well. `Debug` shows identifiers and the names of fields, never their values.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub enum Operation {
-    /// Make an account.
+    /// Create an account.
     CreateAccount(CreateAccount),
     /// Change an account.
     UpdateAccount(UpdateAccount),
-    /// Remove an account for good.
+    /// Delete an account permanently.
     DeleteAccount(DeleteAccount),
-    /// Keep an account, and let nobody in.
+    /// Suspend an account: keep it, but prevent its use.
     SuspendAccount(SuspendAccount),
-    /// Undo a suspension.
+    /// End a suspension.
     UnsuspendAccount(UnsuspendAccount),
-    /// Give an account another password.
+    /// Set a new password.
     ResetPassword(ResetPassword),
 }
 
-/// Make an account that does not exist yet.
+/// Create an account that does not exist yet.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct CreateAccount {
-    /// The account as it is wanted.
+    /// The account to create.
     pub account: Account,
-    /// The memberships and assignments that are wanted, by slug; `None` when the task says nothing.
+    /// The requested memberships and assignments, by slug; `None` if the task has none.
     pub memberships: Option<Memberships>,
-    /// The first password, where Iden sets one.
+    /// The initial password, if Iden sets one.
     pub password: Option<SecretString>,
     /// The payload as Iden sent it.
     pub payload: Payload,
@@ -65,65 +65,65 @@ pub struct CreateAccount {
 #[derive(Clone)]
 #[non_exhaustive]
 pub struct UpdateAccount {
-    /// Which account.
+    /// The account.
     pub account: Account,
     /// What changes: `{field: new value}`, `null` to clear a field. Field names are those of an account.
     pub changes: Map<String, Value>,
-    /// The memberships and assignments that are wanted, by slug; `None` when the task says nothing. For each
-    /// slug that is named, the list is the whole of what is wanted.
+    /// The requested memberships and assignments, by slug; `None` if the task has none. For each slug that is named,
+    /// the list is complete.
     pub memberships: Option<Memberships>,
-    /// A new password, where Iden sets one, wherever it stands; it may be among the changes, too.
+    /// A new password, if Iden sets one, wherever it is; it may be among the changes, too.
     pub password: Option<SecretString>,
     /// The payload as Iden sent it.
     pub payload: Payload,
 }
 
-/// Remove an account for good.
+/// Delete an account permanently.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct DeleteAccount {
-    /// Which account.
+    /// The account.
     pub account: Account,
     /// The payload as Iden sent it.
     pub payload: Payload,
 }
 
-/// Keep an account, and let nobody in.
+/// Suspend an account: keep it, but prevent its use.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct SuspendAccount {
-    /// Which account.
+    /// The account.
     pub account: Account,
     /// The payload as Iden sent it.
     pub payload: Payload,
 }
 
-/// Undo a suspension.
+/// End a suspension.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct UnsuspendAccount {
-    /// Which account.
+    /// The account.
     pub account: Account,
     /// The payload as Iden sent it.
     pub payload: Payload,
 }
 
-/// Give an account another password.
+/// Set a new password.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct ResetPassword {
-    /// Which account.
+    /// The account.
     pub account: Account,
-    /// The new password, where Iden chose one; else the target makes one.
+    /// The new password, if Iden chose one; otherwise the target generates one.
     pub password: Option<SecretString>,
     /// The payload as Iden sent it.
     pub payload: Payload,
 }
 
 impl UpdateAccount {
-    /// The first field that holds a text in every target, and is to become something else: a list, an object, true or false. Targets
-    /// take such a value and show nothing of it, or another text; a connector refuses it before it changes anything. A number is
-    /// as good as its digits, and `null` clears the field.
+    /// The first text field that should be set to something other than text: a list, an object, or a boolean. Targets
+    /// accept such a value and then show nothing, or a different text; a connector rejects it before it changes
+    /// anything. A number is accepted as its digits, and `null` clears the field.
     pub fn no_text(&self) -> Option<&'static str> {
         let texts = ["username", "email", "first_name", "last_name", "display_name"];
         let is_no_text = |name: &&str| {
@@ -163,7 +163,7 @@ impl Operation {
         if !account.is_identified() {
             return Err(PayloadError::missing(
                 "account",
-                "an account that is named by at least one of id, username and email",
+                "an account identified by at least one of id, username and email",
             ));
         }
         Ok(match action {
@@ -191,7 +191,7 @@ impl Operation {
         })
     }
 
-    /// Which of the six it is.
+    /// The action.
     pub fn action(&self) -> Action {
         match self {
             Self::CreateAccount(_) => Action::CreateAccount,
@@ -203,7 +203,7 @@ impl Operation {
         }
     }
 
-    /// The account it is about.
+    /// The account.
     pub fn account(&self) -> &Account {
         match self {
             Self::CreateAccount(operation) => &operation.account,
@@ -254,7 +254,7 @@ fn parse_changes(payload: &Payload) -> Result<Map<String, Value>, PayloadError> 
     }
 }
 
-/// Memberships may stand in the payload or in the account, licences under `memberships` or `assignments`.
+/// Memberships may be in the payload or in the account, licenses under `memberships` or `assignments`.
 fn parse_memberships(payload: &Payload) -> Result<Option<Memberships>, PayloadError> {
     let places = [
         ("memberships", Some(&payload.memberships)),
@@ -273,8 +273,8 @@ fn parse_memberships(payload: &Payload) -> Result<Option<Memberships>, PayloadEr
     Ok(wanted)
 }
 
-/// The password, which may stand in the account, among the changes or beside them. One that is no text is an error: a connector would
-/// take the task for one without a password.
+/// The password, which may be in the account, among the changes or next to them. If it is not text, that is an error: a
+/// connector would treat the task as one without a password.
 fn password(payload: &Payload, account: &Account) -> Result<Option<SecretString>, PayloadError> {
     let places = [
         ("account.", Some(&account.extra)),

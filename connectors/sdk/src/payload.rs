@@ -1,4 +1,4 @@
-//! Reading what Iden sends, tolerantly: the payload of a task is only half documented.
+//! Reads what Iden sends, tolerantly: the payload of a task is only partly documented.
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
@@ -6,7 +6,7 @@ use zeroize::Zeroizing;
 
 use crate::is_secret_name;
 
-/// The payload of a task as Iden sent it, fields without a name here included.
+/// The payload of a task as Iden sent it, including unknown fields.
 ///
 /// `Debug` shows the names of the fields, never their values: a password may be among them.
 #[derive(Clone, Default, PartialEq, Serialize, Deserialize)]
@@ -15,7 +15,7 @@ pub struct Payload {
     /// Describes the account.
     #[serde(default)]
     pub account: Value,
-    /// The memberships and assignments that are wanted, by slug.
+    /// The requested memberships and assignments, by slug.
     #[serde(default)]
     pub memberships: Value,
     /// What an update changes: `{field: new value}`.
@@ -27,12 +27,12 @@ pub struct Payload {
 }
 
 impl Payload {
-    /// A payload with this account and nothing else. What it may be, [`Operation::parse`](crate::Operation::parse) says.
+    /// A payload with only this account. [`Operation::parse`](crate::Operation::parse) lists its fields.
     pub fn new(account: impl Into<Value>) -> Self {
         Self { account: account.into(), ..Self::default() }
     }
 
-    /// Adds the memberships and assignments that are wanted: `{"team": ["t1"]}`.
+    /// Adds the requested memberships and assignments: `{"team": ["t1"]}`.
     pub fn with_memberships(mut self, memberships: impl Into<Value>) -> Self {
         self.memberships = memberships.into();
         self
@@ -44,14 +44,14 @@ impl Payload {
         self
     }
 
-    /// Adds a field that has no name here.
+    /// Adds a field without a named method.
     pub fn with_field(mut self, name: impl Into<String>, value: impl Into<Value>) -> Self {
         self.extra.insert(name.into(), value.into());
         self
     }
 
-    /// Every text at any depth that stands under a name which speaks of a secret, such as `password`. They are wiped when
-    /// they are dropped.
+    /// Every text at any depth under a name that indicates a secret, such as `password`. They are erased from memory
+    /// when they are dropped.
     pub fn secrets(&self) -> Vec<Zeroizing<String>> {
         let mut found = Vec::new();
         for value in [&self.account, &self.memberships, &self.changes] {
@@ -92,14 +92,14 @@ impl std::fmt::Debug for Payload {
     }
 }
 
-/// A field that is not what it should be. The value itself is left out: it may be a secret.
+/// An invalid field. The value itself is omitted, because it may be a secret.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{field} must be {expected}{}", found.map(|found| format!(", not {found}")).unwrap_or_default())]
 #[non_exhaustive]
 pub struct PayloadError {
     /// The path of the field, such as `account.email`.
     pub field: String,
-    /// What it should have been.
+    /// What it must be.
     pub expected: String,
     /// The JSON type that was found; absent when the field was missing.
     pub found: Option<&'static str>,
@@ -111,7 +111,7 @@ impl PayloadError {
             Value::Null => "null",
             Value::Bool(_) => "a boolean",
             Value::Number(_) => "a number",
-            Value::String(_) => "another text",
+            Value::String(_) => "other text",
             Value::Array(_) => "a list",
             Value::Object(_) => "an object",
         };
@@ -128,7 +128,7 @@ impl PayloadError {
     }
 }
 
-/// An identifier: text that is not empty, or a whole number.
+/// An identifier: non-empty text, or a whole number.
 pub(crate) fn identifier(value: Option<&Value>) -> Option<String> {
     match value? {
         Value::String(text) if !text.is_empty() => Some(text.clone()),
@@ -137,7 +137,7 @@ pub(crate) fn identifier(value: Option<&Value>) -> Option<String> {
     }
 }
 
-/// Takes an identifier out of a map; absent and `null` are `None`, anything else an error.
+/// Takes an identifier from a map; absent and `null` are `None`, anything else an error.
 pub(crate) fn take_identifier(
     fields: &mut Map<String, Value>,
     name: &str,
@@ -151,15 +151,15 @@ pub(crate) fn take_identifier(
     }
 }
 
-/// Takes an identifier that must be there.
+/// Takes a required identifier.
 pub(crate) fn take_required_identifier(
     fields: &mut Map<String, Value>,
     name: &str,
 ) -> Result<String, PayloadError> {
-    take_identifier(fields, name)?.ok_or_else(|| PayloadError::missing(name, "text that is not empty"))
+    take_identifier(fields, name)?.ok_or_else(|| PayloadError::missing(name, "non-empty text"))
 }
 
-/// Takes a text out of a map; absent and `null` are `None`, so is the empty text, anything else an error.
+/// Takes a text from a map; absent, `null` and empty text are `None`, anything else an error.
 pub(crate) fn take_text(fields: &mut Map<String, Value>, name: &str) -> Result<Option<String>, PayloadError> {
     match fields.shift_remove(name) {
         None | Some(Value::Null) => Ok(None),

@@ -1,4 +1,4 @@
-//! Records: what a listing is made of, and the references between them.
+//! Records, which listings consist of, and the references between them.
 
 use std::collections::BTreeMap;
 
@@ -19,18 +19,18 @@ use crate::{AccountRecord, PayloadError, ResourceKind, Slug, payload};
 /// let rejected = Record::from_json(ResourceKind::Account, json!({ "id": "u1", "email": ["x"] })).unwrap_err();
 /// assert_eq!(rejected.to_string(), "record 'u1': email must be text");
 /// ```
-// Exhaustive on purpose: a record of a sort that somebody passes over is missing from a listing, and whoever is missing loses an account.
+// Exhaustive on purpose: a skipped kind of record would be missing from a listing, and missing accounts are removed.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Record {
     /// An account.
     Account(Box<AccountRecord>),
-    /// A group or a licence.
+    /// A group or a license.
     Entity(EntityRecord),
 }
 
 impl Record {
-    /// Reads a record of the given kind out of a JSON object, tolerantly: numbers are taken for identifiers,
-    /// `null` for absent, unknown fields are kept.
+    /// Reads a record of the given kind from a JSON object, tolerantly: accepts numbers as identifiers, `null` as
+    /// absent, and keeps unknown fields.
     pub fn from_json(kind: ResourceKind, value: Value) -> Result<Self, RejectedRecord> {
         let id = payload::identifier(value.get("id"));
         let read = match (kind, value) {
@@ -64,7 +64,7 @@ impl From<EntityRecord> for Record {
     }
 }
 
-/// A group or a licence.
+/// A group or a license.
 ///
 /// `Debug` shows the identifier and the names of the other fields, never their values.
 #[derive(Clone, PartialEq, Serialize)]
@@ -72,20 +72,20 @@ impl From<EntityRecord> for Record {
 pub struct EntityRecord {
     /// The identifier in the target system.
     pub id: String,
-    /// What people read.
+    /// The display name.
     pub name: String,
-    /// Fields bridgehead has no name for; they go to Iden as they are.
+    /// Additional fields, which are sent to Iden unchanged.
     #[serde(flatten)]
     pub extra: Map<String, Value>,
 }
 
 impl EntityRecord {
-    /// A group or a licence with nothing but its identifier and name.
+    /// A group or a license with only its identifier and name.
     pub fn new(id: impl Into<String>, name: impl Into<String>) -> Self {
         Self { id: id.into(), name: name.into(), extra: Map::new() }
     }
 
-    /// Adds a field that bridgehead has no name for; it goes to Iden as it is. Put in no secret.
+    /// Adds an additional field, which is sent to Iden unchanged. Do not include secrets.
     pub fn with_field(mut self, name: impl Into<String>, value: impl Into<Value>) -> Self {
         self.extra.insert(name.into(), value.into());
         self
@@ -94,7 +94,7 @@ impl EntityRecord {
     fn from_fields(mut fields: Map<String, Value>) -> Result<Self, PayloadError> {
         let id = payload::take_required_identifier(&mut fields, "id")?;
         let name = payload::take_text(&mut fields, "name")?
-            .ok_or_else(|| PayloadError::missing("name", "text: every group and licence has a name"))?;
+            .ok_or_else(|| PayloadError::missing("name", "text: every group and license has a name"))?;
         Ok(Self { id, name, extra: fields })
     }
 }
@@ -114,16 +114,16 @@ impl std::fmt::Debug for EntityRecord {
     }
 }
 
-/// A record that is in the target but could not be read as what it should be.
+/// A record that exists in the target but could not be read.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error, Serialize)]
 #[error("record {}: {field} must be {rule}", id.as_deref().map_or_else(|| "without an id".to_owned(), |id| format!("'{id}'")))]
 #[non_exhaustive]
 pub struct RejectedRecord {
-    /// The record's identifier, or where it stands ("accounts.csv line 17"), as far as it could be told.
+    /// The record's identifier, or its place ("accounts.csv line 17"), as far as known.
     pub id: Option<String>,
-    /// The field that is wrong.
+    /// The invalid field.
     pub field: String,
-    /// What the field should have been. Never the value: it may be a secret.
+    /// What the field must be. Never the value, which may be a secret.
     pub rule: String,
 }
 
@@ -142,16 +142,15 @@ impl RejectedRecord {
     }
 }
 
-/// A reference to a group or a licence. On the wire it is `"g1"` or `{"id": "g1", "name": "Sales"}`; both are
-/// read.
+/// A reference to a group or a license. On the wire it is `"g1"` or `{"id": "g1", "name": "Sales"}`; both are accepted.
 ///
-/// `Debug` shows the identifier alone.
+/// `Debug` shows only the identifier.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[non_exhaustive]
 pub struct Ref {
-    /// The identifier of the group or licence.
+    /// The identifier of the group or license.
     pub id: String,
-    /// Its name, where it came along.
+    /// Its name, if it was included.
     pub name: Option<String>,
 }
 
@@ -202,7 +201,8 @@ impl std::fmt::Debug for Ref {
 }
 
 impl Serialize for Ref {
-    /// The plain identifier. Which form goes to Iden is the setting `bridge.refs`; see [`Memberships::to_json`].
+    /// The plain identifier. The setting `bridge.refs` determines which form is sent to Iden; see
+    /// [`Memberships::to_json`].
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.serialize_str(&self.id)
     }
@@ -223,7 +223,7 @@ impl Serialize for Ref {
 pub struct Memberships(pub BTreeMap<Slug, Vec<Ref>>);
 
 impl Memberships {
-    /// Reads a map of slug to references. A lone reference is taken for a list of one, `null` for an empty list.
+    /// Reads a map of slugs and references. Accepts a single reference as a list of one, and `null` as an empty list.
     pub fn from_json(field: &str, value: Value) -> Result<Self, PayloadError> {
         let map = match value {
             Value::Null => return Ok(Self::default()),
@@ -247,7 +247,7 @@ impl Memberships {
         Ok(Self(memberships))
     }
 
-    /// As JSON, each reference as an object `{"id", "name"?}` if `objects`, else as a plain identifier.
+    /// As JSON, each reference as an object `{"id", "name"?}` if `objects`, otherwise as a plain identifier.
     pub fn to_json(&self, objects: bool) -> Value {
         let form = |r: &Ref| match (&r.name, objects) {
             (_, false) => Value::from(r.id.clone()),
@@ -261,17 +261,17 @@ impl Memberships {
             .into()
     }
 
-    /// The references of one resource type; empty when there are none.
+    /// The references of one resource type; empty if there are none.
     pub fn of(&self, slug: &str) -> &[Ref] {
         self.0.get(slug).map_or(&[], Vec::as_slice)
     }
 
-    /// Whether there is no reference at all.
+    /// Whether there is no reference.
     pub fn is_empty(&self) -> bool {
         self.0.values().all(Vec::is_empty)
     }
 
-    /// Adds the references of `other`, leaving out those that are there already.
+    /// Adds the references of `other`, except for those that already exist.
     pub fn merge(&mut self, other: Self) {
         for (slug, refs) in other.0 {
             let mine = self.0.entry(slug).or_default();

@@ -4,9 +4,9 @@ use serde::{Deserialize, Serialize};
 
 use crate::Slug;
 
-/// What the records of a resource type stand for. The names on the wire are those of the Bridge API.
-// Exhaustive on purpose: the kind decides between memberships and assignments, and between people and what they are given. A kind that
-// an arm for "all others" takes for something else would be written to the wrong place.
+/// What the records of a resource type represent. The wire names are those of the Bridge API.
+// Exhaustive on purpose: the kind determines whether a reference is a membership or an assignment, and distinguishes
+// accounts from what they are given. A kind handled by a catch-all arm would be written to the wrong place.
 #[derive(
     Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, schemars::JsonSchema,
 )]
@@ -14,7 +14,7 @@ use crate::Slug;
 pub enum ResourceKind {
     /// Groups, teams, roles: what an account is a member of.
     Group,
-    /// Licences, seats, plans: what an account is assigned.
+    /// Licenses, seats, plans: what an account is assigned.
     License,
     /// The accounts themselves.
     Account,
@@ -49,15 +49,15 @@ impl std::fmt::Display for ResourceKind {
 pub struct ResourceType {
     /// Unique within the app; `memberships` and `assignments` refer to it.
     pub slug: Slug,
-    /// What people read.
+    /// The display name.
     pub name: String,
-    /// What its records stand for.
+    /// What its records represent.
     #[serde(rename = "type")]
     pub kind: ResourceKind,
 }
 
 impl ResourceType {
-    /// A type whose kind is known only when the connector runs; where it is known before, there is a constructor for each kind.
+    /// A type whose kind is only known when the connector runs; otherwise there is a constructor for each kind.
     pub fn new(slug: impl Into<Slug>, name: impl Into<String>, kind: ResourceKind) -> Self {
         Self { slug: slug.into(), name: name.into(), kind }
     }
@@ -72,7 +72,7 @@ impl ResourceType {
         Self { slug: slug.into(), name: name.into(), kind: ResourceKind::Group }
     }
 
-    /// A type whose records are licences.
+    /// A type whose records are licenses.
     pub fn license(slug: impl Into<Slug>, name: impl Into<String>) -> Self {
         Self { slug: slug.into(), name: name.into(), kind: ResourceKind::License }
     }

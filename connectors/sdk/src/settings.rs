@@ -1,16 +1,16 @@
-//! Turning a `target` table into a connector's own settings, with errors that name the key.
+//! Reads a `target` table as a connector's own settings, with errors that name the key.
 
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
-/// What is wrong with an app's `target` table.
+/// An error in an app's `target` table.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{}{message}", if key.is_empty() { String::new() } else { format!("{key}: ") })]
 #[non_exhaustive]
 pub struct SettingsError {
     /// The path of the key inside `target`, such as `pool.size`; empty for the table itself.
     pub key: String,
-    /// What is wrong, and what would be right. Never a value: it may be a secret.
+    /// What is wrong, and what would be right. Never a value, which may be a secret.
     pub message: String,
 }
 
@@ -21,7 +21,7 @@ impl SettingsError {
     }
 }
 
-/// Reads a `target` table as `T`. Unknown keys are errors that suggest the nearest key of `T`'s schema.
+/// Reads a `target` table as `T`. An unknown key is an error that suggests the nearest key of `T`'s schema.
 pub(crate) fn parse<T: DeserializeOwned + schemars::JsonSchema>(target: Value) -> Result<T, SettingsError> {
     let schema = schemars::schema_for!(T);
     check_keys(&target, schema.as_value(), schema.as_value(), &mut Vec::new())?;
@@ -32,7 +32,7 @@ pub(crate) fn parse<T: DeserializeOwned + schemars::JsonSchema>(target: Value) -
     })
 }
 
-/// serde's messages quote the value they stumbled over; a target's value may be a secret.
+/// serde's messages quote the invalid value, which may be a secret.
 fn without_values(message: &str) -> String {
     let Some(rest) =
         message.strip_prefix("invalid type: ").or_else(|| message.strip_prefix("invalid value: "))
@@ -41,7 +41,7 @@ fn without_values(message: &str) -> String {
     };
     match rest.rsplit_once(", expected ") {
         Some((_, expected)) => format!("must be {expected}"),
-        None => "is not what it should be".to_owned(),
+        None => "has an unexpected value".to_owned(),
     }
 }
 
@@ -104,11 +104,11 @@ fn resolve<'a>(schema: &'a Value, root: &'a Value) -> &'a Value {
 fn unknown_key<'a>(name: &str, known: impl Iterator<Item = &'a str> + Clone) -> String {
     match nearest(name, known.clone()) {
         Some(near) => format!("unknown key; did you mean '{near}'?"),
-        None => format!("unknown key; known are {}", known.collect::<Vec<_>>().join(", ")),
+        None => format!("unknown key; known keys are {}", known.collect::<Vec<_>>().join(", ")),
     }
 }
 
-/// The candidate that a name was most likely meant to be, if any is near enough.
+/// The candidate that was most likely intended, if one is near enough.
 pub fn nearest<'a>(name: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     let name = name.to_lowercase().replace('-', "_");
     candidates
@@ -156,7 +156,7 @@ mod tests {
         let error = parse::<Settings>(json!({"path": "people", "pool": {"sise": 4}})).unwrap_err();
         assert_eq!(error.to_string(), "pool.sise: unknown key; did you mean 'size'?");
         let error = parse::<Settings>(json!({"path": "people", "zzz": 4})).unwrap_err();
-        assert_eq!(error.to_string(), "zzz: unknown key; known are path, pool");
+        assert_eq!(error.to_string(), "zzz: unknown key; known keys are path, pool");
     }
 
     #[test]

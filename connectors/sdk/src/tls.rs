@@ -1,4 +1,4 @@
-//! Whom to trust: one decision for every connector that speaks TLS.
+//! Trusted certificates: one decision for every connector that uses TLS.
 
 use std::sync::Arc;
 
@@ -20,13 +20,13 @@ impl Network {
             .collect::<Result<Vec<_>, _>>()
             .map_err(|error| NetworkError::Authorities(error.to_string()))?;
         if certificates.is_empty() {
-            return Err(NetworkError::Authorities("there is none in it".to_owned()));
+            return Err(NetworkError::Authorities("it contains none".to_owned()));
         }
         Ok(certificates)
     }
 
-    /// How a TLS connection is made: the operating system's authorities and those of [`Network::authorities`] are
-    /// trusted, no client certificate is shown.
+    /// How a TLS connection is made: the CA certificates of the operating system and of [`Network::authorities`] are
+    /// trusted, and no client certificate is presented.
     pub fn tls(&self) -> Result<ClientConfig, NetworkError> {
         let provider =
             CryptoProvider::get_default().map_or_else(|| Arc::new(aws_lc_rs::default_provider()), Arc::clone);

@@ -1,4 +1,4 @@
-//! What a connector and its target say to each other, shown while they say it.
+//! The messages between a connector and its target, shown as they are exchanged.
 
 use std::sync::Arc;
 
@@ -9,9 +9,9 @@ use crate::Redactor;
 /// More of a message than so many characters is of no use on a screen.
 const LONGEST: usize = 4_000;
 
-/// Shows the messages between a connector and its target, without their secrets: what `--trace` prints. HTTP exchanges over
-/// `http::Client` are shown by themselves, and so are the messages of `exec`; a connector that speaks something else can
-/// show what it sends and receives with [`sent`](Self::sent) and [`received`](Self::received).
+/// Shows the messages between a connector and its target, without their secrets: what `--trace` prints. HTTP exchanges
+/// over `http::Client` are shown automatically, as are the messages of `exec`; a connector that uses another protocol
+/// can show what it sends and receives with [`sent`](Self::sent) and [`received`](Self::received).
 #[derive(Clone)]
 pub struct Trace {
     redactor: Redactor,
@@ -19,23 +19,23 @@ pub struct Trace {
 }
 
 impl Trace {
-    /// Hands each line to `show`. What the redactor knows is taken out before.
+    /// Passes each line to `show`. Secrets that the redactor knows are removed first.
     pub fn new(redactor: &Redactor, show: impl Fn(&str) + Send + Sync + 'static) -> Self {
         Self { redactor: redactor.clone(), show: Arc::new(show) }
     }
 
-    /// Something was sent to the target called `system`.
+    /// Records something that was sent to the target called `system`.
     pub fn sent(&self, system: &str, message: &str) {
         self.line("-->", system, message);
     }
 
-    /// Something came from the target called `system`.
+    /// Records something that was received from the target called `system`.
     pub fn received(&self, system: &str, message: &str) {
         self.line("<--", system, message);
     }
 
-    /// A message as it can be shown: of JSON nothing below a name that speaks of a secret, of any other text nothing that the redactor
-    /// knows.
+    /// A message as it can be shown: JSON without values below a name that indicates a secret, other text without known
+    /// secrets.
     pub fn shown(&self, message: &[u8]) -> String {
         match serde_json::from_slice::<Value>(message) {
             Ok(mut value) => {
@@ -46,7 +46,7 @@ impl Trace {
         }
     }
 
-    /// What knows the secrets.
+    /// The redactor, which knows the secrets.
     #[cfg(feature = "http")]
     pub(crate) fn redactor(&self) -> &Redactor {
         &self.redactor

@@ -1,9 +1,9 @@
-//! Texts from outside, made fit for a log and a terminal.
+//! Makes external text safe for logs and terminals.
 
 use std::borrow::Cow;
 
-/// Whether a character is not seen, or changes how the text around it is seen: control characters, which forge lines and
-/// move a terminal's cursor; those without a width; those that turn the direction of reading.
+/// Whether a character is invisible, or changes how the text around it is displayed: control characters, which forge
+/// lines and move a terminal's cursor; characters without a width; characters that change the direction of the text.
 pub fn is_invisible(character: char) -> bool {
     character.is_control()
         || matches!(character,
@@ -11,7 +11,7 @@ pub fn is_invisible(character: char) -> bool {
             | '\u{feff}' | '\u{fff9}'..='\u{fffb}' | '\u{e0000}'..='\u{e007f}')
 }
 
-/// The text on one line, with every [invisible](is_invisible) character written out, such as `\n` and `\u{202e}`.
+/// The text on one line, with every [invisible](is_invisible) character escaped, such as `\n` and `\u{202e}`.
 pub fn visible(text: &str) -> Cow<'_, str> {
     if !text.contains(is_invisible) {
         return Cow::Borrowed(text);

@@ -36,7 +36,7 @@ pub fn factory() -> Arc<dyn Factory> {
 }
 
 impl SimulatedConnector {
-    /// A target of its own, called `system` in messages.
+    /// A separate target, called `system` in messages.
     pub fn new(system: impl Into<String>, settings: &Settings) -> Result<Self, SettingsError> {
         settings.validate()?;
         let people = People::new(settings);
@@ -103,7 +103,7 @@ impl SimulatedConnector {
     }
 
     fn no_cursor(&self, cursor: &str) -> Error {
-        Error::incomplete_listing(format!("{}: '{cursor}' is no cursor of this connector", self.system))
+        Error::incomplete_listing(format!("{}: '{cursor}' is not a cursor of this connector", self.system))
     }
 }
 
@@ -141,7 +141,7 @@ impl Connector for SimulatedConnector {
             ACCOUNT => self.page_of_accounts(cursor),
             TEAM => self.page_of(self.people.groups, cursor, |number| People::group(number).into()),
             SEAT => self.page_of(self.people.licenses, cursor, |number| People::license(number).into()),
-            other => Err(Error::incomplete_listing(format!("{} has no type '{other}'", self.system))),
+            other => Err(Error::incomplete_listing(format!("{}: unknown type '{other}'", self.system))),
         }
     }
 
@@ -154,9 +154,9 @@ impl Connector for SimulatedConnector {
         let account = operation.account();
         let trigger = Trigger::of(account);
         self.take_time(if trigger == Some(Trigger::Slow) { self.slow_latency } else { self.latency }).await;
-        #[expect(clippy::manual_assert, reason = "it is asked for, and asserts nothing")]
+        #[expect(clippy::manual_assert, reason = "it is requested, and asserts nothing")]
         if trigger == Some(Trigger::Panic) {
-            panic!("simulated: a panic, as the name of the account asks for");
+            panic!("simulated: a panic, as requested by the name of the account");
         }
         let error = match trigger {
             Some(trigger) => trigger.error(account.label(), context.attempt),

@@ -17,7 +17,7 @@ pub(crate) enum Fault {
     QuestionLost,
     /// `INTERNAL_ERROR`, not applied: a passing trouble of the target.
     Trouble,
-    /// `PERMISSION_DENIED`, not applied, for good.
+    /// `PERMISSION_DENIED`, not applied, permanently.
     Refused,
 }
 
@@ -87,15 +87,14 @@ impl Fault {
     /// The error that the caller sees.
     pub(crate) fn error(self, what: &str) -> Error {
         match self {
-            Self::RateLimited => Error::rate_limited(format!("simulated: {what} came too soon"))
+            Self::RateLimited => Error::rate_limited(format!("simulated: {what} was rate limited"))
                 .with_retry(Retry::After(COME_AGAIN)),
             Self::AnswerLost | Self::QuestionLost => {
-                Error::timeout(format!("simulated: {what} was not answered"))
+                Error::timeout(format!("simulated: {what} got no response"))
             }
-            Self::Trouble => {
-                Error::internal(format!("simulated: {what} met a passing trouble")).with_retry(Retry::Backoff)
-            }
-            Self::Refused => Error::permission_denied(format!("simulated: {what} was refused")),
+            Self::Trouble => Error::internal(format!("simulated: {what} had a temporary failure"))
+                .with_retry(Retry::Backoff),
+            Self::Refused => Error::permission_denied(format!("simulated: {what} was rejected")),
         }
     }
 }

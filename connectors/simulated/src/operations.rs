@@ -58,7 +58,7 @@ impl Target<'_> {
             self.free(overlay, label, name, None)?;
         }
         if account.username.is_none() && account.email.is_none() {
-            return Err(self.wrong(label, "account", "one with an email or a username"));
+            return Err(self.wrong(label, "account", "present: at least one of email and username"));
         }
         let mut record = AccountRecord::new(id.clone());
         record.email.clone_from(&account.email);
@@ -90,7 +90,7 @@ impl Target<'_> {
             self.change(overlay, key, record, label, (name, value))?;
         }
         if record.username.is_none() && record.email.is_none() {
-            return Err(self.wrong(label, "account", "one with an email or a username"));
+            return Err(self.wrong(label, "account", "present: at least one of email and username"));
         }
         match &update.memberships {
             Some(wanted) => self.set_memberships(label, record, wanted),
@@ -114,7 +114,7 @@ impl Target<'_> {
         match name {
             "id" | "account_id" => {
                 if value.as_str() != Some(record.id.as_str()) {
-                    return Err(self.wrong(label, name, "left as it is: an identifier never changes"));
+                    return Err(self.wrong(label, name, "unchanged: an identifier never changes"));
                 }
             }
             "memberships" | "assignments" => {}
@@ -135,7 +135,7 @@ impl Target<'_> {
                     status.ok_or_else(|| self.wrong(label, name, "one of active, inactive, suspended"))?;
             }
             secret if is_secret_name(secret) => {
-                return Err(self.wrong(label, name, "left out: no secret is kept"));
+                return Err(self.wrong(label, name, "omitted: secrets are not stored"));
             }
             other if value.is_null() => {
                 record.extra.shift_remove(other);
@@ -151,7 +151,7 @@ impl Target<'_> {
         match overlay.holder_of(name, but) {
             None => Ok(()),
             Some(holder) => Err(Error::account_already_exists(format!(
-                "User {label}: {name} is taken in {} by the account {}",
+                "User {label}: {name} is already taken in {} by the account {}",
                 self.system, holder.id
             ))),
         }

@@ -41,7 +41,7 @@ impl Overlay {
         }
     }
 
-    /// The account that is meant.
+    /// The requested account.
     pub(crate) fn find(&self, account: &Account) -> Option<(Key, AccountRecord)> {
         let mut candidates = Vec::new();
         if let Some(id) = &account.id {
@@ -56,7 +56,7 @@ impl Overlay {
         now.find(|(_, record)| account.is_same_as(record))
     }
 
-    /// The account, other than `but`, that has this identifier, user name or e-mail address, without regard to case.
+    /// The account, other than `but`, that has this identifier, user name or email address, without regard to case.
     pub(crate) fn holder_of(&self, name: &str, but: Option<Key>) -> Option<AccountRecord> {
         let name = name.to_lowercase();
         let mut candidates = Vec::new();
@@ -125,7 +125,7 @@ impl Overlay {
         }
     }
 
-    /// The accounts that may have this user name or e-mail address: what was under the name once may have another.
+    /// The accounts that may have this user name or email address: what was under the name once may have another.
     fn called(&self, name: &str, candidates: &mut Vec<Key>) {
         let lower = name.to_lowercase();
         candidates.extend(self.by_name.get(&lower).into_iter().flatten());

@@ -8,7 +8,7 @@ use crate::settings::Settings;
 
 /// The slug of the one type of groups.
 pub(crate) const TEAM: &str = "team";
-/// The slug of the one type of licences.
+/// The slug of the one type of licenses.
 pub(crate) const SEAT: &str = "seat";
 /// The slug of the accounts.
 pub(crate) const ACCOUNT: &str = "account";
@@ -115,7 +115,7 @@ impl People {
         self.number(id.strip_prefix('u')?)
     }
 
-    /// The number of the only account that can have this user name or e-mail address, if any.
+    /// The number of the only account that can have this user name or email address, if any.
     pub(crate) fn number_of_name(&self, name: &str) -> Option<u64> {
         let name = name.split_once('@').map_or(name, |(local, _)| local);
         self.number(name.rsplit_once('.')?.1)

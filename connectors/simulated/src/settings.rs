@@ -4,17 +4,16 @@ use bridgehead_sdk::{SettingsError, schemars};
 use jiff::SignedDuration;
 use serde::Deserialize;
 
-/// The target exists in memory only, and forgets everything when the process ends.
+/// The target exists only in memory, and is lost when the process exits.
 #[derive(Clone, Debug, PartialEq, Deserialize, schemars::JsonSchema)]
 #[schemars(crate = "bridgehead_sdk::schemars")]
 #[serde(deny_unknown_fields, default)]
 pub struct Settings {
-    /// How many accounts there are to begin with, up to a thousand million. They are computed from the seed, and cost no
-    /// memory.
+    /// How many accounts exist at the start, up to 1,000,000,000. They are computed from the seed, and use no memory.
     pub accounts: u64,
-    /// How many groups there are, `team-0` and on, of the one type `team`.
+    /// How many groups exist, `team-0` and up, of the single type `team`.
     pub groups: u64,
-    /// How many licences there are, `seat-0` and on, of the one type `seat`.
+    /// How many licenses exist, `seat-0` and up, of the single type `seat`.
     pub licenses: u64,
     /// How long every call takes.
     #[schemars(with = "String")]
@@ -22,12 +21,12 @@ pub struct Settings {
     /// How long a task for an account named `slow-…` takes.
     #[schemars(with = "String")]
     pub slow_latency: SignedDuration,
-    /// The share of calls that fail, from 0 to 1. Which ones fail, and how, follows from the seed, the task and the
-    /// attempt: it is the same in every run.
+    /// The share of calls that fail, from 0 to 1. The seed, the task and the attempt determine which calls fail, and
+    /// how: every run is the same.
     pub error_rate: f64,
-    /// Chooses the people and the errors.
+    /// Determines the sample accounts and the errors.
     pub seed: u64,
-    /// How many records a page of a listing holds, from 1 to 10000.
+    /// How many records a page of a listing contains, from 1 to 10000.
     pub page_size: usize,
 }
 

@@ -1,10 +1,10 @@
-//! Errors by name: what an account is called brings about what happens to it.
+//! Errors by name: the name of an account determines what happens to it.
 
 use std::time::Duration;
 
 use bridgehead_sdk::{Account, Code, Error, Retry};
 
-/// What a name brings about.
+/// The result that a name causes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Trigger {
     /// This code, always, and nothing is applied.
@@ -23,7 +23,7 @@ pub(crate) enum Trigger {
     UnreachableOnce,
 }
 
-/// How a user name, e-mail address or identifier begins, and what that brings about.
+/// The prefix of a user name, email address or identifier, and the result that it causes.
 pub(crate) const TRIGGERS: [(&str, Trigger); 13] = [
     ("fail-account-not-found", Trigger::Fail(Code::AccountNotFound)),
     ("fail-account-already-exists", Trigger::Fail(Code::AccountAlreadyExists)),
@@ -51,27 +51,27 @@ impl Trigger {
         })
     }
 
-    /// The error of this attempt, if it has one, and whether the operation is carried out all the same.
+    /// The error of this attempt, if it has one, and whether the operation is still executed.
     pub(crate) fn error(self, label: &str, attempt: u32) -> Option<(Error, bool)> {
         let once = |error: Error, applied: bool| (attempt <= 1).then_some((error, applied));
         match self {
             Self::Fail(code) => {
-                Some((Error::new(code, format!("User {label}: simulated, as the name asks for")), false))
+                Some((Error::new(code, format!("User {label}: simulated, as requested by the name")), false))
             }
             Self::Slow | Self::Panic => None,
             Self::RateLimitedOnce => {
-                let error = Error::rate_limited(format!("simulated: User {label} came too soon"));
+                let error = Error::rate_limited(format!("simulated: User {label} was rate limited"));
                 once(error.with_retry(Retry::After(Duration::from_secs(1))), false)
             }
             Self::UnknownOnce => {
-                once(Error::timeout(format!("simulated: the answer about User {label} was lost")), true)
+                once(Error::timeout(format!("simulated: the response for User {label} was lost")), true)
             }
             Self::LostOnce => {
-                once(Error::timeout(format!("simulated: the question about User {label} was lost")), false)
+                once(Error::timeout(format!("simulated: the request for User {label} was lost")), false)
             }
             Self::UnreachableOnce => {
                 let error =
-                    Error::unreachable(format!("simulated: the target was not reached for User {label}"));
+                    Error::unreachable(format!("simulated: the target was unreachable for User {label}"));
                 once(error, false)
             }
         }

@@ -15,8 +15,8 @@ use crate::settings::{Engine, IdType};
 use crate::target::Database;
 use crate::value::{Bound, as_text};
 
-/// One row a column: `required` must be filled by whoever makes a row, `computed` may not be written, `alone` has a unique key of its
-/// own, `fills` is whether a trigger may fill a row before it is written.
+/// One row per column: `required` must be set in every new row, `computed` may not be written, `alone` has its own
+/// unique key, `fills` is whether a trigger may fill a row before it is written.
 const POSTGRESQL: &str = "SELECT a.attname::text AS name, format_type(a.atttypid, a.atttypmod) AS kind, \
     a.attnotnull AND NOT a.atthasdef AND a.attidentity = '' AND t.typdefault IS NULL AS required, a.attgenerated <> '' AS computed, \
     c.relkind IN ('v', 'm', 'f') OR EXISTS (SELECT 1 FROM pg_index x WHERE x.indrelid = c.oid AND x.indisunique AND x.indpred IS NULL \
@@ -54,7 +54,7 @@ struct Column {
     computed: bool,
     alone: bool,
     fills: bool,
-    /// The engine of its table, if that knows no transactions.
+    /// The engine of its table, if that does not support transactions.
     without_transactions: Option<String>,
 }
 
@@ -72,8 +72,8 @@ impl Database {
             let (key, table) = (&statement.key, &writes.table);
             if let Some(engine) = columns.iter().find_map(|column| column.without_transactions.as_ref()) {
                 let why = format!(
-                    "{key} writes to {table}, a table of {engine}, which knows no transactions: a task that fails would be carried \
-                     out by half. Run ALTER TABLE {table} ENGINE = InnoDB"
+                    "{key} writes to {table}, a table of {engine}, which does not support transactions: a \
+                     failed task would be half done. Run ALTER TABLE {table} ENGINE = InnoDB"
                 );
                 return Err(self.misfit(&why));
             }
@@ -81,7 +81,7 @@ impl Database {
             let is_named = |column: &&Column| named.iter().any(|one| one.eq_ignore_ascii_case(&column.name));
             if let Some(column) = columns.iter().filter(is_named).find(|column| column.computed) {
                 let why = format!(
-                    "{key} writes to the column {} of {table}, which the database computes; leave it out",
+                    "{key} writes to the column {} of {table}, which the database computes; remove it",
                     column.name
                 );
                 return Err(self.misfit(&why));
@@ -89,8 +89,9 @@ impl Database {
             let is_missing = |column: &&Column| column.required && !column.fills && !is_named(column);
             if let Some(column) = columns.iter().find(is_missing).filter(|_| writes.makes_row) {
                 let why = format!(
-                    "{key} leaves out the column {name} of {table}, which must not be NULL and has no default, so that every task \
-                     would fail; fill it, with a parameter of your own if no field is right (parameters.{name})",
+                    "{key} leaves out the column {name} of {table}, which must not be NULL and has no \
+                     default, so every task would fail; set it, with a custom parameter if no field fits \
+                     (parameters.{name})",
                     name = column.name
                 );
                 return Err(self.misfit(&why));
@@ -117,8 +118,8 @@ impl Database {
         if subject.id_type == IdType::Integer && is_text && self.plan.engine != Engine::Postgresql {
             let part = statement.key.trim_end_matches(".list");
             let why = format!(
-                "{part}.id_type is integer, and {table}.{name} is {kind}: 017 and 17abc would be taken for 17, and a statement would \
-                 change all of them; set id_type = \"text\""
+                "{part}.id_type is integer, but {table}.{name} is {kind}: 017 and 17abc would be treated as \
+                 17, and a statement would change all of them; set id_type = \"text\""
             );
             return Err(self.misfit(&why));
         }
@@ -126,7 +127,8 @@ impl Database {
             tracing::warn!(
                 system = %self.verdicts.system,
                 statement = statement.key,
-                "the column {name} of {table} has no unique key of its own; a listing in which an identifier comes twice is refused"
+                "the column {name} of {table} has no unique key; a listing in which an identifier occurs \
+                 twice is rejected"
             );
         }
         Ok(())
@@ -168,8 +170,8 @@ impl Database {
             return Ok(());
         };
         let why = format!(
-            "the database takes no changes ({name} is on), so that every task would fail; is it a standby? Name the server that \
-             takes them (host), or leave out actions"
+            "the database does not accept changes ({name} is on), so every task would fail; is it a \
+             standby? Set host to the primary, or remove actions"
         );
         Err(Error::credential_refused(self.verdicts.message(Doing::Checking, &why)))
     }
@@ -196,7 +198,7 @@ impl Database {
                 tracing::warn!(
                     system = %self.verdicts.system,
                     statement = statement.key,
-                    "somebody is found in the letters that the {field} is written in and in no other, so that a second account could \
+                    "an account is only found in the exact case of its {field}, so a second account could \
                      be created; compare lower({column}) with lower(:{field})",
                     column = at.column
                 );

@@ -1,4 +1,4 @@
-//! What can be told of a configuration by the database, before anything is asked of it.
+//! What can be told about a configuration by the database, before anything is asked of it.
 
 use bridgehead_sdk::{Error, Retry, Subject as About};
 
@@ -24,7 +24,8 @@ impl Database {
                     columns.iter().find(|(name, kind)| *name == at.column && is_without_form(kind))
                 {
                     let why = format!(
-                        "{key} gives {column}, which is to hold {field}, as {kind}, and that has no form in JSON; cast it to text",
+                        "{key} returns {column}, which holds {field}, as {kind}, which has no JSON form; \
+                         cast it to text",
                         key = statement.key,
                         column = at.column
                     );
@@ -32,7 +33,8 @@ impl Database {
                 }
                 if !columns.is_empty() && !columns.iter().any(|(name, _)| *name == at.column) {
                     let why = format!(
-                        "{key} gives no column {column}, which is to hold {field}; name the column with AS, or correct the fields",
+                        "{key} returns no column {column}, which holds {field}; name the column with AS, or \
+                         correct the fields",
                         key = statement.key,
                         column = at.column
                     );

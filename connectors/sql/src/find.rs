@@ -56,12 +56,12 @@ impl Database {
         let found = self.find_by(lease, &by_id, Purpose::Change { locks }).await?;
         if found.is_none() && is_there {
             let why = format!(
-                "it is found by its name, and not by its identifier {}; nothing was changed. Correct accounts.by_id or \
-                 accounts.id_type",
+                "it is found by its name, but not by its identifier {}; nothing was changed. Correct \
+                 accounts.by_id or accounts.id_type",
                 by_id.label()
             );
             let error = Error::internal(self.verdicts.message(Doing::Finding(account.label()), &why));
-            // Somebody else may have removed it in that moment.
+            // Another client may have removed it in that moment.
             return Err(error.with_retry(Retry::Backoff));
         }
         Ok(found)
@@ -109,7 +109,7 @@ impl Database {
         }
     }
 
-    /// Everybody whom a look-up finds.
+    /// Every account that a look-up finds.
     pub(crate) async fn records(
         &self,
         lease: &mut Lease,
@@ -141,7 +141,7 @@ impl Database {
             };
             for record in records {
                 let record = record.map_err(|rejected| {
-                    let why = format!("it is there and cannot be read: {rejected}");
+                    let why = format!("it exists but cannot be read: {rejected}");
                     Error::internal(self.verdicts.message(doing, &why))
                 })?;
                 // The database may compare more loosely than is right: `'17abc' = 17` holds in MySQL.
@@ -158,8 +158,9 @@ impl Database {
         match (another, purpose) {
             (Some(another), Purpose::Change { .. }) if !found.is_empty() => {
                 let why = format!(
-                    "{} finds the account {another} as well, so that a statement would change both; nothing was changed. Compare \
-                     identifiers exactly (id_type as the column is, a collation that tells them apart), and let the column be unique",
+                    "{} finds the account {another} as well, so a statement would change both; nothing was \
+                     changed. Compare identifiers exactly (id_type matching the column, a collation that \
+                     distinguishes them), and make the column unique",
                     statement.key
                 );
                 Err(Error::internal(self.verdicts.message(doing, &why)))
@@ -224,8 +225,9 @@ impl Database {
                 system = %self.verdicts.system,
                 statement = statement.key,
                 reason = %told,
-                "the row of an account cannot be locked while it is updated: what an application changes in that moment may be \
-                 written back; end the statement with a FOR UPDATE that the database takes, or grant the right to it"
+                "the row of an account cannot be locked while it is updated: a concurrent change by an \
+                 application may be overwritten; end the statement with a FOR UPDATE that the database \
+                 supports, or grant the permission for it"
             );
         }
     }

@@ -49,13 +49,13 @@ pub(crate) enum Scheme {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum NoHash {
     /// The operating system gives no random bytes. Nobody can do anything but try again.
-    #[error("the operating system gives no random bytes for the salt of a password")]
+    #[error("the operating system provides no random bytes for the salt of a password")]
     NoRandomBytes,
     /// bcrypt takes no more than 72 bytes, and leaves out the rest in silence. The password must be shorter.
-    #[error("the password is longer than the 72 bytes that bcrypt takes; a longer one would be cut")]
+    #[error("the password is longer than the 72 bytes that bcrypt supports; a longer one would be truncated")]
     TooLong,
     /// A password with a NUL in it ends there for the C implementations. The password must be another.
-    #[error("the password has a NUL character, at which others would end it")]
+    #[error("the password contains a NUL character, where other programs would end it")]
     Nul,
     /// The costs do not fit together. The operator corrects them.
     #[error("the password cannot be hashed with the costs in target.hashes")]
@@ -96,13 +96,13 @@ impl Hasher {
         within("yescrypt.r", costs.yescrypt.r, 8, 32)?;
         let hasher = Self { costs: costs.clone() };
         if hasher.memory_kib(Scheme::Scrypt) > MOST_MEMORY_KIB {
-            let message = "takes more than 1 GiB for one hash (128 * r * 2^log_n bytes); lower it, or r";
+            let message = "requires more than 1 GiB for one hash (128 * r * 2^log_n bytes); lower it, or r";
             return Err(SettingsError::new("hashes.scrypt.log_n", message));
         }
         Ok(hasher)
     }
 
-    /// What is kept of a password, with a salt of its own. It takes as long as it is meant to: not for an asynchronous thread.
+    /// What is stored of a password, with its own salt. It is slow on purpose: not for an asynchronous thread.
     pub(crate) fn hash(&self, scheme: Scheme, password: &str) -> Result<String, NoHash> {
         let mut salt = [0; SALT_LENGTH];
         SystemRandom::new().fill(&mut salt).map_err(|_| NoHash::NoRandomBytes)?;
@@ -192,8 +192,8 @@ impl Hasher {
     }
 }
 
-/// Makes hashes on threads of their own, so many at a time that neither the processors nor the memory are overrun, however many
-/// tasks there are of however many apps.
+/// Creates hashes on separate threads, with limits so that neither the processors nor the memory are exhausted, however
+/// many tasks and apps there are.
 pub(crate) async fn in_turn(
     hasher: &Hasher,
     password: SecretString,

@@ -3,7 +3,7 @@
 //! The statements stand in the configuration, with named parameters that are always bound and never pasted. Each action is one
 //! transaction, and looks at its end whether it had the effect that it is for.
 //!
-//! What operators need to know stands in `docs/connectors/sql.md`.
+//! For operators: see `docs/connectors/sql.md`.
 //!
 //! - `settings`: the keys of `target`
 //! - `plan`: what they amount to; everything that can be told to be wrong without the database

@@ -21,7 +21,7 @@ use crate::value::as_text;
 /// The most rows that a listing without pages may have.
 const MOST_ROWS: usize = 10_000;
 
-/// Why a listing cannot go on.
+/// Why a listing cannot continue.
 pub(crate) enum Stop {
     /// The database says so, or the statement is wrong.
     Fault(Fault),
@@ -59,7 +59,7 @@ pub(crate) struct Subject<'a> {
     pub(crate) fields: &'a Fields,
     pub(crate) id_type: IdType,
     pub(crate) listing: &'a Listing,
-    /// The type of groups or licences; accounts have none.
+    /// The type of groups or licenses; accounts have none.
     other: Option<&'a Type>,
 }
 
@@ -96,7 +96,7 @@ impl Database {
         let incomplete =
             |why: &str| Error::incomplete_listing(self.verdicts.message(doing, why)).with_retry(proof::RETRY);
         let Some(subject) = self.subjects().find(|subject| subject.slug == slug) else {
-            return Err(incomplete("there is no such resource type in the configuration"));
+            return Err(incomplete("the configuration does not contain this resource type"));
         };
         let start = match cursor.map(|cursor| serde_json::from_str::<Start>(cursor.as_str())) {
             None => Start::default(),
@@ -106,7 +106,7 @@ impl Database {
             {
                 start
             }
-            Some(_) => return Err(incomplete("the cursor is none of this connector")),
+            Some(_) => return Err(incomplete("the cursor does not belong to this connector")),
         };
         let page = match (&start.snapshot, cursor) {
             (Some(name), Some(cursor)) => match self.snapshots.ended(slug, cursor) {
@@ -121,7 +121,7 @@ impl Database {
         })
     }
 
-    /// A page that goes on in the transaction of the one before.
+    /// A page that continues in the transaction of the previous one.
     async fn page_behind(
         &self,
         subject: Subject<'_>,
@@ -130,8 +130,8 @@ impl Database {
     ) -> Result<Page, Stop> {
         let Some(mut snapshot) = self.snapshots.take(name, subject.slug) else {
             return Err(Stop::Shifted(
-                "the state of the database that it began with is not at hand any more: it was begun before the daemon was \
-                 started, or stood still for too long; it is read again from the beginning"
+                "the snapshot of the database that it started with is no longer available: it was started \
+                 before the daemon was restarted, or paused for too long; starting over"
                     .to_owned(),
             ));
         };
@@ -153,8 +153,8 @@ impl Database {
         page
     }
 
-    /// A page that does not go on in the transaction of another: the first one, and each of SQLite, which must not keep others from
-    /// writing while a listing pauses.
+    /// A page that does not continue in the transaction of another: the first one, and each one of SQLite, which must
+    /// not block writers while a listing pauses.
     async fn page_alone(&self, subject: Subject<'_>, start: Start) -> Result<Page, Stop> {
         let mut start = start;
         self.snapshots.prune();
@@ -206,7 +206,7 @@ impl Database {
             let first = rows.first().map(|row| subject.id_cell(row)).transpose()?;
             if first.filter(|id| !id.is_null()) != start.last.as_ref() {
                 return Err(Stop::Shifted(
-                    "rows came or went while it was read by offset; it is read again".to_owned(),
+                    "rows were added or removed while it was read by offset; starting over".to_owned(),
                 ));
             }
             rows.remove(0);
@@ -224,8 +224,8 @@ impl Database {
             (Paging::Key, false) => Evidence::EndOfCursor,
             (Paging::Offset, false) => Evidence::TotalMet,
         };
-        // Where no state is kept, the last page tells how many rows were given: the runtime holds that against the different records
-        // that it has, and so notices if somebody came twice and somebody else never.
+        // If no state is kept, the last page reports how many rows were returned: the runtime compares that with the
+        // number of different records, and so detects if one occurred twice and another never.
         let given = next.is_none().then_some(start.rows + rows.len() as u64);
         let next = next.map(|next| next.cursor()).transpose()?;
         let mut page = Page::default().ending(next, evidence).with_total(start.total.or(given));
@@ -268,7 +268,7 @@ impl Database {
             let now = self.total(lease, subject).await?;
             if now != total {
                 return Err(Stop::Shifted(
-                    "rows came or went while it was read; it is read again".to_owned(),
+                    "rows were added or removed while it was read; starting over".to_owned(),
                 ));
             }
         }
@@ -298,7 +298,8 @@ fn next(subject: Subject<'_>, start: &Start, ids: &[Value]) -> Result<Option<Sta
     let twice = texts.iter().flatten().find(|id| !seen.insert(id.as_str()));
     if let Some(id) = twice {
         return Err(format!(
-            "the identifier {id} comes more than once; {key} must give each record once, in the order of its identifiers"
+            "the identifier {id} occurs more than once; {key} must return each record once, ordered by \
+             identifier"
         ));
     }
     if listing.paging == Paging::None {
@@ -320,16 +321,17 @@ fn next(subject: Subject<'_>, start: &Start, ids: &[Value]) -> Result<Option<Sta
         let numbers = last.iter().chain(texts.iter().flatten()).map(|id| id.parse::<i64>());
         let numbers = numbers
             .collect::<Result<Vec<_>, _>>()
-            .map_err(|_| "an identifier is no whole number; correct id_type")?;
+            .map_err(|_| "an identifier is not a whole number; correct id_type")?;
         if !numbers.is_sorted() {
-            return Err(format!("{key} gives identifiers that do not ascend; order it by them"));
+            return Err(format!("{key} returns identifiers that are not in ascending order; order by them"));
         }
     }
     // Rows without an identifier come first or last, as the database has it; none of them is what a page can begin behind.
     match ids.iter().rev().find(|id| as_text(id).is_some()) {
         Some(last) => Ok(Some(behind(Some(last.clone())))),
-        None => Err("a whole page of rows has no identifier, so that nobody knows where the next one begins"
-            .to_owned()),
+        None => {
+            Err("a whole page of rows has no identifier, so the start of the next page is unknown".to_owned())
+        }
     }
 }
 

@@ -1,8 +1,9 @@
 //! Connections that are used again.
 //!
-//! sqlx's own pool tries again until its deadline when nobody listens, and then says the same as when all connections are in
-//! use. The runtime must tell the two apart, and it alone tries again; so this one makes one attempt, and says which it was. It
-//! has no task of its own: a connection that was idle for too long is dropped when the next one is asked for.
+//! sqlx's own pool retries until its deadline when the server is down, and then returns the same error as when all
+//! connections are in use. The runtime must distinguish the two, and only the runtime retries; so this pool makes one
+//! attempt, and says which case it was. It has no background task: a connection that was idle for too long is dropped
+//! when the next one is requested.
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -231,10 +232,10 @@ impl Lease {
 
     /// Takes the connection for one call, so that it ends with a call that is dropped.
     fn take(&mut self) -> Result<Box<dyn Session>, Fault> {
-        self.session.take().ok_or_else(|| Fault::Lost("it was given up after an error".to_owned()))
+        self.session.take().ok_or_else(|| Fault::Lost("it was discarded after an error".to_owned()))
     }
 
-    /// Puts the connection back after a call, unless it cannot be used any more.
+    /// Returns the connection after a call, unless it is unusable.
     fn settle<T: Heard>(
         &mut self,
         session: Box<dyn Session>,
@@ -246,7 +247,7 @@ impl Lease {
         self.is_last |= matches!(&result, Err(Fault::ServerMessage(told)) if told.code == "0A000");
         match &result {
             Err(fault) if fault.is_of_all_connections() => {
-                // Those that are idle are no better. What is in use finds out by itself.
+                // Idle connections are not better. Connections in use will fail by themselves, too.
                 self.pool.idle.lock().unwrap_or_else(PoisonError::into_inner).clear();
             }
             Err(fault) if !fault.leaves_connection() => {}

@@ -48,8 +48,8 @@ impl Database {
             Ok(answer) => Ok(single(&statement.key, &answer)?),
             Err(Fault::ServerMessage(told)) if told.kind == Kind::Value || told.kind == Kind::Statement => {
                 Err(Stop::Shifted(format!(
-                    "the rows of {} cannot be counted, so that nobody knows whether it gives all of them: set {} to a statement \
-                     that counts them [{told}]",
+                    "the rows of {} cannot be counted, so it is unknown whether it returns all of them: set \
+                     {} to a statement that counts them [{told}]",
                     statement.key,
                     count_key(statement)
                 )))
@@ -71,7 +71,7 @@ impl Database {
         let marks = match subject.id_type {
             IdType::Integer => vec![Value::from(i64::MIN), Value::from(i32::MIN)],
             IdType::Uuid => vec![Value::from(NIL)],
-            // What is no text at all is compared in ways of its own; only a listing without anybody is looked at twice.
+            // Values that are not text are compared in special ways; only a listing without accounts is read twice.
             IdType::Text if ids.is_empty() => {
                 [Value::from(i64::MIN)].into_iter().chain(["", "0", NIL].map(Value::from)).collect()
             }
@@ -89,7 +89,7 @@ impl Database {
             let Some(first) = answer.rows.first() else { continue };
             let Some(id) = subject.id_of(first)? else { continue };
             let is_number = subject.id_cell(first)?.is_number();
-            // Texts are compared with a number in ways of their own.
+            // Texts are compared with a number in special ways.
             if mark_is_number && subject.id_type == IdType::Text && !is_number {
                 continue;
             }
@@ -98,9 +98,10 @@ impl Database {
                     "the first page of {} leaves out the identifier {id}, and maybe others: {}",
                     statement.key,
                     if is_number {
-                        "begin it with COALESCE(:after, -9223372036854775808), or leave such records out by a condition of their own"
+                        "start it with COALESCE(:after, -9223372036854775808), or exclude such records with \
+                         a separate condition"
                     } else {
-                        "let it begin with everybody where :after is NULL, and correct id_type"
+                        "make it start with all records where :after is NULL, and correct id_type"
                     }
                 )));
             }
@@ -164,9 +165,9 @@ impl Subject<'_> {
 /// A listing gave fewer rows than there are, or more.
 pub(crate) fn missing(statement: &Statement, rows: u64, total: u64) -> Stop {
     Stop::Shifted(format!(
-        "{key} gives {rows} rows page by page where there are {total}, so that somebody would be missing: order by the identifier \
-         and compare it in the same way (with the same collation, such as COLLATE \"C\" or utf8mb4_bin), give each once, or \
-         correct {count}",
+        "{key} returns {rows} rows page by page, but there are {total}, so records would be missing: order \
+         by the identifier and compare it in the same way (with the same collation, such as COLLATE \"C\" \
+         or utf8mb4_bin), return each once, or correct {count}",
         key = statement.key,
         count = count_key(statement)
     ))
@@ -182,7 +183,7 @@ fn single(key: &str, answer: &Answer) -> Result<u64, Fault> {
         _ => None,
     };
     number.and_then(|number| number.parse().ok()).ok_or_else(|| {
-        Fault::Unreadable(format!("{key} must give one row with one column, a whole number, and does not"))
+        Fault::Unreadable(format!("{key} must return one row with one column, a whole number, but does not"))
     })
 }
 

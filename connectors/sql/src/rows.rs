@@ -17,7 +17,8 @@ pub(crate) fn cell<'a>(row: &'a Row, column: &str, key: &str) -> Result<&'a Valu
     row.get(column).ok_or_else(|| {
         let columns: Vec<&str> = row.keys().map(String::as_str).collect();
         Fault::Unreadable(format!(
-            "{key} gives no column {column}; it gives {}. Name the column with AS, or correct the configuration",
+            "{key} returns no column {column}; it returns {}. Name the column with AS, or correct the \
+             configuration",
             columns.join(", ")
         ))
     })
@@ -67,7 +68,7 @@ fn status(field: &FieldSettings, value: &Value) -> Result<Value, String> {
     })
 }
 
-/// Puts references into the fields of an account: memberships of groups, assignments of licences.
+/// Puts references into the fields of an account: memberships of groups, assignments of licenses.
 pub(crate) fn put_references(record: &mut Map<String, Value>, one: &Type, references: Vec<String>) {
     let field = match one.resource_type.kind {
         ResourceKind::License => "assignments",
@@ -154,7 +155,7 @@ mod tests {
     fn a_column_that_is_missing_is_a_wrong_statement_and_no_null() {
         let fault = fields(&mapping(), &row(&json!({"id": 7, "active": true})), "accounts.list").unwrap_err();
         assert!(
-            fault.to_string().starts_with("accounts.list gives no column login; it gives id, active"),
+            fault.to_string().starts_with("accounts.list returns no column login; it returns id, active"),
             "{fault}"
         );
     }

@@ -18,7 +18,7 @@ use tokio::time::Instant;
 
 use crate::pool::Lease;
 
-/// How long a listing is kept that nobody goes on with.
+/// How long a listing is kept that does not continue.
 const PAUSE: Duration = Duration::from_secs(15 * 60);
 
 /// How many listings are kept at most. The runtime lists one type at a time.
@@ -63,7 +63,7 @@ impl Snapshots {
         held.drain(..beyond);
     }
 
-    /// Takes a listing for its next page; `None` if it is not kept any more.
+    /// Takes a listing for its next page; `None` if it is no longer kept.
     pub(crate) fn take(&self, name: &str, slug: &str) -> Option<Snapshot> {
         self.prune();
         let mut held = self.held.lock().unwrap_or_else(PoisonError::into_inner);
@@ -85,7 +85,7 @@ impl Snapshots {
         ended.iter().find(|(of, at, _)| of == slug && at == cursor).map(|(_, _, page)| page.clone())
     }
 
-    /// Gives up what nobody has gone on with.
+    /// Discards listings that did not continue.
     pub(crate) fn prune(&self) {
         let mut held = self.held.lock().unwrap_or_else(PoisonError::into_inner);
         held.retain(|one| one.since.elapsed() < PAUSE);

@@ -19,7 +19,7 @@ const MYSQL: &str = "SELECT column_name AS name FROM information_schema.statisti
     WHERE table_schema = database() AND index_name = ? AND (? IS NULL OR table_name = ?)";
 
 /// The fields that say who an account is.
-const NAMES: [(&str, &str); 2] = [("username", "user name"), ("email", "e-mail address")];
+const NAMES: [(&str, &str); 2] = [("username", "user name"), ("email", "email address")];
 
 impl Database {
     /// Who else has one of the names that an account is to have: the first, and what an administrator is told.
@@ -49,7 +49,8 @@ impl Database {
         Ok(None)
     }
 
-    /// What a violated constraint means for the task. The transaction is rolled back; the database is asked what is there.
+    /// What a violated constraint means for the task. The transaction is rolled back; the database is queried for the
+    /// existing record.
     pub(crate) async fn explain(&self, told: &ServerMessage, operation: &Operation, error: Error) -> Error {
         if self.verdicts.is_overridden(told) {
             return error;
@@ -79,16 +80,16 @@ impl Database {
                     (Code::AccountAlreadyExists, holder)
                 } else {
                     match self.field_of(lease, told).await {
-                        // Nobody is found who has it: it may be somebody whom the look-ups leave out.
+                        // No account is found that has it: it may be one that the look-ups exclude.
                         Some(field) => (
                             Code::AccountAlreadyExists,
                             format!(
-                                "its {field} is taken, in a record that the look-ups of accounts do not find"
+                                "its {field} is taken, in a record that the account look-ups do not find"
                             ),
                         ),
                         // Without a constraint, it is the thing itself that exists, such as a role.
                         None if told.constraint.is_none() => {
-                            (Code::AccountAlreadyExists, "exists already".to_owned())
+                            (Code::AccountAlreadyExists, "already exists".to_owned())
                         }
                         None => return None,
                     }

@@ -88,7 +88,7 @@ pub(crate) fn made(sql: &str) -> String {
     // A quoted word may be anything.
     let is_plain = |word: &&&str| word.chars().all(|c| c.is_ascii_alphabetic());
     let first: Vec<&str> = first.iter().take_while(is_plain).copied().collect();
-    format!("{} … (a statement that another one made, not shown)", first.join(" "))
+    format!("{} … (a statement created by another one, not shown)", first.join(" "))
 }
 
 fn shown(sql: &str, types: &[&str]) -> String {

@@ -89,7 +89,7 @@ impl Answer {
     /// member alone.
     pub(super) fn json(self) -> Result<Value, Error> {
         if self.body.trim_ascii().is_empty() {
-            return Err(Error::malformed(&self.call, "no body where one is documented"));
+            return Err(Error::malformed(&self.call, "an empty body where the documentation requires one"));
         }
         // No more values than these can begin; counted before anything is set aside for them.
         let values = self.body.iter().filter(|byte| matches!(byte, b',' | b'[' | b'{')).take(MOST_VALUES + 1);
@@ -101,7 +101,7 @@ impl Answer {
             |error| {
                 // The parser's own words may quote the text; its position does not.
                 let what =
-                    if error.is_eof() { "JSON that breaks off" } else { "not JSON, or nested too deeply" };
+                    if error.is_eof() { "truncated JSON" } else { "invalid JSON, or JSON nested too deeply" };
                 Error::malformed(
                     &self.call,
                     format!("{what} (line {}, column {})", error.line(), error.column()),
@@ -121,7 +121,7 @@ impl Answer {
                     Value::Array(_) => "a list",
                     _ => "a plain value",
                 };
-                Err(Error::malformed(&call, format!("{found} where an object is documented")))
+                Err(Error::malformed(&call, format!("{found} where the documentation requires an object")))
             }
         }
     }
@@ -143,7 +143,8 @@ pub(super) async fn once(
     let call = &request.call;
     let not_sent = |cause: String| Error::NotSent { call: call.clone(), cause };
     let no_answer = |cause: String| Error::NoAnswer { call: call.clone(), cause };
-    let header = key.header().map_err(|_| not_sent("the API key fits no header".to_owned()))?;
+    let header =
+        key.header().map_err(|_| not_sent("the API key cannot be sent in an HTTP header".to_owned()))?;
     let deadline = Instant::now() + bounds.time;
     match timeout_at(deadline, environment.exchange.exchange(request.on_the_wire(header))).await {
         Err(_) => Err(no_answer(late(bounds.time))),
@@ -205,7 +206,7 @@ pub(super) fn meaning(
     match status {
         // They would end a task, or call a record bad. A proxy that dislikes a request says so in HTML.
         400 | 409 | 422 if is_of_another(body) => {
-            Error::Malformed { what: format!("a {status} that is not the Bridge's own"), call }
+            Error::Malformed { what: format!("a {status} that did not come from the Bridge"), call }
         }
         400 => Error::BadRequest { call, detail },
         401 => Error::Unauthorized { call },
@@ -235,7 +236,7 @@ fn is_of_another(body: &[u8]) -> bool {
 }
 
 fn late(time: Duration) -> String {
-    format!("not within {} s", time.as_secs_f64())
+    format!("no response within {} s", time.as_secs_f64())
 }
 
 /// The chain of causes in one line. The error itself is not kept: it cannot be cloned or made by hand, and

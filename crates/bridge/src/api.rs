@@ -10,13 +10,12 @@ use super::{
 
 /// The calls of the Bridge API.
 ///
-/// Every call may be made at any time, from anywhere, together with any other. Dropping a call that is under
-/// way leaves its effect unknown. [`Error::effect`] tells whether a call that failed may have done something
-/// all the same.
+/// Every call may be made at any time, from anywhere, at the same time as any other. Dropping a running call leaves its
+/// effect unknown. [`Error::effect`] says whether a failed call may still have had an effect.
 ///
-/// *Reads, and writes that may be repeated* (register, rename, push) are repeated a few times by the client
-/// when they fail with what passes by itself. *Others* are repeated only when it is certain that nothing
-/// happened; a report never is: its caller has a loop without a limit.
+/// *Reads, and writes that may be repeated* (register, rename, push) are repeated a few times by the client if the
+/// failure is temporary. *Others* are repeated only if it is certain that nothing happened; a report never is: its
+/// caller has a loop without a limit.
 #[async_trait]
 pub trait Api: Send + Sync + 'static {
     /// Makes an app.
@@ -50,7 +49,7 @@ pub trait Api: Send + Sync + 'static {
     /// How far a session is.
     async fn progress(&self, app: AppId, sync: &SyncId) -> Result<Progress, Error>;
 
-    /// Completes a session. **A clean-up then removes every record that was not pushed.**
+    /// Completes a session. **A cleanup then removes every record that was not pushed.**
     async fn complete(&self, app: AppId, sync: &SyncId) -> Result<(), Error>;
 
     /// Ends a session without removing anything.

@@ -41,7 +41,7 @@ impl App {
         let text = |value: Option<Value>| value.as_ref().and_then(Value::as_str).map(str::to_owned);
         let time = |value: Option<Value>| value.as_ref().and_then(task::time);
         Ok(Self {
-            id: id.ok_or("an app has no id, or one that is no UUID")?,
+            id: id.ok_or("an app has no id, or its id is not a UUID")?,
             name: text(fields.shift_remove("name")).unwrap_or_default(),
             configuration_status: text(fields.shift_remove("configuration_status")),
             created_at: time(fields.shift_remove("created_at")),

@@ -36,11 +36,11 @@ pub enum Operation {
 /// What repeating a call would do, and so who decides on it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Idempotency {
-    /// Repeating changes nothing more: the client repeats what passes by itself.
+    /// Repeating changes nothing more: the client repeats after temporary failures.
     Freely,
     /// Repeating may do it twice: the client repeats only what certainly did nothing.
     IfNotApplied,
-    /// The caller has a loop of its own, without a limit.
+    /// The caller has its own loop, without a limit.
     ByCaller,
 }
 

@@ -175,7 +175,7 @@ impl Client {
                 super::sanitize::clean(&listed.kind),
                 wanted.kind
             ),
-            None => format!("{told}; yet it is not among the resource types of the app"),
+            None => format!("{told}; however, the app's resource types do not include it"),
         };
         Err(Error::Conflict { call, detail })
     }
@@ -209,14 +209,14 @@ impl Client {
                     None => page,
                 };
             }
-            tracing::warn!(%app, limit, "a page of tasks is too large; asking for half as many");
+            tracing::warn!(%app, limit, "a page of tasks is too large; requesting half as many");
             let half = self.inner.narrow(app, limit);
             request.url = next::with(&request.url, "limit", &half.to_string());
         }
     }
 
-    /// In place of a page that is too large although it has one task: that task by itself, if its id is known. It may be
-    /// readable alone, where the Bridge does not heed the limit. Else it is passed over. The next page follows behind it.
+    /// In place of a page that is too large although it has one task: that task alone, if its id is known. It may be
+    /// readable alone, if the Bridge ignores the limit. Otherwise it is skipped. The next page follows after it.
     async fn page_of_one(&self, app: AppId, first: FirstItem, next: NextPage) -> Result<TaskPage, Error> {
         let mut page = TaskPage { tasks: Vec::new(), unreadable: Vec::new(), count: None, next: Some(next) };
         match first {
@@ -240,7 +240,7 @@ impl Client {
                 }
             }
             FirstItem::Named(_) | FirstItem::Unnamed => {
-                page.unreadable.push("a task is too large to be read, and its id is not known".to_owned());
+                page.unreadable.push("a task is too large to read, and its id is unknown".to_owned());
             }
         }
         Ok(page)
@@ -273,7 +273,7 @@ impl Api for Client {
             let slug = listed.slug.clone();
             let known = listed.known();
             if known.is_none() {
-                tracing::warn!(%app, %slug, "a resource type of an unknown kind is left out");
+                tracing::warn!(%app, %slug, "skipping a resource type of an unknown kind");
             }
             known
         });

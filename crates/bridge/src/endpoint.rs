@@ -26,7 +26,7 @@ impl Endpoints {
         if let Some(odd) = segments.iter().find(|segment| !is_segment(segment)) {
             return Err(Error::Invalid {
                 call: call.clone(),
-                what: format!("'{}' fits no address", super::sanitize::clean(odd)),
+                what: format!("'{}' cannot be part of an address", super::sanitize::clean(odd)),
             });
         }
         let app = app.to_string();

@@ -1,4 +1,4 @@
-//! What can go wrong with a call, each status of the Error Reference with a meaning of its own.
+//! The errors of a call: each status of the Error Reference has its own meaning.
 
 use std::time::Duration;
 
@@ -14,39 +14,38 @@ use super::{Call, KeyError, help};
 /// Texts that come from the server are bounded, free of control characters and HTML, and never hold the key.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Error {
-    /// The request cannot be put together, because of an identifier that fits no address for instance.
-    /// Nothing was sent. Whoever made the request must act.
-    #[error("cannot {call}: {what}; nothing was sent")]
+    /// The request cannot be created, for example because an identifier cannot be part of an address. Nothing was sent.
+    /// The caller must act.
+    #[error("cannot {call}: {what}; the request was not sent")]
     Invalid {
         /// What was asked.
         call: Call,
         /// What does not fit.
         what: String,
     },
-    /// `400`: the request does not fit the API, or the session it is about is over. Whoever made the request
-    /// must act.
-    #[error("cannot {call}: the request is not accepted (400): {detail}")]
+    /// `400`: the request does not match the API, or the session it is about has ended. The caller must act.
+    #[error("cannot {call}: the Bridge rejected the request (400): {detail}")]
     BadRequest {
         /// What was asked.
         call: Call,
         /// What the Bridge says.
         detail: String,
     },
-    /// `401`: the key is missing, wrong, revoked or expired, and reading it anew gave no other. The operator
-    /// must act.
-    #[error("cannot {call}: the Bridge refuses the API key (401)")]
+    /// `401`: the key is missing, wrong, revoked or expired, and reading it again returned no other. The operator must
+    /// act.
+    #[error("cannot {call}: the Bridge rejected the API key (401)")]
     Unauthorized {
         /// What was asked.
         call: Call,
     },
     /// `403`: the key is fine, but not for this app. The operator must act.
-    #[error("cannot {call}: the API key has no access to it (403)")]
+    #[error("cannot {call}: the API key does not have access (403)")]
     Forbidden {
         /// What was asked.
         call: Call,
     },
     /// `404`: app, resource type, session or task is not there.
-    #[error("cannot {call}: not found (404{}): {what}", if *.from_bridge { "" } else { ", and not the Bridge's own answer" })]
+    #[error("cannot {call}: not found (404{}): {what}", if *.from_bridge { "" } else { ", and the response did not come from the Bridge" })]
     NotFound {
         /// What was asked.
         call: Call,
@@ -57,16 +56,16 @@ pub enum Error {
         from_bridge: bool,
     },
     /// `409`: the task is in a final state already, or the resource type exists as something else.
-    #[error("cannot {call}: it conflicts with what is there (409): {detail}")]
+    #[error("cannot {call}: it conflicts with the current state (409): {detail}")]
     Conflict {
         /// What was asked.
         call: Call,
         /// What the Bridge says.
         detail: String,
     },
-    /// `422`: a rule on records is broken. One bad record refuses the whole page. The connector must act, or
-    /// whoever keeps the record.
-    #[error("cannot {call}: a rule is broken (422): {detail}")]
+    /// `422`: a rule on records is violated. One invalid record makes Iden reject the whole page. The connector, or the
+    /// owner of the record, must act.
+    #[error("cannot {call}: the request violates a rule (422): {detail}")]
     Unprocessable {
         /// What was asked.
         call: Call,
@@ -74,7 +73,7 @@ pub enum Error {
         detail: String,
     },
     /// `429`, or a call that was held back because of one. Nobody must act.
-    #[error("cannot {call} yet: the Bridge asks to slow down (429){}", wait(*.retry_after))]
+    #[error("cannot {call} yet: rate limited by the Bridge (429){}", wait(*.retry_after))]
     RateLimited {
         /// What was asked.
         call: Call,
@@ -82,7 +81,7 @@ pub enum Error {
         retry_after: Option<Duration>,
     },
     /// `5xx`: the Bridge, or something before it, failed. Nobody here must act.
-    #[error("cannot {call}: the Bridge failed ({status}){}", wait(*.retry_after))]
+    #[error("cannot {call}: server error from the Bridge ({status}){}", wait(*.retry_after))]
     Server {
         /// What was asked.
         call: Call,
@@ -93,7 +92,7 @@ pub enum Error {
     },
     /// Any other status: a redirect, which is never followed because the key must not travel, or one that the
     /// API does not document. The operator must act, if it stays.
-    #[error("cannot {call}: the answer has a status that the Bridge does not document ({status})")]
+    #[error("cannot {call}: the response has a status that the Bridge does not document ({status})")]
     Unexpected {
         /// What was asked.
         call: Call,
@@ -101,15 +100,15 @@ pub enum Error {
         status: u16,
     },
     /// No connection, or the Bridge is known to be down: no byte of the request was sent.
-    #[error("cannot {call}: the Bridge cannot be reached ({cause}); nothing was sent")]
+    #[error("cannot {call}: the Bridge is unreachable ({cause}); the request was not sent")]
     NotSent {
         /// What was asked.
         call: Call,
         /// What the connection failed with.
         cause: String,
     },
-    /// The request went out and no whole answer came back. Whether it took effect is unknown.
-    #[error("cannot tell whether it worked to {call}: no whole answer came ({cause})")]
+    /// The request was sent and the response was incomplete. The effect is unknown.
+    #[error("unknown whether it worked to {call}: the response was incomplete ({cause})")]
     NoAnswer {
         /// What was asked.
         call: Call,
@@ -117,7 +116,7 @@ pub enum Error {
         cause: String,
     },
     /// The answer is larger than it may be.
-    #[error("cannot {call}: the answer is larger than {limit} bytes")]
+    #[error("cannot {call}: the response is larger than {limit} bytes")]
     BodyTooLarge {
         /// What was asked.
         call: Call,
@@ -127,7 +126,7 @@ pub enum Error {
         first: Option<FirstItem>,
     },
     /// The answer holds more values than are worth the memory.
-    #[error("cannot {call}: the answer holds more than {limit} values")]
+    #[error("cannot {call}: the response contains more than {limit} values")]
     TooManyValues {
         /// What was asked.
         call: Call,
@@ -139,7 +138,7 @@ pub enum Error {
     /// An answer whose body is not what is documented: a success with an HTML page, no body, another shape; a
     /// 400, 409 or 422 with an HTML page. It may not come from the Bridge at all, so whether the call took
     /// effect is unknown.
-    #[error("cannot {call}: the answer is not what the Bridge documents: {what}")]
+    #[error("cannot {call}: unexpected response from the Bridge: {what}")]
     Malformed {
         /// What was asked.
         call: Call,
@@ -147,7 +146,7 @@ pub enum Error {
         what: String,
     },
     /// A link to the next page leads somewhere else. It was not followed: the key must not go there.
-    #[error("cannot {call}: the link to the next page leads to {target}, and was not followed")]
+    #[error("cannot {call}: the link to the next page points to {target}, so it was not followed")]
     ForeignLink {
         /// What was asked.
         call: Call,
@@ -155,7 +154,7 @@ pub enum Error {
         target: String,
     },
     /// Links to next pages lead in a circle, or never end.
-    #[error("cannot {call}: the links to next pages never come to an end")]
+    #[error("cannot {call}: the links to next pages never end")]
     LinkLoop {
         /// What was asked.
         call: Call,
@@ -202,8 +201,8 @@ impl Error {
         }
     }
 
-    /// Whether making the call again is safe, and may help: a call that changes something is repeated only if it certainly did
-    /// nothing. A report never counts as safe here; who reports has a rule of its own.
+    /// Whether repeating the call is safe, and may help: a call that changes something is repeated only if it certainly
+    /// had no effect. A report never counts as safe here; reporting has its own rule.
     pub fn is_safe_to_repeat(&self) -> bool {
         let nothing_happened = matches!(self, Self::NotSent { .. } | Self::RateLimited { .. });
         match self.call().operation().repeat() {
@@ -225,7 +224,7 @@ impl Error {
         }
     }
 
-    /// What the call did at Iden's end: certainly nothing, or nobody knows.
+    /// What the call did at Iden: certainly nothing, or unknown.
     pub fn effect(&self) -> Effect {
         match self {
             Self::Server { .. }

@@ -22,10 +22,10 @@ pub trait Exchange: fmt::Debug + Send + Sync + 'static {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Undelivered {
     /// Nothing was sent.
-    #[error("nothing was sent: {0}")]
+    #[error("the request was not sent: {0}")]
     NotSent(String),
     /// The request may have been received.
-    #[error("no answer: {0}")]
+    #[error("no response: {0}")]
     NoAnswer(String),
 }
 
@@ -42,7 +42,7 @@ impl Exchange for reqwest::Client {
     }
 }
 
-/// What a client reaches outside of itself, so that a simulation can give it something else.
+/// What a client reaches outside of the process, so that a simulation can replace it.
 #[derive(Clone, Debug)]
 pub struct Environment {
     /// What carries requests.

@@ -2,8 +2,8 @@
 
 use jiff::Timestamp;
 
-/// How the Bridge is doing, as one client's calls have found it. It changes with the next call, never by
-/// itself: a pause that is over stays `Paused` until somebody calls.
+/// The state of the Bridge, as one client's calls have found it. It changes only with the next call: a pause that is
+/// over stays `Paused` until a call is made.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub enum Health {
     /// No call has been answered yet.

@@ -1,4 +1,4 @@
-//! Identifiers that Iden gives out.
+//! Identifiers that Iden assigns.
 
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;

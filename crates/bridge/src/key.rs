@@ -32,13 +32,13 @@ pub enum KeyError {
         position: usize,
     },
     /// The key was put into quotes, as in a shell or a program.
-    #[error("the API key has quotes around it; give the key alone")]
+    #[error("the API key has quotes around it; remove them")]
     Quoted,
     /// A file of variables was given, as for a shell.
-    #[error("the API key begins with the name of a variable and '='; give the key alone")]
+    #[error("the API key starts with the name of a variable and '='; remove both")]
     Assigned,
     /// The scheme was given along with the key.
-    #[error("the API key starts with 'Api-Key '; give the key alone, the scheme is added")]
+    #[error("the API key starts with 'Api-Key '; remove it, the scheme is added automatically")]
     HasScheme,
     /// The place where the key is kept cannot be read.
     #[error("the API key cannot be read: {0}")]
@@ -70,7 +70,7 @@ impl ApiKey {
                 '\n' | '\r' => "a line break",
                 ' ' => "a space",
                 c if c.is_control() => "a control character",
-                _ => "a character beyond ASCII",
+                _ => "a non-ASCII character",
             };
             return Err(KeyError::BadCharacter { what, position: index + 1 });
         }
@@ -156,7 +156,7 @@ impl KeySource for ApiKey {
     }
 }
 
-/// The key in use, and the source it is read from anew.
+/// The key in use, and its source.
 #[derive(Debug)]
 pub(super) struct KeyRing {
     source: Arc<dyn KeySource>,
@@ -177,7 +177,7 @@ impl KeyRing {
         }
     }
 
-    /// Reads the key anew after `refused` was refused. `None` if it is still the same.
+    /// Reads the key again after `refused` was rejected. `None` if it is still the same.
     pub(super) async fn renewed(&self, refused: &ApiKey) -> Result<Option<ApiKey>, KeyError> {
         Ok(Some(self.read().await?).filter(|key| key != refused))
     }
@@ -222,8 +222,8 @@ mod tests {
         assert!(message("abc\n").contains("a line break at position 4"), "{}", message("abc\n"));
         assert!(message("a b").contains("a space at position 2"));
         assert!(message("a\u{7}").contains("a control character"));
-        assert!(message("é").contains("beyond ASCII"));
-        assert!(message("Api-Key abc").contains("give the key alone"));
+        assert!(message("é").contains("a non-ASCII character"));
+        assert!(message("Api-Key abc").contains("remove it, the scheme is added"));
         assert!(!message("hunter2\n").contains("hunter2"));
     }
 

@@ -7,7 +7,7 @@ use std::collections::HashMap;
 use serde_json::value::RawValue;
 use serde_json::{Map, Value};
 
-/// What stands in the place of a value that cannot be read.
+/// The replacement for an unreadable value.
 pub const UNREADABLE: &str = "(unreadable: nested too deeply, or not valid JSON)";
 
 /// Reads JSON with [`UNREADABLE`] in place of what cannot be read: the members of an object, and for a page or a list, the

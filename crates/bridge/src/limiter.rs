@@ -10,7 +10,7 @@ use tokio::sync::Mutex;
 pub(super) struct Limiter {
     bucket: RateLimiter<NotKeyed, InMemoryState, DefaultClock>,
     clock: DefaultClock,
-    /// Held while waiting for a token, so that nobody is overtaken for ever.
+    /// Held while waiting for a token, so that waiting calls are served in order.
     turn: Mutex<()>,
 }
 

@@ -24,13 +24,13 @@ impl Listing {
         };
         let items = match fields.shift_remove("results") {
             Some(Value::Array(items)) => items,
-            Some(_) => return wrong("results is no list"),
+            Some(_) => return wrong("results is not a list"),
             None => return wrong("a page without results"),
         };
         let next = match fields.shift_remove("next") {
             None | Some(Value::Null) => None,
             Some(Value::String(link)) => Some(link).filter(|link| !link.is_empty()),
-            Some(_) => return wrong("next is no link"),
+            Some(_) => return wrong("next is not a link"),
         };
         // Nothing stands on a page after an empty one; a chain of empty pages would never end.
         let next = next.filter(|_| !items.is_empty());

@@ -18,7 +18,7 @@ impl NextPage {
     /// `page` is the address of the page itself, `trail` how it was reached.
     pub(super) fn from_link(call: &Call, page: &Url, trail: LoopDetector, link: &str) -> Result<Self, Error> {
         let foreign = |target: String| Error::ForeignLink { call: call.clone(), target };
-        let url = page.join(link).map_err(|_| foreign("no address at all".to_owned()))?;
+        let url = page.join(link).map_err(|_| foreign("an invalid address".to_owned()))?;
         check(page, &url).map_err(foreign)?;
         let trail = trail.then(&url).ok_or_else(|| Error::LinkLoop { call: call.clone() })?;
         Ok(Self { url, trail })
@@ -56,9 +56,9 @@ impl NextPage {
         Some(Self::from_link(call, page, trail, url.as_str()))
     }
 
-    /// The same, so many tasks earlier. Pages are counted by offset and shift while tasks complete: whoever
-    /// completed some goes back by that many, or would skip as many that are still to be done. A link that
-    /// does not count by offset stays as it is.
+    /// The same, so many tasks earlier. Pages are counted by offset and shift while tasks complete: a caller that
+    /// completed some goes back by that many, or would skip as many pending tasks. A link that does not count by offset
+    /// stays unchanged.
     pub fn rewind(&self, by: u64) -> Self {
         let Some(offset) = self.offset().filter(|_| by > 0) else {
             return self.clone();
@@ -106,7 +106,7 @@ fn check(endpoint: &Url, link: &Url) -> Result<(), String> {
         return Err(format!("another endpoint, {}", sanitize::clean(link.path())));
     }
     if !link.username().is_empty() || link.password().is_some() {
-        return Err("an address with credentials of its own".to_owned());
+        return Err("an address that contains credentials".to_owned());
     }
     Ok(())
 }

@@ -12,16 +12,16 @@ pub struct Progress {
     pub status: SyncStatus,
     /// How many records of each type the session holds.
     pub counts: Vec<TypeProgress>,
-    /// What the clean-up failed with.
+    /// What the cleanup failed with.
     pub error: Option<SyncError>,
 }
 
 /// The state of a sync session. The documents name `error` alone, so the others are told by their words.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum SyncStatus {
-    /// Something is still to be done: pushing, or the clean-up.
+    /// Something is still to be done: pushing, or the cleanup.
     Running(String),
-    /// The clean-up failed: what was pushed is kept, stale records were not removed. A new sync is the
+    /// The cleanup failed: what was pushed is kept, stale records were not removed. A new sync is the
     /// remedy.
     Error,
     /// It is over: completed, abandoned, cancelled…
@@ -41,7 +41,7 @@ pub struct TypeProgress {
     pub synced_count: Option<u64>,
 }
 
-/// What a clean-up failed with.
+/// What a cleanup failed with.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SyncError {
     /// `CLEANUP_FAILED` is documented.
@@ -50,7 +50,7 @@ pub struct SyncError {
     pub message: String,
 }
 
-/// What became of a page of records; each figure where the Bridge gives it.
+/// The result of pushing a page of records; each figure only if the Bridge returns it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Pushed {
     /// Records on the page.
@@ -69,7 +69,7 @@ impl SyncStatus {
         const STILL: [&str; 9] =
             ["progress", "clean", "pending", "running", "process", "start", "queue", "active", "open"];
         let lower = name.to_lowercase();
-        // Looked for first: `cleanup_failed` speaks of a clean-up too.
+        // Looked for first: `cleanup_failed` speaks of a cleanup too.
         if lower.contains("error") || lower.contains("fail") {
             return Self::Error;
         }

@@ -23,7 +23,7 @@ pub(super) fn list(
     Ok((listing, next))
 }
 
-/// So many unreadable items of a page are told of.
+/// So many unreadable items of a page are told about.
 const COMPLAINTS: usize = 100;
 
 /// A page of tasks; one that cannot be read costs itself alone.
@@ -54,7 +54,7 @@ pub(super) fn task(answer: Answer, call: &Call, wanted: &TaskId) -> Result<Task,
     if is_same(task.id.as_str(), wanted) {
         Ok(task)
     } else {
-        Err(Error::malformed(call, "another task than was asked for"))
+        Err(Error::malformed(call, "a different task from the one requested"))
     }
 }
 
@@ -71,15 +71,15 @@ pub(super) fn reported(answer: Answer, call: &Call, task: &TaskId) -> Result<(),
     let status = match fields.get("status") {
         None | Some(Value::Null) => None,
         Some(Value::String(status)) => Some(TaskStatus::from_name(status)),
-        Some(_) => return Err(Error::malformed(call, "a task whose status is no text")),
+        Some(_) => return Err(Error::malformed(call, "a task whose status is not a string")),
     };
     match (is_this_one, status) {
-        (Some(false), _) => Err(Error::malformed(call, "another task than was reported on")),
+        (Some(false), _) => Err(Error::malformed(call, "a different task from the one reported")),
         (_, Some(TaskStatus::Pending | TaskStatus::Scheduled)) => {
-            Err(Error::malformed(call, "a task that is still to be done"))
+            Err(Error::malformed(call, "a task that is still pending"))
         }
         (Some(true), _) | (None, Some(TaskStatus::Completed | TaskStatus::Failed)) => Ok(()),
-        (None, _) => Err(Error::malformed(call, "no task")),
+        (None, _) => Err(Error::malformed(call, "something that is not a task")),
     }
 }
 
@@ -103,7 +103,7 @@ pub(super) fn progress(answer: Answer, call: &Call) -> Result<Progress, Error> {
     Progress::from_json(&answer.object()?).map_err(|what| Error::malformed(call, what))
 }
 
-/// What became of a page of records.
+/// The result of pushing a page of records.
 pub(super) fn pushed(answer: Answer) -> Result<Pushed, Error> {
     let repeated = answer.repeated;
     answer.object().map(|fields: Map<String, Value>| Pushed::from_json(&fields, repeated))
@@ -117,7 +117,7 @@ pub(super) fn app(answer: Answer, call: &Call) -> Result<App, Error> {
 /// Apps out of a list; one that cannot be read is left out, and logged.
 pub(super) fn apps(items: Vec<Value>) -> Vec<App> {
     let readable = items.into_iter().filter_map(|item| {
-        App::from_json(item).inspect_err(|what| tracing::warn!(%what, "an app in the list is left out")).ok()
+        App::from_json(item).inspect_err(|what| tracing::warn!(%what, "skipping an app in the list")).ok()
     });
     readable.collect()
 }
@@ -127,7 +127,7 @@ pub(super) fn resource_types(items: &[Value]) -> Vec<Listed> {
     let listed = items.iter().filter_map(|item| {
         let listed = Listed::from_json(item);
         if listed.is_none() {
-            tracing::warn!("a resource type without a slug is left out");
+            tracing::warn!("skipping a resource type without a slug");
         }
         listed
     });

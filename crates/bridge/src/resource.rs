@@ -3,7 +3,7 @@
 use bridgehead_sdk::{ResourceKind, ResourceType};
 use serde_json::Value;
 
-/// What became of a registration.
+/// The result of a registration.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Registration {
     /// It is new.

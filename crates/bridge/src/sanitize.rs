@@ -8,7 +8,7 @@ use super::ApiKey;
 const LONGEST: usize = 500;
 
 /// Stands for an error answer that says nothing.
-pub(super) const NONE: &str = "(no detail was given)";
+pub(super) const NONE: &str = "(no details given)";
 
 /// A text on one line, bounded, without control characters, without characters that reorder or hide what is
 /// read, and without HTML.

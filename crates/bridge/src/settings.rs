@@ -7,7 +7,7 @@ use bridgehead_sdk::Network;
 use serde::{Deserialize, Serialize};
 use url::{Host, Url};
 
-/// How references to groups and licences go on the wire. The Bridge documents leave it open.
+/// The wire format of references to groups and licenses. The Bridge documents leave it open.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Refs {
@@ -24,7 +24,7 @@ pub enum Refs {
 pub struct RateLimit {
     /// Calls a second, in the long run; more than 0.
     pub per_second: f64,
-    /// Calls that may be made at once after a quiet time; at least 1.
+    /// The number of calls that may be made together after a quiet time; at least 1.
     pub burst: u32,
 }
 
@@ -61,7 +61,7 @@ pub struct Settings {
     pub request_timeout: Duration,
     /// A limit over all calls of this client. Default: none.
     pub rate_limit: Option<RateLimit>,
-    /// How references go on the wire.
+    /// The wire format of references.
     pub refs: Refs,
     /// How large a list or a task may be, after decompression; other answers are never longer than 1 MiB.
     /// Default: 16 MiB.
@@ -71,8 +71,8 @@ pub struct Settings {
     pub patience: Duration,
     /// How calls that are safe to repeat are repeated.
     pub retry: Retry,
-    /// Whom to trust, and which way out to take. A Bridge on this machine is reached without a proxy. Default: what the operating
-    /// system and the environment say.
+    /// Trusted certificates and the proxy. A Bridge on this machine is reached without a proxy. Default: what the
+    /// operating system and the environment define.
     pub network: Network,
     /// Whether the key may travel over plain `http` to another machine. To this machine it always may.
     /// Default: no.
@@ -113,16 +113,16 @@ impl Settings {
             return wrong("it must start with https://");
         }
         if !url.username().is_empty() || url.password().is_some() {
-            return wrong("it must not carry a user name or password; the API key is a setting of its own");
+            return wrong("it must not contain a user name or password; the API key has its own setting");
         }
         if url.query().is_some() || url.fragment().is_some() {
             return wrong("it must end with the path, without '?' or '#'");
         }
         if url.path().contains("/api/v1/") {
-            return wrong("it must end before /api/v1/…, which is appended");
+            return wrong("it must not include /api/v1/…, which is appended");
         }
         if url.scheme() == "http" && !self.is_local() && !self.allow_plain_http {
-            return wrong("it must start with https://, or the API key would travel unencrypted");
+            return wrong("it must start with https://, otherwise the API key would be sent unencrypted");
         }
         if self.request_timeout.is_zero() {
             return Err(BuildError::NoTime);
@@ -146,7 +146,7 @@ impl RateLimit {
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
 pub enum BuildError {
     /// The base URL cannot be used.
-    #[error("base_url cannot be used: {reason}")]
+    #[error("base_url is not valid: {reason}")]
     BaseUrl {
         /// What is wrong, and what would be right.
         reason: &'static str,
@@ -156,7 +156,7 @@ pub enum BuildError {
     NoTime,
     /// The rate limit lets nothing through, or is none.
     #[error(
-        "rate_limit cannot be used: per_second is {per_second} and burst is {burst}; both must be more than 0"
+        "rate_limit is not valid: per_second is {per_second} and burst is {burst}; both must be more than 0"
     )]
     RateLimit {
         /// As given.

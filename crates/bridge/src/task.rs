@@ -32,8 +32,8 @@ pub struct Task {
     pub extra: Map<String, Value>,
 }
 
-/// What stands in the place of a payload that is too large to be read.
-pub const TOO_LARGE: &str = "(too large to be read)";
+/// The replacement for a payload that is too large to read.
+pub const TOO_LARGE: &str = "(too large to read)";
 
 /// Which tasks to list.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -74,7 +74,7 @@ impl Task {
             Some(Value::String(id)) if endpoint::is_segment(&id) => id,
             Some(Value::Number(id)) if !id.is_f64() => id.to_string(),
             None | Some(Value::Null) => return Err("a task has no id".to_owned()),
-            Some(_) => return Err("a task has an id that is no identifier".to_owned()),
+            Some(_) => return Err("a task has an invalid id".to_owned()),
         };
         let canonical = uuid::Uuid::try_parse(&id).ok().map(|uuid| uuid.to_string());
         let (id, spelling) = match canonical {

@@ -33,7 +33,7 @@ pub(super) struct Transport {
 /// A call that failed.
 struct Failure {
     error: Error,
-    /// Whether it went out, or was held back until its patience ended: then there is no use in trying again.
+    /// Whether it went out, or was held back until its patience ended: then there is no use in retrying.
     tried: bool,
 }
 
@@ -97,13 +97,13 @@ impl Transport {
             match self.keys.renewed(&key).await {
                 Ok(Some(other)) => {
                     tracing::info!(
-                        "the Bridge API key was refused and has been replaced; the call is repeated"
+                        "the Bridge rejected the API key, which has since been replaced; repeating the call"
                     );
                     (key, renewed) = (other, true);
                 }
                 Ok(None) => return result.map_err(|error| Failure { error, tried: true }),
                 Err(cause) => {
-                    tracing::warn!(%cause, "the Bridge API key was refused, and cannot be read anew");
+                    tracing::warn!(%cause, "the Bridge rejected the API key, and the key cannot be reloaded");
                     return result.map_err(|error| Failure { error, tried: true });
                 }
             }
@@ -152,20 +152,20 @@ fn held_back(request: &Request, refusal: Refusal) -> Error {
     match refusal {
         Refusal::Paused(wait) => Error::RateLimited { call, retry_after: Some(wait) },
         Refusal::Down(cause) => {
-            Error::NotSent { call, cause: format!("it is down, as calls before found: {cause}") }
+            Error::NotSent { call, cause: format!("unavailable, as earlier calls showed: {cause}") }
         }
     }
 }
 
-/// How a call went, as far as the gate is concerned. Any answer shows that the Bridge is up, but for a
-/// failure of its own.
+/// The result of a call, as far as the gate is concerned. Any response shows that the Bridge is up, except for a server
+/// error.
 fn outcome(result: &Result<Answer, Error>) -> Outcome {
     match result {
         Err(Error::RateLimited { retry_after, .. }) => Outcome::Throttled(*retry_after),
         Err(Error::Unauthorized { .. }) => {
-            Outcome::Refused("the Bridge refuses the API key (401)".to_owned())
+            Outcome::Refused("the Bridge rejected the API key (401)".to_owned())
         }
-        Err(Error::Server { status, .. }) => Outcome::Failed(format!("it answers {status}")),
+        Err(Error::Server { status, .. }) => Outcome::Failed(format!("it responds with {status}")),
         Err(Error::NotSent { cause, .. } | Error::NoAnswer { cause, .. }) => Outcome::Failed(cause.clone()),
         Ok(_) | Err(_) => Outcome::Answered,
     }
@@ -184,7 +184,7 @@ fn in_a_word(result: &Result<Answer, Error>) -> String {
         Err(Error::RateLimited { .. }) => "429".to_owned(),
         Err(Error::Server { status, .. } | Error::Unexpected { status, .. }) => status.to_string(),
         Err(Error::NotSent { cause, .. } | Error::NoAnswer { cause, .. }) => cause.clone(),
-        Err(_) => "an answer that cannot be used".to_owned(),
+        Err(_) => "an unusable response".to_owned(),
     }
 }
 

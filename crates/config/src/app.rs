@@ -16,7 +16,7 @@ use super::schedule::{Expression, Zone};
 use super::values::{AppId, Word};
 use super::{Conformance, Pattern, Schedule, Target};
 
-/// One app: a target system as Iden knows it.
+/// One app: a target system as it appears in Iden.
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct App {
@@ -28,7 +28,7 @@ pub struct App {
     ))]
     pub app_id: Uuid,
     // One that exists.
-    /// Which connector speaks to the target.
+    /// The connector for the target.
     #[serde(with = "As::<Word>")]
     #[schemars(extend("x-missing" = "write connector = \"…\" with one of {known}"))]
     pub connector: String,
@@ -41,13 +41,13 @@ pub struct App {
     /// Full syncs.
     #[serde(default)]
     pub sync: Sync,
-    /// What tasks must not touch.
+    /// Accounts and actions that tasks must not touch.
     #[serde(default)]
     pub protect: Protect,
     /// The connector's own settings.
     #[serde(default)]
     pub target: Target,
-    /// What `bridgehead check NAME --conformance` has to be told; of no meaning to the daemon.
+    /// Settings for `bridgehead check NAME --conformance`; the daemon ignores them.
     #[serde(default)]
     pub conformance: Conformance,
 }
@@ -60,26 +60,26 @@ fn yes() -> bool {
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Tasks {
-    /// Whether to execute tasks at all.
+    /// Whether to execute tasks.
     pub enabled: bool,
-    /// How often to ask for tasks while there are none. At least 100ms.
+    /// How often to poll for tasks. At least 100ms.
     #[serde(with = "As::<Length<100>>")]
     pub poll_interval: Duration,
-    /// How many tasks may run at once.
+    /// How many tasks may run at the same time.
     #[schemars(with = "u64", range(min = 1, max = 1024))]
     pub concurrency: usize,
     /// How long one attempt may take; at most `give_up_after`.
     #[serde(with = "As::<Length<100>>")]
     pub timeout: Duration,
-    /// How long all attempts at one task may take together.
+    /// How long all attempts of one task may take in total.
     #[serde(with = "As::<Length>")]
     pub give_up_after: Duration,
-    /// How long an unreachable target holds its tasks.
+    /// How long tasks are held while the target is unreachable.
     #[serde(with = "As::<Length>")]
     pub hold_for: Duration,
-    /// Whether the account is read back after a success, before Iden hears that the task is completed.
+    /// Whether to read the account back after a success, before the task is reported as completed.
     pub verify: bool,
-    /// How many deletions and suspensions are executed before the operator is asked; no limit when absent.
+    /// How many deletions and suspensions are executed without the operator's approval; unlimited when absent.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub guard: Option<TaskGuard>,
 }
@@ -105,13 +105,13 @@ impl Default for Tasks {
 #[serde(deny_unknown_fields)]
 pub struct TaskGuard {
     // 0 asks the operator about each.
-    /// So many deletions and suspensions together; more are held until `bridgehead tasks release`.
+    /// The maximum number of deletions and suspensions together; further ones are held until `bridgehead tasks release`.
     #[schemars(with = "u64", range(min = 0, max = 100_000))]
-    #[schemars(extend("x-missing" = "write for example { max = 50, per = \"1h\" }"))]
+    #[schemars(extend("x-missing" = "write, for example, { max = 50, per = \"1h\" }"))]
     pub max: usize,
-    /// Within this time, rolling; 1s to 30d.
+    /// The rolling time window for `max`; 1s to 30d.
     #[serde(with = "As::<Window>")]
-    #[schemars(extend("examples" = ["1h"], "x-missing" = "write for example { max = 50, per = \"1h\" }"))]
+    #[schemars(extend("examples" = ["1h"], "x-missing" = "write, for example, { max = 50, per = \"1h\" }"))]
     pub per: Duration,
 }
 
@@ -121,10 +121,10 @@ pub struct TaskGuard {
 pub struct Sync {
     /// Whether to sync on schedule.
     pub enabled: bool,
-    /// The time between the starts of two syncs; or say `cron`.
+    /// The time between the starts of two syncs; or use `cron`.
     #[serde(with = "As::<Length<1000>>")]
     every: Duration,
-    /// Five fields: minute, hour, day of the month, month, day of the week; or say `every`.
+    /// Five fields: minute, hour, day of the month, month, day of the week; or use `every`.
     #[serde(with = "Opt::<As<Expression>>")]
     #[schemars(extend("examples" = ["0 3 * * *"]))]
     cron: Option<String>,
@@ -137,14 +137,14 @@ pub struct Sync {
     pub schedule: Schedule,
     /// Whether to sync when the daemon starts.
     pub on_start: bool,
-    /// How many pages may be sent at once.
+    /// How many pages may be sent at the same time.
     #[schemars(with = "u64", range(min = 1, max = 1024))]
     pub push_concurrency: usize,
-    /// What records that break a rule lead to.
+    /// What to do about records that violate a rule.
     pub on_invalid: OnInvalid,
-    /// What a listing leads to of which nothing shows that it was read to its end.
+    /// What to do about a listing without proof that it is complete.
     pub complete_without_proof: WithoutProof,
-    /// When completing would remove too much.
+    /// The removal guard: when to hold a sync that would remove too much.
     pub guard: Guard,
 }
 
@@ -179,23 +179,23 @@ impl Sync {
     }
 }
 
-/// What records that break a rule lead to.
+/// What to do about records that violate a rule.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum OnInvalid {
-    /// Push the good ones, then abandon: nothing is removed.
+    /// Push the valid records, then abandon the sync: nothing is removed.
     Abandon,
     /// Leave them out: they are removed as if they were not in the target.
     Skip,
 }
 
-/// What a listing leads to of which nothing shows that it was read to its end.
+/// What to do about a listing without proof that it is complete.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum WithoutProof {
-    /// Push what was read, then hold: nothing is removed.
+    /// Push what was read, then hold the sync: nothing is removed.
     Hold,
-    /// Complete all the same; the log says so.
+    /// Complete the sync anyway, with a warning in the log.
     Allow,
 }
 
@@ -203,27 +203,27 @@ pub enum WithoutProof {
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Guard {
-    /// More removals of one type than this hold the sync.
+    /// A sync that removes more records of one type than this is held.
     pub max_removals: u64,
-    /// A larger part of one type than this, in percent, holds the sync.
+    /// A sync that removes a larger percentage of one type than this is held.
     #[serde(serialize_with = "plain")]
     #[schemars(range(min = 0, max = 100))]
     pub max_removal_percent: f64,
-    /// More accounts of one type than this that stop being active hold the sync.
+    /// A sync that deactivates more accounts of one type than this is held.
     pub max_deactivations: u64,
-    /// A larger part of the active accounts than this, in percent, holds the sync.
+    /// A sync that deactivates a larger percentage of the active accounts than this is held.
     #[serde(serialize_with = "plain")]
     #[schemars(range(min = 0, max = 100))]
     pub max_deactivation_percent: f64,
-    /// More accounts of one type than this that lose memberships or assignments hold the sync.
+    /// A sync in which more accounts of one type than this lose memberships or assignments is held.
     pub max_membership_losses: u64,
-    /// A larger part of the accounts that have any than this, in percent, holds the sync.
+    /// A sync in which a larger percentage of the accounts with memberships or assignments than this lose some is held.
     #[serde(serialize_with = "plain")]
     #[schemars(range(min = 0, max = 100))]
     pub max_membership_loss_percent: f64,
-    /// Types with fewer records than this are exempt, unless all of them are lost.
+    /// Types with fewer records than this are exempt, unless all records would be lost.
     pub min_records: u64,
-    /// Losses are also added up over this time.
+    /// Losses are added up over this time window.
     #[serde(with = "As::<Length>")]
     pub window: Duration,
 }
@@ -243,15 +243,15 @@ impl Default for Guard {
     }
 }
 
-/// What tasks must not touch.
+/// Accounts and actions that tasks must not touch.
 #[derive(Clone, Debug, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Protect {
-    /// Accounts that no task may touch, by id, user name or e-mail; `*` stands for anything.
+    /// Accounts that no task may touch, by id, user name or email; `*` stands for any text.
     #[serde(with = "List::<Accounts>")]
     #[schemars(extend("examples" = [["svc-*", "admin"]]))]
     pub accounts: Vec<Pattern>,
-    /// The actions that tasks may ask for; all when absent.
+    /// The actions that tasks may request; all when absent.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Option<Vec<Action>>", extend("examples" = [["create_account", "update_account"]]))]
     pub actions: Option<BTreeSet<Action>>,

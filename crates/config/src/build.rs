@@ -7,11 +7,11 @@ use bridgehead_sdk::{Connector, Network, ProcessRegistry, Redactor, Setup};
 use super::keys::unknown;
 use super::{App, Connectors, Error};
 
-/// Makes the connector of an app.
+/// Creates the connector of an app.
 ///
-/// Reads the secrets of its `target`, has the redactor look for them for as long as the daemon runs, and calls the
-/// factory, which is told by `network` whom to trust and which way out to take, and by `processes` where to register the programs it
-/// starts. The target itself is not touched. What the connector finds wrong is reported at its place in the file.
+/// Reads the secrets of its `target`, registers them with the redactor for as long as the daemon runs, and calls the
+/// factory with the network settings. The target itself is not touched. Errors that the connector finds are reported
+/// with their place in the file.
 pub fn build_connector(
     app_name: &str,
     app: &App,

@@ -1,4 +1,4 @@
-//! `[apps.NAME.conformance]`: what the kit that proves a connector has to be told of a live target.
+//! `[apps.NAME.conformance]`: what the kit that proves a connector has to be told about a live target.
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -39,28 +39,28 @@ const PORT: &str = "{port}";
 #[derive(Clone, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Conformance {
-    /// Fields of the accounts that are created, laid over those of the kit. `{name}` in a text is the account's unique name; an empty
-    /// text leaves a field out.
+    /// Fields of the accounts that the kit creates, in addition to its own. `{name}` in a text is the account's unique name; an
+    /// empty text leaves out a field.
     #[serde(deserialize_with = "fields", skip_serializing_if = "Map::is_empty")]
     #[schemars(with = "Table")]
     pub account: Map<String, Json>,
-    /// What an update changes, in place of what the kit would; `{name}` as above.
+    /// The fields that an update changes, instead of the kit's own; `{name}` as above.
     #[serde(deserialize_with = "some_fields")]
     #[schemars(with = "Option<Table>")]
     pub changes: Option<Map<String, Json>>,
-    /// The fields in which any text may stand.
+    /// The fields that can contain any text.
     #[serde(with = "Opt::<List<Word>>")]
     #[schemars(extend("examples" = [["display_name"]]))]
     pub free_text_fields: Option<Vec<String>>,
-    /// By resource type, an id that could be one of the target's and is not.
+    /// By resource type, an id that has a valid form but does not exist in the target.
     #[serde(deserialize_with = "ids", skip_serializing_if = "BTreeMap::is_empty")]
     #[schemars(with = "Table")]
     pub missing_refs: BTreeMap<String, String>,
-    /// By resource type, the group or licence in which the kit may put the accounts that it creates.
+    /// By resource type, a group or license to which the kit may add the accounts that it creates.
     #[serde(deserialize_with = "ids", skip_serializing_if = "BTreeMap::is_empty")]
     #[schemars(with = "Table")]
     pub usable_refs: BTreeMap<String, String>,
-    /// Where the target listens.
+    /// The address of the target.
     #[serde(with = "Opt::<As<Address>>")]
     #[schemars(extend("examples" = ["127.0.0.1:389"]))]
     pub address: Option<SocketAddr>,
@@ -68,29 +68,29 @@ pub struct Conformance {
     #[serde(with = "List::<Checks>", skip_serializing_if = "Vec::is_empty")]
     #[schemars(extend("examples" = [["paging-*", "silence"]]))]
     pub accept_skipped: Vec<Pattern>,
-    /// How long one check may take. What waits because the target asks for it, or for `rate_limit`, does not count.
+    /// How long one check may take. Waiting that the target requests, or that `rate_limit` causes, does not count.
     #[serde(with = "As::<Length>")]
     pub check_timeout: Duration,
-    /// How long all checks together may take, counted in the same way.
+    /// How long all checks may take in total, counted in the same way.
     #[serde(with = "As::<Length>")]
     pub timeout: Duration,
-    /// How many records a page of the connector holds. With it the kit creates enough accounts for several pages, 1,001 at most, and
-    /// removes them again.
+    /// How many records a page of the connector contains. With this key, the kit creates enough accounts for several pages, 1,001
+    /// at most, and removes them again.
     #[schemars(with = "Option<u32>", range(min = 1, max = 500))]
     pub page_size: Option<usize>,
-    /// Keys of `target` with which the connector asks for pages of two records; `{address}` as for `through`, where `address` is set.
+    /// Keys of `target` that make the connector request pages of two records; `{address}` as for `through`, if `address` is set.
     small_pages: Overlay,
-    /// Keys of `target` with a credential that the target refuses.
+    /// Keys of `target` with a credential that the target rejects.
     bad_credential: Overlay,
-    /// Keys of `target` with a credential that may read, but not change accounts.
+    /// Keys of `target` with a read-only credential.
     refused_permission: Overlay,
-    /// Keys of `target` at which nobody listens; `{address}`, or `{host}` and `{port}`, stand for where that is.
+    /// Keys of `target` with an address where nothing listens; `{address}`, or `{host}` and `{port}`, stand for that address.
     unreachable: Overlay,
-    /// Keys of `target` where connections are taken and nothing is said; `{address}` as above.
+    /// Keys of `target` with an address that accepts connections but never responds; `{address}` as above.
     silent: Overlay,
-    /// Keys of `target` that lead to it through the kit, at `{address}`; needs `address`.
+    /// Keys of `target` that connect to it through the kit, at `{address}`; requires `address`.
     through: Overlay,
-    /// Keys of `target` with which a listing breaks off in its middle, for targets without an address.
+    /// Keys of `target` that make a listing fail in the middle, for targets without an address.
     cut_listing: Overlay,
     /// The whole table, whose last seven keys are laid over `target`.
     #[serde(skip)]
@@ -101,7 +101,7 @@ pub struct Conformance {
 #[derive(Clone)]
 struct Overlay;
 
-/// A table whose keys somebody else knows.
+/// A table whose keys are defined elsewhere.
 struct Table;
 
 impl Default for Conformance {
@@ -190,7 +190,7 @@ pub fn checks_named(text: &str) -> Result<(Pattern, Vec<&'static str>), String> 
     let hint = bridgehead_sdk::nearest(text, names)
         .map(|name| format!("; did you mean '{name}'?"))
         .unwrap_or_default();
-    Err(format!("names no check of the kit{hint}"))
+    Err(format!("is not a check of the kit{hint}"))
 }
 
 /// The checks that may be skipped.

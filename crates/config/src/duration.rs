@@ -21,14 +21,14 @@ impl<const LEAST: u64> Leaf for Length<LEAST> {
         let parsed = text.and_then(parse);
         let duration = parsed.ok_or_else(|| format!("must be a duration such as {EXAMPLE}"))?;
         if duration.is_zero() {
-            return Err(format!("must be longer than nothing, such as {EXAMPLE}"));
+            return Err(format!("must be longer than zero, such as {EXAMPLE}"));
         }
         let least = Duration::from_millis(LEAST);
         if duration < least {
             return Err(format!("must be at least {}, such as {EXAMPLE}", friendly(least)));
         }
         if duration > LONGEST {
-            return Err(format!("must be at most 366d; write for example {EXAMPLE}"));
+            return Err(format!("must be at most 366d; write, for example, {EXAMPLE}"));
         }
         Ok(duration)
     }

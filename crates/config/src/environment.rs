@@ -20,7 +20,7 @@ const SEPARATOR: &str = "__";
 /// Far deeper than any key; keeps a strange variable from exhausting the stack.
 const DEEPEST: usize = 32;
 
-/// Lays the variables over the files, each as a layer of its own. One that names no key is reported and left out.
+/// Applies the variables on top of the files, each as a separate layer. One that names no key is reported and ignored.
 pub(super) fn overlay(
     layers: &mut Layers,
     variables: &BTreeMap<String, String>,
@@ -70,15 +70,15 @@ fn path(
 ) -> Result<Vec<String>, (String, String)> {
     let mut path: Vec<String> = Vec::new();
     if segments.len() > DEEPEST {
-        return Err((shown(&path, "…"), "no key lies that deep".to_owned()));
+        return Err((shown(&path, "…"), "the configuration has no keys that deep".to_owned()));
     }
     let mut node = Some(tree);
     for (index, segment) in segments.iter().enumerate() {
         let name = match keys.kind() {
-            _ if segment.is_empty() => Err("a level of the name is empty".to_owned()),
+            _ if segment.is_empty() => Err("one level of the name is empty".to_owned()),
             Kind::Table | Kind::Secret => known(keys, segment),
             Kind::Map => app(node, segment),
-            Kind::Leaf => Err("the key above it is a value, and has no keys of its own".to_owned()),
+            Kind::Leaf => Err("the parent key is a value, and cannot contain other keys".to_owned()),
             Kind::Free => {
                 let connector = path.get(1).and_then(|app| tree.get("apps")?.get(app)?.get("connector"));
                 let factory = connector.and_then(SourcedValue::as_str).and_then(|name| connectors.get(name));
@@ -96,7 +96,7 @@ fn path(
                 None => Ok(path),
                 Some(next) => Err((
                     shown(&path, next),
-                    "the key above it is a value, and has no keys of its own".to_owned(),
+                    "the parent key is a value, and cannot contain other keys".to_owned(),
                 )),
             };
         };
@@ -161,7 +161,7 @@ fn app(apps: Option<&SourcedValue>, segment: &str) -> Result<String, String> {
             Err(format!("may mean '{one}' or '{other}'; set the key in a file instead"))
         }
         (None, _) => {
-            const ADVICE: &str = "an app has to be defined in a file first";
+            const ADVICE: &str = "an app must be defined in a file first";
             Err(match nearest(segment, apps.iter().copied()) {
                 Some(near) => format!("unknown app; did you mean '{near}'? ({ADVICE})"),
                 None => format!("unknown app; {ADVICE}"),

@@ -9,27 +9,26 @@ use super::Origin;
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
-    /// No path was given at all. Whoever calls [`load`](super::load) has to name a file or a folder.
-    #[error("no configuration was named; say where it is with --config PATH")]
+    /// No path was given. The caller of [`load`](super::load) has to name a file or a folder.
+    #[error("no configuration found; specify it with --config PATH")]
     NoSources,
     /// The operator has to create the file or folder, or name another.
-    #[error(
-        "{path}: no such file or folder; create it, or say where the configuration is with --config PATH"
-    )]
+    #[error("{path}: no such file or folder; create it, or specify the configuration with --config PATH")]
     NotFound {
         /// What was named.
         path: PathBuf,
     },
     /// The operator has to put a file into the folder, or name another.
     #[error(
-        "{path}: the folder holds no *.toml file; put the configuration there, or name another with --config PATH"
+        "{path}: the folder contains no *.toml file; put the configuration there, or specify another with \
+         --config PATH"
     )]
     EmptyFolder {
         /// What was named.
         path: PathBuf,
     },
     /// The operator has to make the file readable for the daemon's user.
-    #[error("{path}: cannot be read: {problem}")]
+    #[error("cannot read {path}: {problem}")]
     Unreadable {
         /// The file or folder.
         path: PathBuf,
@@ -55,15 +54,15 @@ pub enum Error {
         problem: String,
     },
     /// The layers could not be put together; that is for the developers.
-    #[error("the files cannot be laid over one another: {problem}; please report this")]
+    #[error("the configuration files cannot be merged: {problem}; please report this as a bug")]
     Layers {
         /// Why.
         problem: String,
     },
     /// The operator has to configure an app.
     #[error(
-        "no app is configured: add a table [apps.NAME] with app_id, connector and target; \
-         `bridgehead apps list` shows the apps of the key"
+        "no app is configured: add a table [apps.NAME] with app_id, connector and target; `bridgehead apps \
+         list` shows the apps that the key can access"
     )]
     NoApps,
 }

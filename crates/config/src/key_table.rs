@@ -283,7 +283,7 @@ fn kind(shape: &mut Shape<'_>, one: &str) {
     }
 }
 
-/// In which case a table is the one that is meant: what its tag says, if it has one.
+/// In which case a table is the selected one: what its tag says, if it has one.
 fn case(schema: &Value) -> String {
     let properties = schema.get("properties").and_then(Value::as_object);
     let tag = |(name, property): (&String, &Value)| {

@@ -22,7 +22,7 @@ pub(super) enum Kind {
     Table,
     /// A table of things that the operator names.
     Map,
-    /// A table that somebody else knows about, such as an app's `target`.
+    /// A table that is defined elsewhere, such as an app's `target`.
     Free,
     /// A reference to a secret.
     Secret,
@@ -153,7 +153,7 @@ pub(super) fn unknown(what: &str, name: &str, known: &[&str]) -> String {
 pub(super) fn not_known(what: &str, near: Option<&str>, known: &[&str]) -> String {
     match near {
         Some(near) => format!("unknown {what}; did you mean '{near}'?"),
-        None if known.is_empty() => format!("unknown {what}; there is none"),
-        None => format!("unknown {what}; known are {}", known.join(", ")),
+        None if known.is_empty() => format!("unknown {what}; no keys are allowed here"),
+        None => format!("unknown {what}; known keys are {}", known.join(", ")),
     }
 }

@@ -14,7 +14,7 @@
 //!
 //! - [`load`] reads [`Sources`] into a [`Config`]; [`parse`] does the same from texts.
 //! - [`Secret`] is a reference to a secret; it is read when it is needed, and never stands in the configuration.
-//! - [`Network`] says whom to trust and which way out to take; [`Network::resolve`] reads the files and secrets that it names.
+//! - [`Network`] has the trusted certificates and the proxy; [`Network::resolve`] reads the files and secrets that it names.
 //! - [`build_connector`] resolves the secrets of an app's `target` and makes its connector.
 //! - [`schema`] describes the whole file for editors, [`show`] shows what the layers amount to.
 //!

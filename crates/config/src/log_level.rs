@@ -54,7 +54,8 @@ fn check(directives: &str) -> Result<String, String> {
     }
     if !for_all && !for_us {
         return Err(format!(
-            "would log nothing of bridgehead itself; begin with a level for all, such as \"info,{directives}\""
+            "would log nothing of bridgehead itself; start with a level for everything, such as \
+             \"info,{directives}\""
         ));
     }
     match directives.parse::<tracing_subscriber::filter::Targets>() {
@@ -70,7 +71,7 @@ fn known(module: &str) -> Result<(), String> {
         return Ok(());
     }
     match nearest(root, OTHERS.into_iter().chain([OURS])) {
-        Some(near) => Err(format!("there is no module '{root}'; did you mean '{near}'?")),
+        Some(near) => Err(format!("unknown module '{root}'; did you mean '{near}'?")),
         None => Ok(()),
     }
 }
@@ -95,7 +96,7 @@ mod tests {
             assert_eq!(check(good).as_deref(), Ok(good));
         }
         let refused = check("bridgehed=debug").unwrap_err();
-        assert_eq!(refused, "there is no module 'bridgehed'; did you mean 'bridgehead'?");
+        assert_eq!(refused, "unknown module 'bridgehed'; did you mean 'bridgehead'?");
         assert!(check("hyper=debug").unwrap_err().contains("\"info,hyper=debug\""));
     }
 }

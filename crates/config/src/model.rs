@@ -25,29 +25,29 @@ use super::{App, Error, Network, Secret, suspicious};
 #[serde(deny_unknown_fields)]
 #[schemars(title = "bridgehead configuration", description = "The configuration of bridgehead.")]
 pub struct Config {
-    /// How to reach Iden.
+    /// The connection to Iden.
     pub bridge: Bridge,
-    /// How Iden and targets are reached over the network.
+    /// Network settings for Iden and all targets.
     #[serde(default)]
     pub network: Network,
-    /// What has to survive a restart.
+    /// The state that must survive a restart.
     #[serde(default)]
     pub state: State,
-    /// The listener for health, metrics and status; none when absent.
+    /// The listener for health, metrics and status; disabled when absent.
     pub admin: Option<Admin>,
-    /// What the daemon writes about itself.
+    /// The daemon's log.
     #[serde(default)]
     pub log: Log,
     /// The daemon as a whole.
     #[serde(default)]
     pub runtime: Runtime,
     // No two have the same `app_id`. May be empty: see `Config::require_apps`.
-    /// The apps of this daemon, each under a name of letters, digits, `-` and `_` that appears in logs and metrics.
+    /// The apps of this daemon, each with a name of letters, digits, `-` and `_` that appears in logs and metrics.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub apps: BTreeMap<String, App>,
 }
 
-/// How to reach Iden.
+/// The connection to Iden.
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Bridge {
@@ -59,7 +59,7 @@ pub struct Bridge {
         "x-missing" = "write base_url = \"https://developer.idenhq.com/org/NAME\" under [bridge]"
     ))]
     pub base_url: Url,
-    /// Where the API key is.
+    /// Where to read the API key.
     #[schemars(extend(
         "x-missing" = "write api_key = { env = \"IDEN_API_KEY\" } under [bridge], or { file = \"path\" }, or { credential = \"name\" }"
     ))]
@@ -67,9 +67,9 @@ pub struct Bridge {
     /// How long one request may take.
     #[serde(with = "As::<Length<100>>", default = "half_a_minute")]
     pub request_timeout: Duration,
-    /// How fast to send requests, shared by all apps; unlimited when absent.
+    /// The maximum rate of requests, shared by all apps; unlimited when absent.
     pub rate_limit: Option<RateLimit>,
-    /// How memberships and assignments refer to groups and licences: `"g1"` or `{"id": "g1"}`.
+    /// How memberships and assignments refer to groups and licenses: `"g1"` or `{"id": "g1"}`.
     #[serde(default)]
     pub refs: Refs,
 }
@@ -78,21 +78,21 @@ fn half_a_minute() -> Duration {
     Duration::from_secs(30)
 }
 
-/// How fast to send requests.
+/// The maximum rate of requests.
 #[derive(Clone, Copy, Debug, PartialEq, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct RateLimit {
-    /// How many in the long run.
+    /// The average number per second.
     #[schemars(range(min = 0.0001, max = 100_000))]
-    #[schemars(extend("x-missing" = "write for example { per_second = 50, burst = 100 }"))]
+    #[schemars(extend("x-missing" = "write, for example, { per_second = 50, burst = 100 }"))]
     pub per_second: f64,
-    /// How many at once after a pause.
+    /// The maximum number after a pause.
     #[schemars(range(min = 1, max = 1_000_000))]
-    #[schemars(extend("x-missing" = "write for example { per_second = 50, burst = 100 }"))]
+    #[schemars(extend("x-missing" = "write, for example, { per_second = 50, burst = 100 }"))]
     pub burst: u32,
 }
 
-/// How memberships and assignments refer to groups and licences. Bridge's documents leave it open.
+/// How memberships and assignments refer to groups and licenses. Bridge's documents leave it open.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Refs {
@@ -103,12 +103,12 @@ pub enum Refs {
     Object,
 }
 
-/// What has to survive a restart.
+/// The state that must survive a restart.
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct State {
     // Absolute. It need not exist yet.
-    /// A folder of the daemon's own; created with mode 0700.
+    /// The state folder, used only by this daemon; created with mode 0700.
     #[serde(with = "As::<FilePath>")]
     pub path: PathBuf,
 }
@@ -123,20 +123,20 @@ impl Default for State {
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Admin {
-    /// Address and port of /healthz, /readyz, /metrics and /status.
+    /// The address and port of /healthz, /readyz, /metrics and /status.
     #[serde(with = "As::<Address>")]
     #[schemars(extend(
         "examples" = ["127.0.0.1:9464"],
-        "x-missing" = "write listen = \"127.0.0.1:9464\", or leave out [admin]"
+        "x-missing" = "write listen = \"127.0.0.1:9464\", or remove [admin]"
     ))]
     pub listen: SocketAddr,
 }
 
-/// What the daemon writes about itself.
+/// The daemon's log.
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Log {
-    /// Text for people, JSON for collectors.
+    /// The format: text for people, JSON for log collectors.
     pub format: LogFormat,
     // Directives that `tracing_subscriber::filter::Targets` parses.
     /// A level, or levels by module.
@@ -151,7 +151,7 @@ impl Default for Log {
     }
 }
 
-/// For whom the log is.
+/// The audience of the log.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum LogFormat {
@@ -165,7 +165,7 @@ pub enum LogFormat {
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Runtime {
-    /// How long work that is under way may go on after SIGTERM.
+    /// How long running work may continue after SIGTERM.
     #[serde(with = "As::<Length>")]
     pub shutdown_grace: Duration,
 }

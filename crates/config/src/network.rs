@@ -1,4 +1,4 @@
-//! `[network]`: whom to trust, and which way out to take; for the Bridge and for every connector.
+//! `[network]`: trusted certificates and the proxy; for the Bridge and for every connector.
 
 use std::collections::BTreeMap;
 use std::io::Read;
@@ -22,26 +22,27 @@ const LONGEST: u64 = 1024 * 1024;
 /// How a certificate begins in PEM.
 const BEGIN: &str = "-----BEGIN CERTIFICATE-----";
 
-/// Whom to trust beside what the operating system trusts, and which way out to take. Holds no password.
+/// Additional trusted certificates, and the proxy. Holds no password.
 #[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Network {
-    /// A file of certificates in PEM. They are trusted beside those of the operating system, for Iden and for every target.
+    /// A PEM file of CA certificates. They are trusted in addition to those of the operating system, for Iden and for every
+    /// target.
     #[serde(with = "Opt::<As<FilePath>>")]
     #[schemars(extend("examples" = ["/etc/bridgehead/ca.pem"]))]
     pub ca_file: Option<PathBuf>,
-    /// The proxy for HTTP; when absent, the environment decides (`HTTPS_PROXY`, `NO_PROXY`). A Bridge on this machine is reached
-    /// without one.
+    /// The HTTP proxy; when absent, the environment determines it (`HTTPS_PROXY`, `NO_PROXY`). A Bridge on this machine is
+    /// reached without a proxy.
     #[serde(with = "Opt::<As<Proxy>>")]
     #[schemars(extend("examples" = ["http://proxy.example:3128"]))]
     pub proxy: Option<Url>,
-    /// As whom the proxy is used.
+    /// The user name for the proxy.
     #[serde(with = "Opt::<As<Username>>")]
     #[schemars(extend("examples" = ["bridgehead"]))]
     pub proxy_username: Option<String>,
-    /// Where the password for the proxy is.
+    /// The password for the proxy.
     pub proxy_password: Option<Secret>,
-    /// Hosts that are reached without the proxy: hosts, domains, addresses, networks. Loopback always is.
+    /// Hosts to reach without the proxy: hosts, domains, addresses, networks. Loopback is always included.
     #[serde(with = "List::<Direct>", skip_serializing_if = "Vec::is_empty")]
     #[schemars(extend("examples" = [["intranet.example.com", "10.0.0.0/8"]]))]
     pub no_proxy: Vec<String>,
@@ -85,7 +86,7 @@ impl Network {
                 set = set.and_then(|()| url.set_password(Some(&encoded)));
             }
             if set.is_err() {
-                let problem = "the proxy's address cannot carry a user name".to_owned();
+                let problem = "the proxy's address cannot contain a user name".to_owned();
                 return Err(wrong(None, "network.proxy", problem));
             }
         }
@@ -106,29 +107,30 @@ fn authorities(path: &Path) -> Result<Vec<u8>, String> {
     let shown = path.display();
     let mut bytes = Vec::new();
     std::fs::File::open(path).and_then(|file| file.take(LONGEST + 1).read_to_end(&mut bytes)).map_err(
-        |error| format!("{shown} cannot be read: {error}; let the user that runs bridgehead read it"),
+        |error| format!("cannot read {shown}: {error}; make it readable for the user that runs bridgehead"),
     )?;
     if bytes.len() as u64 > LONGEST {
-        return Err(format!("{shown} is larger than 1 MiB; name a file of the authorities' certificates"));
+        return Err(format!(
+            "{shown} is larger than 1 MiB; specify a file that contains the CA certificates"
+        ));
     }
     let network = bridgehead_sdk::Network::default().with_authorities(bytes.as_slice());
     let certificates = match network.certificates() {
         Ok(certificates) => certificates,
         Err(_) if bytes.windows(BEGIN.len()).any(|window| window == BEGIN.as_bytes()) => {
-            return Err(format!(
-                "{shown} is damaged or cut short; save the authority's certificate there anew"
-            ));
+            return Err(format!("{shown} is damaged or truncated; save the CA certificate there again"));
         }
         Err(_) => {
             return Err(format!(
-                "{shown} holds no certificate; put the authority's there in PEM, which begins with {BEGIN}"
+                "{shown} contains no certificate; put the CA certificate there in PEM format, which starts \
+                 with {BEGIN}"
             ));
         }
     };
     let mut store = RootCertStore::empty();
     for (index, certificate) in certificates.into_iter().enumerate() {
         store.add(certificate).map_err(|error| {
-            format!("certificate {} in {shown} cannot be used: {error}; take it out or replace it", index + 1)
+            format!("certificate {} in {shown} is not usable: {error}; remove or replace it", index + 1)
         })?;
     }
     Ok(bytes)
@@ -148,8 +150,8 @@ impl Leaf for Proxy {
         }
         if !url.username().is_empty() || url.password().is_some() {
             return Err(
-                "must hold no user name or password; write proxy_username, and where the password is: \
-                 proxy_password = { env = \"NAME\" }"
+                "must not contain a user name or password; set proxy_username, and proxy_password = { env = \
+                 \"NAME\" } to say where the password is"
                     .to_owned(),
             );
         }
@@ -160,7 +162,7 @@ impl Leaf for Proxy {
     }
 }
 
-/// As whom the proxy is used.
+/// The user name for the proxy.
 struct Username;
 
 impl Leaf for Username {
@@ -191,8 +193,8 @@ impl Leaf for Direct {
         if text == "*" || address(text) || network || name {
             return Ok(text.to_owned());
         }
-        Err("must be a host or domain (which stands for what is below it too), an address or a network, such as \
-             \"intranet.example.com\" or \"10.0.0.0/8\"; without port, and \"*\" stands alone"
+        Err("must be a host or domain (which includes its subdomains), an address or a network, such as \
+             \"intranet.example.com\" or \"10.0.0.0/8\"; no port, and \"*\" only on its own"
             .to_owned())
     }
 }

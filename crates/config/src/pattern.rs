@@ -21,17 +21,16 @@ pub enum PatternError {
     #[error("must not be empty")]
     Empty,
     /// No account's name has blanks around it.
-    #[error("has a blank at its beginning or end, where no account has one; take it out")]
+    #[error("starts or ends with a space, which no account name does; remove it")]
     Blank,
     /// It was pasted with something that is not seen.
-    #[error(
-        "holds a character that is not visible, which no account has; write it anew instead of pasting it"
-    )]
+    #[error("contains an invisible character, which no account name does; type it instead of pasting it")]
     Invisible,
     /// It is written in another language than this.
     #[error(
-        "looks like a regular expression, or a pattern of a shell or of SQL, and would match nobody: only '*' is special, and stands \
-         for any text, as in \"svc-*\"; the whole name is matched without '^' and '$'"
+        "looks like a regular expression, or a shell or SQL pattern, and would match nothing: only '*' is \
+         special and stands for any text, as in \"svc-*\"; the pattern matches the whole name without '^' \
+         and '$'"
     )]
     Expression,
 }

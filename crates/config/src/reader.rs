@@ -21,7 +21,8 @@ use super::origin::Origin;
 use super::tree::{Entry, SourcedValue, Value, join};
 use super::words;
 
-/// So many errors are reported at once. Each takes a round of reading, and whoever has more has named the wrong file.
+/// The maximum number of errors that are reported together. Each takes a round of reading; with more, it is probably
+/// the wrong file.
 pub(super) const MOST: usize = 500;
 
 /// Reads parts of one tree.

@@ -55,7 +55,7 @@ fn apps_are_different(apps: &Place<'_>) {
         };
         if let Some(other) = owners.insert(id, name) {
             let other = join("apps", other);
-            app.report("app_id", format!("{other} has the same app_id; every app needs its own"));
+            app.report("app_id", format!("is the app_id of {other} as well; every app needs its own"));
         }
     }
 }
@@ -82,10 +82,10 @@ fn attempts_end_in_time(place: &Place<'_>) {
 fn there_is_one_schedule(sync: &Place<'_>) {
     let stands = |name| sync.node.get(name).is_some();
     if stands("cron") && stands("every") {
-        sync.report("cron", "stands beside 'every'; keep one of the two");
+        sync.report("cron", "conflicts with 'every'; keep one of the two");
     }
     if stands("timezone") && !stands("cron") {
-        sync.report("timezone", "has a meaning only beside 'cron'; write cron, or leave it out");
+        sync.report("timezone", "only applies with 'cron'; set cron, or remove this key");
     }
 }
 
@@ -94,7 +94,7 @@ fn proxy_is_complete(network: &Place<'_>) {
         [("proxy_username", "proxy"), ("proxy_password", "proxy_username"), ("no_proxy", "proxy")]
     {
         if network.node.get(name).is_some() && network.node.get(needed).is_none() {
-            let problem = format!("has a meaning only beside '{needed}'; write {needed}, or leave it out");
+            let problem = format!("only applies with '{needed}'; set {needed}, or remove this key");
             network.report(name, problem);
         }
     }

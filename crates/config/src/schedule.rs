@@ -50,7 +50,7 @@ impl Leaf for Expression {
         let from = jiff::civil::date(2024, 1, 1).to_zoned(TimeZone::UTC).map_err(|_| expected())?;
         match cron.find_next_occurrence(&from, false) {
             Ok(_) => Ok(text.trim().to_owned()),
-            Err(_) => Err("names no time that ever comes; check the day against the month".to_owned()),
+            Err(_) => Err("never occurs; check the day against the month".to_owned()),
         }
     }
 }
@@ -68,12 +68,12 @@ impl Leaf for Zone {
         }
         let database = jiff::tz::db();
         if database.is_definitively_empty() {
-            return Err("this system knows no time zones; install the package tzdata".to_owned());
+            return Err("this system has no time zone data; install the package tzdata".to_owned());
         }
         let names: Vec<String> = database.available().map(|zone| zone.to_string()).collect();
         Err(match bridgehead_sdk::nearest(name, names.iter().map(String::as_str)) {
             Some(near) => format!("unknown time zone; did you mean '{near}'?"),
-            None => format!("unknown time zone; write for example {EXAMPLE}"),
+            None => format!("unknown time zone; write, for example, {EXAMPLE}"),
         })
     }
 }

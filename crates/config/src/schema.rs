@@ -122,7 +122,7 @@ fn into_object(value: Value) -> Option<Map<String, Value>> {
     }
 }
 
-/// TOML knows no `null`: a key that is not wanted is left out.
+/// TOML has no `null`: an unused key is left out.
 fn drop_null(schema: &mut Value) {
     match schema {
         Value::Array(items) => items.iter_mut().for_each(drop_null),
@@ -189,7 +189,7 @@ fn admit(schema: &mut Value, pointer: &str, secret: bool) {
         Some(Value::Array(types)) => types.iter().any(|one| one == "string"),
         _ => false,
     };
-    // A constant tells alternatives apart; hiding it would hide which one is meant.
+    // A constant distinguishes alternatives; hiding it would hide which one is selected.
     if !text || schema.get("const").is_some() {
         admit_references(schema, pointer);
         return;

@@ -21,7 +21,7 @@ const PATH: &str = "\"/etc/bridgehead/key\"";
 /// The keys of a reference.
 pub(super) const KINDS: [&str; 3] = ["env", "file", "credential"];
 /// How to write a secret.
-pub(super) const PLAIN_TEXT: &str = "a secret must not stand here in plain text; write { env = \"NAME\" }, \
+pub(super) const PLAIN_TEXT: &str = "secrets are not allowed in plain text; write { env = \"NAME\" }, \
     { file = \"path\" } or { credential = \"name\" }";
 /// Where systemd puts credentials.
 const CREDENTIALS_DIRECTORY: &str = "CREDENTIALS_DIRECTORY";
@@ -54,7 +54,7 @@ pub enum Secret {
 pub enum SecretError {
     /// The operator has to set the variable for the daemon.
     #[error(
-        "the environment variable {} is not set; set it, or say elsewhere where the secret is",
+        "the environment variable {} is not set; set it, or read the secret from another place",
         variable(name)
     )]
     NoVariable {
@@ -63,8 +63,8 @@ pub enum SecretError {
     },
     /// The operator has to pass the credential, or use another kind of reference.
     #[error(
-        "the credential '{name}' cannot be had: CREDENTIALS_DIRECTORY is not set; under systemd add \
-         `LoadCredential={name}:/path/to/file` to the unit, elsewhere write {{ file = \"/path/to/file\" }}"
+        "the credential '{name}' is not available: CREDENTIALS_DIRECTORY is not set; with systemd, add \
+         `LoadCredential={name}:/path/to/file` to the unit; otherwise write {{ file = \"/path/to/file\" }}"
     )]
     NoCredentials {
         /// The credential.
@@ -79,9 +79,7 @@ pub enum SecretError {
         name: String,
     },
     /// The operator has to create the file, or make it readable for the daemon's user alone.
-    #[error(
-        "{path} cannot be read: {cause}; put the secret there, readable for the user that runs bridgehead"
-    )]
+    #[error("cannot read {path}: {cause}; put the secret there, readable for the user that runs bridgehead")]
     Unreadable {
         /// The file.
         path: PathBuf,
@@ -95,7 +93,7 @@ pub enum SecretError {
         place: Secret,
     },
     /// The operator has named something that is no secret: binary, or too long.
-    #[error("{place} is no secret: it must be UTF-8 text of at most 64 KiB")]
+    #[error("{place} is not a valid secret: it must be UTF-8 text of at most 64 KiB")]
     NotText {
         /// The variable, file or credential.
         place: Secret,
@@ -120,7 +118,8 @@ fn variable(name: &str) -> &str {
     if is_name {
         name
     } else {
-        "that env names (not shown, since it is not written as names of variables are, and may be the secret itself)"
+        "named in env (not shown, because it does not look like the name of a variable and may be the \
+         secret itself)"
     }
 }
 
@@ -165,7 +164,10 @@ impl Secret {
         let mode = mode(&path)?;
         (mode & 0o004 != 0).then(|| {
             let path = path.display();
-            format!("{path} holds a secret, and every user of this machine can read it (mode {mode:03o}); run `chmod 600 {path}`")
+            format!(
+                "{path} holds a secret, but every user of this machine can read it (mode {mode:03o}); \
+                     run `chmod 600 {path}`"
+            )
         })
     }
 
@@ -211,7 +213,7 @@ impl Secret {
                 let name = values::text(value, "\"iden-key\"")?.to_owned();
                 if name.contains(['/', '\0']) || name == "." || name == ".." {
                     return Err(
-                        "credential must be a plain name, such as \"iden-key\"; for a path write file"
+                        "credential must be a plain name, such as \"iden-key\"; for a path, use file"
                             .to_owned(),
                     );
                 }
@@ -250,7 +252,7 @@ impl JsonSchema for Secret {
             "description": "Secrets are never plain text.",
             "oneOf": [
                 one("env", "An environment variable."),
-                one("file", "A file; a relative path starts at the folder of the configuration file."),
+                one("file", "A file. A relative path starts at the folder of the configuration file."),
                 one("credential", "A credential that systemd passes (LoadCredential=)."),
             ],
         })

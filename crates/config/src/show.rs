@@ -88,7 +88,7 @@ fn redact(node: &SourcedValue, keys: Option<Keys<'_>>, secret: bool) -> SourcedV
             let mut redacted = table.clone();
             for (name, entry) in &mut redacted {
                 let below = keys.and_then(|keys| keys.child(name));
-                // Nobody knows what stands under a key that is not known: perhaps `api_kee`.
+                // The value of an unknown key may be a secret: perhaps `api_kee`.
                 let unknown =
                     below.is_none() && matches!(kind, Some(Kind::Table | Kind::Leaf | Kind::Secret));
                 entry.node = redact(&entry.node, below, secret || unknown || names_secret(name, &entry.node));

@@ -97,11 +97,11 @@ fn read(path: &Path) -> Result<String, Error> {
         .and_then(|file| file.take(LONGEST + 1).read_to_end(&mut bytes))
         .map_err(|error| unreadable(path, &error))?;
     let problem = if bytes.len() as u64 > LONGEST {
-        "it is larger than 4 MiB, and cannot be a configuration"
+        "it is larger than 4 MiB, which is too large for a configuration"
     } else {
         match String::from_utf8(bytes) {
             Ok(text) => return Ok(text),
-            Err(_) => "it is not UTF-8; save it in that encoding",
+            Err(_) => "it is not UTF-8; save it as UTF-8",
         }
     };
     Err(Error::Unreadable { path: path.to_path_buf(), problem: problem.to_owned() })
@@ -113,7 +113,7 @@ fn unreadable(path: &Path, error: &std::io::Error) -> Error {
         ErrorKind::NotFound => Error::NotFound { path },
         ErrorKind::PermissionDenied => Error::Unreadable {
             path,
-            problem: "permission denied; let the user that runs bridgehead read it".to_owned(),
+            problem: "permission denied; make it readable for the user that runs bridgehead".to_owned(),
         },
         _ => Error::Unreadable { path, problem: error.to_string() },
     }

@@ -18,8 +18,8 @@ pub(super) fn of(config: &Config) -> Vec<String> {
         config.admin.as_ref().map(|admin| admin.listen).filter(|address| !address.ip().is_loopback())
     {
         warnings.push(format!(
-            "admin.listen = \"{admin}\" shows accounts, errors and metrics to everybody who can reach this machine, without a password; write \
-             127.0.0.1, and put a proxy with a log-in before it"
+            "admin.listen = \"{admin}\" shows accounts, errors and metrics to anyone who can reach this \
+             machine, without a password; write 127.0.0.1, and put an authenticating proxy in front"
         ));
     }
     for (name, app) in &config.apps {
@@ -29,7 +29,8 @@ pub(super) fn of(config: &Config) -> Vec<String> {
             && every < OFTEN
         {
             warnings.push(format!(
-                "{key}.every = \"{}\" reads the whole target without a pause; an hour or more is usual, such as \"6h\"",
+                "{key}.every = \"{}\" reads the whole target almost continuously; an hour or more is usual, \
+                 such as \"6h\"",
                 super::duration::friendly(every)
             ));
         }
@@ -54,7 +55,7 @@ fn guard(guard: &Guard) -> Vec<String> {
             guard.max_membership_loss_percent,
             guard.max_membership_losses,
             "max_membership_losses",
-            "take memberships from",
+            "remove memberships from",
         ),
     ];
     let mut warnings: Vec<String> = percents
@@ -62,13 +63,14 @@ fn guard(guard: &Guard) -> Vec<String> {
         .filter(|(_, percent, ..)| *percent >= 100.0)
         .map(|(key, percent, most, number, what)| {
             format!(
-                "{key} = {percent} lets a sync {what} everybody, as long as {number} = {most} allows it too; write for example 10"
+                "{key} = {percent} lets a sync {what} every account if {number} = {most} allows it too; \
+                 write, for example, 10"
             )
         })
         .collect();
     if guard.min_records > MOST_OF_A_COMPANY {
         warnings.push(format!(
-            "min_records = {} exempts every type with fewer records from the guard; write for example 20",
+            "min_records = {} exempts every type with fewer records from the guard; write, for example, 20",
             guard.min_records
         ));
     }
@@ -91,7 +93,10 @@ pub(super) fn variables(environment: &BTreeMap<String, String>) -> Vec<String> {
     let found = misspelt(environment, &keys).into_iter();
     found
         .map(|(variable, meant)| {
-            format!("the environment variable {variable} is ignored: between levels stand two underscores; write {meant}")
+            format!(
+                "the environment variable {variable} is ignored: use two underscores between levels; \
+                     write {meant}"
+            )
         })
         .collect()
 }

@@ -93,7 +93,7 @@ impl Target {
     }
 
     /// Reads the secrets, and puts them in place of the references. Nothing is kept: a secret that was changed
-    /// meanwhile is read anew.
+    /// meanwhile is read again.
     pub fn resolve(&self) -> Result<ResolvedTarget, SecretError> {
         self.resolve_in_place().map_err(|unresolved| unresolved.error)
     }
@@ -178,7 +178,7 @@ fn locate<'a>(node: &'a SourcedValue, key: &str) -> &'a Origin {
     let key = key.strip_prefix('.').unwrap_or(key);
     match &node.value {
         Value::Table(table) => {
-            // Names may hold dots themselves: the longest name that fits is meant.
+            // Names may contain dots: the longest matching name is used.
             let named = table.iter().filter_map(|(name, entry)| {
                 let rest = key.strip_prefix(name.as_str())?;
                 (rest.is_empty() || rest.starts_with(['.', '['])).then_some((name.len(), entry, rest))

@@ -13,8 +13,8 @@ use super::tree::SourcedValue;
 pub(super) fn text<'a>(text: Option<&'a str>, example: &str) -> Result<&'a str, String> {
     match text {
         Some(text) if !text.trim().is_empty() => Ok(text),
-        Some(_) => Err(format!("must not be empty; write for example {example}")),
-        None => Err(format!("must be a text in quotes such as {example}")),
+        Some(_) => Err(format!("must not be empty; write, for example, {example}")),
+        None => Err(format!("must be a quoted string, for example {example}")),
     }
 }
 
@@ -53,7 +53,8 @@ pub(super) fn path(given: Option<&str>, example: &str) -> Result<PathBuf, String
     let path = text(given, example)?;
     if path == "~" || path.starts_with("~/") || path.contains("${") || has_variable(path) {
         return Err(format!(
-            "has a '~' or a variable in it, which only a shell replaces; write the whole path, such as {example}"
+            "contains a '~' or a variable, which only a shell expands; write the full path, for example \
+             {example}"
         ));
     }
     Ok(path.into())
@@ -64,9 +65,10 @@ pub(super) fn placed(path: PathBuf, node: &SourcedValue, example: &str) -> Resul
     match node.origin.folder() {
         Some(folder) => Ok(folder.join(path)),
         None if path.is_absolute() => Ok(path),
-        None => {
-            Err(format!("must be an absolute path such as {example}: a variable is in no folder to start at"))
-        }
+        None => Err(format!(
+            "must be an absolute path such as {example}: an environment variable has no folder \
+                         to resolve a relative path against"
+        )),
     }
 }
 
@@ -120,7 +122,9 @@ fn base_url(given: Option<&str>) -> Result<Url, String> {
         _ => return Err(expected()),
     };
     if !url.username().is_empty() || url.password().is_some() {
-        return Err("must hold no user name or password; Iden is reached with bridge.api_key".to_owned());
+        return Err("must not contain a user name or password; bridgehead authenticates to Iden with \
+                    bridge.api_key"
+            .to_owned());
     }
     if url.query().is_some() || url.fragment().is_some() {
         return Err("must end with its path, without '?' or '#'".to_owned());
@@ -128,17 +132,18 @@ fn base_url(given: Option<&str>) -> Result<Url, String> {
     if let Some((before, _)) = url.path().split_once("/api/v1") {
         let mut meant = url.clone();
         meant.set_path(before);
-        return Err(format!("must end before /api/v1, which is appended; write \"{meant}\""));
+        return Err(format!("must not include /api/v1, which is appended; write \"{meant}\""));
     }
     if url.path().contains("//") {
         let parts: Vec<&str> = url.path().split('/').filter(|part| !part.is_empty()).collect();
         let mut meant = url.clone();
         meant.set_path(&parts.join("/"));
-        return Err(format!("has two slashes in its path; write \"{meant}\""));
+        return Err(format!("contains a double slash in its path; write \"{meant}\""));
     }
     if plain && !is_loopback(&url) {
         return Err(
-            "must begin with https://: the API key would travel unprotected; http is for loopback only"
+            "must start with https://, otherwise the API key would be sent unencrypted; http is for \
+             loopback only"
                 .to_owned(),
         );
     }
@@ -160,5 +165,5 @@ pub(super) fn app_name(name: &str) -> Result<(), String> {
     if (1..=64).contains(&name.len()) && name.chars().all(plain) {
         return Ok(());
     }
-    Err("an app's name has 1 to 64 letters, digits, '-' and '_', such as \"acme-hr\"".to_owned())
+    Err("an app's name must have 1 to 64 letters, digits, '-' and '_', such as \"acme-hr\"".to_owned())
 }

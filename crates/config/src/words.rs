@@ -14,11 +14,13 @@ const KNOWN: &str = "{known}";
 /// What should stand at a place.
 pub(super) fn expected(keys: Option<Keys<'_>>, path: &str, example: Option<&Json>) -> String {
     let Some(keys) = keys else {
-        return "must be something else; see the documentation".to_owned();
+        return "has an unexpected value; see the documentation".to_owned();
     };
     match keys.kind() {
         Kind::Secret => return PLAIN_TEXT.to_owned(),
-        Kind::Table | Kind::Map | Kind::Free => return format!("must be a table, as under a line [{path}]"),
+        Kind::Table | Kind::Map | Kind::Free => {
+            return format!("must be a table, such as one that starts with [{path}]");
+        }
         Kind::Leaf => {}
     }
     let words = keys.words();
@@ -33,9 +35,9 @@ pub(super) fn expected(keys: Option<Keys<'_>>, path: &str, example: Option<&Json
             }
         }
         ([], "array") => with_example(&format!("must be a list such as {EXAMPLE}"), example),
-        ([], _) => with_example(&format!("must be a text in quotes such as {EXAMPLE}"), example),
+        ([], _) => with_example(&format!("must be a quoted string, for example {EXAMPLE}"), example),
         (few, _) if few.len() <= FEW => one_of(few),
-        ([first, ..], _) => format!("must be a text in quotes such as {first:?}"),
+        ([first, ..], _) => format!("must be a quoted string, for example {first:?}"),
     }
 }
 

@@ -1,7 +1,7 @@
-//! Retry, backoff and jitter: one implementation for everything that tries again.
+//! Retry, backoff and jitter: one implementation for everything that retries.
 //!
 //! - [`RetryPolicy`] says how long to wait before each attempt. It is a pure function of the attempt and a random number.
-//! - [`Retry`] runs a call until it succeeds, fails for good, runs out of time, or is stopped.
+//! - [`Retry`] runs a call until it succeeds, fails permanently, runs out of time, or is stopped.
 //! - [`Backoff`] counts failures in a row for an event loop that cannot hand its work to [`Retry`].
 //! - [`SeededRng`] is the randomness behind all of them; a test that seeds it sees the same waits again.
 //! - [`Clock`] tells the time of day.

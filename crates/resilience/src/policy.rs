@@ -9,7 +9,7 @@ pub enum Jitter {
     None,
     /// Between nothing and the ceiling: callers that failed together do not come back together.
     Full,
-    /// Between half the ceiling and the ceiling: never at once.
+    /// Between half the ceiling and the ceiling: never immediately.
     Equal,
 }
 

@@ -1,4 +1,4 @@
-//! The one loop that tries again.
+//! The one loop that retries.
 
 use std::future::Future;
 use std::sync::atomic::AtomicU32;
@@ -42,7 +42,7 @@ pub enum Interrupted<E> {
     Failed(E),
 }
 
-/// Runs a call until it succeeds, fails for good, runs out of time, or is stopped.
+/// Runs a call until it succeeds, fails permanently, runs out of time, or is stopped.
 ///
 /// Without a stop token, [`run`](Self::run) returns the last error as it is; with one ([`until`](Self::until)), an [`Interrupted`].
 #[derive(Debug)]
@@ -79,8 +79,8 @@ impl<'a> Retry<'a> {
 
     /// Ends with [`Interrupted::Stopped`] when this is cancelled during a wait.
     ///
-    /// A stop ends a wait at once. It never cuts a call that is under way, and the first attempt is made in any case: a daemon that
-    /// stops still writes down what it has done. A caller that must not begin checks its token first.
+    /// A stop ends a wait immediately. It never interrupts a running call, and the first attempt is made in any case: a
+    /// daemon that stops still records what it has done. A caller that must not begin checks its token first.
     pub const fn until(self, stop: &'a CancellationToken) -> Retry<'a, &'a CancellationToken> {
         let Self { policy, rng, stop: Unstoppable, first, max_attempts, give_up_after } = self;
         Retry { policy, rng, stop, first, max_attempts, give_up_after }
@@ -127,7 +127,7 @@ impl<S: StopSignal> Retry<'_, S> {
             .map(|attempt| self.policy.delay(attempt, self.rng.unit()))
             .take(waits);
         let guarded = || {
-            // After a sleep that was cut short, `backon` makes one more call. It must not reach the other side.
+            // After a sleep that was truncated, `backon` makes one more call. It must not reach the other side.
             let number = made.load(Relaxed);
             let stopped = self.stop.stopped().filter(|_| number > first);
             let attempt = stopped.is_none().then(|| call(number));
@@ -298,7 +298,7 @@ mod tests {
         }
     }
 
-    /// Loops run in tasks of their own.
+    /// Loops run in separate tasks.
     #[test]
     fn a_run_can_be_spawned() {
         fn is_send<T: Send>(_: &T) {}

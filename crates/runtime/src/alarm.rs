@@ -6,7 +6,7 @@ use super::report::{Alarm, AlarmKind, AppOverview, Level, SyncRun};
 use super::{stalled, sync};
 use bridgehead_store::RunResult;
 
-/// A list of tasks that cannot be read for so long needs somebody; what is shorter passes by itself now and then.
+/// A list of tasks that is unreadable for this long needs an operator; shorter problems pass.
 pub(super) const POLLING: SignedDuration = SignedDuration::from_secs(60);
 /// So many failed syncs in a row need somebody; they follow one another with growing waits.
 const SYNCS: u32 = 3;
@@ -69,7 +69,9 @@ fn access(app: &AppOverview) -> Option<Alarm> {
         level: Level::Alarm,
         since: app.tasks.failing.as_ref().map(|failing| failing.since),
         message,
-        advice: "Until then nothing of this app is executed, reported or synced, and nothing is lost.".into(),
+        advice: "Until this is fixed, no task of this app is executed or reported and no sync runs; nothing \
+                 is lost."
+            .into(),
     })
 }
 
@@ -97,10 +99,10 @@ fn target(app: &AppOverview) -> Option<Alarm> {
         kind: AlarmKind::TargetUnreachable,
         level: Level::Alarm,
         since: Some(held.since),
-        message: format!("the target is out of reach, tasks are held: {}", held.message),
+        message: format!("the target is unreachable, tasks are held: {}", held.message),
         advice: format!(
-            "Mend the target, or the connector's access to it; the daemon tries by itself and goes on. A task that has \
-             been held for {patience:#} is failed with {}.",
+            "Fix the target, or the connector's access to it; the daemon retries and resumes. A task that \
+             has been held for {patience:#} fails with {}.",
             held.code
         ),
     })
@@ -113,8 +115,9 @@ fn silence(app: &AppOverview) -> Option<Alarm> {
         kind: AlarmKind::TargetUnreachable,
         level: Level::Notice,
         since: Some(silence.since),
-        message: format!("the target has not answered the last {} calls in time", silence.calls),
-        advice: "If several accounts meet with that, or a check does, tasks are held until the target answers again."
+        message: format!("the last {} calls to the target timed out", silence.calls),
+        advice: "If this happens with several accounts or in a check, tasks are held until the target \
+                 responds again."
             .into(),
     })
 }
@@ -124,7 +127,7 @@ fn guarded(name: &str, app: &AppOverview) -> Option<Alarm> {
     let limit = match (guarded.executed, guarded.max, guarded.per_seconds) {
         (Some(executed), Some(max), Some(per)) => {
             let per = SignedDuration::from_secs(i64::try_from(per).unwrap_or(i64::MAX));
-            format!("; {executed} were executed within {per:#}, {max} may be")
+            format!("; {executed} were executed within {per:#}, the limit is {max}")
         }
         _ => String::new(),
     };
@@ -133,10 +136,10 @@ fn guarded(name: &str, app: &AppOverview) -> Option<Alarm> {
         kind: AlarmKind::TaskGuard,
         level: Level::Alarm,
         since: Some(guarded.since),
-        message: format!("{tasks} that would delete or suspend accounts wait for you{limit}"),
+        message: format!("{tasks} that would delete or suspend accounts wait for your approval{limit}"),
         advice: format!(
-            "Look at them with `bridgehead tasks list {name} --held`. If they are right, let them go with `bridgehead tasks \
-             release {name} --all`; if not, cancel them in Iden."
+            "Review them with `bridgehead tasks list {name} --held`. If they are intended, release them \
+             with `bridgehead tasks release {name} --all`; otherwise cancel them in Iden."
         ),
     })
 }
@@ -147,32 +150,32 @@ fn sync(name: &str, app: &AppOverview) -> Option<Alarm> {
     let alarm = |kind, level, message, advice| Alarm { kind, level, since, message, advice };
     let after = |most: u32| if app.sync.failures_in_a_row >= most { Level::Alarm } else { Level::Notice };
     let again = match app.sync.next_due_at {
-        Some(_) => "It is tried again by itself.",
-        None => "The next sync tries again.",
+        Some(_) => "The sync is retried automatically.",
+        None => "The next sync retries.",
     };
     match last.result.as_str() {
         "held" => Some(alarm(
             AlarmKind::RemovalGuard,
             Level::Alarm,
-            format!("the access guard holds the sync: {}", without_advice(&last.detail)),
+            format!("the removal guard holds the sync: {}", without_advice(&last.detail)),
             format!(
-                "Nobody is removed. Look at what would be lost with `bridgehead sync {name} --dry-run`. If it is right, run \
-                 `bridgehead sync {name} --allow-removals` once, which allows what was shown and no more; if not, fix the \
-                 target, and the next sync goes through."
+                "No account is removed. See what would be lost with `bridgehead sync {name} --dry-run`. If \
+                 it is intended, run `bridgehead sync {name} --allow-removals` once, which allows exactly \
+                 what was shown; otherwise fix the target, and the next sync completes."
             ),
         )),
         "failed" if last.cleanup_failed => Some(alarm(
             AlarmKind::CleanupFailed,
             after(CLEAN_UPS),
-            format!("records that are gone are still in Iden: {}", last.detail),
-            format!("A new sync is the remedy. {again} If it keeps failing, tell Iden."),
+            format!("records that no longer exist are still in Iden: {}", last.detail),
+            format!("A new sync fixes this. {again} If it keeps failing, contact Iden support."),
         )),
         "abandoned" | "failed" if last.invalid.is_some_and(|count| count > 0) => Some(alarm(
             AlarmKind::InvalidRecords,
             Level::Alarm,
             format!("the sync was not completed: {}", last.detail),
             format!(
-                "`bridgehead sync {name} --dry-run` names them, with field and rule. Correct them in the target."
+                "`bridgehead sync {name} --dry-run` lists them, with field and rule. Fix them in the target."
             ),
         )),
         "abandoned" | "failed" if app.sync.failures_in_a_row > 0 => Some(alarm(
@@ -186,7 +189,7 @@ fn sync(name: &str, app: &AppOverview) -> Option<Alarm> {
                 },
                 last.detail
             ),
-            format!("{again} `bridgehead check {name}` says what is wrong."),
+            format!("{again} Run `bridgehead check {name}` to find the cause."),
         )),
         _ => None,
     }
@@ -204,10 +207,10 @@ fn rejected(name: &str, app: &AppOverview) -> Option<Alarm> {
         kind: AlarmKind::ReportsRejected,
         level: Level::Alarm,
         since: None,
-        message: format!("{reports} not accepted by Iden and put aside; the tasks themselves were executed"),
+        message: format!("{reports} rejected by Iden; the tasks themselves were executed"),
         advice: format!(
-            "`bridgehead tasks list {name} --rejected` shows which and why; `bridgehead tasks retry {name} --all` has them sent \
-             again."
+            "`bridgehead tasks list {name} --rejected` shows which and why; `bridgehead tasks retry {name} \
+             --all` reports them again."
         ),
     })
 }
@@ -219,10 +222,13 @@ fn not_kept(name: &str, app: &AppOverview) -> Option<Alarm> {
         kind: AlarmKind::ReportsNotKept,
         level: Level::Alarm,
         since: None,
-        message: format!("Iden lists {tasks} as pending although it was told of the outcome several times"),
+        message: format!(
+            "Iden still lists {tasks} as pending although the outcome was reported several \
+                          times"
+        ),
         advice: format!(
-            "Nothing is executed again; the outcome is reported again, at least once an hour. Look at `bridgehead tasks list \
-             {name}`, and ask Iden's support about these tasks."
+            "No task is executed again; the outcome is reported again at least once an hour. Check \
+             `bridgehead tasks list {name}`, and ask Iden support about these tasks."
         ),
     })
 }
@@ -235,7 +241,7 @@ fn state(app: &AppOverview) -> Option<Alarm> {
         since: None,
         message: format!("the state folder cannot be read: {message}"),
         advice:
-            "Look at the disk that holds state.path. No task is executed unless the journal can be written."
+            "Check the disk that holds state.path. No task is executed unless the journal can be written."
                 .into(),
     })
 }
@@ -247,8 +253,8 @@ fn state_gone(app: &AppOverview) -> Option<Alarm> {
         level: Level::Alarm,
         since: None,
         message,
-        advice: "Tasks stay pending in Iden, and nobody is removed. At the next start, tasks that may have been begun are looked up \
-                 in the target first."
+        advice: "Tasks stay pending in Iden, and no account is removed. At the next start, tasks that may \
+                 have been started are looked up in the target first."
             .into(),
     })
 }
@@ -261,12 +267,12 @@ fn state_doubted(app: &AppOverview, now: Timestamp) -> Option<Alarm> {
         level: if is_recent { Level::Alarm } else { Level::Notice },
         since: Some(doubted.since),
         message: format!(
-            "{}: tasks that Iden made before {} may have been begun already, and are looked up in the target before their \
-             first attempt",
+            "{}: tasks that Iden created before {} may already have been started, and are looked up in the \
+             target before their first attempt",
             doubted.reason, doubted.until
         ),
-        advice: "Find out what happened to the state folder, and look in Iden at the tasks of that time. This is told for a week as \
-                 an alarm, then as a notice."
+        advice: "Find out what happened to the state folder, and check the tasks of that time in Iden. This \
+                 stays an alarm for a week, then becomes a notice."
             .into(),
     })
 }
@@ -278,8 +284,9 @@ fn unwritable(app: &AppOverview) -> Option<Alarm> {
         level: Level::Alarm,
         since: Some(unwritable.since),
         message: format!("the state cannot be written: {}", unwritable.message),
-        advice: "No task is executed until it can be; they stay pending in Iden, and nothing is lost. Make room on the disk \
-                 that holds state.path, or make it writable. The daemon goes on by itself within a minute; do not restart it."
+        advice: "No task is executed until then; tasks stay pending in Iden, and nothing is lost. Free \
+                 space on the disk that holds state.path, or make it writable. The daemon resumes \
+                 automatically within a minute; do not restart it."
             .into(),
     })
 }
@@ -290,8 +297,8 @@ fn panicked(app: &AppOverview) -> Option<Alarm> {
         kind: AlarmKind::LoopPanicked,
         level: Level::Alarm,
         since: Some(*at),
-        message: format!("the {name} loop panicked and was started again"),
-        advice: "This is a fault of bridgehead or of the connector. Report it with the log of that moment."
+        message: format!("the {name} loop panicked and was restarted"),
+        advice: "This is a bug in bridgehead or in the connector. Report it with the log from that time."
             .into(),
     })
 }
@@ -397,7 +404,7 @@ mod tests {
             (alarm.kind, alarm.level, alarm.since),
             (AlarmKind::RemovalGuard, Level::Alarm, Some(before(3600)))
         );
-        assert_eq!(alarm.message, "the access guard holds the sync: completing would remove 9 of 50");
+        assert_eq!(alarm.message, "the removal guard holds the sync: completing would remove 9 of 50");
         assert!(alarm.advice.contains("`bridgehead sync hr --allow-removals`"), "{}", alarm.advice);
     }
 
@@ -423,7 +430,7 @@ mod tests {
         };
         let alarm = only(&doubted(before(3600)));
         assert_eq!((alarm.kind, alarm.level), (AlarmKind::StateDoubted, Level::Alarm));
-        assert!(alarm.message.starts_with("the task journal was missing: tasks that Iden made before"));
+        assert!(alarm.message.starts_with("the task journal was missing: tasks that Iden created before"));
         assert_eq!(only(&doubted(before(8 * 24 * 3600))).level, Level::Notice);
     }
 
@@ -438,10 +445,10 @@ mod tests {
         let mut app = AppOverview { held: Some(held), ..AppOverview::default() };
         let alarm = only(&app);
         assert_eq!((alarm.kind, alarm.level), (AlarmKind::TargetUnreachable, Level::Alarm));
-        assert!(alarm.advice.contains("held for 1h 30m is failed with TIMEOUT"), "{}", alarm.advice);
+        assert!(alarm.advice.contains("held for 1h 30m fails with TIMEOUT"), "{}", alarm.advice);
         app = AppOverview::default();
         app.tasks.journal = Some(Counts { rejected: 1, ..Counts::default() });
-        assert!(only(&app).message.starts_with("1 report was not accepted"));
+        assert!(only(&app).message.starts_with("1 report was rejected"));
         app = AppOverview { state_unreadable: Some("disk gone".into()), ..AppOverview::default() };
         assert_eq!((only(&app).kind, only(&app).level), (AlarmKind::StateUnreadable, Level::Alarm));
         app = AppOverview { state_gone: Some("tasks.db is gone".into()), ..AppOverview::default() };
@@ -468,12 +475,12 @@ mod tests {
         );
         assert!(
             alarm.message.starts_with("7 tasks")
-                && alarm.message.ends_with("50 were executed within 1h, 50 may be")
+                && alarm.message.ends_with("50 were executed within 1h, the limit is 50")
         );
         assert!(alarm.advice.contains("`bridgehead tasks release hr --all`"), "{}", alarm.advice);
         guarded = Guarded { held: 1, executed: None, max: None, per_seconds: None, ..guarded };
         app.tasks.guarded = Some(guarded);
-        assert_eq!(only(&app).message, "1 task that would delete or suspend accounts wait for you");
+        assert_eq!(only(&app).message, "1 task that would delete or suspend accounts wait for your approval");
     }
 
     #[test]

@@ -38,7 +38,7 @@ pub struct RuntimeBuilder {
     pub clock: Arc<dyn Clock>,
     /// The seed of all jitter; random when absent.
     pub seed: Option<u64>,
-    /// How long what runs may go on after a stop.
+    /// How long running work may continue after a stop.
     pub shutdown_grace: Duration,
 }
 
@@ -106,7 +106,7 @@ impl Runtime {
         self.apps.iter().map(|(name, app)| (name.clone(), Arc::clone(&app.status))).collect()
     }
 
-    /// Looks at the runtime from outside. Let go of it before the journal is closed.
+    /// Watches the runtime from outside. Drop it before the journal is closed.
     pub fn observer(&self) -> StatusReporter {
         self.observer.clone()
     }
@@ -162,7 +162,7 @@ impl Runtime {
         Some(operator_commands::put_aside(app.store.for_operator(), &app.key).await)
     }
 
-    /// Reports again what Iden had refused. Where another number of reports than `expect` is put aside, nothing is done. `None` if
+    /// Reports again what Iden had refused. Where another number of reports than `expect` is set aside, nothing is done. `None` if
     /// there is no such app.
     pub async fn retry(
         &self,

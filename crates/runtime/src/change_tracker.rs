@@ -1,6 +1,6 @@
-//! What tasks do while a sync is under way.
+//! What tasks do during a sync.
 //!
-//! `complete` tells Iden that what was pushed is the whole truth. So a sync must know every account that a task touched
+//! `complete` tells Iden that the pushed records are complete. So a sync must know every account that a task changed
 //! since it began to read, and must not complete while a task is in the middle of a change.
 
 use std::collections::BTreeMap;
@@ -27,7 +27,7 @@ pub(crate) enum PriorState {
     Nobody,
     /// The task deletes, and nobody could look before.
     Unknown,
-    /// The task deletes; this is whom.
+    /// The task deletes this account.
     Account(Box<AccountRecord>),
 }
 

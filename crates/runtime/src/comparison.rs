@@ -30,7 +30,7 @@ pub(crate) enum Verification {
         /// Fields that it does not show at all.
         not_shown: Vec<String>,
     },
-    /// It does not show what was wanted; what is wanted and what is there, in words.
+    /// It does not show the requested state; what is requested and what it shows, in words.
     NotSeen(Vec<String>),
 }
 
@@ -95,10 +95,10 @@ pub(crate) fn verify(
     let mut look = Look { declared, differing: Vec::new(), not_shown: Vec::new(), missing: Vec::new() };
     match (operation, found) {
         (Operation::DeleteAccount(_), Some(_)) if !declared.contains(EXISTENCE) => {
-            look.missing.push("the account is still there".to_owned());
+            look.missing.push("the account still exists".to_owned());
         }
         (Operation::DeleteAccount(_), _) => {}
-        (_, None) => look.missing.push("no such account is there".to_owned()),
+        (_, None) => look.missing.push("the account does not exist".to_owned()),
         (Operation::CreateAccount(create), Some(found)) => {
             if let Some(status) = create.account.status {
                 look.status(status, found);
@@ -137,7 +137,7 @@ impl Look<'_> {
         let is_active = |status| status == AccountStatus::Active;
         if is_active(wanted) != is_active(found.status) && !self.declared.contains("status") {
             let (found, wanted) = (found.status.as_str(), wanted.as_str());
-            self.missing.push(format!("its status is {found}, wanted {wanted}"));
+            self.missing.push(format!("its status is {found}, expected {wanted}"));
         }
     }
 
@@ -279,7 +279,7 @@ fn difference(name: &str, there: &Value, wanted: &Value) -> String {
         text if text.is_empty() => "empty".to_owned(),
         text => format!("'{}'", text.chars().take(LONGEST).collect::<String>()),
     };
-    format!("{name} is {}, wanted {}", show(there), show(wanted))
+    format!("{name} is {}, expected {}", show(there), show(wanted))
 }
 
 fn list(ids: &[&str]) -> String {

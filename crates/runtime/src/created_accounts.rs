@@ -8,7 +8,7 @@ use bridgehead_sdk::Account;
 /// More are not kept. Forgetting one errs on the safe side: the removal guard counts somebody who is gone already.
 const MOST: usize = 20_000;
 
-/// The identifiers of the accounts that tasks of this process have created, by user name and e-mail, without regard to case.
+/// The identifiers of the accounts that tasks of this process have created, by user name and email, without regard to case.
 #[derive(Debug, Default)]
 pub(crate) struct CreatedAccounts(Mutex<HashMap<String, String>>);
 

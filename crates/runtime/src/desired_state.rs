@@ -77,7 +77,7 @@ fn reached(is: bool) -> Convergence {
     if is { Convergence::Reached } else { Convergence::NotReached }
 }
 
-/// A target may choose an identifier of its own; then the log-in name or e-mail says that it is the same account.
+/// A target may choose its own identifier; then the login name or email shows that it is the same account.
 pub(crate) fn same_login(account: &Account, found: &AccountRecord) -> bool {
     let mut by_login = account.clone();
     by_login.id = None;
@@ -227,7 +227,7 @@ mod tests {
         };
         let ann = json!({"username": "ann", "email": "ann@x"});
         assert!(is_identical(ann.clone(), json!({"id": "7", "username": "Ann", "email": "ann@x"})));
-        assert!(!is_identical(ann.clone(), json!({"id": "7", "username": "ann"})), "the e-mail is not shown");
+        assert!(!is_identical(ann.clone(), json!({"id": "7", "username": "ann"})), "the email is not shown");
         assert!(!is_identical(
             ann.clone(),
             json!({"id": "7", "username": "ann", "email": "ann@x", "status": "inactive"})

@@ -3,7 +3,7 @@
 //! ```text
 //! Runtime ─ supervisor ─┬─ task::scheduler ─ task::executor ─▶ connector     one loop for the tasks of each app
 //!                       ├─ sync::schedule ─ sync::sync_run ─▶ connector   one for its syncs
-//!                       └─ probe ─▶ connector                           one that watches a target out of reach
+//!                       └─ probe ─▶ connector                           one that watches an unreachable target
 //! ```
 //!
 //! The loops of an app share its context ([`app`]). There is one way out to each system: [`upstream`] to the Bridge, [`target`] to the
@@ -75,6 +75,6 @@ pub use status::{AppStatus, LastSync, PollFailure, PollState, SyncProgress, Task
 pub use target::rate_limiter::RateLimiter;
 pub use task::{Answer, ByHand, Decision, Refused};
 
-/// The daemon is stopping. What was under way goes on at the next start.
+/// The daemon is stopping. Running work continues at the next start.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ShuttingDown;

@@ -15,10 +15,10 @@ const SILENCE: Duration = Duration::from_secs(10);
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Unhealthy {
     /// The supervisor does not run.
-    #[error("the supervisor has given no sign of life for {} seconds; restart the daemon", .0.as_secs())]
+    #[error("the supervisor has not responded for {} seconds; restart the daemon", .0.as_secs())]
     Silent(Duration),
     /// Loops have ended that should run as long as the daemon.
-    #[error("loops have ended that should go on: {0}; restart the daemon")]
+    #[error("background loops stopped unexpectedly: {0}; restart the daemon")]
     Ended(String),
 }
 
@@ -60,7 +60,7 @@ impl Liveness {
         self.ended.lock().unwrap_or_else(PoisonError::into_inner).insert(format!("{name} of {app}"));
     }
 
-    /// Whether all is well.
+    /// Whether all is good.
     pub fn check(&self) -> Result<(), Unhealthy> {
         let silence = self.beat.lock().unwrap_or_else(PoisonError::into_inner).elapsed();
         if silence >= SILENCE {
@@ -97,7 +97,7 @@ mod tests {
         assert_eq!(vitals.check(), Ok(()));
         tokio::time::advance(BEAT).await;
         let ailment = vitals.check().unwrap_err();
-        assert!(ailment.to_string().contains("no sign of life for 10 seconds"), "{ailment}");
+        assert!(ailment.to_string().contains("has not responded for 10 seconds"), "{ailment}");
     }
 
     #[tokio::test]

@@ -70,11 +70,11 @@ pub enum Answer {
     Accepted,
     /// The task had been resolved meanwhile.
     Conflict,
-    /// Iden does not know the task any more.
+    /// Iden no longer knows the task.
     Missing,
-    /// It was refused again, and stays put aside.
+    /// It was refused again, and stays set aside.
     Rejected,
-    /// It could not be reported now, and stays put aside.
+    /// It could not be reported now, and stays set aside.
     Postponed,
 }
 
@@ -83,7 +83,7 @@ pub enum Answer {
 pub struct Retried {
     /// The task.
     pub task: TaskId,
-    /// What came of it.
+    /// The result.
     pub answer: Answer,
     /// Why, where it was not taken.
     pub detail: Option<String>,
@@ -94,14 +94,14 @@ pub struct Retried {
 pub struct Retries {
     /// The reports that were made again.
     pub retried: Vec<Retried>,
-    /// These were asked for, and no report of theirs is put aside.
+    /// These were asked for, and no report of theirs is set aside.
     pub not_rejected: Vec<TaskId>,
-    /// How many are put aside, where another number was expected; then nothing was reported.
+    /// How many are set aside, where another number was expected; then nothing was reported.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub unexpected: Option<u64>,
 }
 
-/// A report that Iden refused, put aside for the operator.
+/// A report that Iden refused, set aside for the operator.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RejectedReport {
     /// The task.
@@ -174,7 +174,7 @@ pub(super) async fn release_in(
     let (released, not_held) = selection.pick(candidates);
     app.store.release(&released, app.clock.now()).await?;
     if !released.is_empty() {
-        tracing::info!(app = %app.name, tasks = released.len(), "the operator lets held tasks go");
+        tracing::info!(app = %app.name, tasks = released.len(), "the operator releases held tasks");
     }
     app.guard.release(&released);
     Ok(Released { released, not_held, unexpected: None })
@@ -224,7 +224,7 @@ impl<'a> ReportRetrier<'a> {
 
 impl ReportRetrier<'_> {
     /// Reports again what Iden had refused, each once. Nothing is executed again. When Iden cannot be reached, the rest is
-    /// postponed: it stays put aside for another order. Where another number than `expect` is put aside, nothing is done.
+    /// postponed: it stays set aside for another order. Where another number than `expect` is set aside, nothing is done.
     pub async fn retry(&self, selection: &Selection, expect: Option<u64>) -> Result<Retries, journal::Error> {
         let rejected = self.journal.rejected(&self.key).await?;
         if let Some(found) = unexpected(rejected.len(), expect) {

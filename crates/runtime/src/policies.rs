@@ -1,4 +1,4 @@
-//! How fast each kind of work is tried again.
+//! How fast each kind of work is retried.
 
 use std::time::Duration;
 

@@ -1,4 +1,4 @@
-//! Finding out whether a target that was out of reach is back, and whether one that has gone silent is still there.
+//! Finding out whether a target that was unreachable is back, and whether one that has gone silent is still there.
 
 use std::sync::Arc;
 
@@ -40,12 +40,12 @@ pub(crate) async fn run(app: Arc<AppContext>, stop: CancellationToken) {
             }
             match check(&app).await {
                 Ok(()) => {
-                    tracing::info!(app = %app.name, tries, "the target is back; held tasks go on");
+                    tracing::info!(app = %app.name, tries, "the target is reachable again; resuming held tasks");
                     app.target.breaker().checked();
                 }
                 // Any failure keeps it open: a check that fails for another reason is no reason to let tasks loose.
                 Err(error) => {
-                    tracing::warn!(app = %app.name, tries, code = %error.code(), "the target is still out of reach: {}",
+                    tracing::warn!(app = %app.name, tries, code = %error.code(), "the target is still unreachable: {}",
                         app.redactor.redact(error.message()));
                 }
             }
@@ -58,12 +58,13 @@ pub(crate) async fn run(app: Arc<AppContext>, stop: CancellationToken) {
 async fn look_into_silence(app: &AppContext) {
     match check(app).await {
         Ok(()) => {
-            tracing::info!(app = %app.name, "calls get no answer, but the target answers a check; its tasks go on");
+            tracing::info!(app = %app.name, "calls time out, but the target passes a check; resuming its \
+                                             tasks");
         }
         Err(error) => {
             let error = app.target.without_secrets(&error);
             if app.target.breaker().check_failed(&error) {
-                tracing::error!(app = %app.name, code = %error.code(), "the target does not answer, tasks are held: {}", error.message());
+                tracing::error!(app = %app.name, code = %error.code(), "the target does not respond, tasks are held: {}", error.message());
             }
         }
     }

@@ -44,7 +44,7 @@ impl Readiness {
                 PollState::None => {
                     ready.awaited.push(name.clone());
                     let asked = app.progress().seen().asked.map(|asked| asked.elapsed().as_secs());
-                    asked.filter(|seconds| *seconds > 0).map(|seconds| format!("no answer for {seconds} s"))
+                    asked.filter(|seconds| *seconds > 0).map(|seconds| format!("no response for {seconds} s"))
                 }
                 PollState::Failed => {
                     ready.down.push(name.clone());
@@ -58,8 +58,8 @@ impl Readiness {
         ready
     }
 
-    /// Waits until nothing is awaited any more, `patience` at most: a Bridge that is down, or takes requests and answers
-    /// none, must not keep the machine from booting.
+    /// Waits until every app is ready, `patience` at most: a Bridge that is down, or accepts requests without
+    /// responding, must not keep the machine from booting.
     pub async fn reached(&self, patience: Duration) -> Ready {
         let all = async {
             for status in self.apps.values() {
@@ -96,10 +96,10 @@ impl fmt::Display for Ready {
         match (awaited.is_empty(), down.is_empty()) {
             (true, true) => f.write_str("connected to the Bridge"),
             (false, true) => write!(f, "no contact with the Bridge yet for {awaited}"),
-            (true, false) if self.is_ready() => write!(f, "the Bridge cannot be used at present for {down}"),
-            (true, false) => write!(f, "the Bridge cannot be used yet for {down}"),
+            (true, false) if self.is_ready() => write!(f, "the Bridge is currently unavailable for {down}"),
+            (true, false) => write!(f, "the Bridge is not available yet for {down}"),
             (false, false) => {
-                write!(f, "no contact with the Bridge yet for {awaited}; it cannot be used for {down}")
+                write!(f, "no contact with the Bridge yet for {awaited}; it is unavailable for {down}")
             }
         }
     }
@@ -140,7 +140,7 @@ mod tests {
             readiness
                 .now()
                 .to_string()
-                .starts_with("the Bridge cannot be used at present for hr (cannot list")
+                .starts_with("the Bridge is currently unavailable for hr (cannot list")
         );
         hr.polled(None);
         assert_eq!(readiness.now().to_string(), "connected to the Bridge");
@@ -155,7 +155,7 @@ mod tests {
         assert!(!ready.is_ready(), "the machine may go on booting; the daemon is not ready for all that");
         let text = ready.to_string();
         assert!(
-            text.starts_with("the Bridge cannot be used yet for hr (cannot ") && text.contains("401"),
+            text.starts_with("the Bridge is not available yet for hr (cannot ") && text.contains("401"),
             "{text}"
         );
     }
@@ -169,7 +169,7 @@ mod tests {
         let ready = readiness.reached(PATIENCE).await;
         assert_eq!(began.elapsed(), PATIENCE);
         assert!(!ready.is_ready());
-        assert_eq!(ready.to_string(), "no contact with the Bridge yet for hr (no answer for 30 s)");
+        assert_eq!(ready.to_string(), "no contact with the Bridge yet for hr (no response for 30 s)");
     }
 
     #[tokio::test]

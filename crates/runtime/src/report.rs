@@ -58,7 +58,7 @@ pub struct AppOverview {
     pub connector: String,
     /// What needs attention.
     pub alarms: Vec<Alarm>,
-    /// Why the Bridge refuses the key or this app, if it does: nothing is polled, executed or reported until it is mended.
+    /// Why the Bridge refuses the key or this app, if it does: nothing is polled, executed or reported until it is fixed.
     pub access_refused: Option<String>,
     /// Why tasks are held, if they are.
     pub held: Option<Held>,
@@ -70,13 +70,13 @@ pub struct AppOverview {
     pub panicked: Option<(String, Timestamp)>,
     /// Why the state folder could not be read, if it could not.
     pub state_unreadable: Option<String>,
-    /// What became of the state folder under the running daemon, if it is not in its place any more.
+    /// What happened to the state folder under the running daemon, if it was removed or replaced.
     pub state_gone: Option<String>,
     /// That the task journal was found to be lost or old when it was opened.
     pub state_doubted: Option<StateDoubted>,
     /// That the state folder cannot be written, as the last try found.
     pub state_unwritable: Option<Unwritable>,
-    /// The calls in a row that the target did not answer, while it does not count as out of reach.
+    /// The calls in a row that the target did not answer, while it does not count as unreachable.
     pub silence: Option<Silence>,
     /// How long what should move may stand still; follows from the configuration.
     #[serde(skip)]
@@ -112,7 +112,7 @@ pub struct Silence {
     pub calls: u32,
 }
 
-/// That tasks are held because the target is out of reach.
+/// That tasks are held because the target is unreachable.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Held {
     /// Since when, to the second.
@@ -145,7 +145,7 @@ pub struct TasksOverview {
     pub journal: Option<Counts>,
     /// What the guard on deletions and suspensions holds for the operator, if it holds anything.
     pub guarded: Option<Guarded>,
-    /// Tasks that are tried again, or whose outcome Iden has not heard yet: those tried most often first, twenty at most.
+    /// Tasks that are retried, or whose outcome Iden has not heard yet: those tried most often first, twenty at most.
     pub attempts: Vec<TaskAttempts>,
     /// How many such tasks there are.
     pub attempts_total: u64,
@@ -177,7 +177,7 @@ pub struct TaskAttempts {
     pub code: Option<Code>,
     /// Why it is not done, or not reported, yet.
     pub reason: Option<String>,
-    /// When it goes on; absent while an attempt is under way, or while it is held.
+    /// When it continues; absent while an attempt is running, or while it is held.
     pub next_try_at: Option<Timestamp>,
     /// Since when its outcome waits to be heard by Iden, if that is all that is missing.
     pub decided_at: Option<Timestamp>,
@@ -313,7 +313,7 @@ pub struct SyncRun {
 pub struct Alarm {
     /// What kind of thing.
     pub kind: AlarmKind,
-    /// Whether a human must act, or it may pass by itself.
+    /// Whether an operator must act, or it may pass.
     pub level: Level,
     /// Since when, where that is known.
     #[serde(default)]
@@ -329,9 +329,9 @@ pub struct Alarm {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Level {
-    /// It may pass by itself.
+    /// It may pass.
     Notice,
-    /// Somebody must act.
+    /// An operator must act.
     Alarm,
 }
 
@@ -343,11 +343,11 @@ pub enum AlarmKind {
     AccessRefused,
     /// The list of tasks cannot be read.
     PollingFails,
-    /// The target is out of reach, and tasks are held.
+    /// The target is unreachable, and tasks are held.
     TargetUnreachable,
     /// The removal guard holds a sync.
     RemovalGuard,
-    /// The guard on tasks holds deletions or suspensions.
+    /// The deprovision limit holds deletions or suspensions.
     TaskGuard,
     /// Iden could not remove what is stale.
     CleanupFailed,
@@ -355,9 +355,9 @@ pub enum AlarmKind {
     InvalidRecords,
     /// Syncs fail.
     SyncFails,
-    /// Iden did not accept reports; they are put aside.
+    /// Iden did not accept reports; they are set aside.
     ReportsRejected,
-    /// Iden lists tasks as pending although it was told of their end.
+    /// Iden lists tasks as pending although it was told about their end.
     ReportsNotKept,
     /// The state folder cannot be read.
     StateUnreadable,
@@ -367,7 +367,7 @@ pub enum AlarmKind {
     StateDoubted,
     /// The state folder cannot be written, so nothing is executed.
     StateUnwritable,
-    /// A task is tried again and again.
+    /// A task is retried and again.
     TaskRetrying,
     /// Tasks are under way, and none of them moves.
     TasksStalled,

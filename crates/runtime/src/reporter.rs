@@ -25,7 +25,7 @@ use bridgehead_store::{self as journal, AppKey, SnapshotStore, TaskJournal};
 
 /// So many of the last syncs are shown.
 const SHOWN: usize = 10;
-/// So many tasks that are tried again are shown.
+/// So many tasks that are retried are shown.
 const SHOWN_ATTEMPTS: usize = 20;
 /// So many are looked at to say since when something is so.
 const LOOKED_AT: u32 = 200;
@@ -146,7 +146,7 @@ impl StatusReporter {
     }
 }
 
-/// What can be told of apps without a daemon: what the journal knows, which is open for reading.
+/// What can be told about apps without a daemon: what the journal knows, which is open for reading.
 pub async fn from_state(
     apps: &BTreeMap<String, bridgehead_config::App>,
     state: Option<&journal::Sqlite>,
@@ -248,7 +248,7 @@ async fn remember(
             return;
         }
         Err(_) => {
-            seen.state_unreadable = Some(format!("no answer within {PATIENCE:?}"));
+            seen.state_unreadable = Some(format!("no response within {PATIENCE:?}"));
             return;
         }
     };
@@ -262,7 +262,7 @@ async fn remember(
     seen.sync.recent = runs;
 }
 
-/// An instant of the past, to the second: computed anew each time, it would differ in its last digits.
+/// An instant of the past, to the second: if it were computed each time, it would differ in its last digits.
 fn long_ago(now: Timestamp, elapsed: Duration) -> Timestamp {
     let elapsed = SignedDuration::try_from(elapsed).unwrap_or(SignedDuration::MAX);
     let then = now.saturating_sub(elapsed).unwrap_or(Timestamp::MIN);

@@ -16,9 +16,9 @@ pub(crate) enum NextStep {
         /// The least time to wait.
         after: Option<Duration>,
     },
-    /// The target is out of reach: the breaker decides when to go on.
+    /// The target is unreachable: the breaker decides when to continue.
     Hold,
-    /// Nobody knows what happened: look at the account, then go on as `then` says.
+    /// The effect is unknown: look at the account, then continue as `then` says.
     ReadBack {
         /// Whether another attempt may follow if the account is not in the wanted state.
         again: bool,
@@ -48,8 +48,8 @@ pub(crate) fn after_error(action: Action, effects: Effects, error: &Error) -> Ne
         }
         _ => {}
     }
-    // Every task meets the same fate until somebody mends it: none of them is to blame, whatever the connector says about
-    // trying again.
+    // Every task meets the same fate until somebody fixes it: none of them is to blame, whatever the connector says about
+    // retrying.
     let again = error.retry() != Retry::Never || error.subject() == Subject::Connection;
     match (error.effect(), error.subject()) {
         (Effect::Unknown, _) => NextStep::ReadBack { again },
@@ -78,9 +78,9 @@ pub(crate) fn may_pass(error: &Error) -> bool {
 /// look is not enough.
 const LOOKS: u32 = 3;
 
-/// Whether "nobody there" may be believed after an attempt of unknown effect: it was seen several times, and the attempt
-/// is so long past that it cannot be under way any more. Believing it too early makes a second account of a create, and lets
-/// somebody keep their access whom a deletion was for.
+/// Whether "not found" may be trusted after an attempt with an unknown effect: it was seen several times, and the
+/// attempt is so long past that it cannot be running. Trusting it too early creates a second account, or leaves access
+/// to an account that should be deleted.
 pub(crate) fn is_settled(looks_that_found_nobody: u32, since_attempt: Duration, timeout: Duration) -> bool {
     looks_that_found_nobody >= LOOKS && since_attempt >= timeout
 }

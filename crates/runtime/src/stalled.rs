@@ -1,6 +1,6 @@
 //! What should have moved and has not, whatever the reason. Pure.
 //!
-//! Where the reason is known there is an alarm about it already, and one is enough: a refused key, a target out of reach, a
+//! Where the reason is known there is an alarm about it already, and one is enough: a refused key, a target unreachable, a
 //! state that cannot be written.
 
 use std::time::Duration;
@@ -19,7 +19,7 @@ const REPEATED: u32 = 3;
 const TOO_MANY: u32 = 5;
 /// A sync looks at the clock once a minute, so one that is late by this much does not run.
 const LATE: SignedDuration = SignedDuration::from_mins(5);
-/// How long a sync may stand still at Iden's end: a call is repeated for a quarter of an hour, a clean-up is watched for
+/// How long a sync may stand still at Iden's end: a call is repeated for a quarter of an hour, a cleanup is watched for
 /// half an hour.
 const PATIENCE: Duration = Duration::from_mins(45);
 
@@ -49,8 +49,10 @@ fn polling(app: &AppOverview, now: Timestamp) -> Option<Alarm> {
         kind: AlarmKind::PollingFails,
         level: if lasts >= POLLING { Level::Alarm } else { Level::Notice },
         since: Some(since),
-        message: "tasks cannot be fetched: Iden has not answered yet".into(),
-        advice: "Check the network between this host and bridge.base_url; something may take requests and answer none.".into(),
+        message: "tasks cannot be fetched: Iden has not responded yet".into(),
+        advice: "Check the network between this host and bridge.base_url; something may accept requests \
+                 without responding."
+            .into(),
     })
 }
 
@@ -72,8 +74,8 @@ fn retrying(name: &str, app: &AppOverview, now: Timestamp) -> Option<Alarm> {
     let (level, worst) = tried.iter().max_by_key(|(level, task)| (*level, task.attempts))?;
     let others = match tried.len() {
         1 => String::new(),
-        2 => ", and another one is tried again".to_owned(),
-        more => format!(", and {} others are tried again", more - 1),
+        2 => ", and another one is being retried".to_owned(),
+        more => format!(", and {} others are being retried", more - 1),
     };
     let because = match (worst.code, &worst.reason) {
         (Some(code), Some(reason)) => format!(": {code}, {reason}"),
@@ -94,8 +96,8 @@ fn retrying(name: &str, app: &AppOverview, now: Timestamp) -> Option<Alarm> {
             if worst.attempts == 1 { "attempt" } else { "attempts" },
         ),
         advice: format!(
-            "Look at the target, and at `bridgehead check {name}`. The task is tried until apps.{name}.tasks.give_up_after \
-             ({patience:#}) has passed, then reported as failed."
+            "Check the target, and run `bridgehead check {name}`. The task is retried until \
+             apps.{name}.tasks.give_up_after ({patience:#}) has passed, then reported as failed."
         ),
     })
 }
@@ -118,9 +120,9 @@ fn stalled(app: &AppOverview, now: Timestamp) -> Option<Alarm> {
         kind: AlarmKind::TasksStalled,
         level: Level::Alarm,
         since: Some(since),
-        message: "tasks are under way, and none of them has moved".into(),
-        advice: "Look at the log of that time. If it says nothing, restart the daemon: nothing is lost by that. Report it, \
-                 with the log."
+        message: "tasks are in progress, but none of them makes progress".into(),
+        advice: "Check the log from that time. If it shows nothing, restart the daemon: a restart loses \
+                 nothing. Report this with the log."
             .into(),
     })
 }
@@ -141,8 +143,9 @@ fn reports(app: &AppOverview, now: Timestamp) -> Option<Alarm> {
         kind: AlarmKind::ReportsDelayed,
         level: if lasts >= POLLING { Level::Alarm } else { Level::Notice },
         since: oldest.decided_at,
-        message: format!("Iden has not heard the outcome of task {} yet{reason}", oldest.task),
-        advice: "The task itself is not executed again. Reports are repeated until Iden answers, also after a restart."
+        message: format!("Iden has not received the outcome of task {} yet{reason}", oldest.task),
+        advice: "The task itself is not executed again. The report is retried until Iden responds, also \
+                 after a restart."
             .into(),
     })
 }
@@ -157,8 +160,8 @@ fn sync(name: &str, app: &AppOverview, now: Timestamp) -> Option<Alarm> {
         since: Some(since),
         message,
         advice: format!(
-            "Look at the log, and at `bridgehead check {name}`. A restart abandons the sync and begins anew; nobody is removed \
-             by that."
+            "Check the log, and run `bridgehead check {name}`. A restart abandons the sync and starts a new \
+             one; it removes no account."
         ),
     };
     if let Some(progress) = &app.sync.under_way {
@@ -166,12 +169,12 @@ fn sync(name: &str, app: &AppOverview, now: Timestamp) -> Option<Alarm> {
         let limit = PATIENCE + app.limits.timeout.saturating_mul(2).max(app.limits.give_up_after);
         let level = if lasts(since, now) >= limit { Some(Level::Alarm) } else { None };
         return level.map(|level| {
-            alarm(level, since, format!("the sync does not get on; it was last {}", progress.phase))
+            alarm(level, since, format!("the sync makes no progress; its last step was {}", progress.phase))
         });
     }
     let due = app.sync.next_due_at?;
     (now.duration_since(due) >= LATE)
-        .then(|| alarm(Level::Alarm, due, "a sync was due and has not begun".to_owned()))
+        .then(|| alarm(Level::Alarm, due, "a sync was due but has not started".to_owned()))
 }
 
 fn unreadable(app: &AppOverview) -> Option<Alarm> {
@@ -184,8 +187,9 @@ fn unreadable(app: &AppOverview) -> Option<Alarm> {
         kind: AlarmKind::TasksUnreadable,
         level: Level::Alarm,
         since: None,
-        message: format!("an item of the task list cannot be read and is passed over: {first}{others}"),
-        advice: "The other tasks go on. Look for it among the pending tasks in Iden, and have it corrected or cancelled there."
+        message: format!("an entry of the task list cannot be read and is skipped: {first}{others}"),
+        advice: "The other tasks continue. Find it among the pending tasks in Iden, and correct or cancel \
+                 it there."
             .into(),
     })
 }
@@ -258,7 +262,8 @@ mod tests {
         );
         assert_eq!(
             alarms[0].message,
-            "task t1 (suspend_account) is not done after 10 attempts: RATE_LIMITED, HR asks to slow down, and another one is tried again"
+            "task t1 (suspend_account) is not done after 10 attempts: RATE_LIMITED, HR asks to slow down, \
+             and another one is being retried"
         );
         assert_eq!(alarms[0].since, Some(before(90)));
         assert!(alarms[0].advice.contains("give_up_after (15m)"), "{}", alarms[0].advice);
@@ -335,7 +340,7 @@ mod tests {
         refused.tasks.silent_since = Some(before(600));
         assert_eq!(seen(&refused), []);
         let mut full = still();
-        full.state_unwritable = Some(Unwritable { since: before(600), message: "no space is left".into() });
+        full.state_unwritable = Some(Unwritable { since: before(600), message: "no space left".into() });
         assert_eq!(seen(&full), []);
         let mut down = still();
         down.tasks.attempts.pop();

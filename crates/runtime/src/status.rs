@@ -30,15 +30,15 @@ pub struct TaskCounts {
     pub failed: BTreeMap<String, u64>,
     /// Further attempts, after one that failed.
     pub retried: u64,
-    /// Resolved by somebody else before the report (409).
+    /// Already resolved in Iden before the report (409).
     pub conflicts: u64,
-    /// Not known to Iden any more (404).
+    /// No longer known to Iden (404).
     pub missing: u64,
-    /// Reports that Iden did not accept (400), put aside for the operator.
+    /// Reports that Iden did not accept (400), set aside for the operator.
     pub rejected: u64,
     /// Reports that had to be repeated.
     pub reports_delayed: u64,
-    /// Tasks that Iden lists as pending although it was told of their end several times.
+    /// Tasks that Iden lists as pending although it was told about their end several times.
     pub relisted: u64,
     /// Tasks that wait for their turn now.
     pub waiting: u64,
@@ -79,7 +79,7 @@ pub struct LastSync {
     pub cleanup_failed: bool,
 }
 
-/// Why the list of tasks cannot be read at present.
+/// Why the list of tasks cannot be read currently.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PollFailure {
     /// Since when.

@@ -32,7 +32,7 @@ impl Store {
         Ok(IntentRecorded::by_the_store(intent))
     }
 
-    /// Writes down what became of a task.
+    /// Records the result of a task.
     pub(crate) async fn record_outcome(
         &self,
         identity: &Intent,
@@ -102,7 +102,7 @@ impl Store {
         self.journal.release(&self.app, tasks, at).await
     }
 
-    /// They are not kept back any more, and nobody had to decide.
+    /// They are no longer held, without the operator's decision.
     pub(crate) async fn unhold(&self, tasks: &[TaskId]) -> Result<(), Error> {
         self.journal.unhold(&self.app, tasks).await
     }

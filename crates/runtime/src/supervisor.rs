@@ -41,7 +41,7 @@ pub(crate) async fn run(
             biased;
             () = stop.cancelled() => break,
             Some(ended) = loops.join_next() => if let (Ok((app, name)), false) = (ended, stop.is_cancelled()) {
-                tracing::error!(app, "the {name} loop has ended although nobody stopped it; restart the daemon");
+                tracing::error!(app, "the {name} loop stopped unexpectedly; restart the daemon");
                 vitals.ended(&app, name);
             }
         }
@@ -49,11 +49,11 @@ pub(crate) async fn run(
     let began = Instant::now();
     let end = async { while loops.join_next().await.is_some() {} };
     if tokio::time::timeout(grace, end).await.is_ok() {
-        tracing::info!(took = ?began.elapsed(), "everything that ran has finished");
+        tracing::info!(took = ?began.elapsed(), "all running work has finished");
     } else {
         cut_off.cancel();
-        tracing::warn!(?grace, "the grace is over before everything has finished");
-        // What was cut off needs a moment to be dropped; a loop that does not heed even that is left behind.
+        tracing::warn!(?grace, "grace period expired with work still running");
+        // What was cut off needs a moment to be dropped; a loop that ignores even that is left behind.
         let end = async { while loops.join_next().await.is_some() {} };
         let _late = tokio::time::timeout(Duration::from_secs(2), end).await;
         loops.shutdown().await;
@@ -84,7 +84,7 @@ where
                 }
                 app.status.tally().panicked(name, app.clock.now());
                 let wait = backoff.failed(app.rng.unit());
-                tracing::error!(app = %app.name, panics = backoff.failures(), ?wait, "the {name} loop panicked and is started again");
+                tracing::error!(app = %app.name, panics = backoff.failures(), ?wait, "the {name} loop panicked and is being restarted");
                 tokio::time::sleep(wait).await;
             }
             _ => return (app.name.clone(), name),

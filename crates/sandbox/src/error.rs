@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 /// Why a sandbox could not be started, or was told something it cannot do.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// Another process has the port. Whoever starts the sandbox picks another.
+    /// Another process has the port. Choose another one.
     #[error(
         "cannot listen on {address}: another process uses that port; stop it, or choose another with --listen (port 0 takes a free one)"
     )]
@@ -16,7 +16,7 @@ pub enum Error {
         #[source]
         source: std::io::Error,
     },
-    /// The operating system does not let this user have the port. Whoever starts the sandbox picks another.
+    /// The operating system does not let this user have the port. Choose another one.
     #[error(
         "cannot listen on {address}: not permitted; ports below 1024 are for the superuser, choose a higher one with --listen"
     )]
@@ -36,19 +36,19 @@ pub enum Error {
         #[source]
         source: std::io::Error,
     },
-    /// The tenant cannot stand in a path. Whoever starts the sandbox picks another.
+    /// The tenant cannot be part of a path. Choose another one.
     #[error("'{0}' cannot be a tenant: use letters, digits, '-' and '_'")]
     Tenant(String),
-    /// The API key cannot stand in a header. Whoever starts the sandbox picks another.
+    /// The API key cannot be part of a header. Choose another one.
     #[error("the API key cannot be used: it must be printable ASCII without spaces, and not empty")]
     ApiKey,
-    /// There is a key of that name. Whoever adds it picks another name.
+    /// A key with that name exists. Choose another name.
     #[error("there is a key '{0}' already; choose another name")]
     KeyExists(String),
     /// There is no key of that name. `GET /sandbox/v1/keys` lists them.
     #[error("there is no key '{0}'; GET /sandbox/v1/keys lists those there are")]
     UnknownKey(String),
-    /// The path of a fault is not a pattern. Whoever writes the fault corrects it.
+    /// The path of a fault is not a pattern. Correct the fault.
     #[error("'{pattern}' is not a regular expression; without '^' in front it would be a glob")]
     Pattern {
         /// The pattern as it was given.
@@ -57,7 +57,7 @@ pub enum Error {
         #[source]
         source: regex::Error,
     },
-    /// A fault asks for something that cannot be done. Whoever writes the fault corrects it.
+    /// A fault requests something that cannot be done. Correct the fault.
     #[error("this fault cannot be used: {0}")]
     Fault(String),
 }

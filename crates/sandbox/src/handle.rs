@@ -153,7 +153,7 @@ impl Sandbox {
         self.state.keys.revoke(name)
     }
 
-    /// Lets a key expire so much later; at once, where that is zero.
+    /// Lets a key expire so much later; immediately, if that is zero.
     pub fn expire_key(&self, name: &str, after: Duration) -> Result<(), Error> {
         self.state.keys.expire(name, later(self.state.clock.now(), after))
     }

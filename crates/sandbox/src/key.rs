@@ -25,7 +25,7 @@ pub struct NewKey {
     pub key: String,
     /// The apps it has access to; all of them, where absent.
     pub apps: Option<Vec<Uuid>>,
-    /// How long it is valid; for good, where absent.
+    /// How long it is valid; permanently, where absent.
     pub expires_in: Option<Duration>,
 }
 
@@ -196,7 +196,7 @@ impl Keys {
     }
 }
 
-/// Refuses what cannot stand in a header.
+/// Rejects what cannot be part of a header.
 pub(crate) fn check_secret(secret: &str) -> Result<(), Error> {
     let fine = !secret.is_empty() && secret.bytes().all(|byte| byte.is_ascii_graphic());
     if fine { Ok(()) } else { Err(Error::ApiKey) }

@@ -1,4 +1,4 @@
-//! The ledger: every Bridge request in the order of its arrival, and what became of it.
+//! The ledger: every Bridge request in the order of its arrival, and its result.
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::Mutex;
@@ -269,7 +269,7 @@ impl Ledger {
         lock(&self.0).dropped
     }
 
-    /// Forgets all entries and reports. Sequences go on.
+    /// Forgets all entries and reports. Sequences continue.
     pub(crate) fn clear(&self) {
         let mut book = lock(&self.0);
         book.first += book.lines.len() as u64;

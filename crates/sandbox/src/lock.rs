@@ -1,4 +1,5 @@
-//! Locks that go on after a panic elsewhere: the sandbox's state is changed in steps that each leave it whole.
+//! Locks that continue to work after a panic elsewhere: the sandbox's state is changed in steps that each leave it
+//! consistent.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 

@@ -16,7 +16,7 @@ pub struct Options {
     pub api_key: String,
     /// What time it is for the sandbox when it starts. Default: the machine's time.
     pub started_at: Option<Timestamp>,
-    /// How long after `complete` the clean-up runs. Default 200 ms.
+    /// How long after `complete` the cleanup runs. Default 200 ms.
     pub cleanup_delay: Duration,
     /// Whether an unknown app is made when it is first asked for, instead of answering 404. Default false.
     pub auto_create_apps: bool,

@@ -9,7 +9,7 @@ use uuid::Uuid;
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Settings {
-    /// How the clean-up after `complete` goes.
+    /// How the cleanup after `complete` goes.
     pub cleanup: Cleanup,
     /// In which order tasks are listed.
     pub task_order: TaskOrder,
@@ -19,7 +19,7 @@ pub struct Settings {
     pub auto_create_apps: bool,
 }
 
-/// How the clean-up after `complete` goes. It is read when `complete` is called.
+/// How the cleanup after `complete` goes. It is read when `complete` is called.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Cleanup {

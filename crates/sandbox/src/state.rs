@@ -106,7 +106,7 @@ impl State {
         completed
     }
 
-    /// How the next clean-up of an app goes: with one failure or none.
+    /// How the next cleanup of an app goes: with one failure or none.
     fn take_cleanup(&self, app_id: Uuid) -> Cleanup {
         let cleanup = &mut lock(&self.settings).cleanup;
         let fails = cleanup.failures > 0 && cleanup.app.is_none_or(|only| only == app_id);

@@ -41,28 +41,28 @@ impl Doubt {
 /// Why a journal is in doubt.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Reason {
-    /// The folder held no state at all, and nobody has said yet whether the app was synced before.
+    /// The folder held no state at all, and it is not known yet whether the app was synced before.
     #[error("the state folder was empty")]
     New,
     /// The folder held no state at all, and Iden had been synced by an earlier one.
-    #[error("the state folder was empty, although Iden had been synced before")]
+    #[error("the state folder was empty, although the app had been synced before")]
     NewButSynced,
     /// The rest of the state is there, and the journal is missing or empty.
-    #[error("the task journal tasks.db was missing or empty, while other state was there")]
+    #[error("the task journal tasks.db was missing or empty, although other state was present")]
     Missing,
     /// The journal lacks commits that were made: an old copy, or without its write-ahead log.
     #[error(
-        "the task journal tasks.db is older than what was last written: an old copy, or its log was removed"
+        "the task journal tasks.db is out of date: it is an old copy, or its write-ahead log was removed"
     )]
     Older,
     /// The journal is of another folder.
-    #[error("the task journal tasks.db does not belong to the rest of the state folder")]
+    #[error("the task journal tasks.db belongs to a different state folder")]
     Foreign,
     /// Nothing is left that says how far the journal had come.
-    #[error("the file 'witness' is missing, which says how far the task journal had come")]
+    #[error("the file 'witness', which records the last commit of the task journal, is missing")]
     WitnessMissing,
     /// What says how far the journal had come cannot be read.
-    #[error("the file 'witness' is damaged, which says how far the task journal had come")]
+    #[error("the file 'witness', which records the last commit of the task journal, is damaged")]
     WitnessDamaged,
 }
 

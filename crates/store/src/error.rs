@@ -15,8 +15,8 @@ pub enum Error {
     /// Another process uses this folder. The operator stops one of them. A second folder is no remedy: two daemons that
     /// serve the same app would do every task twice.
     #[error(
-        "the state folder {} is in use by another bridgehead{}; stop that one first. One daemon serves an app: a second one with \
-         another state folder would do every task twice",
+        "the state folder {} is in use by another bridgehead{}; stop that one first. Run one daemon per \
+         app: a second daemon with a different state folder would execute every task twice",
         folder.display(), process(*pid)
     )]
     Locked {
@@ -26,7 +26,7 @@ pub enum Error {
         folder: PathBuf,
     },
     /// The folder cannot be created or used. The operator repairs it.
-    #[error("cannot use the state folder {}: {source}; check state.path and the rights on it", folder.display())]
+    #[error("cannot use the state folder {}: {source}; check state.path and its permissions", folder.display())]
     Folder {
         /// The folder.
         folder: PathBuf,
@@ -36,8 +36,9 @@ pub enum Error {
     },
     /// Others can read the state, and it could not be closed to them. The operator changes the rights.
     #[error(
-        "the state folder {} is open to others (mode {mode:04o}) and {why}; set state.path to a folder that holds nothing else, \
-         with mode 0700. If bridgehead has used this one before, move its files along while it is stopped",
+        "the state folder {} is accessible to other users (mode {mode:04o}) and {why}; set state.path to a \
+         folder that contains nothing else, with mode 0700. If bridgehead has used this folder before, stop \
+         bridgehead and move its files to the new one",
         path.display()
     )]
     Permissions {
@@ -56,23 +57,25 @@ pub enum Error {
         /// What is wrong with it.
         why: Distrust,
     },
-    /// The state that this process has opened is not in its place any more. Nothing is executed or synced until the daemon
-    /// is started again, by the operator, who first finds out what became of it.
+    /// The state that this process opened was removed or replaced. No task is executed and no sync runs until the
+    /// operator restarts the daemon, after finding out what happened.
     #[error(
-        "the state folder {} is not this daemon's any more: {loss}. Nothing is executed. Stop this daemon, put the state back \
-         as it was if you have it, make sure that no other bridgehead serves the same apps, and start it again",
+        "the state folder {} no longer belongs to this daemon: {loss}. No task is executed. Stop this \
+         daemon, restore the state if you can, make sure that no other bridgehead serves the same apps, \
+         then start it again",
         folder.display()
     )]
     NotOurs {
         /// The folder.
         folder: PathBuf,
-        /// What became of it.
+        /// What happened to it.
         loss: Loss,
     },
     /// A newer bridgehead has written this state. The operator starts that version again; going back is not
     /// possible without losing what it wrote.
     #[error(
-        "{} was written by a newer bridgehead (version {found} of the format; this one knows {known}); install the newer version again",
+        "{} was written by a newer bridgehead (format version {found}; this one supports {known}); install \
+         the newer version again",
         path.display()
     )]
     TooNew {
@@ -86,7 +89,8 @@ pub enum Error {
     /// The database is damaged. The operator restores it from a backup, or moves the file away and checks the
     /// pending tasks in Iden by hand.
     #[error(
-        "the database {} is damaged ({detail}); restore it from a backup, or move it away after checking in Iden which tasks were under way",
+        "the database {} is damaged ({detail}); restore it from a backup, or check in Iden which tasks were \
+         running, then move the file away",
         path.display()
     )]
     Corrupt {
@@ -95,8 +99,8 @@ pub enum Error {
         /// What SQLite found.
         detail: String,
     },
-    /// The disk is full. The operator makes room; the runtime tries again.
-    #[error("no space is left for {}; make room on that disk", path.display())]
+    /// The disk is full. The operator frees space; the runtime retries.
+    #[error("no space left for {}; free space on that disk", path.display())]
     Full {
         /// The database file or folder.
         path: PathBuf,
@@ -107,21 +111,21 @@ pub enum Error {
         /// The database file or folder.
         path: PathBuf,
     },
-    /// The task has an outcome, so it is not executed again. The runtime lets go of the task.
-    #[error("task {task} has an outcome already; it is not executed or decided again")]
+    /// The task has an outcome, so it is not executed again. The runtime drops the task.
+    #[error("task {task} already has an outcome; it is not executed or decided again")]
     AlreadyDecided {
         /// The task.
         task: TaskId,
     },
     /// A report ended that has no outcome in the journal: a mistake in the runtime, which logs it.
-    #[error("task {task} has no outcome in the journal, so no report of it can have ended")]
+    #[error("task {task} has no outcome in the journal, so its report cannot be finished")]
     NotDecided {
         /// The task.
         task: TaskId,
     },
-    /// No listing of this app is under way, so nothing can be added to it, compared or promoted. The runtime
-    /// begins the sync anew.
-    #[error("no listing of app {app} is under way; begin one first")]
+    /// No listing of this app is in progress, so nothing can be added to it, compared or promoted. The runtime starts
+    /// the sync over.
+    #[error("no listing of app {app} is in progress; begin one first")]
     NoListing {
         /// The app.
         app: AppKey,
@@ -139,9 +143,9 @@ pub enum Error {
     },
     /// The state is closed, or its writer has died. If a write was under way, it may or may not be on the
     /// disk. The runtime opens the state again.
-    #[error("the state is closed; it must be opened again")]
+    #[error("the state is closed; open it again")]
     Closed,
-    /// Anything else that SQLite says. The operator reads the cause; the runtime tries again.
+    /// Anything else that SQLite says. The operator reads the cause; the runtime retries.
     #[error("the database {} failed: {source}", path.display())]
     Database {
         /// The database file.
@@ -152,13 +156,13 @@ pub enum Error {
     },
 }
 
-/// The primary result codes of SQLite that have a variant of their own.
+/// The primary result codes of SQLite that have their own variant.
 mod code {
     pub(super) const READ_ONLY: u32 = 8;
     pub(super) const CORRUPT: u32 = 11;
     pub(super) const FULL: u32 = 13;
     pub(super) const NOT_A_DATABASE: u32 = 26;
-    /// An extended one: the index of the write-ahead log cannot grow, which is how SQLite tells of a full disk there.
+    /// An extended one: the index of the write-ahead log cannot grow, which is how SQLite reports a full disk there.
     pub(super) const NO_ROOM_FOR_INDEX: u32 = 0x130a;
 }
 
@@ -226,7 +230,7 @@ mod tests {
     #[test]
     fn a_second_state_folder_is_no_remedy_for_a_second_daemon() {
         let text = Error::Locked { pid: None, folder: "/var/lib/bridgehead".into() }.to_string();
-        assert!(text.contains("stop that one") && text.contains("would do every task twice"), "{text}");
+        assert!(text.contains("stop that one") && text.contains("would execute every task twice"), "{text}");
         assert!(!text.contains("state.path"), "{text}");
     }
 }

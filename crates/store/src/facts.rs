@@ -14,7 +14,7 @@ pub struct AccessFacts {
 /// What somebody lost between two records of theirs.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct AccessLoss {
-    /// They were active, and are not any more.
+    /// They were active, and are no longer.
     pub deactivated: bool,
     /// How many memberships and assignments they lost.
     pub refs: u32,

@@ -22,11 +22,11 @@ pub struct RecordHash {
     pub id: String,
     /// A hash of the whole record, stable across versions.
     pub hash: u64,
-    /// What it says of somebody's access; `None` for groups and licences.
+    /// What it says of somebody's access; `None` for groups and licenses.
     pub facts: Option<AccessFacts>,
 }
 
-/// What came of adding records.
+/// The result of adding records.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Added {
     /// The records whose id the listing held already, in the order in which they were given. The first one
@@ -95,7 +95,7 @@ pub enum Which {
 pub enum LossKind {
     /// The record is gone.
     Removed,
-    /// The account was active, and is not any more.
+    /// The account was active, and is no longer.
     Deactivated,
     /// The account lost memberships or assignments.
     Memberships,
@@ -140,7 +140,7 @@ pub struct Loser {
 pub struct Losers {
     /// Who, ordered by id.
     pub losers: Vec<Loser>,
-    /// Where to go on; `None` at the end.
+    /// Where to continue; `None` at the end.
     pub next: Option<String>,
 }
 
@@ -204,8 +204,8 @@ impl BaselineOrigin {
     /// Both.
     pub const ALL: [Self; 2] = [Self::Ours, Self::Lost];
 
-    /// The name it is kept under, such as `lost`. Earlier versions kept `ours` without evidence for it, so that name is not
-    /// used any more, and what has it counts as not known.
+    /// The stored name, such as `lost`. Earlier versions stored `ours` without evidence for it, so that name is no
+    /// longer used, and counts as unknown.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Ours => "shown",
@@ -321,9 +321,9 @@ pub trait SnapshotStore: Send + Sync + fmt::Debug + 'static {
     /// Who had access in the last listing.
     async fn access_base(&self, app: &AppKey, slug: &str) -> Result<AccessBase, Error>;
 
-    /// `complete` is about to be sent, which takes this away beside the records that it removes. If the process dies before
-    /// it knows what became of that, the next start promotes the listing, as of this time: what `complete` removes has been
-    /// judged, and what it left must be known.
+    /// `complete` is about to be sent, which removes this in addition to the records that it removes. If the process
+    /// ends before the result is known, the next start promotes the listing, as of this time: what `complete` removes
+    /// has been judged, and what it left must be known.
     async fn prepare_commit(&self, app: &AppKey, at: Timestamp, losses: &[LossCount]) -> Result<(), Error>;
 
     /// Makes the present listing the last completed one and records how many of each type were removed that count. A
@@ -341,7 +341,7 @@ pub trait SnapshotStore: Send + Sync + fmt::Debug + 'static {
     /// yet.
     async fn note_created(&self, app: &AppKey, slug: &str, id: &str) -> Result<(), Error>;
 
-    /// A task has deleted an account. If [no sync has seen it](Self::note_created), it does not count any more.
+    /// A task has deleted an account. If [no sync has seen it](Self::note_created), it no longer counts.
     async fn note_deleted(&self, app: &AppKey, slug: &str, id: &str) -> Result<(), Error>;
 
     /// A task has changed an account's access, which the next completed sync therefore is not surprised at.
@@ -369,7 +369,7 @@ pub trait SnapshotStore: Send + Sync + fmt::Debug + 'static {
     /// The last completed sync; `None` if there was none, or the state was lost.
     async fn last(&self, app: &AppKey) -> Result<Option<LastSync>, Error>;
 
-    /// What was found out about the time before the first completed sync; `None` if nobody has looked.
+    /// What was found out about the time before the first completed sync; `None` if this was not checked.
     async fn past(&self, app: &AppKey) -> Result<Option<BaselineOrigin>, Error>;
 
     /// Keeps what was found out about the time before the first completed sync.
@@ -378,7 +378,7 @@ pub trait SnapshotStore: Send + Sync + fmt::Debug + 'static {
     /// What Iden said of our last completed sync.
     async fn iden_time(&self, app: &AppKey) -> Result<IdenTime, Error>;
 
-    /// Iden says that the app was last synced then, and that was us. Nothing is pending any more.
+    /// Iden says that the app was last synced then, and that was this process's sync. Nothing is pending.
     async fn set_iden_time(&self, app: &AppKey, synced_at: Timestamp) -> Result<(), Error>;
 
     /// What the operator was last shown; `None` if nothing since the last completed sync.

@@ -30,8 +30,8 @@ pub struct Intent {
     pub at: Timestamp,
 }
 
-/// What the account of a task looked like before the first attempt: the evidence by which a later one tells its own work
-/// from what was there. It holds no value of the account.
+/// What the account of a task looked like before the first attempt: the evidence that distinguishes a later attempt's
+/// own work from an existing account. It holds no value of the account.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "was", rename_all = "snake_case")]
 pub enum PriorAccount {
@@ -66,7 +66,7 @@ pub enum Outcome {
         /// What is sent as the task's `result`.
         result: Option<Map<String, Value>>,
     },
-    /// The task has failed for good.
+    /// The task has failed permanently.
     Failed {
         /// The standard code.
         code: Code,
@@ -99,9 +99,9 @@ pub enum ReportResult {
     Accepted,
     /// 409: the task had been resolved already.
     Conflict,
-    /// 404: Iden does not know the task any more.
+    /// 404: Iden no longer knows the task.
     Missing,
-    /// 400: the report was refused. It is put aside for the operator.
+    /// 400: the report was refused. It is set aside for the operator.
     Rejected {
         /// What the Bridge gave as the reason.
         detail: String,
@@ -111,7 +111,7 @@ pub enum ReportResult {
 /// Where a task stands.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum State {
-    /// The connector was, or was about to be, called; what came of it is not known.
+    /// The connector was, or was about to be, called; the result is unknown.
     Intended,
     /// The outcome is known and not yet reported.
     Decided(Outcome),
@@ -159,7 +159,7 @@ impl RetainedOutcome {
             Self::Completed { result } => Outcome::Completed { result: result.clone() },
             Self::Failed { code, message } => Outcome::Failed {
                 code: *code,
-                message: message.clone().unwrap_or_else(|| "failed; the message is not kept".to_owned()),
+                message: message.clone().unwrap_or_else(|| "failed; the message was not saved".to_owned()),
             },
         }
     }
@@ -312,7 +312,7 @@ pub trait TaskJournal: Send + Sync + fmt::Debug + 'static {
     /// Records that the operator let these tasks go, whether or not they were recorded as held before.
     async fn release(&self, app: &AppKey, tasks: &[TaskId], at: Timestamp) -> Result<(), Error>;
 
-    /// Forgets that these tasks were held: they are no longer pending in Iden, or there is no guard any more.
+    /// Forgets that these tasks were held: they are no longer pending in Iden, or there is no limit.
     async fn unhold(&self, app: &AppKey, tasks: &[TaskId]) -> Result<(), Error>;
 
     /// The tasks that are held, and those that were released and not pruned yet.

@@ -248,7 +248,7 @@ pub fn file_rewrite(data: &[u8]) {
         let Ok((records_after, rejected_after)) = after else {
             panic!("cannot be read any more: {after:?}");
         };
-        // The row of the account may have been a bad one before: a status that is none, which is gone or mended now.
+        // The row of the account may have been a bad one before: a status that is none, which is gone or fixed now.
         let Some(mended) = rejected.len().checked_sub(rejected_after.len()) else {
             panic!("a row was good and is not any more: {rejected_after:?}");
         };

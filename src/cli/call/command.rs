@@ -123,7 +123,7 @@ fn type_of<'a>(description: &'a Description, wanted: Option<&str>) -> Result<&'a
             Some(near) => format!("did you mean '{near}'?"),
             None => format!("it lists {}", known.collect::<Vec<_>>().join(", ")),
         };
-        usage(format!("the connector lists no {}; {hint}", wanted.unwrap_or("accounts")))
+        usage(format!("the connector does not list {}; {hint}", wanted.unwrap_or("accounts")))
     })
 }
 
@@ -132,7 +132,7 @@ fn account_of(payload: &Value) -> Result<Account, Failure> {
     let read = serde_json::from_value(payload.clone()).map_err(|_| "the payload cannot be read".to_owned());
     let operation = read
         .and_then(|read| Operation::parse(Action::DeleteAccount, read).map_err(|error| error.to_string()))
-        .map_err(|why| usage(format!("{why}; say who it is with --id, --username or --email")))?;
+        .map_err(|why| usage(format!("{why}; identify the account with --id, --username or --email")))?;
     Ok(operation.account().clone())
 }
 
@@ -154,29 +154,30 @@ async fn consent(context: &Context, options: &Call, action: Action, payload: &Va
     let app = &options.app;
     if daemon::connect(context).await?.is_some() {
         let message = format!(
-            "a daemon runs on the state folder {}, and an operation by hand is not ordered with its tasks: both may change the same \
-             account at once. Stop it first, or say --yes if no task of {app} concerns this account",
+            "a daemon is running on the state folder {}, and a manual operation is not coordinated with its \
+             tasks: both may change the same account at the same time. Stop the daemon first, or pass --yes \
+             if no task of {app} affects this account",
             context.config.state.path.display()
         );
         return Err(Failure::new(Exit::Temporary, message));
     }
-    let what = format!("{action} for {} in {app}: the target is really changed.", account.label());
+    let what = format!("{action} for {} in {app}: this changes the target.", account.label());
     if !confirm::is_possible() {
-        return Err(usage(format!("{what} Say --yes to agree.")));
+        return Err(usage(format!("{what} Pass --yes to confirm.")));
     }
     let what = bridgehead_sdk::visible(&what).into_owned();
-    if confirm::by_typing(&format!("{what}\nType {app} to go on: "), app) {
+    if confirm::by_typing(&format!("{what}\nType {app} to continue: "), app) {
         Ok(())
     } else {
-        Err(Failure::new(Exit::Failed, "not agreed; nothing was changed"))
+        Err(Failure::new(Exit::Failed, "not confirmed; nothing was changed"))
     }
 }
 
 fn stopped(options: &Call) -> Failure {
     let message = if payload::action(options.operation).is_some() {
-        "stopped in the middle: whether it took effect is not known. See with `bridgehead call APP find`"
+        "interrupted: the effect is unknown. Check with `bridgehead call APP find`"
     } else {
-        "stopped; nothing was changed"
+        "interrupted; nothing was changed"
     };
     Failure::new(Exit::Failed, message)
 }

@@ -1,6 +1,6 @@
-//! `bridgehead call APP OPERATION`: one operation by hand.
+//! `bridgehead call APP OPERATION`: one manual operation.
 //!
-//! [`command`] leads through it, [`payload`] makes a task's payload of the flags, [`show`] prints what came of it.
+//! [`command`] runs it, [`payload`] builds a task's payload from the flags, [`show`] prints the result.
 
 mod command;
 mod payload;

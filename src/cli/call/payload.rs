@@ -1,4 +1,4 @@
-//! The payload of a task that nobody has sent: from flags, a file, or both.
+//! The payload of a task for a manual operation: from flags, a file, or both.
 
 use std::io::{IsTerminal, Read};
 use std::path::Path;
@@ -28,7 +28,7 @@ pub(super) fn action(operation: CallOperation) -> Option<Action> {
     })
 }
 
-/// Flags that mean nothing for the operation are refused: nobody is to believe that they were heeded.
+/// Flags that mean nothing for the operation are refused: nobody is to believe that they were applied.
 pub(super) fn refuse_strangers(options: &Call) -> Result<(), Failure> {
     let operation = options.operation;
     let takes_account = action(operation).is_some() || operation == CallOperation::Find;
@@ -49,7 +49,7 @@ pub(super) fn refuse_strangers(options: &Call) -> Result<(), Failure> {
         ("--pages", options.pages != 1, lists),
     ];
     match given.into_iter().find(|(_, is_given, is_taken)| *is_given && !is_taken) {
-        Some((flag, ..)) => Err(usage(format!("{flag} does not go with this operation"))),
+        Some((flag, ..)) => Err(usage(format!("{flag} cannot be used with this operation"))),
         None => Ok(()),
     }
 }
@@ -58,7 +58,7 @@ pub(super) fn refuse_strangers(options: &Call) -> Result<(), Failure> {
 pub(super) fn gather(options: &Call, redactor: &Redactor) -> Result<Value, Failure> {
     let is_stdin = |path: &Option<std::path::PathBuf>| path.as_deref() == Some(Path::new(STDIN));
     if is_stdin(&options.payload) && is_stdin(&options.password_file) {
-        return Err(usage("--payload and --password-file cannot both be standard input"));
+        return Err(usage("--payload and --password-file cannot both read standard input"));
     }
     let mut payload = match &options.payload {
         None => Map::new(),
@@ -69,7 +69,7 @@ pub(super) fn gather(options: &Call, redactor: &Redactor) -> Result<Value, Failu
                 usage(format!("--payload: line {}, column {}: not valid JSON", error.line(), error.column()))
             })?;
             let Value::Object(fields) = parsed else {
-                return Err(usage("--payload must be a JSON object, as the payload of a task is"));
+                return Err(usage("--payload must be a JSON object, like the payload of a task"));
             };
             fields
         }
@@ -91,7 +91,7 @@ pub(super) fn gather(options: &Call, redactor: &Redactor) -> Result<Value, Failu
         let (slug, id) = member
             .split_once(':')
             .filter(|(slug, id)| !slug.is_empty() && !id.is_empty())
-            .ok_or_else(|| usage("--member is a resource type and an id, such as team:t1"))?;
+            .ok_or_else(|| usage("--member must be a resource type and an id, such as team:t1"))?;
         let of = part(&mut payload, "memberships")?.entry(slug).or_insert_with(|| Value::Array(Vec::new()));
         match of {
             Value::Array(refs) => refs.push(id.into()),
@@ -103,7 +103,7 @@ pub(super) fn gather(options: &Call, redactor: &Redactor) -> Result<Value, Failu
         let password = text.strip_suffix('\n').unwrap_or(&text);
         let password = password.strip_suffix('\r').unwrap_or(password);
         if password.is_empty() {
-            return Err(usage("--password-file: there is no password in it"));
+            return Err(usage("--password-file: the file does not contain a password"));
         }
         part(&mut payload, "account")?.insert("password".to_owned(), password.into());
     }
@@ -121,7 +121,7 @@ fn part<'a>(payload: &'a mut Map<String, Value>, name: &str) -> Result<&'a mut M
         *part = Value::Object(Map::new());
     }
     part.as_object_mut().ok_or_else(|| {
-        usage(format!("{name} of the payload is not an object, so that no flag can be laid over it"))
+        usage(format!("{name} of the payload is not an object, so flags cannot be applied to it"))
     })
 }
 
@@ -129,10 +129,11 @@ fn field(flag: &str, text: &str, is_json: bool) -> Result<(String, Value), Failu
     let (name, value) = text
         .split_once('=')
         .filter(|(name, _)| !name.is_empty())
-        .ok_or_else(|| usage(format!("{flag} is a field and its value, such as display_name=Ann")))?;
+        .ok_or_else(|| usage(format!("{flag} must be a field and its value, such as display_name=Ann")))?;
     if is_secret_name(name) {
         return Err(usage(format!(
-            "{flag}: {name} is a secret, and everybody on this machine can read a command line; use --password-file, or --payload with a file"
+            "{flag}: {name} is a secret, and every user of this machine can read a command line; use \
+             --password-file, or --payload with a file"
         )));
     }
     let value = if is_json {
@@ -149,7 +150,7 @@ fn read(path: &Path, flag: &str) -> Result<Zeroizing<String>, Failure> {
     let done = if path == Path::new(STDIN) {
         if std::io::stdin().is_terminal() {
             return Err(usage(format!(
-                "{flag}: what is typed into a terminal can be seen; give it a file, or pipe it in"
+                "{flag}: input typed into a terminal is visible; use a file or a pipe"
             )));
         }
         std::io::stdin().lock().read_to_string(&mut text)

@@ -1,4 +1,4 @@
-//! What came of an operation by hand, for people and as JSON. Known secrets are taken out of all of it.
+//! The result of a manual operation, for people and as JSON. Known secrets are removed from all of it.
 
 use std::sync::Arc;
 
@@ -41,7 +41,7 @@ impl<'a> Show<'a> {
             return;
         }
         match &told.answer {
-            None => self.line("connector", "was not asked"),
+            None => self.line("connector", "was not called"),
             Some(Answer::Ok(result)) if result.is_empty() => self.line("connector", "done"),
             Some(Answer::Ok(result)) => self.line("connector", &format!("done: {}", text(result))),
             Some(Answer::Error(refused)) => self.line("connector", &refused.in_words()),
@@ -51,11 +51,14 @@ impl<'a> Show<'a> {
             self.line("", differing);
         }
         if !told.not_shown.is_empty() {
-            self.line("", &format!("not shown by the target, so not seen: {}", told.not_shown.join(", ")));
+            self.line(
+                "",
+                &format!("not visible, because the target does not show them: {}", told.not_shown.join(", ")),
+            );
         }
         match &told.report {
             Some(report) => self.line("Iden", &text(report)),
-            None => self.line("Iden", "is told nothing yet"),
+            None => self.line("Iden", "reports nothing yet"),
         }
     }
 
@@ -63,17 +66,17 @@ impl<'a> Show<'a> {
         let daemon = match answer {
             Ok(()) => "executes tasks",
             Err(error) if error.subject() == bridgehead_sdk::Subject::Connection => {
-                "holds all tasks of the app, and asks again now and then"
+                "holds all tasks of the app, and repeats the check periodically"
             }
-            Err(_) => "goes on with tasks: the error is not about the connection",
+            Err(_) => "keeps executing tasks: the error is not about the connection",
         };
         self.read("check", answer.as_ref().map(|()| json!({})), daemon);
     }
 
     pub(super) fn described(&self, answer: &Result<Arc<Description>, Error>) {
         let daemon = match answer {
-            Ok(_) => "asks for these actions and types alone",
-            Err(_) => "holds all tasks of the app, and asks again now and then",
+            Ok(_) => "requests only these actions and types",
+            Err(_) => "holds all tasks of the app, and repeats the check periodically",
         };
         let fields = answer.as_ref().map(|of| {
             json!({
@@ -91,10 +94,11 @@ impl<'a> Show<'a> {
         answer: &Result<Option<AccountRecord>, Error>,
     ) {
         let daemon = match answer {
-            Ok(None) => "takes it that there is no such account".to_owned(),
+            Ok(None) => "concludes that the account does not exist".to_owned(),
             Ok(Some(record)) => match taken_by(account, record) {
-                Some(name) => format!("takes this record: its {name} is the one that was asked for"),
-                None => "takes this record, although none of its names is the one that was asked for: the connector finds somebody else"
+                Some(name) => format!("accepts this record: its {name} matches the request"),
+                None => "accepts this record, although none of its identifiers match the request: the \
+                         connector returned a different account"
                     .to_owned(),
             },
             Err(error) => hand.after_look(error),
@@ -120,7 +124,7 @@ impl<'a> Show<'a> {
         }
         match &answer {
             Ok(Value::Null) => self.line("connector", "nobody"),
-            Ok(Value::Object(fields)) if fields.is_empty() => self.line("connector", "all is well"),
+            Ok(Value::Object(fields)) if fields.is_empty() => self.line("connector", "all good"),
             Ok(answer) => self.line("connector", &text(answer)),
             Err(refused) => self.line("connector", &refused.in_words()),
         }
@@ -165,10 +169,11 @@ impl Pages<'_> {
         });
         let invalid: Vec<String> = rejected.chain(broken).collect();
         let says = match (&page.next, page.evidence) {
-            (Some(_), _) => "asks for the next page",
-            (None, Some(_)) => "takes the listing to be at its end",
+            (Some(_), _) => "requests the next page",
+            (None, Some(_)) => "concludes that the listing is complete",
             (None, None) => {
-                "does not believe that this is the end: nothing shows it, so a sync would not complete"
+                "does not accept this as the end: there is no proof that the listing is complete, so a sync \
+                 would not complete"
             }
         };
         if show.global.json {
@@ -190,8 +195,8 @@ impl Pages<'_> {
         }
         let total = page.total.map_or_else(String::new, |total| format!(" of {total}"));
         let end = match (&page.next, page.evidence) {
-            (Some(next), _) => format!("the next page begins at --cursor '{}'", next.as_str()),
-            (None, evidence) => format!("the last page; evidence: {}", evidence.unwrap_or("none")),
+            (Some(next), _) => format!("the next page starts at --cursor '{}'", next.as_str()),
+            (None, evidence) => format!("last page; evidence: {}", evidence.unwrap_or("none")),
         };
         show.line(
             "connector",
@@ -216,7 +221,7 @@ fn taken_by(account: &Account, record: &AccountRecord) -> Option<&'static str> {
     Some(match &account.id {
         Some(_) => "id",
         None if same(&account.username, &record.username) => "user name",
-        None => "e-mail address",
+        None => "email address",
     })
 }
 

@@ -15,11 +15,14 @@ pub(super) async fn check(context: &Context, daemon: Option<&Identity>) -> Optio
         Ok(listener) => {
             drop(listener);
             return Some(if listen.ip().is_loopback() {
-                Finding::ok(WHAT, format!("{listen} is free"))
+                Finding::ok(WHAT, format!("{listen} is available"))
             } else {
                 Finding::warning(
                     WHAT,
-                    format!("{listen} is free, and open to a network: anybody who reaches it can read the daemon's state"),
+                    format!(
+                        "{listen} is available, but open to the network: anyone who can reach it can \
+                             read the daemon's state"
+                    ),
                 )
                 .advising("There is no authentication: bind to loopback.")
             });
@@ -29,11 +32,11 @@ pub(super) async fn check(context: &Context, daemon: Option<&Identity>) -> Optio
     let answering = status::ask(listen).await.ok().and_then(|overview| overview.daemon);
     Some(match (answering, daemon) {
         (Some(answering), Some(daemon)) if answering.pid == daemon.pid => {
-            Finding::ok(WHAT, format!("the running daemon answers on {listen}"))
+            Finding::ok(WHAT, format!("the running daemon responds on {listen}"))
         }
         (Some(other), _) => {
             Finding::failed(WHAT, format!("{listen} is in use by another bridgehead (process {})", other.pid))
-                .advising("Stop that one, or set admin.listen to another port.")
+                .advising("Stop that process, or set admin.listen to another port.")
         }
         (None, _) => Finding::failed(WHAT, refused.to_string()),
     })

@@ -52,7 +52,10 @@ impl Credentials {
         let missing = |what: &str, why: &str| match daemon {
             Some(_) => Finding::skipped(
                 what,
-                format!("cannot be read here, and need not be: the running daemon has its own ({why})"),
+                format!(
+                    "cannot be read here; not needed, because the running daemon has loaded its own \
+                         copy ({why})"
+                ),
             ),
             None => Finding::failed(what, why),
         };
@@ -64,7 +67,7 @@ impl Credentials {
         }
         match &self.bridge {
             // Whether it is accepted is found out later.
-            Ok(_) => report.add(Finding::ok("API key", "is there")),
+            Ok(_) => report.add(Finding::ok("API key", "found")),
             Err(failure) if self.network.is_ok() => report.add(missing("API key", failure.message())),
             Err(_) => {}
         }
@@ -74,11 +77,11 @@ impl Credentials {
             match self.connectors.get(name) {
                 Some(Ok(_)) => report.add(Finding::ok(settings, "valid")),
                 _ if is_current => {
-                    report.add(Finding::ok(settings, "valid, as the running daemon has read them"));
+                    report.add(Finding::ok(settings, "valid, as loaded by the running daemon"));
                 }
                 // Only a secret is missing here: whether the rest is right shows when the daemon reads it.
                 Some(Err(error)) if daemon.is_some() && app.target.resolve().is_err() => {
-                    report.add(Finding::skipped(settings, format!("a secret cannot be read here: {error}")));
+                    report.add(Finding::skipped(settings, format!("a secret is not readable here: {error}")));
                 }
                 Some(Err(error)) => report.add(Finding::failed(format!("{name}: target"), error.to_string())),
                 None => {}

@@ -37,7 +37,7 @@ pub(crate) async fn run(
     let mut report = Report::new(global.json);
     report.add(Finding::ok(
         "configuration",
-        format!("valid; {} of {} apps looked at", names.len(), context.config.apps.len()),
+        format!("valid; {} of {} apps checked", names.len(), context.config.apps.len()),
     ));
     for warning in context.config.warnings(&context.environment) {
         report.add(Finding::warning("configuration", warning));
@@ -65,8 +65,8 @@ pub(crate) async fn run(
         running => {
             if running.is_some() {
                 report.add(
-                    changed("what follows is about the one that you see here")
-                        .advising("Restart the daemon for it to count, once everything here is right."),
+                    changed("the checks below apply to the configuration shown here")
+                        .advising("Restart the daemon to apply it once everything here passes."),
                 );
             }
             by_ourselves(&context, &own, &names, &mut report).await;
@@ -84,7 +84,7 @@ async fn running(context: &Context, report: &mut Report) -> Option<Identity> {
         Err(failure) => {
             report.add(
                 Finding::warning("daemon", failure.message())
-                    .advising("What follows was looked at by this command, without the daemon."),
+                    .advising("The checks below were made by this command, without the daemon."),
             );
             None
         }
@@ -92,7 +92,10 @@ async fn running(context: &Context, report: &mut Report) -> Option<Identity> {
 }
 
 fn changed(about: &str) -> Finding {
-    let found = format!("the configuration is not the one that the running daemon started with; {about}");
+    let found = format!(
+        "the configuration differs from the one that the running daemon started with; \
+                         {about}"
+    );
     Finding::warning("daemon", found)
 }
 
@@ -103,11 +106,12 @@ async fn by_daemon(
     report: &mut Report,
 ) -> Result<(), Failure> {
     if !is_current {
-        let about = "what follows is about the daemon's, because not every secret can be read here";
-        report.add(changed(about).advising("Restart the daemon, and check again."));
+        let about = "the checks below apply to the daemon's configuration, because some secrets are not \
+                     readable here";
+        report.add(changed(about).advising("Restart the daemon, then check again."));
     }
     let Some(client) = daemon::connect(context).await? else {
-        report.add(Finding::failed("daemon", "it has just ended").advising("Run this again."));
+        report.add(Finding::failed("daemon", "it has just stopped").advising("Run this again."));
         return Ok(());
     };
     let heard = |event| {

@@ -1,4 +1,4 @@
-//! The way out: whom to trust, and which proxy is taken because the configuration or the environment says so.
+//! Trusted certificates, and the proxy that the configuration or the environment selects.
 
 use std::collections::BTreeMap;
 
@@ -17,7 +17,7 @@ pub(crate) fn findings(context: &Context, network: &Network) -> Vec<Finding> {
     let trusted =
         context.config.network.ca_file.as_ref().map(|path| format!("{} is trusted", path.display()));
     let through = network.proxy.as_ref().and_then(Url::host_str);
-    let through = through.map(|host| format!("HTTP goes through {host}"));
+    let through = through.map(|host| format!("HTTP goes through proxy {host}"));
     let said: Vec<String> = trusted.into_iter().chain(through).collect();
     let mut findings = Vec::new();
     if !said.is_empty() {
@@ -31,7 +31,7 @@ pub(crate) fn findings(context: &Context, network: &Network) -> Vec<Finding> {
 
 /// The proxies that the environment names.
 fn of_environment(environment: &BTreeMap<String, String>) -> Vec<Finding> {
-    // To a server behind a web server, HTTP_PROXY may come from the network, so that it is not believed.
+    // To a server behind a web server, HTTP_PROXY may come from the network, so that it is not trusted.
     if environment.contains_key("REQUEST_METHOD") {
         return Vec::new();
     }
@@ -42,12 +42,14 @@ fn of_environment(environment: &BTreeMap<String, String>) -> Vec<Finding> {
     for (names, what) in [
         (["HTTPS_PROXY", "https_proxy"], "HTTPS"),
         (["HTTP_PROXY", "http_proxy"], "plain HTTP"),
-        (["ALL_PROXY", "all_proxy"], "what no other variable names a proxy for"),
+        (["ALL_PROXY", "all_proxy"], "any scheme without its own proxy variable"),
     ] {
         let Some((name, value)) = first(names).filter(|(_, value)| !value.is_empty()) else { continue };
         findings.push(match host_of(value) {
-            Some(host) => Finding::ok(WHAT, format!("{what} goes through {host}, because {name} of the environment says so")),
-            None => Finding::warning(WHAT, format!("{name} of the environment is not the address of a proxy, and is ignored"))
+            Some(host) => Finding::ok(WHAT, format!("{what} goes through proxy {host}, because of the \
+                                                     environment variable {name}")),
+            None => Finding::warning(WHAT, format!("environment variable {name} is not the address of a \
+                                                    proxy, and is ignored"))
                 .advising(format!(
                     "Set {name} to an address such as \"http://proxy.example:3128\", or network.proxy in the configuration."
                 )),
@@ -60,10 +62,10 @@ fn of_environment(environment: &BTreeMap<String, String>) -> Vec<Finding> {
         let entries = value.split(',').map(str::trim).filter(|entry| !entry.is_empty());
         for entry in entries.filter(|entry| !can_match(entry)) {
             findings.push(
-                Finding::warning(WHAT, format!("'{entry}' in {name} of the environment never matches"))
+                Finding::warning(WHAT, format!("'{entry}' in the environment variable {name} never matches"))
                     .advising(
-                        "Write a host or domain (which stands for what is below it too), an address or a network, without scheme, port \
-                         and '*'.",
+                        "Write a host or domain (which includes its subdomains), an address or a network, \
+                         without scheme, port or '*'.",
                     ),
             );
         }

@@ -31,9 +31,9 @@ pub(super) async fn check(context: &Context, daemon: Option<&Identity>) -> Vec<F
         findings.push(
             Finding::warning(
                 WHAT,
-                "the path is too long for the daemon's control socket, so that commands cannot reach it",
+                "the path is too long for the daemon's control socket, so commands cannot reach the daemon",
             )
-            .advising("Choose a path of less than 95 bytes."),
+            .advising("Choose a path shorter than 95 bytes."),
         );
     }
     findings
@@ -45,7 +45,7 @@ fn usable(folder: &Path, daemon: Option<&Identity>) -> Finding {
         Ok(found) => found,
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => return creatable(folder),
         Err(error) => {
-            return Finding::failed(WHAT, format!("{shown} cannot be looked at: {error}"))
+            return Finding::failed(WHAT, format!("{shown} cannot be examined: {error}"))
                 .advising("Run this as the daemon's user, or as root.");
         }
     };
@@ -62,20 +62,24 @@ fn usable(folder: &Path, daemon: Option<&Identity>) -> Finding {
     let (owner, user) = (found.uid(), rustix::process::geteuid().as_raw());
     if owner != user && user != 0 {
         return Finding::failed(WHAT, format!("{shown} belongs to user {owner}, and this is user {user}"))
-            .advising(
-                "Run bridgehead as the owner of the folder, or set state.path to a folder of its own.",
-            );
+            .advising("Run bridgehead as the owner of the folder, or set state.path to a different folder.");
     }
     if let Err(error) = access(folder, Access::READ_OK | Access::WRITE_OK | Access::EXEC_OK) {
         return Finding::failed(WHAT, format!("{shown} cannot be written: {error}"))
-            .advising("Let the daemon's user read, write and enter it.");
+            .advising("Give the daemon's user read, write and execute permission on it.");
     }
     if let Some(process) = holder(&folder.join("lock")) {
         return Finding::failed(
             WHAT,
-            format!("{shown} is in use by another bridgehead (process {process}) that does not answer on its control socket"),
+            format!(
+                "{shown} is in use by another bridgehead (process {process}) that does not respond on \
+                     its control socket"
+            ),
         )
-        .advising("It is a command such as `bridgehead sync`, or a daemon that starts or stops: check again later.");
+        .advising(
+            "It is a command such as `bridgehead sync`, or a daemon that is starting or stopping: \
+                   check again later.",
+        );
     }
     let mode = found.mode() & 0o7777;
     if mode & OTHERS != 0 {
@@ -84,19 +88,26 @@ fn usable(folder: &Path, daemon: Option<&Identity>) -> Finding {
             Finding::failed(
                 WHAT,
                 format!(
-                    "{shown} is open to others (mode {mode:04o}) and holds other files than bridgehead's"
+                    "{shown} is accessible to other users (mode {mode:04o}) and contains files that are not \
+                     bridgehead's"
                 ),
             )
-            .advising("Give bridgehead a folder of its own, with mode 0700.")
+            .advising("Give bridgehead its own folder, with mode 0700.")
         } else {
-            Finding::warning(WHAT, format!("{shown} is open to others (mode {mode:04o}); `run` closes it"))
-                .advising(format!("Run `chmod 700 {shown}`."))
+            Finding::warning(
+                WHAT,
+                format!(
+                    "{shown} is accessible to other users (mode {mode:04o}); `run` \
+                                            restricts it"
+                ),
+            )
+            .advising(format!("Run `chmod 700 {shown}`."))
         };
     }
     if owner == user {
-        Finding::ok(WHAT, format!("{shown} can be used"))
+        Finding::ok(WHAT, format!("{shown} is usable"))
     } else {
-        Finding::ok(WHAT, format!("{shown} belongs to user {owner}, as whom the daemon must run"))
+        Finding::ok(WHAT, format!("{shown} belongs to user {owner}; the daemon must run as that user"))
     }
 }
 
@@ -106,12 +117,15 @@ fn creatable(folder: &Path) -> Finding {
         above.filter(|path| !path.as_os_str().is_empty()).map_or_else(|| PathBuf::from("."), Path::to_owned);
     let shown = folder.display();
     match access(&above, Access::WRITE_OK | Access::EXEC_OK) {
-        Ok(()) => Finding::ok(WHAT, format!("{shown} does not exist yet; the daemon makes it")),
+        Ok(()) => Finding::ok(WHAT, format!("{shown} does not exist yet; the daemon creates it")),
         Err(error) => Finding::failed(
             WHAT,
-            format!("{shown} does not exist, and cannot be made in {}: {error}", above.display()),
+            format!("{shown} does not exist, and cannot be created in {}: {error}", above.display()),
         )
-        .advising("Make it, with mode 0700, for the user that runs bridgehead, or set state.path to another folder."),
+        .advising(
+            "Create it, with mode 0700, for the user that runs bridgehead, or set state.path to \
+                   another folder.",
+        ),
     }
 }
 
@@ -147,13 +161,13 @@ fn room(folder: &Path) -> Option<Finding> {
     let mib = free / (1024 * 1024);
     if free == 0 {
         Some(
-            Finding::failed(WHAT, format!("no space is left on the disk of {shown}"))
-                .advising("Make room: nothing is executed until there is some."),
+            Finding::failed(WHAT, format!("no space left on the disk of {shown}"))
+                .advising("Free some space: no task is executed until then."),
         )
     } else if free < ROOM {
         Some(
             Finding::warning(WHAT, format!("only {mib} MiB are left on the disk of {shown}"))
-                .advising("Make room: while the disk is full, nothing is executed."),
+                .advising("Free some space: while the disk is full, no task is executed."),
         )
     } else {
         None
@@ -201,7 +215,10 @@ mod tests {
         assert_eq!(usable(&file, None).result, Verdict::Failed);
         std::fs::set_permissions(parent.path(), std::fs::Permissions::from_mode(0o755)).unwrap();
         let found = usable(parent.path(), None);
-        assert!(found.result == Verdict::Failed && found.found.contains("other files"), "{found:?}");
+        assert!(
+            found.result == Verdict::Failed && found.found.contains("files that are not bridgehead's"),
+            "{found:?}"
+        );
     }
 
     #[test]

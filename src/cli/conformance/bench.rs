@@ -20,16 +20,16 @@ use bridgehead_config::{App, Connectors};
 const SOMEWHERE: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(std::net::Ipv4Addr::LOCALHOST), 1);
 /// How long a connector may take to close what it has open. What it has not closed by then is cut off: a process is killed.
 const GRACE: Duration = Duration::from_secs(5);
-/// How many connectors the kit has at once: each may be a process.
+/// How many connectors the kit runs at the same time: each may be a process.
 const AT_ONCE: usize = 4;
 /// How long the kit waits until one of them has ended, before a check goes without.
 const PATIENCE: Duration = Duration::from_secs(30);
-/// How long the kit waits for a connector that it no longer needs, before it goes on.
+/// How long the kit waits for a connector that it no longer needs, before it continues.
 const BRIEF: Duration = Duration::from_secs(1);
 /// What stands for an account's name.
 const NAME: &str = "{name}";
 
-/// A connector, and its place among those that there may be at once. It has none as long as it is not called.
+/// A connector, and its place in the limit. It has none as long as it is not called.
 type Built = (Arc<dyn Connector>, Option<OwnedSemaphorePermit>);
 
 /// The app's target, and what its table `conformance` says.
@@ -81,7 +81,7 @@ impl<'a> LiveBench<'a> {
             read_only,
             progress,
             pace: Arc::new(Pace::new(rate)),
-            // The one that every check acts through has its place for good.
+            // The one that every check acts through has its place permanently.
             places: Arc::new(Semaphore::new(AT_ONCE - 1)),
             begun: AtomicBool::new(false),
             names: Mutex::default(),
@@ -135,7 +135,7 @@ impl<'a> LiveBench<'a> {
         let app = App { target, ..self.app.clone() };
         let built = build_connector(self.name, &app, self.connectors, &self.network, &self.context.redactor);
         let built = built.map_err(|error| {
-            let message = format!("{error} (with apps.{}.conformance.{key} laid over target)", self.name);
+            let message = format!("{error} (with apps.{}.conformance.{key} applied to target)", self.name);
             Failure::new(Exit::Configuration, message)
         })?;
         Ok(Some(built))
@@ -157,7 +157,9 @@ impl<'a> LiveBench<'a> {
         let place = Arc::clone(&self.places).acquire_owned();
         match tokio::time::timeout(PATIENCE, place).await {
             Ok(Ok(place)) => Ok(place),
-            _ => Err(Skip::because(format!("{AT_ONCE} connectors are there already, and none of them ends"))),
+            _ => Err(Skip::because(format!(
+                "{AT_ONCE} connectors are already running, and none of them exits"
+            ))),
         }
     }
 
@@ -173,7 +175,7 @@ impl Bench for LiveBench<'_> {
             if !self.begun.swap(true, Ordering::SeqCst) {
                 return Ok(self.noted(Arc::clone(&self.working)));
             }
-            // What one has kept to itself another does not know: a process of its own.
+            // Connectors do not share state: a separate process.
             let place = self.place().await?;
             let (app, context) = (self.app, self.context);
             let another = build_connector(self.name, app, self.connectors, &self.network, &context.redactor)
@@ -182,7 +184,7 @@ impl Bench for LiveBench<'_> {
             return Ok(self.noted(another));
         }
         let Some((key, what)) = key(situation) else {
-            return Err(Skip::because("this version of bridgehead has no key for it"));
+            return Err(Skip::because("this version of bridgehead does not have a key for it"));
         };
         let place = self.place().await?;
         match self.build(situation, key) {
@@ -191,7 +193,7 @@ impl Bench for LiveBench<'_> {
                 Ok(self.noted(connector))
             }
             Ok(None) => {
-                Err(Skip::because(format!("apps.{}.conformance.{key} does not say {what}", self.name)))
+                Err(Skip::because(format!("apps.{}.conformance.{key} is not set: {what}", self.name)))
             }
             // The same settings were in order with another address.
             Err(failure) => Err(Skip::because(failure.message())),
@@ -204,7 +206,8 @@ impl Bench for LiveBench<'_> {
 
     async fn populated(&self, _: usize) -> Result<Arc<dyn Connector>, Skip> {
         Err(Skip::because(
-            "a live target is not filled; page_size lets the kit make several pages of accounts, and the connector's own tests do the rest",
+            "a live target is not filled; with page_size the kit can create several pages of accounts, and \
+             the connector's own tests cover the rest",
         ))
     }
 
@@ -238,7 +241,7 @@ impl Bench for LiveBench<'_> {
     }
 
     fn usable_ref(&self, slug: &str, _: &[EntityRecord]) -> Result<String, Skip> {
-        // Whoever is first in a listing may be the administrators.
+        // The first accounts in a listing may be the administrators.
         let said = self.app.conformance.usable_refs.get(slug);
         let why = || {
             format!(
@@ -275,11 +278,11 @@ impl Bench for LiveBench<'_> {
 
     fn remedy(&self, action: Action) -> Option<String> {
         let (key, what) = match action {
-            Action::CreateAccount => ("account", "a new account needs other fields than the kit's"),
-            Action::UpdateAccount => ("changes", "other fields can be changed than the kit's"),
+            Action::CreateAccount => ("account", "a new account needs fields that the kit does not set"),
+            Action::UpdateAccount => ("changes", "the target cannot change the kit's default fields"),
             _ => return None,
         };
-        Some(format!("if {what}, say them with {key} in [apps.{}.conformance]", self.name))
+        Some(format!("if {what}, set suitable fields with {key} in [apps.{}.conformance]", self.name))
     }
 }
 
@@ -293,19 +296,17 @@ async fn end((connector, place): Built) {
 /// The key for a situation, and what it says.
 fn key(situation: Situation) -> Option<(&'static str, &'static str)> {
     Some(match situation {
-        Situation::BadCredential => ("bad_credential", "which credential the target refuses"),
-        Situation::RefusedPermission => ("refused_permission", "which credential may read and not change"),
+        Situation::BadCredential => ("bad_credential", "a credential that the target rejects"),
+        Situation::RefusedPermission => ("refused_permission", "a read-only credential"),
         Situation::Unreachable(_) => {
-            ("unreachable", "how the target is missed, with {address} where nobody listens")
+            ("unreachable", "how to address a target that is down, with {address} where nothing listens")
         }
-        Situation::Silent(_) => ("silent", "how a target at {address} is used that never says a word"),
-        Situation::Through(_) => ("through", "how the target is reached through the kit at {address}"),
-        Situation::SmallPages(_) => {
-            ("small_pages", "how the connector is told to ask for pages of two records")
-        }
+        Situation::Silent(_) => ("silent", "how to address a target at {address} that never responds"),
+        Situation::Through(_) => ("through", "how to reach the target through the kit at {address}"),
+        Situation::SmallPages(_) => ("small_pages", "how to make the connector request pages of two records"),
         Situation::CutListing => (
             "cut_listing",
-            "how a listing breaks off; for a target with an address, set address and through instead",
+            "how to interrupt a listing; for a target with an address, set address and through instead",
         ),
         _ => return None,
     })
@@ -339,12 +340,12 @@ fn named(fields: &Map<String, Value>, name: &str) -> Map<String, Value> {
     fields
 }
 
-/// What the kit says of a target of which nobody has said anything.
+/// The kit's data for a target without configuration.
 struct Plain;
 
 #[async_trait]
 impl Bench for Plain {
     async fn connect(&self, _: Situation) -> Result<Arc<dyn Connector>, Skip> {
-        Err(Skip::because("there is none"))
+        Err(Skip::because("it is not available"))
     }
 }

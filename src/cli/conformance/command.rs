@@ -28,7 +28,7 @@ pub(crate) async fn run(
         return Ok(());
     }
     let [name] = names else {
-        let message = "--conformance takes the name of one app: the kit has one target at a time";
+        let message = "--conformance takes the name of one app: the kit tests one target at a time";
         return Err(Failure::new(Exit::Usage, message));
     };
     let context = Context::load(global, connectors)?;
@@ -71,9 +71,9 @@ pub(crate) async fn run(
 
 fn stopped(name: &str, report: &Report) -> Failure {
     let message = match report.left.len() {
-        0 => format!("stopped; nothing of the kit is left in {name}"),
-        1 => format!("stopped; an account is left in {name}, named above"),
-        count => format!("stopped; {count} accounts are left in {name}, named above"),
+        0 => format!("stopped; the kit left nothing in {name}"),
+        1 => format!("stopped; one account, named above, is left in {name}"),
+        count => format!("stopped; {count} accounts, named above, are left in {name}"),
     };
     Failure::new(Exit::Failed, message)
 }
@@ -84,7 +84,7 @@ fn abandoned(name: &str, bench: &LiveBench<'_>) -> Failure {
     let message = match names.first() {
         None => "stopped; nothing was changed".to_owned(),
         Some(first) => {
-            format!("stopped while tidying up: look in {name} for accounts of the kit, such as {first}")
+            format!("stopped during cleanup: look in {name} for accounts of the kit, such as {first}")
         }
     };
     Failure::new(Exit::Failed, message)

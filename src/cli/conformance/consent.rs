@@ -11,14 +11,15 @@ use bridgehead_config::App;
 /// What the kit needs to make accounts and to remove them again.
 const NEEDED: [Action; 2] = [Action::CreateAccount, Action::DeleteAccount];
 
-/// Refuses where the operator has said no, and asks where nobody has said yes.
+/// Rejects if the operator has declined, and asks if there is no answer yet.
 pub(super) async fn obtain(context: &Context, name: &str, yes: bool) -> Result<(), Failure> {
     let app = &context.config.apps[name];
     if let Some(problem) = forbidden(name, app) {
         return Err(Failure::new(
             Exit::Usage,
             format!(
-                "{problem}; run it with --read-only, or give it a configuration of its own for a target made for tests"
+                "{problem}; run the kit with --read-only, or give it a separate configuration for a test \
+                 target"
             ),
         ));
     }
@@ -26,8 +27,8 @@ pub(super) async fn obtain(context: &Context, name: &str, yes: bool) -> Result<(
         return Err(Failure::new(
             Exit::Temporary,
             format!(
-                "a daemon runs on the state folder {}: its next sync would tell Iden of the accounts that the kit makes. Stop it \
-                 first, or run this with --read-only",
+                "a daemon is running on the state folder {}: its next sync would push the kit's accounts to \
+                 Iden. Stop it first, or run the kit with --read-only",
                 context.config.state.path.display()
             ),
         ));
@@ -36,31 +37,31 @@ pub(super) async fn obtain(context: &Context, name: &str, yes: bool) -> Result<(
         return Ok(());
     }
     let warning = format!(
-        "The kit creates, changes and deletes accounts in '{name}', under names that begin with bhk-. It removes them at the end, \
-         as far as the connector can. Use a target that was made for tests."
+        "The kit creates, changes and deletes accounts in '{name}', with names that start with bhk-. It \
+         removes them at the end, as far as the connector allows. Use a test target."
     );
     if !confirm::is_possible() {
         return Err(Failure::new(
             Exit::Usage,
-            format!("{warning}\nSay --yes to agree, or --read-only to change nothing."),
+            format!("{warning}\nPass --yes to confirm, or --read-only to change nothing."),
         ));
     }
-    if confirm::by_typing(&format!("{warning}\nType {name} to go on: "), name) {
+    if confirm::by_typing(&format!("{warning}\nType {name} to continue: "), name) {
         Ok(())
     } else {
-        Err(Failure::new(Exit::Failed, "not agreed; nothing was changed"))
+        Err(Failure::new(Exit::Failed, "not confirmed; nothing was changed"))
     }
 }
 
-/// What in the configuration says that tasks must not do what the kit would: the kit is not bound by it, but whoever wrote it
-/// did not mean to be tested on.
+/// Which settings say that tasks must not do what the kit would: the kit is not bound by them, but they suggest that
+/// the target is not for tests.
 fn forbidden(name: &str, app: &App) -> Option<String> {
     let account = bench::account(app, "bhk-00000-00");
     let names = ["id", "username", "email"].into_iter().filter_map(|field| account.get(field)?.as_str());
     for text in names {
         if let Some(pattern) = app.protect.accounts.iter().find(|pattern| pattern.matches(text)) {
             return Some(format!(
-                "apps.{name}.protect.accounts protects '{pattern}', and with it the kit's own accounts"
+                "apps.{name}.protect.accounts protects '{pattern}', which includes the kit's own accounts"
             ));
         }
     }

@@ -22,7 +22,7 @@ pub(super) struct Pace {
 }
 
 impl Pace {
-    /// So many calls a second, and so many at once.
+    /// The limits of calls per second, and of calls in a burst.
     pub(super) fn new(rate: Option<(f64, u32)>) -> Self {
         Self { pacing: RateLimiter::new(rate), waited: AtomicU64::new(0) }
     }
@@ -72,7 +72,7 @@ impl Connector for Noted {
     }
 
     async fn check(&self) -> Result<(), Error> {
-        self.call(|| "checking the way to the target".to_owned()).await;
+        self.call(|| "checking the connection to the target".to_owned()).await;
         self.inner.check().await
     }
 
@@ -88,8 +88,8 @@ impl Connector for Noted {
 
     async fn execute(&self, context: &Context, operation: &Operation) -> Result<Completion, Error> {
         if self.read_only {
-            // The kit does not ask for it; whoever says --read-only does not depend on that.
-            return Err(Error::internal("nothing may be changed: --read-only"));
+            // The kit does not request this; --read-only must not depend on that.
+            return Err(Error::internal("changes are not allowed: --read-only"));
         }
         self.call(|| operation.action().to_string()).await;
         self.inner.execute(context, operation).await

@@ -16,8 +16,9 @@ pub(super) fn of(patterns: &[String]) -> Result<Option<Vec<&'static str>>, Failu
     let mut chosen = Vec::new();
     for pattern in patterns {
         let (_, found) = checks_named(pattern).map_err(|why| {
-            let message =
-                format!("--only: '{pattern}' {why}; `bridgehead check --conformance --list` lists them all");
+            let message = format!(
+                "--only: '{pattern}' {why}; `bridgehead check --conformance --list` lists all checks"
+            );
             Failure::new(Exit::Usage, message)
         })?;
         chosen.extend(found);

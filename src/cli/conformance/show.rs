@@ -16,7 +16,7 @@ const WIDTH: usize = 80;
 /// Where the text behind a result begins.
 const INDENT: usize = 9;
 
-/// What came of a check, in a word.
+/// The result of a check, in a word.
 pub(super) fn word(outcome: &Outcome) -> &'static str {
     match outcome {
         Outcome::Passed => "ok",
@@ -41,7 +41,7 @@ pub(super) struct Counts {
     pub(super) passed: usize,
     pub(super) failed: usize,
     pub(super) skipped: usize,
-    /// Those of the skipped that nobody has accepted.
+    /// The skipped checks that are not accepted.
     pub(super) unproven: usize,
 }
 
@@ -92,8 +92,8 @@ pub(super) fn report(app: &str, redactor: &Redactor, report: &Report, counts: &C
     print::line(format!("\n{passed} passed, {failed} failed, {skipped} skipped."));
     if *unproven > 0 {
         let advice = format!(
-            "What was skipped is not proven. The reason says which key of [apps.{app}.conformance] is missing; accept_skipped there \
-             names the checks that you can do without."
+            "Skipped checks prove nothing. Each reason names the missing key of [apps.{app}.conformance]; \
+             set accept_skipped there for the checks that you can do without."
         );
         wrapped(&advice, 0).into_iter().for_each(print::line);
     }
@@ -200,7 +200,7 @@ mod tests {
 
     #[test]
     fn what_failed_says_why_and_what_was_skipped_stands_together() {
-        let why = "no key says which credential may read and not change, so that nobody knows whether it is told apart";
+        let why = "no key says a read-only credential, so that nobody knows whether it is told apart";
         let checks = [
             check("describe", Outcome::Passed),
             check("duplicate-create", Outcome::Failed("create_account: expected ACCOUNT_ALREADY_EXISTS, not applied, retry never, subject account; got INTERNAL_ERROR".into())),
@@ -212,10 +212,10 @@ mod tests {
         report.left = vec!["bhk-x4k2p-07 is left, suspended: the connector does not delete".to_owned()];
         let lines = lines(&report);
         assert!(lines.iter().all(|line| line.chars().count() <= WIDTH), "{lines:#?}");
-        insta::assert_snapshot!(lines.join("\n"), @r#"
+        insta::assert_snapshot!(lines.join("\n"), @r"
         skipped  refused-permission, bad-credential
-                 because no key says which credential may read and not change, so that
-                 nobody knows whether it is told apart
+                 because no key says a read-only credential, so that nobody knows
+                 whether it is told apart
         skipped  silent-target
                  because another reason
         ok       describe
@@ -225,7 +225,7 @@ mod tests {
                  Rule: An account that is created twice is ACCOUNT_ALREADY_EXISTS, and
                  stays what it was.
         left     bhk-x4k2p-07 is left, suspended: the connector does not delete
-        "#);
+        ");
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! The daemon of the demo: this binary, as a process of its own.
+//! The daemon of the demo: this binary, as a separate process.
 
 use std::process::Stdio;
 use std::time::Duration;
@@ -15,8 +15,9 @@ pub(super) struct Daemon {
 
 /// A command of this binary with the demo's configuration.
 pub(super) fn command(place: &Place, key: &str) -> Result<Command, Failure> {
-    let binary = std::env::current_exe()
-        .map_err(|error| Failure::new(Exit::Failed, format!("this program cannot find itself: {error}")))?;
+    let binary = std::env::current_exe().map_err(|error| {
+        Failure::new(Exit::Failed, format!("cannot find this program's own executable: {error}"))
+    })?;
     let mut command = Command::new(binary);
     command.arg("--config").arg(place.configuration()).env("IDEN_API_KEY", key).env_remove("NOTIFY_SOCKET");
     command.stdin(Stdio::null()).kill_on_drop(true);
@@ -44,11 +45,11 @@ impl Daemon {
         Ok(Self { child })
     }
 
-    /// An error if it has ended by itself.
+    /// An error if it has exited unexpectedly.
     pub(super) fn check(&mut self, place: &Place) -> Result<(), Failure> {
         match self.child.try_wait() {
             Ok(None) => Ok(()),
-            _ => Err(Failure::new(Exit::Failed, format!("the daemon has ended:\n{}", tail(place)))),
+            _ => Err(Failure::new(Exit::Failed, format!("the daemon exited:\n{}", tail(place)))),
         }
     }
 
@@ -56,15 +57,16 @@ impl Daemon {
     pub(super) async fn stop(mut self, place: &Place) -> Result<(), Failure> {
         let pid = self.child.id().and_then(|id| rustix::process::Pid::from_raw(i32::try_from(id).ok()?));
         if let Some(pid) = pid {
-            // One that has ended by itself is found out below.
+            // A daemon that has exited is detected below.
             rustix::process::kill_process(pid, rustix::process::Signal::TERM).ok();
         }
         let ended = tokio::time::timeout(Duration::from_secs(40), self.child.wait()).await;
         match ended {
             Ok(Ok(status)) if status.success() => Ok(()),
-            _ => {
-                Err(Failure::new(Exit::Failed, format!("the daemon did not stop in order:\n{}", tail(place))))
-            }
+            _ => Err(Failure::new(
+                Exit::Failed,
+                format!("the daemon did not shut down cleanly:\n{}", tail(place)),
+            )),
         }
     }
 }

@@ -1,4 +1,4 @@
-//! The folder of made-up people, and the configuration that connects it.
+//! The folder of sample people, and the configuration that connects it.
 
 use std::path::{Path, PathBuf};
 

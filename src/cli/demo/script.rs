@@ -15,7 +15,7 @@ pub(super) enum App {
 pub(super) enum End {
     Completed,
     Failed(Code),
-    /// Somebody else resolves it while the connector works: 409.
+    /// The sandbox resolves it while the connector works: 409.
     Conflict,
 }
 
@@ -142,15 +142,11 @@ fn crm() -> Vec<Planned> {
         (1..=4).map(|n| create(&format!("seller{n}"), End::Completed, None)).collect();
     tasks.extend([
         make(Action::DeleteAccount, "seller4", End::Completed, None),
-        create("rate-limited-once-ann", End::Completed, Some("told to slow down, tried again, done")),
-        create(
-            "unknown-once-bob",
-            End::Completed,
-            Some("the answer was lost; read back instead of repeated"),
-        ),
-        create("slow-carol", End::Conflict, Some("somebody else resolved it meanwhile (409)")),
-        create("fail-rate-limited-dan", End::Failed(Code::RateLimited), Some("tried until give_up_after")),
-        create("fail-timeout-eve", End::Failed(Code::Timeout), Some("read back, asked again, then given up")),
+        create("rate-limited-once-ann", End::Completed, Some("rate limited, retried, completed")),
+        create("unknown-once-bob", End::Completed, Some("response lost; verified instead of repeated")),
+        create("slow-carol", End::Conflict, Some("already resolved in Iden (409)")),
+        create("fail-rate-limited-dan", End::Failed(Code::RateLimited), Some("retried until give_up_after")),
+        create("fail-timeout-eve", End::Failed(Code::Timeout), Some("verified, retried, then given up")),
     ]);
     tasks
 }

@@ -27,22 +27,21 @@ pub(crate) async fn run(global: &Global, connectors: &Connectors, stay: bool) ->
     for needed in ["file", "simulated"] {
         if !connectors.contains_key(needed) {
             let message =
-                format!("the demo needs the connector '{needed}', which this program was built without");
+                format!("the demo needs the connector '{needed}', which this build does not include");
             return Err(Failure::new(Exit::Failed, message));
         }
     }
     let sandbox = Sandbox::start(Options::default())
         .await
         .map_err(|error| Failure::new(Exit::Failed, error.to_string()))?;
-    let place = Place::prepare(&sandbox.base_url()).map_err(|error| {
-        Failure::new(Exit::Failed, format!("the demo's folder cannot be written: {error}"))
-    })?;
+    let place = Place::prepare(&sandbox.base_url())
+        .map_err(|error| Failure::new(Exit::Failed, format!("cannot write the demo's folder: {error}")))?;
     sandbox.add_app(place.people, "People");
     sandbox.add_app(place.crm, "CRM");
     let mut demo = Demo { sandbox, place, quiet: global.json, began: Instant::now() };
     let told = tokio::select! {
         told = demo.tell() => told?,
-        _ = tokio::signal::ctrl_c() => return Err(Failure::new(Exit::Failed, "stopped before the end")),
+        _ = tokio::signal::ctrl_c() => return Err(Failure::new(Exit::Failed, "interrupted before the end")),
     };
     if global.json {
         print::json(&told);
@@ -63,8 +62,8 @@ struct Demo {
 
 impl Demo {
     async fn tell(&mut self) -> Result<Value, Failure> {
-        self.say(format!("A sandbox of the Bridge API listens on {}.", self.sandbox.address()));
-        self.say(format!("The daemon runs on {}.\n", self.place.configuration().display()));
+        self.say(format!("A sandbox of the Bridge API is listening on {}.", self.sandbox.address()));
+        self.say(format!("The daemon is running on {}.\n", self.place.configuration().display()));
         let mut daemon = Daemon::start(&self.place, self.sandbox.api_key())?;
 
         let expected = self.expected_records();
@@ -76,7 +75,10 @@ impl Demo {
         .await?;
         bar.finish_and_clear();
         let first = self.active(self.place.people);
-        self.say(format!("First sync: {first} records of {expected} are in Iden (500 people, 12 teams, 5 licences of 3 types)."));
+        self.say(format!(
+            "First sync: {first} of {expected} records are in Iden (500 people, 12 teams, 5 \
+                          licenses of 3 types)."
+        ));
 
         let planned = script::tasks();
         let ids = self.add(&planned);
@@ -94,13 +96,13 @@ impl Demo {
         self.show_tasks(&ends);
 
         daemon.stop(&self.place).await?;
-        self.say("\nThe daemon was stopped with SIGTERM, in order.");
+        self.say("\nThe daemon was stopped with SIGTERM and shut down cleanly.");
         let before = self.inactive(self.place.people);
-        self.place.remove(LEAVER).map_err(|error| {
-            Failure::new(Exit::Failed, format!("accounts.csv cannot be written: {error}"))
-        })?;
+        self.place
+            .remove(LEAVER)
+            .map_err(|error| Failure::new(Exit::Failed, format!("cannot write accounts.csv: {error}")))?;
         self.say(format!(
-            "{LEAVER} leaves: their line is gone from accounts.csv. `bridgehead sync people` says:\n"
+            "{LEAVER} leaves: their line is removed from accounts.csv. `bridgehead sync people` prints:\n"
         ));
         self.sync().await?;
         let removed = self.inactive(self.place.people);
@@ -114,14 +116,15 @@ impl Demo {
         let fine = ends.iter().filter(|end| end["as_expected"] == true).count();
         let as_expected = fine == ends.len() && exactly && first == expected;
         self.say(format!(
-            "\n{first} records synced, {} tasks executed, {fine} of them ended as they should, {} record removed, in {:.1} s.",
+            "\n{first} records synced, {} tasks executed, {fine} of them with the expected result, {} \
+             record removed, in {:.1} s.",
             ends.len(),
             gone.len(),
             took.max(self.began.elapsed()).as_secs_f64()
         ));
         if !as_expected {
             self.say(format!(
-                "Something did not go as it should. The daemon's last words:\n{}",
+                "The demo did not go as expected. The end of the daemon's log:\n{}",
                 daemon::tail(&self.place)
             ));
         }
@@ -157,7 +160,7 @@ impl Demo {
                 let log = daemon::tail(&self.place);
                 return Err(Failure::new(
                     Exit::Failed,
-                    format!("the demo waited in vain until {what}:\n{log}"),
+                    format!("the demo timed out waiting until {what}:\n{log}"),
                 ));
             }
             tokio::time::sleep(Duration::from_millis(50)).await;
@@ -221,7 +224,7 @@ impl Demo {
         reports.len() == 1 && reports[0].body.to_string().contains(ELSEWHERE)
     }
 
-    /// While the connector works on the slow one, somebody else resolves it.
+    /// While the connector works on the slow one, the sandbox resolves it.
     async fn resolve_one_elsewhere(
         &self,
         planned: &[Planned],
@@ -242,7 +245,7 @@ impl Demo {
         // One poll may have been under way when the task was added; the one after it has seen it.
         self.until(daemon, "the task is polled", |demo| asked(demo) >= before + 2).await?;
         let failed = |what: String| {
-            Failure::new(Exit::Failed, format!("the other one cannot speak to the sandbox: {what}"))
+            Failure::new(Exit::Failed, format!("the other one cannot reach the sandbox: {what}"))
         };
         let url =
             self.sandbox.base_url().parse().map_err(|error: url::ParseError| failed(error.to_string()))?;
@@ -297,7 +300,7 @@ impl Demo {
             ]);
         }
         self.say(format!("\n60 tasks of all six actions:\n{}\n", counts.trim_fmt()));
-        let mut odd = table::table(["outcome", "account", "what was said, or is to be seen"]).with_prose(1);
+        let mut odd = table::table(["outcome", "account", "result, or where to see it"]).with_prose(1);
         for end in ends {
             let text = |field: &str| end[field].as_str().unwrap_or_default().to_owned();
             let is_ordinary = end["outcome"] == "completed" && end["note"].is_null();
@@ -315,7 +318,7 @@ impl Demo {
             .args(["sync", "people"])
             .output()
             .await
-            .map_err(|error| Failure::new(Exit::Failed, format!("the sync cannot be started: {error}")))?;
+            .map_err(|error| Failure::new(Exit::Failed, format!("cannot start the sync: {error}")))?;
         self.say(String::from_utf8_lossy(&output.stdout).trim_end());
         if output.status.success() {
             return Ok(());
@@ -337,7 +340,7 @@ impl Demo {
             self.sandbox.api_key(),
         ));
         drop(tokio::signal::ctrl_c().await);
-        self.say(format!("\nStopping; {} is removed.", self.place.root().display()));
+        self.say(format!("\nStopping; removing {}.", self.place.root().display()));
         daemon.stop(&self.place).await
     }
 }

@@ -24,7 +24,7 @@ pub(crate) fn run(global: &Global, connectors: &Connectors, options: &New) -> Ou
         (Language::Python, Template::Http) => template::python(&name),
         (Language::Node, Template::Http) => template::node(&name),
         (Language::Python | Language::Node, Template::File) => {
-            let message = "the template 'file' is there for Rust alone; leave --template out";
+            let message = "the template 'file' is available for Rust only; omit --template";
             return Err(Failure::new(Exit::Usage, message));
         }
     };
@@ -49,7 +49,8 @@ pub(crate) fn run(global: &Global, connectors: &Connectors, options: &New) -> Ou
         Language::Python | Language::Node => "less README.md",
     };
     print::line(format!(
-        "\nIt works as it stands. Prove it, then make it yours; README.md says how:\n\n    cd {}\n    {next}",
+        "\nThe connector works as generated. Prove it, then adapt it; README.md explains how:\n\n    cd \
+         {}\n    {next}",
         folder.display()
     ));
     Ok(())
@@ -65,7 +66,8 @@ fn write(folder: &Path, files: &[File]) -> Result<(), Failure> {
             return Err(Failure::new(
                 Exit::Failed,
                 format!(
-                    "{} is there already, and is not empty; nothing was written. Name another folder with --path",
+                    "{} already exists and is not empty; nothing was written. Choose another folder with \
+                     --path",
                     folder.display()
                 ),
             ));

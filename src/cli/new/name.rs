@@ -20,17 +20,16 @@ impl Name {
         let begins = name.starts_with(|first: char| first.is_ascii_lowercase());
         let whole = !name.ends_with('-') && !name.contains("--");
         if name.len() > LONGEST || !begins || !whole || !name.chars().all(plain) {
-            let suggestion =
-                suggestion(name).map_or_else(String::new, |better| format!("; '{better}' would do"));
+            let suggestion = suggestion(name).map_or_else(String::new, |better| format!("; try '{better}'"));
             return refuse(format!(
-                "'{}' cannot be the name of a connector: it has 1 to {LONGEST} small letters, digits and single hyphens, and begins \
-                 with a letter{suggestion}",
+                "'{}' is not a valid connector name: it must have 1 to {LONGEST} lowercase letters, digits \
+                 and single hyphens, and start with a letter{suggestion}",
                 name.escape_debug()
             ));
         }
         if connectors.contains_key(name) {
             return refuse(format!(
-                "there is a connector '{name}' already; give yours another name, such as 'my-{name}'"
+                "a connector named '{name}' already exists; choose another name, such as 'my-{name}'"
             ));
         }
         Ok(Self(name.to_owned()))
@@ -98,19 +97,19 @@ mod tests {
             &"x".repeat(41),
         ];
         let told = names.map(refused).join("\n");
-        insta::assert_snapshot!(told, @r#"
-        'Jira' cannot be the name of a connector: it has 1 to 40 small letters, digits and single hyphens, and begins with a letter; 'jira' would do
-        'SAP HR' cannot be the name of a connector: it has 1 to 40 small letters, digits and single hyphens, and begins with a letter; 'sap-hr' would do
-        '../../etc' cannot be the name of a connector: it has 1 to 40 small letters, digits and single hyphens, and begins with a letter; 'etc' would do
-        '9lives' cannot be the name of a connector: it has 1 to 40 small letters, digits and single hyphens, and begins with a letter; 'lives' would do
-        'a--b' cannot be the name of a connector: it has 1 to 40 small letters, digits and single hyphens, and begins with a letter; 'a-b' would do
-        '-a' cannot be the name of a connector: it has 1 to 40 small letters, digits and single hyphens, and begins with a letter; 'a' would do
-        'a_' cannot be the name of a connector: it has 1 to 40 small letters, digits and single hyphens, and begins with a letter; 'a' would do
-        '' cannot be the name of a connector: it has 1 to 40 small letters, digits and single hyphens, and begins with a letter
-        'ü' cannot be the name of a connector: it has 1 to 40 small letters, digits and single hyphens, and begins with a letter
-        there is a connector 'file' already; give yours another name, such as 'my-file'
-        'a\u{1b}[31m' cannot be the name of a connector: it has 1 to 40 small letters, digits and single hyphens, and begins with a letter; 'a-31m' would do
-        'xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx' cannot be the name of a connector: it has 1 to 40 small letters, digits and single hyphens, and begins with a letter; 'xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx' would do
-        "#);
+        insta::assert_snapshot!(told, @r"
+        'Jira' is not a valid connector name: it must have 1 to 40 lowercase letters, digits and single hyphens, and start with a letter; try 'jira'
+        'SAP HR' is not a valid connector name: it must have 1 to 40 lowercase letters, digits and single hyphens, and start with a letter; try 'sap-hr'
+        '../../etc' is not a valid connector name: it must have 1 to 40 lowercase letters, digits and single hyphens, and start with a letter; try 'etc'
+        '9lives' is not a valid connector name: it must have 1 to 40 lowercase letters, digits and single hyphens, and start with a letter; try 'lives'
+        'a--b' is not a valid connector name: it must have 1 to 40 lowercase letters, digits and single hyphens, and start with a letter; try 'a-b'
+        '-a' is not a valid connector name: it must have 1 to 40 lowercase letters, digits and single hyphens, and start with a letter; try 'a'
+        'a_' is not a valid connector name: it must have 1 to 40 lowercase letters, digits and single hyphens, and start with a letter; try 'a'
+        '' is not a valid connector name: it must have 1 to 40 lowercase letters, digits and single hyphens, and start with a letter
+        'ü' is not a valid connector name: it must have 1 to 40 lowercase letters, digits and single hyphens, and start with a letter
+        a connector named 'file' already exists; choose another name, such as 'my-file'
+        'a\u{1b}[31m' is not a valid connector name: it must have 1 to 40 lowercase letters, digits and single hyphens, and start with a letter; try 'a-31m'
+        'xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx' is not a valid connector name: it must have 1 to 40 lowercase letters, digits and single hyphens, and start with a letter; try 'xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx'
+        ");
     }
 }

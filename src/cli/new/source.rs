@@ -1,4 +1,4 @@
-//! Where bridgehead's own crates are. They are not on crates.io, so a connector of one's own names a checkout or a repository.
+//! Where bridgehead's own crates are. They are not on crates.io, so a connector of your own names a checkout or a repository.
 
 use std::io::Read;
 use std::path::{Path, PathBuf};
@@ -34,8 +34,8 @@ impl Source {
         if said.contains("://") || said.starts_with("git@") {
             let revision = revision.ok_or_else(|| {
                 let message = format!(
-                    "--sdk {said}: say with --rev which tag or commit, such as --rev v{}; else tomorrow's build is of another source than \
-                     today's tests",
+                    "--sdk {said}: pass the tag or commit with --rev, such as --rev v{}; otherwise a later \
+                     build would use different source from the one you tested",
                     env!("CARGO_PKG_VERSION")
                 );
                 Failure::new(Exit::Usage, message)
@@ -45,18 +45,21 @@ impl Source {
         if revision.is_some() {
             return Err(Failure::new(
                 Exit::Usage,
-                "--rev goes with the URL of a git repository; a checkout is at one already",
+                "--rev only applies to the URL of a git repository; a checkout already has a revision",
             ));
         }
         let folder = std::fs::canonicalize(said).map_err(|error| {
-            Failure::new(Exit::Usage, format!("--sdk {said}: {error}; name a checkout of bridgehead"))
+            Failure::new(
+                Exit::Usage,
+                format!("--sdk {said}: {error}; pass the path of a bridgehead checkout"),
+            )
         })?;
         if folder.join(SDK).is_file() {
             return Ok(Self::Checkout(folder));
         }
         Err(Failure::new(
             Exit::Usage,
-            format!("--sdk {said} is no checkout of bridgehead: there is no {SDK} in it"),
+            format!("--sdk {said} is not a bridgehead checkout: it does not contain {SDK}"),
         ))
     }
 
@@ -116,7 +119,7 @@ fn carried() -> Result<Vec<File>, Failure> {
     let broken = |error: std::io::Error| {
         Failure::new(
             Exit::Failed,
-            format!("the source that this program carries cannot be unpacked: {error}; say --sdk PATH"),
+            format!("cannot unpack the source included in this program: {error}; pass --sdk PATH"),
         )
     };
     let mut archive = tar::Archive::new(flate2::read::GzDecoder::new(PACKED));
@@ -159,9 +162,11 @@ mod tests {
             |said: &str, revision| Source::find(Some(said), revision).unwrap_err().message().to_owned();
         assert!(
             refused("https://git.example.com/bridgehead.git", None)
-                .contains("say with --rev which tag or commit")
+                .contains("pass the tag or commit with --rev")
         );
-        assert!(refused(env!("CARGO_MANIFEST_DIR"), Some("v1")).contains("a checkout is at one already"));
+        assert!(
+            refused(env!("CARGO_MANIFEST_DIR"), Some("v1")).contains("a checkout already has a revision")
+        );
     }
 
     #[test]
@@ -220,7 +225,7 @@ mod tests {
     fn what_is_neither_gets_a_sentence() {
         let folder = tempfile::tempdir().unwrap();
         let refused = |said: &Path| Source::find(said.to_str(), None).unwrap_err().message().to_owned();
-        assert!(refused(folder.path()).contains("is no checkout of bridgehead"));
-        assert!(refused(&folder.path().join("x")).contains("name a checkout of bridgehead"));
+        assert!(refused(folder.path()).contains("is not a bridgehead checkout"));
+        assert!(refused(&folder.path().join("x")).contains("pass the path of a bridgehead checkout"));
     }
 }

@@ -7,7 +7,7 @@ use super::source::Source;
 /// In what a connector is written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
 pub(crate) enum Language {
-    /// A crate, with a daemon of its own.
+    /// A crate, with its own daemon.
     Rust,
     /// A program behind the connector `exec`, with nothing but the standard library.
     Python,

@@ -146,7 +146,7 @@ fn complete(ledger: &Ledger, entry: &Entry, began: i128, pushed: &Pushed, known:
             _ => {}
         }
     }
-    // A listing that shows fewer accounts otherwise than the access guard's limits cannot be told from a true one. Nor can one that
+    // A listing that shows fewer accounts otherwise than the removal guard's limits cannot be told from a true one. Nor can one that
     // is the first to show them, or shows them as the listing before did.
     if ledger.listed_otherwise(began, to) {
         let news = set_back.iter().filter(|(is_news, _)| *is_news).count();

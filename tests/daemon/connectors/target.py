@@ -58,7 +58,7 @@ def fold(value):
 
 
 def find(account):
-    """By id, else by user name, else by e-mail, these two in any case."""
+    """By id, else by user name, else by email, these two in any case."""
     for name in NAMES:
         if account.get(name):
             same = str if name == "id" else fold

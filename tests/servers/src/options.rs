@@ -2,7 +2,7 @@
 
 use crate::population::Population;
 
-/// Options that every directory heeds, so that one test can go through all of them.
+/// Options that every directory applies, so that one test can go through all of them.
 #[derive(Clone, Debug, Default)]
 pub struct Options {
     pub(crate) population: Population,

@@ -149,7 +149,7 @@ impl Drop for Process {
 /// Where a program is that a test cannot do without.
 ///
 /// # Panics
-/// If it is not installed; the message says how to mend that.
+/// If it is not installed; the message says how to fix that.
 pub fn require(program: &str, package: &str) -> PathBuf {
     let places = std::env::var_os("PATH").unwrap_or_default();
     let places =

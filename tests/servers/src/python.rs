@@ -11,7 +11,7 @@ const OVERRIDE: &str = "BRIDGEHEAD_TEST_PYTHON";
 /// The environment is `target/test-servers/python` of this repository, or what the variable `BRIDGEHEAD_TEST_PYTHON` names.
 ///
 /// # Panics
-/// If it is not there; the message says how to mend that.
+/// If it is not there; the message says how to fix that.
 pub fn python_program(program: &str) -> PathBuf {
     let path = environment().join("bin").join(program);
     assert!(path.is_file(), "{} is not there; run tests/install, or set {OVERRIDE}", path.display());
@@ -21,7 +21,7 @@ pub fn python_program(program: &str) -> PathBuf {
 /// A command that runs Python in that environment.
 ///
 /// # Panics
-/// If the environment is not there; the message says how to mend that.
+/// If the environment is not there; the message says how to fix that.
 pub fn python() -> Command {
     let mut command = Command::new(python_program("python"));
     // What the developer has set for a Python of their own would be mixed in.

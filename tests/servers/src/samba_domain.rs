@@ -40,7 +40,7 @@ pub(crate) fn template(directory: &Directory, population: &Population) -> PathBu
     template
 }
 
-/// What both the tools and the server are told of a domain in a folder: nothing of it is anywhere else.
+/// What both the tools and the server are told about a domain in a folder: nothing of it is anywhere else.
 pub(crate) fn configuration(domain: &Path) -> String {
     let domain = domain.display();
     format!(

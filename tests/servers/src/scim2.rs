@@ -13,7 +13,7 @@ const PROGRAM: &str = include_str!("scim2.py");
 
 /// A SCIM server that keeps its resources in memory.
 ///
-/// Users are called as [`Population`] says, with `displayName`, `name` and a work e-mail; groups have them as members. Everything a
+/// Users are called as [`Population`] says, with `displayName`, `name` and a work email; groups have them as members. Everything a
 /// `ServiceProviderConfig` can announce is supported, and announced but for the paging by cursor.
 #[derive(Debug)]
 pub struct Scim2 {

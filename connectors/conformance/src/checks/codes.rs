@@ -17,31 +17,33 @@ const CREATE: Action = Action::CreateAccount;
 pub(crate) const RULES: [Rule; 10] = [
     Rule::changes(
         "duplicate-create",
-        "Creating somebody who is there is ACCOUNT_ALREADY_EXISTS, and leaves them as they are.",
+        "Creating an account that already exists is ACCOUNT_ALREADY_EXISTS, and leaves the account \
+         unchanged.",
         &[CREATE],
         |kit| Box::pin(duplicate_create(kit)),
     ),
     Rule::changes(
         "missing-account",
-        "Every action on somebody who is not there is ACCOUNT_NOT_FOUND, subject account.",
+        "Every action on an account that does not exist is ACCOUNT_NOT_FOUND, subject account.",
         &[],
         |kit| Box::pin(missing_account(kit)),
     ),
     Rule::changes(
         "missing-group",
-        "A group that is not there is INTERNAL_ERROR, subject group, and nothing is half done.",
+        "A group that does not exist is INTERNAL_ERROR, subject group, and nothing is half done.",
         &[CREATE],
         |kit| Box::pin(missing_ref(kit, ResourceKind::Group, Requirement::NO_GROUP)),
     ),
     Rule::changes(
         "missing-license",
-        "A licence that is not there is INTERNAL_ERROR, subject license, and nothing is half done.",
+        "A license that does not exist is INTERNAL_ERROR, subject license, and nothing is half done.",
         &[CREATE],
         |kit| Box::pin(missing_ref(kit, ResourceKind::License, Requirement::NO_LICENSE)),
     ),
     Rule::changes(
         "refused-permission",
-        "What the target does not let the connector do is PERMISSION_DENIED, subject account, and nothing is done.",
+        "What the target does not allow the connector to do is PERMISSION_DENIED, subject account, and \
+         nothing is changed.",
         &[CREATE],
         |kit| Box::pin(refused_permission(kit)),
     ),
@@ -53,25 +55,27 @@ pub(crate) const RULES: [Rule; 10] = [
     ),
     Rule::changes(
         "attempt-number",
-        "That an attempt is not the first says nothing: only may_have_applied makes what is there the task's own work.",
+        "That an attempt is not the first proves nothing: only may_have_applied means that an existing \
+         account may be the task's own work.",
         &[CREATE],
         |kit| Box::pin(attempt_number(kit)),
     ),
     Rule::changes(
         "suspend-again",
-        "Asking for the state that an account is in already is a success.",
+        "Requesting the state that an account is already in is a success.",
         &[CREATE, Action::SuspendAccount],
         |kit| Box::pin(suspend_again(kit)),
     ),
     Rule::changes(
         "delete-again",
-        "Deleting somebody who is gone is ACCOUNT_NOT_FOUND: the runtime knows whether an earlier attempt did it.",
+        "Deleting an account that no longer exists is ACCOUNT_NOT_FOUND: the runtime knows whether an \
+         earlier attempt deleted it.",
         &[CREATE, Action::DeleteAccount],
         |kit| Box::pin(delete_again(kit)),
     ),
     Rule::changes(
         "undeclared-actions",
-        "An action that is not declared is refused, and changes nothing.",
+        "An action that is not declared is rejected, and changes nothing.",
         &[CREATE],
         |kit| Box::pin(undeclared_actions(kit)),
     ),
@@ -98,9 +102,10 @@ async fn create_again(kit: &Kit<'_>) -> Verdict {
 
 async fn attempt_number(kit: &Kit<'_>) -> Verdict {
     let person = kit.person().await?;
-    // The very same account: a connector that goes by the number takes it for its own.
+    // The very same account: a connector that relies on the number treats it as its own work.
     let answer = kit.execute_later(3, &about(CREATE, &person.fields)?).await?;
-    Requirement::DUPLICATE.of("create_account, third attempt, none of which was applied", answer)?;
+    Requirement::DUPLICATE
+        .of("create_account, third attempt, after two attempts that were not applied", answer)?;
     kit.unchanged(&person).await?;
     let name = kit.name();
     let nobody = kit.bench.account(&name);
@@ -110,7 +115,7 @@ async fn attempt_number(kit: &Kit<'_>) -> Verdict {
         return Ok(());
     };
     for operation in each_action(kit, &fields(field, value), &name)? {
-        let what = format!("{}, third attempt, none of which was applied", operation.action());
+        let what = format!("{}, third attempt, after two attempts that were not applied", operation.action());
         Requirement::NO_ACCOUNT.of(&what, kit.execute_later(3, &operation).await?)?;
     }
     Ok(())
@@ -177,7 +182,7 @@ async fn missing_account(kit: &Kit<'_>) -> Verdict {
     let operations: Vec<Operation> =
         named.iter().map(|account| each_action(kit, account, &name)).collect::<Verdict<Vec<_>>>()?.concat();
     if operations.is_empty() {
-        return skipped("the connector declares no action on accounts that are there");
+        return skipped("the connector declares no action on existing accounts");
     }
     for operation in &operations {
         Requirement::NO_ACCOUNT.of(operation.action().as_str(), kit.execute(1, operation).await?)?;
@@ -229,9 +234,7 @@ async fn missing_ref(kit: &Kit<'_>, kind: ResourceKind, demand: Requirement) -> 
 pub(super) async fn half_done(kit: &Kit<'_>, account: &Map<String, Value>) -> Verdict {
     match kit.look(&identity(account)).await? {
         None => Ok(()),
-        Some(record) => {
-            failed(format!("the account was refused, and is there all the same, as {}", record.id))
-        }
+        Some(record) => failed(format!("the account was rejected, but it exists, as {}", record.id)),
     }
 }
 

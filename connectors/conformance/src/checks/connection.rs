@@ -15,22 +15,25 @@ use super::codes::{each_action, half_done};
 pub(crate) const RULES: [Rule; 4] = [
     Rule::reads(
         "bad-credential",
-        "A credential that the target refuses is PERMISSION_DENIED, subject connection, retry later, in every call.",
+        "A credential that the target rejects is PERMISSION_DENIED, subject connection, retry later, in \
+         every call.",
         |kit| Box::pin(bad_credential(kit)),
     ),
     Rule::reads(
         "unreachable",
-        "A target that cannot be reached is TIMEOUT, not applied, subject connection, retry later, in every call.",
+        "A target that is unreachable is TIMEOUT, not applied, subject connection, retry later, in every \
+         call.",
         |kit| Box::pin(unreachable(kit)),
     ),
     Rule::reads(
         "silence",
-        "A call to a target that never answers ends in TIMEOUT, or waits until it is dropped; it blocks no thread.",
+        "A call to a target that never responds ends in TIMEOUT, or waits until it is dropped; it blocks no \
+         thread.",
         |kit| Box::pin(silence(kit)),
     ),
     Rule::reads(
         "find-never-guesses",
-        "find_account says that nobody is there only when it could look.",
+        "find_account reports that an account does not exist only when it could look.",
         |kit| Box::pin(find_never_guesses(kit)),
     ),
 ];
@@ -98,12 +101,12 @@ async fn silence(kit: &Kit<'_>) -> Verdict {
     };
     let check = async { waited("check", probe.check().await) };
     let find = async { waited("find_account", probe.find(&account).await) };
-    // All at once: each of them may take as long as the kit has patience.
+    // All at the same time, because each may take as long as the kit waits.
     let (check, list, find, change) = tokio::join!(check, list, find, change);
     check.and(list).and(find).and(change)
 }
 
-/// Fails unless a call has waited until it was dropped, or has given up by itself.
+/// Fails unless a call has waited until it was dropped, or has given up.
 fn waited<T>(call: &str, answer: Answer<T>) -> Verdict {
     match answer {
         Err(Finding::Late(_)) => Ok(()),
@@ -116,9 +119,9 @@ async fn find_never_guesses(kit: &Kit<'_>) -> Verdict {
     let nobody = Nobody::new()?;
     let silent = Peer::silent(2 * kit.bench.silence())?;
     let situations = [
-        ("whose credential is refused", Situation::BadCredential),
-        ("that cannot be reached", Situation::Unreachable(nobody.address)),
-        ("that never answers", Situation::Silent(silent.address)),
+        ("whose credential is rejected", Situation::BadCredential),
+        ("that is unreachable", Situation::Unreachable(nobody.address)),
+        ("that never responds", Situation::Silent(silent.address)),
     ];
     let account = kit.bench.account(&kit.name());
     let mut looks: Vec<Account> = vec![identity(&account)];
@@ -144,9 +147,10 @@ async fn find_never_guesses(kit: &Kit<'_>) -> Verdict {
                 Ok(Err(_)) | Err(Finding::Late(_)) => {}
                 Err(finding) => return Err(finding),
                 Ok(Ok(found)) => {
-                    let found =
-                        found.map_or("that nobody is there".to_owned(), |found| format!("{}", found.id));
-                    return failed(format!("at a target {which}, find_account answers {found}"));
+                    let found = found.map_or("that the account does not exist".to_owned(), |found| {
+                        format!("{}", found.id)
+                    });
+                    return failed(format!("at a target {which}, find_account returned {found}"));
                 }
             }
         }

@@ -13,17 +13,18 @@ use crate::tasks::{about, identity};
 use bridgehead_sdk::{Action, Effect, Operation, ResourceKind, ResourceType};
 
 pub(crate) const RULES: [Rule; 3] = [
-    Rule::reads("cut-listing", "A listing that is cut in its middle is an error, never an end.", |kit| {
+    Rule::reads("cut-listing", "A listing that is cut in the middle is an error, never an end.", |kit| {
         Box::pin(cut_listing(kit))
     }),
     Rule::reads(
         "cut-look-up",
-        "A look-up that is cut is an error: it does not say that nobody is there.",
+        "A look-up that is cut is an error: it does not prove that the account does not exist.",
         |kit| Box::pin(cut_look_up(kit)),
     ),
     Rule::changes(
         "cut-change",
-        "A change whose answer is cut off is of unknown effect, unless it is certain that nothing was applied.",
+        "A change whose response is cut off has an unknown effect, unless it is certain that nothing was \
+         applied.",
         &[Action::CreateAccount],
         |kit| Box::pin(cut_change(kit)),
     ),
@@ -105,7 +106,7 @@ async fn cut_look_up(kit: &Kit<'_>) -> Verdict {
     } else {
         match kit.listed().await?.into_iter().next() {
             Some(record) => bridgehead_sdk::Account::by_id(record.id),
-            None => return skipped("the target has no account to look for"),
+            None => return skipped("the target has no account to look up"),
         }
     };
     let (relay, probe) = through(kit, None).await?;
@@ -118,7 +119,8 @@ async fn cut_look_up(kit: &Kit<'_>) -> Verdict {
             let (_relay, probe) = through(kit, Some((place, cut))).await?;
             if let Ok(None) = probe.find(&account).await? {
                 return failed(format!(
-                    "the connection was {cut} after {place} of {} bytes, and find_account answered that nobody is there",
+                    "the connection was {cut} after {place} of {} bytes, and find_account reported that the \
+                     account does not exist",
                     relay.passed()
                 ));
             }
@@ -143,11 +145,14 @@ async fn cut_change(kit: &Kit<'_>) -> Verdict {
             let where_ = || format!("the connection was {cut} after {place} of {} bytes", relay.passed());
             match answer {
                 Ok(_) if !there => {
-                    return failed(format!("{}; success was reported, and nothing is there", where_()));
+                    return failed(format!(
+                        "{}; success was reported, but the account does not exist",
+                        where_()
+                    ));
                 }
                 Err(error) if there && error.effect() == Effect::NotApplied => {
                     return failed(format!(
-                        "{}; the account was created, and the error says: {}",
+                        "{}; the account was created, but the error says: {}",
                         where_(),
                         parts(&error)
                     ));

@@ -20,45 +20,49 @@ use super::trial::{Trial, picks, trials};
 pub(crate) const RULES: [Rule; 9] = [
     Rule::reads(
         "failing-listing",
-        "Whatever bad answer a page of a listing meets, the listing ends with an error, or with everything in it.",
+        "Whatever bad response a page of a listing gets, the listing ends with an error, or contains every \
+         record.",
         |kit| Box::pin(failing_listing(kit)),
     ),
     Rule::reads(
         "failing-look-up",
-        "Whatever bad answer a look-up meets, it is an error, or the account as it is: never nobody, and never another.",
+        "Whatever bad response a look-up gets, the result is an error or the account as it is: never none, \
+         and never another account.",
         |kit| Box::pin(failing_look_up(kit)),
     ),
     Rule::changes(
         "failing-change",
-        "Success is reported only of what was done, and \"not applied\" only of what was not, whichever request fails.",
+        "Success is reported only for changes that were made, and \"not applied\" only for changes that \
+         were not, whichever request fails.",
         &[Action::CreateAccount],
         |kit| Box::pin(failing_change(kit)),
     ),
     Rule::reads(
         "failing-codes",
-        "401, 403, 429 and 5xx each have their code; what may pass is tried again, after the time that was asked for.",
+        "401, 403, 429 and 5xx each have their code; temporary failures are retried, after the requested \
+         time.",
         |kit| Box::pin(failing_codes(kit)),
     ),
     Rule::reads("never-retries", "A request that failed is not sent again within the call.", |kit| {
         Box::pin(never_retries(kit))
     }),
-    Rule::reads("failing-check", "check() passes only if the target answers as it should.", |kit| {
+    Rule::reads("failing-check", "check() passes only if the target responds as it should.", |kit| {
         Box::pin(failing_check(kit))
     }),
     Rule::reads(
         "describe-while-down",
-        "At a target that is down, describe() is an error, or says the same as ever.",
+        "When the target is down, describe() is an error, or returns the same as before.",
         |kit| Box::pin(describe_while_down(kit)),
     ),
     Rule::reads("reading-changes-nothing", "check, list and find_account only read.", |kit| {
         Box::pin(reading_changes_nothing(kit))
     }),
-    Rule::reads("bodies-out-of-errors", "No message quotes the body of an answer.", |kit| {
+    Rule::reads("bodies-out-of-errors", "No message quotes the body of a response.", |kit| {
         Box::pin(bodies_out_of_errors(kit))
     }),
 ];
 
-/// How many accounts of its own the kit adds to a listing.
+/// How many accounts the kit adds to a listing.
 const SOME: usize = 5;
 
 /// Whether requests are answered so here: where a target takes long to answer, only by what many targets do.
@@ -89,8 +93,11 @@ async fn failing_listing(kit: &Kit<'_>) -> Verdict {
             for number in picks(requests).filter(|number| is_picked(kit, *number, requests)) {
                 http.relay.at(number, Act::Answer(bad));
                 if let Ok(listing) = attempt(&http.probe, of).await? {
-                    let what =
-                        format!("list {}, request {} of {requests} answered {bad}", of.slug, number + 1);
+                    let what = format!(
+                        "list {}, request {} of {requests} was answered with {bad}",
+                        of.slug,
+                        number + 1
+                    );
                     is_whole(&what, &listing, &whole)?;
                 }
             }
@@ -106,7 +113,7 @@ async fn failing_look_up(kit: &Kit<'_>) -> Verdict {
         Ok(person) => person.record,
         Err(Finding::Skipped(_)) => match kit.listed().await?.into_iter().next() {
             Some(record) => record,
-            None => return skipped("the target has no account to look for"),
+            None => return skipped("the target has no account to look up"),
         },
         Err(finding) => return Err(finding),
     };
@@ -118,14 +125,14 @@ async fn failing_look_up(kit: &Kit<'_>) -> Verdict {
         }
     }
     for (account, nobody) in forms {
-        // In this way the target says itself that nobody is there.
+        // In this way the target itself reports that the account does not exist.
         http.relay.pass();
         http.probe.find(&nobody).await?.ok();
         let nobodies = http.relay.seen();
         http.relay.pass();
         let was = match http.probe.find(&account).await? {
             Ok(Some(was)) => was,
-            Ok(None) => return failed(format!("find_account does not find {}, who is there", who(&account))),
+            Ok(None) => return failed(format!("find_account does not find {}, which exists", who(&account))),
             Err(error) => return failed(format!("find_account of {}: {}", who(&account), parts(&error))),
         };
         let requests = http.relay.seen().len();
@@ -134,19 +141,21 @@ async fn failing_look_up(kit: &Kit<'_>) -> Verdict {
                 http.relay.at(number, Act::Answer(bad));
                 let what = || {
                     format!(
-                        "find_account of {}, request {} of {requests} answered {bad}",
+                        "find_account of {}, request {} of {requests} was answered with {bad}",
                         who(&account),
                         number + 1
                     )
                 };
                 match http.probe.find(&account).await? {
                     Ok(None) if nobodies.iter().any(|answer| bad.says_nobody(answer)) => {}
-                    Ok(None) => return failed(format!("{}: it says that nobody is there", what())),
+                    Ok(None) => {
+                        return failed(format!("{}: it reports that the account does not exist", what()));
+                    }
                     Ok(Some(now)) => {
-                        ensure(now.id == was.id, || format!("{}: it finds {}", what(), now.id))?;
+                        ensure(now.id == was.id, || format!("{}: it returns {}", what(), now.id))?;
                         let changed = changed(&was, &now);
                         ensure(changed.is_empty(), || {
-                            format!("{}: the account comes with another {}", what(), changed.join(", "))
+                            format!("{}: the account has a different {}", what(), changed.join(", "))
                         })?;
                     }
                     Err(_) => {}
@@ -169,10 +178,10 @@ async fn failing_change(kit: &Kit<'_>) -> Verdict {
         let requests = http.relay.seen();
         trial = kind.prepare(kit, &wishes).await?;
         for number in picks(requests.len()).filter(|number| is_picked(kit, *number, requests.len())) {
-            // Whoever is made stays, where nobody can be deleted: then few are made.
+            // Created accounts stay if the connector cannot delete: then only a few are created.
             let few = |bad: &Bad| kit.offers(Action::DeleteAccount) || matches!(bad, Bad::Status(403 | 500));
             let bads = http.relay.bads();
-            // A request that only reads is the same before and behind the target, and look-ups are tried by themselves.
+            // A request that only reads is the same before and after the target, and look-ups are tested separately.
             let reads = requests.get(number).is_some_and(Seen::reads);
             let telling = |bad: &Bad| is_given(kit, *bad) && (!reads || bads.reading.contains(bad));
             let answered = bads.refusals.iter().chain(bads.confused).copied();
@@ -184,18 +193,18 @@ async fn failing_change(kit: &Kit<'_>) -> Verdict {
                 let answer = http.probe.execute(1, &trial.operation).await?;
                 let what = || {
                     let (bad, passed) = match &act {
-                        Act::PassAnd(bad) => (*bad, "carried out, and "),
+                        Act::PassAnd(bad) => (*bad, "executed, and "),
                         Act::Answer(bad) => (*bad, ""),
                         _ => (Bad::Empty, ""),
                     };
                     format!(
-                        "{}, request {} of {} {passed}answered {bad}",
+                        "{}, request {} of {} {passed}was answered with {bad}",
                         trial.call,
                         number + 1,
                         requests.len()
                     )
                 };
-                // What is no HTTP may go on over another connection, and prepare less than before.
+                // A protocol other than HTTP may continue over another connection, and prepare less than before.
                 let sent = http.relay.seen().len();
                 let has_gone_on = kit.bench.protocol() != Protocol::Http && sent != number + 1;
                 http.relay.pass();
@@ -225,7 +234,7 @@ fn coded(bad: Bad, changes: bool, error: &Error) -> Result<(), String> {
             .ok_or("PERMISSION_DENIED, retry never"),
         Bad::Wait(429) => (code == Code::RateLimited && asked)
             .then_some(())
-            .ok_or("RATE_LIMITED, retry after the 7 s that were asked for"),
+            .ok_or("RATE_LIMITED, retry after the requested 7 s"),
         // Somebody who cannot read the date waits as long as they like.
         Bad::Status(429) | Bad::Page(429) => {
             (code == Code::RateLimited && later).then_some(()).ok_or("RATE_LIMITED, retry later")
@@ -237,11 +246,11 @@ fn coded(bad: Bad, changes: bool, error: &Error) -> Result<(), String> {
             };
             (code == Code::RateLimited && wait)
                 .then_some(())
-                .ok_or("RATE_LIMITED, retry after the 7 s that were asked for, or later")
+                .ok_or("RATE_LIMITED, retry after the requested 7 s, or later")
         }
         Bad::Wait(503) => (is_trouble(code) && asked)
             .then_some(())
-            .ok_or("RATE_LIMITED, TIMEOUT or INTERNAL_ERROR, retry after the 7 s that were asked for"),
+            .ok_or("RATE_LIMITED, TIMEOUT or INTERNAL_ERROR, retry after the requested 7 s"),
         Bad::Status(500 | 502 | 504) => {
             is_trouble(code).then_some(()).ok_or("INTERNAL_ERROR, TIMEOUT or RATE_LIMITED")
         }
@@ -255,7 +264,7 @@ fn coded(bad: Bad, changes: bool, error: &Error) -> Result<(), String> {
                 .ok_or("PERMISSION_DENIED, retry never, or an error of the connection"),
             Means::Trouble => (!matches!(code, Code::AccountNotFound | Code::AccountAlreadyExists))
                 .then_some(())
-                .ok_or("nothing that says that somebody is missing, or there already"),
+                .ok_or("no error saying that the account is missing or already exists"),
             Means::Anything => Ok(()),
         },
         _ => Ok(()),
@@ -396,7 +405,7 @@ async fn failing_codes(kit: &Kit<'_>) -> Verdict {
     round(kit).await?.judge(|seen| match &seen.error {
         Some(error) => coded(seen.bad, seen.changes, error).map_err(|why| {
             Finding::Failed(format!(
-                "{}, request {} answered {}: {why}",
+                "{}, request {} was answered with {}: {why}",
                 seen.call,
                 seen.number + 1,
                 seen.bad
@@ -410,7 +419,7 @@ async fn failing_codes(kit: &Kit<'_>) -> Verdict {
 async fn never_retries(kit: &Kit<'_>) -> Verdict {
     round(kit).await?.judge(|seen| match &seen.again {
         Some((request, again)) if *again > 0 && is_trouble_of(seen.bad) => failed(format!(
-            "{}: {request} was answered {}, and sent again {again} times",
+            "{}: {request} was answered with {}, and sent again {again} times",
             seen.call, seen.bad
         )),
         _ => Ok(()),
@@ -428,7 +437,9 @@ async fn failing_check(kit: &Kit<'_>) -> Verdict {
         http.relay.always(bad);
         let answer = http.probe.check().await?;
         http.relay.pass();
-        ensure(answer.is_err(), || format!("the target answers {bad} to everything, and check() passes"))?;
+        ensure(answer.is_err(), || {
+            format!("the target answers every request with {bad}, but check() passes")
+        })?;
     }
     Ok(())
 }
@@ -437,8 +448,8 @@ async fn describe_while_down(kit: &Kit<'_>) -> Verdict {
     let mut reasons = Vec::new();
     let nobody = Nobody::new()?;
     for (which, situation) in [
-        ("that cannot be reached", Situation::Unreachable(nobody.address)),
-        ("that refuses the credential", Situation::BadCredential),
+        ("that is unreachable", Situation::Unreachable(nobody.address)),
+        ("that rejects the credential", Situation::BadCredential),
     ] {
         match kit.connect(situation).await {
             Ok(probe) => says_the_same(kit, which, &probe).await?,
@@ -454,7 +465,7 @@ async fn describe_while_down(kit: &Kit<'_>) -> Verdict {
             // A new one each time: one that has worked may know by heart what it can do.
             let http = kit.relayed(Situation::Through).await?;
             http.relay.always(bad);
-            says_the_same(kit, &format!("that answers {bad}"), &http.probe).await?;
+            says_the_same(kit, &format!("that responds with {bad}"), &http.probe).await?;
         }
         return Ok(());
     }
@@ -470,7 +481,8 @@ async fn says_the_same(kit: &Kit<'_>, which: &str, probe: &Probe) -> Verdict {
     let was = &kit.description;
     ensure(slugs(&now) == slugs(was) && now.actions == was.actions, || {
         format!(
-            "of a target {which}, it describes {} resource types and {} actions; there are {} and {}. What cannot be asked is an error",
+            "of a target {which}, it describes {} resource types and {} actions; there are {} and {}. A \
+             failed request is an error",
             now.resource_types.len(),
             now.actions.len(),
             was.resource_types.len(),
@@ -519,7 +531,7 @@ async fn reading_changes_nothing(kit: &Kit<'_>) -> Verdict {
             && !reads.contains(&line_of)
     });
     match change {
-        Some(change) => failed(format!("check sends {}, as create_account does", line(change))),
+        Some(change) => failed(format!("check sends {}, like create_account", line(change))),
         None => Ok(()),
     }
 }
@@ -528,7 +540,7 @@ async fn bodies_out_of_errors(kit: &Kit<'_>) -> Verdict {
     kit.http_alone().await?;
     round(kit).await?.judge(|seen| {
         ensure(seen.quoted.is_empty(), || {
-            format!("the message of {} quotes the body of an answer ({})", seen.quoted.join(", "), seen.bad)
+            format!("the message of {} quotes the body of a response ({})", seen.quoted.join(", "), seen.bad)
         })
     })
 }
@@ -560,7 +572,7 @@ impl Trial {
                 if matches!(act, Act::Answer(bad) if bad.says_success())
                     && self.action != Action::CreateAccount => {}
             Ok(_) if self.shows(now.as_ref()) == Some(false) => {
-                return failed(format!("{what}: success is reported, and it is not so"));
+                return failed(format!("{what}: success is reported, but the change was not made"));
             }
             // A new password cannot be seen, but the target has said that it did nothing.
             Ok(_)
@@ -571,16 +583,16 @@ impl Trial {
                 return failed(format!("{what}: success is reported"));
             }
             Err(error) if is_changed && error.effect() == bridgehead_sdk::Effect::NotApplied => {
-                return failed(format!("{what}: something was changed, and the error says {}", parts(error)));
+                return failed(format!("{what}: something was changed, but the error says {}", parts(error)));
             }
-            // What cannot be seen may have been carried out all the same, if it was the last request.
+            // A change that cannot be seen may still have been made, if it was the last request.
             Err(error)
                 if is_last
                     && self.shows(now.as_ref()).is_none()
                     && matches!(act, Act::PassAnd(_))
                     && error.effect() == bridgehead_sdk::Effect::NotApplied =>
             {
-                return failed(format!("{what}: it was carried out, and the error says {}", parts(error)));
+                return failed(format!("{what}: the change was made, but the error says {}", parts(error)));
             }
             _ => {}
         }

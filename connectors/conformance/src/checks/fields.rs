@@ -17,47 +17,49 @@ const UPDATE: Action = Action::UpdateAccount;
 pub(crate) const RULES: [Rule; 8] = [
     Rule::changes(
         "update-every-field",
-        "Each field that an update names is changed as it says, or refused, and then nothing is.",
+        "Each field that an update names is changed as requested, or rejected, and then nothing is changed.",
         &[CREATE, UPDATE],
         |kit| Box::pin(every_field(kit)),
     ),
     Rule::changes(
         "update-to-null",
-        "A change to null clears the field, or is refused, and then nothing is changed.",
+        "A change to null clears the field, or is rejected, and then nothing is changed.",
         &[CREATE, UPDATE],
         |kit| Box::pin(to_null(kit)),
     ),
     Rule::changes(
         "update-of-another-type",
-        "A number, a list or an object in place of a text is refused, or kept as it can be read; the account stays readable.",
+        "A number, a list or an object in place of a text is rejected, or stored in a readable form; the \
+         account stays readable.",
         &[CREATE, UPDATE],
         |kit| Box::pin(another_type(kit)),
     ),
     Rule::changes(
         "update-to-a-taken-name",
-        "A user name that another account has is refused, and nothing is changed.",
+        "A user name that another account has is rejected, and nothing is changed.",
         &[CREATE, UPDATE],
         |kit| Box::pin(taken_name(kit)),
     ),
     Rule::changes(
         "update-keeps-the-rest",
-        "An update changes no status, no group and no licence that it does not name.",
+        "An update changes no status, group or license that it does not name.",
         &[CREATE, UPDATE],
         |kit| Box::pin(keeps_the_rest(kit)),
     ),
     Rule::changes(
         "status-on-create",
-        "An account that is to be created suspended is suspended, or refused, and then not created.",
+        "An account that is created suspended is suspended, or rejected, and then not created.",
         &[CREATE],
         |kit| Box::pin(status_on_create(kit)),
     ),
     Rule::changes(
         "sparse-accounts",
-        "An account with only a user name, or only an e-mail, or without names of a person, goes through its life, or is refused.",
+        "An account with only a user name, only an email, or without personal names goes through its whole \
+         life cycle, or is rejected.",
         &[CREATE],
         |kit| Box::pin(sparse_accounts(kit)),
     ),
-    Rule::changes("passwords", "A password is set wherever a task may say it.", &[CREATE], |kit| {
+    Rule::changes("passwords", "A password is set wherever a task may contain it.", &[CREATE], |kit| {
         Box::pin(passwords(kit))
     }),
 ];
@@ -83,9 +85,9 @@ async fn refused(kit: &Kit<'_>, call: &str, person: &Person, error: &Error) -> V
     let now = kit.found(&person.by_id()).await?;
     let changed = changed(&person.record, &now);
     ensure(changed.is_empty() || error.effect() == Effect::Unknown, || {
-        format!("{call} was refused ({}), and has changed {}", parts(error), changed.join(", "))
+        format!("{call} was rejected ({}), but changed {}", parts(error), changed.join(", "))
     })?;
-    ensure(changed.is_empty(), || format!("{call} was refused, and has changed {}", changed.join(", ")))
+    ensure(changed.is_empty(), || format!("{call} was rejected, but changed {}", changed.join(", ")))
 }
 
 async fn change(kit: &Kit<'_>, person: &Person, changes: &Map<String, Value>) -> Verdict<Result<(), Error>> {
@@ -109,10 +111,10 @@ async fn every_field(kit: &Kit<'_>) -> Verdict {
                     shows(kit, &format!("{call}, then {seen}"), &one(field, value.clone()), &record)?;
                     others_stay(&format!("{call}, then {seen}"), &person.record, &record, field, &value)?;
                 }
-                // It is so already: that is a success, whoever may seem to have the name.
+                // The value is already set: that is a success, whichever account seems to have the name.
                 if let Err(error) = change(kit, &person, &one(field, value.clone())).await? {
                     return failed(format!(
-                        "{call} to what it is already: expected success; got {}",
+                        "{call} to its current value: expected success; got {}",
                         parts(&error)
                     ));
                 }
@@ -134,7 +136,7 @@ async fn every_field(kit: &Kit<'_>) -> Verdict {
             Ok(()) => {
                 let status = kit.found(&person.by_id()).await?.status;
                 ensure(status != AccountStatus::Active, || {
-                    format!("{call}: success was reported, and it is {status}")
+                    format!("{call}: success was reported, but the status is {status}")
                 })?;
             }
             Err(error) => refused(kit, call, &person, &error).await?,
@@ -143,7 +145,7 @@ async fn every_field(kit: &Kit<'_>) -> Verdict {
     if all.len() > 1 {
         let person = kit.person_to_rename().await?;
         let names: Vec<&str> = all.keys().map(String::as_str).collect();
-        let call = format!("update_account of {} at once", names.join(", "));
+        let call = format!("update_account of {} in one task", names.join(", "));
         match change(kit, &person, &all).await? {
             Ok(()) => {
                 for (seen, record) in kit.seen(&person).await? {
@@ -193,7 +195,7 @@ fn shows(kit: &Kit<'_>, call: &str, wanted: &Map<String, Value>, record: &Accoun
     wanted.retain(|field, _| !kit.is_hidden(field));
     let differences = differences(&wanted, record, true);
     ensure(differences.is_empty(), || {
-        format!("{call}: success was reported, and of account {} {}", record.id, differences.join("; "))
+        format!("{call}: success was reported, but for account {} {}", record.id, differences.join("; "))
     })
 }
 
@@ -201,7 +203,7 @@ async fn renamed(kit: &Kit<'_>, person: &Person, field: &str, value: &Value) -> 
     let now = kit.found(&named(field, value.as_str().unwrap_or_default())).await?;
     ensure(now.id == person.record.id, || {
         format!(
-            "its {field} was changed, and it is found under another id: {} and not {}",
+            "its {field} was changed, but it is found under another id: {} instead of {}",
             now.id, person.record.id
         )
     })?;
@@ -214,7 +216,7 @@ async fn renamed(kit: &Kit<'_>, person: &Person, field: &str, value: &Value) -> 
 async fn to_null(kit: &Kit<'_>) -> Verdict {
     for field in FIELDS.into_iter().filter(|field| !kit.is_hidden(field)) {
         let mut person = kit.person_to_rename().await?;
-        // What it was made with may be what the target makes up by itself.
+        // The target itself may generate this value.
         let value = another(kit, field, person.fields.get(field));
         if change(kit, &person, &one(field, value.clone())).await?.is_err() {
             continue;
@@ -228,7 +230,7 @@ async fn to_null(kit: &Kit<'_>) -> Verdict {
                     let held = held.get(field).cloned().unwrap_or_default();
                     let text = held.as_str().unwrap_or_default().to_lowercase();
                     ensure(held != value && !matches!(text.as_str(), "null" | "none" | "nil"), || {
-                        format!("{call}: success was reported, and {seen} shows {held}")
+                        format!("{call}: success was reported, but {seen} shows {held}")
                     })?;
                 }
             }
@@ -271,7 +273,7 @@ async fn another_type(kit: &Kit<'_>) -> Verdict {
                         other => Some(other.to_string()),
                     };
                     ensure(readable.is_some_and(|text| held.eq_ignore_ascii_case(&text)), || {
-                        format!("{call}: success was reported, and it is {held:?}")
+                        format!("{call}: success was reported, but it is {held:?}")
                     })?;
                 }
             }
@@ -324,7 +326,7 @@ async fn keeps_the_rest(kit: &Kit<'_>) -> Verdict {
     task.insert("account".to_owned(), json!(person.known()));
     kit.done(&operation(UPDATE, Value::Object(task))?).await?;
     for (seen, record) in kit.seen(&person).await? {
-        keeps(&format!("update_account of groups and licences alone, then {seen}"), &before, &record)?;
+        keeps(&format!("update_account of groups and licenses alone, then {seen}"), &before, &record)?;
     }
     Ok(())
 }
@@ -341,11 +343,11 @@ async fn status_on_create(kit: &Kit<'_>) -> Verdict {
             Ok(_) => {
                 let found = kit.found(&identity(&fields)).await?;
                 ensure(found.status != AccountStatus::Active, || {
-                    format!("{call}: success was reported, and the account is {}", found.status)
+                    format!("{call}: success was reported, but the account is {}", found.status)
                 })?;
             }
             Err(error) => {
-                Requirement::REFUSED.of::<()>(&format!("{call}, which it may refuse"), Err(error))?;
+                Requirement::REFUSED.of::<()>(&format!("{call}, which may be rejected"), Err(error))?;
                 kit.gone(&identity(&fields)).await?;
             }
         }
@@ -362,11 +364,11 @@ async fn sparse_accounts(kit: &Kit<'_>) -> Verdict {
         if !identity(&fields).is_identified() {
             continue;
         }
-        let what = format!("an account with no more than {}", kept.join(" and "));
+        let what = format!("an account with only {}", kept.join(" and "));
         match kit.execute(1, &about(CREATE, &fields)?).await? {
             Err(error) => {
                 Requirement::REFUSED
-                    .of::<()>(&format!("create_account of {what}, which it may refuse"), Err(error))?;
+                    .of::<()>(&format!("create_account of {what}, which may be rejected"), Err(error))?;
                 kit.gone(&identity(&fields)).await?;
                 continue;
             }
@@ -390,7 +392,7 @@ async fn sparse_accounts(kit: &Kit<'_>) -> Verdict {
             }
         }
     }
-    if made == 0 { skipped("the target wants more of every account") } else { Ok(()) }
+    if made == 0 { skipped("the target requires more fields for every account") } else { Ok(()) }
 }
 
 /// What a value that is not there becomes where it is written as a text.
@@ -406,7 +408,7 @@ fn no_word(what: &str, record: &AccountRecord) -> Verdict {
             NOTHING.contains(&text.to_lowercase().as_str())
         })
         .collect();
-    ensure(words.is_empty(), || format!("{what}: {} is a word for nothing", words.join(", ")))
+    ensure(words.is_empty(), || format!("{what}: {} is a placeholder word", words.join(", ")))
 }
 
 /// Fails if an account holds what another one of the kit was given.
@@ -417,7 +419,7 @@ fn no_other(kit: &Kit<'_>, what: &str, name: &str, record: &AccountRecord) -> Ve
     let foreign = fields
         .filter(|(field, value)| FIELDS.contains(&field.as_str()) && value.as_str().is_some_and(of_another));
     let foreign: Vec<&str> = foreign.map(|(field, _)| field.as_str()).collect();
-    ensure(foreign.is_empty(), || format!("{what}: {} is that of another account", foreign.join(", ")))
+    ensure(foreign.is_empty(), || format!("{what}: {} belongs to another account", foreign.join(", ")))
 }
 
 /// The places in which a task may say a password, and a task that says it there.
@@ -487,10 +489,13 @@ async fn passwords(kit: &Kit<'_>) -> Verdict {
         // A target, and a connector, may refuse it.
         let is_done = http.probe.execute(1, &operation).await?.is_ok();
         ensure(!is_done || !plain || hold(&http.relay.seen(), &password), || {
-            format!("{action}: success was reported, and of a password the spaces at its ends were not sent")
+            format!(
+                "{action}: success was reported, but the leading and trailing spaces of a password were \
+                     not sent"
+            )
         })?;
         ensure(!plain || dropped.is_empty(), || {
-            format!("{action}: success was reported, and a password in {} was not sent", dropped.join(", "))
+            format!("{action}: success was reported, but a password in {} was not sent", dropped.join(", "))
         })?;
     }
     if plain || kit.types(ResourceKind::Account).next().is_none() {

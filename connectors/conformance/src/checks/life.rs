@@ -15,7 +15,8 @@ const CREATE: Action = Action::CreateAccount;
 pub(crate) const RULES: [Rule; 7] = [
     Rule::changes(
         "create",
-        "A created account is found and listed as it was asked for, active, and under the `account_id` of the result.",
+        "A created account is found and listed as requested, active, and under the `account_id` of the \
+         result.",
         &[CREATE],
         |kit| Box::pin(create(kit)),
     ),
@@ -33,19 +34,19 @@ pub(crate) const RULES: [Rule; 7] = [
     ),
     Rule::changes(
         "unsuspend",
-        "An account whose suspension is undone is active, and keeps everything else.",
+        "An account that is unsuspended is active, and keeps everything else.",
         &[CREATE, Action::SuspendAccount, Action::UnsuspendAccount],
         |kit| Box::pin(unsuspend(kit)),
     ),
     Rule::changes(
         "reset-password",
-        "A password that Iden chose is accepted, and the account stays what it is.",
+        "A password that Iden chose is accepted, and the account is otherwise unchanged.",
         &[CREATE, Action::ResetPassword],
         |kit| Box::pin(reset_password(kit)),
     ),
     Rule::changes(
         "find-and-list-agree",
-        "find_account and list say the same of an account.",
+        "find_account and list return the same data for an account.",
         &[CREATE],
         |kit| Box::pin(agree(kit)),
     ),
@@ -79,11 +80,11 @@ async fn create(kit: &Kit<'_>) -> Verdict {
             .map(|(field, _)| field.as_str())
             .collect();
         ensure(contradicted.is_empty(), || {
-            format!("{call}: {} is among `unverifiable`, and it is shown", contradicted.join(", "))
+            format!("{call}: {} is among `unverifiable`, but it is shown", contradicted.join(", "))
         })?;
     }
     ensure(answered == Some(id.as_str()), || {
-        format!("the result's account_id is {answered:?}, and the account is found under {id:?}")
+        format!("the result's account_id is {answered:?}, but the account is found under {id:?}")
     })
 }
 
@@ -97,7 +98,7 @@ async fn update(kit: &Kit<'_>) -> Verdict {
     for (call, record) in &seen {
         holds(call, record, &changes, true)?;
     }
-    // What the update named may stand in fields of other names as well, so only the named ones are known to be others' affair.
+    // The update's values may be stored in other fields as well, so only the named ones must stay unchanged.
     let mut rest = person.fields.clone();
     rest.retain(|field, _| !changes.contains_key(field));
     for (call, record) in &seen {
@@ -167,13 +168,13 @@ async fn delete(kit: &Kit<'_>) -> Verdict {
     kit.gone(&identity(&person.fields)).await?;
     let listed = kit.listed().await?;
     ensure(listed.iter().all(|record| record.id != person.record.id), || {
-        format!("list still has {}", person.record.id)
+        format!("list still contains {}", person.record.id)
     })
 }
 
 fn is(call: &str, record: &AccountRecord, wanted: AccountStatus) -> Verdict {
     let status = record.status;
-    ensure(status == wanted, || format!("{call}: account {} is {status} and not {wanted}", record.id))
+    ensure(status == wanted, || format!("{call}: account {} is {status} instead of {wanted}", record.id))
 }
 
 /// Fails unless the account has these fields as they were written.
@@ -185,8 +186,8 @@ pub(super) fn holds(call: &str, record: &AccountRecord, wanted: &Map<String, Val
     failed(format!("{call}: of account {}, {}", record.id, differences.join("; ")))
 }
 
-/// Fails if a field with a name, or a membership, is another than before. Fields of the target's own, such as the time of the last
-/// change, may go on.
+/// Fails if a field with a name, or a membership, differs from before. The target's own fields, such as the time of the
+/// last change, may differ.
 pub(super) fn keeps(call: &str, before: &AccountRecord, after: &AccountRecord) -> Verdict {
     let own = |record: &AccountRecord| {
         let mut own = record.clone();
@@ -195,6 +196,6 @@ pub(super) fn keeps(call: &str, before: &AccountRecord, after: &AccountRecord) -
     };
     let changed = changed(&own(before), &own(after));
     ensure(changed.is_empty(), || {
-        format!("{call}: account {} has lost or changed {}", after.id, changed.join(", "))
+        format!("{call}: account {} lost or changed {}", after.id, changed.join(", "))
     })
 }

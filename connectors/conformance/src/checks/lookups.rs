@@ -1,4 +1,4 @@
-//! Whom a name means, and whom it does not.
+//! Which account a name identifies, and which it does not.
 
 use serde_json::Value;
 
@@ -11,27 +11,28 @@ use bridgehead_sdk::{Account, AccountRecord, Action, Code};
 pub(crate) const RULES: [Rule; 5] = [
     Rule::reads(
         "find-by-every-name",
-        "An account is found by its id, by its user name and by its e-mail.",
+        "An account is found by its id, by its user name and by its email.",
         |kit| Box::pin(by_every_name(kit, str::to_owned)),
     ),
     Rule::reads(
         "find-in-another-case",
-        "A user name and an e-mail are found in upper and in lower case.",
+        "A user name and an email are found in upper and lower case.",
         |kit| Box::pin(in_another_case(kit)),
     ),
     Rule::reads(
         "find-nobody",
-        "Whoever is not there is certain not to be: find_account answers none, no error.",
+        "For an account that does not exist, find_account returns none, not an error.",
         |kit| Box::pin(nobody(kit)),
     ),
     Rule::reads(
         "hostile-look-ups",
-        "Wildcards, quotes and other people's syntax in a name are part of the name, and find nobody.",
+        "Wildcards, quotes and other languages' syntax in a name are part of the name, and find no account.",
         |kit| Box::pin(hostile_look_ups(kit)),
     ),
     Rule::changes(
         "hostile-deletes",
-        "Wildcards, quotes and other people's syntax in a name delete nobody: that is ACCOUNT_NOT_FOUND.",
+        "Wildcards, quotes and other languages' syntax in a name delete no account: the result is \
+         ACCOUNT_NOT_FOUND.",
         &[Action::CreateAccount, Action::DeleteAccount],
         |kit| Box::pin(hostile_deletes(kit)),
     ),
@@ -48,14 +49,14 @@ async fn sample(kit: &Kit<'_>) -> Verdict<Vec<AccountRecord>> {
     let listed = kit.listed().await?;
     let step = (listed.len() / SAMPLE).max(1);
     let sample: Vec<_> = listed.into_iter().step_by(step).take(SAMPLE).collect();
-    if sample.is_empty() { skipped("the target has no account to look for") } else { Ok(sample) }
+    if sample.is_empty() { skipped("the target has no account to look up") } else { Ok(sample) }
 }
 
 /// Looks for each account by each of its names, as `written` writes them.
 async fn by_every_name(kit: &Kit<'_>, written: fn(&str) -> String) -> Verdict {
     for record in sample(kit).await? {
         let found = kit.found(&Account::by_id(record.id.clone())).await?;
-        ensure(found.id == record.id, || format!("looked for id {}, and found {}", record.id, found.id))?;
+        ensure(found.id == record.id, || format!("looked up id {}, and found {}", record.id, found.id))?;
         by_names(kit, &record, written).await?;
     }
     Ok(())
@@ -66,9 +67,9 @@ async fn by_names(kit: &Kit<'_>, record: &AccountRecord, written: fn(&str) -> St
         let Some(name) = name else { continue };
         let account = named(field, &written(name));
         let found = kit.found(&account).await?;
-        // Two people of a target may share an e-mail: somebody who has it is found, not somebody else.
+        // Two accounts of a target may share an email: one of them must be found, not another account.
         ensure(account.is_same_as(&found), || {
-            format!("looked for {}, and found {}", who(&account), found.id)
+            format!("looked up {}, and found {}", who(&account), found.id)
         })?;
     }
     Ok(())
@@ -191,7 +192,7 @@ async fn hostile_deletes(kit: &Kit<'_>) -> Verdict {
         let answer = kit.execute(1, &about(Action::DeleteAccount, &fields(field, &hostile))?).await?;
         for person in &people {
             let there = kit.look(&person.by_id()).await?;
-            ensure(there.is_some(), || format!("{call} has deleted {}", person.record.id))?;
+            ensure(there.is_some(), || format!("{call} deleted {}", person.record.id))?;
         }
         match answer {
             Err(error)

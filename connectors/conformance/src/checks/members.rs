@@ -1,4 +1,4 @@
-//! Several references at once, of several types, in every form that a task may have.
+//! Several references in one task, of several types, in every form that a task may have.
 
 use serde_json::{Map, Value, json};
 
@@ -16,31 +16,34 @@ const UPDATE: Action = Action::UpdateAccount;
 pub(crate) const RULES: [Rule; 5] = [
     Rule::changes(
         "several-references",
-        "All references that a task names are kept, of every type, on creating and on updating; or the task is refused.",
+        "All references that a task names are stored, for every type, on creating and updating; or the task \
+         is rejected.",
         &[CREATE],
         |kit| Box::pin(several(kit)),
     ),
     Rule::changes(
         "references-replaced",
-        "Of a type that an update names, the list is the whole of what is wanted; other types stay as they are.",
+        "For a type that an update names, the list is complete: other references are removed, and other \
+         types stay unchanged.",
         &[CREATE, UPDATE],
         |kit| Box::pin(replaced(kit)),
     ),
     Rule::changes(
         "references-in-every-form",
-        "References are read as texts, as objects and alone, in the payload, in the account and in the changes.",
+        "References are accepted as texts, as objects and single, in the payload, in the account and in the \
+         changes.",
         &[CREATE],
         |kit| Box::pin(every_form(kit)),
     ),
     Rule::changes(
         "states-keep-references",
-        "A suspension, its end and a new password leave groups and licences as they are.",
+        "Suspending, unsuspending and a new password leave groups and licenses unchanged.",
         &[CREATE],
         |kit| Box::pin(states_keep(kit)),
     ),
     Rule::changes(
         "references-and-fields",
-        "An update of fields and references at once does both.",
+        "An update of fields and references at the same time does both.",
         &[CREATE, UPDATE],
         |kit| Box::pin(and_fields(kit)),
     ),
@@ -55,7 +58,7 @@ struct Usable {
 
 async fn usable(kit: &Kit<'_>) -> Verdict<Vec<Usable>> {
     let mut usable = Vec::new();
-    let mut reason = "the connector lists neither groups nor licences".to_owned();
+    let mut reason = "the connector lists neither groups nor licenses".to_owned();
     for kind in [ResourceKind::Group, ResourceKind::License] {
         for of in kit.types(kind) {
             let listed: Vec<EntityRecord> = match kit.working.list(of, None).await? {
@@ -125,16 +128,16 @@ async fn several(kit: &Kit<'_>) -> Verdict {
     let usable = usable(kit).await?;
     let one = wished(usable.iter().map(|of| (of, texts(&of.ids[..1]))));
     let Some(person) = made(kit, &one).await? else {
-        return failed("create_account with one reference of each type was refused");
+        return failed("create_account with one reference of each type was rejected");
     };
     for of in &usable {
         has(kit, "create_account with one reference of each type", &person, of, &of.ids[..1]).await?;
     }
     for of in usable.iter().filter(|of| of.ids.len() > 1) {
-        // There may be few licences.
+        // There may be few licenses.
         kit.clean_up().await;
         let both = wished([(of, texts(&of.ids))]);
-        // A licence may be one of several: then two at once are refused.
+        // A license may exclude others: then two in one task are rejected.
         if let Some(person) = made(kit, &both).await? {
             has(kit, "create_account with several references", &person, of, &of.ids).await?;
         }

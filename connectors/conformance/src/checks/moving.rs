@@ -15,28 +15,30 @@ use crate::tasks::about;
 use bridgehead_sdk::{Account, Action, Cursor, Record};
 
 pub(crate) const RULES: [Rule; 5] = [
-    Rule::reads("small-pages", "Read in pages of two, every listing is the same as in large ones.", |kit| {
+    Rule::reads("small-pages", "In pages of two, every listing returns the same as in large pages.", |kit| {
         Box::pin(small_pages(kit))
     }),
     Rule::reads(
         "listings-at-once",
-        "Listings that are read at the same time, page by page, do not disturb one another.",
+        "Listings that are read at the same time, page by page, do not affect each other.",
         |kit| Box::pin(listings_at_once(kit)),
     ),
     Rule::reads(
         "capped-pages",
-        "A target that gives fewer records than it is asked for is read to its end, or that is an error.",
+        "A target that returns fewer records than requested is read to the end, or the listing is an error.",
         |kit| Box::pin(capped_pages(kit)),
     ),
     Rule::changes(
         "changing-while-listed",
-        "Whoever is there all the time is listed, though others come and go between the pages; or that is an error.",
+        "An account that exists the whole time is listed, even if others come and go between the pages; or \
+         the listing is an error.",
         &[Action::CreateAccount, Action::DeleteAccount],
         |kit| Box::pin(changing_while_listed(kit)),
     ),
     Rule::reads(
         "unreadable-records",
-        "A record that lacks a field, or holds another type than it should, is listed, rejected, or an error: never left out.",
+        "A record that lacks a field, or has a field of the wrong type, is listed, rejected, or an error: \
+         never left out.",
         |kit| Box::pin(unreadable_records(kit)),
     ),
 ];
@@ -89,7 +91,8 @@ async fn listings_at_once(kit: &Kit<'_>) -> Verdict {
     for ((of, alone), together) in of.iter().zip(&alone).zip(&together) {
         ensure(alone == together, || {
             format!(
-                "list {}: {} records come when it is read alone, and {} others when other listings are read in turn with it",
+                "list {}: {} records are returned when it is read alone, and {} others when other listings \
+                 are read alternately",
                 of.slug,
                 alone.len(),
                 together.iter().filter(|id| !alone.contains(id)).count()
@@ -119,7 +122,7 @@ async fn pages(
                 }
                 Err(error) => {
                     return failed(format!(
-                        "list {}, with {} others in turn: {}",
+                        "list {}, alternating with {} others: {}",
                         of.slug,
                         listings.len() - 1,
                         parts(&error)
@@ -157,7 +160,7 @@ async fn capped_pages(kit: &Kit<'_>) -> Verdict {
         http.relay.cap(None);
         if let Ok(listing) = listing? {
             is_whole(
-                &format!("list {} of a target that gives {most} records at most", of.slug),
+                &format!("list {} of a target that returns {most} records at most", of.slug),
                 &listing,
                 &whole,
             )?;
@@ -166,7 +169,7 @@ async fn capped_pages(kit: &Kit<'_>) -> Verdict {
     if tried {
         Ok(())
     } else {
-        skipped("the connector names no page size in a query, or there is too little to list")
+        skipped("the connector sends no page size in a query, or there is too little to list")
     }
 }
 
@@ -225,10 +228,10 @@ async fn change_between_pages(kit: &Kit<'_>, probe: &Probe, mut people: Vec<crat
         cursor = Some(next);
     }
     if pages == 1 {
-        return skipped("everything comes in one page");
+        return skipped("everything fits in one page");
     }
     if removed.is_empty() {
-        return skipped("none of the kit's own accounts stood on a page with another behind it");
+        return skipped("none of the kit's own accounts was on a page that another page follows");
     }
     let mut left = whole;
     left.records.retain(|record| !removed.iter().any(|id| id == record.id()));
@@ -246,15 +249,15 @@ async fn unreadable_records(kit: &Kit<'_>) -> Verdict {
         Some(person) => person.record,
         None => match kit.listed().await?.into_iter().next() {
             Some(record) => record,
-            None => return skipped("the target has no account to look at"),
+            None => return skipped("the target has no account to check"),
         },
     };
-    for (field, text) in [("e-mail", &record.email), ("user name", &record.username)] {
+    for (field, text) in [("email", &record.email), ("user name", &record.username)] {
         let Some(text) = text else { continue };
         let from = Value::from(text.as_str()).to_string();
         for to in ["null", "5", "[1]", "{\"a\":1}", "\"\""] {
             let (from, to) = (from.clone(), to.to_owned());
-            let what = format!("the target gives {to} as the {field} of an account");
+            let what = format!("the target returns {to} as the {field} of an account");
             http.relay.play(move |_, _| Act::Replace(from.clone(), to.clone()));
             let listing = attempt(&http.probe, of).await;
             let found = http.probe.find(&Account::by_id(record.id.clone())).await;
@@ -262,11 +265,11 @@ async fn unreadable_records(kit: &Kit<'_>) -> Verdict {
             if let Ok(listing) = listing? {
                 let there = listing.records.iter().map(Record::id).any(|id| id == record.id.as_str());
                 if !there && listing.rejected.is_empty() {
-                    return failed(format!("{what}: the listing leaves the account out"));
+                    return failed(format!("{what}: the listing leaves out the account"));
                 }
             }
             if let Ok(None) = found? {
-                return failed(format!("{what}: find_account says that nobody is there"));
+                return failed(format!("{what}: find_account reports that the account does not exist"));
             }
         }
     }

@@ -18,25 +18,27 @@ const DELETE: Action = Action::DeleteAccount;
 pub(crate) const RULES: [Rule; 7] = [
     Rule::changes(
         "part-of-a-name",
-        "Part of a name, or of an id, is nobody's name: it finds nobody and changes nobody.",
+        "Part of a name, or of an id, matches no account: it finds and changes none.",
         &[CREATE],
         |kit| Box::pin(part_of_a_name(kit)),
     ),
     Rule::changes(
         "names-within-names",
-        "Among accounts whose names hold one another, each is found, changed and removed by its own.",
+        "Among accounts whose names contain each other, each is found, changed and removed by its own name.",
         &[CREATE],
         |kit| Box::pin(within_names(kit)),
     ),
     Rule::changes(
         "names-with-signs",
-        "A name with a sign, an accent or many letters in it is kept and means its account alone, or is refused.",
+        "A name with a special character, an accent or many letters is stored and matches only its account, \
+         or is rejected.",
         &[CREATE],
         |kit| Box::pin(with_signs(kit)),
     ),
     Rule::changes(
         "id-before-names",
-        "Where there is an id, it alone says who is meant, else the user name: another name never takes its place.",
+        "If there is an id, it alone identifies the account, otherwise the user name: another name never \
+         takes its place.",
         &[CREATE],
         |kit| Box::pin(id_before_names(kit)),
     ),
@@ -48,13 +50,13 @@ pub(crate) const RULES: [Rule; 7] = [
     ),
     Rule::changes(
         "act-by-every-name",
-        "Every action is done to the account that is named, by its id, by its user name, by its e-mail.",
+        "Every action affects the account that is named, by its id, by its user name, by its email.",
         &[CREATE],
         |kit| Box::pin(act_by_every_name(kit)),
     ),
     Rule::changes(
         "seen-by-another",
-        "find_account, list and every action go by the target as it is now, whoever has changed it.",
+        "find_account, list and every action use the current state of the target, whoever changed it.",
         &[CREATE],
         |kit| Box::pin(seen_by_another(kit)),
     ),
@@ -73,7 +75,7 @@ fn parts_of(name: &str) -> Vec<String> {
             .into_iter()
             .flatten()
             .collect();
-    // The part before the @ is a name by itself, and most often a user name.
+    // The part before the @ is also a name, and most often a user name.
     if let Some((local, domain)) = name.split_once('@') {
         parts.push(local.to_owned());
         parts.push(domain.to_owned());
@@ -149,7 +151,7 @@ async fn within_names(kit: &Kit<'_>) -> Verdict {
         let Some(value) = wanted.get(field).and_then(Value::as_str) else { continue };
         let found = kit.found(&named(field, value)).await?;
         ensure(found.id == person.record.id, || {
-            format!("find_account of {field} {value} finds {}, and not {}", found.id, person.record.id)
+            format!("find_account of {field} {value} finds {} instead of {}", found.id, person.record.id)
         })?;
     }
     for action in [Action::SuspendAccount, DELETE].into_iter().filter(|action| kit.offers(*action)) {
@@ -162,7 +164,7 @@ async fn within_names(kit: &Kit<'_>) -> Verdict {
         match (action, kit.look(&person.by_id()).await?) {
             (Action::SuspendAccount, Some(now)) if now.status == AccountStatus::Suspended => {}
             (DELETE, None) => {}
-            _ => return failed(format!("{action} of {} was not done to it", person.record.id)),
+            _ => return failed(format!("{action} of {} did not affect it", person.record.id)),
         }
     }
     Ok(())
@@ -186,7 +188,7 @@ fn signs() -> Vec<(&'static str, String)> {
     signs
 }
 
-/// A name with a sign behind it, or before the @ of an e-mail.
+/// A name with a sign behind it, or before the @ of an email.
 fn signed(name: &str, sign: &str) -> String {
     match name.split_once('@') {
         Some((local, domain)) => format!("{local}{sign}@{domain}"),
@@ -195,7 +197,7 @@ fn signed(name: &str, sign: &str) -> String {
 }
 
 async fn with_signs(kit: &Kit<'_>) -> Verdict {
-    // Whoever is made stays, where nobody can be deleted: then few are made.
+    // Created accounts stay if the connector cannot delete: then only a few are created.
     let most = if kit.offers(DELETE) { usize::MAX } else { 2 };
     for (what, sign) in signs().into_iter().take(most) {
         for field in ["username", "email"] {
@@ -206,7 +208,7 @@ async fn with_signs(kit: &Kit<'_>) -> Verdict {
             kit.keep(&wanted);
             let call = format!("create_account with {what} in the {field}");
             if let Err(error) = kit.execute(1, &about(CREATE, &wanted)?).await? {
-                Requirement::REFUSED.of::<()>(&format!("{call}, which it may refuse"), Err(error))?;
+                Requirement::REFUSED.of::<()>(&format!("{call}, which may be rejected"), Err(error))?;
                 kit.gone(&identity(&wanted)).await?;
                 continue;
             }
@@ -215,7 +217,7 @@ async fn with_signs(kit: &Kit<'_>) -> Verdict {
             let mine = named(field, &name);
             let found = kit.found(&mine).await?;
             ensure(found.id == record.id, || {
-                format!("{call}: find_account of {} finds {}, and not {}", who(&mine), found.id, record.id)
+                format!("{call}: find_account of {} finds {} instead of {}", who(&mine), found.id, record.id)
             })?;
             // The same name without it, and with what it may be taken for, is another one.
             for other in ["", " x"] {
@@ -258,7 +260,7 @@ async fn id_before_names(kit: &Kit<'_>) -> Verdict {
         let found = kit.found(&identity(&known)).await?;
         ensure(found.id == one.record.id, || {
             format!(
-                "find_account of {} finds {}, and not {}",
+                "find_account of {} finds {} instead of {}",
                 who(&identity(&known)),
                 found.id,
                 one.record.id
@@ -308,18 +310,20 @@ async fn suspended_are_there(kit: &Kit<'_>) -> Verdict {
         let listed = kit.listed().await?.into_iter().find(|record| record.id == person.record.id);
         match listed {
             Some(record) => suspended(&record, "list")?,
-            None => return failed(format!("list leaves out {}, who is suspended", person.record.id)),
+            None => return failed(format!("list leaves out {}, which is suspended", person.record.id)),
         }
     }
-    Requirement::DUPLICATE
-        .of("create_account of a suspended one", kit.execute(1, &about(CREATE, &person.fields)?).await?)?;
-    suspended(&kit.found(&person.by_id()).await?, "after it was to be created again")?;
+    Requirement::DUPLICATE.of(
+        "create_account of a suspended account",
+        kit.execute(1, &about(CREATE, &person.fields)?).await?,
+    )?;
+    suspended(&kit.found(&person.by_id()).await?, "after an attempt to create it again")?;
     let name = person.fields.get("username").map_or("email", |_| "username");
     let known = fields(name, person.fields.get(name).and_then(Value::as_str).unwrap_or_default());
     if kit.offers(Action::UpdateAccount) {
         let changes = kit.bench.changes("Kit");
         kit.done(&operation(Action::UpdateAccount, json!({ "account": known, "changes": changes }))?).await?;
-        suspended(&kit.found(&person.by_id()).await?, "after an update that says nothing of it")?;
+        suspended(&kit.found(&person.by_id()).await?, "after an update that does not change the status")?;
     }
     if kit.offers(Action::ResetPassword) {
         let mut account = known.clone();
@@ -344,7 +348,7 @@ async fn act_by_every_name(kit: &Kit<'_>) -> Verdict {
         };
         let Some(value) = value else { continue };
         let bystander = kit.person().await?;
-        // By e-mail alone in another case as well: case is nothing to go by.
+        // By email also in a different case: case must not matter.
         let known = fields(field, &value);
         let changes = kit.bench.changes(&value);
         let mut shown = changes.clone();
@@ -359,7 +363,7 @@ async fn act_by_every_name(kit: &Kit<'_>) -> Verdict {
         for action in order.into_iter().filter(|action| kit.offers(*action)) {
             let task = match action {
                 Action::UpdateAccount => {
-                    // An update of the name itself would leave nobody to go on with.
+                    // An update of the name itself would leave no account to continue with.
                     let mut changes = changes.clone();
                     changes.retain(|name, _| name != field);
                     shown.retain(|name, _| name != field);
@@ -386,7 +390,7 @@ async fn act_by_every_name(kit: &Kit<'_>) -> Verdict {
                 (_, Some(_)) => true,
             };
             ensure(done, || {
-                format!("{call}: success is reported, and it was not done to {}", person.record.id)
+                format!("{call}: success is reported, but {} was not affected", person.record.id)
             })?;
             kit.unchanged(&bystander).await?;
         }
@@ -425,7 +429,7 @@ async fn seen_by_another(kit: &Kit<'_>) -> Verdict {
     for way in ways(None) {
         let found = find_by(&other, &way).await?;
         ensure(found.is_none(), || {
-            format!("find_account of {} finds somebody who is not there yet", who(&way))
+            format!("find_account of {} finds an account that does not exist yet", who(&way))
         })?;
     }
     listed_by(kit, &other).await?;
@@ -441,7 +445,8 @@ async fn seen_by_another(kit: &Kit<'_>) -> Verdict {
             };
             ensure(same, || {
                 format!(
-                    "{what} through one connector, another one answers otherwise to find_account of {}",
+                    "{what} through one connector, but another connector returns something else from \
+                     find_account of {}",
                     who(&way)
                 )
             })?;
@@ -454,7 +459,7 @@ async fn seen_by_another(kit: &Kit<'_>) -> Verdict {
             (Some(Some(listed)), Some(found)) => changed(listed, found).is_empty(),
             (Some(listed), found) => listed.is_none() && found.is_none(),
         };
-        ensure(same, || format!("{what} through one connector, another one lists it otherwise"))
+        ensure(same, || format!("{what} through one connector, but another connector lists it differently"))
     };
     agree("an account was created").await?;
     if kit.offers(Action::UpdateAccount) {
@@ -470,7 +475,7 @@ async fn seen_by_another(kit: &Kit<'_>) -> Verdict {
         kit.done(&about(DELETE, &person.known())?).await?;
         agree("an account was deleted").await?;
         for operation in each_action(kit, &person.known(), &name)? {
-            let call = format!("{} of somebody whom another connector has deleted", operation.action());
+            let call = format!("{} of an account that another connector deleted", operation.action());
             Requirement::NO_ACCOUNT.of(&call, other.execute(1, &operation).await?)?;
         }
         // The same names, and another account.
@@ -479,7 +484,8 @@ async fn seen_by_another(kit: &Kit<'_>) -> Verdict {
             let found = find_by(&other, &way).await?;
             ensure(found.as_ref().is_some_and(|found| found.id == again.record.id), || {
                 format!(
-                    "an account was deleted and created again through one connector; another one does not find the new one by {}",
+                    "an account was deleted and created again through one connector; another connector does \
+                     not find the new one by {}",
                     who(&way)
                 )
             })?;
@@ -490,13 +496,13 @@ async fn seen_by_another(kit: &Kit<'_>) -> Verdict {
             let suspended = other.execute(1, &about(Action::SuspendAccount, &known)?).await?;
             if let Err(error) = suspended {
                 return failed(format!(
-                    "suspend_account of somebody whom another connector has created again: {}",
+                    "suspend_account of an account that another connector created again: {}",
                     parts(&error)
                 ));
             }
             let now = kit.found(&again.by_id()).await?;
             ensure(now.status == AccountStatus::Suspended, || {
-                "suspend_account of somebody whom another connector has created again was not done to them"
+                "suspend_account of an account that another connector created again did not affect it"
                     .to_owned()
             })?;
         }

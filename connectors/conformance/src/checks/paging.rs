@@ -13,33 +13,37 @@ use bridgehead_sdk::{Account, ResourceKind, ResourceType};
 pub(crate) const RULES: [Rule; 7] = [
     Rule::reads(
         "paging-many",
-        "In a listing of many pages each account comes exactly once, and the last is found.",
+        "In a listing of many pages each account occurs exactly once, and the last is found.",
         |kit| Box::pin(paging_many(kit)),
     ),
-    Rule::reads("paging-none", "A target without accounts is listed to its end, with nobody in it.", |kit| {
+    Rule::reads("paging-none", "A target without accounts is listed to the end, with no accounts.", |kit| {
         Box::pin(of_length(kit, 0))
     }),
-    Rule::reads("paging-one", "A target of one account is listed to its end.", |kit| {
+    Rule::reads("paging-one", "A target with one account is listed to the end.", |kit| {
         Box::pin(of_length(kit, 1))
     }),
-    Rule::reads("paging-full-page", "A target of exactly one page is listed to its end.", |kit| {
+    Rule::reads("paging-full-page", "A target with exactly one page is listed to the end.", |kit| {
         Box::pin(async move {
             let size = page_size(kit).await?;
             of_length(kit, size).await
         })
     }),
-    Rule::reads("paging-page-and-one", "A target of one page and one account is listed to its end.", |kit| {
-        Box::pin(async move {
-            let size = page_size(kit).await?;
-            of_length(kit, size + 1).await
-        })
-    }),
-    Rule::reads("page-again", "The same cursor asked for twice gives the same page.", |kit| {
+    Rule::reads(
+        "paging-page-and-one",
+        "A target with one page and one account is listed to the end.",
+        |kit| {
+            Box::pin(async move {
+                let size = page_size(kit).await?;
+                of_length(kit, size + 1).await
+            })
+        },
+    ),
+    Rule::reads("page-again", "The same cursor used twice returns the same page.", |kit| {
         Box::pin(page_again(kit))
     }),
     Rule::reads(
         "pages-bounded",
-        "A page holds a bounded number of records, however many there are.",
+        "A page contains a bounded number of records, however many there are.",
         |kit| Box::pin(pages_bounded(kit)),
     ),
 ];
@@ -78,13 +82,13 @@ async fn page_size(kit: &Kit<'_>) -> Verdict<usize> {
     let (_, listing) = match many(kit).await {
         // That it cannot be read is the finding of another check.
         Err(Finding::Failed(why) | Finding::Late(why)) => {
-            return skipped(format!("the page size is not known: {why}"));
+            return skipped(format!("the page size is unknown: {why}"));
         }
         other => other?,
     };
     match listing.pages.first() {
         Some((size, Some(_))) if *size > 0 => Ok(*size),
-        _ => skipped("everything comes in one page"),
+        _ => skipped("everything fits in one page"),
     }
 }
 
@@ -103,7 +107,10 @@ async fn paging_many(kit: &Kit<'_>) -> Verdict {
             match probe.find(&account).await? {
                 Ok(Some(found)) if found.id == record.id => {}
                 Ok(_) => {
-                    return failed(format!("find_account does not find {}, who is listed", account.label()));
+                    return failed(format!(
+                        "find_account does not find {}, which is listed",
+                        account.label()
+                    ));
                 }
                 Err(error) => {
                     return failed(format!("find_account of {}: {}", account.label(), parts(&error)));
@@ -118,19 +125,19 @@ async fn paging_many(kit: &Kit<'_>) -> Verdict {
 async fn several_pages(kit: &Kit<'_>) -> Verdict {
     let people = kit.some_people(kit.several_pages()).await?;
     if people.is_empty() {
-        return skipped("it needs several pages of accounts, and none may be made");
+        return skipped("it needs several pages of accounts, but may not create any");
     }
     let listing = read(&kit.working, accounts(kit)?).await?;
     if listing.pages.len() < 2 {
-        return skipped(format!("everything comes in one page: {} accounts", listing.records.len()));
+        return skipped(format!("everything fits in one page: {} accounts", listing.records.len()));
     }
     if let Some(id) = listing.repeated() {
-        return failed(format!("record '{id}' comes twice"));
+        return failed(format!("record '{id}' occurs twice"));
     }
     let ids = listing.ids();
     for person in &people {
         ensure(ids.contains(person.record.id.as_str()), || {
-            format!("list leaves out {}, who is there, in {} pages", person.record.id, listing.pages.len())
+            format!("list leaves out {}, which exists, in {} pages", person.record.id, listing.pages.len())
         })?;
     }
     Ok(())
@@ -144,13 +151,18 @@ async fn of_length(kit: &Kit<'_>, wanted: usize) -> Verdict {
 
 fn complete(listing: &Listing, wanted: usize) -> Verdict {
     if let Some(id) = listing.repeated() {
-        return failed(format!("record '{id}' comes twice"));
+        return failed(format!("record '{id}' occurs twice"));
     }
     if let Some(rejected) = listing.rejected.first() {
         return failed(format!("the bench's own accounts are rejected: {rejected}"));
     }
     let (count, pages) = (listing.records.len(), listing.pages.len());
-    ensure(count == wanted, || format!("the target has {wanted} accounts; {count} came, in {pages} pages"))
+    ensure(count == wanted, || {
+        format!(
+            "the target has {wanted} accounts; {count} were returned, in {pages} \
+                                        pages"
+        )
+    })
 }
 
 async fn page_again(kit: &Kit<'_>) -> Verdict {
@@ -181,13 +193,16 @@ async fn page_again(kit: &Kit<'_>) -> Verdict {
                         page.next,
                     ));
                 }
-                Err(error) => return failed(format!("asked for a page again: {}", parts(&error))),
+                Err(error) => return failed(format!("requesting a page again: {}", parts(&error))),
             }
         }
         let sets: Vec<HashSet<&String>> = seen.iter().map(|(ids, _)| ids.iter().collect()).collect();
         let ends: Vec<bool> = seen.iter().map(|(_, next)| next.is_none()).collect();
         ensure(sets.first() == sets.last() && ends.first() == ends.last(), || {
-            format!("the {page} page held other records, or ended otherwise, when it was asked for again")
+            format!(
+                "the {page} page contained other records, or ended differently, when it was requested \
+                     again"
+            )
         })?;
         match seen.pop() {
             Some((_, Some(next))) => cursor = Some(next),
@@ -207,5 +222,5 @@ async fn pages_bounded(kit: &Kit<'_>) -> Verdict {
     };
     let largest = listing.pages.iter().map(|(count, _)| *count).max().unwrap_or_default();
     let bound = kit.bench.largest_page();
-    ensure(largest <= bound, || format!("a page held {largest} records, and at most {bound} are bearable"))
+    ensure(largest <= bound, || format!("a page contained {largest} records, the limit is {bound}"))
 }

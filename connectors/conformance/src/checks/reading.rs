@@ -12,32 +12,36 @@ pub(crate) const RULES: [Rule; 7] = [
     Rule::reads("check", "A target that works passes check().", |kit| Box::pin(check(kit))),
     Rule::reads(
         "description",
-        "A connector has a name and a version, names each resource type once, and says the same when it is asked again.",
+        "A connector has a name and a version, names each resource type once, and returns the same when \
+         called again.",
         |kit| Box::pin(description(kit)),
     ),
     Rule::reads(
         "listing",
-        "Every declared resource type is read to its end: no cursor comes twice, and no record.",
+        "Every declared resource type is read to the end: no cursor and no record occurs twice.",
         |kit| Box::pin(listing(kit)),
     ),
     Rule::reads(
         "evidence",
-        "The last page of a listing says what shows that it is the last, and as many records come as the target says there are.",
+        "The last page of a listing carries evidence that it is the last, and as many records are returned \
+         as the target reports.",
         |kit| Box::pin(evidence(kit)),
     ),
     Rule::reads(
         "records",
-        "Records keep the Bridge's rules: an id; a name, or a user name or e-mail; at most 100 references of a type.",
+        "Records follow the Bridge's rules: an id; a name, or a user name or email; at most 100 references \
+         of a type.",
         |kit| Box::pin(records(kit)),
     ),
     Rule::reads(
         "references",
-        "Memberships refer to declared groups and assignments to declared licences that are listed themselves.",
+        "Memberships refer to declared groups and assignments to declared licenses, which are listed as \
+         well.",
         |kit| Box::pin(references(kit)),
     ),
     Rule::reads(
         "unknown-cursor",
-        "A cursor that the connector never gave is an error: not an end, and not another beginning.",
+        "A cursor that the connector never returned is an error: not an end, and not another start.",
         |kit| Box::pin(unknown_cursor(kit)),
     ),
 ];
@@ -58,21 +62,18 @@ async fn evidence(kit: &Kit<'_>) -> Verdict {
         let evidence = listing.evidence;
         ensure(evidence.is_some(), || {
             format!(
-                "list {}: the last page gives no evidence; end it with Page::last(records, Evidence::…)",
+                "list {}: the last page carries no evidence; end it with Page::last(records, Evidence::…)",
                 of.slug
             )
         })?;
         let count = listing.ids().len() + listing.rejected.len();
         if let Some(total) = listing.total {
             ensure(count as u64 >= total, || {
-                format!(
-                    "list {}: the target says that there are {total} records, and {count} were listed",
-                    of.slug
-                )
+                format!("list {}: the target reports {total} records, but {count} were listed", of.slug)
             })?;
         }
         ensure(evidence != Some(Evidence::TotalMet) || listing.total.is_some(), || {
-            format!("list {}: the evidence is a total, and no page says how many there are", of.slug)
+            format!("list {}: the evidence is a total, but no page reports the total", of.slug)
         })?;
     }
     Ok(())
@@ -92,10 +93,10 @@ async fn description(kit: &Kit<'_>) -> Verdict {
         ensure(slugs.insert(&of.slug), || format!("resource type '{}' is named twice", of.slug))?;
     }
     match kit.working.describe().await? {
-        Ok(again) => ensure(again == *description, || {
-            "it says something else of itself when it is asked again".to_owned()
-        }),
-        Err(error) => failed(format!("asked again: {}", parts(&error))),
+        Ok(again) => {
+            ensure(again == *description, || "it describes itself differently when called again".to_owned())
+        }
+        Err(error) => failed(format!("called again: {}", parts(&error))),
     }
 }
 
@@ -103,7 +104,7 @@ async fn listing(kit: &Kit<'_>) -> Verdict {
     for of in &kit.description.resource_types {
         let listing = read(&kit.working, of).await?;
         if let Some(id) = listing.repeated() {
-            return failed(format!("list {}: record '{id}' comes twice", of.slug));
+            return failed(format!("list {}: record '{id}' occurs twice", of.slug));
         }
     }
     Ok(())
@@ -127,7 +128,7 @@ fn broken(of: &ResourceType, record: &Record) -> Option<String> {
     }
     match (of.kind, record) {
         (ResourceKind::Account, Record::Account(account)) => broken_account(account),
-        (ResourceKind::Account, Record::Entity(_)) => Some("is no account".to_owned()),
+        (ResourceKind::Account, Record::Entity(_)) => Some("is not an account".to_owned()),
         (_, Record::Account(_)) => Some(format!("is an account, in a listing of a {}", of.kind)),
         (_, Record::Entity(entity)) => entity.name.is_empty().then(|| "has no name".to_owned()),
     }
@@ -136,13 +137,13 @@ fn broken(of: &ResourceType, record: &Record) -> Option<String> {
 fn broken_account(account: &AccountRecord) -> Option<String> {
     let empty = |text: &Option<String>| text.as_deref().is_none_or(str::is_empty);
     if empty(&account.username) && empty(&account.email) {
-        return Some("has neither a user name nor an e-mail".to_owned());
+        return Some("has neither a user name nor an email".to_owned());
     }
     let refs = account.memberships.0.iter().chain(&account.assignments.0);
     for (slug, refs) in refs {
         if refs.len() > MOST_REFS {
             return Some(format!(
-                "has {} references to '{slug}', and the Bridge takes {MOST_REFS}",
+                "has {} references to '{slug}', but the Bridge accepts {MOST_REFS}",
                 refs.len()
             ));
         }
@@ -203,9 +204,9 @@ async fn unknown_cursor(kit: &Kit<'_>) -> Verdict {
         for text in ["bridgehead-kit-no-such-cursor", "🦄 or '1'='1"] {
             if let Ok(page) = kit.working.list(of, Some(&Cursor::new(text))).await? {
                 let (count, what) =
-                    (page.records.len(), if page.next.is_some() { "goes on" } else { "ends" });
+                    (page.records.len(), if page.next.is_some() { "continues" } else { "ends" });
                 return failed(format!(
-                    "list {} from cursor '{text}': it gives {count} records and {what}",
+                    "list {} from cursor '{text}': it returns {count} records and {what}",
                     of.slug
                 ));
             }

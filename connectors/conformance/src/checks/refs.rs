@@ -1,4 +1,4 @@
-//! Groups that accounts are put into, and licences that they are given.
+//! Groups that accounts are put into, and licenses that they are given.
 
 use serde_json::json;
 
@@ -20,33 +20,33 @@ pub(crate) const RULES: [Rule; 6] = [
         &[CREATE],
         |kit| Box::pin(on_create(kit, GROUP)),
     ),
-    Rule::changes("membership-added", "An update puts an account into a group.", &[CREATE, UPDATE], |kit| {
+    Rule::changes("membership-added", "An update adds an account to a group.", &[CREATE, UPDATE], |kit| {
         Box::pin(added(kit, GROUP))
     }),
     Rule::changes(
         "membership-removed",
-        "Of each type that an update names, the list is the whole of what is wanted: other groups are left.",
+        "For each type that an update names, the list is complete: the account leaves other groups.",
         &[CREATE, UPDATE],
         |kit| Box::pin(removed(kit, GROUP)),
     ),
     Rule::changes(
         "license-on-create",
-        "A new account has the licences that the task names.",
+        "A new account has the licenses that the task names.",
         &[CREATE],
         |kit| Box::pin(on_create(kit, LICENSE)),
     ),
-    Rule::changes("license-added", "An update gives an account a licence.", &[CREATE, UPDATE], |kit| {
+    Rule::changes("license-added", "An update assigns a license to an account.", &[CREATE, UPDATE], |kit| {
         Box::pin(added(kit, LICENSE))
     }),
     Rule::changes(
         "license-removed",
-        "Of each type that an update names, the list is the whole of what is wanted: other licences are taken away.",
+        "For each type that an update names, the list is complete: other licenses are removed.",
         &[CREATE, UPDATE],
         |kit| Box::pin(removed(kit, LICENSE)),
     ),
 ];
 
-/// The groups (or licences) to try it with: one of each type.
+/// The groups (or licenses) to try it with: one of each type.
 async fn usable(kit: &Kit<'_>, kind: ResourceKind) -> Verdict<Vec<(String, String)>> {
     let mut usable = Vec::new();
     let mut reason = format!("the connector lists no {kind}");
@@ -86,7 +86,7 @@ pub(super) async fn wishes(kit: &Kit<'_>) -> Verdict<serde_json::Map<String, ser
     Ok(wishes)
 }
 
-/// Somebody in a group of every type, and with a licence, where that can be had.
+/// Somebody in a group of every type, and with a license, where that can be had.
 pub(super) async fn member(kit: &Kit<'_>) -> Verdict<Person> {
     member_of(kit, &wishes(kit).await?).await
 }

@@ -13,13 +13,13 @@ const CREATE: Action = Action::CreateAccount;
 pub(crate) const RULES: [Rule; 2] = [
     Rule::changes(
         "texts-on-create",
-        "Any text is kept exactly as it was written, or refused cleanly, and then nobody is created.",
+        "Any text is stored exactly as written, or rejected cleanly, and then no account is created.",
         &[CREATE],
         |kit| Box::pin(on_create(kit)),
     ),
     Rule::changes(
         "texts-on-update",
-        "Any text is kept exactly as it was written, or refused cleanly, and then nothing is changed.",
+        "Any text is stored exactly as written, or rejected cleanly, and then nothing is changed.",
         &[CREATE, Action::UpdateAccount],
         |kit| Box::pin(on_update(kit)),
     ),
@@ -71,14 +71,14 @@ async fn on_create(kit: &Kit<'_>) -> Verdict {
                     kept.push((what, field, text, found));
                 }
                 Err(error) => {
-                    Requirement::REFUSED.of::<()>(&format!("{call}, which it may refuse"), Err(error))?;
+                    Requirement::REFUSED.of::<()>(&format!("{call}, which may be rejected"), Err(error))?;
                     kit.gone(&identity(&account)).await?;
                 }
             }
         }
     }
     if kept.is_empty() {
-        return skipped("there is no field for free text, or none of them takes any of these texts");
+        return skipped("there is no free-text field, or none of them accepts any of these texts");
     }
     for record in kit.listed().await? {
         for (what, field, text, found) in &kept {
@@ -96,7 +96,7 @@ async fn on_update(kit: &Kit<'_>) -> Verdict {
     let fields: Vec<&str> =
         kit.bench.free_text_fields().into_iter().filter(|field| changeable.contains_key(*field)).collect();
     if fields.is_empty() {
-        return skipped("no field for free text is among those that the bench changes");
+        return skipped("no free-text field is among those that the bench changes");
     }
     for field in fields {
         for (what, text) in texts() {
@@ -107,10 +107,10 @@ async fn on_update(kit: &Kit<'_>) -> Verdict {
             match answer {
                 Ok(_) => exactly(&format!("{call}, then find_account"), field, &text, &now)?,
                 Err(error) => {
-                    Requirement::REFUSED.of::<()>(&format!("{call}, which it may refuse"), Err(error))?;
+                    Requirement::REFUSED.of::<()>(&format!("{call}, which may be rejected"), Err(error))?;
                     let changed = changed(&person.record, &now);
                     if !changed.is_empty() {
-                        return failed(format!("{call} was refused, and has changed {}", changed.join(", ")));
+                        return failed(format!("{call} was rejected, but changed {}", changed.join(", ")));
                     }
                 }
             }

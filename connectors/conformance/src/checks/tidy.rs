@@ -5,24 +5,24 @@ use crate::kit::Kit;
 use crate::rule::Rule;
 use bridgehead_sdk::Action;
 
-/// The check that removes everybody whom the kit has made.
+/// The check that removes every account that the kit has created.
 pub(crate) const CLEAN_UP: &str = "clean-up";
 
 pub(crate) const RULES: [Rule; 4] = [
     Rule::reads(
         "secrets-out-of-errors",
-        "No error holds a secret: not its message, not its Debug, not its causes.",
+        "No error contains a secret: not its message, not its Debug output, not its causes.",
         |kit| Box::pin(std::future::ready(none(&kit.watch.leaks().errors))),
     ),
-    Rule::reads("secrets-out-of-records", "No record holds a secret.", |kit| {
+    Rule::reads("secrets-out-of-records", "No record contains a secret.", |kit| {
         Box::pin(std::future::ready(none(&kit.watch.leaks().records)))
     }),
-    Rule::reads("secrets-out-of-answers", "No result, cursor or description holds a secret.", |kit| {
+    Rule::reads("secrets-out-of-answers", "No result, cursor or description contains a secret.", |kit| {
         Box::pin(std::future::ready(none(&kit.watch.leaks().answers)))
     }),
     Rule::changes(
         CLEAN_UP,
-        "Whatever the kit has made can be removed again.",
+        "Everything that the kit created can be removed again.",
         &[Action::CreateAccount],
         |kit| Box::pin(clean_up(kit)),
     ),
@@ -30,7 +30,7 @@ pub(crate) const RULES: [Rule; 4] = [
 
 fn none(leaks: &std::collections::BTreeSet<String>) -> Verdict {
     let calls: Vec<&str> = leaks.iter().map(String::as_str).collect();
-    ensure(calls.is_empty(), || format!("a secret came out of {}", calls.join(", ")))
+    ensure(calls.is_empty(), || format!("{} exposed a secret", calls.join(", ")))
 }
 
 async fn clean_up(kit: &Kit<'_>) -> Verdict {

@@ -16,7 +16,7 @@ const CREATE: Action = Action::CreateAccount;
 pub(crate) const RULES: [Rule; 2] = [
     Rule::changes(
         "many-at-once",
-        "Operations of different accounts, look-ups and listings go on at the same time, and none is lost.",
+        "Operations on different accounts, look-ups and listings run at the same time, and none is lost.",
         &[CREATE],
         |kit| Box::pin(many_at_once(kit)),
     ),
@@ -53,7 +53,7 @@ async fn many_at_once(kit: &Kit<'_>) -> Verdict {
             Ok(Ok(Ok(()))) => {}
             // A listing that cannot be proven whole while accounts come is asked for again.
             Ok(Ok(Err(error))) if error.effect() == Effect::NotApplied && error.retry() != Retry::Never => {}
-            Ok(Ok(Err(error))) => return failed(format!("reading meanwhile: {}", parts(&error))),
+            Ok(Ok(Err(error))) => return failed(format!("reading at the same time: {}", parts(&error))),
             Ok(Err(finding)) => return Err(finding),
             Err(error) => return failed(error.to_string()),
         }
@@ -67,7 +67,7 @@ async fn many_at_once(kit: &Kit<'_>) -> Verdict {
     let listed = kit.listed().await?;
     let missing = ids.iter().find(|id| listed.iter().all(|record| record.id != **id));
     if let Some(missing) = missing.filter(|_| kit.types(ResourceKind::Account).next().is_some()) {
-        return failed(format!("list leaves out {missing}, who is there"));
+        return failed(format!("list leaves out {missing}, which exists"));
     }
     if kit.offers(Action::DeleteAccount) {
         let deletions = ids.iter().map(|id| {
@@ -94,7 +94,7 @@ async fn all_done(kit: &Kit<'_>, operations: Vec<Operation>) -> Verdict {
             Ok((_, Ok(Ok(_)))) => {}
             Ok((action, Ok(Err(error)))) => {
                 return failed(format!(
-                    "{action}, {AT_ONCE} at once: expected success; got {}",
+                    "{action}, {AT_ONCE} at the same time: expected success; got {}",
                     parts(&error)
                 ));
             }
@@ -125,7 +125,7 @@ async fn dropped_call(kit: &Kit<'_>) -> Verdict {
         let Some(found) = kit.look(&identity(&fields)).await? else {
             let came = again.as_ref().map_or_else(parts, |_| "success".to_owned());
             return failed(format!(
-                "a call was dropped, and then delivered again: nobody is there, after {came}"
+                "a call was dropped, and then delivered again: the account does not exist, after {came}"
             ));
         };
         holds("a call was dropped; find_account", &found, &fields, false)?;

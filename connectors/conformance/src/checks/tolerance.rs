@@ -19,11 +19,12 @@ pub(crate) const RULES: [Rule; 3] = [
     }),
     Rule::changes(
         "unknown-change",
-        "A change of a field that the target does not know is kept or refused cleanly, and changes nothing else.",
+        "A change of a field that the target does not know is stored or rejected cleanly, and changes \
+         nothing else.",
         &[CREATE, UPDATE],
         |kit| Box::pin(unknown_change(kit)),
     ),
-    Rule::changes("unknown-fields", "Fields of a task that nobody knows do no harm.", &[CREATE], |kit| {
+    Rule::changes("unknown-fields", "Unknown fields of a task do no harm.", &[CREATE], |kit| {
         Box::pin(unknown_fields(kit))
     }),
 ];
@@ -46,8 +47,8 @@ async fn unknown_change(kit: &Kit<'_>) -> Verdict {
     keeps("find_account", &person.record, &now)?;
     let Err(error) = answer else { return Ok(()) };
     let changed = changed(&person.record, &now);
-    ensure(changed.is_empty(), || format!("it was refused, and has changed {}", changed.join(", ")))?;
-    Requirement::REFUSED.of::<()>("update_account of an unknown field, which it may refuse", Err(error))
+    ensure(changed.is_empty(), || format!("it was rejected, but changed {}", changed.join(", ")))?;
+    Requirement::REFUSED.of::<()>("update_account of an unknown field, which may be rejected", Err(error))
 }
 
 async fn unknown_fields(kit: &Kit<'_>) -> Verdict {

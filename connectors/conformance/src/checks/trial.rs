@@ -21,9 +21,9 @@ pub(super) fn picks(count: usize) -> impl Iterator<Item = usize> {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Kind {
     Action(Action),
-    /// A creation with groups and licences.
+    /// A creation with groups and licenses.
     CreateMember,
-    /// An update of fields, groups and licences at once.
+    /// An update of fields, groups and licenses in one task.
     UpdateMember,
 }
 
@@ -59,7 +59,7 @@ impl Kind {
             Self::CreateMember => Action::CreateAccount,
             Self::UpdateMember => Action::UpdateAccount,
         };
-        // There may be few licences, and those before have what they had.
+        // There may be few licenses, and those before have what they had.
         kit.clean_up().await;
         let refs = if matches!(self, Self::Action(_)) { Map::new() } else { wishes.clone() };
         let call = if refs.is_empty() { action.to_string() } else { format!("{action} with references") };

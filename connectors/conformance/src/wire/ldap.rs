@@ -1,4 +1,4 @@
-//! LDAP, RFC 4511: messages in BER, each with a number, several of them under way at once.
+//! LDAP, RFC 4511: messages in BER, each with a number, several of them in progress at the same time.
 
 use super::super::bad::{Bad, Bads};
 use super::{Answered, Asked, Language, Means, Refusal, Said, seen, take};

@@ -73,7 +73,7 @@ struct Asked {
 struct Answered {
     bytes: Vec<u8>,
     id: u32,
-    /// Whether the request has been carried out.
+    /// Whether the request has been executed.
     is_done: bool,
     /// The code of the result, if it has one.
     code: Option<u16>,
@@ -133,7 +133,7 @@ pub(super) async fn serve(mut client: TcpStream, shared: Arc<Shared>, protocol: 
         Protocol::Http => return,
     };
     let Ok(mut target) = TcpStream::connect(shared.target).await else { return };
-    // Whoever hangs up: that is no news.
+    // The other side closed the connection: this is expected.
     drop(converse(&mut client, &mut target, &mut *language, &shared).await);
     drop(client.shutdown().await);
 }

@@ -89,7 +89,7 @@ impl Language for MySql {
         let first = bytes.get(4).copied();
         self.is_ready |= self.has_begun && matches!(first, Some(0 | 0xff));
         self.has_begun = true;
-        // With its first packet the server says what came of it.
+        // The first packet of the server contains the result.
         Some(Answered { bytes, id: 0, is_done: true, code: None })
     }
 

@@ -1,4 +1,4 @@
-//! What the kit is told of the reference connector.
+//! What the kit is told about the reference connector.
 
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};

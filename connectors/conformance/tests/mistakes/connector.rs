@@ -469,7 +469,7 @@ impl Reference {
         }
     }
 
-    /// Whom a task or a look-up means: by identifier, else by user name, else by e-mail.
+    /// Whom a task or a look-up means: by identifier, else by user name, else by email.
     async fn find(&self, account: &Account) -> Result<Option<User>, Error> {
         let key = account.label().to_owned();
         let caches = self.any(&[CacheOfOwnWrites, CacheOfNobody]);
@@ -591,7 +591,7 @@ impl Reference {
             assert!(account.last_name.is_some(), "no last name");
         }
         if self.has(PanicsWithoutEmail) {
-            assert!(account.email.is_some(), "no e-mail");
+            assert!(account.email.is_some(), "no email");
         }
         let mut user = User::new();
         for (field, value) in [
@@ -694,7 +694,7 @@ impl Reference {
         for (field, ids) in refs {
             for one in ids.as_array().into_iter().flatten().filter_map(Value::as_str) {
                 let url = self.url(&["users", id, field, one], &[]);
-                let put = self.send("User cannot be put into a team", Method::PUT, url, None).await;
+                let put = self.send("User cannot be added to a team", Method::PUT, url, None).await;
                 match put {
                     Err(_) if self.has(TeamFailureIsIgnored) => {}
                     Err(error) if error.code() == Code::AccountNotFound => {
@@ -1138,7 +1138,7 @@ impl Connector for Reference {
             use std::io::Read;
             let address = (self.base.host_str().unwrap(), self.base.port().unwrap());
             let mut connection = std::net::TcpStream::connect(address)
-                .map_err(|_| Error::unreachable("the help desk cannot be reached"))?;
+                .map_err(|_| Error::unreachable("the help desk is unreachable"))?;
             drop(connection.read(&mut [0; 1]));
             return Err(Error::timeout("no answer"));
         }

@@ -138,7 +138,9 @@ async fn a_listing_that_does_not_say_its_end_is_not_a_listing() {
         // It says nothing about tasks, so it does not hold them.
         assert_ne!(error.subject(), Subject::Connection, "{result}");
         assert!(
-            error.message().starts_with("the connector process of acme-hr answered list of team wrongly"),
+            error
+                .message()
+                .starts_with("the connector process of acme-hr sent an invalid response to list of team"),
             "{error}"
         );
     }

@@ -96,7 +96,7 @@ async fn all_six_actions_do_what_they_say() {
             (Action::SuspendAccount, AccountStatus::Suspended),
             (Action::UnsuspendAccount, AccountStatus::Active),
         ] {
-            // By e-mail, in another case.
+            // By email, in another case.
             hr.execute(action, json!({"account": {"email": "GRACE@example.org"}})).await.unwrap();
             assert_eq!(hr.find(&id).await.unwrap().status, status);
         }

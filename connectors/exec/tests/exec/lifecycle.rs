@@ -56,26 +56,28 @@ async fn building_starts_nothing_and_the_first_call_starts_one_process() {
 #[tokio::test]
 async fn a_process_that_dies_or_babbles_is_named_and_replaced() {
     for (name, what_happened) in [
-        ("exit", "ended with exit status 3"),
-        ("signal", "was ended by signal 9"),
+        ("exit", "exited with status 3"),
+        ("signal", "was killed by signal 9"),
         (
             "garbage",
-            "was ended, because line 2 of its output is not an answer: it is not JSON; print diagnostics to standard error",
+            "was stopped, because line 2 of its output is not a valid response: it is not JSON; write \
+             diagnostics to standard error",
         ),
         (
             "empty",
-            "was ended, because line 2 of its output is not an answer: it has neither 'result' nor 'error'",
+            "was stopped, because line 2 of its output is not a valid response: it has neither 'result' nor \
+             'error'",
         ),
-        ("long", "was ended: a line of its output is longer than 4096 bytes"),
-        ("endless", "was ended: a line of its output is longer than 4096 bytes"),
-        ("partial", "ended with exit status 4"),
-        ("closed", "closed its standard output and was ended"),
+        ("long", "was stopped: a line of its output is longer than 4096 bytes"),
+        ("endless", "was stopped: a line of its output is longer than 4096 bytes"),
+        ("partial", "exited with status 4"),
+        ("closed", "closed its standard output and was stopped"),
     ] {
         let script = moody();
         let error = script.create(name).await.unwrap_err();
         assert_lost(&error);
         let expected = format!(
-            "the connector process of acme-hr {what_happened} while it worked on create_account for {name}"
+            "the connector process of acme-hr {what_happened} while processing create_account for {name}"
         );
         assert_eq!(error.message(), expected);
         let completion = script.create_when_restarted("ann").await.unwrap();
@@ -99,7 +101,7 @@ async fn neighbours_of_a_poisoned_call_are_lost_once_and_then_repeated() {
     assert_lost(&script.create("exit").await.unwrap_err());
     let error = neighbour.await.unwrap().unwrap_err();
     assert_lost(&error);
-    assert!(error.message().ends_with("while it worked on create_account for silence"), "{error}");
+    assert!(error.message().ends_with("while processing create_account for silence"), "{error}");
     script.create_when_restarted("ann").await.unwrap();
 }
 
@@ -125,8 +127,8 @@ async fn a_call_given_up_and_never_answered_replaces_the_process() {
     assert_lost(&error);
     assert_eq!(
         error.message(),
-        "the connector process of acme-hr was ended, because it did not answer create_account for silence in time \
-         while it worked on find_account for silence"
+        "the connector process of acme-hr was stopped, because it did not respond to create_account for \
+         silence in time while processing find_account for silence"
     );
     script.create_when_restarted("ann").await.unwrap();
     assert_eq!(script.starts().len(), 2);
@@ -189,7 +191,7 @@ async fn a_process_that_never_starts_is_tried_again_later_and_later() {
         let error = script.create("ann").await.unwrap_err();
         assert_not_sent(&error);
         assert!(
-            error.message().starts_with("the connector process of acme-hr ended with exit status 1"),
+            error.message().starts_with("the connector process of acme-hr exited with status 1"),
             "{error}"
         );
         if let Retry::After(wait) = error.retry() {
@@ -237,12 +239,13 @@ async fn a_start_that_goes_wrong_says_how() {
         (
             "time.sleep(1000)",
             json!({"start_timeout": "200ms"}),
-            "was ended, because it did not answer initialize within 0.2 s",
+            "was stopped, because it did not respond to initialize within 0.2 s",
         ),
         (
             "send(id=0, result={'name': 'x', 'version': '1', 'actions': []}); time.sleep(1000)",
             json!({}),
-            "was ended, because it answered initialize wrongly: resource_types must be a list of objects such as",
+            "was stopped, because its response to initialize was invalid: resource_types must be a list of \
+             objects such as",
         ),
         (
             "send(id=0, error={'code': 1, 'message': 'HR refuses the token', 'data': {'code': 'PERMISSION_DENIED'}}); time.sleep(1000)",
@@ -252,7 +255,7 @@ async fn a_start_that_goes_wrong_says_how() {
         (
             "print('starting'); sys.stdout.flush(); time.sleep(1000)",
             json!({}),
-            "was ended, because line 1 of its output is not an answer",
+            "was stopped, because line 1 of its output is not a valid response",
         ),
     ] {
         let script = Script::with(body, &more);

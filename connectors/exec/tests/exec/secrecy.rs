@@ -89,7 +89,7 @@ async fn what_a_dying_process_printed_is_logged_and_not_reported() {
     let _guard = log.start();
     let error = script.create("ann").await.unwrap_err();
     assert!(!error.message().contains("hunter2") && !error.message().contains("the reason"), "{error}");
-    eventually("the end is logged", || log.text().contains("is not an answer")).await;
+    eventually("the end is logged", || log.text().contains("is not a valid response")).await;
     assert!(!log.text().contains("hunter2"), "{}", log.text());
 }
 

@@ -1,4 +1,4 @@
-//! What the kit is told of the connector in Python: each connection is a process of its own.
+//! What the kit is told about the connector in Python: each connection is a process of its own.
 
 use std::net::SocketAddr;
 use std::path::PathBuf;

@@ -44,7 +44,7 @@ def once(method, path, body):
         except OSError as error:
             held = {"retry": "never" if has("UnreachableIsFinal") else "backoff",
                     "subject": "account" if has("UnreachableIsAboutTheAccount") else "connection"}
-            raise Failure("TIMEOUT", f"{DESK} cannot be reached: {error.strerror}", effect="not_applied", **held)
+            raise Failure("TIMEOUT", f"{DESK} is unreachable: {error.strerror}", effect="not_applied", **held)
         try:
             connection.request(method, path, None if body is None else json.dumps(body), headers)
             response = connection.getresponse()
@@ -493,7 +493,7 @@ def label(account):
 
 
 def find(account):
-    """Whom a task means: by id, else by user name, else by e-mail."""
+    """Whom a task means: by id, else by user name, else by email."""
     id_, username, email = (account.get(key) for key in ("id", "username", "email"))
     if has("CacheOfOwnWrites", "CacheOfNobody") and label(account) in found_before:
         return found_before[label(account)]
@@ -567,7 +567,7 @@ def references(task):
     memberships = task["memberships"].items() if has("NoReferencesIsAFault") else (task["memberships"] or {}).items()
     for slug, refs in memberships:
         if slug not in ("team", "seat"):
-            raise refuse(f"{DESK} has no groups or licences of the type {slug}", subject="group")
+            raise refuse(f"{DESK} has no groups or licenses of the type {slug}", subject="group")
         refs = refs or []
         if has("ObjectsAreNotRead"):
             refs = [ref for ref in refs if isinstance(ref, str)]
@@ -592,7 +592,7 @@ def put_references(id_, wanted):
     for kind, ids in wanted.items():
         for one in ids:
             try:
-                send("User cannot be put into a team", "PUT", path("users", id_, kind, one))
+                send("User cannot be added to a team", "PUT", path("users", id_, kind, one))
             except Failure as failure:
                 if has("TeamFailureIsIgnored"):
                     continue

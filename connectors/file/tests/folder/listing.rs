@@ -154,11 +154,14 @@ async fn a_file_that_says_nothing_is_an_error_and_never_nobody() {
         assert_incomplete(&place.list("account").await.unwrap_err(), part);
     }
     place.write("accounts.csv", "id,username\n");
-    assert!(place.list("account").await.unwrap().0.is_empty(), "a header alone says that nobody is there");
+    assert!(
+        place.list("account").await.unwrap().0.is_empty(),
+        "a header alone means that there are no records"
+    );
     std::fs::remove_file(place.path("accounts.csv")).unwrap();
     place.list("account").await.unwrap_err();
     std::fs::create_dir(place.path("accounts.csv")).unwrap();
-    assert_incomplete(&place.list("account").await.unwrap_err(), "not a plain file");
+    assert_incomplete(&place.list("account").await.unwrap_err(), "not a regular file");
 }
 
 #[tokio::test]
@@ -183,7 +186,7 @@ async fn a_last_line_without_a_line_break_must_be_whole_all_the_same() {
     place.run(Action::CreateAccount, json!({"account": {"username": "bob"}})).await.unwrap();
     assert_eq!(place.read("accounts.csv"), "id,username\nbob,bob\n");
     place.write("accounts.csv", "id,username\nu1,ann\nu2");
-    assert_incomplete(&place.list("account").await.unwrap_err(), "the last line is not whole");
+    assert_incomplete(&place.list("account").await.unwrap_err(), "the last line is incomplete");
 }
 
 #[tokio::test]
@@ -254,12 +257,12 @@ async fn a_listing_whose_file_is_not_held_any_more_cannot_go_on() {
     let restarted = Place::usual();
     assert_incomplete(
         &restarted.page("account", Some(&first)).await.unwrap_err(),
-        "before the daemon was started",
+        "before the daemon was restarted",
     );
     for _ in 0..8 {
         place.page("account", None).await.unwrap().next.unwrap();
     }
-    assert_incomplete(&place.page("account", Some(&first)).await.unwrap_err(), "too many others");
+    assert_incomplete(&place.page("account", Some(&first)).await.unwrap_err(), "too many other listings");
     let foreign = Cursor::new("17");
     assert_incomplete(&place.page("account", Some(&foreign)).await.unwrap_err(), "cursor");
     assert_incomplete(&place.page("squad", None).await.unwrap_err(), "'squad'");

@@ -170,8 +170,8 @@ async fn an_update_that_cannot_be_written_changes_nothing() {
         (json!({"shoe_size": 38}), "shoe_size must be a column"),
         (json!({"id": "u9"}), "identifier never changes"),
         (json!({"status": "on_leave"}), "status must be one of"),
-        (json!({"email": null, "username": ""}), "an email or a username"),
-        (json!({"password": "hunter2"}), "no secret is written"),
+        (json!({"email": null, "username": ""}), "at least one of email and username"),
+        (json!({"password": "hunter2"}), "secrets are never written"),
         (json!({"first_name": ["x"]}), "must be text"),
         (json!({"first_name": "a\u{0}b"}), "without a NUL"),
         (json!({"locker": {"no": 7}}), "locker must be text"),
@@ -301,7 +301,7 @@ async fn a_folder_that_is_gone_or_damaged_is_a_matter_of_the_connection() {
     for (content, part) in [
         ("", "the file is empty"),
         ("name,team\nx,y\n", "no column 'id'"),
-        ("id,username\nu1,\"ann\n", "a quote is opened and never closed"),
+        ("id,username\nu1,\"ann\n", "a quote is never closed"),
         ("id,username\nu1,ann", "the last line has no line break"),
     ] {
         place.write("accounts.csv", content);

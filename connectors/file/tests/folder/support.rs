@@ -37,7 +37,7 @@ impl Place {
         Self { folder, connector }
     }
 
-    /// Two accounts, two teams, two licences.
+    /// Two accounts, two teams, two licenses.
     pub(crate) fn usual() -> Self {
         Self::with(
             &[("accounts.csv", ACCOUNTS), ("team.csv", TEAMS), ("license-seat.csv", SEATS)],

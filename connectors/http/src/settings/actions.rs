@@ -17,11 +17,11 @@ pub struct ActionSettings {
     /// `create_account` only: an expression that gives the new account's identifier, such as `"saved.id"` or
     /// `"account.username"`.
     pub account_id: Option<String>,
-    /// What goes to Iden as the task's result, besides the identifier: expressions by name. Put in no secret.
+    /// The data to report to Iden as the task's result, besides the identifier: expressions by name. Do not include secrets.
     #[serde(default)]
     pub result: BTreeMap<String, String>,
-    /// `update_account` only: fields whose changes the target has no place for. A change of another field that no step
-    /// uses is an error, rather than passed over in silence.
+    /// `update_account` only: fields that the target cannot store, whose changes are ignored. A change to any other
+    /// field that no step uses is an error.
     #[serde(default)]
     pub ignore: Vec<String>,
 }
@@ -29,14 +29,14 @@ pub struct ActionSettings {
 request_settings! {
     /// One request of an action.
     pub struct StepSettings {
-        /// An expression; the request is made only if it is true.
+        /// An expression; the request is only made if it is true.
         pub when: Option<String>,
-        /// An expression that gives a list, such as `"memberships.team.added"`; the request is made once for each `item`.
+        /// An expression that returns a list, such as `"memberships.team.added"`; the request is made once for each `item`.
         pub for_each: Option<String>,
-        /// What is kept of the answer for the requests after this: expressions by name, used as `saved.NAME`.
+        /// What to save from the response for later requests: expressions by name, used as `saved.NAME`.
         #[serde(default)]
         pub save: BTreeMap<String, String>,
-        /// Whether the request changes the target. Absent: `GET` and `HEAD` do not, the others do.
+        /// Whether the request changes the target. Absent: `GET` and `HEAD` do not, other methods do.
         pub changes: Option<bool>,
     }
 }

@@ -23,60 +23,60 @@ pub use request::{
 };
 pub use statuses::Statuses;
 
-/// An application with a REST interface: the requests that it is asked, and how its answers are read.
+/// An application with a REST API: the requests to make, and how to read its responses.
 ///
-/// A text in which values may stand is a *template*, such as `"/users/{{ account.id }}"`; what reads an answer is an
+/// A text that can contain values is a *template*, such as `"/users/{{ account.id }}"`; what reads a response is an
 /// *expression*, such as `"answer.items"`.
 #[derive(Clone, Debug, Deserialize, schemars::JsonSchema)]
 #[schemars(crate = "bridgehead_sdk::schemars")]
 #[serde(deny_unknown_fields)]
 pub struct Settings {
-    /// What every path follows, such as `https://example.com/api/v1`. `http` is for loopback only: a credential would
-    /// travel unprotected.
+    /// The base of every path, such as `https://example.com/api/v1`. `http` is for loopback only, because the
+    /// credential would be sent unencrypted.
     pub base_url: String,
-    /// How the connector shows who it is. Absent: not at all, or by `login`.
+    /// How the connector authenticates. Absent: not at all, or by `login`.
     #[serde(default)]
     pub auth: Auth,
-    /// A request that is made first, and whose answer holds what the other requests need, such as a token or a cookie.
+    /// A request that is made first, whose response contains what the other requests need, such as a token or a cookie.
     pub login: Option<LoginSettings>,
-    /// Headers of every request; templates that may use `secrets` and `login`.
+    /// Headers for every request; templates that may use `secrets` and `login`.
     #[serde(default)]
     pub headers: BTreeMap<String, String>,
     /// Secrets that templates use as `secrets.NAME`: `{ env = "…" }`, `{ file = "…" }` or `{ credential = "…" }`.
     #[serde(default)]
     #[schemars(with = "BTreeMap<String, String>")]
     pub secrets: BTreeMap<String, SecretString>,
-    /// What one request may take.
+    /// The limits of one request.
     #[serde(default)]
     pub limits: LimitSettings,
-    /// What particular answers mean, whatever was asked; after what the request itself says of errors, and except for statuses
-    /// that it expects by name.
+    /// What particular responses mean, for every request; checked after the request's own errors, and not for statuses that it
+    /// expects by name.
     #[serde(default)]
     pub errors: Vec<ErrorSettings>,
-    /// A request that is cheap, changes nothing, and succeeds only if the target is there and accepts the credential.
-    /// Before "nobody there" is believed, it is made as well.
+    /// A cheap request that changes nothing, and succeeds only if the target is up and accepts the credential. It is
+    /// also made before a "not found" is accepted.
     pub check: ProbeSettings,
-    /// The accounts: how they are listed, and what is read from each.
+    /// The accounts: how to list them, and what to read from each.
     pub accounts: AccountsSettings,
-    /// How one account is looked up.
+    /// How to look up one account.
     #[serde(default)]
     pub find: FindSettings,
     /// The types of groups.
     #[serde(default)]
     pub groups: Vec<EntitySettings>,
-    /// The types of licences.
+    /// The types of licenses.
     #[serde(default)]
     pub licenses: Vec<EntitySettings>,
-    /// What creates an account. Absent: the connector does not offer it; so with the other five.
+    /// What creates an account. Absent: the connector does not offer this action; the same applies to the other five.
     pub create_account: Option<ActionSettings>,
     /// What changes an account.
     pub update_account: Option<ActionSettings>,
-    /// What removes an account for good.
+    /// What deletes an account.
     pub delete_account: Option<ActionSettings>,
-    /// What keeps an account, and lets nobody in.
+    /// What suspends an account: it is kept, but cannot be used.
     pub suspend_account: Option<ActionSettings>,
-    /// What undoes a suspension.
+    /// What ends a suspension.
     pub unsuspend_account: Option<ActionSettings>,
-    /// What gives an account another password.
+    /// What sets a new password.
     pub reset_password: Option<ActionSettings>,
 }

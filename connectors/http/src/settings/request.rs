@@ -16,15 +16,15 @@ pub enum Method {
     /// Reads.
     #[default]
     Get,
-    /// Reads, without a body in the answer.
+    /// Reads, without a body in the response.
     Head,
-    /// Adds, or does whatever it is said to do.
+    /// Creates, or does whatever the target defines.
     Post,
-    /// Puts in place.
+    /// Replaces.
     Put,
     /// Changes a part.
     Patch,
-    /// Removes.
+    /// Deletes.
     Delete,
 }
 
@@ -43,13 +43,13 @@ pub struct RequestSettings<'a> {
     pub json: Option<&'a Value>,
     /// A body as forms send it.
     pub form: Option<&'a Map<String, Value>>,
-    /// What counts as success.
+    /// Which responses count as success.
     pub expect: Option<&'a ExpectSettings>,
     /// What other answers mean.
     pub errors: &'a [ErrorSettings],
 }
 
-/// Settings of a request: keys that all of them have, and those of its own.
+/// Settings of a request: the common keys, and its own.
 macro_rules! request_settings {
     ($(#[$doc:meta])* pub struct $name:ident { $($(#[$field_doc:meta])* pub $field:ident: $type:ty,)* }) => {
         $(#[$doc])*
@@ -61,25 +61,25 @@ macro_rules! request_settings {
             /// The method; `GET` when absent.
             #[serde(default)]
             pub method: crate::settings::Method,
-            /// What follows `base_url`, such as `"/users/{{ account.id }}"`. Values are percent-encoded; one that is empty
+            /// The path after `base_url`, such as `"/users/{{ account.id }}"`. Values are percent-encoded; an empty value
             /// is an error.
             pub path: String,
-            /// The query, by name: templates, or lists of them for a parameter that comes several times. `omit` leaves a
-            /// parameter out.
+            /// The query, by name: templates, or lists of templates for a parameter that occurs several times. `omit`
+            /// leaves out a parameter.
             #[serde(default)]
             pub query: serde_json::Map<String, serde_json::Value>,
-            /// Headers besides those of all requests: templates. A value with a line break is an error.
+            /// Headers in addition to those of all requests: templates. A value with a line break is an error.
             #[serde(default)]
             pub headers: std::collections::BTreeMap<String, String>,
-            /// The body as JSON. Every text in it is a template; one that is nothing but `{{ value }}` keeps the value's type,
-            /// and `omit` leaves the field out.
+            /// The body as JSON. Every text in it is a template; one that consists only of `{{ value }}` keeps the value's
+            /// type, and `omit` leaves out the field.
             pub json: Option<serde_json::Value>,
-            /// The body as forms send it: templates by name. Either this or `json`.
+            /// The body as a form: templates by name. Either this or `json`.
             pub form: Option<serde_json::Map<String, serde_json::Value>>,
-            /// What counts as success; any status from 200 to 299 when absent.
+            /// Which responses count as success; any status from 200 to 299 when absent.
             pub expect: Option<crate::settings::ExpectSettings>,
-            /// What particular answers mean. The first that fits counts; an answer that none fits and that was not
-            /// expected means what its status usually does.
+            /// What particular responses mean. The first match counts; a response that matches none and was not
+            /// expected means what its status usually means.
             #[serde(default)]
             pub errors: Vec<crate::settings::ErrorSettings>,
         }
@@ -103,64 +103,64 @@ macro_rules! request_settings {
 }
 pub(super) use request_settings;
 
-/// What counts as success.
+/// Which responses count as success.
 #[derive(Clone, Debug, Deserialize, schemars::JsonSchema)]
 #[schemars(crate = "bridgehead_sdk::schemars")]
 #[serde(deny_unknown_fields)]
 pub struct ExpectSettings {
-    /// The status, or a list of them; any from 200 to 299 when absent.
+    /// The status, or a list of statuses; any from 200 to 299 when absent.
     pub status: Option<Statuses>,
-    /// An expression that must be true as well, such as `"answer.ok"`, for targets that say 200 whatever happens.
+    /// An expression that must also be true, such as `"answer.ok"`, for targets that always return 200.
     pub when: Option<String>,
 }
 
-/// What a particular answer means.
+/// What a particular response means.
 #[derive(Clone, Debug, Deserialize, schemars::JsonSchema)]
 #[schemars(crate = "bridgehead_sdk::schemars")]
 #[serde(deny_unknown_fields)]
 pub struct ErrorSettings {
-    /// The status, or a list of them; any when absent.
+    /// The status, or a list of statuses; any when absent.
     pub status: Option<Statuses>,
-    /// An expression that must be true as well, such as `"'exists' in answer.message"`. If it cannot be evaluated, this
-    /// entry does not fit.
+    /// An expression that must also be true, such as `"'exists' in answer.message"`. If it cannot be evaluated, this
+    /// entry does not match.
     pub when: Option<String>,
     /// The standard code.
     pub code: Code,
-    /// What the request did to the target. Absent: nothing if the status is 4xx, else what goes with the code.
+    /// What the request did to the target. Absent: nothing if the status is 4xx, otherwise the default of the code.
     pub effect: Option<Effect>,
-    /// Whether the same may succeed later. Absent: what goes with the code.
+    /// Whether a retry can succeed. Absent: the default of the code.
     pub retry: Option<RetrySettings>,
-    /// What the error is about. Absent: what goes with the code.
+    /// What the error is about. Absent: the default of the code.
     pub subject: Option<Subject>,
-    /// What an administrator is told: a template. It may use `account`, `current`, `item`, `system` and `status`, but not the
-    /// answer, in which a secret may stand.
+    /// The message for the administrator: a template. It may use `account`, `current`, `item`, `system` and `status`, but not
+    /// the response, which may contain a secret.
     pub message: Option<String>,
 }
 
-/// Whether the same may succeed later.
+/// Whether a retry can succeed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, schemars::JsonSchema)]
 #[schemars(crate = "bridgehead_sdk::schemars")]
 #[serde(rename_all = "snake_case")]
 pub enum RetrySettings {
-    /// It will fail the same way again.
+    /// It will fail in the same way again.
     Never,
-    /// Later: when the answer asks to be tried again (`Retry-After`), else when bridgehead chooses.
+    /// Later: at the time that the response requests (`Retry-After`), otherwise when bridgehead chooses.
     Backoff,
 }
 
 request_settings! {
-    /// A request that is made for its success alone.
+    /// A request that is made only to see whether it succeeds.
     pub struct ProbeSettings {}
 }
 
 request_settings! {
     /// A request that is made first.
     pub struct LoginSettings {
-        /// What is kept of the answer: expressions by name, such as `token = "answer.token"` or `session = "cookies.session"`.
-        /// Templates of other requests use them as `login.NAME`.
+        /// What to save from the response: expressions by name, such as `token = "answer.token"` or `session =
+        /// "cookies.session"`. Templates of other requests use them as `login.NAME`.
         pub save: BTreeMap<String, String>,
-        /// The statuses by which the target says that the log-in has ended; 401 when absent. The request is then made once
-        /// more with a new log-in.
+        /// The statuses that mean that the login has expired; 401 when absent. The request is then repeated once with a new
+        /// login.
         pub renew_on: Option<Statuses>,
     }
 }

@@ -29,7 +29,10 @@ impl<'de> Deserialize<'de> for Statuses {
             .filter(|statuses| !statuses.is_empty() && statuses.len() == values.len())
             .map(Self)
             .ok_or_else(|| {
-                serde::de::Error::custom("must be a status from 200 to 599, or a list of such, each once")
+                serde::de::Error::custom(
+                    "must be a status from 200 to 599, or a list of such statuses \
+                                          without duplicates",
+                )
             })
     }
 }

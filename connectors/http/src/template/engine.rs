@@ -17,7 +17,7 @@ fn engine() -> Environment<'static> {
     let mut engine = Environment::new();
     engine.set_undefined_behavior(UndefinedBehavior::Strict);
     engine.set_fuel(Some(FUEL));
-    // Escaping goes by the place that takes the text, and is not a template's affair: see `Path` and `Tree`.
+    // Escaping depends on the place of the text, not on the template: see `Path` and `Tree`.
     engine.set_auto_escape_callback(|_| AutoEscape::None);
     engine.set_formatter(write);
     for name in ["safe", "escape", "e", "pprint"] {
@@ -53,7 +53,7 @@ pub(crate) fn is_omitted(value: &Value) -> bool {
 /// Writes a value into a text. What has no obvious form as text is an error: `none` in a URL is nobody's name.
 fn write(output: &mut Output<'_>, _: &mut State<'_, '_>, value: &Value) -> Result<(), Error> {
     let text = plain(value).map_err(|reason| {
-        // The reason travels as the source, so that nobody has to read minijinja's own words.
+        // The reason is passed as the source, so that minijinja's messages need not be parsed.
         Error::new(ErrorKind::InvalidOperation, "a value cannot be written").with_source(reason)
     })?;
     output.write_str(&text).map_err(|_| Error::from(ErrorKind::WriteFailure))

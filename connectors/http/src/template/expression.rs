@@ -22,7 +22,7 @@ impl Expression {
         let error = |message: String| SettingsError::new(key, message);
         let compiled = ENGINE
             .compile_expression_owned(source.to_owned())
-            .map_err(|fault| error(format!("is no expression: {}", syntax(&fault))))?;
+            .map_err(|fault| error(format!("is not a valid expression: {}", syntax(&fault))))?;
         let uses: BTreeSet<String> = compiled.undeclared_variables(true).into_iter().collect();
         scope.check(&uses).map_err(error)?;
         match names::unknown_in_expression(source) {
@@ -36,7 +36,7 @@ impl Expression {
         ENGINE.compile_expression_owned(source.to_owned()).is_ok()
     }
 
-    /// Where it stands in `target`.
+    /// Its place in `target`.
     pub(crate) fn key(&self) -> &str {
         &self.key
     }

@@ -6,7 +6,7 @@ use minijinja::ErrorKind;
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("'{key}' {reason}")]
 pub(crate) struct Fault {
-    /// Where it stands in `target`.
+    /// Its place in `target`.
     pub(crate) key: String,
     /// What is wrong.
     pub(crate) reason: Reason,
@@ -16,13 +16,13 @@ pub(crate) struct Fault {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum Reason {
     /// A variable is not there, such as `account.email` of an account without one.
-    #[error("needs {}, which is not there", if .0.is_empty() { "something".to_owned() } else { .0.join(" and ") })]
+    #[error("needs {}, which is missing", if .0.is_empty() { "something".to_owned() } else { .0.join(" and ") })]
     Missing(Vec<String>),
     /// The value is `none`.
     #[error("gives none, which cannot be written as text")]
     Nothing,
     /// The value is `omit` where a field cannot be left out.
-    #[error("gives omit where nothing can be left out")]
+    #[error("gives omit where nothing can be omitted")]
     Omitted,
     /// The value is a list or a table.
     #[error("gives a list or a table, which cannot be written as text")]
@@ -31,10 +31,10 @@ pub(crate) enum Reason {
     #[error("does not give {0}")]
     NotA(&'static str),
     /// An empty text or dots would make the path another one.
-    #[error("gives a text that would make the path another one (empty, '.' or '..')")]
+    #[error("gives a text that would change the path (empty, '.' or '..')")]
     Path,
     /// A line break or another control character in a header.
-    #[error("gives a text that a header cannot hold, such as a line break")]
+    #[error("gives a text that is not allowed in a header, such as a line break")]
     Header,
     /// The bound on the steps of a template was met.
     #[error("takes too long")]

@@ -22,11 +22,11 @@ enum Part {
 }
 
 impl Path {
-    /// Checks the path that stands at `key`. Values stand in `{{ }}`; statements have no place in a path.
+    /// Checks the path at `key`. Values are in `{{ }}`; statements are not allowed in a path.
     pub(crate) fn new(key: &str, source: &str, scope: &Scope) -> Result<Self, SettingsError> {
         let error = |message: &str| SettingsError::new(key, message);
         if !source.starts_with('/') {
-            return Err(error("must begin with '/'; it follows base_url"));
+            return Err(error("must start with '/'; it is appended to base_url"));
         }
         let mut parts = Vec::new();
         let mut rest = source;
@@ -41,12 +41,15 @@ impl Path {
         for part in &parts {
             let Part::Literal(text) = part else { continue };
             if text.contains(['?', '#']) {
-                return Err(error("must hold neither '?' nor '#'; what follows a '?' belongs into `query`"));
+                return Err(error("must not contain '?' or '#'; put parameters into `query`"));
             }
             if text.contains("{%")
                 || text.contains(|c: char| c.is_whitespace() || c.is_control() || "{}\\".contains(c))
             {
-                return Err(error("may hold values in {{ }}, and else only what a URL may hold"));
+                return Err(error(
+                    "may contain values in {{ }}, and otherwise only characters that are \
+                                  allowed in a URL",
+                ));
             }
         }
         let literal: String = parts
@@ -57,7 +60,7 @@ impl Path {
             })
             .collect();
         if literal.split('/').any(is_dots) || literal.contains("//") {
-            return Err(error("must not hold '//', '/./' or '/../'"));
+            return Err(error("must not contain '//', '/./' or '/../'"));
         }
         Ok(Self { key: key.to_owned(), parts })
     }

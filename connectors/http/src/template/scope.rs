@@ -65,8 +65,8 @@ fn unknown<'a>(parent: &str, name: &str, known: impl Iterator<Item = &'a String>
     let hint = match nearest(name, known.clone()) {
         Some(near) => format!("did you mean '{}'?", path(near)),
         None => match known.map(path).collect::<Vec<_>>() {
-            none if none.is_empty() => "nothing is known here".to_owned(),
-            all => format!("known here are {}", all.join(", ")),
+            none if none.is_empty() => "no variables are known here".to_owned(),
+            all => format!("known variables are {}", all.join(", ")),
         },
     };
     format!("unknown variable '{}'; {hint}", path(name))

@@ -22,7 +22,7 @@ impl Text {
         let error = |message: String| SettingsError::new(key, message);
         let template = ENGINE
             .template_from_str(source)
-            .map_err(|fault| error(format!("is no template: {}", syntax(&fault))))?;
+            .map_err(|fault| error(format!("is not a valid template: {}", syntax(&fault))))?;
         let uses: BTreeSet<String> = template.undeclared_variables(true).into_iter().collect();
         scope.check(&uses).map_err(error)?;
         match names::unknown_in_text(source) {
@@ -31,7 +31,7 @@ impl Text {
         }
     }
 
-    /// Where it stands in `target`.
+    /// Its place in `target`.
     pub(crate) fn key(&self) -> &str {
         &self.key
     }

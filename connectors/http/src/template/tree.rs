@@ -1,4 +1,4 @@
-//! JSON of templates: each text of a table is a template of its own, and so no value can break out of its leaf.
+//! JSON with templates: each text of a table is a separate template, so no value can break out of its leaf.
 
 use std::collections::BTreeSet;
 
@@ -39,7 +39,7 @@ impl Tree {
                 let field = |(name, field): (&String, &Value)| {
                     let key = format!("{key}.{name}");
                     if is_template(name) {
-                        return Err(SettingsError::new(key, "a name cannot be a template, only a value"));
+                        return Err(SettingsError::new(key, "a key cannot be a template, only a value"));
                     }
                     Ok((name.clone(), Self::new(&key, field, scope)?))
                 };
@@ -60,7 +60,7 @@ impl Tree {
         }
     }
 
-    /// Where it stands in `target`, as far as it has a template; else `name`.
+    /// Its place in `target`, if it has a template; otherwise `name`.
     pub(crate) fn key(&self, name: &str) -> String {
         match self {
             Self::Value(expression) => expression.key().to_owned(),
@@ -154,7 +154,7 @@ mod tests {
     #[test]
     fn what_is_not_there_is_named_and_no_value_is_told() {
         let fault = build(&json!({"a": "{{ account.email }}"}), json!({"name": "hunter2"})).unwrap_err();
-        assert_eq!(fault.to_string(), "'json.a' needs account.email, which is not there");
+        assert_eq!(fault.to_string(), "'json.a' needs account.email, which is missing");
         let fault = build(&json!("x{{ account.name }}"), json!({"name": null})).unwrap_err();
         assert_eq!(fault.reason, Reason::Nothing);
         let fault = build(&json!("x{{ account.name }}"), json!({"name": ["hunter2"]})).unwrap_err();
@@ -172,10 +172,10 @@ mod tests {
     fn what_cannot_work_is_refused_at_load() {
         for (template, message) in [
             (json!({"a": "{{ acount.x }}"}), "json.a: unknown variable 'acount'; did you mean 'account'?"),
-            (json!({"a": ["{{ account. }}"]}), "json.a.0: is no template"),
-            (json!({"{{ account }}": 1}), "json.{{ account }}: a name cannot be a template"),
-            (json!("{% include 'x' %}"), "json: is no template"),
-            (json!("{% macro x() %}{% endmacro %}"), "json: is no template"),
+            (json!({"a": ["{{ account. }}"]}), "json.a.0: is not a valid template"),
+            (json!({"{{ account }}": 1}), "json.{{ account }}: a key cannot be a template"),
+            (json!("{% include 'x' %}"), "json: is not a valid template"),
+            (json!("{% macro x() %}{% endmacro %}"), "json: is not a valid template"),
             (json!("{{ account.x | uper }}"), "json: unknown filter 'uper'"),
             (json!("{{ debug() }}"), "json: unknown variable 'debug'"),
         ] {

@@ -54,7 +54,7 @@ async fn nobody_is_created_twice_even_if_creating_replaces() {
     let connector = build(&fake.target()).unwrap();
     let (action, payload) = create(json!({ "account": { "username": "Ann" } }));
     let error = execute(&connector, action, payload).await.unwrap_err();
-    assert_eq!(error.message(), "User Ann exists in app already, as 1");
+    assert_eq!(error.message(), "User Ann already exists in app, as 1");
     assert_eq!(
         parts(&error),
         (Code::AccountAlreadyExists, Effect::NotApplied, Retry::Never, Subject::Account)
@@ -142,7 +142,7 @@ async fn what_the_task_says_and_no_step_does_is_an_error() {
         .await
         .unwrap_err();
     assert_eq!(parts(&error), (Code::InternalError, Effect::NotApplied, Retry::Never, Subject::Account));
-    assert!(error.message().contains("does not say how last_name is changed"), "{error}");
+    assert!(error.message().contains("does not define how to change last_name"), "{error}");
     // What is so already need not be changed.
     execute(&connector, Action::UpdateAccount, update(json!({ "username": "ann", "last_name": null })))
         .await
@@ -180,7 +180,7 @@ async fn a_variable_that_is_not_there_is_named_and_nothing_is_sent() {
     let error = execute(&build(&target).unwrap(), action, payload).await.unwrap_err();
     assert_eq!(
         error.message(),
-        "User ann cannot be created: 'create_account.steps.0.json.mail' needs account.email, which is not there"
+        "User ann cannot be created: 'create_account.steps.0.json.mail' needs account.email, which is missing"
     );
     assert_eq!(error.effect(), Effect::NotApplied);
 }

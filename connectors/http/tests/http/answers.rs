@@ -124,7 +124,7 @@ async fn a_wrong_address_is_neither_an_empty_list_nor_a_missing_account() {
     };
     nothing_is_there();
     let error = list(&connector, &accounts()).await.unwrap_err();
-    assert!(error.message().contains("look at base_url"), "{error}");
+    assert!(error.message().contains("check base_url"), "{error}");
     nothing_is_there();
     let account = serde_json::from_value(json!({ "id": "1" })).unwrap();
     let error = connector.find_account(&account).await.unwrap_err();

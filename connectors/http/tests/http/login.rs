@@ -1,4 +1,4 @@
-//! Showing who the connector is: a log-in that is made first, and made anew when it has ended.
+//! Showing who the connector is: a login that is made first, and made anew when it has ended.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -12,7 +12,7 @@ use crate::support::{build, set};
 
 const PASSWORD: &str = "Quiet-Harbour-7";
 
-/// Gives out a new token at each log-in; only the newest is good.
+/// Gives out a new token at each login; only the newest is good.
 struct Tokens(Arc<AtomicUsize>);
 
 impl Respond for Tokens {

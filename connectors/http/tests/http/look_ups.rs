@@ -41,7 +41,7 @@ async fn another_account_than_was_asked_for_is_an_error() {
     fake.instead("GET /api/users/1", answer(200, bob));
     fake.instead("GET /api/users/2/teams", answer(200, json!([])));
     let error = connector.find_account(&account(json!({ "id": "1" }))).await.unwrap_err();
-    assert!(error.message().contains("answered with another account, 2"), "{error}");
+    assert!(error.message().contains("returned a different account, 2"), "{error}");
     // What cannot be read is no proof that nobody is there, whatever identifier it has.
     fake.instead("GET /api/users/1", answer(200, json!({ "id": 2, "login": [], "state": "on" })));
     fake.instead("GET /api/users/2/teams", answer(200, json!([])));

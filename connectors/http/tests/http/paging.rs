@@ -199,11 +199,11 @@ async fn what_a_target_gives_all_at_once_is_handed_on_in_pages() {
 async fn a_page_that_comes_again_is_no_end_and_no_news() {
     let same = || items(users(0..SIZE), &json!({ "next": "x", "total": 47 }));
     let (paging, query) = by_offset(&json!({}));
-    List::new(paging, query, move |_, _| same()).await.fails("the same page came twice").await;
+    List::new(paging, query, move |_, _| same()).await.fails("the same page was returned twice").await;
     let query = json!({ "p": "{{ page.number }}" });
     List::new(json!({ "type": "page" }), query, move |_, _| same())
         .await
-        .fails("the same page came twice")
+        .fails("the same page was returned twice")
         .await;
     let paging = json!({ "type": "cursor", "next": "answer.next ~ (page.cursor | default(''))" });
     let query = json!({ "c": "{{ page.cursor }}" });
@@ -212,7 +212,7 @@ async fn a_page_that_comes_again_is_no_end_and_no_news() {
     let itself = |_: &Query, base: &str| {
         items(users(0..SIZE), &json!({})).insert_header("Link", format!("<{base}/users>; rel=next").as_str())
     };
-    List::new(json!({ "type": "link" }), json!({}), itself).await.fails("the page itself").await;
+    List::new(json!({ "type": "link" }), json!({}), itself).await.fails("the same page").await;
 }
 
 #[tokio::test]
@@ -245,13 +245,13 @@ async fn a_list_that_ends_too_early_is_an_error() {
     List::new(paging, json!({ "c": "{{ page.cursor }}" }), page).await.fails("ends after 10 records").await;
     let (paging, query) = by_offset(&json!({ "more": "answer.more" }));
     let page = |query: &Query, _: &str| offset(query, 25, SIZE, &json!({ "more": true }));
-    List::new(paging, query, page).await.fails("and gives no more").await;
+    List::new(paging, query, page).await.fails("but returns none").await;
 }
 
 #[tokio::test]
 async fn what_is_no_list_is_not_an_empty_one() {
     for (body, message) in [
-        (json!({}), "needs answer.items, which is not there"),
+        (json!({}), "needs answer.items, which is missing"),
         (json!({ "items": null }), "does not give a list"),
         (json!({ "items": {} }), "does not give a list"),
         (json!({ "items": "none" }), "does not give a list"),
@@ -262,16 +262,16 @@ async fn what_is_no_list_is_not_an_empty_one() {
         List::new(Value::Null, json!({}), page).await.fails(message).await;
     }
     let page = |_: &Query, _: &str| ResponseTemplate::new(200).set_body_string("<html>maintenance");
-    List::new(Value::Null, json!({}), page).await.fails("the body is no JSON").await;
+    List::new(Value::Null, json!({}), page).await.fails("the body is not JSON").await;
     let page = |_: &Query, _: &str| ResponseTemplate::new(204);
-    List::new(Value::Null, json!({}), page).await.fails("the body is no JSON").await;
+    List::new(Value::Null, json!({}), page).await.fails("the body is not JSON").await;
     // Where the answer should say how it goes on, and does not.
     let paging = json!({ "type": "cursor", "next": "answer.next" });
     let page = |_: &Query, _: &str| items(users(0..SIZE), &json!({}));
     List::new(paging, json!({ "c": "{{ page.cursor }}" }), page).await.fails("needs answer.next").await;
     let page =
         |_: &Query, _: &str| items(users(0..SIZE), &json!({})).insert_header("Link", "https://x; rel=next");
-    List::new(json!({ "type": "link" }), json!({}), page).await.fails("cannot be read").await;
+    List::new(json!({ "type": "link" }), json!({}), page).await.fails("unreadable Link header").await;
 }
 
 /// Gives users by offset, out of a list from which some are removed, or to which some are added, after the first answer.
@@ -307,7 +307,7 @@ async fn nobody_is_passed_over_when_others_are_removed_meanwhile() {
     // Everybody of the first page is removed: nothing tells any more how far the others have moved.
     let (paging, query) = by_offset(&json!({}));
     let list = List::new(paging, query, moving(|list: Vec<Value>| list[SIZE..].to_vec())).await;
-    list.fails("the list has moved").await;
+    list.fails("the list shifted").await;
 }
 
 #[tokio::test]

@@ -32,35 +32,39 @@ async fn check_names_the_key_to_change() {
     let server = Scripted::start(|ask, state| state.serve(&ask)).await;
     for (key, value, wanted) in [
         ("accounts.record.username", json!("record.nick"), "correct accounts.record.username"),
-        ("accounts.record.id", json!("record.title"), "a sync fails"),
+        ("accounts.record.id", json!("record.title"), "a sync would fail"),
         ("accounts.record.status.active", json!([0]), "correct accounts.record.status"),
         (
             "accounts.list.filter",
             json!("record.title == 'new'"),
-            "accounts.list.filter leaves out each of the 10",
+            "accounts.list.filter excludes every one of the 10",
         ),
-        ("accounts.list.records", json!("answer.persons"), "a sync fails: The accounts cannot be listed"),
+        (
+            "accounts.list.records",
+            json!("answer.persons"),
+            "a sync would fail: The accounts cannot be listed",
+        ),
         (
             "accounts.list.query",
             json!({ "after": "{{ page.cursor | default('c0', true) }}x" }),
-            "a sync fails",
+            "a sync would fail",
         ),
         ("find.by_id.path", json!("/people/{{ account.id }}x"), "find.by_id"),
         (
             "find.by_username.query",
             json!({ "name": "{{ account.username }}x" }),
-            "find.by_username finds nobody",
+            "find.by_username does not find",
         ),
         (
             "find.by_username.expect",
             json!({ "when": "answer.people | length > 0" }),
-            "find.by_username fails for a name that nobody has",
+            "find.by_username fails for an unused name",
         ),
-        ("groups.0.list.records", json!("answer.teams"), "a sync fails: group cannot be listed"),
+        ("groups.0.list.records", json!("answer.teams"), "a sync would fail: group cannot be listed"),
         (
             "groups.0.members.path",
             json!("/groups/{{ group }}/nobody"),
-            "a sync fails: The members of group g1",
+            "a sync would fail: The members of group g1",
         ),
         ("groups.0.members.account", json!("record ~ 'x'"), "members.account"),
     ] {

@@ -317,7 +317,7 @@ async fn no_right_to_delete(directory: &Directory) {
         (Code::PermissionDenied, Effect::NotApplied, Subject::Account),
         "{error}"
     );
-    assert!(error.message().contains("in its groups again"), "{error}");
+    assert!(error.message().contains("back in its groups"), "{error}");
     assert!(held(directory, "engineering").contains(&dn));
     remove(directory, "kept");
 }
@@ -354,7 +354,7 @@ async fn a_name_that_is_no_text_is_a_bad_record() {
     }
 }
 
-/// Number 14: what may not be read is told with its key, and nobody loses anything by it.
+/// Number 14: what cannot be read is told with its key, and nobody loses anything by it.
 async fn what_may_not_be_read(directory: &Directory) {
     let connect = |own: &Value| connector(directory, with(self::quick::<Ds389>(directory), own));
     let members = connect(&json!({ "memberships": { "read_from": "members" } }));

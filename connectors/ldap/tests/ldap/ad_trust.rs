@@ -1,4 +1,4 @@
-//! What is not believed of Active Directory, on Samba: silence about what may not be read, and a domain controller that has not
+//! What is not trusted of Active Directory, on Samba: silence about what cannot be read, and a domain controller that has not
 //! received everything.
 
 use bridgehead_sdk::{Account, Action, Effect, Subject};

@@ -1,4 +1,4 @@
-//! What the conformance kit is told of a directory.
+//! What the conformance kit is told about a directory.
 
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, PoisonError};

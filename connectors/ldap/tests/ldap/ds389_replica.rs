@@ -22,7 +22,7 @@ async fn is_not_believed(connector: &Arc<dyn Connector>, says: &str) {
         run(connector, Action::CreateAccount, ann).await.unwrap_err(),
     ] {
         assert_eq!((error.effect(), error.subject()), (Effect::NotApplied, Subject::Connection), "{error}");
-        assert!(error.message().contains("is not complete yet") && error.message().contains(says), "{error}");
+        assert!(error.message().contains("is incomplete") && error.message().contains(says), "{error}");
     }
 }
 

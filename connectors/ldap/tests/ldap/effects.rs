@@ -192,7 +192,7 @@ async fn an_account_that_may_not_be_deleted_or_renamed_keeps_its_groups() {
         (error.code(), error.effect(), error.subject()),
         (Code::PermissionDenied, Effect::NotApplied, Subject::Account)
     );
-    assert!(error.message().contains("in its groups again"), "{error}");
+    assert!(error.message().contains("back in its groups"), "{error}");
     let held = || {
         let mut held = directory.entry(ENGINEERING).unwrap().all("member").to_vec();
         held.sort();

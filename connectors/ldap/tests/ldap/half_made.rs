@@ -186,7 +186,7 @@ async fn what_cannot_be_taken_away_is_told_and_the_next_attempt_begins_with_it()
         "{error}"
     );
     let half = "uid=.bridgehead-task-1,ou=people,dc=test";
-    assert!(error.message().contains(half) && error.message().contains("takes no changes"), "{error}");
+    assert!(error.message().contains(half) && error.message().contains("does not accept changes"), "{error}");
     assert_eq!(people(&directory), [half]);
     read_only("FALSE");
     connector.check().await.unwrap();

@@ -81,7 +81,7 @@ async fn what_a_server_told_that_is_gone_is_not_denied_by_one_that_lags() {
     pair.first.stop();
     fails_over(&patient).await;
 
-    // Nobody is not believed.
+    // Nobody is not trusted.
     let by_name = |name: &str| Account::by_username(name);
     for account in [Account::by_id(ann.as_str()), by_name("ann"), by_name("nobody")] {
         must_wait(&patient.find_account(&account).await.unwrap_err());

@@ -44,7 +44,7 @@ const SHAPES: &[Shape] = &[
     ("a long user name", "cn=s21", "cn: s21\nuid: s21-aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa", "cn=s21"),
     ("deep below the base", "uid=s22,ou=a,ou=deep", "uid: s22", "uid=s22,ou=A,ou=DEEP"),
     ("locked for ever by the policy", "uid=s23", "uid: s23\npwdAccountLockedTime: 000001010000Z", "uid=s23"),
-    ("locked after failed attempts", "uid=s24", "uid: s24\npwdAccountLockedTime: 20260101000000Z\npwdFailureTime: 20260101000000Z", "uid=s24"),
+    ("locked after failed login attempts", "uid=s24", "uid: s24\npwdAccountLockedTime: 20260101000000Z\npwdFailureTime: 20260101000000Z", "uid=s24"),
     ("must change the password", "uid=s25", "uid: s25\npwdReset: TRUE", "uid=s25"),
     ("an address twice, in other letters", "uid=s26", "uid: s26\nmail: s26@example.org\nmail: alias26@example.org", "uid=s26"),
 ];

@@ -81,7 +81,7 @@ pub(crate) async fn find(connector: &Arc<dyn Connector>, id: &str) -> Option<Acc
     connector.find_account(&Account::by_id(id)).await.unwrap()
 }
 
-/// The next page. Those that are empty since the groups are still being read, as on a slow machine, are passed over.
+/// The next page. Those that are empty since the groups are still being read, as on a slow machine, are skipped.
 pub(crate) async fn page(
     connector: &Arc<dyn Connector>,
     slug: &str,

@@ -1,5 +1,5 @@
-//! What is not believed: names that lead nowhere any more, parts of an answer, servers that are not complete, and silence about
-//! what may not be read.
+//! What is not trusted: names that lead nowhere any more, parts of an answer, servers that are not complete, and silence about
+//! what cannot be read.
 
 #![expect(clippy::unwrap_used, reason = "what fails here fails the test that asked for it")]
 
@@ -333,7 +333,7 @@ async fn a_server_that_is_read_only_holds_the_tasks() {
             (Effect::NotApplied, Retry::Backoff, Subject::Connection),
             "{error}"
         );
-        assert!(error.message().contains("takes no changes"), "{error}");
+        assert!(error.message().contains("does not accept changes"), "{error}");
     }
 }
 
@@ -477,7 +477,7 @@ async fn a_replica_that_stood_in_for_its_provider_gives_the_work_back() {
     for _ in 0..2 {
         let error = run(&connector, Action::CreateAccount, ann()).await.unwrap_err();
         assert_eq!((error.retry(), error.subject()), (Retry::Backoff, Subject::Connection), "{error}");
-        assert!(error.message().contains("takes no changes"), "{error}");
+        assert!(error.message().contains("does not accept changes"), "{error}");
     }
     first.restart().await;
     run(&connector, Action::CreateAccount, ann()).await.unwrap();

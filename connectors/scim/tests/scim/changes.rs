@@ -112,7 +112,7 @@ async fn a_version_that_does_not_match_changed_nothing_and_is_read_anew() {
     fake.answer("PATCH", "Users/u1", error(412, None)).await;
     let error = run(&*fake.connector(json!({})), Action::UpdateAccount, update()).await.unwrap_err();
     assert_eq!((error.effect(), error.retry()), (Effect::NotApplied, Retry::Backoff));
-    assert!(error.message().contains("somebody else has just changed it"), "{error}");
+    assert!(error.message().contains("another client has just changed it"), "{error}");
 }
 
 #[tokio::test]
@@ -131,7 +131,7 @@ async fn a_field_that_stands_nowhere_fails_an_update_and_is_named_by_a_create() 
     let connector = fake.connector(json!({}));
     let payload = json!({ "account": {"id": "u1"}, "changes": {"shoe_size": 38, "title": "X"} });
     let error = run(&*connector, Action::UpdateAccount, payload).await.unwrap_err();
-    assert!(error.message().contains("shoe_size stands in no attribute"), "{error}");
+    assert!(error.message().contains("shoe_size has no attribute"), "{error}");
     assert!(fake.changes().await.is_empty());
     let payload = json!({ "account": {"username": "bob", "shoe_size": 38} });
     let completion = run(&*connector, Action::CreateAccount, payload).await.unwrap();

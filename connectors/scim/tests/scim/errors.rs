@@ -113,11 +113,11 @@ async fn a_server_that_gives_somebody_else_is_not_believed() {
     fake.get("Users", list(&json!([ann()]))).await;
     let connector = fake.connector(json!({}));
     let error = connector.find_account(&Account::by_id("u9")).await.unwrap_err();
-    assert!(error.message().contains("another resource"), "{error}");
-    // A filter that is not heeded gives everybody.
+    assert!(error.message().contains("a different resource"), "{error}");
+    // A filter that is ignored gives everybody.
     let bob = Account::by_username("bob");
     let error = connector.find_account(&bob).await.unwrap_err();
-    assert!(error.message().contains("does not heed the filter"), "{error}");
+    assert!(error.message().contains("ignores the filter"), "{error}");
 }
 
 #[tokio::test]
@@ -192,7 +192,7 @@ async fn an_attribute_that_the_schemas_do_not_name_is_found_by_check() {
     assert!(error.message().contains("attributes.badge"), "{error}");
     let payload = json!({ "account": {"id": "u1"}, "changes": {"title": "X"} });
     let error = run(&*fake.connector(json!({})), Action::UpdateAccount, payload).await.unwrap_err();
-    assert!(error.message().contains("title stands in no attribute"), "{error}");
+    assert!(error.message().contains("title has no attribute"), "{error}");
     assert!(fake.changes().await.is_empty());
 }
 

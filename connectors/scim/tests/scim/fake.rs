@@ -12,7 +12,7 @@ pub(crate) const TOKEN: &str = "fake-token-4711";
 const LIST: &str = "urn:ietf:params:scim:api:messages:2.0:ListResponse";
 const ERROR: &str = "urn:ietf:params:scim:api:messages:2.0:Error";
 
-/// A fake SCIM server. What no mock expects, or lacks the token, is answered with a 404 that is no error of SCIM.
+/// A fake SCIM server. What no mock expects, or lacks the token, is answered with a 404 that is not the error of SCIM.
 pub(crate) struct Fake {
     pub(crate) server: MockServer,
 }

@@ -46,7 +46,7 @@ struct JsonFile {
 }
 
 impl JsonFile {
-    /// Works on a thread where waiting for a disk holds up nobody. If the call is dropped at its deadline, the work goes on to its end:
+    /// Works on a thread that may wait for a disk. If the call is dropped at its deadline, the work continues to its end:
     /// nothing is left half done.
     async fn apart<T: Send + 'static>(
         &self,
@@ -137,7 +137,7 @@ fn create(people: &mut People, system: &str, create: &CreateAccount) -> Result<C
     if create.password.is_some() {
         return Err(refused(system, "password"));
     }
-    // The target has no place for these. What is passed over in silence, Iden would believe to be set.
+    // The target has no place for these. What is skipped in silence, Iden would believe to be set.
     let homeless = [("first_name", &account.first_name), ("last_name", &account.last_name)];
     if let Some((field, _)) = homeless.into_iter().find(|(_, value)| value.is_some()) {
         return Err(refused(system, field));
@@ -159,7 +159,7 @@ fn create(people: &mut People, system: &str, create: &CreateAccount) -> Result<C
     people.last += 1;
     let id = format!("a{}", people.last);
     people.accounts.insert(id.clone(), person);
-    // Fields that nobody knows are no reason to fail, and none to be silent either.
+    // Unknown fields are not a reason to fail, but must be reported.
     let unknown: Vec<&String> =
         account.extra.keys().filter(|field| !ELSEWHERE.contains(&field.as_str())).collect();
     let completion = Completion::created(id);
@@ -209,7 +209,7 @@ fn fill(person: &mut Person, system: &str, field: &str, value: &Value) -> Result
         ("status", Some(status)) => match AccountStatus::from_name(&status) {
             Some(AccountStatus::Active) => person.is_suspended = false,
             Some(AccountStatus::Suspended) => person.is_suspended = true,
-            // The file knows no third state.
+            // The file has no third state.
             Some(AccountStatus::Inactive) | None => return Err(refused(system, field)),
         },
         (field, _) if ELSEWHERE.contains(&field) => {}

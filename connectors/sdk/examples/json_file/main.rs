@@ -4,7 +4,7 @@
 //! cargo run --example json_file --features conformance
 //! ```
 //!
-//! What is worth a look is how failures are told: a file that is missing, cut short or not readable is an error, and never "nobody there".
+//! What is worth a look is how failures are told: a file that is missing, truncated or not readable is an error, and never "nobody there".
 
 #![expect(clippy::print_stdout, reason = "it is what the example shows")]
 
@@ -31,7 +31,7 @@ mod tests {
     async fn the_connector_keeps_the_contract() {
         let report = conformance::run(&bench::People::new().unwrap()).await;
         report.assert_passed();
-        // What is not skipped is proven: a listing that is cut short must never pass for a whole one.
+        // What is not skipped is proven: a listing that is truncated must never pass for a whole one.
         for name in ["cut-listing", "unreachable", "paging-many", "update-every-field", "delete-again"] {
             assert!(!report.skipped().contains(&name), "{name}\n{report}");
         }

@@ -111,7 +111,7 @@ impl Memory {
         Ok(Completion::done())
     }
 
-    /// Puts a field into a record. What is passed over in silence, Iden would believe to be set.
+    /// Puts a field into a record. What is skipped in silence, Iden would believe to be set.
     fn fill(&self, record: &mut AccountRecord, field: &str, value: &Value) -> Result<(), Error> {
         let text = match value {
             Value::Null => None,
@@ -149,13 +149,13 @@ impl Memory {
         Ok(())
     }
 
-    /// Fails if somebody else has the user name or the e-mail address, or the account would have neither.
+    /// Fails if another account has the user name or the email address, or the account would have neither.
     fn check_names(&self, state: &State, record: &AccountRecord) -> Result<(), Error> {
         let mut names = Vec::new();
         names.extend(record.username.clone().map(Account::by_username));
         names.extend(record.email.clone().map(Account::by_email));
         if names.is_empty() {
-            let message = format!("An account of {} needs a user name or an e-mail address", self.system);
+            let message = format!("An account of {} needs a user name or an email address", self.system);
             return Err(Error::internal(message));
         }
         let others = || state.accounts.values().filter(|other| other.id != record.id);

@@ -59,7 +59,7 @@ mod tests {
         use bridgehead_sdk::serde_json::json;
         use bridgehead_sdk::{Action, Connector, Context, Operation, Payload, Setup, async_trait};
 
-        /// Targets for the kit. What memory cannot be (unreachable, silent, cut short) is skipped, and is not proven.
+        /// Targets for the kit. What memory cannot be (unreachable, silent, truncated) is skipped, and is not proven.
         struct InMemory(Arc<dyn Connector>);
 
         fn connector() -> Arc<dyn Connector> {

@@ -1,4 +1,4 @@
-//! What came back, and what its status usually means.
+//! A response, and what its status usually means.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -10,7 +10,7 @@ use url::Url;
 
 use crate::{Code, Effect, Error, Retry};
 
-/// The answer to one request, read to its end.
+/// The complete response to one request.
 #[derive(Clone)]
 pub struct Answer {
     system: Arc<str>,
@@ -53,12 +53,12 @@ impl Answer {
         self.status
     }
 
-    /// Its headers.
+    /// The headers.
     pub fn headers(&self) -> &HeaderMap {
         &self.headers
     }
 
-    /// Where it came from.
+    /// The URL that it came from.
     pub fn url(&self) -> &Url {
         &self.url
     }
@@ -68,22 +68,23 @@ impl Answer {
         self.retry_after
     }
 
-    /// The body as it came. It is the target's, and must not go into a message.
+    /// The raw body. It belongs to the target, and must not be included in a message.
     pub fn body(&self) -> &[u8] {
         &self.body
     }
 
-    /// The body as JSON. What is not JSON, though the status says success, is an error of unknown effect: something
-    /// between here and the target may have answered in its place.
+    /// The body as JSON. A success without valid JSON is an error with an unknown effect: something between this host
+    /// and the target may have responded instead.
     pub fn json<T: DeserializeOwned>(&self) -> Result<T, Error> {
-        // Some servers begin with a mark of the byte order, which a reader may pass over (RFC 8259, section 8.1).
+        // Some servers start with a byte order mark, which a reader may ignore (RFC 8259, section 8.1).
         let body = self.body.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(&self.body);
         serde_json::from_slice(body).map_err(|error| {
-            // The parser's own words may quote the text; its position does not.
+            // The parser's own text may quote the body; its position does not.
             let (line, column) = (error.line(), error.column());
-            let what = if error.is_data() { "JSON of another shape than is documented" } else { "no JSON" };
+            let what =
+                if error.is_data() { "JSON in a different form than documented" } else { "invalid JSON" };
             let message = format!(
-                "{} answered {} with {what} (line {line}, column {column})",
+                "{} returned {} with {what} (line {line}, column {column})",
                 self.system,
                 self.status.as_u16()
             );
@@ -111,10 +112,10 @@ impl Answer {
         let later = self.retry_after.map_or(Retry::Backoff, Retry::After);
         match status {
             401 => Error::credential_refused(format!(
-                "{} refuses the connector's own credential (401)",
+                "{} rejected the connector's own credential (401)",
                 self.system
             )),
-            403 => Error::permission_denied(told(", which means that the connector may not do this")),
+            403 => Error::permission_denied(told(", which means that the connector lacks permission")),
             404 | 410 => Error::account_not_found(told("")),
             409 => Error::account_already_exists(told("")),
             408 | 504 => Error::timeout(told("")).with_retry(later),
@@ -123,7 +124,7 @@ impl Answer {
                 Error::rate_limited(told("")).with_effect(Effect::Unknown).with_retry(later)
             }
             500..=599 => Error::new(Code::InternalError, told("")).with_retry(later),
-            300..=399 => Error::internal(told(", which points to another address; set the final one")),
+            300..=399 => Error::internal(told(", which redirects to another address; set the final one")),
             _ => Error::internal(told("")),
         }
     }
@@ -131,7 +132,7 @@ impl Answer {
 
 impl std::fmt::Debug for Answer {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        // Headers and body may hold secrets.
+        // Headers and body may contain secrets.
         f.debug_struct("Answer")
             .field("status", &self.status)
             .field("bytes", &self.body.len())

@@ -1,4 +1,4 @@
-//! How a connector shows who it is.
+//! How a connector authenticates.
 
 use std::collections::BTreeMap;
 
@@ -21,15 +21,15 @@ use crate::SettingsError;
 #[serde(deny_unknown_fields)]
 #[non_exhaustive]
 pub struct Auth {
-    /// A user name and a password (RFC 7617).
+    /// User name and password (RFC 7617).
     pub basic: Option<Basic>,
-    /// A token that is sent as `Authorization: Bearer` (RFC 6750).
+    /// A token sent as `Authorization: Bearer` (RFC 6750).
     #[schemars(with = "Option<String>")]
     pub bearer: Option<SecretString>,
     /// A key in a header or in the query.
     pub api_key: Option<ApiKey>,
-    /// Tokens that are fetched with the client credentials grant of OAuth 2.0 (RFC 6749, section 4.4), kept until shortly
-    /// before they end, and fetched anew when one is refused.
+    /// Tokens from the client credentials grant of OAuth 2.0 (RFC 6749, section 4.4), cached until shortly before they
+    /// expire, and renewed when one is rejected.
     pub oauth2: Option<ClientCredentials>,
 }
 
@@ -38,7 +38,7 @@ pub struct Auth {
 #[serde(deny_unknown_fields)]
 #[non_exhaustive]
 pub struct Basic {
-    /// The user name. It holds no colon.
+    /// The user name. It must not contain a colon.
     pub username: String,
     /// The password.
     #[schemars(with = "String")]
@@ -50,14 +50,14 @@ pub struct Basic {
 #[serde(deny_unknown_fields)]
 #[non_exhaustive]
 pub struct ApiKey {
-    /// The header that takes the key, such as `X-Api-Key`. Either this or `query`.
+    /// The header for the key, such as `X-Api-Key`. Either this or `query`.
     pub header: Option<String>,
-    /// The parameter of the query that takes the key. Servers write queries into their logs: prefer `header`.
+    /// The query parameter for the key. Servers write queries to their logs, so prefer `header`.
     pub query: Option<String>,
     /// The key.
     #[schemars(with = "String")]
     pub value: SecretString,
-    /// What stands before the key, such as `"Token "`; nothing when absent.
+    /// The prefix of the key, such as `"Token "`; nothing when absent.
     #[serde(default)]
     pub prefix: String,
 }
@@ -69,29 +69,29 @@ pub struct ApiKey {
 #[serde(deny_unknown_fields)]
 #[non_exhaustive]
 pub struct ClientCredentials {
-    /// Where tokens are given out.
+    /// The URL of the token endpoint.
     pub token_url: String,
-    /// The client's identifier.
+    /// The client id.
     pub client_id: String,
-    /// The client's secret.
+    /// The client secret.
     #[schemars(with = "String")]
     pub client_secret: SecretString,
-    /// The scopes to ask for, separated by blanks, where the server wants them.
+    /// The scopes to request, separated by spaces, if the server requires them.
     pub scope: Option<String>,
-    /// Other parameters of the request for a token, such as `audience` or `resource`.
+    /// Additional parameters of the token request, such as `audience` or `resource`.
     #[serde(default)]
     pub parameters: BTreeMap<String, String>,
-    /// How the secret is sent.
+    /// How to send the secret.
     #[serde(default)]
     pub authentication: ClientAuthentication,
 }
 
-/// How a client shows its secret to the server that gives out tokens, by the names of OAuth's own registry.
+/// How a client sends its secret to the token server, with the names of OAuth's registry.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum ClientAuthentication {
-    /// As user name and password in the `Authorization` header, which every server must know.
+    /// As user name and password in the `Authorization` header, which every server must support.
     #[default]
     ClientSecretBasic,
     /// As `client_id` and `client_secret` in the body.
@@ -128,24 +128,24 @@ impl Auth {
         Self { oauth2: Some(credentials), ..Self::default() }
     }
 
-    /// Checks what a type cannot say; errors name keys below `key`.
+    /// Validates what the types cannot; errors name keys below `key`.
     pub fn validate(&self, key: &str) -> Result<(), SettingsError> {
         let error = |name: &str, message: &str| Err(SettingsError::new(format!("{key}.{name}"), message));
         let ways =
             [self.basic.is_some(), self.bearer.is_some(), self.api_key.is_some(), self.oauth2.is_some()];
         if ways.into_iter().filter(|is_set| *is_set).count() > 1 {
-            let message = "must hold one of basic, bearer, api_key and oauth2, not several";
+            let message = "must contain only one of basic, bearer, api_key and oauth2";
             return Err(SettingsError::new(key, message));
         }
         if let Some(basic) = &self.basic
             && (basic.username.is_empty() || basic.username.contains(':'))
         {
-            return error("basic.username", "must not be empty, and must hold no colon");
+            return error("basic.username", "must not be empty, and must not contain a colon");
         }
         if let Some(bearer) = &self.bearer
             && !is_token(bearer.expose_secret())
         {
-            return error("bearer", "must be a token: printable ASCII without blanks, and not empty");
+            return error("bearer", "must be a token: printable ASCII without spaces, and not empty");
         }
         if let Some(api_key) = &self.api_key {
             api_key.validate(&format!("{key}.api_key"))?;
@@ -158,17 +158,17 @@ impl Auth {
 }
 
 impl ApiKey {
-    /// A key that goes into a header.
+    /// A key in a header.
     pub fn in_header(name: impl Into<String>, key: impl Into<SecretString>) -> Self {
         Self { header: Some(name.into()), query: None, value: key.into(), prefix: String::new() }
     }
 
-    /// A key that goes into the query, which servers write into their logs: prefer a header.
+    /// A key in the query. Servers write queries to their logs, so prefer a header.
     pub fn in_query(name: impl Into<String>, key: impl Into<SecretString>) -> Self {
         Self { header: None, query: Some(name.into()), value: key.into(), prefix: String::new() }
     }
 
-    /// Says what stands before the key, such as `"Token "`.
+    /// Sets the prefix of the key, such as `"Token "`.
     pub fn with_prefix(mut self, prefix: impl Into<String>) -> Self {
         self.prefix = prefix.into();
         self
@@ -184,18 +184,18 @@ impl ApiKey {
                 return error("query", "must be the name of a parameter");
             }
             (Some(_), None) | (None, Some(_)) => {}
-            _ => return Err(SettingsError::new(key, "must hold either header or query")),
+            _ => return Err(SettingsError::new(key, "must contain either header or query")),
         }
         if self.value.expose_secret().is_empty() {
             return error("value", "must not be empty");
         }
         if self.header.is_some() && HeaderValue::from_str(&self.text()).is_err() {
-            return error("value", "must be text that a header may hold, without a line break");
+            return error("value", "must be text that is allowed in a header, without a line break");
         }
         Ok(())
     }
 
-    /// What is sent.
+    /// The credential that is sent.
     pub(super) fn text(&self) -> String {
         format!("{}{}", self.prefix, self.value.expose_secret())
     }
@@ -214,7 +214,7 @@ impl std::fmt::Debug for ClientCredentials {
 }
 
 impl ClientCredentials {
-    /// A client that shows its secret in the `Authorization` header, and asks for no scope.
+    /// A client that sends its secret in the `Authorization` header, and requests no scope.
     pub fn new(
         token_url: impl Into<String>,
         client_id: impl Into<String>,
@@ -230,19 +230,19 @@ impl ClientCredentials {
         }
     }
 
-    /// Asks for scopes, separated by blanks.
+    /// Sets the scopes to request, separated by spaces.
     pub fn with_scope(mut self, scope: impl Into<String>) -> Self {
         self.scope = Some(scope.into());
         self
     }
 
-    /// Adds a parameter to the request for a token, such as `audience`.
+    /// Adds a parameter to the token request, such as `audience`.
     pub fn with_parameter(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
         self.parameters.insert(name.into(), value.into());
         self
     }
 
-    /// Says how the secret is sent.
+    /// Sets how the secret is sent.
     pub fn with_authentication(mut self, authentication: ClientAuthentication) -> Self {
         self.authentication = authentication;
         self
@@ -260,13 +260,13 @@ impl ClientCredentials {
             return error("client_secret", "must not be empty");
         }
         if let Some(name) = self.parameters.keys().find(|name| OWN.contains(&name.as_str())) {
-            return error(&format!("parameters.{name}"), "has a key of its own, or is always sent");
+            return error(&format!("parameters.{name}"), "has its own key, or is always sent");
         }
         Ok(())
     }
 }
 
-/// Whether a text can be a bearer token: what goes into a header as it stands.
+/// Whether a text can be a bearer token, which is put into a header unchanged.
 pub(super) fn is_token(text: &str) -> bool {
     !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_graphic())
 }
@@ -308,22 +308,22 @@ mod tests {
         for (auth, message) in [
             (
                 json!({"bearer": "hunter2", "basic": {"username": "u", "password": "p"}}),
-                "auth: must hold one of",
+                "auth: must contain only one of",
             ),
             (json!({"bearer": ""}), "auth.bearer: must be a token"),
             (json!({"bearer": "hunter2\n"}), "auth.bearer: must be a token"),
             (json!({"basic": {"username": "a:b", "password": "hunter2"}}), "auth.basic.username: "),
-            (json!({"api_key": {"value": "hunter2"}}), "auth.api_key: must hold either"),
+            (json!({"api_key": {"value": "hunter2"}}), "auth.api_key: must contain either"),
             (
                 json!({"api_key": {"header": "A", "query": "b", "value": "x"}}),
-                "auth.api_key: must hold either",
+                "auth.api_key: must contain either",
             ),
             (json!({"api_key": {"header": "A B", "value": "x"}}), "auth.api_key.header: "),
             (json!({"api_key": {"header": "A", "value": ""}}), "auth.api_key.value: "),
             (json!({"api_key": {"header": "A", "value": "hunter2\r\nB: c"}}), "auth.api_key.value: "),
             (
                 oauth2("token_url", json!("http://example.com/t")),
-                "auth.oauth2.token_url: must begin with https",
+                "auth.oauth2.token_url: must start with https",
             ),
             (oauth2("client_id", json!("")), "auth.oauth2.client_id: "),
             (oauth2("client_secret", json!("")), "auth.oauth2.client_secret: "),

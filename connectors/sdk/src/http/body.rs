@@ -1,33 +1,33 @@
-//! Reading the body of an answer within bounds of size and time.
+//! Reads the body of a response within limits of size and time.
 
 use reqwest::Response;
 use tokio::time::timeout_at;
 
-/// The clock that deadlines are of: the one that tests can pause.
+/// The clock for deadlines, which tests can pause.
 pub use tokio::time::Instant;
 
-/// Why a body was not read to its end.
-// Exhaustive on purpose: whoever reads a body decides from it whether the request may have had an effect.
+/// Why a body was not read completely.
+// Exhaustive on purpose: callers decide from it whether the request may have had an effect.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// It is larger than it may be.
+    /// It is larger than the limit.
     #[error("larger than {0} bytes")]
     TooLarge(usize),
-    /// The connection broke, or what came cannot be decompressed.
-    #[error("the answer was cut off")]
+    /// The connection failed, or the data cannot be decompressed.
+    #[error("the response was cut off")]
     Cut(#[source] reqwest::Error),
-    /// It did not come to its end in time.
-    #[error("the answer did not end in time")]
+    /// It did not end in time.
+    #[error("the response did not end in time")]
     Late,
 }
 
-/// Reads a body of at most `limit` bytes (after decompression), to its end, before `deadline`.
+/// Reads a complete body of at most `limit` bytes (after decompression), before `deadline`.
 pub async fn read(response: &mut Response, limit: usize, deadline: Instant) -> Result<Vec<u8>, Error> {
     let mut body = Vec::new();
     read_into(&mut body, response, limit, deadline).await.map(|()| body)
 }
 
-/// Reads what comes of a body within the bounds: all of it, or its beginning.
+/// Reads as much of a body as the limits allow: all of it, or its beginning.
 pub async fn read_some(response: &mut Response, limit: usize, deadline: Instant) -> Vec<u8> {
     let mut body = Vec::new();
     match read_into(&mut body, response, limit, deadline).await {
@@ -35,7 +35,8 @@ pub async fn read_some(response: &mut Response, limit: usize, deadline: Instant)
     }
 }
 
-/// As [`read`]. Of a body that is larger, its first `beginning` bytes come along with the error: they may say what it is.
+/// Like [`read`]. If a body is too large, its first `beginning` bytes are returned with the error: they may show what
+/// it is.
 pub async fn read_or_beginning(
     response: &mut Response,
     limit: usize,
@@ -61,8 +62,7 @@ async fn read_into(
     limit: usize,
     deadline: Instant,
 ) -> Result<(), Error> {
-    // Nothing is read of a body that announces itself as too large. The announcement is not trusted
-    // otherwise.
+    // A body that announces itself as too large is not read. Otherwise the announcement is not trusted.
     if response.content_length().is_some_and(|length| length > limit as u64) {
         return Err(Error::TooLarge(limit));
     }

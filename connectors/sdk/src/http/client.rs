@@ -1,4 +1,4 @@
-//! Sending a request once.
+//! Sends a request once.
 
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
@@ -23,12 +23,12 @@ use crate::{Code, Effect, Error, Network, NetworkError, Retry, Subject, Trace};
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Limits {
-    /// From looking up the name to the connection standing. Past it, nothing was sent, which is worth knowing for
-    /// certain. Default: 10 seconds.
+    /// The limit for connecting, including name resolution. If it is exceeded, nothing was sent for certain. Default:
+    /// 10 seconds.
     pub connect: Duration,
-    /// From connecting to the last byte of the answer. Default: 30 seconds.
+    /// The limit from connecting to the last byte of the response. Default: 30 seconds.
     pub request: Duration,
-    /// How many bytes an answer may have, after decompression. Default: 16 MiB.
+    /// The maximum size of a response in bytes, after decompression. Default: 16 MiB.
     pub body: usize,
 }
 
@@ -39,17 +39,17 @@ impl Default for Limits {
 }
 
 impl Limits {
-    /// The same, with another time to connect.
+    /// The same limits with a different connect timeout.
     pub fn with_connect(self, connect: Duration) -> Self {
         Self { connect, ..self }
     }
 
-    /// The same, with another time for the whole request.
+    /// The same limits with a different timeout for the whole request.
     pub fn with_request(self, request: Duration) -> Self {
         Self { request, ..self }
     }
 
-    /// The same, with another number of bytes for the answer.
+    /// The same limits with a different maximum size of the response.
     pub fn with_body(self, body: usize) -> Self {
         Self { body, ..self }
     }
@@ -57,9 +57,9 @@ impl Limits {
 
 /// Sends requests to one target.
 ///
-/// It retries nothing: the runtime decides that, from the [`Error`] alone. Connections are pooled, so make one client for a
-/// connector and keep it. Redirects are not followed, since a credential must not go where one points to; cookies are not
-/// kept.
+/// It never retries: the runtime decides on retries, from the [`Error`] alone. Connections are pooled, so create one
+/// client per connector and keep it. Redirects are not followed, because they could send a credential elsewhere;
+/// cookies are not kept.
 #[derive(Clone, Debug)]
 pub struct Client {
     http: reqwest::Client,
@@ -70,7 +70,7 @@ pub struct Client {
 }
 
 impl Client {
-    /// A client for the target that messages call `system`. Nothing is connected to yet.
+    /// A client for the target that messages call `system`. Does not connect yet.
     pub fn new(system: impl Into<Arc<str>>, network: &Network, limits: Limits) -> Result<Self, NetworkError> {
         let builder = reqwest::Client::builder()
             .user_agent(concat!("bridgehead/", env!("CARGO_PKG_VERSION")))
@@ -83,12 +83,13 @@ impl Client {
         Ok(Self { http, system: system.into(), limits, recording, trace })
     }
 
-    /// The same client under another name, for requests to somebody else on the target's behalf. Connections are shared.
+    /// The same client under a different name, for requests to another server on the target's behalf. Connections are
+    /// shared.
     pub fn named(&self, system: impl Into<Arc<str>>) -> Self {
         Self { system: system.into(), ..self.clone() }
     }
 
-    /// Begins a request. Give it to [`send`](Self::send); reqwest's own `send` knows no bounds.
+    /// Starts a request. Pass it to [`send`](Self::send); reqwest's own `send` has no limits.
     pub fn request(&self, method: Method, url: Url) -> RequestBuilder {
         self.http.request(method, url)
     }
@@ -98,22 +99,23 @@ impl Client {
         &self.system
     }
 
-    /// The file that the exchanges are recorded in, or answered from.
+    /// The file that exchanges are recorded in, or replayed from.
     pub(super) fn recording(&self) -> Option<&Recording> {
         self.recording.as_ref()
     }
 
-    /// Sends a request, and reads the answer to its end, whatever its status. With a [`Recording`] that is replayed, it is
-    /// answered from the file.
+    /// Sends a request, and reads the complete response, whatever its status. With a [`Recording`] that is replayed,
+    /// the response comes from the file.
     ///
     /// # Errors
+    ///
     /// | what happened | code | effect | subject |
     /// |---|---|---|---|
-    /// | no connection came about | `TIMEOUT` | not applied | connection |
-    /// | no answer in time | `TIMEOUT` | unknown | account |
-    /// | the connection broke before the answer was whole | `TIMEOUT` | unknown | connection |
-    /// | the answer is larger than it may be | `INTERNAL_ERROR` | unknown | account |
-    /// | the request cannot be made | `INTERNAL_ERROR` | not applied | account |
+    /// | no connection | `TIMEOUT` | not applied | connection |
+    /// | no response in time | `TIMEOUT` | unknown | account |
+    /// | the connection failed before the response was complete | `TIMEOUT` | unknown | connection |
+    /// | the response is larger than the limit | `INTERNAL_ERROR` | unknown | account |
+    /// | the request cannot be created | `INTERNAL_ERROR` | not applied | account |
     pub async fn send(&self, request: RequestBuilder) -> Result<Answer, Error> {
         let Some(recording) = &self.recording else { return self.traced(request).await };
         let (http, built) = request.build_split();
@@ -127,7 +129,7 @@ impl Client {
         Ok(answer)
     }
 
-    /// Sends a request, and shows it and its answer to whoever wants to see them.
+    /// Sends a request, and passes it and its response to the observer, if there is one.
     async fn traced(&self, request: RequestBuilder) -> Result<Answer, Error> {
         let Some(trace) = &self.trace else { return self.exchange(request).await };
         let (http, built) = request.build_split();
@@ -156,7 +158,7 @@ impl Client {
             Err(_) => return Err(self.late()),
             Ok(Err(error)) if error.is_builder() => return Err(self.unmade(error)),
             Ok(Err(error)) if error.is_connect() => {
-                let message = format!("{system} cannot be reached: {}", cause(&error));
+                let message = format!("{system} is unreachable: {}", cause(&error));
                 return Err(Error::unreachable(message).with_source(error.without_url()));
             }
             Ok(Err(error)) => return Err(self.broken(error)),
@@ -169,7 +171,7 @@ impl Client {
             Err(body::Error::TooLarge(limit)) => {
                 return Err(Error::new(
                     Code::InternalError,
-                    format!("an answer of {system} is larger than {limit} bytes"),
+                    format!("a response from {system} is larger than {limit} bytes"),
                 ));
             }
         };
@@ -178,18 +180,18 @@ impl Client {
     }
 
     fn unmade(&self, error: reqwest::Error) -> Error {
-        let message = format!("a request to {} cannot be made: {}", self.system, cause(&error));
+        let message = format!("a request to {} cannot be created: {}", self.system, cause(&error));
         Error::internal(message).with_source(error.without_url())
     }
 
     fn late(&self) -> Error {
         let seconds = self.limits.request.as_secs_f64();
-        Error::timeout(format!("{} did not answer within {seconds} s", self.system))
+        Error::timeout(format!("{} did not respond within {seconds} s", self.system))
     }
 
     fn broken(&self, error: reqwest::Error) -> Error {
         let message =
-            format!("the connection to {} broke before it had answered: {}", self.system, cause(&error));
+            format!("the connection to {} failed before it responded: {}", self.system, cause(&error));
         Error::new(Code::Timeout, message)
             .with_effect(Effect::Unknown)
             .with_retry(Retry::Backoff)
@@ -199,7 +201,7 @@ impl Client {
 }
 
 impl Network {
-    /// Has a client of reqwest go by this.
+    /// Applies this to a reqwest client.
     pub fn apply(&self, builder: reqwest::ClientBuilder) -> Result<reqwest::ClientBuilder, NetworkError> {
         let mut builder = builder;
         let certificates = self.certificates()?;
@@ -222,7 +224,7 @@ impl Network {
     }
 }
 
-/// The chain of causes in one line, without the address, which may hold what is nobody's business.
+/// The chain of causes in one line, without the address, which may contain confidential data.
 fn cause(error: &reqwest::Error) -> String {
     let chain = std::iter::successors(std::error::Error::source(error), |error| error.source());
     let told = chain

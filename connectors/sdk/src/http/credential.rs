@@ -1,4 +1,4 @@
-//! Putting a credential on requests.
+//! Adds a credential to requests.
 
 use std::sync::Arc;
 
@@ -11,7 +11,7 @@ use super::token::TokenSource;
 use super::{Answer, Client};
 use crate::{Error, Redactor, SettingsError};
 
-/// A connector's own credential, ready for use. Clones share the token that was fetched.
+/// A connector's own credential, ready for use. Clones share the fetched token.
 #[derive(Clone, Debug)]
 pub struct Credential(Arc<Kind>);
 
@@ -24,8 +24,8 @@ enum Kind {
 }
 
 impl Credential {
-    /// A credential of `auth`, whose keys stand below `key`. Nothing is fetched yet; `client` is the one to fetch tokens with, and
-    /// `redactor` learns those that are fetched.
+    /// A credential from `auth`, whose keys are below `key`. Fetches nothing yet; `client` is used to fetch tokens, and
+    /// `redactor` learns the fetched tokens.
     pub fn new(auth: &Auth, key: &str, client: &Client, redactor: &Redactor) -> Result<Self, SettingsError> {
         auth.validate(key)?;
         let kind = if let Some(basic) = &auth.basic {
@@ -44,14 +44,14 @@ impl Credential {
         Ok(Self(Arc::new(kind)))
     }
 
-    /// Sends a request with the credential, and reads the answer to its end, whatever its status.
+    /// Sends a request with the credential, and reads the complete response, whatever its status.
     ///
-    /// A token that was fetched and is refused (401) is fetched anew, and the request sent once more: a request that was refused
-    /// so has changed nothing. A second 401 is the answer.
+    /// If a fetched token is rejected (401), it is fetched again, and the request is sent once more: a request that was
+    /// rejected this way has changed nothing. A second 401 is returned.
     ///
     /// # Errors
-    /// Those of [`Client::send`]; and when no token can be had, an error of the subject
-    /// [`Connection`](crate::Subject::Connection) that says so: then the request was never sent.
+    /// Those of [`Client::send`]; and if no token is available, an error with the subject
+    /// [`Connection`](crate::Subject::Connection) that says so: the request was then never sent.
     pub async fn send(&self, client: &Client, request: RequestBuilder) -> Result<Answer, Error> {
         match &*self.0 {
             Kind::Nothing => client.send(request).await,
@@ -60,7 +60,7 @@ impl Credential {
             }
             Kind::Header(name, value) => client.send(request.header(name, value)).await,
             Kind::Query(name, value) => {
-                // Its name may say nothing of a secret.
+                // The name of the header may not reveal that it is a secret.
                 if let Some(recording) = client.recording() {
                     recording.protect([value.expose_secret()]);
                 }
@@ -94,7 +94,7 @@ fn api_key_kind(api_key: &ApiKey, key: &str) -> Result<Kind, SettingsError> {
 
 fn sensitive(text: &str, key: &str) -> Result<HeaderValue, SettingsError> {
     let mut value = HeaderValue::from_str(text)
-        .map_err(|_| SettingsError::new(key, "must be text that a header may hold"))?;
+        .map_err(|_| SettingsError::new(key, "must be text that is allowed in a header"))?;
     value.set_sensitive(true);
     Ok(value)
 }

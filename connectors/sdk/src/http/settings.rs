@@ -1,4 +1,4 @@
-//! Keys that every connector which speaks HTTP has in common.
+//! Keys that all connectors using HTTP have in common.
 
 use std::borrow::Cow;
 use std::time::Duration;
@@ -9,19 +9,19 @@ use url::{Host, Url};
 use super::Limits;
 use crate::SettingsError;
 
-/// The longest time one request may be given: longer than any task may take.
+/// The longest timeout for one request: longer than any task may take.
 const LONGEST: Duration = Duration::from_hours(1);
 
-/// What one request may take, as a table of `target`.
+/// The limits of one request, as a table of `target`.
 #[derive(Clone, Copy, Debug, Default, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields)]
 #[non_exhaustive]
 pub struct LimitSettings {
-    /// How long connecting may take, the look-up of the name included; `"10s"` when absent.
+    /// How long connecting may take, including name resolution; `"10s"` when absent.
     pub connect: Option<FriendlyDuration>,
-    /// How long a request may take, from connecting to the last byte of the answer; `"30s"` when absent.
+    /// How long a request may take, from connecting to the last byte of the response; `"30s"` when absent.
     pub request: Option<FriendlyDuration>,
-    /// How many bytes an answer may have after decompression, 1024 to 1073741824; 16777216 (16 MiB) when absent.
+    /// The maximum size of a response in bytes after decompression, 1024 to 1073741824; 16777216 (16 MiB) when absent.
     pub body_bytes: Option<u32>,
 }
 
@@ -89,14 +89,15 @@ pub fn endpoint(key: &str, text: &str) -> Result<Url, SettingsError> {
         return fault("must be a URL such as \"https://example.com/path\"");
     }
     if !url.username().is_empty() || url.password().is_some() {
-        return fault("must hold no user name or password; they have keys of their own");
+        return fault("must not contain a user name or password; they have their own keys");
     }
     if url.fragment().is_some() {
-        return fault("must not hold a '#'");
+        return fault("must not contain a '#'");
     }
     if url.scheme() == "http" && !is_loopback(&url) {
         return fault(
-            "must begin with https://: the credential would travel unprotected; http is for loopback only",
+            "must start with https://, otherwise the credential would be sent unencrypted; http is for \
+             loopback only",
         );
     }
     Ok(url)

@@ -1,14 +1,14 @@
-//! Which records a listing has shown, so that distinct ones can be counted: a total, a position and a cursor are each the word of the
-//! target alone.
+//! Which records a listing has shown, to count distinct ones: a total, a position and a cursor are only the target's
+//! claims.
 
 use std::collections::HashMap;
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-/// The records of one listing, by the page on which each came first; a record takes some 32 bytes.
+/// The records of one listing, by the page on which each first occurred; about 32 bytes per record.
 ///
-/// Pages have numbers that grow, over two readings if there are two. A page may be asked for again: [`rewind`](Self::rewind) to it
-/// first.
+/// Page numbers grow, across both readings if there are two. A page may be requested again: [`rewind`](Self::rewind) to
+/// it first.
 #[derive(Debug, Default)]
 pub struct Shown(Mutex<Pages>);
 
@@ -16,20 +16,20 @@ pub struct Shown(Mutex<Pages>);
 struct Pages {
     /// Over all readings.
     ever: HashMap<u64, u32>,
-    /// In the second reading, where there is one.
+    /// In the second reading, if there is one.
     again: HashMap<u64, u32>,
-    /// Who has each identifier.
+    /// Which record has each identifier.
     names: HashMap<u64, u64>,
-    /// Whether any was somebody else's before.
+    /// Whether two different records had the same identifier.
     has_twins: bool,
     /// The cursors that were followed in this reading.
     cursors: HashMap<u64, u32>,
-    /// The last page that showed anything.
+    /// The last page with a new record.
     last: u32,
 }
 
 impl Shown {
-    /// Forgets what `page` and those behind it showed.
+    /// Forgets the records of `page` and of later pages.
     pub fn rewind(&self, page: u32) {
         let mut pages = self.pages();
         let pages = &mut *pages;
@@ -44,14 +44,14 @@ impl Shown {
         pages.last = page.saturating_sub(1);
     }
 
-    /// Whether any of these records was not shown before in this reading, which is the second one if `again`.
+    /// Whether any of these records is new in this reading, which is the second one if `again`.
     pub fn has_news<K: Hash>(&self, again: bool, keys: impl IntoIterator<Item = K>) -> bool {
         let pages = self.pages();
         let shown = if again { &pages.again } else { &pages.ever };
         keys.into_iter().any(|key| !shown.contains_key(&print(&key)))
     }
 
-    /// Takes a record of a page in; `false` if an earlier page, of any reading, has shown it.
+    /// Adds a record of a page; `false` if an earlier page, of any reading, contained it.
     pub fn take(&self, page: u32, again: bool, key: impl Hash) -> bool {
         let mut pages = self.pages();
         pages.last = pages.last.max(page);
@@ -62,8 +62,8 @@ impl Shown {
         *pages.ever.entry(key).or_insert(page) == page
     }
 
-    /// Notes who has an identifier; `false` where it was somebody else's before, so that nobody can tell whose it is. A record that has
-    /// merely changed between two pages is known by what does not change often, such as its user name.
+    /// Records which record has an identifier; `false` if a different record had it before. A record that merely
+    /// changed between two pages is recognized by a field that rarely changes, such as its user name.
     pub fn knows_as(&self, key: impl Hash, who: impl Hash) -> bool {
         let who = print(&who);
         let mut pages = self.pages();
@@ -72,24 +72,24 @@ impl Shown {
         is_same
     }
 
-    /// Whether two records had one identifier that are not the same.
+    /// Whether two different records had the same identifier.
     pub fn has_twins(&self) -> bool {
         self.pages().has_twins
     }
 
-    /// How many distinct records were shown.
+    /// The number of distinct records.
     pub fn count(&self) -> u64 {
         self.pages().ever.len() as u64
     }
 
-    /// Notes a cursor; `false` for one that was followed before.
+    /// Adds a cursor; `false` if it was already followed.
     pub fn follow(&self, page: u32, cursor: &str) -> bool {
         let mut pages = self.pages();
         pages.last = pages.last.max(page);
         pages.cursors.insert(print(&cursor), page).is_none()
     }
 
-    /// A second reading begins: its cursors may be those of the first.
+    /// Starts a second reading, whose cursors may be those of the first.
     pub fn begin_again(&self) {
         let mut pages = self.pages();
         pages.again.clear();

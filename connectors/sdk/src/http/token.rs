@@ -1,4 +1,4 @@
-//! Tokens of OAuth 2.0: fetched once for all who wait, kept while they last.
+//! OAuth 2.0 tokens: fetched once for all waiting requests, cached while they are valid.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -18,7 +18,7 @@ use super::settings::endpoint;
 use super::{Answer, Client};
 use crate::{Code, Effect, Error, Protection, Redactor, Retry, SettingsError, Subject};
 
-/// A token is not used in the last of its time, so that it does not end on the way.
+/// A token is not used shortly before it expires, so that it does not expire in transit.
 const MARGIN: Duration = Duration::from_secs(30);
 
 /// What a server can say of a request for a token (RFC 6749, section 5.2). Other words are not repeated: they are the server's.
@@ -55,7 +55,7 @@ struct State {
 pub(super) struct Token {
     text: SecretString,
     serial: u64,
-    /// From when it is not used any more; `None` where the server does not say how long it lasts.
+    /// When it is no longer used; `None` if the server does not say how long it is valid.
     stale: Option<Instant>,
     _protection: Protection,
 }
@@ -104,7 +104,7 @@ impl TokenSource {
         self.other_than(None).await
     }
 
-    /// A token other than one that was refused: the one that somebody else has fetched since, or a fresh one.
+    /// A token other than one that was rejected: the one that another task has fetched since, or a new one.
     pub(super) async fn renew(&self, refused: &Token) -> Result<Arc<Token>, Error> {
         self.other_than(Some(refused.serial)).await
     }
@@ -125,7 +125,7 @@ impl TokenSource {
             // The fetch that this call waited for has failed; another one right behind it would fail the same way.
             return Err(failure.clone().into());
         }
-        // If this call is dropped meanwhile, whoever waits next fetches anew.
+        // If this call is dropped meanwhile, the next waiting call fetches again.
         let fetched = self.fetch(ended).await;
         self.fetches.store(ended + 1, Ordering::Release);
         match fetched {
@@ -172,7 +172,7 @@ impl TokenSource {
         let is_bearer = granted.token_type.is_none_or(|kind| kind.eq_ignore_ascii_case("bearer"));
         if !is_bearer || !is_token(text) {
             return Err(Error::internal(format!(
-                "{} gave a token that is no bearer token",
+                "{} returned a token that is not a bearer token",
                 self.client.system()
             )));
         }
@@ -191,19 +191,19 @@ impl TokenSource {
             (400..=403, _) if reason != Some("invalid_request") => {
                 let reason = reason.map(|reason| format!(", {reason}")).unwrap_or_default();
                 Error::credential_refused(format!(
-                    "{} refuses the connector's client_id and client_secret ({status}{reason})",
+                    "{} rejected the connector's client_id and client_secret ({status}{reason})",
                     self.client.system()
                 ))
             }
             (400..=403, Some(reason)) => Error::internal(format!(
-                "{} cannot make sense of the request for a token ({status}, {reason}); see auth.oauth2",
+                "{} did not understand the request for a token ({status}, {reason}); see auth.oauth2",
                 self.client.system()
             )),
             (404 | 405, _) => Error::internal(format!(
-                "{} answered {status}; check auth.oauth2.token_url",
+                "{} returned {status}; check auth.oauth2.token_url",
                 self.client.system()
             )),
-            _ => answer.refusal("no token can be had"),
+            _ => answer.refusal("no token is available"),
         }
     }
 

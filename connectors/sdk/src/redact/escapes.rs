@@ -109,7 +109,7 @@ impl Layer {
 /// Every way in which the text reads with its escapes undone, each with the layers between it and the text, the text's own
 /// first.
 pub(super) fn layers(text: &[u8], mut each: impl FnMut(&[Layer])) {
-    // Each by itself as well: in `\u00e4%ab`, the second may be meant as it stands.
+    // Each separately as well: in `\u00e4%ab`, the second may be meant as it stands.
     for kind in [Kind::Bytes, Kind::Json, Kind::Url, Kind::Html] {
         if let Some(layer) = undo(text, kind) {
             each(&[layer]);

@@ -1,7 +1,7 @@
 //! The secrets that are looked for, and the search.
 //!
 //! All forms of all secrets are found in one pass over a text: the first four bytes of each are hashed into an index. What
-//! protections have let go of is kept as digests alone, which find it and do not give it back.
+//! protections have let go of is kept only as digests, which find it but do not reveal it.
 
 use std::collections::{HashMap, VecDeque};
 use std::hash::{BuildHasher, RandomState};
@@ -11,7 +11,7 @@ use zeroize::{Zeroize, Zeroizing};
 use super::forms::{Form, forms};
 use super::{LINGER, SHORTEST};
 
-/// A secret that was cut short is recognised from this many bytes on, if an ellipsis follows…
+/// A secret that was truncated is recognised from this many bytes on, if an ellipsis follows…
 const CUT: usize = 8;
 
 /// … and from this many on, and half of it, if anything else does. Less would hide user names that a password begins with.
@@ -25,7 +25,7 @@ pub(super) struct Known {
     /// A bit for each key of the index; empty as long as nothing is known.
     filter: Vec<u64>,
     secrets: HashMap<u64, Secret>,
-    /// Secrets that no protection holds any more, oldest first.
+    /// Secrets that no protection holds any longer, oldest first.
     lingering: VecDeque<u64>,
 }
 
@@ -42,7 +42,7 @@ struct Needle {
     text: Zeroizing<Vec<u8>>,
     length: usize,
     digest: u64,
-    /// The part from which it is recognised when it is cut short, if it is longer.
+    /// The part from which it is recognised when it is truncated, if it is longer.
     part: Option<(usize, u64)>,
     spills: (bool, bool),
 }

@@ -1,4 +1,4 @@
-//! Keeping secrets out of what is logged and reported.
+//! Keeps secrets out of logs and reports.
 
 mod escapes;
 mod forms;
@@ -12,14 +12,14 @@ use known::Known;
 
 pub use names::is_secret_name;
 
-/// What stands where a secret was.
+/// The replacement for a secret.
 pub const REDACTED: &str = "[redacted]";
 
-/// Texts shorter than this are not looked for: replacing every "a" would hide the message, not the secret.
+/// Texts shorter than this are not searched for: replacing every "a" would hide the message, not the secret.
 const SHORTEST: usize = 4;
 
-/// Secrets that protections have let go of are still looked for until this many others came after them: a
-/// child's last words about a task may arrive after the task has ended.
+/// Secrets that no protection holds any longer are still searched for until this many others have followed: a child
+/// process may write about a task after the task has ended.
 const LINGER: usize = 1024;
 
 /// Replaces known secrets in texts that leave the daemon: log lines, error messages, results.
@@ -29,10 +29,10 @@ const LINGER: usize = 1024;
 ///
 /// A secret is found as it is, and in the encodings that targets and libraries use: the escapes of JSON, URLs, forms, HTML
 /// and LDAP, of all its characters or of some; base64, also in the middle of something else, such as `user:password`; hexadecimal
-/// digits; UTF-16 and Latin-1 in these. It is found where it was cut short, if enough of it is left. What is hashed,
+/// digits; UTF-16 and Latin-1 in these. It is found where it was truncated, if enough of it is left. What is hashed,
 /// encrypted, compressed, reversed or split is not found.
 ///
-/// A secret that no protection holds any more is kept as a digest: the redactor recognises it and cannot tell it. Where only a
+/// A secret that no protection holds any longer is kept as a digest: the redactor recognises it and cannot tell it. Where only a
 /// part of such a secret is recognised, the rest of the word goes with it.
 ///
 /// ```
@@ -47,13 +47,13 @@ const LINGER: usize = 1024;
 pub struct Redactor(Arc<RwLock<Known>>);
 
 impl Redactor {
-    /// A redactor that knows no secret yet.
+    /// A redactor that does not know any secret yet.
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// Looks for these secrets from now on, for as long as the result lives and a while longer.
-    #[must_use = "the secrets are looked for as long as this lives"]
+    /// Searches for these secrets from now on, for as long as the result lives and a while longer.
+    #[must_use = "the secrets are redacted as long as this lives"]
     pub fn protect<S: AsRef<str>>(&self, secrets: impl IntoIterator<Item = S>) -> Protection {
         let mut held: Vec<u64> = Vec::new();
         for secret in secrets {
@@ -63,7 +63,7 @@ impl Redactor {
         Protection { redactor: self.clone(), held }
     }
 
-    /// Looks for these secrets for as long as the daemon runs.
+    /// Searches for these secrets for as long as the daemon runs.
     pub fn protect_for_good<S: AsRef<str>>(&self, secrets: impl IntoIterator<Item = S>) {
         std::mem::forget(self.protect(secrets));
     }
@@ -112,14 +112,15 @@ impl Redactor {
         found
     }
 
-    /// Replaces known secrets in a JSON value, as [`redact_json`](Self::redact_json) does, and every text and number that stands below a
-    /// name that [speaks of a secret](is_secret_name). The shape stays: what is `null`, true or false tells nothing.
+    /// Replaces known secrets in a JSON value, like [`redact_json`](Self::redact_json), and every text and number below
+    /// a name that [indicates a secret](is_secret_name). The structure is preserved: `null` and booleans reveal
+    /// nothing.
     pub fn hide_secrets(&self, value: &mut serde_json::Value) {
         hide_below_secret_names(value, false);
         self.redact_json(value);
     }
 
-    /// Replaces known secrets in every text of a JSON value, names of fields included.
+    /// Replaces known secrets in every text of a JSON value, including names of fields.
     pub fn redact_json(&self, value: &mut serde_json::Value) {
         use serde_json::Value;
         match value {
@@ -182,7 +183,7 @@ impl std::fmt::Debug for Protection {
     }
 }
 
-/// Replaces texts and numbers; what is `null`, true or false tells nothing, and a connector may go by it.
+/// Replaces texts and numbers; what is `null`, true or false reveals nothing, and a connector may use it.
 fn hide_below_secret_names(value: &mut serde_json::Value, is_secret: bool) {
     match value {
         serde_json::Value::Object(fields) => {

@@ -1,4 +1,4 @@
-//! Names of fields that speak of a secret.
+//! Names of fields that indicate a secret.
 
 /// What speaks of a secret wherever it stands in a name, however the name is written: `userpassword`, `accesstoken`.
 const CONTAINED: [&str; 13] = [
@@ -20,7 +20,7 @@ const CONTAINED: [&str; 13] = [
 /// What contains one of these by chance.
 const BY_CHANCE: [&str; 5] = ["secretary", "secretaries", "secretariat", "tokenizer", "tokenized"];
 
-/// What speaks of a secret as a part of its own: `pin_code` and `unicodePwd`, not `pinned` and `passport`.
+/// What indicates a secret as a separate part: `pin_code` and `unicodePwd`, not `pinned` and `passport`.
 const PARTS: [&str; 22] = [
     "pass",
     "pwd",
@@ -112,10 +112,10 @@ const ABOUT: [&str; 46] = [
 /// First parts of names that ask a question; the answer is yes or no.
 const QUESTIONS: [&str; 8] = ["is", "has", "must", "can", "require", "requires", "allow", "needs"];
 
-/// Whether the name of a field speaks of a secret: `password`, `client_secret`, `unicodePwd`, `api-key`, `otp`…
+/// Whether the name of a field indicates a secret: `password`, `client_secret`, `unicodePwd`, `api-key`, `otp`…
 ///
-/// It goes by the parts of the name, whether they are written `pin_code`, `pin-code`, `pin.code` or `pinCode`. What says
-/// something *about* a secret, such as `token_url` or `password_changed_at`, is none.
+/// It compares the parts of the name, whether they are written `pin_code`, `pin-code`, `pin.code` or `pinCode`. Names
+/// that only describe a secret, such as `token_url` or `password_changed_at`, do not count.
 pub fn is_secret_name(name: &str) -> bool {
     // What is done, and not what it is done with: statements and requests stand under the names of actions.
     if name.to_lowercase().replace('-', "_") == crate::Action::ResetPassword.as_str() {

@@ -160,9 +160,9 @@ async fn an_exchange_is_played_once_and_what_is_left_is_told() {
     let busy = || client.request(Method::GET, nowhere().join("/busy").unwrap());
     client.send(busy()).await.unwrap();
     let left = recording.finish().unwrap_err().to_string();
-    assert_eq!(left, "the connector did not ask for 5 of the recorded exchanges; the first is POST /token");
+    assert_eq!(left, "the connector did not make 5 of the recorded requests; the first is POST /token");
     let error = client.send(busy()).await.unwrap_err();
-    assert!(error.message().contains("GET /busy was not recorded as often as this"), "{error}");
+    assert!(error.message().contains("GET /busy was not recorded this many times"), "{error}");
 }
 
 #[tokio::test]
@@ -175,7 +175,7 @@ async fn a_file_that_cannot_be_used_is_an_error_that_says_what_to_do() {
         )
     );
     for (name, text, why) in [
-        ("old.json", r#"{"version": 0, "exchanges": []}"#, "it says version 0, and this is 1"),
+        ("old.json", r#"{"version": 0, "exchanges": []}"#, "it has version 0, this version reads 1"),
         ("other.json", r#"{"log": {}}"#, "unknown field `log`"),
         ("cut.json", r#"{"version": 1, "exch"#, "EOF"),
     ] {

@@ -207,21 +207,21 @@ async fn without_a_token_nothing_was_sent_and_no_secret_is_told() {
         (ResponseTemplate::new(404), Code::InternalError, "auth.oauth2.token_url"),
         (ResponseTemplate::new(429).insert_header("retry-after", "9"), Code::RateLimited, "429"),
         (ResponseTemplate::new(500), Code::InternalError, "500"),
-        (ResponseTemplate::new(200).set_body_string(SECRET), Code::InternalError, "no JSON"),
+        (ResponseTemplate::new(200).set_body_string(SECRET), Code::InternalError, "invalid JSON"),
         (
             ResponseTemplate::new(200).set_body_json(json!({ "token": "x" })),
             Code::InternalError,
-            "another shape",
+            "a different form",
         ),
         (
             ResponseTemplate::new(200).set_body_json(json!({ "access_token": "x", "token_type": "mac" })),
             Code::InternalError,
-            "no bearer token",
+            "not a bearer token",
         ),
         (
             ResponseTemplate::new(200).set_body_json(json!({ "access_token": "a\nb" })),
             Code::InternalError,
-            "no bearer token",
+            "not a bearer token",
         ),
     ] {
         let server = Server::start(json!({}), answer, ok()).await;
@@ -244,5 +244,5 @@ async fn a_token_server_that_is_away_holds_everything_back() {
     let error = server.call().await.unwrap_err();
     assert_eq!((error.code(), error.effect()), (Code::Timeout, Effect::NotApplied));
     assert_eq!(error.subject(), Subject::Connection);
-    assert!(error.message().contains("the token server of Acme (127.0.0.1) cannot be reached"), "{error}");
+    assert!(error.message().contains("the token server of Acme (127.0.0.1) is unreachable"), "{error}");
 }

@@ -32,7 +32,7 @@ async fn whoever_cannot_be_reached_was_sent_nothing() {
     drop(listener);
     let error = get(&client(&Network::default()), &url).await.unwrap_err();
     assert_eq!(parts(&error), (Code::Timeout, Effect::NotApplied, Retry::Backoff, Subject::Connection));
-    assert!(error.message().starts_with("Acme cannot be reached: "), "{error}");
+    assert!(error.message().starts_with("Acme is unreachable: "), "{error}");
     assert!(!format!("{error:?}").contains("hunter2"), "{error:?}");
 }
 
@@ -47,7 +47,7 @@ async fn a_name_that_nobody_has_was_sent_nothing() {
 async fn whoever_never_answers_may_have_done_it() {
     let (error, connections) = refused(&impatient(), None).await;
     assert_eq!(parts(&error), (Code::Timeout, Effect::Unknown, Retry::Backoff, Subject::Account));
-    assert_eq!((error.message(), connections), ("Acme did not answer within 3 s", 1));
+    assert_eq!((error.message(), connections), ("Acme did not respond within 3 s", 1));
 }
 
 #[tokio::test]
@@ -92,7 +92,7 @@ async fn an_answer_that_is_too_large_is_not_read() {
     for answer in [announced, sent] {
         let (error, _) = refused(&client(&Network::default()), Some(answer)).await;
         assert_eq!((error.code(), error.effect()), (Code::InternalError, Effect::Unknown));
-        assert_eq!(error.message(), "an answer of Acme is larger than 1000 bytes");
+        assert_eq!(error.message(), "a response from Acme is larger than 1000 bytes");
     }
     let mut fits = b"HTTP/1.1 200 OK\r\nConnection: close\r\n\r\n".to_vec();
     fits.extend(vec![b'x'; 1000]);
@@ -174,7 +174,7 @@ async fn a_trace_shows_each_exchange_and_no_secret() {
         lines[1].starts_with("<-- Acme  201 [") && lines[1].contains("location: /users/u1"),
         "{lines:#?}"
     );
-    assert!(lines[3].starts_with("<-- Acme  Acme cannot be reached"), "{lines:#?}");
+    assert!(lines[3].starts_with("<-- Acme  Acme is unreachable"), "{lines:#?}");
     for secret in ["hunter2", "hunter3", "Sesame", "fresh-token", "admin"] {
         assert!(!lines.concat().contains(secret), "{secret}: {lines:#?}");
     }

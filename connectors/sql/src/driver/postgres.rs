@@ -19,16 +19,16 @@ use crate::plan::Kind;
 use crate::settings::Engine;
 use crate::value::{Bound, Scalar};
 
-/// How long a listing may pause between two pages, in milliseconds: the server ends one that nobody goes on with.
+/// How long a listing may pause between two pages, in milliseconds: after that the server ends it.
 const LISTING_PAUSE: u128 = 15 * 60 * 1000;
 
 /// A connection through which every transaction may reach another connection of the server: a pool such as PgBouncer may be in
-/// between, and nobody can tell. So nothing is kept outside of a transaction: statements have no name, and settings are `LOCAL`.
+/// between, and it is unknown. So nothing is kept outside of a transaction: statements have no name, and settings are `LOCAL`.
 struct Postgres {
     connection: PgConnection,
     /// `statement_timeout`, in milliseconds.
     timeout: u128,
-    /// The statements whose types are known. For a type that is not built in, sqlx asks the server in the midst of a statement, and
+    /// The statements whose types are known. For a type that is not built in, sqlx asks the server in the middle of a statement, and
     /// one without a name is gone then.
     known: HashSet<Arc<str>>,
 }
@@ -82,8 +82,8 @@ impl Postgres {
         Ok(answer)
     }
 
-    /// Ends the transaction, and forgets before what sqlx prepared in it for questions of its own: the next transaction may
-    /// reach a connection on which those names are somebody else's.
+    /// Ends the transaction, and first discards what sqlx prepared in it for its own queries: the next transaction may
+    /// use a connection on which those names belong to another client.
     async fn end(&mut self, with: &'static str) -> Result<(), Fault> {
         if self.connection.cached_statements_size() > 0 {
             self.connection.clear_cached_statements().await.map_err(|error| fault(error, false))?;

@@ -43,7 +43,7 @@ pub(crate) trait Session: Send {
     /// Runs a statement.
     async fn run(&mut self, sql: Arc<str>, values: Vec<Bound>) -> Result<Answer, Fault>;
 
-    /// Runs a statement without parameters that is no part of the configuration, such as one that another one made: nothing of it is
+    /// Runs a statement without parameters that is not the part of the configuration, such as one that another one made: nothing of it is
     /// kept.
     async fn run_made(&mut self, sql: Arc<str>) -> Result<Answer, Fault> {
         self.run(sql, Vec::new()).await
@@ -75,14 +75,13 @@ impl Answer {
         cells: impl Iterator<Item = Result<(String, Value), Fault>>,
     ) -> Result<(), Fault> {
         if self.rows.len() >= MOST_ROWS {
-            return Err(Fault::Unreadable(format!("the statement gives more than {MOST_ROWS} rows")));
+            return Err(Fault::Unreadable(format!("the statement returns more than {MOST_ROWS} rows")));
         }
         let mut row = Row::new();
         for cell in cells {
             let (column, value) = cell?;
             if row.contains_key(&column) {
-                let message =
-                    format!("two columns of the statement are called {column}; give one another name (AS)");
+                let message = format!("two columns of the statement are named {column}; rename one with AS");
                 return Err(Fault::Unreadable(message));
             }
             row.insert(column, value);

@@ -34,14 +34,14 @@ struct Sqlite {
     /// Device and inode of the file that was opened: one that is put in its place later is another database.
     identity: (u64, u64),
     timeout: Duration,
-    /// When the statement that is running is interrupted: SQLite knows no time limit of its own.
+    /// When the running statement is interrupted: SQLite has no time limit.
     deadline: Arc<Mutex<Option<Instant>>>,
 }
 
 /// Opens the file.
 pub(super) async fn connect(target: &Target) -> Result<Box<dyn Session>, Fault> {
     let Place::File(path) = &target.place else {
-        return Err(Fault::Unreachable("no file is named".to_owned()));
+        return Err(Fault::Unreachable("no file is configured".to_owned()));
     };
     let options = SqliteConnectOptions::new()
         .filename(path)
@@ -135,7 +135,7 @@ impl Session for Sqlite {
             add(&mut arguments, bound)?;
         }
         self.start();
-        // Prepared anew each time: SQLite follows a schema that has changed, and the names of the columns would not.
+        // Prepared again each time: SQLite follows a schema that has changed, but the names of the columns would not.
         let query = sqlx::query_with(AssertSqlSafe(sql), arguments).persistent(false);
         let mut stream = (&mut self.connection).fetch_many(query);
         let mut answer = Answer::default();
@@ -158,7 +158,8 @@ impl Session for Sqlite {
 
     async fn begin(&mut self, transaction: Transaction) -> Result<(), Fault> {
         self.execute(match transaction {
-            // The lock is taken at once: one that is only taken by the first change can come too late for those who read before.
+            // The lock is taken immediately: one that is only taken by the first change may come too late for clients
+            // that read before.
             Transaction::Change => "BEGIN IMMEDIATE",
             Transaction::Look | Transaction::Listing => "BEGIN",
         })
@@ -178,7 +179,7 @@ impl Session for Sqlite {
 
     async fn ping(&mut self) -> Result<(), Fault> {
         if identity(&self.path) != Some(self.identity) {
-            return Err(Fault::Lost("another file has taken the place of the database".to_owned()));
+            return Err(Fault::Lost("the database file was replaced by another file".to_owned()));
         }
         self.connection.ping().await.map_err(|error| fault(error, false))
     }

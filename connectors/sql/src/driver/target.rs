@@ -44,7 +44,7 @@ impl Target {
             Place::Socket { .. } | Place::File(_) => true,
         };
         if settings.tls == Some(true) && !matches!(place, Place::Server { .. }) {
-            return Err(SettingsError::new("tls", "is for a server that is reached by host"));
+            return Err(SettingsError::new("tls", "only applies to a server that is reached by host"));
         }
         if settings.engine != Engine::Sqlite {
             for (key, value) in [("user", &settings.user), ("database", &settings.database)] {
@@ -78,7 +78,7 @@ impl Target {
             }
         };
         tokio::time::timeout(self.connect_timeout, connected).await.unwrap_or_else(|_| {
-            Err(Fault::Unreachable("it does not answer within connect_timeout".to_owned()))
+            Err(Fault::Unreachable("it does not respond within connect_timeout".to_owned()))
         })
     }
 }
@@ -97,7 +97,7 @@ fn place(settings: &Settings, setup: &Setup) -> Result<Place, SettingsError> {
             ("tls", settings.tls.is_some()),
         ] {
             if is_there {
-                return Err(SettingsError::new(key, "has no meaning for SQLite, whose database is a file"));
+                return Err(SettingsError::new(key, "does not apply to SQLite, whose database is a file"));
             }
         }
         return match path {
@@ -106,20 +106,20 @@ fn place(settings: &Settings, setup: &Setup) -> Result<Place, SettingsError> {
         };
     }
     if path.is_some() {
-        return Err(SettingsError::new("path", format!("has no meaning for {title}, which is a server")));
+        return Err(SettingsError::new("path", format!("does not apply to {title}, which is a server")));
     }
     let port = port.unwrap_or(if *engine == Engine::Mysql { 3306 } else { 5432 });
     match (host, socket) {
         (Some(_), Some(_)) => {
-            Err(SettingsError::new("socket", "and host are both there; the server is in one place"))
+            Err(SettingsError::new("socket", "conflicts with host; set only one of the two"))
         }
         (Some(host), None) if host.is_empty() || host.starts_with('/') => {
-            Err(SettingsError::new("host", "must be a name or an address; a path stands in socket"))
+            Err(SettingsError::new("host", "must be a name or an address; set a path with socket"))
         }
         (Some(host), None) => Ok(Place::Server { host: host.clone(), port }),
         (None, Some(path)) if path.is_empty() => Err(SettingsError::new("socket", "must be a path")),
         (None, Some(path)) => Ok(Place::Socket { path: path.clone(), port }),
-        (None, None) => Err(SettingsError::new("host", format!("is missing: where {title} is"))),
+        (None, None) => Err(SettingsError::new("host", format!("is missing: the address of {title}"))),
     }
 }
 
@@ -132,6 +132,6 @@ fn is_loopback(host: &str) -> bool {
 pub(crate) fn duration(key: &str, duration: jiff::SignedDuration) -> Result<Duration, SettingsError> {
     match Duration::try_from(duration) {
         Ok(duration) if !duration.is_zero() && duration <= LONGEST => Ok(duration),
-        _ => Err(SettingsError::new(key, "must be more than nothing and at most an hour, such as \"30s\"")),
+        _ => Err(SettingsError::new(key, "must be longer than zero and at most an hour, such as \"30s\"")),
     }
 }

@@ -27,13 +27,13 @@ pub(crate) enum Kind {
     Resources,
     /// The statement took too long, and was cancelled.
     Cancelled,
-    /// Somebody else holds a lock.
+    /// Another client holds a lock.
     Locked,
     /// The transaction came into conflict with another, and lost.
     Conflict,
     /// The database takes no changes: a standby, a file without write access.
     ReadOnly,
-    /// The connection is no good any more: what it had prepared is gone, or belongs to somebody else.
+    /// The connection became unusable: what it had prepared is lost, or belongs to another client.
     Stale,
     /// The statement does not fit the database: a typing error, a missing table.
     Statement,
@@ -56,8 +56,8 @@ pub(crate) struct Meaning {
 }
 
 impl Kind {
-    /// Whether the connection can be used again. What depends on the state of the server or of the connection is looked at anew,
-    /// on another one: a server that became a standby stays one for a connection that is kept.
+    /// Whether the connection can be used again. Problems that depend on the state of the server or of the connection
+    /// are checked again on another one: a server that became a standby stays one for a connection that is kept.
     pub(crate) fn leaves_connection(self) -> bool {
         !matches!(self, Self::Unavailable | Self::Resources | Self::ReadOnly | Self::Stale | Self::InDoubt)
     }
@@ -80,40 +80,39 @@ impl Kind {
                 Never,
                 Account,
                 false,
-                "a record that it refers to is missing, or others still refer to it",
+                "a record that it refers to is missing, or other records still refer to it",
             ),
-            Self::Rule => (C::InternalError, Never, Account, false, "a rule of the table does not allow it"),
+            Self::Rule => {
+                (C::InternalError, Never, Account, false, "a constraint of the table does not allow it")
+            }
             Self::Value => {
                 (C::InternalError, Never, Account, false, "a value does not fit its column or its cast")
             }
             Self::Raised => {
-                (C::InternalError, Never, Account, true, "a trigger or a function of the database refuses it")
+                (C::InternalError, Never, Account, true, "a trigger or a function of the database rejects it")
             }
-            Self::Denied => (
-                C::PermissionDenied,
-                Never,
-                Account,
-                true,
-                "the connector's user may not do this; grant it the right",
-            ),
+            Self::Denied => {
+                (C::PermissionDenied, Never, Account, true, "the connector's user lacks permission; grant it")
+            }
             Self::Credential => (
                 C::PermissionDenied,
                 Backoff,
                 Connection,
                 false,
-                "the server refuses the connector's user or password; correct user and password in the app's target",
+                "the server rejected the connector's user or password; correct user and password in the \
+                 app's target",
             ),
             Self::Unavailable => {
-                (C::Timeout, Backoff, Connection, true, "the server ends the connection, or takes none")
+                (C::Timeout, Backoff, Connection, true, "the server closes the connection, or accepts none")
             }
             Self::TooMany => (
                 C::RateLimited,
                 Backoff,
                 Connection,
                 true,
-                "the server has no connection left; lower pool.max_connections or raise its limit",
+                "the server has no free connection; lower pool.max_connections or raise the server's limit",
             ),
-            Self::Resources => (C::InternalError, Backoff, Connection, true, "the server cannot go on"),
+            Self::Resources => (C::InternalError, Backoff, Connection, true, "the server cannot continue"),
             Self::Cancelled => (
                 C::Timeout,
                 Backoff,
@@ -123,33 +122,33 @@ impl Kind {
             ),
             Self::Locked => (C::Timeout, Backoff, Account, false, "another transaction holds a lock"),
             Self::Conflict => {
-                (C::InternalError, Backoff, Account, false, "it came into conflict with another transaction")
+                (C::InternalError, Backoff, Account, false, "it conflicted with another transaction")
             }
             Self::ReadOnly => (
                 C::PermissionDenied,
                 Backoff,
                 Connection,
                 true,
-                "the database takes no changes; is it a standby, or a file without write access?",
+                "the database does not accept changes; is it a standby, or a file without write permission?",
             ),
             Self::Stale => (
                 C::InternalError,
                 Backoff,
                 Connection,
                 true,
-                "the connection cannot be used any more and was dropped; nothing was changed",
+                "the connection became unusable and was dropped; nothing was changed",
             ),
             Self::Statement => (
                 C::InternalError,
                 Backoff,
                 Connection,
                 true,
-                "a statement of the configuration does not fit the database; correct it, or the table",
+                "a statement of the configuration does not match the database; correct it, or the table",
             ),
             Self::InDoubt => {
-                (C::Timeout, Backoff, Account, false, "the server cannot tell whether it committed")
+                (C::Timeout, Backoff, Account, false, "the server does not know whether it committed")
             }
-            Self::Other => (C::InternalError, Never, Account, true, "the database refuses it"),
+            Self::Other => (C::InternalError, Never, Account, true, "the database rejects it"),
         };
         Meaning { code, retry, subject, sentence, quotes }
     }

@@ -9,34 +9,35 @@ use crate::settings::Engine;
 /// What went wrong with a call to the database.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum Fault {
-    /// The server said so. What it takes to mend it depends on what it said.
+    /// The server said so. What it takes to fix it depends on what it said.
     #[error("{0}")]
     ServerMessage(ServerMessage),
     /// The server cannot be reached. The operator starts it, or corrects the address.
-    #[error("cannot be reached: {0}")]
+    #[error("is unreachable: {0}")]
     Unreachable(String),
     /// An encrypted connection does not come about. The operator corrects certificates or settings.
-    #[error("no encrypted connection comes about: {0}")]
+    #[error("no encrypted connection can be established: {0}")]
     Tls(String),
     /// The connection broke. Nobody needs to act.
-    #[error("the connection broke: {0}")]
+    #[error("the connection failed: {0}")]
     Lost(String),
-    /// No answer came in time. Nobody needs to act, unless it goes on.
-    #[error("no answer came in time")]
+    /// No response in time. No action needed, unless it persists.
+    #[error("no response in time")]
     Silent,
-    /// All connections are in use. Nobody needs to act, unless it goes on: then `pool.max_connections` is too small.
+    /// All connections are in use. No action needed, unless it persists: then `pool.max_connections` is too small.
     #[error("all {0} connections of the pool are in use")]
     Busy(usize),
     /// A column is of a type that cannot be read. The operator casts it.
     #[error("{0}")]
     Unreadable(String),
-    /// A pool in between hands out a connection for each statement. The operator lets it do so for each transaction.
+    /// A connection pool assigns a connection per statement. The operator must configure it per transaction.
     #[error(
-        "a pool in between has no transactions (pool_mode = statement of PgBouncer), so that a task could be carried out by half"
+        "a connection pool in front of the database does not support transactions (PgBouncer's pool_mode = \
+         statement), so a task could be half done"
     )]
     NoTransactions,
     /// A text has a NUL in it, and PostgreSQL holds none.
-    #[error("a text of the task has a NUL character, which PostgreSQL cannot hold")]
+    #[error("a text of the task contains a NUL character, which PostgreSQL cannot store")]
     Nul,
 }
 

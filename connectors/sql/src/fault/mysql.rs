@@ -41,7 +41,7 @@ pub(super) fn kind(number: u16) -> Kind {
         1213 | 1020 | 1614 => Kind::Conflict,
         1036 | 1290 | 1792 | 1836 => Kind::ReadOnly,
         1180 | 1181 => Kind::InDoubt,
-        // A prepared statement that the server does not know any more, or cannot make fit.
+        // A prepared statement that the server no longer knows, or cannot adapt.
         1243 | 1615 => Kind::Stale,
         1046
         | 1051

@@ -9,7 +9,7 @@ use crate::plan::Override;
 /// What was being done.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Doing<'a> {
-    /// Connecting, or asking whether all is well.
+    /// Connecting, or asking whether all is good.
     Checking,
     /// Listing a resource type, by its slug.
     Listing(&'a str),
@@ -67,7 +67,7 @@ impl Verdicts {
             Fault::Nul => Error::internal(self.message(doing, &format!("{fault}; nothing was changed"))),
         };
         if is_in_doubt(fault, doing) {
-            let message = format!("{}; whether it was committed is not known", error.message());
+            let message = format!("{}; it is unknown whether it was committed", error.message());
             return Error::timeout(message).with_effect(Effect::Unknown);
         }
         if let Doing::Listing(_) = doing
@@ -82,7 +82,7 @@ impl Verdicts {
         let meaning = meaning(told, doing);
         let mut why = match (told.kind, doing) {
             (Kind::ForeignKey, Doing::Joining { kind, slug, reference, .. }) => {
-                format!("there is no {} {reference} of the type {slug}", noun(kind))
+                format!("{} {reference} of the type {slug} does not exist", noun(kind))
             }
             _ => meaning.sentence.to_owned(),
         };
@@ -113,7 +113,7 @@ impl Verdicts {
             Doing::Listing(slug) => format!("{system}: {slug} cannot be listed: {why}"),
             Doing::Finding(account) => format!("{system}: User {account} cannot be looked up: {why}"),
             Doing::Acting { action, account, .. } | Doing::Committing { action, account } => {
-                format!("{system}: {action} fails for User {account}: {why}")
+                format!("{system}: {action} failed for User {account}: {why}")
             }
             Doing::Joining { account, slug, reference, .. } => {
                 format!("{system}: {slug} {reference} cannot be changed for User {account}: {why}")
@@ -138,7 +138,7 @@ fn is_in_doubt(fault: &Fault, doing: Doing<'_>) -> bool {
 fn meaning(told: &ServerMessage, doing: Doing<'_>) -> Meaning {
     let usual = told.kind.meaning();
     match (told.kind, doing) {
-        // Whoever may not read, may not read anybody.
+        // A user without read permission cannot read any account.
         (Kind::Denied, Doing::Checking | Doing::Listing(_) | Doing::Finding(_)) => {
             Meaning { retry: Retry::Backoff, subject: Subject::Connection, ..usual }
         }
@@ -146,14 +146,14 @@ fn meaning(told: &ServerMessage, doing: Doing<'_>) -> Meaning {
         (Kind::Statement, Doing::Acting { made: true, .. }) => Meaning {
             retry: Retry::Never,
             subject: Subject::Account,
-            sentence: "the statement that was made for it is refused",
+            sentence: "the statement created for it is rejected",
             ..usual
         },
-        // Somebody else did it at the same moment: there is nothing to do at the next attempt.
+        // Another client did it at the same moment: the next attempt has nothing to do.
         (Kind::Unique, Doing::Joining { .. }) => Meaning {
             code: Code::InternalError,
             retry: Retry::Backoff,
-            sentence: "it was added by somebody else at the same moment",
+            sentence: "it was added by another client at the same time",
             ..usual
         },
         (Kind::ForeignKey, Doing::Joining { kind, .. }) => Meaning { subject: subject(kind), ..usual },
@@ -161,7 +161,7 @@ fn meaning(told: &ServerMessage, doing: Doing<'_>) -> Meaning {
     }
 }
 
-/// Whom an error about a group or a licence is about.
+/// What an error about a group or a license is about.
 pub(crate) fn subject(kind: ResourceKind) -> Subject {
     match kind {
         ResourceKind::License => Subject::License,
@@ -173,7 +173,7 @@ pub(crate) fn subject(kind: ResourceKind) -> Subject {
 /// What people call it.
 pub(crate) fn noun(kind: ResourceKind) -> &'static str {
     match kind {
-        ResourceKind::License => "licence",
+        ResourceKind::License => "license",
         ResourceKind::Group => "group",
         ResourceKind::Account => "account",
     }
@@ -182,10 +182,11 @@ pub(crate) fn noun(kind: ResourceKind) -> &'static str {
 fn sentence(fault: &Fault) -> String {
     match fault {
         Fault::Tls(why) => format!(
-            "is there, but {fault_is}: {why}; name the certificate's authority in network.ca_file, or correct host",
-            fault_is = "no encrypted connection comes about"
+            "is reachable, but {fault_is}: {why}; set network.ca_file to the certificate's CA, or correct \
+             host",
+            fault_is = "no encrypted connection can be established"
         ),
-        Fault::Unreachable(why) => format!("cannot be reached: {why}; start it, or correct host and port"),
+        Fault::Unreachable(why) => format!("is unreachable: {why}; start it, or correct host and port"),
         other => other.to_string(),
     }
 }

@@ -129,7 +129,7 @@ impl Database {
         let mut by_names = account.clone();
         by_names.id = None;
         if self.find(lease, &by_names).await?.is_some() {
-            let message = format!("User {} exists in {} already", account.label(), self.verdicts.system);
+            let message = format!("User {} already exists in {}", account.label(), self.verdicts.system);
             return Err(Error::account_already_exists(message));
         }
         if let Some(why) = self.holder(lease, account, None).await? {
@@ -179,7 +179,8 @@ impl Database {
     ) -> Result<AccountRecord, Error> {
         self.find(lease, wanted).await?.ok_or_else(|| {
             let doing = Purpose::action(Action::CreateAccount, account).doing;
-            let why = "its statements ran, and the account is not found afterwards; nothing was kept";
+            let why = "its statements succeeded, but the account is not found afterwards; the changes were \
+                       rolled back";
             Error::internal(self.verdicts.message(doing, why))
         })
     }
@@ -235,14 +236,17 @@ impl Database {
         let why = match (action, afterwards.map(|found| found.status)) {
             (Action::DeleteAccount, None) => return Ok(()),
             (Action::DeleteAccount, Some(_)) => "the account is still found",
-            (_, None) => "the account is not found any more under its identifier",
+            (_, None) => "the account is no longer found under its identifier",
             (Action::SuspendAccount, Some(AccountStatus::Active)) => "the account is still active",
             (Action::UnsuspendAccount, Some(AccountStatus::Inactive | AccountStatus::Suspended)) => {
                 "the account is still not active"
             }
             (_, Some(_)) => return Ok(()),
         };
-        let why = format!("its statements ran, and {why}; nothing was changed. Correct actions.{action}");
+        let why = format!(
+            "its statements succeeded, but {why}; nothing was changed. Correct \
+                           actions.{action}"
+        );
         Err(Error::internal(self.verdicts.message(Purpose::action(action, account).doing, &why)))
     }
 

@@ -36,25 +36,25 @@ pub(super) struct Inputs {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub(super) enum Refusal {
     /// The field is not one that statements write.
-    #[error("no statement of {action} writes the field {field}; Iden would believe it changed")]
+    #[error("no statement of {action} writes the field {field}; Iden would believe that it was changed")]
     NoStatement { action: &'static str, field: String },
     /// An identifier never changes.
-    #[error("changes.id must be left as it is: an identifier never changes")]
+    #[error("changes.id must not change: an identifier never changes")]
     Identifier,
     /// A secret is no field.
-    #[error("changes.{0} has the name of a secret; a password is changed by reset_password")]
+    #[error("changes.{0} has the name of a secret; change a password with reset_password")]
     Secret(String),
     /// A field that holds a text is to become something else.
     #[error("changes.{0} must be a text")]
     NoText(&'static str),
     /// Nothing makes a new account another than the database makes it.
-    #[error("it is to be {status}, the new account is active, and there is no suspend_account")]
+    #[error("it should be {status}, but new accounts are active and there is no suspend_account")]
     CreatedActive { status: AccountStatus },
     /// There is no such status.
     #[error("status must be one of active, inactive, suspended")]
     Status,
     /// The task has no password, and a statement needs one.
-    #[error("the task brings no password, and no statement makes one")]
+    #[error("the task contains no password, and no statement generates one")]
     NoPassword,
     /// There is no hash of the password.
     #[error(transparent)]

@@ -13,7 +13,8 @@ use crate::pool::Lease;
 use crate::target::Database;
 
 impl Database {
-    /// Adds what is wanted and is not there, and removes what is there and is not wanted, of each type that is named.
+    /// Adds requested memberships that do not exist, and removes existing ones that are not requested, for each type
+    /// that is named.
     pub(super) async fn change_memberships(
         &self,
         lease: &mut Lease,
@@ -50,8 +51,8 @@ impl Database {
             let differing = wanted.symmetric_difference(&now).next();
             if let Some(reference) = differing {
                 let doing = joining(one, label, reference);
-                let why =
-                    "its statements ran, and the account does not hold what was wanted; nothing was changed";
+                let why = "its statements succeeded, but the account does not have the requested members; nothing \
+                     was changed";
                 return Err(Error::internal(self.verdicts.message(doing, why))
                     .with_subject(subject(one.resource_type.kind)));
             }
@@ -63,7 +64,7 @@ impl Database {
         let one = self.plan.types.iter().find(|one| one.resource_type.slug.as_str() == slug);
         one.ok_or_else(|| {
             let doing = Doing::Joining { account: label, kind: ResourceKind::Group, slug, reference: "" };
-            let why = "there is no such resource type in the configuration";
+            let why = "the configuration does not contain this resource type";
             Error::group_not_found(self.verdicts.message(doing, why))
         })
     }
@@ -79,12 +80,12 @@ impl Database {
         let doing = joining(one, label, reference);
         let steps = if adds { &one.add } else { &one.remove };
         if steps.is_empty() {
-            let why = "the configuration has no statement for it (add and remove)";
+            let why = "the configuration has no statements for it (add and remove)";
             return Err(Error::internal(self.verdicts.message(doing, why)).with_subject(subject(kind)));
         }
         if adds && !self.is_there(lease, one, reference, doing).await? {
             let why =
-                format!("there is no {} {reference} of the type {}", noun(kind), one.resource_type.slug);
+                format!("{} {reference} of the type {} does not exist", noun(kind), one.resource_type.slug);
             return Err(
                 Error::group_not_found(self.verdicts.message(doing, &why)).with_subject(subject(kind))
             );
@@ -97,8 +98,8 @@ impl Database {
         Ok(())
     }
 
-    /// A removal that changed no row: somebody else may have been faster, and the account does not hold it any more. Else the
-    /// statement compares in another way than what reads the members, and access would stay.
+    /// A removal that changed no row: another client may have been faster, and the account no longer has it. Otherwise
+    /// the statement compares in a different way from the one that reads the members, and access would remain.
     async fn check_removal(
         &self,
         lease: &mut Lease,
@@ -109,8 +110,8 @@ impl Database {
         let Some(id) = &inputs.id else { return Ok(()) };
         let found = self.find(lease, &Account::by_id(id.as_str())).await?;
         if found.is_some_and(|found| held(&found, one).any(|held| held == reference)) {
-            let why = "the statement of remove changed no row, and the account still holds it; nothing was changed. Let it compare \
-                       as members does (the same column, the same collation)";
+            let why = "the statement of remove changed no row, but the account still has it; nothing was \
+                       changed. Make its comparison match members (the same column, the same collation)";
             let doing = joining(one, label, reference);
             return Err(Error::internal(self.verdicts.message(doing, why))
                 .with_subject(subject(one.resource_type.kind)));

@@ -17,7 +17,7 @@ use crate::value::as_text;
 pub(super) struct Purpose<'a> {
     /// What it is to the one who reads an error.
     pub(super) doing: Doing<'a>,
-    /// The group or licence, where there is one.
+    /// The group or license, where there is one.
     pub(super) reference: Option<&'a str>,
 }
 
@@ -113,7 +113,7 @@ impl Database {
             return Ok(());
         }
         let usual = format!(
-            "{} must change or give {} rows, and it is {rows}; nothing was changed",
+            "{} must change or return {} rows, but it is {rows}; nothing was changed",
             step.statement.key, expect.rows
         );
         Err(self.refusal(&usual, &expect.refusal, purpose))
@@ -144,11 +144,12 @@ impl Database {
         let key = step.statement.key.as_str();
         let found = match answer.rows.as_slice() {
             [row] => cell(row, column, key).map(as_text),
-            rows => Err(Fault::Unreadable(format!("{key} gives {} rows, and must give one", rows.len()))),
+            rows => Err(Fault::Unreadable(format!("{key} returns {} rows, but must return one", rows.len()))),
         };
         let found = found.and_then(|id| {
-            id.filter(|id| !id.is_empty())
-                .ok_or_else(|| Fault::Unreadable(format!("{key} gives no identifier in the column {column}")))
+            id.filter(|id| !id.is_empty()).ok_or_else(|| {
+                Fault::Unreadable(format!("{key} returns no identifier in the column {column}"))
+            })
         });
         found.map_err(|fault| Error::internal(self.verdicts.message(purpose.doing, &fault.to_string())))
     }
@@ -161,7 +162,8 @@ impl Database {
         };
         text.filter(|text| !text.trim().is_empty()).map(str::to_owned).ok_or_else(|| {
             let why = format!(
-                "{} must give one row with one column, the text of a statement, and does not; nothing was changed",
+                "{} must return one row with one column, the text of a statement, but does not; nothing was \
+                 changed",
                 step.statement.key
             );
             Error::internal(self.verdicts.message(purpose.doing, &why))

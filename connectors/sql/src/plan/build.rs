@@ -70,7 +70,7 @@ impl Plan {
             let suspends = matches!(action, Action::SuspendAccount | Action::UnsuspendAccount);
             if suspends && !settings.accounts.fields.contains_key("status") {
                 let message =
-                    "needs a column for status in accounts.fields: else nobody sees who is suspended";
+                    "needs a column for status in accounts.fields: otherwise suspensions are not visible";
                 return Err(SettingsError::new(format!("actions.{action}"), message));
             }
             actions.insert(action, steps::of_action(&compiler, action, steps)?);
@@ -110,7 +110,7 @@ impl Plan {
         self.actions.values().flatten().chain(members).map(|step| &step.statement)
     }
 
-    /// The resource types: groups and licences first, accounts last.
+    /// The resource types: groups and licenses first, accounts last.
     pub(crate) fn resource_types(&self) -> Vec<ResourceType> {
         let types = self.types.iter().map(|one| one.resource_type.clone());
         types.chain([self.accounts.resource_type.clone()]).collect()
@@ -158,24 +158,25 @@ fn own_parameters(settings: &Settings) -> Result<BTreeMap<String, Source>, Setti
         let error = |message: &str| Err(SettingsError::new(key.as_str(), message));
         let fits = |c: char| c.is_ascii_alphanumeric() || c == '_';
         if name.is_empty() || name.starts_with(|c: char| c.is_ascii_digit()) || !name.chars().all(fits) {
-            return error("must be made of letters, digits and '_'");
+            return error("must consist of letters, digits and '_'");
         }
         if is_reserved(name) || settings.accounts.fields.contains_key(name) {
-            return error("is a parameter already; choose another name");
+            return error("is already a parameter; choose a different name");
         }
         let ParameterSettings { value, field, default } = one;
         let source = match (value, field) {
             (Some(_), None) if default.is_some() => {
-                return error("has a fixed value, so that default has no meaning");
+                return error("has a fixed value, so default does not apply");
             }
             (Some(value), None) if is_scalar(value) => Source::Fixed(value.clone()),
             (Some(_), None) => return error("must be text, a number, true or false"),
             (None, Some(field)) if settings.accounts.fields.contains_key(field) => {
-                return error("names a field that has a column, and so a parameter of its own");
+                return error("names a field that has a column, and therefore its own parameter");
             }
             (None, Some(field)) if is_secret_name(field) => {
                 return error(
-                    "names a secret; a password is bound as :password in create_account and reset_password",
+                    "is the name of a secret; a password is bound as :password in create_account and \
+                     reset_password",
                 );
             }
             (None, Some(field)) => {
@@ -199,12 +200,12 @@ fn overrides(settings: &[ErrorSettings]) -> Result<Vec<Override>, SettingsError>
             return Err(SettingsError::new(key, "needs a condition: constraint, code or contains"));
         }
         if given.iter().any(|condition| condition.as_ref().is_some_and(String::is_empty)) {
-            return Err(SettingsError::new(key, "has an empty condition, which would fit everything"));
+            return Err(SettingsError::new(key, "has an empty condition, which would match everything"));
         }
         if !seen.insert(conditions) {
             return Err(SettingsError::new(
                 key,
-                "has the conditions of another before it, and would never count",
+                "has the same conditions as an earlier one, and would never match",
             ));
         }
         overrides.push(Override {

@@ -20,19 +20,19 @@ pub(super) enum Fault {
     #[error("is empty")]
     Empty,
     /// A quote or a comment runs to the end.
-    #[error("{0} is opened and never closed")]
+    #[error("{0} is opened but never closed")]
     Unclosed(&'static str),
     /// There is more than one statement.
-    #[error("holds more than one statement; give each an entry of its own")]
+    #[error("contains more than one statement; give each its own entry")]
     Several,
     /// A placeholder of the server's own would take the value of another parameter.
-    #[error("uses the placeholder {0}; name a parameter instead, such as :id")]
+    #[error("uses the placeholder {0}; use a named parameter instead, such as :id")]
     Placeholder(String),
     /// The server runs what looks like a comment.
-    #[error("has a comment that the server runs (/*! … */); write it as a part of the statement")]
+    #[error("contains a comment that the server executes (/*! … */); write it as part of the statement")]
     RunningComment,
     /// No server takes it.
-    #[error("holds a NUL character")]
+    #[error("contains a NUL character")]
     Nul,
 }
 

@@ -5,7 +5,7 @@
 //! - `lexer`: from `:name` to the placeholders of the engine
 //! - `parameter`: what a name stands for, and where it may stand
 //! - `statement`: one statement
-//! - `records`: how accounts, groups and licences are read
+//! - `records`: how accounts, groups and licenses are read
 //! - `steps`: what an action runs
 //! - `writes`: which table a statement is about, as far as it can be told
 //! - `build`: the whole

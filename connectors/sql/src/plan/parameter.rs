@@ -13,7 +13,7 @@ use crate::settings::IdType;
 pub(crate) enum Parameter {
     /// The account's identifier.
     Id,
-    /// The identifier of a group or licence.
+    /// The identifier of a group or license.
     Ref,
     /// The last identifier of the page before; NULL on the first page.
     After,
@@ -95,7 +95,7 @@ pub(super) enum Place {
     ById,
     /// It finds an account by a field.
     ByField(&'static str),
-    /// It finds a group or licence.
+    /// It finds a group or license.
     FindRef(IdType),
     /// It adds or removes a member.
     Membership(IdType),
@@ -123,7 +123,7 @@ const RESERVED: [(&str, Parameter); 17] = [
     ("attempt", Parameter::Attempt),
 ];
 
-/// Whether a name has a meaning of its own.
+/// Whether a name is reserved.
 pub(super) fn is_reserved(name: &str) -> bool {
     RESERVED.iter().any(|(known, _)| *known == name)
 }
@@ -152,10 +152,10 @@ impl Names<'_> {
         let allowed = self.allowed(place);
         if parameter == Parameter::Id && matches!(place, Place::Action(Action::CreateAccount, false)) {
             let message =
-                "uses :id before it is known: let a statement before this one return it (returns = \"id\")";
+                "uses :id before it is known: make an earlier statement return it (returns = \"id\")";
             return Err(message.to_owned());
         }
-        Err(format!("uses :{name}, which has no value here; there is {}", listed(&allowed)))
+        Err(format!("uses :{name}, which has no value here; available are {}", listed(&allowed)))
     }
 
     fn fits(&self, parameter: &Parameter, place: Place) -> bool {
@@ -196,10 +196,10 @@ impl Names<'_> {
     fn unknown(&self, name: &str, place: Place) -> String {
         let allowed = self.allowed(place);
         match nearest(name, allowed.iter().map(String::as_str)) {
-            Some(near) => format!("uses :{name}, which is no parameter; did you mean :{near}?"),
+            Some(near) => format!("uses :{name}, which is not a parameter; did you mean :{near}?"),
             None => format!(
-                "uses :{name}, which is no parameter; there is {}. Name a column for it in accounts.fields, or declare \
-                 it in parameters",
+                "uses :{name}, which is not a parameter; available are {}. Add a column for it to \
+                 accounts.fields, or declare it in parameters",
                 listed(&allowed)
             ),
         }

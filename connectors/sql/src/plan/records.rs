@@ -1,4 +1,4 @@
-//! How accounts, groups and licences are read.
+//! How accounts, groups and licenses are read.
 
 use bridgehead_sdk::{ResourceKind, ResourceType, SettingsError, is_secret_name};
 
@@ -22,7 +22,7 @@ pub(crate) struct Accounts {
     pub(crate) by_email: Option<Statement>,
 }
 
-/// A type of groups or licences.
+/// A type of groups or licenses.
 #[derive(Debug)]
 #[expect(clippy::struct_field_names, reason = "a resource type is what the Bridge calls it")]
 pub(crate) struct Type {
@@ -62,7 +62,7 @@ pub(crate) enum Members {
         statement: Box<Statement>,
         /// The column of the account's identifier.
         account: String,
-        /// The column of the identifier of the group or licence.
+        /// The column of the identifier of the group or license.
         reference: String,
     },
 }
@@ -76,22 +76,27 @@ impl Accounts {
             if field != "id" && is_reserved(field) {
                 return Err(SettingsError::new(
                     key,
-                    "has the name of a parameter that means something else; call it otherwise",
+                    "is the name of a parameter that means something else; choose a different name",
                 ));
             }
             if matches!(field.as_str(), "memberships" | "assignments") {
                 return Err(SettingsError::new(
                     key,
-                    "comes from the groups and licences: give those `members`",
+                    "comes from the groups and licenses: give those `members`",
                 ));
             }
             if is_secret_name(field) {
-                return Err(SettingsError::new(key, "has the name of a secret; none leaves the database"));
+                return Err(SettingsError::new(
+                    key,
+                    "has the name of a secret; secrets must not leave the \
+                                                    database",
+                ));
             }
         }
         let has = |field: &str| settings.fields.contains_key(field);
         if !has("username") && !has("email") {
-            let message = "must name the column of username or email: Iden takes no account without either";
+            let message = "must name the column of username or email: Iden requires at least one for each \
+                           account";
             return Err(SettingsError::new("accounts.fields", message));
         }
         let whole = |key: &str, text: &str| whole(settings.select.as_deref(), key, text);
@@ -108,7 +113,7 @@ impl Accounts {
                 return Ok(statement);
             }
             let name = if parameter == Parameter::Id { "id" } else { key.trim_start_matches("accounts.by_") };
-            Err(SettingsError::new(key, format!("does not use :{name}, so that it would find anybody")))
+            Err(SettingsError::new(key, format!("does not use :{name}, so it would match any account")))
         };
         let by_field = |field: &'static str, text: Option<&String>| {
             let key = format!("accounts.by_{field}");
@@ -121,7 +126,7 @@ impl Accounts {
                     Err(SettingsError::new(key, message))
                 }
                 (Some(_), false) => {
-                    let message = format!("is of no use without a column for {field} in accounts.fields");
+                    let message = format!("does not apply without a column for {field} in accounts.fields");
                     Err(SettingsError::new(key, message))
                 }
                 (None, false) => Ok(None),
@@ -150,7 +155,7 @@ impl Type {
         check_slug(&format!("{key}.slug"), &settings.slug)?;
         check_fields(&format!("{key}.fields"), &settings.fields)?;
         if !settings.fields.contains_key("name") {
-            return error("fields", "must name the column of name: every group and licence has one");
+            return error("fields", "must name the column of name: every group and license has one");
         }
         for (part, steps) in [("add", &settings.add), ("remove", &settings.remove)] {
             let other = if part == "add" { "remove" } else { "add" };
@@ -159,7 +164,7 @@ impl Type {
                 return error(other, &format!("is missing: {part} could never be undone"));
             }
             if !steps.is_empty() && settings.members.is_none() {
-                return error("members", &format!("is missing: without it nobody knows what to {part}"));
+                return error("members", &format!("is missing: without it the connector cannot {part}"));
             }
         }
         let listing = Listing::build(
@@ -173,7 +178,7 @@ impl Type {
             Some(text) => {
                 let find = compiler.query(&format!("{key}.find"), text, Place::FindRef(settings.id_type))?;
                 if !find.uses(&Parameter::Ref) {
-                    return error("find", "does not use :ref, so that it would find any");
+                    return error("find", "does not use :ref, so it would match any");
                 }
                 Some(find)
             }
@@ -185,7 +190,7 @@ impl Type {
             for parameter in [Parameter::Id, Parameter::Ref] {
                 if !steps.is_empty() && !steps.iter().any(|step: &Step| step.statement.uses(&parameter)) {
                     let name = if parameter == Parameter::Id { "id" } else { "ref" };
-                    let message = format!("does not use :{name}, so that it would {part} others too");
+                    let message = format!("does not use :{name}, so it would {part} others too");
                     return Err(SettingsError::new(format!("{key}.{part}"), message));
                 }
             }
@@ -231,17 +236,17 @@ impl Listing {
             (uses(Parameter::After), uses(Parameter::Offset), uses(Parameter::Limit));
         match paging {
             Paging::Key if !after => error(
-                "does not use :after, so that every page would be the first; begin behind it (WHERE id > COALESCE(:after, …)), \
-                 or set paging to offset or none",
+                "does not use :after, so every page would be the first; continue after it (WHERE id > \
+                 COALESCE(:after, …)), or set paging to offset or none",
             ),
-            Paging::Offset if !offset => error("does not use :offset, so that every page would be the first"),
+            Paging::Offset if !offset => error("does not use :offset, so every page would be the first"),
             Paging::Key | Paging::Offset if !limit => error(
-                "does not use :limit, so that the first page would be everything; end it with LIMIT :limit",
+                "does not use :limit, so the first page would contain everything; end it with LIMIT :limit",
             ),
-            Paging::Key if offset => error("uses :offset, and paging is by key"),
-            Paging::Offset if after => error("uses :after, and paging is by offset"),
+            Paging::Key if offset => error("uses :offset, but paging is by key"),
+            Paging::Offset if after => error("uses :after, but paging is by offset"),
             Paging::None if after || offset || limit => {
-                error("uses :after, :offset or :limit, and paging is none: only a first page would be read")
+                error("uses :after, :offset or :limit, but paging is none: only a first page would be read")
             }
             _ => Ok(Self { statement, paging, page_size, count }),
         }
@@ -253,10 +258,12 @@ impl Members {
         let error = |part: &str, message: &str| Err(SettingsError::new(format!("{key}.{part}"), message));
         let MemberSettings { column, separator, list, account, reference } = settings;
         match (column, list) {
-            (Some(_), Some(_)) => error("list", "and column are both there; members are read in one place"),
+            (Some(_), Some(_)) => {
+                error("list", "conflicts with column; members are read from one place only")
+            }
             (None, None) => error("column", "or list is missing"),
             (Some(_), None) if account.is_some() || reference.is_some() => {
-                error("account", "and ref belong to list, not to column")
+                error("account", "and ref only apply to list, not to column")
             }
             (Some(column), None) => {
                 if separator.as_ref().is_some_and(String::is_empty) {
@@ -264,20 +271,19 @@ impl Members {
                 }
                 Ok(Self::Column { column: column.clone(), separator: separator.clone() })
             }
-            (None, Some(_)) if separator.is_some() => error("separator", "belongs to column, not to list"),
+            (None, Some(_)) if separator.is_some() => {
+                error("separator", "only applies to column, not to list")
+            }
             (None, Some(text)) => {
                 let statement = compiler.query(&format!("{key}.list"), text, Place::Members)?;
                 if !statement.uses(&Parameter::Ids) {
-                    return error(
-                        "list",
-                        "does not use :ids, so that it would read all members for every page",
-                    );
+                    return error("list", "does not use :ids, so it would read all members for every page");
                 }
                 let Some(account) = account else {
-                    return error("account", "is missing: which column of list it is");
+                    return error("account", "is missing: the name of the column of list");
                 };
                 let Some(reference) = reference else {
-                    return error("ref", "is missing: which column of list it is");
+                    return error("ref", "is missing: the name of the column of list");
                 };
                 Ok(Self::Statement {
                     statement: Box::new(statement),
@@ -296,10 +302,12 @@ fn whole(select: Option<&str>, key: &str, text: &str) -> Result<String, Settings
     };
     match select {
         Some(_) if text.trim().is_empty() => Err(SettingsError::new(key, "is empty")),
-        Some(_) if begins("SELECT") || begins("WITH ") => {
-            Err(SettingsError::new(key, "is complete, though accounts.select is set: give what follows that"))
-        }
-        // A line of its own: what is before may end in a comment.
+        Some(_) if begins("SELECT") || begins("WITH ") => Err(SettingsError::new(
+            key,
+            "is a complete statement although accounts.select is set: write \
+                                         only what follows it",
+        )),
+        // On a separate line: the preceding text may end with a comment.
         Some(select) => Ok(format!("{select}\n{text}")),
         None => Ok(text.to_owned()),
     }
@@ -308,14 +316,14 @@ fn whole(select: Option<&str>, key: &str, text: &str) -> Result<String, Settings
 fn check_slug(key: &str, slug: &str) -> Result<(), SettingsError> {
     let fits = |c: char| c.is_ascii_alphanumeric() || c == '_' || c == '-';
     if slug.is_empty() || !slug.chars().all(fits) {
-        return Err(SettingsError::new(key, "must be letters, digits, '-' and '_'"));
+        return Err(SettingsError::new(key, "must consist of letters, digits, '-' and '_'"));
     }
     Ok(())
 }
 
 fn check_fields(key: &str, fields: &Fields) -> Result<(), SettingsError> {
     if !fields.contains_key("id") {
-        return Err(SettingsError::new(key, "must name the column of id, by which a listing goes on"));
+        return Err(SettingsError::new(key, "must name the column of id, which orders a listing"));
     }
     for (field, at) in fields {
         let key = format!("{key}.{field}");
@@ -323,7 +331,7 @@ fn check_fields(key: &str, fields: &Fields) -> Result<(), SettingsError> {
         if field.starts_with(|c: char| c.is_ascii_digit()) || !field.chars().all(fits) || field.is_empty() {
             return Err(SettingsError::new(
                 key,
-                "must be made of letters, digits and '_', as a parameter is",
+                "must consist of letters, digits and '_', because it is a parameter",
             ));
         }
         if at.column.is_empty() {
@@ -331,10 +339,10 @@ fn check_fields(key: &str, fields: &Fields) -> Result<(), SettingsError> {
         }
         match &at.values {
             Some(_) if field != "status" => {
-                return Err(SettingsError::new(key, "has values, which only status can have"));
+                return Err(SettingsError::new(key, "has values, which only apply to status"));
             }
             Some(values) if values.is_empty() => {
-                return Err(SettingsError::new(key, "has no values, so that every record would be spoilt"));
+                return Err(SettingsError::new(key, "has no values, so every record would be invalid"));
             }
             _ => {}
         }

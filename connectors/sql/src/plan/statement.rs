@@ -55,13 +55,13 @@ impl Compiler<'_> {
         let (statement, template) = self.compile(key, text, place)?;
         if !statement.reads {
             let first = template.words.first().map_or("it", |(word, _)| word.as_str());
-            let message = format!("must only read, and begin with SELECT or WITH; it begins with {first}");
+            let message = format!("must only read, and start with SELECT or WITH; it starts with {first}");
             return Err(SettingsError::new(key, message));
         }
         Ok(statement)
     }
 
-    /// A query whose rows come in an order, so that pages can be told apart.
+    /// A query whose rows are ordered, so that pages are well-defined.
     pub(super) fn ordered(&self, key: &str, text: &str, id_type: IdType) -> Result<Statement, SettingsError> {
         let mut statement = self.query(key, text, Place::List)?;
         let (_, template) = self.compile(key, text, Place::List)?;
@@ -69,7 +69,7 @@ impl Compiler<'_> {
         let mut pairs = template.words.windows(2);
         let is_ordered = pairs.any(|pair| matches!(pair, [(a, 0), (b, 0)] if a == "ORDER" && b == "BY"));
         if pages && !is_ordered {
-            let message = "is read page by page and has no ORDER BY: pages in no order leave accounts out";
+            let message = "is read page by page but has no ORDER BY: unordered pages leave accounts out";
             return Err(SettingsError::new(key, message));
         }
         for slot in &mut statement.slots {
@@ -113,7 +113,7 @@ impl Compiler<'_> {
             slots,
             reads: reads(&template),
             locking: locking(self.engine, &template),
-            // On lines of its own: what is inside may end in a comment.
+            // On separate lines: the inner text may end with a comment.
             counting: Arc::from(format!(
                 "SELECT count(*) AS bridgehead_rows FROM (\n{}\n) AS bridgehead_listing",
                 template.sql
@@ -177,18 +177,19 @@ fn fault_in_transaction(engine: Engine, words: &[&str]) -> Option<&'static str> 
     let first = *words.first()?;
     if CONTROL.contains(&first) {
         return Some(
-            "controls the transaction, which is the connector's: begun before and committed after all statements",
+            "controls the transaction, which the connector manages: it begins before all statements and \
+             commits after them",
         );
     }
     match engine {
         _ if first == "SET" && words.get(1) != Some(&"LOCAL") => {
-            Some("sets something that would outlive the transaction, in a connection that others use")
+            Some("changes a setting that would outlive the transaction, in a connection that others use")
         }
         Engine::Mysql if COMMITS.contains(&first) => {
-            Some("makes the server commit at once, so that it could not be rolled back with the others")
+            Some("makes the server commit immediately, so it could not be rolled back with the others")
         }
         Engine::Sqlite if ["PRAGMA", "ATTACH", "DETACH", "VACUUM"].contains(&first) => {
-            Some("cannot be a part of a transaction")
+            Some("cannot be part of a transaction")
         }
         _ => None,
     }

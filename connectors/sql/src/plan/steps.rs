@@ -33,7 +33,7 @@ pub(crate) enum Role {
     Unless(Refusal),
 }
 
-/// How many rows a statement must change or give.
+/// How many rows a statement must change or return.
 #[derive(Debug)]
 pub(crate) struct Expectation {
     pub(crate) rows: u64,
@@ -56,7 +56,7 @@ pub(super) fn of_action(
 ) -> Result<Vec<Step>, SettingsError> {
     let key = format!("actions.{action}");
     if settings.is_empty() {
-        let message = "has nothing to run; leave it out if the action is not to be offered";
+        let message = "has nothing to run; remove it if the action should not be offered";
         return Err(SettingsError::new(key, message));
     }
     let mut knows_id = action != Action::CreateAccount;
@@ -65,22 +65,22 @@ pub(super) fn of_action(
         let key = format!("{key}.{index}");
         let step = build(compiler, &key, one, Place::Action(action, knows_id))?;
         if one.returns.is_some() && action != Action::CreateAccount {
-            return Err(SettingsError::new(format!("{key}.returns"), "belongs to create_account only"));
+            return Err(SettingsError::new(format!("{key}.returns"), "only applies to create_account"));
         }
         if one.when.is_some() && action != Action::UpdateAccount {
-            return Err(SettingsError::new(format!("{key}.when"), "belongs to update_account only"));
+            return Err(SettingsError::new(format!("{key}.when"), "only applies to update_account"));
         }
         knows_id |= one.returns.is_some();
         steps.push(step);
     }
     if steps.iter().all(|step| matches!(step.role, Role::Require(_) | Role::Unless(_))) {
-        return Err(SettingsError::new(key, "checks and changes nothing: give it a statement with sql"));
+        return Err(SettingsError::new(key, "only checks and changes nothing: give it a statement with sql"));
     }
     let names_account = |parameter: &Parameter| matches!(parameter, Parameter::Id | Parameter::Field(_));
     let changes = steps.iter().filter(|step| !matches!(step.role, Role::Require(_) | Role::Unless(_)));
     for step in changes {
         if !step.statement.slots.iter().any(|slot| names_account(&slot.parameter)) {
-            let message = "uses no parameter that says which account it is about";
+            let message = "uses no parameter that identifies the account";
             return Err(SettingsError::new(step.statement.key.as_str(), message));
         }
     }
@@ -98,7 +98,7 @@ pub(super) fn of_membership(
         let key = format!("{key}.{index}");
         for (part, is_there) in [("returns", one.returns.is_some()), ("when", one.when.is_some())] {
             if is_there {
-                return Err(SettingsError::new(format!("{key}.{part}"), "belongs to an action"));
+                return Err(SettingsError::new(format!("{key}.{part}"), "only applies to an action"));
             }
         }
         build(compiler, &key, one, place)
@@ -115,7 +115,7 @@ fn build(compiler: &Compiler<'_>, key: &str, one: &RunSettings, place: Place) ->
         _ => {
             return Err(SettingsError::new(
                 key,
-                "has more than one of sql, require and unless; make them steps of their own",
+                "has more than one of sql, require and unless; make them separate steps",
             ));
         }
     };
@@ -123,7 +123,7 @@ fn build(compiler: &Compiler<'_>, key: &str, one: &RunSettings, place: Place) ->
         if one.expect.is_some() || one.returns.is_some() || one.execute_result {
             return Err(SettingsError::new(
                 key,
-                "is a check; expect, returns and execute_result belong to sql",
+                "is a check; expect, returns and execute_result only apply to sql",
             ));
         }
         let Some(code) = one.otherwise else {
@@ -137,21 +137,22 @@ fn build(compiler: &Compiler<'_>, key: &str, one: &RunSettings, place: Place) ->
         });
     }
     if one.otherwise.is_some() {
-        return error("otherwise", "belongs to require and unless; with sql it stands in expect");
+        return error("otherwise", "only applies to require and unless; with sql, put it in expect");
     }
     if (one.message.is_some() || one.subject.is_some()) && one.expect.is_none() {
-        return error("message", "and subject are of no use without expect");
+        return error("message", "and subject do not apply without expect");
     }
     let when = checked_when(compiler, key, one)?;
     if one.execute_result {
         if compiler.engine != Engine::Postgresql {
-            return error("execute_result", "is for PostgreSQL: others have no format() that quotes names");
-        }
-        if one.expect.is_some() || one.returns.is_some() {
             return error(
                 "execute_result",
-                "gives exactly one row, so that expect and returns have no meaning",
+                "is for PostgreSQL: other databases have no format() that quotes \
+                                            names",
             );
+        }
+        if one.expect.is_some() || one.returns.is_some() {
+            return error("execute_result", "always returns one row, so expect and returns do not apply");
         }
         return Ok(Step { statement: compiler.query(key, text, place)?, role: Role::ExecuteResult, when });
     }
@@ -175,15 +176,12 @@ fn checked_when(
     for field in one.when.iter().flatten() {
         if !compiler.names.is_task_field(field) {
             let message =
-                format!("names '{field}', which is no field of accounts.fields and of no parameter");
+                format!("names '{field}', which is neither a field of accounts.fields nor of a parameter");
             return Err(SettingsError::new(format!("{key}.when"), message));
         }
     }
     if one.when.as_ref().is_some_and(Vec::is_empty) {
-        return Err(SettingsError::new(
-            format!("{key}.when"),
-            "names no field, so that it would never be run",
-        ));
+        return Err(SettingsError::new(format!("{key}.when"), "names no field, so it would never run"));
     }
     Ok(one.when.clone())
 }

@@ -11,33 +11,35 @@ use serde::{Deserialize, Serialize};
 #[schemars(crate = "bridgehead_sdk::schemars")]
 #[serde(deny_unknown_fields)]
 pub struct AccountsSettings {
-    /// The resource type's short name.
+    /// The slug of the resource type.
     #[serde(default = "account")]
     pub slug: String,
-    /// What people read.
+    /// The display name.
     #[serde(default = "account_name")]
     pub name: String,
-    /// Which column holds which field: `{ id = "user_id", username = "login", email = "mail" }`. `id` and one of `username` and
-    /// `email` are required; what is named here, and nothing else, goes to Iden. `status` may have a table of values.
+    /// Which column contains which field: `{ id = "user_id", username = "login", email = "mail" }`. `id` and one of `username`
+    /// and `email` are required; only the fields named here are sent to Iden. `status` may have a table of values.
     pub fields: Fields,
-    /// What identifiers are: `text`, `integer` or `uuid`. They are bound as such, and one that is not such a thing is not there.
+    /// The type of the identifiers: `text`, `integer` or `uuid`. They are bound with that type, and a value of another type does
+    /// not exist.
     #[serde(default)]
     pub id_type: IdType,
-    /// How a listing is read page by page: `key` (with `:after` and `:limit`), `offset` (with `:offset` and `:limit`), or `none`
-    /// (all at once).
+    /// How a listing is paged: `key` (with `:after` and `:limit`), `offset` (with `:offset` and `:limit`), or `none` (all records
+    /// in one page).
     #[serde(default)]
     pub paging: Paging,
-    /// How many accounts a page holds, from 1 to 10000.
+    /// How many accounts a page contains, from 1 to 10000.
     #[serde(default = "page_size")]
     pub page_size: u32,
-    /// What the statements below begin with, so that it is written once. When absent, each is complete.
+    /// The start of the statements below, so that you write it only once. When absent, each statement is complete.
     #[serde(default)]
     pub select: Option<String>,
-    /// Lists accounts in the order of their identifiers. For paging by key, such as
-    /// `WHERE id > COALESCE(:after, -9223372036854775808) ORDER BY id LIMIT :limit`; `:after` is NULL on the first page.
+    /// Lists accounts in the order of their identifiers. For paging by key, use, for example, `WHERE id >
+    /// COALESCE(:after, -9223372036854775808) ORDER BY id LIMIT :limit`; `:after` is NULL on the first page.
     pub list: String,
-    /// Counts the accounts that `list` is to give, as one number: `SELECT count(*) FROM users`. A listing that gives another
-    /// number in the same state of the database is an error. When absent, the rows of `list` itself are counted.
+    /// Counts the accounts that `list` should return, as one number: `SELECT count(*) FROM users`. If a listing returns a
+    /// different number in the same state of the database, that is an error. When absent, the rows of `list` itself are
+    /// counted.
     #[serde(default)]
     pub count: Option<String>,
     /// Finds an account by `:id`.
@@ -56,7 +58,7 @@ pub type Fields = BTreeMap<String, FieldSettings>;
 /// Where a field stands: the name of a column, or `{ column, values }`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct FieldSettings {
-    /// The column, as the statement calls it.
+    /// The column, as named in the statement.
     pub column: String,
     /// For `status`: what stands in the column, and which status it means.
     pub values: Option<BTreeMap<String, AccountStatus>>,
@@ -66,17 +68,17 @@ pub struct FieldSettings {
 #[schemars(crate = "bridgehead_sdk::schemars")]
 #[serde(deny_unknown_fields)]
 struct FieldTable {
-    /// The column, as the statement calls it.
+    /// The column, as named in the statement.
     column: String,
-    /// For `status`: what stands in the column, as text, and which status it means: `{ true = "active", false = "suspended" }`. A
-    /// value that is not named spoils the record.
+    /// For `status`: which text in the column means which status: `{ true = "active", false = "suspended" }`. A value that is not
+    /// listed makes the record invalid.
     #[serde(default)]
     values: Option<BTreeMap<String, AccountStatus>>,
 }
 
 #[derive(schemars::JsonSchema)]
 #[schemars(crate = "bridgehead_sdk::schemars", untagged)]
-#[expect(dead_code, reason = "it is there for the schema")]
+#[expect(dead_code, reason = "it exists for the schema")]
 enum FieldForm {
     Column(String),
     Table(FieldTable),
@@ -102,7 +104,7 @@ impl<'de> Deserialize<'de> for FieldSettings {
     }
 }
 
-/// What identifiers are.
+/// The type of the identifiers.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Deserialize, Serialize, schemars::JsonSchema)]
 #[schemars(crate = "bridgehead_sdk::schemars")]
 #[serde(rename_all = "lowercase")]
@@ -110,23 +112,23 @@ pub enum IdType {
     /// Any text.
     #[default]
     Text,
-    /// A whole number of 64 bits.
+    /// A 64-bit whole number.
     Integer,
     /// A UUID.
     Uuid,
 }
 
-/// How a listing is read page by page.
+/// How a listing is paged.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Deserialize, Serialize, schemars::JsonSchema)]
 #[schemars(crate = "bridgehead_sdk::schemars")]
 #[serde(rename_all = "lowercase")]
 pub enum Paging {
-    /// Each page begins behind the last identifier of the page before. What comes and goes meanwhile shifts nothing.
+    /// Each page starts after the last identifier of the previous page. Concurrent changes do not shift the pages.
     #[default]
     Key,
-    /// Each page begins at a number of rows. A listing that shifts meanwhile is noticed, and read again.
+    /// Each page starts at a row number. A listing that shifts during the read is detected, and read again.
     Offset,
-    /// There is one page; at most 10000 rows.
+    /// There is a single page with at most 10000 rows.
     None,
 }
 

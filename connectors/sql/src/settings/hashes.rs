@@ -3,7 +3,7 @@
 use bridgehead_sdk::schemars;
 use serde::Deserialize;
 
-/// What hashing a password costs, for the parameters that bind a hash in place of the password.
+/// The costs of hashing a password, for parameters that bind a hash instead of the password.
 #[derive(Clone, Debug, Default, Deserialize, schemars::JsonSchema)]
 #[schemars(crate = "bridgehead_sdk::schemars")]
 #[serde(deny_unknown_fields, default)]
@@ -27,11 +27,11 @@ pub struct HashSettings {
 #[schemars(crate = "bridgehead_sdk::schemars")]
 #[serde(deny_unknown_fields, default)]
 pub struct Argon2idSettings {
-    /// How much memory one hash takes, in KiB, from 8 to 1048576.
+    /// The memory for one hash in KiB, from 8 to 1048576.
     pub memory_kib: u32,
-    /// How many passes over it, from 1 to 100.
+    /// The number of passes, from 1 to 100.
     pub iterations: u32,
-    /// How many lanes, from 1 to 16.
+    /// The number of lanes, from 1 to 16.
     pub parallelism: u32,
 }
 
@@ -40,7 +40,7 @@ pub struct Argon2idSettings {
 #[schemars(crate = "bridgehead_sdk::schemars")]
 #[serde(deny_unknown_fields, default)]
 pub struct BcryptSettings {
-    /// From 4 to 20; one more doubles the time.
+    /// From 4 to 20; each increment doubles the time.
     pub cost: u32,
 }
 
@@ -49,7 +49,7 @@ pub struct BcryptSettings {
 #[schemars(crate = "bridgehead_sdk::schemars")]
 #[serde(deny_unknown_fields, default)]
 pub struct Pbkdf2Settings {
-    /// From 1000 to 10000000. Django 5.2 takes 1000000.
+    /// From 1000 to 10000000. Django 5.2 uses 1000000.
     pub iterations: u32,
 }
 
@@ -60,9 +60,9 @@ pub struct Pbkdf2Settings {
 pub struct ScryptSettings {
     /// The binary logarithm of N, from 1 to 20.
     pub log_n: u8,
-    /// The size of a block, from 1 to 32.
+    /// The block size, from 1 to 32.
     pub r: u32,
-    /// How many lanes, from 1 to 16.
+    /// The number of lanes, from 1 to 16.
     pub p: u32,
 }
 
@@ -82,7 +82,7 @@ pub struct ShaCryptSettings {
 pub struct YescryptSettings {
     /// The binary logarithm of N, from 10 to 18.
     pub log_n: u8,
-    /// The size of a block, from 8 to 32.
+    /// The block size, from 8 to 32.
     pub r: u32,
 }
 

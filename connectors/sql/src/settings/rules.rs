@@ -4,7 +4,7 @@ use bridgehead_sdk::{Code, Subject, schemars};
 use serde::Deserialize;
 use serde_json::Value;
 
-/// A parameter of the operator's own. Either `value`, or `field`.
+/// A custom parameter. Either `value` or `field`.
 #[derive(Clone, Debug, Default, Deserialize, schemars::JsonSchema)]
 #[schemars(crate = "bridgehead_sdk::schemars")]
 #[serde(deny_unknown_fields)]
@@ -15,12 +15,12 @@ pub struct ParameterSettings {
     /// A field of the task's account (or of its changes) that has no column in `accounts.fields`.
     #[serde(default)]
     pub field: Option<String>,
-    /// The value when the task has no such field; NULL when absent.
+    /// The value if the task does not have this field; NULL when absent.
     #[serde(default)]
     pub default: Option<Value>,
 }
 
-/// What certain errors of the database mean. All the conditions that are given must fit.
+/// What certain errors of the database mean. All conditions that are set must match.
 #[derive(Clone, Debug, Deserialize, schemars::JsonSchema)]
 #[schemars(crate = "bridgehead_sdk::schemars")]
 #[serde(deny_unknown_fields)]
@@ -31,34 +31,34 @@ pub struct ErrorSettings {
     /// The SQLSTATE of PostgreSQL, the error number of MySQL, or the extended result code of SQLite, as text.
     #[serde(default)]
     pub code: Option<String>,
-    /// Part of the database's message, such as that of a trigger.
+    /// Part of the database's message, such as the text from a trigger.
     #[serde(default)]
     pub contains: Option<String>,
-    /// The code that Iden is told.
+    /// The code that is reported to Iden.
     pub report: Code,
-    /// What an administrator is told. When absent, what the connector makes of it.
+    /// The message for the administrator. When absent, the connector generates one.
     #[serde(default)]
     pub message: Option<String>,
-    /// Whether it is tried again: `never` or `backoff`.
+    /// Whether to retry: `never` or `backoff`.
     #[serde(default)]
     pub retry: Option<RetrySettings>,
-    /// Whom it is about. When absent, it follows from the code.
+    /// What the error is about. When absent, this follows from the code.
     #[serde(default)]
     pub subject: Option<SubjectSettings>,
 }
 
-/// Whether something is tried again.
+/// Whether to retry.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, schemars::JsonSchema)]
 #[schemars(crate = "bridgehead_sdk::schemars")]
 #[serde(rename_all = "lowercase")]
 pub enum RetrySettings {
-    /// It is not.
+    /// Do not retry.
     Never,
-    /// It is, later.
+    /// Retry later.
     Backoff,
 }
 
-/// Whom an error is about.
+/// What an error is about.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, schemars::JsonSchema)]
 #[schemars(crate = "bridgehead_sdk::schemars")]
 #[serde(rename_all = "lowercase")]
@@ -67,9 +67,9 @@ pub enum SubjectSettings {
     Account,
     /// A group.
     Group,
-    /// A licence.
+    /// A license.
     License,
-    /// The database itself: every task meets the same, and is held.
+    /// The database itself: every task fails in the same way, so tasks are held.
     Connection,
 }
 

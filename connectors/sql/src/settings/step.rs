@@ -14,13 +14,13 @@ use super::SubjectSettings;
 #[schemars(crate = "bridgehead_sdk::schemars")]
 #[serde(deny_unknown_fields)]
 pub struct ActionSettings {
-    /// Makes an account. Its identifier comes from a statement with `returns`, or by finding the account afterwards.
+    /// Creates an account. Its identifier comes from a statement with `returns`, or from finding the account afterwards.
     #[serde(default)]
     pub create_account: Option<Vec<StepSettings>>,
-    /// Changes an account. Each field is a parameter: with its new value if the task changes it, else with that of now.
+    /// Changes an account. Each field is a parameter: its new value if the task changes it, otherwise its current value.
     #[serde(default)]
     pub update_account: Option<Vec<StepSettings>>,
-    /// Removes an account: afterwards it must not be found any more.
+    /// Deletes an account: afterwards it must no longer be found.
     #[serde(default)]
     pub delete_account: Option<Vec<StepSettings>>,
     /// Suspends an account: afterwards its status must not be `active`.
@@ -29,7 +29,7 @@ pub struct ActionSettings {
     /// Ends a suspension: afterwards the status must be `active`.
     #[serde(default)]
     pub unsuspend_account: Option<Vec<StepSettings>>,
-    /// Sets another password.
+    /// Sets a new password.
     #[serde(default)]
     pub reset_password: Option<Vec<StepSettings>>,
 }
@@ -62,50 +62,50 @@ pub struct RunSettings {
     /// A statement to run.
     #[serde(default)]
     pub sql: Option<String>,
-    /// A query that must give a row; else the task fails as `otherwise` says.
+    /// A query that must return a row; otherwise the task fails as `otherwise` says.
     #[serde(default)]
     pub require: Option<String>,
-    /// A query that must give no row; else the task fails as `otherwise` says.
+    /// A query that must return no row; otherwise the task fails as `otherwise` says.
     #[serde(default)]
     pub unless: Option<String>,
     /// The code with which `require` or `unless` fails.
     #[serde(default)]
     pub otherwise: Option<Code>,
-    /// What an administrator is told when the check or the expectation fails.
+    /// The message for the administrator when the check or the expectation fails.
     #[serde(default)]
     pub message: Option<String>,
-    /// Whom the failure is about. When absent, it follows from the code.
+    /// What the failure is about. When absent, this follows from the code.
     #[serde(default)]
     pub subject: Option<SubjectSettings>,
-    /// How many rows `sql` must change or give: `{ rows = 1, otherwise = "ACCOUNT_NOT_FOUND" }`.
+    /// How many rows `sql` must change or return: `{ rows = 1, otherwise = "ACCOUNT_NOT_FOUND" }`.
     #[serde(default)]
     pub expect: Option<ExpectSettings>,
-    /// The column of `sql` that holds the new account's identifier, as with `RETURNING id`. Only in `create_account`.
+    /// The column of `sql` that contains the new account's identifier, for example with `RETURNING id`. Only in `create_account`.
     #[serde(default)]
     pub returns: Option<String>,
     /// Run `sql` only if the task changes one of these fields. Only in `update_account`.
     #[serde(default)]
     pub when: Option<Vec<String>>,
-    /// `sql` gives one row with one column, the text of a statement, and that is run. For statements that take no parameters, such
-    /// as `CREATE ROLE`: let the server quote with `format('… %I … %L', …)`. PostgreSQL only.
+    /// `sql` returns one row with one column, the text of a statement, which is then run. For statements that do not accept
+    /// parameters, such as `CREATE ROLE`: let the server quote values with `format('… %I … %L', …)`. PostgreSQL only.
     #[serde(default)]
     pub execute_result: bool,
 }
 
-/// How many rows a statement must change or give.
+/// How many rows a statement must change or return.
 #[derive(Clone, Debug, Deserialize, schemars::JsonSchema)]
 #[schemars(crate = "bridgehead_sdk::schemars")]
 #[serde(deny_unknown_fields)]
 pub struct ExpectSettings {
-    /// Exactly so many.
+    /// Exactly this many.
     pub rows: u64,
-    /// The code with which the task fails when it is another number.
+    /// The code with which the task fails if the number is different.
     pub otherwise: Code,
 }
 
 #[derive(schemars::JsonSchema)]
 #[schemars(crate = "bridgehead_sdk::schemars", untagged)]
-#[expect(dead_code, reason = "it is there for the schema")]
+#[expect(dead_code, reason = "it exists for the schema")]
 enum StepForm {
     Statement(String),
     Table(Box<RunSettings>),

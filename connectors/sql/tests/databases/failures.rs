@@ -37,13 +37,13 @@ async fn what_fails_before_the_commit_has_changed_nothing() {
         json!({ "require": "SELECT 1 WHERE false", "otherwise": "LICENSE_EXHAUSTED", "message": "no seat" });
     let error = fails(&*then(&crm, refuse).connector(), "check").await;
     assert_eq!(parts(&error), (Code::LicenseExhausted, Effect::NotApplied, Retry::Never, Subject::License));
-    assert_eq!(error.message(), "crm: create_account fails for User check: no seat");
+    assert_eq!(error.message(), "crm: create_account failed for User check: no seat");
 
     let update = "UPDATE accounts SET active = true WHERE username = :email";
     let expect = json!({ "sql": update, "expect": { "rows": 1, "otherwise": "ACCOUNT_NOT_FOUND" } });
     let error = fails(&*then(&crm, expect).connector(), "expect").await;
     assert_eq!(error.code(), Code::AccountNotFound);
-    assert!(error.message().contains("must change or give 1 rows, and it is 0"), "{error}");
+    assert!(error.message().contains("must change or return 1 rows, but it is 0"), "{error}");
 
     let error = fails(
         &*then(&crm, json!("UPDATE accounts SET username = NULL WHERE username = :username")).connector(),
@@ -229,7 +229,7 @@ async fn a_connection_is_encrypted_and_the_certificate_checked() {
     let mut example = crm.example().with("tls", true);
     let unknown = example.connector().check().await.unwrap_err();
     assert_eq!(parts(&unknown), LOST, "{unknown}");
-    assert!(unknown.message().contains("no encrypted connection comes about"), "{unknown}");
+    assert!(unknown.message().contains("no encrypted connection can be established"), "{unknown}");
 
     example.network.authorities = std::fs::read(&crm.server.ca).unwrap().into();
     let connector = example.connector();

@@ -78,7 +78,7 @@ async fn identifiers_that_are_ordered_and_compared_in_two_ways_are_refused_and_n
         format!("('{}', 'p{number}')", if number % 2 == 0 { id } else { id.to_uppercase() })
     });
     let rows = names.collect::<Vec<_>>().join(", ");
-    let part = "somebody would be missing";
+    let part = "records would be missing";
 
     let wiki = Wiki::start().await;
     let mut file = open(&wiki.path("app.sqlite")).await;
@@ -105,7 +105,7 @@ async fn identifiers_that_are_ordered_and_compared_in_two_ways_are_refused_and_n
         people_with(crm.example().patient(), "text", &right.replace("WHERE", "WHERE name <> 'p7' AND"));
     assert_eq!(count(&*example.connector()).await, 99);
     let counted = example.with("accounts.count", "SELECT count(*) FROM people").connector();
-    is_refused(&list(&*counted, &accounts()).await.unwrap_err(), "99 rows page by page where there are 100");
+    is_refused(&list(&*counted, &accounts()).await.unwrap_err(), "99 rows page by page, but there are 100");
 
     let shop = Shop::start().await;
     shop.server.sql("shop", &format!("CREATE TABLE people (id VARCHAR(64) COLLATE utf8mb4_unicode_ci PRIMARY KEY, name TEXT); INSERT INTO people VALUES {rows}"));
@@ -206,5 +206,5 @@ async fn the_last_page_names_what_shows_that_it_is_the_last() {
     // Of an earlier process, or of one that stood still for too long.
     let cursor = bridgehead_sdk::Cursor::new(r#"{"rows":500,"last":"x","total":600,"snapshot":"abc-0"}"#);
     let error = crm.example().patient().connector().list(&accounts(), Some(&cursor)).await.unwrap_err();
-    is_refused(&error, "read again from the beginning");
+    is_refused(&error, "starting over");
 }

@@ -176,7 +176,7 @@ async fn what_mariadb_refuses_is_told_and_rolled_back() {
     let error = fails(&*then(step).with("errors", rules).connector(), "bob").await;
     assert_eq!(
         (error.code(), error.message()),
-        (Code::PermissionDenied, "crm: create_account fails for User bob: ask the owner")
+        (Code::PermissionDenied, "crm: create_account failed for User bob: ask the owner")
     );
 
     let slow = json!({ "require": "SELECT SLEEP(60)", "otherwise": "INTERNAL_ERROR" });
@@ -239,7 +239,7 @@ async fn mariadb_is_spoken_to_encrypted_and_a_lost_commit_is_in_doubt() {
     let mut example = shop.example().with("tls", true);
     let error = example.connector().check().await.unwrap_err();
     assert_eq!(error.subject(), Subject::Connection, "{error}");
-    assert!(error.message().contains("no encrypted connection comes about"), "{error}");
+    assert!(error.message().contains("no encrypted connection can be established"), "{error}");
     example.network.authorities = std::fs::read(&shop.server.ca).unwrap().into();
     let connector = example.connector();
     connector.check().await.unwrap();

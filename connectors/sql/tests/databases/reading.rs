@@ -102,7 +102,7 @@ async fn a_bad_record_is_set_apart_and_a_bad_listing_is_an_error() {
     let wrong = [
         (
             "SELECT id AS key, name FROM people WHERE id > COALESCE(:after, 0) ORDER BY id LIMIT :limit",
-            "gives no column id",
+            "returns no column id",
         ),
         (
             "SELECT id, id, name FROM people WHERE id > COALESCE(:after, 0) ORDER BY id LIMIT :limit",
@@ -110,11 +110,11 @@ async fn a_bad_record_is_set_apart_and_a_bad_listing_is_an_error() {
         ),
         (
             "SELECT p.id, p.name FROM people p, people q WHERE p.id > COALESCE(:after, 0) ORDER BY p.id LIMIT :limit",
-            "comes more than once",
+            "occurs more than once",
         ),
         (
             "SELECT id, name FROM people WHERE id > COALESCE(:after, 0) ORDER BY id DESC LIMIT :limit",
-            "do not ascend",
+            "not in ascending order",
         ),
         (
             "SELECT NULL AS id, name FROM people WHERE COALESCE(:after, 0) = 0 ORDER BY id LIMIT :limit",

@@ -140,7 +140,7 @@ async fn a_role_is_a_login_and_its_password_is_seen_by_nobody() {
     act(Action::DeleteAccount).await.unwrap();
     assert_eq!(act(Action::DeleteAccount).await.unwrap_err().code(), Code::AccountNotFound);
 
-    // PostgreSQL's own and superusers are no accounts; a group is not overwritten; no name is cut short.
+    // PostgreSQL's own and superusers are no accounts; a group is not overwritten; no name is truncated.
     for name in ["boss", "pg_monitor"] {
         assert_eq!(find(&*connector, name).await, None, "{name}");
     }

@@ -272,7 +272,7 @@ impl Bench for Strict {
 
     fn remedy(&self, action: Action) -> Option<String> {
         (action == Action::CreateAccount)
-            .then(|| "say them with account in [apps.wiki.conformance]".to_owned())
+            .then(|| "set suitable fields with account in [apps.wiki.conformance]".to_owned())
     }
 }
 
@@ -286,6 +286,6 @@ async fn the_kit_says_which_key_brings_the_columns_that_a_schema_requires() {
     let words = report.split_whitespace().collect::<Vec<_>>().join(" ");
     let (_, told) = words.split_once("create_account: expected success").unwrap();
     let (told, _) = told.split_once("[apps.wiki.conformance]").unwrap();
-    assert!(told.ends_with("say them with account in "), "{report}");
+    assert!(told.ends_with("set suitable fields with account in "), "{report}");
     assert!(told.len() < 500, "the remedy stands with the failure: {report}");
 }

@@ -61,7 +61,7 @@ async fn a_connection_to_a_server_that_takes_no_changes_is_not_kept() {
     create(&*connector, "ann").await;
 }
 
-/// The connection is another one after each of these, and the task is tried again.
+/// The connection is another one after each of these, and the task is retried.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_connection_on_which_something_is_gone_is_not_kept() {
     let crm = Crm::start().await;

@@ -19,10 +19,7 @@ async fn conflicts_are_told(example: Example) {
     let account = json!({ "username": "cy", "email": "ANN@example.com" });
     let error = execute(&*connector, Action::CreateAccount, json!({ "account": account })).await.unwrap_err();
     assert_eq!((error.code(), error.retry()), (Code::AccountAlreadyExists, Retry::Never), "{error}");
-    assert!(
-        error.message().contains(&format!("the e-mail address is taken by the account {ann}")),
-        "{error}"
-    );
+    assert!(error.message().contains(&format!("the email address is taken by the account {ann}")), "{error}");
 
     let payload = json!({ "account": { "id": bob }, "changes": { "email": "ann@example.com" } });
     let error = execute(&*connector, Action::UpdateAccount, payload).await.unwrap_err();
@@ -30,10 +27,7 @@ async fn conflicts_are_told(example: Example) {
         (error.code(), error.retry(), error.subject()),
         (Code::InternalError, Retry::Never, Subject::Account)
     );
-    assert!(
-        error.message().contains(&format!("the e-mail address is taken by the account {ann}")),
-        "{error}"
-    );
+    assert!(error.message().contains(&format!("the email address is taken by the account {ann}")), "{error}");
     // Its own name in other letters is no conflict.
     let payload = json!({ "account": { "id": bob }, "changes": { "username": "Bob" } });
     execute(&*connector, Action::UpdateAccount, payload).await.unwrap();

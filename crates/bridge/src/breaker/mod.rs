@@ -1,12 +1,12 @@
-//! When calls may travel: all at once, one at a time, or not at all.
+//! When calls may be sent: in parallel, one at a time, or not at all.
 //!
-//! Every call of a client passes the same gate, and tells it how it went.
-//! - Open: everybody passes.
-//! - After a `429`: nobody passes until the pause is over; then one at a time, until one is answered
-//!   otherwise. Were all let through at once, they would run into the limit together.
-//! - After several failures in a row with no answer between: one at a time, at a distance that grows, so that
-//!   an outage costs less than a call a second however many callers there are. The first answer opens the
-//!   gate fully.
+//! Every call of a client passes the same gate, and reports its result.
+//!
+//! - Open: every call passes.
+//! - After a `429`: no call passes until the pause is over; then one at a time, until one gets a different response. If
+//!   all were sent together, they would hit the limit together.
+//! - After several failures in a row without a response in between: one at a time, with growing intervals, so that an
+//!   outage costs less than a call per second, however many callers there are. The first response opens the gate fully.
 
 mod permit;
 mod settings;

@@ -1,4 +1,4 @@
-//! The gate itself, and the passes it gives out.
+//! The gate itself, and its passes.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -38,7 +38,7 @@ pub(crate) enum Refusal {
 pub(crate) struct BridgeBreaker {
     clock: Arc<dyn Clock>,
     rng: Arc<SeededRng>,
-    /// Waiters are told of openings alone.
+    /// Waiters are told about openings alone.
     state: Watched<State>,
     /// Held by the one that is let through while the gate is not open.
     probe: Semaphore,
@@ -172,13 +172,13 @@ fn tell(before: &Health, now: &Health) {
         | (Health::Refused { .. }, Health::Refused { .. })
         | (Health::Unknown | Health::Up, Health::Unknown | Health::Up) => {}
         (_, Health::Down { cause, .. }) => {
-            tracing::warn!(%cause, "the Bridge does not answer; calls go one at a time until it does");
+            tracing::warn!(%cause, "the Bridge does not respond; making one call at a time until it does");
         }
         (_, Health::Paused { until }) => {
-            tracing::warn!(%until, "the Bridge asks to slow down; calls are held back");
+            tracing::warn!(%until, "rate limited by the Bridge; delaying calls");
         }
-        (_, Health::Refused { cause }) => tracing::warn!(%cause, "the Bridge API key does not work"),
-        (_, Health::Unknown | Health::Up) => tracing::info!("the Bridge answers again"),
+        (_, Health::Refused { cause }) => tracing::warn!(%cause, "the Bridge rejects the API key"),
+        (_, Health::Unknown | Health::Up) => tracing::info!("the Bridge responds again"),
     }
 }
 

@@ -158,5 +158,8 @@ async fn a_resource_type_that_exists_is_confirmed_before_it_counts() {
 
     let absent = register(json!([])).await.unwrap_err();
     assert!(matches!(absent, Error::Conflict { .. }));
-    assert!(absent.to_string().contains("slug exists; yet it is not among"), "{absent}");
+    assert!(
+        absent.to_string().contains("slug exists; however, the app's resource types do not include it"),
+        "{absent}"
+    );
 }

@@ -107,7 +107,7 @@ async fn an_error_tells_the_detail_and_neither_html_nor_the_key() {
     let body = r#"{"detail": "Record 'u1': unknown membership slug 's3cret-key'\u0007"}"#;
     Mock::given(any()).respond_with(ResponseTemplate::new(422).set_body_string(body)).mount(&server).await;
     let error = client(&server.uri()).push(app(), &SyncId::new("s"), &"team".into(), &[]).await.unwrap_err();
-    insta::assert_snapshot!(error, @"cannot push records of 'team' of app 11111111-1111-4111-8111-111111111111: a rule is broken (422): Record 'u1': unknown membership slug '[redacted]'");
+    insta::assert_snapshot!(error, @"cannot push records of 'team' of app 11111111-1111-4111-8111-111111111111: the request violates a rule (422): Record 'u1': unknown membership slug '[redacted]'");
 }
 
 /// Read, each of these values would take many times its two bytes.

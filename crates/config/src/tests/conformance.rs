@@ -101,7 +101,7 @@ fn what_cannot_work_is_refused_when_it_is_read() {
     /etc/a.toml:8:16: apps.acme-hr.conformance.missing_refs: must be a table of resource type and id, such as { team = "t1" }
     /etc/a.toml:8:11: apps.acme-hr.conformance.address: must be an IP address with a port such as "127.0.0.1:389"
     /etc/a.toml:8:10: apps.acme-hr.conformance.silent: must be a table of keys of target
-    /etc/a.toml:8:24: apps.acme-hr.conformance.through.password: a secret must not stand here in plain text; write { env = "NAME" }, { file = "path" } or { credential = "name" }
+    /etc/a.toml:8:24: apps.acme-hr.conformance.through.password: secrets are not allowed in plain text; write { env = "NAME" }, { file = "path" } or { credential = "name" }
     /etc/a.toml:8:1: apps.acme-hr.conformance.unreachabel: unknown key; did you mean 'unreachable'?
     "#);
     let variables = [("BRIDGEHEAD__APPS__ACME_HR__CONFORMANCE__THROUGH", "{ url = \"ldap://{address}\" }")];

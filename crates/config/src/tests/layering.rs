@@ -127,13 +127,13 @@ fn sources_that_cannot_be_read_say_what_to_do() {
             .to_string()
             .replace(&folder.path().display().to_string(), "DIR")
     };
-    insta::assert_snapshot!(errors(vec![]), @"no configuration was named; say where it is with --config PATH");
+    insta::assert_snapshot!(errors(vec![]), @"no configuration found; specify it with --config PATH");
     insta::assert_snapshot!(errors(vec![folder.path().into(), folder.path().join("none.toml")]), @r"
-    DIR: the folder holds no *.toml file; put the configuration there, or name another with --config PATH
-    DIR/none.toml: no such file or folder; create it, or say where the configuration is with --config PATH
+    DIR: the folder contains no *.toml file; put the configuration there, or specify another with --config PATH
+    DIR/none.toml: no such file or folder; create it, or specify the configuration with --config PATH
     ");
     std::fs::write(folder.path().join("a.toml"), b"\xff\xfe").unwrap();
-    insta::assert_snapshot!(errors(vec![folder.path().into()]), @"DIR/a.toml: cannot be read: it is not UTF-8; save it in that encoding");
+    insta::assert_snapshot!(errors(vec![folder.path().into()]), @"cannot read DIR/a.toml: it is not UTF-8; save it as UTF-8");
 }
 
 #[test]
@@ -154,7 +154,7 @@ fn a_name_is_never_taken_apart_at_its_dots() {
     let errors =
         layered(&[&format!("\"log.level\" = \"debug\"\n\"log[0]\" = 1\n{BRIDGE}")], &[]).unwrap_err();
     insta::assert_snapshot!(errors, @r#"
-    /etc/a.toml:1:1: "log.level": unknown key; known are bridge, network, state, admin, log, runtime, apps
+    /etc/a.toml:1:1: "log.level": unknown key; known keys are bridge, network, state, admin, log, runtime, apps
     /etc/a.toml:2:1: "log[0]": unknown key; did you mean 'log'?
     "#);
     let target = "[apps.acme-hr.target]\n\"a.b\" = { \"c.d\" = 1 }\n";
@@ -167,7 +167,7 @@ fn a_name_is_never_taken_apart_at_its_dots() {
 #[test]
 fn a_table_stands_where_it_first_did_unless_a_value_came_in_between() {
     let missing = |texts: &[&str]| layered(texts, &[]).unwrap_err().to_string();
-    let limit = "bridge.rate_limit.burst: missing; write for example { per_second = 50, burst = 100 }";
+    let limit = "bridge.rate_limit.burst: missing; write, for example, { per_second = 50, burst = 100 }";
     let first = format!("{BRIDGE}[bridge.rate_limit]\nper_second = 1");
     let table = "\n\n[bridge.rate_limit]\nper_second = 2";
     assert_eq!(missing(&[&first, table]), format!("/etc/a.toml:4:1: {limit}"));

@@ -66,10 +66,10 @@ fn missing_keys_say_what_to_write() {
     /etc/a.toml:1:1: bridge.api_key: missing; write api_key = { env = "IDEN_API_KEY" } under [bridge], or { file = "path" }, or { credential = "name" }
     /etc/a.toml:2:1: bridge.base_url: missing; write base_url = "https://developer.idenhq.com/org/NAME" under [bridge]
     /etc/a.toml:2:1: bridge.api_key: missing; write api_key = { env = "IDEN_API_KEY" } under [bridge], or { file = "path" }, or { credential = "name" }
-    /etc/a.toml:4:1: admin.listen: missing; write listen = "127.0.0.1:9464", or leave out [admin]
+    /etc/a.toml:4:1: admin.listen: missing; write listen = "127.0.0.1:9464", or remove [admin]
     /etc/a.toml:5:7: apps.acme-hr.app_id: missing; write app_id = "…" with the UUID that `bridgehead apps list` shows
     /etc/a.toml:5:7: apps.acme-hr.connector: missing; write connector = "…" with one of exec, file
-    /etc/a.toml:7:1: apps.acme-hr.target.rate_limit.per_second: missing; write for example { per_second = 50, burst = 100 }
+    /etc/a.toml:7:1: apps.acme-hr.target.rate_limit.per_second: missing; write, for example, { per_second = 50, burst = 100 }
     "#);
 }
 
@@ -91,10 +91,10 @@ fn unknown_keys_name_the_nearest() {
     /etc/a.toml:7:15: apps.acme-hr.task: unknown key; did you mean 'tasks'?
     /etc/a.toml:7:2: app: unknown key; did you mean 'apps'?
     /etc/a.toml:8:11: apps.acme-hr.sync.guard.max_removal: unknown key; did you mean 'max_removals'?
-    /etc/a.toml:7:1: apps.acme-hr.xyzzy: unknown key; known are app_id, connector, register_resource_types, tasks, sync, protect, target, conformance
-    /etc/a.toml:7:2: xyzzy: unknown key; known are bridge, network, state, admin, log, runtime, apps
-    /etc/a.toml:8:1: state.xyzzy: unknown key; known are path
-    /etc/a.toml:7:2: "a b": unknown key; known are bridge, network, state, admin, log, runtime, apps
+    /etc/a.toml:7:1: apps.acme-hr.xyzzy: unknown key; known keys are app_id, connector, register_resource_types, tasks, sync, protect, target, conformance
+    /etc/a.toml:7:2: xyzzy: unknown key; known keys are bridge, network, state, admin, log, runtime, apps
+    /etc/a.toml:8:1: state.xyzzy: unknown key; known keys are path
+    /etc/a.toml:7:2: "a b": unknown key; known keys are bridge, network, state, admin, log, runtime, apps
     "#);
 }
 
@@ -128,27 +128,27 @@ fn wrong_types_say_what_is_expected() {
     /etc/a.toml:8:17: apps.acme-hr.tasks.poll_interval: must be a duration such as "10s"
     /etc/a.toml:8:15: apps.acme-hr.tasks.concurrency: must be a whole number between 1 and 1024
     /etc/a.toml:8:15: apps.acme-hr.tasks.concurrency: must be a whole number between 1 and 1024
-    /etc/a.toml:8:9: apps.acme-hr.sync.guard: must be a table, as under a line [apps.acme-hr.sync.guard]
+    /etc/a.toml:8:9: apps.acme-hr.sync.guard: must be a table, such as one that starts with [apps.acme-hr.sync.guard]
     /etc/a.toml:8:14: apps.acme-hr.sync.on_invalid: must be "abandon" or "skip"; did you mean 'abandon'?
     /etc/a.toml:8:14: apps.acme-hr.sync.on_invalid: must be "abandon" or "skip"
     /etc/a.toml:8:12: apps.acme-hr.protect.accounts: must be a list such as ["svc-*", "admin"]
-    /etc/a.toml:8:18: apps.acme-hr.protect.accounts[1]: must be a text in quotes such as "svc-*"
-    /etc/a.toml:7:1: apps.acme-hr.tasks: must be a table, as under a line [apps.acme-hr.tasks]
-    /etc/a.toml:8:9: apps.other: must be a table, as under a line [apps.other]
+    /etc/a.toml:8:18: apps.acme-hr.protect.accounts[1]: must be a quoted string, for example "svc-*"
+    /etc/a.toml:7:1: apps.acme-hr.tasks: must be a table, such as one that starts with [apps.acme-hr.tasks]
+    /etc/a.toml:8:9: apps.other: must be a table, such as one that starts with [apps.other]
     /etc/a.toml:8:10: log.format: must be "text" or "json"
     /etc/a.toml:8:10: admin.listen: must be an IP address with a port such as "127.0.0.1:9464"
     /etc/a.toml:8:10: admin.listen: must be an IP address with a port such as "127.0.0.1:9464"
-    /etc/a.toml:8:8: state.path: must not be empty; write for example "/var/lib/bridgehead"
-    /etc/a.toml:8:8: state.path: must be a text in quotes such as "/var/lib/bridgehead"
+    /etc/a.toml:8:8: state.path: must not be empty; write, for example, "/var/lib/bridgehead"
+    /etc/a.toml:8:8: state.path: must be a quoted string, for example "/var/lib/bridgehead"
     /etc/a.toml:8:18: runtime.shutdown_grace: must be a duration such as "30s"
-    /etc/a.toml:8:14: apps.acme-hr.target.rate_limit: must be a table, as under a line [apps.acme-hr.target.rate_limit]
+    /etc/a.toml:8:14: apps.acme-hr.target.rate_limit: must be a table, such as one that starts with [apps.acme-hr.target.rate_limit]
     "#);
     insta::assert_snapshot!(whole(&["bridge = 5", "[[bridge]]", "apps = 5"]), @r#"
-    /etc/a.toml:1:10: bridge: must be a table, as under a line [bridge]
-    /etc/a.toml:1:1: bridge: must be a table, as under a line [bridge]
+    /etc/a.toml:1:10: bridge: must be a table, such as one that starts with [bridge]
+    /etc/a.toml:1:1: bridge: must be a table, such as one that starts with [bridge]
     /etc/a.toml:1:1: bridge.base_url: missing; write base_url = "https://developer.idenhq.com/org/NAME" under [bridge]
     /etc/a.toml:1:1: bridge.api_key: missing; write api_key = { env = "IDEN_API_KEY" } under [bridge], or { file = "path" }, or { credential = "name" }
-    /etc/a.toml:1:8: apps: must be a table, as under a line [apps]
+    /etc/a.toml:1:8: apps: must be a table, such as one that starts with [apps]
     "#);
 }
 
@@ -174,14 +174,14 @@ fn bounds_are_checked() {
     /etc/a.toml:8:15: apps.acme-hr.tasks.concurrency: must be a whole number between 1 and 1024
     /etc/a.toml:8:20: apps.acme-hr.sync.push_concurrency: must be a whole number between 1 and 1024
     /etc/a.toml:8:17: apps.acme-hr.tasks.poll_interval: must be at least 100ms, such as "10s"
-    /etc/a.toml:8:12: apps.acme-hr.tasks.hold_for: must be longer than nothing, such as "1h"
-    /etc/a.toml:8:12: apps.acme-hr.tasks.hold_for: must be at most 366d; write for example "1h"
+    /etc/a.toml:8:12: apps.acme-hr.tasks.hold_for: must be longer than zero, such as "1h"
+    /etc/a.toml:8:12: apps.acme-hr.tasks.hold_for: must be at most 366d; write, for example, "1h"
     /etc/a.toml:8:11: apps.acme-hr.tasks.timeout: must be at most give_up_after, which is "15m"
     /etc/a.toml:8:17: apps.acme-hr.tasks.give_up_after: must be at least timeout, which is "1m"
     /etc/a.toml:8:23: apps.acme-hr.sync.guard.max_removal_percent: must be a number between 0 and 100
     /etc/a.toml:8:23: apps.acme-hr.sync.guard.max_removal_percent: must be a number between 0 and 100
     /etc/a.toml:8:16: apps.acme-hr.sync.guard.max_removals: must be a whole number, at least 0
-    /etc/a.toml:8:10: apps.acme-hr.sync.guard.window: must be longer than nothing, such as "24h"
+    /etc/a.toml:8:10: apps.acme-hr.sync.guard.window: must be longer than zero, such as "24h"
     /etc/a.toml:8:29: apps.acme-hr.target.rate_limit.per_second: must be a number between 0.0001 and 100000
     /etc/a.toml:8:40: apps.acme-hr.target.rate_limit.burst: must be a whole number between 1 and 1000000
     /etc/a.toml:8:29: apps.acme-hr.target.rate_limit.per_second: must be a number between 0.0001 and 100000
@@ -207,15 +207,15 @@ fn schedules_are_checked() {
         "[apps.acme-hr.sync]\ncron = 3",
         "[apps.acme-hr.sync]\ncron = \"0 3 * * *\"\ntimezone = \"Europe/Pariss\"",
     ]), @r#"
-    /etc/a.toml:9:8: apps.acme-hr.sync.cron: stands beside 'every'; keep one of the two
-    /etc/a.toml:8:12: apps.acme-hr.sync.timezone: has a meaning only beside 'cron'; write cron, or leave it out
-    /etc/a.toml:9:12: apps.acme-hr.sync.timezone: has a meaning only beside 'cron'; write cron, or leave it out
+    /etc/a.toml:9:8: apps.acme-hr.sync.cron: conflicts with 'every'; keep one of the two
+    /etc/a.toml:8:12: apps.acme-hr.sync.timezone: only applies with 'cron'; set cron, or remove this key
+    /etc/a.toml:9:12: apps.acme-hr.sync.timezone: only applies with 'cron'; set cron, or remove this key
     /etc/a.toml:8:8: apps.acme-hr.sync.cron: must have five fields: minute, hour, day of the month, month, day of the week; such as "0 3 * * *"
     /etc/a.toml:8:8: apps.acme-hr.sync.cron: must have five fields: minute, hour, day of the month, month, day of the week; such as "0 3 * * *"
     /etc/a.toml:8:8: apps.acme-hr.sync.cron: must have five fields: minute, hour, day of the month, month, day of the week; such as "0 3 * * *"
     /etc/a.toml:8:8: apps.acme-hr.sync.cron: must have five fields: minute, hour, day of the month, month, day of the week; such as "0 3 * * *"
-    /etc/a.toml:8:8: apps.acme-hr.sync.cron: names no time that ever comes; check the day against the month
-    /etc/a.toml:8:8: apps.acme-hr.sync.cron: must be a text in quotes such as "0 3 * * *"
+    /etc/a.toml:8:8: apps.acme-hr.sync.cron: never occurs; check the day against the month
+    /etc/a.toml:8:8: apps.acme-hr.sync.cron: must be a quoted string, for example "0 3 * * *"
     /etc/a.toml:9:12: apps.acme-hr.sync.timezone: unknown time zone; did you mean 'Europe/Paris'?
     "#);
 }
@@ -230,10 +230,10 @@ fn the_log_level_is_checked_word_by_word() {
         "[log]\nlevel = 3",
     ]), @r#"
     /etc/a.toml:8:9: log.level: must be a level (off, error, warn, info, debug, trace), or levels by module such as "info,bridgehead=debug"; did you mean 'info'?
-    /etc/a.toml:8:9: log.level: must not be empty; write for example "info"
+    /etc/a.toml:8:9: log.level: must not be empty; write, for example, "info"
     /etc/a.toml:8:9: log.level: must be a level (off, error, warn, info, debug, trace), or levels by module such as "info,bridgehead=debug"; did you mean 'debug'?
     /etc/a.toml:8:9: log.level: must be a level (off, error, warn, info, debug, trace), or levels by module such as "info,bridgehead=debug"
-    /etc/a.toml:8:9: log.level: must be a text in quotes such as "info"
+    /etc/a.toml:8:9: log.level: must be a quoted string, for example "info"
     "#);
     assert!(with_app("[log]\nlevel = \"INFO,bridgehead=debug\"", &[]).is_ok());
 }
@@ -256,17 +256,17 @@ fn the_base_url_must_be_safe_for_the_key() {
     let url = |url: &str| format!("[bridge]\nbase_url = {url:?}\napi_key = {{ env = \"KEY\" }}");
     let texts = texts.map(url);
     insta::assert_snapshot!(whole(&texts.each_ref().map(String::as_str)), @r#"
-    /etc/a.toml:2:12: bridge.base_url: must begin with https://: the API key would travel unprotected; http is for loopback only
-    /etc/a.toml:2:12: bridge.base_url: must begin with https://: the API key would travel unprotected; http is for loopback only
-    /etc/a.toml:2:12: bridge.base_url: must begin with https://: the API key would travel unprotected; http is for loopback only
-    /etc/a.toml:2:12: bridge.base_url: must begin with https://: the API key would travel unprotected; http is for loopback only
+    /etc/a.toml:2:12: bridge.base_url: must start with https://, otherwise the API key would be sent unencrypted; http is for loopback only
+    /etc/a.toml:2:12: bridge.base_url: must start with https://, otherwise the API key would be sent unencrypted; http is for loopback only
+    /etc/a.toml:2:12: bridge.base_url: must start with https://, otherwise the API key would be sent unencrypted; http is for loopback only
+    /etc/a.toml:2:12: bridge.base_url: must start with https://, otherwise the API key would be sent unencrypted; http is for loopback only
     /etc/a.toml:2:12: bridge.base_url: must be a URL such as "https://developer.idenhq.com/org/acme"
     /etc/a.toml:2:12: bridge.base_url: must be a URL such as "https://developer.idenhq.com/org/acme"
     /etc/a.toml:2:12: bridge.base_url: must be a URL such as "https://developer.idenhq.com/org/acme"
     /etc/a.toml:2:12: bridge.base_url: must end with its path, without '?' or '#'
     /etc/a.toml:2:12: bridge.base_url: must end with its path, without '?' or '#'
-    /etc/a.toml:2:12: bridge.base_url: must hold no user name or password; Iden is reached with bridge.api_key
-    /etc/a.toml:2:12: bridge.base_url: must end before /api/v1, which is appended; write "https://developer.idenhq.com/org/acme"
+    /etc/a.toml:2:12: bridge.base_url: must not contain a user name or password; bridgehead authenticates to Iden with bridge.api_key
+    /etc/a.toml:2:12: bridge.base_url: must not include /api/v1, which is appended; write "https://developer.idenhq.com/org/acme"
     "#);
     for fine in
         ["http://localhost:8080/org/x", "http://127.0.0.1:1/", "http://[::1]:1/x/", "https://10.0.0.1"]
@@ -286,17 +286,17 @@ fn apps_are_checked_against_connectors_and_one_another() {
         "[apps.acme-hr.protect]\naccounts = [\"admin\", \"\", \" \"]",
         "[apps.acme-hr.protect]\nactions = [\"create_acount\", \"delete_account\", \"xyzzy\"]",
     ]), @r#"
-    /etc/a.toml:8:10: apps.other.app_id: apps.acme-hr has the same app_id; every app needs its own
+    /etc/a.toml:8:10: apps.other.app_id: is the app_id of apps.acme-hr as well; every app needs its own
     /etc/a.toml:8:10: apps.other.app_id: must be a UUID such as "11111111-1111-4111-8111-111111111111"; `bridgehead apps list` shows it
     /etc/a.toml:9:13: apps.other.connector: unknown connector; did you mean 'file'?
     /etc/a.toml:8:10: apps.other.app_id: must be a UUID such as "11111111-1111-4111-8111-111111111111"; `bridgehead apps list` shows it
-    /etc/a.toml:9:13: apps.other.connector: unknown connector; known are exec, file
-    /etc/a.toml:7:7: apps."a b": an app's name has 1 to 64 letters, digits, '-' and '_', such as "acme-hr"
-    /etc/a.toml:7:7: apps."": an app's name has 1 to 64 letters, digits, '-' and '_', such as "acme-hr"
-    /etc/a.toml:8:22: apps.acme-hr.protect.accounts[1]: must not be empty; write for example "svc-*"
-    /etc/a.toml:8:26: apps.acme-hr.protect.accounts[2]: must not be empty; write for example "svc-*"
+    /etc/a.toml:9:13: apps.other.connector: unknown connector; known keys are exec, file
+    /etc/a.toml:7:7: apps."a b": an app's name must have 1 to 64 letters, digits, '-' and '_', such as "acme-hr"
+    /etc/a.toml:7:7: apps."": an app's name must have 1 to 64 letters, digits, '-' and '_', such as "acme-hr"
+    /etc/a.toml:8:22: apps.acme-hr.protect.accounts[1]: must not be empty; write, for example, "svc-*"
+    /etc/a.toml:8:26: apps.acme-hr.protect.accounts[2]: must not be empty; write, for example, "svc-*"
     /etc/a.toml:8:12: apps.acme-hr.protect.actions[0]: unknown action; did you mean 'create_account'?
-    /etc/a.toml:8:47: apps.acme-hr.protect.actions[2]: unknown action; known are create_account, update_account, delete_account, suspend_account, unsuspend_account, reset_password
+    /etc/a.toml:8:47: apps.acme-hr.protect.actions[2]: unknown action; known keys are create_account, update_account, delete_account, suspend_account, unsuspend_account, reset_password
     "#);
 }
 
@@ -311,15 +311,15 @@ fn an_error_hides_no_other() {
     /etc/b.toml:4:11: apps.acme-hr.tasks.timeout: must be at most give_up_after, which is "15m"
     /etc/b.toml:5:10: apps.acme-hr.tasks.verify: must be true or false, without quotes
     /etc/b.toml:6:7: apps.other.connector: missing; write connector = "…" with one of exec, file
-    /etc/b.toml:7:10: apps.other.app_id: apps.acme-hr has the same app_id; every app needs its own
-    /etc/b.toml:8:17: apps.other.sync.cron: must be a text in quotes such as "0 3 * * *"
-    /etc/b.toml:8:17: apps.other.sync.cron: stands beside 'every'; keep one of the two
+    /etc/b.toml:7:10: apps.other.app_id: is the app_id of apps.acme-hr as well; every app needs its own
+    /etc/b.toml:8:17: apps.other.sync.cron: must be a quoted string, for example "0 3 * * *"
+    /etc/b.toml:8:17: apps.other.sync.cron: conflicts with 'every'; keep one of the two
     /etc/b.toml:8:44: apps.other.sync.guard.windw: unknown key; did you mean 'window'?
-    /etc/b.toml:9:25: apps.other.protect.accounts[0]: must not be empty; write for example "svc-*"
-    /etc/b.toml:9:34: apps.other.protect.accounts[2]: has a blank at its beginning or end, where no account has one; take it out
+    /etc/b.toml:9:25: apps.other.protect.accounts[0]: must not be empty; write, for example, "svc-*"
+    /etc/b.toml:9:34: apps.other.protect.accounts[2]: starts or ends with a space, which no account name does; remove it
     /etc/b.toml:9:51: apps.other.protect.actions: must be a list such as ["create_account", "update_account"]
     /etc/b.toml:11:12: network.no_proxy: must be a list such as ["intranet.example.com", "10.0.0.0/8"]
-    /etc/b.toml:11:12: network.no_proxy: has a meaning only beside 'proxy'; write proxy, or leave it out
+    /etc/b.toml:11:12: network.no_proxy: only applies with 'proxy'; set proxy, or remove this key
     "#);
 }
 
@@ -341,17 +341,17 @@ fn secrets_in_plain_text_are_refused_without_being_repeated() {
     ]
     .map(key);
     insta::assert_snapshot!(whole(&keys.each_ref().map(String::as_str)), @r#"
-    /etc/a.toml:3:11: bridge.api_key: a secret must not stand here in plain text; write { env = "NAME" }, { file = "path" } or { credential = "name" }
-    /etc/a.toml:3:11: bridge.api_key: a secret must not stand here in plain text; write { env = "NAME" }, { file = "path" } or { credential = "name" }
-    /etc/a.toml:3:11: bridge.api_key: a secret must not stand here in plain text; write { env = "NAME" }, { file = "path" } or { credential = "name" }
+    /etc/a.toml:3:11: bridge.api_key: secrets are not allowed in plain text; write { env = "NAME" }, { file = "path" } or { credential = "name" }
+    /etc/a.toml:3:11: bridge.api_key: secrets are not allowed in plain text; write { env = "NAME" }, { file = "path" } or { credential = "name" }
+    /etc/a.toml:3:11: bridge.api_key: secrets are not allowed in plain text; write { env = "NAME" }, { file = "path" } or { credential = "name" }
     /etc/a.toml:3:11: bridge.api_key: must have exactly one key: env, file or credential
     /etc/a.toml:3:11: bridge.api_key: must have exactly one key: env, file or credential
     /etc/a.toml:3:11: bridge.api_key: unknown key; did you mean 'env'?
-    /etc/a.toml:3:11: bridge.api_key: must be a text in quotes such as "IDEN_API_KEY"
-    /etc/a.toml:3:11: bridge.api_key: must not be empty; write for example "IDEN_API_KEY"
+    /etc/a.toml:3:11: bridge.api_key: must be a quoted string, for example "IDEN_API_KEY"
+    /etc/a.toml:3:11: bridge.api_key: must not be empty; write, for example, "IDEN_API_KEY"
     /etc/a.toml:3:11: bridge.api_key: env must be the name of a variable (letters, digits and '_'), such as "IDEN_API_KEY"
-    /etc/a.toml:3:11: bridge.api_key: must not be empty; write for example "/etc/bridgehead/key"
-    /etc/a.toml:3:11: bridge.api_key: credential must be a plain name, such as "iden-key"; for a path write file
+    /etc/a.toml:3:11: bridge.api_key: must not be empty; write, for example, "/etc/bridgehead/key"
+    /etc/a.toml:3:11: bridge.api_key: credential must be a plain name, such as "iden-key"; for a path, use file
     "#);
     insta::assert_snapshot!(app(&[
         "[apps.acme-hr.target]\npassword = \"hunter2\"",
@@ -361,14 +361,14 @@ fn secrets_in_plain_text_are_refused_without_being_repeated() {
         "[apps.acme-hr.target]\nrate_limit = { per_second = 1, burst = 1, token = \"hunter2\" }",
         "[apps.acme-hr.target]\nsecrets = { pepper = \"hunter2\" }\njson = { password = \"{{ password }}\" }",
     ]), @r#"
-    /etc/a.toml:8:12: apps.acme-hr.target.password: a secret must not stand here in plain text; write { env = "NAME" }, { file = "path" } or { credential = "name" }
-    /etc/a.toml:8:27: apps.acme-hr.target.deep[0].client-secret: a secret must not stand here in plain text; write { env = "NAME" }, { file = "path" } or { credential = "name" }
-    /etc/a.toml:8:52: apps.acme-hr.target.deep[1].tokens[0]: a secret must not stand here in plain text; write { env = "NAME" }, { file = "path" } or { credential = "name" }
-    /etc/a.toml:8:7: apps.acme-hr.target.url: a secret must not stand here in plain text; write { env = "NAME" }, { file = "path" } or { credential = "name" }
+    /etc/a.toml:8:12: apps.acme-hr.target.password: secrets are not allowed in plain text; write { env = "NAME" }, { file = "path" } or { credential = "name" }
+    /etc/a.toml:8:27: apps.acme-hr.target.deep[0].client-secret: secrets are not allowed in plain text; write { env = "NAME" }, { file = "path" } or { credential = "name" }
+    /etc/a.toml:8:52: apps.acme-hr.target.deep[1].tokens[0]: secrets are not allowed in plain text; write { env = "NAME" }, { file = "path" } or { credential = "name" }
+    /etc/a.toml:8:7: apps.acme-hr.target.url: secrets are not allowed in plain text; write { env = "NAME" }, { file = "path" } or { credential = "name" }
     /etc/a.toml:8:12: apps.acme-hr.target.password: env must be the name of a variable (letters, digits and '_'), such as "IDEN_API_KEY"
-    /etc/a.toml:8:43: apps.acme-hr.target.rate_limit.token: unknown key; known are per_second, burst
-    /etc/a.toml:8:51: apps.acme-hr.target.rate_limit.token: a secret must not stand here in plain text; write { env = "NAME" }, { file = "path" } or { credential = "name" }
-    /etc/a.toml:8:22: apps.acme-hr.target.secrets.pepper: a secret must not stand here in plain text; write { env = "NAME" }, { file = "path" } or { credential = "name" }
+    /etc/a.toml:8:43: apps.acme-hr.target.rate_limit.token: unknown key; known keys are per_second, burst
+    /etc/a.toml:8:51: apps.acme-hr.target.rate_limit.token: secrets are not allowed in plain text; write { env = "NAME" }, { file = "path" } or { credential = "name" }
+    /etc/a.toml:8:22: apps.acme-hr.target.secrets.pepper: secrets are not allowed in plain text; write { env = "NAME" }, { file = "path" } or { credential = "name" }
     "#);
 }
 
@@ -390,19 +390,19 @@ fn variables_are_named_instead_of_files() {
         ("BRIDGEHEAD__APPS__ACME_HR__TARGET__PASSWORD", "hunter2"),
         ("BRIDGEHEAD__APPS__ACME_HR__TARGET__NOTE__FILE", "relative"),
     ]), @r#"
-    BRIDGEHEAD__: "": a level of the name is empty
-    BRIDGEHEAD__APPS__ACME_HR__TARGET__NOTE__FILE: apps.acme-hr.target.note: must be an absolute path such as "/etc/bridgehead/key": a variable is in no folder to start at
-    BRIDGEHEAD__APPS__ACME_HR__TARGET__PASSWORD: apps.acme-hr.target.password: a secret must not stand here in plain text; write { env = "NAME" }, { file = "path" } or { credential = "name" }
+    BRIDGEHEAD__: "": one level of the name is empty
+    BRIDGEHEAD__APPS__ACME_HR__TARGET__NOTE__FILE: apps.acme-hr.target.note: must be an absolute path such as "/etc/bridgehead/key": an environment variable has no folder to resolve a relative path against
+    BRIDGEHEAD__APPS__ACME_HR__TARGET__PASSWORD: apps.acme-hr.target.password: secrets are not allowed in plain text; write { env = "NAME" }, { file = "path" } or { credential = "name" }
     BRIDGEHEAD__APPS__ACME_HR__TASKS__CONCURRENCY: apps.acme-hr.tasks.concurrency: must be a whole number between 1 and 1024
     BRIDGEHEAD__APPS__ACME_HR__TASKS__HOLD_FOR: apps.acme-hr.tasks.hold_for: must be a duration such as "1h"
-    BRIDGEHEAD__APPS__ACME_RH__TASKS__CONCURRENCY: apps.acme_rh: unknown app; did you mean 'acme-hr'? (an app has to be defined in a file first)
-    BRIDGEHEAD__BRIDGE__API_KEY: bridge.api_key: a secret must not stand here in plain text; write { env = "NAME" }, { file = "path" } or { credential = "name" }
-    BRIDGEHEAD__BRIDGE__BASE_URL: bridge.base_url: must begin with https://: the API key would travel unprotected; http is for loopback only
+    BRIDGEHEAD__APPS__ACME_RH__TASKS__CONCURRENCY: apps.acme_rh: unknown app; did you mean 'acme-hr'? (an app must be defined in a file first)
+    BRIDGEHEAD__BRIDGE__API_KEY: bridge.api_key: secrets are not allowed in plain text; write { env = "NAME" }, { file = "path" } or { credential = "name" }
+    BRIDGEHEAD__BRIDGE__BASE_URL: bridge.base_url: must start with https://, otherwise the API key would be sent unencrypted; http is for loopback only
     BRIDGEHEAD__BRIGE__BASE_URL: brige: unknown key; did you mean 'bridge'?
-    BRIDGEHEAD__LOG__LEVEL__DEEP: log.level.deep: the key above it is a value, and has no keys of its own
+    BRIDGEHEAD__LOG__LEVEL__DEEP: log.level.deep: the parent key is a value, and cannot contain other keys
     BRIDGEHEAD__LOG__LEVL: log.levl: unknown key; did you mean 'level'?
-    BRIDGEHEAD__LOG____LEVEL: log."": a level of the name is empty
-    BRIDGEHEAD__STATE__PATH: state.path: must be an absolute path such as "/var/lib/bridgehead": a variable is in no folder to start at
+    BRIDGEHEAD__LOG____LEVEL: log."": one level of the name is empty
+    BRIDGEHEAD__STATE__PATH: state.path: must be an absolute path such as "/var/lib/bridgehead": an environment variable has no folder to resolve a relative path against
     "#);
     let two = format!(
         "{BRIDGE}{APP}[apps.acme_hr]\napp_id = \"22222222-2222-4222-8222-222222222222\"\nconnector = \"file\""
@@ -410,8 +410,8 @@ fn variables_are_named_instead_of_files() {
     let errors = layered(&[&two], &[("BRIDGEHEAD__APPS__ACME_HR__CONNECTOR", "exec")]).unwrap_err();
     insta::assert_snapshot!(errors, @"BRIDGEHEAD__APPS__ACME_HR__CONNECTOR: apps.acme_hr: may mean 'acme-hr' or 'acme_hr'; set the key in a file instead");
     let none = layered(&[BRIDGE], &[("BRIDGEHEAD__APPS__ACME_HR__CONNECTOR", "exec")]).unwrap_err();
-    insta::assert_snapshot!(none, @"BRIDGEHEAD__APPS__ACME_HR__CONNECTOR: apps.acme_hr: unknown app; an app has to be defined in a file first");
-    insta::assert_snapshot!(variables(&[("BRIDGEHEAD__BRIDGE__API_KEY__ENV__MORE", "x")]), @"BRIDGEHEAD__BRIDGE__API_KEY__ENV__MORE: bridge.api_key.env.more: the key above it is a value, and has no keys of its own");
+    insta::assert_snapshot!(none, @"BRIDGEHEAD__APPS__ACME_HR__CONNECTOR: apps.acme_hr: unknown app; an app must be defined in a file first");
+    insta::assert_snapshot!(variables(&[("BRIDGEHEAD__BRIDGE__API_KEY__ENV__MORE", "x")]), @"BRIDGEHEAD__BRIDGE__API_KEY__ENV__MORE: bridge.api_key.env.more: the parent key is a value, and cannot contain other keys");
 }
 
 #[test]
@@ -453,13 +453,13 @@ fn a_guard_on_tasks_has_a_number_and_a_time_that_the_journal_can_remember() {
         "[apps.acme-hr.tasks]\nguard = { max = 5, per = \"1h\", window = \"1h\" }",
         "[apps.acme-hr.tasks]\nguard = 50",
     ]), @r#"
-    /etc/a.toml:8:9: apps.acme-hr.tasks.guard.per: missing; write for example { max = 50, per = "1h" }
-    /etc/a.toml:8:9: apps.acme-hr.tasks.guard.max: missing; write for example { max = 50, per = "1h" }
+    /etc/a.toml:8:9: apps.acme-hr.tasks.guard.per: missing; write, for example, { max = 50, per = "1h" }
+    /etc/a.toml:8:9: apps.acme-hr.tasks.guard.max: missing; write, for example, { max = 50, per = "1h" }
     /etc/a.toml:8:17: apps.acme-hr.tasks.guard.max: must be a whole number between 0 and 100000
     /etc/a.toml:8:27: apps.acme-hr.tasks.guard.per: must be between 1s and 30d, such as "1h"
     /etc/a.toml:8:26: apps.acme-hr.tasks.guard.per: must be between 1s and 30d, such as "1h"
-    /etc/a.toml:8:32: apps.acme-hr.tasks.guard.window: unknown key; known are max, per
-    /etc/a.toml:8:9: apps.acme-hr.tasks.guard: must be a table, as under a line [apps.acme-hr.tasks.guard]
+    /etc/a.toml:8:32: apps.acme-hr.tasks.guard.window: unknown key; known keys are max, per
+    /etc/a.toml:8:9: apps.acme-hr.tasks.guard: must be a table, such as one that starts with [apps.acme-hr.tasks.guard]
     "#);
 }
 
@@ -468,5 +468,5 @@ fn the_action_that_resets_passwords_is_no_secret_and_hides_none() {
     let steps = |step: &str| format!("[apps.acme-hr.target.actions]\nreset_password = [{step}]");
     with_app(&steps("\"UPDATE accounts SET password_hash = :password\""), &[])
         .expect("a valid configuration");
-    insta::assert_snapshot!(app(&[&steps("{ password = \"hunter2\" }")]), @r#"/etc/a.toml:8:32: apps.acme-hr.target.actions.reset_password[0].password: a secret must not stand here in plain text; write { env = "NAME" }, { file = "path" } or { credential = "name" }"#);
+    insta::assert_snapshot!(app(&[&steps("{ password = \"hunter2\" }")]), @r#"/etc/a.toml:8:32: apps.acme-hr.target.actions.reset_password[0].password: secrets are not allowed in plain text; write { env = "NAME" }, { file = "path" } or { credential = "name" }"#);
 }

@@ -1,4 +1,4 @@
-//! Tests of the configuration as a whole; those of single rules are in their own files.
+//! Tests of the configuration as a whole; those of single rules are next to the code.
 
 mod conformance;
 mod corpus;

@@ -42,23 +42,23 @@ fn what_cannot_work_is_refused_when_it_is_read() {
     let told = texts.map(|text| network(text).unwrap_err().to_string()).join("\n");
     assert!(!told.contains("hunter2"), "{told}");
     insta::assert_snapshot!(told, @r#"
-    /etc/a.toml:5:11: network.ca_file: must be a text in quotes such as "/etc/bridgehead/ca.pem"
+    /etc/a.toml:5:11: network.ca_file: must be a quoted string, for example "/etc/bridgehead/ca.pem"
     /etc/a.toml:5:1: network.ca_flie: unknown key; did you mean 'ca_file'?
     /etc/a.toml:5:9: network.proxy: must be a URL such as "http://proxy.example:3128"
     /etc/a.toml:5:9: network.proxy: must be a URL such as "http://proxy.example:3128"
-    /etc/a.toml:5:9: network.proxy: must hold no user name or password; write proxy_username, and where the password is: proxy_password = { env = "NAME" }
+    /etc/a.toml:5:9: network.proxy: must not contain a user name or password; set proxy_username, and proxy_password = { env = "NAME" } to say where the password is
     /etc/a.toml:5:9: network.proxy: must end with the host and port
     /etc/a.toml:6:18: network.proxy_username: must not contain ':'
-    /etc/a.toml:7:18: network.proxy_password: a secret must not stand here in plain text; write { env = "NAME" }, { file = "path" } or { credential = "name" }
-    /etc/a.toml:6:18: network.proxy_password: has a meaning only beside 'proxy_username'; write proxy_username, or leave it out
-    /etc/a.toml:5:18: network.proxy_username: has a meaning only beside 'proxy'; write proxy, or leave it out
-    /etc/a.toml:5:12: network.no_proxy: has a meaning only beside 'proxy'; write proxy, or leave it out
+    /etc/a.toml:7:18: network.proxy_password: secrets are not allowed in plain text; write { env = "NAME" }, { file = "path" } or { credential = "name" }
+    /etc/a.toml:6:18: network.proxy_password: only applies with 'proxy_username'; set proxy_username, or remove this key
+    /etc/a.toml:5:18: network.proxy_username: only applies with 'proxy'; set proxy, or remove this key
+    /etc/a.toml:5:12: network.no_proxy: only applies with 'proxy'; set proxy, or remove this key
     /etc/a.toml:6:12: network.no_proxy: must be a list such as ["intranet.example.com", "10.0.0.0/8"]
-    /etc/a.toml:6:26: network.no_proxy[1]: must be a host or domain (which stands for what is below it too), an address or a network, such as "intranet.example.com" or "10.0.0.0/8"; without port, and "*" stands alone
-    /etc/a.toml:6:13: network.no_proxy[0]: must be a host or domain (which stands for what is below it too), an address or a network, such as "intranet.example.com" or "10.0.0.0/8"; without port, and "*" stands alone
-    /etc/a.toml:6:13: network.no_proxy[0]: must be a host or domain (which stands for what is below it too), an address or a network, such as "intranet.example.com" or "10.0.0.0/8"; without port, and "*" stands alone
-    /etc/a.toml:6:13: network.no_proxy[0]: must be a host or domain (which stands for what is below it too), an address or a network, such as "intranet.example.com" or "10.0.0.0/8"; without port, and "*" stands alone
-    /etc/a.toml:6:13: network.no_proxy[0]: must be a host or domain (which stands for what is below it too), an address or a network, such as "intranet.example.com" or "10.0.0.0/8"; without port, and "*" stands alone
+    /etc/a.toml:6:26: network.no_proxy[1]: must be a host or domain (which includes its subdomains), an address or a network, such as "intranet.example.com" or "10.0.0.0/8"; no port, and "*" only on its own
+    /etc/a.toml:6:13: network.no_proxy[0]: must be a host or domain (which includes its subdomains), an address or a network, such as "intranet.example.com" or "10.0.0.0/8"; no port, and "*" only on its own
+    /etc/a.toml:6:13: network.no_proxy[0]: must be a host or domain (which includes its subdomains), an address or a network, such as "intranet.example.com" or "10.0.0.0/8"; no port, and "*" only on its own
+    /etc/a.toml:6:13: network.no_proxy[0]: must be a host or domain (which includes its subdomains), an address or a network, such as "intranet.example.com" or "10.0.0.0/8"; no port, and "*" only on its own
+    /etc/a.toml:6:13: network.no_proxy[0]: must be a host or domain (which includes its subdomains), an address or a network, such as "intranet.example.com" or "10.0.0.0/8"; no port, and "*" only on its own
     "#);
     for fine in
         ["intranet", ".example.com", "10.0.0.0/8", "10.1.2.3", "fd00::/8", "::1", "*", "with_underscore.x"]
@@ -83,20 +83,20 @@ fn the_authorities_and_the_password_are_read_when_they_are_needed() {
         resolved.map_err(|error| error.to_string().replace(&folder.path().display().to_string(), "DIR"))
     };
     let none = resolve(&[]).unwrap_err();
-    insta::assert_snapshot!(none, @"/etc/a.toml:5:11: network.ca_file: DIR/ca.pem cannot be read: No such file or directory (os error 2); let the user that runs bridgehead read it");
+    insta::assert_snapshot!(none, @"/etc/a.toml:5:11: network.ca_file: cannot read DIR/ca.pem: No such file or directory (os error 2); make it readable for the user that runs bridgehead");
     std::fs::write(&file, "# nothing yet\n").unwrap();
-    insta::assert_snapshot!(resolve(&[]).unwrap_err(), @"/etc/a.toml:5:11: network.ca_file: DIR/ca.pem holds no certificate; put the authority's there in PEM, which begins with -----BEGIN CERTIFICATE-----");
+    insta::assert_snapshot!(resolve(&[]).unwrap_err(), @"/etc/a.toml:5:11: network.ca_file: DIR/ca.pem contains no certificate; put the CA certificate there in PEM format, which starts with -----BEGIN CERTIFICATE-----");
     let good = authority("one");
     let garbage = "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n";
     std::fs::write(&file, format!("{good}{garbage}")).unwrap();
-    insta::assert_snapshot!(resolve(&[]).unwrap_err(), @"/etc/a.toml:5:11: network.ca_file: certificate 2 in DIR/ca.pem cannot be used: invalid peer certificate: BadEncoding; take it out or replace it");
+    insta::assert_snapshot!(resolve(&[]).unwrap_err(), @"/etc/a.toml:5:11: network.ca_file: certificate 2 in DIR/ca.pem is not usable: invalid peer certificate: BadEncoding; remove or replace it");
     std::fs::write(&file, &good[..good.len() / 2]).unwrap();
-    insta::assert_snapshot!(resolve(&[]).unwrap_err(), @"/etc/a.toml:5:11: network.ca_file: DIR/ca.pem is damaged or cut short; save the authority's certificate there anew");
+    insta::assert_snapshot!(resolve(&[]).unwrap_err(), @"/etc/a.toml:5:11: network.ca_file: DIR/ca.pem is damaged or truncated; save the CA certificate there again");
     std::fs::write(&file, vec![b'x'; 1024 * 1024 + 1]).unwrap();
-    insta::assert_snapshot!(resolve(&[]).unwrap_err(), @"/etc/a.toml:5:11: network.ca_file: DIR/ca.pem is larger than 1 MiB; name a file of the authorities' certificates");
+    insta::assert_snapshot!(resolve(&[]).unwrap_err(), @"/etc/a.toml:5:11: network.ca_file: DIR/ca.pem is larger than 1 MiB; specify a file that contains the CA certificates");
     let both = format!("{good}{}", authority("two"));
     std::fs::write(&file, &both).unwrap();
-    insta::assert_snapshot!(resolve(&[]).unwrap_err(), @"/etc/a.toml:8:18: network.proxy_password: the environment variable PASSWORD is not set; set it, or say elsewhere where the secret is");
+    insta::assert_snapshot!(resolve(&[]).unwrap_err(), @"/etc/a.toml:8:18: network.proxy_password: the environment variable PASSWORD is not set; set it, or read the secret from another place");
 
     let resolved = resolve(&[("PASSWORD", "p@ss:w%rd/é")]).unwrap();
     assert_eq!(resolved.certificates().unwrap().len(), 2);

@@ -40,11 +40,11 @@ fn what_serde_refuses_is_reported_even_where_the_description_is_silent() {
     let (value, told) = read("_number = 300\n_word = \"hunter2\"\n_rest = [true, \"hunter2\", 5]\nmore = 1");
     assert!(value.is_none());
     insta::assert_snapshot!(told.join("\n"), @r#"
-    f:1:11: _number: must be something else; see the documentation
+    f:1:11: _number: has an unexpected value; see the documentation
     f:2:9: _word: must be "One" or "Other"
-    f:3:16: _rest[1]: must be something else; see the documentation
-    f:3:27: _rest[2]: must be something else; see the documentation
-    f:4:1: more: unknown key; known are _number, _word, _rest
+    f:3:16: _rest[1]: has an unexpected value; see the documentation
+    f:3:27: _rest[2]: has an unexpected value; see the documentation
+    f:4:1: more: unknown key; known keys are _number, _word, _rest
     "#);
     insta::assert_snapshot!(read("_rest = []").1.join("\n"), @"f:1:1: _number: missing; write _number = …");
     let (value, told) = read("_number = 3\n_word = \"One\"\n_rest = [true]");

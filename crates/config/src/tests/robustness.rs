@@ -126,5 +126,5 @@ fn deep_nesting_exhausts_no_stack() {
     }
     let variable = format!("BRIDGEHEAD__APPS__ACME_HR__TARGET{}", "__A".repeat(deep));
     let errors = with_app("", &[(&variable, "1")]).unwrap_err();
-    assert!(errors.to_string().contains("no key lies that deep"));
+    assert!(errors.to_string().contains("the configuration has no keys that deep"));
 }

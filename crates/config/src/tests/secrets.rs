@@ -48,10 +48,10 @@ fn a_secret_that_cannot_be_had_says_what_to_do() {
     let variable = Secret::Env { name: "KEY".into() };
     let credential = Secret::Credential { name: "key".into() };
     let directory = [("CREDENTIALS_DIRECTORY", shown.as_str())];
-    insta::assert_snapshot!(message(&variable, &[]), @"the environment variable KEY is not set; set it, or say elsewhere where the secret is");
+    insta::assert_snapshot!(message(&variable, &[]), @"the environment variable KEY is not set; set it, or read the secret from another place");
     insta::assert_snapshot!(message(&variable, &[("KEY", "\n")]), @"the environment variable KEY is empty; put the secret there");
-    insta::assert_snapshot!(message(&file(&path), &[]), @"DIR/key cannot be read: No such file or directory (os error 2); put the secret there, readable for the user that runs bridgehead");
-    insta::assert_snapshot!(message(&credential, &[]), @r#"the credential 'key' cannot be had: CREDENTIALS_DIRECTORY is not set; under systemd add `LoadCredential=key:/path/to/file` to the unit, elsewhere write { file = "/path/to/file" }"#);
+    insta::assert_snapshot!(message(&file(&path), &[]), @"cannot read DIR/key: No such file or directory (os error 2); put the secret there, readable for the user that runs bridgehead");
+    insta::assert_snapshot!(message(&credential, &[]), @r#"the credential 'key' is not available: CREDENTIALS_DIRECTORY is not set; with systemd, add `LoadCredential=key:/path/to/file` to the unit; otherwise write { file = "/path/to/file" }"#);
     insta::assert_snapshot!(message(&credential, &directory), @"the credential 'key' was not passed to the daemon; add `LoadCredential=key:/path/to/file` to the unit");
     std::fs::write(&path, "").unwrap();
     insta::assert_snapshot!(message(&file(&path), &[]), @"DIR/key is empty; put the secret there");
@@ -59,7 +59,7 @@ fn a_secret_that_cannot_be_had_says_what_to_do() {
     for bytes in [b"\xff\xfehunter2".to_vec(), vec![b'x'; 65 * 1024]] {
         std::fs::write(&path, bytes).unwrap();
         insta::allow_duplicates! {
-            insta::assert_snapshot!(message(&file(&path), &[]), @"DIR/key is no secret: it must be UTF-8 text of at most 64 KiB");
+            insta::assert_snapshot!(message(&file(&path), &[]), @"DIR/key is not a valid secret: it must be UTF-8 text of at most 64 KiB");
         }
     }
 }
@@ -78,7 +78,7 @@ fn a_file_that_everybody_can_read_is_warned_about() {
     };
     assert_eq!(warnings(0o600), "");
     assert_eq!(warnings(0o640), "");
-    insta::assert_snapshot!(warnings(0o644), @"DIR/key holds a secret, and every user of this machine can read it (mode 644); run `chmod 600 DIR/key`");
+    insta::assert_snapshot!(warnings(0o644), @"DIR/key holds a secret, but every user of this machine can read it (mode 644); run `chmod 600 DIR/key`");
 }
 
 const TARGET: &str = r#"[apps.acme-hr.target]
@@ -153,7 +153,7 @@ fn what_the_connector_refuses_is_reported_at_its_place() {
     insta::assert_snapshot!(target("[apps.acme-hr.target.poll]\nsize = 1"), @"/etc/a.toml:8:22: apps.acme-hr.target.poll: unknown key; did you mean 'pool'?");
     // Whatever the connector quotes, the secret does not pass.
     insta::assert_snapshot!(target("path = \"nowhere\"\npassword = { env = \"PASSWORD\" }"), @"/etc/a.toml:8:1: apps.acme-hr.target.path: no such folder; the password was [redacted]");
-    insta::assert_snapshot!(target("parts = [{ size = 1, note = { env = \"MISSING\" } }]"), @"/etc/a.toml:8:29: apps.acme-hr.target.parts[0].note: the environment variable MISSING is not set; set it, or say elsewhere where the secret is");
+    insta::assert_snapshot!(target("parts = [{ size = 1, note = { env = \"MISSING\" } }]"), @"/etc/a.toml:8:29: apps.acme-hr.target.parts[0].note: the environment variable MISSING is not set; set it, or read the secret from another place");
     // Neither does a target that is missing altogether.
     let config = with_app(
         "[apps.acme-crm]\napp_id = \"22222222-2222-4222-8222-222222222222\"\nconnector = \"exec\"",
@@ -175,5 +175,5 @@ fn a_secret_that_is_missing_from_a_target_is_named() {
 fn a_word_that_the_connector_takes_is_no_secret_whatever_its_key_is_called() {
     let target = |text: &str| with_app(&format!("[apps.acme-hr.target]\n{text}"), &[]).map(drop);
     assert!(target("set_password = \"exop\"").is_ok());
-    insta::assert_snapshot!(target("set_password = \"hunter2\"").unwrap_err(), @r#"/etc/a.toml:8:16: apps.acme-hr.target.set_password: a secret must not stand here in plain text; write { env = "NAME" }, { file = "path" } or { credential = "name" }"#);
+    insta::assert_snapshot!(target("set_password = \"hunter2\"").unwrap_err(), @r#"/etc/a.toml:8:16: apps.acme-hr.target.set_password: secrets are not allowed in plain text; write { env = "NAME" }, { file = "path" } or { credential = "name" }"#);
 }

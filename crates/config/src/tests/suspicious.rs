@@ -13,9 +13,9 @@ fn what_cannot_be_meant_is_refused_with_what_to_write() {
         ("[apps.acme-hr.sync.guard]\nwindow = \"1us\"\n", "guard.window: must be at least 1ms"),
         ("[log]\nlevel = \"bridgehed=debug\"\n", "did you mean 'bridgehead'?"),
         ("[log]\nlevel = \"hyper=debug\"\n", "would log nothing of bridgehead itself"),
-        ("[state]\npath = \"~/state\"\n", "state.path: has a '~' or a variable in it"),
-        ("[state]\npath = \"/var/${NAME}\"\n", "state.path: has a '~' or a variable in it"),
-        ("[network]\nca_file = \"$HOME/ca.pem\"\n", "network.ca_file: has a '~' or a variable in it"),
+        ("[state]\npath = \"~/state\"\n", "state.path: contains a '~' or a variable"),
+        ("[state]\npath = \"/var/${NAME}\"\n", "state.path: contains a '~' or a variable"),
+        ("[network]\nca_file = \"$HOME/ca.pem\"\n", "network.ca_file: contains a '~' or a variable"),
     ] {
         let errors = with_app(text, &[]).expect_err(text).to_string();
         assert!(errors.contains(told), "{text}: {errors}");
@@ -42,7 +42,7 @@ fn what_is_dangerous_is_warned_about() {
         ("[apps.acme-hr.sync]\nevery = \"5s\"\n", "apps.acme-hr.sync.every = \"5s\" reads the whole target"),
         (
             "[apps.acme-hr.sync.guard]\nmax_removal_percent = 100\n",
-            "apps.acme-hr.sync.guard.max_removal_percent = 100 lets a sync remove everybody",
+            "apps.acme-hr.sync.guard.max_removal_percent = 100 lets a sync remove every account",
         ),
         (
             "[apps.acme-hr.sync.guard]\nmin_records = 1000000\n",
@@ -58,10 +58,8 @@ fn what_is_dangerous_is_warned_about() {
     let variables = environment(&[("BRIDGEHEAD_LOG_LEVEL", "debug"), ("BRIDGEHEAD_BRIDGE_API_KEY", "k")]);
     assert_eq!(
         usual.warnings(&variables),
-        [
-            "the environment variable BRIDGEHEAD_LOG_LEVEL is ignored: between levels stand two underscores; write \
-          BRIDGEHEAD__LOG__LEVEL"
-        ]
+        ["the environment variable BRIDGEHEAD_LOG_LEVEL is ignored: use two underscores between levels; \
+             write BRIDGEHEAD__LOG__LEVEL"]
     );
 }
 

@@ -42,12 +42,24 @@ fn existence_status_and_memberships_must_be_as_wanted() {
         |action, payload: &Value, after: Value| look(action, payload.clone(), ann(json!({})), after, &[]);
     let inactive = || ann(json!({"status": "inactive"}));
     for (action, payload, right, wrong, says) in [
-        (Action::DeleteAccount, &who, json!(null), ann(json!({})), "the account is still there"),
-        (Action::DeleteAccount, &who, json!(null), inactive(), "the account is still there"),
-        (Action::SuspendAccount, &who, inactive(), ann(json!({})), "its status is active, wanted suspended"),
-        (Action::SuspendAccount, &who, inactive(), json!(null), "no such account is there"),
-        (Action::UnsuspendAccount, &who, ann(json!({})), inactive(), "its status is inactive, wanted active"),
-        (Action::ResetPassword, &who, ann(json!({})), json!(null), "no such account is there"),
+        (Action::DeleteAccount, &who, json!(null), ann(json!({})), "the account still exists"),
+        (Action::DeleteAccount, &who, json!(null), inactive(), "the account still exists"),
+        (
+            Action::SuspendAccount,
+            &who,
+            inactive(),
+            ann(json!({})),
+            "its status is active, expected suspended",
+        ),
+        (Action::SuspendAccount, &who, inactive(), json!(null), "the account does not exist"),
+        (
+            Action::UnsuspendAccount,
+            &who,
+            ann(json!({})),
+            inactive(),
+            "its status is inactive, expected active",
+        ),
+        (Action::ResetPassword, &who, ann(json!({})), json!(null), "the account does not exist"),
     ] {
         assert!(is_seen(&after(action, payload, right)), "{action}");
         assert_eq!(missing(after(action, payload, wrong)), says, "{action}");
@@ -59,7 +71,7 @@ fn existence_status_and_memberships_must_be_as_wanted() {
     assert_eq!(missing(after(Action::CreateAccount, &create, with(&["t1"]))), "it is not in team t2");
     assert_eq!(
         missing(after(Action::CreateAccount, &create, ann(json!({"memberships": {"team": ["t1", "t2"]}})))),
-        "its status is active, wanted suspended"
+        "its status is active, expected suspended"
     );
     let update = json!({"account": {"id": "u1"}, "memberships": {"team": ["t1"]}});
     assert!(is_seen(&after(Action::UpdateAccount, &update, with(&["t1"]))));
@@ -84,13 +96,16 @@ fn a_field_fails_only_while_it_shows_its_old_value() {
     assert!(is_seen(&update(name("New"), name("Old"), name("New"), &[])));
     assert_eq!(
         missing(update(name("New"), name("Old"), name("Old"), &[])),
-        "last_name is 'Old', wanted 'New'"
+        "last_name is 'Old', expected 'New'"
     );
-    assert_eq!(missing(update(name("New"), json!({}), json!({}), &[])), "last_name is empty, wanted 'New'");
+    assert_eq!(missing(update(name("New"), json!({}), json!({}), &[])), "last_name is empty, expected 'New'");
     let reformatted = update(name("New "), name("Old"), name("NEW"), &[]);
     assert_eq!(
         reformatted,
-        Verification::Seen { differing: vec!["last_name is 'NEW', wanted 'New '".into()], not_shown: vec![] }
+        Verification::Seen {
+            differing: vec!["last_name is 'NEW', expected 'New '".into()],
+            not_shown: vec![]
+        }
     );
     // The target folds case: the value it shows is the one it keeps of the wanted one, too.
     assert!(is_seen(&update(
@@ -102,12 +117,12 @@ fn a_field_fails_only_while_it_shows_its_old_value() {
     assert!(is_seen(&update(json!({"last_name": null}), name("Old"), json!({}), &[])));
     assert_eq!(
         missing(update(json!({"last_name": null}), name("Old"), name("Old"), &[])),
-        "last_name is 'Old', wanted empty"
+        "last_name is 'Old', expected empty"
     );
     assert!(is_seen(&update(json!({"floor": 3}), json!({"floor": "2"}), json!({"floor": "3"}), &[])));
     assert_eq!(
         missing(update(json!({"floor": 3}), json!({"floor": "2"}), json!({"floor": "2"}), &[])),
-        "floor is '2', wanted '3'"
+        "floor is '2', expected '3'"
     );
     let not_shown = update(json!({"floor": 3}), json!({}), json!({}), &[]);
     assert_eq!(not_shown, Verification::Seen { differing: vec![], not_shown: vec!["floor".into()] });
@@ -115,7 +130,7 @@ fn a_field_fails_only_while_it_shows_its_old_value() {
     assert!(is_seen(&update(json!({"password": "x"}), json!({}), json!({}), &[])));
     assert_eq!(
         missing(update(json!({"status": "suspended"}), json!({}), json!({}), &[])),
-        "its status is active, wanted suspended"
+        "its status is active, expected suspended"
     );
 }
 
@@ -133,7 +148,7 @@ fn a_field_of_which_no_old_value_is_known_has_to_show_the_new_one() {
     assert!(is_seen(&after("NEW", "+4930123")), "the target keeps it in its own way");
     assert_eq!(
         missing(after("Old", "")),
-        "last_name is 'Old', wanted 'New'; phone is empty, wanted '+49 (30) 123'"
+        "last_name is 'Old', expected 'New'; phone is empty, expected '+49 (30) 123'"
     );
 }
 
@@ -145,13 +160,13 @@ fn a_new_account_has_no_old_value_to_show() {
     assert_eq!(
         look(Action::CreateAccount, create.clone(), json!(null), after, &[]),
         Verification::Seen {
-            differing: vec!["email is 'ann@x', wanted 'Ann@x'".into()],
+            differing: vec!["email is 'ann@x', expected 'Ann@x'".into()],
             not_shown: vec!["display_name".into()]
         }
     );
     assert_eq!(
         missing(look(Action::CreateAccount, create, json!(null), json!(null), &[])),
-        "no such account is there"
+        "the account does not exist"
     );
 }
 

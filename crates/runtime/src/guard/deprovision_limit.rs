@@ -1,4 +1,4 @@
-//! Which destructive tasks may start, which are held, and which the operator let go.
+//! Which destructive tasks may start, which are held, and which the operator released.
 
 use std::collections::{BTreeMap, HashSet, VecDeque};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -13,7 +13,7 @@ use super::sliding_window::{Quota, SlidingWindow};
 use bridgehead_config as config;
 use bridgehead_store::Held;
 
-/// A clock that was set back by more than this has been wrong: what is counted is read anew.
+/// A clock that was set back by more than this has been wrong: what is counted is read again.
 const SET_BACK: SignedDuration = SignedDuration::from_secs(60);
 
 /// What becomes of a destructive task.
@@ -32,7 +32,7 @@ pub(crate) enum Decision {
 pub(crate) enum Change {
     /// The operator let it go.
     Released(TaskId),
-    /// It is not pending in Iden any more.
+    /// It is no longer pending in Iden.
     Gone(TaskId),
 }
 
@@ -145,8 +145,8 @@ impl DeprovisionLimit {
         self.state().steady.is_some_and(|steady| steady.now().duration_since(now) > SET_BACK)
     }
 
-    /// Counts anew with what the journal says as of `now`. What was executed since that was read counts once more, which
-    /// makes no room.
+    /// Counts again with what the journal says as of `now`. Tasks executed since that was read count once more, which
+    /// frees no quota.
     pub(super) fn recount(&self, executed: Vec<Timestamp>, now: Timestamp) {
         let mut state = self.state();
         let before = state.steady(now);
@@ -212,12 +212,12 @@ impl DeprovisionLimit {
         self.state().reserved.remove(task);
     }
 
-    /// The operator lets tasks go; those that are not held are passed over.
+    /// The operator lets tasks go; those that are not held are skipped.
     pub(crate) fn release(&self, tasks: &[TaskId]) {
         self.end(tasks, true);
     }
 
-    /// Held tasks are not pending in Iden any more.
+    /// Held tasks are no longer pending in Iden.
     pub(crate) fn gone(&self, tasks: &[TaskId]) {
         self.end(tasks, false);
     }
@@ -268,7 +268,7 @@ impl DeprovisionLimit {
         held
     }
 
-    /// What is to be told of it; `None` while nothing is held.
+    /// What is to be told about it; `None` while nothing is held.
     pub(crate) fn holding(&self, now: Timestamp) -> Option<Holding> {
         let limit = self.limit?;
         let mut state = self.state();
@@ -284,7 +284,7 @@ impl DeprovisionLimit {
         })
     }
 
-    /// Whether an alarm is due: something is held, and nobody has been told of it.
+    /// Whether an alarm is due: tasks are held, and this was not reported yet.
     pub(super) fn alarm(&self) -> bool {
         let mut state = self.state();
         let due = !state.held.is_empty() && !state.is_alarmed;

@@ -19,7 +19,7 @@ pub(crate) async fn load(app: &AppContext, stop: &CancellationToken) -> Result<(
         |_| try_load(app),
         |_| Next::Retry,
         |failed| {
-            tracing::error!(app = %app.name, error = %failed.error, "the journal cannot be read; nothing is started until it can");
+            tracing::error!(app = %app.name, error = %failed.error, "the journal cannot be read; no task is started until it can");
         },
     );
     loaded.await.map_err(|_| ShuttingDown)
@@ -30,7 +30,7 @@ async fn try_load(app: &AppContext) -> Result<(), journal::Error> {
     let Some(limit) = app.guard.limit() else {
         let tasks: Vec<_> = held.into_iter().map(|held| held.task).collect();
         if !tasks.is_empty() {
-            tracing::warn!(app = %app.name, tasks = tasks.len(), "there is no guard on tasks any more; what it held goes on");
+            tracing::warn!(app = %app.name, tasks = tasks.len(), "the deprovision limit was removed from the configuration; releasing the tasks that it held");
             app.store.unhold(&tasks).await?;
         }
         return Ok(());
@@ -50,11 +50,13 @@ async fn count_anew(app: &AppContext) {
     };
     match app.store.destructive_since(SlidingWindow::since(limit, now)).await {
         Ok(executed) => {
-            tracing::warn!(app = %app.name, "the clock was set back; the guard on tasks counts anew");
+            tracing::warn!(app = %app.name, "the clock was set back; the deprovision limit starts counting \
+                                             again");
             app.guard.recount(executed, now);
         }
         Err(error) => {
-            tracing::error!(app = %app.name, %error, "the clock was set back, and the journal cannot be read to count anew; trying again");
+            tracing::error!(app = %app.name, %error, "the clock was set back, and the journal cannot be \
+                                                      read to count again; retrying");
         }
     }
 }
@@ -71,7 +73,8 @@ impl DeprovisionLimit {
             match app.store.hold(&tasks, *at).await {
                 Ok(()) => self.written(&tasks),
                 Err(error) => {
-                    tracing::error!(app = %app.name, %error, "what the guard holds cannot be written to the journal; it is held all the same");
+                    tracing::error!(app = %app.name, %error, "the tasks held by the deprovision limit cannot be written to the journal; they are \
+                         held anyway");
                 }
             }
         }
@@ -82,8 +85,10 @@ impl DeprovisionLimit {
             let per = SpanPrinter::new().unsigned_duration_to_string(&per);
             tracing::error!(
                 app = %name, alarm = "task_guard", executed = holding.executed, held = holding.held,
-                "the guard on tasks holds deletions and suspensions: {} executed within {per} (apps.{name}.tasks.guard allows {}), {} held, which stay pending in Iden. \
-                 Look at them with `bridgehead tasks list {name} --held`; if they are right, let them go with `bridgehead tasks release {name} --all`",
+                "the deprovision limit holds deletions and suspensions: {} executed within {per} \
+                 (apps.{name}.tasks.guard allows {}), {} held, which stay pending in Iden. Review them with \
+                 `bridgehead tasks list {name} --held`; if they are intended, release them with `bridgehead \
+                 tasks release {name} --all`",
                 holding.executed, holding.max, holding.held,
             );
         }

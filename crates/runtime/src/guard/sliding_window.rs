@@ -55,7 +55,7 @@ impl SlidingWindow {
     }
 
     /// How many began within the window that ends now. One from the future counts: a clock that was set back does not
-    /// make room.
+    /// free quota.
     pub(super) fn count(&mut self, now: Timestamp) -> usize {
         let since = now.checked_sub(self.per).unwrap_or(Timestamp::MIN);
         while self.executed.front().is_some_and(|earliest| *earliest <= since) {

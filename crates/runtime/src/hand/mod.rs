@@ -72,7 +72,7 @@ impl Hand {
         &self.app.status
     }
 
-    /// Tries an operation once, and says what the daemon would do about what came of it.
+    /// Tries an operation once, and says what the daemon would do about the result.
     pub async fn execute(
         &self,
         action: Action,

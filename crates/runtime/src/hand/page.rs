@@ -31,7 +31,7 @@ pub struct ListedPage {
 }
 
 impl Hand {
-    /// Lists a page. References are not looked up: they may stand on pages that nobody has asked for.
+    /// Lists a page. References are not looked up: they may be on pages that were not requested.
     pub async fn list(
         &self,
         description: &Description,

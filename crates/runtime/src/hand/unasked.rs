@@ -13,7 +13,7 @@ use bridgehead_bridge::{
 pub(super) struct Unasked;
 
 fn refused<T>(operation: Operation, app: Option<AppId>) -> Result<T, Error> {
-    let what = "an operation by hand does not ask Iden".to_owned();
+    let what = "a manual operation does not contact Iden".to_owned();
     Err(Error::Invalid { call: Call::new(operation, app), what })
 }
 

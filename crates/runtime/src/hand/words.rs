@@ -9,10 +9,7 @@ impl Hand {
     /// A look at an account that failed.
     pub fn after_look(&self, error: &Error) -> String {
         if error.subject() == Subject::Connection {
-            return format!(
-                "looks again when the target can be reached, for up to {:?}",
-                self.tasks.hold_for
-            );
+            return format!("looks again once the target is reachable, for up to {:?}", self.tasks.hold_for);
         }
         if retry_decision::may_pass(error) {
             return format!("looks again, for up to {:?}", self.tasks.give_up_after);
@@ -23,9 +20,9 @@ impl Hand {
     /// A page that could not be read.
     pub fn after_page(&self, error: &Error) -> String {
         if error.retry() == Retry::Never && error.code() != Code::Timeout {
-            return "ends the sync here, and removes nobody".to_owned();
+            return "ends the sync here, and removes no account".to_owned();
         }
         let limit = self.tasks.give_up_after;
-        format!("asks for the page again, for up to {limit:?}; then it ends the sync, and removes nobody")
+        format!("requests the page again, for up to {limit:?}; then it ends the sync, and removes no account")
     }
 }

@@ -38,15 +38,15 @@ pub async fn check_bridge(bridge: &dyn Api, base_url: &Url) -> Finding {
     match bridge.list_apps().await {
         Ok(apps) => Finding::ok(
             "Bridge",
-            format!("{base_url} answers and accepts the key, which sees {} apps", apps.len()),
+            format!("{base_url} responds and accepts the key, which can access {} apps", apps.len()),
         ),
         Err(error) => Finding::failed("Bridge", error.to_string()).advising(error.advice()),
     }
 }
 
-/// Whether the target of an app can be reached, and the app used in Iden. Without `bridge`, the latter is skipped.
+/// Whether the target of an app is reachable, and the app usable in Iden. Without `bridge`, the latter is skipped.
 ///
-/// Ends early where nobody listens any more.
+/// Ends early if the listener is gone.
 pub async fn check_app(app: &CheckedApp<'_>, bridge: Option<&dyn Api>, tell: &Sender<Finding>) {
     let name = app.name;
     let (description, finding) = describe(app).await;
@@ -96,7 +96,7 @@ async fn describe(app: &CheckedApp<'_>) -> (Option<Description>, Finding) {
         Err(error) => (
             None,
             Finding::failed(what, told(app, &error))
-                .advising("The connector must start and say what it offers."),
+                .advising("The connector must start and describe what it offers."),
         ),
     }
 }
@@ -116,9 +116,14 @@ fn verification(app: &CheckedApp<'_>, description: &Description) -> Finding {
     if !app.settings.tasks.verify {
         return Finding::warning(
             what,
-            "tasks.verify is off: Iden hears \"completed\" when the target says so, and nobody looks whether it is true",
+            "tasks.verify is off: tasks are reported as \"completed\" when the target says so, without \
+             verifying the change",
         )
-        .advising(format!("Set apps.{}.tasks.verify = true, unless reading back harms the target.", app.name));
+        .advising(format!(
+            "Set apps.{}.tasks.verify = true, unless reading the account back harms the \
+                           target.",
+            app.name
+        ));
     }
     if fields.is_empty() {
         Finding::ok(what, "tasks.verify is on; the connector can show everything that a task changes")
@@ -126,7 +131,8 @@ fn verification(app: &CheckedApp<'_>, description: &Description) -> Finding {
         Finding::ok(
             what,
             format!(
-                "tasks.verify is on; the target cannot show {fields}: tasks that change these end as \"not verified\""
+                "tasks.verify is on; the target cannot show {fields}: tasks that change these fields are \
+                 reported as \"not verified\""
             ),
         )
     }
@@ -137,9 +143,9 @@ async fn reach(app: &CheckedApp<'_>) -> Finding {
     let connector = Arc::clone(app.connector);
     let question = format!("the check of {}", app.name);
     match isolate(&question, PATIENCE, async move { connector.check().await }).await {
-        Ok(()) => Finding::ok(what, "can be reached, and accepts the connector"),
+        Ok(()) => Finding::ok(what, "reachable, and accepts the connector"),
         Err(error) => Finding::failed(what, told(app, &error))
-            .advising("Until this is fixed, tasks are held and syncs fail; nobody is removed."),
+            .advising("Until this is fixed, tasks are held and syncs fail; no account is removed."),
     }
 }
 
@@ -159,7 +165,7 @@ async fn access(app: &CheckedApp<'_>, bridge: &dyn Api, types: Option<&[Resource
         }
     };
     let usable =
-        Finding::ok(format!("{name}: access in Iden"), format!("app {} can be used", settings.app_id));
+        Finding::ok(format!("{name}: access in Iden"), format!("app {} is accessible", settings.app_id));
     let Some(types) = types else { return vec![usable] };
     let missing: Vec<&str> = types
         .iter()
@@ -170,8 +176,11 @@ async fn access(app: &CheckedApp<'_>, bridge: &dyn Api, types: Option<&[Resource
         types.iter().find(|of| registered.iter().any(|known| known.slug == of.slug && known.kind != of.kind));
     let what = format!("{name}: resource types");
     let types = if let Some(of) = of_another_kind {
-        Finding::failed(what, format!("'{}' is registered as another kind than {}", of.slug, of.kind))
-            .advising("Give the connector's type another slug; a registered type cannot change its kind.")
+        Finding::failed(what, format!("'{}' is registered as a different kind than {}", of.slug, of.kind))
+            .advising(
+                "Use a different slug for the connector's type; a registered type cannot change its \
+                       kind.",
+            )
     } else if missing.is_empty() {
         Finding::ok(what, "all are registered")
     } else if settings.register_resource_types {

@@ -12,7 +12,7 @@ use crate::HeldTask;
 use crate::operator_commands;
 use bridgehead_bridge::{self as bridge, NextPage, TaskQuery, TaskStatus};
 
-/// How many tasks Iden is asked for at once, and how many rows are handed out at once.
+/// How many tasks are requested from Iden in one call, and how many rows are returned in one page.
 const PAGE: u32 = 100;
 /// So many tasks are asked for one by one; for more, the list of pending tasks is read.
 const FEW: usize = 25;
@@ -232,7 +232,7 @@ async fn waiting(source: &Source<'_>, mut rows: HashMap<TaskId, TaskRow>, end: &
             (Ok(bridge), None) => match bridge.task(source.app, &id).await {
                 Ok(task) => row = row.merge(TaskRow::of_task(source.name, &task)),
                 Err(bridge::Error::NotFound { from_bridge: true, .. }) => {
-                    row.detail.get_or_insert_with(|| "Iden does not know this task any more".to_owned());
+                    row.detail.get_or_insert_with(|| "Iden no longer knows this task".to_owned());
                 }
                 Err(error) => end.without_names = Some(error.to_string()),
             },

@@ -1,7 +1,7 @@
-//! What an operator looks at: tasks, the apps of the key, and whether everything works. Nothing here changes anything.
+//! What an operator looks at: tasks, the apps of the key, and checks. Nothing here makes changes.
 //!
-//! A running daemon answers with its own credentials, over the control socket. While none runs, a command asks in the same way with
-//! those that it has itself. What is handed out goes by pages, so that it does not grow with the number of tasks, and has passed
+//! A running daemon responds with its own credentials, over the control socket. If none runs, a command does the same
+//! with its own. Results are returned in pages, so that memory use does not grow with the number of tasks, and pass
 //! through the redactor.
 
 mod apps;

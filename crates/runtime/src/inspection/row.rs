@@ -23,11 +23,11 @@ pub struct TaskRow {
     pub task: String,
     /// What it asks for.
     pub action: Option<String>,
-    /// The account, by the first identifier that the task gives: id, user name or e-mail.
+    /// The account, by the first identifier that the task gives: id, user name or email.
     pub account: Option<String>,
     /// The account's user name.
     pub username: Option<String>,
-    /// The account's e-mail address.
+    /// The account's email address.
     pub email: Option<String>,
     /// The account's name for people.
     pub display_name: Option<String>,

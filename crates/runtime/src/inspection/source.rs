@@ -1,4 +1,4 @@
-//! Whom to ask about the tasks of an app.
+//! Where to ask about the tasks of an app.
 
 use std::collections::HashMap;
 
@@ -8,7 +8,7 @@ use jiff::Timestamp;
 use bridgehead_bridge::{self as bridge, Api, AppId};
 use bridgehead_store::{self as journal, AppKey, TaskJournal};
 
-/// Whom to ask about the tasks of an app.
+/// Where to ask about the tasks of an app.
 #[expect(missing_debug_implementations, reason = "it refers to a client and a journal, which nobody prints")]
 pub struct Source<'a> {
     /// The app, by its name in the configuration.

@@ -70,7 +70,7 @@ pub(crate) struct TaskSeen {
 /// Everything at one moment. Not redacted.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Seen {
-    /// The tasks under way that are tried again, or whose outcome waits to be heard; the oldest first.
+    /// The tasks under way that are retried, or whose outcome waits to be heard; the oldest first.
     pub(crate) tasks: Vec<TaskSeen>,
     /// Since when no task has moved, while one could.
     pub(crate) still: Option<Instant>,
@@ -106,7 +106,7 @@ impl Progress {
         self.task(task, |_| {});
     }
 
-    /// A task is not under way any more.
+    /// A task is no longer in progress.
     pub(crate) fn end(&self, task: &TaskId) {
         let mut state = self.state();
         state.tasks.remove(task);
@@ -152,7 +152,7 @@ impl Progress {
         state.heard = Instant::now();
     }
 
-    /// What a reading of the whole list passed over: items that are no tasks, and how many tasks are not due yet.
+    /// What a reading of the whole list skipped: items that are no tasks, and how many tasks are not due yet.
     pub(crate) fn passed_over(&self, unreadable: &[String], not_due: u64) {
         let mut state = self.state();
         state.unreadable = unreadable.iter().take(COMPLAINTS).cloned().collect();
@@ -197,7 +197,7 @@ impl Progress {
             })
             .collect();
         tasks.sort_by(|one, other| (one.since, &one.task).cmp(&(other.since, &other.task)));
-        // One that waits for its next try, or whose report is repeated, is told of as such.
+        // One that waits for its next try, or whose report is repeated, is told about as such.
         let could_move = |task: &Task| task.next.is_none_or(|next| next <= now) && task.decided.is_none();
         Seen {
             tasks,
@@ -284,9 +284,9 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_write_that_fails_is_told_of_until_one_succeeds() {
         let progress = Progress::default();
-        progress.not_written("no space is left".into());
+        progress.not_written("no space left".into());
         tokio::time::advance(MINUTE).await;
-        progress.not_written("no space is left".into());
+        progress.not_written("no space left".into());
         assert_eq!(progress.seen().unwritten.unwrap().since.elapsed(), MINUTE);
         progress.written();
         assert_eq!(progress.seen().unwritten, None);

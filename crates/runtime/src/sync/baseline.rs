@@ -1,5 +1,5 @@
-//! What Iden may hold beyond what is known here: the very first sync of an app, told apart from a state that was lost, and
-//! an old copy of the state, told apart from the current one. See `docs/decisions/0006-lost-state.md`.
+//! What Iden may hold beyond the known records: distinguishes the very first sync of an app from a lost state, and an
+//! old copy of the state from the current one. See `docs/decisions/0006-lost-state.md`.
 
 use std::time::Duration;
 
@@ -16,8 +16,8 @@ use bridgehead_store::{BaselineOrigin, IdenTime};
 /// For how long Iden is asked when the app was last synced.
 const ASKED: Duration = Duration::from_secs(30);
 
-/// How long after our `complete` Iden may say that the app was synced, where we could not ask it at once: as long as its
-/// clean-up is watched, and an hour by which the two clocks may differ.
+/// How long after our `complete` Iden may say that the app was synced, if we could not ask it immediately: as long as its
+/// cleanup is watched, and an hour by which the two clocks may differ.
 const OURS: SignedDuration = SignedDuration::from_mins(90);
 
 /// What the removals of a sync are counted from.
@@ -29,7 +29,7 @@ pub(super) enum Baseline {
     Stale(String),
     /// Nothing: Iden holds no more than what syncs recorded here have pushed.
     First,
-    /// Nothing, and nobody has looked at what the pages are answered with yet.
+    /// Nothing, and the responses to the pages have not been checked yet.
     Unproven(Told),
     /// Nothing, although Iden holds records: this is why one knows.
     Lost(String),
@@ -37,7 +37,7 @@ pub(super) enum Baseline {
     Unknown(String),
 }
 
-/// What Iden told of the last sync of the app.
+/// What Iden told about the last sync of the app.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Told {
     /// It was synced then.
@@ -82,7 +82,8 @@ impl SyncRun<'_> {
                         Baseline::Known
                     }
                     Currency::Stale(at) => Baseline::Stale(format!(
-                        "Iden says that {} was last synced at {at}, and the last sync known here is that of {}",
+                        "Iden says that {} was last synced at {at}, but the last sync recorded here is from \
+                         {}",
                         self.app.name,
                         known.synced_at.unwrap_or(last.at)
                     )),
@@ -162,9 +163,16 @@ impl SyncRun<'_> {
     /// Where it does not say, the next sync asks again.
     pub(super) async fn learn_iden_time(&self) -> Result<(), Error> {
         let (app, listings) = (&self.app.key, &self.app.listings);
-        let Ok(apps) = self.app.upstream.ask(Operation::ListApps, |bridge| bridge.list_apps()).await.inspect_err(|error| {
-            tracing::warn!(app = %self.app.name, %error, "Iden cannot be asked for the time of this sync; the next sync asks again");
-        }) else {
+        let Ok(apps) = self
+            .app
+            .upstream
+            .ask(Operation::ListApps, |bridge| bridge.list_apps())
+            .await
+            .inspect_err(|error| {
+                tracing::warn!(app = %self.app.name, %error, "cannot ask Iden for the time of this sync; the \
+                                                          next sync asks again");
+            })
+        else {
             return Ok(());
         };
         let at = apps.into_iter().find(|one| one.id == self.app.id).and_then(|one| one.last_synced_at);
@@ -189,7 +197,7 @@ impl SyncRun<'_> {
             },
             // What the pages are answered with tells too.
             Err(error) => {
-                tracing::warn!(app = %app.name, %error, "Iden cannot be asked when the app was last synced");
+                tracing::warn!(app = %app.name, %error, "cannot ask Iden when the app was last synced");
                 Told::Nothing(error.to_string())
             }
         }
@@ -212,20 +220,21 @@ fn currency(known: IdenTime, completed_at: Timestamp, said: Timestamp) -> Curren
     if is_ours { Currency::Learned(said) } else { Currency::Stale(said) }
 }
 
-/// Iden may know a few of an app that was never synced: those whom tasks have created. What syncs of this state have pushed
-/// before says nothing either.
+/// Iden may know a few accounts of an app that was never synced: those that tasks have created. Records that syncs of
+/// this state have pushed before prove nothing either.
 fn judge(told: &Told, all: PushCount, own: u64) -> Baseline {
     let foreign = all.updated.saturating_sub(own);
     if foreign > all.created {
         return Baseline::Lost(format!(
-            "Iden knew {foreign} of the {} records that were pushed",
+            "Iden already had {foreign} of the {} records that were pushed",
             all.accepted
         ));
     }
     match told {
         // Without an answer, somebody must have been new: else nothing at all speaks for a first sync.
         Told::Nothing(why) if all.created == 0 => Baseline::Unknown(format!(
-            "Iden cannot be asked when it was last synced ({why}), and what it answered to the pages does not show that it held nothing"
+            "Iden did not say when it was last synced ({why}), and its responses to the pushed pages do not \
+             prove that it had no records"
         )),
         _ => Baseline::First,
     }
@@ -255,7 +264,7 @@ mod tests {
             assert_eq!(judge(&told, tally(900, 100), 0), Baseline::First, "tasks have created some");
             assert_eq!(
                 judge(&told, tally(10, 990), 0),
-                Baseline::Lost("Iden knew 990 of the 1000 records that were pushed".into())
+                Baseline::Lost("Iden already had 990 of the 1000 records that were pushed".into())
             );
             assert_eq!(judge(&told, tally(50, 300), 300), Baseline::First, "an earlier try pushed those");
             assert!(matches!(judge(&told, tally(50, 300), 200), Baseline::Lost(_)));

@@ -16,13 +16,13 @@ pub(super) async fn run(mut sync: SyncRun<'_>, result: Result<(), Error>, starte
     if !sync.options.dry_run
         && let Err(error) = sync.prove_past().await
     {
-        tracing::error!(app = %app.name, %error, "what Iden held before could not be noted");
+        tracing::error!(app = %app.name, %error, "the earlier state of Iden could not be saved");
     }
     let summary = summarise(&mut sync, &result).await;
     if sync.options.dry_run {
         // It was only looked at: neither the state nor the status of the app says that there was a sync.
         if let Err(error) = app.listings.discard(&app.key).await {
-            tracing::error!(app = %app.name, %error, "what a dry run has read could not be dropped");
+            tracing::error!(app = %app.name, %error, "the data of the dry run could not be discarded");
         }
         app.status.sync_progress(|progress| *progress = SyncProgress::default());
         return summary;
@@ -32,11 +32,13 @@ pub(super) async fn run(mut sync: SyncRun<'_>, result: Result<(), Error>, starte
     let has_pushed = sync.has_begun && sync.tallies.sum().accepted > 0;
     if has_pushed && sync.stage != ReadState::Completed {
         let belief = sync.belief().await.unwrap_or_else(|error| {
-            tracing::error!(app = %app.name, %error, "what this sync has left in Iden could not be judged");
+            tracing::error!(app = %app.name, %error, "the records that this sync left in Iden could not be \
+                                                      determined");
             Trust::Unverified
         });
         if let Err(error) = app.listings.retain(&app.key, belief).await {
-            tracing::error!(app = %app.name, %error, "what this sync has left in Iden could not be noted");
+            tracing::error!(app = %app.name, %error, "the records that this sync left in Iden could not be \
+                                                      saved");
         }
     }
     // Only now that it is noted: what an abandoned session has pushed stays in Iden, also if this process ends here.
@@ -81,15 +83,15 @@ async fn record(app: &AppContext, summary: &Summary, result: RunResult, started_
     let recorded = app.listings.record_run(&app.key, &run).await;
     app.status.wrote(recorded.as_ref().err());
     if let Err(error) = recorded {
-        tracing::error!(app = %app.name, %error, "the run could not be recorded");
+        tracing::error!(app = %app.name, %error, "the result of the sync could not be saved");
     }
 }
 
 async fn summarise(sync: &mut SyncRun<'_>, result: &Result<(), Error>) -> Summary {
     let dry_run = sync.options.dry_run;
     let detail = match result {
-        Ok(()) if dry_run => "read and validated to the end; nothing was pushed".into(),
-        Ok(()) => "Iden has the whole truth, and has cleaned up".into(),
+        Ok(()) if dry_run => "everything was read and validated; nothing was pushed".into(),
+        Ok(()) => "sync completed, stale records removed".into(),
         Err(error) => error.to_string(),
     };
     let word = if result.is_ok() && dry_run { "rehearsed" } else { result_of(result).as_str() };
@@ -97,7 +99,7 @@ async fn summarise(sync: &mut SyncRun<'_>, result: &Result<(), Error>) -> Summar
         && matches!(sync.stage, ReadState::Reading | ReadState::Whole)
         && let Err(error) = sync.count_changes().await
     {
-        tracing::debug!(app = %sync.app.name, %error, "there are no figures of this sync");
+        tracing::debug!(app = %sync.app.name, %error, "no figures available for this sync");
     }
     Summary {
         result: word.to_owned(),

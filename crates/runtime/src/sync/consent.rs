@@ -31,7 +31,7 @@ impl fmt::Display for Digest {
 
 /// Why a text is no digest.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("must be a digest as a dry run prints it, such as r-3f9a2c7d41e0")]
+#[error("must be a digest as printed by a dry run, such as r-3f9a2c7d41e0")]
 pub struct NoDigest;
 
 impl FromStr for Digest {
@@ -83,6 +83,16 @@ pub enum Consent {
     AtMost(u64),
     /// Exactly what has this digest.
     Exactly(Digest),
+}
+
+impl fmt::Display for Consent {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Shown => f.write_str("as last shown"),
+            Self::AtMost(most) => write!(f, "at most {most}"),
+            Self::Exactly(digest) => write!(f, "exactly {digest}"),
+        }
+    }
 }
 
 /// What one sync would take away.

@@ -10,8 +10,8 @@ use bridgehead_store::RunResult;
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
-    /// The target could not be listed to its end. Whoever runs the target has to act.
-    #[error("{slug} could not be read to the end: {message}; nobody was removed")]
+    /// The target could not be listed completely. The target's operator must act.
+    #[error("{slug} could not be read completely: {message}; no account was removed")]
     Unreadable {
         /// The resource type.
         slug: String,
@@ -20,7 +20,8 @@ pub enum Error {
     },
     /// A listing goes in circles: a fault of the connector or of its target.
     #[error(
-        "the listing of {slug} repeats its cursor after {pages} pages, so its end is not known; nobody was removed. This is a fault of the connector"
+        "the listing of {slug} repeats its cursor after {pages} pages, so where it ends is unknown; no \
+         account was removed. This is a bug in the connector"
     )]
     RepeatedCursor {
         /// The resource type.
@@ -29,11 +30,12 @@ pub enum Error {
         pages: usize,
     },
     /// The connector cannot say what it offers. See its message.
-    #[error("the connector cannot say what it offers: {0}")]
+    #[error("the connector cannot describe what it offers: {0}")]
     Undescribed(String),
     /// A resource type is not registered in Iden, and the configuration says not to register it.
     #[error(
-        "Iden knows no resource type '{0}', and register_resource_types is off; register it, or switch that on"
+        "Iden does not know the resource type '{0}', and register_resource_types is off; register the type, \
+         or turn register_resource_types on"
     )]
     Unregistered(String),
     /// The Bridge could not be reached, or refused.
@@ -47,7 +49,8 @@ pub enum Error {
     },
     /// The session does not hold what was pushed: another process has begun a sync of the same app.
     #[error(
-        "the session is not ours any more ({detail}); a newer sync of the same app cancels an older one, so make sure that only one process syncs it"
+        "the session no longer belongs to this sync ({detail}); a newer sync of the same app cancels an \
+         older one, so make sure that only one process syncs it"
     )]
     SessionLost {
         /// How it was noticed.
@@ -55,14 +58,15 @@ pub enum Error {
     },
     /// Iden does not count what was pushed, so nothing shows that the session is still this one's.
     #[error(
-        "Iden gives no count of {0} in this session, so nothing shows that no other sync has cancelled it; nobody was removed"
+        "Iden gives no count of {0} for this session, so there is no proof that no other sync cancelled it; \
+         no account was removed"
     )]
     Uncounted(String),
-    /// Some records are bad, and `on_invalid` is `abandon`. Whoever keeps the data has to act.
-    #[error("{count} {} not valid; {}", if *.count == 1 { "record is" } else { "records are" }, if *.dry_run {
+    /// Some records are invalid, and `on_invalid` is `abandon`. The owner of the data must act.
+    #[error("{count} {} invalid; {}", if *.count == 1 { "record is" } else { "records are" }, if *.dry_run {
         "nothing was pushed"
     } else {
-        "the good ones were pushed, nobody was removed"
+        "valid records were pushed, no account was removed"
     })]
     Invalid {
         /// How many.
@@ -70,9 +74,10 @@ pub enum Error {
         /// Whether nothing was to be pushed.
         dry_run: bool,
     },
-    /// Fewer records were read than the target says it has. Nobody has to act: the next sync comes soon.
+    /// Fewer records were read than the target reports. No action needed: the next sync comes soon.
     #[error(
-        "the listing of {slug} is incomplete: it had {read} distinct records, and the target says that it has {total}; nobody was removed"
+        "the listing of {slug} is incomplete: it had {read} distinct records, but the target reports \
+         {total}; no account was removed"
     )]
     Incomplete {
         /// The resource type.
@@ -84,7 +89,8 @@ pub enum Error {
     },
     /// Completing would take away more than the guard lets pass. The operator decides.
     #[error(
-        "{why}; nothing was removed. If this is right, run `bridgehead sync {app} --allow-removals` once: {consent}"
+        "{why}; nothing was removed. If this is intended, run `bridgehead sync {app} --allow-removals` \
+         once: {consent}"
     )]
     Held {
         /// The app, as the configuration names it.
@@ -96,7 +102,9 @@ pub enum Error {
     },
     /// Nothing shows that a listing was read to its end. The operator decides.
     #[error(
-        "nothing shows that the listing of {slugs} was read to its end; nothing was removed. If this target cannot show it, set complete_without_proof = \"allow\", or run `bridgehead sync {app} --allow-removals` once: {consent}"
+        "no proof that the listing of {slugs} is complete; nothing was removed. If this target cannot \
+         provide one, set complete_without_proof = \"allow\", or run `bridgehead sync {app} \
+         --allow-removals` once: {consent}"
     )]
     Unproven {
         /// The app, as the configuration names it.
@@ -108,7 +116,10 @@ pub enum Error {
     },
     /// Iden holds records of this app, and what completing would remove of them is not known. The operator decides.
     #[error(
-        "no completed sync of {app} is known here, but {evidence}: the state folder was lost, the first sync was killed while it pushed, or the app was synced from elsewhere, and how many records completing would remove cannot be known; nothing was removed. Look at `bridgehead sync {app} --dry-run`; if that is everybody, run `bridgehead sync {app} --allow-removals` once: {consent}"
+        "this state folder has no completed sync of {app}, but {evidence}: the state folder was lost, the \
+         first sync was killed while it pushed, or the app was synced from elsewhere. How many records \
+         completing would remove is unknown; nothing was removed. Check `bridgehead sync {app} --dry-run`; \
+         if it shows every account, run `bridgehead sync {app} --allow-removals` once: {consent}"
     )]
     LostState {
         /// The app, as the configuration names it.
@@ -120,7 +131,9 @@ pub enum Error {
     },
     /// Iden has seen a later sync of this app than the last one known here. The operator decides.
     #[error(
-        "{evidence}: the state folder is an old copy, or the app is synced from elsewhere, too, and how many records completing would remove cannot be known; nothing was removed. Look at `bridgehead sync {app} --dry-run`; if that is everybody, run `bridgehead sync {app} --allow-removals` once: {consent}"
+        "{evidence}: the state folder is an old copy, or the app is also synced from elsewhere. How many \
+         records completing would remove is unknown; nothing was removed. Check `bridgehead sync {app} \
+         --dry-run`; if it shows every account, run `bridgehead sync {app} --allow-removals` once: {consent}"
     )]
     StaleState {
         /// The app, as the configuration names it.
@@ -132,25 +145,25 @@ pub enum Error {
     },
     /// The operator allows what was shown, and nothing was. They look first.
     #[error(
-        "--allow-removals allows what the last dry run or held sync of {app} has shown, and nothing has been shown since the last completed sync; run `bridgehead sync {app} --dry-run` first, or say how many losses you allow, such as `--allow-removals 30`"
+        "--allow-removals allows what the last dry run or held sync of {app} showed, but there has been \
+         none since the last completed sync; run `bridgehead sync {app} --dry-run` first, or give the \
+         number of losses that you allow, such as `--allow-removals 30`"
     )]
     NothingShown {
         /// The app, as the configuration names it.
         app: String,
     },
     /// The guard was asked before anything was measured: a mistake in the runtime.
-    #[error(
-        "what completing would remove was not measured; nobody was removed. This is a fault of bridgehead"
-    )]
+    #[error("the removals were not counted; no account was removed. This is a bug in bridgehead")]
     Unmeasured,
-    /// An account was deleted after it had been pushed, and its record is not known: the sync begins anew.
-    #[error("{0} was deleted by a task after it had been pushed; the sync begins anew")]
+    /// An account was deleted after it had been pushed, and its record is not known: the sync starts over.
+    #[error("{0} was deleted by a task after it had been pushed; the sync starts over")]
     Overtaken(String),
-    /// Nobody knows whether Iden has heard that the sync is complete. The next sync tells.
-    #[error("complete was sent, and whether Iden heard of it is not known: {0}")]
+    /// It is unknown whether Iden received that the sync is complete. The next sync finds out.
+    #[error("complete was sent, but it is unknown whether Iden received it: {0}")]
     Unheard(String),
     /// Iden could not remove stale records. A new sync is the remedy.
-    #[error("Iden reports {code}: {message} A new sync is the remedy")]
+    #[error("Iden reports {code}: {message} A new sync fixes this")]
     CleanupFailed {
         /// The code Iden gave.
         code: String,
@@ -161,10 +174,10 @@ pub enum Error {
     #[error("the state folder: {0}")]
     Journal(#[from] journal::Error),
     /// The daemon is stopping.
-    #[error("stopped before the end; nobody was removed")]
+    #[error("stopped before the end; no account was removed")]
     ShuttingDown,
-    /// The daemon is stopping, and Iden has not cleaned up yet. It does so by itself.
-    #[error("completed; stopped before Iden had cleaned up")]
+    /// The daemon is stopping, and Iden has not cleaned up yet. It does so without the daemon.
+    #[error("completed; stopped before Iden finished its cleanup")]
     Unwatched,
 }
 

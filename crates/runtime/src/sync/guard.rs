@@ -1,4 +1,4 @@
-//! The access guard: how much access one sync may take away. Pure.
+//! The removal guard: how much access one sync may take away. Pure.
 
 use bridgehead_config::Guard;
 use bridgehead_store::LossKind;
@@ -14,11 +14,11 @@ pub(super) struct Loss {
     pub(super) lost: u64,
     /// Those who lost it by completed syncs within the window.
     pub(super) in_window: u64,
-    /// Whether nobody has any of it left.
+    /// Whether all of it is lost.
     pub(super) is_everything: bool,
 }
 
-/// Why completing is held back; `None` if it may go on.
+/// Why completing is held; `None` if it may continue.
 ///
 /// The limits are a number and a share, whichever is hit first, over this sync and over the rolling window, so that
 /// neither a cut listing nor a slow drip passes. A type with fewer than `min_records` is exempt: one person in nine is
@@ -34,7 +34,7 @@ pub(super) fn violation(slug: &str, guard: &Guard, loss: Loss) -> Option<String>
     let what = match kind {
         LossKind::Removed => format!("completing would remove {lost} of {known} records of {slug}"),
         LossKind::Deactivated => {
-            format!("{lost} of {known} active records of {slug} are not active any more")
+            format!("{lost} of {known} active records of {slug} are no longer active")
         }
         LossKind::Memberships => {
             format!("{lost} of {known} records of {slug} with memberships or assignments lose some")
@@ -43,9 +43,9 @@ pub(super) fn violation(slug: &str, guard: &Guard, loss: Loss) -> Option<String>
     let (most, percent) = limits(guard, kind);
     let share = |part: u64, whole: u64| part as f64 * 100.0 / whole.max(1) as f64;
     let over = |count: u64, whole: u64| {
-        (count > most).then(|| format!("the most is {most}")).or_else(|| {
+        (count > most).then(|| format!("the limit is {most}")).or_else(|| {
             (share(count, whole) > percent)
-                .then(|| format!("that is {:.1} %, the most is {percent} %", share(count, whole)))
+                .then(|| format!("that is {:.1} %, the limit is {percent} %", share(count, whole)))
         })
     };
     if before >= guard.min_records {
@@ -59,7 +59,7 @@ pub(super) fn violation(slug: &str, guard: &Guard, loss: Loss) -> Option<String>
         }
     }
     (is_everything && before >= 2)
-        .then(|| format!("{what}; that all of a type is lost is never taken for granted"))
+        .then(|| format!("{what}; losing all records of a type always needs approval"))
 }
 
 fn limits(guard: &Guard, kind: LossKind) -> (u64, f64) {
@@ -99,7 +99,7 @@ mod tests {
     #[test]
     fn whichever_limit_is_hit_first_holds() {
         assert_eq!(held(10_000, 100, 0), None);
-        assert!(held(10_000, 101, 0).unwrap().contains("the most is 100"));
+        assert!(held(10_000, 101, 0).unwrap().contains("the limit is 100"));
         assert_eq!(held(50, 5, 0), None);
         assert!(held(50, 6, 0).unwrap().contains("12.0 %"));
     }
@@ -113,14 +113,14 @@ mod tests {
                 Removed,
                 1000,
                 101,
-                Some("completing would remove 101 of 1000 records of account; the most is 100"),
+                Some("completing would remove 101 of 1000 records of account; the limit is 100"),
             ),
             (Deactivated, 1000, 50, None),
             (
                 Deactivated,
                 1000,
                 51,
-                Some("51 of 1000 active records of account are not active any more; the most is 50"),
+                Some("51 of 1000 active records of account are no longer active; the limit is 50"),
             ),
             (Deactivated, 20, 4, None),
             (
@@ -128,7 +128,8 @@ mod tests {
                 20,
                 5,
                 Some(
-                    "5 of 20 active records of account are not active any more; that is 25.0 %, the most is 20 %",
+                    "5 of 20 active records of account are no longer active; that is 25.0 %, the limit is 20 \
+                     %",
                 ),
             ),
             (Memberships, 4000, 1000, None),
@@ -137,7 +138,7 @@ mod tests {
                 4004,
                 1001,
                 Some(
-                    "1001 of 4004 records of account with memberships or assignments lose some; the most is 1000",
+                    "1001 of 4004 records of account with memberships or assignments lose some; the limit is 1000",
                 ),
             ),
             (Memberships, 100, 25, None),
@@ -146,7 +147,7 @@ mod tests {
                 100,
                 26,
                 Some(
-                    "26 of 100 records of account with memberships or assignments lose some; that is 26.0 %, the most is 25 %",
+                    "26 of 100 records of account with memberships or assignments lose some; that is 26.0 %, the limit is 25 %",
                 ),
             ),
         ];
@@ -170,7 +171,7 @@ mod tests {
             for known in [2, 9, 10, 1_000_000] {
                 let loss = Loss { kind, known, lost: known, in_window: 0, is_everything: true };
                 assert!(
-                    violation("account", &bold, loss).unwrap().contains("all of a type"),
+                    violation("account", &bold, loss).unwrap().contains("all records of a type"),
                     "{kind:?} {known}"
                 );
                 let loss = Loss { lost: known - 1, is_everything: false, ..loss };

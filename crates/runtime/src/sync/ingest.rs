@@ -48,7 +48,7 @@ impl SyncRun<'_> {
         match listing.testimony.judge(good.saturating_add(bad)) {
             Proof::Whole(evidence) => {
                 self.evidence.entry(slug.to_owned()).or_insert_with(|| evidence.as_str().to_owned());
-                tracing::debug!(app = %self.app.name, resource_type = slug, evidence = evidence.as_str(), "listed to the end");
+                tracing::debug!(app = %self.app.name, resource_type = slug, evidence = evidence.as_str(), "complete");
                 Ok(())
             }
             Proof::Short { read, total } => Err(Error::Incomplete { slug: slug.to_owned(), read, total }),
@@ -60,7 +60,7 @@ impl SyncRun<'_> {
         }
     }
 
-    /// Sends what is left of a type. What Iden refuses is no part of the listing any more.
+    /// Sends the rest of a type. Records that Iden rejects are no longer part of the listing.
     pub(super) async fn flush(
         &mut self,
         of: &ResourceType,
@@ -76,13 +76,13 @@ impl SyncRun<'_> {
             self.reject(
                 of,
                 &refused.id,
-                Problem { field: String::new(), rule: format!("is refused by Iden: {}", refused.detail) },
+                Problem { field: String::new(), rule: format!("is rejected by Iden: {}", refused.detail) },
             );
         }
         Ok(())
     }
 
-    /// Whether Iden has refused this group or licence in this sync.
+    /// Whether Iden has refused this group or license in this sync.
     pub(super) fn was_refused(&self, of: &ResourceType, id: &str) -> bool {
         self.refused.contains(&name_of(of, id))
     }
@@ -215,7 +215,7 @@ impl SyncRun<'_> {
                 |record| matches!(record, Record::Account(account) if account.id.as_str() == id && self.touched.concerns(account)),
             );
             if !was_touched {
-                let rule = "is used by two records that differ".into();
+                let rule = "is used by two different records".into();
                 self.reject(of, id, Problem { field: "id".into(), rule });
             }
         }
@@ -239,7 +239,7 @@ impl SyncRun<'_> {
     }
 }
 
-/// So many bad records of a type are told apart; more of them are not counted as read.
+/// So many invalid records of a type are distinguished; further ones are not counted as read.
 const TOLD_APART: usize = 200_000;
 
 /// The bad records of a type: each identifier once, each record without one.
@@ -286,7 +286,7 @@ fn name_of(of: &ResourceType, id: &str) -> u64 {
     xxh3_64(format!("{}\0{id}", of.slug).as_bytes())
 }
 
-/// A hash of a record as it goes on the wire.
+/// A hash of a record in wire format.
 fn hash(record: &Record) -> u64 {
     let text = match record {
         Record::Account(account) => serde_json::to_vec(account),

@@ -90,7 +90,7 @@ impl SyncRun<'_> {
         .await
     }
 
-    /// Adds everybody whom completing would leave to a digest.
+    /// Adds every account that completing would leave to a digest.
     pub(super) async fn digest_seen(&self, digester: &mut Digester) -> Result<(), Error> {
         for of in &self.types {
             digester.part(of.slug.as_str());
@@ -147,7 +147,7 @@ impl SyncRun<'_> {
                 known,
                 lost,
                 in_window: self.lost_in_window(slug, kind).await?,
-                // Whoever is gone has nothing left either.
+                // A removed account has no access left either.
                 is_everything: all > 0 && all.saturating_add(removed) >= known,
             };
             into.all.push(Measured { slug: slug.to_owned(), loss, is_offered: true, losers });

@@ -1,5 +1,5 @@
-//! The life of a sync: `list → validate → start → push groups, licences, then accounts → verify → complete | abandon →
-//! watch the clean-up`.
+//! The life of a sync: `list → validate → start → push groups, licenses, then accounts → verify → complete | abandon →
+//! watch the cleanup`.
 //!
 //! [`schedule`] says when and [`resync`] what follows a failure; [`sync_lock`] lets one at a time begin, and [`sync_run`] leads through a sync. [`read`] reads the target page by page, [`validate`] holds each
 //! record against the documented rules, [`ingest`] adds the good ones to the listing, [`push`] sends pages and splits

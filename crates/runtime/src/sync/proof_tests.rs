@@ -117,10 +117,7 @@ async fn a_listing_whose_end_nothing_shows_is_pushed_held_and_completed_by_nobod
             ("held", &[HeldReason::NotProven][..]),
             "{held:?}"
         );
-        assert!(
-            held.detail.contains("nothing shows that the listing of account was read to its end"),
-            "{held:?}"
-        );
+        assert!(held.detail.contains("no proof that the listing of account is complete"), "{held:?}");
         assert_eq!(held.evidence["account"], "none");
     }
     assert_eq!(world.steps(), ["sync", "abandon", "sync", "abandon"]);

@@ -1,5 +1,5 @@
-//! Pushing records in pages of at most 100, several pages at once, and finding the bad records of a page that is
-//! refused.
+//! Pushing records in pages of at most 100, several pages at the same time, and finding the invalid records of a
+//! rejected page.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::atomic::AtomicBool;
@@ -28,7 +28,7 @@ pub(super) struct Refused {
     pub(super) detail: String,
 }
 
-/// What became of a page.
+/// The result of a page.
 #[derive(Debug, Default)]
 struct PageResult {
     tally: PushCount,
@@ -108,7 +108,7 @@ impl PushPipeline {
         }
     }
 
-    /// Takes records; whole pages are sent in the background, `push_concurrency` of them at once.
+    /// Adds records; complete pages are sent in the background, `push_concurrency` of them at the same time.
     pub(super) async fn push(&mut self, records: Vec<Record>) -> Result<(), Error> {
         for record in records {
             self.buffer.push(record);
@@ -215,7 +215,7 @@ async fn send_once(
         |bridge| bridge.push(app.id, session, slug, page),
         |failed| {
             let (error, wait) = (failed.error, failed.wait);
-            tracing::warn!(app = %app.name, resource_type = %slug, %error, ?wait, "a page could not be pushed; trying again");
+            tracing::warn!(app = %app.name, resource_type = %slug, %error, ?wait, "a page could not be pushed; retrying");
             repeated.store(true, Relaxed);
         },
     );
@@ -235,7 +235,7 @@ async fn send_once(
             // The documents use 400 for a bad record and for a session that is over.
             let progress =
                 app.upstream.ask(Operation::Progress, |bridge| bridge.progress(app.id, session)).await;
-            let progress = progress.map_err(Error::bridge("asking how the sync stands"))?;
+            let progress = progress.map_err(Error::bridge("checking the sync session"))?;
             if !progress.status.is_running() {
                 let detail = format!("its status is '{}'", progress.status);
                 return Err(Error::SessionLost { detail });

@@ -50,7 +50,7 @@ impl<'a> Listing<'a> {
         Ok(Some(page))
     }
 
-    /// One page, tried again while the error may pass, as long as a task would be.
+    /// One page, retried while the error may pass, as long as a task would be.
     async fn read(&self) -> Result<Page, Error> {
         let (app, settings) = (self.app, &self.app.settings.tasks);
         let shown = |error: &bridgehead_sdk::Error| app.redactor.redact(error.message()).into_owned();
@@ -64,7 +64,7 @@ impl<'a> Listing<'a> {
             _ => Next::Retry,
         };
         let page = retry.run(list, next, |failed| {
-            tracing::warn!(app = %app.name, resource_type = %self.of.slug, wait = ?failed.wait, "a page could not be read: {}; trying again",
+            tracing::warn!(app = %app.name, resource_type = %self.of.slug, wait = ?failed.wait, "a page could not be read: {}; retrying",
                 shown(failed.error));
         });
         page.await

@@ -23,7 +23,7 @@ impl SyncRun<'_> {
         let Some(of) = of.filter(|_| !touched.is_empty()) else {
             return Ok(());
         };
-        self.phase("catching up with tasks");
+        self.phase("applying changes made by tasks");
         let mut pusher = None;
         // An account may have been touched under several names; a page holds it once.
         let mut done = HashSet::new();
@@ -73,7 +73,7 @@ impl SyncRun<'_> {
             PriorState::Nobody | PriorState::Unknown => match &account.id {
                 Some(id) => id.as_str(),
                 None if before == PriorState::Nobody => return Ok(()),
-                // Without an identifier nobody can tell whether it was pushed.
+                // Without an identifier it is unknown whether it was pushed.
                 None => return Err(Error::Overtaken(account.label().to_owned())),
             },
         };

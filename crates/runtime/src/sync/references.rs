@@ -1,4 +1,4 @@
-//! References from accounts to groups and licences: each must name a record of this session.
+//! References from accounts to groups and licenses: each must name a record of this session.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -74,7 +74,7 @@ impl SyncRun<'_> {
             if self.dangling.get(stale.slug.as_str()).is_some_and(|known| ids.is_subset(known)) {
                 continue;
             }
-            self.phase(&format!("listing {} once more", stale.slug));
+            self.phase(&format!("listing {} again", stale.slug));
             self.catch_up(&stale).await?;
         }
         self.phase(&format!("listing {}", of.slug));
@@ -85,7 +85,7 @@ impl SyncRun<'_> {
                 None => good.push(record),
                 Some((field, id)) => {
                     self.read_bad(of, Some(record.id()));
-                    let rule = format!("refers to '{id}', which is in no listing of that type");
+                    let rule = format!("refers to '{id}', which no listing of that type contains");
                     self.reject(of, record.id(), Problem { field, rule });
                 }
             }
@@ -97,7 +97,7 @@ impl SyncRun<'_> {
         Ok(good)
     }
 
-    /// Lists a type of groups or licences again, and takes in what is new.
+    /// Lists a type of groups or licenses again, and takes in what is new.
     async fn catch_up(&mut self, of: &ResourceType) -> Result<(), Error> {
         let app = std::sync::Arc::clone(self.app);
         let mut listing = Listing::new(&app, of);
@@ -108,7 +108,7 @@ impl SyncRun<'_> {
                 app.listings.missing(&app.key, of.slug.as_str(), &ids).await?.into_iter().collect();
             let mut fresh = Vec::new();
             for record in page.records {
-                // One that was bad the first time has been told of, and may be well now.
+                // One that was bad the first time has been told about, and may be well now.
                 let is_new = new.contains(record.id()) && !self.was_refused(of, record.id());
                 if is_new && validate::check(&record, of, &self.kinds).is_ok() {
                     fresh.push(record);

@@ -14,8 +14,8 @@ use bridgehead_config::WithoutProof;
 use bridgehead_store::{LossKind, Shown, Trust, Which};
 
 impl<'a> SyncRun<'a> {
-    /// Every type that completing has a say in: those that were listed, and those known from earlier syncs that the
-    /// connector does not offer any more. What is not pushed is removed, a whole type too.
+    /// Every type that completing affects: those that were listed, and those known from earlier syncs that the
+    /// connector no longer offers. Records that are not pushed are removed, even a whole type.
     async fn all_slugs(&self) -> Result<Vec<String>, Error> {
         let mut slugs: Vec<String> = self.types.iter().map(|of| of.slug.to_string()).collect();
         let known = self.app.listings.known_slugs(&self.app.key).await?;
@@ -53,7 +53,7 @@ impl<'a> SyncRun<'a> {
         Ok(())
     }
 
-    /// What the access guard has against completing. `spared` of the records that are gone do not count.
+    /// What the removal guard has against completing. `spared` of the records that are gone do not count.
     fn verdicts(&self, losses: &Losses, spared: u64) -> Vec<String> {
         let settings = &self.app.settings.sync.guard;
         let mut held = Vec::new();
@@ -67,7 +67,7 @@ impl<'a> SyncRun<'a> {
                 if measured.is_offered {
                     why
                 } else {
-                    format!("{why} (the connector does not offer {} any more)", measured.slug)
+                    format!("{why} (the connector no longer offers {})", measured.slug)
                 }
             }));
         }
@@ -98,7 +98,7 @@ impl<'a> SyncRun<'a> {
     fn tell_doubted(&self) {
         for (slug, doubted) in &self.doubted {
             tracing::warn!(app = %self.app.name, resource_type = slug, records = doubted,
-                "the listing has recovered: completing removes, uncounted, what only listings had that the access guard held");
+                "the listing has recovered: records that only held syncs saw are removed uncounted");
         }
     }
 
@@ -133,7 +133,8 @@ impl<'a> SyncRun<'a> {
         let name = self.app.name.clone();
         if losses.unknown > 0 {
             tracing::warn!(app = %name, records = losses.unknown,
-                "an earlier version did not note what access these records gave, so it is not counted what they lose; the next sync counts it");
+                "an earlier version did not record which access these records gave, so their losses are not \
+                 counted; the next sync counts them");
         }
         let mut objections = self.objections(&losses);
         if self.app.settings.sync.complete_without_proof == WithoutProof::Allow
@@ -141,7 +142,7 @@ impl<'a> SyncRun<'a> {
         {
             let (_, types) = objections.remove(at);
             tracing::warn!(app = %name, resource_types = types,
-                "nothing shows that the listing was read to its end; it is believed because complete_without_proof is \"allow\"");
+                "no proof that the listing is complete; accepted because complete_without_proof is \"allow\"");
         }
         let Some((first, _)) = objections.first().cloned() else {
             self.tell_doubted();
@@ -162,7 +163,7 @@ impl<'a> SyncRun<'a> {
         {
             let all = objections.iter().map(|(_, why)| why.as_str()).collect::<Vec<_>>().join("; ");
             tracing::warn!(app = %name, losses = asked.losses, digest = %asked.digest,
-                "the operator has allowed what the access guard would hold: {all}");
+                "the operator allowed what the removal guard would hold: {all}");
             self.has_consent = true;
             self.held_because.clear();
             return Ok(CompletionPermit::by_the_check(quiet));
@@ -170,14 +171,14 @@ impl<'a> SyncRun<'a> {
         let exceeds = match self.options.allow_removals {
             None => "",
             Some(Consent::AtMost(_)) if asked.is_uncounted => {
-                "; a number does not allow what cannot be counted"
+                "; a number cannot allow losses that cannot be counted"
             }
-            Some(Consent::AtMost(_)) => "; this is more than was allowed",
-            Some(Consent::Shown | Consent::Exactly(_)) => "; this is not what was shown and allowed",
+            Some(Consent::AtMost(_)) => "; this exceeds the allowed number",
+            Some(Consent::Shown | Consent::Exactly(_)) => "; this differs from what was shown and allowed",
         };
         let losses = losses_of(asked);
         let consent =
-            format!("it allows what is shown here and no more ({losses}, digest {}){exceeds}", asked.digest);
+            format!("it allows exactly what is shown here ({losses}, digest {}){exceeds}", asked.digest);
         let (app, why) = (name.clone(), why(first));
         let held = match first {
             HeldReason::LostState => Error::LostState { app, evidence: why, consent },
@@ -190,7 +191,7 @@ impl<'a> SyncRun<'a> {
             .set_shown(&self.app.key, Shown { digest: asked.digest.number(), losses: asked.losses })
             .await?;
         if !self.options.dry_run {
-            tracing::error!(app = %name, alarm = "removal_guard", "the access guard holds this sync: {held}");
+            tracing::error!(app = %name, alarm = "removal_guard", "the removal guard holds this sync: {held}");
         }
         Err(held)
     }
@@ -223,6 +224,6 @@ fn losses_of(asked: Asked) -> String {
         (0, true) => "losses that cannot be counted".into(),
         (1, false) => "1 loss".into(),
         (losses, false) => format!("{losses} losses"),
-        (losses, true) => format!("{losses} losses, and others that cannot be counted"),
+        (losses, true) => format!("{losses} losses, plus others that cannot be counted"),
     }
 }

@@ -12,7 +12,7 @@ const SOON: Duration = Duration::from_secs(30);
 const LATE: Duration = Duration::from_hours(1);
 /// The first wait is this part of the interval at most, so that a short interval is not outdone by its own repeats.
 const PART: u32 = 60;
-/// So often in a row is a sync begun anew at once.
+/// The maximum number of immediate restarts of a sync in a row.
 const AT_ONCE: u32 = 3;
 
 /// The syncs of one app since the last one that needed no repeat.
@@ -28,12 +28,12 @@ pub(super) struct Series {
 pub(super) struct After {
     /// How long to wait for the next sync at most; `None` for the next one on schedule.
     pub(super) wait: Option<Duration>,
-    /// Somebody must be told that Iden's clean-up keeps failing.
+    /// Somebody must be told that Iden's cleanup keeps failing.
     pub(super) alarm: bool,
 }
 
 impl Series {
-    /// "A new sync is the remedy" for a clean-up that failed (Error Reference); so many are tried in a row.
+    /// "A new sync is the remedy" for a cleanup that failed (Error Reference); so many are tried in a row.
     pub(super) const CLEAN_UPS: u32 = 3;
 
     pub(super) fn after(&mut self, follow_up: NextSync, schedule: &Schedule, rng: &SeededRng) -> After {

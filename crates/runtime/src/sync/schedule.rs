@@ -1,6 +1,5 @@
 //! When an app is synced.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -39,7 +38,8 @@ pub(crate) async fn run(app: Arc<AppContext>, stop: CancellationToken) {
         let after = series.after(summary.follow_up, schedule, &app.rng);
         if after.alarm {
             tracing::error!(app = %app.name, alarm = "cleanup_failed",
-                "Iden's clean-up has failed after {} syncs in a row: stale records are still active there; ask Iden, and see the next regular sync at {regular}",
+                "Iden's cleanup has failed after {} syncs in a row: stale records are still active there; \
+                 contact Iden support, and check the next regular sync at {regular}",
                 Series::CLEAN_UPS + 1);
         }
         due = after.wait.map_or(regular, |wait| {
@@ -69,7 +69,7 @@ async fn first(app: &AppContext) -> Timestamp {
 /// The first time after the last sync; `None` where none has come to its end, and so one is due now.
 async fn catch_up(app: &AppContext) -> Result<Option<Timestamp>, journal::Error> {
     if app.listings.was_interrupted(&app.key).await? {
-        tracing::warn!(app = %app.name, "the last sync was cut off in the middle; beginning anew");
+        tracing::warn!(app = %app.name, "the last sync was interrupted; starting over");
         return Ok(None);
     }
     let last = app.listings.runs(&app.key, 1).await?;
@@ -120,12 +120,15 @@ fn signed(duration: Duration) -> SignedDuration {
 fn log(app: &AppContext, summary: &Summary) {
     let invalid = summary.invalid_count;
     if summary.is_success() {
-        tracing::info!(app = %app.name, invalid, types = ?summary.resource_types, "sync {}: {}", summary.result, summary.detail);
+        let types: Vec<String> =
+            summary.resource_types.iter().map(|(slug, figures)| format!("{slug}: {figures}")).collect();
+        tracing::info!(app = %app.name, invalid, types = types.join("; "), "sync {}: {}", summary.result, summary.detail);
     } else {
-        let first = |ids: &Vec<String>| ids.iter().take(LOGGED).cloned().collect::<Vec<_>>();
-        let removals: BTreeMap<&str, Vec<String>> =
-            summary.removals.iter().map(|(slug, ids)| (slug.as_str(), first(ids))).collect();
-        tracing::error!(app = %app.name, invalid, ?removals, "sync {}: {}", summary.result, summary.detail);
+        let first =
+            |ids: &[String]| ids.iter().take(LOGGED).map(String::as_str).collect::<Vec<_>>().join(", ");
+        let removals: Vec<String> =
+            summary.removals.iter().map(|(slug, ids)| format!("{slug}: {}", first(ids))).collect();
+        tracing::error!(app = %app.name, invalid, removals = removals.join("; "), "sync {}: {}", summary.result, summary.detail);
     }
 }
 

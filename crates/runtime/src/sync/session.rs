@@ -16,12 +16,12 @@ use bridgehead_bridge::{self as bridge, Operation, Progress, SyncId, SyncStatus}
 
 /// How long one call is tried while the Bridge does not answer.
 const PATIENCE: Duration = Duration::from_mins(15);
-/// How long a clean-up is watched. It runs at Iden's end; this only decides when to stop looking.
+/// How long a cleanup is watched. It runs at Iden's end; this only decides when to stop looking.
 const WATCH: Duration = Duration::from_mins(30);
 /// How long a session that was given up is tried to be abandoned. The next one cancels it in any case.
 const FAREWELL: Duration = Duration::from_secs(10);
 
-/// Starts a session. Repeating a start whose answer was lost is safe: the new session cancels the one nobody knows.
+/// Starts a session. Repeating a start whose response was lost is safe: the new session cancels the unknown one.
 pub(super) async fn start(app: &AppContext) -> Result<SyncId, Error> {
     let started = app
         .upstream
@@ -34,14 +34,14 @@ async fn progress(app: &AppContext, session: &SyncId) -> Result<Progress, bridge
     app.upstream.patiently(Operation::Progress, patience, |bridge| bridge.progress(app.id, session)).await
 }
 
-/// The counts of the session must be what was pushed. If not, somebody else's session has cancelled it: pushes go on
-/// answering 200, but their records are discarded.
+/// The counts of the session must match what was pushed. If not, another session has cancelled it: pushes still return
+/// 200, but their records are discarded.
 pub(super) async fn verify(sync: &SyncRun<'_>) -> Result<(), Error> {
     let Some(session) = &sync.session else {
         return Ok(());
     };
     let app = sync.app;
-    let progress = progress(app, session).await.map_err(Error::bridge("asking how the sync stands"))?;
+    let progress = progress(app, session).await.map_err(Error::bridge("checking the sync session"))?;
     if !progress.status.is_running() {
         return Err(Error::SessionLost { detail: format!("its status is '{}'", progress.status) });
     }
@@ -68,8 +68,8 @@ pub(super) async fn verify(sync: &SyncRun<'_>) -> Result<(), Error> {
     Ok(())
 }
 
-/// Completes the session. If the answer is lost, the session's status tells whether it was heard. A stop is heeded
-/// between two tries, never in the middle of one: whoever asks must know whether it was completed.
+/// Completes the session. If the response is lost, the session's status shows whether it was received. A stop is
+/// applied between two tries, never in the middle of one: the caller must know whether it was completed.
 pub(super) async fn complete(
     _proof: &CompletionPermit<'_>,
     app: &AppContext,
@@ -88,7 +88,7 @@ pub(super) async fn complete(
         },
         |failed| {
             if let Incomplete::MayPass(error) = failed.error {
-                tracing::warn!(app = %app.name, %error, wait = ?failed.wait, "completing the sync did not work; trying again");
+                tracing::warn!(app = %app.name, %error, wait = ?failed.wait, "completing the sync failed; retrying");
             }
         },
     );
@@ -150,12 +150,12 @@ fn is_completing(status: &SyncStatus) -> bool {
     *status == SyncStatus::Error || name.contains("clean") || name.starts_with("complet")
 }
 
-/// Watches the clean-up that Iden runs after `complete`, until it has ended.
+/// Watches the cleanup that Iden runs after `complete`, until it has ended.
 pub(super) async fn await_cleanup(app: &AppContext, session: &SyncId) -> Result<(), Error> {
     let began = Instant::now();
     let mut wait = Duration::from_millis(100);
     loop {
-        let progress = progress(app, session).await.map_err(Error::bridge("watching the clean-up"))?;
+        let progress = progress(app, session).await.map_err(Error::bridge("waiting for the cleanup"))?;
         if let Some(error) = progress.error {
             return Err(Error::CleanupFailed { code: error.error_code, message: error.message });
         }
@@ -169,7 +169,7 @@ pub(super) async fn await_cleanup(app: &AppContext, session: &SyncId) -> Result<
             return Ok(());
         }
         if began.elapsed() >= WATCH {
-            tracing::warn!(app = %app.name, status = %progress.status, "Iden is still cleaning up; not waiting any longer");
+            tracing::warn!(app = %app.name, status = %progress.status, "Iden is still cleaning up; no longer waiting");
             return Ok(());
         }
         tokio::time::sleep(wait).await;
@@ -181,7 +181,7 @@ pub(super) async fn await_cleanup(app: &AppContext, session: &SyncId) -> Result<
 pub(super) async fn abandon(app: &AppContext, session: &SyncId) {
     // Nobody waits for a key that is refused: the session is cancelled by the next one.
     if app.upstream.refused().is_some() {
-        tracing::debug!(app = %app.name, "the session is not abandoned, as the Bridge refuses the key");
+        tracing::debug!(app = %app.name, "not abandoning the session, because the Bridge rejects the key");
         return;
     }
     let patience = Patience::within(FAREWELL).at_once().whatever_is_asked();
@@ -190,16 +190,18 @@ pub(super) async fn abandon(app: &AppContext, session: &SyncId) {
         patience,
         |bridge| bridge.abandon(app.id, session),
         |failed| {
-            tracing::debug!(app = %app.name, error = %failed.error, "the session could not be abandoned; trying again");
+            tracing::debug!(app = %app.name, error = %failed.error, "the session could not be abandoned; retrying");
         },
     );
     match tokio::time::timeout(FAREWELL, abandoned).await {
         Ok(Ok(())) => {}
         Ok(Err(error)) => {
-            tracing::warn!(app = %app.name, %error, "the session could not be abandoned; the next one cancels it");
+            tracing::warn!(app = %app.name, %error, "the session could not be abandoned; the next sync \
+                                                     cancels it");
         }
         Err(_) => {
-            tracing::warn!(app = %app.name, "the session could not be abandoned in time; the next one cancels it");
+            tracing::warn!(app = %app.name, "the session could not be abandoned in time; the next sync \
+                                             cancels it");
         }
     }
 }

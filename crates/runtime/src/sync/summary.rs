@@ -12,7 +12,7 @@ use bridgehead_store::LossKind;
 pub struct Options {
     /// Read and validate everything, push nothing.
     pub dry_run: bool,
-    /// What the access guard lets pass, this once.
+    /// What the removal guard lets pass, this once.
     pub allow_removals: Option<Consent>,
 }
 
@@ -28,6 +28,13 @@ pub struct TypeSummary {
     /// Records of the last completed sync or of one since, and accounts that tasks created since, that are gone; 0 if the
     /// target was not read to its end.
     pub removed: u64,
+}
+
+impl std::fmt::Display for TypeSummary {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let Self { listed, created, changed, removed } = self;
+        write!(f, "{listed} records, {created} new, {changed} changed, {removed} removed")
+    }
 }
 
 /// A record that was not pushed, and why.
@@ -57,7 +64,7 @@ impl std::fmt::Display for InvalidRecord {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum HeldReason {
-    /// It would take away more than the access guard lets pass.
+    /// It would take away more than the removal guard lets pass.
     AccessGuard,
     /// No completed sync is known here, and Iden may hold records.
     LostState,
@@ -132,7 +139,7 @@ pub struct Summary {
     pub invalid: Vec<InvalidRecord>,
     /// The identifiers that completing removed or would remove, by resource type: all of them, or the first ten thousand.
     pub removals: BTreeMap<String, Vec<String>>,
-    /// What the access guard counted: records removed, accounts deactivated, accounts that lose memberships.
+    /// What the removal guard counted: records removed, accounts deactivated, accounts that lose memberships.
     #[serde(default)]
     pub losses: Vec<LossSummary>,
     /// Why the sync is held, the weightiest reason first.
@@ -155,11 +162,11 @@ pub(crate) enum NextSync {
     /// The next sync on schedule: this one went through, or somebody has to act first.
     #[default]
     Regular,
-    /// Another sync soon, with growing waits: what went wrong may pass by itself.
+    /// Another sync soon, with growing delays: the problem may be temporary.
     Soon,
-    /// Another sync at once: nothing is wrong, it was overtaken.
+    /// Another sync immediately: nothing is wrong, it was overtaken.
     AtOnce,
-    /// Another sync soon, but only so often: it is the remedy for a clean-up that failed at Iden's end.
+    /// Another sync soon, but only so often: it is the remedy for a cleanup that failed at Iden's end.
     CleanUp,
 }
 

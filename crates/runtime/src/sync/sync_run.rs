@@ -46,7 +46,7 @@ pub(super) struct SyncRun<'a> {
     pub(super) app: &'a Arc<AppContext>,
     pub(super) options: Options,
     pub(super) touched: &'a Session<'a>,
-    /// Groups, licences, accounts, in this order.
+    /// Groups, licenses, accounts, in this order.
     pub(super) types: Vec<ResourceType>,
     /// What each slug stands for.
     pub(super) kinds: BTreeMap<String, ResourceKind>,
@@ -56,11 +56,11 @@ pub(super) struct SyncRun<'a> {
     pub(super) baseline: Baseline,
     pub(super) stage: ReadState,
     pub(super) invalid: Invalid,
-    /// What became of the pages.
+    /// The results of the pages.
     pub(super) tallies: PushCounts,
     /// References that were in no listing even at the second look: they are not looked for a third time.
     pub(super) dangling: BTreeMap<String, BTreeSet<String>>,
-    /// Groups and licences that Iden refused, as hashes: it is not asked again when their type is listed once more.
+    /// Groups and licenses that Iden refused, as hashes: it is not asked again when their type is listed once more.
     pub(super) refused: HashSet<u64>,
     pub(super) figures: BTreeMap<String, TypeSummary>,
     pub(super) removals: BTreeMap<String, Vec<String>>,
@@ -153,7 +153,7 @@ impl<'a> SyncRun<'a> {
         if !matches!(completed, Ok(()) | Err(Error::Unheard(_))) {
             return completed;
         }
-        // From here on the session is Iden's: it cannot be abandoned any more.
+        // From here on the session is Iden's: it can no longer be abandoned.
         self.session = None;
         self.stage = ReadState::Completed;
         self.app.listings.commit(&self.app.key, self.app.clock.now()).await?;
@@ -163,7 +163,7 @@ impl<'a> SyncRun<'a> {
         }
         completed?;
         drop(permit);
-        self.phase("waiting for the clean-up");
+        self.phase("waiting for the cleanup");
         tokio::select! {
             biased;
             watched = session::await_cleanup(self.app, &session) => watched?,
@@ -196,7 +196,7 @@ impl<'a> SyncRun<'a> {
             self.sync_type(&of).await?;
         }
         self.stage = ReadState::Whole;
-        // Most of what tasks did is caught up with while they go on; only the rest while they stand still.
+        // Most changes of tasks are applied while tasks continue; only the rest while they pause.
         for _ in 0..ROUNDS {
             self.reconcile().await?;
             if self.touched.count_touched() <= FEW {
@@ -241,7 +241,7 @@ impl<'a> SyncRun<'a> {
                 let registration =
                     registration.await.map_err(Error::bridge("registering a resource type"))?;
                 if registration == Registration::Existed {
-                    tracing::debug!(app = %app.name, resource_type = %of.slug, "was registered already");
+                    tracing::debug!(app = %app.name, resource_type = %of.slug, "was already registered");
                 }
             }
             return Ok(());

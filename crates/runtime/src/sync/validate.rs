@@ -35,14 +35,14 @@ pub(super) fn check(record: &Record, of: &ResourceType, kinds: &Kinds) -> Result
                 Ok(())
             }
         }
-        (_, kind) => Err(problem("record", format!("must be of the kind {kind}, as its resource type says"))),
+        (_, kind) => Err(problem("record", format!("must be of the kind {kind}, like its resource type"))),
     }
 }
 
 fn check_account(account: &AccountRecord, kinds: &Kinds) -> Result<(), Problem> {
     let is_empty = |field: &Option<String>| field.as_deref().is_none_or(str::is_empty);
     if is_empty(&account.email) && is_empty(&account.username) {
-        return Err(problem("email", "or username must be given: an account has at least one of them"));
+        return Err(problem("email", "or username is required"));
     }
     check_refs(("memberships", ResourceKind::Group), &account.memberships, kinds)?;
     check_refs(("assignments", ResourceKind::License), &account.assignments, kinds)
@@ -60,19 +60,22 @@ fn check_refs(
             Some(kind) => {
                 return Err(problem(
                     path,
-                    format!("is of the kind {kind}, and {field} are of the kind {wanted}"),
+                    format!("is of the kind {kind}, but {field} must be of the kind {wanted}"),
                 ));
             }
             None => {
                 let noun = field.trim_end_matches('s');
-                return Err(problem(path, format!("is no registered resource type (unknown {noun} slug)")));
+                return Err(problem(
+                    path,
+                    format!("is not a registered resource type (unknown {noun} slug)"),
+                ));
             }
         }
         if refs.len() > MOST_REFS {
-            return Err(problem(path, format!("has {} refs, the most is {MOST_REFS}", refs.len())));
+            return Err(problem(path, format!("has {} refs, the limit is {MOST_REFS}", refs.len())));
         }
         if refs.iter().any(|r| r.id.is_empty()) {
-            return Err(problem(path, "must not hold an empty ref"));
+            return Err(problem(path, "must not contain an empty ref"));
         }
     }
     Ok(())
@@ -107,7 +110,7 @@ mod tests {
         assert_eq!(problem_of(ResourceKind::Account, json!({"id": "1", "email": "a@b.c"})), None);
         assert_eq!(problem_of(ResourceKind::Account, json!({"id": "1", "username": "ann"})), None);
         let problem = problem_of(ResourceKind::Account, json!({"id": "1", "first_name": "Ann"})).unwrap();
-        assert!(problem.starts_with("email or username must be given"), "{problem}");
+        assert!(problem.starts_with("email or username is required"), "{problem}");
     }
 
     #[test]
@@ -118,7 +121,7 @@ mod tests {
         );
         assert_eq!(
             problem.as_deref(),
-            Some("memberships.club is no registered resource type (unknown membership slug)")
+            Some("memberships.club is not a registered resource type (unknown membership slug)")
         );
         let problem = problem_of(
             ResourceKind::Account,
@@ -126,7 +129,7 @@ mod tests {
         );
         assert_eq!(
             problem.as_deref(),
-            Some("assignments.plan is no registered resource type (unknown assignment slug)")
+            Some("assignments.plan is not a registered resource type (unknown assignment slug)")
         );
     }
 
@@ -135,7 +138,7 @@ mod tests {
         let account = json!({"id": "1", "email": "a@b.c", "memberships": {"seat": ["s"]}});
         assert_eq!(
             problem_of(ResourceKind::Account, account).as_deref(),
-            Some("memberships.seat is of the kind license, and memberships are of the kind group")
+            Some("memberships.seat is of the kind license, but memberships must be of the kind group")
         );
         let account = json!({"id": "1", "email": "a@b.c", "assignments": {"seat": ["s"]}});
         assert_eq!(problem_of(ResourceKind::Account, account), None);
@@ -151,7 +154,7 @@ mod tests {
             )
         };
         assert_eq!(with(100), None);
-        assert_eq!(with(101).as_deref(), Some("memberships.team has 101 refs, the most is 100"));
+        assert_eq!(with(101).as_deref(), Some("memberships.team has 101 refs, the limit is 100"));
     }
 
     #[test]

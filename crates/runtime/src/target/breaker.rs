@@ -1,12 +1,12 @@
-//! The breaker of an app: while its target cannot be reached, tasks are held instead of failed.
+//! The breaker of an app: while its target is unreachable, tasks are held instead of failed.
 //!
-//! A connection error is about every task alike. After a few in a row (one is enough if the target refuses the
-//! connector's credential) the breaker opens: nothing is sent but probes, at growing intervals, until one succeeds.
+//! A connection error affects every task alike. After a few in a row (one is enough if the target rejects the
+//! connector's credential) the breaker opens: only probes are sent, at growing intervals, until one succeeds.
 //!
-//! A target may also hang: it takes calls and answers none. A call without an answer says little by itself, for one
-//! account may be slow. So it counts when several accounts in a row get no answer, or when the target does not answer
-//! `check()` either, which is asked as soon as two calls in a row were in vain. A check that is answered closes the
-//! breaker again, but proves little if it was opened by silence: the next call without an answer opens it at once.
+//! A target may also hang: it accepts calls but does not respond. A single call without a response proves little,
+//! because one account may be slow. So it counts if several accounts in a row get no response, or if the target does
+//! not respond to `check()` either, which is called as soon as two calls in a row fail. A successful check closes the
+//! breaker again, but proves little if it was opened by silence: the next call without a response opens it immediately.
 
 use std::collections::HashSet;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -33,7 +33,7 @@ pub(crate) struct Outage {
     pub(crate) code: Code,
     /// What the connector said.
     pub(crate) message: String,
-    /// Since when the target has been out of reach.
+    /// Since when the target has been unreachable.
     pub(crate) since: Instant,
 }
 
@@ -99,7 +99,7 @@ impl Breaker {
         self.state.modify(|state| state.take().is_some());
     }
 
-    /// A call ended in an error. `account` is whom it was about, if it was about one. Says whether this opened the
+    /// A call ended in an error. `account` is the account it was about, if any. Returns whether this opened the
     /// breaker.
     pub(crate) fn observe(&self, account: Option<&str>, error: &Error) -> bool {
         if error.subject() == Subject::Connection {
@@ -193,7 +193,7 @@ impl Breaker {
         self.counts().silence.clone().filter(|silence| silence.last.elapsed() < FORGOTTEN)
     }
 
-    /// How often the silence that goes on has opened the breaker.
+    /// How often the current silence has opened the breaker.
     pub(crate) fn relapses(&self) -> u32 {
         self.counts().silence.as_ref().map_or(0, |silence| silence.opened)
     }
@@ -292,7 +292,7 @@ mod tests {
     }
 
     fn hangs(breaker: &Breaker, account: &str) -> bool {
-        breaker.observe(Some(account), &Error::timeout(format!("{account}: no answer within 60s")))
+        breaker.observe(Some(account), &Error::timeout(format!("{account}: no response within 60s")))
     }
 
     #[tokio::test(start_paused = true)]
@@ -336,7 +336,7 @@ mod tests {
         hangs(&breaker, "ann");
         assert!(doubts.has_changed().unwrap());
         doubts.mark_unchanged();
-        assert!(breaker.check_failed(&Error::timeout("checking: no answer within 60s")));
+        assert!(breaker.check_failed(&Error::timeout("checking: no response within 60s")));
         assert_eq!(breaker.cause().unwrap().code, Code::Timeout);
     }
 
@@ -346,7 +346,7 @@ mod tests {
         hangs(&breaker, "ann");
         hangs(&breaker, "ann");
         breaker.succeeded();
-        assert!(!breaker.check_failed(&Error::timeout("checking: no answer within 60s")));
+        assert!(!breaker.check_failed(&Error::timeout("checking: no response within 60s")));
         assert_eq!(breaker.cause(), None);
     }
 

@@ -9,7 +9,7 @@ use tokio_util::task::AbortOnDropHandle;
 
 /// Calls a connector. `what` names the call for the message, such as "create_account for ann in acme-hr".
 ///
-/// The call runs as a task of its own: a panic is caught at its edge, and at the deadline, or when this future is
+/// The call runs in a separate task: a panic is caught at its boundary, and at the deadline, or when this future is
 /// dropped, it is stopped at its next suspension.
 pub(crate) async fn isolate<T, F>(what: &str, timeout: Duration, call: F) -> Result<T, Error>
 where
@@ -24,8 +24,8 @@ where
             let why = panic_message(payload.as_ref());
             Err(Error::new(Code::InternalError, format!("{what}: the connector panicked: {why}")))
         }
-        Ok(Err(_)) => Err(Error::new(Code::InternalError, format!("{what}: the call was stopped"))),
-        Err(_) => Err(Error::timeout(format!("{what}: no answer within {timeout:?}"))),
+        Ok(Err(_)) => Err(Error::new(Code::InternalError, format!("{what}: the call was cancelled"))),
+        Err(_) => Err(Error::timeout(format!("{what}: no response within {timeout:?}"))),
     }
 }
 

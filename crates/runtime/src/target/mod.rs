@@ -1,7 +1,7 @@
 //! The target system, as one app uses it: every call to a connector goes through here, and nowhere else.
 //!
-//! [`Target`] keeps to the rate that the operator has set, gives each call a deadline and isolates its panics (`isolate`), and tells the
-//! [`breaker`] what came of it. A call that changes something needs proof that its intent is durable.
+//! [`Target`] applies the operator's rate limit, gives each call a deadline and isolates its panics (`isolate`), and
+//! reports the result to the [`breaker`]. A call that changes something needs proof that its intent is durable.
 
 pub(super) mod breaker;
 pub(super) mod isolate;
@@ -74,8 +74,8 @@ impl Target {
         }
     }
 
-    /// Asks the connector once what it is and can do, unless it has said so already. While the target is known to be out
-    /// of reach, it is not asked.
+    /// Asks the connector once for its description, unless it has one already. While the target is known to be
+    /// unreachable, it is not asked.
     pub(crate) async fn describe(&self) -> Result<Arc<Description>, Error> {
         let known = self.description.lock().await;
         match &*known {
@@ -105,7 +105,8 @@ impl Target {
         // One whose target is down may have nothing to offer; what it offers then is not known.
         let answer = answer.and_then(|description| {
             if description.actions.is_empty() && description.resource_types.is_empty() {
-                let message = format!("the connector of {} says that it offers nothing at all", self.app);
+                let message =
+                    format!("the connector of {} offers no actions and no resource types", self.app);
                 return Err(Error::internal(message)
                     .with_retry(Retry::Backoff)
                     .with_subject(Subject::Connection));
@@ -114,7 +115,7 @@ impl Target {
         });
         self.record(None, &answer);
         let description = Arc::new(answer.inspect_err(|error| {
-            tracing::warn!(app = %self.app, code = %error.code(), "the connector cannot say what it offers, tasks are held: {}",
+            tracing::warn!(app = %self.app, code = %error.code(), "the connector cannot describe what it offers, tasks are held: {}",
                 self.redactor.redact(error.message()));
         })?);
         *known = Some(Arc::clone(&description));
@@ -178,7 +179,7 @@ impl Target {
 
     /// Changes the target. `what` names the call for a message, such as "create_account for ann in acme-hr".
     ///
-    /// The breaker is told by [`executed`](Self::executed), once what became of the change is known.
+    /// The breaker is informed by [`executed`](Self::executed), once the result of the change is known.
     pub(crate) async fn execute(
         &self,
         proof: &IntentRecorded,
@@ -186,13 +187,13 @@ impl Target {
         context: Context,
         operation: &Arc<Operation>,
     ) -> Result<Completion, Error> {
-        debug_assert!(proof.is_of(&context.task_id, context.attempt), "the intent of another attempt");
+        debug_assert!(proof.is_of(&context.task_id, context.attempt), "the intent of a different attempt");
         let (connector, operation) = (Arc::clone(&self.connector), Arc::clone(operation));
         isolate::isolate(what, self.timeout, async move { connector.execute(&context, &operation).await })
             .await
     }
 
-    /// Tells the breaker what came of a change.
+    /// Reports the result of a change to the breaker.
     pub(crate) fn executed<T>(&self, account: &Account, result: &Result<T, Error>) {
         self.record(Some(account), result);
     }
@@ -210,7 +211,7 @@ impl Target {
         }
     }
 
-    /// Why tasks are held, if the target is out of reach.
+    /// Why tasks are held, if the target is unreachable.
     pub(crate) fn outage(&self) -> Option<Outage> {
         self.breaker.cause()
     }
@@ -253,14 +254,14 @@ impl Target {
         isolate::isolate(&format!("{what} {}", self.app), timeout, call).await
     }
 
-    /// Tells the breaker what came of a call, and whom it was about.
+    /// Reports the result of a call, and its account, to the breaker.
     fn record<T>(&self, account: Option<&Account>, result: &Result<T, Error>) {
         match result {
             Ok(_) => self.breaker.succeeded(),
             Err(error) => {
                 let error = self.without_secrets(error);
                 if self.breaker.observe(account.map(Account::label), &error) {
-                    tracing::error!(app = %self.app, code = %error.code(), "the target is out of reach, tasks are held: {}", error.message());
+                    tracing::error!(app = %self.app, code = %error.code(), "the target is unreachable, tasks are held: {}", error.message());
                 }
             }
         }

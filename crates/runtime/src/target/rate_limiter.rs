@@ -16,7 +16,7 @@ pub struct RateLimiter {
 }
 
 impl RateLimiter {
-    /// `per_second` calls on average, `burst` at once; without a rate nothing is ever held back.
+    /// `per_second` calls on average, `burst` together; without a rate nothing is ever delayed.
     pub fn new(rate: Option<(f64, u32)>) -> Self {
         let limiter = rate.and_then(|(per_second, burst)| {
             let period = Duration::try_from_secs_f64(1.0 / per_second).ok()?;

@@ -1,8 +1,8 @@
 //! Which task may run now: one lane per account.
 //!
-//! A task names its account by identifier, user name, e-mail or several of them. Two tasks that share any one of these
+//! A task names its account by identifier, user name, email or several of them. Two tasks that share any one of these
 //! are of the same account, and run one after the other in the order in which Iden created them. A task with two names
-//! joins all tasks under either: once a creation has said that `ann` is `ann@example.org`, a change by e-mail and a
+//! joins all tasks under either: once a creation has said that `ann` is `ann@example.org`, a change by email and a
 //! suspension by user name are of one account too, though they share nothing. A lane lives as long as it holds a task.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
@@ -151,10 +151,11 @@ impl AccountQueues {
     }
 }
 
-/// Every name a task has for its account. Identifiers, user names and e-mails share one space and disregard case: many a
-/// target's identifier is the user name, and a task that deletes by it must not be overtaken by one that creates under
-/// it. A name too many only makes two tasks wait for each other, one too few would let them overtake. A change to a name
-/// takes the new name too, so that what follows under it waits. A task that names nobody has a lane of its own.
+/// Every name a task has for its account. Identifiers, user names and emails share one namespace and ignore case: in
+/// many targets the identifier is the user name, and a task that deletes by it must not be overtaken by one that
+/// creates with it. A name too many only makes two tasks wait for each other, one too few would let them overtake. A
+/// change to a name includes the new name too, so that later tasks with it wait. A task without a name has its own
+/// lane.
 pub(crate) fn keys_of(id: &TaskId, payload: &Value) -> Vec<AccountKey> {
     let account = payload.get("account").unwrap_or(&Value::Null);
     let changes = payload.get("changes").unwrap_or(&Value::Null);

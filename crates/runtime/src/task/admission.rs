@@ -14,11 +14,17 @@ pub(super) fn admit(app: &AppContext, description: &Description, task: &Task) ->
     if task.payload.as_str() == Some(TOO_LARGE) {
         return Err(Failure::new(
             Code::InternalError,
-            format!("the task for {system} is larger than bridgehead can read; ask for it with less in it"),
+            format!("the task for {system} is larger than bridgehead can read; split it into smaller tasks"),
         ));
     }
     let action: Action = task.action.parse().map_err(|error| {
-        Failure::new(Code::InternalError, format!("{system}: {error}; this bridgehead may be too old for it"))
+        Failure::new(
+            Code::InternalError,
+            format!(
+                "{system}: {error}; this version of bridgehead may be too \
+                                                   old for it"
+            ),
+        )
     })?;
     if let Some(allowed) = &app.settings.protect.actions
         && !allowed.contains(&action)

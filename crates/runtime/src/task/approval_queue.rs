@@ -1,8 +1,8 @@
-//! Tasks that take access away, on their way from their lanes to their lives: the guard lets them pass, makes them wait
-//! or holds them.
+//! Tasks that remove access, on their way from their lanes to their lives: the limit lets them pass, makes them wait or
+//! holds them.
 //!
-//! A task that is kept back has left the queue of its lane and keeps the lane, so that nothing of its account overtakes
-//! it, while other accounts go on. It has no life and no body in memory: there may be very many.
+//! A held task has left the queue of its lane and keeps the lane, so that no other task of its account overtakes it,
+//! while other accounts continue. It has no life and no body in memory: there may be very many.
 
 use std::collections::{HashMap, HashSet, VecDeque};
 
@@ -26,7 +26,7 @@ pub(super) struct Holding {
     /// Waiting to see whether room is left for them, in order.
     parked: VecDeque<TaskId>,
     held: HashSet<TaskId>,
-    /// Let go, and about to start.
+    /// Released, and about to start.
     released: VecDeque<TaskId>,
 }
 
@@ -96,8 +96,8 @@ impl Holding {
     }
 }
 
-/// Reads the whole list, and finds out which held tasks are not pending any more: somebody cancelled or resolved them in
-/// Iden. That a task is not in the list does not say so, hence those are looked up.
+/// Reads the whole list, and finds out which held tasks are no longer pending: they were cancelled or resolved in Iden.
+/// That a task is missing from the list does not prove it, so those are looked up.
 pub(super) async fn walk(app: &AppContext, room: usize) -> PollResult {
     let walked = poller::walk(app, room).await;
     if walked.error.is_some() {
@@ -125,11 +125,12 @@ pub(super) async fn walk(app: &AppContext, room: usize) -> PollResult {
     }
     match app.store.unhold(&gone).await {
         Ok(()) => {
-            tracing::info!(app = %app.name, tasks = gone.len(), "tasks that were held are not pending in Iden any more; they are dropped");
+            tracing::info!(app = %app.name, tasks = gone.len(), "dropping held tasks that are no longer pending in Iden");
             app.guard.gone(&gone);
         }
         Err(error) => {
-            tracing::error!(app = %app.name, %error, "the journal cannot be written; tasks that are gone stay held for now");
+            tracing::error!(app = %app.name, %error, "the journal cannot be written; held tasks that no \
+                                                      longer exist stay held for now");
         }
     }
     walked

@@ -1,4 +1,4 @@
-//! One attempt at a task: everything that comes between the decision to make it and what came of it.
+//! One attempt of a task: everything between the decision to make it and its result.
 
 use bridgehead_resilience::Interrupted;
 use bridgehead_sdk::{
@@ -16,7 +16,7 @@ use crate::target::Priority;
 use crate::{ShuttingDown, desired_state};
 use bridgehead_store::{Intent, PriorAccount};
 
-/// What came of an attempt.
+/// The result of an attempt.
 #[derive(Debug)]
 pub(super) enum Attempt {
     Completed(Completion),
@@ -25,7 +25,7 @@ pub(super) enum Attempt {
     NotLooked(Error),
     /// The operator does not allow it; the connector was not asked to change anything.
     Denied(Failure),
-    /// The target went out of reach while it waited for its turn.
+    /// The target went unreachable while it waited for its turn.
     NotMade,
 }
 
@@ -51,7 +51,7 @@ impl Trial<'_> {
         if let Looked::Found(record) = &found
             && let Some(taken) = self.taken(record)
         {
-            tracing::info!(app = %app.name, task = %self.intent.task, account = %record.id, "the account to be created is there already");
+            tracing::info!(app = %app.name, task = %self.intent.task, account = %record.id, "the account to create already exists");
             return Ok(Attempt::Failed(taken));
         }
         tokio::select! {
@@ -69,7 +69,7 @@ impl Trial<'_> {
         let is_first = self.intent.attempt == 0;
         if is_first && self.operation.action().is_destructive() && !app.guard.has_passed(&self.intent.task) {
             // It was listed as something else. It is listed again, and judged as what it is.
-            tracing::error!(app = %app.name, task = %self.intent.task, "has become destructive since it was listed; it is listed again");
+            tracing::error!(app = %app.name, task = %self.intent.task, "has become destructive since it was listed; waiting until it is listed again");
             return Err(ShuttingDown);
         }
         self.intent.attempt += 1;
@@ -122,8 +122,8 @@ impl Trial<'_> {
         }
     }
 
-    /// Looks at the account before it is changed: a protected one may hide behind an identifier, and what was there before
-    /// the first attempt is the evidence by which later ones tell their own work.
+    /// Looks at the account before it is changed: a protected one may hide behind an identifier, and the state before
+    /// the first attempt is the evidence with which later ones recognize their own work.
     async fn look_before(&mut self) -> Result<Result<Looked, Failure>, Error> {
         let guards = admission::has_patterns(&self.app.settings.protect);
         let is_evidence = !self.has_looked && self.needs_evidence();
@@ -152,8 +152,8 @@ impl Trial<'_> {
             return Ok(Err(Failure::new(
                 Code::InternalError,
                 format!(
-                    "{what}: the connector finds {} when it is asked for {label}, so that the wrong account might be changed; nothing was \
-                     changed",
+                    "{what}: the connector returns {} when asked for {label}, so the wrong account might be \
+                     changed; nothing was changed",
                     other.id
                 ),
             )));
@@ -172,13 +172,13 @@ impl Trial<'_> {
     /// That a creation cannot succeed because of this account, which has the name that the new one is to have.
     pub(super) fn taken(&self, found: &AccountRecord) -> Option<Error> {
         let Operation::CreateAccount(create) = &*self.operation else { return None };
-        let message = || format!("User {} exists in {} already", create.account.label(), self.app.name);
+        let message = || format!("User {} already exists in {}", create.account.label(), self.app.name);
         desired_state::same_login(&create.account, found).then(|| Error::account_already_exists(message()))
     }
 
-    /// Whether the account has to be looked at before the first attempt. Creations and deletions cannot be told from somebody else's
-    /// work without it. Every other action is refused where the connector finds another account than the one asked for: an id that is
-    /// gone may lead to whoever has the name now.
+    /// Whether the account must be looked up before the first attempt. Creations and deletions cannot be distinguished
+    /// from another client's work without it. Every other action is rejected if the connector returns a different
+    /// account from the requested one: an id that no longer exists may lead to the account that has the name now.
     fn needs_evidence(&self) -> bool {
         match &*self.operation {
             Operation::CreateAccount(_) | Operation::DeleteAccount(_) => true,
@@ -186,8 +186,8 @@ impl Trial<'_> {
         }
     }
 
-    /// Whether the identifier and the read-back after the attempt say enough: these actions may be repeated, and their effect does not
-    /// depend on what was there before.
+    /// Whether the identifier and the read-back after the attempt are sufficient: these actions may be repeated, and
+    /// their effect does not depend on the earlier state.
     fn can_do_without_evidence(&self) -> bool {
         self.operation.account().id.is_some()
             && matches!(
@@ -196,8 +196,9 @@ impl Trial<'_> {
             )
     }
 
-    /// Whether a record that was found is certainly not the account that is to be changed: a search by parts of names has found it, or
-    /// an identifier that is gone has led to a name that somebody else has now. What the record does not show speaks against nobody.
+    /// Whether a record that was found is certainly not the account to change: a search by parts of names has found it,
+    /// or an identifier that no longer exists has led to a name that another account has now. Missing data in the
+    /// record proves nothing.
     fn is_somebody_else(&self, found: &AccountRecord) -> bool {
         if matches!(*self.operation, Operation::CreateAccount(_)) {
             return false;
@@ -223,12 +224,13 @@ impl Trial<'_> {
             |_| app.store.record_intent(&self.intent),
             executor::unless_decided,
             |failed| {
-                tracing::error!(app = %app.name, %task, error = %failed.error, "the journal cannot be written; nothing is executed until it can");
+                tracing::error!(app = %app.name, %task, error = %failed.error, "the journal cannot be written; no task is executed until it can");
             },
         );
         written.await.map_err(|interrupted| {
             if matches!(interrupted, Interrupted::Failed(_)) {
-                tracing::error!(app = %app.name, %task, "the journal holds an outcome already; not executing again");
+                tracing::error!(app = %app.name, %task, "the journal already holds an outcome; not \
+                                                         executing again");
             }
             ShuttingDown
         })

@@ -42,7 +42,7 @@ impl Failure {
 pub(super) enum AttemptsEnd {
     Completed(Completion),
     Failed(Failure),
-    /// There is nothing left to do: somebody else has resolved it.
+    /// Nothing is left to do: it was already resolved in Iden.
     PassedOver,
 }
 
@@ -60,10 +60,7 @@ pub(super) struct PriorAttempts {
 }
 
 /// One task, being tried.
-#[expect(
-    clippy::struct_excessive_bools,
-    reason = "each is a fact of its own, and they come in any combination"
-)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a separate fact, in any combination")]
 pub(super) struct Trial<'a> {
     pub(super) app: &'a Arc<AppContext>,
     pub(super) operation: Arc<Operation>,
@@ -79,7 +76,7 @@ pub(super) struct Trial<'a> {
     /// How often it could not be looked at.
     pub(super) failed_looks: u32,
     began: Instant,
-    /// Time for which the target was out of reach; it does not count towards `give_up_after`.
+    /// Time for which the target was unreachable; it does not count towards `give_up_after`.
     pub(super) held: Duration,
     /// When the task was last known to be pending; `None` if so much has happened since that it has to be asked.
     pending_at: Option<Instant>,
@@ -139,7 +136,7 @@ impl<'a> Trial<'a> {
         Ok(self.told(end))
     }
 
-    /// The end as Iden is told of it: with what was not verified, and no more certain than it is.
+    /// The end as Iden is told about it: with what was not verified, and no more certain than it is.
     pub(super) fn told(&self, end: AttemptsEnd) -> AttemptsEnd {
         match end {
             AttemptsEnd::Completed(mut completion) => {
@@ -154,7 +151,7 @@ impl<'a> Trial<'a> {
             }
             AttemptsEnd::Failed(failure) if self.in_doubt => {
                 let message =
-                    format!("{}; whether an earlier attempt took effect is not known", failure.message);
+                    format!("{}; it is unknown whether an earlier attempt took effect", failure.message);
                 AttemptsEnd::Failed(Failure::new(failure.code, message))
             }
             end => end,
@@ -170,10 +167,10 @@ impl<'a> Trial<'a> {
             prior.may_have_applied.then_some(prior.since_last)
         });
         if let Some(since_last) = interrupted {
-            tracing::info!(app = %self.app.name, task = %self.intent.task, attempts = self.intent.attempt, "was interrupted; reading back");
+            tracing::info!(app = %self.app.name, task = %self.intent.task, attempts = self.intent.attempt, "was interrupted; verifying");
             let failure = Failure::new(
                 Code::Timeout,
-                format!("{}: was interrupted, and its effect is not known", self.what()),
+                format!("{}: was interrupted, so its effect is unknown", self.what()),
             );
             // Its last request may have left as late as the deadline, and reached the target after that.
             let since = since_last.saturating_sub(self.app.settings.tasks.timeout);
@@ -205,13 +202,14 @@ impl<'a> Trial<'a> {
             let failure = Failure::of(&error);
             let verdict = match retry_decision::after_error(self.operation.action(), self.effects(), &error) {
                 NextStep::Fail => {
-                    // Nobody is there, and nobody knows who was there before an attempt that may have removed them.
+                    // The account does not exist, and it is unknown whether it existed before an attempt that may have
+                    // removed it.
                     self.in_doubt |= self.may_have_applied
                         && self.operation.action() == Action::DeleteAccount
                         && self.intent.prior == PriorAccount::Unknown;
                     Verdict::Failed(failure)
                 }
-                // The target itself says that nobody is there any more.
+                // The target itself reports that the account no longer exists.
                 NextStep::AlreadyDone => Verdict::Completed(Completion::done()),
                 NextStep::Retry { after } => self.wait(after, failure).await?,
                 NextStep::Hold => {
@@ -242,13 +240,13 @@ impl<'a> Trial<'a> {
         Effects { may_have_applied: self.may_have_applied, was_seen: self.intent.prior.was_seen() }
     }
 
-    /// What came of the call of the connector, for the attempts after this one and for the next process.
+    /// The result of the call of the connector, for later attempts and for the next process.
     pub(super) async fn note_effect<T>(&mut self, result: &Result<T, Error>) {
         match result {
             Err(error) if error.effect() == Effect::NotApplied && !self.may_have_applied => {
                 if let Err(error) = self.app.store.not_applied(&self.intent.task).await {
                     // Then the next process looks where it would not have to.
-                    tracing::warn!(app = %self.app.name, task = %self.intent.task, %error, "that an attempt was not applied could not be written down");
+                    tracing::warn!(app = %self.app.name, task = %self.intent.task, %error, "the record that an attempt had no effect could not be saved");
                 }
             }
             Err(error) if error.effect() == Effect::NotApplied => {}
@@ -291,7 +289,7 @@ impl<'a> Trial<'a> {
         Ok(wanted)
     }
 
-    /// The target has been out of reach since `began`.
+    /// The target has been unreachable since `began`.
     pub(super) fn was_held(&mut self, began: Instant) {
         self.held += began.elapsed();
         self.pending_at = None;
@@ -320,12 +318,12 @@ impl<'a> Trial<'a> {
             return Ok(Verdict::Failed(failure));
         }
         tracing::info!(app = %self.app.name, task = %self.intent.task, attempt = self.intent.attempt, code = %failure.code, ?wait,
-            "{}; trying again", self.app.redactor.redact(&failure.message));
+            "{}; retrying", self.app.redactor.redact(&failure.message));
         self.show_wait(wait, &failure);
         self.pause(wait).await
     }
 
-    /// Shows in the status why the task is not done yet, and when it goes on.
+    /// Shows in the status why the task is not done yet, and when it continues.
     pub(super) fn show_wait(&self, wait: Duration, failure: &Failure) {
         let reason = self.app.redactor.redact(&failure.message);
         self.app.status.progress().wait(&self.intent.task, Some(failure.code), &reason, wait);

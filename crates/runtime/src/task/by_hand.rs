@@ -93,11 +93,11 @@ pub enum Decision {
     Retry,
     /// Hold the tasks of the app until the target can be reached again.
     Hold,
-    /// Go on looking at the account: so far it is not known what became of the operation.
+    /// Continue to look at the account: so far the result of the operation is unknown.
     Look,
 }
 
-/// What came of an operation by hand. No known secret is in it.
+/// The result of a manual operation. It contains no known secret.
 #[derive(Clone, Debug, Serialize)]
 pub struct ByHand {
     /// The operation, such as `create_account`.
@@ -139,7 +139,7 @@ pub(crate) async fn run(
         Ok(description) => description,
         Err(error) => {
             let refused = hand.refused(&error);
-            let says = "the connector cannot say what it offers, so the daemon would hold the task";
+            let says = "the connector cannot describe what it offers, so the daemon would hold the task";
             return Ok(hand.told(Some(refused), Decision::Hold, says, None));
         }
     };
@@ -148,12 +148,12 @@ pub(crate) async fn run(
         Err(failure) => return Ok(hand.fails(None, &failure)),
     };
     let mut trial = Trial::new(app, operation, intent_of(app, &task), description, stop);
-    // Whoever asks by hand may have less patience than one attempt is given.
+    // The operator may wait for less time than one attempt is given.
     trial.moment = trial.moment.min(app.settings.tasks.give_up_after);
     hand.once(&mut trial).await
 }
 
-/// What an operation by hand goes by.
+/// The settings of a manual operation.
 struct Hand<'a> {
     app: &'a Arc<AppContext>,
     settings: &'a config::Tasks,
@@ -174,7 +174,7 @@ impl Hand<'_> {
             }
             Attempt::Denied(failure) => return Ok(self.fails(None, &failure)),
             Attempt::NotMade => {
-                let says = "the target is out of reach, so the daemon would hold the task";
+                let says = "the target is unreachable, so the daemon would hold the task";
                 return Ok(self.told(None, Decision::Hold, says, None));
             }
             Attempt::Failed(error) | Attempt::NotLooked(error) => error,
@@ -214,7 +214,7 @@ impl Hand<'_> {
             AttemptsEnd::Failed(failure) => self.fails(answer, &failure),
             AttemptsEnd::Completed(completion) => self.completes(trial, answer, completion),
             AttemptsEnd::PassedOver => {
-                self.looks(answer, &Failure::new(Code::InternalError, "it was passed over"))
+                self.looks(answer, &Failure::new(Code::InternalError, "it was skipped"))
             }
         }
     }
@@ -227,25 +227,24 @@ impl Hand<'_> {
     ) -> ByHand {
         let seen = trial.seen.clone();
         let says = match (&answer, &seen) {
-            (None, _) => {
-                "completed: the account is there already, as it was asked for, and the connector is not asked"
-            }
+            (None, _) => "completed: the account already exists as requested, so the connector is not called",
             (Some(Answer::Error(_)), _) => {
-                "completed: the account is in the state that was asked for, although the call failed"
+                "completed: the account is in the requested state, although the call failed"
             }
-            (_, _) if !self.settings.verify => "completed, as the connector says (tasks.verify is off)",
-            (_, None) => "completed without being verified: the account could not be read back",
+            (_, _) if !self.settings.verify => "completed, according to the connector (tasks.verify is off)",
+            (_, None) => "completed, not verified: the account could not be read back",
             (_, Some(seen)) if !seen.differing.is_empty() => {
-                "completed: the account shows the change, and the target keeps some of it otherwise than it was asked for"
+                "completed: the account shows the change, but the target stores some values in a different \
+                 form"
             }
-            (_, Some(_)) => "completed: the account was read back, and shows what was asked for",
+            (_, Some(_)) => "completed: the account was read back and shows the requested state",
         };
         let end = trial.told(AttemptsEnd::Completed(completion));
         let outcome = match end {
             AttemptsEnd::Completed(completion) => executor::completed(self.app, completion),
             AttemptsEnd::Failed(failure) => executor::failed(self.app, &failure),
             AttemptsEnd::PassedOver => {
-                return self.looks(answer, &Failure::new(Code::InternalError, "it was passed over"));
+                return self.looks(answer, &Failure::new(Code::InternalError, "it was skipped"));
             }
         };
         let mut told = self.told(answer, Decision::Complete, says, Some(report_of(&outcome).to_json()));
@@ -259,11 +258,11 @@ impl Hand<'_> {
 
     fn fails(&self, answer: Answered, failure: &Failure) -> ByHand {
         let says = match &answer {
-            None => format!("failed with {}, and the connector is not asked", failure.code),
+            None => format!("failed with {}, without calling the connector", failure.code),
             Some(Answer::Ok(_)) => {
-                format!("failed with {}, although the connector said that it was done", failure.code)
+                format!("failed with {}, although the connector reported success", failure.code)
             }
-            Some(Answer::Error(_)) => format!("failed with {}, at once", failure.code),
+            Some(Answer::Error(_)) => format!("failed with {} immediately", failure.code),
         };
         let report = report_of(&executor::failed(self.app, failure)).to_json();
         self.told(answer, Decision::Fail, &says, Some(report))
@@ -273,22 +272,23 @@ impl Hand<'_> {
         let limit = self.settings.give_up_after;
         if after.is_some_and(|after| !retry_decision::fits(Duration::ZERO, after, limit)) {
             let mut told = self.fails(answer, failure);
-            told.says = format!("{}: the target wants more time than give_up_after ({limit:?})", told.says);
+            told.says =
+                format!("{}: the target requires a longer wait than give_up_after ({limit:?})", told.says);
             return told;
         }
         let when = match after {
             Some(after) => format!("no sooner than {after:?} from now"),
-            None => format!("within {:?}, and then ever later", policies::TARGET.ceiling(1)),
+            None => format!("within {:?}, then with increasing delays", policies::TARGET.ceiling(1)),
         };
-        let says =
-            format!("tried again {when}; failed with {} when that has gone on for {limit:?}", failure.code);
+        let says = format!("retried {when}; failed with {} after retrying for {limit:?}", failure.code);
         self.told(answer, Decision::Retry, &says, None)
     }
 
     fn holds(&self, answer: Answered) -> ByHand {
         let limit = self.settings.hold_for;
         let says = format!(
-            "held with all tasks of {}, while the connector's check is asked now and then; failed after {limit:?}",
+            "held with all tasks of {}, while the daemon repeats the connector's check; failed after \
+             {limit:?}",
             self.app.name
         );
         self.told(answer, Decision::Hold, &says, None)
@@ -296,7 +296,7 @@ impl Hand<'_> {
 
     fn looks(&self, answer: Answered, failure: &Failure) -> ByHand {
         let says = format!(
-            "looked at again until it is certain, for up to {:?}; so far: {}",
+            "looked up again until the result is certain, for up to {:?}; so far: {}",
             self.settings.give_up_after, failure.message
         );
         self.told(answer, Decision::Look, &says, None)

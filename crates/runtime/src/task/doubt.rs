@@ -16,11 +16,15 @@ pub(super) async fn ask(app: &AppContext) -> Result<Option<Doubt>, journal::Erro
     let synced_before = match synced_before(app).await {
         Ok(Some(answer)) => answer,
         Ok(None) => {
-            tracing::warn!(app = %app.name, "Iden does not list this app, so nothing shows that it was never synced; tasks are read back before their first attempt");
+            tracing::warn!(app = %app.name, "Iden does not list this app, so there is no proof that it was \
+                                             never synced; tasks are looked up in the target before their \
+                                             first attempt");
             return Ok(Some(doubt));
         }
         Err(error) => {
-            tracing::warn!(app = %app.name, %error, "Iden cannot be asked whether this app was ever synced; until then, tasks are read back before their first attempt");
+            tracing::warn!(app = %app.name, %error, "cannot ask Iden whether this app was ever synced; \
+                                                     until then, tasks are looked up in the target before \
+                                                     their first attempt");
             return Ok(Some(doubt));
         }
     };

@@ -21,7 +21,7 @@ use crate::upstream::Patience;
 use bridgehead_bridge::{self as bridge, Task, TaskStatus};
 use bridgehead_store::{self as journal, Changes, Entry, Intent, Outcome, PriorAccount, State};
 
-/// A task that was listed longer ago is read again before it is executed: somebody else may have resolved it.
+/// A task that was listed longer ago is read again before it is executed: it may have been resolved since.
 pub(super) const FRESH: Duration = Duration::from_secs(30);
 
 /// So often in a row a task must be too large to be read before it is failed as such.
@@ -48,7 +48,7 @@ pub(super) enum TaskEnd {
     PassedOver,
 }
 
-/// Lives one life. `ShuttingDown` means that the daemon stops; the journal knows where to go on.
+/// Runs one life. `ShuttingDown` means that the daemon stops; the journal knows where to continue.
 pub(super) async fn run(
     app: Arc<AppContext>,
     start: Start,
@@ -142,7 +142,7 @@ async fn attempt(
 }
 
 /// Iden holds an account from the moment it hears that it was created. The removal guard must know that before a sync has
-/// seen it; else a listing that is cut short could remove any number of new people.
+/// seen it; else a listing that is truncated could remove any number of new people.
 async fn note(app: &AppContext, description: &Description, operation: &Operation, completion: &Completion) {
     let mut types = description.resource_types.iter();
     let Some(of) = types.find(|of| of.kind == ResourceKind::Account) else { return };
@@ -156,13 +156,13 @@ async fn note(app: &AppContext, description: &Description, operation: &Operation
             app.listings.note_created(&app.key, slug, id).await
         }
         Operation::DeleteAccount(delete) => {
-            // Whoever is deleted by name alone was noted by an identifier all the same.
+            // An account deleted by name was still recorded with an identifier.
             let created = app.newcomers.went(&delete.account);
             let asked = delete.account.id.as_ref().map(AccountId::as_str);
             let Some(id) = told.or(asked).or(created.as_deref()) else { return };
             app.listings.note_deleted(&app.key, slug, id).await
         }
-        // What a task took away is no surprise to the access guard.
+        // What a task took away is no surprise to the removal guard.
         operation => {
             let Some((account, changes)) = access_changes(operation) else { return };
             let Some(id) = told.or(account.id.as_ref().map(AccountId::as_str)) else { return };
@@ -170,7 +170,8 @@ async fn note(app: &AppContext, description: &Description, operation: &Operation
         }
     };
     if let Err(error) = noted {
-        tracing::warn!(app = %app.name, %error, "what a task did could not be noted for the removal guard");
+        tracing::warn!(app = %app.name, %error, "the change made by a task could not be recorded for the \
+                                                 removal guard");
     }
 }
 
@@ -198,8 +199,8 @@ pub(super) fn completed(app: &AppContext, completion: Completion) -> Outcome {
     let id = completion.result.get("account_id").and_then(serde_json::Value::as_str).map(str::to_owned);
     let mut result = serde_json::Value::Object(completion.result);
     app.redactor.redact_json(&mut result);
-    // A secret that happens to be a part of the identifier, such as a short PIN of another task, must not change whom
-    // Iden takes the account for. Only an identifier that is a secret from end to end is taken out.
+    // A secret that happens to be a part of the identifier, such as a short PIN of another task, must not change which
+    // account Iden assigns. Only an identifier that is entirely a secret is removed.
     if let Some(id) = id.filter(|id| app.redactor.redact(id) != bridgehead_sdk::REDACTED) {
         result["account_id"] = id.into();
     }
@@ -213,14 +214,15 @@ pub(super) fn failed(app: &AppContext, failure: &Failure) -> Outcome {
     Outcome::Failed { code: failure.code, message: message.chars().take(LONGEST).collect() }
 }
 
-/// The outcome is durable before Iden hears of it. It is known to nobody else, so this never gives up. Where the journal holds another
-/// one already, that is the outcome; `None` if it has been reported so long ago that it is not kept any more.
+/// The outcome is durable before Iden receives it. It is stored nowhere else, so this never gives up. If the journal
+/// already holds a different one, that is the outcome; `None` if it was reported so long ago that it is no longer
+/// stored.
 async fn write_outcome(app: &AppContext, intent: &Intent, outcome: &Outcome) -> Option<OutcomeRecorded> {
     let task = &intent.task;
     let write = |_| async {
         match app.store.record_outcome(intent, outcome).await {
             Err(error) if unless_decided(&error) == Next::GiveUp => {
-                tracing::error!(app = %app.name, %task, %error, "the journal holds another outcome of this task, which counts");
+                tracing::error!(app = %app.name, %task, %error, "the journal holds a different outcome for this task, which takes precedence");
                 app.store.recorded_outcome(task).await
             }
             answer => answer.map(Some),
@@ -228,7 +230,7 @@ async fn write_outcome(app: &AppContext, intent: &Intent, outcome: &Outcome) -> 
     };
     let retry = app.retry(policies::LOCAL);
     let written = retry.until_success(write, |failed| {
-        tracing::error!(app = %app.name, %task, error = %failed.error, "the outcome cannot be written to the journal; trying again");
+        tracing::error!(app = %app.name, %task, error = %failed.error, "the outcome cannot be written to the journal; retrying");
     });
     written.await
 }
@@ -245,10 +247,10 @@ pub(super) async fn is_wanted(app: &AppContext, id: &TaskId, task: Option<&Task>
         // Neither pending nor resolved: it will be listed again when its time has come.
         Some(status) if !status.is_terminal() => return false,
         Some(_) => {
-            tracing::info!(app = %app.name, task = %id, "was resolved by somebody else meanwhile; passed over");
+            tracing::info!(app = %app.name, task = %id, "was already resolved in Iden; skipped");
         }
         None => {
-            tracing::warn!(app = %app.name, task = %id, "is not known to Iden any more (404); it is dropped");
+            tracing::warn!(app = %app.name, task = %id, "is no longer known to Iden (404); dropped");
         }
     }
     if let Err(error) = app.store.forget(id).await {
@@ -257,8 +259,8 @@ pub(super) async fn is_wanted(app: &AppContext, id: &TaskId, task: Option<&Task>
     false
 }
 
-/// Reads a task again that is known from long ago. `None` if Iden does not know it. One that stays too large to be read is
-/// failed as such, unless it has begun: then one answer too many must not decide what became of it.
+/// Reads again a task that is known from long ago. `None` if Iden does not know it. One that stays too large to read
+/// fails as such, unless it has begun: then an oversized response must not decide its result.
 pub(super) async fn fetch(
     app: &AppContext,
     id: &TaskId,
@@ -285,7 +287,7 @@ pub(super) async fn fetch(
         },
         |failed| {
             let (error, wait) = (failed.error, failed.wait);
-            tracing::warn!(app = %app.name, task = %id, %error, ?wait, "the task could not be read; trying again");
+            tracing::warn!(app = %app.name, task = %id, %error, ?wait, "the task could not be read; retrying");
         },
     );
     let read = tokio::select! {

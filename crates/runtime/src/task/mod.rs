@@ -2,7 +2,7 @@
 //!
 //! [`scheduler`] is an app's event loop. It takes tasks from [`poller`], decides with [`account_queues`] which may run, and starts a
 //! [`executor`] for each, unless [`approval_queue`] keeps it back: [`admission`] refuses what must not reach the connector, [`attempts`]
-//! makes [`attempt`]s at it with [`verification`] where an effect is not known and [`wait_for_target`] where the target is out of reach,
+//! makes [`attempt`]s at it with [`verification`] where an effect is not known and [`wait_for_target`] where the target is unreachable,
 //! [`verify`] looks whether a success shows, and [`report`] tells Iden. A task that Iden lists after its end is [`relisted`].
 //! One that an operator makes up is tried once, [`by_hand`], without Iden.
 

@@ -1,9 +1,9 @@
-//! Where a walk over pages by offset goes next, so that nobody is skipped while the list changes. Pure.
+//! Where a walk over pages by offset continues, so that no task is skipped while the list changes. Pure.
 //!
-//! What is done slides the rest of the list forward, and what comes next may stand before the next page by then. How many
-//! have left is known of this process's own, and from the count of the list where nobody has joined it; somebody else's
-//! show only by a page that does not begin where the last one ended. So every page is asked for from the last task of the
-//! one before: if it begins with a task that was seen, nothing is missing between them, and if not, the walk goes back
+//! Completed tasks slide the rest of the list forward, and the next one may be before the next page by then. How many
+//! have left is known for this process's own, and from the count of the list if none was added; other clients' changes
+//! are only visible when a page does not start where the last one ended. So every page is requested from the last task
+//! of the previous one: if it starts with a known task, nothing is missing between them, and if not, the walk goes back
 //! until it does.
 
 use std::collections::HashSet;
@@ -18,7 +18,7 @@ const BACK: u64 = 10;
 const REREADS: u32 = 100;
 /// So many pages in a row without anything new are no list.
 const STALE: usize = 1000;
-/// So many tasks are no list either, or too long a one to be taken at once.
+/// So many tasks are not a plausible list, or too long to be processed in one go.
 const MOST: usize = 500_000;
 
 /// The course of one walk.
@@ -66,7 +66,8 @@ impl OffsetPager {
         Some(earlier)
     }
 
-    /// Where to go on. `items` is how many were on the page, `resolved` how many tasks this process has resolved by now.
+    /// Where to continue. `items` is how many were on the page, `resolved` how many tasks this process has resolved by
+    /// now.
     pub(super) fn onward(
         &mut self,
         next: &NextPage,

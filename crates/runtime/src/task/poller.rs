@@ -128,8 +128,8 @@ impl PollResult {
     }
 }
 
-/// Puts tasks that were listed newest first the other way round. Their order of creation says more than that, but where
-/// two were created at the same instant, the order of the list is all there is to go by.
+/// Reverses the order of tasks that were listed newest first. Their creation time counts more, but for two created at
+/// the same instant, only the order of the list is available.
 pub(super) fn oldest_first(tasks: &mut [PendingTask]) {
     let mut times = tasks.iter().filter_map(|listed| listed.created_at);
     if let (Some(first), Some(last)) = (times.next(), times.next_back())

@@ -60,7 +60,7 @@ impl Relisted {
         self.told.retain(|task, _| listed.contains(task));
     }
 
-    /// How many were told of more than once in vain.
+    /// How many were told about more than once without success.
     pub(super) fn stuck(&self) -> usize {
         self.told.values().filter(|told| told.times >= PATIENCE).count()
     }

@@ -26,10 +26,11 @@ pub(super) async fn again(app: &AppContext, task: &TaskId, outcome: &OutcomeReco
     let report = report_of(outcome.outcome());
     match app.upstream.ask(Operation::Report, |bridge| bridge.report(app.id, task, &report)).await {
         Ok(()) => {
-            tracing::warn!(app = %app.name, %task, "Iden listed the task as pending after its end; the outcome was reported again and taken");
+            tracing::warn!(app = %app.name, %task, "Iden listed the task as pending after its report; the \
+                                                    outcome was reported again and accepted");
         }
         Err(error) => {
-            tracing::warn!(app = %app.name, %task, %error, "Iden lists the task as pending after its end, and does not take the outcome that is reported again");
+            tracing::warn!(app = %app.name, %task, %error, "Iden lists the task as pending after its report, and does not accept the repeated report");
         }
     }
 }
@@ -51,7 +52,7 @@ pub(super) async fn until_heard(
         |bridge| bridge.report(app.id, task, &report),
         |failed| {
             let (error, wait) = (failed.error, failed.wait);
-            tracing::warn!(app = %app.name, %task, %error, ?wait, "the outcome could not be reported; trying again");
+            tracing::warn!(app = %app.name, %task, %error, ?wait, "the outcome could not be reported; retrying");
             app.status.report_delayed();
             app.status.progress().wait(task, None, &error.to_string(), wait);
         },
@@ -60,15 +61,15 @@ pub(super) async fn until_heard(
         Ok(()) => ReportResult::Accepted,
         Err(Interrupted::Stopped) => return Err(ShuttingDown),
         Err(Interrupted::Failed(bridge::Error::Conflict { .. })) => {
-            tracing::info!(app = %app.name, %task, "was resolved by somebody else meanwhile (409); passed over");
+            tracing::info!(app = %app.name, %task, "was already resolved in Iden (409); skipped");
             ReportResult::Conflict
         }
         Err(Interrupted::Failed(bridge::Error::NotFound { .. })) => {
-            tracing::warn!(app = %app.name, %task, "is not known to Iden any more (404); its outcome is dropped");
+            tracing::warn!(app = %app.name, %task, "is no longer known to Iden (404); its outcome is dropped");
             ReportResult::Missing
         }
         Err(Interrupted::Failed(error)) => {
-            tracing::error!(app = %app.name, %task, %error, "Iden does not accept the report of this task; it is put aside. See `bridgehead tasks list --rejected`");
+            tracing::error!(app = %app.name, %task, %error, "Iden rejected the report of this task. See `bridgehead tasks list --rejected`");
             ReportResult::Rejected { detail: app.redactor.redact(&error.to_string()).into_owned() }
         }
     };

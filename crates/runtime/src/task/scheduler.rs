@@ -26,7 +26,7 @@ use crate::policies;
 use bridgehead_bridge::Task;
 use bridgehead_store::{Entry, Known, ReportResult, State};
 
-/// So many lives at once: those that run, and those that wait for their backoff or for the target.
+/// The maximum number of lives: running ones, and those that wait for their backoff or for the target.
 const LIVES: usize = 4096;
 /// So many tasks are kept whole; of the others only who they are about, and they are read again when their turn comes.
 const KEPT: usize = 4096;
@@ -92,7 +92,7 @@ struct Dispatch {
     entries: HashMap<TaskId, Entry>,
     lives: JoinSet<Result<TaskEnd, ShuttingDown>>,
     names: HashMap<Id, TaskId>,
-    /// Tasks that were passed over since the last walk: one that is under way may have seen them before.
+    /// Tasks that were skipped since the last walk: one that is under way may have seen them before.
     passed_over: HashSet<TaskId>,
     /// How often a life itself panicked, so that the next one begins later.
     panics: HashMap<TaskId, u32>,
@@ -130,7 +130,8 @@ impl Dispatch {
             relisted: Relisted::default(),
             doubted: HashSet::new(),
             clock,
-            // Not at once: until the clock of a machine that was just switched on is set, everything may seem to be old.
+            // Not immediately: until the clock of a machine that was just switched on is set, everything may seem to be
+            // old.
             pruned_at: Some(Instant::now()),
             eager: false,
         }
@@ -147,7 +148,7 @@ impl Dispatch {
         );
         let entries = entries.await.map_err(|_| ShuttingDown)?;
         if !entries.is_empty() {
-            tracing::info!(app = %self.app.name, tasks = entries.len(), "taking up what was begun earlier");
+            tracing::info!(app = %self.app.name, tasks = entries.len(), "resuming tasks from an earlier run");
         }
         for entry in entries {
             self.take_up(entry);
@@ -197,7 +198,7 @@ impl Dispatch {
         self.app.status.queue(self.lanes.waiting() + self.holding.waiting_for_quota(), self.lives.len());
     }
 
-    /// Whether more is to be listed. However much waits behind tasks that are held or tried again, it does not keep the
+    /// Whether more is to be listed. However much waits behind tasks that are held or retried, it does not keep the
     /// tasks of others from being seen.
     fn has_room(&self) -> bool {
         self.lanes.waiting() < KEPT || !self.lanes.has_ready()
@@ -209,7 +210,8 @@ impl Dispatch {
         let walked_unreadable = walked.unreadable;
         for complaint in &walked_unreadable {
             if self.complaints.len() < 1000 && self.complaints.insert(complaint.clone()) {
-                tracing::error!(app = %self.app.name, "an item of the task list is no task and is passed over: {complaint}");
+                tracing::error!(app = %self.app.name, "skipping an invalid entry of the task list: \
+                                                       {complaint}");
             }
         }
         if walked.error.is_none() {
@@ -218,9 +220,9 @@ impl Dispatch {
         self.wait = self.app.rng.around(self.app.settings.tasks.poll_interval);
         if let Some(error) = &walked.error {
             self.wait = self.wait.max(self.broken_walks.failed(self.app.rng.unit()));
-            tracing::warn!(app = %self.app.name, %error, "the task list could not be read to its end");
+            tracing::warn!(app = %self.app.name, %error, "the task list could not be read completely");
             // An unread page may hold an older task of the same account, so what was seen waits for a whole walk; but
-            // a page that can never be read must not stop everybody for good.
+            // a page that can never be read must not stop everybody permanently.
             if self.broken_walks.failures() < PATIENCE {
                 return;
             }
@@ -237,7 +239,7 @@ impl Dispatch {
         let known = match self.app.store.known(&ids).await {
             Ok(known) => known,
             Err(error) => {
-                tracing::error!(app = %self.app.name, %error, "the journal cannot be read; nothing new is started");
+                tracing::error!(app = %self.app.name, %error, "the journal cannot be read; no new task is started");
                 return;
             }
         };
@@ -245,7 +247,7 @@ impl Dispatch {
         let doubt = match doubt {
             Ok(doubt) => doubt,
             Err(error) => {
-                tracing::error!(app = %self.app.name, %error, "the journal cannot be read; nothing new is started");
+                tracing::error!(app = %self.app.name, %error, "the journal cannot be read; no new task is started");
                 return;
             }
         };
@@ -322,9 +324,9 @@ impl Dispatch {
         let Ok(before) = now.checked_sub(KEEP_ENDED) else { return };
         match self.app.store.prune(before).await {
             Ok(0) => {}
-            Ok(count) => tracing::debug!(app = %self.app.name, count, "forgot tasks that ended long ago"),
+            Ok(count) => tracing::debug!(app = %self.app.name, count, "deleted old tasks from the journal"),
             Err(error) => {
-                tracing::warn!(app = %self.app.name, %error, "old tasks could not be removed from the journal");
+                tracing::warn!(app = %self.app.name, %error, "old tasks could not be deleted from the journal");
             }
         }
     }
@@ -346,7 +348,7 @@ impl Dispatch {
         }
         self.app.guard.give_back(&id);
         if panicked {
-            tracing::error!(app = %self.app.name, task = %id, "the daemon itself panicked over this task; it is tried again later");
+            tracing::error!(app = %self.app.name, task = %id, "the daemon panicked while processing this task; retrying it later");
             *self.panics.entry(id).or_default() += 1;
         } else {
             self.panics.remove(&id);
@@ -362,7 +364,7 @@ impl Dispatch {
                     None => break,
                 },
                 () = grace.cancelled() => {
-                    tracing::warn!(app = %self.app.name, tasks = self.lives.len(), "the grace is over; what runs is cut off and read back at the next start");
+                    tracing::warn!(app = %self.app.name, tasks = self.lives.len(), "grace period expired; running tasks are interrupted, and verified at the next start");
                     self.lives.shutdown().await;
                     break;
                 }

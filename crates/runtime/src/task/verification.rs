@@ -1,4 +1,4 @@
-//! Reading an account back, when nobody knows what a call did to it.
+//! Reading an account back, if the effect of a call is unknown.
 
 use std::time::Duration;
 
@@ -61,10 +61,10 @@ pub(super) async fn run(
             answer = verify::look(trial, None) => answer,
         };
         if answer.is_err() && trial.app.target.outage().is_some() {
-            // The target is out of reach, or hangs: the time that took does not count against the task.
+            // The target is unreachable, or hangs: the time that took does not count against the task.
             trial.was_held(asked);
         }
-        let mut doubt = "nobody was found yet";
+        let mut doubt = "account not found yet";
         match answer {
             Err(error) if retry_decision::may_pass(&error) => doubt = "it could not be read back",
             Err(error) => {
@@ -88,7 +88,7 @@ pub(super) async fn run(
                     }
                     if matches!(verdict, Verdict::TryAgain) {
                         if found.is_some() && trial.intent.prior == PriorAccount::Unknown {
-                            // Nothing is under way any more, so this is what the next attempt finds.
+                            // Nothing is running, so this is what the next attempt finds.
                             trial.note_prior(found.as_ref());
                         }
                         trial.in_doubt |=
@@ -103,7 +103,7 @@ pub(super) async fn run(
                     }
                     return Ok(verdict);
                 }
-                doubt = if found.is_none() { doubt } else { "it was not seen in the target yet" };
+                doubt = if found.is_none() { doubt } else { "the change is not visible in the target yet" };
             }
         }
         let mut wait = backoff.failed(trial.app.rng.unit());
@@ -115,7 +115,8 @@ pub(super) async fn run(
         }
         if !retry_decision::fits(trial.spent(), wait, tasks.give_up_after) {
             trial.is_out_of_time = true;
-            let message = format!("{}; {doubt}, and it is not known whether it took effect", failure.message);
+            let message =
+                format!("{}; {doubt}, and it is unknown whether the change took effect", failure.message);
             return Ok(Verdict::Failed(Failure::new(failure.code, message)));
         }
         trial.show_wait(wait, &Failure::new(failure.code, format!("{}; {doubt}", failure.message)));
@@ -142,7 +143,7 @@ fn judge(
         {
             Convergence::NotReached
         }
-        // That nobody is there is no effect of an attempt if nobody was there before it.
+        // A missing account is not the effect of an attempt if it was missing before.
         (Convergence::Reached, Operation::DeleteAccount(_), None)
             if settled && !trial.intent.prior.was_seen() =>
         {
@@ -162,25 +163,25 @@ fn judge(
         (Convergence::Reached, Some(found), Operation::CreateAccount(_)) => {
             Some(Verdict::Completed(Completion::created(found.id.clone())))
         }
-        // A replica may not show yet whom the task before has created; they would keep their access.
+        // A replica may not show yet an account that the previous task has created; it would keep its access.
         (Convergence::Reached, None, _) if !settled => None,
         (Convergence::Reached, ..) => Some(Verdict::Completed(Completion::done())),
         // Only a create makes a second account when it is repeated too early.
         (_, None, Operation::CreateAccount(_)) if !settled => None,
         // An attempt that may still be under way would overlap the next one, or undo what comes after it.
         _ if !over => None,
-        // Whoever made it, a second one of its name is not wanted, and not every target refuses that.
+        // A second account with its name must not be created, and not every target rejects that.
         (_, Some(found), Operation::CreateAccount(_))
             if may_repeat && let Some(taken) = trial.taken(found) =>
         {
-            let ours = "; an earlier attempt may have created it, but it is not as it was asked for";
+            let ours = "; an earlier attempt may have created it, but it differs from the request";
             let ours = if trial.may_be_ours() { ours } else { "" };
             Some(Verdict::Failed(Failure::new(taken.code(), format!("{}{ours}", taken.message()))))
         }
         _ if may_repeat => Some(Verdict::TryAgain),
         (Convergence::Unverifiable, ..) => {
             let message = format!(
-                "{}; the target does not show whether it took effect, so that is not known",
+                "{}; the target does not show this change, so it is unknown whether it took effect",
                 failure.message
             );
             Some(Verdict::Failed(Failure::new(failure.code, message)))

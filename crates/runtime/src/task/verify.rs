@@ -14,7 +14,7 @@ use crate::policies;
 use crate::retry_decision;
 use crate::target::Priority;
 
-/// So many looks must fail for good until it is believed that the account cannot be looked at: one may be a mistake of the moment.
+/// So many looks must fail permanently until it is believed that the account cannot be looked at: one may be a mistake of the moment.
 const REFUSALS: u32 = 3;
 
 /// Looks until the account shows what was wanted, or the task's time is over. One look is enough if it does already.
@@ -64,7 +64,7 @@ pub(super) async fn run(trial: &mut Trial<'_>, completion: Completion) -> Result
             trial.is_out_of_time = true;
             break reason;
         }
-        let reason = if reason.is_empty() { "the change is not seen in the target yet" } else { &reason };
+        let reason = if reason.is_empty() { "the change is not visible in the target yet" } else { &reason };
         trial.show_wait(wait, &Failure::new(Code::InternalError, reason));
         trial.pause(wait).await?;
     };
@@ -72,7 +72,7 @@ pub(super) async fn run(trial: &mut Trial<'_>, completion: Completion) -> Result
         // Nothing speaks against what the target said. A write that succeeded is not reported as failed because it could
         // not be read.
         app.status.tally().verified(Verified::NotLooked);
-        tracing::warn!(app = %app.name, task = %trial.intent.task, "completed without being verified, the account could not be read back: {}",
+        tracing::warn!(app = %app.name, task = %trial.intent.task, "completed, not verified: the account could not be read back: {}",
             app.redactor.redact(&why_unseen));
         return Ok(AttemptsEnd::Completed(completion));
     };
@@ -80,7 +80,7 @@ pub(super) async fn run(trial: &mut Trial<'_>, completion: Completion) -> Result
     Ok(AttemptsEnd::Failed(Failure::new(
         Code::InternalError,
         format!(
-            "{}: {} said that it was done, but the account does not show it: {}",
+            "{}: {} reported success, but the account does not show the change: {}",
             trial.what(),
             app.name,
             missing.join("; ")
@@ -126,7 +126,7 @@ fn names(trial: &Trial<'_>, completion: Option<&Completion>) -> Vec<Account> {
                 names.push(renamed);
             }
         }
-        // Somebody else may have been given its names since.
+        // Another account may have been given its names since.
         Operation::DeleteAccount(_) if !names.is_empty() => {}
         _ => names.push(asked.clone()),
     }
@@ -138,7 +138,8 @@ fn seen(trial: &Trial<'_>, looks: u32, differing: &[String], not_shown: &[String
     let result = if differing.is_empty() { Verified::Seen } else { Verified::Differing };
     app.status.tally().verified(result);
     if !differing.is_empty() {
-        tracing::info!(app = %app.name, %task, "completed; the target keeps it otherwise than it was asked for: {}",
+        tracing::info!(app = %app.name, %task, "completed; the target stores some values in a different \
+                                                form: {}",
             app.redactor.redact(&differing.join("; ")));
     }
     if !not_shown.is_empty() {

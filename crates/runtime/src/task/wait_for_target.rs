@@ -1,4 +1,4 @@
-//! Holding tasks while the target is out of reach: they stay pending in Iden, `hold_for` long.
+//! Holding tasks while the target is unreachable: they stay pending in Iden, `hold_for` long.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -30,7 +30,7 @@ impl Trial<'_> {
         Ok(admitted.err().map(|cause| gave_up(self.app, &self.what(), cause.code, &cause.message)))
     }
 
-    /// The target was out of reach for this attempt, which began at `began`. The breaker may be closed all the same: it
+    /// The target was unreachable for this attempt, which began at `began`. The breaker may be closed all the same: it
     /// has not counted enough yet, or other calls get through. Waits a little, and says when that has been going on for
     /// `hold_for`.
     pub(super) async fn hold_back(
@@ -49,7 +49,7 @@ impl Trial<'_> {
     }
 }
 
-/// Learns what the connector offers. One that cannot say holds its tasks, like a target out of reach.
+/// Learns what the connector offers. One that cannot say holds its tasks, like a target unreachable.
 pub(super) async fn describe(
     app: &AppContext,
     what: &str,
@@ -85,5 +85,5 @@ pub(super) async fn describe(
 
 fn gave_up(app: &AppContext, what: &str, code: Code, why: &str) -> Failure {
     let hold_for = app.settings.tasks.hold_for;
-    Failure::new(code, format!("{what}: {why}; held for {hold_for:?}, then given up"))
+    Failure::new(code, format!("{what}: {why}; held for {hold_for:?}, then gave up"))
 }

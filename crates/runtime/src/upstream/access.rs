@@ -43,7 +43,7 @@ pub(super) struct AccessState {
     rng: Arc<SeededRng>,
 }
 
-/// Permission to make one call; what came of it goes back to the [`AccessState`].
+/// Permission to make one call; its result is reported to the [`AccessState`].
 #[derive(Debug)]
 pub(super) struct CallPermit {
     /// Held while one call finds out whether the key works again.

@@ -114,7 +114,7 @@ impl Upstream {
 
     /// Says in the log that a call is repeated.
     pub(crate) fn log(&self, failed: &Attempt<'_, Error>) {
-        tracing::warn!(app = %self.app, error = %failed.error, wait = ?failed.wait, "a call of the Bridge failed; trying again");
+        tracing::warn!(app = %self.app, error = %failed.error, wait = ?failed.wait, "a call to the Bridge failed; retrying");
     }
 
     /// Why calls wait, if key or app are refused.

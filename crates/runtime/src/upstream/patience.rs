@@ -37,7 +37,7 @@ impl Patience {
         Self { attempts: Attempts::Brief, next: brief, ..Self::once() }
     }
 
-    /// As long as it may pass by itself, up to this long. A refused key counts as something that may pass.
+    /// While the problem may be temporary, up to this long. A rejected key counts as temporary.
     pub(crate) const fn within(limit: Duration) -> Self {
         Self { attempts: Attempts::Within(limit), next: transient, ..Self::once() }
     }
@@ -89,7 +89,7 @@ fn if_transient(error: &Error) -> Next {
     if error.is_transient() { Next::Retry } else { Next::GiveUp }
 }
 
-/// The client's breaker waits out a 429, for all calls at once.
+/// The client's breaker waits out a 429, for all calls.
 fn brief(error: &Error) -> Next {
     match error {
         error if !error.is_safe_to_repeat() => Next::GiveUp,

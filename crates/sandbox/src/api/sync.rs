@@ -36,7 +36,7 @@ pub(crate) async fn push(
         app.sync.check_open(&sync_id)?;
         Ok(kind)
     })?;
-    // Read without the app's lock: other requests of the same app go on meanwhile.
+    // Read without the app's lock: other requests of the same app continue.
     let page = parse_page(kind, &body)?;
     state
         .with_app(&caller.key, &app_id, |app, _| {

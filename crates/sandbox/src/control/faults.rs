@@ -19,7 +19,7 @@ pub(crate) async fn add(
     Shared(state): Shared<Arc<State>>,
     body: Bytes,
 ) -> Result<impl IntoResponse, Refusal> {
-    // What stands first tells one from many; reading both ways at once would lose the message of the error.
+    // The first character distinguishes one from many; reading both ways would lose the message of the error.
     let faults: Vec<Fault> =
         if matches!(read::<Value>(&body)?, Value::Array(_)) { read(&body)? } else { vec![read(&body)?] };
     for fault in &faults {

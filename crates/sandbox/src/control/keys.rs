@@ -75,7 +75,7 @@ pub(crate) async fn revoke(
     Ok(StatusCode::NO_CONTENT)
 }
 
-/// Lets a key expire, at once or `{"in": "30s"}` from now.
+/// Lets a key expire, immediately or `{"in": "30s"}` from now.
 pub(crate) async fn expire(
     Shared(state): Shared<Arc<State>>,
     Path(name): Path<String>,

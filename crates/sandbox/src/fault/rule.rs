@@ -78,7 +78,7 @@ mod forever {
 pub enum Effect {
     /// Answers this, and does nothing.
     Answer(Canned),
-    /// Does what was asked for at once, and answers so much later.
+    /// Does what was requested immediately, and responds so much later.
     Delay(#[serde(with = "jiff::fmt::serde::unsigned_duration::friendly::compact::required")] Duration),
     /// Waits so long, and only then does what was asked for: nothing, if the client has left by then.
     Stall(#[serde(with = "jiff::fmt::serde::unsigned_duration::friendly::compact::required")] Duration),
@@ -168,7 +168,7 @@ impl Effect {
 }
 
 impl Fault {
-    /// A fault of every Bridge request, for good.
+    /// A fault of every Bridge request, permanently.
     pub fn new(effect: Effect) -> Self {
         Self {
             method: None,

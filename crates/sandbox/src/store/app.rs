@@ -25,7 +25,7 @@ pub struct AppStats {
     pub app_id: Uuid,
     /// Its name.
     pub name: String,
-    /// When its last clean-up succeeded.
+    /// When its last cleanup succeeded.
     pub last_synced_at: Option<Timestamp>,
     /// Its records, by resource type, in the order of registration.
     pub records: Vec<TypeStats>,
@@ -40,7 +40,7 @@ pub struct TypeStats {
     pub slug: String,
     /// Those that the last syncs pushed.
     pub active: usize,
-    /// Those that a clean-up removed.
+    /// Those that a cleanup removed.
     pub inactive: usize,
 }
 
@@ -188,7 +188,7 @@ impl NewApp {
     }
 }
 
-/// All apps, in the order they were made. Each has a lock of its own.
+/// All apps, in the order of their creation. Each has its own lock.
 #[derive(Default)]
 pub(crate) struct Apps(Mutex<AppList>);
 

@@ -42,7 +42,7 @@ impl Records {
     }
 
     /// Marks inactive what no session since `session` has pushed. What a later one pushed is left alone: its
-    /// own clean-up decides about that.
+    /// own cleanup decides about that.
     pub(crate) fn retire_before(&mut self, session: u32) {
         for stored in self.0.values_mut().flat_map(BTreeMap::values_mut) {
             if stored.session < session {

@@ -17,7 +17,7 @@ use crate::settings::Cleanup;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Phase {
     InProgress,
-    /// Completed; the clean-up runs at that time, and fails where told so.
+    /// Completed; the cleanup runs at that time, and fails where told so.
     Cleaning {
         at: Timestamp,
         fails: bool,
@@ -190,7 +190,7 @@ impl SyncBook {
         Ok(answer)
     }
 
-    /// Takes over what was pushed, and sets the clean-up to run later.
+    /// Takes over what was pushed, and sets the cleanup to run later.
     pub(crate) fn complete(&mut self, id: &str, now: Timestamp, cleanup: &Cleanup) -> Result<(), Refusal> {
         let phase = Phase::Cleaning { at: later(now, cleanup.delay), fails: cleanup.failures > 0 };
         let id = self.end(id, phase)?;

@@ -48,7 +48,7 @@ impl Status {
 
 /// A task that is about to be put in.
 pub(crate) struct Draft {
-    /// The task as it goes on the wire.
+    /// The task in wire format.
     wire: Value,
     id: String,
     created_at: Timestamp,
@@ -261,7 +261,7 @@ impl TaskBoard {
         }
     }
 
-    /// The page of a list, as it goes on the wire, and how long the list is.
+    /// The page of a list in wire format, and the length of the list.
     pub(crate) fn page(
         &self,
         status: Option<Status>,
@@ -281,7 +281,7 @@ impl TaskBoard {
         (places.len(), page)
     }
 
-    /// A task as it goes on the wire.
+    /// A task in wire format.
     pub(crate) fn get(&self, id: &str) -> Result<Value, Refusal> {
         self.find(id).map(|task| task.wire.clone())
     }

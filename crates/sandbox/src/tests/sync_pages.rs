@@ -9,7 +9,7 @@ fn account(n: usize) -> Value {
     json!({"id": format!("u{n}"), "email": format!("u{n}@example.org")})
 }
 
-/// A session in which the groups g1 and g2 and the licence l1 are known.
+/// A session in which the groups g1 and g2 and the license l1 are known.
 async fn with_groups() -> (Client, String) {
     let client = Client::with_types().await;
     let sync = client.start_sync().await;
@@ -186,7 +186,7 @@ async fn an_unknown_slug_is_refused_with_422_in_the_documented_words() {
     for (field, slug, word) in [
         ("memberships", "nonexistent", "membership"),
         ("assignments", "nonexistent", "assignment"),
-        // A licence is no membership, and a group no assignment.
+        // A license is no membership, and a group no assignment.
         ("memberships", "seat", "membership"),
         ("assignments", "team", "assignment"),
         ("memberships", "account", "membership"),

@@ -1,4 +1,4 @@
-//! Sync sessions: PUT semantics, cancelling, the clean-up.
+//! Sync sessions: PUT semantics, cancelling, the cleanup.
 
 use std::time::Duration;
 
@@ -14,7 +14,7 @@ fn groups(ids: &[&str]) -> Value {
     ids.iter().map(|id| json!({"id": id, "name": id})).collect()
 }
 
-/// Pushes groups in a session of their own, completes it and lets the clean-up run.
+/// Pushes groups in a session of their own, completes it and lets the cleanup run.
 async fn sync_groups(client: &Client, ids: &[&str]) {
     let sync = client.start_sync().await;
     client.push(&sync, "team", groups(ids)).await.is(200);

@@ -57,7 +57,7 @@ fn step() -> impl Strategy<Value = Step> {
 /// Where a record that Iden holds is known from.
 #[derive(Clone, Debug, Default)]
 struct Sources {
-    /// A listing that counts for good.
+    /// A listing that counts permanently.
     believed: bool,
     /// A task created it, and no sync has had it since.
     only_created: bool,

@@ -1,7 +1,7 @@
 //! State in memory, for tests and simulations: nothing survives the process.
 //!
-//! It answers as [`Sqlite`](super::Sqlite) does, in the same order; `crates/store/src/contract` holds both to it. No clock, no thread and
-//! no runtime is involved: each method is done when it is first polled, so whoever simulates on it replays exactly.
+//! It behaves like [`Sqlite`](super::Sqlite), in the same order; `src/journal/contract` tests both. No clock, no thread
+//! and no runtime is involved: each method completes when it is first polled, so simulations replay exactly.
 
 mod compared;
 mod holds;
@@ -55,8 +55,9 @@ impl Memory {
         Self::of(Data { doubt, ..Data::default() })
     }
 
-    /// What a new process finds after this one, however it ended: what was unfinished is dropped, and a listing that was being
-    /// completed is promoted. Clones of the old one get [`Error::Closed`] from then on, and so does whoever asks twice.
+    /// What a new process finds after this one, however it ended: unfinished work is dropped, and a listing that was
+    /// being completed is promoted. Clones of the old one return [`Error::Closed`] from then on, and so does a second
+    /// call.
     pub fn reopened(&self) -> Result<Self, Error> {
         let mut data = self.data().take().ok_or(Error::Closed)?;
         for app in data.apps.values_mut() {
@@ -70,7 +71,7 @@ impl Memory {
     }
 
     fn data(&self) -> MutexGuard<'_, Option<Data>> {
-        // Whoever panicked did so before it changed anything, or in a test.
+        // A panic happened before any change, or in a test.
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 

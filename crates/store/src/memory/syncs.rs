@@ -1,4 +1,4 @@
-//! What the syncs of an app saw, and what became of them.
+//! What the syncs of an app saw, and their results.
 
 use std::collections::{BTreeMap, VecDeque};
 
@@ -178,7 +178,7 @@ impl Syncs {
                 record.standing = Standing::Believed;
             }
         } else {
-            // The hash is that of no record: nobody has read it yet.
+            // The hash is that of no record: it has not been read yet.
             records.insert(id.to_owned(), Record { hash: 0, facts: None, standing: Standing::Created });
         }
     }

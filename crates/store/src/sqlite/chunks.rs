@@ -1,7 +1,7 @@
-//! Statements for many rows at once.
+//! Statements for many rows.
 //!
-//! A statement is prepared for a number of rows. Few different numbers keep them in the connection's cache,
-//! whatever the length of what is given.
+//! A statement is prepared for a number of rows. Few different numbers keep them in the connection's cache, whatever
+//! the length of the input.
 
 use std::sync::Arc;
 

@@ -1,7 +1,7 @@
 //! SnapshotStore as a whole: beginning, promoting, discarding.
 //!
-//! Promoting a listing changes two rows, however many records it has. The records of a listing that is not
-//! needed any more are removed later, a piece at a time, when nothing waits.
+//! Promoting a listing changes two rows, however many records it has. The records of a listing that is no longer needed
+//! are removed later, in pieces, when nothing waits.
 
 use async_trait::async_trait;
 use jiff::Timestamp;
@@ -103,7 +103,7 @@ impl Write for Completing {
 }
 
 /// Drops what an earlier process left unfinished, so that it is never completed by mistake; but promotes what it was
-/// completing, for nobody knows whether the Bridge has heard of it.
+/// completing, because the Bridge may have received it.
 pub(super) struct DropUnfinished;
 
 #[async_trait]

@@ -18,8 +18,8 @@ pub(super) struct Custody {
     lock: Lock,
     pieces: Vec<Piece>,
     pub(super) witness: Witness,
-    /// Why nothing is written any more. What was lost once is not trusted again by the same process, even if it comes back:
-    /// nobody knows what another one did meanwhile.
+    /// Why nothing is written from now on. State that was lost once is not trusted again by the same process, even if
+    /// it reappears: another process may have used it.
     lost: OnceLock<Loss>,
 }
 
@@ -84,7 +84,7 @@ impl Custody {
         Ok(())
     }
 
-    /// From now on, nothing is written any more.
+    /// From now on, nothing is written.
     pub(super) fn lose(&self, loss: Loss) -> Error {
         if self.lost.set(loss).is_ok() {
             tracing::error!("{}", self.error(loss));

@@ -65,7 +65,7 @@ fn doubt((found_at, until, reason): (i64, i64, String)) -> Result<Doubt, Error> 
         until: time::from_column(until, &what)?,
         reason: reason.ok_or_else(|| Error::Unreadable {
             what: what(),
-            detail: "its reason is not one this version knows".to_owned(),
+            detail: "this version does not know its reason".to_owned(),
         })?,
     })
 }

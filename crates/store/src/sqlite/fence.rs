@@ -42,7 +42,7 @@ impl Fence {
         }
     }
 
-    /// The connection was given up; SQLite may make the log anew.
+    /// The connection was given up; SQLite may recreate the log.
     pub(super) fn disconnected(&mut self) {
         self.log = None;
     }
@@ -84,7 +84,7 @@ impl Fence {
         self.verify()
     }
 
-    /// Last of all: nobody has the database open any more, and the witness knows how far it came.
+    /// Last of all: the database is closed everywhere, and the witness knows its last commit.
     pub(super) async fn leave(&mut self, connection: &mut SqliteConnection) -> Result<(), Problem> {
         if self.database == Database::Tasks {
             sqlx::query("UPDATE lineage SET pid = NULL, started = NULL WHERE epoch = ?1")

@@ -1,7 +1,7 @@
 //! The state folder and its files: closed to others, owned by one user, and not reached through links.
 //!
-//! Everything is looked at before it is opened and once more after: whoever may write into the folder could otherwise lead a
-//! process with more rights to files of their choice.
+//! Everything is checked before it is opened and once more after: a user with write access to the folder could
+//! otherwise lead a process with more rights to files of their choice.
 
 use std::fs::{DirBuilder, File, Metadata, OpenOptions, Permissions};
 use std::io;
@@ -35,7 +35,7 @@ pub(super) enum Guest {
     Owner,
     /// As a command, which may be run by root for the owner. What it makes belongs to the owner.
     Helper,
-    /// As a command that makes no state of its own: there must be some.
+    /// For a command that does not create state: it must already exist.
     Visitor,
 }
 
@@ -74,7 +74,7 @@ pub(super) fn prepare(path: &Path, guest: Guest) -> Result<Option<Folder>, Error
     }
     let directory =
         OpenOptions::new().read(true).custom_flags(flags(OFlags::DIRECTORY)).open(path).map_err(|error| {
-            // What cannot be opened is most often somebody else's.
+            // A file that cannot be opened most often belongs to another user.
             owner_of(path).and_then(|owner| trust_owner(path, owner, guest).err()).unwrap_or(failed(error))
         })?;
     let metadata = directory.metadata().map_err(failed)?;
@@ -141,15 +141,15 @@ impl Folder {
         let refuse = |why: String| Error::Permissions { path: path.clone(), mode, why };
         // A path such as /tmp or /var/lib, set by mistake, must not be closed to everybody else.
         if mode & STICKY != 0 || !self.is_ours().map_err(|error| Error::from_io(path, error))? {
-            return Err(refuse("holds other files than bridgehead's".to_owned()));
+            return Err(refuse("contains files that are not bridgehead's".to_owned()));
         }
         self.directory
             .set_permissions(folder_permissions())
-            .map_err(|error| refuse(format!("cannot be closed: {error}")))?;
+            .map_err(|error| refuse(format!("cannot be restricted to its owner: {error}")))?;
         tracing::warn!(
             folder = %path.display(),
             mode = format_args!("{mode:04o}"),
-            "the state folder was open to others; its mode is now 0700"
+            "the state folder was accessible to other users; its mode is now 0700"
         );
         Ok(())
     }
@@ -202,7 +202,8 @@ impl Folder {
         Ok(file)
     }
 
-    /// What root makes in somebody else's folder is theirs, or they could not use their own state any more.
+    /// Files that root creates in another user's folder must belong to that user, or the user could no longer use the
+    /// state.
     fn hand_over(&self, file: &File) -> io::Result<()> {
         if self.owner == user() { Ok(()) } else { fchown(file, Some(self.owner), Some(self.group)) }
     }
@@ -241,6 +242,6 @@ fn close(path: &Path, file: &File, metadata: &Metadata) -> io::Result<()> {
     if metadata.mode() & OTHERS == 0 {
         return Ok(());
     }
-    tracing::warn!(file = %path.display(), "the file was open to others; its mode is now 0600");
+    tracing::warn!(file = %path.display(), "the file was accessible to other users; its mode is now 0600");
     file.set_permissions(Permissions::from_mode(FILE_MODE))
 }

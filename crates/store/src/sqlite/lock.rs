@@ -15,8 +15,8 @@ pub(super) const FILE: &str = "lock";
 /// No pid has more digits than this.
 const LONGEST_PID: u64 = 20;
 
-/// The lock on a folder, released when the last writer lets go of it. The operating system releases it when
-/// the process ends in whatever way.
+/// The lock on a folder, released when the last writer drops it. The operating system releases it when the process ends
+/// in any way.
 #[derive(Debug)]
 pub(super) struct Lock {
     pub(super) folder: Folder,
@@ -30,7 +30,7 @@ impl Lock {
         match folder.directory.try_lock() {
             Ok(()) => {}
             Err(TryLockError::WouldBlock) => {
-                // Nothing is made where somebody else is at home.
+                // Nothing is created in another user's folder.
                 let path = folder.path.join(FILE);
                 let is_file = path.symlink_metadata().is_ok_and(|metadata| metadata.is_file());
                 let file = is_file.then(|| File::open(path).ok()).flatten();

@@ -33,7 +33,7 @@ impl Write for NoteCreated {
         .bind(slug)
         .execute(&mut *connection)
         .await?;
-        // The hash is that of no record: nobody has read it yet.
+        // The hash is that of no record: it has not been read yet.
         sqlx::query(
             "INSERT INTO records (listing, id, hash, standing) \
              SELECT listing, ?3, 0, 3 FROM listings WHERE app = ?1 AND slug = ?2 AND state = 'last' \

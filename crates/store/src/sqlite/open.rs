@@ -81,8 +81,8 @@ impl Sqlite {
         state.ok_or_else(|| nothing(folder))
     }
 
-    /// The same for a command that does for once what the daemon does. Root may run it for the owner of the folder, to whom
-    /// everything that it makes belongs.
+    /// The same for a one-time command. Root may run it for the owner of the folder, who then owns everything that it
+    /// creates.
     pub async fn open_to_help(folder: &Path) -> Result<Self, Error> {
         let state = Self::open_as(folder, Guest::Helper, None).await?;
         state.ok_or_else(|| nothing(folder))
@@ -198,7 +198,7 @@ impl Sqlite {
         match self.listings().write(commit::DropUnfinished).await {
             Ok(()) => Ok(self),
             Err(error) => {
-                // Otherwise the lock would be held until the writers notice, and trying again would say so.
+                // Otherwise the lock would be held until the writers notice, and retrying would say so.
                 self.close().await;
                 Err(error)
             }

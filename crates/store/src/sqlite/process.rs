@@ -37,7 +37,7 @@ fn parse(stat: &str) -> Option<(String, String)> {
     let mut fields = back.split_whitespace();
     let state = fields.next()?;
     let started = fields.nth(18)?;
-    // A zombie has ended; only nobody has asked for its end yet.
+    // A zombie has ended; its parent just has not collected it yet.
     (!matches!(state, "Z" | "X")).then(|| (name.to_owned(), started.to_owned()))
 }
 

@@ -15,7 +15,7 @@ const ATTEMPTS: u32 = 3;
 /// Nothing is waited for in between.
 const AT_ONCE: RetryPolicy = RetryPolicy::new(Duration::ZERO, Duration::ZERO);
 
-/// How SQLite is told of a database that does not change.
+/// How SQLite is told about a database that does not change.
 const STILL: &str = "immutable=1";
 /// How SQLite is told to read a database in use, and the index of its log, without writing either.
 const LIVE: &str = "mode=ro&readonly_shm=1";
@@ -140,8 +140,8 @@ fn access(path: &Path) -> std::io::Result<Access> {
 fn length(path: &Path) -> std::io::Result<u64> {
     match std::fs::symlink_metadata(path) {
         Ok(metadata) if metadata.is_file() => Ok(metadata.len()),
-        // A link may lead to files of somebody else.
-        Ok(_) => Err(std::io::Error::other(format!("{} is no regular file", path.display()))),
+        // A link may lead to another user's files.
+        Ok(_) => Err(std::io::Error::other(format!("{} is not a regular file", path.display()))),
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(0),
         Err(error) => Err(error),
     }

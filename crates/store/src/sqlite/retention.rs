@@ -1,8 +1,8 @@
-//! What a sync leaves that ends without completing is added to what is known.
+//! What a sync leaves that ends without completing is added to the known records.
 //!
-//! The records are copied a piece at a time, each in a write of its own: SQLite keeps in memory what it may have to undo, and
-//! memory must not grow with the number of records. A crash in between leaves a part of them known, and is as if the rest
-//! had not been pushed.
+//! The records are copied in pieces, each in a separate write: SQLite keeps in memory what it may have to undo, and
+//! memory must not grow with the number of records. A crash in between leaves a part of them known, and is as if the
+//! rest had not been pushed.
 
 use async_trait::async_trait;
 use sqlx::SqliteConnection;
@@ -19,9 +19,10 @@ const PIECE: i64 = 2000;
 const END: &str = "SELECT id FROM records WHERE listing = ?1 AND id >= ?2 AND id IS NOT ?3 \
      ORDER BY id LIMIT 1 OFFSET ?4";
 
-/// What counts for good stays so; what nobody has judged is judged by this listing. Most records are the same as before,
-/// and are left alone. What access somebody had stays what it was when a sync was last completed: a loss that is held must
-/// be a loss at the next sync, too. It is taken over only where nothing is known, and never from a doubted listing.
+/// What counts permanently stays so; what has not been judged is judged by this listing. Most records are the same as
+/// before, and are left unchanged. The access of an account stays what it was when a sync was last completed: a loss
+/// that is held must be a loss at the next sync, too. It is taken over only if nothing is known, and never from a
+/// doubted listing.
 const ADD: &str = "INSERT INTO records (listing, id, hash, standing, facts) \
      SELECT ?6, id, hash, ?5, CASE WHEN ?5 <> 2 THEN facts END FROM records \
      WHERE listing = ?1 AND id >= ?2 AND id IS NOT ?3 \

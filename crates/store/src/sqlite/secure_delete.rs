@@ -25,11 +25,7 @@ pub(super) fn seal(outcome: &Outcome) -> Result<Vec<u8>, serde_json::Error> {
 pub(super) fn open(sealed: &[u8]) -> Result<Outcome, String> {
     let json = sealed.get(PADDING..).ok_or("its outcome is too short")?;
     serde_json::from_slice(json).map_err(|error| {
-        format!(
-            "its outcome is not one this version knows (line {}, column {})",
-            error.line(),
-            error.column()
-        )
+        format!("this version does not know its outcome (line {}, column {})", error.line(), error.column())
     })
 }
 

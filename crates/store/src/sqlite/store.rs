@@ -70,7 +70,7 @@ impl Store {
         let version = match bring_up(path, format, &mut connection).await {
             Ok(version) => version,
             Err(error) => {
-                // Whoever tries again at once finds it closed.
+                // An immediate retry finds it closed.
                 drop(connection.close().await);
                 return Err(error);
             }

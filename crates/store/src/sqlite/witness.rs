@@ -102,7 +102,8 @@ impl Witness {
         if let Err(error) = self.file.write_all_at(line(&marks).as_bytes(), 0)
             && !self.has_complained.swap(true, Ordering::Relaxed)
         {
-            tracing::warn!(%error, "the file 'witness' in the state folder cannot be written; it is tried with each commit");
+            tracing::warn!(%error, "the file 'witness' in the state folder cannot be written; retrying with \
+                                    each commit");
         }
     }
 

@@ -1,8 +1,8 @@
 //! The one writer of a database.
 //!
-//! Writes wait in a queue. The writer takes what is there, runs it in one transaction, each write in a
-//! savepoint of its own so that one that fails fails alone, commits, and only then answers. While it commits,
-//! the next ones gather: the busier the daemon, the more writes share a commit, and nothing waits for company.
+//! Writes wait in a queue. The writer takes the waiting ones, runs them in one transaction, each in a separate
+//! savepoint so that a failing write fails alone, commits, and only then answers. While it commits, the next ones
+//! gather: the busier the daemon, the more writes share a commit, and no write waits for others.
 
 use std::fmt;
 use std::path::Path;
@@ -51,7 +51,7 @@ pub struct Step<'a> {
 pub enum CommitPhase {
     /// The writes are in the transaction, and nothing of them is durable.
     BeforeCommit,
-    /// The writes are durable, and nobody has been told.
+    /// The writes are durable, and not confirmed to the callers yet.
     AfterCommit,
 }
 
@@ -345,14 +345,14 @@ impl Writer {
         if let Some(connection) = self.connection.take()
             && let Err(error) = connection.close().await
         {
-            tracing::debug!(error = %error, "a failed connection to the state did not close");
+            tracing::debug!(error = %error, "a failed database connection did not close");
         }
         if let Some(fence) = &mut self.fence {
             fence.disconnected();
         }
     }
 
-    /// Whether the database is not ours any more, so that its file is left as it is.
+    /// Whether the database no longer belongs to this process, so its file is left unchanged.
     fn is_lost(&self) -> bool {
         // What cannot be told now is told by the next transaction.
         self.fence.as_ref().is_some_and(|fence| fence.verify().is_err() && fence.is_lost())
@@ -367,7 +367,7 @@ impl Writer {
         let result = self.try_work().await;
         if let Err(error) = &result {
             let file = self.options.get_filename().display();
-            tracing::warn!(error = %error, file = %file, "tidying up the state failed; it is tried again");
+            tracing::warn!(error = %error, file = %file, "cleaning up the state failed; retrying later");
             self.abandon().await;
         }
         if let Ok(true) = result {
@@ -406,24 +406,24 @@ impl Writer {
         if self.fence.is_some()
             && let Err(error) = self.connect().await
         {
-            tracing::warn!(error = %error, "the state could not be left in order");
+            tracing::warn!(error = %error, "the state could not be closed cleanly");
         }
         let Some(connection) = &mut self.connection else { return };
         if let Some(fence) = &mut self.fence
             && let Err(problem) = fence.leave(connection).await
         {
             let error = problem.at(self.options.get_filename());
-            tracing::warn!(error = %error, "the state could not be left in order");
+            tracing::warn!(error = %error, "the state could not be closed cleanly");
         }
         match secure_delete::empty_log(connection).await {
             Ok(true) => {}
-            Ok(false) => tracing::warn!("the write-ahead log was not emptied: it is being read"),
-            Err(error) => tracing::warn!(error = %error, "the write-ahead log was not emptied"),
+            Ok(false) => tracing::warn!("the write-ahead log was not truncated: a reader is using it"),
+            Err(error) => tracing::warn!(error = %error, "the write-ahead log was not truncated"),
         }
     }
 }
 
-/// Runs a write in a savepoint of its own: if it fails, it fails alone. An error is one of the whole transaction.
+/// Runs a write in a separate savepoint: if it fails, it fails alone. An error is one of the whole transaction.
 async fn apart(
     transaction: &mut SqliteConnection,
     command: &mut dyn Command,

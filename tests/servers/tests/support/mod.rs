@@ -117,7 +117,7 @@ pub(crate) fn bind_code(directory: &Directory, login: &Login) -> Option<i32> {
     command.args(["-LLL", "-s", "base", "-b", "", "1.1"]).output().unwrap().status.code()
 }
 
-/// What an account of one's own may not share is refused as `constraintViolation` (19).
+/// What an account of your own may not share is refused as `constraintViolation` (19).
 pub(crate) fn a_second_account_with_the_same_mail_is_refused(directory: &Directory) {
     directory.add_ldif(&directory.account_ldif("first"));
     let second = directory.account_ldif("second").replace("second@", "first@");

@@ -12,7 +12,7 @@ pub(super) fn rows() -> Vec<Quirk> {
             let r = s.serve(&ask);
             if searches { r.with("has_more", true.into()) } else { r }
         }),
-        quirk("says by 400 that nobody is there", "field", Token, |ask, s| {
+        quirk("says by 400 that the account does not exist", "field", Token, |ask, s| {
             let r = s.serve(&ask);
             if r.status == 404 { Reply::new(400, json!({ "code": "BAD_NAME" })) } else { r }
         })

@@ -150,7 +150,7 @@ async fn whatever_an_application_does_nothing_wrong_is_believed() {
         let connector =
             connectors.entry(json!(target).to_string()).or_insert_with(|| build(&target).unwrap());
         let connector = Arc::clone(connector);
-        // In a task of its own, so that each row that fails is told of.
+        // In a task of its own, so that each row that fails is told about.
         match tokio::spawn(async move { row.outcome(&server, &connector).await }).await {
             Ok(outcome) => outcomes.push(outcome),
             Err(_) => failed.push(name),

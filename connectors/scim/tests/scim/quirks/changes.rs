@@ -174,7 +174,7 @@ pub(super) fn rows() -> Vec<Quirk> {
             let several = ask.body["Operations"].as_array().is_some_and(|all| all.len() > 1);
             if several { Reply::new(400, json!({ "scimType": "invalidSyntax" })) } else { s.serve(&ask) }
         }),
-        quirk("without PATCH, drops the e-mail addresses at each PUT", "", |mut ask, s| {
+        quirk("without PATCH, drops the email addresses at each PUT", "", |mut ask, s| {
             if ask.method == "PUT" && ask.endpoint == "Users" {
                 ask.body.as_object_mut().unwrap().shift_remove("emails");
             }

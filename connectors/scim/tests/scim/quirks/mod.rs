@@ -111,7 +111,7 @@ async fn whatever_a_server_does_nothing_wrong_is_believed() {
         let kind = format!("{} {}", row.config, row.settings);
         let connector = connectors.entry(kind).or_insert_with(|| server.connector(&row.settings));
         let connector = Arc::clone(connector);
-        // In a task of its own, so that each row that fails is told of.
+        // In a task of its own, so that each row that fails is told about.
         match tokio::spawn(async move { row.outcome(&server, &*connector).await }).await {
             Ok(outcome) => outcomes.push(outcome),
             Err(_) => failed.push(name),

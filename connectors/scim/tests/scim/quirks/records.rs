@@ -59,7 +59,7 @@ pub(super) fn rows() -> Vec<Quirk> {
                 *user = fields.into_iter().map(|(name, value)| (name.to_uppercase(), value)).collect();
             })
         }),
-        quirk("gives e-mail addresses as texts", "WSO2 Identity Server, wso2/product-is#7320", |ask, s| {
+        quirk("gives email addresses as texts", "WSO2 Identity Server, wso2/product-is#7320", |ask, s| {
             users(&ask, s, |user| user["emails"] = json!([user["emails"][0]["value"]]))
         }),
         quirk("gives two users one id", "", |ask, s| {

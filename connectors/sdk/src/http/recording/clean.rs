@@ -1,4 +1,4 @@
-//! What does not get into the file.
+//! What is not written to the file.
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use crate::{REDACTED, Redactor, is_secret_name};
 
-/// Headers of an answer that change with every answer and that no connector goes by. `Date` is one of them: with it, a
+/// Headers that change with every response and that no connector uses. `Date` is one of them: with it, a
 /// `Retry-After` in seconds and one as a date would differ on replay.
 const PASSING: [&str; 8] = [
     "connection",
@@ -20,7 +20,7 @@ const PASSING: [&str; 8] = [
     "via",
 ];
 
-/// Takes secrets out of what is recorded.
+/// Removes secrets from what is recorded.
 pub(super) struct Cleaner<'a>(&'a Redactor);
 
 impl<'a> Cleaner<'a> {

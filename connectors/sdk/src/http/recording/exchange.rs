@@ -77,19 +77,18 @@ impl Exchange {
 
     /// The answer as the client gives it. The error says what in the file is wrong.
     pub(super) fn answer(&self, system: Arc<str>, url: Url) -> Result<Answer, String> {
-        let told = |what: &str| format!("the answer to {} has {what}", self.request);
-        let status =
-            StatusCode::from_u16(self.answer.status).map_err(|_| told("a status that there is not"))?;
+        let told = |what: &str| format!("the response to {} has {what}", self.request);
+        let status = StatusCode::from_u16(self.answer.status).map_err(|_| told("an invalid status"))?;
         let mut headers = HeaderMap::new();
         for (name, value) in &self.answer.headers {
-            let name = HeaderName::from_bytes(name.as_bytes())
-                .map_err(|_| told("a header without a proper name"))?;
+            let name =
+                HeaderName::from_bytes(name.as_bytes()).map_err(|_| told("a header with an invalid name"))?;
             headers.append(
                 name,
                 HeaderValue::from_str(value).map_err(|_| told("a header that cannot be sent"))?,
             );
         }
-        let body = self.answer.body.bytes().ok_or_else(|| told("a body that is no base64"))?;
+        let body = self.answer.body.bytes().ok_or_else(|| told("a body that is not base64"))?;
         let retry_after = retry_after::read(&headers, SystemTime::now());
         Ok(Answer::from_parts(system, status, headers, url, retry_after, body))
     }

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use super::RecordingError;
 use super::exchange::Exchange;
 
-/// Changes when older files cannot be read any more.
+/// Changes when older files can no longer be read.
 const VERSION: u32 = 1;
 
 #[derive(Serialize, Deserialize)]
@@ -30,7 +30,7 @@ pub(super) fn read(path: &Path) -> Result<Vec<Exchange>, RecordingError> {
     let document: Document<Vec<Exchange>> =
         serde_json::from_slice(&text).map_err(|error| invalid(error.to_string()))?;
     if document.version != VERSION {
-        return Err(invalid(format!("it says version {}, and this is {VERSION}", document.version)));
+        return Err(invalid(format!("it has version {}, this version reads {VERSION}", document.version)));
     }
     Ok(document.exchanges)
 }

@@ -36,10 +36,10 @@ pub(super) use self::shown::Shown;
 use super::Answer;
 use crate::{Error, Redactor};
 
-/// Set to `1` to record anew.
+/// Set to `1` to record again.
 const VARIABLE: &str = "BRIDGEHEAD_RECORD";
 
-/// A file of exchanges that is being written, or answers. Clones are the same one.
+/// A file of exchanges that is being recorded or replayed. Clones share it.
 #[derive(Clone)]
 pub struct Recording(Arc<Inner>);
 
@@ -59,34 +59,34 @@ enum Mode {
 #[derive(Default)]
 struct State {
     exchanges: Vec<Exchange>,
-    /// Of each, whether it has been played.
+    /// For each exchange, whether it has been replayed.
     played: Vec<bool>,
     /// Why the file could not be written, or which request it has no answer for: the first that went wrong.
     failure: Option<String>,
 }
 
-/// Why a recording cannot be used.
+/// Why a recording is not usable.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum RecordingError {
-    /// There is no such file yet.
+    /// The file does not exist yet.
     #[error("{path} does not exist: record it once with {VARIABLE}=1 and the real target")]
     Missing {
-        /// Where it should be.
+        /// The expected path.
         path: PathBuf,
     },
-    /// It cannot be read.
+    /// The file cannot be read.
     #[error("{path} cannot be read: {source}")]
     Unreadable {
-        /// Where it is.
+        /// The path of the file.
         path: PathBuf,
-        /// What the operating system says.
+        /// The error of the operating system.
         source: std::io::Error,
     },
-    /// It holds something else, or was written by another version.
-    #[error("{path} is no recording of this version ({problem}): record it again with {VARIABLE}=1")]
+    /// The file contains something else, or was written by another version.
+    #[error("{path} is not a recording of this version ({problem}): record it again with {VARIABLE}=1")]
     Invalid {
-        /// Where it is.
+        /// The path of the file.
         path: PathBuf,
         /// What is wrong with it.
         problem: String,
@@ -94,18 +94,18 @@ pub enum RecordingError {
     /// Something went wrong while the connector was called.
     #[error("{0}")]
     Failed(String),
-    /// The connector asked for less than was recorded.
-    #[error("the connector did not ask for {count} of the recorded exchanges; the first is {first}")]
+    /// The connector made fewer requests than were recorded.
+    #[error("the connector did not make {count} of the recorded requests; the first is {first}")]
     Unplayed {
-        /// How many.
+        /// The number of missing requests.
         count: usize,
-        /// The first: method and address.
+        /// The first one: method and address.
         first: String,
     },
 }
 
 impl Recording {
-    /// Records into the file if `BRIDGEHEAD_RECORD` is `1`, and else replays it.
+    /// Records to the file if `BRIDGEHEAD_RECORD` is `1`, otherwise replays it.
     pub fn open(path: impl AsRef<Path>) -> Result<Self, RecordingError> {
         if std::env::var_os(VARIABLE).is_some_and(|set| set == "1") {
             return Ok(Self::record(path));
@@ -113,12 +113,12 @@ impl Recording {
         Self::replay(path)
     }
 
-    /// Records: requests go to the target, and the file is written anew with each answer.
+    /// Records: requests are sent to the target, and the file is rewritten with each response.
     pub fn record(path: impl AsRef<Path>) -> Self {
         Self::new(path.as_ref(), Mode::Record, State::default())
     }
 
-    /// Replays: the file answers, each exchange once, and nothing is connected to.
+    /// Replays: the file provides the responses, each exchange once, and no connection is made.
     pub fn replay(path: impl AsRef<Path>) -> Result<Self, RecordingError> {
         let exchanges = file::read(path.as_ref())?;
         let played = vec![false; exchanges.len()];
@@ -131,18 +131,18 @@ impl Recording {
         Self(Arc::new(inner))
     }
 
-    /// Whether the real target is asked.
+    /// Whether requests are sent to the real target.
     pub fn is_recording(&self) -> bool {
         self.0.mode == Mode::Record
     }
 
-    /// Keeps further secrets out of the file. Those that [`Credential`](super::Credential) sends are known already.
+    /// Keeps additional secrets out of the file. Those that [`Credential`](super::Credential) sends are already known.
     pub fn protect<S: AsRef<str>>(&self, secrets: impl IntoIterator<Item = S>) {
         self.0.redactor.protect_for_good(secrets);
     }
 
-    /// Says whether everything went as recorded: every exchange was asked for, and nothing else was; or, while recording, that the
-    /// file could be written. Call it at the end of a test.
+    /// Checks that everything went as recorded: every exchange was requested, and no other; or, while recording, that
+    /// the file could be written. Call it at the end of a test.
     pub fn finish(&self) -> Result<(), RecordingError> {
         let state = self.0.state.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(failure) = &state.failure {
@@ -187,7 +187,7 @@ impl Recording {
         let same = exchanges.iter().any(|exchange| exchange.request == *asked);
         let other = exchanges.iter().any(|exchange| exchange.request.is_same_but_for_the_body(asked));
         let why = match (same, other) {
-            (true, _) => "as often as this",
+            (true, _) => "this many times",
             (_, true) => "with this body",
             _ => "at all",
         };

@@ -20,7 +20,7 @@ impl Shown {
         format!("{asked} ({host}){}", body(&asked.body))
     }
 
-    /// An answer: its status, the headers that a connector may go by, and its body.
+    /// A response: its status, the headers that a connector may use, and its body.
     pub(crate) fn answered(answer: &Answer, trace: &Trace) -> String {
         let cleaner = Cleaner::new(trace.redactor());
         let headers: Vec<String> = answer

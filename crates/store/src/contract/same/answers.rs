@@ -129,7 +129,7 @@ pub(super) async fn observe(
     }
 }
 
-/// Instants to ask about, in the midst of those of the steps.
+/// Instants to ask about, in the middle of those of the steps.
 fn instants(all: bool) -> Vec<Timestamp> {
     let instants = [Timestamp::from_nanosecond(1_500).unwrap(), at(-1), at(400 * 86_400)];
     instants[..if all { 3 } else { 1 }].to_vec()

@@ -202,7 +202,7 @@ async fn a_dead_writer_is_an_error_and_no_hang() {
     assert!(matches!(after, Err(Error::Closed)), "{after:?}");
     state.close().await;
     let state = Sqlite::open(folder.path()).await.unwrap();
-    assert_eq!(state.open(&app).await.unwrap(), [], "what was not answered is not there");
+    assert_eq!(state.open(&app).await.unwrap(), [], "what got no response is not there");
 }
 
 #[tokio::test]

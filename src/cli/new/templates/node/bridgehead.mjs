@@ -20,7 +20,7 @@ const current = new AsyncLocalStorage(); // the call that is worked on: whether 
  * code: ACCOUNT_NOT_FOUND, ACCOUNT_ALREADY_EXISTS, LICENSE_EXHAUSTED, PERMISSION_DENIED, RATE_LIMITED, TIMEOUT, INTERNAL_ERROR
  * effect: "not_applied" only if it is certain that nothing was changed, else "unknown"
  * retry: "never" or "backoff"; retry_after: seconds that the target asks to wait
- * subject: whom it is about: "account", "group", "license", or "connection" where every call would fail
+ * subject: what it is about: "account", "group", "license", or "connection" where every call would fail
  */
 export class Failure extends Error {
   constructor(code, message, parts = {}) {
@@ -52,20 +52,20 @@ class Task {
       if (!known && create && !Object.hasOwn(changes, name)) {
         if (value !== null) this.not_kept.push(name);
       } else if (!known || !(value === null || typeof value === "string")) {
-        throw refused(`${app} cannot keep this value of the field '${name}'`);
+        throw refused(`${app} cannot store this value of the field '${name}'`);
       } else if (value !== null || !create) {
         this.fields[name] = value;
       }
     }
     /** "active", "inactive", "suspended", or undefined where the task says nothing of it. */
     this.status = given.status ?? undefined;
-    if (this.status !== undefined && !STATUSES.includes(this.status)) throw refused(`${app} has no such status as the task asks for`);
+    if (this.status !== undefined && !STATUSES.includes(this.status)) throw refused(`${app} does not have this status as the task asks for`);
     if (sets || action === "reset_password") this.password = password(connector, [changes, account, params]);
     /** By slug, the whole list of ids that the account is to have. Slugs that are not named stay as they are. */
     this.memberships = {};
     for (const [slug, refs] of Object.entries((sets && params.memberships) || {})) {
       const type = Object.hasOwn(kind.types, slug) ? kind.types[slug] : undefined;
-      if (!["group", "license"].includes(type)) throw refused(`${app} has no groups or licences of the type ${slug}`, { subject: "group" });
+      if (!["group", "license"].includes(type)) throw refused(`${app} has no groups or licenses of the type ${slug}`, { subject: "group" });
       const ids = refs.map((ref) => (typeof ref === "string" ? ref : ref?.id));
       if (!ids.every((id) => typeof id === "string" && id)) throw refused(`a reference to a ${slug} of ${app} must have an id`, { subject: "group" });
       this.memberships[slug] = [...new Set(ids)];
@@ -76,8 +76,8 @@ class Task {
 function password({ app, constructor: kind }, places) {
   const found = places.flatMap((place) => PASSWORD.map((name) => place[name])).find((value) => value != null);
   if (found === undefined) return undefined;
-  if (typeof found !== "string" || !found) throw refused(`a password of ${app} must be text that is not empty`);
-  if (!kind.passwords) throw refused(`${app} keeps no passwords; leave them out of what Iden sends`);
+  if (typeof found !== "string" || !found) throw refused(`a password of ${app} must be non-empty text`);
+  if (!kind.passwords) throw refused(`${app} does not store passwords; omit them from what Iden sends`);
   return found;
 }
 
@@ -100,22 +100,22 @@ export class Connector {
     Object.assign(this, { app, settings });
   }
 
-  /** Fails if the target cannot be reached or refuses the credential. Changes nothing. */
+  /** Fails if the target is unreachable or refuses the credential. Changes nothing. */
   async check() {
     throw new Error("check is not written");
   }
 
   /**
-   * One page: { records, next }, `next` being null at the end; `cursor` is null for the first page. Whoever is missing from a listing
-   * that ended loses the account, so what cannot be read is a Failure, never a short page.
+   * One page: { records, next }, `next` being null at the end; `cursor` is null for the first page. An account that is missing from a
+   * completed listing is removed, so data that cannot be read is a Failure, never a short page.
    */
   async list(_slug, _cursor) {
     throw new Error("list is not written");
   }
 
   /**
-   * The accounts whose `field` ("id", "username" or "email") could be `text`, as records; more than fit do no harm. An empty list says
-   * that there is certainly nobody.
+   * The accounts whose `field` ("id", "username" or "email") could be `text`, as records; more than fit do no harm. An empty list
+   * means that the account certainly does not exist.
    */
   async search(_field, _text) {
     throw new Error("search is not written");
@@ -126,17 +126,17 @@ export class Connector {
   //   create_account(task) -> id        update_account(found, task)       delete_account(found)
   //   suspend_account(found)            unsuspend_account(found)          reset_password(found, password) -> result or nothing
 
-  /** The record of an account, by its id, else by its user name, else by its e-mail; null if there is nobody. */
+  /** The record of an account, by its id, otherwise by its user name, otherwise by its email; null if it does not exist. */
   async find(account) {
     const field = ["id", "username", "email"].find((name) => account[name]);
     if (!field) return null;
     const fold = (text) => (field === "id" ? String(text) : String(text).toLowerCase());
     const records = await this.search(field, String(account[field]));
-    // What cannot be read is no proof that nobody is there.
+    // Data that cannot be read does not prove that the account is missing.
     if (!records.every((one) => one && isId(one.id))) throw new Failure("INTERNAL_ERROR", `${this.app} answered with an account that has no id`);
     const hits = records.filter((one) => one[field] && fold(one[field]) === fold(account[field]));
     if (new Set(hits.map((one) => one.id)).size > 1)
-      throw refused(`${this.app} has several accounts with the ${field} ${account[field]}; which one is meant cannot be told`);
+      throw refused(`${this.app} has several accounts with the ${field} ${account[field]}; cannot tell which one to use`);
     return hits[0] ?? null;
   }
 
@@ -150,7 +150,7 @@ export class Connector {
   async execute(action, params) {
     const task = new Task(this, action, params), { app } = this;
     const named = (fields) => {
-      if (!fields.username && !fields.email) throw refused(`an account of ${app} needs a user name or an e-mail address`);
+      if (!fields.username && !fields.email) throw refused(`an account of ${app} needs a user name or an email address`);
     };
     if (action === "create_account") {
       named(task.fields);
@@ -168,7 +168,7 @@ export class Connector {
       named({ ...found, ...task.fields });
       await this.#free(task, found.id);
     }
-    if (action === "reset_password" && !task.password) throw refused(`${app} makes up no password; the task must bring one`);
+    if (action === "reset_password" && !task.password) throw refused(`${app} does not generate passwords; the task must include one`);
     const more = { update_account: task, reset_password: task.password }[action];
     return (await this[action](found, more)) ?? {};
   }
@@ -214,7 +214,7 @@ export class Http {
     try {
       found = JSON.parse(text);
     } catch {
-      throw new Failure("INTERNAL_ERROR", `${app} answered ${answer.status} to ${method} ${where} with what is no JSON`);
+      throw new Failure("INTERNAL_ERROR", `${app} answered ${answer.status} to ${method} ${where} with invalid JSON`);
     }
     // Null means "not there" here, and only a 404 says that.
     if (found === null && !changes)
@@ -225,7 +225,7 @@ export class Http {
   #refusal({ status, headers }, changes) {
     const { app } = this, told = `${app} answered ${status}`, retry_after = retryAfter(headers), effect = "not_applied", retry = "backoff";
     if (status === 401)
-      return new Failure("PERMISSION_DENIED", `${app} refuses the connector's own credential (401)`, { effect, retry, subject: "connection" });
+      return new Failure("PERMISSION_DENIED", `${app} rejected the connector's own credential (401)`, { effect, retry, subject: "connection" });
     if (status === 403) return new Failure("PERMISSION_DENIED", `${told}: the connector may not do this`, { effect });
     if ([404, 410].includes(status) && changes) return new Failure("ACCOUNT_NOT_FOUND", told, { effect });
     if (status === 409 && changes) return new Failure("ACCOUNT_ALREADY_EXISTS", told, { effect });
@@ -240,10 +240,10 @@ export class Http {
     const { app } = this, code = error.cause?.code ?? error.code ?? "";
     const neverSent = /^(ECONNREFUSED|ENOTFOUND|EAI_AGAIN|EHOSTUNREACH|ENETUNREACH|CERT_|DEPTH_ZERO|SELF_SIGNED|UNABLE_TO|ERR_TLS)/.test(code);
     if (neverSent)
-      return new Failure("TIMEOUT", `${app} cannot be reached: ${code}`, { effect: "not_applied", retry: "backoff", subject: "connection" });
+      return new Failure("TIMEOUT", `${app} is unreachable: ${code}`, { effect: "not_applied", retry: "backoff", subject: "connection" });
     if (error.name === "TimeoutError")
-      return new Failure("TIMEOUT", `${app} did not answer within ${this.timeout} s`, { effect: "unknown", retry: "backoff" });
-    const message = `the connection to ${app} broke before it had answered: ${code || error.name}`;
+      return new Failure("TIMEOUT", `${app} did not respond within ${this.timeout} s`, { effect: "unknown", retry: "backoff" });
+    const message = `the connection to ${app} failed before it responded: ${code || error.name}`;
     return new Failure("TIMEOUT", message, { effect: "unknown", retry: "backoff", subject: "connection" });
   }
 }
@@ -300,7 +300,7 @@ export async function serve(kind) {
     check: async () => (await connector.check(), {}),
     find_account: ({ account }) => connector.find(account),
     async list({ resource_type, cursor }) {
-      if (cursor !== null && !cursor.startsWith(CURSOR)) throw refused(`${connector.app} was asked to go on from where no page ended`);
+      if (cursor !== null && !cursor.startsWith(CURSOR)) throw refused(`${connector.app} was asked to continue from an invalid cursor`);
       const { records, next } = await connector.list(resource_type, cursor === null ? null : cursor.slice(CURSOR.length));
       if (next === undefined) throw new Error("list must say next: null at the end");
       return { records, next: next === null ? null : `${CURSOR}${next}` };
@@ -318,7 +318,7 @@ export async function serve(kind) {
       return { result: await methods[method](params) };
     } catch (error) {
       if (error instanceof Failure) {
-        // A step before this one was done: nobody may say that nothing was.
+        // An earlier step was done, so the effect is not "not applied".
         const data = call.changed && actions.includes(method) ? { retry: "never", ...error.parts, effect: "unknown" } : error.parts;
         return { error: { code: -32000, message: clean(error.message), data } };
       } // a fault in the connector; the daemon logs the trace

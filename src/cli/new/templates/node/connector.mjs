@@ -78,7 +78,7 @@ class Target extends Connector {
     return body;
   }
 
-  /** An account as Iden wants it. An account that cannot be read is an error: left out, it would be removed. */
+  /** An account as Iden wants it. An account that cannot be read is an error: if it were left out, it would be removed. */
   record(user) {
     const fields = Object.entries(FIELDS).map(([name, theirs]) => [name, user[theirs]]).filter(([, value]) => value != null);
     const status = user.enabled ? "active" : "suspended";

@@ -27,8 +27,8 @@ function change(user, fields) {
   for (const name of ["login", "mail"])
     for (const other of tables.users.values())
       if (other.id !== user.id && fields[name] && other[name]?.toLowerCase() === fields[name].toLowerCase())
-        throw new Refused(409, "the login or the mail is taken");
-  if (!(fields.teams ?? []).every((id) => tables.teams.has(id))) throw new Refused(422, "there is no such team");
+        throw new Refused(409, "the login or the email is taken");
+  if (!(fields.teams ?? []).every((id) => tables.teams.has(id))) throw new Refused(422, "team not found");
   const { password, ...shown } = fields;
   if (password) passwords.set(user.id, password);
   return { ...user, ...shown };
@@ -53,7 +53,7 @@ function page(table, query) {
 
 function route(method, [kind, id], query, body) {
   const table = tables[kind];
-  if (!table || (id !== undefined && !table.has(id))) throw new Refused(404, "there is no such thing");
+  if (!table || (id !== undefined && !table.has(id))) throw new Refused(404, "not found");
   if (method === "GET") return [200, id === undefined ? page(table, query) : table.get(id)];
   if (kind === "users" && method === "POST" && id === undefined) return [201, add(body)];
   if (kind === "users" && method === "PATCH" && id !== undefined) {
@@ -75,7 +75,7 @@ async function answer(request, response) {
   let status, told;
   try {
     if (!Object.hasOwn(TOKENS, token)) throw new Refused(401, "who are you?");
-    if (request.method !== "GET" && !TOKENS[token]) throw new Refused(403, "this token may only read");
+    if (request.method !== "GET" && !TOKENS[token]) throw new Refused(403, "this token is read-only");
     const body = chunks.length ? JSON.parse(Buffer.concat(chunks)) : undefined;
     [status, told] = route(request.method, pathname.slice(1).split("/").map(decodeURIComponent), searchParams, body);
   } catch (error) {

@@ -34,7 +34,7 @@ class Failure(Exception):
     code: ACCOUNT_NOT_FOUND, ACCOUNT_ALREADY_EXISTS, LICENSE_EXHAUSTED, PERMISSION_DENIED, RATE_LIMITED, TIMEOUT, INTERNAL_ERROR
     effect: "not_applied" only if it is certain that nothing was changed, else "unknown"
     retry: "never" or "backoff"; retry_after: seconds that the target asks to wait
-    subject: whom it is about: "account", "group", "license", or "connection" where every call would fail
+    subject: what it is about: "account", "group", "license", or "connection" where every call would fail
     """
 
     def __init__(self, code, message, **parts):
@@ -71,20 +71,20 @@ class Task:
             if name not in connector.fields and create and name not in changes:
                 self.not_kept += [name] if value is not None else []
             elif name not in connector.fields or not (value is None or isinstance(value, str)):
-                raise refused(f"{connector.app} cannot keep this value of the field '{name}'")
+                raise refused(f"{connector.app} cannot store this value of the field '{name}'")
             elif value is not None or not create:
                 self.fields[name] = value
         #: "active", "inactive", "suspended", or None where the task says nothing of it.
         self.status = given.get("status")
         if self.status is not None and self.status not in STATUSES:
-            raise refused(f"{connector.app} has no such status as the task asks for")
+            raise refused(f"{connector.app} does not have this status as the task asks for")
         places = (changes, account, params)
         self.password = self._password(connector, places) if sets or action == "reset_password" else None
         #: By slug, the whole list of ids that the account is to have. Slugs that are not named stay as they are.
         self.memberships = {}
         for slug, refs in (params.get("memberships") or {}).items() if sets else ():
             if connector.types.get(slug) not in ("group", "license"):
-                raise refused(f"{connector.app} has no groups or licences of the type {slug}", subject="group")
+                raise refused(f"{connector.app} has no groups or licenses of the type {slug}", subject="group")
             ids = [ref.get("id") if isinstance(ref, dict) else ref for ref in refs]
             if not all(isinstance(id, str) and id for id in ids):
                 raise refused(f"a reference to a {slug} of {connector.app} must have an id", subject="group")
@@ -96,9 +96,9 @@ class Task:
         if not found:
             return None
         if not isinstance(found[0], str) or not found[0]:
-            raise refused(f"a password of {connector.app} must be text that is not empty")
+            raise refused(f"a password of {connector.app} must be non-empty text")
         if not connector.passwords:
-            raise refused(f"{connector.app} keeps no passwords; leave them out of what Iden sends")
+            raise refused(f"{connector.app} does not store passwords; omit them from what Iden sends")
         return found[0]
 
 
@@ -121,17 +121,17 @@ class Connector:
         self.app, self.settings = app, settings
 
     def check(self):
-        """Fails if the target cannot be reached or refuses the credential. Changes nothing."""
+        """Fails if the target is unreachable or refuses the credential. Changes nothing."""
         raise NotImplementedError
 
     def list(self, slug, cursor):
-        """One page: (records, cursor of the next page), the cursor None at the end, and None for the first page. Whoever is
-        missing from a listing that ended loses the account, so what cannot be read is a Failure, never a short page."""
+        """One page: (records, cursor of the next page), the cursor None at the end, and None for the first page. An account that is
+        missing from a completed listing is removed, so data that cannot be read is a Failure, never a short page."""
         raise NotImplementedError
 
     def search(self, field, text):
         """The accounts whose `field` ("id", "username" or "email") could be `text`, as records; more than fit do no harm. An
-        empty list says that there is certainly nobody."""
+        empty list means that the account certainly does not exist."""
         raise NotImplementedError
 
     # Those that are written are declared, and no others. `found` is the record as `search` has given it.
@@ -140,19 +140,19 @@ class Connector:
     #   suspend_account(found)            unsuspend_account(found)          reset_password(found, password) -> result or None
 
     def find(self, account):
-        """The record of an account, by its id, else by its user name, else by its e-mail; None if there is nobody."""
+        """The record of an account, by its id, otherwise by its user name, otherwise by its email; None if it does not exist."""
         field = next((name for name in ("id", "username", "email") if account.get(name)), None)
         if field is None:
             return None
         wanted = str(account[field])
         same = (lambda text: text == wanted) if field == "id" else (lambda text: text.casefold() == wanted.casefold())
         records = self.search(field, wanted)
-        # What cannot be read is no proof that nobody is there.
+        # Data that cannot be read does not prove that the account is missing.
         if not all(is_id(one.get("id")) for one in records):
             raise Failure("INTERNAL_ERROR", f"{self.app} answered with an account that has no id")
         found = {one["id"]: one for one in records if one.get(field) and same(str(one[field]))}
         if len(found) > 1:
-            raise refused(f"{self.app} has several accounts with the {field} {wanted}; which one is meant cannot be told")
+            raise refused(f"{self.app} has several accounts with the {field} {wanted}; cannot tell which one to use")
         return next(iter(found.values()), None)
 
     def _free(self, task, own):
@@ -166,7 +166,7 @@ class Connector:
         task = Task(self, action, params)
         if action == "create_account":
             if not task.fields.get("username") and not task.fields.get("email"):
-                raise refused(f"an account of {self.app} needs a user name or an e-mail address")
+                raise refused(f"an account of {self.app} needs a user name or an email address")
             self._free(task, None)
             result = {"account_id": self.create_account(task)}
             if not is_id(result["account_id"]):
@@ -179,12 +179,12 @@ class Connector:
         if action == "update_account":
             after = {**found, **task.fields}
             if not after.get("username") and not after.get("email"):
-                raise refused(f"an account of {self.app} needs a user name or an e-mail address")
+                raise refused(f"an account of {self.app} needs a user name or an email address")
             self._free(task, found["id"])
             return self.update_account(found, task) or {}
         if action == "reset_password":
             if not task.password:
-                raise refused(f"{self.app} makes up no password; the task must bring one")
+                raise refused(f"{self.app} does not generate passwords; the task must include one")
             return self.reset_password(found, task.password) or {}
         return getattr(self, action)(found) or {}
 
@@ -235,7 +235,7 @@ class Http:
         try:
             found = json.loads(text)
         except ValueError:
-            raise Failure("INTERNAL_ERROR", f"{self.app} answered {status} to {what} with what is no JSON")
+            raise Failure("INTERNAL_ERROR", f"{self.app} answered {status} to {what} with invalid JSON")
         # None means "not there" here, and only a 404 says that.
         if found is None and not changes:
             raise Failure("INTERNAL_ERROR", f"{self.app} answered {status} to {what} with nothing in it")
@@ -245,7 +245,7 @@ class Http:
         told, status, wait = f"{self.app} answered {error.code}", error.code, _retry_after(error.headers)
         nothing = "not_applied"
         if status == 401:
-            return Failure("PERMISSION_DENIED", f"{self.app} refuses the connector's own credential (401)", effect=nothing,
+            return Failure("PERMISSION_DENIED", f"{self.app} rejected the connector's own credential (401)", effect=nothing,
                            retry="backoff", subject="connection")
         if status == 403:
             return Failure("PERMISSION_DENIED", f"{told}: the connector may not do this", effect=nothing)
@@ -267,10 +267,10 @@ class Http:
         never_sent = isinstance(cause, (ConnectionRefusedError, socket.gaierror, ssl.SSLCertVerificationError))
         reason = cause.strerror if isinstance(cause, OSError) and cause.strerror else type(cause).__name__
         if never_sent:
-            return Failure("TIMEOUT", f"{self.app} cannot be reached: {reason}", effect="not_applied", retry="backoff", subject="connection")
+            return Failure("TIMEOUT", f"{self.app} is unreachable: {reason}", effect="not_applied", retry="backoff", subject="connection")
         if isinstance(cause, TimeoutError):
-            return Failure("TIMEOUT", f"{self.app} did not answer within {self.timeout} s", effect="unknown", retry="backoff")
-        return Failure("TIMEOUT", f"the connection to {self.app} broke before it had answered: {reason}", effect="unknown", retry="backoff", subject="connection")
+            return Failure("TIMEOUT", f"{self.app} did not respond within {self.timeout} s", effect="unknown", retry="backoff")
+        return Failure("TIMEOUT", f"the connection to {self.app} failed before it responded: {reason}", effect="unknown", retry="backoff", subject="connection")
 
 
 class _NoRedirect(urllib.request.HTTPRedirectHandler):
@@ -330,7 +330,7 @@ class _Program:
             self.say(id, {"result": self.result(method, params)})
         except Failure as failure:
             parts = {"code": failure.code, **failure.parts}
-            # A step before this one was done: nobody may say that nothing was.
+            # An earlier step was done, so the effect is not "not applied".
             if call.changed and method in self.actions():
                 parts["effect"] = "unknown"
                 parts.setdefault("retry", "never")
@@ -368,7 +368,7 @@ class _Program:
         if method == "list":
             cursor = params["cursor"]
             if cursor is not None and not cursor.startswith(CURSOR):
-                raise refused(f"{self.connector.app} was asked to go on from where no page ended")
+                raise refused(f"{self.connector.app} was asked to continue from an invalid cursor")
             records, following = self.connector.list(params["resource_type"], cursor[len(CURSOR):] if cursor else None)
             return {"records": records, "next": None if following is None else f"{CURSOR}{following}"}
         return self.connector._execute(method, params)

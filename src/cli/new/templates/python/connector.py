@@ -74,7 +74,7 @@ class Target(Connector):
         return body
 
     def record(self, user):
-        """An account as Iden wants it. An account that cannot be read is an error: left out, it would be removed."""
+        """An account as Iden wants it. An account that cannot be read is an error: if it were left out, it would be removed."""
         fields = {name: user.get(theirs) for name, theirs in FIELDS.items()}
         status = "active" if user["enabled"] else "suspended"
         return {"id": user["id"], "status": status, "memberships": {"team": user["teams"]},

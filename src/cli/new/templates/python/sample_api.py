@@ -36,9 +36,9 @@ def change(user, fields):
     names = [(name, value.lower()) for name, value in fields.items() if name in ("login", "mail") and value]
     for other in users.values():
         if other is not user and any((other[name] or "").lower() == value for name, value in names):
-            raise Refused(409, "the login or the mail is taken")
+            raise Refused(409, "the login or the email is taken")
     if not all(id in teams for id in fields.get("teams", [])):
-        raise Refused(422, "there is no such team")
+        raise Refused(422, "team not found")
     passwords.update({user["id"]: fields["password"]} if "password" in fields else {})
     user.update({name: value for name, value in fields.items() if name != "password"})
 
@@ -58,7 +58,7 @@ class Api(BaseHTTPRequestHandler):
             if token not in TOKENS:
                 raise Refused(401, "who are you?")
             if self.command != "GET" and not TOKENS[token]:
-                raise Refused(403, "this token may only read")
+                raise Refused(403, "this token is read-only")
             with lock:
                 status, told = self.route(url.path.strip("/").split("/"), query, json.loads(body) if body else None)
         except Refused as refused:
@@ -76,7 +76,7 @@ class Api(BaseHTTPRequestHandler):
         kind, id = parts[0], urllib.parse.unquote(parts[1]) if len(parts) > 1 else None
         table = {"users": users, "teams": teams}.get(kind)
         if table is None or (id is not None and id not in table):
-            raise Refused(404, "there is no such thing")
+            raise Refused(404, "not found")
         if self.command == "GET" and id is not None:
             return 200, table[id]
         if self.command == "GET":

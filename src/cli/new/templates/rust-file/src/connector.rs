@@ -80,7 +80,7 @@ impl bridgehead_sdk::Connector for Connector {
             None => "",
             Some(cursor) => cursor.as_str().strip_prefix(AFTER).ok_or_else(|| {
                 Error::incomplete_listing(format!(
-                    "{} was asked to go on from nowhere",
+                    "{} was asked to continue from an invalid cursor",
                     self.system
                 ))
             })?,
@@ -90,7 +90,7 @@ impl bridgehead_sdk::Connector for Connector {
         let mut last = None;
         for (id, record) in rest.by_ref().take(PAGE) {
             last = Some(id);
-            // What is there and cannot be read is said, not left out: leaving it out would remove a person.
+            // A record that cannot be read is reported, not left out: leaving it out would remove the account.
             match read(of.kind, id, record) {
                 Ok(record) => page.records.push(record),
                 Err(rejected) => page.rejected.push(rejected),
@@ -147,7 +147,9 @@ fn create_account(
     }
     let account = &create.account;
     if account.extra.contains_key("status") {
-        return Err(Error::internal(format!("{system} has no such status")));
+        return Err(Error::internal(format!(
+            "{system} does not have this status"
+        )));
     }
     let wanted = [
         &account.username,
@@ -213,7 +215,7 @@ fn update_account(
     Ok(Completion::done())
 }
 
-/// Puts a field into a record. What is passed over in silence, Iden would believe to be set.
+/// Puts a field into a record. What is skipped in silence, Iden would believe to be set.
 fn fill(
     record: &mut Map<String, Value>,
     system: &str,
@@ -222,7 +224,7 @@ fn fill(
 ) -> Result<(), Error> {
     let refused = || {
         Error::internal(format!(
-            "{system} cannot keep this value of the field '{field}'"
+            "{system} cannot store this value of the field '{field}'"
         ))
     };
     match (field, value) {
@@ -249,7 +251,7 @@ fn has(update: &UpdateAccount, name: &str) -> bool {
 
 fn no_password(system: &str) -> Error {
     Error::internal(format!(
-        "{system} keeps no passwords; leave them out of what Iden sends"
+        "{system} does not store passwords; omit them from what Iden sends"
     ))
 }
 
@@ -266,13 +268,13 @@ fn read(
     Record::from_json(kind, record)
 }
 
-/// Looks for an account by its id, else by its user name, else by its e-mail address.
+/// Looks for an account by its id, else by its user name, else by its email address.
 fn find(state: &State, account: &Account) -> Result<Option<AccountRecord>, Error> {
     for (id, record) in &state.account {
         match read(ResourceKind::Account, id, record) {
             Ok(Record::Account(record)) if account.is_same_as(&record) => return Ok(Some(*record)),
             Ok(_) => {}
-            // It may be the one that is looked for: nobody can say that there is none.
+            // It may be the requested one, so the account may exist.
             Err(rejected) => return Err(Error::internal(rejected.to_string())),
         }
     }
@@ -295,7 +297,7 @@ fn set(state: &mut State, id: &str, field: &str, value: Value) {
     }
 }
 
-/// Fails if somebody else has the user name or the e-mail address, or the account has neither.
+/// Fails if another account has the user name or the email address, or the account has neither.
 fn free(
     state: &State,
     system: &str,
@@ -324,7 +326,7 @@ fn free(
                 .as_ref()
                 == Some(&wanted)
         }) {
-            let message = format!("User {wanted} exists in {system} already");
+            let message = format!("User {wanted} already exists in {system}");
             return Err(Error::account_already_exists(message));
         }
         label = Some(wanted);
@@ -332,7 +334,7 @@ fn free(
     match label {
         Some(_) => Ok(()),
         None => Err(Error::internal(format!(
-            "An account of {system} needs a user name or an e-mail address"
+            "An account of {system} needs a user name or an email address"
         ))),
     }
 }

@@ -10,7 +10,7 @@ use serde::Deserialize;
 pub struct Settings {
     /// The file of people and teams. A relative path starts at the folder of the configuration file.
     pub path: String,
-    // A credential is a `bridgehead_sdk::SecretString` here, which shows itself to nobody:
+    // A credential is a `bridgehead_sdk::SecretString` here, which is never printed:
     //
     //     #[schemars(with = "String")]
     //     pub token: SecretString,

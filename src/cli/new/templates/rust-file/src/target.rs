@@ -1,6 +1,6 @@
 //! The system itself. Here it is a JSON file: replace this with the calls of your system's API.
 //!
-//! What matters is how failures are told: whether anything was changed, whether trying again may help, and whether it is
+//! What matters is how failures are told: whether anything was changed, whether retrying may help, and whether it is
 //! about one account or about the way to the system. For an HTTP API, start from `bridgehead_sdk::http::Client` (feature
 //! `http`), which gets most of that right.
 
@@ -54,7 +54,7 @@ impl Target {
         self.apart(|file| file.change(change)).await
     }
 
-    /// Works on a thread where waiting for a disk holds up nobody. At its deadline a call is dropped, and the work goes on
+    /// Works on a thread that may wait for a disk. At its deadline a call is dropped, and the work goes on
     /// to its end all the same: nothing is ever left half done.
     async fn apart<T: Send + 'static>(
         &self,
@@ -65,7 +65,7 @@ impl Target {
             Ok(result) => result,
             Err(_) => Err(Error::new(
                 Code::InternalError,
-                "the connector panicked at the file",
+                "the connector panicked while working on the file",
             )),
         }
     }
@@ -76,9 +76,10 @@ impl File {
         let shown = self.path.display();
         let bytes = std::fs::read(&self.path).map_err(|error| match error.kind() {
             ErrorKind::PermissionDenied => {
-                Error::credential_refused(format!("{shown} may not be read")).with_source(error)
+                Error::credential_refused(format!("permission denied reading {shown}"))
+                    .with_source(error)
             }
-            // Never "nobody there": that would remove everybody.
+            // Never "not found": that would remove every account.
             _ => Error::unreachable(format!("{shown} cannot be read")).with_source(error),
         })?;
         serde_json::from_slice(&bytes).map_err(|error| {
@@ -97,7 +98,7 @@ impl File {
             .and_then(|bytes| std::fs::write(&beside, bytes))
             .and_then(|()| std::fs::rename(&beside, &self.path))
             .map_err(|error| {
-                // The new file takes the place of the old one at once or not at all: nothing was changed.
+                // The new file replaces the old one completely or not at all: nothing was changed.
                 Error::internal(format!("{} cannot be written", self.path.display()))
                     .with_retry(Retry::Backoff)
                     .with_subject(Subject::Connection)

@@ -60,7 +60,7 @@ pub async fn start(port: u16, users: usize) -> SocketAddr {
         .with_state(shared);
     let listener = TcpListener::bind(("127.0.0.1", port))
         .await
-        .unwrap_or_else(|error| panic!("port {port}: {error}; name another one"));
+        .unwrap_or_else(|error| panic!("port {port}: {error}; choose another port"));
     let address = listener.local_addr().expect("an address");
     tokio::spawn(async move { axum::serve(listener, router).await });
     address
@@ -81,7 +81,7 @@ async fn all(
             (Method::GET, "users") => Ok((StatusCode::OK, page(&tables.users, &query))),
             (Method::GET, "teams") => Ok((StatusCode::OK, page(&tables.teams, &query))),
             (Method::POST, "users") => Ok((StatusCode::CREATED, tables.add(&read(&body)?)?)),
-            _ => Err((StatusCode::NOT_FOUND, "there is no such thing")),
+            _ => Err((StatusCode::NOT_FOUND, "not found")),
         }
     })
 }
@@ -96,7 +96,7 @@ async fn one(
     answer(|| {
         may(&headers, &method)?;
         let mut tables = shared.lock().expect("the lock");
-        let nobody = (StatusCode::NOT_FOUND, "there is no such thing");
+        let nobody = (StatusCode::NOT_FOUND, "not found");
         match (method, kind.as_str()) {
             (Method::GET, "users") => {
                 Ok((StatusCode::OK, tables.users.get(&id).ok_or(nobody)?.clone()))
@@ -127,13 +127,13 @@ fn may(headers: &HeaderMap, method: &Method) -> Result<(), Refusal> {
     match headers.get("authorization").map(|value| value.as_bytes()) {
         Some(b"Bearer sample-token") => Ok(()),
         Some(b"Bearer read-only-token") if *method == Method::GET => Ok(()),
-        Some(b"Bearer read-only-token") => Err((StatusCode::FORBIDDEN, "this token may only read")),
-        _ => Err((StatusCode::UNAUTHORIZED, "who are you?")),
+        Some(b"Bearer read-only-token") => Err((StatusCode::FORBIDDEN, "this token is read-only")),
+        _ => Err((StatusCode::UNAUTHORIZED, "authentication required")),
     }
 }
 
 fn read(body: &str) -> Result<Value, Refusal> {
-    serde_json::from_str(body).map_err(|_| (StatusCode::BAD_REQUEST, "that is no JSON"))
+    serde_json::from_str(body).map_err(|_| (StatusCode::BAD_REQUEST, "invalid JSON"))
 }
 
 /// As many APIs do, it finds every name that contains the text, and caps the page.
@@ -188,7 +188,7 @@ impl Tables {
     }
 
     fn change(&mut self, id: &str, fields: &Value) -> Result<Value, Refusal> {
-        let nobody = (StatusCode::NOT_FOUND, "there is no such thing");
+        let nobody = (StatusCode::NOT_FOUND, "not found");
         let mut user = self.users.get(id).ok_or(nobody)?.clone();
         self.fill(id, &mut user, fields)?;
         self.users.insert(id.to_owned(), user.clone());
@@ -208,10 +208,10 @@ impl Tables {
                     let known =
                         |team: &Value| team.as_str().is_some_and(|id| self.teams.contains_key(id));
                     if !teams.iter().all(known) {
-                        return bad("there is no such team");
+                        return bad("team not found");
                     }
                 }
-                _ => return bad("that field cannot be set so"),
+                _ => return bad("this field cannot be set"),
             }
             user[name] = value.clone();
         }
@@ -222,7 +222,7 @@ impl Tables {
             !wanted.is_empty() && others.any(|(_, other)| held(other) == wanted)
         };
         if taken("login") || taken("mail") {
-            return Err((StatusCode::CONFLICT, "the login or the mail is taken"));
+            return Err((StatusCode::CONFLICT, "the login or the email is taken"));
         }
         Ok(())
     }

@@ -1,6 +1,6 @@
 //! The calls of the target's API. Replace paths and types by those of yours.
 //!
-//! `bridgehead_sdk::http::Client` says of what goes wrong on the way whether anything was changed and whether trying again may help;
+//! `bridgehead_sdk::http::Client` says of what goes wrong on the way whether anything was changed and whether retrying may help;
 //! `Answer::refusal` says it of a status. What is left is what only this API knows.
 
 use bridgehead_sdk::http::reqwest::{Method, RequestBuilder};
@@ -20,7 +20,7 @@ const PAGE: &str = "200";
 #[derive(Deserialize)]
 pub(crate) struct Page {
     pub(crate) items: Vec<Value>,
-    /// The key to go on from; `null` at the end. It must be there: a page without it would be taken for the last one.
+    /// The key of the next page; `null` at the end. It is required: a page without it would look like the last one.
     #[serde(deserialize_with = "Option::deserialize")]
     pub(crate) next: Option<String>,
 }

@@ -71,7 +71,10 @@ impl bridgehead_sdk::Connector for Connector {
         let after = cursor
             .map(|cursor| {
                 cursor.as_str().strip_prefix(AFTER).ok_or_else(|| {
-                    let message = format!("{} was asked to go on from nowhere", self.api.system());
+                    let message = format!(
+                        "{} was asked to continue from an invalid cursor",
+                        self.api.system()
+                    );
                     Error::incomplete_listing(message)
                 })
             })
@@ -83,7 +86,7 @@ impl bridgehead_sdk::Connector for Connector {
             .await?;
         let mut page = Page::default();
         for item in found.items {
-            // What is there and cannot be read is said, not left out: leaving it out would remove a person.
+            // A record that cannot be read is reported, not left out: leaving it out would remove the account.
             let item = if accounts { account(item)? } else { item };
             match Record::from_json(of.kind, item) {
                 Ok(record) => page.records.push(record),
@@ -119,7 +122,8 @@ impl bridgehead_sdk::Connector for Connector {
             Operation::ResetPassword(reset) => {
                 let Some(password) = &reset.password else {
                     let system = self.api.system();
-                    let message = format!("{system} makes up no password; the task must bring one");
+                    let message =
+                        format!("{system} does not generate passwords; the task must include one");
                     return Err(Error::internal(message));
                 };
                 self.set(
@@ -136,7 +140,7 @@ impl bridgehead_sdk::Connector for Connector {
 }
 
 impl Connector {
-    /// Looks for an account by its id, else by its user name, else by its e-mail address.
+    /// Looks for an account by its id, else by its user name, else by its email address.
     async fn find(&self, account: &Account) -> Result<Option<AccountRecord>, Error> {
         if let Some(id) = &account.id {
             let user: Option<Value> = self.api.get("users", id.as_str()).await?;
@@ -167,7 +171,7 @@ impl Connector {
         found.retain(|record| account.is_same_as(record));
         if found.len() > 1 {
             let message = format!(
-                "{} has several accounts {}; which one is meant cannot be told",
+                "{} has several accounts {}; cannot tell which one to use",
                 self.api.system(),
                 account.label()
             );
@@ -258,7 +262,7 @@ impl Connector {
         self.api.change(found.id.as_str(), label, &body).await
     }
 
-    /// Puts a field into the body of a request. What is passed over in silence, Iden would believe to be set.
+    /// Puts a field into the body of a request. What is skipped in silence, Iden would believe to be set.
     fn fill(&self, body: &mut Map<String, Value>, field: &str, value: &Value) -> Result<(), Error> {
         let theirs = FIELDS
             .iter()
@@ -282,12 +286,12 @@ impl Connector {
 
     fn refused(&self, field: &str) -> Error {
         Error::internal(format!(
-            "{} cannot keep this value of the field '{field}'",
+            "{} cannot store this value of the field '{field}'",
             self.api.system()
         ))
     }
 
-    /// Fails if somebody else has the user name or the e-mail address, or if the account would have neither.
+    /// Fails if another account has the user name or the email address, or if the account would have neither.
     async fn free(
         &self,
         body: &Map<String, Value>,
@@ -317,7 +321,7 @@ impl Connector {
             };
             let other = self.find(&account).await?;
             if other.is_some_and(|other| Some(other.id.as_str()) != own) {
-                let message = format!("User {name} exists in {} already", self.api.system());
+                let message = format!("User {name} already exists in {}", self.api.system());
                 return Err(Error::account_already_exists(message));
             }
         }
@@ -325,7 +329,7 @@ impl Connector {
             return Ok(());
         }
         Err(Error::internal(format!(
-            "An account of {} needs a user name or an e-mail address",
+            "An account of {} needs a user name or an email address",
             self.api.system()
         )))
     }
@@ -363,7 +367,7 @@ impl Connector {
 fn account(user: Value) -> Result<Value, Error> {
     // What serde says may quote the record, and a message must not.
     let user = User::deserialize(user)
-        .map_err(|_| Error::incomplete_listing("a user is not as the API's documentation says"))?;
+        .map_err(|_| Error::incomplete_listing("a user does not match the API's documentation"))?;
     Ok(json!({
         "id": user.id,
         "username": user.login,
@@ -379,8 +383,8 @@ fn account(user: Value) -> Result<Value, Error> {
 fn record(user: Value) -> Result<AccountRecord, Error> {
     match Record::from_json(ResourceKind::Account, account(user)?) {
         Ok(Record::Account(record)) => Ok(*record),
-        // It may be the one that is looked for: nobody can say that there is none.
-        Ok(Record::Entity(_)) => Err(Error::internal("a team came for a user")),
+        // It may be the requested one, so the account may exist.
+        Ok(Record::Entity(_)) => Err(Error::internal("received a team instead of a user")),
         Err(rejected) => Err(Error::internal(rejected.to_string())),
     }
 }
