@@ -31,6 +31,11 @@ async fn init(world: &World, arguments: &[&str], variables: &[(&str, &str)], lin
     tokio::task::spawn_blocking(run).await.expect("it was waited for")
 }
 
+/// Runs a command to its end, while the sandbox of this process answers.
+async fn finished(mut command: std::process::Command) -> Output {
+    tokio::task::spawn_blocking(move || command.output().expect("the binary runs")).await.expect("it was waited for")
+}
+
 /// Runs it without asking anything, against the world's sandbox and its app.
 async fn silent(world: &World, arguments: &[&str], variables: &[(&str, &str)]) -> Output {
     let (url, app) = (world.sandbox.base_url(), world.app.to_string());
@@ -217,7 +222,9 @@ async fn a_directory_is_connected_in_far_less_than_five_minutes() {
     }
     println!("from nothing to the dry run of a directory: {took:?}");
     assert!(took < Duration::from_mins(5), "{took:?}");
-    let checked = world.command(&["check"]).env("HR_PASSWORD", &password).output().expect("the binary runs");
+    let mut check = world.command(&["check"]);
+    check.env("HR_PASSWORD", &password);
+    let checked = finished(check).await;
     assert!(checked.status.success(), "{checked:?}");
 }
 
@@ -307,15 +314,16 @@ async fn nothing_is_overwritten_and_a_second_app_goes_beside_the_first() {
     let app = world.app.to_string();
     let mut arguments = vec!["--output", folder.to_str().expect("a path"), "--non-interactive", "--connector", "simulated"];
     arguments.extend(["--name", "hr", "--accounts", "5", "--app", &app]);
-    let run = |arguments: Vec<&str>| {
-        let mut command = world.command(&[]);
-        command.arg("init").args(arguments).output().expect("the binary runs")
+    let run = |arguments: &[&str]| {
+        let mut command = world.command(&["init"]);
+        command.args(arguments);
+        finished(command)
     };
-    let first = run(arguments.clone());
+    let first = run(&arguments).await;
     assert!(first.status.success(), "{first:?}");
     let written = world.read("conf/hr.toml");
     assert!(written.contains("[apps.hr]") && !written.contains("[bridge]"), "{written}");
-    let again = run(arguments);
+    let again = run(&arguments).await;
     assert!(String::from_utf8_lossy(&again.stderr).contains("an app 'hr' is configured already"), "{again:?}");
     assert_eq!(world.read("conf/hr.toml"), written);
 }
