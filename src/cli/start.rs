@@ -6,8 +6,8 @@ use std::process::ExitCode;
 use super::args::{Cli, Command};
 use super::failure::{Exit, Failure, Outcome};
 use super::{
-    apps, call, check, completions, config, conformance, demo, export, hardening, init, new, print, run as daemon,
-    sandbox, status, sync, tasks,
+    apps, call, check, completions, config, conformance, demo, export, hardening, init, new, print,
+    run as daemon, sandbox, status, sync, tasks,
 };
 use crate::children;
 use crate::config::Connectors;
