@@ -13,7 +13,12 @@ use crate::support::{KEY, World};
 const SECRET: &str = "target-secret-that-must-never-leak-0815";
 
 /// Runs `init` in an empty folder of the world, with these lines on standard input if any.
-async fn init(world: &World, arguments: &[&str], variables: &[(&str, &str)], lines: Option<&[&str]>) -> Output {
+async fn init(
+    world: &World,
+    arguments: &[&str],
+    variables: &[(&str, &str)],
+    lines: Option<&[&str]>,
+) -> Output {
     let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_bridgehead"));
     command.args(["init", "--output"]).arg(world.path("bridgehead.toml")).args(arguments);
     command.env_remove("BRIDGEHEAD_CONFIG").env("IDEN_API_KEY", KEY).envs(variables.iter().copied());
@@ -31,10 +36,18 @@ async fn init(world: &World, arguments: &[&str], variables: &[(&str, &str)], lin
     tokio::task::spawn_blocking(run).await.expect("it was waited for")
 }
 
+/// Runs a command to its end, while the sandbox of this process answers.
+async fn finished(mut command: std::process::Command) -> Output {
+    tokio::task::spawn_blocking(move || command.output().expect("the binary runs"))
+        .await
+        .expect("it was waited for")
+}
+
 /// Runs it without asking anything, against the world's sandbox and its app.
 async fn silent(world: &World, arguments: &[&str], variables: &[(&str, &str)]) -> Output {
     let (url, app) = (world.sandbox.base_url(), world.app.to_string());
-    let mut all = vec!["--non-interactive", "--name", "hr", "--iden-url", &url, "--iden-key-env", "IDEN_API_KEY"];
+    let mut all =
+        vec!["--non-interactive", "--name", "hr", "--iden-url", &url, "--iden-key-env", "IDEN_API_KEY"];
     all.extend(["--app", &app]);
     all.extend(arguments);
     init(world, &all, variables, None).await
@@ -42,28 +55,38 @@ async fn silent(world: &World, arguments: &[&str], variables: &[(&str, &str)]) -
 
 /// What was printed; no secret is in it, nor in the configuration.
 fn told(world: &World, output: &Output) -> String {
-    let told = format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    let told =
+        format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
     let configured = std::fs::read_to_string(world.path("bridgehead.toml")).unwrap_or_default();
     for secret in [KEY, SECRET] {
-        assert!(!told.contains(secret) && !configured.contains(secret), "a secret is shown: {told}\n{configured}");
+        assert!(
+            !told.contains(secret) && !configured.contains(secret),
+            "a secret is shown: {told}\n{configured}"
+        );
     }
     told
 }
 
 /// That it went well to its end: written, checked, and read in a dry run that finds so many accounts. Gives what was printed.
 fn assert_fine(world: &World, output: &Output, accounts: usize) -> String {
+    let (told, counted) = assert_proven(world, output);
+    assert_eq!(counted, accounts, "{told}");
+    told
+}
+
+/// The same for targets that have accounts of their own. Gives what was printed, and how many accounts there are.
+fn assert_proven(world: &World, output: &Output) -> (String, usize) {
     let told = told(world, output);
     assert!(output.status.success(), "{told}\n{}", world.read("bridgehead.toml"));
     for part in ["wrote ", "Check:", "Dry run:", "Next, the daemon:", " run"] {
         assert!(told.contains(part), "{part}: {told}");
     }
-    let row = told.lines().find(|line| line.trim_start_matches(['|', ' ']).starts_with("account"));
+    let row = told.lines().find(|line| line.trim_start_matches(['|', ' ']).starts_with("account "));
     let row = row.unwrap_or_else(|| panic!("no accounts in the dry run: {told}"));
-    let counted: Vec<&str> = row.split(|one: char| !one.is_ascii_digit()).filter(|part| !part.is_empty()).collect();
-    assert_eq!(counted.first().copied(), Some(accounts.to_string().as_str()), "{told}");
+    let counted = row.split(|one: char| !one.is_ascii_digit()).find_map(|part| part.parse().ok());
     // Nothing went to Iden.
     assert_eq!(world.sandbox.records(world.app, "account").len(), 0);
-    told
+    (told.clone(), counted.unwrap_or_else(|| panic!("no number of accounts: {told}")))
 }
 
 /// That `check` takes what was written, by itself.
@@ -90,7 +113,10 @@ async fn a_folder_is_connected_by_its_files_and_columns() {
     assert!(told.contains("accounts.csv with the columns id, email, team"), "{told}");
     assert_checked(&world).await;
     let configured = world.read("bridgehead.toml");
-    assert!(configured.contains("delimiter = \";\"") && configured.contains("slug = \"team\""), "{configured}");
+    assert!(
+        configured.contains("delimiter = \";\"") && configured.contains("slug = \"team\""),
+        "{configured}"
+    );
 }
 
 #[tokio::test]
@@ -102,7 +128,8 @@ async fn a_program_is_connected_by_what_it_says_at_its_start() {
     }
     let held: serde_json::Value = serde_json::from_str(&world.read("hr.json")).expect("JSON");
     let accounts = held["account"].as_object().map_or(0, serde_json::Map::len);
-    let arguments = ["--connector", "exec", "--command", "python3 hr.py", "--settings", r#"{"path": "hr.json"}"#];
+    let arguments =
+        ["--connector", "exec", "--command", "python3 hr.py", "--settings", r#"{"path": "hr.json"}"#];
     let output = silent(&world, &arguments, &[]).await;
     let told = assert_fine(&world, &output, accounts);
     assert!(told.contains("actions: create_account"), "{told}");
@@ -122,7 +149,8 @@ async fn a_database_file_is_connected_by_its_tables() {
     let script = "import sqlite3, sys; sqlite3.connect(sys.argv[1]).executescript(sys.argv[2]).close()";
     let made = std::process::Command::new("python3").args(["-c", script]).arg(&file).arg(sql).status();
     assert!(made.expect("Python runs").success());
-    let output = silent(&world, &["--connector", "sql", "--engine", "sqlite", "--path", "app.sqlite"], &[]).await;
+    let output =
+        silent(&world, &["--connector", "sql", "--engine", "sqlite", "--path", "app.sqlite"], &[]).await;
     let told = assert_fine(&world, &output, 3);
     assert!(told.contains("accounts in the table users"), "{told}");
     assert_checked(&world).await;
@@ -149,8 +177,18 @@ async fn a_database_server_is_connected_by_its_tables() {
     server.sql("postgres", &tables);
     let host = format!("127.0.0.1:{}", server.port);
     let arguments = [
-        "--connector", "sql", "--engine", "postgresql", "--host", &host, "--database", "postgres", "--user", "bridgehead",
-        "--password-env", "HR_PASSWORD",
+        "--connector",
+        "sql",
+        "--engine",
+        "postgresql",
+        "--host",
+        &host,
+        "--database",
+        "postgres",
+        "--user",
+        "bridgehead",
+        "--password-env",
+        "HR_PASSWORD",
     ];
     let output = silent(&world, &arguments, &[("HR_PASSWORD", SECRET)]).await;
     let told = assert_fine(&world, &output, 40);
@@ -181,13 +219,26 @@ async fn an_application_with_an_interface_of_its_own_is_connected_by_one_of_its_
         .collect();
     let server = Application::start(people).await;
     let arguments = [
-        "--connector", "http", "--base-url", &server.url, "--accounts-path", "/people", "--auth", "api_key", "--header", "X-Key",
-        "--key-env", "HR_KEY",
+        "--connector",
+        "http",
+        "--base-url",
+        &server.url,
+        "--accounts-path",
+        "/people",
+        "--auth",
+        "api_key",
+        "--header",
+        "X-Key",
+        "--key-env",
+        "HR_KEY",
     ];
     let output = silent(&world, &arguments, &[("HR_KEY", SECRET)]).await;
     assert_fine(&world, &output, 12);
     let configured = world.read("bridgehead.toml");
-    assert!(configured.contains("records = \"answer.people\"") && configured.contains("/people/{{ account.id }}"), "{configured}");
+    assert!(
+        configured.contains("records = \"answer.people\"") && configured.contains("/people/{{ account.id }}"),
+        "{configured}"
+    );
     // Its key is looked at.
     let world = World::new().await;
     let output = silent(&world, &arguments, &[("HR_KEY", "another-key")]).await;
@@ -207,18 +258,99 @@ async fn a_directory_is_connected_in_far_less_than_five_minutes() {
     let server = servers::OpenLdap::start_with(servers::Options::default().population(population)).await;
     let [url, dn, password] = directory(&server);
     let begun = std::time::Instant::now();
-    let arguments = ["--connector", "ldap", "--url", &url, "--bind-dn", &dn, "--bind-password-env", "HR_PASSWORD"];
+    let arguments =
+        ["--connector", "ldap", "--url", &url, "--bind-dn", &dn, "--bind-password-env", "HR_PASSWORD"];
     let output = silent(&world, &arguments, &[("HR_PASSWORD", &password)]).await;
     let took = begun.elapsed();
     let told = assert_fine(&world, &output, 200);
     assert!(!told.contains(&password) && !world.read("bridgehead.toml").contains(&password), "{told}");
-    for part in ["OpenLDAP", "200 people below ou=people,dc=test", "a password policy that keeps locked accounts out"] {
+    for part in
+        ["OpenLDAP", "200 people below ou=people,dc=test", "a password policy that keeps locked accounts out"]
+    {
         assert!(told.contains(part), "{part}: {told}");
     }
     println!("from nothing to the dry run of a directory: {took:?}");
     assert!(took < Duration::from_mins(5), "{took:?}");
-    let checked = world.command(&["check"]).env("HR_PASSWORD", &password).output().expect("the binary runs");
+    let mut check = world.command(&["check"]);
+    check.env("HR_PASSWORD", &password);
+    let checked = finished(check).await;
     assert!(checked.status.success(), "{checked:?}");
+}
+
+/// Directories of other makers, over TLS with an authority of their own.
+async fn assert_connected(directory: &servers::Directory, profile: &str, seen: &str) -> usize {
+    let world = World::new().await;
+    let (url, ca) = (directory.ldaps_url(), directory.ca.to_str().expect("a path").to_owned());
+    let arguments = [
+        "--connector",
+        "ldap",
+        "--url",
+        &url,
+        "--ca-file",
+        &ca,
+        "--bind-dn",
+        &directory.writer.dn,
+        "--bind-password-env",
+        "HR_PASSWORD",
+    ];
+    let output = silent(&world, &arguments, &[("HR_PASSWORD", &directory.writer.password)]).await;
+    let (told, accounts) = assert_proven(&world, &output);
+    let configured = world.read("bridgehead.toml");
+    assert!(told.contains(seen), "{seen}: {told}");
+    assert!(configured.contains(&format!("profile = \"{profile}\"")) && configured.contains("[network]"));
+    assert!(!told.contains(&directory.writer.password) && !configured.contains(&directory.writer.password));
+    accounts
+}
+
+#[tokio::test]
+async fn a_389_directory_server_is_told_from_others() {
+    let population = servers::Population { accounts: 15, groups: 2, ..servers::Population::default() };
+    let server = servers::Ds389::start_with(servers::Options::default().population(population)).await;
+    assert_eq!(assert_connected(&server.directory, "389ds", "15 people below").await, 15);
+}
+
+#[tokio::test]
+async fn an_active_directory_is_told_from_others() {
+    let server = servers::Samba::start().await;
+    // Its own users, of whom there is one administrator at least.
+    assert!(assert_connected(&server.directory, "ad", "Samba").await > 0);
+}
+
+#[tokio::test]
+async fn mariadb_is_connected_by_its_tables() {
+    let world = World::new().await;
+    let server = servers::MariaDb::start().await;
+    let tables = format!(
+        "CREATE DATABASE shop; CREATE USER bridgehead@'%' IDENTIFIED BY '{SECRET}'; GRANT SELECT ON shop.* TO bridgehead@'%'; USE shop;\
+         CREATE TABLE users (id BIGINT AUTO_INCREMENT PRIMARY KEY, login VARCHAR(80) UNIQUE, email VARCHAR(200), enabled BOOLEAN NOT NULL);\
+         CREATE TABLE `groups` (code VARCHAR(20) PRIMARY KEY, title VARCHAR(80) NOT NULL);\
+         CREATE TABLE user_groups (user_id BIGINT, group_code VARCHAR(20), FOREIGN KEY (user_id) REFERENCES users (id),\
+             FOREIGN KEY (group_code) REFERENCES `groups` (code));\
+         INSERT INTO users (login, email, enabled) VALUES ('ann', 'ann@example.org', TRUE), ('bo', 'bo@example.org', FALSE);\
+         INSERT INTO `groups` VALUES ('g', 'Group'); INSERT INTO user_groups VALUES (1, 'g')"
+    );
+    server.sql("mysql", &tables);
+    let host = format!("127.0.0.1:{}", server.port);
+    let arguments = [
+        "--connector",
+        "sql",
+        "--engine",
+        "mysql",
+        "--host",
+        &host,
+        "--database",
+        "shop",
+        "--user",
+        "bridgehead",
+        "--password-env",
+        "HR_PASSWORD",
+    ];
+    let output = silent(&world, &arguments, &[("HR_PASSWORD", SECRET)]).await;
+    let told = assert_fine(&world, &output, 2);
+    assert!(
+        told.contains("accounts in the table users") && told.contains("enabled with 2 known values"),
+        "{told}"
+    );
 }
 
 #[tokio::test]
@@ -230,18 +362,38 @@ async fn a_directory_is_connected_by_answers_and_a_step_is_taken_back() {
     let iden = world.sandbox.base_url();
     let app = world.app.to_string();
     let lines = [
-        "ldap", "hr", "ldap://127.0.0.1:1", &dn, &password, // nobody is there: back, three times
-        "<", "<", &url, "", "", // the name and the password as before
-        "dc=nowhere", "dc=test", // not in the directory
-        "<", "", // back to the base, and the one before holds
-        &iden, "env:IDEN_API_KEY", &app, "yes",
+        "ldap",
+        "hr",
+        "ldap://127.0.0.1:1",
+        &dn,
+        &password, // nobody is there: back, three times
+        "<",
+        "<",
+        &url,
+        "",
+        "", // the name and the password as before
+        "dc=nowhere",
+        "dc=test", // not in the directory
+        "<",
+        "", // back to the base, and the one before holds
+        &iden,
+        "env:IDEN_API_KEY",
+        &app,
+        "yes",
     ];
     let output = init(&world, &[], &[], Some(&lines)).await;
     let told = assert_fine(&world, &output, 20);
-    assert!(told.contains("cannot be reached at ldap://127.0.0.1:1") && told.contains("dc=nowhere is not in the directory"), "{told}");
+    assert!(
+        told.contains("cannot be reached at ldap://127.0.0.1:1")
+            && told.contains("dc=nowhere is not in the directory"),
+        "{told}"
+    );
     assert!(!told.contains(&password), "{told}");
     let configured = world.read("bridgehead.toml");
-    assert!(configured.contains("bind_password = { file = \"hr.bind_password\" }") && !configured.contains(&password));
+    assert!(
+        configured.contains("bind_password = { file = \"hr.bind_password\" }")
+            && !configured.contains(&password)
+    );
     let mode = std::os::unix::fs::PermissionsExt::mode(
         &std::fs::metadata(world.path("hr.bind_password")).expect("it is there").permissions(),
     );
@@ -253,7 +405,15 @@ async fn a_directory_is_connected_by_answers_and_a_step_is_taken_back() {
 async fn everything_is_tried_against_a_sandbox_of_its_own() {
     let world = World::new().await;
     let arguments = [
-        "--non-interactive", "--connector", "simulated", "--name", "hr", "--accounts", "7", "--sandbox", "127.0.0.1:0",
+        "--non-interactive",
+        "--connector",
+        "simulated",
+        "--name",
+        "hr",
+        "--accounts",
+        "7",
+        "--sandbox",
+        "127.0.0.1:0",
     ];
     let output = init(&world, &arguments, &[], None).await;
     let told = assert_fine(&world, &output, 7);
@@ -269,7 +429,10 @@ async fn an_app_is_created_in_iden_if_it_is_wanted_and_chosen_from_those_there_a
     let output = init(&world, &["--no-check"], &[], Some(&lines)).await;
     let told = told(&world, &output);
     assert!(output.status.success() && told.contains("HR"), "{told}");
-    assert!(world.read("bridgehead.toml").contains(&world.app.to_string()), "the second choice is the app that there is");
+    assert!(
+        world.read("bridgehead.toml").contains(&world.app.to_string()),
+        "the second choice is the app that there is"
+    );
     assert!(!told.contains("Dry run"), "{told}");
 
     let other = World::new().await;
@@ -283,7 +446,12 @@ async fn an_app_is_created_in_iden_if_it_is_wanted_and_chosen_from_those_there_a
     assert_eq!(documents.count(), 2, "what check found, and the dry run");
     let apps = other.run(&["apps", "list", "--json"]).await;
     let apps: serde_json::Value = serde_json::from_slice(&apps.stdout).expect("JSON");
-    assert!(apps.as_array().expect("a list").iter().any(|app| app["id"] == written["app_id"] && app["name"] == "new-one"));
+    assert!(
+        apps.as_array()
+            .expect("a list")
+            .iter()
+            .any(|app| app["id"] == written["app_id"] && app["name"] == "new-one")
+    );
 }
 
 #[tokio::test]
@@ -293,7 +461,10 @@ async fn nothing_is_overwritten_and_a_second_app_goes_beside_the_first() {
     let output = silent(&world, &["--connector", "simulated"], &[]).await;
     assert_eq!(output.status.code(), Some(78), "{output:?}");
     let told = told(&world, &output);
-    assert!(told.contains("is there already and is not overwritten") && told.contains("--output FOLDER"), "{told}");
+    assert!(
+        told.contains("is there already and is not overwritten") && told.contains("--output FOLDER"),
+        "{told}"
+    );
     assert_eq!(world.read("bridgehead.toml"), "# mine\n");
 
     // In a folder, the app gets a file of its own, and nobody is asked where Iden is.
@@ -305,18 +476,23 @@ async fn nothing_is_overwritten_and_a_second_app_goes_beside_the_first() {
     );
     let folder = world.path("conf");
     let app = world.app.to_string();
-    let mut arguments = vec!["--output", folder.to_str().expect("a path"), "--non-interactive", "--connector", "simulated"];
+    let mut arguments =
+        vec!["--output", folder.to_str().expect("a path"), "--non-interactive", "--connector", "simulated"];
     arguments.extend(["--name", "hr", "--accounts", "5", "--app", &app]);
-    let run = |arguments: Vec<&str>| {
-        let mut command = world.command(&[]);
-        command.arg("init").args(arguments).output().expect("the binary runs")
+    let run = |arguments: &[&str]| {
+        let mut command = world.command(&["init"]);
+        command.args(arguments);
+        finished(command)
     };
-    let first = run(arguments.clone());
+    let first = run(&arguments).await;
     assert!(first.status.success(), "{first:?}");
     let written = world.read("conf/hr.toml");
     assert!(written.contains("[apps.hr]") && !written.contains("[bridge]"), "{written}");
-    let again = run(arguments);
-    assert!(String::from_utf8_lossy(&again.stderr).contains("an app 'hr' is configured already"), "{again:?}");
+    let again = run(&arguments).await;
+    assert!(
+        String::from_utf8_lossy(&again.stderr).contains("an app 'hr' is configured already"),
+        "{again:?}"
+    );
     assert_eq!(world.read("conf/hr.toml"), written);
 }
 
@@ -327,13 +503,37 @@ async fn what_is_missing_is_said_in_one_sentence_and_nothing_is_written() {
         (&["--non-interactive"][..], "--connector is missing"),
         (&["--non-interactive", "--connector", "ldpa"], "did you mean 'ldap'?"),
         (&["--non-interactive", "--connector", "ldap", "--name", "a b"], "--name: must be 1 to 64 letters"),
-        (&["--non-interactive", "--connector", "ldap", "--name", "hr"], "--url is missing: Where the server is"),
         (
-            &["--non-interactive", "--connector", "ldap", "--name", "hr", "--url", "ldap://127.0.0.1:1", "--bind-dn", "cn=x"],
+            &["--non-interactive", "--connector", "ldap", "--name", "hr"],
+            "--url is missing: Where the server is",
+        ),
+        (
+            &[
+                "--non-interactive",
+                "--connector",
+                "ldap",
+                "--name",
+                "hr",
+                "--url",
+                "ldap://127.0.0.1:1",
+                "--bind-dn",
+                "cn=x",
+            ],
             "--bind-password-file, --bind-password-env or --bind-password-credential is missing",
         ),
         (&["--non-interactive", "--connector", "simulated", "--name", "hr"], "--iden-url is missing"),
-        (&["--non-interactive", "--connector", "simulated", "--name", "hr", "--iden-url", "http://iden.example.org"], "--iden-url: "),
+        (
+            &[
+                "--non-interactive",
+                "--connector",
+                "simulated",
+                "--name",
+                "hr",
+                "--iden-url",
+                "http://iden.example.org",
+            ],
+            "--iden-url: ",
+        ),
         (&["--bind-password", "hunter2"], "unexpected argument"),
     ] {
         let output = init(&world, arguments, &[], None).await;
@@ -368,7 +568,11 @@ impl Application {
             one.respond_with(ResponseTemplate::new(200).set_body_json(person)).mount(&server).await;
         }
         let all = serde_json::json!({ "people": people });
-        authentic().and(path("/people")).respond_with(ResponseTemplate::new(200).set_body_json(all)).mount(&server).await;
+        authentic()
+            .and(path("/people"))
+            .respond_with(ResponseTemplate::new(200).set_body_json(all))
+            .mount(&server)
+            .await;
         let refused = ResponseTemplate::new(401);
         let unknown = Mock::given(method("GET")).and(path("/people")).respond_with(refused);
         unknown.with_priority(9).mount(&server).await;

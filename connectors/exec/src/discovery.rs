@@ -37,7 +37,8 @@ impl Discovery for Start {
         let inherited: Vec<&str> = draft.text(ENVIRONMENT).unwrap_or_default().split_whitespace().collect();
         let mut target = Map::new();
         target.insert(COMMAND.to_owned(), json!(command));
-        let mut root = Section::root().with(COMMAND, json!(command), "runs without a shell, in the folder of this file");
+        let mut root =
+            Section::root().with(COMMAND, json!(command), "runs without a shell, in the folder of this file");
         if !inherited.is_empty() {
             target.insert("env".to_owned(), json!(inherited));
             root = root.with("env", json!(inherited), "inherited beside PATH, HOME and LANG");
@@ -51,7 +52,11 @@ impl Discovery for Start {
             }
             sections.push(section);
         } else {
-            root = root.with(SETTINGS, Value::Null, "What the program is told at its start: settings = { token = { env = \"HR_TOKEN\" } }");
+            root = root.with(
+                SETTINGS,
+                Value::Null,
+                "What the program is told at its start: settings = { token = { env = \"HR_TOKEN\" } }",
+            );
         }
         sections.insert(0, root);
         let connector = draft.build(&*crate::connector::plain_factory(), target);
@@ -62,8 +67,16 @@ impl Discovery for Start {
         let types: Vec<&str> = description.resource_types.iter().map(|of| of.slug.as_str()).collect();
         let actions: Vec<&str> = description.actions.iter().map(|action| action.as_str()).collect();
         let mut found = Discovered::target(sections)
-            .with_seen(format!("{} {}, with the types {}", description.name, description.version, types.join(", ")))
-            .with_seen(format!("actions: {}", if actions.is_empty() { "none".to_owned() } else { actions.join(", ") }));
+            .with_seen(format!(
+                "{} {}, with the types {}",
+                description.name,
+                description.version,
+                types.join(", ")
+            ))
+            .with_seen(format!(
+                "actions: {}",
+                if actions.is_empty() { "none".to_owned() } else { actions.join(", ") }
+            ));
         found.warnings.extend(description.warnings);
         Ok(found)
     }
@@ -75,7 +88,9 @@ fn no_secret(settings: &Map<String, Value>) -> Result<(), String> {
         match value {
             Value::String(_) if is_secret_name(key) => {
                 let name = key.to_uppercase().replace(|one: char| !one.is_ascii_alphanumeric(), "_");
-                return Err(format!("'{key}' is a secret: say where it is, as in {{\"{key}\": {{\"env\": \"{name}\"}}}}"));
+                return Err(format!(
+                    "'{key}' is a secret: say where it is, as in {{\"{key}\": {{\"env\": \"{name}\"}}}}"
+                ));
             }
             Value::Object(below) if reference(below).is_none() => no_secret(below)?,
             _ => {}
@@ -104,7 +119,9 @@ fn resolved(value: &Value, draft: &Draft) -> Result<Value, Error> {
         _ => None,
     };
     let secret = read.ok_or_else(|| {
-        Error::internal(format!("settings: the secret of {{ {kind} = \"{place}\" }} cannot be read here; set it for this command"))
+        Error::internal(format!(
+            "settings: the secret of {{ {kind} = \"{place}\" }} cannot be read here; set it for this command"
+        ))
     })?;
     let secret = secret.trim_end_matches(['\n', '\r']);
     draft.setup.redactor.protect_for_good([secret]);

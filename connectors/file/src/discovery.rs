@@ -30,7 +30,10 @@ struct Found {
 impl Discovery for Columns {
     fn questions(&self) -> Vec<Question> {
         vec![
-            Question::text(PATH, "The folder of CSV or JSON Lines files; a relative path starts at the folder of the configuration"),
+            Question::text(
+                PATH,
+                "The folder of CSV or JSON Lines files; a relative path starts at the folder of the configuration",
+            ),
             Question::text(ACCOUNTS, "The file of the accounts").later(),
         ]
     }
@@ -39,20 +42,26 @@ impl Discovery for Columns {
         let path = draft.text(PATH).unwrap_or_default().to_owned();
         let folder = draft.setup.resolve(&path);
         let read = tokio::task::spawn_blocking(move || look(&folder)).await;
-        let found = read.map_err(|error| Error::internal("the folder cannot be read").with_source(error))??;
+        let found =
+            read.map_err(|error| Error::internal("the folder cannot be read").with_source(error))??;
         let usual = found.iter().find(|file| stem(&file.name, file.format) == Some("accounts"));
         let accounts = match (draft.text(ACCOUNTS), usual) {
             (Some(name), _) => found.iter().find(|file| file.name == name),
             (None, Some(usual)) => Some(usual),
             (None, None) => {
-                let choices = found.iter().map(|file| (file.name.clone(), format!("columns: {}", file.columns.join(", "))));
-                let likeliest = found.iter().max_by_key(|file| file.columns.iter().filter(|column| OWN_FIELDS.contains(&column.as_str())).count());
+                let choices = found
+                    .iter()
+                    .map(|file| (file.name.clone(), format!("columns: {}", file.columns.join(", "))));
+                let likeliest = found.iter().max_by_key(|file| {
+                    file.columns.iter().filter(|column| OWN_FIELDS.contains(&column.as_str())).count()
+                });
                 let mut question = Question::text(ACCOUNTS, "The file of the accounts").with_choices(choices);
                 question.default = likeliest.map(|file| file.name.clone());
                 return Ok(Discovered::ask([question]));
             }
         };
-        let accounts = accounts.ok_or_else(|| Error::internal(format!("{path} holds no file of that name any more")))?;
+        let accounts =
+            accounts.ok_or_else(|| Error::internal(format!("{path} holds no file of that name any more")))?;
         Ok(settings(&path, &found, accounts))
     }
 }
@@ -68,7 +77,11 @@ fn settings(path: &str, found: &[Found], accounts: &Found) -> Discovered {
     let mut sections = Vec::new();
     if !is_usual {
         root = root.with("format", accounts.format.extension(), "how every file of the folder is written");
-        sections.push(Section::table("accounts").with("file", accounts.name.as_str(), format!("columns: {}", accounts.columns.join(", "))));
+        sections.push(Section::table("accounts").with(
+            "file",
+            accounts.name.as_str(),
+            format!("columns: {}", accounts.columns.join(", ")),
+        ));
     }
     let mut discovered = Discovered::default();
     let mut types = Vec::new();
@@ -77,7 +90,8 @@ fn settings(path: &str, found: &[Found], accounts: &Found) -> Discovered {
         let is_license = slug.starts_with("license-") || slug.starts_with("licence-");
         let slug = slug.trim_start_matches("license-").trim_start_matches("licence-");
         if let Some(fault) = fault_of_slug(slug) {
-            discovered = discovered.with_warning(format!("{} cannot be a type of its own: its name {fault}", file.name));
+            discovered = discovered
+                .with_warning(format!("{} cannot be a type of its own: its name {fault}", file.name));
             continue;
         }
         let kind = if is_license { "licences" } else { "groups" };
@@ -89,17 +103,28 @@ fn settings(path: &str, found: &[Found], accounts: &Found) -> Discovered {
             root = root.with(table, json!([]), format!("no {kind} in the folder"));
         }
         for (_, slug, file) in of_kind {
-            sections.push(Section::one_of(table)
-                .with("slug", slug.as_str(), format!("and the column of the accounts that holds the {kind}"))
-                .with("file", file.name.as_str(), format!("columns: {}", file.columns.join(", "))));
+            sections.push(
+                Section::one_of(table)
+                    .with(
+                        "slug",
+                        slug.as_str(),
+                        format!("and the column of the accounts that holds the {kind}"),
+                    )
+                    .with("file", file.name.as_str(), format!("columns: {}", file.columns.join(", "))),
+            );
         }
     }
-    root = root.with("read_only", Value::Null, "Until tasks may change the files, read them only: read_only = true");
+    root = root.with(
+        "read_only",
+        Value::Null,
+        "Until tasks may change the files, read them only: read_only = true",
+    );
     for field in ["id", "username", "email", "status"] {
         if !accounts.columns.iter().any(|column| column == field) && !accounts.columns.is_empty() {
             let needed = if field == "id" { "must have" } else { "has no" };
             let what = if field == "id" { " before it can be read" } else { "" };
-            discovered = discovered.with_warning(format!("{} {needed} a column '{field}'{what}", accounts.name));
+            discovered =
+                discovered.with_warning(format!("{} {needed} a column '{field}'{what}", accounts.name));
         }
     }
     sections.insert(0, root);
@@ -128,7 +153,8 @@ fn look(folder: &Path) -> Result<Vec<Found>, Error> {
     }
     found.sort_by(|one, other| one.name.cmp(&other.name));
     if found.is_empty() {
-        let message = format!("{shown} holds no file whose name ends with .csv or .jsonl; name another folder");
+        let message =
+            format!("{shown} holds no file whose name ends with .csv or .jsonl; name another folder");
         return Err(Error::internal(message));
     }
     Ok(found)
@@ -167,8 +193,8 @@ mod tests {
         for (name, text) in files {
             std::fs::write(folder.path().join(name), text).unwrap();
         }
-        let mut draft =
-            Draft::new(Setup::new("hr", serde_json::Map::new()).with_base(folder.path())).with_text(PATH, ".");
+        let mut draft = Draft::new(Setup::new("hr", serde_json::Map::new()).with_base(folder.path()))
+            .with_text(PATH, ".");
         for (key, answer) in answers {
             draft = draft.with_text(*key, *answer);
         }
@@ -178,8 +204,11 @@ mod tests {
     #[tokio::test]
     async fn files_become_types_and_their_columns_are_shown() {
         let files = [
-            ("accounts.csv", "id;email;team\n"), ("team.csv", "id;name\n"), ("license-mail.csv", "id;name\n"),
-            ("status.csv", "id\n"), ("notes.txt", "x"),
+            ("accounts.csv", "id;email;team\n"),
+            ("team.csv", "id;name\n"),
+            ("license-mail.csv", "id;name\n"),
+            ("status.csv", "id\n"),
+            ("notes.txt", "x"),
         ];
         let found = discovered(&files, &[]).await.unwrap();
         let tables: Vec<_> = found
@@ -191,15 +220,21 @@ mod tests {
                 format!("{}: {}", section.table, settings.join(", "))
             })
             .collect();
-        assert_eq!(tables, [
-            r#": path = ".", delimiter = ";""#,
-            r#"groups: slug = "team", file = "team.csv""#,
-            r#"licenses: slug = "mail", file = "license-mail.csv""#,
-        ]);
+        assert_eq!(
+            tables,
+            [
+                r#": path = ".", delimiter = ";""#,
+                r#"groups: slug = "team", file = "team.csv""#,
+                r#"licenses: slug = "mail", file = "license-mail.csv""#,
+            ]
+        );
         assert!(found.sections[1].settings[1].comment.contains("id, name"));
         // A file that is named like a field cannot be a type, and the accounts lack what people are known by.
         let warned = found.warnings.join("\n");
-        assert!(warned.contains("status.csv cannot be") && warned.contains("no column 'username'"), "{warned}");
+        assert!(
+            warned.contains("status.csv cannot be") && warned.contains("no column 'username'"),
+            "{warned}"
+        );
     }
 
     #[tokio::test]

@@ -19,13 +19,19 @@ pub(crate) struct Look;
 #[async_trait]
 impl Discovery for Look {
     fn questions(&self) -> Vec<Question> {
-        let url = Question::text(BASE_URL, "What every path of the application's interface follows, such as https://example.com/api/v1");
-        let path = Question::text(PATH, "The path that lists its accounts; it may have a query, as in /users?limit=100")
-            .with_default("/users")
-            .with_check(|text| {
-                let is_path = text.starts_with('/') && !text.starts_with("//") && !text.contains(['{', '#', ' ']);
-                if is_path { Ok(()) } else { Err("must be a path such as /users".to_owned()) }
-            });
+        let url = Question::text(
+            BASE_URL,
+            "What every path of the application's interface follows, such as https://example.com/api/v1",
+        );
+        let path = Question::text(
+            PATH,
+            "The path that lists its accounts; it may have a query, as in /users?limit=100",
+        )
+        .with_default("/users")
+        .with_check(|text| {
+            let is_path = text.starts_with('/') && !text.starts_with("//") && !text.contains(['{', '#', ' ']);
+            if is_path { Ok(()) } else { Err("must be a path such as /users".to_owned()) }
+        });
         std::iter::once(url).chain(Access::questions()).chain([path]).collect()
     }
 
@@ -47,7 +53,8 @@ impl Discovery for Look {
                 draft.setup.app
             )));
         };
-        let mut found = Discovered::default().with_seen(format!("{} records in {place} of {path}", records.len()));
+        let mut found =
+            Discovered::default().with_seen(format!("{} records in {place} of {path}", records.len()));
         let Some(shape) = Shape::of(records) else {
             return Err(Error::internal(format!(
                 "{}: the records that {path} lists have nothing like an identifier with a user name or an e-mail address; name \
@@ -103,7 +110,11 @@ fn sections(
     } else {
         list.with("paging", Value::Null, "One answer holds all. Else, for example: paging = { type = \"page\", size = 100 }, and query = { page = \"{{ page.number }}\" }")
     };
-    let mut find = Section::table("find").with("scan", true, "reads the whole list where there is no request below: slow, and always right");
+    let mut find = Section::table("find").with(
+        "scan",
+        true,
+        "reads the whole list where there is no request below: slow, and always right",
+    );
     if by_id {
         let lookup = json!({ "path": format!("{path}/{{{{ account.id }}}}"), "absent": { "status": 404 } });
         find = find.with("by_id", lookup, "tried with the first of them");
@@ -147,7 +158,9 @@ impl Application {
         let wrong = |error: SettingsError| Error::internal(error.to_string());
         let base = endpoint(BASE_URL, draft.text(BASE_URL).unwrap_or_default()).map_err(wrong)?;
         let auth: Auth = match Access::resolved(draft) {
-            Some(auth) => serde_json::from_value(auth).map_err(|_| Error::internal("auth: is not complete"))?,
+            Some(auth) => {
+                serde_json::from_value(auth).map_err(|_| Error::internal("auth: is not complete"))?
+            }
             None => Auth::default(),
         };
         let setup = &draft.setup;
@@ -168,7 +181,9 @@ impl Application {
     async fn finds(&self, path: &str, shape: &Shape, records: &[Value]) -> bool {
         let Some(id) = records.first().and_then(|record| shape.id_of(record)) else { return false };
         let encoded: String = url::form_urlencoded::byte_serialize(id.as_bytes()).collect();
-        let Ok(answer) = self.get(&format!("{path}/{}", encoded.replace('+', "%20"))).await else { return false };
+        let Ok(answer) = self.get(&format!("{path}/{}", encoded.replace('+', "%20"))).await else {
+            return false;
+        };
         let found: Option<Value> = answer.json().ok().filter(|_| answer.status() == 200);
         found.is_some_and(|record| shape.id_of(&record).as_deref() == Some(id.as_str()))
     }

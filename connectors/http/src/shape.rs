@@ -15,8 +15,14 @@ const NAMES: [(&str, &[&str]); 6] = [
 const IDS: [&str; 6] = ["id", "uuid", "guid", "key", "userid", "uid"];
 /// Members that say whether an account may be used, and whether `true` means that it may.
 const STATUS: [(&str, bool); 8] = [
-    ("active", true), ("isactive", true), ("enabled", true), ("isenabled", true), ("disabled", false), ("locked", false),
-    ("suspended", false), ("blocked", false),
+    ("active", true),
+    ("isactive", true),
+    ("enabled", true),
+    ("isenabled", true),
+    ("disabled", false),
+    ("locked", false),
+    ("suspended", false),
+    ("blocked", false),
 ];
 /// How deep a list may stand in an answer.
 const DEEPEST: usize = 3;
@@ -25,7 +31,9 @@ const DEEPEST: usize = 3;
 pub(crate) fn find_list(body: &Value) -> Option<(String, &Vec<Value>)> {
     fn search<'a>(value: &'a Value, place: String, depth: usize) -> Option<(String, &'a Vec<Value>)> {
         match value {
-            Value::Array(items) if items.iter().all(Value::is_object) && !items.is_empty() => Some((place, items)),
+            Value::Array(items) if items.iter().all(Value::is_object) && !items.is_empty() => {
+                Some((place, items))
+            }
             Value::Object(fields) if depth < DEEPEST => {
                 fields.iter().find_map(|(name, value)| search(value, member(&place, name), depth + 1))
             }
@@ -62,7 +70,12 @@ impl Shape {
             }
         }
         let known = fields.iter().find(|(field, ..)| matches!(*field, "username" | "email"))?.1.clone();
-        let id = IDS.iter().find_map(|wanted| named(wanted)).filter(|name| everywhere(name)).cloned().unwrap_or(known);
+        let id = IDS
+            .iter()
+            .find_map(|wanted| named(wanted))
+            .filter(|name| everywhere(name))
+            .cloned()
+            .unwrap_or(known);
         let status = STATUS.iter().find_map(|(wanted, means_active)| {
             let is_it = |name: &String, value: &Value| plain(name) == *wanted && value.is_boolean();
             let (name, _) = first.iter().find(|(name, value)| is_it(name, value))?;
@@ -81,7 +94,8 @@ impl Shape {
     }
 
     pub(crate) fn seen(&self) -> String {
-        let fields: Vec<String> = self.fields.iter().map(|(field, name, _)| format!("{field} in {name}")).collect();
+        let fields: Vec<String> =
+            self.fields.iter().map(|(field, name, _)| format!("{field} in {name}")).collect();
         format!("identified by {}; {}", self.id, fields.join(", "))
     }
 
@@ -148,14 +162,20 @@ mod tests {
 
     #[test]
     fn members_are_told_by_their_names() {
-        let records = [json!({ "Id": 7, "userName": "ann", "mail": "a@example.org", "locked": false }), json!({ "Id": 8, "userName": "bo", "locked": true })];
+        let records = [
+            json!({ "Id": 7, "userName": "ann", "mail": "a@example.org", "locked": false }),
+            json!({ "Id": 8, "userName": "bo", "locked": true }),
+        ];
         let shape = Shape::of(&records).unwrap();
         assert_eq!(shape.id_of(&records[0]).as_deref(), Some("7"));
         let section = shape.section();
         let of = |key: &str| section.settings.iter().find(|one| one.key == key).map(|one| one.value.clone());
         assert_eq!(of("username"), Some("record.userName".into()));
         assert_eq!(of("email"), Some("record.mail | default(none)".into()));
-        assert_eq!(of("status"), Some(json!({ "value": "record.locked", "active": [false], "suspended": [true] })));
+        assert_eq!(
+            of("status"),
+            Some(json!({ "value": "record.locked", "active": [false], "suspended": [true] }))
+        );
         assert!(Shape::of(&[json!({ "id": 1 })]).is_none());
     }
 }

@@ -18,8 +18,8 @@ use crate::report::{About, Reporter};
 use crate::schema::Schema;
 use crate::session::{Search, Session};
 use crate::settings::{Profile, Settings};
-use crate::suspension::LOCKED_TIME;
 use crate::survey::{self, Groups, People};
+use crate::suspension::LOCKED_TIME;
 
 const URL: &str = "url";
 const TLS: &str = "start_tls";
@@ -42,7 +42,10 @@ impl Discovery for Look {
         vec![
             Question::text(URL, "Where the server is, such as ldaps://ldap.example.com"),
             encryption(),
-            Question::text(BIND_DN, "Who bridgehead is there: a distinguished name such as cn=bridgehead,dc=example,dc=com, or user@domain"),
+            Question::text(
+                BIND_DN,
+                "Who bridgehead is there: a distinguished name such as cn=bridgehead,dc=example,dc=com, or user@domain",
+            ),
             Question::secret(PASSWORD, "The password of that"),
             Question::text(BASE, "The name below which everything is").later(),
         ]
@@ -51,7 +54,8 @@ impl Discovery for Look {
     async fn discover(&self, draft: &Draft) -> Result<Discovered, Error> {
         let url = draft.text(URL).unwrap_or_default();
         let parsed = Url::parse(url).ok().filter(|url| matches!(url.scheme(), "ldap" | "ldaps"));
-        let parsed = parsed.ok_or_else(|| Error::internal("url: must be such as ldaps://ldap.example.com"))?;
+        let parsed =
+            parsed.ok_or_else(|| Error::internal("url: must be such as ldaps://ldap.example.com"))?;
         if parsed.scheme() == "ldap" && !is_loopback(&parsed) && !draft.has(TLS) {
             return Ok(Discovered::ask([encryption()]));
         }
@@ -68,9 +72,11 @@ impl Discovery for Look {
         };
         connected.base_is_there(base).await?;
         let people = survey::people(&connected.session, base, server.profile).await;
-        let people = people.map_err(|failure| connected.reporter.report(failure, About::Reading("accounts")))?;
+        let people =
+            people.map_err(|failure| connected.reporter.report(failure, About::Reading("accounts")))?;
         let groups = survey::groups(&connected.session, base, server.profile).await;
-        let groups = groups.map_err(|failure| connected.reporter.report(failure, About::Reading("groups")))?;
+        let groups =
+            groups.map_err(|failure| connected.reporter.report(failure, About::Reading("groups")))?;
         let schema = connected.schema(&server).await;
         describe(draft, base, &server, people.as_ref(), &groups, &schema).await
     }
@@ -78,7 +84,10 @@ impl Discovery for Look {
 
 fn encryption() -> Question {
     let choices = [("yes", "encrypted with StartTLS"), ("no", "passwords cross the network in plain text")];
-    Question::text(TLS, "Whether the connection to ldap:// is encrypted").with_choices(choices).with_default("yes").later()
+    Question::text(TLS, "Whether the connection to ldap:// is encrypted")
+        .with_choices(choices)
+        .with_default("yes")
+        .later()
 }
 
 /// What a server says of itself.
@@ -141,14 +150,19 @@ impl Connected {
             "subschemaSubentry",
         ];
         let found = self.session.search(&one("", &attributes)).await;
-        let found = found.map_err(|failure| self.reporter.report(failure, About::Reading("the server's own entry")))?;
+        let found = found
+            .map_err(|failure| self.reporter.report(failure, About::Reading("the server's own entry")))?;
         let texts = |attribute: &str| -> Vec<String> {
             let entry = found.first().into_iter();
             entry.flat_map(|entry| entry.texts(attribute).flatten()).map(str::to_owned).collect()
         };
         let vendor = [texts("vendorName"), texts("vendorVersion")].concat().join(" ");
-        let is_openldap = texts("objectClass").iter().any(|class| class.eq_ignore_ascii_case("OpenLDAProotDSE"));
-        let (profile, name, is_known) = if texts("supportedCapabilities").iter().any(|oid| oid == ACTIVE_DIRECTORY) {
+        let is_openldap =
+            texts("objectClass").iter().any(|class| class.eq_ignore_ascii_case("OpenLDAProotDSE"));
+        let (profile, name, is_known) = if texts("supportedCapabilities")
+            .iter()
+            .any(|oid| oid == ACTIVE_DIRECTORY)
+        {
             let name = if vendor.contains("Samba") { vendor } else { "Active Directory".to_owned() };
             (Profile::ActiveDirectory, name, true)
         } else if vendor.contains("389") {
@@ -156,7 +170,8 @@ impl Connected {
         } else if is_openldap {
             (Profile::OpenLdap, "OpenLDAP".to_owned(), true)
         } else {
-            let name = if vendor.is_empty() { "a server that does not say what it is".to_owned() } else { vendor };
+            let name =
+                if vendor.is_empty() { "a server that does not say what it is".to_owned() } else { vendor };
             (Profile::OpenLdap, name, false)
         };
         let mut contexts = texts("defaultNamingContext");
@@ -164,7 +179,8 @@ impl Connected {
             let lower = context.to_lowercase();
             let is_own = OWN.iter().any(|own| lower == *own)
                 || (profile == Profile::ActiveDirectory && !lower.starts_with("dc="))
-                || lower.starts_with("dc=domaindnszones") || lower.starts_with("dc=forestdnszones");
+                || lower.starts_with("dc=domaindnszones")
+                || lower.starts_with("dc=forestdnszones");
             if !is_own && !contexts.iter().any(|known| known.eq_ignore_ascii_case(&context)) {
                 contexts.push(context);
             }
@@ -177,7 +193,9 @@ impl Connected {
         let shown = self.session.search(&one(base, &["1.1"])).await;
         match shown {
             Ok(found) if !found.is_empty() => Ok(()),
-            Err(failure) if failure.code().is_none() => Err(self.reporter.report(failure, About::Reading(BASE))),
+            Err(failure) if failure.code().is_none() => {
+                Err(self.reporter.report(failure, About::Reading(BASE)))
+            }
             _ => Err(Error::internal(format!(
                 "base: {base} is not in the directory, or {} may not read it; name another, or give it the right to",
                 self.reporter.bind_dn
@@ -246,13 +264,21 @@ async fn describe(
         .with(BIND_DN, draft.text(BIND_DN), "")
         .with(PASSWORD, draft.reference(PASSWORD).unwrap_or_default(), "")
         .with(BASE, base, "a naming context of the server, or below one")
-        .with("read_only", Value::Null, "Until tasks may change the directory, read it only: read_only = true");
+        .with(
+            "read_only",
+            Value::Null,
+            "Until tasks may change the directory, read it only: read_only = true",
+        );
     let mut found = Discovered::default();
     if !server.is_known {
-        found = found.with_warning("the server does not say what it is; set profile to \"openldap\", \"389ds\" or \"ad\"");
+        found = found.with_warning(
+            "the server does not say what it is; set profile to \"openldap\", \"389ds\" or \"ad\"",
+        );
     }
     if let Some(url) = draft.text(URL).filter(|_| server.profile == Profile::Ds389 && !is_encrypted(draft)) {
-        found = found.with_warning(format!("389 Directory Server sets passwords over TLS alone; {url} is not encrypted"));
+        found = found.with_warning(format!(
+            "389 Directory Server sets passwords over TLS alone; {url} is not encrypted"
+        ));
     }
     let mut sections = Vec::new();
     match people {
@@ -262,7 +288,9 @@ async fn describe(
             sections.extend(people.sections(base, server.profile));
         }
         None => {
-            found = found.with_warning(format!("no people were seen below {base}; set accounts.base and accounts.filter"));
+            found = found.with_warning(format!(
+                "no people were seen below {base}; set accounts.base and accounts.filter"
+            ));
         }
     }
     found = found.with_seen(groups.seen());
@@ -275,13 +303,20 @@ async fn describe(
     if server.profile == Profile::OpenLdap {
         match lock_fault(draft, &sections, schema).await? {
             None => {
-                let method = Section::table("suspend")
-                    .with("method", LOCKED_TIME, "the server's password policy keeps out who has it");
+                let method = Section::table("suspend").with(
+                    "method",
+                    LOCKED_TIME,
+                    "the server's password policy keeps out who has it",
+                );
                 sections.push(method);
                 found = found.with_seen("a password policy that keeps locked accounts out");
             }
             Some(why) => {
-                sections.push(Section::table("suspend").with("method", "none", "suspending is not offered: see above"));
+                sections.push(Section::table("suspend").with(
+                    "method",
+                    "none",
+                    "suspending is not offered: see above",
+                ));
                 found = found.with_warning(format!("accounts cannot be suspended yet: {why}"));
             }
         }
@@ -297,7 +332,9 @@ fn is_encrypted(draft: &Draft) -> bool {
 /// Why a lock would keep nobody out, as `check` finds it; for settings that would be written.
 async fn lock_fault(draft: &Draft, sections: &[Section], schema: &Schema) -> Result<Option<String>, Error> {
     if schema.is_known() && !schema.has(LOCKED_TIME) {
-        return Ok(Some(format!("the server does not know {LOCKED_TIME}; load the overlay ppolicy, or choose another method")));
+        return Ok(Some(format!(
+            "the server does not know {LOCKED_TIME}; load the overlay ppolicy, or choose another method"
+        )));
     }
     let mut target = Map::new();
     for section in sections {

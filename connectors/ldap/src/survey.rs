@@ -42,10 +42,24 @@ pub(crate) struct Groups {
 }
 
 /// The people below a base; none if there are none of any class.
-pub(crate) async fn people(session: &Session, base: &str, profile: Profile) -> Result<Option<People>, Failure> {
+pub(crate) async fn people(
+    session: &Session,
+    base: &str,
+    profile: Profile,
+) -> Result<Option<People>, Failure> {
     let attributes = [
-        "uid", "cn", "sAMAccountName", "mail", "givenName", "sn", "displayName", "title", "department", "departmentNumber",
-        "employeeNumber", "employeeID",
+        "uid",
+        "cn",
+        "sAMAccountName",
+        "mail",
+        "givenName",
+        "sn",
+        "displayName",
+        "title",
+        "department",
+        "departmentNumber",
+        "employeeNumber",
+        "employeeID",
     ];
     let filters: Vec<(String, bool)> = if profile == Profile::ActiveDirectory {
         vec![(USERS.to_owned(), true)]
@@ -84,7 +98,12 @@ pub(crate) async fn groups(session: &Session, base: &str, profile: Profile) -> R
 }
 
 /// Some of the entries that a filter finds; none if the server refuses to look.
-async fn sample(session: &Session, base: &str, filter: &str, attributes: &[&str]) -> Result<Vec<Entry>, Failure> {
+async fn sample(
+    session: &Session,
+    base: &str,
+    filter: &str,
+    attributes: &[&str],
+) -> Result<Vec<Entry>, Failure> {
     let search = Search { base, scope: Scope::Subtree, filter, attributes, limit: SAMPLE };
     match session.probe(&search).await {
         Ok(found) => Ok(found),
@@ -175,7 +194,11 @@ impl People {
     pub(crate) fn sections(&self, base: &str, profile: Profile) -> Vec<Section> {
         let mut section = Section::table("accounts");
         if !self.container.eq_ignore_ascii_case(base) {
-            section = section.with("base", self.container.as_str(), format!("{} people lie here", count(&self.entries)));
+            section = section.with(
+                "base",
+                self.container.as_str(),
+                format!("{} people lie here", count(&self.entries)),
+            );
         }
         if let Some(filter) = &self.filter {
             section = section.with("filter", filter.as_str(), "the class that they have");
@@ -186,7 +209,10 @@ impl People {
         }
         for (field, attribute) in EXTRAS {
             let has_one = |entry: &Entry| entry.values(attribute).len() <= 1;
-            if self.share(attribute) > 0.5 && self.entries.iter().all(has_one) && !attributes.contains_key(field) {
+            if self.share(attribute) > 0.5
+                && self.entries.iter().all(has_one)
+                && !attributes.contains_key(field)
+            {
                 attributes.insert(field.to_owned(), attribute.into());
             }
         }
@@ -207,7 +233,8 @@ impl People {
 
 impl Groups {
     pub(crate) fn seen(&self) -> String {
-        let kinds = self.kinds.iter().map(|(_, member, entries)| format!("{} groups with {member}", count(entries)));
+        let kinds =
+            self.kinds.iter().map(|(_, member, entries)| format!("{} groups with {member}", count(entries)));
         let kinds: Vec<String> = kinds.collect();
         if kinds.is_empty() { "no groups".to_owned() } else { kinds.join(", ") }
     }
@@ -222,7 +249,8 @@ impl Groups {
             let container = container(entries, base);
             // The only kind needs no name that tells it from others.
             let slug = if slugs.len() == 1 { "group" } else { slug };
-            let mut section = Section::one_of("groups").with("slug", slug, format!("{} were seen", count(entries)));
+            let mut section =
+                Section::one_of("groups").with("slug", slug, format!("{} were seen", count(entries)));
             if !container.eq_ignore_ascii_case(base) {
                 section = section.with("base", container, "they lie here");
             }
@@ -248,7 +276,8 @@ mod tests {
         let base = "dc=test";
         let one = [person("uid=a,ou=staff,ou=people,dc=test", "a")];
         assert_eq!(container(&one, base), "ou=staff,ou=people,dc=test");
-        let two = [person("uid=a,ou=staff,ou=people,dc=test", "a"), person("uid=b\\,c, OU=People,dc=test", "b")];
+        let two =
+            [person("uid=a,ou=staff,ou=people,dc=test", "a"), person("uid=b\\,c, OU=People,dc=test", "b")];
         assert_eq!(container(&two, base).to_lowercase(), "ou=people,dc=test");
         let apart = [person("uid=a,ou=people,dc=test", "a"), person("uid=b,ou=guests,dc=test", "b")];
         assert_eq!(container(&apart, base), "dc=test");
@@ -257,7 +286,8 @@ mod tests {
 
     #[test]
     fn what_most_have_is_mapped_and_what_some_lack_is_said() {
-        let entries = vec![person("uid=a,ou=p,dc=test", "a"), Entry::new("cn=b,ou=p,dc=test", [("cn", vec!["b"])])];
+        let entries =
+            vec![person("uid=a,ou=p,dc=test", "a"), Entry::new("cn=b,ou=p,dc=test", [("cn", vec!["b"])])];
         let people = People { entries, filter: None, container: "ou=p,dc=test".into() };
         let warnings = people.warnings(Profile::OpenLdap).join("\n");
         assert!(warnings.contains("50 % of the people that were seen have no user name (uid)"), "{warnings}");

@@ -3,9 +3,7 @@
 use std::sync::Arc;
 
 use bridgehead_sdk::http::{Access, Client, Credential};
-use bridgehead_sdk::{
-    Discovered, Discovery, Draft, Error, Question, Section, SettingsError, async_trait,
-};
+use bridgehead_sdk::{Discovered, Discovery, Draft, Error, Question, Section, SettingsError, async_trait};
 use serde_json::{Map, Value, json};
 use tokio::sync::Mutex;
 
@@ -26,7 +24,8 @@ pub(crate) struct Look;
 #[async_trait]
 impl Discovery for Look {
     fn questions(&self) -> Vec<Question> {
-        let url = Question::text(URL, "Where the application speaks SCIM, such as https://example.com/scim/v2");
+        let url =
+            Question::text(URL, "Where the application speaks SCIM, such as https://example.com/scim/v2");
         std::iter::once(url).chain(Access::questions()).collect()
     }
 
@@ -54,7 +53,8 @@ impl Discovery for Look {
             }
         };
         let mut spots = attempt.check().await?;
-        let has_blind_groups = |spots: &BlindSpots| spots.unverifiable.iter().any(|one| one.starts_with("memberships."));
+        let has_blind_groups =
+            |spots: &BlindSpots| spots.unverifiable.iter().any(|one| one.starts_with("memberships."));
         if has_blind_groups(&spots) {
             let mut other = more.clone();
             other.insert("groups".to_owned(), json!({ "memberships_from": "accounts" }));
@@ -78,7 +78,11 @@ fn sections(draft: &Draft, features: &Features, more: &Map<String, Value>) -> Ve
         root = root.with("auth", auth, "");
     }
     if let Some(lookup) = more.get("lookup") {
-        root = root.with("lookup", lookup.clone(), "its ServiceProviderConfig says that it knows no filters: reads all accounts");
+        root = root.with(
+            "lookup",
+            lookup.clone(),
+            "its ServiceProviderConfig says that it knows no filters: reads all accounts",
+        );
     }
     root = root
         .with("profile", Value::Null, "For an application made for the clients of Microsoft Entra ID or Okta: profile = \"entra\" or \"okta\"")
@@ -87,7 +91,11 @@ fn sections(draft: &Draft, features: &Features, more: &Map<String, Value>) -> Ve
     if let Some(groups) = more.get("groups").and_then(Value::as_object) {
         let mut section = Section::table("groups");
         for (key, value) in groups {
-            let comment = if key == "enabled" { "its ResourceTypes name none" } else { "its groups do not show who is in them" };
+            let comment = if key == "enabled" {
+                "its ResourceTypes name none"
+            } else {
+                "its groups do not show who is in them"
+            };
             section = section.with(key.as_str(), value.clone(), comment);
         }
         sections.push(section);
@@ -143,7 +151,8 @@ impl Attempt {
 
     /// What it says of itself, and how many users there are.
     async fn seen(&self) -> Result<String, Error> {
-        let place = if self.features.cursor { ("cursor", String::new()) } else { ("startIndex", "1".to_owned()) };
+        let place =
+            if self.features.cursor { ("cursor", String::new()) } else { ("startIndex", "1".to_owned()) };
         let query = [place, ("count", "1".to_owned())];
         let page = self.scim.list(&self.features.users, &query, Asked::Read).await?;
         let users = page.total.map_or_else(|| "users".to_owned(), |total| format!("{total} users"));

@@ -57,8 +57,11 @@ pub struct Question {
     /// It is asked only if a look at the target says so.
     pub is_later: bool,
     /// Says what is wrong with an answer.
-    pub check: Option<fn(&str) -> Result<(), String>>,
+    pub check: Option<CheckAnswer>,
 }
+
+/// Says what is wrong with an answer to a [`Question`].
+pub type CheckAnswer = fn(&str) -> Result<(), String>;
 
 impl Question {
     /// A question for a text.
@@ -105,7 +108,7 @@ impl Question {
     }
 
     /// Adds what says what is wrong with an answer.
-    pub fn with_check(self, check: fn(&str) -> Result<(), String>) -> Self {
+    pub fn with_check(self, check: CheckAnswer) -> Self {
         Self { check: Some(check), ..self }
     }
 }

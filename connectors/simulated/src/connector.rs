@@ -31,7 +31,9 @@ pub struct SimulatedConnector {
 
 /// Makes simulated connectors: `.connector("simulated", bridgehead_simulated::factory())`.
 pub fn factory() -> Arc<dyn Factory> {
-    let factory = bridgehead_sdk::factory(|settings: Settings, setup: Setup| SimulatedConnector::new(setup.app, &settings));
+    let factory = bridgehead_sdk::factory(|settings: Settings, setup: Setup| {
+        SimulatedConnector::new(setup.app, &settings)
+    });
     bridgehead_sdk::with_discovery(factory, MadeUp)
 }
 

@@ -9,9 +9,9 @@ pub(crate) struct MadeUp;
 #[async_trait]
 impl Discovery for MadeUp {
     fn questions(&self) -> Vec<Question> {
-        vec![Question::text("accounts", "How many accounts there are").with_default("1000").with_check(|text| {
-            text.parse::<u64>().map(drop).map_err(|_| "must be a number, such as 1000".to_owned())
-        })]
+        vec![Question::text("accounts", "How many accounts there are").with_default("1000").with_check(
+            |text| text.parse::<u64>().map(drop).map_err(|_| "must be a number, such as 1000".to_owned()),
+        )]
     }
 
     async fn discover(&self, draft: &Draft) -> Result<Discovered, Error> {
@@ -20,8 +20,8 @@ impl Discovery for MadeUp {
             .with("accounts", accounts, "made up, the same ones in every run")
             .with("groups", 10, "")
             .with("licenses", 3, "");
-        Ok(Discovered::target([section])
-            .with_seen(format!("{accounts} accounts in memory"))
-            .with_warning("this target is made up: it exists in memory only, and forgets everything when the daemon ends"))
+        Ok(Discovered::target([section]).with_seen(format!("{accounts} accounts in memory")).with_warning(
+            "this target is made up: it exists in memory only, and forgets everything when the daemon ends",
+        ))
     }
 }

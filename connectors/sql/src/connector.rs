@@ -29,7 +29,8 @@ pub struct SqlConnector {
 
 /// Makes connectors to databases: `.connector("sql", bridgehead_sql::factory())`.
 pub fn factory() -> Arc<dyn Factory> {
-    let factory = bridgehead_sdk::factory(|settings: Settings, setup: Setup| SqlConnector::new(&settings, setup));
+    let factory =
+        bridgehead_sdk::factory(|settings: Settings, setup: Setup| SqlConnector::new(&settings, setup));
     bridgehead_sdk::with_discovery(factory, Look)
 }
 

@@ -67,7 +67,10 @@ impl Discovery for Look {
 }
 
 fn of_file() -> Vec<Question> {
-    vec![Question::text(PATH, "The file of the database; a relative path starts at the folder of the configuration")]
+    vec![Question::text(
+        PATH,
+        "The file of the database; a relative path starts at the folder of the configuration",
+    )]
 }
 
 fn of_server() -> Vec<Question> {
@@ -94,9 +97,13 @@ fn access(draft: &Draft, engine: Engine) -> Result<Map<String, Value>, Error> {
         put("socket", place.into());
     } else {
         let is_one = |rest: &str| !rest.is_empty() && rest.chars().all(|one| one.is_ascii_digit());
-        match place.rsplit_once(':').filter(|(host, port)| is_one(port) && (!host.contains(':') || host.ends_with(']'))) {
+        match place
+            .rsplit_once(':')
+            .filter(|(host, port)| is_one(port) && (!host.contains(':') || host.ends_with(']')))
+        {
             Some((host, port)) => {
-                let port: u16 = port.parse().map_err(|_| Error::internal("host: the port must be at most 65535"))?;
+                let port: u16 =
+                    port.parse().map_err(|_| Error::internal("host: the port must be at most 65535"))?;
                 put(HOST, host.into());
                 put("port", port.into());
             }

@@ -10,7 +10,20 @@ use crate::tables::{Column, Table, quoted};
 
 /// What columns are called that hold a field, the likeliest first.
 const NAMES: [(&str, &[&str]); 7] = [
-    ("username", &["username", "user_name", "login", "login_name", "userid", "uid", "account_name", "account", "handle"]),
+    (
+        "username",
+        &[
+            "username",
+            "user_name",
+            "login",
+            "login_name",
+            "userid",
+            "uid",
+            "account_name",
+            "account",
+            "handle",
+        ],
+    ),
     ("email", &["email", "mail", "email_address", "e_mail", "emailaddress", "mail_address"]),
     ("first_name", &["first_name", "firstname", "given_name", "givenname", "forename"]),
     ("last_name", &["last_name", "lastname", "surname", "family_name", "familyname"]),
@@ -20,8 +33,16 @@ const NAMES: [(&str, &[&str]); 7] = [
 ];
 /// What columns are called that say whether an account may be used, and whether `true` means that it may.
 const STATUS: [(&str, bool); 10] = [
-    ("status", true), ("active", true), ("is_active", true), ("enabled", true), ("is_enabled", true), ("state", true),
-    ("disabled", false), ("is_disabled", false), ("locked", false), ("suspended", false),
+    ("status", true),
+    ("active", true),
+    ("is_active", true),
+    ("enabled", true),
+    ("is_enabled", true),
+    ("state", true),
+    ("disabled", false),
+    ("is_disabled", false),
+    ("locked", false),
+    ("suspended", false),
 ];
 /// What tables of accounts are called.
 const TABLES: [&str; 8] = ["account", "user", "person", "people", "employee", "staff", "member", "login"];
@@ -40,9 +61,12 @@ impl<'a> Guess<'a> {
     /// What a table amounts to, if it can hold accounts: somebody must be known by something.
     pub(crate) fn of(table: &'a Table) -> Option<Self> {
         let named = |names: &[&str]| {
-            names.iter().find_map(|name| table.columns.iter().find(|column| column.name.eq_ignore_ascii_case(name)))
+            names
+                .iter()
+                .find_map(|name| table.columns.iter().find(|column| column.name.eq_ignore_ascii_case(name)))
         };
-        let fields: Vec<_> = NAMES.iter().filter_map(|(field, names)| Some((*field, named(names)?))).collect();
+        let fields: Vec<_> =
+            NAMES.iter().filter_map(|(field, names)| Some((*field, named(names)?))).collect();
         let is_known = fields.iter().any(|(field, _)| matches!(*field, "username" | "email"));
         let own = table.key().or_else(|| named(&["id"]));
         let id = own.or_else(|| fields.first().map(|(_, column)| *column))?;
@@ -67,7 +91,12 @@ impl<'a> Guess<'a> {
             false => format!("{field} in {}", column.name),
         });
         let fields: Vec<String> = fields.collect();
-        format!("accounts in the table {}: {}, identified by {}", self.table.name, fields.join(", "), self.id.name)
+        format!(
+            "accounts in the table {}: {}, identified by {}",
+            self.table.name,
+            fields.join(", "),
+            self.id.name
+        )
     }
 
     /// The table `accounts`; `values` is what the column of the status holds, with what each means.
@@ -84,7 +113,11 @@ impl<'a> Guess<'a> {
         }
         if let (Some((column, _)), Some(values)) = (self.status, values) {
             let is_plain = values.iter().all(|(held, meant)| meant == held);
-            let field = if is_plain { column.name.as_str().into() } else { json!({ "column": column.name, "values": values }) };
+            let field = if is_plain {
+                column.name.as_str().into()
+            } else {
+                json!({ "column": column.name, "values": values })
+            };
             fields.insert("status".to_owned(), field);
             columns.push(&column.name);
         }
@@ -115,15 +148,20 @@ impl<'a> Guess<'a> {
         let mut sections = Vec::new();
         let mut slugs = BTreeSet::from(["account".to_owned()]);
         for joining in tables {
-            let to = |name: &str| joining.columns.iter().find(|column| column.target.as_deref() == Some(name));
+            let to =
+                |name: &str| joining.columns.iter().find(|column| column.target.as_deref() == Some(name));
             let Some(account) = to(&self.table.name).filter(|_| joining.columns.len() <= 5) else { continue };
             let others = joining.columns.iter().filter(|column| column.name != account.name);
             let mut others = others.filter_map(|column| Some((column, column.target.as_deref()?)));
             let (Some((reference, target)), None) = (others.next(), others.next()) else { continue };
-            let Some(group) = tables.iter().find(|table| table.name == target && target != self.table.name) else { continue };
+            let Some(group) = tables.iter().find(|table| table.name == target && target != self.table.name)
+            else {
+                continue;
+            };
             let Some(id) = group.key() else { continue };
             let title = ["name", "title", "label", "display_name", "slug"];
-            let named = |wanted: &&str| group.columns.iter().find(|column| column.name.eq_ignore_ascii_case(wanted));
+            let named =
+                |wanted: &&str| group.columns.iter().find(|column| column.name.eq_ignore_ascii_case(wanted));
             let Some(name) = title.iter().find_map(named) else { continue };
             let slug = slug(&group.name);
             if !slugs.insert(slug.clone()) {
@@ -140,7 +178,10 @@ impl<'a> Guess<'a> {
             fields.insert("name".to_owned(), name.name.as_str().into());
             sections.push(
                 Section::one_of("groups")
-                    .with_comment(format!("{} leads from {} to {}", joining.name, self.table.name, group.name))
+                    .with_comment(format!(
+                        "{} leads from {} to {}",
+                        joining.name, self.table.name, group.name
+                    ))
                     .with("slug", slug, "")
                     .with("id_type", id_type(id, engine), "")
                     .with("fields", Value::Object(fields), "")
@@ -148,7 +189,8 @@ impl<'a> Guess<'a> {
                     .with("find", format!("SELECT 1 FROM {} WHERE {own} = :ref", group.name), ""),
             );
             let (who, what) = (quoted(&account.name, engine), quoted(&reference.name, engine));
-            let list = format!("SELECT {who}, {what} FROM {} WHERE {}", joining.name, among(&who, self.id, engine));
+            let list =
+                format!("SELECT {who}, {what} FROM {} WHERE {}", joining.name, among(&who, self.id, engine));
             sections.push(
                 Section::table("groups.members")
                     .with("list", list, "one statement for all accounts of a page")
@@ -162,8 +204,10 @@ impl<'a> Guess<'a> {
 
 /// What the values of a status column mean; nothing if any of them is not known.
 pub(crate) fn meanings(values: &[String], means_active: bool) -> Option<Map<String, Value>> {
-    const ACTIVE: [&str; 10] = ["active", "enabled", "true", "1", "yes", "y", "a", "current", "employed", "ok"];
-    const SUSPENDED: [&str; 9] = ["suspended", "locked", "blocked", "disabled", "false", "0", "no", "n", "paused"];
+    const ACTIVE: [&str; 10] =
+        ["active", "enabled", "true", "1", "yes", "y", "a", "current", "employed", "ok"];
+    const SUSPENDED: [&str; 9] =
+        ["suspended", "locked", "blocked", "disabled", "false", "0", "no", "n", "paused"];
     const INACTIVE: [&str; 8] = ["inactive", "left", "terminated", "deleted", "archived", "former", "i", "d"];
     let mut meanings = Map::new();
     for value in values {
@@ -182,7 +226,8 @@ pub(crate) fn meanings(values: &[String], means_active: bool) -> Option<Map<Stri
     // A truth value may hold the other one tomorrow.
     for (one, other) in [("true", "false"), ("false", "true"), ("1", "0"), ("0", "1")] {
         if meanings.contains_key(one) && !meanings.contains_key(other) {
-            let meant = if (other == "true" || other == "1") == means_active { "active" } else { "suspended" };
+            let meant =
+                if (other == "true" || other == "1") == means_active { "active" } else { "suspended" };
             meanings.insert(other.to_owned(), meant.into());
         }
     }
@@ -193,7 +238,9 @@ fn id_type(column: &Column, engine: Engine) -> &'static str {
     let kind = &column.kind;
     if kind == "uuid" && engine == Engine::Postgresql {
         "uuid"
-    } else if (kind.contains("int") && !kind.contains("interval") && !kind.contains("point")) || kind.contains("serial") {
+    } else if (kind.contains("int") && !kind.contains("interval") && !kind.contains("point"))
+        || kind.contains("serial")
+    {
         "integer"
     } else {
         "text"
@@ -219,9 +266,13 @@ fn among(column: &str, id: &Column, engine: Engine) -> String {
         (Engine::Postgresql, "uuid") => {
             format!("{column} IN (SELECT value::uuid FROM jsonb_array_elements_text(:ids::jsonb))")
         }
-        (Engine::Postgresql, _) => format!("{column} IN (SELECT value FROM jsonb_array_elements_text(:ids::jsonb))"),
+        (Engine::Postgresql, _) => {
+            format!("{column} IN (SELECT value FROM jsonb_array_elements_text(:ids::jsonb))")
+        }
         (Engine::Mysql, "integer") => {
-            format!("{column} IN (SELECT id FROM JSON_TABLE(:ids, '$[*]' COLUMNS (id BIGINT PATH '$')) AS page)")
+            format!(
+                "{column} IN (SELECT id FROM JSON_TABLE(:ids, '$[*]' COLUMNS (id BIGINT PATH '$')) AS page)"
+            )
         }
         (Engine::Mysql, _) => format!("JSON_CONTAINS(:ids, JSON_QUOTE({column}))"),
         (Engine::Sqlite, _) => format!("{column} IN (SELECT value FROM json_each(:ids))"),
@@ -255,8 +306,19 @@ mod tests {
 
     #[test]
     fn the_table_of_accounts_is_told_from_what_only_names_people() {
-        let users = table("users", &[("id", "bigint", None), ("login", "text", None), ("mail", "text", None), ("active", "boolean", None)]);
-        let orders = table("orders", &[("id", "bigint", None), ("email", "text", None), ("user_id", "bigint", Some("users"))]);
+        let users = table(
+            "users",
+            &[
+                ("id", "bigint", None),
+                ("login", "text", None),
+                ("mail", "text", None),
+                ("active", "boolean", None),
+            ],
+        );
+        let orders = table(
+            "orders",
+            &[("id", "bigint", None), ("email", "text", None), ("user_id", "bigint", Some("users"))],
+        );
         let settings = table("settings", &[("key", "text", None), ("value", "text", None)]);
         let (accounts, other) = (Guess::of(&users).unwrap(), Guess::of(&orders).unwrap());
         assert!(accounts.score() > other.score() && Guess::of(&settings).is_none());
@@ -269,14 +331,20 @@ mod tests {
     fn a_joining_table_makes_a_type_of_groups() {
         let users = table("\"user\"", &[("id", "uuid", None), ("email", "text", None)]);
         let teams = table("teams", &[("id", "int", None), ("name", "text", None)]);
-        let mut members = table("members", &[("x", "int", None), ("user_id", "uuid", Some("\"user\"")), ("team_id", "int", Some("teams"))]);
+        let mut members = table(
+            "members",
+            &[("x", "int", None), ("user_id", "uuid", Some("\"user\"")), ("team_id", "int", Some("teams"))],
+        );
         members.columns[0].is_key = false;
         let guess = Guess::of(&users).unwrap();
         let groups = guess.groups(&[users.clone(), teams, members], Engine::Postgresql);
         assert_eq!(groups.len(), 2);
         assert_eq!(groups[0].settings[0].value, "team");
         let list = groups[1].settings[0].value.as_str().unwrap();
-        assert!(list.starts_with("SELECT user_id, team_id FROM members WHERE user_id IN (SELECT value::uuid"), "{list}");
+        assert!(
+            list.starts_with("SELECT user_id, team_id FROM members WHERE user_id IN (SELECT value::uuid"),
+            "{list}"
+        );
     }
 
     #[test]

@@ -61,7 +61,11 @@ impl Table {
 }
 
 /// All tables that may be read.
-pub(crate) async fn read(lease: &mut Lease, engine: Engine, verdicts: &Verdicts) -> Result<Vec<Table>, Error> {
+pub(crate) async fn read(
+    lease: &mut Lease,
+    engine: Engine,
+    verdicts: &Verdicts,
+) -> Result<Vec<Table>, Error> {
     let (columns, references) = match engine {
         Engine::Postgresql => (POSTGRESQL, POSTGRESQL_REFERENCES),
         Engine::Mysql => (MYSQL, MYSQL_REFERENCES),
@@ -98,14 +102,34 @@ pub(crate) async fn read(lease: &mut Lease, engine: Engine, verdicts: &Verdicts)
 pub(crate) fn quoted(name: &str, engine: Engine) -> String {
     /// Words that are no names without quotes, among those that tables and columns of accounts are called by.
     const WORDS: [&str; 18] = [
-        "user", "order", "group", "groups", "table", "select", "key", "rank", "row", "rows", "current_user", "session_user", "end",
-        "default", "check", "primary", "from", "to",
+        "user",
+        "order",
+        "group",
+        "groups",
+        "table",
+        "select",
+        "key",
+        "rank",
+        "row",
+        "rows",
+        "current_user",
+        "session_user",
+        "end",
+        "default",
+        "check",
+        "primary",
+        "from",
+        "to",
     ];
     let fits = |one: char| {
-        one == '_' || one.is_ascii_digit() || one.is_ascii_lowercase() || (engine != Engine::Postgresql && one.is_ascii_uppercase())
+        one == '_'
+            || one.is_ascii_digit()
+            || one.is_ascii_lowercase()
+            || (engine != Engine::Postgresql && one.is_ascii_uppercase())
     };
     let is_word = WORDS.iter().any(|word| word.eq_ignore_ascii_case(name));
-    let is_bare = name.chars().all(fits) && !name.starts_with(|one: char| one.is_ascii_digit()) && !name.is_empty();
+    let is_bare =
+        name.chars().all(fits) && !name.starts_with(|one: char| one.is_ascii_digit()) && !name.is_empty();
     if is_bare && !is_word {
         return name.to_owned();
     }

@@ -14,6 +14,7 @@ use super::super::failure::{Exit, Failure, Outcome};
 use super::super::signals::Told;
 use super::super::{check, context, logging, print, sync};
 use super::drive::{Circumstances, drive};
+use super::iden;
 use super::interview::Interview;
 use super::lines::{self, Lines};
 use super::next::Next;
@@ -86,7 +87,13 @@ async fn work(global: &Global, connectors: &Connectors, options: Init) -> Outcom
         folder: &place.folder,
         is_silent: options.non_interactive,
     };
-    let mut lookout = Lookout { connectors, network: &network, redactor: &redactor, place: &place, environment: &environment };
+    let mut lookout = Lookout {
+        connectors,
+        network: &network,
+        redactor: &redactor,
+        place: &place,
+        environment: &environment,
+    };
     let interview = drive(&mut plan, &circumstances, &mut Lines::new(), &mut lookout).await?;
     if interview.text("write") == Some("no") {
         return Err(Failure::new(Exit::Failed, "nothing was written"));
@@ -191,13 +198,16 @@ impl Answers<'_> {
             state: self.place.state(),
             ca_file: ca_file.as_deref(),
         });
-        write::file(daemon.as_ref(), &App {
-            name: self.name(),
-            id: app_id,
-            connector: self.interview.text("connector").unwrap_or_default(),
-            warnings: &self.target.warnings,
-            sections: &self.target.sections,
-        })
+        write::file(
+            daemon.as_ref(),
+            &App {
+                name: self.name(),
+                id: app_id,
+                connector: self.interview.text("connector").unwrap_or_default(),
+                warnings: &self.target.warnings,
+                sections: &self.target.sections,
+            },
+        )
     }
 
     /// Where Iden is and the key, for a configuration that does not say so yet.
@@ -253,7 +263,10 @@ fn failed(why: String) -> Failure {
 
 async fn start(address: Option<SocketAddr>) -> Result<Sandbox, Failure> {
     let listen = address.or_else(|| SANDBOX.parse().ok());
-    let options = sandbox::Options { listen: listen.unwrap_or(sandbox::Options::default().listen), ..sandbox::Options::default() };
+    let options = sandbox::Options {
+        listen: listen.unwrap_or(sandbox::Options::default().listen),
+        ..sandbox::Options::default()
+    };
     Sandbox::start(options).await.map_err(|error| {
         let message = format!("{error}\nUse a sandbox that runs there with --iden-url, or another address with --sandbox ADDRESS.");
         Failure::new(Exit::Failed, message)
@@ -271,7 +284,9 @@ fn network(
     if let Some(config) = &place.existing {
         return Ok(config.network.resolve(environment, redactor)?);
     }
-    let Some(ca_file) = ca_file else { return Ok(config::Network::default().resolve(environment, redactor)?) };
+    let Some(ca_file) = ca_file else {
+        return Ok(config::Network::default().resolve(environment, redactor)?);
+    };
     let ca_file = std::path::absolute(ca_file)
         .map_err(|error| Failure::new(Exit::Usage, format!("--ca-file: {error}")))?;
     let text = format!(
@@ -286,10 +301,10 @@ fn network(
 /// That the configuration can be read, and that no answer has put a secret into it in plain text.
 fn acceptable(file: &Path, text: &str, connectors: &Connectors) -> Outcome {
     let bridge = "[bridge]\nbase_url = \"https://iden.invalid/org/none\"\napi_key = { env = \"NONE\" }\n";
-    let documents =
-        [bridge, text].map(|text| Document { path: file.to_owned(), text: text.to_owned() });
+    let documents = [bridge, text].map(|text| Document { path: file.to_owned(), text: text.to_owned() });
     config::parse(&documents, &BTreeMap::new(), connectors).map(drop).map_err(|errors| {
-        let message = format!("{errors}\nNothing was written to {}. Answer this in another way.", file.display());
+        let message =
+            format!("{errors}\nNothing was written to {}. Answer this in another way.", file.display());
         Failure::new(Exit::Configuration, message)
     })
 }
@@ -297,7 +312,8 @@ fn acceptable(file: &Path, text: &str, connectors: &Connectors) -> Outcome {
 fn create(file: &Path, text: &str) -> Outcome {
     let mut options = std::fs::OpenOptions::new();
     let opened = options.write(true).create_new(true).mode(0o644).open(file);
-    let written = opened.and_then(|mut opened| opened.write_all(text.as_bytes()).and_then(|()| opened.sync_all()));
+    let written =
+        opened.and_then(|mut opened| opened.write_all(text.as_bytes()).and_then(|()| opened.sync_all()));
     written.map_err(|error| unwritten(file, &error))
 }
 

@@ -74,7 +74,8 @@ pub(super) async fn drive(
             }
             Next::LookAtTarget => match looker.target(&interview).await {
                 Ok(found) if is_answered(&found, &interview) => {
-                    Err("the connector asks again for what it was told; this is a bug of the connector".to_owned())
+                    Err("the connector asks again for what it was told; this is a bug of the connector"
+                        .to_owned())
                 }
                 Ok(found) => {
                     for line in &found.seen {
@@ -136,16 +137,21 @@ async fn ask(
             ("", None) if question.is_optional => Ok(Answer::Secret(None)),
             ("", None) => Err("an answer is needed".to_owned()),
             (line, _) => {
-                let name = if key == super::iden::KEY { super::command::KEY_FILE.to_owned() } else { format!("{app}.{key}") };
-                Kept::take(line, &name, setting.folder, setting.environment).map(|kept| Answer::Secret(Some(kept)))
+                let name = if key == super::iden::KEY {
+                    super::command::KEY_FILE.to_owned()
+                } else {
+                    format!("{app}.{key}")
+                };
+                Kept::take(line, &name, setting.folder, setting.environment)
+                    .map(|kept| Answer::Secret(Some(kept)))
             }
         }
     };
     let app = interview.text("name").unwrap_or("app").to_owned();
     let flag = super::flags::name(key);
     if let Some(given) = setting.flags.get(key).filter(|_| interview.before(key).is_none()) {
-        let answer = take(given, None, &app)
-            .map_err(|why| Failure::new(Exit::Usage, format!("--{flag}: {why}")))?;
+        let answer =
+            take(given, None, &app).map_err(|why| Failure::new(Exit::Usage, format!("--{flag}: {why}")))?;
         interview.add(key, answer, false);
         return Ok(());
     }
@@ -175,7 +181,10 @@ async fn ask(
             }
             Reply::Back => asker.say("  this is the first question"),
             Reply::End => {
-                let message = format!("the input ended before everything was answered; {}", missing(question).message());
+                let message = format!(
+                    "the input ended before everything was answered; {}",
+                    missing(question).message()
+                );
                 return Err(Failure::new(Exit::Usage, message));
             }
         }
@@ -185,7 +194,11 @@ async fn ask(
 /// The one sentence about an answer that is needed.
 fn missing(question: &Question) -> Failure {
     let flag = super::flags::name(&question.key);
-    let flag = if question.is_secret { format!("--{flag}-file, --{flag}-env or --{flag}-credential") } else { format!("--{flag}") };
+    let flag = if question.is_secret {
+        format!("--{flag}-file, --{flag}-env or --{flag}-credential")
+    } else {
+        format!("--{flag}")
+    };
     let mut message = format!("{flag} is missing: {}", question.text);
     if !question.choices.is_empty() {
         let values: Vec<&str> = question.choices.iter().map(|(value, _)| value.as_str()).take(20).collect();

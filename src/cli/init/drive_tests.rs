@@ -18,7 +18,11 @@ impl Script {
 #[async_trait]
 impl Asker for Script {
     async fn ask(&mut self, question: &Question, before: Option<&str>) -> Result<Reply, Failure> {
-        self.asked.push(format!("{}{}", question.key, before.map(|it| format!(" [{it}]")).unwrap_or_default()));
+        self.asked.push(format!(
+            "{}{}",
+            question.key,
+            before.map(|it| format!(" [{it}]")).unwrap_or_default()
+        ));
         Ok(match self.lines.next() {
             None => Reply::End,
             Some("<") => Reply::Back,
@@ -57,7 +61,8 @@ impl Looker for Fake {
             (None, _) => Ok(Discovered::default()),
             (Some("right"), None) => {
                 let choices = [("people", ""), ("staff", "")];
-                Ok(Discovered::ask([Question::text("table", "Which?").with_choices(choices)]).with_seen("2 tables"))
+                Ok(Discovered::ask([Question::text("table", "Which?").with_choices(choices)])
+                    .with_seen("2 tables"))
             }
             (Some("right"), Some(_)) => Ok(Discovered::target([])),
             (Some(_), _) => Err("nobody answers there".to_owned()),
@@ -102,17 +107,35 @@ async fn a_step_is_taken_back_and_what_depends_on_it_is_looked_at_again() {
     assert_eq!(interview.text("url"), Some("right"));
     assert_eq!(interview.text(iden::APP), None, "a sandbox begins with an app of its own");
     assert!(asker.told.contains("is taken") && asker.told.contains("nobody answers there"));
-    assert_eq!(asker.asked, [
-        "connector", "name", "name", "url", "password", "password", "url [wrong]", "password", "table",
-        "iden_url", "table [staff]", "iden_url", "table [people]", "password", "url [right]", "password",
-        "table [people]", "iden_url",
-    ]);
+    assert_eq!(
+        asker.asked,
+        [
+            "connector",
+            "name",
+            "name",
+            "url",
+            "password",
+            "password",
+            "url [wrong]",
+            "password",
+            "table",
+            "iden_url",
+            "table [staff]",
+            "iden_url",
+            "table [people]",
+            "password",
+            "url [right]",
+            "password",
+            "table [people]",
+            "iden_url",
+        ]
+    );
 }
 
 #[tokio::test]
 async fn flags_answer_and_only_the_rest_is_asked() {
     let flags = [("connector", "db"), ("url", "right"), ("password", "env:PASSWORD"), ("table", "staff")];
-    let mut asker = Script::of(&["hr", "https://iden.example.org/org/x", "a-key", "", ]);
+    let mut asker = Script::of(&["hr", "https://iden.example.org/org/x", "a-key", ""]);
     let interview = run(&flags, false, &mut asker, &mut Fake::default()).await.unwrap();
     assert_eq!(asker.asked, ["name", "iden_url", "iden_key", "app"]);
     assert_eq!(interview.text(iden::APP), Some(iden::NEW));
@@ -124,8 +147,13 @@ async fn flags_answer_and_only_the_rest_is_asked() {
 #[tokio::test]
 async fn nobody_is_asked_and_the_first_missing_answer_is_named() {
     let all = [
-        ("connector", "db"), ("name", "hr"), ("url", "right"), ("table", "people"),
-        ("iden_url", "https://iden.example.org/org/x"), ("iden_key", "env:PASSWORD"), ("app", "new"),
+        ("connector", "db"),
+        ("name", "hr"),
+        ("url", "right"),
+        ("table", "people"),
+        ("iden_url", "https://iden.example.org/org/x"),
+        ("iden_key", "env:PASSWORD"),
+        ("app", "new"),
     ];
     let mut asker = Script::of(&[]);
     assert!(run(&all, true, &mut asker, &mut Fake::default()).await.is_ok());
@@ -157,5 +185,7 @@ async fn an_input_that_ends_early_is_an_error_that_names_what_is_missing() {
     // Before the first question there is nothing to go back to.
     let mut asker = Script::of(&["<", "none", "hr", "sandbox"]);
     let interview = run(&[], false, &mut asker, &mut Fake::default()).await.unwrap();
-    assert!(asker.told.contains("first question") && matches!(interview.answer("name"), Some(Answer::Text(_))));
+    assert!(
+        asker.told.contains("first question") && matches!(interview.answer("name"), Some(Answer::Text(_)))
+    );
 }

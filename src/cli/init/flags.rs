@@ -11,8 +11,11 @@ use bridgehead_config::Connectors;
 
 const INIT: &str = "init";
 /// The flags of a secret, and how an answer begins that says the same.
-const PLACES: [(&str, &str, &str); 3] =
-    [("file", "FILE", "a file"), ("env", "NAME", "an environment variable"), ("credential", "NAME", "a credential of systemd")];
+const PLACES: [(&str, &str, &str); 3] = [
+    ("file", "FILE", "a file"),
+    ("env", "NAME", "an environment variable"),
+    ("credential", "NAME", "a credential of systemd"),
+];
 
 /// A question, and the connectors that ask it.
 struct Asked {
@@ -40,7 +43,7 @@ impl Asked {
 
 /// The command line with the flags of all questions.
 pub(crate) fn command(connectors: &Connectors) -> clap::Command {
-    let mut whole = Cli::command();
+    let whole = Cli::command();
     let taken: Vec<String> = whole
         .find_subcommand(INIT)
         .into_iter()
@@ -62,9 +65,12 @@ pub(crate) fn command(connectors: &Connectors) -> clap::Command {
         }
     }
     // A flag that `init` has anyway cannot be a connector's as well: that question is asked.
-    arguments.retain(|argument| argument.get_long().is_none_or(|long| !taken.iter().any(|name| name == long)));
-    whole = whole.mut_subcommand(INIT, |init| init.args(arguments));
-    whole
+    arguments
+        .retain(|argument| argument.get_long().is_none_or(|long| !taken.iter().any(|name| name == long)));
+    // `mut_subcommand` would move it to the end of the list.
+    whole.mut_subcommands(
+        |one| if one.get_name() == INIT { one.args(std::mem::take(&mut arguments)) } else { one },
+    )
 }
 
 fn flag(long: String, value: &'static str, help: String, heading: &'static str) -> Arg {
@@ -109,7 +115,8 @@ fn answers(connectors: &Connectors, matches: &ArgMatches) -> BTreeMap<String, St
 /// All questions, each once.
 fn questions(connectors: &Connectors) -> Vec<Asked> {
     let own = command::basics(connectors).into_iter().chain(iden::questions()).chain([iden::given()]);
-    let mut all: Vec<Asked> = own.map(|question| Asked { question, by: Vec::new(), texts: Vec::new() }).collect();
+    let mut all: Vec<Asked> =
+        own.map(|question| Asked { question, by: Vec::new(), texts: Vec::new() }).collect();
     for (connector, factory) in connectors {
         for question in generic::questions(&**factory) {
             match all.iter_mut().find(|known| known.question.key == question.key) {
@@ -143,8 +150,7 @@ mod tests {
         let connectors = Connectors::from([("simulated".to_owned(), bridgehead_simulated::factory())]);
         command(&connectors).debug_assert();
         let line = "bridgehead init --connector simulated --name hr --iden-key-env KEY --app new";
-        let Command::Init(init) =
-            parse_from(&connectors, line.split(' ').map(Into::into)).unwrap().command
+        let Command::Init(init) = parse_from(&connectors, line.split(' ').map(Into::into)).unwrap().command
         else {
             panic!("another command")
         };

@@ -58,7 +58,8 @@ pub(super) fn which(apps: &[KnownApp]) -> Question {
 
 /// A client with what was answered.
 pub(super) fn client(interview: &Interview, network: &Network) -> Result<Client, String> {
-    let url = interview.text(URL).and_then(|url| Url::parse(url).ok()).ok_or("there is no address of Iden")?;
+    let url =
+        interview.text(URL).and_then(|url| Url::parse(url).ok()).ok_or("there is no address of Iden")?;
     let key = interview.secret(KEY).ok_or("there is no API key of Iden")?;
     let key = ApiKey::new(key.secret.expose_secret()).map_err(|error| error.to_string())?;
     let mut settings = Settings::new(url);
@@ -77,7 +78,10 @@ pub(super) async fn apps(client: &Client) -> Result<Vec<KnownApp>, String> {
 pub(super) async fn create(client: &Client, name: &str) -> Result<AppId, String> {
     let new = NewApp { name: name.to_owned(), clone_from: None };
     let app = client.create_app(&new).await.map_err(|error| {
-        format!("{error}\n{}\nThe app may have been created; look with `bridgehead apps list`.", error.advice())
+        format!(
+            "{error}\n{}\nThe app may have been created; look with `bridgehead apps list`.",
+            error.advice()
+        )
     })?;
     Ok(app.id)
 }

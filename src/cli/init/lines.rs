@@ -58,7 +58,9 @@ impl Asker for Lines {
         let shown: Vec<String> = text.split('\n').map(print::visible).collect();
         let mut out = std::io::stderr().lock();
         // Who cannot read the question cannot answer it either.
-        write!(out, "{}{}", shown.join("\n"), if is_prompt { "" } else { "\n" }).and_then(|()| out.flush()).ok();
+        write!(out, "{}{}", shown.join("\n"), if is_prompt { "" } else { "\n" })
+            .and_then(|()| out.flush())
+            .ok();
     }
 }
 

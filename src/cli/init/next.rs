@@ -36,7 +36,8 @@ impl Next<'_> {
         }
         let commands = self.commands();
         let is_done = heading.starts_with("Next");
-        let shown = commands.iter().filter(|command| !is_done || command.ends_with(" run") || command.ends_with('&'));
+        let shown =
+            commands.iter().filter(|command| !is_done || command.ends_with(" run") || command.ends_with('&'));
         let shown: Vec<String> = shown.map(|command| format!("  {command}")).collect();
         print::line(format!("\n{heading}\n{}", shown.join("\n")));
     }

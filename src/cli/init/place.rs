@@ -34,7 +34,9 @@ impl Place {
         let named = match (output, global.config.as_slice()) {
             (Some(output), _) => output.to_owned(),
             (None, [only]) if only != Path::new(SYSTEM) => only.clone(),
-            (None, [_]) if access(SYSTEM, Access::WRITE_OK | Access::EXEC_OK).is_ok() => PathBuf::from(SYSTEM),
+            (None, [_]) if access(SYSTEM, Access::WRITE_OK | Access::EXEC_OK).is_ok() => {
+                PathBuf::from(SYSTEM)
+            }
             (None, [_]) => PathBuf::from(USUAL),
             (None, _) => {
                 let message = "several configurations are named; say with --output where to write";
@@ -90,8 +92,8 @@ impl Place {
 /// What a folder says already.
 fn existing(folder: &Path, global: &Global, connectors: &Connectors) -> Result<Option<Config>, Failure> {
     let is_toml = |path: PathBuf| path.extension().is_some_and(|end| end == "toml");
-    let has_any = std::fs::read_dir(folder)
-        .is_ok_and(|entries| entries.flatten().any(|entry| is_toml(entry.path())));
+    let has_any =
+        std::fs::read_dir(folder).is_ok_and(|entries| entries.flatten().any(|entry| is_toml(entry.path())));
     if !has_any {
         return Ok(None);
     }

@@ -53,7 +53,9 @@ impl Looker for Lookout<'_> {
                 }
             };
         }
-        let Some(discovery) = factory.discovery() else { return Ok(generic::discover(&factory.schema(), &draft)) };
+        let Some(discovery) = factory.discovery() else {
+            return Ok(generic::discover(&factory.schema(), &draft));
+        };
         match tokio::time::timeout(PATIENCE, discovery.discover(&draft)).await {
             Ok(Ok(found)) => Ok(found),
             Ok(Err(error)) => Err(self.redactor.redact(error.message()).into_owned()),
@@ -81,7 +83,8 @@ impl Looker for Lookout<'_> {
 impl Lookout<'_> {
     /// What the configuration would say of this address of Iden.
     fn wrong_address(&self, url: &str) -> Option<String> {
-        let text = format!("[bridge]\nbase_url = {}\napi_key = {{ env = \"X\" }}\n", write::value(&url.into()));
+        let text =
+            format!("[bridge]\nbase_url = {}\napi_key = {{ env = \"X\" }}\n", write::value(&url.into()));
         let document = Document { path: self.place.folder.join("init.toml"), text };
         let errors = config::parse(&[document], &BTreeMap::new(), self.connectors).err()?;
         errors.into_iter().find_map(|error| match error {

@@ -29,30 +29,66 @@ pub(super) struct Daemon<'a> {
 
 /// The file.
 pub(super) fn file(daemon: Option<&Daemon<'_>>, app: &App<'_>) -> String {
-    let mut text = String::from("# Written by `bridgehead init`. Change it as you like; `bridgehead check` says what is wrong.\n");
-    text.push_str("# All keys are listed in config/bridgehead.toml, and those of a target in docs/connectors/.\n");
+    let mut text = String::from(
+        "# Written by `bridgehead init`. Change it as you like; `bridgehead check` says what is wrong.\n",
+    );
+    text.push_str(
+        "# All keys are listed in config/bridgehead.toml, and those of a target in docs/connectors/.\n",
+    );
     if let Some(daemon) = daemon {
-        section(&mut text, "bridge", false, "", &[
-            Setting::new("base_url", daemon.url, "the address of Iden"),
-            Setting::new("api_key", daemon.key.clone(), "never the key itself: { env = … }, { file = … } or { credential = … }"),
-        ]);
-        section(&mut text, "state", false, "", &[Setting::new("path", daemon.state, "the daemon's own folder")]);
+        section(
+            &mut text,
+            "bridge",
+            false,
+            "",
+            &[
+                Setting::new("base_url", daemon.url, "the address of Iden"),
+                Setting::new(
+                    "api_key",
+                    daemon.key.clone(),
+                    "never the key itself: { env = … }, { file = … } or { credential = … }",
+                ),
+            ],
+        );
+        section(
+            &mut text,
+            "state",
+            false,
+            "",
+            &[Setting::new("path", daemon.state, "the daemon's own folder")],
+        );
         if let Some(ca_file) = daemon.ca_file {
             let comment = "trusted beside what the operating system trusts";
             section(&mut text, "network", false, "", &[Setting::new("ca_file", ca_file, comment)]);
         }
     }
     let name = key(app.name);
-    section(&mut text, &format!("apps.{name}"), false, "", &[
-        Setting::new("app_id", app.id, "the Bridge app in Iden"),
-        Setting::new("connector", app.connector, ""),
-    ]);
-    section(&mut text, &format!("apps.{name}.sync"), false, "", &[
-        Setting::new("every", "6h", "a full sync; look at `bridgehead sync --dry-run` before the first one"),
-    ]);
-    let protect = [
-        Setting::new("accounts", Value::Null, "Accounts that no task may touch, such as that of bridgehead itself: accounts = [\"admin\", \"svc-*\"]"),
-    ];
+    section(
+        &mut text,
+        &format!("apps.{name}"),
+        false,
+        "",
+        &[
+            Setting::new("app_id", app.id, "the Bridge app in Iden"),
+            Setting::new("connector", app.connector, ""),
+        ],
+    );
+    section(
+        &mut text,
+        &format!("apps.{name}.sync"),
+        false,
+        "",
+        &[Setting::new(
+            "every",
+            "6h",
+            "a full sync; look at `bridgehead sync --dry-run` before the first one",
+        )],
+    );
+    let protect = [Setting::new(
+        "accounts",
+        Value::Null,
+        "Accounts that no task may touch, such as that of bridgehead itself: accounts = [\"admin\", \"svc-*\"]",
+    )];
     section(&mut text, &format!("apps.{name}.protect"), false, "", &protect);
     for warning in app.warnings {
         text.push('\n');
@@ -120,14 +156,17 @@ fn visible(text: &str) -> String {
 
 /// A key, in quotes if it needs them.
 fn key(name: &str) -> String {
-    let is_bare = !name.is_empty() && name.chars().all(|one| one.is_ascii_alphanumeric() || "-_".contains(one));
+    let is_bare =
+        !name.is_empty() && name.chars().all(|one| one.is_ascii_alphanumeric() || "-_".contains(one));
     if is_bare { name.to_owned() } else { string(name) }
 }
 
 /// A value of TOML, on one line but for texts of several.
 pub(super) fn value(value: &Value) -> String {
     match value {
-        Value::String(text) if text.contains('\n') && !text.contains(['\\', '\r']) && !text.contains("\"\"\"") => {
+        Value::String(text)
+            if text.contains('\n') && !text.contains(['\\', '\r']) && !text.contains("\"\"\"") =>
+        {
             format!("\"\"\"\n{text}\"\"\"")
         }
         Value::String(text) => string(text),
@@ -198,9 +237,8 @@ mod tests {
 
     #[test]
     fn the_file_is_toml_with_comments_and_nothing_breaks_out_of_them() {
-        let section = Section::root()
-            .with("url", "ldap://x", "seen\nevil = 1")
-            .with("long", "y", "word ".repeat(40));
+        let section =
+            Section::root().with("url", "ldap://x", "seen\nevil = 1").with("long", "y", "word ".repeat(40));
         let groups = Section::one_of("groups").with_comment("two").with("slug", "team", "");
         let key = json!({ "file": "iden-api-key" });
         let daemon = Daemon { url: "https://x/org/y", key: &key, state: "state", ca_file: None };

@@ -29,7 +29,8 @@ impl Access {
             ("oauth2", "tokens by the client credentials of OAuth 2.0"),
             ("none", "it asks for nothing"),
         ];
-        let way = Question::text(AUTH, "How bridgehead shows who it is").with_choices(ways).with_default("bearer");
+        let way =
+            Question::text(AUTH, "How bridgehead shows who it is").with_choices(ways).with_default("bearer");
         let details = ["bearer", "basic", "api_key", "oauth2"].into_iter().flat_map(details);
         std::iter::once(way).chain(details.map(Question::later)).collect()
     }
@@ -86,7 +87,10 @@ fn details(way: &str) -> Vec<Question> {
             Question::secret(KEY, "The key"),
         ],
         "oauth2" => vec![
-            Question::text(TOKEN_URL, "Where tokens are given out, such as https://login.example.com/oauth2/token"),
+            Question::text(
+                TOKEN_URL,
+                "Where tokens are given out, such as https://login.example.com/oauth2/token",
+            ),
             Question::text(CLIENT_ID, "The client's identifier"),
             Question::secret(CLIENT_SECRET, "The client's secret"),
             Question::text(SCOPE, "The scopes to ask for, separated by blanks").optional(),
