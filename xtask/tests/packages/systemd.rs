@@ -149,3 +149,23 @@ fn the_service_runs_under_systemd_from_the_first_start_to_the_purge() {
     machine.run("dpkg --purge bridgehead");
     assert!(!machine.has("/var/lib/bridgehead") && !machine.has("/etc/bridgehead"));
 }
+
+/// Units before the first package had `DynamicUser=`, which keeps state elsewhere.
+#[test]
+fn the_state_of_a_dynamic_user_is_taken_over() {
+    let made = Made::new();
+    let package = made.make("deb", "0.1.0");
+    let machine = Machine::booted();
+    let package = machine.bring(&package);
+    let private = "/var/lib/private/bridgehead";
+    machine.run(&format!("mkdir -p -m 700 /var/lib/private {private}; echo old >{private}/tasks.db"));
+    machine.run(&format!("chown -R 61234:61234 {private}; ln -s private/bridgehead /var/lib/bridgehead"));
+    machine.run(&format!("dpkg --install {package}"));
+    assert_eq!(machine.say("cat /var/lib/bridgehead/tasks.db"), "old");
+    // The configuration is not edited, so the daemon ends at once; the folder is prepared before it is started.
+    machine.output("systemctl start bridgehead");
+    assert_eq!(property(&machine, "bridgehead", "ExecMainStatus"), "78");
+    assert!(machine.path("/var/lib/bridgehead").symlink_metadata().expect("the folder").is_dir());
+    assert_eq!(machine.say("cat /var/lib/bridgehead/tasks.db"), "old");
+    assert_eq!(machine.say("find /var/lib/bridgehead ! -user bridgehead"), "");
+}
