@@ -61,6 +61,7 @@ pub(crate) enum Command {
     /// secret, enter "env:NAME", "file:PATH" or "credential:NAME" to say where it is.
     ///
     /// No file is overwritten. With --json, three documents are printed: what was written, the results of `check`, and the dry run.
+    #[cfg(feature = "sandbox")]
     Init(Init),
     /// Check everything that `run` needs and say how to fix problems: configuration, state folder, admin.listen, API key, access,
     /// resource types and targets.
@@ -205,6 +206,7 @@ pub(crate) struct ListTasks {
 }
 
 /// How a first configuration is written. Each question of a connector is a flag as well: see `init::flags`.
+#[cfg(feature = "sandbox")]
 #[derive(Args, Clone, Debug)]
 pub(crate) struct Init {
     /// The file to write, or a folder that `run` reads as a whole. When absent, what --config names, /etc/bridgehead if you may write

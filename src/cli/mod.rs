@@ -22,6 +22,10 @@ mod demo;
 mod export;
 mod failure;
 mod hardening;
+#[cfg(feature = "sandbox")]
+mod init;
+#[cfg(not(feature = "sandbox"))]
+#[path = "no_init.rs"]
 mod init;
 mod journald;
 mod logging;

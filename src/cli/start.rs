@@ -8,8 +8,8 @@ use super::args::{Cli, Command};
 use super::conformance;
 use super::failure::{Exit, Failure, Outcome};
 use super::{
-    apps, call, check, completions, config, export, hardening, init, manual, new, print, run as daemon, status, sync,
-    tasks,
+    apps, call, check, completions, config, export, hardening, init, manual, new, print, run as daemon,
+    status, sync, tasks,
 };
 #[cfg(feature = "sandbox")]
 use super::{demo, sandbox};
@@ -82,6 +82,7 @@ async fn dispatch(cli: Cli, connectors: &Connectors) -> Outcome {
     let global = &cli.global;
     match cli.command {
         Command::Run => daemon::run(global, connectors).await,
+        #[cfg(feature = "sandbox")]
         Command::Init(options) => Box::pin(init::run(global, connectors, options)).await,
         #[cfg(feature = "sandbox")]
         Command::Demo { stay } => demo::run(global, connectors, stay).await,

@@ -23,7 +23,6 @@ use super::plan::Plan;
 use super::secret::Kept;
 use super::target::Lookout;
 use super::write::{self, App, Daemon};
-use super::iden;
 use bridgehead_config::{self as config, Connectors, Document, Log};
 use bridgehead_runtime::sync::Options;
 use bridgehead_sandbox::{self as sandbox, Sandbox};
