@@ -4,7 +4,7 @@ use super::summary::FollowUp;
 use crate::journal::RunResult;
 use crate::{bridge, journal};
 
-/// Why a sync did not go through. Nobody was removed in any of these cases but
+/// Why a sync did not go through. No account was removed in any of these cases except for
 /// [`Unwatched`](Self::Unwatched), and perhaps [`Unheard`](Self::Unheard).
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
