@@ -104,7 +104,7 @@ async fn open_journal(context: &Context, stop: &CancellationToken) -> Result<Opt
             Err(error @ journal::Error::Full { .. }) => error,
             Err(error) => return Err(error.into()),
         };
-        tracing::error!(wait = ?FULL, "the daemon cannot start: {error}; trying again");
+        tracing::error!(wait = ?FULL, "the daemon cannot start: {error}; retrying");
         let grace = u32::try_from((FULL * 3).as_micros()).unwrap_or(u32::MAX);
         drop(sd_notify::notify(&[
             NotifyState::ExtendTimeoutUsec(grace),

@@ -123,3 +123,69 @@ fn no_link_leads_nowhere() {
     }
     assert!(count > 30, "{count} links were found");
 }
+
+/// The words that a reader sees in a file, on one line: comments and strings run over line breaks.
+fn words(path: &Path) -> String {
+    let text = std::fs::read_to_string(path).expect("a text");
+    // Unit tests come last in a file, and may say what they like.
+    let unit_tests = regex::Regex::new(r"#\[cfg\(test\)\]\s*(#\[[^\]]*\]\s*)*mod \w+ \{").expect("a pattern");
+    let text = unit_tests.split(&text).next().unwrap_or_default();
+    let joined = regex::Regex::new(r"\\?\n\s*(///|//!|//|#|\*)?\s*").expect("a pattern");
+    joined.replace_all(text, " ").to_lowercase()
+}
+
+/// The files below a folder that people read, without tests.
+fn read_by_people(folder: &Path, into: &mut Vec<PathBuf>) {
+    for entry in std::fs::read_dir(folder).expect("a folder").flatten() {
+        let (path, name) = (entry.path(), entry.file_name().to_string_lossy().into_owned());
+        if path.is_dir() {
+            if !["tests", "contract", "target"].contains(&name.as_str()) {
+                read_by_people(&path, into);
+            }
+            continue;
+        }
+        let is_test = name.ends_with("tests.rs")
+            || name.ends_with("_model.rs")
+            || ["fakes.rs", "fuzz.rs"].contains(&&*name);
+        let is_text = ["rs", "md", "html", "toml", "py", "mjs"]
+            .iter()
+            .any(|kind| path.extension().is_some_and(|extension| extension == *kind));
+        if is_text && !is_test {
+            into.push(path);
+        }
+    }
+}
+
+#[test]
+fn retired_words_do_not_come_back() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let list = std::fs::read_to_string(root.join("docs/retired-words.txt")).expect("the list");
+    let retired: Vec<(regex::Regex, &str, &str)> = list
+        .lines()
+        .filter(|line| !line.is_empty() && !line.starts_with('#'))
+        .map(|line| {
+            let (old, new) = line.split_once(" => ").unwrap_or_else(|| panic!("no replacement: {line}"));
+            let pattern = format!(r"(^|[^\w-]){}($|[^\w-])", regex::escape(&old.to_lowercase()));
+            (regex::Regex::new(&pattern).expect("a pattern"), old, new)
+        })
+        .collect();
+    assert!(retired.len() > 40, "{} words are retired", retired.len());
+    let mut files = vec![root.join("README.md")];
+    for folder in ["src", "connectors", "crates", "config", "docs"] {
+        read_by_people(&root.join(folder), &mut files);
+    }
+    assert!(files.len() > 300, "{} files were found", files.len());
+    let mut found = Vec::new();
+    for file in &files {
+        let words = words(file);
+        // Most are nowhere, which takes no pattern to see.
+        let is_in = |(pattern, old, _): &&(regex::Regex, &str, &str)| {
+            words.contains(&old.to_lowercase()) && pattern.is_match(&words)
+        };
+        for (_, old, new) in retired.iter().filter(is_in) {
+            let file = file.strip_prefix(root).unwrap_or(file).display();
+            found.push(format!("{file}: \"{old}\"; write: {new}"));
+        }
+    }
+    assert!(found.is_empty(), "docs/retired-words.txt has retired these:\n{}", found.join("\n"));
+}

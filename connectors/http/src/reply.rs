@@ -82,7 +82,7 @@ impl Reply {
     /// The variables of the request and those of the answer.
     pub(crate) fn vars(&self, of_request: &Vars) -> Vars {
         let mut vars = of_request.clone();
-        // What is no JSON is not there, and an expression that needs it says so.
+        // A body that is not JSON counts as missing, and an expression that needs it says so.
         if let Some(json) = &self.json {
             vars.set("answer", json.clone());
         } else {

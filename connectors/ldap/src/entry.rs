@@ -11,7 +11,7 @@ use crate::usability;
 pub(crate) struct Entry {
     pub(crate) dn: String,
     pub(crate) attributes: Vec<(String, Vec<Vec<u8>>)>,
-    /// Set when the name is no text: `dn` then only shows it, and cannot be sent.
+    /// Set when the name is not text: `dn` then only shows it, and cannot be sent.
     pub(crate) garbled: bool,
     /// Whether the server says that this account can log in; `None` if it does not say.
     pub(crate) usable: Option<bool>,
@@ -42,7 +42,7 @@ impl Entry {
 
     /// Reads a `SearchResultEntry` (RFC 4511, 4.5.2); `None` if it is none.
     ///
-    /// A name that is no text makes a bad record of this entry alone; the others can be read.
+    /// A name that is not text makes only this entry an invalid record; the others can be read.
     pub(crate) fn read(result: ResultEntry) -> Option<Self> {
         let usable = result.1.iter().find_map(|control| usability::read(&control.1));
         let mut parts = result.0.match_id(4)?.expect_constructed()?.into_iter();
@@ -129,7 +129,7 @@ impl Entry {
     }
 }
 
-/// A name that is no text, as far as it can be shown.
+/// A name that is not text, as far as it can be shown.
 fn shown(name: &[u8]) -> String {
     let mut shown = String::new();
     for chunk in name.utf8_chunks() {

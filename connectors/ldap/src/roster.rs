@@ -300,7 +300,7 @@ impl Roster {
         let id = id.filter(|_| !entry.garbled);
         let key = self.key("dn", &view.folded(&entry.dn));
         self.groups.push(Known { of, id, dn: entry.dn.clone(), key });
-        // What is no text is nobody's name: an account of such a name is a bad record.
+        // A name that is not text matches no account: an account with such a name is an invalid record.
         for member in entry.texts(&layout.member).flatten() {
             let key = if layout.by_username {
                 self.key("user", &member.to_lowercase())

@@ -114,7 +114,7 @@ async fn sample(
 
 /// What all entries lie in, as near as can be.
 fn container(entries: &[Entry], base: &str) -> String {
-    let parents = entries.iter().filter_map(|entry| Some((parent_of(&entry.dn)?, entry.name()?.parent())));
+    let parents = entries.iter().filter_map(|entry| Some((parent_of(&entry.dn), entry.name()?.parent())));
     let mut shared: Option<(String, Name)> = None;
     for (text, parent) in parents {
         let Some((mut best, mut name)) = shared.take() else {

@@ -62,7 +62,7 @@ impl Features {
                 .with_retry(Retry::Backoff)
                 .with_subject(Subject::Connection));
         }
-        // What is no list describes nothing.
+        // Anything that is not a list describes nothing.
         let lists = |body: &Fields| ListPage::read(body).is_some();
         let types = scim.describe("ResourceTypes").await?.filter(lists);
         let schemas = scim.describe("Schemas").await?.filter(lists);

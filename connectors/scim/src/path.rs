@@ -82,7 +82,7 @@ impl Path {
         self.sub.as_deref().unwrap_or("value")
     }
 
-    /// The path of a value that is no list, such as `name.givenName`.
+    /// The path of a value that is not a list, such as `name.givenName`.
     pub(crate) fn single(&self) -> String {
         match &self.sub {
             Some(sub) => format!("{}.{sub}", self.stem()),

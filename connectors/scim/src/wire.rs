@@ -122,7 +122,7 @@ impl ListPage {
         Self { total: Some(0), start: None, next: Next::None, resources: Vec::new() }
     }
 
-    /// Reads a page; `None` for what is no list of resources.
+    /// Reads a page; `None` for anything that is not a list of resources.
     pub(crate) fn read(body: &Fields) -> Option<Self> {
         let total = field(body, "totalResults").and_then(number);
         let resources = match field(body, "Resources") {

@@ -6,7 +6,7 @@ use std::time::Duration;
 use bridgehead_sdk::{Context, Error, Retry};
 use xxhash_rust::xxh3::xxh3_64_with_seed;
 
-/// What goes wrong. Together they cover what the runtime has to tell apart.
+/// What goes wrong. Together they cover what the runtime has to distinguish.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Fault {
     /// `RATE_LIMITED`: not applied, and when to come again.

@@ -112,7 +112,7 @@ impl Progress {
         let counts = match fields.get("progress") {
             None | Some(Value::Null) => Vec::new(),
             Some(Value::Array(items)) => items.iter().filter_map(TypeProgress::from_json).collect(),
-            Some(_) => return Err("a sync session whose progress is no list"),
+            Some(_) => return Err("a sync session whose progress is not a list"),
         };
         let error = fields.get("error").filter(|error| !error.is_null()).map(SyncError::from_json);
         Ok(Self { status: SyncStatus::from_name(status), counts, error })

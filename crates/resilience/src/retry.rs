@@ -14,11 +14,11 @@ use crate::{RetryPolicy, SeededRng};
 /// What a failure means for the next attempt.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Next {
-    /// Trying again would not help.
+    /// A retry would not help.
     GiveUp,
-    /// Try again after the policy's wait.
+    /// Retry after the policy's wait.
     Retry,
-    /// Try again after the policy's wait, but not before this long: the other side asked for it.
+    /// Retry after the policy's wait, but not before this long: the other side asked for it.
     RetryAfter(Duration),
 }
 

@@ -75,7 +75,7 @@ impl StatusReporter {
         self.apps.iter().map(|(name, app)| (name.as_str(), &*app.status))
     }
 
-    /// Everything that can be seen now. Asks the journal; what it does not answer in time is missing.
+    /// Everything that can be seen now. Asks the journal; data that does not arrive in time is missing.
     pub async fn overview(&self) -> StatusReport {
         let apps =
             join_all(self.apps.iter().map(async |(name, app)| (name.clone(), self.look_at(app).await)));

@@ -38,7 +38,7 @@ pub struct Entry {
     pub handled: Option<u16>,
     /// The faults that fired.
     pub faults: Vec<FaultId>,
-    /// What the request said, where it had a body and the body is still kept; text where it is no JSON.
+    /// What the request said, where it had a body and the body is still kept; text if it is not JSON.
     pub body: Option<Value>,
 }
 

@@ -84,7 +84,7 @@ pub(crate) const RULES: [Rule; 10] = [
 async fn duplicate_create(kit: &Kit<'_>) -> Verdict {
     let person = kit.person().await?;
     let mut other = person.fields.clone();
-    other.insert("display_name".to_owned(), json!("Somebody Else"));
+    other.insert("display_name".to_owned(), json!("Another Person"));
     Requirement::DUPLICATE
         .of("create_account", kit.execute(1, &about(CREATE, &kit.with_password(&other))?).await?)?;
     kit.unchanged(&person).await

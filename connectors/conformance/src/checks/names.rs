@@ -56,7 +56,7 @@ pub(crate) const RULES: [Rule; 7] = [
     ),
     Rule::changes(
         "seen-by-another",
-        "find_account, list and every action use the current state of the target, whoever changed it.",
+        "find_account, list and every action use the current state of the target, regardless of who changed it.",
         &[CREATE],
         |kit| Box::pin(seen_by_another(kit)),
     ),

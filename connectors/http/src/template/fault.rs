@@ -19,22 +19,22 @@ pub(crate) enum Reason {
     #[error("needs {}, which is missing", if .0.is_empty() { "something".to_owned() } else { .0.join(" and ") })]
     Missing(Vec<String>),
     /// The value is `none`.
-    #[error("gives none, which cannot be written as text")]
+    #[error("is none, which cannot be written as text")]
     Nothing,
     /// The value is `omit` where a field cannot be left out.
-    #[error("gives omit where nothing can be omitted")]
+    #[error("is omit where nothing can be omitted")]
     Omitted,
     /// The value is a list or a table.
-    #[error("gives a list or a table, which cannot be written as text")]
+    #[error("is a list or a table, which cannot be written as text")]
     NoText,
     /// The value is not of the kind that the place needs.
-    #[error("does not give {0}")]
+    #[error("is not {0}")]
     NotA(&'static str),
     /// An empty text or dots would make the path another one.
-    #[error("gives a text that would change the path (empty, '.' or '..')")]
+    #[error("is a text that would change the path (empty, '.' or '..')")]
     Path,
     /// A line break or another control character in a header.
-    #[error("gives a text that is not allowed in a header, such as a line break")]
+    #[error("is a text that is not allowed in a header, such as a line break")]
     Header,
     /// The bound on the steps of a template was met.
     #[error("takes too long")]

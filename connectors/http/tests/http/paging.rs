@@ -252,9 +252,9 @@ async fn a_list_that_ends_too_early_is_an_error() {
 async fn what_is_no_list_is_not_an_empty_one() {
     for (body, message) in [
         (json!({}), "needs answer.items, which is missing"),
-        (json!({ "items": null }), "does not give a list"),
-        (json!({ "items": {} }), "does not give a list"),
-        (json!({ "items": "none" }), "does not give a list"),
+        (json!({ "items": null }), "is not a list"),
+        (json!({ "items": {} }), "is not a list"),
+        (json!({ "items": "none" }), "is not a list"),
         (json!([]), "needs answer.items"),
         (json!({ "error": "hunter2" }), "needs answer.items"),
     ] {

@@ -47,7 +47,7 @@ impl File {
     pub(crate) fn read(&self) -> Result<People, Error> {
         let text = std::fs::read(&self.path)
             .map_err(|error| Error::unreachable("the file of people cannot be read").with_source(error))?;
-        // A file that is truncated is no JSON: `?` says where it ends, and nothing of what stands in it.
+        // A file that is truncated is not JSON: `?` says where it ends, and nothing of what stands in it.
         serde_json::from_slice(&text)
             .map_err(|error| Error::from(error).with_effect(Effect::NotApplied).with_retry(Retry::Backoff))
     }

@@ -1,7 +1,7 @@
 //! The secrets that are looked for, and the search.
 //!
-//! All forms of all secrets are found in one pass over a text: the first four bytes of each are hashed into an index. What
-//! protections have let go of is kept only as digests, which find it but do not reveal it.
+//! All forms of all secrets are found in one pass over a text: the first four bytes of each are hashed into an index. Secrets that
+//! no protection holds any longer are kept only as digests, which find it but do not reveal it.
 
 use std::collections::{HashMap, VecDeque};
 use std::hash::{BuildHasher, RandomState};

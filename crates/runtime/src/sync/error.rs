@@ -5,7 +5,7 @@ use bridgehead_bridge as bridge;
 use bridgehead_store as journal;
 use bridgehead_store::RunResult;
 
-/// Why a sync did not go through. Nobody was removed in any of these cases but
+/// Why a sync did not go through. No account was removed in any of these cases except for
 /// [`Unwatched`](Self::Unwatched), and perhaps [`Unheard`](Self::Unheard).
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]

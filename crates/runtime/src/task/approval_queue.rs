@@ -48,7 +48,7 @@ impl Holding {
         lanes: &mut AccountQueues,
         kept: &mut HashMap<TaskId, (Task, Instant)>,
     ) -> Option<TaskId> {
-        self.heed(app, lanes);
+        self.take_decisions(app, lanes);
         loop {
             let id = if let Some(id) = self.released.pop_front().or_else(|| self.parked.pop_front()) {
                 id
@@ -84,7 +84,7 @@ impl Holding {
         }
     }
 
-    fn heed(&mut self, app: &AppContext, lanes: &mut AccountQueues) {
+    fn take_decisions(&mut self, app: &AppContext, lanes: &mut AccountQueues) {
         while let Some(change) = app.guard.next_change() {
             match change {
                 Change::Released(id) if self.held.remove(&id) => self.released.push_back(id),

@@ -121,9 +121,10 @@ impl Write for DropUnfinished {
         for (app, at) in completing {
             let what = || format!("the sync of app {app} that was being completed");
             let at = time::from_column(at, &what)?;
-            let app = app
-                .parse()
-                .map_err(|_| Error::Unreadable { what: what(), detail: "its app is no UUID".to_owned() })?;
+            let app = app.parse().map_err(|_| Error::Unreadable {
+                what: what(),
+                detail: "its app is not a UUID".to_owned(),
+            })?;
             Promote { app, at }.run(connection).await?;
         }
         sqlx::query("UPDATE listings SET state = 'discarded' WHERE state = 'present'")

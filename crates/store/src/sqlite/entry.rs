@@ -125,7 +125,7 @@ pub(super) fn known(task: &str, state: &str) -> Result<Known, Error> {
 
 /// Understands the outcome of a decided task.
 pub(super) fn outcome(task: &str, sealed: Option<&[u8]>) -> Result<Outcome, Error> {
-    let sealed = sealed.ok_or_else(|| unreadable(task, "its outcome is gone".to_owned()))?;
+    let sealed = sealed.ok_or_else(|| unreadable(task, "its outcome is missing".to_owned()))?;
     secure_delete::open(sealed).map_err(|detail| unreadable(task, detail))
 }
 

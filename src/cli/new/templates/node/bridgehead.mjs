@@ -229,7 +229,7 @@ export class Http {
     if (status === 403) return new Failure("PERMISSION_DENIED", `${told}: the connector may not do this`, { effect });
     if ([404, 410].includes(status) && changes) return new Failure("ACCOUNT_NOT_FOUND", told, { effect });
     if (status === 409 && changes) return new Failure("ACCOUNT_ALREADY_EXISTS", told, { effect });
-    if (status === 429) return new Failure("RATE_LIMITED", `${told}: it asks to slow down`, { effect, retry, retry_after });
+    if (status === 429) return new Failure("RATE_LIMITED", `${told}: it limits the rate of calls`, { effect, retry, retry_after });
     if ([408, 504].includes(status)) return new Failure("TIMEOUT", told, { effect: "unknown", retry, retry_after });
     if (status >= 500)
       return new Failure(status === 503 && retry_after ? "RATE_LIMITED" : "INTERNAL_ERROR", told, { effect: "unknown", retry, retry_after });

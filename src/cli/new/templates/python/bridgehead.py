@@ -254,7 +254,7 @@ class Http:
         if status == 409 and changes:
             return Failure("ACCOUNT_ALREADY_EXISTS", told, effect=nothing)
         if status == 429:
-            return Failure("RATE_LIMITED", f"{told}: it asks to slow down", effect=nothing, retry="backoff", retry_after=wait)
+            return Failure("RATE_LIMITED", f"{told}: it limits the rate of calls", effect=nothing, retry="backoff", retry_after=wait)
         if status in (408, 504):
             return Failure("TIMEOUT", told, effect="unknown", retry="backoff", retry_after=wait)
         if status >= 500:

@@ -84,7 +84,7 @@ impl File {
         })?;
         serde_json::from_slice(&bytes).map_err(|error| {
             let place = format!("line {}, column {}", error.line(), error.column());
-            Error::incomplete_listing(format!("{shown} is damaged or cut short at {place}"))
+            Error::incomplete_listing(format!("{shown} is damaged or truncated at {place}"))
         })
     }
 
