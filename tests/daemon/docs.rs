@@ -189,3 +189,83 @@ fn retired_words_do_not_come_back() {
     }
     assert!(found.is_empty(), "docs/retired-words.txt has retired these:\n{}", found.join("\n"));
 }
+
+/// The page that lists every module.
+const MODULES: &str = "docs/modules.md";
+
+/// Where modules are, and what each folder is.
+const CRATES: [(&str, &str); 16] = [
+    ("src", "bridgehead: the command, the control socket, the listener"),
+    ("crates/runtime/src", "bridgehead-runtime"),
+    ("crates/bridge/src", "bridgehead-bridge"),
+    ("crates/store/src", "bridgehead-store"),
+    ("crates/config/src", "bridgehead-config"),
+    ("crates/resilience/src", "bridgehead-resilience"),
+    ("crates/sandbox/src", "bridgehead-sandbox"),
+    ("connectors/sdk/src", "bridgehead-sdk"),
+    ("connectors/conformance/src", "bridgehead-conformance"),
+    ("connectors/exec/src", "bridgehead-exec"),
+    ("connectors/file/src", "bridgehead-file"),
+    ("connectors/http/src", "bridgehead-http"),
+    ("connectors/ldap/src", "bridgehead-ldap"),
+    ("connectors/scim/src", "bridgehead-scim"),
+    ("connectors/simulated/src", "bridgehead-simulated"),
+    ("connectors/sql/src", "bridgehead-sql"),
+];
+
+/// The first sentence of a module's documentation; `None` if it has none.
+fn first_sentence(file: &Path) -> Option<String> {
+    let text = std::fs::read_to_string(file).expect("a source file");
+    let lines = text.lines().map_while(|line| line.strip_prefix("//!")).map(str::trim);
+    let paragraph: Vec<&str> = lines.take_while(|line| !line.is_empty()).collect();
+    let paragraph = paragraph.join(" ");
+    // A dot within a name such as `bridgehead.toml` does not end a sentence.
+    let sentence = paragraph.split(". ").next().unwrap_or_default().trim_end_matches('.');
+    let plain = regex::Regex::new(r"\[(`[^`]+`)\](\([^)]*\))?").expect("a pattern").replace_all(sentence, "$1").into_owned();
+    (!plain.is_empty()).then(|| plain.replace('|', "\\|"))
+}
+
+fn modules(folder: &Path, into: &mut Vec<PathBuf>) {
+    let entries = std::fs::read_dir(folder).expect("a folder").flatten().map(|entry| entry.path());
+    for path in entries {
+        let name = path.file_name().expect("a name").to_string_lossy().into_owned();
+        if path.is_dir() && !["tests", "templates", "contract", "migrations"].contains(&&*name) {
+            modules(&path, into);
+        } else if path.extension().is_some_and(|kind| kind == "rs") && !name.contains("test") && !name.contains("model.rs") {
+            into.push(path);
+        }
+    }
+}
+
+#[test]
+fn every_module_says_in_one_line_what_it_is() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let mut page = String::from(
+        "# Modules\n\nOne line for every module, from its own documentation. `UPDATE=1` writes this page again. [ARCHITECTURE.md](ARCHITECTURE.md)\n\
+         explains how they work together.\n",
+    );
+    let mut silent = Vec::new();
+    for (folder, title) in CRATES {
+        let mut files = Vec::new();
+        modules(&root.join(folder), &mut files);
+        files.sort();
+        page.push_str(&format!("\n## {title}\n\n| module | what it is |\n|---|---|\n"));
+        for file in files {
+            let name = file.strip_prefix(root.join(folder)).expect("a module of the crate");
+            let name = name.display().to_string();
+            let name = name.trim_end_matches(".rs").trim_end_matches("/mod");
+            match first_sentence(&file) {
+                Some(sentence) => page.push_str(&format!("| `{name}` | {sentence} |\n")),
+                // The SDK's page is its README.
+                None if folder == "connectors/sdk/src" && name == "lib" => {}
+                None => silent.push(format!("{folder}/{name}")),
+            }
+        }
+    }
+    assert!(silent.is_empty(), "these modules do not say what they are: {}", silent.join(", "));
+    if std::env::var_os("UPDATE").is_some() {
+        std::fs::write(root.join(MODULES), &page).expect("the page is written");
+    }
+    let there = std::fs::read_to_string(root.join(MODULES)).unwrap_or_default();
+    assert!(there == page, "UPDATE=1 writes {MODULES} again");
+}
