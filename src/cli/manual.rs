@@ -16,7 +16,7 @@ pub(crate) fn print(connectors: &Connectors, path: &[String]) -> Outcome {
     for name in path {
         command = command.find_subcommand(name).ok_or_else(|| {
             let known: Vec<&str> =
-                command.get_subcommands(&Connectors::new()).map(Command::get_name).collect();
+                command.get_subcommands().map(Command::get_name).collect();
             let known = if known.is_empty() {
                 "it has none".to_owned()
             } else {
@@ -37,7 +37,7 @@ pub(crate) fn print(connectors: &Connectors, path: &[String]) -> Outcome {
 pub(crate) fn write(connectors: &Connectors, folder: &Path) -> Outcome {
     fn all(command: &Command, folder: &Path) -> std::io::Result<()> {
         page(command).generate_to(folder)?;
-        command.get_subcommands(&Connectors::new()).try_for_each(|command| all(command, folder))
+        command.get_subcommands().try_for_each(|command| all(command, folder))
     }
     all(&commands(connectors), folder).map_err(|error| {
         let message = format!("the manual pages cannot be written into {}: {error}", folder.display());

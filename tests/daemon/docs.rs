@@ -221,7 +221,10 @@ fn first_sentence(file: &Path) -> Option<String> {
     let paragraph = paragraph.join(" ");
     // A dot within a name such as `bridgehead.toml` does not end a sentence.
     let sentence = paragraph.split(". ").next().unwrap_or_default().trim_end_matches('.');
-    let plain = regex::Regex::new(r"\[(`[^`]+`)\](\([^)]*\))?").expect("a pattern").replace_all(sentence, "$1").into_owned();
+    let plain = regex::Regex::new(r"\[(`[^`]+`)\](\([^)]*\))?")
+        .expect("a pattern")
+        .replace_all(sentence, "$1")
+        .into_owned();
     (!plain.is_empty()).then(|| plain.replace('|', "\\|"))
 }
 
@@ -231,7 +234,10 @@ fn modules(folder: &Path, into: &mut Vec<PathBuf>) {
         let name = path.file_name().expect("a name").to_string_lossy().into_owned();
         if path.is_dir() && !["tests", "templates", "contract", "migrations"].contains(&&*name) {
             modules(&path, into);
-        } else if path.extension().is_some_and(|kind| kind == "rs") && !name.contains("test") && !name.contains("model.rs") {
+        } else if path.extension().is_some_and(|kind| kind == "rs")
+            && !name.contains("test")
+            && !name.contains("model.rs")
+        {
             into.push(path);
         }
     }

@@ -21,7 +21,7 @@ impl Kit<'_> {
     /// Removes the accounts that the kit has created, and remembers those that could not be removed. It can be dropped
     /// at any moment: accounts that are not looked up yet are still remembered.
     pub(super) async fn clean_up(&self) {
-        if !self.offers(Action::CreateAccount) || self.bench.read_only() {
+        if !self.offers(Action::CreateAccount) || self.test_target.read_only() {
             lock(&self.given).clear();
             return;
         }

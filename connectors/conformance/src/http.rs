@@ -30,10 +30,10 @@ const PAGES: usize = 5;
 impl Kit<'_> {
     /// A relay to the target, and a new connector that finds its target there.
     pub(super) async fn relayed(&self, situation: fn(std::net::SocketAddr) -> Situation) -> Verdict<Http> {
-        let Some(target) = self.bench.address() else {
+        let Some(target) = self.test_target.address() else {
             return skipped("the target is not reached over TCP");
         };
-        let relay = Relay::to(target, self.bench.protocol(), Arc::clone(&self.watch))?;
+        let relay = Relay::to(target, self.test_target.protocol(), Arc::clone(&self.watch))?;
         // The relay waits if the target asks for it; the results of its own responses are checked.
         let probe = self.connect(situation(relay.address())).await?.impatient();
         Ok(Http { relay, probe })
@@ -45,7 +45,7 @@ impl Kit<'_> {
             let http = self.relayed(Situation::Through).await.map_err(reason)?;
             let answer = http.probe.check().await.map_err(reason)?;
             if http.relay.seen().is_empty() {
-                let spoken = match self.bench.protocol() {
+                let spoken = match self.test_target.protocol() {
                     Protocol::Http => "HTTP",
                     Protocol::Ldap => "LDAP",
                     Protocol::Postgres => "PostgreSQL's protocol",
@@ -67,7 +67,7 @@ impl Kit<'_> {
 
     /// The same, for what only HTTP has.
     pub(super) async fn http_alone(&self) -> Verdict<Arc<Http>> {
-        if self.bench.protocol() != Protocol::Http {
+        if self.test_target.protocol() != Protocol::Http {
             return skipped("the target does not speak HTTP");
         }
         self.http().await
@@ -97,13 +97,13 @@ impl Kit<'_> {
 
     /// So many accounts are several pages, also of two.
     pub(super) fn several_pages(&self) -> usize {
-        self.bench.page_size().map_or(SOME, |size| 2 * size + 1).clamp(SOME, MOST)
+        self.test_target.page_size().map_or(SOME, |size| 2 * size + 1).clamp(SOME, MOST)
     }
 
     /// Sees to it that there are some accounts to list, where any can be made.
     pub(super) async fn some_people(&self, count: usize) -> Verdict<Vec<super::kit::Person>> {
         let mut people = Vec::new();
-        if self.offers(bridgehead_sdk::Action::CreateAccount) && !self.bench.read_only() {
+        if self.offers(bridgehead_sdk::Action::CreateAccount) && !self.test_target.read_only() {
             for _ in 0..count {
                 people.push(self.person().await?);
             }

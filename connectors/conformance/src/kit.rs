@@ -18,11 +18,11 @@ use super::once::Once;
 use super::probe::Probe;
 use super::tasks::{self, identity, operation};
 use super::watch::Watch;
-use super::{Bench, Situation, Skip};
+use super::{Situation, Skip, TestTarget};
 
 /// The shared state of a run.
 pub(super) struct Kit<'a> {
-    pub(super) bench: &'a dyn Bench,
+    pub(super) test_target: &'a dyn TestTarget,
     pub(super) working: Probe,
     pub(super) description: Description,
     pub(super) watch: Arc<Watch>,
@@ -79,7 +79,7 @@ impl Person {
 
 impl<'a> Kit<'a> {
     pub(super) fn new(
-        bench: &'a dyn Bench,
+        test_target: &'a dyn TestTarget,
         watch: Arc<Watch>,
         working: Probe,
         description: Description,
@@ -89,7 +89,7 @@ impl<'a> Kit<'a> {
         let digits = b"abcdefghijkmnpqrstuvwxyz23456789";
         let run = (0..5).map(|at| char::from(digits[((drawn >> (5 * at)) % 32) as usize])).collect();
         Self {
-            bench,
+            test_target,
             working,
             description,
             watch,
@@ -117,8 +117,8 @@ impl<'a> Kit<'a> {
 
     /// Keeps in mind that an account of this name may be made, to remove it.
     pub(super) fn goes_by(&self, name: &str) {
-        lock(&self.given).push(self.bench.account(name));
-        lock(&self.ever).push(self.bench.account(name));
+        lock(&self.given).push(self.test_target.account(name));
+        lock(&self.ever).push(self.test_target.account(name));
     }
 
     /// Keeps in mind that an account with these fields may be made, to remove it.
@@ -130,7 +130,7 @@ impl<'a> Kit<'a> {
     /// Makes somebody of this name.
     pub(super) async fn person_called(&self, name: &str) -> Verdict<Person> {
         self.goes_by(name);
-        self.person_with(json!({ "account": self.bench.account(name) })).await
+        self.person_with(json!({ "account": self.test_target.account(name) })).await
     }
 
     /// Whether the connector says that the target does not show a field.
@@ -187,7 +187,7 @@ impl<'a> Kit<'a> {
 
     /// How long calls have waited because the target, or the operator, wants them to: no time of the connector's.
     pub(super) fn waited(&self) -> Duration {
-        self.watch.waited() + self.bench.waited()
+        self.watch.waited() + self.test_target.waited()
     }
 
     /// Keeps in mind who is left when all is done.
@@ -202,20 +202,20 @@ impl<'a> Kit<'a> {
 
     /// The connector in another situation.
     pub(super) async fn connect(&self, situation: Situation) -> Verdict<Probe> {
-        let connector = self.bench.connect(situation).await?;
-        Ok(Probe::new(connector, Arc::clone(&self.watch), self.bench.deadline()))
+        let connector = self.test_target.connect(situation).await?;
+        Ok(Probe::new(connector, Arc::clone(&self.watch), self.test_target.deadline()))
     }
 
     /// A connector whose target has so many accounts.
     pub(super) async fn populated(&self, accounts: usize) -> Result<Probe, Skip> {
-        let connector = self.bench.populated(accounts).await?;
-        Ok(Probe::new(connector, Arc::clone(&self.watch), self.bench.deadline()))
+        let connector = self.test_target.populated(accounts).await?;
+        Ok(Probe::new(connector, Arc::clone(&self.watch), self.test_target.deadline()))
     }
 
     /// Makes somebody to try things with.
     pub(super) async fn person(&self) -> Verdict<Person> {
         let name = self.name();
-        self.person_with(json!({ "account": self.bench.account(&name) })).await
+        self.person_with(json!({ "account": self.test_target.account(&name) })).await
     }
 
     /// Makes somebody whose names may be changed.
@@ -230,7 +230,7 @@ impl<'a> Kit<'a> {
         if !self.offers(Action::CreateAccount) {
             return skipped("it needs an account to test with, but the connector creates none");
         }
-        if self.bench.read_only() {
+        if self.test_target.read_only() {
             return skipped("it needs an account to test with, but changes are not allowed");
         }
         let fields = payload.get("account").and_then(Value::as_object).cloned().unwrap_or_default();
@@ -281,7 +281,7 @@ impl<'a> Kit<'a> {
     /// An error of an account that is not to the target's liking, and what can be done about it.
     fn with_remedy(&self, action: Action, error: &Error) -> String {
         let is_about_fields = error.code() == Code::InternalError && error.subject() == Subject::Account;
-        match self.bench.remedy(action).filter(|_| is_about_fields) {
+        match self.test_target.remedy(action).filter(|_| is_about_fields) {
             Some(remedy) => format!("{}; {remedy}", parts(error)),
             None => parts(error),
         }

@@ -19,10 +19,10 @@ use hyper_util::rt::TokioIo;
 use tokio::net::TcpStream;
 
 use super::bad::{Bad, Bads, HTTP, MARK, WAIT};
-use super::bench::Protocol;
 use super::finding::Verdict;
 use super::kit::lock;
 use super::network::Peer;
+use super::test_target::Protocol;
 use super::watch::Watch;
 use super::wire;
 

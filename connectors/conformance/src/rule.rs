@@ -42,7 +42,7 @@ impl Rule {
 
     /// Why it is not made, if it is not.
     pub(super) fn left_out(&self, kit: &Kit<'_>) -> Option<String> {
-        if self.changes && kit.bench.read_only() {
+        if self.changes && kit.test_target.read_only() {
             return Some("it would change the target, but changes are not allowed".to_owned());
         }
         let missing: Vec<&str> = self

@@ -12,7 +12,7 @@ use super::kit::Kit;
 use super::probe::Probe;
 use super::rule::Rule;
 use super::watch::Watch;
-use super::{Bench, Check, Outcome, Report, Situation};
+use super::{Check, Outcome, Report, Situation, TestTarget};
 
 /// How long a run that was stopped may take to remove what it has made.
 const SETTLED: Duration = Duration::from_secs(30);
@@ -21,13 +21,13 @@ const SETTLED: Duration = Duration::from_secs(30);
 ///
 /// It ends however the connector behaves: each call has a deadline, each check and the whole have a limit, and a panic inside the connector
 /// is a failed check.
-pub async fn run(bench: &dyn Bench) -> Report {
-    Run::of(bench).report().await
+pub async fn run(test_target: &dyn TestTarget) -> Report {
+    Run::of(test_target).report().await
 }
 
 /// Makes only the checks of these names, as [`run`] does all of them; `describe` is always made.
-pub async fn run_only(bench: &dyn Bench, names: &[&str]) -> Report {
-    Run::of(bench).only(names.iter().copied()).report().await
+pub async fn run_only(test_target: &dyn TestTarget, names: &[&str]) -> Report {
+    Run::of(test_target).only(names.iter().copied()).report().await
 }
 
 /// Every check after `describe`, in the order in which they are made.
@@ -68,7 +68,7 @@ impl Observer for Deaf {}
 
 /// A run of the kit that is made to order.
 pub struct Run<'a> {
-    bench: &'a dyn Bench,
+    test_target: &'a dyn TestTarget,
     rules: Vec<Rule>,
     observer: &'a dyn Observer,
     stop: Pin<Box<dyn Future<Output = ()> + Send + 'a>>,
@@ -82,8 +82,8 @@ impl std::fmt::Debug for Run<'_> {
 
 impl<'a> Run<'a> {
     /// A run of all checks.
-    pub fn of(bench: &'a dyn Bench) -> Self {
-        Self { bench, rules: all(), observer: &Deaf, stop: Box::pin(std::future::pending()) }
+    pub fn of(test_target: &'a dyn TestTarget) -> Self {
+        Self { test_target, rules: all(), observer: &Deaf, stop: Box::pin(std::future::pending()) }
     }
 
     /// Makes only the checks of these names; `describe` is always made, and names that no check has are left out.
@@ -107,14 +107,14 @@ impl<'a> Run<'a> {
     /// Makes the run.
     pub async fn report(mut self) -> Report {
         let watch = Arc::new(Watch::default());
-        watch.keep_secret(self.bench.secrets());
+        watch.keep_secret(self.test_target.secrets());
         let mut told = Told { observer: self.observer, of: self.rules.len() + 1, report: Report::default() };
         told.begins("describe");
         let started = Instant::now();
         let first = tokio::select! {
             biased;
             () = &mut self.stop => skipped(STOPPED),
-            first = begin(self.bench, &watch) => first,
+            first = begin(self.test_target, &watch) => first,
         };
         let (working, description) = match first {
             Ok(first) => first,
@@ -129,7 +129,7 @@ impl<'a> Run<'a> {
             }
         };
         told.ends(describe().check(Ok(()), &watch, started.elapsed()));
-        let kit = Kit::new(self.bench, Arc::clone(&watch), working, description);
+        let kit = Kit::new(self.test_target, Arc::clone(&watch), working, description);
         let ended_early = self.make_all(&kit, &mut told).await;
         let swept = !ended_early && self.rules.iter().any(|rule| rule.name == CLEAN_UP);
         if !swept {
@@ -142,7 +142,7 @@ impl<'a> Run<'a> {
 
     /// Makes every check; says whether it was stopped before the last.
     async fn make_all(&mut self, kit: &Kit<'_>, told: &mut Told<'_>) -> bool {
-        let whole = Limit::begin(kit, self.bench.run_limit());
+        let whole = Limit::begin(kit, self.test_target.run_limit());
         let mut over: Option<String> = None;
         for rule in &self.rules {
             told.begins(rule.name);
@@ -171,10 +171,10 @@ impl<'a> Run<'a> {
 
 /// Makes one check within its limit, and removes what it has made, whatever came of it.
 async fn make(kit: &Kit<'_>, rule: &Rule) -> Verdict {
-    let limit = Limit::begin(kit, kit.bench.check_limit());
+    let limit = Limit::begin(kit, kit.test_target.check_limit());
     let verdict = limit.bound(rule.make(kit)).await;
     // A check that has used up its time has some more to be cleaned up after.
-    let rest = Limit::begin(kit, kit.bench.check_limit());
+    let rest = Limit::begin(kit, kit.test_target.check_limit());
     let cleaned = rest.bound(kit.clean_up()).await;
     match (verdict, cleaned) {
         (None, _) => failed(limit.exceeded()),
@@ -240,7 +240,7 @@ impl<'k> Limit<'k> {
     fn exceeded(&self) -> String {
         format!(
             "no end within {} s. For a target that is this slow, raise check_timeout in the app's table conformance, or \
-             Bench::check_limit in a test",
+             TestTarget::check_limit in a test",
             self.longest.as_secs()
         )
     }
@@ -252,9 +252,12 @@ fn describe() -> Rule {
     })
 }
 
-async fn begin(bench: &dyn Bench, watch: &Arc<Watch>) -> Verdict<(Probe, bridgehead_sdk::Description)> {
-    let connector = bench.connect(Situation::Working).await?;
-    let probe = Probe::new(connector, Arc::clone(watch), bench.deadline());
+async fn begin(
+    test_target: &dyn TestTarget,
+    watch: &Arc<Watch>,
+) -> Verdict<(Probe, bridgehead_sdk::Description)> {
+    let connector = test_target.connect(Situation::Working).await?;
+    let probe = Probe::new(connector, Arc::clone(watch), test_target.deadline());
     match probe.describe().await? {
         Ok(description) => Ok((probe, description)),
         Err(error) => Err(Finding::Failed(format!("describe: {}", parts(&error)))),

@@ -14,7 +14,8 @@ pub(super) fn operation(action: Action, payload: Value) -> Verdict<Operation> {
         let payload: Payload = serde_json::from_value(payload).map_err(|error| error.to_string())?;
         Operation::parse(action, payload).map_err(|error| error.to_string())
     };
-    read(payload).map_err(|error| Finding::Failed(format!("the bench's account cannot be read: {error}")))
+    read(payload)
+        .map_err(|error| Finding::Failed(format!("the test target's account cannot be read: {error}")))
 }
 
 /// A task that names an account and says nothing else.

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use bridgehead_conformance::{self as conformance, Bench, Situation, Skip};
+use bridgehead_conformance::{self as conformance, Situation, Skip, TestTarget};
 use bridgehead_sdk::{Connector, Setup, async_trait};
 use serde_json::{Map, Value, json};
 
@@ -75,7 +75,7 @@ impl Example {
 }
 
 #[async_trait]
-impl Bench for Example {
+impl TestTarget for Example {
     async fn connect(&self, situation: Situation) -> Result<Arc<dyn Connector>, Skip> {
         match situation {
             Situation::Working => Ok(self.on("hr.json")),

@@ -6,7 +6,7 @@ use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use bridgehead_conformance::{self as conformance, Bench, Situation, Skip};
+use bridgehead_conformance::{self as conformance, Situation, Skip, TestTarget};
 use bridgehead_sdk::{Connector, Setup, async_trait};
 use serde_json::json;
 
@@ -92,7 +92,7 @@ fn forbid(folder: &Path) -> Result<(), Skip> {
 }
 
 #[async_trait]
-impl Bench for Folders {
+impl TestTarget for Folders {
     async fn connect(&self, situation: Situation) -> Result<Arc<dyn Connector>, Skip> {
         match situation {
             Situation::Working => Ok(self.connector("working")),

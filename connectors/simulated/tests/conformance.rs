@@ -4,7 +4,7 @@
 
 use std::sync::Arc;
 
-use bridgehead_conformance::{self as conformance, Bench, Situation, Skip};
+use bridgehead_conformance::{self as conformance, Situation, Skip, TestTarget};
 use bridgehead_sdk::{Connector, async_trait};
 use bridgehead_simulated::{Settings, SimulatedConnector};
 use jiff::SignedDuration;
@@ -19,7 +19,7 @@ fn target(settings: &Settings) -> Arc<SimulatedConnector> {
 }
 
 #[async_trait]
-impl Bench for Simulated {
+impl TestTarget for Simulated {
     async fn connect(&self, situation: Situation) -> Result<Arc<dyn Connector>, Skip> {
         match situation {
             Situation::Working => Ok(self.target.clone()),
@@ -38,8 +38,8 @@ impl Bench for Simulated {
 
 #[tokio::test]
 async fn the_kit_finds_no_fault() {
-    let bench = Simulated { target: target(&Settings { accounts: 120, ..Settings::default() }) };
-    let report = conformance::run(&bench).await;
+    let test_target = Simulated { target: target(&Settings { accounts: 120, ..Settings::default() }) };
+    let report = conformance::run(&test_target).await;
     report.assert_passed();
     // A target in memory has no connection to break and no permission to refuse, and it offers every action.
     let never = [

@@ -10,9 +10,9 @@ use super::super::context::Context;
 use super::super::failure::{Exit, Failure, Outcome};
 use super::super::signals::Told;
 use super::super::{logging, print};
-use super::bench::LiveBench;
 use super::progress::{Progress, Results};
 use super::show::Counts;
+use super::test_target::LiveTestTarget;
 use super::{consent, selection, show};
 use bridgehead_config::Connectors;
 
@@ -35,8 +35,14 @@ pub(crate) async fn run(
     logging::start_quiet(&context.config.log, &context.redactor);
     context.names(names)?;
     let progress = Arc::new(Progress::new(!global.json && !options.trace));
-    let bench =
-        LiveBench::new(&context, connectors, name, options.read_only, options.trace, Arc::clone(&progress))?;
+    let test_target = LiveTestTarget::new(
+        &context,
+        connectors,
+        name,
+        options.read_only,
+        options.trace,
+        Arc::clone(&progress),
+    )?;
     if !options.read_only {
         consent::obtain(&context, name, options.yes).await?;
     }
@@ -44,18 +50,18 @@ pub(crate) async fn run(
     let results = Results { app: name, json: global.json, redactor: &context.redactor, progress };
     let (stop, abandon) = (CancellationToken::new(), CancellationToken::new());
     let _signals = Told::listen()?.cancels_one_by_one([stop.clone(), abandon.clone()]);
-    let mut run = Run::of(&bench).observed_by(&results).until(stop.clone().cancelled_owned());
+    let mut run = Run::of(&test_target).observed_by(&results).until(stop.clone().cancelled_owned());
     if let Some(only) = only {
         run = run.only(only);
     }
     let report = tokio::select! {
         report = run.report() => report,
         () = abandon.cancelled() => {
-            bench.close().await;
-            return Err(abandoned(name, &bench));
+            test_target.close().await;
+            return Err(abandoned(name, &test_target));
         }
     };
-    bench.close().await;
+    test_target.close().await;
     let counts = Counts::of(&report, &context.config.apps[name].conformance);
     if global.json {
         let summary = show::summary(name, &context.redactor, options.read_only, &report, &counts);
@@ -79,8 +85,8 @@ fn stopped(name: &str, report: &Report) -> Failure {
 }
 
 /// Told a second time, the kit does not even tidy up.
-fn abandoned(name: &str, bench: &LiveBench<'_>) -> Failure {
-    let names = bench.names();
+fn abandoned(name: &str, test_target: &LiveTestTarget<'_>) -> Failure {
+    let names = test_target.names();
     let message = match names.first() {
         None => "stopped; nothing was changed".to_owned(),
         Some(first) => {

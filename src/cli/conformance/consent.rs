@@ -5,7 +5,7 @@ use bridgehead_sdk::Action;
 use super::super::context::Context;
 use super::super::failure::{Exit, Failure};
 use super::super::{confirm, daemon};
-use super::bench;
+use super::test_target;
 use bridgehead_config::App;
 
 /// What the kit needs to make accounts and to remove them again.
@@ -56,7 +56,7 @@ pub(super) async fn obtain(context: &Context, name: &str, yes: bool) -> Result<(
 /// Which settings say that tasks must not do what the kit would: the kit is not bound by them, but they suggest that
 /// the target is not for tests.
 fn forbidden(name: &str, app: &App) -> Option<String> {
-    let account = bench::account(app, "bhk-00000-00");
+    let account = test_target::account(app, "bhk-00000-00");
     let names = ["id", "username", "email"].into_iter().filter_map(|field| account.get(field)?.as_str());
     for text in names {
         if let Some(pattern) = app.protect.accounts.iter().find(|pattern| pattern.matches(text)) {

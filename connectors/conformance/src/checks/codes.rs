@@ -108,7 +108,7 @@ async fn attempt_number(kit: &Kit<'_>) -> Verdict {
         .of("create_account, third attempt, after two attempts that were not applied", answer)?;
     kit.unchanged(&person).await?;
     let name = kit.name();
-    let nobody = kit.bench.account(&name);
+    let nobody = kit.test_target.account(&name);
     let Some((field, value)) =
         ["username", "email"].into_iter().find_map(|field| Some((field, nobody.get(field)?.as_str()?)))
     else {
@@ -161,7 +161,7 @@ pub(super) fn each_action(
 fn change(kit: &Kit<'_>, action: Action, account: &Map<String, Value>, name: &str) -> Verdict<Operation> {
     match action {
         Action::UpdateAccount => {
-            operation(action, json!({ "account": account, "changes": kit.bench.changes(name) }))
+            operation(action, json!({ "account": account, "changes": kit.test_target.changes(name) }))
         }
         Action::ResetPassword => {
             let mut account = account.clone();
@@ -174,7 +174,7 @@ fn change(kit: &Kit<'_>, action: Action, account: &Map<String, Value>, name: &st
 
 async fn missing_account(kit: &Kit<'_>) -> Verdict {
     let name = kit.name();
-    let nobody = kit.bench.account(&name);
+    let nobody = kit.test_target.account(&name);
     let named: Vec<Map<String, Value>> = ["username", "email"]
         .into_iter()
         .filter_map(|field| Some(fields(field, nobody.get(field)?.as_str()?)))
@@ -210,9 +210,9 @@ async fn missing_ref(kit: &Kit<'_>, kind: ResourceKind, demand: Requirement) -> 
     for of in kit.types(kind) {
         tried = true;
         let slug = of.slug.as_str();
-        let missing = kit.bench.missing_ref(slug);
+        let missing = kit.test_target.missing_ref(slug);
         let name = kit.name();
-        let account = kit.bench.account(&name);
+        let account = kit.test_target.account(&name);
         let task = with_refs(json!({ "account": kit.with_password(&account) }), kind, slug, &[&missing]);
         let call = format!("create_account with {slug} '{missing}'");
         demand.of(&call, kit.execute(1, &operation(CREATE, task)?).await?)?;
@@ -221,7 +221,7 @@ async fn missing_ref(kit: &Kit<'_>, kind: ResourceKind, demand: Requirement) -> 
             continue;
         }
         let person = kit.person().await?;
-        let task = json!({ "account": person.known(), "changes": kit.bench.changes(&name) });
+        let task = json!({ "account": person.known(), "changes": kit.test_target.changes(&name) });
         let task = with_refs(task, kind, slug, &[&missing]);
         let call = format!("update_account with {slug} '{missing}'");
         demand.of(&call, kit.execute(1, &operation(Action::UpdateAccount, task)?).await?)?;
@@ -253,7 +253,7 @@ async fn refused_permission(kit: &Kit<'_>) -> Verdict {
 
 async fn refused_everything(kit: &Kit<'_>, probe: &Probe) -> Verdict {
     let name = kit.name();
-    let account = kit.bench.account(&name);
+    let account = kit.test_target.account(&name);
     Requirement::NO_PERMISSION
         .of("create_account", probe.execute(1, &about(CREATE, &kit.with_password(&account))?).await?)?;
     half_done(kit, &account).await?;

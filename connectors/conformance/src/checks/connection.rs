@@ -63,12 +63,12 @@ async fn every_call(kit: &Kit<'_>, probe: &Probe, demand: Requirement) -> Verdic
         demand.of(&format!("list {}", of.slug), probe.list(of, None).await?)?;
     }
     let name = kit.name();
-    let nobody = kit.bench.account(&name);
+    let nobody = kit.test_target.account(&name);
     // An answer without an error is what `find-never-guesses` is about.
     if let Err(error) = probe.find(&identity(&nobody)).await? {
         demand.of::<()>("find_account", Err(error))?;
     }
-    if kit.bench.read_only() {
+    if kit.test_target.read_only() {
         return Ok(());
     }
     let mut operations = each_action(kit, &nobody, &name)?;
@@ -82,15 +82,15 @@ async fn every_call(kit: &Kit<'_>, probe: &Probe, demand: Requirement) -> Verdic
 }
 
 async fn silence(kit: &Kit<'_>) -> Verdict {
-    let patience = kit.bench.silence();
+    let patience = kit.test_target.silence();
     let peer = Peer::silent(2 * patience)?;
     let probe = kit.connect(Situation::Silent(peer.address)).await?.within(patience);
     let name = kit.name();
-    let nobody = kit.bench.account(&name);
+    let nobody = kit.test_target.account(&name);
     let account = identity(&nobody);
     let create = about(Action::CreateAccount, &kit.with_password(&nobody))?;
     let change = async {
-        let may = kit.offers(Action::CreateAccount) && !kit.bench.read_only();
+        let may = kit.offers(Action::CreateAccount) && !kit.test_target.read_only();
         if may { waited("create_account", probe.execute(1, &create).await) } else { Ok(()) }
     };
     let list = async {
@@ -117,13 +117,13 @@ fn waited<T>(call: &str, answer: Answer<T>) -> Verdict {
 
 async fn find_never_guesses(kit: &Kit<'_>) -> Verdict {
     let nobody = Nobody::new()?;
-    let silent = Peer::silent(2 * kit.bench.silence())?;
+    let silent = Peer::silent(2 * kit.test_target.silence())?;
     let situations = [
         ("whose credential is rejected", Situation::BadCredential),
         ("that is unreachable", Situation::Unreachable(nobody.address)),
         ("that never responds", Situation::Silent(silent.address)),
     ];
-    let account = kit.bench.account(&kit.name());
+    let account = kit.test_target.account(&kit.name());
     let mut looks: Vec<Account> = vec![identity(&account)];
     looks.extend(["username", "email"].iter().filter_map(|field| {
         let named = fields(field, account.get(*field)?.as_str()?);
@@ -133,7 +133,7 @@ async fn find_never_guesses(kit: &Kit<'_>) -> Verdict {
     let mut tried = false;
     for (which, situation) in situations {
         let probe = match kit.connect(situation).await {
-            Ok(probe) => probe.within(kit.bench.silence()),
+            Ok(probe) => probe.within(kit.test_target.silence()),
             Err(Finding::Skipped(why)) => {
                 reasons.push(why);
                 continue;

@@ -42,7 +42,7 @@ fn places(length: usize, parts: usize) -> BTreeSet<usize> {
 
 /// The way to the target through a relay that cuts it.
 async fn through(kit: &Kit<'_>, limit: Option<(usize, Cut)>) -> Verdict<(Peer, Probe)> {
-    let Some(target) = kit.bench.address() else {
+    let Some(target) = kit.test_target.address() else {
         return skipped("the target is not reached over TCP");
     };
     let relay = Peer::relay(target, limit)?;
@@ -54,10 +54,10 @@ async fn cut_listing(kit: &Kit<'_>) -> Verdict {
     let Some(of) = kit.types(ResourceKind::Account).next() else {
         return skipped("it lists no accounts");
     };
-    if kit.bench.address().is_none() {
+    if kit.test_target.address().is_none() {
         return broken_listing(kit, of).await;
     }
-    if kit.offers(Action::CreateAccount) && !kit.bench.read_only() {
+    if kit.offers(Action::CreateAccount) && !kit.test_target.read_only() {
         for _ in 0..SOME {
             kit.person().await?;
         }
@@ -88,7 +88,7 @@ fn lacks_nobody(listing: &Listing, whole: &Listing) -> Result<(), String> {
     if missing == 0 { Ok(()) } else { Err(format!("as if it were complete: {missing} accounts are missing")) }
 }
 
-/// A target that is not reached over TCP: the bench breaks the listing off.
+/// A target that is not reached over TCP: the test target breaks the listing off.
 async fn broken_listing(kit: &Kit<'_>, of: &ResourceType) -> Verdict {
     let probe = kit.connect(Situation::CutListing).await?;
     match attempt(&probe, of).await? {
@@ -101,7 +101,7 @@ async fn broken_listing(kit: &Kit<'_>, of: &ResourceType) -> Verdict {
 }
 
 async fn cut_look_up(kit: &Kit<'_>) -> Verdict {
-    let account = if kit.offers(Action::CreateAccount) && !kit.bench.read_only() {
+    let account = if kit.offers(Action::CreateAccount) && !kit.test_target.read_only() {
         identity(&kit.person().await?.fields)
     } else {
         match kit.listed().await?.into_iter().next() {
@@ -165,7 +165,7 @@ async fn cut_change(kit: &Kit<'_>) -> Verdict {
 }
 
 fn creation(kit: &Kit<'_>) -> Verdict<(bridgehead_sdk::Account, Operation)> {
-    let fields = kit.bench.account(&kit.name());
+    let fields = kit.test_target.account(&kit.name());
     Ok((identity(&fields), about(Action::CreateAccount, &kit.with_password(&fields))?))
 }
 

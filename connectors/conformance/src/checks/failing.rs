@@ -67,12 +67,12 @@ const SOME: usize = 5;
 
 /// Whether requests are answered so here: where a target takes long to answer, only by what many targets do.
 fn is_given(kit: &Kit<'_>, bad: Bad) -> bool {
-    kit.bench.fails_in_every_way() || !bad.is_rare()
+    kit.test_target.fails_in_every_way() || !bad.is_rare()
 }
 
 /// Whether this request is made to fail where each takes many: in what is no HTTP, a page is several of them.
 fn is_picked(kit: &Kit<'_>, number: usize, requests: usize) -> bool {
-    kit.bench.protocol() == Protocol::Http || number == 0 || number == MIDDLE || number + 1 == requests
+    kit.test_target.protocol() == Protocol::Http || number == 0 || number == MIDDLE || number + 1 == requests
 }
 
 /// One of those that are neither the first nor the last.
@@ -117,7 +117,7 @@ async fn failing_look_up(kit: &Kit<'_>) -> Verdict {
         },
         Err(finding) => return Err(finding),
     };
-    let nobody = kit.bench.account(&kit.name());
+    let nobody = kit.test_target.account(&kit.name());
     let mut forms = vec![(Account::by_id(record.id.clone()), Account::by_id("bridgehead-kit-not-there"))];
     for (field, value) in [("username", &record.username), ("email", &record.email)] {
         if let (Some(value), Some(other)) = (value, nobody.get(field).and_then(|other| other.as_str())) {
@@ -206,7 +206,7 @@ async fn failing_change(kit: &Kit<'_>) -> Verdict {
                 };
                 // A protocol other than HTTP may continue over another connection, and prepare less than before.
                 let sent = http.relay.seen().len();
-                let has_gone_on = kit.bench.protocol() != Protocol::Http && sent != number + 1;
+                let has_gone_on = kit.test_target.protocol() != Protocol::Http && sent != number + 1;
                 http.relay.pass();
                 let place = Place { is_last: number + 1 == requests.len(), has_gone_on };
                 if trial.judge(kit, &what(), &answer, &act, place).await? {
@@ -327,7 +327,7 @@ impl Round {
 
     async fn go(&mut self, kit: &Kit<'_>, http: &Http) -> Verdict {
         let probe = &http.probe;
-        let nobody = identity(&kit.bench.account(&kit.name()));
+        let nobody = identity(&kit.test_target.account(&kit.name()));
         let tried: Vec<Bad> =
             http.relay.bads().tried.iter().copied().filter(|bad| is_given(kit, *bad)).collect();
         for bad in tried.iter().copied() {
@@ -343,7 +343,7 @@ impl Round {
             let error = outcome(probe.find(&nobody).await)?;
             self.note(kit, http, ("find_account", false), bad, 0, error);
         }
-        if kit.bench.read_only() || !kit.offers(Action::CreateAccount) {
+        if kit.test_target.read_only() || !kit.offers(Action::CreateAccount) {
             return Ok(());
         }
         let wishes = wishes(kit).await?;
@@ -494,7 +494,7 @@ async fn says_the_same(kit: &Kit<'_>, which: &str, probe: &Probe) -> Verdict {
 async fn reading_changes_nothing(kit: &Kit<'_>) -> Verdict {
     let http = kit.http().await?;
     let probe = &http.probe;
-    let nobody = identity(&kit.bench.account(&kit.name()));
+    let nobody = identity(&kit.test_target.account(&kit.name()));
     let mut reading = Vec::new();
     for of in &kit.description.resource_types {
         http.relay.pass();
@@ -515,12 +515,12 @@ async fn reading_changes_nothing(kit: &Kit<'_>) -> Verdict {
             return failed(format!("{call} sends {}", line(change)));
         }
     }
-    if kit.bench.read_only() || !kit.offers(Action::CreateAccount) {
+    if kit.test_target.read_only() || !kit.offers(Action::CreateAccount) {
         return Ok(());
     }
     // Of a POST only what else it is used for says whether it changes anything.
     http.relay.pass();
-    let fields = kit.bench.account(&kit.name());
+    let fields = kit.test_target.account(&kit.name());
     probe.execute(1, &crate::tasks::about(Action::CreateAccount, &fields)?).await?.ok();
     let creating = http.relay.seen();
     let reads: Vec<String> = reading.iter().flat_map(|(_, seen)| seen).map(line).collect();

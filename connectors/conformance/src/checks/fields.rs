@@ -69,10 +69,12 @@ const FIELDS: [&str; 5] = ["username", "email", "first_name", "last_name", "disp
 /// Another value of a field than the one that it has, in a form that the target takes.
 fn another(kit: &Kit<'_>, field: &str, old: Option<&Value>) -> Value {
     let name = kit.name();
-    let mut values =
-        [kit.bench.account(&name).get(field).cloned(), kit.bench.changes(&name).get(field).cloned()]
-            .into_iter()
-            .flatten();
+    let mut values = [
+        kit.test_target.account(&name).get(field).cloned(),
+        kit.test_target.changes(&name).get(field).cloned(),
+    ]
+    .into_iter()
+    .flatten();
     values.find(|value| Some(value) != old && value.is_string()).unwrap_or_else(|| match field {
         "username" => json!(name),
         "email" => json!(format!("{name}@example.com")),
@@ -305,7 +307,7 @@ async fn keeps_the_rest(kit: &Kit<'_>) -> Verdict {
         kit.done(&about(Action::SuspendAccount, &person.known())?).await?;
         person.record = kit.found(&person.by_id()).await?;
     }
-    let changes = kit.bench.changes("Kit");
+    let changes = kit.test_target.changes("Kit");
     for memberships in [json!({}), Value::Null] {
         let task = json!({ "account": person.known(), "changes": changes, "memberships": memberships });
         kit.done(&operation(UPDATE, task)?).await?;
@@ -336,7 +338,7 @@ async fn status_on_create(kit: &Kit<'_>) -> Verdict {
         return skipped("the connector says that the target does not show it");
     }
     for status in [AccountStatus::Suspended, AccountStatus::Inactive] {
-        let mut fields = kit.bench.account(&kit.name());
+        let mut fields = kit.test_target.account(&kit.name());
         fields.insert("status".to_owned(), json!(status));
         let call = format!("create_account with the status {status}");
         match kit.execute(1, &about(CREATE, &kit.with_password(&fields))?).await? {
@@ -359,7 +361,7 @@ async fn sparse_accounts(kit: &Kit<'_>) -> Verdict {
     let mut made = 0;
     for kept in [&["username"][..], &["email"], &["username", "email"], &["username", "last_name"]] {
         let name = kit.name();
-        let mut fields = kit.bench.account(&name);
+        let mut fields = kit.test_target.account(&name);
         fields.retain(|field, _| !FIELDS.contains(&field.as_str()) || kept.contains(&field.as_str()));
         if !identity(&fields).is_identified() {
             continue;
@@ -463,7 +465,7 @@ async fn passwords(kit: &Kit<'_>) -> Verdict {
         let mut dropped = Vec::new();
         for place in PLACES {
             let account = match action {
-                CREATE => kit.bench.account(&kit.name()),
+                CREATE => kit.test_target.account(&kit.name()),
                 _ => kit.person().await?.known(),
             };
             let password = kit.password();
@@ -479,7 +481,7 @@ async fn passwords(kit: &Kit<'_>) -> Verdict {
             }
         }
         let account = match action {
-            CREATE => kit.bench.account(&kit.name()),
+            CREATE => kit.test_target.account(&kit.name()),
             _ => kit.person().await?.known(),
         };
         let password = format!(" {} ", kit.password());

@@ -60,7 +60,7 @@ pub(crate) const RULES: [Rule; 7] = [
 
 async fn create(kit: &Kit<'_>) -> Verdict {
     let name = kit.name();
-    let fields = kit.bench.account(&name);
+    let fields = kit.test_target.account(&name);
     kit.gone(&identity(&fields)).await?;
     let completion = kit.done(&about(CREATE, &kit.with_password(&fields))?).await?;
     let record = kit.made(&fields).await?;
@@ -91,7 +91,7 @@ async fn create(kit: &Kit<'_>) -> Verdict {
 async fn update(kit: &Kit<'_>) -> Verdict {
     let mut person = kit.living().await?;
     let name = person.fields.get("username").or(person.fields.get("email")).and_then(Value::as_str);
-    let changes = kit.bench.changes(name.unwrap_or_default());
+    let changes = kit.test_target.changes(name.unwrap_or_default());
     let task = json!({ "account": person.known(), "changes": &changes });
     kit.done(&operation(Action::UpdateAccount, task)?).await?;
     let seen = kit.seen(&person).await?;

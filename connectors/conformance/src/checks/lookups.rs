@@ -43,7 +43,7 @@ const SAMPLE: usize = 3;
 
 /// Accounts to look for: one of the kit's own, or some that are there, where nothing may be changed.
 async fn sample(kit: &Kit<'_>) -> Verdict<Vec<AccountRecord>> {
-    if kit.offers(Action::CreateAccount) && !kit.bench.read_only() {
+    if kit.offers(Action::CreateAccount) && !kit.test_target.read_only() {
         return Ok(vec![kit.person().await?.record]);
     }
     let listed = kit.listed().await?;
@@ -85,7 +85,7 @@ async fn in_another_case(kit: &Kit<'_>) -> Verdict {
 }
 
 async fn nobody(kit: &Kit<'_>) -> Verdict {
-    let account = kit.bench.account(&kit.name());
+    let account = kit.test_target.account(&kit.name());
     for field in ["username", "email"] {
         if let Some(name) = account.get(field).and_then(Value::as_str) {
             kit.gone(&named(field, name)).await?;

@@ -65,7 +65,7 @@ async fn usable(kit: &Kit<'_>) -> Verdict<Vec<Usable>> {
                 Ok(page) => page.records.into_iter().filter_map(entity).collect(),
                 Err(error) => return failed(format!("list {}: {}", of.slug, parts(&error))),
             };
-            match kit.bench.usable_refs(of.slug.as_str(), &listed) {
+            match kit.test_target.usable_refs(of.slug.as_str(), &listed) {
                 Ok(ids) if !ids.is_empty() => usable.push(Usable { kind, slug: of.slug.to_string(), ids }),
                 Ok(_) => {}
                 Err(skip) => reason = skip.0,
@@ -109,7 +109,7 @@ async fn has(kit: &Kit<'_>, call: &str, person: &Person, of: &Usable, wanted: &[
 
 /// Makes somebody with these references; `None` if that is refused cleanly.
 async fn made(kit: &Kit<'_>, refs: &Map<String, Value>) -> Verdict<Option<Person>> {
-    let fields = kit.bench.account(&kit.name());
+    let fields = kit.test_target.account(&kit.name());
     let mut task = refs.clone();
     task.insert("account".to_owned(), json!(fields));
     match kit.execute(1, &operation(CREATE, Value::Object(task))?).await? {
@@ -209,7 +209,7 @@ async fn every_form(kit: &Kit<'_>) -> Verdict {
         let place = if of.kind == ResourceKind::License { "assignments" } else { "memberships" };
         let slug = of.slug.as_str();
         let list = json!({ slug: [id] });
-        let account = || kit.bench.account(&kit.name());
+        let account = || kit.test_target.account(&kit.name());
         kit.clean_up().await;
         let mut creations = Vec::new();
         for (what, refs) in [
@@ -267,7 +267,7 @@ async fn every_form(kit: &Kit<'_>) -> Verdict {
 async fn and_fields(kit: &Kit<'_>) -> Verdict {
     let usable = usable(kit).await?;
     let person = kit.person().await?;
-    let mut changes = kit.bench.changes("Kit");
+    let mut changes = kit.test_target.changes("Kit");
     let mut task = wished(usable.iter().map(|of| (of, texts(&of.ids[..1]))));
     task.insert("account".to_owned(), json!(person.known()));
     task.insert("changes".to_owned(), json!(changes));

@@ -47,7 +47,7 @@ async fn small_pages(kit: &Kit<'_>) -> Verdict {
     let nobody = Nobody::new()?;
     let (_http, small) = match kit.relayed(Situation::SmallPages).await {
         Ok(http) => (Some(http.relay), http.probe),
-        Err(Finding::Skipped(_)) if kit.bench.address().is_none() => {
+        Err(Finding::Skipped(_)) if kit.test_target.address().is_none() => {
             (None, kit.connect(Situation::SmallPages(nobody.address)).await?)
         }
         Err(finding) => return Err(finding),
@@ -69,7 +69,7 @@ async fn listings_at_once(kit: &Kit<'_>) -> Verdict {
     let (_http, probe, most) = match kit.relayed(Situation::SmallPages).await {
         Ok(http) => (Some(http.relay), http.probe, usize::MAX),
         Err(Finding::Skipped(_)) => match kit.connect(Situation::SmallPages(nobody.address)).await {
-            Ok(probe) if kit.bench.address().is_none() => (None, probe, usize::MAX),
+            Ok(probe) if kit.test_target.address().is_none() => (None, probe, usize::MAX),
             _ => match super::paging::filled(kit).await {
                 Ok(probe) => (None, probe, PAGES),
                 Err(_) => (None, kit.working.clone(), usize::MAX),

@@ -132,7 +132,7 @@ async fn within_names(kit: &Kit<'_>) -> Verdict {
             Err(finding) => return Err(finding),
         }
     }
-    let wanted = kit.bench.account(&name);
+    let wanted = kit.test_target.account(&name);
     kit.gone(&identity(&wanted)).await?;
     for field in ["username", "email"] {
         let Some(value) = wanted.get(field).and_then(Value::as_str) else { continue };
@@ -201,7 +201,7 @@ async fn with_signs(kit: &Kit<'_>) -> Verdict {
     let most = if kit.offers(DELETE) { usize::MAX } else { 2 };
     for (what, sign) in signs().into_iter().take(most) {
         for field in ["username", "email"] {
-            let mut wanted = kit.bench.account(&kit.name());
+            let mut wanted = kit.test_target.account(&kit.name());
             let Some(plain) = wanted.get(field).and_then(Value::as_str).map(str::to_owned) else { continue };
             let name = signed(&plain, &sign);
             wanted.insert(field.to_owned(), json!(name));
@@ -240,7 +240,7 @@ fn together(parts: &[(&str, Option<&Value>)]) -> Option<Map<String, Value>> {
 
 async fn id_before_names(kit: &Kit<'_>) -> Verdict {
     let (one, other) = (kit.person().await?, kit.person().await?);
-    let nobody = kit.bench.account(&kit.name());
+    let nobody = kit.test_target.account(&kit.name());
     let (one_id, gone_id) = (json!(one.record.id), json!("bridgehead-kit-not-there"));
     let mut gone = vec![gone_id];
     if kit.offers(DELETE) {
@@ -321,7 +321,7 @@ async fn suspended_are_there(kit: &Kit<'_>) -> Verdict {
     let name = person.fields.get("username").map_or("email", |_| "username");
     let known = fields(name, person.fields.get(name).and_then(Value::as_str).unwrap_or_default());
     if kit.offers(Action::UpdateAccount) {
-        let changes = kit.bench.changes("Kit");
+        let changes = kit.test_target.changes("Kit");
         kit.done(&operation(Action::UpdateAccount, json!({ "account": known, "changes": changes }))?).await?;
         suspended(&kit.found(&person.by_id()).await?, "after an update that does not change the status")?;
     }
@@ -350,7 +350,7 @@ async fn act_by_every_name(kit: &Kit<'_>) -> Verdict {
         let bystander = kit.person().await?;
         // By email also in a different case: case must not matter.
         let known = fields(field, &value);
-        let changes = kit.bench.changes(&value);
+        let changes = kit.test_target.changes(&value);
         let mut shown = changes.clone();
         shown.retain(|field, _| !kit.is_hidden(field));
         let order = [
@@ -416,7 +416,7 @@ async fn listed_by(kit: &Kit<'_>, probe: &Probe) -> Verdict<Option<Vec<AccountRe
 async fn seen_by_another(kit: &Kit<'_>) -> Verdict {
     let other = kit.connect(crate::Situation::Working).await?;
     let name = kit.name();
-    let wanted = kit.bench.account(&name);
+    let wanted = kit.test_target.account(&name);
     let ways = |id: Option<&str>| {
         let mut ways: Vec<Account> = ["username", "email"]
             .into_iter()
@@ -463,7 +463,7 @@ async fn seen_by_another(kit: &Kit<'_>) -> Verdict {
     };
     agree("an account was created").await?;
     if kit.offers(Action::UpdateAccount) {
-        let task = json!({ "account": person.known(), "changes": kit.bench.changes(&name) });
+        let task = json!({ "account": person.known(), "changes": kit.test_target.changes(&name) });
         kit.done(&operation(Action::UpdateAccount, task)?).await?;
         agree("an account was changed").await?;
     }

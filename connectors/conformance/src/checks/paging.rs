@@ -58,7 +58,7 @@ async fn many<'k>(kit: &'k Kit<'_>) -> Verdict<&'k (Probe, Listing)> {
     let many = kit
         .many
         .get(|| async {
-            let probe = kit.populated(kit.bench.many()).await.map_err(|skip| (true, skip.0))?;
+            let probe = kit.populated(kit.test_target.many()).await.map_err(|skip| (true, skip.0))?;
             match read(&probe, of).await {
                 Ok(listing) => Ok((probe, listing)),
                 Err(Finding::Failed(why) | Finding::Late(why)) => Err((false, why)),
@@ -93,11 +93,11 @@ async fn page_size(kit: &Kit<'_>) -> Verdict<usize> {
 }
 
 async fn paging_many(kit: &Kit<'_>) -> Verdict {
-    let (probe, listing) = match (many(kit).await, kit.bench.page_size()) {
+    let (probe, listing) = match (many(kit).await, kit.test_target.page_size()) {
         (Err(Finding::Skipped(_)), Some(_)) => return several_pages(kit).await,
         (many, _) => many?,
     };
-    complete(listing, kit.bench.many())?;
+    complete(listing, kit.test_target.many())?;
     let accounts: Vec<_> = listing.accounts().collect();
     for record in [accounts.first(), accounts.get(accounts.len() / 2), accounts.last()].into_iter().flatten()
     {
@@ -154,7 +154,7 @@ fn complete(listing: &Listing, wanted: usize) -> Verdict {
         return failed(format!("record '{id}' occurs twice"));
     }
     if let Some(rejected) = listing.rejected.first() {
-        return failed(format!("the bench's own accounts are rejected: {rejected}"));
+        return failed(format!("the test target's own accounts are rejected: {rejected}"));
     }
     let (count, pages) = (listing.records.len(), listing.pages.len());
     ensure(count == wanted, || {
@@ -170,7 +170,7 @@ async fn page_again(kit: &Kit<'_>) -> Verdict {
     let probe = match many(kit).await {
         Ok((probe, _)) => probe,
         Err(Finding::Skipped(_)) => {
-            if kit.bench.page_size().is_some() {
+            if kit.test_target.page_size().is_some() {
                 kit.some_people(kit.several_pages()).await?;
             }
             &kit.working
@@ -221,6 +221,6 @@ async fn pages_bounded(kit: &Kit<'_>) -> Verdict {
         other => other?,
     };
     let largest = listing.pages.iter().map(|(count, _)| *count).max().unwrap_or_default();
-    let bound = kit.bench.largest_page();
+    let bound = kit.test_target.largest_page();
     ensure(largest <= bound, || format!("a page contained {largest} records, the limit is {bound}"))
 }

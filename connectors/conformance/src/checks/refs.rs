@@ -55,7 +55,7 @@ async fn usable(kit: &Kit<'_>, kind: ResourceKind) -> Verdict<Vec<(String, Strin
             Ok(page) => page.records.into_iter().filter_map(entity).collect(),
             Err(error) => return failed(format!("list {}: {error}", of.slug)),
         };
-        match kit.bench.usable_ref(of.slug.as_str(), &listed) {
+        match kit.test_target.usable_ref(of.slug.as_str(), &listed) {
             Ok(id) => usable.push((of.slug.to_string(), id)),
             Err(skip) => reason = skip.0,
         }
@@ -97,12 +97,12 @@ pub(super) async fn member_of(
     wishes: &serde_json::Map<String, serde_json::Value>,
 ) -> Verdict<Person> {
     let mut task = wishes.clone();
-    task.insert("account".to_owned(), json!(kit.bench.account(&kit.name())));
+    task.insert("account".to_owned(), json!(kit.test_target.account(&kit.name())));
     kit.person_with(serde_json::Value::Object(task)).await
 }
 
 async fn person_in(kit: &Kit<'_>, kind: ResourceKind, slug: &str, id: &str) -> Verdict<Person> {
-    let account = kit.bench.account(&kit.name());
+    let account = kit.test_target.account(&kit.name());
     kit.person_with(with_refs(json!({ "account": account }), kind, slug, &[id])).await
 }
 

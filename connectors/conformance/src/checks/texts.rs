@@ -54,9 +54,9 @@ fn texts() -> Vec<(&'static str, String)> {
 
 async fn on_create(kit: &Kit<'_>) -> Verdict {
     let mut kept = Vec::new();
-    for field in kit.bench.free_text_fields() {
+    for field in kit.test_target.free_text_fields() {
         for (what, text) in texts() {
-            let mut account = kit.bench.account(&kit.name());
+            let mut account = kit.test_target.account(&kit.name());
             let task = {
                 let mut account = account.clone();
                 account.insert(field.to_owned(), json!(text));
@@ -92,11 +92,15 @@ async fn on_create(kit: &Kit<'_>) -> Verdict {
 
 async fn on_update(kit: &Kit<'_>) -> Verdict {
     let mut person = kit.person().await?;
-    let changeable = kit.bench.changes("Kit");
-    let fields: Vec<&str> =
-        kit.bench.free_text_fields().into_iter().filter(|field| changeable.contains_key(*field)).collect();
+    let changeable = kit.test_target.changes("Kit");
+    let fields: Vec<&str> = kit
+        .test_target
+        .free_text_fields()
+        .into_iter()
+        .filter(|field| changeable.contains_key(*field))
+        .collect();
     if fields.is_empty() {
-        return skipped("no free-text field is among those that the bench changes");
+        return skipped("no free-text field is among those that the test target changes");
     }
     for field in fields {
         for (what, text) in texts() {

@@ -34,7 +34,7 @@ const AT_ONCE: usize = 8;
 async fn many_at_once(kit: &Kit<'_>) -> Verdict {
     let mut people = Vec::new();
     for _ in 0..AT_ONCE {
-        let fields = kit.bench.account(&kit.name());
+        let fields = kit.test_target.account(&kit.name());
         people.push((identity(&fields), fields));
     }
     let creations = people.iter().map(|(_, fields)| about(CREATE, fields)).collect::<Verdict<Vec<_>>>()?;
@@ -110,7 +110,7 @@ const PATIENCE: [usize; 6] = [0, 1, 2, 3, 5, 8];
 
 async fn dropped_call(kit: &Kit<'_>) -> Verdict {
     for patience in PATIENCE {
-        let fields = kit.bench.account(&kit.name());
+        let fields = kit.test_target.account(&kit.name());
         let create = about(CREATE, &fields)?;
         let ended = kit.working.drop_after(patience, &create).await?;
         if let Some(wait) = ended.as_ref().and_then(|ended| ended.as_ref().err()).and_then(asks_to_wait) {

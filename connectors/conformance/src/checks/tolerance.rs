@@ -52,7 +52,7 @@ async fn unknown_change(kit: &Kit<'_>) -> Verdict {
 }
 
 async fn unknown_fields(kit: &Kit<'_>) -> Verdict {
-    let fields = kit.bench.account(&kit.name());
+    let fields = kit.test_target.account(&kit.name());
     let mut account = fields.clone();
     account.insert("bhk_later".to_owned(), json!({ "nested": [1, null, "x"] }));
     let unknown =

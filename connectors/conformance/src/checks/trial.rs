@@ -64,7 +64,7 @@ impl Kind {
         let refs = if matches!(self, Self::Action(_)) { Map::new() } else { wishes.clone() };
         let call = if refs.is_empty() { action.to_string() } else { format!("{action} with references") };
         if action == Action::CreateAccount {
-            let fields = kit.with_password(&kit.bench.account(&kit.name()));
+            let fields = kit.with_password(&kit.test_target.account(&kit.name()));
             let mut task = json!({ "account": fields });
             lay_over(&mut task, &refs);
             let operation = operation(action, task)?;
@@ -83,8 +83,9 @@ impl Kind {
         let mut changes = Map::new();
         let operation = match action {
             Action::UpdateAccount => {
-                changes =
-                    kit.bench.changes(person.fields.get("username").and_then(Value::as_str).unwrap_or("Kit"));
+                changes = kit
+                    .test_target
+                    .changes(person.fields.get("username").and_then(Value::as_str).unwrap_or("Kit"));
                 let mut task = json!({ "account": person.known(), "changes": changes });
                 lay_over(&mut task, &refs);
                 changes.retain(|field, _| !kit.is_hidden(field));

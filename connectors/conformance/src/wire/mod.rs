@@ -13,9 +13,9 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
 use super::bad::{Bad, Bads};
-use super::bench::Protocol;
 use super::kit::lock;
 use super::relay::{Act, Seen, Shared};
+use super::test_target::Protocol;
 
 /// An error as a target says it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]

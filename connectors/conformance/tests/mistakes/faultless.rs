@@ -3,10 +3,10 @@
 use bridgehead_conformance::{self as conformance, Outcome, Report};
 use bridgehead_sdk::{Connector, ResourceType};
 
-use crate::bench::ReferenceBench;
 use crate::connector::Reference;
 use crate::mistakes::Mistake;
 use crate::server::{MASTER, Server};
+use crate::test_target::ReferenceTestTarget;
 
 async fn accounts(server: &Server) -> Vec<String> {
     let connector = Reference::new(server.address, MASTER, 300, None);
@@ -24,19 +24,19 @@ fn skipped(report: &Report, name: &str) -> String {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_connector_that_keeps_the_contract_passes_and_leaves_nobody_behind() {
-    let bench = ReferenceBench::new(None).await;
-    let before = accounts(&bench.server).await;
-    let report = conformance::run(&bench).await;
+    let test_target = ReferenceTestTarget::new(None).await;
+    let before = accounts(&test_target.server).await;
+    let report = conformance::run(&test_target).await;
     report.assert_passed();
     // It offers every action, so there is none that it could refuse.
     assert_eq!(report.skipped(), ["undeclared-actions"], "{report}");
-    assert_eq!(accounts(&bench.server).await, before);
+    assert_eq!(accounts(&test_target.server).await, before);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_target_that_is_not_reached_over_tcp_breaks_its_listing_off_itself() {
-    let bench = ReferenceBench { over_tcp: false, ..ReferenceBench::new(None).await };
-    let report = conformance::run(&bench).await;
+    let test_target = ReferenceTestTarget { over_tcp: false, ..ReferenceTestTarget::new(None).await };
+    let report = conformance::run(&test_target).await;
     report.assert_passed();
     let over_tcp = [
         "undeclared-actions",
@@ -60,9 +60,9 @@ async fn a_target_that_is_not_reached_over_tcp_breaks_its_listing_off_itself() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_target_of_which_nothing_may_be_changed_is_left_alone() {
-    let bench = ReferenceBench { read_only: true, ..ReferenceBench::new(None).await };
-    let before = accounts(&bench.server).await;
-    let report = conformance::run(&bench).await;
+    let test_target = ReferenceTestTarget { read_only: true, ..ReferenceTestTarget::new(None).await };
+    let before = accounts(&test_target.server).await;
+    let report = conformance::run(&test_target).await;
     report.assert_passed();
     for name in ["check", "listing", "paging-many", "find-in-another-case", "bad-credential", "cut-listing"] {
         assert!(!report.skipped().contains(&name), "{report}");
@@ -70,13 +70,13 @@ async fn a_target_of_which_nothing_may_be_changed_is_left_alone() {
     for name in ["create", "delete", "missing-account", "hostile-deletes", "cut-change", "clean-up"] {
         assert!(skipped(&report, name).contains("changes are not allowed"), "{report}");
     }
-    assert_eq!(accounts(&bench.server).await, before);
+    assert_eq!(accounts(&test_target.server).await, before);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn whoever_cannot_be_deleted_is_suspended_and_named() {
-    let bench = ReferenceBench::new(Some(Mistake::WithoutDelete)).await;
-    let report = conformance::run(&bench).await;
+    let test_target = ReferenceTestTarget::new(Some(Mistake::WithoutDelete)).await;
+    let report = conformance::run(&test_target).await;
     report.assert_passed();
     assert!(skipped(&report, "delete").contains("does not declare delete_account"), "{report}");
     assert!(skipped(&report, "clean-up").contains("is left, suspended"), "{report}");
@@ -87,7 +87,7 @@ async fn a_connector_that_cannot_say_what_it_is_fails_and_nothing_else_is_tried(
     struct Panics;
 
     #[bridgehead_sdk::async_trait]
-    impl conformance::Bench for Panics {
+    impl conformance::TestTarget for Panics {
         async fn connect(
             &self,
             _: conformance::Situation,

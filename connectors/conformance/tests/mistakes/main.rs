@@ -2,10 +2,10 @@
 
 #![cfg(test)]
 
-mod bench;
 mod connector;
 mod faultless;
 mod mistakes;
 mod server;
 mod table;
+mod test_target;
 mod tool;

@@ -4,12 +4,12 @@ use std::fmt::Write as _;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use bridgehead_conformance::{self as conformance, Bench};
+use bridgehead_conformance::{self as conformance, TestTarget};
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 
-use crate::bench::ReferenceBench;
 use crate::mistakes::{ALL, Listed};
+use crate::test_target::ReferenceTestTarget;
 
 /// So many runs go on at once: most of the time each waits for its target.
 const AT_ONCE: usize = 4;
@@ -18,10 +18,10 @@ const AT_ONCE: usize = 4;
 async fn try_one(listed: Listed) -> Result<(), String> {
     let Listed { mistake, checks, .. } = listed;
     let Some(finder) = checks.last() else { return Ok(()) };
-    let bench = ReferenceBench::new(Some(mistake)).await;
-    let report = conformance::run_only(&bench, checks).await;
+    let test_target = ReferenceTestTarget::new(Some(mistake)).await;
+    let report = conformance::run_only(&test_target, checks).await;
     let printed = report.to_string();
-    if bench.secrets().iter().any(|secret| printed.contains(secret.as_str())) {
+    if test_target.secrets().iter().any(|secret| printed.contains(secret.as_str())) {
         return Err(format!("{mistake:?}: the report holds a secret"));
     }
     if report.failed().contains(finder) {
@@ -30,7 +30,7 @@ async fn try_one(listed: Listed) -> Result<(), String> {
     let everything = if std::env::var_os("EVERYTHING").is_some() {
         format!(
             "\nall checks: {:?}",
-            conformance::run(&ReferenceBench::new(Some(mistake)).await).await.failed()
+            conformance::run(&ReferenceTestTarget::new(Some(mistake)).await).await.failed()
         )
     } else {
         String::new()
@@ -69,8 +69,9 @@ async fn what_the_documentation_says_is_not_found_is_not_found() {
     for listed in ALL.iter().filter(|listed| listed.unfound.is_some()) {
         runs.spawn(async move {
             // Paging is no part of any of them.
-            let bench = ReferenceBench { fills: false, ..ReferenceBench::new(Some(listed.mistake)).await };
-            (listed.mistake, conformance::run(&bench).await)
+            let test_target =
+                ReferenceTestTarget { fills: false, ..ReferenceTestTarget::new(Some(listed.mistake)).await };
+            (listed.mistake, conformance::run(&test_target).await)
         });
     }
     for (mistake, report) in runs.join_all().await {

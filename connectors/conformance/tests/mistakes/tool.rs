@@ -4,17 +4,19 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use bridgehead_conformance::{self as conformance, Bench, Check, Observer, Outcome, Run, Situation, Skip};
+use bridgehead_conformance::{
+    self as conformance, Check, Observer, Outcome, Run, Situation, Skip, TestTarget,
+};
 use bridgehead_sdk::{
     Account, AccountRecord, Completion, Connector, Context, Cursor, Description, Error, Operation, Page,
     ResourceType, async_trait,
 };
 use tokio::sync::Notify;
 
-use crate::bench::ReferenceBench;
 use crate::connector::Reference;
 use crate::mistakes::Mistake;
 use crate::server::{MASTER, Server};
+use crate::test_target::ReferenceTestTarget;
 
 async fn accounts(server: &Server) -> Vec<String> {
     let connector = Reference::new(server.address, MASTER, 300, None);
@@ -45,15 +47,16 @@ impl Observer for Ear {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn each_check_is_heard_of_as_it_begins_and_as_it_ends() {
-    let bench = ReferenceBench::new(None).await;
-    let before = accounts(&bench.server).await;
+    let test_target = ReferenceTestTarget::new(None).await;
+    let before = accounts(&test_target.server).await;
     let ear = Ear::default();
-    let report = Run::of(&bench).only(["create", "update", "no-such-check"]).observed_by(&ear).report().await;
+    let report =
+        Run::of(&test_target).only(["create", "update", "no-such-check"]).observed_by(&ear).report().await;
     report.assert_proven(&[]);
     let heard = ear.heard.into_inner().unwrap();
     assert_eq!(heard, ["1/3 describe", "describe", "2/3 create", "create", "3/3 update", "update"]);
     // The one who was created is gone, although the check that deletes them was not among those asked for.
-    assert_eq!(accounts(&bench.server).await, before);
+    assert_eq!(accounts(&test_target.server).await, before);
     assert_eq!(report.left, Vec::<String>::new());
 }
 
@@ -67,9 +70,9 @@ fn every_check_is_listed_with_its_rule() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_target_that_asks_to_wait_is_waited_for() {
-    let bench = ReferenceBench { fills: false, ..ReferenceBench::new(None).await };
-    bench.server.refuses_one_of.store(500, Ordering::Relaxed);
-    let report = conformance::run(&bench).await;
+    let test_target = ReferenceTestTarget { fills: false, ..ReferenceTestTarget::new(None).await };
+    test_target.server.refuses_one_of.store(500, Ordering::Relaxed);
+    let report = conformance::run(&test_target).await;
     report.assert_passed();
     assert_eq!(report.left, Vec::<String>::new());
 }
@@ -77,14 +80,14 @@ async fn a_target_that_asks_to_wait_is_waited_for() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_run_that_is_stopped_removes_what_it_has_made() {
     for at in ["update", "several-references", "failing-change"] {
-        let bench = ReferenceBench::new(None).await;
-        let before = accounts(&bench.server).await;
+        let test_target = ReferenceTestTarget::new(None).await;
+        let before = accounts(&test_target.server).await;
         let ear = Ear { wanted: at, ..Ear::default() };
         let stop = async {
             ear.begun.notified().await;
             tokio::time::sleep(Duration::from_millis(5)).await;
         };
-        let report = Run::of(&bench)
+        let report = Run::of(&test_target)
             .only(["create", "update", "suspend", "several-references", "failing-change", "clean-up"])
             .observed_by(&ear)
             .until(stop)
@@ -93,18 +96,19 @@ async fn a_run_that_is_stopped_removes_what_it_has_made() {
         let last = report.checks.last().unwrap();
         assert_eq!(last.outcome, Outcome::Skipped("the kit was stopped".into()), "{at}: {report}");
         assert_eq!(report.left, Vec::<String>::new(), "{at}");
-        assert_eq!(accounts(&bench.server).await, before, "{at}");
+        assert_eq!(accounts(&test_target.server).await, before, "{at}");
     }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_run_that_is_stopped_names_whom_it_leaves() {
-    let bench = ReferenceBench::new(Some(Mistake::WithoutDelete)).await;
-    let before = accounts(&bench.server).await;
+    let test_target = ReferenceTestTarget::new(Some(Mistake::WithoutDelete)).await;
+    let before = accounts(&test_target.server).await;
     let ear = Ear { wanted: "suspend", ..Ear::default() };
     let only = ["create", "update", "suspend", "clean-up"];
-    let report = Run::of(&bench).only(only).observed_by(&ear).until(ear.begun.notified()).report().await;
-    let now = accounts(&bench.server).await;
+    let report =
+        Run::of(&test_target).only(only).observed_by(&ear).until(ear.begun.notified()).report().await;
+    let now = accounts(&test_target.server).await;
     assert_eq!(now.len(), before.len() + 1, "{report}");
     assert_eq!(report.left.len(), 1, "{report}");
     assert!(report.left[0].contains("is left, suspended: the connector does not delete"), "{report}");
@@ -144,7 +148,7 @@ impl Connector for Endless {
 struct Impatient(Arc<dyn Connector>);
 
 #[async_trait]
-impl Bench for Impatient {
+impl TestTarget for Impatient {
     async fn connect(&self, situation: Situation) -> Result<Arc<dyn Connector>, Skip> {
         match situation {
             Situation::Working => Ok(Arc::clone(&self.0)),

@@ -2,11 +2,11 @@
 
 use bridgehead_conformance as conformance;
 
-use crate::bench::ExecBench;
+use crate::test_target::ExecTestTarget;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_connector_in_python_that_keeps_the_contract_passes() {
-    let report = conformance::run(&ExecBench::new(Vec::new()).await).await;
+    let report = conformance::run(&ExecTestTarget::new(Vec::new()).await).await;
     report.assert_passed();
     // It offers every action, so there is none that it could refuse.
     assert_eq!(report.skipped(), ["undeclared-actions"], "{report}");

@@ -2,10 +2,10 @@
 
 #![cfg(test)]
 
-mod bench;
 mod faultless;
 mod mistakes;
 #[allow(dead_code, reason = "the kit's own tests, whose server it is, can also keep it busy")]
 #[path = "../../../conformance/tests/mistakes/server.rs"]
 mod server;
 mod table;
+mod test_target;

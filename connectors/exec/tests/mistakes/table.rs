@@ -4,12 +4,12 @@ use std::fmt::Write as _;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use bridgehead_conformance::{self as conformance, Bench};
+use bridgehead_conformance::{self as conformance, TestTarget};
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 
-use crate::bench::ExecBench;
 use crate::mistakes::{ALL, Listed};
+use crate::test_target::ExecTestTarget;
 
 /// So many runs go on at once: most of the time each waits for its process.
 const AT_ONCE: usize = 4;
@@ -21,17 +21,20 @@ const PROGRAM: &str = include_str!("connector.py");
 async fn try_one(listed: Listed) -> Result<(), String> {
     let Listed { name, checks, .. } = listed;
     let Some(finder) = checks.last() else { return Ok(()) };
-    let bench = ExecBench::new(vec![listed]).await;
-    let report = conformance::run_only(&bench, checks).await;
+    let test_target = ExecTestTarget::new(vec![listed]).await;
+    let report = conformance::run_only(&test_target, checks).await;
     let printed = report.to_string();
-    if bench.secrets().iter().any(|secret| printed.contains(secret.as_str())) {
+    if test_target.secrets().iter().any(|secret| printed.contains(secret.as_str())) {
         return Err(format!("{name}: the report holds a secret"));
     }
     if report.failed().contains(finder) {
         return Ok(());
     }
     let everything = if std::env::var_os("EVERYTHING").is_some() {
-        format!("\nall checks: {:?}", conformance::run(&ExecBench::new(vec![listed]).await).await.failed())
+        format!(
+            "\nall checks: {:?}",
+            conformance::run(&ExecTestTarget::new(vec![listed]).await).await.failed()
+        )
     } else {
         String::new()
     };
@@ -67,7 +70,7 @@ async fn behind_exec_the_kit_finds_every_mistake_by_the_check_that_the_documenta
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_the_documentation_says_is_not_found_behind_exec_is_not_found() {
     let unfound: Vec<Listed> = ALL.iter().copied().filter(|listed| listed.unfound.is_some()).collect();
-    let report = conformance::run(&ExecBench::new(unfound).await).await;
+    let report = conformance::run(&ExecTestTarget::new(unfound).await).await;
     assert!(report.failed().is_empty(), "{report}");
     assert_eq!(report.skipped(), ["undeclared-actions"], "{report}");
 }

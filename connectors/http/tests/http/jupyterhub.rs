@@ -3,7 +3,7 @@
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::{Arc, Mutex};
 
-use bridgehead_conformance::{self as conformance, Bench, Situation, Skip};
+use bridgehead_conformance::{self as conformance, Situation, Skip, TestTarget};
 use bridgehead_sdk::{Connector, async_trait};
 use bridgehead_test_servers::JupyterHub;
 use serde_json::{Map, Value, json};
@@ -27,7 +27,7 @@ fn address(hub: &JupyterHub) -> SocketAddr {
 }
 
 #[async_trait]
-impl Bench for Hub {
+impl TestTarget for Hub {
     async fn connect(&self, situation: Situation) -> Result<Arc<dyn Connector>, Skip> {
         let here = address(&self.hub);
         Ok(match situation {
@@ -81,7 +81,7 @@ impl Bench for Hub {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn jupyterhub_passes_the_kit() {
-    let bench = Hub { hub: JupyterHub::start(&[]).await, populated: Mutex::default() };
-    let report = conformance::run(&bench).await;
+    let test_target = Hub { hub: JupyterHub::start(&[]).await, populated: Mutex::default() };
+    let report = conformance::run(&test_target).await;
     report.assert_passed();
 }

@@ -3,7 +3,7 @@
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::{Arc, Mutex};
 
-use bridgehead_conformance::{self as conformance, Bench, Situation, Skip};
+use bridgehead_conformance::{self as conformance, Situation, Skip, TestTarget};
 use bridgehead_sdk::http::reqwest;
 use bridgehead_sdk::{Connector, async_trait};
 use bridgehead_test_servers::RabbitMq;
@@ -47,7 +47,7 @@ fn address(broker: &RabbitMq) -> SocketAddr {
 }
 
 #[async_trait]
-impl Bench for Broker {
+impl TestTarget for Broker {
     async fn connect(&self, situation: Situation) -> Result<Arc<dyn Connector>, Skip> {
         let here = address(&self.broker);
         Ok(match situation {
@@ -113,7 +113,7 @@ impl Bench for Broker {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn rabbitmq_passes_the_kit() {
-    let bench = Broker { broker: RabbitMq::start(&[]).await, populated: Mutex::default() };
-    let report = conformance::run(&bench).await;
+    let test_target = Broker { broker: RabbitMq::start(&[]).await, populated: Mutex::default() };
+    let report = conformance::run(&test_target).await;
     report.assert_passed();
 }

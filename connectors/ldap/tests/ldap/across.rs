@@ -10,9 +10,9 @@ use bridgehead_sdk::{
 use bridgehead_test_servers::{Directory, Ds389, Login, OpenLdap, Samba};
 use serde_json::{Map, Value, json};
 
-use crate::bench::Server;
 use crate::proxy;
 use crate::support::{bound_as, connector, find, group_id, id, list, page, run, settings, with};
+use crate::test_target::Server;
 
 const PASSWORD: &str = "Correct-horse-1";
 const OTHER: &str = "Another-horse-1";

@@ -3,10 +3,10 @@
 use bridgehead_conformance as conformance;
 use bridgehead_test_servers::{Ds389, OpenLdap, Samba};
 
-use crate::bench::{LdapBench, Server};
+use crate::test_target::{LdapTestTarget, Server};
 
 async fn passes<S: Server>() {
-    let report = conformance::run(&LdapBench::<S>::start().await).await;
+    let report = conformance::run(&LdapTestTarget::<S>::start().await).await;
     report.assert_passed();
 }
 

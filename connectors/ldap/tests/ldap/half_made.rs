@@ -8,9 +8,9 @@ use bridgehead_sdk::{Action, Code, Connector, Effect, Error, Retry, Subject};
 use bridgehead_test_servers::{Directory, Ds389, Login, OpenLdap, Options, Samba};
 use serde_json::{Map, Value, json};
 
-use crate::bench::Server;
 use crate::proxy;
 use crate::support::{attempt, bound_as, connector, group_id, run, settings, with};
+use crate::test_target::Server;
 
 const PASSWORD: &str = "Correct-horse-1";
 

@@ -3,7 +3,6 @@
 mod across;
 mod ad;
 mod ad_trust;
-mod bench;
 mod conformance;
 mod creating;
 mod ds389;
@@ -22,5 +21,6 @@ mod proxy;
 mod quirks;
 mod shapes;
 mod support;
+mod test_target;
 mod trust;
 mod updating;

@@ -9,8 +9,8 @@ use bridgehead_sdk::Record;
 use bridgehead_test_servers::{Ds389, OpenLdap, Options, Population, Samba};
 use serde_json::json;
 
-use crate::bench::Server;
 use crate::support::{connector, page, settings, with};
+use crate::test_target::Server;
 
 /// The most memory that this process has had, as Linux says it.
 fn peak() -> String {

@@ -10,9 +10,9 @@ use bridgehead_sdk::{Account, Action, Code, Connector, Effect, Record, Retry, Su
 use bridgehead_test_servers::{Directory, Ds389, Login, Options, Samba};
 use serde_json::{Map, Value, json};
 
-use crate::bench::Server;
 use crate::proxy;
 use crate::support::{bound_as, connector, list, page, run, settings, with};
+use crate::test_target::Server;
 
 /// The control for paged results, which listings alone send.
 const PAGED: &str = "1.2.840.113556.1.4.319";

@@ -3,13 +3,13 @@
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use bridgehead_conformance::{self as conformance, Bench, Protocol, Situation, Skip};
+use bridgehead_conformance::{self as conformance, Protocol, Situation, Skip, TestTarget};
 use bridgehead_sdk::{Connector, async_trait};
 use bridgehead_test_servers::{OpenLdap, OpenLdapPair, Options, Population, free_port};
 use serde_json::{Map, Value, json};
 
-use crate::bench::Server;
 use crate::support::{bound_as, connector, settings, with};
+use crate::test_target::Server;
 
 /// How the kit's relay stands between the connector and the servers.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -20,7 +20,7 @@ enum Relay {
     BeforeTheLast,
 }
 
-struct PairBench {
+struct PairTestTarget {
     pair: OpenLdapPair,
     relay: Relay,
     populated: Mutex<Vec<OpenLdapPair>>,
@@ -42,7 +42,7 @@ fn twice(address: SocketAddr) -> Vec<String> {
     ["localhost", "127.0.0.1"].map(|host| format!("ldap://{host}:{}", address.port())).into()
 }
 
-impl PairBench {
+impl PairTestTarget {
     async fn start(relay: Relay) -> Self {
         Self { pair: OpenLdapPair::start_with(Options::default()).await, relay, populated: Mutex::default() }
     }
@@ -61,7 +61,7 @@ impl PairBench {
 }
 
 #[async_trait]
-impl Bench for PairBench {
+impl TestTarget for PairTestTarget {
     async fn connect(&self, situation: Situation) -> Result<Arc<dyn Connector>, Skip> {
         let directory = &self.pair.first.directory;
         let working = of(&self.pair, &both(&self.pair));
@@ -74,7 +74,7 @@ impl Bench for PairBench {
             Situation::SmallPages(address) => {
                 with(self.at(&self.through(address)), &json!({ "page_size": 2 }))
             }
-            _ => return Err(Skip::because("the bench knows no such situation")),
+            _ => return Err(Skip::because("the test target knows no such situation")),
         };
         Ok(connector(directory, settings))
     }
@@ -109,10 +109,10 @@ impl Bench for PairBench {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn two_servers_pass_the_kit_that_cuts_off_the_first() {
-    conformance::run(&PairBench::start(Relay::BeforeTheFirst).await).await.assert_passed();
+    conformance::run(&PairTestTarget::start(Relay::BeforeTheFirst).await).await.assert_passed();
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn two_servers_pass_the_kit_that_answers_in_the_place_of_the_last() {
-    conformance::run(&PairBench::start(Relay::BeforeTheLast).await).await.assert_passed();
+    conformance::run(&PairTestTarget::start(Relay::BeforeTheLast).await).await.assert_passed();
 }

@@ -6,7 +6,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use bridgehead_conformance::{self as conformance, Bench, Situation, Skip};
+use bridgehead_conformance::{self as conformance, Situation, Skip, TestTarget};
 use bridgehead_sdk::{Connector, async_trait};
 use bridgehead_test_servers::{Population, Scim2};
 use serde_json::{Value, json};
@@ -40,7 +40,7 @@ fn connector_with(port: u16, token: &str, mut settings: Value) -> Arc<dyn Connec
 }
 
 #[async_trait]
-impl Bench for Server {
+impl TestTarget for Server {
     async fn connect(&self, situation: Situation) -> Result<Arc<dyn Connector>, Skip> {
         let (port, token) = match situation {
             Situation::Working => (self.working.port, Scim2::TOKEN),

@@ -8,9 +8,9 @@
 
 #![expect(clippy::print_stdout, reason = "it is what the example shows")]
 
-mod bench;
 mod connector;
 mod file;
+mod test_target;
 
 use std::process::ExitCode;
 
@@ -18,7 +18,7 @@ use bridgehead_conformance as conformance;
 
 #[tokio::main]
 async fn main() -> Result<ExitCode, Box<dyn std::error::Error>> {
-    let report = conformance::run(&bench::People::new()?).await;
+    let report = conformance::run(&test_target::People::new()?).await;
     println!("{report}");
     Ok(if report.failed().is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
@@ -29,7 +29,7 @@ mod tests {
 
     #[tokio::test(flavor = "multi_thread")]
     async fn the_connector_keeps_the_contract() {
-        let report = conformance::run(&bench::People::new().unwrap()).await;
+        let report = conformance::run(&test_target::People::new().unwrap()).await;
         report.assert_passed();
         // What is not skipped is proven: a listing that is truncated must never pass for a whole one.
         for name in ["cut-listing", "unreachable", "paging-many", "update-every-field", "delete-again"] {

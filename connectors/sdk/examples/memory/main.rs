@@ -55,7 +55,7 @@ mod tests {
     mod conformance {
         use std::sync::Arc;
 
-        use bridgehead_conformance::{self as conformance, Bench, Situation, Skip};
+        use bridgehead_conformance::{self as conformance, Situation, Skip, TestTarget};
         use bridgehead_sdk::serde_json::json;
         use bridgehead_sdk::{Action, Connector, Context, Operation, Payload, Setup, async_trait};
 
@@ -70,7 +70,7 @@ mod tests {
         }
 
         #[async_trait]
-        impl Bench for InMemory {
+        impl TestTarget for InMemory {
             async fn connect(&self, situation: Situation) -> Result<Arc<dyn Connector>, Skip> {
                 match situation {
                     Situation::Working => Ok(Arc::clone(&self.0)),

@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use bridgehead_conformance::{self as conformance, Bench, Protocol, Situation, Skip};
+use bridgehead_conformance::{self as conformance, Protocol, Situation, Skip, TestTarget};
 use bridgehead_sdk::{Account, Action, Code, Connector, Effect, Error, Record, Retry, Subject, async_trait};
 use bridgehead_test_servers::MariaDb;
 use serde_json::{Value, json};
@@ -41,7 +41,7 @@ impl Shop {
 }
 
 #[async_trait]
-impl Bench for Shop {
+impl TestTarget for Shop {
     async fn connect(&self, situation: Situation) -> Result<Arc<dyn Connector>, Skip> {
         let example = self.example();
         Ok(match situation {

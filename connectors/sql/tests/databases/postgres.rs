@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use bridgehead_conformance::{self as conformance, Bench, Protocol, Situation, Skip};
+use bridgehead_conformance::{self as conformance, Protocol, Situation, Skip, TestTarget};
 use bridgehead_sdk::{Connector, async_trait};
 use bridgehead_test_servers::{PgBouncer, Postgres};
 
@@ -59,7 +59,7 @@ impl Crm {
 }
 
 #[async_trait]
-impl Bench for Crm {
+impl TestTarget for Crm {
     async fn connect(&self, situation: Situation) -> Result<Arc<dyn Connector>, Skip> {
         let example = self.example();
         Ok(match situation {

@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use bridgehead_conformance::{self as conformance, Bench, Situation, Skip};
+use bridgehead_conformance::{self as conformance, Situation, Skip, TestTarget};
 use bridgehead_sdk::{AccountStatus, Action, Code, Connector, Effect, Subject, async_trait};
 use bridgehead_test_servers::Postgres;
 use serde_json::{Map, Value, json};
@@ -39,7 +39,7 @@ impl Cluster {
 }
 
 #[async_trait]
-impl Bench for Cluster {
+impl TestTarget for Cluster {
     async fn connect(&self, situation: Situation) -> Result<Arc<dyn Connector>, Skip> {
         let example = self.example();
         Ok(match situation {

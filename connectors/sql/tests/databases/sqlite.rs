@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use bridgehead_conformance::{self as conformance, Bench, Situation, Skip};
+use bridgehead_conformance::{self as conformance, Situation, Skip, TestTarget};
 use bridgehead_sdk::{
     AccountStatus, Action, Code, Connector, Effect, Error, Record, Retry, Subject, async_trait,
 };
@@ -56,7 +56,7 @@ impl Wiki {
 }
 
 #[async_trait]
-impl Bench for Wiki {
+impl TestTarget for Wiki {
     async fn connect(&self, situation: Situation) -> Result<Arc<dyn Connector>, Skip> {
         match situation {
             Situation::Working => Ok(self.example("app.sqlite").connector()),
@@ -259,7 +259,7 @@ async fn every_type_of_sqlite_is_read() {
 struct Strict(Wiki);
 
 #[async_trait]
-impl Bench for Strict {
+impl TestTarget for Strict {
     async fn connect(&self, situation: Situation) -> Result<Arc<dyn Connector>, Skip> {
         if situation != Situation::Working {
             return Err(Skip::because("it is about creating alone"));

@@ -3,15 +3,15 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use bridgehead_conformance::{self as conformance, Bench, Situation, Skip};
+use bridgehead_conformance::{self as conformance, TestTarget, Situation, Skip};
 use bridgehead_sdk::{Connector, Setup, async_trait};
 use serde_json::{Map, Value, json};
 use tempfile::TempDir;
 
 #[tokio::test]
 async fn the_connector_keeps_the_contract() {
-    let bench = People::new();
-    conformance::run(&bench).await.assert_passed();
+    let test_target = People::new();
+    conformance::run(&test_target).await.assert_passed();
 }
 
 /// A target for each thing that may happen to one. What cannot be tried here is skipped, and is not proven: a target with a
@@ -56,7 +56,7 @@ impl People {
 }
 
 #[async_trait]
-impl Bench for People {
+impl TestTarget for People {
     async fn connect(&self, situation: Situation) -> Result<Arc<dyn Connector>, Skip> {
         match situation {
             Situation::Working => Ok(self.connector("working.json")),

@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use bridgehead_conformance::{self as conformance, Bench, Situation, Skip};
+use bridgehead_conformance::{self as conformance, TestTarget, Situation, Skip};
 use bridgehead_sdk::{Connector, Setup, async_trait};
 use serde_json::json;
 
@@ -12,8 +12,8 @@ mod sample_api;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_connector_keeps_the_contract() {
-    let bench = SampleApi(sample_api::start(0, 3).await);
-    conformance::run(&bench).await.assert_passed();
+    let test_target = SampleApi(sample_api::start(0, 3).await);
+    conformance::run(&test_target).await.assert_passed();
 }
 
 /// The API, and every way to reach it that the kit wants to try. What cannot be tried is skipped, and is not proven.
@@ -28,7 +28,7 @@ fn connector(address: SocketAddr, token: &str) -> Arc<dyn Connector> {
 }
 
 #[async_trait]
-impl Bench for SampleApi {
+impl TestTarget for SampleApi {
     async fn connect(&self, situation: Situation) -> Result<Arc<dyn Connector>, Skip> {
         let (address, token) = match situation {
             Situation::Working => (self.0, "sample-token"),

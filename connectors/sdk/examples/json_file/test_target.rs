@@ -4,7 +4,7 @@ use std::io::Result;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use bridgehead_conformance::{Bench, Situation, Skip};
+use bridgehead_conformance::{Situation, Skip, TestTarget};
 use bridgehead_sdk::serde_json::{self, Map, Value, json};
 use bridgehead_sdk::{Connector, Setup, async_trait};
 use tempfile::TempDir;
@@ -45,7 +45,7 @@ impl People {
 }
 
 #[async_trait]
-impl Bench for People {
+impl TestTarget for People {
     async fn connect(&self, situation: Situation) -> std::result::Result<Arc<dyn Connector>, Skip> {
         match situation {
             Situation::Working => self.connector("working.json"),

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use bridgehead_conformance::{Bench, Situation, Skip};
+use bridgehead_conformance::{Situation, Skip, TestTarget};
 use bridgehead_sdk::{Connector, Setup, async_trait};
 use serde_json::json;
 
@@ -18,13 +18,13 @@ const OUTDATED: &str = "master-token-of-last-year";
 /// What the connector asks for at once.
 const PAGE: usize = 100;
 
-pub(crate) struct ExecBench {
+pub(crate) struct ExecTestTarget {
     server: Server,
     mistakes: Vec<Listed>,
     filled: Mutex<Vec<Server>>,
 }
 
-impl ExecBench {
+impl ExecTestTarget {
     pub(crate) async fn new(mistakes: Vec<Listed>) -> Self {
         Self { server: Server::start(20).await, mistakes, filled: Mutex::default() }
     }
@@ -44,7 +44,7 @@ impl ExecBench {
 }
 
 #[async_trait]
-impl Bench for ExecBench {
+impl TestTarget for ExecTestTarget {
     async fn connect(&self, situation: Situation) -> Result<Arc<dyn Connector>, Skip> {
         Ok(match situation {
             Situation::Working => self.connector(self.server.address, MASTER, PAGE),
@@ -54,7 +54,7 @@ impl Bench for ExecBench {
                 self.connector(address, MASTER, PAGE)
             }
             Situation::SmallPages(address) => self.connector(address, MASTER, 2),
-            _ => return Err(Skip::because("a situation that this bench does not know")),
+            _ => return Err(Skip::because("a situation that this test target does not know")),
         })
     }
 

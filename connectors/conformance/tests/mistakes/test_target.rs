@@ -4,14 +4,14 @@ use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use bridgehead_conformance::{Bench, Situation, Skip};
+use bridgehead_conformance::{Situation, Skip, TestTarget};
 use bridgehead_sdk::{Connector, async_trait};
 
 use crate::connector::{Reference, breaks_off};
 use crate::mistakes::Mistake;
 use crate::server::{CAP, MASTER, READER, Server};
 
-pub(crate) struct ReferenceBench {
+pub(crate) struct ReferenceTestTarget {
     pub(crate) server: Server,
     pub(crate) mistake: Option<Mistake>,
     /// Whether the kit is told that the target is reached over TCP.
@@ -22,7 +22,7 @@ pub(crate) struct ReferenceBench {
     pub(crate) filled: Mutex<Vec<Server>>,
 }
 
-impl ReferenceBench {
+impl ReferenceTestTarget {
     pub(crate) async fn new(mistake: Option<Mistake>) -> Self {
         let server = Server::start(20).await;
         Self { server, mistake, over_tcp: true, read_only: false, fills: true, filled: Mutex::default() }
@@ -34,7 +34,7 @@ impl ReferenceBench {
 }
 
 #[async_trait]
-impl Bench for ReferenceBench {
+impl TestTarget for ReferenceTestTarget {
     async fn connect(&self, situation: Situation) -> Result<Arc<dyn Connector>, Skip> {
         Ok(match situation {
             Situation::Working => self.connector(self.server.address, MASTER, CAP),
@@ -47,7 +47,7 @@ impl Bench for ReferenceBench {
                 self.connector(if self.over_tcp { address } else { self.server.address }, MASTER, 2)
             }
             Situation::CutListing => self.connector(breaks_off(self.server.address).await, MASTER, CAP),
-            _ => return Err(Skip::because("a situation that this bench does not know")),
+            _ => return Err(Skip::because("a situation that this test target does not know")),
         })
     }
 

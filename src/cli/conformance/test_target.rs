@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use bridgehead_conformance::{Bench, Situation, Skip};
+use bridgehead_conformance::{Situation, Skip, TestTarget};
 use bridgehead_sdk::{Action, Connector, EntityRecord, Network, async_trait};
 use serde_json::{Map, Value};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
@@ -33,7 +33,7 @@ const NAME: &str = "{name}";
 type Built = (Arc<dyn Connector>, Option<OwnedSemaphorePermit>);
 
 /// The app's target, and what its table `conformance` says.
-pub(super) struct LiveBench<'a> {
+pub(super) struct LiveTestTarget<'a> {
     name: &'a str,
     app: &'a App,
     context: &'a Context,
@@ -53,7 +53,7 @@ pub(super) struct LiveBench<'a> {
     names: Mutex<Vec<String>>,
 }
 
-impl<'a> LiveBench<'a> {
+impl<'a> LiveTestTarget<'a> {
     /// Builds the connector, and sees whether the settings of every situation are in order.
     pub(super) fn new(
         context: &'a Context,
@@ -69,7 +69,7 @@ impl<'a> LiveBench<'a> {
         // What the connector was built from just now can be read.
         let secrets = app.target.resolve().map(|resolved| resolved.secrets).unwrap_or_default();
         let rate = app.target.rate_limit.map(|rate| (rate.per_second, rate.burst));
-        let bench = Self {
+        let test_target = Self {
             name,
             app,
             context,
@@ -96,12 +96,12 @@ impl<'a> LiveBench<'a> {
             Situation::SmallPages(SOMEWHERE),
         ] {
             if let Some((key, _)) = key(situation)
-                && let Some(built) = bench.build(situation, key)?
+                && let Some(built) = test_target.build(situation, key)?
             {
-                bench.keep((built, None));
+                test_target.keep((built, None));
             }
         }
-        Ok(bench)
+        Ok(test_target)
     }
 
     /// The names that accounts were given so far.
@@ -169,7 +169,7 @@ impl<'a> LiveBench<'a> {
 }
 
 #[async_trait]
-impl Bench for LiveBench<'_> {
+impl TestTarget for LiveTestTarget<'_> {
     async fn connect(&self, situation: Situation) -> Result<Arc<dyn Connector>, Skip> {
         if situation == Situation::Working {
             if !self.begun.swap(true, Ordering::SeqCst) {
@@ -344,7 +344,7 @@ fn named(fields: &Map<String, Value>, name: &str) -> Map<String, Value> {
 struct Plain;
 
 #[async_trait]
-impl Bench for Plain {
+impl TestTarget for Plain {
     async fn connect(&self, _: Situation) -> Result<Arc<dyn Connector>, Skip> {
         Err(Skip::because("it is not available"))
     }

@@ -26,12 +26,12 @@ pub enum Situation {
     /// address is built so that its target hangs.
     Silent(SocketAddr),
     /// The way to the target runs through this address, where the kit passes on what it is given and cuts the connection
-    /// at a moment of its choice. Asked for only if [`Bench::address`] names one.
+    /// at a moment of its choice. Asked for only if [`TestTarget::address`] names one.
     Through(SocketAddr),
     /// The target's listing breaks off in its middle: a file that was cut, a process that dies. Asked for only if
-    /// [`Bench::address`] names none.
+    /// [`TestTarget::address`] names none.
     CutListing,
-    /// Like [`Through`](Self::Through), but the connector requests pages of two records. If [`Bench::address`] returns
+    /// Like [`Through`](Self::Through), but the connector requests pages of two records. If [`TestTarget::address`] returns
     /// none, the address is meaningless, and the connector is built as for [`Working`](Self::Working) except for its
     /// pages. Otherwise the kit makes pages small automatically, if the target speaks HTTP and the query contains a
     /// page size.
@@ -67,10 +67,10 @@ impl Skip {
 
 /// A connector, and a target that the kit may do with as it likes.
 ///
-/// Only [`connect`](Self::connect) must be written; every other method says what is true of most targets. Whatever a bench cannot
+/// Only [`connect`](Self::connect) must be written; every other method says what is true of most targets. Whatever a test target cannot
 /// offer it answers with a [`Skip`], and the report says so: what was skipped is not proven.
 #[async_trait]
-pub trait Bench: Send + Sync {
+pub trait TestTarget: Send + Sync {
     /// The connector in a situation. Called often; each call may build a new connector or give the same one again.
     async fn connect(&self, situation: Situation) -> Result<Arc<dyn Connector>, Skip>;
 
@@ -91,7 +91,7 @@ pub trait Bench: Send + Sync {
     /// administrator account), hide existing accounts with a filter.
     async fn populated(&self, accounts: usize) -> Result<Arc<dyn Connector>, Skip> {
         let _ = accounts;
-        Err(Skip::because("the bench cannot fill its target"))
+        Err(Skip::because("the test target cannot fill its target"))
     }
 
     /// The `account` of a task that creates somebody new; `name` is unique, short, and of letters, digits and `-`.
@@ -196,7 +196,7 @@ pub trait Bench: Send + Sync {
         Duration::from_secs(3_600)
     }
 
-    /// How long the bench has made calls wait so far, to keep a pace that somebody has set: it counts towards no limit.
+    /// How long the test target has made calls wait so far, to keep a pace that somebody has set: it counts towards no limit.
     fn waited(&self) -> Duration {
         Duration::ZERO
     }

@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use bridgehead_conformance::{Bench, Protocol, Situation, Skip};
+use bridgehead_conformance::{Protocol, Situation, Skip, TestTarget};
 use bridgehead_sdk::{Connector, async_trait};
 use bridgehead_test_servers::{Directory, Ds389, OpenLdap, Options, Population, Samba};
 use serde_json::{Map, Value, json};
@@ -111,12 +111,12 @@ impl Server for Samba {
 }
 
 /// A server for the kit, and further ones with many accounts.
-pub(crate) struct LdapBench<S> {
+pub(crate) struct LdapTestTarget<S> {
     server: S,
     populated: Mutex<Vec<S>>,
 }
 
-impl<S: Server> LdapBench<S> {
+impl<S: Server> LdapTestTarget<S> {
     pub(crate) async fn start() -> Self {
         Self { server: S::start(Options::default()).await, populated: Mutex::default() }
     }
@@ -127,7 +127,7 @@ impl<S: Server> LdapBench<S> {
 }
 
 #[async_trait]
-impl<S: Server> Bench for LdapBench<S> {
+impl<S: Server> TestTarget for LdapTestTarget<S> {
     async fn connect(&self, situation: Situation) -> Result<Arc<dyn Connector>, Skip> {
         let directory = self.server.directory();
         let at = |address: SocketAddr| {
@@ -146,7 +146,7 @@ impl<S: Server> Bench for LdapBench<S> {
                 at(address)
             }
             Situation::SmallPages(address) => with(at(address), &json!({ "page_size": 2 })),
-            _ => return Err(Skip::because("the bench knows no such situation")),
+            _ => return Err(Skip::because("the test target knows no such situation")),
         };
         Ok(connector(directory, settings))
     }
