@@ -29,7 +29,7 @@ const DEEPEST: usize = 3;
 
 /// The first list of objects in an answer, and the expression that leads there.
 pub(crate) fn find_list(body: &Value) -> Option<(String, &Vec<Value>)> {
-    fn search<'a>(value: &'a Value, place: String, depth: usize) -> Option<(String, &'a Vec<Value>)> {
+    fn search(value: &Value, place: String, depth: usize) -> Option<(String, &Vec<Value>)> {
         match value {
             Value::Array(items) if items.iter().all(Value::is_object) && !items.is_empty() => {
                 Some((place, items))

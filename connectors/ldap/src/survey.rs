@@ -114,7 +114,7 @@ async fn sample(
 
 /// What all entries lie in, as near as can be.
 fn container(entries: &[Entry], base: &str) -> String {
-    let parents = entries.iter().filter_map(|entry| Some((parent_of(&entry.dn)?, entry.name()?.parent())));
+    let parents = entries.iter().filter_map(|entry| Some((parent_of(&entry.dn), entry.name()?.parent())));
     let mut shared: Option<(String, Name)> = None;
     for (text, parent) in parents {
         let Some((mut best, mut name)) = shared.take() else {
@@ -123,7 +123,7 @@ fn container(entries: &[Entry], base: &str) -> String {
         };
         while !parent.is_within(&name) && !name.rdns.is_empty() {
             name = name.parent();
-            best = parent_of(&best).unwrap_or_default();
+            best = parent_of(&best);
         }
         shared = Some((best, name));
     }
@@ -134,16 +134,16 @@ fn container(entries: &[Entry], base: &str) -> String {
 }
 
 /// A name without its first level, written as it was.
-fn parent_of(dn: &str) -> Option<String> {
+fn parent_of(dn: &str) -> String {
     let mut is_escaped = false;
     for (at, one) in dn.char_indices() {
         match one {
             '\\' if !is_escaped => is_escaped = true,
-            ',' if !is_escaped => return Some(dn[at + 1..].trim_start().to_owned()),
+            ',' if !is_escaped => return dn[at + 1..].trim_start().to_owned(),
             _ => is_escaped = false,
         }
     }
-    Some(String::new())
+    String::new()
 }
 
 /// "at least 500" or "12".

@@ -30,6 +30,9 @@ pub trait Discovery: Send + Sync + 'static {
     async fn discover(&self, draft: &Draft) -> Result<Discovered, Error>;
 }
 
+/// Says what is wrong with an answer.
+pub type Check = fn(&str) -> Result<(), String>;
+
 /// Something to ask. The answer is text, or a secret.
 ///
 /// ```
@@ -57,7 +60,7 @@ pub struct Question {
     /// It is asked only if a look at the target says so.
     pub is_later: bool,
     /// Says what is wrong with an answer.
-    pub check: Option<fn(&str) -> Result<(), String>>,
+    pub check: Option<Check>,
 }
 
 impl Question {
@@ -105,7 +108,7 @@ impl Question {
     }
 
     /// Adds what says what is wrong with an answer.
-    pub fn with_check(self, check: fn(&str) -> Result<(), String>) -> Self {
+    pub fn with_check(self, check: Check) -> Self {
         Self { check: Some(check), ..self }
     }
 }

@@ -86,9 +86,8 @@ impl<'a> Guess<'a> {
 
     /// What was guessed, in words.
     pub(crate) fn seen(&self) -> String {
-        let fields = self.fields.iter().map(|(field, column)| match *field == column.name {
-            true => (*field).to_owned(),
-            false => format!("{field} in {}", column.name),
+        let fields = self.fields.iter().map(|(field, column)| {
+            if *field == column.name { column.name.clone() } else { format!("{field} in {}", column.name) }
         });
         let fields: Vec<String> = fields.collect();
         format!(
