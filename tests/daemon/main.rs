@@ -32,6 +32,7 @@ mod guide;
 mod health;
 mod hostile;
 mod init;
+mod init_servers;
 mod large;
 mod looking;
 mod manual;

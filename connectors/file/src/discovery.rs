@@ -119,13 +119,21 @@ fn settings(path: &str, found: &[Found], accounts: &Found) -> Discovered {
         Value::Null,
         "Until tasks may change the files, read them only: read_only = true",
     );
-    for field in ["id", "username", "email", "status"] {
-        if !accounts.columns.iter().any(|column| column == field) && !accounts.columns.is_empty() {
-            let needed = if field == "id" { "must have" } else { "has no" };
-            let what = if field == "id" { " before it can be read" } else { "" };
-            discovered =
-                discovered.with_warning(format!("{} {needed} a column '{field}'{what}", accounts.name));
-        }
+    let lacks = |name: &str| !accounts.columns.iter().any(|column| column == name);
+    if lacks("id") && !accounts.columns.is_empty() {
+        discovered = discovered
+            .with_warning(format!("{} must have a column 'id' before it can be read", accounts.name));
+    }
+    if lacks("username") && lacks("email") {
+        let warning = format!(
+            "{} has neither a column 'username' nor 'email', by which people are known",
+            accounts.name
+        );
+        discovered = discovered.with_warning(warning);
+    }
+    if lacks("status") {
+        let warning = format!("{} has no column 'status': everybody in it counts as active", accounts.name);
+        discovered = discovered.with_warning(warning);
     }
     sections.insert(0, root);
     discovered.sections = sections;
@@ -231,10 +239,7 @@ mod tests {
         assert!(found.sections[1].settings[1].comment.contains("id, name"));
         // A file that is named like a field cannot be a type, and the accounts lack what people are known by.
         let warned = found.warnings.join("\n");
-        assert!(
-            warned.contains("status.csv cannot be") && warned.contains("no column 'username'"),
-            "{warned}"
-        );
+        assert!(warned.contains("status.csv cannot be") && warned.contains("no column 'status'"), "{warned}");
     }
 
     #[tokio::test]

@@ -30,6 +30,9 @@ pub trait Discovery: Send + Sync + 'static {
     async fn discover(&self, draft: &Draft) -> Result<Discovered, Error>;
 }
 
+/// Says what is wrong with an answer.
+pub type Check = fn(&str) -> Result<(), String>;
+
 /// Something to ask. The answer is text, or a secret.
 ///
 /// ```
@@ -57,11 +60,8 @@ pub struct Question {
     /// It is asked only if a look at the target says so.
     pub is_later: bool,
     /// Says what is wrong with an answer.
-    pub check: Option<CheckAnswer>,
+    pub check: Option<Check>,
 }
-
-/// Says what is wrong with an answer to a [`Question`].
-pub type CheckAnswer = fn(&str) -> Result<(), String>;
 
 impl Question {
     /// A question for a text.
@@ -108,7 +108,7 @@ impl Question {
     }
 
     /// Adds what says what is wrong with an answer.
-    pub fn with_check(self, check: CheckAnswer) -> Self {
+    pub fn with_check(self, check: Check) -> Self {
         Self { check: Some(check), ..self }
     }
 }

@@ -40,7 +40,7 @@ pub use account::{Account, AccountStatus};
 pub use account_record::AccountRecord;
 pub use action::{Action, UnknownAction};
 pub use connector::{Completion, Connector, Context, Description};
-pub use discovery::{CheckAnswer, Discovered, Discovery, Draft, Question, Section, Setting, with_discovery};
+pub use discovery::{Check, Discovered, Discovery, Draft, Question, Section, Setting, with_discovery};
 pub use error::{Code, Effect, Error, Retry, Subject, UnknownCode};
 pub use factory::{Factory, Setup, factory};
 pub use id::{AccountId, Slug, TaskId};

@@ -87,7 +87,7 @@ impl<'a> Guess<'a> {
     /// What was guessed, in words.
     pub(crate) fn seen(&self) -> String {
         let fields = self.fields.iter().map(|(field, column)| {
-            if *field == column.name { (*field).to_owned() } else { format!("{field} in {}", column.name) }
+            if *field == column.name { column.name.clone() } else { format!("{field} in {}", column.name) }
         });
         let fields: Vec<String> = fields.collect();
         format!(

@@ -66,7 +66,7 @@ pub(super) async fn drive(
     let mut interview = Interview::default();
     let mut told = HashSet::new();
     loop {
-        let looked = match plan.next(&interview, |connector| looker.questions(connector)) {
+        let seen = match plan.next(&interview, |connector| looker.questions(connector)) {
             Next::Done => return Ok(interview),
             Next::Ask(question) => {
                 ask(&mut interview, plan, setting, asker, looker, &question).await?;
@@ -97,7 +97,7 @@ pub(super) async fn drive(
                 looker.apps(&interview).await.map(|found| plan.saw_apps(interview.len(), found))
             }
         };
-        let Err(why) = looked else { continue };
+        let Err(why) = seen else { continue };
         if setting.is_silent || !interview.back() {
             return Err(Failure::new(Exit::Failed, why));
         }
@@ -202,7 +202,7 @@ fn missing(question: &Question) -> Failure {
     let mut message = format!("{flag} is missing: {}", question.text);
     if !question.choices.is_empty() {
         let values: Vec<&str> = question.choices.iter().map(|(value, _)| value.as_str()).take(20).collect();
-        message.push_str(&format!(" (one of {})", values.join(", ")));
+        message = format!("{message} (one of {})", values.join(", "));
     }
     Failure::new(Exit::Usage, message)
 }

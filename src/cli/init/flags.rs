@@ -31,13 +31,11 @@ impl Asked {
         if self.by.is_empty() {
             return self.question.text.clone();
         }
-        match self.texts.iter().all(|text| *text == self.question.text) {
-            true => format!("{}: {}", self.by.join(", "), self.question.text),
-            false => {
-                let each = self.by.iter().zip(&self.texts).map(|(by, text)| format!("{by}: {text}"));
-                each.collect::<Vec<_>>().join(". ")
-            }
+        if self.texts.iter().all(|text| *text == self.question.text) {
+            return format!("{}: {}", self.by.join(", "), self.question.text);
         }
+        let each = self.by.iter().zip(&self.texts).map(|(by, text)| format!("{by}: {text}"));
+        each.collect::<Vec<_>>().join(". ")
     }
 }
 

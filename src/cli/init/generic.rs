@@ -15,14 +15,13 @@ pub(super) fn questions(factory: &dyn Factory) -> Vec<Question> {
 pub(super) fn discover(schema: &Value, draft: &Draft) -> Discovered {
     let mut section = Section::root();
     for (key, of) in required(schema) {
-        let value = match draft.reference(&key) {
-            Some(reference) => reference,
-            None => {
-                let text = draft.text(&key).unwrap_or_default();
-                let is_text = of["type"] == "string";
-                let read = serde_json::from_str(text).ok().filter(|_| !is_text);
-                read.unwrap_or_else(|| Value::from(text))
-            }
+        let value = if let Some(reference) = draft.reference(&key) {
+            reference
+        } else {
+            let text = draft.text(&key).unwrap_or_default();
+            let is_text = of["type"] == "string";
+            let read = serde_json::from_str(text).ok().filter(|_| !is_text);
+            read.unwrap_or_else(|| Value::from(text))
         };
         section = section.with(key, value, description(&of));
     }

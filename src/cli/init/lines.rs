@@ -71,14 +71,14 @@ fn prompt(question: &Question, before: Option<&str>) -> String {
         text.push('\n');
     }
     if question.choices.len() > SHOWN {
-        text.push_str(&format!("      and {} more, by name\n", question.choices.len() - SHOWN));
+        text = format!("{text}      and {} more, by name\n", question.choices.len() - SHOWN);
     }
     text.push_str(&question.text);
     if question.is_secret {
         text.push_str("\n  (not shown, kept in a file of its own; or env:NAME, file:PATH, credential:NAME)");
     }
     match before.or(question.default.as_deref()) {
-        Some(usual) => text.push_str(&format!(" [{usual}]")),
+        Some(usual) => text = format!("{text} [{usual}]"),
         None if question.is_optional => text.push_str(" [none]"),
         None => {}
     }

@@ -164,11 +164,7 @@ fn key(name: &str) -> String {
 /// A value of TOML, on one line but for texts of several.
 pub(super) fn value(value: &Value) -> String {
     match value {
-        Value::String(text)
-            if text.contains('\n') && !text.contains(['\\', '\r']) && !text.contains("\"\"\"") =>
-        {
-            format!("\"\"\"\n{text}\"\"\"")
-        }
+        Value::String(text) if reads_better_on_lines(text) => format!("\"\"\"\n{text}\"\"\""),
         Value::String(text) => string(text),
         Value::Array(items) => {
             format!("[{}]", items.iter().map(self::value).collect::<Vec<_>>().join(", "))
@@ -182,6 +178,12 @@ pub(super) fn value(value: &Value) -> String {
         Value::Null => "\"\"".to_owned(),
         Value::Bool(_) | Value::Number(_) => value.to_string(),
     }
+}
+
+/// Whether a text of several lines can stand as it is, without an escape.
+fn reads_better_on_lines(text: &str) -> bool {
+    let is_plain = |one: char| one != '\\' && (one == '\n' || !bridgehead_sdk::is_invisible(one));
+    text.contains('\n') && text.chars().all(is_plain) && !text.contains("\"\"\"") && !text.ends_with('"')
 }
 
 /// A text on one line.
@@ -220,6 +222,8 @@ mod tests {
     fn values_are_read_back_as_they_were() {
         for of in [
             json!("a\nb\\c"),
+            json!("a\nb\""),
+            json!("a\n\0"),
             json!("SELECT id\n  FROM \"people\""),
             json!({ "a b": { "file": "x.y" }, "list": [1, true, "\u{7f}\u{202e}\r"] }),
             json!([{ "slug": "team" }]),
