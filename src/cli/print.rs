@@ -46,7 +46,7 @@ pub(crate) fn complain(text: impl std::fmt::Display) {
     drop(writeln!(std::io::stderr().lock(), "{}", lines(&text.to_string())));
 }
 
-/// Whether anybody still reads what is printed: not after `| head` has seen enough.
+/// Whether the output is still read: not after `| head` has seen enough.
 pub(crate) fn is_read() -> bool {
     refused().is_none()
 }

@@ -67,7 +67,7 @@ impl Sync<'_> {
     ) -> Result<(), Error> {
         let Touched { account, before } = touched;
         let id = match &before {
-            // A create or an update that failed, and nobody there: no task removed anybody.
+            // A create or an update that failed, and no account: no task removed one.
             Before::NotAsked => return Ok(()),
             Before::Account(record) => record.id.as_str(),
             Before::Nobody | Before::Unknown => match &account.id {
@@ -106,7 +106,7 @@ impl Sync<'_> {
         self.push(of, vec![record], pusher).await
     }
 
-    /// Looks until there is an answer. Not being able to look ends the sync; it never means "nobody there".
+    /// Looks until there is a response. Not being able to look ends the sync; it never means "not found".
     async fn look(&self, of: &ResourceType, account: &Account) -> Result<Option<AccountRecord>, Error> {
         let app = self.app;
         let retry = app.retry(policies::TARGET).give_up_after(app.settings.tasks.give_up_after);
