@@ -7,7 +7,7 @@ use std::net::SocketAddr;
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
-    /// Somebody listens there already.
+    /// Another process listens there.
     #[error(
         "admin.listen: {address} is in use by another process; stop that process, or set admin.listen to \
          another port"

@@ -1,8 +1,8 @@
 //! Keeping web pages out.
 //!
-//! A page that somebody opens in a browser on the daemon's machine may make its own host name point to 127.0.0.1, and
-//! would then be allowed to read what is answered there. Its requests name that host, so on loopback only those are
-//! answered that name the machine itself.
+//! A page opened in a browser on the daemon's machine may make its own host name point to 127.0.0.1, and would then be
+//! allowed to read the responses. Its requests name that host, so on loopback only requests that name the machine
+//! itself are answered.
 
 use std::net::{IpAddr, SocketAddr};
 
@@ -12,7 +12,7 @@ use axum::http::{StatusCode, uri::Authority};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 
-/// The page may load nothing, run nothing, send nothing and be framed by nobody.
+/// The page may not load, run, send or be framed by anything.
 const POLICY: &str = "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
 
 /// Refuses requests that name a foreign host, and says to browsers what they may do with the answers.

@@ -91,8 +91,7 @@ impl Silent {
         self.0.push_back((connection, has_asked));
     }
 
-    /// Closes the oldest connection that has not asked anything, so that somebody who does is not kept waiting by those who
-    /// only hold a place.
+    /// Closes the oldest connection without a request, so that idle connections do not block active clients.
     fn make_room(&mut self) {
         while let Some((connection, has_asked)) = self.0.pop_front() {
             if !connection.is_finished() && !has_asked.load(Ordering::Acquire) {

@@ -1,8 +1,8 @@
-//! `/metrics`, in the text format of Prometheus, or in OpenMetrics where that is asked for.
+//! `/metrics`, in the text format of Prometheus, or in OpenMetrics if that is requested.
 //!
-//! Everything is taken at the moment of the scrape from what the runtime counts anyway; nothing is counted twice. Labels
-//! are the names of apps, resource types, actions, codes and results: their number is bounded by the configuration and
-//! by the Bridge's documents, and none of them is anybody's data.
+//! Everything is taken at the moment of the scrape from what the runtime counts anyway; nothing is counted twice.
+//! Labels are the names of apps, resource types, actions, codes and results: their number is bounded by the
+//! configuration and by the Bridge's documents, and none of them is personal data.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -26,7 +26,7 @@ pub(super) enum Format {
 }
 
 impl Format {
-    /// The one that is asked for. Prometheus names all that it reads, so the first mention decides nothing.
+    /// The requested format. Prometheus names all formats that it reads, so the first mention decides nothing.
     pub(super) fn asked_for(accept: Option<&str>) -> Self {
         let is_open = |accept: &str| accept.contains("application/openmetrics-text");
         if accept.is_some_and(is_open) { Self::OpenMetrics } else { Self::Prometheus }

@@ -153,7 +153,7 @@ fn shown(app: &str, alarm: &Alarm, now: Timestamp) -> ShownAlarm {
     }
 }
 
-/// Commands stand in backticks.
+/// Commands are in backticks.
 fn parts(text: &str) -> Vec<Part> {
     let pieces = text.split('`').enumerate();
     let parts = pieces.map(|(number, piece)| Part { text: piece.to_owned(), is_code: number % 2 == 1 });

@@ -42,7 +42,7 @@ fn become_program(parent: i32, program: &OsStr, arguments: impl Iterator<Item = 
     const NOT_STARTED: u8 = 126;
 
     let asked = set_parent_process_death_signal(Some(Signal::KILL));
-    // It may have ended before it was asked for.
+    // It may have ended before it was requested.
     let is_there = getppid().is_some_and(|now| now.as_raw_nonzero().get() == parent);
     if asked.is_err() || !is_there {
         return ExitCode::from(NOT_STARTED);

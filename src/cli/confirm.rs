@@ -1,8 +1,8 @@
-//! Asking somebody at a terminal.
+//! Asking at a terminal.
 
 use std::io::{BufRead, IsTerminal, Write};
 
-/// Whether somebody is there to be asked.
+/// Whether there is a terminal to ask at.
 pub(crate) fn is_possible() -> bool {
     std::io::stdin().is_terminal() && std::io::stderr().is_terminal()
 }

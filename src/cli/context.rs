@@ -40,7 +40,7 @@ pub(crate) fn sources(global: &Global) -> Sources {
     Sources { paths, environment: environment() }
 }
 
-/// The paths that stand in one text with colons between them. A file or folder may have a colon in its name.
+/// The paths in one text, separated by colons. A file or folder may have a colon in its name.
 fn several(text: &Path) -> Vec<PathBuf> {
     if text.exists() { vec![text.to_owned()] } else { std::env::split_paths(text).collect() }
 }

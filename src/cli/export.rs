@@ -64,7 +64,7 @@ pub(crate) async fn run(global: &Global, connectors: &Connectors, names: &[Strin
     }
     match &export.error {
         None => Ok(()),
-        // Nobody wants more: it was not the target that ended it.
+        // No more records are wanted: it was not the target that ended it.
         Some(_) if to == Path::new(STDOUT) && !print::is_read() => Ok(()),
         Some(error) => Err(Failure::new(Exit::Failed, format!("{name}: the listing is incomplete: {error}"))),
     }
@@ -104,7 +104,8 @@ fn unwritable(to: &Path, error: &std::io::Error) -> Failure {
 /// What the name of a file is followed by that holds a part of what it should.
 const PART: &str = ".incomplete";
 
-/// Where the lines go. A file appears whole, or under another name, and nobody else can read it: people are in it.
+/// Where the lines go. A file appears complete, or under another name, and no other user can read it, because it
+/// contains personal data.
 enum Sink {
     Stdout,
     File { out: BufWriter<NamedTempFile>, to: PathBuf, failed: Option<std::io::Error> },

@@ -30,7 +30,7 @@ struct Shown<T> {
     answer: T,
 }
 
-/// What the operator asked for, prepared.
+/// The operator's request, prepared.
 struct Order {
     context: Context,
     app: String,

@@ -55,7 +55,7 @@ pub(crate) fn fail(text: &str) {
     drop(writeln!(std::io::stderr().lock(), "{}", text.join("\n")));
 }
 
-/// Whether anybody still reads what is printed: not after `| head` has seen enough.
+/// Whether the output is still read: not after `| head` has seen enough.
 pub(crate) fn is_read() -> bool {
     refused().is_none()
 }

@@ -95,8 +95,8 @@ pub(crate) async fn run(global: &Global, connectors: &Connectors) -> Outcome {
     Ok(())
 }
 
-/// Opens the state. A full disk is waited for: a daemon that gave up would be left alone by systemd after a few tries, and
-/// nobody would start it when there is room again. `None` if it is told to stop meanwhile.
+/// Opens the state. Waits while the disk is full: a daemon that gave up would not be restarted by systemd after a few
+/// tries, even when there is space again. `None` if it is told to stop meanwhile.
 async fn open_journal(context: &Context, stop: &CancellationToken) -> Result<Option<Sqlite>, Failure> {
     loop {
         let error = match try_open_journal(context).await? {
@@ -133,7 +133,7 @@ async fn end(running: AbortOnDropHandle<()>) {
     drop(running.await);
 }
 
-/// Somebody may still hold the journal; everything written is durable all the same.
+/// The journal may still be in use; everything written is durable anyway.
 async fn close(journal: Arc<Sqlite>) {
     if let Ok(journal) = Arc::try_unwrap(journal) {
         journal.close().await;

@@ -55,7 +55,7 @@ async fn feed(every: Duration, health: impl Fn() -> Result<(), Unhealthy>, tell:
     }
 }
 
-/// How the daemon is, in a line: what needs somebody, then how the contact with Iden stands.
+/// The state of the daemon, in a line: what needs action, then the state of the contact with Iden.
 fn state(overview: &StatusReport) -> String {
     let alarms = overview.apps.iter().flat_map(|(name, app)| {
         let alarms = app.alarms.iter().filter(|alarm| alarm.level == Level::Alarm);
@@ -69,7 +69,7 @@ fn state(overview: &StatusReport) -> String {
         parts.push(format!("action required: {}", alarms.join(", ")));
     }
     parts.push(daemon.readiness);
-    // A line break would be taken for the next of several messages.
+    // A line break would start the next of several messages.
     let line: String = parts.join("; ").chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
     line.chars().take(LONGEST).collect()
 }

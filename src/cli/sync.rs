@@ -44,7 +44,7 @@ pub(crate) async fn run(
     logging::start_quiet(&context.config.log, &context.redactor);
     let names = context.names(names)?;
     let dry_run = options.dry_run;
-    // A dry run, too: the daemon may have credentials that nobody else has.
+    // A dry run, too: the daemon may have credentials that the command does not have.
     if let Some(daemon) = daemon::connect(&context).await?
         && let Some(summaries) = through(global, &context, daemon, &names, options).await?
     {

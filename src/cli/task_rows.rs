@@ -46,7 +46,7 @@ pub(super) fn table_of<'a>(rows: impl Iterator<Item = &'a TaskRow>) {
     print::line(shown.trim_fmt());
 }
 
-/// The names of the account, but for the one that stands for it anyway.
+/// The names of the account, except for the one that is shown anyway.
 pub(super) fn who(row: &TaskRow) -> String {
     let mut names: Vec<&str> = Vec::new();
     for name in [&row.display_name, &row.username, &row.email].into_iter().flatten() {

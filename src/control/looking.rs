@@ -34,7 +34,7 @@ impl std::fmt::Debug for About {
     }
 }
 
-/// The last event of a request of somebody who looks. It ends early when the daemon does, and when the command goes away.
+/// The last event of a read request. It ends early when the daemon does, and when the command disconnects.
 pub(super) async fn answer(
     lines: &mut Lines,
     runtime: &Runtime,
@@ -93,7 +93,7 @@ async fn tasks(
         match listing.next().await {
             Err(error) => return told(error),
             Ok(None) => return given(&listing.end()),
-            // Nobody reads what is answered to a command that has gone away.
+            // A response to a command that has disconnected is never read.
             Ok(Some(rows)) => {
                 if !tell(lines, &Event::Tasks { rows }).await {
                     return failed("the command disconnected".to_owned(), false);

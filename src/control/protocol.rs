@@ -115,9 +115,9 @@ impl Request {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "event", rename_all = "snake_case")]
 pub(crate) enum Event {
-    /// Another sync of the app is under way; the one asked for follows it.
+    /// Another sync of the app is running; the requested one follows it.
     Waiting,
-    /// The sync that was asked for is about to begin.
+    /// The requested sync is about to begin.
     Begun {
         /// How many records the last one had; 0 if nothing is known.
         expected: u64,

@@ -169,7 +169,7 @@ pub(super) async fn once(
     }
 }
 
-/// Any of the four successes is taken for every call: which one it is says nothing that the body does not.
+/// Any of the four successes is accepted for every call: which one it is adds nothing to the body.
 fn is_success(status: StatusCode) -> bool {
     matches!(status.as_u16(), 200 | 201 | 202 | 204)
 }

@@ -46,7 +46,7 @@ struct Inner {
     narrowed: Mutex<HashMap<AppId, Narrowed>>,
 }
 
-/// That fewer tasks are asked for than wanted.
+/// That fewer tasks are requested than wanted.
 #[derive(Clone, Copy, Debug)]
 struct Narrowed {
     limit: u32,
@@ -54,7 +54,7 @@ struct Narrowed {
 }
 
 impl Inner {
-    /// A page of `limit` tasks was too large; half as many are to be asked for.
+    /// A page of `limit` tasks was too large; request half as many.
     fn narrow(&self, app: AppId, limit: u32) -> u32 {
         let mut narrowed = self.narrowed.lock().unwrap_or_else(PoisonError::into_inner);
         let entry = narrowed.entry(app).or_insert(Narrowed { limit, wanted: limit });
@@ -180,7 +180,7 @@ impl Client {
         Err(Error::Conflict { call, detail })
     }
 
-    /// A page of tasks. One that is too large is asked for again with half as many, down to one.
+    /// A page of tasks. If it is too large, it is requested again with half as many, down to one.
     async fn page(
         &self,
         app: AppId,

@@ -72,7 +72,7 @@ pub enum Error {
         /// What the Bridge says; it names the record.
         detail: String,
     },
-    /// `429`, or a call that was held back because of one. Nobody must act.
+    /// `429`, or a call that was held back because of one. No action needed.
     #[error("cannot {call} yet: rate limited by the Bridge (429){}", wait(*.retry_after))]
     RateLimited {
         /// What was asked.
@@ -80,7 +80,7 @@ pub enum Error {
         /// How long to wait, where it is known.
         retry_after: Option<Duration>,
     },
-    /// `5xx`: the Bridge, or something before it, failed. Nobody here must act.
+    /// `5xx`: the Bridge, or something in front of it, failed. No action is possible here.
     #[error("cannot {call}: server error from the Bridge ({status}){}", wait(*.retry_after))]
     Server {
         /// What was asked.
@@ -175,7 +175,7 @@ fn wait(retry_after: Option<Duration>) -> String {
 }
 
 impl Error {
-    /// Whether the same call may succeed later without anybody changing anything.
+    /// Whether a retry can succeed without any change.
     pub fn is_transient(&self) -> bool {
         match self {
             Self::RateLimited { .. }
@@ -240,9 +240,9 @@ impl Error {
         }
     }
 
-    /// Whether the answer shows that key and app are accepted: Iden itself has said something about the call. What comes from
-    /// something in between (a page of a proxy, 502), or is refused before anybody looks at the key (429), shows nothing, and neither does what
-    /// was never answered.
+    /// Whether the response shows that key and app are accepted: Iden itself has processed the call. A response from
+    /// something in between (a proxy's page, 502), or a rejection before the key is checked (429), shows nothing, and
+    /// neither does a missing response.
     pub fn shows_access(&self) -> bool {
         match self {
             Self::NotFound { from_bridge, .. } => *from_bridge,

@@ -47,7 +47,7 @@ pub(super) fn task_page(
     Ok(page)
 }
 
-/// The task that was asked for; another one would be executed in its place.
+/// The requested task; another one would be executed in its place.
 pub(super) fn task(answer: Answer, call: &Call, wanted: &TaskId) -> Result<Task, Error> {
     let task =
         Task::from_json(answer.json()?, &TaskStatus::Pending).map_err(|what| Error::malformed(call, what))?;

@@ -7,7 +7,7 @@ use super::ApiKey;
 /// How long a text from the server may be, in characters.
 const LONGEST: usize = 500;
 
-/// Stands for an error answer that says nothing.
+/// The text for an error response without details.
 pub(super) const NONE: &str = "(no details given)";
 
 /// A text on one line, bounded, without control characters, without characters that reorder or hide what is

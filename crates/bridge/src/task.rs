@@ -16,7 +16,7 @@ pub struct Task {
     pub id: TaskId,
     /// The identifier as Iden wrote it, where that is another spelling: it is what Iden's paths take.
     pub spelling: Option<String>,
-    /// What is asked for; empty when it is missing or no text.
+    /// The requested action; empty if it is missing or not text.
     pub action: String,
     /// The slug of the resource type it is about.
     pub resource_type: Option<String>,
@@ -97,7 +97,7 @@ impl Task {
     }
 }
 
-/// Takes a field out if it can be read; `null` is taken for absent.
+/// Takes a field if it is readable; `null` counts as absent.
 fn take<T>(fields: &mut Map<String, Value>, name: &str, read: impl Fn(&Value) -> Option<T>) -> Option<T> {
     let value = fields.get(name)?;
     let read = read(value);
@@ -107,7 +107,7 @@ fn take<T>(fields: &mut Map<String, Value>, name: &str, read: impl Fn(&Value) ->
     read
 }
 
-/// A time with an offset, or one without, which is taken for UTC.
+/// A time with an offset; without one, it is UTC.
 pub(super) fn time(value: &Value) -> Option<Timestamp> {
     let text = value.as_str()?;
     text.parse().ok().or_else(|| {

@@ -67,7 +67,7 @@ impl Transport {
         answer.await.map_err(|failure| failure.error)
     }
 
-    /// Whether a failed call is repeated. Nobody waits longer than the patience for it.
+    /// Whether a failed call is repeated, within the patience.
     fn next(&self, failure: &Failure) -> Next {
         if !failure.tried || !failure.error.is_safe_to_repeat() {
             return Next::GiveUp;

@@ -30,7 +30,7 @@ pub(super) const SITUATIONS: [&str; 7] = [
     "cut_listing",
     "small_pages",
 ];
-/// What stands for the address at which nobody listens, or the kit does.
+/// The placeholder for the address where nothing listens, or the kit does.
 const ADDRESS: &str = "{address}";
 const HOST: &str = "{host}";
 const PORT: &str = "{port}";

@@ -7,11 +7,11 @@ use schemars::{Schema, json_schema};
 
 use super::leaf::{EXAMPLE, Leaf};
 
-/// A timer set for later than this overflows somewhere, and nobody waits for it.
+/// A timer set for later than this overflows somewhere, and is useless.
 const LONGEST: Duration = Duration::from_hours(366 * 24);
 const DAY: u64 = 24 * 3600;
 
-/// A duration of so many milliseconds at least. Nobody means less than one: another unit was meant.
+/// A duration of at least so many milliseconds. A shorter one is probably a wrong unit.
 pub(super) struct Length<const LEAST: u64 = 1>;
 
 impl<const LEAST: u64> Leaf for Length<LEAST> {
@@ -67,7 +67,8 @@ pub(super) fn friendly(duration: Duration) -> String {
     jiff::fmt::friendly::SpanPrinter::new().unsigned_duration_to_string(&duration)
 }
 
-/// A duration in the one unit in which it is a whole number. A single minute is 60 seconds, as it mostly stands in configurations.
+/// A duration in the one unit in which it is a whole number. A single minute is 60 seconds, as it is mostly written in
+/// configurations.
 fn written(duration: Duration) -> String {
     match duration.as_secs() {
         _ if duration.subsec_nanos() > 0 => friendly(duration),

@@ -68,7 +68,7 @@ pub enum Error {
 }
 
 impl Error {
-    /// Where the error stands, if it stands in a file or variable.
+    /// The place of the error, if it is in a file or variable.
     pub fn origin(&self) -> Option<&Origin> {
         match self {
             Self::Syntax { at, .. } | Self::Key { at, .. } => Some(at),
@@ -95,7 +95,7 @@ impl Errors {
         if errors.is_empty() { Ok(()) } else { Err(Self(errors)) }
     }
 
-    /// Sorted by file in the order of reading, then by place; what stands in variables comes last, by their names.
+    /// Sorted by file in the order of reading, then by place; errors in variables come last, by their names.
     pub(super) fn sorted(mut errors: Vec<Error>, files: &[PathBuf]) -> Self {
         errors.sort_by_cached_key(|error| match error.origin() {
             Some(Origin::File { path, line, column }) => {

@@ -105,7 +105,7 @@ impl<'a> Keys<'a> {
         schema.map(|schema| Self { schema, ..self }.resolved())
     }
 
-    /// What stands in a list here.
+    /// The content of a list here.
     pub(super) fn item(self) -> Option<Self> {
         self.schema.get("items").map(|schema| Self { schema, ..self }.resolved())
     }

@@ -11,7 +11,7 @@ use serde::de::{Deserializer, Error as _};
 use serde::ser::Serializer;
 use serde::{Deserialize, Serialize};
 
-/// Stands in the words of a [`Leaf`] for the example of the key: its default, or what the schema names.
+/// The placeholder in the words of a [`Leaf`] for the example of the key: its default, or what the schema names.
 pub(super) const EXAMPLE: &str = "{example}";
 
 /// One kind of text.
@@ -33,7 +33,7 @@ pub(super) trait Leaf {
     }
 }
 
-/// How a field stands in the file.
+/// How a field is written in the file.
 pub(super) trait Form {
     /// The type of the field.
     type Value;

@@ -182,8 +182,8 @@ impl Config {
         if self.apps.is_empty() { Err(Error::NoApps) } else { Ok(()) }
     }
 
-    /// What is careless without being wrong, one sentence each, for `check` and the log: secrets in files that everybody can read, a guard
-    /// that lets everything pass, a page that everybody can read.
+    /// What is valid but risky, one sentence each, for `check` and the log: secrets in files that every user can read,
+    /// a guard that lets everything pass, a page that everyone can read.
     pub fn warnings(&self, environment: &BTreeMap<String, String>) -> Vec<String> {
         let secrets = std::iter::once(&self.bridge.api_key).chain(&self.network.proxy_password);
         let mut warnings: Vec<String> = secrets.filter_map(|secret| secret.warning(environment)).collect();

@@ -20,7 +20,7 @@ pub enum Origin {
         /// Its name.
         variable: Arc<str>,
     },
-    /// Nobody said anything else.
+    /// Nothing else was configured.
     Default,
 }
 

@@ -5,7 +5,7 @@ use bridgehead_sdk::is_invisible;
 use super::leaf::{EXAMPLE, Leaf};
 use super::values::text;
 
-/// A pattern in which `*` stands for any text, the empty one too. It matches whole texts, without regard to case.
+/// A pattern in which `*` stands for any text, including the empty one. It matches whole texts, ignoring case.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Pattern {
     text: String,
@@ -13,7 +13,8 @@ pub struct Pattern {
     parts: Vec<String>,
 }
 
-/// Why a text is no pattern: it would protect nobody, and nobody would notice. The operator has to write it otherwise.
+/// Why a text is not a valid pattern: it would protect no account, without anyone noticing. The operator has to change
+/// it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum PatternError {

@@ -365,7 +365,7 @@ impl serde::de::Error for Fault {
 }
 
 impl std::fmt::Display for Fault {
-    /// Nobody sees this: faults become the words of [`words`].
+    /// This is never shown: faults become the words of [`words`].
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str("a value does not fit")
     }

@@ -100,7 +100,7 @@ fn proxy_is_complete(network: &Place<'_>) {
     }
 }
 
-/// The paths of a configuration, from the folders of the files that they stand in.
+/// The paths of a configuration, from the folders of the files that contain them.
 pub(super) struct Paths {
     pub(super) api_key: Option<Secret>,
     pub(super) proxy_password: Option<Secret>,

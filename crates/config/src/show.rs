@@ -104,7 +104,7 @@ fn redact(node: &SourcedValue, keys: Option<Keys<'_>>, secret: bool) -> SourcedV
     SourcedValue { origin: node.origin.clone(), value }
 }
 
-/// Whether a key speaks of a secret. A table `auth` says how somebody logs in; which of it is secret, its own keys say.
+/// Whether a key indicates a secret. A table `auth` describes a login; its own keys show which of it is secret.
 fn names_secret(name: &str, node: &SourcedValue) -> bool {
     let is_section = node.as_table().is_some() && ["auth", "session"].contains(&name);
     is_secret_name(name) && !is_section

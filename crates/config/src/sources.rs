@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use super::{Error, Errors};
 
-/// No configuration is as long as this; somebody named the wrong file.
+/// No configuration is this long; it is probably the wrong file.
 const LONGEST: u64 = 4 * 1024 * 1024;
 
 /// Where the configuration is.

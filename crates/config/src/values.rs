@@ -33,7 +33,7 @@ impl Leaf for Word {
     }
 }
 
-/// A path as it is written: a relative one starts at the folder of the file that it stands in, which [`placed`] finds.
+/// A path as it is written: a relative one starts at the folder of the file that contains it, which [`placed`] finds.
 pub(super) struct FilePath;
 
 impl Leaf for FilePath {

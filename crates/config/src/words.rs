@@ -8,7 +8,7 @@ use super::secret::PLAIN_TEXT;
 
 /// So many words are spelt out in an error.
 const FEW: usize = 3;
-/// Stands for the words that may stand at a place, in what to write where a key is missing.
+/// The placeholder for the allowed words at a place, in the advice about a missing key.
 const KNOWN: &str = "{known}";
 
 /// What should stand at a place.

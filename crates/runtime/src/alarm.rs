@@ -8,11 +8,11 @@ use bridgehead_store::RunResult;
 
 /// A list of tasks that is unreadable for this long needs an operator; shorter problems pass.
 pub(super) const POLLING: SignedDuration = SignedDuration::from_secs(60);
-/// So many failed syncs in a row need somebody; they follow one another with growing waits.
+/// So many failed syncs in a row need an operator; they follow one another with growing delays.
 const SYNCS: u32 = 3;
 /// So many failed clean-ups in a row do: the first, and the three syncs that are the remedy for it.
 const CLEAN_UPS: u32 = 4;
-/// A journal that was lost needs somebody for so long; then it is only told, until nothing that it concerns is left.
+/// A lost journal is an alarm for this long; then it is a notice, until nothing that it concerns is left.
 const LOST_JOURNAL: SignedDuration = SignedDuration::from_hours(7 * 24);
 
 /// Everything that needs attention, the most pressing first.

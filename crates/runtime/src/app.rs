@@ -30,7 +30,7 @@ pub(crate) struct AppContext {
     pub(crate) listings: Arc<dyn SnapshotStore>,
     pub(crate) redactor: Redactor,
     pub(crate) clock: Arc<dyn Clock>,
-    /// When this process began, by a clock that nobody sets.
+    /// When this process began, by a clock that cannot be set.
     pub(crate) started: Instant,
     pub(crate) rng: Arc<SeededRng>,
     pub(crate) status: Arc<AppStatus>,

@@ -20,12 +20,12 @@ pub(crate) struct ChangeTracker {
 /// What was known of an account before a task changed it, as far as a sync has to know.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(crate) enum PriorState {
-    /// The task deletes nobody, so nothing was looked up.
+    /// The task deletes no account, so nothing was looked up.
     #[default]
     NotAsked,
-    /// The task deletes, and there was nobody.
+    /// The task deletes, and the account did not exist.
     Nobody,
-    /// The task deletes, and nobody could look before.
+    /// The task deletes, and the account could not be looked up before.
     Unknown,
     /// The task deletes this account.
     Account(Box<AccountRecord>),

@@ -25,7 +25,7 @@ const LONGEST: usize = 100;
 pub(crate) enum Verification {
     /// The account is as wanted, as far as the target shows it.
     Seen {
-        /// What it shows otherwise than it was asked for, in words.
+        /// Which values differ from the request, in words.
         differing: Vec<String>,
         /// Fields that it does not show at all.
         not_shown: Vec<String>,
@@ -132,7 +132,7 @@ struct Look<'a> {
 }
 
 impl Look<'_> {
-    /// Targets know one way of not being active as a rule, so what matters is whether somebody can get in.
+    /// Most targets have one inactive status, so only whether the account can be used matters.
     fn status(&mut self, wanted: AccountStatus, found: &AccountRecord) {
         let is_active = |status| status == AccountStatus::Active;
         if is_active(wanted) != is_active(found.status) && !self.declared.contains("status") {

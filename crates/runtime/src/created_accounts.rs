@@ -5,7 +5,7 @@ use std::sync::{Mutex, PoisonError};
 
 use bridgehead_sdk::Account;
 
-/// More are not kept. Forgetting one errs on the safe side: the removal guard counts somebody who is gone already.
+/// More are not kept. Forgetting one errs on the safe side: the removal guard counts an account that no longer exists.
 const MOST: usize = 20_000;
 
 /// The identifiers of the accounts that tasks of this process have created, by user name and email, without regard to case.

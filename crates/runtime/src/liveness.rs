@@ -11,7 +11,7 @@ const BEAT: Duration = Duration::from_secs(1);
 /// A heart that has not beaten for so long has stopped: ten missed beats are more than a busy machine explains.
 const SILENCE: Duration = Duration::from_secs(10);
 
-/// Why the daemon counts as unhealthy. Nobody can act from outside but by restarting it.
+/// Why the daemon counts as unhealthy. The only action from outside is a restart.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Unhealthy {
     /// The supervisor does not run.

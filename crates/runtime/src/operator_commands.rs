@@ -55,7 +55,7 @@ fn unexpected(candidates: usize, expect: Option<u64>) -> Option<u64> {
 pub struct Released {
     /// These may start now.
     pub released: Vec<TaskId>,
-    /// These were asked for and are not held.
+    /// These were requested but are not held.
     pub not_held: Vec<TaskId>,
     /// How many are held, where another number was expected; then nothing was released.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -94,7 +94,7 @@ pub struct Retried {
 pub struct Retries {
     /// The reports that were made again.
     pub retried: Vec<Retried>,
-    /// These were asked for, and no report of theirs is set aside.
+    /// These were requested, but have no rejected report.
     pub not_rejected: Vec<TaskId>,
     /// How many are set aside, where another number was expected; then nothing was reported.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -106,7 +106,7 @@ pub struct Retries {
 pub struct RejectedReport {
     /// The task.
     pub task: TaskId,
-    /// What it asked for.
+    /// What it requested.
     pub action: String,
     /// When Iden made it.
     pub created_at: Option<Timestamp>,

@@ -23,7 +23,7 @@ pub(crate) enum NextStep {
         /// Whether another attempt may follow if the account is not in the wanted state.
         again: bool,
     },
-    /// Somebody is there already: it may be the account that is wanted.
+    /// The account already exists: it may be the requested one.
     CompareExisting,
 }
 
@@ -48,7 +48,7 @@ pub(crate) fn after_error(action: Action, effects: Effects, error: &Error) -> Ne
         }
         _ => {}
     }
-    // Every task meets the same fate until somebody fixes it: none of them is to blame, whatever the connector says about
+    // Every task fails in the same way until it is fixed: none of them is the cause, whatever the connector says about
     // retrying.
     let again = error.retry() != Retry::Never || error.subject() == Subject::Connection;
     match (error.effect(), error.subject()) {
@@ -74,8 +74,8 @@ pub(crate) fn may_pass(error: &Error) -> bool {
         || error.effect() == Effect::Unknown
 }
 
-/// Looks that found nobody before a create of unknown effect counts as not applied. A replica may lag behind, so one
-/// look is not enough.
+/// The number of look-ups without a result before a create with an unknown effect counts as not applied. A replica may
+/// lag behind, so one is not enough.
 const LOOKS: u32 = 3;
 
 /// Whether "not found" may be trusted after an attempt with an unknown effect: it was seen several times, and the

@@ -15,7 +15,7 @@ use super::report::{Alarm, AlarmKind, AppOverview, Level, TaskAttempts};
 const SLOW: SignedDuration = SignedDuration::from_secs(30);
 /// So many attempts at one task are worth a word.
 const REPEATED: u32 = 3;
-/// So many need somebody.
+/// So many need an operator.
 const TOO_MANY: u32 = 5;
 /// A sync looks at the clock once a minute, so one that is late by this much does not run.
 const LATE: SignedDuration = SignedDuration::from_mins(5);

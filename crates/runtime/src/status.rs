@@ -111,7 +111,7 @@ pub struct AppStatus {
     resolved: AtomicU64,
     contact: watch::Sender<PollState>,
     polled_at: Mutex<Option<Timestamp>>,
-    /// Since when it fails, by a clock that nobody can set.
+    /// Since when it fails, by a clock that cannot be set.
     poll_failure: Mutex<Option<(Instant, PollFailure)>>,
     progress: Progress,
     next_sync: Mutex<Option<Timestamp>>,

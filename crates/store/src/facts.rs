@@ -1,4 +1,4 @@
-//! What a record says of somebody's access, in as few bytes as will do. Pure.
+//! What a record says about access, in as few bytes as possible. Pure.
 
 /// The number of bytes of a reference.
 const REF: usize = 8;
@@ -11,7 +11,7 @@ pub struct AccessFacts {
     refs: Vec<u64>,
 }
 
-/// What somebody lost between two records of theirs.
+/// What an account lost between two of its records.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct AccessLoss {
     /// They were active, and are no longer.

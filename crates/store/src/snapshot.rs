@@ -22,7 +22,7 @@ pub struct RecordHash {
     pub id: String,
     /// A hash of the whole record, stable across versions.
     pub hash: u64,
-    /// What it says of somebody's access; `None` for groups and licenses.
+    /// What it says about access; `None` for groups and licenses.
     pub facts: Option<AccessFacts>,
 }
 
@@ -68,7 +68,7 @@ pub enum Trust {
     /// It was read to its end, and the removal guard has nothing against it: its records count like those of a completed
     /// sync.
     Accepted,
-    /// It was not read to its end, so nobody could judge it. Its records count, until a doubted listing has them too.
+    /// It was not read completely, so it could not be judged. Its records count, until a doubted listing has them too.
     Unverified,
     /// The removal guard holds it. Records that no other listing had do not count.
     Rejected,
@@ -126,7 +126,7 @@ pub struct LossCount {
     pub count: u64,
 }
 
-/// Somebody who is in the present listing, and had more access in the last one.
+/// An account that is in the present listing, and had more access in the last one.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Loser {
     /// Their id.

@@ -35,7 +35,7 @@ pub struct Intent {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "was", rename_all = "snake_case")]
 pub enum PriorAccount {
-    /// Nobody could look, or the task does not need it.
+    /// The account could not be looked up, or the task does not need it.
     #[default]
     Unknown,
     /// There was no such account.

@@ -33,7 +33,7 @@ pub enum Distrust {
     /// It is a pipe, a device, a folder or a socket.
     #[error("is not a regular file; find out who created it, and move it away")]
     Kind,
-    /// It has more than one name, so that somebody may hold on to it elsewhere.
+    /// It has more than one name, so another user may keep access to it.
     #[error(
         "has a second name (a hard link), through which it could be changed; find and remove the other \
          name, or replace the file with a copy"

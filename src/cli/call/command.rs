@@ -144,9 +144,9 @@ fn answered<T>(answer: &Result<T, Error>) -> Outcome {
     }
 }
 
-/// Refuses beside a daemon, and asks, unless somebody has said yes.
+/// Rejects if a daemon is running, and asks for confirmation unless it was given.
 async fn consent(context: &Context, options: &Call, action: Action, payload: &Value) -> Outcome {
-    // What cannot be read is refused by the same code as a task; nobody need agree to that.
+    // An unreadable payload is rejected by the same code as a task, without asking for confirmation.
     let Ok(account) = account_of(payload) else { return Ok(()) };
     if options.yes {
         return Ok(());

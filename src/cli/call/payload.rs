@@ -10,7 +10,7 @@ use zeroize::Zeroizing;
 use super::super::args::{Call, CallOperation};
 use super::super::failure::{Exit, Failure};
 
-/// What stands for standard input.
+/// The name for standard input.
 const STDIN: &str = "-";
 
 /// The action of an operation that changes the target.
@@ -28,7 +28,7 @@ pub(super) fn action(operation: CallOperation) -> Option<Action> {
     })
 }
 
-/// Flags that mean nothing for the operation are refused: nobody is to believe that they were applied.
+/// Flags that do not apply to the operation are rejected, so that they are not silently ignored.
 pub(super) fn refuse_strangers(options: &Call) -> Result<(), Failure> {
     let operation = options.operation;
     let takes_account = action(operation).is_some() || operation == CallOperation::Find;

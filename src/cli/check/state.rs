@@ -17,7 +17,7 @@ const ROOM: u64 = 256 * 1024 * 1024;
 const LONGEST_SOCKET: usize = 107;
 /// What group and others may do.
 const OTHERS: u32 = 0o077;
-/// On a folder: everybody may put files into it, as into `/tmp`.
+/// On a folder: every user may create files in it, as in `/tmp`.
 const STICKY: u32 = 0o1000;
 
 pub(super) async fn check(context: &Context, daemon: Option<&Identity>) -> Vec<Finding> {

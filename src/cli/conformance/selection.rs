@@ -1,4 +1,4 @@
-//! Which checks are meant: by names in which `*` stands for any text.
+//! Selects checks by names in which `*` stands for any text.
 
 use bridgehead_conformance::{self as conformance, Listed};
 

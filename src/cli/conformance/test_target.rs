@@ -26,7 +26,7 @@ const AT_ONCE: usize = 4;
 const PATIENCE: Duration = Duration::from_secs(30);
 /// How long the kit waits for a connector that it no longer needs, before it continues.
 const BRIEF: Duration = Duration::from_secs(1);
-/// What stands for an account's name.
+/// The placeholder for an account's name.
 const NAME: &str = "{name}";
 
 /// A connector, and its place in the limit. It has none as long as it is not called.

@@ -72,7 +72,7 @@ pub(crate) struct DeprovisionLimit {
 }
 
 /// The time by which the window is measured: that of the machine when the journal was read, and from there on a clock
-/// that nobody can set. Else a clock that is set forward would empty the window.
+/// that cannot be set. Otherwise a clock that is set forward would empty the window.
 #[derive(Clone, Copy, Debug)]
 struct Steady {
     at: Timestamp,
@@ -131,7 +131,7 @@ impl DeprovisionLimit {
         *self.state() = state;
     }
 
-    /// From now on the window is measured by a clock that nobody can set.
+    /// From now on the window is measured by a clock that cannot be set.
     pub(super) fn steady_from(&self, now: Timestamp) {
         let mut state = self.state();
         state.steady = Some(Steady { at: now, began: Instant::now() });

@@ -1,4 +1,4 @@
-//! A Bridge that nobody asks: what is done by hand is no affair of Iden's.
+//! A Bridge that is never called: manual operations do not concern Iden.
 
 use async_trait::async_trait;
 use bridgehead_sdk::{Record, ResourceType, Slug, TaskId};

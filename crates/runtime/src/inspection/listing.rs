@@ -14,7 +14,7 @@ use bridgehead_bridge::{self as bridge, NextPage, TaskQuery, TaskStatus};
 
 /// How many tasks are requested from Iden in one call, and how many rows are returned in one page.
 const PAGE: u32 = 100;
-/// So many tasks are asked for one by one; for more, the list of pending tasks is read.
+/// So many tasks are requested individually; for more, the list of pending tasks is read.
 const FEW: usize = 25;
 
 /// Which tasks are listed.

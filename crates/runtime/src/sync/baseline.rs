@@ -104,8 +104,8 @@ impl SyncRun<'_> {
         Ok(())
     }
 
-    /// Answers what a new state folder asks for the sake of tasks. It has to be now: later, Iden's time is that of our own
-    /// sync, and a new installation would be taken for one whose state was lost.
+    /// Finds out for a new state folder whether the app was synced before, for the sake of tasks. It has to be now:
+    /// later, Iden's time is that of our own sync, and a new installation would look like one whose state was lost.
     async fn settle_new(&self, told: &Told) -> Result<(), Error> {
         let store = &self.app.store;
         let synced_before = match told {
@@ -119,8 +119,8 @@ impl SyncRun<'_> {
         Ok(())
     }
 
-    /// Judges by what the pages were answered with, and keeps the judgement where there was evidence for it: later, the
-    /// pages of this very sync would be taken for those of another. What nobody could find out is never kept.
+    /// Judges by the responses to the pages, and keeps the judgement if there was evidence for it: later, the pages of
+    /// this very sync would look like those of another. An unknown result is never kept.
     pub(super) async fn prove_past(&mut self) -> Result<(), Error> {
         if let Baseline::Unproven(told) = &self.baseline {
             if !self.has_begun {
@@ -231,7 +231,7 @@ fn judge(told: &Told, all: PushCount, own: u64) -> Baseline {
         ));
     }
     match told {
-        // Without an answer, somebody must have been new: else nothing at all speaks for a first sync.
+        // Without a response, at least one account must be new: otherwise nothing indicates a first sync.
         Told::Nothing(why) if all.created == 0 => Baseline::Unknown(format!(
             "Iden did not say when it was last synced ({why}), and its responses to the pushed pages do not \
              prove that it had no records"

@@ -10,7 +10,7 @@ use bridgehead_store::{LossKind, Shown};
 
 /// So many bits of a digest are shown: twelve digits can be typed.
 const BITS: u64 = (1 << 48) - 1;
-/// What a digest begins with, so that none is taken for a number.
+/// The prefix of a digest, which distinguishes it from a number.
 const PREFIX: &str = "r-";
 
 /// A digest of exactly what a sync would take away, such as `r-3f9a2c7d41e0`.
@@ -105,7 +105,7 @@ pub(super) struct Asked {
 }
 
 impl Consent {
-    /// Whether it covers what is asked for; `shown` is what the operator had been shown before this sync.
+    /// Whether it covers the request; `shown` is what the operator had been shown before this sync.
     pub(super) fn covers(self, asked: Asked, shown: Option<Shown>) -> bool {
         match self {
             Self::Shown => shown.is_some_and(|shown| shown.digest == asked.digest.0),
@@ -120,7 +120,7 @@ impl Consent {
 pub(super) struct Digester(Xxh3);
 
 impl Digester {
-    /// Somebody or something that is lost.
+    /// A record that is lost.
     pub(super) fn lost(&mut self, slug: &str, kind: LossKind, id: &str, refs: u32) {
         self.part(slug);
         self.part(kind.as_str());

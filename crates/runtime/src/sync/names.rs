@@ -15,7 +15,7 @@ const LOOKED_UP: usize = 20;
 const PATIENCE: Duration = Duration::from_secs(20);
 
 impl SyncRun<'_> {
-    /// What the removal guard counted, with the names of the first ones if somebody has to judge them.
+    /// What the removal guard counted, with the names of the first ones if an operator has to decide about them.
     pub(super) async fn show_losses(&self) -> Vec<LossSummary> {
         let losses = self.losses.iter().flat_map(|losses| &losses.all).filter(|one| one.loss.lost > 0);
         let mut shown: Vec<LossSummary> = losses
@@ -59,7 +59,7 @@ impl SyncRun<'_> {
     }
 }
 
-/// What people know somebody by.
+/// The name that people know an account by.
 fn name_of(record: &AccountRecord) -> Option<&str> {
     let names = [&record.display_name, &record.username, &record.email];
     names

@@ -67,7 +67,7 @@ impl SyncRun<'_> {
     ) -> Result<(), Error> {
         let ChangedAccount { account, before } = touched;
         let id = match &before {
-            // A create or an update that failed, and nobody there: no task removed anybody.
+            // A create or an update that failed, and no account: no task removed one.
             PriorState::NotAsked => return Ok(()),
             PriorState::Account(record) => record.id.as_str(),
             PriorState::Nobody | PriorState::Unknown => match &account.id {
@@ -106,7 +106,7 @@ impl SyncRun<'_> {
         self.push(of, vec![record], pusher).await
     }
 
-    /// Looks until there is an answer. Not being able to look ends the sync; it never means "nobody there".
+    /// Looks until there is a response. Not being able to look ends the sync; it never means "not found".
     async fn look(&self, of: &ResourceType, account: &Account) -> Result<Option<AccountRecord>, Error> {
         let app = self.app;
         let retry = app.retry(policies::TARGET).give_up_after(app.settings.tasks.give_up_after);

@@ -70,7 +70,7 @@ impl SyncRun<'_> {
         let unknown = self.unknown_references(&records).await?;
         for stale in self.types.clone() {
             let Some(ids) = unknown.get(stale.slug.as_str()) else { continue };
-            // Nobody asks a third time: a target with thousands of bad references would be listed for ever.
+            // There is no third attempt: a target with thousands of bad references would be listed forever.
             if self.dangling.get(stale.slug.as_str()).is_some_and(|known| ids.is_subset(known)) {
                 continue;
             }

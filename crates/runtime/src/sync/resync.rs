@@ -1,4 +1,4 @@
-//! What follows a sync that did not go through: how soon the next one comes, and when somebody is told. Pure.
+//! What follows a failed sync: how soon the next one starts, and when an alarm is raised. Pure.
 
 use std::time::Duration;
 
@@ -28,7 +28,7 @@ pub(super) struct Series {
 pub(super) struct After {
     /// How long to wait for the next sync at most; `None` for the next one on schedule.
     pub(super) wait: Option<Duration>,
-    /// Somebody must be told that Iden's cleanup keeps failing.
+    /// An alarm is due because Iden's cleanup keeps failing.
     pub(super) alarm: bool,
 }
 

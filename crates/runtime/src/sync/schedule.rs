@@ -77,8 +77,8 @@ async fn catch_up(app: &AppContext) -> Result<Option<Timestamp>, journal::Error>
     Ok(settled.map(|run| next(&app.settings.sync.schedule, run.started_at)))
 }
 
-/// Sleeps until a time of day, looking at the clock now and then: it may be set meanwhile. A clock that was ahead and is
-/// set back makes nobody wait for longer than the schedule says.
+/// Sleeps until a time of day, checking the clock now and then, because it may be set. A clock that was ahead and is
+/// set back does not extend the wait beyond the schedule.
 async fn until(app: &AppContext, mut due: Timestamp) {
     loop {
         let now = app.clock.now();

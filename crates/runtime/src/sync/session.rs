@@ -58,8 +58,8 @@ pub(super) async fn verify(sync: &SyncRun<'_>) -> Result<(), Error> {
                 detail: format!("{pushed} records of {slug} were pushed, Iden counts {counted}"),
             });
         }
-        // Whether a record that is sent twice counts twice is not documented, and a page whose answer was lost is sent
-        // twice without anybody noticing. More than was pushed shows no other session: fewer does.
+        // Whether a record that is sent twice counts twice is not documented, and a page whose response was lost may be
+        // sent twice. A higher count does not indicate another session: a lower one does.
         let most = sync.tallies.of(slug).accepted.max(pushed);
         if counted > most {
             tracing::warn!(app = %app.name, resource_type = slug, pushed, counted, "Iden counts more records than were pushed");
@@ -177,9 +177,9 @@ pub(super) async fn await_cleanup(app: &AppContext, session: &SyncId) -> Result<
     }
 }
 
-/// Ends a session without removing anybody. Best effort: the next session cancels this one in any case.
+/// Ends a session without removing any account. Best effort: the next session cancels this one in any case.
 pub(super) async fn abandon(app: &AppContext, session: &SyncId) {
-    // Nobody waits for a key that is refused: the session is cancelled by the next one.
+    // It does not wait for a rejected key: the next session cancels this one.
     if app.upstream.refused().is_some() {
         tracing::debug!(app = %app.name, "not abandoning the session, because the Bridge rejects the key");
         return;

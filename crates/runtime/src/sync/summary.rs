@@ -86,7 +86,7 @@ impl HeldReason {
     }
 }
 
-/// Somebody or something that loses access.
+/// A record that loses access.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct LostRecord {
     /// The identifier.
@@ -159,7 +159,7 @@ pub struct Summary {
 /// What a sync that has ended calls for.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) enum NextSync {
-    /// The next sync on schedule: this one went through, or somebody has to act first.
+    /// The next sync on schedule: this one succeeded, or an operator has to act first.
     #[default]
     Regular,
     /// Another sync soon, with growing delays: the problem may be temporary.

@@ -48,7 +48,7 @@ pub(super) struct SyncRun<'a> {
     pub(super) touched: &'a Session<'a>,
     /// Groups, licenses, accounts, in this order.
     pub(super) types: Vec<ResourceType>,
-    /// What each slug stands for.
+    /// The kind of each slug.
     pub(super) kinds: BTreeMap<String, ResourceKind>,
     pub(super) session: Option<SyncId>,
     /// Whether there ever was one: then Iden may hold something of it.
@@ -255,7 +255,7 @@ impl<'a> SyncRun<'a> {
         }
     }
 
-    /// The session, begun at the first need: a target that cannot be read cancels nobody's session.
+    /// The session, started when it is first needed: a target that cannot be read cancels no other session.
     pub(super) async fn session(&mut self) -> Result<SyncId, Error> {
         if let Some(session) = &self.session {
             return Ok(session.clone());

@@ -18,7 +18,7 @@ fn problem(field: impl Into<String>, rule: impl Into<String>) -> Problem {
     Problem { field: field.into(), rule: rule.into() }
 }
 
-/// What each slug of the session stands for.
+/// The kind of each slug of the session.
 type Kinds = BTreeMap<String, ResourceKind>;
 
 /// Holds a record against every rule that needs nothing but the record and the resource types of the session.

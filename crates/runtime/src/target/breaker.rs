@@ -227,8 +227,8 @@ impl Breaker {
     }
 }
 
-/// Whether a call that is about no connection ended without an answer, as far as its error tells. A timeout that is known to
-/// have changed nothing and to come again is somebody's word, and so an answer.
+/// Whether a call that is not about the connection ended without a response, as far as its error shows. A timeout that
+/// is known to have changed nothing and has a retry time is a response.
 fn is_silence(error: &Error) -> bool {
     let is_answer = error.effect() == Effect::NotApplied && error.retry() == Retry::Never;
     error.code() == Code::Timeout && !is_answer

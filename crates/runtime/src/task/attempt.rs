@@ -134,8 +134,8 @@ impl Trial<'_> {
         let found = match self.app.target.find_account(self.operation.account(), Priority::BeforeChange).await
         {
             Ok(found) => found,
-            // It will not go better later: the target says itself what it thinks of the task. And nobody keeps access because a
-            // look-up fails that the task can do without.
+            // A retry would not help: this is the target's own answer. And no account keeps its access because of a
+            // failed look-up that the task does not need.
             Err(error)
                 if !guards
                     && error.subject() != Subject::Connection

@@ -92,7 +92,7 @@ pub(super) struct Trial<'a> {
     pub(super) seen: Option<Seen>,
 }
 
-/// What a look showed that was enough: what is otherwise than it was asked for, and what the target does not show at all.
+/// What a sufficient look-up showed: which values differ from the request, and which the target does not show at all.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Seen {
     pub(super) differing: Vec<String>,

@@ -109,7 +109,7 @@ pub struct ByHand {
     pub decision: Decision,
     /// The same in words.
     pub says: String,
-    /// What of the account is otherwise than it was asked for, which the daemon accepts.
+    /// Which values of the account differ from the request, which the daemon accepts.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub differing: Vec<String>,
     /// What the operation sets that the target does not show.

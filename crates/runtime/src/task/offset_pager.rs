@@ -83,7 +83,7 @@ impl OffsetPager {
         };
         let left = shrunk.max(resolved.saturating_sub(self.resolved));
         (self.count, self.resolved) = (count, resolved);
-        // A page of one would be asked for again and again.
+        // A page of one would be requested again and again.
         self.overlaps = items > 1;
         let overlap = u64::from(self.overlaps);
         let next = next.rewind(if is_news { left + overlap } else { overlap });

@@ -37,7 +37,7 @@ pub(super) struct PendingTask {
 /// What one walk saw.
 #[derive(Debug)]
 pub(super) struct PollResult {
-    /// When the first page was asked for.
+    /// When the first page was requested.
     pub(super) began: Instant,
     pub(super) tasks: Vec<PendingTask>,
     /// What is wrong with items of the list that are no tasks; nothing can be reported for them.

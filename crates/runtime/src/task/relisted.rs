@@ -1,6 +1,6 @@
-//! Tasks that Iden still lists as pending after their end. A report is final when Iden agrees: a 200 may be lost on its side,
-//! and a 409 or 404 may be a mistake of the moment. So it is told again, with growing waits, and somebody is called when that
-//! does not help.
+//! Tasks that Iden still lists as pending after their end. A report is final when Iden agrees: a 200 may be lost on its
+//! side, and a 409 or 404 may be a temporary mistake. So the outcome is reported again, with growing delays, and an
+//! alarm is raised if that does not help.
 
 use std::collections::{HashMap, HashSet};
 use std::time::Duration;
@@ -12,7 +12,7 @@ use bridgehead_resilience::RetryPolicy;
 
 /// The waits between two reports of the same task.
 const WAITS: RetryPolicy = RetryPolicy::new(Duration::from_secs(15), Duration::from_hours(1));
-/// After so many of them, somebody is called.
+/// After so many of them, an alarm is raised.
 const PATIENCE: u32 = 3;
 /// So many ends of this process are remembered, to tell a list that was read before them.
 const REMEMBERED: usize = 100_000;

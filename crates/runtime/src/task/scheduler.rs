@@ -221,8 +221,8 @@ impl Dispatch {
         if let Some(error) = &walked.error {
             self.wait = self.wait.max(self.broken_walks.failed(self.app.rng.unit()));
             tracing::warn!(app = %self.app.name, %error, "the task list could not be read completely");
-            // An unread page may hold an older task of the same account, so what was seen waits for a whole walk; but
-            // a page that can never be read must not stop everybody permanently.
+            // An unread page may hold an older task of the same account, so known tasks wait for a complete walk; but a
+            // page that can never be read must not stop all tasks permanently.
             if self.broken_walks.failures() < PATIENCE {
                 return;
             }

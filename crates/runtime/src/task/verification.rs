@@ -32,10 +32,10 @@ pub(super) enum Verdict {
     TryAgain,
 }
 
-/// How often "nobody there" is asked again when the target says that somebody is: a replica may lag.
+/// How often "not found" is checked again when the target says that the account exists: a replica may lag.
 const LOOKS: u32 = 3;
 
-/// Looks until there is a verdict. Not being able to look never counts as "nobody there".
+/// Looks until there is a verdict. Not being able to look never counts as "not found".
 pub(super) async fn run(
     trial: &mut Trial<'_>,
     purpose: VerifyReason,
@@ -152,7 +152,7 @@ fn judge(
         (state, ..) => state,
     };
     match (state, found, operation) {
-        // It has the attributes, and cannot be used: nobody asked for that.
+        // It has the attributes, but is not active, which was not requested.
         (Convergence::Reached, Some(found), Operation::CreateAccount(create))
             if matches!(purpose, VerifyReason::Existing)
                 && create.account.status.is_none()

@@ -64,7 +64,7 @@ impl Record {
             (Standing::Doubted, Standing::Unjudged) => Standing::Doubted,
             (_, standing) => standing,
         };
-        // What access somebody had stays what it was when a sync was last completed.
+        // The access of an account stays what it was when a sync was last completed.
         if self.facts.is_none() {
             self.facts = seen.facts;
         }

@@ -24,7 +24,7 @@ const FOLDER_MODE: u32 = 0o700;
 const FILE_MODE: u32 = 0o600;
 /// What group and others may do.
 const OTHERS: u32 = 0o077;
-/// On a folder: everybody may put files into it, as into `/tmp`.
+/// On a folder: every user may create files in it, as in `/tmp`.
 const STICKY: u32 = 0o1000;
 const ROOT: u32 = 0;
 
@@ -85,7 +85,7 @@ pub(super) fn prepare(path: &Path, guest: Guest) -> Result<Option<Folder>, Error
     Ok((may_create || is_there).then_some(folder))
 }
 
-/// Nobody but the owner.
+/// Only the owner.
 pub(super) fn folder_permissions() -> Permissions {
     Permissions::from_mode(FOLDER_MODE)
 }
@@ -139,7 +139,7 @@ impl Folder {
             return Ok(());
         }
         let refuse = |why: String| Error::Permissions { path: path.clone(), mode, why };
-        // A path such as /tmp or /var/lib, set by mistake, must not be closed to everybody else.
+        // A path such as /tmp or /var/lib, set by mistake, must not be closed to all other users.
         if mode & STICKY != 0 || !self.is_ours().map_err(|error| Error::from_io(path, error))? {
             return Err(refuse("contains files that are not bridgehead's".to_owned()));
         }
@@ -160,8 +160,9 @@ impl Folder {
             || std::fs::read_dir(&self.path)?.next().is_none())
     }
 
-    /// Makes the database files, readable by nobody else, before SQLite opens them: SQLite gives the files beside a database
-    /// the mode and the owner of the database. Those that are there already are closed. Gives each database's identity.
+    /// Creates the database files, readable only by the owner, before SQLite opens them: SQLite gives the files next to
+    /// a database the mode and the owner of the database. Existing files are closed to others. Returns each database's
+    /// identity.
     pub(super) fn create_databases(&self) -> Result<[Identity; 2], Error> {
         let mut identities = Vec::new();
         for database in [TASKS, LISTINGS] {

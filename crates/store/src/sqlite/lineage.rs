@@ -135,7 +135,7 @@ fn judge(tasks: &Side, listings: &Side, seen: Option<&Mark>, found: &Found) -> O
     }
 }
 
-/// Where a database stands after this start: further than anybody has seen it.
+/// The position of a database after this start: beyond any earlier one.
 fn next(own: Option<&Mark>, seen: &[Option<&Mark>]) -> Mark {
     let furthest = seen.iter().flatten().map(|mark| mark.commits).chain(own.map(|mark| mark.commits)).max();
     Mark {

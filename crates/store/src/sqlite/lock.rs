@@ -1,7 +1,7 @@
 //! One process per folder.
 //!
-//! Both the folder itself and a file in it are locked. The file says which process has it, and is what earlier versions lock;
-//! the lock on the folder holds even if somebody takes the file for a leftover and removes it.
+//! Both the folder itself and a file in it are locked. The file says which process has it, and is what earlier versions
+//! lock; the lock on the folder holds even if someone removes the file as a leftover.
 
 use std::fs::{File, TryLockError};
 use std::io::{self, Read, Seek, Write};

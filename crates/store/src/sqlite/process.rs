@@ -17,8 +17,8 @@ impl Process {
         look(id).map(|(_, started)| Self { id, started })
     }
 
-    /// Whether it still runs, as far as this process may know. After a restart of the machine another process may have
-    /// both its id and its moment; it is not taken for it unless it has the name of this one too.
+    /// Whether it still runs, as far as this process can know. After a restart of the machine another process may have
+    /// both its id and its start time; it only counts as the same if it also has the name of this one.
     pub(super) fn runs(&self) -> bool {
         let Some((name, _)) = look(std::process::id()) else { return false };
         look(self.id).is_some_and(|found| found == (name, self.started.clone()))

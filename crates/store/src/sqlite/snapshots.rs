@@ -415,7 +415,7 @@ impl Write for Add {
     }
 }
 
-/// What a record says of somebody's access, as it is kept.
+/// What a record says about access, in stored form.
 fn facts(seen: &RecordHash) -> Option<Vec<u8>> {
     seen.facts.as_ref().map(AccessFacts::to_bytes)
 }

@@ -236,7 +236,7 @@ impl fmt::Debug for Writer {
 }
 
 impl Writer {
-    /// Runs until it is told to close, or until nobody is left who could write.
+    /// Runs until it is told to close, or until no writer is left.
     pub(super) async fn run(mut self) {
         let mut messages = Vec::with_capacity(BATCH);
         let mut closing = Vec::new();
