@@ -15,8 +15,7 @@ pub(crate) fn print(connectors: &Connectors, path: &[String]) -> Outcome {
     let mut command = &root;
     for name in path {
         command = command.find_subcommand(name).ok_or_else(|| {
-            let known: Vec<&str> =
-                command.get_subcommands().map(Command::get_name).collect();
+            let known: Vec<&str> = command.get_subcommands().map(Command::get_name).collect();
             let known = if known.is_empty() {
                 "it has none".to_owned()
             } else {

@@ -144,13 +144,13 @@ fn read_by_people(folder: &Path, into: &mut Vec<PathBuf>) {
             }
             continue;
         }
-        let is_test = name.ends_with("tests.rs")
+        let of_tests = name.ends_with("tests.rs")
             || name.ends_with("_model.rs")
             || ["fakes.rs", "fuzz.rs"].contains(&&*name);
-        let is_text = ["rs", "md", "html", "toml", "py", "mjs"]
+        let is_prose = ["rs", "md", "html", "toml", "py", "mjs"]
             .iter()
             .any(|kind| path.extension().is_some_and(|extension| extension == *kind));
-        if is_text && !is_test {
+        if is_prose && !of_tests {
             into.push(path);
         }
     }
@@ -255,13 +255,13 @@ fn every_module_says_in_one_line_what_it_is() {
         let mut files = Vec::new();
         modules(&root.join(folder), &mut files);
         files.sort();
-        page.push_str(&format!("\n## {title}\n\n| module | what it is |\n|---|---|\n"));
+        page.extend(["\n## ", title, "\n\n| module | what it is |\n|---|---|\n"]);
         for file in files {
             let name = file.strip_prefix(root.join(folder)).expect("a module of the crate");
             let name = name.display().to_string();
             let name = name.trim_end_matches(".rs").trim_end_matches("/mod");
             match first_sentence(&file) {
-                Some(sentence) => page.push_str(&format!("| `{name}` | {sentence} |\n")),
+                Some(sentence) => page.extend(["| `", name, "` | ", &sentence, " |\n"]),
                 // The SDK's page is its README.
                 None if folder == "connectors/sdk/src" && name == "lib" => {}
                 None => silent.push(format!("{folder}/{name}")),
