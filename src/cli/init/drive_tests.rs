@@ -1,17 +1,19 @@
+use std::collections::VecDeque;
+
 use super::super::iden;
 use super::*;
 use crate::cli::init::interview::Answer;
 
 /// Answers with these lines, and keeps what it was told and asked.
 struct Script {
-    lines: std::vec::IntoIter<&'static str>,
+    lines: VecDeque<&'static str>,
     asked: Vec<String>,
     told: String,
 }
 
 impl Script {
     fn of(lines: &[&'static str]) -> Self {
-        Self { lines: lines.to_vec().into_iter(), asked: Vec::new(), told: String::new() }
+        Self { lines: lines.iter().copied().collect(), asked: Vec::new(), told: String::new() }
     }
 }
 
@@ -23,7 +25,7 @@ impl Asker for Script {
             question.key,
             before.map(|it| format!(" [{it}]")).unwrap_or_default()
         ));
-        Ok(match self.lines.next() {
+        Ok(match self.lines.pop_front() {
             None => Reply::End,
             Some("<") => Reply::Back,
             Some(line) => Reply::Line(line.to_owned()),
