@@ -161,7 +161,7 @@ fn active_directory_knows_other_names_to_bind_as() {
 
 #[test]
 fn a_file_of_authorities_that_holds_none_is_an_error() {
-    assert!(build(b"no certificate", settings("openldap")).is_err());
+    assert!(build(b"does not contain a PEM certificate", settings("openldap")).is_err());
 }
 
 #[test]

@@ -161,7 +161,7 @@ async fn a_base_that_is_not_there_is_nobodys_absence() {
     ] {
         assert_eq!(parts(&error), (Code::InternalError, Effect::NotApplied, Subject::Connection), "{error}");
         assert!(error.message().contains("ou=nowhere,dc=test"), "{error}");
-        assert!(error.message().contains("only dc=test is"), "{error}");
+        assert!(error.message().contains("only dc=test exists"), "{error}");
     }
 }
 
