@@ -131,7 +131,7 @@ async fn complete_once(
         progress = progress(app, session) => progress,
     };
     let progress = progress.map_err(|unasked| Incomplete::Final(Error::Unheard(unasked.to_string())))?;
-    if is_completing(&progress.status) {
+    if progress.status.is_completing() {
         return Ok(());
     }
     if !progress.status.is_running() {
@@ -142,12 +142,6 @@ async fn complete_once(
         return Err(Incomplete::MayPass(error));
     }
     Err(Incomplete::Final(Error::Bridge { what: "completing the sync", source: error }))
-}
-
-/// Whether `complete` was heard. Only the status `error` is documented; of the others there are but likely names.
-fn is_completing(status: &SyncStatus) -> bool {
-    let name = status.as_str().to_lowercase();
-    *status == SyncStatus::Error || name.contains("clean") || name.starts_with("complet")
 }
 
 /// Watches the clean-up that Iden runs after `complete`, until it has ended.
