@@ -138,11 +138,6 @@ pub enum Error {
         /// The app, as the configuration names it.
         app: String,
     },
-    /// The guard was asked before anything was measured: a mistake in the runtime.
-    #[error(
-        "what completing would remove was not measured; nobody was removed. This is a fault of bridgehead"
-    )]
-    Unmeasured,
     /// An account was deleted after it had been pushed, and its record is not known: the sync begins anew.
     #[error("{0} was deleted by a task after it had been pushed; the sync begins anew")]
     Overtaken(String),
@@ -194,7 +189,6 @@ impl Error {
             | Self::Uncounted(_)
             | Self::Unheard(_)
             | Self::CleanupFailed { .. }
-            | Self::Unmeasured
             | Self::Journal(_) => RunResult::Failed,
         }
     }

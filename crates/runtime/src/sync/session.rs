@@ -7,10 +7,10 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::Error;
+use super::phases::CompletionPermit;
 use super::sync_run::SyncRun;
 use crate::app::AppContext;
 use crate::policies;
-use crate::proof::CompletionPermit;
 use crate::upstream::Patience;
 use bridgehead_bridge::{self as bridge, Operation, Progress, SyncId, SyncStatus};
 
@@ -37,7 +37,7 @@ async fn progress(app: &AppContext, session: &SyncId) -> Result<Progress, bridge
 /// The counts of the session must be what was pushed. If not, somebody else's session has cancelled it: pushes go on
 /// answering 200, but their records are discarded.
 pub(super) async fn verify(sync: &SyncRun<'_>) -> Result<(), Error> {
-    let Some(session) = &sync.session else {
+    let Some(session) = &sync.record.session else {
         return Ok(());
     };
     let app = sync.app;
@@ -45,7 +45,7 @@ pub(super) async fn verify(sync: &SyncRun<'_>) -> Result<(), Error> {
     if !progress.status.is_running() {
         return Err(Error::SessionLost { detail: format!("its status is '{}'", progress.status) });
     }
-    for of in &sync.types {
+    for of in &sync.record.offer.types {
         let (slug, pushed) = (of.slug.as_str(), app.listings.seen_count(&app.key, of.slug.as_str()).await?);
         let counted = match progress.counts.iter().find(|count| count.slug == of.slug) {
             Some(count) => count.synced_count.ok_or_else(|| Error::Uncounted(slug.to_owned()))?,
@@ -60,7 +60,7 @@ pub(super) async fn verify(sync: &SyncRun<'_>) -> Result<(), Error> {
         }
         // Whether a record that is sent twice counts twice is not documented, and a page whose answer was lost is sent
         // twice without anybody noticing. More than was pushed shows no other session: fewer does.
-        let most = sync.tallies.of(slug).accepted.max(pushed);
+        let most = sync.record.tallies.of(slug).accepted.max(pushed);
         if counted > most {
             tracing::warn!(app = %app.name, resource_type = slug, pushed, counted, "Iden counts more records than were pushed");
         }
