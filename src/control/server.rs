@@ -247,7 +247,7 @@ async fn sync(
     if let Some(summary) = &summary {
         tracing::info!(
             app,
-            result = summary.result,
+            result = summary.result.as_str(),
             "the sync that the operator asked for has ended: {}",
             summary.detail
         );

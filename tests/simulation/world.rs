@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, Once};
 use std::time::Duration;
 
 use bridgehead::config;
-use bridgehead::runtime::sync;
+use bridgehead::runtime::sync::{self, SyncResult};
 use bridgehead::sandbox::{Cleanup, FaultId, Options, Sandbox};
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
@@ -373,13 +373,13 @@ impl World {
         }
         self.terminate().await;
         let mut summary = self.last_sync(sync::Options::default()).await;
-        if summary.result != "completed" && !self.was_ever_completed() {
+        if summary.result != SyncResult::Completed && !self.was_ever_completed() {
             // A first sync that was killed again and again is held until somebody has looked.
             let options =
                 sync::Options { allow_removals: Some(sync::Consent::Shown), ..sync::Options::default() };
             summary = self.last_sync(options).await;
         }
-        if summary.result != "completed" {
+        if summary.result != SyncResult::Completed {
             self.complain("a last sync is clean", format!("it was {}: {}", summary.result, summary.detail));
         }
     }

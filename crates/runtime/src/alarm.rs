@@ -3,8 +3,8 @@
 use jiff::{SignedDuration, Timestamp};
 
 use super::report::{Alarm, AlarmKind, AppOverview, Level, SyncRun};
-use super::{stalled, sync};
-use bridgehead_store::RunResult;
+use super::stalled;
+use bridgehead_store::{RunReason, RunResult};
 
 /// A list of tasks that cannot be read for so long needs somebody; what is shorter passes by itself now and then.
 pub(super) const POLLING: SignedDuration = SignedDuration::from_secs(60);
@@ -54,8 +54,7 @@ pub(crate) fn unchanged_since(runs: &[SyncRun]) -> Option<Timestamp> {
 
 /// Those that say something: a sync that was stopped together with the daemon says nothing about the one before it.
 pub(crate) fn told(runs: &[SyncRun]) -> impl Iterator<Item = &SyncRun> {
-    let stopped = sync::Error::ShuttingDown.to_string();
-    runs.iter().filter(move |run| run.detail != stopped)
+    runs.iter().filter(|run| run.reason != Some(RunReason::Stopped))
 }
 
 fn has_failed(run: &SyncRun) -> bool {
@@ -150,24 +149,24 @@ fn sync(name: &str, app: &AppOverview) -> Option<Alarm> {
         Some(_) => "It is tried again by itself.",
         None => "The next sync tries again.",
     };
-    match last.result.as_str() {
-        "held" => Some(alarm(
+    match (last.result, last.reason) {
+        (RunResult::Held, _) => Some(alarm(
             AlarmKind::RemovalGuard,
             Level::Alarm,
-            format!("the access guard holds the sync: {}", without_advice(&last.detail)),
+            format!("the access guard holds the sync: {}", last.cause.as_ref().unwrap_or(&last.detail)),
             format!(
                 "Nobody is removed. Look at what would be lost with `bridgehead sync {name} --dry-run`. If it is right, run \
                  `bridgehead sync {name} --allow-removals` once, which allows what was shown and no more; if not, fix the \
                  target, and the next sync goes through."
             ),
         )),
-        "failed" if last.cleanup_failed => Some(alarm(
+        (_, Some(RunReason::CleanupFailed)) => Some(alarm(
             AlarmKind::CleanupFailed,
             after(CLEAN_UPS),
             format!("records that are gone are still in Iden: {}", last.detail),
             format!("A new sync is the remedy. {again} If it keeps failing, tell Iden."),
         )),
-        "abandoned" | "failed" if last.invalid.is_some_and(|count| count > 0) => Some(alarm(
+        (_, Some(RunReason::InvalidRecords)) => Some(alarm(
             AlarmKind::InvalidRecords,
             Level::Alarm,
             format!("the sync was not completed: {}", last.detail),
@@ -175,7 +174,7 @@ fn sync(name: &str, app: &AppOverview) -> Option<Alarm> {
                 "`bridgehead sync {name} --dry-run` names them, with field and rule. Correct them in the target."
             ),
         )),
-        "abandoned" | "failed" if app.sync.failures_in_a_row > 0 => Some(alarm(
+        (RunResult::Abandoned | RunResult::Failed, _) if app.sync.failures_in_a_row > 0 => Some(alarm(
             AlarmKind::SyncFails,
             after(SYNCS),
             format!(
@@ -190,11 +189,6 @@ fn sync(name: &str, app: &AppOverview) -> Option<Alarm> {
         )),
         _ => None,
     }
-}
-
-/// The guard's own advice names no app; the alarm's does.
-fn without_advice(detail: &str) -> &str {
-    detail.split("; nothing was removed").next().unwrap_or(detail)
 }
 
 fn rejected(name: &str, app: &AppOverview) -> Option<Alarm> {
@@ -302,6 +296,7 @@ mod tests {
 
     use super::*;
     use crate::report::{Guarded, Held, PollFailing, StateDoubted, SyncEnd};
+    use crate::sync;
     use bridgehead_store::Counts;
 
     fn now() -> Timestamp {
@@ -317,10 +312,16 @@ mod tests {
             started_at: before(ended + 10),
             ended_at: before(ended),
             result,
+            reason: None,
             detail: detail.to_owned(),
+            cause: None,
             pushed: [].into(),
             removed: [].into(),
         }
+    }
+
+    fn because(run: SyncRun, reason: RunReason) -> SyncRun {
+        SyncRun { reason: Some(reason), ..run }
     }
 
     /// An app whose last syncs ended like this, newest first.
@@ -374,8 +375,8 @@ mod tests {
 
     #[test]
     fn a_sync_that_stopped_with_the_daemon_is_no_failure() {
-        let stopped = sync::Error::ShuttingDown.to_string();
-        let runs = [run(60, RunResult::Abandoned, &stopped), run(300, RunResult::Failed, "gone")];
+        let stopped = because(run(60, RunResult::Abandoned, "whatever it says"), RunReason::Stopped);
+        let runs = [stopped, run(300, RunResult::Failed, "gone")];
         assert_eq!((failures_in_a_row(&runs), unchanged_since(&runs)), (1, Some(before(300))));
         assert_eq!((failures_in_a_row(&runs[..1]), unchanged_since(&runs[..1])), (0, None));
         let runs = [run(60, RunResult::Held, "too many"), run(300, RunResult::Failed, "gone")];
@@ -386,12 +387,12 @@ mod tests {
     fn the_guard_says_what_to_type_and_since_when_it_holds() {
         let why = "completing would remove 9 of 50".to_owned();
         let consent = "9 losses".to_owned();
-        let held = sync::Error::Held { app: "hr".into(), why, consent }.to_string();
-        let runs = vec![
-            run(60, RunResult::Held, &held),
-            run(3600, RunResult::Held, &held),
-            run(7200, RunResult::Failed, "gone"),
-        ];
+        let held = sync::Error::Held { app: "hr".into(), why, consent };
+        let held = |ended| {
+            let run = because(run(ended, RunResult::Held, &held.to_string()), RunReason::AccessGuard);
+            SyncRun { cause: held.cause(), ..run }
+        };
+        let runs = vec![held(60), held(3600), run(7200, RunResult::Failed, "gone")];
         let alarm = only(&after(runs));
         assert_eq!(
             (alarm.kind, alarm.level, alarm.since),
@@ -399,19 +400,26 @@ mod tests {
         );
         assert_eq!(alarm.message, "the access guard holds the sync: completing would remove 9 of 50");
         assert!(alarm.advice.contains("`bridgehead sync hr --allow-removals`"), "{}", alarm.advice);
+        let old = vec![run(60, RunResult::Held, "a sentence of an earlier version")];
+        assert_eq!(
+            only(&after(old)).message,
+            "the access guard holds the sync: a sentence of an earlier version"
+        );
     }
 
     #[test]
     fn the_cause_of_a_failed_sync_decides_what_to_do() {
-        let failed = || run(60, RunResult::Failed, "Iden reports CLEANUP_FAILED: stale records remain.");
-        let mut app = after(vec![failed()]);
-        app.sync.last.as_mut().unwrap().cleanup_failed = true;
+        let failed = run(60, RunResult::Failed, "stale records remain");
+        let mut app = after(vec![because(failed, RunReason::CleanupFailed)]);
         assert_eq!((only(&app).kind, only(&app).level), (AlarmKind::CleanupFailed, Level::Notice));
         app.sync.failures_in_a_row = CLEAN_UPS;
         assert_eq!(only(&app).level, Level::Alarm);
-        let mut app = after(vec![run(60, RunResult::Abandoned, "2 records are not valid")]);
-        app.sync.last.as_mut().unwrap().invalid = Some(2);
+        let bad = run(60, RunResult::Abandoned, "2 records are not valid");
+        let app = after(vec![because(bad, RunReason::InvalidRecords)]);
         assert_eq!((only(&app).kind, only(&app).level), (AlarmKind::InvalidRecords, Level::Alarm));
+        let mut app = after(vec![run(60, RunResult::Failed, "the Bridge is down")]);
+        app.sync.last.as_mut().unwrap().invalid = Some(2);
+        assert_eq!(only(&app).kind, AlarmKind::SyncFails, "bad records are not why it failed");
     }
 
     #[test]

@@ -5,12 +5,13 @@ use std::collections::BTreeMap;
 use jiff::Timestamp;
 
 use super::losses::Meter;
+use super::outcome::{Abandoned, Failed, SyncOutcome};
 use super::record::{Extent, RunRecord};
 use super::sync_run::SyncRun;
 use super::{Error, Summary, TypeSummary, session};
 use crate::app::AppContext;
 use crate::status::{LastSync, SyncProgress};
-use bridgehead_store::{Run, RunResult, Trust};
+use bridgehead_store::{Run, Trust};
 
 impl SyncRun<'_> {
     /// The end of a sync, whichever phase it ended in: abandons the session, keeps what it left in Iden, records the run, and
@@ -22,7 +23,10 @@ impl SyncRun<'_> {
         {
             tracing::error!(app = %app.name, %error, "what Iden held before could not be noted");
         }
-        let summary = self.summarise(&result).await;
+        let outcome = SyncOutcome::of(&result, self.options.dry_run);
+        let cause = result.as_ref().err().and_then(Error::cause);
+        let cause = cause.map(|cause| app.redactor.redact(&cause).into_owned());
+        let summary = self.summarise(&result, outcome).await;
         if self.options.dry_run {
             // It was only looked at: neither the state nor the status of the app says that there was a sync.
             if let Err(error) = app.listings.discard(&app.key).await {
@@ -33,24 +37,25 @@ impl SyncRun<'_> {
         }
         self.retain().await;
         // Only now that it is noted: what an abandoned session has pushed stays in Iden, also if this process ends here.
-        if let (Err(error), Some(session)) = (&result, self.record.session.take())
-            && !matches!(error, Error::SessionLost { .. })
+        if let (true, Some(session)) = (result.is_err(), self.record.session.take())
+            && outcome != SyncOutcome::Failed(Failed::SessionLost)
         {
             session::abandon(app, &session).await;
         }
-        if matches!(result, Err(Error::NothingShown { .. })) {
+        if outcome == SyncOutcome::Abandoned(Abandoned::NothingShown) {
             // There was no sync; the operator is told so.
             app.status.sync_progress(|progress| *progress = SyncProgress::default());
             return summary;
         }
-        record(app, &summary, result_of(&result), started_at).await;
+        record(app, &summary, outcome, cause.clone(), started_at).await;
         app.status.sync_ended(LastSync {
             at: app.clock.now(),
-            result: summary.result.clone(),
+            result: outcome.run_result(),
+            reason: outcome.reason(),
             detail: summary.detail.clone(),
+            cause,
             resource_types: summary.resource_types.clone(),
             invalid: summary.invalid_count,
-            cleanup_failed: matches!(result, Err(Error::CleanupFailed { .. })),
         });
         summary
     }
@@ -90,21 +95,21 @@ impl SyncRun<'_> {
         Ok(if held.is_empty() { Trust::Accepted } else { Trust::Rejected })
     }
 
-    async fn summarise(&mut self, result: &Result<(), Error>) -> Summary {
+    async fn summarise(&mut self, result: &Result<(), Error>, outcome: SyncOutcome) -> Summary {
         let dry_run = self.options.dry_run;
         let detail = match result {
             Ok(()) if dry_run => "read and validated to the end; nothing was pushed".into(),
             Ok(()) => "Iden has the whole truth, and has cleaned up".into(),
             Err(error) => error.to_string(),
         };
-        let word = if result.is_ok() && dry_run { "rehearsed" } else { result_of(result).as_str() };
         if let Err(error) = self.count().await {
             tracing::debug!(app = %self.app.name, %error, "there are no figures of this sync");
         }
         let losses = self.show_losses().await;
         let record = &mut self.record;
         Summary {
-            result: word.to_owned(),
+            result: outcome.result(),
+            reason: outcome.reason(),
             detail: self.app.redactor.redact(&detail).into_owned(),
             dry_run,
             resource_types: std::mem::take(&mut record.measured.figures),
@@ -115,7 +120,7 @@ impl SyncRun<'_> {
             held_because: record.held_because.clone(),
             digest: record.asked.filter(|_| !record.has_consent).map(|asked| asked.digest),
             evidence: std::mem::take(&mut record.evidence),
-            follow_up: result.as_ref().err().map(Error::follow_up).unwrap_or_default(),
+            follow_up: outcome.next(),
         }
     }
 
@@ -135,19 +140,23 @@ impl SyncRun<'_> {
     }
 }
 
-fn result_of(result: &Result<(), Error>) -> RunResult {
-    result.as_ref().err().map_or(RunResult::Completed, Error::result)
-}
-
-async fn record(app: &AppContext, summary: &Summary, result: RunResult, started_at: Timestamp) {
+async fn record(
+    app: &AppContext,
+    summary: &Summary,
+    outcome: SyncOutcome,
+    cause: Option<String>,
+    started_at: Timestamp,
+) {
     let by_type = |figure: fn(&TypeSummary) -> u64| -> BTreeMap<String, u64> {
         summary.resource_types.iter().map(|(slug, of)| (slug.clone(), figure(of))).collect()
     };
     let run = Run {
         started_at,
         ended_at: app.clock.now(),
-        result,
+        result: outcome.run_result(),
+        reason: outcome.reason(),
         detail: summary.detail.clone(),
+        cause,
         pushed: by_type(|of| of.listed),
         removed: by_type(|of| of.removed),
     };

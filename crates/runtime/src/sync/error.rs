@@ -1,9 +1,9 @@
 //! What ends a sync before it is complete.
 
-use super::summary::NextSync;
+use super::HeldReason;
+use super::outcome::{Abandoned, Failed, SyncOutcome};
 use bridgehead_bridge as bridge;
 use bridgehead_store as journal;
-use bridgehead_store::RunResult;
 
 /// Why a sync did not go through. Nobody was removed in any of these cases but
 /// [`Unwatched`](Self::Unwatched), and perhaps [`Unheard`](Self::Unheard).
@@ -96,7 +96,8 @@ pub enum Error {
     },
     /// Nothing shows that a listing was read to its end. The operator decides.
     #[error(
-        "nothing shows that the listing of {slugs} was read to its end; nothing was removed. If this target cannot show it, set complete_without_proof = \"allow\", or run `bridgehead sync {app} --allow-removals` once: {consent}"
+        "{}; nothing was removed. If this target cannot show it, set complete_without_proof = \"allow\", or run `bridgehead sync {app} --allow-removals` once: {consent}",
+        unproven(.slugs)
     )]
     Unproven {
         /// The app, as the configuration names it.
@@ -108,7 +109,8 @@ pub enum Error {
     },
     /// Iden holds records of this app, and what completing would remove of them is not known. The operator decides.
     #[error(
-        "no completed sync of {app} is known here, but {evidence}: the state folder was lost, the first sync was killed while it pushed, or the app was synced from elsewhere, and how many records completing would remove cannot be known; nothing was removed. Look at `bridgehead sync {app} --dry-run`; if that is everybody, run `bridgehead sync {app} --allow-removals` once: {consent}"
+        "{}; nothing was removed. Look at `bridgehead sync {app} --dry-run`; if that is everybody, run `bridgehead sync {app} --allow-removals` once: {consent}",
+        lost_state(.app, .evidence)
     )]
     LostState {
         /// The app, as the configuration names it.
@@ -120,7 +122,8 @@ pub enum Error {
     },
     /// Iden has seen a later sync of this app than the last one known here. The operator decides.
     #[error(
-        "{evidence}: the state folder is an old copy, or the app is synced from elsewhere, too, and how many records completing would remove cannot be known; nothing was removed. Look at `bridgehead sync {app} --dry-run`; if that is everybody, run `bridgehead sync {app} --allow-removals` once: {consent}"
+        "{}; nothing was removed. Look at `bridgehead sync {app} --dry-run`; if that is everybody, run `bridgehead sync {app} --allow-removals` once: {consent}",
+        stale_state(.evidence)
     )]
     StaleState {
         /// The app, as the configuration names it.
@@ -168,44 +171,56 @@ impl Error {
         move |source| Self::Bridge { what, source }
     }
 
-    /// How a sync that ended with this is recorded.
-    pub(crate) fn result(&self) -> RunResult {
+    /// What a sync that ended with this has come to.
+    pub(super) fn outcome(&self) -> SyncOutcome {
         match self {
-            Self::Unwatched => RunResult::Completed,
-            Self::Held { .. } | Self::LostState { .. } | Self::StaleState { .. } | Self::Unproven { .. } => {
-                RunResult::Held
-            }
-            Self::Unreadable { .. }
-            | Self::RepeatedCursor { .. }
-            | Self::Incomplete { .. }
-            | Self::NothingShown { .. }
-            | Self::Invalid { .. }
-            | Self::Overtaken(_)
-            | Self::ShuttingDown => RunResult::Abandoned,
-            Self::Undescribed(_)
-            | Self::Unregistered(_)
-            | Self::Bridge { .. }
-            | Self::SessionLost { .. }
-            | Self::Uncounted(_)
-            | Self::Unheard(_)
-            | Self::CleanupFailed { .. }
-            | Self::Journal(_) => RunResult::Failed,
+            Self::Unwatched => SyncOutcome::Completed { cleaned_up: false },
+            Self::Held { .. } => SyncOutcome::Held(HeldReason::AccessGuard),
+            Self::LostState { .. } => SyncOutcome::Held(HeldReason::LostState),
+            Self::StaleState { .. } => SyncOutcome::Held(HeldReason::StaleState),
+            Self::Unproven { .. } => SyncOutcome::Held(HeldReason::NotProven),
+            Self::Unreadable { .. } => SyncOutcome::Abandoned(Abandoned::Unreadable),
+            Self::RepeatedCursor { .. } => SyncOutcome::Abandoned(Abandoned::RepeatedCursor),
+            Self::Incomplete { .. } => SyncOutcome::Abandoned(Abandoned::Incomplete),
+            Self::NothingShown { .. } => SyncOutcome::Abandoned(Abandoned::NothingShown),
+            Self::Invalid { .. } => SyncOutcome::Abandoned(Abandoned::InvalidRecords),
+            Self::Overtaken(_) => SyncOutcome::Abandoned(Abandoned::Overtaken),
+            Self::ShuttingDown => SyncOutcome::Stopped,
+            Self::Undescribed(_) => SyncOutcome::Failed(Failed::Undescribed),
+            Self::Unregistered(_) => SyncOutcome::Failed(Failed::Unregistered),
+            Self::Bridge { .. } => SyncOutcome::Failed(Failed::Bridge),
+            Self::SessionLost { .. } => SyncOutcome::Failed(Failed::SessionLost),
+            Self::Uncounted(_) => SyncOutcome::Failed(Failed::Uncounted),
+            Self::Unheard(_) => SyncOutcome::Failed(Failed::Unheard),
+            Self::CleanupFailed { .. } => SyncOutcome::Failed(Failed::CleanupFailed),
+            Self::Journal(_) => SyncOutcome::Failed(Failed::State),
         }
     }
 
-    /// What the schedule is to do about it.
-    pub(crate) fn follow_up(&self) -> NextSync {
+    /// What is wrong, where the message also says what to do about it: whoever says that in other words needs only this.
+    pub(crate) fn cause(&self) -> Option<String> {
         match self {
-            Self::Held { .. }
-            | Self::LostState { .. }
-            | Self::StaleState { .. }
-            | Self::Unproven { .. }
-            | Self::NothingShown { .. }
-            | Self::Invalid { .. }
-            | Self::Unwatched => NextSync::Regular,
-            Self::Overtaken(_) => NextSync::AtOnce,
-            Self::CleanupFailed { .. } => NextSync::CleanUp,
-            _ => NextSync::Soon,
+            Self::Held { why, .. } => Some(why.clone()),
+            Self::Unproven { slugs, .. } => Some(unproven(slugs)),
+            Self::LostState { app, evidence, .. } => Some(lost_state(app, evidence)),
+            Self::StaleState { evidence, .. } => Some(stale_state(evidence)),
+            _ => None,
         }
     }
+}
+
+fn unproven(slugs: &str) -> String {
+    format!("nothing shows that the listing of {slugs} was read to its end")
+}
+
+fn lost_state(app: &str, evidence: &str) -> String {
+    format!(
+        "no completed sync of {app} is known here, but {evidence}: the state folder was lost, the first sync was killed while it pushed, or the app was synced from elsewhere, and how many records completing would remove cannot be known"
+    )
+}
+
+fn stale_state(evidence: &str) -> String {
+    format!(
+        "{evidence}: the state folder is an old copy, or the app is synced from elsewhere, too, and how many records completing would remove cannot be known"
+    )
 }

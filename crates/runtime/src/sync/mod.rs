@@ -3,7 +3,8 @@
 //!
 //! [`schedule`] says when and [`resync`] what follows a failure; [`sync_lock`] lets one at a time begin, and [`sync_run`] leads
 //! through the [`phases`] of a sync, each of which is consumed by the next: `Preparing → Reading → Reconciling → Checking →
-//! Completing`. What the end needs is in its [`record`], and [`close`] says how it ended.
+//! Completing`. What the end needs is in its [`record`], and [`close`] says how it ended: the
+//! [`outcome`], from which everything else follows.
 //!
 //! [`read`] reads the target page by page, [`validate`] holds each record against the documented rules, [`ingest`] adds the good
 //! ones to the listing, [`push`] sends pages and splits those that are refused, [`references`] gives unknown references a second
@@ -22,6 +23,7 @@ mod guard;
 mod ingest;
 mod losses;
 mod names;
+mod outcome;
 pub(crate) mod phases;
 #[cfg(test)]
 mod proof_tests;
@@ -41,5 +43,6 @@ mod validate;
 
 pub use consent::{Consent, Digest, NoDigest};
 pub use error::Error;
+pub use outcome::SyncResult;
 pub use summary::{HeldReason, InvalidRecord, LossSummary, LostRecord, Options, Summary, TypeSummary};
 pub(crate) use sync_lock::run;
