@@ -82,7 +82,10 @@ impl PushCount {
     }
 }
 
-/// Pushes the records of one resource type.
+/// Pushes the records of one resource type. Each page is sent by a task of its own.
+///
+/// Cancel: dropping this aborts the pages under way, and Iden may have taken any of them; what it answered before is in the shared
+/// counts. Error: the first one of a page ends the type. Panic: that of a page is an error of the sync.
 pub(super) struct PushPipeline {
     app: Arc<AppContext>,
     session: SyncId,

@@ -15,6 +15,11 @@ use crate::status::SyncProgress;
 use bridgehead_bridge::SyncId;
 
 /// Runs one sync of one app. Never fails as such: the summary says how it ended.
+///
+/// Cancel: `stop` ends it between two steps, and in the middle of a wait; it is closed like one that failed. Once `complete` was sent,
+/// its answer is heard out. Dropping this closes nothing: the session stays open until the next sync cancels it, and the listing is
+/// dropped by the next `begin`, or, if `complete` was about to be sent, committed at the next start of the process. Error: ends the phase that it
+/// happens in, and the run's record keeps what [`SyncRun::close`] needs. Panic: as dropping; tasks go on at once.
 pub(crate) async fn run(app: &Arc<AppContext>, options: Options, stop: &CancellationToken) -> Summary {
     let started_at = app.clock.now();
     app.status.sync_progress(|progress| {

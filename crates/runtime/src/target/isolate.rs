@@ -11,6 +11,9 @@ use tokio_util::task::AbortOnDropHandle;
 ///
 /// The call runs as a task of its own: a panic is caught at its edge, and at the deadline, or when this future is
 /// dropped, it is stopped at its next suspension.
+///
+/// Cancel: a call that is stopped may have taken effect, or may still. Error: as the connector says, or a timeout. Panic: an error
+/// of this call.
 pub(crate) async fn isolate<T, F>(what: &str, timeout: Duration, call: F) -> Result<T, Error>
 where
     T: Send + 'static,
