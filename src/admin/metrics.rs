@@ -15,6 +15,7 @@ use prometheus_client::metrics::counter::ConstCounter;
 use prometheus_client::registry::Registry;
 
 use bridgehead_runtime::{AlarmKind, AppOverview, Counters, Level, StatusReport, StatusReporter, TaskCounts};
+use bridgehead_store::RunResult;
 
 /// The two formats.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -242,7 +243,7 @@ impl Scrape {
         gauge(
             encoder,
             "bridgehead_state_writable",
-            "Whether the last write to the state folder succeeded. While writes fail, no task is executed.",
+            "Whether the last write to the state folder succeeded. While writes fail, something that is not a task is executed.",
             self.apps().map(|(name, app)| (vec![("app", name)], flag(app.state_unwritable.is_none()))),
         )?;
         gauge(
@@ -349,7 +350,7 @@ impl Scrape {
             self.apps().flat_map(|(name, app)| {
                 let last = app.sync.last.iter();
                 last.flat_map(move |last| {
-                    let is_held = last.result == "held";
+                    let is_held = last.result == RunResult::Held;
                     last.resource_types.iter().map(move |(slug, figures)| {
                         let labels = vec![("app", name), ("resource_type", slug.as_str())];
                         (labels, if is_held { figures.removed as f64 } else { 0.0 })

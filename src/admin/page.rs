@@ -189,7 +189,7 @@ fn card(name: &str, app: &AppOverview, now: Timestamp) -> Card {
         verdict: verdict(mood),
         connector: app.connector.clone(),
         lines,
-        types_heading: last.map(|last| format!("Last sync: {}", last.result)).unwrap_or_default(),
+        types_heading: last.map(|last| format!("Last sync: {}", last.result.as_str())).unwrap_or_default(),
         types: types
             .map(|(slug, figures)| Type {
                 slug: slug.clone(),
@@ -322,7 +322,9 @@ mod tests {
             started_at: overview.at,
             ended_at: overview.at,
             result: RunResult::Failed,
+            reason: None,
             detail: NASTY.into(),
+            cause: Some(NASTY.into()),
             pushed: [(NASTY.to_owned(), 1)].into(),
             removed: [(NASTY.to_owned(), 1)].into(),
         });

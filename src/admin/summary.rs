@@ -3,6 +3,7 @@
 use jiff::{SignedDuration, Timestamp};
 
 use bridgehead_runtime::{Alarm, AlarmKind, AppOverview, Level, PollState, TaskAttempts};
+use bridgehead_store::RunResult;
 
 /// How something stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -233,13 +234,13 @@ fn last_sync(app: &AppOverview, now: Timestamp) -> SummaryLine {
     let Some(last) = &app.sync.last else {
         return SummaryLine::new(Severity::Quiet, if app.sync.enabled { "none yet" } else { "none" });
     };
-    let mood = match last.result.as_str() {
-        "completed" => Severity::Good,
-        "held" => Severity::Bad,
+    let mood = match last.result {
+        RunResult::Completed => Severity::Good,
+        RunResult::Held => Severity::Bad,
         _ if app.needs_somebody() => Severity::Bad,
         _ => Severity::Uneasy,
     };
-    SummaryLine::new(mood, format!("{} {}", last.result, ago(now, last.at)))
+    SummaryLine::new(mood, format!("{} {}", last.result.as_str(), ago(now, last.at)))
 }
 
 fn next_sync(app: &AppOverview, now: Timestamp) -> SummaryLine {

@@ -92,6 +92,7 @@ fn attention(overview: &StatusReport) -> String {
 mod tests {
     use super::*;
     use bridgehead_runtime::{Alarm, AlarmKind, AppOverview, DaemonOverview, PollState, SyncEnd, TaskCounts};
+    use bridgehead_store::RunResult;
 
     fn overview() -> StatusReport {
         let at: jiff::Timestamp = "2026-03-01T12:00:00Z".parse().unwrap();
@@ -105,8 +106,10 @@ mod tests {
         app.sync.next_due_at = Some(at.saturating_add(SignedDuration::from_mins(100)).unwrap());
         app.sync.last = Some(SyncEnd {
             at: before(7200),
-            result: "completed".into(),
+            result: RunResult::Completed,
+            reason: None,
             detail: String::new(),
+            cause: None,
             resource_types: [].into(),
             invalid: Some(0),
             cleanup_failed: false,

@@ -14,7 +14,7 @@ use super::signals::Told;
 use super::{daemon, logging, print, table};
 use crate::control::{self, Client, Event, Request};
 use bridgehead_config::Connectors;
-use bridgehead_runtime::sync::{Consent, LossSummary, LostRecord, Options, Summary};
+use bridgehead_runtime::sync::{Consent, LossSummary, LostRecord, Options, Summary, SyncResult};
 use bridgehead_runtime::{AppStatus, RuntimeBuilder};
 use bridgehead_store::{AppKey, LossKind, SnapshotStore, Sqlite};
 
@@ -185,7 +185,7 @@ pub(crate) fn show(name: &str, summary: &Summary) {
         }
         print::line(table.trim_fmt());
     }
-    let is_done = summary.result == "completed";
+    let is_done = summary.result == SyncResult::Completed;
     for (slug, ids) in &summary.removals {
         let total = summary.resource_types.get(slug).map_or(0, |of| of.removed);
         let verb = if is_done { "removed" } else { "would be removed" };

@@ -54,6 +54,9 @@ fn no_promise_is_broken_by_any_of_the_first_seeds() {
     for seed in SEEDS.into_iter().chain(first..first + count) {
         let verdict = simulate(seed, None);
         fail_on(&verdict);
+        if std::env::var_os("SIM_TRACE").is_some() {
+            println!("{}", verdict.trace.join("\n"));
+        }
         sum.add(&verdict.figures);
     }
     let seconds = began.elapsed().map_or(0.0, |time| time.as_secs_f64());

@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, Once};
 use std::time::Duration;
 
 use bridgehead::config;
-use bridgehead::runtime::sync;
+use bridgehead::runtime::sync::{self, SyncResult};
 use bridgehead::sandbox::{Cleanup, FaultId, Options, Sandbox};
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
@@ -292,7 +292,7 @@ impl World {
                 () = life.ended() => {}
                 () = tokio::time::sleep_until(moment) => {
                     if daemon.has_ended() {
-                        self.complain("the daemon goes on", "it ended by itself".into());
+                        self.complain("the daemon continues", "it ended by itself".into());
                         self.kill().await;
                         self.start();
                     }
@@ -332,7 +332,7 @@ impl World {
                 return Some((lasts, Undo::Fault(id)));
             }
             Event::Deny(lasts) => {
-                self.sandbox.deny("default", self.app).expect("the key is there");
+                self.sandbox.deny("default", self.app).expect("the key found");
                 return Some((lasts, Undo::Grant));
             }
             Event::FailCleanup(times) => self.sandbox.set_cleanup(Cleanup::default().failing(times)),
@@ -353,7 +353,7 @@ impl World {
                 self.faults.remove(id);
                 self.sandbox.remove_fault(*id);
             }
-            Undo::Grant => self.sandbox.grant("default", self.app).expect("the key is there"),
+            Undo::Grant => self.sandbox.grant("default", self.app).expect("the key found"),
         }
     }
 
@@ -361,7 +361,7 @@ impl World {
     async fn rest(&mut self, fresh: bool) {
         self.sandbox.clear_faults();
         self.sandbox.set_cleanup(Cleanup::default());
-        self.sandbox.grant("default", self.app).expect("the key is there");
+        self.sandbox.grant("default", self.app).expect("the key found");
         self.target.behave(plan::peace(self.seed));
         if fresh {
             self.terminate().await;
@@ -373,13 +373,13 @@ impl World {
         }
         self.terminate().await;
         let mut summary = self.last_sync(sync::Options::default()).await;
-        if summary.result != "completed" && !self.was_ever_completed() {
+        if summary.result != SyncResult::Completed && !self.was_ever_completed() {
             // A first sync that was killed again and again is held until somebody has looked.
             let options =
                 sync::Options { allow_removals: Some(sync::Consent::Shown), ..sync::Options::default() };
             summary = self.last_sync(options).await;
         }
-        if summary.result != "completed" {
+        if summary.result != SyncResult::Completed {
             self.complain("a last sync is clean", format!("it was {}: {}", summary.result, summary.detail));
         }
     }

@@ -11,6 +11,7 @@ use tokio::time::{Instant, timeout_at};
 use url::Url;
 
 use super::beginning::FirstItem;
+use super::error::BrokenRule;
 use super::lenient_json::salvage;
 use bridgehead_sdk::http::{body, retry_after};
 
@@ -222,7 +223,7 @@ pub(super) fn meaning(
             Error::NotFound { call, what, from_bridge }
         }
         409 => Error::Conflict { call, detail },
-        422 => Error::Unprocessable { call, detail },
+        422 => Error::Unprocessable { call, rule: BrokenRule::of(&detail), detail },
         429 => Error::RateLimited { call, retry_after },
         500..=599 => Error::Server { call, status, retry_after },
         _ => Error::Unexpected { call, status },

@@ -69,6 +69,8 @@ pub enum Error {
     Unprocessable {
         /// What was asked.
         call: Call,
+        /// Which rule, as far as the Error Reference tells them apart.
+        rule: BrokenRule,
         /// What the Bridge says; it names the record.
         detail: String,
     },
@@ -168,6 +170,24 @@ pub enum Error {
         #[source]
         cause: KeyError,
     },
+}
+
+/// Which rule a page breaks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum BrokenRule {
+    /// Another record has the same identifier already: "Duplicate key in the database. Rare -- usually means concurrent writes"
+    /// (Error Reference). The same page may be accepted when no other is under way.
+    Duplicate,
+    /// Any other.
+    Other,
+}
+
+impl BrokenRule {
+    /// The rule that this detail of a 422 is about. The Error Reference has no codes for them, only texts: "a record with the
+    /// same identifier already exists.".
+    pub(super) fn of(detail: &str) -> Self {
+        if detail.contains("already exists") { Self::Duplicate } else { Self::Other }
+    }
 }
 
 fn wait(retry_after: Option<Duration>) -> String {

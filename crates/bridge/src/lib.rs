@@ -50,7 +50,7 @@ pub use app::{App, NewApp};
 pub use beginning::FirstItem;
 pub use call::{Call, Operation};
 pub use client::Client;
-pub use error::Error;
+pub use error::{BrokenRule, Error};
 pub use exchange::{Environment, Exchange, Undelivered};
 pub use health::Health;
 pub use id::{AppId, InvalidAppId, SyncId};

@@ -86,6 +86,12 @@ impl SyncStatus {
         matches!(self, Self::Running(_))
     }
 
+    /// Whether `complete` was heard. Only the status `error` is documented; of the others there are but likely names.
+    pub fn is_completing(&self) -> bool {
+        let name = self.as_str().to_lowercase();
+        *self == Self::Error || name.contains("clean") || name.starts_with("complet")
+    }
+
     /// The name, as people read it.
     pub fn as_str(&self) -> &str {
         match self {
@@ -197,6 +203,16 @@ mod tests {
         }
         for name in ["error", "cleanup_failed", "failed", "ERROR"] {
             assert_eq!(SyncStatus::from_name(name), SyncStatus::Error, "{name}");
+        }
+    }
+
+    #[test]
+    fn whether_complete_was_heard_is_told_by_them_too() {
+        for name in ["error", "cleanup_failed", "cleaning", "cleanup_pending", "COMPLETED", "completing"] {
+            assert!(SyncStatus::from_name(name).is_completing(), "{name}");
+        }
+        for name in ["in_progress", "running", "abandoned", "cancelled", "incomplete", "something new"] {
+            assert!(!SyncStatus::from_name(name).is_completing(), "{name}");
         }
     }
 

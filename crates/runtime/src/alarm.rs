@@ -3,8 +3,8 @@
 use jiff::{SignedDuration, Timestamp};
 
 use super::report::{Alarm, AlarmKind, AppOverview, Level, SyncRun};
-use super::{stalled, sync};
-use bridgehead_store::RunResult;
+use super::stalled;
+use bridgehead_store::{RunReason, RunResult};
 
 /// A list of tasks that is unreadable for this long needs an operator; shorter problems pass.
 pub(super) const POLLING: SignedDuration = SignedDuration::from_secs(60);
@@ -54,8 +54,7 @@ pub(crate) fn unchanged_since(runs: &[SyncRun]) -> Option<Timestamp> {
 
 /// Those that say something: a sync that was stopped together with the daemon says nothing about the one before it.
 pub(crate) fn told(runs: &[SyncRun]) -> impl Iterator<Item = &SyncRun> {
-    let stopped = sync::Error::ShuttingDown.to_string();
-    runs.iter().filter(move |run| run.detail != stopped)
+    runs.iter().filter(|run| run.reason != Some(RunReason::Stopped))
 }
 
 fn has_failed(run: &SyncRun) -> bool {
@@ -69,8 +68,7 @@ fn access(app: &AppOverview) -> Option<Alarm> {
         level: Level::Alarm,
         since: app.tasks.failing.as_ref().map(|failing| failing.since),
         message,
-        advice: "Until this is fixed, no task of this app is executed or reported and no sync runs; nothing \
-                 is lost."
+        advice: "Until this is fixed, something that is not a task of this app is executed or reported and no sync runs; nothing is lost."
             .into(),
     })
 }
@@ -153,8 +151,8 @@ fn sync(name: &str, app: &AppOverview) -> Option<Alarm> {
         Some(_) => "The sync is retried automatically.",
         None => "The next sync retries.",
     };
-    match last.result.as_str() {
-        "held" => Some(alarm(
+    match (last.result, last.reason) {
+        (RunResult::Held, _) => Some(alarm(
             AlarmKind::RemovalGuard,
             Level::Alarm,
             format!("the removal guard holds the sync: {}", without_advice(&last.detail)),
@@ -164,13 +162,13 @@ fn sync(name: &str, app: &AppOverview) -> Option<Alarm> {
                  what was shown; otherwise fix the target, and the next sync completes."
             ),
         )),
-        "failed" if last.cleanup_failed => Some(alarm(
+        (_, Some(RunReason::CleanupFailed)) => Some(alarm(
             AlarmKind::CleanupFailed,
             after(CLEAN_UPS),
             format!("records that no longer exist are still in Iden: {}", last.detail),
             format!("A new sync fixes this. {again} If it keeps failing, contact Iden support."),
         )),
-        "abandoned" | "failed" if last.invalid.is_some_and(|count| count > 0) => Some(alarm(
+        (_, Some(RunReason::InvalidRecords)) => Some(alarm(
             AlarmKind::InvalidRecords,
             Level::Alarm,
             format!("the sync was not completed: {}", last.detail),
@@ -178,7 +176,7 @@ fn sync(name: &str, app: &AppOverview) -> Option<Alarm> {
                 "`bridgehead sync {name} --dry-run` lists them, with field and rule. Fix them in the target."
             ),
         )),
-        "abandoned" | "failed" if app.sync.failures_in_a_row > 0 => Some(alarm(
+        (RunResult::Abandoned | RunResult::Failed, _) if app.sync.failures_in_a_row > 0 => Some(alarm(
             AlarmKind::SyncFails,
             after(SYNCS),
             format!(
@@ -193,11 +191,6 @@ fn sync(name: &str, app: &AppOverview) -> Option<Alarm> {
         )),
         _ => None,
     }
-}
-
-/// The guard's own advice names no app; the alarm's does.
-fn without_advice(detail: &str) -> &str {
-    detail.split("; nothing was removed").next().unwrap_or(detail)
 }
 
 fn rejected(name: &str, app: &AppOverview) -> Option<Alarm> {
@@ -309,6 +302,7 @@ mod tests {
 
     use super::*;
     use crate::report::{Guarded, Held, PollFailing, StateDoubted, SyncEnd};
+    use crate::sync;
     use bridgehead_store::Counts;
 
     fn now() -> Timestamp {
@@ -324,10 +318,16 @@ mod tests {
             started_at: before(ended + 10),
             ended_at: before(ended),
             result,
+            reason: None,
             detail: detail.to_owned(),
+            cause: None,
             pushed: [].into(),
             removed: [].into(),
         }
+    }
+
+    fn because(run: SyncRun, reason: RunReason) -> SyncRun {
+        SyncRun { reason: Some(reason), ..run }
     }
 
     /// An app whose last syncs ended like this, newest first.
@@ -381,8 +381,8 @@ mod tests {
 
     #[test]
     fn a_sync_that_stopped_with_the_daemon_is_no_failure() {
-        let stopped = sync::Error::ShuttingDown.to_string();
-        let runs = [run(60, RunResult::Abandoned, &stopped), run(300, RunResult::Failed, "gone")];
+        let stopped = because(run(60, RunResult::Abandoned, "whatever it says"), RunReason::Stopped);
+        let runs = [stopped, run(300, RunResult::Failed, "gone")];
         assert_eq!((failures_in_a_row(&runs), unchanged_since(&runs)), (1, Some(before(300))));
         assert_eq!((failures_in_a_row(&runs[..1]), unchanged_since(&runs[..1])), (0, None));
         let runs = [run(60, RunResult::Held, "too many"), run(300, RunResult::Failed, "gone")];
@@ -393,12 +393,12 @@ mod tests {
     fn the_guard_says_what_to_type_and_since_when_it_holds() {
         let why = "completing would remove 9 of 50".to_owned();
         let consent = "9 losses".to_owned();
-        let held = sync::Error::Held { app: "hr".into(), why, consent }.to_string();
-        let runs = vec![
-            run(60, RunResult::Held, &held),
-            run(3600, RunResult::Held, &held),
-            run(7200, RunResult::Failed, "gone"),
-        ];
+        let held = sync::Error::Held { app: "hr".into(), why, consent };
+        let held = |ended| {
+            let run = because(run(ended, RunResult::Held, &held.to_string()), RunReason::AccessGuard);
+            SyncRun { cause: held.cause(), ..run }
+        };
+        let runs = vec![held(60), held(3600), run(7200, RunResult::Failed, "gone")];
         let alarm = only(&after(runs));
         assert_eq!(
             (alarm.kind, alarm.level, alarm.since),
@@ -406,19 +406,26 @@ mod tests {
         );
         assert_eq!(alarm.message, "the removal guard holds the sync: completing would remove 9 of 50");
         assert!(alarm.advice.contains("`bridgehead sync hr --allow-removals`"), "{}", alarm.advice);
+        let old = vec![run(60, RunResult::Held, "a sentence of an earlier version")];
+        assert_eq!(
+            only(&after(old)).message,
+            "the access guard holds the sync: a sentence of an earlier version"
+        );
     }
 
     #[test]
     fn the_cause_of_a_failed_sync_decides_what_to_do() {
-        let failed = || run(60, RunResult::Failed, "Iden reports CLEANUP_FAILED: stale records remain.");
-        let mut app = after(vec![failed()]);
-        app.sync.last.as_mut().unwrap().cleanup_failed = true;
+        let failed = run(60, RunResult::Failed, "stale records remain");
+        let mut app = after(vec![because(failed, RunReason::CleanupFailed)]);
         assert_eq!((only(&app).kind, only(&app).level), (AlarmKind::CleanupFailed, Level::Notice));
         app.sync.failures_in_a_row = CLEAN_UPS;
         assert_eq!(only(&app).level, Level::Alarm);
-        let mut app = after(vec![run(60, RunResult::Abandoned, "2 records are not valid")]);
-        app.sync.last.as_mut().unwrap().invalid = Some(2);
+        let bad = run(60, RunResult::Abandoned, "2 records are not valid");
+        let app = after(vec![because(bad, RunReason::InvalidRecords)]);
         assert_eq!((only(&app).kind, only(&app).level), (AlarmKind::InvalidRecords, Level::Alarm));
+        let mut app = after(vec![run(60, RunResult::Failed, "the Bridge is down")]);
+        app.sync.last.as_mut().unwrap().invalid = Some(2);
+        assert_eq!(only(&app).kind, AlarmKind::SyncFails, "bad records are not why it failed");
     }
 
     #[test]

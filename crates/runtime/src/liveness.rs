@@ -42,6 +42,8 @@ impl Liveness {
     }
 
     /// Does the supervisor's work and beats between its steps: if it blocks, the heart stops.
+    ///
+    /// Cancel: dropping this drops the work. Error: there is none. Panic: one of the work is passed on, and the heart stops.
     pub async fn during<T>(&self, work: impl Future<Output = T>) -> T {
         let mut work = std::pin::pin!(work);
         let mut beats = interval(BEAT);

@@ -8,6 +8,8 @@ use bridgehead_sdk::Action;
 use jiff::Timestamp;
 use prometheus_client::metrics::histogram::Histogram;
 
+use bridgehead_store::RunResult;
+
 /// The upper bounds of an execution's time in seconds: from a file on this machine to a target that is asked to hurry.
 const BOUNDS: [f64; 12] = [0.01, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0];
 
@@ -81,8 +83,8 @@ impl Metrics {
         *if is_whole { &mut counted.polls } else { &mut counted.failed_polls } += 1;
     }
 
-    pub fn synced(&self, result: &str) {
-        *self.counted().syncs.entry(result.to_owned()).or_default() += 1;
+    pub fn synced(&self, result: RunResult) {
+        *self.counted().syncs.entry(result.as_str().to_owned()).or_default() += 1;
     }
 
     /// Adds what a sync has pushed beyond `before`. A sync begins at nothing, which takes nothing away here.

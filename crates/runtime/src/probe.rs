@@ -11,6 +11,10 @@ use super::policies;
 
 /// Probes with `check()` while the breaker is open, at growing intervals, and closes it when one succeeds. Asks once, too,
 /// when calls in a row get no answer: a target that does not answer that either hangs. Runs until `stop`.
+///
+/// Cancel: `stop` ends a wait at once, and a check with its timeout at the latest; dropping this ends that too. A check changes
+/// nothing. Error: a check that fails keeps the breaker open, and is made again after a growing wait. Panic: one of the connector is an
+/// error of its check. After one in here, the supervisor starts it anew, and the breaker is as it was.
 pub(crate) async fn run(app: Arc<AppContext>, stop: CancellationToken) {
     let mut doubts = app.target.breaker().doubts();
     loop {

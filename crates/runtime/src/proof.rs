@@ -6,7 +6,7 @@
 //! ```
 //! use bridgehead_runtime::proof::{CompletionPermit, IntentRecorded, OutcomeRecorded};
 //!
-//! fn said(proof: &OutcomeRecorded) -> &bridgehead::journal::Outcome {
+//! fn said(proof: &OutcomeRecorded) -> &bridgehead_store::Outcome {
 //!     proof.outcome()
 //! }
 //! ```
@@ -17,7 +17,7 @@
 //!
 //! ```compile_fail,E0451
 //! let forged = bridgehead_runtime::proof::OutcomeRecorded {
-//!     outcome: bridgehead::journal::Outcome::Completed { result: None },
+//!     outcome: bridgehead_store::Outcome::Completed { result: None },
 //! };
 //! ```
 //!
@@ -25,10 +25,34 @@
 //! let tasks = tokio::sync::RwLock::new(());
 //! let forged = bridgehead_runtime::proof::CompletionPermit { _quiet: tasks.try_write().unwrap() };
 //! ```
+//!
+//! A sync goes through its phases in one order. The last one completes the session:
+//!
+//! ```
+//! use bridgehead_runtime::proof::Completing;
+//! use tokio_util::sync::CancellationToken;
+//!
+//! async fn end(phase: Completing<'_, '_>, stop: &CancellationToken) {
+//!     drop(phase.complete(stop).await);
+//! }
+//! ```
+//!
+//! While the target is still being read, nobody can:
+//!
+//! ```compile_fail,E0599
+//! use bridgehead_runtime::proof::Reading;
+//! use tokio_util::sync::CancellationToken;
+//!
+//! async fn end(phase: Reading<'_, '_>, stop: &CancellationToken) {
+//!     drop(phase.complete(stop).await);
+//! }
+//! ```
 
 use bridgehead_sdk::TaskId;
-use tokio::sync::RwLockWriteGuard;
 
+pub use crate::sync::phases::checking::CompletionPermit;
+pub use crate::sync::phases::completing::Completing;
+pub use crate::sync::phases::reading::Reading;
 use bridgehead_store::{Entry, Intent, Outcome, State};
 
 /// The intent of an attempt is durable, so the connector may be called.
@@ -76,21 +100,5 @@ impl OutcomeRecorded {
     /// What is reported.
     pub fn outcome(&self) -> &Outcome {
         &self.outcome
-    }
-}
-
-/// The removal guard has found that completing the session takes nothing away that it should not, and no task changes the target
-/// meanwhile, so the session may be completed.
-#[derive(Debug)]
-#[must_use]
-pub struct CompletionPermit<'a> {
-    /// Held until the session is completed: no task changes the target.
-    _quiet: RwLockWriteGuard<'a, ()>,
-}
-
-impl<'a> CompletionPermit<'a> {
-    /// For the check of a sync alone.
-    pub(super) fn by_the_check(quiet: RwLockWriteGuard<'a, ()>) -> Self {
-        Self { _quiet: quiet }
     }
 }

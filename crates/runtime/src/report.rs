@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 use super::guard::Holding;
 use super::status::{LastSync, PollState, SyncProgress, TaskCounts};
 use bridgehead_config as config;
-use bridgehead_store::{Counts, Doubt, Run, RunResult};
+use bridgehead_store::{Counts, Doubt, Run, RunReason, RunResult};
 
 /// Everything that can be seen at one moment.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -251,9 +251,15 @@ pub struct SyncEnd {
     /// When.
     pub at: Timestamp,
     /// `completed`, `abandoned`, `held` or `failed`.
-    pub result: String,
+    pub result: RunResult,
+    /// Why, such as `access_guard`; `None` where the result says everything, and for a sync of an earlier version.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<RunReason>,
     /// A sentence.
     pub detail: String,
+    /// What is wrong, without what to do about it, where the sentence says both.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cause: Option<String>,
     /// By resource type.
     #[serde(default)]
     pub resource_types: BTreeMap<String, TypeCounts>,
@@ -298,8 +304,14 @@ pub struct SyncRun {
     pub ended_at: Timestamp,
     /// How it ended.
     pub result: RunResult,
+    /// Why, such as `access_guard`; `None` where the result says everything, and for a sync of an earlier version.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<RunReason>,
     /// A sentence.
     pub detail: String,
+    /// What is wrong, without what to do about it, where the sentence says both.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cause: Option<String>,
     /// How many records of each type were pushed.
     #[serde(default)]
     pub pushed: BTreeMap<String, u64>,
@@ -478,10 +490,12 @@ impl From<LastSync> for SyncEnd {
         Self {
             at: last.at,
             result: last.result,
+            reason: last.reason,
             detail: last.detail,
+            cause: last.cause,
             resource_types: figures.collect(),
             invalid: Some(last.invalid),
-            cleanup_failed: last.cleanup_failed,
+            cleanup_failed: last.reason == Some(RunReason::CleanupFailed),
         }
     }
 }
@@ -497,11 +511,13 @@ impl From<&SyncRun> for SyncEnd {
         }
         Self {
             at: run.ended_at,
-            result: run.result.as_str().to_owned(),
+            result: run.result,
+            reason: run.reason,
             detail: run.detail.clone(),
+            cause: run.cause.clone(),
             resource_types: figures,
             invalid: None,
-            cleanup_failed: false,
+            cleanup_failed: run.reason == Some(RunReason::CleanupFailed),
         }
     }
 }
@@ -526,7 +542,7 @@ impl From<Holding> for Guarded {
 
 impl From<Run> for SyncRun {
     fn from(run: Run) -> Self {
-        let Run { started_at, ended_at, result, detail, pushed, removed } = run;
-        Self { started_at, ended_at, result, detail, pushed, removed }
+        let Run { started_at, ended_at, result, reason, detail, cause, pushed, removed } = run;
+        Self { started_at, ended_at, result, reason, detail, cause, pushed, removed }
     }
 }

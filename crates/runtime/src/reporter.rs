@@ -134,9 +134,11 @@ impl StatusReporter {
             .filter(|(_, at)| now.duration_since(*at) < PANIC_SHOWN)
             .map(|(name, at)| (name.to_owned(), at));
         // What an earlier process wrote down may hold what was found to be a secret only since.
-        let details = seen.sync.recent.iter_mut().map(|run| &mut run.detail);
-        for detail in details.chain(seen.sync.last.iter_mut().map(|last| &mut last.detail)) {
+        let recent = seen.sync.recent.iter_mut().map(|run| (&mut run.detail, &mut run.cause));
+        let last = seen.sync.last.iter_mut().map(|last| (&mut last.detail, &mut last.cause));
+        for (detail, cause) in recent.chain(last) {
             *detail = clean(detail);
+            *cause = cause.take().map(|cause| clean(&cause));
         }
         seen.alarms = alarm::all(&app.name, &seen, now);
         // The worst are shown: those that were tried most often, then those that have been under way for the longest.

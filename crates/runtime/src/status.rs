@@ -16,7 +16,7 @@ use super::metrics::Metrics;
 use super::progress::Progress;
 use super::sync::TypeSummary;
 use bridgehead_bridge as bridge;
-use bridgehead_store::{self as journal, Outcome, ReportResult};
+use bridgehead_store::{self as journal, Outcome, ReportResult, RunReason, RunResult};
 
 /// What one app has done since the daemon started.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -67,16 +67,18 @@ pub struct SyncProgress {
 pub struct LastSync {
     /// When it ended.
     pub at: Timestamp,
-    /// `completed`, `abandoned`, `held` or `failed`.
-    pub result: String,
+    /// How.
+    pub result: RunResult,
+    /// Why, where the result does not say everything.
+    pub reason: Option<RunReason>,
     /// A sentence.
     pub detail: String,
+    /// What is wrong, without what to do about it, where the sentence says both.
+    pub cause: Option<String>,
     /// What it did, or would have done, by resource type.
     pub resource_types: BTreeMap<String, TypeSummary>,
     /// How many records were not valid.
     pub invalid: u64,
-    /// Whether Iden could not remove what is stale.
-    pub cleanup_failed: bool,
 }
 
 /// Why the list of tasks cannot be read currently.
@@ -295,7 +297,7 @@ impl AppStatus {
     }
 
     pub(crate) fn sync_ended(&self, last: LastSync) {
-        self.tally.synced(&last.result);
+        self.tally.synced(last.result);
         self.sync.send_replace(SyncProgress::default());
         self.last_sync.send_replace(Some(last));
     }

@@ -15,6 +15,11 @@ use super::{probe, sync, task};
 
 /// Runs all apps until `stop` is cancelled, then gives what runs `grace` to finish. A loop that panics is started again
 /// with backoff; the other apps do not notice.
+///
+/// Cancel: `stop` ends new work and waits for what runs; after `grace`, the rest is cut off. Dropping this aborts every loop at once,
+/// which loses nothing that the journal does not have. Error: none gets here; each loop deals with its own. A loop that ends without
+/// being told to makes the daemon [unhealthy](Liveness), and is not started again. Panic: one in here aborts
+/// every loop, and is passed on to whoever runs this.
 pub(crate) async fn run(
     apps: Vec<Arc<AppContext>>,
     stop: CancellationToken,
@@ -64,6 +69,9 @@ pub(crate) async fn run(
 }
 
 /// Ends when the loop does, and says which one it was.
+///
+/// Cancel: dropping this aborts the loop. Error: a loop has none. Panic: one in the loop is counted, and the loop is started again
+/// after a wait that grows while panics follow one another within ten minutes.
 async fn keep_alive<F>(
     app: Arc<AppContext>,
     name: &'static str,

@@ -40,7 +40,7 @@ pub use facts::{AccessFacts, AccessLoss};
 pub use memory::Memory;
 pub use snapshot::{
     AccessBase, Added, BaselineOrigin, Changes, Difference, Duplicate, IdenTime, LastSync, Loser, Losers,
-    LossCount, LossKind, RecordHash, Run, RunResult, Shown, SnapshotStore, Trust, Which,
+    LossCount, LossKind, RecordHash, Run, RunReason, RunResult, Shown, SnapshotStore, Trust, Which,
 };
 pub use sqlite::TASKS_FILE;
 pub use sqlite::{CommitPhase, Observer, Sqlite, Stats, Step};

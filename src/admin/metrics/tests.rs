@@ -5,6 +5,7 @@ use bridgehead_sdk::{Action, Code};
 
 use super::*;
 use bridgehead_runtime::{Held, Metrics, SyncEnd};
+use bridgehead_store::RunReason;
 
 /// A sample as it was parsed.
 #[derive(Debug, PartialEq)]
@@ -129,8 +130,10 @@ fn scrape(name: &str, slug: &str) -> Scrape {
     app.held = Some(Held { since: at, code: Code::Timeout, message: "gone".into(), hold_for_seconds: 60 });
     app.sync.last = Some(SyncEnd {
         at,
-        result: "held".into(),
+        result: RunResult::Held,
+        reason: Some(RunReason::AccessGuard),
         detail: String::new(),
+        cause: None,
         resource_types: [(
             slug.to_owned(),
             bridgehead_runtime::TypeCounts { removed: 6, ..Default::default() },

@@ -3,7 +3,7 @@ use wiremock::matchers::any;
 use wiremock::{Mock, MockServer, ResponseTemplate};
 
 use super::support::*;
-use crate::{Api, Error, NewApp, Report, SyncId, TaskQuery, TaskStatus};
+use crate::{Api, BrokenRule, Error, NewApp, Report, SyncId, TaskQuery, TaskStatus};
 
 const HTML: &str = "<!DOCTYPE html><html><body>Down for maintenance</body></html>";
 
@@ -108,6 +108,31 @@ async fn an_error_tells_the_detail_and_neither_html_nor_the_key() {
     Mock::given(any()).respond_with(ResponseTemplate::new(422).set_body_string(body)).mount(&server).await;
     let error = client(&server.uri()).push(app(), &SyncId::new("s"), &"team".into(), &[]).await.unwrap_err();
     insta::assert_snapshot!(error, @"cannot push records of 'team' of app 11111111-1111-4111-8111-111111111111: the request violates a rule (422): Record 'u1': unknown membership slug '[redacted]'");
+}
+
+/// The texts are those of the Error Reference.
+#[tokio::test]
+async fn a_record_that_exists_already_is_told_from_every_other_broken_rule() {
+    for (detail, rule) in [
+        (
+            "Sync failed for 'accounts': a record with the same identifier already exists.",
+            BrokenRule::Duplicate,
+        ),
+        ("a record with the same identifier already exists.", BrokenRule::Duplicate),
+        ("Record 'u1': unknown membership slug 'nonexistent'", BrokenRule::Other),
+        (
+            "Sync failed for 'accounts': a required field is missing. Ensure all records have complete data.",
+            BrokenRule::Other,
+        ),
+        ("a referenced record does not exist.", BrokenRule::Other),
+    ] {
+        let server = MockServer::start().await;
+        let answer = ResponseTemplate::new(422).set_body_json(serde_json::json!({"detail": detail}));
+        Mock::given(any()).respond_with(answer).mount(&server).await;
+        let pushed = client(&server.uri()).push(app(), &SyncId::new("s"), &"team".into(), &[]).await;
+        let Err(Error::Unprocessable { rule: found, .. }) = pushed else { panic!("{detail}: {pushed:?}") };
+        assert_eq!(found, rule, "{detail}");
+    }
 }
 
 /// Read, each of these values would take many times its two bytes.

@@ -7,6 +7,7 @@ use bridgehead_sdk::ResourceKind;
 use jiff::{SignedDuration, Timestamp};
 
 use super::Error;
+use super::phases::Preparing;
 use super::push::PushCount;
 use super::sync_run::SyncRun;
 use crate::upstream::Patience;
@@ -21,13 +22,14 @@ const ASKED: Duration = Duration::from_secs(30);
 const OURS: SignedDuration = SignedDuration::from_mins(90);
 
 /// What the removals of a sync are counted from.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) enum Baseline {
     /// The last completed sync.
     Known,
     /// The last completed sync, although Iden has seen a later one: this is why one knows.
     Stale(String),
     /// Nothing: Iden holds no more than what syncs recorded here have pushed.
+    #[default]
     First,
     /// Nothing, and the responses to the pages have not been checked yet.
     Unproven(Told),
@@ -58,33 +60,32 @@ enum Currency {
     Stale(Timestamp),
 }
 
-impl SyncRun<'_> {
+impl Preparing<'_, '_> {
     /// Finds out what the removals are to be counted from.
     pub(super) async fn determine_baseline(&mut self) -> Result<(), Error> {
-        let (app, listings) = (&self.app.key, &self.app.listings);
+        let (app, listings) = (&self.run.app.key, &self.run.app.listings);
         let last = listings.last(app).await?;
         let told = self.ask_iden().await;
         if let Told::SyncedAt(at) = told {
-            self.synced_before = Some(at);
+            self.run.record.synced_before = Some(at);
         }
-        if last.is_none() && !self.options.dry_run {
+        if last.is_none() && !self.run.options.dry_run {
             self.settle_new(&told).await?;
         }
-        self.baseline = match (last, told) {
+        self.run.record.baseline = match (last, told) {
             (Some(last), Told::SyncedAt(at)) => {
                 let known = listings.iden_time(app).await?;
                 match currency(known, last.at, at) {
                     Currency::Current => Baseline::Known,
                     Currency::Learned(at) => {
-                        if !self.options.dry_run {
+                        if !self.run.options.dry_run {
                             listings.set_iden_time(app, at).await?;
                         }
                         Baseline::Known
                     }
                     Currency::Stale(at) => Baseline::Stale(format!(
-                        "Iden says that {} was last synced at {at}, but the last sync recorded here is from \
-                         {}",
-                        self.app.name,
+                        "Iden says that {} was last synced at {at}, but the last sync recorded here is from {}",
+                        self.run.app.name,
                         known.synced_at.unwrap_or(last.at)
                     )),
                 }
@@ -107,7 +108,7 @@ impl SyncRun<'_> {
     /// Finds out for a new state folder whether the app was synced before, for the sake of tasks. It has to be now:
     /// later, Iden's time is that of our own sync, and a new installation would look like one whose state was lost.
     async fn settle_new(&self, told: &Told) -> Result<(), Error> {
-        let store = &self.app.store;
+        let store = &self.run.app.store;
         let synced_before = match told {
             Told::SyncedAt(_) => true,
             Told::NoTime => false,
@@ -119,76 +120,10 @@ impl SyncRun<'_> {
         Ok(())
     }
 
-    /// Judges by the responses to the pages, and keeps the judgement if there was evidence for it: later, the pages of
-    /// this very sync would look like those of another. An unknown result is never kept.
-    pub(super) async fn prove_past(&mut self) -> Result<(), Error> {
-        if let Baseline::Unproven(told) = &self.baseline {
-            if !self.has_begun {
-                return Ok(());
-            }
-            let own = self.pushed_before(None).await?;
-            let accounts = self.pushed_before(Some(ResourceKind::Account)).await?;
-            let told = told.clone();
-            self.baseline = judge(&told, self.tallies.sum(), own);
-            let of = self.types.iter().filter(|of| of.kind == ResourceKind::Account);
-            let mut tally = PushCount::default();
-            of.for_each(|of| tally.add(self.tallies.of(of.slug.as_str())));
-            self.is_past_shown = shows_ours(tally, accounts);
-        }
-        let past = match self.baseline {
-            Baseline::First if self.is_past_shown => BaselineOrigin::Ours,
-            Baseline::Lost(_) => BaselineOrigin::Lost,
-            _ => return Ok(()),
-        };
-        if !self.options.dry_run && self.app.listings.past(&self.app.key).await? != Some(past) {
-            self.app.listings.set_past(&self.app.key, past).await?;
-        }
-        Ok(())
-    }
-
-    /// How many records of the present listing earlier syncs of this state have pushed: that Iden knows those says nothing.
-    async fn pushed_before(&self, kind: Option<ResourceKind>) -> Result<u64, Error> {
-        let mut pushed = 0;
-        for of in self.types.iter().filter(|of| kind.is_none_or(|kind| of.kind == kind)) {
-            match self.app.listings.difference(&self.app.key, of.slug.as_str()).await {
-                Ok(found) => pushed += found.seen.saturating_sub(found.created),
-                Err(bridgehead_store::Error::NoListing { .. }) => {}
-                Err(error) => return Err(error.into()),
-            }
-        }
-        Ok(pushed)
-    }
-
-    /// Our sync is completed. Iden is asked what it calls the time of that, once: it is what later times are compared with.
-    /// Where it does not say, the next sync asks again.
-    pub(super) async fn learn_iden_time(&self) -> Result<(), Error> {
-        let (app, listings) = (&self.app.key, &self.app.listings);
-        let Ok(apps) = self
-            .app
-            .upstream
-            .ask(Operation::ListApps, |bridge| bridge.list_apps())
-            .await
-            .inspect_err(|error| {
-                tracing::warn!(app = %self.app.name, %error, "cannot ask Iden for the time of this sync; the \
-                                                          next sync asks again");
-            })
-        else {
-            return Ok(());
-        };
-        let at = apps.into_iter().find(|one| one.id == self.app.id).and_then(|one| one.last_synced_at);
-        let known = listings.iden_time(app).await?.synced_at;
-        match at.map(cut) {
-            // The time of an earlier sync: that of this one is still to come.
-            Some(at) if known.max(self.synced_before).is_some_and(|before| at <= before) => Ok(()),
-            Some(at) => Ok(listings.set_iden_time(app, at).await?),
-            None => Ok(()),
-        }
-    }
-
     /// When Iden last completed a sync of this app. An error is no answer, and an app that is not listed is another thing
     /// than one without a time.
     async fn ask_iden(&self) -> Told {
-        let app = self.app;
+        let app = self.run.app;
         let patience = Patience::within(ASKED);
         match app.upstream.patiently(Operation::ListApps, patience, |bridge| bridge.list_apps()).await {
             Ok(apps) => match apps.into_iter().find(|one| one.id == app.id) {
@@ -204,8 +139,50 @@ impl SyncRun<'_> {
     }
 }
 
+impl SyncRun<'_> {
+    /// Judges by what the pages were answered with, and keeps the judgement where there was evidence for it: later, the
+    /// pages of this very sync would be taken for those of another. What nobody could find out is never kept.
+    pub(super) async fn prove_past(&mut self) -> Result<(), Error> {
+        if let Baseline::Unproven(told) = &self.record.baseline {
+            if !self.record.has_begun {
+                return Ok(());
+            }
+            let own = self.pushed_before(None).await?;
+            let accounts = self.pushed_before(Some(ResourceKind::Account)).await?;
+            let told = told.clone();
+            self.record.baseline = judge(&told, self.record.tallies.sum(), own);
+            let of = self.record.offer.types.iter().filter(|of| of.kind == ResourceKind::Account);
+            let mut tally = PushCount::default();
+            of.for_each(|of| tally.add(self.record.tallies.of(of.slug.as_str())));
+            self.record.is_past_shown = shows_ours(tally, accounts);
+        }
+        let past = match self.record.baseline {
+            Baseline::First if self.record.is_past_shown => BaselineOrigin::Ours,
+            Baseline::Lost(_) => BaselineOrigin::Lost,
+            _ => return Ok(()),
+        };
+        if !self.options.dry_run && self.app.listings.past(&self.app.key).await? != Some(past) {
+            self.app.listings.set_past(&self.app.key, past).await?;
+        }
+        Ok(())
+    }
+
+    /// How many records of the present listing earlier syncs of this state have pushed: that Iden knows those says nothing.
+    async fn pushed_before(&self, kind: Option<ResourceKind>) -> Result<u64, Error> {
+        let mut pushed = 0;
+        for of in self.record.offer.types.iter().filter(|of| kind.is_none_or(|kind| of.kind == kind)) {
+            match self.app.listings.difference(&self.app.key, of.slug.as_str()).await {
+                Ok(found) => pushed += found.seen.saturating_sub(found.created),
+                Err(bridgehead_store::Error::NoListing { .. }) => {}
+                Err(error) => return Err(error.into()),
+            }
+        }
+        Ok(pushed)
+    }
+}
+
 /// As precise as the journal keeps it.
-fn cut(at: Timestamp) -> Timestamp {
+pub(super) fn cut(at: Timestamp) -> Timestamp {
     Timestamp::from_microsecond(at.as_microsecond()).unwrap_or(at)
 }
 

@@ -4,36 +4,72 @@ use std::collections::BTreeMap;
 
 use jiff::Timestamp;
 
-use super::sync_run::{ReadState, SyncRun};
+use super::losses::Meter;
+use super::outcome::{Abandoned, Failed, SyncOutcome};
+use super::record::{Extent, RunRecord};
+use super::sync_run::SyncRun;
 use super::{Error, Summary, TypeSummary, session};
 use crate::app::AppContext;
 use crate::status::{LastSync, SyncProgress};
-use bridgehead_store::{Run, RunResult, Trust};
+use bridgehead_store::{Run, Trust};
 
-/// Records how a sync ended, and says so.
-pub(super) async fn run(mut sync: SyncRun<'_>, result: Result<(), Error>, started_at: Timestamp) -> Summary {
-    let app = sync.app;
-    if !sync.options.dry_run
-        && let Err(error) = sync.prove_past().await
-    {
-        tracing::error!(app = %app.name, %error, "the earlier state of Iden could not be saved");
-    }
-    let summary = summarise(&mut sync, &result).await;
-    if sync.options.dry_run {
-        // It was only looked at: neither the state nor the status of the app says that there was a sync.
-        if let Err(error) = app.listings.discard(&app.key).await {
-            tracing::error!(app = %app.name, %error, "the data of the dry run could not be discarded");
+impl SyncRun<'_> {
+    /// The end of a sync, whichever phase it ended in: abandons the session, keeps what it left in Iden, records the run, and
+    /// says how it ended. Nothing else does any of that.
+    pub(super) async fn close(mut self, result: Result<(), Error>, started_at: Timestamp) -> Summary {
+        let app = self.app;
+        if !self.options.dry_run
+            && let Err(error) = self.prove_past().await
+        {
+            tracing::error!(app = %app.name, %error, "the earlier state of Iden could not be saved");
         }
-        app.status.sync_progress(|progress| *progress = SyncProgress::default());
-        return summary;
+        let outcome = SyncOutcome::of(&result, self.options.dry_run);
+        let cause = result.as_ref().err().and_then(Error::cause);
+        let cause = cause.map(|cause| app.redactor.redact(&cause).into_owned());
+        let summary = self.summarise(&result, outcome).await;
+        if self.options.dry_run {
+            // It was only looked at: neither the state nor the status of the app says that there was a sync.
+            if let Err(error) = app.listings.discard(&app.key).await {
+                tracing::error!(app = %app.name, %error, "the data of the dry run could not be discarded");
+            }
+            app.status.sync_progress(|progress| *progress = SyncProgress::default());
+            return summary;
+        }
+        self.retain().await;
+        // Only now that it is noted: what an abandoned session has pushed stays in Iden, also if this process ends here.
+        if let (true, Some(session)) = (result.is_err(), self.record.session.take())
+            && outcome != SyncOutcome::Failed(Failed::SessionLost)
+        {
+            session::abandon(app, &session).await;
+        }
+        if outcome == SyncOutcome::Abandoned(Abandoned::NothingShown) {
+            // There was no sync; the operator is told so.
+            app.status.sync_progress(|progress| *progress = SyncProgress::default());
+            return summary;
+        }
+        record(app, &summary, outcome, cause.clone(), started_at).await;
+        app.status.sync_ended(LastSync {
+            at: app.clock.now(),
+            result: outcome.run_result(),
+            reason: outcome.reason(),
+            detail: summary.detail.clone(),
+            cause,
+            resource_types: summary.resource_types.clone(),
+            invalid: summary.invalid_count,
+        });
+        summary
     }
-    // What was pushed stays in Iden, abandoned or not: a later `complete` could remove it, so the guard must know of it.
-    // If Iden has taken no page, it holds nothing of ours: what it turns out to know later is not what this sync has pushed.
-    let has_pushed = sync.has_begun && sync.tallies.sum().accepted > 0;
-    if has_pushed && sync.stage != ReadState::Completed {
-        let belief = sync.belief().await.unwrap_or_else(|error| {
-            tracing::error!(app = %app.name, %error, "the records that this sync left in Iden could not be \
-                                                      determined");
+
+    /// What was pushed stays in Iden, abandoned or not: a later `complete` could remove it, so the guard must know of it. If
+    /// Iden has taken no page, it holds nothing of ours: what it turns out to know later is not what this sync has pushed.
+    async fn retain(&mut self) {
+        let (app, record) = (self.app, &self.record);
+        let has_pushed = record.has_begun && record.tallies.sum().accepted > 0;
+        if !has_pushed || record.extent() == Extent::Completed {
+            return;
+        }
+        let belief = self.belief().await.unwrap_or_else(|error| {
+            tracing::error!(app = %app.name, %error, "the records that this sync left in Iden could not be determined");
             Trust::Unverified
         });
         if let Err(error) = app.listings.retain(&app.key, belief).await {
@@ -41,42 +77,87 @@ pub(super) async fn run(mut sync: SyncRun<'_>, result: Result<(), Error>, starte
                                                       saved");
         }
     }
-    // Only now that it is noted: what an abandoned session has pushed stays in Iden, also if this process ends here.
-    if let (Err(error), Some(session)) = (&result, sync.session.take())
-        && !matches!(error, Error::SessionLost { .. })
-    {
-        session::abandon(app, &session).await;
+
+    /// How far a sync is believed that ends without being completed. A bad record is no reason to doubt: it is not in the
+    /// listing, and not gone either.
+    async fn belief(&mut self) -> Result<Trust, Error> {
+        let record = &mut self.record;
+        if record.extent() <= Extent::Part || !record.unproven.is_empty() {
+            return Ok(Trust::Unverified);
+        }
+        if record.has_consent {
+            return Ok(Trust::Accepted);
+        }
+        let losses = match record.measured.losses.clone() {
+            Some(losses) => losses,
+            None => Meter { app: self.app, offer: &record.offer }.measure(&mut record.measured).await?,
+        };
+        let held = losses.verdicts(&self.app.settings.sync.guard, record.invalid.count);
+        Ok(if held.is_empty() { Trust::Accepted } else { Trust::Rejected })
     }
-    if matches!(result, Err(Error::NothingShown { .. })) {
-        // There was no sync; the operator is told so.
-        app.status.sync_progress(|progress| *progress = SyncProgress::default());
-        return summary;
+
+    async fn summarise(&mut self, result: &Result<(), Error>, outcome: SyncOutcome) -> Summary {
+        let dry_run = self.options.dry_run;
+        let detail = match result {
+            Ok(()) if dry_run => "everything was read and validated; nothing was pushed".into(),
+            Ok(()) => "sync completed, stale records removed".into(),
+            Err(error) => error.to_string(),
+        };
+        if let Err(error) = self.count().await {
+            tracing::debug!(app = %self.app.name, %error, "no figures available for this sync");
+        }
+        let losses = self.show_losses().await;
+        let record = &mut self.record;
+        Summary {
+            result: outcome.result(),
+            reason: outcome.reason(),
+            detail: self.app.redactor.redact(&detail).into_owned(),
+            dry_run,
+            resource_types: std::mem::take(&mut record.measured.figures),
+            invalid_count: record.invalid.count,
+            invalid: std::mem::take(&mut record.invalid.kept),
+            removals: std::mem::take(&mut record.measured.removals),
+            losses,
+            held_because: record.held_because.clone(),
+            digest: record.asked.filter(|_| !record.has_consent).map(|asked| asked.digest),
+            evidence: std::mem::take(&mut record.evidence),
+            follow_up: outcome.next(),
+        }
     }
-    record(app, &summary, result_of(&result), started_at).await;
-    app.status.sync_ended(LastSync {
-        at: app.clock.now(),
-        result: summary.result.clone(),
-        detail: summary.detail.clone(),
-        resource_types: summary.resource_types.clone(),
-        invalid: summary.invalid_count,
-        cleanup_failed: matches!(result, Err(Error::CleanupFailed { .. })),
-    });
-    summary
+
+    /// The figures of a sync that has ended before they were counted.
+    async fn count(&mut self) -> Result<(), Error> {
+        let extent = self.record.extent();
+        let RunRecord { offer, measured, .. } = &mut self.record;
+        if !measured.figures.is_empty() {
+            return Ok(());
+        }
+        let meter = Meter { app: self.app, offer };
+        match extent {
+            Extent::Part => meter.count_part(measured).await,
+            Extent::Whole => meter.measure(measured).await.map(drop),
+            Extent::Nothing | Extent::Completed => Ok(()),
+        }
+    }
 }
 
-fn result_of(result: &Result<(), Error>) -> RunResult {
-    result.as_ref().err().map_or(RunResult::Completed, Error::result)
-}
-
-async fn record(app: &AppContext, summary: &Summary, result: RunResult, started_at: Timestamp) {
+async fn record(
+    app: &AppContext,
+    summary: &Summary,
+    outcome: SyncOutcome,
+    cause: Option<String>,
+    started_at: Timestamp,
+) {
     let by_type = |figure: fn(&TypeSummary) -> u64| -> BTreeMap<String, u64> {
         summary.resource_types.iter().map(|(slug, of)| (slug.clone(), figure(of))).collect()
     };
     let run = Run {
         started_at,
         ended_at: app.clock.now(),
-        result,
+        result: outcome.run_result(),
+        reason: outcome.reason(),
         detail: summary.detail.clone(),
+        cause,
         pushed: by_type(|of| of.listed),
         removed: by_type(|of| of.removed),
     };
@@ -84,35 +165,5 @@ async fn record(app: &AppContext, summary: &Summary, result: RunResult, started_
     app.status.wrote(recorded.as_ref().err());
     if let Err(error) = recorded {
         tracing::error!(app = %app.name, %error, "the result of the sync could not be saved");
-    }
-}
-
-async fn summarise(sync: &mut SyncRun<'_>, result: &Result<(), Error>) -> Summary {
-    let dry_run = sync.options.dry_run;
-    let detail = match result {
-        Ok(()) if dry_run => "everything was read and validated; nothing was pushed".into(),
-        Ok(()) => "sync completed, stale records removed".into(),
-        Err(error) => error.to_string(),
-    };
-    let word = if result.is_ok() && dry_run { "rehearsed" } else { result_of(result).as_str() };
-    if sync.figures.is_empty()
-        && matches!(sync.stage, ReadState::Reading | ReadState::Whole)
-        && let Err(error) = sync.count_changes().await
-    {
-        tracing::debug!(app = %sync.app.name, %error, "no figures available for this sync");
-    }
-    Summary {
-        result: word.to_owned(),
-        detail: sync.app.redactor.redact(&detail).into_owned(),
-        dry_run,
-        resource_types: std::mem::take(&mut sync.figures),
-        invalid_count: sync.invalid.count,
-        invalid: std::mem::take(&mut sync.invalid.kept),
-        removals: std::mem::take(&mut sync.removals),
-        losses: sync.show_losses().await,
-        held_because: sync.held_because.clone(),
-        digest: sync.asked.filter(|_| !sync.has_consent).map(|asked| asked.digest),
-        evidence: std::mem::take(&mut sync.evidence),
-        follow_up: result.as_ref().err().map(Error::follow_up).unwrap_or_default(),
     }
 }

@@ -1,9 +1,9 @@
 //! What ends a sync before it is complete.
 
-use super::summary::NextSync;
+use super::HeldReason;
+use super::outcome::{Abandoned, Failed, SyncOutcome};
 use bridgehead_bridge as bridge;
 use bridgehead_store as journal;
-use bridgehead_store::RunResult;
 
 /// Why a sync did not go through. No account was removed in any of these cases except for
 /// [`Unwatched`](Self::Unwatched), and perhaps [`Unheard`](Self::Unheard).
@@ -102,9 +102,8 @@ pub enum Error {
     },
     /// Nothing shows that a listing was read to its end. The operator decides.
     #[error(
-        "no proof that the listing of {slugs} is complete; nothing was removed. If this target cannot \
-         provide one, set complete_without_proof = \"allow\", or run `bridgehead sync {app} \
-         --allow-removals` once: {consent}"
+        "{}; nothing was removed. If this target cannot show it, set complete_without_proof = \"allow\", or run `bridgehead sync {app} --allow-removals` once: {consent}",
+        unproven(.slugs)
     )]
     Unproven {
         /// The app, as the configuration names it.
@@ -116,10 +115,8 @@ pub enum Error {
     },
     /// Iden holds records of this app, and what completing would remove of them is not known. The operator decides.
     #[error(
-        "this state folder has no completed sync of {app}, but {evidence}: the state folder was lost, the \
-         first sync was killed while it pushed, or the app was synced from elsewhere. How many records \
-         completing would remove is unknown; nothing was removed. Check `bridgehead sync {app} --dry-run`; \
-         if it shows every account, run `bridgehead sync {app} --allow-removals` once: {consent}"
+        "{}; nothing was removed. Look at `bridgehead sync {app} --dry-run`; if that is everybody, run `bridgehead sync {app} --allow-removals` once: {consent}",
+        lost_state(.app, .evidence)
     )]
     LostState {
         /// The app, as the configuration names it.
@@ -131,9 +128,8 @@ pub enum Error {
     },
     /// Iden has seen a later sync of this app than the last one known here. The operator decides.
     #[error(
-        "{evidence}: the state folder is an old copy, or the app is also synced from elsewhere. How many \
-         records completing would remove is unknown; nothing was removed. Check `bridgehead sync {app} \
-         --dry-run`; if it shows every account, run `bridgehead sync {app} --allow-removals` once: {consent}"
+        "{}; nothing was removed. Look at `bridgehead sync {app} --dry-run`; if that is everybody, run `bridgehead sync {app} --allow-removals` once: {consent}",
+        stale_state(.evidence)
     )]
     StaleState {
         /// The app, as the configuration names it.
@@ -153,10 +149,7 @@ pub enum Error {
         /// The app, as the configuration names it.
         app: String,
     },
-    /// The guard was asked before anything was measured: a mistake in the runtime.
-    #[error("the removals were not counted; no account was removed. This is a bug in bridgehead")]
-    Unmeasured,
-    /// An account was deleted after it had been pushed, and its record is not known: the sync starts over.
+    /// An account was deleted after it had been pushed, and its record is not known: the sync begins anew.
     #[error("{0} was deleted by a task after it had been pushed; the sync starts over")]
     Overtaken(String),
     /// It is unknown whether Iden received that the sync is complete. The next sync finds out.
@@ -171,10 +164,10 @@ pub enum Error {
         message: String,
     },
     /// The daemon's own state could not be read or written.
-    #[error("the state folder: {0}")]
+    #[error("state folder: {0}")]
     Journal(#[from] journal::Error),
     /// The daemon is stopping.
-    #[error("stopped before the end; no account was removed")]
+    #[error("interrupted before the end; no account was removed")]
     ShuttingDown,
     /// The daemon is stopping, and Iden has not cleaned up yet. It does so without the daemon.
     #[error("completed; stopped before Iden finished its cleanup")]
@@ -186,45 +179,56 @@ impl Error {
         move |source| Self::Bridge { what, source }
     }
 
-    /// How a sync that ended with this is recorded.
-    pub(crate) fn result(&self) -> RunResult {
+    /// What a sync that ended with this has come to.
+    pub(super) fn outcome(&self) -> SyncOutcome {
         match self {
-            Self::Unwatched => RunResult::Completed,
-            Self::Held { .. } | Self::LostState { .. } | Self::StaleState { .. } | Self::Unproven { .. } => {
-                RunResult::Held
-            }
-            Self::Unreadable { .. }
-            | Self::RepeatedCursor { .. }
-            | Self::Incomplete { .. }
-            | Self::NothingShown { .. }
-            | Self::Invalid { .. }
-            | Self::Overtaken(_)
-            | Self::ShuttingDown => RunResult::Abandoned,
-            Self::Undescribed(_)
-            | Self::Unregistered(_)
-            | Self::Bridge { .. }
-            | Self::SessionLost { .. }
-            | Self::Uncounted(_)
-            | Self::Unheard(_)
-            | Self::CleanupFailed { .. }
-            | Self::Unmeasured
-            | Self::Journal(_) => RunResult::Failed,
+            Self::Unwatched => SyncOutcome::Completed { cleaned_up: false },
+            Self::Held { .. } => SyncOutcome::Held(HeldReason::AccessGuard),
+            Self::LostState { .. } => SyncOutcome::Held(HeldReason::LostState),
+            Self::StaleState { .. } => SyncOutcome::Held(HeldReason::StaleState),
+            Self::Unproven { .. } => SyncOutcome::Held(HeldReason::NotProven),
+            Self::Unreadable { .. } => SyncOutcome::Abandoned(Abandoned::Unreadable),
+            Self::RepeatedCursor { .. } => SyncOutcome::Abandoned(Abandoned::RepeatedCursor),
+            Self::Incomplete { .. } => SyncOutcome::Abandoned(Abandoned::Incomplete),
+            Self::NothingShown { .. } => SyncOutcome::Abandoned(Abandoned::NothingShown),
+            Self::Invalid { .. } => SyncOutcome::Abandoned(Abandoned::InvalidRecords),
+            Self::Overtaken(_) => SyncOutcome::Abandoned(Abandoned::Overtaken),
+            Self::ShuttingDown => SyncOutcome::Stopped,
+            Self::Undescribed(_) => SyncOutcome::Failed(Failed::Undescribed),
+            Self::Unregistered(_) => SyncOutcome::Failed(Failed::Unregistered),
+            Self::Bridge { .. } => SyncOutcome::Failed(Failed::Bridge),
+            Self::SessionLost { .. } => SyncOutcome::Failed(Failed::SessionLost),
+            Self::Uncounted(_) => SyncOutcome::Failed(Failed::Uncounted),
+            Self::Unheard(_) => SyncOutcome::Failed(Failed::Unheard),
+            Self::CleanupFailed { .. } => SyncOutcome::Failed(Failed::CleanupFailed),
+            Self::Journal(_) => SyncOutcome::Failed(Failed::State),
         }
     }
 
-    /// What the schedule is to do about it.
-    pub(crate) fn follow_up(&self) -> NextSync {
+    /// What is wrong, where the message also says what to do about it: whoever says that in other words needs only this.
+    pub(crate) fn cause(&self) -> Option<String> {
         match self {
-            Self::Held { .. }
-            | Self::LostState { .. }
-            | Self::StaleState { .. }
-            | Self::Unproven { .. }
-            | Self::NothingShown { .. }
-            | Self::Invalid { .. }
-            | Self::Unwatched => NextSync::Regular,
-            Self::Overtaken(_) => NextSync::AtOnce,
-            Self::CleanupFailed { .. } => NextSync::CleanUp,
-            _ => NextSync::Soon,
+            Self::Held { why, .. } => Some(why.clone()),
+            Self::Unproven { slugs, .. } => Some(unproven(slugs)),
+            Self::LostState { app, evidence, .. } => Some(lost_state(app, evidence)),
+            Self::StaleState { evidence, .. } => Some(stale_state(evidence)),
+            _ => None,
         }
     }
+}
+
+fn unproven(slugs: &str) -> String {
+    format!("nothing shows that the listing of {slugs} was read to its end")
+}
+
+fn lost_state(app: &str, evidence: &str) -> String {
+    format!(
+        "no completed sync of {app} is known here, but {evidence}: the state folder was lost, the first sync was killed while it pushed, or the app was synced from elsewhere, and how many records completing would remove cannot be known"
+    )
+}
+
+fn stale_state(evidence: &str) -> String {
+    format!(
+        "{evidence}: the state folder is an old copy, or the app is synced from elsewhere, too, and how many records completing would remove cannot be known"
+    )
 }

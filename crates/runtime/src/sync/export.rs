@@ -6,7 +6,9 @@ use std::sync::Arc;
 use bridgehead_sdk::{Record, ResourceType};
 use tokio_util::sync::CancellationToken;
 
-use super::sync_run::{ReadState, SyncRun};
+use super::phases::Preparing;
+use super::record::Extent;
+use super::sync_run::SyncRun;
 use super::validate;
 use super::{Error, InvalidRecord, Options};
 use crate::app::AppContext;
@@ -37,12 +39,13 @@ pub(crate) async fn run(app: &Arc<AppContext>, take: Take, stop: &CancellationTo
     sync.take = Some(take);
     let read = tokio::select! {
         biased;
-        read = sync.read_all() => read,
+        read = read_all(&mut sync) => read,
         () = stop.cancelled() => Err(Error::ShuttingDown),
     };
+    let record = sync.record;
     let mut records = BTreeMap::new();
-    if sync.stage > ReadState::Before {
-        for of in &sync.types {
+    if record.extent() > Extent::Nothing {
+        for of in &record.offer.types {
             let slug = of.slug.to_string();
             let count = app.listings.seen_count(&app.key, &slug).await.unwrap_or_default();
             records.insert(slug, count);
@@ -51,23 +54,16 @@ pub(crate) async fn run(app: &Arc<AppContext>, take: Take, stop: &CancellationTo
     Export {
         error: read.err().map(|error| app.redactor.redact(&error.to_string()).into_owned()),
         records,
-        invalid_count: sync.invalid.count,
-        invalid: std::mem::take(&mut sync.invalid.kept),
-        evidence: std::mem::take(&mut sync.evidence),
+        invalid_count: record.invalid.count,
+        invalid: record.invalid.kept,
+        evidence: record.evidence,
     }
 }
 
-impl SyncRun<'_> {
-    async fn read_all(&mut self) -> Result<(), Error> {
-        self.prepare().await?;
-        self.app.listings.begin_dry_run(&self.app.key).await?;
-        self.stage = ReadState::Reading;
-        for of in self.types.clone() {
-            self.sync_type(&of).await?;
-        }
-        self.stage = ReadState::Whole;
-        Ok(())
-    }
+async fn read_all(sync: &mut SyncRun<'_>) -> Result<(), Error> {
+    let mut preparing = Preparing::new(sync);
+    preparing.learn_types().await?;
+    preparing.begin_listing(None).await?.read().await.map(drop)
 }
 
 /// What is wrong with a record, as far as it shows by the record alone.

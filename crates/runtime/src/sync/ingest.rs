@@ -1,6 +1,7 @@
 //! Taking records in: from a page of the target into the listing and to Iden.
 
-use std::collections::{BTreeSet, HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::fmt;
 use std::sync::Arc;
 
 use bridgehead_sdk::{AccountStatus, Page, Record, ResourceKind, ResourceType};
@@ -17,11 +18,32 @@ use bridgehead_store::{AccessFacts, Duplicate, RecordHash};
 /// Accounts whose references are not known yet wait for a second look, so many at most.
 const DEFERRED: usize = 1000;
 
-impl SyncRun<'_> {
+/// Takes records in, while the target is read and while tasks are caught up with.
+pub(super) struct Ingest<'r, 'a> {
+    pub(super) run: &'r mut SyncRun<'a>,
+    /// References that were in no listing even at the second look: they are not looked for a third time.
+    pub(super) dangling: BTreeMap<String, BTreeSet<String>>,
+    /// Groups and licences that Iden refused, as hashes: it is not asked again when their type is listed once more.
+    refused: HashSet<u64>,
+    /// The bad records that were read, by type.
+    bad: BTreeMap<String, Bad>,
+}
+
+impl fmt::Debug for Ingest<'_, '_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Ingest").field("run", &self.run).finish_non_exhaustive()
+    }
+}
+
+impl<'r, 'a> Ingest<'r, 'a> {
+    pub(super) fn new(run: &'r mut SyncRun<'a>) -> Self {
+        Self { run, dangling: BTreeMap::new(), refused: HashSet::new(), bad: BTreeMap::new() }
+    }
+
     /// Reads a type to its end and pushes what is good of it.
     pub(super) async fn sync_type(&mut self, of: &ResourceType) -> Result<(), Error> {
-        self.phase(&format!("listing {}", of.slug));
-        let app = Arc::clone(self.app);
+        self.run.phase(&format!("listing {}", of.slug));
+        let app = Arc::clone(self.run.app);
         let mut listing = Listing::new(&app, of);
         let mut pusher = None;
         let mut deferred = Vec::new();
@@ -43,18 +65,22 @@ impl SyncRun<'_> {
     /// earlier listings of this sync, bad records included.
     pub(super) async fn prove(&mut self, of: &ResourceType, listing: &Listing<'_>) -> Result<(), Error> {
         let slug = of.slug.as_str();
-        let good = self.app.listings.seen_count(&self.app.key, slug).await?;
+        let good = self.run.app.listings.seen_count(&self.run.app.key, slug).await?;
         let bad = self.bad.get(slug).map_or(0, Bad::count);
         match listing.testimony.judge(good.saturating_add(bad)) {
             Proof::Whole(evidence) => {
-                self.evidence.entry(slug.to_owned()).or_insert_with(|| evidence.as_str().to_owned());
-                tracing::debug!(app = %self.app.name, resource_type = slug, evidence = evidence.as_str(), "complete");
+                self.run
+                    .record
+                    .evidence
+                    .entry(slug.to_owned())
+                    .or_insert_with(|| evidence.as_str().to_owned());
+                tracing::debug!(app = %self.run.app.name, resource_type = slug, evidence = evidence.as_str(), "complete");
                 Ok(())
             }
             Proof::Short { read, total } => Err(Error::Incomplete { slug: slug.to_owned(), read, total }),
             Proof::None => {
-                self.evidence.insert(slug.to_owned(), "none".to_owned());
-                self.unproven.insert(slug.to_owned());
+                self.run.record.evidence.insert(slug.to_owned(), "none".to_owned());
+                self.run.record.unproven.insert(slug.to_owned());
                 Ok(())
             }
         }
@@ -68,7 +94,7 @@ impl SyncRun<'_> {
     ) -> Result<(), Error> {
         let Some(mut pusher) = pusher else { return Ok(()) };
         for refused in pusher.flush().await? {
-            self.app.listings.unset(&self.app.key, of.slug.as_str(), &refused.id).await?;
+            self.run.app.listings.unset(&self.run.app.key, of.slug.as_str(), &refused.id).await?;
             if of.kind != ResourceKind::Account {
                 self.refused.insert(name_of(of, &refused.id));
             }
@@ -88,17 +114,17 @@ impl SyncRun<'_> {
     }
 
     pub(super) fn reject(&mut self, of: &ResourceType, record: &str, problem: Problem) {
-        self.app.status.sync_progress(|progress| progress.invalid += 1);
+        self.run.app.status.sync_progress(|progress| progress.invalid += 1);
         let record = InvalidRecord {
             resource_type: of.slug.to_string(),
             record: record.to_owned(),
             field: problem.field,
-            rule: self.app.redactor.redact(&problem.rule).into_owned(),
+            rule: self.run.app.redactor.redact(&problem.rule).into_owned(),
         };
-        if self.invalid.is_worth_a_line() {
-            tracing::warn!(app = %self.app.name, "invalid record: {record}");
+        if self.run.record.invalid.is_worth_a_line() {
+            tracing::warn!(app = %self.run.app.name, "invalid record: {record}");
         }
-        self.invalid.add(record);
+        self.run.record.invalid.add(record);
     }
 
     /// The records of a page that keep every rule which the record alone can break.
@@ -119,7 +145,7 @@ impl SyncRun<'_> {
         }
         let mut good = Vec::with_capacity(page.records.len());
         for record in page.records {
-            match validate::check(&record, of, &self.kinds) {
+            match validate::check(&record, of, &self.run.record.offer.kinds) {
                 Ok(()) => good.push(record),
                 Err(problem) => {
                     bad.push(record.id().to_owned());
@@ -133,7 +159,7 @@ impl SyncRun<'_> {
         if !bad.is_empty() {
             // One that a good record of an earlier page had as well is no further record.
             let ids: Vec<&str> = bad.iter().map(String::as_str).collect();
-            for id in self.app.listings.missing(&self.app.key, of.slug.as_str(), &ids).await? {
+            for id in self.run.app.listings.missing(&self.run.app.key, of.slug.as_str(), &ids).await? {
                 self.read_bad(of, Some(&id));
             }
         }
@@ -167,7 +193,7 @@ impl SyncRun<'_> {
                 bad.is_good(record.id());
             }
         }
-        let added = self.app.listings.add(&self.app.key, of.slug.as_str(), &seen).await?;
+        let added = self.run.app.listings.add(&self.run.app.key, of.slug.as_str(), &seen).await?;
         self.reject_twins(of, &records, &added.duplicates);
         let mut duplicates: HashMap<&str, usize> = HashMap::new();
         for duplicate in &added.duplicates {
@@ -186,15 +212,15 @@ impl SyncRun<'_> {
             Some(again) => occurrences.remove(record.id()).is_some_and(|all| *again < all),
         });
         let listed = fresh.len() as u64;
-        self.app.status.sync_progress(|progress| {
+        self.run.app.status.sync_progress(|progress| {
             *progress.listed.entry(of.slug.to_string()).or_default() += listed;
         });
-        if let Some(take) = &self.take
+        if let Some(take) = &self.run.take
             && !take(of, &fresh)
         {
             return Err(Error::ShuttingDown);
         }
-        if self.options.dry_run || fresh.is_empty() {
+        if self.run.options.dry_run || fresh.is_empty() {
             return Ok(());
         }
         self.push(of, fresh, pusher).await
@@ -212,7 +238,7 @@ impl SyncRun<'_> {
         let differing: BTreeSet<&str> = differing.map(|duplicate| duplicate.id.as_str()).collect();
         for id in differing {
             let was_touched = records.iter().any(
-                |record| matches!(record, Record::Account(account) if account.id.as_str() == id && self.touched.concerns(account)),
+                |record| matches!(record, Record::Account(account) if account.id.as_str() == id && self.run.touched.concerns(account)),
             );
             if !was_touched {
                 let rule = "is used by two different records".into();
@@ -229,8 +255,13 @@ impl SyncRun<'_> {
         pusher: &mut Option<PushPipeline>,
     ) -> Result<(), Error> {
         if pusher.is_none() {
-            let session = self.session().await?;
-            *pusher = Some(PushPipeline::new(self.app, session, of.slug.clone(), self.tallies.clone()));
+            let session = self.run.session().await?;
+            *pusher = Some(PushPipeline::new(
+                self.run.app,
+                session,
+                of.slug.clone(),
+                self.run.record.tallies.clone(),
+            ));
         }
         match pusher {
             Some(pusher) => pusher.push(records).await,

@@ -1,14 +1,18 @@
 //! What completing a sync would take away, measured against the last completed one.
 
+use std::sync::Arc;
+
 use bridgehead_sdk::ResourceKind;
 
 use super::consent::Digester;
-use super::sync_run::SyncRun;
-use super::{Error, guard};
+use super::record::{Measured as Counted, Offer};
+use super::{Error, TypeSummary, guard};
+use crate::app::AppContext;
+use bridgehead_config::Guard;
 use bridgehead_store::{AccessBase, Difference, LossCount, LossKind, Which};
 
 /// So many of those who lose something are kept by name, of each type and kind.
-pub(super) const KEPT: usize = 10_000;
+const KEPT: usize = 10_000;
 /// How many identifiers are read at a time.
 const PIECE: u32 = 1000;
 
@@ -45,17 +49,84 @@ impl Losses {
         left.map(|one| LossCount { slug: one.slug.clone(), kind: one.loss.kind, count: one.loss.lost })
             .collect()
     }
+
+    /// What the access guard has against completing. `spared` of the records that are gone do not count.
+    pub(super) fn verdicts(&self, settings: &Guard, spared: u64) -> Vec<String> {
+        let mut held = Vec::new();
+        for measured in &self.all {
+            let mut loss = measured.loss;
+            if loss.kind == LossKind::Removed {
+                loss.lost = loss.lost.saturating_sub(spared);
+                loss.is_everything = loss.lost >= loss.known;
+            }
+            held.extend(guard::violation(&measured.slug, settings, loss).map(|why| {
+                if measured.is_offered {
+                    why
+                } else {
+                    format!("{why} (the connector no longer offers {})", measured.slug)
+                }
+            }));
+        }
+        held
+    }
 }
 
-impl SyncRun<'_> {
+/// Compares the present listing with what Iden is known to hold.
+#[derive(Clone, Copy)]
+pub(super) struct Meter<'a> {
+    pub(super) app: &'a AppContext,
+    pub(super) offer: &'a Offer,
+}
+
+impl Meter<'_> {
+    /// What completing would take away, of a listing that was read to its end.
+    pub(super) async fn measure(&self, into: &mut Counted) -> Result<Arc<Losses>, Error> {
+        let mut losses = Losses::default();
+        for slug in self.all_slugs().await? {
+            let found = self.count(&slug, true, into).await?;
+            if found.doubted > 0 {
+                into.doubted.insert(slug.clone(), found.doubted);
+            }
+            self.measure_type(&slug, found, &mut losses).await?;
+        }
+        Ok(Arc::clone(into.losses.insert(Arc::new(losses))))
+    }
+
+    /// The figures of half a listing, which does not say who is gone, nor what they lost.
+    pub(super) async fn count_part(&self, into: &mut Counted) -> Result<(), Error> {
+        for slug in self.all_slugs().await? {
+            self.count(&slug, false, into).await?;
+        }
+        Ok(())
+    }
+
+    /// Every type that completing has a say in: those that were listed, and those known from earlier syncs that the
+    /// connector does not offer any more. What is not pushed is removed, a whole type too.
+    async fn all_slugs(&self) -> Result<Vec<String>, Error> {
+        let mut slugs: Vec<String> = self.offer.types.iter().map(|of| of.slug.to_string()).collect();
+        let known = self.app.listings.known_slugs(&self.app.key).await?;
+        slugs.extend(known.into_iter().filter(|slug| !self.offer.kinds.contains_key(slug)));
+        Ok(slugs)
+    }
+
+    async fn count(&self, slug: &str, is_whole: bool, into: &mut Counted) -> Result<Difference, Error> {
+        let (app, listings) = (&self.app.key, &self.app.listings);
+        let found = listings.difference(app, slug).await?;
+        let removed = if is_whole { found.removed } else { 0 };
+        let figures =
+            TypeSummary { listed: found.seen, created: found.created, changed: found.changed, removed };
+        if removed > 0 {
+            let most = u32::try_from(KEPT).unwrap_or(u32::MAX);
+            let ids = listings.ids(app, slug, Which::Removed, None, most).await?;
+            into.removals.insert(slug.to_owned(), ids);
+        }
+        into.figures.insert(slug.to_owned(), figures);
+        Ok(found)
+    }
+
     /// Measures one type, of which this is the difference.
-    pub(super) async fn measure_losses(
-        &self,
-        slug: &str,
-        difference: Difference,
-        into: &mut Losses,
-    ) -> Result<(), Error> {
-        let is_offered = self.kinds.contains_key(slug);
+    async fn measure_type(&self, slug: &str, difference: Difference, into: &mut Losses) -> Result<(), Error> {
+        let is_offered = self.offer.kinds.contains_key(slug);
         let removed = difference.removed.saturating_sub(difference.doubted);
         let mut gone = Vec::new();
         if removed > 0 {
@@ -69,7 +140,7 @@ impl SyncRun<'_> {
             is_everything: removed >= difference.known,
         };
         into.all.push(Measured { slug: slug.to_owned(), loss, is_offered, losers: gone });
-        if self.kinds.get(slug) == Some(&ResourceKind::Account) && difference.known > 0 {
+        if self.offer.kinds.get(slug) == Some(&ResourceKind::Account) && difference.known > 0 {
             self.measure_access(slug, removed, into).await?;
         }
         Ok(())
@@ -92,7 +163,7 @@ impl SyncRun<'_> {
 
     /// Adds every account that completing would leave to a digest.
     pub(super) async fn digest_seen(&self, digester: &mut Digester) -> Result<(), Error> {
-        for of in &self.types {
+        for of in &self.offer.types {
             digester.part(of.slug.as_str());
             self.each_id(of.slug.as_str(), Which::Seen, |id| digester.part(&id)).await?;
         }

@@ -1,12 +1,17 @@
 //! The life of a sync: `list → validate → start → push groups, licenses, then accounts → verify → complete | abandon →
 //! watch the cleanup`.
 //!
-//! [`schedule`] says when and [`resync`] what follows a failure; [`sync_lock`] lets one at a time begin, and [`sync_run`] leads through a sync. [`read`] reads the target page by page, [`validate`] holds each
-//! record against the documented rules, [`ingest`] adds the good ones to the listing, [`push`] sends pages and splits
-//! those that are refused, [`references`] gives unknown references a second look, [`reconcile`] catches up with what tasks
-//! did meanwhile. [`evidence`] says whether a listing was read to its end. Before completing, [`removal_check`] and [`losses`] measure what
-//! would be taken away and ask the [`guard`]; [`consent`] is what the operator allows of it; [`baseline`] tells a first sync from a lost
-//! state, and an old copy of the state from the current one. [`export`] gives away what would be pushed. [`names`] reads who loses something. [`session`] completes and watches, and [`close`] says how it ended.
+//! [`schedule`] says when and [`resync`] what follows a failure; [`sync_lock`] lets one at a time begin, and [`sync_run`] leads
+//! through the [`phases`] of a sync, each of which is consumed by the next: `Preparing → Reading → Reconciling → Checking →
+//! Completing`. What the end needs is in its [`record`], and [`close`] says how it ended: the
+//! [`outcome`], from which everything else follows.
+//!
+//! [`read`] reads the target page by page, [`validate`] holds each record against the documented rules, [`ingest`] adds the good
+//! ones to the listing, [`push`] sends pages and splits those that are refused, [`references`] gives unknown references a second
+//! look. [`evidence`] says whether a listing was read to its end. Before completing, [`losses`] measures what would be taken away
+//! and asks the [`guard`]; [`consent`] is what the operator allows of it; [`baseline`] tells a first sync from a lost state, and an
+//! old copy of the state from the current one. [`export`] gives away what would be pushed. [`names`] reads who loses something.
+//! [`session`] holds the calls that begin and end a session.
 
 mod baseline;
 mod close;
@@ -18,15 +23,16 @@ mod guard;
 mod ingest;
 mod losses;
 mod names;
+mod outcome;
+pub(crate) mod phases;
 #[cfg(test)]
 mod proof_tests;
 mod push;
 #[cfg(test)]
 mod push_model;
 mod read;
-mod reconcile;
+mod record;
 mod references;
-mod removal_check;
 mod resync;
 pub(crate) mod schedule;
 mod session;
@@ -37,5 +43,6 @@ mod validate;
 
 pub use consent::{Consent, Digest, NoDigest};
 pub use error::Error;
+pub use outcome::SyncResult;
 pub use summary::{HeldReason, InvalidRecord, LossSummary, LostRecord, Options, Summary, TypeSummary};
 pub(crate) use sync_lock::run;

@@ -17,7 +17,8 @@ const PATIENCE: Duration = Duration::from_secs(20);
 impl SyncRun<'_> {
     /// What the removal guard counted, with the names of the first ones if an operator has to decide about them.
     pub(super) async fn show_losses(&self) -> Vec<LossSummary> {
-        let losses = self.losses.iter().flat_map(|losses| &losses.all).filter(|one| one.loss.lost > 0);
+        let losses =
+            self.record.measured.losses.iter().flat_map(|losses| &losses.all).filter(|one| one.loss.lost > 0);
         let mut shown: Vec<LossSummary> = losses
             .map(|one| {
                 let lost = |(id, refs): &(String, u32)| LostRecord {
@@ -40,11 +41,12 @@ impl SyncRun<'_> {
     }
 
     async fn look_up(&self, shown: &mut [LossSummary]) {
-        if !self.options.dry_run && self.held_because.is_empty() {
+        if !self.options.dry_run && self.record.held_because.is_empty() {
             return;
         }
-        let is_of_accounts =
-            |one: &&mut LossSummary| self.kinds.get(&one.resource_type) == Some(&ResourceKind::Account);
+        let is_of_accounts = |one: &&mut LossSummary| {
+            self.record.offer.kinds.get(&one.resource_type) == Some(&ResourceKind::Account)
+        };
         for one in shown.iter_mut().filter(is_of_accounts) {
             for record in one.records.iter_mut().take(LOOKED_UP) {
                 let wanted = Account::by_id(record.id.as_str());

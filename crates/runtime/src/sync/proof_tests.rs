@@ -9,13 +9,13 @@ use bridgehead_sdk::{
 };
 use tokio_util::sync::CancellationToken;
 
-use super::{Consent, HeldReason, Options, Summary};
+use super::{Consent, HeldReason, Options, Summary, SyncResult};
 use crate::app::{AppContext, Parts};
 use crate::status::AppStatus;
 use bridgehead_bridge::{ApiKey, Client, Settings};
 use bridgehead_config::{self as config, Connectors, Document, WithoutProof};
 use bridgehead_sandbox::{Options as Offer, Sandbox};
-use bridgehead_store::{AppKey, RunResult, SnapshotStore, Sqlite, TaskJournal};
+use bridgehead_store::{AppKey, RunReason, RunResult, SnapshotStore, Sqlite, TaskJournal};
 
 const APP: &str = "11111111-1111-4111-8111-111111111111";
 
@@ -113,8 +113,8 @@ async fn a_listing_whose_end_nothing_shows_is_pushed_held_and_completed_by_nobod
     for _ in 0..2 {
         let held = world.sync(unproven(), WithoutProof::Hold, options).await;
         assert_eq!(
-            (held.result.as_str(), &held.held_because[..]),
-            ("held", &[HeldReason::NotProven][..]),
+            (held.result, held.reason, &held.held_because[..]),
+            (SyncResult::Held, Some(RunReason::NotProven), &[HeldReason::NotProven][..]),
             "{held:?}"
         );
         assert!(held.detail.contains("no proof that the listing of account is complete"), "{held:?}");
@@ -123,16 +123,18 @@ async fn a_listing_whose_end_nothing_shows_is_pushed_held_and_completed_by_nobod
     assert_eq!(world.steps(), ["sync", "abandon", "sync", "abandon"]);
     assert_eq!(world.sandbox.records(APP.parse().unwrap(), "account").len(), 10, "what was read is pushed");
     let runs = world.journal.runs(&AppKey::from(uuid::Uuid::parse_str(APP).unwrap()), 9).await.unwrap();
-    assert_eq!(runs.iter().map(|run| run.result).collect::<Vec<_>>(), [RunResult::Held; 2]);
+    let ends: Vec<_> = runs.iter().map(|run| (run.result, run.reason, run.cause.as_deref())).collect();
+    let cause = Some("nothing shows that the listing of account was read to its end");
+    assert_eq!(ends, [(RunResult::Held, Some(RunReason::NotProven), cause); 2]);
     // A number says nothing of what cannot be counted.
     let number = Options { allow_removals: Some(Consent::AtMost(1000)), ..options };
-    assert_eq!(world.sync(unproven(), WithoutProof::Hold, number).await.result, "held");
+    assert_eq!(world.sync(unproven(), WithoutProof::Hold, number).await.result, SyncResult::Held);
     let dry_run = world.sync(unproven(), WithoutProof::Hold, Options { dry_run: true, ..options }).await;
-    assert_eq!(dry_run.result, "held");
+    assert_eq!(dry_run.result, SyncResult::Held);
     let exactly = Options { allow_removals: dry_run.digest.map(Consent::Exactly), ..options };
-    assert_eq!(world.sync(unproven(), WithoutProof::Hold, exactly).await.result, "completed");
+    assert_eq!(world.sync(unproven(), WithoutProof::Hold, exactly).await.result, SyncResult::Completed);
     let allowed = world.sync(unproven(), WithoutProof::Allow, options).await;
-    assert_eq!((allowed.result.as_str(), allowed.evidence["account"].as_str()), ("completed", "none"));
+    assert_eq!((allowed.result, allowed.evidence["account"].as_str()), (SyncResult::Completed, "none"));
 }
 
 #[tokio::test]
@@ -150,7 +152,7 @@ async fn every_connector_is_held_to_the_totals_it_names() {
     ] {
         let world = World::new().await;
         let synced = world.sync(Target { evidence, totals }, WithoutProof::Hold, Options::default()).await;
-        assert_eq!(synced.result, result, "{evidence:?} {totals:?} {synced:?}");
+        assert_eq!(synced.result.as_str(), result, "{evidence:?} {totals:?} {synced:?}");
         assert_eq!(world.steps().contains(&"complete".to_owned()), result == "completed");
     }
 }

@@ -13,7 +13,7 @@ use tokio::task::JoinSet;
 use super::Error;
 use crate::app::AppContext;
 use crate::upstream::Patience;
-use bridgehead_bridge::{self as bridge, Operation, Pushed, SyncId};
+use bridgehead_bridge::{self as bridge, BrokenRule, Operation, Pushed, SyncId};
 
 /// "At most 100 records a page" (API reference).
 const PAGE: usize = 100;
@@ -33,7 +33,7 @@ pub(super) struct Refused {
 struct PageResult {
     tally: PushCount,
     refused: Vec<Refused>,
-    /// Collided with another page that was under way ("already exists"): to be sent again alone.
+    /// Collided with another page that was under way, perhaps: to be sent again alone.
     again: Vec<Vec<Record>>,
 }
 
@@ -82,7 +82,10 @@ impl PushCount {
     }
 }
 
-/// Pushes the records of one resource type.
+/// Pushes the records of one resource type. Each page is sent by a task of its own.
+///
+/// Cancel: dropping this aborts the pages under way, and Iden may have taken any of them; what it answered before is in the shared
+/// counts. Error: the first one of a page ends the type. Panic: that of a page is an error of the sync.
 pub(super) struct PushPipeline {
     app: Arc<AppContext>,
     session: SyncId,
@@ -180,11 +183,11 @@ async fn send(
     while let Some(mut page) = pages.pop_front() {
         match send_once(app, session, slug, &page).await? {
             Answer::Accepted(pushed) => sent.tally.add(PushCount::of(page.len(), pushed)),
-            Answer::Refused(detail) if detail.contains("already exists") && !alone => sent.again.push(page),
-            Answer::Refused(detail) if page.len() == 1 => {
+            Answer::Refused { rule: BrokenRule::Duplicate, .. } if !alone => sent.again.push(page),
+            Answer::Refused { detail, .. } if page.len() == 1 => {
                 sent.refused.extend(page.pop().map(|record| Refused { id: record.id().to_owned(), detail }));
             }
-            Answer::Refused(_) => {
+            Answer::Refused { .. } => {
                 let rest = page.split_off(page.len() / 2);
                 pages.push_front(rest);
                 pages.push_front(page);
@@ -198,7 +201,10 @@ async fn send(
 enum Answer {
     Accepted(Pushed),
     /// Refused for its contents, and why.
-    Refused(String),
+    Refused {
+        rule: BrokenRule,
+        detail: String,
+    },
 }
 
 /// Sends a page until it is accepted, or refused for its contents.
@@ -226,11 +232,10 @@ async fn send_once(
         }
         Err(error) => error,
     };
+    let refused = |detail| Answer::Refused { rule: BrokenRule::Other, detail };
     match error {
-        bridge::Error::Unprocessable { detail, .. } => Ok(Answer::Refused(detail)),
-        bridge::Error::Unexpected { status: 413, .. } => {
-            Ok(Answer::Refused("the record is too large".to_owned()))
-        }
+        bridge::Error::Unprocessable { rule, detail, .. } => Ok(Answer::Refused { rule, detail }),
+        bridge::Error::Unexpected { status: 413, .. } => Ok(refused("the record is too large".to_owned())),
         bridge::Error::BadRequest { detail, .. } => {
             // The documents use 400 for a bad record and for a session that is over.
             let progress =
@@ -240,7 +245,7 @@ async fn send_once(
                 let detail = format!("its status is '{}'", progress.status);
                 return Err(Error::SessionLost { detail });
             }
-            Ok(Answer::Refused(detail))
+            Ok(refused(detail))
         }
         bridge::Error::NotFound { from_bridge: true, .. } | bridge::Error::Conflict { .. } => {
             Err(Error::SessionLost { detail: error.to_string() })

@@ -8,7 +8,7 @@ use proptest::prelude::*;
 
 use super::push::{PushCounts, PushPipeline};
 use crate::fakes::{Place, Script};
-use bridgehead_bridge::{self as bridge, Call, Operation, Progress, Pushed, SyncId, fuzz};
+use bridgehead_bridge::{self as bridge, BrokenRule, Call, Operation, Progress, Pushed, SyncId, fuzz};
 
 /// What is wrong with a record.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -19,9 +19,9 @@ enum Flaw {
     Schema,
     /// 413: it alone is too large.
     TooLarge,
-    /// 422 "already exists", and always so.
+    /// 422, because its identifier exists already, and always so.
     Duplicate,
-    /// 422 "already exists", whenever another page is under way.
+    /// 422 for the same reason, whenever another page is under way.
     Collision,
 }
 
@@ -62,7 +62,7 @@ impl Script for Session {
                 None => {}
                 Some(Flaw::Rule) => {
                     let detail = format!("Record '{id}': unknown membership slug 'x'");
-                    return Err(bridge::Error::Unprocessable { call, detail });
+                    return Err(bridge::Error::Unprocessable { call, rule: BrokenRule::Other, detail });
                 }
                 Some(Flaw::Schema) => {
                     return Err(bridge::Error::BadRequest { call, detail: "Field required".to_owned() });
@@ -71,7 +71,7 @@ impl Script for Session {
                 Some(Flaw::Collision) if is_alone => {}
                 Some(Flaw::Duplicate | Flaw::Collision) => {
                     let detail = "a record with the same identifier already exists.".to_owned();
-                    return Err(bridge::Error::Unprocessable { call, detail });
+                    return Err(bridge::Error::Unprocessable { call, rule: BrokenRule::Duplicate, detail });
                 }
             }
         }

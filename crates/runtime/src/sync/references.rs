@@ -5,9 +5,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use bridgehead_sdk::{Record, ResourceType};
 
 use super::Error;
+use super::ingest::Ingest;
 use super::push::PushPipeline;
 use super::read::Listing;
-use super::sync_run::SyncRun;
 use super::validate::{self, Problem};
 
 /// So many references that lead nowhere are remembered of each type.
@@ -16,7 +16,7 @@ const DANGLING: usize = 10_000;
 /// Unknown references of a page, by slug.
 type Unknown = BTreeMap<String, BTreeSet<String>>;
 
-impl SyncRun<'_> {
+impl Ingest<'_, '_> {
     /// Parts records whose references are all in their listings from those with one that is not.
     pub(super) async fn split_by_references(
         &self,
@@ -41,7 +41,7 @@ impl SyncRun<'_> {
         let mut unknown = Unknown::new();
         for (slug, ids) in wanted {
             let ids: Vec<&str> = ids.into_iter().collect();
-            let missing = self.app.listings.missing(&self.app.key, slug, &ids).await?;
+            let missing = self.run.app.listings.missing(&self.run.app.key, slug, &ids).await?;
             if !missing.is_empty() {
                 unknown.insert(slug.to_owned(), missing.into_iter().collect());
             }
@@ -68,7 +68,7 @@ impl SyncRun<'_> {
         records: Vec<Record>,
     ) -> Result<Vec<Record>, Error> {
         let unknown = self.unknown_references(&records).await?;
-        for stale in self.types.clone() {
+        for stale in self.run.record.offer.types.clone() {
             let Some(ids) = unknown.get(stale.slug.as_str()) else { continue };
             // There is no third attempt: a target with thousands of bad references would be listed forever.
             if self.dangling.get(stale.slug.as_str()).is_some_and(|known| ids.is_subset(known)) {
@@ -77,7 +77,7 @@ impl SyncRun<'_> {
             self.phase(&format!("listing {} again", stale.slug));
             self.catch_up(&stale).await?;
         }
-        self.phase(&format!("listing {}", of.slug));
+        self.run.phase(&format!("listing {}", of.slug));
         let unknown = self.unknown_references(&records).await?;
         let mut good = Vec::with_capacity(records.len());
         for record in records {
@@ -99,7 +99,7 @@ impl SyncRun<'_> {
 
     /// Lists a type of groups or licenses again, and takes in what is new.
     async fn catch_up(&mut self, of: &ResourceType) -> Result<(), Error> {
-        let app = std::sync::Arc::clone(self.app);
+        let app = std::sync::Arc::clone(self.run.app);
         let mut listing = Listing::new(&app, of);
         let mut pusher = None;
         while let Some(page) = listing.next().await? {
@@ -110,7 +110,7 @@ impl SyncRun<'_> {
             for record in page.records {
                 // One that was bad the first time has been told about, and may be well now.
                 let is_new = new.contains(record.id()) && !self.was_refused(of, record.id());
-                if is_new && validate::check(&record, of, &self.kinds).is_ok() {
+                if is_new && validate::check(&record, of, &self.run.record.offer.kinds).is_ok() {
                     fresh.push(record);
                 }
             }

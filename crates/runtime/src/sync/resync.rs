@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::summary::NextSync;
+use super::outcome::NextSync;
 use bridgehead_config::Schedule;
 use bridgehead_resilience::{RetryPolicy, SeededRng};
 

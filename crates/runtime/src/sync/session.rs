@@ -7,10 +7,10 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::Error;
+use super::phases::CompletionPermit;
 use super::sync_run::SyncRun;
 use crate::app::AppContext;
 use crate::policies;
-use crate::proof::CompletionPermit;
 use crate::upstream::Patience;
 use bridgehead_bridge::{self as bridge, Operation, Progress, SyncId, SyncStatus};
 
@@ -37,7 +37,7 @@ async fn progress(app: &AppContext, session: &SyncId) -> Result<Progress, bridge
 /// The counts of the session must match what was pushed. If not, another session has cancelled it: pushes still return
 /// 200, but their records are discarded.
 pub(super) async fn verify(sync: &SyncRun<'_>) -> Result<(), Error> {
-    let Some(session) = &sync.session else {
+    let Some(session) = &sync.record.session else {
         return Ok(());
     };
     let app = sync.app;
@@ -45,7 +45,7 @@ pub(super) async fn verify(sync: &SyncRun<'_>) -> Result<(), Error> {
     if !progress.status.is_running() {
         return Err(Error::SessionLost { detail: format!("its status is '{}'", progress.status) });
     }
-    for of in &sync.types {
+    for of in &sync.record.offer.types {
         let (slug, pushed) = (of.slug.as_str(), app.listings.seen_count(&app.key, of.slug.as_str()).await?);
         let counted = match progress.counts.iter().find(|count| count.slug == of.slug) {
             Some(count) => count.synced_count.ok_or_else(|| Error::Uncounted(slug.to_owned()))?,
@@ -58,8 +58,8 @@ pub(super) async fn verify(sync: &SyncRun<'_>) -> Result<(), Error> {
                 detail: format!("{pushed} records of {slug} were pushed, Iden counts {counted}"),
             });
         }
-        // Whether a record that is sent twice counts twice is not documented, and a page whose response was lost may be
-        // sent twice. A higher count does not indicate another session: a lower one does.
+        // Whether a record that is sent twice counts twice is not documented, and a page whose answer was lost is sent
+        // twice without anybody noticing. More than was pushed shows no other session: fewer does.
         let most = sync.tallies.of(slug).accepted.max(pushed);
         if counted > most {
             tracing::warn!(app = %app.name, resource_type = slug, pushed, counted, "Iden counts more records than were pushed");
@@ -131,7 +131,7 @@ async fn complete_once(
         progress = progress(app, session) => progress,
     };
     let progress = progress.map_err(|unasked| Incomplete::Final(Error::Unheard(unasked.to_string())))?;
-    if is_completing(&progress.status) {
+    if progress.status.is_completing() {
         return Ok(());
     }
     if !progress.status.is_running() {
@@ -144,13 +144,7 @@ async fn complete_once(
     Err(Incomplete::Final(Error::Bridge { what: "completing the sync", source: error }))
 }
 
-/// Whether `complete` was heard. Only the status `error` is documented; of the others there are but likely names.
-fn is_completing(status: &SyncStatus) -> bool {
-    let name = status.as_str().to_lowercase();
-    *status == SyncStatus::Error || name.contains("clean") || name.starts_with("complet")
-}
-
-/// Watches the cleanup that Iden runs after `complete`, until it has ended.
+/// Watches the clean-up that Iden runs after `complete`, until it has ended.
 pub(super) async fn await_cleanup(app: &AppContext, session: &SyncId) -> Result<(), Error> {
     let began = Instant::now();
     let mut wait = Duration::from_millis(100);

@@ -5,7 +5,8 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use super::consent::{Consent, Digest};
-use bridgehead_store::LossKind;
+use super::outcome::{NextSync, SyncResult};
+use bridgehead_store::{LossKind, RunReason};
 
 /// What is asked of a sync.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -126,7 +127,10 @@ pub struct LossSummary {
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub struct Summary {
     /// `completed`, `abandoned`, `held`, `failed`, or `rehearsed` for a dry run that found nothing wrong.
-    pub result: String,
+    pub result: SyncResult,
+    /// Why, where the result does not say everything.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<RunReason>,
     /// A sentence.
     pub detail: String,
     /// Whether nothing was pushed on purpose.
@@ -156,24 +160,10 @@ pub struct Summary {
     pub(crate) follow_up: NextSync,
 }
 
-/// What a sync that has ended calls for.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) enum NextSync {
-    /// The next sync on schedule: this one succeeded, or an operator has to act first.
-    #[default]
-    Regular,
-    /// Another sync soon, with growing delays: the problem may be temporary.
-    Soon,
-    /// Another sync immediately: nothing is wrong, it was overtaken.
-    AtOnce,
-    /// Another sync soon, but only so often: it is the remedy for a cleanup that failed at Iden's end.
-    CleanUp,
-}
-
 impl Summary {
     /// Whether everything went through.
     pub fn is_success(&self) -> bool {
-        matches!(self.result.as_str(), "completed" | "rehearsed")
+        matches!(self.result, SyncResult::Completed | SyncResult::Rehearsed)
     }
 }
 

@@ -13,8 +13,9 @@ pub(crate) async fn run(app: &Arc<AppContext>, options: Options, stop: &Cancella
         biased;
         turn = app.sync_lock.lock() => turn,
         () = stop.cancelled() => {
-            let detail = Error::ShuttingDown.to_string();
-            return Summary { result: "abandoned".into(), detail, dry_run: options.dry_run, ..Summary::default() };
+            let (error, dry_run) = (Error::ShuttingDown, options.dry_run);
+            let (result, reason) = (error.outcome().result(), error.outcome().reason());
+            return Summary { result, reason, detail: error.to_string(), dry_run, ..Summary::default() };
         }
     };
     Box::pin(sync_run::run(app, options, stop)).await

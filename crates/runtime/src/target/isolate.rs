@@ -11,6 +11,9 @@ use tokio_util::task::AbortOnDropHandle;
 ///
 /// The call runs in a separate task: a panic is caught at its boundary, and at the deadline, or when this future is
 /// dropped, it is stopped at its next suspension.
+///
+/// Cancel: a call that is stopped may have taken effect, or may still. Error: as the connector says, or a timeout. Panic: an error
+/// of this call.
 pub(crate) async fn isolate<T, F>(what: &str, timeout: Duration, call: F) -> Result<T, Error>
 where
     T: Send + 'static,
@@ -69,6 +72,6 @@ mod tests {
         let error = isolate("suspend_account for ann", Duration::from_mins(1), call).await.unwrap_err();
         assert_eq!((error.code(), error.effect()), (Code::Timeout, Effect::Unknown));
         tokio::task::yield_now().await;
-        assert_eq!(Arc::strong_count(&held), 1, "the call goes on");
+        assert_eq!(Arc::strong_count(&held), 1, "the call continues");
     }
 }

@@ -27,9 +27,9 @@ pub(super) const FRESH: Duration = Duration::from_secs(30);
 /// So often in a row a task must be too large to be read before it is failed as such.
 const TOO_LARGE: u32 = 3;
 
-/// What a life begins with.
+/// What is known of a task that is taken up.
 #[derive(Debug)]
-pub(super) struct Start {
+pub(super) struct TaskInput {
     pub(super) id: TaskId,
     /// The task as it was listed, if that was a moment ago; else it is fetched.
     pub(super) task: Option<Task>,
@@ -48,96 +48,137 @@ pub(super) enum TaskEnd {
     PassedOver,
 }
 
-/// Runs one life. `ShuttingDown` means that the daemon stops; the journal knows where to continue.
-pub(super) async fn run(
+/// Takes one task from its start to the moment Iden has heard of its outcome.
+///
+/// Cancelling: once `stop` is cancelled, nothing new is begun, and [`run`](Self::run) ends with `ShuttingDown`; dropping it in the
+/// middle of a call loses nothing either, for what was begun is in the journal and goes on at the next start. Errors: none end it
+/// early. What the connector or the Bridge answers decides the outcome or is tried again. Panics: the scheduler takes the
+/// task up again later, from the journal.
+#[derive(Debug)]
+pub(super) struct TaskExecutor {
     app: Arc<AppContext>,
-    start: Start,
     stop: CancellationToken,
-) -> Result<TaskEnd, ShuttingDown> {
-    let prior = match start.entry {
-        Some(entry) if entry.state != State::Intended => {
-            let is_decided = matches!(entry.state, State::Decided(_));
-            match OutcomeRecorded::in_journal(&entry) {
-                Some(outcome) if is_decided => report::until_heard(&app, &start.id, &outcome, &stop).await?,
-                Some(outcome) => report::again(&app, &start.id, &outcome).await,
-                None => {}
-            }
-            return Ok(TaskEnd::Reported);
-        }
-        Some(entry) => {
-            let since = app.clock.now().duration_since(entry.last_intent_at);
-            Some(PriorAttempts {
-                attempts: entry.attempt,
-                may_have_applied: entry.may_have_applied,
-                account: entry.prior,
-                // The wall clock may have been set since: only the time that this process has seen pass is certain.
-                since_last: Duration::try_from(since).unwrap_or_default().min(app.started.elapsed()),
-            })
-        }
-        None => start.may_have_begun.then(|| PriorAttempts {
-            attempts: 0,
-            may_have_applied: true,
-            account: PriorAccount::Unknown,
-            since_last: app.started.elapsed(),
-        }),
-    };
-    let task = match start.task {
-        Some(task) => Some(task),
-        None => fetch(&app, &start.id, prior.is_some(), &stop).await?,
-    };
-    let is_early = |task: &Task| prior.is_none() && poller::is_early(task, app.clock.now());
-    let is_wanted = is_wanted(&app, &start.id, task.as_ref()).await && !task.as_ref().is_some_and(is_early);
-    let Some(task) = task.filter(|_| is_wanted) else {
-        return Ok(TaskEnd::PassedOver);
-    };
-    let _protection = app.redactor.protect(secrets_of(&task));
-    let intent = intent_of(&app, &task);
-    let (end, under_way_until) = attempt(&app, &task, intent.clone(), prior, &stop).await?;
-    let outcome = match end {
-        AttemptsEnd::Completed(completion) => completed(&app, completion),
-        AttemptsEnd::Failed(failure) => failed(&app, &failure),
-        AttemptsEnd::PassedOver => return Ok(TaskEnd::PassedOver),
-    };
-    let Some(outcome) = write_outcome(&app, &intent, &outcome).await else {
-        return Ok(TaskEnd::Reported);
-    };
-    log(&app, &task, outcome.outcome());
-    report::until_heard(&app, &task.id, &outcome, &stop).await?;
-    // A call that may still be under way must not land in the middle of the account's next task.
-    if let Some(until) = under_way_until {
-        tokio::select! {
-            biased;
-            () = stop.cancelled() => {}
-            () = tokio::time::sleep_until(until) => {}
-        }
-    }
-    Ok(TaskEnd::Reported)
 }
 
-/// How the attempts ended, and until when one of them may still be under way in the target.
-async fn attempt(
-    app: &Arc<AppContext>,
-    task: &Task,
-    intent: Intent,
-    prior: Option<PriorAttempts>,
-    stop: &CancellationToken,
-) -> Result<(AttemptsEnd, Option<Instant>), ShuttingDown> {
-    let what = format!("{} in {}", intent.action, app.name);
-    let description = match wait_for_target::describe(app, &what, stop).await? {
-        Ok(description) => description,
-        Err(failure) => return Ok((AttemptsEnd::Failed(failure), None)),
-    };
-    app.status.started();
-    match admission::admit(app, &description, task) {
-        Ok(operation) => {
-            let mut trial = Trial::new(app, operation, intent, Arc::clone(&description), stop);
-            let end = Box::pin(trial.run(prior)).await?;
-            if let AttemptsEnd::Completed(completion) = &end {
-                note(app, &description, &trial.operation, completion).await;
+impl TaskExecutor {
+    pub(super) fn new(app: Arc<AppContext>, stop: CancellationToken) -> Self {
+        Self { app, stop }
+    }
+
+    /// `ShuttingDown` means that the daemon stops; the journal knows where to go on.
+    pub(super) async fn run(self, input: TaskInput) -> Result<TaskEnd, ShuttingDown> {
+        let TaskInput { id, task, entry, may_have_begun } = input;
+        let app = &self.app;
+        let prior = match entry {
+            Some(entry) if entry.state != State::Intended => return self.report(&id, &entry).await,
+            Some(entry) => Some(self.prior_of(entry)),
+            None => may_have_begun.then(|| PriorAttempts {
+                attempts: 0,
+                may_have_applied: true,
+                account: PriorAccount::Unknown,
+                since_last: app.started.elapsed(),
+            }),
+        };
+        let task = match task {
+            Some(task) => Some(task),
+            None => fetch(app, &id, prior.is_some(), &self.stop).await?,
+        };
+        let is_early = |task: &Task| prior.is_none() && poller::is_early(task, app.clock.now());
+        let is_wanted = is_wanted(app, &id, task.as_ref()).await && !task.as_ref().is_some_and(is_early);
+        let Some(task) = task.filter(|_| is_wanted) else {
+            return Ok(TaskEnd::PassedOver);
+        };
+        let _protection = app.redactor.protect(secrets_of(&task));
+        let intent = intent_of(app, &task);
+        let (end, under_way_until) = self.attempt(&task, intent.clone(), prior).await?;
+        let outcome = match end {
+            AttemptsEnd::Completed(completion) => completed(app, completion),
+            AttemptsEnd::Failed(failure) => failed(app, &failure),
+            AttemptsEnd::PassedOver => return Ok(TaskEnd::PassedOver),
+        };
+        let Some(outcome) = self.write_outcome(&intent, &outcome).await else {
+            return Ok(TaskEnd::Reported);
+        };
+        log(app, &task, outcome.outcome());
+        report::until_heard(app, &task.id, &outcome, &self.stop).await?;
+        // A call that may still be under way must not land in the middle of the account's next task.
+        if let Some(until) = under_way_until {
+            tokio::select! {
+                biased;
+                () = self.stop.cancelled() => {}
+                () = tokio::time::sleep_until(until) => {}
             }
-            Ok((end, trial.under_way_until))
         }
-        Err(failure) => Ok((AttemptsEnd::Failed(failure), None)),
+        Ok(TaskEnd::Reported)
+    }
+
+    /// The task has an outcome, which Iden may not have heard.
+    async fn report(&self, id: &TaskId, entry: &Entry) -> Result<TaskEnd, ShuttingDown> {
+        let is_decided = matches!(entry.state, State::Decided(_));
+        match OutcomeRecorded::in_journal(entry) {
+            Some(outcome) if is_decided => report::until_heard(&self.app, id, &outcome, &self.stop).await?,
+            Some(outcome) => report::again(&self.app, id, &outcome).await,
+            None => {}
+        }
+        Ok(TaskEnd::Reported)
+    }
+
+    fn prior_of(&self, entry: Entry) -> PriorAttempts {
+        let since = self.app.clock.now().duration_since(entry.last_intent_at);
+        PriorAttempts {
+            attempts: entry.attempt,
+            may_have_applied: entry.may_have_applied,
+            account: entry.prior,
+            // The wall clock may have been set since: only the time that this process has seen pass is certain.
+            since_last: Duration::try_from(since).unwrap_or_default().min(self.app.started.elapsed()),
+        }
+    }
+
+    /// How the attempts ended, and until when one of them may still be under way in the target.
+    async fn attempt(
+        &self,
+        task: &Task,
+        intent: Intent,
+        prior: Option<PriorAttempts>,
+    ) -> Result<(AttemptsEnd, Option<Instant>), ShuttingDown> {
+        let app = &self.app;
+        let what = format!("{} in {}", intent.action, app.name);
+        let description = match wait_for_target::describe(app, &what, &self.stop).await? {
+            Ok(description) => description,
+            Err(failure) => return Ok((AttemptsEnd::Failed(failure), None)),
+        };
+        app.status.started();
+        match admission::admit(app, &description, task) {
+            Ok(operation) => {
+                let mut trial = Trial::new(app, operation, intent, Arc::clone(&description), &self.stop);
+                let end = Box::pin(trial.run(prior)).await?;
+                if let AttemptsEnd::Completed(completion) = &end {
+                    note(app, &description, &trial.operation, completion).await;
+                }
+                Ok((end, trial.under_way_until))
+            }
+            Err(failure) => Ok((AttemptsEnd::Failed(failure), None)),
+        }
+    }
+
+    /// The outcome is durable before Iden hears of it. It is known to nobody else, so this never gives up. Where the journal holds
+    /// another one already, that is the outcome; `None` if it has been reported so long ago that it is not kept any more.
+    async fn write_outcome(&self, intent: &Intent, outcome: &Outcome) -> Option<OutcomeRecorded> {
+        let (app, task) = (&self.app, &intent.task);
+        let write = |_| async {
+            match app.store.record_outcome(intent, outcome).await {
+                Err(error) if unless_decided(&error) == Next::GiveUp => {
+                    tracing::error!(app = %app.name, %task, %error, "the journal holds a different outcome for this task, which takes precedence");
+                    app.store.recorded_outcome(task).await
+                }
+                answer => answer.map(Some),
+            }
+        };
+        let retry = app.retry(policies::LOCAL);
+        let written = retry.until_success(write, |failed| {
+            tracing::error!(app = %app.name, %task, error = %failed.error, "the outcome cannot be written to the journal; retrying");
+        });
+        written.await
     }
 }
 
@@ -212,27 +253,6 @@ pub(super) fn failed(app: &AppContext, failure: &Failure) -> Outcome {
     const LONGEST: usize = 2000;
     let message = app.redactor.redact(&failure.message);
     Outcome::Failed { code: failure.code, message: message.chars().take(LONGEST).collect() }
-}
-
-/// The outcome is durable before Iden receives it. It is stored nowhere else, so this never gives up. If the journal
-/// already holds a different one, that is the outcome; `None` if it was reported so long ago that it is no longer
-/// stored.
-async fn write_outcome(app: &AppContext, intent: &Intent, outcome: &Outcome) -> Option<OutcomeRecorded> {
-    let task = &intent.task;
-    let write = |_| async {
-        match app.store.record_outcome(intent, outcome).await {
-            Err(error) if unless_decided(&error) == Next::GiveUp => {
-                tracing::error!(app = %app.name, %task, %error, "the journal holds a different outcome for this task, which takes precedence");
-                app.store.recorded_outcome(task).await
-            }
-            answer => answer.map(Some),
-        }
-    };
-    let retry = app.retry(policies::LOCAL);
-    let written = retry.until_success(write, |failed| {
-        tracing::error!(app = %app.name, %task, error = %failed.error, "the outcome cannot be written to the journal; retrying");
-    });
-    written.await
 }
 
 /// A write to the journal is tried until it works, unless the task has an outcome already.
@@ -361,13 +381,14 @@ mod tests {
         let place = Place::new();
         let app = place.app(&Arc::new(Nothing));
         let intent = intent("t-1");
+        let executor = TaskExecutor::new(Arc::clone(&app), CancellationToken::new());
         place.runtime.block_on(async {
-            let first = write_outcome(&app, &intent, &failed("the first")).await.unwrap();
+            let first = executor.write_outcome(&intent, &failed("the first")).await.unwrap();
             assert_eq!(*first.outcome(), failed("the first"));
-            let second = write_outcome(&app, &intent, &failed("another")).await.unwrap();
+            let second = executor.write_outcome(&intent, &failed("another")).await.unwrap();
             assert_eq!(*second.outcome(), failed("the first"));
             app.store.ended(&intent.task, &ReportResult::Accepted, Timestamp::UNIX_EPOCH).await.unwrap();
-            let kept = write_outcome(&app, &intent, &failed("another")).await.unwrap();
+            let kept = executor.write_outcome(&intent, &failed("another")).await.unwrap();
             assert_eq!(*kept.outcome(), failed("the first"));
         });
     }

@@ -15,7 +15,7 @@ use tokio_util::task::AbortOnDropHandle;
 use super::account_queues::AccountQueues;
 use super::approval_queue::{self, Holding};
 use super::doubt;
-use super::executor::{self, FRESH, Start, TaskEnd};
+use super::executor::{FRESH, TaskEnd, TaskExecutor, TaskInput};
 use super::poller::{self, PendingTask, PollResult};
 use super::relisted::Relisted;
 use crate::ShuttingDown;
@@ -39,7 +39,11 @@ const PATIENCE: u32 = 5;
 
 /// Runs until `stop`, then lets what is under way finish until `grace` is cancelled too.
 ///
-/// Being cut off loses nothing: what has an intent or an outcome is in the journal, the rest is still pending in Iden.
+/// Cancel: `stop` begins nothing new, drops the reading of the list, and waits for the executors; `grace` cuts those off. Being cut off,
+/// like dropping this, loses nothing: what has an intent or an outcome is in the journal, the rest is still pending in Iden.
+/// Error: a list that cannot be read is read again with backoff. A journal that cannot be read lets nothing new begin; at the start it
+/// is tried until it can. Panic: that of an executor costs its task a later start, that of the reading of the list one reading; one in
+/// here ends all executors, and the supervisor starts it anew from the journal.
 pub(crate) async fn run(app: Arc<AppContext>, stop: CancellationToken, grace: CancellationToken) {
     let mut dispatch = Dispatch::new(app, stop.clone());
     if dispatch.recover().await.is_err() {
@@ -74,6 +78,9 @@ pub(crate) async fn run(app: Arc<AppContext>, stop: CancellationToken, grace: Ca
 }
 
 /// The walk's answer; never, when none is under way. A walk that panicked counts as one that saw nothing.
+///
+/// Cancel: dropping the handle aborts the walk, which has changed nothing. Error: the walk's own is in its answer, with what it saw
+/// before.
 async fn finished(walk: &mut Option<AbortOnDropHandle<PollResult>>) -> Option<PollResult> {
     match walk {
         Some(walk) => Some(walk.await.unwrap_or_default()),
@@ -181,7 +188,7 @@ impl Dispatch {
                 self.panics.get(&id).map(|panics| policies::LOCAL.delay(*panics, self.app.rng.unit()));
             let (app, stop) = (Arc::clone(&self.app), self.stop.clone());
             let may_have_begun = self.doubted.remove(&id);
-            let start = Start { id: id.clone(), task, entry, may_have_begun };
+            let input = TaskInput { id: id.clone(), task, entry, may_have_begun };
             let handle = self.lives.spawn(async move {
                 if let Some(delay) = delay {
                     tokio::select! {
@@ -190,7 +197,7 @@ impl Dispatch {
                         () = tokio::time::sleep(delay) => {}
                     }
                 }
-                Box::pin(executor::run(app, start, stop)).await
+                Box::pin(TaskExecutor::new(app, stop).run(input)).await
             });
             self.app.status.progress().begin(&id);
             self.names.insert(handle.id(), id);

@@ -6,7 +6,9 @@ use bridgehead_resilience::SystemClock;
 
 use super::*;
 use crate::fakes;
-use bridgehead_bridge::{ApiKey, AppId, Call, Client, Environment, Exchange, Settings, Undelivered};
+use bridgehead_bridge::{
+    ApiKey, AppId, BrokenRule, Call, Client, Environment, Exchange, Settings, Undelivered,
+};
 
 struct Nothing;
 
@@ -71,7 +73,7 @@ fn says_nothing() -> Vec<Error> {
 fn shows_access() -> Vec<Error> {
     vec![
         Error::Conflict { call: call(), detail: "done already".into() },
-        Error::Unprocessable { call: call(), detail: "a rule".into() },
+        Error::Unprocessable { call: call(), rule: BrokenRule::Other, detail: "a rule".into() },
         Error::BadRequest { call: call(), detail: "a field".into() },
         Error::NotFound { call: call(), what: "x".into(), from_bridge: true },
     ]

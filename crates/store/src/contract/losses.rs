@@ -179,6 +179,8 @@ async fn a_dry_run_leaves_no_trace_and_its_crash_is_no_interrupted_sync<P: Place
         started_at: at(1),
         ended_at: at(2),
         result: RunResult::Completed,
+        reason: None,
+        cause: None,
         detail: String::new(),
         pushed: [].into(),
         removed: [].into(),

@@ -1,7 +1,7 @@
 use std::collections::BTreeMap;
 
 use super::super::{
-    BaselineOrigin, Difference, Duplicate, Error, Run, RunResult, SnapshotStore, Trust, Which,
+    BaselineOrigin, Difference, Duplicate, Error, Run, RunReason, RunResult, SnapshotStore, Trust, Which,
 };
 use super::*;
 
@@ -373,6 +373,12 @@ async fn apps_do_not_see_each_other<P: Place>() {
     assert_eq!(state.last(&app(1)).await.unwrap(), None);
 }
 
+/// Every reason, and none.
+fn reason_of(number: i64) -> Option<RunReason> {
+    let which = usize::try_from(number).unwrap() % (RunReason::ALL.len() + 1);
+    RunReason::ALL.get(which).copied()
+}
+
 async fn runs_come_newest_first_and_old_ones_go<P: Place>() {
     let state = P::fleeting().await;
     let app = app(1);
@@ -380,7 +386,9 @@ async fn runs_come_newest_first_and_old_ones_go<P: Place>() {
         started_at: at(number),
         ended_at: at(number + 1),
         result,
+        reason: reason_of(number),
         detail: format!("run {number}"),
+        cause: (number % 2 == 0).then(|| format!("cause {number}")),
         pushed: counts(&[("account", 3), ("team", u64::from(u32::MAX))]),
         removed: counts(&[]),
     };
@@ -394,6 +402,9 @@ async fn runs_come_newest_first_and_old_ones_go<P: Place>() {
     }
     let runs = state.runs(&app, u32::MAX).await.unwrap();
     assert_eq!((runs.len(), runs[999].started_at), (1_000, at(10)));
+    for (run, number) in runs.iter().zip((10..1_010).rev()) {
+        assert_eq!((run.reason, run.cause.is_some()), (reason_of(number), number % 2 == 0), "{run:?}");
+    }
     assert_eq!(state.runs(&super::app(2), 10).await.unwrap(), []);
 }
 
@@ -431,7 +442,9 @@ async fn a_sync_of_which_no_run_was_recorded_was_interrupted<P: Place>() {
         started_at: at(1),
         ended_at: at(2),
         result: RunResult::Failed,
+        reason: None,
         detail: String::new(),
+        cause: None,
         pushed: counts(&[]),
         removed: counts(&[]),
     };

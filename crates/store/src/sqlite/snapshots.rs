@@ -10,7 +10,8 @@ use sqlx::{AssertSqlSafe, SqliteConnection};
 use super::super::snapshot::RUNS;
 use super::super::{
     AccessBase, AccessFacts, Added, AppKey, BaselineOrigin, Changes, Difference, Duplicate, Error, IdenTime,
-    LastSync, Losers, LossCount, LossKind, RecordHash, Run, RunResult, Shown, SnapshotStore, Trust, Which,
+    LastSync, Losers, LossCount, LossKind, RecordHash, Run, RunReason, RunResult, Shown, SnapshotStore,
+    Trust, Which,
 };
 use super::chunks::{Statements, parameters};
 use super::commit::{self, Begin, Completing, Discard, NONE, Promote};
@@ -286,33 +287,50 @@ impl SnapshotStore for Sqlite {
 
     async fn runs(&self, app: &AppKey, limit: u32) -> Result<Vec<Run>, Error> {
         let store = self.listings();
-        let rows: Vec<(i64, i64, String, String, String, String)> = sqlx::query_as(
-            "SELECT started_at, ended_at, result, detail, pushed, removed FROM runs \
-             WHERE app = ?1 ORDER BY run DESC LIMIT ?2",
+        // State that is only looked at may still be as an earlier version has left it.
+        let has_reasons: bool = sqlx::query_scalar(
+            "SELECT count(*) = 2 FROM pragma_table_info('runs') WHERE name IN ('reason', 'cause')",
         )
-        .bind(app.as_str())
-        .bind(limit)
-        .fetch_all(store.readers())
+        .fetch_one(store.readers())
         .await
         .map_err(|error| store.fault(error))?;
-        let what = || format!("a sync of app {app}");
-        rows.into_iter()
-            .map(|(started_at, ended_at, result, detail, pushed, removed)| {
-                let result =
-                    RunResult::ALL.into_iter().find(|known| known.as_str() == result).ok_or_else(|| {
-                        Error::Unreadable { what: what(), detail: format!("its result is {result:?}") }
-                    })?;
-                Ok(Run {
-                    started_at: time::from_column(started_at, &what)?,
-                    ended_at: time::from_column(ended_at, &what)?,
-                    result,
-                    detail,
-                    pushed: counts_from_column(&pushed, &what)?,
-                    removed: counts_from_column(&removed, &what)?,
-                })
-            })
-            .collect()
+        let rows: Vec<RunRow> = sqlx::query_as(if has_reasons { RUNS_NOW } else { RUNS_BEFORE })
+            .bind(app.as_str())
+            .bind(limit)
+            .fetch_all(store.readers())
+            .await
+            .map_err(|error| store.fault(error))?;
+        rows.into_iter().map(|row| run_of(row, app)).collect()
     }
+}
+
+/// A row of `runs`: when it began and ended, how, why, what is said of it, what was pushed and removed.
+type RunRow = (i64, i64, String, Option<String>, String, Option<String>, String, String);
+
+const RUNS_NOW: &str = "SELECT started_at, ended_at, result, reason, detail, cause, pushed, removed FROM runs \
+     WHERE app = ?1 ORDER BY run DESC LIMIT ?2";
+
+/// The same, of a version that did not keep reasons.
+const RUNS_BEFORE: &str = "SELECT started_at, ended_at, result, NULL, detail, NULL, pushed, removed FROM runs \
+     WHERE app = ?1 ORDER BY run DESC LIMIT ?2";
+
+fn run_of(row: RunRow, app: &AppKey) -> Result<Run, Error> {
+    let (started_at, ended_at, result, reason, detail, cause, pushed, removed) = row;
+    let what = || format!("a sync of app {app}");
+    let result = RunResult::ALL
+        .into_iter()
+        .find(|known| known.as_str() == result)
+        .ok_or_else(|| Error::Unreadable { what: what(), detail: format!("its result is {result:?}") })?;
+    Ok(Run {
+        started_at: time::from_column(started_at, &what)?,
+        ended_at: time::from_column(ended_at, &what)?,
+        result,
+        reason: reason.as_deref().map(RunReason::named),
+        detail,
+        cause,
+        pushed: counts_from_column(&pushed, &what)?,
+        removed: counts_from_column(&removed, &what)?,
+    })
 }
 
 /// In the first listing and not in the second, from the id after ?4 on.
@@ -552,8 +570,8 @@ impl Write for RecordRun {
     async fn run(&mut self, connection: &mut SqliteConnection) -> Result<(), Problem> {
         let run = &self.run;
         sqlx::query(
-            "INSERT INTO runs (app, started_at, ended_at, result, detail, pushed, removed) \
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
+            "INSERT INTO runs (app, started_at, ended_at, result, detail, pushed, removed, reason, cause) \
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)",
         )
         .bind(self.app.as_str())
         .bind(time::to_column(run.started_at))
@@ -562,6 +580,8 @@ impl Write for RecordRun {
         .bind(&run.detail)
         .bind(counts_to_column(&run.pushed))
         .bind(counts_to_column(&run.removed))
+        .bind(run.reason.map(RunReason::as_str))
+        .bind(run.cause.as_deref())
         .execute(&mut *connection)
         .await?;
         sqlx::query("UPDATE syncs SET unrecorded = 0 WHERE app = ?1")

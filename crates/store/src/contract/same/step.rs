@@ -7,7 +7,7 @@ use serde_json::json;
 
 use super::super::super::{
     AccessFacts, BaselineOrigin, Changes, Intent, LossCount, LossKind, Outcome, PriorAccount, RecordHash,
-    ReportResult, Run, RunResult, Shown, Trust,
+    ReportResult, Run, RunReason, RunResult, Shown, Trust,
 };
 
 pub(super) const APPS: [u128; 2] = [1, 2];
@@ -254,9 +254,11 @@ fn loss() -> impl Strategy<Value = LossCount> {
 fn a_run() -> impl Strategy<Value = Run> {
     let counts = || prop::collection::btree_map(slug().prop_map(str::to_owned), any::<u64>(), 0..3);
     let result = prop::sample::select(&RunResult::ALL[..]);
-    let given = (instant(), instant(), result, counts(), counts());
-    given.prop_map(|(started_at, ended_at, result, pushed, removed)| {
+    let reason = prop::option::of(prop::sample::select(&RunReason::ALL[..]));
+    let cause = prop::option::of("[a-z]{0,5}");
+    let given = (instant(), instant(), result, (reason, cause), counts(), counts());
+    given.prop_map(|(started_at, ended_at, result, (reason, cause), pushed, removed)| {
         let detail = format!("{} records", pushed.len());
-        Run { started_at, ended_at, result, detail, pushed, removed }
+        Run { started_at, ended_at, result, reason, detail, cause, pushed, removed }
     })
 }

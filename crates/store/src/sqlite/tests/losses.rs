@@ -50,7 +50,7 @@ async fn listings_of_the_version_before_are_compared_without_inventing_what_acce
     state.close().await;
 }
 
-async fn connect(path: &Path) -> sqlx::SqliteConnection {
+pub(super) async fn connect(path: &Path) -> sqlx::SqliteConnection {
     use sqlx::ConnectOptions;
     sqlx::sqlite::SqliteConnectOptions::new().filename(path).create_if_missing(true).connect().await.unwrap()
 }

@@ -7,6 +7,7 @@ mod lineage;
 mod losses;
 mod read_only_copy;
 mod reading;
+mod runs;
 mod scale;
 mod secure_delete;
 mod snapshots;

@@ -1,25 +1,58 @@
-//! Catching up with what tasks did while the target was being read.
+//! The third phase: catching up with what tasks did while the target was being read.
 
 use bridgehead_resilience::Next;
 use bridgehead_sdk::{Account, AccountRecord, AccountStatus, Record, ResourceKind, ResourceType};
 use std::collections::HashSet;
 
-use super::Error;
-use super::ingest::seen;
-use super::push::PushPipeline;
-use super::sync_run::SyncRun;
-use super::validate;
+use super::Checking;
 use crate::change_tracker::{ChangedAccount, PriorState};
 use crate::policies;
 use crate::retry_decision;
+use crate::sync::Error;
+use crate::sync::ingest::{Ingest, seen};
+use crate::sync::push::PushPipeline;
+use crate::sync::validate;
 use crate::target::Priority;
-use bridgehead_store::Changes;
+use bridgehead_store::{Changes, Shown};
 
-impl SyncRun<'_> {
+/// While tasks touch more accounts than this, it is caught up with them before they are made to wait.
+const FEW: usize = 50;
+/// So often at most: tasks may come faster than they can be caught up with.
+const ROUNDS: usize = 5;
+
+/// A sync that has read every type to its end.
+#[derive(Debug)]
+pub(in crate::sync) struct Reconciling<'r, 'a> {
+    ingest: Ingest<'r, 'a>,
+    /// What the operator had been shown before.
+    shown: Option<Shown>,
+}
+
+impl<'r, 'a> Reconciling<'r, 'a> {
+    pub(super) fn new(ingest: Ingest<'r, 'a>, shown: Option<Shown>) -> Self {
+        Self { ingest, shown }
+    }
+
+    /// Catches up with the tasks until nothing is left, and stops them for that at the end.
+    pub(in crate::sync) async fn reconcile(mut self) -> Result<Checking<'r, 'a>, Error> {
+        let touched = self.ingest.run.touched;
+        // Most of what tasks did is caught up with while they go on; only the rest while they stand still.
+        for _ in 0..ROUNDS {
+            self.catch_up().await?;
+            if touched.count_touched() <= FEW {
+                break;
+            }
+        }
+        let quiet = touched.quiesce().await;
+        self.catch_up().await?;
+        Ok(Checking::new(self.ingest.run, self.shown, quiet))
+    }
+
     /// Reads every account that a task touched since the last call again, and pushes it as it is now.
-    pub(super) async fn reconcile(&mut self) -> Result<(), Error> {
-        let touched = self.touched.take_touched();
-        let of = self.types.iter().find(|of| of.kind == ResourceKind::Account).cloned();
+    async fn catch_up(&mut self) -> Result<(), Error> {
+        let touched = self.ingest.run.touched.take_touched();
+        let of =
+            self.ingest.run.record.offer.types.iter().find(|of| of.kind == ResourceKind::Account).cloned();
         let Some(of) = of.filter(|_| !touched.is_empty()) else {
             return Ok(());
         };
@@ -36,7 +69,7 @@ impl SyncRun<'_> {
                 None => self.mark_inactive(&of, touched, &mut pusher).await?,
             }
         }
-        self.flush(&of, pusher).await
+        self.ingest.flush(&of, pusher).await
     }
 
     /// The account is there: Iden gets it as it is now, whatever its page said.
@@ -47,12 +80,12 @@ impl SyncRun<'_> {
         pusher: &mut Option<PushPipeline>,
     ) -> Result<(), Error> {
         let record = Record::from(record);
-        if let Err(problem) = validate::check(&record, of, &self.kinds) {
-            self.reject(of, record.id(), problem);
+        if let Err(problem) = validate::check(&record, of, &self.ingest.run.record.offer.kinds) {
+            self.ingest.reject(of, record.id(), problem);
             return Ok(());
         }
         // It may be in a group that a task made meanwhile. Here it takes the place of what its page said.
-        for record in self.look_again(of, vec![record]).await? {
+        for record in self.ingest.look_again(of, vec![record]).await? {
             self.put(of, record, pusher).await?;
         }
         Ok(())
@@ -77,7 +110,15 @@ impl SyncRun<'_> {
                 None => return Err(Error::Overtaken(account.label().to_owned())),
             },
         };
-        if !self.app.listings.missing(&self.app.key, of.slug.as_str(), &[id]).await?.is_empty() {
+        if !self
+            .ingest
+            .run
+            .app
+            .listings
+            .missing(&self.ingest.run.app.key, of.slug.as_str(), &[id])
+            .await?
+            .is_empty()
+        {
             return Ok(());
         }
         let PriorState::Account(mut record) = before else {
@@ -96,19 +137,24 @@ impl SyncRun<'_> {
         pusher: &mut Option<PushPipeline>,
     ) -> Result<(), Error> {
         let slug = of.slug.as_str();
-        self.app.listings.set(&self.app.key, slug, &seen(&record)).await?;
-        if self.options.dry_run {
+        self.ingest.run.app.listings.set(&self.ingest.run.app.key, slug, &seen(&record)).await?;
+        if self.ingest.run.options.dry_run {
             return Ok(());
         }
         // A task did that, so it is no surprise whatever it was.
         let changes = Changes { status: true, memberships: true };
-        self.app.listings.note_changed(&self.app.key, slug, record.id(), changes).await?;
-        self.push(of, vec![record], pusher).await
+        self.ingest
+            .run
+            .app
+            .listings
+            .note_changed(&self.ingest.run.app.key, slug, record.id(), changes)
+            .await?;
+        self.ingest.push(of, vec![record], pusher).await
     }
 
     /// Looks until there is a response. Not being able to look ends the sync; it never means "not found".
     async fn look(&self, of: &ResourceType, account: &Account) -> Result<Option<AccountRecord>, Error> {
-        let app = self.app;
+        let app = self.ingest.run.app;
         let retry = app.retry(policies::TARGET).give_up_after(app.settings.tasks.give_up_after);
         let look = |_| app.target.find_account(account, Priority::Sync);
         let next = |error: &_| if retry_decision::may_pass(error) { Next::Retry } else { Next::GiveUp };

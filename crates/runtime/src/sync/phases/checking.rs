@@ -1,0 +1,189 @@
+//! The fourth phase: what completing would do, compared with the last completed sync, and whether it may.
+
+use std::sync::Arc;
+
+use tokio::sync::RwLockWriteGuard;
+
+use super::Completing;
+use crate::sync::baseline::Baseline;
+use crate::sync::consent::{Asked, Consent};
+use crate::sync::losses::{Losses, Meter};
+use crate::sync::sync_run::SyncRun;
+use crate::sync::{Error, HeldReason, session};
+use bridgehead_config::{OnInvalid, WithoutProof};
+use bridgehead_store::Shown;
+
+/// The access guard has found that completing the session takes nothing away that it should not, and no task changes the target
+/// meanwhile, so the session may be completed. Only [`Checking`] makes one.
+#[derive(Debug)]
+#[must_use]
+pub struct CompletionPermit<'a> {
+    /// Held until the session is completed: no task changes the target.
+    _quiet: RwLockWriteGuard<'a, ()>,
+}
+
+/// A sync that has read and pushed everything, and caught up with the tasks, which stand still as long as this lives.
+#[derive(Debug)]
+pub(in crate::sync) struct Checking<'r, 'a> {
+    run: &'r mut SyncRun<'a>,
+    /// What the operator had been shown before.
+    shown: Option<Shown>,
+    quiet: RwLockWriteGuard<'a, ()>,
+}
+
+impl<'r, 'a> Checking<'r, 'a> {
+    pub(super) fn new(
+        run: &'r mut SyncRun<'a>,
+        shown: Option<Shown>,
+        quiet: RwLockWriteGuard<'a, ()>,
+    ) -> Self {
+        Self { run, shown, quiet }
+    }
+
+    /// Makes sure that completing does no harm. `None` for a dry run, which completes nothing.
+    pub(in crate::sync) async fn check(mut self) -> Result<Option<Completing<'r, 'a>>, Error> {
+        let (app, dry_run) = (self.run.app, self.run.options.dry_run);
+        let record = &mut self.run.record;
+        let losses = Meter { app, offer: &record.offer }.measure(&mut record.measured).await?;
+        let count = record.invalid.count;
+        if count > 0 && app.settings.sync.on_invalid == OnInvalid::Abandon {
+            return Err(Error::Invalid { count, dry_run });
+        }
+        if !dry_run {
+            self.run.session().await?;
+            session::verify(self.run).await?;
+        }
+        self.judge(&losses).await?;
+        let Self { run, quiet, .. } = self;
+        Ok((!dry_run).then(|| Completing::new(run, CompletionPermit { _quiet: quiet })))
+    }
+
+    /// Judges what completing would take away, unless the operator has allowed it.
+    async fn judge(&mut self, losses: &Arc<Losses>) -> Result<(), Error> {
+        self.run.prove_past().await?;
+        let app = self.run.app;
+        let name = app.name.clone();
+        if losses.unknown > 0 {
+            tracing::warn!(app = %name, records = losses.unknown,
+                "an earlier version did not record which access these records gave, so their losses are not counted; the next sync counts them");
+        }
+        let mut objections = self.objections(losses);
+        if app.settings.sync.complete_without_proof == WithoutProof::Allow
+            && let Some(at) = objections.iter().position(|(reason, _)| *reason == HeldReason::NotProven)
+        {
+            let (_, types) = objections.remove(at);
+            tracing::warn!(app = %name, resource_types = types,
+                "no proof that the listing is complete; accepted because complete_without_proof is \"allow\"");
+        }
+        let Some((first, _)) = objections.first().cloned() else {
+            self.tell_doubted();
+            return Ok(());
+        };
+        let asked = self.ask(losses, &objections).await?;
+        self.run.record.held_because = objections.iter().map(|(reason, _)| *reason).collect();
+        self.run.record.asked = Some(asked);
+        let why = |wanted: HeldReason| {
+            objections
+                .iter()
+                .find(|(reason, _)| *reason == wanted)
+                .map(|(_, why)| why.clone())
+                .unwrap_or_default()
+        };
+        if let Some(consent) = self.run.options.allow_removals
+            && consent.covers(asked, self.shown)
+        {
+            let all = objections.iter().map(|(_, why)| why.as_str()).collect::<Vec<_>>().join("; ");
+            tracing::warn!(app = %name, losses = asked.losses, digest = %asked.digest,
+                "the operator allowed what the removal guard would hold: {all}");
+            self.run.record.has_consent = true;
+            self.run.record.held_because.clear();
+            return Ok(());
+        }
+        let exceeds = match self.run.options.allow_removals {
+            None => "",
+            Some(Consent::AtMost(_)) if asked.is_uncounted => {
+                "; a number cannot allow losses that cannot be counted"
+            }
+            Some(Consent::AtMost(_)) => "; this exceeds the allowed number",
+            Some(Consent::Shown | Consent::Exactly(_)) => "; this differs from what was shown and allowed",
+        };
+        let losses = losses_of(asked);
+        let consent =
+            format!("it allows exactly what is shown here ({losses}, digest {}){exceeds}", asked.digest);
+        let why = why(first);
+        let held = match first {
+            HeldReason::LostState => Error::LostState { app: name.clone(), evidence: why, consent },
+            HeldReason::StaleState => Error::StaleState { app: name.clone(), evidence: why, consent },
+            HeldReason::AccessGuard => Error::Held { app: name.clone(), why, consent },
+            HeldReason::NotProven => Error::Unproven { app: name.clone(), slugs: why, consent },
+        };
+        app.listings
+            .set_shown(&app.key, Shown { digest: asked.digest.number(), losses: asked.losses })
+            .await?;
+        if !self.run.options.dry_run {
+            tracing::error!(app = %name, alarm = "removal_guard", "the removal guard holds this sync: {held}");
+        }
+        Err(held)
+    }
+
+    /// Says what goes without having been counted.
+    fn tell_doubted(&self) {
+        for (slug, doubted) in &self.run.record.measured.doubted {
+            tracing::warn!(app = %self.run.app.name, resource_type = slug, records = doubted,
+                "the listing has recovered: records that only held syncs saw are removed uncounted");
+        }
+    }
+
+    /// What speaks against completing, the weightiest first.
+    fn objections(&self, losses: &Losses) -> Vec<(HeldReason, String)> {
+        let mut objections = Vec::new();
+        match &self.run.record.baseline {
+            Baseline::Lost(evidence) | Baseline::Unknown(evidence) => {
+                objections.push((HeldReason::LostState, evidence.clone()));
+            }
+            Baseline::Stale(evidence) => objections.push((HeldReason::StaleState, evidence.clone())),
+            Baseline::Known | Baseline::First | Baseline::Unproven(_) => {}
+        }
+        let held = losses.verdicts(&self.run.app.settings.sync.guard, 0);
+        if !held.is_empty() {
+            objections.push((HeldReason::AccessGuard, held.join("; ")));
+        }
+        if !self.run.record.unproven.is_empty() {
+            let types = self.run.record.unproven.iter().map(String::as_str).collect::<Vec<_>>().join(", ");
+            objections.push((HeldReason::NotProven, types));
+        }
+        objections
+    }
+
+    /// What the operator is asked to allow.
+    async fn ask(&self, losses: &Losses, objections: &[(HeldReason, String)]) -> Result<Asked, Error> {
+        let meter = Meter { app: self.run.app, offer: &self.run.record.offer };
+        let mut digester = losses.digester.clone();
+        let mut is_uncounted = false;
+        for (reason, why) in objections {
+            match reason {
+                HeldReason::AccessGuard => {}
+                HeldReason::NotProven => {
+                    digester.part(reason.as_str());
+                    digester.part(why);
+                    is_uncounted = true;
+                }
+                // What would be lost is not known, but what would be left is, and that is what was shown.
+                HeldReason::LostState | HeldReason::StaleState => {
+                    meter.digest_seen(&mut digester).await?;
+                    is_uncounted = true;
+                }
+            }
+        }
+        Ok(Asked { digest: digester.digest(), losses: losses.count(), is_uncounted })
+    }
+}
+
+fn losses_of(asked: Asked) -> String {
+    match (asked.losses, asked.is_uncounted) {
+        (0, true) => "losses that cannot be counted".into(),
+        (1, false) => "1 loss".into(),
+        (losses, false) => format!("{losses} losses"),
+        (losses, true) => format!("{losses} losses, plus others that cannot be counted"),
+    }
+}

@@ -1,0 +1,31 @@
+//! The second phase: the target is read, page by page, and pushed.
+
+use super::Reconciling;
+use crate::sync::Error;
+use crate::sync::ingest::Ingest;
+use crate::sync::record::Extent;
+use crate::sync::sync_run::SyncRun;
+use bridgehead_store::Shown;
+
+/// A sync whose listing has begun. Who is not in it yet may still come, so nothing is known of who is gone.
+#[derive(Debug)]
+pub struct Reading<'r, 'a> {
+    ingest: Ingest<'r, 'a>,
+    /// What the operator had been shown before.
+    shown: Option<Shown>,
+}
+
+impl<'r, 'a> Reading<'r, 'a> {
+    pub(super) fn new(run: &'r mut SyncRun<'a>, shown: Option<Shown>) -> Self {
+        Self { ingest: Ingest::new(run), shown }
+    }
+
+    /// Reads every type to its end.
+    pub(in crate::sync) async fn read(mut self) -> Result<Reconciling<'r, 'a>, Error> {
+        for of in self.ingest.run.record.offer.types.clone() {
+            self.ingest.sync_type(&of).await?;
+        }
+        self.ingest.run.record.reach(Extent::Whole);
+        Ok(Reconciling::new(self.ingest, self.shown))
+    }
+}
