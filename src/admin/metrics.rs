@@ -44,7 +44,7 @@ impl Format {
 /// Everything as it is now.
 pub(super) async fn exposition(observer: &StatusReporter, format: Format) -> Result<String, fmt::Error> {
     let overview = observer.overview().await;
-    let counted = observer.statuses().map(|(name, status)| (name.to_owned(), status.tally().now())).collect();
+    let counted = observer.statuses().map(|(name, status)| (name, status.tally().now())).collect();
     let exposition = write(Scrape { overview, counted })?;
     Ok(match format {
         Format::OpenMetrics => exposition,

@@ -45,7 +45,7 @@ pub(crate) struct Global {
 /// The commands.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
-    /// Run the daemon: execute tasks and sync on schedule, until SIGTERM, SIGINT or SIGHUP.
+    /// Run the daemon: execute tasks and sync on schedule, until SIGTERM or SIGINT. SIGHUP reloads the configuration.
     Run,
     /// Show everything on made-up people: a sandbox, the real daemon, syncs and tasks. Needs no account and no network.
     #[cfg(feature = "sandbox")]
@@ -70,6 +70,9 @@ pub(crate) enum Command {
         /// The apps to check; all when none is named.
         #[arg(value_name = "APP")]
         apps: Vec<String>,
+        /// Show what a reload would change in the running daemon, and check nothing else.
+        #[arg(long, conflicts_with_all = ["offline", "apps"])]
+        diff: bool,
         /// Check the configuration only: no network, no target.
         #[cfg_attr(feature = "conformance", arg(long, conflicts_with = "conformance"))]
         #[cfg_attr(not(feature = "conformance"), arg(long))]
@@ -121,6 +124,16 @@ pub(crate) enum Command {
         #[arg(value_name = "APP")]
         apps: Vec<String>,
     },
+    /// Have the running daemon take up the changed configuration, app by app.
+    ///
+    /// Apps that have not changed are not touched. One that has changed ends in order, as at a stop, and begins with its new settings;
+    /// apps are added and removed; secrets that were rotated are read. A configuration that is wrong changes nothing. An app whose
+    /// connector cannot be built goes on with the settings that it has. What needs a restart is named. `bridgehead check --diff` shows
+    /// all of this beforehand.
+    ///
+    /// Exit code 0 if all is done, 1 if an app could not be changed, 78 if the configuration is wrong and nothing was changed, 75 if
+    /// no daemon runs.
+    Reload,
     /// Look at provisioning tasks, let held ones go, repeat reports that Iden refused.
     #[command(subcommand)]
     Tasks(Tasks),

@@ -1,7 +1,7 @@
 //! The command line: a file for each command.
 //!
 //! [`args`] is what can be written, [`context`] loads the configuration and opens what a command needs, [`failure`] is how
-//! a command ends other than well, [`signals`] how it is told to, [`daemon`] how a command reaches the one that runs,
+//! a command ends other than well, [`signals`] how it is told to, [`daemon`] how a command reaches the one that runs, [`reload`] how that one takes up a changed configuration,
 //! [`looking`] how it lists tasks through it, [`confirm`] how somebody is asked, [`print`] the only place that writes to standard output, [`logging`] the log.
 
 mod apps;
@@ -29,6 +29,7 @@ mod orders;
 mod overview;
 mod print;
 mod progress;
+mod reload;
 mod run;
 #[cfg(feature = "sandbox")]
 mod sandbox;

@@ -8,12 +8,13 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
 
 use super::args::Global;
-use super::context::{self, Context};
+use super::context::Context;
 use super::failure::{Failure, Outcome};
+use super::logging;
+use super::reload::{Reloader, Reloading};
 use super::service;
 use super::serving::Serving;
-use super::signals::Told;
-use super::{check, logging};
+use super::signals::{self, Told};
 use crate::control;
 use bridgehead_config::Connectors;
 use bridgehead_runtime::RuntimeBuilder;
@@ -27,21 +28,18 @@ const FULL: Duration = Duration::from_secs(10);
 pub(crate) async fn run(global: &Global, connectors: &Connectors) -> Outcome {
     // First of all: a signal that comes while the daemon starts must not end it out of order.
     let stop = CancellationToken::new();
-    let _signals = AbortOnDropHandle::new(tokio::spawn(heed(Told::listen()?, stop.clone())));
-    let context = Context::load(global, connectors)?;
+    let _signals = AbortOnDropHandle::new(tokio::spawn(heed(Told::listen_to_end()?, stop.clone())));
+    let hangup = signals::hangup()?;
+    let reloader = Reloader::load(global, connectors)?;
+    let context = reloader.context();
     logging::start(&context.config.log, &context.redactor);
     for warning in context.config.warnings(&context.environment) {
         tracing::warn!("{warning}");
     }
     let apps = context.apps(&[], connectors)?;
-    let bridge = context.bridge()?;
-    let about = control::About {
-        configuration: context::fingerprint(global, connectors),
-        base_url: context.config.bridge.base_url.clone(),
-        bridge: Arc::new(bridge.clone()),
-        network: check::network(&context, &context.network()?),
-    };
-    let Some(journal) = open_journal(&context, &stop).await? else {
+    let about = control::Current::new(reloader.about()?);
+    let reloading = Reloading::new();
+    let Some(journal) = open_journal(context, &stop).await? else {
         tracing::info!("bridgehead has stopped before it could open its state");
         return Ok(());
     };
@@ -61,7 +59,7 @@ pub(crate) async fn run(global: &Global, connectors: &Connectors) -> Outcome {
 
     let runtime = RuntimeBuilder::new(
         apps,
-        Arc::new(bridge.without_retries()),
+        reloader.bridge(),
         Arc::clone(&journal) as Arc<_>,
         Arc::clone(&journal) as Arc<_>,
         context.redactor.clone(),
@@ -73,8 +71,13 @@ pub(crate) async fn run(global: &Global, connectors: &Connectors) -> Outcome {
     let watch = AbortOnDropHandle::new(tokio::spawn(watch_state(Arc::clone(&journal))));
     let serving = Serving::start(listener, &runtime.observer());
     let runtime = Arc::new(runtime);
-    let control = control::Server::start(&context.config.state.path, Arc::clone(&runtime), about, &stop);
+    let folder = context.config.state.path.clone();
+    let control =
+        control::Server::start(&folder, Arc::clone(&runtime), about.clone(), reloading.asking(), &stop);
+    let reloads = reloader.start(hangup, reloading, Arc::clone(&runtime), about, stop.clone());
     runtime.run(stop).await;
+    // A reload that has begun comes to its end, and finds that the daemon is stopping.
+    drop(reloads.await);
     if let Some(control) = control {
         control.close().await;
     }

@@ -19,11 +19,13 @@ impl Told {
         if !is_ignored(SignalKind::hangup()) {
             kinds.push(SignalKind::hangup());
         }
-        let signals =
-            kinds.into_iter().map(signal).collect::<Result<_, _>>().map_err(|error| {
-                Failure::new(Exit::Failed, format!("signals cannot be received: {error}"))
-            })?;
+        let signals = kinds.into_iter().map(receive).collect::<Result<_, _>>()?;
         Ok(Self { signals })
+    }
+
+    /// The same without SIGHUP, which has a meaning of its own to a daemon.
+    pub(crate) fn listen_to_end() -> Result<Self, Failure> {
+        Ok(Self { signals: vec![receive(SignalKind::terminate())?, receive(SignalKind::interrupt())?] })
     }
 
     /// Waits for one of them.
@@ -51,6 +53,17 @@ impl Told {
     pub(crate) fn cancels(self, stop: &CancellationToken) -> AbortOnDropHandle<()> {
         self.cancels_one_by_one([stop.clone()])
     }
+}
+
+/// SIGHUP, by which a daemon is told to read its configuration anew. From now on it does not end the process. `None` if whoever
+/// started the process wants it not to be bothered by it.
+pub(crate) fn hangup() -> Result<Option<Signal>, Failure> {
+    let kind = SignalKind::hangup();
+    if is_ignored(kind) { Ok(None) } else { receive(kind).map(Some) }
+}
+
+fn receive(kind: SignalKind) -> Result<Signal, Failure> {
+    signal(kind).map_err(|error| Failure::new(Exit::Failed, format!("signals cannot be received: {error}")))
 }
 
 /// Whether whoever started the process wants it not to be bothered by this signal, as `nohup` does for SIGHUP. Where that

@@ -61,7 +61,7 @@ pub(super) async fn answer(
     }
 }
 
-fn given<T: serde::Serialize>(answer: &T) -> Event {
+pub(super) fn given<T: serde::Serialize>(answer: &T) -> Event {
     match serde_json::to_value(answer) {
         Ok(answer) => Event::Done { answer },
         Err(error) => failed(format!("the answer cannot be written as JSON: {error}"), false),
@@ -84,10 +84,10 @@ async fn tasks(
     limit: Option<u64>,
 ) -> Event {
     let told = |error: inspection::Error| failed(error.to_string(), error.is_temporary());
-    let mut listing = match runtime.list_tasks(app, &*about.bridge, which, limit).await {
-        None => return unknown_app(app),
-        Some(Err(error)) => return told(error),
-        Some(Ok(listing)) => listing,
+    let Some(inspected) = runtime.inspected(app) else { return unknown_app(app) };
+    let mut listing = match inspected.list_tasks(&*about.bridge, which, limit).await {
+        Err(error) => return told(error),
+        Ok(listing) => listing,
     };
     loop {
         match listing.next().await {
@@ -117,9 +117,10 @@ async fn check(lines: &mut Lines, runtime: &Runtime, about: &About, apps: &[Stri
                 return;
             }
             if runtime.check_app(app, bridge, &sender).await.is_none() {
-                let found = "the running daemon does not have this app: it was added since it started";
+                let found =
+                    "the running daemon does not have this app: it was added to the configuration since";
                 let finding =
-                    Finding::warning(format!("{app}: daemon"), found).advising("Restart the daemon.");
+                    Finding::warning(format!("{app}: daemon"), found).advising("Run `bridgehead reload`.");
                 drop(sender.send(finding).await);
             }
         }

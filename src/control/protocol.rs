@@ -86,6 +86,11 @@ pub(crate) enum Request {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         expect: Option<u64>,
     },
+    /// To take up a changed configuration. Answered with a [`Reloaded`](super::Reloaded).
+    Reload {
+        /// Whether to do it, or only to say what it would do.
+        apply: bool,
+    },
     /// To sync now. Answered with a [`Summary`](bridgehead_runtime::sync::Summary).
     Sync {
         /// The app.
@@ -170,6 +175,7 @@ mod tests {
             Request::Release { app: "hr".into(), tasks: Selection::All, expect: None },
             Request::Release { app: "hr".into(), tasks: Selection::All, expect: Some(12) },
             Request::Retry { app: "hr".into(), tasks: Selection::These(vec!["t1".into()]), expect: None },
+            Request::Reload { apply: true },
             Request::sync("hr", Options { allow_removals: Some(Consent::Shown), ..Options::default() }),
             Request::sync("hr", Options { allow_removals: Some(Consent::AtMost(30)), ..Options::default() }),
             Request::sync("hr", Options { dry_run: true, ..Options::default() }),
@@ -187,6 +193,7 @@ mod tests {
         {"command":"release","app":"hr","tasks":"all"}
         {"command":"release","app":"hr","tasks":"all","expect":12}
         {"command":"retry","app":"hr","tasks":{"these":["t1"]}}
+        {"command":"reload","apply":true}
         {"command":"sync","app":"hr","allow_removals":true}
         {"command":"sync","app":"hr","allow_removals":false,"consent":{"at_most":30}}
         {"command":"sync","app":"hr","allow_removals":false,"dry_run":true}

@@ -39,6 +39,7 @@ mod network;
 mod new;
 mod orphans;
 mod other_iden;
+mod reload;
 mod smoke;
 mod state;
 mod support;

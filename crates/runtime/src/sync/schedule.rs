@@ -50,10 +50,11 @@ pub(crate) async fn run(app: Arc<AppContext>, stop: CancellationToken) {
     }
 }
 
-/// When the first sync of this process is due.
+/// When the first sync is due.
 async fn first(app: &AppContext) -> Timestamp {
     let now = app.clock.now();
-    if app.settings.sync.on_start {
+    // A reload is no start: an app that goes on keeps to its schedule.
+    if app.settings.sync.on_start && !app.continues {
         return now;
     }
     match catch_up(app).await {
