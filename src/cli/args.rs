@@ -58,7 +58,7 @@ pub(crate) enum Command {
     /// access, resource types and targets.
     ///
     /// While a daemon runs, it is asked to look at Iden and the targets with the credentials that it has. If the configuration has
-    /// changed since it started, this command looks by itself, as far as it can read the secrets.
+    /// changed since it was loaded, this command looks by itself, as far as it can read the secrets.
     ///
     /// With --conformance, it is the connector of one app that is proven, against its live target, with the same kit that the
     /// connectors' own tests run: what it declares it must do, and each error must say exactly what happened. Iden is not asked.

@@ -18,7 +18,7 @@ const WAITING: usize = 16;
 
 /// What there is to say of a daemon beside its apps.
 pub(crate) struct About {
-    /// The fingerprint of the configuration that it started with.
+    /// The fingerprint of the configuration that it runs with.
     pub(crate) configuration: String,
     /// Where Iden is.
     pub(crate) base_url: Url,

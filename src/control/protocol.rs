@@ -25,7 +25,7 @@ pub(crate) struct Identity {
     pub(crate) version: String,
     /// Its process id.
     pub(crate) pid: u32,
-    /// The fingerprint of the configuration that it started with.
+    /// The fingerprint of the configuration that it runs with.
     pub(crate) configuration: String,
 }
 

@@ -268,7 +268,10 @@ async fn a_bad_file_changes_nothing_and_says_why_everywhere() {
     let (world, _, daemon) = two_apps("").await;
     let good = world.read("bridgehead.toml");
     for (bad, why) in [
-        (good.replace("accounts = 3", "accounts = 3\npasword = \"x\""), "pasword"),
+        (
+            good.replace("connector = \"simulated\"", "connector = \"simulated\"\nconnektor = \"x\""),
+            "connektor",
+        ),
         (good.replace("[bridge]", "[bridge"), "not valid TOML"),
         (good.replace("IDEN_API_KEY", "NO_SUCH_VARIABLE"), "NO_SUCH_VARIABLE"),
     ] {
@@ -286,13 +289,13 @@ async fn a_bad_file_changes_nothing_and_says_why_everywhere() {
         assert!(stderr(&refused).contains(why), "{refused:?}");
         assert!(stderr(&refused).contains("bridgehead.toml") || why == "NO_SUCH_VARIABLE", "{refused:?}");
     }
-    world.write("bridgehead.toml", &good.replace("accounts = 3", "accounts = \"many\""));
+    world.write("bridgehead.toml", &good.replace("connector = \"simulated\"", "connector = \"simulatd\""));
     daemon.signal("HUP").await;
-    daemon.says("apps.crm.target.accounts").await;
+    daemon.says("apps.crm.connector").await;
     let shown = world.run(&["status"]).await;
     assert_eq!(shown.status.code(), Some(78), "the command has the same file: {shown:?}");
     assert!(
-        stdout(&shown).contains("Last reload") && stdout(&shown).contains("apps.crm.target.accounts"),
+        stdout(&shown).contains("Last reload") && stdout(&shown).contains("apps.crm.connector"),
         "{shown:?}"
     );
 

@@ -109,13 +109,16 @@ async fn a_task_that_waits_for_another_attempt_does_not_hold_up_the_end() {
 }
 
 #[tokio::test]
-async fn a_terminal_that_closes_stops_it_in_order_unless_it_was_told_not_to_care() {
+async fn a_terminal_that_closes_does_not_end_it_whether_or_not_it_was_told_not_to_care() {
     let world = World::new().await;
     world.script(QUICK, "");
-    let mut daemon = world.start();
+    let daemon = world.start();
     daemon.signal("HUP").await;
-    let status = daemon.ended().await;
-    assert_eq!(status.code(), Some(0), "{}", daemon.log());
+    daemon.says("the configuration is reloaded; nothing has changed").await;
+    let task = world.task_for("create_account", json!("bob"));
+    world.drained().await;
+    assert_eq!(world.applied(&task), 1);
+    daemon.stop().await;
 
     // As nohup does it.
     let command = world.command(&["run"]);
@@ -133,6 +136,7 @@ async fn a_terminal_that_closes_stops_it_in_order_unless_it_was_told_not_to_care
     world.drained().await;
     assert_eq!(world.applied(&task), 1);
     assert!(!daemon.log().contains("told to stop"), "{}", daemon.log());
+    assert!(!daemon.log().contains("the configuration is read anew"), "{}", daemon.log());
     daemon.stop().await;
 }
 

@@ -66,7 +66,7 @@ pub(crate) async fn run(
             if running.is_some() {
                 report.add(
                     changed("what follows is about the one that you see here")
-                        .advising("Restart the daemon for it to count, once everything here is right."),
+                        .advising("Run `bridgehead reload` for it to count, once everything here is right."),
                 );
             }
             by_ourselves(&context, &own, &names, &mut report).await;
@@ -92,7 +92,7 @@ async fn running(context: &Context, report: &mut Report) -> Option<Identity> {
 }
 
 fn changed(about: &str) -> Finding {
-    let found = format!("the configuration is not the one that the running daemon started with; {about}");
+    let found = format!("the configuration is not the one that the running daemon uses; {about}");
     Finding::warning("daemon", found)
 }
 
@@ -104,7 +104,7 @@ async fn by_daemon(
 ) -> Result<(), Failure> {
     if !is_current {
         let about = "what follows is about the daemon's, because not every secret can be read here";
-        report.add(changed(about).advising("Restart the daemon, and check again."));
+        report.add(changed(about).advising("Run `bridgehead reload`, and check again."));
     }
     let Some(client) = daemon::connect(context).await? else {
         report.add(Finding::failed("daemon", "it has just ended").advising("Run this again."));

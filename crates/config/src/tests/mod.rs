@@ -1,5 +1,6 @@
 //! Tests of the configuration as a whole; those of single rules are in their own files.
 
+mod difference;
 mod conformance;
 mod corpus;
 mod example;
