@@ -134,6 +134,20 @@ pub(crate) enum Command {
     /// Exit code 0 if all is done, 1 if an app could not be changed, 78 if the configuration is wrong and nothing was changed, 75 if
     /// no daemon runs.
     Reload,
+    /// Have the running daemon log more of one app, or less, for a limited time.
+    ///
+    /// It falls back by itself to what `log.level` says, also at a restart. Lines of libraries are not changed.
+    LogLevel {
+        /// The app, by its name in the configuration.
+        #[arg(value_name = "APP")]
+        app: String,
+        /// How much; `default` falls back at once.
+        #[arg(value_name = "LEVEL", value_parser = ["off", "error", "warn", "info", "debug", "trace", "default"])]
+        level: String,
+        /// For how long, 24 hours at most.
+        #[arg(long = "for", value_name = "DURATION", default_value = "10m", value_parser = log_time)]
+        time: Duration,
+    },
     /// Look at provisioning tasks, let held ones go, repeat reports that Iden refused.
     #[command(subcommand)]
     Tasks(Tasks),
@@ -401,6 +415,14 @@ pub(crate) enum Config {
         #[arg(long, hide = true, value_name = "CONNECTOR")]
         markdown: Option<String>,
     },
+}
+
+fn log_time(text: &str) -> Result<Duration, String> {
+    let time = duration(text)?;
+    if time < Duration::from_secs(1) || time > super::log_levels::LONGEST {
+        return Err("must be between \"1s\" and \"24h\"".to_owned());
+    }
+    Ok(time)
 }
 
 fn duration(text: &str) -> Result<Duration, String> {

@@ -4,39 +4,45 @@ use std::fmt::{self, Debug};
 use std::io::Write;
 
 use bridgehead_sdk::{Redactor, visible};
+use jiff::tz::TimeZone;
 use tracing::field::{Field, Visit};
 use tracing_subscriber::Layer;
 use tracing_subscriber::field::RecordFields;
-use tracing_subscriber::filter::{LevelFilter, Targets};
 use tracing_subscriber::fmt::format::{FormatFields, Writer};
 use tracing_subscriber::fmt::{MakeWriter, layer};
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
 
+use super::log_levels::{Levels, NoteApps};
+use super::log_lines::{KeptLines, Lines};
 use bridgehead_config::{Log, LogFormat};
 
 /// Starts the log as the configuration says. Only the first call of a process counts.
 pub(crate) fn start(log: &Log, redactor: &Redactor) {
-    let filter: Targets =
-        log.level.parse().unwrap_or_else(|_| Targets::new().with_default(LevelFilter::INFO));
+    let levels = Levels::new(&log.level);
+    let fields = TextFields { redactor: redactor.clone() };
+    let clean = |escape| Clean { redactor: redactor.clone(), escape };
+    let is_terminal = std::io::IsTerminal::is_terminal(&std::io::stderr());
     let layer = match log.format {
-        LogFormat::Text => {
-            let colours = std::io::IsTerminal::is_terminal(&std::io::stderr())
-                && std::env::var_os("NO_COLOR").is_none();
-            layer()
-                .fmt_fields(TextFields { redactor: redactor.clone() })
-                .with_ansi(colours)
-                .with_target(false)
-                .with_writer(Clean { redactor: redactor.clone(), escape: false })
-                .boxed()
-        }
-        LogFormat::Json => layer()
-            .json()
-            .flatten_event(true)
-            .with_writer(Clean { redactor: redactor.clone(), escape: true })
+        LogFormat::Text if is_terminal => layer()
+            .event_format(Lines { timezone: TimeZone::system() })
+            .fmt_fields(fields)
+            .with_ansi(std::env::var_os("NO_COLOR").is_none())
+            .with_writer(clean(false))
             .boxed(),
+        LogFormat::Text => layer()
+            .event_format(KeptLines)
+            .fmt_fields(fields)
+            .with_ansi(false)
+            .with_writer(clean(false))
+            .boxed(),
+        LogFormat::Json => layer().json().flatten_event(true).with_writer(clean(true)).boxed(),
     };
-    drop(tracing_subscriber::registry().with(layer.with_filter(filter)).try_init());
+    let started =
+        tracing_subscriber::registry().with(NoteApps).with(layer.with_filter(levels.clone())).try_init();
+    if started.is_ok() {
+        levels.install();
+    }
 }
 
 /// Starts a log for commands that print their result: warnings only, unless the configuration asks for more detail.
@@ -86,8 +92,10 @@ impl Text<'_, '_> {
 
 impl Visit for Text<'_, '_> {
     fn record_str(&mut self, field: &Field, value: &str) {
-        if field.name() == "message" {
-            self.result = self.result.and_then(|()| self.put("message", value));
+        // Quotes only where it would not be seen where it ends.
+        let name = field.name().strip_prefix("r#").unwrap_or(field.name());
+        if name == "message" || (!value.is_empty() && !value.contains([' ', '"', '='])) {
+            self.result = self.result.and_then(|()| self.put(name, value));
         } else {
             self.record_debug(field, &value);
         }

@@ -55,7 +55,11 @@ pub(crate) async fn run(global: &Global, connectors: &Connectors) -> Outcome {
             return Err(error.into());
         }
     };
-    tracing::info!(version = env!("CARGO_PKG_VERSION"), apps = ?apps.keys().collect::<Vec<_>>(), "bridgehead starts");
+    tracing::info!(
+        version = env!("CARGO_PKG_VERSION"),
+        apps = apps.keys().map(String::as_str).collect::<Vec<_>>().join(","),
+        "bridgehead starts"
+    );
 
     let runtime = RuntimeBuilder::new(
         apps,

@@ -10,8 +10,8 @@ use super::args::{Cli, Command};
 use super::conformance;
 use super::failure::{Exit, Failure, Outcome};
 use super::{
-    apps, call, check, completions, config, export, hardening, new, print, reload, run as daemon, status,
-    sync, tasks,
+    apps, call, check, completions, config, export, hardening, log_level, new, print, reload, run as daemon,
+    status, sync, tasks,
 };
 #[cfg(feature = "sandbox")]
 use super::{demo, sandbox};
@@ -90,6 +90,9 @@ async fn dispatch(cli: Cli, connectors: &Connectors) -> Outcome {
             conformance::run(global, connectors, &apps, &options).await
         }
         Command::Check { diff: true, .. } => reload::run(global, connectors, false).await,
+        Command::LogLevel { app, level, time } => {
+            log_level::run(global, connectors, &app, &level, time).await
+        }
         Command::Reload => reload::run(global, connectors, true).await,
         Command::Check { apps, offline, .. } => check::run(global, connectors, &apps, offline).await,
         Command::Call(options) => call::run(global, connectors, options).await,

@@ -15,7 +15,8 @@ use tokio_util::sync::CancellationToken;
 
 use super::looking;
 use super::protocol::{LONGEST, socket};
-use super::{Ask, Asking, Current, Event, Request};
+use super::{Ask, Asking, Current, Event, LogLevel, Request};
+use crate::cli::log_levels;
 use bridgehead_runtime::Runtime;
 use bridgehead_runtime::sync::{Consent, Options};
 use bridgehead_store as journal;
@@ -192,6 +193,7 @@ async fn answer(lines: &mut Lines, daemon: &Daemon, request: Request, stop: &Can
             let retries = runtime.retry(&app, &tasks, expect).await;
             done(&app, retries)
         }
+        Request::LogLevel { app, level, seconds } => log_level(runtime, &app, level, seconds),
         Request::Reload { apply } => reload(daemon, apply).await,
         Request::Sync { app, allow_removals, consent, dry_run } => {
             let allow_removals = consent.or_else(|| allow_removals.then_some(Consent::Shown));
@@ -220,6 +222,16 @@ pub(super) fn unknown_app(app: &str) -> Event {
     )
 }
 
+fn log_level(runtime: &Runtime, app: &str, level: Option<LogLevel>, seconds: u64) -> Event {
+    if !runtime.status().contains_key(app) {
+        return unknown_app(app);
+    }
+    match log_levels::change(app, level.map(LogLevel::filter), Duration::from_secs(seconds)) {
+        Ok(()) => looking::given(&()),
+        Err(why) => failed(why, false),
+    }
+}
+
 /// The daemon comes to the end of a reload that has begun, also when the command goes away.
 async fn reload(daemon: &Daemon, apply: bool) -> Event {
     let (answer, answered) = oneshot::channel();
@@ -244,7 +256,7 @@ async fn sync(
     let Some(status) = runtime.status().remove(app) else {
         return done::<()>(app, None);
     };
-    tracing::info!(app, ?options, "the operator asks for a sync");
+    tracing::info!(app, dry_run = options.dry_run, "the operator asks for a sync");
     let stop = stop.child_token();
     let mut updates = status.sync();
     if !updates.borrow_and_update().phase.is_empty() {

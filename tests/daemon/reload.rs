@@ -514,3 +514,52 @@ async fn systemd_is_told_when_a_reload_begins_and_when_it_has_ended() {
     );
     daemon.stop().await;
 }
+
+#[tokio::test]
+async fn more_is_logged_of_one_app_for_a_time_and_a_line_says_whose_task_it_is() {
+    let (world, _, daemon) = two_apps("[log]\nformat = \"json\"\n").await;
+    let lines = |daemon: &Daemon| -> Vec<Value> {
+        daemon.log().lines().filter_map(|line| serde_json::from_str(line).ok()).collect()
+    };
+    let debug = |daemon: &Daemon| lines(daemon).iter().filter(|line| line["level"] == "DEBUG").count();
+    assert_eq!(debug(&daemon), 0, "{}", daemon.log());
+    for wrong in [&["hr", "loud"][..], &["hr", "debug", "--for", "2d"], &["hr", "debug", "--for", "0s"]] {
+        let refused = world.run(&[&["log-level"], wrong].concat()).await;
+        assert_eq!(refused.status.code(), Some(2), "{refused:?}");
+    }
+    let unknown = world.run(&["log-level", "nobody", "debug"]).await;
+    assert!(!unknown.status.success() && stderr(&unknown).contains("no app 'nobody'"), "{unknown:?}");
+
+    let more = world.run(&["log-level", "hr", "debug", "--for", "1h"]).await;
+    assert_eq!(more.status.code(), Some(0), "{more:?}");
+    let task = world.task_for("create_account", json!("ann"));
+    world.drained().await;
+    let in_task = |line: &Value| {
+        let spans = line["spans"].as_array().cloned().unwrap_or_default();
+        spans.iter().any(|span| span["name"] == "task" && span["app"] == "hr" && span["task"] == json!(task))
+    };
+    eventually("a line of the task names it", || lines(&daemon).iter().any(in_task)).await;
+    let of_task: Vec<Value> = lines(&daemon).into_iter().filter(in_task).collect();
+    assert!(of_task.iter().any(|line| line["spans"][0]["action"] == "create_account"), "{of_task:#?}");
+    for line in lines(&daemon).iter().filter(|line| line["level"] == "DEBUG") {
+        assert_ne!(line["app"], "crm", "{line:#}");
+    }
+
+    let back = world.run(&["log-level", "hr", "default"]).await;
+    assert_eq!(back.status.code(), Some(0), "{back:?}");
+    daemon.says("as the configuration says").await;
+    let short = world.run(&["log-level", "hr", "debug", "--for", "1s", "--json"]).await;
+    assert_eq!(short.status.code(), Some(0), "{short:?}");
+    daemon.says("as the configuration says again").await;
+    // What the configuration says can be changed too.
+    change(&world, "format = \"json\"", "format = \"json\"\nlevel = \"debug\"");
+    let (code, reloaded) = reload(&world).await;
+    assert_eq!((code, &reloaded["daemon"][0]["key"]), (Some(0), &json!("log.level")), "{reloaded:#}");
+    let before = debug(&daemon);
+    let task = world.task_for("create_account", json!("bob"));
+    world.drained().await;
+    assert_eq!(world.applied(&task), 1);
+    eventually("more is logged of everything", || debug(&daemon) > before).await;
+    let log = daemon.stop().await;
+    assert!(!log.contains("Some(") && !log.contains("TypeSummary"), "{log}");
+}

@@ -15,7 +15,9 @@ use bridgehead_config::{self as config, Connectors, Difference, Settings};
 /// The keys that count for every app.
 const SHARED: [&str; 2] = ["bridge", "network"];
 /// The keys that count only from the next start on.
-const FIXED: [&str; 3] = ["state", "admin", "log"];
+const FIXED: [&str; 3] = ["state", "admin", "log.format"];
+/// The keys that count at once, for the daemon as a whole.
+const DAEMON: [&str; 2] = ["runtime", "log.level"];
 /// The key that a client of the Bridge can read anew by itself.
 const API_KEY: &str = "bridge.api_key";
 
@@ -86,7 +88,7 @@ impl Wanted {
 
     /// What counts for the daemon as a whole, and can be changed while it runs.
     pub(super) fn daemon(&self) -> Settings {
-        self.settings.part(&["runtime"])
+        self.settings.part(&DAEMON)
     }
 
     pub(super) fn fixed(&self) -> Settings {

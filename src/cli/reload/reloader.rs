@@ -14,6 +14,7 @@ use uuid::Uuid;
 use super::super::args::Global;
 use super::super::context::{self, Context};
 use super::super::failure::Failure;
+use super::super::log_levels::Levels;
 use super::super::{check, service};
 use super::plan::{Step, Wanted, changes};
 use super::show;
@@ -184,6 +185,9 @@ impl Reloader {
         reloaded.daemon.extend(key.into_iter().filter(|_| !needs_client));
         if apply {
             runtime.set_shutdown_grace(wanted.context.config.runtime.shutdown_grace);
+            if let Some(levels) = Levels::of_process() {
+                levels.configure(&wanted.context.config.log.level);
+            }
             if !needs_client && let Err(error) = client.renew_key().await {
                 tracing::error!(%error, "the key of the Bridge could not be read anew; it goes on with the one that it has");
             }

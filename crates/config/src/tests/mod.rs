@@ -1,8 +1,8 @@
 //! Tests of the configuration as a whole; those of single rules are in their own files.
 
-mod difference;
 mod conformance;
 mod corpus;
+mod difference;
 mod example;
 mod layering;
 mod messages;

@@ -1,6 +1,5 @@
 //! When an app is synced.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -10,7 +9,7 @@ use jiff::{SignedDuration, Timestamp};
 use tokio_util::sync::CancellationToken;
 
 use super::resync::Series;
-use super::{Options, Summary};
+use super::{Options, Summary, TypeSummary};
 use crate::app::AppContext;
 use bridgehead_config::Schedule;
 use bridgehead_store::{self as journal, RunResult};
@@ -121,13 +120,23 @@ fn signed(duration: Duration) -> SignedDuration {
 fn log(app: &AppContext, summary: &Summary) {
     let invalid = summary.invalid_count;
     if summary.is_success() {
-        tracing::info!(app = %app.name, invalid, types = ?summary.resource_types, "sync {}: {}", summary.result, summary.detail);
+        tracing::info!(app = %app.name, invalid, types = counts(summary), "sync {}: {}", summary.result, summary.detail);
     } else {
-        let first = |ids: &Vec<String>| ids.iter().take(LOGGED).cloned().collect::<Vec<_>>();
-        let removals: BTreeMap<&str, Vec<String>> =
-            summary.removals.iter().map(|(slug, ids)| (slug.as_str(), first(ids))).collect();
-        tracing::error!(app = %app.name, invalid, ?removals, "sync {}: {}", summary.result, summary.detail);
+        let first = |ids: &Vec<String>| ids.iter().take(LOGGED).cloned().collect::<Vec<_>>().join(",");
+        let removals: Vec<String> =
+            summary.removals.iter().map(|(slug, ids)| format!("{slug}: {}", first(ids))).collect();
+        let removals = removals.join("; ");
+        tracing::error!(app = %app.name, invalid, removals, "sync {}: {}", summary.result, summary.detail);
     }
+}
+
+/// What was counted of each type.
+fn counts(summary: &Summary) -> String {
+    let of_type = |(slug, count): (&String, &TypeSummary)| {
+        let TypeSummary { listed, created, changed, removed } = count;
+        format!("{slug}: {listed} listed, {created} created, {changed} changed, {removed} removed")
+    };
+    summary.resource_types.iter().map(of_type).collect::<Vec<_>>().join("; ")
 }
 
 #[cfg(test)]

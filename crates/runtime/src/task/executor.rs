@@ -92,6 +92,7 @@ pub(super) async fn run(
     };
     let _protection = app.redactor.protect(secrets_of(&task));
     let intent = intent_of(&app, &task);
+    tracing::Span::current().record("action", intent.action.as_str());
     let (end, under_way_until) = attempt(&app, &task, intent.clone(), prior, &stop).await?;
     let outcome = match end {
         AttemptsEnd::Completed(completion) => completed(&app, completion),
