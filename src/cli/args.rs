@@ -159,6 +159,9 @@ pub(crate) enum Command {
     /// Run a strict emulator of the Bridge API, to try things and to test connectors against.
     #[cfg(feature = "sandbox")]
     Sandbox(Sandbox),
+    /// Back up, restore and look at the state folder.
+    #[command(subcommand)]
+    State(State),
     /// Look at the configuration.
     #[command(subcommand)]
     Config(Config),
@@ -402,6 +405,35 @@ pub(crate) struct Sandbox {
     /// How long the clean-up behind `complete` takes.
     #[arg(long, default_value = "1s", value_parser = duration)]
     pub(crate) cleanup_delay: Duration,
+}
+
+/// What can be done with the state folder.
+#[derive(Debug, Subcommand)]
+pub(crate) enum State {
+    /// Copy the state into a new folder, also while the daemon runs.
+    Backup {
+        /// The folder to make; it must be new or empty.
+        #[arg(value_name = "DIR")]
+        to: PathBuf,
+    },
+    /// Put a backup in the place of the state, while no daemon runs, and say what that means for tasks and syncs.
+    ///
+    /// The state that is replaced is kept beside it. The daemon treats what was restored as what it is, an old copy: each task that may
+    /// have been begun since is looked up in the target before its first attempt, and syncs are held if Iden knows a later one.
+    Restore {
+        /// The folder that `state backup` has made.
+        #[arg(value_name = "DIR")]
+        from: PathBuf,
+        /// Agree beforehand.
+        #[arg(long)]
+        yes: bool,
+    },
+    /// Show what is in the state folder, or in a backup: counts and times, no names and no secrets.
+    Inspect {
+        /// The folder; that of state.path when absent.
+        #[arg(value_name = "DIR")]
+        folder: Option<PathBuf>,
+    },
 }
 
 /// What can be seen of the configuration.

@@ -40,6 +40,7 @@ mod service;
 mod serving;
 mod signals;
 mod start;
+mod state;
 mod status;
 mod sync;
 mod table;

@@ -11,7 +11,7 @@ use super::conformance;
 use super::failure::{Exit, Failure, Outcome};
 use super::{
     apps, call, check, completions, config, export, hardening, log_level, new, print, reload, run as daemon,
-    status, sync, tasks,
+    state, status, sync, tasks,
 };
 #[cfg(feature = "sandbox")]
 use super::{demo, sandbox};
@@ -113,6 +113,7 @@ async fn dispatch(cli: Cli, connectors: &Connectors) -> Outcome {
         Command::New(options) => new::run(global, connectors, &options),
         #[cfg(feature = "sandbox")]
         Command::Sandbox(options) => sandbox::run(global, options).await,
+        Command::State(command) => state::run(global, connectors, command).await,
         Command::Config(command) => config::run(global, connectors, &command),
         Command::Completions { shell } => {
             completions::shell(shell);

@@ -42,6 +42,7 @@ mod other_iden;
 mod reload;
 mod smoke;
 mod state;
+mod state_backup;
 mod support;
 mod sync_access;
 mod sync_consent;

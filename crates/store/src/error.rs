@@ -95,6 +95,14 @@ pub enum Error {
         /// What SQLite found.
         detail: String,
     },
+    /// A backup cannot be made there, or what is there is none. The operator names another folder.
+    #[error("{}: {problem}", path.display())]
+    Backup {
+        /// The folder.
+        path: PathBuf,
+        /// What is wrong.
+        problem: String,
+    },
     /// The disk is full. The operator makes room; the runtime tries again.
     #[error("no space is left for {}; make room on that disk", path.display())]
     Full {
