@@ -45,7 +45,7 @@ impl Format {
 /// Everything as it is now.
 pub(super) async fn exposition(observer: &StatusReporter, format: Format) -> Result<String, fmt::Error> {
     let overview = observer.overview().await;
-    let counted = observer.statuses().map(|(name, status)| (name.to_owned(), status.tally().now())).collect();
+    let counted = observer.statuses().map(|(name, status)| (name, status.tally().now())).collect();
     let exposition = write(Scrape { overview, counted })?;
     Ok(match format {
         Format::OpenMetrics => exposition,
@@ -243,7 +243,7 @@ impl Scrape {
         gauge(
             encoder,
             "bridgehead_state_writable",
-            "Whether the last write to the state folder succeeded. While writes fail, something that is not a task is executed.",
+            "Whether the last write to the state folder succeeded. While writes fail, no task is executed.",
             self.apps().map(|(name, app)| (vec![("app", name)], flag(app.state_unwritable.is_none()))),
         )?;
         gauge(

@@ -45,7 +45,7 @@ pub(crate) struct Global {
 /// The commands.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
-    /// Run the daemon: execute tasks and sync on schedule until SIGTERM, SIGINT or SIGHUP.
+    /// Run the daemon: execute tasks and sync on schedule, until SIGTERM or SIGINT. SIGHUP reloads the configuration.
     Run,
     /// Run a demo with sample data: a sandbox, the real daemon, syncs and tasks. Needs no account and no network.
     #[cfg(feature = "sandbox")]
@@ -56,9 +56,8 @@ pub(crate) enum Command {
     },
     /// Connect a first target: answer questions, discover the target, write a commented configuration, check it and show a dry run.
     ///
-    /// Nothing is changed in the target or in the daemon's state. Each question is also a flag. Enter "<" to go back one question.
-    /// A secret that you type is not shown; it is stored in its own file next to the configuration, which refers to it. Instead of a
-    /// secret, enter "env:NAME", "file:PATH" or "credential:NAME" to say where it is.
+    /// While a daemon runs, it is asked to look at Iden and the targets with the credentials that it has. If the configuration has
+    /// changed since it was loaded, this command looks by itself, as far as it can read the secrets.
     ///
     /// No file is overwritten. With --json, three documents are printed: what was written, the results of `check`, and the dry run.
     #[cfg(feature = "sandbox")]
@@ -79,6 +78,9 @@ pub(crate) enum Command {
         /// The apps to check [default: all].
         #[arg(value_name = "APP")]
         apps: Vec<String>,
+        /// Show what a reload would change in the running daemon, and check nothing else.
+        #[arg(long, conflicts_with_all = ["offline", "apps"])]
+        diff: bool,
         /// Check the configuration only: no network, no target.
         #[cfg_attr(feature = "conformance", arg(long, conflicts_with = "conformance"))]
         #[cfg_attr(not(feature = "conformance"), arg(long))]
@@ -130,6 +132,29 @@ pub(crate) enum Command {
         #[arg(value_name = "APP")]
         apps: Vec<String>,
     },
+    /// Make the running daemon apply the changed configuration, app by app.
+    ///
+    /// Unchanged apps are not touched. A changed app shuts down cleanly and starts with its new settings; apps are added and removed;
+    /// rotated secrets are read. A wrong configuration changes nothing. An app whose connector cannot be built continues with its
+    /// current settings. Settings that need a restart are named. `bridgehead check --diff` shows all of this in advance.
+    ///
+    /// Exit code 0 if everything was applied, 1 if an app could not be changed, 78 if the configuration is wrong and nothing was
+    /// changed, 75 if no daemon runs.
+    Reload,
+    /// Make the running daemon log more of one app, or less, for a limited time.
+    ///
+    /// Afterwards, and at a restart, the level goes back to `log.level`. Messages of libraries are not affected.
+    LogLevel {
+        /// The app, by its name in the configuration.
+        #[arg(value_name = "APP")]
+        app: String,
+        /// The level; `default` goes back to the configured level now.
+        #[arg(value_name = "LEVEL", value_parser = ["off", "error", "warn", "info", "debug", "trace", "default"])]
+        level: String,
+        /// For how long, at most 24 hours.
+        #[arg(long = "for", value_name = "DURATION", default_value = "10m", value_parser = log_time)]
+        time: Duration,
+    },
     /// List provisioning tasks, release held tasks, retry rejected reports.
     #[command(subcommand)]
     Tasks(Tasks),
@@ -141,6 +166,9 @@ pub(crate) enum Command {
     /// Run a strict emulator of the Bridge API, for experiments and connector tests.
     #[cfg(feature = "sandbox")]
     Sandbox(Sandbox),
+    /// Back up, restore and inspect the state folder.
+    #[command(subcommand)]
+    State(State),
     /// Show the configuration and its schema.
     #[command(subcommand)]
     Config(Config),
@@ -417,6 +445,35 @@ pub(crate) struct Sandbox {
     pub(crate) cleanup_delay: Duration,
 }
 
+/// What can be done with the state folder.
+#[derive(Debug, Subcommand)]
+pub(crate) enum State {
+    /// Copy the state into a new folder, also while the daemon runs.
+    Backup {
+        /// The folder to make; it must be new or empty.
+        #[arg(value_name = "DIR")]
+        to: PathBuf,
+    },
+    /// Put a backup in the place of the state, while no daemon runs, and say what that means for tasks and syncs.
+    ///
+    /// The state that is replaced is kept beside it. The daemon treats what was restored as what it is, an old copy: each task that may
+    /// have been begun since is looked up in the target before its first attempt, and syncs are held if Iden knows a later one.
+    Restore {
+        /// The folder that `state backup` has made.
+        #[arg(value_name = "DIR")]
+        from: PathBuf,
+        /// Agree beforehand.
+        #[arg(long)]
+        yes: bool,
+    },
+    /// Show what is in the state folder, or in a backup: counts and times, no names and no secrets.
+    Inspect {
+        /// The folder; that of state.path when absent.
+        #[arg(value_name = "DIR")]
+        folder: Option<PathBuf>,
+    },
+}
+
 /// What can be seen of the configuration.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Config {
@@ -428,6 +485,14 @@ pub(crate) enum Config {
         #[arg(long, hide = true, value_name = "CONNECTOR")]
         markdown: Option<String>,
     },
+}
+
+fn log_time(text: &str) -> Result<Duration, String> {
+    let time = duration(text)?;
+    if time < Duration::from_secs(1) || time > super::log_levels::LONGEST {
+        return Err("must be between \"1s\" and \"24h\"".to_owned());
+    }
+    Ok(time)
 }
 
 fn duration(text: &str) -> Result<Duration, String> {

@@ -49,8 +49,13 @@ fn several(text: &Path) -> Vec<PathBuf> {
 /// secret in it. Empty if the configuration cannot be read.
 pub(crate) fn fingerprint(global: &Global, connectors: &Connectors) -> String {
     config::show(&sources(global), connectors)
-        .map(|shown| format!("{:016x}", xxh3_64(shown.to_json().to_string().as_bytes())))
+        .map(|shown| fingerprint_of(&shown.to_json()))
         .unwrap_or_default()
+}
+
+/// The same of a configuration that was read already.
+pub(crate) fn fingerprint_of(shown: &serde_json::Value) -> String {
+    format!("{:016x}", xxh3_64(shown.to_string().as_bytes()))
 }
 
 fn environment() -> BTreeMap<String, String> {
@@ -64,8 +69,13 @@ impl Context {
     pub(crate) fn load(global: &Global, connectors: &Connectors) -> Result<Self, Failure> {
         let sources = sources(global);
         let config = config::load(&sources, connectors)?;
+        Ok(Self::of(config, sources))
+    }
+
+    /// With a configuration that was read already: that of this process.
+    pub(crate) fn of(config: Config, sources: Sources) -> Self {
         children::keep_in(&config.state.path);
-        Ok(Self { config, redactor: Redactor::new(), environment: Arc::new(sources.environment) })
+        Self { config, redactor: Redactor::new(), environment: Arc::new(sources.environment) }
     }
 
     /// Ends the connector programs that an earlier process has left behind. Before anything is executed: they may still change
@@ -94,12 +104,8 @@ impl Context {
     /// The client of the Bridge. The key is read now, so that a missing one is reported immediately.
     pub(crate) fn bridge(&self) -> Result<Client, Failure> {
         let settings = &self.config.bridge;
-        let key = ConfiguredKey {
-            secret: settings.api_key.clone(),
-            environment: Arc::clone(&self.environment),
-            redactor: self.redactor.clone(),
-        };
-        key.read().map_err(|error| Failure::new(Exit::Configuration, format!("bridge.api_key: {error}")))?;
+        let key = self.key_source();
+        self.api_key()?;
         let mut client = bridge::Settings::new(settings.base_url.clone());
         client.network = self.network()?;
         client.request_timeout = settings.request_timeout;
@@ -109,6 +115,20 @@ impl Context {
         client.refs = self.refs();
         Client::new(client, Arc::new(key))
             .map_err(|error| Failure::new(Exit::Configuration, error.to_string()))
+    }
+
+    /// The key of the Bridge as it is now.
+    pub(crate) fn api_key(&self) -> Result<ApiKey, Failure> {
+        let key = self.key_source().read();
+        key.map_err(|error| Failure::new(Exit::Configuration, format!("bridge.api_key: {error}")))
+    }
+
+    fn key_source(&self) -> ConfiguredKey {
+        ConfiguredKey {
+            secret: self.config.bridge.api_key.clone(),
+            environment: Arc::clone(&self.environment),
+            redactor: self.redactor.clone(),
+        }
     }
 
     /// How references go to Iden.

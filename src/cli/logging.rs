@@ -8,39 +8,54 @@ use tracing::Metadata;
 use tracing::field::{Field, Visit};
 use tracing_subscriber::Layer;
 use tracing_subscriber::field::RecordFields;
-use tracing_subscriber::filter::{LevelFilter, Targets};
 use tracing_subscriber::fmt::format::{FormatFields, Writer};
 use tracing_subscriber::fmt::{MakeWriter, layer};
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
 
 use super::journald;
+use super::log_levels::{Levels, NoteApps};
+use super::log_lines::{KeptLines, Lines};
 use bridgehead_config::{Log, LogFormat};
 
 /// Starts the log as the configuration says. Only the first call of a process counts.
 pub(crate) fn start(log: &Log, redactor: &Redactor) {
-    let filter: Targets =
-        log.level.parse().unwrap_or_else(|_| Targets::new().with_default(LevelFilter::INFO));
+    let levels = Levels::new(&log.level);
+    let fields = TextFields { redactor: redactor.clone() };
     let to_journal = journald::is_stderr();
     let clean = |escape| Clean { redactor: redactor.clone(), escape, prefix: to_journal.then_some("") };
+    let is_terminal = std::io::IsTerminal::is_terminal(&std::io::stderr());
     let layer = match log.format {
         LogFormat::Text if to_journal => match journald::Journald::connect(redactor) {
             Some(journal) => journal.boxed(),
             // The journal has a time of its own.
-            None => text(redactor, false).without_time().with_writer(clean(false)).boxed(),
+            None => layer()
+                .fmt_fields(fields)
+                .with_ansi(false)
+                .with_target(false)
+                .without_time()
+                .with_writer(clean(false))
+                .boxed(),
         },
-        LogFormat::Text => {
-            let colours = std::io::IsTerminal::is_terminal(&std::io::stderr())
-                && std::env::var_os("NO_COLOR").is_none();
-            text(redactor, colours).with_writer(clean(false)).boxed()
-        }
+        LogFormat::Text if is_terminal => layer()
+            .event_format(Lines { timezone: TimeZone::system() })
+            .fmt_fields(fields)
+            .with_ansi(std::env::var_os("NO_COLOR").is_none())
+            .with_writer(clean(false))
+            .boxed(),
+        LogFormat::Text => layer()
+            .event_format(KeptLines)
+            .fmt_fields(fields)
+            .with_ansi(false)
+            .with_writer(clean(false))
+            .boxed(),
         LogFormat::Json => layer().json().flatten_event(true).with_writer(clean(true)).boxed(),
     };
-    drop(tracing_subscriber::registry().with(layer.with_filter(filter)).try_init());
-}
-
-fn text<S>(redactor: &Redactor, colours: bool) -> tracing_subscriber::fmt::Layer<S, TextFields> {
-    layer().fmt_fields(TextFields { redactor: redactor.clone() }).with_ansi(colours).with_target(false)
+    let started =
+        tracing_subscriber::registry().with(NoteApps).with(layer.with_filter(levels.clone())).try_init();
+    if started.is_ok() {
+        levels.install();
+    }
 }
 
 /// Starts a log for commands that print their result: warnings only, unless the configuration asks for more detail.
@@ -90,8 +105,10 @@ impl Text<'_, '_> {
 
 impl Visit for Text<'_, '_> {
     fn record_str(&mut self, field: &Field, value: &str) {
-        if field.name() == "message" {
-            self.result = self.result.and_then(|()| self.put("message", value));
+        // Quotes only where it would not be seen where it ends.
+        let name = field.name().strip_prefix("r#").unwrap_or(field.name());
+        if name == "message" || (!value.is_empty() && !value.contains([' ', '"', '='])) {
+            self.result = self.result.and_then(|()| self.put(name, value));
         } else {
             self.record_debug(field, &value);
         }

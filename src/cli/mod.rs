@@ -1,7 +1,7 @@
 //! The command line: a file for each command.
 //!
 //! [`args`] is what can be written, [`context`] loads the configuration and opens what a command needs, [`failure`] is how
-//! a command ends other than well, [`signals`] how it is told to, [`daemon`] how a command reaches the one that runs,
+//! a command ends other than well, [`signals`] how it is told to, [`daemon`] how a command reaches the one that runs, [`reload`] how that one takes up a changed configuration,
 //! [`looking`] how it lists tasks through it, [`confirm`] how somebody is asked, [`print`] the only place that writes to standard output, [`logging`] the log.
 
 mod apps;
@@ -28,6 +28,9 @@ mod init;
 #[path = "no_init.rs"]
 mod init;
 mod journald;
+mod log_level;
+pub(crate) mod log_levels;
+mod log_lines;
 mod logging;
 mod looking;
 mod manual;
@@ -36,6 +39,7 @@ mod orders;
 mod overview;
 mod print;
 mod progress;
+mod reload;
 mod run;
 #[cfg(feature = "sandbox")]
 mod sandbox;
@@ -43,6 +47,7 @@ mod service;
 mod serving;
 mod signals;
 mod start;
+mod state;
 mod status;
 mod sync;
 mod table;

@@ -38,11 +38,14 @@ fn heading(overview: &StatusReport) -> String {
     };
     let uptime = SignedDuration::from_secs(i64::try_from(daemon.uptime_seconds).unwrap_or(0));
     let state = daemon.unhealthy.as_ref().unwrap_or(&daemon.readiness);
+    let reload = daemon.last_reload.as_ref().filter(|reload| !reload.applied);
+    let reload = reload.map(|reload| format!("Last reload ({}): {}\n\n", reload.at, reload.message));
     format!(
-        "bridgehead {}, process {}, running for {}; {state}\n\n",
+        "bridgehead {}, process {}, running for {}; {state}\n\n{}",
         daemon.version,
         daemon.pid,
-        summary::long(uptime)
+        summary::long(uptime),
+        reload.unwrap_or_default()
     )
 }
 

@@ -4,16 +4,18 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use sd_notify::NotifyState;
+use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
 
 use super::args::Global;
-use super::context::{self, Context};
+use super::context::Context;
 use super::failure::{Failure, Outcome};
+use super::logging;
+use super::reload::{Reloader, Reloading};
 use super::service;
 use super::serving::Serving;
 use super::signals::{Hangup, Hangups, Told};
-use super::{check, logging};
 use crate::control;
 use bridgehead_config::Connectors;
 use bridgehead_runtime::RuntimeBuilder;
@@ -29,21 +31,19 @@ pub(crate) async fn run(global: &Global, connectors: &Connectors) -> Outcome {
     let stop = CancellationToken::new();
     let hangups = Hangups::listen()?;
     let told = Told::listen_but_to_hangups()?;
-    let _signals = AbortOnDropHandle::new(tokio::spawn(handle(told, hangups, stop.clone())));
-    let context = Context::load(global, connectors)?;
+    let hangup = Arc::new(Notify::new());
+    let handled = handle(told, hangups, stop.clone(), Arc::clone(&hangup));
+    let _signals = AbortOnDropHandle::new(tokio::spawn(handled));
+    let reloader = Reloader::load(global, connectors)?;
+    let context = reloader.context();
     logging::start(&context.config.log, &context.redactor);
     for warning in context.config.warnings(&context.environment) {
         tracing::warn!("{warning}");
     }
     let apps = context.apps(&[], connectors)?;
-    let bridge = context.bridge()?;
-    let about = control::About {
-        configuration: context::fingerprint(global, connectors),
-        base_url: context.config.bridge.base_url.clone(),
-        bridge: Arc::new(bridge.clone()),
-        network: check::network(&context, &context.network()?),
-    };
-    let Some(journal) = open_journal(&context, &stop).await? else {
+    let about = control::Current::new(reloader.about()?);
+    let reloading = Reloading::new();
+    let Some(journal) = open_journal(context, &stop).await? else {
         tracing::info!("bridgehead stopped before it could open its state");
         return Ok(());
     };
@@ -61,13 +61,13 @@ pub(crate) async fn run(global: &Global, connectors: &Connectors) -> Outcome {
     };
     tracing::info!(
         version = env!("CARGO_PKG_VERSION"),
-        apps = apps.keys().map(String::as_str).collect::<Vec<_>>().join(", "),
+        apps = apps.keys().map(String::as_str).collect::<Vec<_>>().join(","),
         "bridgehead is starting"
     );
 
     let runtime = RuntimeBuilder::new(
         apps,
-        Arc::new(bridge.without_retries()),
+        reloader.bridge(),
         Arc::clone(&journal) as Arc<_>,
         Arc::clone(&journal) as Arc<_>,
         context.redactor.clone(),
@@ -79,8 +79,13 @@ pub(crate) async fn run(global: &Global, connectors: &Connectors) -> Outcome {
     let watch = AbortOnDropHandle::new(tokio::spawn(watch_state(Arc::clone(&journal))));
     let serving = Serving::start(listener, &runtime.observer());
     let runtime = Arc::new(runtime);
-    let control = control::Server::start(&context.config.state.path, Arc::clone(&runtime), about, &stop);
+    let folder = context.config.state.path.clone();
+    let control =
+        control::Server::start(&folder, Arc::clone(&runtime), about.clone(), reloading.asking(), &stop);
+    let reloads = reloader.start(hangup, reloading, Arc::clone(&runtime), about, stop.clone());
     runtime.run(stop).await;
+    // A reload that has begun comes to its end, and finds that the daemon is stopping.
+    drop(reloads.await);
     if let Some(control) = control {
         control.close().await;
     }
@@ -140,8 +145,9 @@ async fn close(journal: Arc<Sqlite>) {
     }
 }
 
-/// The first signal stops cleanly; a second one immediately. A hangup neither stops the daemon nor reloads the configuration.
-async fn handle(mut told: Told, mut hangups: Hangups, stop: CancellationToken) {
+/// The first signal stops cleanly; a second one immediately. SIGHUP stops the daemon only if its terminal was closed; otherwise it
+/// asks for a reload.
+async fn handle(mut told: Told, mut hangups: Hangups, stop: CancellationToken, reload: Arc<Notify>) {
     loop {
         tokio::select! {
             biased;
@@ -149,7 +155,8 @@ async fn handle(mut told: Told, mut hangups: Hangups, stop: CancellationToken) {
             hangup = hangups.next() => match hangup {
                 Hangup::Closed => {}
                 Hangup::Reload => {
-                    tracing::warn!("SIGHUP is ignored: restart the daemon to apply changes of the configuration");
+                    // Several in a row are one reload.
+                    reload.notify_one();
                     continue;
                 }
             }

@@ -35,6 +35,15 @@ pub(crate) async fn tell_state(observer: StatusReporter) {
     }
 }
 
+/// Tells systemd that a reload has come to its end, and how the daemon is.
+pub(crate) async fn tell_reloaded(observer: &StatusReporter) {
+    if std::env::var_os("NOTIFY_SOCKET").is_none() {
+        return;
+    }
+    let told = state(&observer.overview().await);
+    drop(sd_notify::notify(&[NotifyState::Ready, NotifyState::Status(&told)]));
+}
+
 /// Tells systemd that the daemon lives, as long as its loops do; when they don't, systemd starts it again.
 pub(crate) async fn feed_watchdog(observer: StatusReporter) {
     let Some(every) = sd_notify::watchdog_enabled() else {
@@ -68,6 +77,7 @@ fn state(overview: &StatusReport) -> String {
     if !alarms.is_empty() {
         parts.push(format!("action required: {}", alarms.join(", ")));
     }
+    parts.extend(daemon.last_reload.filter(|reload| !reload.applied).map(|reload| reload.message));
     parts.push(daemon.readiness);
     // A line break would start the next of several messages.
     let line: String = parts.join("; ").chars().map(|c| if c.is_control() { ' ' } else { c }).collect();

@@ -90,6 +90,11 @@ async fn dispatch(cli: Cli, connectors: &Connectors) -> Outcome {
         Command::Check { apps, kit: options, .. } if options.conformance => {
             conformance::run(global, connectors, &apps, &options).await
         }
+        Command::Check { diff: true, .. } => reload::run(global, connectors, false).await,
+        Command::LogLevel { app, level, time } => {
+            log_level::run(global, connectors, &app, &level, time).await
+        }
+        Command::Reload => reload::run(global, connectors, true).await,
         Command::Check { apps, offline, .. } => check::run(global, connectors, &apps, offline).await,
         Command::Call(options) => call::run(global, connectors, options).await,
         Command::Sync { apps, to: Some(to), .. } => export::run(global, connectors, &apps, &to).await,
@@ -109,6 +114,7 @@ async fn dispatch(cli: Cli, connectors: &Connectors) -> Outcome {
         Command::New(options) => new::run(global, connectors, &options),
         #[cfg(feature = "sandbox")]
         Command::Sandbox(options) => sandbox::run(global, options).await,
+        Command::State(command) => state::run(global, connectors, command).await,
         Command::Config(command) => config::run(global, connectors, &command),
         Command::Completions { shell } => {
             completions::shell(connectors, shell);

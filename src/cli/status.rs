@@ -12,7 +12,7 @@ use super::args::Global;
 use super::context::Context;
 use super::daemon;
 use super::failure::{Exit, Failure, Outcome};
-use super::{logging, overview, print};
+use super::{logging, overview, print, reload};
 use crate::control::{self, Request};
 use bridgehead_config::Connectors;
 use bridgehead_runtime::{self as runtime, StatusReport};
@@ -51,7 +51,19 @@ pub(super) enum Silence {
 }
 
 pub(crate) async fn run(global: &Global, connectors: &Connectors, names: &[String]) -> Outcome {
-    let context = Context::load(global, connectors)?;
+    let context = match Context::load(global, connectors) {
+        Ok(context) => context,
+        Err(failure) => {
+            // A daemon that runs goes on with the configuration that it has, and can be asked all the same.
+            let folder = reload::state_folder(global, connectors);
+            if let Ok(Some(daemon)) = control::connect(&folder).await
+                && let Ok(overview) = daemon.ask(&Request::Status).await
+            {
+                show(global, &overview);
+            }
+            return Err(failure);
+        }
+    };
     logging::start_quiet(&context.config.log, &context.redactor);
     let names = context.names(names)?;
     let answer = match (by_socket(&context).await, &context.config.admin) {
@@ -66,7 +78,7 @@ pub(crate) async fn run(global: &Global, connectors: &Connectors, names: &[Strin
             show(global, &overview);
             if !unknown.is_empty() {
                 print::complain(format!(
-                    "The running daemon does not know {}: the configuration has changed since it started. Restart it.",
+                    "The running daemon does not know {}: the configuration has changed since it was read. Run `bridgehead reload`.",
                     unknown.join(", ")
                 ));
             }

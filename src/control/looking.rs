@@ -18,7 +18,7 @@ const WAITING: usize = 16;
 
 /// What there is to say of a daemon beside its apps.
 pub(crate) struct About {
-    /// The fingerprint of the configuration that it started with.
+    /// The fingerprint of the configuration that it runs with.
     pub(crate) configuration: String,
     /// Where Iden is.
     pub(crate) base_url: Url,
@@ -61,7 +61,7 @@ pub(super) async fn answer(
     }
 }
 
-fn given<T: serde::Serialize>(answer: &T) -> Event {
+pub(super) fn given<T: serde::Serialize>(answer: &T) -> Event {
     match serde_json::to_value(answer) {
         Ok(answer) => Event::Done { answer },
         Err(error) => failed(format!("the response cannot be written as JSON: {error}"), false),
@@ -84,10 +84,10 @@ async fn tasks(
     limit: Option<u64>,
 ) -> Event {
     let told = |error: inspection::Error| failed(error.to_string(), error.is_temporary());
-    let mut listing = match runtime.list_tasks(app, &*about.bridge, which, limit).await {
-        None => return unknown_app(app),
-        Some(Err(error)) => return told(error),
-        Some(Ok(listing)) => listing,
+    let Some(inspected) = runtime.inspected(app) else { return unknown_app(app) };
+    let mut listing = match inspected.list_tasks(&*about.bridge, which, limit).await {
+        Err(error) => return told(error),
+        Ok(listing) => listing,
     };
     loop {
         match listing.next().await {
@@ -120,7 +120,7 @@ async fn check(lines: &mut Lines, runtime: &Runtime, about: &About, apps: &[Stri
                 let found = "the running daemon does not know this app, which was added after the daemon \
                              started";
                 let finding =
-                    Finding::warning(format!("{app}: daemon"), found).advising("Restart the daemon.");
+                    Finding::warning(format!("{app}: daemon"), found).advising("Run `bridgehead reload`.");
                 drop(sender.send(finding).await);
             }
         }

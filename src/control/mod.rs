@@ -14,10 +14,12 @@ mod client;
 mod error;
 mod looking;
 mod protocol;
+mod reload;
 mod server;
 
 pub(crate) use client::{Client, connect};
 pub(crate) use error::Error;
 pub(crate) use looking::About;
-pub(crate) use protocol::{Event, Identity, Request, socket};
+pub(crate) use protocol::{Event, Identity, LogLevel, Request, socket};
+pub(crate) use reload::{AppReloaded, Ask, Asking, Changed, Current, Fate, Reloaded};
 pub(crate) use server::Server;

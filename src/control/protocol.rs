@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
+use tracing::level_filters::LevelFilter;
 
 use bridgehead_runtime::SyncProgress;
 use bridgehead_runtime::inspection::{Finding, TaskRow, Which};
@@ -25,7 +26,7 @@ pub(crate) struct Identity {
     pub(crate) version: String,
     /// Its process id.
     pub(crate) pid: u32,
-    /// The fingerprint of the configuration that it started with.
+    /// The fingerprint of the configuration that it runs with.
     pub(crate) configuration: String,
 }
 
@@ -86,6 +87,21 @@ pub(crate) enum Request {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         expect: Option<u64>,
     },
+    /// To take up a changed configuration. Answered with a [`Reloaded`](super::Reloaded).
+    Reload {
+        /// Whether to do it, or only to say what it would do.
+        apply: bool,
+    },
+    /// To log more or less of an app for a time. Answered with nothing.
+    LogLevel {
+        /// The app.
+        app: String,
+        /// The level; as the configuration says when absent.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        level: Option<LogLevel>,
+        /// For how long.
+        seconds: u64,
+    },
     /// To sync now. Answered with a [`Summary`](bridgehead_runtime::sync::Summary).
     Sync {
         /// The app.
@@ -108,6 +124,44 @@ impl Request {
         let allow_removals = options.allow_removals == Some(Consent::Shown);
         let consent = options.allow_removals.filter(|consent| *consent != Consent::Shown);
         Self::Sync { app, allow_removals, consent, dry_run: options.dry_run }
+    }
+}
+
+/// How much is logged.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum LogLevel {
+    /// Nothing.
+    Off,
+    /// What needs somebody.
+    Error,
+    /// What may need somebody.
+    Warn,
+    /// What happens.
+    Info,
+    /// Why it happens.
+    Debug,
+    /// Everything.
+    Trace,
+}
+
+impl LogLevel {
+    /// As the log itself knows it.
+    pub(crate) fn filter(self) -> LevelFilter {
+        match self {
+            Self::Off => LevelFilter::OFF,
+            Self::Error => LevelFilter::ERROR,
+            Self::Warn => LevelFilter::WARN,
+            Self::Info => LevelFilter::INFO,
+            Self::Debug => LevelFilter::DEBUG,
+            Self::Trace => LevelFilter::TRACE,
+        }
+    }
+}
+
+impl std::fmt::Display for LogLevel {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        self.filter().fmt(f)
     }
 }
 
@@ -170,6 +224,9 @@ mod tests {
             Request::Release { app: "hr".into(), tasks: Selection::All, expect: None },
             Request::Release { app: "hr".into(), tasks: Selection::All, expect: Some(12) },
             Request::Retry { app: "hr".into(), tasks: Selection::These(vec!["t1".into()]), expect: None },
+            Request::Reload { apply: true },
+            Request::LogLevel { app: "hr".into(), level: Some(LogLevel::Debug), seconds: 600 },
+            Request::LogLevel { app: "hr".into(), level: None, seconds: 0 },
             Request::sync("hr", Options { allow_removals: Some(Consent::Shown), ..Options::default() }),
             Request::sync("hr", Options { allow_removals: Some(Consent::AtMost(30)), ..Options::default() }),
             Request::sync("hr", Options { dry_run: true, ..Options::default() }),
@@ -187,6 +244,9 @@ mod tests {
         {"command":"release","app":"hr","tasks":"all"}
         {"command":"release","app":"hr","tasks":"all","expect":12}
         {"command":"retry","app":"hr","tasks":{"these":["t1"]}}
+        {"command":"reload","apply":true}
+        {"command":"log_level","app":"hr","level":"debug","seconds":600}
+        {"command":"log_level","app":"hr","seconds":0}
         {"command":"sync","app":"hr","allow_removals":true}
         {"command":"sync","app":"hr","allow_removals":false,"consent":{"at_most":30}}
         {"command":"sync","app":"hr","allow_removals":false,"dry_run":true}

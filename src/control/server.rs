@@ -8,13 +8,15 @@ use std::time::Duration;
 
 use futures::{SinkExt, StreamExt};
 use tokio::net::{UnixListener, UnixStream};
+use tokio::sync::oneshot;
 use tokio::task::{JoinHandle, JoinSet};
 use tokio_util::codec::{Framed, LinesCodec};
 use tokio_util::sync::CancellationToken;
 
-use super::looking::{self, About};
+use super::looking;
 use super::protocol::{LONGEST, socket};
-use super::{Event, Request};
+use super::{Ask, Asking, Current, Event, LogLevel, Request};
+use crate::cli::log_levels;
 use bridgehead_runtime::Runtime;
 use bridgehead_runtime::sync::{Consent, Options};
 use bridgehead_store as journal;
@@ -42,14 +44,16 @@ impl Server {
     pub(crate) fn start(
         folder: &Path,
         runtime: Arc<Runtime>,
-        about: About,
+        about: Current,
+        reloads: Asking,
         stop: &CancellationToken,
     ) -> Option<Self> {
         let path = socket(folder);
         match bind(&path) {
             Ok(listener) => {
                 let stop = stop.child_token();
-                let accepting = tokio::spawn(accept(listener, runtime, Arc::new(about), stop.clone()));
+                let accepting =
+                    tokio::spawn(accept(listener, Daemon { runtime, about, reloads }, stop.clone()));
                 Some(Self { path, stop, accepting })
             }
             Err(error) => {
@@ -95,7 +99,7 @@ fn bind(path: &Path) -> io::Result<UnixListener> {
     Ok(listener)
 }
 
-async fn accept(listener: UnixListener, runtime: Arc<Runtime>, about: Arc<About>, stop: CancellationToken) {
+async fn accept(listener: UnixListener, daemon: Daemon, stop: CancellationToken) {
     let mut commands = JoinSet::new();
     loop {
         tokio::select! {
@@ -107,7 +111,7 @@ async fn accept(listener: UnixListener, runtime: Arc<Runtime>, about: Arc<About>
             }
             accepted = listener.accept(), if commands.len() < MOST => match accepted {
                 Ok((stream, _)) if is_trusted(&stream) => {
-                    commands.spawn(serve(stream, Arc::clone(&runtime), Arc::clone(&about), stop.clone()));
+                    commands.spawn(serve(stream, daemon.clone(), stop.clone()));
                 }
                 Ok(_) => tracing::warn!("a user other than the owner of the state folder tried to use the \
                                          control socket"),
@@ -132,9 +136,17 @@ fn may_ask(own: u32, peer: u32) -> bool {
     peer == own || peer == 0
 }
 
+/// What a command reaches.
+#[derive(Clone)]
+struct Daemon {
+    runtime: Arc<Runtime>,
+    about: Current,
+    reloads: Asking,
+}
+
 pub(super) type Lines = Framed<UnixStream, LinesCodec>;
 
-async fn serve(stream: UnixStream, runtime: Arc<Runtime>, about: Arc<About>, stop: CancellationToken) {
+async fn serve(stream: UnixStream, daemon: Daemon, stop: CancellationToken) {
     let mut lines = Framed::new(stream, LinesCodec::new_with_max_length(LONGEST));
     let line = tokio::select! {
         () = stop.cancelled() => return,
@@ -142,7 +154,7 @@ async fn serve(stream: UnixStream, runtime: Arc<Runtime>, about: Arc<About>, sto
     };
     let Ok(Some(Ok(line))) = line else { return };
     let last = match serde_json::from_str(&line) {
-        Ok(request) => Box::pin(answer(&mut lines, &runtime, &about, request, &stop)).await,
+        Ok(request) => Box::pin(answer(&mut lines, &daemon, request, &stop)).await,
         Err(_) => failed(
             format!(
                 "the running daemon (bridgehead {}) does not know this command; if a different version has \
@@ -168,19 +180,14 @@ pub(super) fn failed(message: String, temporary: bool) -> Event {
 }
 
 /// The last event of a request that may have had others.
-async fn answer(
-    lines: &mut Lines,
-    runtime: &Runtime,
-    about: &About,
-    request: Request,
-    stop: &CancellationToken,
-) -> Event {
+async fn answer(lines: &mut Lines, daemon: &Daemon, request: Request, stop: &CancellationToken) -> Event {
+    let runtime = &*daemon.runtime;
     match request {
         Request::Identity
         | Request::Status
         | Request::Apps
         | Request::Check { .. }
-        | Request::Tasks { .. } => looking::answer(lines, runtime, about, request, stop).await,
+        | Request::Tasks { .. } => looking::answer(lines, runtime, &daemon.about.get(), request, stop).await,
         Request::Held { app } => done(&app, runtime.held(&app).map(Ok)),
         Request::Rejected { app } => {
             let aside = runtime.put_aside(&app).await;
@@ -194,6 +201,8 @@ async fn answer(
             let retries = runtime.retry(&app, &tasks, expect).await;
             done(&app, retries)
         }
+        Request::LogLevel { app, level, seconds } => log_level(runtime, &app, level, seconds),
+        Request::Reload { apply } => reload(daemon, apply).await,
         Request::Sync { app, allow_removals, consent, dry_run } => {
             let allow_removals = consent.or_else(|| allow_removals.then_some(Consent::Shown));
             sync(lines, runtime, &app, Options { dry_run, allow_removals }, stop).await
@@ -215,11 +224,34 @@ pub(super) fn done<T: serde::Serialize>(app: &str, result: Option<Result<T, jour
 pub(super) fn unknown_app(app: &str) -> Event {
     failed(
         format!(
-            "the running daemon has no app '{app}', which was added after the daemon started; \
-                    restart it"
+            "the running daemon has no app '{app}'; if it was added to the configuration, run `bridgehead reload`"
         ),
         false,
     )
+}
+
+fn log_level(runtime: &Runtime, app: &str, level: Option<LogLevel>, seconds: u64) -> Event {
+    if !runtime.status().contains_key(app) {
+        return unknown_app(app);
+    }
+    match log_levels::change(app, level.map(LogLevel::filter), Duration::from_secs(seconds)) {
+        Ok(()) => looking::given(&()),
+        Err(why) => failed(why, false),
+    }
+}
+
+/// The daemon comes to the end of a reload that has begun, also when the command goes away.
+async fn reload(daemon: &Daemon, apply: bool) -> Event {
+    let (answer, answered) = oneshot::channel();
+    let stopping =
+        || failed("the daemon is stopping; its next start takes the configuration as it is".to_owned(), true);
+    if daemon.reloads.send(Ask { apply, answer }).await.is_err() {
+        return stopping();
+    }
+    match answered.await {
+        Ok(reloaded) => looking::given(&reloaded),
+        Err(_) => stopping(),
+    }
 }
 
 async fn sync(

@@ -45,6 +45,7 @@ mod other_iden;
 mod service;
 mod smoke;
 mod state;
+mod state_backup;
 mod support;
 mod sync_access;
 mod sync_consent;

@@ -18,7 +18,7 @@ async fn what_runs_at_a_sigterm_is_finished_and_reported_and_nothing_new_is_begu
     let behind = world.task_for("suspend_account", json!("user-0"));
     let mut daemon = world.start();
     let begun = || tasks.iter().filter(|task| world.applied(task) == 1).count();
-    eventually("two are under way", || begun() == 2).await;
+    eventually("two are in progress", || begun() == 2).await;
     daemon.signal("TERM").await;
     daemon.says("stop signal received").await;
     world.write("target/go", "");
@@ -75,7 +75,7 @@ async fn a_second_sigterm_ends_it_at_once_and_the_journal_makes_that_safe() {
     daemon.signal("TERM").await;
     let status = daemon.ended().await;
     assert_eq!(status.code(), Some(1), "{}", daemon.log());
-    assert!(daemon.log().contains("a second time"), "{}", daemon.log());
+    assert!(daemon.log().contains("second stop signal received"), "{}", daemon.log());
 
     let daemon = world.start();
     world.drained().await;
@@ -138,12 +138,12 @@ async fn a_terminal_that_closes_stops_it_in_order_unless_it_was_told_not_to_care
     let kill =
         |signal: &str, pid: &str| Command::new("kill").args([signal, pid]).status().expect("kill runs");
     assert!(kill("-HUP", pid).success());
-    daemon.says("SIGHUP is ignored").await;
-    assert!(!daemon.log().contains("told to stop"), "the terminal is still there: {}", daemon.log());
+    daemon.says("the configuration is reloaded; nothing has changed").await;
+    assert!(!daemon.log().contains("stop signal received"), "the terminal is still there: {}", daemon.log());
     assert!(kill("-USR1", &daemon.pid().to_string()).success());
     let status = daemon.ended().await;
     assert_eq!(status.code(), Some(0), "{}", daemon.log());
-    daemon.says("told to stop; what runs may finish").await;
+    daemon.says("stop signal received; waiting for running work to finish").await;
 
     // As nohup does it.
     let command = world.command(&["run"]);
@@ -165,7 +165,7 @@ async fn a_terminal_that_closes_stops_it_in_order_unless_it_was_told_not_to_care
 }
 
 #[tokio::test]
-async fn whoever_wants_it_to_read_its_configuration_again_is_told_to_restart_it_and_it_works_on() {
+async fn a_hangup_without_a_terminal_reloads_the_configuration_and_it_works_on() {
     let world = World::new().await;
     world.script(QUICK, "");
     let mut command = Command::new("setsid");
@@ -174,15 +174,15 @@ async fn whoever_wants_it_to_read_its_configuration_again_is_told_to_restart_it_
     command.envs(daemon.get_envs().filter_map(|(name, value)| Some((name, value?))));
     command.env_remove("NOTIFY_SOCKET");
     let daemon = World::started(command);
-    // While it starts there is nothing to read again, and still it does not end.
+    // While it starts, it does not end either.
     daemon.signal("HUP").await;
     daemon.says("ready").await;
     daemon.signal("HUP").await;
-    daemon.says("SIGHUP is ignored: restart the daemon to apply changes").await;
+    daemon.says("the configuration is reloaded; nothing has changed").await;
     let task = world.task_for("create_account", json!("ann"));
     world.drained().await;
     assert_eq!(world.applied(&task), 1);
-    assert!(!daemon.log().contains("told to stop"), "{}", daemon.log());
+    assert!(!daemon.log().contains("stop signal received"), "{}", daemon.log());
     daemon.stop().await;
 }
 
@@ -197,7 +197,7 @@ async fn told_to_stop_while_iden_is_out_of_reach_it_ends_in_order_and_loses_noth
     let mut daemon = world.start();
     daemon.says("the outcome could not be reported").await;
     let all = world.sandbox.add_fault(Fault::new(Effect::Cut));
-    eventually("the other is under way", || world.called("create_account", "bob") == 1).await;
+    eventually("the other is in progress", || world.called("create_account", "bob") == 1).await;
     daemon.signal("TERM").await;
     daemon.says("stop signal received").await;
     world.write("target/go", "");

@@ -19,9 +19,9 @@ use super::resource::Listed;
 use super::spelling::Spellings;
 use super::transport::Transport;
 use super::{
-    Api, App, AppId, BuildError, Call, Environment, Error, Health, KeySource, NewApp, NextPage, Operation,
-    Progress, Pushed, Refs, Registration, Report, Retry, Settings, SyncId, Task, TaskPage, TaskQuery,
-    TaskStatus, read, record,
+    Api, App, AppId, BuildError, Call, Environment, Error, Health, KeyError, KeySource, NewApp, NextPage,
+    Operation, Progress, Pushed, Refs, Registration, Report, Retry, Settings, SyncId, Task, TaskPage,
+    TaskQuery, TaskStatus, read, record,
 };
 
 /// How many tasks are on a page whose address does not say so; the documented default.
@@ -119,6 +119,11 @@ impl Client {
     /// Retries that nest multiply.
     pub fn without_retries(&self) -> Self {
         Self { inner: Arc::clone(&self.inner), retry: Retry::never() }
+    }
+
+    /// Reads the key anew, and uses it from now on. One that cannot be read changes nothing.
+    pub async fn renew_key(&self) -> Result<(), KeyError> {
+        self.inner.transport.renew_key().await
     }
 
     /// How the Bridge is doing, as the calls of this client and its clones find it.

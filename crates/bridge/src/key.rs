@@ -182,7 +182,8 @@ impl KeyRing {
         Ok(Some(self.read().await?).filter(|key| key != refused))
     }
 
-    async fn read(&self) -> Result<ApiKey, KeyError> {
+    /// Reads the key anew, whatever became of the one in use.
+    pub(super) async fn read(&self) -> Result<ApiKey, KeyError> {
         if !self.source.may_block() {
             return self.taken(self.source.read());
         }

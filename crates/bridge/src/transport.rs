@@ -54,6 +54,10 @@ impl Transport {
         })
     }
 
+    pub(super) async fn renew_key(&self) -> Result<(), KeyError> {
+        self.keys.read().await.map(drop)
+    }
+
     pub(super) fn health(&self) -> watch::Receiver<Health> {
         self.gate.health()
     }

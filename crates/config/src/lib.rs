@@ -29,6 +29,7 @@ mod app;
 mod build;
 mod conformance;
 mod defaults;
+mod difference;
 mod duration;
 mod environment;
 mod error;
@@ -63,6 +64,7 @@ pub use build::build_connector;
 pub use conformance::Conformance;
 #[cfg(feature = "conformance")]
 pub use conformance::checks_named;
+pub use difference::{Difference, Reading, Settings, read, state_path};
 pub use error::{Error, Errors};
 pub use key_table::{conformance_keys, target_keys};
 pub use load::{load, parse};

@@ -74,7 +74,7 @@ impl std::fmt::Debug for Shown {
 
 /// A copy in which nothing is left that may be a secret. `keys` is what is known of the place, and `secret` whether a
 /// name above speaks of one.
-fn redact(node: &SourcedValue, keys: Option<Keys<'_>>, secret: bool) -> SourcedValue {
+pub(super) fn redact(node: &SourcedValue, keys: Option<Keys<'_>>, secret: bool) -> SourcedValue {
     let kind = keys.map(Keys::kind);
     // A target is never a reference itself, and elsewhere only the key may be one.
     let reference = node.is_secret_reference() && matches!(kind, None | Some(Kind::Secret));
@@ -178,7 +178,7 @@ fn write_table(text: &mut String, table: &Table, keys: Option<Keys<'_>>, path: &
     }
 }
 
-fn inline(node: &SourcedValue, keys: Option<Keys<'_>>) -> String {
+pub(super) fn inline(node: &SourcedValue, keys: Option<Keys<'_>>) -> String {
     match &node.value {
         Value::Table(table) => {
             let field = |(name, entry): (&String, &Entry)| {

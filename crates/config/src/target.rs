@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use bridgehead_sdk::{Action, is_secret_name};
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
-use secrecy::ExposeSecret;
+use secrecy::{ExposeSecret, SecretString};
 use serde::Deserialize;
 use serde_json::{Map, Value as Json};
 use url::Url;
@@ -18,7 +18,7 @@ use super::origin::Origin;
 use super::reader::Place;
 use super::secret::PLAIN_TEXT;
 use super::tree::{SourcedValue, Value, join};
-use super::{RateLimit, Secret, SecretError};
+use super::{Error, RateLimit, Secret, SecretError};
 
 /// The title of the schema of a `target`.
 pub(super) const TARGET: &str = "Target";
@@ -144,6 +144,22 @@ impl Target {
         })
     }
 
+    /// The secrets that it refers to, each with the path of its key in the whole file, as they are now.
+    pub fn secrets(&self) -> Result<Vec<(String, SecretString)>, Error> {
+        let mut secrets = Vec::new();
+        each_place(&self.settings, &self.path, &mut |node, path| {
+            let Ok(secret) = Secret::from_node(node) else { return Ok(()) };
+            let secret = secret.read(&self.environment).map_err(|error| Error::Key {
+                at: node.origin.clone(),
+                key: path.to_owned(),
+                problem: error.to_string(),
+            })?;
+            secrets.push((path.to_owned(), secret));
+            Ok(())
+        })?;
+        Ok(secrets)
+    }
+
     /// The same target with other settings laid over its own.
     pub(super) fn overlaid(&self, overlay: SourcedValue) -> Option<Self> {
         let mut layers = Layers::of_target(self.settings.origin.clone());
@@ -155,12 +171,15 @@ impl Target {
     /// What is careless about the places of its secrets.
     pub(super) fn warnings(&self) -> Vec<String> {
         let mut warnings = Vec::new();
-        each_reference(&self.settings, &mut |node| {
+        let visited = each_place(&self.settings, &self.path, &mut |node, _| {
             if let Ok(secret) = Secret::from_node(node) {
                 warnings.extend(secret.warning(&self.environment));
             }
+            Ok::<(), std::convert::Infallible>(())
         });
-        warnings
+        match visited {
+            Ok(()) => warnings,
+        }
     }
 
     /// Where a key that the connector complains about stands, or what is nearest to it if it is missing; and its path
@@ -220,27 +239,23 @@ impl std::fmt::Debug for ResolvedTarget {
     }
 }
 
-fn each_reference(node: &SourcedValue, visit: &mut dyn FnMut(&SourcedValue)) {
+/// Visits the references to secrets with the paths of their keys; `path` is that of `node`.
+fn each_place<E>(
+    node: &SourcedValue,
+    path: &str,
+    visit: &mut dyn FnMut(&SourcedValue, &str) -> Result<(), E>,
+) -> Result<(), E> {
+    let mut below = |node: &SourcedValue, path: &str| {
+        if node.is_secret_reference() { visit(node, path) } else { each_place(node, path, visit) }
+    };
     match &node.value {
         Value::Table(table) => {
-            for entry in table.values() {
-                if entry.node.is_secret_reference() {
-                    visit(&entry.node);
-                } else {
-                    each_reference(&entry.node, visit);
-                }
-            }
+            table.iter().try_for_each(|(name, entry)| below(&entry.node, &join(path, name)))
         }
         Value::Array(items) => {
-            for item in items {
-                if item.is_secret_reference() {
-                    visit(item);
-                } else {
-                    each_reference(item, visit);
-                }
-            }
+            items.iter().enumerate().try_for_each(|(index, item)| below(item, &format!("{path}[{index}]")))
         }
-        _ => {}
+        _ => Ok(()),
     }
 }
 

@@ -68,7 +68,7 @@ fn access(app: &AppOverview) -> Option<Alarm> {
         level: Level::Alarm,
         since: app.tasks.failing.as_ref().map(|failing| failing.since),
         message,
-        advice: "Until this is fixed, something that is not a task of this app is executed or reported and no sync runs; nothing is lost."
+        advice: "Until this is fixed, no task of this app is executed or reported and no sync runs; nothing is lost."
             .into(),
     })
 }

@@ -1,11 +1,14 @@
 //! What all loops of one app share.
 
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 
 use bridgehead_resilience::{Clock, Retry as Retrier, RetryPolicy, SeededRng};
 use bridgehead_sdk::{Connector, Redactor};
-use tokio::sync::Mutex;
+use jiff::Timestamp;
+use tokio::sync::{Mutex, RwLock};
 use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
 
 use super::change_tracker::ChangeTracker;
 use super::created_accounts::CreatedAccounts;
@@ -39,6 +42,16 @@ pub(crate) struct AppContext {
     pub(crate) guard: DeprovisionLimit,
     /// Held by the one sync that is under way.
     pub(crate) sync_lock: Mutex<()>,
+    /// The app ends: the daemon stops, or a reload exchanges it.
+    pub(crate) stop: CancellationToken,
+    /// A loop of it did not end, and blocks a thread.
+    pub(crate) stuck: AtomicBool,
+    /// Held by those who do something for an operator; the app's end waits for them.
+    pub(crate) orders: Arc<RwLock<()>>,
+    /// Since when the app runs with these settings.
+    pub(crate) running_since: Timestamp,
+    /// Another one of this identity ran before it in this process: it goes on, and does not begin.
+    pub(crate) continues: bool,
 }
 
 /// What an app is made of.
@@ -57,6 +70,15 @@ pub(crate) struct Parts {
 
 impl AppContext {
     pub(crate) fn new(parts: Parts) -> Arc<Self> {
+        Self::assembled(parts, false)
+    }
+
+    /// One that takes the place of another of its identity.
+    pub(crate) fn continuing(parts: Parts) -> Arc<Self> {
+        Self::assembled(parts, true)
+    }
+
+    fn assembled(parts: Parts, continues: bool) -> Arc<Self> {
         let Parts { name, settings, connector, bridge, journal, listings, redactor, clock, rng, status } =
             parts;
         let key = AppKey::from(settings.app_id);
@@ -70,6 +92,11 @@ impl AppContext {
             newcomers: CreatedAccounts::default(),
             guard: DeprovisionLimit::new(settings.tasks.guard),
             sync_lock: Mutex::new(()),
+            stop: CancellationToken::new(),
+            stuck: AtomicBool::new(false),
+            orders: Arc::default(),
+            running_since: clock.now(),
+            continues,
             name,
             settings,
             listings,

@@ -6,15 +6,18 @@ use std::time::Duration;
 
 use bridgehead_resilience::{Clock, SeededRng, SystemClock};
 use bridgehead_sdk::{Connector, Redactor};
+use tokio::sync::OwnedRwLockReadGuard;
 use tokio_util::sync::CancellationToken;
 
 use super::app::{AppContext, Parts};
+use super::fleet::Fleet;
 use super::guard::HeldTask;
 use super::liveness::Liveness;
 use super::operator_commands::{self, RejectedReport, Released, ReportRetrier, Retries, Selection};
 use super::reporter::StatusReporter;
 use super::status::AppStatus;
-use super::{supervisor, sync};
+use super::supervisor::Supervisor;
+use super::sync;
 use bridgehead_bridge::Api;
 use bridgehead_config as config;
 use bridgehead_store::{self as journal, SnapshotStore, TaskJournal};
@@ -58,30 +61,28 @@ impl RuntimeBuilder {
 
     /// Puts the runtime together.
     pub fn build(self) -> Runtime {
-        let rng = Arc::new(self.seed.map_or_else(SeededRng::from_os, SeededRng::seeded));
-        let apps: BTreeMap<String, Arc<AppContext>> = self
-            .apps
-            .into_iter()
-            .map(|(name, (settings, connector))| {
-                let app = AppContext::new(Parts {
-                    name: name.clone(),
-                    settings,
-                    connector,
-                    bridge: Arc::clone(&self.bridge),
-                    journal: Arc::clone(&self.journal),
-                    listings: Arc::clone(&self.listings),
-                    redactor: self.redactor.clone(),
-                    clock: Arc::clone(&self.clock),
-                    rng: Arc::clone(&rng),
-                    status: Arc::new(AppStatus::new(Arc::clone(&self.clock))),
-                });
-                (name, app)
-            })
-            .collect();
+        let assembly = Assembly {
+            journal: self.journal,
+            listings: self.listings,
+            redactor: self.redactor,
+            clock: self.clock,
+            rng: Arc::new(self.seed.map_or_else(SeededRng::from_os, SeededRng::seeded)),
+        };
+        let apps = self.apps.into_iter().map(|(name, (settings, connector))| {
+            let app = assembly.app(&name, settings, connector, Arc::clone(&self.bridge), false);
+            (name, app)
+        });
+        let fleet = Arc::new(Fleet::new(apps.collect()));
         let vitals = Arc::new(Liveness::new());
-        let started_at = self.clock.now();
-        let observer = StatusReporter::new(apps.clone(), Arc::clone(&vitals), self.clock, started_at);
-        Runtime { apps, grace: self.shutdown_grace, vitals, observer }
+        let started_at = assembly.clock.now();
+        let observer = StatusReporter::new(
+            Arc::clone(&fleet),
+            Arc::clone(&vitals),
+            Arc::clone(&assembly.clock),
+            started_at,
+        );
+        let supervisor = Supervisor::new(Arc::clone(&vitals), self.shutdown_grace);
+        Runtime { fleet, assembly, supervisor, vitals, observer }
     }
 }
 
@@ -91,19 +92,67 @@ impl std::fmt::Debug for RuntimeBuilder {
     }
 }
 
+/// What the apps of a runtime share.
+pub(crate) struct Assembly {
+    journal: Arc<dyn TaskJournal>,
+    listings: Arc<dyn SnapshotStore>,
+    redactor: Redactor,
+    pub(crate) clock: Arc<dyn Clock>,
+    rng: Arc<SeededRng>,
+}
+
+impl Assembly {
+    /// An app, ready to run. `continues` says whether it takes the place of another of its identity.
+    pub(crate) fn app(
+        &self,
+        name: &str,
+        settings: config::App,
+        connector: Arc<dyn Connector>,
+        bridge: Arc<dyn Api>,
+        continues: bool,
+    ) -> Arc<AppContext> {
+        let parts = Parts {
+            name: name.to_owned(),
+            settings,
+            connector,
+            bridge,
+            journal: Arc::clone(&self.journal),
+            listings: Arc::clone(&self.listings),
+            redactor: self.redactor.clone(),
+            clock: Arc::clone(&self.clock),
+            rng: Arc::clone(&self.rng),
+            status: Arc::new(AppStatus::new(Arc::clone(&self.clock))),
+        };
+        if continues { AppContext::continuing(parts) } else { AppContext::new(parts) }
+    }
+}
+
+impl std::fmt::Debug for Assembly {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Assembly").finish_non_exhaustive()
+    }
+}
+
 /// A runtime, ready to run.
 #[derive(Debug)]
 pub struct Runtime {
-    apps: BTreeMap<String, Arc<AppContext>>,
-    grace: Duration,
+    pub(crate) fleet: Arc<Fleet>,
+    pub(crate) assembly: Assembly,
+    pub(crate) supervisor: Supervisor,
     vitals: Arc<Liveness>,
     observer: StatusReporter,
+}
+
+/// An app that an operator asks something of. It does not end as long as this lives.
+struct Entered {
+    app: Arc<AppContext>,
+    _order: OwnedRwLockReadGuard<()>,
 }
 
 impl Runtime {
     /// What can be seen of each app.
     pub fn status(&self) -> BTreeMap<String, Arc<AppStatus>> {
-        self.apps.iter().map(|(name, app)| (name.clone(), Arc::clone(&app.status))).collect()
+        self.fleet.all().into_iter().map(|(name, app)| (name, Arc::clone(&app.status))).collect()
     }
 
     /// Watches the runtime from outside. Drop it before the journal is closed.
@@ -113,8 +162,19 @@ impl Runtime {
 
     /// Executes tasks and syncs on schedule until `stop`, then ends in order, within the grace.
     pub async fn run(&self, stop: CancellationToken) {
-        let apps = self.apps.values().cloned().collect();
-        self.vitals.during(supervisor::run(apps, stop, self.grace, &self.vitals)).await;
+        self.vitals.during(self.supervisor.run(&self.fleet, stop)).await;
+    }
+
+    /// The app of this name, for an operator. While a reload exchanges it, the new one is waited for. `None` if there is none.
+    async fn enter(&self, name: &str) -> Option<Entered> {
+        loop {
+            let app = self.fleet.get(name)?;
+            let order = Arc::clone(&app.orders).read_owned().await;
+            let is_current = self.fleet.get(name).is_some_and(|current| Arc::ptr_eq(&current, &app));
+            if !app.stop.is_cancelled() || is_current {
+                return Some(Entered { app, _order: order });
+            }
+        }
     }
 
     /// Syncs one app once, now. `None` if there is no such app.
@@ -124,25 +184,32 @@ impl Runtime {
         options: sync::Options,
         stop: &CancellationToken,
     ) -> Option<sync::Summary> {
-        let app = self.apps.get(app)?;
-        Some(Box::pin(sync::run(app, options, stop)).await)
+        let entered = self.enter(app).await?;
+        let ends = entered.app.stop.child_token();
+        let mut sync = Box::pin(sync::run(&entered.app, options, &ends));
+        tokio::select! {
+            biased;
+            () = stop.cancelled() => ends.cancel(),
+            summary = &mut sync => return Some(summary),
+        }
+        Some(sync.await)
     }
 
     /// An app by its name.
-    pub(super) fn app(&self, name: &str) -> Option<&Arc<AppContext>> {
-        self.apps.get(name)
+    pub(super) fn app(&self, name: &str) -> Option<Arc<AppContext>> {
+        self.fleet.get(name)
     }
 
     /// How many records the last completed sync of an app had; 0 if nothing is known.
     pub async fn expected(&self, app: &str) -> u64 {
-        let Some(app) = self.apps.get(app) else { return 0 };
+        let Some(app) = self.fleet.get(app) else { return 0 };
         let last = app.listings.last(&app.key).await.ok().flatten();
         last.map_or(0, |last| last.counts.values().sum())
     }
 
     /// The tasks that the guard of an app holds, oldest first. `None` if there is no such app.
     pub fn held(&self, app: &str) -> Option<Vec<HeldTask>> {
-        Some(self.apps.get(app)?.guard.held())
+        Some(self.fleet.get(app)?.guard.held())
     }
 
     /// Lets held tasks of an app go: exactly those that are held now. Where another number than `expect` are, nothing is done.
@@ -153,12 +220,12 @@ impl Runtime {
         selection: &Selection,
         expect: Option<u64>,
     ) -> Option<Result<Released, journal::Error>> {
-        Some(operator_commands::release_in(self.apps.get(app)?, selection, expect).await)
+        Some(operator_commands::release_in(&self.enter(app).await?.app, selection, expect).await)
     }
 
     /// The reports that Iden refused, oldest task first. `None` if there is no such app.
     pub async fn put_aside(&self, app: &str) -> Option<Result<Vec<RejectedReport>, journal::Error>> {
-        let app = self.apps.get(app)?;
+        let app = self.fleet.get(app)?;
         Some(operator_commands::put_aside(app.store.for_operator(), &app.key).await)
     }
 
@@ -170,14 +237,14 @@ impl Runtime {
         selection: &Selection,
         expect: Option<u64>,
     ) -> Option<Result<Retries, journal::Error>> {
-        let app = self.apps.get(app)?;
-        let desk = ReportRetrier::of(app);
+        let entered = self.enter(app).await?;
+        let desk = ReportRetrier::of(&entered.app);
         Some(desk.retry(selection, expect).await)
     }
 
     /// Ends the connectors in order, when [`run`](Self::run) was not used.
     pub async fn close(&self) {
-        for app in self.apps.values() {
+        for app in self.fleet.all().values() {
             app.target.shut_down().await;
         }
     }

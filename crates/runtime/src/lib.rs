@@ -29,6 +29,7 @@ mod created_accounts;
 mod desired_state;
 #[cfg(test)]
 mod fakes;
+mod fleet;
 #[doc(hidden)]
 pub mod fuzz;
 mod guard;
@@ -43,6 +44,7 @@ mod progress;
 #[doc(hidden)]
 pub mod proof;
 mod readiness;
+mod reload;
 mod report;
 mod reporter;
 mod retry_decision;
@@ -64,10 +66,11 @@ pub use liveness::Unhealthy;
 pub use metrics::Counters;
 pub use metrics::Metrics;
 pub use readiness::{Readiness, Ready};
+pub use reload::{Change, Exchanged};
 pub use report::{
-    Alarm, AlarmKind, AppOverview, Completed, DaemonOverview, Guarded, Held, Level, Limits, PollFailing,
-    Silence, StateDoubted, StatusReport, SyncEnd, SyncOverview, SyncRun, TaskAttempts, TasksOverview,
-    TypeCounts, Unwritable,
+    Alarm, AlarmKind, AppOverview, Completed, DaemonOverview, Guarded, Held, LastReload, Level, Limits,
+    PollFailing, Silence, StateDoubted, StatusReport, SyncEnd, SyncOverview, SyncRun, TaskAttempts,
+    TasksOverview, TypeCounts, Unwritable,
 };
 pub use reporter::StatusReporter;
 pub use reporter::from_state;

@@ -62,6 +62,12 @@ impl Liveness {
         self.ended.lock().unwrap_or_else(PoisonError::into_inner).insert(format!("{name} of {app}"));
     }
 
+    /// An app has ended in order: its loops are no longer expected.
+    pub fn forget(&self, app: &str) {
+        let of_app = format!(" of {app}");
+        self.ended.lock().unwrap_or_else(PoisonError::into_inner).retain(|ended| !ended.ends_with(&of_app));
+    }
+
     /// Whether all is good.
     pub fn check(&self) -> Result<(), Unhealthy> {
         let silence = self.beat.lock().unwrap_or_else(PoisonError::into_inner).elapsed();

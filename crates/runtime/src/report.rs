@@ -46,6 +46,19 @@ pub struct DaemonOverview {
     pub ready: bool,
     /// A sentence about that.
     pub readiness: String,
+    /// What came of the last reload, if there was one.
+    pub last_reload: Option<LastReload>,
+}
+
+/// What came of a reload.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LastReload {
+    /// When it was asked for.
+    pub at: Timestamp,
+    /// Whether the daemon runs with the configuration as it was then, as a whole.
+    pub applied: bool,
+    /// What was changed, or why it was not, in sentences.
+    pub message: String,
 }
 
 /// One app.
@@ -56,6 +69,8 @@ pub struct AppOverview {
     pub app_id: String,
     /// Its connector.
     pub connector: String,
+    /// Since when the daemon runs it with its present settings.
+    pub running_since: Option<Timestamp>,
     /// What needs attention.
     pub alarms: Vec<Alarm>,
     /// Why the Bridge refuses the key or this app, if it does: nothing is polled, executed or reported until it is fixed.

@@ -12,6 +12,7 @@ use tokio::time::Instant;
 
 use super::alarm;
 use super::app::AppContext;
+use super::fleet::Fleet;
 use super::liveness::{Liveness, Unhealthy};
 use super::policies;
 use super::progress::{Seen, TaskSeen};
@@ -37,7 +38,7 @@ const PANIC_SHOWN: SignedDuration = SignedDuration::from_hours(1);
 /// Looks at a runtime. Clones look at the same one. It holds the journal open as long as it lives.
 #[derive(Clone, Debug)]
 pub struct StatusReporter {
-    apps: BTreeMap<String, Arc<AppContext>>,
+    fleet: Arc<Fleet>,
     vitals: Arc<Liveness>,
     clock: Arc<dyn Clock>,
     started_at: Timestamp,
@@ -45,18 +46,18 @@ pub struct StatusReporter {
 
 impl StatusReporter {
     pub(crate) fn new(
-        apps: BTreeMap<String, Arc<AppContext>>,
+        fleet: Arc<Fleet>,
         vitals: Arc<Liveness>,
         clock: Arc<dyn Clock>,
         started_at: Timestamp,
     ) -> Self {
-        Self { apps, vitals, clock, started_at }
+        Self { fleet, vitals, clock, started_at }
     }
 
     /// An observer of a daemon that has no app, for tests of what shows it.
     #[doc(hidden)]
     pub fn without_apps(vitals: Arc<Liveness>, clock: Arc<dyn Clock>, started_at: Timestamp) -> Self {
-        Self::new(BTreeMap::new(), vitals, clock, started_at)
+        Self::new(Arc::default(), vitals, clock, started_at)
     }
 
     /// Whether the loops live.
@@ -66,19 +67,19 @@ impl StatusReporter {
 
     /// Watches for readiness.
     pub fn readiness(&self) -> Readiness {
-        let apps = self.apps.iter().filter(|(_, app)| app.settings.tasks.enabled);
-        Readiness::new(apps.map(|(name, app)| (name.clone(), Arc::clone(&app.status))).collect())
+        let apps = self.fleet.all().into_iter().filter(|(_, app)| app.settings.tasks.enabled);
+        Readiness::new(apps.map(|(name, app)| (name, Arc::clone(&app.status))).collect())
     }
 
     /// What the daemon counts of each app.
-    pub fn statuses(&self) -> impl Iterator<Item = (&str, &AppStatus)> {
-        self.apps.iter().map(|(name, app)| (name.as_str(), &*app.status))
+    pub fn statuses(&self) -> impl Iterator<Item = (String, Arc<AppStatus>)> {
+        self.fleet.all().into_iter().map(|(name, app)| (name, Arc::clone(&app.status)))
     }
 
     /// Everything that can be seen now. Asks the journal; data that does not arrive in time is missing.
     pub async fn overview(&self) -> StatusReport {
-        let apps =
-            join_all(self.apps.iter().map(async |(name, app)| (name.clone(), self.look_at(app).await)));
+        let all = self.fleet.all();
+        let apps = join_all(all.iter().map(async |(name, app)| (name.clone(), self.look_at(app).await)));
         let apps = apps.await.into_iter().collect();
         let now = self.clock.now();
         let ready = self.readiness().now();
@@ -91,12 +92,14 @@ impl StatusReporter {
             unhealthy: self.health().err().map(|ailment| ailment.to_string()),
             ready: ready.is_ready(),
             readiness: ready.to_string(),
+            last_reload: self.fleet.last_reload(),
         };
         StatusReport { at: now, daemon: Some(daemon), apps }
     }
 
     async fn look_at(&self, app: &AppContext) -> AppOverview {
         let mut seen = AppOverview::configured(&app.settings);
+        seen.running_since = Some(app.running_since);
         remember(&mut seen, app.store.for_operator(), &*app.listings, &app.key).await;
         let now = self.clock.now();
         let status = &app.status;

@@ -1,71 +1,206 @@
-//! Keeps the loops of every app alive, and brings all of them to an orderly end.
+//! Keeps the loops of every app alive, and brings them to an orderly end: all of them when the daemon stops, or those of one app
+//! when a reload exchanges it.
 
-use std::sync::Arc;
+use std::collections::BTreeMap;
+use std::sync::atomic::Ordering;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use bridgehead_resilience::Backoff;
+use futures::future::join_all;
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
+use tokio_util::task::AbortOnDropHandle;
 
 use super::app::AppContext;
+use super::fleet::Fleet;
 use super::liveness::Liveness;
 use super::policies;
 use super::{probe, sync, task};
 
-/// Runs all apps until `stop` is cancelled, then gives what runs `grace` to finish. A loop that panics is started again
-/// with backoff; the other apps do not notice.
-///
-/// Cancel: `stop` ends new work and waits for what runs; after `grace`, the rest is cut off. Dropping this aborts every loop at once,
-/// which loses nothing that the journal does not have. Error: none gets here; each loop deals with its own. A loop that ends without
-/// being told to makes the daemon [unhealthy](Liveness), and is not started again. Panic: one in here aborts
-/// every loop, and is passed on to whoever runs this.
-pub(crate) async fn run(
-    apps: Vec<Arc<AppContext>>,
-    stop: CancellationToken,
-    grace: Duration,
-    vitals: &Liveness,
-) {
+/// What was cut off needs a moment to be dropped.
+const DROPPED_WITHIN: Duration = Duration::from_secs(2);
+/// A loop that does not even heed being aborted blocks its thread.
+const ABORTED_WITHIN: Duration = Duration::from_secs(5);
+
+/// How the loops of an app have ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Ended {
+    /// Everything that ran has finished.
+    Finished,
+    /// The grace was over before that; what ran was cut off.
+    CutOff,
+    /// A loop is still there, and blocks a thread. Nobody else may take up what it has begun.
+    Stuck,
+}
+
+/// The apps whose loops run. Dropping it ends all of them at once.
+#[derive(Debug)]
+pub(crate) struct Supervisor {
+    vitals: Arc<Liveness>,
+    /// How long what runs may go on after a stop.
+    grace: Arc<Mutex<Duration>>,
+    running: Mutex<BTreeMap<String, AbortOnDropHandle<Ended>>>,
+    /// Nothing is started any more.
+    stopping: CancellationToken,
+    /// Held by a reload: the end of the daemon waits for what it has begun.
+    changing: tokio::sync::Mutex<()>,
+}
+
+impl Supervisor {
+    pub(crate) fn new(vitals: Arc<Liveness>, grace: Duration) -> Self {
+        Self {
+            vitals,
+            grace: Arc::new(Mutex::new(grace)),
+            running: Mutex::default(),
+            stopping: CancellationToken::new(),
+            changing: tokio::sync::Mutex::default(),
+        }
+    }
+
+    pub(crate) fn set_grace(&self, grace: Duration) {
+        *self.grace.lock().unwrap_or_else(PoisonError::into_inner) = grace;
+    }
+
+    pub(crate) fn grace(&self) -> Duration {
+        *self.grace.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Waits for its turn to exchange apps. `None` if the daemon is stopping.
+    pub(crate) async fn change(&self) -> Option<tokio::sync::MutexGuard<'_, ()>> {
+        let turn = self.changing.lock().await;
+        (!self.stopping.is_cancelled()).then_some(turn)
+    }
+
+    /// Starts the loops of an app, unless the daemon is stopping.
+    pub(crate) fn start(&self, app: &Arc<AppContext>) -> bool {
+        if self.stopping.is_cancelled() {
+            return false;
+        }
+        let (vitals, grace) = (Arc::clone(&self.vitals), Arc::clone(&self.grace));
+        let running = tokio::spawn(run_app(Arc::clone(app), grace, vitals));
+        let mut all = self.running.lock().unwrap_or_else(PoisonError::into_inner);
+        all.insert(app.name.clone(), AbortOnDropHandle::new(running));
+        true
+    }
+
+    /// Brings an app to its end: its loops, what operators have asked it for, and its connector. Until the result is dropped, nobody
+    /// else gets at the app.
+    pub(crate) async fn end(
+        &self,
+        app: &AppContext,
+    ) -> (Ended, Option<tokio::sync::OwnedRwLockWriteGuard<()>>) {
+        app.stop.cancel();
+        let running = self.running.lock().unwrap_or_else(PoisonError::into_inner).remove(&app.name);
+        let ended = match running {
+            // A panic of the supervisor itself: its loops went with it.
+            Some(running) => running.await.unwrap_or(Ended::CutOff),
+            None => Ended::Finished,
+        };
+        if ended == Ended::Stuck {
+            app.stuck.store(true, Ordering::Relaxed);
+        }
+        // What did not end once is not taken for ended by the next who asks.
+        let ended = if app.stuck.load(Ordering::Relaxed) { Ended::Stuck } else { ended };
+        let patience = self.grace() + ABORTED_WITHIN;
+        let orders = tokio::time::timeout(patience, Arc::clone(&app.orders).write_owned()).await;
+        let (Ended::Finished | Ended::CutOff, Ok(orders)) = (ended, orders) else {
+            return (Ended::Stuck, None);
+        };
+        app.target.shut_down().await;
+        (ended, Some(orders))
+    }
+
+    /// An app is not there any more, so that nobody misses its loops.
+    pub(crate) fn forget(&self, app: &str) {
+        self.vitals.forget(app);
+    }
+
+    /// Runs all apps until `stop` is cancelled, then gives running work its grace period to finish. A loop that panics is started
+    /// again with backoff; the other apps are not affected.
+    ///
+    /// Cancel: `stop` ends new work and waits for what runs; after the grace period, the rest is cut off. Dropping this aborts every
+    /// loop, which loses nothing that the journal does not have. Error: none gets here; each loop handles its own. A loop that stops
+    /// unexpectedly makes the daemon [unhealthy](Liveness), and is not started again. Panic: one in here aborts every loop of its app.
+    pub(crate) async fn run(&self, fleet: &Fleet, stop: CancellationToken) {
+        let _all = EndsWith(&self.running);
+        for app in fleet.all().values() {
+            self.start(app);
+        }
+        stop.cancelled().await;
+        let began = Instant::now();
+        self.stopping.cancel();
+        let stop_all = || fleet.all().values().for_each(|app| app.stop.cancel());
+        stop_all();
+        // A reload that is under way starts nothing any more; what it has started until now is stopped too.
+        let _turn = self.changing.lock().await;
+        stop_all();
+        let running = std::mem::take(&mut *self.running.lock().unwrap_or_else(PoisonError::into_inner));
+        let ended = join_all(running.into_values()).await;
+        if ended.iter().all(|ended| matches!(ended, Ok(Ended::Finished))) {
+            tracing::info!(took = ?began.elapsed(), "all running work has finished");
+        } else {
+            tracing::warn!(grace = ?self.grace(), "grace period expired with work still running");
+        }
+        join_all(fleet.all().values().map(|app| app.target.shut_down())).await;
+    }
+}
+
+/// Ends all apps when the supervisor is gone.
+struct EndsWith<'a>(&'a Mutex<BTreeMap<String, AbortOnDropHandle<Ended>>>);
+
+impl Drop for EndsWith<'_> {
+    fn drop(&mut self) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).clear();
+    }
+}
+
+/// Runs the loops of one app until it is told to stop.
+async fn run_app(app: Arc<AppContext>, grace: Arc<Mutex<Duration>>, vitals: Arc<Liveness>) -> Ended {
     let cut_off = CancellationToken::new();
+    let stop = &app.stop;
     let mut loops = JoinSet::new();
-    for app in &apps {
+    let tasks = {
         let (stop, cut_off) = (stop.clone(), cut_off.clone());
-        let tasks = move |app: Arc<AppContext>| task::scheduler::run(app, stop.clone(), cut_off.clone());
-        loops.spawn(keep_alive(Arc::clone(app), "tasks", tasks));
-    }
-    for app in apps.iter().filter(|app| app.settings.sync.enabled) {
+        move |app| task::scheduler::run(app, stop.clone(), cut_off.clone())
+    };
+    loops.spawn(keep_alive(Arc::clone(&app), "tasks", tasks));
+    if app.settings.sync.enabled {
         let stop = stop.clone();
-        loops.spawn(keep_alive(Arc::clone(app), "sync", move |app| sync::schedule::run(app, stop.clone())));
+        loops.spawn(keep_alive(Arc::clone(&app), "sync", move |app| sync::schedule::run(app, stop.clone())));
     }
-    for app in &apps {
+    let probe = {
         let stop = stop.clone();
-        loops.spawn(keep_alive(Arc::clone(app), "probe", move |app| probe::run(app, stop.clone())));
-    }
+        move |app| probe::run(app, stop.clone())
+    };
+    loops.spawn(keep_alive(Arc::clone(&app), "probe", probe));
     loop {
         tokio::select! {
             biased;
             () = stop.cancelled() => break,
-            Some(ended) = loops.join_next() => if let (Ok((app, name)), false) = (ended, stop.is_cancelled()) {
-                tracing::error!(app, "the {name} loop stopped unexpectedly; restart the daemon");
-                vitals.ended(&app, name);
+            Some(ended) = loops.join_next() => if let (Ok(name), false) = (ended, stop.is_cancelled()) {
+                tracing::error!(app = %app.name, "the {name} loop stopped unexpectedly; restart the daemon");
+                vitals.ended(&app.name, name);
             }
         }
     }
-    let began = Instant::now();
-    let end = async { while loops.join_next().await.is_some() {} };
-    if tokio::time::timeout(grace, end).await.is_ok() {
-        tracing::info!(took = ?began.elapsed(), "all running work has finished");
-    } else {
-        cut_off.cancel();
-        tracing::warn!(?grace, "grace period expired with work still running");
-        // What was cut off needs a moment to be dropped; a loop that ignores even that is left behind.
-        let end = async { while loops.join_next().await.is_some() {} };
-        let _late = tokio::time::timeout(Duration::from_secs(2), end).await;
-        loops.shutdown().await;
+    let grace = *grace.lock().unwrap_or_else(PoisonError::into_inner);
+    if tokio::time::timeout(grace, all_of(&mut loops)).await.is_ok() {
+        return Ended::Finished;
     }
-    for app in apps {
-        app.target.shut_down().await;
+    cut_off.cancel();
+    if tokio::time::timeout(DROPPED_WITHIN, all_of(&mut loops)).await.is_ok() {
+        return Ended::CutOff;
     }
+    match tokio::time::timeout(ABORTED_WITHIN, loops.shutdown()).await {
+        Ok(()) => Ended::CutOff,
+        Err(_) => Ended::Stuck,
+    }
+}
+
+async fn all_of<T: 'static>(loops: &mut JoinSet<T>) {
+    while loops.join_next().await.is_some() {}
 }
 
 /// Ends when the loop does, and says which one it was.
@@ -76,7 +211,7 @@ async fn keep_alive<F>(
     app: Arc<AppContext>,
     name: &'static str,
     start: impl Fn(Arc<AppContext>) -> F,
-) -> (String, &'static str)
+) -> &'static str
 where
     F: Future<Output = ()> + Send + 'static,
 {
@@ -95,7 +230,7 @@ where
                 tracing::error!(app = %app.name, panics = backoff.failures(), ?wait, "the {name} loop panicked and is being restarted");
                 tokio::time::sleep(wait).await;
             }
-            _ => return (app.name.clone(), name),
+            _ => return name,
         }
     }
 }

@@ -64,11 +64,14 @@ pub enum Reason {
     /// What says how far the journal had come cannot be read.
     #[error("the file 'witness', which records the last commit of the task journal, is damaged")]
     WitnessDamaged,
+    /// The state was put back from a backup.
+    #[error("the state was restored from a backup, which knows nothing of what was done after it was made")]
+    Restored,
 }
 
 impl Reason {
     /// All of them.
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 8] = [
         Self::New,
         Self::NewButSynced,
         Self::Missing,
@@ -76,6 +79,7 @@ impl Reason {
         Self::Foreign,
         Self::WitnessMissing,
         Self::WitnessDamaged,
+        Self::Restored,
     ];
 
     /// The name, such as `missing`.
@@ -88,6 +92,7 @@ impl Reason {
             Self::Foreign => "foreign",
             Self::WitnessMissing => "witness_missing",
             Self::WitnessDamaged => "witness_damaged",
+            Self::Restored => "restored",
         }
     }
 }

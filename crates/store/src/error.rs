@@ -99,6 +99,14 @@ pub enum Error {
         /// What SQLite found.
         detail: String,
     },
+    /// A backup cannot be made there, or the folder contains none. The operator names another folder.
+    #[error("{}: {problem}", path.display())]
+    Backup {
+        /// The folder.
+        path: PathBuf,
+        /// What is wrong.
+        problem: String,
+    },
     /// The disk is full. The operator frees space; the runtime retries.
     #[error("no space left for {}; free space on that disk", path.display())]
     Full {

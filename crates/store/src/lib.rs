@@ -43,6 +43,7 @@ pub use snapshot::{
     LossCount, LossKind, RecordHash, Run, RunReason, RunResult, Shown, SnapshotStore, Trust, Which,
 };
 pub use sqlite::TASKS_FILE;
+pub use sqlite::{Backup, Restored, back_up, last_backup, read_backup, restore};
 pub use sqlite::{CommitPhase, Observer, Sqlite, Stats, Step};
 pub use task::{
     Counts, Entry, Held, Intent, Known, NOT_VERIFIED, Outcome, PriorAccount, ReportResult, RetainedOutcome,

@@ -66,7 +66,7 @@ pub(crate) async fn run(
             if running.is_some() {
                 report.add(
                     changed("the checks below apply to the configuration shown here")
-                        .advising("Restart the daemon to apply it once everything here passes."),
+                        .advising("Run `bridgehead reload` for it to count, once everything here is right."),
                 );
             }
             by_ourselves(&context, &own, &names, &mut report).await;
@@ -92,10 +92,7 @@ async fn running(context: &Context, report: &mut Report) -> Option<Identity> {
 }
 
 fn changed(about: &str) -> Finding {
-    let found = format!(
-        "the configuration differs from the one that the running daemon started with; \
-                         {about}"
-    );
+    let found = format!("the configuration differs from the one that the running daemon uses; {about}");
     Finding::warning("daemon", found)
 }
 
@@ -108,7 +105,7 @@ async fn by_daemon(
     if !is_current {
         let about = "the checks below apply to the daemon's configuration, because some secrets are not \
                      readable here";
-        report.add(changed(about).advising("Restart the daemon, then check again."));
+        report.add(changed(about).advising("Run `bridgehead reload`, then check again."));
     }
     let Some(client) = daemon::connect(context).await? else {
         report.add(Finding::failed("daemon", "it has just stopped").advising("Run this again."));

@@ -3,6 +3,7 @@
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
+use jiff::{SignedDuration, Timestamp};
 use rustix::fs::{Access, access, statvfs};
 
 use super::super::context::Context;
@@ -13,6 +14,8 @@ use bridgehead_store::{AppKey, Sqlite, TASKS_FILE, TaskJournal};
 const WHAT: &str = "state.path";
 /// With less than this, a warning is due.
 const ROOM: u64 = 256 * 1024 * 1024;
+/// A backup that is older is of little use.
+const OLD_BACKUP: SignedDuration = SignedDuration::from_hours(7 * 24);
 /// The address of a socket has no room for a longer path.
 const LONGEST_SOCKET: usize = 107;
 /// What group and others may do.
@@ -26,6 +29,7 @@ pub(super) async fn check(context: &Context, daemon: Option<&Identity>) -> Vec<F
     if findings[0].result != Verdict::Failed {
         findings.extend(room(folder));
         findings.extend(readable(context).await);
+        findings.extend(backup(folder));
     }
     if control::socket(folder).as_os_str().len() > LONGEST_SOCKET {
         findings.push(
@@ -172,6 +176,25 @@ fn room(folder: &Path) -> Option<Finding> {
     } else {
         None
     }
+}
+
+/// How old the last backup is; a state without one is no fault.
+fn backup(folder: &Path) -> Option<Finding> {
+    const WHAT: &str = "backup";
+    folder.join(TASKS_FILE).exists().then_some(())?;
+    let advice = "Run `bridgehead state backup DIR` regularly, also while the daemon runs.";
+    let Some(at) = bridgehead_store::last_backup(folder) else {
+        let found = "no backup of the state folder was made with `bridgehead state backup`";
+        return Some(Finding::ok(WHAT, found).advising(advice));
+    };
+    let age = Timestamp::now().duration_since(at);
+    let days = age.as_hours() / 24;
+    let found = format!("the last backup of the state folder was made at {at}");
+    Some(if age > OLD_BACKUP {
+        Finding::warning(WHAT, format!("{found}, {days} days ago")).advising(advice)
+    } else {
+        Finding::ok(WHAT, found)
+    })
 }
 
 /// Whether the journal can be read, as it lies.

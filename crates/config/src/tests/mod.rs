@@ -2,6 +2,7 @@
 
 mod conformance;
 mod corpus;
+mod difference;
 mod example;
 mod layering;
 mod messages;

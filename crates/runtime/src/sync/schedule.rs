@@ -9,7 +9,7 @@ use jiff::{SignedDuration, Timestamp};
 use tokio_util::sync::CancellationToken;
 
 use super::resync::Series;
-use super::{Options, Summary};
+use super::{Options, Summary, TypeSummary};
 use crate::app::AppContext;
 use bridgehead_config::Schedule;
 use bridgehead_store::{self as journal, RunResult};
@@ -55,10 +55,11 @@ pub(crate) async fn run(app: Arc<AppContext>, stop: CancellationToken) {
     }
 }
 
-/// When the first sync of this process is due.
+/// When the first sync is due.
 async fn first(app: &AppContext) -> Timestamp {
     let now = app.clock.now();
-    if app.settings.sync.on_start {
+    // A reload is no start: an app that goes on keeps to its schedule.
+    if app.settings.sync.on_start && !app.continues {
         return now;
     }
     match catch_up(app).await {
@@ -135,6 +136,15 @@ fn log(app: &AppContext, summary: &Summary) {
             summary.removals.iter().map(|(slug, ids)| format!("{slug}: {}", first(ids))).collect();
         tracing::error!(app = %app.name, invalid, removals = removals.join("; "), "sync {}: {}", summary.result, summary.detail);
     }
+}
+
+/// What was counted of each type.
+fn counts(summary: &Summary) -> String {
+    let of_type = |(slug, count): (&String, &TypeSummary)| {
+        let TypeSummary { listed, created, changed, removed } = count;
+        format!("{slug}: {listed} listed, {created} created, {changed} changed, {removed} removed")
+    };
+    summary.resource_types.iter().map(of_type).collect::<Vec<_>>().join("; ")
 }
 
 #[cfg(test)]

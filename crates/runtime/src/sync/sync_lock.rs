@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use tokio_util::sync::CancellationToken;
+use tracing::Instrument;
 
 use super::{Error, Options, Summary, sync_run};
 use crate::app::AppContext;
@@ -18,5 +19,6 @@ pub(crate) async fn run(app: &Arc<AppContext>, options: Options, stop: &Cancella
             return Summary { result, reason, detail: error.to_string(), dry_run, ..Summary::default() };
         }
     };
-    Box::pin(sync_run::run(app, options, stop)).await
+    let span = tracing::info_span!("sync", app = %app.name, dry_run = options.dry_run);
+    Box::pin(sync_run::run(app, options, stop)).instrument(span).await
 }

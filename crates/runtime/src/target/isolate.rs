@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use bridgehead_sdk::{Code, Error};
 use tokio_util::task::AbortOnDropHandle;
+use tracing::Instrument;
 
 /// Calls a connector. `what` names the call for the message, such as "create_account for ann in acme-hr".
 ///
@@ -19,7 +20,7 @@ where
     T: Send + 'static,
     F: Future<Output = Result<T, Error>> + Send + 'static,
 {
-    let handle = AbortOnDropHandle::new(tokio::spawn(call));
+    let handle = AbortOnDropHandle::new(tokio::spawn(call.in_current_span()));
     match tokio::time::timeout(timeout, handle).await {
         Ok(Ok(answer)) => answer,
         Ok(Err(failure)) if failure.is_panic() => {

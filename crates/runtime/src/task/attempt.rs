@@ -5,6 +5,7 @@ use bridgehead_sdk::{
     Account, AccountRecord, Code, Completion, Context, Effect, Error, Operation, Retry, Subject, TaskId,
 };
 use tokio::time::Instant;
+use tracing::Instrument;
 
 use super::attempts::{Failure, Trial};
 use super::{admission, executor};
@@ -80,7 +81,10 @@ impl Trial<'_> {
         let mut context = Context::first(self.intent.task.clone(), app.settings.tasks.timeout);
         (context.attempt, context.may_have_applied) = (self.intent.attempt, self.may_have_applied);
         let began = Instant::now();
-        let result = app.target.execute(&recorded, &self.what(), context, &self.operation).await;
+        let span = tracing::info_span!("attempt", attempt = self.intent.attempt);
+        let what = self.what();
+        let executing = app.target.execute(&recorded, &what, context, &self.operation);
+        let result = executing.instrument(span).await;
         app.status.tally().executed(self.operation.action(), began.elapsed());
         app.activity.touch(self.operation.account(), before);
         if let Ok(completion) = &result

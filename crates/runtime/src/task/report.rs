@@ -69,7 +69,6 @@ pub(super) async fn until_heard(
             ReportResult::Missing
         }
         Err(Interrupted::Failed(error)) => {
-            tracing::error!(app = %app.name, %task, %error, "Iden rejected the report of this task. See `bridgehead tasks list --rejected`");
             ReportResult::Rejected { detail: app.redactor.redact(&error.to_string()).into_owned() }
         }
     };
@@ -82,7 +81,12 @@ pub(super) async fn until_heard(
             tracing::error!(app = %app.name, %task, error = %failed.error, "the journal cannot be written; a restart would report this task again");
         },
     );
-    written.await.map_err(|_| ShuttingDown)
+    written.await.map_err(|_| ShuttingDown)?;
+    if let ReportResult::Rejected { detail } = &ended {
+        // Only now is it where the message leads to.
+        tracing::error!(app = %app.name, %task, error = %detail, "Iden rejected the report of this task. See `bridgehead tasks list --rejected`");
+    }
+    Ok(())
 }
 
 /// Whether a report is repeated: until Iden has said something about it.

@@ -11,6 +11,7 @@ use tokio::task::{Id, JoinError, JoinSet};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
+use tracing::Instrument;
 
 use super::account_queues::AccountQueues;
 use super::approval_queue::{self, Holding};
@@ -189,7 +190,9 @@ impl Dispatch {
             let (app, stop) = (Arc::clone(&self.app), self.stop.clone());
             let may_have_begun = self.doubted.remove(&id);
             let input = TaskInput { id: id.clone(), task, entry, may_have_begun };
-            let handle = self.lives.spawn(async move {
+            let span =
+                tracing::info_span!("task", app = %app.name, task = %id, action = tracing::field::Empty);
+            let life = async move {
                 if let Some(delay) = delay {
                     tokio::select! {
                         biased;
@@ -198,7 +201,8 @@ impl Dispatch {
                     }
                 }
                 Box::pin(TaskExecutor::new(app, stop).run(input)).await
-            });
+            };
+            let handle = self.lives.spawn(life.instrument(span));
             self.app.status.progress().begin(&id);
             self.names.insert(handle.id(), id);
         }

@@ -132,7 +132,33 @@ fn create(folder: &Path) -> Result<(), Error> {
     create().map_err(|error| Error::from_io(folder, error))
 }
 
+/// The files of both databases, those beside them included.
+pub(super) fn all_databases() -> Vec<String> {
+    let beside = |database: &str| BESIDE.map(|suffix| format!("{database}{suffix}"));
+    [TASKS, LISTINGS].iter().flat_map(|it| std::iter::once((*it).to_owned()).chain(beside(it))).collect()
+}
+
 impl Folder {
+    /// Moves the databases into a new folder in this one. `None` if there are none.
+    pub(super) fn move_aside(&self, name: &str) -> Result<Option<PathBuf>, Error> {
+        let failed = |error| Error::from_io(&self.path, error);
+        let there: Vec<String> = all_databases()
+            .into_iter()
+            .filter(|name| self.path.join(name).symlink_metadata().is_ok())
+            .collect();
+        if there.is_empty() {
+            return Ok(None);
+        }
+        let aside = self.path.join(name);
+        DirBuilder::new().mode(FOLDER_MODE).create(&aside).map_err(failed)?;
+        self.hand_over(&File::open(&aside).map_err(failed)?).map_err(failed)?;
+        for file in there {
+            std::fs::rename(self.path.join(&file), aside.join(&file)).map_err(failed)?;
+        }
+        self.directory.sync_all().map_err(failed)?;
+        Ok(Some(aside))
+    }
+
     fn close_to_others(&self, mode: u32) -> Result<(), Error> {
         let path = &self.path;
         if mode & OTHERS == 0 {

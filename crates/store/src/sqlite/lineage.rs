@@ -41,12 +41,13 @@ pub(super) struct Taken {
 }
 
 /// Makes this process the one that may write, and records a doubt if something was lost. Everything is on the disk when this
-/// returns.
+/// returns. `known` is why the state is in doubt, where whoever opens it knows.
 pub(super) async fn take_over(
     lock: Lock,
     databases: [Identity; 2],
     tasks: &mut Prepared,
     listings: &mut Prepared,
+    known: Option<Reason>,
 ) -> Result<Taken, Error> {
     let folder = lock.folder.path.clone();
     let failed = |error| Error::from_io(&folder, error);
@@ -66,8 +67,10 @@ pub(super) async fn take_over(
     let listing = Side { version: listings.version, mark };
     let file = lock.folder.open_private(witness::FILE)?;
     let found = witness::read(&file).map_err(failed)?;
-    let reason = judge(&journal, &listing, seen.as_ref(), &found);
-    complain_of_listings(&listing, &journal, &found);
+    let reason = known.or_else(|| judge(&journal, &listing, seen.as_ref(), &found));
+    if known.is_none() {
+        complain_of_listings(&listing, &journal, &found);
+    }
 
     let epoch = epoch();
     let now = SystemClock.now();
@@ -156,6 +159,8 @@ fn announce(folder: &std::path::Path, reason: Reason, until: Timestamp) {
     let folder = folder.display();
     if reason == Reason::New {
         tracing::info!(%folder, "the state folder is new");
+    } else if reason == Reason::Restored {
+        tracing::info!(%folder, %until, "{reason}; tasks that Iden made before {until} are looked up in the target before their first attempt");
     } else {
         tracing::error!(
             %folder, %until,

@@ -8,6 +8,7 @@
 //! Each database has one writer ([`writer`]), which runs the writes that are waiting in one transaction and
 //! answers them after the commit, and a few read-only connections.
 
+mod backup;
 mod chunks;
 mod commit;
 mod custody;
@@ -35,6 +36,7 @@ mod told;
 mod witness;
 mod writer;
 
+pub use backup::{Backup, Restored, back_up, last_backup, read_backup, restore};
 pub use files::TASKS as TASKS_FILE;
 pub use open::{Sqlite, Stats};
 pub use writer::{CommitPhase, Observer, Step};

@@ -7,7 +7,7 @@ use std::sync::{Arc, Weak};
 use sqlx::migrate::Migrator;
 use tempfile::TempDir;
 
-use super::super::Error;
+use super::super::{Error, Reason};
 use super::custody::Custody;
 use super::files::{self, Guest, Identity, LISTINGS, TASKS};
 use super::lock::Lock;
@@ -103,9 +103,20 @@ impl Sqlite {
         })
         .await?;
         match locked {
-            Some((lock, databases)) => Self::take_over(folder, lock, databases, observer).await.map(Some),
+            Some((lock, databases)) => {
+                Self::take_over(folder, lock, databases, observer, None).await.map(Some)
+            }
             None => Ok(None),
         }
+    }
+
+    /// The same of databases that were put back from a backup: they are old, whatever their witnesses say.
+    pub(super) async fn take_over_restored(
+        folder: &Path,
+        lock: Lock,
+        databases: [Identity; 2],
+    ) -> Result<Self, Error> {
+        Self::take_over(folder, lock, databases, None, Some(Reason::Restored)).await
     }
 
     async fn take_over(
@@ -113,6 +124,7 @@ impl Sqlite {
         lock: Lock,
         databases: [Identity; 2],
         observer: Option<Observer>,
+        known: Option<Reason>,
     ) -> Result<Self, Error> {
         let paths = [folder.join(TASKS), folder.join(LISTINGS)];
         let mut tasks = Store::prepare(&paths[0], &TASKS_FORMAT, true).await?;
@@ -123,7 +135,7 @@ impl Sqlite {
                 return Err(error);
             }
         };
-        let taken = match lineage::take_over(lock, databases, &mut tasks, &mut listings).await {
+        let taken = match lineage::take_over(lock, databases, &mut tasks, &mut listings, known).await {
             Ok(taken) => taken,
             Err(error) => {
                 tasks.close().await;
@@ -252,7 +264,7 @@ fn temporary_folder() -> Result<TempDir, Error> {
 }
 
 /// Runs what waits for the file system where it may wait.
-async fn blocking<T: Send + 'static>(
+pub(super) async fn blocking<T: Send + 'static>(
     work: impl FnOnce() -> Result<T, Error> + Send + 'static,
 ) -> Result<T, Error> {
     // It is neither cancelled nor does it panic; if it did, nothing was opened.

@@ -1,0 +1,170 @@
+//! What one configuration has otherwise than another: for a reload, which exchanges what has changed and nothing else.
+
+use std::collections::BTreeMap;
+use std::hash::{BuildHasher, RandomState};
+use std::path::{Path, PathBuf};
+
+use secrecy::{ExposeSecret, SecretString};
+use serde_json::Value as Json;
+
+use super::error::Diagnostics;
+use super::keys::{Keys, Kind};
+use super::show::{inline, json, redact};
+use super::tree::{SourcedValue, join};
+use super::{Config, Connectors, Errors, Sources, defaults, layers, load, schema, values};
+
+/// A configuration that was read once: what it says, and how it differs from another.
+#[derive(Debug)]
+pub struct Reading {
+    /// What it says.
+    pub config: Config,
+    /// Its keys with their values.
+    pub settings: Settings,
+    /// All of it, without secrets, to tell one configuration from another.
+    pub shown: Json,
+}
+
+/// The keys of a configuration with their values, defaults included. Holds values only as they may be shown, and beside that a
+/// digest: what may be a secret is compared, and never kept.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    values: BTreeMap<String, Setting>,
+    /// Drawn anew by each process, so that a digest says nothing outside of it.
+    hasher: RandomState,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Setting {
+    digest: u64,
+    shown: String,
+    /// Digests of what the value refers to: a secret, or the content of a file.
+    behind: Vec<u64>,
+}
+
+/// A key that has another value.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Difference {
+    /// The key, such as `apps.hr.tasks.concurrency`.
+    pub key: String,
+    /// Its value before, as TOML; `None` if there was none.
+    pub old: Option<String>,
+    /// Its value now; `None` if there is none.
+    pub new: Option<String>,
+    /// It is written as it was, or not shown; what has changed is the secret or the file behind it.
+    pub is_behind: bool,
+}
+
+/// Reads the configuration as [`load`](super::load()) does, and so that it can be compared with another of the same `hasher`.
+pub fn read(sources: &Sources, connectors: &Connectors, hasher: &RandomState) -> Result<Reading, Errors> {
+    let documents = sources.read()?;
+    let config = load::parse(&documents, &sources.environment, connectors)?;
+    let problems = Diagnostics::default();
+    let known = schema::description(connectors);
+    let keys = Keys::of(&known);
+    let mut tree = layers::stack(&documents, &sources.environment, connectors, keys, &problems)?;
+    defaults::fill(&mut tree, keys);
+    Errors::unless_empty(problems.take())?;
+    let redacted = redact(&tree, Some(keys), false);
+    let mut settings = Settings { values: BTreeMap::new(), hasher: hasher.clone() };
+    settings.collect(&tree, &redacted, Some(keys), "");
+    Ok(Reading { config, settings, shown: json(&redacted, Some(keys)) })
+}
+
+/// The state folder, also by a configuration that is wrong elsewhere. `None` if not even that can be told.
+pub fn state_path(sources: &Sources, connectors: &Connectors) -> Option<PathBuf> {
+    let problems = Diagnostics::default();
+    let known = schema::description(connectors);
+    let documents = sources.read().ok()?;
+    let tree =
+        layers::stack(&documents, &sources.environment, connectors, Keys::of(&known), &problems).ok()?;
+    let node = tree.get("state")?.get("path")?;
+    values::placed(Path::new(node.as_str()?).to_owned(), node, "a path").ok()
+}
+
+impl Settings {
+    fn collect(&mut self, tree: &SourcedValue, shown: &SourcedValue, keys: Option<Keys<'_>>, path: &str) {
+        let is_leaf = tree.is_secret_reference() || keys.is_some_and(|keys| keys.kind() == Kind::Secret);
+        match (tree.as_table(), shown.as_table()) {
+            (Some(table), Some(shown)) if !is_leaf => {
+                for (name, entry) in table {
+                    if let Some(shown) = shown.get(name) {
+                        let below = keys.and_then(|keys| keys.child(name));
+                        self.collect(&entry.node, &shown.node, below, &join(path, name));
+                    }
+                }
+            }
+            _ => {
+                let digest = self.hasher.hash_one(inline(tree, keys));
+                let setting = Setting { digest, shown: inline(shown, keys), behind: Vec::new() };
+                self.values.insert(path.to_owned(), setting);
+            }
+        }
+    }
+
+    /// Adds what the value of a key refers to, such as the secret itself. It is told apart from others, and not kept.
+    pub fn add_behind(&mut self, key: &str, content: &[u8]) {
+        let digest = self.hasher.hash_one(content);
+        // A reference in a list belongs to the key that has the list.
+        let holder = self.values.iter_mut().rev().find(|(known, _)| {
+            key.strip_prefix(known.as_str())
+                .is_some_and(|rest| rest.is_empty() || rest.starts_with(['[', '.']))
+        });
+        if let Some((_, setting)) = holder {
+            setting.behind.push(digest);
+        }
+    }
+
+    /// Adds a key of its own, which is no key of the file, such as a folder that follows from where the file is.
+    pub fn add(&mut self, key: &str, value: &str) {
+        let setting = Setting {
+            digest: self.hasher.hash_one(value),
+            shown: toml::Value::from(value).to_string(),
+            behind: Vec::new(),
+        };
+        self.values.insert(key.to_owned(), setting);
+    }
+
+    /// Adds the secrets of a target, by their keys.
+    pub fn add_secrets(&mut self, secrets: &[(String, SecretString)]) {
+        for (key, secret) in secrets {
+            self.add_behind(key, secret.expose_secret().as_bytes());
+        }
+    }
+
+    /// The part of it below these keys, such as `apps.hr`.
+    pub fn part(&self, prefixes: &[&str]) -> Self {
+        let is_below = |key: &str| {
+            prefixes.iter().any(|prefix| {
+                key.strip_prefix(prefix).is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
+            })
+        };
+        let values = self.values.iter().filter(|(key, _)| is_below(key));
+        Self {
+            values: values.map(|(key, value)| (key.clone(), value.clone())).collect(),
+            hasher: self.hasher.clone(),
+        }
+    }
+
+    /// The part of it that is not below these keys.
+    pub fn without(&self, prefixes: &[&str]) -> Self {
+        let dropped = self.part(prefixes);
+        let values = self.values.iter().filter(|(key, _)| !dropped.values.contains_key(*key));
+        Self {
+            values: values.map(|(key, value)| (key.clone(), value.clone())).collect(),
+            hasher: self.hasher.clone(),
+        }
+    }
+
+    /// What `new` has otherwise, in the order of the keys.
+    pub fn differences(&self, new: &Self) -> Vec<Difference> {
+        let keys: std::collections::BTreeSet<&String> = self.values.keys().chain(new.values.keys()).collect();
+        let differ = keys.into_iter().filter(|key| self.values.get(*key) != new.values.get(*key));
+        let told = differ.map(|key| {
+            let (old, new) = (self.values.get(key), new.values.get(key));
+            let shown = |setting: Option<&Setting>| setting.map(|setting| setting.shown.clone());
+            let is_behind = old.is_some() && shown(old) == shown(new);
+            Difference { key: key.clone(), old: shown(old), new: shown(new), is_behind }
+        });
+        told.collect()
+    }
+}

@@ -1,0 +1,46 @@
+//! The apps of a running daemon, by name. A reload exchanges some of them while others look on.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
+
+use super::app::AppContext;
+use super::report::LastReload;
+
+/// The apps as they are now, and what came of the last reload.
+#[derive(Debug, Default)]
+pub(crate) struct Fleet {
+    apps: RwLock<BTreeMap<String, Arc<AppContext>>>,
+    last_reload: Mutex<Option<LastReload>>,
+}
+
+impl Fleet {
+    pub(crate) fn new(apps: BTreeMap<String, Arc<AppContext>>) -> Self {
+        Self { apps: RwLock::new(apps), last_reload: Mutex::default() }
+    }
+
+    /// All of them, as they are at this moment.
+    pub(crate) fn all(&self) -> BTreeMap<String, Arc<AppContext>> {
+        self.apps.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    pub(crate) fn get(&self, name: &str) -> Option<Arc<AppContext>> {
+        self.apps.read().unwrap_or_else(PoisonError::into_inner).get(name).cloned()
+    }
+
+    /// From now on, this app is the one of its name.
+    pub(crate) fn put(&self, app: Arc<AppContext>) {
+        self.apps.write().unwrap_or_else(PoisonError::into_inner).insert(app.name.clone(), app);
+    }
+
+    pub(crate) fn remove(&self, name: &str) {
+        self.apps.write().unwrap_or_else(PoisonError::into_inner).remove(name);
+    }
+
+    pub(crate) fn last_reload(&self) -> Option<LastReload> {
+        self.last_reload.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    pub(crate) fn reloaded(&self, reload: LastReload) {
+        *self.last_reload.lock().unwrap_or_else(PoisonError::into_inner) = Some(reload);
+    }
+}

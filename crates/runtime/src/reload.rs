@@ -1,0 +1,142 @@
+//! Exchanging apps while the daemon runs: those that have changed end in order and begin anew, the others are not touched.
+//!
+//! The promises are those of a restart, for one app: what runs finishes within the grace, what was begun is in the journal, and an
+//! app of the same `app_id` begins only when nothing of the one before is left.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use bridgehead_sdk::Connector;
+use futures::FutureExt;
+use futures::future::{BoxFuture, Shared, join_all};
+use tokio::sync::OwnedRwLockWriteGuard;
+use uuid::Uuid;
+
+use super::app::AppContext;
+use super::builder::Runtime;
+use super::supervisor::Ended;
+use bridgehead_bridge::Api;
+use bridgehead_config as config;
+
+/// What is to become of the app of a name.
+pub enum Change {
+    /// It begins, or takes the place of the one that has the name.
+    Run {
+        /// Its settings.
+        settings: Box<config::App>,
+        /// Its connector.
+        connector: Arc<dyn Connector>,
+        /// How it reaches the Bridge.
+        bridge: Arc<dyn Api>,
+    },
+    /// It ends for good.
+    Remove,
+}
+
+impl std::fmt::Debug for Change {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Run { settings, .. } => f.debug_tuple("Run").field(&settings.app_id).finish(),
+            Self::Remove => f.write_str("Remove"),
+        }
+    }
+}
+
+/// What became of a change.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Exchanged {
+    /// It was made.
+    Done,
+    /// It was made, and what ran when the grace was over was cut off.
+    CutOff,
+    /// The app that was to end does not: a call of its connector blocks. Nothing was started in its place.
+    Stuck,
+    /// The daemon is stopping.
+    Stopping,
+}
+
+/// How an app has ended. It lets nobody get at the app as long as the result is kept.
+type Ending = Shared<BoxFuture<'static, (Ended, Arc<Option<OwnedRwLockWriteGuard<()>>>)>>;
+
+impl Runtime {
+    /// Makes these changes, by the names of apps, and says what became of each. Apps that are not named are not touched. Must not be
+    /// dropped in the middle: an app that has ended would be missing.
+    pub async fn exchange(
+        self: &Arc<Self>,
+        changes: BTreeMap<String, Change>,
+    ) -> BTreeMap<String, Exchanged> {
+        let Some(_turn) = self.supervisor.change().await else {
+            return changes.into_keys().map(|name| (name, Exchanged::Stopping)).collect();
+        };
+        let endings: Vec<(String, Uuid, Ending)> = changes
+            .keys()
+            .filter_map(|name| self.fleet.get(name))
+            .map(|app| (app.name.clone(), app.settings.app_id, self.ending(app)))
+            .collect();
+        let endings = &endings;
+        let made = changes.into_iter().map(|(name, change)| async move {
+            let exchanged = self.make(&name, change, endings).await;
+            (name, exchanged)
+        });
+        join_all(made).await.into_iter().collect()
+    }
+
+    /// The end of an app, for all who have to wait for it. The app stays in the fleet until another takes its place.
+    fn ending(self: &Arc<Self>, app: Arc<AppContext>) -> Ending {
+        let runtime = Arc::clone(self);
+        let ended = async move {
+            tracing::info!(app = %app.name, "the app ends for a reload; what runs may finish");
+            let (ended, orders) = runtime.supervisor.end(&app).await;
+            match ended {
+                Ended::Finished | Ended::CutOff => runtime.supervisor.forget(&app.name),
+                Ended::Stuck => {
+                    tracing::error!(app = %app.name, "the app does not end: a call of its connector blocks; restart the daemon")
+                }
+            }
+            (ended, Arc::new(orders))
+        };
+        ended.boxed().shared()
+    }
+
+    async fn make(&self, name: &str, change: Change, endings: &[(String, Uuid, Ending)]) -> Exchanged {
+        // An app may take over the name or the identity of another, or both of different ones.
+        let app_id = if let Change::Run { settings, .. } = &change { Some(settings.app_id) } else { None };
+        let before = endings.iter().filter(|(other, id, _)| other == name || Some(*id) == app_id);
+        let ended = join_all(before.map(|(.., ending)| ending.clone())).await;
+        let ended: Vec<Ended> = ended.into_iter().map(|(ended, _)| ended).collect();
+        if ended.contains(&Ended::Stuck) {
+            return Exchanged::Stuck;
+        }
+        match change {
+            Change::Remove => {
+                self.fleet.remove(name);
+                tracing::info!(app = name, "the app was removed");
+            }
+            Change::Run { settings, connector, bridge } => {
+                let continues = endings.iter().any(|(_, id, _)| *id == settings.app_id);
+                let app = self.assembly.app(name, *settings, connector, bridge, continues);
+                if !self.supervisor.start(&app) {
+                    return Exchanged::Stopping;
+                }
+                self.fleet.put(app);
+                tracing::info!(app = name, "the app runs with the new configuration");
+            }
+        }
+        if ended.contains(&Ended::CutOff) { Exchanged::CutOff } else { Exchanged::Done }
+    }
+
+    /// How long what runs may go on after a stop, from now on.
+    pub fn set_shutdown_grace(&self, grace: std::time::Duration) {
+        self.supervisor.set_grace(grace);
+    }
+
+    /// What came of a reload, for all who ask how the daemon is.
+    pub fn reloaded(&self, reload: super::report::LastReload) {
+        self.fleet.reloaded(reload);
+    }
+
+    /// The time of day.
+    pub fn now(&self) -> jiff::Timestamp {
+        self.assembly.clock.now()
+    }
+}

@@ -1,0 +1,243 @@
+//! `bridgehead state backup | restore | inspect`.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use jiff::Timestamp;
+use serde::Serialize;
+
+use super::args::{Global, State};
+use super::confirm;
+use super::context::Context;
+use super::failure::{Exit, Failure, Outcome};
+use super::{daemon, logging, print};
+use bridgehead_bridge::Api;
+use bridgehead_config::Connectors;
+use bridgehead_store::{self as journal, AppKey, SnapshotStore, Sqlite, TaskJournal};
+
+pub(crate) async fn run(global: &Global, connectors: &Connectors, command: State) -> Outcome {
+    let context = Context::load(global, connectors)?;
+    logging::start_quiet(&context.config.log, &context.redactor);
+    match command {
+        State::Backup { to } => back_up(global, &context, &to).await,
+        State::Restore { from, yes } => restore(global, &context, &from, yes).await,
+        State::Inspect { folder } => {
+            let folder = folder.unwrap_or_else(|| context.config.state.path.clone());
+            let seen = inspect(&context, &folder).await?;
+            if global.json {
+                print::json(&seen);
+            } else {
+                print::line(text(&seen));
+            }
+            Ok(())
+        }
+    }
+}
+
+async fn back_up(global: &Global, context: &Context, to: &Path) -> Outcome {
+    let folder = &context.config.state.path;
+    let Some(backup) = journal::back_up(folder, to).await? else {
+        daemon::no_journal(folder);
+        return Err(Failure::new(Exit::Failed, "There is nothing to back up."));
+    };
+    if global.json {
+        print::json(&serde_json::json!({ "made_at": backup.made_at, "folder": to }));
+    } else {
+        print::line(format!(
+            "The state of {} is in {}. Keep it where only you can read it.",
+            backup.made_at,
+            to.display()
+        ));
+    }
+    Ok(())
+}
+
+async fn restore(global: &Global, context: &Context, from: &Path, yes: bool) -> Outcome {
+    let folder = &context.config.state.path;
+    let backup = journal::read_backup(from)?;
+    // The lock is taken by the restore itself; this is said before anybody is asked.
+    if daemon::connect(context).await?.is_some() {
+        let message = format!("A daemon runs on {}. Stop it first, then restore.", folder.display());
+        return Err(Failure::new(Exit::Temporary, message));
+    }
+    if !yes {
+        let question = format!(
+            "The state in {} is replaced by the one of {}. Type \"yes\" to restore it: ",
+            folder.display(),
+            backup.made_at
+        );
+        if !confirm::is_possible() {
+            let message = format!("{question} Nobody can be asked here: say so with --yes.");
+            return Err(Failure::new(Exit::Usage, message));
+        }
+        if !confirm::by_typing(&question, "yes") {
+            return Err(Failure::new(Exit::Failed, "Nothing was changed."));
+        }
+    }
+    let restored = journal::restore(from, folder).await?;
+    let seen = inspect(context, folder).await?;
+    let syncs = meaning_for_syncs(context, &seen).await;
+    if global.json {
+        print::json(&serde_json::json!({
+            "made_at": restored.backup.made_at,
+            "tasks_looked_up_until": restored.until,
+            "replaced": restored.replaced,
+            "syncs": syncs,
+        }));
+        return Ok(());
+    }
+    let mut lines =
+        vec![format!("The state of {} is back in {}.", restored.backup.made_at, folder.display())];
+    if let Some(replaced) = &restored.replaced {
+        lines.push(format!(
+            "What it has replaced is in {}; remove that once everything works.",
+            replaced.display()
+        ));
+    }
+    lines.push(format!(
+        "Tasks: what was done since {} is unknown here. Each task that Iden made before {} and still has is looked up in the target before its first attempt, and a task that was completed is not done again. The limit on deletions and suspensions (tasks.guard) counts only what this state knows, and a task that was released since is held again.",
+        restored.backup.made_at, restored.until
+    ));
+    for (app, meaning) in syncs {
+        lines.push(format!("Syncs of {app}: {meaning}"));
+    }
+    print::line(lines.join("\n"));
+    Ok(())
+}
+
+/// What the next sync of each app comes to, as far as Iden says when it was synced last.
+async fn meaning_for_syncs(context: &Context, seen: &Inspected) -> BTreeMap<String, String> {
+    let held = "the next sync is held, and nothing is removed, until you let it pass: `bridgehead sync APP --allow-removals`";
+    let apps = match context.bridge() {
+        Ok(bridge) => bridge.list_apps().await.ok(),
+        Err(_) => None,
+    };
+    let meaning = |(name, app): (&String, &bridgehead_config::App)| {
+        let here = seen.apps.get(name).and_then(|app| app.last_sync);
+        let id = bridgehead_bridge::AppId::from(app.app_id);
+        let iden =
+            apps.as_ref().and_then(|apps| apps.iter().find(|one| one.id == id)).map(|one| one.last_synced_at);
+        let text = match (here, iden) {
+            (None, _) => format!("this state knows no completed sync. If Iden knows one, {held}."),
+            (Some(at), None) => format!(
+                "this state knows the one of {at}. Iden could not be asked now; if it knows a later one, {held}."
+            ),
+            (Some(at), Some(iden))
+                if iden.is_some_and(|iden| iden > at.saturating_add(SAME).unwrap_or(at)) =>
+            {
+                format!(
+                    "this state knows the one of {at}, and Iden a later one ({}): {held}.",
+                    iden.map(|iden| iden.to_string()).unwrap_or_default()
+                )
+            }
+            (Some(at), Some(_)) => {
+                format!("this state knows the one of {at}, and Iden none after it: they go on as they were.")
+            }
+        };
+        (name.clone(), text.replace("APP", name))
+    };
+    context.config.apps.iter().map(meaning).collect()
+}
+
+/// A clean-up in Iden takes so long at most, and clocks differ by so much.
+const SAME: jiff::SignedDuration = jiff::SignedDuration::from_mins(90);
+
+/// What is in a state folder. There is no name and no secret in it.
+#[derive(Debug, Serialize)]
+struct Inspected {
+    folder: String,
+    /// When it was made, if it is a backup.
+    backup_of: Option<Timestamp>,
+    /// When the last backup of it was made.
+    last_backup: Option<Timestamp>,
+    /// The sizes of its files, in bytes.
+    files: BTreeMap<String, u64>,
+    /// By the name in the configuration, or else by the id.
+    apps: BTreeMap<String, InspectedApp>,
+}
+
+#[derive(Debug, Serialize)]
+struct InspectedApp {
+    app_id: String,
+    /// Tasks by what became of them.
+    tasks: journal::Counts,
+    held: usize,
+    /// Why the journal may lack tasks, if it may.
+    doubt: Option<String>,
+    last_sync: Option<Timestamp>,
+    /// How many records the last completed sync had, by type.
+    records: BTreeMap<String, u64>,
+    /// How the last sync ended.
+    last_run: Option<String>,
+}
+
+async fn inspect(context: &Context, folder: &Path) -> Result<Inspected, Failure> {
+    let unreadable = || {
+        let message = format!(
+            "There is no state in {}, or it must be opened by the daemon once before it can be read.",
+            folder.display()
+        );
+        Failure::new(Exit::Failed, message)
+    };
+    let state = Sqlite::read_only(folder).await?.ok_or_else(unreadable)?;
+    let mut apps = BTreeMap::new();
+    let mut keys: BTreeMap<AppKey, String> =
+        state.apps().await?.into_iter().map(|key| (key.clone(), key.to_string())).collect();
+    keys.extend(context.config.apps.iter().map(|(name, app)| (AppKey::from(app.app_id), name.clone())));
+    for (key, name) in keys {
+        let last = state.last(&key).await?;
+        let run = state.runs(&key, 1).await?.into_iter().next();
+        let doubt = state.doubted(&key).await?.filter(|doubt| !doubt.is_question());
+        let app = InspectedApp {
+            app_id: key.to_string(),
+            tasks: state.counts(&key).await?,
+            held: state.held(&key).await?.iter().filter(|held| held.released_at.is_none()).count(),
+            doubt: doubt.map(|doubt| format!("{} (tasks made before {})", doubt.reason, doubt.until)),
+            last_sync: last.as_ref().map(|last| last.at),
+            records: last.map(|last| last.counts).unwrap_or_default(),
+            last_run: run.map(|run| format!("{} at {}", run.result.as_str(), run.started_at)),
+        };
+        apps.insert(name, app);
+    }
+    state.close().await;
+    let files = std::fs::read_dir(folder).into_iter().flatten().flatten();
+    let files = files.filter_map(|file| {
+        let found = file.metadata().ok().filter(std::fs::Metadata::is_file)?;
+        Some((file.file_name().to_string_lossy().into_owned(), found.len()))
+    });
+    Ok(Inspected {
+        folder: folder.display().to_string(),
+        backup_of: journal::read_backup(folder).ok().map(|backup| backup.made_at),
+        last_backup: journal::last_backup(folder),
+        files: files.collect(),
+        apps,
+    })
+}
+
+fn text(seen: &Inspected) -> String {
+    let mut lines = vec![match (seen.backup_of, seen.last_backup) {
+        (Some(at), _) => format!("{}: a backup of {at}", seen.folder),
+        (None, Some(at)) => format!("{}: last backup {at}", seen.folder),
+        (None, None) => format!("{}: no backup was made of it", seen.folder),
+    }];
+    let bytes: u64 = seen.files.values().sum();
+    lines.push(format!("  {} files, {} KiB", seen.files.len(), bytes.div_ceil(1024)));
+    for (name, app) in &seen.apps {
+        let tasks = &app.tasks;
+        let ended = tasks.ended_accepted + tasks.ended_conflict + tasks.ended_missing;
+        lines.push(format!("{name} ({})", app.app_id));
+        lines.push(format!(
+            "  tasks: {} begun, {} to be reported, {ended} ended, {} refused by Iden, {} held",
+            tasks.intended, tasks.decided, tasks.rejected, app.held
+        ));
+        let records =
+            app.records.iter().map(|(slug, count)| format!("{count} {slug}")).collect::<Vec<_>>().join(", ");
+        lines.push(match app.last_sync {
+            Some(at) => format!("  last completed sync: {at} with {records}"),
+            None => "  last completed sync: none".to_owned(),
+        });
+        lines.extend(app.last_run.iter().map(|run| format!("  last sync: {run}")));
+        lines.extend(app.doubt.iter().map(|doubt| format!("  in doubt: {doubt}")));
+    }
+    lines.join("\n")
+}
