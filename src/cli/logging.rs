@@ -4,6 +4,7 @@ use std::fmt::{self, Debug};
 use std::io::Write;
 
 use bridgehead_sdk::{Redactor, visible};
+use jiff::tz::TimeZone;
 use tracing::Metadata;
 use tracing::field::{Field, Visit};
 use tracing_subscriber::Layer;

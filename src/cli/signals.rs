@@ -33,11 +33,6 @@ impl Told {
         Ok(Self { signals: kinds.into_iter().map(listen_to).collect::<Result<_, _>>()? })
     }
 
-    /// The same without SIGHUP, which has a meaning of its own to a daemon.
-    pub(crate) fn listen_to_end() -> Result<Self, Failure> {
-        Ok(Self { signals: vec![receive(SignalKind::terminate())?, receive(SignalKind::interrupt())?] })
-    }
-
     /// Waits for one of them.
     pub(crate) async fn wait(&mut self) {
         let signals = self.signals.iter_mut().map(|signal| Box::pin(signal.recv()));

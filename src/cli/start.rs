@@ -8,8 +8,8 @@ use super::args::{Cli, Command};
 use super::conformance;
 use super::failure::{Exit, Failure, Outcome};
 use super::{
-    apps, call, check, completions, config, export, hardening, init, manual, new, print, run as daemon,
-    status, sync, tasks,
+    apps, call, check, completions, config, export, hardening, init, log_level, manual, new, print, reload,
+    run as daemon, state, status, sync, tasks,
 };
 #[cfg(feature = "sandbox")]
 use super::{demo, sandbox};

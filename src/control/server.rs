@@ -299,7 +299,7 @@ async fn sync(
     if let Some(summary) = &summary {
         tracing::info!(
             app,
-            result = summary.result,
+            result = summary.result.as_str(),
             "the sync requested by the operator has ended: {}",
             summary.detail
         );

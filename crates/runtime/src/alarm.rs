@@ -155,7 +155,7 @@ fn sync(name: &str, app: &AppOverview) -> Option<Alarm> {
         (RunResult::Held, _) => Some(alarm(
             AlarmKind::RemovalGuard,
             Level::Alarm,
-            format!("the removal guard holds the sync: {}", without_advice(&last.detail)),
+            format!("the removal guard holds the sync: {}", last.cause.as_ref().unwrap_or(&last.detail)),
             format!(
                 "No account is removed. See what would be lost with `bridgehead sync {name} --dry-run`. If \
                  it is intended, run `bridgehead sync {name} --allow-removals` once, which allows exactly \

@@ -146,7 +146,7 @@ fn scrape(name: &str, slug: &str) -> Scrape {
     let tally = Metrics::default();
     tally.executed(Action::CreateAccount, Duration::from_millis(20));
     tally.executed(Action::CreateAccount, Duration::from_secs(1000));
-    tally.synced("held");
+    tally.synced(bridgehead_store::RunResult::Held);
     tally.pushed_on(&BTreeMap::new(), &BTreeMap::from([(slug.to_owned(), 50)]));
     tally.polled(true);
     tally.panicked("tasks", at);

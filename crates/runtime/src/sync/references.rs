@@ -74,7 +74,7 @@ impl Ingest<'_, '_> {
             if self.dangling.get(stale.slug.as_str()).is_some_and(|known| ids.is_subset(known)) {
                 continue;
             }
-            self.phase(&format!("listing {} again", stale.slug));
+            self.run.phase(&format!("listing {} again", stale.slug));
             self.catch_up(&stale).await?;
         }
         self.run.phase(&format!("listing {}", of.slug));

@@ -9,7 +9,7 @@ use jiff::{SignedDuration, Timestamp};
 use tokio_util::sync::CancellationToken;
 
 use super::resync::Series;
-use super::{Options, Summary, TypeSummary};
+use super::{Options, Summary};
 use crate::app::AppContext;
 use bridgehead_config::Schedule;
 use bridgehead_store::{self as journal, RunResult};
@@ -136,15 +136,6 @@ fn log(app: &AppContext, summary: &Summary) {
             summary.removals.iter().map(|(slug, ids)| format!("{slug}: {}", first(ids))).collect();
         tracing::error!(app = %app.name, invalid, removals = removals.join("; "), "sync {}: {}", summary.result, summary.detail);
     }
-}
-
-/// What was counted of each type.
-fn counts(summary: &Summary) -> String {
-    let of_type = |(slug, count): (&String, &TypeSummary)| {
-        let TypeSummary { listed, created, changed, removed } = count;
-        format!("{slug}: {listed} listed, {created} created, {changed} changed, {removed} removed")
-    };
-    summary.resource_types.iter().map(of_type).collect::<Vec<_>>().join("; ")
 }
 
 #[cfg(test)]

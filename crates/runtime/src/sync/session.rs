@@ -60,7 +60,7 @@ pub(super) async fn verify(sync: &SyncRun<'_>) -> Result<(), Error> {
         }
         // Whether a record that is sent twice counts twice is not documented, and a page whose answer was lost is sent
         // twice without anybody noticing. More than was pushed shows no other session: fewer does.
-        let most = sync.tallies.of(slug).accepted.max(pushed);
+        let most = sync.record.tallies.of(slug).accepted.max(pushed);
         if counted > most {
             tracing::warn!(app = %app.name, resource_type = slug, pushed, counted, "Iden counts more records than were pushed");
         }

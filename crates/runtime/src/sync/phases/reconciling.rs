@@ -56,7 +56,7 @@ impl<'r, 'a> Reconciling<'r, 'a> {
         let Some(of) = of.filter(|_| !touched.is_empty()) else {
             return Ok(());
         };
-        self.phase("applying changes made by tasks");
+        self.ingest.run.phase("applying changes made by tasks");
         let mut pusher = None;
         // An account may have been touched under several names; a page holds it once.
         let mut done = HashSet::new();
