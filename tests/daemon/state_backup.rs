@@ -156,10 +156,7 @@ async fn what_is_no_whole_backup_is_refused_and_the_state_stays_as_it_was() {
     let shown = world.run(&["check", "--json"]).await;
     let findings: Value = serde_json::from_slice(&shown.stdout).expect("JSON");
     let age = findings.as_array().expect("findings").iter().find(|finding| finding["what"] == "backup");
-    assert!(
-        age.expect("it found")["found"].as_str().expect("text").contains("last backup"),
-        "{findings:#}"
-    );
+    assert!(age.expect("it found")["found"].as_str().expect("text").contains("last backup"), "{findings:#}");
 
     let before = json_of(&world, &["state", "inspect"]).await;
     let tasks = std::fs::read(world.path("backup/tasks.db")).expect("a file");
