@@ -28,6 +28,7 @@ mod doubt;
 mod error;
 mod facts;
 mod memory;
+mod run;
 mod snapshot;
 mod sqlite;
 mod task;
@@ -38,9 +39,10 @@ pub use doubt::{Doubt, Reason};
 pub use error::Error;
 pub use facts::{AccessFacts, AccessLoss};
 pub use memory::Memory;
+pub use run::{Run, RunReason, RunResult};
 pub use snapshot::{
     AccessBase, Added, BaselineOrigin, Changes, Difference, Duplicate, IdenTime, LastSync, Loser, Losers,
-    LossCount, LossKind, RecordHash, Run, RunReason, RunResult, Shown, SnapshotStore, Trust, Which,
+    LossCount, LossKind, RecordHash, Shown, SnapshotStore, Trust, Which,
 };
 pub use sqlite::TASKS_FILE;
 pub use sqlite::{Backup, Restored, back_up, last_backup, read_backup, restore};

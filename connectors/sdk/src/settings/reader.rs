@@ -39,7 +39,7 @@ impl Error for Mismatch {
 /// A value that is read as serde asks for it, as `serde_json` does it.
 pub(super) struct Reader(pub(super) Value);
 
-impl<'de> IntoDeserializer<'de, Mismatch> for Reader {
+impl IntoDeserializer<'_, Mismatch> for Reader {
     type Deserializer = Self;
 
     fn into_deserializer(self) -> Self {

@@ -200,7 +200,7 @@ impl Error {
             Self::SessionLost { .. } => SyncOutcome::Failed(Failed::SessionLost),
             Self::Uncounted(_) => SyncOutcome::Failed(Failed::Uncounted),
             Self::Unheard(_) => SyncOutcome::Failed(Failed::Unheard),
-            Self::CleanupFailed { .. } => SyncOutcome::Failed(Failed::CleanupFailed),
+            Self::CleanupFailed { .. } => SyncOutcome::Failed(Failed::CleanUp),
             Self::Journal(_) => SyncOutcome::Failed(Failed::State),
         }
     }

@@ -60,7 +60,7 @@ pub(crate) enum Failed {
     /// Whether Iden has heard `complete` is not known.
     Unheard,
     /// Iden could not remove stale records.
-    CleanupFailed,
+    CleanUp,
     /// The state folder could not be read or written.
     State,
 }
@@ -177,7 +177,7 @@ impl SyncOutcome {
             | Self::Held(_)
             | Self::Abandoned(Abandoned::NothingShown | Abandoned::InvalidRecords) => NextSync::Regular,
             Self::Abandoned(Abandoned::Overtaken) => NextSync::AtOnce,
-            Self::Failed(Failed::CleanupFailed) => NextSync::CleanUp,
+            Self::Failed(Failed::CleanUp) => NextSync::CleanUp,
             Self::Abandoned(Abandoned::Unreadable | Abandoned::RepeatedCursor | Abandoned::Incomplete)
             | Self::Failed(_)
             | Self::Stopped => NextSync::Soon,
@@ -218,7 +218,7 @@ impl From<Failed> for RunReason {
             Failed::SessionLost => Self::SessionLost,
             Failed::Uncounted => Self::Uncounted,
             Failed::Unheard => Self::Unheard,
-            Failed::CleanupFailed => Self::CleanupFailed,
+            Failed::CleanUp => Self::CleanupFailed,
             Failed::State => Self::State,
         }
     }
