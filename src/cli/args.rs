@@ -112,7 +112,14 @@ pub(crate) enum Command {
         /// touched. "-" is standard output.
         #[arg(long, value_name = "FILE", conflicts_with_all = ["dry_run", "allow_removals"])]
         to: Option<PathBuf>,
+        /// Cancel the sync of an app that is under way in the running daemon, instead: its session is abandoned, and nobody is
+        /// removed.
+        #[arg(long, value_name = "APP", conflicts_with_all = ["apps", "dry_run", "allow_removals", "to"])]
+        cancel: Option<String>,
     },
+    /// Read and prove the audit log: who did what to whom, on what evidence, and what came of it.
+    #[command(subcommand)]
+    Audit(Audit),
     /// Ask the running daemon how it is: exit code 0 if all is well, 1 if somebody must act, 75 if it does not answer.
     ///
     /// It is asked over its control socket, or else over admin.listen. If neither answers, what its journal knows is shown.
@@ -152,6 +159,18 @@ pub(crate) enum Tasks {
     /// A running daemon is asked, which has the credentials for it; while none runs, this command uses its own. Text shows how many
     /// there are in all; with --json all are listed, unless --limit says otherwise.
     List(ListTasks),
+    /// Tell the story of one task in order: when it was made, held, tried and how each attempt ended, its outcome, what Iden said to
+    /// the report, and what happens next.
+    ///
+    /// A running daemon is asked; while none runs, its state and Iden are, as far as this command has the key.
+    Show {
+        /// The app, by its name in the configuration.
+        #[arg(value_name = "APP")]
+        app: String,
+        /// The task, by the id that `bridgehead tasks list` shows.
+        #[arg(value_name = "TASK")]
+        task: String,
+    },
     /// Let deletions and suspensions go that the guard holds (`apps.NAME.tasks.guard`).
     ///
     /// Exactly the tasks that are held at this moment may go, of those named or of all; later ones are held again while the
@@ -163,11 +182,44 @@ pub(crate) enum Tasks {
     /// A running daemon executes them at once. While none runs, the release is written into its state, and counts from its
     /// next start.
     Release(Selected),
-    /// Report again what Iden refused (400), once, as it was decided then. Nothing is executed again.
+    /// Now: report again what Iden refused (400), and end the wait of tasks that wait for their next try or for the target.
     ///
-    /// `bridgehead tasks list APP --rejected` shows these reports, with what Iden said. What a connector added to a result was
-    /// erased when the report was refused; the account's id was kept.
+    /// A report is made once, as it was decided then, and nothing is executed again for it. `bridgehead tasks list APP --rejected` shows
+    /// these reports, with what Iden said. What a connector added to a result was erased when the report was refused; the account's id
+    /// was kept.
+    ///
+    /// A task that waits is tried at once; if the target is out of reach, it is probed. That needs a running daemon. --expect N is about
+    /// the reports alone.
     Retry(Selected),
+    /// Say what became of a task whose effect nobody knows: an attempt was made, no answer came, and the target does not show it.
+    ///
+    /// The task is never executed again. Iden is told `completed`, or `failed` with INTERNAL_ERROR, with the reason; both are recorded in
+    /// the audit log. Refused for a task of which it is known what became. You are asked for consent, unless --yes is given.
+    Resolve(Resolve),
+}
+
+/// What became of a task.
+#[derive(Args, Clone, Debug)]
+#[command(group(clap::ArgGroup::new("outcome").required(true).args(["completed", "failed"])))]
+pub(crate) struct Resolve {
+    /// The app, by its name in the configuration.
+    #[arg(value_name = "APP")]
+    pub(crate) app: String,
+    /// The task, by the id that `bridgehead tasks list` shows.
+    #[arg(value_name = "TASK")]
+    pub(crate) task: String,
+    /// It took effect.
+    #[arg(long)]
+    pub(crate) completed: bool,
+    /// It did not take effect.
+    #[arg(long)]
+    pub(crate) failed: bool,
+    /// How you know. It is kept, and Iden is told.
+    #[arg(long, value_name = "TEXT")]
+    pub(crate) reason: String,
+    /// Agree beforehand.
+    #[arg(long)]
+    pub(crate) yes: bool,
 }
 
 /// Which tasks are listed.
@@ -185,9 +237,41 @@ pub(crate) struct ListTasks {
     /// Show only the tasks that the guard on destructive tasks holds.
     #[arg(long, conflicts_with_all = ["status", "rejected"])]
     pub(crate) held: bool,
-    /// How many at most, of each app [default: 50; with --json all].
+    /// Only tasks about this account: part of an id, a user name, an e-mail or a name, in upper or lower case.
+    #[arg(long, value_name = "TEXT")]
+    pub(crate) account: Option<String>,
+    /// Only tasks that ask for this, such as delete_account.
+    #[arg(long, value_name = "ACTION")]
+    pub(crate) action: Option<String>,
+    /// Only tasks that failed with this code.
+    #[arg(long, value_name = "CODE")]
+    pub(crate) code: Option<String>,
+    /// In which order; as Iden lists them when absent. All tasks are read for that.
+    #[arg(long, value_name = "COLUMN")]
+    pub(crate) sort: Option<SortTasks>,
+    /// Print CSV, all tasks unless --limit says otherwise.
+    #[arg(long, conflicts_with = "json")]
+    pub(crate) csv: bool,
+    /// How many at most, of each app [default: 50; with --json and --csv all].
     #[arg(long, value_name = "N")]
     pub(crate) limit: Option<u64>,
+}
+
+/// By what tasks are put in order.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub(crate) enum SortTasks {
+    /// Oldest first.
+    Created,
+    /// Newest first.
+    Newest,
+    /// By what they ask for.
+    Action,
+    /// By the account's identifier.
+    Account,
+    /// By the names of the account.
+    Who,
+    /// By status, then code.
+    Status,
 }
 
 /// One operation by hand.
@@ -323,6 +407,23 @@ pub(crate) struct Selected {
 pub(crate) enum Apps {
     /// List the Bridge apps that the key has access to.
     List,
+    /// Pause an app of this daemon: no task is begun and no sync, until it is resumed. What runs is finished.
+    ///
+    /// It stays paused over restarts. Tasks stay pending in Iden. The status says so, and alarms about what stands still are quiet.
+    Pause {
+        /// The app, by its name in the configuration.
+        #[arg(value_name = "APP")]
+        app: String,
+        /// Why, for those who wonder.
+        #[arg(long, value_name = "TEXT")]
+        reason: Option<String>,
+    },
+    /// Let a paused app go on.
+    Resume {
+        /// The app, by its name in the configuration.
+        #[arg(value_name = "APP")]
+        app: String,
+    },
     /// Create a Bridge app, and print what to write into the configuration.
     Create {
         /// Its name in Iden, 1 to 255 characters.
@@ -375,6 +476,56 @@ pub(crate) struct Sandbox {
     /// How long the clean-up behind `complete` takes.
     #[arg(long, default_value = "1s", value_parser = duration)]
     pub(crate) cleanup_delay: Duration,
+}
+
+/// What can be done with the audit log.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Audit {
+    /// Prove that no entry was changed, added or removed: exit code 1 and the first place where the chain breaks, if one was.
+    ///
+    /// What was cut off at the end can only be told with the head, which the daemon publishes as the metric bridgehead_audit_head. A
+    /// running daemon is asked for it; with --head, it is the one that you have noted elsewhere.
+    Verify {
+        /// An entry that there must be: its number and hash, as the metric has shown them.
+        #[arg(long, value_name = "SEQ:HASH")]
+        head: Option<bridgehead_runtime::audit::Head>,
+    },
+    /// Show entries, oldest first.
+    Show(AuditFilter),
+    /// Write entries to standard output: JSON Lines, or CSV.
+    Export {
+        #[command(flatten)]
+        filter: AuditFilter,
+        /// In which form.
+        #[arg(long, default_value = "json")]
+        format: AuditFormat,
+    },
+}
+
+/// Which entries.
+#[derive(Args, Clone, Debug)]
+pub(crate) struct AuditFilter {
+    /// Of this app alone.
+    #[arg(long, value_name = "APP")]
+    pub(crate) app: Option<String>,
+    /// Of this task alone.
+    #[arg(long, value_name = "TASK")]
+    pub(crate) task: Option<String>,
+    /// Of this account alone.
+    #[arg(long, value_name = "ACCOUNT")]
+    pub(crate) account: Option<String>,
+    /// Not older: a time such as 2026-11-27T09:00:00Z, a date, or a span such as 24h.
+    #[arg(long, value_name = "TIME", value_parser = super::audit::since)]
+    pub(crate) since: Option<jiff::Timestamp>,
+}
+
+/// In which form entries are written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub(crate) enum AuditFormat {
+    /// A line of JSON an entry, as it stands in the log.
+    Json,
+    /// For spreadsheets.
+    Csv,
 }
 
 /// What can be seen of the configuration.

@@ -6,6 +6,7 @@
 
 mod apps;
 mod args;
+mod audit;
 mod call;
 mod check;
 mod completions;
@@ -39,7 +40,9 @@ mod start;
 mod status;
 mod sync;
 mod table;
+mod task_choice;
 mod task_rows;
+mod task_story;
 mod tasks;
 
 pub(crate) use print::complain;

@@ -13,7 +13,7 @@ use super::failure::{Failure, Outcome};
 use super::service;
 use super::serving::Serving;
 use super::signals::Told;
-use super::{check, logging};
+use super::{audit, check, logging};
 use crate::control;
 use bridgehead_config::Connectors;
 use bridgehead_runtime::RuntimeBuilder;
@@ -59,15 +59,19 @@ pub(crate) async fn run(global: &Global, connectors: &Connectors) -> Outcome {
     };
     tracing::info!(version = env!("CARGO_PKG_VERSION"), apps = ?apps.keys().collect::<Vec<_>>(), "bridgehead starts");
 
-    let runtime = RuntimeBuilder::new(
+    let audit = audit::start(&context);
+    audit.record_order(audit::started(&context, &about.configuration));
+    let mut runtime = RuntimeBuilder::new(
         apps,
         Arc::new(bridge.without_retries()),
         Arc::clone(&journal) as Arc<_>,
         Arc::clone(&journal) as Arc<_>,
         context.redactor.clone(),
         context.config.runtime.shutdown_grace,
-    )
-    .build();
+    );
+    runtime.audit = audit.clone();
+    let runtime = runtime.build();
+    let auditing = AbortOnDropHandle::new(tokio::spawn(audit::keep_on_disk(audit.clone())));
     let state = AbortOnDropHandle::new(tokio::spawn(service::tell_state(runtime.observer())));
     let watchdog = AbortOnDropHandle::new(tokio::spawn(service::feed_watchdog(runtime.observer())));
     let watch = AbortOnDropHandle::new(tokio::spawn(watch_state(Arc::clone(&journal))));
@@ -83,7 +87,9 @@ pub(crate) async fn run(global: &Global, connectors: &Connectors) -> Outcome {
     end(state).await;
     end(watchdog).await;
     end(watch).await;
+    end(auditing).await;
     drop(runtime);
+    audit.record_order(audit::stopped());
     close(journal).await;
     tracing::info!("bridgehead has stopped");
     Ok(())

@@ -13,11 +13,13 @@
 mod client;
 mod error;
 mod looking;
+mod peer;
 mod protocol;
 mod server;
 
 pub(crate) use client::{Client, connect};
 pub(crate) use error::Error;
 pub(crate) use looking::About;
+pub(crate) use peer::own;
 pub(crate) use protocol::{Event, Identity, Request, socket};
 pub(crate) use server::Server;

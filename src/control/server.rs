@@ -13,9 +13,12 @@ use tokio_util::codec::{Framed, LinesCodec};
 use tokio_util::sync::CancellationToken;
 
 use super::looking::{self, About};
+use super::peer;
 use super::protocol::{LONGEST, socket};
 use super::{Event, Request};
 use bridgehead_runtime::Runtime;
+use bridgehead_runtime::actions::{self, Actions};
+use bridgehead_runtime::audit::Actor;
 use bridgehead_runtime::sync::{Consent, Options};
 use bridgehead_store as journal;
 
@@ -128,6 +131,8 @@ fn may_ask(own: u32, peer: u32) -> bool {
 pub(super) type Lines = Framed<UnixStream, LinesCodec>;
 
 async fn serve(stream: UnixStream, runtime: Arc<Runtime>, about: Arc<About>, stop: CancellationToken) {
+    // Whoever is at the other end: the operating system says so, not the command.
+    let actor = peer::actor(&stream);
     let mut lines = Framed::new(stream, LinesCodec::new_with_max_length(LONGEST));
     let line = tokio::select! {
         () = stop.cancelled() => return,
@@ -135,7 +140,7 @@ async fn serve(stream: UnixStream, runtime: Arc<Runtime>, about: Arc<About>, sto
     };
     let Ok(Some(Ok(line))) = line else { return };
     let last = match serde_json::from_str(&line) {
-        Ok(request) => Box::pin(answer(&mut lines, &runtime, &about, request, &stop)).await,
+        Ok(request) => Box::pin(answer(&mut lines, &runtime, &about, &actor, request, &stop)).await,
         Err(_) => failed(
             format!(
                 "the running daemon (bridgehead {}) does not know this command; if another version was installed meanwhile, restart it",
@@ -162,33 +167,37 @@ pub(super) fn failed(message: String, temporary: bool) -> Event {
 /// The last event of a request that may have had others.
 async fn answer(
     lines: &mut Lines,
-    runtime: &Runtime,
+    runtime: &Arc<Runtime>,
     about: &About,
+    actor: &Actor,
     request: Request,
     stop: &CancellationToken,
 ) -> Event {
+    let actions = Actions::new(Arc::clone(runtime));
     match request {
         Request::Identity
         | Request::Status
         | Request::Apps
         | Request::Check { .. }
+        | Request::AuditHead
+        | Request::Show { .. }
         | Request::Tasks { .. } => looking::answer(lines, runtime, about, request, stop).await,
         Request::Held { app } => done(&app, runtime.held(&app).map(Ok)),
         Request::Rejected { app } => {
             let aside = runtime.put_aside(&app).await;
             done(&app, aside)
         }
-        Request::Release { app, tasks, expect } => {
-            let released = runtime.release(&app, &tasks, expect).await;
-            done(&app, released)
+        Request::Release { app, tasks, expect } => acted(actions.release(actor, &app, &tasks, expect).await),
+        Request::Retry { app, tasks, expect } => acted(actions.retry(actor, &app, &tasks, expect).await),
+        Request::Resolve { app, task, resolution } => {
+            acted(actions.resolve(actor, &app, &task, &resolution).await)
         }
-        Request::Retry { app, tasks, expect } => {
-            let retries = runtime.retry(&app, &tasks, expect).await;
-            done(&app, retries)
-        }
+        Request::Pause { app, reason } => acted(actions.pause(actor, &app, reason.as_deref()).await),
+        Request::Resume { app } => acted(actions.resume(actor, &app).await),
+        Request::CancelSync { app } => acted(actions.cancel_sync(actor, &app).await),
         Request::Sync { app, allow_removals, consent, dry_run } => {
             let allow_removals = consent.or_else(|| allow_removals.then_some(Consent::Shown));
-            sync(lines, runtime, &app, Options { dry_run, allow_removals }, stop).await
+            sync(lines, runtime, &actions, actor, &app, Options { dry_run, allow_removals }, stop).await
         }
     }
 }
@@ -204,6 +213,15 @@ pub(super) fn done<T: serde::Serialize>(app: &str, result: Option<Result<T, jour
     }
 }
 
+/// What came of an action.
+fn acted<T: serde::Serialize>(result: Result<T, actions::Error>) -> Event {
+    match result.map(serde_json::to_value) {
+        Err(error) => failed(error.to_string(), false),
+        Ok(Ok(answer)) => Event::Done { answer },
+        Ok(Err(error)) => failed(format!("the answer cannot be written as JSON: {error}"), false),
+    }
+}
+
 pub(super) fn unknown_app(app: &str) -> Event {
     failed(format!("the running daemon has no app '{app}': it was added since it started; restart it"), false)
 }
@@ -211,6 +229,8 @@ pub(super) fn unknown_app(app: &str) -> Event {
 async fn sync(
     lines: &mut Lines,
     runtime: &Runtime,
+    actions: &Actions,
+    actor: &Actor,
     app: &str,
     options: Options,
     stop: &CancellationToken,
@@ -218,6 +238,9 @@ async fn sync(
     let Some(status) = runtime.status().remove(app) else {
         return done::<()>(app, None);
     };
+    if let Err(error) = actions.may_sync(app, options) {
+        return failed(error.to_string(), false);
+    }
     tracing::info!(app, ?options, "the operator asks for a sync");
     let stop = stop.child_token();
     let mut updates = status.sync();
@@ -225,7 +248,7 @@ async fn sync(
         tell(lines, &Event::Waiting).await;
     }
     tell(lines, &Event::Begun { expected: runtime.expected(app).await }).await;
-    let mut run = Box::pin(runtime.sync(app, options, &stop));
+    let mut run = Box::pin(actions.sync(actor, app, options, &stop));
     let mut pace = tokio::time::interval(PACE);
     let summary = loop {
         tokio::select! {
@@ -244,7 +267,7 @@ async fn sync(
             }
         }
     };
-    if let Some(summary) = &summary {
+    if let Ok(summary) = &summary {
         tracing::info!(
             app,
             result = summary.result,
@@ -252,7 +275,7 @@ async fn sync(
             summary.detail
         );
     }
-    done(app, summary.map(Ok))
+    acted(summary)
 }
 
 #[cfg(test)]

@@ -9,9 +9,10 @@ use bridgehead_sdk::{Connector, Redactor};
 use tokio_util::sync::CancellationToken;
 
 use super::app::{AppContext, Parts};
+use super::audit::Audit;
 use super::guard::HeldTask;
 use super::liveness::Liveness;
-use super::operator_commands::{self, RejectedReport, Released, ReportRetrier, Retries, Selection};
+use super::operator_commands::{self, RejectedReport};
 use super::reporter::StatusReporter;
 use super::status::AppStatus;
 use super::{supervisor, sync};
@@ -40,6 +41,8 @@ pub struct RuntimeBuilder {
     pub seed: Option<u64>,
     /// How long what runs may go on after a stop.
     pub shutdown_grace: Duration,
+    /// Where what is decided and ordered is recorded.
+    pub audit: Audit,
 }
 
 impl RuntimeBuilder {
@@ -53,7 +56,8 @@ impl RuntimeBuilder {
         shutdown_grace: Duration,
     ) -> Self {
         let clock = Arc::new(SystemClock);
-        Self { apps, bridge, journal, listings, redactor, clock, seed: None, shutdown_grace }
+        let audit = Audit::none();
+        Self { apps, bridge, journal, listings, redactor, clock, seed: None, shutdown_grace, audit }
     }
 
     /// Puts the runtime together.
@@ -74,14 +78,21 @@ impl RuntimeBuilder {
                     clock: Arc::clone(&self.clock),
                     rng: Arc::clone(&rng),
                     status: Arc::new(AppStatus::new(Arc::clone(&self.clock))),
+                    audit: self.audit.clone(),
                 });
                 (name, app)
             })
             .collect();
         let vitals = Arc::new(Liveness::new());
         let started_at = self.clock.now();
-        let observer = StatusReporter::new(apps.clone(), Arc::clone(&vitals), self.clock, started_at);
-        Runtime { apps, grace: self.shutdown_grace, vitals, observer }
+        let observer = StatusReporter::new(
+            apps.clone(),
+            Arc::clone(&vitals),
+            self.clock,
+            started_at,
+            self.audit.clone(),
+        );
+        Runtime { apps, grace: self.shutdown_grace, vitals, observer, audit: self.audit }
     }
 }
 
@@ -98,6 +109,7 @@ pub struct Runtime {
     grace: Duration,
     vitals: Arc<Liveness>,
     observer: StatusReporter,
+    audit: Audit,
 }
 
 impl Runtime {
@@ -128,6 +140,11 @@ impl Runtime {
         Some(Box::pin(sync::run(app, options, stop)).await)
     }
 
+    /// Where what is decided and ordered is recorded.
+    pub fn audit(&self) -> &Audit {
+        &self.audit
+    }
+
     /// An app by its name.
     pub(super) fn app(&self, name: &str) -> Option<&Arc<AppContext>> {
         self.apps.get(name)
@@ -145,34 +162,10 @@ impl Runtime {
         Some(self.apps.get(app)?.guard.held())
     }
 
-    /// Lets held tasks of an app go: exactly those that are held now. Where another number than `expect` are, nothing is done.
-    /// `None` if there is no such app.
-    pub async fn release(
-        &self,
-        app: &str,
-        selection: &Selection,
-        expect: Option<u64>,
-    ) -> Option<Result<Released, journal::Error>> {
-        Some(operator_commands::release_in(self.apps.get(app)?, selection, expect).await)
-    }
-
     /// The reports that Iden refused, oldest task first. `None` if there is no such app.
     pub async fn put_aside(&self, app: &str) -> Option<Result<Vec<RejectedReport>, journal::Error>> {
         let app = self.apps.get(app)?;
         Some(operator_commands::put_aside(app.store.for_operator(), &app.key).await)
-    }
-
-    /// Reports again what Iden had refused. Where another number of reports than `expect` is put aside, nothing is done. `None` if
-    /// there is no such app.
-    pub async fn retry(
-        &self,
-        app: &str,
-        selection: &Selection,
-        expect: Option<u64>,
-    ) -> Option<Result<Retries, journal::Error>> {
-        let app = self.apps.get(app)?;
-        let desk = ReportRetrier::of(app);
-        Some(desk.retry(selection, expect).await)
     }
 
     /// Ends the connectors in order, when [`run`](Self::run) was not used.

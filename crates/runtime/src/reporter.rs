@@ -12,6 +12,7 @@ use tokio::time::Instant;
 
 use super::alarm;
 use super::app::AppContext;
+use super::audit::Audit;
 use super::liveness::{Liveness, Unhealthy};
 use super::policies;
 use super::progress::{Seen, TaskSeen};
@@ -21,7 +22,7 @@ use super::report::{
     TaskAttempts, Unwritable,
 };
 use super::status::AppStatus;
-use bridgehead_store::{self as journal, AppKey, SnapshotStore, TaskJournal};
+use bridgehead_store::{self as journal, AppKey, Pause, SnapshotStore, TaskJournal};
 
 /// So many of the last syncs are shown.
 const SHOWN: usize = 10;
@@ -41,6 +42,7 @@ pub struct StatusReporter {
     vitals: Arc<Liveness>,
     clock: Arc<dyn Clock>,
     started_at: Timestamp,
+    audit: Audit,
 }
 
 impl StatusReporter {
@@ -49,14 +51,15 @@ impl StatusReporter {
         vitals: Arc<Liveness>,
         clock: Arc<dyn Clock>,
         started_at: Timestamp,
+        audit: Audit,
     ) -> Self {
-        Self { apps, vitals, clock, started_at }
+        Self { apps, vitals, clock, started_at, audit }
     }
 
     /// An observer of a daemon that has no app, for tests of what shows it.
     #[doc(hidden)]
     pub fn without_apps(vitals: Arc<Liveness>, clock: Arc<dyn Clock>, started_at: Timestamp) -> Self {
-        Self::new(BTreeMap::new(), vitals, clock, started_at)
+        Self::new(BTreeMap::new(), vitals, clock, started_at, Audit::none())
     }
 
     /// Whether the loops live.
@@ -91,6 +94,7 @@ impl StatusReporter {
             unhealthy: self.health().err().map(|ailment| ailment.to_string()),
             ready: ready.is_ready(),
             readiness: ready.to_string(),
+            audit: self.audit.status(),
         };
         StatusReport { at: now, daemon: Some(daemon), apps }
     }
@@ -101,6 +105,12 @@ impl StatusReporter {
         let now = self.clock.now();
         let status = &app.status;
         let clean = |text: &str| visible(&app.redactor.redact(text)).into_owned();
+        let pause = app.pausing.now();
+        seen.paused = pause.map(|pause| Pause { reason: pause.reason.as_deref().map(clean), ..pause });
+        seen.audit_unwritable = self.audit.status().and_then(|audit| {
+            let message = audit.message.as_deref().map(clean)?;
+            Some(Unwritable { since: audit.failing_since?, message })
+        });
         seen.access_refused = app.upstream.refused().map(|cause| clean(&cause));
         seen.held = app.target.outage().map(|cause| Held {
             since: long_ago(now, cause.since.elapsed()),
@@ -160,6 +170,7 @@ pub async fn from_state(
             remember(&mut seen, state, state, &key).await;
             // An earlier version may have written this state, which then knows nothing of holding.
             seen.tasks.guarded = state.held(&key).await.ok().and_then(|held| still_held(&held));
+            seen.paused = state.paused(&key).await.ok().flatten();
         }
         seen.alarms = alarm::all(name, &seen, now);
         overview.apps.insert(name.clone(), seen);

@@ -3,11 +3,12 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use bridgehead_resilience::Backoff;
+use bridgehead_resilience::{Backoff, Next};
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
+use super::ShuttingDown;
 use super::app::AppContext;
 use super::liveness::Liveness;
 use super::policies;
@@ -23,6 +24,11 @@ pub(crate) async fn run(
 ) {
     let cut_off = CancellationToken::new();
     let mut loops = JoinSet::new();
+    for app in &apps {
+        if load_pause(app, &stop).await.is_err() {
+            break;
+        }
+    }
     for app in &apps {
         let (stop, cut_off) = (stop.clone(), cut_off.clone());
         let tasks = move |app: Arc<AppContext>| task::scheduler::run(app, stop.clone(), cut_off.clone());
@@ -61,6 +67,22 @@ pub(crate) async fn run(
     for app in apps {
         app.target.shut_down().await;
     }
+}
+
+/// An app that was paused stays so over a restart.
+async fn load_pause(app: &AppContext, stop: &CancellationToken) -> Result<(), ShuttingDown> {
+    let retry = app.retry(policies::LOCAL).until(stop);
+    let paused = retry.run(
+        |_| app.store.paused(),
+        |_| Next::Retry,
+        |failed| tracing::error!(app = %app.name, error = %failed.error, "the journal cannot be read"),
+    );
+    let paused = paused.await.map_err(|_| ShuttingDown)?;
+    if let Some(pause) = &paused {
+        tracing::warn!(app = %app.name, by = pause.by, since = %pause.since, "the app is paused: no task is begun, and no sync");
+    }
+    app.pausing.set(paused);
+    Ok(())
 }
 
 /// Ends when the loop does, and says which one it was.

@@ -1,13 +1,30 @@
 //! How a running daemon looks at its own apps.
 
+use bridgehead_sdk::TaskId;
+use jiff::{SignedDuration, Timestamp};
 use tokio::sync::mpsc::Sender;
+use tokio::time::Instant;
 
 use super::checks::{CheckedApp, check_app};
 use super::finding::Finding;
 use super::listing::{Listing, Which};
 use super::source::{Error, Source};
+use super::story::{Live, TaskStory, story};
 use crate::Runtime;
+use crate::app::AppContext;
 use bridgehead_bridge::Api;
+
+fn source<'a>(app: &'a AppContext, bridge: &'a dyn Api) -> Source<'a> {
+    Source {
+        name: &app.name,
+        app: app.id,
+        key: app.key.clone(),
+        bridge: Ok(bridge),
+        journal: Some(app.store.for_operator()),
+        held: app.guard.held().into_iter().map(|held| (held.task, held.held_at)).collect(),
+        redactor: &app.redactor,
+    }
+}
 
 impl Runtime {
     /// Begins a list of tasks of an app. `None` if there is no such app.
@@ -19,16 +36,28 @@ impl Runtime {
         limit: Option<u64>,
     ) -> Option<Result<Listing<'a>, Error>> {
         let app = self.app(app)?;
-        let source = Source {
-            name: &app.name,
-            app: app.id,
-            key: app.key.clone(),
-            bridge: Ok(bridge),
-            journal: Some(app.store.for_operator()),
-            held: app.guard.held().into_iter().map(|held| (held.task, held.held_at)).collect(),
-            redactor: &app.redactor,
+        Some(Listing::begin(source(app, bridge), which, limit).await)
+    }
+
+    /// Tells the story of a task. `None` if there is no such app; within, `None` if there is no such task.
+    pub async fn task_story(
+        &self,
+        app: &str,
+        bridge: &dyn Api,
+        task: &TaskId,
+    ) -> Option<Result<Option<TaskStory>, Error>> {
+        let app = self.app(app)?;
+        let seen = app.status.progress().task_seen(task);
+        let live = Live {
+            is_under_way: seen.is_some(),
+            next_try_at: seen.as_ref().and_then(|seen| seen.next).map(|next| {
+                let wait = next.saturating_duration_since(Instant::now());
+                let wait = SignedDuration::try_from(wait).unwrap_or(SignedDuration::MAX);
+                app.clock.now().saturating_add(wait).unwrap_or(Timestamp::MAX)
+            }),
+            reason: seen.and_then(|seen| seen.reason),
         };
-        Some(Listing::begin(source, which, limit).await)
+        Some(story(&source(app, bridge), task, Some(live)).await)
     }
 
     /// Checks the target and the access of an app, with the connector and the key that the daemon uses. `None` if there is no such

@@ -163,6 +163,9 @@ pub enum Error {
     /// The daemon is stopping.
     #[error("stopped before the end; nobody was removed")]
     ShuttingDown,
+    /// An operator has cancelled it.
+    #[error("cancelled by an operator; nobody was removed")]
+    Cancelled,
     /// The daemon is stopping, and Iden has not cleaned up yet. It does so by itself.
     #[error("completed; stopped before Iden had cleaned up")]
     Unwatched,
@@ -186,6 +189,7 @@ impl Error {
             | Self::NothingShown { .. }
             | Self::Invalid { .. }
             | Self::Overtaken(_)
+            | Self::Cancelled
             | Self::ShuttingDown => RunResult::Abandoned,
             Self::Undescribed(_)
             | Self::Unregistered(_)
@@ -208,6 +212,7 @@ impl Error {
             | Self::Unproven { .. }
             | Self::NothingShown { .. }
             | Self::Invalid { .. }
+            | Self::Cancelled
             | Self::Unwatched => NextSync::Regular,
             Self::Overtaken(_) => NextSync::AtOnce,
             Self::CleanupFailed { .. } => NextSync::CleanUp,

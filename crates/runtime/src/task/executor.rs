@@ -12,6 +12,8 @@ use tokio_util::sync::CancellationToken;
 
 use super::attempt::intent_of;
 use super::attempts::{AttemptsEnd, Failure, PriorAttempts, Trial};
+use super::audited::Audited;
+use super::steps::step;
 use super::{admission, poller, report, wait_for_target};
 use crate::ShuttingDown;
 use crate::app::AppContext;
@@ -19,7 +21,9 @@ use crate::policies;
 use crate::proof::OutcomeRecorded;
 use crate::upstream::Patience;
 use bridgehead_bridge::{self as bridge, Task, TaskStatus};
-use bridgehead_store::{self as journal, Changes, Entry, Intent, Outcome, PriorAccount, State};
+use bridgehead_store::{
+    self as journal, AttemptStep, Changes, Entry, Intent, Outcome, Phase, PriorAccount, State,
+};
 
 /// A task that was listed longer ago is read again before it is executed: somebody else may have resolved it.
 pub(super) const FRESH: Duration = Duration::from_secs(30);
@@ -81,7 +85,11 @@ pub(super) async fn run(
             since_last: app.started.elapsed(),
         }),
     };
-    let task = match start.task {
+    let is_new = prior.as_ref().is_none_or(|prior| prior.attempts == 0);
+    // What was listed before the pause may be out of date.
+    let listed = if is_new && wait_while_paused(&app, &start.id, &stop).await? { None } else { start.task };
+    let fetches = app.clock.now();
+    let task = match listed {
         Some(task) => Some(task),
         None => fetch(&app, &start.id, prior.is_some(), &stop).await?,
     };
@@ -91,8 +99,17 @@ pub(super) async fn run(
         return Ok(TaskEnd::PassedOver);
     };
     let _protection = app.redactor.protect(secrets_of(&task));
-    let intent = intent_of(&app, &task);
-    let (end, under_way_until) = attempt(&app, &task, intent.clone(), prior, &stop).await?;
+    let began = Instant::now();
+    let mut intent = intent_of(&app, &task);
+    let attempts = prior.as_ref().map_or(0, |prior| prior.attempts);
+    intent.steps.push(step(&app, attempts, Phase::Fetch, fetches, None));
+    let attempted = attempt(&app, &task, intent.clone(), prior, &stop).await;
+    let Attempted { end, under_way_until, steps, audited } = match attempted {
+        Ok(attempted) => attempted,
+        Err(ShuttingDown) if !stop.is_cancelled() => return decided_elsewhere(&app, &task.id, &stop).await,
+        Err(ShuttingDown) => return Err(ShuttingDown),
+    };
+    intent.steps = steps;
     let outcome = match end {
         AttemptsEnd::Completed(completion) => completed(&app, completion),
         AttemptsEnd::Failed(failure) => failed(&app, &failure),
@@ -102,6 +119,7 @@ pub(super) async fn run(
         return Ok(TaskEnd::Reported);
     };
     log(&app, &task, outcome.outcome());
+    audited.record(&app, &task, outcome.outcome(), began.elapsed());
     report::until_heard(&app, &task.id, &outcome, &stop).await?;
     // A call that may still be under way must not land in the middle of the account's next task.
     if let Some(until) = under_way_until {
@@ -114,30 +132,81 @@ pub(super) async fn run(
     Ok(TaskEnd::Reported)
 }
 
-/// How the attempts ended, and until when one of them may still be under way in the target.
+/// Waits while an operator has paused the app: no task is begun. Says whether it did.
+pub(super) async fn wait_while_paused(
+    app: &AppContext,
+    task: &TaskId,
+    stop: &CancellationToken,
+) -> Result<bool, ShuttingDown> {
+    if app.pausing.now().is_none() {
+        return Ok(false);
+    }
+    app.status.progress().pause(task, true);
+    let was_paused = tokio::select! {
+        biased;
+        () = stop.cancelled() => return Err(ShuttingDown),
+        was_paused = app.pausing.wait() => was_paused,
+    };
+    app.status.progress().pause(task, false);
+    Ok(was_paused)
+}
+
+/// The attempts were given up although the daemon does not stop. If somebody else has decided the task, such as the operator, Iden is
+/// told of that; else it is listed again.
+async fn decided_elsewhere(
+    app: &AppContext,
+    task: &TaskId,
+    stop: &CancellationToken,
+) -> Result<TaskEnd, ShuttingDown> {
+    let Ok(Some(outcome)) = app.store.recorded_outcome(task).await else {
+        return Err(ShuttingDown);
+    };
+    report::until_heard(app, task, &outcome, stop).await?;
+    Ok(TaskEnd::Reported)
+}
+
+/// How the attempts ended.
+struct Attempted {
+    end: AttemptsEnd,
+    /// Until when one of them may still be under way in the target.
+    under_way_until: Option<Instant>,
+    /// What is not written down yet of the story.
+    steps: Vec<AttemptStep>,
+    /// What the outcome was decided on.
+    audited: Audited,
+}
+
 async fn attempt(
     app: &Arc<AppContext>,
     task: &Task,
-    intent: Intent,
+    mut intent: Intent,
     prior: Option<PriorAttempts>,
     stop: &CancellationToken,
-) -> Result<(AttemptsEnd, Option<Instant>), ShuttingDown> {
+) -> Result<Attempted, ShuttingDown> {
     let what = format!("{} in {}", intent.action, app.name);
+    let begins = app.clock.now();
+    let refused = |failure: Failure, mut steps: Vec<AttemptStep>| {
+        steps.push(step(app, 0, Phase::Admit, begins, Some(&failure)));
+        let audited = Audited::refused();
+        Ok(Attempted { end: AttemptsEnd::Failed(failure), under_way_until: None, steps, audited })
+    };
     let description = match wait_for_target::describe(app, &what, stop).await? {
         Ok(description) => description,
-        Err(failure) => return Ok((AttemptsEnd::Failed(failure), None)),
+        Err(failure) => return refused(failure, intent.steps),
     };
     app.status.started();
     match admission::admit(app, &description, task) {
         Ok(operation) => {
+            intent.steps.push(step(app, 0, Phase::Admit, begins, None));
             let mut trial = Trial::new(app, operation, intent, Arc::clone(&description), stop);
             let end = Box::pin(trial.run(prior)).await?;
             if let AttemptsEnd::Completed(completion) = &end {
                 note(app, &description, &trial.operation, completion).await;
             }
-            Ok((end, trial.under_way_until))
+            let audited = Audited::of(&trial);
+            Ok(Attempted { end, under_way_until: trial.under_way_until, steps: trial.intent.steps, audited })
         }
-        Err(failure) => Ok((AttemptsEnd::Failed(failure), None)),
+        Err(failure) => refused(failure, intent.steps),
     }
 }
 
@@ -351,6 +420,7 @@ mod tests {
             attempt: 1,
             prior: PriorAccount::Unknown,
             at: Timestamp::UNIX_EPOCH,
+            steps: Vec::new(),
         }
     }
 
