@@ -63,6 +63,7 @@ async fn unknown(world: &World) -> (Daemon, String) {
     ]));
     let task = world.task_for("suspend_account", json!({"id": "id-ann"}));
     let daemon = world.start();
+    daemon.says("ready").await;
     let told = story_until(world, &task, |story| {
         story["effect_unknown"] == true && phases(story).last() == Some(&"wait")
     })
@@ -80,6 +81,7 @@ async fn a_task_that_waits_is_told_of_and_tried_at_once_when_the_operator_says_s
     ]));
     let task = world.task_for("create_account", json!("ann"));
     let daemon = world.start();
+    daemon.says("ready").await;
     let waits = story_until(&world, &task, |story| phases(story).last() == Some(&"wait")).await;
     assert_eq!((&waits["standing"], &waits["by"]), (&json!("begun"), &json!("daemon")));
     assert_eq!((&waits["attempts"], &waits["username"]), (&json!(1), &json!("ann")));
@@ -119,6 +121,7 @@ async fn a_story_is_told_from_the_state_while_no_daemon_runs() {
     ]));
     let task = world.task_for("create_account", json!("ann"));
     let daemon = world.start();
+    daemon.says("ready").await;
     story_until(&world, &task, |story| phases(story).last() == Some(&"wait")).await;
     daemon.kill();
     let told = story(&world, &task).await;
@@ -182,6 +185,7 @@ async fn only_a_task_of_unknown_effect_can_be_resolved() {
     ]));
     let task = world.task_for("create_account", json!("ann"));
     let daemon = world.start();
+    daemon.says("ready").await;
     story_until(&world, &task, |story| phases(story).last() == Some(&"wait")).await;
     let refused =
         world.run(&["tasks", "resolve", "hr", &task, "--completed", "--reason", "why not", "--yes"]).await;
@@ -254,6 +258,7 @@ async fn what_was_begun_before_a_pause_is_finished() {
     ]));
     let task = world.task_for("create_account", json!("ann"));
     let daemon = world.start();
+    daemon.says("ready").await;
     story_until(&world, &task, |story| phases(story).last() == Some(&"wait")).await;
     assert!(world.run(&["apps", "pause", "hr"]).await.status.success());
     assert!(world.run(&["tasks", "retry", "hr", &task]).await.status.success());
