@@ -190,6 +190,23 @@ mod tests {
             next: "Nothing: it is resolved.".into(),
             ..TaskStory::default()
         };
-        insta::assert_snapshot!(told(&story).join("\n"), @"");
+        insta::assert_snapshot!(told(&story).join("\n"), @r"
+        t1 suspend_account for u1 in hr
+        who: Ann Example
+        in Iden: completed
+
+        2027-01-15T08:00:00Z  listed: Iden made the task
+        2027-01-15T08:00:10Z  taken up
+        2027-01-15T08:00:10Z  admitted
+        2027-01-15T08:00:11Z  attempt 1: looked the account up (1000 ms), fine
+        2027-01-15T08:00:12Z  attempt 1: called the connector (1000 ms), RATE_LIMITED: HR asks to slow down
+        2027-01-15T08:00:13Z  waits until 2027-01-15T08:00:30Z, RATE_LIMITED: HR asks to slow down
+        2027-01-15T08:00:30Z  attempt 2: called the connector (1000 ms), fine
+        2027-01-15T08:00:31Z  attempt 2: read the account back (1000 ms), fine
+        2027-01-15T08:00:33Z  report: Iden has accepted it
+
+        outcome: completed
+        next: Nothing: it is resolved.
+        ");
     }
 }
