@@ -377,7 +377,7 @@ impl Inner {
         let all = files::list(&self.settings.folder)?;
         // The new one is not there yet.
         let excess = (all.len() + 1).saturating_sub(self.settings.keep.max(2));
-        let Some((_, newest)) = all.iter().take(excess).last() else { return Ok(()) };
+        let Some((_, newest)) = excess.checked_sub(1).and_then(|last| all.get(last)) else { return Ok(()) };
         let last = files::end(newest)?.last;
         let names: Vec<String> = all.iter().take(excess).map(|(number, _)| files::name(*number)).collect();
         let mut entry = Entry {

@@ -310,7 +310,7 @@ mod tests {
             next_try_at,
         };
         let wait = step(Phase::Wait, Some(at(9)));
-        assert_eq!(last_wait(&[wait.clone()]), Some(at(9)));
+        assert_eq!(last_wait(std::slice::from_ref(&wait)), Some(at(9)));
         assert_eq!(last_wait(&[wait, step(Phase::Execute, None)]), None);
     }
 }

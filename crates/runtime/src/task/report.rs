@@ -80,8 +80,8 @@ pub(super) async fn until_heard(
     );
     let noting = async {
         is_late.notified().await;
-        let step = late.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        drop(app.store.note_attempts(task, step.as_slice()).await);
+        let noted = late.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        drop(app.store.note_attempts(task, noted.as_slice()).await);
         std::future::pending().await
     };
     let answer = tokio::select! {
