@@ -11,8 +11,10 @@ use bridgehead_runtime::inspection::AppRow;
 
 pub(crate) async fn run(global: &Global, connectors: &Connectors, command: Apps) -> Outcome {
     let command = match command {
-        Apps::Pause { app, reason } => return orders::pause(global, connectors, &app, Some(reason)).await,
-        Apps::Resume { app } => return orders::pause(global, connectors, &app, None).await,
+        Apps::Pause { app, reason } => {
+            return orders::pause(global, connectors, &app, orders::Switch::Pause(reason)).await;
+        }
+        Apps::Resume { app } => return orders::pause(global, connectors, &app, orders::Switch::Resume).await,
         command => command,
     };
     let context = Context::load(global, connectors)?;

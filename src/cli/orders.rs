@@ -70,16 +70,12 @@ pub(crate) async fn release(global: &Global, connectors: &Connectors, selected: 
         let state = daemon::state(&context).await?;
         let audit = audit::open(&context)?;
         let released = operator_commands::release(&state, &SystemClock, &key, &tasks, expect).await;
+        if let Ok(released) = &released {
+            let evidence = audited::released(released, expect);
+            audit.record_order(audited::order(&control::own(), &app, "release", None, evidence, None));
+        }
         state.close().await;
         let released = released?;
-        audit.record_order(audited::order(
-            &control::own(),
-            &app,
-            "release",
-            None,
-            audited::released(&released, expect),
-            None,
-        ));
         (released, "state")
     };
     if global.json {
@@ -163,10 +159,12 @@ pub(crate) async fn retry(global: &Global, connectors: &Connectors, selected: Se
         let state = daemon::state(&context).await?;
         let audit = audit::open(&context)?;
         let retries = retry_in(&context, &app, &state, &tasks, expect).await;
+        if let Ok(retries) = &retries {
+            let evidence = audited::retried(retries, expect);
+            audit.record_order(audited::order(&control::own(), &app, "retry", None, evidence, None));
+        }
         state.close().await;
         let retries = retries?;
-        let evidence = audited::retried(&retries, expect);
-        audit.record_order(audited::order(&control::own(), &app, "retry", None, evidence, None));
         (retries, "state")
     };
     if global.json {
@@ -251,10 +249,10 @@ pub(crate) async fn resolve(global: &Global, connectors: &Connectors, asked: Res
         let audit = audit::open(&context)?;
         let now = SystemClock.now();
         let resolved = actions::resolve(&state, &app, &key, &task, &resolution, now, &context.redactor).await;
-        state.close().await;
         let evidence = audited::resolution(&resolution, resolved.as_ref().ok());
         let refused = resolved.as_ref().err();
         audit.record_order(audited::order(&control::own(), &app, "resolve", Some(&task), evidence, refused));
+        state.close().await;
         (resolved.map_err(|error| Failure::new(Exit::Failed, error.to_string()))?, "state")
     };
     if global.json {
@@ -291,25 +289,28 @@ async fn agree_to_resolve(context: &Context, app: &str, task: &TaskId, word: &st
     Err(Failure::new(Exit::Failed, "not confirmed; nothing was resolved"))
 }
 
+/// What is to be done to an app.
+pub(crate) enum Switch {
+    /// Pause it, and perhaps why.
+    Pause(Option<String>),
+    /// Let it go on.
+    Resume,
+}
+
 /// Pauses an app, or lets it go on.
-pub(crate) async fn pause(
-    global: &Global,
-    connectors: &Connectors,
-    app: &str,
-    pause: Option<Option<String>>,
-) -> Outcome {
+pub(crate) async fn pause(global: &Global, connectors: &Connectors, app: &str, switch: Switch) -> Outcome {
     let context = Context::load(global, connectors)?;
     logging::start_quiet(&context.config.log, &context.redactor);
     context.names(&[app.to_owned()])?;
     let (answer, by): (PauseChange, _) = if let Some(daemon) = daemon::connect(&context).await? {
         let app = app.to_owned();
-        let request = match pause {
-            Some(reason) => Request::Pause { app, reason },
-            None => Request::Resume { app },
+        let request = match switch {
+            Switch::Pause(reason) => Request::Pause { app, reason },
+            Switch::Resume => Request::Resume { app },
         };
         (daemon.ask(&request).await?, "daemon")
     } else {
-        (pause_in_state(&context, app, pause).await?, "state")
+        (pause_in_state(&context, app, switch).await?, "state")
     };
     if global.json {
         print::json(&Shown { app: app.to_owned(), by, answer });
@@ -329,26 +330,22 @@ pub(crate) async fn pause(
     Ok(())
 }
 
-async fn pause_in_state(
-    context: &Context,
-    app: &str,
-    pause: Option<Option<String>>,
-) -> Result<PauseChange, Failure> {
+async fn pause_in_state(context: &Context, app: &str, switch: Switch) -> Result<PauseChange, Failure> {
     let key = AppKey::from(context.config.apps[app].app_id);
     let actor = control::own();
-    let reason = match &pause {
-        Some(reason) => audited::reason(reason.as_deref(), &context.redactor)
+    let reason = match &switch {
+        Switch::Pause(reason) => audited::reason(reason.as_deref(), &context.redactor)
             .map_err(|error| Failure::new(Exit::Usage, error.to_string()))?,
-        None => None,
+        Switch::Resume => None,
     };
     let state = daemon::state(context).await?;
     let audit = audit::open(context)?;
     let done = async {
         let before = state.paused(&key).await?;
-        let Some(_) = pause else {
+        if matches!(switch, Switch::Resume) {
             state.resume(&key).await?;
             return Ok(PauseChange { paused: None, changed: before.is_some() });
-        };
+        }
         let now = Pause { since: SystemClock.now(), by: actor.as_str().to_owned(), reason: reason.clone() };
         let now = match before.clone() {
             Some(before) if now.reason.is_none() => before,
@@ -360,12 +357,14 @@ async fn pause_in_state(
         Ok::<_, bridgehead_store::Error>(PauseChange { paused: Some(now), changed })
     };
     let done = done.await;
+    if let Ok(done) = &done {
+        let action = if done.paused.is_some() { "pause" } else { "resume" };
+        let evidence = serde_json::json!({ "reason": reason });
+        audit.record_order(audited::order(&actor, app, action, None, evidence, None));
+    }
+    // Whoever holds the lock on the state is the only one to write to the audit log.
     state.close().await;
-    let done = done?;
-    let action = if done.paused.is_some() { "pause" } else { "resume" };
-    let evidence = serde_json::json!({ "reason": reason });
-    audit.record_order(audited::order(&actor, app, action, None, evidence, None));
-    Ok(done)
+    Ok(done?)
 }
 
 /// Cancels the sync of an app that is under way in the running daemon.

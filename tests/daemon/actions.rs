@@ -98,7 +98,10 @@ async fn a_task_that_waits_is_told_of_and_tried_at_once_when_the_operator_says_s
     assert_eq!(retried.status.code(), Some(0), "{retried:?}");
     assert_eq!(parsed(&retried)["woken"], json!([task]));
     world.drained().await;
-    assert_eq!((world.attempts(&task), world.task(&task)["status"].as_str()), (vec![1, 2], Some("completed")));
+    assert_eq!(
+        (world.attempts(&task), world.task(&task)["status"].as_str()),
+        (vec![1, 2], Some("completed"))
+    );
     let done = story_until(&world, &task, |story| story["standing"] == "reported").await;
     assert_eq!((&done["report"], &done["outcome"]), (&json!("accepted"), &json!("completed")));
     assert!(done["reported_at"].is_string());
@@ -148,7 +151,10 @@ async fn a_task_of_unknown_effect_is_resolved_and_never_executed_again() {
     assert_eq!(resolved.status.code(), Some(0), "{resolved:?}");
     world.drained().await;
     let task_in_iden = world.task(&task);
-    assert_eq!((&task_in_iden["status"], &task_in_iden["result"]["resolved_by"]), (&json!("completed"), &json!("operator")));
+    assert_eq!(
+        (&task_in_iden["status"], &task_in_iden["result"]["resolved_by"]),
+        (&json!("completed"), &json!("operator"))
+    );
     assert_eq!(task_in_iden["result"]["reason"], "seen in HR");
     let told = story_until(&world, &task, |story| story["standing"] == "reported").await;
     assert!(phases(&told).contains(&"resolve"), "{told:#}");
@@ -170,7 +176,10 @@ async fn a_task_is_resolved_as_failed_while_no_daemon_runs_and_iden_hears_of_it_
     assert_eq!(world.task(&task)["status"], "pending");
     let daemon = world.start();
     world.drained().await;
-    assert_eq!((world.task(&task)["status"].as_str(), world.code(&task).as_str()), (Some("failed"), "INTERNAL_ERROR"));
+    assert_eq!(
+        (world.task(&task)["status"].as_str(), world.code(&task).as_str()),
+        (Some("failed"), "INTERNAL_ERROR")
+    );
     assert!(world.message(&task).contains("not seen in HR"), "{}", world.message(&task));
     daemon.stop().await;
     assert_eq!(world.attempts(&task), [1]);
@@ -226,11 +235,18 @@ async fn a_paused_app_begins_nothing_over_restarts_until_it_is_resumed() {
     assert_eq!((world.task(&task)["status"].as_str(), world.attempts(&task)), (Some("pending"), vec![]));
     let refused = world.run(&["sync", "hr"]).await;
     assert_eq!(refused.status.code(), Some(1));
-    assert!(stderr(&refused).contains("hr is paused") && stderr(&refused).contains("apps resume hr"), "{refused:?}");
+    assert!(
+        stderr(&refused).contains("hr is paused") && stderr(&refused).contains("apps resume hr"),
+        "{refused:?}"
+    );
     let status = parsed(&world.run(&["status", "--json"]).await);
     assert_eq!(status["apps"]["hr"]["paused"]["reason"], "migration of HR");
     let alarms = status["apps"]["hr"]["alarms"].as_array().expect("alarms");
-    assert_eq!(alarms.iter().map(|alarm| &alarm["kind"]).collect::<Vec<_>>(), [&json!("paused")], "{alarms:?}");
+    assert_eq!(
+        alarms.iter().map(|alarm| &alarm["kind"]).collect::<Vec<_>>(),
+        [&json!("paused")],
+        "{alarms:?}"
+    );
     daemon.stop().await;
 
     let alone = world.run(&["sync", "hr"]).await;
@@ -299,7 +315,8 @@ async fn lists_are_sorted_filtered_and_exported() {
     let world = World::new().await;
     world.script(PATIENT, "");
     for (number, name) in ["zoe", "ann", "=bob"].into_iter().enumerate() {
-        let account = json!({"id": format!("u{number}"), "username": name, "email": format!("{number}@example.org")});
+        let account =
+            json!({"id": format!("u{number}"), "username": name, "email": format!("{number}@example.org")});
         let created_at = format!("2026-01-01T00:00:0{number}Z");
         world.sandbox.add_task(
             world.app,
@@ -312,7 +329,12 @@ async fn lists_are_sorted_filtered_and_exported() {
     let names: Vec<&str> = lines[1..].iter().map(|line| line.split(',').nth(4).expect("a name")).collect();
     assert_eq!(names, ["'=bob", "ann", "zoe"], "no cell is a formula");
     let newest = parsed(&world.run(&["tasks", "list", "--sort", "newest", "--limit", "2", "--json"]).await);
-    let names: Vec<&str> = newest.as_array().expect("rows").iter().map(|row| row["username"].as_str().expect("a name")).collect();
+    let names: Vec<&str> = newest
+        .as_array()
+        .expect("rows")
+        .iter()
+        .map(|row| row["username"].as_str().expect("a name"))
+        .collect();
     assert_eq!(names, ["=bob", "ann"]);
     let one = stdout(&world.run(&["tasks", "list", "--account", "ANN"]).await);
     assert!(one.contains("1@example.org") && one.contains("hr: 1 of 1 pending task"), "{one}");

@@ -52,7 +52,10 @@ async fn what_was_decided_and_ordered_is_recorded_and_the_chain_holds_over_resta
     assert_eq!(actions(&all), ["start", "create_account", "report", "pause", "resume", "stop"], "{all:#?}");
     let done = &all[1];
     assert_eq!((&done["task"], &done["account"]), (&json!(task), &json!("ann")));
-    assert_eq!((&done["actor"], &done["decision"], &done["outcome"]), (&json!("daemon"), &json!("execute"), &json!("completed")));
+    assert_eq!(
+        (&done["actor"], &done["decision"], &done["outcome"]),
+        (&json!("daemon"), &json!("execute"), &json!("completed"))
+    );
     assert_eq!((&done["evidence"]["attempts"], &done["evidence"]["read_back"]), (&json!(1), &json!(true)));
     assert!(done["duration_ms"].is_u64());
     assert_eq!((&all[2]["action"], &all[2]["outcome"]), (&json!("report"), &json!("accepted")));
@@ -125,7 +128,11 @@ async fn the_head_is_a_metric() {
     let address = address(&daemon).await;
     let metrics = get(&address, "/metrics").await.body;
     let last = entries(&world, &[]).await.pop().expect("an entry");
-    let head = format!("bridgehead_audit_head{{hash=\"{}\"}} {}", last["hash"].as_str().expect("a hash"), last["seq"]);
+    let head = format!(
+        "bridgehead_audit_head{{hash=\"{}\"}} {}",
+        last["hash"].as_str().expect("a hash"),
+        last["seq"]
+    );
     assert!(metrics.contains(&head), "{head}: {metrics}");
     assert!(metrics.contains("bridgehead_audit_unwritten 0"), "{metrics}");
     daemon.stop().await;
@@ -154,7 +161,8 @@ async fn a_log_that_cannot_be_written_raises_an_alarm_and_stops_no_task() {
     world.script(QUICK, ADMIN);
     // A file in the way of the folder: nobody can write there, not even root.
     std::fs::create_dir_all(world.path("state")).expect("a folder");
-    std::fs::set_permissions(world.path("state"), std::os::unix::fs::PermissionsExt::from_mode(0o700)).expect("its owner");
+    std::fs::set_permissions(world.path("state"), std::os::unix::fs::PermissionsExt::from_mode(0o700))
+        .expect("its owner");
     world.write("state/audit", "in the way");
     let task = world.task_for("create_account", json!("ann"));
     let daemon = world.start();
@@ -191,7 +199,10 @@ async fn what_is_ordered_while_no_daemon_runs_is_recorded_too() {
     let (world, _) = a_quiet_day().await;
     assert!(world.run(&["apps", "pause", "hr"]).await.status.success());
     let all = entries(&world, &[]).await;
-    assert_eq!(all.last().map(|entry| (&entry["action"], &entry["outcome"])), Some((&json!("pause"), &json!("done"))));
+    assert_eq!(
+        all.last().map(|entry| (&entry["action"], &entry["outcome"])),
+        Some((&json!("pause"), &json!("done")))
+    );
     assert!(world.run(&["audit", "verify"]).await.status.success());
     assert_eq!(world.run(&["audit", "verify", "--head", "7"]).await.status.code(), Some(2));
 }
