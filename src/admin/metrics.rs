@@ -129,6 +129,20 @@ impl Scrape {
             "Whether every app has reached the Bridge, as reported by /readyz.",
             [(vec![], flag(daemon.ready))],
         )?;
+        let audit = || daemon.audit.iter();
+        gauge(
+            encoder,
+            "bridgehead_audit_head",
+            "The number of the last entry of the audit log, with its hash: keep them elsewhere, and `bridgehead audit verify --head` \
+             proves that nothing up to there was cut off.",
+            audit().map(|audit| (vec![("hash", audit.hash.as_str())], audit.seq as f64)),
+        )?;
+        gauge(
+            encoder,
+            "bridgehead_audit_unwritten",
+            "Entries of the audit log that could not be written yet.",
+            audit().map(|audit| (vec![], audit.unwritten as f64)),
+        )?;
         counter(
             encoder,
             "bridgehead_loop_panics",
@@ -361,6 +375,12 @@ impl Scrape {
     }
 
     fn alarms(&self, encoder: &mut DescriptorEncoder<'_>) -> fmt::Result {
+        gauge(
+            encoder,
+            "bridgehead_paused",
+            "Whether an operator has paused the app: no task is begun, and no sync.",
+            self.apps().map(|(name, app)| (vec![("app", name)], flag(app.paused.is_some()))),
+        )?;
         gauge(
             encoder,
             "bridgehead_alarm",

@@ -102,6 +102,8 @@ pub(crate) fn title(kind: AlarmKind) -> &'static str {
         AlarmKind::ReportsDelayed => "Outcome not reported",
         AlarmKind::SyncStalled => "Sync stalled",
         AlarmKind::LoopPanicked => "Panic",
+        AlarmKind::Paused => "Paused",
+        AlarmKind::AuditUnwritable => "Audit log cannot be written",
         AlarmKind::Other => "Alarm",
     }
 }

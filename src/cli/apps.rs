@@ -1,15 +1,22 @@
-//! `bridgehead apps list | create`.
+//! `bridgehead apps list | create`, and the way to `pause | resume`.
 
 use super::args::{Apps, Global};
 use super::context::Context;
 use super::failure::{Exit, Failure, Outcome};
-use super::{logging, looking, print, table};
+use super::{logging, looking, orders, print, table};
 use crate::control::Request;
 use bridgehead_bridge::{Api, AppId, NewApp};
 use bridgehead_config::Connectors;
 use bridgehead_runtime::inspection::AppRow;
 
 pub(crate) async fn run(global: &Global, connectors: &Connectors, command: Apps) -> Outcome {
+    let command = match command {
+        Apps::Pause { app, reason } => {
+            return orders::pause(global, connectors, &app, orders::Switch::Pause(reason)).await;
+        }
+        Apps::Resume { app } => return orders::pause(global, connectors, &app, orders::Switch::Resume).await,
+        command => command,
+    };
     let context = Context::load(global, connectors)?;
     logging::start_quiet(&context.config.log, &context.redactor);
     match command {
@@ -42,6 +49,7 @@ pub(crate) async fn run(global: &Global, connectors: &Connectors, command: Apps)
                 print::line(table.trim_fmt());
             }
         }
+        Apps::Pause { .. } | Apps::Resume { .. } => {}
         Apps::Create { name, clone_from } => {
             let length = name.chars().count();
             if !(1..=255).contains(&length) {

@@ -123,7 +123,14 @@ pub(crate) enum Command {
         /// state. "-" is standard output.
         #[arg(long, value_name = "FILE", conflicts_with_all = ["dry_run", "allow_removals"])]
         to: Option<PathBuf>,
+        /// Cancel the sync of an app that is under way in the running daemon, instead: its session is abandoned, and nobody is
+        /// removed.
+        #[arg(long, value_name = "APP", conflicts_with_all = ["apps", "dry_run", "allow_removals", "to"])]
+        cancel: Option<String>,
     },
+    /// Read and verify the audit log: who did what to whom, on what evidence, and with what result.
+    #[command(subcommand)]
+    Audit(Audit),
     /// Show the status of the running daemon: exit code 0 if all is good, 1 if action is required, 75 if it does not respond.
     ///
     /// Uses the control socket, or else admin.listen. If neither responds, the status in the journal is shown.
@@ -196,6 +203,18 @@ pub(crate) enum Tasks {
     /// Uses the credentials of the running daemon, or its own if none runs. The text output shows the total number; --json lists all
     /// tasks, unless --limit is given.
     List(ListTasks),
+    /// Tell the story of one task in order: when it was made, held, tried and how each attempt ended, its outcome, what Iden said to
+    /// the report, and what happens next.
+    ///
+    /// A running daemon is asked; while none runs, its state and Iden are, as far as this command has the key.
+    Show {
+        /// The app, by its name in the configuration.
+        #[arg(value_name = "APP")]
+        app: String,
+        /// The task, by the id that `bridgehead tasks list` shows.
+        #[arg(value_name = "TASK")]
+        task: String,
+    },
     /// Release deletions and suspensions that the deprovision limit holds (`apps.NAME.tasks.guard`).
     ///
     /// Releases only tasks that are held now: those named, or all. Later tasks are held again while the limit is reached. See them
@@ -211,6 +230,35 @@ pub(crate) enum Tasks {
     /// `bridgehead tasks list APP --rejected` shows these reports with Iden's reason. Extra data that a connector added to a result
     /// was erased when the report was rejected; the account's id was kept.
     Retry(Selected),
+    /// Say what became of a task whose effect nobody knows: an attempt was made, no answer came, and the target does not show it.
+    ///
+    /// The task is never executed again. Iden is told `completed`, or `failed` with INTERNAL_ERROR, with the reason; both are recorded in
+    /// the audit log. Refused for a task of which it is known what became. You are asked for consent, unless --yes is given.
+    Resolve(Resolve),
+}
+
+/// What became of a task.
+#[derive(Args, Clone, Debug)]
+#[command(group(clap::ArgGroup::new("outcome").required(true).args(["completed", "failed"])))]
+pub(crate) struct Resolve {
+    /// The app, by its name in the configuration.
+    #[arg(value_name = "APP")]
+    pub(crate) app: String,
+    /// The task, by the id that `bridgehead tasks list` shows.
+    #[arg(value_name = "TASK")]
+    pub(crate) task: String,
+    /// It took effect.
+    #[arg(long)]
+    pub(crate) completed: bool,
+    /// It did not take effect.
+    #[arg(long)]
+    pub(crate) failed: bool,
+    /// How you know. It is kept, and Iden is told.
+    #[arg(long, value_name = "TEXT")]
+    pub(crate) reason: String,
+    /// Agree beforehand.
+    #[arg(long)]
+    pub(crate) yes: bool,
 }
 
 /// Which tasks are listed.
@@ -228,9 +276,41 @@ pub(crate) struct ListTasks {
     /// Show only the tasks that the deprovision limit holds.
     #[arg(long, conflicts_with_all = ["status", "rejected"])]
     pub(crate) held: bool,
-    /// The maximum number of tasks per app [default: 50; with --json all].
+    /// Only tasks about this account: part of an id, a user name, an email or a name, in upper or lower case.
+    #[arg(long, value_name = "TEXT")]
+    pub(crate) account: Option<String>,
+    /// Only tasks that ask for this, such as delete_account.
+    #[arg(long, value_name = "ACTION")]
+    pub(crate) action: Option<String>,
+    /// Only tasks that failed with this code.
+    #[arg(long, value_name = "CODE")]
+    pub(crate) code: Option<String>,
+    /// In which order; as Iden lists them when absent. All tasks are read for that.
+    #[arg(long, value_name = "COLUMN")]
+    pub(crate) sort: Option<SortTasks>,
+    /// Print CSV, all tasks unless --limit says otherwise.
+    #[arg(long, conflicts_with = "json")]
+    pub(crate) csv: bool,
+    /// The maximum number of tasks per app [default: 50; with --json and --csv all].
     #[arg(long, value_name = "N")]
     pub(crate) limit: Option<u64>,
+}
+
+/// By what tasks are put in order.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub(crate) enum SortTasks {
+    /// Oldest first.
+    Created,
+    /// Newest first.
+    Newest,
+    /// By what they ask for.
+    Action,
+    /// By the account's identifier.
+    Account,
+    /// By the names of the account.
+    Who,
+    /// By status, then code.
+    Status,
 }
 
 /// How a first configuration is written. Each question of a connector is a flag as well: see `init::flags`.
@@ -391,6 +471,23 @@ pub(crate) struct Selected {
 pub(crate) enum Apps {
     /// List the Bridge apps that the key can access.
     List,
+    /// Pause an app of this daemon: no task is begun and no sync, until it is resumed. What runs is finished.
+    ///
+    /// It stays paused over restarts. Tasks stay pending in Iden. The status says so, and alarms about what stands still are quiet.
+    Pause {
+        /// The app, by its name in the configuration.
+        #[arg(value_name = "APP")]
+        app: String,
+        /// Why, for those who wonder.
+        #[arg(long, value_name = "TEXT")]
+        reason: Option<String>,
+    },
+    /// Let a paused app go on.
+    Resume {
+        /// The app, by its name in the configuration.
+        #[arg(value_name = "APP")]
+        app: String,
+    },
     /// Create a Bridge app, and print what to add to the configuration.
     Create {
         /// Its name in Iden, 1 to 255 characters.
@@ -443,6 +540,56 @@ pub(crate) struct Sandbox {
     /// How long the cleanup after `complete` takes.
     #[arg(long, default_value = "1s", value_parser = duration)]
     pub(crate) cleanup_delay: Duration,
+}
+
+/// What can be done with the audit log.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Audit {
+    /// Prove that no entry was changed, added or removed: exit code 1 and the first place where the chain breaks, if one was.
+    ///
+    /// What was cut off at the end can only be told with the head, which the daemon publishes as the metric bridgehead_audit_head. A
+    /// running daemon is asked for it; with --head, it is the one that you have noted elsewhere.
+    Verify {
+        /// An entry that there must be: its number and hash, as the metric has shown them.
+        #[arg(long, value_name = "SEQ:HASH")]
+        head: Option<bridgehead_runtime::audit::Head>,
+    },
+    /// Show entries, oldest first.
+    Show(AuditFilter),
+    /// Write entries to standard output: JSON Lines, or CSV.
+    Export {
+        #[command(flatten)]
+        filter: AuditFilter,
+        /// In which form.
+        #[arg(long, default_value = "json")]
+        format: AuditFormat,
+    },
+}
+
+/// Which entries.
+#[derive(Args, Clone, Debug)]
+pub(crate) struct AuditFilter {
+    /// Of this app alone.
+    #[arg(long, value_name = "APP")]
+    pub(crate) app: Option<String>,
+    /// Of this task alone.
+    #[arg(long, value_name = "TASK")]
+    pub(crate) task: Option<String>,
+    /// Of this account alone.
+    #[arg(long, value_name = "ACCOUNT")]
+    pub(crate) account: Option<String>,
+    /// Not older: a time such as 2026-11-27T09:00:00Z, a date, or a span such as 24h.
+    #[arg(long, value_name = "TIME", value_parser = super::audit::since)]
+    pub(crate) since: Option<jiff::Timestamp>,
+}
+
+/// In which form entries are written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub(crate) enum AuditFormat {
+    /// A line of JSON an entry, as it stands in the log.
+    Json,
+    /// For spreadsheets.
+    Csv,
 }
 
 /// What can be done with the state folder.

@@ -1,11 +1,16 @@
 //! Looking at tasks: through the running daemon with its credentials, or with ours if none runs.
 
+use std::collections::HashMap;
+
+use bridgehead_sdk::TaskId;
+use jiff::Timestamp;
+
 use super::context::Context;
 use super::daemon;
 use super::failure::{Exit, Failure};
 use crate::control::{Event, Request};
-use bridgehead_bridge::{Api, AppId};
-use bridgehead_runtime::inspection::{Listing, ListingEnd, Source, TaskRow, Which};
+use bridgehead_bridge::{Api, AppId, Client};
+use bridgehead_runtime::inspection::{self, Listing, ListingEnd, Source, TaskRow, TaskStory, Which};
 use bridgehead_runtime::operator_commands;
 use bridgehead_store::{AppKey, Sqlite, TaskJournal};
 
@@ -51,8 +56,7 @@ async fn by_ourselves(
     state: Option<&Sqlite>,
     mut take: impl FnMut(Vec<TaskRow>) -> bool,
 ) -> Result<ListingEnd, Failure> {
-    let id = context.config.apps[app].app_id;
-    let key = AppKey::from(id);
+    let key = AppKey::from(context.config.apps[app].app_id);
     let held = match (which, state) {
         (Which::Held, Some(state)) => operator_commands::held(state, &key).await?,
         // An earlier version may have written this state, which then knows nothing of holding.
@@ -64,15 +68,8 @@ async fn by_ourselves(
         (Err(failure), Which::Status(_)) => return Err(failure),
         (Err(failure), _) => Err(failure.message().to_owned()),
     };
-    let source = Source {
-        name: app,
-        app: AppId::from(id),
-        key,
-        bridge: bridge.as_ref().map(|bridge| bridge as &dyn Api).map_err(Clone::clone),
-        journal: state.map(|state| state as &dyn TaskJournal),
-        held: held.into_iter().map(|held| (held.task, held.held_at)).collect(),
-        redactor: &context.redactor,
-    };
+    let held = held.into_iter().map(|held| (held.task, held.held_at)).collect();
+    let source = source(context, app, &bridge, state, held);
     let mut listing = Listing::begin(source, which.clone(), limit).await?;
     while let Some(rows) = listing.next().await? {
         if !take(rows) {
@@ -80,6 +77,47 @@ async fn by_ourselves(
         }
     }
     Ok(listing.end())
+}
+
+fn source<'a>(
+    context: &'a Context,
+    app: &'a str,
+    bridge: &'a Result<Client, String>,
+    state: Option<&'a Sqlite>,
+    held: HashMap<TaskId, Timestamp>,
+) -> Source<'a> {
+    let id = context.config.apps[app].app_id;
+    Source {
+        name: app,
+        app: AppId::from(id),
+        key: AppKey::from(id),
+        bridge: bridge.as_ref().map(|bridge| bridge as &dyn Api).map_err(Clone::clone),
+        journal: state.map(|state| state as &dyn TaskJournal),
+        held,
+        redactor: &context.redactor,
+    }
+}
+
+/// The story of one task, and whether the daemon has told it; `None` if neither Iden nor the journal knows the task.
+pub(super) async fn story(
+    context: &Context,
+    app: &str,
+    task: &TaskId,
+) -> Result<(Option<TaskStory>, &'static str), Failure> {
+    if let Some(daemon) = daemon::connect(context).await? {
+        let request = Request::Show { app: app.to_owned(), task: task.clone() };
+        let story: Option<Option<TaskStory>> = daemon.look(&request, |_| true).await?;
+        return Ok((story.flatten(), "daemon"));
+    }
+    let state = daemon::readable_state(context).await?;
+    let bridge = context.bridge().map_err(|failure| failure.message().to_owned());
+    let source = source(context, app, &bridge, state.as_ref(), HashMap::new());
+    let told = inspection::story(&source, task, None).await;
+    drop(source);
+    if let Some(state) = state {
+        state.close().await;
+    }
+    Ok((told?, "state"))
 }
 
 /// Asks the daemon for something that it answers in one go; `None` if none runs.

@@ -6,6 +6,7 @@
 
 mod apps;
 mod args;
+mod audit;
 mod call;
 mod check;
 mod completions;
@@ -51,7 +52,9 @@ mod state;
 mod status;
 mod sync;
 mod table;
+mod task_choice;
 mod task_rows;
+mod task_story;
 mod tasks;
 
 pub(crate) use print::complain;

@@ -1,21 +1,22 @@
-//! `bridgehead tasks release | retry`: through the running daemon, or in its journal while none runs.
+//! `bridgehead tasks release | retry | resolve`, `apps pause | resume` and `sync --cancel`: through the running daemon, or in its journal while none runs.
 
 use std::io::IsTerminal;
 
 use bridgehead_sdk::{TaskId, visible};
 use serde::Serialize;
 
-use super::args::{Global, Selected};
+use super::args::{Global, Resolve, Selected};
 use super::context::Context;
 use super::failure::{Exit, Failure, Outcome};
-use super::{confirm, daemon, logging, looking, print, task_rows};
-use crate::control::Request;
+use super::{audit, confirm, daemon, logging, looking, print, table, task_rows};
+use crate::control::{self, Request};
 use bridgehead_bridge::AppId;
 use bridgehead_config::Connectors;
-use bridgehead_runtime::SystemClock;
+use bridgehead_runtime::actions::{self, Cancelled, PauseChange, Resolution, Resolved, audited};
 use bridgehead_runtime::inspection::{TaskRow, Which};
 use bridgehead_runtime::operator_commands::{self, Answer, Released, ReportRetrier, Retries, Selection};
-use bridgehead_store::{AppKey, Sqlite};
+use bridgehead_runtime::{Clock, SystemClock};
+use bridgehead_store::{AppKey, Pause, Sqlite, TaskJournal};
 
 /// So many tasks are named in a sentence.
 const NAMED: usize = 20;
@@ -43,11 +44,14 @@ fn prepare(global: &Global, connectors: &Connectors, selected: Selected) -> Resu
     logging::start_quiet(&context.config.log, &context.redactor);
     let Selected { app, tasks, all, expect } = selected;
     context.names(std::slice::from_ref(&app))?;
-    // A UUID is one id however it is spelled.
-    let plain = |id: String| uuid::Uuid::parse_str(&id).map_or(id, |id| id.to_string());
-    let tasks = tasks.into_iter().map(|id| TaskId::new(plain(id))).collect();
+    let tasks = tasks.iter().map(|id| task_id(id)).collect();
     let tasks = if all { Selection::All } else { Selection::These(tasks) };
     Ok(Order { context, app, tasks, expect })
+}
+
+/// A UUID is one id however it is spelled.
+pub(super) fn task_id(id: &str) -> TaskId {
+    TaskId::new(uuid::Uuid::parse_str(id).map_or_else(|_| id.to_owned(), |id| id.to_string()))
 }
 
 pub(crate) async fn release(global: &Global, connectors: &Connectors, selected: Selected) -> Outcome {
@@ -64,9 +68,15 @@ pub(crate) async fn release(global: &Global, connectors: &Connectors, selected: 
     } else {
         let key = AppKey::from(context.config.apps[&app].app_id);
         let state = daemon::state(&context).await?;
+        let audit = audit::open(&context)?;
         let released = operator_commands::release(&state, &SystemClock, &key, &tasks, expect).await;
+        if let Ok(released) = &released {
+            let evidence = audited::released(released, expect);
+            audit.record_order(audited::order(&control::own(), &app, "release", None, evidence, None));
+        }
         state.close().await;
-        (released?, "state")
+        let released = released?;
+        (released, "state")
     };
     if global.json {
         print::json(&Shown { app: app.clone(), by, answer: &answer });
@@ -147,15 +157,21 @@ pub(crate) async fn retry(global: &Global, connectors: &Connectors, selected: Se
         (daemon.follow(&request, std::future::pending(), |_| {}).await?, "daemon")
     } else {
         let state = daemon::state(&context).await?;
+        let audit = audit::open(&context)?;
         let retries = retry_in(&context, &app, &state, &tasks, expect).await;
+        if let Ok(retries) = &retries {
+            let evidence = audited::retried(retries, expect);
+            audit.record_order(audited::order(&control::own(), &app, "retry", None, evidence, None));
+        }
         state.close().await;
-        (retries?, "state")
+        let retries = retries?;
+        (retries, "state")
     };
     if global.json {
         print::json(&Shown { app: app.clone(), by, answer: &answer });
     } else if answer.unexpected.is_some() {
         // Reported below.
-    } else if answer.retried.is_empty() && answer.not_rejected.is_empty() {
+    } else if answer.retried.is_empty() && answer.not_rejected.is_empty() && answer.woken.is_empty() {
         print::line(format!("No rejected reports in {app}."));
     } else {
         show(&answer);
@@ -167,7 +183,10 @@ pub(crate) async fn retry(global: &Global, connectors: &Connectors, selected: Se
         )
     })?;
     none_of(&answer.not_rejected, |tasks| {
-        format!("no rejected report in {app} for: {tasks}. See `bridgehead tasks list {app} --rejected`")
+        let waits = if by == "daemon" { ", and no waiting task" } else { "" };
+        format!(
+            "no rejected report{waits} in {app} for: {tasks}. See `bridgehead tasks list {app} --rejected` and `bridgehead tasks show {app} TASK`"
+        )
     })?;
     let is = |wanted| answer.retried.iter().any(|retried| retried.answer == wanted);
     if is(Answer::Rejected) {
@@ -194,6 +213,9 @@ async fn retry_in(
 }
 
 fn show(answer: &Retries) {
+    if !answer.woken.is_empty() {
+        print::line(format!("{} tried now: {}", count(answer.woken.len()), named(&answer.woken)));
+    }
     for retried in &answer.retried {
         let said = match retried.answer {
             Answer::Accepted => "reported and accepted",
@@ -206,6 +228,174 @@ fn show(answer: &Retries) {
             retried.detail.as_ref().map_or_else(String::new, |detail| format!(": {}", visible(detail)));
         print::line(format!("{}: {said}{detail}", retried.task));
     }
+}
+
+pub(crate) async fn resolve(global: &Global, connectors: &Connectors, asked: Resolve) -> Outcome {
+    let context = Context::load(global, connectors)?;
+    logging::start_quiet(&context.config.log, &context.redactor);
+    let Resolve { app, task, completed, reason, yes, .. } = asked;
+    context.names(std::slice::from_ref(&app))?;
+    let task = task_id(&task);
+    let resolution = Resolution { completed, reason };
+    let word = if completed { "completed" } else { "failed" };
+    if !yes {
+        agree_to_resolve(&context, &app, &task, word).await?;
+    }
+    let (answer, by): (Resolved, _) = if let Some(daemon) = daemon::connect(&context).await? {
+        let request = Request::Resolve { app: app.clone(), task, resolution };
+        (daemon.ask(&request).await?, "daemon")
+    } else {
+        let key = AppKey::from(context.config.apps[&app].app_id);
+        let state = daemon::state(&context).await?;
+        let audit = audit::open(&context)?;
+        let now = SystemClock.now();
+        let resolved = actions::resolve(&state, &app, &key, &task, &resolution, now, &context.redactor).await;
+        let evidence = audited::resolution(&resolution, resolved.as_ref().ok());
+        let refused = resolved.as_ref().err();
+        audit.record_order(audited::order(&control::own(), &app, "resolve", Some(&task), evidence, refused));
+        state.close().await;
+        (resolved.map_err(|error| Failure::new(Exit::Failed, error.to_string()))?, "state")
+    };
+    if global.json {
+        print::json(&Shown { app, by, answer });
+    } else {
+        let when = if by == "daemon" { "Iden is told now" } else { "Iden is told when the daemon runs" };
+        print::line(format!(
+            "Resolved {} of {app} as {word}; {when}. It is not executed again.",
+            answer.task
+        ));
+    }
+    Ok(())
+}
+
+/// Shows whom it is about, and asks for consent.
+async fn agree_to_resolve(context: &Context, app: &str, task: &TaskId, word: &str) -> Outcome {
+    if !confirm::is_possible() {
+        return Err(Failure::new(
+            Exit::Usage,
+            "resolving a task needs consent, and nobody is there to be asked: give --yes",
+        ));
+    }
+    let (story, _) = looking::story(context, app, task).await?;
+    let row = story.map(|story| story.row).unwrap_or_default();
+    let question = format!(
+        "Report {} for {} ({}) in {app} as {word}, and never execute it again? Type {word} to go on: ",
+        row.action.as_deref().unwrap_or("the task"),
+        row.account.as_deref().unwrap_or("an unknown account"),
+        task_rows::who(&row),
+    );
+    if confirm::by_typing(&print::visible(&question), word) {
+        return Ok(());
+    }
+    Err(Failure::new(Exit::Failed, "not confirmed; nothing was resolved"))
+}
+
+/// What is to be done to an app.
+pub(crate) enum Switch {
+    /// Pause it, and perhaps why.
+    Pause(Option<String>),
+    /// Let it go on.
+    Resume,
+}
+
+/// Pauses an app, or lets it go on.
+pub(crate) async fn pause(global: &Global, connectors: &Connectors, app: &str, switch: Switch) -> Outcome {
+    let context = Context::load(global, connectors)?;
+    logging::start_quiet(&context.config.log, &context.redactor);
+    context.names(&[app.to_owned()])?;
+    let (answer, by): (PauseChange, _) = if let Some(daemon) = daemon::connect(&context).await? {
+        let app = app.to_owned();
+        let request = match switch {
+            Switch::Pause(reason) => Request::Pause { app, reason },
+            Switch::Resume => Request::Resume { app },
+        };
+        (daemon.ask(&request).await?, "daemon")
+    } else {
+        (pause_in_state(&context, app, switch).await?, "state")
+    };
+    if global.json {
+        print::json(&Shown { app: app.to_owned(), by, answer });
+        return Ok(());
+    }
+    print::line(match (&answer.paused, answer.changed) {
+        (Some(pause), true) => format!(
+            "{app} is paused since {}: no task is begun, and no sync. `bridgehead apps resume {app}` ends that.",
+            table::time(pause.since)
+        ),
+        (Some(pause), false) => {
+            format!("{app} was paused already, since {} by {}.", table::time(pause.since), pause.by)
+        }
+        (None, true) => format!("{app} is resumed."),
+        (None, false) => format!("{app} was not paused."),
+    });
+    Ok(())
+}
+
+async fn pause_in_state(context: &Context, app: &str, switch: Switch) -> Result<PauseChange, Failure> {
+    let key = AppKey::from(context.config.apps[app].app_id);
+    let actor = control::own();
+    let reason = match &switch {
+        Switch::Pause(reason) => audited::reason(reason.as_deref(), &context.redactor)
+            .map_err(|error| Failure::new(Exit::Usage, error.to_string()))?,
+        Switch::Resume => None,
+    };
+    let state = daemon::state(context).await?;
+    let audit = audit::open(context)?;
+    let done = async {
+        let before = state.paused(&key).await?;
+        if matches!(switch, Switch::Resume) {
+            state.resume(&key).await?;
+            return Ok(PauseChange { paused: None, changed: before.is_some() });
+        }
+        let now = Pause { since: SystemClock.now(), by: actor.as_str().to_owned(), reason: reason.clone() };
+        let now = match before.clone() {
+            Some(before) if now.reason.is_none() => before,
+            Some(before) => Pause { since: before.since, ..now },
+            None => now,
+        };
+        state.pause(&key, &now).await?;
+        let changed = before.as_ref() != Some(&now);
+        Ok::<_, bridgehead_store::Error>(PauseChange { paused: Some(now), changed })
+    };
+    let done = done.await;
+    if let Ok(done) = &done {
+        let action = if done.paused.is_some() { "pause" } else { "resume" };
+        let evidence = serde_json::json!({ "reason": reason });
+        audit.record_order(audited::order(&actor, app, action, None, evidence, None));
+    }
+    // Whoever holds the lock on the state is the only one to write to the audit log.
+    state.close().await;
+    Ok(done?)
+}
+
+/// Cancels the sync of an app that is under way in the running daemon.
+pub(crate) async fn cancel_sync(global: &Global, connectors: &Connectors, app: &str) -> Outcome {
+    let context = Context::load(global, connectors)?;
+    logging::start_quiet(&context.config.log, &context.redactor);
+    context.names(&[app.to_owned()])?;
+    let Some(daemon) = daemon::connect(&context).await? else {
+        return Err(Failure::new(
+            Exit::Failed,
+            "no daemon runs that could have a sync under way; a `bridgehead sync` in a shell is cancelled there, with Ctrl-C",
+        ));
+    };
+    let request = Request::CancelSync { app: app.to_owned() };
+    let answer: Cancelled = daemon.follow(&request, std::future::pending(), |_| {}).await?;
+    if global.json {
+        print::json(&Shown { app: app.to_owned(), by: "daemon", answer: &answer });
+        return Ok(());
+    }
+    print::line(match (answer.was_under_way, answer.ended.as_deref()) {
+        (false, _) => format!("No sync of {app} is under way."),
+        (true, Some("completed")) => {
+            format!("The sync of {app} could not be cancelled any more: it was completed.")
+        }
+        (true, Some(ended)) => format!("The sync of {app} is cancelled ({ended}); nobody was removed."),
+        (true, None) => format!(
+            "The sync of {app} is told to stop, and has not ended yet; `bridgehead status` shows when."
+        ),
+    });
+    Ok(())
 }
 
 /// A failure if there are another number than the operator expected.

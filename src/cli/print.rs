@@ -37,7 +37,6 @@ pub(crate) fn json(value: &impl serde::Serialize) {
 }
 
 /// Prints JSON on one line, immediately.
-#[cfg(feature = "conformance")]
 pub(crate) fn json_line(value: &serde_json::Value) {
     let text = value.to_string();
     write(|out| writeln!(out, "{}", escaped(&text)).and_then(|()| out.flush()));

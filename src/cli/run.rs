@@ -11,11 +11,11 @@ use tokio_util::task::AbortOnDropHandle;
 use super::args::Global;
 use super::context::Context;
 use super::failure::{Failure, Outcome};
-use super::logging;
 use super::reload::{Reloader, Reloading};
 use super::service;
 use super::serving::Serving;
 use super::signals::{Hangup, Hangups, Told};
+use super::{audit, logging};
 use crate::control;
 use bridgehead_config::Connectors;
 use bridgehead_runtime::RuntimeBuilder;
@@ -65,15 +65,19 @@ pub(crate) async fn run(global: &Global, connectors: &Connectors) -> Outcome {
         "bridgehead is starting"
     );
 
-    let runtime = RuntimeBuilder::new(
+    let audit = audit::start(context);
+    audit.record_order(audit::started(context, &about.get().configuration));
+    let mut runtime = RuntimeBuilder::new(
         apps,
         reloader.bridge(),
         Arc::clone(&journal) as Arc<_>,
         Arc::clone(&journal) as Arc<_>,
         context.redactor.clone(),
         context.config.runtime.shutdown_grace,
-    )
-    .build();
+    );
+    runtime.audit = audit.clone();
+    let runtime = runtime.build();
+    let auditing = AbortOnDropHandle::new(tokio::spawn(audit::keep_on_disk(audit.clone())));
     let state = AbortOnDropHandle::new(tokio::spawn(service::tell_state(runtime.observer())));
     let watchdog = AbortOnDropHandle::new(tokio::spawn(service::feed_watchdog(runtime.observer())));
     let watch = AbortOnDropHandle::new(tokio::spawn(watch_state(Arc::clone(&journal))));
@@ -94,7 +98,9 @@ pub(crate) async fn run(global: &Global, connectors: &Connectors) -> Outcome {
     end(state).await;
     end(watchdog).await;
     end(watch).await;
+    end(auditing).await;
     drop(runtime);
+    audit.record_order(audit::stopped());
     close(journal).await;
     tracing::info!("bridgehead has stopped");
     Ok(())

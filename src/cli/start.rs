@@ -8,8 +8,8 @@ use super::args::{Cli, Command};
 use super::conformance;
 use super::failure::{Exit, Failure, Outcome};
 use super::{
-    apps, call, check, completions, config, export, hardening, init, log_level, manual, new, print, reload,
-    run as daemon, state, status, sync, tasks,
+    apps, audit, call, check, completions, config, export, hardening, init, log_level, manual, new, orders,
+    print, reload, run as daemon, state, status, sync, tasks,
 };
 #[cfg(feature = "sandbox")]
 use super::{demo, sandbox};
@@ -98,7 +98,8 @@ async fn dispatch(cli: Cli, connectors: &Connectors) -> Outcome {
         Command::Check { apps, offline, .. } => check::run(global, connectors, &apps, offline).await,
         Command::Call(options) => call::run(global, connectors, options).await,
         Command::Sync { apps, to: Some(to), .. } => export::run(global, connectors, &apps, &to).await,
-        Command::Sync { mut apps, dry_run, allow_removals, to: None } => {
+        Command::Sync { cancel: Some(app), .. } => orders::cancel_sync(global, connectors, &app).await,
+        Command::Sync { mut apps, dry_run, allow_removals, to: None, cancel: None } => {
             if dry_run && allow_removals.is_some() {
                 return Err(Failure::new(
                     Exit::Usage,
@@ -108,6 +109,7 @@ async fn dispatch(cli: Cli, connectors: &Connectors) -> Outcome {
             let allow_removals = allow_removals.map(|value| sync::consent(value, &mut apps));
             sync::run(global, connectors, &apps, Options { dry_run, allow_removals }).await
         }
+        Command::Audit(command) => audit::run(global, connectors, command).await,
         Command::Status { apps } => status::run(global, connectors, &apps).await,
         Command::Tasks(command) => tasks::run(global, connectors, command).await,
         Command::Apps(command) => apps::run(global, connectors, command).await,

@@ -11,12 +11,14 @@ use super::context::Context;
 use super::failure::{Exit, Failure, Outcome};
 use super::progress::Progress;
 use super::signals::Told;
-use super::{daemon, logging, print, table};
+use super::{audit, daemon, logging, print, table};
 use crate::control::{self, Client, Event, Request};
 use bridgehead_config::Connectors;
+use bridgehead_runtime::actions::{self, audited};
+use bridgehead_runtime::audit::Audit;
 use bridgehead_runtime::sync::{Consent, LossSummary, LostRecord, Options, Summary, SyncResult};
 use bridgehead_runtime::{AppStatus, RuntimeBuilder};
-use bridgehead_store::{AppKey, LossKind, SnapshotStore, Sqlite};
+use bridgehead_store::{AppKey, LossKind, SnapshotStore, Sqlite, TaskJournal};
 
 /// So many bad records are printed; `--json` has all that were kept.
 const SHOWN: usize = 20;
@@ -62,15 +64,25 @@ pub(crate) async fn run(
     });
     let keys: Vec<(String, AppKey)> =
         names.iter().map(|name| (name.clone(), AppKey::from(context.config.apps[name].app_id))).collect();
-    let runtime = RuntimeBuilder::new(
+    if !dry_run {
+        for (name, key) in &keys {
+            if let Some(pause) = journal.paused(key).await? {
+                let paused = actions::Error::Paused { app: name.clone(), pause };
+                return Err(Failure::new(Exit::Failed, paused.to_string()));
+            }
+        }
+    }
+    let audit = if dry_run { Audit::none() } else { audit::open(&context)? };
+    let mut runtime = RuntimeBuilder::new(
         apps,
         bridge,
         Arc::clone(&journal) as Arc<_>,
         Arc::clone(&journal) as Arc<_>,
         context.redactor.clone(),
         context.config.runtime.shutdown_grace,
-    )
-    .build();
+    );
+    runtime.audit = audit.clone();
+    let runtime = runtime.build();
     let stop = CancellationToken::new();
     // A sync that is told to stop still abandons its session.
     let _interrupt = Told::listen()?.cancels(&stop);
@@ -86,6 +98,12 @@ pub(crate) async fn run(
                 show(&name, &summary);
             }
             summaries.push((name, summary));
+        }
+    }
+    if !dry_run {
+        for (name, summary) in &summaries {
+            let evidence = serde_json::json!({ "result": summary.result });
+            audit.record_order(audited::order(&control::own(), name, "sync", None, evidence, None));
         }
     }
     runtime.close().await;

@@ -36,6 +36,17 @@ pub(crate) fn time(at: Timestamp) -> String {
     }
 }
 
+/// Prints a line of CSV, as RFC 4180 has it.
+pub(crate) fn csv_row(cells: &[impl AsRef<[u8]>]) {
+    let mut writer = csv::WriterBuilder::new().terminator(csv::Terminator::CRLF).from_writer(Vec::new());
+    // Writing to memory cannot fail.
+    if writer.write_record(cells).is_ok()
+        && let Ok(line) = writer.into_inner()
+    {
+        super::print::raw(&line);
+    }
+}
+
 /// How wide the terminal is; `None` if there is none.
 fn terminal_width() -> Option<usize> {
     comfy_table::Table::new().width().map(usize::from)

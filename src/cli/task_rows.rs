@@ -1,6 +1,7 @@
 //! Rows of tasks for people: who, what, and how many there are of how many.
 
 use super::{print, table};
+use bridgehead_runtime::audit::csv_cell;
 use bridgehead_runtime::inspection::{ListingEnd, TaskRow, Which};
 
 /// The tasks of an app that are shown.
@@ -44,6 +45,44 @@ pub(super) fn table_of<'a>(rows: impl Iterator<Item = &'a TaskRow>) {
         ]);
     }
     print::line(shown.trim_fmt());
+}
+
+/// The columns of a CSV file.
+pub(super) const COLUMNS: [&str; 13] = [
+    "app",
+    "task",
+    "action",
+    "account",
+    "username",
+    "email",
+    "display_name",
+    "status",
+    "created_at",
+    "held_since",
+    "code",
+    "reason",
+    "detail",
+];
+
+/// A task as a line of CSV.
+pub(super) fn cells(row: &TaskRow) -> [String; 13] {
+    let text = |text: &Option<String>| csv_cell(text.as_deref().unwrap_or_default());
+    let at = |at: Option<jiff::Timestamp>| at.map(|at| at.to_string()).unwrap_or_default();
+    [
+        csv_cell(&row.app),
+        csv_cell(&row.task),
+        text(&row.action),
+        text(&row.account),
+        text(&row.username),
+        text(&row.email),
+        text(&row.display_name),
+        text(&row.status),
+        at(row.created_at),
+        at(row.held_since),
+        text(&row.code),
+        text(&row.reason),
+        text(&row.detail),
+    ]
 }
 
 /// The names of the account, except for the one that is shown anyway.

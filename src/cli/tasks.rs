@@ -2,13 +2,14 @@
 
 use super::args::{Global, ListTasks, Tasks};
 use super::context::Context;
-use super::failure::Outcome;
+use super::failure::{Failure, Outcome};
 use super::print::JsonList;
+use super::task_choice::Chosen;
 use super::task_rows::{self, Shown};
-use super::{logging, looking, orders, print};
+use super::{logging, looking, orders, print, table, task_story};
 use bridgehead_bridge::TaskStatus;
 use bridgehead_config::Connectors;
-use bridgehead_runtime::inspection::Which;
+use bridgehead_runtime::inspection::{ListingEnd, TaskRow, Which};
 
 /// So many tasks of an app are shown to people who do not say how many.
 const SHOWN: u64 = 50;
@@ -16,29 +17,41 @@ const SHOWN: u64 = 50;
 pub(crate) async fn run(global: &Global, connectors: &Connectors, command: Tasks) -> Outcome {
     match command {
         Tasks::List(selected) => list(global, connectors, selected).await,
+        Tasks::Show { app, task } => task_story::show(global, connectors, &app, &task).await,
         Tasks::Release(selected) => orders::release(global, connectors, selected).await,
         Tasks::Retry(selected) => orders::retry(global, connectors, selected).await,
+        Tasks::Resolve(asked) => orders::resolve(global, connectors, asked).await,
     }
 }
 
 async fn list(global: &Global, connectors: &Connectors, selected: ListTasks) -> Outcome {
-    let ListTasks { app, status, rejected, held, limit } = selected;
-    let which = match (rejected, held) {
+    let which = match (selected.rejected, selected.held) {
         (true, _) => Which::Rejected,
         (_, true) => Which::Held,
-        _ => Which::Status(TaskStatus::from_name(&status)),
+        _ => Which::Status(TaskStatus::from_name(&selected.status)),
     };
     let context = Context::load(global, connectors)?;
     logging::start_quiet(&context.config.log, &context.redactor);
-    let names = context.names(&app.into_iter().collect::<Vec<_>>())?;
+    let names = context.names(&selected.app.iter().cloned().collect::<Vec<_>>())?;
+    let chosen = Chosen::of(&selected);
     if global.json {
-        return stream(&context, &names, &which, limit).await;
+        let mut list = JsonList::default();
+        each(&context, &names, &which, &chosen, selected.limit, |row| list.add(row)).await?;
+        list.end();
+        return Ok(());
     }
-    let limit = limit.unwrap_or(SHOWN);
+    if selected.csv {
+        table::csv_row(&task_rows::COLUMNS);
+        return each(&context, &names, &which, &chosen, selected.limit, |row| {
+            table::csv_row(&task_rows::cells(row));
+        })
+        .await;
+    }
+    let limit = selected.limit.unwrap_or(SHOWN);
     let mut shown = Vec::new();
     for name in &names {
         let mut rows = Vec::new();
-        let end = looking::tasks(&context, name, &which, Some(limit), |mut page| {
+        let end = rows_of(&context, name, &which, &chosen, Some(limit), |mut page| {
             rows.append(&mut page);
             true
         })
@@ -46,10 +59,11 @@ async fn list(global: &Global, connectors: &Connectors, selected: ListTasks) -> 
         shown.push(Shown { app: name.clone(), rows, end });
     }
     if shown.iter().all(|of| of.rows.is_empty() && !of.end.more) {
+        let such = if chosen.is_all() { "" } else { " of this selection" };
         print::line(match &which {
-            Which::Rejected => "No rejected reports.".to_owned(),
-            Which::Held => "No held tasks.".to_owned(),
-            Which::Status(status) => format!("No {status} tasks."),
+            Which::Rejected => format!("No rejected reports{such}."),
+            Which::Held => format!("No held tasks{such}."),
+            Which::Status(status) => format!("No {status} tasks{such}."),
         });
     } else {
         task_rows::show(&which, &shown);
@@ -60,21 +74,51 @@ async fn list(global: &Global, connectors: &Connectors, selected: ListTasks) -> 
     Ok(())
 }
 
-/// As JSON everything is shown, unless the operator says how much, and printed as it comes.
-async fn stream(context: &Context, names: &[String], which: &Which, limit: Option<u64>) -> Outcome {
-    let mut list = JsonList::default();
+/// For programs everything is given, unless the operator says how much, and as it comes.
+async fn each(
+    context: &Context,
+    names: &[String],
+    which: &Which,
+    chosen: &Chosen,
+    limit: Option<u64>,
+    mut take: impl FnMut(&TaskRow),
+) -> Outcome {
     for name in names {
-        let end = looking::tasks(context, name, which, limit, |rows| {
-            for row in &rows {
-                list.add(row);
-            }
+        let end = rows_of(context, name, which, chosen, limit, |rows| {
+            rows.iter().for_each(&mut take);
             print::is_read()
         })
         .await?;
         note(name, end.without_names.as_deref());
     }
-    list.end();
     Ok(())
+}
+
+/// The tasks of an app that were chosen, in the order that was asked for.
+async fn rows_of(
+    context: &Context,
+    app: &str,
+    which: &Which,
+    chosen: &Chosen,
+    limit: Option<u64>,
+    mut take: impl FnMut(Vec<TaskRow>) -> bool,
+) -> Result<ListingEnd, Failure> {
+    if chosen.is_all() && chosen.sort.is_none() {
+        return looking::tasks(context, app, which, limit, take).await;
+    }
+    // Which ones come first is known when all are.
+    let mut rows = Vec::new();
+    let end = looking::tasks(context, app, which, None, |page| {
+        rows.extend(page.into_iter().filter(|row| chosen.includes(row)));
+        true
+    })
+    .await?;
+    chosen.order(&mut rows);
+    let total = rows.len() as u64;
+    rows.truncate(limit.map_or(usize::MAX, |limit| usize::try_from(limit).unwrap_or(usize::MAX)));
+    let shown = rows.len() as u64;
+    take(rows);
+    Ok(ListingEnd { shown, total: Some(total), more: shown < total, ..end })
 }
 
 /// What a look at the tasks of an app could not find out. The list is whole all the same.

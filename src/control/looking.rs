@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use bridgehead_sdk::TaskId;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 use url::Url;
@@ -46,7 +47,9 @@ pub(super) async fn answer(
         match request {
             Request::Status => given(&runtime.observer().overview().await),
             Request::Apps => apps(about).await,
+            Request::AuditHead => given(&runtime.audit().status()),
             Request::Check { apps } => check(lines, runtime, about, &apps).await,
+            Request::Show { app, task } => show(runtime, about, &app, &task).await,
             Request::Tasks { app, which, limit } => tasks(lines, runtime, about, &app, which, limit).await,
             _ => given(&Identity {
                 version: env!("CARGO_PKG_VERSION").to_owned(),
@@ -72,6 +75,14 @@ async fn apps(about: &About) -> Event {
     match about.bridge.list_apps().await {
         Ok(apps) => given(&apps.iter().map(AppRow::from).collect::<Vec<_>>()),
         Err(error) => failed(format!("{error}\n{}", error.advice()), error.is_transient()),
+    }
+}
+
+async fn show(runtime: &Runtime, about: &About, app: &str, task: &TaskId) -> Event {
+    let Some(inspected) = runtime.inspected(app) else { return unknown_app(app) };
+    match inspected.task_story(&*about.bridge, task).await {
+        Err(error) => failed(error.to_string(), error.is_temporary()),
+        Ok(story) => given(&story),
     }
 }
 

@@ -13,6 +13,7 @@
 mod client;
 mod error;
 mod looking;
+mod peer;
 mod protocol;
 mod reload;
 mod server;
@@ -20,6 +21,7 @@ mod server;
 pub(crate) use client::{Client, connect};
 pub(crate) use error::Error;
 pub(crate) use looking::About;
+pub(crate) use peer::own;
 pub(crate) use protocol::{Event, Identity, LogLevel, Request, socket};
 pub(crate) use reload::{AppReloaded, Ask, Asking, Changed, Current, Fate, Reloaded};
 pub(crate) use server::Server;

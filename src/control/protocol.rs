@@ -2,11 +2,13 @@
 
 use std::path::{Path, PathBuf};
 
+use bridgehead_sdk::TaskId;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use tracing::level_filters::LevelFilter;
 
 use bridgehead_runtime::SyncProgress;
+use bridgehead_runtime::actions::Resolution;
 use bridgehead_runtime::inspection::{Finding, TaskRow, Which};
 use bridgehead_runtime::operator_commands::Selection;
 use bridgehead_runtime::sync::{Consent, Options};
@@ -56,6 +58,13 @@ pub(crate) enum Request {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         limit: Option<u64>,
     },
+    /// The story of one task. Answered with a [`TaskStory`](bridgehead_runtime::inspection::TaskStory), or nothing if there is no such task.
+    Show {
+        /// The app.
+        app: String,
+        /// The task.
+        task: TaskId,
+    },
     /// The tasks that are held. Answered with a list of [`HeldTask`](bridgehead_runtime::HeldTask). Asked by earlier versions.
     Held {
         /// The app.
@@ -77,7 +86,7 @@ pub(crate) enum Request {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         expect: Option<u64>,
     },
-    /// To report again what Iden refused. Answered with [`Retries`](bridgehead_runtime::operator_commands::Retries).
+    /// To report again what Iden refused, and to end the wait of tasks that wait. Answered with [`Retries`](bridgehead_runtime::operator_commands::Retries).
     Retry {
         /// The app.
         app: String,
@@ -102,6 +111,35 @@ pub(crate) enum Request {
         /// For how long.
         seconds: u64,
     },
+    /// To say what became of a task whose effect nobody knows. Answered with [`Resolved`](bridgehead_runtime::actions::Resolved).
+    Resolve {
+        /// The app.
+        app: String,
+        /// The task.
+        task: TaskId,
+        /// What became of it.
+        resolution: Resolution,
+    },
+    /// To pause an app. Answered with [`PauseChange`](bridgehead_runtime::actions::PauseChange).
+    Pause {
+        /// The app.
+        app: String,
+        /// Why.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        reason: Option<String>,
+    },
+    /// To let a paused app go on. Answered with [`PauseChange`](bridgehead_runtime::actions::PauseChange).
+    Resume {
+        /// The app.
+        app: String,
+    },
+    /// To cancel the sync that is under way. Answered with [`Cancelled`](bridgehead_runtime::actions::Cancelled).
+    CancelSync {
+        /// The app.
+        app: String,
+    },
+    /// Where the audit log ends. Answered with an [`AuditStatus`](bridgehead_runtime::audit::AuditStatus), or nothing if none is kept.
+    AuditHead,
     /// To sync now. Answered with a [`Summary`](bridgehead_runtime::sync::Summary).
     Sync {
         /// The app.
@@ -230,6 +268,16 @@ mod tests {
             Request::sync("hr", Options { allow_removals: Some(Consent::Shown), ..Options::default() }),
             Request::sync("hr", Options { allow_removals: Some(Consent::AtMost(30)), ..Options::default() }),
             Request::sync("hr", Options { dry_run: true, ..Options::default() }),
+            Request::Show { app: "hr".into(), task: "t1".into() },
+            Request::Resolve {
+                app: "hr".into(),
+                task: "t1".into(),
+                resolution: Resolution { completed: true, reason: "seen in HR".into() },
+            },
+            Request::Pause { app: "hr".into(), reason: Some("migration".into()) },
+            Request::Resume { app: "hr".into() },
+            Request::CancelSync { app: "hr".into() },
+            Request::AuditHead,
         ];
         let lines = requests.map(|request| serde_json::to_string(&request).unwrap());
         insta::assert_snapshot!(lines.join("\n"), @r#"
@@ -250,6 +298,12 @@ mod tests {
         {"command":"sync","app":"hr","allow_removals":true}
         {"command":"sync","app":"hr","allow_removals":false,"consent":{"at_most":30}}
         {"command":"sync","app":"hr","allow_removals":false,"dry_run":true}
+        {"command":"show","app":"hr","task":"t1"}
+        {"command":"resolve","app":"hr","task":"t1","resolution":{"completed":true,"reason":"seen in HR"}}
+        {"command":"pause","app":"hr","reason":"migration"}
+        {"command":"resume","app":"hr"}
+        {"command":"cancel_sync","app":"hr"}
+        {"command":"audit_head"}
         "#);
         for line in &lines {
             let again: Request = serde_json::from_str(line).unwrap();

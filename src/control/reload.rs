@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use tokio::sync::{mpsc, oneshot};
 
 use super::About;
+use bridgehead_runtime::audit::Actor;
 
 /// The facts about the daemon as they are now; a reload replaces them.
 #[derive(Clone, Debug)]
@@ -31,6 +32,8 @@ impl Current {
 pub(crate) struct Ask {
     /// Whether it is to be made, or only said what it would do.
     pub(crate) apply: bool,
+    /// Who asks.
+    pub(crate) actor: Actor,
     /// Where the answer goes.
     pub(crate) answer: oneshot::Sender<Reloaded>,
 }

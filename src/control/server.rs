@@ -14,10 +14,13 @@ use tokio_util::codec::{Framed, LinesCodec};
 use tokio_util::sync::CancellationToken;
 
 use super::looking;
+use super::peer;
 use super::protocol::{LONGEST, socket};
 use super::{Ask, Asking, Current, Event, LogLevel, Request};
 use crate::cli::log_levels;
 use bridgehead_runtime::Runtime;
+use bridgehead_runtime::actions::{self, Actions};
+use bridgehead_runtime::audit::Actor;
 use bridgehead_runtime::sync::{Consent, Options};
 use bridgehead_store as journal;
 
@@ -147,6 +150,8 @@ struct Daemon {
 pub(super) type Lines = Framed<UnixStream, LinesCodec>;
 
 async fn serve(stream: UnixStream, daemon: Daemon, stop: CancellationToken) {
+    // The operating system says who is at the other end, not the command.
+    let actor = peer::actor(&stream);
     let mut lines = Framed::new(stream, LinesCodec::new_with_max_length(LONGEST));
     let line = tokio::select! {
         () = stop.cancelled() => return,
@@ -154,7 +159,7 @@ async fn serve(stream: UnixStream, daemon: Daemon, stop: CancellationToken) {
     };
     let Ok(Some(Ok(line))) = line else { return };
     let last = match serde_json::from_str(&line) {
-        Ok(request) => Box::pin(answer(&mut lines, &daemon, request, &stop)).await,
+        Ok(request) => Box::pin(answer(&mut lines, &daemon, &actor, request, &stop)).await,
         Err(_) => failed(
             format!(
                 "the running daemon (bridgehead {}) does not know this command; if a different version has \
@@ -180,32 +185,41 @@ pub(super) fn failed(message: String, temporary: bool) -> Event {
 }
 
 /// The last event of a request that may have had others.
-async fn answer(lines: &mut Lines, daemon: &Daemon, request: Request, stop: &CancellationToken) -> Event {
+async fn answer(
+    lines: &mut Lines,
+    daemon: &Daemon,
+    actor: &Actor,
+    request: Request,
+    stop: &CancellationToken,
+) -> Event {
     let runtime = &*daemon.runtime;
+    let actions = Actions::new(Arc::clone(&daemon.runtime));
     match request {
         Request::Identity
         | Request::Status
         | Request::Apps
         | Request::Check { .. }
+        | Request::AuditHead
+        | Request::Show { .. }
         | Request::Tasks { .. } => looking::answer(lines, runtime, &daemon.about.get(), request, stop).await,
         Request::Held { app } => done(&app, runtime.held(&app).map(Ok)),
         Request::Rejected { app } => {
             let aside = runtime.put_aside(&app).await;
             done(&app, aside)
         }
-        Request::Release { app, tasks, expect } => {
-            let released = runtime.release(&app, &tasks, expect).await;
-            done(&app, released)
+        Request::Release { app, tasks, expect } => acted(actions.release(actor, &app, &tasks, expect).await),
+        Request::Retry { app, tasks, expect } => acted(actions.retry(actor, &app, &tasks, expect).await),
+        Request::Resolve { app, task, resolution } => {
+            acted(actions.resolve(actor, &app, &task, &resolution).await)
         }
-        Request::Retry { app, tasks, expect } => {
-            let retries = runtime.retry(&app, &tasks, expect).await;
-            done(&app, retries)
-        }
+        Request::Pause { app, reason } => acted(actions.pause(actor, &app, reason.as_deref()).await),
+        Request::Resume { app } => acted(actions.resume(actor, &app).await),
+        Request::CancelSync { app } => acted(actions.cancel_sync(actor, &app).await),
         Request::LogLevel { app, level, seconds } => log_level(runtime, &app, level, seconds),
-        Request::Reload { apply } => reload(daemon, apply).await,
+        Request::Reload { apply } => reload(daemon, actor, apply).await,
         Request::Sync { app, allow_removals, consent, dry_run } => {
             let allow_removals = consent.or_else(|| allow_removals.then_some(Consent::Shown));
-            sync(lines, runtime, &app, Options { dry_run, allow_removals }, stop).await
+            sync(lines, runtime, &actions, actor, &app, Options { dry_run, allow_removals }, stop).await
         }
     }
 }
@@ -218,6 +232,15 @@ pub(super) fn done<T: serde::Serialize>(app: &str, result: Option<Result<T, jour
             Ok(answer) => Event::Done { answer },
             Err(error) => failed(format!("the response cannot be written as JSON: {error}"), false),
         },
+    }
+}
+
+/// What came of an action.
+fn acted<T: serde::Serialize>(result: Result<T, actions::Error>) -> Event {
+    match result.map(serde_json::to_value) {
+        Err(error) => failed(error.to_string(), false),
+        Ok(Ok(answer)) => Event::Done { answer },
+        Ok(Err(error)) => failed(format!("the answer cannot be written as JSON: {error}"), false),
     }
 }
 
@@ -241,11 +264,11 @@ fn log_level(runtime: &Runtime, app: &str, level: Option<LogLevel>, seconds: u64
 }
 
 /// The daemon comes to the end of a reload that has begun, also when the command goes away.
-async fn reload(daemon: &Daemon, apply: bool) -> Event {
+async fn reload(daemon: &Daemon, actor: &Actor, apply: bool) -> Event {
     let (answer, answered) = oneshot::channel();
     let stopping =
         || failed("the daemon is stopping; its next start takes the configuration as it is".to_owned(), true);
-    if daemon.reloads.send(Ask { apply, answer }).await.is_err() {
+    if daemon.reloads.send(Ask { apply, actor: actor.clone(), answer }).await.is_err() {
         return stopping();
     }
     match answered.await {
@@ -257,6 +280,8 @@ async fn reload(daemon: &Daemon, apply: bool) -> Event {
 async fn sync(
     lines: &mut Lines,
     runtime: &Runtime,
+    actions: &Actions,
+    actor: &Actor,
     app: &str,
     options: Options,
     stop: &CancellationToken,
@@ -264,6 +289,9 @@ async fn sync(
     let Some(status) = runtime.status().remove(app) else {
         return done::<()>(app, None);
     };
+    if let Err(error) = actions.may_sync(app, options) {
+        return failed(error.to_string(), false);
+    }
     let allowed = options.allow_removals.map(|consent| consent.to_string());
     tracing::info!(
         app,
@@ -277,7 +305,7 @@ async fn sync(
         tell(lines, &Event::Waiting).await;
     }
     tell(lines, &Event::Begun { expected: runtime.expected(app).await }).await;
-    let mut run = Box::pin(runtime.sync(app, options, &stop));
+    let mut run = Box::pin(actions.sync(actor, app, options, &stop));
     let mut pace = tokio::time::interval(PACE);
     let summary = loop {
         tokio::select! {
@@ -296,7 +324,7 @@ async fn sync(
             }
         }
     };
-    if let Some(summary) = &summary {
+    if let Ok(summary) = &summary {
         tracing::info!(
             app,
             result = summary.result.as_str(),
@@ -304,7 +332,7 @@ async fn sync(
             summary.detail
         );
     }
-    done(app, summary.map(Ok))
+    acted(summary)
 }
 
 #[cfg(test)]

@@ -14,7 +14,9 @@
     reason = "a test is read, not called"
 )]
 
+mod actions;
 mod admin;
+mod audit;
 mod call;
 mod careless;
 mod conformance;

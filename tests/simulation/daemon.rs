@@ -7,6 +7,7 @@ use std::time::Duration;
 use bridgehead::bridge::{ApiKey, Client, Environment, Settings};
 use bridgehead::config;
 use bridgehead::journal::TaskJournal;
+use bridgehead::runtime::audit::Audit;
 use bridgehead::runtime::{Apps, Runtime, RuntimeBuilder};
 use bridgehead::runtime::{Clock, sync};
 use bridgehead_resilience::SeededRng;
@@ -110,6 +111,7 @@ impl Daemon {
             clock,
             seed: Some(seed),
             shutdown_grace: Duration::from_secs(2),
+            audit: Audit::none(),
         };
         let runtime = Arc::new(assembly.build());
         Self { life, process, runtime, running: None, stop: CancellationToken::new(), state }

@@ -7,9 +7,9 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use bridgehead::journal::{
-    AccessBase, Added, AppKey, BaselineOrigin, Changes, Counts, Difference, Doubt, Entry, Error, Held,
-    IdenTime, Intent, Known, LastSync, Losers, LossCount, LossKind, Outcome, RecordHash, ReportResult, Run,
-    Shown, SnapshotStore, TaskJournal, Trust, Which,
+    AccessBase, Added, AppKey, AttemptStep, BaselineOrigin, Changes, Counts, Difference, Doubt, Entry, Error,
+    Held, IdenTime, Intent, Known, LastSync, Losers, LossCount, LossKind, Outcome, Pause, RecordHash,
+    ReportResult, Run, Shown, SnapshotStore, TaskJournal, Trust, Which,
 };
 use bridgehead_sdk::TaskId;
 use jiff::Timestamp;
@@ -105,6 +105,26 @@ impl TaskJournal for Store {
 
     async fn held(&self, app: &AppKey) -> Result<Vec<Held>, Error> {
         self.call("held", TaskJournal::held(&*self.state.journal, app)).await
+    }
+
+    async fn note_attempts(&self, app: &AppKey, task: &TaskId, steps: &[AttemptStep]) -> Result<(), Error> {
+        self.call("note_attempts", TaskJournal::note_attempts(&*self.state.journal, app, task, steps)).await
+    }
+
+    async fn attempts(&self, app: &AppKey, task: &TaskId) -> Result<Vec<AttemptStep>, Error> {
+        self.call("attempts", TaskJournal::attempts(&*self.state.journal, app, task)).await
+    }
+
+    async fn pause(&self, app: &AppKey, pause: &Pause) -> Result<(), Error> {
+        self.call("pause", TaskJournal::pause(&*self.state.journal, app, pause)).await
+    }
+
+    async fn resume(&self, app: &AppKey) -> Result<(), Error> {
+        self.call("resume", TaskJournal::resume(&*self.state.journal, app)).await
+    }
+
+    async fn paused(&self, app: &AppKey) -> Result<Option<Pause>, Error> {
+        self.call("paused", TaskJournal::paused(&*self.state.journal, app)).await
     }
 
     async fn prune(&self, app: &AppKey, before: Timestamp) -> Result<u64, Error> {

@@ -68,7 +68,7 @@ pub use difference::{Difference, Reading, Settings, read, state_path};
 pub use error::{Error, Errors};
 pub use key_table::{conformance_keys, target_keys};
 pub use load::{load, parse};
-pub use model::{Admin, Bridge, Config, Log, LogFormat, RateLimit, Refs, Runtime, State};
+pub use model::{Admin, Audit, Bridge, Config, Log, LogFormat, RateLimit, Refs, Runtime, State};
 pub use network::Network;
 pub use origin::Origin;
 pub use pattern::{Pattern, PatternError};

@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 use url::Url;
 
 use super::duration::Length;
-use super::leaf::{As, Form};
+use super::leaf::{As, Form, Opt};
 use super::log_level::Directives;
 use super::values::{Address, BaseUrl, FilePath};
 use super::{App, Error, Network, Secret, suspicious};
@@ -33,6 +33,9 @@ pub struct Config {
     /// The state that must survive a restart.
     #[serde(default)]
     pub state: State,
+    /// The record of who did what to whom, and on what evidence.
+    #[serde(default)]
+    pub audit: Audit,
     /// The listener for health, metrics and status; disabled when absent.
     pub admin: Option<Admin>,
     /// The daemon's log.
@@ -119,6 +122,29 @@ impl Default for State {
     }
 }
 
+/// The record of who did what to whom, and on what evidence.
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct Audit {
+    // Absolute, or `None`: see `Config::audit_folder`.
+    /// A folder of the daemon's own, created with mode 0700; `audit` in the state folder when absent.
+    #[serde(with = "Opt::<As<FilePath>>", skip_serializing_if = "Option::is_none")]
+    #[schemars(extend("examples" = ["/var/log/bridgehead/audit"]))]
+    pub path: Option<PathBuf>,
+    /// How large a file grows, in bytes, before the next one is begun.
+    #[schemars(range(min = 65_536, max = 1_073_741_824))]
+    pub max_bytes: u64,
+    /// How many files are kept; the oldest is removed when there are more.
+    #[schemars(range(min = 2, max = 100_000))]
+    pub keep: u32,
+}
+
+impl Default for Audit {
+    fn default() -> Self {
+        Self { path: None, max_bytes: 16 * 1024 * 1024, keep: 64 }
+    }
+}
+
 /// The listener for health, metrics and status.
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
@@ -180,6 +206,11 @@ impl Config {
     /// An error if there is no app: then there is nothing to run.
     pub fn require_apps(&self) -> Result<(), Error> {
         if self.apps.is_empty() { Err(Error::NoApps) } else { Ok(()) }
+    }
+
+    /// The folder of the audit log.
+    pub fn audit_folder(&self) -> PathBuf {
+        self.audit.path.clone().unwrap_or_else(|| self.state.path.join("audit"))
     }
 
     /// What is valid but risky, one sentence each, for `check` and the log: secrets in files that every user can read,

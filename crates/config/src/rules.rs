@@ -106,6 +106,7 @@ pub(super) struct Paths {
     pub(super) proxy_password: Option<Secret>,
     pub(super) ca_file: Option<PathBuf>,
     pub(super) state: Option<PathBuf>,
+    pub(super) audit: Option<PathBuf>,
 }
 
 impl Paths {
@@ -119,6 +120,7 @@ impl Paths {
             proxy_password: placed(root, "network", "proxy_password", Secret::from_node),
             ca_file: placed(root, "network", "ca_file", path),
             state: placed(root, "state", "path", path),
+            audit: placed(root, "audit", "path", path),
         }
     }
 }

@@ -30,11 +30,15 @@ pub fn all(name: &str, app: &AppOverview, now: Timestamp) -> Vec<Alarm> {
         state_doubted(app, now),
         unwritable(app),
         panicked(app),
+        paused(name, app),
+        audit(app),
     ]
     .into_iter()
     .flatten()
     .collect();
-    alarms.extend(stalled::all(name, app, now));
+    // What stands still while an app is paused stands still on purpose.
+    let stalled = stalled::all(name, app, now).into_iter();
+    alarms.extend(stalled.filter(|alarm| app.paused.is_none() || !stands_still(alarm.kind)));
     alarms.sort_by_key(|alarm| std::cmp::Reverse(alarm.level));
     alarms
 }
@@ -52,13 +56,43 @@ pub(crate) fn unchanged_since(runs: &[SyncRun]) -> Option<Timestamp> {
     told(runs).take_while(is_alike).last().map(|first| first.ended_at)
 }
 
-/// Those that say something: a sync that was stopped together with the daemon says nothing about the one before it.
+/// Those that say something: a sync that was stopped together with the daemon, or by an operator, says nothing about the one before it.
 pub(crate) fn told(runs: &[SyncRun]) -> impl Iterator<Item = &SyncRun> {
-    runs.iter().filter(|run| run.reason != Some(RunReason::Stopped))
+    runs.iter().filter(|run| !matches!(run.reason, Some(RunReason::Stopped | RunReason::Cancelled)))
 }
 
 fn has_failed(run: &SyncRun) -> bool {
     matches!(run.result, RunResult::Failed | RunResult::Abandoned)
+}
+
+/// Whether it is about something that does not go on.
+fn stands_still(kind: AlarmKind) -> bool {
+    matches!(kind, AlarmKind::TasksStalled | AlarmKind::SyncStalled)
+}
+
+fn paused(name: &str, app: &AppOverview) -> Option<Alarm> {
+    let pause = app.paused.as_ref()?;
+    let reason = pause.reason.as_ref().map_or_else(String::new, |reason| format!(": {reason}"));
+    Some(Alarm {
+        kind: AlarmKind::Paused,
+        level: Level::Notice,
+        since: Some(pause.since),
+        message: format!("paused by {}{reason}", pause.by),
+        advice: format!("No task is begun, and no sync. `bridgehead apps resume {name}` ends that."),
+    })
+}
+
+fn audit(app: &AppOverview) -> Option<Alarm> {
+    let failing = app.audit_unwritable.as_ref()?;
+    Some(Alarm {
+        kind: AlarmKind::AuditUnwritable,
+        level: Level::Alarm,
+        since: Some(failing.since),
+        message: format!("the audit log cannot be written: {}", failing.message),
+        advice: "Tasks go on, and what is to be recorded is kept in memory for now: ten thousand entries, then the oldest are lost, \
+                 which is recorded. Make room, or mend the folder (audit.path)."
+            .into(),
+    })
 }
 
 fn access(app: &AppOverview) -> Option<Alarm> {

@@ -10,6 +10,8 @@ use tokio::sync::{Mutex, RwLock};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
+use super::actions::{Cancelling, Pausing, Waiting};
+use super::audit::Audit;
 use super::change_tracker::ChangeTracker;
 use super::created_accounts::CreatedAccounts;
 use super::guard::DeprovisionLimit;
@@ -40,6 +42,13 @@ pub(crate) struct AppContext {
     pub(crate) activity: ChangeTracker,
     pub(crate) newcomers: CreatedAccounts,
     pub(crate) guard: DeprovisionLimit,
+    /// The tasks that wait for their next try or for the target.
+    pub(crate) waiting: Waiting,
+    /// Whether an operator has paused it.
+    pub(crate) pausing: Pausing,
+    /// The sync that is under way, for who wants to cancel it.
+    pub(crate) cancelling: Cancelling,
+    pub(crate) audit: Audit,
     /// Held by the one sync that is under way.
     pub(crate) sync_lock: Mutex<()>,
     /// The app ends: the daemon stops, or a reload exchanges it.
@@ -66,6 +75,7 @@ pub(crate) struct Parts {
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) rng: Arc<SeededRng>,
     pub(crate) status: Arc<AppStatus>,
+    pub(crate) audit: Audit,
 }
 
 impl AppContext {
@@ -79,8 +89,19 @@ impl AppContext {
     }
 
     fn assembled(parts: Parts, continues: bool) -> Arc<Self> {
-        let Parts { name, settings, connector, bridge, journal, listings, redactor, clock, rng, status } =
-            parts;
+        let Parts {
+            name,
+            settings,
+            connector,
+            bridge,
+            journal,
+            listings,
+            redactor,
+            clock,
+            rng,
+            status,
+            audit,
+        } = parts;
         let key = AppKey::from(settings.app_id);
         Arc::new(Self {
             id: AppId::from(settings.app_id),
@@ -91,6 +112,10 @@ impl AppContext {
             activity: ChangeTracker::default(),
             newcomers: CreatedAccounts::default(),
             guard: DeprovisionLimit::new(settings.tasks.guard),
+            waiting: Waiting::default(),
+            pausing: Pausing::default(),
+            cancelling: Cancelling::default(),
+            audit,
             sync_lock: Mutex::new(()),
             stop: CancellationToken::new(),
             stuck: AtomicBool::new(false),

@@ -10,10 +10,11 @@ use tokio::sync::OwnedRwLockReadGuard;
 use tokio_util::sync::CancellationToken;
 
 use super::app::{AppContext, Parts};
+use super::audit::Audit;
 use super::fleet::Fleet;
 use super::guard::HeldTask;
 use super::liveness::Liveness;
-use super::operator_commands::{self, RejectedReport, Released, ReportRetrier, Retries, Selection};
+use super::operator_commands::{self, RejectedReport};
 use super::reporter::StatusReporter;
 use super::status::AppStatus;
 use super::supervisor::Supervisor;
@@ -43,6 +44,8 @@ pub struct RuntimeBuilder {
     pub seed: Option<u64>,
     /// How long running work may continue after a stop.
     pub shutdown_grace: Duration,
+    /// Where what is decided and ordered is recorded.
+    pub audit: Audit,
 }
 
 impl RuntimeBuilder {
@@ -56,7 +59,8 @@ impl RuntimeBuilder {
         shutdown_grace: Duration,
     ) -> Self {
         let clock = Arc::new(SystemClock);
-        Self { apps, bridge, journal, listings, redactor, clock, seed: None, shutdown_grace }
+        let audit = Audit::none();
+        Self { apps, bridge, journal, listings, redactor, clock, seed: None, shutdown_grace, audit }
     }
 
     /// Puts the runtime together.
@@ -67,6 +71,7 @@ impl RuntimeBuilder {
             redactor: self.redactor,
             clock: self.clock,
             rng: Arc::new(self.seed.map_or_else(SeededRng::from_os, SeededRng::seeded)),
+            audit: self.audit.clone(),
         };
         let apps = self.apps.into_iter().map(|(name, (settings, connector))| {
             let app = assembly.app(&name, settings, connector, Arc::clone(&self.bridge), false);
@@ -80,9 +85,10 @@ impl RuntimeBuilder {
             Arc::clone(&vitals),
             Arc::clone(&assembly.clock),
             started_at,
+            self.audit.clone(),
         );
         let supervisor = Supervisor::new(Arc::clone(&vitals), self.shutdown_grace);
-        Runtime { fleet, assembly, supervisor, vitals, observer }
+        Runtime { fleet, assembly, supervisor, vitals, observer, audit: self.audit }
     }
 }
 
@@ -99,6 +105,7 @@ pub(crate) struct Assembly {
     redactor: Redactor,
     pub(crate) clock: Arc<dyn Clock>,
     rng: Arc<SeededRng>,
+    audit: Audit,
 }
 
 impl Assembly {
@@ -122,6 +129,7 @@ impl Assembly {
             clock: Arc::clone(&self.clock),
             rng: Arc::clone(&self.rng),
             status: Arc::new(AppStatus::new(Arc::clone(&self.clock))),
+            audit: self.audit.clone(),
         };
         if continues { AppContext::continuing(parts) } else { AppContext::new(parts) }
     }
@@ -141,11 +149,12 @@ pub struct Runtime {
     pub(crate) supervisor: Supervisor,
     vitals: Arc<Liveness>,
     observer: StatusReporter,
+    audit: Audit,
 }
 
 /// An app that an operator asks something of. It does not end as long as this lives.
-struct Entered {
-    app: Arc<AppContext>,
+pub(crate) struct Entered {
+    pub(crate) app: Arc<AppContext>,
     _order: OwnedRwLockReadGuard<()>,
 }
 
@@ -166,7 +175,7 @@ impl Runtime {
     }
 
     /// The app of this name, for an operator. While a reload exchanges it, the new one is waited for. `None` if there is none.
-    async fn enter(&self, name: &str) -> Option<Entered> {
+    pub(crate) async fn enter(&self, name: &str) -> Option<Entered> {
         loop {
             let app = self.fleet.get(name)?;
             let order = Arc::clone(&app.orders).read_owned().await;
@@ -195,6 +204,11 @@ impl Runtime {
         Some(sync.await)
     }
 
+    /// Where what is decided and ordered is recorded.
+    pub fn audit(&self) -> &Audit {
+        &self.audit
+    }
+
     /// An app by its name.
     pub(super) fn app(&self, name: &str) -> Option<Arc<AppContext>> {
         self.fleet.get(name)
@@ -212,34 +226,10 @@ impl Runtime {
         Some(self.fleet.get(app)?.guard.held())
     }
 
-    /// Lets held tasks of an app go: exactly those that are held now. Where another number than `expect` are, nothing is done.
-    /// `None` if there is no such app.
-    pub async fn release(
-        &self,
-        app: &str,
-        selection: &Selection,
-        expect: Option<u64>,
-    ) -> Option<Result<Released, journal::Error>> {
-        Some(operator_commands::release_in(&self.enter(app).await?.app, selection, expect).await)
-    }
-
     /// The reports that Iden refused, oldest task first. `None` if there is no such app.
     pub async fn put_aside(&self, app: &str) -> Option<Result<Vec<RejectedReport>, journal::Error>> {
         let app = self.fleet.get(app)?;
         Some(operator_commands::put_aside(app.store.for_operator(), &app.key).await)
-    }
-
-    /// Reports again what Iden had refused. Where another number of reports than `expect` is set aside, nothing is done. `None` if
-    /// there is no such app.
-    pub async fn retry(
-        &self,
-        app: &str,
-        selection: &Selection,
-        expect: Option<u64>,
-    ) -> Option<Result<Retries, journal::Error>> {
-        let entered = self.enter(app).await?;
-        let desk = ReportRetrier::of(&entered.app);
-        Some(desk.retry(selection, expect).await)
     }
 
     /// Ends the connectors in order, when [`run`](Self::run) was not used.

@@ -11,6 +11,7 @@ use bridgehead_sdk::{
 };
 
 use super::app::{AppContext, Parts};
+use super::audit::Audit;
 use super::status::AppStatus;
 use bridgehead_bridge::{
     self as bridge, self, Api, AppId, NewApp, NextPage, Progress, Pushed, Registration, Report, SyncId, Task,
@@ -175,6 +176,7 @@ impl Place {
             clock: Arc::new(SystemClock),
             rng: Arc::new(SeededRng::seeded(4711)),
             status: Arc::new(AppStatus::default()),
+            audit: Audit::none(),
         })
     }
 }

@@ -19,8 +19,10 @@
 
 #![allow(rustdoc::private_intra_doc_links, reason = "a module's page leads through its private parts too")]
 
+pub mod actions;
 mod alarm;
 mod app;
+pub mod audit;
 mod builder;
 mod change_tracker;
 mod clock;

@@ -1,6 +1,6 @@
 //! What an operator orders about tasks: to let held ones go, and to report again what Iden refused.
 //!
-//! A running daemon does it itself ([`Runtime`](super::Runtime) has the same names); while none runs, the functions here
+//! A running daemon does it itself ([`Actions`](super::actions::Actions)); while none runs, the functions here
 //! do it to its journal, and it finds the result at its next start.
 
 use std::collections::HashSet;
@@ -94,7 +94,10 @@ pub struct Retried {
 pub struct Retries {
     /// The reports that were made again.
     pub retried: Vec<Retried>,
-    /// These were requested, but have no rejected report.
+    /// The tasks that waited, and go on now.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub woken: Vec<TaskId>,
+    /// These were requested, but have no rejected report and do not wait.
     pub not_rejected: Vec<TaskId>,
     /// How many are set aside, where another number was expected; then nothing was reported.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -233,7 +236,7 @@ impl ReportRetrier<'_> {
         let candidates = rejected.iter().map(|entry| entry.task.clone()).collect();
         let (chosen, not_rejected) = selection.pick(candidates);
         let chosen: HashSet<TaskId> = chosen.into_iter().collect();
-        let mut retries = Retries { retried: Vec::new(), not_rejected, unexpected: None };
+        let mut retries = Retries { not_rejected, ..Retries::default() };
         let mut outage: Option<String> = None;
         for entry in rejected.into_iter().filter(|entry| chosen.contains(&entry.task)) {
             let (answer, detail) = match &outage {

@@ -40,6 +40,7 @@ pub(crate) async fn run(app: Arc<AppContext>, stop: CancellationToken) {
             tokio::select! {
                 biased;
                 () = stop.cancelled() => return,
+                () = app.target.breaker().asked() => {}
                 () = tokio::time::sleep(wait) => {}
             }
             match check(&app).await {

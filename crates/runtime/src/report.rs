@@ -10,10 +10,11 @@ use bridgehead_sdk::Code;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
+use super::audit::AuditStatus;
 use super::guard::Holding;
 use super::status::{LastSync, PollState, SyncProgress, TaskCounts};
 use bridgehead_config as config;
-use bridgehead_store::{Counts, Doubt, Run, RunReason, RunResult};
+use bridgehead_store::{Counts, Doubt, Pause, Run, RunReason, RunResult};
 
 /// Everything that can be seen at one moment.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -46,6 +47,8 @@ pub struct DaemonOverview {
     pub ready: bool,
     /// A sentence about that.
     pub readiness: String,
+    /// The audit log and its head; `None` where none is kept.
+    pub audit: Option<AuditStatus>,
     /// What came of the last reload, if there was one.
     pub last_reload: Option<LastReload>,
 }
@@ -75,6 +78,10 @@ pub struct AppOverview {
     pub alarms: Vec<Alarm>,
     /// Why the Bridge refuses the key or this app, if it does: nothing is polled, executed or reported until it is fixed.
     pub access_refused: Option<String>,
+    /// Since when, by whom and why it is paused, if it is: no task is begun, and no sync.
+    pub paused: Option<Pause>,
+    /// That the audit log cannot be written, as the last try found.
+    pub audit_unwritable: Option<Unwritable>,
     /// Why tasks are held, if they are.
     pub held: Option<Held>,
     /// Its provisioning tasks.
@@ -406,6 +413,10 @@ pub enum AlarmKind {
     SyncStalled,
     /// A loop of the daemon panicked.
     LoopPanicked,
+    /// An operator has paused the app.
+    Paused,
+    /// The audit log cannot be written.
+    AuditUnwritable,
     /// A kind that this version does not know.
     #[serde(other)]
     Other,
@@ -413,7 +424,7 @@ pub enum AlarmKind {
 
 impl AlarmKind {
     /// All that this version raises.
-    pub const ALL: [Self; 20] = [
+    pub const ALL: [Self; 22] = [
         Self::AccessRefused,
         Self::PollingFails,
         Self::TargetUnreachable,
@@ -434,6 +445,8 @@ impl AlarmKind {
         Self::ReportsDelayed,
         Self::SyncStalled,
         Self::LoopPanicked,
+        Self::Paused,
+        Self::AuditUnwritable,
     ];
 
     /// The name, such as `removal_guard`.
@@ -459,6 +472,8 @@ impl AlarmKind {
             Self::ReportsDelayed => "reports_delayed",
             Self::SyncStalled => "sync_stalled",
             Self::LoopPanicked => "loop_panicked",
+            Self::Paused => "paused",
+            Self::AuditUnwritable => "audit_unwritable",
             Self::Other => "other",
         }
     }

@@ -12,6 +12,7 @@ use tokio::time::Instant;
 
 use super::alarm;
 use super::app::AppContext;
+use super::audit::Audit;
 use super::fleet::Fleet;
 use super::liveness::{Liveness, Unhealthy};
 use super::policies;
@@ -22,7 +23,7 @@ use super::report::{
     TaskAttempts, Unwritable,
 };
 use super::status::AppStatus;
-use bridgehead_store::{self as journal, AppKey, SnapshotStore, TaskJournal};
+use bridgehead_store::{self as journal, AppKey, Pause, SnapshotStore, TaskJournal};
 
 /// So many of the last syncs are shown.
 const SHOWN: usize = 10;
@@ -42,6 +43,7 @@ pub struct StatusReporter {
     vitals: Arc<Liveness>,
     clock: Arc<dyn Clock>,
     started_at: Timestamp,
+    audit: Audit,
 }
 
 impl StatusReporter {
@@ -50,14 +52,15 @@ impl StatusReporter {
         vitals: Arc<Liveness>,
         clock: Arc<dyn Clock>,
         started_at: Timestamp,
+        audit: Audit,
     ) -> Self {
-        Self { fleet, vitals, clock, started_at }
+        Self { fleet, vitals, clock, started_at, audit }
     }
 
     /// An observer of a daemon that has no app, for tests of what shows it.
     #[doc(hidden)]
     pub fn without_apps(vitals: Arc<Liveness>, clock: Arc<dyn Clock>, started_at: Timestamp) -> Self {
-        Self::new(Arc::default(), vitals, clock, started_at)
+        Self::new(Arc::default(), vitals, clock, started_at, Audit::none())
     }
 
     /// Whether the loops live.
@@ -93,6 +96,7 @@ impl StatusReporter {
             ready: ready.is_ready(),
             readiness: ready.to_string(),
             last_reload: self.fleet.last_reload(),
+            audit: self.audit.status(),
         };
         StatusReport { at: now, daemon: Some(daemon), apps }
     }
@@ -104,6 +108,12 @@ impl StatusReporter {
         let now = self.clock.now();
         let status = &app.status;
         let clean = |text: &str| visible(&app.redactor.redact(text)).into_owned();
+        let pause = app.pausing.now();
+        seen.paused = pause.map(|pause| Pause { reason: pause.reason.as_deref().map(clean), ..pause });
+        seen.audit_unwritable = self.audit.status().and_then(|audit| {
+            let message = audit.message.as_deref().map(clean)?;
+            Some(Unwritable { since: audit.failing_since?, message })
+        });
         seen.access_refused = app.upstream.refused().map(|cause| clean(&cause));
         seen.held = app.target.outage().map(|cause| Held {
             since: long_ago(now, cause.since.elapsed()),
@@ -165,6 +175,7 @@ pub async fn from_state(
             remember(&mut seen, state, state, &key).await;
             // An earlier version may have written this state, which then knows nothing of holding.
             seen.tasks.guarded = state.held(&key).await.ok().and_then(|held| still_held(&held));
+            seen.paused = state.paused(&key).await.ok().flatten();
         }
         seen.alarms = alarm::all(name, &seen, now);
         overview.apps.insert(name.clone(), seen);

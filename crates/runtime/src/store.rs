@@ -10,7 +10,7 @@ use super::progress::WatchedJournal;
 use super::proof::{IntentRecorded, OutcomeRecorded};
 use super::status::AppStatus;
 use bridgehead_store::{
-    AppKey, Doubt, Entry, Error, Held, Intent, Known, Outcome, ReportResult, TaskJournal,
+    AppKey, AttemptStep, Doubt, Entry, Error, Held, Intent, Known, Outcome, Pause, ReportResult, TaskJournal,
 };
 
 /// The journal, as one app uses it.
@@ -60,6 +60,24 @@ impl Store {
         at: Timestamp,
     ) -> Result<(), Error> {
         self.journal.ended(&self.app, task, ended, at).await
+    }
+
+    /// Adds to the story of a task, where nothing else is written.
+    pub(crate) async fn note_attempts(&self, task: &TaskId, steps: &[AttemptStep]) -> Result<(), Error> {
+        self.journal.note_attempts(&self.app, task, steps).await
+    }
+
+    /// An operator pauses the app, or resumes it.
+    pub(crate) async fn set_pause(&self, pause: Option<&Pause>) -> Result<(), Error> {
+        match pause {
+            Some(pause) => self.journal.pause(&self.app, pause).await,
+            None => self.journal.resume(&self.app).await,
+        }
+    }
+
+    /// Whether the app is paused.
+    pub(crate) async fn paused(&self) -> Result<Option<Pause>, Error> {
+        self.journal.paused(&self.app).await
     }
 
     /// Drops a task that nothing was done about.

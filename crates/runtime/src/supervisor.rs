@@ -6,13 +6,14 @@ use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use bridgehead_resilience::Backoff;
+use bridgehead_resilience::{Backoff, Next};
 use futures::future::join_all;
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
 
+use super::ShuttingDown;
 use super::app::AppContext;
 use super::fleet::Fleet;
 use super::liveness::Liveness;
@@ -160,6 +161,9 @@ impl Drop for EndsWith<'_> {
 async fn run_app(app: Arc<AppContext>, grace: Arc<Mutex<Duration>>, vitals: Arc<Liveness>) -> Ended {
     let cut_off = CancellationToken::new();
     let stop = &app.stop;
+    if load_pause(&app, stop).await.is_err() {
+        return Ended::Finished;
+    }
     let mut loops = JoinSet::new();
     let tasks = {
         let (stop, cut_off) = (stop.clone(), cut_off.clone());
@@ -201,6 +205,23 @@ async fn run_app(app: Arc<AppContext>, grace: Arc<Mutex<Duration>>, vitals: Arc<
 
 async fn all_of<T: 'static>(loops: &mut JoinSet<T>) {
     while loops.join_next().await.is_some() {}
+}
+
+/// An app that was paused stays so over a restart, and when a reload exchanges it.
+async fn load_pause(app: &AppContext, stop: &CancellationToken) -> Result<(), ShuttingDown> {
+    let retry = app.retry(policies::LOCAL).until(stop);
+    let _change = app.pausing.change().await;
+    let paused = retry.run(
+        |_| app.store.paused(),
+        |_| Next::Retry,
+        |failed| tracing::error!(app = %app.name, error = %failed.error, "the journal cannot be read"),
+    );
+    let paused = paused.await.map_err(|_| ShuttingDown)?;
+    if let Some(pause) = &paused {
+        tracing::warn!(app = %app.name, by = pause.by, since = %pause.since, "the app is paused: no task is begun, and no sync");
+    }
+    app.pausing.set(paused);
+    Ok(())
 }
 
 /// Ends when the loop does, and says which one it was.

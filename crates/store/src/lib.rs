@@ -22,6 +22,7 @@
 #![allow(rustdoc::private_intra_doc_links, reason = "a module's page leads through its private parts too")]
 
 mod app;
+mod attempt;
 #[cfg(test)]
 mod contract;
 mod doubt;
@@ -35,6 +36,7 @@ mod task;
 mod trust;
 
 pub use app::AppKey;
+pub use attempt::{AttemptStep, Pause, Phase, STEPS_KEPT};
 pub use doubt::{Doubt, Reason};
 pub use error::Error;
 pub use facts::{AccessFacts, AccessLoss};

@@ -58,6 +58,8 @@ pub enum RunReason {
     Overtaken,
     /// Abandoned: the operator allowed what was shown, and nothing was.
     NothingShown,
+    /// Abandoned: an operator cancelled it.
+    Cancelled,
     /// Abandoned: the daemon stopped.
     Stopped,
     /// Failed: the connector cannot say what it offers.
@@ -85,7 +87,7 @@ pub enum RunReason {
 
 impl RunReason {
     /// All that this version gives.
-    pub const ALL: [Self; 20] = [
+    pub const ALL: [Self; 21] = [
         Self::AccessGuard,
         Self::LostState,
         Self::StaleState,
@@ -96,6 +98,7 @@ impl RunReason {
         Self::InvalidRecords,
         Self::Overtaken,
         Self::NothingShown,
+        Self::Cancelled,
         Self::Stopped,
         Self::Undescribed,
         Self::Unregistered,
@@ -121,6 +124,7 @@ impl RunReason {
             Self::InvalidRecords => "invalid_records",
             Self::Overtaken => "overtaken",
             Self::NothingShown => "nothing_shown",
+            Self::Cancelled => "cancelled",
             Self::Stopped => "stopped",
             Self::Undescribed => "undescribed",
             Self::Unregistered => "unregistered",

@@ -9,7 +9,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use super::{AppKey, Doubt, Error};
+use super::{AppKey, AttemptStep, Doubt, Error, Pause};
 
 /// That the connector is about to be called for a task.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -28,6 +28,8 @@ pub struct Intent {
     pub prior: PriorAccount,
     /// Now.
     pub at: Timestamp,
+    /// What came before, as far as it is not noted yet: it is written together with this.
+    pub steps: Vec<AttemptStep>,
 }
 
 /// What the account of a task looked like before the first attempt: the evidence that distinguishes a later attempt's
@@ -190,6 +192,8 @@ pub struct Entry {
     pub state: State,
     /// What is left of the outcome, if the task has ended.
     pub kept: Option<RetainedOutcome>,
+    /// When its report last ended.
+    pub ended_at: Option<Timestamp>,
 }
 
 /// What the journal knows of a task, without the details.
@@ -318,8 +322,26 @@ pub trait TaskJournal: Send + Sync + fmt::Debug + 'static {
     /// The tasks that are held, and those that were released and not pruned yet.
     async fn held(&self, app: &AppKey) -> Result<Vec<Held>, Error>;
 
+    /// Adds steps to the story of a task, of which the journal may know nothing else yet. A step that is known, by its beginning and
+    /// its phase, is replaced. Of each task the newest [`STEPS_KEPT`](super::STEPS_KEPT) are kept, as long as the journal knows the
+    /// task. Steps that come before an intent or an outcome are written with it instead: see [`Intent::steps`].
+    async fn note_attempts(&self, app: &AppKey, task: &TaskId, steps: &[AttemptStep]) -> Result<(), Error>;
+
+    /// The steps of a task, in the order in which they began.
+    async fn attempts(&self, app: &AppKey, task: &TaskId) -> Result<Vec<AttemptStep>, Error>;
+
+    /// Records that an operator has paused an app, in place of what was recorded before.
+    async fn pause(&self, app: &AppKey, pause: &Pause) -> Result<(), Error>;
+
+    /// Records that an app is not paused.
+    async fn resume(&self, app: &AppKey) -> Result<(), Error>;
+
+    /// Whether an app is paused.
+    async fn paused(&self, app: &AppKey) -> Result<Option<Pause>, Error>;
+
     /// Removes tasks of an app that ended before this instant, and says how many. Open and rejected ones stay. With them go
-    /// releases that are as old, or whose task the connector has been called for.
+    /// releases that are as old, or whose task the connector has been called for, their steps, and steps as old of tasks that are
+    /// not known otherwise.
     ///
     /// Called only after the whole list of pending tasks was read, and the ends of those in it were renewed.
     async fn prune(&self, app: &AppKey, before: Timestamp) -> Result<u64, Error>;

@@ -15,7 +15,7 @@ use bridgehead_config::{self as config, Connectors, Difference, Settings};
 /// The keys that count for every app.
 const SHARED: [&str; 2] = ["bridge", "network"];
 /// The keys that count only from the next start on.
-const FIXED: [&str; 3] = ["state", "admin", "log.format"];
+const FIXED: [&str; 4] = ["state", "audit", "admin", "log.format"];
 /// The keys that count at once, for the daemon as a whole.
 const DAEMON: [&str; 2] = ["runtime", "log.level"];
 /// The key that a client of the Bridge can read anew by itself.

@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use sd_notify::NotifyState;
 use tokio::sync::{Notify, mpsc, oneshot};
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
 use uuid::Uuid;
@@ -14,7 +15,7 @@ use super::super::args::Global;
 use super::super::context::{self, Context};
 use super::super::failure::Failure;
 use super::super::log_levels::Levels;
-use super::super::{check, service};
+use super::super::{audit, check, service};
 use super::plan::{Step, Wanted, changes};
 use super::show;
 use crate::control::{About, AppReloaded, Ask, Asking, Current, Fate, Reloaded};
@@ -127,7 +128,15 @@ impl Reloader {
                     Some(ask) = reloading.asked.recv() => Some(ask),
                 };
                 let apply = ask.as_ref().is_none_or(|ask| ask.apply);
+                let began = Instant::now();
+                let before = self.fingerprint.clone();
                 let reloaded = Box::pin(self.reload(apply, &runtime, &current)).await;
+                if apply {
+                    let actor = ask.as_ref().map(|ask| ask.actor.clone());
+                    let event =
+                        audit::reloaded(actor, &reloaded, [&before, &self.fingerprint], began.elapsed());
+                    runtime.audit().record_order(event);
+                }
                 if let Some(Ask { answer, .. }) = ask {
                     tell(answer, reloaded);
                 }

@@ -1,13 +1,16 @@
 //! What the guard takes from the journal, and what it gives to it.
 
 use bridgehead_resilience::Next;
+use bridgehead_sdk::TaskId;
 use jiff::fmt::friendly::SpanPrinter;
+use serde_json::json;
 use tokio_util::sync::CancellationToken;
 
 use super::DeprovisionLimit;
 use super::sliding_window::SlidingWindow;
 use crate::ShuttingDown;
 use crate::app::AppContext;
+use crate::audit::Event;
 use crate::policies;
 use bridgehead_store as journal;
 
@@ -61,6 +64,25 @@ async fn count_anew(app: &AppContext) {
     }
 }
 
+/// Every task that is held is recorded.
+fn record(app: &AppContext, tasks: &[TaskId]) {
+    for task in tasks {
+        app.audit.record(Event {
+            app: Some(app.name.clone()),
+            task: Some(task.to_string()),
+            action: "hold".to_owned(),
+            decision: Some("hold".to_owned()),
+            evidence: json!({
+                "guard": "more deletions and suspensions than apps.NAME.tasks.guard allows",
+                "max": app.guard.limit().map(|limit| limit.max),
+                "per_seconds": app.guard.limit().map(|limit| limit.per.as_secs()),
+            }),
+            outcome: Some("held".to_owned()),
+            ..Event::default()
+        });
+    }
+}
+
 impl DeprovisionLimit {
     /// Makes durable what was held since the last call, tells the operator of it, and brings the status up to date. What
     /// cannot be written is held all the same, and written with the next call.
@@ -71,7 +93,10 @@ impl DeprovisionLimit {
         if let Some((_, at)) = unwritten.first() {
             let tasks: Vec<_> = unwritten.iter().map(|(task, _)| task.clone()).collect();
             match app.store.hold(&tasks, *at).await {
-                Ok(()) => self.written(&tasks),
+                Ok(()) => {
+                    self.written(&tasks);
+                    record(app, &tasks);
+                }
                 Err(error) => {
                     tracing::error!(app = %app.name, %error, "the tasks held by the deprovision limit cannot be written to the journal; they are \
                          held anyway");

@@ -18,6 +18,7 @@ pub use page::{Judged, ListedPage};
 use self::unasked::Unasked;
 use super::ShuttingDown;
 use super::app::{AppContext, Parts};
+use super::audit::Audit;
 use super::status::AppStatus;
 use super::sync::export::{self, Export, Take};
 use super::target::Priority;
@@ -63,6 +64,7 @@ impl Hand {
             clock: Arc::new(SystemClock),
             rng: Arc::new(SeededRng::from_os()),
             status: Arc::new(AppStatus::default()),
+            audit: Audit::none(),
         });
         Ok(Self { app, state, tasks })
     }

@@ -1,16 +1,32 @@
 //! How a running daemon looks at its own apps.
 
+use bridgehead_sdk::TaskId;
+use jiff::{SignedDuration, Timestamp};
 use std::sync::Arc;
 
 use tokio::sync::mpsc::Sender;
+use tokio::time::Instant;
 
 use super::checks::{CheckedApp, check_app};
 use super::finding::Finding;
 use super::listing::{Listing, Which};
 use super::source::{Error, Source};
+use super::story::{Live, TaskStory, story};
 use crate::Runtime;
 use crate::app::AppContext;
 use bridgehead_bridge::Api;
+
+fn source<'a>(app: &'a AppContext, bridge: &'a dyn Api) -> Source<'a> {
+    Source {
+        name: &app.name,
+        app: app.id,
+        key: app.key.clone(),
+        bridge: Ok(bridge),
+        journal: Some(app.store.for_operator()),
+        held: app.guard.held().into_iter().map(|held| (held.task, held.held_at)).collect(),
+        redactor: &app.redactor,
+    }
+}
 
 /// An app that is looked at. A reload may exchange it meanwhile, and does not wait for that.
 #[derive(Debug)]
@@ -24,17 +40,23 @@ impl InspectedApp {
         which: Which,
         limit: Option<u64>,
     ) -> Result<Listing<'a>, Error> {
-        let app = &self.0;
-        let source = Source {
-            name: &app.name,
-            app: app.id,
-            key: app.key.clone(),
-            bridge: Ok(bridge),
-            journal: Some(app.store.for_operator()),
-            held: app.guard.held().into_iter().map(|held| (held.task, held.held_at)).collect(),
-            redactor: &app.redactor,
+        Listing::begin(source(&self.0, bridge), which, limit).await
+    }
+
+    /// Tells the story of a task. `None` if there is no such task.
+    pub async fn task_story(&self, bridge: &dyn Api, task: &TaskId) -> Result<Option<TaskStory>, Error> {
+        let app = &*self.0;
+        let seen = app.status.progress().task_seen(task);
+        let live = Live {
+            is_under_way: seen.is_some(),
+            next_try_at: seen.as_ref().and_then(|seen| seen.next).map(|next| {
+                let wait = next.saturating_duration_since(Instant::now());
+                let wait = SignedDuration::try_from(wait).unwrap_or(SignedDuration::MAX);
+                app.clock.now().saturating_add(wait).unwrap_or(Timestamp::MAX)
+            }),
+            reason: seen.and_then(|seen| seen.reason),
         };
-        Listing::begin(source, which, limit).await
+        story(&source(app, bridge), task, Some(live)).await
     }
 }
 

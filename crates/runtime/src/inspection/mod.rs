@@ -11,6 +11,7 @@ mod finding;
 mod listing;
 mod row;
 mod source;
+mod story;
 
 pub use apps::AppRow;
 pub use checks::{CheckedApp, check_app, check_bridge};
@@ -18,3 +19,5 @@ pub use finding::{Finding, Verdict};
 pub use listing::{Listing, ListingEnd, Which};
 pub use row::TaskRow;
 pub use source::{Error, Source};
+pub(crate) use story::report_name;
+pub use story::{Live, Standing, TaskStory, story};

@@ -10,7 +10,8 @@ use jiff::Timestamp;
 
 use crate::status::AppStatus;
 use bridgehead_store::{
-    AppKey, Counts, Doubt, Entry, Error, Held, Intent, Known, Outcome, ReportResult, TaskJournal,
+    AppKey, AttemptStep, Counts, Doubt, Entry, Error, Held, Intent, Known, Outcome, Pause, ReportResult,
+    TaskJournal,
 };
 
 /// The journal of one app. It adds nothing to what the journal does, so that no caller can forget to tell.
@@ -118,6 +119,26 @@ impl TaskJournal for WatchedJournal {
 
     async fn verify(&self) -> Result<(), Error> {
         self.journal.verify().await
+    }
+
+    async fn note_attempts(&self, app: &AppKey, task: &TaskId, steps: &[AttemptStep]) -> Result<(), Error> {
+        self.wrote(self.journal.note_attempts(app, task, steps).await)
+    }
+
+    async fn attempts(&self, app: &AppKey, task: &TaskId) -> Result<Vec<AttemptStep>, Error> {
+        self.journal.attempts(app, task).await
+    }
+
+    async fn pause(&self, app: &AppKey, pause: &Pause) -> Result<(), Error> {
+        self.wrote(self.journal.pause(app, pause).await)
+    }
+
+    async fn resume(&self, app: &AppKey) -> Result<(), Error> {
+        self.wrote(self.journal.resume(app).await)
+    }
+
+    async fn paused(&self, app: &AppKey) -> Result<Option<Pause>, Error> {
+        self.journal.paused(app).await
     }
 
     async fn prune(&self, app: &AppKey, before: Timestamp) -> Result<u64, Error> {

@@ -44,6 +44,8 @@ struct Task {
     next: Option<Instant>,
     /// When its outcome was decided, which Iden has not heard of yet.
     decided: Option<Instant>,
+    /// It waits for the app to be resumed.
+    paused: bool,
 }
 
 /// That the state cannot be written.
@@ -104,6 +106,11 @@ impl Progress {
     /// A task is taken up.
     pub(crate) fn begin(&self, task: &TaskId) {
         self.task(task, |_| {});
+    }
+
+    /// A task waits for its app to be resumed, or no longer does.
+    pub(crate) fn pause(&self, task: &TaskId, paused: bool) {
+        self.task(task, |seen| seen.paused = paused);
     }
 
     /// A task is no longer in progress.
@@ -198,7 +205,8 @@ impl Progress {
             .collect();
         tasks.sort_by(|one, other| (one.since, &one.task).cmp(&(other.since, &other.task)));
         // One that waits for its next try, or whose report is repeated, is told about as such.
-        let could_move = |task: &Task| task.next.is_none_or(|next| next <= now) && task.decided.is_none();
+        let could_move =
+            |task: &Task| task.next.is_none_or(|next| next <= now) && task.decided.is_none() && !task.paused;
         Seen {
             tasks,
             still: state.tasks.values().any(could_move).then_some(state.moved),
@@ -209,6 +217,23 @@ impl Progress {
             not_due: state.not_due,
             sync_moved: state.sync_moved,
         }
+    }
+
+    /// A task that is under way, whether there is something to tell of it or not.
+    pub(crate) fn task_seen(&self, id: &TaskId) -> Option<TaskSeen> {
+        let state = self.state();
+        let task = state.tasks.get(id)?;
+        Some(TaskSeen {
+            task: id.clone(),
+            action: task.action.clone(),
+            since: task.since,
+            tried: task.tried,
+            attempts: task.attempts,
+            code: task.last.as_ref().and_then(|(code, _)| *code),
+            reason: task.last.as_ref().map(|(_, reason)| reason.clone()),
+            next: task.next.filter(|next| *next > Instant::now()),
+            decided: task.decided,
+        })
     }
 
     fn task(&self, task: &TaskId, change: impl FnOnce(&mut Task)) {
@@ -223,6 +248,7 @@ impl Progress {
             last: None,
             next: None,
             decided: None,
+            paused: false,
         }));
     }
 

@@ -169,6 +169,9 @@ pub enum Error {
     /// The daemon is stopping.
     #[error("interrupted before the end; no account was removed")]
     ShuttingDown,
+    /// An operator has cancelled it.
+    #[error("cancelled by an operator; no account was removed")]
+    Cancelled,
     /// The daemon is stopping, and Iden has not cleaned up yet. It does so without the daemon.
     #[error("completed; stopped before Iden finished its cleanup")]
     Unwatched,
@@ -193,6 +196,7 @@ impl Error {
             Self::NothingShown { .. } => SyncOutcome::Abandoned(Abandoned::NothingShown),
             Self::Invalid { .. } => SyncOutcome::Abandoned(Abandoned::InvalidRecords),
             Self::Overtaken(_) => SyncOutcome::Abandoned(Abandoned::Overtaken),
+            Self::Cancelled => SyncOutcome::Abandoned(Abandoned::Cancelled),
             Self::ShuttingDown => SyncOutcome::Stopped,
             Self::Undescribed(_) => SyncOutcome::Failed(Failed::Undescribed),
             Self::Unregistered(_) => SyncOutcome::Failed(Failed::Unregistered),

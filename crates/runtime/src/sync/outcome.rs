@@ -42,6 +42,8 @@ pub(crate) enum Abandoned {
     Overtaken,
     /// The operator allowed what was shown, and nothing was. There was no sync.
     NothingShown,
+    /// An operator cancelled it.
+    Cancelled,
 }
 
 /// What failed.
@@ -175,7 +177,9 @@ impl SyncOutcome {
             Self::Completed { .. }
             | Self::DryRun
             | Self::Held(_)
-            | Self::Abandoned(Abandoned::NothingShown | Abandoned::InvalidRecords) => NextSync::Regular,
+            | Self::Abandoned(Abandoned::NothingShown | Abandoned::InvalidRecords | Abandoned::Cancelled) => {
+                NextSync::Regular
+            }
             Self::Abandoned(Abandoned::Overtaken) => NextSync::AtOnce,
             Self::Failed(Failed::CleanUp) => NextSync::CleanUp,
             Self::Abandoned(Abandoned::Unreadable | Abandoned::RepeatedCursor | Abandoned::Incomplete)
@@ -205,6 +209,7 @@ impl From<Abandoned> for RunReason {
             Abandoned::InvalidRecords => Self::InvalidRecords,
             Abandoned::Overtaken => Self::Overtaken,
             Abandoned::NothingShown => Self::NothingShown,
+            Abandoned::Cancelled => Self::Cancelled,
         }
     }
 }
@@ -261,6 +266,7 @@ mod tests {
             (Error::Invalid { count: 1, dry_run: false }, "abandoned", "invalid_records", NextSync::Regular),
             (Error::Overtaken(text()), "abandoned", "overtaken", NextSync::AtOnce),
             (Error::NothingShown { app: app() }, "abandoned", "nothing_shown", NextSync::Regular),
+            (Error::Cancelled, "abandoned", "cancelled", NextSync::Regular),
             (Error::ShuttingDown, "abandoned", "stopped", NextSync::Soon),
             (
                 Error::Held { app: app(), why: text(), consent: consent() },

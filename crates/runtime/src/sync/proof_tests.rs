@@ -93,6 +93,7 @@ impl World {
             clock: Arc::new(SystemClock),
             rng: Arc::new(SeededRng::seeded(1)),
             status: Arc::new(AppStatus::default()),
+            audit: crate::audit::Audit::none(),
         });
         super::run(&app, options, &CancellationToken::new()).await
     }

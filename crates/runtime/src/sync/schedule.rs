@@ -33,6 +33,11 @@ pub(crate) async fn run(app: Arc<AppContext>, stop: CancellationToken) {
             () = stop.cancelled() => return,
             () = until(&app, due) => {}
         }
+        tokio::select! {
+            biased;
+            () = stop.cancelled() => return,
+            _ = app.pausing.wait() => {}
+        }
         let began = app.clock.now();
         let summary = Box::pin(super::run(&app, Options::default(), &stop)).await;
         log(&app, &summary);

@@ -1,12 +1,16 @@
 //! One sync at a time: a second session of the same app would silently cancel the first.
 
 use std::sync::Arc;
+use std::time::Duration;
 
+use serde_json::{Value, json};
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tracing::Instrument;
 
-use super::{Error, Options, Summary, sync_run};
+use super::{Error, Options, Summary, SyncResult, sync_run};
 use crate::app::AppContext;
+use crate::audit::Event;
 
 /// Waits for the app's turn, and runs one sync of it. Never fails as such: the summary says how it ended.
 pub(crate) async fn run(app: &Arc<AppContext>, options: Options, stop: &CancellationToken) -> Summary {
@@ -20,5 +24,47 @@ pub(crate) async fn run(app: &Arc<AppContext>, options: Options, stop: &Cancella
         }
     };
     let span = tracing::info_span!("sync", app = %app.name, dry_run = options.dry_run);
-    Box::pin(sync_run::run(app, options, stop)).instrument(span).await
+    let running = stop.child_token();
+    let began = Instant::now();
+    let summary = {
+        let _under_way = app.cancelling.begin(running.clone());
+        Box::pin(sync_run::run(app, options, &running)).instrument(span).await
+    };
+    if !options.dry_run {
+        record(app, &summary, began.elapsed());
+    }
+    summary
+}
+
+/// Every sync that came to an end is recorded, with what it did or would have done.
+fn record(app: &AppContext, summary: &Summary, took: Duration) {
+    let losses: Vec<Value> = summary
+        .losses
+        .iter()
+        .map(|one| json!({ "resource_type": one.resource_type, "kind": one.kind, "count": one.count, "of": one.of }))
+        .collect();
+    let evidence = json!({
+        "detail": summary.detail,
+        "reason": summary.reason,
+        "resource_types": summary.resource_types,
+        "losses": losses,
+        "invalid": summary.invalid_count,
+        "held_because": summary.held_because,
+        "digest": summary.digest,
+        "listings": summary.evidence,
+    });
+    let decision = match summary.result {
+        SyncResult::Completed => "complete",
+        SyncResult::Held => "hold",
+        _ => "abandon",
+    };
+    app.audit.record(Event {
+        app: Some(app.name.clone()),
+        action: "sync".to_owned(),
+        decision: Some(decision.to_owned()),
+        evidence,
+        outcome: Some(summary.result.to_string()),
+        duration_ms: u64::try_from(took.as_millis()).ok(),
+        ..Event::default()
+    });
 }

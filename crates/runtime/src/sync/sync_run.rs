@@ -28,7 +28,10 @@ pub(crate) async fn run(app: &Arc<AppContext>, options: Options, stop: &Cancella
     });
     let touched = app.activity.begin();
     let mut sync = SyncRun::new(app, options, &touched);
-    let result = sync.perform(stop).await;
+    let result = match sync.perform(stop).await {
+        Err(Error::ShuttingDown) if app.cancelling.is_cancelled() => Err(Error::Cancelled),
+        result => result,
+    };
     sync.close(result, started_at).await
 }
 

@@ -14,7 +14,7 @@ use std::time::Duration;
 
 use bridgehead_resilience::Watched;
 use bridgehead_sdk::{Code, Effect, Error, Retry, Subject};
-use tokio::sync::watch;
+use tokio::sync::{Notify, watch};
 use tokio::time::Instant;
 
 /// So many connection errors in a row open the breaker.
@@ -73,11 +73,18 @@ pub(crate) struct Breaker {
     state: Watched<Option<Outage>>,
     /// How often it has been doubted that the target answers at all.
     doubts: watch::Sender<u32>,
+    /// An operator does not want to wait for the next probe.
+    asked: Notify,
 }
 
 impl Default for Breaker {
     fn default() -> Self {
-        Self { counts: Mutex::default(), state: Watched::new(None), doubts: watch::Sender::new(0) }
+        Self {
+            counts: Mutex::default(),
+            state: Watched::new(None),
+            doubts: watch::Sender::new(0),
+            asked: Notify::new(),
+        }
     }
 }
 
@@ -93,6 +100,16 @@ impl Breaker {
     pub(crate) fn checked(&self) {
         self.counts().failures = 0;
         self.close();
+    }
+
+    /// An operator asks for a probe now.
+    pub(crate) fn ask(&self) {
+        self.asked.notify_waiters();
+    }
+
+    /// Until an operator asks for a probe.
+    pub(crate) async fn asked(&self) {
+        self.asked.notified().await;
     }
 
     fn close(&self) {

@@ -15,7 +15,7 @@ use crate::policies;
 use crate::proof::IntentRecorded;
 use crate::target::Priority;
 use crate::{ShuttingDown, desired_state};
-use bridgehead_store::{Intent, PriorAccount};
+use bridgehead_store::{Intent, Phase, PriorAccount};
 
 /// The result of an attempt.
 #[derive(Debug)]
@@ -43,11 +43,21 @@ impl Trial<'_> {
         if app.target.outage().is_some() {
             return Ok(Attempt::NotMade);
         }
+        let looks = app.clock.now();
         let found = match self.look_before().await {
             Ok(Ok(found)) => found,
-            Ok(Err(failure)) => return Ok(Attempt::Denied(failure)),
-            Err(error) => return Ok(Attempt::NotLooked(error)),
+            Ok(Err(failure)) => {
+                self.note(Phase::LookUp, looks, Some(&failure));
+                return Ok(Attempt::Denied(failure));
+            }
+            Err(error) => {
+                self.note(Phase::LookUp, looks, Some(&Failure::of(&error)));
+                return Ok(Attempt::NotLooked(error));
+            }
         };
+        if !matches!(found, Looked::NotAsked) {
+            self.note(Phase::LookUp, looks, None);
+        }
         // Not every target refuses a second account of a name, so it is not asked.
         if let Looked::Found(record) = &found
             && let Some(taken) = self.taken(record)
@@ -76,6 +86,7 @@ impl Trial<'_> {
         self.intent.attempt += 1;
         self.intent.at = app.clock.now();
         let recorded = self.write_intent().await?;
+        self.intent.steps.clear();
         app.guard.executed(&self.intent.task, self.intent.at);
         let before = self.record_before_delete(found).await;
         let mut context = Context::first(self.intent.task.clone(), app.settings.tasks.timeout);
@@ -93,6 +104,7 @@ impl Trial<'_> {
             app.activity.touch(&Account::by_id(id), PriorState::NotAsked);
         }
         drop(change);
+        self.note(Phase::Execute, self.intent.at, result.as_ref().err().map(Failure::of).as_ref());
         self.note_effect(&result).await;
         app.target.executed(self.operation.account(), &result);
         if let Err(error) = &result
@@ -260,5 +272,6 @@ pub(super) fn intent_of(app: &AppContext, task: &bridgehead_bridge::Task) -> Int
         attempt: 0,
         prior: PriorAccount::Unknown,
         at: app.clock.now(),
+        steps: Vec::new(),
     }
 }

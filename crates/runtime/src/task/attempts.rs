@@ -1,16 +1,19 @@
 //! The attempts at one task, until there is an outcome.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use bridgehead_resilience::Jitter;
 use bridgehead_sdk::{
     AccountId, AccountRecord, Action, Code, Completion, Description, Effect, Error, Operation, Retry,
 };
+use jiff::{SignedDuration, Timestamp};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::attempt::Attempt;
+use super::steps::step;
 use super::verification::{self, Verdict, VerifyReason};
 use super::{executor, verify};
 use crate::ShuttingDown;
@@ -18,7 +21,7 @@ use crate::app::AppContext;
 use crate::comparison::{self, Verification};
 use crate::policies;
 use crate::retry_decision::{self, Effects, NextStep};
-use bridgehead_store::{Intent, NOT_VERIFIED, PriorAccount};
+use bridgehead_store::{Intent, NOT_VERIFIED, Phase, PriorAccount};
 
 /// Why a task is reported as failed.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -175,13 +178,19 @@ impl<'a> Trial<'a> {
             // Its last request may have left as late as the deadline, and reached the target after that.
             let since = since_last.saturating_sub(self.app.settings.tasks.timeout);
             let purpose = VerifyReason::Unknown { again: true, since };
-            match verification::run(self, purpose, failure).await? {
+            match self.read_back(purpose, failure).await? {
                 Verdict::Completed(completion) => return Ok(AttemptsEnd::Completed(completion)),
                 Verdict::Failed(failure) => return Ok(AttemptsEnd::Failed(failure)),
                 Verdict::TryAgain => {}
             }
         }
         loop {
+            // Nothing was done yet that would have to be finished.
+            if self.intent.attempt == 0
+                && executor::wait_while_paused(self.app, &self.intent.task, self.stop).await?
+            {
+                self.pending_at = None;
+            }
             if let Some(failure) = self.wait_for_target().await? {
                 return Ok(AttemptsEnd::Failed(failure));
             }
@@ -190,7 +199,7 @@ impl<'a> Trial<'a> {
             }
             let began = Instant::now();
             let error = match self.attempt().await? {
-                Attempt::Completed(completion) => return verify::run(self, completion).await,
+                Attempt::Completed(completion) => return self.verify(completion).await,
                 Attempt::Denied(failure) => return Ok(AttemptsEnd::Failed(failure)),
                 Attempt::NotMade => continue,
                 Attempt::Failed(error) => error,
@@ -217,7 +226,7 @@ impl<'a> Trial<'a> {
                 }
                 NextStep::ReadBack { again } => {
                     let purpose = VerifyReason::Unknown { again, since: Duration::ZERO };
-                    match verification::run(self, purpose, failure.clone()).await? {
+                    match self.read_back(purpose, failure.clone()).await? {
                         Verdict::TryAgain => {
                             let after =
                                 if let Retry::After(after) = error.retry() { Some(after) } else { None };
@@ -226,7 +235,7 @@ impl<'a> Trial<'a> {
                         verdict => verdict,
                     }
                 }
-                NextStep::CompareExisting => verification::run(self, VerifyReason::Existing, failure).await?,
+                NextStep::CompareExisting => self.read_back(VerifyReason::Existing, failure).await?,
             };
             match verdict {
                 Verdict::Completed(completion) => return Ok(AttemptsEnd::Completed(completion)),
@@ -305,9 +314,37 @@ impl<'a> Trial<'a> {
         self.began.elapsed().saturating_sub(self.held)
     }
 
+    /// Looks whether a success shows.
+    async fn verify(&mut self, completion: Completion) -> Result<AttemptsEnd, ShuttingDown> {
+        let began = self.app.clock.now();
+        let end = verify::run(self, completion).await?;
+        if self.app.settings.tasks.verify {
+            let failure = if let AttemptsEnd::Failed(failure) = &end { Some(failure) } else { None };
+            self.note(Phase::Verify, began, failure);
+        }
+        Ok(end)
+    }
+
+    /// Looks what became of an attempt of unknown effect.
+    async fn read_back(&mut self, purpose: VerifyReason, failure: Failure) -> Result<Verdict, ShuttingDown> {
+        let began = self.app.clock.now();
+        let verdict = verification::run(self, purpose, failure).await?;
+        let failure = if let Verdict::Failed(failure) = &verdict { Some(failure) } else { None };
+        self.note(Phase::Verify, began, failure);
+        Ok(verdict)
+    }
+
+    /// Adds what was done since `began` to the story of the task. It is written with the next intent, the outcome, or when the task
+    /// waits.
+    pub(super) fn note(&mut self, phase: Phase, began: Timestamp, failure: Option<&Failure>) {
+        let attempt = self.intent.attempt + u32::from(phase == Phase::LookUp);
+        let step = step(self.app, attempt, phase, began, failure);
+        self.intent.steps.push(step);
+    }
+
     /// Waits before another try, or says that there is no time left for one.
     pub(super) async fn wait(
-        &self,
+        &mut self,
         after: Option<Duration>,
         failure: Failure,
     ) -> Result<Verdict, ShuttingDown> {
@@ -323,17 +360,37 @@ impl<'a> Trial<'a> {
         self.pause(wait).await
     }
 
-    /// Shows in the status why the task is not done yet, and when it continues.
-    pub(super) fn show_wait(&self, wait: Duration, failure: &Failure) {
+    /// Shows in the status and in the story why the task is not done yet, and when it continues.
+    pub(super) fn show_wait(&mut self, wait: Duration, failure: &Failure) {
         let reason = self.app.redactor.redact(&failure.message);
         self.app.status.progress().wait(&self.intent.task, Some(failure.code), &reason, wait);
+        let now = self.app.clock.now();
+        let mut waits = step(self.app, self.intent.attempt, Phase::Wait, now, Some(failure));
+        let wait = SignedDuration::try_from(wait).unwrap_or(SignedDuration::MAX);
+        (waits.ended_at, waits.next_try_at) = (None, now.checked_add(wait).ok());
+        self.intent.steps.push(waits);
     }
 
-    pub(super) async fn pause(&self, wait: Duration) -> Result<Verdict, ShuttingDown> {
+    /// Waits, unless an operator ends the wait. Meanwhile the story so far is written: that holds nobody up.
+    pub(super) async fn pause(&mut self, wait: Duration) -> Result<Verdict, ShuttingDown> {
+        let waiting = self.app.waiting.enter(&self.intent.task);
+        let is_noted = AtomicBool::new(false);
+        let noting = async {
+            let noted = self.app.store.note_attempts(&self.intent.task, &self.intent.steps).await;
+            is_noted.store(noted.is_ok(), Ordering::Relaxed);
+            std::future::pending::<()>().await;
+        };
         tokio::select! {
             biased;
-            () = self.stop.cancelled() => Err(ShuttingDown),
-            () = tokio::time::sleep(wait) => Ok(Verdict::TryAgain),
+            () = self.stop.cancelled() => return Err(ShuttingDown),
+            () = noting => {}
+            () = waiting.woken() => {}
+            () = tokio::time::sleep(wait) => {}
         }
+        if is_noted.into_inner() {
+            self.intent.steps.clear();
+        }
+        // An operator has said what became of it: it must not be executed again.
+        if waiting.leave().await { Ok(Verdict::TryAgain) } else { Err(ShuttingDown) }
     }
 }

@@ -12,6 +12,8 @@ use tokio_util::sync::CancellationToken;
 
 use super::attempt::intent_of;
 use super::attempts::{AttemptsEnd, Failure, PriorAttempts, Trial};
+use super::audited::Audited;
+use super::steps::step;
 use super::{admission, poller, report, wait_for_target};
 use crate::ShuttingDown;
 use crate::app::AppContext;
@@ -19,7 +21,9 @@ use crate::policies;
 use crate::proof::OutcomeRecorded;
 use crate::upstream::Patience;
 use bridgehead_bridge::{self as bridge, Task, TaskStatus};
-use bridgehead_store::{self as journal, Changes, Entry, Intent, Outcome, PriorAccount, State};
+use bridgehead_store::{
+    self as journal, AttemptStep, Changes, Entry, Intent, Outcome, Phase, PriorAccount, State,
+};
 
 /// A task that was listed longer ago is read again before it is executed: it may have been resolved since.
 pub(super) const FRESH: Duration = Duration::from_secs(30);
@@ -79,7 +83,11 @@ impl TaskExecutor {
                 since_last: app.started.elapsed(),
             }),
         };
-        let task = match task {
+        let is_new = prior.as_ref().is_none_or(|prior| prior.attempts == 0);
+        // What was listed before the pause may be out of date.
+        let listed = if is_new && wait_while_paused(app, &id, &self.stop).await? { None } else { task };
+        let fetches = app.clock.now();
+        let task = match listed {
             Some(task) => Some(task),
             None => fetch(app, &id, prior.is_some(), &self.stop).await?,
         };
@@ -89,8 +97,19 @@ impl TaskExecutor {
             return Ok(TaskEnd::PassedOver);
         };
         let _protection = app.redactor.protect(secrets_of(&task));
-        let intent = intent_of(app, &task);
-        let (end, under_way_until) = self.attempt(&task, intent.clone(), prior).await?;
+        let began = Instant::now();
+        let mut intent = intent_of(app, &task);
+        let attempts = prior.as_ref().map_or(0, |prior| prior.attempts);
+        intent.steps.push(step(app, attempts, Phase::Fetch, fetches, None));
+        let Attempted { end, under_way_until, steps, audited } = match self
+            .attempt(&task, intent.clone(), prior)
+            .await
+        {
+            Ok(attempted) => attempted,
+            Err(ShuttingDown) if !self.stop.is_cancelled() => return self.decided_elsewhere(&task.id).await,
+            Err(ShuttingDown) => return Err(ShuttingDown),
+        };
+        intent.steps = steps;
         let outcome = match end {
             AttemptsEnd::Completed(completion) => completed(app, completion),
             AttemptsEnd::Failed(failure) => failed(app, &failure),
@@ -100,6 +119,7 @@ impl TaskExecutor {
             return Ok(TaskEnd::Reported);
         };
         log(app, &task, outcome.outcome());
+        audited.record(app, &task, outcome.outcome(), began.elapsed());
         report::until_heard(app, &task.id, &outcome, &self.stop).await?;
         // A call that may still be under way must not land in the middle of the account's next task.
         if let Some(until) = under_way_until {
@@ -134,30 +154,52 @@ impl TaskExecutor {
         }
     }
 
-    /// How the attempts ended, and until when one of them may still be under way in the target.
+    /// The attempts were given up although the daemon does not stop. If the task was decided meanwhile, such as by an operator, Iden is
+    /// told; else it is listed again.
+    async fn decided_elsewhere(&self, task: &TaskId) -> Result<TaskEnd, ShuttingDown> {
+        let Ok(Some(outcome)) = self.app.store.recorded_outcome(task).await else {
+            return Err(ShuttingDown);
+        };
+        report::until_heard(&self.app, task, &outcome, &self.stop).await?;
+        Ok(TaskEnd::Reported)
+    }
+
     async fn attempt(
         &self,
         task: &Task,
-        intent: Intent,
+        mut intent: Intent,
         prior: Option<PriorAttempts>,
-    ) -> Result<(AttemptsEnd, Option<Instant>), ShuttingDown> {
+    ) -> Result<Attempted, ShuttingDown> {
         let app = &self.app;
         let what = format!("{} in {}", intent.action, app.name);
+        let begins = app.clock.now();
+        let refused = |failure: Failure, mut steps: Vec<AttemptStep>| {
+            steps.push(step(app, 0, Phase::Admit, begins, Some(&failure)));
+            let audited = Audited::refused();
+            Ok(Attempted { end: AttemptsEnd::Failed(failure), under_way_until: None, steps, audited })
+        };
         let description = match wait_for_target::describe(app, &what, &self.stop).await? {
             Ok(description) => description,
-            Err(failure) => return Ok((AttemptsEnd::Failed(failure), None)),
+            Err(failure) => return refused(failure, intent.steps),
         };
         app.status.started();
         match admission::admit(app, &description, task) {
             Ok(operation) => {
+                intent.steps.push(step(app, 0, Phase::Admit, begins, None));
                 let mut trial = Trial::new(app, operation, intent, Arc::clone(&description), &self.stop);
                 let end = Box::pin(trial.run(prior)).await?;
                 if let AttemptsEnd::Completed(completion) = &end {
                     note(app, &description, &trial.operation, completion).await;
                 }
-                Ok((end, trial.under_way_until))
+                let audited = Audited::of(&trial);
+                Ok(Attempted {
+                    end,
+                    under_way_until: trial.under_way_until,
+                    steps: trial.intent.steps,
+                    audited,
+                })
             }
-            Err(failure) => Ok((AttemptsEnd::Failed(failure), None)),
+            Err(failure) => refused(failure, intent.steps),
         }
     }
 
@@ -180,6 +222,36 @@ impl TaskExecutor {
         });
         written.await
     }
+}
+
+/// How the attempts ended.
+struct Attempted {
+    end: AttemptsEnd,
+    /// Until when one of them may still be under way in the target.
+    under_way_until: Option<Instant>,
+    /// What is not written down yet of the story.
+    steps: Vec<AttemptStep>,
+    /// What the outcome was decided on.
+    audited: Audited,
+}
+
+/// Waits while an operator has paused the app: no task is begun. Says whether it did.
+pub(super) async fn wait_while_paused(
+    app: &AppContext,
+    task: &TaskId,
+    stop: &CancellationToken,
+) -> Result<bool, ShuttingDown> {
+    if app.pausing.now().is_none() {
+        return Ok(false);
+    }
+    app.status.progress().pause(task, true);
+    let was_paused = tokio::select! {
+        biased;
+        () = stop.cancelled() => return Err(ShuttingDown),
+        was_paused = app.pausing.wait() => was_paused,
+    };
+    app.status.progress().pause(task, false);
+    Ok(was_paused)
 }
 
 /// Iden holds an account from the moment it hears that it was created. The removal guard must know that before a sync has
@@ -373,6 +445,7 @@ mod tests {
             attempt: 1,
             prior: PriorAccount::Unknown,
             at: Timestamp::UNIX_EPOCH,
+            steps: Vec::new(),
         }
     }
 

@@ -1,16 +1,21 @@
 //! Telling Iden the outcome of a task, until it has been heard.
 
+use std::sync::{Mutex, PoisonError};
+
 use bridgehead_resilience::{Interrupted, Next};
 use bridgehead_sdk::TaskId;
+use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
+use super::audited;
+use super::steps::message;
 use crate::ShuttingDown;
 use crate::app::AppContext;
 use crate::policies;
 use crate::proof::OutcomeRecorded;
 use crate::upstream::Patience;
 use bridgehead_bridge::{self as bridge, Operation, Report};
-use bridgehead_store::{Outcome, ReportResult};
+use bridgehead_store::{AttemptStep, Outcome, Phase, ReportResult};
 
 /// An outcome as it is reported.
 pub(crate) fn report_of(outcome: &Outcome) -> Report {
@@ -45,6 +50,9 @@ pub(super) async fn until_heard(
 ) -> Result<(), ShuttingDown> {
     let report = report_of(outcome.outcome());
     app.status.progress().decided(task);
+    let began = app.clock.now();
+    let late: Mutex<Option<AttemptStep>> = Mutex::new(None);
+    let is_late = Notify::new();
     let answer = app.upstream.call_until(
         stop,
         Operation::Report,
@@ -55,9 +63,34 @@ pub(super) async fn until_heard(
             tracing::warn!(app = %app.name, %task, %error, ?wait, "the outcome could not be reported; retrying");
             app.status.report_delayed();
             app.status.progress().wait(task, None, &error.to_string(), wait);
+            // The first is written down, for whoever asks while no daemon runs; of the others the status tells.
+            let mut late = late.lock().unwrap_or_else(PoisonError::into_inner);
+            if late.is_none() {
+                *late = Some(AttemptStep {
+                    attempt: 0,
+                    phase: Phase::Report,
+                    began_at: began,
+                    ended_at: None,
+                    code: None,
+                    message: Some(message(app, &error.to_string())),
+                    next_try_at: None,
+                });
+                is_late.notify_one();
+            }
         },
     );
-    let ended = match answer.await {
+    let noting = async {
+        is_late.notified().await;
+        let noted = late.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        drop(app.store.note_attempts(task, noted.as_slice()).await);
+        std::future::pending().await
+    };
+    let answer = tokio::select! {
+        biased;
+        answer = answer => answer,
+        answer = noting => answer,
+    };
+    let ended = match answer {
         Ok(()) => ReportResult::Accepted,
         Err(Interrupted::Stopped) => return Err(ShuttingDown),
         Err(Interrupted::Failed(bridge::Error::Conflict { .. })) => {
@@ -73,6 +106,7 @@ pub(super) async fn until_heard(
         }
     };
     app.status.ended(outcome.outcome(), &ended);
+    audited::reported(app, task, outcome.outcome(), &ended);
     let retry = app.retry(policies::LOCAL).until(stop);
     let written = retry.run(
         |_| app.store.ended(task, &ended, app.clock.now()),

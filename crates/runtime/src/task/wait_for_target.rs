@@ -9,24 +9,47 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::attempts::{Failure, Trial};
+use super::steps::step;
 use crate::ShuttingDown;
 use crate::app::AppContext;
 use crate::policies;
+use crate::target::breaker::Outage;
+use bridgehead_store::Phase;
 
 impl Trial<'_> {
     /// Waits while the breaker is open, `hold_for` in all; then the task is failed with the cause's code.
     pub(super) async fn wait_for_target(&mut self) -> Result<Option<Failure>, ShuttingDown> {
-        if self.app.target.outage().is_none() {
+        let Some(outage) = self.app.target.outage() else {
             return Ok(None);
-        }
+        };
         let began = Instant::now();
         let patience = self.app.settings.tasks.hold_for.saturating_sub(self.held);
+        let held_at = self.app.clock.now();
+        let failure = Failure::new(outage.code, outage.message);
+        let mut held = step(self.app, self.intent.attempt, Phase::Wait, held_at, Some(&failure));
+        held.ended_at = None;
+        self.intent.steps.push(held);
+        // An operator who wants it to go on has the target probed; one who knows better decides it.
+        let waiting = self.app.waiting.enter(&self.intent.task);
+        let noting = async {
+            drop(self.app.store.note_attempts(&self.intent.task, &self.intent.steps).await);
+            std::future::pending::<Result<(), Outage>>().await
+        };
         let admitted = tokio::select! {
             biased;
             () = self.stop.cancelled() => return Err(ShuttingDown),
+            admitted = noting => admitted,
             admitted = self.app.target.wait_available(patience) => admitted,
+            () = waiting.decided() => Ok(()),
         };
+        // Noted or not, it is written once more with what follows, with its end.
+        if let Some(held) = self.intent.steps.last_mut() {
+            held.ended_at = Some(self.app.clock.now());
+        }
         self.was_held(began);
+        if !waiting.leave().await {
+            return Err(ShuttingDown);
+        }
         Ok(admitted.err().map(|cause| gave_up(self.app, &self.what(), cause.code, &cause.message)))
     }
 

@@ -23,6 +23,7 @@ pub(crate) fn intent(task: &str, attempt: u32, second: i64) -> Intent {
         attempt,
         prior: PriorAccount::Absent,
         at: at(second),
+        steps: Vec::new(),
     }
 }
 

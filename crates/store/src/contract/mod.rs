@@ -23,6 +23,7 @@ macro_rules! each_state {
     };
 }
 
+mod attempts;
 mod doubts;
 mod given;
 mod holds;

@@ -7,7 +7,8 @@ use bridgehead_sdk::TaskId;
 use jiff::Timestamp;
 
 use super::super::{
-    AppKey, Counts, Doubt, Entry, Error, Held, Intent, Known, Outcome, Reason, ReportResult, TaskJournal,
+    AppKey, AttemptStep, Counts, Doubt, Entry, Error, Held, Intent, Known, Outcome, Pause, Reason,
+    ReportResult, TaskJournal,
 };
 use super::Memory;
 use super::instant::kept;
@@ -81,6 +82,27 @@ impl TaskJournal for Memory {
 
     async fn held(&self, app: &AppKey) -> Result<Vec<Held>, Error> {
         self.look(app, |app| app.tasks.holds.all())
+    }
+
+    async fn note_attempts(&self, app: &AppKey, task: &TaskId, steps: &[AttemptStep]) -> Result<(), Error> {
+        self.change(app, |app| app.tasks.steps.add(task, steps))
+    }
+
+    async fn attempts(&self, app: &AppKey, task: &TaskId) -> Result<Vec<AttemptStep>, Error> {
+        self.look(app, |app| app.tasks.steps.of(task))
+    }
+
+    async fn pause(&self, app: &AppKey, pause: &Pause) -> Result<(), Error> {
+        let pause = Pause { since: kept(pause.since), ..pause.clone() };
+        self.change(app, |app| app.pause = Some(pause))
+    }
+
+    async fn resume(&self, app: &AppKey) -> Result<(), Error> {
+        self.change(app, |app| app.pause = None)
+    }
+
+    async fn paused(&self, app: &AppKey) -> Result<Option<Pause>, Error> {
+        self.look(app, |app| app.pause.clone())
     }
 
     async fn prune(&self, app: &AppKey, before: Timestamp) -> Result<u64, Error> {

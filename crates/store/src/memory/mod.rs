@@ -3,6 +3,7 @@
 //! It behaves like [`Sqlite`](super::Sqlite), in the same order; `src/journal/contract` tests both. No clock, no thread
 //! and no runtime is involved: each method completes when it is first polled, so simulations replay exactly.
 
+mod attempts;
 mod compared;
 mod holds;
 mod instant;
@@ -18,7 +19,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use jiff::Timestamp;
 
 use super::doubt::CLOCKS;
-use super::{AppKey, Doubt, Error, Reason};
+use super::{AppKey, Doubt, Error, Pause, Reason};
 use syncs::Syncs;
 use tasks::Tasks;
 
@@ -43,6 +44,7 @@ struct Data {
 struct App {
     tasks: Tasks,
     syncs: Syncs,
+    pause: Option<Pause>,
 }
 
 impl Memory {

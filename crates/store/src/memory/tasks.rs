@@ -6,6 +6,7 @@ use bridgehead_sdk::{Action, TaskId};
 use jiff::Timestamp;
 
 use super::super::{Counts, Entry, Error, Intent, Known, Outcome, ReportResult, RetainedOutcome, State};
+use super::attempts::Steps;
 use super::holds::Holds;
 use super::instant::kept;
 
@@ -14,14 +15,13 @@ use super::instant::kept;
 pub(super) struct Tasks {
     by_id: BTreeMap<TaskId, Task>,
     pub(super) holds: Holds,
+    pub(super) steps: Steps,
     /// Whether Iden had been synced before, as it first said.
     pub(super) synced_before: Option<bool>,
 }
 
 struct Task {
     entry: Entry,
-    /// When its report last ended.
-    ended_at: Option<Timestamp>,
 }
 
 impl Task {
@@ -39,8 +39,9 @@ impl Task {
             last_intent_at: at,
             state: State::Intended,
             kept: None,
+            ended_at: None,
         };
-        Self { entry, ended_at: None }
+        Self { entry }
     }
 
     fn is_rejected(&self) -> bool {
@@ -52,6 +53,7 @@ impl Tasks {
     pub(super) fn intent(&mut self, intent: &Intent) -> Result<(), Error> {
         let Some(task) = self.by_id.get_mut(&intent.task) else {
             self.by_id.insert(intent.task.clone(), Task::new(intent));
+            self.steps.add(&intent.task, &intent.steps);
             return Ok(());
         };
         if task.entry.state != State::Intended {
@@ -64,6 +66,7 @@ impl Tasks {
         entry.attempt = entry.attempt.max(intent.attempt);
         entry.last_intent_at = kept(intent.at);
         entry.may_have_applied = true;
+        self.steps.add(&intent.task, &intent.steps);
         Ok(())
     }
 
@@ -80,6 +83,7 @@ impl Tasks {
         match &task.entry.state {
             State::Intended => {
                 task.entry.state = State::Decided(outcome.clone());
+                self.steps.add(&identity.task, &identity.steps);
                 Ok(())
             }
             State::Decided(first) if first == outcome => Ok(()),
@@ -96,12 +100,12 @@ impl Tasks {
             State::Decided(outcome) => row.entry.kept = Some(RetainedOutcome::of(outcome.clone())),
             State::Ended(ReportResult::Rejected { .. }) => {}
             State::Ended(_) => {
-                row.ended_at = row.ended_at.max(Some(at));
+                row.entry.ended_at = row.entry.ended_at.max(Some(at));
                 return Ok(());
             }
         }
         row.entry.state = State::Ended(ended.clone());
-        row.ended_at = Some(at);
+        row.entry.ended_at = Some(at);
         Ok(())
     }
 
@@ -110,6 +114,7 @@ impl Tasks {
             return Err(decided(task));
         }
         self.by_id.remove(task);
+        self.steps.remove(task);
         Ok(())
     }
 
@@ -172,7 +177,15 @@ impl Tasks {
         self.holds.prune(before, |task| self.by_id.contains_key(task));
         let before = kept(before);
         let all = self.by_id.len();
-        self.by_id.retain(|_, row| row.is_rejected() || row.ended_at.is_none_or(|at| at >= before));
+        let steps = &mut self.steps;
+        self.by_id.retain(|task, row| {
+            let stays = row.is_rejected() || row.entry.ended_at.is_none_or(|at| at >= before);
+            if !stays {
+                steps.remove(task);
+            }
+            stays
+        });
+        self.steps.prune(before, |task| self.by_id.contains_key(task));
         (all - self.by_id.len()) as u64
     }
 }

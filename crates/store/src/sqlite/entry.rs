@@ -22,7 +22,7 @@ pub(super) mod name {
     pub(in super::super) const REJECTED: &str = "rejected";
 }
 
-/// A row of `tasks`, without `app` and `ended_at`.
+/// A row of `tasks`, without `app`.
 #[derive(FromRow)]
 pub(super) struct Row {
     pub(super) task: String,
@@ -42,6 +42,7 @@ pub(super) struct Row {
     may_have_applied: bool,
     prior: Option<String>,
     kept: Option<String>,
+    ended_at: Option<i64>,
 }
 
 impl Row {
@@ -76,6 +77,7 @@ impl Row {
                 .ok_or_else(|| unreadable("what its account looked like before is damaged".to_owned()))?,
             state,
             kept,
+            ended_at: self.ended_at.map(instant).transpose()?,
             action: self.action,
             task: TaskId::new(self.task),
         })

@@ -8,6 +8,7 @@
 //! Each database has one writer ([`writer`]), which runs the writes that are waiting in one transaction and
 //! answers them after the commit, and a few read-only connections.
 
+mod attempts;
 mod backup;
 mod chunks;
 mod commit;

@@ -10,9 +10,10 @@ use serde_json::Value;
 use sqlx::{AssertSqlSafe, SqliteConnection};
 
 use super::super::{
-    AppKey, Counts, Doubt, Entry, Error, Held, Intent, Known, Outcome, ReportResult, RetainedOutcome,
-    TaskJournal,
+    AppKey, AttemptStep, Counts, Doubt, Entry, Error, Held, Intent, Known, Outcome, Pause, ReportResult,
+    RetainedOutcome, TaskJournal,
 };
+use super::attempts;
 use super::chunks::{Statements, parameters};
 use super::entry::{self, Row, name};
 use super::holds::Change;
@@ -148,6 +149,26 @@ impl TaskJournal for Sqlite {
         self.holds(app).await
     }
 
+    async fn note_attempts(&self, app: &AppKey, task: &TaskId, steps: &[AttemptStep]) -> Result<(), Error> {
+        self.add_steps(app, task, steps).await
+    }
+
+    async fn attempts(&self, app: &AppKey, task: &TaskId) -> Result<Vec<AttemptStep>, Error> {
+        self.steps(app, task).await
+    }
+
+    async fn pause(&self, app: &AppKey, pause: &Pause) -> Result<(), Error> {
+        self.set_pause(app, Some(pause)).await
+    }
+
+    async fn resume(&self, app: &AppKey) -> Result<(), Error> {
+        self.set_pause(app, None).await
+    }
+
+    async fn paused(&self, app: &AppKey) -> Result<Option<Pause>, Error> {
+        self.pause_of(app).await
+    }
+
     async fn prune(&self, app: &AppKey, before: Timestamp) -> Result<u64, Error> {
         self.prune_releases(app, before).await?;
         self.prune_doubts(before).await?;
@@ -156,9 +177,11 @@ impl TaskJournal for Sqlite {
             let removed = self.tasks().write(Prune { app: app.clone(), before }).await?;
             pruned += removed;
             if removed < PRUNED_AT_ONCE.unsigned_abs() {
-                return Ok(pruned);
+                break;
             }
         }
+        self.prune_steps(app, before).await?;
+        Ok(pruned)
     }
 
     async fn doubted(&self, app: &AppKey) -> Result<Option<Doubt>, Error> {
@@ -198,7 +221,7 @@ impl Write for WriteIntent {
     async fn run(&mut self, connection: &mut SqliteConnection) -> Result<(), Problem> {
         let intent = &self.intent;
         match standing(connection, &self.app, &intent.task).await? {
-            None => insert(connection, &self.app, intent).await?,
+            None => insert(&mut *connection, &self.app, intent).await?,
             Some((Known::Intended, _)) => {
                 sqlx::query(
                     "UPDATE tasks SET action = ?3, created_at = ?4, keys = ?5, attempt = max(attempt, ?6), \
@@ -211,14 +234,14 @@ impl Write for WriteIntent {
                 .bind(entry::keys_to_column(&intent.keys))
                 .bind(intent.attempt)
                 .bind(time::to_column(intent.at))
-                .execute(connection)
+                .execute(&mut *connection)
                 .await?;
             }
             Some((Known::Decided | Known::Ended, _)) => {
                 return Err(decided(&intent.task));
             }
         }
-        Ok(())
+        attempts::add(connection, &self.app, &intent.task, &intent.steps).await
     }
 }
 
@@ -282,9 +305,9 @@ impl Write for Decide {
         .bind(status)
         .bind(code)
         .bind(sealed)
-        .execute(connection)
+        .execute(&mut *connection)
         .await?;
-        Ok(())
+        attempts::add(connection, &self.app, task, &self.identity.steps).await
     }
 }
 
@@ -369,17 +392,17 @@ impl Write for Forget {
 
     async fn run(&mut self, connection: &mut SqliteConnection) -> Result<(), Problem> {
         match standing(connection, &self.app, &self.task).await? {
-            None => Ok(()),
+            None => {}
             Some((Known::Intended, _)) => {
                 sqlx::query("DELETE FROM tasks WHERE app = ?1 AND task = ?2 AND state = 'intended'")
                     .bind(self.app.as_str())
                     .bind(self.task.as_str())
-                    .execute(connection)
+                    .execute(&mut *connection)
                     .await?;
-                Ok(())
             }
-            Some((Known::Decided | Known::Ended, _)) => Err(decided(&self.task)),
+            Some((Known::Decided | Known::Ended, _)) => return Err(decided(&self.task)),
         }
+        attempts::remove(connection, &self.app, self.task.as_str()).await
     }
 }
 
@@ -394,16 +417,24 @@ impl Write for Prune {
     const NAME: &'static str = "prune";
 
     async fn run(&mut self, connection: &mut SqliteConnection) -> Result<u64, Problem> {
-        let done = sqlx::query(
-            "DELETE FROM tasks WHERE (app, task) IN (SELECT app, task FROM tasks \
-             WHERE state = 'ended' AND ended <> 'rejected' AND ended_at < ?1 AND app = ?3 LIMIT ?2)",
+        let tasks: Vec<String> = sqlx::query_scalar(
+            "SELECT task FROM tasks WHERE state = 'ended' AND ended <> 'rejected' AND ended_at < ?1 AND app = ?3 \
+             LIMIT ?2",
         )
         .bind(time::to_column(self.before))
         .bind(PRUNED_AT_ONCE)
         .bind(self.app.as_str())
-        .execute(connection)
+        .fetch_all(&mut *connection)
         .await?;
-        Ok(done.rows_affected())
+        for task in &tasks {
+            attempts::remove(&mut *connection, &self.app, task).await?;
+            sqlx::query("DELETE FROM tasks WHERE app = ?1 AND task = ?2")
+                .bind(self.app.as_str())
+                .bind(task)
+                .execute(&mut *connection)
+                .await?;
+        }
+        Ok(tasks.len() as u64)
     }
 }
 

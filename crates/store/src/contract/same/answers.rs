@@ -6,8 +6,8 @@ use bridgehead_sdk::TaskId;
 use jiff::Timestamp;
 
 use super::super::super::{
-    AccessBase, Added, AppKey, BaselineOrigin, Counts, Difference, Doubt, Entry, Error, Held, IdenTime,
-    Known, LastSync, Loser, LossKind, Run, Shown, SnapshotStore, TaskJournal, Which,
+    AccessBase, Added, AppKey, AttemptStep, BaselineOrigin, Counts, Difference, Doubt, Entry, Error, Held,
+    IdenTime, Known, LastSync, Loser, LossKind, Pause, Run, Shown, SnapshotStore, TaskJournal, Which,
 };
 use super::super::at;
 use super::step::{Change, IDS, SLUGS, TASKS};
@@ -41,6 +41,8 @@ pub(super) enum Observed {
 pub(super) struct OfTasks {
     open: Answer<Vec<Entry>>,
     entries: Vec<Answer<Option<Entry>>>,
+    attempts: Vec<Answer<Vec<AttemptStep>>>,
+    paused: Answer<Option<Pause>>,
     known: Answer<HashMap<TaskId, Known>>,
     rejected: Answer<Vec<Entry>>,
     counts: Answer<Counts>,
@@ -90,6 +92,9 @@ pub(super) async fn run(
         Change::Decide(identity, outcome) => state.record_outcome(app, identity, outcome).await,
         Change::End(task, ended, at) => state.ended(app, task, ended, *at).await,
         Change::Forget(task) => state.forget(app, task).await,
+        Change::Note(task, steps) => state.note_attempts(app, task, steps).await,
+        Change::Pause(Some(pause)) => state.pause(app, pause).await,
+        Change::Pause(None) => state.resume(app).await,
         Change::Hold(tasks, at) => state.hold(app, tasks, *at).await,
         Change::Release(tasks, at) => state.release(app, tasks, *at).await,
         Change::Unhold(tasks) => state.unhold(app, tasks).await,
@@ -141,6 +146,10 @@ async fn of_tasks(state: &impl TaskJournal, app: &AppKey, all: bool) -> OfTasks 
     for task in &tasks {
         entries.push(answer(state.entry(app, task).await));
     }
+    let mut attempts = Vec::new();
+    for task in &tasks {
+        attempts.push(answer(state.attempts(app, task).await));
+    }
     let mut destructive = Vec::new();
     for since in instants(all) {
         destructive.push(answer(state.destructive_since(app, since).await));
@@ -148,6 +157,8 @@ async fn of_tasks(state: &impl TaskJournal, app: &AppKey, all: bool) -> OfTasks 
     OfTasks {
         open: answer(state.open(app).await),
         entries,
+        attempts,
+        paused: answer(state.paused(app).await),
         known: answer(state.known(app, &tasks).await),
         rejected: answer(state.rejected(app).await),
         counts: answer(state.counts(app).await),

@@ -6,8 +6,8 @@ use proptest::prelude::*;
 use serde_json::json;
 
 use super::super::super::{
-    AccessFacts, BaselineOrigin, Changes, Intent, LossCount, LossKind, Outcome, PriorAccount, RecordHash,
-    ReportResult, Run, RunReason, RunResult, Shown, Trust,
+    AccessFacts, AttemptStep, BaselineOrigin, Changes, Intent, LossCount, LossKind, Outcome, Pause, Phase,
+    PriorAccount, RecordHash, ReportResult, Run, RunReason, RunResult, Shown, Trust,
 };
 
 pub(super) const APPS: [u128; 2] = [1, 2];
@@ -31,6 +31,8 @@ pub(super) enum Change {
     Decide(Intent, Outcome),
     End(TaskId, ReportResult, Timestamp),
     Forget(TaskId),
+    Note(TaskId, Vec<AttemptStep>),
+    Pause(Option<Pause>),
     Hold(Vec<TaskId>, Timestamp),
     Release(Vec<TaskId>, Timestamp),
     Unhold(Vec<TaskId>),
@@ -113,6 +115,8 @@ fn task_change() -> impl Strategy<Value = Change> {
         2 => (intent(), outcome()).prop_map(|(intent, outcome)| Change::Decide(intent, outcome)),
         2 => (task(), ended(), instant()).prop_map(|(task, ended, at)| Change::End(task, ended, at)),
         1 => task().prop_map(Change::Forget),
+        2 => (task(), steps()).prop_map(|(task, steps)| Change::Note(task, steps)),
+        1 => prop::option::of(pause()).prop_map(Change::Pause),
         2 => (tasks(), instant()).prop_map(|(tasks, at)| Change::Hold(tasks, at)),
         2 => (tasks(), instant()).prop_map(|(tasks, at)| Change::Release(tasks, at)),
         1 => tasks().prop_map(Change::Unhold),
@@ -203,10 +207,33 @@ fn intent() -> impl Strategy<Value = Intent> {
         any::<u64>().prop_map(|hash| PriorAccount::Seen { fields: [("last_name".to_owned(), hash)].into() }),
     ];
     let keys = prop::collection::vec(any::<u64>(), 0..3);
-    let given = (task(), action, prop::option::of(instant()), keys, 0..4_u32, prior, instant());
-    given.prop_map(|(task, action, created_at, keys, attempt, prior, at)| {
+    let given = (task(), action, prop::option::of(instant()), keys, 0..4_u32, prior, instant(), steps());
+    given.prop_map(|(task, action, created_at, keys, attempt, prior, at, steps)| {
         let action = action.to_owned();
-        Intent { task, action, created_at, keys, attempt, prior, at }
+        Intent { task, action, created_at, keys, attempt, prior, at, steps }
+    })
+}
+
+fn steps() -> impl Strategy<Value = Vec<AttemptStep>> {
+    let phase = prop::sample::select(&Phase::ALL[..]);
+    let message = prop::option::of(prop::sample::select(&["", "slow down"][..]));
+    let code = prop::option::of(prop::sample::select(&[Code::Timeout, Code::RateLimited][..]));
+    let instants = (instant(), prop::option::of(instant()), prop::option::of(instant()));
+    let step = (0..4_u32, phase, instants, code, message).prop_map(
+        |(attempt, phase, (began_at, ended_at, next_try_at), code, message)| {
+            let message = message.map(str::to_owned);
+            AttemptStep { attempt, phase, began_at, ended_at, code, message, next_try_at }
+        },
+    );
+    prop::collection::vec(step, 0..3)
+}
+
+fn pause() -> impl Strategy<Value = Pause> {
+    let reason = prop::option::of(prop::sample::select(&["", "migration"][..]));
+    (instant(), reason).prop_map(|(since, reason)| Pause {
+        since,
+        by: "ann".to_owned(),
+        reason: reason.map(str::to_owned),
     })
 }
 

@@ -1,0 +1,56 @@
+//! Why an action was not done.
+
+use bridgehead_sdk::TaskId;
+use bridgehead_store::{self as journal, Pause};
+
+/// Why an action was not done. Nothing was changed.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// There is no such app in the running daemon. The operator restarts it if the app was added since.
+    #[error("the running daemon has no app '{0}': it was added since it started; restart it")]
+    UnknownApp(String),
+    /// The app is paused. The operator resumes it first.
+    #[error("{app} is paused, since {}{}; resume it first with `bridgehead apps resume {app}`", .pause.since, why(.pause))]
+    Paused {
+        /// The app.
+        app: String,
+        /// The pause.
+        pause: Pause,
+    },
+    /// What became of a task is not for the operator to say.
+    #[error("{task} of {app} cannot be resolved: {why}")]
+    NotResolvable {
+        /// The app.
+        app: String,
+        /// The task.
+        task: TaskId,
+        /// Why not.
+        why: &'static str,
+    },
+    /// There is no reason, or it is too long.
+    #[error("the reason must have 1 to {LONGEST_REASON} characters: it is kept, and Iden is told")]
+    Reason,
+    /// The journal could not be read or written. The operator does what it says.
+    #[error(transparent)]
+    Journal(#[from] journal::Error),
+}
+
+/// How long a reason may be, in characters.
+pub const LONGEST_REASON: usize = 500;
+
+fn why(pause: &Pause) -> String {
+    pause.reason.as_ref().map_or_else(String::new, |reason| format!(" ({reason})"))
+}
+
+impl Error {
+    /// A word for it, such as `paused`.
+    pub fn code(&self) -> &'static str {
+        match self {
+            Self::UnknownApp(_) => "unknown_app",
+            Self::Paused { .. } => "paused",
+            Self::NotResolvable { .. } => "not_resolvable",
+            Self::Reason => "reason",
+            Self::Journal(_) => "journal",
+        }
+    }
+}

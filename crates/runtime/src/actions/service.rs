@@ -1,0 +1,282 @@
+//! The actions of an operator in a running daemon.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bridgehead_sdk::TaskId;
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+
+use super::resolving::{self, Resolution, Resolved};
+use super::{Error, audited};
+use crate::Runtime;
+use crate::app::AppContext;
+use crate::audit::{Actor, Event};
+use crate::builder::Entered;
+use crate::operator_commands::{self, Released, ReportRetrier, Retries, Selection};
+use crate::sync::{self, Consent, Options, Summary};
+use bridgehead_store::Pause;
+
+/// How long a cancelled sync may take to abandon its session before it is said that it goes on.
+const FAREWELL: Duration = Duration::from_secs(30);
+
+/// That an app was paused or resumed.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PauseChange {
+    /// The pause that holds now; `None` if it is not paused.
+    pub paused: Option<Pause>,
+    /// Whether anything was changed.
+    pub changed: bool,
+}
+
+/// What cancelling a sync came to.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Cancelled {
+    /// Whether one was under way.
+    pub was_under_way: bool,
+    /// How it ended, if it has: `abandoned`, or `completed` if it was too late.
+    pub ended: Option<String>,
+}
+
+/// The actions of an operator: one method each, for the command line and the page alike. Each says what came of it, and records that,
+/// with who ordered it, in the audit log. Whether somebody may act, and whether they were asked for consent, is for the caller to see to.
+#[derive(Clone, Debug)]
+pub struct Actions {
+    runtime: Arc<Runtime>,
+}
+
+impl Actions {
+    /// The actions of a runtime. Let go of it before the journal is closed.
+    pub fn new(runtime: Arc<Runtime>) -> Self {
+        Self { runtime }
+    }
+
+    /// Lets held tasks go: exactly those that are held now. Where another number than `expect` are, nothing is done.
+    pub async fn release(
+        &self,
+        actor: &Actor,
+        app: &str,
+        tasks: &Selection,
+        expect: Option<u64>,
+    ) -> Result<Released, Error> {
+        let began = Instant::now();
+        let done = async {
+            let entered = self.enter(app).await?;
+            Ok(operator_commands::release_in(&entered.app, tasks, expect).await?)
+        };
+        let done = done.await;
+        let evidence =
+            done.as_ref().map_or(Value::Null, |released: &Released| audited::released(released, expect));
+        self.record(actor, app, "release", None, evidence, &done, began);
+        done
+    }
+
+    /// Now: reports again what Iden refused, and ends the wait of tasks that wait for their next try or for the target, which is probed.
+    /// `expect` is how many reports must be put aside, or nothing is done.
+    pub async fn retry(
+        &self,
+        actor: &Actor,
+        app: &str,
+        tasks: &Selection,
+        expect: Option<u64>,
+    ) -> Result<Retries, Error> {
+        let began = Instant::now();
+        let done = async {
+            let entered = self.enter(app).await?;
+            let app = &entered.app;
+            let mut retries = ReportRetrier::of(app).retry(tasks, expect).await?;
+            if retries.unexpected.is_none() {
+                wake(app, tasks, &mut retries);
+            }
+            Ok(retries)
+        };
+        let done = done.await;
+        let evidence =
+            done.as_ref().map_or(Value::Null, |retries: &Retries| audited::retried(retries, expect));
+        self.record(actor, app, "retry", None, evidence, &done, began);
+        done
+    }
+
+    /// Says what became of a task whose effect nobody knows. It is never executed again, and Iden is told.
+    pub async fn resolve(
+        &self,
+        actor: &Actor,
+        app: &str,
+        task: &TaskId,
+        resolution: &Resolution,
+    ) -> Result<Resolved, Error> {
+        let began = Instant::now();
+        let done = async { resolving::resolve_in(&self.enter(app).await?.app, task, resolution).await };
+        let done = done.await;
+        let evidence = audited::resolution(resolution, done.as_ref().ok());
+        self.record(actor, app, "resolve", Some(task), evidence, &done, began);
+        done
+    }
+
+    /// Pauses an app: no task is begun and no sync; what runs is finished. It stays paused over restarts.
+    pub async fn pause(&self, actor: &Actor, app: &str, reason: Option<&str>) -> Result<PauseChange, Error> {
+        let began = Instant::now();
+        let done = async {
+            let entered = self.enter(app).await?;
+            let app = &entered.app;
+            let reason = audited::reason(reason, &app.redactor)?;
+            let _change = app.pausing.change().await;
+            let pause = Pause { since: app.clock.now(), by: actor.as_str().to_owned(), reason };
+            let before = app.pausing.now();
+            // The pause that there is stays, unless somebody has more to say.
+            let pause = match before {
+                Some(before) if pause.reason.is_none() => before,
+                Some(before) => Pause { since: before.since, ..pause },
+                None => pause,
+            };
+            let changed = app.pausing.now().as_ref() != Some(&pause);
+            if changed {
+                app.store.set_pause(Some(&pause)).await?;
+                app.pausing.set(Some(pause.clone()));
+                tracing::warn!(app = %app.name, by = pause.by, "the app is paused: no task is begun, and no sync");
+            }
+            Ok(PauseChange { paused: Some(pause), changed })
+        };
+        let done = done.await;
+        let evidence = json!({ "reason": reason });
+        self.record(actor, app, "pause", None, evidence, &done, began);
+        done
+    }
+
+    /// Lets a paused app go on.
+    pub async fn resume(&self, actor: &Actor, app: &str) -> Result<PauseChange, Error> {
+        let began = Instant::now();
+        let done = async {
+            let entered = self.enter(app).await?;
+            let app = &entered.app;
+            let _change = app.pausing.change().await;
+            let changed = app.pausing.now().is_some();
+            app.store.set_pause(None).await?;
+            app.pausing.set(None);
+            if changed {
+                tracing::info!(app = %app.name, by = actor.as_str(), "the app is resumed");
+            }
+            Ok(PauseChange { paused: None, changed })
+        };
+        let done = done.await;
+        self.record(actor, app, "resume", None, Value::Null, &done, began);
+        done
+    }
+
+    /// Whether a sync of this app may be ordered now.
+    pub fn may_sync(&self, app: &str, options: Options) -> Result<(), Error> {
+        let context = self.app(app)?;
+        match context.pausing.now() {
+            Some(pause) if !options.dry_run => Err(Error::Paused { app: app.to_owned(), pause }),
+            _ => Ok(()),
+        }
+    }
+
+    /// Syncs an app once, now; one that is under way is waited for. A dry run is not an action, and is not recorded.
+    pub async fn sync(
+        &self,
+        actor: &Actor,
+        app: &str,
+        options: Options,
+        stop: &CancellationToken,
+    ) -> Result<Summary, Error> {
+        let began = Instant::now();
+        let done = async {
+            self.may_sync(app, options)?;
+            let summary = Box::pin(self.runtime.sync(app, options, stop)).await;
+            summary.ok_or_else(|| Error::UnknownApp(app.to_owned()))
+        };
+        let done: Result<Summary, Error> = done.await;
+        if !options.dry_run {
+            let allowed = options.allow_removals.map(|consent| match consent {
+                Consent::Shown => "what was shown".to_owned(),
+                Consent::AtMost(most) => format!("at most {most}"),
+                Consent::Exactly(digest) => format!("exactly {digest}"),
+            });
+            let result = done.as_ref().map(|summary| summary.result.as_str()).unwrap_or_default();
+            let evidence = json!({ "allow_removals": allowed, "result": result });
+            self.record(actor, app, "sync", None, evidence, &done, began);
+        }
+        done
+    }
+
+    /// Syncs an app once, and lets pass exactly the losses that were shown with this digest.
+    pub async fn allow_removals(
+        &self,
+        actor: &Actor,
+        app: &str,
+        digest: sync::Digest,
+        stop: &CancellationToken,
+    ) -> Result<Summary, Error> {
+        let options = Options { dry_run: false, allow_removals: Some(Consent::Exactly(digest)) };
+        self.sync(actor, app, options, stop).await
+    }
+
+    /// Cancels the sync that is under way: its session is abandoned, and nobody is removed.
+    pub async fn cancel_sync(&self, actor: &Actor, app: &str) -> Result<Cancelled, Error> {
+        let began = Instant::now();
+        let done = async {
+            let app = self.app(app)?;
+            let mut progress = app.status.sync();
+            if !app.cancelling.cancel() {
+                return Ok(Cancelled { was_under_way: false, ended: None });
+            }
+            tracing::warn!(app = %app.name, by = actor.as_str(), "the sync that is under way is cancelled");
+            let ended = progress.wait_for(|progress| progress.phase.is_empty());
+            let ended = tokio::time::timeout(FAREWELL, ended).await.is_ok_and(|ended| ended.is_ok());
+            let last = app.status.last_sync().borrow().as_ref().map(|last| last.result.as_str().to_owned());
+            Ok(Cancelled { was_under_way: true, ended: last.filter(|_| ended) })
+        };
+        let done = done.await;
+        let evidence = done.as_ref().map_or(Value::Null, |done: &Cancelled| json!(done));
+        self.record(actor, app, "cancel_sync", None, evidence, &done, began);
+        done
+    }
+
+    fn app(&self, name: &str) -> Result<Arc<AppContext>, Error> {
+        self.runtime.app(name).ok_or_else(|| Error::UnknownApp(name.to_owned()))
+    }
+
+    /// The app, which does not end as long as the result lives. While a reload exchanges it, the new one is waited for.
+    async fn enter(&self, name: &str) -> Result<Entered, Error> {
+        self.runtime.enter(name).await.ok_or_else(|| Error::UnknownApp(name.to_owned()))
+    }
+
+    #[expect(clippy::too_many_arguments, reason = "each is a field of the entry")]
+    fn record<T>(
+        &self,
+        actor: &Actor,
+        app: &str,
+        action: &str,
+        task: Option<&TaskId>,
+        evidence: Value,
+        done: &Result<T, Error>,
+        began: Instant,
+    ) {
+        let duration = u64::try_from(began.elapsed().as_millis()).ok();
+        let event = audited::order(actor, app, action, task, evidence, done.as_ref().err());
+        self.runtime.audit().record_order(Event { duration_ms: duration, ..event });
+    }
+}
+
+/// Ends the wait of those that wait.
+fn wake(app: &AppContext, tasks: &Selection, retries: &mut Retries) {
+    let candidates = match tasks {
+        Selection::All => app.waiting.tasks(),
+        Selection::These(_) => std::mem::take(&mut retries.not_rejected),
+    };
+    let (woken, rest): (Vec<TaskId>, Vec<TaskId>) =
+        candidates.into_iter().partition(|task| app.waiting.wake(task));
+    if matches!(tasks, Selection::These(_)) {
+        retries.not_rejected = rest;
+    }
+    if !woken.is_empty() {
+        tracing::info!(app = %app.name, tasks = woken.len(), "the operator ends the wait of tasks");
+        if app.target.outage().is_some() {
+            app.target.breaker().ask();
+        }
+    }
+    retries.woken = woken;
+}

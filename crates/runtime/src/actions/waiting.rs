@@ -1,0 +1,185 @@
+//! The tasks that wait for their next try or for the target, so that an operator can end the wait, or say what became of them.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use bridgehead_sdk::TaskId;
+use tokio::sync::{Notify, watch};
+
+/// The tasks of an app that wait.
+#[derive(Debug, Default)]
+pub(crate) struct Waiting(Arc<Mutex<HashMap<TaskId, Arc<Waiter>>>>);
+
+#[derive(Debug)]
+struct Waiter {
+    wake: Notify,
+    hold: watch::Sender<Hold>,
+}
+
+/// Whether a task that waits may go on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Hold {
+    Free,
+    /// Somebody is about to decide it.
+    Taken,
+    /// Somebody has decided it.
+    Decided,
+}
+
+impl Waiting {
+    /// A task begins to wait.
+    pub(crate) fn enter(&self, task: &TaskId) -> WaitingTask {
+        let waiter = Arc::new(Waiter { wake: Notify::new(), hold: watch::Sender::new(Hold::Free) });
+        self.all().insert(task.clone(), Arc::clone(&waiter));
+        WaitingTask { all: Arc::clone(&self.0), task: task.clone(), waiter }
+    }
+
+    /// The tasks that wait.
+    pub(crate) fn tasks(&self) -> Vec<TaskId> {
+        let mut tasks: Vec<TaskId> = self.all().keys().cloned().collect();
+        tasks.sort();
+        tasks
+    }
+
+    /// Ends the wait of a task. False if it does not wait.
+    pub(crate) fn wake(&self, task: &TaskId) -> bool {
+        let waiter = self.all().get(task).cloned();
+        waiter.is_some_and(|waiter| {
+            waiter.wake.notify_one();
+            true
+        })
+    }
+
+    /// Keeps a task waiting until what is taken is given back; `None` if it does not wait.
+    pub(crate) fn take(&self, task: &TaskId) -> Option<Taken> {
+        // Under the lock: it cannot go on before it is taken.
+        let all = self.all();
+        let waiter = all.get(task).cloned()?;
+        let mut is_free = false;
+        waiter.hold.send_modify(|hold| {
+            is_free = *hold == Hold::Free;
+            if is_free {
+                *hold = Hold::Taken;
+            }
+        });
+        // Made only then: its end would set the task free.
+        is_free.then(|| Taken(waiter))
+    }
+
+    fn all(&self) -> MutexGuard<'_, HashMap<TaskId, Arc<Waiter>>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// A task while it waits.
+#[derive(Debug)]
+pub(crate) struct WaitingTask {
+    all: Arc<Mutex<HashMap<TaskId, Arc<Waiter>>>>,
+    task: TaskId,
+    waiter: Arc<Waiter>,
+}
+
+impl WaitingTask {
+    /// Until somebody ends the wait.
+    pub(crate) async fn woken(&self) {
+        self.waiter.wake.notified().await;
+    }
+
+    /// Until somebody has decided it.
+    pub(crate) async fn decided(&self) {
+        let mut hold = self.waiter.hold.subscribe();
+        // The sender lives as long as this.
+        drop(hold.wait_for(|hold| *hold == Hold::Decided).await);
+    }
+
+    /// The wait is over. Says whether the task may go on: not if somebody has decided it meanwhile.
+    pub(crate) async fn leave(self) -> bool {
+        let mut hold = self.waiter.hold.subscribe();
+        self.all.lock().unwrap_or_else(PoisonError::into_inner).remove(&self.task);
+        let free = hold.wait_for(|hold| *hold != Hold::Taken).await;
+        // The sender lives as long as this.
+        free.is_ok_and(|hold| *hold == Hold::Free)
+    }
+}
+
+impl Drop for WaitingTask {
+    fn drop(&mut self) {
+        let mut all = self.all.lock().unwrap_or_else(PoisonError::into_inner);
+        if all.get(&self.task).is_some_and(|waiter| Arc::ptr_eq(waiter, &self.waiter)) {
+            all.remove(&self.task);
+        }
+    }
+}
+
+/// A task that is kept waiting. It goes on when this is dropped.
+#[derive(Debug)]
+pub(crate) struct Taken(Arc<Waiter>);
+
+impl Taken {
+    /// It is decided: it does not go on.
+    pub(crate) fn decide(self) {
+        self.0.hold.send_replace(Hold::Decided);
+        self.0.wake.notify_one();
+    }
+}
+
+impl Drop for Taken {
+    fn drop(&mut self) {
+        self.0.hold.send_if_modified(|hold| {
+            let was_taken = *hold == Hold::Taken;
+            if was_taken {
+                *hold = Hold::Free;
+            }
+            was_taken
+        });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_task_that_waits_is_woken_and_no_other() {
+        let waiting = Waiting::default();
+        let task = waiting.enter(&"t1".into());
+        assert_eq!(waiting.tasks(), ["t1".into()]);
+        assert!(!waiting.wake(&"t2".into()));
+        assert!(waiting.wake(&"t1".into()));
+        task.woken().await;
+        assert!(task.leave().await);
+        assert!(!waiting.wake(&"t1".into()) && waiting.tasks().is_empty());
+    }
+
+    #[tokio::test]
+    async fn a_task_that_was_decided_does_not_go_on() {
+        let waiting = Waiting::default();
+        let task = waiting.enter(&"t1".into());
+        waiting.take(&"t1".into()).unwrap().decide();
+        task.woken().await;
+        assert!(!task.leave().await);
+    }
+
+    #[tokio::test]
+    async fn a_task_that_is_taken_waits_until_it_is_given_back() {
+        let waiting = Waiting::default();
+        let task = waiting.enter(&"t1".into());
+        let taken = waiting.take(&"t1".into()).unwrap();
+        assert!(waiting.take(&"t1".into()).is_none(), "one decides at a time");
+        let mut leaving = Box::pin(task.leave());
+        assert!(futures::poll!(&mut leaving).is_pending());
+        drop(taken);
+        assert!(leaving.await);
+    }
+
+    #[tokio::test]
+    async fn a_task_that_is_dropped_waits_no_more_and_the_next_of_its_name_does() {
+        let waiting = Waiting::default();
+        let first = waiting.enter(&"t1".into());
+        let second = waiting.enter(&"t1".into());
+        drop(first);
+        assert!(waiting.wake(&"t1".into()));
+        drop(second);
+        assert!(!waiting.wake(&"t1".into()));
+    }
+}

@@ -1,0 +1,645 @@
+//! Writing the log.
+
+use std::collections::VecDeque;
+use std::fs::{DirBuilder, File, OpenOptions};
+use std::io::{self, Write};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use bridgehead_resilience::{Clock, SystemClock};
+use bridgehead_sdk::Redactor;
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+
+use super::entry::{Actor, Entry, Event, GENESIS, hash};
+use super::files;
+
+/// So many entries that could not be written are kept in memory.
+const KEPT: usize = 10_000;
+
+/// How the log is kept.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Settings {
+    /// The folder.
+    pub folder: PathBuf,
+    /// How large a file grows, in bytes, before the next one is begun.
+    pub max_bytes: u64,
+    /// How many files are kept.
+    pub keep: usize,
+}
+
+/// Why the log cannot be opened. The operator mends the folder.
+#[derive(Debug, thiserror::Error)]
+#[error("the audit log in {} cannot be {what}: {source}", folder.display())]
+pub struct OpenError {
+    folder: PathBuf,
+    what: &'static str,
+    #[source]
+    source: io::Error,
+}
+
+/// How the log is.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AuditStatus {
+    /// The number of the last entry; 0 before the first.
+    pub seq: u64,
+    /// Its hash.
+    pub hash: String,
+    /// How many entries wait to be written.
+    #[serde(default)]
+    pub unwritten: u64,
+    /// How many were lost, because too many waited.
+    #[serde(default)]
+    pub lost: u64,
+    /// Since when nothing can be written, if so.
+    #[serde(default)]
+    pub failing_since: Option<Timestamp>,
+    /// Why.
+    #[serde(default)]
+    pub message: Option<String>,
+}
+
+/// The log. Clones write to the same one.
+#[derive(Clone, Debug, Default)]
+pub struct Audit(Option<Arc<Inner>>);
+
+#[derive(Debug)]
+struct Inner {
+    settings: Settings,
+    redactor: Redactor,
+    clock: Arc<dyn Clock>,
+    log: Mutex<Log>,
+}
+
+#[derive(Debug)]
+struct Log {
+    /// Whether it is known where the chain ends.
+    is_prepared: bool,
+    /// The file that is written to, and its number; `None` before the first entry, and after a failure.
+    file: Option<File>,
+    number: u64,
+    /// How long it is.
+    size: u64,
+    seq: u64,
+    hash: String,
+    /// What could not be written yet.
+    waiting: VecDeque<(Timestamp, Event)>,
+    lost: u64,
+    failing: Option<(Timestamp, String)>,
+    is_dirty: bool,
+}
+
+impl Audit {
+    /// A log that records nothing, for whoever embeds the runtime without one.
+    pub fn none() -> Self {
+        Self(None)
+    }
+
+    /// Opens the log of a folder, which is made if it is not there. One process at a time may: it holds the lock on the state folder.
+    /// What a crash has cut off is repaired, and an entry says so.
+    pub fn open(settings: Settings, redactor: Redactor) -> Result<Self, OpenError> {
+        let inner = Inner::new(settings, redactor);
+        {
+            let mut log = inner.log();
+            inner.prepare(&mut log)?;
+            inner.flush(&mut log, inner.clock.now());
+        }
+        Ok(Self(Some(Arc::new(inner))))
+    }
+
+    /// The same for a daemon, which must not be kept from its tasks: a log that cannot be opened is opened later, and what is to be
+    /// recorded waits.
+    pub fn start(settings: Settings, redactor: Redactor) -> Self {
+        let inner = Inner::new(settings, redactor);
+        {
+            let mut log = inner.log();
+            inner.flush(&mut log, inner.clock.now());
+        }
+        Self(Some(Arc::new(inner)))
+    }
+
+    /// Records what happened. Never fails and never waits for the disk: what cannot be written is written later, and the status says so.
+    pub fn record(&self, event: Event) {
+        let Some(inner) = &self.0 else { return };
+        let now = inner.clock.now();
+        let event = inner.clean(event);
+        let mut log = inner.log();
+        log.waiting.push_back((now, event));
+        if log.waiting.len() > KEPT {
+            log.waiting.pop_front();
+            log.lost += 1;
+        }
+        inner.flush(&mut log, now);
+    }
+
+    /// Records what an operator ordered, and forces it to the disk.
+    pub fn record_order(&self, event: Event) {
+        self.record(event);
+        self.sync();
+    }
+
+    /// Writes what could not be written before, and forces everything to the disk.
+    pub fn sync(&self) {
+        let Some(inner) = &self.0 else { return };
+        let now = inner.clock.now();
+        let mut log = inner.log();
+        if !log.waiting.is_empty() || log.lost > 0 || !log.is_prepared {
+            inner.flush(&mut log, now);
+        }
+        if log.is_dirty
+            && let Some(file) = &log.file
+        {
+            match file.sync_data() {
+                Ok(()) => log.is_dirty = false,
+                Err(error) => log.fail(now, &error),
+            }
+        }
+    }
+
+    /// How it is; `None` if nothing is recorded at all.
+    pub fn status(&self) -> Option<AuditStatus> {
+        let log = self.0.as_ref()?.log();
+        Some(AuditStatus {
+            seq: log.seq,
+            hash: log.hash.clone(),
+            unwritten: log.waiting.len() as u64,
+            lost: log.lost,
+            failing_since: log.failing.as_ref().map(|(since, _)| *since),
+            message: log.failing.as_ref().map(|(_, message)| message.clone()),
+        })
+    }
+}
+
+/// Makes the end of a file whole: an entry that lacks the end of its line alone gets it, anything else is taken away.
+fn mend(path: &Path, end: &files::End, name: &str) -> (io::Result<()>, Value) {
+    let torn = &end.torn;
+    let mut evidence = json!({ "file": name, "bytes": torn.len(), "sha256": hash(torn) });
+    let opened = OpenOptions::new().append(true).open(path);
+    if Entry::open(torn).is_ok() {
+        evidence["cut_off"] = "the end of the last line; the entry is whole".into();
+        return (opened.and_then(|mut file| file.write_all(b"\n").and_then(|()| file.sync_data())), evidence);
+    }
+    evidence["cut_off"] = "a line that was not whole; it was taken away".into();
+    (opened.and_then(|file| file.set_len(end.whole).and_then(|()| file.sync_data())), evidence)
+}
+
+impl Inner {
+    fn new(settings: Settings, redactor: Redactor) -> Self {
+        let log = Log {
+            is_prepared: false,
+            file: None,
+            number: 0,
+            size: 0,
+            seq: 0,
+            hash: GENESIS.to_owned(),
+            waiting: VecDeque::new(),
+            lost: 0,
+            failing: None,
+            is_dirty: false,
+        };
+        Self { settings, redactor, clock: Arc::new(SystemClock), log: Mutex::new(log) }
+    }
+
+    /// Makes the folder, finds out where the chain ends, and repairs what was cut off. Entries about that are the first to be written.
+    fn prepare(&self, log: &mut Log) -> Result<(), OpenError> {
+        let folder = &self.settings.folder;
+        let failed = |what| move |source| OpenError { folder: folder.clone(), what, source };
+        if !folder.is_dir() {
+            DirBuilder::new().recursive(true).mode(0o700).create(folder).map_err(failed("made"))?;
+            give_away(folder).map_err(failed("made"))?;
+        }
+        let mut repairs = Vec::new();
+        for (number, path) in files::list(folder).map_err(failed("listed"))?.iter().rev() {
+            let end = files::end(path).map_err(failed("read"))?;
+            let name = files::name(*number);
+            let whole = Entry::open(&end.torn).ok();
+            if *number > log.number {
+                let torn = if whole.is_some() { end.torn.len() as u64 + 1 } else { 0 };
+                (log.number, log.size) = (*number, end.whole + torn);
+            }
+            if !end.torn.is_empty() {
+                let (repair, evidence) = mend(path, &end, &name);
+                repair.map_err(failed("repaired"))?;
+                repairs.push(evidence);
+            }
+            if end.is_damaged {
+                repairs
+                    .push(json!({ "file": name, "damaged": "the last lines are not as they were written" }));
+            }
+            if let Some(last) = whole.or(end.last) {
+                (log.seq, log.hash) = (last.seq, last.hash);
+                break;
+            }
+        }
+        log.is_prepared = true;
+        for evidence in repairs {
+            tracing::warn!(%evidence, "the audit log was damaged, and is repaired; an entry says so");
+            let repair = Event {
+                action: "repair".to_owned(),
+                decision: Some("go_on".to_owned()),
+                evidence,
+                ..Event::default()
+            };
+            log.waiting.push_front((self.clock.now(), repair));
+        }
+        Ok(())
+    }
+
+    fn log(&self) -> MutexGuard<'_, Log> {
+        self.log.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Nothing is written down before known secrets are taken out.
+    fn clean(&self, mut event: Event) -> Event {
+        for text in
+            [&mut event.app, &mut event.task, &mut event.account, &mut event.decision, &mut event.outcome]
+                .into_iter()
+                .flatten()
+        {
+            *text = self.redactor.redact(text).into_owned();
+        }
+        event.action = self.redactor.redact(&event.action).into_owned();
+        self.redactor.redact_json(&mut event.evidence);
+        event
+    }
+
+    /// Writes what waits, oldest first, until something cannot be written.
+    fn flush(&self, log: &mut Log, now: Timestamp) {
+        if !log.is_prepared
+            && let Err(error) = self.prepare(log)
+        {
+            log.fail(now, &error);
+            return;
+        }
+        if log.lost > 0 {
+            let evidence = json!({ "lost": log.lost });
+            let gap = Event { action: "gap".to_owned(), evidence, ..Event::default() };
+            if self.write(log, now, now, gap).is_err() {
+                return;
+            }
+            log.lost = 0;
+        }
+        while let Some((at, event)) = log.waiting.front().cloned() {
+            if self.write(log, now, at, event).is_err() {
+                return;
+            }
+            log.waiting.pop_front();
+        }
+        if log.failing.take().is_some() {
+            tracing::info!("the audit log can be written again");
+        }
+    }
+
+    fn write(&self, log: &mut Log, now: Timestamp, at: Timestamp, event: Event) -> io::Result<()> {
+        let written = self.try_write(log, at, event);
+        if let Err(error) = &written {
+            log.fail(now, error);
+        }
+        written
+    }
+
+    fn try_write(&self, log: &mut Log, at: Timestamp, event: Event) -> io::Result<()> {
+        let mut entry = Entry {
+            seq: log.seq + 1,
+            at,
+            actor: event.actor.unwrap_or_else(Actor::daemon).as_str().to_owned(),
+            app: event.app,
+            task: event.task,
+            account: event.account,
+            action: event.action,
+            decision: event.decision,
+            evidence: event.evidence,
+            outcome: event.outcome,
+            code: event.code,
+            duration_ms: event.duration_ms,
+            prev: log.hash.clone(),
+            hash: String::new(),
+        };
+        let mut line = entry.seal()?;
+        line.push('\n');
+        let length = line.len() as u64;
+        if log.size > 0 && log.size + length > self.settings.max_bytes {
+            self.next_file(log)?;
+            // What was written about the old files comes first.
+            if log.seq + 1 != entry.seq {
+                (entry.seq, entry.prev) = (log.seq + 1, log.hash.clone());
+                line = entry.seal()?;
+                line.push('\n');
+            }
+        }
+        self.append(log, &entry, &line)
+    }
+
+    fn append(&self, log: &mut Log, entry: &Entry, line: &str) -> io::Result<()> {
+        let written = self.file(log)?.write_all(line.as_bytes());
+        let before = log.size;
+        if let Err(error) = written {
+            // Half a line is taken back: the next one must not be glued to it.
+            if let Some(file) = log.file.take() {
+                drop(file.set_len(before));
+            }
+            return Err(error);
+        }
+        log.size += line.len() as u64;
+        (log.seq, log.hash) = (entry.seq, entry.hash.clone());
+        log.is_dirty = true;
+        Ok(())
+    }
+
+    /// The file that is written to.
+    fn file<'a>(&self, log: &'a mut Log) -> io::Result<&'a mut File> {
+        if log.file.is_none() {
+            log.number = log.number.max(1);
+            let path = self.settings.folder.join(files::name(log.number));
+            let file = OpenOptions::new().create(true).append(true).mode(0o600).open(&path)?;
+            give_away(&path)?;
+            let length = file.metadata()?.len();
+            if length > log.size {
+                // Half a line that could not be taken back at once.
+                file.set_len(log.size)?;
+            }
+            log.size = log.size.min(length);
+            log.file = Some(file);
+        }
+        log.file.as_mut().ok_or_else(|| io::Error::other("no file"))
+    }
+
+    /// Begins the next file, and removes the oldest ones, of which an entry says what the last one ended with.
+    fn next_file(&self, log: &mut Log) -> io::Result<()> {
+        if let Some(file) = log.file.take() {
+            file.sync_data()?;
+            log.is_dirty = false;
+        }
+        log.number += 1;
+        log.size = 0;
+        let all = files::list(&self.settings.folder)?;
+        // The new one is not there yet.
+        let excess = (all.len() + 1).saturating_sub(self.settings.keep.max(2));
+        let Some((_, newest)) = excess.checked_sub(1).and_then(|last| all.get(last)) else { return Ok(()) };
+        let last = files::end(newest)?.last;
+        let names: Vec<String> = all.iter().take(excess).map(|(number, _)| files::name(*number)).collect();
+        let mut entry = Entry {
+            seq: log.seq + 1,
+            at: self.clock.now(),
+            actor: Actor::daemon().as_str().to_owned(),
+            app: None,
+            task: None,
+            account: None,
+            action: "retention".to_owned(),
+            decision: Some("remove".to_owned()),
+            evidence: json!({
+                "files": names,
+                "last_seq": last.as_ref().map(|last| last.seq),
+                "last_hash": last.as_ref().map(|last| last.hash.as_str()),
+            }),
+            outcome: None,
+            code: None,
+            duration_ms: None,
+            prev: log.hash.clone(),
+            hash: String::new(),
+        };
+        let mut line = entry.seal()?;
+        line.push('\n');
+        // Said before it is done: a crash in between leaves a file too many, never one too few without a word.
+        self.append(log, &entry, &line)?;
+        self.file(log)?.sync_data()?;
+        for (_, path) in all.iter().take(excess) {
+            std::fs::remove_file(path)?;
+        }
+        Ok(())
+    }
+}
+
+/// What root makes belongs to whom the folder belongs in which it is: the daemon must be able to write to it.
+fn give_away(path: &Path) -> io::Result<()> {
+    let Some(folder) = path.parent() else { return Ok(()) };
+    let (folder, made) = (std::fs::metadata(folder)?, std::fs::metadata(path)?);
+    let is_ours = (folder.uid(), folder.gid()) == (made.uid(), made.gid());
+    if is_ours || made.uid() != 0 {
+        return Ok(());
+    }
+    std::os::unix::fs::chown(path, Some(folder.uid()), Some(folder.gid()))
+}
+
+impl Log {
+    fn fail(&mut self, now: Timestamp, error: &dyn std::fmt::Display) {
+        let is_news = self.failing.is_none();
+        let since = self.failing.as_ref().map_or(now, |(since, _)| *since);
+        self.failing = Some((since, error.to_string()));
+        self.file = None;
+        if is_news {
+            tracing::error!(%error, alarm = "audit_unwritable",
+                "the audit log cannot be written; tasks go on, and what is to be recorded is kept in memory until it can");
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::{Filter, Head, VerifyError, read, verify};
+    use super::*;
+
+    fn settings(folder: &Path) -> Settings {
+        Settings { folder: folder.join("audit"), max_bytes: 1 << 20, keep: 3 }
+    }
+
+    fn open(settings: &Settings) -> Audit {
+        Audit::open(settings.clone(), Redactor::new()).unwrap()
+    }
+
+    fn event(action: &str) -> Event {
+        Event {
+            app: Some("hr".to_owned()),
+            account: Some("ann@example.org".to_owned()),
+            action: action.to_owned(),
+            evidence: json!({"attempts": 1}),
+            ..Event::default()
+        }
+    }
+
+    fn entries(settings: &Settings) -> Vec<Entry> {
+        let mut all = Vec::new();
+        read(&settings.folder, &Filter::default(), |entry| {
+            all.push(entry);
+            true
+        })
+        .unwrap();
+        all
+    }
+
+    fn bytes(settings: &Settings) -> (PathBuf, Vec<u8>) {
+        let (_, path) = files::list(&settings.folder).unwrap().pop().unwrap();
+        let bytes = std::fs::read(&path).unwrap();
+        (path, bytes)
+    }
+
+    #[test]
+    fn entries_are_chained_and_go_on_after_a_restart() {
+        let folder = tempfile::tempdir().unwrap();
+        let settings = settings(folder.path());
+        let audit = open(&settings);
+        audit.record(event("one"));
+        audit.record(event("two"));
+        drop(audit);
+        let audit = open(&settings);
+        audit.record_order(event("three"));
+        let all = entries(&settings);
+        let actions: Vec<&str> = all.iter().map(|entry| entry.action.as_str()).collect();
+        assert_eq!(actions, ["one", "two", "three"]);
+        assert_eq!((all[0].prev.as_str(), all[0].seq), (GENESIS, 1));
+        assert_eq!((&all[2].prev, all[2].seq), (&all[1].hash, 3));
+        let proof = verify(&settings.folder, None).unwrap();
+        let head = audit.status().unwrap();
+        assert_eq!((proof.entries, &proof.head.hash, proof.head.seq), (3, &head.hash, head.seq));
+    }
+
+    #[test]
+    fn any_byte_that_is_changed_and_any_that_is_cut_off_is_found() {
+        let folder = tempfile::tempdir().unwrap();
+        let settings = settings(folder.path());
+        let audit = open(&settings);
+        for action in ["one", "two", "three"] {
+            audit.record(event(action));
+        }
+        let status = audit.status().unwrap();
+        let head = Head { seq: status.seq, hash: status.hash };
+        drop(audit);
+        let (path, whole) = bytes(&settings);
+        verify(&settings.folder, Some(&head)).unwrap();
+        for at in 0..whole.len() {
+            let mut changed = whole.clone();
+            changed[at] ^= 1;
+            std::fs::write(&path, &changed).unwrap();
+            assert!(verify(&settings.folder, None).is_err(), "byte {at} was changed");
+            std::fs::write(&path, &whole[..at]).unwrap();
+            assert!(verify(&settings.folder, Some(&head)).is_err(), "cut off at {at}");
+            let mut removed = whole.clone();
+            removed.remove(at);
+            std::fs::write(&path, &removed).unwrap();
+            assert!(verify(&settings.folder, Some(&head)).is_err(), "byte {at} was taken out");
+        }
+    }
+
+    #[test]
+    fn what_a_crash_cut_off_at_any_byte_is_repaired_and_told_of() {
+        let folder = tempfile::tempdir().unwrap();
+        let settings = settings(folder.path());
+        let audit = open(&settings);
+        audit.record(event("one"));
+        audit.record(event("two"));
+        drop(audit);
+        let (path, whole) = bytes(&settings);
+        let first = whole.iter().position(|byte| *byte == b'\n').unwrap() + 1;
+        for at in first..whole.len() {
+            std::fs::write(&path, &whole[..at]).unwrap();
+            let audit = open(&settings);
+            audit.record(event("three"));
+            drop(audit);
+            verify(&settings.folder, None).unwrap();
+            let actions: Vec<String> = entries(&settings).into_iter().map(|entry| entry.action).collect();
+            let expected = match at {
+                at if at == first => vec!["one", "three"],
+                at if at == whole.len() - 1 => vec!["one", "two", "repair", "three"],
+                _ => vec!["one", "repair", "three"],
+            };
+            assert_eq!(actions, expected, "cut off at {at}");
+        }
+    }
+
+    #[test]
+    fn the_chain_goes_on_over_files_and_what_retention_removes_is_said() {
+        let folder = tempfile::tempdir().unwrap();
+        let settings = Settings { max_bytes: 2000, ..settings(folder.path()) };
+        let audit = open(&settings);
+        for number in 0..40 {
+            audit.record(event(&format!("number-{number}")));
+        }
+        let files = files::list(&settings.folder).unwrap();
+        assert_eq!(files.len(), 3);
+        assert!(files.iter().all(|(_, path)| path.metadata().unwrap().len() <= 2600), "{files:?}");
+        let proof = verify(&settings.folder, None).unwrap();
+        assert!(proof.first_seq > 1 && proof.is_beginning_explained, "{proof:?}");
+        assert!(entries(&settings).iter().any(|entry| entry.action == "retention"));
+        // A file that somebody else removes is missed.
+        std::fs::remove_file(&files[1].1).unwrap();
+        assert!(matches!(verify(&settings.folder, None), Err(VerifyError::Broken(_))));
+        let (_, oldest) = &files[0];
+        std::fs::remove_file(oldest).unwrap();
+        let proof = verify(&settings.folder, None).unwrap();
+        assert!(!proof.is_beginning_explained, "no entry says that these were removed: {proof:?}");
+    }
+
+    #[test]
+    fn what_cannot_be_written_waits_and_is_told_of() {
+        let folder = tempfile::tempdir().unwrap();
+        let settings = settings(folder.path());
+        let audit = open(&settings);
+        audit.record(event("one"));
+        // Nobody can write into a folder that is not there, not even root.
+        let away = folder.path().join("away");
+        std::fs::rename(&settings.folder, &away).unwrap();
+        if let Some(inner) = &audit.0 {
+            inner.log().file = None;
+        }
+        audit.record(event("two"));
+        let status = audit.status().unwrap();
+        assert_eq!((status.seq, status.unwritten), (1, 1));
+        assert!(status.failing_since.is_some() && status.message.is_some());
+        std::fs::rename(&away, &settings.folder).unwrap();
+        audit.sync();
+        let status = audit.status().unwrap();
+        assert_eq!((status.seq, status.unwritten, status.failing_since), (2, 0, None));
+        assert_eq!(status.message, None);
+        verify(&settings.folder, None).unwrap();
+    }
+
+    #[test]
+    fn a_folder_that_cannot_be_opened_keeps_no_daemon_from_starting() {
+        let folder = tempfile::tempdir().unwrap();
+        let settings = settings(folder.path());
+        std::fs::write(&settings.folder, "in the way").unwrap();
+        assert!(Audit::open(settings.clone(), Redactor::new()).is_err());
+        let audit = Audit::start(settings.clone(), Redactor::new());
+        audit.record(event("one"));
+        assert_eq!(audit.status().unwrap().unwritten, 1);
+        std::fs::remove_file(&settings.folder).unwrap();
+        audit.sync();
+        assert_eq!((audit.status().unwrap().unwritten, entries(&settings).len()), (0, 1));
+    }
+
+    #[test]
+    fn what_is_lost_is_counted_in_an_entry() {
+        let folder = tempfile::tempdir().unwrap();
+        let settings = Settings { max_bytes: 1 << 30, ..settings(folder.path()) };
+        let audit = open(&settings);
+        let away = folder.path().join("away");
+        std::fs::rename(&settings.folder, &away).unwrap();
+        for _ in 0..KEPT + 7 {
+            audit.record(event("many"));
+        }
+        assert_eq!(audit.status().unwrap().lost, 7);
+        std::fs::rename(&away, &settings.folder).unwrap();
+        audit.sync();
+        let all = entries(&settings);
+        assert_eq!((all.len(), &all[0].evidence), (KEPT + 1, &json!({"lost": 7})));
+    }
+
+    #[test]
+    fn no_known_secret_is_recorded() {
+        let folder = tempfile::tempdir().unwrap();
+        let settings = settings(folder.path());
+        let redactor = Redactor::new();
+        redactor.protect_for_good(["hunter2-hunter2"]);
+        let audit = Audit::open(settings.clone(), redactor).unwrap();
+        audit.record(Event {
+            account: Some("hunter2-hunter2".to_owned()),
+            outcome: Some("said hunter2-hunter2".to_owned()),
+            evidence: json!({"why": ["hunter2-hunter2"]}),
+            ..event("one")
+        });
+        let (_, bytes) = bytes(&settings);
+        assert!(!String::from_utf8(bytes).unwrap().contains("hunter2"));
+    }
+}

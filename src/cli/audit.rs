@@ -1,0 +1,322 @@
+//! `bridgehead audit verify | show | export`, and the log as the daemon and commands write it.
+
+use std::time::Duration;
+
+use bridgehead_runtime::audit::{
+    Actor, Audit, AuditStatus, Entry, Event, Filter, Head, Settings, csv_cell, newest, read, verify,
+};
+use bridgehead_runtime::{Clock, SystemClock};
+use jiff::{SignedDuration, Timestamp};
+use serde_json::json;
+
+use super::args::{self, AuditFilter, AuditFormat, Global};
+use super::context::Context;
+use super::failure::{Exit, Failure, Outcome};
+use super::{daemon, logging, print, table};
+use crate::control::{Reloaded, Request};
+use bridgehead_config::Connectors;
+
+/// How often the log is forced to the disk.
+const EVERY: Duration = Duration::from_secs(1);
+
+pub(crate) async fn run(global: &Global, connectors: &Connectors, command: args::Audit) -> Outcome {
+    let context = Context::load(global, connectors)?;
+    logging::start_quiet(&context.config.log, &context.redactor);
+    match command {
+        args::Audit::Verify { head } => prove(global, &context, head).await,
+        args::Audit::Show(filter) if global.json => export(&context, filter, AuditFormat::Json),
+        args::Audit::Show(filter) => show(&context, filter),
+        args::Audit::Export { filter, format } => export(&context, filter, format),
+    }
+}
+
+fn settings(context: &Context) -> Settings {
+    let audit = &context.config.audit;
+    Settings {
+        folder: context.config.audit_folder(),
+        max_bytes: audit.max_bytes,
+        keep: usize::try_from(audit.keep).unwrap_or(usize::MAX),
+    }
+}
+
+/// The log for a command that holds the lock on the state folder. What an operator orders is not done if it cannot be recorded: they
+/// are there to mend that.
+pub(super) fn open(context: &Context) -> Result<Audit, Failure> {
+    Audit::open(settings(context), context.redactor.clone())
+        .map_err(|error| Failure::new(Exit::Failed, format!("{error}; nothing was done")))
+}
+
+/// The log for the daemon, which runs whether it can be written or not.
+pub(super) fn start(context: &Context) -> Audit {
+    Audit::start(settings(context), context.redactor.clone())
+}
+
+/// That the daemon starts, and with which configuration.
+pub(super) fn started(context: &Context, configuration: &str) -> Event {
+    let last = newest(&context.config.audit_folder(), |entry| entry.action == "start");
+    let last = last.unwrap_or_else(|error| {
+        tracing::debug!(%error, "the audit log could not be read for the last start");
+        None
+    });
+    let before = last.and_then(|last| last.evidence["configuration"].as_str().map(str::to_owned));
+    let changed = before.as_ref().map(|before| before != configuration);
+    Event {
+        action: "start".to_owned(),
+        decision: Some("start".to_owned()),
+        evidence: json!({
+            "version": env!("CARGO_PKG_VERSION"),
+            "pid": std::process::id(),
+            "configuration": configuration,
+            "configuration_before": before,
+            "configuration_changed": changed,
+            "apps": context.config.apps.keys().collect::<Vec<_>>(),
+        }),
+        outcome: Some("started".to_owned()),
+        ..Event::default()
+    }
+}
+
+/// What a reload did. Without an actor, SIGHUP has asked for it, and nothing says who sent that.
+pub(super) fn reloaded(
+    actor: Option<Actor>,
+    reloaded: &Reloaded,
+    [before, now]: [&str; 2],
+    took: Duration,
+) -> Event {
+    let outcome = match (&reloaded.refused, reloaded.is_whole()) {
+        (Some(_), _) => "refused",
+        (None, true) => "done",
+        (None, false) => "in part",
+    };
+    Event {
+        decision: Some("order".to_owned()),
+        evidence: json!({
+            "asked_by": if actor.is_some() { "command" } else { "SIGHUP" },
+            "configuration": now,
+            "configuration_before": before,
+            "refused": reloaded.refused,
+            "apps": reloaded.apps,
+            "daemon": reloaded.daemon,
+            "needs_restart": reloaded.needs_restart,
+        }),
+        actor,
+        action: "reload".to_owned(),
+        outcome: Some(outcome.to_owned()),
+        duration_ms: u64::try_from(took.as_millis()).ok(),
+        ..Event::default()
+    }
+}
+
+/// That the daemon has stopped in order.
+pub(super) fn stopped() -> Event {
+    Event {
+        actor: Some(Actor::daemon()),
+        action: "stop".to_owned(),
+        decision: Some("stop".to_owned()),
+        evidence: json!({ "pid": std::process::id() }),
+        outcome: Some("stopped".to_owned()),
+        ..Event::default()
+    }
+}
+
+/// Forces the log to the disk now and then, and writes what could not be written before.
+pub(super) async fn keep_on_disk(audit: Audit) {
+    let mut pace = tokio::time::interval(EVERY);
+    loop {
+        pace.tick().await;
+        let audit = audit.clone();
+        // It may take a while, and nothing waits for it.
+        drop(tokio::task::spawn_blocking(move || audit.sync()).await);
+    }
+}
+
+async fn prove(global: &Global, context: &Context, head: Option<Head>) -> Outcome {
+    let folder = context.config.audit_folder();
+    if !folder.is_dir() {
+        return Err(Failure::new(
+            Exit::Failed,
+            format!(
+                "there is no audit log in {} yet; the daemon makes it at its first start",
+                folder.display()
+            ),
+        ));
+    }
+    // Asked before the log is read: it may only grow meanwhile.
+    let known = match head {
+        Some(head) => Some((head, "noted")),
+        None => daemon_head(context).await?.map(|head| (head, "daemon")),
+    };
+    let proof = verify(&folder, known.as_ref().map(|(head, _)| head));
+    match proof {
+        Ok(proof) => {
+            if global.json {
+                let against = known.as_ref().map(|(_, by)| *by);
+                print::json(&json!({ "ok": true, "proof": proof, "head_by": against }));
+                return Ok(());
+            }
+            print::line(format!(
+                "{} entries in {} files are as they were written: {} to {}.",
+                proof.entries, proof.files, proof.first_seq, proof.head.seq
+            ));
+            if !proof.is_beginning_explained {
+                print::line(format!(
+                    "The log begins with entry {}, and no entry says that older files were removed for their age.",
+                    proof.first_seq
+                ));
+            }
+            print::line(match known {
+                Some((head, "daemon")) => {
+                    format!("It reaches as far as the running daemon says: entry {}.", head.seq)
+                }
+                Some((head, _)) => format!("It has the noted entry {}.", head.seq),
+                None => "Whether its end was cut off cannot be told without a head: give --head, as bridgehead_audit_head has shown it."
+                    .to_owned(),
+            });
+            print::line(format!("head: {}:{}", proof.head.seq, proof.head.hash));
+            Ok(())
+        }
+        Err(error) => {
+            if global.json {
+                let broken = match &error {
+                    bridgehead_runtime::audit::VerifyError::Broken(broken) => json!(broken),
+                    bridgehead_runtime::audit::VerifyError::Unreadable(error) => json!(error.to_string()),
+                };
+                print::json(&json!({ "ok": false, "broken": broken }));
+            }
+            Err(Failure::new(Exit::Failed, error.to_string()))
+        }
+    }
+}
+
+/// Where the running daemon says that the log ends; `None` if none runs, or if nothing was recorded.
+async fn daemon_head(context: &Context) -> Result<Option<Head>, Failure> {
+    let Some(daemon) = daemon::connect(context).await? else { return Ok(None) };
+    let status: Option<AuditStatus> = daemon.ask(&Request::AuditHead).await?;
+    Ok(status.filter(|status| status.seq > 0).map(|status| Head { seq: status.seq, hash: status.hash }))
+}
+
+fn filter(asked: AuditFilter) -> Filter {
+    let AuditFilter { app, task, account, since } = asked;
+    Filter { app, task, account, since }
+}
+
+fn show(context: &Context, asked: AuditFilter) -> Outcome {
+    let mut rows = table::table(["seq", "at", "actor", "app", "task", "account", "action", "outcome"]);
+    let mut count = 0_u64;
+    each(context, asked, |entry| {
+        let text = |text: Option<&str>| text.map_or_else(|| "-".to_owned(), print::visible);
+        let outcome = match &entry.code {
+            Some(code) => format!("{} {code}", entry.outcome.as_deref().unwrap_or_default()),
+            None => entry.outcome.clone().unwrap_or_default(),
+        };
+        rows.add_row([
+            entry.seq.to_string(),
+            table::time(entry.at),
+            print::visible(&entry.actor),
+            text(entry.app.as_deref()),
+            text(entry.task.as_deref()),
+            text(entry.account.as_deref()),
+            print::visible(&entry.action),
+            print::visible(&outcome),
+        ]);
+        count += 1;
+        true
+    })?;
+    if count == 0 {
+        print::line("No entry.");
+    } else {
+        print::line(rows.trim_fmt());
+        print::line(format!("\n{count} entries; --json has their evidence"));
+    }
+    Ok(())
+}
+
+/// The columns of a CSV file.
+const COLUMNS: [&str; 14] = [
+    "seq",
+    "at",
+    "actor",
+    "app",
+    "task",
+    "account",
+    "action",
+    "decision",
+    "evidence",
+    "outcome",
+    "code",
+    "duration_ms",
+    "prev",
+    "hash",
+];
+
+fn export(context: &Context, asked: AuditFilter, format: AuditFormat) -> Outcome {
+    match format {
+        AuditFormat::Json => each(context, asked, |entry| {
+            if let Ok(entry) = serde_json::to_value(entry) {
+                print::json_line(&entry);
+            }
+            print::is_read()
+        }),
+        AuditFormat::Csv => {
+            table::csv_row(&COLUMNS);
+            each(context, asked, |entry| {
+                let text = |text: Option<String>| csv_cell(&text.unwrap_or_default());
+                table::csv_row(&[
+                    entry.seq.to_string(),
+                    entry.at.to_string(),
+                    csv_cell(&entry.actor),
+                    text(entry.app),
+                    text(entry.task),
+                    text(entry.account),
+                    csv_cell(&entry.action),
+                    text(entry.decision),
+                    entry.evidence.to_string(),
+                    text(entry.outcome),
+                    text(entry.code),
+                    entry.duration_ms.map_or_else(String::new, |duration| duration.to_string()),
+                    entry.prev,
+                    entry.hash,
+                ]);
+                print::is_read()
+            })
+        }
+    }
+}
+
+fn each(context: &Context, asked: AuditFilter, take: impl FnMut(Entry) -> bool) -> Outcome {
+    let folder = context.config.audit_folder();
+    if !folder.is_dir() {
+        print::complain(format!("There is no audit log in {} yet.", folder.display()));
+        return Ok(());
+    }
+    read(&folder, &filter(asked), take).map_err(|error| Failure::new(Exit::Failed, error.to_string()))
+}
+
+/// A time, a date, or how long ago.
+pub(super) fn since(text: &str) -> Result<Timestamp, String> {
+    let wrong =
+        || "must be a time such as \"2026-11-27T09:00:00Z\", a date, or a span such as \"24h\"".to_owned();
+    if let Ok(at) = text.parse::<Timestamp>() {
+        return Ok(at);
+    }
+    if let Ok(date) = text.parse::<jiff::civil::Date>() {
+        let zoned = date.to_zoned(jiff::tz::TimeZone::system()).map_err(|_| wrong())?;
+        return Ok(zoned.timestamp());
+    }
+    let ago: SignedDuration = text.trim_start_matches('-').parse().map_err(|_| wrong())?;
+    SystemClock.now().checked_sub(ago).map_err(|_| wrong())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn since_is_a_time_a_date_or_a_span() {
+        assert_eq!(since("2026-11-27T09:00:00Z").unwrap().to_string(), "2026-11-27T09:00:00Z");
+        assert!(since("2026-11-27").is_ok());
+        let ago = SystemClock.now().duration_since(since("24h").unwrap());
+        assert!((SignedDuration::from_hours(23)..SignedDuration::from_hours(25)).contains(&ago));
+        assert!(since("yesterday").is_err());
+    }
+}

@@ -1,0 +1,212 @@
+//! `bridgehead tasks show`: what became of one task, in order.
+
+use jiff::Timestamp;
+
+use super::args::Global;
+use super::context::Context;
+use super::failure::{Exit, Failure, Outcome};
+use super::{logging, looking, orders, print, table, task_rows};
+use bridgehead_config::Connectors;
+use bridgehead_runtime::inspection::{Standing, TaskStory};
+use bridgehead_store::{AttemptStep, Phase};
+
+pub(super) async fn show(global: &Global, connectors: &Connectors, app: &str, task: &str) -> Outcome {
+    let context = Context::load(global, connectors)?;
+    logging::start_quiet(&context.config.log, &context.redactor);
+    context.names(&[app.to_owned()])?;
+    let task = orders::task_id(task);
+    let (story, by) = looking::story(&context, app, &task).await?;
+    let Some(story) = story else {
+        return Err(Failure::new(
+            Exit::Failed,
+            format!("{app} has no task {task}: neither Iden nor the journal knows it"),
+        ));
+    };
+    if global.json {
+        let mut json = serde_json::to_value(&story).unwrap_or_default();
+        json["by"] = by.into();
+        print::json(&json);
+        return Ok(());
+    }
+    for line in told(&story) {
+        print::line(print::visible(&line));
+    }
+    if let Some(why) = &story.without_names {
+        print::complain(format!("Iden could not be asked, so names may be missing: {why}"));
+    }
+    Ok(())
+}
+
+/// The story, a line each.
+fn told(story: &TaskStory) -> Vec<String> {
+    let row = &story.row;
+    let mut lines = vec![format!(
+        "{} {} for {} in {}",
+        row.task,
+        row.action.as_deref().unwrap_or("(of unknown action)"),
+        row.account.as_deref().unwrap_or("an unknown account"),
+        row.app
+    )];
+    let who = task_rows::who(row);
+    if who != "-" {
+        lines.push(format!("who: {who}"));
+    }
+    let status = row.status.as_deref().unwrap_or("not known");
+    lines.push(format!("in Iden: {status}"));
+    lines.push(String::new());
+    let mut events: Vec<(Timestamp, String)> = Vec::new();
+    let mut event = |at: Option<Timestamp>, what: &str| {
+        if let Some(at) = at {
+            events.push((at, what.to_owned()));
+        }
+    };
+    event(row.created_at, "listed: Iden made the task");
+    event(row.held_since, "held by the guard on deletions and suspensions");
+    event(story.released_at, "released by an operator");
+    events.extend(story.steps.iter().map(|one| (one.began_at, step(one))));
+    if let Some(at) = story.reported_at {
+        events.push((at, format!("report: {}", report(story))));
+    }
+    // What comes later stays behind where two are of the same time.
+    events.sort_by_key(|(at, _)| *at);
+    lines.extend(events.into_iter().map(|(at, what)| format!("{}  {what}", table::time(at))));
+    lines.push(String::new());
+    if story.attempts > 0 && story.steps.is_empty() {
+        lines.push(format!("attempts: {}; their steps are not kept", story.attempts));
+    }
+    if let Some(outcome) = &story.outcome {
+        let code = row.code.as_ref().map_or_else(String::new, |code| format!(" with {code}"));
+        let reason = row.reason.as_ref().map_or_else(String::new, |reason| format!(": {reason}"));
+        lines.push(format!("outcome: {outcome}{code}{reason}"));
+    } else if story.standing == Standing::Begun {
+        lines.push("outcome: not known yet".to_owned());
+    }
+    lines.push(format!("next: {}", story.next));
+    lines
+}
+
+fn step(step: &AttemptStep) -> String {
+    let what = match step.phase {
+        Phase::Fetch => "taken up".to_owned(),
+        Phase::Admit if step.code.is_some() => "refused".to_owned(),
+        Phase::Admit => "admitted".to_owned(),
+        Phase::LookUp => format!("attempt {}: looked the account up", step.attempt),
+        Phase::Execute => format!("attempt {}: called the connector", step.attempt),
+        Phase::Verify => format!("attempt {}: read the account back", step.attempt),
+        Phase::Wait => match step.next_try_at {
+            Some(at) => format!("waits until {}", table::time(at)),
+            None => "waits for the target".to_owned(),
+        },
+        Phase::Resolve => "resolved by an operator".to_owned(),
+        Phase::Report => "told Iden, which did not answer; told again until it does".to_owned(),
+    };
+    let took = match (step.phase, step.ended_at) {
+        (Phase::LookUp | Phase::Execute | Phase::Verify, Some(ended)) => {
+            let took = ended.duration_since(step.began_at);
+            format!(" ({} ms)", took.as_millis().max(0))
+        }
+        _ => String::new(),
+    };
+    let code = step.code.map_or_else(String::new, |code| format!(", {code}"));
+    let message = step.message.as_ref().map_or_else(String::new, |message| format!(": {message}"));
+    let fine = match step.phase {
+        Phase::LookUp | Phase::Execute | Phase::Verify if step.code.is_none() => ", fine",
+        _ => "",
+    };
+    format!("{what}{took}{fine}{code}{message}")
+}
+
+fn report(story: &TaskStory) -> String {
+    let detail = story.row.detail.as_ref().map_or_else(String::new, |detail| format!(": {detail}"));
+    match story.report.as_deref() {
+        Some("accepted") => "Iden has accepted it".to_owned(),
+        Some("conflict") => "the task had been resolved already (409)".to_owned(),
+        Some("missing") => "Iden does not know the task any more (404)".to_owned(),
+        Some("rejected") => format!("Iden refused it{detail}"),
+        _ => "ended".to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use bridgehead_runtime::inspection::TaskRow;
+    use bridgehead_sdk::Code;
+
+    use super::*;
+
+    fn at(second: i64) -> Timestamp {
+        Timestamp::from_second(1_800_000_000 + second).unwrap()
+    }
+
+    #[test]
+    fn a_story_is_told_in_the_order_in_which_it_happened() {
+        let of = |phase, attempt, second: i64| AttemptStep {
+            attempt,
+            phase,
+            began_at: at(second),
+            ended_at: Some(at(second + 1)),
+            code: None,
+            message: None,
+            next_try_at: None,
+        };
+        let failed = AttemptStep {
+            code: Some(Code::RateLimited),
+            message: Some("HR asks to slow down".to_owned()),
+            ..of(Phase::Execute, 1, 12)
+        };
+        let waits = AttemptStep {
+            next_try_at: Some(at(30)),
+            ended_at: None,
+            code: failed.code,
+            message: failed.message.clone(),
+            ..of(Phase::Wait, 1, 13)
+        };
+        let row = TaskRow {
+            app: "hr".into(),
+            task: "t1".into(),
+            action: Some("suspend_account".into()),
+            account: Some("u1".into()),
+            display_name: Some("Ann Example".into()),
+            status: Some("completed".into()),
+            created_at: Some(at(0)),
+            ..TaskRow::default()
+        };
+        let story = TaskStory {
+            row,
+            standing: Standing::Reported,
+            attempts: 2,
+            steps: vec![
+                of(Phase::Fetch, 0, 10),
+                of(Phase::Admit, 0, 10),
+                of(Phase::LookUp, 1, 11),
+                failed,
+                waits,
+                of(Phase::Execute, 2, 30),
+                of(Phase::Verify, 2, 31),
+            ],
+            outcome: Some("completed".into()),
+            report: Some("accepted".into()),
+            reported_at: Some(at(33)),
+            next: "Nothing: it is resolved.".into(),
+            ..TaskStory::default()
+        };
+        insta::assert_snapshot!(told(&story).join("\n"), @r"
+        t1 suspend_account for u1 in hr
+        who: Ann Example
+        in Iden: completed
+
+        2027-01-15T08:00:00Z  listed: Iden made the task
+        2027-01-15T08:00:10Z  taken up
+        2027-01-15T08:00:10Z  admitted
+        2027-01-15T08:00:11Z  attempt 1: looked the account up (1000 ms), fine
+        2027-01-15T08:00:12Z  attempt 1: called the connector (1000 ms), RATE_LIMITED: HR asks to slow down
+        2027-01-15T08:00:13Z  waits until 2027-01-15T08:00:30Z, RATE_LIMITED: HR asks to slow down
+        2027-01-15T08:00:30Z  attempt 2: called the connector (1000 ms), fine
+        2027-01-15T08:00:31Z  attempt 2: read the account back (1000 ms), fine
+        2027-01-15T08:00:33Z  report: Iden has accepted it
+
+        outcome: completed
+        next: Nothing: it is resolved.
+        ");
+    }
+}
