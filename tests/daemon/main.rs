@@ -44,6 +44,7 @@ mod network;
 mod new;
 mod orphans;
 mod other_iden;
+mod reload;
 mod service;
 mod smoke;
 mod state;
