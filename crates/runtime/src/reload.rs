@@ -90,7 +90,7 @@ impl Runtime {
             match ended {
                 Ended::Finished | Ended::CutOff => runtime.supervisor.forget(&app.name),
                 Ended::Stuck => {
-                    tracing::error!(app = %app.name, "the app does not end: a call of its connector blocks; restart the daemon")
+                    tracing::error!(app = %app.name, "the app does not end: a call of its connector blocks; restart the daemon");
                 }
             }
             (ended, Arc::new(orders))

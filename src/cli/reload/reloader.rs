@@ -294,6 +294,6 @@ async fn heard(hangup: &mut Option<Signal>) {
         None => None,
     };
     if told.is_none() {
-        std::future::pending().await
+        std::future::pending::<()>().await;
     }
 }
