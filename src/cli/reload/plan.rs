@@ -197,8 +197,8 @@ fn reloaded(result: Fate, changes: Vec<Changed>) -> AppReloaded {
     AppReloaded { result, changes, detail: None }
 }
 
-fn failed(why: String, changes: Vec<Changed>, is_running: bool) -> (Step, AppReloaded) {
-    let outcome = if is_running { "it goes on with the settings that it has" } else { "it is not started" };
+fn failed(why: &str, changes: Vec<Changed>, is_running: bool) -> (Step, AppReloaded) {
+    let outcome = if is_running { "it continues with the settings that it has" } else { "it is not started" };
     let detail = Some(format!("{why}; {outcome}"));
     (Step::Keep, AppReloaded { result: Fate::Failed, changes, detail })
 }
