@@ -49,11 +49,11 @@ pub struct DaemonOverview {
     pub readiness: String,
     /// The audit log and its head; `None` where none is kept.
     pub audit: Option<AuditStatus>,
-    /// What came of the last reload, if there was one.
+    /// The result of the last reload, if there was one.
     pub last_reload: Option<LastReload>,
 }
 
-/// What came of a reload.
+/// The result of a reload.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct LastReload {
     /// When it was asked for.
