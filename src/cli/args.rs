@@ -230,14 +230,14 @@ pub(crate) enum Tasks {
     /// `bridgehead tasks list APP --rejected` shows these reports with Iden's reason. Extra data that a connector added to a result
     /// was erased when the report was rejected; the account's id was kept.
     Retry(Selected),
-    /// Say what became of a task whose effect nobody knows: an attempt was made, no answer came, and the target does not show it.
+    /// Resolve a task whose effect is unknown: an attempt was made, no response came, and the target does not show its effect.
     ///
     /// The task is never executed again. Iden is told `completed`, or `failed` with INTERNAL_ERROR, with the reason; both are recorded in
     /// the audit log. Refused for a task of which it is known what became. You are asked for consent, unless --yes is given.
     Resolve(Resolve),
 }
 
-/// What became of a task.
+/// The result of a task.
 #[derive(Args, Clone, Debug)]
 #[command(group(clap::ArgGroup::new("outcome").required(true).args(["completed", "failed"])))]
 pub(crate) struct Resolve {

@@ -40,7 +40,7 @@ fn settings(context: &Context) -> Settings {
 }
 
 /// The log for a command that holds the lock on the state folder. What an operator orders is not done if it cannot be recorded: they
-/// are there to mend that.
+/// are there to fix that.
 pub(super) fn open(context: &Context) -> Result<Audit, Failure> {
     Audit::open(settings(context), context.redactor.clone())
         .map_err(|error| Failure::new(Exit::Failed, format!("{error}; nothing was done")))

@@ -273,7 +273,7 @@ async fn agree_to_resolve(context: &Context, app: &str, task: &TaskId, word: &st
     if !confirm::is_possible() {
         return Err(Failure::new(
             Exit::Usage,
-            "resolving a task needs consent, and nobody is there to be asked: give --yes",
+            "resolving a task needs consent, and there is no terminal to ask on: give --yes",
         ));
     }
     let (story, _) = looking::story(context, app, task).await?;
@@ -363,7 +363,7 @@ async fn pause_in_state(context: &Context, app: &str, switch: Switch) -> Result<
         let evidence = serde_json::json!({ "reason": reason });
         audit.record_order(audited::order(&actor, app, action, None, evidence, None));
     }
-    // Whoever holds the lock on the state is the only one to write to the audit log.
+    // The process that holds the lock on the state is the only one to write to the audit log.
     state.close().await;
     Ok(done?)
 }
@@ -390,7 +390,7 @@ pub(crate) async fn cancel_sync(global: &Global, connectors: &Connectors, app: &
         (true, Some("completed")) => {
             format!("The sync of {app} could not be cancelled any more: it was completed.")
         }
-        (true, Some(ended)) => format!("The sync of {app} is cancelled ({ended}); nobody was removed."),
+        (true, Some(ended)) => format!("The sync of {app} is cancelled ({ended}); no account was removed."),
         (true, None) => format!(
             "The sync of {app} is told to stop, and has not ended yet; `bridgehead status` shows when."
         ),

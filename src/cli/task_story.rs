@@ -1,4 +1,4 @@
-//! `bridgehead tasks show`: what became of one task, in order.
+//! `bridgehead tasks show`: what happened to one task, in order.
 
 use jiff::Timestamp;
 

@@ -7,7 +7,7 @@ use tokio::net::UnixStream;
 pub(super) fn actor(stream: &UnixStream) -> Actor {
     match stream.peer_cred() {
         Ok(peer) => user(peer.uid()),
-        // It was read a moment ago to let it in; whoever it is, it is not the daemon.
+        // It was read a moment ago to let it in; it is not the daemon.
         Err(_) => Actor::user(u32::MAX, Some("unknown")),
     }
 }

@@ -111,13 +111,13 @@ pub(crate) enum Request {
         /// For how long.
         seconds: u64,
     },
-    /// To say what became of a task whose effect nobody knows. Answered with [`Resolved`](bridgehead_runtime::actions::Resolved).
+    /// To resolve a task whose effect is unknown. Answered with [`Resolved`](bridgehead_runtime::actions::Resolved).
     Resolve {
         /// The app.
         app: String,
         /// The task.
         task: TaskId,
-        /// What became of it.
+        /// The operator's decision.
         resolution: Resolution,
     },
     /// To pause an app. Answered with [`PauseChange`](bridgehead_runtime::actions::PauseChange).

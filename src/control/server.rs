@@ -235,7 +235,7 @@ pub(super) fn done<T: serde::Serialize>(app: &str, result: Option<Result<T, jour
     }
 }
 
-/// What came of an action.
+/// The result of an action.
 fn acted<T: serde::Serialize>(result: Result<T, actions::Error>) -> Event {
     match result.map(serde_json::to_value) {
         Err(error) => failed(error.to_string(), false),

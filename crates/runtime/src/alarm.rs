@@ -90,7 +90,7 @@ fn audit(app: &AppOverview) -> Option<Alarm> {
         since: Some(failing.since),
         message: format!("the audit log cannot be written: {}", failing.message),
         advice: "Tasks go on, and what is to be recorded is kept in memory for now: ten thousand entries, then the oldest are lost, \
-                 which is recorded. Make room, or mend the folder (audit.path)."
+                 which is recorded. Free space, or fix the folder (audit.path)."
             .into(),
     })
 }

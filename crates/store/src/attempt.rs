@@ -23,7 +23,7 @@ pub enum Phase {
     Verify,
     /// Nothing was done: the task waited for its next try, or for the target.
     Wait,
-    /// An operator said what became of it.
+    /// An operator resolved it.
     Resolve,
     /// Iden was told.
     Report,

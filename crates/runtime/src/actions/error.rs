@@ -17,7 +17,7 @@ pub enum Error {
         /// The pause.
         pause: Pause,
     },
-    /// What became of a task is not for the operator to say.
+    /// The task is not one that an operator can resolve.
     #[error("{task} of {app} cannot be resolved: {why}")]
     NotResolvable {
         /// The app.

@@ -1,6 +1,6 @@
 //! What an operator does to tasks, syncs and apps.
 //!
-//! [`Actions`] has one method an action, for the command line and the page alike; each says what came of it and records it in the audit
+//! [`Actions`] has one method an action, for the command line and the page alike; each returns its result and records it in the audit
 //! log. While no daemon runs, the command line does to the state what can be done there: [`resolve`] here, and the functions of
 //! [`operator_commands`](super::operator_commands); [`audited`] is what it then records.
 //!

@@ -1,4 +1,4 @@
-//! An operator says what became of a task whose effect nobody knows.
+//! An operator resolves a task whose effect is unknown.
 
 use bridgehead_sdk::{Code, Redactor, TaskId};
 use jiff::Timestamp;
@@ -10,7 +10,7 @@ use super::error::LONGEST_REASON;
 use crate::app::AppContext;
 use bridgehead_store::{AppKey, AttemptStep, Entry, Intent, Outcome, Phase, State, TaskJournal};
 
-/// What became of a task, as the operator says.
+/// The result of a task, as the operator says.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Resolution {
     /// Whether it took effect.
@@ -95,13 +95,13 @@ pub async fn resolve(
     Ok(resolved)
 }
 
-/// The task, if nobody knows what became of it.
+/// The task, if its result is unknown.
 fn resolvable(app: &str, task: &TaskId, entry: Option<Entry>) -> Result<Entry, Error> {
     let why = match entry {
         None => "the journal does not know it, so no attempt at it was made",
         Some(entry) => match entry.state {
             State::Intended if entry.may_have_applied => return Ok(entry),
-            State::Intended => "every attempt so far is known to have changed nothing, and it is tried again",
+            State::Intended => "every attempt so far is known to have changed nothing, and it is retried",
             State::Decided(_) => "its outcome is known, and waits for Iden to hear of it",
             State::Ended(_) => "it is resolved, and Iden was told",
         },

@@ -40,7 +40,7 @@ pub struct Cancelled {
     pub ended: Option<String>,
 }
 
-/// The actions of an operator: one method each, for the command line and the page alike. Each says what came of it, and records that,
+/// The actions of an operator: one method each, for the command line and the page alike. Each returns its result, and records it,
 /// with who ordered it, in the audit log. Whether somebody may act, and whether they were asked for consent, is for the caller to see to.
 #[derive(Clone, Debug)]
 pub struct Actions {
@@ -48,7 +48,7 @@ pub struct Actions {
 }
 
 impl Actions {
-    /// The actions of a runtime. Let go of it before the journal is closed.
+    /// The actions of a runtime. Drop it before the journal is closed.
     pub fn new(runtime: Arc<Runtime>) -> Self {
         Self { runtime }
     }
@@ -74,7 +74,7 @@ impl Actions {
     }
 
     /// Now: reports again what Iden refused, and ends the wait of tasks that wait for their next try or for the target, which is probed.
-    /// `expect` is how many reports must be put aside, or nothing is done.
+    /// `expect` is how many reports must be set aside, or nothing is done.
     pub async fn retry(
         &self,
         actor: &Actor,
@@ -99,7 +99,7 @@ impl Actions {
         done
     }
 
-    /// Says what became of a task whose effect nobody knows. It is never executed again, and Iden is told.
+    /// Resolves a task whose effect is unknown. It is never executed again, and Iden is told.
     pub async fn resolve(
         &self,
         actor: &Actor,
@@ -214,7 +214,7 @@ impl Actions {
         self.sync(actor, app, options, stop).await
     }
 
-    /// Cancels the sync that is under way: its session is abandoned, and nobody is removed.
+    /// Cancels the sync that is under way: its session is abandoned, and no account is removed.
     pub async fn cancel_sync(&self, actor: &Actor, app: &str) -> Result<Cancelled, Error> {
         let began = Instant::now();
         let done = async {

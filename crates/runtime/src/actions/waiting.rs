@@ -1,4 +1,4 @@
-//! The tasks that wait for their next try or for the target, so that an operator can end the wait, or say what became of them.
+//! The tasks that wait for their next try or for the target, so that an operator can end the wait, or resolve them.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};

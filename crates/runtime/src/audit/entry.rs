@@ -56,7 +56,7 @@ pub struct Event {
     pub decision: Option<String>,
     /// On what evidence.
     pub evidence: Value,
-    /// What came of it.
+    /// The result.
     pub outcome: Option<String>,
     /// The standard code, of a failure.
     pub code: Option<String>,
@@ -85,7 +85,7 @@ pub struct Entry {
     pub decision: Option<String>,
     /// On what evidence.
     pub evidence: Value,
-    /// What came of it.
+    /// The result.
     pub outcome: Option<String>,
     /// The standard code, of a failure.
     pub code: Option<String>,
@@ -119,7 +119,7 @@ impl Entry {
 
     /// Reads a line without its end, and proves its hash.
     pub(super) fn open(line: &[u8]) -> Result<Self, String> {
-        let text = std::str::from_utf8(line).map_err(|_| "it is no text".to_owned())?;
+        let text = std::str::from_utf8(line).map_err(|_| "it is not text".to_owned())?;
         let tail = HASH.len() + GENESIS.len() + 2;
         let (body, said) = text
             .len()

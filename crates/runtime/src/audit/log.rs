@@ -30,7 +30,7 @@ pub struct Settings {
     pub keep: usize,
 }
 
-/// Why the log cannot be opened. The operator mends the folder.
+/// Why the log cannot be opened. The operator fixes the folder.
 #[derive(Debug, thiserror::Error)]
 #[error("the audit log in {} cannot be {what}: {source}", folder.display())]
 pub struct OpenError {
@@ -92,7 +92,7 @@ struct Log {
 }
 
 impl Audit {
-    /// A log that records nothing, for whoever embeds the runtime without one.
+    /// A log that records nothing, for programs that embed the runtime without one.
     pub fn none() -> Self {
         Self(None)
     }
@@ -173,7 +173,7 @@ impl Audit {
 }
 
 /// Makes the end of a file whole: an entry that lacks the end of its line alone gets it, anything else is taken away.
-fn mend(path: &Path, end: &files::End, name: &str) -> (io::Result<()>, Value) {
+fn repair(path: &Path, end: &files::End, name: &str) -> (io::Result<()>, Value) {
     let torn = &end.torn;
     let mut evidence = json!({ "file": name, "bytes": torn.len(), "sha256": hash(torn) });
     let opened = OpenOptions::new().append(true).open(path);
@@ -220,7 +220,7 @@ impl Inner {
                 (log.number, log.size) = (*number, end.whole + torn);
             }
             if !end.torn.is_empty() {
-                let (repair, evidence) = mend(path, &end, &name);
+                let (repair, evidence) = repair(path, &end, &name);
                 repair.map_err(failed("repaired"))?;
                 repairs.push(evidence);
             }
@@ -562,7 +562,7 @@ mod tests {
         let proof = verify(&settings.folder, None).unwrap();
         assert!(proof.first_seq > 1 && proof.is_beginning_explained, "{proof:?}");
         assert!(entries(&settings).iter().any(|entry| entry.action == "retention"));
-        // A file that somebody else removes is missed.
+        // A file that another program removes is missed.
         std::fs::remove_file(&files[1].1).unwrap();
         assert!(matches!(verify(&settings.folder, None), Err(VerifyError::Broken(_))));
         let (_, oldest) = &files[0];

@@ -35,7 +35,7 @@ impl Filter {
     }
 }
 
-/// Why the log cannot be read. The operator mends the folder, or looks with `audit verify`.
+/// Why the log cannot be read. The operator fixes the folder, or looks with `audit verify`.
 #[derive(Debug, thiserror::Error)]
 pub enum ReadError {
     /// The operating system refuses.
@@ -53,7 +53,7 @@ pub enum ReadError {
     },
 }
 
-/// Reads entries, oldest first, until `take` has had enough. A last line that is not whole yet is passed over: the daemon may be
+/// Reads entries, oldest first, until `take` has had enough. A last line that is not whole yet is skipped: the daemon may be
 /// writing it.
 pub fn read(folder: &Path, filter: &Filter, mut take: impl FnMut(Entry) -> bool) -> Result<(), ReadError> {
     for (number, path) in files::list(folder)? {

@@ -115,7 +115,7 @@ pub fn verify(folder: &Path, head: Option<&Head>) -> Result<Proof, VerifyError> 
             let Some(text) = bytes.strip_suffix(b"\n") else {
                 return Err(broken(
                     expected,
-                    "the line is cut off: a crash, which the daemon repairs at its next start, or somebody else".to_owned(),
+                    "the line is cut off: a crash, which the daemon repairs at its next start, or a change from outside".to_owned(),
                 ));
             };
             let entry = Entry::open(text).map_err(|why| broken(expected, why))?;

@@ -26,7 +26,7 @@ pub enum Standing {
     Decided,
     /// Iden has heard of its outcome.
     Reported,
-    /// Iden refused the report; it is put aside.
+    /// Iden refused the report; it is set aside.
     Rejected,
     /// It was resolved elsewhere.
     Elsewhere,
@@ -43,7 +43,7 @@ pub struct TaskStory {
     pub standing: Standing,
     /// How many attempts were made.
     pub attempts: u32,
-    /// Whether an attempt may have been applied, completely or in part, and nobody knows.
+    /// Whether an attempt may have been applied, completely or in part, and it is unknown.
     pub effect_unknown: bool,
     /// When the connector was first about to be called.
     pub first_attempt_at: Option<Timestamp>,
@@ -59,7 +59,7 @@ pub struct TaskStory {
     pub report: Option<String>,
     /// When Iden did.
     pub reported_at: Option<Timestamp>,
-    /// When it is tried again, where that is known.
+    /// When it is retried, where that is known.
     pub next_try_at: Option<Timestamp>,
     /// What happens next, in a sentence.
     pub next: String,
@@ -72,7 +72,7 @@ pub struct TaskStory {
 pub struct Live {
     /// Whether it is under way in this process.
     pub is_under_way: bool,
-    /// When it is tried again.
+    /// When it is retried.
     pub next_try_at: Option<Timestamp>,
     /// Why it is not done yet. Not redacted.
     pub reason: Option<String>,
@@ -222,7 +222,7 @@ fn next(
     let id = &story.row.task;
     let unknown = if story.effect_unknown {
         format!(
-            " An attempt may have taken effect: if you know what became of it, say so with `bridgehead tasks resolve {app} {id}`."
+            " An attempt may have taken effect: if you know its result, resolve it with `bridgehead tasks resolve {app} {id}`."
         )
     } else {
         String::new()
@@ -236,21 +236,21 @@ fn next(
         }
         Standing::Reported | Standing::Elsewhere => "Nothing: it is resolved.".to_owned(),
         Standing::Decided if live.is_some() => {
-            "Iden is told of the outcome, again and again until it has heard.".to_owned()
+            "The outcome is reported to Iden until Iden has received it.".to_owned()
         }
-        Standing::Decided => "Iden is told of the outcome when the daemon runs.".to_owned(),
+        Standing::Decided => "The outcome is reported to Iden when the daemon runs.".to_owned(),
         Standing::Waiting if pause.is_some() => {
             format!("Nothing, until the app is resumed with `bridgehead apps resume {app}`.")
         }
         Standing::Begun | Standing::Waiting => match (live, story.next_try_at) {
             (None, _) if story.standing == Standing::Begun => {
                 format!(
-                    "The daemon does not run. At its next start it looks what became of the last attempt.{unknown}"
+                    "The daemon does not run. At its next start it looks for the result of the last attempt.{unknown}"
                 )
             }
             (None, _) => "The daemon does not run. It is taken up at its next start.".to_owned(),
             (Some(_), Some(at)) => format!(
-                "It is tried again at {}; at once with `bridgehead tasks retry {app} {id}`.{unknown}",
+                "It is retried at {}; now with `bridgehead tasks retry {app} {id}`.{unknown}",
                 seconds(at)
             ),
             (Some(live), None) => match &live.reason {

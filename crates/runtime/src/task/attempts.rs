@@ -325,7 +325,7 @@ impl<'a> Trial<'a> {
         Ok(end)
     }
 
-    /// Looks what became of an attempt of unknown effect.
+    /// Looks for the result of an attempt of unknown effect.
     async fn read_back(&mut self, purpose: VerifyReason, failure: Failure) -> Result<Verdict, ShuttingDown> {
         let began = self.app.clock.now();
         let verdict = verification::run(self, purpose, failure).await?;
@@ -390,7 +390,7 @@ impl<'a> Trial<'a> {
         if is_noted.into_inner() {
             self.intent.steps.clear();
         }
-        // An operator has said what became of it: it must not be executed again.
+        // An operator has resolved it: it must not be executed again.
         if waiting.leave().await { Ok(Verdict::TryAgain) } else { Err(ShuttingDown) }
     }
 }

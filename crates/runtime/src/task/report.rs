@@ -63,7 +63,7 @@ pub(super) async fn until_heard(
             tracing::warn!(app = %app.name, %task, %error, ?wait, "the outcome could not be reported; retrying");
             app.status.report_delayed();
             app.status.progress().wait(task, None, &error.to_string(), wait);
-            // The first is written down, for whoever asks while no daemon runs; of the others the status tells.
+            // The first is written down, for commands while no daemon runs; the status shows the others.
             let mut late = late.lock().unwrap_or_else(PoisonError::into_inner);
             if late.is_none() {
                 *late = Some(AttemptStep {

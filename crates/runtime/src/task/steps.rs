@@ -1,4 +1,4 @@
-//! What is kept of each step of a task, for those who ask what became of it.
+//! What is kept of each step of a task, for operators who ask what happened to it.
 
 use jiff::Timestamp;
 
