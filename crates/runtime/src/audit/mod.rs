@@ -1,7 +1,7 @@
 //! The audit log: what was decided about whom, on what evidence, and who ordered what. See docs/decisions/0020-audit-log.md.
 //!
 //! It is a folder of files, a line of JSON an entry. Each entry carries the hash of the one before it, over file borders too, so that
-//! nobody can change, add or remove one in the middle of others without [`verify`] finding it. What was cut off at the end is found with
+//! no account can change, add or remove one in the middle of others without [`verify`] finding it. What was cut off at the end is found with
 //! the head, which the daemon publishes as a metric.
 //!
 //! A line is handed to the operating system before [`Audit::record`] returns, so that it outlives the process; it is forced to the disk
