@@ -99,6 +99,7 @@ impl TaskExecutor {
         let _protection = app.redactor.protect(secrets_of(&task));
         let began = Instant::now();
         let mut intent = intent_of(app, &task);
+        tracing::Span::current().record("action", intent.action.as_str());
         let attempts = prior.as_ref().map_or(0, |prior| prior.attempts);
         intent.steps.push(step(app, attempts, Phase::Fetch, fetches, None));
         let Attempted { end, under_way_until, steps, audited } = match self
