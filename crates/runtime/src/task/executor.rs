@@ -90,6 +90,7 @@ impl TaskExecutor {
         };
         let _protection = app.redactor.protect(secrets_of(&task));
         let intent = intent_of(app, &task);
+        tracing::Span::current().record("action", intent.action.as_str());
         let (end, under_way_until) = self.attempt(&task, intent.clone(), prior).await?;
         let outcome = match end {
             AttemptsEnd::Completed(completion) => completed(app, completion),
