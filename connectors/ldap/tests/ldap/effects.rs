@@ -36,7 +36,7 @@ async fn a_lock_that_no_policy_minds_is_no_suspension() {
     };
     connector.check().await.unwrap();
     for (value, says) in
-        [("pwdLockout: FALSE\n", "pwdLockout is not TRUE"), ("", "pwdLockout is not TRUE"), ("gone", "ppolicy_default")]
+        [("pwdLockout: FALSE\n", "pwdLockout TRUE"), ("", "pwdLockout TRUE"), ("gone", "ppolicy_default")]
     {
         if value == "gone" {
             directory.delete(policy);
