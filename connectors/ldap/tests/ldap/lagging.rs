@@ -187,9 +187,9 @@ async fn what_was_made_and_cut_off(second_knows: bool) {
     let (first, second) = (pair.first.directory.clone(), pair.second.directory.clone());
     // The second does not hear of the account, or the first does not hear of its removal.
     if second_knows {
-        pair.from_second.hold()
+        pair.from_second.hold();
     } else {
-        pair.from_first.hold()
+        pair.from_first.hold();
     }
     let knowing = second.clone();
     let wait = move || {
