@@ -56,8 +56,9 @@ pub(crate) enum Command {
     },
     /// Connect a first target: answer questions, discover the target, write a commented configuration, check it and show a dry run.
     ///
-    /// While a daemon runs, it is asked to look at Iden and the targets with the credentials that it has. If the configuration has
-    /// changed since it was loaded, this command looks by itself, as far as it can read the secrets.
+    /// Nothing is changed in the target or in the daemon's state. Each question is also a flag. Enter "<" to go back one question.
+    /// A secret that you type is not shown; it is stored in its own file next to the configuration, which refers to it. Instead of a
+    /// secret, enter "env:NAME", "file:PATH" or "credential:NAME" to say where it is.
     ///
     /// No file is overwritten. With --json, three documents are printed: what was written, the results of `check`, and the dry run.
     #[cfg(feature = "sandbox")]
@@ -66,7 +67,7 @@ pub(crate) enum Command {
     /// resource types and targets.
     ///
     /// A running daemon checks Iden and the targets with its own credentials. If the configuration has changed since the daemon
-    /// started, this command runs the checks itself, as far as it can read the secrets.
+    /// loaded it, this command runs the checks itself, as far as it can read the secrets.
     ///
     /// With --conformance, prove the connector of one app against its live target, with the same kit that the connectors' own tests
     /// run: the connector must do what it declares, and each error must say exactly what happened. The kit does not contact Iden.
@@ -597,19 +598,19 @@ pub(crate) enum AuditFormat {
 pub(crate) enum State {
     /// Copy the state into a new folder, also while the daemon runs.
     Backup {
-        /// The folder to make; it must be new or empty.
+        /// The folder to create; it must be new or empty.
         #[arg(value_name = "DIR")]
         to: PathBuf,
     },
-    /// Put a backup in the place of the state, while no daemon runs, and say what that means for tasks and syncs.
+    /// Replace the state by a backup, while no daemon runs, and say what that means for tasks and syncs.
     ///
-    /// The state that is replaced is kept beside it. The daemon treats what was restored as what it is, an old copy: each task that may
-    /// have been begun since is looked up in the target before its first attempt, and syncs are held if Iden knows a later one.
+    /// The replaced state is kept next to it. The daemon treats the restored state as an old copy: each task that may have been begun
+    /// since is looked up in the target before its first attempt, and syncs are held if Iden has a later one.
     Restore {
-        /// The folder that `state backup` has made.
+        /// The folder that `state backup` created.
         #[arg(value_name = "DIR")]
         from: PathBuf,
-        /// Agree beforehand.
+        /// Do not ask for confirmation.
         #[arg(long)]
         yes: bool,
     },

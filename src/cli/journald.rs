@@ -11,9 +11,13 @@ use std::path::Path;
 
 use bridgehead_sdk::{Redactor, visible};
 use tracing::field::{Field, Visit};
+use tracing::span::{Attributes, Id, Record};
 use tracing::{Event, Level, Subscriber};
 use tracing_subscriber::Layer;
 use tracing_subscriber::layer::Context;
+use tracing_subscriber::registry::{LookupSpan, Scope};
+
+use super::log_lines::says_whose;
 
 /// Where the journal takes events.
 const SOCKET: &str = "/run/systemd/journal/socket";
@@ -72,8 +76,30 @@ impl Journald {
     }
 }
 
-impl<S: Subscriber> Layer<S> for Journald {
-    fn on_event(&self, event: &Event<'_>, _: Context<'_, S>) {
+/// The fields of a span: name, plain value, and the value as it is shown. They hold no secret.
+#[derive(Default)]
+struct SpanFields(Vec<(String, String, String)>);
+
+impl<S: Subscriber + for<'a> LookupSpan<'a>> Layer<S> for Journald {
+    fn on_new_span(&self, attributes: &Attributes<'_>, id: &Id, context: Context<'_, S>) {
+        let mut taken = Taken { redactor: &self.redactor, fields: SpanFields::default() };
+        attributes.record(&mut taken);
+        if let Some(span) = context.span(id) {
+            span.extensions_mut().insert(taken.fields);
+        }
+    }
+
+    fn on_record(&self, id: &Id, values: &Record<'_>, context: Context<'_, S>) {
+        let mut taken = Taken { redactor: &self.redactor, fields: SpanFields::default() };
+        values.record(&mut taken);
+        if let Some(span) = context.span(id)
+            && let Some(fields) = span.extensions_mut().get_mut::<SpanFields>()
+        {
+            fields.0.append(&mut taken.fields.0);
+        }
+    }
+
+    fn on_event(&self, event: &Event<'_>, context: Context<'_, S>) {
         let mut entry = Entry {
             redactor: &self.redactor,
             message: String::new(),
@@ -81,6 +107,12 @@ impl<S: Subscriber> Layer<S> for Journald {
             fields: String::new(),
         };
         event.record(&mut entry);
+        let scope = context.event_scope(event).filter(|_| !says_whose(event));
+        for span in scope.into_iter().flat_map(Scope::from_root) {
+            if let Some(fields) = span.extensions().get::<SpanFields>() {
+                fields.0.iter().for_each(|(name, plain, shown)| entry.add(name, plain, shown));
+            }
+        }
         let level = *event.metadata().level();
         let message = format!("{}{}", entry.message, entry.shown);
         let message = message.trim_start();
@@ -108,14 +140,15 @@ struct Entry<'a> {
 
 impl Entry<'_> {
     fn put(&mut self, field: &Field, plain: &str, shown: &str) {
-        // Secrets first: they are not recognised once their lines are joined.
-        let clean = |text: &str| visible(&self.redactor.redact(text)).into_owned();
-        let (plain, shown) = (clean(plain), clean(shown));
-        let name = field.name().strip_prefix("r#").unwrap_or(field.name());
+        let (name, plain, shown) = cleaned(self.redactor, field, plain, shown);
         if name == "message" {
             self.message = plain;
-            return;
+        } else {
+            self.add(&name, &plain, &shown);
         }
+    }
+
+    fn add(&mut self, name: &str, plain: &str, shown: &str) {
         // Writing to a text cannot fail.
         let _written = write!(self.shown, " {name}={shown}");
         let capital = |one: char| if one.is_ascii_alphanumeric() { one.to_ascii_uppercase() } else { '_' };
@@ -132,6 +165,30 @@ impl Visit for Entry<'_> {
     fn record_debug(&mut self, field: &Field, value: &dyn Debug) {
         let text = format!("{value:?}");
         self.put(field, &text, &text);
+    }
+}
+
+/// A field without secrets and on one line. Secrets go first: they are not recognised once their lines are joined.
+fn cleaned(redactor: &Redactor, field: &Field, plain: &str, shown: &str) -> (String, String, String) {
+    let clean = |text: &str| visible(&redactor.redact(text)).into_owned();
+    let name = field.name().strip_prefix("r#").unwrap_or(field.name());
+    (name.to_owned(), clean(plain), clean(shown))
+}
+
+/// Takes the fields of a span.
+struct Taken<'a> {
+    redactor: &'a Redactor,
+    fields: SpanFields,
+}
+
+impl Visit for Taken<'_> {
+    fn record_str(&mut self, field: &Field, value: &str) {
+        self.fields.0.push(cleaned(self.redactor, field, value, &format!("{value:?}")));
+    }
+
+    fn record_debug(&mut self, field: &Field, value: &dyn Debug) {
+        let text = format!("{value:?}");
+        self.fields.0.push(cleaned(self.redactor, field, &text, &text));
     }
 }
 
@@ -179,6 +236,23 @@ mod tests {
         );
         assert!(events[1].starts_with("PRIORITY=3\n") && events[1].contains("\nBRIDGEHEAD_ALARM_KIND=x\n"));
         assert!(events[2].starts_with("PRIORITY=6\n") && events[3].starts_with("PRIORITY=7\n"), "{events:?}");
+    }
+
+    #[test]
+    fn a_line_that_does_not_say_whose_it_is_has_the_fields_of_its_span() {
+        let events = sent(|| {
+            let span = tracing::info_span!("task", app = "hr", action = tracing::field::Empty);
+            let _entered = span.enter();
+            span.record("action", "create_account");
+            tracing::info!("from a connector");
+            tracing::info!(app = "crm", "of another app");
+        });
+        assert!(
+            events[0].contains("\nMESSAGE=from a connector app=\"hr\" action=\"create_account\"\n"),
+            "{events:?}"
+        );
+        assert!(events[0].contains("\nBRIDGEHEAD_APP=hr\nBRIDGEHEAD_ACTION=create_account\n"), "{events:?}");
+        assert!(events[1].contains("\nBRIDGEHEAD_APP=crm\n") && !events[1].contains("hr"), "{events:?}");
     }
 
     #[test]

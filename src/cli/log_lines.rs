@@ -45,17 +45,18 @@ where
     }
 }
 
+/// Whether a line says itself which app it is about.
+pub(crate) fn says_whose(event: &Event<'_>) -> bool {
+    event.metadata().fields().field("app").is_some()
+}
+
 /// Whose line it is, where it does not say so itself.
-pub(crate) fn spans<S, N>(
-    context: &FmtContext<'_, S, N>,
-    writer: &mut Writer<'_>,
-    event: &Event<'_>,
-) -> fmt::Result
+fn spans<S, N>(context: &FmtContext<'_, S, N>, writer: &mut Writer<'_>, event: &Event<'_>) -> fmt::Result
 where
     S: Subscriber + for<'a> LookupSpan<'a>,
     N: for<'a> FormatFields<'a> + 'static,
 {
-    if event.metadata().fields().field("app").is_some() {
+    if says_whose(event) {
         return Ok(());
     }
     for span in context.event_scope().into_iter().flat_map(Scope::from_root) {
@@ -70,7 +71,10 @@ where
 
 /// The lines of a log that is kept: with the whole time, and without the names of spans.
 #[derive(Clone, Debug)]
-pub(crate) struct KeptLines;
+pub(crate) struct KeptLines {
+    /// Whether the time is written: whatever keeps the log may note it itself.
+    pub(crate) has_time: bool,
+}
 
 impl<S, N> FormatEvent<S, N> for KeptLines
 where
@@ -83,8 +87,10 @@ where
         mut writer: Writer<'_>,
         event: &Event<'_>,
     ) -> fmt::Result {
-        let time = SystemClock.now().strftime("%Y-%m-%dT%H:%M:%S.%6fZ").to_string();
-        write!(writer, "{time} {:>5} ", event.metadata().level().as_str())?;
+        if self.has_time {
+            write!(writer, "{} ", SystemClock.now().strftime("%Y-%m-%dT%H:%M:%S.%6fZ"))?;
+        }
+        write!(writer, "{:>5} ", event.metadata().level().as_str())?;
         context.format_fields(writer.by_ref(), event)?;
         spans(context, &mut writer, event)?;
         writeln!(writer)

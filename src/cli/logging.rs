@@ -5,13 +5,14 @@ use std::io::Write;
 
 use bridgehead_sdk::{Redactor, visible};
 use jiff::tz::TimeZone;
-use tracing::Metadata;
 use tracing::field::{Field, Visit};
+use tracing::{Metadata, Subscriber};
 use tracing_subscriber::Layer;
 use tracing_subscriber::field::RecordFields;
 use tracing_subscriber::fmt::format::{FormatFields, Writer};
 use tracing_subscriber::fmt::{MakeWriter, layer};
 use tracing_subscriber::layer::SubscriberExt;
+use tracing_subscriber::registry::LookupSpan;
 use tracing_subscriber::util::SubscriberInitExt;
 
 use super::journald;
@@ -30,13 +31,7 @@ pub(crate) fn start(log: &Log, redactor: &Redactor) {
         LogFormat::Text if to_journal => match journald::Journald::connect(redactor) {
             Some(journal) => journal.boxed(),
             // The journal has a time of its own.
-            None => layer()
-                .fmt_fields(fields)
-                .with_ansi(false)
-                .with_target(false)
-                .without_time()
-                .with_writer(clean(false))
-                .boxed(),
+            None => kept(fields, false, clean(false)),
         },
         LogFormat::Text if is_terminal => layer()
             .event_format(Lines { timezone: TimeZone::system() })
@@ -44,12 +39,7 @@ pub(crate) fn start(log: &Log, redactor: &Redactor) {
             .with_ansi(std::env::var_os("NO_COLOR").is_none())
             .with_writer(clean(false))
             .boxed(),
-        LogFormat::Text => layer()
-            .event_format(KeptLines)
-            .fmt_fields(fields)
-            .with_ansi(false)
-            .with_writer(clean(false))
-            .boxed(),
+        LogFormat::Text => kept(fields, true, clean(false)),
         LogFormat::Json => layer().json().flatten_event(true).with_writer(clean(true)).boxed(),
     };
     let started =
@@ -57,6 +47,19 @@ pub(crate) fn start(log: &Log, redactor: &Redactor) {
     if started.is_ok() {
         levels.install();
     }
+}
+
+/// A log of text that is kept.
+fn kept<S>(fields: TextFields, has_time: bool, writer: Clean) -> Box<dyn Layer<S> + Send + Sync>
+where
+    S: Subscriber + for<'a> LookupSpan<'a>,
+{
+    layer()
+        .event_format(KeptLines { has_time })
+        .fmt_fields(fields)
+        .with_ansi(false)
+        .with_writer(writer)
+        .boxed()
 }
 
 /// Starts a log for commands that print their result: warnings only, unless the configuration asks for more detail.

@@ -13,7 +13,8 @@ use super::failure::{Exit, Failure, Outcome};
 use super::{daemon, logging, print};
 use bridgehead_bridge::Api;
 use bridgehead_config::Connectors;
-use bridgehead_store::{self as journal, AppKey, SnapshotStore, Sqlite, TaskJournal};
+use bridgehead_runtime::sync::is_current;
+use bridgehead_store::{self as journal, AppKey, IdenTime, SnapshotStore, Sqlite, TaskJournal};
 
 pub(crate) async fn run(global: &Global, connectors: &Connectors, command: State) -> Outcome {
     let context = Context::load(global, connectors)?;
@@ -67,7 +68,7 @@ async fn restore(global: &Global, context: &Context, from: &Path, yes: bool) -> 
             backup.made_at
         );
         if !confirm::is_possible() {
-            let message = format!("{question} Nobody can be asked here: say so with --yes.");
+            let message = format!("{question} There is no terminal to answer on: use --yes.");
             return Err(Failure::new(Exit::Usage, message));
         }
         if !confirm::by_typing(&question, "yes") {
@@ -105,42 +106,56 @@ async fn restore(global: &Global, context: &Context, from: &Path, yes: bool) -> 
     Ok(())
 }
 
-/// What the next sync of each app comes to, as far as Iden says when it was synced last.
+/// What the next sync of each app does, by the rule of the sync itself and as far as Iden says when the app was last synced.
 async fn meaning_for_syncs(context: &Context, seen: &Inspected) -> BTreeMap<String, String> {
-    let held = "the next sync is held, and nothing is removed, until you let it pass: `bridgehead sync APP --allow-removals`";
     let apps = match context.bridge() {
         Ok(bridge) => bridge.list_apps().await.ok(),
         Err(_) => None,
     };
     let meaning = |(name, app): (&String, &bridgehead_config::App)| {
-        let here = seen.apps.get(name).and_then(|app| app.last_sync);
+        let here = seen.apps.get(name).and_then(|app| app.last_sync.zip(Some(app.iden_time)));
         let id = bridgehead_bridge::AppId::from(app.app_id);
-        let iden =
-            apps.as_ref().and_then(|apps| apps.iter().find(|one| one.id == id)).map(|one| one.last_synced_at);
-        let text = match (here, iden) {
-            (None, _) => format!("this state has no completed sync. If Iden has one, {held}."),
-            (Some(at), None) => format!(
-                "this state knows the one of {at}. Iden could not be asked now; if it knows a later one, {held}."
-            ),
-            (Some(at), Some(iden))
-                if iden.is_some_and(|iden| iden > at.saturating_add(SAME).unwrap_or(at)) =>
-            {
-                format!(
-                    "this state knows the one of {at}, and Iden a later one ({}): {held}.",
-                    iden.map(|iden| iden.to_string()).unwrap_or_default()
-                )
-            }
-            (Some(at), Some(_)) => {
-                format!("this state knows the one of {at}, and Iden none after it: they go on as they were.")
-            }
-        };
-        (name.clone(), text.replace("APP", name))
+        // An app that Iden does not list is one of which it says nothing.
+        let iden = apps.as_ref().and_then(|apps| apps.iter().find(|one| one.id == id));
+        let iden = iden.map_or(Iden::Silent, |app| app.last_synced_at.map_or(Iden::Never, Iden::At));
+        (name.clone(), meaning_of(name, here, iden))
     };
     context.config.apps.iter().map(meaning).collect()
 }
 
-/// A clean-up in Iden takes so long at most, and clocks differ by so much.
-const SAME: jiff::SignedDuration = jiff::SignedDuration::from_mins(90);
+/// What Iden says of the last sync of an app.
+#[derive(Clone, Copy)]
+enum Iden {
+    /// Nothing: it could not be asked, or does not list the app.
+    Silent,
+    /// It was never synced.
+    Never,
+    /// It was synced then.
+    At(Timestamp),
+}
+
+/// `here` is the last sync in this state with Iden's time of it.
+fn meaning_of(name: &str, here: Option<(Timestamp, IdenTime)>, iden: Iden) -> String {
+    let held = format!(
+        "the next sync is held, and nothing is removed, until you allow it: `bridgehead sync {name} --allow-removals`"
+    );
+    match (here, iden) {
+        (None, _) => format!("this state has no completed sync. If Iden has one, {held}."),
+        (Some((at, _)), Iden::Silent) => {
+            format!(
+                "the last one in this state is that of {at}. Iden does not say now when it was last synced; if it has a later one, {held}."
+            )
+        }
+        (Some((at, known)), Iden::At(said)) if !is_current(known, at, said) => {
+            format!("the last one in this state is that of {at}, but Iden has a later one ({said}): {held}.")
+        }
+        (Some((at, _)), Iden::At(_) | Iden::Never) => {
+            format!(
+                "the last one in this state is that of {at}, and Iden has none after it: they continue as before."
+            )
+        }
+    }
+}
 
 /// What is in a state folder. There is no name and no secret in it.
 #[derive(Debug, Serialize)]
@@ -165,6 +180,9 @@ struct InspectedApp {
     /// Why the journal may lack tasks, if it may.
     doubt: Option<String>,
     last_sync: Option<Timestamp>,
+    /// What Iden calls the time of that sync.
+    #[serde(skip)]
+    iden_time: IdenTime,
     /// How many records the last completed sync had, by type.
     records: BTreeMap<String, u64>,
     /// How the last sync ended.
@@ -194,6 +212,7 @@ async fn inspect(context: &Context, folder: &Path) -> Result<Inspected, Failure>
             held: state.held(&key).await?.iter().filter(|held| held.released_at.is_none()).count(),
             doubt: doubt.map(|doubt| format!("{} (tasks made before {})", doubt.reason, doubt.until)),
             last_sync: last.as_ref().map(|last| last.at),
+            iden_time: state.iden_time(&key).await?,
             records: last.map(|last| last.counts).unwrap_or_default(),
             last_run: run.map(|run| format!("{} at {}", run.result.as_str(), run.started_at)),
         };
@@ -240,4 +259,26 @@ fn text(seen: &Inspected) -> String {
         lines.extend(app.doubt.iter().map(|doubt| format!("  in doubt: {doubt}")));
     }
     lines.join("\n")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_restore_says_of_syncs_is_what_the_next_sync_does() {
+        let at = |time: &str| format!("2026-03-01T{time}Z").parse::<Timestamp>().unwrap();
+        let known = IdenTime { synced_at: Some(at("10:00:05")), pending_since: None };
+        let here = Some((at("10:00:00"), known));
+        let said = |here, iden| meaning_of("hr", here, iden);
+        // Half an hour later is another sync, however far clocks may differ: Iden's own time of ours is known.
+        let later = said(here, Iden::At(at("10:30:00")));
+        assert!(
+            later.contains("Iden has a later one") && later.contains("sync hr --allow-removals"),
+            "{later}"
+        );
+        assert!(said(here, Iden::At(at("10:00:05"))).contains("they continue as before"));
+        assert!(said(here, Iden::Silent).contains("does not say now"));
+        assert!(said(None, Iden::Never).contains("no completed sync"));
+    }
 }

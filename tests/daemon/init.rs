@@ -305,3 +305,12 @@ async fn what_is_missing_is_said_in_one_sentence_and_nothing_is_written() {
     assert!(String::from_utf8_lossy(&output.stderr).contains("nothing was written"), "{output:?}");
     assert!(std::fs::read_dir(world.path("")).expect("a folder").next().is_none(), "something was written");
 }
+
+#[tokio::test]
+async fn the_help_says_how_to_go_back_and_where_a_typed_secret_goes() {
+    let world = World::new().await;
+    let help = world.run(&["init", "--help"]).await;
+    let help = String::from_utf8_lossy(&help.stdout).split_whitespace().collect::<Vec<_>>().join(" ");
+    assert!(help.contains("Enter \"<\" to go back one question"), "{help}");
+    assert!(help.contains("A secret that you type is not shown"), "{help}");
+}

@@ -54,7 +54,7 @@ async fn everybody_gone_is_held_whether_the_type_is_empty_or_not_offered_any_mor
     held(&world, &world.sync(&[]).await, &["20 of 20 records of account"]);
     world.target(json!({"types": [account], "records": {"account": people(0..20)}}));
     let synced = world.sync(&[]).await;
-    held(&world, &synced, &["2 of 2 records of seat", "the connector does not offer seat any more"]);
+    held(&world, &synced, &["2 of 2 records of seat", "the connector no longer offers seat"]);
     assert_eq!(synced.figures("seat"), [0, 0, 0, 2]);
     assert_eq!((world.active("seat").len(), world.active("account").len()), (2, 20));
 }

@@ -68,7 +68,7 @@ async fn a_type_that_nobody_registered_is_named_when_registering_is_off() {
     world.sandbox.add_resource_type(world.app, ResourceType::account("account", "Account"));
     let synced = world.sync(&[]).await;
     synced.assert(1, "failed");
-    assert!(synced.detail().contains("no resource type 'team'"), "{synced:?}");
+    assert!(synced.detail().contains("does not know the resource type 'team'"), "{synced:?}");
     world.sandbox.add_resource_type(world.app, ResourceType::group("team", "Team"));
     world.sync(&[]).await.assert(0, "completed");
 }

@@ -142,7 +142,10 @@ async fn a_connector_that_exits_in_mid_call_costs_that_task_alone() {
     daemon.stop().await;
     assert_eq!(world.code(&crash), "INTERNAL_ERROR");
     let message = world.message(&crash);
-    assert!(message.contains("exit status 3") && message.contains("suspend_account for crash"), "{message}");
+    assert!(
+        message.contains("exited with status 3") && message.contains("suspend_account for crash"),
+        "{message}"
+    );
     before.are_done(&world);
     after.are_done(&world);
 }

@@ -192,7 +192,7 @@ async fn an_account_that_exists_already_is_completed_only_if_it_is_the_one_that_
     daemon.stop().await;
     assert_eq!(world.reported(&tasks[0]), [json!({"status": "completed", "result": {"account_id": "id-1"}})]);
     for (n, task) in tasks.iter().enumerate().skip(1) {
-        let message = format!("User USER-{} exists in hr already", n + 1);
+        let message = format!("User USER-{} already exists in hr", n + 1);
         let wanted =
             json!({"status": "failed", "error": {"code": "ACCOUNT_ALREADY_EXISTS", "message": message}});
         assert_eq!(world.reported(task), [wanted], "{n}");

@@ -93,7 +93,7 @@ async fn a_task_that_waits_for_another_attempt_does_not_hold_up_the_end() {
     world.rules(&json!([{"method": "create_account", "account": "ann", "error": slow_down, "times": 1}]));
     let task = world.task_for("create_account", json!("ann"));
     let daemon = world.start();
-    daemon.says("trying again").await;
+    daemon.says("retrying").await;
     let log = daemon.stop().await;
     assert!(!log.contains("grace period expired"), "{log}");
     assert_eq!(world.task(&task)["status"], "pending");

@@ -214,7 +214,7 @@ mod tests {
         let files = [
             ("accounts.csv", "id;email;team\n"),
             ("team.csv", "id;name\n"),
-            ("licensemail.csv", "id;name\n"),
+            ("license-mail.csv", "id;name\n"),
             ("status.csv", "id\n"),
             ("notes.txt", "x"),
         ];
@@ -233,7 +233,7 @@ mod tests {
             [
                 r#": path = ".", delimiter = ";""#,
                 r#"groups: slug = "team", file = "team.csv""#,
-                r#"licenses: slug = "mail", file = "licensemail.csv""#,
+                r#"licenses: slug = "mail", file = "license-mail.csv""#,
             ]
         );
         assert!(found.sections[1].settings[1].comment.contains("id, name"));

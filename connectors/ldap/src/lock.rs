@@ -108,7 +108,7 @@ pub(crate) async fn examine(directory: &Directory, session: &Session) -> Result<
     let locks =
         |entry: &Entry| entry.texts("pwdLockout").flatten().any(|value| value.eq_ignore_ascii_case("TRUE"));
     Ok((!found.is_empty() && !found.iter().any(locks)).then(|| {
-        format!("suspend.method: pwdLockout is not TRUE in {}, so a lock has no effect; set it", found[0].dn)
+        format!("suspend.method: pwdLockout is not TRUE in {}, so a lock has no effect; set pwdLockout TRUE there", found[0].dn)
     }))
 }
 

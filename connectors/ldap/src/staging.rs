@@ -74,7 +74,7 @@ impl Staging {
     async fn run(&self, session: &Session) -> Result<(), Broken> {
         self.add(session).await?;
         if let Err((step, failure)) = self.finish(session).await {
-            let left = remove(&self.endpoint, session, &self.dn).await;
+            let left = remove(&self.endpoint, session, session, &self.dn).await;
             return Err(Broken { step, failure, left });
         }
         Ok(())
@@ -97,7 +97,7 @@ impl Staging {
             Failure::Refused(refusal) => !matches!(refusal.code, 1 | 3 | 80),
             _ => false,
         };
-        let left = if is_clear { None } else { remove(&self.endpoint, session, &self.dn).await };
+        let left = if is_clear { None } else { remove(&self.endpoint, session, session, &self.dn).await };
         Err(Broken { step: Step::Add, failure, left })
     }
 
@@ -118,8 +118,8 @@ impl Broken {
     pub(crate) fn told(&self, dn: &str, error: Error) -> Error {
         let Some(why) = &self.left else { return error };
         let message = format!(
-            "{}; the half-created entry {dn} could not be removed ({why}): the next attempt removes it, \
-             otherwise delete it",
+            "{}; the half-created entry {dn} may still exist ({why}): the next attempt removes it, otherwise \
+             delete it",
             error.message()
         );
         Error::new(error.code(), message)
@@ -148,9 +148,14 @@ pub(crate) async fn clear(
     }
 }
 
-/// Removes an entry that this call has created, over another connection if this one is unusable. Says why it may still
-/// exist.
-pub(crate) async fn remove(endpoint: &Arc<Endpoint>, session: &Session, dn: &str) -> Option<String> {
+/// Removes an entry that this call has created over `maker`: over `session`, or over another connection if that one is unusable. Says
+/// why the entry may still exist.
+pub(crate) async fn remove(
+    endpoint: &Arc<Endpoint>,
+    maker: &Session,
+    session: &Session,
+    dn: &str,
+) -> Option<String> {
     let mut left = None;
     for _ in 0..TRIES {
         let spare = match spare(endpoint, session).await {
@@ -159,11 +164,17 @@ pub(crate) async fn remove(endpoint: &Arc<Endpoint>, session: &Session, dn: &str
         };
         let used = spare.as_ref().unwrap_or(session);
         match used.delete(dn).await {
-            Ok(()) => return None,
+            // Only the server that made it can say that it is gone there: another one may not have received it yet, or has not passed
+            // on its removal.
+            Ok(()) if used.is_at_server_of(maker) => return None,
+            Err(failure) if failure.code() == Some(32) && used.is_at_server_of(maker) => return None,
+            Ok(()) => {
+                return Some(
+                    "another server took over and removed it, which the first may not know yet".into(),
+                );
+            }
             Err(failure) if failure.code() == Some(32) => {
-                // A server that took over a moment ago may not have heard of it yet.
-                let elsewhere = "another server took over, which may not have received it yet";
-                return (!used.is_at_server_of(session)).then(|| elsewhere.to_owned());
+                return Some("another server took over, which may not have received it yet".into());
             }
             Err(failure) => {
                 let is_final = failure.code().is_some() && !failure.ends_connection();

@@ -13,7 +13,7 @@ use crate::staging::{remove, spare};
 pub(crate) async fn undo(directory: &Directory, session: &Session, entry: &Entry, error: Error) -> Error {
     let Some(why) = left(directory, session, entry).await else { return error };
     let message = format!(
-        "{}; {} was created and could not be removed again ({why}): delete it if no other attempt follows",
+        "{}; {} was created and may still exist ({why}): delete it if no other attempt follows",
         error.message(),
         entry.dn
     );
@@ -34,5 +34,5 @@ async fn left(directory: &Directory, session: &Session, entry: &Entry) -> Option
     if let Err(error) = groups::leave_all(directory, used, entry).await {
         return Some(format!("it could not be removed from its groups: {}", error.message()));
     }
-    remove(&directory.endpoint, used, &entry.dn).await
+    remove(&directory.endpoint, session, used, &entry.dn).await
 }

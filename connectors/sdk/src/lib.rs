@@ -6,7 +6,7 @@
 //! - [`Page`], [`Cursor`] and [`Record`] are how a target is listed.
 //! - [`Factory`] and [`Setup`] create a connector from a configuration file.
 //! - [`Network`] has the trusted certificates and the proxy; with the feature `http`, the module `http` has a client that uses them.
-//! - With the feature `conformance`, the module `conformance` has the kit that tests a connector.
+//! - The crate `bridgehead-conformance` has the kit that tests a connector.
 //! - [`Redactor`] keeps secrets out of logs and reports.
 //!
 //! The crate is small, and slow to change: connectors depend on it alone, never on the runtime.

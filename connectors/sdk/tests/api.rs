@@ -25,21 +25,42 @@ struct Interface {
 
 #[test]
 fn the_public_interface_is_that_of_the_snapshot() {
-    let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
-    let mut interface = Interface::default();
-    interface.read(&source.join("lib.rs"), &source, "bridgehead_sdk", None);
-    let text = interface.text();
     // A reader that finds nothing would agree with an empty snapshot.
-    for part in [
-        "pub trait Connector",
-        "pub struct Account",
-        "pub fn with_effect(",
-        "bridgehead_sdk::http",
-        "impl From<std::io::Error> for Error",
-    ] {
+    let text = public_interface(
+        ".",
+        "bridgehead_sdk",
+        &[
+            "pub trait Connector",
+            "pub struct Account",
+            "pub fn with_effect(",
+            "bridgehead_sdk::http",
+            "impl From<std::io::Error> for Error",
+        ],
+    );
+    insta::assert_snapshot!("public", text);
+}
+
+/// Authors test their connectors with the kit, so its interface is one to keep as well.
+#[test]
+fn the_public_interface_of_the_kit_is_that_of_the_snapshot() {
+    let text = public_interface(
+        "../conformance",
+        "bridgehead_conformance",
+        &["pub trait TestTarget", "pub async fn run("],
+    );
+    insta::assert_snapshot!("kit", text);
+}
+
+/// What the crate in `folder` makes public, which must contain `parts`.
+fn public_interface(folder: &str, name: &str, parts: &[&str]) -> String {
+    let source = Path::new(env!("CARGO_MANIFEST_DIR")).join(folder).join("src");
+    let mut interface = Interface::default();
+    interface.read(&source.join("lib.rs"), &source, name, None);
+    let text = interface.text();
+    for part in parts {
         assert!(text.contains(part), "{part} is not in:\n{text}");
     }
-    insta::assert_snapshot!("public", text);
+    text
 }
 
 /// What outsiders could not compile against, or need not know, is left out.

@@ -443,7 +443,7 @@ mod tests {
         let old = vec![run(60, RunResult::Held, "a sentence of an earlier version")];
         assert_eq!(
             only(&after(old)).message,
-            "the access guard holds the sync: a sentence of an earlier version"
+            "the removal guard holds the sync: a sentence of an earlier version"
         );
     }
 

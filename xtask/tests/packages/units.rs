@@ -5,8 +5,8 @@ use std::process::Command;
 
 use crate::made::{repository, run, said};
 
-/// What systemd before version 254 does not know, and passes over.
-const NEWER: [&str; 2] = ["RestartSteps", "RestartMaxDelaySec"];
+/// What systemd before version 254 does not know, and passes over: settings, and a type that follows the one that it does know.
+const NEWER: [&str; 3] = ["RestartSteps", "RestartMaxDelaySec", "service type, ignoring: notify-reload"];
 
 #[test]
 fn the_daemon_is_exposed_to_one_point_of_ten_at_most() {

@@ -12,7 +12,7 @@ use crate::rule::Rule;
 use crate::tasks::{changed, identity, named};
 use crate::wire::{Means, Said};
 use crate::{Protocol, Situation};
-use bridgehead_sdk::{Account, Action, Code, Description, Error, Retry, Subject};
+use bridgehead_sdk::{Account, Action, Code, Description, Effect, Error, Retry, Subject};
 
 use super::refs::{member, wishes};
 use super::trial::{Trial, picks, trials};
@@ -582,7 +582,7 @@ impl Trial {
             {
                 return failed(format!("{what}: success is reported"));
             }
-            Err(error) if is_changed && error.effect() == bridgehead_sdk::Effect::NotApplied => {
+            Err(error) if is_changed && error.effect() == Effect::NotApplied => {
                 return failed(format!("{what}: something was changed, but the error says {}", parts(error)));
             }
             // A change that cannot be seen may still have been made, if it was the last request.
@@ -590,7 +590,7 @@ impl Trial {
                 if is_last
                     && self.shows(now.as_ref()).is_none()
                     && matches!(act, Act::PassAnd(_))
-                    && error.effect() == bridgehead_sdk::Effect::NotApplied =>
+                    && error.effect() == Effect::NotApplied =>
             {
                 return failed(format!("{what}: the change was made, but the error says {}", parts(error)));
             }

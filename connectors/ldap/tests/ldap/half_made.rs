@@ -50,7 +50,7 @@ async fn leaves_nobody(connector: &Arc<dyn Connector>, directory: &Directory, ta
     let error = run(connector, Action::CreateAccount, task).await.unwrap_err();
     assert_eq!(people(directory), before, "{error}");
     assert_eq!(error.effect(), Effect::NotApplied, "{error}");
-    assert!(!error.message().contains("half-made"), "{error}");
+    assert!(!error.message().contains("half-created"), "{error}");
     error
 }
 

@@ -9,6 +9,7 @@ use bridgehead_sdk::{Account, AccountStatus, Action, Code, Connector, Effect, Er
 use bridgehead_test_servers::{Directory, OpenLdapPair, Options};
 use serde_json::{Value, json};
 
+use crate::proxy;
 use crate::support::{connector, find, group_id, id, list, page, run, settings, with};
 
 const PASSWORD: &str = "correct-horse-1";
@@ -178,4 +179,48 @@ async fn work_goes_on_at_the_next_server_once_the_wait_is_over() {
     let log = pair.first.log().len();
     run(&connector, Action::SuspendAccount, of(&ids[0])).await.unwrap();
     assert!(!pair.first.log()[log..].contains("cn=writer,dc=test"), "it has gone back");
+}
+
+/// The first server makes an account and is cut off while it is read. What the second one says of it is no evidence for the first.
+async fn what_was_made_and_cut_off(second_knows: bool) {
+    let pair = OpenLdapPair::start_with(Options::default()).await;
+    let (first, second) = (pair.first.directory.clone(), pair.second.directory.clone());
+    // The second does not hear of the account, or the first does not hear of its removal.
+    if second_knows {
+        pair.from_second.hold();
+    } else {
+        pair.from_first.hold();
+    }
+    let knowing = second.clone();
+    let wait = move || {
+        for _ in 0..600 {
+            if !second_knows || knowing.entry(&knowing.account_dn("ann")).is_some() {
+                return;
+            }
+            std::thread::sleep(Duration::from_millis(100));
+        }
+    };
+    // The new account is read.
+    let reads: &[&str] = &["uid=ann,ou=people,dc=test\x0a\x01\x00\x0a\x01", "objectClass"];
+    let proxy = proxy::closing((first.address, first.ldap_port).into(), reads, wait).await;
+    let mut own = settings("openldap", &first);
+    own.remove("url");
+    let urls = [format!("ldap://{proxy}"), second.ldap_url()];
+    let connector = connector(&first, with(own, &json!({ "urls": urls, "connections": 1 })));
+    let task = json!({ "account": { "username": "ann", "password": PASSWORD } });
+    let error = run(&connector, Action::CreateAccount, task).await.unwrap_err();
+    assert!(first.entry(&first.account_dn("ann")).is_some(), "{error}");
+    assert_eq!(second.entry(&second.account_dn("ann")), None, "{error}");
+    assert_eq!(error.effect(), Effect::Unknown, "{error}");
+    assert!(error.message().contains("another server took over"), "{error}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_account_is_not_believed_gone_because_a_server_that_lags_does_not_have_it() {
+    what_was_made_and_cut_off(false).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_account_is_not_believed_gone_because_another_server_has_removed_it() {
+    what_was_made_and_cut_off(true).await;
 }

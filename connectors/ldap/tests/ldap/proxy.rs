@@ -81,12 +81,38 @@ pub(crate) async fn cutting(
     texts: &'static [&'static str],
     answered: bool,
 ) -> SocketAddr {
+    cut(server, texts, answered, None).await
+}
+
+/// Cuts the first connection on which the connector sends something that contains all of `texts`, once `happens` has run, and lets
+/// nobody in from then on. Gives the address to connect to, which is not encrypted.
+pub(crate) async fn closing(
+    server: SocketAddr,
+    texts: &'static [&'static str],
+    happens: impl Fn() + Send + Sync + 'static,
+) -> SocketAddr {
+    cut(server, texts, false, Some(Arc::new(happens))).await
+}
+
+/// What happens before the cut, after which the proxy is closed.
+type Closing = Arc<dyn Fn() + Send + Sync>;
+
+async fn cut(
+    server: SocketAddr,
+    texts: &'static [&'static str],
+    answered: bool,
+    closing: Option<Closing>,
+) -> SocketAddr {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
     tokio::spawn(async move {
         let was_cut = Arc::new(Mutex::new(false));
         while let Ok((mut client, _)) = listener.accept().await {
             let was_cut = Arc::clone(&was_cut);
+            if closing.is_some() && *was_cut.lock().unwrap() {
+                continue;
+            }
+            let closing = closing.clone();
             tokio::spawn(async move {
                 let mut server = TcpStream::connect(server).await.unwrap();
                 let (mut sent, mut said) = (vec![0; 64 * 1024], vec![0; 64 * 1024]);
@@ -98,6 +124,9 @@ pub(crate) async fn cutting(
                             let cuts = texts.iter().all(contains)
                                 && !std::mem::replace(&mut *was_cut.lock().unwrap(), true);
                             if cuts && !answered {
+                                if let Some(happens) = closing {
+                                    tokio::task::block_in_place(|| happens());
+                                }
                                 return;
                             }
                             server.write_all(sent).await.unwrap();

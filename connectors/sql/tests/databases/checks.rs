@@ -42,7 +42,7 @@ async fn a_server_that_takes_no_changes_and_a_right_that_is_missing_are_told_bef
     let without_form =
         crm.example().patient().with("accounts.fields.place", "place").with("accounts.select", places);
     let why = said(&*without_form.with("actions", Value::Null).connector()).await;
-    assert!(why.contains("gives place, which holds place, as POINT"), "{why}");
+    assert!(why.contains("returns place, which holds place, as POINT"), "{why}");
 
     crm.server.sql("postgres", "ALTER DATABASE crm SET default_transaction_read_only = on");
     let why = said(&*crm.example().patient().connector()).await;

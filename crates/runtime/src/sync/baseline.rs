@@ -186,6 +186,12 @@ pub(super) fn cut(at: Timestamp) -> Timestamp {
     Timestamp::from_microsecond(at.as_microsecond()).unwrap_or(at)
 }
 
+/// Whether the last sync known here is the last one that Iden has seen, as the next sync decides it. `completed_at` is by our clock,
+/// `said` is Iden's time of the last sync.
+pub fn is_current(known: IdenTime, completed_at: Timestamp, said: Timestamp) -> bool {
+    !matches!(currency(known, completed_at, cut(said)), Currency::Stale(_))
+}
+
 /// Compares the last sync known here with what Iden says: its clock against its clock. `completed_at` is by our clock; only
 /// where Iden's own time of our sync never became known are the two compared.
 fn currency(known: IdenTime, completed_at: Timestamp, said: Timestamp) -> Currency {

@@ -102,7 +102,7 @@ pub enum Error {
     },
     /// Nothing shows that a listing was read to its end. The operator decides.
     #[error(
-        "{}; nothing was removed. If this target cannot show it, set complete_without_proof = \"allow\", or run `bridgehead sync {app} --allow-removals` once: {consent}",
+        "{}; nothing was removed. If this target cannot provide one, set complete_without_proof = \"allow\", or run `bridgehead sync {app} --allow-removals` once: {consent}",
         unproven(.slugs)
     )]
     Unproven {
@@ -115,7 +115,7 @@ pub enum Error {
     },
     /// Iden holds records of this app, and what completing would remove of them is not known. The operator decides.
     #[error(
-        "{}; nothing was removed. Look at `bridgehead sync {app} --dry-run`; if that is everybody, run `bridgehead sync {app} --allow-removals` once: {consent}",
+        "{}; nothing was removed. Check `bridgehead sync {app} --dry-run`; if it shows every account, run `bridgehead sync {app} --allow-removals` once: {consent}",
         lost_state(.app, .evidence)
     )]
     LostState {
@@ -128,7 +128,7 @@ pub enum Error {
     },
     /// Iden has seen a later sync of this app than the last one known here. The operator decides.
     #[error(
-        "{}; nothing was removed. Look at `bridgehead sync {app} --dry-run`; if that is everybody, run `bridgehead sync {app} --allow-removals` once: {consent}",
+        "{}; nothing was removed. Check `bridgehead sync {app} --dry-run`; if it shows every account, run `bridgehead sync {app} --allow-removals` once: {consent}",
         stale_state(.evidence)
     )]
     StaleState {
@@ -167,7 +167,7 @@ pub enum Error {
     #[error("state folder: {0}")]
     Journal(#[from] journal::Error),
     /// The daemon is stopping.
-    #[error("interrupted before the end; no account was removed")]
+    #[error("stopped before the end; no account was removed")]
     ShuttingDown,
     /// An operator has cancelled it.
     #[error("cancelled by an operator; no account was removed")]
@@ -222,17 +222,19 @@ impl Error {
 }
 
 fn unproven(slugs: &str) -> String {
-    format!("nothing shows that the listing of {slugs} was read to its end")
+    format!("no proof that the listing of {slugs} is complete")
 }
 
 fn lost_state(app: &str, evidence: &str) -> String {
     format!(
-        "no completed sync of {app} is known here, but {evidence}: the state folder was lost, the first sync was killed while it pushed, or the app was synced from elsewhere, and how many records completing would remove cannot be known"
+        "this state folder has no completed sync of {app}, but {evidence}: the state folder was lost, the first sync was \
+         killed while it pushed, or the app was synced from elsewhere. How many records completing would remove is unknown"
     )
 }
 
 fn stale_state(evidence: &str) -> String {
     format!(
-        "{evidence}: the state folder is an old copy, or the app is synced from elsewhere, too, and how many records completing would remove cannot be known"
+        "{evidence}: the state folder is an old copy, or the app is also synced from elsewhere. How many records completing \
+         would remove is unknown"
     )
 }

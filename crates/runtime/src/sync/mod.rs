@@ -41,6 +41,7 @@ mod sync_lock;
 mod sync_run;
 mod validate;
 
+pub use baseline::is_current;
 pub use consent::{Consent, Digest, NoDigest};
 pub use error::Error;
 pub use outcome::SyncResult;

@@ -26,6 +26,7 @@ mod open;
 mod process;
 mod read_only_copy;
 mod retention;
+mod runs;
 mod secure_delete;
 mod snapshots;
 mod store;

@@ -10,15 +10,14 @@ use sqlx::{AssertSqlSafe, SqliteConnection};
 use super::super::snapshot::RUNS;
 use super::super::{
     AccessBase, AccessFacts, Added, AppKey, BaselineOrigin, Changes, Difference, Duplicate, Error, IdenTime,
-    LastSync, Losers, LossCount, LossKind, RecordHash, Run, RunReason, RunResult, Shown, SnapshotStore,
-    Trust, Which,
+    LastSync, Losers, LossCount, LossKind, RecordHash, Run, RunReason, Shown, SnapshotStore, Trust, Which,
 };
 use super::chunks::{Statements, parameters};
 use super::commit::{self, Begin, Completing, Discard, NONE, Promote};
 use super::noted::{NoteChanged, NoteCreated, NoteDeleted};
 use super::open::Sqlite;
 use super::writer::{Problem, Write};
-use super::{losses, retention, time, told};
+use super::{losses, retention, runs, time, told};
 
 /// What earlier versions noted of the past of an app whether there was evidence for it or not.
 const WITHOUT_EVIDENCE: &str = "ours";
@@ -286,51 +285,8 @@ impl SnapshotStore for Sqlite {
     }
 
     async fn runs(&self, app: &AppKey, limit: u32) -> Result<Vec<Run>, Error> {
-        let store = self.listings();
-        // State that is only looked at may still be as an earlier version has left it.
-        let has_reasons: bool = sqlx::query_scalar(
-            "SELECT count(*) = 2 FROM pragma_table_info('runs') WHERE name IN ('reason', 'cause')",
-        )
-        .fetch_one(store.readers())
-        .await
-        .map_err(|error| store.fault(error))?;
-        let rows: Vec<RunRow> = sqlx::query_as(if has_reasons { RUNS_NOW } else { RUNS_BEFORE })
-            .bind(app.as_str())
-            .bind(limit)
-            .fetch_all(store.readers())
-            .await
-            .map_err(|error| store.fault(error))?;
-        rows.into_iter().map(|row| run_of(row, app)).collect()
+        runs::newest(self.listings(), app, limit).await
     }
-}
-
-/// A row of `runs`: when it began and ended, how, why, what is said of it, what was pushed and removed.
-type RunRow = (i64, i64, String, Option<String>, String, Option<String>, String, String);
-
-const RUNS_NOW: &str = "SELECT started_at, ended_at, result, reason, detail, cause, pushed, removed FROM runs \
-     WHERE app = ?1 ORDER BY run DESC LIMIT ?2";
-
-/// The same, of a version that did not keep reasons.
-const RUNS_BEFORE: &str = "SELECT started_at, ended_at, result, NULL, detail, NULL, pushed, removed FROM runs \
-     WHERE app = ?1 ORDER BY run DESC LIMIT ?2";
-
-fn run_of(row: RunRow, app: &AppKey) -> Result<Run, Error> {
-    let (started_at, ended_at, result, reason, detail, cause, pushed, removed) = row;
-    let what = || format!("a sync of app {app}");
-    let result = RunResult::ALL
-        .into_iter()
-        .find(|known| known.as_str() == result)
-        .ok_or_else(|| Error::Unreadable { what: what(), detail: format!("its result is {result:?}") })?;
-    Ok(Run {
-        started_at: time::from_column(started_at, &what)?,
-        ended_at: time::from_column(ended_at, &what)?,
-        result,
-        reason: reason.as_deref().map(RunReason::named),
-        detail,
-        cause,
-        pushed: counts_from_column(&pushed, &what)?,
-        removed: counts_from_column(&removed, &what)?,
-    })
 }
 
 /// In the first listing and not in the second, from the id after ?4 on.
@@ -606,7 +562,10 @@ fn counts_to_column(counts: &BTreeMap<String, u64>) -> String {
     serde_json::Value::Object(fields).to_string()
 }
 
-fn counts_from_column(column: &str, what: &dyn Fn() -> String) -> Result<BTreeMap<String, u64>, Error> {
+pub(super) fn counts_from_column(
+    column: &str,
+    what: &dyn Fn() -> String,
+) -> Result<BTreeMap<String, u64>, Error> {
     serde_json::from_str(column).map_err(|error| Error::Unreadable {
         what: what(),
         detail: format!("its counts are damaged: {error}"),

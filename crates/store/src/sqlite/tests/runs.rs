@@ -22,7 +22,7 @@ async fn known(state: &Sqlite) -> Vec<(String, Option<RunReason>, Option<String>
 
 #[tokio::test]
 async fn runs_of_an_earlier_version_have_no_reason_whether_the_state_is_migrated_or_only_read() {
-    const STOPPED: &str = "interrupted before the end; no account was removed";
+    const STOPPED: &str = "stopped before the end; nobody was removed";
     let folder = temporary();
     let state = Sqlite::open(folder.path()).await.unwrap();
     for (number, detail) in [(1, "the target is gone"), (2, STOPPED)] {

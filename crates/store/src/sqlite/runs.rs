@@ -1,0 +1,53 @@
+//! Reading the runs of syncs.
+
+use super::super::{AppKey, Error, Run, RunReason, RunResult};
+use super::snapshots::counts_from_column;
+use super::store::Store;
+use super::time;
+
+/// The last runs of an app, newest first.
+pub(super) async fn newest(store: &Store, app: &AppKey, limit: u32) -> Result<Vec<Run>, Error> {
+    // State that is only looked at may still be as an earlier version has left it.
+    let has_reasons: bool = sqlx::query_scalar(
+        "SELECT count(*) = 2 FROM pragma_table_info('runs') WHERE name IN ('reason', 'cause')",
+    )
+    .fetch_one(store.readers())
+    .await
+    .map_err(|error| store.fault(error))?;
+    let rows: Vec<RunRow> = sqlx::query_as(if has_reasons { RUNS_NOW } else { RUNS_BEFORE })
+        .bind(app.as_str())
+        .bind(limit)
+        .fetch_all(store.readers())
+        .await
+        .map_err(|error| store.fault(error))?;
+    rows.into_iter().map(|row| run_of(row, app)).collect()
+}
+
+/// A row of `runs`: when it began and ended, how, why, what is said of it, what was pushed and removed.
+type RunRow = (i64, i64, String, Option<String>, String, Option<String>, String, String);
+
+const RUNS_NOW: &str = "SELECT started_at, ended_at, result, reason, detail, cause, pushed, removed FROM runs \
+     WHERE app = ?1 ORDER BY run DESC LIMIT ?2";
+
+/// The same, of a version that did not keep reasons.
+const RUNS_BEFORE: &str = "SELECT started_at, ended_at, result, NULL, detail, NULL, pushed, removed FROM runs \
+     WHERE app = ?1 ORDER BY run DESC LIMIT ?2";
+
+fn run_of(row: RunRow, app: &AppKey) -> Result<Run, Error> {
+    let (started_at, ended_at, result, reason, detail, cause, pushed, removed) = row;
+    let what = || format!("a sync of app {app}");
+    let result = RunResult::ALL
+        .into_iter()
+        .find(|known| known.as_str() == result)
+        .ok_or_else(|| Error::Unreadable { what: what(), detail: format!("its result is {result:?}") })?;
+    Ok(Run {
+        started_at: time::from_column(started_at, &what)?,
+        ended_at: time::from_column(ended_at, &what)?,
+        result,
+        reason: reason.as_deref().map(RunReason::named),
+        detail,
+        cause,
+        pushed: counts_from_column(&pushed, &what)?,
+        removed: counts_from_column(&removed, &what)?,
+    })
+}
