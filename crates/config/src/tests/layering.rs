@@ -154,7 +154,7 @@ fn a_name_is_never_taken_apart_at_its_dots() {
     let errors =
         layered(&[&format!("\"log.level\" = \"debug\"\n\"log[0]\" = 1\n{BRIDGE}")], &[]).unwrap_err();
     insta::assert_snapshot!(errors, @r#"
-    /etc/a.toml:1:1: "log.level": unknown key; known keys are bridge, network, state, admin, log, runtime, apps
+    /etc/a.toml:1:1: "log.level": unknown key; known keys are bridge, network, state, audit, admin, log, runtime, apps
     /etc/a.toml:2:1: "log[0]": unknown key; did you mean 'log'?
     "#);
     let target = "[apps.acme-hr.target]\n\"a.b\" = { \"c.d\" = 1 }\n";

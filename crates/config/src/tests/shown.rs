@@ -28,6 +28,10 @@ fn the_layers_add_up_with_the_origin_of_each_key() {
     [state]
     path = "/var/lib/bridgehead"  # default
 
+    [audit]
+    max_bytes = 16777216  # default
+    keep = 64  # default
+
     [log]
     format = "text"  # default
     level = "debug"  # BRIDGEHEAD__LOG__LEVEL
