@@ -15,6 +15,7 @@ mod doubts;
 mod entry;
 mod fence;
 mod files;
+mod history;
 mod holds;
 mod lineage;
 mod lock;

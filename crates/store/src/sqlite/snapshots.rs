@@ -7,17 +7,17 @@ use async_trait::async_trait;
 use jiff::Timestamp;
 use sqlx::{AssertSqlSafe, SqliteConnection};
 
-use super::super::snapshot::RUNS;
 use super::super::{
     AccessBase, AccessFacts, Added, AppKey, BaselineOrigin, Changes, Difference, Duplicate, Error, IdenTime,
-    LastSync, Losers, LossCount, LossKind, RecordHash, Run, RunResult, Shown, SnapshotStore, Trust, Which,
+    LastSync, Losers, LossCount, LossKind, RecordHash, RecordedRun, Run, RunResult, Shown, SnapshotStore,
+    Trust, Which,
 };
 use super::chunks::{Statements, parameters};
 use super::commit::{self, Begin, Completing, Discard, NONE, Promote};
 use super::noted::{NoteChanged, NoteCreated, NoteDeleted};
 use super::open::Sqlite;
 use super::writer::{Problem, Write};
-use super::{losses, retention, time, told};
+use super::{history, losses, retention, time, told};
 
 /// What earlier versions noted of the past of an app whether there was evidence for it or not.
 const WITHOUT_EVIDENCE: &str = "ours";
@@ -286,8 +286,8 @@ impl SnapshotStore for Sqlite {
 
     async fn runs(&self, app: &AppKey, limit: u32) -> Result<Vec<Run>, Error> {
         let store = self.listings();
-        let rows: Vec<(i64, i64, String, String, String, String)> = sqlx::query_as(
-            "SELECT started_at, ended_at, result, detail, pushed, removed FROM runs \
+        let rows: Vec<RunRow> = sqlx::query_as(
+            "SELECT run, started_at, ended_at, result, detail, pushed, removed FROM runs \
              WHERE app = ?1 ORDER BY run DESC LIMIT ?2",
         )
         .bind(app.as_str())
@@ -295,24 +295,29 @@ impl SnapshotStore for Sqlite {
         .fetch_all(store.readers())
         .await
         .map_err(|error| store.fault(error))?;
-        let what = || format!("a sync of app {app}");
-        rows.into_iter()
-            .map(|(started_at, ended_at, result, detail, pushed, removed)| {
-                let result =
-                    RunResult::ALL.into_iter().find(|known| known.as_str() == result).ok_or_else(|| {
-                        Error::Unreadable { what: what(), detail: format!("its result is {result:?}") }
-                    })?;
-                Ok(Run {
-                    started_at: time::from_column(started_at, &what)?,
-                    ended_at: time::from_column(ended_at, &what)?,
-                    result,
-                    detail,
-                    pushed: counts_from_column(&pushed, &what)?,
-                    removed: counts_from_column(&removed, &what)?,
-                })
-            })
-            .collect()
+        rows.into_iter().map(|row| run_from_row(app, row).map(|recorded| recorded.run)).collect()
     }
+}
+
+/// A run as it is kept.
+pub(super) type RunRow = (i64, i64, i64, String, String, String, String);
+
+pub(super) fn run_from_row(app: &AppKey, row: RunRow) -> Result<RecordedRun, Error> {
+    let (id, started_at, ended_at, result, detail, pushed, removed) = row;
+    let what = || format!("a sync of app {app}");
+    let result = RunResult::ALL
+        .into_iter()
+        .find(|known| known.as_str() == result)
+        .ok_or_else(|| Error::Unreadable { what: what(), detail: format!("its result is {result:?}") })?;
+    let run = Run {
+        started_at: time::from_column(started_at, &what)?,
+        ended_at: time::from_column(ended_at, &what)?,
+        result,
+        detail,
+        pushed: counts_from_column(&pushed, &what)?,
+        removed: counts_from_column(&removed, &what)?,
+    };
+    Ok(RecordedRun { id: id.unsigned_abs(), run })
 }
 
 /// In the first listing and not in the second, from the id after ?4 on.
@@ -568,25 +573,21 @@ impl Write for RecordRun {
             .bind(self.app.as_str())
             .execute(&mut *connection)
             .await?;
-        sqlx::query(
-            "DELETE FROM runs WHERE app = ?1 AND run <= \
-             (SELECT run FROM runs WHERE app = ?1 ORDER BY run DESC LIMIT 1 OFFSET ?2)",
-        )
-        .bind(self.app.as_str())
-        .bind(i64::from(RUNS))
-        .execute(connection)
-        .await?;
+        history::drop_old_runs(connection, &self.app, run.ended_at).await?;
         Ok(())
     }
 }
 
-fn counts_to_column(counts: &BTreeMap<String, u64>) -> String {
+pub(super) fn counts_to_column(counts: &BTreeMap<String, u64>) -> String {
     let fields: serde_json::Map<String, serde_json::Value> =
         counts.iter().map(|(slug, count)| (slug.clone(), (*count).into())).collect();
     serde_json::Value::Object(fields).to_string()
 }
 
-fn counts_from_column(column: &str, what: &dyn Fn() -> String) -> Result<BTreeMap<String, u64>, Error> {
+pub(super) fn counts_from_column(
+    column: &str,
+    what: &dyn Fn() -> String,
+) -> Result<BTreeMap<String, u64>, Error> {
     serde_json::from_str(column).map_err(|error| Error::Unreadable {
         what: what(),
         detail: format!("its counts are damaged: {error}"),
