@@ -7,17 +7,19 @@ use std::time::Duration;
 use bridgehead_resilience::{Clock, SeededRng, SystemClock};
 use bridgehead_sdk::{Connector, Redactor};
 use tokio_util::sync::CancellationToken;
+use tokio_util::task::AbortOnDropHandle;
 
 use super::app::{AppContext, Parts};
 use super::guard::HeldTask;
+use super::history::Recorder;
 use super::liveness::Liveness;
 use super::operator_commands::{self, RejectedReport, Released, ReportRetrier, Retries, Selection};
 use super::reporter::StatusReporter;
 use super::status::AppStatus;
-use super::{supervisor, sync};
+use super::{history, supervisor, sync};
 use bridgehead_bridge::Api;
 use bridgehead_config as config;
-use bridgehead_store::{self as journal, SnapshotStore, TaskJournal};
+use bridgehead_store::{self as journal, HistoryStore, SnapshotStore, TaskJournal};
 
 /// The apps of a configuration by name, each with its settings and its connector.
 pub type Apps = BTreeMap<String, (config::App, Arc<dyn Connector>)>;
@@ -32,6 +34,8 @@ pub struct RuntimeBuilder {
     pub journal: Arc<dyn TaskJournal>,
     /// The durable state of syncs.
     pub listings: Arc<dyn SnapshotStore>,
+    /// Where the history is kept; without it there are no charts.
+    pub history: Option<Arc<dyn HistoryStore>>,
     /// Knows every secret of the configuration.
     pub redactor: Redactor,
     /// The time of day.
@@ -53,7 +57,13 @@ impl RuntimeBuilder {
         shutdown_grace: Duration,
     ) -> Self {
         let clock = Arc::new(SystemClock);
-        Self { apps, bridge, journal, listings, redactor, clock, seed: None, shutdown_grace }
+        let (history, seed) = (None, None);
+        Self { apps, bridge, journal, listings, history, redactor, clock, seed, shutdown_grace }
+    }
+
+    /// Keeps a history of what the apps do.
+    pub fn with_history(self, history: Arc<dyn HistoryStore>) -> Self {
+        Self { history: Some(history), ..self }
     }
 
     /// Puts the runtime together.
@@ -80,8 +90,14 @@ impl RuntimeBuilder {
             .collect();
         let vitals = Arc::new(Liveness::new());
         let started_at = self.clock.now();
-        let observer = StatusReporter::new(apps.clone(), Arc::clone(&vitals), self.clock, started_at);
-        Runtime { apps, grace: self.shutdown_grace, vitals, observer }
+        let observer = StatusReporter::new(apps.clone(), Arc::clone(&vitals), self.clock, started_at)
+            .with_history(self.history.clone());
+        let recorders = self
+            .history
+            .iter()
+            .flat_map(|store| apps.values().map(|app| Recorder::new(Arc::clone(app), Arc::clone(store))));
+        let recorders = recorders.collect();
+        Runtime { apps, grace: self.shutdown_grace, vitals, observer, recorders }
     }
 }
 
@@ -98,6 +114,7 @@ pub struct Runtime {
     grace: Duration,
     vitals: Arc<Liveness>,
     observer: StatusReporter,
+    recorders: Arc<[Recorder]>,
 }
 
 impl Runtime {
@@ -114,7 +131,20 @@ impl Runtime {
     /// Executes tasks and syncs on schedule until `stop`, then ends in order, within the grace.
     pub async fn run(&self, stop: CancellationToken) {
         let apps = self.apps.values().cloned().collect();
+        let enough = CancellationToken::new();
+        let recording = (!self.recorders.is_empty()).then(|| {
+            let recording = history::record(Arc::clone(&self.recorders), enough.clone());
+            AbortOnDropHandle::new(tokio::spawn(recording))
+        });
         self.vitals.during(supervisor::run(apps, stop, self.grace, &self.vitals)).await;
+        enough.cancel();
+        if let Some(recording) = recording {
+            // It ends after the write that is under way; a panic of it has nothing more to say.
+            drop(recording.await);
+        }
+        for recorder in &*self.recorders {
+            recorder.write().await;
+        }
     }
 
     /// Syncs one app once, now. `None` if there is no such app.

@@ -21,7 +21,7 @@ use super::report::{
     TaskAttempts, Unwritable,
 };
 use super::status::AppStatus;
-use bridgehead_store::{self as journal, AppKey, SnapshotStore, TaskJournal};
+use bridgehead_store::{self as journal, AppKey, HistoryStore, SnapshotStore, TaskJournal};
 
 /// So many of the last syncs are shown.
 const SHOWN: usize = 10;
@@ -41,6 +41,7 @@ pub struct StatusReporter {
     vitals: Arc<Liveness>,
     clock: Arc<dyn Clock>,
     started_at: Timestamp,
+    history: Option<Arc<dyn HistoryStore>>,
 }
 
 impl StatusReporter {
@@ -50,7 +51,19 @@ impl StatusReporter {
         clock: Arc<dyn Clock>,
         started_at: Timestamp,
     ) -> Self {
-        Self { apps, vitals, clock, started_at }
+        Self { apps, vitals, clock, started_at, history: None }
+    }
+
+    pub(crate) fn with_history(self, history: Option<Arc<dyn HistoryStore>>) -> Self {
+        Self { history, ..self }
+    }
+
+    pub(crate) fn app(&self, name: &str) -> Option<&AppContext> {
+        self.apps.get(name).map(|app| &**app)
+    }
+
+    pub(crate) fn history(&self) -> Option<&dyn HistoryStore> {
+        self.history.as_deref()
     }
 
     /// An observer of a daemon that has no app, for tests of what shows it.

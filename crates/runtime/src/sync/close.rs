@@ -7,6 +7,7 @@ use jiff::Timestamp;
 use super::sync_run::{ReadState, SyncRun};
 use super::{Error, Summary, TypeSummary, session};
 use crate::app::AppContext;
+use crate::history::ShownRemovals;
 use crate::status::{LastSync, SyncProgress};
 use bridgehead_store::{Run, RunResult, Trust};
 
@@ -19,6 +20,7 @@ pub(super) async fn run(mut sync: SyncRun<'_>, result: Result<(), Error>, starte
         tracing::error!(app = %app.name, %error, "what Iden held before could not be noted");
     }
     let summary = summarise(&mut sync, &result).await;
+    show(app, &summary);
     if sync.options.dry_run {
         // It was only looked at: neither the state nor the status of the app says that there was a sync.
         if let Err(error) = app.listings.discard(&app.key).await {
@@ -60,6 +62,15 @@ pub(super) async fn run(mut sync: SyncRun<'_>, result: Result<(), Error>, starte
         cleanup_failed: matches!(result, Err(Error::CleanupFailed { .. })),
     });
     summary
+}
+
+/// Whom it takes access from, for the page: until a sync has completed, and what it took away with it.
+fn show(app: &AppContext, summary: &Summary) {
+    if summary.result == "completed" {
+        app.status.show_removals(None);
+    } else if summary.digest.is_some() || !summary.losses.is_empty() {
+        app.status.show_removals(Some(ShownRemovals::of(summary, app.clock.now())));
+    }
 }
 
 fn result_of(result: &Result<(), Error>) -> RunResult {

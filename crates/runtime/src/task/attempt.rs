@@ -81,7 +81,7 @@ impl Trial<'_> {
         (context.attempt, context.may_have_applied) = (self.intent.attempt, self.may_have_applied);
         let began = Instant::now();
         let result = app.target.execute(&recorded, &self.what(), context, &self.operation).await;
-        app.status.tally().executed(self.operation.action(), began.elapsed());
+        app.status.executed(self.operation.action(), began.elapsed());
         app.activity.touch(self.operation.account(), before);
         if let Ok(completion) = &result
             && let Some(id) = completion.result.get("account_id").and_then(serde_json::Value::as_str)
