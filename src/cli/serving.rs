@@ -1,9 +1,10 @@
 //! The admin listener beside the daemon.
 
+use secrecy::SecretString;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
 
-use crate::admin::{Error, Listener};
+use crate::admin::{Error, Listener, Operator};
 use bridgehead_config as config;
 use bridgehead_runtime::StatusReporter;
 
@@ -19,17 +20,27 @@ impl Serving {
         let listener = Listener::bind(settings.listen).await?;
         let address = listener.address();
         if !address.ip().is_loopback() {
-            tracing::warn!(%address, "admin.listen is open to a network: whoever reaches it can read the daemon's state, without a password");
+            tracing::warn!(%address, "admin.listen is open to a network: whoever reaches it can read the daemon's state without a password, and what is sent to it is not encrypted");
         }
         tracing::info!("the status is at http://{address}/");
         Ok(Some(listener))
     }
 
     /// Answers from now on.
-    pub(crate) fn start(listener: Option<Listener>, observer: &StatusReporter) -> Self {
+    pub(crate) fn start(
+        listener: Option<Listener>,
+        observer: &StatusReporter,
+        token: Option<SecretString>,
+        operator: Operator,
+    ) -> Self {
         Self(listener.map(|listener| {
             let stop = CancellationToken::new();
-            let serving = tokio::spawn(listener.serve(observer.clone(), stop.clone()));
+            let (observer, told) = (observer.clone(), stop.clone());
+            let serving = tokio::spawn(async move {
+                let background = operator.clone();
+                listener.serve_all(observer, token, Some(operator), told).await;
+                background.close().await;
+            });
             (stop, AbortOnDropHandle::new(serving))
         }))
     }

@@ -158,7 +158,7 @@ async fn a_daemon_that_is_well_says_so_everywhere() {
     assert!(metrics.body.contains("bridgehead_last_successful_sync_timestamp_seconds{app=\"hr\"} 1"));
     let page = get(&address, "/").await;
     assert!(page.head.contains("content-security-policy: default-src 'none'"), "{}", page.head);
-    assert!(page.body.contains("All well") && page.body.contains("<h2>hr</h2>"), "{}", page.body);
+    assert!(page.body.contains("All well") && page.body.contains(">hr</a></h2>"), "{}", page.body);
 
     let (code, text) = told(&world, &address, &[]).await;
     assert_eq!(code, Some(0), "{text}");
@@ -243,7 +243,7 @@ async fn a_target_out_of_reach_is_an_alarm_with_its_cause_and_its_secrets_taken_
     assert!(kinds(&now).contains(&"target_unreachable"), "{now:#}");
     let page = get(&address, "/").await.body;
     assert!(page.contains("Target out of reach") && page.contains("HR &lt;refuses&gt;"), "{page}");
-    assert!(page.contains("Somebody must act") && page.contains("1 held"), "{page}");
+    assert!(page.contains("Needs attention") && page.contains("1 held"), "{page}");
     let metrics = get(&address, "/metrics").await.body;
     assert!(metrics.contains("bridgehead_breaker_open{app=\"hr\"} 1.0"), "{metrics}");
     assert!(metrics.contains("bridgehead_alarm{app=\"hr\",kind=\"target_unreachable\"} 1.0"), "{metrics}");

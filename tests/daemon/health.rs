@@ -44,7 +44,7 @@ async fn a_full_disk_is_an_alarm_everywhere_and_goes_when_there_is_room() {
     assert!(metrics.contains("bridgehead_alarm{app=\"hr\",kind=\"state_unwritable\"} 1.0"), "{metrics}");
     assert!(metrics.contains("bridgehead_state_writable{app=\"hr\"} 0.0"), "{metrics}");
     let page = get(&here, "/").await.body;
-    assert!(page.contains("Somebody must act") && page.contains("State cannot be written"), "{page}");
+    assert!(page.contains("Needs attention") && page.contains("State cannot be written"), "{page}");
     let (code, text) = told(&world, &here, &[]).await;
     assert!(code == Some(1) && text.contains("ALARM  hr: state cannot be written"), "{text}");
     assert_eq!(get(&here, "/healthz").await.status, 200, "a restart would not make room");
@@ -129,7 +129,7 @@ async fn a_task_that_is_tried_again_and_again_is_shown_with_its_reason() {
     let page = get(&here, "/").await.body;
     let (code, text) = told(&world, &here, &[]).await;
     assert!(code == Some(1) && text.contains(&task) && text.contains("RATE_LIMITED, HR asks ann"), "{text}");
-    assert!(page.contains("Somebody must act") && page.contains("RATE_LIMITED, HR asks ann"), "{page}");
+    assert!(page.contains("Needs attention") && page.contains("RATE_LIMITED, HR asks ann"), "{page}");
     assert!(!format!("{now}{page}{text}").contains("s3cr3t-of-ann"), "{text}");
     world.rules(&json!([]));
     world.drained().await;

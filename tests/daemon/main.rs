@@ -39,6 +39,8 @@ mod network;
 mod new;
 mod orphans;
 mod other_iden;
+mod page;
+mod page_browser;
 mod smoke;
 mod state;
 mod support;

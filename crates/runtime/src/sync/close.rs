@@ -64,9 +64,10 @@ pub(super) async fn run(mut sync: SyncRun<'_>, result: Result<(), Error>, starte
     summary
 }
 
-/// Whom it takes access from, for the page: until a sync has completed, and what it took away with it.
+/// Whom it takes access from, for the page: until a sync has completed, or a dry run has found that nobody would lose anything.
 fn show(app: &AppContext, summary: &Summary) {
-    if summary.result == "completed" {
+    let is_harmless = summary.result == "rehearsed" && summary.losses.iter().all(|loss| loss.count == 0);
+    if summary.result == "completed" || is_harmless {
         app.status.show_removals(None);
     } else if summary.digest.is_some() || !summary.losses.is_empty() {
         app.status.show_removals(Some(ShownRemovals::of(summary, app.clock.now())));
