@@ -62,7 +62,7 @@ async fn beside_a_running_daemon_it_sees_the_last_sync_and_changes_no_file() {
     // What the daemon does when it is quiet is done by now; from here on this process stands still.
     tokio::time::sleep(Duration::from_millis(300)).await;
     // Another process, because within one SQLite shares what it knows of a file.
-    let name = "sqlite::tests::rehearsal::beside_a_running_daemon_it_sees_the_last_sync_and_changes_no_file";
+    let name = "sqlite::tests::read_only_copy::beside_a_running_daemon_it_sees_the_last_sync_and_changes_no_file";
     let child = Command::new(std::env::current_exe().unwrap())
         .args(["--exact", "--nocapture", name])
         .env(CHILD, folder.path())
