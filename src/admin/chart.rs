@@ -11,8 +11,9 @@ const HEIGHT: f64 = 150.0;
 const LEFT: f64 = 34.0;
 const BELOW: f64 = 18.0;
 const ABOVE: f64 = 8.0;
-/// So many labels below are readable.
-const LABELS: usize = 8;
+/// So many labels below are readable where there are many columns; where there are few, all of them.
+const LABELS: usize = 6;
+const FEW: usize = 8;
 
 /// One colour of a stacked column.
 #[derive(Clone, Debug)]
@@ -121,7 +122,7 @@ impl Columns {
                 ),
             );
         }
-        let every = count.div_ceil(LABELS);
+        let every = if count <= FEW { 1 } else { count.div_ceil(LABELS) };
         for (column, label) in self.labels.iter().enumerate() {
             let x = LEFT + step * column as f64;
             let said: Vec<String> = self
