@@ -6,7 +6,7 @@ use std::fmt::Write as _;
 
 /// The size of the picture, in its own units. Small, so that its text can be read on a phone.
 const WIDTH: f64 = 360.0;
-const HEIGHT: f64 = 150.0;
+const HEIGHT: u16 = 150;
 /// The room for the numbers on the left, and for the labels below.
 const LEFT: f64 = 34.0;
 const BELOW: f64 = 18.0;
@@ -102,13 +102,15 @@ impl Columns {
         let count = self.labels.len().max(1);
         let total = |column: usize| self.series.iter().map(|series| series.values[column]).sum::<u64>();
         let top = nice((0..self.labels.len()).map(total).max().unwrap_or(0));
-        let (width, height) = (WIDTH - LEFT - 4.0, HEIGHT - ABOVE - BELOW);
+        let (width, height) = (WIDTH - LEFT - 4.0, f64::from(HEIGHT) - ABOVE - BELOW);
         let step = width / count as f64;
         let y = |value: f64| ABOVE + height - value / top as f64 * height;
-        let mut svg = self.begin(HEIGHT as usize);
-        for part in 0..=2 {
-            let value = top as f64 * f64::from(part) / 2.0;
-            let said = if part == 1 && top % 2 == 1 { String::new() } else { (self.say)(value as u64) };
+        let mut svg = self.begin(usize::from(HEIGHT));
+        for part in 0..=2_u64 {
+            // The half of an odd number is none to write beside a line.
+            let value = top / 2 * part + top % 2 * (part / 2);
+            let said = if part == 1 && top % 2 == 1 { String::new() } else { (self.say)(value) };
+            let value = if part == 1 { top as f64 / 2.0 } else { value as f64 };
             put(
                 &mut svg,
                 &format!(
@@ -158,7 +160,7 @@ impl Columns {
                     &format!(
                         "<text class=\"axis\" x=\"{:.1}\" y=\"{:.1}\" text-anchor=\"middle\">{}</text>",
                         (x + step / 2.0).min(WIDTH - 18.0),
-                        HEIGHT - 5.0,
+                        f64::from(HEIGHT) - 5.0,
                         escape(label),
                     ),
                 );

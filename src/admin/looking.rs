@@ -103,7 +103,7 @@ pub(super) async fn app(
     let shown = site.observer.shown_removals(&name);
     let of = pages::App {
         name: &name,
-        app,
+        state: app,
         now,
         range: asked.fields.get("range"),
         hours: &hours,

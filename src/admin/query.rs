@@ -29,9 +29,9 @@ impl Fields {
             .iter()
             .filter(|(name, value)| !value.is_empty() && !changes.iter().any(|(changed, _)| changed == name));
         let kept = kept.map(|(name, value)| (&**name, &**value));
-        let changed = changes.iter().copied().filter(|(_, value)| !value.is_empty());
+        let replaced = changes.iter().copied().filter(|(_, value)| !value.is_empty());
         let query =
-            form_urlencoded::Serializer::new(String::new()).extend_pairs(kept.chain(changed)).finish();
+            form_urlencoded::Serializer::new(String::new()).extend_pairs(kept.chain(replaced)).finish();
         format!("?{query}")
     }
 

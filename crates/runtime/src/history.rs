@@ -117,13 +117,12 @@ impl Recorder {
 
     async fn add(&self, more: &Hour, at: Timestamp) -> Result<(), Error> {
         let mut written = self.written.lock().await;
-        let mut hour = match written.take().filter(|hour| hour.at == at) {
-            Some(hour) => hour,
+        let mut hour = if let Some(hour) = written.take().filter(|hour| hour.at == at) {
+            hour
+        } else {
             // An earlier process may have written a part of it.
-            None => {
-                let known = self.store.hours(&self.app.key, at).await?.into_iter().find(|hour| hour.at == at);
-                known.unwrap_or_else(|| Hour { at, ..Hour::default() })
-            }
+            let known = self.store.hours(&self.app.key, at).await?.into_iter().find(|hour| hour.at == at);
+            known.unwrap_or_else(|| Hour { at, ..Hour::default() })
         };
         hour.add(more);
         self.store.set_hour(&self.app.key, &hour).await?;

@@ -29,7 +29,7 @@ const RANGES: [(&str, &str, i64, i64); 3] =
 /// What the page shows.
 pub(in crate::admin) struct App<'a> {
     pub(in crate::admin) name: &'a str,
-    pub(in crate::admin) app: &'a AppOverview,
+    pub(in crate::admin) state: &'a AppOverview,
     pub(in crate::admin) now: Timestamp,
     pub(in crate::admin) range: Option<&'a str>,
     pub(in crate::admin) hours: &'a [Hour],
@@ -63,7 +63,7 @@ impl App<'_> {
         let (name, now) = (self.name, self.now);
         let wanted = self.range.unwrap_or("month");
         let range = RANGES.iter().find(|(name, ..)| *name == wanted).unwrap_or(&RANGES[2]);
-        let mut shown_app = card(name, self.app, now);
+        let mut shown_app = card(name, self.state, now);
         let oldest = self.oldest.map_or_else(
             || Line::new("Oldest task", Severity::Quiet, "none pending"),
             |oldest| {
@@ -76,7 +76,7 @@ impl App<'_> {
         shown_app.lines.insert(2, oldest);
         let page = Page {
             at: summary::clock(now),
-            alarms: self.app.alarms.iter().map(|of| alarm("", of, now)).collect(),
+            alarms: self.state.alarms.iter().map(|of| alarm("", of, now)).collect(),
             app: shown_app,
             actions: self.buttons(),
             shown: self.shown.map(|shown| removals(shown, frame, FEW)),
@@ -90,7 +90,7 @@ impl App<'_> {
         };
         render(
             "app.html",
-            &format!("{name}: {} – bridgehead", super::parts::verdict(summary::mood(self.app))),
+            &format!("{name}: {} – bridgehead", super::parts::verdict(summary::mood(self.state))),
             frame,
             page,
         )
@@ -98,8 +98,8 @@ impl App<'_> {
 
     /// What can be done now.
     fn buttons(&self) -> Vec<Button> {
-        let held = self.app.tasks.guarded.as_ref().map_or(0, |guarded| guarded.held);
-        let rejected = self.app.tasks.journal.map_or(0, |counts| counts.rejected);
+        let held = self.state.tasks.guarded.as_ref().map_or(0, |guarded| guarded.held);
+        let rejected = self.state.tasks.journal.map_or(0, |counts| counts.rejected);
         let mut buttons = vec![
             Button { name: "sync", label: "Start sync".to_owned(), query: "" },
             Button { name: "dry-run", label: "Dry run".to_owned(), query: "" },
@@ -294,7 +294,7 @@ mod tests {
 
     fn shown(hours: &[Hour], runs: &[RecordedRun], range: Option<&str>) -> String {
         let app = AppOverview::default();
-        let page = App { name: "hr", app: &app, now: now(), range, hours, runs, oldest: None, shown: None };
+        let page = App { name: "hr", state: &app, now: now(), range, hours, runs, oldest: None, shown: None };
         page.render(&Frame::default()).unwrap()
     }
 

@@ -33,7 +33,7 @@ pub(in crate::admin) fn sign_out(frame: &Frame, form: &str) -> Result<String, mi
 }
 
 #[derive(Serialize)]
-struct Question<'a> {
+struct Asked<'a> {
     question: &'a str,
     notes: &'a [String],
     people: Option<Table>,
@@ -63,7 +63,7 @@ pub(in crate::admin) fn confirm(
     });
     let more =
         people.filter(|people| people.more > 0).map(|people| format!("And {} more.", grouped(people.more)));
-    let page = Question {
+    let page = Asked {
         question: &of.question,
         notes: &of.notes,
         people: table,

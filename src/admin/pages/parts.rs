@@ -8,6 +8,7 @@ use bridgehead_runtime::{Alarm, Level};
 use jiff::Timestamp;
 
 /// What stands around every page.
+#[expect(clippy::struct_excessive_bools, reason = "a template asks for each of them by its name")]
 #[derive(Clone, Debug, Default, Serialize)]
 pub(in crate::admin) struct Frame {
     /// The path and query of the page.
