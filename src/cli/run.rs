@@ -16,6 +16,7 @@ use super::reload::{Reloader, Reloading};
 use super::service;
 use super::serving::Serving;
 use super::signals::{Hangup, Hangups, Told};
+use crate::admin::Operator;
 use crate::control;
 use bridgehead_config::Connectors;
 use bridgehead_runtime::RuntimeBuilder;
@@ -52,6 +53,13 @@ pub(crate) async fn run(global: &Global, connectors: &Connectors) -> Outcome {
         close(journal).await;
         return Err(failure);
     }
+    let token = match context.page_token() {
+        Ok(token) => token,
+        Err(failure) => {
+            close(journal).await;
+            return Err(failure);
+        }
+    };
     let listener = match Serving::bind(context.config.admin.as_ref()).await {
         Ok(listener) => listener,
         Err(error) => {
@@ -73,12 +81,14 @@ pub(crate) async fn run(global: &Global, connectors: &Connectors) -> Outcome {
         context.redactor.clone(),
         context.config.runtime.shutdown_grace,
     )
+    .with_history(Arc::clone(&journal) as Arc<_>)
     .build();
     let state = AbortOnDropHandle::new(tokio::spawn(service::tell_state(runtime.observer())));
     let watchdog = AbortOnDropHandle::new(tokio::spawn(service::feed_watchdog(runtime.observer())));
     let watch = AbortOnDropHandle::new(tokio::spawn(watch_state(Arc::clone(&journal))));
-    let serving = Serving::start(listener, &runtime.observer());
     let runtime = Arc::new(runtime);
+    let operator = Operator::new(Arc::clone(&runtime), about.clone(), &stop);
+    let serving = Serving::start(listener, &runtime.observer(), token, operator);
     let folder = context.config.state.path.clone();
     let control =
         control::Server::start(&folder, Arc::clone(&runtime), about.clone(), reloading.asking(), &stop);

@@ -42,6 +42,8 @@ mod network;
 mod new;
 mod orphans;
 mod other_iden;
+mod page;
+mod page_browser;
 mod service;
 mod smoke;
 mod state;

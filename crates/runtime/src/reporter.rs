@@ -13,6 +13,7 @@ use tokio::time::Instant;
 use super::alarm;
 use super::app::AppContext;
 use super::fleet::Fleet;
+use super::history::Recorder;
 use super::liveness::{Liveness, Unhealthy};
 use super::policies;
 use super::progress::{Seen, TaskSeen};
@@ -22,7 +23,7 @@ use super::report::{
     TaskAttempts, Unwritable,
 };
 use super::status::AppStatus;
-use bridgehead_store::{self as journal, AppKey, SnapshotStore, TaskJournal};
+use bridgehead_store::{self as journal, AppKey, HistoryStore, SnapshotStore, TaskJournal};
 
 /// So many of the last syncs are shown.
 const SHOWN: usize = 10;
@@ -42,6 +43,7 @@ pub struct StatusReporter {
     vitals: Arc<Liveness>,
     clock: Arc<dyn Clock>,
     started_at: Timestamp,
+    history: Option<Arc<Recorder>>,
 }
 
 impl StatusReporter {
@@ -51,7 +53,19 @@ impl StatusReporter {
         clock: Arc<dyn Clock>,
         started_at: Timestamp,
     ) -> Self {
-        Self { fleet, vitals, clock, started_at }
+        Self { fleet, vitals, clock, started_at, history: None }
+    }
+
+    pub(crate) fn with_history(self, history: Option<Arc<Recorder>>) -> Self {
+        Self { history, ..self }
+    }
+
+    pub(crate) fn app(&self, name: &str) -> Option<Arc<AppContext>> {
+        self.fleet.get(name)
+    }
+
+    pub(crate) fn history(&self) -> Option<&dyn HistoryStore> {
+        self.history.as_deref().map(Recorder::store)
     }
 
     /// An observer of a daemon that has no app, for tests of what shows it.

@@ -25,6 +25,7 @@ macro_rules! each_state {
 
 mod doubts;
 mod given;
+mod history;
 mod holds;
 pub(super) mod losses;
 mod model;

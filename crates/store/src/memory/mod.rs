@@ -4,6 +4,7 @@
 //! and no runtime is involved: each method completes when it is first polled, so simulations replay exactly.
 
 mod compared;
+mod history;
 mod holds;
 mod instant;
 mod journal;
@@ -19,6 +20,7 @@ use jiff::Timestamp;
 
 use super::doubt::CLOCKS;
 use super::{AppKey, Doubt, Error, Reason};
+use history::Hours;
 use syncs::Syncs;
 use tasks::Tasks;
 
@@ -36,6 +38,8 @@ struct Data {
     /// A new folder puts a question; see [`Doubt`].
     doubt: Option<Doubt>,
     apps: BTreeMap<AppKey, App>,
+    /// How many syncs were recorded, of all apps.
+    runs_ever: u64,
 }
 
 /// What there is of one app.
@@ -43,6 +47,7 @@ struct Data {
 struct App {
     tasks: Tasks,
     syncs: Syncs,
+    hours: Hours,
 }
 
 impl Memory {

@@ -16,6 +16,7 @@ mod doubts;
 mod entry;
 mod fence;
 mod files;
+mod history;
 mod holds;
 mod lineage;
 mod lock;

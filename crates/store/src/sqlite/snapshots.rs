@@ -7,18 +7,17 @@ use async_trait::async_trait;
 use jiff::Timestamp;
 use sqlx::{AssertSqlSafe, SqliteConnection};
 
-use super::super::snapshot::RUNS;
 use super::super::{
     AccessBase, AccessFacts, Added, AppKey, BaselineOrigin, Changes, Difference, Duplicate, Error, IdenTime,
-    LastSync, Losers, LossCount, LossKind, RecordHash, Run, RunReason, RunResult, Shown, SnapshotStore,
-    Trust, Which,
+    LastSync, Losers, LossCount, LossKind, RecordHash, RecordedRun, Run, RunReason, RunResult, Shown,
+    SnapshotStore, Trust, Which,
 };
 use super::chunks::{Statements, parameters};
 use super::commit::{self, Begin, Completing, Discard, NONE, Promote};
 use super::noted::{NoteChanged, NoteCreated, NoteDeleted};
 use super::open::Sqlite;
 use super::writer::{Problem, Write};
-use super::{losses, retention, time, told};
+use super::{history, losses, retention, time, told};
 
 /// What earlier versions noted of the past of an app whether there was evidence for it or not.
 const WITHOUT_EVIDENCE: &str = "ours";
@@ -300,28 +299,29 @@ impl SnapshotStore for Sqlite {
             .fetch_all(store.readers())
             .await
             .map_err(|error| store.fault(error))?;
-        rows.into_iter().map(|row| run_of(row, app)).collect()
+        rows.into_iter().map(|row| run_from_row(app, row).map(|recorded| recorded.run)).collect()
     }
 }
 
-/// A row of `runs`: when it began and ended, how, why, what is said of it, what was pushed and removed.
-type RunRow = (i64, i64, String, Option<String>, String, Option<String>, String, String);
+/// A row of `runs`: its number, when it began and ended, how, why, what is said of it, what was pushed and removed.
+pub(super) type RunRow = (i64, i64, i64, String, Option<String>, String, Option<String>, String, String);
 
-const RUNS_NOW: &str = "SELECT started_at, ended_at, result, reason, detail, cause, pushed, removed FROM runs \
+/// The runs of an app, newest first, at most so many.
+pub(super) const RUNS_NOW: &str = "SELECT run, started_at, ended_at, result, reason, detail, cause, pushed, removed FROM runs \
      WHERE app = ?1 ORDER BY run DESC LIMIT ?2";
 
 /// The same, of a version that did not keep reasons.
-const RUNS_BEFORE: &str = "SELECT started_at, ended_at, result, NULL, detail, NULL, pushed, removed FROM runs \
+const RUNS_BEFORE: &str = "SELECT run, started_at, ended_at, result, NULL, detail, NULL, pushed, removed FROM runs \
      WHERE app = ?1 ORDER BY run DESC LIMIT ?2";
 
-fn run_of(row: RunRow, app: &AppKey) -> Result<Run, Error> {
-    let (started_at, ended_at, result, reason, detail, cause, pushed, removed) = row;
+pub(super) fn run_from_row(app: &AppKey, row: RunRow) -> Result<RecordedRun, Error> {
+    let (id, started_at, ended_at, result, reason, detail, cause, pushed, removed) = row;
     let what = || format!("a sync of app {app}");
     let result = RunResult::ALL
         .into_iter()
         .find(|known| known.as_str() == result)
         .ok_or_else(|| Error::Unreadable { what: what(), detail: format!("its result is {result:?}") })?;
-    Ok(Run {
+    let run = Run {
         started_at: time::from_column(started_at, &what)?,
         ended_at: time::from_column(ended_at, &what)?,
         result,
@@ -330,7 +330,8 @@ fn run_of(row: RunRow, app: &AppKey) -> Result<Run, Error> {
         cause,
         pushed: counts_from_column(&pushed, &what)?,
         removed: counts_from_column(&removed, &what)?,
-    })
+    };
+    Ok(RecordedRun { id: id.unsigned_abs(), run })
 }
 
 /// In the first listing and not in the second, from the id after ?4 on.
@@ -588,25 +589,21 @@ impl Write for RecordRun {
             .bind(self.app.as_str())
             .execute(&mut *connection)
             .await?;
-        sqlx::query(
-            "DELETE FROM runs WHERE app = ?1 AND run <= \
-             (SELECT run FROM runs WHERE app = ?1 ORDER BY run DESC LIMIT 1 OFFSET ?2)",
-        )
-        .bind(self.app.as_str())
-        .bind(i64::from(RUNS))
-        .execute(connection)
-        .await?;
+        history::drop_old_runs(connection, &self.app, run.ended_at).await?;
         Ok(())
     }
 }
 
-fn counts_to_column(counts: &BTreeMap<String, u64>) -> String {
+pub(super) fn counts_to_column(counts: &BTreeMap<String, u64>) -> String {
     let fields: serde_json::Map<String, serde_json::Value> =
         counts.iter().map(|(slug, count)| (slug.clone(), (*count).into())).collect();
     serde_json::Value::Object(fields).to_string()
 }
 
-fn counts_from_column(column: &str, what: &dyn Fn() -> String) -> Result<BTreeMap<String, u64>, Error> {
+pub(super) fn counts_from_column(
+    column: &str,
+    what: &dyn Fn() -> String,
+) -> Result<BTreeMap<String, u64>, Error> {
     serde_json::from_str(column).map_err(|error| Error::Unreadable {
         what: what(),
         detail: format!("its counts are damaged: {error}"),

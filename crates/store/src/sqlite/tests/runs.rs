@@ -33,7 +33,7 @@ async fn runs_of_an_earlier_version_have_no_reason_whether_the_state_is_migrated
     let mut connection = super::losses::connect(&folder.path().join("listings.db")).await;
     sqlx::raw_sql(
         "ALTER TABLE runs DROP COLUMN reason; ALTER TABLE runs DROP COLUMN cause;
-         DELETE FROM _sqlx_migrations WHERE version = 6;",
+         DROP TABLE hours; DELETE FROM _sqlx_migrations WHERE version >= 6;",
     )
     .execute(&mut connection)
     .await
