@@ -63,7 +63,7 @@ impl Journald {
     fn to(socket: &Path, redactor: &Redactor) -> std::io::Result<Self> {
         let own = UnixDatagram::unbound()?;
         own.connect(socket)?;
-        // A journal that is stuck must not hold up tasks; the event goes to standard error then.
+        // A journal that is stuck must not delay tasks; the event goes to standard error then.
         own.set_nonblocking(true)?;
         let program = std::env::args_os().next().unwrap_or_default();
         let name = Path::new(&program).file_name().map(|name| visible(&name.to_string_lossy()).into_owned());

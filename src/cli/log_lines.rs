@@ -2,12 +2,12 @@
 
 use std::fmt;
 
-use jiff::Timestamp;
+use bridgehead_resilience::{Clock, SystemClock};
 use jiff::tz::TimeZone;
 use tracing::{Event, Level, Subscriber};
 use tracing_subscriber::fmt::format::{FormatEvent, FormatFields, Writer};
 use tracing_subscriber::fmt::{FmtContext, FormattedFields};
-use tracing_subscriber::registry::LookupSpan;
+use tracing_subscriber::registry::{LookupSpan, Scope};
 
 /// How each line is laid out.
 #[derive(Clone, Debug)]
@@ -33,7 +33,7 @@ where
             Level::DEBUG => ("debug", "34"),
             Level::TRACE => ("trace", "35"),
         };
-        let time = Timestamp::now().to_zoned(self.timezone.clone()).strftime("%H:%M:%S").to_string();
+        let time = SystemClock.now().to_zoned(self.timezone.clone()).strftime("%H:%M:%S").to_string();
         if writer.has_ansi_escapes() {
             write!(writer, "\u{1b}[2m{time}\u{1b}[0m \u{1b}[{colour}m{level:5}\u{1b}[0m ")?;
         } else {
@@ -58,7 +58,7 @@ where
     if event.metadata().fields().field("app").is_some() {
         return Ok(());
     }
-    for span in context.event_scope().into_iter().flat_map(|scope| scope.from_root()) {
+    for span in context.event_scope().into_iter().flat_map(Scope::from_root) {
         if let Some(fields) = span.extensions().get::<FormattedFields<N>>()
             && !fields.is_empty()
         {
@@ -83,7 +83,7 @@ where
         mut writer: Writer<'_>,
         event: &Event<'_>,
     ) -> fmt::Result {
-        let time = Timestamp::now().strftime("%Y-%m-%dT%H:%M:%S.%6fZ").to_string();
+        let time = SystemClock.now().strftime("%Y-%m-%dT%H:%M:%S.%6fZ").to_string();
         write!(writer, "{time} {:>5} ", event.metadata().level().as_str())?;
         context.format_fields(writer.by_ref(), event)?;
         spans(context, &mut writer, event)?;

@@ -106,10 +106,8 @@ impl Text<'_, '_> {
 
 impl Visit for Text<'_, '_> {
     fn record_str(&mut self, field: &Field, value: &str) {
-        // Quotes only where it would not be seen where it ends.
-        let name = field.name().strip_prefix("r#").unwrap_or(field.name());
-        if name == "message" || (!value.is_empty() && !value.contains([' ', '"', '='])) {
-            self.result = self.result.and_then(|()| self.put(name, value));
+        if field.name() == "message" {
+            self.result = self.result.and_then(|()| self.put("message", value));
         } else {
             self.record_debug(field, &value);
         }

@@ -69,7 +69,7 @@ pub(crate) enum Hangup {
     Reload,
 }
 
-/// SIGHUP to a daemon: it comes from its terminal, or from whoever has changed the configuration.
+/// SIGHUP to a daemon: it comes from its terminal, or from the operator who changed the configuration.
 #[derive(Debug)]
 pub(crate) struct Hangups {
     /// None if the process was started so that it does not get any.

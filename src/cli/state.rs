@@ -118,7 +118,7 @@ async fn meaning_for_syncs(context: &Context, seen: &Inspected) -> BTreeMap<Stri
         let iden =
             apps.as_ref().and_then(|apps| apps.iter().find(|one| one.id == id)).map(|one| one.last_synced_at);
         let text = match (here, iden) {
-            (None, _) => format!("this state knows no completed sync. If Iden knows one, {held}."),
+            (None, _) => format!("this state has no completed sync. If Iden has one, {held}."),
             (Some(at), None) => format!(
                 "this state knows the one of {at}. Iden could not be asked now; if it knows a later one, {held}."
             ),
@@ -159,7 +159,7 @@ struct Inspected {
 #[derive(Debug, Serialize)]
 struct InspectedApp {
     app_id: String,
-    /// Tasks by what became of them.
+    /// Tasks by result.
     tasks: journal::Counts,
     held: usize,
     /// Why the journal may lack tasks, if it may.

@@ -38,7 +38,7 @@ pub(crate) struct Ask {
 /// Where reloads are asked for. They are made one after the other.
 pub(crate) type Asking = mpsc::Sender<Ask>;
 
-/// What came of a reload, or would.
+/// The result of a reload, or would.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Reloaded {
     /// Only what would come of it is said; nothing was changed.
@@ -47,7 +47,7 @@ pub(crate) struct Reloaded {
     /// Why the configuration cannot be used, if it cannot. Then nothing was changed.
     #[serde(default)]
     pub(crate) refused: Option<String>,
-    /// What became of each app.
+    /// The result for each app.
     #[serde(default)]
     pub(crate) apps: BTreeMap<String, AppReloaded>,
     /// What has changed for the daemon as a whole, and counts now.
@@ -58,7 +58,7 @@ pub(crate) struct Reloaded {
     pub(crate) needs_restart: Vec<Changed>,
 }
 
-/// What became of one app.
+/// The result for one app.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct AppReloaded {
     /// In a word.
@@ -71,7 +71,7 @@ pub(crate) struct AppReloaded {
     pub(crate) detail: Option<String>,
 }
 
-/// What became of one app, in a word.
+/// The result for one app, in a word.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum Fate {

@@ -287,7 +287,7 @@ async fn a_signal_lets_the_kit_remove_what_it_has_made() {
 #[tokio::test]
 async fn who_cannot_be_removed_after_a_signal_is_named() {
     let (output, left) = stopped_by("TERM", r#"["create_account", "suspend_account"]"#).await;
-    assert!(err(&output).contains(" left in hr, named above"), "{}{}", out(&output), err(&output));
+    assert!(err(&output).contains(" named above, "), "{}{}", out(&output), err(&output));
     let names: Vec<&str> =
         left.as_object().expect("people").values().filter_map(|one| one["username"].as_str()).collect();
     assert!(!names.is_empty());

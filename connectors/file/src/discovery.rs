@@ -94,10 +94,10 @@ fn settings(path: &str, found: &[Found], accounts: &Found) -> Discovered {
                 .with_warning(format!("{} cannot be a type of its own: its name {fault}", file.name));
             continue;
         }
-        let kind = if is_license { "licences" } else { "groups" };
+        let kind = if is_license { "licenses" } else { "groups" };
         types.push((kind, slug.to_owned(), file));
     }
-    for (kind, table) in [("groups", "groups"), ("licences", "licenses")] {
+    for (kind, table) in [("groups", "groups"), ("licenses", "licenses")] {
         let of_kind: Vec<_> = types.iter().filter(|(one, ..)| *one == kind).collect();
         if of_kind.is_empty() {
             root = root.with(table, json!([]), format!("no {kind} in the folder"));
@@ -214,7 +214,7 @@ mod tests {
         let files = [
             ("accounts.csv", "id;email;team\n"),
             ("team.csv", "id;name\n"),
-            ("license-mail.csv", "id;name\n"),
+            ("licensemail.csv", "id;name\n"),
             ("status.csv", "id\n"),
             ("notes.txt", "x"),
         ];
@@ -233,7 +233,7 @@ mod tests {
             [
                 r#": path = ".", delimiter = ";""#,
                 r#"groups: slug = "team", file = "team.csv""#,
-                r#"licenses: slug = "mail", file = "license-mail.csv""#,
+                r#"licenses: slug = "mail", file = "licensemail.csv""#,
             ]
         );
         assert!(found.sections[1].settings[1].comment.contains("id, name"));

@@ -57,7 +57,7 @@ impl Discovery for Look {
             Discovered::default().with_seen(format!("{} records in {place} of {path}", records.len()));
         let Some(shape) = Shape::of(records) else {
             return Err(Error::internal(format!(
-                "{}: the records that {path} lists have nothing like an identifier with a user name or an e-mail address; name \
+                "{}: the records that {path} lists have nothing like an identifier with a user name or an email address; name \
                  another path, or write the configuration by hand (docs/connectors/http.md)",
                 draft.setup.app
             )));

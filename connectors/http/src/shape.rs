@@ -1,4 +1,4 @@
-//! What the records of an unknown list look like. Pure: it goes by names and types.
+//! What the records of an unknown list look like. Pure: it uses names and types.
 
 use bridgehead_sdk::Section;
 use serde_json::{Value, json};

@@ -179,7 +179,7 @@ impl People {
             Profile::ActiveDirectory => "sAMAccountName",
             _ => self.username(profile).unwrap_or("uid"),
         };
-        for (field, attribute) in [("user name", name), ("e-mail address", "mail")] {
+        for (field, attribute) in [("user name", name), ("email address", "mail")] {
             let share = self.share(attribute);
             if share < 1.0 {
                 warnings.push(format!(

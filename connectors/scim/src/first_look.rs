@@ -81,7 +81,7 @@ fn sections(draft: &Draft, features: &Features, more: &Map<String, Value>) -> Ve
         root = root.with(
             "lookup",
             lookup.clone(),
-            "its ServiceProviderConfig says that it knows no filters: reads all accounts",
+            "its ServiceProviderConfig says that it does not support filters: reads all accounts",
         );
     }
     root = root

@@ -146,7 +146,7 @@ async fn look(
     guesses.sort_by_key(|guess| std::cmp::Reverse(guess.score()));
     if guesses.is_empty() {
         return Err(Error::internal(format!(
-            "{}: none of the {} tables that {} may read has a column that looks like a user name or an e-mail address; let it read \
+            "{}: none of the {} tables that {} may read has a column that looks like a user name or an email address; let it read \
              the table of the accounts, or write the statements yourself (docs/connectors/sql.md)",
             verdicts.system,
             tables.len(),

@@ -1,4 +1,4 @@
-//! Which of the tables holds the accounts, and what its columns mean. Pure: it goes by names and types.
+//! Which of the tables holds the accounts, and what its columns mean. Pure: it uses names and types.
 
 use std::collections::BTreeSet;
 

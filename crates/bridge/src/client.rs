@@ -121,7 +121,7 @@ impl Client {
         Self { inner: Arc::clone(&self.inner), retry: Retry::never() }
     }
 
-    /// Reads the key anew, and uses it from now on. One that cannot be read changes nothing.
+    /// Reads the key again, and uses it from now on. One that cannot be read changes nothing.
     pub async fn renew_key(&self) -> Result<(), KeyError> {
         self.inner.transport.renew_key().await
     }

@@ -182,7 +182,7 @@ impl KeyRing {
         Ok(Some(self.read().await?).filter(|key| key != refused))
     }
 
-    /// Reads the key anew, whatever became of the one in use.
+    /// Reads the key again, whatever the state of the one in use.
     pub(super) async fn read(&self) -> Result<ApiKey, KeyError> {
         if !self.source.may_block() {
             return self.taken(self.source.read());

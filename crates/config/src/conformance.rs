@@ -203,7 +203,7 @@ impl Leaf for Checks {
         let text = values::text(given, EXAMPLE)?;
         #[cfg(feature = "conformance")]
         return checks_named(text).map(|(pattern, _)| pattern);
-        // Without the kit nobody knows its checks, and the table is for the kit alone.
+        // Without the kit its checks are unknown, and the table is for the kit alone.
         #[cfg(not(feature = "conformance"))]
         Pattern::new(text).map_err(|error| error.to_string())
     }

@@ -29,7 +29,7 @@ pub struct Reading {
 #[derive(Clone, Debug)]
 pub struct Settings {
     values: BTreeMap<String, Setting>,
-    /// Drawn anew by each process, so that a digest says nothing outside of it.
+    /// Drawn by each process, so that a digest says nothing outside of it.
     hasher: RandomState,
 }
 
@@ -101,7 +101,7 @@ impl Settings {
         }
     }
 
-    /// Adds what the value of a key refers to, such as the secret itself. It is told apart from others, and not kept.
+    /// Adds what the value of a key refers to, such as the secret itself. It is distinguished from others, and not kept.
     pub fn add_behind(&mut self, key: &str, content: &[u8]) {
         let digest = self.hasher.hash_one(content);
         // A reference in a list belongs to the key that has the list.

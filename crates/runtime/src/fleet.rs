@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use super::app::AppContext;
 use super::report::LastReload;
 
-/// The apps as they are now, and what came of the last reload.
+/// The apps as they are now, and the result of the last reload.
 #[derive(Debug, Default)]
 pub(crate) struct Fleet {
     apps: RwLock<BTreeMap<String, Arc<AppContext>>>,

@@ -14,7 +14,7 @@ use super::policies;
 ///
 /// Cancel: `stop` ends a wait at once, and a check with its timeout at the latest; dropping this ends that too. A check changes
 /// nothing. Error: a check that fails keeps the breaker open, and is made again after a growing wait. Panic: one of the connector is an
-/// error of its check. After one in here, the supervisor starts it anew, and the breaker is as it was.
+/// error of its check. After one in here, the supervisor starts it again, and the breaker is as it was.
 pub(crate) async fn run(app: Arc<AppContext>, stop: CancellationToken) {
     let mut doubts = app.target.breaker().doubts();
     loop {

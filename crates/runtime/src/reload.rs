@@ -1,4 +1,4 @@
-//! Exchanging apps while the daemon runs: those that have changed end in order and begin anew, the others are not touched.
+//! Exchanging apps while the daemon runs: those that have changed shut down cleanly and start again, the others are not touched.
 //!
 //! The promises are those of a restart, for one app: what runs finishes within the grace, what was begun is in the journal, and an
 //! app of the same `app_id` begins only when nothing of the one before is left.
@@ -42,7 +42,7 @@ impl std::fmt::Debug for Change {
     }
 }
 
-/// What became of a change.
+/// The result of a change.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Exchanged {
     /// It was made.
@@ -59,7 +59,7 @@ pub enum Exchanged {
 type Ending = Shared<BoxFuture<'static, (Ended, Arc<Option<OwnedRwLockWriteGuard<()>>>)>>;
 
 impl Runtime {
-    /// Makes these changes, by the names of apps, and says what became of each. Apps that are not named are not touched. Must not be
+    /// Makes these changes, by the names of apps, and says what happened to each. Apps that are not named are not touched. Must not be
     /// dropped in the middle: an app that has ended would be missing.
     pub async fn exchange(
         self: &Arc<Self>,
@@ -93,7 +93,7 @@ impl Runtime {
             match ended {
                 Ended::Finished | Ended::CutOff => runtime.supervisor.forget(&app.name),
                 Ended::Stuck => {
-                    tracing::error!(app = %app.name, "the app does not end: a call of its connector blocks; restart the daemon")
+                    tracing::error!(app = %app.name, "the app does not end: a call of its connector blocks; restart the daemon");
                 }
             }
             (ended, Arc::new(orders))
@@ -133,7 +133,7 @@ impl Runtime {
         self.supervisor.set_grace(grace);
     }
 
-    /// What came of a reload, for all who ask how the daemon is.
+    /// The result of a reload, for all who ask how the daemon is.
     pub fn reloaded(&self, reload: super::report::LastReload) {
         self.fleet.reloaded(reload);
     }

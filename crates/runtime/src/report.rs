@@ -46,11 +46,11 @@ pub struct DaemonOverview {
     pub ready: bool,
     /// A sentence about that.
     pub readiness: String,
-    /// What came of the last reload, if there was one.
+    /// The result of the last reload, if there was one.
     pub last_reload: Option<LastReload>,
 }
 
-/// What came of a reload.
+/// The result of a reload.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct LastReload {
     /// When it was asked for.

@@ -21,7 +21,7 @@ use super::{probe, sync, task};
 
 /// What was cut off needs a moment to be dropped.
 const DROPPED_WITHIN: Duration = Duration::from_secs(2);
-/// A loop that does not even heed being aborted blocks its thread.
+/// A loop that ignores even an abort blocks its thread.
 const ABORTED_WITHIN: Duration = Duration::from_secs(5);
 
 /// How the loops of an app have ended.
@@ -112,7 +112,7 @@ impl Supervisor {
         (ended, Some(orders))
     }
 
-    /// An app is not there any more, so that nobody misses its loops.
+    /// An app is not there any more, so its loops are no longer expected.
     pub(crate) fn forget(&self, app: &str) {
         self.vitals.forget(app);
     }

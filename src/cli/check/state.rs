@@ -3,12 +3,13 @@
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
-use jiff::{SignedDuration, Timestamp};
+use jiff::SignedDuration;
 use rustix::fs::{Access, access, statvfs};
 
 use super::super::context::Context;
 use crate::control::{self, Identity};
 use bridgehead_runtime::inspection::{Finding, Verdict};
+use bridgehead_runtime::{Clock, SystemClock};
 use bridgehead_store::{AppKey, Sqlite, TASKS_FILE, TaskJournal};
 
 const WHAT: &str = "state.path";
@@ -187,7 +188,7 @@ fn backup(folder: &Path) -> Option<Finding> {
         let found = "no backup of the state folder was made with `bridgehead state backup`";
         return Some(Finding::ok(WHAT, found).advising(advice));
     };
-    let age = Timestamp::now().duration_since(at);
+    let age = SystemClock.now().duration_since(at);
     let days = age.as_hours() / 24;
     let found = format!("the last backup of the state folder was made at {at}");
     Some(if age > OLD_BACKUP {

@@ -15,7 +15,7 @@ use super::secret::Kept;
 pub(super) enum Reply {
     Line(String),
     Back,
-    /// Nobody is there any more.
+    /// The input has ended.
     End,
 }
 

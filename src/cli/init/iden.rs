@@ -74,7 +74,7 @@ pub(super) async fn apps(client: &Client) -> Result<Vec<KnownApp>, String> {
     Ok(apps.into_iter().map(|app| KnownApp { id: app.id.to_string(), name: app.name }).collect())
 }
 
-/// Makes an app. Sent once: after a lost answer nobody knows whether it is there.
+/// Makes an app. Sent once: after a lost response it is unknown whether it exists.
 pub(super) async fn create(client: &Client, name: &str) -> Result<AppId, String> {
     let new = NewApp { name: name.to_owned(), clone_from: None };
     let app = client.create_app(&new).await.map_err(|error| {

@@ -19,7 +19,7 @@ const SHOWN: usize = 40;
 /// The terminal as it was before a secret is typed.
 static SHOWING: Mutex<Option<Termios>> = Mutex::new(None);
 
-/// Whoever types lines.
+/// A user who types lines.
 #[derive(Debug)]
 pub(super) struct Lines {
     is_first: bool,

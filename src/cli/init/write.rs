@@ -174,7 +174,7 @@ pub(super) fn value(value: &Value) -> String {
             let fields = fields.iter().map(|(name, one)| format!("{} = {}", key(name), self::value(one)));
             format!("{{ {} }}", fields.collect::<Vec<_>>().join(", "))
         }
-        // TOML knows no null; nothing that is written holds one.
+        // TOML has no null; nothing that is written holds one.
         Value::Null => "\"\"".to_owned(),
         Value::Bool(_) | Value::Number(_) => value.to_string(),
     }

@@ -1,7 +1,7 @@
 //! Taking up a changed configuration while the daemon runs, app by app.
 //!
 //! [`plan`] compares what was read with what runs, [`reloader`] makes the change in the daemon, [`command`] asks for it, and [`show`]
-//! says what came of it. See `docs/decisions/0019-reload.md`.
+//! shows the result. See `docs/decisions/0019-reload.md`.
 
 mod command;
 mod plan;

@@ -18,7 +18,7 @@ const SHARED: [&str; 2] = ["bridge", "network"];
 const FIXED: [&str; 3] = ["state", "admin", "log.format"];
 /// The keys that count at once, for the daemon as a whole.
 const DAEMON: [&str; 2] = ["runtime", "log.level"];
-/// The key that a client of the Bridge can read anew by itself.
+/// The key that a client of the Bridge can read again without a reload.
 const API_KEY: &str = "bridge.api_key";
 
 /// A configuration that can be used, with all that its keys refer to.
@@ -135,7 +135,7 @@ impl Wanted {
     ) -> (Step, AppReloaded) {
         let wanted = match wanted {
             Ok(wanted) => wanted,
-            Err(error) => return failed(error.clone(), Vec::new(), before.is_some()),
+            Err(error) => return failed(error, Vec::new(), before.is_some()),
         };
         let changes = before.map(|before| changes(before, wanted, &self.context)).unwrap_or_default();
         if before.is_some() && changes.is_empty() {
@@ -143,7 +143,7 @@ impl Wanted {
         }
         let app = &self.context.config.apps[name];
         match context::build_connector(name, app, connectors, &self.network, &self.context.redactor) {
-            Err(error) => failed(error.to_string(), changes, before.is_some()),
+            Err(error) => failed(&error.to_string(), changes, before.is_some()),
             Ok(connector) => {
                 let fate = if before.is_some() { Fate::Changed } else { Fate::Added };
                 (Step::Run(connector), reloaded(fate, changes))
@@ -175,7 +175,7 @@ impl Wanted {
             );
             if let Some((step, reloaded)) = steps.get_mut(&name) {
                 let changes = std::mem::take(&mut reloaded.changes);
-                (*step, *reloaded) = failed(why, changes, is_running);
+                (*step, *reloaded) = failed(&why, changes, is_running);
             }
         }
     }
@@ -197,7 +197,7 @@ fn reloaded(result: Fate, changes: Vec<Changed>) -> AppReloaded {
     AppReloaded { result, changes, detail: None }
 }
 
-fn failed(why: String, changes: Vec<Changed>, is_running: bool) -> (Step, AppReloaded) {
+fn failed(why: &str, changes: Vec<Changed>, is_running: bool) -> (Step, AppReloaded) {
     let outcome = if is_running { "it continues with the settings that it has" } else { "it is not started" };
     let detail = Some(format!("{why}; {outcome}"));
     (Step::Keep, AppReloaded { result: Fate::Failed, changes, detail })

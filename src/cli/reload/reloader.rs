@@ -1,4 +1,4 @@
-//! Reloading in the daemon: one reload at a time, whoever asks for it.
+//! Reloading in the daemon: one reload at a time, from any source.
 
 use std::collections::BTreeMap;
 use std::hash::RandomState;
@@ -188,7 +188,7 @@ impl Reloader {
                 levels.configure(&wanted.context.config.log.level);
             }
             if !needs_client && let Err(error) = client.renew_key().await {
-                tracing::error!(%error, "the key of the Bridge could not be read anew; it continues with the one that it has");
+                tracing::error!(%error, "the key of the Bridge could not be read again; it continues with the one that it has");
             }
             self.exchange(&wanted, &client, &mut steps, runtime).await;
             self.client = client;
@@ -264,7 +264,7 @@ impl Reloader {
 
 /// systemd takes the daemon for reloading until it is told otherwise.
 fn begin() {
-    tracing::info!("the configuration is read anew");
+    tracing::info!("reading the configuration again");
     let mut state = vec![NotifyState::Reloading];
     state.extend(NotifyState::monotonic_usec_now().ok());
     drop(sd_notify::notify(&state));
@@ -282,7 +282,7 @@ fn log(reloaded: &Reloaded, message: &str) {
     }
 }
 
-/// Whoever asked may have gone away.
+/// The caller may have disconnected.
 fn tell(answer: oneshot::Sender<Reloaded>, reloaded: Reloaded) {
     drop(answer.send(reloaded));
 }

@@ -1,4 +1,4 @@
-//! What came of a reload, for people.
+//! The result of a reload, for people.
 
 use crate::control::{AppReloaded, Fate, Reloaded};
 

@@ -431,7 +431,7 @@ async fn states_of_the_server(directory: &Directory) {
     }
 }
 
-/// Requests and answers are shown to whoever asks for it, without a secret.
+/// Requests and answers are shown to from any source, without a secret.
 async fn what_is_shown<S: Server>(directory: &Directory, reset: &str) {
     let shown = Arc::new(Mutex::new(Vec::new()));
     let kept = Arc::clone(&shown);

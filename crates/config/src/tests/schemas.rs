@@ -78,7 +78,7 @@ fn the_schema_names_connectors_defaults_and_bounds() {
     assert_eq!(schema["properties"]["bridge"]["additionalProperties"], false);
     assert_eq!(schema["properties"]["bridge"]["properties"]["refs"]["enum"], json!(["id", "object"]));
     assert_eq!(schema["properties"]["bridge"]["properties"]["refs"]["default"], "id");
-    assert!(!schema.to_string().contains(r#""null""#), "TOML knows no null: {schema:#}");
+    assert!(!schema.to_string().contains(r#""null""#), "TOML has no null: {schema:#}");
 }
 
 #[test]

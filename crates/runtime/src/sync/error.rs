@@ -149,7 +149,7 @@ pub enum Error {
         /// The app, as the configuration names it.
         app: String,
     },
-    /// An account was deleted after it had been pushed, and its record is not known: the sync begins anew.
+    /// An account was deleted after it had been pushed, and its record is not known: the sync starts over.
     #[error("{0} was deleted by a task after it had been pushed; the sync starts over")]
     Overtaken(String),
     /// It is unknown whether Iden received that the sync is complete. The next sync finds out.
@@ -205,7 +205,7 @@ impl Error {
         }
     }
 
-    /// What is wrong, where the message also says what to do about it: whoever says that in other words needs only this.
+    /// What is wrong, where the message also says what to do about it: a caller that words it differently needs only this.
     pub(crate) fn cause(&self) -> Option<String> {
         match self {
             Self::Held { why, .. } => Some(why.clone()),

@@ -23,7 +23,7 @@ pub(super) struct Ingest<'r, 'a> {
     pub(super) run: &'r mut SyncRun<'a>,
     /// References that were in no listing even at the second look: they are not looked for a third time.
     pub(super) dangling: BTreeMap<String, BTreeSet<String>>,
-    /// Groups and licences that Iden refused, as hashes: it is not asked again when their type is listed once more.
+    /// Groups and licenses that Iden refused, as hashes: it is not asked again when their type is listed once more.
     refused: HashSet<u64>,
     /// The bad records that were read, by type.
     bad: BTreeMap<String, Bad>,

@@ -50,7 +50,7 @@ impl Losses {
             .collect()
     }
 
-    /// What the access guard has against completing. `spared` of the records that are gone do not count.
+    /// What the removal guard has against completing. `spared` of the records that are gone do not count.
     pub(super) fn verdicts(&self, settings: &Guard, spared: u64) -> Vec<String> {
         let mut held = Vec::new();
         for measured in &self.all {

@@ -23,7 +23,7 @@ pub(crate) enum SyncOutcome {
     Abandoned(Abandoned),
     /// Something failed that should have worked.
     Failed(Failed),
-    /// The daemon stops, or whoever asked for the sync does not want it any more.
+    /// The daemon stops, or the caller no longer wants the sync.
     Stopped,
 }
 

@@ -29,7 +29,7 @@ pub(super) struct RunRecord {
     pub(super) synced_before: Option<Timestamp>,
     /// Whether the answers to the pages show that Iden held nothing but what syncs of this state have pushed.
     pub(super) is_past_shown: bool,
-    /// What became of the pages.
+    /// The results of the pages.
     pub(super) tallies: PushCounts,
     pub(super) invalid: Invalid,
     /// What showed that each listing was read to its end.
@@ -47,7 +47,7 @@ pub(super) struct RunRecord {
 /// The resource types of a sync.
 #[derive(Debug, Default)]
 pub(super) struct Offer {
-    /// Groups, licences, accounts, in this order.
+    /// Groups, licenses, accounts, in this order.
     pub(super) types: Vec<ResourceType>,
     /// What each slug stands for.
     pub(super) kinds: BTreeMap<String, ResourceKind>,

@@ -20,8 +20,8 @@ const LOGGED: usize = 20;
 /// Syncs on schedule until `stop`.
 ///
 /// Cancel: `stop` ends the wait at once; a sync that is under way is abandoned in order, with its session, and recorded. Dropping this
-/// cuts a sync off: what it had pushed stays in Iden, and the next start begins anew at once. Error: a sync has none, and its
-/// outcome says when the next one comes. Panic: the supervisor starts this anew after a wait. A sync that was under way has no run
+/// cuts a sync off: what it had pushed stays in Iden, and the next start starts over immediately. Error: a sync has none, and its
+/// outcome says when the next one comes. Panic: the supervisor starts this again after a wait. A sync that was under way has no run
 /// recorded, so a new one begins at once, and its session cancels the old one.
 pub(crate) async fn run(app: Arc<AppContext>, stop: CancellationToken) {
     let schedule = &app.settings.sync.schedule;

@@ -52,7 +52,7 @@ pub(super) enum TaskEnd {
 ///
 /// Cancelling: once `stop` is cancelled, nothing new is begun, and [`run`](Self::run) ends with `ShuttingDown`; dropping it in the
 /// middle of a call loses nothing either, for what was begun is in the journal and goes on at the next start. Errors: none end it
-/// early. What the connector or the Bridge answers decides the outcome or is tried again. Panics: the scheduler takes the
+/// early. What the connector or the Bridge answers decides the outcome or is retried. Panics: the scheduler takes the
 /// task up again later, from the journal.
 #[derive(Debug)]
 pub(super) struct TaskExecutor {

@@ -44,7 +44,7 @@ const PATIENCE: u32 = 5;
 /// like dropping this, loses nothing: what has an intent or an outcome is in the journal, the rest is still pending in Iden.
 /// Error: a list that cannot be read is read again with backoff. A journal that cannot be read lets nothing new begin; at the start it
 /// is tried until it can. Panic: that of an executor costs its task a later start, that of the reading of the list one reading; one in
-/// here ends all executors, and the supervisor starts it anew from the journal.
+/// here ends all executors, and the supervisor starts it again from the journal.
 pub(crate) async fn run(app: Arc<AppContext>, stop: CancellationToken, grace: CancellationToken) {
     let mut dispatch = Dispatch::new(app, stop.clone());
     if dispatch.recover().await.is_err() {

@@ -87,7 +87,7 @@ pub async fn back_up(folder: &Path, to: &Path) -> Result<Option<Backup>, Error> 
         file.write_all(&text).and_then(|()| file.sync_all()).map_err(failed)?;
         File::open(&target).and_then(|folder| folder.sync_all()).map_err(failed)?;
         if let Err(error) = note(&state, kept.made_at) {
-            tracing::warn!(%error, "the backup is made, but the state folder cannot be told of it, so that `bridgehead check` does not know its age");
+            tracing::warn!(%error, "the backup is made, but that cannot be recorded in the state folder, so that `bridgehead check` does not know its age");
         }
         Ok(())
     })

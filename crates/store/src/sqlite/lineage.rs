@@ -41,7 +41,7 @@ pub(super) struct Taken {
 }
 
 /// Makes this process the one that may write, and records a doubt if something was lost. Everything is on the disk when this
-/// returns. `known` is why the state is in doubt, where whoever opens it knows.
+/// returns. `known` is why the state is in doubt, where the caller knows.
 pub(super) async fn take_over(
     lock: Lock,
     databases: [Identity; 2],

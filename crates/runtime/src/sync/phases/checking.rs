@@ -13,7 +13,7 @@ use crate::sync::{Error, HeldReason, session};
 use bridgehead_config::{OnInvalid, WithoutProof};
 use bridgehead_store::Shown;
 
-/// The access guard has found that completing the session takes nothing away that it should not, and no task changes the target
+/// The removal guard has found that completing the session takes nothing away that it should not, and no task changes the target
 /// meanwhile, so the session may be completed. Only [`Checking`] makes one.
 #[derive(Debug)]
 #[must_use]
