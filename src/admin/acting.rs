@@ -83,7 +83,7 @@ pub(super) async fn sign_in(
             see(next, Some(format!("{}={session}; Path=/; HttpOnly; SameSite=Strict", site.cookie)))
         }
         SignIn::Wrong => {
-            tracing::warn!(target: AUDIT, "somebody has tried to sign in on the page with a wrong token");
+            tracing::warn!(target: AUDIT, "a sign-in on the page was refused: wrong token");
             again(StatusCode::FORBIDDEN, "This is not the token. Look at [admin] token in the configuration.")
         }
         SignIn::Busy => {

@@ -1,6 +1,6 @@
 //! Charts as SVG, drawn here, so that a page needs no script and asks nobody for anything.
 //!
-//! A chart is a picture with a name and a sentence that says what it shows; its numbers stand beside it as a table.
+//! A chart is a picture with a name and a sentence that says what it shows; its numbers are next to it as a table.
 
 use std::fmt::Write as _;
 

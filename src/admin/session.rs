@@ -12,11 +12,11 @@ use uuid::Uuid;
 const LASTS: Duration = Duration::from_hours(8);
 /// How long it may be left alone.
 const IDLE: Duration = Duration::from_hours(1);
-/// So many sessions at once; the oldest makes room.
+/// So many sessions at once; the oldest is dropped.
 const SESSIONS: usize = 32;
-/// So many forms of a session are open at once; the oldest makes room.
+/// So many forms of a session are open at once; the oldest is dropped.
 const FORMS: usize = 128;
-/// How long a wrong token keeps everybody from trying another one.
+/// How long a wrong token blocks further attempts.
 const PENALTY: Duration = Duration::from_secs(1);
 
 /// What an attempt to sign in came to.

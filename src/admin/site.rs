@@ -96,7 +96,7 @@ impl Site {
         }
         let operator = self.operator.as_ref().ok_or(Refusal::NoSuchApp)?;
         let _one = self.asking.acquire().await;
-        // Somebody else may have asked meanwhile.
+        // Another request may have asked meanwhile.
         if let Some(listed) = kept() {
             return Ok(listed);
         }
@@ -118,7 +118,7 @@ impl Site {
     /// Says something on the next page of a session.
     pub(super) fn notify(&self, session: &str, text: String) {
         let mut notices = self.notices.lock().unwrap_or_else(PoisonError::into_inner);
-        // Sessions end without being told of.
+        // A session that ends is not reported here.
         if notices.len() >= 64 {
             notices.clear();
         }
@@ -136,7 +136,7 @@ impl Site {
             .map(|(_, value)| value.to_owned())
     }
 
-    /// What stands around a page.
+    /// What is around a page.
     pub(super) fn frame(&self, here: &str, session: Option<&str>, overview: &StatusReport) -> Frame {
         let daemon = overview.daemon.clone().unwrap_or_default();
         let uptime = jiff::SignedDuration::from_secs(i64::try_from(daemon.uptime_seconds).unwrap_or(0));

@@ -205,7 +205,7 @@ async fn only_the_token_signs_in_and_only_on_a_page_of_this_daemon() {
     );
     let log = daemon.stop().await;
     assert!(!log.contains(TOKEN) && !log.contains(PASSWORD), "{log}");
-    assert!(log.contains("somebody has tried to sign in on the page with a wrong token"), "{log}");
+    assert!(log.contains("a sign-in on the page was refused: wrong token"), "{log}");
     assert!(log.contains("an operator has signed in on the page"), "{log}");
 }
 
@@ -228,7 +228,7 @@ async fn chosen_tasks_are_released_after_a_confirmation_that_names_them_and_no_o
     let done = visitor.post("/apps/hr/actions/release", &form).await;
     assert_eq!((done.status, done.head.contains("location: /apps/hr\r\n")), (303, true), "{}", done.body);
     assert!(visitor.get("/apps/hr").await.body.contains("Released 2 tasks."));
-    eventually("they are carried out", || world.tasks_that_are("pending") == 1).await;
+    eventually("they are executed", || world.tasks_that_are("pending") == 1).await;
     assert_eq!(world.task(&held[2])["status"], "pending");
     let again = visitor.post("/apps/hr/actions/release", &form).await;
     assert!(again.status == 403 && again.body.contains("Nothing was done this time"), "{}", again.body);
@@ -370,7 +370,7 @@ async fn a_sync_is_started_held_shown_by_name_and_allowed_on_the_page() {
         tokio::time::sleep(std::time::Duration::from_millis(100)).await;
     }
     assert!(
-        page.contains("What a sync would take away")
+        page.contains("What a sync would remove")
             && page.contains("15 of 50 removed")
             && page.contains(">u35<"),
         "{page}"
@@ -394,7 +394,7 @@ async fn a_sync_is_started_held_shown_by_name_and_allowed_on_the_page() {
     let list = visitor.get("/apps/hr/syncs?result=held").await.body;
     let id = list.split("/syncs/").nth(1).and_then(|rest| rest.split('"').next()).expect("a held sync");
     let one = visitor.get(&format!("/apps/hr/syncs/{id}")).await;
-    assert!(one.body.contains("Gone, kept in Iden") && one.body.contains(">15<"), "{}", one.body);
+    assert!(one.body.contains("Removals held") && one.body.contains(">15<"), "{}", one.body);
     let csv = get(&here, "/apps/hr/syncs.csv").await.body;
     assert_eq!(csv.lines().filter(|line| line.contains(",completed,account,")).count(), 2, "{csv}");
     let log = daemon.stop().await;

@@ -91,7 +91,7 @@ pub(crate) trait Action: Send + Sync {
     async fn confirm(&self, operator: &Operator, app: &str, fields: &Fields)
     -> Result<Confirmation, Refusal>;
 
-    /// Does what was confirmed, and says what came of it. `fields` are those of the confirmation.
+    /// Does what was confirmed, and returns the result. `fields` are those of the confirmation.
     async fn perform(&self, operator: &Operator, app: &str, fields: &Fields) -> Result<String, Refusal>;
 }
 
@@ -108,7 +108,7 @@ pub(crate) struct Confirmation {
     pub(crate) fields: Vec<(&'static str, String)>,
     /// What the button says.
     pub(crate) verb: String,
-    /// Whether somebody loses something.
+    /// Whether access is lost.
     pub(crate) is_destructive: bool,
 }
 
@@ -139,7 +139,7 @@ impl Refusal {
     pub(super) fn message(&self) -> String {
         match self {
             Self::NoSuchApp => {
-                "The running daemon has no such app. Restart it if the app was added since it started.".into()
+                "The running daemon has no such app. If it was added to the configuration, reload it with `bridgehead reload`.".into()
             }
             Self::Nothing(what) | Self::Changed(what) | Self::Failed(what) => what.clone(),
         }
@@ -199,7 +199,7 @@ fn digest(rows: &[TaskRow]) -> String {
     format!("{:016x}-{}", hasher.digest(), rows.len())
 }
 
-/// What came of comparing with what was confirmed.
+/// Whether the list is the one that was confirmed.
 fn same(rows: &[TaskRow], fields: &Fields) -> Result<(), Refusal> {
     if fields.get("digest") == Some(&*digest(rows)) {
         return Ok(());
@@ -218,7 +218,7 @@ fn people(rows: &[TaskRow], heading: String) -> People {
     };
     People {
         heading,
-        columns: vec!["Action", "Name", "E-mail", "Account", "Task"],
+        columns: vec!["Action", "Name", "Email", "Account", "Task"],
         rows: rows.iter().take(NAMED).map(row).collect(),
         more: rows.len().saturating_sub(NAMED) as u64,
     }

@@ -31,7 +31,7 @@ impl Action for Resend {
         Ok(Confirmation {
             question: format!("Send {} of {app} to Iden again?", count(rows.len(), "report")),
             notes: vec![
-                "The tasks are not carried out again. Iden only hears once more how they ended.".into(),
+                "The tasks are not executed again. Only their results are reported to Iden again.".into(),
             ],
             people: Some(people(&rows, "Whose tasks".into())),
             fields: bound(&rows, fields),
@@ -50,8 +50,8 @@ impl Action for Resend {
         let of = |answer| retries.retried.iter().filter(|retried| retried.answer == answer).count();
         let said = [
             (of(Answer::Accepted), "accepted"),
-            (of(Answer::Conflict), "already resolved by somebody else"),
-            (of(Answer::Missing), "not known to Iden any more"),
+            (of(Answer::Conflict), "already resolved in Iden"),
+            (of(Answer::Missing), "no longer known to Iden"),
             (of(Answer::Rejected), "rejected again"),
             (of(Answer::Postponed), "not sent, because Iden could not be reached"),
         ];

@@ -32,7 +32,7 @@ impl Action for Start {
         let mut notes = Vec::new();
         if self.dry_run {
             notes.push(format!(
-                "Everything is read from the target and checked. Nothing is sent to Iden, nobody loses anything. The last sync had {expected}."
+                "Everything is read from the target and checked. Nothing is sent to Iden and no access is removed. The last sync had {expected}."
             ));
         } else {
             notes.push(format!(
@@ -41,7 +41,7 @@ impl Action for Start {
             ));
         }
         if !status.sync().borrow().phase.is_empty() {
-            notes.push("A sync of this app is under way. This one follows it.".to_owned());
+            notes.push("A sync of this app is running. This one follows it.".to_owned());
         }
         Ok(Confirmation {
             question: if self.dry_run {
@@ -80,7 +80,7 @@ impl Action for Allow {
         let is_removed = |loss: &LossSummary| loss.kind == LossKind::Removed;
         let noun = if shown.losses.iter().all(is_removed) { "removal" } else { "loss of access" };
         let mut notes = vec![
-            "A sync starts. It goes through if it would take away exactly what is listed here, and is held again if anything has changed."
+            "A sync starts. It completes if it would remove exactly what is listed here, and is held again if anything has changed."
                 .to_owned(),
         ];
         notes.extend(shown.losses.iter().map(|loss| {
@@ -103,11 +103,11 @@ impl Action for Allow {
         let (_, digest) = shown(operator, app)?;
         if fields.get("digest") != Some(&*digest.to_string()) {
             return Err(Refusal::Changed(
-                "Something else would be taken away by now. Nothing was done. Look at it again.".to_owned(),
+                "The sync would now remove something else. Nothing was done. Look at it again.".to_owned(),
             ));
         }
         begin(operator, app, Options { dry_run: false, allow_removals: Some(Consent::Exactly(digest)) })?;
-        Ok("The sync has started. It takes away what you have seen and nothing else.".to_owned())
+        Ok("The sync has started. It removes what you have seen and nothing else.".to_owned())
     }
 }
 

@@ -30,7 +30,7 @@ impl Action for Release {
         let rows = held(operator, app, fields).await?;
         Ok(Confirmation {
             question: format!("Release {} of {app}?", count(rows.len(), "held task")),
-            notes: vec!["These tasks take access away. Once released, they are carried out at once.".into()],
+            notes: vec!["These tasks remove access. They are executed as soon as they are released.".into()],
             people: Some(people(&rows, "Who loses access".into())),
             fields: bound(&rows, fields),
             verb: format!("Release {}", count(rows.len(), "task")),

@@ -221,7 +221,7 @@ pub(super) fn runs_table(name: &str, runs: &[RecordedRun], caption: &str) -> Tab
         ("Took", "when"),
         ("Result", ""),
         ("Pushed", "number"),
-        ("Gone", "number"),
+        ("Removed", "number"),
         ("Detail", "long"),
     ];
     let mut table = Table::of(caption, &heads, []);
@@ -252,7 +252,7 @@ pub(super) fn runs_table(name: &str, runs: &[RecordedRun], caption: &str) -> Tab
                 summary::long(took(recorded)).into(),
                 result,
                 grouped(run.pushed.values().sum()).into(),
-                (grouped(gone) + if is_kept { ", kept" } else { "" }).into(),
+                (grouped(gone) + if is_kept { ", held" } else { "" }).into(),
                 if is_said { "same as above".to_owned() } else { run.detail.clone() }.into(),
             ];
             Row { cells, ..Row::default() }
@@ -263,7 +263,7 @@ pub(super) fn runs_table(name: &str, runs: &[RecordedRun], caption: &str) -> Tab
 
 /// The syncs as CSV: a line for each type of each.
 pub(in crate::admin) fn syncs_csv(runs: Vec<RecordedRun>, fields: &Fields) -> String {
-    let head = ["sync", "started_at", "ended_at", "result", "type", "pushed", "gone", "detail"];
+    let head = ["sync", "started_at", "ended_at", "result", "type", "pushed", "removed", "detail"];
     let runs = chosen(runs, fields);
     let rows = runs.iter().flat_map(|recorded| {
         let run = &recorded.run;

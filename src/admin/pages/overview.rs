@@ -8,7 +8,7 @@ use super::render;
 use crate::admin::summary::{self, Severity, SummaryLine, grouped};
 use bridgehead_runtime::{Alarm, AppOverview, StatusReport, TaskCounts};
 
-/// So many tasks that are tried again are shown; `/status` has more.
+/// So many tasks that are retried are shown; `/status` has more.
 const ATTEMPTS: usize = 5;
 
 /// The page as the template sees it. Everything is text, and the template escapes all of it.
@@ -77,11 +77,11 @@ pub(super) fn card(name: &str, app: &AppOverview, now: Timestamp) -> Card {
         line("Next sync", said.next_sync),
     ];
     if let Some(counts) = &app.tasks.counts {
-        lines.push(Line { is_wide: true, ..Line::new("Since the start", Severity::Quiet, done(counts)) });
+        lines.push(Line { is_wide: true, ..Line::new("Since startup", Severity::Quiet, done(counts)) });
     }
     lines.extend(app.tasks.attempts.iter().take(ATTEMPTS).map(|task| {
         let text = summary::attempts(task, now);
-        Line { is_wide: true, ..Line::new("Tried again", Severity::Uneasy, text) }
+        Line { is_wide: true, ..Line::new("Retrying", Severity::Uneasy, text) }
     }));
     let mood = summary::mood(app);
     let last = app.sync.last.as_ref();
@@ -95,7 +95,7 @@ pub(super) fn card(name: &str, app: &AppOverview, now: Timestamp) -> Card {
             ("Records", "number"),
             ("New", "number"),
             ("Changed", "number"),
-            ("Gone", "number"),
+            ("Removed", "number"),
         ];
         Table { is_stacked: true, ..Table::of(format!("Records of {name} by type"), &heads, rows) }
     });
@@ -129,7 +129,7 @@ fn done(counts: &TaskCounts) -> String {
     }
     let more = [
         (counts.retried, "retries"),
-        (counts.conflicts, "resolved elsewhere"),
+        (counts.conflicts, "already resolved in Iden"),
         (counts.missing, "unknown to Iden"),
         (counts.rejected, "rejected"),
         (counts.reports_delayed, "reports delayed"),
@@ -177,7 +177,7 @@ mod tests {
     #[test]
     fn a_page_shows_every_app_and_loads_nothing_from_elsewhere() {
         let html = shown(&report());
-        assert!(html.contains(">hr</a></h2>") && html.contains("7 completed") && html.contains("All well"));
+        assert!(html.contains(">hr</a></h2>") && html.contains("7 completed") && html.contains("All good"));
         for foreign in ["http://", "https://", "<img", "@import", "url(", "style=", "onclick", "<style"] {
             assert!(!html.contains(foreign), "{foreign}");
         }
@@ -193,7 +193,7 @@ mod tests {
         let (alarm, app) = (html.find("Too many would go").unwrap(), html.find(">hr</a></h2>").unwrap());
         assert!(alarm < app);
         assert!(html.contains("<code>bridgehead sync hr --dry-run</code>"));
-        assert!(html.contains("Needs attention"));
+        assert!(html.contains("Action required"));
     }
 
     #[test]

@@ -7,7 +7,7 @@ use crate::admin::summary::{self, Severity};
 use bridgehead_runtime::{Alarm, Level};
 use jiff::Timestamp;
 
-/// What stands around every page.
+/// What is around every page.
 #[expect(clippy::struct_excessive_bools, reason = "a template asks for each of them by its name")]
 #[derive(Clone, Debug, Default, Serialize)]
 pub(in crate::admin) struct Frame {
@@ -21,7 +21,7 @@ pub(in crate::admin) struct Frame {
     pub(in crate::admin) is_live: bool,
     /// Whether it renews itself without a script.
     pub(in crate::admin) renews: bool,
-    /// What came of the last action.
+    /// The result of the last action.
     pub(in crate::admin) notice: Option<String>,
     pub(in crate::admin) process: String,
     pub(in crate::admin) readiness: String,
@@ -195,7 +195,7 @@ pub(super) fn alarm(app: &str, alarm: &Alarm, now: Timestamp) -> ShownAlarm {
     }
 }
 
-/// Commands stand in backticks.
+/// Commands are in backticks.
 fn pieces(text: &str) -> Vec<Part> {
     let pieces = text.split('`').enumerate();
     let parts = pieces.map(|(number, piece)| Part { text: piece.to_owned(), is_code: number % 2 == 1 });
@@ -214,9 +214,9 @@ pub(in crate::admin) fn sentence(text: &str) -> String {
 /// How an app stands, in a few words.
 pub(super) fn verdict(mood: Severity) -> &'static str {
     match mood {
-        Severity::Bad => "Needs attention",
-        Severity::Uneasy => "Something to watch",
-        Severity::Good => "All well",
-        Severity::Quiet => "Nothing to do",
+        Severity::Bad => "Action required",
+        Severity::Uneasy => "Worth watching",
+        Severity::Good => "All good",
+        Severity::Quiet => "Idle",
     }
 }

@@ -55,7 +55,7 @@ pub(in crate::admin) fn sync(
         .iter()
         .map(|slug| vec![(*slug).to_owned(), of(&run.pushed, slug), of(&run.removed, slug)])
         .collect();
-    let gone = if is_completed { "Removed" } else { "Gone, kept in Iden" };
+    let gone = if is_completed { "Removed" } else { "Removals held" };
     let page = Page {
         heading: format!("Sync #{} of {name}", recorded.id),
         name: name.to_owned(),
@@ -90,8 +90,7 @@ fn is_of(shown: &ShownRemovals, recorded: &RecordedRun) -> bool {
 /// What a dry run or a held sync has shown.
 pub(super) fn removals(shown: &ShownRemovals, frame: &Frame, most: usize) -> ShownTable {
     let people = losers(shown, most);
-    let heading =
-        if shown.dry_run { "What a sync would take away" } else { "What the held sync would take away" };
+    let heading = if shown.dry_run { "What a sync would remove" } else { "What the held sync would remove" };
     let held: Vec<&str> = shown.held_because.iter().map(|reason| because(*reason)).collect();
     let because =
         if held.is_empty() { String::new() } else { format!(" It is held because {}.", held.join(", and ")) };
@@ -135,8 +134,8 @@ pub(super) fn removals(shown: &ShownRemovals, frame: &Frame, most: usize) -> Sho
 fn because(reason: bridgehead_runtime::sync::HeldReason) -> &'static str {
     use bridgehead_runtime::sync::HeldReason::{AccessGuard, LostState, NotProven, StaleState};
     match reason {
-        AccessGuard => "it would take away more than the removal guard lets pass",
-        LostState => "no completed sync is known here and Iden may hold records",
+        AccessGuard => "it would remove more than the removal guard allows",
+        LostState => "no completed sync is known here and Iden may have records",
         StaleState => "Iden has seen a later sync than the last one known here",
         NotProven => "nothing shows that a listing was read to its end",
     }
@@ -191,7 +190,7 @@ mod tests {
         let frame = Frame { is_signed_in: true, can_sign_in: true, ..Frame::default() };
         let html = sync(&frame, "hr", &recorded(), Some(&shown(150))).unwrap();
         assert!(
-            html.contains("20,000") && html.contains("1 min") && html.contains("Gone, kept in Iden"),
+            html.contains("20,000") && html.contains("1 min") && html.contains("Removals held"),
             "{html}"
         );
         assert!(

@@ -202,7 +202,7 @@ type Layout = (Vec<(&'static str, &'static str, &'static str)>, Box<dyn Fn(&Task
 fn layout(status: &'static str, has_names: bool) -> Layout {
     let mut columns = vec![("Task", "id", "task"), ("Action", "when", "action")];
     if has_names {
-        columns.extend([("Name", "", "name"), ("E-mail", "long", "email"), ("Account", "long", "account")]);
+        columns.extend([("Name", "", "name"), ("Email", "long", "email"), ("Account", "long", "account")]);
     }
     columns.push(("Created", "when", "created"));
     match status {
