@@ -56,7 +56,7 @@ fn no_token(asked: &Asked) -> Response {
 
 pub(super) async fn sign_in_form(State(site): State<Arc<Site>>, uri: Uri, headers: HeaderMap) -> Response {
     let asked = Asked::of(&site, &uri, &headers).await;
-    if site.sessions.is_none() {
+    if site.access.sessions().is_none() {
         return no_token(&asked);
     }
     page(pages::sign_in(&asked.frame, inside(asked.fields.get("next")), None))
@@ -69,7 +69,7 @@ pub(super) async fn sign_in(
     body: Bytes,
 ) -> Response {
     let asked = Asked::of(&site, &uri, &headers).await;
-    let Some(sessions) = &site.sessions else { return no_token(&asked) };
+    let Some(sessions) = site.access.sessions() else { return no_token(&asked) };
     if !is_from_here(&headers) {
         tracing::warn!(target: AUDIT, "an attempt to sign in on the page came from elsewhere, and was refused");
         return not_from_here(&asked);
@@ -94,7 +94,7 @@ pub(super) async fn sign_in(
 
 pub(super) async fn sign_out_form(State(site): State<Arc<Site>>, uri: Uri, headers: HeaderMap) -> Response {
     let asked = Asked::of(&site, &uri, &headers).await;
-    let form = site.sessions.as_ref().zip(asked.session.as_deref());
+    let form = site.access.sessions().zip(asked.session.as_deref());
     match form.and_then(|(sessions, session)| sessions.form(session, "/logout")) {
         Some(form) => page(pages::sign_out(&asked.frame, &form)),
         None => see("/", None),
@@ -118,9 +118,9 @@ pub(super) async fn sign_out(
 }
 
 /// Who sends a form from here in a session.
-fn admitted<'a>(site: &'a Site, asked: &'a Asked, headers: &HeaderMap) -> Option<(&'a Sessions, &'a str)> {
+fn admitted<'a>(site: &Site, asked: &'a Asked, headers: &HeaderMap) -> Option<(Arc<Sessions>, &'a str)> {
     is_from_here(headers).then_some(())?;
-    Some((site.sessions.as_ref()?, asked.session.as_deref()?))
+    Some((site.access.sessions()?, asked.session.as_deref()?))
 }
 
 fn stale(asked: &Asked, back: &str) -> Response {
@@ -157,7 +157,7 @@ pub(super) async fn confirm(
     headers: HeaderMap,
 ) -> Response {
     let asked = Asked::of(&site, &uri, &headers).await;
-    let Some(sessions) = &site.sessions else { return no_token(&asked) };
+    let Some(sessions) = site.access.sessions() else { return no_token(&asked) };
     let Some(session) = &asked.session else {
         let next = url::form_urlencoded::byte_serialize(asked.here.as_bytes()).collect::<String>();
         return see(&format!("/login?next={next}"), None);
@@ -183,7 +183,7 @@ pub(super) async fn perform(
     body: Bytes,
 ) -> Response {
     let asked = Asked::of(&site, &uri, &headers).await;
-    if site.sessions.is_none() {
+    if site.access.sessions().is_none() {
         return no_token(&asked);
     }
     let Some((sessions, session)) = admitted(&site, &asked, &headers) else {

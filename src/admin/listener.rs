@@ -10,13 +10,12 @@ use hyper::server::conn::http1;
 use hyper::service::{Service, service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
-use secrecy::SecretString;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::{AbortHandle, JoinSet};
 use tokio_util::sync::CancellationToken;
 
 use super::actions::Operator;
-use super::session::Sessions;
+use super::session::Access;
 use super::site::Site;
 use super::{Error, routes};
 use bridgehead_runtime::StatusReporter;
@@ -57,18 +56,18 @@ impl Listener {
     ///
     /// What needs a token or a running app is not answered; the daemon's own listener does that.
     pub async fn serve(self, observer: StatusReporter, stop: CancellationToken) {
-        self.serve_all(observer, None, None, stop).await;
+        self.serve_all(observer, Access::new(None), None, stop).await;
     }
 
     /// The same with what the token, and an operator who has it, may see and do.
     pub(crate) async fn serve_all(
         self,
         observer: StatusReporter,
-        token: Option<SecretString>,
+        access: Access,
         operator: Option<Operator>,
         stop: CancellationToken,
     ) {
-        let site = Site::new(observer, token.map(Sessions::new), operator, self.address.port());
+        let site = Site::new(observer, access, operator, self.address.port());
         let routes = routes::routes(Arc::new(site), self.address);
         let mut connections = JoinSet::new();
         let mut silent = Silent::default();

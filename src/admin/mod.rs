@@ -32,3 +32,4 @@ pub(crate) mod summary;
 pub(crate) use actions::Operator;
 pub use error::Error;
 pub use listener::Listener;
+pub(crate) use session::Access;

@@ -104,6 +104,7 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
+    use crate::admin::session::Access;
     use bridgehead_runtime::{Clock, Liveness, StatusReporter, SystemClock};
 
     #[tokio::test(start_paused = true)]
@@ -111,7 +112,7 @@ mod tests {
         let vitals = Arc::new(Liveness::new());
         let now = SystemClock.now();
         let observer = StatusReporter::without_apps(Arc::clone(&vitals), Arc::new(SystemClock), now);
-        let site = Arc::new(Site::new(observer, None, None, 1));
+        let site = Arc::new(Site::new(observer, Access::new(None), None, 1));
         assert_eq!(health(State(Arc::clone(&site))).await.status(), StatusCode::OK);
         tokio::time::advance(Duration::from_secs(11)).await;
         assert_eq!(health(State(Arc::clone(&site))).await.status(), StatusCode::SERVICE_UNAVAILABLE);

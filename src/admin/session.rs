@@ -1,7 +1,7 @@
 //! Who may act on the page: sessions that begin with the token, in memory alone.
 
 use std::collections::VecDeque;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 use std::time::Duration;
 
 use secrecy::{ExposeSecret, SecretString};
@@ -30,8 +30,32 @@ pub(super) enum SignIn {
     Busy,
 }
 
+/// Who may act on the page, as it is now: a reload replaces the token, which ends every session that began with another one.
+#[derive(Clone, Debug)]
+pub(crate) struct Access(Arc<RwLock<Option<Arc<Sessions>>>>);
+
+impl Access {
+    pub(crate) fn new(token: Option<SecretString>) -> Self {
+        Self(Arc::new(RwLock::new(token.map(Sessions::new).map(Arc::new))))
+    }
+
+    /// From now on, this token begins sessions; without one, nobody may act.
+    pub(crate) fn set(&self, token: Option<SecretString>) {
+        let mut sessions = self.0.write().unwrap_or_else(PoisonError::into_inner);
+        let before = sessions.as_ref().map(|sessions| sessions.token.expose_secret());
+        if before != token.as_ref().map(ExposeSecret::expose_secret) {
+            *sessions = token.map(Sessions::new).map(Arc::new);
+        }
+    }
+
+    /// The sessions of the token; without a token, the page is read-only and shows no names.
+    pub(super) fn sessions(&self) -> Option<Arc<Sessions>> {
+        self.0.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+}
+
 /// The sessions, and the token that begins one.
-pub(super) struct Sessions {
+pub(crate) struct Sessions {
     token: SecretString,
     open: Mutex<VecDeque<Session>>,
     /// Held while an attempt is being answered, so that guessing does not get quicker by asking twice.
@@ -190,6 +214,24 @@ mod tests {
             sessions.form(&mine, "/a").unwrap();
         }
         assert!(!sessions.redeem(&mine, "/a", &first), "they do not grow without end");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn another_token_ends_the_sessions_of_the_one_before_and_the_same_one_does_not() {
+        let access = Access::new(Some(SecretString::from("a-token-of-the-tests")));
+        let before = access.sessions().unwrap();
+        let session = signed_in(&before).await;
+        access.set(Some(SecretString::from("a-token-of-the-tests")));
+        assert!(access.sessions().unwrap().knows(&session));
+        access.set(Some(SecretString::from("another-token-of-the-tests")));
+        let after = access.sessions().unwrap();
+        assert!(!after.knows(&session));
+        assert_eq!(after.sign_in("a-token-of-the-tests").await, SignIn::Wrong);
+        // An attempt that was under way meanwhile is of no use.
+        let late = signed_in(&before).await;
+        assert!(!after.knows(&late));
+        access.set(None);
+        assert!(access.sessions().is_none());
     }
 
     #[tokio::test(start_paused = true)]

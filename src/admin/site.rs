@@ -10,7 +10,7 @@ use tokio::time::Instant;
 
 use super::actions::{Actions, Operator, Refusal};
 use super::pages::{self, Frame};
-use super::session::Sessions;
+use super::session::Access;
 use bridgehead_runtime::inspection::{ListingEnd, TaskRow};
 use bridgehead_runtime::{StatusReport, StatusReporter};
 
@@ -29,8 +29,7 @@ type Listed = Arc<(Vec<TaskRow>, ListingEnd)>;
 /// What the pages are made from.
 pub(crate) struct Site {
     pub(super) observer: StatusReporter,
-    /// The token's sessions; without a token, the page is read-only and names nobody.
-    pub(super) sessions: Option<Sessions>,
+    pub(super) access: Access,
     /// What can be looked at and done beside the status; nothing in tests of single pages.
     pub(super) operator: Option<Operator>,
     pub(super) actions: Actions,
@@ -46,20 +45,20 @@ pub(crate) struct Site {
 
 impl std::fmt::Debug for Site {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Site").field("sessions", &self.sessions).finish_non_exhaustive()
+        f.debug_struct("Site").field("access", &self.access).finish_non_exhaustive()
     }
 }
 
 impl Site {
     pub(super) fn new(
         observer: StatusReporter,
-        sessions: Option<Sessions>,
+        access: Access,
         operator: Option<Operator>,
         port: u16,
     ) -> Self {
         Self {
             observer,
-            sessions,
+            access,
             operator,
             actions: Actions::of(),
             cookie: format!("bridgehead_{port}"),
@@ -127,7 +126,7 @@ impl Site {
 
     /// The session of a request, if its cookie is that of one.
     pub(super) fn session(&self, headers: &HeaderMap) -> Option<String> {
-        let sessions = self.sessions.as_ref()?;
+        let sessions = self.access.sessions()?;
         let cookies = headers.get_all(header::COOKIE).into_iter().filter_map(|cookies| cookies.to_str().ok());
         let mut pairs =
             cookies.flat_map(|cookies| cookies.split(';')).filter_map(|pair| pair.trim().split_once('='));
@@ -145,7 +144,7 @@ impl Site {
         Frame {
             here: here.to_owned(),
             links: links(here, overview),
-            can_sign_in: self.sessions.is_some(),
+            can_sign_in: self.access.sessions().is_some(),
             is_signed_in: session.is_some(),
             is_live: false,
             renews: false,

@@ -53,13 +53,6 @@ pub(crate) async fn run(global: &Global, connectors: &Connectors) -> Outcome {
         close(journal).await;
         return Err(failure);
     }
-    let token = match context.page_token() {
-        Ok(token) => token,
-        Err(failure) => {
-            close(journal).await;
-            return Err(failure);
-        }
-    };
     let listener = match Serving::bind(context.config.admin.as_ref()).await {
         Ok(listener) => listener,
         Err(error) => {
@@ -88,7 +81,7 @@ pub(crate) async fn run(global: &Global, connectors: &Connectors) -> Outcome {
     let watch = AbortOnDropHandle::new(tokio::spawn(watch_state(Arc::clone(&journal))));
     let runtime = Arc::new(runtime);
     let operator = Operator::new(Arc::clone(&runtime), about.clone(), &stop);
-    let serving = Serving::start(listener, &runtime.observer(), token, operator);
+    let serving = Serving::start(listener, &runtime.observer(), reloader.page(), operator);
     let folder = context.config.state.path.clone();
     let control =
         control::Server::start(&folder, Arc::clone(&runtime), about.clone(), reloading.asking(), &stop);

@@ -1,10 +1,9 @@
 //! The admin listener beside the daemon.
 
-use secrecy::SecretString;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
 
-use crate::admin::{Error, Listener, Operator};
+use crate::admin::{Access, Error, Listener, Operator};
 use bridgehead_config as config;
 use bridgehead_runtime::StatusReporter;
 
@@ -32,7 +31,7 @@ impl Serving {
     pub(crate) fn start(
         listener: Option<Listener>,
         observer: &StatusReporter,
-        token: Option<SecretString>,
+        access: Access,
         operator: Operator,
     ) -> Self {
         Self(listener.map(|listener| {
@@ -40,7 +39,7 @@ impl Serving {
             let (observer, told) = (observer.clone(), stop.clone());
             let serving = tokio::spawn(async move {
                 let background = operator.clone();
-                listener.serve_all(observer, token, Some(operator), told).await;
+                listener.serve_all(observer, access, Some(operator), told).await;
                 background.close().await;
             });
             (stop, AbortOnDropHandle::new(serving))
