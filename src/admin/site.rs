@@ -38,9 +38,23 @@ pub(crate) struct Site {
     pub(super) live: Arc<Semaphore>,
     /// Iden is asked for one list at a time.
     asking: Semaphore,
-    lists: Mutex<BTreeMap<String, (Instant, Listed)>>,
-    seen: Mutex<Option<(Instant, Arc<StatusReport>)>>,
+    lists: Mutex<BTreeMap<String, (Age, Listed)>>,
+    seen: Mutex<Option<(Age, Arc<StatusReport>)>>,
     notices: Mutex<BTreeMap<String, String>>,
+}
+
+/// When something was read, and how many exchanges of apps came before.
+#[derive(Clone, Copy)]
+struct Age {
+    at: Instant,
+    exchanges: u64,
+}
+
+impl Age {
+    /// Whether it was read a moment ago, and is about the apps that there are.
+    fn is_fresh(self, observer: &StatusReporter, moment: Duration) -> bool {
+        self.at.elapsed() < moment && self.exchanges == observer.exchanges()
+    }
 }
 
 impl std::fmt::Debug for Site {
@@ -73,13 +87,14 @@ impl Site {
     /// The status, as it was a moment ago at most.
     pub(super) async fn overview(&self) -> Arc<StatusReport> {
         let lock = || self.seen.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some((at, seen)) = &*lock()
-            && at.elapsed() < NOW
+        if let Some((age, seen)) = &*lock()
+            && age.is_fresh(&self.observer, NOW)
         {
             return Arc::clone(seen);
         }
+        let exchanges = self.observer.exchanges();
         let seen = Arc::new(self.observer.overview().await);
-        *lock() = Some((Instant::now(), Arc::clone(&seen)));
+        *lock() = Some((Age { at: Instant::now(), exchanges }, Arc::clone(&seen)));
         seen
     }
 
@@ -88,8 +103,9 @@ impl Site {
         let (name, which, limit) = pages::which(fields);
         let key = format!("{app}/{name}/{limit:?}");
         let lock = || self.lists.lock().unwrap_or_else(PoisonError::into_inner);
+        let is_fresh = |age: Age| age.is_fresh(&self.observer, FRESH);
         let kept =
-            || lock().get(&key).filter(|(at, _)| at.elapsed() < FRESH).map(|(_, listed)| Arc::clone(listed));
+            || lock().get(&key).filter(|(age, _)| is_fresh(*age)).map(|(_, listed)| Arc::clone(listed));
         if let Some(listed) = kept() {
             return Ok(listed);
         }
@@ -99,11 +115,12 @@ impl Site {
         if let Some(listed) = kept() {
             return Ok(listed);
         }
+        let exchanges = self.observer.exchanges();
         let listed = Arc::new(operator.list(app, which, limit).await?);
         let mut lists = lock();
-        lists.retain(|_, (at, _)| at.elapsed() < FRESH);
+        lists.retain(|_, (age, _)| is_fresh(*age));
         if lists.len() < LISTS {
-            lists.insert(key, (Instant::now(), Arc::clone(&listed)));
+            lists.insert(key, (Age { at: Instant::now(), exchanges }, Arc::clone(&listed)));
         }
         Ok(listed)
     }

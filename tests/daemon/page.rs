@@ -70,7 +70,11 @@ struct Visitor<'a> {
 
 impl<'a> Visitor<'a> {
     async fn signed_in(here: &'a str) -> Self {
-        let answer = post(here, "/login", "", &format!("token={TOKEN}&next=/apps/hr"), here).await;
+        Self::signed_in_with(here, TOKEN).await
+    }
+
+    async fn signed_in_with(here: &'a str, token: &str) -> Self {
+        let answer = post(here, "/login", "", &format!("token={token}&next=/apps/hr"), here).await;
         assert_eq!(answer.status, 303, "{}{}", answer.head, answer.body);
         assert!(answer.head.contains("location: /apps/hr\r\n"), "{}", answer.head);
         let line = answer.head.lines().find_map(|line| line.strip_prefix("set-cookie: ")).expect("a cookie");
@@ -493,6 +497,75 @@ async fn a_page_is_told_of_what_changes_and_a_daemon_that_stops_does_not_wait_fo
         "an event says that something has changed, and nothing of it: {all}"
     );
     daemon.stop().await;
+}
+
+#[tokio::test]
+async fn after_a_reload_the_new_token_counts_and_pages_actions_and_history_follow_the_apps() {
+    const OTHER: &str = "another-page-token-that-must-never-leak-4223";
+    let world = World::new().await;
+    people(&world, 5);
+    world.write("page-token", TOKEN);
+    let admin = "\n[admin]\nlisten = \"127.0.0.1:0\"\ntoken = { file = \"page-token\" }\n";
+    configure(&world, "enabled = false", admin);
+    let update = |n: usize| {
+        let account = json!({"id": format!("u{n}")});
+        let payload = json!({"account": account, "changes": {"display_name": "New Name"}});
+        world.sandbox.add_task(world.app, json!({"action": "update_account", "payload": payload}));
+    };
+    update(1);
+    let daemon = world.start();
+    let here = address(&daemon).await;
+    let done = |app: &'static str| {
+        move |status: &serde_json::Value| status["apps"][app]["tasks"]["counts"]["completed"] == 1
+    };
+    status(&here, "the task is done", done("hr")).await;
+    let before = Visitor::signed_in(&here).await;
+    assert!(before.get("/apps/hr").await.body.contains("Sign out"));
+    let reload = async |old: &str, new: &str, says: &str| {
+        let text = world.read("bridgehead.toml");
+        assert!(text.contains(old), "{text}");
+        world.write("bridgehead.toml", &text.replace(old, new));
+        let output = world.run(&["reload"]).await;
+        let text = String::from_utf8_lossy(&[&output.stdout[..], &output.stderr[..]].concat()).into_owned();
+        assert!(output.status.code() == Some(0) && text.contains(says), "{text}");
+        assert!(!text.contains(TOKEN) && !text.contains(OTHER), "{text}");
+    };
+    let completed = async |app: &str| -> u64 {
+        let csv = get(&here, &format!("/apps/{app}/history.csv")).await.body;
+        let cells = csv.lines().skip(1).map(|line| line.split(',').nth(1).expect("a cell"));
+        cells.map(|cell| cell.parse::<u64>().expect("a number")).sum()
+    };
+
+    // The app is exchanged: the old one writes what it has counted when it ends.
+    world.write("page-token", OTHER);
+    reload("\"200ms\"", "\"201ms\"", "admin.token: what it refers to has changed").await;
+    assert_eq!(completed("hr").await, 1);
+    assert!(!before.get("/apps/hr").await.body.contains("Sign out"), "the sessions of the old token end");
+    let refused = post(&here, "/login", "", &format!("token={TOKEN}"), &here).await;
+    assert!(refused.status == 403 && !refused.head.contains("set-cookie"), "{}", refused.head);
+    let visitor = Visitor::signed_in_with(&here, OTHER).await;
+    let path = "/apps/hr/actions/dry-run";
+    let started = visitor.post(path, &visitor.form(path).await).await;
+    assert_eq!(started.status, 303, "{}", started.body);
+    daemon.says("the sync that was started on the page has ended").await;
+
+    // It goes on counting in the same hour, whatever it is called.
+    update(2);
+    status(&here, "the app of now does it", done("hr")).await;
+    reload("[apps.hr", "[apps.staff", "staff: added").await;
+    assert_eq!(get(&here, "/apps/hr").await.status, 404);
+    assert_eq!(get(&here, "/apps/staff").await.status, 200);
+    assert_eq!(completed("staff").await, 2);
+    assert_eq!(
+        visitor.get("/apps/staff/actions/sync").await.status,
+        200,
+        "the same token is no reason to end a session"
+    );
+    assert_eq!(visitor.get(path).await.status, 404);
+    reload("token = { file = \"page-token\" }", "", "admin.token").await;
+    assert_eq!(visitor.get("/apps/staff/actions/sync").await.status, 403);
+    let log = daemon.stop().await;
+    assert!(!log.contains(TOKEN) && !log.contains(OTHER), "{log}");
 }
 
 #[tokio::test]

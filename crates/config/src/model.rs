@@ -130,7 +130,7 @@ pub struct Admin {
         "x-missing" = "write listen = \"127.0.0.1:9464\", or remove [admin]"
     ))]
     pub listen: SocketAddr,
-    /// Where the token is that the page's actions and names need; without it, the page is read-only and names nobody.
+    /// The token for actions and names on the page. Without it, the page is read-only and shows no names.
     pub token: Option<Secret>,
 }
 

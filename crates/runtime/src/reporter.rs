@@ -60,6 +60,11 @@ impl StatusReporter {
         Self { history, ..self }
     }
 
+    /// How often a reload has exchanged, added or removed an app: what was read before may be about others.
+    pub fn exchanges(&self) -> u64 {
+        self.fleet.exchanges()
+    }
+
     pub(crate) fn app(&self, name: &str) -> Option<Arc<AppContext>> {
         self.fleet.get(name)
     }

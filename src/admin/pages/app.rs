@@ -333,7 +333,9 @@ mod tests {
             started_at: now(),
             ended_at: now(),
             result: RunResult::Completed,
+            reason: None,
             detail: NASTY.into(),
+            cause: Some(NASTY.into()),
             pushed: [(NASTY.to_owned(), 1)].into(),
             removed: [(NASTY.to_owned(), 5)].into(),
         };

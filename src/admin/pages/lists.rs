@@ -303,7 +303,9 @@ mod tests {
             started_at: at(second),
             ended_at: at(second + i64::try_from(200 - id).unwrap()),
             result,
+            reason: None,
             detail: format!("detail <{id}>"),
+            cause: None,
             pushed: [("account".to_owned(), 1000 + id)].into(),
             removed: [("account".to_owned(), removed)].into(),
         };

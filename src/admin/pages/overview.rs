@@ -206,8 +206,10 @@ mod tests {
         app.tasks.counts.as_mut().unwrap().failed.insert(NASTY.into(), 1);
         app.sync.last = Some(bridgehead_runtime::SyncEnd {
             at: report.at,
-            result: NASTY.into(),
+            result: bridgehead_store::RunResult::Failed,
+            reason: None,
             detail: NASTY.into(),
+            cause: Some(NASTY.into()),
             resource_types: [(NASTY.to_owned(), bridgehead_runtime::TypeCounts::default())].into(),
             invalid: None,
             cleanup_failed: false,

@@ -144,7 +144,7 @@ fn because(reason: bridgehead_runtime::sync::HeldReason) -> &'static str {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use bridgehead_runtime::sync::{HeldReason, LossSummary, LostRecord};
+    use bridgehead_runtime::sync::{HeldReason, LossSummary, LostRecord, SyncResult};
     use bridgehead_store::{LossKind, Run};
 
     fn at(second: i64) -> jiff::Timestamp {
@@ -156,7 +156,9 @@ mod tests {
             started_at: at(100),
             ended_at: at(190),
             result: RunResult::Held,
+            reason: None,
             detail: "too many <b>would</b> go".into(),
+            cause: None,
             pushed: [("account".to_owned(), 20_000)].into(),
             removed: [("account".to_owned(), 30), ("team".to_owned(), 1)].into(),
         };
@@ -171,7 +173,7 @@ mod tests {
         }];
         ShownRemovals {
             at: at(second),
-            result: "held".into(),
+            result: SyncResult::Held,
             dry_run: false,
             held_because: vec![HeldReason::AccessGuard],
             digest: None,
