@@ -230,7 +230,7 @@ async fn a_directory_is_connected_by_answers_and_a_step_is_taken_back() {
     let output = init(&world, &[], &[], Some(&lines)).await;
     let told = assert_fine(&world, &output, 20);
     assert!(
-        told.contains("cannot be reached at ldap://127.0.0.1:1")
+        told.contains("is unreachable at ldap://127.0.0.1:1")
             && told.contains("dc=nowhere is not in the directory"),
         "{told}"
     );

@@ -94,7 +94,7 @@ async fn a_state_that_was_replaced_is_known_as_an_old_one_when_it_comes_back() {
         std::fs::rename(replaced.join(file), world.path("state").join(file)).expect("it is put back by hand");
     }
     let daemon = world.start();
-    daemon.says("is older than what was last written").await;
+    daemon.says("is out of date").await;
     daemon.stop().await;
     assert_eq!(world.applied(&task), 1);
 }

@@ -19,7 +19,7 @@
 //! ```
 //! use std::sync::Arc;
 //!
-//! use bridgehead_conformance::{TestTarget, Situation, Skip};
+//! use bridgehead_conformance::{Situation, Skip, TestTarget};
 //! use bridgehead_sdk::{Connector, async_trait};
 //!
 //! struct MyTarget(Arc<dyn Connector>);

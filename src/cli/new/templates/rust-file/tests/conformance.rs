@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use bridgehead_conformance::{self as conformance, TestTarget, Situation, Skip};
+use bridgehead_conformance::{self as conformance, Situation, Skip, TestTarget};
 use bridgehead_sdk::{Connector, Setup, async_trait};
 use serde_json::{Map, Value, json};
 use tempfile::TempDir;
