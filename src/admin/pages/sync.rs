@@ -137,7 +137,7 @@ fn because(reason: bridgehead_runtime::sync::HeldReason) -> &'static str {
         AccessGuard => "it would remove more than the removal guard allows",
         LostState => "no completed sync is known here and Iden may have records",
         StaleState => "Iden has seen a later sync than the last one known here",
-        NotProven => "nothing shows that a listing was read to its end",
+        NotProven => "there is no proof that a listing is complete",
     }
 }
 

@@ -218,7 +218,7 @@ impl Error {
 }
 
 fn unproven(slugs: &str) -> String {
-    format!("nothing shows that the listing of {slugs} was read to its end")
+    format!("no proof that the listing of {slugs} is complete")
 }
 
 fn lost_state(app: &str, evidence: &str) -> String {

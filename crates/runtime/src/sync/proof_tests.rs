@@ -124,7 +124,7 @@ async fn a_listing_whose_end_nothing_shows_is_pushed_held_and_completed_by_nobod
     assert_eq!(world.sandbox.records(APP.parse().unwrap(), "account").len(), 10, "what was read is pushed");
     let runs = world.journal.runs(&AppKey::from(uuid::Uuid::parse_str(APP).unwrap()), 9).await.unwrap();
     let ends: Vec<_> = runs.iter().map(|run| (run.result, run.reason, run.cause.as_deref())).collect();
-    let cause = Some("nothing shows that the listing of account was read to its end");
+    let cause = Some("no proof that the listing of account is complete");
     assert_eq!(ends, [(RunResult::Held, Some(RunReason::NotProven), cause); 2]);
     // A number says nothing of what cannot be counted.
     let number = Options { allow_removals: Some(Consent::AtMost(1000)), ..options };
