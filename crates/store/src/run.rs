@@ -38,7 +38,7 @@ impl RunResult {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum RunReason {
-    /// Held: completing would take away more than the access guard lets pass.
+    /// Held: completing would take away more than the removal guard lets pass.
     AccessGuard,
     /// Held: no completed sync is known here, and Iden may hold records.
     LostState,
