@@ -69,10 +69,29 @@ impl Browser {
     }
 
     async fn post(&self, path: &str, body: Value) -> Value {
-        let answer = self.client.post(format!("{}{path}", self.session)).json(&body).send().await;
+        let answer = self.attempt(path, &body).await;
+        assert!(answer["error"].is_null(), "{path}: {answer:#}");
+        answer
+    }
+
+    async fn attempt(&self, path: &str, body: &Value) -> Value {
+        let answer = self.client.post(format!("{}{path}", self.session)).json(body).send().await;
         let answer: Value = answer.expect("the driver answers").json().await.expect("JSON");
-        assert!(answer["value"]["error"].is_null(), "{path}: {answer:#}");
         answer["value"].clone()
+    }
+
+    /// Does something with an element, as soon as it is there: a click returns before the next page has come.
+    async fn with(&self, selector: &str, what: &str, body: &Value) {
+        let deadline = tokio::time::Instant::now() + PATIENCE;
+        loop {
+            let id = self.find(selector).await;
+            let answer = self.attempt(&format!("/element/{id}/{what}"), body).await;
+            if answer["error"] != "stale element reference" {
+                assert!(answer["error"].is_null(), "{selector}: {answer:#}");
+                return;
+            }
+            assert!(tokio::time::Instant::now() < deadline, "{selector} does not stay");
+        }
     }
 
     async fn script(&self, script: &str) -> Value {
@@ -365,7 +384,7 @@ impl Browser {
         self.click("main form button").await;
         self.click("main input[type=checkbox]").await;
         self.click("main form[action$=release] button").await;
-        self.click("main form button").await;
+        self.click("main form[method=post][action$=release] button").await;
         let note = self.find(".note").await;
         let text =
             self.client.get(format!("{}/element/{note}/text", self.session)).send().await.expect("an answer");
@@ -374,18 +393,25 @@ impl Browser {
     }
 
     async fn find(&self, selector: &str) -> String {
-        let found = self.post("/element", json!({"using": "css selector", "value": selector})).await;
-        let (_, id) = found.as_object().and_then(|found| found.iter().next()).expect("an element");
-        id.as_str().expect("an id").to_owned()
+        let wanted = json!({"using": "css selector", "value": selector});
+        let deadline = tokio::time::Instant::now() + PATIENCE;
+        loop {
+            let found = self.attempt("/element", &wanted).await;
+            if found["error"] != "no such element" {
+                assert!(found["error"].is_null(), "{selector}: {found:#}");
+                let (_, id) = found.as_object().and_then(|found| found.iter().next()).expect("an element");
+                return id.as_str().expect("an id").to_owned();
+            }
+            assert!(tokio::time::Instant::now() < deadline, "there is no {selector}");
+            tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+        }
     }
 
     async fn send(&self, selector: &str, text: &str) {
-        let id = self.find(selector).await;
-        self.post(&format!("/element/{id}/value"), json!({"text": text})).await;
+        self.with(selector, "value", &json!({"text": text})).await;
     }
 
     async fn click(&self, selector: &str) {
-        let id = self.find(selector).await;
-        self.post(&format!("/element/{id}/click"), json!({})).await;
+        self.with(selector, "click", &json!({})).await;
     }
 }
