@@ -224,9 +224,10 @@ impl StatusReporter {
 
 /// What an earlier process wrote down may hold what was found to be a secret only since.
 fn cleaned(app: &AppContext, mut recorded: RecordedRun) -> RecordedRun {
-    let clean = |text: &str| bridgehead_sdk::visible(&app.redactor.redact(text)).into_owned();
-    recorded.run.detail = clean(&recorded.run.detail);
-    recorded.run.cause = recorded.run.cause.as_deref().map(clean);
+    let run = &mut recorded.run;
+    for text in std::iter::once(&mut run.detail).chain(&mut run.cause) {
+        *text = bridgehead_sdk::visible(&app.redactor.redact(text)).into_owned();
+    }
     recorded
 }
 
