@@ -1,19 +1,20 @@
-//! Keeping web pages out.
+//! Keeping foreign web pages out.
 //!
 //! A page opened in a browser on the daemon's machine may make its own host name point to 127.0.0.1, and would then be
 //! allowed to read the responses. Its requests name that host, so on loopback only requests that name the machine
-//! itself are answered.
+//! itself are answered. A foreign page may also send a form here; a browser says where it comes from.
 
 use std::net::{IpAddr, SocketAddr};
 
 use axum::extract::{Request, State};
-use axum::http::header::{self, HeaderValue};
+use axum::http::header::{self, HeaderMap, HeaderValue};
 use axum::http::{StatusCode, uri::Authority};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 
-/// The page may not load, run, send or be framed by anything.
-const POLICY: &str = "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
+/// The page loads its own style, script and icon, and asks this listener alone; it sends forms here alone, and nobody frames it.
+const POLICY: &str = "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self'; connect-src 'self'; \
+    form-action 'self'; base-uri 'none'; frame-ancestors 'none'";
 
 /// Refuses requests that name a foreign host, and says to browsers what they may do with the answers.
 pub(super) async fn guard(State(address): State<SocketAddr>, request: Request, next: Next) -> Response {
@@ -28,9 +29,24 @@ pub(super) async fn guard(State(address): State<SocketAddr>, request: Request, n
     let headers = response.headers_mut();
     headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
     headers.insert(header::CONTENT_SECURITY_POLICY, HeaderValue::from_static(POLICY));
-    headers.insert(header::REFERRER_POLICY, HeaderValue::from_static("no-referrer"));
+    // With `no-referrer`, a browser would not say where a form comes from.
+    headers.insert(header::REFERRER_POLICY, HeaderValue::from_static("same-origin"));
     headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    headers.insert("cross-origin-opener-policy", HeaderValue::from_static("same-origin"));
+    headers.insert("cross-origin-resource-policy", HeaderValue::from_static("same-origin"));
     response
+}
+
+/// Whether a form comes from a page of this listener. Browsers say where a form comes from with every one that is sent.
+pub(super) fn is_from_here(headers: &HeaderMap) -> bool {
+    let text = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
+    let (Some(origin), Some(host)) = (text("origin"), text("host")) else {
+        return false;
+    };
+    let is_same_site = text("sec-fetch-site").is_none_or(|site| site == "same-origin");
+    // https where something before this listener speaks TLS.
+    let from = origin.strip_prefix("http://").or_else(|| origin.strip_prefix("https://"));
+    is_same_site && from.is_some_and(|from| from.eq_ignore_ascii_case(host))
 }
 
 /// Whether a request that names this host may be answered. Off loopback the operator has opened the listener to a
@@ -69,5 +85,26 @@ mod tests {
     #[test]
     fn in_a_network_it_may_have_a_name() {
         assert!(is_admitted(Some("bridgehead.internal:9464"), "0.0.0.0".parse().unwrap()));
+    }
+
+    #[test]
+    fn a_form_must_say_that_it_comes_from_here() {
+        let from = |headers: &[(&'static str, &str)]| {
+            let mut map = HeaderMap::new();
+            for (name, value) in headers {
+                map.insert(*name, value.parse().unwrap());
+            }
+            is_from_here(&map)
+        };
+        let host = ("host", "127.0.0.1:9464");
+        assert!(from(&[host, ("origin", "http://127.0.0.1:9464")]));
+        assert!(from(&[host, ("origin", "http://127.0.0.1:9464"), ("sec-fetch-site", "same-origin")]));
+        for origin in
+            ["null", "http://127.0.0.1:9465", "http://evil.example", "127.0.0.1:9464", "ftp://127.0.0.1:9464"]
+        {
+            assert!(!from(&[host, ("origin", origin)]), "{origin}");
+        }
+        assert!(!from(&[host]) && !from(&[("origin", "http://127.0.0.1:9464")]));
+        assert!(!from(&[host, ("origin", "http://127.0.0.1:9464"), ("sec-fetch-site", "cross-site")]));
     }
 }

@@ -2,8 +2,8 @@
 
 use std::collections::VecDeque;
 use std::net::SocketAddr;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use hyper::server::conn::http1;
@@ -14,6 +14,9 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::task::{AbortHandle, JoinSet};
 use tokio_util::sync::CancellationToken;
 
+use super::actions::Operator;
+use super::session::Access;
+use super::site::Site;
 use super::{Error, routes};
 use bridgehead_runtime::StatusReporter;
 
@@ -50,8 +53,22 @@ impl Listener {
     }
 
     /// Answers until `stop`, then closes every connection. A panic while one is answered ends that one.
+    ///
+    /// What needs a token or a running app is not answered; the daemon's own listener does that.
     pub async fn serve(self, observer: StatusReporter, stop: CancellationToken) {
-        let routes = routes::routes(observer, self.address);
+        self.serve_all(observer, Access::new(None), None, stop).await;
+    }
+
+    /// The same with what the token, and an operator who has it, may see and do.
+    pub(crate) async fn serve_all(
+        self,
+        observer: StatusReporter,
+        access: Access,
+        operator: Option<Operator>,
+        stop: CancellationToken,
+    ) {
+        let site = Site::new(observer, access, operator, self.address.port());
+        let routes = routes::routes(Arc::new(site), self.address);
         let mut connections = JoinSet::new();
         let mut silent = Silent::default();
         loop {
@@ -102,12 +119,24 @@ impl Silent {
     }
 }
 
+/// An answer that is meant to go on for so long.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Lasting(pub(super) Duration);
+
 /// One request, one answer: a connection that is kept would count towards the few that there may be.
 async fn answer(stream: TcpStream, routes: axum::Router, has_asked: Arc<AtomicBool>) {
     let routes = TowerToHyperService::new(routes);
+    let lasting = Arc::new(Mutex::new(None));
     let service = service_fn(|request| {
         has_asked.store(true, Ordering::Release);
-        routes.call(request)
+        let (answered, lasting) = (routes.call(request), Arc::clone(&lasting));
+        async move {
+            let answer = answered.await;
+            if let Ok(Some(Lasting(lasts))) = answer.as_ref().map(|answer| answer.extensions().get()) {
+                *lasting.lock().unwrap_or_else(PoisonError::into_inner) = Some(*lasts);
+            }
+            answer
+        }
     });
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
@@ -115,7 +144,13 @@ async fn answer(stream: TcpStream, routes: axum::Router, has_asked: Arc<AtomicBo
         .keep_alive(false)
         .max_buf_size(LARGEST_HEAD)
         .serve_connection(TokioIo::new(stream), service);
-    match tokio::time::timeout(DEADLINE, connection).await {
+    let mut connection = std::pin::pin!(connection);
+    let mut ended = tokio::time::timeout(DEADLINE, &mut connection).await;
+    let lasts = *lasting.lock().unwrap_or_else(PoisonError::into_inner);
+    if let (Err(_), Some(lasts)) = (&ended, lasts) {
+        ended = tokio::time::timeout(lasts, connection).await;
+    }
+    match ended {
         Ok(Ok(())) => {}
         Ok(Err(error)) => tracing::debug!(%error, "a connection to the admin listener failed"),
         Err(_) => tracing::debug!("a connection to the admin listener took too long and was closed"),

@@ -283,6 +283,19 @@ pub(crate) fn long(duration: SignedDuration) -> String {
     }
 }
 
+/// A number with commas between its thousands.
+pub(crate) fn grouped(number: u64) -> String {
+    let digits = number.to_string();
+    let mut grouped = String::new();
+    for (place, digit) in digits.chars().enumerate() {
+        if place > 0 && (digits.len() - place).is_multiple_of(3) {
+            grouped.push(',');
+        }
+        grouped.push(digit);
+    }
+    grouped
+}
+
 /// An instant on a clock, in UTC.
 pub(crate) fn clock(at: Timestamp) -> String {
     at.strftime("%Y-%m-%d %H:%M:%S UTC").to_string()
@@ -321,6 +334,12 @@ mod tests {
         );
         assert_eq!(ago(now(), now()), "just now");
         assert_eq!(ago(now(), before(61)), "1 min ago");
+    }
+
+    #[test]
+    fn thousands_are_set_apart() {
+        let told = [0, 999, 1000, 12_345, 1_000_000].map(grouped);
+        assert_eq!(told, ["0", "999", "1,000", "12,345", "1,000,000"]);
     }
 
     #[test]

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use bridgehead_sdk::{Connector, Network, Redactor, Trace};
-use secrecy::ExposeSecret;
+use secrecy::{ExposeSecret, SecretString};
 use xxhash_rust::xxh3::xxh3_64;
 
 use super::args::Global;
@@ -129,6 +129,24 @@ impl Context {
             environment: Arc::clone(&self.environment),
             redactor: self.redactor.clone(),
         }
+    }
+
+    /// The token that acting on the page needs, if one is configured.
+    pub(crate) fn page_token(&self) -> Result<Option<SecretString>, Failure> {
+        const SHORTEST: usize = 16;
+        let Some(secret) = self.config.admin.as_ref().and_then(|admin| admin.token.as_ref()) else {
+            return Ok(None);
+        };
+        let wrong = |problem: String| Failure::new(Exit::Configuration, format!("admin.token: {problem}"));
+        let token = secret.read(&self.environment).map_err(|error| wrong(error.to_string()))?;
+        let is_text = token.expose_secret().bytes().all(|byte| byte.is_ascii_graphic());
+        if !is_text || token.expose_secret().len() < SHORTEST {
+            return Err(wrong(format!(
+                "must be at least {SHORTEST} letters, digits and signs without spaces; make one with `openssl rand -hex 32`"
+            )));
+        }
+        self.redactor.protect_for_good([token.expose_secret()]);
+        Ok(Some(token))
     }
 
     /// How references go to Iden.

@@ -16,6 +16,7 @@ use super::service;
 use super::serving::Serving;
 use super::signals::{Hangup, Hangups, Told};
 use super::{audit, logging};
+use crate::admin::Operator;
 use crate::control;
 use bridgehead_config::Connectors;
 use bridgehead_runtime::RuntimeBuilder;
@@ -74,15 +75,17 @@ pub(crate) async fn run(global: &Global, connectors: &Connectors) -> Outcome {
         Arc::clone(&journal) as Arc<_>,
         context.redactor.clone(),
         context.config.runtime.shutdown_grace,
-    );
+    )
+    .with_history(Arc::clone(&journal) as Arc<_>);
     runtime.audit = audit.clone();
     let runtime = runtime.build();
     let auditing = AbortOnDropHandle::new(tokio::spawn(audit::keep_on_disk(audit.clone())));
     let state = AbortOnDropHandle::new(tokio::spawn(service::tell_state(runtime.observer())));
     let watchdog = AbortOnDropHandle::new(tokio::spawn(service::feed_watchdog(runtime.observer())));
     let watch = AbortOnDropHandle::new(tokio::spawn(watch_state(Arc::clone(&journal))));
-    let serving = Serving::start(listener, &runtime.observer());
     let runtime = Arc::new(runtime);
+    let operator = Operator::new(Arc::clone(&runtime), about.clone(), &stop);
+    let serving = Serving::start(listener, &runtime.observer(), reloader.page(), operator);
     let folder = context.config.state.path.clone();
     let control =
         control::Server::start(&folder, Arc::clone(&runtime), about.clone(), reloading.asking(), &stop);

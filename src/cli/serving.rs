@@ -3,7 +3,7 @@
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
 
-use crate::admin::{Error, Listener};
+use crate::admin::{Access, Error, Listener, Operator};
 use bridgehead_config as config;
 use bridgehead_runtime::StatusReporter;
 
@@ -20,17 +20,28 @@ impl Serving {
         let address = listener.address();
         if !address.ip().is_loopback() {
             tracing::warn!(%address, "admin.listen is open to the network: anyone who can reach it can read \
-                                      the daemon's state, without a password");
+                                      the daemon's state, without a password, and the connection is not \
+                                      encrypted");
         }
         tracing::info!("status page: http://{address}/");
         Ok(Some(listener))
     }
 
     /// Answers from now on.
-    pub(crate) fn start(listener: Option<Listener>, observer: &StatusReporter) -> Self {
+    pub(crate) fn start(
+        listener: Option<Listener>,
+        observer: &StatusReporter,
+        access: Access,
+        operator: Operator,
+    ) -> Self {
         Self(listener.map(|listener| {
             let stop = CancellationToken::new();
-            let serving = tokio::spawn(listener.serve(observer.clone(), stop.clone()));
+            let (observer, told) = (observer.clone(), stop.clone());
+            let serving = tokio::spawn(async move {
+                let background = operator.clone();
+                listener.serve_all(observer, access, Some(operator), told).await;
+                background.close().await;
+            });
             (stop, AbortOnDropHandle::new(serving))
         }))
     }

@@ -158,7 +158,7 @@ async fn a_daemon_that_is_well_says_so_everywhere() {
     assert!(metrics.body.contains("bridgehead_last_successful_sync_timestamp_seconds{app=\"hr\"} 1"));
     let page = get(&address, "/").await;
     assert!(page.head.contains("content-security-policy: default-src 'none'"), "{}", page.head);
-    assert!(page.body.contains("All good") && page.body.contains("<h2>hr</h2>"), "{}", page.body);
+    assert!(page.body.contains("All good") && page.body.contains(">hr</a></h2>"), "{}", page.body);
 
     let (code, text) = told(&world, &address, &[]).await;
     assert_eq!(code, Some(0), "{text}");

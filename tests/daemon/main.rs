@@ -44,6 +44,8 @@ mod network;
 mod new;
 mod orphans;
 mod other_iden;
+mod page;
+mod page_browser;
 mod reload;
 mod service;
 mod smoke;

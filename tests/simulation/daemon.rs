@@ -107,6 +107,7 @@ impl Daemon {
             bridge: Arc::new(bridge),
             journal: Arc::clone(&store) as Arc<dyn TaskJournal>,
             listings: store,
+            history: None,
             redactor,
             clock,
             seed: Some(seed),

@@ -39,7 +39,9 @@ pub(super) fn overlay(
             Ok(path) => {
                 let mut node = SourcedValue::from_variable(&variable, text);
                 let place = |table: &str, key: &str| matches!(path.as_slice(), [first, second, _] if first == table && second == key);
-                if (place("bridge", "api_key") || place("network", "proxy_password"))
+                if (place("bridge", "api_key")
+                    || place("network", "proxy_password")
+                    || place("admin", "token"))
                     && node.as_str().is_none()
                 {
                     // The name of a variable, file or credential is a text, even if it looks like a number.

@@ -54,6 +54,9 @@ fn settle(config: &mut Config, paths: Paths, root: &Place<'_>, environment: &Arc
         config.state.path = path;
     }
     config.audit.path = paths.audit;
+    if let Some(admin) = &mut config.admin {
+        admin.token = paths.token;
+    }
     config.network.ca_file = paths.ca_file;
     config.network.proxy_password = paths.proxy_password;
     let origin = |name| root.node.get("network")?.get(name).map(|node| node.origin.clone());

@@ -149,13 +149,15 @@ impl Default for Audit {
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Admin {
-    /// The address and port of /healthz, /readyz, /metrics and /status.
+    /// The address and port of the page, /healthz, /readyz, /metrics and /status.
     #[serde(with = "As::<Address>")]
     #[schemars(extend(
         "examples" = ["127.0.0.1:9464"],
         "x-missing" = "write listen = \"127.0.0.1:9464\", or remove [admin]"
     ))]
     pub listen: SocketAddr,
+    /// The token for actions and names on the page. Without it, the page is read-only and shows no names.
+    pub token: Option<Secret>,
 }
 
 /// The daemon's log.
@@ -216,7 +218,8 @@ impl Config {
     /// What is valid but risky, one sentence each, for `check` and the log: secrets in files that every user can read,
     /// a guard that lets everything pass, a page that everyone can read.
     pub fn warnings(&self, environment: &BTreeMap<String, String>) -> Vec<String> {
-        let secrets = std::iter::once(&self.bridge.api_key).chain(&self.network.proxy_password);
+        let token = self.admin.iter().flat_map(|admin| &admin.token);
+        let secrets = std::iter::once(&self.bridge.api_key).chain(&self.network.proxy_password).chain(token);
         let mut warnings: Vec<String> = secrets.filter_map(|secret| secret.warning(environment)).collect();
         warnings.extend(self.apps.values().flat_map(|app| app.target.warnings()));
         warnings.extend(suspicious::of(self));

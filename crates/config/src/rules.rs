@@ -104,6 +104,7 @@ fn proxy_is_complete(network: &Place<'_>) {
 pub(super) struct Paths {
     pub(super) api_key: Option<Secret>,
     pub(super) proxy_password: Option<Secret>,
+    pub(super) token: Option<Secret>,
     pub(super) ca_file: Option<PathBuf>,
     pub(super) state: Option<PathBuf>,
     pub(super) audit: Option<PathBuf>,
@@ -118,6 +119,7 @@ impl Paths {
         Self {
             api_key: placed(root, "bridge", "api_key", Secret::from_node),
             proxy_password: placed(root, "network", "proxy_password", Secret::from_node),
+            token: placed(root, "admin", "token", Secret::from_node),
             ca_file: placed(root, "network", "ca_file", path),
             state: placed(root, "state", "path", path),
             audit: placed(root, "audit", "path", path),

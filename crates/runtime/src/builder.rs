@@ -8,11 +8,13 @@ use bridgehead_resilience::{Clock, SeededRng, SystemClock};
 use bridgehead_sdk::{Connector, Redactor};
 use tokio::sync::OwnedRwLockReadGuard;
 use tokio_util::sync::CancellationToken;
+use tokio_util::task::AbortOnDropHandle;
 
 use super::app::{AppContext, Parts};
 use super::audit::Audit;
 use super::fleet::Fleet;
 use super::guard::HeldTask;
+use super::history::Recorder;
 use super::liveness::Liveness;
 use super::operator_commands::{self, RejectedReport};
 use super::reporter::StatusReporter;
@@ -21,7 +23,7 @@ use super::supervisor::Supervisor;
 use super::sync;
 use bridgehead_bridge::Api;
 use bridgehead_config as config;
-use bridgehead_store::{self as journal, SnapshotStore, TaskJournal};
+use bridgehead_store::{self as journal, HistoryStore, SnapshotStore, TaskJournal};
 
 /// The apps of a configuration by name, each with its settings and its connector.
 pub type Apps = BTreeMap<String, (config::App, Arc<dyn Connector>)>;
@@ -36,6 +38,8 @@ pub struct RuntimeBuilder {
     pub journal: Arc<dyn TaskJournal>,
     /// The durable state of syncs.
     pub listings: Arc<dyn SnapshotStore>,
+    /// Where the history is kept; without it there are no charts.
+    pub history: Option<Arc<dyn HistoryStore>>,
     /// Knows every secret of the configuration.
     pub redactor: Redactor,
     /// The time of day.
@@ -59,8 +63,13 @@ impl RuntimeBuilder {
         shutdown_grace: Duration,
     ) -> Self {
         let clock = Arc::new(SystemClock);
-        let audit = Audit::none();
-        Self { apps, bridge, journal, listings, redactor, clock, seed: None, shutdown_grace, audit }
+        let (history, seed, audit) = (None, None, Audit::none());
+        Self { apps, bridge, journal, listings, history, redactor, clock, seed, shutdown_grace, audit }
+    }
+
+    /// Keeps a history of what the apps do.
+    pub fn with_history(self, history: Arc<dyn HistoryStore>) -> Self {
+        Self { history: Some(history), ..self }
     }
 
     /// Puts the runtime together.
@@ -80,15 +89,17 @@ impl RuntimeBuilder {
         let fleet = Arc::new(Fleet::new(apps.collect()));
         let vitals = Arc::new(Liveness::new());
         let started_at = assembly.clock.now();
+        let history = self.history.map(|store| Arc::new(Recorder::new(Arc::clone(&fleet), store)));
         let observer = StatusReporter::new(
             Arc::clone(&fleet),
             Arc::clone(&vitals),
             Arc::clone(&assembly.clock),
             started_at,
             self.audit.clone(),
-        );
+        )
+        .with_history(history.clone());
         let supervisor = Supervisor::new(Arc::clone(&vitals), self.shutdown_grace);
-        Runtime { fleet, assembly, supervisor, vitals, observer, audit: self.audit }
+        Runtime { fleet, assembly, supervisor, vitals, observer, audit: self.audit, history }
     }
 }
 
@@ -150,6 +161,7 @@ pub struct Runtime {
     vitals: Arc<Liveness>,
     observer: StatusReporter,
     audit: Audit,
+    pub(crate) history: Option<Arc<Recorder>>,
 }
 
 /// An app that an operator asks something of. It does not end as long as this lives.
@@ -171,7 +183,20 @@ impl Runtime {
 
     /// Executes tasks and syncs on schedule until `stop`, then ends in order, within the grace.
     pub async fn run(&self, stop: CancellationToken) {
+        let enough = CancellationToken::new();
+        let recording = self.history.clone().map(|recorder| {
+            let enough = enough.clone();
+            AbortOnDropHandle::new(tokio::spawn(async move { recorder.run(enough).await }))
+        });
         self.vitals.during(self.supervisor.run(&self.fleet, stop)).await;
+        enough.cancel();
+        if let Some(recording) = recording {
+            // It ends after the write that is running; a panic in it has no further effect.
+            drop(recording.await);
+        }
+        if let Some(history) = &self.history {
+            history.write_all().await;
+        }
     }
 
     /// The app of this name, for an operator. While a reload exchanges it, the new one is waited for. `None` if there is none.

@@ -1,6 +1,7 @@
 //! The apps of a running daemon, by name. A reload exchanges some of them while others look on.
 
 use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
 use super::app::AppContext;
@@ -11,11 +12,13 @@ use super::report::LastReload;
 pub(crate) struct Fleet {
     apps: RwLock<BTreeMap<String, Arc<AppContext>>>,
     last_reload: Mutex<Option<LastReload>>,
+    /// How often an app was exchanged.
+    exchanges: AtomicU64,
 }
 
 impl Fleet {
     pub(crate) fn new(apps: BTreeMap<String, Arc<AppContext>>) -> Self {
-        Self { apps: RwLock::new(apps), last_reload: Mutex::default() }
+        Self { apps: RwLock::new(apps), last_reload: Mutex::default(), exchanges: AtomicU64::new(0) }
     }
 
     /// All of them, as they are at this moment.
@@ -30,10 +33,17 @@ impl Fleet {
     /// From now on, this app is the one of its name.
     pub(crate) fn put(&self, app: Arc<AppContext>) {
         self.apps.write().unwrap_or_else(PoisonError::into_inner).insert(app.name.clone(), app);
+        self.exchanges.fetch_add(1, Ordering::AcqRel);
     }
 
     pub(crate) fn remove(&self, name: &str) {
         self.apps.write().unwrap_or_else(PoisonError::into_inner).remove(name);
+        self.exchanges.fetch_add(1, Ordering::AcqRel);
+    }
+
+    /// Counts exchanges: what was read of the apps before another one may be about others.
+    pub(crate) fn exchanges(&self) -> u64 {
+        self.exchanges.load(Ordering::Acquire)
     }
 
     pub(crate) fn last_reload(&self) -> Option<LastReload> {

@@ -12,7 +12,7 @@
 //! Every other mechanism has its own file or folder: [`guard`] (the deprovision limit), [`change_tracker`], [`policies`]. This crate
 //! never names a connector.
 //!
-//! [`status`] collects what the loops do. The [`reporter`] turns it into one [`report`]. [`progress`] knows what should make progress
+//! [`status`] collects what the loops do, and [`history`] keeps it hour by hour. The [`reporter`] turns it into one [`report`]. [`progress`] knows what should make progress
 //! and when it last did, and [`alarm`] derives what needs attention.
 //!
 //! Any loop can be cancelled at any moment: what was begun is in the journal, and everything else is still pending in Iden.
@@ -36,6 +36,7 @@ mod fleet;
 pub mod fuzz;
 mod guard;
 pub mod hand;
+mod history;
 pub mod inspection;
 mod liveness;
 mod metrics;
@@ -63,6 +64,7 @@ pub use alarm::all as alarms;
 pub use bridgehead_resilience::{Clock, SystemClock};
 pub use builder::{Apps, Runtime, RuntimeBuilder};
 pub use guard::{HeldTask, Holding};
+pub use history::ShownRemovals;
 pub use liveness::Liveness;
 pub use liveness::Unhealthy;
 pub use metrics::Counters;

@@ -87,6 +87,9 @@ impl Runtime {
         let ended = async move {
             tracing::info!(app = %app.name, "the app ends for a reload; what runs may finish");
             let (ended, orders) = runtime.supervisor.end(&app).await;
+            if let Some(history) = &runtime.history {
+                history.write(&app).await;
+            }
             match ended {
                 Ended::Finished | Ended::CutOff => runtime.supervisor.forget(&app.name),
                 Ended::Stuck => {

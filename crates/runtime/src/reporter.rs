@@ -14,6 +14,7 @@ use super::alarm;
 use super::app::AppContext;
 use super::audit::Audit;
 use super::fleet::Fleet;
+use super::history::Recorder;
 use super::liveness::{Liveness, Unhealthy};
 use super::policies;
 use super::progress::{Seen, TaskSeen};
@@ -23,7 +24,7 @@ use super::report::{
     TaskAttempts, Unwritable,
 };
 use super::status::AppStatus;
-use bridgehead_store::{self as journal, AppKey, Pause, SnapshotStore, TaskJournal};
+use bridgehead_store::{self as journal, AppKey, HistoryStore, Pause, SnapshotStore, TaskJournal};
 
 /// So many of the last syncs are shown.
 const SHOWN: usize = 10;
@@ -44,6 +45,7 @@ pub struct StatusReporter {
     clock: Arc<dyn Clock>,
     started_at: Timestamp,
     audit: Audit,
+    history: Option<Arc<Recorder>>,
 }
 
 impl StatusReporter {
@@ -54,7 +56,24 @@ impl StatusReporter {
         started_at: Timestamp,
         audit: Audit,
     ) -> Self {
-        Self { fleet, vitals, clock, started_at, audit }
+        Self { fleet, vitals, clock, started_at, audit, history: None }
+    }
+
+    pub(crate) fn with_history(self, history: Option<Arc<Recorder>>) -> Self {
+        Self { history, ..self }
+    }
+
+    /// How often a reload has exchanged, added or removed an app: what was read before may be about others.
+    pub fn exchanges(&self) -> u64 {
+        self.fleet.exchanges()
+    }
+
+    pub(crate) fn app(&self, name: &str) -> Option<Arc<AppContext>> {
+        self.fleet.get(name)
+    }
+
+    pub(crate) fn history(&self) -> Option<&dyn HistoryStore> {
+        self.history.as_deref().map(Recorder::store)
     }
 
     /// An observer of a daemon that has no app, for tests of what shows it.

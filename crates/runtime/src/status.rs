@@ -3,15 +3,17 @@
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use bridgehead_resilience::{Clock, SystemClock};
-use bridgehead_sdk::Code;
+use bridgehead_sdk::{Action, Code};
 use jiff::{SignedDuration, Timestamp, Unit};
 use serde::{Deserialize, Serialize};
 use tokio::sync::watch;
 use tokio::time::Instant;
 
 use super::guard::Holding;
+use super::history::{Recent, ShownRemovals};
 use super::metrics::Metrics;
 use super::progress::Progress;
 use super::sync::TypeSummary;
@@ -121,6 +123,8 @@ pub struct AppStatus {
     sync: watch::Sender<SyncProgress>,
     last_sync: watch::Sender<Option<LastSync>>,
     holding: Mutex<Option<Holding>>,
+    recent: Recent,
+    shown: Mutex<Option<Arc<ShownRemovals>>>,
 }
 
 impl Default for AppStatus {
@@ -145,6 +149,8 @@ impl AppStatus {
             sync: watch::Sender::new(SyncProgress::default()),
             last_sync: watch::Sender::new(None),
             holding: Mutex::default(),
+            recent: Recent::default(),
+            shown: Mutex::default(),
         }
     }
 
@@ -215,7 +221,27 @@ impl AppStatus {
         self.holding.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
+    /// What is counted for the history.
+    pub(crate) fn recent(&self) -> &Recent {
+        &self.recent
+    }
+
+    /// What the last dry run or held sync has shown, if no sync has completed since.
+    pub(crate) fn shown_removals(&self) -> Option<Arc<ShownRemovals>> {
+        self.shown.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    pub(crate) fn show_removals(&self, shown: Option<ShownRemovals>) {
+        *self.shown.lock().unwrap_or_else(PoisonError::into_inner) = shown.map(Arc::new);
+    }
+
+    pub(crate) fn executed(&self, action: Action, took: Duration) {
+        self.recent.took(took);
+        self.tally.executed(action, took);
+    }
+
     pub(crate) fn hold(&self, holding: Option<Holding>) {
+        self.recent.held(holding.as_ref().map_or(0, |holding| holding.held));
         *self.holding.lock().unwrap_or_else(PoisonError::into_inner) = holding;
     }
 
@@ -228,6 +254,7 @@ impl AppStatus {
     }
 
     pub(crate) fn retried(&self) {
+        self.recent.retried();
         self.count(|tasks| tasks.retried += 1);
     }
 
@@ -253,6 +280,11 @@ impl AppStatus {
 
     pub(crate) fn ended(&self, outcome: &Outcome, ended: &ReportResult) {
         self.resolved.fetch_add(1, Ordering::AcqRel);
+        match (ended, outcome) {
+            (ReportResult::Accepted, Outcome::Completed { .. }) => self.recent.completed(),
+            (ReportResult::Accepted, Outcome::Failed { code, .. }) => self.recent.failed(*code),
+            _ => {}
+        }
         self.count(|tasks| match (ended, outcome) {
             (ReportResult::Accepted, Outcome::Completed { .. }) => tasks.completed += 1,
             (ReportResult::Accepted, Outcome::Failed { code, .. }) => {

@@ -1,12 +1,13 @@
 //! Durable state: what the daemon must still know after a crash.
 //!
-//! Two narrow traits stand between the runtime and a database, so that another one can take its place:
+//! Three narrow traits stand between the runtime and a database, so that another one can take its place:
 //! - [`TaskJournal`] holds the life of each task: the *intent* to call the connector, written before the first
 //!   call; the *outcome*, written before the first report; and what the Bridge said to the report.
 //! - [`SnapshotStore`] holds what each sync saw in the target: the listing that is being read, the one of the last
 //!   completed sync, and what was removed when, which is what the removal guard decides from.
+//! - [`HistoryStore`] holds what was done when, for charts and lists: numbers alone.
 //!
-//! [`Sqlite`] is both, in one folder that one process at a time may use. [`Memory`] is both for tests and simulations: nothing
+//! [`Sqlite`] is all of them, in one folder that one process at a time may use. [`Memory`] is the same for tests and simulations: nothing
 //! survives the process.
 //!
 //! # Guarantees of [`Sqlite`]
@@ -28,6 +29,7 @@ mod contract;
 mod doubt;
 mod error;
 mod facts;
+mod history;
 mod memory;
 mod run;
 mod snapshot;
@@ -40,6 +42,7 @@ pub use attempt::{AttemptStep, Pause, Phase, STEPS_KEPT};
 pub use doubt::{Doubt, Reason};
 pub use error::Error;
 pub use facts::{AccessFacts, AccessLoss};
+pub use history::{DURATION_BOUNDS, Durations, HistoryStore, Hour, RecordedRun};
 pub use memory::Memory;
 pub use run::{Run, RunReason, RunResult};
 pub use snapshot::{

@@ -12,9 +12,6 @@ use super::{AccessFacts, AccessLoss, AppKey, Error, Run};
 /// How long removals are remembered: longer than any window of the removal guard.
 pub(super) const REMEMBERED: SignedDuration = SignedDuration::from_hours(400 * 24);
 
-/// How many runs of an app are kept.
-pub(super) const RUNS: u16 = 1000;
-
 /// A record that a listing holds.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RecordHash {
@@ -344,7 +341,8 @@ pub trait SnapshotStore: Send + Sync + fmt::Debug + 'static {
     /// Whether a sync has begun of which no run was recorded: the process died in the middle of it.
     async fn was_interrupted(&self, app: &AppKey) -> Result<bool, Error>;
 
-    /// Records a sync for the operator, which ends it. The last 1,000 of an app are kept.
+    /// Records a sync for the operator, which ends it. Those of the last 30 days are kept, the last 200 of an app
+    /// whenever they were, and never more than 5,000.
     async fn record_run(&self, app: &AppKey, run: &Run) -> Result<(), Error>;
 
     /// The last syncs, newest first.

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use bridgehead_sdk::{Connector, Network};
-use secrecy::ExposeSecret;
+use secrecy::{ExposeSecret, SecretString};
 use uuid::Uuid;
 
 use super::super::context::{self, Context};
@@ -15,9 +15,11 @@ use bridgehead_config::{self as config, Connectors, Difference, Settings};
 /// The keys that count for every app.
 const SHARED: [&str; 2] = ["bridge", "network"];
 /// The keys that count only from the next start on.
-const FIXED: [&str; 4] = ["state", "audit", "admin", "log.format"];
+const FIXED: [&str; 4] = ["state", "audit", "admin.listen", "log.format"];
 /// The keys that count at once, for the daemon as a whole.
-const DAEMON: [&str; 2] = ["runtime", "log.level"];
+const DAEMON: [&str; 3] = ["runtime", "log.level", TOKEN];
+/// The token of the page.
+const TOKEN: &str = "admin.token";
 /// The key that a client of the Bridge can read again without a reload.
 const API_KEY: &str = "bridge.api_key";
 
@@ -25,6 +27,8 @@ const API_KEY: &str = "bridge.api_key";
 pub(super) struct Wanted {
     pub(super) context: Context,
     pub(super) network: Network,
+    /// The token of the page.
+    pub(super) token: Option<SecretString>,
     pub(super) fingerprint: String,
     settings: Settings,
     /// The key of the Bridge by itself: one that was rotated is no reason to touch the apps.
@@ -60,6 +64,10 @@ impl Wanted {
         {
             settings.add_behind("network.proxy_password", password.expose_secret().as_bytes());
         }
+        let token = context.page_token()?;
+        if let Some(token) = &token {
+            settings.add_behind(TOKEN, token.expose_secret().as_bytes());
+        }
         let api_key = context.api_key()?;
         let mut key = settings.part(&[API_KEY]);
         key.add_behind(API_KEY, api_key.expose().as_bytes());
@@ -83,7 +91,7 @@ impl Wanted {
         });
         let apps = apps.collect();
         let fingerprint = context::fingerprint_of(&shown);
-        Ok(Self { context, network, fingerprint, settings, key, apps })
+        Ok(Self { context, network, token, fingerprint, settings, key, apps })
     }
 
     /// What counts for the daemon as a whole, and can be changed while it runs.

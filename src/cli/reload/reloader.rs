@@ -18,6 +18,7 @@ use super::super::log_levels::Levels;
 use super::super::{audit, check, service};
 use super::plan::{Step, Wanted, changes};
 use super::show;
+use crate::admin::Access;
 use crate::control::{About, AppReloaded, Ask, Asking, Current, Fate, Reloaded};
 use bridgehead_bridge::{Api, Client};
 use bridgehead_config::{self as config, Connectors, Settings};
@@ -33,6 +34,8 @@ pub(crate) struct Reloader {
     hasher: RandomState,
     context: Context,
     client: Client,
+    /// Who may act on the page.
+    page: Access,
     /// The settings of each app that runs, with its identity.
     apps: BTreeMap<String, (Uuid, Settings)>,
     /// What the apps share, as the client was made.
@@ -81,6 +84,7 @@ impl Reloader {
             connectors: connectors.clone(),
             hasher,
             client,
+            page: Access::new(wanted.token.clone()),
             apps: apps.collect(),
             shared: wanted.shared(),
             key: wanted.key.clone(),
@@ -98,6 +102,11 @@ impl Reloader {
     /// The client that the apps use. It makes each call once.
     pub(crate) fn bridge(&self) -> Arc<dyn Api> {
         Arc::new(self.client.without_retries())
+    }
+
+    /// Who may act on the page; a reload changes it.
+    pub(crate) fn page(&self) -> Access {
+        self.page.clone()
     }
 
     /// What there is to say of the daemon.
@@ -192,6 +201,7 @@ impl Reloader {
         };
         reloaded.daemon.extend(key.into_iter().filter(|_| !needs_client));
         if apply {
+            self.page.set(wanted.token.clone());
             runtime.set_shutdown_grace(wanted.context.config.runtime.shutdown_grace);
             if let Some(levels) = Levels::of_process() {
                 levels.configure(&wanted.context.config.log.level);

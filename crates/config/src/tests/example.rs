@@ -52,7 +52,8 @@ pub(super) fn uncommented(text: &str) -> String {
     let mut within = false;
     let lines = text.lines().map(|line| {
         within = line.starts_with("# [") || (within && line.starts_with("# "));
-        if within { &line[2..] } else { line }
+        // A token suits nobody who has not made one.
+        if within || line.starts_with("# token = ") { &line[2..] } else { line }
     });
     lines.collect::<Vec<_>>().join("\n")
 }

@@ -1,4 +1,4 @@
-//! The audit log: what was decided about whom, on what evidence, and who ordered what. See docs/decisions/0020-audit-log.md.
+//! The audit log: what was decided about whom, on what evidence, and who ordered what. See docs/decisions/0023-audit-log.md.
 //!
 //! It is a folder of files, a line of JSON an entry. Each entry carries the hash of the one before it, over file borders too, so that
 //! no account can change, add or remove one in the middle of others without [`verify`] finding it. What was cut off at the end is found with

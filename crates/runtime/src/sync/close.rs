@@ -10,6 +10,7 @@ use super::record::{Extent, RunRecord};
 use super::sync_run::SyncRun;
 use super::{Error, Summary, TypeSummary, session};
 use crate::app::AppContext;
+use crate::history::ShownRemovals;
 use crate::status::{LastSync, SyncProgress};
 use bridgehead_store::{Run, Trust};
 
@@ -27,6 +28,7 @@ impl SyncRun<'_> {
         let cause = result.as_ref().err().and_then(Error::cause);
         let cause = cause.map(|cause| app.redactor.redact(&cause).into_owned());
         let summary = self.summarise(&result, outcome).await;
+        show(app, &summary, outcome);
         if self.options.dry_run {
             // It was only looked at: neither the state nor the status of the app says that there was a sync.
             if let Err(error) = app.listings.discard(&app.key).await {
@@ -138,6 +140,16 @@ impl SyncRun<'_> {
             Extent::Whole => meter.measure(measured).await.map(drop),
             Extent::Nothing | Extent::Completed => Ok(()),
         }
+    }
+}
+
+/// What the sync would remove, for the page: shown until a sync has completed, or a dry run has found that no access would be lost.
+fn show(app: &AppContext, summary: &Summary, outcome: SyncOutcome) {
+    let is_harmless = outcome == SyncOutcome::DryRun && summary.losses.iter().all(|loss| loss.count == 0);
+    if is_harmless || matches!(outcome, SyncOutcome::Completed { .. }) {
+        app.status.show_removals(None);
+    } else if summary.digest.is_some() || !summary.losses.is_empty() {
+        app.status.show_removals(Some(ShownRemovals::of(summary, app.clock.now())));
     }
 }
 

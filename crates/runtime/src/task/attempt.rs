@@ -96,7 +96,7 @@ impl Trial<'_> {
         let what = self.what();
         let executing = app.target.execute(&recorded, &what, context, &self.operation);
         let result = executing.instrument(span).await;
-        app.status.tally().executed(self.operation.action(), began.elapsed());
+        app.status.executed(self.operation.action(), began.elapsed());
         app.activity.touch(self.operation.account(), before);
         if let Ok(completion) = &result
             && let Some(id) = completion.result.get("account_id").and_then(serde_json::Value::as_str)

@@ -95,7 +95,11 @@ pub(super) async fn walk(app: &AppContext, room: usize) -> PollResult {
                 walked.tasks.push(PendingTask { id, created_at, keys, is_destructive, task });
             }
         }
-        let Some(next) = page.next else { return walked };
+        let Some(next) = page.next else {
+            let oldest = walked.tasks.iter().filter_map(|task| task.created_at).min();
+            app.status.recent().listed(oldest, app.clock.now());
+            return walked;
+        };
         let Ok(next) = course.onward(&next, items, page.count, app.status.resolved(), ids.len(), is_news)
         else {
             walked.error = Some(bridge::Error::LinkLoop { call: Call::new(Operation::ListTasks, app.id) });

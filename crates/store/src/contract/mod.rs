@@ -26,6 +26,7 @@ macro_rules! each_state {
 mod attempts;
 mod doubts;
 mod given;
+mod history;
 mod holds;
 pub(super) mod losses;
 mod model;

@@ -5,11 +5,11 @@ use std::path::Path;
 use bridgehead_resilience::{Clock, SystemClock};
 use tempfile::TempDir;
 
-use super::super::{Memory, SnapshotStore, Sqlite, TaskJournal};
+use super::super::{HistoryStore, Memory, SnapshotStore, Sqlite, TaskJournal};
 
 /// Where state is kept: what outlives the process that has it open.
 pub(super) trait Place: Sized {
-    type State: TaskJournal + SnapshotStore;
+    type State: TaskJournal + SnapshotStore + HistoryStore;
 
     /// A new one, opened.
     async fn empty() -> Self;

@@ -21,7 +21,7 @@ each_state! {
     who_was_created_by_a_task_counts_before_any_sync_has_seen_them_and_whatever_sync_does,
     nothing_is_promoted_without_a_listing_under_way,
     apps_do_not_see_each_other,
-    runs_come_newest_first_and_old_ones_go,
+    runs_come_newest_first_and_by_app,
     what_was_being_completed_when_the_process_died_counts_as_completed,
     a_sync_that_begins_forgets_that_the_one_before_was_being_completed,
     a_sync_of_which_no_run_was_recorded_was_interrupted,
@@ -379,7 +379,7 @@ fn reason_of(number: i64) -> Option<RunReason> {
     RunReason::ALL.get(which).copied()
 }
 
-async fn runs_come_newest_first_and_old_ones_go<P: Place>() {
+async fn runs_come_newest_first_and_by_app<P: Place>() {
     let state = P::fleeting().await;
     let app = app(1);
     let run = |number: i64, result| Run {
@@ -397,12 +397,12 @@ async fn runs_come_newest_first_and_old_ones_go<P: Place>() {
     }
     let runs = state.runs(&app, 2).await.unwrap();
     assert_eq!(runs, [run(3, RunResult::Held), run(2, RunResult::Failed)]);
-    for number in 4..1_010 {
+    for number in 4..100 {
         state.record_run(&app, &run(number, RunResult::Completed)).await.unwrap();
     }
     let runs = state.runs(&app, u32::MAX).await.unwrap();
-    assert_eq!((runs.len(), runs[999].started_at), (1_000, at(10)));
-    for (run, number) in runs.iter().zip((10..1_010).rev()) {
+    assert_eq!(runs.len(), 100);
+    for (run, number) in runs.iter().zip((0..100).rev()) {
         assert_eq!((run.reason, run.cause.is_some()), (reason_of(number), number % 2 == 0), "{run:?}");
     }
     assert_eq!(state.runs(&super::app(2), 10).await.unwrap(), []);

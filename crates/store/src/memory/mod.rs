@@ -5,6 +5,7 @@
 
 mod attempts;
 mod compared;
+mod history;
 mod holds;
 mod instant;
 mod journal;
@@ -20,6 +21,7 @@ use jiff::Timestamp;
 
 use super::doubt::CLOCKS;
 use super::{AppKey, Doubt, Error, Pause, Reason};
+use history::Hours;
 use syncs::Syncs;
 use tasks::Tasks;
 
@@ -37,6 +39,8 @@ struct Data {
     /// A new folder puts a question; see [`Doubt`].
     doubt: Option<Doubt>,
     apps: BTreeMap<AppKey, App>,
+    /// How many syncs were recorded, of all apps.
+    runs_ever: u64,
 }
 
 /// What there is of one app.
@@ -45,6 +49,7 @@ struct App {
     tasks: Tasks,
     syncs: Syncs,
     pause: Option<Pause>,
+    hours: Hours,
 }
 
 impl Memory {

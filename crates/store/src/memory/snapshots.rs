@@ -167,7 +167,11 @@ impl SnapshotStore for Memory {
     }
 
     async fn record_run(&self, app: &AppKey, run: &Run) -> Result<(), Error> {
-        self.change(app, |app| app.syncs.record_run(run))
+        self.whole(|data| {
+            data.runs_ever += 1;
+            let id = data.runs_ever;
+            data.apps.entry(app.clone()).or_default().syncs.record_run(run, id);
+        })
     }
 
     async fn runs(&self, app: &AppKey, limit: u32) -> Result<Vec<Run>, Error> {

@@ -4,10 +4,11 @@ use std::collections::{BTreeMap, VecDeque};
 
 use jiff::Timestamp;
 
-use super::super::snapshot::{REMEMBERED, RUNS};
+use super::super::history::{KEPT, RUNS_AT_LEAST, RUNS_AT_MOST};
+use super::super::snapshot::REMEMBERED;
 use super::super::{
     Added, AppKey, BaselineOrigin, Changes, Duplicate, Error, IdenTime, LastSync, LossCount, LossKind,
-    RecordHash, Run, Shown, Trust,
+    RecordHash, RecordedRun, Run, Shown, Trust,
 };
 use super::compared::{Compared, EMPTY, Record, Records, Standing};
 use super::instant::kept;
@@ -29,7 +30,8 @@ pub(super) struct Syncs {
     pub(super) shown: Option<Shown>,
     /// Whether a sync has begun of which no run was recorded.
     pub(super) is_unrecorded: bool,
-    runs: VecDeque<Run>,
+    /// The newest first.
+    runs: VecDeque<RecordedRun>,
 }
 
 /// A listing that is under way.
@@ -219,15 +221,27 @@ impl Syncs {
         Some(LastSync { at: self.completed_at?, counts })
     }
 
-    pub(super) fn record_run(&mut self, run: &Run) {
+    pub(super) fn record_run(&mut self, run: &Run, id: u64) {
         let run = Run { started_at: kept(run.started_at), ended_at: kept(run.ended_at), ..run.clone() };
-        self.runs.push_front(run);
-        self.runs.truncate(usize::from(RUNS));
+        let forgotten = kept(run.ended_at.saturating_sub(KEPT).unwrap_or(Timestamp::MIN));
+        self.runs.push_front(RecordedRun { id, run });
+        self.runs.truncate(usize::from(RUNS_AT_MOST));
+        let mut newer = 0;
+        self.runs.retain(|recorded| {
+            newer += 1;
+            newer <= RUNS_AT_LEAST || recorded.run.ended_at >= forgotten
+        });
         self.is_unrecorded = false;
     }
 
     pub(super) fn runs(&self, limit: u32) -> Vec<Run> {
-        self.runs.iter().take(usize::try_from(limit).unwrap_or(usize::MAX)).cloned().collect()
+        let runs = self.runs.iter().take(usize::try_from(limit).unwrap_or(usize::MAX));
+        runs.map(|recorded| recorded.run.clone()).collect()
+    }
+
+    /// All runs that are kept, the newest first.
+    pub(super) fn recorded(&self) -> impl Iterator<Item = &RecordedRun> {
+        self.runs.iter()
     }
 }
 

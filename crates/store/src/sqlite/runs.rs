@@ -1,6 +1,6 @@
 //! Reading the runs of syncs.
 
-use super::super::{AppKey, Error, Run, RunReason, RunResult};
+use super::super::{AppKey, Error, RecordedRun, Run, RunReason, RunResult};
 use super::snapshots::counts_from_column;
 use super::store::Store;
 use super::time;
@@ -20,27 +20,28 @@ pub(super) async fn newest(store: &Store, app: &AppKey, limit: u32) -> Result<Ve
         .fetch_all(store.readers())
         .await
         .map_err(|error| store.fault(error))?;
-    rows.into_iter().map(|row| run_of(row, app)).collect()
+    rows.into_iter().map(|row| run_of(row, app).map(|recorded| recorded.run)).collect()
 }
 
-/// A row of `runs`: when it began and ended, how, why, what is said of it, what was pushed and removed.
-type RunRow = (i64, i64, String, Option<String>, String, Option<String>, String, String);
+/// A row of `runs`: its number, when it began and ended, how, why, what is said of it, what was pushed and removed.
+pub(super) type RunRow = (i64, i64, i64, String, Option<String>, String, Option<String>, String, String);
 
-const RUNS_NOW: &str = "SELECT started_at, ended_at, result, reason, detail, cause, pushed, removed FROM runs \
+/// The runs of an app, newest first, at most so many.
+pub(super) const RUNS_NOW: &str = "SELECT run, started_at, ended_at, result, reason, detail, cause, pushed, removed FROM runs \
      WHERE app = ?1 ORDER BY run DESC LIMIT ?2";
 
 /// The same, of a version that did not keep reasons.
-const RUNS_BEFORE: &str = "SELECT started_at, ended_at, result, NULL, detail, NULL, pushed, removed FROM runs \
+const RUNS_BEFORE: &str = "SELECT run, started_at, ended_at, result, NULL, detail, NULL, pushed, removed FROM runs \
      WHERE app = ?1 ORDER BY run DESC LIMIT ?2";
 
-fn run_of(row: RunRow, app: &AppKey) -> Result<Run, Error> {
-    let (started_at, ended_at, result, reason, detail, cause, pushed, removed) = row;
+pub(super) fn run_of(row: RunRow, app: &AppKey) -> Result<RecordedRun, Error> {
+    let (id, started_at, ended_at, result, reason, detail, cause, pushed, removed) = row;
     let what = || format!("a sync of app {app}");
     let result = RunResult::ALL
         .into_iter()
         .find(|known| known.as_str() == result)
         .ok_or_else(|| Error::Unreadable { what: what(), detail: format!("its result is {result:?}") })?;
-    Ok(Run {
+    let run = Run {
         started_at: time::from_column(started_at, &what)?,
         ended_at: time::from_column(ended_at, &what)?,
         result,
@@ -49,5 +50,6 @@ fn run_of(row: RunRow, app: &AppKey) -> Result<Run, Error> {
         cause,
         pushed: counts_from_column(&pushed, &what)?,
         removed: counts_from_column(&removed, &what)?,
-    })
+    };
+    Ok(RecordedRun { id: id.unsigned_abs(), run })
 }

@@ -7,7 +7,6 @@ use async_trait::async_trait;
 use jiff::Timestamp;
 use sqlx::{AssertSqlSafe, SqliteConnection};
 
-use super::super::snapshot::RUNS;
 use super::super::{
     AccessBase, AccessFacts, Added, AppKey, BaselineOrigin, Changes, Difference, Duplicate, Error, IdenTime,
     LastSync, Losers, LossCount, LossKind, RecordHash, Run, RunReason, Shown, SnapshotStore, Trust, Which,
@@ -17,7 +16,7 @@ use super::commit::{self, Begin, Completing, Discard, NONE, Promote};
 use super::noted::{NoteChanged, NoteCreated, NoteDeleted};
 use super::open::Sqlite;
 use super::writer::{Problem, Write};
-use super::{losses, retention, runs, time, told};
+use super::{history, losses, retention, runs, time, told};
 
 /// What earlier versions noted of the past of an app whether there was evidence for it or not.
 const WITHOUT_EVIDENCE: &str = "ours";
@@ -544,19 +543,12 @@ impl Write for RecordRun {
             .bind(self.app.as_str())
             .execute(&mut *connection)
             .await?;
-        sqlx::query(
-            "DELETE FROM runs WHERE app = ?1 AND run <= \
-             (SELECT run FROM runs WHERE app = ?1 ORDER BY run DESC LIMIT 1 OFFSET ?2)",
-        )
-        .bind(self.app.as_str())
-        .bind(i64::from(RUNS))
-        .execute(connection)
-        .await?;
+        history::drop_old_runs(connection, &self.app, run.ended_at).await?;
         Ok(())
     }
 }
 
-fn counts_to_column(counts: &BTreeMap<String, u64>) -> String {
+pub(super) fn counts_to_column(counts: &BTreeMap<String, u64>) -> String {
     let fields: serde_json::Map<String, serde_json::Value> =
         counts.iter().map(|(slug, count)| (slug.clone(), (*count).into())).collect();
     serde_json::Value::Object(fields).to_string()

@@ -6,4 +6,5 @@ ALTER TABLE runs ADD COLUMN reason TEXT;
 ALTER TABLE runs ADD COLUMN cause TEXT;
 
 -- A sync that was stopped together with the daemon says nothing about the one before it. Earlier versions knew it by its text.
-UPDATE runs SET reason = 'stopped' WHERE detail = 'stopped before the end; nobody was removed';
+UPDATE runs SET reason = 'stopped'
+WHERE detail IN ('stopped before the end; nobody was removed', 'interrupted before the end; no account was removed');

@@ -22,10 +22,11 @@ async fn known(state: &Sqlite) -> Vec<(String, Option<RunReason>, Option<String>
 
 #[tokio::test]
 async fn runs_of_an_earlier_version_have_no_reason_whether_the_state_is_migrated_or_only_read() {
-    const STOPPED: &str = "stopped before the end; nobody was removed";
+    const STOPPED: &str = "interrupted before the end; no account was removed";
+    const STOPPED_EARLIER: &str = "stopped before the end; nobody was removed";
     let folder = temporary();
     let state = Sqlite::open(folder.path()).await.unwrap();
-    for (number, detail) in [(1, "the target is gone"), (2, STOPPED)] {
+    for (number, detail) in [(0, STOPPED_EARLIER), (1, "the target is gone"), (2, STOPPED)] {
         state.record_run(&app(1), &run(number, detail)).await.unwrap();
     }
     state.close().await;
@@ -33,14 +34,17 @@ async fn runs_of_an_earlier_version_have_no_reason_whether_the_state_is_migrated
     let mut connection = super::losses::connect(&folder.path().join("listings.db")).await;
     sqlx::raw_sql(
         "ALTER TABLE runs DROP COLUMN reason; ALTER TABLE runs DROP COLUMN cause;
-         DELETE FROM _sqlx_migrations WHERE version = 6;",
+         DROP TABLE hours; DELETE FROM _sqlx_migrations WHERE version >= 6;",
     )
     .execute(&mut connection)
     .await
     .unwrap();
     sqlx::Connection::close(connection).await.unwrap();
 
-    let old = |reason| [(STOPPED.to_owned(), reason, None), ("the target is gone".to_owned(), None, None)];
+    let old = |reason| {
+        [(STOPPED, reason), ("the target is gone", None), (STOPPED_EARLIER, reason)]
+            .map(|(detail, reason)| (detail.to_owned(), reason, None))
+    };
     let state = Sqlite::read_only(folder.path()).await.unwrap().unwrap();
     assert_eq!(known(&state).await, old(None));
     state.close().await;

@@ -1,0 +1,267 @@
+//! What apps do, hour by hour, as it is kept for charts: numbers alone, never a name.
+//!
+//! [`Recent`] counts in memory. A [`Recorder`] adds that to the present hour and writes the hour, once a minute and at the end. A
+//! process that is killed loses the last minute of it, and nothing else: tasks and syncs are kept elsewhere.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use bridgehead_sdk::Code;
+use jiff::Timestamp;
+use tokio_util::sync::CancellationToken;
+
+use super::app::AppContext;
+use super::fleet::Fleet;
+use super::reporter::StatusReporter;
+use super::sync::{Digest, HeldReason, LossSummary, Summary, SyncResult};
+use bridgehead_store::{AppKey, Error, HistoryStore, Hour, RecordedRun};
+
+/// How often the present hour is written.
+const EVERY: Duration = Duration::from_mins(1);
+
+/// What has happened since the last write.
+#[derive(Debug, Default)]
+pub(crate) struct Recent(Mutex<Since>);
+
+#[derive(Debug, Default)]
+struct Since {
+    counts: Hour,
+    /// When Iden made the oldest task that is pending and due.
+    oldest_pending: Option<Timestamp>,
+}
+
+impl Recent {
+    pub(crate) fn completed(&self) {
+        self.since().counts.completed += 1;
+    }
+
+    pub(crate) fn failed(&self, code: Code) {
+        *self.since().counts.failed.entry(code.as_str().to_owned()).or_default() += 1;
+    }
+
+    pub(crate) fn retried(&self) {
+        self.since().counts.retried += 1;
+    }
+
+    pub(crate) fn took(&self, time: Duration) {
+        self.since().counts.took(time.as_secs_f64());
+    }
+
+    pub(crate) fn held(&self, tasks: u64) {
+        let mut since = self.since();
+        since.counts.held = since.counts.held.max(tasks);
+    }
+
+    /// The list of pending tasks was read to its end.
+    pub(crate) fn listed(&self, oldest: Option<Timestamp>, now: Timestamp) {
+        let mut since = self.since();
+        since.oldest_pending = oldest;
+        since.age(now);
+    }
+
+    pub(crate) fn oldest_pending(&self) -> Option<Timestamp> {
+        self.since().oldest_pending
+    }
+
+    /// Takes what has been counted.
+    fn take(&self, held: u64, now: Timestamp) -> Hour {
+        let mut since = self.since();
+        since.counts.held = since.counts.held.max(held);
+        since.age(now);
+        std::mem::take(&mut since.counts)
+    }
+
+    /// What could not be written is written later.
+    fn put_back(&self, counts: &Hour) {
+        self.since().counts.add(counts);
+    }
+
+    fn since(&self) -> MutexGuard<'_, Since> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Since {
+    fn age(&mut self, now: Timestamp) {
+        let age = self.oldest_pending.map_or(0, |oldest| now.duration_since(oldest).as_secs());
+        self.counts.oldest_pending = self.counts.oldest_pending.max(u64::try_from(age).unwrap_or(0));
+    }
+}
+
+/// Writes the hours of all apps, whichever a reload has left or brought.
+#[derive(Debug)]
+pub(crate) struct Recorder {
+    fleet: Arc<Fleet>,
+    store: Arc<dyn HistoryStore>,
+    /// The present hour of each app as it was last written. One write at a time: while a reload exchanges an app, the old one and the
+    /// new one add to the same hour.
+    written: tokio::sync::Mutex<BTreeMap<AppKey, Hour>>,
+}
+
+impl Recorder {
+    pub(crate) fn new(fleet: Arc<Fleet>, store: Arc<dyn HistoryStore>) -> Self {
+        Self { fleet, store, written: tokio::sync::Mutex::default() }
+    }
+
+    pub(crate) fn store(&self) -> &dyn HistoryStore {
+        &*self.store
+    }
+
+    /// Writes what an app has done since the last write. What cannot be written is kept for the next one.
+    pub(crate) async fn write(&self, app: &AppContext) {
+        let now = app.clock.now();
+        let held = app.status.holding().map_or(0, |holding| holding.held);
+        let more = app.status.recent().take(held, now);
+        if more.is_empty() {
+            return;
+        }
+        if let Err(error) = self.add(&app.key, &more, Hour::beginning(now)).await {
+            tracing::warn!(app = %app.name, %error, "the history of the last minute could not be written; retrying in a minute");
+            app.status.recent().put_back(&more);
+        }
+    }
+
+    async fn add(&self, app: &AppKey, more: &Hour, at: Timestamp) -> Result<(), Error> {
+        let mut written = self.written.lock().await;
+        let mut hour = if let Some(hour) = written.remove(app).filter(|hour| hour.at == at) {
+            hour
+        } else {
+            // An earlier process may have written a part of it.
+            let known = self.store.hours(app, at).await?.into_iter().find(|hour| hour.at == at);
+            known.unwrap_or_else(|| Hour { at, ..Hour::default() })
+        };
+        hour.add(more);
+        self.store.set_hour(app, &hour).await?;
+        written.insert(app.clone(), hour);
+        Ok(())
+    }
+
+    /// Writes what all apps have done since the last write.
+    pub(crate) async fn write_all(&self) {
+        for app in self.fleet.all().values() {
+            self.write(app).await;
+        }
+    }
+
+    /// Writes once a minute until it is enough.
+    pub(crate) async fn run(&self, enough: CancellationToken) {
+        loop {
+            tokio::select! {
+                () = enough.cancelled() => return,
+                () = tokio::time::sleep(EVERY) => self.write_all().await,
+            }
+        }
+    }
+}
+
+/// What the last dry run or held sync has shown that completing would take away, as far as a name is known with it. It is in memory
+/// alone.
+#[derive(Clone, Debug)]
+pub struct ShownRemovals {
+    /// When.
+    pub at: Timestamp,
+    /// `held`, `rehearsed` or another result of a sync.
+    pub result: SyncResult,
+    /// Whether nothing was pushed on purpose.
+    pub dry_run: bool,
+    /// Why the sync is held.
+    pub held_because: Vec<HeldReason>,
+    /// What an operator allows when they allow this.
+    pub digest: Option<Digest>,
+    /// Who loses what.
+    pub losses: Vec<LossSummary>,
+}
+
+impl ShownRemovals {
+    pub(crate) fn of(summary: &Summary, at: Timestamp) -> Self {
+        Self {
+            at,
+            result: summary.result,
+            dry_run: summary.dry_run,
+            held_because: summary.held_because.clone(),
+            digest: summary.digest,
+            losses: summary.losses.clone(),
+        }
+    }
+}
+
+/// What is kept for charts and lists. `None` if there is no such app; nothing where no history is kept.
+impl StatusReporter {
+    /// The hours of an app from an instant on, oldest first.
+    pub async fn hours(&self, app: &str, since: Timestamp) -> Option<Result<Vec<Hour>, Error>> {
+        let app = self.app(app)?;
+        let Some(store) = self.history() else { return Some(Ok(Vec::new())) };
+        Some(store.hours(&app.key, since).await)
+    }
+
+    /// The syncs of an app that are kept, newest first.
+    pub async fn recorded_runs(&self, app: &str) -> Option<Result<Vec<RecordedRun>, Error>> {
+        let app = self.app(app)?;
+        let Some(store) = self.history() else { return Some(Ok(Vec::new())) };
+        let runs = store.recorded_runs(&app.key).await;
+        Some(runs.map(|runs| runs.into_iter().map(|run| cleaned(&app, run)).collect()))
+    }
+
+    /// One of them.
+    pub async fn recorded_run(&self, app: &str, id: u64) -> Option<Result<Option<RecordedRun>, Error>> {
+        let app = self.app(app)?;
+        let Some(store) = self.history() else { return Some(Ok(None)) };
+        let run = store.recorded_run(&app.key, id).await;
+        Some(run.map(|run| run.map(|run| cleaned(&app, run))))
+    }
+
+    /// What the last dry run or held sync of an app has shown, if no sync has completed since.
+    pub fn shown_removals(&self, app: &str) -> Option<Arc<ShownRemovals>> {
+        self.app(app)?.status.shown_removals()
+    }
+
+    /// When Iden made the oldest task of an app that is pending and due.
+    pub fn oldest_pending(&self, app: &str) -> Option<Timestamp> {
+        self.app(app)?.status.recent().oldest_pending()
+    }
+}
+
+/// What an earlier process wrote down may hold what was found to be a secret only since.
+fn cleaned(app: &AppContext, mut recorded: RecordedRun) -> RecordedRun {
+    let run = &mut recorded.run;
+    for text in std::iter::once(&mut run.detail).chain(&mut run.cause) {
+        *text = bridgehead_sdk::visible(&app.redactor.redact(text)).into_owned();
+    }
+    recorded
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(second: i64) -> Timestamp {
+        Timestamp::from_second(second).unwrap()
+    }
+
+    #[test]
+    fn what_was_counted_is_taken_once_and_what_is_put_back_is_taken_with_the_rest() {
+        let recent = Recent::default();
+        recent.completed();
+        recent.failed(Code::Timeout);
+        recent.took(Duration::from_secs(2));
+        recent.held(3);
+        let taken = recent.take(1, at(0));
+        assert_eq!((taken.completed, taken.failures(), taken.held, taken.durations[3]), (1, 1, 3, 1));
+        assert!(recent.take(0, at(0)).is_empty());
+        recent.put_back(&taken);
+        recent.completed();
+        assert_eq!(recent.take(0, at(0)).completed, 2);
+    }
+
+    #[test]
+    fn the_oldest_task_ages_until_a_list_shows_that_it_is_gone() {
+        let recent = Recent::default();
+        recent.listed(Some(at(100)), at(130));
+        assert_eq!(recent.take(0, at(190)).oldest_pending, 90, "it is still there");
+        recent.listed(None, at(200));
+        assert_eq!(recent.take(0, at(400)).oldest_pending, 0);
+        recent.listed(Some(at(500)), at(400));
+        assert_eq!(recent.take(0, at(400)).oldest_pending, 0, "Iden's clock is ahead");
+    }
+}

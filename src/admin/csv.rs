@@ -1,0 +1,49 @@
+//! Lists as CSV (RFC 4180), as a spreadsheet opens them: what would be a formula there stays text.
+
+/// Writes a head and rows.
+pub(super) fn write(head: &[&str], rows: impl IntoIterator<Item = Vec<String>>) -> String {
+    let mut text = line(head.iter().map(|cell| (*cell).to_owned()));
+    for row in rows {
+        text.push_str(&line(row));
+    }
+    text
+}
+
+/// One line.
+pub(super) fn line(cells: impl IntoIterator<Item = String>) -> String {
+    let cells: Vec<String> = cells.into_iter().map(|cell| quoted(&harmless(cell))).collect();
+    cells.join(",") + "\r\n"
+}
+
+/// A cell that begins like a formula gets an apostrophe before it. A number does not.
+fn harmless(cell: String) -> String {
+    let is_formula = cell.starts_with(['=', '+', '-', '@', '\t', '\r']) && cell.parse::<f64>().is_err();
+    if is_formula { format!("'{cell}") } else { cell }
+}
+
+fn quoted(cell: &str) -> String {
+    if cell.contains([',', '"', '\n', '\r']) {
+        format!("\"{}\"", cell.replace('"', "\"\""))
+    } else {
+        cell.to_owned()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn cells_are_quoted_where_they_must_be_and_no_formula_is_left() {
+        let rows = [
+            vec!["a,b".to_owned(), "say \"hi\"\nthere".to_owned()],
+            vec!["=1+1".to_owned(), "-5".to_owned()],
+        ];
+        let text = write(&["Name", "What"], rows);
+        assert_eq!(text, "Name,What\r\n\"a,b\",\"say \"\"hi\"\"\nthere\"\r\n'=1+1,-5\r\n");
+        assert_eq!(
+            line(["@x".into(), "+cmd|' /C calc'!A0".into(), String::new()]),
+            "'@x,'+cmd|' /C calc'!A0,\r\n"
+        );
+    }
+}

@@ -1,0 +1,143 @@
+//! Signing in and out, confirming, and what there is to say beside.
+
+use serde::Serialize;
+
+use super::parts::{Frame, Table};
+use super::render;
+use crate::admin::actions::Confirmation;
+use crate::admin::summary::grouped;
+
+#[derive(Serialize)]
+struct Login<'a> {
+    heading: &'a str,
+    here: &'a str,
+    problem: Option<&'a str>,
+    next: &'a str,
+    form: Option<&'a str>,
+}
+
+/// The form to sign in with.
+pub(in crate::admin) fn sign_in(
+    frame: &Frame,
+    next: &str,
+    problem: Option<&str>,
+) -> Result<String, minijinja::Error> {
+    let page = Login { heading: "Sign in", here: "/login", problem, next, form: None };
+    render("login.html", "Sign in – bridgehead", frame, page)
+}
+
+/// The form to sign out with.
+pub(in crate::admin) fn sign_out(frame: &Frame, form: &str) -> Result<String, minijinja::Error> {
+    let page = Login { heading: "Sign out", here: "/logout", problem: None, next: "", form: Some(form) };
+    render("login.html", "Sign out – bridgehead", frame, page)
+}
+
+#[derive(Serialize)]
+struct Asked<'a> {
+    question: &'a str,
+    notes: &'a [String],
+    people: Option<Table>,
+    more: Option<String>,
+    here: &'a str,
+    back: &'a str,
+    form: &'a str,
+    fields: &'a [(&'static str, String)],
+    verb: &'a str,
+    is_destructive: bool,
+}
+
+/// What would happen to whom, and the form that does it.
+pub(in crate::admin) fn confirm(
+    frame: &Frame,
+    of: &Confirmation,
+    form: &str,
+    (here, back): (&str, &str),
+) -> Result<String, minijinja::Error> {
+    let people = of.people.as_ref().filter(|people| !people.rows.is_empty());
+    let table = people.map(|people| {
+        let heads: Vec<(&'static str, &'static str)> =
+            people.columns.iter().map(|column| (*column, "")).collect();
+        let mut table = Table::of(people.heading.clone(), &heads, people.rows.iter().cloned());
+        table.is_stacked = true;
+        table
+    });
+    let more =
+        people.filter(|people| people.more > 0).map(|people| format!("And {} more.", grouped(people.more)));
+    let page = Asked {
+        question: &of.question,
+        notes: &of.notes,
+        people: table,
+        more,
+        here,
+        back,
+        form,
+        fields: &of.fields,
+        verb: &of.verb,
+        is_destructive: of.is_destructive,
+    };
+    render("confirm.html", &format!("{} – bridgehead", of.question), frame, page)
+}
+
+#[derive(Serialize)]
+struct Message<'a> {
+    heading: &'a str,
+    text: &'a str,
+    back: &'a str,
+    back_text: &'a str,
+}
+
+/// A page that says something, and where to go on.
+pub(in crate::admin) fn message(
+    frame: &Frame,
+    heading: &str,
+    text: &str,
+    (back, back_text): (&str, &str),
+) -> Result<String, minijinja::Error> {
+    let page = Message { heading, text, back, back_text };
+    render("message.html", &format!("{heading} – bridgehead"), frame, page)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::admin::actions::People;
+
+    #[test]
+    fn a_question_names_whom_it_is_about_and_everything_stays_text() {
+        const NASTY: &str = "<script>\"'&";
+        let question = Confirmation {
+            question: NASTY.into(),
+            notes: vec![NASTY.into()],
+            people: Some(People {
+                heading: NASTY.into(),
+                columns: vec!["Name"],
+                rows: vec![vec![NASTY.into()]],
+                more: 1234,
+            }),
+            fields: vec![("task", NASTY.into())],
+            verb: NASTY.into(),
+            is_destructive: true,
+        };
+        let html = confirm(&Frame::default(), &question, "f0rm", ("/apps/hr/actions/x", "/apps/hr")).unwrap();
+        assert!(!html.contains("<script>") && !html.contains("\"'&"), "{html}");
+        assert!(
+            html.contains("name=\"form\" value=\"f0rm\"")
+                && html.contains("And 1,234 more.")
+                && html.contains("method=\"post\""),
+            "{html}"
+        );
+        let said = message(&Frame::default(), NASTY, NASTY, ("/", NASTY)).unwrap();
+        assert!(!said.contains("<script>"));
+    }
+
+    #[test]
+    fn the_forms_to_sign_in_and_out_hold_no_token() {
+        let html =
+            sign_in(&Frame { can_sign_in: true, ..Frame::default() }, "/apps/\"hr", Some("<b>")).unwrap();
+        assert!(
+            html.contains("type=\"password\"") && html.contains("/apps/&quot;hr") && !html.contains("<b>"),
+            "{html}"
+        );
+        assert!(sign_out(&Frame::default(), "f0rm").unwrap().contains("value=\"f0rm\""));
+    }
+}

@@ -1,0 +1,222 @@
+//! What pages are made of.
+
+use serde::Serialize;
+
+use crate::admin::chart::Columns;
+use crate::admin::summary::{self, Severity};
+use bridgehead_runtime::{Alarm, Level};
+use jiff::Timestamp;
+
+/// What is around every page.
+#[expect(clippy::struct_excessive_bools, reason = "a template asks for each of them by its name")]
+#[derive(Clone, Debug, Default, Serialize)]
+pub(in crate::admin) struct Frame {
+    /// The path and query of the page.
+    pub(in crate::admin) here: String,
+    pub(in crate::admin) links: Vec<Link>,
+    /// Whether a token is configured.
+    pub(in crate::admin) can_sign_in: bool,
+    pub(in crate::admin) is_signed_in: bool,
+    /// Whether the script renews it.
+    pub(in crate::admin) is_live: bool,
+    /// Whether it renews itself without a script.
+    pub(in crate::admin) renews: bool,
+    /// The result of the last action.
+    pub(in crate::admin) notice: Option<String>,
+    pub(in crate::admin) process: String,
+    pub(in crate::admin) readiness: String,
+}
+
+/// A link, perhaps to where one is.
+#[derive(Clone, Debug, Serialize)]
+pub(in crate::admin) struct Link {
+    pub(in crate::admin) text: String,
+    pub(in crate::admin) href: String,
+    pub(in crate::admin) is_here: bool,
+    /// Whether it belongs to the one before it.
+    pub(in crate::admin) is_sub: bool,
+}
+
+impl Link {
+    pub(in crate::admin) fn new(text: impl Into<String>, href: impl Into<String>, is_here: bool) -> Self {
+        Self { text: text.into(), href: href.into(), is_here, is_sub: false }
+    }
+}
+
+/// A table.
+#[derive(Clone, Debug, Default, Serialize)]
+pub(super) struct Table {
+    pub(super) caption: String,
+    pub(super) columns: Vec<Column>,
+    pub(super) rows: Vec<Row>,
+    /// Whether rows can be chosen.
+    pub(super) chooses: bool,
+    /// Whether a row becomes a block on a phone.
+    pub(super) is_stacked: bool,
+}
+
+/// A column of a table.
+#[derive(Clone, Debug, Default, Serialize)]
+pub(super) struct Column {
+    pub(super) text: &'static str,
+    /// A class of the style sheet.
+    pub(super) class: &'static str,
+    /// Where the table is sorted by it.
+    pub(super) href: Option<String>,
+    /// `ascending` or `descending`, if the table is.
+    pub(super) sorted: Option<&'static str>,
+}
+
+/// A row of a table.
+#[derive(Clone, Debug, Default, Serialize)]
+pub(super) struct Row {
+    /// What is chosen with it.
+    pub(super) id: String,
+    /// What it is called.
+    pub(super) label: String,
+    pub(super) cells: Vec<Cell>,
+}
+
+/// A cell of a table.
+#[derive(Clone, Debug, Default, Serialize)]
+pub(super) struct Cell {
+    pub(super) text: String,
+    pub(super) href: Option<String>,
+    pub(super) mood: Option<&'static str>,
+}
+
+impl Table {
+    /// A table of texts; a column whose class is `number` holds numbers.
+    pub(super) fn of(
+        caption: impl Into<String>,
+        columns: &[(&'static str, &'static str)],
+        rows: impl IntoIterator<Item = Vec<String>>,
+    ) -> Self {
+        let columns = columns.iter().map(|(text, class)| Column { text, class, ..Column::default() });
+        let rows = rows
+            .into_iter()
+            .map(|cells| Row { cells: cells.into_iter().map(Cell::from).collect(), ..Row::default() });
+        Self { caption: caption.into(), columns: columns.collect(), rows: rows.collect(), ..Self::default() }
+    }
+}
+
+impl From<String> for Cell {
+    fn from(text: String) -> Self {
+        Self { text, ..Self::default() }
+    }
+}
+
+/// A chart with its numbers.
+#[derive(Clone, Debug, Serialize)]
+pub(super) struct Chart {
+    id: &'static str,
+    title: String,
+    legend: Vec<Legend>,
+    is_empty: bool,
+    nothing: &'static str,
+    svg: String,
+    table: Table,
+}
+
+#[derive(Clone, Debug, Serialize)]
+struct Legend {
+    name: &'static str,
+    class: &'static str,
+}
+
+impl Chart {
+    pub(super) fn of(columns: &Columns, head: &'static str, nothing: &'static str) -> Self {
+        let mut heads = vec![(head, "when")];
+        heads.extend(columns.series.iter().map(|series| (series.name, "number")));
+        let rows = columns.labels.iter().enumerate().map(|(number, label)| {
+            let said = columns.series.iter().map(|series| (columns.say)(series.values[number]));
+            std::iter::once(label.clone()).chain(said).collect()
+        });
+        Self {
+            id: columns.id,
+            title: columns.title.clone(),
+            legend: columns
+                .series
+                .iter()
+                .map(|series| Legend { name: series.name, class: series.class })
+                .collect(),
+            is_empty: columns.is_empty(),
+            nothing,
+            // What has no order in time has a name, which needs room.
+            svg: if head == "Code" { columns.bars() } else { columns.svg() },
+            table: Table::of(columns.title.clone(), &heads, rows),
+        }
+    }
+}
+
+/// An alarm.
+#[derive(Clone, Debug, Serialize)]
+pub(super) struct ShownAlarm {
+    app: String,
+    mood: &'static str,
+    title: &'static str,
+    since: Option<String>,
+    message: String,
+    advice: Vec<Part>,
+}
+
+/// A piece of advice: words, or a command to type.
+#[derive(Clone, Debug, Serialize)]
+struct Part {
+    text: String,
+    is_code: bool,
+}
+
+/// What there is to say of one thing.
+#[derive(Clone, Debug, Serialize)]
+pub(super) struct Line {
+    pub(super) what: &'static str,
+    pub(super) mood: &'static str,
+    pub(super) text: String,
+    pub(super) is_wide: bool,
+}
+
+impl Line {
+    pub(super) fn new(what: &'static str, mood: Severity, text: impl Into<String>) -> Self {
+        Self { what, mood: mood.as_str(), text: text.into(), is_wide: false }
+    }
+}
+
+/// An alarm of an app; the name is left out where it is clear.
+pub(super) fn alarm(app: &str, alarm: &Alarm, now: Timestamp) -> ShownAlarm {
+    let mood = if alarm.level == Level::Alarm { Severity::Bad } else { Severity::Uneasy };
+    ShownAlarm {
+        app: app.to_owned(),
+        mood: mood.as_str(),
+        title: summary::title(alarm.kind),
+        since: alarm.since.map(|since| summary::long(now.duration_since(since))),
+        message: sentence(&alarm.message),
+        advice: pieces(&alarm.advice),
+    }
+}
+
+/// Commands are in backticks.
+fn pieces(text: &str) -> Vec<Part> {
+    let pieces = text.split('`').enumerate();
+    let parts = pieces.map(|(number, piece)| Part { text: piece.to_owned(), is_code: number % 2 == 1 });
+    parts.filter(|part| !part.text.is_empty()).collect()
+}
+
+/// With a capital letter.
+pub(in crate::admin) fn sentence(text: &str) -> String {
+    let mut characters = text.chars();
+    match characters.next() {
+        Some(first) => first.to_uppercase().chain(characters).collect(),
+        None => String::new(),
+    }
+}
+
+/// How an app stands, in a few words.
+pub(super) fn verdict(mood: Severity) -> &'static str {
+    match mood {
+        Severity::Bad => "Action required",
+        Severity::Uneasy => "Worth watching",
+        Severity::Good => "All good",
+        Severity::Quiet => "Idle",
+    }
+}

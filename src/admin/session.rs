@@ -1,0 +1,247 @@
+//! Who may act on the page: sessions that begin with the token, in memory alone.
+
+use std::collections::VecDeque;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
+use std::time::Duration;
+
+use secrecy::{ExposeSecret, SecretString};
+use tokio::time::Instant;
+use uuid::Uuid;
+
+/// How long a session lasts.
+const LASTS: Duration = Duration::from_hours(8);
+/// How long it may be left alone.
+const IDLE: Duration = Duration::from_hours(1);
+/// So many sessions at once; the oldest is dropped.
+const SESSIONS: usize = 32;
+/// So many forms of a session are open at once; the oldest is dropped.
+const FORMS: usize = 128;
+/// How long a wrong token blocks further attempts.
+const PENALTY: Duration = Duration::from_secs(1);
+
+/// What an attempt to sign in came to.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum SignIn {
+    /// The value of the cookie.
+    Welcome(String),
+    /// The token is wrong.
+    Wrong,
+    /// Another attempt is being answered.
+    Busy,
+}
+
+/// Who may act on the page, as it is now: a reload replaces the token, which ends every session that began with another one.
+#[derive(Clone, Debug)]
+pub(crate) struct Access(Arc<RwLock<Option<Arc<Sessions>>>>);
+
+impl Access {
+    pub(crate) fn new(token: Option<SecretString>) -> Self {
+        Self(Arc::new(RwLock::new(token.map(Sessions::new).map(Arc::new))))
+    }
+
+    /// From now on, this token begins sessions; without one, nobody may act.
+    pub(crate) fn set(&self, token: Option<SecretString>) {
+        let mut sessions = self.0.write().unwrap_or_else(PoisonError::into_inner);
+        let before = sessions.as_ref().map(|sessions| sessions.token.expose_secret());
+        if before != token.as_ref().map(ExposeSecret::expose_secret) {
+            *sessions = token.map(Sessions::new).map(Arc::new);
+        }
+    }
+
+    /// The sessions of the token; without a token, the page is read-only and shows no names.
+    pub(super) fn sessions(&self) -> Option<Arc<Sessions>> {
+        self.0.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+}
+
+/// The sessions, and the token that begins one.
+pub(crate) struct Sessions {
+    token: SecretString,
+    open: Mutex<VecDeque<Session>>,
+    /// Held while an attempt is being answered, so that guessing does not get quicker by asking twice.
+    gate: tokio::sync::Mutex<()>,
+}
+
+struct Session {
+    id: String,
+    began: Instant,
+    used: Instant,
+    /// The tokens of the forms that were handed out, each with the path that it is for.
+    forms: VecDeque<(String, String)>,
+}
+
+impl Sessions {
+    pub(super) fn new(token: SecretString) -> Self {
+        Self { token, open: Mutex::default(), gate: tokio::sync::Mutex::default() }
+    }
+
+    /// Begins a session, if the token is right.
+    pub(super) async fn sign_in(&self, token: &str) -> SignIn {
+        let Ok(_gate) = self.gate.try_lock() else { return SignIn::Busy };
+        if !is_same(token.trim(), self.token.expose_secret()) {
+            tokio::time::sleep(PENALTY).await;
+            return SignIn::Wrong;
+        }
+        let (id, now) = (unguessable(), Instant::now());
+        let session = Session { id: id.clone(), began: now, used: now, forms: VecDeque::new() };
+        let mut open = self.open();
+        while open.len() >= SESSIONS {
+            open.pop_front();
+        }
+        open.push_back(session);
+        SignIn::Welcome(id)
+    }
+
+    /// Whether a cookie is that of a session, which it then keeps open.
+    pub(super) fn knows(&self, id: &str) -> bool {
+        self.with(id, |_| ()).is_some()
+    }
+
+    /// Ends a session.
+    pub(super) fn sign_out(&self, id: &str) {
+        self.open().retain(|session| !is_same(id, &session.id));
+    }
+
+    /// A token for one form, that is good once and for this path alone. `None` if there is no such session.
+    pub(super) fn form(&self, id: &str, path: &str) -> Option<String> {
+        self.with(id, |session| {
+            let token = unguessable();
+            while session.forms.len() >= FORMS {
+                session.forms.pop_front();
+            }
+            session.forms.push_back((token.clone(), path.to_owned()));
+            token
+        })
+    }
+
+    /// Takes a form back. Whether it was handed out in this session for this path, and not sent yet.
+    pub(super) fn redeem(&self, id: &str, path: &str, token: &str) -> bool {
+        let redeemed = self.with(id, |session| {
+            let found = session.forms.iter().position(|(form, of)| is_same(form, token) && of == path);
+            found.and_then(|place| session.forms.remove(place)).is_some()
+        });
+        redeemed.unwrap_or(false)
+    }
+
+    fn with<T>(&self, id: &str, work: impl FnOnce(&mut Session) -> T) -> Option<T> {
+        let now = Instant::now();
+        let mut open = self.open();
+        open.retain(|session| now < session.began + LASTS && now < session.used + IDLE);
+        let session = open.iter_mut().find(|session| is_same(id, &session.id))?;
+        session.used = now;
+        Some(work(session))
+    }
+
+    fn open(&self) -> MutexGuard<'_, VecDeque<Session>> {
+        self.open.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl std::fmt::Debug for Sessions {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Sessions").field("open", &self.open().len()).finish_non_exhaustive()
+    }
+}
+
+/// 244 random bits.
+fn unguessable() -> String {
+    format!("{}{}", Uuid::new_v4().simple(), Uuid::new_v4().simple())
+}
+
+/// Compares in a time that tells nothing of where two texts of the same length differ.
+fn is_same(one: &str, other: &str) -> bool {
+    let differing =
+        one.bytes().zip(other.bytes()).fold(0, |differing, (one, other)| differing | (one ^ other));
+    std::hint::black_box(differing) == 0 && one.len() == other.len()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn sessions() -> Sessions {
+        Sessions::new(SecretString::from("a-token-of-the-tests"))
+    }
+
+    async fn signed_in(sessions: &Sessions) -> String {
+        match sessions.sign_in("a-token-of-the-tests").await {
+            SignIn::Welcome(id) => id,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn only_the_token_begins_a_session_and_a_wrong_one_takes_its_time() {
+        let sessions = sessions();
+        for wrong in ["", "a-token-of-the-test", "a-token-of-the-tests2", "A-token-of-the-tests"] {
+            let before = Instant::now();
+            assert_eq!(sessions.sign_in(wrong).await, SignIn::Wrong, "{wrong}");
+            assert!(before.elapsed() >= PENALTY);
+        }
+        let (one, two) = tokio::join!(sessions.sign_in("x"), sessions.sign_in("a-token-of-the-tests"));
+        assert_eq!((one, two), (SignIn::Wrong, SignIn::Busy), "nobody guesses at twice the speed");
+        let (one, other) = (signed_in(&sessions).await, signed_in(&sessions).await);
+        assert!(one != other && one.len() == 64 && sessions.knows(&one) && sessions.knows(&other));
+        sessions.sign_out(&one);
+        assert!(!sessions.knows(&one) && sessions.knows(&other) && !sessions.knows(""));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_session_ends_when_it_is_left_alone_and_at_the_latest_after_its_time() {
+        let sessions = sessions();
+        let (idle, busy) = (signed_in(&sessions).await, signed_in(&sessions).await);
+        for minutes in 1..480 {
+            tokio::time::advance(Duration::from_mins(1)).await;
+            assert!(sessions.knows(&busy), "after {minutes} minutes");
+        }
+        assert!(!sessions.knows(&idle));
+        tokio::time::advance(Duration::from_mins(1)).await;
+        assert!(!sessions.knows(&busy));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_form_is_good_once_in_its_session_and_for_its_path() {
+        let sessions = sessions();
+        let (mine, other) = (signed_in(&sessions).await, signed_in(&sessions).await);
+        let form = sessions.form(&mine, "/a").unwrap();
+        assert!(!sessions.redeem(&other, "/a", &form) && !sessions.redeem(&mine, "/b", &form));
+        assert!(!sessions.redeem(&mine, "/a", "") && !sessions.redeem("", "/a", &form));
+        assert!(sessions.redeem(&mine, "/a", &form));
+        assert!(!sessions.redeem(&mine, "/a", &form), "twice");
+        assert_eq!(sessions.form("nobody", "/a"), None);
+        let first = sessions.form(&mine, "/a").unwrap();
+        for _ in 0..FORMS {
+            sessions.form(&mine, "/a").unwrap();
+        }
+        assert!(!sessions.redeem(&mine, "/a", &first), "they do not grow without end");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn another_token_ends_the_sessions_of_the_one_before_and_the_same_one_does_not() {
+        let access = Access::new(Some(SecretString::from("a-token-of-the-tests")));
+        let before = access.sessions().unwrap();
+        let session = signed_in(&before).await;
+        access.set(Some(SecretString::from("a-token-of-the-tests")));
+        assert!(access.sessions().unwrap().knows(&session));
+        access.set(Some(SecretString::from("another-token-of-the-tests")));
+        let after = access.sessions().unwrap();
+        assert!(!after.knows(&session));
+        assert_eq!(after.sign_in("a-token-of-the-tests").await, SignIn::Wrong);
+        // An attempt that was under way meanwhile is of no use.
+        let late = signed_in(&before).await;
+        assert!(!after.knows(&late));
+        access.set(None);
+        assert!(access.sessions().is_none());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn there_are_only_so_many_sessions_and_debug_shows_none() {
+        let sessions = sessions();
+        let first = signed_in(&sessions).await;
+        for _ in 0..SESSIONS {
+            signed_in(&sessions).await;
+        }
+        assert!(!sessions.knows(&first));
+        assert_eq!(format!("{sessions:?}"), format!("Sessions {{ open: {SESSIONS}, .. }}"));
+    }
+}
