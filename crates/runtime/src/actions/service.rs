@@ -99,6 +99,11 @@ impl Actions {
         done
     }
 
+    /// The tasks that wait for their next attempt or for the target.
+    pub fn waiting(&self, app: &str) -> Result<Vec<TaskId>, Error> {
+        Ok(self.app(app)?.waiting.tasks())
+    }
+
     /// Resolves a task whose effect is unknown. It is never executed again, and Iden is told.
     pub async fn resolve(
         &self,
