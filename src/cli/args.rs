@@ -226,15 +226,18 @@ pub(crate) enum Tasks {
     ///
     /// A running daemon executes the tasks immediately. If none runs, the release is saved and takes effect at the next start.
     Release(Selected),
-    /// Retry reports that Iden rejected (400), once, with the same outcome. No task is executed again.
+    /// Retry now: make the next attempt of waiting tasks, and report again what Iden rejected (400).
     ///
-    /// `bridgehead tasks list APP --rejected` shows these reports with Iden's reason. Extra data that a connector added to a result
+    /// A waiting task is one whose last attempt failed, or whose target was not available; a running daemon retries it immediately. A rejected
+    /// report is sent once more with the same outcome; the task is not executed again.
+    ///
+    /// `bridgehead tasks list APP --rejected` shows rejected reports with Iden's reason. Extra data that a connector added to a result
     /// was erased when the report was rejected; the account's id was kept.
     Retry(Selected),
     /// Resolve a task whose effect is unknown: an attempt was made, no response came, and the target does not show its effect.
     ///
-    /// The task is never executed again. Iden is told `completed`, or `failed` with INTERNAL_ERROR, with the reason; both are recorded in
-    /// the audit log. Refused for a task of which it is known what became. You are asked for consent, unless --yes is given.
+    /// The task is never executed again. Iden receives `completed`, or `failed` with INTERNAL_ERROR, and the reason; the audit log records
+    /// both. Refused if the result of the task is known. Asks for confirmation unless --yes is given.
     Resolve(Resolve),
 }
 
@@ -467,23 +470,23 @@ pub(crate) struct Selected {
     pub(crate) expect: Option<u64>,
 }
 
-/// What can be done with Bridge apps.
+/// Commands for Bridge apps.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Apps {
     /// List the Bridge apps that the key can access.
     List,
-    /// Pause an app of this daemon: no task is begun and no sync, until it is resumed. What runs is finished.
+    /// Pause an app: no task and no sync starts until you resume it. Running ones are finished.
     ///
-    /// It stays paused over restarts. Tasks stay pending in Iden. The status says so, and alarms about what stands still are quiet.
+    /// The pause survives restarts. Tasks stay pending in Iden. The status shows the pause, and raises no alarms about missing progress.
     Pause {
         /// The app, by its name in the configuration.
         #[arg(value_name = "APP")]
         app: String,
-        /// Why, for those who wonder.
+        /// Why, for the status and the audit log.
         #[arg(long, value_name = "TEXT")]
         reason: Option<String>,
     },
-    /// Let a paused app go on.
+    /// Resume a paused app.
     Resume {
         /// The app, by its name in the configuration.
         #[arg(value_name = "APP")]
@@ -543,15 +546,15 @@ pub(crate) struct Sandbox {
     pub(crate) cleanup_delay: Duration,
 }
 
-/// What can be done with the audit log.
+/// Commands for the audit log.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Audit {
-    /// Prove that no entry was changed, added or removed: exit code 1 and the first place where the chain breaks, if one was.
+    /// Verify that no entry was changed, added or removed. Exits with 1, and names the first broken entry, if one was.
     ///
-    /// What was cut off at the end can only be told with the head, which the daemon publishes as the metric bridgehead_audit_head. A
-    /// running daemon is asked for it; with --head, it is the one that you have noted elsewhere.
+    /// A log that was cut off at the end can only be detected with its head, which the daemon publishes as the metric bridgehead_audit_head. A
+    /// running daemon is asked for its head; with --head, pass one that you stored elsewhere.
     Verify {
-        /// An entry that there must be: its number and hash, as the metric has shown them.
+        /// An entry that the log must contain: its number and hash, as shown by the metric.
         #[arg(long, value_name = "SEQ:HASH")]
         head: Option<bridgehead_runtime::audit::Head>,
     },
@@ -561,42 +564,42 @@ pub(crate) enum Audit {
     Export {
         #[command(flatten)]
         filter: AuditFilter,
-        /// In which form.
+        /// The output format.
         #[arg(long, default_value = "json")]
         format: AuditFormat,
     },
 }
 
-/// Which entries.
+/// Which entries to show.
 #[derive(Args, Clone, Debug)]
 pub(crate) struct AuditFilter {
-    /// Of this app alone.
+    /// Only entries of this app.
     #[arg(long, value_name = "APP")]
     pub(crate) app: Option<String>,
-    /// Of this task alone.
+    /// Only entries of this task.
     #[arg(long, value_name = "TASK")]
     pub(crate) task: Option<String>,
-    /// Of this account alone.
+    /// Only entries of this account.
     #[arg(long, value_name = "ACCOUNT")]
     pub(crate) account: Option<String>,
-    /// Not older: a time such as 2026-11-27T09:00:00Z, a date, or a span such as 24h.
+    /// Only entries since then: a time such as 2026-11-27T09:00:00Z, a date, or a span such as 24h.
     #[arg(long, value_name = "TIME", value_parser = super::audit::since)]
     pub(crate) since: Option<jiff::Timestamp>,
 }
 
-/// In which form entries are written.
+/// The format of exported entries.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
 pub(crate) enum AuditFormat {
-    /// A line of JSON an entry, as it stands in the log.
+    /// One line of JSON per entry, as in the log.
     Json,
     /// For spreadsheets.
     Csv,
 }
 
-/// What can be done with the state folder.
+/// Commands for the state folder.
 #[derive(Debug, Subcommand)]
 pub(crate) enum State {
-    /// Copy the state into a new folder, also while the daemon runs.
+    /// Back up the state into a new folder, even while the daemon runs.
     Backup {
         /// The folder to create; it must be new or empty.
         #[arg(value_name = "DIR")]

@@ -55,7 +55,7 @@ fn told(story: &TaskStory) -> Vec<String> {
     lines.extend(events.iter().map(|event| format!("{}  {}", table::time(event.at), event.line())));
     lines.push(String::new());
     if story.attempts > 0 && story.steps.is_empty() {
-        lines.push(format!("attempts: {}; their steps are not kept", story.attempts));
+        lines.push(format!("attempts: {}; the steps are no longer kept", story.attempts));
     }
     if let Some(outcome) = &story.outcome {
         let code = row.code.as_ref().map_or_else(String::new, |code| format!(" with {code}"));

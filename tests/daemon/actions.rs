@@ -135,7 +135,7 @@ async fn a_story_is_told_from_the_state_while_no_daemon_runs() {
     let told = story(&world, &task).await;
     assert_eq!((&told["by"], &told["standing"]), (&json!("state"), &json!("begun")));
     assert_eq!(phases(&told), ["fetch", "admit", "look_up", "execute", "wait"]);
-    assert!(told["next"].as_str().expect("a sentence").contains("does not run"), "{told:#}");
+    assert!(told["next"].as_str().expect("a sentence").contains("is not running"), "{told:#}");
     let unknown = world.run(&["tasks", "show", "hr", "no-such-task"]).await;
     assert_eq!(unknown.status.code(), Some(1));
     assert!(
@@ -165,7 +165,7 @@ async fn a_task_of_unknown_effect_is_resolved_and_never_executed_again() {
     assert!(phases(&told).contains(&"resolve"), "{told:#}");
     let again = world.run(&[&asked[..], &["--yes"]].concat()).await;
     assert_eq!(again.status.code(), Some(1));
-    assert!(stderr(&again).contains("it is resolved, and Iden was told"), "{again:?}");
+    assert!(stderr(&again).contains("it is resolved, and the result was reported to Iden"), "{again:?}");
     daemon.stop().await;
     assert_eq!(world.attempts(&task), [1]);
 }
@@ -295,7 +295,7 @@ async fn a_sync_that_is_under_way_is_cancelled_and_removes_nobody() {
     let daemon = world.start();
     daemon.says("ready").await;
     let none = world.run(&["sync", "--cancel", "hr"]).await;
-    assert_eq!((none.status.code(), stdout(&none).as_str()), (Some(0), "No sync of hr is under way.\n"));
+    assert_eq!((none.status.code(), stdout(&none).as_str()), (Some(0), "No sync of hr is running.\n"));
     let child = world.command(&["sync", "hr"]).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn();
     let child = child.expect("it starts");
     eventually("something is pushed", || world.sandbox.ledger().iter().any(|entry| entry.method == "PUT"))
