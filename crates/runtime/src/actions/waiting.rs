@@ -41,6 +41,11 @@ impl Waiting {
         tasks
     }
 
+    /// How many tasks wait.
+    pub(crate) fn count(&self) -> usize {
+        self.all().len()
+    }
+
     /// Ends the wait of a task. False if it does not wait.
     pub(crate) fn wake(&self, task: &TaskId) -> bool {
         let waiter = self.all().get(task).cloned();
