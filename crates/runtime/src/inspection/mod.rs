@@ -14,7 +14,7 @@ mod source;
 mod story;
 
 pub use apps::AppRow;
-pub use checks::{CheckedApp, check_app, check_bridge};
+pub use checks::{CheckedApp, check_app, check_bridge, check_clock};
 pub use finding::{Finding, Verdict};
 pub use listing::{Listing, ListingEnd, Which};
 pub use row::TaskRow;
