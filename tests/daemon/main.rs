@@ -24,6 +24,7 @@ mod control;
 mod crash;
 mod directory;
 mod docs;
+mod doctor;
 mod examples;
 mod export;
 mod first_steps;

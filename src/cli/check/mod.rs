@@ -46,6 +46,9 @@ pub(crate) async fn run(
     let is_current =
         daemon.as_ref().is_some_and(|it| it.configuration == context::fingerprint(global, connectors));
     let own = Credentials::gather(&context, connectors, &names);
+    if let Some(finding) = admin::token(&context, daemon.as_ref()) {
+        report.add(finding);
+    }
     if offline {
         own.tell(&context, &names, daemon.as_ref(), is_current, &mut report);
         return report.end(Exit::Configuration);
@@ -133,6 +136,9 @@ async fn by_ourselves(context: &Context, own: &Credentials, names: &[String], re
             bridge = Some(client as &dyn Api);
         }
         report.add(found);
+        if let Some(finding) = inspection::check_clock(client) {
+            report.add(finding);
+        }
     }
     for name in names {
         let Some(Ok(connector)) = own.connectors.get(name) else { continue };
