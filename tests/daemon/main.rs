@@ -17,6 +17,7 @@
 mod actions;
 mod admin;
 mod audit;
+mod bug_report;
 mod call;
 mod careless;
 mod conformance;

@@ -26,19 +26,36 @@ fn folded(line: &str, width: Option<usize>) -> String {
     text
 }
 
+/// How findings are printed.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Form {
+    Text,
+    Json,
+    Silent,
+}
+
 /// What was found so far.
 pub(super) struct Report {
-    json: bool,
+    form: Form,
     findings: Vec<Finding>,
 }
 
 impl Report {
     pub(super) fn new(json: bool) -> Self {
-        Self { json, findings: Vec::new() }
+        Self { form: if json { Form::Json } else { Form::Text }, findings: Vec::new() }
+    }
+
+    /// One that prints nothing.
+    pub(super) fn silent() -> Self {
+        Self { form: Form::Silent, findings: Vec::new() }
+    }
+
+    pub(super) fn findings(self) -> Vec<Finding> {
+        self.findings
     }
 
     pub(super) fn add(&mut self, finding: Finding) {
-        if !self.json {
+        if self.form == Form::Text {
             let Finding { result, what, found, advice } = &finding;
             let width = table::terminal_width();
             let told = print::visible(&format!("{:8} {what}: {found}", result.as_str()));
@@ -52,7 +69,7 @@ impl Report {
 
     /// The end of the command: `exit` if anything failed.
     pub(super) fn end(self, exit: Exit) -> Outcome {
-        if self.json {
+        if self.form == Form::Json {
             print::json(&self.findings);
         }
         let failed = self.findings.iter().any(|finding| finding.result == Verdict::Failed);
