@@ -74,7 +74,7 @@ async fn the_way_to_each_server_is_told_and_no_password_of_a_proxy() {
         let text = format!(
             "[bridge]\nbase_url = \"https://bridge.example.org/org/acme\"\napi_key = {{ env = \"IDEN_API_KEY\" }}\n\
              request_timeout = \"1s\"\n[state]\npath = \"state\"\n{network}\n[apps.hr]\napp_id = \"{}\"\nconnector = \"scim\"\n\
-             [apps.hr.target]\nbase_url = \"https://scim.intranet.example.org:8443/v2\"\nauth = {{ bearer = {{ env = \"IDEN_API_KEY\" }} }}\n",
+             [apps.hr.target]\nurl = \"https://scim.intranet.example.org:8443/v2\"\nauth = {{ bearer = {{ env = \"IDEN_API_KEY\" }} }}\n",
             world.app
         );
         world.write("bridgehead.toml", &text);

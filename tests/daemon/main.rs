@@ -57,6 +57,7 @@ mod support;
 mod sync_access;
 mod sync_consent;
 mod sync_faults;
+mod sync_first;
 mod sync_guard;
 mod sync_iden;
 mod sync_invalid;

@@ -39,7 +39,7 @@ pub(crate) async fn run(
     report.end(if offline { Exit::Configuration } else { Exit::Failed })
 }
 
-/// What is found about all apps, for somebody else to tell.
+/// What is found about all apps, for another command to tell.
 pub(crate) async fn examine(
     global: &Global,
     context: &Context,
