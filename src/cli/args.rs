@@ -163,6 +163,12 @@ pub(crate) enum Command {
         #[arg(long = "for", value_name = "DURATION", default_value = "10m", value_parser = log_time)]
         time: Duration,
     },
+    /// Write an archive for a bug report: versions, results of `check`, settings, status, metrics, counts and log entries.
+    ///
+    /// Secrets, names, mail addresses, ids of accounts, tasks' payloads and sentences that may name people are left out. The contents
+    /// are listed with their sizes before anything is written, and you are asked for consent. Only you can read the file. It works
+    /// whether the daemon runs or not, and with a configuration that is wrong.
+    Support(Support),
     /// List provisioning tasks, release held tasks, retry rejected reports.
     #[command(subcommand)]
     Tasks(Tasks),
@@ -451,6 +457,20 @@ pub(crate) struct Kit {
     /// `exec`. Secrets are removed; personal data is not.
     #[arg(long, requires = "conformance")]
     pub(crate) trace: bool,
+}
+
+/// How the archive for a bug report is written.
+#[derive(Args, Clone, Debug)]
+pub(crate) struct Support {
+    /// The file to write, which must not exist [default: bridgehead-support-TIME.tar.gz in the current folder].
+    #[arg(long, value_name = "PATH")]
+    pub(crate) output: Option<PathBuf>,
+    /// Agree beforehand.
+    #[arg(long)]
+    pub(crate) yes: bool,
+    /// List the contents, and write nothing.
+    #[arg(long, conflicts_with = "yes")]
+    pub(crate) dry_run: bool,
 }
 
 /// Tasks of an app.

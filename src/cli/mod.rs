@@ -50,6 +50,7 @@ mod signals;
 mod start;
 mod state;
 mod status;
+mod support;
 mod sync;
 mod table;
 mod task_choice;

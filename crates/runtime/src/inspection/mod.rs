@@ -15,6 +15,7 @@ mod source;
 mod story;
 
 pub use apps::AppRow;
+pub use checks::{CheckedApp, check_app, check_bridge, check_clock};
 pub use checks::{CheckedApp, check_app, check_bridge};
 pub use events::TaskEvent;
 pub use finding::{Finding, Verdict};

@@ -195,6 +195,7 @@ impl From<HeldReason> for RunReason {
             HeldReason::AccessGuard => Self::AccessGuard,
             HeldReason::LostState => Self::LostState,
             HeldReason::StaleState => Self::StaleState,
+            HeldReason::FirstSync => Self::FirstSync,
             HeldReason::NotProven => Self::NotProven,
         }
     }
@@ -292,6 +293,7 @@ mod tests {
                 "stale_state",
                 NextSync::Regular,
             ),
+            (Error::FirstSync { app: app(), consent: consent() }, "held", "first_sync", NextSync::Regular),
             (Error::Undescribed(text()), "failed", "undescribed", NextSync::Soon),
             (Error::Unregistered(text()), "failed", "unregistered", NextSync::Soon),
             (Error::Bridge { what: "starting the sync", source }, "failed", "bridge", NextSync::Soon),

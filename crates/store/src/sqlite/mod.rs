@@ -36,6 +36,7 @@ mod tasks;
 mod tests;
 mod time;
 mod told;
+mod versions;
 mod witness;
 mod writer;
 
