@@ -94,7 +94,7 @@ pub(crate) fn title(kind: AlarmKind) -> &'static str {
         AlarmKind::ReportsNotKept => "Reports not saved",
         AlarmKind::StateUnreadable => "State unreadable",
         AlarmKind::StateGone => "State folder missing",
-        AlarmKind::StateDoubted => "TaskJournal lost",
+        AlarmKind::StateDoubted => "Task journal lost",
         AlarmKind::StateUnwritable => "State cannot be written",
         AlarmKind::TaskRetrying => "Task keeps failing",
         AlarmKind::TasksStalled => "Tasks stalled",

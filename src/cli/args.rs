@@ -579,7 +579,7 @@ pub(crate) struct AuditFilter {
     /// Of this account alone.
     #[arg(long, value_name = "ACCOUNT")]
     pub(crate) account: Option<String>,
-    /// Not older: a time such as 2026-11-27T09:00:00Z, a date, or a span such as 24h.
+    /// Not older: a time such as 2026-11-27T09:00:00Z, a date, or a span such as 24h or 30d.
     #[arg(long, value_name = "TIME", value_parser = super::audit::since)]
     pub(crate) since: Option<jiff::Timestamp>,
 }

@@ -57,5 +57,6 @@ mod task_rows;
 mod task_story;
 mod tasks;
 
+pub(crate) use init::command_line;
 pub(crate) use print::complain;
 pub use start::run;

@@ -7,7 +7,7 @@ use jiff::SignedDuration;
 
 use super::table;
 use crate::admin::summary;
-use bridgehead_runtime::{Level, StatusReport};
+use bridgehead_runtime::{AlarmKind, Level, StatusReport};
 
 /// The overview as text.
 pub(crate) fn text(overview: &StatusReport) -> String {
@@ -81,6 +81,10 @@ fn attention(overview: &StatusReport) -> String {
                 writeln!(text, "\n{word}  {name}: {title}{since}\n  {}", visible(&alarm.message)).ok();
                 if !alarm.advice.is_empty() {
                     writeln!(text, "  -> {}", alarm.advice).ok();
+                }
+                // A kind from a newer daemon is not explained in this version's documentation.
+                if alarm.kind != AlarmKind::Other {
+                    writeln!(text, "  more: docs/alarms.md#{}", alarm.kind.as_str()).ok();
                 }
             }
         }
