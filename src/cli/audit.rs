@@ -294,8 +294,10 @@ fn each(context: &Context, asked: AuditFilter, take: impl FnMut(Entry) -> bool) 
 
 /// A time, a date, or how long ago.
 pub(super) fn since(text: &str) -> Result<Timestamp, String> {
-    let wrong =
-        || "must be a time such as \"2026-11-27T09:00:00Z\", a date, or a span such as \"24h\" or \"30d\"".to_owned();
+    let wrong = || {
+        "must be a time such as \"2026-11-27T09:00:00Z\", a date, or a span such as \"24h\" or \"30d\""
+            .to_owned()
+    };
     if let Ok(at) = text.parse::<Timestamp>() {
         return Ok(at);
     }

@@ -156,7 +156,8 @@ mod tests {
             });
         }
         let text = text(&overview);
-        let end = "\n\nALARM  hr: removal guard (for 3 min)\n  too many would go\n  -> Do this.";
+        let end = "\n\nALARM  hr: removal guard (for 3 min)\n  too many would go\n  -> Do this.\n  \
+                   more: docs/alarms.md#removal_guard";
         assert!(text.ends_with(end), "{text}");
         assert!(
             text.contains("note  hr: removal guard (for 3 min)\n  a hiccup") && !text.contains("All good")

@@ -60,7 +60,9 @@ fn accepts(words: &[String], in_a_sentence: bool) -> Result<(), String> {
                     return Ok(());
                 }
                 // `--expect` in a sentence has no number.
-                ErrorKind::InvalidValue if in_a_sentence && error.to_string().contains("a value is required") => {
+                ErrorKind::InvalidValue
+                    if in_a_sentence && error.to_string().contains("a value is required") =>
+                {
                     return Ok(());
                 }
                 _ => last = error.to_string().lines().next().unwrap_or_default().to_owned(),
@@ -111,8 +113,9 @@ fn judge(at: &str, text: &str, in_a_sentence: bool, wrong: &mut Vec<String>) {
 
 /// The arguments of each `bridgehead` in a script.
 pub(crate) fn in_a_script(script: &str) -> Vec<String> {
-    static CALL: LazyLock<Regex> =
-        LazyLock::new(|| pattern(r"(?m)(?:^|[\s(!=])(?:[^\s=]*/)?(?:bridgehead|cargo run(?: +-\S+)* --)(?:[ \t]+|$)"));
+    static CALL: LazyLock<Regex> = LazyLock::new(|| {
+        pattern(r"(?m)(?:^|[\s(!=])(?:[^\s=]*/)?(?:bridgehead|cargo run(?: +-\S+)* --)(?:[ \t]+|$)")
+    });
     static SUBSTITUTION: LazyLock<Regex> = LazyLock::new(|| pattern(r"\$\([^()]*\)"));
     let joined = script.replace("\\\n", " ");
     let joined = SUBSTITUTION.replace_all(&joined, HOLE);
@@ -198,8 +201,10 @@ fn every_command_in_the_documentation_can_be_typed() {
 fn every_command_that_a_message_or_a_comment_names_can_be_typed() {
     let joints = pattern(r"\\\n\s*|\n\s*(///|//!|//|#)?[ \t]*");
     let call = pattern(r"`bridgehead ([^`]+)`");
-    let folders = ["src", "crates", "connectors", "config", "packaging", "systemd", "docs/monitoring", "xtask/src"];
-    let endings = [".rs", ".toml", ".html", ".py", ".mjs", ".yml", ".service", ".conf", "postinst", "postrm", ".spec"];
+    let folders =
+        ["src", "crates", "connectors", "config", "packaging", "systemd", "docs/monitoring", "xtask/src"];
+    let endings =
+        [".rs", ".toml", ".html", ".py", ".mjs", ".yml", ".service", ".conf", "postinst", "postrm", ".spec"];
     let (mut wrong, mut count) = (Vec::new(), 0);
     for file in pages::files(&folders, &endings) {
         let text = std::fs::read_to_string(pages::root().join(&file)).expect("a file");
@@ -221,7 +226,8 @@ fn every_command_of_a_unit_and_an_alert_can_be_typed() {
     for file in pages::files(&["systemd", "packaging", "docs/monitoring"], &[".service", ".conf", ".yml"]) {
         let text = std::fs::read_to_string(pages::root().join(&file)).expect("a file");
         let at = file.display().to_string();
-        let lines = text.lines().filter(|line| line.trim_start().starts_with("action:") && !line.contains("ctl "));
+        let lines =
+            text.lines().filter(|line| line.trim_start().starts_with("action:") && !line.contains("ctl "));
         let calls: Vec<String> = start
             .captures_iter(&text)
             .chain(lines.flat_map(|line| action.captures_iter(line)))
@@ -244,7 +250,9 @@ fn the_table_of_commands_in_the_readme_is_complete_and_right() {
     let (span, flag) = (pattern("`([^`]+)`"), pattern(r"`(--[a-z-]+)[^`]*`"));
     let mut wrong = Vec::new();
     let mut named = Vec::new();
-    for row in table.lines().take_while(|line| !line.starts_with("## ")).filter(|line| line.starts_with("| `")) {
+    for row in
+        table.lines().take_while(|line| !line.starts_with("## ")).filter(|line| line.starts_with("| `"))
+    {
         let cells: Vec<&str> = row.split(" | ").collect();
         let [commands, meaning] = cells[..] else { continue };
         let mut flags = Vec::new();
@@ -255,7 +263,11 @@ fn the_table_of_commands_in_the_readme_is_complete_and_right() {
             flags.extend(flags_of(&found[1]));
         }
         let unknown = flag.captures_iter(meaning).map(|found| found[1].to_owned());
-        wrong.extend(unknown.filter(|flag| !flags.contains(flag)).map(|flag| format!("README.md: {commands}: no flag {flag}")));
+        wrong.extend(
+            unknown
+                .filter(|flag| !flags.contains(flag))
+                .map(|flag| format!("README.md: {commands}: no flag {flag}")),
+        );
     }
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
     let mut commands = Vec::new();

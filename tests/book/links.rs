@@ -33,7 +33,9 @@ fn every_link_leads_to_a_file_and_a_heading_that_exist() {
             let target = if path.is_empty() { page.path.clone() } else { normal(&folder.join(path)) };
             if !pages::root().join(&target).is_file() {
                 broken.push(format!("{at}: there is no such file"));
-            } else if !anchor.is_empty() && anchors.get(target.as_path()).is_some_and(|known| !known.iter().any(|one| one == anchor)) {
+            } else if !anchor.is_empty()
+                && anchors.get(target.as_path()).is_some_and(|known| !known.iter().any(|one| one == anchor))
+            {
                 broken.push(format!("{at}: the page has no such heading"));
             }
         }

@@ -8,9 +8,9 @@
 )]
 
 mod alarms;
-//mod blocks;
+mod blocks;
 mod invocations;
 mod links;
 mod pages;
-//mod runs;
+mod runs;
 mod summary;

@@ -63,7 +63,8 @@ fn walk(path: &Path, endings: &[&str], into: &mut Vec<PathBuf>) {
 
 /// All pages, those that `bridgehead new` writes left out.
 pub(crate) fn all() -> Vec<Page> {
-    let folders = ["docs", "connectors", "crates", "config", "packaging", "systemd", "tests", "fuzz", "xtask"];
+    let folders =
+        ["docs", "connectors", "crates", "config", "packaging", "systemd", "tests", "fuzz", "xtask"];
     let mut paths = files(&folders, &[".md"]);
     paths.extend(["README.md", "CONTRIBUTING.md", "SECURITY.md", "CHANGELOG.md"].map(PathBuf::from));
     assert!(paths.len() > 50, "{} pages", paths.len());
