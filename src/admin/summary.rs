@@ -171,7 +171,7 @@ fn tasks(app: &AppOverview) -> SummaryLine {
         let state = match (&app.held, &app.tasks.counts) {
             (Some(_), _) => "held",
             (None, Some(_)) => "in progress",
-            (None, None) => "begun",
+            (None, None) => "started",
         };
         parts.push(format!("{under_way} {state}"));
     }

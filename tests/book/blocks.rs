@@ -24,7 +24,7 @@ fn every_block_of_commands_is_run_or_says_why_not() {
                     block.line
                 )),
                 Some(excuse) if excuse.len() < 10 => {
-                    wrong.push(format!("{path}:{}: '{excuse}' is no reason", block.line))
+                    wrong.push(format!("{path}:{}: '{excuse}' is no reason", block.line));
                 }
                 Some(_) => excused += 1,
             }

@@ -65,7 +65,7 @@ fn accepts(words: &[String], in_a_sentence: bool) -> Result<(), String> {
                 {
                     return Ok(());
                 }
-                _ => last = error.to_string().lines().next().unwrap_or_default().to_owned(),
+                _ => error.to_string().lines().next().unwrap_or_default().clone_into(&mut last),
             },
         }
         if !words.iter().any(|word| word.contains(HOLE)) {
@@ -249,7 +249,7 @@ fn the_table_of_commands_in_the_readme_is_complete_and_right() {
     let (_, table) = text.split_once("\n## Commands\n").expect("the heading");
     let (span, flag) = (pattern("`([^`]+)`"), pattern(r"`(--[a-z-]+)[^`]*`"));
     let mut wrong = Vec::new();
-    let mut named = Vec::new();
+    let mut listed = Vec::new();
     for row in
         table.lines().take_while(|line| !line.starts_with("## ")).filter(|line| line.starts_with("| `"))
     {
@@ -259,7 +259,7 @@ fn the_table_of_commands_in_the_readme_is_complete_and_right() {
         for found in span.captures_iter(commands) {
             judge("README.md", &found[1], true, &mut wrong);
             let names: Vec<&str> = found[1].split(' ').take_while(|word| is_name(word)).collect();
-            named.push(names.join(" "));
+            listed.push(names.join(" "));
             flags.extend(flags_of(&found[1]));
         }
         let unknown = flag.captures_iter(meaning).map(|found| found[1].to_owned());
@@ -272,7 +272,7 @@ fn the_table_of_commands_in_the_readme_is_complete_and_right() {
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
     let mut commands = Vec::new();
     leaves(&command_line(), "", &mut commands);
-    commands.retain(|name| !named.contains(name));
+    commands.retain(|name| !listed.contains(name));
     assert!(commands.is_empty(), "the table in README.md lacks {commands:?}");
 }
 

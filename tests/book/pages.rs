@@ -110,7 +110,9 @@ fn parse(path: PathBuf, text: &str) -> Page {
             Event::Html(html) => excuse = reason(&html).or(excuse),
             Event::Code(span) => {
                 page.spans.push((line(range.start), span.to_string()));
-                heading.iter_mut().for_each(|heading| heading.push_str(&span));
+                if let Some(heading) = &mut heading {
+                    heading.push_str(&span);
+                }
             }
             Event::Text(said) => said_in(&said, &mut heading, &mut code),
             Event::Start(Tag::Paragraph) => excuse = None,

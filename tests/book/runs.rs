@@ -192,7 +192,7 @@ fn keys(line: &str) -> Option<Vec<String>> {
 }
 
 /// An app, its people, a daemon that serves it.
-const WORLD: &str = r#"
+const WORLD: &str = r"
 mkdir people config backups
 printf 'id,username,email,status,team,first_name,title,password_changed_at\nu7,ann,ann@example.org,active,t1,Ann,Lead,\nu8,kim,kim@example.org,active,t1,Kim,,\n' > people/accounts.csv
 printf 'id,name\nt1,Team One\n' > people/team.csv
@@ -203,17 +203,16 @@ bridgehead init --non-interactive --connector file --name acme-hr --path $PWD/pe
   --iden-url http://127.0.0.1:PORT/org/sandbox --iden-key-env IDEN_API_KEY --app new > /dev/null
 bridgehead run 2> daemon.log &
 until bridgehead status > /dev/null; do sleep 0.2; done
-"#;
+";
 
 #[test]
 fn the_chapters_for_operators_work_as_they_are_written() {
+    let app = regex::Regex::new(r"\bAPP\b").expect("a pattern");
     for page in PAGES.iter().filter(|page| page.contains("operator")) {
         let folder = tempfile::tempdir().expect("a folder");
         let port = free_port().to_string();
-        let replace = |text: &str| {
-            let app = regex::Regex::new(r"\bAPP\b").expect("a pattern");
-            app.replace_all(text, "acme-hr").replace("/var/backups/bridgehead", "backups")
-        };
+        let replace =
+            |text: &str| app.replace_all(text, "acme-hr").replace("/var/backups/bridgehead", "backups");
         let done = run(page, &WORLD.replace("PORT", &port), folder.path(), &replace);
         compare(page, &done);
     }

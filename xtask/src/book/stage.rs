@@ -82,20 +82,14 @@ fn normal(path: &Path) -> PathBuf {
 
 /// The table of contents, whose links begin at `docs/`, with links that begin at the root.
 fn moved(summary: &str) -> String {
-    let mut text = String::new();
-    for line in summary.lines() {
-        match line.rsplit_once("](") {
-            Some((title, link)) => {
-                let path = normal(&Path::new("docs").join(link.trim_end_matches(')')));
-                text.push_str(&format!("{title}]({})\n", path.display()));
-            }
-            None => {
-                text.push_str(line);
-                text.push('\n');
-            }
+    let line = |line: &str| match line.rsplit_once("](") {
+        Some((title, link)) => {
+            let path = normal(&Path::new("docs").join(link.trim_end_matches(')')));
+            format!("{title}]({})\n", path.display())
         }
-    }
-    text
+        None => format!("{line}\n"),
+    };
+    summary.lines().map(line).collect()
 }
 
 #[cfg(test)]

@@ -28,7 +28,7 @@ pub enum Error {
         why: &'static str,
     },
     /// There is no reason, or it is too long.
-    #[error("the reason must have 1 to {LONGEST_REASON} characters: it is kept, and Iden is told")]
+    #[error("the reason must have 1 to {LONGEST_REASON} characters: it is stored, and reported to Iden")]
     Reason,
     /// The journal could not be read or written. The operator does what it says.
     #[error(transparent)]

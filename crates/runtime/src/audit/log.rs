@@ -24,7 +24,7 @@ const KEPT: usize = 10_000;
 pub struct Settings {
     /// The folder.
     pub folder: PathBuf,
-    /// How large a file grows, in bytes, before the next one is begun.
+    /// How large a file grows, in bytes, before the next one is started.
     pub max_bytes: u64,
     /// How many files are kept.
     pub keep: usize,
@@ -431,7 +431,7 @@ impl Log {
         self.file = None;
         if is_news {
             tracing::error!(%error, alarm = "audit_unwritable",
-                "the audit log cannot be written; tasks go on, and what is to be recorded is kept in memory until it can");
+                "the audit log cannot be written; tasks continue, and entries are kept in memory until it can");
         }
     }
 }
