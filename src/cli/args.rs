@@ -226,15 +226,18 @@ pub(crate) enum Tasks {
     ///
     /// A running daemon executes the tasks immediately. If none runs, the release is saved and takes effect at the next start.
     Release(Selected),
-    /// Retry reports that Iden rejected (400), once, with the same outcome. No task is executed again.
+    /// Retry now: make the next attempt of waiting tasks, and report again what Iden rejected (400).
     ///
-    /// `bridgehead tasks list APP --rejected` shows these reports with Iden's reason. Extra data that a connector added to a result
+    /// A waiting task is one whose last attempt failed, or whose target was not available; a running daemon retries it immediately. A rejected
+    /// report is sent once more with the same outcome; the task is not executed again.
+    ///
+    /// `bridgehead tasks list APP --rejected` shows rejected reports with Iden's reason. Extra data that a connector added to a result
     /// was erased when the report was rejected; the account's id was kept.
     Retry(Selected),
     /// Resolve a task whose effect is unknown: an attempt was made, no response came, and the target does not show its effect.
     ///
-    /// The task is never executed again. `completed`, or `failed` with INTERNAL_ERROR, is reported to Iden with the reason and
-    /// recorded in the audit log. Refused for any other task. Asks for confirmation, unless --yes is given.
+    /// The task is never executed again. Iden receives `completed`, or `failed` with INTERNAL_ERROR, and the reason; the audit log records
+    /// both. Refused if the result of the task is known. Asks for confirmation unless --yes is given.
     Resolve(Resolve),
 }
 
@@ -467,20 +470,19 @@ pub(crate) struct Selected {
     pub(crate) expect: Option<u64>,
 }
 
-/// What can be done with Bridge apps.
+/// Commands for Bridge apps.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Apps {
     /// List the Bridge apps that the key can access.
     List,
-    /// Pause an app: start no task and no sync until it is resumed. Running work is finished.
+    /// Pause an app: no task and no sync starts until you resume it. Running ones are finished.
     ///
-    /// The pause survives restarts. Tasks stay pending in Iden. The status shows the pause, and alarms about missing progress are
-    /// suppressed.
+    /// The pause survives restarts. Tasks stay pending in Iden. The status shows the pause, and raises no alarms about missing progress.
     Pause {
         /// The app, by its name in the configuration.
         #[arg(value_name = "APP")]
         app: String,
-        /// The reason, shown in the status.
+        /// Why, for the status and the audit log.
         #[arg(long, value_name = "TEXT")]
         reason: Option<String>,
     },
@@ -544,16 +546,15 @@ pub(crate) struct Sandbox {
     pub(crate) cleanup_delay: Duration,
 }
 
-/// What can be done with the audit log.
+/// Commands for the audit log.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Audit {
-    /// Prove that no entry was changed, added or removed. Otherwise, show the first place where the chain breaks, and exit with
-    /// code 1.
+    /// Verify that no entry was changed, added or removed. Exits with 1, and names the first broken entry, if one was.
     ///
-    /// Whether the end was removed can only be detected with the head, which the daemon publishes as the metric
-    /// bridgehead_audit_head. By default, the running daemon is asked for it; --head takes one that was stored elsewhere.
+    /// A log that was cut off at the end can only be detected with its head, which the daemon publishes as the metric bridgehead_audit_head. A
+    /// running daemon is asked for its head; with --head, pass one that you stored elsewhere.
     Verify {
-        /// An entry that must exist: its number and hash, as in the metric.
+        /// An entry that the log must contain: its number and hash, as shown by the metric.
         #[arg(long, value_name = "SEQ:HASH")]
         head: Option<bridgehead_runtime::audit::Head>,
     },
@@ -563,22 +564,22 @@ pub(crate) enum Audit {
     Export {
         #[command(flatten)]
         filter: AuditFilter,
-        /// The format.
+        /// The output format.
         #[arg(long, default_value = "json")]
         format: AuditFormat,
     },
 }
 
-/// Which entries.
+/// Which entries to show.
 #[derive(Args, Clone, Debug)]
 pub(crate) struct AuditFilter {
-    /// Only entries about this app.
+    /// Only entries of this app.
     #[arg(long, value_name = "APP")]
     pub(crate) app: Option<String>,
-    /// Only entries about this task.
+    /// Only entries of this task.
     #[arg(long, value_name = "TASK")]
     pub(crate) task: Option<String>,
-    /// Only entries about this account.
+    /// Only entries of this account.
     #[arg(long, value_name = "ACCOUNT")]
     pub(crate) account: Option<String>,
     /// Only entries since then: a time such as 2026-11-27T09:00:00Z, a date, or a span such as 24h or 30d.
@@ -586,7 +587,7 @@ pub(crate) struct AuditFilter {
     pub(crate) since: Option<jiff::Timestamp>,
 }
 
-/// In which form entries are written.
+/// The format of exported entries.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
 pub(crate) enum AuditFormat {
     /// One line of JSON per entry, as in the log.
@@ -595,10 +596,10 @@ pub(crate) enum AuditFormat {
     Csv,
 }
 
-/// What can be done with the state folder.
+/// Commands for the state folder.
 #[derive(Debug, Subcommand)]
 pub(crate) enum State {
-    /// Copy the state into a new folder, also while the daemon runs.
+    /// Back up the state into a new folder, even while the daemon runs.
     Backup {
         /// The folder to create; it must be new or empty.
         #[arg(value_name = "DIR")]

@@ -136,7 +136,7 @@ async fn prove(global: &Global, context: &Context, head: Option<Head>) -> Outcom
         return Err(Failure::new(
             Exit::Failed,
             format!(
-                "there is no audit log in {} yet; the daemon makes it at its first start",
+                "there is no audit log in {} yet; the daemon creates it at its first start",
                 folder.display()
             ),
         ));
@@ -155,21 +155,21 @@ async fn prove(global: &Global, context: &Context, head: Option<Head>) -> Outcom
                 return Ok(());
             }
             print::line(format!(
-                "{} entries in {} files are as they were written: {} to {}.",
-                proof.entries, proof.files, proof.first_seq, proof.head.seq
+                "The chain is unbroken: entries {} to {}, {} entries in {} files.",
+                proof.first_seq, proof.head.seq, proof.entries, proof.files
             ));
             if !proof.is_beginning_explained {
                 print::line(format!(
-                    "The log begins with entry {}, and no entry says that older files were removed for their age.",
+                    "The log starts with entry {}, and no entry records that older files were removed by rotation.",
                     proof.first_seq
                 ));
             }
             print::line(match known {
                 Some((head, "daemon")) => {
-                    format!("It reaches as far as the running daemon says: entry {}.", head.seq)
+                    format!("It ends with the entry that the running daemon reports as the last one: entry {}.", head.seq)
                 }
-                Some((head, _)) => format!("It has the noted entry {}.", head.seq),
-                None => "Whether its end was cut off cannot be told without a head: give --head, as bridgehead_audit_head has shown it."
+                Some((head, _)) => format!("It contains the given entry {}.", head.seq),
+                None => "To check that nothing was cut off at the end, pass --head with a value that the metric bridgehead_audit_head showed earlier."
                     .to_owned(),
             });
             print::line(format!("head: {}:{}", proof.head.seq, proof.head.hash));
@@ -223,7 +223,7 @@ fn show(context: &Context, asked: AuditFilter) -> Outcome {
         true
     })?;
     if count == 0 {
-        print::line("No entry.");
+        print::line("No entries.");
     } else {
         print::line(rows.trim_fmt());
         print::line(format!("\n{count} entries; --json has their evidence"));

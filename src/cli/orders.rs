@@ -277,7 +277,7 @@ async fn agree_to_resolve(context: &Context, app: &str, task: &TaskId, word: &st
     if !confirm::is_possible() {
         return Err(Failure::new(
             Exit::Usage,
-            "resolving a task needs consent, and there is no terminal to ask on: give --yes",
+            "resolving a task needs a confirmation, and there is no terminal to ask on: pass --yes",
         ));
     }
     let (story, _) = looking::story(context, app, task).await?;
@@ -380,7 +380,7 @@ pub(crate) async fn cancel_sync(global: &Global, connectors: &Connectors, app: &
     let Some(daemon) = daemon::connect(&context).await? else {
         return Err(Failure::new(
             Exit::Failed,
-            "no daemon runs that could have a sync under way; a `bridgehead sync` in a shell is cancelled there, with Ctrl-C",
+            "no daemon is running, so there is no sync to cancel; stop a `bridgehead sync` in a shell with Ctrl-C there",
         ));
     };
     let request = Request::CancelSync { app: app.to_owned() };
@@ -390,13 +390,13 @@ pub(crate) async fn cancel_sync(global: &Global, connectors: &Connectors, app: &
         return Ok(());
     }
     print::line(match (answer.was_under_way, answer.ended.as_deref()) {
-        (false, _) => format!("No sync of {app} is under way."),
+        (false, _) => format!("No sync of {app} is running."),
         (true, Some("completed")) => {
-            format!("The sync of {app} could not be cancelled any more: it was completed.")
+            format!("It was too late to cancel the sync of {app}: it has completed.")
         }
         (true, Some(ended)) => format!("The sync of {app} is cancelled ({ended}); no account was removed."),
         (true, None) => {
-            format!("The sync of {app} is stopping; `bridgehead status` shows when it has ended.")
+            format!("The sync of {app} is being cancelled; `bridgehead status` shows when it has ended.")
         }
     });
     Ok(())

@@ -45,6 +45,7 @@ mod new;
 mod orphans;
 mod other_iden;
 mod page;
+mod page_actions;
 mod page_browser;
 mod reload;
 mod service;

@@ -218,7 +218,7 @@ async fn load_pause(app: &AppContext, stop: &CancellationToken) -> Result<(), Sh
     );
     let paused = paused.await.map_err(|_| ShuttingDown)?;
     if let Some(pause) = &paused {
-        tracing::warn!(app = %app.name, by = pause.by, since = %pause.since, "the app is paused: no task and no sync starts");
+        tracing::warn!(app = %app.name, by = pause.by, since = %pause.since, "the app is paused: no task and no sync starts until it is resumed");
     }
     app.pausing.set(paused);
     Ok(())

@@ -99,6 +99,11 @@ impl Actions {
         done
     }
 
+    /// The tasks that wait for their next attempt or for the target.
+    pub fn waiting(&self, app: &str) -> Result<Vec<TaskId>, Error> {
+        Ok(self.app(app)?.waiting.tasks())
+    }
+
     /// Resolves a task whose effect is unknown. It is never executed again, and Iden is told.
     pub async fn resolve(
         &self,
@@ -135,7 +140,7 @@ impl Actions {
             if changed {
                 app.store.set_pause(Some(&pause)).await?;
                 app.pausing.set(Some(pause.clone()));
-                tracing::warn!(app = %app.name, by = pause.by, "the app is paused: no task and no sync starts");
+                tracing::warn!(app = %app.name, by = pause.by, "the app is paused: no task and no sync starts until it is resumed");
             }
             Ok(PauseChange { paused: Some(pause), changed })
         };
@@ -223,7 +228,7 @@ impl Actions {
             if !app.cancelling.cancel() {
                 return Ok(Cancelled { was_under_way: false, ended: None });
             }
-            tracing::warn!(app = %app.name, by = actor.as_str(), "the sync that is under way is cancelled");
+            tracing::warn!(app = %app.name, by = actor.as_str(), "the running sync is cancelled");
             let ended = progress.wait_for(|progress| progress.phase.is_empty());
             let ended = tokio::time::timeout(FAREWELL, ended).await.is_ok_and(|ended| ended.is_ok());
             let last = app.status.last_sync().borrow().as_ref().map(|last| last.result.as_str().to_owned());
@@ -273,7 +278,7 @@ fn wake(app: &AppContext, tasks: &Selection, retries: &mut Retries) {
         retries.not_rejected = rest;
     }
     if !woken.is_empty() {
-        tracing::info!(app = %app.name, tasks = woken.len(), "the operator ends the wait of tasks");
+        tracing::info!(app = %app.name, tasks = woken.len(), "an operator retries waiting tasks now");
         if app.target.outage().is_some() {
             app.target.breaker().ask();
         }

@@ -178,10 +178,10 @@ fn repair(path: &Path, end: &files::End, name: &str) -> (io::Result<()>, Value) 
     let mut evidence = json!({ "file": name, "bytes": torn.len(), "sha256": hash(torn) });
     let opened = OpenOptions::new().append(true).open(path);
     if Entry::open(torn).is_ok() {
-        evidence["cut_off"] = "the end of the last line; the entry is whole".into();
+        evidence["cut_off"] = "the end of the last line; the entry is complete".into();
         return (opened.and_then(|mut file| file.write_all(b"\n").and_then(|()| file.sync_data())), evidence);
     }
-    evidence["cut_off"] = "a line that was not whole; it was taken away".into();
+    evidence["cut_off"] = "an incomplete line; it was removed".into();
     (opened.and_then(|file| file.set_len(end.whole).and_then(|()| file.sync_data())), evidence)
 }
 
@@ -235,7 +235,7 @@ impl Inner {
         }
         log.is_prepared = true;
         for evidence in repairs {
-            tracing::warn!(%evidence, "the audit log was damaged, and is repaired; an entry says so");
+            tracing::warn!(%evidence, "the audit log was damaged and has been repaired; an entry records it");
             let repair = Event {
                 action: "repair".to_owned(),
                 decision: Some("go_on".to_owned()),
@@ -431,7 +431,7 @@ impl Log {
         self.file = None;
         if is_news {
             tracing::error!(%error, alarm = "audit_unwritable",
-                "the audit log cannot be written; tasks continue, and entries are kept in memory until it can");
+                "the audit log cannot be written; tasks continue, and entries are kept in memory until it can be written again");
         }
     }
 }
