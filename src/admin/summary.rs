@@ -94,7 +94,7 @@ pub(crate) fn title(kind: AlarmKind) -> &'static str {
         AlarmKind::ReportsNotKept => "Reports not saved",
         AlarmKind::StateUnreadable => "State unreadable",
         AlarmKind::StateGone => "State folder missing",
-        AlarmKind::StateDoubted => "TaskJournal lost",
+        AlarmKind::StateDoubted => "Task journal lost",
         AlarmKind::StateUnwritable => "State cannot be written",
         AlarmKind::TaskRetrying => "Task keeps failing",
         AlarmKind::TasksStalled => "Tasks stalled",
@@ -171,7 +171,7 @@ fn tasks(app: &AppOverview) -> SummaryLine {
         let state = match (&app.held, &app.tasks.counts) {
             (Some(_), _) => "held",
             (None, Some(_)) => "in progress",
-            (None, None) => "begun",
+            (None, None) => "started",
         };
         parts.push(format!("{under_way} {state}"));
     }

@@ -124,8 +124,8 @@ pub(crate) enum Command {
         /// state. "-" is standard output.
         #[arg(long, value_name = "FILE", conflicts_with_all = ["dry_run", "allow_removals"])]
         to: Option<PathBuf>,
-        /// Cancel the sync of an app that is under way in the running daemon, instead: its session is abandoned, and nobody is
-        /// removed.
+        /// Instead of syncing, cancel the sync of this app that is running in the daemon: its session is abandoned, and no account
+        /// is removed.
         #[arg(long, value_name = "APP", conflicts_with_all = ["apps", "dry_run", "allow_removals", "to"])]
         cancel: Option<String>,
     },
@@ -193,10 +193,10 @@ pub(crate) enum Command {
     },
     /// Print the manual page of a command, or write the pages of all.
     Man {
-        /// The command, such as `tasks list`; bridgehead itself when absent.
+        /// The command, such as `tasks list`; bridgehead itself by default.
         #[arg(value_name = "COMMAND")]
         command: Vec<String>,
-        /// Write the pages of all commands into this folder, which must be there.
+        /// Write the pages of all commands into this folder, which must exist.
         #[arg(long, value_name = "DIR", conflicts_with = "command")]
         dir: Option<PathBuf>,
     },
@@ -210,10 +210,10 @@ pub(crate) enum Tasks {
     /// Uses the credentials of the running daemon, or its own if none runs. The text output shows the total number; --json lists all
     /// tasks, unless --limit is given.
     List(ListTasks),
-    /// Tell the story of one task in order: when it was made, held, tried and how each attempt ended, its outcome, what Iden said to
-    /// the report, and what happens next.
+    /// Show the history of one task in order: when it was created, held and tried, how each attempt ended, its outcome, Iden's
+    /// answer to the report, and what happens next.
     ///
-    /// A running daemon is asked; while none runs, its state and Iden are, as far as this command has the key.
+    /// Asks the running daemon. If none runs, uses the state folder and, if this command has the key, Iden.
     Show {
         /// The app, by its name in the configuration.
         #[arg(value_name = "APP")]
@@ -263,10 +263,10 @@ pub(crate) struct Resolve {
     /// It did not take effect.
     #[arg(long)]
     pub(crate) failed: bool,
-    /// How you know. It is kept, and Iden is told.
+    /// How you know. Stored, and reported to Iden.
     #[arg(long, value_name = "TEXT")]
     pub(crate) reason: String,
-    /// Agree beforehand.
+    /// Do not ask for confirmation.
     #[arg(long)]
     pub(crate) yes: bool,
 }
@@ -289,13 +289,13 @@ pub(crate) struct ListTasks {
     /// Only tasks about this account: part of an id, a user name, an email or a name, in upper or lower case.
     #[arg(long, value_name = "TEXT")]
     pub(crate) account: Option<String>,
-    /// Only tasks that ask for this, such as delete_account.
+    /// Only tasks with this action, such as delete_account.
     #[arg(long, value_name = "ACTION")]
     pub(crate) action: Option<String>,
     /// Only tasks that failed with this code.
     #[arg(long, value_name = "CODE")]
     pub(crate) code: Option<String>,
-    /// In which order; as Iden lists them when absent. All tasks are read for that.
+    /// The order [default: as Iden lists them]. Reads all tasks.
     #[arg(long, value_name = "COLUMN")]
     pub(crate) sort: Option<SortTasks>,
     /// Print CSV, all tasks unless --limit says otherwise.
@@ -306,14 +306,14 @@ pub(crate) struct ListTasks {
     pub(crate) limit: Option<u64>,
 }
 
-/// By what tasks are put in order.
+/// By what tasks are sorted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
 pub(crate) enum SortTasks {
     /// Oldest first.
     Created,
     /// Newest first.
     Newest,
-    /// By what they ask for.
+    /// By action.
     Action,
     /// By the account's identifier.
     Account,
@@ -334,13 +334,13 @@ pub(crate) struct Init {
     /// Try everything against a sandbox instead of Iden: the same as `--iden-url sandbox`. It is started here and ends with this command.
     #[arg(long, value_name = "ADDRESS", num_args = 0..=1, default_missing_value = "127.0.0.1:8900")]
     pub(crate) sandbox: Option<SocketAddr>,
-    /// Certificates (PEM) to trust beside those of the operating system.
+    /// Certificates (PEM) to trust in addition to those of the operating system.
     #[arg(long, value_name = "FILE")]
     pub(crate) ca_file: Option<PathBuf>,
     /// Only write the configuration: no check and no dry run.
     #[arg(long)]
     pub(crate) no_check: bool,
-    /// Ask nothing: what no flag answers takes its default, or is an error.
+    /// Ask nothing: a question without a flag takes its default, or is an error.
     #[arg(long)]
     pub(crate) non_interactive: bool,
     /// What the flags of the questions answer, by the question's key.
@@ -522,7 +522,7 @@ pub(crate) enum Apps {
     },
 }
 
-/// What is begun.
+/// What to generate.
 #[derive(Args, Debug)]
 pub(crate) struct New {
     /// The connector's name: lowercase letters, digits and hyphens, such as "jira".
@@ -602,7 +602,7 @@ pub(crate) struct AuditFilter {
     /// Only entries of this account.
     #[arg(long, value_name = "ACCOUNT")]
     pub(crate) account: Option<String>,
-    /// Only entries since then: a time such as 2026-11-27T09:00:00Z, a date, or a span such as 24h.
+    /// Only entries since then: a time such as 2026-11-27T09:00:00Z, a date, or a span such as 24h or 30d.
     #[arg(long, value_name = "TIME", value_parser = super::audit::since)]
     pub(crate) since: Option<jiff::Timestamp>,
 }
@@ -625,9 +625,9 @@ pub(crate) enum State {
         #[arg(value_name = "DIR")]
         to: PathBuf,
     },
-    /// Replace the state by a backup, while no daemon runs, and say what that means for tasks and syncs.
+    /// Replace the state with a backup, while no daemon runs, and explain what that means for tasks and syncs.
     ///
-    /// The replaced state is kept next to it. The daemon treats the restored state as an old copy: each task that may have been begun
+    /// The replaced state is kept next to it. The daemon treats the restored state as an old copy: each task that may have been started
     /// since is looked up in the target before its first attempt, and syncs are held if Iden has a later one.
     Restore {
         /// The folder that `state backup` created.

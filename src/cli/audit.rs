@@ -6,7 +6,7 @@ use bridgehead_runtime::audit::{
     Actor, Audit, AuditStatus, Entry, Event, Filter, Head, Settings, csv_cell, newest, read, verify,
 };
 use bridgehead_runtime::{Clock, SystemClock};
-use jiff::{SignedDuration, Timestamp};
+use jiff::Timestamp;
 use serde_json::json;
 
 use super::args::{self, AuditFilter, AuditFormat, Global};
@@ -294,8 +294,10 @@ fn each(context: &Context, asked: AuditFilter, take: impl FnMut(Entry) -> bool) 
 
 /// A time, a date, or how long ago.
 pub(super) fn since(text: &str) -> Result<Timestamp, String> {
-    let wrong =
-        || "must be a time such as \"2026-11-27T09:00:00Z\", a date, or a span such as \"24h\"".to_owned();
+    let wrong = || {
+        "must be a time such as \"2026-11-27T09:00:00Z\", a date, or a span such as \"24h\" or \"30d\""
+            .to_owned()
+    };
     if let Ok(at) = text.parse::<Timestamp>() {
         return Ok(at);
     }
@@ -303,12 +305,15 @@ pub(super) fn since(text: &str) -> Result<Timestamp, String> {
         let zoned = date.to_zoned(jiff::tz::TimeZone::system()).map_err(|_| wrong())?;
         return Ok(zoned.timestamp());
     }
-    let ago: SignedDuration = text.trim_start_matches('-').parse().map_err(|_| wrong())?;
+    let span: jiff::Span = text.trim_start_matches('-').parse().map_err(|_| wrong())?;
+    let ago = span.to_duration(jiff::SpanRelativeTo::days_are_24_hours()).map_err(|_| wrong())?;
     SystemClock.now().checked_sub(ago).map_err(|_| wrong())
 }
 
 #[cfg(test)]
 mod tests {
+    use jiff::SignedDuration;
+
     use super::*;
 
     #[test]
@@ -317,6 +322,8 @@ mod tests {
         assert!(since("2026-11-27").is_ok());
         let ago = SystemClock.now().duration_since(since("24h").unwrap());
         assert!((SignedDuration::from_hours(23)..SignedDuration::from_hours(25)).contains(&ago));
-        assert!(since("yesterday").is_err());
+        let ago = SystemClock.now().duration_since(since("30d").unwrap());
+        assert!((SignedDuration::from_hours(719)..SignedDuration::from_hours(721)).contains(&ago));
+        assert!(since("yesterday").is_err() && since("1 month").is_err());
     }
 }

@@ -125,7 +125,7 @@ impl<S: Subscriber + for<'a> LookupSpan<'a>> Layer<S> for Journald {
         );
         if self.socket.send(datagram.as_bytes()).is_err() {
             let mut out = std::io::stderr().lock();
-            // There is nobody left to tell.
+            // There is no one left to tell.
             drop(writeln!(out, "{}{message}", prefix(level)));
         }
     }

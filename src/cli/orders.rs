@@ -298,11 +298,11 @@ async fn agree_to_resolve(context: &Context, app: &str, task: &TaskId, word: &st
 pub(crate) enum Switch {
     /// Pause it, and perhaps why.
     Pause(Option<String>),
-    /// Let it go on.
+    /// Let it continue.
     Resume,
 }
 
-/// Pauses an app, or lets it go on.
+/// Pauses an app, or lets it continue.
 pub(crate) async fn pause(global: &Global, connectors: &Connectors, app: &str, switch: Switch) -> Outcome {
     let context = Context::load(global, connectors)?;
     logging::start_quiet(&context.config.log, &context.redactor);
@@ -323,7 +323,7 @@ pub(crate) async fn pause(global: &Global, connectors: &Connectors, app: &str, s
     }
     print::line(match (&answer.paused, answer.changed) {
         (Some(pause), true) => format!(
-            "{app} is paused since {}: no task is begun, and no sync. `bridgehead apps resume {app}` ends that.",
+            "{app} has been paused since {}: no task and no sync starts. `bridgehead apps resume {app}` resumes it.",
             table::time(pause.since)
         ),
         (Some(pause), false) => {

@@ -252,7 +252,7 @@ fn text(seen: &Inspected) -> String {
         let ended = tasks.ended_accepted + tasks.ended_conflict + tasks.ended_missing;
         lines.push(format!("{name} ({})", app.app_id));
         lines.push(format!(
-            "  tasks: {} begun, {} to be reported, {ended} ended, {} refused by Iden, {} held",
+            "  tasks: {} started, {} to be reported, {ended} ended, {} rejected by Iden, {} held",
             tasks.intended, tasks.decided, tasks.rejected, app.held
         ));
         let records =

@@ -54,7 +54,7 @@ pub(crate) async fn run(global: &Global, connectors: &Connectors, names: &[Strin
     let context = match Context::load(global, connectors) {
         Ok(context) => context,
         Err(failure) => {
-            // A daemon that runs goes on with the configuration that it has, and can be asked all the same.
+            // A daemon that runs continues with the configuration that it has, and can be asked all the same.
             let folder = reload::state_folder(global, connectors);
             if let Ok(Some(daemon)) = control::connect(&folder).await
                 && let Ok(overview) = daemon.ask(&Request::Status).await

@@ -38,9 +38,9 @@ pub(crate) struct Operator {
     orders: Orders,
     /// The facts about the daemon as they are now, with the client that the apps use.
     current: Current,
-    /// Ends what goes on behind an answer.
+    /// Ends what continues behind an answer.
     pub(crate) stop: CancellationToken,
-    /// What goes on behind an answer.
+    /// What continues behind an answer.
     pub(crate) background: TaskTracker,
 }
 
@@ -61,7 +61,7 @@ impl Operator {
         Arc::clone(&self.current.get().bridge)
     }
 
-    /// Ends what goes on behind answers, and waits for it.
+    /// Ends what continues behind answers, and waits for it.
     pub(crate) async fn close(&self) {
         self.stop.cancel();
         self.background.close();

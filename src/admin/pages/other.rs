@@ -88,7 +88,7 @@ struct Message<'a> {
     back_text: &'a str,
 }
 
-/// A page that says something, and where to go on.
+/// A page that says something, and where to continue.
 pub(in crate::admin) fn message(
     frame: &Frame,
     heading: &str,

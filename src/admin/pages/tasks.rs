@@ -54,7 +54,7 @@ pub(in crate::admin) struct TaskList<'a> {
     pub(in crate::admin) fields: &'a Fields,
 }
 
-/// What nobody is shown who is not signed in: whom a task is about, and what may name them.
+/// What no one is shown who is not signed in: whom a task is about, and what may name them.
 pub(in crate::admin) fn nameless(row: &TaskRow) -> TaskRow {
     TaskRow {
         account: None,

@@ -19,7 +19,7 @@ use crate::operator_commands::{self, Released, ReportRetrier, Retries, Selection
 use crate::sync::{self, Consent, Options, Summary};
 use bridgehead_store::Pause;
 
-/// How long a cancelled sync may take to abandon its session before it is said that it goes on.
+/// How long a cancelled sync may take to abandon its session before it is said that it continues.
 const FAREWELL: Duration = Duration::from_secs(30);
 
 /// That an app was paused or resumed.
@@ -41,7 +41,7 @@ pub struct Cancelled {
 }
 
 /// The actions of an operator: one method each, for the command line and the page alike. Each returns its result, and records it,
-/// with who ordered it, in the audit log. Whether somebody may act, and whether they were asked for consent, is for the caller to see to.
+/// with who ordered it, in the audit log. Whether someone may act, and whether they were asked for consent, is for the caller to see to.
 #[derive(Clone, Debug)]
 pub struct Actions {
     runtime: Arc<Runtime>,
@@ -120,7 +120,7 @@ impl Actions {
         done
     }
 
-    /// Pauses an app: no task is begun and no sync; what runs is finished. It stays paused over restarts.
+    /// Pauses an app: no task is started and no sync; what runs is finished. It stays paused over restarts.
     pub async fn pause(&self, actor: &Actor, app: &str, reason: Option<&str>) -> Result<PauseChange, Error> {
         let began = Instant::now();
         let done = async {
@@ -130,7 +130,7 @@ impl Actions {
             let _change = app.pausing.change().await;
             let pause = Pause { since: app.clock.now(), by: actor.as_str().to_owned(), reason };
             let before = app.pausing.now();
-            // The pause that there is stays, unless somebody has more to say.
+            // The pause that there is stays, unless someone has more to say.
             let pause = match before {
                 Some(before) if pause.reason.is_none() => before,
                 Some(before) => Pause { since: before.since, ..pause },
@@ -150,7 +150,7 @@ impl Actions {
         done
     }
 
-    /// Lets a paused app go on.
+    /// Lets a paused app continue.
     pub async fn resume(&self, actor: &Actor, app: &str) -> Result<PauseChange, Error> {
         let began = Instant::now();
         let done = async {

@@ -23,7 +23,7 @@ impl Actor {
         Self("daemon".to_owned())
     }
 
-    /// Somebody at the page of the admin listener, who has its token.
+    /// Someone at the page of the admin listener, who has its token.
     pub fn page() -> Self {
         Self("page".to_owned())
     }

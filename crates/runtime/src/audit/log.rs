@@ -24,7 +24,7 @@ const KEPT: usize = 10_000;
 pub struct Settings {
     /// The folder.
     pub folder: PathBuf,
-    /// How large a file grows, in bytes, before the next one is begun.
+    /// How large a file grows, in bytes, before the next one is started.
     pub max_bytes: u64,
     /// How many files are kept.
     pub keep: usize,

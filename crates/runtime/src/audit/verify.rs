@@ -75,7 +75,7 @@ pub struct Broken {
 /// Why a chain is not proven.
 #[derive(Debug, thiserror::Error)]
 pub enum VerifyError {
-    /// It breaks. Somebody has to find out who did that.
+    /// It breaks. Someone has to find out who did that.
     #[error("the chain breaks at entry {}{}: {}", .0.seq, place(.0), .0.why)]
     Broken(Broken),
     /// It cannot be read. The operator mends the folder.
@@ -87,7 +87,7 @@ fn place(broken: &Broken) -> String {
     if broken.file.is_empty() { String::new() } else { format!(" ({} line {})", broken.file, broken.line) }
 }
 
-/// Proves the chain of a folder, and that it reaches as far as `head`, which somebody has noted elsewhere.
+/// Proves the chain of a folder, and that it reaches as far as `head`, which someone has noted elsewhere.
 pub fn verify(folder: &Path, head: Option<&Head>) -> Result<Proof, VerifyError> {
     let files = files::list(folder)?;
     let mut proof = Proof {

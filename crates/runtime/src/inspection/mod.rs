@@ -16,7 +16,6 @@ mod story;
 
 pub use apps::AppRow;
 pub use checks::{CheckedApp, check_app, check_bridge, check_clock};
-pub use checks::{CheckedApp, check_app, check_bridge};
 pub use events::TaskEvent;
 pub use finding::{Finding, Verdict};
 pub use listing::{Listing, ListingEnd, Which};

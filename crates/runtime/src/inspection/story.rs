@@ -1,4 +1,4 @@
-//! The story of one task in order: what Iden and the journal know of it, each attempt, and what happens next.
+//! The history of one task in order: what Iden and the journal know of it, each attempt, and what happens next.
 
 use bridgehead_sdk::{Code, TaskId};
 use jiff::Timestamp;
@@ -15,12 +15,12 @@ use bridgehead_store::{
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Standing {
-    /// It is not begun.
+    /// It is not started.
     #[default]
     Waiting,
     /// The guard on deletions and suspensions holds it.
     Held,
-    /// It was begun, and its outcome is not known yet.
+    /// It was started, and its outcome is not known yet.
     Begun,
     /// Its outcome is known, and Iden has not heard of it yet.
     Decided,
@@ -32,7 +32,7 @@ pub enum Standing {
     Elsewhere,
 }
 
-/// The story of one task. It holds no payload.
+/// The history of one task. It holds no payload.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct TaskStory {
@@ -78,7 +78,7 @@ pub struct Live {
     pub reason: Option<String>,
 }
 
-/// Tells the story of a task. `live` is what the running daemon knows; `None` while none runs. `None` if neither Iden nor the journal
+/// Shows the history of a task. `live` is what the running daemon knows; `None` while none runs. `None` if neither Iden nor the journal
 /// knows the task.
 pub async fn story(
     source: &Source<'_>,
@@ -207,7 +207,7 @@ fn standing(entry: Option<&Entry>, held: Option<&Held>, is_resolved: bool) -> St
     }
 }
 
-/// When the last step said that it goes on, if it was a wait.
+/// When the last step said that it continues, if it was a wait.
 fn last_wait(steps: &[AttemptStep]) -> Option<Timestamp> {
     steps.last().filter(|step| step.phase == Phase::Wait).and_then(|step| step.next_try_at)
 }

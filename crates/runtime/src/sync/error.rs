@@ -47,7 +47,7 @@ pub enum Error {
         #[source]
         source: bridge::Error,
     },
-    /// The session does not hold what was pushed: another process has begun a sync of the same app.
+    /// The session does not hold what was pushed: another process has started a sync of the same app.
     #[error(
         "the session no longer belongs to this sync ({detail}); a newer sync of the same app cancels an \
          older one, so make sure that only one process syncs it"

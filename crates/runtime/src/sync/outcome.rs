@@ -70,7 +70,7 @@ pub(crate) enum Failed {
 /// What a sync that has ended calls for.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) enum NextSync {
-    /// The next sync on schedule: this one went through, or somebody has to act first.
+    /// The next sync on schedule: this one went through, or someone has to act first.
     #[default]
     Regular,
     /// Another sync soon, with growing waits: what went wrong may pass by itself.

@@ -22,7 +22,7 @@ pub struct CompletionPermit<'a> {
     _quiet: RwLockWriteGuard<'a, ()>,
 }
 
-/// A sync that has read and pushed everything, and caught up with the tasks, which stand still as long as this lives.
+/// A sync that has read and pushed everything, and caught up with the tasks, which make no progress as long as this lives.
 #[derive(Debug)]
 pub(in crate::sync) struct Checking<'r, 'a> {
     run: &'r mut SyncRun<'a>,
