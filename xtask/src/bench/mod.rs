@@ -54,6 +54,9 @@ pub(crate) struct Options {
     /// The profile that the daemon, the sandbox and the floor are built with.
     #[arg(long, default_value = "release")]
     profile: String,
+    /// Give each task a password of its own, which the daemon keeps out of everything it writes.
+    #[arg(long)]
+    passwords: bool,
     /// Print JSON.
     #[arg(long)]
     json: bool,
@@ -91,6 +94,9 @@ pub(crate) fn run(options: &Options) -> Result<()> {
     }
     if let Some(under) = &options.under {
         again.args(["--under", under]);
+    }
+    if options.passwords {
+        again.arg("--passwords");
     }
     if options.json {
         again.arg("--json");

@@ -23,7 +23,7 @@ pub(super) async fn run(options: &Options) -> Result<Vec<Round>> {
     let mut rounds = Vec::new();
     for number in 0..options.rounds {
         let before = bare(&place, number * 10 + 1, count, concurrency).await?;
-        let mut round = daemon(&place, number * 10 + 2, count, concurrency).await?;
+        let mut round = daemon(&place, number * 10 + 2, count, concurrency, options.passwords).await?;
         let after = bare(&place, number * 10 + 3, count, concurrency).await?;
         // What else runs on the machine changes while the daemon is measured.
         round.floor = f64::midpoint(before, after);
@@ -33,15 +33,16 @@ pub(super) async fn run(options: &Options) -> Result<Vec<Round>> {
 }
 
 async fn bare(place: &Place, number: usize, count: usize, concurrency: usize) -> Result<f64> {
-    let app = filled(place, number, count).await?;
+    let app = filled(place, number, count, false).await?;
     floor::tasks(place, &app, concurrency).await
 }
 
-async fn filled(place: &Place, number: usize, count: usize) -> Result<String> {
+async fn filled(place: &Place, number: usize, count: usize, passwords: bool) -> Result<String> {
     let app = place.app(number, json!([])).await?;
     let mut control = place.connect().await?;
     for first in (0..count).step_by(AT_ONCE) {
-        let tasks: Vec<Value> = (first..count.min(first + AT_ONCE)).map(task).collect();
+        let tasks: Vec<Value> =
+            (first..count.min(first + AT_ONCE)).map(|number| task(number, passwords)).collect();
         let body = Value::from(tasks).to_string();
         control.call(Method::POST, &format!("/sandbox/v1/apps/{app}/tasks"), body.into()).await?;
     }
@@ -49,18 +50,28 @@ async fn filled(place: &Place, number: usize, count: usize) -> Result<String> {
     Ok(app)
 }
 
-fn task(number: usize) -> Value {
-    json!({
+fn task(number: usize, passwords: bool) -> Value {
+    let mut task = json!({
         "action": "create_account",
         "payload": {"account": {
             "username": format!("person-{number}"), "email": format!("person-{number}@example.org"),
-            "first_name": "Person", "last_name": format!("Number {number}"), "password": "Correct-Horse-1"
+            "first_name": "Person", "last_name": format!("Number {number}")
         }},
-    })
+    });
+    if passwords {
+        task["payload"]["account"]["password"] = format!("Correct-Horse-{number}").into();
+    }
+    task
 }
 
-async fn daemon(place: &Place, number: usize, count: usize, concurrency: usize) -> Result<Round> {
-    let app = filled(place, number, count).await?;
+async fn daemon(
+    place: &Place,
+    number: usize,
+    count: usize,
+    concurrency: usize,
+    passwords: bool,
+) -> Result<Round> {
+    let app = filled(place, number, count, passwords).await?;
     let daemon = place.daemon(
         &app,
         &format!("sync = {{ enabled = false }}\ntasks = {{ poll_interval = \"1s\", concurrency = {concurrency} }}\n\
