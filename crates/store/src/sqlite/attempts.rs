@@ -1,11 +1,14 @@
 //! The steps of tasks, and which apps are paused.
 
+use std::sync::LazyLock;
+
 use async_trait::async_trait;
 use bridgehead_sdk::{Code, TaskId};
 use jiff::Timestamp;
-use sqlx::{FromRow, SqliteConnection};
+use sqlx::{AssertSqlSafe, FromRow, SqliteConnection};
 
 use super::super::{AppKey, AttemptStep, Error, Pause, Phase, STEPS_KEPT};
+use super::chunks::{Statements, parameters};
 use super::entry::unreadable;
 use super::open::Sqlite;
 use super::time;
@@ -126,36 +129,48 @@ pub(super) async fn add(
     if steps.is_empty() {
         return Ok(());
     }
-    for step in steps {
-        sqlx::query(
-            "INSERT INTO attempts (app, task, began_at, phase, attempt, ended_at, code, message, next_try_at) \
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9) ON CONFLICT (app, task, began_at, phase) DO UPDATE SET \
-             attempt = excluded.attempt, ended_at = excluded.ended_at, code = excluded.code, \
-             message = excluded.message, next_try_at = excluded.next_try_at",
-        )
-        .bind(app.as_str())
-        .bind(task.as_str())
-        .bind(time::to_column(step.began_at))
-        .bind(step.phase.as_str())
-        .bind(step.attempt)
-        .bind(step.ended_at.map(time::to_column))
-        .bind(step.code.map(Code::as_str))
-        .bind(step.message.as_deref())
-        .bind(step.next_try_at.map(time::to_column))
-        .execute(&mut *connection)
-        .await?;
+    for (statement, piece) in STATEMENTS.cut(steps) {
+        let mut query = sqlx::query(AssertSqlSafe(statement)).bind(app.as_str()).bind(task.as_str());
+        for step in piece {
+            query = query
+                .bind(time::to_column(step.began_at))
+                .bind(step.phase.as_str())
+                .bind(step.attempt)
+                .bind(step.ended_at.map(time::to_column))
+                .bind(step.code.map(Code::as_str))
+                .bind(step.message.as_deref())
+                .bind(step.next_try_at.map(time::to_column));
+        }
+        query.execute(&mut *connection).await?;
     }
-    sqlx::query(
-        "DELETE FROM attempts WHERE app = ?1 AND task = ?2 AND (began_at, phase) < (SELECT began_at, phase \
-         FROM attempts WHERE app = ?1 AND task = ?2 ORDER BY began_at DESC, phase DESC LIMIT 1 OFFSET ?3)",
-    )
-    .bind(app.as_str())
-    .bind(task.as_str())
-    .bind(i64::try_from(STEPS_KEPT - 1).unwrap_or(i64::MAX))
-    .execute(connection)
-    .await?;
     Ok(())
 }
+
+/// How many columns a step has.
+const COLUMNS: usize = 7;
+
+/// Adds steps, with their values between both parts.
+pub(super) const ADD: &str =
+    "INSERT INTO attempts (app, task, began_at, phase, attempt, ended_at, code, message, next_try_at)";
+pub(super) const ADD_AGAIN: &str = "ON CONFLICT (app, task, began_at, phase) DO UPDATE SET \
+     attempt = excluded.attempt, ended_at = excluded.ended_at, code = excluded.code, \
+     message = excluded.message, next_try_at = excluded.next_try_at";
+
+/// Adds steps of one task, and removes the oldest if there are too many: together, for each call of the database is a message to its
+/// thread. The numbers of the parameters have no gap in either, for sqlx fills a gap with whatever comes next.
+static STATEMENTS: LazyLock<Statements> = LazyLock::new(|| {
+    Statements::new(|size| {
+        let rows: Vec<String> =
+            (0..size).map(|row| format!("(?1, ?2, {})", parameters(3 + row * COLUMNS, COLUMNS))).collect();
+        format!(
+            "{ADD} VALUES {} {ADD_AGAIN}; \
+             DELETE FROM attempts WHERE app = ?1 AND task = ?2 AND (began_at, phase) < (SELECT began_at, phase \
+             FROM attempts WHERE app = ?1 AND task = ?2 ORDER BY began_at DESC, phase DESC LIMIT 1 OFFSET {})",
+            rows.join(", "),
+            STEPS_KEPT - 1
+        )
+    })
+});
 
 /// Removes the steps of a task within another write.
 pub(super) async fn remove(

@@ -6,7 +6,7 @@
 use std::sync::Arc;
 
 /// How many rows one statement takes, largest first. The last must be one.
-const SIZES: [usize; 5] = [256, 64, 16, 4, 1];
+const SIZES: [usize; 8] = [256, 64, 32, 16, 8, 4, 2, 1];
 
 /// One statement for each size.
 #[derive(Debug)]

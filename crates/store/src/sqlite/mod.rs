@@ -17,6 +17,7 @@ mod doubts;
 mod entry;
 mod fence;
 mod files;
+mod grouped;
 mod history;
 mod holds;
 mod lineage;

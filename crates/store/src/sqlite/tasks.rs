@@ -16,6 +16,7 @@ use super::super::{
 use super::attempts;
 use super::chunks::{Statements, parameters};
 use super::entry::{self, Row, name};
+use super::grouped::Shared;
 use super::holds::Change;
 use super::open::Sqlite;
 use super::writer::{Maintenance, Problem, Write};
@@ -208,6 +209,13 @@ impl Sqlite {
     }
 }
 
+/// Writes an intent, with its values between both parts. A task that has an outcome stays as it is.
+pub(super) const INTEND: &str = "INSERT INTO tasks (app, task, action, created_at, keys, attempt, \
+     first_intent_at, last_intent_at, state, prior)";
+pub(super) const INTEND_AGAIN: &str = "ON CONFLICT (app, task) DO UPDATE SET action = excluded.action, \
+     created_at = excluded.created_at, keys = excluded.keys, attempt = max(tasks.attempt, excluded.attempt), \
+     last_intent_at = excluded.last_intent_at, may_have_applied = 1 WHERE tasks.state = 'intended'";
+
 struct WriteIntent {
     app: AppKey,
     intent: Intent,
@@ -218,28 +226,29 @@ impl Write for WriteIntent {
     type Answer = ();
     const NAME: &'static str = "intent";
 
+    fn shared(&self) -> Option<(Shared<'_>, ())> {
+        Some((Shared::Intent(&self.app, &self.intent), ()))
+    }
+
     async fn run(&mut self, connection: &mut SqliteConnection) -> Result<(), Problem> {
         let intent = &self.intent;
-        match standing(connection, &self.app, &intent.task).await? {
-            None => insert(&mut *connection, &self.app, intent).await?,
-            Some((Known::Intended, _)) => {
-                sqlx::query(
-                    "UPDATE tasks SET action = ?3, created_at = ?4, keys = ?5, attempt = max(attempt, ?6), \
-                     last_intent_at = ?7, may_have_applied = 1 WHERE app = ?1 AND task = ?2",
-                )
-                .bind(self.app.as_str())
-                .bind(intent.task.as_str())
-                .bind(&intent.action)
-                .bind(intent.created_at.map(time::to_column))
-                .bind(entry::keys_to_column(&intent.keys))
-                .bind(intent.attempt)
-                .bind(time::to_column(intent.at))
-                .execute(&mut *connection)
-                .await?;
-            }
-            Some((Known::Decided | Known::Ended, _)) => {
-                return Err(decided(&intent.task));
-            }
+        let statement = format!("{INTEND} VALUES (?, ?, ?, ?, ?, ?, ?, ?, 'intended', ?) {INTEND_AGAIN}");
+        let done = sqlx::query(AssertSqlSafe(statement))
+            .bind(self.app.as_str())
+            .bind(intent.task.as_str())
+            .bind(&intent.action)
+            .bind(intent.created_at.map(time::to_column))
+            .bind(entry::keys_to_column(&intent.keys))
+            .bind(intent.attempt)
+            .bind(time::to_column(intent.at))
+            .bind(time::to_column(intent.at))
+            .bind(entry::prior_to_column(&intent.prior))
+            .execute(&mut *connection)
+            .await?;
+        if done.rows_affected() == 0 {
+            // A state that this version does not know is an error of its own.
+            standing(connection, &self.app, &intent.task).await?;
+            return Err(decided(&intent.task));
         }
         attempts::add(connection, &self.app, &intent.task, &intent.steps).await
     }
@@ -267,6 +276,53 @@ impl Write for NotApplied {
     }
 }
 
+/// An outcome, as its columns hold it.
+pub(super) struct Decided {
+    pub(super) status: &'static str,
+    pub(super) code: Option<&'static str>,
+    pub(super) sealed: Vec<u8>,
+}
+
+impl Decided {
+    pub(super) fn of(task: &TaskId, outcome: &Outcome) -> Result<Self, Problem> {
+        let (status, code) = match outcome {
+            Outcome::Completed { .. } => (name::COMPLETED, None),
+            Outcome::Failed { code, .. } => (name::FAILED, Some(code.as_str())),
+        };
+        let sealed = secure_delete::seal(outcome).map_err(|_| {
+            entry::unreadable(task.as_str(), "its outcome cannot be written as JSON".to_owned())
+        })?;
+        Ok(Self { status, code, sealed })
+    }
+}
+
+/// What is kept of an outcome that was reported, as its columns hold it.
+pub(super) struct Retained {
+    pub(super) message: Option<String>,
+    pub(super) kept: Option<String>,
+}
+
+impl Retained {
+    pub(super) fn of(outcome: Outcome) -> Self {
+        match RetainedOutcome::of(outcome) {
+            RetainedOutcome::Completed { result } => {
+                Self { message: None, kept: result.map(|kept| Value::Object(kept).to_string()) }
+            }
+            RetainedOutcome::Failed { message, .. } => Self { message, kept: None },
+        }
+    }
+}
+
+/// The end of a task, as its columns `ended` and `detail` hold it.
+pub(super) fn end_to_columns(ended: &ReportResult) -> (&'static str, Option<&str>) {
+    match ended {
+        ReportResult::Accepted => (name::ACCEPTED, None),
+        ReportResult::Conflict => (name::CONFLICT, None),
+        ReportResult::Missing => (name::MISSING, None),
+        ReportResult::Rejected { detail } => (name::REJECTED, Some(detail)),
+    }
+}
+
 struct Decide {
     app: AppKey,
     identity: Intent,
@@ -278,36 +334,45 @@ impl Write for Decide {
     type Answer = ();
     const NAME: &'static str = "decide";
 
+    fn shared(&self) -> Option<(Shared<'_>, ())> {
+        Some((Shared::Decide(&self.app, &self.identity, &self.outcome), ()))
+    }
+
     async fn run(&mut self, connection: &mut SqliteConnection) -> Result<(), Problem> {
         let task = &self.identity.task;
-        match standing(connection, &self.app, task).await? {
-            None => insert(connection, &self.app, &self.identity).await?,
-            Some((Known::Intended, _)) => {}
-            Some((Known::Decided, sealed)) => {
-                let first = entry::outcome(task.as_str(), sealed.as_deref())?;
-                return if first == self.outcome { Ok(()) } else { Err(decided(task)) };
+        let written = Decided::of(task, &self.outcome)?;
+        // An attempt has begun, as a rule.
+        if self.decide(connection, &written).await? == 0 {
+            match standing(connection, &self.app, task).await? {
+                None => insert(connection, &self.app, &self.identity).await?,
+                Some((Known::Intended, _)) => {}
+                Some((Known::Decided, before)) => {
+                    let first = entry::outcome(task.as_str(), before.as_deref())?;
+                    return if first == self.outcome { Ok(()) } else { Err(decided(task)) };
+                }
+                Some((Known::Ended, _)) => return Err(decided(task)),
             }
-            Some((Known::Ended, _)) => return Err(decided(task)),
+            self.decide(connection, &written).await?;
         }
-        let (status, code) = match &self.outcome {
-            Outcome::Completed { .. } => (name::COMPLETED, None),
-            Outcome::Failed { code, .. } => (name::FAILED, Some(code.as_str())),
-        };
-        let sealed = secure_delete::seal(&self.outcome).map_err(|_| {
-            entry::unreadable(task.as_str(), "its outcome cannot be written as JSON".to_owned())
-        })?;
-        sqlx::query(
+        attempts::add(connection, &self.app, task, &self.identity.steps).await
+    }
+}
+
+impl Decide {
+    /// Writes the outcome of a task that is intended. How many rows that were: one, or none.
+    async fn decide(&self, connection: &mut SqliteConnection, written: &Decided) -> Result<u64, Problem> {
+        let done = sqlx::query(
             "UPDATE tasks SET state = 'decided', status = ?3, code = ?4, outcome = ?5 \
-             WHERE app = ?1 AND task = ?2",
+             WHERE app = ?1 AND task = ?2 AND state = 'intended'",
         )
         .bind(self.app.as_str())
-        .bind(task.as_str())
-        .bind(status)
-        .bind(code)
-        .bind(sealed)
-        .execute(&mut *connection)
+        .bind(self.identity.task.as_str())
+        .bind(written.status)
+        .bind(written.code)
+        .bind(written.sealed.as_slice())
+        .execute(connection)
         .await?;
-        attempts::add(connection, &self.app, task, &self.identity.steps).await
+        Ok(done.rows_affected())
     }
 }
 
@@ -324,6 +389,10 @@ impl Write for End {
     const NAME: &'static str = "ended";
     const CHORE: Option<Maintenance> = Some(Maintenance::Erase);
 
+    fn shared(&self) -> Option<(Shared<'_>, ())> {
+        Some((Shared::End(&self.app, &self.task, &self.ended, self.at), ()))
+    }
+
     async fn run(&mut self, connection: &mut SqliteConnection) -> Result<(), Problem> {
         let (message, kept) = match standing(connection, &self.app, &self.task).await? {
             None | Some((Known::Intended, _)) => {
@@ -331,12 +400,8 @@ impl Write for End {
                 return Err(Error::NotDecided { task }.into());
             }
             Some((Known::Decided, sealed)) => {
-                match RetainedOutcome::of(entry::outcome(self.task.as_str(), sealed.as_deref())?) {
-                    RetainedOutcome::Completed { result } => {
-                        (None, result.map(|kept| Value::Object(kept).to_string()))
-                    }
-                    RetainedOutcome::Failed { message, .. } => (message, None),
-                }
+                let retained = Retained::of(entry::outcome(self.task.as_str(), sealed.as_deref())?);
+                (retained.message, retained.kept)
             }
             Some((Known::Ended, _)) => {
                 let (ended, message, kept): (Option<String>, Option<String>, Option<String>) =
@@ -357,12 +422,7 @@ impl Write for End {
                 (message, kept)
             }
         };
-        let (ended, detail) = match &self.ended {
-            ReportResult::Accepted => (name::ACCEPTED, None),
-            ReportResult::Conflict => (name::CONFLICT, None),
-            ReportResult::Missing => (name::MISSING, None),
-            ReportResult::Rejected { detail } => (name::REJECTED, Some(detail)),
-        };
+        let (ended, detail) = end_to_columns(&self.ended);
         sqlx::query(
             "UPDATE tasks SET state = 'ended', ended = ?3, detail = ?4, message = ?5, ended_at = ?6, \
              kept = ?7, outcome = NULL WHERE app = ?1 AND task = ?2",
@@ -476,6 +536,6 @@ async fn insert(connection: &mut SqliteConnection, app: &AppKey, intent: &Intent
     Ok(())
 }
 
-fn decided(task: &TaskId) -> Problem {
+pub(super) fn decided(task: &TaskId) -> Problem {
     Error::AlreadyDecided { task: task.clone() }.into()
 }

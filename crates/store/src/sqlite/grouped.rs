@@ -1,0 +1,256 @@
+//! Writes of different tasks that share their statements.
+//!
+//! SQLite runs a statement in some microseconds; to hand it to the thread of the connection, and to take its answer, takes many times
+//! that. So the intents, outcomes and ends of tasks that wait for the same commit go over together: what each of them writes stays the
+//! same. Whatever is not as it is as a rule, such as a task that has an outcome already, fails the group; the writer then runs its
+//! writes one by one, and each is told what is wrong with it.
+
+use std::collections::HashMap;
+use std::sync::LazyLock;
+
+use bridgehead_sdk::{Code, TaskId};
+use jiff::Timestamp;
+use sqlx::{AssertSqlSafe, SqliteConnection};
+
+use super::super::{AppKey, AttemptStep, Intent, Outcome, ReportResult, STEPS_KEPT};
+use super::chunks::Statements;
+use super::tasks::{self, Decided, Retained};
+use super::writer::Problem;
+use super::{attempts, entry, time};
+
+/// A write that can share its statements with those of other tasks.
+pub(super) enum Shared<'a> {
+    Intent(&'a AppKey, &'a Intent),
+    Decide(&'a AppKey, &'a Intent, &'a Outcome),
+    End(&'a AppKey, &'a TaskId, &'a ReportResult, Timestamp),
+}
+
+impl<'a> Shared<'a> {
+    /// The task that it is about.
+    pub(super) fn subject(&self) -> (&'a AppKey, &'a TaskId) {
+        match self {
+            Self::Intent(app, identity) | Self::Decide(app, identity, _) => (app, &identity.task),
+            Self::End(app, task, ..) => (app, task),
+        }
+    }
+}
+
+/// As many rows of values, each like this one. Their parameters have no numbers: a statement takes them as they come.
+fn values(row: &str, rows: usize) -> String {
+    format!("VALUES {}", vec![row; rows].join(", "))
+}
+
+static INTEND: LazyLock<Statements> = LazyLock::new(|| {
+    Statements::new(|size| {
+        let rows = values("(?, ?, ?, ?, ?, ?, ?, ?, 'intended', ?)", size);
+        format!("{} {rows} {}", tasks::INTEND, tasks::INTEND_AGAIN)
+    })
+});
+
+static DECIDE: LazyLock<Statements> = LazyLock::new(|| {
+    Statements::new(|size| {
+        format!(
+            "WITH new (app, task, status, code, outcome) AS ({}) \
+             UPDATE tasks SET state = 'decided', status = new.status, code = new.code, outcome = new.outcome \
+             FROM new WHERE tasks.app = new.app AND tasks.task = new.task AND tasks.state = 'intended'",
+            values("(?, ?, ?, ?, ?)", size)
+        )
+    })
+});
+
+static OUTCOMES: LazyLock<Statements> = LazyLock::new(|| {
+    Statements::new(|size| {
+        format!(
+            "WITH wanted (app, task) AS ({}) SELECT one.app, one.task, one.outcome FROM wanted \
+             CROSS JOIN tasks AS one ON one.app = wanted.app AND one.task = wanted.task AND one.state = 'decided'",
+            values("(?, ?)", size)
+        )
+    })
+});
+
+static END: LazyLock<Statements> = LazyLock::new(|| {
+    Statements::new(|size| {
+        format!(
+            "WITH new (app, task, ended, detail, message, ended_at, kept) AS ({}) \
+             UPDATE tasks SET state = 'ended', ended = new.ended, detail = new.detail, message = new.message, \
+             ended_at = new.ended_at, kept = new.kept, outcome = NULL \
+             FROM new WHERE tasks.app = new.app AND tasks.task = new.task AND tasks.state = 'decided'",
+            values("(?, ?, ?, ?, ?, ?, ?)", size)
+        )
+    })
+});
+
+static ADD: LazyLock<Statements> = LazyLock::new(|| {
+    Statements::new(|size| {
+        format!("{} {} {}", attempts::ADD, values("(?, ?, ?, ?, ?, ?, ?, ?, ?)", size), attempts::ADD_AGAIN)
+    })
+});
+
+/// Removes the oldest steps of tasks that have too many, which is looked for once for each task.
+static TRIM: LazyLock<Statements> = LazyLock::new(|| {
+    Statements::new(|size| {
+        format!(
+            "WITH one (app, task) AS ({}) DELETE FROM attempts WHERE (app, task, began_at, phase) IN \
+             (SELECT old.app, old.task, old.began_at, old.phase FROM one CROSS JOIN attempts AS old \
+             ON old.app = one.app AND old.task = one.task \
+             WHERE (SELECT count(*) FROM attempts AS each WHERE each.app = one.app AND each.task = one.task) > {STEPS_KEPT} \
+             AND (old.began_at, old.phase) < (SELECT began_at, phase FROM attempts AS last \
+             WHERE last.app = one.app AND last.task = one.task \
+             ORDER BY began_at DESC, phase DESC LIMIT 1 OFFSET {}))",
+            values("(?, ?)", size),
+            STEPS_KEPT - 1
+        )
+    })
+});
+
+/// Writes all of them. They are of different tasks. Any error is one of the group.
+pub(super) async fn run(connection: &mut SqliteConnection, writes: &[Shared<'_>]) -> Result<(), Problem> {
+    let (mut intents, mut decided, mut ended) = (Vec::new(), Vec::new(), Vec::new());
+    let mut steps = Vec::new();
+    for write in writes {
+        match write {
+            Shared::Intent(app, intent) => {
+                intents.push((*app, *intent));
+                steps.push((*app, &intent.task, intent.steps.as_slice()));
+            }
+            Shared::Decide(app, identity, outcome) => {
+                decided.push((*app, &identity.task, Decided::of(&identity.task, outcome)?));
+                steps.push((*app, &identity.task, identity.steps.as_slice()));
+            }
+            Shared::End(app, task, result, at) => ended.push((*app, *task, *result, *at)),
+        }
+    }
+    intend(connection, &intents).await?;
+    decide(connection, &decided).await?;
+    end(connection, &ended).await?;
+    add(connection, &steps).await
+}
+
+/// Fails unless a statement has changed as many rows as it was given.
+fn all(changed: u64, rows: usize, task: &TaskId) -> Result<(), Problem> {
+    if changed == rows as u64 { Ok(()) } else { Err(tasks::decided(task)) }
+}
+
+async fn intend(connection: &mut SqliteConnection, intents: &[(&AppKey, &Intent)]) -> Result<(), Problem> {
+    for (statement, piece) in INTEND.cut(intents) {
+        let mut query = sqlx::query(AssertSqlSafe(statement));
+        for (app, intent) in piece {
+            query = query
+                .bind(app.as_str())
+                .bind(intent.task.as_str())
+                .bind(&intent.action)
+                .bind(intent.created_at.map(time::to_column))
+                .bind(entry::keys_to_column(&intent.keys))
+                .bind(intent.attempt)
+                .bind(time::to_column(intent.at))
+                .bind(time::to_column(intent.at))
+                .bind(entry::prior_to_column(&intent.prior));
+        }
+        let done = query.execute(&mut *connection).await?;
+        all(done.rows_affected(), piece.len(), &piece[0].1.task)?;
+    }
+    Ok(())
+}
+
+async fn decide(
+    connection: &mut SqliteConnection,
+    decided: &[(&AppKey, &TaskId, Decided)],
+) -> Result<(), Problem> {
+    for (statement, piece) in DECIDE.cut(decided) {
+        let mut query = sqlx::query(AssertSqlSafe(statement));
+        for (app, task, decided) in piece {
+            query = query
+                .bind(app.as_str())
+                .bind(task.as_str())
+                .bind(decided.status)
+                .bind(decided.code)
+                .bind(decided.sealed.as_slice());
+        }
+        let done = query.execute(&mut *connection).await?;
+        all(done.rows_affected(), piece.len(), piece[0].1)?;
+    }
+    Ok(())
+}
+
+async fn end(
+    connection: &mut SqliteConnection,
+    ended: &[(&AppKey, &TaskId, &ReportResult, Timestamp)],
+) -> Result<(), Problem> {
+    for (statement, piece) in OUTCOMES.cut(ended) {
+        let mut query = sqlx::query_as(AssertSqlSafe(statement));
+        for (app, task, ..) in piece {
+            query = query.bind(app.as_str()).bind(task.as_str());
+        }
+        let rows: Vec<(String, String, Option<Vec<u8>>)> = query.fetch_all(&mut *connection).await?;
+        all(rows.len() as u64, piece.len(), piece[0].1)?;
+        let mut outcomes = HashMap::with_capacity(rows.len());
+        for (app, task, sealed) in &rows {
+            let outcome = entry::outcome(task, sealed.as_deref())?;
+            outcomes.insert((app.as_str(), task.as_str()), Retained::of(outcome));
+        }
+        write_ends(connection, piece, &outcomes).await?;
+    }
+    Ok(())
+}
+
+async fn write_ends(
+    connection: &mut SqliteConnection,
+    ended: &[(&AppKey, &TaskId, &ReportResult, Timestamp)],
+    outcomes: &HashMap<(&str, &str), Retained>,
+) -> Result<(), Problem> {
+    for (statement, piece) in END.cut(ended) {
+        let mut query = sqlx::query(AssertSqlSafe(statement));
+        for (app, task, result, at) in piece {
+            let retained = outcomes.get(&(app.as_str(), task.as_str()));
+            let retained = retained.ok_or_else(|| tasks::decided(task))?;
+            let (name, detail) = tasks::end_to_columns(result);
+            query = query
+                .bind(app.as_str())
+                .bind(task.as_str())
+                .bind(name)
+                .bind(detail)
+                .bind(retained.message.as_deref())
+                .bind(time::to_column(*at))
+                .bind(retained.kept.as_deref());
+        }
+        let done = query.execute(&mut *connection).await?;
+        all(done.rows_affected(), piece.len(), piece[0].1)?;
+    }
+    Ok(())
+}
+
+async fn add(
+    connection: &mut SqliteConnection,
+    stories: &[(&AppKey, &TaskId, &[AttemptStep])],
+) -> Result<(), Problem> {
+    let steps: Vec<(&AppKey, &TaskId, &AttemptStep)> = stories
+        .iter()
+        .flat_map(|(app, task, steps)| steps.iter().map(move |step| (*app, *task, step)))
+        .collect();
+    for (statement, piece) in ADD.cut(&steps) {
+        let mut query = sqlx::query(AssertSqlSafe(statement));
+        for (app, task, step) in piece {
+            query = query
+                .bind(app.as_str())
+                .bind(task.as_str())
+                .bind(time::to_column(step.began_at))
+                .bind(step.phase.as_str())
+                .bind(step.attempt)
+                .bind(step.ended_at.map(time::to_column))
+                .bind(step.code.map(Code::as_str))
+                .bind(step.message.as_deref())
+                .bind(step.next_try_at.map(time::to_column));
+        }
+        query.execute(&mut *connection).await?;
+    }
+    let grown: Vec<(&AppKey, &TaskId)> =
+        stories.iter().filter(|(.., steps)| !steps.is_empty()).map(|(app, task, _)| (*app, *task)).collect();
+    for (statement, piece) in TRIM.cut(&grown) {
+        let mut query = sqlx::query(AssertSqlSafe(statement));
+        for (app, task) in piece {
+            query = query.bind(app.as_str()).bind(task.as_str());
+        }
+        query.execute(&mut *connection).await?;
+    }
+    Ok(())
+}
