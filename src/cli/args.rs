@@ -465,7 +465,7 @@ pub(crate) struct Support {
     /// The file to write, which must not exist [default: bridgehead-support-TIME.tar.gz in the current folder].
     #[arg(long, value_name = "PATH")]
     pub(crate) output: Option<PathBuf>,
-    /// Agree beforehand.
+    /// Do not ask for confirmation.
     #[arg(long)]
     pub(crate) yes: bool,
     /// List the contents, and write nothing.

@@ -179,7 +179,7 @@ impl Cleaner {
     }
 
     /// The fields of an entry of systemd's journal that bridgehead has written: where in the program, and words.
-    pub(super) fn entry(&self, entry: &Map<String, Value>) -> Map<String, Value> {
+    pub(super) fn entry(entry: &Map<String, Value>) -> Map<String, Value> {
         const FIELDS: [(&str, &str); 9] = [
             ("__REALTIME_TIMESTAMP", "microseconds"),
             ("PRIORITY", "priority"),

@@ -26,7 +26,7 @@ pub(super) async fn entries(cleaner: &Cleaner) -> Option<String> {
     let mut lines = String::new();
     for line in output.stdout.split(|byte| *byte == b'\n') {
         let Ok(entry) = serde_json::from_slice::<Map<String, Value>>(line) else { continue };
-        let kept = cleaner.entry(&entry);
+        let kept = Cleaner::entry(&entry);
         if !kept.is_empty() {
             lines.push_str(&cleaner.last(&Value::Object(kept).to_string()));
             lines.push('\n');
