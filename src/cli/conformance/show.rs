@@ -214,8 +214,8 @@ mod tests {
         assert!(lines.iter().all(|line| line.chars().count() <= WIDTH), "{lines:#?}");
         insta::assert_snapshot!(lines.join("\n"), @r"
         skipped  refused-permission, bad-credential
-                 because no key says a read-only credential, so that nobody knows
-                 whether it is told apart
+                 because no key configures a read-only credential, so it is unknown
+                 whether it is distinguished
         skipped  silent-target
                  because another reason
         ok       describe
