@@ -19,9 +19,9 @@ fn steps(number: usize, attempt: u32, phases: &[Phase]) -> Vec<AttemptStep> {
             attempt,
             phase: *phase,
             began_at: at(second),
-            ended_at: (place % 2 == 0).then(|| at(second + 1)),
+            ended_at: place.is_multiple_of(2).then(|| at(second + 1)),
             code: None,
-            message: (number % 5 == 0).then(|| format!("step {place}")),
+            message: number.is_multiple_of(5).then(|| format!("step {place}")),
             next_try_at: None,
         }
     };
@@ -33,7 +33,7 @@ fn of(number: usize) -> (AppKey, Intent, Outcome, ReportResult) {
     // More steps than are kept, of one task.
     let waits = if number == 3 { STEPS_KEPT + 20 } else { number % 3 };
     intent.steps = steps(number, 1, &vec![Phase::Wait; waits]);
-    let outcome = if number % 4 == 0 { failed("no such team") } else { completed("secret") };
+    let outcome = if number.is_multiple_of(4) { failed("no such team") } else { completed("secret") };
     let end = match number % 3 {
         0 => ReportResult::Accepted,
         1 => ReportResult::Conflict,
@@ -104,7 +104,9 @@ async fn one_that_does_not_fit_into_its_group_is_told_and_the_others_are_written
     let intents: Vec<Intent> = (0..10).map(|number| intent(&format!("t{number}"), 1, 1)).collect();
     state.record_outcome(&app, &intents[4], &completed("a")).await.unwrap();
     let mut again = intents.clone();
-    again.iter_mut().for_each(|intent| intent.steps = steps(1, 1, &[Phase::Fetch]));
+    for intent in &mut again {
+        intent.steps = steps(1, 1, &[Phase::Fetch]);
+    }
     let results = join_all(again.iter().map(|intent| state.intent(&app, intent))).await;
     for (number, result) in results.iter().enumerate() {
         let is_refused = matches!(result, Err(Error::AlreadyDecided { .. }));
