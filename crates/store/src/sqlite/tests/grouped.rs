@@ -19,7 +19,7 @@ fn steps(number: usize, attempt: u32, phases: &[Phase]) -> Vec<AttemptStep> {
             attempt,
             phase: *phase,
             began_at: at(second),
-            ended_at: (place % 2 == 0).then(|| at(second + 1)),
+            ended_at: place.is_multiple_of(2).then(|| at(second + 1)),
             code: None,
             message: number.is_multiple_of(5).then(|| format!("step {place}")),
             next_try_at: None,
