@@ -377,7 +377,7 @@ mod tests {
         let words = of(&app, now());
         assert_eq!([words.polling.text, words.tasks.text, words.target.text], ["unknown"; 3]);
         app.tasks.journal = Some(Counts { intended: 2, decided: 1, ..Counts::default() });
-        assert_eq!(of(&app, now()).tasks.text, "2 begun, 1 to report");
+        assert_eq!(of(&app, now()).tasks.text, "2 started, 1 to report");
     }
 
     #[test]
