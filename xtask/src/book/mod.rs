@@ -53,6 +53,9 @@ fn mdbook(install: bool) -> Result<PathBuf> {
             remedy: format!("`cargo xtask book --install`, or: cargo install --locked {package}"),
         });
     }
-    tool::show(tool::cargo().args(["install", "--locked", &package, "--root"]).arg(&own))?;
+    // What serves a book and watches its files is not needed.
+    let features = ["--no-default-features", "--features", "search"];
+    let mut command = tool::cargo();
+    tool::show(command.args(["install", "--locked"]).args(features).args([&package, "--root"]).arg(&own))?;
     Ok(own.join("bin/mdbook"))
 }
