@@ -6,7 +6,7 @@ use bridgehead_store::{self as journal, Pause};
 /// Why an action was not done. Nothing was changed.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// There is no such app in the running daemon. The operator restarts it if the app was added since.
+    /// There is no such app in the running daemon. The operator reloads the configuration if it was added there.
     #[error(
         "the running daemon has no app '{0}'; if you added it to the configuration, apply it with `bridgehead reload`"
     )]

@@ -181,7 +181,10 @@ impl Dispatch {
     fn next_poll(&self) -> Instant {
         match self.polled_at {
             Some(_) if self.eager && self.lives.is_empty() && self.lanes.waiting() == 0 => Instant::now(),
-            Some(at) if self.is_supplied() => at + self.wait * SELDOM,
+            // A wait after an error is long enough.
+            Some(at) if self.is_supplied() => {
+                at + self.wait.max(self.app.settings.tasks.poll_interval * SELDOM)
+            }
             Some(at) => at + self.wait,
             None => Instant::now(),
         }
@@ -314,13 +317,12 @@ impl Dispatch {
         }
     }
 
-    /// Tasks that wait already, and are listed again, need not be read again when their turn comes.
+    /// Tasks that wait for their turn already, and are listed again, need not be read again when it comes. What an earlier process began
+    /// is read again in any case.
     fn refresh(&mut self, listed: &mut [PendingTask]) {
-        let running: HashSet<&TaskId> = self.names.values().collect();
-        let waits =
-            |id: &TaskId| self.lanes.contains(id) && !running.contains(id) && !self.entries.contains_key(id);
         for listed in listed {
-            if waits(&listed.id)
+            if self.lanes.is_waiting(&listed.id)
+                && !self.entries.contains_key(&listed.id)
                 && let Some(task) = listed.task.take()
             {
                 self.bodies.keep(task, listed.seen);
@@ -412,5 +414,75 @@ impl Dispatch {
                 }
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::fakes::{Place, Script};
+    use crate::task::executor::FRESH;
+    use bridgehead_bridge::{Task, TaskStatus};
+
+    struct Nothing;
+
+    impl Script for Nothing {}
+
+    fn dispatch(place: &Place) -> Dispatch {
+        let mut dispatch = Dispatch::new(place.app(&Arc::new(Nothing)), CancellationToken::new());
+        dispatch.polled_at = Some(Instant::now());
+        dispatch.wait = dispatch.app.settings.tasks.poll_interval;
+        dispatch
+    }
+
+    fn listed(id: &str, seen: Instant) -> PollResult {
+        let fields = json!({ "id": id, "action": "create_account", "payload": { "account": { "id": id } } });
+        let task = Task::from_json(fields, &TaskStatus::Pending).unwrap();
+        let keys = crate::task::account_queues::keys_of(&task.id, &task.payload);
+        let id = task.id.clone();
+        let task = PendingTask { id, created_at: None, keys, is_destructive: false, seen, task: Some(task) };
+        PollResult { tasks: vec![task], ..PollResult::default() }
+    }
+
+    #[test]
+    fn a_task_that_waits_and_is_listed_again_is_not_read_again_when_its_turn_comes() {
+        let place = Place::new();
+        place.runtime.block_on(async {
+            let mut dispatch = dispatch(&place);
+            let (id, now) = (TaskId::from("a"), Instant::now());
+            dispatch.take(listed("a", now.checked_sub(FRESH).unwrap())).await;
+            dispatch.take(listed("a", now)).await;
+            assert!(dispatch.bodies.take(&id).is_some(), "the later list counts");
+            assert_eq!(dispatch.lanes.start_next(), Some(id.clone()));
+            dispatch.take(listed("a", now)).await;
+            assert!(dispatch.bodies.take(&id).is_none(), "it runs, or is held, and needs no memory");
+            dispatch.take(listed("b", now)).await;
+            dispatch.take(PollResult::default()).await;
+            assert!(dispatch.bodies.take(&TaskId::from("b")).is_none(), "a list without it");
+        });
+    }
+
+    #[test]
+    fn the_list_is_read_less_often_while_enough_is_about_to_run_and_tasks_that_wait_do_not_count() {
+        let place = Place::new();
+        place.runtime.block_on(async {
+            let mut dispatch = dispatch(&place);
+            let interval = dispatch.app.settings.tasks.poll_interval;
+            let next = |dispatch: &Dispatch| dispatch.next_poll().duration_since(dispatch.polled_at.unwrap());
+            assert_eq!(next(&dispatch), interval);
+            for _ in 0..LEAST_AHEAD {
+                dispatch.lives.spawn(std::future::pending());
+            }
+            assert_eq!(next(&dispatch), interval * SELDOM);
+            dispatch.wait = interval * SELDOM * 2;
+            assert_eq!(next(&dispatch), dispatch.wait, "an error has a wait of its own");
+            dispatch.wait = interval;
+            let waiting = dispatch.app.waiting.enter(&TaskId::from("w"));
+            assert_eq!(next(&dispatch), interval);
+            drop(waiting);
+            assert_eq!(next(&dispatch), interval * SELDOM);
+        });
     }
 }

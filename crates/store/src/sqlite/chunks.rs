@@ -13,8 +13,8 @@ const SIZES: [usize; 8] = [256, 64, 32, 16, 8, 4, 2, 1];
 pub(super) struct Statements([(usize, Arc<str>); SIZES.len()]);
 
 impl Statements {
-    /// `write` gets a number of rows and makes the statement. Parameters must be numbered (`?1`, `?2`…):
-    /// sqlx counts the others on their own, so a mix of both binds the wrong values.
+    /// `write` gets a number of rows and makes the statement. Either all of its parameters are numbered (`?1`, `?2`…) or none is: sqlx
+    /// counts the others on their own, so a mix of both binds the wrong values.
     pub(super) fn new(write: impl Fn(usize) -> String) -> Self {
         Self(SIZES.map(|size| (size, write(size).into())))
     }
