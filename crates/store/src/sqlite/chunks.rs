@@ -35,6 +35,11 @@ pub(super) fn parameters(first: usize, count: usize) -> String {
     (first..first + count).map(|number| format!("?{number}")).collect::<Vec<_>>().join(", ")
 }
 
+/// As many rows of values, each like this one. Their parameters have no numbers: a statement takes them as they come.
+pub(super) fn values(row: &str, rows: usize) -> String {
+    format!("VALUES {}", vec![row; rows].join(", "))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -8,12 +8,12 @@
 use std::collections::HashMap;
 use std::sync::LazyLock;
 
-use bridgehead_sdk::{Code, TaskId};
+use bridgehead_sdk::TaskId;
 use jiff::Timestamp;
 use sqlx::{AssertSqlSafe, SqliteConnection};
 
-use super::super::{AppKey, AttemptStep, Intent, Outcome, ReportResult, STEPS_KEPT};
-use super::chunks::Statements;
+use super::super::{AppKey, Intent, Outcome, ReportResult};
+use super::chunks::{Statements, values};
 use super::tasks::{self, Decided, Retained};
 use super::writer::Problem;
 use super::{attempts, entry, time};
@@ -35,15 +35,16 @@ impl<'a> Shared<'a> {
     }
 }
 
-/// As many rows of values, each like this one. Their parameters have no numbers: a statement takes them as they come.
-fn values(row: &str, rows: usize) -> String {
-    format!("VALUES {}", vec![row; rows].join(", "))
-}
-
+/// A task that has an outcome stays as it is.
 static INTEND: LazyLock<Statements> = LazyLock::new(|| {
     Statements::new(|size| {
         let rows = values("(?, ?, ?, ?, ?, ?, ?, ?, 'intended', ?)", size);
-        format!("{} {rows} {}", tasks::INTEND, tasks::INTEND_AGAIN)
+        format!(
+            "INSERT INTO tasks (app, task, action, created_at, keys, attempt, first_intent_at, last_intent_at, state, prior) \
+             {rows} ON CONFLICT (app, task) DO UPDATE SET action = excluded.action, \
+             created_at = excluded.created_at, keys = excluded.keys, attempt = max(tasks.attempt, excluded.attempt), \
+             last_intent_at = excluded.last_intent_at, may_have_applied = 1 WHERE tasks.state = 'intended'"
+        )
     })
 });
 
@@ -80,29 +81,6 @@ static END: LazyLock<Statements> = LazyLock::new(|| {
     })
 });
 
-static ADD: LazyLock<Statements> = LazyLock::new(|| {
-    Statements::new(|size| {
-        format!("{} {} {}", attempts::ADD, values("(?, ?, ?, ?, ?, ?, ?, ?, ?)", size), attempts::ADD_AGAIN)
-    })
-});
-
-/// Removes the oldest steps of tasks that have too many, which is looked for once for each task.
-static TRIM: LazyLock<Statements> = LazyLock::new(|| {
-    Statements::new(|size| {
-        format!(
-            "WITH one (app, task) AS ({}) DELETE FROM attempts WHERE (app, task, began_at, phase) IN \
-             (SELECT old.app, old.task, old.began_at, old.phase FROM one CROSS JOIN attempts AS old \
-             ON old.app = one.app AND old.task = one.task \
-             WHERE (SELECT count(*) FROM attempts AS each WHERE each.app = one.app AND each.task = one.task) > {STEPS_KEPT} \
-             AND (old.began_at, old.phase) < (SELECT began_at, phase FROM attempts AS last \
-             WHERE last.app = one.app AND last.task = one.task \
-             ORDER BY began_at DESC, phase DESC LIMIT 1 OFFSET {}))",
-            values("(?, ?)", size),
-            STEPS_KEPT - 1
-        )
-    })
-});
-
 /// Writes all of them. They are of different tasks. Any error is one of the group.
 pub(super) async fn run(connection: &mut SqliteConnection, writes: &[Shared<'_>]) -> Result<(), Problem> {
     let (mut intents, mut decided, mut ended) = (Vec::new(), Vec::new(), Vec::new());
@@ -120,10 +98,14 @@ pub(super) async fn run(connection: &mut SqliteConnection, writes: &[Shared<'_>]
             Shared::End(app, task, result, at) => ended.push((*app, *task, *result, *at)),
         }
     }
-    intend(connection, &intents).await?;
-    decide(connection, &decided).await?;
+    if let Some((_, intent)) = intents.first() {
+        all(intend(connection, &intents).await?, intents.len(), &intent.task)?;
+    }
+    if let Some((_, task, _)) = decided.first() {
+        all(decide(connection, &decided).await?, decided.len(), task)?;
+    }
     end(connection, &ended).await?;
-    add(connection, &steps).await
+    attempts::add_all(connection, &steps).await
 }
 
 /// Fails unless a statement has changed as many rows as it was given.
@@ -131,7 +113,12 @@ fn all(changed: u64, rows: usize, task: &TaskId) -> Result<(), Problem> {
     if changed == rows as u64 { Ok(()) } else { Err(tasks::decided(task)) }
 }
 
-async fn intend(connection: &mut SqliteConnection, intents: &[(&AppKey, &Intent)]) -> Result<(), Problem> {
+/// Writes intents. How many rows were written: fewer than intents if a task has an outcome.
+pub(super) async fn intend(
+    connection: &mut SqliteConnection,
+    intents: &[(&AppKey, &Intent)],
+) -> Result<u64, Problem> {
+    let mut written = 0;
     for (statement, piece) in INTEND.cut(intents) {
         let mut query = sqlx::query(AssertSqlSafe(statement));
         for (app, intent) in piece {
@@ -146,16 +133,17 @@ async fn intend(connection: &mut SqliteConnection, intents: &[(&AppKey, &Intent)
                 .bind(time::to_column(intent.at))
                 .bind(entry::prior_to_column(&intent.prior));
         }
-        let done = query.execute(&mut *connection).await?;
-        all(done.rows_affected(), piece.len(), &piece[0].1.task)?;
+        written += query.execute(&mut *connection).await?.rows_affected();
     }
-    Ok(())
+    Ok(written)
 }
 
-async fn decide(
+/// Writes outcomes of tasks that are intended. How many rows were written: fewer than outcomes if a task is not.
+pub(super) async fn decide(
     connection: &mut SqliteConnection,
     decided: &[(&AppKey, &TaskId, Decided)],
-) -> Result<(), Problem> {
+) -> Result<u64, Problem> {
+    let mut written = 0;
     for (statement, piece) in DECIDE.cut(decided) {
         let mut query = sqlx::query(AssertSqlSafe(statement));
         for (app, task, decided) in piece {
@@ -166,10 +154,9 @@ async fn decide(
                 .bind(decided.code)
                 .bind(decided.sealed.as_slice());
         }
-        let done = query.execute(&mut *connection).await?;
-        all(done.rows_affected(), piece.len(), piece[0].1)?;
+        written += query.execute(&mut *connection).await?.rows_affected();
     }
-    Ok(())
+    Ok(written)
 }
 
 async fn end(
@@ -215,42 +202,6 @@ async fn write_ends(
         }
         let done = query.execute(&mut *connection).await?;
         all(done.rows_affected(), piece.len(), piece[0].1)?;
-    }
-    Ok(())
-}
-
-async fn add(
-    connection: &mut SqliteConnection,
-    stories: &[(&AppKey, &TaskId, &[AttemptStep])],
-) -> Result<(), Problem> {
-    let steps: Vec<(&AppKey, &TaskId, &AttemptStep)> = stories
-        .iter()
-        .flat_map(|(app, task, steps)| steps.iter().map(move |step| (*app, *task, step)))
-        .collect();
-    for (statement, piece) in ADD.cut(&steps) {
-        let mut query = sqlx::query(AssertSqlSafe(statement));
-        for (app, task, step) in piece {
-            query = query
-                .bind(app.as_str())
-                .bind(task.as_str())
-                .bind(time::to_column(step.began_at))
-                .bind(step.phase.as_str())
-                .bind(step.attempt)
-                .bind(step.ended_at.map(time::to_column))
-                .bind(step.code.map(Code::as_str))
-                .bind(step.message.as_deref())
-                .bind(step.next_try_at.map(time::to_column));
-        }
-        query.execute(&mut *connection).await?;
-    }
-    let grown: Vec<(&AppKey, &TaskId)> =
-        stories.iter().filter(|(.., steps)| !steps.is_empty()).map(|(app, task, _)| (*app, *task)).collect();
-    for (statement, piece) in TRIM.cut(&grown) {
-        let mut query = sqlx::query(AssertSqlSafe(statement));
-        for (app, task) in piece {
-            query = query.bind(app.as_str()).bind(task.as_str());
-        }
-        query.execute(&mut *connection).await?;
     }
     Ok(())
 }

@@ -16,7 +16,7 @@ use super::super::{
 use super::attempts;
 use super::chunks::{Statements, parameters};
 use super::entry::{self, Row, name};
-use super::grouped::Shared;
+use super::grouped::{self, Shared};
 use super::holds::Change;
 use super::open::Sqlite;
 use super::writer::{Maintenance, Problem, Write};
@@ -209,13 +209,6 @@ impl Sqlite {
     }
 }
 
-/// Writes an intent, with its values between both parts. A task that has an outcome stays as it is.
-pub(super) const INTEND: &str = "INSERT INTO tasks (app, task, action, created_at, keys, attempt, \
-     first_intent_at, last_intent_at, state, prior)";
-pub(super) const INTEND_AGAIN: &str = "ON CONFLICT (app, task) DO UPDATE SET action = excluded.action, \
-     created_at = excluded.created_at, keys = excluded.keys, attempt = max(tasks.attempt, excluded.attempt), \
-     last_intent_at = excluded.last_intent_at, may_have_applied = 1 WHERE tasks.state = 'intended'";
-
 struct WriteIntent {
     app: AppKey,
     intent: Intent,
@@ -232,20 +225,7 @@ impl Write for WriteIntent {
 
     async fn run(&mut self, connection: &mut SqliteConnection) -> Result<(), Problem> {
         let intent = &self.intent;
-        let statement = format!("{INTEND} VALUES (?, ?, ?, ?, ?, ?, ?, ?, 'intended', ?) {INTEND_AGAIN}");
-        let done = sqlx::query(AssertSqlSafe(statement))
-            .bind(self.app.as_str())
-            .bind(intent.task.as_str())
-            .bind(&intent.action)
-            .bind(intent.created_at.map(time::to_column))
-            .bind(entry::keys_to_column(&intent.keys))
-            .bind(intent.attempt)
-            .bind(time::to_column(intent.at))
-            .bind(time::to_column(intent.at))
-            .bind(entry::prior_to_column(&intent.prior))
-            .execute(&mut *connection)
-            .await?;
-        if done.rows_affected() == 0 {
+        if grouped::intend(connection, &[(&self.app, intent)]).await? == 0 {
             // A state that this version does not know is an error of its own.
             standing(connection, &self.app, &intent.task).await?;
             return Err(decided(&intent.task));
@@ -341,10 +321,11 @@ impl Write for Decide {
     async fn run(&mut self, connection: &mut SqliteConnection) -> Result<(), Problem> {
         let task = &self.identity.task;
         let written = Decided::of(task, &self.outcome)?;
+        let written = [(&self.app, task, written)];
         // An attempt has begun, as a rule.
-        if self.decide(connection, &written).await? == 0 {
+        if grouped::decide(connection, &written).await? == 0 {
             match standing(connection, &self.app, task).await? {
-                None => insert(connection, &self.app, &self.identity).await?,
+                None => drop(grouped::intend(connection, &[(&self.app, &self.identity)]).await?),
                 Some((Known::Intended, _)) => {}
                 Some((Known::Decided, before)) => {
                     let first = entry::outcome(task.as_str(), before.as_deref())?;
@@ -352,27 +333,9 @@ impl Write for Decide {
                 }
                 Some((Known::Ended, _)) => return Err(decided(task)),
             }
-            self.decide(connection, &written).await?;
+            grouped::decide(connection, &written).await?;
         }
         attempts::add(connection, &self.app, task, &self.identity.steps).await
-    }
-}
-
-impl Decide {
-    /// Writes the outcome of a task that is intended. How many rows that were: one, or none.
-    async fn decide(&self, connection: &mut SqliteConnection, written: &Decided) -> Result<u64, Problem> {
-        let done = sqlx::query(
-            "UPDATE tasks SET state = 'decided', status = ?3, code = ?4, outcome = ?5 \
-             WHERE app = ?1 AND task = ?2 AND state = 'intended'",
-        )
-        .bind(self.app.as_str())
-        .bind(self.identity.task.as_str())
-        .bind(written.status)
-        .bind(written.code)
-        .bind(written.sealed.as_slice())
-        .execute(connection)
-        .await?;
-        Ok(done.rows_affected())
     }
 }
 
@@ -516,24 +479,6 @@ async fn standing(
         None => Ok(None),
         Some((state, outcome)) => Ok(Some((entry::known(task.as_str(), &state)?, outcome))),
     }
-}
-
-async fn insert(connection: &mut SqliteConnection, app: &AppKey, intent: &Intent) -> Result<(), Problem> {
-    sqlx::query(
-        "INSERT INTO tasks (app, task, action, created_at, keys, attempt, first_intent_at, last_intent_at, \
-         state, prior) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?7, 'intended', ?8)",
-    )
-    .bind(app.as_str())
-    .bind(intent.task.as_str())
-    .bind(&intent.action)
-    .bind(intent.created_at.map(time::to_column))
-    .bind(entry::keys_to_column(&intent.keys))
-    .bind(intent.attempt)
-    .bind(time::to_column(intent.at))
-    .bind(entry::prior_to_column(&intent.prior))
-    .execute(connection)
-    .await?;
-    Ok(())
 }
 
 pub(super) fn decided(task: &TaskId) -> Problem {
