@@ -138,13 +138,12 @@ pub(super) async fn task(
     headers: HeaderMap,
 ) -> Response {
     let asked = Asked::of(&site, &uri, &headers).await;
-    let Some(operator) = &site.operator else { return missing(&asked, NO_APP) };
     let back = format!("/apps/{}/tasks", pages::path_of(&name));
     let failed = |text: &str| {
         let rendered = pages::message(&asked.frame, "Not possible now", text, (&back, "Tasks"));
         page_with(StatusCode::SERVICE_UNAVAILABLE, rendered)
     };
-    match tokio::time::timeout(PATIENCE, operator.story(&name, &TaskId::new(task))).await {
+    match tokio::time::timeout(PATIENCE, site.story(&name, &TaskId::new(task))).await {
         Err(_) => failed("Iden did not answer in time. Try again in a moment."),
         Ok(Err(Refusal::NoSuchApp)) => missing(&asked, NO_APP),
         Ok(Err(refusal)) => failed(&refusal.message()),

@@ -8,6 +8,7 @@ use super::render;
 use super::tasks::{SIGN_IN, nameless};
 use crate::admin::summary::{self, Severity};
 use bridgehead_runtime::inspection::{Standing, TaskStory};
+use bridgehead_store::Phase;
 
 #[derive(Serialize)]
 struct Page {
@@ -93,7 +94,10 @@ fn buttons(story: &TaskStory) -> Vec<Button> {
     if story.standing == Standing::Held {
         buttons.push(Button { name: "release", label: "Release" });
     }
-    if story.standing == Standing::Rejected || story.next_try_at.is_some() {
+    // A task that waits for its target has no time of a next attempt.
+    let is_waiting =
+        story.standing == Standing::Begun && story.steps.last().is_some_and(|step| step.phase == Phase::Wait);
+    if story.standing == Standing::Rejected || is_waiting {
         buttons.push(Button { name: "retry", label: "Retry now" });
     }
     if story.effect_unknown {
@@ -121,7 +125,7 @@ mod tests {
     use super::*;
     use bridgehead_runtime::inspection::TaskRow;
     use bridgehead_sdk::Code;
-    use bridgehead_store::{AttemptStep, Phase};
+    use bridgehead_store::AttemptStep;
     use jiff::Timestamp;
 
     fn story(name: &str) -> TaskStory {
@@ -147,7 +151,7 @@ mod tests {
             attempts: 1,
             effect_unknown: true,
             next_try_at: Timestamp::from_second(99).ok(),
-            steps: vec![step],
+            steps: vec![step.clone(), AttemptStep { phase: Phase::Wait, ended_at: None, ..step }],
             next: format!("It is retried, because of {name}."),
             ..TaskStory::default()
         }
@@ -157,7 +161,7 @@ mod tests {
     fn the_story_names_nobody_to_those_who_are_not_signed_in() {
         let signed_in = Frame { is_signed_in: true, can_sign_in: true, ..Frame::default() };
         let html = task(&signed_in, "hr", &story("Ann")).unwrap();
-        assert_eq!(html.matches("Ann").count(), 4, "{html}");
+        assert_eq!(html.matches("Ann").count(), 5, "{html}");
         assert!(
             html.contains("TIMEOUT") && html.contains("Attempt 1: called the connector (1000 ms)"),
             "{html}"

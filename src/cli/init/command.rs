@@ -124,13 +124,13 @@ async fn work(global: &Global, connectors: &Connectors, options: Init) -> Outcom
         }
     }
     if options.no_check {
-        next.say(global, "To check it and preview the first sync:");
+        next.say(global, "To check it and preview the first sync:", false);
         return Ok(());
     }
     let outcome = prove(global, connectors, &place, answers.name()).await;
     match &outcome {
-        Ok(()) => next.say(global, "Next, the daemon:"),
-        Err(_) => next.say(global, "Correct this in the configuration, then:"),
+        Ok(()) => next.say(global, "Next, the daemon:", true),
+        Err(_) => next.say(global, "Correct this in the configuration, then:", false),
     }
     if let Some(sandbox) = sandbox {
         sandbox.stop().await;
