@@ -1,5 +1,9 @@
 //! What can be written on the command line.
 
+mod audit;
+mod call;
+mod tasks;
+
 #[cfg(feature = "sandbox")]
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -8,6 +12,11 @@ use std::time::Duration;
 use clap::{Args, Parser, Subcommand};
 
 use super::new::{Language, Template};
+pub(crate) use audit::{Audit, AuditFilter, AuditFormat};
+#[cfg(feature = "conformance")]
+pub(crate) use call::Kit;
+pub(crate) use call::{Call, CallOperation};
+pub(crate) use tasks::{ListTasks, Resolve, Selected, SortTasks, Tasks};
 
 /// The whole command line.
 #[derive(Debug, Parser)]
@@ -202,127 +211,6 @@ pub(crate) enum Command {
     },
 }
 
-/// What can be done with tasks.
-#[derive(Debug, Subcommand)]
-pub(crate) enum Tasks {
-    /// List the tasks that Iden has for the configured apps, with their status in the journal.
-    ///
-    /// Uses the credentials of the running daemon, or its own if none runs. The text output shows the total number; --json lists all
-    /// tasks, unless --limit is given.
-    List(ListTasks),
-    /// Show the history of one task in order: when it was created, held and tried, how each attempt ended, its outcome, Iden's
-    /// answer to the report, and what happens next.
-    ///
-    /// Asks the running daemon. If none runs, uses the state folder and, if this command has the key, Iden.
-    Show {
-        /// The app, by its name in the configuration.
-        #[arg(value_name = "APP")]
-        app: String,
-        /// The task, by the id that `bridgehead tasks list` shows.
-        #[arg(value_name = "TASK")]
-        task: String,
-    },
-    /// Release deletions and suspensions that the deprovision limit holds (`apps.NAME.tasks.guard`).
-    ///
-    /// Releases only tasks that are held now: those named, or all. Later tasks are held again while the limit is reached. See them
-    /// first with `bridgehead tasks list APP --held`. To remove a task instead, cancel it in Iden.
-    ///
-    /// With --all, the tasks are printed before they are released; on a terminal, without --expect, you are asked to confirm. Scripts
-    /// are never asked: use --expect N.
-    ///
-    /// A running daemon executes the tasks immediately. If none runs, the release is saved and takes effect at the next start.
-    Release(Selected),
-    /// Retry now: make the next attempt of waiting tasks, and report again what Iden rejected (400).
-    ///
-    /// A waiting task is one whose last attempt failed, or whose target was not available; a running daemon retries it immediately. A rejected
-    /// report is sent once more with the same outcome; the task is not executed again.
-    ///
-    /// `bridgehead tasks list APP --rejected` shows rejected reports with Iden's reason. Extra data that a connector added to a result
-    /// was erased when the report was rejected; the account's id was kept.
-    Retry(Selected),
-    /// Resolve a task whose effect is unknown: an attempt was made, no response came, and the target does not show its effect.
-    ///
-    /// The task is never executed again. Iden receives `completed`, or `failed` with INTERNAL_ERROR, and the reason; the audit log records
-    /// both. Refused if the result of the task is known. Asks for confirmation unless --yes is given.
-    Resolve(Resolve),
-}
-
-/// The result of a task.
-#[derive(Args, Clone, Debug)]
-#[command(group(clap::ArgGroup::new("outcome").required(true).args(["completed", "failed"])))]
-pub(crate) struct Resolve {
-    /// The app, by its name in the configuration.
-    #[arg(value_name = "APP")]
-    pub(crate) app: String,
-    /// The task, by the id that `bridgehead tasks list` shows.
-    #[arg(value_name = "TASK")]
-    pub(crate) task: String,
-    /// It took effect.
-    #[arg(long)]
-    pub(crate) completed: bool,
-    /// It did not take effect.
-    #[arg(long)]
-    pub(crate) failed: bool,
-    /// How you know. Stored, and reported to Iden.
-    #[arg(long, value_name = "TEXT")]
-    pub(crate) reason: String,
-    /// Do not ask for confirmation.
-    #[arg(long)]
-    pub(crate) yes: bool,
-}
-
-/// Which tasks are listed.
-#[derive(Args, Clone, Debug)]
-pub(crate) struct ListTasks {
-    /// The app [default: all].
-    #[arg(value_name = "APP")]
-    pub(crate) app: Option<String>,
-    /// Show only tasks with this status. Failed tasks are shown with their code and reason.
-    #[arg(long, default_value = "pending", value_parser = ["pending", "scheduled", "completed", "failed"])]
-    pub(crate) status: String,
-    /// Show the tasks whose report Iden rejected, from the journal, instead.
-    #[arg(long, conflicts_with = "status")]
-    pub(crate) rejected: bool,
-    /// Show only the tasks that the deprovision limit holds.
-    #[arg(long, conflicts_with_all = ["status", "rejected"])]
-    pub(crate) held: bool,
-    /// Only tasks about this account: part of an id, a user name, an email or a name, in upper or lower case.
-    #[arg(long, value_name = "TEXT")]
-    pub(crate) account: Option<String>,
-    /// Only tasks with this action, such as delete_account.
-    #[arg(long, value_name = "ACTION")]
-    pub(crate) action: Option<String>,
-    /// Only tasks that failed with this code.
-    #[arg(long, value_name = "CODE")]
-    pub(crate) code: Option<String>,
-    /// The order [default: as Iden lists them]. Reads all tasks.
-    #[arg(long, value_name = "COLUMN")]
-    pub(crate) sort: Option<SortTasks>,
-    /// Print CSV, all tasks unless --limit says otherwise.
-    #[arg(long, conflicts_with = "json")]
-    pub(crate) csv: bool,
-    /// The maximum number of tasks per app [default: 50; with --json and --csv all].
-    #[arg(long, value_name = "N")]
-    pub(crate) limit: Option<u64>,
-}
-
-/// By what tasks are sorted.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
-pub(crate) enum SortTasks {
-    /// Oldest first.
-    Created,
-    /// Newest first.
-    Newest,
-    /// By action.
-    Action,
-    /// By the account's identifier.
-    Account,
-    /// By the names of the account.
-    Who,
-    /// By status, then code.
-    Status,
-}
-
 /// How a first configuration is written. Each question of a connector is a flag as well: see `init::flags`.
 #[cfg(feature = "sandbox")]
 #[derive(Args, Clone, Debug)]
@@ -348,117 +236,6 @@ pub(crate) struct Init {
     pub(crate) answers: std::collections::BTreeMap<String, String>,
 }
 
-/// One operation by hand.
-#[derive(Args, Clone, Debug)]
-pub(crate) struct Call {
-    /// The app, by its name in the configuration.
-    #[arg(value_name = "APP")]
-    pub(crate) app: String,
-    /// The operation.
-    #[arg(value_name = "OPERATION")]
-    pub(crate) operation: CallOperation,
-    /// With `list`: the resource type [default: accounts].
-    #[arg(value_name = "TYPE")]
-    pub(crate) resource_type: Option<String>,
-    /// The account's id in the target.
-    #[arg(long)]
-    pub(crate) id: Option<String>,
-    /// The account's user name.
-    #[arg(long)]
-    pub(crate) username: Option<String>,
-    /// The account's email address.
-    #[arg(long)]
-    pub(crate) email: Option<String>,
-    /// A field to set on create or to change on update, as text. May be repeated.
-    #[arg(long, value_name = "FIELD=VALUE")]
-    pub(crate) set: Vec<String>,
-    /// The same with a JSON value: a number, a list, or null to clear a field.
-    #[arg(long, value_name = "FIELD=JSON")]
-    pub(crate) set_json: Vec<String>,
-    /// A group or license that the account should have. May be repeated. For each type that is named, an update removes all other
-    /// groups or licenses of that type.
-    #[arg(long, value_name = "TYPE:ID")]
-    pub(crate) member: Vec<String>,
-    /// A file with the payload of a task, as JSON: {"account": {...}, "memberships": {...}, "changes": {...}}. Other flags override
-    /// its values. "-" is standard input.
-    #[arg(long, value_name = "FILE")]
-    pub(crate) payload: Option<PathBuf>,
-    /// A file with the password that `create` or `reset-password` sets; "-" is standard input. There is no flag for the password
-    /// itself, because every user of this machine could read it.
-    #[arg(long, value_name = "FILE")]
-    pub(crate) password_file: Option<PathBuf>,
-    /// With `list`: the cursor that the previous page returned.
-    #[arg(long, value_name = "CURSOR")]
-    pub(crate) cursor: Option<String>,
-    /// With `list`: the number of pages.
-    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..))]
-    pub(crate) pages: u32,
-    /// How long to wait for a change to become visible. The daemon waits up to apps.NAME.tasks.give_up_after.
-    #[arg(long, value_name = "DURATION", default_value = "10s", value_parser = duration)]
-    pub(crate) wait: Duration,
-    /// Change the target without asking for confirmation, even while a daemon is running.
-    #[arg(long)]
-    pub(crate) yes: bool,
-    /// Print the communication between the connector and its target to standard error: HTTP exchanges, and the messages of
-    /// `exec`. Secrets are removed; personal data is not.
-    #[arg(long)]
-    pub(crate) trace: bool,
-}
-
-/// What can be done by hand.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
-pub(crate) enum CallOperation {
-    /// Show the connector's name, version and capabilities.
-    Describe,
-    /// Check that the target is reachable and accepts the credential.
-    Check,
-    /// List a page of records.
-    List,
-    /// Find an account.
-    Find,
-    /// Create an account.
-    Create,
-    /// Change an account.
-    Update,
-    /// Delete an account.
-    Delete,
-    /// Suspend an account.
-    Suspend,
-    /// Undo a suspension.
-    Unsuspend,
-    /// Reset an account's password.
-    ResetPassword,
-}
-
-/// How a connector is proven.
-#[cfg(feature = "conformance")]
-#[derive(Args, Clone, Debug)]
-#[expect(clippy::struct_excessive_bools, reason = "each is a flag of the command line")]
-pub(crate) struct Kit {
-    /// Prove the connector of one app against its live target. Creates, changes and deletes test accounts there.
-    #[arg(long)]
-    pub(crate) conformance: bool,
-    /// Do not change the target: run only checks that read.
-    #[arg(long, requires = "conformance")]
-    pub(crate) read_only: bool,
-    /// Create, change and delete accounts without asking for confirmation.
-    #[arg(long, requires = "conformance", conflicts_with = "read_only")]
-    pub(crate) yes: bool,
-    /// Run only these checks; "*" stands for any text, as in "paging-*".
-    #[arg(long, requires = "conformance", value_name = "CHECK", value_delimiter = ',')]
-    pub(crate) only: Vec<String>,
-    /// List the checks with their rules, without running them.
-    #[arg(long, requires = "conformance", conflicts_with_all = ["read_only", "yes", "junit"])]
-    pub(crate) list: bool,
-    /// Write the results to this file, as JUnit XML.
-    #[arg(long, requires = "conformance", value_name = "FILE")]
-    pub(crate) junit: Option<PathBuf>,
-    /// Print the communication between the connector and its target to standard error: HTTP exchanges, and the messages of
-    /// `exec`. Secrets are removed; personal data is not.
-    #[arg(long, requires = "conformance")]
-    pub(crate) trace: bool,
-}
-
 /// How the archive for a bug report is written.
 #[derive(Args, Clone, Debug)]
 pub(crate) struct Support {
@@ -471,23 +248,6 @@ pub(crate) struct Support {
     /// List the contents, and write nothing.
     #[arg(long, conflicts_with = "yes")]
     pub(crate) dry_run: bool,
-}
-
-/// Tasks of an app.
-#[derive(Args, Clone, Debug)]
-pub(crate) struct Selected {
-    /// The app, by its name in the configuration.
-    #[arg(value_name = "APP")]
-    pub(crate) app: String,
-    /// The ids of the tasks, as shown by `bridgehead tasks list`.
-    #[arg(value_name = "TASK", required_unless_present = "all", conflicts_with = "all")]
-    pub(crate) tasks: Vec<String>,
-    /// Select all tasks to which the command applies.
-    #[arg(long)]
-    pub(crate) all: bool,
-    /// Do nothing unless there are exactly N tasks, the number that `bridgehead tasks list` showed.
-    #[arg(long, value_name = "N", conflicts_with = "tasks")]
-    pub(crate) expect: Option<u64>,
 }
 
 /// Commands for Bridge apps.
@@ -564,56 +324,6 @@ pub(crate) struct Sandbox {
     /// How long the cleanup after `complete` takes.
     #[arg(long, default_value = "1s", value_parser = duration)]
     pub(crate) cleanup_delay: Duration,
-}
-
-/// Commands for the audit log.
-#[derive(Debug, Subcommand)]
-pub(crate) enum Audit {
-    /// Verify that no entry was changed, added or removed. Exits with 1, and names the first broken entry, if one was.
-    ///
-    /// A log that was cut off at the end can only be detected with its head, which the daemon publishes as the metric bridgehead_audit_head. A
-    /// running daemon is asked for its head; with --head, pass one that you stored elsewhere.
-    Verify {
-        /// An entry that the log must contain: its number and hash, as shown by the metric.
-        #[arg(long, value_name = "SEQ:HASH")]
-        head: Option<bridgehead_runtime::audit::Head>,
-    },
-    /// Show entries, oldest first.
-    Show(AuditFilter),
-    /// Write entries to standard output: JSON Lines, or CSV.
-    Export {
-        #[command(flatten)]
-        filter: AuditFilter,
-        /// The output format.
-        #[arg(long, default_value = "json")]
-        format: AuditFormat,
-    },
-}
-
-/// Which entries to show.
-#[derive(Args, Clone, Debug)]
-pub(crate) struct AuditFilter {
-    /// Only entries of this app.
-    #[arg(long, value_name = "APP")]
-    pub(crate) app: Option<String>,
-    /// Only entries of this task.
-    #[arg(long, value_name = "TASK")]
-    pub(crate) task: Option<String>,
-    /// Only entries of this account.
-    #[arg(long, value_name = "ACCOUNT")]
-    pub(crate) account: Option<String>,
-    /// Only entries since then: a time such as 2026-11-27T09:00:00Z, a date, or a span such as 24h or 30d.
-    #[arg(long, value_name = "TIME", value_parser = super::audit::since)]
-    pub(crate) since: Option<jiff::Timestamp>,
-}
-
-/// The format of exported entries.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
-pub(crate) enum AuditFormat {
-    /// One line of JSON per entry, as in the log.
-    Json,
-    /// For spreadsheets.
-    Csv,
 }
 
 /// Commands for the state folder.
