@@ -40,7 +40,7 @@ pub struct Setup {
 }
 
 impl Setup {
-    /// A setup with only an app's name and its `target` table, for tests: the redactor knows no secrets, relative paths
+    /// A setup with only an app's name and its `target` table, for tests: the redactor has no secrets, relative paths
     /// start in the working directory, and only the certificates of the operating system are trusted.
     pub fn new(app: impl Into<String>, target: Map<String, Value>) -> Self {
         Self {

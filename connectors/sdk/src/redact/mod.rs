@@ -47,7 +47,7 @@ const LINGER: usize = 1024;
 pub struct Redactor(Arc<RwLock<Known>>);
 
 impl Redactor {
-    /// A redactor that knows no secrets yet.
+    /// A redactor without any secrets yet.
     pub fn new() -> Self {
         Self::default()
     }
