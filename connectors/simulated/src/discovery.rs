@@ -1,8 +1,8 @@
-//! What `bridgehead init` asks of a target that exists in memory only.
+//! Discovery for `bridgehead init`, for a target that exists only in memory.
 
 use bridgehead_sdk::{Discovered, Discovery, Draft, Error, Question, Section, async_trait};
 
-/// There is nothing to find out: the people are made up.
+/// There is nothing to discover: the people are invented.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct MadeUp;
 
