@@ -80,8 +80,8 @@
 //! | `listings-at-once` | [`Situation::SmallPages`], or [`TestTarget::populated`] |
 //! | `capped-pages`, `unreadable-records` | a target that speaks HTTP |
 //! | `changing-while-listed` | creating and deleting, and a listing of several pages |
-//! | `failing-listing`, `failing-look-up`, `failing-change`, `failing-codes`, `failing-check`, `never-retries`, `bodies-out-of-errors`, `reading-changes-nothing` | a target that speaks HTTP, or what [`TestTarget::protocol`] says; `bodies-out-of-errors` HTTP alone |
-//! | `describe-while-down` | a target that speaks HTTP, or what [`TestTarget::protocol`] says, or [`Situation::Unreachable`] or [`Situation::BadCredential`] |
+//! | `failing-listing`, `failing-look-up`, `failing-change`, `failing-codes`, `failing-check`, `never-retries`, `bodies-out-of-errors`, `reading-changes-nothing` | a target that speaks HTTP, or the protocol that [`TestTarget::protocol`] names; `bodies-out-of-errors` only HTTP |
+//! | `describe-while-down` | a target that speaks HTTP, or the protocol that [`TestTarget::protocol`] names, or [`Situation::Unreachable`] or [`Situation::BadCredential`] |
 //! | `refused-permission` | [`Situation::RefusedPermission`] |
 //! | `bad-credential` | [`Situation::BadCredential`] |
 //! | `unreachable` | [`Situation::Unreachable`] |
