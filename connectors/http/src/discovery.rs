@@ -129,7 +129,7 @@ fn split(path: &str) -> (&str, Map<String, Value>) {
     (path, pairs.map(|(name, value)| (name.into_owned(), Value::from(value.into_owned()))).collect())
 }
 
-/// Whether the response contains the address of the next page.
+/// Whether the `Link` header contains the address of the next page.
 fn follows(answer: &Answer) -> bool {
     let headers = answer.headers().get_all("link").iter().filter_map(|value| value.to_str().ok());
     matches!(link::next(headers), Ok(Some(_)))

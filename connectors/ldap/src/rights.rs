@@ -44,7 +44,7 @@ pub(crate) async fn fields(directory: &Directory, session: &Session) -> Result<(
     let fields = accounts.attributes.iter();
     let fields =
         fields.map(|(field, attribute)| (format!("accounts.attributes.{field}"), attribute.as_str()));
-    // The server does not know the attribute, so no entry has it.
+    // If the server does not know the attribute, no entry can have it.
     let schema = directory.schema();
     let suspends = layout.suspension.as_ref().map(|of| ("suspend.method".to_owned(), of.attribute()));
     let suspends = suspends.filter(|(_, attribute)| !schema.is_known() || schema.has(attribute));

@@ -1,7 +1,7 @@
 //! Determines which table and columns a statement writes.
 //!
 //! Statements come from the operator, and only the server understands all of them. Statements in unusual forms are skipped, because this is
-//! only used for the warnings of `check` before the first task.
+//! only used by `check`, before the first task.
 
 /// What a statement writes.
 #[derive(Clone, Debug, PartialEq, Eq)]
