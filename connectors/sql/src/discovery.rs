@@ -1,4 +1,4 @@
-//! What `bridgehead init` finds out of a database: its tables, which of them holds accounts, and what its columns mean.
+//! What `bridgehead init` finds out about a database: its tables, which of them contains accounts, and what its columns mean.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -24,12 +24,12 @@ const DATABASE: &str = "database";
 const USER: &str = "user";
 const PASSWORD: &str = "password";
 const TABLE: &str = "table";
-/// How long a connection may be waited for, and kept.
+/// How long to wait for a connection, and how long to keep it.
 const PATIENCE: Duration = Duration::from_secs(30);
-/// More different values than this are no status.
+/// The maximum number of different values of a status column.
 const MOST_VALUES: usize = 20;
 
-/// Looks at a database.
+/// Inspects a database for `bridgehead init`.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Look;
 
@@ -83,7 +83,7 @@ fn of_server() -> Vec<Question> {
     ]
 }
 
-/// The keys by which the database is reached; the password is a reference.
+/// The settings for reaching the database; the password is a reference.
 fn access(draft: &Draft, engine: Engine) -> Result<Map<String, Value>, Error> {
     let mut target = Map::new();
     let mut put = |key: &str, value: Value| drop(target.insert(key.to_owned(), value));
@@ -118,7 +118,7 @@ fn access(draft: &Draft, engine: Engine) -> Result<Map<String, Value>, Error> {
     Ok(target)
 }
 
-/// Connections with the password in its place. No statement of a configuration is known yet.
+/// A pool that uses the actual password. No statements are configured yet.
 fn pool(draft: &Draft, access: &Map<String, Value>) -> Result<(Arc<Pool>, Verdicts), Error> {
     let wrong = |error: SettingsError| Error::internal(error.to_string());
     let mut target = access.clone();
@@ -199,7 +199,7 @@ fn columns_of(table: &Table) -> String {
     format!("{}{more}", names.join(", "))
 }
 
-/// The different values of a column; nothing if there are too many, or if it cannot be read.
+/// The different values of a column; `None` if there are too many, or if it cannot be read.
 async fn values_of(lease: &mut Lease, table: &str, column: &str) -> Option<Vec<String>> {
     let sql = format!("SELECT DISTINCT {column} AS held FROM {table} LIMIT {}", MOST_VALUES + 1);
     let rows = lease.attempt(&sql.into(), Vec::new()).await.ok()?.ok()?.rows;
