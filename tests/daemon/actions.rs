@@ -216,17 +216,6 @@ async fn only_a_task_of_unknown_effect_can_be_resolved() {
     daemon.stop().await;
 }
 
-/// Waits until the task list has been read several times more.
-async fn polled(world: &World) {
-    let polls = || {
-        let is_poll =
-            |entry: &&bridgehead::sandbox::Entry| entry.method == "GET" && entry.path.ends_with("/tasks/");
-        world.sandbox.ledger().iter().filter(is_poll).count()
-    };
-    let before = polls();
-    eventually("the list is read again", || polls() >= before + 3).await;
-}
-
 #[tokio::test]
 async fn a_paused_app_begins_nothing_over_restarts_until_it_is_resumed() {
     let world = World::new().await;
@@ -236,7 +225,7 @@ async fn a_paused_app_begins_nothing_over_restarts_until_it_is_resumed() {
     let paused = world.run(&["apps", "pause", "hr", "--reason", "migration of HR"]).await;
     assert_eq!(paused.status.code(), Some(0), "{paused:?}");
     let task = world.task_for("create_account", json!("ann"));
-    polled(&world).await;
+    world.polled().await;
     assert_eq!((world.task(&task)["status"].as_str(), world.attempts(&task)), (Some("pending"), vec![]));
     let refused = world.run(&["sync", "hr"]).await;
     assert_eq!(refused.status.code(), Some(1));
@@ -258,7 +247,7 @@ async fn a_paused_app_begins_nothing_over_restarts_until_it_is_resumed() {
     assert!(stderr(&alone).contains("hr is paused"), "{alone:?}");
     let daemon = world.start();
     daemon.says("the app is paused").await;
-    polled(&world).await;
+    world.polled().await;
     assert_eq!(world.attempts(&task), Vec::<u64>::new());
     let told = story(&world, &task).await;
     assert!(told["next"].as_str().expect("a sentence").contains("apps resume hr"), "{told:#}");

@@ -60,7 +60,7 @@ async fn a_search_by_substring_deletes_nobody_else() {
     for action in ["delete_account", "suspend_account"] {
         let task = world.task_for(action, json!({"username": "ann"}));
         daemon.says(&task).await;
-        tokio::time::sleep(std::time::Duration::from_secs(1)).await;
+        world.polled().await;
         assert_ne!(world.task(&task)["status"], "completed", "{action}");
     }
     assert_eq!(people(&world), [("joanna".to_owned(), "active".to_owned())]);
@@ -95,8 +95,8 @@ async fn a_program_that_offers_nothing_while_its_target_is_down_loses_no_suspens
     world.write("target/down", "");
     let task = world.task_for("suspend_account", json!({"id": "u1", "username": "ann"}));
     let daemon = world.start();
-    // Time enough for the task to be listed and refused many times.
-    tokio::time::sleep(std::time::Duration::from_secs(4)).await;
+    // The task is listed and refused several times.
+    world.polled().await;
     assert_eq!(world.task(&task)["status"], "pending", "{}", daemon.log());
     std::fs::remove_file(world.path("target/down")).expect("the mark");
     eventually("the target is back, and the account suspended", || {

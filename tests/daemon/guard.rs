@@ -37,22 +37,11 @@ fn statuses(world: &World, tasks: &[String]) -> Vec<String> {
     tasks.iter().map(|id| world.task(id)["status"].as_str().expect("a status").to_owned()).collect()
 }
 
-/// Waits until the task list has been read twice more: whatever was to be started by then has been.
-async fn polled(world: &World) {
-    let polls = || {
-        let is_poll =
-            |entry: &&bridgehead::sandbox::Entry| entry.method == "GET" && entry.path.ends_with("/tasks/");
-        world.sandbox.ledger().iter().filter(is_poll).count()
-    };
-    let before = polls();
-    eventually("the list is read again", || polls() >= before + 3).await;
-}
-
 /// Runs the first one of its kind until `count` tasks are held and everything else has ended.
 async fn held(world: &World, daemon: &Daemon, tasks: &[String]) {
     daemon.says("task_guard").await;
     eventually("all but the held ones have ended", || world.tasks_that_are("pending") == tasks.len()).await;
-    polled(world).await;
+    world.polled().await;
     assert!(statuses(world, tasks).iter().all(|status| status == "pending"), "{}", daemon.log());
 }
 
@@ -81,7 +70,7 @@ async fn the_fifty_first_deletion_within_an_hour_is_held_and_everything_else_goe
     let later = delete(&world, "u53", 60);
     let fine = task(&world, "update_account", "u54", 61, &json!({"display_name": "Bob"}));
     eventually("the update goes on", || world.task(&fine)["status"] == "completed").await;
-    polled(&world).await;
+    world.polled().await;
     assert_eq!(world.task(&later)["status"], "pending");
     let log = daemon.stop().await;
     assert_eq!(log.matches("alarm=\"task_guard\"").count(), 1, "one alarm for one holding: {log}");
@@ -173,7 +162,7 @@ async fn a_release_lets_exactly_the_named_ones_go_in_the_order_of_their_account(
     assert_eq!(answer, json!({"app": "hr", "by": "daemon", "released": [tasks[1]], "not_held": []}));
     eventually("the one behind it follows", || world.task(&behind)["status"] == "failed").await;
     assert_eq!(world.task(&behind)["error"]["code"], "ACCOUNT_NOT_FOUND", "it came after the deletion");
-    polled(&world).await;
+    world.polled().await;
     assert_eq!(statuses(&world, &tasks), ["completed", "completed", "pending", "pending"]);
 
     let again = world.run(&["tasks", "release", "hr", &tasks[1], &tasks[2]]).await;

@@ -24,6 +24,18 @@ pub(crate) struct World {
 }
 
 impl World {
+    /// Waits until the task list has been read several times more: whatever those readings were to start has started.
+    pub async fn polled(&self) {
+        let polls = || {
+            let is_poll = |entry: &&bridgehead::sandbox::Entry| {
+                entry.method == "GET" && entry.path.ends_with("/tasks/")
+            };
+            self.sandbox.ledger().iter().filter(is_poll).count()
+        };
+        let before = polls();
+        eventually("the task list is read again", || polls() >= before + 3).await;
+    }
+
     pub(crate) async fn new() -> Self {
         let options = Options { api_key: KEY.into(), ..Options::default() };
         let sandbox = Sandbox::start(options).await.expect("a sandbox on a free port");

@@ -18,10 +18,10 @@ fn starts(world: &World) -> Vec<Timestamp> {
         .collect()
 }
 
-/// Gives a daemon that should do nothing the time to do it.
+/// Waits until a daemon that should not sync has done other things.
 async fn idle(world: &World) {
     world.done("suspend_account", json!({"account": {"id": "u000001"}})).await;
-    tokio::time::sleep(Duration::from_millis(300)).await;
+    world.polled().await;
 }
 
 #[tokio::test]

@@ -121,7 +121,7 @@ async fn a_task_in_flight_holds_complete_until_it_has_ended() {
         world.go(point);
     }
     eventually("everything is pushed", || world.pages("account").iter().sum::<usize>() == 250).await;
-    tokio::time::sleep(std::time::Duration::from_millis(300)).await;
+    world.polled().await;
     assert_eq!(world.count("complete"), 0, "nobody knows yet whether the account will be there");
     world.go("task-slow");
     eventually("the task has ended", || world.task(&task)["status"] == "completed").await;
