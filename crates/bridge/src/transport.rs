@@ -174,7 +174,6 @@ fn held_back(request: &Request, refusal: Refusal) -> Error {
 }
 
 /// The result of a call, as far as the breaker is concerned. Any response except a server error shows that the Bridge is up.
-/// error.
 fn outcome(result: &Result<Answer, Error>) -> Outcome {
     match result {
         Err(Error::RateLimited { retry_after, .. }) => Outcome::Throttled(*retry_after),
