@@ -3,7 +3,7 @@
 use std::io;
 use std::net::SocketAddr;
 
-/// Why the listener could not be opened. The operator corrects the configuration, or frees the address.
+/// Why the listener could not be opened. The operator must correct the configuration, or free the address.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {

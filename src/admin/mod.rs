@@ -5,7 +5,7 @@
 //! Listener ─ guard ─ routes ─┬─ /status (JSON), /metrics, /healthz, /readyz
 //!                            ├─ looking ─ pages (templates, charts, lists, CSV) ◀─ summary ─▶ `bridgehead status`
 //!                            ├─ acting ─ session, actions ─▶ runtime::Runtime
-//!                            └─ events (what tells a page to renew itself)
+//!                            └─ events (notify a page of changes)
 //! ```
 //!
 //! Reading changes nothing and exposes no secret: all output passes the daemon's redactor. Every client that can reach the listener can

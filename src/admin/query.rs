@@ -12,7 +12,7 @@ impl Fields {
         Self(form_urlencoded::parse(bytes).into_owned().collect())
     }
 
-    /// The first value of a name that is not empty.
+    /// The first non-empty value of a name.
     pub(crate) fn get(&self, name: &str) -> Option<&str> {
         self.every(name).find(|value| !value.is_empty())
     }

@@ -54,7 +54,7 @@ impl Access {
     }
 }
 
-/// The sessions, and the token that begins one.
+/// The sessions, and the token that starts one.
 pub(crate) struct Sessions {
     token: SecretString,
     open: Mutex<VecDeque<Session>>,

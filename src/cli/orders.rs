@@ -32,7 +32,7 @@ struct Shown<T> {
     answer: T,
 }
 
-/// The operator's request, prepared.
+/// The prepared request of the operator.
 struct Order {
     context: Context,
     app: String,

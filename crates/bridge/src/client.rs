@@ -251,7 +251,7 @@ impl Client {
         Ok(page)
     }
 
-    /// A POST that ends a session.
+    /// Ends a session with a POST request.
     async fn end(&self, operation: Operation, app: AppId, sync: &SyncId, verb: &str) -> Result<(), Error> {
         let call = Call::new(operation, app).about(sync);
         let request = self.request(call, app, Method::POST, &["sync", sync.as_str(), verb])?;

@@ -164,7 +164,7 @@ pub enum Error {
     Key {
         /// The call.
         call: Call,
-        /// Why there is none.
+        /// Why there is no key.
         #[source]
         cause: KeyError,
     },
@@ -176,7 +176,7 @@ pub enum BrokenRule {
     /// Another record already has the same identifier: "Duplicate key in the database. Rare -- usually means concurrent writes" (Error
     /// Reference). The same page may be accepted when no other is being written.
     Duplicate,
-    /// Any other.
+    /// Any other rule.
     Other,
 }
 

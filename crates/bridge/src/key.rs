@@ -131,7 +131,7 @@ impl std::fmt::Display for ApiKey {
     }
 }
 
-/// Where the key comes from.
+/// The source of the key.
 ///
 /// `read` is called before the first call, and again after every `401`, so that a rotated key file is used without a restart. It may block,
 /// for example on a file: it is then called on a thread for blocking work. `Debug` must not show the key.
@@ -176,7 +176,7 @@ impl KeyRing {
         }
     }
 
-    /// Reads the key again after `refused` was rejected. `None` if it is still the same.
+    /// Reloads the key after `refused` was rejected. `None` if it is still the same.
     pub(super) async fn renewed(&self, refused: &ApiKey) -> Result<Option<ApiKey>, KeyError> {
         Ok(Some(self.read().await?).filter(|key| key != refused))
     }

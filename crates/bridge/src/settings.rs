@@ -7,14 +7,14 @@ use bridgehead_sdk::Network;
 use serde::{Deserialize, Serialize};
 use url::{Host, Url};
 
-/// The wire format of references to groups and licenses. The Bridge documents leave it open.
+/// The wire format of references to groups and licenses. The Bridge documentation leaves it open.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Refs {
     /// `"g1"`.
     #[default]
     Id,
-    /// `{"id": "g1", "name": "Sales"}`; the name where it is known.
+    /// `{"id": "g1", "name": "Sales"}`; the name if it is known.
     Object,
 }
 
@@ -78,7 +78,7 @@ pub struct Settings {
 }
 
 impl Settings {
-    /// The defaults, for the Bridge at `base_url`.
+    /// The default settings for the Bridge at `base_url`.
     pub fn new(base_url: Url) -> Self {
         Self {
             base_url,

@@ -9,7 +9,7 @@ pub enum TaskStatus {
     Pending,
     /// To be executed later: it becomes pending when `execute_after` has passed.
     Scheduled,
-    /// Done.
+    /// Completed successfully.
     Completed,
     /// Failed permanently.
     Failed,

@@ -35,7 +35,7 @@ const ADDRESS: &str = "{address}";
 const HOST: &str = "{host}";
 const PORT: &str = "{port}";
 
-/// What `bridgehead check APP --conformance` has to be told. Whatever is missing is not checked.
+/// The settings of `bridgehead check APP --conformance`. Checks whose setting is missing are skipped.
 #[derive(Clone, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Conformance {

@@ -94,7 +94,7 @@ pub struct RateLimit {
     pub burst: u32,
 }
 
-/// How memberships and assignments refer to groups and licenses. Bridge's documents leave it open.
+/// How memberships and assignments refer to groups and licenses. The Bridge documentation leaves it open.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Refs {
@@ -126,11 +126,11 @@ impl Default for State {
 #[serde(default, deny_unknown_fields)]
 pub struct Audit {
     // Absolute, or `None`: see `Config::audit_folder`.
-    /// A folder of the daemon's own, created with mode 0700; `audit` in the state folder when absent.
+    /// The folder of the audit log, used only by this daemon; created with mode 0700; `audit` in the state folder when absent.
     #[serde(with = "Opt::<As<FilePath>>", skip_serializing_if = "Option::is_none")]
     #[schemars(extend("examples" = ["/var/log/bridgehead/audit"]))]
     pub path: Option<PathBuf>,
-    /// How large a file grows, in bytes, before the next one is begun.
+    /// How large a file grows, in bytes, before the next one is started.
     #[schemars(range(min = 65_536, max = 1_073_741_824))]
     pub max_bytes: u64,
     /// How many files are kept; the oldest is removed when there are more.

@@ -22,7 +22,7 @@ const LONGEST: u64 = 1024 * 1024;
 /// The first line of a certificate in PEM.
 const BEGIN: &str = "-----BEGIN CERTIFICATE-----";
 
-/// Additional trusted certificates, and the proxy. Holds no password.
+/// Additional trusted certificates, and the proxy. Contains no password.
 #[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Network {

@@ -157,7 +157,7 @@ impl Sandbox {
         self.state.keys.expire(name, later(self.state.clock.now(), after))
     }
 
-    /// Gives a key access to an app.
+    /// Grants a key access to an app.
     pub fn grant(&self, name: &str, app_id: Uuid) -> Result<(), Error> {
         self.state.keys.grant(name, app_id)
     }

@@ -196,7 +196,7 @@ impl Keys {
     }
 }
 
-/// Rejects what cannot be part of a header.
+/// Rejects keys that cannot be part of a header.
 pub(crate) fn check_secret(secret: &str) -> Result<(), Error> {
     let fine = !secret.is_empty() && secret.bytes().all(|byte| byte.is_ascii_graphic());
     if fine { Ok(()) } else { Err(Error::ApiKey) }

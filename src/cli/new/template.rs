@@ -4,7 +4,7 @@ use super::super::failure::Failure;
 use super::name::Name;
 use super::source::Source;
 
-/// In what a connector is written.
+/// The language of a connector.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
 pub(crate) enum Language {
     /// A crate, with its own daemon.

@@ -57,7 +57,7 @@ impl Process {
         self
     }
 
-    /// Waits until it is ready.
+    /// Waits until the server is ready.
     ///
     /// # Panics
     /// With its log, if it ends instead or takes longer than three minutes.

@@ -47,7 +47,7 @@ pub(crate) fn give_to(user: &str, folder: &Path) {
     fs::set_permissions(folder, fs::Permissions::from_mode(0o700)).expect("root may do so");
 }
 
-/// Whether this process is root's.
+/// Whether this process runs as root.
 pub(crate) fn is_root() -> bool {
     // The owner of this process's own folder in /proc is the user that it runs as.
     fs::metadata("/proc/self").is_ok_and(|metadata| metadata.uid() == 0)

@@ -17,7 +17,7 @@ use crate::{Config, Connectors, Document, Errors, parse};
 struct FileSettings {
     /// A folder.
     path: Option<String>,
-    /// Opens the folder.
+    /// The password that gives access to the folder.
     password: Option<String>,
     /// How passwords are set.
     set_password: Option<SetPassword>,

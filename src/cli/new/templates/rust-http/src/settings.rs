@@ -13,12 +13,12 @@ use serde::Deserialize;
 #[schemars(crate = "bridgehead_sdk::schemars")]
 #[serde(deny_unknown_fields)]
 pub struct Settings {
-    /// Where the API is, such as `"https://help-desk.example.com/api"`.
+    /// The URL of the API, such as `"https://help-desk.example.com/api"`.
     pub url: String,
-    /// Who the connector is: `bearer`, `basic`, `api_key` or `oauth2`.
+    /// How the connector authenticates: `bearer`, `basic`, `api_key` or `oauth2`.
     #[serde(default)]
     pub auth: Auth,
-    /// What one request may take.
+    /// The limits of one request.
     #[serde(default)]
     pub limits: LimitSettings,
 }
