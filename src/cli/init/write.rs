@@ -152,7 +152,7 @@ fn comment(text: &mut String, said: &str) {
     }
 }
 
-/// Removes line breaks, so that text from a target cannot end a comment.
+/// Escapes invisible characters such as line breaks, so that text from a target cannot end a comment.
 fn visible(text: &str) -> String {
     bridgehead_sdk::visible(text).into_owned()
 }
