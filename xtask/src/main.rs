@@ -1,5 +1,5 @@
-//! Tasks for this repository other than compiling it: `cargo xtask ci`, `cargo xtask dist`, `cargo xtask book`, `cargo xtask bench`, `cargo
-//! xtask deny`.
+//! Tasks for this repository other than compiling it: `cargo xtask ci`, `cargo xtask dist`, `cargo xtask book`, `cargo xtask bench`,
+//! `cargo xtask deny`.
 //!
 //! [`dist`] creates the release artifacts: packages, manual pages, the list of crates. Each format is written by its own tool (`dpkg-deb`,
 //! `rpmbuild`), which determines the required libraries; this program only decides where each file goes.
