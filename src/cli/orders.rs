@@ -19,7 +19,7 @@ use bridgehead_runtime::operator_commands::{self, Answer, Released, ReportRetrie
 use bridgehead_runtime::{Clock, SystemClock};
 use bridgehead_store::{AppKey, Pause, Sqlite, TaskJournal};
 
-/// The maximum number of tasks that a sentence lists.
+/// The maximum number of tasks that are listed in a sentence or before a release.
 const NAMED: usize = 20;
 
 /// The output of `--json`.

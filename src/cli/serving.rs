@@ -50,7 +50,7 @@ impl Serving {
     pub(crate) async fn end(self) {
         if let Some((stop, serving)) = self.0 {
             stop.cancel();
-            // It has already been stopped; a panic has no further effect.
+            // It ends once `stop` is cancelled; a panic has no further effect.
             drop(serving.await);
         }
     }

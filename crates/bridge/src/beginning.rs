@@ -86,7 +86,7 @@ impl Reader<'_> {
         }
     }
 
-    /// An integer that is followed by a comma, a bracket or whitespace, and so not truncated.
+    /// An integer that is followed by a comma or a closing brace, and so not truncated.
     fn number(&mut self) -> Option<String> {
         let digits = self.text[self.at..].iter().take_while(|byte| byte.is_ascii_digit()).count();
         let text = &self.text[self.at..self.at + digits];

@@ -165,7 +165,7 @@ impl Cleaner {
         path.split('.').map(known).collect::<Vec<_>>().join(".")
     }
 
-    /// Lines of metrics: only bridgehead's own, with labels that are single words.
+    /// Lines of metrics: only bridgehead's own, and only those whose labels are words or ids.
     pub(super) fn metrics(&self, text: &str) -> String {
         let mut kept = String::new();
         for line in text.lines() {

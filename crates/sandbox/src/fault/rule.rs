@@ -122,7 +122,7 @@ fn ok() -> u16 {
 pub struct Canned {
     /// The status, from 200 to 599.
     pub status: u16,
-    /// The body as JSON. Without this and `text`, the body is a `detail` that names the fault.
+    /// The body as JSON. Without this and `text`, the body is a `detail` that names the status, and empty for a 204.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub body: Option<Value>,
     /// The body as text, sent unchanged.
