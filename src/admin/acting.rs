@@ -1,7 +1,7 @@
-//! Signing in, confirming, and doing: what needs the token.
+//! Signing in, confirming and executing actions: everything that requires the token.
 //!
-//! Everything that changes something is a form that was sent with POST, from a page of this listener, in a session, with the token
-//! that was handed out with the form. Each of these is logged as what an operator has done.
+//! Every change is a form sent with POST, from a page of this listener, in a session, with the form's own one-time token. Each is logged as
+//! an operator's action.
 
 use std::sync::Arc;
 
@@ -18,14 +18,14 @@ use super::query::Fields;
 use super::session::{Sessions, SignIn};
 use super::site::Site;
 
-/// Where the log says what operators have done.
+/// The log target of operators' actions.
 const AUDIT: &str = "bridgehead::audit";
 
 fn refused(asked: &Asked, status: StatusCode, heading: &str, text: &str, back: (&str, &str)) -> Response {
     page_with(status, pages::message(&asked.frame, heading, text, back))
 }
 
-/// Goes on with GET.
+/// Redirects to a GET.
 fn see(path: &str, cookie: Option<String>) -> Response {
     let mut response = (StatusCode::SEE_OTHER, [(header::LOCATION, path.to_owned())]).into_response();
     if let Some(cookie) = cookie.and_then(|cookie| cookie.parse().ok()) {
@@ -34,7 +34,7 @@ fn see(path: &str, cookie: Option<String>) -> Response {
     response
 }
 
-/// A path of this listener, whatever is asked for.
+/// Returns the path if it belongs to this listener, whatever the request contains.
 fn inside(next: Option<&str>) -> &str {
     let is_inside = |next: &&str| {
         next.starts_with('/')
@@ -117,7 +117,7 @@ pub(super) async fn sign_out(
     see("/", Some(format!("{}=; Path=/; HttpOnly; SameSite=Strict; Max-Age=0", site.cookie)))
 }
 
-/// Who sends a form from here in a session.
+/// The session of a form that was sent from this listener.
 fn admitted<'a>(site: &Site, asked: &'a Asked, headers: &HeaderMap) -> Option<(Arc<Sessions>, &'a str)> {
     is_from_here(headers).then_some(())?;
     Some((site.access.sessions()?, asked.session.as_deref()?))
@@ -129,7 +129,7 @@ fn stale(asked: &Asked, back: &str) -> Response {
     refused(asked, StatusCode::FORBIDDEN, "Sent already", text, (back, "Go back"))
 }
 
-/// The action that a path names.
+/// The action that a path refers to.
 fn find<'a>(
     site: &'a Site,
     asked: &Asked,

@@ -1,4 +1,4 @@
-//! What is answered to which path.
+//! The routes of the listener.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -15,10 +15,10 @@ use super::guard::guard;
 use super::site::Site;
 use super::{acting, events, looking, metrics, pages};
 
-/// The largest form that is read.
+/// The maximum size of a form.
 const LARGEST_FORM: usize = 64 * 1024;
 
-/// All paths. Forms are taken where there are any; other methods than GET and HEAD are answered with 405 elsewhere.
+/// All paths. POST is accepted only where there is a form; other methods than GET and HEAD get a 405 elsewhere.
 pub(super) fn routes(site: Arc<Site>, address: SocketAddr) -> Router {
     Router::new()
         .route("/", get(looking::overview))

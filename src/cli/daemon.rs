@@ -1,4 +1,4 @@
-//! Reaching a running daemon, or its state while none runs.
+//! Reaches a running daemon, or its state if none is running.
 
 use std::path::Path;
 
@@ -13,23 +13,23 @@ pub(crate) async fn connect(context: &Context) -> Result<Option<Client>, Failure
     Ok(control::connect(&context.config.state.path).await?)
 }
 
-/// The state for looking, for a command to which no daemon answered; `None` if there is none.
+/// The state for reading, if no daemon responded; `None` if there is no state.
 pub(crate) async fn readable_state(context: &Context) -> Result<Option<Sqlite>, Failure> {
     let folder = &context.config.state.path;
     if let Some(state) = Sqlite::read_only(folder).await? {
         return Ok(Some(state));
     }
-    // There is none, or it cannot be read as it lies: then opening it puts it in order.
+    // There is none, or it cannot be read in its current form: then opening it recovers it.
     Sqlite::open_existing(folder).await.map_err(|error| of_state(context, error))
 }
 
-/// Says that nothing is known here, which is not the same as that there is nothing.
+/// Reports that nothing is known here, which is not the same as an empty result.
 pub(crate) fn no_journal(folder: &Path) {
     print::complain(format!("There is no journal in {} yet (state.path).\n", folder.display()));
 }
 
-/// The state, for a command to which no daemon answered and which is of no use without state. It makes none: whatever root
-/// made here, the daemon's user could not use.
+/// The state, for a command that needs one, if no daemon responded. It never creates a state: the daemon's user could not use one that root
+/// created.
 pub(crate) async fn state(context: &Context) -> Result<Sqlite, Failure> {
     let folder = &context.config.state.path;
     let state = Sqlite::open_existing(folder).await.map_err(|error| of_state(context, error))?;
@@ -43,8 +43,8 @@ pub(crate) async fn state(context: &Context) -> Result<Sqlite, Failure> {
     })
 }
 
-/// The state, for a sync to which no daemon answered. It makes what is missing, as the daemon would, and what root makes
-/// belongs to the owner of the folder.
+/// The state for a sync, if no daemon responded. It creates what is missing, like the daemon, and files created by root get the owner of
+/// the folder.
 pub(crate) async fn state_for_sync(context: &Context) -> Result<Sqlite, Failure> {
     let folder = &context.config.state.path;
     Sqlite::open_to_help(folder).await.map_err(|error| of_state(context, error))

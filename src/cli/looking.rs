@@ -1,4 +1,4 @@
-//! Looking at tasks: through the running daemon with its credentials, or with ours if none runs.
+//! Reads tasks: through the running daemon with its credentials, or with this command's if none is running.
 
 use std::collections::HashMap;
 
@@ -14,7 +14,7 @@ use bridgehead_runtime::inspection::{self, Listing, ListingEnd, Source, TaskRow,
 use bridgehead_runtime::operator_commands;
 use bridgehead_store::{AppKey, Sqlite, TaskJournal};
 
-/// Lists tasks of an app. `take` is given rows as they come, and says whether it wants more.
+/// Lists tasks of an app. `take` receives rows as they arrive, and returns whether to continue.
 pub(super) async fn tasks(
     context: &Context,
     app: &str,
@@ -31,7 +31,7 @@ pub(super) async fn tasks(
         return Ok(daemon.look(&request, heard).await?.unwrap_or_default());
     }
     let state = match which {
-        // A look at Iden must not depend on the state.
+        // Reading from Iden must not depend on the state.
         Which::Status(_) => Sqlite::read_only(&context.config.state.path).await.ok().flatten(),
         Which::Held | Which::Rejected => {
             let state = daemon::readable_state(context).await?;
@@ -59,7 +59,7 @@ async fn by_ourselves(
     let key = AppKey::from(context.config.apps[app].app_id);
     let held = match (which, state) {
         (Which::Held, Some(state)) => operator_commands::held(state, &key).await?,
-        // An earlier version may have written this state, which then knows nothing of holding.
+        // The state may be from an earlier version without held tasks.
         (Which::Status(_), Some(state)) => operator_commands::held(state, &key).await.unwrap_or_default(),
         _ => Vec::new(),
     };
@@ -98,7 +98,7 @@ fn source<'a>(
     }
 }
 
-/// The history of one task, and whether the daemon has told it; `None` if neither Iden nor the journal knows the task.
+/// The history of one task, and whether it comes from the daemon; `None` if neither Iden nor the journal knows the task.
 pub(super) async fn story(
     context: &Context,
     app: &str,
@@ -120,7 +120,7 @@ pub(super) async fn story(
     Ok((told?, "state"))
 }
 
-/// Asks the daemon for something that it answers in one go; `None` if none runs.
+/// Makes a request to the daemon that has a single response; `None` if none is running.
 pub(super) async fn ask<T: serde::de::DeserializeOwned>(
     context: &Context,
     request: &Request,

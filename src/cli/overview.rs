@@ -1,4 +1,4 @@
-//! An overview for a terminal: a table, then what needs attention and what to do, where the eye ends up.
+//! An overview for a terminal: a table, then what needs attention and what to do, last because that is where the reader looks.
 
 use std::fmt::Write;
 
@@ -49,7 +49,7 @@ fn heading(overview: &StatusReport) -> String {
     )
 }
 
-/// The tasks that are not done at the first attempt.
+/// The tasks that need more than one attempt.
 fn attempts(overview: &StatusReport) -> String {
     let mut text = String::new();
     for (name, app) in &overview.apps {
@@ -57,7 +57,7 @@ fn attempts(overview: &StatusReport) -> String {
         if shown == 0 {
             continue;
         }
-        // Writing into a text does not fail.
+        // Writing to a string cannot fail.
         writeln!(text, "\nTasks of {name} that are being retried or reported ({shown} of {total}):").ok();
         for task in &app.tasks.attempts {
             writeln!(text, "  {}", summary::attempts(task, overview.at)).ok();
@@ -77,7 +77,7 @@ fn attention(overview: &StatusReport) -> String {
                     .map(|since| format!(" (for {})", summary::long(overview.at.duration_since(since))))
                     .unwrap_or_default();
                 let title = summary::title(alarm.kind).to_lowercase();
-                // Writing into a text does not fail.
+                // Writing to a string cannot fail.
                 writeln!(text, "\n{word}  {name}: {title}{since}\n  {}", visible(&alarm.message)).ok();
                 if !alarm.advice.is_empty() {
                     writeln!(text, "  -> {}", alarm.advice).ok();

@@ -22,13 +22,13 @@ use bridgehead_config::Connectors;
 use bridgehead_runtime::RuntimeBuilder;
 use bridgehead_store::{self as journal, Sqlite, TaskJournal};
 
-/// How often the state folder is looked at, for the case that no task comes.
+/// How often to check the state folder, in case there are no tasks.
 const LOOK: Duration = Duration::from_secs(5);
-/// How long a daemon that cannot start waits for room on its disk.
+/// How long a daemon that cannot start waits for free disk space.
 const FULL: Duration = Duration::from_secs(10);
 
 pub(crate) async fn run(global: &Global, connectors: &Connectors) -> Outcome {
-    // First of all: a signal that comes while the daemon starts must not end it out of order.
+    // First of all: a signal during the start must not prevent a clean shutdown.
     let stop = CancellationToken::new();
     let hangups = Hangups::listen()?;
     let told = Told::listen_but_to_hangups()?;
@@ -91,7 +91,7 @@ pub(crate) async fn run(global: &Global, connectors: &Connectors) -> Outcome {
         control::Server::start(&folder, Arc::clone(&runtime), about.clone(), reloading.asking(), &stop);
     let reloads = reloader.start(hangup, reloading, Arc::clone(&runtime), about, stop.clone());
     runtime.run(stop).await;
-    // A reload that has started comes to its end, and finds that the daemon is stopping.
+    // A reload that has started finishes, and notices that the daemon is stopping.
     drop(reloads.await);
     if let Some(control) = control {
         control.close().await;
@@ -109,8 +109,8 @@ pub(crate) async fn run(global: &Global, connectors: &Connectors) -> Outcome {
     Ok(())
 }
 
-/// Opens the state. Waits while the disk is full: a daemon that gave up would not be restarted by systemd after a few
-/// tries, even when there is space again. `None` if it is told to stop meanwhile.
+/// Opens the state. Waits while the disk is full: if the daemon exited, systemd would give up restarting it after a few attempts, even if
+/// there is space again. `None` if it is stopped meanwhile.
 async fn open_journal(context: &Context, stop: &CancellationToken) -> Result<Option<Sqlite>, Failure> {
     loop {
         let error = match try_open_journal(context).await? {
@@ -140,10 +140,10 @@ async fn try_open_journal(context: &Context) -> Result<Result<Sqlite, journal::E
     Ok(Sqlite::open(folder).await)
 }
 
-/// Cuts a loop off, and returns when it is gone.
+/// Aborts a loop, and returns when it has ended.
 async fn end(running: AbortOnDropHandle<()>) {
     running.abort();
-    // It was cancelled, which is what an error would say.
+    // It was cancelled; that is what an error means here.
     drop(running.await);
 }
 
@@ -154,8 +154,8 @@ async fn close(journal: Arc<Sqlite>) {
     }
 }
 
-/// The first signal stops cleanly; a second one immediately. SIGHUP stops the daemon only if its terminal was closed; otherwise it
-/// asks for a reload.
+/// The first signal shuts down cleanly; a second one stops immediately. SIGHUP stops the daemon only if its terminal was closed; otherwise
+/// it requests a reload.
 async fn handle(mut told: Told, mut hangups: Hangups, stop: CancellationToken, reload: Arc<Notify>) {
     loop {
         tokio::select! {
@@ -164,7 +164,7 @@ async fn handle(mut told: Told, mut hangups: Hangups, stop: CancellationToken, r
             hangup = hangups.next() => match hangup {
                 Hangup::Closed => {}
                 Hangup::Reload => {
-                    // Several in a row are one reload.
+                    // Several in a row result in one reload.
                     reload.notify_one();
                     continue;
                 }
@@ -185,7 +185,7 @@ fn leave_now() {
     std::process::exit(1);
 }
 
-/// Detects that the state folder was removed even if no task comes. It is logged once, by the code that finds it.
+/// Detects that the state folder was removed even if there are no tasks. The code that detects it logs it once.
 async fn watch_state(journal: Arc<Sqlite>) {
     let mut look = tokio::time::interval(LOOK);
     loop {

@@ -1,4 +1,4 @@
-//! `bridgehead tasks show`: what happened to one task, in order.
+//! `bridgehead tasks show`: the history of one task, in order.
 
 use super::args::Global;
 use super::context::Context;
@@ -34,7 +34,7 @@ pub(super) async fn show(global: &Global, connectors: &Connectors, app: &str, ta
     Ok(())
 }
 
-/// The story, a line each.
+/// The history, one entry per line.
 fn told(story: &TaskStory) -> Vec<String> {
     let row = &story.row;
     let mut lines = vec![format!(

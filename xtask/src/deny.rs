@@ -1,4 +1,4 @@
-//! `cargo xtask deny`: licences, advisories and bans of what the project depends on.
+//! `cargo xtask deny`: licenses, advisories and bans of the project's dependencies.
 
 use crate::failure::{Failure, Result};
 use crate::tool;
@@ -6,8 +6,8 @@ use crate::tool;
 /// The version that deny.toml is written for.
 const VERSION: &str = "0.20.2";
 
-/// Runs cargo-deny. It is not part of CI: it compiles for minutes on a new machine, and the list of advisories is fetched from
-/// a place that not every machine reaches.
+/// Runs cargo-deny. It is not part of CI: compiling it takes minutes on a new machine, and the list of advisories comes from a host that
+/// not every machine can reach.
 pub(crate) fn run(install: bool) -> Result<()> {
     let is_there = tool::run(tool::cargo().args(["deny", "--version"])).is_ok();
     if !is_there && !install {

@@ -1,4 +1,4 @@
-//! Records in wire format.
+//! Records in the wire format.
 
 use bridgehead_sdk::Record;
 use serde_json::Value;
@@ -11,7 +11,7 @@ pub(super) fn page(records: &[Record], refs: Refs) -> Result<Vec<u8>, serde_json
     serde_json::to_vec(&serde_json::json!({ "records": records }))
 }
 
-/// A record in wire format.
+/// A record in the wire format.
 pub fn one(record: &Record, refs: Refs) -> Result<Value, serde_json::Error> {
     let account = match record {
         Record::Entity(entity) => return serde_json::to_value(entity),

@@ -1,4 +1,4 @@
-//! Signing in and out, confirming, and what there is to say beside.
+//! Signing in and out, confirmations, and messages.
 
 use serde::Serialize;
 
@@ -47,7 +47,7 @@ struct Asked<'a> {
     is_destructive: bool,
 }
 
-/// What would happen to whom, and the form that does it.
+/// The consequences of an action, and the form that executes it.
 pub(in crate::admin) fn confirm(
     frame: &Frame,
     of: &Confirmation,
@@ -88,7 +88,7 @@ struct Message<'a> {
     back_text: &'a str,
 }
 
-/// A page that says something, and where to continue.
+/// A page with a message and a link to continue.
 pub(in crate::admin) fn message(
     frame: &Frame,
     heading: &str,

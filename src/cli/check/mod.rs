@@ -1,8 +1,8 @@
-//! `bridgehead check`: what works, what does not, and what to do about it.
+//! `bridgehead check`: what works, what does not, and how to fix it.
 //!
-//! It finds what `run` would: [`state`] looks at the state folder, [`admin`] at `admin.listen`, [`network`] at the way out, all on this
-//! machine and without a secret. Iden and the targets are looked at by the running daemon, with the credentials that it has, or by the
-//! command itself while none runs.
+//! It finds the same problems as `run`: [`state`] checks the state folder, [`admin`] checks `admin.listen`, [`network`] the network
+//! settings, all on this machine and without a secret. Iden and the targets are checked by the running daemon with its credentials, or by
+//! this command if no daemon runs.
 
 mod admin;
 mod credentials;
@@ -39,7 +39,7 @@ pub(crate) async fn run(
     report.end(if offline { Exit::Configuration } else { Exit::Failed })
 }
 
-/// What is found about all apps, for another command to tell.
+/// The findings about all apps, for another command to show.
 pub(crate) async fn examine(
     global: &Global,
     context: &Context,
@@ -85,7 +85,7 @@ async fn look(
     }
     own.tell(context, names, daemon.as_ref(), is_current, report);
     match &daemon {
-        // A changed configuration is looked at before the daemon gets it, if that is possible here.
+        // A changed configuration is checked before the daemon gets it, if that is possible here.
         Some(_) if is_current || !own.are_complete() => {
             by_daemon(context, names.to_vec(), is_current, report).await?;
         }
@@ -103,7 +103,7 @@ async fn look(
     Ok(())
 }
 
-/// The daemon that runs on the state folder, if one does.
+/// The daemon that uses the state folder, if one is running.
 async fn running(context: &Context, report: &mut Report) -> Option<Identity> {
     let asked: Result<Option<Identity>, Failure> = looking::ask(context, &Request::Identity).await;
     match asked {

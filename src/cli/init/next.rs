@@ -1,11 +1,11 @@
-//! What to type next.
+//! The next commands to type.
 
 use super::super::args::Global;
 use super::super::print;
 use super::place::Place;
 use bridgehead_sandbox::Sandbox;
 
-/// What to do next.
+/// The next steps.
 pub(super) struct Next<'a> {
     pub(super) place: &'a Place,
     pub(super) name: &'a str,
@@ -18,7 +18,7 @@ impl Next<'_> {
         self.steps().into_iter().map(|(command, _)| command).collect()
     }
 
-    /// The commands, and whether `init` has done the same already.
+    /// The commands, and whether `init` has already done the same.
     fn steps(&self) -> Vec<(String, bool)> {
         let with = if self.place.is_usual() {
             String::new()
@@ -36,13 +36,13 @@ impl Next<'_> {
             own(format!("check {name}"), true),
             own(format!("sync --dry-run {name}"), true),
             own("run".to_owned(), false),
-            // A name behind the flag would be its value.
+            // A name after the flag would be its value.
             own(format!("sync {name} --allow-removals"), false),
         ];
         sandbox.into_iter().chain(steps).collect()
     }
 
-    /// Prints them; `was_checked` says whether the check and the dry run have succeeded.
+    /// Prints them; `was_checked` is whether the check and the dry run succeeded.
     pub(super) fn say(&self, global: &Global, heading: &str, was_checked: bool) {
         if global.json {
             return;
@@ -58,7 +58,7 @@ impl Next<'_> {
     }
 }
 
-/// A path as a shell takes it.
+/// A path quoted for a shell.
 fn quoted(path: &str) -> String {
     let plain = |one: char| one.is_alphanumeric() || "/._-+:@".contains(one);
     if path.chars().all(plain) { path.to_owned() } else { format!("'{}'", path.replace('\'', "'\\''")) }

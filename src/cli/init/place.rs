@@ -1,4 +1,4 @@
-//! Where the configuration goes. What is there already is never overwritten.
+//! The location of the configuration. Existing files are never overwritten.
 
 use std::path::{Path, PathBuf};
 
@@ -11,17 +11,17 @@ use bridgehead_config::{self as config, Config, Connectors, Sources};
 
 /// The folder that `bridgehead run` reads.
 const SYSTEM: &str = "/etc/bridgehead";
-/// The file that is written where nothing else is said.
+/// The default file name.
 const USUAL: &str = "bridgehead.toml";
 
-/// Where the configuration goes.
+/// The location of the configuration.
 #[derive(Debug)]
 pub(super) struct Place {
-    /// The folder of the file; absolute. Secrets go there too.
+    /// The folder of the file; absolute. Secrets are written there too.
     pub(super) folder: PathBuf,
-    /// The file; in a folder that is read as a whole, one that is named after the app.
+    /// The file; in a folder that is read as a whole, the file is named after the app.
     file: Option<PathBuf>,
-    /// What the folder says already, if anything.
+    /// The existing configuration of the folder, if any.
     pub(super) existing: Option<Config>,
 }
 
@@ -61,17 +61,17 @@ impl Place {
         self.file.clone().unwrap_or_else(|| self.folder.join(format!("{app}.toml")))
     }
 
-    /// What `--config` has to say for commands to read it.
+    /// The value of `--config` with which commands read it.
     pub(super) fn configuration(&self) -> &Path {
         self.file.as_deref().unwrap_or(&self.folder)
     }
 
-    /// Whether `bridgehead run` reads it without being told.
+    /// Whether `bridgehead run` reads it by default.
     pub(super) fn is_usual(&self) -> bool {
         self.configuration() == Path::new(SYSTEM)
     }
 
-    /// Where the daemon's state goes.
+    /// The path of the daemon's state.
     pub(super) fn state(&self) -> &'static str {
         if self.folder == Path::new(SYSTEM) { "/var/lib/bridgehead" } else { "state" }
     }
@@ -89,7 +89,7 @@ impl Place {
     }
 }
 
-/// What a folder says already.
+/// The existing configuration of a folder.
 fn existing(folder: &Path, global: &Global, connectors: &Connectors) -> Result<Option<Config>, Failure> {
     let is_toml = |path: PathBuf| path.extension().is_some_and(|end| end == "toml");
     let has_any =
@@ -107,7 +107,7 @@ fn existing(folder: &Path, global: &Global, connectors: &Connectors) -> Result<O
     })
 }
 
-/// Refuses a file that is there.
+/// Rejects a file that exists.
 fn free(file: &Path) -> Result<(), Failure> {
     if file.symlink_metadata().is_err() {
         return Ok(());

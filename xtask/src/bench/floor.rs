@@ -1,4 +1,4 @@
-//! The fewest calls that the protocol allows, by a client that does nothing else.
+//! A minimal client that makes the fewest calls that the protocol allows.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -25,7 +25,7 @@ struct Task {
     id: String,
 }
 
-/// Lists the pending tasks page by page, then reports each. Tasks a second.
+/// Lists the pending tasks page by page, then reports each. Returns tasks per second.
 pub(super) async fn tasks(place: &Place, app: &str, concurrency: usize) -> Result<f64> {
     let path = place.path(app);
     let mut connections = Vec::new();
@@ -63,7 +63,7 @@ pub(super) async fn tasks(place: &Place, app: &str, concurrency: usize) -> Resul
     Ok(rate(count, began))
 }
 
-/// Sends prepared pages within one session, and completes it. Records a second.
+/// Sends prepared pages within one session, and completes it. Returns records per second.
 pub(super) async fn sync(
     place: &Place,
     app: &str,
@@ -82,7 +82,7 @@ pub(super) async fn sync(
     let session: serde_json::Value = serde_json::from_slice(&session)
         .map_err(|error| Failure::Unfit(format!("the sync session cannot be read: {error}")))?;
     let path = format!("{path}/sync/{}", session["sync_id"].as_str().unwrap_or_default());
-    // Groups and licences before the accounts that refer to them.
+    // Groups and licenses are sent before the accounts that refer to them.
     let is_account = |page: &(&str, Bytes)| page.0 == "account";
     let (accounts, others): (Vec<_>, Vec<_>) = pages.into_iter().partition(is_account);
     for (slug, body) in others {

@@ -14,10 +14,10 @@ use crate::tool;
 /// The version that book.toml is written for.
 const VERSION: &str = "0.5.4";
 
-/// How the book is made.
+/// The options of the book.
 #[derive(Args, Debug)]
 pub(crate) struct Options {
-    /// Install mdBook into target/tools first, where it is missing. It compiles for minutes.
+    /// Install mdBook into target/tools first if it is missing. Compiling it takes minutes.
     #[arg(long)]
     install: bool,
 }
@@ -38,7 +38,7 @@ fn say(what: &str) {
     println!("{what}");
 }
 
-/// The program, on the machine or in the project's own folder.
+/// The program, installed on the machine or in the project's own folder.
 fn mdbook(install: bool) -> Result<PathBuf> {
     let own = tool::root().join("target/tools");
     for candidate in [own.join("bin/mdbook"), PathBuf::from("mdbook")] {
@@ -53,7 +53,7 @@ fn mdbook(install: bool) -> Result<PathBuf> {
             remedy: format!("`cargo xtask book --install`, or: cargo install --locked {package}"),
         });
     }
-    // What serves a book and watches its files is not needed.
+    // Serving the book and watching its files are not needed.
     let features = ["--no-default-features", "--features", "search"];
     let mut command = tool::cargo();
     tool::show(command.args(["install", "--locked"]).args(features).args([&package, "--root"]).arg(&own))?;

@@ -1,4 +1,4 @@
-//! Building the command.
+//! Builds the command.
 
 use std::path::PathBuf;
 use std::process::Command;
@@ -13,7 +13,7 @@ pub(super) fn release() -> Result<PathBuf> {
     Ok(tool::target().join("release/bridgehead"))
 }
 
-/// A binary that runs on every Linux of this architecture, whatever libraries it has.
+/// A binary that runs on every Linux of this architecture, regardless of its libraries.
 pub(super) fn musl(product: &Product) -> Result<PathBuf> {
     let arch = std::env::consts::ARCH;
     let target = format!("{arch}-unknown-linux-musl");

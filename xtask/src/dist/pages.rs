@@ -1,4 +1,4 @@
-//! What the command prints of itself: manual pages and completions.
+//! Output of the command about itself: manual pages and completions.
 
 use std::path::PathBuf;
 use std::process::Command;
@@ -7,7 +7,7 @@ use super::{Product, fresh, write};
 use crate::failure::Result;
 use crate::tool;
 
-/// The shells, and what their completions are called.
+/// The shells, and the file names of their completions.
 const SHELLS: [(&str, &str); 3] =
     [("bash", "bridgehead"), ("zsh", "_bridgehead"), ("fish", "bridgehead.fish")];
 

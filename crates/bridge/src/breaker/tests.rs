@@ -128,7 +128,7 @@ async fn a_pause_holds_every_call_until_its_time() {
     let early = gate.pass(far()).await.unwrap();
     call(&gate, Outcome::Throttled(Some(30 * SECOND))).await;
     assert!(matches!(*gate.health().borrow(), Health::Paused { .. }));
-    // The answer to a call that was sent before the pause does not end it.
+    // The response to a call sent before the pause does not end the pause.
     early.record(Outcome::Answered);
     let start = Instant::now();
     let mut callers = JoinSet::new();

@@ -8,7 +8,7 @@ use crate::{Api, Error, NewApp, Registration, Report, SyncId, TaskQuery, TaskSta
 
 const ID: &str = "22222222-2222-4222-8222-222222222222";
 
-/// Makes one call against a server that gives one answer, and tells what was sent.
+/// Makes one call against a server with a fixed response, and returns what was sent.
 async fn sent<T>(
     status: u16,
     answer: Value,
