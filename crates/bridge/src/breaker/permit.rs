@@ -48,7 +48,7 @@ pub(crate) struct BridgeBreaker {
 /// Permission to make a call.
 #[derive(Debug)]
 pub(crate) struct Permit<'a> {
-    gate: &'a BridgeBreaker,
+    breaker: &'a BridgeBreaker,
     probe: Option<SemaphorePermit<'a>>,
     pauses: u64,
 }
@@ -92,12 +92,12 @@ impl BridgeBreaker {
     async fn wait(&self) -> Permit<'_> {
         let mut probe = None;
         loop {
-            let (is_open, pauses, not_before) =
-                self.state.read(|state| (state.is_open(), state.pauses(), state.not_before()));
-            if is_open {
+            let (permits_all, pauses, not_before) =
+                self.state.read(|state| (state.permits_all(), state.pauses(), state.not_before()));
+            if permits_all {
                 return self.leave(None, pauses);
             }
-            let opening = self.state.wait_for(|state| state.is_open().then_some(()));
+            let opening = self.state.wait_for(|state| state.permits_all().then_some(()));
             if probe.is_none() {
                 tokio::select! {
                     biased;
@@ -122,13 +122,13 @@ impl BridgeBreaker {
     }
 
     fn leave<'a>(&'a self, probe: Option<SemaphorePermit<'a>>, pauses: u64) -> Permit<'a> {
-        Permit { gate: self, probe, pauses }
+        Permit { breaker: self, probe, pauses }
     }
 
     fn record(&self, outcome: Outcome, is_probe: bool, pauses: u64) {
         let mut health = None;
         self.state.modify(|state| {
-            let was_open = state.is_open();
+            let permitted_all = state.permits_all();
             let now = Instant::now();
             match &outcome {
                 Outcome::Answered | Outcome::Refused(_) => {
@@ -140,7 +140,7 @@ impl BridgeBreaker {
                 Outcome::Failed(cause) => state.failed(cause, is_probe, now, self.clock.now(), &self.rng),
             }
             health = state.health();
-            state.is_open() && !was_open
+            state.permits_all() && !permitted_all
         });
         let health = match (health, outcome) {
             (None, Outcome::Failed(_)) => return,
@@ -184,13 +184,13 @@ fn tell(before: &Health, now: &Health) {
 impl Permit<'_> {
     /// Whether the permit is still valid: the breaker's state may have changed while its holder waited for something else.
     pub(crate) fn is_valid(&self) -> bool {
-        self.gate
+        self.breaker
             .state
-            .read(|state| self.pauses == state.pauses() && (self.probe.is_some() || state.is_open()))
+            .read(|state| self.pauses == state.pauses() && (self.probe.is_some() || state.permits_all()))
     }
 
     /// Reports the result of the call.
     pub(crate) fn record(self, outcome: Outcome) {
-        self.gate.record(outcome, self.probe.is_some(), self.pauses);
+        self.breaker.record(outcome, self.probe.is_some(), self.pauses);
     }
 }

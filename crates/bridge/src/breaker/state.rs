@@ -48,7 +48,7 @@ impl State {
         }
     }
 
-    pub(super) fn is_open(&self) -> bool {
+    pub(super) fn permits_all(&self) -> bool {
         self.down.is_none() && self.paused.is_none()
     }
 
@@ -91,7 +91,7 @@ impl State {
         if ends_pause {
             self.paused = None;
         }
-        if self.is_open() {
+        if self.permits_all() {
             self.throttles = 0;
             self.probes = 0;
             self.next_probe = None;
