@@ -45,6 +45,43 @@ pub(crate) fn show(command: &mut Command) -> Result<()> {
     Err(Failure::Tool { command: name(command), status: status.to_string(), said: String::new() })
 }
 
+/// A program from crates.io that is installed on the machine or in the project's own folder.
+pub(crate) struct Installed {
+    pub(crate) program: &'static str,
+    pub(crate) version: &'static str,
+    pub(crate) features: &'static [&'static str],
+    /// The task that needs it, for the advice.
+    pub(crate) task: &'static str,
+}
+
+impl Installed {
+    /// The program. Installs it into target/tools first if it is missing and `install` is set.
+    pub(crate) fn find(&self, install: bool) -> Result<PathBuf> {
+        let folder = root().join("target/tools");
+        let own = folder.join("bin").join(self.program);
+        for candidate in [own.clone(), PathBuf::from(self.program)] {
+            if run(Command::new(&candidate).arg("--version")).is_ok() {
+                return Ok(candidate);
+            }
+        }
+        let package = format!("{}@{}", self.program, self.version);
+        if !install {
+            return Err(Failure::Missing {
+                tool: self.program.to_owned(),
+                remedy: format!(
+                    "`cargo xtask {} --install`, or: cargo install --locked {package}",
+                    self.task
+                ),
+            });
+        }
+        let mut command = cargo();
+        show(
+            command.args(["install", "--locked"]).args(self.features).args([&package, "--root"]).arg(&folder),
+        )?;
+        Ok(own)
+    }
+}
+
 fn missing(command: &Command, error: std::io::Error) -> Failure {
     let tool = name(command);
     if error.kind() != ErrorKind::NotFound {
