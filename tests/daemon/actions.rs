@@ -1,4 +1,4 @@
-//! What an operator sees of one task, and does about tasks, syncs and apps: through the running daemon, and without one.
+//! What an operator sees of one task, and can do about tasks, syncs and apps: with the daemon running, and without one.
 
 use std::process::{Output, Stdio};
 
@@ -6,9 +6,9 @@ use serde_json::{Value, json};
 
 use crate::support::{Daemon, World, eventually};
 
-/// Patient enough that a task waits until the operator acts.
+/// Limits that are long enough for a task to wait until the operator acts.
 pub(crate) const PATIENT: &str = "poll_interval = \"100ms\"\ntimeout = \"1s\"\ngive_up_after = \"30m\"\n";
-/// An app whose tasks are quick and whose sync is not.
+/// An app with quick tasks and a slow sync.
 pub(crate) const SLOW_SYNC: &str = "connector = \"simulated\"\nsync = { enabled = false }\ntasks = { poll_interval = \"100ms\" }\n\
                          [apps.hr.target]\naccounts = 100000\nlatency = \"100ms\"\n";
 
@@ -36,7 +36,7 @@ async fn story(world: &World, task: &str) -> Value {
     parsed(&shown)
 }
 
-/// Asks until the story is as wanted.
+/// Polls the task's history until it is as wanted.
 pub(crate) async fn story_until(world: &World, task: &str, is_so: impl Fn(&Value) -> bool) -> Value {
     let deadline = tokio::time::Instant::now() + crate::support::PATIENCE;
     loop {
@@ -53,12 +53,12 @@ pub(crate) fn phases(story: &Value) -> Vec<&str> {
     steps.iter().map(|step| step["phase"].as_str().expect("a phase")).collect()
 }
 
-/// A suspension that was applied without an answer, in a target that does not show accounts: nobody knows what became of it.
+/// A suspension that was applied without a response, in a target that does not show accounts: its outcome is unknown.
 pub(crate) async fn unknown(world: &World) -> (Daemon, String) {
     unknown_with(world, "", &[]).await
 }
 
-/// The same with more configuration and variables.
+/// The same with additional configuration and environment variables.
 pub(crate) async fn unknown_with(world: &World, more: &str, variables: &[(&str, &str)]) -> (Daemon, String) {
     world.script(PATIENT, more);
     world.account(&json!({"id": "id-ann", "username": "ann", "status": "active"}));

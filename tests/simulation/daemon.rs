@@ -1,4 +1,4 @@
-//! One process of the daemon: the runtime on its journal, and how it ends.
+//! One process of the daemon: the runtime with its journal, and how it ends.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -36,7 +36,7 @@ impl Clock for SimulatedClock {
     }
 }
 
-/// A process.
+/// A process of the daemon.
 pub(crate) struct Daemon {
     pub(crate) life: Arc<Life>,
     pub(crate) process: Arc<Process>,
@@ -70,7 +70,7 @@ pub(crate) fn settings(app: &str) -> config::App {
 }
 
 impl Daemon {
-    /// Starts on the state of the world.
+    /// Starts with the state of the world.
     pub(crate) fn start(world: &World) -> Self {
         let life = Life::new(Arc::clone(&world.events));
         let state = Arc::new(world.state.open());
@@ -118,7 +118,7 @@ impl Daemon {
         Self { life, process, runtime, running: None, stop: CancellationToken::new(), state }
     }
 
-    /// Executes tasks and syncs from now on.
+    /// Starts executing tasks and syncs.
     pub(crate) fn run(mut self) -> Self {
         let (runtime, stop) = (Arc::clone(&self.runtime), self.stop.clone());
         self.running = Some(tokio::spawn(async move { runtime.run(stop).await }));
@@ -130,7 +130,7 @@ impl Daemon {
         self.runtime.sync("hr", options, &self.stop).await.expect("the app")
     }
 
-    /// Waits until it is told to end, and says whether it did within its time.
+    /// Shuts down, and returns whether it ended within the time limit.
     pub(crate) async fn terminate(mut self) -> bool {
         self.stop.cancel();
         let in_time = if let Some(running) = self.running.take() {
@@ -148,7 +148,7 @@ impl Daemon {
         in_time
     }
 
-    /// Ends at once.
+    /// Ends the process immediately.
     pub(crate) async fn kill(mut self) {
         self.life.end();
         if let Some(running) = self.running.take() {
@@ -159,7 +159,7 @@ impl Daemon {
         self.state.close();
     }
 
-    /// Whether it has ended although nobody stopped it.
+    /// Whether it has ended without being stopped.
     pub(crate) fn has_ended(&self) -> bool {
         self.running.as_ref().is_some_and(JoinHandle::is_finished)
     }
