@@ -59,6 +59,9 @@ pub struct Question {
     pub is_optional: bool,
     /// It is asked only if a look at the target says so.
     pub is_later: bool,
+    /// The answer is a path on this machine. A relative one starts at the folder in which it is typed; the connector receives the whole
+    /// path.
+    pub is_path: bool,
     /// Says what is wrong with an answer.
     pub check: Option<Check>,
 }
@@ -74,6 +77,7 @@ impl Question {
             is_secret: false,
             is_optional: false,
             is_later: false,
+            is_path: false,
             check: None,
         }
     }
@@ -81,6 +85,11 @@ impl Question {
     /// A question for a secret.
     pub fn secret(key: impl Into<String>, text: impl Into<String>) -> Self {
         Self { is_secret: true, ..Self::text(key, text) }
+    }
+
+    /// A question for the path of a file or folder.
+    pub fn path(key: impl Into<String>, text: impl Into<String>) -> Self {
+        Self { is_path: true, ..Self::text(key, text) }
     }
 
     /// Says what holds if nothing is answered.

@@ -1,6 +1,6 @@
 //! What `bridgehead init` asks of a target that exists in memory only.
 
-use bridgehead_sdk::{Discovered, Discovery, Draft, Error, Question, Section, async_trait};
+use bridgehead_sdk::{Discovered, Discovery, Draft, Error, Question, Section, async_trait, counted};
 
 /// There is nothing to find out: the people are made up.
 #[derive(Clone, Copy, Debug)]
@@ -20,7 +20,7 @@ impl Discovery for MadeUp {
             .with("accounts", accounts, "made up, the same ones in every run")
             .with("groups", 10, "")
             .with("licenses", 3, "");
-        Ok(Discovered::target([section]).with_seen(format!("{accounts} accounts in memory")).with_warning(
+        Ok(Discovered::target([section]).with_seen(format!("{} in memory", counted(accounts, "account", "accounts"))).with_warning(
             "this target is made up: it exists in memory only, and forgets everything when the daemon ends",
         ))
     }

@@ -23,6 +23,7 @@ use super::plan::Plan;
 use super::secret::{Kept, SERVICE_USER, service_user};
 use super::target::Lookout;
 use super::write::{self, App, Daemon};
+use crate::control;
 use bridgehead_config::{self as config, Connectors, Document, Log};
 use bridgehead_runtime::sync::Options;
 use bridgehead_sandbox::{self as sandbox, Sandbox};
@@ -111,7 +112,12 @@ async fn work(global: &Global, connectors: &Connectors, options: Init) -> Outcom
         sandbox: sandbox.as_ref(),
     };
     let app_id = answers.write(global, connectors).await?;
-    let next = Next { place: &place, name: answers.name(), app_id: &app_id, sandbox: sandbox.as_ref() };
+    let is_running = match &place.existing {
+        Some(config) => control::connect(&config.state.path).await.is_ok_and(|daemon| daemon.is_some()),
+        None => false,
+    };
+    let next =
+        Next { place: &place, name: answers.name(), app_id: &app_id, sandbox: sandbox.as_ref(), is_running };
     if global.json {
         print::json(&answers.written(&next));
     } else {
@@ -129,6 +135,7 @@ async fn work(global: &Global, connectors: &Connectors, options: Init) -> Outcom
     }
     let outcome = prove(global, connectors, &place, answers.name()).await;
     match &outcome {
+        Ok(()) if is_running => next.say(global, "Next, let the running daemon take it up:", true),
         Ok(()) => next.say(global, "Next, the daemon:", true),
         Err(_) => next.say(global, "Correct this in the configuration, then:", false),
     }

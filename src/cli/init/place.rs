@@ -91,9 +91,10 @@ impl Place {
 
 /// What a folder says already.
 fn existing(folder: &Path, global: &Global, connectors: &Connectors) -> Result<Option<Config>, Failure> {
-    let is_toml = |path: PathBuf| path.extension().is_some_and(|end| end == "toml");
-    let has_any =
-        std::fs::read_dir(folder).is_ok_and(|entries| entries.flatten().any(|entry| is_toml(entry.path())));
+    let says_something =
+        |path: PathBuf| path.extension().is_some_and(|end| end == "toml") && !is_blank(&path);
+    let has_any = std::fs::read_dir(folder)
+        .is_ok_and(|entries| entries.flatten().any(|entry| says_something(entry.path())));
     if !has_any {
         return Ok(None);
     }
@@ -105,6 +106,12 @@ fn existing(folder: &Path, global: &Global, connectors: &Connectors) -> Result<O
             format!("{errors}\nCorrect what is in {shown} first, or write elsewhere with --output FILE.");
         Failure::new(Exit::Configuration, message)
     })
+}
+
+/// Whether a file holds nothing but comments, as the one does that the packages bring.
+fn is_blank(file: &Path) -> bool {
+    let text = std::fs::read_to_string(file).ok();
+    text.and_then(|text| text.parse::<toml::Table>().ok()).is_some_and(|table| table.is_empty())
 }
 
 /// Refuses a file that is there.

@@ -5,6 +5,8 @@ use std::fmt::Write as _;
 use bridgehead_sdk::{Section, Setting};
 use serde_json::Value;
 
+use super::super::documentation;
+
 /// How long a line with a comment may be.
 const WIDTH: usize = 110;
 
@@ -32,9 +34,9 @@ pub(super) fn file(daemon: Option<&Daemon<'_>>, app: &App<'_>) -> String {
     let mut text = String::from(
         "# Written by `bridgehead init`. Change it as you like; `bridgehead check` says what is wrong.\n",
     );
-    text.push_str(
-        "# All keys are listed in config/bridgehead.toml, and those of a target in docs/connectors/.\n",
-    );
+    let (all, targets) = (documentation::configuration(), documentation::connectors());
+    // Writing to a text cannot fail.
+    writeln!(text, "# All keys are listed in {all}, and those of a target in {targets}.").ok();
     if let Some(daemon) = daemon {
         section(
             &mut text,
