@@ -16,10 +16,13 @@ use crate::target::QUICK;
 const TOKEN: &str = "collector-token-that-must-never-leak-0815";
 const PASSWORD: &str = "first-password-that-must-never-leak-0815";
 
+/// Heads, in small letters, and bodies.
+type Requests = Arc<Mutex<Vec<(String, Vec<u8>)>>>;
+
 /// A collector that keeps what it is sent, and whose answers a test can change.
 struct Collector {
     address: std::net::SocketAddr,
-    received: Arc<Mutex<Vec<(String, Vec<u8>)>>>,
+    received: Requests,
     answer: Arc<Mutex<&'static str>>,
 }
 
@@ -27,7 +30,7 @@ impl Collector {
     async fn start() -> Self {
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a free port");
         let address = listener.local_addr().expect("an address");
-        let received: Arc<Mutex<Vec<(String, Vec<u8>)>>> = Arc::default();
+        let received = Requests::default();
         let answer = Arc::new(Mutex::new("200 OK"));
         let (keep, say) = (Arc::clone(&received), Arc::clone(&answer));
         tokio::spawn(async move {

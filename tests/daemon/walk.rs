@@ -110,11 +110,8 @@ impl Operator {
 }
 
 fn numbered(count: usize) -> String {
-    let mut text = "id,email,username,status\n".to_owned();
-    for n in 0..count {
-        text.push_str(&format!("u{n},u{n}@example.org,user{n},active\n"));
-    }
-    text
+    let rows = (0..count).map(|n| format!("u{n},u{n}@example.org,user{n},active\n"));
+    std::iter::once("id,email,username,status\n".to_owned()).chain(rows).collect()
 }
 
 #[tokio::test]

@@ -44,6 +44,10 @@ pub type Check = fn(&str) -> Result<(), String>;
 /// ```
 #[derive(Clone, Debug)]
 #[non_exhaustive]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "they are independent of each other, and set by methods of their names"
+)]
 pub struct Question {
     /// What the answer is called: small letters, digits and `_`. The flag has hyphens instead.
     pub key: String,

@@ -33,14 +33,16 @@ pub(super) struct Traces {
 impl Traces {
     /// Sends traces from now on, if that is asked for, through the layer that is returned. Nothing is sent before the first span
     /// has ended.
+    #[cfg_attr(
+        not(feature = "otlp"),
+        expect(unused_variables, clippy::unnecessary_wraps, reason = "a build without traces sends none")
+    )]
     pub(super) fn start(context: &Context) -> Result<(Self, Option<SpanLayer>), Failure> {
         #[cfg(feature = "otlp")]
         if endpoint(&context.environment).is_some() {
             let (provider, layer) = otlp::start(context)?;
             return Ok((Self { provider: Some(provider) }, Some(layer)));
         }
-        #[cfg(not(feature = "otlp"))]
-        let _not_needed = context;
         let none = Self {
             #[cfg(feature = "otlp")]
             provider: None,
