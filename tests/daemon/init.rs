@@ -148,8 +148,22 @@ async fn a_folder_whose_files_say_nothing_yet_is_filled_as_an_empty_one_is() {
     let output =
         silent(&world, &["--connector", "simulated", "--output", etc.to_str().expect("a path")], &[]).await;
     assert!(output.status.success(), "{output:?}");
-    assert!(world.read("etc/hr.toml").contains("[bridge]"), "it says where Iden is");
+    // To remove the app is to delete its file, which says nothing that others need.
+    assert!(!world.read("etc/hr.toml").contains("[bridge]"), "{}", world.read("etc/hr.toml"));
+    let daemon = world.read("etc/daemon.toml");
+    assert!(
+        daemon.contains("[bridge]") && daemon.contains("[state]") && !daemon.contains("[apps."),
+        "{daemon}"
+    );
     assert_eq!(world.read("etc/bridgehead.toml"), packaged, "no file is changed");
+
+    let (other, url, app) = (world.path("other"), world.sandbox.base_url(), world.app.to_string());
+    let mut arguments = vec!["--output", other.to_str().expect("a path"), "--non-interactive"];
+    arguments.extend(["--connector", "simulated", "--name", "daemon", "--iden-url", &url]);
+    arguments.extend(["--iden-key-env", "IDEN_API_KEY", "--app", &app]);
+    let taken = init(&world, &arguments, &[], None).await;
+    assert!(String::from_utf8_lossy(&taken.stderr).contains("choose another name"), "{taken:?}");
+    assert!(!other.exists(), "nothing is written");
 }
 
 #[tokio::test]

@@ -121,7 +121,9 @@ async fn work(global: &Global, connectors: &Connectors, options: Init) -> Outcom
     if global.json {
         print::json(&answers.written(&next));
     } else {
-        print::line(format!("wrote {}", place.file(answers.name()).display()));
+        for file in place.daemon_file().into_iter().chain([place.file(answers.name())]) {
+            print::line(format!("wrote {}", file.display()));
+        }
         for secret in answers.secret_files() {
             print::line(format!("wrote {} (mode 0600)", secret.display()));
         }
@@ -196,7 +198,12 @@ impl Answers<'_> {
                 .map_err(|error| unwritten(kept.file.as_deref().unwrap_or(folder), &error))?;
         }
         let app_id = self.app(global).await?;
-        create(&file, &self.text(&app_id, iden.as_ref()))?;
+        if let (Some(daemon_file), Some(iden)) = (self.place.daemon_file(), &iden) {
+            create(&daemon_file, &self.daemon_text(iden))?;
+            create(&file, &self.text(&app_id, None))?;
+        } else {
+            create(&file, &self.text(&app_id, iden.as_ref()))?;
+        }
         Ok(app_id)
     }
 
@@ -227,23 +234,25 @@ impl Answers<'_> {
     }
 
     fn text(&self, app_id: &str, iden: Option<&(String, Kept)>) -> String {
+        let app = App {
+            name: self.name(),
+            id: app_id,
+            connector: self.interview.text("connector").unwrap_or_default(),
+            warnings: &self.target.warnings,
+            sections: &self.target.sections,
+        };
         let ca_file = self.ca_file.as_ref().map(|path| path.to_string_lossy());
-        let daemon = iden.map(|(url, key)| Daemon {
-            url,
-            key: &key.reference,
-            state: self.place.state(),
-            ca_file: ca_file.as_deref(),
-        });
-        write::file(
-            daemon.as_ref(),
-            &App {
-                name: self.name(),
-                id: app_id,
-                connector: self.interview.text("connector").unwrap_or_default(),
-                warnings: &self.target.warnings,
-                sections: &self.target.sections,
-            },
-        )
+        write::file(iden.map(|iden| self.daemon(iden, ca_file.as_deref())).as_ref(), Some(&app))
+    }
+
+    /// What concerns all apps, alone.
+    fn daemon_text(&self, iden: &(String, Kept)) -> String {
+        let ca_file = self.ca_file.as_ref().map(|path| path.to_string_lossy());
+        write::file(Some(&self.daemon(iden, ca_file.as_deref())), None)
+    }
+
+    fn daemon<'a>(&self, (url, key): &'a (String, Kept), ca_file: Option<&'a str>) -> Daemon<'a> {
+        Daemon { url, key: &key.reference, state: self.place.state(), ca_file }
     }
 
     /// Where Iden is and the key, for a configuration that does not say so yet.
@@ -286,7 +295,7 @@ impl Answers<'_> {
     /// The same as JSON.
     fn written(&self, next: &Next<'_>) -> Value {
         json!({
-            "configuration": self.place.file(self.name()), "app": self.name(), "app_id": next.app_id,
+            "configuration": self.place.file(self.name()), "daemon_configuration": self.place.daemon_file(), "app": self.name(), "app_id": next.app_id,
             "secrets": self.secret_files(), "seen": self.target.seen, "warnings": self.target.warnings,
             "next": next.commands(),
         })

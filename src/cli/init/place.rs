@@ -14,6 +14,9 @@ const SYSTEM: &str = "/etc/bridgehead";
 /// The file that is written where nothing else is said.
 const USUAL: &str = "bridgehead.toml";
 
+/// The file of what concerns all apps, in a folder.
+const DAEMON: &str = "daemon.toml";
+
 /// Where the configuration goes.
 #[derive(Debug)]
 pub(super) struct Place {
@@ -61,6 +64,12 @@ impl Place {
         self.file.clone().unwrap_or_else(|| self.folder.join(format!("{app}.toml")))
     }
 
+    /// The file of what concerns all apps, where that is not in the file of the first one: to remove an app is to delete its file.
+    pub(super) fn daemon_file(&self) -> Option<PathBuf> {
+        let is_needed = self.file.is_none() && self.existing.is_none();
+        is_needed.then(|| self.folder.join(DAEMON))
+    }
+
     /// What `--config` has to say for commands to read it.
     pub(super) fn configuration(&self) -> &Path {
         self.file.as_deref().unwrap_or(&self.folder)
@@ -84,6 +93,14 @@ impl Place {
         }
         if self.existing.as_ref().is_some_and(|config| config.apps.contains_key(name)) {
             return Some(format!("an app '{name}' is configured already; choose another name"));
+        }
+        if let Some(daemon) = self.daemon_file() {
+            if self.file(name) == daemon {
+                return Some(format!("{DAEMON} is the file of what concerns all apps; choose another name"));
+            }
+            if let Err(failure) = free(&daemon) {
+                return Some(failure.message().to_owned());
+            }
         }
         free(&self.file(name)).err().map(|failure| failure.message().to_owned())
     }

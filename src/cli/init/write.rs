@@ -30,7 +30,7 @@ pub(super) struct Daemon<'a> {
 }
 
 /// The file.
-pub(super) fn file(daemon: Option<&Daemon<'_>>, app: &App<'_>) -> String {
+pub(super) fn file(daemon: Option<&Daemon<'_>>, app: Option<&App<'_>>) -> String {
     let mut text = String::from(
         "# Written by `bridgehead init`. Change it as you like; `bridgehead check` says what is wrong.\n",
     );
@@ -64,9 +64,16 @@ pub(super) fn file(daemon: Option<&Daemon<'_>>, app: &App<'_>) -> String {
             section(&mut text, "network", false, "", &[Setting::new("ca_file", ca_file, comment)]);
         }
     }
+    if let Some(app) = app {
+        write_app(&mut text, app);
+    }
+    text
+}
+
+fn write_app(text: &mut String, app: &App<'_>) {
     let name = key(app.name);
     section(
-        &mut text,
+        text,
         &format!("apps.{name}"),
         false,
         "",
@@ -76,7 +83,7 @@ pub(super) fn file(daemon: Option<&Daemon<'_>>, app: &App<'_>) -> String {
         ],
     );
     section(
-        &mut text,
+        text,
         &format!("apps.{name}.sync"),
         false,
         "",
@@ -94,22 +101,21 @@ pub(super) fn file(daemon: Option<&Daemon<'_>>, app: &App<'_>) -> String {
         Value::Null,
         "Accounts that no task may touch, such as that of bridgehead itself: accounts = [\"admin\", \"svc-*\"]",
     )];
-    section(&mut text, &format!("apps.{name}.protect"), false, "", &protect);
+    section(text, &format!("apps.{name}.protect"), false, "", &protect);
     for warning in app.warnings {
         text.push('\n');
-        comment(&mut text, &format!("Look at this: {warning}"));
+        comment(text, &format!("Look at this: {warning}"));
     }
     let path = |table: &str| match table {
         "" => format!("apps.{name}.target"),
         table => format!("apps.{name}.target.{}", table.split('.').map(key).collect::<Vec<_>>().join(".")),
     };
     if app.sections.is_empty() {
-        section(&mut text, &path(""), false, "", &[]);
+        section(text, &path(""), false, "", &[]);
     }
     for one in app.sections {
-        section(&mut text, &path(&one.table), one.is_one_of_several, &one.comment, &one.settings);
+        section(text, &path(&one.table), one.is_one_of_several, &one.comment, &one.settings);
     }
-    text
 }
 
 fn section(text: &mut String, table: &str, is_one_of_several: bool, above: &str, settings: &[Setting]) {
@@ -254,6 +260,6 @@ mod tests {
         let sections = [section, groups];
         let warnings = ["mind\n[this]".to_owned()];
         let app = App { name: "hr", id: "1", connector: "ldap", warnings: &warnings, sections: &sections };
-        insta::assert_snapshot!(file(Some(&daemon), &app));
+        insta::assert_snapshot!(file(Some(&daemon), Some(&app)));
     }
 }
