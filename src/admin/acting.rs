@@ -72,6 +72,7 @@ pub(super) async fn sign_in(
     let Some(sessions) = site.access.sessions() else { return no_token(&asked) };
     if !is_from_here(&headers) {
         tracing::warn!(target: AUDIT, "an attempt to sign in on the page came from elsewhere, and was refused");
+        site.record_refusal("sign_in", None, "it came from elsewhere");
         return not_from_here(&asked);
     }
     let fields = Fields::read(&body);
@@ -80,10 +81,12 @@ pub(super) async fn sign_in(
     match sessions.sign_in(fields.get("token").unwrap_or_default()).await {
         SignIn::Welcome(session) => {
             tracing::info!(target: AUDIT, "an operator has signed in on the page");
+            site.record_sign_in();
             see(next, Some(format!("{}={session}; Path=/; HttpOnly; SameSite=Strict", site.cookie)))
         }
         SignIn::Wrong => {
             tracing::warn!(target: AUDIT, "a sign-in on the page was refused: wrong token");
+            site.record_refusal("sign_in", None, "wrong token");
             again(StatusCode::FORBIDDEN, "This is not the token. Look at [admin] token in the configuration.")
         }
         SignIn::Busy => {
@@ -114,6 +117,7 @@ pub(super) async fn sign_out(
     }
     sessions.sign_out(session);
     tracing::info!(target: AUDIT, "an operator has signed out on the page");
+    site.record_sign_out();
     see("/", Some(format!("{}=; Path=/; HttpOnly; SameSite=Strict; Max-Age=0", site.cookie)))
 }
 
@@ -188,6 +192,7 @@ pub(super) async fn perform(
     }
     let Some((sessions, session)) = admitted(&site, &asked, &headers) else {
         tracing::warn!(target: AUDIT, app, action, "an action on the page was refused: it came from elsewhere, or without a session");
+        refused_action(&site, &asked, &app, &action, "it came from elsewhere, or without a session");
         return not_from_here(&asked);
     };
     let Some((operator, action)) = find(&site, &asked, &app, &action) else {
@@ -198,6 +203,7 @@ pub(super) async fn perform(
     let fields = Fields::read(&body);
     if !sessions.redeem(session, &here, fields.get("form").unwrap_or_default()) {
         tracing::warn!(target: AUDIT, app, action = action.name(), "an action on the page was refused: its form was not handed out, or was sent already");
+        site.record_refusal(action.name(), Some(&app), "its form was not handed out, or was sent already");
         return stale(&asked, &back);
     }
     match action.perform(operator, &app, &fields).await {
@@ -212,6 +218,12 @@ pub(super) async fn perform(
             answer(&asked, &refusal, &back)
         }
     }
+}
+
+/// Records that an action was refused, by its name if there is one of that name: what was sent may be anything.
+fn refused_action(site: &Site, asked: &Asked, app: &str, action: &str, why: &str) {
+    let known = find(site, asked, app, action).map(|(_, action)| action.name());
+    site.record_refusal(known.unwrap_or("action"), known.map(|_| app), why);
 }
 
 #[cfg(test)]

@@ -85,6 +85,11 @@ pub(super) async fn overview(State(site): State<Arc<Site>>, uri: Uri, headers: H
     page(pages::overview(&asked.frame, &asked.overview))
 }
 
+pub(super) async fn alarms(State(site): State<Arc<Site>>, uri: Uri, headers: HeaderMap) -> Response {
+    let asked = Asked::of(&site, &uri, &headers).await;
+    page(pages::alarms(&asked.frame))
+}
+
 pub(super) async fn app(
     State(site): State<Arc<Site>>,
     Path(name): Path<String>,

@@ -14,6 +14,7 @@
 
 mod acting;
 mod actions;
+mod audited;
 mod chart;
 mod csv;
 mod error;
@@ -24,6 +25,7 @@ mod looking;
 mod metrics;
 mod pages;
 mod query;
+mod refusals;
 mod routes;
 mod session;
 mod site;

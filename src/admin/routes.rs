@@ -31,6 +31,7 @@ pub(super) fn routes(site: Arc<Site>, address: SocketAddr) -> Router {
         .route("/apps/{app}/syncs.csv", get(looking::syncs_csv))
         .route("/apps/{app}/syncs/{id}", get(looking::sync))
         .route("/apps/{app}/actions/{action}", get(acting::confirm).post(acting::perform))
+        .route("/alarms", get(looking::alarms))
         .route("/login", get(acting::sign_in_form).post(acting::sign_in))
         .route("/logout", get(acting::sign_out_form).post(acting::sign_out))
         .route("/events", get(events::follow))

@@ -10,6 +10,7 @@ use tokio::time::Instant;
 
 use super::actions::{Actions, Operator, Refusal};
 use super::pages::{self, Frame};
+use super::refusals::Refusals;
 use super::session::Access;
 use bridgehead_runtime::inspection::{ListingEnd, TaskRow, TaskStory};
 use bridgehead_runtime::{StatusReport, StatusReporter};
@@ -37,6 +38,7 @@ pub(crate) struct Site {
     /// The name of the cookie: all ports of a host share their cookies.
     pub(super) cookie: String,
     pub(super) live: Arc<Semaphore>,
+    pub(super) refusals: Refusals,
     /// Iden is called for one page at a time.
     asking: Semaphore,
     lists: Mutex<BTreeMap<String, (Age, Listed)>>,
@@ -78,6 +80,7 @@ impl Site {
             actions: Actions::of(),
             cookie: format!("bridgehead_{port}"),
             live: Arc::new(Semaphore::new(LIVE)),
+            refusals: Refusals::default(),
             asking: Semaphore::new(1),
             lists: Mutex::default(),
             seen: Mutex::default(),

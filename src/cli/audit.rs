@@ -1,5 +1,6 @@
 //! `bridgehead audit verify | show | export`, and how the daemon and commands write the log.
 
+use bridgehead_sdk::counted;
 use std::time::Duration;
 
 use bridgehead_runtime::audit::{
@@ -155,8 +156,11 @@ async fn prove(global: &Global, context: &Context, head: Option<Head>) -> Outcom
                 return Ok(());
             }
             print::line(format!(
-                "The chain is unbroken: entries {} to {}, {} entries in {} files.",
-                proof.first_seq, proof.head.seq, proof.entries, proof.files
+                "The chain is unbroken: entries {} to {}, {} in {}.",
+                proof.first_seq,
+                proof.head.seq,
+                counted(proof.entries, "entry", "entries"),
+                counted(proof.files, "file", "files")
             ));
             if !proof.is_beginning_explained {
                 print::line(format!(
@@ -216,7 +220,7 @@ fn show(context: &Context, asked: AuditFilter) -> Outcome {
             text(entry.app.as_deref()),
             text(entry.task.as_deref()),
             text(entry.account.as_deref()),
-            print::visible(&entry.action),
+            print::visible(&ordered(&entry)),
             print::visible(&outcome),
         ]);
         count += 1;
@@ -226,9 +230,17 @@ fn show(context: &Context, asked: AuditFilter) -> Outcome {
         print::line("No entries.");
     } else {
         print::line(rows.trim_fmt());
-        print::line(format!("\n{count} entries; --json has their evidence"));
+        print::line(format!("\n{}; --json has the evidence", counted(count, "entry", "entries")));
     }
     Ok(())
+}
+
+/// What was done; of a sync that an operator ordered, also which removals they allowed with it.
+fn ordered(entry: &Entry) -> String {
+    match entry.evidence["allow_removals"].as_str() {
+        Some(allowed) => format!("{}, allowing {allowed}", entry.action),
+        None => entry.action.clone(),
+    }
 }
 
 /// The columns of a CSV file.

@@ -4,7 +4,7 @@ use std::io::{BufWriter, Write};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use bridgehead_sdk::{Record, ResourceType};
+use bridgehead_sdk::{Record, ResourceType, counted};
 use serde_json::{Value, json};
 use tempfile::NamedTempFile;
 use tokio_util::sync::CancellationToken;
@@ -88,11 +88,15 @@ fn show(global: &Global, name: &str, to: &Path, summary: &Value) {
     print::line(format!("{name}: written to {}", to.display()));
     for (slug, count) in counts {
         let proof = evidence.get(slug).and_then(Value::as_str).unwrap_or("incomplete");
-        print::line(format!("{slug}: {count} records, evidence: {proof}"));
+        print::line(format!(
+            "{slug}: {}, evidence: {proof}",
+            counted(count.as_u64().unwrap_or_default(), "record", "records")
+        ));
     }
     if let Some(invalid) = summary["invalid_count"].as_u64().filter(|count| *count > 0) {
         print::line(format!(
-            "{invalid} records are invalid and would not be pushed; the last line of the file lists them"
+            "{} invalid and would not be pushed; the last line of the file says which",
+            counted(invalid, "record is", "records are")
         ));
     }
 }

@@ -18,10 +18,16 @@ use tracing_subscriber::util::SubscriberInitExt;
 use super::journald;
 use super::log_levels::{Levels, NoteApps};
 use super::log_lines::{KeptLines, Lines};
+use super::telemetry::SpanLayer;
 use bridgehead_config::{Log, LogFormat};
 
 /// Starts the log as configured. Only the first call in a process has an effect.
 pub(crate) fn start(log: &Log, redactor: &Redactor) {
+    start_with(log, redactor, None);
+}
+
+/// The same, with what else is made of the spans.
+pub(super) fn start_with(log: &Log, redactor: &Redactor, spans: Option<SpanLayer>) {
     let levels = Levels::new(&log.level);
     let fields = TextFields { redactor: redactor.clone() };
     let to_journal = journald::is_stderr();
@@ -42,8 +48,11 @@ pub(crate) fn start(log: &Log, redactor: &Redactor) {
         LogFormat::Text => kept(fields, true, clean(false)),
         LogFormat::Json => layer().json().flatten_event(true).with_writer(clean(true)).boxed(),
     };
-    let started =
-        tracing_subscriber::registry().with(NoteApps).with(layer.with_filter(levels.clone())).try_init();
+    let started = tracing_subscriber::registry()
+        .with(spans)
+        .with(NoteApps)
+        .with(layer.with_filter(levels.clone()))
+        .try_init();
     if started.is_ok() {
         levels.install();
     }

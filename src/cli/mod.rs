@@ -21,6 +21,7 @@ mod crash;
 mod daemon;
 #[cfg(feature = "sandbox")]
 mod demo;
+mod documentation;
 mod export;
 mod failure;
 mod hardening;
@@ -58,6 +59,7 @@ mod task_choice;
 mod task_rows;
 mod task_story;
 mod tasks;
+mod telemetry;
 
 pub(crate) use init::command_line;
 pub(crate) use print::complain;

@@ -3,7 +3,7 @@
 
 use std::io::IsTerminal;
 
-use bridgehead_sdk::{TaskId, visible};
+use bridgehead_sdk::{TaskId, counted, visible};
 use serde::Serialize;
 
 use super::args::{Global, Resolve, Selected};
@@ -96,8 +96,8 @@ pub(crate) async fn release(global: &Global, connectors: &Connectors, selected: 
     }
     as_expected(answer.unexpected, expect, |found, expected| {
         format!(
-            "{found} tasks of {app} are held, not {expected}: nothing was released. Check with `bridgehead \
-             tasks list {app} --held`"
+            "{} held, not {expected}: nothing was released. Check with `bridgehead tasks list {app} --held`",
+            counted(found, &format!("task of {app} is"), &format!("tasks of {app} are"))
         )
     })?;
     none_of(&answer.not_held, |tasks| {
@@ -179,8 +179,9 @@ pub(crate) async fn retry(global: &Global, connectors: &Connectors, selected: Se
     }
     as_expected(answer.unexpected, expect, |found, expected| {
         format!(
-            "{found} reports of {app} are rejected, not {expected}: nothing was reported. Check with \
-             `bridgehead tasks list {app} --rejected`"
+            "{} rejected, not {expected}: nothing was reported. Check with `bridgehead tasks list {app} \
+             --rejected`",
+            counted(found, &format!("report of {app} is"), &format!("reports of {app} are"))
         )
     })?;
     none_of(&answer.not_rejected, |tasks| {

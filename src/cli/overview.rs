@@ -5,7 +5,7 @@ use std::fmt::Write;
 use bridgehead_sdk::visible;
 use jiff::SignedDuration;
 
-use super::table;
+use super::{documentation, table};
 use crate::admin::summary;
 use bridgehead_runtime::{AlarmKind, Level, StatusReport};
 
@@ -84,7 +84,7 @@ fn attention(overview: &StatusReport) -> String {
                 }
                 // A kind from a newer daemon is not explained in this version's documentation.
                 if alarm.kind != AlarmKind::Other {
-                    writeln!(text, "  more: docs/alarms.md#{}", alarm.kind.as_str()).ok();
+                    writeln!(text, "  more: {}#{}", documentation::alarms(), alarm.kind.as_str()).ok();
                 }
             }
         }

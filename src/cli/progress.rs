@@ -1,5 +1,6 @@
 //! Progress of a sync: a bar on a terminal, lines otherwise.
 
+use bridgehead_sdk::counted;
 use std::collections::BTreeMap;
 use std::io::IsTerminal;
 use std::sync::Arc;
@@ -76,5 +77,6 @@ impl Drop for Progress {
 
 fn describe(progress: &SyncProgress) -> String {
     let sums = |counts: &BTreeMap<String, u64>| counts.values().sum::<u64>();
-    format!("{}; {} records read, {} pushed", progress.phase, sums(&progress.listed), sums(&progress.pushed))
+    let read = counted(sums(&progress.listed), "record", "records");
+    format!("{}; {read} read, {} pushed", progress.phase, sums(&progress.pushed))
 }

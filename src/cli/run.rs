@@ -15,6 +15,7 @@ use super::reload::{Reloader, Reloading};
 use super::service;
 use super::serving::Serving;
 use super::signals::{Hangup, Hangups, Told};
+use super::telemetry::{self, Traces};
 use super::{audit, logging};
 use crate::admin::Operator;
 use crate::control;
@@ -37,8 +38,10 @@ pub(crate) async fn run(global: &Global, connectors: &Connectors) -> Outcome {
     let _signals = AbortOnDropHandle::new(tokio::spawn(handled));
     let reloader = Reloader::load(global, connectors)?;
     let context = reloader.context();
-    logging::start(&context.config.log, &context.redactor);
-    for warning in context.config.warnings(&context.environment) {
+    let (traces, spans) = Traces::start(context)?;
+    logging::start_with(&context.config.log, &context.redactor, spans);
+    let warnings = context.config.warnings(&context.environment).into_iter();
+    for warning in warnings.chain(telemetry::warning(&context.environment)) {
         tracing::warn!("{warning}");
     }
     let apps = context.apps(&[], connectors)?;
@@ -105,6 +108,7 @@ pub(crate) async fn run(global: &Global, connectors: &Connectors) -> Outcome {
     drop(runtime);
     audit.record_order(audit::stopped());
     close(journal).await;
+    traces.end().await;
     tracing::info!("bridgehead has stopped");
     Ok(())
 }

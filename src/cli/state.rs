@@ -1,5 +1,6 @@
 //! `bridgehead state backup | restore | inspect`.
 
+use bridgehead_sdk::counted;
 use std::collections::BTreeMap;
 use std::path::Path;
 
@@ -246,7 +247,7 @@ fn text(seen: &Inspected) -> String {
         (None, None) => format!("{}: no backup was made of it", seen.folder),
     }];
     let bytes: u64 = seen.files.values().sum();
-    lines.push(format!("  {} files, {} KiB", seen.files.len(), bytes.div_ceil(1024)));
+    lines.push(format!("  {}, {} KiB", counted(seen.files.len(), "file", "files"), bytes.div_ceil(1024)));
     for (name, app) in &seen.apps {
         let tasks = &app.tasks;
         let ended = tasks.ended_accepted + tasks.ended_conflict + tasks.ended_missing;

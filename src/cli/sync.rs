@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use bridgehead_sdk::visible;
+use bridgehead_sdk::{counted, visible};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
 
@@ -234,7 +234,7 @@ pub(crate) fn show(name: &str, summary: &Summary) {
         print::line(format!("no proof that these listings are complete: {}", unproven.join(", ")));
     }
     if summary.invalid_count > 0 {
-        print::line(format!("{} invalid records:", summary.invalid_count));
+        print::line(format!("{}:", counted(summary.invalid_count, "invalid record", "invalid records")));
         for record in summary.invalid.iter().take(SHOWN) {
             print::line(format!("  {}", visible(&record.to_string())));
         }

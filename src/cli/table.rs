@@ -36,6 +36,15 @@ pub(crate) fn time(at: Timestamp) -> String {
     }
 }
 
+/// The same to the second, where several things happen within a minute.
+pub(crate) fn second(at: Timestamp) -> String {
+    if std::io::stdout().is_terminal() {
+        at.to_zoned(TimeZone::system()).strftime("%Y-%m-%d %H:%M:%S").to_string()
+    } else {
+        at.to_string()
+    }
+}
+
 /// Prints a line of CSV (RFC 4180).
 pub(crate) fn csv_row(cells: &[impl AsRef<[u8]>]) {
     let mut writer = csv::WriterBuilder::new().terminator(csv::Terminator::CRLF).from_writer(Vec::new());

@@ -215,7 +215,7 @@ async fn answer(
         Request::Pause { app, reason } => acted(actions.pause(actor, &app, reason.as_deref()).await),
         Request::Resume { app } => acted(actions.resume(actor, &app).await),
         Request::CancelSync { app } => acted(actions.cancel_sync(actor, &app).await),
-        Request::LogLevel { app, level, seconds } => log_level(runtime, &app, level, seconds),
+        Request::LogLevel { app, level, seconds } => log_level(runtime, actor, &app, level, seconds),
         Request::Reload { apply } => reload(daemon, actor, apply).await,
         Request::Sync { app, allow_removals, consent, dry_run } => {
             let allow_removals = consent.or_else(|| allow_removals.then_some(Consent::Shown));
@@ -253,11 +253,25 @@ pub(super) fn unknown_app(app: &str) -> Event {
     )
 }
 
-fn log_level(runtime: &Runtime, app: &str, level: Option<LogLevel>, seconds: u64) -> Event {
+fn log_level(runtime: &Runtime, actor: &Actor, app: &str, level: Option<LogLevel>, seconds: u64) -> Event {
     if !runtime.status().contains_key(app) {
         return unknown_app(app);
     }
-    match log_levels::change(app, level.map(LogLevel::filter), Duration::from_secs(seconds)) {
+    let changed = log_levels::change(app, level.map(LogLevel::filter), Duration::from_secs(seconds));
+    let name = level.map_or_else(|| "default".to_owned(), |level| level.to_string());
+    runtime.audit().record_order(bridgehead_runtime::audit::Event {
+        actor: Some(actor.clone()),
+        app: Some(app.to_owned()),
+        action: "log_level".to_owned(),
+        decision: Some("order".to_owned()),
+        evidence: match &changed {
+            Ok(()) => serde_json::json!({ "level": name, "for_seconds": level.map(|_| seconds) }),
+            Err(why) => serde_json::json!({ "level": name, "refused": why }),
+        },
+        outcome: Some(if changed.is_ok() { "done" } else { "refused" }.to_owned()),
+        ..bridgehead_runtime::audit::Event::default()
+    });
+    match changed {
         Ok(()) => looking::given(&()),
         Err(why) => failed(why, false),
     }

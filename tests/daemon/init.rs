@@ -17,7 +17,10 @@ pub(crate) async fn init(
     lines: Option<&[&str]>,
 ) -> Output {
     let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_bridgehead"));
-    command.args(["init", "--output"]).arg(world.path("bridgehead.toml")).args(arguments);
+    command.arg("init").args(arguments);
+    if !arguments.contains(&"--output") {
+        command.arg("--output").arg(world.path("bridgehead.toml"));
+    }
     command.env_remove("BRIDGEHEAD_CONFIG").env("IDEN_API_KEY", KEY).envs(variables.iter().copied());
     command.current_dir(world.path("")).stdout(Stdio::piped()).stderr(Stdio::piped());
     let input = lines.map(|lines| lines.join("\n") + "\n");
@@ -115,6 +118,53 @@ async fn a_folder_is_connected_by_its_files_and_columns() {
         configured.contains("delimiter = \";\"") && configured.contains("slug = \"team\""),
         "{configured}"
     );
+}
+
+#[tokio::test]
+async fn a_path_that_is_typed_is_relative_to_where_one_is_and_written_as_a_whole() {
+    let world = World::new().await;
+    world.write("people/accounts.csv", "id,email,username,status\nu1,u1@example.org,u1,active\n");
+    // The configuration is elsewhere, and so the command does not read it relative to that.
+    let elsewhere = world.path("elsewhere");
+    let output = silent(
+        &world,
+        &["--connector", "file", "--path", "people", "--output", elsewhere.to_str().expect("a path")],
+        &[],
+    )
+    .await;
+    assert!(output.status.success(), "{output:?}");
+    let whole = world.path("people");
+    let configured = world.read("elsewhere/hr.toml");
+    assert!(configured.contains(&format!("path = \"{}\"", whole.display())), "{configured}");
+}
+
+#[tokio::test]
+async fn a_folder_whose_files_say_nothing_yet_is_filled_as_an_empty_one_is() {
+    let world = World::new().await;
+    let packaged =
+        std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("packaging/bridgehead.toml"));
+    let packaged = packaged.expect("the file that packages bring");
+    world.write("etc/bridgehead.toml", &packaged);
+    let etc = world.path("etc");
+    let output =
+        silent(&world, &["--connector", "simulated", "--output", etc.to_str().expect("a path")], &[]).await;
+    assert!(output.status.success(), "{output:?}");
+    // To remove the app is to delete its file, which says nothing that others need.
+    assert!(!world.read("etc/hr.toml").contains("[bridge]"), "{}", world.read("etc/hr.toml"));
+    let daemon = world.read("etc/daemon.toml");
+    assert!(
+        daemon.contains("[bridge]") && daemon.contains("[state]") && !daemon.contains("[apps."),
+        "{daemon}"
+    );
+    assert_eq!(world.read("etc/bridgehead.toml"), packaged, "no file is changed");
+
+    let (other, url, app) = (world.path("other"), world.sandbox.base_url(), world.app.to_string());
+    let mut arguments = vec!["--output", other.to_str().expect("a path"), "--non-interactive"];
+    arguments.extend(["--connector", "simulated", "--name", "daemon", "--iden-url", &url]);
+    arguments.extend(["--iden-key-env", "IDEN_API_KEY", "--app", &app]);
+    let taken = init(&world, &arguments, &[], None).await;
+    assert!(String::from_utf8_lossy(&taken.stderr).contains("choose another name"), "{taken:?}");
+    assert!(!other.exists(), "nothing is written");
 }
 
 #[tokio::test]

@@ -268,7 +268,7 @@ async fn check_finds_what_run_would() {
     let checked = world.run(&["check"]).await;
     let said = stdout(&checked);
     assert_eq!(checked.status.code(), Some(1), "{said}");
-    assert!(said.contains(&format!("failed   admin.listen: admin.listen: {address} is in use")), "{said}");
+    assert!(said.contains(&format!("failed   admin.listen: {address} is in use")), "{said}");
     assert!(said.contains("ok       state.path: ") && said.contains("does not exist yet"), "{said}");
     assert!(!world.path("state").exists(), "looking makes nothing");
     drop(taken);

@@ -17,6 +17,7 @@
 mod actions;
 mod admin;
 mod audit;
+mod audit_page;
 mod bug_report;
 mod call;
 mod careless;
@@ -46,6 +47,8 @@ mod network;
 mod new;
 mod orphans;
 mod other_iden;
+#[cfg(feature = "otlp")]
+mod otlp;
 mod page;
 mod page_actions;
 mod page_browser;
@@ -86,3 +89,4 @@ mod tasks_reports;
 mod tasks_retries;
 mod tasks_secrets;
 mod tasks_stop;
+mod walk;

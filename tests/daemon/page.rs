@@ -73,7 +73,7 @@ impl<'a> Visitor<'a> {
         Self::signed_in_with(here, TOKEN).await
     }
 
-    async fn signed_in_with(here: &'a str, token: &str) -> Self {
+    pub(crate) async fn signed_in_with(here: &'a str, token: &str) -> Self {
         let answer = post(here, "/login", "", &format!("token={token}&next=/apps/hr"), here).await;
         assert_eq!(answer.status, 303, "{}{}", answer.head, answer.body);
         assert!(answer.head.contains("location: /apps/hr\r\n"), "{}", answer.head);

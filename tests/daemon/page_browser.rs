@@ -256,6 +256,7 @@ async fn every_page_is_sound_on_every_screen_and_asks_nobody_else() {
         ("sync", "/apps/hr/syncs/1"),
         ("release", "/apps/hr/actions/release?all=1"),
         ("allow", "/apps/hr/actions/allow-removals"),
+        ("alarms", "/alarms#removal_guard"),
         ("login", "/login"),
         ("logout", "/logout"),
         ("missing", "/apps/nobody"),

@@ -118,6 +118,39 @@ async fn a_changed_app_begins_anew_and_the_others_are_not_touched() {
 }
 
 #[tokio::test]
+async fn a_pause_outlives_a_reload_and_a_restart_whatever_has_changed() {
+    let (world, _, daemon) = two_apps("").await;
+    for app in ["hr", "crm"] {
+        let paused = world.run(&["apps", "pause", app, "--reason", "migration"]).await;
+        assert_eq!(paused.status.code(), Some(0), "{paused:?}");
+    }
+    let task = world.task_for("create_account", json!("ann"));
+    // One of them begins anew, the other is not touched.
+    change(&world, "accounts = 3", "accounts = 4");
+    let (code, reloaded) = reload(&world).await;
+    assert_eq!(code, Some(0), "{reloaded:#}");
+    assert_eq!(results(&reloaded), expected(&[("crm", "changed"), ("hr", "unchanged")]));
+    let paused = async |world: &World| {
+        let status = status(world).await;
+        ["hr", "crm"].map(|app| status["apps"][app]["paused"]["reason"].clone())
+    };
+    assert_eq!(paused(&world).await, [json!("migration"), json!("migration")]);
+    let refused = world.run(&["sync", "crm"]).await;
+    assert!(stderr(&refused).contains("crm is paused"), "{refused:?}");
+    daemon.stop().await;
+
+    let daemon = world.start();
+    daemon.says("ready").await;
+    assert_eq!(paused(&world).await, [json!("migration"), json!("migration")]);
+    assert_eq!(world.task(&task)["status"], "pending");
+    assert!(world.run(&["apps", "resume", "hr"]).await.status.success());
+    world.drained().await;
+    assert_eq!(world.task(&task)["status"], "completed");
+    assert!(status(&world).await["apps"]["crm"]["paused"].is_object(), "one does not resume the other");
+    daemon.stop().await;
+}
+
+#[tokio::test]
 async fn nothing_that_has_not_changed_is_touched_by_a_reload_of_everything_else() {
     let (world, crm, daemon) = two_apps("").await;
     let before = status(&world).await;

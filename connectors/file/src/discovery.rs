@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use bridgehead_sdk::{Discovered, Discovery, Draft, Error, Question, Section, async_trait};
+use bridgehead_sdk::{Discovered, Discovery, Draft, Error, Question, Section, async_trait, counted};
 use serde_json::{Value, json};
 
 use crate::settings::{FileFormat, OWN_FIELDS, fault_of_slug, stem};
@@ -30,10 +30,7 @@ struct Found {
 impl Discovery for Columns {
     fn questions(&self) -> Vec<Question> {
         vec![
-            Question::text(
-                PATH,
-                "The folder of CSV or JSON Lines files; a relative path starts at the folder of the configuration",
-            ),
+            Question::path(PATH, "The folder of CSV or JSON Lines files"),
             Question::text(ACCOUNTS, "The file of the accounts").later(),
         ]
     }
@@ -137,12 +134,9 @@ fn settings(path: &str, found: &[Found], accounts: &Found) -> Discovered {
     }
     sections.insert(0, root);
     discovered.sections = sections;
-    let others = found.len() - 1;
-    discovered.with_seen(format!(
-        "{} with the columns {}, and {others} other files",
-        accounts.name,
-        accounts.columns.join(", ")
-    ))
+    let others = counted(found.len() - 1, "other file", "other files");
+    let columns = accounts.columns.join(", ");
+    discovered.with_seen(format!("{} with the columns {columns}, and {others}", accounts.name))
 }
 
 /// The files of the folder that this connector reads.

@@ -2,7 +2,9 @@
 
 use bridgehead_sdk::http::reqwest::Method;
 use bridgehead_sdk::http::{Access, Answer, Auth, Client, Credential, Limits, endpoint};
-use bridgehead_sdk::{Discovered, Discovery, Draft, Error, Question, Section, SettingsError, async_trait};
+use bridgehead_sdk::{
+    Discovered, Discovery, Draft, Error, Question, Section, SettingsError, async_trait, counted,
+};
 use serde_json::{Map, Value, json};
 use url::Url;
 
@@ -53,8 +55,8 @@ impl Discovery for Look {
                 draft.setup.app
             )));
         };
-        let mut found =
-            Discovered::default().with_seen(format!("{} records in {place} of {path}", records.len()));
+        let mut found = Discovered::default()
+            .with_seen(format!("{} in {place} of {path}", counted(records.len(), "record", "records")));
         let Some(shape) = Shape::of(records) else {
             return Err(Error::internal(format!(
                 "{}: the records that {path} lists have nothing like an identifier with a user name or an email address; name \

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use bridgehead_sdk::{Section, Setting};
+use bridgehead_sdk::{Section, Setting, counted};
 use ldap3::Scope;
 use serde_json::{Map, Value, json};
 
@@ -147,9 +147,9 @@ fn parent_of(dn: &str) -> String {
 }
 
 /// "at least 500" or "12".
-fn count(entries: &[Entry]) -> String {
+fn count(entries: &[Entry], one: &str, many: &str) -> String {
     let enough = usize::try_from(SAMPLE).is_ok_and(|sample| entries.len() >= sample);
-    if enough { format!("at least {SAMPLE}") } else { entries.len().to_string() }
+    if enough { format!("at least {SAMPLE} {many}") } else { counted(entries.len(), one, many) }
 }
 
 impl People {
@@ -158,7 +158,12 @@ impl People {
         let with = with.iter().filter(|attribute| self.share(attribute) > 0.0);
         let with: Vec<String> =
             with.map(|attribute| format!("{attribute} ({:.0} %)", self.share(attribute) * 100.0)).collect();
-        format!("{} people below {}, with {}", count(&self.entries), self.container, with.join(", "))
+        format!(
+            "{} below {}, with {}",
+            count(&self.entries, "person", "people"),
+            self.container,
+            with.join(", ")
+        )
     }
 
     /// The share of the sampled people that have an attribute.
@@ -197,7 +202,7 @@ impl People {
             section = section.with(
                 "base",
                 self.container.as_str(),
-                format!("{} people lie here", count(&self.entries)),
+                format!("{} here", count(&self.entries, "person", "people")),
             );
         }
         if let Some(filter) = &self.filter {
@@ -233,8 +238,10 @@ impl People {
 
 impl Groups {
     pub(crate) fn seen(&self) -> String {
-        let kinds =
-            self.kinds.iter().map(|(_, member, entries)| format!("{} groups with {member}", count(entries)));
+        let kinds = self
+            .kinds
+            .iter()
+            .map(|(_, member, entries)| format!("{} with {member}", count(entries, "group", "groups")));
         let kinds: Vec<String> = kinds.collect();
         if kinds.is_empty() { "no groups".to_owned() } else { kinds.join(", ") }
     }
@@ -249,8 +256,11 @@ impl Groups {
             let container = container(entries, base);
             // The only kind does not need a distinguishing name.
             let slug = if slugs.len() == 1 { "group" } else { slug };
-            let mut section =
-                Section::one_of("groups").with("slug", slug, format!("{} were seen", count(entries)));
+            let mut section = Section::one_of("groups").with(
+                "slug",
+                slug,
+                format!("{} seen", count(entries, "group", "groups")),
+            );
             if !container.eq_ignore_ascii_case(base) {
                 section = section.with("base", container, "they lie here");
             }

@@ -43,6 +43,10 @@ pub type Check = fn(&str) -> Result<(), String>;
 /// ```
 #[derive(Clone, Debug)]
 #[non_exhaustive]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "they are independent of each other, and set by methods of their names"
+)]
 pub struct Question {
     /// The key of the answer: lowercase letters, digits and `_`. The flag has hyphens instead of `_`.
     pub key: String,
@@ -58,6 +62,9 @@ pub struct Question {
     pub is_optional: bool,
     /// Whether the question is asked only if [`Discovery::discover`] returns it.
     pub is_later: bool,
+    /// The answer is a path on this machine. A relative one starts at the folder in which it is typed; the connector receives the whole
+    /// path.
+    pub is_path: bool,
     /// Validates the answer.
     pub check: Option<Check>,
 }
@@ -73,6 +80,7 @@ impl Question {
             is_secret: false,
             is_optional: false,
             is_later: false,
+            is_path: false,
             check: None,
         }
     }
@@ -80,6 +88,11 @@ impl Question {
     /// A question whose answer is a secret.
     pub fn secret(key: impl Into<String>, text: impl Into<String>) -> Self {
         Self { is_secret: true, ..Self::text(key, text) }
+    }
+
+    /// A question for the path of a file or folder.
+    pub fn path(key: impl Into<String>, text: impl Into<String>) -> Self {
+        Self { is_path: true, ..Self::text(key, text) }
     }
 
     /// Sets the value if the operator enters nothing.

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bridgehead_sdk::{
-    Discovered, Discovery, Draft, Error, ExposeSecret, Question, Section, SettingsError, async_trait,
+    Discovered, Discovery, Draft, Error, ExposeSecret, Question, Section, SettingsError, async_trait, counted,
 };
 use serde_json::{Map, Value, json};
 
@@ -67,10 +67,7 @@ impl Discovery for Look {
 }
 
 fn of_file() -> Vec<Question> {
-    vec![Question::text(
-        PATH,
-        "The file of the database; a relative path starts at the folder of the configuration",
-    )]
+    vec![Question::path(PATH, "The file of the database")]
 }
 
 fn of_server() -> Vec<Question> {
@@ -157,7 +154,7 @@ async fn look(
         let choices = guesses.iter().map(|guess| (guess.table.name.clone(), columns_of(guess.table)));
         let mut question = Question::text(TABLE, "The table of the accounts").with_choices(choices);
         question.default = guesses.first().map(|guess| guess.table.name.clone());
-        let seen = format!("{} with {} tables", engine.title(), tables.len());
+        let seen = format!("{} with {}", engine.title(), counted(tables.len(), "table", "tables"));
         return Ok(Discovered::ask([question]).with_seen(seen));
     };
     let guess = guesses.iter().find(|guess| guess.table.name == wanted).ok_or_else(|| {
@@ -173,7 +170,7 @@ async fn look(
         let held = values_of(lease, &guess.table.name, &quoted(&column.name, engine)).await;
         values = held.as_deref().and_then(|held| meanings(held, means_active));
         found = match &values {
-            Some(values) => found.with_seen(format!("{} with {} known values", column.name, values.len())),
+            Some(values) => found.with_seen(format!("{} with {}", column.name, counted(values.len(), "known value", "known values"))),
             None => found.with_warning(format!(
                 "{} may say who is active, but its values are not known: add it to accounts.fields as status, with a table of values",
                 column.name
@@ -185,7 +182,10 @@ async fn look(
     let mut sections = vec![root, guess.section(engine, values.as_ref())];
     let groups = guess.groups(&tables, engine);
     let slugs = groups.iter().filter(|section| section.is_one_of_several).count();
-    found = found.with_seen(format!("{slugs} types of groups, by the tables that refer to it"));
+    found = found.with_seen(format!(
+        "{}, by the tables that refer to it",
+        counted(slugs, "type of groups", "types of groups")
+    ));
     sections.extend(groups);
     found.sections = sections;
     Ok(found.with_warning(

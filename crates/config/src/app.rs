@@ -134,7 +134,8 @@ pub struct Sync {
     /// The schedule that results from the three keys above.
     #[serde(skip)]
     pub schedule: Schedule,
-    /// Whether to sync when the daemon starts.
+    /// Whether to sync when the daemon starts, even if no sync is due. If the last sync did not complete, or there was none, one is
+    /// due at once.
     pub on_start: bool,
     /// What to do about the first sync of an app, as long as none has been completed.
     pub first: FirstSync,

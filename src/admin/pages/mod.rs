@@ -19,7 +19,7 @@ use super::chart::escape;
 
 pub(super) use app::{App, history_csv};
 pub(super) use lists::{SyncList, syncs_csv};
-pub(super) use other::{confirm, message, sign_in, sign_out};
+pub(super) use other::{alarms, confirm, message, sign_in, sign_out};
 pub(super) use overview::{overview, path_of};
 pub(super) use parts::{Frame, Link, sentence};
 pub(super) use sync::sync;
@@ -55,6 +55,7 @@ static TEMPLATES: LazyLock<Environment<'static>> = LazyLock::new(|| {
         ("task.html", include_str!("../templates/task.html")),
         ("login.html", include_str!("../templates/login.html")),
         ("confirm.html", include_str!("../templates/confirm.html")),
+        ("alarms.html", include_str!("../templates/alarms.html")),
         ("message.html", include_str!("../templates/message.html")),
     ] {
         if let Err(error) = environment.add_template(name, text) {

@@ -7,6 +7,7 @@ use super::parts::{Frame, Line, ShownAlarm, Table, alarm, verdict};
 use super::render;
 use crate::admin::summary::{self, Severity, SummaryLine, grouped};
 use bridgehead_runtime::{Alarm, AppOverview, StatusReport, TaskCounts};
+use bridgehead_store::RunResult;
 
 /// The number of retried tasks that are shown; `/status` has more.
 const ATTEMPTS: usize = 5;
@@ -90,12 +91,13 @@ pub(super) fn card(name: &str, app: &AppOverview, now: Timestamp) -> Card {
         let rows = last.resource_types.iter().map(|(slug, of)| {
             vec![slug.clone(), grouped(of.records), known(of.created), known(of.changed), grouped(of.removed)]
         });
+        let is_done = last.result == RunResult::Completed;
         let heads = [
             ("Type", ""),
             ("Records", "number"),
             ("New", "number"),
             ("Changed", "number"),
-            ("Removed", "number"),
+            (if is_done { "Removed" } else { "Would be removed" }, "number"),
         ];
         Table { is_stacked: true, ..Table::of(format!("Records of {name} by type"), &heads, rows) }
     });

@@ -4,7 +4,7 @@ use serde::Serialize;
 
 use crate::admin::chart::Columns;
 use crate::admin::summary::{self, Severity};
-use bridgehead_runtime::{Alarm, Level};
+use bridgehead_runtime::{Alarm, AlarmKind, Level};
 use jiff::Timestamp;
 
 /// The frame of every page.
@@ -155,6 +155,8 @@ pub(super) struct ShownAlarm {
     app: String,
     mood: &'static str,
     title: &'static str,
+    /// Where it is explained.
+    chapter: Option<String>,
     since: Option<String>,
     message: String,
     advice: Vec<Part>,
@@ -189,6 +191,8 @@ pub(super) fn alarm(app: &str, alarm: &Alarm, now: Timestamp) -> ShownAlarm {
         app: app.to_owned(),
         mood: mood.as_str(),
         title: summary::title(alarm.kind),
+        // A kind from a newer daemon is not explained in this version's documentation.
+        chapter: (alarm.kind != AlarmKind::Other).then(|| format!("/alarms#{}", alarm.kind.as_str())),
         since: alarm.since.map(|since| summary::long(now.duration_since(since))),
         message: sentence(&alarm.message),
         advice: pieces(&alarm.advice),

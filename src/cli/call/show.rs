@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use bridgehead_sdk::{Account, AccountRecord, Description, Error, Redactor, Slug, visible};
+use bridgehead_sdk::{Account, AccountRecord, Description, Error, Redactor, Slug, counted, visible};
 use serde_json::{Value, json};
 
 use super::super::args::Global;
@@ -193,14 +193,17 @@ impl Pages<'_> {
         for invalid in &invalid {
             show.line("not valid", invalid);
         }
-        let total = page.total.map_or_else(String::new, |total| format!(" of {total}"));
+        let count = page.records.len() + page.rejected.len();
         let end = match (&page.next, page.evidence) {
             (Some(next), _) => format!("the next page starts at --cursor '{}'", next.as_str()),
             (None, evidence) => format!("last page; evidence: {}", evidence.unwrap_or("none")),
         };
         show.line(
             "connector",
-            &format!("{} records{total}; {end}", page.records.len() + page.rejected.len()),
+            &match &page.total {
+                Some(total) => format!("{count} of {}; {end}", counted(*total, "record", "records")),
+                None => format!("{}; {end}", counted(count, "record", "records")),
+            },
         );
         show.line("daemon", says);
     }

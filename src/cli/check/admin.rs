@@ -56,6 +56,9 @@ pub(super) async fn check(context: &Context, daemon: Option<&Identity>) -> Optio
             Finding::failed(WHAT, format!("{listen} is in use by another bridgehead (process {})", other.pid))
                 .advising("Stop that process, or set admin.listen to another port.")
         }
-        (None, _) => Finding::failed(WHAT, refused.to_string()),
+        (None, _) => {
+            let why = refused.to_string();
+            Finding::failed(WHAT, why.trim_start_matches("admin.listen: "))
+        }
     })
 }

@@ -10,6 +10,7 @@ mod network;
 mod report;
 mod state;
 
+use bridgehead_sdk::counted;
 use tokio::sync::mpsc;
 
 use self::credentials::Credentials;
@@ -17,7 +18,7 @@ use self::report::Report;
 use super::args::Global;
 use super::context::{self, Context};
 use super::failure::{Exit, Failure, Outcome};
-use super::{daemon, logging, looking};
+use super::{daemon, logging, looking, telemetry};
 use crate::control::{Event, Identity, Request};
 use bridgehead_bridge::Api;
 use bridgehead_config::Connectors;
@@ -61,10 +62,14 @@ async fn look(
 ) -> Outcome {
     report.add(Finding::ok(
         "configuration",
-        format!("valid; {} of {} apps checked", names.len(), context.config.apps.len()),
+        format!("valid; {} of {} checked", names.len(), counted(context.config.apps.len(), "app", "apps")),
     ));
-    for warning in context.config.warnings(&context.environment) {
+    let warnings = context.config.warnings(&context.environment).into_iter();
+    for warning in warnings.chain(telemetry::warning(&context.environment)) {
         report.add(Finding::warning("configuration", warning));
+    }
+    if let Some(problem) = telemetry::problem(&context.environment) {
+        report.add(Finding::failed("traces", problem));
     }
     let daemon = running(context, report).await;
     let is_current =

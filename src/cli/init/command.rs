@@ -23,6 +23,7 @@ use super::plan::Plan;
 use super::secret::{Kept, SERVICE_USER, service_user};
 use super::target::Lookout;
 use super::write::{self, App, Daemon};
+use crate::control;
 use bridgehead_config::{self as config, Connectors, Document, Log};
 use bridgehead_runtime::sync::Options;
 use bridgehead_sandbox::{self as sandbox, Sandbox};
@@ -111,11 +112,18 @@ async fn work(global: &Global, connectors: &Connectors, options: Init) -> Outcom
         sandbox: sandbox.as_ref(),
     };
     let app_id = answers.write(global, connectors).await?;
-    let next = Next { place: &place, name: answers.name(), app_id: &app_id, sandbox: sandbox.as_ref() };
+    let is_running = match &place.existing {
+        Some(config) => control::connect(&config.state.path).await.is_ok_and(|daemon| daemon.is_some()),
+        None => false,
+    };
+    let next =
+        Next { place: &place, name: answers.name(), app_id: &app_id, sandbox: sandbox.as_ref(), is_running };
     if global.json {
         print::json(&answers.written(&next));
     } else {
-        print::line(format!("wrote {}", place.file(answers.name()).display()));
+        for file in place.daemon_file().into_iter().chain([place.file(answers.name())]) {
+            print::line(format!("wrote {}", file.display()));
+        }
         for secret in answers.secret_files() {
             print::line(format!("wrote {} (mode 0600)", secret.display()));
         }
@@ -129,6 +137,7 @@ async fn work(global: &Global, connectors: &Connectors, options: Init) -> Outcom
     }
     let outcome = prove(global, connectors, &place, answers.name()).await;
     match &outcome {
+        Ok(()) if is_running => next.say(global, "Next, let the running daemon take it up:", true),
         Ok(()) => next.say(global, "Next, the daemon:", true),
         Err(_) => next.say(global, "Correct this in the configuration, then:", false),
     }
@@ -189,7 +198,12 @@ impl Answers<'_> {
                 .map_err(|error| unwritten(kept.file.as_deref().unwrap_or(folder), &error))?;
         }
         let app_id = self.app(global).await?;
-        create(&file, &self.text(&app_id, iden.as_ref()))?;
+        if let (Some(daemon_file), Some(iden)) = (self.place.daemon_file(), &iden) {
+            create(&daemon_file, &self.daemon_text(iden))?;
+            create(&file, &self.text(&app_id, None))?;
+        } else {
+            create(&file, &self.text(&app_id, iden.as_ref()))?;
+        }
         Ok(app_id)
     }
 
@@ -220,23 +234,25 @@ impl Answers<'_> {
     }
 
     fn text(&self, app_id: &str, iden: Option<&(String, Kept)>) -> String {
+        let app = App {
+            name: self.name(),
+            id: app_id,
+            connector: self.interview.text("connector").unwrap_or_default(),
+            warnings: &self.target.warnings,
+            sections: &self.target.sections,
+        };
         let ca_file = self.ca_file.as_ref().map(|path| path.to_string_lossy());
-        let daemon = iden.map(|(url, key)| Daemon {
-            url,
-            key: &key.reference,
-            state: self.place.state(),
-            ca_file: ca_file.as_deref(),
-        });
-        write::file(
-            daemon.as_ref(),
-            &App {
-                name: self.name(),
-                id: app_id,
-                connector: self.interview.text("connector").unwrap_or_default(),
-                warnings: &self.target.warnings,
-                sections: &self.target.sections,
-            },
-        )
+        write::file(iden.map(|iden| self.daemon(iden, ca_file.as_deref())).as_ref(), Some(&app))
+    }
+
+    /// What concerns all apps, alone.
+    fn daemon_text(&self, iden: &(String, Kept)) -> String {
+        let ca_file = self.ca_file.as_ref().map(|path| path.to_string_lossy());
+        write::file(Some(&self.daemon(iden, ca_file.as_deref())), None)
+    }
+
+    fn daemon<'a>(&self, (url, key): &'a (String, Kept), ca_file: Option<&'a str>) -> Daemon<'a> {
+        Daemon { url, key: &key.reference, state: self.place.state(), ca_file }
     }
 
     /// Iden's URL and the key, if the configuration does not have them yet.
@@ -279,7 +295,7 @@ impl Answers<'_> {
     /// The result as JSON.
     fn written(&self, next: &Next<'_>) -> Value {
         json!({
-            "configuration": self.place.file(self.name()), "app": self.name(), "app_id": next.app_id,
+            "configuration": self.place.file(self.name()), "daemon_configuration": self.place.daemon_file(), "app": self.name(), "app_id": next.app_id,
             "secrets": self.secret_files(), "seen": self.target.seen, "warnings": self.target.warnings,
             "next": next.commands(),
         })

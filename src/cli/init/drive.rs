@@ -126,7 +126,12 @@ async fn ask(
             _ => None,
         };
         if !question.is_secret {
-            let text = accept(question, line, before_text)?;
+            let mut text = accept(question, line, before_text)?;
+            if question.is_path && !text.is_empty() {
+                // What is typed is relative to where one is; what is written would be relative to the file.
+                let whole = std::path::absolute(&text).map_err(|error| format!("{text}: {error}"))?;
+                text = whole.to_string_lossy().into_owned();
+            }
             return match looker.refuse(key, &text) {
                 Some(why) => Err(why),
                 None => Ok(Answer::Text(text)),

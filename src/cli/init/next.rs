@@ -1,9 +1,15 @@
 //! The next commands to type.
 
+use std::path::Path;
+
 use super::super::args::Global;
 use super::super::print;
 use super::place::Place;
 use bridgehead_sandbox::Sandbox;
+
+/// Where the unit is, if systemd starts the daemon.
+const UNITS: [&str; 2] =
+    ["/usr/lib/systemd/system/bridgehead.service", "/etc/systemd/system/bridgehead.service"];
 
 /// The next steps.
 pub(super) struct Next<'a> {
@@ -11,6 +17,8 @@ pub(super) struct Next<'a> {
     pub(super) name: &'a str,
     pub(super) app_id: &'a str,
     pub(super) sandbox: Option<&'a Sandbox>,
+    /// Whether a daemon with the rest of the configuration runs.
+    pub(super) is_running: bool,
 }
 
 impl Next<'_> {
@@ -32,10 +40,16 @@ impl Next<'_> {
                 format!("bridgehead sandbox --listen {} --app {} &", sandbox.address(), self.app_id);
             (command, false)
         });
+        let begin = match (self.is_running, self.place.is_usual() && is_service(&UNITS)) {
+            (true, _) => own("reload".to_owned(), false),
+            // Typed here, `run` would not be the service's user.
+            (false, true) => ("systemctl enable --now bridgehead".to_owned(), false),
+            (false, false) => own("run".to_owned(), false),
+        };
         let steps = [
             own(format!("check {name}"), true),
             own(format!("sync --dry-run {name}"), true),
-            own("run".to_owned(), false),
+            begin,
             // A name after the flag would be its value.
             own(format!("sync {name} --allow-removals"), false),
         ];
@@ -56,6 +70,11 @@ impl Next<'_> {
             );
         }
     }
+}
+
+/// Whether the unit is installed.
+fn is_service(units: &[&str]) -> bool {
+    units.iter().any(|unit| Path::new(unit).exists())
 }
 
 /// A path quoted for a shell.

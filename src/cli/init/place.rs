@@ -14,6 +14,9 @@ const SYSTEM: &str = "/etc/bridgehead";
 /// The default file name.
 const USUAL: &str = "bridgehead.toml";
 
+/// The file of what concerns all apps, in a folder.
+const DAEMON: &str = "daemon.toml";
+
 /// The location of the configuration.
 #[derive(Debug)]
 pub(super) struct Place {
@@ -61,6 +64,12 @@ impl Place {
         self.file.clone().unwrap_or_else(|| self.folder.join(format!("{app}.toml")))
     }
 
+    /// The file of what concerns all apps, where that is not in the file of the first one: to remove an app is to delete its file.
+    pub(super) fn daemon_file(&self) -> Option<PathBuf> {
+        let is_needed = self.file.is_none() && self.existing.is_none();
+        is_needed.then(|| self.folder.join(DAEMON))
+    }
+
     /// The value of `--config` with which commands read it.
     pub(super) fn configuration(&self) -> &Path {
         self.file.as_deref().unwrap_or(&self.folder)
@@ -85,15 +94,24 @@ impl Place {
         if self.existing.as_ref().is_some_and(|config| config.apps.contains_key(name)) {
             return Some(format!("an app '{name}' is configured already; choose another name"));
         }
+        if let Some(daemon) = self.daemon_file() {
+            if self.file(name) == daemon {
+                return Some(format!("{DAEMON} is the file of what concerns all apps; choose another name"));
+            }
+            if let Err(failure) = free(&daemon) {
+                return Some(failure.message().to_owned());
+            }
+        }
         free(&self.file(name)).err().map(|failure| failure.message().to_owned())
     }
 }
 
 /// The existing configuration of a folder.
 fn existing(folder: &Path, global: &Global, connectors: &Connectors) -> Result<Option<Config>, Failure> {
-    let is_toml = |path: PathBuf| path.extension().is_some_and(|end| end == "toml");
-    let has_any =
-        std::fs::read_dir(folder).is_ok_and(|entries| entries.flatten().any(|entry| is_toml(entry.path())));
+    let says_something =
+        |path: PathBuf| path.extension().is_some_and(|end| end == "toml") && !is_blank(&path);
+    let has_any = std::fs::read_dir(folder)
+        .is_ok_and(|entries| entries.flatten().any(|entry| says_something(entry.path())));
     if !has_any {
         return Ok(None);
     }
@@ -105,6 +123,12 @@ fn existing(folder: &Path, global: &Global, connectors: &Connectors) -> Result<O
             format!("{errors}\nCorrect what is in {shown} first, or write elsewhere with --output FILE.");
         Failure::new(Exit::Configuration, message)
     })
+}
+
+/// Whether a file holds nothing but comments, as the one does that the packages bring.
+fn is_blank(file: &Path) -> bool {
+    let text = std::fs::read_to_string(file).ok();
+    text.and_then(|text| text.parse::<toml::Table>().ok()).is_some_and(|table| table.is_empty())
 }
 
 /// Rejects a file that exists.

@@ -5,6 +5,8 @@ use std::fmt::Write as _;
 use bridgehead_sdk::{Section, Setting};
 use serde_json::Value;
 
+use super::super::documentation;
+
 /// The maximum length of a line with a comment.
 const WIDTH: usize = 110;
 
@@ -28,13 +30,13 @@ pub(super) struct Daemon<'a> {
 }
 
 /// The content of the file.
-pub(super) fn file(daemon: Option<&Daemon<'_>>, app: &App<'_>) -> String {
+pub(super) fn file(daemon: Option<&Daemon<'_>>, app: Option<&App<'_>>) -> String {
     let mut text = String::from(
         "# Written by `bridgehead init`. Change it as you like; `bridgehead check` says what is wrong.\n",
     );
-    text.push_str(
-        "# All keys are listed in config/bridgehead.toml, and those of a target in docs/connectors/.\n",
-    );
+    let (all, targets) = (documentation::configuration(), documentation::connectors());
+    // Writing to a text cannot fail.
+    writeln!(text, "# All keys are listed in {all}, and those of a target in {targets}.").ok();
     if let Some(daemon) = daemon {
         section(
             &mut text,
@@ -62,9 +64,16 @@ pub(super) fn file(daemon: Option<&Daemon<'_>>, app: &App<'_>) -> String {
             section(&mut text, "network", false, "", &[Setting::new("ca_file", ca_file, comment)]);
         }
     }
+    if let Some(app) = app {
+        write_app(&mut text, app);
+    }
+    text
+}
+
+fn write_app(text: &mut String, app: &App<'_>) {
     let name = key(app.name);
     section(
-        &mut text,
+        text,
         &format!("apps.{name}"),
         false,
         "",
@@ -74,7 +83,7 @@ pub(super) fn file(daemon: Option<&Daemon<'_>>, app: &App<'_>) -> String {
         ],
     );
     section(
-        &mut text,
+        text,
         &format!("apps.{name}.sync"),
         false,
         "",
@@ -92,22 +101,21 @@ pub(super) fn file(daemon: Option<&Daemon<'_>>, app: &App<'_>) -> String {
         Value::Null,
         "Accounts that no task may touch, such as that of bridgehead itself: accounts = [\"admin\", \"svc-*\"]",
     )];
-    section(&mut text, &format!("apps.{name}.protect"), false, "", &protect);
+    section(text, &format!("apps.{name}.protect"), false, "", &protect);
     for warning in app.warnings {
         text.push('\n');
-        comment(&mut text, &format!("Look at this: {warning}"));
+        comment(text, &format!("Look at this: {warning}"));
     }
     let path = |table: &str| match table {
         "" => format!("apps.{name}.target"),
         table => format!("apps.{name}.target.{}", table.split('.').map(key).collect::<Vec<_>>().join(".")),
     };
     if app.sections.is_empty() {
-        section(&mut text, &path(""), false, "", &[]);
+        section(text, &path(""), false, "", &[]);
     }
     for one in app.sections {
-        section(&mut text, &path(&one.table), one.is_one_of_several, &one.comment, &one.settings);
+        section(text, &path(&one.table), one.is_one_of_several, &one.comment, &one.settings);
     }
-    text
 }
 
 fn section(text: &mut String, table: &str, is_one_of_several: bool, above: &str, settings: &[Setting]) {
@@ -252,6 +260,6 @@ mod tests {
         let sections = [section, groups];
         let warnings = ["mind\n[this]".to_owned()];
         let app = App { name: "hr", id: "1", connector: "ldap", warnings: &warnings, sections: &sections };
-        insta::assert_snapshot!(file(Some(&daemon), &app));
+        insta::assert_snapshot!(file(Some(&daemon), Some(&app)));
     }
 }

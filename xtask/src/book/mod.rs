@@ -3,6 +3,7 @@
 mod check;
 mod stage;
 
+use std::path::Path;
 use std::process::Command;
 
 use clap::Args;
@@ -28,13 +29,24 @@ pub(crate) struct Options {
 
 /// Builds the book into target/book and checks every link in it.
 pub(crate) fn run(options: &Options) -> Result<()> {
-    let mdbook = MDBOOK.find(options.install)?;
     let (source, book) = (tool::target().join("book-source"), tool::target().join("book"));
-    let pages = stage::stage(&tool::root(), &source)?;
-    tool::run(Command::new(mdbook).arg("build").arg(&source).arg("--dest-dir").arg(&book))?;
+    let pages = write(&MDBOOK.find(options.install)?, &source, &book)?;
     let links = check::check(&book)?;
     say(&format!("{}: {pages} chapters, {links} links", book.join("index.html").display()));
     Ok(())
+}
+
+/// Builds the book into a folder, for packages.
+pub(crate) fn build(source: &Path, book: &Path) -> Result<()> {
+    write(&MDBOOK.find(false)?, source, book)?;
+    Ok(())
+}
+
+/// Returns how many chapters there are.
+fn write(mdbook: &Path, source: &Path, book: &Path) -> Result<usize> {
+    let pages = stage::stage(&tool::root(), source)?;
+    tool::run(Command::new(mdbook).arg("build").arg(source).arg("--dest-dir").arg(book))?;
+    Ok(pages)
 }
 
 #[expect(clippy::print_stdout, reason = "this is a command's own output")]

@@ -26,6 +26,8 @@ pub(crate) enum Step {
     Man,
     /// Completions for bash, zsh and fish.
     Completions,
+    /// The documentation, for a browser. The packages contain it.
+    Book,
     /// The package for Debian and related systems.
     Deb,
     /// The package for Fedora, Red Hat and related systems.
@@ -74,7 +76,7 @@ pub(crate) fn run(options: &Options) -> Result<()> {
     fs::create_dir_all(&out).map_err(Failure::of(&out))?;
     // The tools run in other folders.
     let out = out.canonicalize().map_err(Failure::of(&out))?;
-    let needs_binary = steps.iter().any(|step| !matches!(step, Step::Sbom | Step::Musl));
+    let needs_binary = steps.iter().any(|step| !matches!(step, Step::Book | Step::Sbom | Step::Musl));
     let binary = match &options.binary {
         Some(binary) => binary.canonicalize().map_err(Failure::of(binary))?,
         None if needs_binary => binary::release()?,
@@ -87,6 +89,7 @@ pub(crate) fn run(options: &Options) -> Result<()> {
         let result = match step {
             Step::Man => pages::manual(&product),
             Step::Completions => pages::completions(&product),
+            Step::Book => pages::book(&product),
             Step::Deb => deb::build(&product),
             Step::Rpm => rpm::build(&product),
             Step::Sbom => sbom::build(&product),

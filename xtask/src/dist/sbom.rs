@@ -70,8 +70,13 @@ struct Locked {
 pub(super) fn build(product: &Product) -> Result<PathBuf> {
     let triple = format!("{}-unknown-linux-gnu", std::env::consts::ARCH);
     let linked = linked(&triple)?;
-    let metadata: Metadata =
-        parse(&tool::run(tool::cargo().args(["metadata", "--format-version", "1", "--locked"]))?)?;
+    let metadata: Metadata = parse(&tool::run(tool::cargo().args([
+        "metadata",
+        "--format-version",
+        "1",
+        "--locked",
+        "--all-features",
+    ]))?)?;
     let sums = checksums()?;
     let packages: BTreeMap<&str, &Package> = metadata
         .packages
@@ -112,6 +117,8 @@ fn linked(triple: &str) -> Result<BTreeSet<String>> {
         "--locked",
         "--package",
         "bridgehead",
+        "--features",
+        super::binary::FEATURES,
         "--edges",
         "normal,no-proc-macro",
         "--target",

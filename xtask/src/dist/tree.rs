@@ -58,6 +58,7 @@ pub(super) fn lay(product: &Product, family: Family, root: &Path) -> Result<()> 
     ] {
         copy(&completions.join(name), &root.join(to), 0o644)?;
     }
+    copy_folder(&pages::book(product)?, &root.join("usr/share/doc/bridgehead/html"))?;
     let manual = root.join("usr/share/man/man1");
     copy_folder(&pages::manual(product)?, &manual)?;
     tool::run(Command::new("gzip").args(["-9n", "-r"]).arg(&manual))?;

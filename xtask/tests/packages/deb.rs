@@ -47,7 +47,14 @@ fn a_package_is_installed_upgraded_removed_and_purged_and_says_each_time_what_ha
         pages.len() > 15 && pages.contains(&"/usr/share/man/man1/bridgehead-tasks-list.1.gz"),
         "{pages:?}"
     );
-    for document in ["copyright", "docs/operator.md", "examples/ldap-ad.toml", "examples/bridgehead.toml"] {
+    for document in [
+        "copyright",
+        "docs/operator.md",
+        "examples/ldap-ad.toml",
+        "examples/bridgehead.toml",
+        "html/index.html",
+        "html/docs/start.html",
+    ] {
         let path = format!("/usr/share/doc/bridgehead/{document}");
         assert!(documents.contains(&path.as_str()), "{document} is missing");
     }

@@ -149,6 +149,43 @@ fn the_service_runs_under_systemd_from_the_first_start_to_the_purge() {
     assert!(!machine.has("/var/lib/bridgehead") && !machine.has("/etc/bridgehead"));
 }
 
+/// The way of the book: install, `init`, and what it says to type next.
+#[test]
+fn what_init_writes_after_the_installation_is_what_the_service_runs_with() {
+    let made = Made::new();
+    let package = made.make("deb", "0.1.0");
+    let sandbox = Sandbox::start();
+    let machine = Machine::booted();
+    let package = machine.bring(&package);
+    let installed = machine.run(&format!("dpkg --install {package}"));
+    assert!(installed.contains("1. bridgehead init"), "{installed}");
+
+    // The key is typed, so that it is kept where the service's user can read it.
+    let answers = format!(
+        "printf 'sandbox-key\\nyes\\n' | bridgehead init --connector simulated --name hr --accounts 20 \
+         --iden-url {} --app {}",
+        sandbox.base_url, APPS[0]
+    );
+    let told = machine.run(&answers);
+    assert!(told.contains("rehearsed") && !told.contains("sandbox-key"), "{told}");
+    let next = ["systemctl enable --now bridgehead", "bridgehead sync hr --allow-removals"];
+    assert!(next.iter().all(|command| told.contains(&format!("\n  {command}\n"))), "{told}");
+    let files = machine.say("ls /etc/bridgehead | tr '\\n' ' '");
+    assert_eq!(files.trim(), "bridgehead.toml daemon.toml hr.toml iden-api-key");
+    assert_eq!(machine.say("stat -c '%U %a' /etc/bridgehead/iden-api-key"), "bridgehead 600");
+    machine.run("dpkg --verify bridgehead");
+
+    for command in next {
+        machine.run(command);
+    }
+    assert_eq!(property(&machine, "bridgehead", "ActiveState"), "active");
+    let status = machine.run("bridgehead status");
+    assert!(status.contains("All good.") && status.contains("completed"), "{status}");
+    let audit = machine.run("bridgehead audit show --app hr && bridgehead audit verify");
+    assert!(audit.contains("sync, allowing what was shown"), "{audit}");
+    assert!(audit.contains("root (uid 0)") && audit.contains("The chain is unbroken"), "{audit}");
+}
+
 /// Units before the first package had `DynamicUser=`, which keeps the state elsewhere.
 #[test]
 fn the_state_of_a_dynamic_user_is_taken_over() {

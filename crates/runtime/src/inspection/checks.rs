@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use bridgehead_sdk::{Connector, Description, Error, Redactor, ResourceType};
+use bridgehead_sdk::{Connector, Description, Error, Redactor, ResourceType, counted};
 use tokio::sync::mpsc::Sender;
 use url::Url;
 
@@ -41,7 +41,10 @@ pub async fn check_bridge(bridge: &dyn Api, base_url: &Url) -> Finding {
     match bridge.list_apps().await {
         Ok(apps) => Finding::ok(
             "Bridge",
-            format!("{base_url} responds and accepts the key, which can access {} apps", apps.len()),
+            format!(
+                "{base_url} responds and accepts the key, which can access {}",
+                counted(apps.len(), "app", "apps")
+            ),
         ),
         Err(error) => Finding::failed("Bridge", error.to_string()).advising(error.advice()),
     }

@@ -1,5 +1,6 @@
 //! What a sync did, or would do.
 
+use bridgehead_sdk::counted;
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
@@ -34,7 +35,8 @@ pub struct TypeSummary {
 impl std::fmt::Display for TypeSummary {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let Self { listed, created, changed, removed } = self;
-        write!(f, "{listed} records, {created} new, {changed} changed, {removed} removed")
+        let records = counted(*listed, "record", "records");
+        write!(f, "{records}, {created} new, {changed} changed, {removed} removed")
     }
 }
 

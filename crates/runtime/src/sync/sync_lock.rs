@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tracing::Instrument;
+use tracing::field::Empty;
 
 use super::{Error, Options, Summary, SyncResult, sync_run};
 use crate::app::AppContext;
@@ -23,13 +24,15 @@ pub(crate) async fn run(app: &Arc<AppContext>, options: Options, stop: &Cancella
             return Summary { result, reason, detail: error.to_string(), dry_run, ..Summary::default() };
         }
     };
-    let span = tracing::info_span!("sync", app = %app.name, dry_run = options.dry_run);
+    let span = tracing::info_span!("sync", app = %app.name, dry_run = options.dry_run, outcome = Empty);
     let running = stop.child_token();
     let began = Instant::now();
     let summary = {
         let _under_way = app.cancelling.begin(running.clone());
-        Box::pin(sync_run::run(app, options, &running)).instrument(span).await
+        Box::pin(sync_run::run(app, options, &running)).instrument(span.clone()).await
     };
+    span.record("outcome", summary.result.to_string());
+    drop(span);
     if !options.dry_run {
         record(app, &summary, began.elapsed());
     }

@@ -6,6 +6,7 @@ use bridgehead_sdk::{
 };
 use tokio::time::Instant;
 use tracing::Instrument;
+use tracing::field::Empty;
 
 use super::attempts::{Failure, Trial};
 use super::{admission, executor};
@@ -92,10 +93,16 @@ impl Trial<'_> {
         let mut context = Context::first(self.intent.task.clone(), app.settings.tasks.timeout);
         (context.attempt, context.may_have_applied) = (self.intent.attempt, self.may_have_applied);
         let began = Instant::now();
-        let span = tracing::info_span!("attempt", attempt = self.intent.attempt);
+        let attempt = self.intent.attempt;
+        let span = tracing::info_span!("attempt", attempt, outcome = Empty, code = Empty);
         let what = self.what();
         let executing = app.target.execute(&recorded, &what, context, &self.operation);
-        let result = executing.instrument(span).await;
+        let result = executing.instrument(span.clone()).await;
+        span.record("outcome", if result.is_ok() { "completed" } else { "failed" });
+        if let Err(error) = &result {
+            span.record("code", error.code().as_str());
+        }
+        drop(span);
         app.status.executed(self.operation.action(), began.elapsed());
         app.activity.touch(self.operation.account(), before);
         if let Ok(completion) = &result

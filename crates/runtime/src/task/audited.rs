@@ -46,6 +46,11 @@ impl Audited {
         Self { decision: "execute", evidence }
     }
 
+    /// How many attempts were made.
+    pub(super) fn attempts(&self) -> u64 {
+        self.evidence["attempts"].as_u64().unwrap_or_default()
+    }
+
     /// Records the outcome, which is durable in the journal.
     pub(super) fn record(mut self, app: &AppContext, task: &Task, outcome: &Outcome, took: Duration) {
         let (word, code) = match outcome {

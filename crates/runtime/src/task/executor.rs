@@ -121,6 +121,7 @@ impl TaskExecutor {
             return Ok(TaskEnd::Reported);
         };
         log(app, &task, outcome.outcome());
+        trace(outcome.outcome(), Some(audited.attempts()));
         audited.record(app, &task, outcome.outcome(), began.elapsed());
         report::until_heard(app, &task.id, &outcome, &self.stop).await?;
         // A call that may still be under way must not land in the middle of the account's next task.
@@ -137,7 +138,11 @@ impl TaskExecutor {
     /// The task has an outcome, which Iden may not have heard.
     async fn report(&self, id: &TaskId, entry: &Entry) -> Result<TaskEnd, ShuttingDown> {
         let is_decided = matches!(entry.state, State::Decided(_));
-        match OutcomeRecorded::in_journal(entry) {
+        let outcome = OutcomeRecorded::in_journal(entry);
+        if let Some(outcome) = &outcome {
+            trace(outcome.outcome(), None);
+        }
+        match outcome {
             Some(outcome) if is_decided => report::until_heard(&self.app, id, &outcome, &self.stop).await?,
             Some(outcome) => report::again(&self.app, id, &outcome).await,
             None => {}
@@ -416,6 +421,18 @@ fn log(app: &AppContext, task: &Task, outcome: &Outcome) {
         Outcome::Failed { code, message } => {
             tracing::warn!(app = %app.name, task = %task.id, action = task.action, %code, "failed: {message}");
         }
+    }
+}
+
+/// Says of the span of a task how it ended. A task whose outcome was decided earlier had its attempts earlier, too.
+fn trace(outcome: &Outcome, attempts: Option<u64>) {
+    let span = tracing::Span::current();
+    match outcome {
+        Outcome::Completed { .. } => span.record("outcome", "completed"),
+        Outcome::Failed { code, .. } => span.record("outcome", "failed").record("code", code.as_str()),
+    };
+    if let Some(attempts) = attempts {
+        span.record("attempts", attempts);
     }
 }
 

@@ -12,6 +12,7 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
 use tracing::Instrument;
+use tracing::field::Empty;
 
 use super::account_queues::AccountQueues;
 use super::approval_queue::{self, Holding};
@@ -201,8 +202,15 @@ impl Dispatch {
             let (app, stop) = (Arc::clone(&self.app), self.stop.clone());
             let may_have_begun = self.doubted.remove(&id);
             let input = TaskInput { id: id.clone(), task, entry, may_have_begun };
-            let span =
-                tracing::info_span!("task", app = %app.name, task = %id, action = tracing::field::Empty);
+            let span = tracing::info_span!(
+                "task",
+                app = %app.name,
+                task = %id,
+                action = Empty,
+                attempts = Empty,
+                outcome = Empty,
+                code = Empty
+            );
             let life = async move {
                 if let Some(delay) = delay {
                     tokio::select! {

@@ -1,5 +1,6 @@
 //! The fourth phase: what completing would do, compared with the last completed sync, and whether it may.
 
+use bridgehead_sdk::counted;
 use std::sync::Arc;
 
 use tokio::sync::RwLockWriteGuard;
@@ -190,8 +191,9 @@ impl<'r, 'a> Checking<'r, 'a> {
 fn losses_of(asked: Asked) -> String {
     match (asked.losses, asked.is_uncounted) {
         (0, true) => "losses that cannot be counted".into(),
-        (1, false) => "1 loss".into(),
-        (losses, false) => format!("{losses} losses"),
-        (losses, true) => format!("{losses} losses, plus others that cannot be counted"),
+        (losses, false) => counted(losses, "loss", "losses"),
+        (losses, true) => {
+            format!("{}, plus others that cannot be counted", counted(losses, "loss", "losses"))
+        }
     }
 }
