@@ -1,11 +1,11 @@
 //! What the Bridge offers.
 
 use async_trait::async_trait;
-use bridgehead_sdk::{Record, ResourceType, Slug, TaskId};
+use bridgehead_sdk::{ResourceType, Slug, TaskId};
 
 use super::{
-    App, AppId, ClockReading, Error, NewApp, NextPage, Progress, Pushed, Registration, Report, SyncId, Task,
-    TaskPage, TaskQuery,
+    App, AppId, ClockReading, Error, NewApp, NextPage, Progress, Pushed, Refs, Registration, Report, SyncId,
+    Task, TaskPage, TaskQuery, WireRecord,
 };
 
 /// The calls of the Bridge API.
@@ -42,9 +42,15 @@ pub trait Api: Send + Sync + 'static {
     /// Starts a sync session. **It cancels the one before, and what that had pushed is discarded.**
     async fn start_sync(&self, app: AppId) -> Result<SyncId, Error>;
 
-    /// Pushes a page of at most 100 records of one type. One bad record refuses the whole page.
-    async fn push(&self, app: AppId, sync: &SyncId, slug: &Slug, records: &[Record])
-    -> Result<Pushed, Error>;
+    /// Pushes a page of at most 100 records of one type, written with [`refs`](Self::refs). One bad record refuses the whole
+    /// page.
+    async fn push(
+        &self,
+        app: AppId,
+        sync: &SyncId,
+        slug: &Slug,
+        records: &[WireRecord],
+    ) -> Result<Pushed, Error>;
 
     /// How far a session is.
     async fn progress(&self, app: AppId, sync: &SyncId) -> Result<Progress, Error>;
@@ -69,6 +75,11 @@ pub trait Api: Send + Sync + 'static {
     /// on. An answer that is not the Bridge's own is [`Error::Malformed`], or [`Error::NotFound`] with
     /// `from_bridge` unset: then report again, for nothing shows that Iden heard of it.
     async fn report(&self, app: AppId, task: &TaskId, report: &Report) -> Result<(), Error>;
+
+    /// The form of references in the records that are pushed.
+    fn refs(&self) -> Refs {
+        Refs::default()
+    }
 
     /// How far this machine's clock is from the Bridge's, as its last response has shown. `None` if no response had a date.
     fn clock(&self) -> Option<ClockReading> {
