@@ -1,11 +1,11 @@
 //! The interface of the Bridge API.
 
 use async_trait::async_trait;
-use bridgehead_sdk::{Record, ResourceType, Slug, TaskId};
+use bridgehead_sdk::{ResourceType, Slug, TaskId};
 
 use super::{
-    App, AppId, ClockReading, Error, NewApp, NextPage, Progress, Pushed, Registration, Report, SyncId, Task,
-    TaskPage, TaskQuery,
+    App, AppId, ClockReading, Error, NewApp, NextPage, Progress, Pushed, Refs, Registration, Report, SyncId,
+    Task, TaskPage, TaskQuery, WireRecord,
 };
 
 /// The calls of the Bridge API.
@@ -40,9 +40,15 @@ pub trait Api: Send + Sync + 'static {
     /// Starts a sync session. **This cancels the previous session and discards its records.**
     async fn start_sync(&self, app: AppId) -> Result<SyncId, Error>;
 
-    /// Pushes a page of at most 100 records of one type. One invalid record makes Iden reject the whole page.
-    async fn push(&self, app: AppId, sync: &SyncId, slug: &Slug, records: &[Record])
-    -> Result<Pushed, Error>;
+    /// Pushes a page of at most 100 records of one type, written with [`refs`](Self::refs). One invalid record makes Iden
+    /// reject the whole page.
+    async fn push(
+        &self,
+        app: AppId,
+        sync: &SyncId,
+        slug: &Slug,
+        records: &[WireRecord],
+    ) -> Result<Pushed, Error>;
 
     /// Reads the progress of a session.
     async fn progress(&self, app: AppId, sync: &SyncId) -> Result<Progress, Error>;
@@ -66,6 +72,11 @@ pub trait Api: Send + Sync + 'static {
     /// not the Bridge's own is [`Error::Malformed`], or [`Error::NotFound`] with `from_bridge` unset: report again, because nothing shows
     /// that Iden received the report.
     async fn report(&self, app: AppId, task: &TaskId, report: &Report) -> Result<(), Error>;
+
+    /// The form of references in the records that are pushed.
+    fn refs(&self) -> Refs {
+        Refs::default()
+    }
 
     /// The difference between this machine's clock and the Bridge's, from the last response. `None` if no response had a date.
     fn clock(&self) -> Option<ClockReading> {

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use async_trait::async_trait;
-use bridgehead_sdk::{Record, ResourceType, Slug, TaskId};
+use bridgehead_sdk::{ResourceType, Slug, TaskId};
 use reqwest::Method;
 use serde_json::{Value, json};
 use tokio::sync::watch;
@@ -21,7 +21,7 @@ use super::transport::Transport;
 use super::{
     Api, App, AppId, BuildError, Call, ClockReading, Environment, Error, Health, KeyError, KeySource, NewApp,
     NextPage, Operation, Progress, Pushed, Refs, Registration, Report, Retry, Settings, SyncId, Task,
-    TaskPage, TaskQuery, TaskStatus, read, record,
+    TaskPage, TaskQuery, TaskStatus, WireRecord, read, record,
 };
 
 /// The documented default page size, used if the URL of a page has no limit.
@@ -319,15 +319,11 @@ impl Api for Client {
         app: AppId,
         sync: &SyncId,
         slug: &Slug,
-        records: &[Record],
+        records: &[WireRecord],
     ) -> Result<Pushed, Error> {
         let call = Call::new(Operation::Push, app).about(slug);
         let mut request = self.request(call, app, Method::PUT, &["sync", sync.as_str(), slug.as_str()])?;
-        let body = record::page(records, self.inner.refs).map_err(|error| Error::Invalid {
-            call: request.call.clone(),
-            what: format!("the records cannot be written as JSON ({error})"),
-        })?;
-        request.body = Some(body.into());
+        request.body = Some(record::page(records).into());
         read::pushed(self.send(&request).await?)
     }
 
@@ -383,6 +379,10 @@ impl Api for Client {
             self.request(call, app, Method::PATCH, &["tasks", &self.inner.spellings.of(task), "status"])?;
         let request = request.json(&report.to_json());
         read::reported(self.send(&request).await?, &request.call, task)
+    }
+
+    fn refs(&self) -> Refs {
+        self.inner.refs
     }
 
     fn clock(&self) -> Option<ClockReading> {

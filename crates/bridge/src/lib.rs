@@ -61,6 +61,7 @@ pub use next::NextPage;
 pub use progress::{Progress, Pushed, SyncError, SyncStatus, TypeProgress};
 #[doc(hidden)]
 pub use record::one as record_on_the_wire;
+pub use record::{WireRecord, write as write_record};
 pub use report::Report;
 pub use resource::Registration;
 pub use settings::{BuildError, RateLimit, Refs, Retry, Settings};

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use bridgehead_resilience::{SeededRng, SystemClock};
 use bridgehead_sdk::{
     Account, AccountRecord, Completion, Connector, Context, Cursor, Description, Error, Operation, Page,
-    Record, Redactor, ResourceType, Slug, TaskId, async_trait,
+    Redactor, ResourceType, Slug, TaskId, async_trait,
 };
 
 use super::app::{AppContext, Parts};
@@ -15,7 +15,7 @@ use super::audit::Audit;
 use super::status::AppStatus;
 use bridgehead_bridge::{
     self as bridge, self, Api, AppId, NewApp, NextPage, Progress, Pushed, Registration, Report, SyncId, Task,
-    TaskPage, TaskQuery,
+    TaskPage, TaskQuery, WireRecord,
 };
 use bridgehead_config::{self as config, Connectors, Document};
 use bridgehead_store::{SnapshotStore, Sqlite, TaskJournal};
@@ -31,7 +31,7 @@ pub(crate) trait Script: Send + Sync + 'static {
         Err(unexpected(bridge::Operation::ListTasks))
     }
 
-    async fn push(&self, _slug: &Slug, _records: &[Record]) -> Result<Pushed, bridge::Error> {
+    async fn push(&self, _slug: &Slug, _records: &[WireRecord]) -> Result<Pushed, bridge::Error> {
         Err(unexpected(bridge::Operation::Push))
     }
 
@@ -83,7 +83,7 @@ impl<S: Script> Api for Scripted<S> {
         _: AppId,
         _: &SyncId,
         slug: &Slug,
-        records: &[Record],
+        records: &[WireRecord],
     ) -> Result<Pushed, bridge::Error> {
         self.0.push(slug, records).await
     }

@@ -7,13 +7,13 @@ use std::sync::atomic::Ordering::Relaxed;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use bridgehead_sdk::{Record, Slug};
+use bridgehead_sdk::Slug;
 use tokio::task::JoinSet;
 
 use super::Error;
 use crate::app::AppContext;
 use crate::upstream::Patience;
-use bridgehead_bridge::{self as bridge, BrokenRule, Operation, Pushed, SyncId};
+use bridgehead_bridge::{self as bridge, BrokenRule, Operation, Pushed, SyncId, WireRecord};
 
 /// "At most 100 records a page" (API reference).
 const PAGE: usize = 100;
@@ -34,7 +34,7 @@ struct PageResult {
     tally: PushCount,
     refused: Vec<Refused>,
     /// Collided with another page that was under way, perhaps: to be sent again alone.
-    again: Vec<Vec<Record>>,
+    again: Vec<Vec<WireRecord>>,
 }
 
 /// What Iden answered to the pages of a type, in records. One that is sent twice counts twice.
@@ -90,10 +90,10 @@ pub(super) struct PushPipeline {
     app: Arc<AppContext>,
     session: SyncId,
     slug: Slug,
-    buffer: Vec<Record>,
+    buffer: Vec<WireRecord>,
     under_way: JoinSet<Result<PageResult, Error>>,
     refused: Vec<Refused>,
-    again: Vec<Vec<Record>>,
+    again: Vec<Vec<WireRecord>>,
     tallies: PushCounts,
 }
 
@@ -112,7 +112,7 @@ impl PushPipeline {
     }
 
     /// Adds records; complete pages are sent in the background, `push_concurrency` of them at the same time.
-    pub(super) async fn push(&mut self, records: Vec<Record>) -> Result<(), Error> {
+    pub(super) async fn push(&mut self, records: Vec<WireRecord>) -> Result<(), Error> {
         for record in records {
             self.buffer.push(record);
             if self.buffer.len() == PAGE {
@@ -137,7 +137,7 @@ impl PushPipeline {
         Ok(std::mem::take(&mut self.refused))
     }
 
-    async fn send(&mut self, page: Vec<Record>) -> Result<(), Error> {
+    async fn send(&mut self, page: Vec<WireRecord>) -> Result<(), Error> {
         while self.under_way.len() >= self.app.settings.sync.push_concurrency {
             self.collect_one().await?;
         }
@@ -175,7 +175,7 @@ async fn send(
     app: &AppContext,
     session: &SyncId,
     slug: &Slug,
-    page: Vec<Record>,
+    page: Vec<WireRecord>,
     alone: bool,
 ) -> Result<PageResult, Error> {
     let mut sent = PageResult::default();
@@ -212,7 +212,7 @@ async fn send_once(
     app: &AppContext,
     session: &SyncId,
     slug: &Slug,
-    page: &[Record],
+    page: &[WireRecord],
 ) -> Result<Answer, Error> {
     let repeated = AtomicBool::new(false);
     let answer = app.upstream.call(
@@ -272,7 +272,7 @@ mod tests {
 
     #[async_trait]
     impl Script for Answers {
-        async fn push(&self, _: &Slug, _: &[Record]) -> Result<Pushed, bridge::Error> {
+        async fn push(&self, _: &Slug, _: &[WireRecord]) -> Result<Pushed, bridge::Error> {
             let app = self.app.lock().unwrap().clone().unwrap();
             self.refused.lock().unwrap().push(app.upstream.refused().is_some());
             self.left.lock().unwrap().pop().unwrap()

@@ -3,12 +3,14 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex};
 
-use bridgehead_sdk::{EntityRecord, Record, Slug, async_trait};
+use bridgehead_sdk::{EntityRecord, Slug, async_trait};
 use proptest::prelude::*;
 
 use super::push::{PushCounts, PushPipeline};
 use crate::fakes::{Place, Script};
-use bridgehead_bridge::{self as bridge, BrokenRule, Call, Operation, Progress, Pushed, SyncId, fuzz};
+use bridgehead_bridge::{
+    self as bridge, BrokenRule, Call, Operation, Progress, Pushed, Refs, SyncId, WireRecord, fuzz,
+};
 
 /// What is wrong with a record.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -43,7 +45,7 @@ struct Session {
 
 #[async_trait]
 impl Script for Session {
-    async fn push(&self, _: &Slug, records: &[Record]) -> Result<Pushed, bridge::Error> {
+    async fn push(&self, _: &Slug, records: &[WireRecord]) -> Result<Pushed, bridge::Error> {
         self.seen.lock().unwrap().under_way += 1;
         // Others get their turn meanwhile, as they do over a network.
         tokio::task::yield_now().await;
@@ -108,7 +110,8 @@ fn exactly_the_bad_records_are_refused_and_every_good_one_arrives_once() {
         let app = place.app(&session);
         let refused = place.runtime.block_on(async {
             let mut pusher = PushPipeline::new(&app, SyncId::new("s1"), "team".into(), PushCounts::default());
-            let all = (0..records).map(|n| EntityRecord::new(n.to_string(), "x").into()).collect();
+            let all = (0..records).map(|n| EntityRecord::new(n.to_string(), "x").into());
+            let all = all.map(|record| WireRecord::of(&record, Refs::Id).unwrap()).collect();
             pusher.push(all).await.unwrap();
             pusher.flush().await.unwrap()
         });

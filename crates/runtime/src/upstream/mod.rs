@@ -19,7 +19,7 @@ use self::access::{AccessEvidence, AccessState, CallPermit, Change};
 use self::patience::Attempts;
 pub(crate) use self::patience::Patience;
 use super::policies;
-use bridgehead_bridge::{Api, Error, Operation};
+use bridgehead_bridge::{Api, Error, Operation, Refs};
 
 /// The Bridge for one app.
 pub(crate) struct Upstream {
@@ -35,6 +35,11 @@ impl Upstream {
     pub(crate) fn new(api: Arc<dyn Api>, app: &str, rng: &Arc<SeededRng>) -> Self {
         let access = AccessState::new(Arc::clone(rng));
         Self { api, app: app.to_owned(), access, rng: Arc::clone(rng) }
+    }
+
+    /// The form of references in the records that are pushed.
+    pub(crate) fn refs(&self) -> Refs {
+        self.api.refs()
     }
 
     /// Makes a call, and repeats it as far as `patience` goes. `notify` hears of each failure after which it is repeated.

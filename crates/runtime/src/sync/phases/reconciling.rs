@@ -9,7 +9,8 @@ use crate::change_tracker::{ChangedAccount, PriorState};
 use crate::policies;
 use crate::retry_decision;
 use crate::sync::Error;
-use crate::sync::ingest::{Ingest, seen};
+use crate::sync::ingest::{Ingest, unwritable};
+use crate::sync::prepared::Prepared;
 use crate::sync::push::PushPipeline;
 use crate::sync::validate;
 use crate::target::Priority;
@@ -84,9 +85,16 @@ impl<'r, 'a> Reconciling<'r, 'a> {
             self.ingest.reject(of, record.id(), problem);
             return Ok(());
         }
+        let prepared = match Prepared::one(record, self.ingest.run.app.upstream.refs()) {
+            Ok(prepared) => prepared,
+            Err((record, error)) => {
+                self.ingest.reject(of, record.id(), unwritable(&error));
+                return Ok(());
+            }
+        };
         // It may be in a group that a task made meanwhile. Here it replaces what its page said.
-        for record in self.ingest.look_again(of, vec![record]).await? {
-            self.put(of, record, pusher).await?;
+        for prepared in self.ingest.look_again(of, vec![prepared]).await? {
+            self.put(of, prepared, pusher).await?;
         }
         Ok(())
     }
@@ -127,17 +135,23 @@ impl<'r, 'a> Reconciling<'r, 'a> {
         record.status = AccountStatus::Inactive;
         record.memberships = bridgehead_sdk::Memberships::default();
         record.assignments = bridgehead_sdk::Memberships::default();
-        self.put(of, Record::Account(record), pusher).await
+        match Prepared::one(Record::Account(record), self.ingest.run.app.upstream.refs()) {
+            Ok(prepared) => self.put(of, prepared, pusher).await,
+            Err((record, error)) => {
+                self.ingest.reject(of, record.id(), unwritable(&error));
+                Ok(())
+            }
+        }
     }
 
     async fn put(
         &mut self,
         of: &ResourceType,
-        record: Record,
+        prepared: Prepared,
         pusher: &mut Option<PushPipeline>,
     ) -> Result<(), Error> {
         let slug = of.slug.as_str();
-        self.ingest.run.app.listings.set(&self.ingest.run.app.key, slug, &seen(&record)).await?;
+        self.ingest.run.app.listings.set(&self.ingest.run.app.key, slug, &prepared.seen()).await?;
         if self.ingest.run.options.dry_run {
             return Ok(());
         }
@@ -147,9 +161,9 @@ impl<'r, 'a> Reconciling<'r, 'a> {
             .run
             .app
             .listings
-            .note_changed(&self.ingest.run.app.key, slug, record.id(), changes)
+            .note_changed(&self.ingest.run.app.key, slug, prepared.id(), changes)
             .await?;
-        self.ingest.push(of, vec![record], pusher).await
+        self.ingest.push(of, vec![prepared.into_wire()], pusher).await
     }
 
     /// Looks until there is a response. Not being able to look ends the sync; it never means "not found".
