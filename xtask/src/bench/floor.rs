@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
 
 use bytes::Bytes;
 use hyper::Method;
@@ -25,8 +26,8 @@ struct Task {
     id: String,
 }
 
-/// Lists the pending tasks page by page, then reports each. Returns tasks per second.
-pub(super) async fn tasks(place: &Place, app: &str, concurrency: usize) -> Result<f64> {
+/// Lists the pending tasks page by page, then waits `target` for each and reports it. Returns tasks per second.
+pub(super) async fn tasks(place: &Place, app: &str, concurrency: usize, target: Duration) -> Result<f64> {
     let path = place.path(app);
     let mut connections = Vec::new();
     for _ in 0..concurrency {
@@ -53,6 +54,9 @@ pub(super) async fn tasks(place: &Place, app: &str, concurrency: usize) -> Resul
         let (ids, next, path) = (Arc::clone(&ids), Arc::clone(&next), path.clone());
         workers.spawn(async move {
             while let Some(id) = ids.get(next.fetch_add(1, Ordering::Relaxed)) {
+                if !target.is_zero() {
+                    tokio::time::sleep(target).await;
+                }
                 let path = format!("{path}/tasks/{id}/status/");
                 connection.call(Method::PATCH, &path, Bytes::from_static(DONE)).await?;
             }

@@ -6,6 +6,7 @@
 
 mod floor;
 mod http;
+mod idle;
 mod place;
 mod process;
 mod show;
@@ -24,6 +25,8 @@ use crate::tool;
 pub(crate) enum Work {
     /// Tasks, from pending to reported.
     Tasks,
+    /// Tasks that become pending in an app that has nothing else to do, one after the other, until each is reported.
+    Idle,
     /// A full sync of the simulated target.
     Sync,
 }
@@ -32,6 +35,7 @@ impl Work {
     fn name(self) -> &'static str {
         match self {
             Self::Tasks => "tasks",
+            Self::Idle => "idle",
             Self::Sync => "sync",
         }
     }
@@ -57,6 +61,15 @@ pub(crate) struct Options {
     /// Give each task a different password, which the daemon must keep out of everything it writes.
     #[arg(long)]
     passwords: bool,
+    /// How long the sandbox keeps back each answer, in milliseconds: the way to Iden.
+    #[arg(long, default_value_t = 0)]
+    bridge_delay: u64,
+    /// How long each call of the target takes, in milliseconds; the floor waits once for each task.
+    #[arg(long, default_value_t = 0)]
+    target_delay: u64,
+    /// Turn `tasks.verify` off: what verification costs is the difference.
+    #[arg(long)]
+    without_verify: bool,
     /// Print JSON.
     #[arg(long)]
     json: bool,
@@ -95,8 +108,16 @@ pub(crate) fn run(options: &Options) -> Result<()> {
     if let Some(under) = &options.under {
         again.args(["--under", under]);
     }
+    for (flag, milliseconds) in
+        [("--bridge-delay", options.bridge_delay), ("--target-delay", options.target_delay)]
+    {
+        again.args([flag, &milliseconds.to_string()]);
+    }
     if options.passwords {
         again.arg("--passwords");
+    }
+    if options.without_verify {
+        again.arg("--without-verify");
     }
     if options.json {
         again.arg("--json");
@@ -112,6 +133,7 @@ fn measure(options: &Options) -> Result<()> {
     let rounds = runtime.block_on(async {
         match options.work {
             Work::Tasks => tasks::run(options).await,
+            Work::Idle => idle::run(options).await,
             Work::Sync => sync::run(options).await,
         }
     })?;

@@ -106,6 +106,17 @@ impl Place {
         Ok(app)
     }
 
+    /// From now on, every answer of the Bridge is kept back for so many milliseconds.
+    pub(super) async fn delay(&self, milliseconds: u64) -> Result<()> {
+        let mut control = self.connect().await?;
+        control.call(Method::DELETE, "/sandbox/v1/faults", Bytes::new()).await?;
+        if milliseconds > 0 {
+            let fault = json!({"effect": {"delay": format!("{milliseconds}ms")}});
+            control.call(Method::POST, "/sandbox/v1/faults", fault.to_string().into()).await?;
+        }
+        Ok(())
+    }
+
     /// Starts a daemon with one app and these lines of configuration.
     pub(super) fn daemon(&self, app: &str, lines: &str) -> Result<Process> {
         let folder = self.folder.path().join(app);

@@ -21,10 +21,12 @@ pub(super) async fn run(options: &Options) -> Result<Vec<Round>> {
     let count = options.count.unwrap_or(COUNT);
     let concurrency = options.concurrency.unwrap_or(CONCURRENCY);
     let mut rounds = Vec::new();
+    let target = Duration::from_millis(options.target_delay);
+    place.delay(options.bridge_delay).await?;
     for number in 0..options.rounds {
-        let before = bare(&place, number * 10 + 1, count, concurrency).await?;
-        let mut round = daemon(&place, number * 10 + 2, count, concurrency, options.passwords).await?;
-        let after = bare(&place, number * 10 + 3, count, concurrency).await?;
+        let before = bare(&place, number * 10 + 1, count, concurrency, target).await?;
+        let mut round = daemon(&place, number * 10 + 2, count, concurrency, options).await?;
+        let after = bare(&place, number * 10 + 3, count, concurrency, target).await?;
         // The load of the machine changes while the daemon is measured, so the floor is measured before and after.
         round.floor = f64::midpoint(before, after);
         rounds.push(round);
@@ -32,9 +34,15 @@ pub(super) async fn run(options: &Options) -> Result<Vec<Round>> {
     Ok(rounds)
 }
 
-async fn bare(place: &Place, number: usize, count: usize, concurrency: usize) -> Result<f64> {
+async fn bare(
+    place: &Place,
+    number: usize,
+    count: usize,
+    concurrency: usize,
+    target: Duration,
+) -> Result<f64> {
     let app = filled(place, number, count, false).await?;
-    floor::tasks(place, &app, concurrency).await
+    floor::tasks(place, &app, concurrency, target).await
 }
 
 async fn filled(place: &Place, number: usize, count: usize, passwords: bool) -> Result<String> {
@@ -50,7 +58,7 @@ async fn filled(place: &Place, number: usize, count: usize, passwords: bool) -> 
     Ok(app)
 }
 
-fn task(number: usize, passwords: bool) -> Value {
+pub(super) fn task(number: usize, passwords: bool) -> Value {
     let mut task = json!({
         "action": "create_account",
         "payload": {"account": {
@@ -69,13 +77,17 @@ async fn daemon(
     number: usize,
     count: usize,
     concurrency: usize,
-    passwords: bool,
+    options: &Options,
 ) -> Result<Round> {
-    let app = filled(place, number, count, passwords).await?;
+    let app = filled(place, number, count, options.passwords).await?;
+    let (verify, latency) = (!options.without_verify, options.target_delay);
     let daemon = place.daemon(
         &app,
-        &format!("sync = {{ enabled = false }}\ntasks = {{ poll_interval = \"1s\", concurrency = {concurrency} }}\n\
-                  target = {{ accounts = 10, page_size = 100 }}"),
+        &format!(
+            "sync = {{ enabled = false }}\n\
+                  tasks = {{ poll_interval = \"1s\", concurrency = {concurrency}, verify = {verify} }}\n\
+                  target = {{ accounts = 10, page_size = 100, latency = \"{latency}ms\" }}"
+        ),
     )?;
     place.wait_for("method=GET&path=/tasks/", 1).await?;
     let before = daemon.used()?;

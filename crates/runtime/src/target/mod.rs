@@ -6,6 +6,7 @@
 pub(super) mod breaker;
 pub(super) mod isolate;
 pub(super) mod rate_limiter;
+pub(super) mod turns;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -14,10 +15,11 @@ use bridgehead_sdk::{
     Account, AccountRecord, Completion, Connector, Context, Cursor, Description, Error, Operation, Page,
     Redactor, ResourceType, Retry, Subject,
 };
-use tokio::sync::{Mutex, MutexGuard, Semaphore, SemaphorePermit};
+use tokio::sync::{Mutex, MutexGuard};
 
 use self::breaker::{Breaker, Outage, Silence};
 use self::rate_limiter::RateLimiter;
+use self::turns::{Turn, Turns};
 use super::proof::IntentRecorded;
 use bridgehead_config as config;
 
@@ -50,7 +52,7 @@ pub(crate) struct Target {
     breaker: Breaker,
     pacing: RateLimiter,
     /// `tasks.concurrency` slots: one for each call that changes something.
-    slots: Semaphore,
+    turns: Turns,
     description: Mutex<Option<Arc<Description>>>,
 }
 
@@ -69,7 +71,7 @@ impl Target {
             redactor,
             breaker: Breaker::default(),
             pacing: RateLimiter::new(rate),
-            slots: Semaphore::new(settings.tasks.concurrency),
+            turns: Turns::new(settings.tasks.concurrency, rate.is_none()),
             description: Mutex::new(None),
         }
     }
@@ -164,9 +166,10 @@ impl Target {
         answer
     }
 
-    /// Waits for its turn to change something: `tasks.concurrency` calls at a time. Nothing if the daemon is going away.
-    pub(crate) async fn slot(&self) -> Option<SemaphorePermit<'_>> {
-        self.slots.acquire().await.ok()
+    /// Waits until it is worth getting ready to change something: `tasks.concurrency` calls are made at a time. Nothing if the daemon is
+    /// going away.
+    pub(crate) async fn turn(&self) -> Option<Turn<'_>> {
+        self.turns.next().await
     }
 
     /// Waits until the operator's rate allows a call.

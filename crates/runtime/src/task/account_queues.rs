@@ -119,6 +119,11 @@ impl AccountQueues {
         !self.ready.is_empty()
     }
 
+    /// How many waiting tasks may run now.
+    pub(crate) fn ready(&self) -> usize {
+        self.ready.len()
+    }
+
     /// One lane out of all that these names lead to. It has to be put back.
     fn join(&mut self, keys: Vec<AccountKey>) -> Lane {
         let mut joined = Lane::default();

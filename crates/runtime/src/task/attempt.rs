@@ -35,16 +35,19 @@ impl Trial<'_> {
     /// Waits for its turn, writes the intent, calls the connector.
     pub(super) async fn attempt(&mut self) -> Result<Attempt, ShuttingDown> {
         let app = self.app;
-        let _slot = tokio::select! {
+        let turn = tokio::select! {
             biased;
             () = self.stop.cancelled() => return Err(ShuttingDown),
-            slot = app.target.slot() => slot.ok_or(ShuttingDown)?,
+            turn = app.target.turn() => turn.ok_or(ShuttingDown)?,
         };
-        // Hundreds may have waited for a slot when the breaker opened; none of them is to try its luck.
+        // The next one may come.
+        self.ticket = None;
+        // Hundreds may have waited for their turn when the breaker opened; none of them is to try its luck.
         if app.target.outage().is_some() {
             return Ok(Attempt::NotMade);
         }
         let looks = app.clock.now();
+        let getting_ready = Instant::now();
         let found = match self.look_before().await {
             Ok(Ok(found)) => found,
             Ok(Err(failure)) => {
@@ -59,6 +62,7 @@ impl Trial<'_> {
         if !matches!(found, Looked::NotAsked) {
             self.note(Phase::LookUp, looks, None);
         }
+        let looked_for = getting_ready.elapsed();
         // Not every target refuses a second account of a name, so it is not asked.
         if let Looked::Found(record) = &found
             && let Some(taken) = self.taken(record)
@@ -86,8 +90,19 @@ impl Trial<'_> {
         }
         self.intent.attempt += 1;
         self.intent.at = app.clock.now();
+        let writing = Instant::now();
         let recorded = self.write_intent().await?;
         self.intent.steps.clear();
+        let ready_after = looked_for + writing.elapsed();
+        let slot = tokio::select! {
+            biased;
+            slot = turn.slot() => slot,
+            () = self.stop.cancelled() => None,
+        };
+        let Some(slot) = slot.filter(|_| app.target.outage().is_none()) else {
+            self.take_back().await;
+            return if self.stop.is_cancelled() { Err(ShuttingDown) } else { Ok(Attempt::NotMade) };
+        };
         app.guard.executed(&self.intent.task, self.intent.at);
         let before = self.record_before_delete(found).await;
         let mut context = Context::first(self.intent.task.clone(), app.settings.tasks.timeout);
@@ -110,7 +125,8 @@ impl Trial<'_> {
         {
             app.activity.touch(&Account::by_id(id), PriorState::NotAsked);
         }
-        drop(change);
+        slot.used(ready_after);
+        drop((change, turn));
         self.note(Phase::Execute, self.intent.at, result.as_ref().err().map(Failure::of).as_ref());
         self.note_effect(&result).await;
         app.target.executed(self.operation.account(), &result);
@@ -122,6 +138,15 @@ impl Trial<'_> {
             self.was_held(began);
         }
         Ok(result.map_or_else(Attempt::Failed, Attempt::Completed))
+    }
+
+    /// The call was not made after all, although its intent is durable.
+    async fn take_back(&mut self) {
+        self.intent.attempt -= 1;
+        // An earlier one may have been applied all the same.
+        if !self.may_have_applied {
+            self.not_applied().await;
+        }
     }
 
     /// A sync that is under way may have pushed the account already, and then has to push it once more, as inactive; only

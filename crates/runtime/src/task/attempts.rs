@@ -9,6 +9,7 @@ use bridgehead_sdk::{
     AccountId, AccountRecord, Action, Code, Completion, Description, Effect, Error, Operation, Retry,
 };
 use jiff::{SignedDuration, Timestamp};
+use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
@@ -93,6 +94,8 @@ pub(super) struct Trial<'a> {
     pub(super) is_out_of_time: bool,
     /// What the look has shown by which a success was believed.
     pub(super) seen: Option<Seen>,
+    /// While the task has it, no other one is started in its place.
+    pub(super) ticket: Option<OwnedSemaphorePermit>,
 }
 
 /// What a sufficient look-up showed: which values differ from the request, and which the target does not show at all.
@@ -130,6 +133,7 @@ impl<'a> Trial<'a> {
             moment: app.settings.tasks.timeout,
             is_out_of_time: false,
             seen: None,
+            ticket: None,
         }
     }
 
@@ -253,13 +257,18 @@ impl<'a> Trial<'a> {
     pub(super) async fn note_effect<T>(&mut self, result: &Result<T, Error>) {
         match result {
             Err(error) if error.effect() == Effect::NotApplied && !self.may_have_applied => {
-                if let Err(error) = self.app.store.not_applied(&self.intent.task).await {
-                    // Then the next process looks where it would not have to.
-                    tracing::warn!(app = %self.app.name, task = %self.intent.task, %error, "the record that an attempt had no effect could not be saved");
-                }
+                self.not_applied().await;
             }
             Err(error) if error.effect() == Effect::NotApplied => {}
             Ok(_) | Err(_) => self.may_have_applied = true,
+        }
+    }
+
+    /// Writes down that no attempt so far has changed anything.
+    pub(super) async fn not_applied(&self) {
+        if let Err(error) = self.app.store.not_applied(&self.intent.task).await {
+            // Then the next process looks where it would not have to.
+            tracing::warn!(app = %self.app.name, task = %self.intent.task, %error, "the record that an attempt had no effect could not be saved");
         }
     }
 
@@ -373,6 +382,7 @@ impl<'a> Trial<'a> {
 
     /// Waits, unless an operator ends the wait. Meanwhile the story so far is written: that holds nobody up.
     pub(super) async fn pause(&mut self, wait: Duration) -> Result<Verdict, ShuttingDown> {
+        self.ticket = None;
         let waiting = self.app.waiting.enter(&self.intent.task);
         let is_noted = AtomicBool::new(false);
         let noting = async {

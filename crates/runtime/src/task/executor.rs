@@ -8,6 +8,7 @@ use std::time::Duration;
 use bridgehead_resilience::{Interrupted, Next};
 use bridgehead_sdk::{Account, AccountId, Completion, Description, Operation, ResourceKind, TaskId};
 use serde::Deserialize;
+use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
@@ -42,6 +43,8 @@ pub(super) struct TaskInput {
     pub(super) entry: Option<Entry>,
     /// The journal knows nothing of it, and may have lost that.
     pub(super) may_have_begun: bool,
+    /// Of a new task, until it has its turn: so many at most wait for it.
+    pub(super) ticket: Option<OwnedSemaphorePermit>,
 }
 
 /// How a life ended.
@@ -72,7 +75,7 @@ impl TaskExecutor {
 
     /// `ShuttingDown` means that the daemon stops; the journal knows where to go on.
     pub(super) async fn run(self, input: TaskInput) -> Result<TaskEnd, ShuttingDown> {
-        let TaskInput { id, task, entry, may_have_begun } = input;
+        let TaskInput { id, task, entry, may_have_begun, ticket } = input;
         let app = &self.app;
         let prior = match entry {
             Some(entry) if entry.state != State::Intended => return self.report(&id, &entry).await,
@@ -104,7 +107,7 @@ impl TaskExecutor {
         let attempts = prior.as_ref().map_or(0, |prior| prior.attempts);
         intent.steps.push(step(app, attempts, Phase::Fetch, fetches, None));
         let Attempted { end, under_way_until, steps, audited } = match self
-            .attempt(&task, intent.clone(), prior)
+            .attempt(&task, intent.clone(), prior, ticket)
             .await
         {
             Ok(attempted) => attempted,
@@ -176,6 +179,7 @@ impl TaskExecutor {
         task: &Task,
         mut intent: Intent,
         prior: Option<PriorAttempts>,
+        ticket: Option<OwnedSemaphorePermit>,
     ) -> Result<Attempted, ShuttingDown> {
         let app = &self.app;
         let what = format!("{} in {}", intent.action, app.name);
@@ -194,6 +198,7 @@ impl TaskExecutor {
             Ok(operation) => {
                 intent.steps.push(step(app, 0, Phase::Admit, begins, None));
                 let mut trial = Trial::new(app, operation, intent, Arc::clone(&description), &self.stop);
+                trial.ticket = ticket;
                 let end = Box::pin(trial.run(prior)).await?;
                 if let AttemptsEnd::Completed(completion) = &end {
                     note(app, &description, &trial.operation, completion).await;

@@ -7,6 +7,7 @@ use std::time::Duration;
 use bridgehead_resilience::{Backoff, Next};
 use bridgehead_sdk::TaskId;
 use jiff::SignedDuration;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::task::{Id, JoinError, JoinSet};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
@@ -31,6 +32,8 @@ use bridgehead_store::{Entry, Known, ReportResult, State};
 
 /// The maximum number of lives: running ones, and those that wait for their backoff or for the target.
 const LIVES: usize = 4096;
+/// So many new tasks at most wait for their turn at the target, beside those that have one. Each takes memory, the others wait in lanes.
+const TICKETS: usize = 512;
 /// So many tasks wait in lanes at most before the list is read again.
 const QUEUED: usize = 4096;
 /// As long as this many tasks for each slot of the target are about to run, the list is read less often.
@@ -79,6 +82,9 @@ pub(crate) async fn run(app: Arc<AppContext>, stop: CancellationToken, grace: Ca
                 dispatch.take(walked).await;
             }
             Some(ended) = dispatch.lives.join_next_with_id() => dispatch.on_finished(ended),
+            ticket = Arc::clone(&dispatch.tickets).acquire_owned(), if dispatch.ticket.is_none() && dispatch.lanes.has_ready() => {
+                dispatch.ticket = ticket.ok();
+            }
             () = dispatch.app.guard.changed() => {}
         }
     }
@@ -108,6 +114,10 @@ struct Dispatch {
     entries: HashMap<TaskId, Entry>,
     lives: JoinSet<Result<TaskEnd, ShuttingDown>>,
     names: HashMap<Id, TaskId>,
+    /// For new tasks, until their turn has come.
+    tickets: Arc<Semaphore>,
+    /// That of the next one.
+    ticket: Option<OwnedSemaphorePermit>,
     /// Tasks that were skipped since the last walk: one that is under way may have seen them before.
     passed_over: HashSet<TaskId>,
     /// How often a life itself panicked, so that the next one begins later.
@@ -137,6 +147,8 @@ impl Dispatch {
             entries: HashMap::new(),
             lives: JoinSet::new(),
             names: HashMap::new(),
+            tickets: Arc::new(Semaphore::new(TICKETS)),
+            ticket: None,
             passed_over: HashSet::new(),
             panics: HashMap::new(),
             complaints: HashSet::new(),
@@ -193,15 +205,17 @@ impl Dispatch {
 
     fn start_ready(&mut self) {
         while self.lives.len() < LIVES
+            && self.has_ticket()
             && let Some(id) = self.holding.start_next(&self.app, &mut self.lanes, &mut self.bodies)
         {
             let entry = self.entries.remove(&id);
+            let ticket = self.ticket.take_if(|_| entry.is_none());
             let task = self.bodies.take(&id);
             let delay =
                 self.panics.get(&id).map(|panics| policies::LOCAL.delay(*panics, self.app.rng.unit()));
             let (app, stop) = (Arc::clone(&self.app), self.stop.clone());
             let may_have_begun = self.doubted.remove(&id);
-            let input = TaskInput { id: id.clone(), task, entry, may_have_begun };
+            let input = TaskInput { id: id.clone(), task, entry, may_have_begun, ticket };
             let span = tracing::info_span!(
                 "task",
                 app = %app.name,
@@ -228,6 +242,14 @@ impl Dispatch {
         self.app.status.queue(self.lanes.waiting() + self.holding.waiting_for_quota(), self.lives.len());
     }
 
+    /// Whether one more task may begin to wait for its turn.
+    fn has_ticket(&mut self) -> bool {
+        if self.ticket.is_none() {
+            self.ticket = Arc::clone(&self.tickets).try_acquire_owned().ok();
+        }
+        self.ticket.is_some()
+    }
+
     /// Whether more is to be listed. However much waits behind tasks that are held or retried, it does not keep the
     /// tasks of others from being seen.
     fn has_room(&self) -> bool {
@@ -237,7 +259,7 @@ impl Dispatch {
     /// Whether so much is about to run that the list can be read less often: what it would add has to wait anyway. Tasks that wait for their
     /// next attempt or for the target do not count, so that they keep nobody from being seen.
     fn is_supplied(&self) -> bool {
-        let about_to_run = self.lives.len().saturating_sub(self.app.waiting.count());
+        let about_to_run = self.lives.len().saturating_sub(self.app.waiting.count()) + self.lanes.ready();
         about_to_run >= (self.app.settings.tasks.concurrency * AHEAD).max(LEAST_AHEAD)
     }
 

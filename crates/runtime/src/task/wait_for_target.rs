@@ -22,6 +22,7 @@ impl Trial<'_> {
         let Some(outage) = self.app.target.outage() else {
             return Ok(None);
         };
+        self.ticket = None;
         let began = Instant::now();
         let patience = self.app.settings.tasks.hold_for.saturating_sub(self.held);
         let held_at = self.app.clock.now();

@@ -65,12 +65,8 @@ impl TaskJournal for Sqlite {
     }
 
     async fn open(&self, app: &AppKey) -> Result<Vec<Entry>, Error> {
-        // All but the ended, so that a state this version does not know is an error and not a lost task. In
-        // two ranges, because an index does not serve "not equal", and the ended ones are many.
-        let statement = "SELECT * FROM tasks INDEXED BY tasks_by_state WHERE app = ?1 AND state < 'ended' \
-             UNION ALL \
-             SELECT * FROM tasks INDEXED BY tasks_by_state WHERE app = ?1 AND state > 'ended'";
-        self.entries(sqlx::query_as(statement).bind(app.as_str())).await
+        // All but the ended, so that a state this version does not know is an error and not a lost task.
+        self.chosen("tasks_open", "state <> 'ended'", app).await
     }
 
     async fn entry(&self, app: &AppKey, task: &TaskId) -> Result<Option<Entry>, Error> {
@@ -97,18 +93,22 @@ impl TaskJournal for Sqlite {
     }
 
     async fn rejected(&self, app: &AppKey) -> Result<Vec<Entry>, Error> {
-        let statement = "SELECT * FROM tasks INDEXED BY tasks_by_state \
-             WHERE app = ?1 AND state = 'ended' AND ended = 'rejected'";
-        self.entries(sqlx::query_as(statement).bind(app.as_str())).await
+        self.chosen("tasks_rejected", "state = 'ended' AND ended = 'rejected'", app).await
     }
 
     async fn counts(&self, app: &AppKey) -> Result<Counts, Error> {
-        let statement = "SELECT state, ended, count(*) FROM tasks WHERE app = ?1 GROUP BY state, ended";
-        let rows: Vec<(String, Option<String>, i64)> = sqlx::query_as(statement)
-            .bind(app.as_str())
-            .fetch_all(self.tasks().readers())
-            .await
-            .map_err(|error| self.tasks().fault(error))?;
+        let readers = self.tasks().readers();
+        let rows: Result<Vec<Counted>, sqlx::Error> =
+            sqlx::query_as(COUNTED).bind(app.as_str()).fetch_all(readers).await;
+        let rows = match rows {
+            Err(error) if lacks_index(&error) => {
+                let statement =
+                    "SELECT state, ended, count(*) FROM tasks WHERE app = ?1 GROUP BY state, ended";
+                sqlx::query_as(statement).bind(app.as_str()).fetch_all(readers).await
+            }
+            rows => rows,
+        };
+        let rows = rows.map_err(|error| self.tasks().fault(error))?;
         let mut counts = Counts::default();
         for (state, ended, count) in rows {
             let counter = match (state.as_str(), ended.as_deref()) {
@@ -198,12 +198,50 @@ impl TaskJournal for Sqlite {
     }
 }
 
+/// A state, an end, and how many tasks have them.
+type Counted = (String, Option<String>, i64);
+
+/// Three indexes have all tasks between them.
+const COUNTED: &str = "SELECT state, NULL, count(*) FROM tasks INDEXED BY tasks_open \
+     WHERE app = ?1 AND state <> 'ended' GROUP BY state \
+     UNION ALL SELECT 'ended', ended, count(*) FROM tasks INDEXED BY tasks_ended \
+     WHERE app = ?1 AND state = 'ended' AND ended <> 'rejected' GROUP BY ended \
+     UNION ALL SELECT 'ended', 'rejected', count(*) FROM tasks INDEXED BY tasks_rejected \
+     WHERE app = ?1 AND state = 'ended' AND ended = 'rejected' HAVING count(*) > 0";
+
+/// A journal that an earlier version has left, and that is only read, has other indexes.
+fn lacks_index(error: &sqlx::Error) -> bool {
+    error.as_database_error().is_some_and(|error| error.message().starts_with("no such index"))
+}
+
 type Query<'q> = sqlx::query::QueryAs<'q, sqlx::Sqlite, Row, sqlx::sqlite::SqliteArguments>;
 
 impl Sqlite {
+    /// The tasks of an app that an index has chosen. Where it is missing, all are looked through.
+    async fn chosen(
+        &self,
+        index: &'static str,
+        which: &'static str,
+        app: &AppKey,
+    ) -> Result<Vec<Entry>, Error> {
+        let find = async |by: String| {
+            let statement = format!("SELECT * FROM tasks {by} WHERE app = ?1 AND {which}");
+            let query: Query<'_> = sqlx::query_as(AssertSqlSafe(statement));
+            query.bind(app.as_str()).fetch_all(self.tasks().readers()).await
+        };
+        let found = match find(format!("INDEXED BY {index}")).await {
+            Err(error) if lacks_index(&error) => find(String::new()).await,
+            found => found,
+        };
+        Self::entries_of(found.map_err(|error| self.tasks().fault(error))?)
+    }
+
     async fn entries(&self, query: Query<'_>) -> Result<Vec<Entry>, Error> {
         let store = self.tasks();
-        let mut rows = query.fetch_all(store.readers()).await.map_err(|error| store.fault(error))?;
+        Self::entries_of(query.fetch_all(store.readers()).await.map_err(|error| store.fault(error))?)
+    }
+
+    fn entries_of(mut rows: Vec<Row>) -> Result<Vec<Entry>, Error> {
         rows.sort_by(|one, other| one.age().cmp(&other.age()));
         rows.into_iter().map(Row::into_entry).collect()
     }
