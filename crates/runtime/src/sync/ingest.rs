@@ -1,4 +1,4 @@
-//! Taking records in: from a page of the target into the listing and to Iden.
+//! Validates records from a page of the target, adds them to the snapshot, and pushes them to Iden.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::fmt;
@@ -15,17 +15,17 @@ use super::validate::{self, Problem};
 use super::{Error, InvalidRecord};
 use bridgehead_store::{AccessFacts, Duplicate, RecordHash};
 
-/// Accounts whose references are not known yet wait for a second look, so many at most.
+/// The maximum number of accounts with unknown references that wait for a second check.
 const DEFERRED: usize = 1000;
 
-/// Takes records in, while the target is read and while tasks are caught up with.
+/// Ingests records, both while reading the target and while catching up with tasks.
 pub(super) struct Ingest<'r, 'a> {
     pub(super) run: &'r mut SyncRun<'a>,
-    /// References that were in no listing even at the second look: they are not looked for a third time.
+    /// References that were still unknown at the second check: they are not looked up a third time.
     pub(super) dangling: BTreeMap<String, BTreeSet<String>>,
-    /// Groups and licenses that Iden refused, as hashes: it is not asked again when their type is listed once more.
+    /// Hashes of groups and licenses that Iden rejected: they are not pushed again when their type is listed again.
     refused: HashSet<u64>,
-    /// The bad records that were read, by type.
+    /// The invalid records that were read, by type.
     bad: BTreeMap<String, Bad>,
 }
 
@@ -40,7 +40,7 @@ impl<'r, 'a> Ingest<'r, 'a> {
         Self { run, dangling: BTreeMap::new(), refused: HashSet::new(), bad: BTreeMap::new() }
     }
 
-    /// Reads a type to its end and pushes what is good of it.
+    /// Reads a complete resource type and pushes its valid records.
     pub(super) async fn sync_type(&mut self, of: &ResourceType) -> Result<(), Error> {
         self.run.phase(&format!("listing {}", of.slug));
         let app = Arc::clone(self.run.app);
@@ -61,8 +61,8 @@ impl<'r, 'a> Ingest<'r, 'a> {
         self.prove(of, &listing).await
     }
 
-    /// Whether a listing that has ended was read to its end. What it had of a type is all that was read of it, in this and in
-    /// earlier listings of this sync, bad records included.
+    /// Checks whether a finished listing is complete. The count includes everything read of the type in all listings of this sync,
+    /// including invalid records.
     pub(super) async fn prove(&mut self, of: &ResourceType, listing: &Listing<'_>) -> Result<(), Error> {
         let slug = of.slug.as_str();
         let good = self.run.app.listings.seen_count(&self.run.app.key, slug).await?;
@@ -86,7 +86,7 @@ impl<'r, 'a> Ingest<'r, 'a> {
         }
     }
 
-    /// Sends the rest of a type. Records that Iden rejects are no longer part of the listing.
+    /// Sends the remaining records of a type. Records that Iden rejects are removed from the snapshot.
     pub(super) async fn flush(
         &mut self,
         of: &ResourceType,
@@ -108,7 +108,7 @@ impl<'r, 'a> Ingest<'r, 'a> {
         Ok(())
     }
 
-    /// Whether Iden has refused this group or license in this sync.
+    /// Whether Iden has rejected this group or license in this sync.
     pub(super) fn was_refused(&self, of: &ResourceType, id: &str) -> bool {
         self.refused.contains(&name_of(of, id))
     }
@@ -127,7 +127,7 @@ impl<'r, 'a> Ingest<'r, 'a> {
         self.run.record.invalid.add(record);
     }
 
-    /// The records of a page that keep every rule which the record alone can break.
+    /// Returns the records of a page that are valid, as far as the record alone can show it.
     async fn admit(&mut self, of: &ResourceType, page: Page) -> Result<Vec<Record>, Error> {
         let mut bad = Vec::new();
         let mut nameless = 0_u64;
@@ -157,13 +157,13 @@ impl<'r, 'a> Ingest<'r, 'a> {
             self.read_bad(of, None);
         }
         if !bad.is_empty() {
-            // One that a good record of an earlier page had as well is no further record.
+            // An invalid record with the id of a valid record from an earlier page does not count again.
             let ids: Vec<&str> = bad.iter().map(String::as_str).collect();
             for id in self.run.app.listings.missing(&self.run.app.key, of.slug.as_str(), &ids).await? {
                 self.read_bad(of, Some(&id));
             }
         }
-        // A page may take a while to be worked through; let others have the processor.
+        // Processing a page may take a while; let other tasks run.
         tokio::task::yield_now().await;
         Ok(good)
     }
@@ -180,7 +180,7 @@ impl<'r, 'a> Ingest<'r, 'a> {
         Ok(deferred)
     }
 
-    /// Pushes records that are not in the listing yet, and adds them to it.
+    /// Adds records to the snapshot, and pushes those that were not in it yet.
     pub(super) async fn ingest(
         &mut self,
         of: &ResourceType,
@@ -208,7 +208,7 @@ impl<'r, 'a> Ingest<'r, 'a> {
         let mut fresh = records;
         fresh.retain(|record| match duplicates.get(record.id()) {
             None => true,
-            // If not all records of an id are duplicates, the first is the one that stays.
+            // If not all records with an id are duplicates, the first one is kept.
             Some(again) => occurrences.remove(record.id()).is_some_and(|all| *again < all),
         });
         let listed = fresh.len() as u64;
@@ -226,13 +226,13 @@ impl<'r, 'a> Ingest<'r, 'a> {
         self.push(of, fresh, pusher).await
     }
 
-    /// A record was read that is not taken into the listing, and yet is there.
+    /// Counts a record that exists but is not added to the snapshot.
     pub(super) fn read_bad(&mut self, of: &ResourceType, id: Option<&str>) {
         self.bad.entry(of.slug.to_string()).or_default().read(id);
     }
 
-    /// Two records of one identifier that differ are bad, unless a task changed the account between the two pages: then
-    /// it is read once more before completing.
+    /// Rejects different records with the same id, unless a task changed the account between the two pages: then it is read again before
+    /// completing.
     fn reject_twins(&mut self, of: &ResourceType, records: &[Record], duplicates: &[Duplicate]) {
         let differing = duplicates.iter().filter(|duplicate| !duplicate.same);
         let differing: BTreeSet<&str> = differing.map(|duplicate| duplicate.id.as_str()).collect();
@@ -247,7 +247,7 @@ impl<'r, 'a> Ingest<'r, 'a> {
         }
     }
 
-    /// Hands records to the pusher of their type, which is made at the first need.
+    /// Passes records to the push pipeline of their type, which is created when first needed.
     pub(super) async fn push(
         &mut self,
         of: &ResourceType,
@@ -270,10 +270,10 @@ impl<'r, 'a> Ingest<'r, 'a> {
     }
 }
 
-/// So many invalid records of a type are distinguished; further ones are not counted as read.
+/// The maximum number of distinct invalid records tracked per type; further ones are not counted as read.
 const TOLD_APART: usize = 200_000;
 
-/// The bad records of a type: each identifier once, each record without one.
+/// Invalid records of a type: distinct ids are counted once, records without an id individually.
 #[derive(Debug, Default)]
 pub(super) struct Bad {
     ids: HashSet<u64>,
@@ -291,7 +291,7 @@ impl Bad {
         }
     }
 
-    /// It came again, and is good: the listing counts it.
+    /// The id was read again in a valid record, which the snapshot counts.
     fn is_good(&mut self, id: &str) {
         self.ids.remove(&xxh3_64(id.as_bytes()));
     }
@@ -301,7 +301,7 @@ impl Bad {
     }
 }
 
-/// A record, as the listing keeps it.
+/// The hash of a record for the snapshot.
 pub(super) fn seen(record: &Record) -> RecordHash {
     RecordHash { id: record.id().to_owned(), hash: hash(record), facts: facts(record) }
 }
@@ -317,7 +317,7 @@ fn name_of(of: &ResourceType, id: &str) -> u64 {
     xxh3_64(format!("{}\0{id}", of.slug).as_bytes())
 }
 
-/// A hash of a record in wire format.
+/// Hashes a record in its wire format.
 fn hash(record: &Record) -> u64 {
     let text = match record {
         Record::Account(account) => serde_json::to_vec(account),

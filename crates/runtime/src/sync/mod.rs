@@ -1,17 +1,16 @@
-//! The life of a sync: `list → validate → start → push groups, licenses, then accounts → verify → complete | abandon →
-//! watch the cleanup`.
+//! The steps of a sync: `list → validate → start → push groups, licenses, then accounts → verify → complete | abandon → watch the cleanup`.
 //!
-//! [`schedule`] says when and [`resync`] what follows a failure; [`sync_lock`] lets one at a time begin, and [`sync_run`] leads
-//! through the [`phases`] of a sync, each of which is consumed by the next: `Preparing → Reading → Reconciling → Checking →
-//! Completing`. What the end needs is in its [`record`], and [`close`] says how it ended: the
-//! [`outcome`], from which everything else follows.
+//! [`schedule`] decides when a sync starts, and [`resync`] what follows a failure. [`sync_lock`] ensures that only one sync runs at a time,
+//! and [`sync_run`] takes it through its [`phases`], each of which is consumed by the next:
+//! `Preparing → Reading → Reconciling → Checking → Completing`. The [`record`] contains everything needed at the end, and [`close`]
+//! determines the [`outcome`], from which everything else follows.
 //!
-//! [`read`] reads the target page by page, [`validate`] holds each record against the documented rules, [`ingest`] adds the good
-//! ones to the listing, [`push`] sends pages and splits those that are refused, [`references`] gives unknown references a second
-//! look. [`evidence`] says whether a listing was read to its end. Before completing, [`losses`] measures what would be taken away
-//! and asks the [`guard`]; [`consent`] is what the operator allows of it; [`baseline`] tells a first sync from a lost state, and an
-//! old copy of the state from the current one. [`export`] gives away what would be pushed. [`names`] reads who loses something.
-//! [`session`] holds the calls that begin and end a session.
+//! [`read`] reads the target page by page, [`validate`] checks each record against the documented rules, [`ingest`] adds valid records to
+//! the snapshot, [`push`] sends pages and splits rejected ones, and [`references`] checks unknown references a second time. [`evidence`]
+//! decides whether a listing is complete. Before completing, [`losses`] measures what would be removed, and the [`guard`] decides;
+//! [`consent`] is the operator's approval. [`baseline`] distinguishes a first sync from a lost state, and an old copy of the state from the
+//! current one. [`export`] returns what would be pushed. [`names`] looks up the names of affected accounts. [`session`] contains the calls
+//! that start and end a session.
 
 mod baseline;
 mod close;

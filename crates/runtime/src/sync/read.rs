@@ -1,4 +1,4 @@
-//! Reading the target page by page.
+//! Reads the target page by page.
 
 use bridgehead_resilience::Next;
 use bridgehead_sdk::{Code, Cursor, Page, ResourceType, Retry};
@@ -11,15 +11,15 @@ use crate::app::AppContext;
 use crate::policies;
 use crate::target::Priority;
 
-/// One listing, from its first page to its proven end.
+/// One listing, from its first page to its end.
 pub(super) struct Listing<'a> {
     app: &'a AppContext,
     of: &'a ResourceType,
     cursor: Option<Cursor>,
-    /// The cursors seen, as hashes: eight bytes a page.
+    /// Hashes of the cursors seen so far: eight bytes per page.
     seen: HashSet<u64>,
     is_over: bool,
-    /// What the pages said of the size and the end of the listing.
+    /// What the pages reported about the size and the end of the listing.
     pub(super) testimony: Testimony,
 }
 
@@ -28,7 +28,7 @@ impl<'a> Listing<'a> {
         Self { app, of, cursor: None, seen: HashSet::new(), is_over: false, testimony: Testimony::default() }
     }
 
-    /// The next page, or `None` after the last. An error means that the listing was not read to its end.
+    /// Returns the next page, or `None` after the last. After an error, the listing is incomplete.
     pub(super) async fn next(&mut self) -> Result<Option<Page>, Error> {
         if self.is_over {
             return Ok(None);
@@ -50,7 +50,7 @@ impl<'a> Listing<'a> {
         Ok(Some(page))
     }
 
-    /// One page, retried while the error may pass, as long as a task would be.
+    /// Reads one page. Retries temporary errors for as long as a task would.
     async fn read(&self) -> Result<Page, Error> {
         let (app, settings) = (self.app, &self.app.settings.tasks);
         let shown = |error: &bridgehead_sdk::Error| app.redactor.redact(error.message()).into_owned();
