@@ -105,7 +105,7 @@ impl Store {
         self.journal.prune(&self.app, before).await
     }
 
-    /// When destructive tasks were executed.
+    /// When destructive tasks were executed, since the given time.
     pub(crate) async fn destructive_since(&self, since: Timestamp) -> Result<Vec<Timestamp>, Error> {
         self.journal.destructive_since(&self.app, since).await
     }

@@ -79,7 +79,7 @@ pub async fn check_app(app: &CheckedApp<'_>, bridge: Option<&dyn Api>, tell: &Se
     if let Some(description) = &description {
         let proof = verification(app, description);
         let target = reach(app).await;
-        // A check may have found what the description did not know.
+        // The check may have found out more than the first description contained.
         let after = describe(app).await.0;
         let warnings = warnings(name, app.redactor, after.as_ref().unwrap_or(description));
         for finding in [proof, target].into_iter().chain(warnings) {

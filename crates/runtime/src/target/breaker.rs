@@ -243,8 +243,8 @@ impl Breaker {
     }
 }
 
-/// Whether a call that is not about the connection ended without a response, as far as its error shows. A timeout that
-/// is known to have changed nothing and has a retry time is a response.
+/// Whether a call ended without a response, judging by its error; not for connection errors. A timeout that is known to have changed
+/// nothing and must not be retried counts as a response.
 fn is_silence(error: &Error) -> bool {
     let is_answer = error.effect() == Effect::NotApplied && error.retry() == Retry::Never;
     error.code() == Code::Timeout && !is_answer

@@ -179,7 +179,7 @@ impl Target {
 
     /// Makes a change. `what` names the call in messages, such as "create_account for ann in acme-hr".
     ///
-    /// The breaker is informed by [`executed`](Self::executed), once the result of the change is known.
+    /// [`executed`](Self::executed) reports to the breaker, once the result of the change is known.
     pub(crate) async fn execute(
         &self,
         proof: &IntentRecorded,

@@ -32,7 +32,7 @@ impl Audited {
             PriorAccount::Absent => "absent",
             PriorAccount::Seen { .. } => "there",
         };
-        // Only the names of fields: their values do not belong into the audit log.
+        // Only the names of fields: their values do not belong in the audit log.
         let seen = trial.seen.as_ref();
         let evidence = json!({
             "attempts": trial.intent.attempt,

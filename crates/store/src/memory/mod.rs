@@ -25,8 +25,8 @@ use history::Hours;
 use syncs::Syncs;
 use tasks::Tasks;
 
-/// A [`TaskJournal`](super::TaskJournal) and [`SnapshotStore`](super::SnapshotStore) for tests and simulations: nothing survives the process. Clones
-/// share it.
+/// A [`TaskJournal`](super::TaskJournal) and [`SnapshotStore`](super::SnapshotStore) for tests and simulations: nothing survives the
+/// process. Clones share the same data.
 ///
 /// Use [`reopened`](Self::reopened) to simulate a restart of the process. No disk can fail, so the only errors are those caused by the
 /// state of a task or a snapshot, and [`Error::Closed`].

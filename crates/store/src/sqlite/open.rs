@@ -37,11 +37,11 @@ pub(super) static LISTINGS_FORMAT: Format = Format {
     chore: Some(Maintenance::Discard),
 };
 
-/// The state of the daemon, in a folder: a [`TaskJournal`](super::super::TaskJournal) and
-/// [`SnapshotStore`](super::super::SnapshotStore). Clones share it.
+/// The state of the daemon, in a folder: a [`TaskJournal`](super::super::TaskJournal) and [`SnapshotStore`](super::super::SnapshotStore).
+/// Clones share the same state.
 ///
-/// The lock on the folder is held until [`close`](Self::close) returns, or, when the last clone is dropped
-/// without it, until the writers have run what was waiting and have ended, a moment later.
+/// The lock on the folder is held until [`close`](Self::close) returns. If the last clone is dropped without it, the lock is held a moment
+/// longer, until the writers have finished all waiting writes.
 #[derive(Clone, Debug)]
 pub struct Sqlite(Arc<Inner>);
 
