@@ -120,7 +120,7 @@ impl Supervisor {
     /// Runs all apps until `stop` is cancelled, then gives running work its grace period to finish. A loop that panics is restarted with
     /// backoff; other apps are not affected.
     ///
-    /// Cancel: cancelling `stop` starts no new work and waits for running work; after the grace period, the rest is aborted. Dropping the
+    /// Cancel: after `stop`, no new work is started, and running work is awaited; after the grace period, the rest is aborted. Dropping the
     /// future aborts every loop; nothing is lost, because started work is in the journal. Error: none; each loop handles its own errors. A
     /// loop that stops unexpectedly makes the daemon [unhealthy](Liveness) and is not restarted. Panic: a panic in this function aborts
     /// every loop of its app.

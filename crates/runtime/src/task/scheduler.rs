@@ -47,11 +47,11 @@ const PATIENCE: u32 = 5;
 
 /// Runs until `stop`, then lets running executions finish until `grace` is cancelled as well.
 ///
-/// Cancel: `stop` starts nothing new, aborts the poll, and waits for the executors; `grace` aborts those. Neither that nor dropping this
-/// future loses anything: tasks with an intent or an outcome are in the journal, the rest is still pending in Iden. Error: a list that
-/// cannot be read is read again with backoff. While the journal cannot be read, nothing new is started; at startup, reading it is retried
-/// until it succeeds. Panic: a panic of an executor delays its task, a panic of a poll costs that poll. A panic in this function ends all
-/// executors, and the supervisor restarts it from the journal.
+/// Cancel: after `stop`, nothing new is started, the poll is aborted, and running executors are awaited; `grace` aborts those. Neither that
+/// nor dropping this future loses anything: tasks with an intent or an outcome are in the journal, the rest is still pending in Iden.
+/// Error: a list that cannot be read is read again with backoff. While the journal cannot be read, nothing new is started; at startup,
+/// reading it is retried until it succeeds. Panic: a panic of an executor delays its task, a panic of a poll costs that poll. A panic in
+/// this function ends all executors, and the supervisor restarts it from the journal.
 pub(crate) async fn run(app: Arc<AppContext>, stop: CancellationToken, grace: CancellationToken) {
     let mut dispatch = Dispatch::new(app, stop.clone());
     if dispatch.recover().await.is_err() {
