@@ -1,5 +1,5 @@
-//! In-memory stand-ins for what an app is made of, for tests of the runtime's mechanisms: a Bridge whose answers a test
-//! writes itself, and everything else as quiet as can be.
+//! In-memory fakes of an app's components, for tests of the runtime's mechanisms: a Bridge whose responses each test scripts, and
+//! everything else idle.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -20,7 +20,7 @@ use bridgehead_bridge::{
 use bridgehead_config::{self as config, Connectors, Document};
 use bridgehead_store::{SnapshotStore, Sqlite, TaskJournal};
 
-/// A Bridge of which a test writes what it needs; every other call is refused as one that no one made.
+/// A Bridge for which a test implements only the calls that it needs; every other call is refused as unexpected.
 #[async_trait]
 pub(crate) trait Script: Send + Sync + 'static {
     async fn tasks(&self, _query: &TaskQuery) -> Result<TaskPage, bridge::Error> {
@@ -45,7 +45,7 @@ fn unexpected(operation: bridge::Operation) -> bridge::Error {
     bridge::Error::Invalid { call, what: "the test does not expect this call".to_owned() }
 }
 
-/// A script as the whole interface.
+/// Implements the whole interface on top of a script.
 struct Scripted<S>(Arc<S>);
 
 #[async_trait]
@@ -117,12 +117,12 @@ impl<S: Script> Api for Scripted<S> {
     }
 }
 
-/// A script as the Bridge.
+/// Wraps a script as the Bridge.
 pub(crate) fn api(script: &Arc<impl Script>) -> Arc<dyn Api> {
     Arc::new(Scripted(Arc::clone(script)))
 }
 
-/// A target that no one asks anything.
+/// A target that is never called.
 struct Untouched;
 
 #[async_trait]
@@ -148,7 +148,7 @@ impl Connector for Untouched {
     }
 }
 
-/// A place for apps: a runtime of one thread, and a journal that all of them share.
+/// An environment for test apps: a single-threaded runtime, and a journal shared by all apps.
 pub(crate) struct Place {
     pub(crate) runtime: tokio::runtime::Runtime,
     journal: Arc<Sqlite>,
@@ -163,7 +163,7 @@ impl Place {
         Self { runtime, journal, _folder: folder }
     }
 
-    /// An app on a scripted Bridge.
+    /// Creates an app that uses a scripted Bridge.
     pub(crate) fn app(&self, script: &Arc<impl Script>) -> Arc<AppContext> {
         AppContext::new(Parts {
             name: "acme-hr".to_owned(),
@@ -181,7 +181,7 @@ impl Place {
     }
 }
 
-/// The defaults, as an operator has them.
+/// The default settings, as an operator gets them.
 fn settings() -> config::App {
     let text = "[bridge]\nbase_url = \"https://h.test\"\napi_key = { env = \"KEY\" }\n\n[apps.acme-hr]\n\
                 app_id = \"11111111-1111-4111-8111-111111111111\"\nconnector = \"untouched\"\n";

@@ -1,4 +1,4 @@
-//! Taking records in: from a page of the target into the listing and to Iden.
+//! Validates records from a page of the target, adds them to the snapshot, and pushes them to Iden.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::fmt;
@@ -19,19 +19,19 @@ use super::{Error, InvalidRecord};
 use bridgehead_bridge::WireRecord;
 use bridgehead_store::{Added, Duplicate};
 
-/// Accounts whose references are not known yet wait for a second look, so many at most.
+/// The maximum number of accounts with unknown references that wait for a second check.
 const DEFERRED: usize = 1000;
 
-/// Takes records in, while the target is read and while tasks are caught up with.
+/// Ingests records, both while reading the target and while catching up with tasks.
 pub(super) struct Ingest<'r, 'a> {
     pub(super) run: &'r mut SyncRun<'a>,
-    /// References that were in no listing even at the second look: they are not looked for a third time.
+    /// References that were still unknown at the second check: they are not looked up a third time.
     pub(super) dangling: BTreeMap<String, BTreeSet<String>>,
     /// References that were found in their listings.
     pub(super) known: Known,
     /// Groups and licenses that Iden refused, as hashes: it is not asked again when their type is listed once more.
     refused: HashSet<u64>,
-    /// The bad records that were read, by type.
+    /// The invalid records that were read, by type.
     bad: BTreeMap<String, Bad>,
 }
 
@@ -52,7 +52,7 @@ impl<'r, 'a> Ingest<'r, 'a> {
         }
     }
 
-    /// Reads a type to its end and pushes what is good of it.
+    /// Reads a complete resource type and pushes its valid records.
     pub(super) async fn sync_type(&mut self, of: &ResourceType) -> Result<(), Error> {
         self.run.phase(&format!("listing {}", of.slug));
         let app = Arc::clone(self.run.app);
@@ -125,7 +125,7 @@ impl<'r, 'a> Ingest<'r, 'a> {
         }
     }
 
-    /// Sends the rest of a type. Records that Iden rejects are no longer part of the listing.
+    /// Sends the remaining records of a type. Records that Iden rejects are removed from the snapshot.
     pub(super) async fn flush(
         &mut self,
         of: &ResourceType,
@@ -148,7 +148,7 @@ impl<'r, 'a> Ingest<'r, 'a> {
         Ok(())
     }
 
-    /// Whether Iden has refused this group or license in this sync.
+    /// Whether Iden has rejected this group or license in this sync.
     pub(super) fn was_refused(&self, of: &ResourceType, id: &str) -> bool {
         self.refused.contains(&name_of(of, id))
     }
@@ -211,7 +211,7 @@ impl<'r, 'a> Ingest<'r, 'a> {
                 self.read_bad(of, Some(&id));
             }
         }
-        // A page may take a while to be worked through; let others have the processor.
+        // Processing a page may take a while; let other tasks run.
         tokio::task::yield_now().await;
         Ok(good.finish())
     }
@@ -271,7 +271,7 @@ impl<'r, 'a> Ingest<'r, 'a> {
         let mut fresh = records;
         fresh.retain(|record| match duplicates.get(record.id()) {
             None => true,
-            // If not all records of an id are duplicates, the first is the one that stays.
+            // If not all records with an id are duplicates, the first one is kept.
             Some(again) => occurrences.remove(record.id()).is_some_and(|all| *again < all),
         });
         let listed = fresh.len() as u64;
@@ -290,7 +290,7 @@ impl<'r, 'a> Ingest<'r, 'a> {
         self.push(of, fresh, &mut flow.pusher).await
     }
 
-    /// A record was read that is not taken into the listing, and yet is there.
+    /// Counts a record that exists but is not added to the snapshot.
     pub(super) fn read_bad(&mut self, of: &ResourceType, id: Option<&str>) {
         self.bad.entry(of.slug.to_string()).or_default().read(id);
     }
@@ -311,7 +311,7 @@ impl<'r, 'a> Ingest<'r, 'a> {
         }
     }
 
-    /// Hands records to the pusher of their type, which is made at the first need.
+    /// Passes records to the push pipeline of their type, which is created when first needed.
     pub(super) async fn push(
         &mut self,
         of: &ResourceType,
@@ -334,10 +334,10 @@ impl<'r, 'a> Ingest<'r, 'a> {
     }
 }
 
-/// So many invalid records of a type are distinguished; further ones are not counted as read.
+/// The maximum number of distinct invalid records tracked per type; further ones are not counted as read.
 const TOLD_APART: usize = 200_000;
 
-/// The bad records of a type: each identifier once, each record without one.
+/// Invalid records of a type: distinct ids are counted once, records without an id individually.
 #[derive(Debug, Default)]
 pub(super) struct Bad {
     ids: HashSet<u64>,
@@ -355,7 +355,7 @@ impl Bad {
         }
     }
 
-    /// It came again, and is good: the listing counts it.
+    /// The id was read again in a valid record, which the snapshot counts.
     fn is_good(&mut self, id: &str) {
         self.ids.remove(&xxh3_64(id.as_bytes()));
     }

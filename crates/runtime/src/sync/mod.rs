@@ -1,10 +1,9 @@
-//! The life of a sync: `list → validate → start → push groups, licenses, then accounts → verify → complete | abandon →
-//! watch the cleanup`.
+//! The steps of a sync: `list → validate → start → push groups, licenses, then accounts → verify → complete | abandon → watch the cleanup`.
 //!
-//! [`schedule`] says when and [`resync`] what follows a failure; [`sync_lock`] lets one at a time begin, and [`sync_run`] leads
-//! through the [`phases`] of a sync, each of which is consumed by the next: `Preparing → Reading → Reconciling → Checking →
-//! Completing`. What the end needs is in its [`record`], and [`close`] says how it ended: the
-//! [`outcome`], from which everything else follows.
+//! [`schedule`] decides when a sync starts, and [`resync`] what follows a failure. [`sync_lock`] ensures that only one sync runs at a time,
+//! and [`sync_run`] takes it through its [`phases`], each of which is consumed by the next:
+//! `Preparing → Reading → Reconciling → Checking → Completing`. The [`record`] contains everything needed at the end, and [`close`]
+//! determines the [`outcome`], from which everything else follows.
 //!
 //! [`read`] reads the target page by page and ahead, [`validate`] holds each record against the documented rules, [`prepared`]
 //! writes the good ones in wire format, [`ingest`] adds them to the listing ([`adding`]), [`push`] sends pages and splits those that are refused, [`references`] gives unknown references a second

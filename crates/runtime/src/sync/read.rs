@@ -24,7 +24,7 @@ pub(super) struct Listing {
     slug: String,
     pages: mpsc::Receiver<Result<Page, Error>>,
     is_over: bool,
-    /// What the pages said of the size and the end of the listing.
+    /// What the pages reported about the size and the end of the listing.
     pub(super) testimony: Testimony,
     _reader: AbortOnDropHandle<()>,
 }
@@ -96,7 +96,7 @@ impl Reader {
         Ok(page)
     }
 
-    /// One page, retried while the error may pass, as long as a task would be.
+    /// Reads one page. Retries temporary errors for as long as a task would.
     async fn read(&self) -> Result<Page, Error> {
         let (app, settings) = (&self.app, &self.app.settings.tasks);
         let shown = |error: &bridgehead_sdk::Error| app.redactor.redact(error.message()).into_owned();

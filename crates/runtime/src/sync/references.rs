@@ -1,4 +1,4 @@
-//! References from accounts to groups and licenses: each must name a record of this session.
+//! Checks references from accounts to groups and licenses: each must refer to a record in this session.
 
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 
@@ -11,7 +11,7 @@ use super::prepared::{Prepared, Preparing, ref_hash};
 use super::read::Listing;
 use super::validate::{self, Problem};
 
-/// So many references that lead nowhere are remembered of each type.
+/// The maximum number of dangling references remembered per type.
 const DANGLING: usize = 10_000;
 
 /// So many references that were found are remembered, as hashes: a mebibyte.
@@ -39,7 +39,7 @@ impl Known {
 }
 
 impl Ingest<'_, '_> {
-    /// Parts records whose references are all in their listings from those with one that is not.
+    /// Separates records whose references are all known from those with unknown references.
     pub(super) async fn split_by_references(
         &mut self,
         records: Vec<Prepared>,
@@ -81,8 +81,8 @@ impl Ingest<'_, '_> {
         Ok(unknown)
     }
 
-    /// Records that refer to something which was not in its listing: that type is listed once more, for it may have been
-    /// created meanwhile; what is unknown even then is bad.
+    /// Checks records with unknown references again after listing the referenced types once more, because the references may have been
+    /// created in the meantime; references that are still unknown are invalid.
     pub(super) async fn recheck(
         &mut self,
         of: &ResourceType,
@@ -93,7 +93,7 @@ impl Ingest<'_, '_> {
         self.ingest(of, good, flow).await
     }
 
-    /// The records whose references are known after their types were listed once more; the others are rejected.
+    /// Returns the records whose references are known after listing their types again; rejects the others.
     pub(super) async fn look_again(
         &mut self,
         of: &ResourceType,
@@ -102,7 +102,7 @@ impl Ingest<'_, '_> {
         let unknown = self.unknown_references(&records).await?;
         for stale in self.run.record.offer.types.clone() {
             let Some(ids) = unknown.get(stale.slug.as_str()) else { continue };
-            // There is no third attempt: a target with thousands of bad references would be listed forever.
+            // There is no third attempt: a target with thousands of invalid references would be listed forever.
             if self.dangling.get(stale.slug.as_str()).is_some_and(|known| ids.is_subset(known)) {
                 continue;
             }
@@ -129,7 +129,7 @@ impl Ingest<'_, '_> {
         Ok(good)
     }
 
-    /// Lists a type of groups or licenses again, and takes in what is new.
+    /// Lists a type of groups or licenses again, and ingests new records.
     async fn catch_up(&mut self, of: &ResourceType) -> Result<(), Error> {
         let app = std::sync::Arc::clone(self.run.app);
         let mut listing = Listing::new(&app, of);
@@ -140,7 +140,7 @@ impl Ingest<'_, '_> {
                 app.listings.missing(&app.key, of.slug.as_str(), &ids).await?.into_iter().collect();
             let mut fresh = Preparing::new(app.upstream.refs(), new.len());
             for record in page.records {
-                // One that was bad the first time has been told about, and may be well now.
+                // Records that were invalid the first time were already reported, and may be valid now.
                 let is_new = new.contains(record.id()) && !self.was_refused(of, record.id());
                 if is_new && validate::check(&record, of, &self.run.record.offer.kinds).is_ok() {
                     // One that cannot be written stays as unknown as a bad one.

@@ -1,4 +1,4 @@
-//! One sync at a time: a second session of the same app would silently cancel the first.
+//! Runs one sync at a time: a second session of the same app would silently cancel the first.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -13,7 +13,7 @@ use super::{Error, Options, Summary, SyncResult, sync_run};
 use crate::app::AppContext;
 use crate::audit::Event;
 
-/// Waits for the app's turn, and runs one sync of it. Never fails as such: the summary says how it ended.
+/// Waits until no other sync of the app runs, then runs one. Never fails: the summary contains the result.
 pub(crate) async fn run(app: &Arc<AppContext>, options: Options, stop: &CancellationToken) -> Summary {
     let _turn = tokio::select! {
         biased;
@@ -39,7 +39,7 @@ pub(crate) async fn run(app: &Arc<AppContext>, options: Options, stop: &Cancella
     summary
 }
 
-/// Every sync that came to an end is recorded, with what it did or would have done.
+/// Records every finished sync in the audit log, with what it did or would have done.
 fn record(app: &AppContext, summary: &Summary, took: Duration) {
     let losses: Vec<Value> = summary
         .losses

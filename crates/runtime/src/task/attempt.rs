@@ -1,4 +1,4 @@
-//! One attempt of a task: everything between the decision to make it and its result.
+//! One attempt at a task: everything between the decision to make it and its result.
 
 use bridgehead_resilience::Interrupted;
 use bridgehead_sdk::{
@@ -23,16 +23,16 @@ use bridgehead_store::{Intent, Phase, PriorAccount};
 pub(super) enum Attempt {
     Completed(Completion),
     Failed(Error),
-    /// The account could not be looked at before the first attempt, and may be a little later.
+    /// The account could not be looked up before the first attempt; a retry may succeed.
     NotLooked(Error),
     /// The operator does not allow it; the connector was not asked to change anything.
     Denied(Failure),
-    /// The target went unreachable while it waited for its turn.
+    /// The target became unreachable while the attempt waited for its turn.
     NotMade,
 }
 
 impl Trial<'_> {
-    /// Waits for its turn, writes the intent, calls the connector.
+    /// Waits for its turn, records the intent and calls the connector.
     pub(super) async fn attempt(&mut self) -> Result<Attempt, ShuttingDown> {
         let app = self.app;
         let turn = tokio::select! {
@@ -84,7 +84,7 @@ impl Trial<'_> {
         }
         let is_first = self.intent.attempt == 0;
         if is_first && self.operation.action().is_destructive() && !app.guard.has_passed(&self.intent.task) {
-            // It was listed as something else. It is listed again, and judged as what it is.
+            // The task was listed with a different action. It will be listed again and checked by its actual action.
             tracing::error!(app = %app.name, task = %self.intent.task, "has become destructive since it was listed; waiting until it is listed again");
             return Err(ShuttingDown);
         }
@@ -134,7 +134,7 @@ impl Trial<'_> {
             && error.subject() != Subject::Connection
             && app.target.outage().is_some()
         {
-            // The target hangs: the time that took does not count against the task.
+            // The target hangs: the time spent does not count against the task.
             self.was_held(began);
         }
         Ok(result.map_or_else(Attempt::Failed, Attempt::Completed))
@@ -170,8 +170,8 @@ impl Trial<'_> {
         }
     }
 
-    /// Looks at the account before it is changed: a protected one may hide behind an identifier, and the state before
-    /// the first attempt is the evidence with which later ones recognize their own work.
+    /// Looks up the account before it is changed: an identifier may belong to a protected account, and the state before the first attempt
+    /// is the evidence by which later attempts recognize their own work.
     async fn look_before(&mut self) -> Result<Result<Looked, Failure>, Error> {
         let guards = admission::has_patterns(&self.app.settings.protect);
         let is_evidence = !self.has_looked && self.needs_evidence();
@@ -182,8 +182,8 @@ impl Trial<'_> {
         let found = match self.app.target.find_account(self.operation.account(), Priority::BeforeChange).await
         {
             Ok(found) => found,
-            // A retry would not help: this is the target's own answer. And no account keeps its access because of a
-            // failed look-up that the task does not need.
+            // The target itself rejected the look-up, so a retry would not help. And no account may keep its access because of a failed
+            // look-up that the task does not need.
             Err(error)
                 if !guards
                     && error.subject() != Subject::Connection
@@ -192,7 +192,7 @@ impl Trial<'_> {
                 self.has_looked = true;
                 return Ok(Ok(Looked::NotAsked));
             }
-            // Looking changed nothing, whatever became of it.
+            // A look-up changes nothing, whatever its result.
             Err(error) => return Err(error.with_effect(Effect::NotApplied)),
         };
         if let Some(other) = found.as_ref().filter(|found| self.is_somebody_else(found)) {
@@ -217,16 +217,16 @@ impl Trial<'_> {
         Ok(Ok(found.map_or(Looked::Nobody, |record| Looked::Found(Box::new(record)))))
     }
 
-    /// That a creation cannot succeed because of this account, which has the name that the new one is to have.
+    /// The error for a creation that cannot succeed because this account already has the requested name.
     pub(super) fn taken(&self, found: &AccountRecord) -> Option<Error> {
         let Operation::CreateAccount(create) = &*self.operation else { return None };
         let message = || format!("User {} already exists in {}", create.account.label(), self.app.name);
         desired_state::same_login(&create.account, found).then(|| Error::account_already_exists(message()))
     }
 
-    /// Whether the account must be looked up before the first attempt. Creations and deletions cannot be distinguished
-    /// from another client's work without it. Every other action is rejected if the connector returns a different
-    /// account from the requested one: an id that no longer exists may lead to the account that has the name now.
+    /// Whether the account must be looked up before the first attempt. Without it, creations and deletions cannot be distinguished from
+    /// another client's work. For other actions, the task is rejected if the connector returns a different account from the requested one:
+    /// an outdated id may lead to the account that has the name now.
     fn needs_evidence(&self) -> bool {
         match &*self.operation {
             Operation::CreateAccount(_) | Operation::DeleteAccount(_) => true,
@@ -234,8 +234,8 @@ impl Trial<'_> {
         }
     }
 
-    /// Whether the identifier and the read-back after the attempt are sufficient: these actions may be repeated, and
-    /// their effect does not depend on the earlier state.
+    /// Whether the identifier and reading back after the attempt are sufficient: these actions may be repeated, and their effect does not
+    /// depend on the earlier state.
     fn can_do_without_evidence(&self) -> bool {
         self.operation.account().id.is_some()
             && matches!(
@@ -244,9 +244,8 @@ impl Trial<'_> {
             )
     }
 
-    /// Whether a record that was found is certainly not the account to change: a search by parts of names has found it,
-    /// or an identifier that no longer exists has led to a name that another account has now. Missing data in the
-    /// record proves nothing.
+    /// Whether a record that was found is certainly not the account to change: a search may have matched parts of names, or an outdated
+    /// identifier may have led to a name that belongs to another account now. Missing data in the record proves nothing.
     fn is_somebody_else(&self, found: &AccountRecord) -> bool {
         if matches!(*self.operation, Operation::CreateAccount(_)) {
             return false;
@@ -264,7 +263,7 @@ impl Trial<'_> {
             .unwrap_or(false)
     }
 
-    /// The intent is durable before the connector is called; while it cannot be written, nothing is called.
+    /// Records the intent before the connector is called. While it cannot be written, nothing is called.
     async fn write_intent(&mut self) -> Result<IntentRecorded, ShuttingDown> {
         let (app, task) = (self.app, &self.intent.task);
         let retry = app.retry(policies::LOCAL).until(self.stop);
@@ -285,7 +284,7 @@ impl Trial<'_> {
     }
 }
 
-/// What was found before an attempt.
+/// The result of the look-up before an attempt.
 #[derive(Debug)]
 enum Looked {
     NotAsked,
@@ -293,7 +292,7 @@ enum Looked {
     Found(Box<AccountRecord>),
 }
 
-/// The intent of a task, before its first attempt.
+/// The intent of a task before its first attempt.
 pub(super) fn intent_of(app: &AppContext, task: &bridgehead_bridge::Task) -> Intent {
     let id: TaskId = task.id.clone();
     Intent {

@@ -1,7 +1,7 @@
-//! Whole tasks as they were listed, within a budget of memory.
+//! Keeps whole tasks as they were listed, within a memory budget.
 //!
-//! A task that waits for its turn was listed whole; keeping it saves a request for each. Tasks differ in size a thousand times, so the
-//! budget counts bytes. What does not fit, or was listed too long ago, is read again when its turn comes.
+//! The list contains whole tasks, and keeping one until its turn saves a request. Task sizes differ by a factor of a thousand, so the
+//! budget is in bytes. A task that does not fit, or was listed too long ago, is read again when its turn comes.
 
 use std::collections::HashMap;
 
@@ -12,12 +12,12 @@ use tokio::time::Instant;
 use super::executor::FRESH;
 use bridgehead_bridge::Task;
 
-/// How many bytes the kept tasks of one app may take, about.
+/// The approximate number of bytes for the kept tasks of one app.
 pub(super) const BUDGET: usize = 16 * 1024 * 1024;
-/// What a value of a JSON tree takes beside its text, about.
+/// The approximate overhead of a value in a JSON tree, in bytes.
 const NODE: usize = 72;
 
-/// The tasks of one app that wait, as they were listed.
+/// Waiting tasks of one app, as they were listed.
 #[derive(Debug, Default)]
 pub(super) struct Bodies {
     tasks: HashMap<TaskId, Listed>,
@@ -32,12 +32,12 @@ struct Listed {
 }
 
 impl Bodies {
-    /// How many bytes are left of the budget.
+    /// The remaining bytes of the budget.
     pub(super) fn room(&self) -> usize {
         BUDGET.saturating_sub(self.weight)
     }
 
-    /// Keeps a task that was listed at this instant, if there is room. A later listing replaces an earlier one.
+    /// Keeps a task that was listed at this instant, if it fits. Replaces an earlier version.
     pub(super) fn keep(&mut self, task: Task, at: Instant) {
         let weight = weight_of(&task);
         self.remove(&task.id);
@@ -47,7 +47,7 @@ impl Bodies {
         }
     }
 
-    /// Takes out a task; `None` if it is not kept, or was listed too long ago to be believed.
+    /// Takes a task; `None` if it is not kept, or was listed too long ago to be trusted.
     pub(super) fn take(&mut self, id: &TaskId) -> Option<Task> {
         self.remove(id).filter(|listed| listed.at.elapsed() < FRESH).map(|listed| listed.task)
     }
@@ -57,7 +57,7 @@ impl Bodies {
         drop(self.remove(id));
     }
 
-    /// Drops all tasks that a whole list does not show any more.
+    /// Drops all tasks that a complete list no longer contains.
     pub(super) fn retain(&mut self, is_listed: impl Fn(&TaskId) -> bool) {
         let gone: Vec<TaskId> = self.tasks.keys().filter(|id| !is_listed(id)).cloned().collect();
         for id in gone {
@@ -72,7 +72,7 @@ impl Bodies {
     }
 }
 
-/// How many bytes a task takes, about.
+/// The approximate size of a task in bytes.
 pub(super) fn weight_of(task: &Task) -> usize {
     let extra: usize = task.extra.iter().map(|(name, value)| name.len() + value_weight(value)).sum();
     size_of::<Listed>() + 2 * task.id.as_str().len() + task.action.len() + value_weight(&task.payload) + extra
@@ -100,7 +100,7 @@ mod tests {
         Task::from_json(fields, &bridgehead_bridge::TaskStatus::Pending).unwrap()
     }
 
-    /// Not yet too old.
+    /// Just within the limit.
     const RECENT: Duration = FRESH.saturating_sub(Duration::from_secs(1));
 
     #[tokio::test(start_paused = true)]

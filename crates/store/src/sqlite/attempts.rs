@@ -77,10 +77,10 @@ impl Sqlite {
         self.tasks().write(Note { app, task, steps }).await
     }
 
-    /// Steps of tasks that the journal does not know, which were never begun and are as old as what is pruned.
+    /// Removes old steps of tasks that were never started, and that the journal therefore does not know.
     pub(super) async fn prune_steps(&self, app: &AppKey, before: Timestamp) -> Result<(), Error> {
         let store = self.tasks();
-        // Looked for by a reader: it may take a moment, and nobody's write waits for it.
+        // Uses a reader for the search: it may take a moment, and must not delay writes.
         let tasks: Vec<String> = sqlx::query_scalar(
             "SELECT DISTINCT task FROM attempts WHERE app = ?1 AND began_at < ?2 AND NOT EXISTS \
              (SELECT 1 FROM tasks WHERE tasks.app = attempts.app AND tasks.task = attempts.task)",
@@ -116,10 +116,10 @@ impl Sqlite {
     }
 }
 
-/// How many tasks one write takes, so that others do not wait for long.
+/// The maximum number of tasks per write, so that other writes do not wait for long.
 const AT_ONCE: usize = 1000;
 
-/// Adds steps of one task within another write.
+/// Adds steps of one task as part of another write.
 pub(super) async fn add(
     connection: &mut SqliteConnection,
     app: &AppKey,
@@ -141,7 +141,7 @@ static ADD: LazyLock<Statements> = LazyLock::new(|| {
     })
 });
 
-/// Removes the oldest steps of tasks that have too many, which is looked for once for each task.
+/// Removes the oldest steps of tasks that have too many; runs once for each task.
 static TRIM: LazyLock<Statements> = LazyLock::new(|| {
     Statements::new(|size| {
         format!(
@@ -158,7 +158,7 @@ static TRIM: LazyLock<Statements> = LazyLock::new(|| {
     })
 });
 
-/// Adds steps of different tasks within another write.
+/// Adds steps of different tasks as part of another write.
 pub(super) async fn add_all(
     connection: &mut SqliteConnection,
     stories: &[(&AppKey, &TaskId, &[AttemptStep])],
@@ -195,7 +195,7 @@ pub(super) async fn add_all(
     Ok(())
 }
 
-/// Removes the steps of a task within another write.
+/// Removes the steps of a task as part of another write.
 pub(super) async fn remove(
     connection: &mut SqliteConnection,
     app: &AppKey,
@@ -238,7 +238,7 @@ impl Write for PruneSteps {
 
     async fn run(&mut self, connection: &mut SqliteConnection) -> Result<(), Problem> {
         for task in &self.tasks {
-            // It may have begun since it was looked for.
+            // The task may have been started since the search.
             sqlx::query(
                 "DELETE FROM attempts WHERE app = ?1 AND task = ?2 AND began_at < ?3 AND NOT EXISTS \
                  (SELECT 1 FROM tasks WHERE app = ?1 AND task = ?2)",

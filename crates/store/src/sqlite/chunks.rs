@@ -1,11 +1,11 @@
 //! Statements for many rows.
 //!
-//! A statement is prepared for a number of rows. Few different numbers keep them in the connection's cache, whatever
-//! the length of the input.
+//! A statement is prepared for a fixed number of rows. Using only a few different sizes keeps them in the connection's cache, whatever the
+//! length of the input.
 
 use std::sync::Arc;
 
-/// How many rows one statement takes, largest first. The last must be one.
+/// The numbers of rows per statement, largest first. The last must be one.
 const SIZES: [usize; 8] = [256, 64, 32, 16, 8, 4, 2, 1];
 
 /// One statement for each size.
@@ -13,13 +13,13 @@ const SIZES: [usize; 8] = [256, 64, 32, 16, 8, 4, 2, 1];
 pub(super) struct Statements([(usize, Arc<str>); SIZES.len()]);
 
 impl Statements {
-    /// `write` gets a number of rows and makes the statement. Either all of its parameters are numbered (`?1`, `?2`…) or none is: sqlx
-    /// counts the others on their own, so a mix of both binds the wrong values.
+    /// `write` returns the statement for a number of rows. Either all of its parameters are numbered (`?1`, `?2`…) or none is: sqlx counts
+    /// unnumbered ones separately, so mixing both binds the wrong values.
     pub(super) fn new(write: impl Fn(usize) -> String) -> Self {
         Self(SIZES.map(|size| (size, write(size).into())))
     }
 
-    /// Cuts `rows` into pieces, each with the statement that takes as many.
+    /// Splits `rows` into pieces, each with the statement of its size.
     pub(super) fn cut<'a, T>(&'a self, mut rows: &'a [T]) -> impl Iterator<Item = (Arc<str>, &'a [T])> {
         std::iter::from_fn(move || {
             let (size, statement) = self.0.iter().find(|(size, _)| *size <= rows.len())?;
@@ -30,12 +30,12 @@ impl Statements {
     }
 }
 
-/// `?first, ?first+1, …`, as many as said.
+/// Returns `count` parameters: `?first, ?first+1, …`.
 pub(super) fn parameters(first: usize, count: usize) -> String {
     (first..first + count).map(|number| format!("?{number}")).collect::<Vec<_>>().join(", ")
 }
 
-/// As many rows of values, each like this one. Their parameters have no numbers: a statement takes them as they come.
+/// Returns `rows` rows of values, each like `row`. Their parameters are unnumbered, and bound in order.
 pub(super) fn values(row: &str, rows: usize) -> String {
     format!("VALUES {}", vec![row; rows].join(", "))
 }

@@ -1,9 +1,8 @@
 //! Writes of different tasks that share their statements.
 //!
-//! SQLite runs a statement in some microseconds; to hand it to the thread of the connection, and to take its answer, takes many times
-//! that. So the intents, outcomes and ends of tasks that wait for the same commit go over together: what each of them writes stays the
-//! same. Whatever is not as it is as a rule, such as a task that has an outcome already, fails the group; the writer then runs its
-//! writes one by one, and each is told what is wrong with it.
+//! SQLite runs a statement in a few microseconds; passing it to the connection's thread and back takes many times as long. So the intents,
+//! outcomes and ends of tasks that wait for the same commit are combined: the written data stays the same. Any unusual case, such as a task
+//! that already has an outcome, fails the whole group; the writer then runs its writes one by one, and each returns its own error.
 
 use std::collections::HashMap;
 use std::sync::LazyLock;
@@ -26,7 +25,7 @@ pub(super) enum Shared<'a> {
 }
 
 impl<'a> Shared<'a> {
-    /// The task that it is about.
+    /// The task of this write.
     pub(super) fn subject(&self) -> (&'a AppKey, &'a TaskId) {
         match self {
             Self::Intent(app, identity) | Self::Decide(app, identity, _) => (app, &identity.task),
@@ -35,7 +34,7 @@ impl<'a> Shared<'a> {
     }
 }
 
-/// A task that has an outcome stays as it is.
+/// Does not change tasks that have an outcome.
 static INTEND: LazyLock<Statements> = LazyLock::new(|| {
     Statements::new(|size| {
         let rows = values("(?, ?, ?, ?, ?, ?, ?, ?, 'intended', ?)", size);
@@ -81,7 +80,7 @@ static END: LazyLock<Statements> = LazyLock::new(|| {
     })
 });
 
-/// Writes all of them. They are of different tasks. Any error is one of the group.
+/// Runs all writes, which must be of different tasks. Any error concerns the whole group.
 pub(super) async fn run(connection: &mut SqliteConnection, writes: &[Shared<'_>]) -> Result<(), Problem> {
     let (mut intents, mut decided, mut ended) = (Vec::new(), Vec::new(), Vec::new());
     let mut steps = Vec::new();
@@ -113,7 +112,7 @@ fn all(changed: u64, rows: usize, task: &TaskId) -> Result<(), Problem> {
     if changed == rows as u64 { Ok(()) } else { Err(tasks::decided(task)) }
 }
 
-/// Writes intents. How many rows were written: fewer than intents if a task has an outcome.
+/// Writes intents. Returns the number of rows written: fewer than intents if a task has an outcome.
 pub(super) async fn intend(
     connection: &mut SqliteConnection,
     intents: &[(&AppKey, &Intent)],
@@ -138,7 +137,7 @@ pub(super) async fn intend(
     Ok(written)
 }
 
-/// Writes outcomes of tasks that are intended. How many rows were written: fewer than outcomes if a task is not.
+/// Writes outcomes of intended tasks. Returns the number of rows written: fewer than outcomes if a task is not intended.
 pub(super) async fn decide(
     connection: &mut SqliteConnection,
     decided: &[(&AppKey, &TaskId, Decided)],

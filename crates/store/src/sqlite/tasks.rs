@@ -1,4 +1,4 @@
-//! The journal's reads, and its writes as they are handed to the writer.
+//! The journal's reads, and the writes that are passed to the writer.
 
 use std::collections::HashMap;
 use std::sync::LazyLock;
@@ -22,7 +22,7 @@ use super::open::Sqlite;
 use super::writer::{Maintenance, Problem, Write};
 use super::{secure_delete, time};
 
-/// How many ended tasks one write removes, so that others do not wait for long.
+/// The number of ended tasks that one write removes, so that other writes do not wait for long.
 const PRUNED_AT_ONCE: i64 = 1000;
 
 static KNOWN: LazyLock<Statements> = LazyLock::new(|| {
@@ -264,7 +264,7 @@ impl Write for WriteIntent {
     async fn run(&mut self, connection: &mut SqliteConnection) -> Result<(), Problem> {
         let intent = &self.intent;
         if grouped::intend(connection, &[(&self.app, intent)]).await? == 0 {
-            // A state that this version does not know is an error of its own.
+            // An unknown state has a separate error.
             standing(connection, &self.app, &intent.task).await?;
             return Err(decided(&intent.task));
         }
@@ -294,7 +294,7 @@ impl Write for NotApplied {
     }
 }
 
-/// An outcome, as its columns hold it.
+/// An outcome as database columns.
 pub(super) struct Decided {
     pub(super) status: &'static str,
     pub(super) code: Option<&'static str>,
@@ -314,7 +314,7 @@ impl Decided {
     }
 }
 
-/// What is kept of an outcome that was reported, as its columns hold it.
+/// The retained part of a reported outcome as database columns.
 pub(super) struct Retained {
     pub(super) message: Option<String>,
     pub(super) kept: Option<String>,
@@ -331,7 +331,7 @@ impl Retained {
     }
 }
 
-/// The end of a task, as its columns `ended` and `detail` hold it.
+/// The end of a task as the columns `ended` and `detail`.
 pub(super) fn end_to_columns(ended: &ReportResult) -> (&'static str, Option<&str>) {
     match ended {
         ReportResult::Accepted => (name::ACCEPTED, None),
@@ -360,7 +360,7 @@ impl Write for Decide {
         let task = &self.identity.task;
         let written = Decided::of(task, &self.outcome)?;
         let written = [(&self.app, task, written)];
-        // An attempt has begun, as a rule.
+        // Usually, an attempt has been started.
         if grouped::decide(connection, &written).await? == 0 {
             match standing(connection, &self.app, task).await? {
                 None => drop(grouped::intend(connection, &[(&self.app, &self.identity)]).await?),
@@ -499,7 +499,7 @@ impl Write for Prune {
     }
 }
 
-/// Where a task stands, and its sealed outcome.
+/// The state of a task, and its sealed outcome.
 type Standing = Option<(Known, Option<Vec<u8>>)>;
 
 async fn standing(

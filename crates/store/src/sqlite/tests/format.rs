@@ -15,7 +15,7 @@ async fn connect(path: &Path) -> SqliteConnection {
     SqliteConnectOptions::new().filename(path).create_if_missing(true).connect().await.unwrap()
 }
 
-/// The migrations of the journal up to a version, with others after them.
+/// The migrations of the journal up to a version, followed by others.
 fn migrator(up_to: i64, others: &[Migration]) -> &'static Migrator {
     let own = TASKS_FORMAT.migrator.iter().filter(|migration| migration.version <= up_to);
     Box::leak(Box::new(Migrator::with_migrations(own.chain(others).cloned().collect())))
@@ -135,7 +135,7 @@ async fn what_is_no_database_is_refused_and_left_as_it_is() {
             other => panic!("{other:?}"),
         }
         assert!(std::fs::read_to_string(&path).unwrap().starts_with("not a database"));
-        // Trying again at once finds the folder free.
+        // An immediate retry finds the folder unlocked.
         std::fs::remove_file(&path).unwrap();
         Sqlite::open(folder.path()).await.unwrap();
     }
@@ -152,7 +152,7 @@ async fn damage_in_the_middle_of_the_journal_is_found_when_it_is_opened() {
     let path = folder.path().join("tasks.db");
     let file = std::fs::OpenOptions::new().write(true).open(&path).unwrap();
     let pages = file.metadata().unwrap().len() / 4096;
-    // The header of every page but the first, which holds the format.
+    // The header of every page except the first, which contains the format.
     for page in 1..pages {
         file.write_all_at(&[0xff; 64], page * 4096).unwrap();
     }
