@@ -1,5 +1,7 @@
 //! One attempt at a task: everything between the decision to make it and its result.
 
+use std::time::Duration;
+
 use bridgehead_resilience::Interrupted;
 use bridgehead_sdk::{
     Account, AccountRecord, Code, Completion, Context, Effect, Error, Operation, Retry, Subject, TaskId,
@@ -18,6 +20,9 @@ use crate::target::Priority;
 use crate::{ShuttingDown, desired_state};
 use bridgehead_store::{Intent, Phase, PriorAccount};
 
+/// What was seen of an account is at most this much older when the call starts than when the intent was recorded.
+const FRESH: Duration = Duration::from_secs(5);
+
 /// The result of an attempt.
 #[derive(Debug)]
 pub(super) enum Attempt {
@@ -27,7 +32,7 @@ pub(super) enum Attempt {
     NotLooked(Error),
     /// The operator does not allow it; the connector was not asked to change anything.
     Denied(Failure),
-    /// The target became unreachable while the attempt waited for its turn.
+    /// While the attempt waited for its turn, the target became unreachable, or what it saw of the account became outdated.
     NotMade,
 }
 
@@ -94,12 +99,15 @@ impl Trial<'_> {
         let recorded = self.write_intent().await?;
         self.intent.steps.clear();
         let ready_after = looked_for + writing.elapsed();
+        let is_ready = Instant::now();
         let slot = tokio::select! {
             biased;
             slot = turn.slot() => slot,
             () = self.stop.cancelled() => None,
         };
-        let Some(slot) = slot.filter(|_| app.target.outage().is_none()) else {
+        // A target that suddenly gets slow lets those wait that are ready; what they saw of their accounts may be outdated by then.
+        let may_call = |_: &_| app.target.outage().is_none() && is_ready.elapsed() < FRESH;
+        let Some(slot) = slot.filter(may_call) else {
             self.take_back().await;
             return if self.stop.is_cancelled() { Err(ShuttingDown) } else { Ok(Attempt::NotMade) };
         };
