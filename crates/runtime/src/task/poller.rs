@@ -12,7 +12,7 @@ use jiff::{SignedDuration, Timestamp};
 use tokio::time::Instant;
 
 use super::account_queues::{self, AccountKey};
-use super::bodies;
+use super::bodies::Body;
 use super::offset_pager::OffsetPager;
 use crate::app::AppContext;
 use bridgehead_bridge::{self as bridge, Api, Call, NextPage, Operation, Task, TaskQuery, TaskStatus};
@@ -33,7 +33,7 @@ pub(super) struct PendingTask {
     /// When the page with this task was requested.
     pub(super) seen: Instant,
     /// The whole task, if it fits into memory; of other tasks only the fields above are kept.
-    pub(super) task: Option<Task>,
+    pub(super) task: Option<Body>,
 }
 
 /// The result of one poll.
@@ -95,8 +95,9 @@ pub(super) async fn walk(app: &AppContext, mut room: usize) -> PollResult {
                 let keys = account_queues::keys_of(&task.id, &task.payload);
                 let (id, created_at) = (task.id.clone(), task.created_at);
                 let is_destructive = task.action.parse().is_ok_and(Action::is_destructive);
-                let weight = bodies::weight_of(&task);
-                let task = (weight <= room).then_some(task);
+                let body = Body::of(task);
+                let weight = body.weight();
+                let task = (weight <= room).then_some(body);
                 room -= task.as_ref().map_or(0, |_| weight);
                 walked.tasks.push(PendingTask { id, created_at, keys, is_destructive, seen, task });
             }

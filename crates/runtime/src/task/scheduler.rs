@@ -471,7 +471,14 @@ mod tests {
         let task = Task::from_json(fields, &TaskStatus::Pending).unwrap();
         let keys = crate::task::account_queues::keys_of(&task.id, &task.payload);
         let id = task.id.clone();
-        let task = PendingTask { id, created_at: None, keys, is_destructive: false, seen, task: Some(task) };
+        let task = PendingTask {
+            id,
+            created_at: None,
+            keys,
+            is_destructive: false,
+            seen,
+            task: Some(bodies::Body::of(task)),
+        };
         PollResult { tasks: vec![task], ..PollResult::default() }
     }
 

@@ -8,7 +8,7 @@ use jiff::Timestamp;
 use sqlx::{AssertSqlSafe, FromRow, SqliteConnection};
 
 use super::super::{AppKey, AttemptStep, Error, Pause, Phase, STEPS_KEPT};
-use super::chunks::{Statements, values};
+use super::chunks::{Statements, nothing, values};
 use super::entry::unreadable;
 use super::open::Sqlite;
 use super::time;
@@ -132,9 +132,9 @@ pub(super) async fn add(
 static ADD: LazyLock<Statements> = LazyLock::new(|| {
     Statements::new(|size| {
         format!(
-            "INSERT INTO attempts (app, task, began_at, phase, attempt, ended_at, code, message, next_try_at) {} \
-             ON CONFLICT (app, task, began_at, phase) DO UPDATE SET attempt = excluded.attempt, \
-             ended_at = excluded.ended_at, code = excluded.code, message = excluded.message, \
+            "INSERT INTO attempts (app, task, began_at, phase, attempt, ended_at, code, message, next_try_at) \
+             SELECT * FROM ({}) WHERE column1 IS NOT NULL ON CONFLICT (app, task, began_at, phase) \
+             DO UPDATE SET attempt = excluded.attempt, ended_at = excluded.ended_at, code = excluded.code, message = excluded.message, \
              next_try_at = excluded.next_try_at",
             values("(?, ?, ?, ?, ?, ?, ?, ?, ?)", size)
         )
@@ -167,7 +167,7 @@ pub(super) async fn add_all(
         .iter()
         .flat_map(|(app, task, steps)| steps.iter().map(move |step| (*app, *task, step)))
         .collect();
-    for (statement, piece) in ADD.cut(&steps) {
+    for (statement, piece, padding) in ADD.pad(&steps) {
         let mut query = sqlx::query(AssertSqlSafe(statement));
         for (app, task, step) in piece {
             query = query
@@ -181,16 +181,16 @@ pub(super) async fn add_all(
                 .bind(step.message.as_deref())
                 .bind(step.next_try_at.map(time::to_column));
         }
-        query.execute(&mut *connection).await?;
+        nothing(query, 9 * padding).execute(&mut *connection).await?;
     }
     let grown: Vec<(&AppKey, &TaskId)> =
         stories.iter().filter(|(.., steps)| !steps.is_empty()).map(|(app, task, _)| (*app, *task)).collect();
-    for (statement, piece) in TRIM.cut(&grown) {
+    for (statement, piece, padding) in TRIM.pad(&grown) {
         let mut query = sqlx::query(AssertSqlSafe(statement));
         for (app, task) in piece {
             query = query.bind(app.as_str()).bind(task.as_str());
         }
-        query.execute(&mut *connection).await?;
+        nothing(query, 2 * padding).execute(&mut *connection).await?;
     }
     Ok(())
 }

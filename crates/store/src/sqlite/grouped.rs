@@ -12,7 +12,7 @@ use jiff::Timestamp;
 use sqlx::{AssertSqlSafe, SqliteConnection};
 
 use super::super::{AppKey, Intent, Outcome, ReportResult};
-use super::chunks::{Statements, values};
+use super::chunks::{Statements, nothing, values};
 use super::tasks::{self, Decided, Retained};
 use super::writer::Problem;
 use super::{attempts, entry, time};
@@ -40,7 +40,7 @@ static INTEND: LazyLock<Statements> = LazyLock::new(|| {
         let rows = values("(?, ?, ?, ?, ?, ?, ?, ?, 'intended', ?)", size);
         format!(
             "INSERT INTO tasks (app, task, action, created_at, keys, attempt, first_intent_at, last_intent_at, state, prior) \
-             {rows} ON CONFLICT (app, task) DO UPDATE SET action = excluded.action, \
+             SELECT * FROM ({rows}) WHERE column1 IS NOT NULL ON CONFLICT (app, task) DO UPDATE SET action = excluded.action, \
              created_at = excluded.created_at, keys = excluded.keys, attempt = max(tasks.attempt, excluded.attempt), \
              last_intent_at = excluded.last_intent_at, may_have_applied = 1 WHERE tasks.state = 'intended'"
         )
@@ -118,7 +118,7 @@ pub(super) async fn intend(
     intents: &[(&AppKey, &Intent)],
 ) -> Result<u64, Problem> {
     let mut written = 0;
-    for (statement, piece) in INTEND.cut(intents) {
+    for (statement, piece, padding) in INTEND.pad(intents) {
         let mut query = sqlx::query(AssertSqlSafe(statement));
         for (app, intent) in piece {
             query = query
@@ -132,7 +132,7 @@ pub(super) async fn intend(
                 .bind(time::to_column(intent.at))
                 .bind(entry::prior_to_column(&intent.prior));
         }
-        written += query.execute(&mut *connection).await?.rows_affected();
+        written += nothing(query, 9 * padding).execute(&mut *connection).await?.rows_affected();
     }
     Ok(written)
 }
@@ -143,7 +143,7 @@ pub(super) async fn decide(
     decided: &[(&AppKey, &TaskId, Decided)],
 ) -> Result<u64, Problem> {
     let mut written = 0;
-    for (statement, piece) in DECIDE.cut(decided) {
+    for (statement, piece, padding) in DECIDE.pad(decided) {
         let mut query = sqlx::query(AssertSqlSafe(statement));
         for (app, task, decided) in piece {
             query = query
@@ -153,7 +153,7 @@ pub(super) async fn decide(
                 .bind(decided.code)
                 .bind(decided.sealed.as_slice());
         }
-        written += query.execute(&mut *connection).await?.rows_affected();
+        written += nothing(query, 5 * padding).execute(&mut *connection).await?.rows_affected();
     }
     Ok(written)
 }
@@ -162,10 +162,13 @@ async fn end(
     connection: &mut SqliteConnection,
     ended: &[(&AppKey, &TaskId, &ReportResult, Timestamp)],
 ) -> Result<(), Problem> {
-    for (statement, piece) in OUTCOMES.cut(ended) {
+    for (statement, piece, padding) in OUTCOMES.pad(ended) {
         let mut query = sqlx::query_as(AssertSqlSafe(statement));
         for (app, task, ..) in piece {
             query = query.bind(app.as_str()).bind(task.as_str());
+        }
+        for _ in 0..2 * padding {
+            query = query.bind(None::<&str>);
         }
         let rows: Vec<(String, String, Option<Vec<u8>>)> = query.fetch_all(&mut *connection).await?;
         all(rows.len() as u64, piece.len(), piece[0].1)?;
@@ -184,7 +187,7 @@ async fn write_ends(
     ended: &[(&AppKey, &TaskId, &ReportResult, Timestamp)],
     outcomes: &HashMap<(&str, &str), Retained>,
 ) -> Result<(), Problem> {
-    for (statement, piece) in END.cut(ended) {
+    for (statement, piece, padding) in END.pad(ended) {
         let mut query = sqlx::query(AssertSqlSafe(statement));
         for (app, task, result, at) in piece {
             let retained = outcomes.get(&(app.as_str(), task.as_str()));
@@ -199,7 +202,7 @@ async fn write_ends(
                 .bind(time::to_column(*at))
                 .bind(retained.kept.as_deref());
         }
-        let done = query.execute(&mut *connection).await?;
+        let done = nothing(query, 7 * padding).execute(&mut *connection).await?;
         all(done.rows_affected(), piece.len(), piece[0].1)?;
     }
     Ok(())
