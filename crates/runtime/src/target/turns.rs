@@ -38,6 +38,8 @@ pub(crate) struct Turns {
 struct Pace {
     /// How many places there are beside one for each slot.
     ahead: usize,
+    /// How many of these are no longer wanted: they are withdrawn when they are given back.
+    surplus: usize,
     /// To get ready, and to make the call; `None` before the first.
     times: Option<(Duration, Duration)>,
 }
@@ -46,7 +48,7 @@ struct Pace {
 #[derive(Debug)]
 pub(crate) struct Turn<'a> {
     turns: &'a Turns,
-    _place: SemaphorePermit<'a>,
+    place: Option<SemaphorePermit<'a>>,
 }
 
 /// A slot: a call that changes something may be made.
@@ -72,7 +74,7 @@ impl Turns {
     /// Waits for a place. Nothing if the daemon is going away.
     pub(crate) async fn next(&self) -> Option<Turn<'_>> {
         let place = self.places.acquire().await.ok()?;
-        Some(Turn { turns: self, _place: place })
+        Some(Turn { turns: self, place: Some(place) })
     }
 
     fn learn(&self, ready_after: Duration, held: Duration) {
@@ -85,12 +87,18 @@ impl Turns {
         };
         pace.times = Some((ready_after, held));
         let wanted = ahead(self.count, ready_after, held).min(self.most_ahead);
-        if wanted > pace.ahead {
-            self.places.add_permits(wanted - pace.ahead);
-            pace.ahead = wanted;
+        let current = pace.ahead - pace.surplus;
+        if wanted >= current {
+            let kept = (wanted - current).min(pace.surplus);
+            let added = wanted - current - kept;
+            pace.surplus -= kept;
+            pace.ahead += added;
+            self.places.add_permits(added);
         } else {
-            // Those that are taken are given back first, and then are not given out again.
-            pace.ahead -= self.places.forget_permits(pace.ahead - wanted);
+            // Tasks may wait for a place, and would get each that is given back: those in use are withdrawn one by one.
+            let withdrawn = self.places.forget_permits(current - wanted);
+            pace.ahead -= withdrawn;
+            pace.surplus += current - wanted - withdrawn;
         }
     }
 
@@ -104,6 +112,19 @@ impl<'a> Turn<'a> {
     pub(crate) async fn slot(&self) -> Option<Slot<'a>> {
         let slot = self.turns.slots.acquire().await.ok()?;
         Some(Slot { turns: self.turns, since: Instant::now(), _slot: slot })
+    }
+}
+
+impl Drop for Turn<'_> {
+    fn drop(&mut self) {
+        let mut pace = self.turns.pace();
+        if pace.surplus > 0 {
+            pace.surplus -= 1;
+            pace.ahead -= 1;
+            if let Some(place) = self.place.take() {
+                place.forget();
+            }
+        }
     }
 }
 
@@ -136,7 +157,7 @@ mod tests {
     }
 
     fn take(turns: &Turns) -> Vec<Turn<'_>> {
-        std::iter::from_fn(|| Some(Turn { turns, _place: turns.places.try_acquire().ok()? })).collect()
+        std::iter::from_fn(|| Some(Turn { turns, place: Some(turns.places.try_acquire().ok()?) })).collect()
     }
 
     #[tokio::test(start_paused = true)]
@@ -183,6 +204,41 @@ mod tests {
         drop(taken);
         one(&turns, MS, MS * 1000).await;
         assert_eq!(take(&turns).len(), 1);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn places_are_withdrawn_while_tasks_wait_for_one() {
+        let turns = Turns::new(1, true);
+        one(&turns, MS, Duration::ZERO).await;
+        let mut taken = take(&turns);
+        assert_eq!(taken.len(), 1 + AHEAD);
+        let mut waiting = Vec::new();
+        for _ in 0..2 * AHEAD {
+            let mut next = Box::pin(turns.next());
+            assert!(next.as_mut().now_or_never().is_none());
+            waiting.push(next);
+        }
+        for _ in 0..AHEAD {
+            let turn = taken.pop().unwrap();
+            let slot = turn.slot().await.unwrap();
+            tokio::time::advance(MS * 1000).await;
+            slot.used(MS);
+        }
+        let mut serve = || -> Vec<Turn<'_>> {
+            let (mut served, mut left) = (Vec::new(), Vec::new());
+            for mut next in waiting.drain(..) {
+                match next.as_mut().now_or_never() {
+                    Some(turn) => served.push(turn.unwrap()),
+                    None => left.push(next),
+                }
+            }
+            waiting = left;
+            served
+        };
+        let early = serve();
+        assert!(early.len() <= AHEAD / 8, "{} got a place, although the target is slow", early.len());
+        drop((taken, early));
+        assert_eq!(serve().len(), 1, "a slot is never left without a task");
     }
 
     #[test]
