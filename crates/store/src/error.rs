@@ -153,6 +153,44 @@ pub enum Error {
     /// disk. The runtime opens the state again.
     #[error("the state is closed; open it again")]
     Closed,
+    /// This node does not own the app, or its lease is about to end. Nothing is executed for the app here; the node that owns it
+    /// does that.
+    #[error("this node does not own app {app}, or its lease has ended; nothing is executed for the app here")]
+    Fenced {
+        /// The app.
+        app: AppKey,
+    },
+    /// Another node owns the state. The operator stops it, or waits: a node that has died loses its lease.
+    #[error(
+        "the state in {place} belongs to node {node}, whose lease lasts for another {} s; stop that node, or wait until \
+         its lease has ended",
+        lasts_for.as_secs() + 1
+    )]
+    Owned {
+        /// The server and the database.
+        place: String,
+        /// The name of the node.
+        node: String,
+        /// For how long.
+        lasts_for: std::time::Duration,
+    },
+    /// The database cannot hold state. The operator changes its settings or names another one.
+    #[error("{place} cannot hold the state: {problem}")]
+    Unfit {
+        /// The server and the database.
+        place: String,
+        /// What is wrong, and what to do.
+        problem: String,
+    },
+    /// PostgreSQL cannot be reached or has failed. The operator reads the cause; the runtime retries.
+    #[error("the state database {place} failed: {source}")]
+    Postgres {
+        /// The server and the database.
+        place: String,
+        /// What the database said. It never names a value.
+        #[source]
+        source: Arc<sqlx::Error>,
+    },
     /// Anything else that SQLite says. The operator reads the cause; the runtime retries.
     #[error("the database {} failed: {source}", path.display())]
     Database {

@@ -30,7 +30,10 @@ mod doubt;
 mod error;
 mod facts;
 mod history;
+pub mod lease;
 mod memory;
+#[cfg(feature = "postgres")]
+pub mod postgres;
 mod run;
 mod snapshot;
 mod sqlite;

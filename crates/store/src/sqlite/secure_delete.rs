@@ -15,14 +15,14 @@ use super::super::Outcome;
 const PADDING: usize = 1024;
 
 /// An outcome as it is kept while it waits to be reported.
-pub(super) fn seal(outcome: &Outcome) -> Result<Vec<u8>, serde_json::Error> {
+pub(crate) fn seal(outcome: &Outcome) -> Result<Vec<u8>, serde_json::Error> {
     let mut sealed = vec![0; PADDING];
     serde_json::to_writer(&mut sealed, outcome)?;
     Ok(sealed)
 }
 
 /// The reverse. The error says where, never what: serde's own texts quote the value.
-pub(super) fn open(sealed: &[u8]) -> Result<Outcome, String> {
+pub(crate) fn open(sealed: &[u8]) -> Result<Outcome, String> {
     let json = sealed.get(PADDING..).ok_or("its outcome is too short")?;
     serde_json::from_slice(json).map_err(|error| {
         format!("this version does not know its outcome (line {}, column {})", error.line(), error.column())

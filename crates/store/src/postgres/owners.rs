@@ -1,0 +1,156 @@
+//! Who owns what, by the database's clock alone.
+
+use std::time::Duration;
+
+use sqlx::{FromRow, PgConnection};
+use tokio::time::Instant;
+
+use super::super::Error;
+use super::super::lease::{Grant, Terms};
+use super::connect::Server;
+
+/// What was acquired.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Acquired {
+    /// The epoch: one more than that of the owner before.
+    pub epoch: i64,
+    /// A call of an earlier owner may still be under way for so long: until then, nothing that it did not finish is looked up or done.
+    pub settles_in: Duration,
+}
+
+/// Who owns an app, as the database says.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Owner {
+    /// The app's id, or `*` for all of them.
+    pub app: String,
+    /// The name of the node.
+    pub node: String,
+    /// The epoch.
+    pub epoch: i64,
+    /// How long its lease lasts; nothing if it has ended.
+    pub lasts_for: Duration,
+}
+
+#[derive(FromRow)]
+struct Row {
+    app: String,
+    node: String,
+    epoch: i64,
+    left: i64,
+}
+
+/// Takes over, if nobody has a lease that lasts. An owner that gave it back has nothing under way; of another one, calls may be
+/// under way until its lease has ended, and the longest of them too.
+const ACQUIRE: &str = "INSERT INTO owners AS held \
+     (app, epoch, node, process, taken_at, expires_at, longest_call, settled_at) \
+     VALUES ($1, 1, $2, $3, clock_timestamp(), clock_timestamp() + $4 * interval '1 ms', $5, clock_timestamp()) \
+     ON CONFLICT (app) DO UPDATE SET epoch = held.epoch + 1, node = excluded.node, process = excluded.process, \
+     taken_at = excluded.taken_at, expires_at = excluded.expires_at, longest_call = excluded.longest_call, \
+     is_released = FALSE, settled_at = CASE WHEN held.is_released THEN held.settled_at \
+     ELSE greatest(held.settled_at, held.expires_at + held.longest_call * interval '1 ms') END \
+     WHERE held.is_released OR held.expires_at <= clock_timestamp() \
+     RETURNING epoch, ceil(greatest(0, extract(epoch FROM settled_at - clock_timestamp())) * 1000)::bigint";
+
+const RENEW: &str = "UPDATE owners SET expires_at = clock_timestamp() + $4 * interval '1 ms' \
+     WHERE app = $1 AND process = $2 AND epoch = $3 AND NOT is_released";
+
+const RELEASE: &str = "UPDATE owners SET is_released = TRUE, expires_at = clock_timestamp() \
+     WHERE app = $1 AND process = $2 AND epoch = $3";
+
+const ALL: &str = "SELECT app, node, epoch, \
+     CASE WHEN is_released THEN 0 ELSE \
+     ceil(greatest(0, extract(epoch FROM expires_at - clock_timestamp())) * 1000)::bigint END AS left \
+     FROM owners ORDER BY app";
+
+/// Who asks.
+#[derive(Clone, Debug)]
+pub(super) struct Node {
+    /// Its name, for people.
+    pub(super) name: String,
+    /// Drawn by each start.
+    pub(super) process: String,
+}
+
+fn milliseconds(duration: Duration) -> i64 {
+    i64::try_from(duration.as_millis()).unwrap_or(i64::MAX)
+}
+
+fn from_milliseconds(milliseconds: i64) -> Duration {
+    Duration::from_millis(milliseconds.unsigned_abs())
+}
+
+/// Takes an app over, or says who has it.
+pub(super) async fn acquire(
+    server: &Server,
+    connection: &mut PgConnection,
+    node: &Node,
+    key: &str,
+    terms: &Terms,
+) -> Result<(Acquired, Grant), Error> {
+    let asked_at = Instant::now();
+    let row: Option<(i64, i64)> = sqlx::query_as(ACQUIRE)
+        .bind(key)
+        .bind(&node.name)
+        .bind(&node.process)
+        .bind(milliseconds(terms.lease))
+        .bind(milliseconds(terms.longest_call))
+        .fetch_optional(&mut *connection)
+        .await
+        .map_err(|error| server.fault(error))?;
+    if let Some((epoch, settles_in)) = row {
+        let settles_in = from_milliseconds(settles_in);
+        return Ok((Acquired { epoch, settles_in }, Grant { asked_at }));
+    }
+    let owner = all(server, connection).await?.into_iter().find(|owner| owner.app == key);
+    let (node, lasts_for) = owner.map(|owner| (owner.node, owner.lasts_for)).unwrap_or_default();
+    Err(Error::Owned { place: server.address.to_string(), node, lasts_for })
+}
+
+/// Whether the lease goes on. False if another process has it.
+pub(super) async fn renew(
+    server: &Server,
+    connection: &mut PgConnection,
+    node: &Node,
+    (key, epoch): (&str, i64),
+    terms: &Terms,
+) -> Result<bool, Error> {
+    let done = sqlx::query(RENEW)
+        .bind(key)
+        .bind(&node.process)
+        .bind(epoch)
+        .bind(milliseconds(terms.lease))
+        .execute(connection)
+        .await
+        .map_err(|error| server.fault(error))?;
+    Ok(done.rows_affected() == 1)
+}
+
+/// Gives it back: nothing is under way any more.
+pub(super) async fn release(
+    server: &Server,
+    connection: &mut PgConnection,
+    node: &Node,
+    (key, epoch): (&str, i64),
+) -> Result<(), Error> {
+    sqlx::query(RELEASE)
+        .bind(key)
+        .bind(&node.process)
+        .bind(epoch)
+        .execute(connection)
+        .await
+        .map_err(|error| server.fault(error))?;
+    Ok(())
+}
+
+/// Who owns what.
+pub(super) async fn all(server: &Server, connection: &mut PgConnection) -> Result<Vec<Owner>, Error> {
+    let rows: Vec<Row> =
+        sqlx::query_as(ALL).fetch_all(connection).await.map_err(|error| server.fault(error))?;
+    let owner = |row: Row| Owner {
+        app: row.app,
+        node: row.node,
+        epoch: row.epoch,
+        lasts_for: from_milliseconds(row.left),
+    };
+    Ok(rows.into_iter().map(owner).collect())
+}
