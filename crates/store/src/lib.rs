@@ -10,6 +10,8 @@
 //! [`Sqlite`] is all of them, in one folder that one process at a time may use. [`Memory`] is the same for tests and simulations: nothing
 //! survives the process.
 //!
+//! With the feature `postgres`, `postgres::Postgres` is all of them too, for nodes that stand in for one another: see `docs/decisions/0024-postgresql.md`.
+//!
 //! # Guarantees of [`Sqlite`]
 //! - An answer to a write comes after the write is on the disk. A write that was answered with an error may
 //!   be repeated; each is safe to repeat.

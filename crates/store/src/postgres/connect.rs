@@ -41,25 +41,25 @@ impl Address {
     /// The default of `sslmode` is `verify-full`, and `disable` for an address of this machine. `roots` are the certificates that
     /// are trusted where the address names none, as PEM. No error names any part of the address.
     pub fn parse(text: &str, roots: Vec<u8>) -> Result<Self, Error> {
-        let wrong = |problem: &str| Error::Unfit {
+        let refuse = |problem: &str| Error::Unfit {
             place: "the address of the state database".to_owned(),
             problem: format!("{problem}; write postgresql://USER:PASSWORD@HOST:PORT/DATABASE"),
         };
-        let url = Url::parse(text).map_err(|_| wrong("it is no URL"))?;
+        let url = Url::parse(text).map_err(|_| refuse("it is no URL"))?;
         if !matches!(url.scheme(), "postgres" | "postgresql") {
-            return Err(wrong("it does not begin with postgresql://"));
+            return Err(refuse("it does not begin with postgresql://"));
         }
-        let part = |part: &str| decoded(part).ok_or_else(|| wrong("a part of it is not encoded as UTF-8"));
+        let read = |part: &str| decoded(part).ok_or_else(|| refuse("a part of it is not encoded as UTF-8"));
         let host = match url.host() {
-            Some(Host::Domain(name)) => part(name)?,
+            Some(Host::Domain(name)) => read(name)?,
             Some(Host::Ipv4(address)) => address.to_string(),
             Some(Host::Ipv6(address)) => address.to_string(),
-            None => return Err(wrong("it names no host")),
+            None => return Err(refuse("it names no host")),
         };
-        let (user, password) = (part(url.username())?, part(url.password().unwrap_or_default())?);
-        let database = part(url.path().trim_start_matches('/'))?;
+        let (user, password) = (read(url.username())?, read(url.password().unwrap_or_default())?);
+        let database = read(url.path().trim_start_matches('/'))?;
         if user.is_empty() || database.is_empty() {
-            return Err(wrong("it names no user or no database"));
+            return Err(refuse("it names no user or no database"));
         }
         let port = url.port().unwrap_or(5432);
         let mut is_verified = !is_this_machine(&host);
@@ -69,12 +69,12 @@ impl Address {
                 ("sslmode", "verify-full") => is_verified = true,
                 ("sslmode", "disable") => is_verified = false,
                 ("sslmode", _) => {
-                    return Err(wrong(
+                    return Err(refuse(
                         "sslmode is neither verify-full nor disable: the others do not check who answers",
                     ));
                 }
                 ("sslrootcert", file) => root_file = Some(PathBuf::from(file)),
-                _ => return Err(wrong("it has a parameter other than sslmode and sslrootcert")),
+                _ => return Err(refuse("it has a parameter other than sslmode and sslrootcert")),
             }
         }
         // Everything is said: what the environment of the process holds for libpq does not count.
@@ -143,7 +143,7 @@ impl Server {
     /// What an error of the server means.
     pub(super) fn fault(&self, error: sqlx::Error) -> Error {
         const DISK_FULL: &str = "53100";
-        let code = error.as_database_error().and_then(|error| error.code());
+        let code = error.as_database_error().and_then(sqlx::error::DatabaseError::code);
         match (&error, code.as_deref()) {
             (sqlx::Error::PoolClosed, _) => Error::Closed,
             (_, Some(DISK_FULL)) => Error::Full { path: self.address.place.clone().into() },

@@ -23,6 +23,9 @@ const BASE: &str = "SELECT count(CASE WHEN substr(facts, 1, 1) = '\\x01'::bytea 
      count(CASE WHEN length(facts) > 1 THEN 1 END), count(CASE WHEN facts IS NULL AND standing <> 3 THEN 1 END) \
      FROM records WHERE listing = $1 AND standing <> 2";
 
+/// An id, what access it had and has, and what tasks changed.
+type Row = (Vec<u8>, Vec<u8>, Vec<u8>, i64);
+
 /// Those who lose access between two listings, the present one first.
 pub(super) async fn losers(
     state: &Postgres,
@@ -31,7 +34,7 @@ pub(super) async fn losers(
     [present, last]: [i64; 2],
     after: Option<&str>,
 ) -> Result<Losers, Error> {
-    let rows: Vec<(Vec<u8>, Vec<u8>, Vec<u8>, i64)> = sqlx::query_as(DIFFER)
+    let rows: Vec<Row> = sqlx::query_as(DIFFER)
         .bind(present)
         .bind(last)
         .bind(after.unwrap_or_default().as_bytes())

@@ -7,6 +7,7 @@
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
 use async_trait::async_trait;
 use sqlx::{Connection, Executor, PgConnection};
@@ -21,6 +22,9 @@ use super::connect::Server;
 const BATCH: usize = 60;
 /// How many writes wait at most, before callers wait to get in.
 pub(super) const QUEUE: usize = 1024;
+
+/// How long a transaction may take. A network that has died silently answers nothing.
+const LIMIT: Duration = Duration::from_secs(120);
 
 /// A write, as a piece of work on the writer's connection.
 #[async_trait]
@@ -162,7 +166,9 @@ impl Writer {
     }
 
     async fn batch(&mut self, mut commands: Vec<Box<dyn Command>>) {
-        match self.commit(&mut commands).await {
+        let done = tokio::time::timeout(LIMIT, self.commit(&mut commands)).await;
+        let late = || Err(self.server.fault(sqlx::Error::Io(std::io::ErrorKind::TimedOut.into())));
+        match done.unwrap_or_else(|_| late()) {
             Ok(results) => {
                 self.counters.commits.fetch_add(1, Ordering::Relaxed);
                 self.counters.writes.fetch_add(commands.len() as u64, Ordering::Relaxed);
@@ -173,7 +179,8 @@ impl Writer {
             }
             Err(error) => {
                 tracing::error!(error = %error, writes = commands.len(), "the state could not be written");
-                self.abandon().await;
+                // Without a farewell, for which a dead network would be waited.
+                self.connection = None;
                 for command in commands {
                     command.answer(Err(error.clone()));
                 }
