@@ -38,6 +38,11 @@ impl Builder {
         self
     }
 
+    /// The whole command line, with the flags that these connectors add: to generate documentation from, or to check commands in it.
+    pub fn command_line(&self) -> clap::Command {
+        cli::command_line(&self.connectors)
+    }
+
     /// Does what the command line says, and gives the exit code.
     pub fn run_from_args(self) -> ExitCode {
         cli::run(&self.connectors)

@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use bridgehead::Daemon;
 use zeroizing_alloc::ZeroAlloc;
 
-/// Memory is wiped when it is given back. Secrets pass through libraries that know nothing of them, HTTP and JSON among them, and
+/// Memory is wiped when it is returned. Secrets pass through libraries that know nothing of them, HTTP and JSON among them, and
 /// no care of ours would find all their copies.
 #[global_allocator]
 static WIPED: ZeroAlloc<std::alloc::System> = ZeroAlloc(std::alloc::System);

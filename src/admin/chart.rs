@@ -1,4 +1,4 @@
-//! Charts as SVG, drawn here, so that a page needs no script and asks nobody for anything.
+//! Charts as SVG, drawn here, so that a page needs no script and asks no one for anything.
 //!
 //! A chart is a picture with a name and a sentence that says what it shows; its numbers are next to it as a table.
 

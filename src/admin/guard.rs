@@ -12,7 +12,7 @@ use axum::http::{StatusCode, uri::Authority};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 
-/// The page loads its own style, script and icon, and asks this listener alone; it sends forms here alone, and nobody frames it.
+/// The page loads its own style, script and icon, and asks this listener alone; it sends forms here alone, and no one frames it.
 const POLICY: &str = "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self'; connect-src 'self'; \
     form-action 'self'; base-uri 'none'; frame-ancestors 'none'";
 

@@ -119,7 +119,7 @@ impl Silent {
     }
 }
 
-/// An answer that is meant to go on for so long.
+/// An answer that is meant to continue for so long.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Lasting(pub(super) Duration);
 

@@ -15,6 +15,7 @@ use super::pages::{self, Frame};
 use super::query::Fields;
 use super::site::Site;
 use bridgehead_runtime::StatusReport;
+use bridgehead_sdk::TaskId;
 
 /// How long a list may take that is handed out to its end.
 const LONG: Duration = Duration::from_mins(10);
@@ -128,6 +129,27 @@ pub(super) async fn tasks(
     };
     let rows = listed.as_ref().map(|listed| (&*listed.0, &listed.1)).map_err(Clone::clone);
     page(pages::TaskList { name: &name, rows, fields: &asked.fields }.render(&asked.frame))
+}
+
+pub(super) async fn task(
+    State(site): State<Arc<Site>>,
+    Path((name, task)): Path<(String, String)>,
+    uri: Uri,
+    headers: HeaderMap,
+) -> Response {
+    let asked = Asked::of(&site, &uri, &headers).await;
+    let back = format!("/apps/{}/tasks", pages::path_of(&name));
+    let failed = |text: &str| {
+        let rendered = pages::message(&asked.frame, "Not possible now", text, (&back, "Tasks"));
+        page_with(StatusCode::SERVICE_UNAVAILABLE, rendered)
+    };
+    match tokio::time::timeout(PATIENCE, site.story(&name, &TaskId::new(task))).await {
+        Err(_) => failed("Iden did not answer in time. Try again in a moment."),
+        Ok(Err(Refusal::NoSuchApp)) => missing(&asked, NO_APP),
+        Ok(Err(refusal)) => failed(&refusal.message()),
+        Ok(Ok(None)) => missing(&asked, "There is no such task: neither Iden nor the journal knows it."),
+        Ok(Ok(Some(story))) => page(pages::task(&asked.frame, &name, &story)),
+    }
 }
 
 pub(super) async fn syncs(

@@ -378,7 +378,7 @@ impl Scrape {
         gauge(
             encoder,
             "bridgehead_paused",
-            "Whether an operator has paused the app: no task is begun, and no sync.",
+            "Whether an operator has paused the app: no task and no sync starts.",
             self.apps().map(|(name, app)| (vec![("app", name)], flag(app.paused.is_some()))),
         )?;
         gauge(

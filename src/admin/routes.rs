@@ -25,6 +25,7 @@ pub(super) fn routes(site: Arc<Site>, address: SocketAddr) -> Router {
         .route("/apps/{app}", get(looking::app))
         .route("/apps/{app}/history.csv", get(looking::history_csv))
         .route("/apps/{app}/tasks", get(looking::tasks))
+        .route("/apps/{app}/tasks/{task}", get(looking::task))
         .route("/apps/{app}/tasks.csv", get(looking::tasks_csv))
         .route("/apps/{app}/syncs", get(looking::syncs))
         .route("/apps/{app}/syncs.csv", get(looking::syncs_csv))

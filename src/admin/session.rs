@@ -39,7 +39,7 @@ impl Access {
         Self(Arc::new(RwLock::new(token.map(Sessions::new).map(Arc::new))))
     }
 
-    /// From now on, this token begins sessions; without one, nobody may act.
+    /// From now on, this token begins sessions; without one, no one may act.
     pub(crate) fn set(&self, token: Option<SecretString>) {
         let mut sessions = self.0.write().unwrap_or_else(PoisonError::into_inner);
         let before = sessions.as_ref().map(|sessions| sessions.token.expose_secret());

@@ -11,8 +11,9 @@ use tokio::time::Instant;
 use super::actions::{Actions, Operator, Refusal};
 use super::pages::{self, Frame};
 use super::session::Access;
-use bridgehead_runtime::inspection::{ListingEnd, TaskRow};
+use bridgehead_runtime::inspection::{ListingEnd, TaskRow, TaskStory};
 use bridgehead_runtime::{StatusReport, StatusReporter};
+use bridgehead_sdk::TaskId;
 
 /// How long a list of tasks is shown again without asking Iden again: paging through one must not be felt by the daemon.
 const FRESH: Duration = Duration::from_secs(5);
@@ -36,7 +37,7 @@ pub(crate) struct Site {
     /// What the cookie is called: cookies of one host are shared by all its ports.
     pub(super) cookie: String,
     pub(super) live: Arc<Semaphore>,
-    /// Iden is asked for one list at a time.
+    /// Iden is asked for one page at a time.
     asking: Semaphore,
     lists: Mutex<BTreeMap<String, (Age, Listed)>>,
     seen: Mutex<Option<(Age, Arc<StatusReport>)>>,
@@ -123,6 +124,13 @@ impl Site {
             lists.insert(key, (Age { at: Instant::now(), exchanges }, Arc::clone(&listed)));
         }
         Ok(listed)
+    }
+
+    /// The story of a task, which Iden is asked for like a list: one at a time, however many ask for pages.
+    pub(super) async fn story(&self, app: &str, task: &TaskId) -> Result<Option<TaskStory>, Refusal> {
+        let operator = self.operator.as_ref().ok_or(Refusal::NoSuchApp)?;
+        let _one = self.asking.acquire().await;
+        operator.story(app, task).await
     }
 
     /// What was read is not so any more.

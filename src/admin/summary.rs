@@ -94,7 +94,7 @@ pub(crate) fn title(kind: AlarmKind) -> &'static str {
         AlarmKind::ReportsNotKept => "Reports not saved",
         AlarmKind::StateUnreadable => "State unreadable",
         AlarmKind::StateGone => "State folder missing",
-        AlarmKind::StateDoubted => "TaskJournal lost",
+        AlarmKind::StateDoubted => "Task journal lost",
         AlarmKind::StateUnwritable => "State cannot be written",
         AlarmKind::TaskRetrying => "Task keeps failing",
         AlarmKind::TasksStalled => "Tasks stalled",
@@ -171,7 +171,7 @@ fn tasks(app: &AppOverview) -> SummaryLine {
         let state = match (&app.held, &app.tasks.counts) {
             (Some(_), _) => "held",
             (None, Some(_)) => "in progress",
-            (None, None) => "begun",
+            (None, None) => "started",
         };
         parts.push(format!("{under_way} {state}"));
     }
@@ -377,7 +377,7 @@ mod tests {
         let words = of(&app, now());
         assert_eq!([words.polling.text, words.tasks.text, words.target.text], ["unknown"; 3]);
         app.tasks.journal = Some(Counts { intended: 2, decided: 1, ..Counts::default() });
-        assert_eq!(of(&app, now()).tasks.text, "2 begun, 1 to report");
+        assert_eq!(of(&app, now()).tasks.text, "2 started, 1 to report");
     }
 
     #[test]

@@ -1,5 +1,9 @@
 //! What can be written on the command line.
 
+mod audit;
+mod call;
+mod tasks;
+
 #[cfg(feature = "sandbox")]
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -8,6 +12,11 @@ use std::time::Duration;
 use clap::{Args, Parser, Subcommand};
 
 use super::new::{Language, Template};
+pub(crate) use audit::{Audit, AuditFilter, AuditFormat};
+#[cfg(feature = "conformance")]
+pub(crate) use call::Kit;
+pub(crate) use call::{Call, CallOperation};
+pub(crate) use tasks::{ListTasks, Resolve, Selected, SortTasks, Tasks};
 
 /// The whole command line.
 #[derive(Debug, Parser)]
@@ -124,8 +133,8 @@ pub(crate) enum Command {
         /// state. "-" is standard output.
         #[arg(long, value_name = "FILE", conflicts_with_all = ["dry_run", "allow_removals"])]
         to: Option<PathBuf>,
-        /// Cancel the sync of an app that is under way in the running daemon, instead: its session is abandoned, and nobody is
-        /// removed.
+        /// Instead of syncing, cancel the sync of this app that is running in the daemon: its session is abandoned, and no account
+        /// is removed.
         #[arg(long, value_name = "APP", conflicts_with_all = ["apps", "dry_run", "allow_removals", "to"])]
         cancel: Option<String>,
     },
@@ -163,6 +172,12 @@ pub(crate) enum Command {
         #[arg(long = "for", value_name = "DURATION", default_value = "10m", value_parser = log_time)]
         time: Duration,
     },
+    /// Write an archive for a bug report: versions, results of `check`, settings, status, metrics, counts and log entries.
+    ///
+    /// Secrets, names, mail addresses, ids of accounts, tasks' payloads and sentences that may name people are left out. The contents
+    /// are listed with their sizes before anything is written, and you are asked for consent. Only you can read the file. It works
+    /// whether the daemon runs or not, and with a configuration that is wrong.
+    Support(Support),
     /// List provisioning tasks, release held tasks, retry rejected reports.
     #[command(subcommand)]
     Tasks(Tasks),
@@ -187,131 +202,13 @@ pub(crate) enum Command {
     },
     /// Print the manual page of a command, or write the pages of all.
     Man {
-        /// The command, such as `tasks list`; bridgehead itself when absent.
+        /// The command, such as `tasks list`; bridgehead itself by default.
         #[arg(value_name = "COMMAND")]
         command: Vec<String>,
-        /// Write the pages of all commands into this folder, which must be there.
+        /// Write the pages of all commands into this folder, which must exist.
         #[arg(long, value_name = "DIR", conflicts_with = "command")]
         dir: Option<PathBuf>,
     },
-}
-
-/// What can be done with tasks.
-#[derive(Debug, Subcommand)]
-pub(crate) enum Tasks {
-    /// List the tasks that Iden has for the configured apps, with their status in the journal.
-    ///
-    /// Uses the credentials of the running daemon, or its own if none runs. The text output shows the total number; --json lists all
-    /// tasks, unless --limit is given.
-    List(ListTasks),
-    /// Tell the story of one task in order: when it was made, held, tried and how each attempt ended, its outcome, what Iden said to
-    /// the report, and what happens next.
-    ///
-    /// A running daemon is asked; while none runs, its state and Iden are, as far as this command has the key.
-    Show {
-        /// The app, by its name in the configuration.
-        #[arg(value_name = "APP")]
-        app: String,
-        /// The task, by the id that `bridgehead tasks list` shows.
-        #[arg(value_name = "TASK")]
-        task: String,
-    },
-    /// Release deletions and suspensions that the deprovision limit holds (`apps.NAME.tasks.guard`).
-    ///
-    /// Releases only tasks that are held now: those named, or all. Later tasks are held again while the limit is reached. See them
-    /// first with `bridgehead tasks list APP --held`. To remove a task instead, cancel it in Iden.
-    ///
-    /// With --all, the tasks are printed before they are released; on a terminal, without --expect, you are asked to confirm. Scripts
-    /// are never asked: use --expect N.
-    ///
-    /// A running daemon executes the tasks immediately. If none runs, the release is saved and takes effect at the next start.
-    Release(Selected),
-    /// Retry reports that Iden rejected (400), once, with the same outcome. No task is executed again.
-    ///
-    /// `bridgehead tasks list APP --rejected` shows these reports with Iden's reason. Extra data that a connector added to a result
-    /// was erased when the report was rejected; the account's id was kept.
-    Retry(Selected),
-    /// Resolve a task whose effect is unknown: an attempt was made, no response came, and the target does not show its effect.
-    ///
-    /// The task is never executed again. Iden is told `completed`, or `failed` with INTERNAL_ERROR, with the reason; both are recorded in
-    /// the audit log. Refused for a task of which it is known what became. You are asked for consent, unless --yes is given.
-    Resolve(Resolve),
-}
-
-/// The result of a task.
-#[derive(Args, Clone, Debug)]
-#[command(group(clap::ArgGroup::new("outcome").required(true).args(["completed", "failed"])))]
-pub(crate) struct Resolve {
-    /// The app, by its name in the configuration.
-    #[arg(value_name = "APP")]
-    pub(crate) app: String,
-    /// The task, by the id that `bridgehead tasks list` shows.
-    #[arg(value_name = "TASK")]
-    pub(crate) task: String,
-    /// It took effect.
-    #[arg(long)]
-    pub(crate) completed: bool,
-    /// It did not take effect.
-    #[arg(long)]
-    pub(crate) failed: bool,
-    /// How you know. It is kept, and Iden is told.
-    #[arg(long, value_name = "TEXT")]
-    pub(crate) reason: String,
-    /// Agree beforehand.
-    #[arg(long)]
-    pub(crate) yes: bool,
-}
-
-/// Which tasks are listed.
-#[derive(Args, Clone, Debug)]
-pub(crate) struct ListTasks {
-    /// The app [default: all].
-    #[arg(value_name = "APP")]
-    pub(crate) app: Option<String>,
-    /// Show only tasks with this status. Failed tasks are shown with their code and reason.
-    #[arg(long, default_value = "pending", value_parser = ["pending", "scheduled", "completed", "failed"])]
-    pub(crate) status: String,
-    /// Show the tasks whose report Iden rejected, from the journal, instead.
-    #[arg(long, conflicts_with = "status")]
-    pub(crate) rejected: bool,
-    /// Show only the tasks that the deprovision limit holds.
-    #[arg(long, conflicts_with_all = ["status", "rejected"])]
-    pub(crate) held: bool,
-    /// Only tasks about this account: part of an id, a user name, an email or a name, in upper or lower case.
-    #[arg(long, value_name = "TEXT")]
-    pub(crate) account: Option<String>,
-    /// Only tasks that ask for this, such as delete_account.
-    #[arg(long, value_name = "ACTION")]
-    pub(crate) action: Option<String>,
-    /// Only tasks that failed with this code.
-    #[arg(long, value_name = "CODE")]
-    pub(crate) code: Option<String>,
-    /// In which order; as Iden lists them when absent. All tasks are read for that.
-    #[arg(long, value_name = "COLUMN")]
-    pub(crate) sort: Option<SortTasks>,
-    /// Print CSV, all tasks unless --limit says otherwise.
-    #[arg(long, conflicts_with = "json")]
-    pub(crate) csv: bool,
-    /// The maximum number of tasks per app [default: 50; with --json and --csv all].
-    #[arg(long, value_name = "N")]
-    pub(crate) limit: Option<u64>,
-}
-
-/// By what tasks are put in order.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
-pub(crate) enum SortTasks {
-    /// Oldest first.
-    Created,
-    /// Newest first.
-    Newest,
-    /// By what they ask for.
-    Action,
-    /// By the account's identifier.
-    Account,
-    /// By the names of the account.
-    Who,
-    /// By status, then code.
-    Status,
 }
 
 /// How a first configuration is written. Each question of a connector is a flag as well: see `init::flags`.
@@ -325,13 +222,13 @@ pub(crate) struct Init {
     /// Try everything against a sandbox instead of Iden: the same as `--iden-url sandbox`. It is started here and ends with this command.
     #[arg(long, value_name = "ADDRESS", num_args = 0..=1, default_missing_value = "127.0.0.1:8900")]
     pub(crate) sandbox: Option<SocketAddr>,
-    /// Certificates (PEM) to trust beside those of the operating system.
+    /// Certificates (PEM) to trust in addition to those of the operating system.
     #[arg(long, value_name = "FILE")]
     pub(crate) ca_file: Option<PathBuf>,
     /// Only write the configuration: no check and no dry run.
     #[arg(long)]
     pub(crate) no_check: bool,
-    /// Ask nothing: what no flag answers takes its default, or is an error.
+    /// Ask nothing: a question without a flag takes its default, or is an error.
     #[arg(long)]
     pub(crate) non_interactive: bool,
     /// What the flags of the questions answer, by the question's key.
@@ -339,151 +236,37 @@ pub(crate) struct Init {
     pub(crate) answers: std::collections::BTreeMap<String, String>,
 }
 
-/// One operation by hand.
+/// How the archive for a bug report is written.
 #[derive(Args, Clone, Debug)]
-pub(crate) struct Call {
-    /// The app, by its name in the configuration.
-    #[arg(value_name = "APP")]
-    pub(crate) app: String,
-    /// The operation.
-    #[arg(value_name = "OPERATION")]
-    pub(crate) operation: CallOperation,
-    /// With `list`: the resource type [default: accounts].
-    #[arg(value_name = "TYPE")]
-    pub(crate) resource_type: Option<String>,
-    /// The account's id in the target.
-    #[arg(long)]
-    pub(crate) id: Option<String>,
-    /// The account's user name.
-    #[arg(long)]
-    pub(crate) username: Option<String>,
-    /// The account's email address.
-    #[arg(long)]
-    pub(crate) email: Option<String>,
-    /// A field to set on create or to change on update, as text. May be repeated.
-    #[arg(long, value_name = "FIELD=VALUE")]
-    pub(crate) set: Vec<String>,
-    /// The same with a JSON value: a number, a list, or null to clear a field.
-    #[arg(long, value_name = "FIELD=JSON")]
-    pub(crate) set_json: Vec<String>,
-    /// A group or license that the account should have. May be repeated. For each type that is named, an update removes all other
-    /// groups or licenses of that type.
-    #[arg(long, value_name = "TYPE:ID")]
-    pub(crate) member: Vec<String>,
-    /// A file with the payload of a task, as JSON: {"account": {...}, "memberships": {...}, "changes": {...}}. Other flags override
-    /// its values. "-" is standard input.
-    #[arg(long, value_name = "FILE")]
-    pub(crate) payload: Option<PathBuf>,
-    /// A file with the password that `create` or `reset-password` sets; "-" is standard input. There is no flag for the password
-    /// itself, because every user of this machine could read it.
-    #[arg(long, value_name = "FILE")]
-    pub(crate) password_file: Option<PathBuf>,
-    /// With `list`: the cursor that the previous page returned.
-    #[arg(long, value_name = "CURSOR")]
-    pub(crate) cursor: Option<String>,
-    /// With `list`: the number of pages.
-    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..))]
-    pub(crate) pages: u32,
-    /// How long to wait for a change to become visible. The daemon waits up to apps.NAME.tasks.give_up_after.
-    #[arg(long, value_name = "DURATION", default_value = "10s", value_parser = duration)]
-    pub(crate) wait: Duration,
-    /// Change the target without asking for confirmation, even while a daemon is running.
+pub(crate) struct Support {
+    /// The file to write, which must not exist [default: bridgehead-support-TIME.tar.gz in the current folder].
+    #[arg(long, value_name = "PATH")]
+    pub(crate) output: Option<PathBuf>,
+    /// Do not ask for confirmation.
     #[arg(long)]
     pub(crate) yes: bool,
-    /// Print the communication between the connector and its target to standard error: HTTP exchanges, and the messages of
-    /// `exec`. Secrets are removed; personal data is not.
-    #[arg(long)]
-    pub(crate) trace: bool,
+    /// List the contents, and write nothing.
+    #[arg(long, conflicts_with = "yes")]
+    pub(crate) dry_run: bool,
 }
 
-/// What can be done by hand.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
-pub(crate) enum CallOperation {
-    /// Show the connector's name, version and capabilities.
-    Describe,
-    /// Check that the target is reachable and accepts the credential.
-    Check,
-    /// List a page of records.
-    List,
-    /// Find an account.
-    Find,
-    /// Create an account.
-    Create,
-    /// Change an account.
-    Update,
-    /// Delete an account.
-    Delete,
-    /// Suspend an account.
-    Suspend,
-    /// Undo a suspension.
-    Unsuspend,
-    /// Reset an account's password.
-    ResetPassword,
-}
-
-/// How a connector is proven.
-#[cfg(feature = "conformance")]
-#[derive(Args, Clone, Debug)]
-#[expect(clippy::struct_excessive_bools, reason = "each is a flag of the command line")]
-pub(crate) struct Kit {
-    /// Prove the connector of one app against its live target. Creates, changes and deletes test accounts there.
-    #[arg(long)]
-    pub(crate) conformance: bool,
-    /// Do not change the target: run only checks that read.
-    #[arg(long, requires = "conformance")]
-    pub(crate) read_only: bool,
-    /// Create, change and delete accounts without asking for confirmation.
-    #[arg(long, requires = "conformance", conflicts_with = "read_only")]
-    pub(crate) yes: bool,
-    /// Run only these checks; "*" stands for any text, as in "paging-*".
-    #[arg(long, requires = "conformance", value_name = "CHECK", value_delimiter = ',')]
-    pub(crate) only: Vec<String>,
-    /// List the checks with their rules, without running them.
-    #[arg(long, requires = "conformance", conflicts_with_all = ["read_only", "yes", "junit"])]
-    pub(crate) list: bool,
-    /// Write the results to this file, as JUnit XML.
-    #[arg(long, requires = "conformance", value_name = "FILE")]
-    pub(crate) junit: Option<PathBuf>,
-    /// Print the communication between the connector and its target to standard error: HTTP exchanges, and the messages of
-    /// `exec`. Secrets are removed; personal data is not.
-    #[arg(long, requires = "conformance")]
-    pub(crate) trace: bool,
-}
-
-/// Tasks of an app.
-#[derive(Args, Clone, Debug)]
-pub(crate) struct Selected {
-    /// The app, by its name in the configuration.
-    #[arg(value_name = "APP")]
-    pub(crate) app: String,
-    /// The ids of the tasks, as shown by `bridgehead tasks list`.
-    #[arg(value_name = "TASK", required_unless_present = "all", conflicts_with = "all")]
-    pub(crate) tasks: Vec<String>,
-    /// Select all tasks to which the command applies.
-    #[arg(long)]
-    pub(crate) all: bool,
-    /// Do nothing unless there are exactly N tasks, the number that `bridgehead tasks list` showed.
-    #[arg(long, value_name = "N", conflicts_with = "tasks")]
-    pub(crate) expect: Option<u64>,
-}
-
-/// What can be done with Bridge apps.
+/// Commands for Bridge apps.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Apps {
     /// List the Bridge apps that the key can access.
     List,
-    /// Pause an app of this daemon: no task is begun and no sync, until it is resumed. What runs is finished.
+    /// Pause an app: no task and no sync starts until you resume it. Running ones are finished.
     ///
-    /// It stays paused over restarts. Tasks stay pending in Iden. The status says so, and alarms about what stands still are quiet.
+    /// The pause survives restarts. Tasks stay pending in Iden. The status shows the pause, and raises no alarms about missing progress.
     Pause {
         /// The app, by its name in the configuration.
         #[arg(value_name = "APP")]
         app: String,
-        /// Why, for those who wonder.
+        /// Why, for the status and the audit log.
         #[arg(long, value_name = "TEXT")]
         reason: Option<String>,
     },
-    /// Let a paused app go on.
+    /// Resume a paused app.
     Resume {
         /// The app, by its name in the configuration.
         #[arg(value_name = "APP")]
@@ -499,7 +282,7 @@ pub(crate) enum Apps {
     },
 }
 
-/// What is begun.
+/// What to generate.
 #[derive(Args, Debug)]
 pub(crate) struct New {
     /// The connector's name: lowercase letters, digits and hyphens, such as "jira".
@@ -543,68 +326,18 @@ pub(crate) struct Sandbox {
     pub(crate) cleanup_delay: Duration,
 }
 
-/// What can be done with the audit log.
-#[derive(Debug, Subcommand)]
-pub(crate) enum Audit {
-    /// Prove that no entry was changed, added or removed: exit code 1 and the first place where the chain breaks, if one was.
-    ///
-    /// What was cut off at the end can only be told with the head, which the daemon publishes as the metric bridgehead_audit_head. A
-    /// running daemon is asked for it; with --head, it is the one that you have noted elsewhere.
-    Verify {
-        /// An entry that there must be: its number and hash, as the metric has shown them.
-        #[arg(long, value_name = "SEQ:HASH")]
-        head: Option<bridgehead_runtime::audit::Head>,
-    },
-    /// Show entries, oldest first.
-    Show(AuditFilter),
-    /// Write entries to standard output: JSON Lines, or CSV.
-    Export {
-        #[command(flatten)]
-        filter: AuditFilter,
-        /// In which form.
-        #[arg(long, default_value = "json")]
-        format: AuditFormat,
-    },
-}
-
-/// Which entries.
-#[derive(Args, Clone, Debug)]
-pub(crate) struct AuditFilter {
-    /// Of this app alone.
-    #[arg(long, value_name = "APP")]
-    pub(crate) app: Option<String>,
-    /// Of this task alone.
-    #[arg(long, value_name = "TASK")]
-    pub(crate) task: Option<String>,
-    /// Of this account alone.
-    #[arg(long, value_name = "ACCOUNT")]
-    pub(crate) account: Option<String>,
-    /// Not older: a time such as 2026-11-27T09:00:00Z, a date, or a span such as 24h.
-    #[arg(long, value_name = "TIME", value_parser = super::audit::since)]
-    pub(crate) since: Option<jiff::Timestamp>,
-}
-
-/// In which form entries are written.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
-pub(crate) enum AuditFormat {
-    /// A line of JSON an entry, as it stands in the log.
-    Json,
-    /// For spreadsheets.
-    Csv,
-}
-
-/// What can be done with the state folder.
+/// Commands for the state folder.
 #[derive(Debug, Subcommand)]
 pub(crate) enum State {
-    /// Copy the state into a new folder, also while the daemon runs.
+    /// Back up the state into a new folder, even while the daemon runs.
     Backup {
         /// The folder to create; it must be new or empty.
         #[arg(value_name = "DIR")]
         to: PathBuf,
     },
-    /// Replace the state by a backup, while no daemon runs, and say what that means for tasks and syncs.
+    /// Replace the state with a backup, while no daemon runs, and explain what that means for tasks and syncs.
     ///
-    /// The replaced state is kept next to it. The daemon treats the restored state as an old copy: each task that may have been begun
+    /// The replaced state is kept next to it. The daemon treats the restored state as an old copy: each task that may have been started
     /// since is looked up in the target before its first attempt, and syncs are held if Iden has a later one.
     Restore {
         /// The folder that `state backup` created.

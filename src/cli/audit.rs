@@ -6,7 +6,7 @@ use bridgehead_runtime::audit::{
     Actor, Audit, AuditStatus, Entry, Event, Filter, Head, Settings, csv_cell, newest, read, verify,
 };
 use bridgehead_runtime::{Clock, SystemClock};
-use jiff::{SignedDuration, Timestamp};
+use jiff::Timestamp;
 use serde_json::json;
 
 use super::args::{self, AuditFilter, AuditFormat, Global};
@@ -136,7 +136,7 @@ async fn prove(global: &Global, context: &Context, head: Option<Head>) -> Outcom
         return Err(Failure::new(
             Exit::Failed,
             format!(
-                "there is no audit log in {} yet; the daemon makes it at its first start",
+                "there is no audit log in {} yet; the daemon creates it at its first start",
                 folder.display()
             ),
         ));
@@ -155,21 +155,21 @@ async fn prove(global: &Global, context: &Context, head: Option<Head>) -> Outcom
                 return Ok(());
             }
             print::line(format!(
-                "{} entries in {} files are as they were written: {} to {}.",
-                proof.entries, proof.files, proof.first_seq, proof.head.seq
+                "The chain is unbroken: entries {} to {}, {} entries in {} files.",
+                proof.first_seq, proof.head.seq, proof.entries, proof.files
             ));
             if !proof.is_beginning_explained {
                 print::line(format!(
-                    "The log begins with entry {}, and no entry says that older files were removed for their age.",
+                    "The log starts with entry {}, and no entry records that older files were removed by rotation.",
                     proof.first_seq
                 ));
             }
             print::line(match known {
                 Some((head, "daemon")) => {
-                    format!("It reaches as far as the running daemon says: entry {}.", head.seq)
+                    format!("It ends with the entry that the running daemon reports as the last one: entry {}.", head.seq)
                 }
-                Some((head, _)) => format!("It has the noted entry {}.", head.seq),
-                None => "Whether its end was cut off cannot be told without a head: give --head, as bridgehead_audit_head has shown it."
+                Some((head, _)) => format!("It contains the given entry {}.", head.seq),
+                None => "To check that nothing was cut off at the end, pass --head with a value that the metric bridgehead_audit_head showed earlier."
                     .to_owned(),
             });
             print::line(format!("head: {}:{}", proof.head.seq, proof.head.hash));
@@ -223,7 +223,7 @@ fn show(context: &Context, asked: AuditFilter) -> Outcome {
         true
     })?;
     if count == 0 {
-        print::line("No entry.");
+        print::line("No entries.");
     } else {
         print::line(rows.trim_fmt());
         print::line(format!("\n{count} entries; --json has their evidence"));
@@ -294,8 +294,10 @@ fn each(context: &Context, asked: AuditFilter, take: impl FnMut(Entry) -> bool) 
 
 /// A time, a date, or how long ago.
 pub(super) fn since(text: &str) -> Result<Timestamp, String> {
-    let wrong =
-        || "must be a time such as \"2026-11-27T09:00:00Z\", a date, or a span such as \"24h\"".to_owned();
+    let wrong = || {
+        "must be a time such as \"2026-11-27T09:00:00Z\", a date, or a span such as \"24h\" or \"30d\""
+            .to_owned()
+    };
     if let Ok(at) = text.parse::<Timestamp>() {
         return Ok(at);
     }
@@ -303,12 +305,15 @@ pub(super) fn since(text: &str) -> Result<Timestamp, String> {
         let zoned = date.to_zoned(jiff::tz::TimeZone::system()).map_err(|_| wrong())?;
         return Ok(zoned.timestamp());
     }
-    let ago: SignedDuration = text.trim_start_matches('-').parse().map_err(|_| wrong())?;
+    let span: jiff::Span = text.trim_start_matches('-').parse().map_err(|_| wrong())?;
+    let ago = span.to_duration(jiff::SpanRelativeTo::days_are_24_hours()).map_err(|_| wrong())?;
     SystemClock.now().checked_sub(ago).map_err(|_| wrong())
 }
 
 #[cfg(test)]
 mod tests {
+    use jiff::SignedDuration;
+
     use super::*;
 
     #[test]
@@ -317,6 +322,8 @@ mod tests {
         assert!(since("2026-11-27").is_ok());
         let ago = SystemClock.now().duration_since(since("24h").unwrap());
         assert!((SignedDuration::from_hours(23)..SignedDuration::from_hours(25)).contains(&ago));
-        assert!(since("yesterday").is_err());
+        let ago = SystemClock.now().duration_since(since("30d").unwrap());
+        assert!((SignedDuration::from_hours(719)..SignedDuration::from_hours(721)).contains(&ago));
+        assert!(since("yesterday").is_err() && since("1 month").is_err());
     }
 }

@@ -117,16 +117,25 @@ impl<S: Subscriber + for<'a> LookupSpan<'a>> Layer<S> for Journald {
         let message = format!("{}{}", entry.message, entry.shown);
         let message = message.trim_start();
         let datagram = format!(
-            "PRIORITY={}\nSYSLOG_IDENTIFIER={}\nMESSAGE={message}\n{}",
+            "PRIORITY={}\n{}SYSLOG_IDENTIFIER={}\nMESSAGE={message}\n{}",
             priority(level),
+            place(event.metadata()),
             self.identifier,
             entry.fields
         );
         if self.socket.send(datagram.as_bytes()).is_err() {
             let mut out = std::io::stderr().lock();
-            // There is nobody left to tell.
+            // There is no one left to tell.
             drop(writeln!(out, "{}{message}", prefix(level)));
         }
+    }
+}
+
+/// Where in the program it is said, in the journal's own fields.
+fn place(of: &tracing::Metadata<'_>) -> String {
+    match (of.file(), of.line()) {
+        (Some(file), Some(line)) => format!("CODE_FILE={file}\nCODE_LINE={line}\n"),
+        _ => String::new(),
     }
 }
 
@@ -223,11 +232,13 @@ mod tests {
             tracing::info!("fine");
             tracing::debug!("detail");
         });
-        let lines: Vec<&str> = events[0].lines().filter(|line| !line.starts_with("SYSLOG")).collect();
+        let is_fixed = |line: &&str| !line.starts_with("SYSLOG") && !line.starts_with("CODE_LINE=");
+        let lines: Vec<&str> = events[0].lines().filter(is_fixed).collect();
         assert_eq!(
             lines,
             [
                 "PRIORITY=4",
+                "CODE_FILE=src/cli/journald.rs",
                 "MESSAGE=it is slow app=\"hr\" task=t-1 took=3",
                 "BRIDGEHEAD_APP=hr",
                 "BRIDGEHEAD_TASK=t-1",

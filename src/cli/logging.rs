@@ -30,7 +30,7 @@ pub(crate) fn start(log: &Log, redactor: &Redactor) {
     let layer = match log.format {
         LogFormat::Text if to_journal => match journald::Journald::connect(redactor) {
             Some(journal) => journal.boxed(),
-            // The journal has a time of its own.
+            // The journal has its own time.
             None => kept(fields, false, clean(false)),
         },
         LogFormat::Text if is_terminal => layer()

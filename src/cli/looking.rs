@@ -98,7 +98,7 @@ fn source<'a>(
     }
 }
 
-/// The story of one task, and whether the daemon has told it; `None` if neither Iden nor the journal knows the task.
+/// The history of one task, and whether the daemon has told it; `None` if neither Iden nor the journal knows the task.
 pub(super) async fn story(
     context: &Context,
     app: &str,

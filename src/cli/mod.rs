@@ -1,8 +1,8 @@
 //! The command line: a file for each command.
 //!
 //! [`args`] is what can be written, [`context`] loads the configuration and opens what a command needs, [`failure`] is how
-//! a command ends other than well, [`signals`] how it is told to, [`daemon`] how a command reaches the one that runs, [`reload`] how that one takes up a changed configuration,
-//! [`looking`] how it lists tasks through it, [`confirm`] how somebody is asked, [`print`] the only place that writes to standard output, [`logging`] the log.
+//! a command ends other than well, [`signals`] how it is told to, [`daemon`] how a command reaches the one that runs, [`reload`] how that one picks up a changed configuration,
+//! [`looking`] how it lists tasks through it, [`confirm`] how someone is asked, [`print`] the only place that writes to standard output, [`logging`] the log.
 
 mod apps;
 mod args;
@@ -50,6 +50,7 @@ mod signals;
 mod start;
 mod state;
 mod status;
+mod support;
 mod sync;
 mod table;
 mod task_choice;
@@ -57,5 +58,6 @@ mod task_rows;
 mod task_story;
 mod tasks;
 
+pub(crate) use init::command_line;
 pub(crate) use print::complain;
 pub use start::run;

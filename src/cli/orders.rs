@@ -259,7 +259,11 @@ pub(crate) async fn resolve(global: &Global, connectors: &Connectors, asked: Res
     if global.json {
         print::json(&Shown { app, by, answer });
     } else {
-        let when = if by == "daemon" { "Iden is told now" } else { "Iden is told when the daemon runs" };
+        let when = if by == "daemon" {
+            "it is reported to Iden now"
+        } else {
+            "it is reported to Iden when the daemon runs"
+        };
         print::line(format!(
             "Resolved {} of {app} as {word}; {when}. It is not executed again.",
             answer.task
@@ -273,13 +277,13 @@ async fn agree_to_resolve(context: &Context, app: &str, task: &TaskId, word: &st
     if !confirm::is_possible() {
         return Err(Failure::new(
             Exit::Usage,
-            "resolving a task needs consent, and there is no terminal to ask on: give --yes",
+            "resolving a task needs a confirmation, and there is no terminal to ask on: pass --yes",
         ));
     }
     let (story, _) = looking::story(context, app, task).await?;
     let row = story.map(|story| story.row).unwrap_or_default();
     let question = format!(
-        "Report {} for {} ({}) in {app} as {word}, and never execute it again? Type {word} to go on: ",
+        "Report {} for {} ({}) in {app} as {word}, and never execute it again? Type {word} to continue: ",
         row.action.as_deref().unwrap_or("the task"),
         row.account.as_deref().unwrap_or("an unknown account"),
         task_rows::who(&row),
@@ -294,11 +298,11 @@ async fn agree_to_resolve(context: &Context, app: &str, task: &TaskId, word: &st
 pub(crate) enum Switch {
     /// Pause it, and perhaps why.
     Pause(Option<String>),
-    /// Let it go on.
+    /// Let it continue.
     Resume,
 }
 
-/// Pauses an app, or lets it go on.
+/// Pauses an app, or lets it continue.
 pub(crate) async fn pause(global: &Global, connectors: &Connectors, app: &str, switch: Switch) -> Outcome {
     let context = Context::load(global, connectors)?;
     logging::start_quiet(&context.config.log, &context.redactor);
@@ -319,7 +323,7 @@ pub(crate) async fn pause(global: &Global, connectors: &Connectors, app: &str, s
     }
     print::line(match (&answer.paused, answer.changed) {
         (Some(pause), true) => format!(
-            "{app} is paused since {}: no task is begun, and no sync. `bridgehead apps resume {app}` ends that.",
+            "{app} has been paused since {}: no task and no sync starts. `bridgehead apps resume {app}` resumes it.",
             table::time(pause.since)
         ),
         (Some(pause), false) => {
@@ -376,7 +380,7 @@ pub(crate) async fn cancel_sync(global: &Global, connectors: &Connectors, app: &
     let Some(daemon) = daemon::connect(&context).await? else {
         return Err(Failure::new(
             Exit::Failed,
-            "no daemon runs that could have a sync under way; a `bridgehead sync` in a shell is cancelled there, with Ctrl-C",
+            "no daemon is running, so there is no sync to cancel; stop a `bridgehead sync` in a shell with Ctrl-C there",
         ));
     };
     let request = Request::CancelSync { app: app.to_owned() };
@@ -386,14 +390,14 @@ pub(crate) async fn cancel_sync(global: &Global, connectors: &Connectors, app: &
         return Ok(());
     }
     print::line(match (answer.was_under_way, answer.ended.as_deref()) {
-        (false, _) => format!("No sync of {app} is under way."),
+        (false, _) => format!("No sync of {app} is running."),
         (true, Some("completed")) => {
-            format!("The sync of {app} could not be cancelled any more: it was completed.")
+            format!("It was too late to cancel the sync of {app}: it has completed.")
         }
         (true, Some(ended)) => format!("The sync of {app} is cancelled ({ended}); no account was removed."),
-        (true, None) => format!(
-            "The sync of {app} is told to stop, and has not ended yet; `bridgehead status` shows when."
-        ),
+        (true, None) => {
+            format!("The sync of {app} is being cancelled; `bridgehead status` shows when it has ended.")
+        }
     });
     Ok(())
 }

@@ -7,7 +7,7 @@ use jiff::SignedDuration;
 
 use super::table;
 use crate::admin::summary;
-use bridgehead_runtime::{Level, StatusReport};
+use bridgehead_runtime::{AlarmKind, Level, StatusReport};
 
 /// The overview as text.
 pub(crate) fn text(overview: &StatusReport) -> String {
@@ -82,6 +82,10 @@ fn attention(overview: &StatusReport) -> String {
                 if !alarm.advice.is_empty() {
                     writeln!(text, "  -> {}", alarm.advice).ok();
                 }
+                // A kind from a newer daemon is not explained in this version's documentation.
+                if alarm.kind != AlarmKind::Other {
+                    writeln!(text, "  more: docs/alarms.md#{}", alarm.kind.as_str()).ok();
+                }
             }
         }
     }
@@ -152,7 +156,8 @@ mod tests {
             });
         }
         let text = text(&overview);
-        let end = "\n\nALARM  hr: removal guard (for 3 min)\n  too many would go\n  -> Do this.";
+        let end = "\n\nALARM  hr: removal guard (for 3 min)\n  too many would go\n  -> Do this.\n  \
+                   more: docs/alarms.md#removal_guard";
         assert!(text.ends_with(end), "{text}");
         assert!(
             text.contains("note  hr: removal guard (for 3 min)\n  a hiccup") && !text.contains("All good")

@@ -91,7 +91,7 @@ pub(crate) async fn run(global: &Global, connectors: &Connectors) -> Outcome {
         control::Server::start(&folder, Arc::clone(&runtime), about.clone(), reloading.asking(), &stop);
     let reloads = reloader.start(hangup, reloading, Arc::clone(&runtime), about, stop.clone());
     runtime.run(stop).await;
-    // A reload that has begun comes to its end, and finds that the daemon is stopping.
+    // A reload that has started comes to its end, and finds that the daemon is stopping.
     drop(reloads.await);
     if let Some(control) = control {
         control.close().await;

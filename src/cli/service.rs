@@ -15,7 +15,7 @@ const PACE: Duration = Duration::from_secs(3);
 /// systemd shows one line, and cuts a long one.
 const LONGEST: usize = 300;
 
-/// Tells systemd that the daemon is ready, and from then on how it is whenever that changes.
+/// Tells systemd that the daemon is ready, and after that how it is whenever that changes.
 pub(crate) async fn tell_state(observer: StatusReporter) {
     let ready = observer.readiness().reached(READY_WITHIN).await;
     tracing::info!("ready: {ready}");

@@ -65,7 +65,7 @@ impl Told {
 pub(crate) enum Hangup {
     /// The terminal that it runs on was closed.
     Closed,
-    /// Somebody wants it to read its configuration again.
+    /// Someone wants it to read its configuration again.
     Reload,
 }
 

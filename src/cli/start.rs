@@ -9,7 +9,7 @@ use super::conformance;
 use super::failure::{Exit, Failure, Outcome};
 use super::{
     apps, audit, call, check, completions, config, export, hardening, init, log_level, manual, new, orders,
-    print, reload, run as daemon, state, status, sync, tasks,
+    print, reload, run as daemon, state, status, support, sync, tasks,
 };
 #[cfg(feature = "sandbox")]
 use super::{demo, sandbox};
@@ -111,6 +111,7 @@ async fn dispatch(cli: Cli, connectors: &Connectors) -> Outcome {
         }
         Command::Audit(command) => audit::run(global, connectors, command).await,
         Command::Status { apps } => status::run(global, connectors, &apps).await,
+        Command::Support(options) => Box::pin(support::run(global, connectors, options)).await,
         Command::Tasks(command) => tasks::run(global, connectors, command).await,
         Command::Apps(command) => apps::run(global, connectors, command).await,
         Command::New(options) => new::run(global, connectors, &options),

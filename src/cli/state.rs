@@ -24,7 +24,7 @@ pub(crate) async fn run(global: &Global, connectors: &Connectors, command: State
         State::Restore { from, yes } => restore(global, &context, &from, yes).await,
         State::Inspect { folder } => {
             let folder = folder.unwrap_or_else(|| context.config.state.path.clone());
-            let seen = inspect(&context, &folder).await?;
+            let seen = inspect(&names(&context), &folder).await?;
             if global.json {
                 print::json(&seen);
             } else {
@@ -76,7 +76,7 @@ async fn restore(global: &Global, context: &Context, from: &Path, yes: bool) -> 
         }
     }
     let restored = journal::restore(from, folder).await?;
-    let seen = inspect(context, folder).await?;
+    let seen = inspect(&names(context), folder).await?;
     let syncs = meaning_for_syncs(context, &seen).await;
     if global.json {
         print::json(&serde_json::json!({
@@ -159,7 +159,7 @@ fn meaning_of(name: &str, here: Option<(Timestamp, IdenTime)>, iden: Iden) -> St
 
 /// What is in a state folder. There is no name and no secret in it.
 #[derive(Debug, Serialize)]
-struct Inspected {
+pub(super) struct Inspected {
     folder: String,
     /// When it was made, if it is a backup.
     backup_of: Option<Timestamp>,
@@ -189,7 +189,13 @@ struct InspectedApp {
     last_run: Option<String>,
 }
 
-async fn inspect(context: &Context, folder: &Path) -> Result<Inspected, Failure> {
+/// The names of the configured apps.
+pub(super) fn names(context: &Context) -> BTreeMap<AppKey, String> {
+    context.config.apps.iter().map(|(name, app)| (AppKey::from(app.app_id), name.clone())).collect()
+}
+
+/// What is in a folder. Apps without a name are called by their id.
+pub(super) async fn inspect(names: &BTreeMap<AppKey, String>, folder: &Path) -> Result<Inspected, Failure> {
     let unreadable = || {
         let message = format!(
             "There is no state in {}, or it must be opened by the daemon once before it can be read.",
@@ -201,7 +207,7 @@ async fn inspect(context: &Context, folder: &Path) -> Result<Inspected, Failure>
     let mut apps = BTreeMap::new();
     let mut keys: BTreeMap<AppKey, String> =
         state.apps().await?.into_iter().map(|key| (key.clone(), key.to_string())).collect();
-    keys.extend(context.config.apps.iter().map(|(name, app)| (AppKey::from(app.app_id), name.clone())));
+    keys.extend(names.clone());
     for (key, name) in keys {
         let last = state.last(&key).await?;
         let run = state.runs(&key, 1).await?.into_iter().next();
@@ -246,7 +252,7 @@ fn text(seen: &Inspected) -> String {
         let ended = tasks.ended_accepted + tasks.ended_conflict + tasks.ended_missing;
         lines.push(format!("{name} ({})", app.app_id));
         lines.push(format!(
-            "  tasks: {} begun, {} to be reported, {ended} ended, {} refused by Iden, {} held",
+            "  tasks: {} started, {} to be reported, {ended} ended, {} rejected by Iden, {} held",
             tasks.intended, tasks.decided, tasks.rejected, app.held
         ));
         let records =

@@ -54,7 +54,7 @@ pub(crate) async fn run(global: &Global, connectors: &Connectors, names: &[Strin
     let context = match Context::load(global, connectors) {
         Ok(context) => context,
         Err(failure) => {
-            // A daemon that runs goes on with the configuration that it has, and can be asked all the same.
+            // A daemon that runs continues with the configuration that it has, and can be asked all the same.
             let folder = reload::state_folder(global, connectors);
             if let Ok(Some(daemon)) = control::connect(&folder).await
                 && let Ok(overview) = daemon.ask(&Request::Status).await
@@ -66,11 +66,7 @@ pub(crate) async fn run(global: &Global, connectors: &Connectors, names: &[Strin
     };
     logging::start_quiet(&context.config.log, &context.redactor);
     let names = context.names(names)?;
-    let answer = match (by_socket(&context).await, &context.config.admin) {
-        (Err(Silence::NoSocket(_) | Silence::Control(_)), Some(admin)) => ask(admin.listen).await,
-        (answer, _) => answer,
-    };
-    match answer {
+    match answer(&context).await {
         Ok(mut overview) => {
             let unknown: Vec<String> =
                 names.iter().filter(|name| !overview.apps.contains_key(*name)).cloned().collect();
@@ -100,6 +96,21 @@ fn show(global: &Global, overview: &StatusReport) {
         print::json(overview);
     } else {
         print::line(overview::text(overview));
+    }
+}
+
+/// What the daemon says, or else what the journal does.
+pub(super) async fn overview(context: &Context) -> Result<StatusReport, Failure> {
+    match answer(context).await {
+        Ok(overview) => Ok(overview),
+        Err(_) => from_journal(context).await,
+    }
+}
+
+async fn answer(context: &Context) -> Result<StatusReport, Silence> {
+    match (by_socket(context).await, &context.config.admin) {
+        (Err(Silence::NoSocket(_) | Silence::Control(_)), Some(admin)) => ask(admin.listen).await,
+        (answer, _) => answer,
     }
 }
 
@@ -133,13 +144,7 @@ pub(super) async fn ask(listen: SocketAddr) -> Result<StatusReport, Silence> {
     let address = reachable(listen);
     let stranger = |why: String| Silence::Stranger(address, why);
     let deadline = Instant::now() + PATIENCE;
-    let client = reqwest::Client::builder()
-        // A proxy that the environment names is no way to this machine.
-        .no_proxy()
-        .redirect(reqwest::redirect::Policy::none())
-        .timeout(PATIENCE)
-        .build()
-        .map_err(|error| stranger(error.to_string()))?;
+    let client = local_client().map_err(|error| stranger(error.to_string()))?;
     let answer = client.get(format!("http://{address}/status")).send().await;
     let mut response = answer.map_err(|error| match error {
         error if error.is_timeout() => Silence::Late(address),
@@ -159,6 +164,24 @@ pub(super) async fn ask(listen: SocketAddr) -> Result<StatusReport, Silence> {
         return Err(stranger("its /status does not name a daemon".to_owned()));
     }
     Ok(overview)
+}
+
+/// What something that listens there gives as metrics, if it does.
+pub(super) async fn metrics(listen: SocketAddr) -> Option<String> {
+    let deadline = Instant::now() + PATIENCE;
+    let client = local_client().ok()?;
+    let mut response = client.get(format!("http://{}/metrics", reachable(listen))).send().await.ok()?;
+    let text = body::read(&mut response, LARGEST, deadline).await.ok()?;
+    response.status().is_success().then(|| String::from_utf8_lossy(&text).into_owned())
+}
+
+fn local_client() -> reqwest::Result<reqwest::Client> {
+    reqwest::Client::builder()
+        // A proxy that the environment names is no way to this machine.
+        .no_proxy()
+        .redirect(reqwest::redirect::Policy::none())
+        .timeout(PATIENCE)
+        .build()
 }
 
 /// An address that listens everywhere is asked on loopback.

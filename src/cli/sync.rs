@@ -16,7 +16,7 @@ use crate::control::{self, Client, Event, Request};
 use bridgehead_config::Connectors;
 use bridgehead_runtime::actions::{self, audited};
 use bridgehead_runtime::audit::Audit;
-use bridgehead_runtime::sync::{Consent, LossSummary, LostRecord, Options, Summary, SyncResult};
+use bridgehead_runtime::sync::{Consent, HeldReason, LossSummary, LostRecord, Options, Summary, SyncResult};
 use bridgehead_runtime::{AppStatus, RuntimeBuilder};
 use bridgehead_store::{AppKey, LossKind, SnapshotStore, Sqlite, TaskJournal};
 
@@ -220,8 +220,11 @@ pub(crate) fn show(name: &str, summary: &Summary) {
         print::line(visible(&lost(one, is_done)));
     }
     if let Some(digest) = summary.digest {
+        let is_first = summary.held_because == [HeldReason::FirstSync];
+        let what =
+            if is_first { "to complete this first sync" } else { "to allow exactly these removals once" };
         print::line(format!(
-            "to allow exactly these removals once: bridgehead sync {name} --allow-removals \
+            "{what}: bridgehead sync {name} --allow-removals \
                              {digest}"
         ));
     }

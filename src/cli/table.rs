@@ -48,7 +48,7 @@ pub(crate) fn csv_row(cells: &[impl AsRef<[u8]>]) {
 }
 
 /// How wide the terminal is; `None` if there is none.
-fn terminal_width() -> Option<usize> {
+pub(crate) fn terminal_width() -> Option<usize> {
     comfy_table::Table::new().width().map(usize::from)
 }
 

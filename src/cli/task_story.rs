@@ -1,14 +1,11 @@
 //! `bridgehead tasks show`: what happened to one task, in order.
 
-use jiff::Timestamp;
-
 use super::args::Global;
 use super::context::Context;
 use super::failure::{Exit, Failure, Outcome};
 use super::{logging, looking, orders, print, table, task_rows};
 use bridgehead_config::Connectors;
 use bridgehead_runtime::inspection::{Standing, TaskStory};
-use bridgehead_store::{AttemptStep, Phase};
 
 pub(super) async fn show(global: &Global, connectors: &Connectors, app: &str, task: &str) -> Outcome {
     let context = Context::load(global, connectors)?;
@@ -54,25 +51,11 @@ fn told(story: &TaskStory) -> Vec<String> {
     let status = row.status.as_deref().unwrap_or("not known");
     lines.push(format!("in Iden: {status}"));
     lines.push(String::new());
-    let mut events: Vec<(Timestamp, String)> = Vec::new();
-    let mut event = |at: Option<Timestamp>, what: &str| {
-        if let Some(at) = at {
-            events.push((at, what.to_owned()));
-        }
-    };
-    event(row.created_at, "listed: Iden made the task");
-    event(row.held_since, "held by the guard on deletions and suspensions");
-    event(story.released_at, "released by an operator");
-    events.extend(story.steps.iter().map(|one| (one.began_at, step(one))));
-    if let Some(at) = story.reported_at {
-        events.push((at, format!("report: {}", report(story))));
-    }
-    // What comes later stays behind where two are of the same time.
-    events.sort_by_key(|(at, _)| *at);
-    lines.extend(events.into_iter().map(|(at, what)| format!("{}  {what}", table::time(at))));
+    let events = story.events(table::time);
+    lines.extend(events.iter().map(|event| format!("{}  {}", table::time(event.at), event.line())));
     lines.push(String::new());
     if story.attempts > 0 && story.steps.is_empty() {
-        lines.push(format!("attempts: {}; their steps are not kept", story.attempts));
+        lines.push(format!("attempts: {}; the steps are no longer kept", story.attempts));
     }
     if let Some(outcome) = &story.outcome {
         let code = row.code.as_ref().map_or_else(String::new, |code| format!(" with {code}"));
@@ -85,52 +68,12 @@ fn told(story: &TaskStory) -> Vec<String> {
     lines
 }
 
-fn step(step: &AttemptStep) -> String {
-    let what = match step.phase {
-        Phase::Fetch => "taken up".to_owned(),
-        Phase::Admit if step.code.is_some() => "refused".to_owned(),
-        Phase::Admit => "admitted".to_owned(),
-        Phase::LookUp => format!("attempt {}: looked the account up", step.attempt),
-        Phase::Execute => format!("attempt {}: called the connector", step.attempt),
-        Phase::Verify => format!("attempt {}: read the account back", step.attempt),
-        Phase::Wait => match step.next_try_at {
-            Some(at) => format!("waits until {}", table::time(at)),
-            None => "waits for the target".to_owned(),
-        },
-        Phase::Resolve => "resolved by an operator".to_owned(),
-        Phase::Report => "told Iden, which did not answer; told again until it does".to_owned(),
-    };
-    let took = match (step.phase, step.ended_at) {
-        (Phase::LookUp | Phase::Execute | Phase::Verify, Some(ended)) => {
-            let took = ended.duration_since(step.began_at);
-            format!(" ({} ms)", took.as_millis().max(0))
-        }
-        _ => String::new(),
-    };
-    let code = step.code.map_or_else(String::new, |code| format!(", {code}"));
-    let message = step.message.as_ref().map_or_else(String::new, |message| format!(": {message}"));
-    let fine = match step.phase {
-        Phase::LookUp | Phase::Execute | Phase::Verify if step.code.is_none() => ", fine",
-        _ => "",
-    };
-    format!("{what}{took}{fine}{code}{message}")
-}
-
-fn report(story: &TaskStory) -> String {
-    let detail = story.row.detail.as_ref().map_or_else(String::new, |detail| format!(": {detail}"));
-    match story.report.as_deref() {
-        Some("accepted") => "Iden has accepted it".to_owned(),
-        Some("conflict") => "the task had been resolved already (409)".to_owned(),
-        Some("missing") => "Iden does not know the task any more (404)".to_owned(),
-        Some("rejected") => format!("Iden refused it{detail}"),
-        _ => "ended".to_owned(),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use bridgehead_runtime::inspection::TaskRow;
     use bridgehead_sdk::Code;
+    use bridgehead_store::{AttemptStep, Phase};
+    use jiff::Timestamp;
 
     use super::*;
 
@@ -195,15 +138,15 @@ mod tests {
         who: Ann Example
         in Iden: completed
 
-        2027-01-15T08:00:00Z  listed: Iden made the task
-        2027-01-15T08:00:10Z  taken up
-        2027-01-15T08:00:10Z  admitted
-        2027-01-15T08:00:11Z  attempt 1: looked the account up (1000 ms), fine
+        2027-01-15T08:00:00Z  Iden created the task
+        2027-01-15T08:00:10Z  fetched from Iden
+        2027-01-15T08:00:10Z  accepted for execution
+        2027-01-15T08:00:11Z  attempt 1: looked up the account (1000 ms), ok
         2027-01-15T08:00:12Z  attempt 1: called the connector (1000 ms), RATE_LIMITED: HR asks to slow down
-        2027-01-15T08:00:13Z  waits until 2027-01-15T08:00:30Z, RATE_LIMITED: HR asks to slow down
-        2027-01-15T08:00:30Z  attempt 2: called the connector (1000 ms), fine
-        2027-01-15T08:00:31Z  attempt 2: read the account back (1000 ms), fine
-        2027-01-15T08:00:33Z  report: Iden has accepted it
+        2027-01-15T08:00:13Z  waiting until 2027-01-15T08:00:30Z, RATE_LIMITED: HR asks to slow down
+        2027-01-15T08:00:30Z  attempt 2: called the connector (1000 ms), ok
+        2027-01-15T08:00:31Z  attempt 2: read the account back (1000 ms), ok
+        2027-01-15T08:00:33Z  report accepted by Iden
 
         outcome: completed
         next: Nothing: it is resolved.

@@ -123,6 +123,9 @@ async fn check(lines: &mut Lines, runtime: &Runtime, about: &About, apps: &[Stri
         let found = inspection::check_bridge(&*about.bridge, &about.base_url).await;
         let bridge = (found.result == Verdict::Ok).then_some(&*about.bridge);
         drop(sender.send(found).await);
+        if let Some(finding) = inspection::check_clock(&*about.bridge) {
+            drop(sender.send(finding).await);
+        }
         for app in apps {
             if sender.is_closed() {
                 return;

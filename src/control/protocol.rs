@@ -58,7 +58,7 @@ pub(crate) enum Request {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         limit: Option<u64>,
     },
-    /// The story of one task. Answered with a [`TaskStory`](bridgehead_runtime::inspection::TaskStory), or nothing if there is no such task.
+    /// The history of one task. Answered with a [`TaskStory`](bridgehead_runtime::inspection::TaskStory), or nothing if there is no such task.
     Show {
         /// The app.
         app: String,
@@ -128,7 +128,7 @@ pub(crate) enum Request {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         reason: Option<String>,
     },
-    /// To let a paused app go on. Answered with [`PauseChange`](bridgehead_runtime::actions::PauseChange).
+    /// To let a paused app continue. Answered with [`PauseChange`](bridgehead_runtime::actions::PauseChange).
     Resume {
         /// The app.
         app: String,
@@ -171,9 +171,9 @@ impl Request {
 pub(crate) enum LogLevel {
     /// Nothing.
     Off,
-    /// What needs somebody.
+    /// What needs someone.
     Error,
-    /// What may need somebody.
+    /// What may need someone.
     Warn,
     /// What happens.
     Info,

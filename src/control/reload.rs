@@ -27,7 +27,7 @@ impl Current {
     }
 }
 
-/// Somebody asks for a reload.
+/// Someone asks for a reload.
 #[derive(Debug)]
 pub(crate) struct Ask {
     /// Whether it is to be made, or only said what it would do.
@@ -86,7 +86,7 @@ pub(crate) enum Fate {
     Added,
     /// It ended in order, and is gone.
     Removed,
-    /// It could not be changed, added or removed. One that ran goes on as it was, unless `detail` says otherwise.
+    /// It could not be changed, added or removed. One that ran continues as it was, unless `detail` says otherwise.
     Failed,
 }
 

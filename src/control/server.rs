@@ -263,7 +263,7 @@ fn log_level(runtime: &Runtime, app: &str, level: Option<LogLevel>, seconds: u64
     }
 }
 
-/// The daemon comes to the end of a reload that has begun, also when the command goes away.
+/// The daemon comes to the end of a reload that has started, also when the command goes away.
 async fn reload(daemon: &Daemon, actor: &Actor, apply: bool) -> Event {
     let (answer, answered) = oneshot::channel();
     let stopping =

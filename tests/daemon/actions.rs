@@ -7,9 +7,9 @@ use serde_json::{Value, json};
 use crate::support::{Daemon, World, eventually};
 
 /// Patient enough that a task waits until the operator acts.
-const PATIENT: &str = "poll_interval = \"100ms\"\ntimeout = \"1s\"\ngive_up_after = \"30m\"\n";
+pub(crate) const PATIENT: &str = "poll_interval = \"100ms\"\ntimeout = \"1s\"\ngive_up_after = \"30m\"\n";
 /// An app whose tasks are quick and whose sync is not.
-const SLOW_SYNC: &str = "connector = \"simulated\"\nsync = { enabled = false }\ntasks = { poll_interval = \"100ms\" }\n\
+pub(crate) const SLOW_SYNC: &str = "connector = \"simulated\"\nsync = { enabled = false }\ntasks = { poll_interval = \"100ms\" }\n\
                          [apps.hr.target]\naccounts = 100000\nlatency = \"100ms\"\n";
 
 fn stdout(output: &Output) -> String {
@@ -24,7 +24,7 @@ fn parsed(output: &Output) -> Value {
     serde_json::from_slice(&output.stdout).unwrap_or_else(|error| panic!("{error}: {output:?}"))
 }
 
-fn error(code: &str, more: Value) -> Value {
+pub(crate) fn error(code: &str, more: Value) -> Value {
     let mut data = more;
     data["code"] = json!(code);
     json!({"message": format!("HR says {code}"), "data": data})
@@ -37,7 +37,7 @@ async fn story(world: &World, task: &str) -> Value {
 }
 
 /// Asks until the story is as wanted.
-async fn story_until(world: &World, task: &str, is_so: impl Fn(&Value) -> bool) -> Value {
+pub(crate) async fn story_until(world: &World, task: &str, is_so: impl Fn(&Value) -> bool) -> Value {
     let deadline = tokio::time::Instant::now() + crate::support::PATIENCE;
     loop {
         let story = story(world, task).await;
@@ -48,21 +48,26 @@ async fn story_until(world: &World, task: &str, is_so: impl Fn(&Value) -> bool) 
     }
 }
 
-fn phases(story: &Value) -> Vec<&str> {
+pub(crate) fn phases(story: &Value) -> Vec<&str> {
     let steps = story["steps"].as_array().expect("steps");
     steps.iter().map(|step| step["phase"].as_str().expect("a phase")).collect()
 }
 
 /// A suspension that was applied without an answer, in a target that does not show accounts: nobody knows what became of it.
-async fn unknown(world: &World) -> (Daemon, String) {
-    world.script(PATIENT, "");
+pub(crate) async fn unknown(world: &World) -> (Daemon, String) {
+    unknown_with(world, "", &[]).await
+}
+
+/// The same with more configuration and variables.
+pub(crate) async fn unknown_with(world: &World, more: &str, variables: &[(&str, &str)]) -> (Daemon, String) {
+    world.script(PATIENT, more);
     world.account(&json!({"id": "id-ann", "username": "ann", "status": "active"}));
     world.rules(&json!([
         {"method": "suspend_account", "apply": true, "hang": 3},
         {"method": "find_account", "error": error("RATE_LIMITED", json!({"retry_after": 900}))},
     ]));
     let task = world.task_for("suspend_account", json!({"id": "id-ann"}));
-    let daemon = world.start();
+    let daemon = world.start_with(variables);
     daemon.says("ready").await;
     let told = story_until(world, &task, |story| {
         story["effect_unknown"] == true && phases(story).last() == Some(&"wait")
@@ -91,7 +96,7 @@ async fn a_task_that_waits_is_told_of_and_tried_at_once_when_the_operator_says_s
     assert!(steps[3]["message"].as_str().expect("a message").contains("HR says RATE_LIMITED"));
     assert!(steps[4]["next_try_at"].is_string() && waits["next_try_at"].is_string(), "{waits:#}");
     let text = stdout(&world.run(&["tasks", "show", "hr", &task]).await);
-    assert!(text.contains("listed: Iden made the task") && text.contains("HR says RATE_LIMITED"), "{text}");
+    assert!(text.contains("Iden created the task") && text.contains("HR says RATE_LIMITED"), "{text}");
     assert!(text.contains(&format!("tasks retry hr {task}")), "{text}");
 
     let retried = world.run(&["tasks", "retry", "hr", &task, "--json"]).await;
@@ -130,7 +135,7 @@ async fn a_story_is_told_from_the_state_while_no_daemon_runs() {
     let told = story(&world, &task).await;
     assert_eq!((&told["by"], &told["standing"]), (&json!("state"), &json!("begun")));
     assert_eq!(phases(&told), ["fetch", "admit", "look_up", "execute", "wait"]);
-    assert!(told["next"].as_str().expect("a sentence").contains("does not run"), "{told:#}");
+    assert!(told["next"].as_str().expect("a sentence").contains("is not running"), "{told:#}");
     let unknown = world.run(&["tasks", "show", "hr", "no-such-task"]).await;
     assert_eq!(unknown.status.code(), Some(1));
     assert!(
@@ -160,7 +165,7 @@ async fn a_task_of_unknown_effect_is_resolved_and_never_executed_again() {
     assert!(phases(&told).contains(&"resolve"), "{told:#}");
     let again = world.run(&[&asked[..], &["--yes"]].concat()).await;
     assert_eq!(again.status.code(), Some(1));
-    assert!(stderr(&again).contains("it is resolved, and Iden was told"), "{again:?}");
+    assert!(stderr(&again).contains("it is resolved, and the result was reported to Iden"), "{again:?}");
     daemon.stop().await;
     assert_eq!(world.attempts(&task), [1]);
 }
@@ -290,7 +295,7 @@ async fn a_sync_that_is_under_way_is_cancelled_and_removes_nobody() {
     let daemon = world.start();
     daemon.says("ready").await;
     let none = world.run(&["sync", "--cancel", "hr"]).await;
-    assert_eq!((none.status.code(), stdout(&none).as_str()), (Some(0), "No sync of hr is under way.\n"));
+    assert_eq!((none.status.code(), stdout(&none).as_str()), (Some(0), "No sync of hr is running.\n"));
     let child = world.command(&["sync", "hr"]).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn();
     let child = child.expect("it starts");
     eventually("something is pushed", || world.sandbox.ledger().iter().any(|entry| entry.method == "PUT"))

@@ -67,7 +67,11 @@ async fn what_was_decided_and_ordered_is_recorded_and_the_chain_holds_over_resta
     daemon.says("ready").await;
     let proven = world.run(&["audit", "verify"]).await;
     assert_eq!(proven.status.code(), Some(0), "{proven:?}");
-    assert!(stdout(&proven).contains("It reaches as far as the running daemon says: entry 7."), "{proven:?}");
+    assert!(
+        stdout(&proven)
+            .contains("It ends with the entry that the running daemon reports as the last one: entry 7."),
+        "{proven:?}"
+    );
     daemon.stop().await;
     let again = entries(&world, &[]).await;
     assert_eq!(again[6]["prev"], again[5]["hash"]);
@@ -146,7 +150,7 @@ async fn what_a_crash_cut_off_is_repaired_at_the_next_start_and_said() {
     world.write(file, &whole[..whole.len() - 20]);
     assert_eq!(world.run(&["audit", "verify"]).await.status.code(), Some(1));
     let daemon = world.start();
-    daemon.says("the audit log was damaged, and is repaired").await;
+    daemon.says("the audit log was damaged and has been repaired").await;
     daemon.says("ready").await;
     daemon.stop().await;
     assert!(world.run(&["audit", "verify"]).await.status.success());

@@ -65,7 +65,10 @@ fn one_page_is_printed_by_the_name_of_its_command() {
     let unknown = bridgehead(&["man", "tasks", "lose"]);
     assert_eq!(unknown.status.code(), Some(2));
     let said = String::from_utf8(unknown.stderr).expect("UTF-8");
-    assert!(said.contains("`bridgehead tasks` has no command `lose`; it has list, release, retry"), "{said}");
+    assert!(
+        said.contains("`bridgehead tasks` has no command `lose`; it has list, show, release, retry, resolve"),
+        "{said}"
+    );
     let nowhere = bridgehead(&["man", "--dir", "/nonexistent/folder"]);
     assert_eq!(nowhere.status.code(), Some(74), "{}", String::from_utf8_lossy(&nowhere.stderr));
 }
@@ -97,5 +100,5 @@ fn completions_are_what_each_shell_reads() {
     let asked = "source \"$0\"; COMP_WORDS=(bridgehead tasks re); COMP_CWORD=2; _bridgehead bridgehead re tasks; echo \"${COMPREPLY[@]}\"";
     let output = Command::new("bash").args(["-c", asked]).arg(file.path()).output().expect("bash runs");
     let said = String::from_utf8_lossy(&output.stdout).into_owned();
-    assert_eq!(said.trim(), "release retry", "{}", String::from_utf8_lossy(&output.stderr));
+    assert_eq!(said.trim(), "release retry resolve", "{}", String::from_utf8_lossy(&output.stderr));
 }

@@ -204,6 +204,9 @@ async fn the_bridge_is_reached_through_the_proxy_with_its_user_name_and_password
     let told = said(&refused);
     assert_eq!(refused.status.code(), Some(1), "{told}");
     assert!(told.contains("proxy") && !told.contains("p@ss") && !told.contains("p%40ss"), "{told}");
+    let named =
+        format!("the proxy http://{} (network.proxy) demands a user name and a password", proxy.address);
+    assert!(told.contains(&named) && told.contains("407"), "{told}");
 }
 
 #[tokio::test]

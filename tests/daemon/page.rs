@@ -13,7 +13,7 @@ pub(crate) const TOKEN: &str = "page-token-that-must-never-leak-2342";
 /// A secret of a task.
 const PASSWORD: &str = "task-password-that-must-never-leak-1";
 
-const WITH_TOKEN: &str = "\n[admin]\nlisten = \"127.0.0.1:0\"\ntoken = { env = \"PAGE_TOKEN\" }\n";
+pub(crate) const WITH_TOKEN: &str = "\n[admin]\nlisten = \"127.0.0.1:0\"\ntoken = { env = \"PAGE_TOKEN\" }\n";
 
 pub(crate) fn people(world: &World, count: usize) {
     let mut text = "id,email,username,display_name,status\n".to_owned();
@@ -63,13 +63,13 @@ pub(crate) fn delete(world: &World, n: usize) {
 }
 
 /// Somebody with a browser.
-struct Visitor<'a> {
+pub(crate) struct Visitor<'a> {
     here: &'a str,
     cookie: String,
 }
 
 impl<'a> Visitor<'a> {
-    async fn signed_in(here: &'a str) -> Self {
+    pub(crate) async fn signed_in(here: &'a str) -> Self {
         Self::signed_in_with(here, TOKEN).await
     }
 
@@ -82,17 +82,17 @@ impl<'a> Visitor<'a> {
         Self { here, cookie: line.split(';').next().expect("a value").to_owned() }
     }
 
-    async fn get(&self, path: &str) -> Answer {
+    pub(crate) async fn get(&self, path: &str) -> Answer {
         ask(self.here, &format!("GET {path} HTTP/1.1\r\nHost: {}\r\nCookie: {}", self.here, self.cookie))
             .await
     }
 
-    async fn post(&self, path: &str, body: &str) -> Answer {
+    pub(crate) async fn post(&self, path: &str, body: &str) -> Answer {
         post(self.here, path, &self.cookie, body, self.here).await
     }
 
     /// The form of a page, as a browser sends it.
-    async fn form(&self, path: &str) -> String {
+    pub(crate) async fn form(&self, path: &str) -> String {
         let page = self.get(path).await;
         assert_eq!(page.status, 200, "{}", page.body);
         fields(&page.body)
@@ -120,9 +120,9 @@ async fn post(here: &str, path: &str, cookie: &str, body: &str, origin: &str) ->
 }
 
 fn tasks(page: &str) -> Vec<String> {
-    page.split("data-label=\"Task\"><span>")
+    page.split("data-label=\"Task\"><a href=\"/apps/hr/tasks/")
         .skip(1)
-        .map(|rest| rest.split('<').next().expect("an id").to_owned())
+        .map(|rest| rest.split('"').next().expect("an id").to_owned())
         .collect()
 }
 

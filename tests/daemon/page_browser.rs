@@ -9,7 +9,7 @@ use std::process::{Child, Command, Stdio};
 use base64::Engine;
 use serde_json::{Value, json};
 
-use crate::admin::{address, status};
+use crate::admin::{address, get, status};
 use crate::page::{TOKEN, delete, people, start};
 use crate::support::{PATIENCE, World};
 
@@ -241,7 +241,11 @@ async fn every_page_is_sound_on_every_screen_and_asks_nobody_else() {
     let axe = axe();
     let (_world, daemon, here) = eventful().await;
     let browser = Browser::start().await;
+    let held = get(&here, "/apps/hr/tasks?status=held").await.body;
+    let task = held.split("data-label=\"Task\"><a href=\"").nth(1).and_then(|rest| rest.split('"').next());
     let pages = [
+        ("task", task.expect("a held task")),
+        ("pause", "/apps/hr/actions/pause"),
         ("overview", "/"),
         ("app", "/apps/hr"),
         ("app-day", "/apps/hr?range=day"),

@@ -1,8 +1,11 @@
-//! What is done with this repository beside compiling it: `cargo xtask ci`, `cargo xtask dist`, `cargo xtask deny`.
+//! What is done with this repository beside compiling it: `cargo xtask ci`, `cargo xtask dist`, `cargo xtask book`,
+//! `cargo xtask bench`, `cargo xtask deny`.
 //!
 //! [`dist`] makes what is handed out: packages, manual pages, the list of what is inside. Each format is written by its own tool
 //! (`dpkg-deb`, `rpmbuild`), which knows what a package needs of libraries; here is only what goes where.
 
+mod bench;
+mod book;
 mod deny;
 mod dist;
 mod failure;
@@ -27,6 +30,10 @@ enum Task {
     Ci,
     /// Make what is handed out, into target/dist: packages, manual pages, completions, SBOM, checksums.
     Dist(dist::Options),
+    /// Build the documentation as a book, into target/book, and check its links.
+    Book(book::Options),
+    /// Measure the daemon, as a process, against a bare client that makes the fewest calls (docs/benchmarks.md).
+    Bench(bench::Options),
     /// Check licences, advisories and bans with cargo-deny, after deny.toml.
     Deny {
         /// Install the version of cargo-deny that this is meant for, where there is none. It compiles for minutes.
@@ -39,6 +46,8 @@ fn main() -> ExitCode {
     let outcome = match Cli::parse().task {
         Task::Ci => ci(),
         Task::Dist(options) => dist::run(&options),
+        Task::Book(options) => book::run(&options),
+        Task::Bench(options) => bench::run(&options),
         Task::Deny { install } => deny::run(install),
     };
     match outcome {

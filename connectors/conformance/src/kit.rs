@@ -160,7 +160,7 @@ impl<'a> Kit<'a> {
     /// A password that satisfies the usual rules, and that nothing may say again.
     pub(super) fn password(&self) -> String {
         let count = self.count.fetch_add(1, Ordering::Relaxed);
-        // Directories refuse a password that has a part of the account's name in it, some of them however it is taken apart.
+        // Directories refuse a password that has a part of the account's name in it, some of them however it is split.
         let apart: Vec<String> = self.run.bytes().map(other).map(String::from).collect();
         let password = format!("Pw7!{}_Quiet_{count:02}_Harbour", apart.join("."));
         self.watch.keep_secret([&password]);

@@ -9,7 +9,7 @@ use crate::settings::{FileFormat, OWN_FIELDS, fault_of_slug, stem};
 
 const PATH: &str = "path";
 const ACCOUNTS: &str = "accounts_file";
-/// What separates the fields of a CSV file, the likeliest first.
+/// What separates the fields of a CSV file, the most likely first.
 const DELIMITERS: [char; 4] = [',', ';', '\t', '|'];
 /// No header is longer; somebody has named another file.
 const LONGEST: u64 = 64 * 1024;

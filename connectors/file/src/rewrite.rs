@@ -22,7 +22,7 @@ const TEMPORARY_SUFFIX: &str = ".tmp";
 const CHUNK: usize = 256 * 1024;
 
 /// Replaces a range of the file. Nothing has changed if this fails, except for [`Error::Unconfirmed`].
-/// Answers what the file is from then on.
+/// Answers what the file is after that.
 pub(crate) fn replace(snapshot: &Snapshot, range: Range<u64>, replacement: &[u8]) -> Result<Identity, Error> {
     let path = &snapshot.path;
     // The name may be a symbolic link: then what it points to is replaced, not the link.

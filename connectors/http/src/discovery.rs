@@ -69,7 +69,7 @@ impl Discovery for Look {
         if !follows && has_more(&body, records.len()) {
             found = found.with_warning(format!(
                 "{path} seems to give a part of the accounts only; say how the rest is asked for (accounts.list.paging), or a sync \
-                 is incomplete and removes nobody"
+                 is incomplete and removes no account"
             ));
         }
         found = found.with_warning(

@@ -3,7 +3,7 @@
 use bridgehead_sdk::Section;
 use serde_json::{Value, json};
 
-/// What members are called that hold a field, the likeliest first, without regard to case and to what joins words.
+/// What members are called that hold a field, the most likely first, without regard to case and to what joins words.
 const NAMES: [(&str, &[&str]); 6] = [
     ("username", &["username", "login", "loginname", "userid", "uid", "name"]),
     ("email", &["email", "mail", "emailaddress", "primaryemail"]),

@@ -96,7 +96,7 @@ struct Server {
     /// What it is called.
     name: String,
     is_known: bool,
-    /// Where data are, the likeliest first.
+    /// Where data are, the most likely first.
     contexts: Vec<String>,
     schema: Option<String>,
 }

@@ -84,7 +84,7 @@ impl Entry {
         self.values(attribute).iter().map(|value| std::str::from_utf8(value).ok())
     }
 
-    /// The name, taken apart.
+    /// The name, split.
     pub(crate) fn name(&self) -> Option<Name> {
         Name::parse(&self.dn).ok()
     }

@@ -1,4 +1,4 @@
-//! Distinguished names (RFC 4514): taken apart, compared, and put together.
+//! Distinguished names (RFC 4514): split, compared, and put together.
 
 use crate::escape;
 

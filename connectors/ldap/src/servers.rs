@@ -5,7 +5,7 @@
 //! while after a switch, changes may not have arrived on the new server.
 //!
 //! A server that does not accept changes, such as a replica that stood in for its provider, is set aside: it stays in
-//! use until another one responds, and the others are tried first from then on.
+//! use until another one responds, and the others are tried first after that.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};

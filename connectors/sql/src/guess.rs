@@ -8,7 +8,7 @@ use serde_json::{Map, Value, json};
 use crate::settings::Engine;
 use crate::tables::{Column, Table, quoted};
 
-/// What columns are called that hold a field, the likeliest first.
+/// What columns are called that hold a field, the most likely first.
 const NAMES: [(&str, &[&str]); 7] = [
     (
         "username",

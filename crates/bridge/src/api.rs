@@ -4,8 +4,8 @@ use async_trait::async_trait;
 use bridgehead_sdk::{Record, ResourceType, Slug, TaskId};
 
 use super::{
-    App, AppId, Error, NewApp, NextPage, Progress, Pushed, Registration, Report, SyncId, Task, TaskPage,
-    TaskQuery,
+    App, AppId, ClockReading, Error, NewApp, NextPage, Progress, Pushed, Registration, Report, SyncId, Task,
+    TaskPage, TaskQuery,
 };
 
 /// The calls of the Bridge API.
@@ -69,6 +69,11 @@ pub trait Api: Send + Sync + 'static {
     /// on. An answer that is not the Bridge's own is [`Error::Malformed`], or [`Error::NotFound`] with
     /// `from_bridge` unset: then report again, for nothing shows that Iden heard of it.
     async fn report(&self, app: AppId, task: &TaskId, report: &Report) -> Result<(), Error>;
+
+    /// How far this machine's clock is from the Bridge's, as its last response has shown. `None` if no response had a date.
+    fn clock(&self) -> Option<ClockReading> {
+        None
+    }
 }
 
 /// Object safety is part of the contract: the runtime holds an `Arc<dyn Api>`.

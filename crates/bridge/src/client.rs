@@ -19,9 +19,9 @@ use super::resource::Listed;
 use super::spelling::Spellings;
 use super::transport::Transport;
 use super::{
-    Api, App, AppId, BuildError, Call, Environment, Error, Health, KeyError, KeySource, NewApp, NextPage,
-    Operation, Progress, Pushed, Refs, Registration, Report, Retry, Settings, SyncId, Task, TaskPage,
-    TaskQuery, TaskStatus, read, record,
+    Api, App, AppId, BuildError, Call, ClockReading, Environment, Error, Health, KeyError, KeySource, NewApp,
+    NextPage, Operation, Progress, Pushed, Refs, Registration, Report, Retry, Settings, SyncId, Task,
+    TaskPage, TaskQuery, TaskStatus, read, record,
 };
 
 /// How many tasks are on a page whose address does not say so; the documented default.
@@ -383,5 +383,9 @@ impl Api for Client {
             self.request(call, app, Method::PATCH, &["tasks", &self.inner.spellings.of(task), "status"])?;
         let request = request.json(&report.to_json());
         read::reported(self.send(&request).await?, &request.call, task)
+    }
+
+    fn clock(&self) -> Option<ClockReading> {
+        self.inner.transport.clock()
     }
 }

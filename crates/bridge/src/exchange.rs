@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use bridgehead_resilience::{Clock, SeededRng, SystemClock};
+use bridgehead_sdk::http::proxy;
 use reqwest::{Request, Response};
 
 use super::answer::cause;
@@ -29,12 +30,20 @@ pub enum Undelivered {
     NoAnswer(String),
 }
 
+/// Over HTTP.
+#[derive(Debug)]
+struct Http {
+    client: reqwest::Client,
+    /// What the configured proxy is called in messages.
+    proxy: Option<String>,
+}
+
 #[async_trait]
-impl Exchange for reqwest::Client {
+impl Exchange for Http {
     async fn exchange(&self, request: Request) -> Result<Response, Undelivered> {
-        self.execute(request).await.map_err(|error| {
+        self.client.execute(request).await.map_err(|error| {
             if error.is_connect() || error.is_builder() {
-                Undelivered::NotSent(cause(error))
+                Undelivered::NotSent(proxy::explained(cause(error), self.proxy.as_deref()))
             } else {
                 Undelivered::NoAnswer(cause(error))
             }
@@ -57,7 +66,10 @@ impl Environment {
     /// HTTP, the machine's clock, and randomness from the operating system.
     pub(super) fn real(settings: &Settings) -> Result<Self, BuildError> {
         Ok(Self {
-            exchange: Arc::new(transport::http(settings)?),
+            exchange: Arc::new(Http {
+                client: transport::http(settings)?,
+                proxy: proxy::configured(&settings.network),
+            }),
             clock: Arc::new(SystemClock),
             rng: Arc::new(SeededRng::from_os()),
         })

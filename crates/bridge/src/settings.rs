@@ -95,8 +95,8 @@ impl Settings {
         }
     }
 
-    /// Whether the Bridge is on this machine, as the sandbox is.
-    pub(super) fn is_local(&self) -> bool {
+    /// Whether the Bridge is on this machine, as the sandbox is: then it is reached without a proxy.
+    pub fn is_local(&self) -> bool {
         match self.base_url.host() {
             Some(Host::Domain(name)) => name == "localhost" || name.ends_with(".localhost"),
             Some(Host::Ipv4(address)) => address.is_loopback(),

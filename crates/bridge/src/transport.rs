@@ -1,6 +1,6 @@
 //! How calls travel: the key, the gate, the operator's limit, and which calls are made again.
 
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
 use bridgehead_resilience::{self as resilience, Jitter, Next, RetryPolicy};
@@ -10,6 +10,7 @@ use tokio::time::Instant;
 
 use super::answer::{self, Answer, Bounds, Request};
 use super::breaker::{BreakerSettings, BridgeBreaker, Outcome, Permit, Refusal};
+use super::clock::{ClockReading, Dated, LastReading};
 use super::exchange::Environment;
 use super::key::KeyRing;
 use super::limiter::Limiter;
@@ -28,6 +29,7 @@ pub(super) struct Transport {
     limiter: Option<Limiter>,
     bounds: Bounds,
     patience: Duration,
+    clock: LastReading,
 }
 
 /// A call that failed.
@@ -39,12 +41,19 @@ struct Failure {
 
 impl Transport {
     pub(super) fn new(
-        environment: Environment,
+        mut environment: Environment,
         settings: &Settings,
         key: Arc<dyn KeySource>,
         pace: BreakerSettings,
     ) -> Result<Self, BuildError> {
+        let last = LastReading::default();
+        environment.exchange = Arc::new(Dated {
+            exchange: environment.exchange,
+            clock: Arc::clone(&environment.clock),
+            last: Arc::clone(&last),
+        });
         Ok(Self {
+            clock: last,
             keys: KeyRing::new(key),
             gate: BridgeBreaker::new(pace, Arc::clone(&environment.clock), Arc::clone(&environment.rng)),
             limiter: settings.rate_limit.map(|limit| limit.quota().map(Limiter::new)).transpose()?,
@@ -60,6 +69,10 @@ impl Transport {
 
     pub(super) fn health(&self) -> watch::Receiver<Health> {
         self.gate.health()
+    }
+
+    pub(super) fn clock(&self) -> Option<ClockReading> {
+        *self.clock.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Makes a call, and makes it again where that is safe and may help.

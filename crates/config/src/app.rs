@@ -137,6 +137,8 @@ pub struct Sync {
     pub schedule: Schedule,
     /// Whether to sync when the daemon starts.
     pub on_start: bool,
+    /// What to do about the first sync of an app, as long as none has been completed.
+    pub first: FirstSync,
     /// How many pages may be sent at the same time.
     #[schemars(with = "u64", range(min = 1, max = 1024))]
     pub push_concurrency: usize,
@@ -158,6 +160,7 @@ impl Default for Sync {
             timezone: None,
             schedule: Schedule::Every(every),
             on_start: true,
+            first: FirstSync::Complete,
             push_concurrency: 4,
             on_invalid: OnInvalid::Abandon,
             complete_without_proof: WithoutProof::Hold,
@@ -177,6 +180,16 @@ impl Sync {
             None => Schedule::Every(self.every),
         };
     }
+}
+
+/// What to do about the first sync of an app.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum FirstSync {
+    /// Push what was read, then hold the sync until an operator allows what a dry run or the held sync has shown.
+    Ask,
+    /// Complete it like any other.
+    Complete,
 }
 
 /// What to do about records that violate a rule.

@@ -59,7 +59,7 @@ mod words;
 #[cfg(test)]
 mod tests;
 
-pub use app::{App, Guard, OnInvalid, Protect, Sync, TaskGuard, Tasks, WithoutProof};
+pub use app::{App, FirstSync, Guard, OnInvalid, Protect, Sync, TaskGuard, Tasks, WithoutProof};
 pub use build::build_connector;
 pub use conformance::Conformance;
 #[cfg(feature = "conformance")]

@@ -1,6 +1,6 @@
 //! An app's `target`: settings that only its connector understands, with references to secrets in them.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -160,6 +160,18 @@ impl Target {
         Ok(secrets)
     }
 
+    /// The servers that it names by URL, such as `https://hr.example.org:8443`: nothing of a URL but where it leads to.
+    pub fn servers(&self) -> BTreeSet<String> {
+        let mut servers = BTreeSet::new();
+        each_text(&self.settings, &mut |text| {
+            let Ok(url) = Url::parse(text) else { return };
+            if matches!(url.scheme(), "http" | "https") && url.has_host() {
+                servers.insert(url.origin().ascii_serialization());
+            }
+        });
+        servers
+    }
+
     /// The same target with other settings laid over its own.
     pub(super) fn overlaid(&self, overlay: SourcedValue) -> Option<Self> {
         let mut layers = Layers::of_target(self.settings.origin.clone());
@@ -256,6 +268,17 @@ fn each_place<E>(
             items.iter().enumerate().try_for_each(|(index, item)| below(item, &format!("{path}[{index}]")))
         }
         _ => Ok(()),
+    }
+}
+
+/// Visits every text in a node that is not part of a reference to a secret.
+fn each_text(node: &SourcedValue, visit: &mut dyn FnMut(&str)) {
+    match &node.value {
+        Value::String(text) => visit(text),
+        _ if node.is_secret_reference() => {}
+        Value::Table(table) => table.values().for_each(|entry| each_text(&entry.node, visit)),
+        Value::Array(items) => items.iter().for_each(|item| each_text(item, visit)),
+        _ => {}
     }
 }
 

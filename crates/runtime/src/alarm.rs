@@ -36,7 +36,7 @@ pub fn all(name: &str, app: &AppOverview, now: Timestamp) -> Vec<Alarm> {
     .into_iter()
     .flatten()
     .collect();
-    // What stands still while an app is paused stands still on purpose.
+    // What makes no progress while an app is paused makes no progress on purpose.
     let stalled = stalled::all(name, app, now).into_iter();
     alarms.extend(stalled.filter(|alarm| app.paused.is_none() || !stands_still(alarm.kind)));
     alarms.sort_by_key(|alarm| std::cmp::Reverse(alarm.level));
@@ -65,7 +65,7 @@ fn has_failed(run: &SyncRun) -> bool {
     matches!(run.result, RunResult::Failed | RunResult::Abandoned)
 }
 
-/// Whether it is about something that does not go on.
+/// Whether it is about something that does not continue.
 fn stands_still(kind: AlarmKind) -> bool {
     matches!(kind, AlarmKind::TasksStalled | AlarmKind::SyncStalled)
 }
@@ -78,7 +78,7 @@ fn paused(name: &str, app: &AppOverview) -> Option<Alarm> {
         level: Level::Notice,
         since: Some(pause.since),
         message: format!("paused by {}{reason}", pause.by),
-        advice: format!("No task is begun, and no sync. `bridgehead apps resume {name}` ends that."),
+        advice: format!("No task and no sync starts. `bridgehead apps resume {name}` resumes the app."),
     })
 }
 
@@ -89,8 +89,8 @@ fn audit(app: &AppOverview) -> Option<Alarm> {
         level: Level::Alarm,
         since: Some(failing.since),
         message: format!("the audit log cannot be written: {}", failing.message),
-        advice: "Tasks go on, and what is to be recorded is kept in memory for now: ten thousand entries, then the oldest are lost, \
-                 which is recorded. Free space, or fix the folder (audit.path)."
+        advice: "Tasks continue. Entries wait in memory: up to ten thousand, then the oldest are lost, and this is recorded. Free disk space, \
+                 or fix the folder (audit.path)."
             .into(),
     })
 }

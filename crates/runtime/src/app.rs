@@ -59,7 +59,7 @@ pub(crate) struct AppContext {
     pub(crate) orders: Arc<RwLock<()>>,
     /// Since when the app runs with these settings.
     pub(crate) running_since: Timestamp,
-    /// Another one of this identity ran before it in this process: it goes on, and does not begin.
+    /// Another one of this identity ran before it in this process: it continues, and does not begin.
     pub(crate) continues: bool,
 }
 
@@ -83,7 +83,7 @@ impl AppContext {
         Self::assembled(parts, false)
     }
 
-    /// One that takes the place of another of its identity.
+    /// One that replaces another of its identity.
     pub(crate) fn continuing(parts: Parts) -> Arc<Self> {
         Self::assembled(parts, true)
     }

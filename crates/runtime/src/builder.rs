@@ -120,7 +120,7 @@ pub(crate) struct Assembly {
 }
 
 impl Assembly {
-    /// An app, ready to run. `continues` says whether it takes the place of another of its identity.
+    /// An app, ready to run. `continues` says whether it replaces another of its identity.
     pub(crate) fn app(
         &self,
         name: &str,

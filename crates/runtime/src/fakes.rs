@@ -20,7 +20,7 @@ use bridgehead_bridge::{
 use bridgehead_config::{self as config, Connectors, Document};
 use bridgehead_store::{SnapshotStore, Sqlite, TaskJournal};
 
-/// A Bridge of which a test writes what it needs; every other call is refused as one that nobody made.
+/// A Bridge of which a test writes what it needs; every other call is refused as one that no one made.
 #[async_trait]
 pub(crate) trait Script: Send + Sync + 'static {
     async fn tasks(&self, _query: &TaskQuery) -> Result<TaskPage, bridge::Error> {
@@ -122,7 +122,7 @@ pub(crate) fn api(script: &Arc<impl Script>) -> Arc<dyn Api> {
     Arc::new(Scripted(Arc::clone(script)))
 }
 
-/// A target that nobody asks anything.
+/// A target that no one asks anything.
 struct Untouched;
 
 #[async_trait]

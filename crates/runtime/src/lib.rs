@@ -15,7 +15,7 @@
 //! [`status`] collects what the loops do, and [`history`] keeps it hour by hour. The [`reporter`] turns it into one [`report`]. [`progress`] knows what should make progress
 //! and when it last did, and [`alarm`] derives what needs attention.
 //!
-//! Any loop can be cancelled at any moment: what was begun is in the journal, and everything else is still pending in Iden.
+//! Any loop can be cancelled at any moment: what was started is in the journal, and everything else is still pending in Iden.
 
 #![allow(rustdoc::private_intra_doc_links, reason = "a module's page leads through its private parts too")]
 

@@ -94,7 +94,7 @@ pub struct Retried {
 pub struct Retries {
     /// The reports that were made again.
     pub retried: Vec<Retried>,
-    /// The tasks that waited, and go on now.
+    /// The tasks that waited, and continue now.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub woken: Vec<TaskId>,
     /// These were requested, but have no rejected report and do not wait.

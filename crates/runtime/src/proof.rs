@@ -1,7 +1,7 @@
 //! Proof, as types, that what must come first has happened.
 //!
 //! Each can only be made by the part of the runtime that has seen it happen, so that the order of things is checked by the compiler.
-//! Nobody else can make one:
+//! No one else can make one:
 //!
 //! ```
 //! use bridgehead_runtime::proof::{CompletionPermit, IntentRecorded, OutcomeRecorded};
@@ -37,7 +37,7 @@
 //! }
 //! ```
 //!
-//! While the target is still being read, nobody can:
+//! While the target is still being read, no one can:
 //!
 //! ```compile_fail,E0599
 //! use bridgehead_runtime::proof::Reading;

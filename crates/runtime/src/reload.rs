@@ -1,6 +1,6 @@
 //! Exchanging apps while the daemon runs: those that have changed shut down cleanly and start again, the others are not touched.
 //!
-//! The promises are those of a restart, for one app: what runs finishes within the grace, what was begun is in the journal, and an
+//! The promises are those of a restart, for one app: what runs finishes within the grace, what was started is in the journal, and an
 //! app of the same `app_id` begins only when nothing of the one before is left.
 
 use std::collections::BTreeMap;
@@ -20,7 +20,7 @@ use bridgehead_config as config;
 
 /// What is to become of the app of a name.
 pub enum Change {
-    /// It begins, or takes the place of the one that has the name.
+    /// It begins, or replaces the one that has the name.
     Run {
         /// Its settings.
         settings: Box<config::App>,
@@ -55,7 +55,7 @@ pub enum Exchanged {
     Stopping,
 }
 
-/// How an app has ended. It lets nobody get at the app as long as the result is kept.
+/// How an app has ended. It lets no one get at the app as long as the result is kept.
 type Ending = Shared<BoxFuture<'static, (Ended, Arc<Option<OwnedRwLockWriteGuard<()>>>)>>;
 
 impl Runtime {
@@ -128,7 +128,7 @@ impl Runtime {
         if ended.contains(&Ended::CutOff) { Exchanged::CutOff } else { Exchanged::Done }
     }
 
-    /// How long what runs may go on after a stop, from now on.
+    /// How long what runs may continue after a stop, from now on.
     pub fn set_shutdown_grace(&self, grace: std::time::Duration) {
         self.supervisor.set_grace(grace);
     }

@@ -78,7 +78,7 @@ pub struct AppOverview {
     pub alarms: Vec<Alarm>,
     /// Why the Bridge refuses the key or this app, if it does: nothing is polled, executed or reported until it is fixed.
     pub access_refused: Option<String>,
-    /// Since when, by whom and why it is paused, if it is: no task is begun, and no sync.
+    /// Since when, by whom and why it is paused, if it is: no task is started, and no sync.
     pub paused: Option<Pause>,
     /// That the audit log cannot be written, as the last try found.
     pub audit_unwritable: Option<Unwritable>,
@@ -100,12 +100,12 @@ pub struct AppOverview {
     pub state_unwritable: Option<Unwritable>,
     /// The calls in a row that the target did not answer, while it does not count as unreachable.
     pub silence: Option<Silence>,
-    /// How long what should move may stand still; follows from the configuration.
+    /// How long what should move may make no progress; follows from the configuration.
     #[serde(skip)]
     pub limits: Limits,
 }
 
-/// That tasks may have been begun of which the journal knows nothing.
+/// That tasks may have been started of which the journal knows nothing.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct StateDoubted {
     /// When it was found.
@@ -258,7 +258,7 @@ pub struct SyncOverview {
     pub moved_at: Option<Timestamp>,
 }
 
-/// How long what should move may stand still.
+/// How long what should move may make no progress.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Limits {
     /// `tasks.timeout`
@@ -352,7 +352,7 @@ pub struct Alarm {
     /// Since when, where that is known.
     #[serde(default)]
     pub since: Option<Timestamp>,
-    /// What is the matter, in a sentence.
+    /// What is wrong, in a sentence.
     pub message: String,
     /// What to do.
     #[serde(default)]
@@ -409,7 +409,7 @@ pub enum AlarmKind {
     TasksUnreadable,
     /// Iden does not hear of outcomes.
     ReportsDelayed,
-    /// A sync does not get on, or has not begun although it is due.
+    /// A sync does not get on, or has not started although it is due.
     SyncStalled,
     /// A loop of the daemon panicked.
     LoopPanicked,

@@ -19,11 +19,11 @@ const REPEATED: u32 = 3;
 const TOO_MANY: u32 = 5;
 /// A sync looks at the clock once a minute, so one that is late by this much does not run.
 const LATE: SignedDuration = SignedDuration::from_mins(5);
-/// How long a sync may stand still at Iden's end: a call is repeated for a quarter of an hour, a cleanup is watched for
+/// How long a sync may make no progress at Iden's end: a call is repeated for a quarter of an hour, a cleanup is watched for
 /// half an hour.
 const PATIENCE: Duration = Duration::from_mins(45);
 
-/// Everything that stands still.
+/// Everything that makes no progress.
 pub(super) fn all(name: &str, app: &AppOverview, now: Timestamp) -> Vec<Alarm> {
     let alarms = [
         polling(app, now),

@@ -24,7 +24,7 @@ use bridgehead_store::{self as journal, Outcome, ReportResult, RunReason, RunRes
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct TaskCounts {
-    /// Tasks taken up.
+    /// Tasks picked up.
     pub started: u64,
     /// Reported as completed.
     pub completed: u64,

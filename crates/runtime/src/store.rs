@@ -85,7 +85,7 @@ impl Store {
         self.journal.forget(&self.app, task).await
     }
 
-    /// The tasks that were begun and have not ended.
+    /// The tasks that were started and have not ended.
     pub(crate) async fn open(&self) -> Result<Vec<Entry>, Error> {
         self.journal.open(&self.app).await
     }

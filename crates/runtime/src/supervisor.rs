@@ -32,7 +32,7 @@ pub(crate) enum Ended {
     Finished,
     /// The grace was over before that; what ran was cut off.
     CutOff,
-    /// A loop is still there, and blocks a thread. Nobody else may take up what it has begun.
+    /// A loop is still there, and blocks a thread. No one else may take up what it has started.
     Stuck,
 }
 
@@ -40,12 +40,12 @@ pub(crate) enum Ended {
 #[derive(Debug)]
 pub(crate) struct Supervisor {
     vitals: Arc<Liveness>,
-    /// How long what runs may go on after a stop.
+    /// How long what runs may continue after a stop.
     grace: Arc<Mutex<Duration>>,
     running: Mutex<BTreeMap<String, AbortOnDropHandle<Ended>>>,
     /// Nothing is started any more.
     stopping: CancellationToken,
-    /// Held by a reload: the end of the daemon waits for what it has begun.
+    /// Held by a reload: the end of the daemon waits for what it has started.
     changing: tokio::sync::Mutex<()>,
 }
 
@@ -86,7 +86,7 @@ impl Supervisor {
         true
     }
 
-    /// Brings an app to its end: its loops, what operators have asked it for, and its connector. Until the result is dropped, nobody
+    /// Brings an app to its end: its loops, what operators have asked it for, and its connector. Until the result is dropped, no one
     /// else gets at the app.
     pub(crate) async fn end(
         &self,
@@ -218,7 +218,7 @@ async fn load_pause(app: &AppContext, stop: &CancellationToken) -> Result<(), Sh
     );
     let paused = paused.await.map_err(|_| ShuttingDown)?;
     if let Some(pause) = &paused {
-        tracing::warn!(app = %app.name, by = pause.by, since = %pause.since, "the app is paused: no task is begun, and no sync");
+        tracing::warn!(app = %app.name, by = pause.by, since = %pause.since, "the app is paused: no task and no sync starts until it is resumed");
     }
     app.pausing.set(paused);
     Ok(())

@@ -79,7 +79,7 @@ pub struct AttemptStep {
     /// What there is to say of it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub message: Option<String>,
-    /// When the task goes on, where it waits for that.
+    /// When the task continues, where it waits for that.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub next_try_at: Option<Timestamp>,
 }

@@ -1,11 +1,11 @@
-//! Whether the journal may lack tasks that were begun.
+//! Whether the journal may lack tasks that were started.
 
 use jiff::{SignedDuration, Timestamp};
 
 /// Iden's clock may be ahead of this one by so much.
 pub(super) const CLOCKS: SignedDuration = SignedDuration::from_hours(1);
 
-/// That tasks may have been begun of which this journal knows nothing: it is new, was lost, or is an old copy.
+/// That tasks may have been started of which this journal knows nothing: it is new, was lost, or is an old copy.
 ///
 /// # Flow
 /// Before the first attempt at a task that the journal does not know, ask [`TaskJournal::doubted`](super::TaskJournal::doubted).
@@ -27,7 +27,7 @@ pub struct Doubt {
 }
 
 impl Doubt {
-    /// Whether a task that Iden made then may have been begun by a journal that is lost. One without a time may have been.
+    /// Whether a task that Iden made then may have been started by a journal that is lost. One without a time may have been.
     pub fn covers(&self, created_at: Option<Timestamp>) -> bool {
         created_at.is_none_or(|created_at| created_at <= self.until)
     }

@@ -20,7 +20,7 @@
 //! - Once a report has ended, nothing of the outcome's result is left in any file of the folder but what [`RetainedOutcome`] names.
 //! - No write is answered as done unless the folder and its files were still in their place after it, and no other process
 //!   has taken them over. State that was lost or is an old copy is found out when it is opened: see [`Doubt`].
-//! - A caller that goes away while it waits takes nobody else's write with it.
+//! - A caller that goes away while it waits takes no one else's write with it.
 
 #![allow(rustdoc::private_intra_doc_links, reason = "a module's page leads through its private parts too")]
 

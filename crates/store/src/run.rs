@@ -44,6 +44,8 @@ pub enum RunReason {
     LostState,
     /// Held: Iden has seen a later sync than the last one known here.
     StaleState,
+    /// Held: it is the first sync of the app, and the operator wants to be asked.
+    FirstSync,
     /// Held: nothing shows that a listing was read to its end.
     NotProven,
     /// Abandoned: the target could not be read to its end.
@@ -87,10 +89,11 @@ pub enum RunReason {
 
 impl RunReason {
     /// All that this version gives.
-    pub const ALL: [Self; 21] = [
+    pub const ALL: [Self; 22] = [
         Self::AccessGuard,
         Self::LostState,
         Self::StaleState,
+        Self::FirstSync,
         Self::NotProven,
         Self::Unreadable,
         Self::RepeatedCursor,
@@ -117,6 +120,7 @@ impl RunReason {
             Self::AccessGuard => "access_guard",
             Self::LostState => "lost_state",
             Self::StaleState => "stale_state",
+            Self::FirstSync => "first_sync",
             Self::NotProven => "not_proven",
             Self::Unreadable => "unreadable",
             Self::RepeatedCursor => "repeated_cursor",

@@ -338,7 +338,7 @@ pub trait SnapshotStore: Send + Sync + fmt::Debug + 'static {
     /// The operator is shown this.
     async fn set_shown(&self, app: &AppKey, shown: Shown) -> Result<(), Error>;
 
-    /// Whether a sync has begun of which no run was recorded: the process died in the middle of it.
+    /// Whether a sync has started of which no run was recorded: the process died in the middle of it.
     async fn was_interrupted(&self, app: &AppKey) -> Result<bool, Error>;
 
     /// Records a sync for the operator, which ends it. Those of the last 30 days are kept, the last 200 of an app

@@ -346,7 +346,7 @@ pub trait TaskJournal: Send + Sync + fmt::Debug + 'static {
     /// Called only after the whole list of pending tasks was read, and the ends of those in it were renewed.
     async fn prune(&self, app: &AppKey, before: Timestamp) -> Result<u64, Error>;
 
-    /// Whether tasks of this app may have been begun of which this journal knows nothing. See [`Doubt`] for what to do. A
+    /// Whether tasks of this app may have been started of which this journal knows nothing. See [`Doubt`] for what to do. A
     /// doubt stays until it is pruned, which is not before everything that it covers is older than what is pruned with it.
     async fn doubted(&self, app: &AppKey) -> Result<Option<Doubt>, Error>;
 

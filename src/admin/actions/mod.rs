@@ -3,7 +3,9 @@
 //! An [`Action`] first says what would happen to whom, and then does exactly that: what it was confirmed with comes back with the
 //! form, and is compared with how things stand by then. A further action is one more line in [`Actions::of`].
 
-mod reports;
+mod pause;
+mod resolve;
+mod retry;
 mod sync;
 mod tasks;
 
@@ -13,6 +15,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use async_trait::async_trait;
+use serde::Serialize;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -21,7 +24,8 @@ use crate::control::Current;
 use bridgehead_bridge::Api;
 use bridgehead_runtime::Runtime;
 use bridgehead_runtime::actions::{self as orders, Actions as Orders};
-use bridgehead_runtime::inspection::{ListingEnd, TaskRow, Which};
+use bridgehead_runtime::inspection::{ListingEnd, TaskRow, TaskStory, Which};
+use bridgehead_sdk::TaskId;
 
 /// So many people are named before an action; the list has all of them.
 const NAMED: usize = 100;
@@ -34,9 +38,9 @@ pub(crate) struct Operator {
     orders: Orders,
     /// The facts about the daemon as they are now, with the client that the apps use.
     current: Current,
-    /// Ends what goes on behind an answer.
+    /// Ends what continues behind an answer.
     pub(crate) stop: CancellationToken,
-    /// What goes on behind an answer.
+    /// What continues behind an answer.
     pub(crate) background: TaskTracker,
 }
 
@@ -57,7 +61,7 @@ impl Operator {
         Arc::clone(&self.current.get().bridge)
     }
 
-    /// Ends what goes on behind answers, and waits for it.
+    /// Ends what continues behind answers, and waits for it.
     pub(crate) async fn close(&self) {
         self.stop.cancel();
         self.background.close();
@@ -79,6 +83,13 @@ impl Operator {
             all.append(&mut rows);
         }
         Ok((all, listing.end()))
+    }
+
+    /// The story of a task. `None` if neither Iden nor the journal knows it.
+    pub(super) async fn story(&self, app: &str, task: &TaskId) -> Result<Option<TaskStory>, Refusal> {
+        let (bridge, inspected) = (self.bridge(), self.runtime.inspected(app).ok_or(Refusal::NoSuchApp)?);
+        let story = inspected.task_story(&*bridge, task).await;
+        story.map_err(|error| Refusal::Failed(error.to_string()))
     }
 }
 
@@ -108,12 +119,41 @@ pub(crate) struct Confirmation {
     pub(crate) notes: Vec<String>,
     /// To whom.
     pub(crate) people: Option<People>,
+    /// What is asked beside yes or no.
+    pub(crate) inputs: Vec<Input>,
     /// What comes back with the form.
     pub(crate) fields: Vec<(&'static str, String)>,
     /// What the button says.
     pub(crate) verb: String,
     /// Whether access is lost.
     pub(crate) is_destructive: bool,
+}
+
+/// Something to fill in.
+#[derive(Debug, Serialize)]
+pub(crate) struct Input {
+    pub(crate) name: &'static str,
+    pub(crate) label: &'static str,
+    pub(crate) hint: &'static str,
+    /// Values to choose one of, with their labels; a line of text if there are none.
+    pub(crate) choices: Vec<(&'static str, &'static str)>,
+    pub(crate) is_required: bool,
+    /// The most characters of a text.
+    pub(crate) longest: usize,
+}
+
+impl Input {
+    /// Why something is done, in a line of text.
+    fn reason(hint: &'static str, is_required: bool) -> Self {
+        Self {
+            name: "reason",
+            label: "Reason",
+            hint,
+            choices: Vec::new(),
+            is_required,
+            longest: orders::LONGEST_REASON,
+        }
+    }
 }
 
 /// To whom.
@@ -154,6 +194,7 @@ impl From<orders::Error> for Refusal {
     fn from(error: orders::Error) -> Self {
         match error {
             orders::Error::UnknownApp(_) => Self::NoSuchApp,
+            error @ orders::Error::NotResolvable { .. } => Self::Changed(error.to_string()),
             error => Self::Failed(error.to_string()),
         }
     }
@@ -164,11 +205,15 @@ pub(crate) struct Actions(BTreeMap<&'static str, Box<dyn Action>>);
 
 impl Actions {
     pub(super) fn of() -> Self {
-        let all: [Box<dyn Action>; 5] = [
+        let all: [Box<dyn Action>; 9] = [
             Box::new(tasks::Release),
-            Box::new(reports::Resend),
+            Box::new(retry::Retry),
+            Box::new(resolve::Resolve),
+            Box::new(pause::Pause),
+            Box::new(pause::Resume),
             Box::new(sync::Start { dry_run: false }),
             Box::new(sync::Start { dry_run: true }),
+            Box::new(sync::Cancel),
             Box::new(sync::Allow),
         ];
         Self(all.into_iter().map(|action| (action.name(), action)).collect())
@@ -286,7 +331,7 @@ mod tests {
 
     #[test]
     fn actions_have_names_of_their_own_and_numbers_their_nouns() {
-        assert_eq!(Actions::of().0.len(), 5);
+        assert_eq!(Actions::of().0.len(), 9);
         let said = [count(1, "task"), count(0, "task"), count(2, "loss of access")];
         assert_eq!(said, ["1 task", "0 tasks", "2 losses of access"]);
     }

@@ -62,6 +62,45 @@ impl Action for Start {
     }
 }
 
+/// Cancels the sync that is running.
+pub(super) struct Cancel;
+
+#[async_trait]
+impl Action for Cancel {
+    fn name(&self) -> &'static str {
+        "cancel-sync"
+    }
+
+    fn label(&self) -> &'static str {
+        "Cancel sync"
+    }
+
+    async fn confirm(&self, operator: &Operator, app: &str, _: &Fields) -> Result<Confirmation, Refusal> {
+        let status = operator.runtime.status().remove(app).ok_or(Refusal::NoSuchApp)?;
+        if status.sync().borrow().phase.is_empty() {
+            return Err(Refusal::Nothing(format!("No sync of {app} is running.")));
+        }
+        Ok(Confirmation {
+            question: format!("Cancel the running sync of {app}?"),
+            notes: vec![
+                "The session in Iden is abandoned, and no access is removed. The next sync starts as scheduled."
+                    .to_owned(),
+            ],
+            verb: self.label().to_owned(),
+            ..Confirmation::default()
+        })
+    }
+
+    async fn perform(&self, operator: &Operator, app: &str, _: &Fields) -> Result<String, Refusal> {
+        let cancelled = operator.orders.cancel_sync(&Actor::page(), app).await?;
+        Ok(match (cancelled.was_under_way, cancelled.ended) {
+            (false, _) => format!("No sync of {app} was running."),
+            (true, Some(result)) => format!("The sync has ended: {result}."),
+            (true, None) => "The sync is being cancelled.".to_owned(),
+        })
+    }
+}
+
 /// Allows what a dry run or a held sync has shown, and starts the sync that does it.
 pub(super) struct Allow;
 
@@ -97,6 +136,7 @@ impl Action for Allow {
             fields: vec![("digest", digest.to_string())],
             verb: "Allow and start the sync".to_owned(),
             is_destructive: true,
+            ..Confirmation::default()
         })
     }
 

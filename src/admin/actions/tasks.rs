@@ -36,6 +36,7 @@ impl Action for Release {
             fields: bound(&rows, fields),
             verb: format!("Release {}", count(rows.len(), "task")),
             is_destructive: true,
+            ..Confirmation::default()
         })
     }
 

@@ -100,17 +100,20 @@ impl App<'_> {
     fn buttons(&self) -> Vec<Button> {
         let held = self.state.tasks.guarded.as_ref().map_or(0, |guarded| guarded.held);
         let rejected = self.state.tasks.journal.map_or(0, |counts| counts.rejected);
-        let mut buttons = vec![
-            Button { name: "sync", label: "Start sync".to_owned(), query: "" },
-            Button { name: "dry-run", label: "Dry run".to_owned(), query: "" },
-        ];
+        let plain = |name, label: &str| Button { name, label: label.to_owned(), query: "" };
+        let mut buttons = Vec::new();
+        if self.state.sync.under_way.is_some() {
+            buttons.push(plain("cancel-sync", "Cancel sync"));
+        } else if self.state.paused.is_none() {
+            buttons.push(plain("sync", "Start sync"));
+        }
+        buttons.push(plain("dry-run", "Dry run"));
         if held > 0 {
             let label = format!("Release {held} held");
             buttons.push(Button { name: "release", label, query: "?all=1" });
         }
-        if rejected > 0 {
-            let label = format!("Retry {rejected} rejected");
-            buttons.push(Button { name: "resend", label, query: "?all=1" });
+        if rejected > 0 || !self.state.tasks.attempts.is_empty() {
+            buttons.push(Button { name: "retry", label: "Retry now".to_owned(), query: "?all=1" });
         }
         if self.shown.is_some_and(|shown| shown.digest.is_some()) {
             buttons.push(Button {
@@ -119,6 +122,11 @@ impl App<'_> {
                 query: "",
             });
         }
+        buttons.push(if self.state.paused.is_some() {
+            plain("resume", "Resume")
+        } else {
+            plain("pause", "Pause")
+        });
         buttons
     }
 }

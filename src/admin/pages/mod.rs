@@ -6,6 +6,7 @@ mod other;
 mod overview;
 mod parts;
 mod sync;
+mod task;
 mod tasks;
 
 use std::sync::LazyLock;
@@ -22,6 +23,7 @@ pub(super) use other::{confirm, message, sign_in, sign_out};
 pub(super) use overview::{overview, path_of};
 pub(super) use parts::{Frame, Link, sentence};
 pub(super) use sync::sync;
+pub(super) use task::task;
 pub(super) use tasks::{TaskList, csv_head, csv_row, nameless, which};
 
 /// The style sheet.
@@ -50,6 +52,7 @@ static TEMPLATES: LazyLock<Environment<'static>> = LazyLock::new(|| {
         ("app.html", include_str!("../templates/app.html")),
         ("list.html", include_str!("../templates/list.html")),
         ("sync.html", include_str!("../templates/sync.html")),
+        ("task.html", include_str!("../templates/task.html")),
         ("login.html", include_str!("../templates/login.html")),
         ("confirm.html", include_str!("../templates/confirm.html")),
         ("message.html", include_str!("../templates/message.html")),

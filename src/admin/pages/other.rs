@@ -4,7 +4,7 @@ use serde::Serialize;
 
 use super::parts::{Frame, Table};
 use super::render;
-use crate::admin::actions::Confirmation;
+use crate::admin::actions::{Confirmation, Input};
 use crate::admin::summary::grouped;
 
 #[derive(Serialize)]
@@ -41,6 +41,7 @@ struct Asked<'a> {
     here: &'a str,
     back: &'a str,
     form: &'a str,
+    inputs: &'a [Input],
     fields: &'a [(&'static str, String)],
     verb: &'a str,
     is_destructive: bool,
@@ -71,6 +72,7 @@ pub(in crate::admin) fn confirm(
         here,
         back,
         form,
+        inputs: &of.inputs,
         fields: &of.fields,
         verb: &of.verb,
         is_destructive: of.is_destructive,
@@ -86,7 +88,7 @@ struct Message<'a> {
     back_text: &'a str,
 }
 
-/// A page that says something, and where to go on.
+/// A page that says something, and where to continue.
 pub(in crate::admin) fn message(
     frame: &Frame,
     heading: &str,
@@ -114,6 +116,7 @@ mod tests {
                 rows: vec![vec![NASTY.into()]],
                 more: 1234,
             }),
+            inputs: Vec::new(),
             fields: vec![("task", NASTY.into())],
             verb: NASTY.into(),
             is_destructive: true,

@@ -132,11 +132,12 @@ pub(super) fn removals(shown: &ShownRemovals, frame: &Frame, most: usize) -> Sho
 
 /// Why a sync is held, as the end of a sentence.
 fn because(reason: bridgehead_runtime::sync::HeldReason) -> &'static str {
-    use bridgehead_runtime::sync::HeldReason::{AccessGuard, LostState, NotProven, StaleState};
+    use bridgehead_runtime::sync::HeldReason::{AccessGuard, FirstSync, LostState, NotProven, StaleState};
     match reason {
         AccessGuard => "it would remove more than the removal guard allows",
         LostState => "no completed sync is known here and Iden may have records",
         StaleState => "Iden has seen a later sync than the last one known here",
+        FirstSync => "it is the first sync of the app and sync.first is \"ask\"",
         NotProven => "there is no proof that a listing is complete",
     }
 }

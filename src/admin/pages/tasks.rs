@@ -20,6 +20,12 @@ const LISTS: [(&str, &str); 6] = [
     ("failed", "Failed"),
 ];
 
+/// What is said to those who are not signed in, where they cannot and where they can.
+pub(super) const SIGN_IN: [&str; 2] = [
+    "Names are shown to those who sign in, which needs [admin] token in the configuration.",
+    "Sign in to see whom these tasks are about.",
+];
+
 /// So many tasks are read at most to be sorted and filtered; the CSV has all.
 const MOST: u64 = 10_000;
 
@@ -48,7 +54,7 @@ pub(in crate::admin) struct TaskList<'a> {
     pub(in crate::admin) fields: &'a Fields,
 }
 
-/// What nobody is shown who is not signed in: whom a task is about, and what may name them.
+/// What no one is shown who is not signed in: whom a task is about, and what may name them.
 pub(in crate::admin) fn nameless(row: &TaskRow) -> TaskRow {
     TaskRow {
         account: None,
@@ -69,12 +75,7 @@ impl TaskList<'_> {
         let base = format!("/apps/{}/tasks", path_of(name));
         let mut notes = Vec::new();
         if !frame.is_signed_in {
-            notes.push(if frame.can_sign_in {
-                "Sign in to see whom these tasks are about.".to_owned()
-            } else {
-                "Names are shown to those who sign in, which needs [admin] token in the configuration."
-                    .to_owned()
-            });
+            notes.push(SIGN_IN[usize::from(frame.can_sign_in)].to_owned());
         }
         let tab = |(key, text): &(&str, &str)| {
             Link::new(*text, fields.with(&[("status", key), ("page", ""), ("sort", "")]), *key == status)
@@ -155,7 +156,7 @@ fn fill(
     if frame.is_signed_in {
         let (action, label) = match status {
             "held" => ("release", "Release"),
-            "rejected" => ("resend", "Retry"),
+            "rejected" => ("retry", "Retry"),
             _ => ("", ""),
         };
         list.action = (!action.is_empty())
@@ -178,12 +179,21 @@ fn fill(
                     .clone()
                     .or_else(|| row.username.clone())
                     .unwrap_or_else(|| row.task.clone()),
-                cells: cells(row).into_iter().map(Cell::from).collect(),
+                cells: linked(cells(row), &columns, row, name),
             })
             .collect(),
         chooses: list.action.is_some(),
         is_stacked: true,
     });
+}
+
+/// The cells of a row; its id leads to its story.
+fn linked(cells: Vec<String>, columns: &[(&str, &str, &str)], row: &TaskRow, app: &str) -> Vec<Cell> {
+    let link = |(text, (.., key)): (String, &(&str, &str, &str))| {
+        let href = (*key == "task").then(|| format!("/apps/{}/tasks/{}", path_of(app), path_of(&row.task)));
+        Cell { href, ..Cell::from(text) }
+    };
+    cells.into_iter().zip(columns).map(link).collect()
 }
 
 fn sortable(
@@ -336,7 +346,10 @@ mod tests {
     }
 
     fn tasks(html: &str) -> Vec<String> {
-        html.split("data-label=\"Task\"><span>").skip(1).map(|rest| rest[..4].to_owned()).collect()
+        html.split("data-label=\"Task\"><a href=\"/apps/hr/tasks/")
+            .skip(1)
+            .map(|rest| rest[..4].to_owned())
+            .collect()
     }
 
     #[test]
@@ -373,7 +386,7 @@ mod tests {
                 && held.contains("value=\"t007\" aria-label=\"Choose Person 992\""),
             "{held}"
         );
-        assert!(html("status=rejected", true, false).contains("/apps/hr/actions/resend"));
+        assert!(html("status=rejected", true, false).contains("/apps/hr/actions/retry"));
         assert!(!html("status=failed", true, false).contains("checkbox"));
     }
 

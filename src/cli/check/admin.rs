@@ -8,6 +8,24 @@ use bridgehead_runtime::inspection::Finding;
 
 const WHAT: &str = "admin.listen";
 
+/// Whether the token of the page can be read, if there is one. A running daemon has its own copy of it.
+pub(super) fn token(context: &Context, daemon: Option<&Identity>) -> Option<Finding> {
+    const WHAT: &str = "admin.token";
+    match (context.page_token(), daemon) {
+        (Ok(None), _) => None,
+        (Ok(Some(_)), _) => Some(Finding::ok(WHAT, "found")),
+        (Err(failure), Some(_)) => {
+            let why = failure.message();
+            let found = format!("cannot be used here; not needed, because the running daemon has loaded its own copy ({why})");
+            Some(Finding::skipped(WHAT, found))
+        }
+        (Err(failure), None) => Some(
+            Finding::failed(WHAT, failure.message().trim_start_matches("admin.token: "))
+                .advising("Write the token where admin.token says it is, or remove the key: then the page shows, and cannot act."),
+        ),
+    }
+}
+
 /// Nothing where no listener is configured.
 pub(super) async fn check(context: &Context, daemon: Option<&Identity>) -> Option<Finding> {
     let listen = context.config.admin.as_ref()?.listen;

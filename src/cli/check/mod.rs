@@ -35,6 +35,30 @@ pub(crate) async fn run(
     logging::start_quiet(&context.config.log, &context.redactor);
     let names = context.names(names)?;
     let mut report = Report::new(global.json);
+    Box::pin(look(global, &context, connectors, &names, offline, &mut report)).await?;
+    report.end(if offline { Exit::Configuration } else { Exit::Failed })
+}
+
+/// What is found about all apps, for another command to tell.
+pub(crate) async fn examine(
+    global: &Global,
+    context: &Context,
+    connectors: &Connectors,
+) -> Result<Vec<Finding>, Failure> {
+    let names = context.names(&[])?;
+    let mut report = Report::silent();
+    Box::pin(look(global, context, connectors, &names, false, &mut report)).await?;
+    Ok(report.findings())
+}
+
+async fn look(
+    global: &Global,
+    context: &Context,
+    connectors: &Connectors,
+    names: &[String],
+    offline: bool,
+    report: &mut Report,
+) -> Outcome {
     report.add(Finding::ok(
         "configuration",
         format!("valid; {} of {} apps checked", names.len(), context.config.apps.len()),
@@ -42,25 +66,28 @@ pub(crate) async fn run(
     for warning in context.config.warnings(&context.environment) {
         report.add(Finding::warning("configuration", warning));
     }
-    let daemon = running(&context, &mut report).await;
+    let daemon = running(context, report).await;
     let is_current =
         daemon.as_ref().is_some_and(|it| it.configuration == context::fingerprint(global, connectors));
-    let own = Credentials::gather(&context, connectors, &names);
+    let own = Credentials::gather(context, connectors, names);
+    if let Some(finding) = admin::token(context, daemon.as_ref()) {
+        report.add(finding);
+    }
     if offline {
-        own.tell(&context, &names, daemon.as_ref(), is_current, &mut report);
-        return report.end(Exit::Configuration);
+        own.tell(context, names, daemon.as_ref(), is_current, report);
+        return Ok(());
     }
-    for finding in state::check(&context, daemon.as_ref()).await {
+    for finding in state::check(context, daemon.as_ref()).await {
         report.add(finding);
     }
-    if let Some(finding) = admin::check(&context, daemon.as_ref()).await {
+    if let Some(finding) = admin::check(context, daemon.as_ref()).await {
         report.add(finding);
     }
-    own.tell(&context, &names, daemon.as_ref(), is_current, &mut report);
+    own.tell(context, names, daemon.as_ref(), is_current, report);
     match &daemon {
         // A changed configuration is looked at before the daemon gets it, if that is possible here.
         Some(_) if is_current || !own.are_complete() => {
-            by_daemon(&context, names, is_current, &mut report).await?;
+            by_daemon(context, names.to_vec(), is_current, report).await?;
         }
         running => {
             if running.is_some() {
@@ -69,11 +96,11 @@ pub(crate) async fn run(
                         .advising("Run `bridgehead reload` for it to count, once everything here is right."),
                 );
             }
-            by_ourselves(&context, &own, &names, &mut report).await;
+            by_ourselves(context, &own, names, report).await;
         }
     }
     own.close().await;
-    report.end(Exit::Failed)
+    Ok(())
 }
 
 /// The daemon that runs on the state folder, if one does.
@@ -133,6 +160,9 @@ async fn by_ourselves(context: &Context, own: &Credentials, names: &[String], re
             bridge = Some(client as &dyn Api);
         }
         report.add(found);
+        if let Some(finding) = inspection::check_clock(client) {
+            report.add(finding);
+        }
     }
     for name in names {
         let Some(Ok(connector)) = own.connectors.get(name) else { continue };

@@ -2,17 +2,21 @@
 
 use std::collections::BTreeMap;
 
+use axum::http::Uri;
 use bridgehead_sdk::Network;
+use hyper_util::client::proxy::matcher::Matcher;
 use url::Url;
 
 use super::super::context::Context;
 use bridgehead_runtime::inspection::Finding;
 
 const WHAT: &str = "network";
+/// What is always reached directly if the configuration names the proxy; so it is in the SDK.
+const LOOPBACK: &str = "localhost,127.0.0.0/8,::1";
 /// The schemes of proxies that can be used.
 const SCHEMES: [&str; 6] = ["http", "https", "socks4", "socks4a", "socks5", "socks5h"];
 
-/// What is to be said of it; nothing where nothing is set. No user name and no password of a proxy is shown.
+/// What is to be said of it. No user name and no password of a proxy is shown.
 pub(crate) fn findings(context: &Context, network: &Network) -> Vec<Finding> {
     let trusted =
         context.config.network.ca_file.as_ref().map(|path| format!("{} is trusted", path.display()));
@@ -23,10 +27,60 @@ pub(crate) fn findings(context: &Context, network: &Network) -> Vec<Finding> {
     if !said.is_empty() {
         findings.push(Finding::ok(WHAT, said.join("; ")));
     }
-    if network.proxy.is_none() {
-        findings.extend(of_environment(&context.environment));
+    let of_environment =
+        if network.proxy.is_none() { of_environment(&context.environment) } else { Vec::new() };
+    if network.proxy.is_none() && of_environment.is_empty() {
+        findings.push(Finding::ok(WHAT, "no proxy is set, so HTTP goes directly to Iden and the targets"));
+        return findings;
     }
+    findings.extend(of_environment);
+    findings.extend(ways(context, network));
     findings
+}
+
+/// How each server is reached that the configuration names by URL: with the rules by which the HTTP client decides that.
+fn ways(context: &Context, network: &Network) -> Vec<Finding> {
+    let rules = match &network.proxy {
+        Some(proxy) => Matcher::builder()
+            .all(address(proxy))
+            .no(format!("{},{LOOPBACK}", network.no_proxy.join(",")))
+            .build(),
+        None => Matcher::from_env(),
+    };
+    let (by, but) = match &network.proxy {
+        Some(_) => ("network.proxy", "network.no_proxy and loopback"),
+        None => ("the environment", "NO_PROXY of the environment"),
+    };
+    let base_url = &context.config.bridge.base_url;
+    let is_local = bridgehead_bridge::Settings::new(base_url.clone()).is_local();
+    let mut servers = BTreeMap::from([(base_url.origin().ascii_serialization(), is_local)]);
+    for app in context.config.apps.values() {
+        for server in app.target.servers() {
+            servers.entry(server).or_insert(false);
+        }
+    }
+    let way = |(server, is_local): (&String, &bool)| {
+        let proxy = server.parse().ok().and_then(|server: Uri| rules.intercept(&server));
+        let found = match proxy {
+            _ if *is_local => format!("{server} is reached directly, as it is on this machine"),
+            Some(proxy) => format!("{server} is reached through {} ({by})", shown(proxy.uri())),
+            None => format!("{server} is reached directly ({but})"),
+        };
+        Finding::ok(WHAT, found)
+    };
+    servers.iter().map(way).collect()
+}
+
+/// A proxy's address without its user name and password.
+fn address(proxy: &Url) -> String {
+    let port = proxy.port().map(|port| format!(":{port}")).unwrap_or_default();
+    format!("{}://{}{port}", proxy.scheme(), proxy.host_str().unwrap_or_default())
+}
+
+/// The same of what the rules have found.
+fn shown(proxy: &Uri) -> String {
+    let port = proxy.port().map(|port| format!(":{port}")).unwrap_or_default();
+    format!("{}://{}{port}", proxy.scheme_str().unwrap_or("http"), proxy.host().unwrap_or_default())
 }
 
 /// The proxies that the environment names.

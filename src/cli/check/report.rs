@@ -1,26 +1,67 @@
 //! The findings, printed as they come.
 
 use super::super::failure::{Exit, Failure, Outcome};
-use super::super::print;
+use super::super::{print, table};
 use bridgehead_runtime::inspection::{Finding, Verdict};
+
+/// What stands before all but the first line of a finding.
+const INDENT: &str = "         ";
+
+/// A line as lines of a terminal, broken between words. A word that is longer than a line stays whole, so that it can be copied.
+fn folded(line: &str, width: Option<usize>) -> String {
+    let Some(width) = width else { return line.to_owned() };
+    let mut text = String::new();
+    let mut used = 0;
+    for word in line.split_inclusive(' ') {
+        let needed = word.trim_end().chars().count();
+        if used > INDENT.len() && needed > 0 && used + needed > width {
+            text.truncate(text.trim_end().len());
+            text.push('\n');
+            text.push_str(INDENT);
+            used = INDENT.len();
+        }
+        text.push_str(word);
+        used += word.chars().count();
+    }
+    text
+}
+
+/// How findings are printed.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Form {
+    Text,
+    Json,
+    Silent,
+}
 
 /// What was found so far.
 pub(super) struct Report {
-    json: bool,
+    form: Form,
     findings: Vec<Finding>,
 }
 
 impl Report {
     pub(super) fn new(json: bool) -> Self {
-        Self { json, findings: Vec::new() }
+        Self { form: if json { Form::Json } else { Form::Text }, findings: Vec::new() }
+    }
+
+    /// One that prints nothing.
+    pub(super) fn silent() -> Self {
+        Self { form: Form::Silent, findings: Vec::new() }
+    }
+
+    pub(super) fn findings(self) -> Vec<Finding> {
+        self.findings
     }
 
     pub(super) fn add(&mut self, finding: Finding) {
-        if !self.json {
+        if self.form == Form::Text {
             let Finding { result, what, found, advice } = &finding;
-            print::line(print::visible(&format!("{:8} {what}: {found}", result.as_str())));
+            let width = table::terminal_width();
+            let told = print::visible(&format!("{:8} {what}: {found}", result.as_str()));
+            print::line(folded(&told, width));
             if let Some(advice) = advice {
-                print::line(format!("         {}", print::visible(advice)));
+                print::line(folded(&format!("{INDENT}{}", print::visible(advice)), width));
             }
         }
         self.findings.push(finding);
@@ -28,10 +69,29 @@ impl Report {
 
     /// The end of the command: `exit` if anything failed.
     pub(super) fn end(self, exit: Exit) -> Outcome {
-        if self.json {
+        if self.form == Form::Json {
             print::json(&self.findings);
         }
         let failed = self.findings.iter().any(|finding| finding.result == Verdict::Failed);
         if failed { Err(Failure::silent(exit)) } else { Ok(()) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_finding_fits_into_80_columns_and_its_words_stay_whole() {
+        let url = "https://an-address-that-is-rather-long.example.org/org/acme/api/v1/bridge/apps/and-more";
+        let line =
+            format!("failed   Bridge: no response came from {url} within the time that is allowed for one");
+        let text = folded(&line, Some(80));
+        assert!(text.contains(url), "{text}");
+        let lines: Vec<&str> = text.lines().collect();
+        assert!(lines.len() > 2 && lines[1..].iter().all(|line| line.starts_with(INDENT)), "{text}");
+        assert!(lines.iter().all(|line| line.chars().count() <= 80 || line.trim() == url), "{text}");
+        assert_eq!(text.split_whitespace().collect::<Vec<_>>(), line.split_whitespace().collect::<Vec<_>>());
+        assert_eq!(folded(&line, None), line);
     }
 }

@@ -110,7 +110,7 @@ fn usable(folder: &Path, daemon: Option<&Identity>) -> Finding {
         };
     }
     if owner == user {
-        Finding::ok(WHAT, format!("{shown} is usable"))
+        Finding::ok(WHAT, format!("{shown} is usable: it belongs to this user, with mode {mode:04o}"))
     } else {
         Finding::ok(WHAT, format!("{shown} belongs to user {owner}; the daemon must run as that user"))
     }
@@ -175,8 +175,12 @@ fn room(folder: &Path) -> Option<Finding> {
                 .advising("Free some space: while the disk is full, no task is executed."),
         )
     } else {
-        None
+        Some(Finding::ok(WHAT, format!("{} are free on the disk of {shown}", size(mib))))
     }
+}
+
+fn size(mib: u64) -> String {
+    if mib < 10 * 1024 { format!("{mib} MiB") } else { format!("{} GiB", mib / 1024) }
 }
 
 /// How old the last backup is; a state without one is no fault.

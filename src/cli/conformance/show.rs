@@ -200,7 +200,7 @@ mod tests {
 
     #[test]
     fn what_failed_says_why_and_what_was_skipped_stands_together() {
-        let why = "no key says a read-only credential, so that nobody knows whether it is told apart";
+        let why = "no key configures a read-only credential, so it is unknown whether it is distinguished";
         let checks = [
             check("describe", Outcome::Passed),
             check("duplicate-create", Outcome::Failed("create_account: expected ACCOUNT_ALREADY_EXISTS, not applied, retry never, subject account; got INTERNAL_ERROR".into())),
@@ -214,8 +214,8 @@ mod tests {
         assert!(lines.iter().all(|line| line.chars().count() <= WIDTH), "{lines:#?}");
         insta::assert_snapshot!(lines.join("\n"), @r"
         skipped  refused-permission, bad-credential
-                 because no key says a read-only credential, so that nobody knows
-                 whether it is told apart
+                 because no key configures a read-only credential, so it is unknown
+                 whether it is distinguished
         skipped  silent-target
                  because another reason
         ok       describe

@@ -20,7 +20,7 @@ use super::lines::{self, Lines};
 use super::next::Next;
 use super::place::Place;
 use super::plan::Plan;
-use super::secret::Kept;
+use super::secret::{Kept, SERVICE_USER, service_user};
 use super::target::Lookout;
 use super::write::{self, App, Daemon};
 use bridgehead_config::{self as config, Connectors, Document, Log};
@@ -119,15 +119,18 @@ async fn work(global: &Global, connectors: &Connectors, options: Init) -> Outcom
         for secret in answers.secret_files() {
             print::line(format!("wrote {} (mode 0600)", secret.display()));
         }
+        if let Some(readers) = answers.readers() {
+            print::line(readers);
+        }
     }
     if options.no_check {
-        next.say(global, "To check it and preview the first sync:");
+        next.say(global, "To check it and preview the first sync:", false);
         return Ok(());
     }
     let outcome = prove(global, connectors, &place, answers.name()).await;
     match &outcome {
-        Ok(()) => next.say(global, "Next, the daemon:"),
-        Err(_) => next.say(global, "Correct this in the configuration, then:"),
+        Ok(()) => next.say(global, "Next, the daemon:", true),
+        Err(_) => next.say(global, "Correct this in the configuration, then:", false),
     }
     if let Some(sandbox) = sandbox {
         sandbox.stop().await;
@@ -182,11 +185,38 @@ impl Answers<'_> {
         let made = std::fs::DirBuilder::new().recursive(true).mode(0o755).create(folder);
         made.map_err(|error| unwritten(folder, &error))?;
         for kept in self.interview.secrets().chain(iden.iter().map(|(_, key)| key)) {
-            kept.store().map_err(|error| unwritten(kept.file.as_deref().unwrap_or(folder), &error))?;
+            kept.store(self.owner())
+                .map_err(|error| unwritten(kept.file.as_deref().unwrap_or(folder), &error))?;
         }
         let app_id = self.app(global).await?;
         create(&file, &self.text(&app_id, iden.as_ref()))?;
         Ok(app_id)
+    }
+
+    /// To whom secrets are given: what root writes for the service, its user must be able to read.
+    fn owner(&self) -> Option<(u32, u32)> {
+        let is_for_service = self.place.folder.starts_with("/etc") && rustix::process::geteuid().is_root();
+        is_for_service
+            .then(|| std::fs::read_to_string("/etc/passwd").ok())
+            .flatten()
+            .as_deref()
+            .and_then(service_user)
+    }
+
+    /// What is to be said of who can read the secrets.
+    fn readers(&self) -> Option<String> {
+        let files: Vec<String> = self.secret_files().iter().map(|file| file.display().to_string()).collect();
+        if files.is_empty() || !rustix::process::geteuid().is_root() {
+            return None;
+        }
+        let files = files.join(" ");
+        Some(if self.owner().is_some() {
+            format!("{files}: given to the user {SERVICE_USER}, so that the service can read it")
+        } else {
+            format!(
+                "Only root can read {files}. For the service, run `chown {SERVICE_USER}: {files}` once that user exists."
+            )
+        })
     }
 
     fn text(&self, app_id: &str, iden: Option<&(String, Kept)>) -> String {

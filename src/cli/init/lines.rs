@@ -75,7 +75,7 @@ fn prompt(question: &Question, before: Option<&str>) -> String {
     }
     text.push_str(&question.text);
     if question.is_secret {
-        text.push_str("\n  (not shown, kept in a file of its own; or env:NAME, file:PATH, credential:NAME)");
+        text.push_str("\n  (not shown, kept in a separate file; or env:NAME, file:PATH, credential:NAME)");
     }
     match before.or(question.default.as_deref()) {
         Some(usual) => text = format!("{text} [{usual}]"),

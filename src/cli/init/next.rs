@@ -15,31 +15,46 @@ pub(super) struct Next<'a> {
 
 impl Next<'_> {
     pub(super) fn commands(&self) -> Vec<String> {
+        self.steps().into_iter().map(|(command, _)| command).collect()
+    }
+
+    /// The commands, and whether `init` has done the same already.
+    fn steps(&self) -> Vec<(String, bool)> {
         let with = if self.place.is_usual() {
             String::new()
         } else {
             format!(" --config {}", quoted(&self.place.configuration().to_string_lossy()))
         };
+        let name = self.name;
+        let own = |command: String, is_done: bool| (format!("bridgehead{with} {command}"), is_done);
         let sandbox = self.sandbox.map(|sandbox| {
-            format!("bridgehead sandbox --listen {} --app {} &", sandbox.address(), self.app_id)
+            let command =
+                format!("bridgehead sandbox --listen {} --app {} &", sandbox.address(), self.app_id);
+            (command, false)
         });
-        let own = ["check", "sync --dry-run", "run"].map(|what| {
-            let name = if what == "run" { String::new() } else { format!(" {}", self.name) };
-            format!("bridgehead{with} {what}{name}")
-        });
-        sandbox.into_iter().chain(own).collect()
+        let steps = [
+            own(format!("check {name}"), true),
+            own(format!("sync --dry-run {name}"), true),
+            own("run".to_owned(), false),
+            // A name behind the flag would be its value.
+            own(format!("sync {name} --allow-removals"), false),
+        ];
+        sandbox.into_iter().chain(steps).collect()
     }
 
-    pub(super) fn say(&self, global: &Global, heading: &str) {
+    /// Prints them; `was_checked` says whether the check and the dry run have succeeded.
+    pub(super) fn say(&self, global: &Global, heading: &str, was_checked: bool) {
         if global.json {
             return;
         }
-        let commands = self.commands();
-        let is_done = heading.starts_with("Next");
-        let shown =
-            commands.iter().filter(|command| !is_done || command.ends_with(" run") || command.ends_with('&'));
-        let shown: Vec<String> = shown.map(|command| format!("  {command}")).collect();
+        let shown = self.steps().into_iter().filter(|(_, is_done)| !(was_checked && *is_done));
+        let shown: Vec<String> = shown.map(|(command, _)| format!("  {command}")).collect();
         print::line(format!("\n{heading}\n{}", shown.join("\n")));
+        if was_checked {
+            print::line(
+                "The first sync is held until the last of these commands allows what was shown (sync.first = \"ask\").",
+            );
+        }
     }
 }
 

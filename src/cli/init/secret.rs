@@ -20,6 +20,9 @@ pub(super) struct Kept {
     pub(super) file: Option<PathBuf>,
 }
 
+/// The name of the user that the service runs as; see systemd/sysusers.conf.
+pub(super) const SERVICE_USER: &str = "bridgehead";
+
 /// How an answer begins that says where a secret is.
 const ENV: &str = "env:";
 const FILE: &str = "file:";
@@ -52,16 +55,27 @@ impl Kept {
     }
 
     /// Writes the file of a secret that was typed, for its owner alone. One that holds the same already stays.
-    pub(super) fn store(&self) -> std::io::Result<()> {
+    /// It belongs to `owner`, if there is one: a user and a group.
+    pub(super) fn store(&self, owner: Option<(u32, u32)>) -> std::io::Result<()> {
         let Some(path) = &self.file else { return Ok(()) };
         if holds(path, self.secret.expose_secret()) {
             return Ok(());
         }
         let mut file = std::fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)?;
+        if let Some((user, group)) = owner {
+            std::os::unix::fs::fchown(&file, Some(user), Some(group))?;
+        }
         file.write_all(self.secret.expose_secret().as_bytes())?;
         file.write_all(b"\n")?;
         file.sync_all()
     }
+}
+
+/// The user that the service runs as, by the text of /etc/passwd.
+pub(super) fn service_user(passwd: &str) -> Option<(u32, u32)> {
+    let line = passwd.lines().find_map(|line| line.strip_prefix(SERVICE_USER)?.strip_prefix(':'))?;
+    let mut fields = line.split(':').skip(1);
+    Some((fields.next()?.parse().ok()?, fields.next()?.parse().ok()?))
 }
 
 /// A name that no file in the folder has yet, unless it holds this very secret.
@@ -92,15 +106,31 @@ mod tests {
         let take = |secret: &str| Kept::take(secret, "hr.password", folder.path(), &none).unwrap();
         let first = take("hunter2");
         assert_eq!(first.reference, json!({ "file": "hr.password" }));
-        first.store().unwrap();
+        first.store(None).unwrap();
         let path = folder.path().join("hr.password");
         assert_eq!(std::fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
-        take("hunter2").store().unwrap();
+        take("hunter2").store(None).unwrap();
         let other = take("hunter3");
         assert_eq!(other.reference, json!({ "file": "hr.password-2" }));
-        other.store().unwrap();
+        other.store(None).unwrap();
         assert_eq!(std::fs::read_to_string(&path).unwrap(), "hunter2\n");
         assert!(!format!("{first:?}").contains("hunter2"));
+    }
+
+    #[test]
+    fn the_user_of_the_service_can_read_what_root_has_written() {
+        use std::os::unix::fs::MetadataExt;
+        let passwd =
+            "root:x:0:0::/root:/bin/sh\nbridgehead-x:x:1:1::/:/bin/sh\nbridgehead:x:991:992::/:/bin/false\n";
+        assert_eq!(service_user(passwd), Some((991, 992)));
+        assert_eq!(service_user("bridgehead-x:x:1:1::/:/bin/sh\n"), None);
+        let folder = tempfile::tempdir().unwrap();
+        let kept = Kept::take("hunter2", "key", folder.path(), &BTreeMap::new()).unwrap();
+        let own = std::fs::metadata(folder.path()).unwrap();
+        let owner = if own.uid() == 0 { (991, 992) } else { (own.uid(), own.gid()) };
+        kept.store(Some(owner)).unwrap();
+        let found = std::fs::metadata(folder.path().join("key")).unwrap();
+        assert_eq!((found.uid(), found.gid(), found.mode() & 0o7777), (owner.0, owner.1, 0o600));
     }
 
     #[test]

@@ -78,11 +78,14 @@ pub(super) fn file(daemon: Option<&Daemon<'_>>, app: &App<'_>) -> String {
         &format!("apps.{name}.sync"),
         false,
         "",
-        &[Setting::new(
-            "every",
-            "6h",
-            "a full sync; look at `bridgehead sync --dry-run` before the first one",
-        )],
+        &[
+            Setting::new("every", "6h", "a full sync"),
+            Setting::new(
+                "first",
+                "ask",
+                "the first sync is held until you allow what `bridgehead sync --dry-run` shows",
+            ),
+        ],
     );
     let protect = [Setting::new(
         "accounts",

@@ -159,7 +159,7 @@ impl Wanted {
         }
     }
 
-    /// Two apps of one identity must never run at once: where one goes on because it could not be changed, another cannot have its
+    /// Two apps of one identity must never run at once: where one continues because it could not be changed, another cannot have its
     /// `app_id`.
     fn keep_identities_apart(
         &self,

@@ -119,7 +119,7 @@ impl Reloader {
         })
     }
 
-    /// Reloads when it is asked to, by SIGHUP or by a command, until `stop`. A reload that has begun comes to its end.
+    /// Reloads when it is asked to, by SIGHUP or by a command, until `stop`. A reload that has started comes to its end.
     pub(crate) fn start(
         mut self,
         hangup: Arc<Notify>,
@@ -217,7 +217,7 @@ impl Reloader {
         }
         reloaded.apps = steps.into_iter().map(|(name, (_, app))| (name, app)).collect();
         if apply {
-            // Where the files say more than what counts, commands should go on noticing that.
+            // Where the files say more than what counts, commands should continue noticing that.
             if reloaded.is_whole() {
                 self.fingerprint.clone_from(&wanted.fingerprint);
             }

@@ -10,7 +10,7 @@ use super::people::Wish;
 use super::{Evidence, Violation};
 
 /// What a message of a failure says where it is not known whether the target did it.
-const DOUBT: [&str; 3] = ["not known", "could not be read back", "may have"];
+const DOUBT: [&str; 3] = ["unknown whether", "could not be read back", "may have"];
 
 /// Holds every rule about tasks against the evidence.
 pub(crate) fn tasks(evidence: &Evidence<'_>) -> Vec<Violation> {

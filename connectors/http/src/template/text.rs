@@ -8,6 +8,19 @@ use super::engine::ENGINE;
 use super::expression::syntax;
 use super::{Fault, Scope, Vars, names};
 
+/// Tags that define macros or need other templates. A template here is one text. Whether the engine refuses them by itself depends on
+/// features that other parts of the program turn on.
+const UNSUPPORTED: [&str; 7] = ["block", "call", "extends", "from", "import", "include", "macro"];
+
+/// The first of those tags in a template.
+fn unsupported(source: &str) -> Option<&'static str> {
+    source.split("{%").skip(1).find_map(|tag| {
+        let tag = tag.trim_start_matches(['-', '+']).trim_start();
+        let word = tag.split(|one: char| !one.is_ascii_alphanumeric() && one != '_').next()?;
+        UNSUPPORTED.into_iter().find(|known| *known == word)
+    })
+}
+
 /// A template that was checked.
 #[derive(Clone)]
 pub(crate) struct Text {
@@ -20,6 +33,9 @@ impl Text {
     /// Checks the template that stands at `key`; every variable it uses must be known.
     pub(crate) fn new(key: &str, source: &str, scope: &Scope) -> Result<Self, SettingsError> {
         let error = |message: String| SettingsError::new(key, message);
+        if let Some(tag) = unsupported(source) {
+            return Err(error(format!("is not a valid template: '{tag}' is not supported here")));
+        }
         let template = ENGINE
             .template_from_str(source)
             .map_err(|fault| error(format!("is not a valid template: {}", syntax(&fault))))?;

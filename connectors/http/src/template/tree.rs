@@ -176,6 +176,8 @@ mod tests {
             (json!({"{{ account }}": 1}), "json.{{ account }}: a key cannot be a template"),
             (json!("{% include 'x' %}"), "json: is not a valid template"),
             (json!("{% macro x() %}{% endmacro %}"), "json: is not a valid template"),
+            (json!("{%- extends 'x' %}"), "json: is not a valid template: 'extends' is not supported here"),
+            (json!("a{%import 'x' as y%}"), "json: is not a valid template: 'import' is not supported here"),
             (json!("{{ account.x | uper }}"), "json: unknown filter 'uper'"),
             (json!("{{ debug() }}"), "json: unknown variable 'debug'"),
         ] {

@@ -100,7 +100,7 @@ impl Memory {
         if update.password.is_some() {
             return Err(self.refused("password"));
         }
-        // All of it or nothing: the record takes the place of the old one when everything has been checked.
+        // All of it or nothing: the record replaces the old one when everything has been checked.
         let mut record = self.found(state, &update.account)?.clone();
         for (field, value) in &update.changes {
             self.fill(&mut record, field, value)?;

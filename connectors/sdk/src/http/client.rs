@@ -7,6 +7,7 @@ use reqwest::{Certificate, Method, NoProxy, Proxy, RequestBuilder, redirect};
 use tokio::time::{Instant, timeout_at};
 use url::Url;
 
+use super::proxy;
 use super::{Answer, Recording, body, recording, retry_after};
 use crate::{Code, Effect, Error, Network, NetworkError, Retry, Subject, Trace};
 
@@ -67,6 +68,8 @@ pub struct Client {
     limits: Limits,
     recording: Option<Recording>,
     trace: Option<Trace>,
+    /// What the configured proxy is called in messages.
+    proxy: Option<Arc<str>>,
 }
 
 impl Client {
@@ -80,7 +83,8 @@ impl Client {
             .pool_idle_timeout(Duration::from_mins(1));
         let http = network.apply(builder)?.build().map_err(|error| NetworkError::Tls(cause(&error)))?;
         let (recording, trace) = (network.recording.clone(), network.trace.clone());
-        Ok(Self { http, system: system.into(), limits, recording, trace })
+        let proxy = proxy::configured(network).map(Arc::from);
+        Ok(Self { http, system: system.into(), limits, recording, trace, proxy })
     }
 
     /// The same client under a different name, for requests to another server on the target's behalf. Connections are
@@ -158,7 +162,8 @@ impl Client {
             Err(_) => return Err(self.late()),
             Ok(Err(error)) if error.is_builder() => return Err(self.unmade(error)),
             Ok(Err(error)) if error.is_connect() => {
-                let message = format!("{system} is unreachable: {}", cause(&error));
+                let why = proxy::explained(cause(&error), self.proxy.as_deref());
+                let message = format!("{system} is unreachable: {why}");
                 return Err(Error::unreachable(message).with_source(error.without_url()));
             }
             Ok(Err(error)) => return Err(self.broken(error)),

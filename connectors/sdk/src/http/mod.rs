@@ -16,6 +16,8 @@ mod auth;
 pub mod body;
 mod client;
 mod credential;
+#[doc(hidden)]
+pub mod proxy;
 pub mod recording;
 pub mod retry_after;
 mod settings;

@@ -1,4 +1,4 @@
-//! What the settings amount to: statements that were taken apart, checked against one another, and can be run.
+//! What the settings amount to: statements that were split, checked against one another, and can be run.
 //!
 //! Everything that can be told to be wrong without the database is an error here, and names its key.
 //!

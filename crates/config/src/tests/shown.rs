@@ -57,6 +57,7 @@ fn the_layers_add_up_with_the_origin_of_each_key() {
     enabled = true  # default
     cron = "0 3 * * *"  # DIR/a.toml:8:8
     on_start = true  # default
+    first = "complete"  # default
     push_concurrency = 4  # default
     on_invalid = "abandon"  # default
     complete_without_proof = "hold"  # default

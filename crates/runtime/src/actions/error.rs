@@ -6,8 +6,10 @@ use bridgehead_store::{self as journal, Pause};
 /// Why an action was not done. Nothing was changed.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// There is no such app in the running daemon. The operator restarts it if the app was added since.
-    #[error("the running daemon has no app '{0}': it was added since it started; restart it")]
+    /// There is no such app in the running daemon. The operator reloads the configuration if it was added there.
+    #[error(
+        "the running daemon has no app '{0}'; if you added it to the configuration, apply it with `bridgehead reload`"
+    )]
     UnknownApp(String),
     /// The app is paused. The operator resumes it first.
     #[error("{app} is paused, since {}{}; resume it first with `bridgehead apps resume {app}`", .pause.since, why(.pause))]
@@ -28,7 +30,9 @@ pub enum Error {
         why: &'static str,
     },
     /// There is no reason, or it is too long.
-    #[error("the reason must have 1 to {LONGEST_REASON} characters: it is kept, and Iden is told")]
+    #[error(
+        "the reason must have 1 to {LONGEST_REASON} characters; it is recorded in the audit log and sent to Iden"
+    )]
     Reason,
     /// The journal could not be read or written. The operator does what it says.
     #[error(transparent)]

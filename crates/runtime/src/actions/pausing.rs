@@ -1,4 +1,4 @@
-//! Whether an app is paused: then no new task is begun and no sync, and what runs is finished.
+//! Whether an app is paused: then no new task is started and no sync, and what runs is finished.
 
 use bridgehead_store::Pause;
 use tokio::sync::{Mutex, MutexGuard, watch};

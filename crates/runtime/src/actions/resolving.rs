@@ -34,7 +34,7 @@ impl Resolution {
                 fields.into_iter().map(|(name, value)| (name.to_owned(), value.into())).collect();
             Outcome::Completed { result: Some(result) }
         } else {
-            let message = format!("an operator has resolved it as failed: {reason}");
+            let message = format!("resolved as failed by an operator: {reason}");
             Outcome::Failed { code: Code::InternalError, message }
         }
     }
@@ -64,11 +64,7 @@ pub(super) async fn resolve_in(
     let entry = app.store.entry(task).await?;
     let entry = resolvable(&app.name, task, entry)?;
     if taken.is_none() && app.status.progress().task_seen(task).is_some() {
-        return Err(refused(
-            &app.name,
-            task,
-            "an attempt, or a look at the account, is under way; try again in a moment",
-        ));
+        return Err(refused(&app.name, task, "an attempt or a look-up is running; try again in a moment"));
     }
     let (intent, outcome, resolved) = prepared(entry, resolution, reason, app.clock.now(), &app.redactor);
     let _durable = app.store.record_outcome(&intent, &outcome).await?;
@@ -98,12 +94,12 @@ pub async fn resolve(
 /// The task, if its result is unknown.
 fn resolvable(app: &str, task: &TaskId, entry: Option<Entry>) -> Result<Entry, Error> {
     let why = match entry {
-        None => "the journal does not know it, so no attempt at it was made",
+        None => "the journal has no record of it, so no attempt was made",
         Some(entry) => match entry.state {
             State::Intended if entry.may_have_applied => return Ok(entry),
-            State::Intended => "every attempt so far is known to have changed nothing, and it is retried",
-            State::Decided(_) => "its outcome is known, and waits for Iden to hear of it",
-            State::Ended(_) => "it is resolved, and Iden was told",
+            State::Intended => "its attempts are known to have changed nothing, so it is retried",
+            State::Decided(_) => "its outcome is known and is being reported to Iden",
+            State::Ended(_) => "it is resolved, and the result was reported to Iden",
         },
     };
     Err(refused(app, task, why))

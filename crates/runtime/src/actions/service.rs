@@ -19,7 +19,7 @@ use crate::operator_commands::{self, Released, ReportRetrier, Retries, Selection
 use crate::sync::{self, Consent, Options, Summary};
 use bridgehead_store::Pause;
 
-/// How long a cancelled sync may take to abandon its session before it is said that it goes on.
+/// How long a cancelled sync may take to abandon its session before it is said that it continues.
 const FAREWELL: Duration = Duration::from_secs(30);
 
 /// That an app was paused or resumed.
@@ -41,7 +41,7 @@ pub struct Cancelled {
 }
 
 /// The actions of an operator: one method each, for the command line and the page alike. Each returns its result, and records it,
-/// with who ordered it, in the audit log. Whether somebody may act, and whether they were asked for consent, is for the caller to see to.
+/// with who ordered it, in the audit log. Whether someone may act, and whether they were asked for consent, is for the caller to see to.
 #[derive(Clone, Debug)]
 pub struct Actions {
     runtime: Arc<Runtime>,
@@ -99,6 +99,11 @@ impl Actions {
         done
     }
 
+    /// The tasks that wait for their next attempt or for the target.
+    pub fn waiting(&self, app: &str) -> Result<Vec<TaskId>, Error> {
+        Ok(self.app(app)?.waiting.tasks())
+    }
+
     /// Resolves a task whose effect is unknown. It is never executed again, and Iden is told.
     pub async fn resolve(
         &self,
@@ -115,7 +120,7 @@ impl Actions {
         done
     }
 
-    /// Pauses an app: no task is begun and no sync; what runs is finished. It stays paused over restarts.
+    /// Pauses an app: no task is started and no sync; what runs is finished. It stays paused over restarts.
     pub async fn pause(&self, actor: &Actor, app: &str, reason: Option<&str>) -> Result<PauseChange, Error> {
         let began = Instant::now();
         let done = async {
@@ -125,7 +130,7 @@ impl Actions {
             let _change = app.pausing.change().await;
             let pause = Pause { since: app.clock.now(), by: actor.as_str().to_owned(), reason };
             let before = app.pausing.now();
-            // The pause that there is stays, unless somebody has more to say.
+            // The pause that there is stays, unless someone has more to say.
             let pause = match before {
                 Some(before) if pause.reason.is_none() => before,
                 Some(before) => Pause { since: before.since, ..pause },
@@ -135,7 +140,7 @@ impl Actions {
             if changed {
                 app.store.set_pause(Some(&pause)).await?;
                 app.pausing.set(Some(pause.clone()));
-                tracing::warn!(app = %app.name, by = pause.by, "the app is paused: no task is begun, and no sync");
+                tracing::warn!(app = %app.name, by = pause.by, "the app is paused: no task and no sync starts until it is resumed");
             }
             Ok(PauseChange { paused: Some(pause), changed })
         };
@@ -145,7 +150,7 @@ impl Actions {
         done
     }
 
-    /// Lets a paused app go on.
+    /// Lets a paused app continue.
     pub async fn resume(&self, actor: &Actor, app: &str) -> Result<PauseChange, Error> {
         let began = Instant::now();
         let done = async {
@@ -223,7 +228,7 @@ impl Actions {
             if !app.cancelling.cancel() {
                 return Ok(Cancelled { was_under_way: false, ended: None });
             }
-            tracing::warn!(app = %app.name, by = actor.as_str(), "the sync that is under way is cancelled");
+            tracing::warn!(app = %app.name, by = actor.as_str(), "the running sync is cancelled");
             let ended = progress.wait_for(|progress| progress.phase.is_empty());
             let ended = tokio::time::timeout(FAREWELL, ended).await.is_ok_and(|ended| ended.is_ok());
             let last = app.status.last_sync().borrow().as_ref().map(|last| last.result.as_str().to_owned());
@@ -273,7 +278,7 @@ fn wake(app: &AppContext, tasks: &Selection, retries: &mut Retries) {
         retries.not_rejected = rest;
     }
     if !woken.is_empty() {
-        tracing::info!(app = %app.name, tasks = woken.len(), "the operator ends the wait of tasks");
+        tracing::info!(app = %app.name, tasks = woken.len(), "an operator retries waiting tasks now");
         if app.target.outage().is_some() {
             app.target.breaker().ask();
         }

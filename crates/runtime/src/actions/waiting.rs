@@ -16,13 +16,13 @@ struct Waiter {
     hold: watch::Sender<Hold>,
 }
 
-/// Whether a task that waits may go on.
+/// Whether a task that waits may continue.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Hold {
     Free,
-    /// Somebody is about to decide it.
+    /// Someone is about to decide it.
     Taken,
-    /// Somebody has decided it.
+    /// Someone has decided it.
     Decided,
 }
 
@@ -41,6 +41,11 @@ impl Waiting {
         tasks
     }
 
+    /// How many tasks wait.
+    pub(crate) fn count(&self) -> usize {
+        self.all().len()
+    }
+
     /// Ends the wait of a task. False if it does not wait.
     pub(crate) fn wake(&self, task: &TaskId) -> bool {
         let waiter = self.all().get(task).cloned();
@@ -50,9 +55,9 @@ impl Waiting {
         })
     }
 
-    /// Keeps a task waiting until what is taken is given back; `None` if it does not wait.
+    /// Keeps a task waiting until what is taken is returned; `None` if it does not wait.
     pub(crate) fn take(&self, task: &TaskId) -> Option<Taken> {
-        // Under the lock: it cannot go on before it is taken.
+        // Under the lock: it cannot continue before it is taken.
         let all = self.all();
         let waiter = all.get(task).cloned()?;
         let mut is_free = false;
@@ -80,19 +85,19 @@ pub(crate) struct WaitingTask {
 }
 
 impl WaitingTask {
-    /// Until somebody ends the wait.
+    /// Until someone ends the wait.
     pub(crate) async fn woken(&self) {
         self.waiter.wake.notified().await;
     }
 
-    /// Until somebody has decided it.
+    /// Until someone has decided it.
     pub(crate) async fn decided(&self) {
         let mut hold = self.waiter.hold.subscribe();
         // The sender lives as long as this.
         drop(hold.wait_for(|hold| *hold == Hold::Decided).await);
     }
 
-    /// The wait is over. Says whether the task may go on: not if somebody has decided it meanwhile.
+    /// The wait is over. Says whether the task may continue: not if someone has decided it meanwhile.
     pub(crate) async fn leave(self) -> bool {
         let mut hold = self.waiter.hold.subscribe();
         self.all.lock().unwrap_or_else(PoisonError::into_inner).remove(&self.task);
@@ -111,12 +116,12 @@ impl Drop for WaitingTask {
     }
 }
 
-/// A task that is kept waiting. It goes on when this is dropped.
+/// A task that is kept waiting. It continues when this is dropped.
 #[derive(Debug)]
 pub(crate) struct Taken(Arc<Waiter>);
 
 impl Taken {
-    /// It is decided: it does not go on.
+    /// It is decided: it does not continue.
     pub(crate) fn decide(self) {
         self.0.hold.send_replace(Hold::Decided);
         self.0.wake.notify_one();

@@ -23,7 +23,7 @@ impl Actor {
         Self("daemon".to_owned())
     }
 
-    /// Somebody at the page of the admin listener, who has its token.
+    /// Someone at the page of the admin listener, who has its token.
     pub fn page() -> Self {
         Self("page".to_owned())
     }
@@ -129,9 +129,9 @@ impl Entry {
             .ok_or("it does not end with a hash")?;
         let found = hash(format!("{body}}}").as_bytes());
         if found != said {
-            return Err("its hash is not that of its text: it was changed".to_owned());
+            return Err("its hash does not match its text: it was changed".to_owned());
         }
-        serde_json::from_str(text).map_err(|error| format!("it is no entry: {error}"))
+        serde_json::from_str(text).map_err(|error| format!("it is not an audit entry: {error}"))
     }
 }
 

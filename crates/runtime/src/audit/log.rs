@@ -24,7 +24,7 @@ const KEPT: usize = 10_000;
 pub struct Settings {
     /// The folder.
     pub folder: PathBuf,
-    /// How large a file grows, in bytes, before the next one is begun.
+    /// How large a file grows, in bytes, before the next one is started.
     pub max_bytes: u64,
     /// How many files are kept.
     pub keep: usize,
@@ -178,10 +178,10 @@ fn repair(path: &Path, end: &files::End, name: &str) -> (io::Result<()>, Value) 
     let mut evidence = json!({ "file": name, "bytes": torn.len(), "sha256": hash(torn) });
     let opened = OpenOptions::new().append(true).open(path);
     if Entry::open(torn).is_ok() {
-        evidence["cut_off"] = "the end of the last line; the entry is whole".into();
+        evidence["cut_off"] = "the end of the last line; the entry is complete".into();
         return (opened.and_then(|mut file| file.write_all(b"\n").and_then(|()| file.sync_data())), evidence);
     }
-    evidence["cut_off"] = "a line that was not whole; it was taken away".into();
+    evidence["cut_off"] = "an incomplete line; it was removed".into();
     (opened.and_then(|file| file.set_len(end.whole).and_then(|()| file.sync_data())), evidence)
 }
 
@@ -235,7 +235,7 @@ impl Inner {
         }
         log.is_prepared = true;
         for evidence in repairs {
-            tracing::warn!(%evidence, "the audit log was damaged, and is repaired; an entry says so");
+            tracing::warn!(%evidence, "the audit log was damaged and has been repaired; an entry records it");
             let repair = Event {
                 action: "repair".to_owned(),
                 decision: Some("go_on".to_owned()),
@@ -431,215 +431,10 @@ impl Log {
         self.file = None;
         if is_news {
             tracing::error!(%error, alarm = "audit_unwritable",
-                "the audit log cannot be written; tasks go on, and what is to be recorded is kept in memory until it can");
+                "the audit log cannot be written; tasks continue, and entries are kept in memory until it can be written again");
         }
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::super::{Filter, Head, VerifyError, read, verify};
-    use super::*;
-
-    fn settings(folder: &Path) -> Settings {
-        Settings { folder: folder.join("audit"), max_bytes: 1 << 20, keep: 3 }
-    }
-
-    fn open(settings: &Settings) -> Audit {
-        Audit::open(settings.clone(), Redactor::new()).unwrap()
-    }
-
-    fn event(action: &str) -> Event {
-        Event {
-            app: Some("hr".to_owned()),
-            account: Some("ann@example.org".to_owned()),
-            action: action.to_owned(),
-            evidence: json!({"attempts": 1}),
-            ..Event::default()
-        }
-    }
-
-    fn entries(settings: &Settings) -> Vec<Entry> {
-        let mut all = Vec::new();
-        read(&settings.folder, &Filter::default(), |entry| {
-            all.push(entry);
-            true
-        })
-        .unwrap();
-        all
-    }
-
-    fn bytes(settings: &Settings) -> (PathBuf, Vec<u8>) {
-        let (_, path) = files::list(&settings.folder).unwrap().pop().unwrap();
-        let bytes = std::fs::read(&path).unwrap();
-        (path, bytes)
-    }
-
-    #[test]
-    fn entries_are_chained_and_go_on_after_a_restart() {
-        let folder = tempfile::tempdir().unwrap();
-        let settings = settings(folder.path());
-        let audit = open(&settings);
-        audit.record(event("one"));
-        audit.record(event("two"));
-        drop(audit);
-        let audit = open(&settings);
-        audit.record_order(event("three"));
-        let all = entries(&settings);
-        let actions: Vec<&str> = all.iter().map(|entry| entry.action.as_str()).collect();
-        assert_eq!(actions, ["one", "two", "three"]);
-        assert_eq!((all[0].prev.as_str(), all[0].seq), (GENESIS, 1));
-        assert_eq!((&all[2].prev, all[2].seq), (&all[1].hash, 3));
-        let proof = verify(&settings.folder, None).unwrap();
-        let head = audit.status().unwrap();
-        assert_eq!((proof.entries, &proof.head.hash, proof.head.seq), (3, &head.hash, head.seq));
-    }
-
-    #[test]
-    fn any_byte_that_is_changed_and_any_that_is_cut_off_is_found() {
-        let folder = tempfile::tempdir().unwrap();
-        let settings = settings(folder.path());
-        let audit = open(&settings);
-        for action in ["one", "two", "three"] {
-            audit.record(event(action));
-        }
-        let status = audit.status().unwrap();
-        let head = Head { seq: status.seq, hash: status.hash };
-        drop(audit);
-        let (path, whole) = bytes(&settings);
-        verify(&settings.folder, Some(&head)).unwrap();
-        for at in 0..whole.len() {
-            let mut changed = whole.clone();
-            changed[at] ^= 1;
-            std::fs::write(&path, &changed).unwrap();
-            assert!(verify(&settings.folder, None).is_err(), "byte {at} was changed");
-            std::fs::write(&path, &whole[..at]).unwrap();
-            assert!(verify(&settings.folder, Some(&head)).is_err(), "cut off at {at}");
-            let mut removed = whole.clone();
-            removed.remove(at);
-            std::fs::write(&path, &removed).unwrap();
-            assert!(verify(&settings.folder, Some(&head)).is_err(), "byte {at} was taken out");
-        }
-    }
-
-    #[test]
-    fn what_a_crash_cut_off_at_any_byte_is_repaired_and_told_of() {
-        let folder = tempfile::tempdir().unwrap();
-        let settings = settings(folder.path());
-        let audit = open(&settings);
-        audit.record(event("one"));
-        audit.record(event("two"));
-        drop(audit);
-        let (path, whole) = bytes(&settings);
-        let first = whole.iter().position(|byte| *byte == b'\n').unwrap() + 1;
-        for at in first..whole.len() {
-            std::fs::write(&path, &whole[..at]).unwrap();
-            let audit = open(&settings);
-            audit.record(event("three"));
-            drop(audit);
-            verify(&settings.folder, None).unwrap();
-            let actions: Vec<String> = entries(&settings).into_iter().map(|entry| entry.action).collect();
-            let expected = match at {
-                at if at == first => vec!["one", "three"],
-                at if at == whole.len() - 1 => vec!["one", "two", "repair", "three"],
-                _ => vec!["one", "repair", "three"],
-            };
-            assert_eq!(actions, expected, "cut off at {at}");
-        }
-    }
-
-    #[test]
-    fn the_chain_goes_on_over_files_and_what_retention_removes_is_said() {
-        let folder = tempfile::tempdir().unwrap();
-        let settings = Settings { max_bytes: 2000, ..settings(folder.path()) };
-        let audit = open(&settings);
-        for number in 0..40 {
-            audit.record(event(&format!("number-{number}")));
-        }
-        let files = files::list(&settings.folder).unwrap();
-        assert_eq!(files.len(), 3);
-        assert!(files.iter().all(|(_, path)| path.metadata().unwrap().len() <= 2600), "{files:?}");
-        let proof = verify(&settings.folder, None).unwrap();
-        assert!(proof.first_seq > 1 && proof.is_beginning_explained, "{proof:?}");
-        assert!(entries(&settings).iter().any(|entry| entry.action == "retention"));
-        // A file that another program removes is missed.
-        std::fs::remove_file(&files[1].1).unwrap();
-        assert!(matches!(verify(&settings.folder, None), Err(VerifyError::Broken(_))));
-        let (_, oldest) = &files[0];
-        std::fs::remove_file(oldest).unwrap();
-        let proof = verify(&settings.folder, None).unwrap();
-        assert!(!proof.is_beginning_explained, "no entry says that these were removed: {proof:?}");
-    }
-
-    #[test]
-    fn what_cannot_be_written_waits_and_is_told_of() {
-        let folder = tempfile::tempdir().unwrap();
-        let settings = settings(folder.path());
-        let audit = open(&settings);
-        audit.record(event("one"));
-        // Nobody can write into a folder that is not there, not even root.
-        let away = folder.path().join("away");
-        std::fs::rename(&settings.folder, &away).unwrap();
-        if let Some(inner) = &audit.0 {
-            inner.log().file = None;
-        }
-        audit.record(event("two"));
-        let status = audit.status().unwrap();
-        assert_eq!((status.seq, status.unwritten), (1, 1));
-        assert!(status.failing_since.is_some() && status.message.is_some());
-        std::fs::rename(&away, &settings.folder).unwrap();
-        audit.sync();
-        let status = audit.status().unwrap();
-        assert_eq!((status.seq, status.unwritten, status.failing_since), (2, 0, None));
-        assert_eq!(status.message, None);
-        verify(&settings.folder, None).unwrap();
-    }
-
-    #[test]
-    fn a_folder_that_cannot_be_opened_keeps_no_daemon_from_starting() {
-        let folder = tempfile::tempdir().unwrap();
-        let settings = settings(folder.path());
-        std::fs::write(&settings.folder, "in the way").unwrap();
-        assert!(Audit::open(settings.clone(), Redactor::new()).is_err());
-        let audit = Audit::start(settings.clone(), Redactor::new());
-        audit.record(event("one"));
-        assert_eq!(audit.status().unwrap().unwritten, 1);
-        std::fs::remove_file(&settings.folder).unwrap();
-        audit.sync();
-        assert_eq!((audit.status().unwrap().unwritten, entries(&settings).len()), (0, 1));
-    }
-
-    #[test]
-    fn what_is_lost_is_counted_in_an_entry() {
-        let folder = tempfile::tempdir().unwrap();
-        let settings = Settings { max_bytes: 1 << 30, ..settings(folder.path()) };
-        let audit = open(&settings);
-        let away = folder.path().join("away");
-        std::fs::rename(&settings.folder, &away).unwrap();
-        for _ in 0..KEPT + 7 {
-            audit.record(event("many"));
-        }
-        assert_eq!(audit.status().unwrap().lost, 7);
-        std::fs::rename(&away, &settings.folder).unwrap();
-        audit.sync();
-        let all = entries(&settings);
-        assert_eq!((all.len(), &all[0].evidence), (KEPT + 1, &json!({"lost": 7})));
-    }
-
-    #[test]
-    fn no_known_secret_is_recorded() {
-        let folder = tempfile::tempdir().unwrap();
-        let settings = settings(folder.path());
-        let redactor = Redactor::new();
-        redactor.protect_for_good(["hunter2-hunter2"]);
-        let audit = Audit::open(settings.clone(), redactor).unwrap();
-        audit.record(Event {
-            account: Some("hunter2-hunter2".to_owned()),
-            outcome: Some("said hunter2-hunter2".to_owned()),
-            evidence: json!({"why": ["hunter2-hunter2"]}),
-            ..event("one")
-        });
-        let (_, bytes) = bytes(&settings);
-        assert!(!String::from_utf8(bytes).unwrap().contains("hunter2"));
-    }
-}
+mod tests;

@@ -6,7 +6,7 @@
 //!
 //! A line is handed to the operating system before [`Audit::record`] returns, so that it outlives the process; it is forced to the disk
 //! about every second, and at once for what an operator orders. Nothing waits for the log: what cannot be written is kept in memory, the
-//! daemon raises an alarm, and tasks go on.
+//! daemon raises an alarm, and tasks continue.
 
 mod entry;
 mod files;

@@ -75,7 +75,7 @@ pub struct Broken {
 /// Why a chain is not proven.
 #[derive(Debug, thiserror::Error)]
 pub enum VerifyError {
-    /// It breaks. Somebody has to find out who did that.
+    /// It breaks. Someone has to find out who did that.
     #[error("the chain breaks at entry {}{}: {}", .0.seq, place(.0), .0.why)]
     Broken(Broken),
     /// It cannot be read. The operator mends the folder.
@@ -87,7 +87,7 @@ fn place(broken: &Broken) -> String {
     if broken.file.is_empty() { String::new() } else { format!(" ({} line {})", broken.file, broken.line) }
 }
 
-/// Proves the chain of a folder, and that it reaches as far as `head`, which somebody has noted elsewhere.
+/// Proves the chain of a folder, and that it reaches as far as `head`, which someone has noted elsewhere.
 pub fn verify(folder: &Path, head: Option<&Head>) -> Result<Proof, VerifyError> {
     let files = files::list(folder)?;
     let mut proof = Proof {
@@ -115,7 +115,7 @@ pub fn verify(folder: &Path, head: Option<&Head>) -> Result<Proof, VerifyError> 
             let Some(text) = bytes.strip_suffix(b"\n") else {
                 return Err(broken(
                     expected,
-                    "the line is cut off: a crash, which the daemon repairs at its next start, or a change from outside".to_owned(),
+                    "the line is incomplete: either the daemon crashed, and repairs it at its next start, or the file was changed".to_owned(),
                 ));
             };
             let entry = Entry::open(text).map_err(|why| broken(expected, why))?;
@@ -123,7 +123,7 @@ pub fn verify(folder: &Path, head: Option<&Head>) -> Result<Proof, VerifyError> 
                 proof.first_seq = entry.seq;
                 proof.first_at = Some(entry.at);
                 if entry.seq == 1 && entry.prev != GENESIS {
-                    return Err(broken(1, "it is the first, and yet refers to one before it".to_owned()));
+                    return Err(broken(1, "it is the first entry, but refers to an earlier one".to_owned()));
                 }
                 if entry.seq != 1 {
                     beginning = Some(entry.prev.clone());
@@ -131,10 +131,10 @@ pub fn verify(folder: &Path, head: Option<&Head>) -> Result<Proof, VerifyError> 
             } else if entry.seq != expected {
                 return Err(broken(
                     expected,
-                    format!("entry {} stands there: entries are missing", entry.seq),
+                    format!("found entry {} instead: entries are missing", entry.seq),
                 ));
             } else if entry.prev != proof.head.hash {
-                return Err(broken(expected, "it does not refer to the entry before it".to_owned()));
+                return Err(broken(expected, "it does not refer to the previous entry".to_owned()));
             }
             if let Some(missing) = &beginning
                 && entry.action == "retention"
@@ -145,10 +145,7 @@ pub fn verify(folder: &Path, head: Option<&Head>) -> Result<Proof, VerifyError> 
             if let Some(head) = head.filter(|head| head.seq == entry.seq)
                 && head.hash != entry.hash
             {
-                return Err(broken(
-                    expected,
-                    "it is another entry than the one whose hash was noted".to_owned(),
-                ));
+                return Err(broken(expected, "its hash differs from the given one".to_owned()));
             }
             proof.entries += 1;
             proof.last_at = Some(entry.at);
@@ -159,12 +156,12 @@ pub fn verify(folder: &Path, head: Option<&Head>) -> Result<Proof, VerifyError> 
     if let Some(head) = head {
         let why = if head.seq > proof.head.seq {
             Some(format!(
-                "the log ends with entry {}, and entry {} was noted: its end was cut off",
+                "the log ends with entry {}, but entry {} was given: the end was cut off",
                 proof.head.seq, head.seq
             ))
         } else if head.seq < proof.first_seq {
             Some(format!(
-                "the log begins with entry {}, so that the noted one cannot be compared",
+                "the log starts with entry {}, so the given one cannot be compared",
                 proof.first_seq
             ))
         } else {

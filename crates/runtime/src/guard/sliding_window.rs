@@ -39,7 +39,7 @@ impl SlidingWindow {
         now.checked_sub(per).unwrap_or(Timestamp::MIN)
     }
 
-    /// What began in the future was written down by a clock that was ahead. It counts as if it had begun now: for a whole
+    /// What began in the future was written down by a clock that was ahead. It counts as if it had started now: for a whole
     /// window, and no longer.
     pub(super) fn clamp(&mut self, now: Timestamp) {
         for began in &mut self.executed {

@@ -15,6 +15,9 @@ use bridgehead_config as config;
 /// No answer of a target within this time is an answer too.
 const PATIENCE: Duration = Duration::from_secs(30);
 
+/// What clocks may be apart. Nothing depends on less; more is a clock that nobody sets.
+const CLOCK_TOLERANCE: Duration = Duration::from_secs(30);
+
 /// An app that is checked.
 pub struct CheckedApp<'a> {
     /// Its name in the configuration.
@@ -42,6 +45,26 @@ pub async fn check_bridge(bridge: &dyn Api, base_url: &Url) -> Finding {
         ),
         Err(error) => Finding::failed("Bridge", error.to_string()).advising(error.advice()),
     }
+}
+
+/// Whether the clock of this machine is that of the Bridge, as its last response has shown; nothing if no response had a date.
+pub fn check_clock(bridge: &dyn Api) -> Option<Finding> {
+    let ahead = bridge.clock()?.ahead;
+    let apart = ahead.unsigned_abs();
+    if apart <= CLOCK_TOLERANCE {
+        let found = format!("agrees with the Bridge's clock (within {} s)", apart.as_secs());
+        return Some(Finding::ok("clock", found));
+    }
+    let (how_far, direction) = (apart.as_secs(), if ahead.is_negative() { "behind" } else { "ahead of" });
+    let effect = "times in logs, history and the audit log are wrong, tasks look older or newer than they are, \
+                  and certificates may seem expired or not yet valid";
+    let tolerance = CLOCK_TOLERANCE.as_secs();
+    let found = format!(
+        "this machine's clock is {how_far} s {direction} the Bridge's (more than {tolerance} s is too much): {effect}"
+    );
+    Some(Finding::warning("clock", found).advising(
+        "Turn on time synchronization: `timedatectl set-ntp true`, or start chrony. `timedatectl` shows whether it works.",
+    ))
 }
 
 /// Whether the target of an app is reachable, and the app usable in Iden. Without `bridge`, the latter is skipped.

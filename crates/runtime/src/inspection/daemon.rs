@@ -43,7 +43,7 @@ impl InspectedApp {
         Listing::begin(source(&self.0, bridge), which, limit).await
     }
 
-    /// Tells the story of a task. `None` if there is no such task.
+    /// Shows the history of a task. `None` if there is no such task.
     pub async fn task_story(&self, bridge: &dyn Api, task: &TaskId) -> Result<Option<TaskStory>, Error> {
         let app = &*self.0;
         let seen = app.status.progress().task_seen(task);

@@ -243,7 +243,7 @@ async fn waiting(source: &Source<'_>, mut rows: HashMap<TaskId, TaskRow>, end: &
     Stage::Ready(ready.into())
 }
 
-/// By what rows are put in order: as Iden made the tasks; those of which that is not known come last.
+/// By what rows are sorted: as Iden made the tasks; those of which that is not known come last.
 fn age(row: &TaskRow) -> (bool, Option<jiff::Timestamp>, Option<jiff::Timestamp>, String) {
     (row.created_at.is_none(), row.created_at, row.held_since, row.task.clone())
 }

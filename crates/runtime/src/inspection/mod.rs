@@ -7,6 +7,7 @@
 mod apps;
 mod checks;
 mod daemon;
+mod events;
 mod finding;
 mod listing;
 mod row;
@@ -14,7 +15,8 @@ mod source;
 mod story;
 
 pub use apps::AppRow;
-pub use checks::{CheckedApp, check_app, check_bridge};
+pub use checks::{CheckedApp, check_app, check_bridge, check_clock};
+pub use events::TaskEvent;
 pub use finding::{Finding, Verdict};
 pub use listing::{Listing, ListingEnd, Which};
 pub use row::TaskRow;

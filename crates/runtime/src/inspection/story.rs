@@ -1,4 +1,4 @@
-//! The story of one task in order: what Iden and the journal know of it, each attempt, and what happens next.
+//! The history of one task in order: what Iden and the journal know of it, each attempt, and what happens next.
 
 use bridgehead_sdk::{Code, TaskId};
 use jiff::Timestamp;
@@ -15,12 +15,12 @@ use bridgehead_store::{
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Standing {
-    /// It is not begun.
+    /// It is not started.
     #[default]
     Waiting,
     /// The guard on deletions and suspensions holds it.
     Held,
-    /// It was begun, and its outcome is not known yet.
+    /// It was started, and its outcome is not known yet.
     Begun,
     /// Its outcome is known, and Iden has not heard of it yet.
     Decided,
@@ -32,7 +32,7 @@ pub enum Standing {
     Elsewhere,
 }
 
-/// The story of one task. It holds no payload.
+/// The history of one task. It holds no payload.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct TaskStory {
@@ -78,7 +78,7 @@ pub struct Live {
     pub reason: Option<String>,
 }
 
-/// Tells the story of a task. `live` is what the running daemon knows; `None` while none runs. `None` if neither Iden nor the journal
+/// Shows the history of a task. `live` is what the running daemon knows; `None` while none runs. `None` if neither Iden nor the journal
 /// knows the task.
 pub async fn story(
     source: &Source<'_>,
@@ -207,7 +207,7 @@ fn standing(entry: Option<&Entry>, held: Option<&Held>, is_resolved: bool) -> St
     }
 }
 
-/// When the last step said that it goes on, if it was a wait.
+/// When the last step said that it continues, if it was a wait.
 fn last_wait(steps: &[AttemptStep]) -> Option<Timestamp> {
     steps.last().filter(|step| step.phase == Phase::Wait).and_then(|step| step.next_try_at)
 }
@@ -222,42 +222,40 @@ fn next(
     let id = &story.row.task;
     let unknown = if story.effect_unknown {
         format!(
-            " An attempt may have taken effect: if you know its result, resolve it with `bridgehead tasks resolve {app} {id}`."
+            " An attempt may have taken effect. If you know the result, record it with `bridgehead tasks resolve {app} {id}`."
         )
     } else {
         String::new()
     };
     match story.standing {
         Standing::Held => format!(
-            "Nothing, until you let it go with `bridgehead tasks release {app} {id}`, or somebody cancels it in Iden."
+            "Nothing until you release it with `bridgehead tasks release {app} {id}`, or it is cancelled in Iden."
         ),
         Standing::Rejected => {
-            format!("Nothing, until you report it again with `bridgehead tasks retry {app} {id}`.")
+            format!("Nothing until you report it again with `bridgehead tasks retry {app} {id}`.")
         }
         Standing::Reported | Standing::Elsewhere => "Nothing: it is resolved.".to_owned(),
-        Standing::Decided if live.is_some() => {
-            "The outcome is reported to Iden until Iden has received it.".to_owned()
-        }
+        Standing::Decided if live.is_some() => "The outcome is being reported to Iden.".to_owned(),
         Standing::Decided => "The outcome is reported to Iden when the daemon runs.".to_owned(),
         Standing::Waiting if pause.is_some() => {
-            format!("Nothing, until the app is resumed with `bridgehead apps resume {app}`.")
+            format!("Nothing until you resume the app with `bridgehead apps resume {app}`.")
         }
         Standing::Begun | Standing::Waiting => match (live, story.next_try_at) {
             (None, _) if story.standing == Standing::Begun => {
                 format!(
-                    "The daemon does not run. At its next start it looks for the result of the last attempt.{unknown}"
+                    "The daemon is not running. At its next start it looks up the result of the last attempt.{unknown}"
                 )
             }
-            (None, _) => "The daemon does not run. It is taken up at its next start.".to_owned(),
+            (None, _) => "The daemon is not running. It executes the task after its next start.".to_owned(),
             (Some(_), Some(at)) => format!(
-                "It is retried at {}; now with `bridgehead tasks retry {app} {id}`.{unknown}",
+                "It is retried at {}, or now with `bridgehead tasks retry {app} {id}`.{unknown}",
                 seconds(at)
             ),
             (Some(live), None) => match &live.reason {
-                Some(reason) => format!("It is under way; so far: {reason}.{unknown}"),
-                None if live.is_under_way => "It is under way.".to_owned(),
-                None if is_scheduled => "It is executed when Iden says that its time has come.".to_owned(),
-                None => "It is taken up when its turn comes.".to_owned(),
+                Some(reason) => format!("It is running; so far: {reason}.{unknown}"),
+                None if live.is_under_way => "It is running.".to_owned(),
+                None if is_scheduled => "It is executed at its scheduled time.".to_owned(),
+                None => "It is next in the queue, or waits for tasks before it.".to_owned(),
             },
         },
     }
@@ -288,7 +286,7 @@ mod tests {
         assert!(said(&of(Standing::Held), Some(&live), None).contains("tasks release hr t1"));
         assert!(said(&of(Standing::Rejected), Some(&live), None).contains("tasks retry hr t1"));
         assert!(said(&of(Standing::Waiting), Some(&live), Some(&pause)).contains("apps resume hr"));
-        assert!(said(&of(Standing::Begun), None, None).contains("does not run"));
+        assert!(said(&of(Standing::Begun), None, None).contains("is not running"));
         assert!(
             !said(&of(Standing::Begun), Some(&live), Some(&pause)).contains("resume"),
             "what runs is finished"

@@ -2,7 +2,7 @@
 //!
 //! The loops say here what they do ([`Progress`]), and every write to the journal passes through [`WatchedJournal`]. The
 //! observer puts what is [`Seen`] into the overview, from which `alarm` derives what needs attention. All of it is measured
-//! with a clock that nobody can set.
+//! with a clock that no one can set.
 
 mod journal;
 mod watch;

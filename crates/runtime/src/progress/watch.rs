@@ -17,7 +17,7 @@ pub(crate) struct Progress(Mutex<State>);
 #[derive(Debug)]
 struct State {
     tasks: HashMap<TaskId, Task>,
-    /// When any task was last taken up, tried, decided or ended.
+    /// When any task was last picked up, tried, decided or ended.
     moved: Instant,
     /// When a request for the list of tasks went out that is not answered yet.
     asked: Option<Instant>,
@@ -103,7 +103,7 @@ impl Default for Progress {
 }
 
 impl Progress {
-    /// A task is taken up.
+    /// A task is picked up.
     pub(crate) fn begin(&self, task: &TaskId) {
         self.task(task, |_| {});
     }

@@ -141,7 +141,7 @@ impl Preparing<'_, '_> {
 
 impl SyncRun<'_> {
     /// Judges by what the pages were answered with, and keeps the judgement where there was evidence for it: later, the
-    /// pages of this very sync would be taken for those of another. What nobody could find out is never kept.
+    /// pages of this very sync would be taken for those of another. What no one could find out is never kept.
     pub(super) async fn prove_past(&mut self) -> Result<(), Error> {
         if let Baseline::Unproven(told) = &self.record.baseline {
             if !self.record.has_begun {

@@ -47,7 +47,7 @@ pub enum Error {
         #[source]
         source: bridge::Error,
     },
-    /// The session does not hold what was pushed: another process has begun a sync of the same app.
+    /// The session does not hold what was pushed: another process has started a sync of the same app.
     #[error(
         "the session no longer belongs to this sync ({detail}); a newer sync of the same app cancels an \
          older one, so make sure that only one process syncs it"
@@ -139,6 +139,17 @@ pub enum Error {
         /// What the consent covers.
         consent: String,
     },
+    /// The first sync of an app whose `sync.first` is `ask`. The operator decides.
+    #[error(
+        "{}; nothing was removed. Check `bridgehead sync {app} --dry-run`; if it shows every account, run `bridgehead sync {app} --allow-removals` once: {consent}",
+        FIRST_SYNC
+    )]
+    FirstSync {
+        /// The app, as the configuration names it.
+        app: String,
+        /// What the consent covers.
+        consent: String,
+    },
     /// The operator allows what was shown, and nothing was. They look first.
     #[error(
         "--allow-removals allows what the last dry run or held sync of {app} showed, but there has been \
@@ -189,6 +200,7 @@ impl Error {
             Self::Held { .. } => SyncOutcome::Held(HeldReason::AccessGuard),
             Self::LostState { .. } => SyncOutcome::Held(HeldReason::LostState),
             Self::StaleState { .. } => SyncOutcome::Held(HeldReason::StaleState),
+            Self::FirstSync { .. } => SyncOutcome::Held(HeldReason::FirstSync),
             Self::Unproven { .. } => SyncOutcome::Held(HeldReason::NotProven),
             Self::Unreadable { .. } => SyncOutcome::Abandoned(Abandoned::Unreadable),
             Self::RepeatedCursor { .. } => SyncOutcome::Abandoned(Abandoned::RepeatedCursor),
@@ -216,10 +228,13 @@ impl Error {
             Self::Unproven { slugs, .. } => Some(unproven(slugs)),
             Self::LostState { app, evidence, .. } => Some(lost_state(app, evidence)),
             Self::StaleState { evidence, .. } => Some(stale_state(evidence)),
+            Self::FirstSync { .. } => Some(FIRST_SYNC.to_owned()),
             _ => None,
         }
     }
 }
+
+const FIRST_SYNC: &str = "this is the first sync of the app, and sync.first = \"ask\" holds it";
 
 fn unproven(slugs: &str) -> String {
     format!("no proof that the listing of {slugs} is complete")

@@ -194,7 +194,7 @@ mod tests {
     fn a_slow_drip_adds_up() {
         assert_eq!(held(960, 40, 60), None);
         assert!(held(960, 40, 61).unwrap().contains("101 within"));
-        assert_eq!(held(960, 0, 5000), None, "a sync that removes nobody always passes");
+        assert_eq!(held(960, 0, 5000), None, "a sync that removes no account always passes");
         assert!(judged(LossKind::Deactivated, 960, 10, 41).unwrap().contains("51 within"));
     }
 }

@@ -70,7 +70,7 @@ pub(crate) enum Failed {
 /// What a sync that has ended calls for.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) enum NextSync {
-    /// The next sync on schedule: this one went through, or somebody has to act first.
+    /// The next sync on schedule: this one went through, or someone has to act first.
     #[default]
     Regular,
     /// Another sync soon, with growing waits: what went wrong may pass by itself.
@@ -195,6 +195,7 @@ impl From<HeldReason> for RunReason {
             HeldReason::AccessGuard => Self::AccessGuard,
             HeldReason::LostState => Self::LostState,
             HeldReason::StaleState => Self::StaleState,
+            HeldReason::FirstSync => Self::FirstSync,
             HeldReason::NotProven => Self::NotProven,
         }
     }
@@ -292,6 +293,7 @@ mod tests {
                 "stale_state",
                 NextSync::Regular,
             ),
+            (Error::FirstSync { app: app(), consent: consent() }, "held", "first_sync", NextSync::Regular),
             (Error::Undescribed(text()), "failed", "undescribed", NextSync::Soon),
             (Error::Unregistered(text()), "failed", "unregistered", NextSync::Soon),
             (Error::Bridge { what: "starting the sync", source }, "failed", "bridge", NextSync::Soon),

@@ -82,7 +82,7 @@ impl PushCount {
     }
 }
 
-/// Pushes the records of one resource type. Each page is sent by a task of its own.
+/// Pushes the records of one resource type. Each page is sent by a separate task.
 ///
 /// Cancel: dropping this aborts the pages under way, and Iden may have taken any of them; what it answered before is in the shared
 /// counts. Error: the first one of a page ends the type. Panic: that of a page is an error of the sync.

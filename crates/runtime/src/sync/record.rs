@@ -67,10 +67,10 @@ pub(super) struct Measured {
 /// How far the listing is.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Extent {
-    /// It has not begun: what the journal calls the present listing is that of an earlier sync.
+    /// It has not started: what the journal calls the present listing is that of an earlier sync.
     #[default]
     Nothing,
-    /// It has begun. Who is not in it yet may still come.
+    /// It has started. Who is not in it yet may still come.
     Part,
     /// Every type was read to its end: who is not in it is not in the target.
     Whole,

@@ -63,7 +63,7 @@ pub(crate) async fn run(app: Arc<AppContext>, stop: CancellationToken) {
 /// When the first sync is due.
 async fn first(app: &AppContext) -> Timestamp {
     let now = app.clock.now();
-    // A reload is no start: an app that goes on keeps to its schedule.
+    // A reload is not a start: an app that continues keeps to its schedule.
     if app.settings.sync.on_start && !app.continues {
         return now;
     }

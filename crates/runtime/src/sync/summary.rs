@@ -71,6 +71,8 @@ pub enum HeldReason {
     LostState,
     /// Iden has seen a later sync than the last one known here.
     StaleState,
+    /// It is the first sync of the app, and `sync.first` is `ask`.
+    FirstSync,
     /// Nothing shows that a listing was read to its end.
     NotProven,
 }
@@ -82,6 +84,7 @@ impl HeldReason {
             Self::AccessGuard => "access_guard",
             Self::LostState => "lost_state",
             Self::StaleState => "stale_state",
+            Self::FirstSync => "first_sync",
             Self::NotProven => "not_proven",
         }
     }

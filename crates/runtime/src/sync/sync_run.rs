@@ -19,7 +19,7 @@ use bridgehead_bridge::SyncId;
 /// Cancel: `stop` ends it between two steps, and in the middle of a wait; it is closed like one that failed. Once `complete` was sent,
 /// its answer is heard out. Dropping this closes nothing: the session stays open until the next sync cancels it, and the listing is
 /// dropped by the next `begin`, or, if `complete` was about to be sent, committed at the next start of the process. Error: ends the phase that it
-/// happens in, and the run's record keeps what [`SyncRun::close`] needs. Panic: as dropping; tasks go on at once.
+/// happens in, and the run's record keeps what [`SyncRun::close`] needs. Panic: as dropping; tasks continue at once.
 pub(crate) async fn run(app: &Arc<AppContext>, options: Options, stop: &CancellationToken) -> Summary {
     let started_at = app.clock.now();
     app.status.sync_progress(|progress| {
@@ -74,7 +74,7 @@ impl<'a> SyncRun<'a> {
         self.app.status.sync_progress(|progress| phase.clone_into(&mut progress.phase));
     }
 
-    /// The session, begun at the first need: a target that cannot be read cancels nobody's session.
+    /// The session, started at the first need: a target that cannot be read cancels no one's session.
     pub(super) async fn session(&mut self) -> Result<SyncId, Error> {
         if let Some(session) = &self.record.session {
             return Ok(session.clone());

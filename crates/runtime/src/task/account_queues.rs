@@ -32,6 +32,14 @@ struct Lane {
     running: usize,
 }
 
+/// Where a task is.
+#[derive(Clone, Copy, Debug)]
+struct Place {
+    /// A name of it, by which its lane is found.
+    name: AccountKey,
+    is_started: bool,
+}
+
 /// All tasks of one app that are waiting or running.
 #[derive(Debug, Default)]
 pub(crate) struct AccountQueues {
@@ -39,8 +47,8 @@ pub(crate) struct AccountQueues {
     /// The lane that each name leads to.
     lane_of: HashMap<AccountKey, u64>,
     by_number: HashMap<u64, Lane>,
-    /// A name of each waiting or running task, by which its lane is found.
-    names: HashMap<TaskId, AccountKey>,
+    /// Each waiting or running task.
+    tasks: HashMap<TaskId, Place>,
     by_order: BTreeMap<Order, TaskId>,
     ready: BTreeSet<Order>,
 }
@@ -60,7 +68,7 @@ impl AccountQueues {
         let created = created_at.map_or(i128::MAX, Timestamp::as_nanosecond);
         let order = Order { created, arrival: self.arrivals };
         let keys = if keys.is_empty() { vec![xxh3_64(id.as_str().as_bytes())] } else { keys };
-        self.names.insert(id.clone(), keys[0]);
+        self.tasks.insert(id.clone(), Place { name: keys[0], is_started: false });
         let mut lane = self.join(keys);
         lane.waiting.insert(order);
         self.by_order.insert(order, id);
@@ -72,7 +80,10 @@ impl AccountQueues {
     pub(crate) fn start_next(&mut self) -> Option<TaskId> {
         let order = self.ready.pop_first()?;
         let id = self.by_order.remove(&order)?;
-        let mut lane = self.take_lane(*self.names.get(&id)?)?;
+        let place = self.tasks.get_mut(&id)?;
+        place.is_started = true;
+        let name = place.name;
+        let mut lane = self.take_lane(name)?;
         lane.waiting.remove(&order);
         lane.running += 1;
         self.put_back(lane);
@@ -81,14 +92,21 @@ impl AccountQueues {
 
     /// A running task has ended; the next one of its account may follow.
     pub(crate) fn finish(&mut self, id: &TaskId) {
-        let Some(mut lane) = self.names.remove(id).and_then(|name| self.take_lane(name)) else { return };
+        let Some(mut lane) = self.tasks.remove(id).and_then(|place| self.take_lane(place.name)) else {
+            return;
+        };
         lane.running = lane.running.saturating_sub(1);
         self.put_back(lane);
     }
 
     /// Whether the task waits or runs.
     pub(crate) fn contains(&self, id: &TaskId) -> bool {
-        self.names.contains_key(id)
+        self.tasks.contains_key(id)
+    }
+
+    /// Whether the task waits for its turn.
+    pub(crate) fn is_waiting(&self, id: &TaskId) -> bool {
+        self.tasks.get(id).is_some_and(|place| !place.is_started)
     }
 
     /// How many tasks wait.

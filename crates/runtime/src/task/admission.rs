@@ -1,6 +1,7 @@
 //! What never reaches a connector: tasks that cannot be read, that it does not offer, or that the operator forbids.
 
 use bridgehead_sdk::{Account, AccountRecord, Action, Code, Description, Operation, Payload};
+use serde::Deserialize;
 use serde_json::Value;
 
 use crate::app::AppContext;
@@ -53,9 +54,7 @@ fn read_payload(payload: &Value) -> Result<Payload, String> {
     match payload {
         Value::Null => Ok(Payload::default()),
         // Serde's own message would quote what it stumbled over.
-        Value::Object(_) => {
-            serde_json::from_value(payload.clone()).map_err(|_| "it cannot be read".to_owned())
-        }
+        Value::Object(_) => Payload::deserialize(payload).map_err(|_| "it cannot be read".to_owned()),
         Value::String(text) if text == UNREADABLE => {
             Err("it is nested too deeply, or not valid JSON".to_owned())
         }

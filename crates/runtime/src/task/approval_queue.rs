@@ -4,16 +4,16 @@
 //! A held task has left the queue of its lane and keeps the lane, so that no other task of its account overtakes it,
 //! while other accounts continue. It has no life and no body in memory: there may be very many.
 
-use std::collections::{HashMap, HashSet, VecDeque};
+use std::collections::{HashSet, VecDeque};
 
 use bridgehead_sdk::TaskId;
-use tokio::time::Instant;
 
 use super::account_queues::AccountQueues;
+use super::bodies::Bodies;
 use super::poller::{self, PollResult};
 use crate::app::AppContext;
 use crate::guard::{Change, Decision};
-use bridgehead_bridge::{self as bridge, Operation, Task};
+use bridgehead_bridge::{self as bridge, Operation};
 
 /// So many held tasks that the list does not show are looked up after a walk.
 const LOOKED_UP: usize = 50;
@@ -46,7 +46,7 @@ impl Holding {
         &mut self,
         app: &AppContext,
         lanes: &mut AccountQueues,
-        kept: &mut HashMap<TaskId, (Task, Instant)>,
+        bodies: &mut Bodies,
     ) -> Option<TaskId> {
         self.take_decisions(app, lanes);
         loop {
@@ -62,7 +62,7 @@ impl Holding {
             match app.guard.check(&id, app.clock.now()) {
                 Decision::Start => return Some(id),
                 Decision::Hold => {
-                    kept.remove(&id);
+                    bodies.drop_task(&id);
                     self.held.insert(id);
                 }
                 Decision::Wait => {

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use bridgehead_resilience::{Interrupted, Next};
 use bridgehead_sdk::{Account, AccountId, Completion, Description, Operation, ResourceKind, TaskId};
+use serde::Deserialize;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
@@ -404,9 +405,7 @@ fn unless_unknown(error: &bridge::Error) -> Next {
 }
 
 pub(super) fn secrets_of(task: &Task) -> Vec<zeroize::Zeroizing<String>> {
-    serde_json::from_value::<bridgehead_sdk::Payload>(task.payload.clone())
-        .map(|payload| payload.secrets())
-        .unwrap_or_default()
+    bridgehead_sdk::Payload::deserialize(&task.payload).map(|payload| payload.secrets()).unwrap_or_default()
 }
 
 fn log(app: &AppContext, task: &Task, outcome: &Outcome) {

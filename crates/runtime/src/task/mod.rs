@@ -12,6 +12,7 @@ mod approval_queue;
 mod attempt;
 mod attempts;
 mod audited;
+mod bodies;
 mod by_hand;
 mod doubt;
 mod executor;

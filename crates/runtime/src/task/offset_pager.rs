@@ -14,7 +14,7 @@ use bridgehead_bridge::{NextPage, TaskPage};
 
 /// How far the walk goes back at first; twice as far each further time.
 const BACK: u64 = 10;
-/// How often a walk goes back. A list in no order at all never fits together; it is taken as it comes from then on.
+/// How often a walk goes back. A list in no order at all never fits together; it is taken as it comes after that.
 const REREADS: u32 = 100;
 /// So many pages in a row without anything new are no list.
 const STALE: usize = 1000;

@@ -13,6 +13,7 @@ use jiff::{SignedDuration, Timestamp};
 use tokio::time::Instant;
 
 use super::account_queues::{self, AccountKey};
+use super::bodies;
 use super::offset_pager::OffsetPager;
 use crate::app::AppContext;
 use bridgehead_bridge::{self as bridge, Api, Call, NextPage, Operation, Task, TaskQuery, TaskStatus};
@@ -30,6 +31,8 @@ pub(super) struct PendingTask {
     pub(super) keys: Vec<AccountKey>,
     /// Whether it takes access away.
     pub(super) is_destructive: bool,
+    /// When the page was requested that shows it.
+    pub(super) seen: Instant,
     /// The task itself, for as many as there is room for; of the rest only this much is kept.
     pub(super) task: Option<Task>,
 }
@@ -54,9 +57,10 @@ impl Default for PollResult {
     }
 }
 
-/// Reads the whole list; `room` is how many tasks to keep whole.
-pub(super) async fn walk(app: &AppContext, room: usize) -> PollResult {
+/// Reads the whole list; `room` is how many bytes the tasks may take that are kept whole.
+pub(super) async fn walk(app: &AppContext, mut room: usize) -> PollResult {
     let mut walked = PollResult::default();
+    let mut seen = walked.began;
     let mut ids = HashSet::new();
     let mut course = OffsetPager::new(app.status.resolved());
     let query = TaskQuery { status: TaskStatus::Pending, limit: PAGE };
@@ -74,6 +78,7 @@ pub(super) async fn walk(app: &AppContext, room: usize) -> PollResult {
             && let Some(earlier) = course.back_from(here, &page, &ids)
         {
             *here = earlier;
+            seen = Instant::now();
             answer = guarded(app, |bridge| bridge.next_tasks(app.id, here)).await;
             continue;
         }
@@ -91,8 +96,10 @@ pub(super) async fn walk(app: &AppContext, room: usize) -> PollResult {
                 let keys = account_queues::keys_of(&task.id, &task.payload);
                 let (id, created_at) = (task.id.clone(), task.created_at);
                 let is_destructive = task.action.parse().is_ok_and(Action::is_destructive);
-                let task = (walked.tasks.len() < room).then_some(task);
-                walked.tasks.push(PendingTask { id, created_at, keys, is_destructive, task });
+                let weight = bodies::weight_of(&task);
+                let task = (weight <= room).then_some(task);
+                room -= task.as_ref().map_or(0, |_| weight);
+                walked.tasks.push(PendingTask { id, created_at, keys, is_destructive, seen, task });
             }
         }
         let Some(next) = page.next else {
@@ -105,6 +112,7 @@ pub(super) async fn walk(app: &AppContext, room: usize) -> PollResult {
             walked.error = Some(bridge::Error::LinkLoop { call: Call::new(Operation::ListTasks, app.id) });
             return walked;
         };
+        seen = Instant::now();
         answer = guarded(app, |bridge| bridge.next_tasks(app.id, &next)).await;
         here = Some(next);
     }

@@ -15,8 +15,10 @@ use tracing::Instrument;
 
 use super::account_queues::AccountQueues;
 use super::approval_queue::{self, Holding};
+use super::bodies;
+use super::bodies::Bodies;
 use super::doubt;
-use super::executor::{FRESH, TaskEnd, TaskExecutor, TaskInput};
+use super::executor::{TaskEnd, TaskExecutor, TaskInput};
 use super::poller::{self, PendingTask, PollResult};
 use super::relisted::Relisted;
 use crate::ShuttingDown;
@@ -24,13 +26,18 @@ use crate::app::AppContext;
 use crate::clock::SteadyClock;
 use crate::guard;
 use crate::policies;
-use bridgehead_bridge::Task;
 use bridgehead_store::{Entry, Known, ReportResult, State};
 
 /// The maximum number of lives: running ones, and those that wait for their backoff or for the target.
 const LIVES: usize = 4096;
-/// So many tasks are kept whole; of the others only who they are about, and they are read again when their turn comes.
-const KEPT: usize = 4096;
+/// So many tasks wait in lanes at most before the list is read again.
+const QUEUED: usize = 4096;
+/// As long as this many tasks for each slot of the target are about to run, the list is read less often.
+const AHEAD: usize = 8;
+/// But at least so many.
+const LEAST_AHEAD: usize = 256;
+/// How many times less often.
+const SELDOM: u32 = 6;
 /// How long a task that has ended is remembered; one that Iden still lists is not forgotten.
 const KEEP_ENDED: SignedDuration = SignedDuration::from_hours(30 * 24);
 /// How often old tasks are removed from the journal.
@@ -53,7 +60,7 @@ pub(crate) async fn run(app: Arc<AppContext>, stop: CancellationToken, grace: Ca
     let mut walk: Option<AbortOnDropHandle<PollResult>> = None;
     loop {
         dispatch.start_ready();
-        if !dispatch.has_room() {
+        if !dispatch.has_room() || dispatch.is_supplied() {
             dispatch.app.status.progress().heard();
         }
         dispatch.app.guard.settle(&dispatch.app).await;
@@ -64,7 +71,7 @@ pub(crate) async fn run(app: Arc<AppContext>, stop: CancellationToken, grace: Ca
             () = stop.cancelled() => break,
             () = tokio::time::sleep_until(next_poll), if may_poll => {
                 let app = Arc::clone(&dispatch.app);
-                walk = Some(AbortOnDropHandle::new(tokio::spawn(async move { approval_queue::walk(&app, KEPT).await })));
+                walk = Some(AbortOnDropHandle::new(tokio::spawn(async move { approval_queue::walk(&app, bodies::BUDGET).await })));
             }
             Some(walked) = finished(&mut walk) => {
                 walk = None;
@@ -94,8 +101,8 @@ struct Dispatch {
     stop: CancellationToken,
     lanes: AccountQueues,
     holding: Holding,
-    /// Tasks as they were listed, and when.
-    kept: HashMap<TaskId, (Task, Instant)>,
+    /// Tasks that wait, as they were listed.
+    bodies: Bodies,
     /// What the journal knows of tasks that an earlier process began.
     entries: HashMap<TaskId, Entry>,
     lives: JoinSet<Result<TaskEnd, ShuttingDown>>,
@@ -125,7 +132,7 @@ impl Dispatch {
             stop,
             lanes: AccountQueues::default(),
             holding: Holding::default(),
-            kept: HashMap::new(),
+            bodies: Bodies::default(),
             entries: HashMap::new(),
             lives: JoinSet::new(),
             names: HashMap::new(),
@@ -174,6 +181,10 @@ impl Dispatch {
     fn next_poll(&self) -> Instant {
         match self.polled_at {
             Some(_) if self.eager && self.lives.is_empty() && self.lanes.waiting() == 0 => Instant::now(),
+            // A wait after an error is long enough.
+            Some(at) if self.is_supplied() => {
+                at + self.wait.max(self.app.settings.tasks.poll_interval * SELDOM)
+            }
             Some(at) => at + self.wait,
             None => Instant::now(),
         }
@@ -181,10 +192,10 @@ impl Dispatch {
 
     fn start_ready(&mut self) {
         while self.lives.len() < LIVES
-            && let Some(id) = self.holding.start_next(&self.app, &mut self.lanes, &mut self.kept)
+            && let Some(id) = self.holding.start_next(&self.app, &mut self.lanes, &mut self.bodies)
         {
             let entry = self.entries.remove(&id);
-            let task = self.kept.remove(&id).filter(|(_, at)| at.elapsed() < FRESH).map(|(task, _)| task);
+            let task = self.bodies.take(&id);
             let delay =
                 self.panics.get(&id).map(|panics| policies::LOCAL.delay(*panics, self.app.rng.unit()));
             let (app, stop) = (Arc::clone(&self.app), self.stop.clone());
@@ -212,7 +223,14 @@ impl Dispatch {
     /// Whether more is to be listed. However much waits behind tasks that are held or retried, it does not keep the
     /// tasks of others from being seen.
     fn has_room(&self) -> bool {
-        self.lanes.waiting() < KEPT || !self.lanes.has_ready()
+        self.lanes.waiting() < QUEUED || !self.lanes.has_ready()
+    }
+
+    /// Whether so much is about to run that the list can be read less often: what it would add has to wait anyway. Tasks that wait for their
+    /// next attempt or for the target do not count, so that they keep nobody from being seen.
+    fn is_supplied(&self) -> bool {
+        let about_to_run = self.lives.len().saturating_sub(self.app.waiting.count());
+        about_to_run >= (self.app.settings.tasks.concurrency * AHEAD).max(LEAST_AHEAD)
     }
 
     async fn take(&mut self, walked: PollResult) {
@@ -244,6 +262,10 @@ impl Dispatch {
         let all: HashSet<TaskId> = walked.tasks.iter().map(|listed| listed.id.clone()).collect();
         let mut fresh = walked.tasks;
         poller::oldest_first(&mut fresh);
+        if is_whole {
+            self.bodies.retain(|id| all.contains(id));
+        }
+        self.refresh(&mut fresh);
         let passed_over = std::mem::take(&mut self.passed_over);
         fresh.retain(|listed| !self.lanes.contains(&listed.id) && !passed_over.contains(&listed.id));
         let ids: Vec<TaskId> = fresh.iter().map(|listed| listed.id.clone()).collect();
@@ -282,10 +304,8 @@ impl Dispatch {
                     if listed.is_destructive {
                         self.holding.expect(listed.id.clone());
                     }
-                    if let Some(task) = listed.task
-                        && self.kept.len() < KEPT
-                    {
-                        self.kept.insert(listed.id, (task, Instant::now()));
+                    if let Some(task) = listed.task {
+                        self.bodies.keep(task, listed.seen);
                     }
                 }
             }
@@ -294,6 +314,19 @@ impl Dispatch {
             self.relisted.settle(&all.iter().collect(), walked.began);
             self.app.status.relisted(self.relisted.stuck());
             self.prune().await;
+        }
+    }
+
+    /// Tasks that wait for their turn already, and are listed again, need not be read again when it comes. What an earlier process began
+    /// is read again in any case.
+    fn refresh(&mut self, listed: &mut [PendingTask]) {
+        for listed in listed {
+            if self.lanes.is_waiting(&listed.id)
+                && !self.entries.contains_key(&listed.id)
+                && let Some(task) = listed.task.take()
+            {
+                self.bodies.keep(task, listed.seen);
+            }
         }
     }
 
@@ -381,5 +414,75 @@ impl Dispatch {
                 }
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::fakes::{Place, Script};
+    use crate::task::executor::FRESH;
+    use bridgehead_bridge::{Task, TaskStatus};
+
+    struct Nothing;
+
+    impl Script for Nothing {}
+
+    fn dispatch(place: &Place) -> Dispatch {
+        let mut dispatch = Dispatch::new(place.app(&Arc::new(Nothing)), CancellationToken::new());
+        dispatch.polled_at = Some(Instant::now());
+        dispatch.wait = dispatch.app.settings.tasks.poll_interval;
+        dispatch
+    }
+
+    fn listed(id: &str, seen: Instant) -> PollResult {
+        let fields = json!({ "id": id, "action": "create_account", "payload": { "account": { "id": id } } });
+        let task = Task::from_json(fields, &TaskStatus::Pending).unwrap();
+        let keys = crate::task::account_queues::keys_of(&task.id, &task.payload);
+        let id = task.id.clone();
+        let task = PendingTask { id, created_at: None, keys, is_destructive: false, seen, task: Some(task) };
+        PollResult { tasks: vec![task], ..PollResult::default() }
+    }
+
+    #[test]
+    fn a_task_that_waits_and_is_listed_again_is_not_read_again_when_its_turn_comes() {
+        let place = Place::new();
+        place.runtime.block_on(async {
+            let mut dispatch = dispatch(&place);
+            let (id, now) = (TaskId::from("a"), Instant::now());
+            dispatch.take(listed("a", now.checked_sub(FRESH).unwrap())).await;
+            dispatch.take(listed("a", now)).await;
+            assert!(dispatch.bodies.take(&id).is_some(), "the later list counts");
+            assert_eq!(dispatch.lanes.start_next(), Some(id.clone()));
+            dispatch.take(listed("a", now)).await;
+            assert!(dispatch.bodies.take(&id).is_none(), "it runs, or is held, and needs no memory");
+            dispatch.take(listed("b", now)).await;
+            dispatch.take(PollResult::default()).await;
+            assert!(dispatch.bodies.take(&TaskId::from("b")).is_none(), "a list without it");
+        });
+    }
+
+    #[test]
+    fn the_list_is_read_less_often_while_enough_is_about_to_run_and_tasks_that_wait_do_not_count() {
+        let place = Place::new();
+        place.runtime.block_on(async {
+            let mut dispatch = dispatch(&place);
+            let interval = dispatch.app.settings.tasks.poll_interval;
+            let next = |dispatch: &Dispatch| dispatch.next_poll().duration_since(dispatch.polled_at.unwrap());
+            assert_eq!(next(&dispatch), interval);
+            for _ in 0..LEAST_AHEAD {
+                dispatch.lives.spawn(std::future::pending());
+            }
+            assert_eq!(next(&dispatch), interval * SELDOM);
+            dispatch.wait = interval * SELDOM * 2;
+            assert_eq!(next(&dispatch), dispatch.wait, "an error has a wait of its own");
+            dispatch.wait = interval;
+            let waiting = dispatch.app.waiting.enter(&TaskId::from("w"));
+            assert_eq!(next(&dispatch), interval);
+            drop(waiting);
+            assert_eq!(next(&dispatch), interval * SELDOM);
+        });
     }
 }

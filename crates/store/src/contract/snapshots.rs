@@ -218,7 +218,7 @@ async fn what_is_kept_is_compared_with_and_is_no_completed_sync<P: Place>() {
     assert_eq!(state.removals_since(&app, "account", at(100)).await.unwrap(), 2);
 }
 
-/// Known, removed and doubted, of a type of which nobody is listed any more.
+/// Known, removed and doubted, of a type of which no one is listed any more.
 async fn if_all_went(state: &impl SnapshotStore, app: &AppKey, slug: &str) -> (u64, u64, u64) {
     state.begin(app).await.unwrap();
     let difference = state.difference(app, slug).await.unwrap();

@@ -158,7 +158,7 @@ async fn run(state: &impl SnapshotStore, app: &AppKey, step: &Step) {
 
 /// What the next listing, of these, is judged by.
 async fn compare(state: &impl SnapshotStore, app: &AppKey, model: &Model, next: &BTreeSet<u8>) {
-    // Nobody is active in it, so whoever was loses that.
+    // No one is active in it, so whoever was loses that.
     list(state, app, &next.iter().copied().collect::<Vec<_>>(), 0).await;
     let found = state.difference(app, SLUG).await.unwrap();
     let gone: Vec<u8> = model.known.keys().filter(|id| !next.contains(id)).copied().collect();

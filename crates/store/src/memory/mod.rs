@@ -63,7 +63,7 @@ impl Memory {
     }
 
     /// What a new process finds after this one, however it ended: unfinished work is dropped, and a listing that was
-    /// being completed is promoted. Clones of the old one return [`Error::Closed`] from then on, and so does a second
+    /// being completed is promoted. Clones of the old one return [`Error::Closed`] after that, and so does a second
     /// call.
     pub fn reopened(&self) -> Result<Self, Error> {
         let mut data = self.data().take().ok_or(Error::Closed)?;

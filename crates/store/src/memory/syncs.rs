@@ -28,7 +28,7 @@ pub(super) struct Syncs {
     pub(super) past: Option<BaselineOrigin>,
     pub(super) iden: IdenTime,
     pub(super) shown: Option<Shown>,
-    /// Whether a sync has begun of which no run was recorded.
+    /// Whether a sync has started of which no run was recorded.
     pub(super) is_unrecorded: bool,
     /// The newest first.
     runs: VecDeque<RecordedRun>,

@@ -1,11 +1,14 @@
 //! The steps of tasks, and which apps are paused.
 
+use std::sync::LazyLock;
+
 use async_trait::async_trait;
 use bridgehead_sdk::{Code, TaskId};
 use jiff::Timestamp;
-use sqlx::{FromRow, SqliteConnection};
+use sqlx::{AssertSqlSafe, FromRow, SqliteConnection};
 
 use super::super::{AppKey, AttemptStep, Error, Pause, Phase, STEPS_KEPT};
+use super::chunks::{Statements, values};
 use super::entry::unreadable;
 use super::open::Sqlite;
 use super::time;
@@ -116,44 +119,79 @@ impl Sqlite {
 /// How many tasks one write takes, so that others do not wait for long.
 const AT_ONCE: usize = 1000;
 
-/// Adds steps within another write.
+/// Adds steps of one task within another write.
 pub(super) async fn add(
     connection: &mut SqliteConnection,
     app: &AppKey,
     task: &TaskId,
     steps: &[AttemptStep],
 ) -> Result<(), Problem> {
-    if steps.is_empty() {
-        return Ok(());
-    }
-    for step in steps {
-        sqlx::query(
-            "INSERT INTO attempts (app, task, began_at, phase, attempt, ended_at, code, message, next_try_at) \
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9) ON CONFLICT (app, task, began_at, phase) DO UPDATE SET \
-             attempt = excluded.attempt, ended_at = excluded.ended_at, code = excluded.code, \
-             message = excluded.message, next_try_at = excluded.next_try_at",
+    add_all(connection, &[(app, task, steps)]).await
+}
+
+static ADD: LazyLock<Statements> = LazyLock::new(|| {
+    Statements::new(|size| {
+        format!(
+            "INSERT INTO attempts (app, task, began_at, phase, attempt, ended_at, code, message, next_try_at) {} \
+             ON CONFLICT (app, task, began_at, phase) DO UPDATE SET attempt = excluded.attempt, \
+             ended_at = excluded.ended_at, code = excluded.code, message = excluded.message, \
+             next_try_at = excluded.next_try_at",
+            values("(?, ?, ?, ?, ?, ?, ?, ?, ?)", size)
         )
-        .bind(app.as_str())
-        .bind(task.as_str())
-        .bind(time::to_column(step.began_at))
-        .bind(step.phase.as_str())
-        .bind(step.attempt)
-        .bind(step.ended_at.map(time::to_column))
-        .bind(step.code.map(Code::as_str))
-        .bind(step.message.as_deref())
-        .bind(step.next_try_at.map(time::to_column))
-        .execute(&mut *connection)
-        .await?;
+    })
+});
+
+/// Removes the oldest steps of tasks that have too many, which is looked for once for each task.
+static TRIM: LazyLock<Statements> = LazyLock::new(|| {
+    Statements::new(|size| {
+        format!(
+            "WITH one (app, task) AS ({}) DELETE FROM attempts WHERE (app, task, began_at, phase) IN \
+             (SELECT old.app, old.task, old.began_at, old.phase FROM one CROSS JOIN attempts AS old \
+             ON old.app = one.app AND old.task = one.task \
+             WHERE (SELECT count(*) FROM attempts AS each WHERE each.app = one.app AND each.task = one.task) > {STEPS_KEPT} \
+             AND (old.began_at, old.phase) < (SELECT began_at, phase FROM attempts AS last \
+             WHERE last.app = one.app AND last.task = one.task \
+             ORDER BY began_at DESC, phase DESC LIMIT 1 OFFSET {}))",
+            values("(?, ?)", size),
+            STEPS_KEPT - 1
+        )
+    })
+});
+
+/// Adds steps of different tasks within another write.
+pub(super) async fn add_all(
+    connection: &mut SqliteConnection,
+    stories: &[(&AppKey, &TaskId, &[AttemptStep])],
+) -> Result<(), Problem> {
+    let steps: Vec<(&AppKey, &TaskId, &AttemptStep)> = stories
+        .iter()
+        .flat_map(|(app, task, steps)| steps.iter().map(move |step| (*app, *task, step)))
+        .collect();
+    for (statement, piece) in ADD.cut(&steps) {
+        let mut query = sqlx::query(AssertSqlSafe(statement));
+        for (app, task, step) in piece {
+            query = query
+                .bind(app.as_str())
+                .bind(task.as_str())
+                .bind(time::to_column(step.began_at))
+                .bind(step.phase.as_str())
+                .bind(step.attempt)
+                .bind(step.ended_at.map(time::to_column))
+                .bind(step.code.map(Code::as_str))
+                .bind(step.message.as_deref())
+                .bind(step.next_try_at.map(time::to_column));
+        }
+        query.execute(&mut *connection).await?;
     }
-    sqlx::query(
-        "DELETE FROM attempts WHERE app = ?1 AND task = ?2 AND (began_at, phase) < (SELECT began_at, phase \
-         FROM attempts WHERE app = ?1 AND task = ?2 ORDER BY began_at DESC, phase DESC LIMIT 1 OFFSET ?3)",
-    )
-    .bind(app.as_str())
-    .bind(task.as_str())
-    .bind(i64::try_from(STEPS_KEPT - 1).unwrap_or(i64::MAX))
-    .execute(connection)
-    .await?;
+    let grown: Vec<(&AppKey, &TaskId)> =
+        stories.iter().filter(|(.., steps)| !steps.is_empty()).map(|(app, task, _)| (*app, *task)).collect();
+    for (statement, piece) in TRIM.cut(&grown) {
+        let mut query = sqlx::query(AssertSqlSafe(statement));
+        for (app, task) in piece {
+            query = query.bind(app.as_str()).bind(task.as_str());
+        }
+        query.execute(&mut *connection).await?;
+    }
     Ok(())
 }
 

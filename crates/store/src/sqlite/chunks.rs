@@ -6,15 +6,15 @@
 use std::sync::Arc;
 
 /// How many rows one statement takes, largest first. The last must be one.
-const SIZES: [usize; 5] = [256, 64, 16, 4, 1];
+const SIZES: [usize; 8] = [256, 64, 32, 16, 8, 4, 2, 1];
 
 /// One statement for each size.
 #[derive(Debug)]
 pub(super) struct Statements([(usize, Arc<str>); SIZES.len()]);
 
 impl Statements {
-    /// `write` gets a number of rows and makes the statement. Parameters must be numbered (`?1`, `?2`…):
-    /// sqlx counts the others on their own, so a mix of both binds the wrong values.
+    /// `write` gets a number of rows and makes the statement. Either all of its parameters are numbered (`?1`, `?2`…) or none is: sqlx
+    /// counts the others on their own, so a mix of both binds the wrong values.
     pub(super) fn new(write: impl Fn(usize) -> String) -> Self {
         Self(SIZES.map(|size| (size, write(size).into())))
     }
@@ -33,6 +33,11 @@ impl Statements {
 /// `?first, ?first+1, …`, as many as said.
 pub(super) fn parameters(first: usize, count: usize) -> String {
     (first..first + count).map(|number| format!("?{number}")).collect::<Vec<_>>().join(", ")
+}
+
+/// As many rows of values, each like this one. Their parameters have no numbers: a statement takes them as they come.
+pub(super) fn values(row: &str, rows: usize) -> String {
+    format!("VALUES {}", vec![row; rows].join(", "))
 }
 
 #[cfg(test)]

@@ -218,7 +218,7 @@ impl Sqlite {
     }
 
     /// Runs what waits, empties the write-ahead logs, closes the files and releases the lock. Other clones get
-    /// [`Error::Closed`] from then on.
+    /// [`Error::Closed`] after that.
     pub async fn close(self) {
         self.0.tasks.close().await;
         self.0.listings.close().await;

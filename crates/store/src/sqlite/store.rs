@@ -63,7 +63,7 @@ pub(super) struct Store {
 
 impl Store {
     /// Opens the database, which must exist, if only as an empty file, and brings it to this version's format. A private
-    /// copy that is thrown away is not `durable`: nothing waits for the disk.
+    /// copy that is discarded is not `durable`: nothing waits for the disk.
     pub(super) async fn prepare(path: &Path, format: &Format, durable: bool) -> Result<Prepared, Error> {
         let options = options(path, format, durable);
         let mut connection = options.connect().await.map_err(|error| Error::from_database(path, error))?;

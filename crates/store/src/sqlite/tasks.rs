@@ -16,6 +16,7 @@ use super::super::{
 use super::attempts;
 use super::chunks::{Statements, parameters};
 use super::entry::{self, Row, name};
+use super::grouped::{self, Shared};
 use super::holds::Change;
 use super::open::Sqlite;
 use super::writer::{Maintenance, Problem, Write};
@@ -218,28 +219,16 @@ impl Write for WriteIntent {
     type Answer = ();
     const NAME: &'static str = "intent";
 
+    fn shared(&self) -> Option<(Shared<'_>, ())> {
+        Some((Shared::Intent(&self.app, &self.intent), ()))
+    }
+
     async fn run(&mut self, connection: &mut SqliteConnection) -> Result<(), Problem> {
         let intent = &self.intent;
-        match standing(connection, &self.app, &intent.task).await? {
-            None => insert(&mut *connection, &self.app, intent).await?,
-            Some((Known::Intended, _)) => {
-                sqlx::query(
-                    "UPDATE tasks SET action = ?3, created_at = ?4, keys = ?5, attempt = max(attempt, ?6), \
-                     last_intent_at = ?7, may_have_applied = 1 WHERE app = ?1 AND task = ?2",
-                )
-                .bind(self.app.as_str())
-                .bind(intent.task.as_str())
-                .bind(&intent.action)
-                .bind(intent.created_at.map(time::to_column))
-                .bind(entry::keys_to_column(&intent.keys))
-                .bind(intent.attempt)
-                .bind(time::to_column(intent.at))
-                .execute(&mut *connection)
-                .await?;
-            }
-            Some((Known::Decided | Known::Ended, _)) => {
-                return Err(decided(&intent.task));
-            }
+        if grouped::intend(connection, &[(&self.app, intent)]).await? == 0 {
+            // A state that this version does not know is an error of its own.
+            standing(connection, &self.app, &intent.task).await?;
+            return Err(decided(&intent.task));
         }
         attempts::add(connection, &self.app, &intent.task, &intent.steps).await
     }
@@ -267,6 +256,53 @@ impl Write for NotApplied {
     }
 }
 
+/// An outcome, as its columns hold it.
+pub(super) struct Decided {
+    pub(super) status: &'static str,
+    pub(super) code: Option<&'static str>,
+    pub(super) sealed: Vec<u8>,
+}
+
+impl Decided {
+    pub(super) fn of(task: &TaskId, outcome: &Outcome) -> Result<Self, Problem> {
+        let (status, code) = match outcome {
+            Outcome::Completed { .. } => (name::COMPLETED, None),
+            Outcome::Failed { code, .. } => (name::FAILED, Some(code.as_str())),
+        };
+        let sealed = secure_delete::seal(outcome).map_err(|_| {
+            entry::unreadable(task.as_str(), "its outcome cannot be written as JSON".to_owned())
+        })?;
+        Ok(Self { status, code, sealed })
+    }
+}
+
+/// What is kept of an outcome that was reported, as its columns hold it.
+pub(super) struct Retained {
+    pub(super) message: Option<String>,
+    pub(super) kept: Option<String>,
+}
+
+impl Retained {
+    pub(super) fn of(outcome: Outcome) -> Self {
+        match RetainedOutcome::of(outcome) {
+            RetainedOutcome::Completed { result } => {
+                Self { message: None, kept: result.map(|kept| Value::Object(kept).to_string()) }
+            }
+            RetainedOutcome::Failed { message, .. } => Self { message, kept: None },
+        }
+    }
+}
+
+/// The end of a task, as its columns `ended` and `detail` hold it.
+pub(super) fn end_to_columns(ended: &ReportResult) -> (&'static str, Option<&str>) {
+    match ended {
+        ReportResult::Accepted => (name::ACCEPTED, None),
+        ReportResult::Conflict => (name::CONFLICT, None),
+        ReportResult::Missing => (name::MISSING, None),
+        ReportResult::Rejected { detail } => (name::REJECTED, Some(detail)),
+    }
+}
+
 struct Decide {
     app: AppKey,
     identity: Intent,
@@ -278,35 +314,27 @@ impl Write for Decide {
     type Answer = ();
     const NAME: &'static str = "decide";
 
+    fn shared(&self) -> Option<(Shared<'_>, ())> {
+        Some((Shared::Decide(&self.app, &self.identity, &self.outcome), ()))
+    }
+
     async fn run(&mut self, connection: &mut SqliteConnection) -> Result<(), Problem> {
         let task = &self.identity.task;
-        match standing(connection, &self.app, task).await? {
-            None => insert(connection, &self.app, &self.identity).await?,
-            Some((Known::Intended, _)) => {}
-            Some((Known::Decided, sealed)) => {
-                let first = entry::outcome(task.as_str(), sealed.as_deref())?;
-                return if first == self.outcome { Ok(()) } else { Err(decided(task)) };
+        let written = Decided::of(task, &self.outcome)?;
+        let written = [(&self.app, task, written)];
+        // An attempt has begun, as a rule.
+        if grouped::decide(connection, &written).await? == 0 {
+            match standing(connection, &self.app, task).await? {
+                None => drop(grouped::intend(connection, &[(&self.app, &self.identity)]).await?),
+                Some((Known::Intended, _)) => {}
+                Some((Known::Decided, before)) => {
+                    let first = entry::outcome(task.as_str(), before.as_deref())?;
+                    return if first == self.outcome { Ok(()) } else { Err(decided(task)) };
+                }
+                Some((Known::Ended, _)) => return Err(decided(task)),
             }
-            Some((Known::Ended, _)) => return Err(decided(task)),
+            grouped::decide(connection, &written).await?;
         }
-        let (status, code) = match &self.outcome {
-            Outcome::Completed { .. } => (name::COMPLETED, None),
-            Outcome::Failed { code, .. } => (name::FAILED, Some(code.as_str())),
-        };
-        let sealed = secure_delete::seal(&self.outcome).map_err(|_| {
-            entry::unreadable(task.as_str(), "its outcome cannot be written as JSON".to_owned())
-        })?;
-        sqlx::query(
-            "UPDATE tasks SET state = 'decided', status = ?3, code = ?4, outcome = ?5 \
-             WHERE app = ?1 AND task = ?2",
-        )
-        .bind(self.app.as_str())
-        .bind(task.as_str())
-        .bind(status)
-        .bind(code)
-        .bind(sealed)
-        .execute(&mut *connection)
-        .await?;
         attempts::add(connection, &self.app, task, &self.identity.steps).await
     }
 }
@@ -324,6 +352,10 @@ impl Write for End {
     const NAME: &'static str = "ended";
     const CHORE: Option<Maintenance> = Some(Maintenance::Erase);
 
+    fn shared(&self) -> Option<(Shared<'_>, ())> {
+        Some((Shared::End(&self.app, &self.task, &self.ended, self.at), ()))
+    }
+
     async fn run(&mut self, connection: &mut SqliteConnection) -> Result<(), Problem> {
         let (message, kept) = match standing(connection, &self.app, &self.task).await? {
             None | Some((Known::Intended, _)) => {
@@ -331,12 +363,8 @@ impl Write for End {
                 return Err(Error::NotDecided { task }.into());
             }
             Some((Known::Decided, sealed)) => {
-                match RetainedOutcome::of(entry::outcome(self.task.as_str(), sealed.as_deref())?) {
-                    RetainedOutcome::Completed { result } => {
-                        (None, result.map(|kept| Value::Object(kept).to_string()))
-                    }
-                    RetainedOutcome::Failed { message, .. } => (message, None),
-                }
+                let retained = Retained::of(entry::outcome(self.task.as_str(), sealed.as_deref())?);
+                (retained.message, retained.kept)
             }
             Some((Known::Ended, _)) => {
                 let (ended, message, kept): (Option<String>, Option<String>, Option<String>) =
@@ -357,12 +385,7 @@ impl Write for End {
                 (message, kept)
             }
         };
-        let (ended, detail) = match &self.ended {
-            ReportResult::Accepted => (name::ACCEPTED, None),
-            ReportResult::Conflict => (name::CONFLICT, None),
-            ReportResult::Missing => (name::MISSING, None),
-            ReportResult::Rejected { detail } => (name::REJECTED, Some(detail)),
-        };
+        let (ended, detail) = end_to_columns(&self.ended);
         sqlx::query(
             "UPDATE tasks SET state = 'ended', ended = ?3, detail = ?4, message = ?5, ended_at = ?6, \
              kept = ?7, outcome = NULL WHERE app = ?1 AND task = ?2",
@@ -458,24 +481,6 @@ async fn standing(
     }
 }
 
-async fn insert(connection: &mut SqliteConnection, app: &AppKey, intent: &Intent) -> Result<(), Problem> {
-    sqlx::query(
-        "INSERT INTO tasks (app, task, action, created_at, keys, attempt, first_intent_at, last_intent_at, \
-         state, prior) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?7, 'intended', ?8)",
-    )
-    .bind(app.as_str())
-    .bind(intent.task.as_str())
-    .bind(&intent.action)
-    .bind(intent.created_at.map(time::to_column))
-    .bind(entry::keys_to_column(&intent.keys))
-    .bind(intent.attempt)
-    .bind(time::to_column(intent.at))
-    .bind(entry::prior_to_column(&intent.prior))
-    .execute(connection)
-    .await?;
-    Ok(())
-}
-
-fn decided(task: &TaskId) -> Problem {
+pub(super) fn decided(task: &TaskId) -> Problem {
     Error::AlreadyDecided { task: task.clone() }.into()
 }

@@ -1,9 +1,11 @@
 //! The one writer of a database.
 //!
-//! Writes wait in a queue. The writer takes the waiting ones, runs them in one transaction, each in a separate
-//! savepoint so that a failing write fails alone, commits, and only then answers. While it commits, the next ones
-//! gather: the busier the daemon, the more writes share a commit, and no write waits for others.
+//! Writes wait in a queue. The writer takes the waiting ones, runs them in one transaction, commits, and only then answers. While it
+//! commits, the next ones gather: the busier the daemon, the more writes share a commit, and no write waits for others. If one of them
+//! fails, all of it is undone and run once more, each write in a savepoint, so that a failing write fails alone; savepoints for all of
+//! them would cost more than what most writes do.
 
+use std::collections::HashSet;
 use std::fmt;
 use std::path::Path;
 use std::sync::Arc;
@@ -19,6 +21,7 @@ use tokio::time::Instant;
 use super::super::Error;
 use super::commit;
 use super::fence::Fence;
+use super::grouped::{self, Shared};
 use super::secure_delete;
 
 /// How many writes share a commit at most.
@@ -67,7 +70,13 @@ pub(super) trait Write: Send + 'static {
     /// What is to be done when it is quiet, after this.
     const CHORE: Option<Maintenance> = None;
 
-    /// Runs inside the transaction. What it did is undone if it fails.
+    /// What it is to a group that shares its statements, and the answer if that works; `None` if it always runs alone.
+    fn shared(&self) -> Option<(Shared<'_>, Self::Answer)> {
+        None
+    }
+
+    /// Runs inside the transaction. What it did is undone if it fails, or if another one does, and it is run again then: it keeps
+    /// nothing of an earlier run.
     async fn run(&mut self, connection: &mut SqliteConnection) -> Result<Self::Answer, Problem>;
 }
 
@@ -123,6 +132,9 @@ pub(super) enum Message {
 pub(super) trait Command: Send {
     fn name(&self) -> &'static str;
     fn chore(&self) -> Option<Maintenance>;
+    fn shared(&self) -> Option<Shared<'_>>;
+    /// It was run with a group.
+    fn was_shared(&mut self);
     async fn run(&mut self, connection: &mut SqliteConnection) -> Result<(), Problem>;
     /// Tells the caller, if it still waits.
     fn answer(self: Box<Self>, committed: Result<(), Error>);
@@ -149,6 +161,14 @@ impl<W: Write> Command for Queued<W> {
 
     fn chore(&self) -> Option<Maintenance> {
         W::CHORE
+    }
+
+    fn shared(&self) -> Option<Shared<'_>> {
+        self.write.shared().map(|(shared, _)| shared)
+    }
+
+    fn was_shared(&mut self) {
+        self.answer = self.write.shared().map(|(_, answer)| answer);
     }
 
     async fn run(&mut self, connection: &mut SqliteConnection) -> Result<(), Problem> {
@@ -314,14 +334,26 @@ impl Writer {
             return Err(Error::Closed);
         };
         let mut transaction = connection.begin_with("BEGIN IMMEDIATE").await.map_err(fault)?;
-        let number = match &mut self.fence {
-            Some(fence) => Some(fence.enter(&mut transaction).await.map_err(|problem| problem.at(&path))?),
-            None => None,
+        let mut number = enter(&mut self.fence, &mut transaction, &path).await?;
+        let results = match together(&mut transaction, commands).await {
+            Ok(()) => commands.iter().map(|_| Ok(())).collect(),
+            Err(problem) => {
+                if let Err(error) = transaction.rollback().await {
+                    // On some failures, such as a full disk, SQLite has undone all of it by itself.
+                    return Err(match problem {
+                        Problem::Database(reason) => fault(reason),
+                        Problem::Refused(_) => fault(error),
+                    });
+                }
+                transaction = connection.begin_with("BEGIN IMMEDIATE").await.map_err(fault)?;
+                number = enter(&mut self.fence, &mut transaction, &path).await?;
+                let mut results = Vec::with_capacity(commands.len());
+                for command in commands.iter_mut() {
+                    results.push(apart(&mut transaction, command.as_mut(), &path).await.map_err(fault)?);
+                }
+                results
+            }
         };
-        let mut results = Vec::with_capacity(commands.len());
-        for command in commands.iter_mut() {
-            results.push(apart(&mut transaction, command.as_mut(), &path).await.map_err(fault)?);
-        }
         let names: Vec<&'static str> = commands.iter().map(|command| command.name()).collect();
         self.observer.observe(CommitPhase::BeforeCommit, &names);
         transaction.commit().await.map_err(fault)?;
@@ -421,6 +453,52 @@ impl Writer {
             Err(error) => tracing::warn!(error = %error, "the write-ahead log was not truncated"),
         }
     }
+}
+
+/// Proves first of all that the database is ours. The number of the commit.
+async fn enter(
+    fence: &mut Option<Fence>,
+    transaction: &mut SqliteConnection,
+    path: &Path,
+) -> Result<Option<i64>, Error> {
+    match fence {
+        Some(fence) => fence.enter(transaction).await.map(Some).map_err(|problem| problem.at(path)),
+        None => Ok(None),
+    }
+}
+
+/// Runs all writes in their order, up to the first that fails: then all of them have to be undone. Neighbours that are of different
+/// tasks share their statements.
+async fn together(
+    transaction: &mut SqliteConnection,
+    commands: &mut [Box<dyn Command>],
+) -> Result<(), Problem> {
+    let mut rest = commands;
+    while !rest.is_empty() {
+        let mut group = 0;
+        {
+            let mut subjects = HashSet::new();
+            let mut shared = Vec::new();
+            for write in rest.iter().map_while(|command| command.shared()) {
+                if !subjects.insert(write.subject()) {
+                    break;
+                }
+                shared.push(write);
+            }
+            if shared.len() > 1 {
+                grouped::run(transaction, &shared).await?;
+                group = shared.len();
+            }
+        }
+        if group == 0 {
+            rest[0].run(transaction).await?;
+            group = 1;
+        } else {
+            rest[..group].iter_mut().for_each(|command| command.was_shared());
+        }
+        rest = &mut rest[group..];
+    }
+    Ok(())
 }
 
 /// Runs a write in a separate savepoint: if it fails, it fails alone. An error is one of the whole transaction.

@@ -10,7 +10,7 @@ use crate::sync::consent::{Asked, Consent};
 use crate::sync::losses::{Losses, Meter};
 use crate::sync::sync_run::SyncRun;
 use crate::sync::{Error, HeldReason, session};
-use bridgehead_config::{OnInvalid, WithoutProof};
+use bridgehead_config::{FirstSync, OnInvalid, WithoutProof};
 use bridgehead_store::Shown;
 
 /// The removal guard has found that completing the session takes nothing away that it should not, and no task changes the target
@@ -22,7 +22,7 @@ pub struct CompletionPermit<'a> {
     _quiet: RwLockWriteGuard<'a, ()>,
 }
 
-/// A sync that has read and pushed everything, and caught up with the tasks, which stand still as long as this lives.
+/// A sync that has read and pushed everything, and caught up with the tasks, which make no progress as long as this lives.
 #[derive(Debug)]
 pub(in crate::sync) struct Checking<'r, 'a> {
     run: &'r mut SyncRun<'a>,
@@ -114,12 +114,17 @@ impl<'r, 'a> Checking<'r, 'a> {
         let held = match first {
             HeldReason::LostState => Error::LostState { app: name.clone(), evidence: why, consent },
             HeldReason::StaleState => Error::StaleState { app: name.clone(), evidence: why, consent },
+            HeldReason::FirstSync => Error::FirstSync { app: name.clone(), consent },
             HeldReason::AccessGuard => Error::Held { app: name.clone(), why, consent },
             HeldReason::NotProven => Error::Unproven { app: name.clone(), slugs: why, consent },
         };
         app.listings
             .set_shown(&app.key, Shown { digest: asked.digest.number(), losses: asked.losses })
             .await?;
+        // A dry run is what the operator is to look at before the first sync: that it would be held is no fault of it.
+        if self.run.options.dry_run && matches!(held, Error::FirstSync { .. }) && objections.len() == 1 {
+            return Ok(());
+        }
         if !self.run.options.dry_run {
             tracing::error!(app = %name, alarm = "removal_guard", "the removal guard holds this sync: {held}");
         }
@@ -142,6 +147,9 @@ impl<'r, 'a> Checking<'r, 'a> {
                 objections.push((HeldReason::LostState, evidence.clone()));
             }
             Baseline::Stale(evidence) => objections.push((HeldReason::StaleState, evidence.clone())),
+            Baseline::First | Baseline::Unproven(_) if self.run.app.settings.sync.first == FirstSync::Ask => {
+                objections.push((HeldReason::FirstSync, "this is the first sync of the app".to_owned()));
+            }
             Baseline::Known | Baseline::First | Baseline::Unproven(_) => {}
         }
         let held = losses.verdicts(&self.run.app.settings.sync.guard, 0);
@@ -169,7 +177,7 @@ impl<'r, 'a> Checking<'r, 'a> {
                     is_uncounted = true;
                 }
                 // What would be lost is not known, but what would be left is, and that is what was shown.
-                HeldReason::LostState | HeldReason::StaleState => {
+                HeldReason::LostState | HeldReason::StaleState | HeldReason::FirstSync => {
                     meter.digest_seen(&mut digester).await?;
                     is_uncounted = true;
                 }

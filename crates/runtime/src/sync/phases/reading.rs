@@ -7,7 +7,7 @@ use crate::sync::record::Extent;
 use crate::sync::sync_run::SyncRun;
 use bridgehead_store::Shown;
 
-/// A sync whose listing has begun. Who is not in it yet may still come, so nothing is known of who is gone.
+/// A sync whose listing has started. Who is not in it yet may still come, so nothing is known of who is gone.
 #[derive(Debug)]
 pub struct Reading<'r, 'a> {
     ingest: Ingest<'r, 'a>,

@@ -36,7 +36,7 @@ impl<'r, 'a> Reconciling<'r, 'a> {
     /// Catches up with the tasks until nothing is left, and stops them for that at the end.
     pub(in crate::sync) async fn reconcile(mut self) -> Result<Checking<'r, 'a>, Error> {
         let touched = self.ingest.run.touched;
-        // Most of what tasks did is caught up with while they go on; only the rest while they stand still.
+        // Most of what tasks did is caught up with while they continue; only the rest while they make no progress.
         for _ in 0..ROUNDS {
             self.catch_up().await?;
             if touched.count_touched() <= FEW {
@@ -84,7 +84,7 @@ impl<'r, 'a> Reconciling<'r, 'a> {
             self.ingest.reject(of, record.id(), problem);
             return Ok(());
         }
-        // It may be in a group that a task made meanwhile. Here it takes the place of what its page said.
+        // It may be in a group that a task made meanwhile. Here it replaces what its page said.
         for record in self.ingest.look_again(of, vec![record]).await? {
             self.put(of, record, pusher).await?;
         }

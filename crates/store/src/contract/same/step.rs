@@ -94,7 +94,7 @@ pub(super) fn of_listings() -> impl Strategy<Value = Vec<Step>> {
     mixed(listing_change().boxed(), sync.boxed())
 }
 
-/// Changes of which nobody says in what order they come, processes that end, and scripts.
+/// Changes of which no one says in what order they come, processes that end, and scripts.
 fn mixed(
     change: BoxedStrategy<Change>,
     script: BoxedStrategy<Vec<Step>>,

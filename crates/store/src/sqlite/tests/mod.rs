@@ -3,6 +3,7 @@
 mod custody;
 mod folder;
 mod format;
+mod grouped;
 mod lineage;
 mod losses;
 mod read_only_copy;

@@ -54,7 +54,7 @@ impl Target {
         self.apart(|file| file.change(change)).await
     }
 
-    /// Works on a thread that may wait for a disk. At its deadline a call is dropped, and the work goes on
+    /// Works on a thread that may wait for a disk. At its deadline a call is dropped, and the work continues
     /// to its end all the same: nothing is ever left half done.
     async fn apart<T: Send + 'static>(
         &self,

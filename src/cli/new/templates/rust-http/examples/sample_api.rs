@@ -38,7 +38,7 @@ async fn main() {
     std::future::pending::<()>().await;
 }
 
-/// Starts the API with so many users, on a port of its own if `port` is 0.
+/// Starts the API with so many users, on a free port if `port` is 0.
 pub async fn start(port: u16, users: usize) -> SocketAddr {
     let mut tables = Tables::default();
     for (id, name) in [("t1", "Engineering"), ("t2", "Sales"), ("t3", "Support")] {
@@ -202,7 +202,7 @@ impl Tables {
                 (name, Value::Null) if TEXTS.contains(&name) => {}
                 (name, Value::String(text)) if TEXTS.contains(&name) && !text.contains('\0') => {}
                 ("enabled", Value::Bool(_)) => {}
-                // It is kept where nobody sees it again.
+                // It is kept where no one sees it again.
                 ("password", Value::String(_)) => continue,
                 ("teams", Value::Array(teams)) => {
                     let known =

@@ -11,7 +11,7 @@ use serde_json::{Map, Value, json};
 use crate::api::{Api, User};
 use crate::settings::Settings;
 
-/// What a cursor begins with; behind it stands what the API goes on from. A cursor that was never given here is told by it.
+/// What a cursor begins with; behind it stands what the API continues from. A cursor that was never given here is told by it.
 const AFTER: &str = "after:";
 /// The fields of an account, and what the API calls them.
 const FIELDS: [(&str, &str); 5] = [

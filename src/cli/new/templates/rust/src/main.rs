@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 use zeroizing_alloc::ZeroAlloc;
 
-/// Memory is wiped when it is given back, so that nothing is left of the passwords of tasks that have ended.
+/// Memory is wiped when it is returned, so that nothing is left of the passwords of tasks that have ended.
 #[global_allocator]
 static WIPED: ZeroAlloc<std::alloc::System> = ZeroAlloc(std::alloc::System);
 

@@ -1,0 +1,97 @@
+//! What the time is at the Bridge, as the `Date` of its responses says.
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use async_trait::async_trait;
+use bridgehead_resilience::Clock;
+use jiff::{SignedDuration, Timestamp};
+use reqwest::header::{AGE, DATE, HeaderMap};
+use reqwest::{Request, Response};
+
+use super::Exchange;
+use super::exchange::Undelivered;
+
+/// How far this machine's clock is from the clock of the Bridge, as the last response with a date has shown.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ClockReading {
+    /// By how much at least this machine is ahead; negative if it is behind. Zero as long as both may be the same: a date has whole
+    /// seconds, and the response was under way for some time.
+    pub ahead: SignedDuration,
+}
+
+/// The last reading, shared with what takes it.
+pub(super) type LastReading = Arc<Mutex<Option<ClockReading>>>;
+
+/// Passes requests on, and notes what the responses say of the time.
+#[derive(Debug)]
+pub(super) struct Dated {
+    pub(super) exchange: Arc<dyn Exchange>,
+    pub(super) clock: Arc<dyn Clock>,
+    pub(super) last: LastReading,
+}
+
+#[async_trait]
+impl Exchange for Dated {
+    async fn exchange(&self, request: Request) -> Result<Response, Undelivered> {
+        let sent = self.clock.now();
+        let response = self.exchange.exchange(request).await?;
+        if let Some(date) = date(response.headers()) {
+            let reading = ClockReading { ahead: ahead(sent, self.clock.now(), date) };
+            *self.last.lock().unwrap_or_else(PoisonError::into_inner) = Some(reading);
+        }
+        Ok(response)
+    }
+}
+
+/// When the response was made. Of one that a cache has kept, nothing is said.
+fn date(headers: &HeaderMap) -> Option<Timestamp> {
+    if headers.contains_key(AGE) {
+        return None;
+    }
+    let date = httpdate::parse_http_date(headers.get(DATE)?.to_str().ok()?).ok()?;
+    Timestamp::try_from(date).ok()
+}
+
+/// The response was made between `sent` and `received` by one clock, and within a second from `date` by the other.
+fn ahead(sent: Timestamp, received: Timestamp, date: Timestamp) -> SignedDuration {
+    let (earliest, latest) = (date, date.saturating_add(SignedDuration::from_secs(1)).unwrap_or(date));
+    if sent > latest {
+        sent.duration_since(latest)
+    } else if received < earliest {
+        received.duration_since(earliest)
+    } else {
+        SignedDuration::ZERO
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use reqwest::header::{HeaderName, HeaderValue};
+
+    use super::*;
+
+    #[test]
+    fn the_time_that_a_response_took_is_no_difference_of_clocks() {
+        let at = |text: &str| format!("2026-03-01T{text}Z").parse::<Timestamp>().unwrap();
+        let seconds = |sent, received, date| ahead(at(sent), at(received), at(date)).as_secs();
+        assert_eq!(seconds("10:00:00.9", "10:00:01.2", "10:00:00"), 0);
+        assert_eq!(seconds("10:00:00", "10:00:30", "10:00:29"), 0);
+        assert_eq!(seconds("10:05:00", "10:05:01", "10:00:00"), 299);
+        assert_eq!(seconds("10:00:00", "10:00:01", "10:05:00"), -299);
+    }
+
+    #[test]
+    fn a_date_from_a_cache_and_one_that_is_none_say_nothing() {
+        let date = |headers: &[(&'static str, &'static str)]| {
+            let header = |(name, value): &(&'static str, &'static str)| {
+                (HeaderName::from_static(name), HeaderValue::from_static(value))
+            };
+            date(&headers.iter().map(header).collect())
+        };
+        let now = ("date", "Sun, 01 Mar 2026 10:00:00 GMT");
+        assert_eq!(date(&[now]), "2026-03-01T10:00:00Z".parse().ok());
+        assert_eq!(date(&[now, ("age", "5")]), None);
+        assert_eq!(date(&[("date", "yesterday")]), None);
+        assert_eq!(date(&[]), None);
+    }
+}

@@ -1,0 +1,90 @@
+//! How many lives of tasks the journal takes in a second: intent, outcome and end, each durable before the next.
+//!
+//! `cargo run --profile bench-fast -p bridgehead-store --example journal -- 6000 32`: so many tasks, so many at once.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use bridgehead_store::{
+    AppKey, AttemptStep, Intent, Outcome, Phase, PriorAccount, ReportResult, Sqlite, TaskJournal,
+};
+use jiff::Timestamp;
+use tokio::time::Instant;
+
+type Failure = Box<dyn std::error::Error + Send + Sync>;
+
+#[tokio::main]
+#[expect(clippy::print_stdout, reason = "this is what it is for")]
+async fn main() -> Result<(), Failure> {
+    let mut arguments = std::env::args().skip(1).map(|argument| argument.parse::<usize>());
+    let count = arguments.next().transpose()?.unwrap_or(6_000);
+    let at_once = arguments.next().transpose()?.unwrap_or(32);
+    // Below the build, which is on a disk: what is kept in memory is never waited for.
+    let folder = tempfile::tempdir_in(Path::new(env!("CARGO_MANIFEST_DIR")).join("../../target"))?;
+    let state = Sqlite::open(&folder.path().join("state")).await?;
+    let app: AppKey = "11111111-1111-4111-8111-111111111111".parse()?;
+    let next = Arc::new(AtomicUsize::new(0));
+    let before = state.stats();
+    let began = Instant::now();
+    let workers: Vec<_> = (0..at_once)
+        .map(|_| {
+            let (state, app, next) = (state.clone(), app.clone(), Arc::clone(&next));
+            tokio::spawn(async move {
+                loop {
+                    let number = next.fetch_add(1, Ordering::Relaxed);
+                    if number >= count {
+                        return Ok::<(), Failure>(());
+                    }
+                    live(&state, &app, number).await?;
+                }
+            })
+        })
+        .collect();
+    for worker in workers {
+        worker.await??;
+    }
+    let seconds = began.elapsed().as_secs_f64();
+    let after = state.stats();
+    let commits = after.commits - before.commits;
+    let writes = after.writes - before.writes;
+    println!("{count} tasks, {at_once} at once, in {seconds:.2} s: {writes} writes in {commits} commits");
+    println!(
+        "{}",
+        serde_json::json!({ "seconds": seconds, "tasks": count, "writes": writes, "commits": commits })
+    );
+    state.close().await;
+    Ok(())
+}
+
+/// One task, as the daemon writes of it if all goes well.
+async fn live(state: &Sqlite, app: &AppKey, number: usize) -> Result<(), Failure> {
+    let at = Timestamp::from_second(1_800_000_000)?;
+    let step = |phase: Phase| AttemptStep {
+        attempt: 1,
+        phase,
+        began_at: at,
+        ended_at: Some(at),
+        code: None,
+        message: None,
+        next_try_at: None,
+    };
+    // The ids of tasks are in no order.
+    let task = format!("{:016x}", (number as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15));
+    let mut intent = Intent {
+        task: task.as_str().into(),
+        action: "create_account".into(),
+        created_at: Some(at),
+        keys: vec![1, 2],
+        attempt: 1,
+        prior: PriorAccount::Absent,
+        at,
+        steps: vec![step(Phase::Fetch), step(Phase::Admit), step(Phase::LookUp)],
+    };
+    state.intent(app, &intent).await?;
+    intent.steps = vec![step(Phase::Execute), step(Phase::Verify)];
+    let result = Some(serde_json::Map::from_iter([("account_id".to_owned(), task.as_str().into())]));
+    state.record_outcome(app, &intent, &Outcome::Completed { result }).await?;
+    state.ended(app, &intent.task, &ReportResult::Accepted, at).await?;
+    Ok(())
+}

@@ -1,0 +1,52 @@
+//! `sync.first = "ask"`: the first sync of an app completes only after somebody has looked at it.
+
+use serde_json::json;
+
+use crate::support::World;
+use crate::sync_world::{ids, people};
+
+async fn world(first: &str) -> World {
+    let target = json!({"records": {"account": people(0..20)}});
+    World::with_target(target, &format!("first = \"{first}\"")).await
+}
+
+#[tokio::test]
+async fn the_first_sync_completes_only_after_what_it_does_was_shown_and_allowed() {
+    let world = world("ask").await;
+    // Whether it is asked for by hand or by the schedule, nobody is removed unasked.
+    for _ in 0..2 {
+        let synced = world.sync(&[]).await;
+        synced.assert(1, "held");
+        assert_eq!(synced.summary["held_because"], json!(["first_sync"]));
+        assert!(synced.detail().contains("first sync"), "{}", synced.detail());
+        assert_eq!(world.count("complete"), 0);
+    }
+    world.sync(&["--allow-removals"]).await.assert(0, "completed");
+    assert_eq!(world.active_ids("account"), ids(0..20));
+    // From now on it is like any other.
+    world.target(json!({"records": {"account": people(0..21)}}));
+    world.sync(&[]).await.assert(0, "completed");
+}
+
+#[tokio::test]
+async fn a_dry_run_of_the_first_sync_is_fine_and_shows_how_to_allow_it() {
+    let world = world("ask").await;
+    let shown = world.sync(&["--dry-run"]).await;
+    shown.assert(0, "rehearsed");
+    assert_eq!(shown.summary["held_because"], json!(["first_sync"]));
+    let digest = shown.summary["digest"].as_str().expect("a digest").to_owned();
+    // Another target than the one that was shown is another sync.
+    world.target(json!({"records": {"account": people(0..19)}}));
+    world.sync(&["--allow-removals", &digest]).await.assert(1, "held");
+    assert_eq!(world.count("complete"), 0);
+    world.target(json!({"records": {"account": people(0..20)}}));
+    world.sync(&["--allow-removals", &digest]).await.assert(0, "completed");
+    assert_eq!(world.active_ids("account"), ids(0..20));
+}
+
+#[tokio::test]
+async fn without_asking_the_first_sync_completes_as_before() {
+    let world = world("complete").await;
+    world.sync(&[]).await.assert(0, "completed");
+    assert_eq!(world.count("complete"), 1);
+}

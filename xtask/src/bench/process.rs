@@ -1,0 +1,57 @@
+//! What the operating system says of a process.
+
+use std::path::PathBuf;
+use std::process::Child;
+
+use crate::failure::{Failure, Result};
+
+/// A process that ends with this value.
+#[derive(Debug)]
+pub(super) struct Process(pub(super) Child);
+
+/// What a process has used so far.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Used {
+    pub(super) cpu_ms: f64,
+    pub(super) written: f64,
+    pub(super) writes: f64,
+    pub(super) peak_mib: f64,
+}
+
+/// Linux counts processor time for programs in hundredths of a second, whatever the kernel's own clock.
+const MS_PER_TICK: f64 = 10.0;
+
+impl Process {
+    /// Reads `/proc`.
+    pub(super) fn used(&self) -> Result<Used> {
+        let stat = self.read("stat")?;
+        // The name of the program is in brackets, and may hold anything.
+        let fields: Vec<&str> = stat.rsplit(')').next().unwrap_or_default().split_whitespace().collect();
+        let ticks = |at: usize| fields.get(at).and_then(|field| field.parse::<f64>().ok()).unwrap_or(0.0);
+        let io = self.read("io")?;
+        let status = self.read("status")?;
+        Ok(Used {
+            cpu_ms: (ticks(11) + ticks(12)) * MS_PER_TICK,
+            written: field(&io, "wchar:"),
+            writes: field(&io, "syscw:"),
+            peak_mib: field(&status, "VmHWM:") / 1024.0,
+        })
+    }
+
+    fn read(&self, file: &str) -> Result<String> {
+        let path = PathBuf::from(format!("/proc/{}/{file}", self.0.id()));
+        std::fs::read_to_string(&path).map_err(Failure::of(&path))
+    }
+}
+
+fn field(text: &str, name: &str) -> f64 {
+    let line = text.lines().find_map(|line| line.strip_prefix(name));
+    line.and_then(|rest| rest.split_whitespace().next()?.parse().ok()).unwrap_or(0.0)
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        drop(self.0.kill());
+        drop(self.0.wait());
+    }
+}
