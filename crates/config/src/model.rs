@@ -14,7 +14,7 @@ use url::Url;
 use super::duration::Length;
 use super::leaf::{As, Form, Opt};
 use super::log_level::Directives;
-use super::values::{Address, BaseUrl, FilePath};
+use super::values::{Address, BaseUrl, FilePath, NodeName};
 use super::{App, Error, Network, Secret, suspicious};
 
 /// Everything that the operator has said, with defaults where they said nothing. Holds no secret, only where secrets are.
@@ -111,14 +111,26 @@ pub enum Refs {
 #[serde(default, deny_unknown_fields)]
 pub struct State {
     // Absolute. It need not exist yet.
-    /// The state folder, used only by this daemon; created with mode 0700.
+    /// The state folder, used only by this daemon; created with mode 0700. With `url`, it holds only what belongs to this machine: the control socket, the lock, the audit log.
     #[serde(with = "As::<FilePath>")]
     pub path: PathBuf,
+    /// The address of the PostgreSQL database that holds the state instead of the folder; it contains a password.
+    #[serde(skip_serializing)]
+    #[schemars(extend("examples" = [{ "env": "BRIDGEHEAD_STATE_URL" }]))]
+    pub url: Option<Secret>,
+    /// The name of this node, for people; the name of the machine when absent. Only with `url`.
+    #[serde(with = "Opt::<As<NodeName>>", skip_serializing_if = "Option::is_none")]
+    #[schemars(extend("examples" = ["node-a"]))]
+    pub node: Option<String>,
+    /// How long a node that has died keeps its apps before another one takes them over; 15 s when absent. Only with `url`.
+    #[serde(with = "Opt::<As<Length<2000>>>", skip_serializing_if = "Option::is_none")]
+    #[schemars(extend("examples" = ["15s"]))]
+    pub lease: Option<Duration>,
 }
 
 impl Default for State {
     fn default() -> Self {
-        Self { path: "/var/lib/bridgehead".into() }
+        Self { path: "/var/lib/bridgehead".into(), url: None, node: None, lease: None }
     }
 }
 
@@ -219,7 +231,10 @@ impl Config {
     /// a guard that lets everything pass, a page that everyone can read.
     pub fn warnings(&self, environment: &BTreeMap<String, String>) -> Vec<String> {
         let token = self.admin.iter().flat_map(|admin| &admin.token);
-        let secrets = std::iter::once(&self.bridge.api_key).chain(&self.network.proxy_password).chain(token);
+        let secrets = std::iter::once(&self.bridge.api_key)
+            .chain(&self.network.proxy_password)
+            .chain(token)
+            .chain(&self.state.url);
         let mut warnings: Vec<String> = secrets.filter_map(|secret| secret.warning(environment)).collect();
         warnings.extend(self.apps.values().flat_map(|app| app.target.warnings()));
         warnings.extend(suspicious::of(self));

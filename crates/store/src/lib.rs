@@ -35,12 +35,15 @@ mod history;
 pub mod lease;
 mod memory;
 #[cfg(feature = "postgres")]
+pub mod moving;
+#[cfg(feature = "postgres")]
 pub mod postgres;
 mod run;
 mod snapshot;
 mod sqlite;
 mod task;
 mod trust;
+mod whole;
 
 pub use app::AppKey;
 pub use attempt::{AttemptStep, Pause, Phase, STEPS_KEPT};
@@ -62,3 +65,4 @@ pub use task::{
     State, TaskJournal,
 };
 pub use trust::{Distrust, Loss};
+pub use whole::StateStore;

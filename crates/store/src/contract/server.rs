@@ -42,7 +42,7 @@ pub(crate) async fn database(port: u16) -> String {
 pub(crate) fn settings(port: u16, database: &str, node: &str) -> Settings {
     let address = Address::parse(&url(port, database), Vec::new()).unwrap();
     let terms = Terms { lease: Duration::from_secs(60), longest_call: Duration::from_secs(60) };
-    Settings { address, node: node.to_owned(), terms }
+    Settings { address, node: node.to_owned(), terms, folder: None }
 }
 
 /// PostgreSQL, in a database of its own.

@@ -8,10 +8,13 @@
 
 #[cfg(test)]
 mod tests;
+mod view;
 
 use std::time::Duration;
 
 use tokio::time::Instant;
+
+pub use view::{Acquired, Leases, NodeSeen, OwnerSeen, Presence, View};
 
 /// How long a lease lasts, unless it is said otherwise.
 pub const LEASE: Duration = Duration::from_secs(15);

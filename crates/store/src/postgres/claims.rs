@@ -1,12 +1,15 @@
 //! What this process owns, and until when it may act on it.
 
 use std::collections::HashMap;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{PoisonError, RwLock};
+use std::time::Duration;
 
 use tokio::time::Instant;
 
 use super::super::lease::{Grant, Terms};
 use super::super::{AppKey, Error};
+use super::owners::Durations;
 
 /// The key of everything.
 pub(super) const ALL: &str = "*";
@@ -17,6 +20,8 @@ pub(super) struct Claims {
     /// One process has all apps.
     is_sole: bool,
     pub(super) terms: Terms,
+    /// In milliseconds. It grows when the configuration allows longer calls.
+    longest_call: AtomicU64,
     held: RwLock<HashMap<String, Held>>,
 }
 
@@ -29,7 +34,25 @@ pub(super) struct Held {
 
 impl Claims {
     pub(super) fn new(is_sole: bool, terms: Terms) -> Self {
-        Self { is_sole, terms, held: RwLock::default() }
+        let longest_call = u64::try_from(terms.longest_call.as_millis()).unwrap_or(u64::MAX);
+        Self { is_sole, terms, longest_call: AtomicU64::new(longest_call), held: RwLock::default() }
+    }
+
+    /// What is promised with each lease.
+    pub(super) fn durations(&self) -> Durations {
+        let longest_call = Duration::from_millis(self.longest_call.load(Ordering::Acquire));
+        Durations { lease: self.terms.lease, longest_call }
+    }
+
+    /// From now on, calls may last so long. False if they might already.
+    pub(super) fn allow_calls(&self, longest: Duration) -> bool {
+        let longest = u64::try_from(longest.as_millis()).unwrap_or(u64::MAX);
+        self.longest_call.fetch_max(longest, Ordering::AcqRel) < longest
+    }
+
+    /// Whether one process has all apps.
+    pub(super) fn is_sole(&self) -> bool {
+        self.is_sole
     }
 
     /// Under which key the owner of an app is kept.

@@ -10,9 +10,12 @@ use url::{Host, Url};
 use uuid::Uuid;
 
 use super::super::Error;
+use super::open::Settings;
 
 /// The oldest version that is supported, as the server counts.
 const OLDEST: i64 = 130_000;
+/// However short a lease is.
+const SHORTEST_IDLE: Duration = Duration::from_millis(500);
 /// How long connecting may take.
 const CONNECT: Duration = Duration::from_secs(10);
 
@@ -114,14 +117,19 @@ fn decoded(part: &str) -> Option<String> {
 
 /// The server, as connections are made to it.
 #[derive(Debug)]
-pub(super) struct Server {
-    pub(super) address: Address,
-    /// How long a transaction may wait for its client before the server ends it: a node that stands still must not keep another
+pub(crate) struct Server {
+    pub(crate) address: Address,
+    /// How long a transaction may wait for its client before the server ends it: a node that makes no progress must not keep another
     /// one from taking over.
     pub(super) idle: Duration,
 }
 
 impl Server {
+    /// The one that these settings name.
+    pub(crate) fn of(settings: &Settings) -> Self {
+        Self { address: settings.address.clone(), idle: settings.terms.lease.max(SHORTEST_IDLE) }
+    }
+
     /// A connection that may write.
     pub(super) async fn connect(&self) -> Result<PgConnection, Error> {
         let mut connection = self.plain().await?;
@@ -132,7 +140,7 @@ impl Server {
         Ok(connection)
     }
 
-    async fn plain(&self) -> Result<PgConnection, Error> {
+    pub(super) async fn plain(&self) -> Result<PgConnection, Error> {
         let options = self.address.options();
         match tokio::time::timeout(CONNECT, options.connect()).await {
             Ok(connected) => connected.map_err(|error| self.fault(error)),
@@ -141,7 +149,7 @@ impl Server {
     }
 
     /// What an error of the server means.
-    pub(super) fn fault(&self, error: sqlx::Error) -> Error {
+    pub(crate) fn fault(&self, error: sqlx::Error) -> Error {
         const DISK_FULL: &str = "53100";
         let code = error.as_database_error().and_then(sqlx::error::DatabaseError::code);
         match (&error, code.as_deref()) {
@@ -151,7 +159,7 @@ impl Server {
         }
     }
 
-    pub(super) fn unfit(&self, problem: impl Into<String>) -> Error {
+    pub(crate) fn unfit(&self, problem: impl Into<String>) -> Error {
         Error::Unfit { place: self.address.place.clone(), problem: problem.into() }
     }
 
@@ -182,7 +190,7 @@ impl Server {
     }
 
     /// Whether it can hold state at all. Gives a connection that may write.
-    pub(super) async fn check(&self) -> Result<PgConnection, Error> {
+    pub(crate) async fn check(&self) -> Result<PgConnection, Error> {
         let fault = |error| self.fault(error);
         let mut connection = self.connect().await?;
         let row = sqlx::raw_sql(
@@ -206,7 +214,7 @@ impl Server {
         Ok(connection)
     }
 
-    /// Whether a connection to it is a session of its own. Through a pool that hands out transactions, two connections may be one
+    /// Whether a connection to it is a session of its own. Through a pool in transaction mode, two connections may be one
     /// session, or one of them several.
     async fn check_sessions(&self, one: &mut PgConnection) -> Result<(), Error> {
         let fault = |error| self.fault(error);
@@ -218,7 +226,7 @@ impl Server {
         let second = session(&mut other).await.map_err(fault)?;
         let mut is_shared = first.0 == second.0 || second.1.as_deref() == Some(&*mark.to_string());
         if !is_shared {
-            // The pool gives out first what came back last: now it is the other one's.
+            // The pool reuses first what came back last: now it is the other one's.
             other.execute("BEGIN").await.map_err(fault)?;
             session(&mut other).await.map_err(fault)?;
             let again = tokio::time::timeout(CONNECT, session(one)).await;

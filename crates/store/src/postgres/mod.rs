@@ -8,23 +8,30 @@
 mod attempts;
 mod claims;
 mod commit;
-mod connect;
+pub(crate) mod connect;
 mod doubts;
 mod history;
 mod holds;
+mod local;
 mod losses;
+mod nodes;
 mod noted;
-mod open;
-mod owners;
+pub(crate) mod open;
+pub(crate) mod owners;
 mod retention;
 mod snapshots;
+mod survey;
 mod tasks;
 #[cfg(test)]
 mod tests;
 mod text;
 mod told;
+mod trust;
 mod writer;
 
+pub use super::lease::Acquired;
 pub use connect::Address;
 pub use open::{Postgres, Settings};
-pub use owners::{Acquired, Owner};
+pub use owners::Owner;
+pub use survey::Survey;
+pub use trust::system_authorities;

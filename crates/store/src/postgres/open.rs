@@ -1,7 +1,8 @@
 //! Opening and closing the state.
 
+use std::path::PathBuf;
 use std::sync::atomic::Ordering;
-use std::sync::{Arc, Weak};
+use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::Duration;
 
 use bridgehead_resilience::{Clock, SystemClock};
@@ -13,13 +14,19 @@ use tokio::time::Instant;
 use uuid::Uuid;
 
 use super::super::doubt::CLOCKS;
-use super::super::lease::{Grant, Terms};
+use super::super::lease::{Acquired, Grant, Terms};
+use super::super::sqlite::files::Guest;
+use super::super::sqlite::open::blocking;
 use super::super::sqlite::{Stats, time};
-use super::super::{AppKey, Error, Reason};
-use super::claims::{ALL, Claims, Held};
+use super::super::{AppKey, Error, Reason, Sqlite, moving};
+#[cfg(test)]
+use super::claims::ALL;
+use super::claims::{Claims, Held};
 use super::commit::DropUnfinished;
 use super::connect::{Address, Server};
-use super::owners::{self, Acquired, Node, Owner};
+use super::local::Local;
+use super::nodes;
+use super::owners::{self, Node, Owner};
 use super::writer::{Counters, Message, QUEUE, Queued, Write, Writer};
 
 static MIGRATIONS: Migrator = sqlx::migrate!("src/migrations/postgres");
@@ -39,6 +46,9 @@ pub struct Settings {
     pub node: String,
     /// How long things last.
     pub terms: Terms,
+    /// The folder of this machine whose lock says that this is the only process of the node. The process that holds it takes over at once from
+    /// an earlier process of the folder. Without one, an earlier process is any other node.
+    pub folder: Option<PathBuf>,
 }
 
 /// The state of the daemon, in PostgreSQL. Clones share it.
@@ -53,6 +63,10 @@ struct Inner {
     tasks: Queue,
     listings: Queue,
     readers: PgPool,
+    /// What the nodes are looked at with.
+    looking: tokio::sync::Mutex<Option<PgConnection>>,
+    /// Held until the state is closed and forgotten.
+    local: Mutex<Option<Local>>,
 }
 
 /// The way to a writer.
@@ -63,11 +77,10 @@ pub(super) struct Queue {
 }
 
 impl Postgres {
-    /// Opens the state as the only node, which owns all apps. The database is brought to this version's format.
-    ///
-    /// [`Error::Owned`] if another node has a lease that lasts. Returns when no call of an earlier owner can be under way any more.
-    pub async fn open(settings: &Settings) -> Result<Self, Error> {
-        let state = Self::connect(settings, true).await?;
+    /// Opens the state as one that owns all apps, for tests of the contract: nodes own apps one by one.
+    #[cfg(test)]
+    pub(crate) async fn open(settings: &Settings) -> Result<Self, Error> {
+        let state = Self::connect(settings, true, Guest::Owner).await?;
         match state.take_all().await {
             Ok(()) => Ok(state),
             Err(error) => {
@@ -77,11 +90,63 @@ impl Postgres {
         }
     }
 
-    /// Opens the state as one of several nodes, which owns nothing yet: see [`acquire`](Self::acquire).
-    pub async fn join(settings: &Settings) -> Result<Self, Error> {
-        Self::connect(settings, false).await
+    /// Opens the state for a one-time command, which owns these apps. Root may run it for the owner of the folder of this machine, who
+    /// then owns what it makes.
+    ///
+    /// [`Error::Owned`] if another node has one of them.
+    pub async fn open_to_help(settings: &Settings, apps: &[AppKey]) -> Result<Self, Error> {
+        Self::open_with(settings, Guest::Helper, apps).await
     }
 
+    /// The same for a command that is of no use without state, and makes none: `None` if there is none.
+    pub async fn open_existing(settings: &Settings, apps: &[AppKey]) -> Result<Option<Self>, Error> {
+        let server = Server::of(settings);
+        let mut connection = server.plain().await?;
+        let is_made = is_made(&server, &mut connection).await?;
+        drop(connection.close().await);
+        if is_made { Self::open_with(settings, Guest::Visitor, apps).await.map(Some) } else { Ok(None) }
+    }
+
+    async fn open_with(settings: &Settings, guest: Guest, apps: &[AppKey]) -> Result<Self, Error> {
+        let state = Self::connect(settings, false, guest).await?;
+        for app in apps {
+            if let Err(error) = state.acquire(app).await {
+                state.close().await;
+                return Err(error);
+            }
+        }
+        Ok(state)
+    }
+
+    /// Opens the state as one of several nodes, which owns nothing yet: see [`acquire`](Self::acquire). The database is brought to this
+    /// version's format.
+    pub async fn join(settings: &Settings) -> Result<Self, Error> {
+        Self::connect(settings, false, Guest::Owner).await
+    }
+
+    /// The state for reading alone, beside any node. Nothing is written, and every write is [`Error::Closed`]. `None` if the database
+    /// has none.
+    pub async fn read_only(settings: &Settings) -> Result<Option<Self>, Error> {
+        let server = Arc::new(Server::of(settings));
+        let mut connection = server.plain().await?;
+        let is_made = is_made(&server, &mut connection).await?;
+        if is_made {
+            refuse_newer(&server, &mut connection).await?;
+            refuse_moved(&server, &mut connection).await?;
+        }
+        drop(connection.close().await);
+        if !is_made {
+            return Ok(None);
+        }
+        let claims = Arc::new(Claims::new(false, settings.terms));
+        let node = Node { name: settings.node.clone(), process: String::new(), ended: Vec::new() };
+        let readers = readers(settings);
+        let (tasks, listings) = (Queue::nobody(), Queue::nobody());
+        let (looking, local) = (tokio::sync::Mutex::new(None), Mutex::new(None));
+        Ok(Some(Self(Arc::new(Inner { server, node, claims, tasks, listings, readers, looking, local }))))
+    }
+
+    #[cfg(test)]
     async fn take_all(&self) -> Result<(), Error> {
         let acquired = self.acquire_key(ALL).await?;
         if acquired.settles_in > Duration::ZERO {
@@ -94,22 +159,28 @@ impl Postgres {
         self.write_listings(DropUnfinished { app: None }).await
     }
 
-    async fn connect(settings: &Settings, is_sole: bool) -> Result<Self, Error> {
-        let server =
-            Arc::new(Server { address: settings.address.clone(), idle: settings.terms.lease.max(AGAIN) });
+    async fn connect(settings: &Settings, is_sole: bool, guest: Guest) -> Result<Self, Error> {
+        let process = Uuid::new_v4().simple().to_string();
+        let local = match settings.folder.clone() {
+            Some(folder) => {
+                let process = process.clone();
+                blocking(move || Local::take(&folder, guest, &process)).await?
+            }
+            None => None,
+        };
+        let server = Arc::new(Server::of(settings));
         let mut connection = server.check().await?;
         bring_up(&server, &mut connection).await?;
         begin(&server, &mut connection).await?;
         drop(connection.close().await);
         let claims = Arc::new(Claims::new(is_sole, settings.terms));
-        let readers = PgPoolOptions::new()
-            .max_connections(READERS)
-            .acquire_timeout(READER_WAIT)
-            .connect_lazy_with(settings.address.options());
-        let node = Node { name: settings.node.clone(), process: Uuid::new_v4().simple().to_string() };
+        let readers = readers(settings);
+        let ended = local.as_ref().map(|local| local.ended.clone()).unwrap_or_default();
+        let node = Node { name: settings.node.clone(), process, ended };
         let tasks = Queue::start(&server, &claims, false);
         let listings = Queue::start(&server, &claims, true);
-        let inner = Arc::new(Inner { server, node, claims, tasks, listings, readers });
+        let (looking, local) = (tokio::sync::Mutex::new(None), Mutex::new(local));
+        let inner = Arc::new(Inner { server, node, claims, tasks, listings, readers, looking, local });
         tokio::spawn(keep(Arc::downgrade(&inner)));
         Ok(Self(inner))
     }
@@ -126,24 +197,26 @@ impl Postgres {
         let inner = &self.0;
         let mut connection = inner.server.connect().await?;
         let (acquired, grant) =
-            owners::acquire(&inner.server, &mut connection, &inner.node, key, &inner.claims.terms).await?;
+            owners::acquire(&inner.server, &mut connection, &inner.node, key, &inner.claims.durations())
+                .await?;
         inner.claims.hold(key, Held { epoch: acquired.epoch, grant });
         drop(connection.close().await);
         Ok(acquired)
     }
 
-    /// Gives an app back. The caller has nothing under way for it any more.
-    pub async fn release(&self, app: &AppKey) -> Result<(), Error> {
-        self.release_key(app.as_str()).await
+    /// Gives an app back. If a call for it that was begun may still be under way, not everything `is_over`, and the next owner waits
+    /// until it must have ended.
+    pub async fn release(&self, app: &AppKey, is_over: bool) -> Result<(), Error> {
+        self.release_key(app.as_str(), is_over).await
     }
 
-    async fn release_key(&self, key: &str) -> Result<(), Error> {
+    async fn release_key(&self, key: &str, is_over: bool) -> Result<(), Error> {
         let inner = &self.0;
         let Some(held) = inner.claims.held(key) else { return Ok(()) };
         // Before the database is told: from now on, nothing is written and nothing is started.
         inner.claims.lose(key, held.epoch);
         let mut connection = inner.server.connect().await?;
-        owners::release(&inner.server, &mut connection, &inner.node, (key, held.epoch)).await?;
+        owners::release(&inner.server, &mut connection, &inner.node, (key, held.epoch), is_over).await?;
         drop(connection.close().await);
         Ok(())
     }
@@ -154,22 +227,50 @@ impl Postgres {
         owners::all(&self.0.server, &mut connection).await
     }
 
+    /// State for a `sync --dry-run` beside running nodes: a private copy of what syncs have seen, with an empty journal. Without state in
+    /// the database, nothing is known.
+    pub async fn rehearsal(settings: &Settings) -> Result<Sqlite, Error> {
+        let copy = Sqlite::scratch().await?;
+        let Some(state) = Self::read_only(settings).await? else { return Ok(copy) };
+        let server = &state.0.server;
+        let fault = |error| server.fault(error);
+        let mut connection = state.readers().acquire().await.map_err(fault)?;
+        let mut transaction = connection.begin().await.map_err(fault)?;
+        sqlx::query("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
+            .execute(&mut *transaction)
+            .await
+            .map_err(fault)?;
+        for table in moving::TABLES.iter().filter(|table| table.is_listing) {
+            moving::copy_table(server, &mut transaction, table, &copy).await?;
+        }
+        transaction.rollback().await.map_err(fault)?;
+        drop(connection);
+        state.close().await;
+        Ok(copy)
+    }
+
     /// [`Error::Fenced`] unless a call for this app may be started now.
     pub fn may_start(&self, app: &AppKey) -> Result<(), Error> {
         self.0.claims.may_start(app)
     }
 
-    /// Runs what waits, gives back what is owned, and closes the connections.
+    /// Runs what waits, gives back what is owned, and closes the connections. Nothing is under way any more.
     pub async fn close(self) {
+        self.end(true).await;
+    }
+
+    pub(super) async fn end(&self, is_over: bool) {
         let inner = &self.0;
         inner.tasks.close().await;
         inner.listings.close().await;
         for key in inner.claims.all().into_keys() {
-            if let Err(error) = self.release_key(&key).await {
-                tracing::warn!(%error, "the state could not be given back; the next owner waits until its lease has ended");
+            if let Err(error) = self.release_key(&key, is_over).await {
+                tracing::warn!(%error, "the state could not be returned; the next owner waits until its lease has ended");
             }
         }
+        nodes::stop_looking(self).await;
         inner.readers.close().await;
+        inner.local.lock().unwrap_or_else(PoisonError::into_inner).take();
     }
 
     /// How much the journal has written.
@@ -190,8 +291,49 @@ impl Postgres {
                 inner.claims.lose(&key, held.epoch);
             }
         }
-        let has_lost = inner.claims.all().is_empty();
+        // A node may well own nothing; one that owns everything may not.
+        let has_lost = inner.claims.is_sole() && inner.claims.all().is_empty();
         if has_lost { Err(inner.server.unfit("another node has taken this state over")) } else { Ok(()) }
+    }
+
+    /// Whether an app is this process's, as far as it knows.
+    pub(super) fn has(&self, app: &AppKey) -> bool {
+        self.0.claims.held(self.0.claims.key(app)).is_some()
+    }
+
+    /// From now on, calls may last so long: all owners' rows say so before this returns.
+    pub(super) async fn allow_longer_calls(&self, longest: Duration) -> Result<(), Error> {
+        let inner = &self.0;
+        if !inner.claims.allow_calls(longest) {
+            return Ok(());
+        }
+        let mut connection = inner.server.connect().await?;
+        for (key, held) in inner.claims.all() {
+            let asked_at = Instant::now();
+            let claim = (key.as_str(), held.epoch);
+            let durations = inner.claims.durations();
+            if owners::renew(&inner.server, &mut connection, &inner.node, claim, &durations).await? {
+                inner.claims.renew(&key, held.epoch, Grant { asked_at });
+            }
+        }
+        drop(connection.close().await);
+        Ok(())
+    }
+
+    pub(super) fn terms(&self) -> &Terms {
+        &self.0.claims.terms
+    }
+
+    pub(super) fn node(&self) -> &Node {
+        &self.0.node
+    }
+
+    pub(super) fn server(&self) -> &Server {
+        &self.0.server
+    }
+
+    pub(super) fn looking(&self) -> &tokio::sync::Mutex<Option<PgConnection>> {
+        &self.0.looking
     }
 
     pub(super) fn readers(&self) -> &PgPool {
@@ -227,6 +369,12 @@ impl Queue {
         Self { sender, counters }
     }
 
+    /// One without a writer: a write is told that the state is closed.
+    fn nobody() -> Self {
+        let (sender, _nobody) = mpsc::channel(1);
+        Self { sender, counters: Arc::default() }
+    }
+
     async fn write<W: Write>(&self, write: W) -> Result<W::Answer, Error> {
         let (caller, answer) = oneshot::channel();
         let message = Message::Write(Box::new(Queued::new(write, caller)));
@@ -255,7 +403,7 @@ async fn keep(inner: Weak<Inner>) {
         wait = match tokio::time::timeout(limit, renew_due(&inner, &mut connection)).await {
             Ok(Ok(())) => AGAIN.min(terms.renew_after() / 2),
             Ok(Err(error)) => {
-                tracing::warn!(%error, "the lease on the state could not be renewed; trying again");
+                tracing::warn!(%error, "the lease on the state could not be renewed; retrying");
                 connection = None;
                 AGAIN.min(terms.renew_after() / 2)
             }
@@ -281,7 +429,9 @@ async fn renew_due(inner: &Inner, connection: &mut Option<PgConnection>) -> Resu
         }
         let Some(connected) = connection else { continue };
         let asked_at = Instant::now();
-        if owners::renew(&inner.server, connected, &inner.node, (&key, held.epoch), &terms).await? {
+        if owners::renew(&inner.server, connected, &inner.node, (&key, held.epoch), &inner.claims.durations())
+            .await?
+        {
             inner.claims.renew(&key, held.epoch, Grant { asked_at });
         } else {
             inner.claims.lose(&key, held.epoch);
@@ -294,23 +444,66 @@ async fn renew_due(inner: &Inner, connection: &mut Option<PgConnection>) -> Resu
     Ok(())
 }
 
+fn readers(settings: &Settings) -> PgPool {
+    PgPoolOptions::new()
+        .max_connections(READERS)
+        .acquire_timeout(READER_WAIT)
+        .connect_lazy_with(settings.address.options())
+}
+
+/// Whether there is state in the database, of whatever version.
+pub(crate) async fn is_made(server: &Server, connection: &mut PgConnection) -> Result<bool, Error> {
+    sqlx::query_scalar(
+        "SELECT to_regclass('_sqlx_migrations') IS NOT NULL AND to_regclass('lineage') IS NOT NULL",
+    )
+    .fetch_one(connection)
+    .await
+    .map_err(|error| server.fault(error))
+}
+
+/// The version of the tables; an error if a newer bridgehead has made them.
+pub(super) async fn refuse_newer(server: &Server, connection: &mut PgConnection) -> Result<i64, Error> {
+    let found: Option<i64> = sqlx::query_scalar("SELECT max(version) FROM _sqlx_migrations")
+        .fetch_one(connection)
+        .await
+        .map_err(|error| server.fault(error))?;
+    let known = MIGRATIONS.iter().map(|migration| migration.version).max().unwrap_or(0);
+    match found {
+        Some(found) if found > known => {
+            Err(Error::TooNew { path: server.address.to_string().into(), found, known })
+        }
+        found => Ok(found.unwrap_or_default()),
+    }
+}
+
+/// State that was moved into a folder is not gone on with.
+pub(super) async fn refuse_moved(server: &Server, connection: &mut PgConnection) -> Result<(), Error> {
+    let moved: Option<String> = sqlx::query_scalar("SELECT max(moved_to) FROM lineage")
+        .fetch_one(connection)
+        .await
+        .map_err(|error| server.fault(error))?;
+    moved.map_or(Ok(()), |to| Err(Error::Moved { from: server.address.to_string(), to }))
+}
+
 /// Brings the database to this version's format.
 async fn bring_up(server: &Server, connection: &mut PgConnection) -> Result<(), Error> {
-    let fault = |error| server.fault(error);
-    let is_made: bool = sqlx::query_scalar("SELECT to_regclass('_sqlx_migrations') IS NOT NULL")
-        .fetch_one(&mut *connection)
-        .await
-        .map_err(fault)?;
-    if is_made {
-        let found: Option<i64> = sqlx::query_scalar("SELECT max(version) FROM _sqlx_migrations")
-            .fetch_one(&mut *connection)
-            .await
-            .map_err(fault)?;
-        let known = MIGRATIONS.iter().map(|migration| migration.version).max().unwrap_or(0);
-        if let Some(found) = found.filter(|found| *found > known) {
-            return Err(Error::TooNew { path: server.address.to_string().into(), found, known });
-        }
+    if is_made(server, connection).await? {
+        refuse_newer(server, connection).await?;
+        refuse_moved(server, connection).await?;
     }
+    run_migrations(server, connection).await
+}
+
+/// The same of a database whose state may have been moved away.
+pub(crate) async fn bring_up_tables(server: &Server, connection: &mut PgConnection) -> Result<(), Error> {
+    if is_made(server, connection).await? {
+        refuse_newer(server, connection).await?;
+    }
+    run_migrations(server, connection).await
+}
+
+async fn run_migrations(server: &Server, connection: &mut PgConnection) -> Result<(), Error> {
+    let fault = |error| server.fault(error);
     MIGRATIONS.run_direct(None, connection, false).await.map_err(|error| match error {
         MigrateError::Execute(error) | MigrateError::ExecuteMigration(error, _) => fault(error),
         other => server.unfit(format!("its tables are not those of any version: {other}")),

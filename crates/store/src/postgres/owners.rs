@@ -6,17 +6,9 @@ use sqlx::{FromRow, PgConnection};
 use tokio::time::Instant;
 
 use super::super::Error;
-use super::super::lease::{Grant, Terms};
+use super::super::lease::{Acquired, Grant};
 use super::connect::Server;
-
-/// What was acquired.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Acquired {
-    /// The epoch: one more than that of the owner before.
-    pub epoch: i64,
-    /// A call of an earlier owner may still be under way for so long: until then, nothing that it did not finish is looked up or done.
-    pub settles_in: Duration,
-}
+use super::open as opening;
 
 /// Who owns an app, as the database says.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -40,27 +32,40 @@ struct Row {
 }
 
 /// Takes over, if nobody has a lease that lasts. An owner that gave it back has nothing under way; of another one, calls may be
-/// under way until its lease has ended, and the longest of them too.
+/// under way until its lease has ended, and the longest of them too. A process of this machine that is known to have ended has neither
+/// a lease nor a call; what it had begun is as after any crash.
 const ACQUIRE: &str = "INSERT INTO owners AS held \
      (app, epoch, node, process, taken_at, expires_at, longest_call, settled_at) \
-     VALUES ($1, 1, $2, $3, clock_timestamp(), clock_timestamp() + $4 * interval '1 ms', $5, clock_timestamp()) \
+     SELECT $1, 1, $2, $3, clock_timestamp(), clock_timestamp() + $4::bigint * interval '1 ms', $5::bigint, clock_timestamp() \
+     FROM lineage WHERE moved_to IS NULL \
      ON CONFLICT (app) DO UPDATE SET epoch = held.epoch + 1, node = excluded.node, process = excluded.process, \
      taken_at = excluded.taken_at, expires_at = excluded.expires_at, longest_call = excluded.longest_call, \
-     is_released = FALSE, settled_at = CASE WHEN held.is_released THEN held.settled_at \
+     is_released = FALSE, settled_at = CASE WHEN held.is_released OR held.process = ANY($6) THEN held.settled_at \
      ELSE greatest(held.settled_at, held.expires_at + held.longest_call * interval '1 ms') END \
-     WHERE held.is_released OR held.expires_at <= clock_timestamp() \
+     WHERE held.is_released OR held.process = ANY($6) OR held.expires_at <= clock_timestamp() \
      RETURNING epoch, ceil(greatest(0, extract(epoch FROM settled_at - clock_timestamp())) * 1000)::bigint";
 
-const RENEW: &str = "UPDATE owners SET expires_at = clock_timestamp() + $4 * interval '1 ms' \
+const RENEW: &str = "UPDATE owners SET expires_at = clock_timestamp() + $4 * interval '1 ms', \
+     longest_call = greatest(longest_call, $5) \
      WHERE app = $1 AND process = $2 AND epoch = $3 AND NOT is_released";
 
-const RELEASE: &str = "UPDATE owners SET is_released = TRUE, expires_at = clock_timestamp() \
+const RELEASE: &str = "UPDATE owners SET is_released = TRUE, expires_at = clock_timestamp(), settled_at = CASE WHEN $4 \
+     THEN settled_at ELSE greatest(settled_at, clock_timestamp() + longest_call * interval '1 ms') END \
      WHERE app = $1 AND process = $2 AND epoch = $3";
 
 const ALL: &str = "SELECT app, node, epoch, \
      CASE WHEN is_released THEN 0 ELSE \
      ceil(greatest(0, extract(epoch FROM expires_at - clock_timestamp())) * 1000)::bigint END AS left \
      FROM owners ORDER BY app";
+
+/// What is promised with a lease.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Durations {
+    /// How long it lasts.
+    pub(super) lease: Duration,
+    /// How long a call may last that is started under it.
+    pub(super) longest_call: Duration,
+}
 
 /// Who asks.
 #[derive(Clone, Debug)]
@@ -69,13 +74,15 @@ pub(super) struct Node {
     pub(super) name: String,
     /// Drawn by each start.
     pub(super) process: String,
+    /// Earlier processes of this node, which have ended.
+    pub(super) ended: Vec<String>,
 }
 
-fn milliseconds(duration: Duration) -> i64 {
+pub(super) fn milliseconds(duration: Duration) -> i64 {
     i64::try_from(duration.as_millis()).unwrap_or(i64::MAX)
 }
 
-fn from_milliseconds(milliseconds: i64) -> Duration {
+pub(super) fn from_milliseconds(milliseconds: i64) -> Duration {
     Duration::from_millis(milliseconds.unsigned_abs())
 }
 
@@ -85,15 +92,16 @@ pub(super) async fn acquire(
     connection: &mut PgConnection,
     node: &Node,
     key: &str,
-    terms: &Terms,
+    durations: &Durations,
 ) -> Result<(Acquired, Grant), Error> {
     let asked_at = Instant::now();
     let row: Option<(i64, i64)> = sqlx::query_as(ACQUIRE)
         .bind(key)
         .bind(&node.name)
         .bind(&node.process)
-        .bind(milliseconds(terms.lease))
-        .bind(milliseconds(terms.longest_call))
+        .bind(milliseconds(durations.lease))
+        .bind(milliseconds(durations.longest_call))
+        .bind(&node.ended)
         .fetch_optional(&mut *connection)
         .await
         .map_err(|error| server.fault(error))?;
@@ -101,6 +109,7 @@ pub(super) async fn acquire(
         let settles_in = from_milliseconds(settles_in);
         return Ok((Acquired { epoch, settles_in }, Grant { asked_at }));
     }
+    opening::refuse_moved(server, connection).await?;
     let owner = all(server, connection).await?.into_iter().find(|owner| owner.app == key);
     let (node, lasts_for) = owner.map(|owner| (owner.node, owner.lasts_for)).unwrap_or_default();
     Err(Error::Owned { place: server.address.to_string(), node, lasts_for })
@@ -112,30 +121,33 @@ pub(super) async fn renew(
     connection: &mut PgConnection,
     node: &Node,
     (key, epoch): (&str, i64),
-    terms: &Terms,
+    durations: &Durations,
 ) -> Result<bool, Error> {
     let done = sqlx::query(RENEW)
         .bind(key)
         .bind(&node.process)
         .bind(epoch)
-        .bind(milliseconds(terms.lease))
+        .bind(milliseconds(durations.lease))
+        .bind(milliseconds(durations.longest_call))
         .execute(connection)
         .await
         .map_err(|error| server.fault(error))?;
     Ok(done.rows_affected() == 1)
 }
 
-/// Gives it back: nothing is under way any more.
+/// Gives it back. Unless everything that was begun `is_over`, the next owner waits for the longest call.
 pub(super) async fn release(
     server: &Server,
     connection: &mut PgConnection,
     node: &Node,
     (key, epoch): (&str, i64),
+    is_over: bool,
 ) -> Result<(), Error> {
     sqlx::query(RELEASE)
         .bind(key)
         .bind(&node.process)
         .bind(epoch)
+        .bind(is_over)
         .execute(connection)
         .await
         .map_err(|error| server.fault(error))?;
@@ -143,7 +155,7 @@ pub(super) async fn release(
 }
 
 /// Who owns what.
-pub(super) async fn all(server: &Server, connection: &mut PgConnection) -> Result<Vec<Owner>, Error> {
+pub(crate) async fn all(server: &Server, connection: &mut PgConnection) -> Result<Vec<Owner>, Error> {
     let rows: Vec<Row> =
         sqlx::query_as(ALL).fetch_all(connection).await.map_err(|error| server.fault(error))?;
     let owner = |row: Row| Owner {

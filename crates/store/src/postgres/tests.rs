@@ -63,7 +63,7 @@ async fn what_is_given_back_is_taken_at_once_and_the_one_who_gave_it_writes_no_m
     one.acquire(&app(1)).await.unwrap();
     one.record_outcome(&app(1), &intent("done", 1, 1), &completed("a")).await.unwrap();
     one.begin(&app(1)).await.unwrap();
-    one.release(&app(1)).await.unwrap();
+    one.release(&app(1), true).await.unwrap();
     let acquired = other.acquire(&app(1)).await.unwrap();
     assert_eq!((acquired.epoch, acquired.settles_in), (2, Duration::ZERO), "nothing is under way");
     assert!(is_fenced(one.ended(&app(1), &"done".into(), &ReportResult::Accepted, at(2)).await));

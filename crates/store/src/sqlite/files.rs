@@ -30,7 +30,7 @@ const ROOT: u32 = 0;
 
 /// How a process comes to the state.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Guest {
+pub(crate) enum Guest {
     /// As its owner: the daemon. What is missing is made.
     Owner,
     /// As a command, which may be run by root for the owner. What it makes belongs to the owner.
@@ -54,16 +54,16 @@ impl From<&Metadata> for Identity {
 
 /// The state folder, opened.
 #[derive(Debug)]
-pub(super) struct Folder {
-    pub(super) path: PathBuf,
-    pub(super) directory: File,
+pub(crate) struct Folder {
+    pub(crate) path: PathBuf,
+    pub(crate) directory: File,
     owner: u32,
     group: u32,
 }
 
 /// Opens the folder, makes it if there is none and the guest may, and closes it to others if it is open. `None` if there is
 /// no state and the guest makes none.
-pub(super) fn prepare(path: &Path, guest: Guest) -> Result<Option<Folder>, Error> {
+pub(crate) fn prepare(path: &Path, guest: Guest) -> Result<Option<Folder>, Error> {
     let may_create = guest != Guest::Visitor;
     let failed = |error| Error::from_io(path, error);
     match std::fs::symlink_metadata(path) {
@@ -203,7 +203,7 @@ impl Folder {
     }
 
     /// Opens a file for reading and writing, makes it if there is none, and closes it to others.
-    pub(super) fn open_private(&self, name: &str) -> Result<File, Error> {
+    pub(crate) fn open_private(&self, name: &str) -> Result<File, Error> {
         let path = self.path.join(name);
         let failed = |error| Error::from_io(&path, error);
         let mut options = OpenOptions::new();

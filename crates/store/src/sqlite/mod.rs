@@ -17,6 +17,9 @@ pub(crate) mod doubts;
 pub(crate) mod entry;
 mod fence;
 pub(crate) mod files;
+#[cfg(feature = "postgres")]
+pub(crate) mod filling;
+pub(crate) mod given_up;
 mod grouped;
 pub(crate) mod history;
 mod holds;
@@ -27,6 +30,8 @@ mod noted;
 pub(crate) mod open;
 mod process;
 mod read_only_copy;
+#[cfg(feature = "postgres")]
+pub(crate) mod receiving;
 mod retention;
 pub(crate) mod runs;
 pub(crate) mod secure_delete;

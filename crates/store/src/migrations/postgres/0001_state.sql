@@ -6,10 +6,12 @@
 CREATE TABLE lineage (
     only_row BOOLEAN PRIMARY KEY DEFAULT TRUE CHECK (only_row),
     -- made with the state; a copy has the same
-    identity TEXT NOT NULL
+    identity TEXT NOT NULL,
+    -- the folder into which it was moved; what is left here counts no more
+    moved_to TEXT
 );
 
--- Which node may write the state of an app, or of all of them ('*'). Whoever takes it over raises the epoch, and every transaction
+-- Which node may write the state of an app, or of all of them ('*'). A takeover raises the epoch, and every transaction
 -- that writes reads it under a lock: so nothing is written by a node that has lost it.
 CREATE TABLE owners (
     app TEXT COLLATE "C" PRIMARY KEY,
@@ -22,10 +24,24 @@ CREATE TABLE owners (
     expires_at TIMESTAMPTZ NOT NULL,
     -- how long a call may last that the owner has begun, in milliseconds
     longest_call BIGINT NOT NULL,
-    -- given back in an orderly way: nothing is under way
+    -- returned in an orderly way: nothing is under way
     is_released BOOLEAN NOT NULL DEFAULT FALSE,
     -- before then, a call of an earlier owner may still be under way
     settled_at TIMESTAMPTZ NOT NULL
+);
+
+-- The nodes that are there, by the clock of this server.
+CREATE TABLE nodes (
+    -- of the process: each start draws another
+    process TEXT PRIMARY KEY,
+    node TEXT NOT NULL,
+    version TEXT NOT NULL,
+    started_at TIMESTAMPTZ NOT NULL,
+    seen_at TIMESTAMPTZ NOT NULL,
+    -- it gives its apps away, and takes none
+    is_leaving BOOLEAN NOT NULL,
+    -- the apps that it could run
+    apps TEXT[] NOT NULL
 );
 
 CREATE TABLE tasks (
