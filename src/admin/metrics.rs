@@ -381,6 +381,22 @@ impl Scrape {
             "Whether an operator has paused the app: no task and no sync starts.",
             self.apps().map(|(name, app)| (vec![("app", name)], flag(app.paused.is_some()))),
         )?;
+        let nodes = self.overview.daemon.iter().flat_map(|daemon| &daemon.nodes);
+        gauge(
+            encoder,
+            "bridgehead_node_apps",
+            "How many apps a node runs, where nodes share the state.",
+            nodes.map(|node| (vec![("node", node.name.as_str())], node.apps as f64)),
+        )?;
+        gauge(
+            encoder,
+            "bridgehead_app_owner",
+            "1 for the node that runs the app, where nodes share the state.",
+            self.apps().filter_map(|(name, app)| {
+                let owner = app.owner.as_ref()?;
+                Some((vec![("app", name), ("node", owner.node.as_str())], 1.0))
+            }),
+        )?;
         gauge(
             encoder,
             "bridgehead_alarm",

@@ -60,6 +60,9 @@ impl SummaryLine {
 
 /// Summarizes an app.
 pub(crate) fn of(app: &AppOverview, now: Timestamp) -> Words {
+    if app.elsewhere.is_some() {
+        return on_another_node(app);
+    }
     Words {
         polling: polling(app, now),
         tasks: tasks(app),
@@ -67,6 +70,20 @@ pub(crate) fn of(app: &AppOverview, now: Timestamp) -> Words {
         last_sync: last_sync(app, now),
         next_sync: next_sync(app, now),
     }
+}
+
+/// What is said of an app that does not run on this node: who runs it.
+fn on_another_node(app: &AppOverview) -> Words {
+    let quiet = || SummaryLine::new(Severity::Quiet, "there");
+    let polling = match &app.owner {
+        Some(owner) => SummaryLine::new(Severity::Quiet, format!("on {}", owner.node)),
+        None => SummaryLine::new(Severity::Uneasy, "on no node"),
+    };
+    if app.owner.is_some() {
+        return Words { polling, tasks: quiet(), target: quiet(), last_sync: quiet(), next_sync: quiet() };
+    }
+    let unknown = || SummaryLine::new(Severity::Quiet, "unknown");
+    Words { polling, tasks: unknown(), target: unknown(), last_sync: unknown(), next_sync: unknown() }
 }
 
 /// The overall severity of an app.

@@ -9,7 +9,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use super::new::{Language, Template};
 pub(crate) use audit::{Audit, AuditFilter, AuditFormat};
@@ -189,7 +189,7 @@ pub(crate) enum Command {
     /// Run a strict emulator of the Bridge API, for experiments and connector tests.
     #[cfg(feature = "sandbox")]
     Sandbox(Sandbox),
-    /// Back up, restore and inspect the state folder.
+    /// Back up, restore, inspect and move the state.
     #[command(subcommand)]
     State(State),
     /// Show the configuration and its schema.
@@ -349,10 +349,27 @@ pub(crate) enum State {
     },
     /// Show what is in the state folder, or in a backup: counts and times, no names and no secrets.
     Inspect {
-        /// The folder; that of state.path when absent.
+        /// The folder; the state of this configuration when absent.
         #[arg(value_name = "DIR")]
         folder: Option<PathBuf>,
     },
+    /// Move the state from the folder of state.path into the database of state.url, or back, while no daemon runs.
+    ///
+    /// What was copied is read back and compared before it counts. What is left behind is kept, and no daemon continues with it.
+    Migrate {
+        /// Where the state is to be.
+        #[arg(long)]
+        to: Destination,
+    },
+}
+
+/// Where state can be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Destination {
+    /// The database of state.url.
+    Url,
+    /// The folder of state.path.
+    Path,
 }
 
 /// What can be seen of the configuration.

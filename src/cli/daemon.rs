@@ -1,12 +1,11 @@
 //! Reaches a running daemon, or its state if none is running.
 
-use std::path::Path;
-
 use super::context::Context;
 use super::failure::{Exit, Failure};
+use super::place::{Place, State};
 use super::print;
 use crate::control::{self, Client};
-use bridgehead_store::{self as journal, Sqlite};
+use bridgehead_store::{self as journal, AppKey};
 
 /// A connection to the daemon that uses this state folder, if one listens.
 pub(crate) async fn connect(context: &Context) -> Result<Option<Client>, Failure> {
@@ -14,30 +13,34 @@ pub(crate) async fn connect(context: &Context) -> Result<Option<Client>, Failure
 }
 
 /// The state for reading, if no daemon responded; `None` if there is no state.
-pub(crate) async fn readable_state(context: &Context) -> Result<Option<Sqlite>, Failure> {
-    let folder = &context.config.state.path;
-    if let Some(state) = Sqlite::read_only(folder).await? {
+pub(crate) async fn readable_state(context: &Context) -> Result<Option<State>, Failure> {
+    let place = context.place()?;
+    if let Some(state) = place.read_only().await? {
         return Ok(Some(state));
     }
-    // There is none, or it cannot be read in its current form: then opening it recovers it.
-    Sqlite::open_existing(folder).await.map_err(|error| of_state(context, error))
+    match place {
+        // There is none, or it cannot be read as it lies: then opening it puts it in order.
+        Place::Folder(_) => place.open_existing(&[]).await.map_err(|error| of_state(context, error)),
+        Place::Database(_) => Ok(None),
+    }
 }
 
 /// Reports that nothing is known here, which is not the same as an empty result.
-pub(crate) fn no_journal(folder: &Path) {
-    print::complain(format!("There is no journal in {} yet (state.path).\n", folder.display()));
+pub(crate) fn no_journal(place: &Place) {
+    print::complain(format!("There is no journal in {place} yet ({}).\n", place.key()));
 }
 
 /// The state, for a command that needs one, if no daemon responded. It never creates a state: the daemon's user could not use one that root
 /// created.
-pub(crate) async fn state(context: &Context) -> Result<Sqlite, Failure> {
-    let folder = &context.config.state.path;
-    let state = Sqlite::open_existing(folder).await.map_err(|error| of_state(context, error))?;
+pub(crate) async fn state(context: &Context, app: &str) -> Result<State, Failure> {
+    let app = AppKey::from(context.config.apps[app].app_id);
+    let place = context.place()?;
+    let state = place.open_existing(&[app]).await.map_err(|error| of_state(context, error))?;
     state.ok_or_else(|| {
         let message = format!(
-            "there is no state in {} yet (state.path), so there are no held tasks and no rejected reports. \
+            "there is no state in {place} yet ({}), so there are no held tasks and no rejected reports. \
              The daemon creates it at its first start: run `bridgehead run` as the user who should own it",
-            folder.display()
+            place.key()
         );
         Failure::new(Exit::Failed, message)
     })
@@ -45,9 +48,8 @@ pub(crate) async fn state(context: &Context) -> Result<Sqlite, Failure> {
 
 /// The state for a sync, if no daemon responded. It creates what is missing, like the daemon, and files created by root get the owner of
 /// the folder.
-pub(crate) async fn state_for_sync(context: &Context) -> Result<Sqlite, Failure> {
-    let folder = &context.config.state.path;
-    Sqlite::open_to_help(folder).await.map_err(|error| of_state(context, error))
+pub(crate) async fn state_for_sync(context: &Context, apps: &[AppKey]) -> Result<State, Failure> {
+    context.place()?.open_to_help(apps).await.map_err(|error| of_state(context, error))
 }
 
 fn of_state(context: &Context, error: journal::Error) -> Failure {

@@ -84,11 +84,9 @@ impl From<crate::admin::Error> for Failure {
 
 impl From<bridgehead_store::Error> for Failure {
     fn from(error: bridgehead_store::Error) -> Self {
-        let exit = if matches!(error, bridgehead_store::Error::Locked { .. }) {
-            Exit::Temporary
-        } else {
-            Exit::Failed
-        };
+        let is_temporary =
+            matches!(error, bridgehead_store::Error::Locked { .. } | bridgehead_store::Error::Owned { .. });
+        let exit = if is_temporary { Exit::Temporary } else { Exit::Failed };
         Self::new(exit, error.to_string())
     }
 }

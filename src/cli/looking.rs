@@ -12,7 +12,7 @@ use crate::control::{Event, Request};
 use bridgehead_bridge::{Api, AppId, Client};
 use bridgehead_runtime::inspection::{self, Listing, ListingEnd, Source, TaskRow, TaskStory, Which};
 use bridgehead_runtime::operator_commands;
-use bridgehead_store::{AppKey, Sqlite, TaskJournal};
+use bridgehead_store::{AppKey, StateStore, TaskJournal};
 
 /// Lists tasks of an app. `take` receives rows as they arrive, and returns whether to continue.
 pub(super) async fn tasks(
@@ -31,19 +31,22 @@ pub(super) async fn tasks(
         return Ok(daemon.look(&request, heard).await?.unwrap_or_default());
     }
     let state = match which {
-        // Reading from Iden must not depend on the state.
-        Which::Status(_) => Sqlite::read_only(&context.config.state.path).await.ok().flatten(),
+        // A look at Iden must not depend on the state.
+        Which::Status(_) => match context.place() {
+            Ok(place) => place.read_only().await.ok().flatten(),
+            Err(_) => None,
+        },
         Which::Held | Which::Rejected => {
             let state = daemon::readable_state(context).await?;
             if state.is_none() {
-                daemon::no_journal(&context.config.state.path);
+                daemon::no_journal(&context.place()?);
             }
             state
         }
     };
-    let listed = by_ourselves(context, app, which, limit, state.as_ref(), take).await;
+    let listed = by_ourselves(context, app, which, limit, state.as_deref(), take).await;
     if let Some(state) = state {
-        state.close().await;
+        state.shut(true).await;
     }
     listed
 }
@@ -53,7 +56,7 @@ async fn by_ourselves(
     app: &str,
     which: &Which,
     limit: Option<u64>,
-    state: Option<&Sqlite>,
+    state: Option<&dyn StateStore>,
     mut take: impl FnMut(Vec<TaskRow>) -> bool,
 ) -> Result<ListingEnd, Failure> {
     let key = AppKey::from(context.config.apps[app].app_id);
@@ -83,7 +86,7 @@ fn source<'a>(
     context: &'a Context,
     app: &'a str,
     bridge: &'a Result<Client, String>,
-    state: Option<&'a Sqlite>,
+    state: Option<&'a dyn StateStore>,
     held: HashMap<TaskId, Timestamp>,
 ) -> Source<'a> {
     let id = context.config.apps[app].app_id;
@@ -111,11 +114,11 @@ pub(super) async fn story(
     }
     let state = daemon::readable_state(context).await?;
     let bridge = context.bridge().map_err(|failure| failure.message().to_owned());
-    let source = source(context, app, &bridge, state.as_ref(), HashMap::new());
+    let source = source(context, app, &bridge, state.as_deref(), HashMap::new());
     let told = inspection::story(&source, task, None).await;
     drop(source);
     if let Some(state) = state {
-        state.close().await;
+        state.shut(true).await;
     }
     Ok((told?, "state"))
 }

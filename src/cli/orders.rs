@@ -17,7 +17,7 @@ use bridgehead_runtime::actions::{self, Cancelled, PauseChange, Resolution, Reso
 use bridgehead_runtime::inspection::{TaskRow, Which};
 use bridgehead_runtime::operator_commands::{self, Answer, Released, ReportRetrier, Retries, Selection};
 use bridgehead_runtime::{Clock, SystemClock};
-use bridgehead_store::{AppKey, Pause, Sqlite, TaskJournal};
+use bridgehead_store::{AppKey, Pause, TaskJournal};
 
 /// The maximum number of tasks that are listed in a sentence or before a release.
 const NAMED: usize = 20;
@@ -68,14 +68,14 @@ pub(crate) async fn release(global: &Global, connectors: &Connectors, selected: 
         (daemon.ask(&Request::Release { app: app.clone(), tasks, expect }).await?, "daemon")
     } else {
         let key = AppKey::from(context.config.apps[&app].app_id);
-        let state = daemon::state(&context).await?;
+        let state = daemon::state(&context, &app).await?;
         let audit = audit::open(&context)?;
-        let released = operator_commands::release(&state, &SystemClock, &key, &tasks, expect).await;
+        let released = operator_commands::release(&*state, &SystemClock, &key, &tasks, expect).await;
         if let Ok(released) = &released {
             let evidence = audited::released(released, expect);
             audit.record_order(audited::order(&control::own(), &app, "release", None, evidence, None));
         }
-        state.close().await;
+        state.shut(true).await;
         let released = released?;
         (released, "state")
     };
@@ -157,14 +157,14 @@ pub(crate) async fn retry(global: &Global, connectors: &Connectors, selected: Se
         let request = Request::Retry { app: app.clone(), tasks, expect };
         (daemon.follow(&request, std::future::pending(), |_| {}).await?, "daemon")
     } else {
-        let state = daemon::state(&context).await?;
+        let state = daemon::state(&context, &app).await?;
         let audit = audit::open(&context)?;
-        let retries = retry_in(&context, &app, &state, &tasks, expect).await;
+        let retries = retry_in(&context, &app, &*state, &tasks, expect).await;
         if let Ok(retries) = &retries {
             let evidence = audited::retried(retries, expect);
             audit.record_order(audited::order(&control::own(), &app, "retry", None, evidence, None));
         }
-        state.close().await;
+        state.shut(true).await;
         let retries = retries?;
         (retries, "state")
     };
@@ -203,7 +203,7 @@ pub(crate) async fn retry(global: &Global, connectors: &Connectors, selected: Se
 async fn retry_in(
     context: &Context,
     app: &str,
-    state: &Sqlite,
+    state: &dyn TaskJournal,
     tasks: &Selection,
     expect: Option<u64>,
 ) -> Result<Retries, Failure> {
@@ -248,14 +248,15 @@ pub(crate) async fn resolve(global: &Global, connectors: &Connectors, asked: Res
         (daemon.ask(&request).await?, "daemon")
     } else {
         let key = AppKey::from(context.config.apps[&app].app_id);
-        let state = daemon::state(&context).await?;
+        let state = daemon::state(&context, &app).await?;
         let audit = audit::open(&context)?;
         let now = SystemClock.now();
-        let resolved = actions::resolve(&state, &app, &key, &task, &resolution, now, &context.redactor).await;
+        let resolved =
+            actions::resolve(&*state, &app, &key, &task, &resolution, now, &context.redactor).await;
         let evidence = audited::resolution(&resolution, resolved.as_ref().ok());
         let refused = resolved.as_ref().err();
         audit.record_order(audited::order(&control::own(), &app, "resolve", Some(&task), evidence, refused));
-        state.close().await;
+        state.shut(true).await;
         (resolved.map_err(|error| Failure::new(Exit::Failed, error.to_string()))?, "state")
     };
     if global.json {
@@ -345,7 +346,7 @@ async fn pause_in_state(context: &Context, app: &str, switch: Switch) -> Result<
             .map_err(|error| Failure::new(Exit::Usage, error.to_string()))?,
         Switch::Resume => None,
     };
-    let state = daemon::state(context).await?;
+    let state = daemon::state(context, app).await?;
     let audit = audit::open(context)?;
     let done = async {
         let before = state.paused(&key).await?;
@@ -370,7 +371,7 @@ async fn pause_in_state(context: &Context, app: &str, switch: Switch) -> Result<
         audit.record_order(audited::order(&actor, app, action, None, evidence, None));
     }
     // Only the process that holds the lock on the state may write to the audit log.
-    state.close().await;
+    state.shut(true).await;
     Ok(done?)
 }
 

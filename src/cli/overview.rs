@@ -7,7 +7,7 @@ use jiff::SignedDuration;
 
 use super::{documentation, table};
 use crate::admin::summary;
-use bridgehead_runtime::{AlarmKind, Level, StatusReport};
+use bridgehead_runtime::{AlarmKind, DaemonOverview, Level, NodeOverview, StatusReport};
 
 /// The overview as text.
 pub(crate) fn text(overview: &StatusReport) -> String {
@@ -38,15 +38,29 @@ fn heading(overview: &StatusReport) -> String {
     };
     let uptime = SignedDuration::from_secs(i64::try_from(daemon.uptime_seconds).unwrap_or(0));
     let state = daemon.unhealthy.as_ref().unwrap_or(&daemon.readiness);
+    let nodes = nodes(daemon);
     let reload = daemon.last_reload.as_ref().filter(|reload| !reload.applied);
     let reload = reload.map(|reload| format!("Last reload ({}): {}\n\n", reload.at, reload.message));
     format!(
-        "bridgehead {}, process {}, running for {}; {state}\n\n{}",
+        "bridgehead {}, process {}, running for {}; {state}\n\n{nodes}{}",
         daemon.version,
         daemon.pid,
         summary::long(uptime),
         reload.unwrap_or_default()
     )
+}
+
+/// The nodes that share the state, if they do.
+fn nodes(daemon: &DaemonOverview) -> String {
+    if daemon.nodes.is_empty() {
+        return String::new();
+    }
+    let node = |node: &NodeOverview| {
+        let what = if node.is_this { ", this one" } else { "" };
+        let leaving = if node.leaving { ", leaving" } else { "" };
+        format!("{} ({} apps{what}{leaving})", visible(&node.name), node.apps)
+    };
+    format!("Nodes: {}\n\n", daemon.nodes.iter().map(node).collect::<Vec<_>>().join(", "))
 }
 
 /// The tasks that need more than one attempt.

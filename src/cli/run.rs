@@ -11,6 +11,7 @@ use tokio_util::task::AbortOnDropHandle;
 use super::args::Global;
 use super::context::Context;
 use super::failure::{Failure, Outcome};
+use super::place::{Place, State};
 use super::reload::{Reloader, Reloading};
 use super::service;
 use super::serving::Serving;
@@ -21,7 +22,10 @@ use crate::admin::Operator;
 use crate::control;
 use bridgehead_config::Connectors;
 use bridgehead_runtime::RuntimeBuilder;
-use bridgehead_store::{self as journal, Sqlite, TaskJournal};
+use bridgehead_store as journal;
+use bridgehead_store::Sqlite;
+use bridgehead_store::lease::Leases;
+use bridgehead_store::postgres::Postgres;
 
 /// How often to check the state folder, in case there are no tasks.
 const LOOK: Duration = Duration::from_secs(5);
@@ -47,19 +51,18 @@ pub(crate) async fn run(global: &Global, connectors: &Connectors) -> Outcome {
     let apps = context.apps(&[], connectors)?;
     let about = control::Current::new(reloader.about()?);
     let reloading = Reloading::new();
-    let Some(journal) = open_journal(context, &stop).await? else {
+    let Some(Opened { journal, leases }) = open_journal(context, &stop).await? else {
         tracing::info!("bridgehead stopped before it could open its state");
         return Ok(());
     };
-    let journal = Arc::new(journal);
     if let Err(failure) = context.end_orphans().await {
-        close(journal).await;
+        close(journal, true).await;
         return Err(failure);
     }
     let listener = match Serving::bind(context.config.admin.as_ref()).await {
         Ok(listener) => listener,
         Err(error) => {
-            close(journal).await;
+            close(journal, true).await;
             return Err(error.into());
         }
     };
@@ -81,6 +84,7 @@ pub(crate) async fn run(global: &Global, connectors: &Connectors) -> Outcome {
     )
     .with_history(Arc::clone(&journal) as Arc<_>);
     runtime.audit = audit.clone();
+    runtime.leases = leases;
     let runtime = runtime.build();
     let auditing = AbortOnDropHandle::new(tokio::spawn(audit::keep_on_disk(audit.clone())));
     let state = AbortOnDropHandle::new(tokio::spawn(service::tell_state(runtime.observer())));
@@ -93,7 +97,7 @@ pub(crate) async fn run(global: &Global, connectors: &Connectors) -> Outcome {
     let control =
         control::Server::start(&folder, Arc::clone(&runtime), about.clone(), reloading.asking(), &stop);
     let reloads = reloader.start(hangup, reloading, Arc::clone(&runtime), about, stop.clone());
-    runtime.run(stop).await;
+    let is_over = runtime.run(stop).await;
     // A reload that has started finishes, and notices that the daemon is stopping.
     drop(reloads.await);
     if let Some(control) = control {
@@ -107,22 +111,30 @@ pub(crate) async fn run(global: &Global, connectors: &Connectors) -> Outcome {
     end(auditing).await;
     drop(runtime);
     audit.record_order(audit::stopped());
-    close(journal).await;
+    close(journal, is_over).await;
     traces.end().await;
     tracing::info!("bridgehead has stopped");
     Ok(())
 }
 
-/// Opens the state. Waits while the disk is full: if the daemon exited, systemd would give up restarting it after a few attempts, even if
-/// there is space again. `None` if it is stopped meanwhile.
-async fn open_journal(context: &Context, stop: &CancellationToken) -> Result<Option<Sqlite>, Failure> {
+/// Opens the state. Waits while the disk is full: a daemon that gave up would not be restarted by systemd after a few
+/// tries, even when there is space again. `None` if it is told to stop meanwhile.
+///
+/// The same while the state belongs to another node, and while its database cannot be reached: neither needs help.
+async fn open_journal(context: &Context, stop: &CancellationToken) -> Result<Option<Opened>, Failure> {
+    let place = context.place()?;
     loop {
-        let error = match try_open_journal(context).await? {
-            Ok(journal) => return Ok(Some(journal)),
-            Err(error @ journal::Error::Full { .. }) => error,
+        let tried = tokio::select! {
+            () = stop.cancelled() => return Ok(None),
+            tried = try_open_journal(context, &place) => tried?,
+        };
+        let error = match tried {
+            Ok(opened) => return Ok(Some(opened)),
+            Err(error) if error.may_pass() => error,
             Err(error) => return Err(error.into()),
         };
-        tracing::error!(wait = ?FULL, "the daemon cannot start: {error}; retrying");
+        let wait = error.passes_in().unwrap_or(FULL).min(FULL);
+        tracing::error!(?wait, "the daemon cannot start: {error}; retrying");
         let grace = u32::try_from((FULL * 3).as_micros()).unwrap_or(u32::MAX);
         drop(sd_notify::notify(&[
             NotifyState::ExtendTimeoutUsec(grace),
@@ -130,18 +142,44 @@ async fn open_journal(context: &Context, stop: &CancellationToken) -> Result<Opt
         ]));
         tokio::select! {
             () = stop.cancelled() => return Ok(None),
-            () = tokio::time::sleep(FULL) => {}
+            () = tokio::time::sleep(wait) => {}
         }
     }
 }
 
-async fn try_open_journal(context: &Context) -> Result<Result<Sqlite, journal::Error>, Failure> {
-    let folder = &context.config.state.path;
+/// The state, and this node's leases where nodes share it.
+struct Opened {
+    journal: State,
+    leases: Option<Arc<dyn Leases>>,
+}
+
+impl From<Sqlite> for Opened {
+    fn from(state: Sqlite) -> Self {
+        Self { journal: Arc::new(state), leases: None }
+    }
+}
+
+impl From<Postgres> for Opened {
+    fn from(state: Postgres) -> Self {
+        Self { journal: Arc::new(state.clone()), leases: Some(Arc::new(state)) }
+    }
+}
+
+async fn try_open_journal(
+    context: &Context,
+    place: &Place,
+) -> Result<Result<Opened, journal::Error>, Failure> {
+    let folder = match place {
+        Place::Folder(folder) => folder,
+        Place::Database(settings) => {
+            return Ok(Postgres::join(settings).await.map(Opened::from));
+        }
+    };
     #[cfg(debug_assertions)]
     if let Some(observer) = super::crash::observer(&context.environment)? {
-        return Ok(Sqlite::open_observed(folder, observer).await);
+        return Ok(Sqlite::open_observed(folder, observer).await.map(Opened::from));
     }
-    Ok(Sqlite::open(folder).await)
+    Ok(Sqlite::open(folder).await.map(Opened::from))
 }
 
 /// Aborts a loop, and returns when it has ended.
@@ -152,9 +190,9 @@ async fn end(running: AbortOnDropHandle<()>) {
 }
 
 /// The journal may still be in use; everything written is durable anyway.
-async fn close(journal: Arc<Sqlite>) {
-    if let Ok(journal) = Arc::try_unwrap(journal) {
-        journal.close().await;
+async fn close(journal: State, is_over: bool) {
+    if Arc::strong_count(&journal) == 1 {
+        journal.shut(is_over).await;
     }
 }
 
@@ -190,12 +228,12 @@ fn leave_now() {
 }
 
 /// Detects that the state folder was removed even if there are no tasks. The code that detects it logs it once.
-async fn watch_state(journal: Arc<Sqlite>) {
+async fn watch_state(journal: State) {
     let mut look = tokio::time::interval(LOOK);
     loop {
         look.tick().await;
         if let Err(error) = journal.verify().await {
-            tracing::debug!(%error, "the state folder has a problem");
+            tracing::debug!(%error, "the state has a problem");
         }
     }
 }

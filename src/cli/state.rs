@@ -1,4 +1,4 @@
-//! `bridgehead state backup | restore | inspect`.
+//! `bridgehead state backup | restore | inspect | migrate`.
 
 use bridgehead_sdk::counted;
 use std::collections::BTreeMap;
@@ -11,11 +11,13 @@ use super::args::{Global, State};
 use super::confirm;
 use super::context::Context;
 use super::failure::{Exit, Failure, Outcome};
-use super::{daemon, logging, print};
+use super::place::{self, Place};
+use super::{daemon, logging, migrate, print};
 use bridgehead_bridge::Api;
 use bridgehead_config::Connectors;
 use bridgehead_runtime::sync::is_current;
-use bridgehead_store::{self as journal, AppKey, IdenTime, SnapshotStore, Sqlite, TaskJournal};
+use bridgehead_store::postgres::Postgres;
+use bridgehead_store::{self as journal, AppKey, IdenTime, Sqlite, StateStore};
 
 pub(crate) async fn run(global: &Global, connectors: &Connectors, command: State) -> Outcome {
     let context = Context::load(global, connectors)?;
@@ -24,8 +26,8 @@ pub(crate) async fn run(global: &Global, connectors: &Connectors, command: State
         State::Backup { to } => back_up(global, &context, &to).await,
         State::Restore { from, yes } => restore(global, &context, &from, yes).await,
         State::Inspect { folder } => {
-            let folder = folder.unwrap_or_else(|| context.config.state.path.clone());
-            let seen = inspect(&names(&context), &folder).await?;
+            let place = folder.map_or_else(|| context.place(), |folder| Ok(Place::Folder(folder)))?;
+            let seen = inspect(&names(&context), &place).await?;
             if global.json {
                 print::json(&seen);
             } else {
@@ -33,13 +35,26 @@ pub(crate) async fn run(global: &Global, connectors: &Connectors, command: State
             }
             Ok(())
         }
+        State::Migrate { to } => migrate::run(global, &context, to).await,
+    }
+}
+
+/// Backups of a database are its own tools' business.
+fn in_a_folder(context: &Context, instead: &str) -> Result<(), Failure> {
+    match context.place()? {
+        Place::Folder(_) => Ok(()),
+        place @ Place::Database(_) => {
+            let message = format!("The state is in {place} (state.url): {instead}");
+            Err(Failure::new(Exit::Usage, message))
+        }
     }
 }
 
 async fn back_up(global: &Global, context: &Context, to: &Path) -> Outcome {
-    let folder = &context.config.state.path;
+    in_a_folder(context, "back it up with PostgreSQL's own tools, such as pg_dump or continuous archiving.")?;
+    let folder = place::folder(context);
     let Some(backup) = journal::back_up(folder, to).await? else {
-        daemon::no_journal(folder);
+        daemon::no_journal(&context.place()?);
         return Err(Failure::new(Exit::Failed, "There is nothing to back up."));
     };
     if global.json {
@@ -55,7 +70,11 @@ async fn back_up(global: &Global, context: &Context, to: &Path) -> Outcome {
 }
 
 async fn restore(global: &Global, context: &Context, from: &Path, yes: bool) -> Outcome {
-    let folder = &context.config.state.path;
+    in_a_folder(
+        context,
+        "stop every node, restore it with PostgreSQL's own tools (pg_restore), and mark what it holds as an old copy as docs/operator/postgresql.md says.",
+    )?;
+    let folder = place::folder(context);
     let backup = journal::read_backup(from)?;
     // The restore itself takes the lock; this is reported before asking for confirmation.
     if daemon::connect(context).await?.is_some() {
@@ -77,7 +96,7 @@ async fn restore(global: &Global, context: &Context, from: &Path, yes: bool) -> 
         }
     }
     let restored = journal::restore(from, folder).await?;
-    let seen = inspect(&names(context), folder).await?;
+    let seen = inspect(&names(context), &Place::Folder(folder.to_owned())).await?;
     let syncs = meaning_for_syncs(context, &seen).await;
     if global.json {
         print::json(&serde_json::json!({
@@ -162,6 +181,9 @@ fn meaning_of(name: &str, here: Option<(Timestamp, IdenTime)>, iden: Iden) -> St
 #[derive(Debug, Serialize)]
 pub(super) struct Inspected {
     folder: String,
+    /// The database that has the state instead of the folder; `files` are its tables then.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    database: Option<String>,
     /// When the backup was made, if it is one.
     backup_of: Option<Timestamp>,
     /// When the last backup of it was made.
@@ -195,19 +217,58 @@ pub(super) fn names(context: &Context) -> BTreeMap<AppKey, String> {
     context.config.apps.iter().map(|(name, app)| (AppKey::from(app.app_id), name.clone())).collect()
 }
 
-/// Inspects a folder. Apps without a name are identified by their id.
-pub(super) async fn inspect(names: &BTreeMap<AppKey, String>, folder: &Path) -> Result<Inspected, Failure> {
+/// What is in a folder or a database. Apps without a name are called by their id.
+pub(super) async fn inspect(names: &BTreeMap<AppKey, String>, place: &Place) -> Result<Inspected, Failure> {
     let unreadable = || {
         let message = format!(
-            "There is no state in {}, or it must be opened by the daemon once before it can be read.",
-            folder.display()
+            "There is no state in {place}, or it must be opened by the daemon once before it can be read."
         );
         Failure::new(Exit::Failed, message)
     };
-    let state = Sqlite::read_only(folder).await?.ok_or_else(unreadable)?;
+    match place {
+        Place::Folder(folder) => {
+            let state = Sqlite::read_only(folder).await?.ok_or_else(unreadable)?;
+            let apps = inspect_apps(names, &state).await?;
+            state.close().await;
+            let files = std::fs::read_dir(folder).into_iter().flatten().flatten();
+            let files = files.filter_map(|file| {
+                let found = file.metadata().ok().filter(std::fs::Metadata::is_file)?;
+                Some((file.file_name().to_string_lossy().into_owned(), found.len()))
+            });
+            Ok(Inspected {
+                folder: folder.display().to_string(),
+                database: None,
+                backup_of: journal::read_backup(folder).ok().map(|backup| backup.made_at),
+                last_backup: journal::last_backup(folder),
+                files: files.collect(),
+                apps,
+            })
+        }
+        Place::Database(settings) => {
+            let state = Postgres::read_only(settings).await?.ok_or_else(unreadable)?;
+            let apps = inspect_apps(names, &state).await?;
+            let files = state.sizes().await?;
+            state.close().await;
+            let folder = settings.folder.as_deref().unwrap_or(Path::new(""));
+            Ok(Inspected {
+                folder: folder.display().to_string(),
+                database: Some(settings.address.to_string()),
+                backup_of: None,
+                last_backup: None,
+                files,
+                apps,
+            })
+        }
+    }
+}
+
+async fn inspect_apps(
+    names: &BTreeMap<AppKey, String>,
+    state: &dyn StateStore,
+) -> Result<BTreeMap<String, InspectedApp>, Failure> {
     let mut apps = BTreeMap::new();
     let mut keys: BTreeMap<AppKey, String> =
-        state.apps().await?.into_iter().map(|key| (key.clone(), key.to_string())).collect();
+        state.known_apps().await?.into_iter().map(|key| (key.clone(), key.to_string())).collect();
     keys.extend(names.clone());
     for (key, name) in keys {
         let last = state.last(&key).await?;
@@ -225,29 +286,21 @@ pub(super) async fn inspect(names: &BTreeMap<AppKey, String>, folder: &Path) -> 
         };
         apps.insert(name, app);
     }
-    state.close().await;
-    let files = std::fs::read_dir(folder).into_iter().flatten().flatten();
-    let files = files.filter_map(|file| {
-        let found = file.metadata().ok().filter(std::fs::Metadata::is_file)?;
-        Some((file.file_name().to_string_lossy().into_owned(), found.len()))
-    });
-    Ok(Inspected {
-        folder: folder.display().to_string(),
-        backup_of: journal::read_backup(folder).ok().map(|backup| backup.made_at),
-        last_backup: journal::last_backup(folder),
-        files: files.collect(),
-        apps,
-    })
+    Ok(apps)
 }
 
 fn text(seen: &Inspected) -> String {
     let mut lines = vec![match (seen.backup_of, seen.last_backup) {
+        _ if seen.database.is_some() => {
+            format!("the database {}", seen.database.as_deref().unwrap_or_default())
+        }
         (Some(at), _) => format!("{}: a backup of {at}", seen.folder),
         (None, Some(at)) => format!("{}: last backup {at}", seen.folder),
         (None, None) => format!("{}: no backup was made of it", seen.folder),
     }];
     let bytes: u64 = seen.files.values().sum();
-    lines.push(format!("  {}, {} KiB", counted(seen.files.len(), "file", "files"), bytes.div_ceil(1024)));
+    let (one, many) = if seen.database.is_some() { ("table", "tables") } else { ("file", "files") };
+    lines.push(format!("  {}, {} KiB", counted(seen.files.len(), one, many), bytes.div_ceil(1024)));
     for (name, app) in &seen.apps {
         let tasks = &app.tasks;
         let ended = tasks.ended_accepted + tasks.ended_conflict + tasks.ended_missing;

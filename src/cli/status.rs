@@ -16,7 +16,6 @@ use super::{logging, overview, print, reload};
 use crate::control::{self, Request};
 use bridgehead_config::Connectors;
 use bridgehead_runtime::{self as runtime, StatusReport};
-use bridgehead_store::Sqlite;
 
 /// How long the daemon may take to respond. It reads its journal, which has a limit of five seconds.
 const PATIENCE: Duration = Duration::from_secs(8);
@@ -116,17 +115,17 @@ async fn answer(context: &Context) -> Result<StatusReport, Silence> {
 
 /// The data of the journal, read while another process may have it open.
 async fn from_journal(context: &Context) -> Result<StatusReport, Failure> {
-    let folder = &context.config.state.path;
+    let place = context.place()?;
     let unreadable = |error: bridgehead_store::Error| {
         Failure::new(Exit::Temporary, format!("The journal is not readable either: {error}"))
     };
-    let state = Sqlite::read_only(folder).await.map_err(unreadable)?;
+    let state = place.read_only().await.map_err(unreadable)?;
     if state.is_none() {
-        daemon::no_journal(folder);
+        daemon::no_journal(&place);
     }
-    let overview = runtime::from_state(&context.config.apps, state.as_ref()).await;
+    let overview = runtime::from_state(&context.config.apps, state.as_deref()).await;
     if let Some(state) = state {
-        state.close().await;
+        state.shut(true).await;
     }
     Ok(overview)
 }

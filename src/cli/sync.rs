@@ -18,7 +18,7 @@ use bridgehead_runtime::actions::{self, audited};
 use bridgehead_runtime::audit::Audit;
 use bridgehead_runtime::sync::{Consent, HeldReason, LossSummary, LostRecord, Options, Summary, SyncResult};
 use bridgehead_runtime::{AppStatus, RuntimeBuilder};
-use bridgehead_store::{AppKey, LossKind, SnapshotStore, Sqlite, TaskJournal};
+use bridgehead_store::{AppKey, LossKind};
 
 /// The maximum number of invalid records that are printed; `--json` has all that were kept.
 const SHOWN: usize = 20;
@@ -55,15 +55,15 @@ pub(crate) async fn run(
     let apps = context.apps(&names, connectors)?;
     context.end_orphans().await?;
     let bridge = Arc::new(context.bridge()?.without_retries());
-    let folder = &context.config.state.path;
-    // A dry run may run next to a daemon: it reads the state and writes nothing to it.
-    let journal = Arc::new(if dry_run {
-        Sqlite::rehearsal(folder).await?
-    } else {
-        daemon::state_for_sync(&context).await?
-    });
+    // A rehearsal is next to a running daemon: it reads the state and writes nothing into it.
     let keys: Vec<(String, AppKey)> =
         names.iter().map(|name| (name.clone(), AppKey::from(context.config.apps[name].app_id))).collect();
+    let journal = if dry_run {
+        context.place()?.rehearsal().await?
+    } else {
+        let own: Vec<AppKey> = keys.iter().map(|(_, key)| key.clone()).collect();
+        daemon::state_for_sync(&context, &own).await?
+    };
     if !dry_run {
         for (name, key) in &keys {
             if let Some(pause) = journal.paused(key).await? {
@@ -108,9 +108,7 @@ pub(crate) async fn run(
     }
     runtime.close().await;
     drop(runtime);
-    if let Ok(journal) = Arc::try_unwrap(journal) {
-        journal.close().await;
-    }
+    journal.shut(true).await;
     conclude(global, summaries)
 }
 

@@ -45,6 +45,7 @@ mod memory;
 mod monitoring;
 mod network;
 mod new;
+mod nodes;
 mod orphans;
 mod other_iden;
 #[cfg(feature = "otlp")]
@@ -57,6 +58,7 @@ mod service;
 mod smoke;
 mod state;
 mod state_backup;
+mod state_database;
 mod support;
 mod sync_access;
 mod sync_consent;

@@ -215,6 +215,13 @@ impl Daemon {
         status.expect("it has ended")
     }
 
+    /// Waits for the end of one that was told to stop; it must end in order. Returns its log.
+    pub(crate) async fn has_stopped(mut self) -> String {
+        let status = self.ended().await;
+        assert!(status.success(), "{status}: {}", self.log());
+        self.log()
+    }
+
     /// Stops it with SIGTERM; it must shut down cleanly. Returns its log.
     pub(crate) async fn stop(mut self) -> String {
         self.signal("TERM").await;

@@ -13,7 +13,7 @@ use super::duration::{Length, Window};
 use super::leaf::{As, Form, List, Opt, plain};
 use super::pattern::Accounts;
 use super::schedule::{Expression, Zone};
-use super::values::{AppId, Word};
+use super::values::{AppId, NodeName, Word};
 use super::{Conformance, Pattern, Schedule, Target};
 
 /// One app: a target system as it appears in Iden.
@@ -35,6 +35,10 @@ pub struct App {
     /// Whether to register the connector's resource types with Iden.
     #[serde(default = "yes")]
     pub register_resource_types: bool,
+    /// The nodes that may run the app, by their `state.node`; any node when absent. Only with `state.url`.
+    #[serde(with = "List::<NodeName>", default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(extend("examples" = [["node-a", "node-b"]]))]
+    pub nodes: Vec<String>,
     /// Provisioning tasks.
     #[serde(default)]
     pub tasks: Tasks,

@@ -41,7 +41,8 @@ pub(super) fn overlay(
                 let place = |table: &str, key: &str| matches!(path.as_slice(), [first, second, _] if first == table && second == key);
                 if (place("bridge", "api_key")
                     || place("network", "proxy_password")
-                    || place("admin", "token"))
+                    || place("admin", "token")
+                    || place("state", "url"))
                     && node.as_str().is_none()
                 {
                     // The name of a variable, file or credential is a string, even if it looks like a number.

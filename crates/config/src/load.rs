@@ -53,6 +53,7 @@ fn settle(config: &mut Config, paths: Paths, root: &Place<'_>, environment: &Arc
     if let Some(path) = paths.state {
         config.state.path = path;
     }
+    config.state.url = paths.state_url;
     config.audit.path = paths.audit;
     if let Some(admin) = &mut config.admin {
         admin.token = paths.token;

@@ -14,7 +14,7 @@ use url::Url;
 use super::duration::Length;
 use super::leaf::{As, Form, Opt};
 use super::log_level::Directives;
-use super::values::{Address, BaseUrl, FilePath};
+use super::values::{Address, BaseUrl, FilePath, NodeName};
 use super::{App, Error, Network, Secret, suspicious};
 
 /// All settings of the operator, with defaults for the rest. Contains references to secrets, but no secrets.
@@ -109,15 +109,27 @@ pub enum Refs {
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct State {
-    // Absolute. It may not exist yet.
-    /// The state folder, used only by this daemon; created with mode 0700.
+    // Absolute. It need not exist yet.
+    /// The state folder, used only by this daemon; created with mode 0700. With `url`, it holds only what belongs to this machine: the control socket, the lock, the audit log.
     #[serde(with = "As::<FilePath>")]
     pub path: PathBuf,
+    /// The address of the PostgreSQL database that holds the state instead of the folder; it contains a password.
+    #[serde(skip_serializing)]
+    #[schemars(extend("examples" = [{ "env": "BRIDGEHEAD_STATE_URL" }]))]
+    pub url: Option<Secret>,
+    /// The name of this node, for people; the name of the machine when absent. Only with `url`.
+    #[serde(with = "Opt::<As<NodeName>>", skip_serializing_if = "Option::is_none")]
+    #[schemars(extend("examples" = ["node-a"]))]
+    pub node: Option<String>,
+    /// How long a node that has died keeps its apps before another one takes them over; 15 s when absent. Only with `url`.
+    #[serde(with = "Opt::<As<Length<2000>>>", skip_serializing_if = "Option::is_none")]
+    #[schemars(extend("examples" = ["15s"]))]
+    pub lease: Option<Duration>,
 }
 
 impl Default for State {
     fn default() -> Self {
-        Self { path: "/var/lib/bridgehead".into() }
+        Self { path: "/var/lib/bridgehead".into(), url: None, node: None, lease: None }
     }
 }
 
@@ -218,7 +230,10 @@ impl Config {
     /// effect, a page without access control.
     pub fn warnings(&self, environment: &BTreeMap<String, String>) -> Vec<String> {
         let token = self.admin.iter().flat_map(|admin| &admin.token);
-        let secrets = std::iter::once(&self.bridge.api_key).chain(&self.network.proxy_password).chain(token);
+        let secrets = std::iter::once(&self.bridge.api_key)
+            .chain(&self.network.proxy_password)
+            .chain(token)
+            .chain(&self.state.url);
         let mut warnings: Vec<String> = secrets.filter_map(|secret| secret.warning(environment)).collect();
         warnings.extend(self.apps.values().flat_map(|app| app.target.warnings()));
         warnings.extend(suspicious::of(self));

@@ -19,8 +19,15 @@ pub(super) fn check(root: &Place<'_>, connectors: &Connectors) {
     if let Some(network) = root.below("network") {
         proxy_is_complete(&network);
     }
+    if let Some(state) = root.below("state") {
+        nodes_share_a_database(&state);
+    }
     let apps = root.below("apps");
+    let has_nodes = root.node.get("state").is_some_and(|state| state.get("url").is_some());
     for (name, entry, app) in apps.iter().flat_map(Place::all) {
+        if app.node.get("nodes").is_some() && !has_nodes {
+            app.report("nodes", "only applies with state.url; set it, or remove this key".to_owned());
+        }
         if let Err(problem) = values::app_name(name) {
             app.reader.problems.report(&entry.key_origin, app.path.as_str(), problem);
         }
@@ -101,6 +108,15 @@ fn proxy_is_complete(network: &Place<'_>) {
     }
 }
 
+/// What is said of a node counts only where nodes share their state.
+fn nodes_share_a_database(state: &Place<'_>) {
+    for name in ["node", "lease"] {
+        if state.node.get(name).is_some() && state.node.get("url").is_none() {
+            state.report(name, "only applies with 'url'; set url, or remove this key".to_owned());
+        }
+    }
+}
+
 /// The paths of a configuration, relative to the folders of the files that contain them.
 pub(super) struct Paths {
     pub(super) api_key: Option<Secret>,
@@ -108,6 +124,7 @@ pub(super) struct Paths {
     pub(super) token: Option<Secret>,
     pub(super) ca_file: Option<PathBuf>,
     pub(super) state: Option<PathBuf>,
+    pub(super) state_url: Option<Secret>,
     pub(super) audit: Option<PathBuf>,
 }
 
@@ -123,6 +140,7 @@ impl Paths {
             token: placed(root, "admin", "token", Secret::from_node),
             ca_file: placed(root, "network", "ca_file", path),
             state: placed(root, "state", "path", path),
+            state_url: placed(root, "state", "url", Secret::from_node),
             audit: placed(root, "audit", "path", path),
         }
     }

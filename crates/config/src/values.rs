@@ -78,6 +78,26 @@ fn has_variable(path: &str) -> bool {
     after.any(|rest| rest.starts_with(|first: char| first.is_ascii_alphabetic() || first == '_'))
 }
 
+/// The name of a node: it goes into logs, metrics and the database.
+pub(super) struct NodeName;
+
+impl Leaf for NodeName {
+    type Value = String;
+
+    fn read(given: Option<&str>) -> Result<String, String> {
+        let plain = |character: char| character.is_ascii_alphanumeric() || "-_.".contains(character);
+        let name = text(given, EXAMPLE)?;
+        if name.len() <= 63 && name.chars().all(plain) {
+            return Ok(name.to_owned());
+        }
+        Err(format!("must have 1 to 63 letters, digits, '-', '_' and '.', such as {EXAMPLE}"))
+    }
+
+    fn write(name: &String) -> Option<String> {
+        Some(name.clone())
+    }
+}
+
 /// The identifier of an app.
 pub(super) struct AppId;
 

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
+use std::time::Duration;
 
 use bridgehead_resilience::{Clock, Retry as Retrier, RetryPolicy, SeededRng};
 use bridgehead_sdk::{Connector, Redactor};
@@ -35,7 +36,8 @@ pub(crate) struct AppContext {
     pub(crate) listings: Arc<dyn SnapshotStore>,
     pub(crate) redactor: Redactor,
     pub(crate) clock: Arc<dyn Clock>,
-    /// When this process started, on a monotonic clock.
+    /// From when on nothing is under way that another process has begun, by a clock that cannot be set: when this one began, or later,
+    /// if another node ran the app until now.
     pub(crate) started: Instant,
     pub(crate) rng: Arc<SeededRng>,
     pub(crate) status: Arc<AppStatus>,
@@ -61,6 +63,9 @@ pub(crate) struct AppContext {
     pub(crate) running_since: Timestamp,
     /// Another app with this identity ran earlier in this process, so this one continues its work.
     pub(crate) continues: bool,
+    /// What another context of the same app is made with.
+    pub(crate) connector: Arc<dyn Connector>,
+    pub(crate) bridge: Arc<dyn Api>,
 }
 
 /// The components of an app.
@@ -76,6 +81,8 @@ pub(crate) struct Parts {
     pub(crate) rng: Arc<SeededRng>,
     pub(crate) status: Arc<AppStatus>,
     pub(crate) audit: Audit,
+    /// A call of another node may still be under way for so long.
+    pub(crate) settles_in: Duration,
 }
 
 impl AppContext {
@@ -101,14 +108,15 @@ impl AppContext {
             rng,
             status,
             audit,
+            settles_in,
         } = parts;
         let key = AppKey::from(settings.app_id);
         Arc::new(Self {
             id: AppId::from(settings.app_id),
             store: Store::new(journal, Arc::clone(&status), key.clone()),
             key,
-            target: Target::new(connector, &name, &settings, redactor.clone()),
-            upstream: Upstream::new(bridge, &name, &rng),
+            target: Target::new(Arc::clone(&connector), &name, &settings, redactor.clone()),
+            upstream: Upstream::new(Arc::clone(&bridge), &name, &rng),
             activity: ChangeTracker::default(),
             newcomers: CreatedAccounts::default(),
             guard: DeprovisionLimit::new(settings.tasks.guard),
@@ -122,12 +130,14 @@ impl AppContext {
             orders: Arc::default(),
             running_since: clock.now(),
             continues,
+            connector,
+            bridge,
             name,
             settings,
             listings,
             redactor,
             clock,
-            started: Instant::now(),
+            started: Instant::now() + settles_in,
             rng,
             status,
         })

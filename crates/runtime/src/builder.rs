@@ -17,12 +17,14 @@ use super::guard::HeldTask;
 use super::history::Recorder;
 use super::liveness::Liveness;
 use super::operator_commands::{self, RejectedReport};
+use super::ownership::{Here, Ownership};
 use super::reporter::StatusReporter;
 use super::status::AppStatus;
 use super::supervisor::Supervisor;
 use super::sync;
 use bridgehead_bridge::Api;
 use bridgehead_config as config;
+use bridgehead_store::lease::Leases;
 use bridgehead_store::{self as journal, HistoryStore, SnapshotStore, TaskJournal};
 
 /// The apps of a configuration by name, each with its settings and its connector.
@@ -50,6 +52,8 @@ pub struct RuntimeBuilder {
     pub shutdown_grace: Duration,
     /// The audit log for decisions and operator commands.
     pub audit: Audit,
+    /// The leases of this node, where several nodes share the state; without, every app is its own.
+    pub leases: Option<Arc<dyn Leases>>,
 }
 
 impl RuntimeBuilder {
@@ -63,8 +67,20 @@ impl RuntimeBuilder {
         shutdown_grace: Duration,
     ) -> Self {
         let clock = Arc::new(SystemClock);
-        let (history, seed, audit) = (None, None, Audit::none());
-        Self { apps, bridge, journal, listings, history, redactor, clock, seed, shutdown_grace, audit }
+        let (history, seed, audit, leases) = (None, None, Audit::none(), None);
+        Self {
+            apps,
+            bridge,
+            journal,
+            listings,
+            history,
+            redactor,
+            clock,
+            seed,
+            shutdown_grace,
+            audit,
+            leases,
+        }
     }
 
     /// Stores a history of the apps' activity.
@@ -98,8 +114,10 @@ impl RuntimeBuilder {
             self.audit.clone(),
         )
         .with_history(history.clone());
+        let ownership = self.leases.map(|leases| Arc::new(Ownership::new(leases)));
+        let observer = observer.with_ownership(ownership.clone());
         let supervisor = Supervisor::new(Arc::clone(&vitals), self.shutdown_grace);
-        Runtime { fleet, assembly, supervisor, vitals, observer, audit: self.audit, history }
+        Runtime { fleet, assembly, supervisor, vitals, observer, audit: self.audit, history, ownership }
     }
 }
 
@@ -141,8 +159,29 @@ impl Assembly {
             rng: Arc::clone(&self.rng),
             status: Arc::new(AppStatus::new(Arc::clone(&self.clock))),
             audit: self.audit.clone(),
+            settles_in: Duration::ZERO,
         };
         if continues { AppContext::continuing(parts) } else { AppContext::new(parts) }
+    }
+}
+
+impl Assembly {
+    /// Another context of an app, for when this node takes the app over from another one, or gives it away.
+    pub(crate) fn again(&self, app: &AppContext, settles_in: Duration) -> Arc<AppContext> {
+        AppContext::new(Parts {
+            name: app.name.clone(),
+            settings: app.settings.clone(),
+            connector: Arc::clone(&app.connector),
+            bridge: Arc::clone(&app.bridge),
+            journal: Arc::clone(&self.journal),
+            listings: Arc::clone(&self.listings),
+            redactor: self.redactor.clone(),
+            clock: Arc::clone(&self.clock),
+            rng: Arc::clone(&self.rng),
+            status: Arc::new(AppStatus::new(Arc::clone(&self.clock))),
+            audit: self.audit.clone(),
+            settles_in,
+        })
     }
 }
 
@@ -162,6 +201,7 @@ pub struct Runtime {
     observer: StatusReporter,
     audit: Audit,
     pub(crate) history: Option<Arc<Recorder>>,
+    pub(crate) ownership: Option<Arc<Ownership>>,
 }
 
 /// An app that executes an operator command. The app does not end while this value exists.
@@ -181,14 +221,23 @@ impl Runtime {
         self.observer.clone()
     }
 
-    /// Executes tasks and scheduled syncs until `stop` is cancelled, then shuts down cleanly within the grace period.
-    pub async fn run(&self, stop: CancellationToken) {
+    /// Executes tasks and syncs on schedule until `stop`, then ends in order, within the grace. Whether everything that ran has finished
+    /// by itself; what was cut off may still be under way in a target.
+    pub async fn run(&self, stop: CancellationToken) -> bool {
         let enough = CancellationToken::new();
         let recording = self.history.clone().map(|recorder| {
             let enough = enough.clone();
             AbortOnDropHandle::new(tokio::spawn(async move { recorder.run(enough).await }))
         });
-        self.vitals.during(self.supervisor.run(&self.fleet, stop)).await;
+        let is_over = {
+            let here = Here {
+                fleet: &self.fleet,
+                supervisor: &self.supervisor,
+                assembly: &self.assembly,
+                history: self.history.as_deref(),
+            };
+            self.vitals.during(self.supervisor.run(&here, self.ownership.as_deref(), stop)).await
+        };
         enough.cancel();
         if let Some(recording) = recording {
             // It ends after the current write; if it panicked, nothing else depends on it.
@@ -197,6 +246,7 @@ impl Runtime {
         if let Some(history) = &self.history {
             history.write_all().await;
         }
+        is_over
     }
 
     /// Returns the app with this name for an operator command. While a reload replaces the app, this waits for the new one. `None` if it
@@ -209,6 +259,25 @@ impl Runtime {
             if !app.stop.is_cancelled() || is_current {
                 return Some(Entered { app, _order: order });
             }
+        }
+    }
+
+    /// The node that runs an app, if that is not this one; empty if none does. `None` if this one does.
+    pub fn elsewhere(&self, name: &str) -> Option<String> {
+        let ownership = self.ownership.as_ref()?;
+        let app = self.fleet.get(name)?;
+        if ownership.holds(&app.key) {
+            return None;
+        }
+        let seen = ownership.seen();
+        Some(seen.view.owner(&app.key).map(|owner| owner.node.clone()).unwrap_or_default())
+    }
+
+    /// From now on, a call for a task may last so long: other nodes know it before this returns.
+    pub async fn allow_calls(&self, longest: Duration) -> Result<(), journal::Error> {
+        match &self.ownership {
+            Some(ownership) => ownership.allow_calls(longest).await,
+            None => Ok(()),
         }
     }
 

@@ -177,6 +177,7 @@ impl Place {
             rng: Arc::new(SeededRng::seeded(4711)),
             status: Arc::new(AppStatus::default()),
             audit: Audit::none(),
+            settles_in: std::time::Duration::ZERO,
         })
     }
 }

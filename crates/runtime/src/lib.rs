@@ -41,6 +41,7 @@ pub mod inspection;
 mod liveness;
 mod metrics;
 pub mod operator_commands;
+mod ownership;
 mod policies;
 mod probe;
 mod progress;
@@ -73,8 +74,8 @@ pub use readiness::{Readiness, Ready};
 pub use reload::{Change, Exchanged};
 pub use report::{
     Alarm, AlarmKind, AppOverview, Completed, DaemonOverview, Guarded, Held, LastReload, Level, Limits,
-    PollFailing, Silence, StateDoubted, StatusReport, SyncEnd, SyncOverview, SyncRun, TaskAttempts,
-    TasksOverview, TypeCounts, Unwritable,
+    NodeOverview, OwnerOverview, PollFailing, Silence, StateDoubted, StatusReport, SyncEnd, SyncOverview,
+    SyncRun, TaskAttempts, TasksOverview, TypeCounts, Unwritable,
 };
 pub use reporter::StatusReporter;
 pub use reporter::from_state;

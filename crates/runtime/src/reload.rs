@@ -112,13 +112,19 @@ impl Runtime {
         }
         match change {
             Change::Remove => {
+                let is_over = !ended.contains(&Ended::CutOff);
+                if let (Some(ownership), Some(app)) = (&self.ownership, self.fleet.get(name)) {
+                    ownership.give_back(self.history.as_deref(), &app, is_over).await;
+                }
                 self.fleet.remove(name);
                 tracing::info!(app = name, "the app was removed");
             }
             Change::Run { settings, connector, bridge } => {
                 let continues = endings.iter().any(|(_, id, _)| *id == settings.app_id);
                 let app = self.assembly.app(name, *settings, connector, bridge, continues);
-                if !self.supervisor.start(&app) {
+                // An app that is another node's, or nobody's yet, begins when this one takes it.
+                let is_here = self.ownership.as_ref().is_none_or(|ownership| ownership.holds(&app.key));
+                if is_here && !self.supervisor.start(&app) {
                     return Exchanged::Stopping;
                 }
                 self.fleet.put(app);

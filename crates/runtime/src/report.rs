@@ -51,6 +51,37 @@ pub struct DaemonOverview {
     pub audit: Option<AuditStatus>,
     /// The result of the last reload, if there was one.
     pub last_reload: Option<LastReload>,
+    /// The nodes that share the state, this one included; empty where the state is in a folder.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub nodes: Vec<NodeOverview>,
+}
+
+/// A node, as the state database knows it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct NodeOverview {
+    /// Its name.
+    pub name: String,
+    /// Its version of bridgehead.
+    pub version: String,
+    /// Whether it is the one that tells this.
+    pub is_this: bool,
+    /// When it started.
+    pub up_since: Timestamp,
+    /// When it was last heard of.
+    pub seen_at: Timestamp,
+    /// It gives its apps away.
+    pub leaving: bool,
+    /// How many apps it runs.
+    pub apps: u64,
+}
+
+/// The node that runs an app.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct OwnerOverview {
+    /// Its name.
+    pub node: String,
+    /// Since when.
+    pub since: Timestamp,
 }
 
 /// The result of a reload.
@@ -100,6 +131,12 @@ pub struct AppOverview {
     pub state_unwritable: Option<Unwritable>,
     /// Consecutive calls without a response from the target, while the target does not yet count as unreachable.
     pub silence: Option<Silence>,
+    /// The node that runs it, where nodes share the state.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub owner: Option<OwnerOverview>,
+    /// Why it does not run on this node, if it does not.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub elsewhere: Option<String>,
     /// How long each activity may make no progress, derived from the configuration.
     #[serde(skip)]
     pub limits: Limits,

@@ -16,14 +16,16 @@ use super::audit::Audit;
 use super::fleet::Fleet;
 use super::history::Recorder;
 use super::liveness::{Liveness, Unhealthy};
+use super::ownership::{self, Ownership};
 use super::policies;
 use super::progress::{Seen, TaskSeen};
 use super::readiness::Readiness;
 use super::report::{
-    AppOverview, Completed, DaemonOverview, Guarded, Held, PollFailing, Silence, StatusReport, SyncRun,
-    TaskAttempts, Unwritable,
+    AppOverview, Completed, DaemonOverview, Guarded, Held, NodeOverview, OwnerOverview, PollFailing, Silence,
+    StatusReport, SyncRun, TaskAttempts, Unwritable,
 };
 use super::status::AppStatus;
+use bridgehead_store::lease::NodeSeen;
 use bridgehead_store::{self as journal, AppKey, HistoryStore, Pause, SnapshotStore, TaskJournal};
 
 /// How many recent syncs are shown.
@@ -46,6 +48,7 @@ pub struct StatusReporter {
     started_at: Timestamp,
     audit: Audit,
     history: Option<Arc<Recorder>>,
+    ownership: Option<Arc<Ownership>>,
 }
 
 impl StatusReporter {
@@ -56,11 +59,20 @@ impl StatusReporter {
         started_at: Timestamp,
         audit: Audit,
     ) -> Self {
-        Self { fleet, vitals, clock, started_at, audit, history: None }
+        Self { fleet, vitals, clock, started_at, audit, history: None, ownership: None }
     }
 
     pub(crate) fn with_history(self, history: Option<Arc<Recorder>>) -> Self {
         Self { history, ..self }
+    }
+
+    pub(crate) fn with_ownership(self, ownership: Option<Arc<Ownership>>) -> Self {
+        Self { ownership, ..self }
+    }
+
+    /// Whether an app runs on this node.
+    fn is_here(&self, app: &AppContext) -> bool {
+        self.ownership.as_ref().is_none_or(|ownership| ownership.holds(&app.key))
     }
 
     /// How many times a reload has replaced, added or removed an app. If it has changed, data read earlier may concern other apps.
@@ -89,7 +101,8 @@ impl StatusReporter {
 
     /// Returns a watcher for readiness.
     pub fn readiness(&self) -> Readiness {
-        let apps = self.fleet.all().into_iter().filter(|(_, app)| app.settings.tasks.enabled);
+        let apps =
+            self.fleet.all().into_iter().filter(|(_, app)| app.settings.tasks.enabled && self.is_here(app));
         Readiness::new(apps.map(|(name, app)| (name, Arc::clone(&app.status))).collect())
     }
 
@@ -116,6 +129,7 @@ impl StatusReporter {
             readiness: ready.to_string(),
             last_reload: self.fleet.last_reload(),
             audit: self.audit.status(),
+            nodes: self.ownership.as_ref().map(|ownership| nodes(&ownership.seen(), now)).unwrap_or_default(),
         };
         StatusReport { at: now, daemon: Some(daemon), apps }
     }
@@ -125,6 +139,15 @@ impl StatusReporter {
         seen.running_since = Some(app.running_since);
         remember(&mut seen, app.store.for_operator(), &*app.listings, &app.key).await;
         let now = self.clock.now();
+        if let Some(ownership) = &self.ownership {
+            seen.owner = owner(&ownership.seen(), &app.key, now);
+            if !ownership.holds(&app.key) {
+                // What it does is seen where it runs.
+                seen.running_since = None;
+                seen.elsewhere = Some(elsewhere(&ownership.seen(), &app.key));
+                return seen;
+            }
+        }
         let status = &app.status;
         let clean = |text: &str| visible(&app.redactor.redact(text)).into_owned();
         let pause = app.pausing.now();
@@ -183,7 +206,7 @@ impl StatusReporter {
 /// The state of the apps without a running daemon: what the journal contains, opened read-only.
 pub async fn from_state(
     apps: &BTreeMap<String, bridgehead_config::App>,
-    state: Option<&journal::Sqlite>,
+    state: Option<&dyn journal::StateStore>,
 ) -> StatusReport {
     let now = SystemClock.now();
     let mut overview = StatusReport { at: now, daemon: None, apps: BTreeMap::new() };
@@ -206,6 +229,47 @@ fn still_held(tasks: &[journal::Held]) -> Option<Guarded> {
     let held = || tasks.iter().filter(|task| task.released_at.is_none());
     let since = held().map(|task| task.held_at).min()?;
     Some(Guarded { since, held: held().count() as u64, executed: None, max: None, per_seconds: None })
+}
+
+/// All nodes, as the database knows them.
+fn nodes(seen: &ownership::Seen, now: Timestamp) -> Vec<NodeOverview> {
+    let age = seen.at.map(|at| at.elapsed()).unwrap_or_default();
+    let node = |node: &NodeSeen| {
+        let owned = seen.view.owners.iter().filter(|owner| owner.process == node.process);
+        NodeOverview {
+            name: node.name.clone(),
+            version: node.version.clone(),
+            is_this: node.process == seen.view.me,
+            up_since: long_ago(now, node.up_for + age),
+            seen_at: long_ago(now, node.silent_for + age),
+            leaving: node.presence.is_leaving,
+            apps: owned.filter(|owner| !owner.lasts_for.is_zero()).count() as u64,
+        }
+    };
+    seen.view.nodes.iter().map(node).collect()
+}
+
+fn owner(seen: &ownership::Seen, app: &AppKey, now: Timestamp) -> Option<OwnerOverview> {
+    let owner = seen.view.owner(app)?;
+    let age = seen.at.map(|at| at.elapsed()).unwrap_or_default();
+    Some(OwnerOverview { node: owner.node.clone(), since: long_ago(now, owner.owned_for + age) })
+}
+
+/// Why an app does not run here.
+fn elsewhere(seen: &ownership::Seen, app: &AppKey) -> String {
+    if let Some(failure) = &seen.failure {
+        return format!("no node can be seen to run it: {failure}");
+    }
+    match seen.view.owner(app) {
+        Some(owner) => format!("node {} runs it", owner.node),
+        None if seen.at.is_none() => "this node has not looked yet who runs it".to_owned(),
+        None => match seen.view.owners.iter().find(|owner| owner.app == app.as_str()) {
+            Some(last) => {
+                format!("no node runs it: node {} had it last, and another one takes it soon", last.node)
+            }
+            None => "no node runs it yet".to_owned(),
+        },
+    }
 }
 
 /// Adds what should make progress, and since when it has made none.
@@ -257,7 +321,13 @@ async fn remember(
     listings: &dyn SnapshotStore,
     key: &AppKey,
 ) {
-    match journal.verify().await {
+    // A database that is away answers nothing for a while.
+    let verified = tokio::time::timeout(PATIENCE, journal.verify()).await;
+    let Ok(verified) = verified else {
+        seen.state_unreadable = Some(format!("no response within {PATIENCE:?}"));
+        return;
+    };
+    match verified {
         Ok(()) => {}
         Err(error @ journal::Error::NotOurs { .. }) => {
             // The folder was replaced, so whatever can still be read is outdated.

@@ -15,8 +15,8 @@ use tokio_util::task::AbortOnDropHandle;
 
 use super::ShuttingDown;
 use super::app::AppContext;
-use super::fleet::Fleet;
 use super::liveness::Liveness;
+use super::ownership::{Here, Ownership};
 use super::policies;
 use super::{probe, sync, task};
 
@@ -91,6 +91,18 @@ impl Supervisor {
         &self,
         app: &AppContext,
     ) -> (Ended, Option<tokio::sync::OwnedRwLockWriteGuard<()>>) {
+        let (ended, orders) = self.end_loops(app).await;
+        if ended != Ended::Stuck {
+            app.target.shut_down().await;
+        }
+        (ended, orders)
+    }
+
+    /// The same without its connector, with which another context of the app can go on.
+    pub(crate) async fn end_loops(
+        &self,
+        app: &AppContext,
+    ) -> (Ended, Option<tokio::sync::OwnedRwLockWriteGuard<()>>) {
         app.stop.cancel();
         let running = self.running.lock().unwrap_or_else(PoisonError::into_inner).remove(&app.name);
         let ended = match running {
@@ -108,8 +120,12 @@ impl Supervisor {
         let (Ended::Finished | Ended::CutOff, Ok(orders)) = (ended, orders) else {
             return (Ended::Stuck, None);
         };
-        app.target.shut_down().await;
         (ended, Some(orders))
+    }
+
+    /// Whether the loops of an app run.
+    pub(crate) fn is_running(&self, app: &str) -> bool {
+        self.running.lock().unwrap_or_else(PoisonError::into_inner).contains_key(app)
     }
 
     /// Removes an app, so that its loops are no longer expected to run.
@@ -120,16 +136,29 @@ impl Supervisor {
     /// Runs all apps until `stop` is cancelled, then gives running work its grace period to finish. A loop that panics is restarted with
     /// backoff; other apps are not affected.
     ///
-    /// Cancel: after `stop`, no new work is started, and running work is awaited; after the grace period, the rest is aborted. Dropping the
-    /// future aborts every loop; nothing is lost, because started work is in the journal. Error: none; each loop handles its own errors. A
-    /// loop that stops unexpectedly makes the daemon [unhealthy](Liveness) and is not restarted. Panic: a panic in this function aborts
-    /// every loop of its app.
-    pub(crate) async fn run(&self, fleet: &Fleet, stop: CancellationToken) {
+    /// Cancel: `stop` ends new work and waits for what runs; after the grace period, the rest is cut off. Dropping this aborts every
+    /// loop, which loses nothing that the journal does not have. Error: none gets here; each loop handles its own. A loop that stops
+    /// unexpectedly makes the daemon [unhealthy](Liveness), and is not started again. Panic: one in here aborts every loop of its app.
+    ///
+    /// Whether everything that ran has finished: else, a call may still be under way in a target.
+    ///
+    /// Where nodes share the state, `ownership` says which apps run here, and each is returned as soon as it has ended.
+    pub(crate) async fn run(
+        &self,
+        here: &Here<'_>,
+        ownership: Option<&Ownership>,
+        stop: CancellationToken,
+    ) -> bool {
         let _all = EndsWith(&self.running);
-        for app in fleet.all().values() {
-            self.start(app);
+        let fleet = here.fleet;
+        if let Some(ownership) = ownership {
+            ownership.run(here, &stop).await;
+        } else {
+            for app in fleet.all().values() {
+                self.start(app);
+            }
+            stop.cancelled().await;
         }
-        stop.cancelled().await;
         let began = Instant::now();
         self.stopping.cancel();
         let stop_all = || fleet.all().values().for_each(|app| app.stop.cancel());
@@ -138,13 +167,30 @@ impl Supervisor {
         let _turn = self.changing.lock().await;
         stop_all();
         let running = std::mem::take(&mut *self.running.lock().unwrap_or_else(PoisonError::into_inner));
-        let ended = join_all(running.into_values()).await;
-        if ended.iter().all(|ended| matches!(ended, Ok(Ended::Finished))) {
+        let leaving = async {
+            if let Some(ownership) = ownership {
+                ownership.leave().await;
+            }
+        };
+        let ending = join_all(running.into_iter().map(|(name, running)| async move {
+            let ended = running.await;
+            let app = fleet.get(&name);
+            if let (Some(ownership), Some(app), Ok(Ended::Finished | Ended::CutOff)) =
+                (ownership, app, &ended)
+            {
+                ownership.give_back(here.history, &app, matches!(ended, Ok(Ended::Finished))).await;
+            }
+            ended
+        }));
+        let (ended, ()) = futures::future::join(ending, leaving).await;
+        let is_over = ended.iter().all(|ended| matches!(ended, Ok(Ended::Finished)));
+        if is_over {
             tracing::info!(took = ?began.elapsed(), "all running work has finished");
         } else {
             tracing::warn!(grace = ?self.grace(), "grace period expired with work still running");
         }
         join_all(fleet.all().values().map(|app| app.target.shut_down())).await;
+        is_over
     }
 }
 

@@ -150,6 +150,65 @@ pub enum Error {
     /// The state is closed, or its writer has stopped. A write in progress may or may not be on disk. The runtime opens the state again.
     #[error("the state is closed; open it again")]
     Closed,
+    /// This node does not own the app, or its lease is about to end. Nothing is executed for the app here; the node that owns it
+    /// does that.
+    #[error("this node does not own app {app}, or its lease has ended; nothing is executed for the app here")]
+    Fenced {
+        /// The app.
+        app: AppKey,
+    },
+    /// Another node owns the state. The operator stops it, or waits: a node that has died loses its lease.
+    #[error(
+        "the state in {place} belongs to node {node}, whose lease lasts for another {} s; stop that node, or wait until \
+         its lease has ended",
+        lasts_for.as_secs() + 1
+    )]
+    Owned {
+        /// The server and the database.
+        place: String,
+        /// The name of the node.
+        node: String,
+        /// For how long.
+        lasts_for: std::time::Duration,
+    },
+    /// The state was moved elsewhere, where it goes on. The operator sets the place, or moves it back.
+    #[error(
+        "the state in {from} was moved to {to} with `bridgehead state migrate`, and goes on there; set state.url or state.path \
+         accordingly, or move it back"
+    )]
+    Moved {
+        /// Where it was.
+        from: String,
+        /// Where it is.
+        to: String,
+    },
+    /// The configuration names a database, and the folder has state of its own. The operator moves it, or takes it away.
+    #[error(
+        "the folder {} has state of its own (tasks.db), and state.url names a database; move it there with `bridgehead state \
+         migrate --to url`. Only if it is of no use any more, remove tasks.db and listings.db",
+        folder.display()
+    )]
+    Unmoved {
+        /// The folder.
+        folder: PathBuf,
+    },
+    /// The database cannot hold state. The operator changes its settings or names another one.
+    #[error("{place} cannot hold the state: {problem}")]
+    Unfit {
+        /// The server and the database.
+        place: String,
+        /// What is wrong, and what to do.
+        problem: String,
+    },
+    /// PostgreSQL cannot be reached or has failed. The operator reads the cause; the runtime retries.
+    #[error("the state database {place} failed: {source}")]
+    Postgres {
+        /// The server and the database.
+        place: String,
+        /// What the database said. It never names a value.
+        #[source]
+        source: Arc<sqlx::Error>,
+    },
     /// Any other SQLite error. The operator must read the cause; the runtime retries.
     #[error("the database {} failed: {source}", path.display())]
     Database {
@@ -172,6 +231,24 @@ mod code {
 }
 
 impl Error {
+    /// Whether the same may work later, without anybody having changed anything here: there is room again, the database is back, the
+    /// lease of another node has ended.
+    pub fn may_pass(&self) -> bool {
+        match self {
+            Self::Full { .. } | Self::Owned { .. } => true,
+            Self::Postgres { source, .. } => is_away(source),
+            _ => false,
+        }
+    }
+
+    /// When that is to be expected, where it is known.
+    pub fn passes_in(&self) -> Option<std::time::Duration> {
+        match self {
+            Self::Owned { lasts_for, .. } => Some((*lasts_for).max(std::time::Duration::from_millis(100))),
+            _ => None,
+        }
+    }
+
     /// Converts an error of the database at `path`.
     pub(super) fn from_database(path: &Path, error: sqlx::Error) -> Self {
         let path = path.to_owned();
@@ -197,6 +274,19 @@ impl Error {
             std::io::ErrorKind::ReadOnlyFilesystem => Self::ReadOnly { path },
             _ => Self::Folder { folder: path, source: Arc::new(error) },
         }
+    }
+}
+
+/// Whether a server cannot be reached, or cannot serve anybody now. What it says of this client in particular stays true.
+fn is_away(error: &sqlx::Error) -> bool {
+    /// Connections, resources, and what an operator does to the server.
+    const CLASSES: [&str; 3] = ["08", "53", "57"];
+    match error {
+        sqlx::Error::Io(_) | sqlx::Error::PoolTimedOut | sqlx::Error::Protocol(_) => true,
+        sqlx::Error::Database(error) => {
+            error.code().is_some_and(|code| CLASSES.iter().any(|class| code.starts_with(class)))
+        }
+        _ => false,
     }
 }
 

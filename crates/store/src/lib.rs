@@ -10,6 +10,8 @@
 //! [`Sqlite`] implements all of them in one folder, which only one process at a time may use. [`Memory`] implements them for tests and
 //! simulations: nothing survives the process.
 //!
+//! With the feature `postgres`, `postgres::Postgres` is all of them too, for nodes that stand in for one another: see `docs/decisions/0024-postgresql.md`.
+//!
 //! # Guarantees of [`Sqlite`]
 //! - A write is acknowledged after it is on disk. A write that returned an error may be repeated; every write is idempotent.
 //! - An outcome is never overwritten, and no intent is written over one: a bug elsewhere cannot cause a task to be executed twice.
@@ -29,12 +31,18 @@ mod doubt;
 mod error;
 mod facts;
 mod history;
+pub mod lease;
 mod memory;
+#[cfg(feature = "postgres")]
+pub mod moving;
+#[cfg(feature = "postgres")]
+pub mod postgres;
 mod run;
 mod snapshot;
 mod sqlite;
 mod task;
 mod trust;
+mod whole;
 
 pub use app::AppKey;
 pub use attempt::{AttemptStep, Pause, Phase, STEPS_KEPT};
@@ -56,3 +64,4 @@ pub use task::{
     State, TaskJournal,
 };
 pub use trust::{Distrust, Loss};
+pub use whole::StateStore;

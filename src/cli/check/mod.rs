@@ -1,11 +1,12 @@
 //! `bridgehead check`: what works, what does not, and how to fix it.
 //!
-//! It finds the same problems as `run`: [`state`] checks the state folder, [`admin`] checks `admin.listen`, [`network`] the network
-//! settings, all on this machine and without a secret. Iden and the targets are checked by the running daemon with its credentials, or by
-//! this command if no daemon runs.
+//! It finds what `run` would: [`state`] looks at the state folder, [`database`] at the database that has the state instead, [`admin`] at `admin.listen`, [`network`] at the way out, all on this
+//! machine and without a secret. Iden and the targets are looked at by the running daemon, with the credentials that it has, or by the
+//! command itself while none runs.
 
 mod admin;
 mod credentials;
+mod database;
 mod network;
 mod report;
 mod state;
@@ -83,6 +84,9 @@ async fn look(
         return Ok(());
     }
     for finding in state::check(context, daemon.as_ref()).await {
+        report.add(finding);
+    }
+    for finding in database::check(context).await {
         report.add(finding);
     }
     if let Some(finding) = admin::check(context, daemon.as_ref()).await {

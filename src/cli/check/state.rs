@@ -29,8 +29,10 @@ pub(super) async fn check(context: &Context, daemon: Option<&Identity>) -> Vec<F
     let mut findings = vec![usable(folder, daemon)];
     if findings[0].result != Verdict::Failed {
         findings.extend(room(folder));
-        findings.extend(readable(context).await);
-        findings.extend(backup(folder));
+        if context.config.state.url.is_none() {
+            findings.extend(readable(context).await);
+            findings.extend(backup(folder));
+        }
     }
     if control::socket(folder).as_os_str().len() > LONGEST_SOCKET {
         findings.push(

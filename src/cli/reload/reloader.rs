@@ -201,6 +201,11 @@ impl Reloader {
         };
         reloaded.daemon.extend(key.into_iter().filter(|_| !needs_client));
         if apply {
+            // Another node must know for how long a call of this one may be under way before there is one.
+            let longest = wanted.context.config.apps.values().map(|app| app.tasks.timeout).max();
+            if let Err(error) = runtime.allow_calls(longest.unwrap_or_default()).await {
+                return Reloaded { refused: Some(error.to_string()), ..Reloaded::default() };
+            }
             self.page.set(wanted.token.clone());
             runtime.set_shutdown_grace(wanted.context.config.runtime.shutdown_grace);
             if let Some(levels) = Levels::of_process() {

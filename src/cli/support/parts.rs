@@ -7,13 +7,14 @@ use std::time::Duration;
 use bridgehead_config::{self as config, Connectors, Errors};
 use bridgehead_runtime::inspection::{Finding, Verdict};
 use bridgehead_sdk::Redactor;
-use bridgehead_store::{AppKey, HistoryStore, SnapshotStore, Sqlite};
+use bridgehead_store::AppKey;
 use jiff::Timestamp;
 use secrecy::ExposeSecret;
 use serde_json::{Value, json};
 
 use super::super::args::Global;
 use super::super::context::{self, Context};
+use super::super::place::Place;
 use super::super::{check, reload, state, status};
 use super::clean::{self, Cleaner};
 use super::log;
@@ -193,12 +194,16 @@ async fn state_of(all: &Sources<'_>) -> Option<(Value, Value, Value)> {
         Ok(context) => state::names(context),
         Err(_) => BTreeMap::new(),
     };
-    let seen = state::inspect(&names, &all.folder).await.ok();
-    let state = Sqlite::read_only(&all.folder).await.ok()??;
-    let versions = state.schema_versions().await.ok();
+    let place = match &all.loaded {
+        Ok(context) => context.place().ok()?,
+        Err(_) => Place::Folder(all.folder.clone()),
+    };
+    let seen = state::inspect(&names, &place).await.ok();
+    let state = place.read_only().await.ok()??;
+    let versions = state.versions().await.ok();
     let mut runs = BTreeMap::new();
     let mut failures = BTreeMap::new();
-    for key in state.apps().await.unwrap_or_default() {
+    for key in state.known_apps().await.unwrap_or_default() {
         let name = names.get(&key).cloned().unwrap_or_else(|| key.to_string());
         let ended = state.runs(&key, RUNS).await.unwrap_or_default();
         let ended = ended.into_iter().map(|run| {
@@ -214,7 +219,7 @@ async fn state_of(all: &Sources<'_>) -> Option<(Value, Value, Value)> {
         runs.insert(name.clone(), ended.collect::<Vec<_>>());
         failures.insert(name, clean::sums(&state.hours(&key, Timestamp::MIN).await.unwrap_or_default()));
     }
-    state.close().await;
+    state.shut(true).await;
     let mut inspected = json!(seen);
     if let Some(fields) = inspected.as_object_mut() {
         fields.insert("schema_versions".to_owned(), json!(versions));

@@ -47,7 +47,16 @@ impl Postgres {
     /// # Panics
     /// If it is not installed or does not start.
     pub async fn start_with(settings: &[&str]) -> Self {
-        let folder = tempfile::tempdir().expect("the temporary folder can be written to");
+        Self::start_in(&std::env::temp_dir(), settings).await
+    }
+
+    /// Starts one with settings, whose data are in a new folder in this one: where the machine has a folder in memory, waiting for
+    /// the disk takes no time there.
+    ///
+    /// # Panics
+    /// If it is not installed or does not start.
+    pub async fn start_in(parent: &Path, settings: &[&str]) -> Self {
+        let folder = tempfile::tempdir_in(parent).expect("the temporary folder can be written to");
         let authority = Authority::new();
         let files = authority.write_to(folder.path());
         let password = folder.path().join("password");

@@ -91,9 +91,9 @@ fn unknown_keys_name_the_nearest() {
     /etc/a.toml:7:15: apps.acme-hr.task: unknown key; did you mean 'tasks'?
     /etc/a.toml:7:2: app: unknown key; did you mean 'apps'?
     /etc/a.toml:8:11: apps.acme-hr.sync.guard.max_removal: unknown key; did you mean 'max_removals'?
-    /etc/a.toml:7:1: apps.acme-hr.xyzzy: unknown key; known keys are app_id, connector, register_resource_types, tasks, sync, protect, target, conformance
+    /etc/a.toml:7:1: apps.acme-hr.xyzzy: unknown key; known keys are app_id, connector, register_resource_types, nodes, tasks, sync, protect, target, conformance
     /etc/a.toml:7:2: xyzzy: unknown key; known keys are bridge, network, state, audit, admin, log, runtime, apps
-    /etc/a.toml:8:1: state.xyzzy: unknown key; known keys are path
+    /etc/a.toml:8:1: state.xyzzy: unknown key; known keys are path, url, node, lease
     /etc/a.toml:7:2: "a b": unknown key; known keys are bridge, network, state, audit, admin, log, runtime, apps
     "#);
 }

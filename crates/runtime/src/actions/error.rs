@@ -11,6 +11,14 @@ pub enum Error {
         "the running daemon has no app '{0}'; if you added it to the configuration, apply it with `bridgehead reload`"
     )]
     UnknownApp(String),
+    /// Another node runs the app, or none does now. The operator asks there.
+    #[error("{app} does not run on this node{}; do this on the node that runs it (`bridgehead status` names it)", on(.node))]
+    Elsewhere {
+        /// The app.
+        app: String,
+        /// The node; empty if none runs it.
+        node: String,
+    },
     /// The app is paused. The operator must resume it first.
     #[error("{app} is paused, since {}{}; resume it first with `bridgehead apps resume {app}`", .pause.since, why(.pause))]
     Paused {
@@ -46,11 +54,16 @@ fn why(pause: &Pause) -> String {
     pause.reason.as_ref().map_or_else(String::new, |reason| format!(" ({reason})"))
 }
 
+fn on(node: &str) -> String {
+    if node.is_empty() { String::new() } else { format!(", but on {node}") }
+}
+
 impl Error {
     /// A short name, such as `paused`.
     pub fn code(&self) -> &'static str {
         match self {
             Self::UnknownApp(_) => "unknown_app",
+            Self::Elsewhere { .. } => "elsewhere",
             Self::Paused { .. } => "paused",
             Self::NotResolvable { .. } => "not_resolvable",
             Self::Reason => "reason",

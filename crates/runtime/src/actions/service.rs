@@ -173,6 +173,9 @@ impl Actions {
     /// Whether a sync of this app may be requested now.
     pub fn may_sync(&self, app: &str, options: Options) -> Result<(), Error> {
         let context = self.app(app)?;
+        if let Some(node) = self.runtime.elsewhere(app) {
+            return Err(Error::Elsewhere { app: app.to_owned(), node });
+        }
         match context.pausing.now() {
             Some(pause) if !options.dry_run => Err(Error::Paused { app: app.to_owned(), pause }),
             _ => Ok(()),
@@ -246,6 +249,9 @@ impl Actions {
 
     /// Returns the app, which does not end while the result exists. While a reload replaces the app, this waits for the new one.
     async fn enter(&self, name: &str) -> Result<Entered, Error> {
+        if let Some(node) = self.runtime.elsewhere(name) {
+            return Err(Error::Elsewhere { app: name.to_owned(), node });
+        }
         self.runtime.enter(name).await.ok_or_else(|| Error::UnknownApp(name.to_owned()))
     }
 

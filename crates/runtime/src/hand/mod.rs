@@ -66,6 +66,7 @@ impl Hand {
             rng: Arc::new(SeededRng::from_os()),
             status: Arc::new(AppStatus::default()),
             audit: Audit::none(),
+            settles_in: std::time::Duration::ZERO,
         });
         Ok(Self { app, state, tasks })
     }

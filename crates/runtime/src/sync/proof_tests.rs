@@ -94,6 +94,7 @@ impl World {
             rng: Arc::new(SeededRng::seeded(1)),
             status: Arc::new(AppStatus::default()),
             audit: crate::audit::Audit::none(),
+            settles_in: std::time::Duration::ZERO,
         });
         super::run(&app, options, &CancellationToken::new()).await
     }

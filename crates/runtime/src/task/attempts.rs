@@ -174,6 +174,7 @@ impl<'a> Trial<'a> {
             prior.may_have_applied.then_some(prior.since_last)
         });
         if let Some(since_last) = interrupted {
+            self.wait_until_settled().await?;
             tracing::info!(app = %self.app.name, task = %self.intent.task, attempts = self.intent.attempt, "was interrupted; verifying");
             let failure = Failure::new(
                 Code::Timeout,
@@ -245,6 +246,23 @@ impl<'a> Trial<'a> {
                 Verdict::Failed(failure) => return Ok(AttemptsEnd::Failed(failure)),
                 Verdict::TryAgain => self.app.status.retried(),
             }
+        }
+    }
+
+    /// Another node may have begun the last attempt: it is not looked for before it can no longer be under way.
+    async fn wait_until_settled(&mut self) -> Result<(), ShuttingDown> {
+        let wait = self.app.started.saturating_duration_since(Instant::now());
+        if wait.is_zero() {
+            return Ok(());
+        }
+        let reason = "an attempt of another node may still be under way";
+        tracing::info!(app = %self.app.name, task = %self.intent.task, ?wait, "{reason}; waiting");
+        self.held += wait;
+        self.app.status.progress().wait(&self.intent.task, None, reason, wait);
+        tokio::select! {
+            biased;
+            () = self.stop.cancelled() => Err(ShuttingDown),
+            () = tokio::time::sleep(wait) => Ok(()),
         }
     }
 

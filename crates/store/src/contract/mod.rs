@@ -13,6 +13,18 @@ macro_rules! each_state {
         mod memory {
             $(#[tokio::test] async fn $test() { super::$test::<crate::contract::place::Nowhere>().await; })+
         }
+        // One server for all of them: to start one takes longer than most tests.
+        #[cfg(feature = "postgres")]
+        mod postgres {
+            #[tokio::test]
+            async fn everything() {
+                let _server = crate::contract::server::start().await;
+                $(
+                    eprintln!("{}", stringify!($test));
+                    super::$test::<crate::contract::server::Database>().await;
+                )+
+            }
+        }
     };
     (blocking $($test:ident),+ $(,)?) => {
         mod sqlite {
@@ -20,6 +32,18 @@ macro_rules! each_state {
         }
         mod memory {
             $(#[test] fn $test() { super::$test::<crate::contract::place::Nowhere>(); })+
+        }
+        #[cfg(feature = "postgres")]
+        mod postgres {
+            #[test]
+            fn everything() {
+                let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+                let _server = runtime.block_on(crate::contract::server::start());
+                $(
+                    eprintln!("{}", stringify!($test));
+                    super::$test::<crate::contract::server::Database>();
+                )+
+            }
         }
     };
 }
@@ -31,8 +55,10 @@ mod history;
 mod holds;
 pub(super) mod losses;
 mod model;
-mod place;
+pub(super) mod place;
 mod same;
+#[cfg(feature = "postgres")]
+pub(super) mod server;
 mod snapshots;
 mod snapshots_model;
 mod tasks;

@@ -8,7 +8,7 @@ use tempfile::TempDir;
 use super::super::{HistoryStore, Memory, SnapshotStore, Sqlite, TaskJournal};
 
 /// A place where state is stored, which outlives the process that has it open.
-pub(super) trait Place: Sized {
+pub(crate) trait Place: Sized {
     type State: TaskJournal + SnapshotStore + HistoryStore;
 
     /// Creates and opens an empty place.
@@ -61,7 +61,7 @@ impl Place for Folder {
 pub(super) struct Nowhere(Memory);
 
 impl Nowhere {
-    pub(super) fn since(now: jiff::Timestamp) -> Self {
+    pub(crate) fn since(now: jiff::Timestamp) -> Self {
         Self(Memory::new(now))
     }
 }

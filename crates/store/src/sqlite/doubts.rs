@@ -49,7 +49,7 @@ impl Sqlite {
 }
 
 /// Applies Iden's answer about an app to a doubt about the folder.
-fn of_app(doubt: Doubt, synced_before: Option<bool>) -> Option<Doubt> {
+pub(crate) fn of_app(doubt: Doubt, synced_before: Option<bool>) -> Option<Doubt> {
     match (doubt.reason, synced_before) {
         (Reason::New, Some(false)) => None,
         (Reason::New, Some(true)) => Some(Doubt { reason: Reason::NewButSynced, ..doubt }),
@@ -57,7 +57,7 @@ fn of_app(doubt: Doubt, synced_before: Option<bool>) -> Option<Doubt> {
     }
 }
 
-fn doubt((found_at, until, reason): (i64, i64, String)) -> Result<Doubt, Error> {
+pub(crate) fn doubt((found_at, until, reason): (i64, i64, String)) -> Result<Doubt, Error> {
     let what = || "a doubt about the journal".to_owned();
     let reason = Reason::ALL.into_iter().find(|known| known.as_str() == reason);
     Ok(Doubt {

@@ -8,51 +8,51 @@ use super::super::{Entry, Error, Known, Outcome, PriorAccount, ReportResult, Ret
 use super::{secure_delete, time};
 
 /// The stored names of states and ends.
-pub(super) mod name {
-    pub(in super::super) const INTENDED: &str = "intended";
-    pub(in super::super) const DECIDED: &str = "decided";
-    pub(in super::super) const ENDED: &str = "ended";
+pub(crate) mod name {
+    pub(crate) const INTENDED: &str = "intended";
+    pub(crate) const DECIDED: &str = "decided";
+    pub(crate) const ENDED: &str = "ended";
 
-    pub(in super::super) const COMPLETED: &str = "completed";
-    pub(in super::super) const FAILED: &str = "failed";
+    pub(crate) const COMPLETED: &str = "completed";
+    pub(crate) const FAILED: &str = "failed";
 
-    pub(in super::super) const ACCEPTED: &str = "accepted";
-    pub(in super::super) const CONFLICT: &str = "conflict";
-    pub(in super::super) const MISSING: &str = "missing";
-    pub(in super::super) const REJECTED: &str = "rejected";
+    pub(crate) const ACCEPTED: &str = "accepted";
+    pub(crate) const CONFLICT: &str = "conflict";
+    pub(crate) const MISSING: &str = "missing";
+    pub(crate) const REJECTED: &str = "rejected";
 }
 
 /// A row of `tasks`, without `app`.
 #[derive(FromRow)]
-pub(super) struct Row {
-    pub(super) task: String,
-    action: String,
-    created_at: Option<i64>,
-    keys: Vec<u8>,
-    attempt: i64,
-    first_intent_at: i64,
-    last_intent_at: i64,
-    state: String,
-    status: Option<String>,
-    code: Option<String>,
-    message: Option<String>,
-    ended: Option<String>,
-    detail: Option<String>,
-    outcome: Option<Vec<u8>>,
-    may_have_applied: bool,
-    prior: Option<String>,
-    kept: Option<String>,
-    ended_at: Option<i64>,
+pub(crate) struct Row {
+    pub(crate) task: String,
+    pub(crate) action: String,
+    pub(crate) created_at: Option<i64>,
+    pub(crate) keys: Vec<u8>,
+    pub(crate) attempt: i64,
+    pub(crate) first_intent_at: i64,
+    pub(crate) last_intent_at: i64,
+    pub(crate) state: String,
+    pub(crate) status: Option<String>,
+    pub(crate) code: Option<String>,
+    pub(crate) message: Option<String>,
+    pub(crate) ended: Option<String>,
+    pub(crate) detail: Option<String>,
+    pub(crate) outcome: Option<Vec<u8>>,
+    pub(crate) may_have_applied: bool,
+    pub(crate) prior: Option<String>,
+    pub(crate) kept: Option<String>,
+    pub(crate) ended_at: Option<i64>,
 }
 
 impl Row {
     /// The sort key, oldest first; the task's id makes the order deterministic.
-    pub(super) fn age(&self) -> (i64, &str) {
+    pub(crate) fn age(&self) -> (i64, &str) {
         (self.created_at.unwrap_or(self.first_intent_at), &self.task)
     }
 
     /// Parses the row.
-    pub(super) fn into_entry(self) -> Result<Entry, Error> {
+    pub(crate) fn into_entry(self) -> Result<Entry, Error> {
         let unreadable = |detail: String| unreadable(&self.task, detail);
         let instant = |microseconds| time::from_column(microseconds, &|| what(&self.task));
         let state = match known(&self.task, &self.state)? {
@@ -116,7 +116,7 @@ impl Row {
 }
 
 /// Parses the name of a state.
-pub(super) fn known(task: &str, state: &str) -> Result<Known, Error> {
+pub(crate) fn known(task: &str, state: &str) -> Result<Known, Error> {
     match state {
         name::INTENDED => Ok(Known::Intended),
         name::DECIDED => Ok(Known::Decided),
@@ -126,12 +126,12 @@ pub(super) fn known(task: &str, state: &str) -> Result<Known, Error> {
 }
 
 /// Parses the outcome of a decided task.
-pub(super) fn outcome(task: &str, sealed: Option<&[u8]>) -> Result<Outcome, Error> {
+pub(crate) fn outcome(task: &str, sealed: Option<&[u8]>) -> Result<Outcome, Error> {
     let sealed = sealed.ok_or_else(|| unreadable(task, "its outcome is missing".to_owned()))?;
     secure_delete::open(sealed).map_err(|detail| unreadable(task, detail))
 }
 
-pub(super) fn unreadable(task: &str, detail: String) -> Error {
+pub(crate) fn unreadable(task: &str, detail: String) -> Error {
     Error::Unreadable { what: what(task), detail }
 }
 
@@ -139,7 +139,7 @@ fn what(task: &str) -> String {
     format!("task {task} in the journal")
 }
 
-pub(super) fn prior_to_column(prior: &PriorAccount) -> Option<String> {
+pub(crate) fn prior_to_column(prior: &PriorAccount) -> Option<String> {
     match prior {
         PriorAccount::Unknown => None,
         known => serde_json::to_string(known).ok(),
@@ -150,7 +150,7 @@ fn prior_from_column(column: Option<&str>) -> Option<PriorAccount> {
     column.map_or(Some(PriorAccount::Unknown), |json| serde_json::from_str(json).ok())
 }
 
-pub(super) fn keys_to_column(keys: &[u64]) -> Vec<u8> {
+pub(crate) fn keys_to_column(keys: &[u64]) -> Vec<u8> {
     keys.iter().flat_map(|key| key.to_le_bytes()).collect()
 }
 

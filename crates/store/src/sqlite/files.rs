@@ -30,7 +30,7 @@ const ROOT: u32 = 0;
 
 /// How a process uses the state.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Guest {
+pub(crate) enum Guest {
     /// As its owner: the daemon. Missing files are created.
     Owner,
     /// As a command, which root may run for the owner. Created files belong to the owner.
@@ -54,16 +54,16 @@ impl From<&Metadata> for Identity {
 
 /// The opened state folder.
 #[derive(Debug)]
-pub(super) struct Folder {
-    pub(super) path: PathBuf,
-    pub(super) directory: File,
+pub(crate) struct Folder {
+    pub(crate) path: PathBuf,
+    pub(crate) directory: File,
     owner: u32,
     group: u32,
 }
 
 /// Opens the folder, creates it if it is missing and `guest` allows that, and removes access for other users. `None` if there is no state
 /// and `guest` creates none.
-pub(super) fn prepare(path: &Path, guest: Guest) -> Result<Option<Folder>, Error> {
+pub(crate) fn prepare(path: &Path, guest: Guest) -> Result<Option<Folder>, Error> {
     let may_create = guest != Guest::Visitor;
     let failed = |error| Error::from_io(path, error);
     match std::fs::symlink_metadata(path) {
@@ -202,7 +202,7 @@ impl Folder {
     }
 
     /// Opens a file for reading and writing, creates it if it is missing, and removes access for other users.
-    pub(super) fn open_private(&self, name: &str) -> Result<File, Error> {
+    pub(crate) fn open_private(&self, name: &str) -> Result<File, Error> {
         let path = self.path.join(name);
         let failed = |error| Error::from_io(&path, error);
         let mut options = OpenOptions::new();

@@ -75,7 +75,7 @@ impl HistoryStore for Sqlite {
 }
 
 /// Another version may have used other buckets: additional ones are dropped.
-fn durations_from_column(column: &str, what: &dyn Fn() -> String) -> Result<Durations, Error> {
+pub(crate) fn durations_from_column(column: &str, what: &dyn Fn() -> String) -> Result<Durations, Error> {
     let known: Vec<u64> = serde_json::from_str(column).map_err(|error| Error::Unreadable {
         what: what(),
         detail: format!("its durations are damaged: {error}"),

@@ -17,14 +17,14 @@ const LONGEST_PID: u64 = 20;
 
 /// The lock on a folder, released when the last writer drops it. The operating system releases it whenever the process ends.
 #[derive(Debug)]
-pub(super) struct Lock {
-    pub(super) folder: Folder,
+pub(crate) struct Lock {
+    pub(crate) folder: Folder,
     pub(super) file: File,
 }
 
 impl Lock {
     /// Takes the lock, or returns the process that holds it.
-    pub(super) fn take(folder: Folder) -> Result<Self, Error> {
+    pub(crate) fn take(folder: Folder) -> Result<Self, Error> {
         let locked = |mut file: File| Error::Locked { pid: holder(&mut file), folder: folder.path.clone() };
         match folder.directory.try_lock() {
             Ok(()) => {}

@@ -97,11 +97,11 @@ pub(super) async fn since(
     Ok(lost.unsigned_abs())
 }
 
-pub(super) fn to_column(losses: &[LossCount]) -> Option<String> {
+pub(crate) fn to_column(losses: &[LossCount]) -> Option<String> {
     if losses.is_empty() { None } else { serde_json::to_string(losses).ok() }
 }
 
-pub(super) fn from_column(column: Option<&str>) -> Result<Vec<LossCount>, Error> {
+pub(crate) fn from_column(column: Option<&str>) -> Result<Vec<LossCount>, Error> {
     column.map_or(Ok(Vec::new()), |column| {
         serde_json::from_str(column).map_err(|error| Error::Unreadable {
             what: "what the sync that was being completed takes away".to_owned(),

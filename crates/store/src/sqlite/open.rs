@@ -13,7 +13,7 @@ use super::files::{self, Guest, Identity, LISTINGS, TASKS};
 use super::lock::Lock;
 use super::store::{Format, Store, Surroundings};
 use super::writer::{Maintenance, Observer};
-use super::{commit, lineage, read_only_copy};
+use super::{commit, given_up, lineage, read_only_copy};
 
 static TASKS_MIGRATIONS: Migrator = sqlx::migrate!("src/migrations/tasks");
 static LISTINGS_MIGRATIONS: Migrator = sqlx::migrate!("src/migrations/listings");
@@ -91,11 +91,29 @@ impl Sqlite {
         Self::open_as(folder, Guest::Visitor, None).await
     }
 
+    /// The same for who moves the state elsewhere, also if it is marked as moved already.
+    #[cfg(feature = "postgres")]
+    pub(crate) async fn open_to_move(folder: &Path) -> Result<Option<Self>, Error> {
+        Self::open_marked_or_not(folder, Guest::Visitor, None, true).await
+    }
+
     async fn open_as(folder: &Path, guest: Guest, observer: Option<Observer>) -> Result<Option<Self>, Error> {
+        Self::open_marked_or_not(folder, guest, observer, false).await
+    }
+
+    async fn open_marked_or_not(
+        folder: &Path,
+        guest: Guest,
+        observer: Option<Observer>,
+        may_be_marked: bool,
+    ) -> Result<Option<Self>, Error> {
         let prepared = folder.to_owned();
         let locked = blocking(move || {
             let Some(folder) = files::prepare(&prepared, guest)? else { return Ok(None) };
             let lock = Lock::take(folder)?;
+            if !may_be_marked {
+                given_up::refuse_moved(&lock.folder)?;
+            }
             let databases = lock.folder.create_databases()?;
             Ok(Some((lock, databases)))
         })
@@ -261,7 +279,7 @@ fn temporary_folder() -> Result<TempDir, Error> {
 }
 
 /// Runs blocking file system operations on a thread where they may block.
-pub(super) async fn blocking<T: Send + 'static>(
+pub(crate) async fn blocking<T: Send + 'static>(
     work: impl FnOnce() -> Result<T, Error> + Send + 'static,
 ) -> Result<T, Error> {
     // The task is never cancelled and does not panic; if it did, nothing was opened.

@@ -24,7 +24,7 @@ pub(super) async fn newest(store: &Store, app: &AppKey, limit: u32) -> Result<Ve
 }
 
 /// A row of `runs`: its number, start, end, result, reason, detail, cause, pushed and removed records.
-pub(super) type RunRow = (i64, i64, i64, String, Option<String>, String, Option<String>, String, String);
+pub(crate) type RunRow = (i64, i64, i64, String, Option<String>, String, Option<String>, String, String);
 
 /// The runs of an app, newest first, with a limit.
 pub(super) const RUNS_NOW: &str = "SELECT run, started_at, ended_at, result, reason, detail, cause, pushed, removed FROM runs \
@@ -34,7 +34,7 @@ pub(super) const RUNS_NOW: &str = "SELECT run, started_at, ended_at, result, rea
 const RUNS_BEFORE: &str = "SELECT run, started_at, ended_at, result, NULL, detail, NULL, pushed, removed FROM runs \
      WHERE app = ?1 ORDER BY run DESC LIMIT ?2";
 
-pub(super) fn run_of(row: RunRow, app: &AppKey) -> Result<RecordedRun, Error> {
+pub(crate) fn run_of(row: RunRow, app: &AppKey) -> Result<RecordedRun, Error> {
     let (id, started_at, ended_at, result, reason, detail, cause, pushed, removed) = row;
     let what = || format!("a sync of app {app}");
     let result = RunResult::ALL

@@ -14,14 +14,14 @@ use super::super::Outcome;
 const PADDING: usize = 1024;
 
 /// Encodes an outcome that waits to be reported.
-pub(super) fn seal(outcome: &Outcome) -> Result<Vec<u8>, serde_json::Error> {
+pub(crate) fn seal(outcome: &Outcome) -> Result<Vec<u8>, serde_json::Error> {
     let mut sealed = vec![0; PADDING];
     serde_json::to_writer(&mut sealed, outcome)?;
     Ok(sealed)
 }
 
 /// Decodes an outcome. The error says where the problem is, never what: serde's own messages quote values.
-pub(super) fn open(sealed: &[u8]) -> Result<Outcome, String> {
+pub(crate) fn open(sealed: &[u8]) -> Result<Outcome, String> {
     let json = sealed.get(PADDING..).ok_or("its outcome is too short")?;
     serde_json::from_slice(json).map_err(|error| {
         format!("this version does not know its outcome (line {}, column {})", error.line(), error.column())

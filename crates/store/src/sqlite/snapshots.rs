@@ -547,13 +547,13 @@ impl Write for RecordRun {
     }
 }
 
-pub(super) fn counts_to_column(counts: &BTreeMap<String, u64>) -> String {
+pub(crate) fn counts_to_column(counts: &BTreeMap<String, u64>) -> String {
     let fields: serde_json::Map<String, serde_json::Value> =
         counts.iter().map(|(slug, count)| (slug.clone(), (*count).into())).collect();
     serde_json::Value::Object(fields).to_string()
 }
 
-pub(super) fn counts_from_column(
+pub(crate) fn counts_from_column(
     column: &str,
     what: &dyn Fn() -> String,
 ) -> Result<BTreeMap<String, u64>, Error> {

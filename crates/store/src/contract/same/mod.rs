@@ -1,4 +1,4 @@
-//! Arbitrary steps: the memory implementation must return the same results as SQLite, for each step and for queries in between.
+//! Any steps at all: the memory answers as SQLite and PostgreSQL do, to each of them and to the questions in between.
 
 mod answers;
 mod step;
@@ -19,16 +19,16 @@ fn cases() -> u32 {
 }
 
 /// Both implementations, after the same steps.
-struct Both {
-    folder: Folder,
+struct Both<P> {
+    folder: P,
     memory: Nowhere,
     /// The trait under test.
     part: Part,
 }
 
-impl Both {
+impl<P: Place> Both<P> {
     async fn empty(part: Part) -> Self {
-        let folder = Folder::empty().await;
+        let folder = P::empty().await;
         // The doubt of a new folder starts at an instant of the machine's clock, which is passed to the memory implementation.
         let doubt = folder.state().doubted(&app(0)).await.unwrap().expect("a question");
         Self { folder, memory: Nowhere::since(doubt.found_at), part }
@@ -64,21 +64,21 @@ impl Both {
         let app = app(number);
         let expected = observe(self.folder.state(), &app, part, all).await;
         let found = observe(self.memory.state(), &app, part, all).await;
-        assert_eq!(found, expected, "app {number} after {after}: memory on the left, SQLite on the right");
+        assert_eq!(found, expected, "app {number} after {after}: memory on the left, the other on the right");
     }
 }
 
-fn try_all(part: Part, steps: impl Strategy<Value = Vec<Step>>) {
+fn try_all<P: Place>(cases: u32, part: Part, steps: impl Strategy<Value = Vec<Step>>) {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     let mut runner = TestRunner::new(ProptestConfig {
-        cases: cases(),
+        cases,
         failure_persistence: None,
         max_shrink_iters: 2_000,
         ..ProptestConfig::default()
     });
     let result = runner.run(&steps, |steps| {
         runtime.block_on(async {
-            let mut both = Both::empty(part).await;
+            let mut both = Both::<P>::empty(part).await;
             for step in &steps {
                 both = both.step(step).await;
             }
@@ -91,10 +91,22 @@ fn try_all(part: Part, steps: impl Strategy<Value = Vec<Step>>) {
 
 #[test]
 fn any_steps_with_tasks_get_the_same_answers_from_both() {
-    try_all(Part::TaskJournal, step::of_tasks());
+    try_all::<Folder>(cases(), Part::TaskJournal, step::of_tasks());
 }
 
 #[test]
 fn any_steps_with_listings_get_the_same_answers_from_both() {
-    try_all(Part::SnapshotStore, step::of_listings());
+    try_all::<Folder>(cases(), Part::SnapshotStore, step::of_listings());
+}
+
+#[cfg(feature = "postgres")]
+#[test]
+fn any_steps_get_the_same_answers_from_postgresql() {
+    use super::server::{Database, start};
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let _server = runtime.block_on(start());
+    // Each has a database of its own, on a disk.
+    let few = cases().div_ceil(5);
+    try_all::<Database>(few, Part::TaskJournal, step::of_tasks());
+    try_all::<Database>(few, Part::SnapshotStore, step::of_listings());
 }

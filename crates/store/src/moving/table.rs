@@ -1,0 +1,329 @@
+//! The tables of the state, as they are in both databases.
+
+use xxhash_rust::xxh3::xxh3_128;
+
+/// A table, column by column.
+#[derive(Debug)]
+pub(crate) struct Table {
+    pub(crate) name: &'static str,
+    /// Whether it lies in the database of listings, where there are two.
+    pub(crate) is_listing: bool,
+    pub(crate) columns: &'static [Column],
+    /// Which rows count. Others are about to be removed.
+    pub(crate) only: Option<&'static str>,
+    /// The column that PostgreSQL numbers by itself.
+    pub(crate) numbered: Option<&'static str>,
+}
+
+/// A column.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Column {
+    pub(crate) sqlite: &'static str,
+    pub(crate) postgres: &'static str,
+    pub(crate) kind: Kind,
+}
+
+/// What is in a column.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Kind {
+    /// INTEGER, BIGINT.
+    Integer,
+    /// INTEGER, BOOLEAN.
+    Flag,
+    /// A word of ours: TEXT in both.
+    Word,
+    /// What comes from elsewhere: TEXT, BYTEA.
+    Text,
+    /// BLOB, BYTEA.
+    Bytes,
+}
+
+/// A value of either database.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Value {
+    Nothing,
+    Integer(i64),
+    Bytes(Vec<u8>),
+}
+
+pub(crate) type Row = Vec<Value>;
+
+/// How many rows there are, and what is in them, in whatever order.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Sum {
+    pub(crate) rows: u64,
+    content: u128,
+}
+
+impl Sum {
+    pub(crate) fn add(&mut self, row: &Row) {
+        let mut bytes = Vec::new();
+        for value in row {
+            match value {
+                Value::Nothing => bytes.push(0),
+                Value::Integer(number) => {
+                    bytes.push(1);
+                    bytes.extend(number.to_le_bytes());
+                }
+                Value::Bytes(value) => {
+                    bytes.push(2);
+                    bytes.extend((value.len() as u64).to_le_bytes());
+                    bytes.extend(value);
+                }
+            }
+        }
+        self.rows += 1;
+        self.content = self.content.wrapping_add(xxh3_128(&bytes));
+    }
+}
+
+impl Table {
+    /// Reads the rows in SQLite.
+    pub(crate) fn select_sqlite(&self) -> String {
+        self.select(|column| column.sqlite)
+    }
+
+    /// Reads the rows in PostgreSQL.
+    pub(crate) fn select_postgres(&self) -> String {
+        self.select(|column| column.postgres)
+    }
+
+    fn select(&self, name: impl Fn(&Column) -> &'static str) -> String {
+        let columns: Vec<String> =
+            self.columns.iter().map(|column| format!("\"{}\"", name(column))).collect();
+        let only = self.only.map(|only| format!(" WHERE {only}")).unwrap_or_default();
+        format!("SELECT {} FROM {}{only}", columns.join(", "), self.name)
+    }
+
+    /// Adds a row in SQLite.
+    pub(crate) fn insert_sqlite(&self) -> String {
+        let columns: Vec<String> =
+            self.columns.iter().map(|column| format!("\"{}\"", column.sqlite)).collect();
+        let places: Vec<String> = (1..=columns.len()).map(|number| format!("?{number}")).collect();
+        format!("INSERT INTO {} ({}) VALUES ({})", self.name, columns.join(", "), places.join(", "))
+    }
+
+    /// Adds many rows in PostgreSQL, each column as an array.
+    pub(crate) fn insert_postgres(&self) -> String {
+        let columns: Vec<String> =
+            self.columns.iter().map(|column| format!("\"{}\"", column.postgres)).collect();
+        let arrays: Vec<String> = self
+            .columns
+            .iter()
+            .enumerate()
+            .map(|(number, column)| {
+                let kind = match column.kind {
+                    Kind::Integer => "bigint",
+                    Kind::Flag => "boolean",
+                    Kind::Word => "text",
+                    Kind::Text | Kind::Bytes => "bytea",
+                };
+                format!("${}::{kind}[]", number + 1)
+            })
+            .collect();
+        format!(
+            "INSERT INTO {} ({}) OVERRIDING SYSTEM VALUE SELECT * FROM unnest({})",
+            self.name,
+            columns.join(", "),
+            arrays.join(", ")
+        )
+    }
+}
+
+const fn column(name: &'static str, kind: Kind) -> Column {
+    Column { sqlite: name, postgres: name, kind }
+}
+
+const fn table(name: &'static str, is_listing: bool, columns: &'static [Column]) -> Table {
+    Table { name, is_listing, columns, only: None, numbered: None }
+}
+
+const APP: Column = column("app", Kind::Word);
+
+/// All that is state. What says whose it is, and who may write it, belongs to the place.
+pub(crate) const TABLES: &[Table] = &[
+    table(
+        "tasks",
+        false,
+        &[
+            APP,
+            column("task", Kind::Text),
+            column("action", Kind::Text),
+            column("created_at", Kind::Integer),
+            column("keys", Kind::Bytes),
+            column("attempt", Kind::Integer),
+            column("first_intent_at", Kind::Integer),
+            column("last_intent_at", Kind::Integer),
+            column("state", Kind::Word),
+            column("status", Kind::Word),
+            column("code", Kind::Word),
+            column("message", Kind::Text),
+            column("ended", Kind::Word),
+            column("detail", Kind::Text),
+            column("ended_at", Kind::Integer),
+            column("outcome", Kind::Bytes),
+            column("may_have_applied", Kind::Flag),
+            column("prior", Kind::Word),
+            column("kept", Kind::Word),
+        ],
+    ),
+    table(
+        "holds",
+        false,
+        &[
+            APP,
+            column("task", Kind::Text),
+            column("held_at", Kind::Integer),
+            column("released_at", Kind::Integer),
+        ],
+    ),
+    table(
+        "doubts",
+        false,
+        &[column("found_at", Kind::Integer), column("until", Kind::Integer), column("reason", Kind::Word)],
+    ),
+    table("new_apps", false, &[APP, column("synced_before", Kind::Flag)]),
+    table(
+        "attempts",
+        false,
+        &[
+            APP,
+            column("task", Kind::Text),
+            column("began_at", Kind::Integer),
+            column("phase", Kind::Word),
+            column("attempt", Kind::Integer),
+            column("ended_at", Kind::Integer),
+            column("code", Kind::Word),
+            column("message", Kind::Text),
+            column("next_try_at", Kind::Integer),
+        ],
+    ),
+    table(
+        "pauses",
+        false,
+        &[
+            APP,
+            column("since", Kind::Integer),
+            Column { sqlite: "by", postgres: "paused_by", kind: Kind::Text },
+            column("reason", Kind::Text),
+        ],
+    ),
+    table(
+        "syncs",
+        true,
+        &[
+            APP,
+            column("under_way", Kind::Flag),
+            column("completed_at", Kind::Integer),
+            column("unrecorded", Kind::Flag),
+            column("past", Kind::Word),
+            column("completing_at", Kind::Integer),
+            column("completing_losses", Kind::Word),
+            column("iden_synced_at", Kind::Integer),
+            column("iden_pending_at", Kind::Integer),
+            column("shown_digest", Kind::Integer),
+            column("shown_losses", Kind::Integer),
+        ],
+    ),
+    Table {
+        only: Some("state <> 'discarded'"),
+        numbered: Some("listing"),
+        ..table(
+            "listings",
+            true,
+            &[
+                column("listing", Kind::Integer),
+                APP,
+                column("slug", Kind::Text),
+                column("state", Kind::Word),
+                column("records", Kind::Integer),
+            ],
+        )
+    },
+    Table {
+        only: Some("listing IN (SELECT listing FROM listings WHERE state <> 'discarded')"),
+        ..table(
+            "records",
+            true,
+            &[
+                column("listing", Kind::Integer),
+                column("id", Kind::Text),
+                column("hash", Kind::Integer),
+                column("standing", Kind::Integer),
+                column("facts", Kind::Bytes),
+            ],
+        )
+    },
+    table(
+        "removals",
+        true,
+        &[
+            APP,
+            column("slug", Kind::Text),
+            column("at", Kind::Integer),
+            column("records", Kind::Integer),
+            column("kind", Kind::Word),
+        ],
+    ),
+    table(
+        "changes",
+        true,
+        &[APP, column("slug", Kind::Text), column("id", Kind::Text), column("kinds", Kind::Integer)],
+    ),
+    Table {
+        numbered: Some("run"),
+        ..table(
+            "runs",
+            true,
+            &[
+                column("run", Kind::Integer),
+                APP,
+                column("started_at", Kind::Integer),
+                column("ended_at", Kind::Integer),
+                column("result", Kind::Word),
+                column("reason", Kind::Word),
+                column("detail", Kind::Text),
+                column("cause", Kind::Text),
+                column("pushed", Kind::Word),
+                column("removed", Kind::Word),
+            ],
+        )
+    },
+    table(
+        "hours",
+        true,
+        &[
+            APP,
+            column("at", Kind::Integer),
+            column("completed", Kind::Integer),
+            column("failed", Kind::Word),
+            column("retried", Kind::Integer),
+            column("held", Kind::Integer),
+            column("oldest_pending", Kind::Integer),
+            column("durations", Kind::Word),
+        ],
+    ),
+];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_sum_tells_rows_apart_and_not_their_order() {
+        let rows: [Row; 3] = [
+            vec![Value::Bytes(b"ab".to_vec()), Value::Bytes(b"c".to_vec())],
+            vec![Value::Bytes(b"a".to_vec()), Value::Bytes(b"bc".to_vec())],
+            vec![Value::Nothing, Value::Integer(1)],
+        ];
+        let sum = |order: &[usize]| {
+            let mut sum = Sum::default();
+            order.iter().for_each(|one| sum.add(&rows[*one]));
+            sum
+        };
+        assert_eq!(sum(&[0, 1, 2]), sum(&[2, 0, 1]));
+        assert_ne!(sum(&[0]), sum(&[1]));
+        assert_ne!(sum(&[0, 0]), sum(&[1, 1]), "twice the same does not cancel out");
+        assert_ne!(sum(&[0, 0]), sum(&[2, 2]));
+    }
+}

@@ -1,0 +1,106 @@
+//! What this process owns, and until when it may act on it.
+
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{PoisonError, RwLock};
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use super::super::lease::{Grant, Terms};
+use super::super::{AppKey, Error};
+use super::owners::Durations;
+
+/// The key of everything.
+pub(super) const ALL: &str = "*";
+
+/// The epochs that this process holds. The writers share it.
+#[derive(Debug)]
+pub(super) struct Claims {
+    /// One process has all apps.
+    is_sole: bool,
+    pub(super) terms: Terms,
+    /// In milliseconds. It grows when the configuration allows longer calls.
+    longest_call: AtomicU64,
+    held: RwLock<HashMap<String, Held>>,
+}
+
+/// What is held of an app.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Held {
+    pub(super) epoch: i64,
+    pub(super) grant: Grant,
+}
+
+impl Claims {
+    pub(super) fn new(is_sole: bool, terms: Terms) -> Self {
+        let longest_call = u64::try_from(terms.longest_call.as_millis()).unwrap_or(u64::MAX);
+        Self { is_sole, terms, longest_call: AtomicU64::new(longest_call), held: RwLock::default() }
+    }
+
+    /// What is promised with each lease.
+    pub(super) fn durations(&self) -> Durations {
+        let longest_call = Duration::from_millis(self.longest_call.load(Ordering::Acquire));
+        Durations { lease: self.terms.lease, longest_call }
+    }
+
+    /// From now on, calls may last so long. False if they might already.
+    pub(super) fn allow_calls(&self, longest: Duration) -> bool {
+        let longest = u64::try_from(longest.as_millis()).unwrap_or(u64::MAX);
+        self.longest_call.fetch_max(longest, Ordering::AcqRel) < longest
+    }
+
+    /// Whether one process has all apps.
+    pub(super) fn is_sole(&self) -> bool {
+        self.is_sole
+    }
+
+    /// Under which key the owner of an app is kept.
+    pub(super) fn key<'a>(&self, app: &'a AppKey) -> &'a str {
+        if self.is_sole { ALL } else { app.as_str() }
+    }
+
+    /// Whether a write may be made, where the database says that this epoch is the newest.
+    pub(super) fn check(&self, app: &AppKey, newest: Option<i64>) -> Result<(), Error> {
+        match (self.held(self.key(app)), newest) {
+            (Some(held), Some(newest)) if held.epoch == newest => Ok(()),
+            _ => Err(Error::Fenced { app: app.clone() }),
+        }
+    }
+
+    /// Whether a call may be started now: the lease lasts, by this machine's monotonic clock.
+    pub(super) fn may_start(&self, app: &AppKey) -> Result<(), Error> {
+        match self.held(self.key(app)) {
+            Some(held) if held.grant.may_start(Instant::now(), &self.terms) => Ok(()),
+            _ => Err(Error::Fenced { app: app.clone() }),
+        }
+    }
+
+    pub(super) fn held(&self, key: &str) -> Option<Held> {
+        self.held.read().unwrap_or_else(PoisonError::into_inner).get(key).copied()
+    }
+
+    pub(super) fn all(&self) -> HashMap<String, Held> {
+        self.held.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    pub(super) fn hold(&self, key: &str, held: Held) {
+        self.held.write().unwrap_or_else(PoisonError::into_inner).insert(key.to_owned(), held);
+    }
+
+    /// An epoch is lost. A newer one of the same app stays.
+    pub(super) fn lose(&self, key: &str, epoch: i64) {
+        let mut held = self.held.write().unwrap_or_else(PoisonError::into_inner);
+        if held.get(key).is_some_and(|held| held.epoch == epoch) {
+            held.remove(key);
+        }
+    }
+
+    /// A renewal that was asked for at this instant was granted.
+    pub(super) fn renew(&self, key: &str, epoch: i64, grant: Grant) {
+        let mut held = self.held.write().unwrap_or_else(PoisonError::into_inner);
+        if let Some(held) = held.get_mut(key).filter(|held| held.epoch == epoch) {
+            held.grant = held.grant.later(grant);
+        }
+    }
+}

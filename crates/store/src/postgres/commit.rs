@@ -1,0 +1,314 @@
+//! SnapshotStore as a whole: beginning, promoting, discarding.
+//!
+//! Promoting a listing changes two rows, however many records it has. The records of a listing that is no longer needed
+//! are removed later, in pieces, when nothing waits.
+
+use async_trait::async_trait;
+use jiff::Timestamp;
+use sqlx::PgConnection;
+
+use super::super::snapshot::REMEMBERED;
+use super::super::sqlite::{losses, time};
+use super::super::{AppKey, Error, LossCount, LossKind};
+use super::writer::{Problem, Write};
+
+/// How many records are removed at a time.
+const REMOVED_AT_ONCE: i64 = 5000;
+
+/// How many records of the present listing earlier ones had.
+pub(super) const IN_BOTH: &str = "SELECT count(*) FROM records AS one JOIN records AS other \
+     ON other.listing = $2 AND other.id = one.id AND other.standing <> 3 WHERE one.listing = $1";
+
+/// How many records of the last listing, and how many of those that count, the present one does not have.
+pub(super) const GONE: &str = "SELECT count(*), count(CASE WHEN one.standing <> 2 THEN 1 END) FROM records AS one \
+     WHERE one.listing = $1 AND NOT EXISTS \
+     (SELECT 1 FROM records AS other WHERE other.listing = $2 AND other.id = one.id)";
+
+pub(super) struct Begin {
+    pub(super) app: AppKey,
+    pub(super) is_dry_run: bool,
+}
+
+#[async_trait]
+impl Write for Begin {
+    type Answer = ();
+    const DISCARDS: bool = true;
+
+    fn app(&self) -> Option<&AppKey> {
+        Some(&self.app)
+    }
+
+    async fn run(&mut self, connection: &mut PgConnection) -> Result<(), Problem> {
+        sqlx::query("UPDATE listings SET state = 'discarded' WHERE app = $1 AND state = 'present'")
+            .bind(self.app.as_str())
+            .execute(&mut *connection)
+            .await?;
+        sqlx::query(
+            "INSERT INTO syncs (app, under_way, unrecorded) VALUES ($1, TRUE, $2) \
+             ON CONFLICT (app) DO UPDATE SET under_way = TRUE, unrecorded = syncs.unrecorded OR excluded.unrecorded, \
+             completing_at = NULL, completing_losses = NULL",
+        )
+        .bind(self.app.as_str())
+        .bind(!self.is_dry_run)
+        .execute(connection)
+        .await?;
+        Ok(())
+    }
+}
+
+/// The present listing was only looked at.
+pub(super) struct Discard {
+    pub(super) app: AppKey,
+}
+
+#[async_trait]
+impl Write for Discard {
+    type Answer = ();
+    const DISCARDS: bool = true;
+
+    fn app(&self) -> Option<&AppKey> {
+        Some(&self.app)
+    }
+
+    async fn run(&mut self, connection: &mut PgConnection) -> Result<(), Problem> {
+        let statements = [
+            "UPDATE listings SET state = 'discarded' WHERE app = $1 AND state = 'present'",
+            "UPDATE syncs SET under_way = FALSE WHERE app = $1",
+        ];
+        for statement in statements {
+            sqlx::query(statement).bind(self.app.as_str()).execute(&mut *connection).await?;
+        }
+        Ok(())
+    }
+}
+
+/// `complete` is about to be sent.
+pub(super) struct Completing {
+    pub(super) app: AppKey,
+    pub(super) at: Timestamp,
+    pub(super) losses: Vec<LossCount>,
+}
+
+#[async_trait]
+impl Write for Completing {
+    type Answer = ();
+
+    fn app(&self) -> Option<&AppKey> {
+        Some(&self.app)
+    }
+
+    async fn run(&mut self, connection: &mut PgConnection) -> Result<(), Problem> {
+        require_under_way(connection, &self.app).await?;
+        sqlx::query(
+            "UPDATE syncs SET completing_at = $2, completing_losses = $3, iden_pending_at = $2 WHERE app = $1",
+        )
+        .bind(self.app.as_str())
+        .bind(time::to_column(self.at))
+        .bind(losses::to_column(&self.losses))
+        .execute(connection)
+        .await?;
+        Ok(())
+    }
+}
+
+/// Drops what an earlier process left unfinished, so that it is never completed by mistake; but promotes what it was
+/// completing, because the Bridge may have received it.
+pub(super) struct DropUnfinished {
+    /// Of one app; of all if none is named.
+    pub(super) app: Option<AppKey>,
+}
+
+#[async_trait]
+impl Write for DropUnfinished {
+    type Answer = ();
+    const DISCARDS: bool = true;
+
+    fn app(&self) -> Option<&AppKey> {
+        self.app.as_ref()
+    }
+
+    async fn run(&mut self, connection: &mut PgConnection) -> Result<(), Problem> {
+        let completing: Vec<(String, i64)> = sqlx::query_as(
+            "SELECT app, completing_at FROM syncs WHERE under_way AND completing_at IS NOT NULL AND ($1::text IS NULL OR app = $1)",
+        )
+        .bind(self.app.as_ref().map(AppKey::as_str))
+        .fetch_all(&mut *connection)
+        .await?;
+        for (app, at) in completing {
+            let what = || format!("the sync of app {app} that was being completed");
+            let at = time::from_column(at, &what)?;
+            let app = app.parse().map_err(|_| Error::Unreadable {
+                what: what(),
+                detail: "its app is not a UUID".to_owned(),
+            })?;
+            Promote { app, at }.run(connection).await?;
+        }
+        for statement in [
+            "UPDATE listings SET state = 'discarded' WHERE state = 'present' AND ($1::text IS NULL OR app = $1)",
+            "UPDATE syncs SET under_way = FALSE WHERE under_way AND ($1::text IS NULL OR app = $1)",
+        ] {
+            sqlx::query(statement)
+                .bind(self.app.as_ref().map(AppKey::as_str))
+                .execute(&mut *connection)
+                .await?;
+        }
+        Ok(())
+    }
+}
+
+pub(super) struct Promote {
+    pub(super) app: AppKey,
+    pub(super) at: Timestamp,
+}
+
+#[async_trait]
+impl Write for Promote {
+    type Answer = ();
+    const DISCARDS: bool = true;
+
+    fn app(&self) -> Option<&AppKey> {
+        Some(&self.app)
+    }
+
+    async fn run(&mut self, connection: &mut PgConnection) -> Result<(), Problem> {
+        let app = self.app.as_str();
+        require_under_way(connection, &self.app).await?;
+        self.record_removals(connection).await?;
+        let statements = [
+            "UPDATE listings SET state = 'discarded' WHERE app = $1 AND state = 'last'",
+            "UPDATE listings SET state = 'last', \
+             records = (SELECT count(*) FROM records WHERE records.listing = listings.listing) \
+             WHERE app = $1 AND state = 'present'",
+        ];
+        for statement in statements {
+            sqlx::query(statement).bind(app).execute(&mut *connection).await?;
+        }
+        sqlx::query(
+            "UPDATE syncs SET under_way = FALSE, completed_at = $2, completing_at = NULL, completing_losses = NULL, \
+             shown_digest = NULL, shown_losses = NULL WHERE app = $1",
+        )
+        .bind(app)
+        .bind(time::to_column(self.at))
+        .execute(&mut *connection)
+        .await?;
+        sqlx::query("DELETE FROM changes WHERE app = $1").bind(app).execute(connection).await?;
+        Ok(())
+    }
+}
+
+impl Promote {
+    async fn record_removals(&self, connection: &mut PgConnection) -> Result<(), Problem> {
+        let app = self.app.as_str();
+        let last: Vec<(i64, Vec<u8>)> =
+            sqlx::query_as("SELECT listing, slug FROM listings WHERE app = $1 AND state = 'last'")
+                .bind(app)
+                .fetch_all(&mut *connection)
+                .await?;
+        for (listing, slug) in last {
+            let present = find_present(connection, app, &slug).await?.unwrap_or(NONE);
+            let (_, removed): (i64, i64) =
+                sqlx::query_as(GONE).bind(listing).bind(present).fetch_one(&mut *connection).await?;
+            if removed > 0 {
+                self.record_loss(connection, &slug, LossKind::Removed, removed).await?;
+            }
+        }
+        let others: Option<String> = sqlx::query_scalar("SELECT completing_losses FROM syncs WHERE app = $1")
+            .bind(app)
+            .fetch_one(&mut *connection)
+            .await?;
+        for lost in losses::from_column(others.as_deref())? {
+            let count = i64::try_from(lost.count).unwrap_or(i64::MAX);
+            self.record_loss(connection, lost.slug.as_bytes(), lost.kind, count).await?;
+        }
+        let forgotten = self.at.saturating_sub(REMEMBERED).unwrap_or(Timestamp::MIN);
+        sqlx::query("DELETE FROM removals WHERE app = $1 AND at < $2")
+            .bind(app)
+            .bind(time::to_column(forgotten))
+            .execute(connection)
+            .await?;
+        Ok(())
+    }
+
+    async fn record_loss(
+        &self,
+        connection: &mut PgConnection,
+        slug: &[u8],
+        kind: LossKind,
+        count: i64,
+    ) -> Result<(), Problem> {
+        sqlx::query("INSERT INTO removals (app, slug, at, records, kind) VALUES ($1, $2, $3, $4, $5)")
+            .bind(self.app.as_str())
+            .bind(slug)
+            .bind(time::to_column(self.at))
+            .bind(count)
+            .bind(kind.as_str())
+            .execute(connection)
+            .await?;
+        Ok(())
+    }
+}
+
+/// No listing has this number.
+pub(super) const NONE: i64 = -1;
+
+/// The present listing of a type, which is made if the type was not seen before.
+pub(super) async fn present(connection: &mut PgConnection, app: &AppKey, slug: &str) -> Result<i64, Problem> {
+    if let Some(listing) = find_present(connection, app.as_str(), slug.as_bytes()).await? {
+        return Ok(listing);
+    }
+    require_under_way(connection, app).await?;
+    let listing = sqlx::query_scalar(
+        "INSERT INTO listings (app, slug, state) VALUES ($1, $2, 'present') RETURNING listing",
+    )
+    .bind(app.as_str())
+    .bind(slug.as_bytes())
+    .fetch_one(connection)
+    .await?;
+    Ok(listing)
+}
+
+async fn find_present(
+    connection: &mut PgConnection,
+    app: &str,
+    slug: &[u8],
+) -> Result<Option<i64>, sqlx::Error> {
+    sqlx::query_scalar("SELECT listing FROM listings WHERE app = $1 AND slug = $2 AND state = 'present'")
+        .bind(app)
+        .bind(slug)
+        .fetch_optional(connection)
+        .await
+}
+
+pub(super) async fn require_under_way(connection: &mut PgConnection, app: &AppKey) -> Result<(), Problem> {
+    let under_way: Option<bool> = sqlx::query_scalar("SELECT under_way FROM syncs WHERE app = $1")
+        .bind(app.as_str())
+        .fetch_optional(connection)
+        .await?;
+    if under_way == Some(true) { Ok(()) } else { Err(Error::NoListing { app: app.clone() }.into()) }
+}
+
+/// Removes some records of a discarded listing. False if nothing is left to remove.
+pub(super) async fn remove_discarded(connection: &mut PgConnection) -> Result<bool, sqlx::Error> {
+    let listing: Option<i64> =
+        sqlx::query_scalar("SELECT listing FROM listings WHERE state = 'discarded' LIMIT 1")
+            .fetch_optional(&mut *connection)
+            .await?;
+    let Some(listing) = listing else {
+        return Ok(false);
+    };
+    let done = sqlx::query(
+        "DELETE FROM records WHERE listing = $1 AND id IN \
+         (SELECT id FROM records WHERE listing = $1 ORDER BY id LIMIT $2)",
+    )
+    .bind(listing)
+    .bind(REMOVED_AT_ONCE)
+    .execute(&mut *connection)
+    .await?;
+    if done.rows_affected() == 0 {
+        sqlx::query("DELETE FROM listings WHERE listing = $1 AND state = 'discarded'")
+            .bind(listing)
+            .execute(connection)
+            .await?;
+    }
+    Ok(true)
+}

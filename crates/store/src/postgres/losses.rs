@@ -1,0 +1,104 @@
+//! Who loses access without being gone, and what was lost lately.
+
+use jiff::Timestamp;
+
+use super::super::sqlite::time;
+use super::super::{AccessBase, AccessFacts, AppKey, Error, Loser, Losers, LossKind};
+use super::noted::{MEMBERSHIPS, STATUS};
+use super::open::Postgres;
+use super::text;
+
+/// How many records that differ in access are compared at a time.
+const PIECE: usize = 500;
+
+/// Who is in both listings, $1 the present one, with another access, from the id after $4 on.
+const DIFFER: &str = "SELECT one.id, other.facts, one.facts, coalesce(changes.kinds, 0) FROM records AS one \
+     JOIN records AS other ON other.listing = $2 AND other.id = one.id AND other.facts IS NOT NULL \
+     AND other.facts <> one.facts AND other.standing <> 2 \
+     LEFT JOIN changes ON changes.app = $5 AND changes.slug = $6 AND changes.id = one.id \
+     WHERE one.listing = $1 AND one.facts IS NOT NULL AND one.id >= $3 AND one.id IS DISTINCT FROM $4 \
+     ORDER BY one.id LIMIT $7";
+
+const BASE: &str = "SELECT count(CASE WHEN substr(facts, 1, 1) = '\\x01'::bytea THEN 1 END), \
+     count(CASE WHEN length(facts) > 1 THEN 1 END), count(CASE WHEN facts IS NULL AND standing <> 3 THEN 1 END) \
+     FROM records WHERE listing = $1 AND standing <> 2";
+
+/// An id, what access it had and has, and what tasks changed.
+type Row = (Vec<u8>, Vec<u8>, Vec<u8>, i64);
+
+/// Those who lose access between two listings, the present one first.
+pub(super) async fn losers(
+    state: &Postgres,
+    app: &AppKey,
+    slug: &str,
+    [present, last]: [i64; 2],
+    after: Option<&str>,
+) -> Result<Losers, Error> {
+    let rows: Vec<Row> = sqlx::query_as(DIFFER)
+        .bind(present)
+        .bind(last)
+        .bind(after.unwrap_or_default().as_bytes())
+        .bind(after.map(str::as_bytes))
+        .bind(app.as_str())
+        .bind(slug.as_bytes())
+        .bind(i64::try_from(PIECE).unwrap_or(i64::MAX))
+        .fetch_all(state.readers())
+        .await
+        .map_err(|error| state.fault(error))?;
+    let what = || format!("the id of a record of app {app}");
+    let next = rows.last().filter(|_| rows.len() == PIECE).map(|(id, ..)| id.clone());
+    let next = next.map(|id| text::from_column(id, &what)).transpose()?;
+    let mut losers = Vec::new();
+    for (id, before, now, by_tasks) in rows {
+        let facts = |bytes: &[u8]| {
+            AccessFacts::from_bytes(bytes).ok_or_else(|| Error::Unreadable {
+                what: format!("what access a record of app {app} had"),
+                detail: "its length is wrong".to_owned(),
+            })
+        };
+        let mut loss = facts(&now)?.loss_since(&facts(&before)?);
+        loss.deactivated &= by_tasks & STATUS == 0;
+        if by_tasks & MEMBERSHIPS != 0 {
+            loss.refs = 0;
+        }
+        if loss.deactivated || loss.refs > 0 {
+            losers.push(Loser { id: text::from_column(id, &what)?, loss });
+        }
+    }
+    Ok(Losers { losers, next })
+}
+
+/// Who had access in a listing.
+pub(super) async fn base(state: &Postgres, last: i64) -> Result<AccessBase, Error> {
+    let (active, with_refs, unknown): (i64, i64, i64) = sqlx::query_as(BASE)
+        .bind(last)
+        .fetch_one(state.readers())
+        .await
+        .map_err(|error| state.fault(error))?;
+    Ok(AccessBase {
+        active: active.unsigned_abs(),
+        with_refs: with_refs.unsigned_abs(),
+        unknown: unknown.unsigned_abs(),
+    })
+}
+
+/// How many of a type lost this since then.
+pub(super) async fn since(
+    state: &Postgres,
+    app: &AppKey,
+    slug: &str,
+    kind: LossKind,
+    since: Timestamp,
+) -> Result<u64, Error> {
+    let lost: i64 = sqlx::query_scalar(
+        "SELECT coalesce(sum(records), 0)::bigint FROM removals WHERE app = $1 AND slug = $2 AND at >= $3 AND kind = $4",
+    )
+    .bind(app.as_str())
+    .bind(slug.as_bytes())
+    .bind(time::to_column(since))
+    .bind(kind.as_str())
+    .fetch_one(state.readers())
+    .await
+    .map_err(|error| state.fault(error))?;
+    Ok(lost.unsigned_abs())
+}

@@ -1,0 +1,37 @@
+//! State in PostgreSQL, for nodes that stand in for one another.
+//!
+//! The same tables as in SQLite, in one database. There are two writers ([`writer`]), one for the journal and one for what syncs
+//! saw, so that a sync of a million records does not make a task wait, and a few connections for reading. What is written carries
+//! the epoch of its owner and is refused by the database when it is not the newest: see [`claims`] and
+//! `docs/decisions/0024-postgresql.md`.
+
+mod attempts;
+mod claims;
+mod commit;
+pub(crate) mod connect;
+mod doubts;
+mod history;
+mod holds;
+mod local;
+mod losses;
+mod nodes;
+mod noted;
+pub(crate) mod open;
+pub(crate) mod owners;
+mod retention;
+mod snapshots;
+mod survey;
+mod tasks;
+#[cfg(test)]
+mod tests;
+mod text;
+mod told;
+mod trust;
+mod writer;
+
+pub use super::lease::Acquired;
+pub use connect::Address;
+pub use open::{Postgres, Settings};
+pub use owners::Owner;
+pub use survey::Survey;
+pub use trust::system_authorities;

@@ -1,0 +1,114 @@
+//! What tasks did to accounts, noted among what is known of the target.
+
+use async_trait::async_trait;
+use sqlx::PgConnection;
+
+use super::super::{AppKey, Changes};
+use super::writer::{Problem, Write};
+
+/// What the column `kinds` is made of.
+pub(super) const STATUS: i64 = 1;
+/// The same.
+pub(super) const MEMBERSHIPS: i64 = 2;
+
+/// A task created an account: Iden holds it, whether a sync has seen it or not.
+pub(super) struct NoteCreated {
+    pub(super) app: AppKey,
+    pub(super) slug: String,
+    pub(super) id: String,
+}
+
+#[async_trait]
+impl Write for NoteCreated {
+    type Answer = ();
+
+    fn app(&self) -> Option<&AppKey> {
+        Some(&self.app)
+    }
+
+    async fn run(&mut self, connection: &mut PgConnection) -> Result<(), Problem> {
+        let (app, slug) = (self.app.as_str(), self.slug.as_bytes());
+        sqlx::query(
+            "INSERT INTO listings (app, slug, state) VALUES ($1, $2, 'last') \
+             ON CONFLICT (app, state, slug) WHERE state <> 'discarded' DO NOTHING",
+        )
+        .bind(app)
+        .bind(slug)
+        .execute(&mut *connection)
+        .await?;
+        // The hash is that of no record: it has not been read yet.
+        sqlx::query(
+            "INSERT INTO records (listing, id, hash, standing) \
+             SELECT listing, $3, 0, 3 FROM listings WHERE app = $1 AND slug = $2 AND state = 'last' \
+             ON CONFLICT (listing, id) DO UPDATE SET standing = CASE records.standing WHEN 3 THEN 3 ELSE 0 END",
+        )
+        .bind(app)
+        .bind(slug)
+        .bind(self.id.as_bytes())
+        .execute(connection)
+        .await?;
+        Ok(())
+    }
+}
+
+/// A task deleted an account. One that a sync has seen stays: the removal guard counts who is gone, whatever the reason.
+pub(super) struct NoteDeleted {
+    pub(super) app: AppKey,
+    pub(super) slug: String,
+    pub(super) id: String,
+}
+
+#[async_trait]
+impl Write for NoteDeleted {
+    type Answer = ();
+
+    fn app(&self) -> Option<&AppKey> {
+        Some(&self.app)
+    }
+
+    async fn run(&mut self, connection: &mut PgConnection) -> Result<(), Problem> {
+        sqlx::query(
+            "DELETE FROM records WHERE id = $3 AND standing = 3 AND listing IN \
+             (SELECT listing FROM listings WHERE app = $1 AND slug = $2 AND state = 'last')",
+        )
+        .bind(self.app.as_str())
+        .bind(self.slug.as_bytes())
+        .bind(self.id.as_bytes())
+        .execute(connection)
+        .await?;
+        Ok(())
+    }
+}
+
+/// A task changed what access an account has.
+pub(super) struct NoteChanged {
+    pub(super) app: AppKey,
+    pub(super) slug: String,
+    pub(super) id: String,
+    pub(super) changes: Changes,
+}
+
+#[async_trait]
+impl Write for NoteChanged {
+    type Answer = ();
+
+    fn app(&self) -> Option<&AppKey> {
+        Some(&self.app)
+    }
+
+    async fn run(&mut self, connection: &mut PgConnection) -> Result<(), Problem> {
+        let kinds =
+            i64::from(self.changes.status) * STATUS + i64::from(self.changes.memberships) * MEMBERSHIPS;
+        sqlx::query(
+            "INSERT INTO changes (app, slug, id, kinds) VALUES ($1, $2, $3, $4) \
+             ON CONFLICT (app, slug, id) DO UPDATE SET kinds = changes.kinds | excluded.kinds",
+        )
+        .bind(self.app.as_str())
+        .bind(self.slug.as_bytes())
+        .bind(self.id.as_bytes())
+        .bind(kinds)
+        .execute(connection)
+        .await?;
+        Ok(())
+    }
+}

@@ -1,0 +1,530 @@
+//! Opening and closing the state.
+
+use std::path::PathBuf;
+use std::sync::atomic::Ordering;
+use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::time::Duration;
+
+use bridgehead_resilience::{Clock, SystemClock};
+use sqlx::migrate::{MigrateError, Migrator};
+use sqlx::postgres::{PgPool, PgPoolOptions};
+use sqlx::{Connection, PgConnection};
+use tokio::sync::{mpsc, oneshot};
+use tokio::time::Instant;
+use uuid::Uuid;
+
+use super::super::doubt::CLOCKS;
+use super::super::lease::{Acquired, Grant, Terms};
+use super::super::sqlite::files::Guest;
+use super::super::sqlite::open::blocking;
+use super::super::sqlite::{Stats, time};
+use super::super::{AppKey, Error, Reason, Sqlite, moving};
+#[cfg(test)]
+use super::claims::ALL;
+use super::claims::{Claims, Held};
+use super::commit::DropUnfinished;
+use super::connect::{Address, Server};
+use super::local::Local;
+use super::nodes;
+use super::owners::{self, Node, Owner};
+use super::writer::{Counters, Message, QUEUE, Queued, Write, Writer};
+
+static MIGRATIONS: Migrator = sqlx::migrate!("src/migrations/postgres");
+
+const READERS: u32 = 4;
+/// How long a reader waits for a connection.
+const READER_WAIT: Duration = Duration::from_secs(10);
+/// How long after a renewal that failed the next one is tried.
+const AGAIN: Duration = Duration::from_millis(500);
+
+/// How the state is opened.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// Where it is.
+    pub address: Address,
+    /// The name of this node, for people.
+    pub node: String,
+    /// How long things last.
+    pub terms: Terms,
+    /// The folder of this machine whose lock says that this is the only process of the node. The process that holds it takes over at once from
+    /// an earlier process of the folder. Without one, an earlier process is any other node.
+    pub folder: Option<PathBuf>,
+}
+
+/// The state of the daemon, in PostgreSQL. Clones share it.
+#[derive(Clone, Debug)]
+pub struct Postgres(Arc<Inner>);
+
+#[derive(Debug)]
+struct Inner {
+    server: Arc<Server>,
+    node: Node,
+    claims: Arc<Claims>,
+    tasks: Queue,
+    listings: Queue,
+    readers: PgPool,
+    /// What the nodes are looked at with.
+    looking: tokio::sync::Mutex<Option<PgConnection>>,
+    /// Held until the state is closed and forgotten.
+    local: Mutex<Option<Local>>,
+}
+
+/// The way to a writer.
+#[derive(Debug)]
+pub(super) struct Queue {
+    sender: mpsc::Sender<Message>,
+    counters: Arc<Counters>,
+}
+
+impl Postgres {
+    /// Opens the state as one that owns all apps, for tests of the contract: nodes own apps one by one.
+    #[cfg(test)]
+    pub(crate) async fn open(settings: &Settings) -> Result<Self, Error> {
+        let state = Self::connect(settings, true, Guest::Owner).await?;
+        match state.take_all().await {
+            Ok(()) => Ok(state),
+            Err(error) => {
+                state.close().await;
+                Err(error)
+            }
+        }
+    }
+
+    /// Opens the state for a one-time command, which owns these apps. Root may run it for the owner of the folder of this machine, who
+    /// then owns what it makes.
+    ///
+    /// [`Error::Owned`] if another node has one of them.
+    pub async fn open_to_help(settings: &Settings, apps: &[AppKey]) -> Result<Self, Error> {
+        Self::open_with(settings, Guest::Helper, apps).await
+    }
+
+    /// The same for a command that is of no use without state, and makes none: `None` if there is none.
+    pub async fn open_existing(settings: &Settings, apps: &[AppKey]) -> Result<Option<Self>, Error> {
+        let server = Server::of(settings);
+        let mut connection = server.plain().await?;
+        let is_made = is_made(&server, &mut connection).await?;
+        drop(connection.close().await);
+        if is_made { Self::open_with(settings, Guest::Visitor, apps).await.map(Some) } else { Ok(None) }
+    }
+
+    async fn open_with(settings: &Settings, guest: Guest, apps: &[AppKey]) -> Result<Self, Error> {
+        let state = Self::connect(settings, false, guest).await?;
+        for app in apps {
+            if let Err(error) = state.acquire(app).await {
+                state.close().await;
+                return Err(error);
+            }
+        }
+        Ok(state)
+    }
+
+    /// Opens the state as one of several nodes, which owns nothing yet: see [`acquire`](Self::acquire). The database is brought to this
+    /// version's format.
+    pub async fn join(settings: &Settings) -> Result<Self, Error> {
+        Self::connect(settings, false, Guest::Owner).await
+    }
+
+    /// The state for reading alone, beside any node. Nothing is written, and every write is [`Error::Closed`]. `None` if the database
+    /// has none.
+    pub async fn read_only(settings: &Settings) -> Result<Option<Self>, Error> {
+        let server = Arc::new(Server::of(settings));
+        let mut connection = server.plain().await?;
+        let is_made = is_made(&server, &mut connection).await?;
+        if is_made {
+            refuse_newer(&server, &mut connection).await?;
+            refuse_moved(&server, &mut connection).await?;
+        }
+        drop(connection.close().await);
+        if !is_made {
+            return Ok(None);
+        }
+        let claims = Arc::new(Claims::new(false, settings.terms));
+        let node = Node { name: settings.node.clone(), process: String::new(), ended: Vec::new() };
+        let readers = readers(settings);
+        let (tasks, listings) = (Queue::nobody(), Queue::nobody());
+        let (looking, local) = (tokio::sync::Mutex::new(None), Mutex::new(None));
+        Ok(Some(Self(Arc::new(Inner { server, node, claims, tasks, listings, readers, looking, local }))))
+    }
+
+    #[cfg(test)]
+    async fn take_all(&self) -> Result<(), Error> {
+        let acquired = self.acquire_key(ALL).await?;
+        if acquired.settles_in > Duration::ZERO {
+            tracing::warn!(
+                seconds = acquired.settles_in.as_secs(),
+                "the last owner of this state did not give it back; waiting until no call of it can be under way"
+            );
+            tokio::time::sleep(acquired.settles_in).await;
+        }
+        self.write_listings(DropUnfinished { app: None }).await
+    }
+
+    async fn connect(settings: &Settings, is_sole: bool, guest: Guest) -> Result<Self, Error> {
+        let process = Uuid::new_v4().simple().to_string();
+        let local = match settings.folder.clone() {
+            Some(folder) => {
+                let process = process.clone();
+                blocking(move || Local::take(&folder, guest, &process)).await?
+            }
+            None => None,
+        };
+        let server = Arc::new(Server::of(settings));
+        let mut connection = server.check().await?;
+        bring_up(&server, &mut connection).await?;
+        begin(&server, &mut connection).await?;
+        drop(connection.close().await);
+        let claims = Arc::new(Claims::new(is_sole, settings.terms));
+        let readers = readers(settings);
+        let ended = local.as_ref().map(|local| local.ended.clone()).unwrap_or_default();
+        let node = Node { name: settings.node.clone(), process, ended };
+        let tasks = Queue::start(&server, &claims, false);
+        let listings = Queue::start(&server, &claims, true);
+        let (looking, local) = (tokio::sync::Mutex::new(None), Mutex::new(local));
+        let inner = Arc::new(Inner { server, node, claims, tasks, listings, readers, looking, local });
+        tokio::spawn(keep(Arc::downgrade(&inner)));
+        Ok(Self(inner))
+    }
+
+    /// Takes an app over, if nobody has a lease on it that lasts: else [`Error::Owned`]. What an earlier owner left unfinished is
+    /// dropped, as after a crash.
+    pub async fn acquire(&self, app: &AppKey) -> Result<Acquired, Error> {
+        let acquired = self.acquire_key(app.as_str()).await?;
+        self.write_listings(DropUnfinished { app: Some(app.clone()) }).await?;
+        Ok(acquired)
+    }
+
+    async fn acquire_key(&self, key: &str) -> Result<Acquired, Error> {
+        let inner = &self.0;
+        let mut connection = inner.server.connect().await?;
+        let (acquired, grant) =
+            owners::acquire(&inner.server, &mut connection, &inner.node, key, &inner.claims.durations())
+                .await?;
+        inner.claims.hold(key, Held { epoch: acquired.epoch, grant });
+        drop(connection.close().await);
+        Ok(acquired)
+    }
+
+    /// Gives an app back. If a call for it that was begun may still be under way, not everything `is_over`, and the next owner waits
+    /// until it must have ended.
+    pub async fn release(&self, app: &AppKey, is_over: bool) -> Result<(), Error> {
+        self.release_key(app.as_str(), is_over).await
+    }
+
+    async fn release_key(&self, key: &str, is_over: bool) -> Result<(), Error> {
+        let inner = &self.0;
+        let Some(held) = inner.claims.held(key) else { return Ok(()) };
+        // Before the database is told: from now on, nothing is written and nothing is started.
+        inner.claims.lose(key, held.epoch);
+        let mut connection = inner.server.connect().await?;
+        owners::release(&inner.server, &mut connection, &inner.node, (key, held.epoch), is_over).await?;
+        drop(connection.close().await);
+        Ok(())
+    }
+
+    /// Who owns what.
+    pub async fn owners(&self) -> Result<Vec<Owner>, Error> {
+        let mut connection = self.0.readers.acquire().await.map_err(|error| self.fault(error))?;
+        owners::all(&self.0.server, &mut connection).await
+    }
+
+    /// State for a `sync --dry-run` beside running nodes: a private copy of what syncs have seen, with an empty journal. Without state in
+    /// the database, nothing is known.
+    pub async fn rehearsal(settings: &Settings) -> Result<Sqlite, Error> {
+        let copy = Sqlite::scratch().await?;
+        let Some(state) = Self::read_only(settings).await? else { return Ok(copy) };
+        let server = &state.0.server;
+        let fault = |error| server.fault(error);
+        let mut connection = state.readers().acquire().await.map_err(fault)?;
+        let mut transaction = connection.begin().await.map_err(fault)?;
+        sqlx::query("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
+            .execute(&mut *transaction)
+            .await
+            .map_err(fault)?;
+        for table in moving::TABLES.iter().filter(|table| table.is_listing) {
+            moving::copy_table(server, &mut transaction, table, &copy).await?;
+        }
+        transaction.rollback().await.map_err(fault)?;
+        drop(connection);
+        state.close().await;
+        Ok(copy)
+    }
+
+    /// [`Error::Fenced`] unless a call for this app may be started now.
+    pub fn may_start(&self, app: &AppKey) -> Result<(), Error> {
+        self.0.claims.may_start(app)
+    }
+
+    /// Runs what waits, gives back what is owned, and closes the connections. Nothing is under way any more.
+    pub async fn close(self) {
+        self.end(true).await;
+    }
+
+    pub(super) async fn end(&self, is_over: bool) {
+        let inner = &self.0;
+        inner.tasks.close().await;
+        inner.listings.close().await;
+        for key in inner.claims.all().into_keys() {
+            if let Err(error) = self.release_key(&key, is_over).await {
+                tracing::warn!(%error, "the state could not be returned; the next owner waits until its lease has ended");
+            }
+        }
+        nodes::stop_looking(self).await;
+        inner.readers.close().await;
+        inner.local.lock().unwrap_or_else(PoisonError::into_inner).take();
+    }
+
+    /// How much the journal has written.
+    pub fn stats(&self) -> Stats {
+        let counters = &self.0.tasks.counters;
+        Stats {
+            commits: counters.commits.load(Ordering::Relaxed),
+            writes: counters.writes.load(Ordering::Relaxed),
+        }
+    }
+
+    /// Whether every app that this process holds is still its own, and the server answers.
+    pub(super) async fn in_place(&self) -> Result<(), Error> {
+        let inner = &self.0;
+        let owners = self.owners().await?;
+        for (key, held) in inner.claims.all() {
+            if !owners.iter().any(|owner| owner.app == key && owner.epoch == held.epoch) {
+                inner.claims.lose(&key, held.epoch);
+            }
+        }
+        // A node may well own nothing; one that owns everything may not.
+        let has_lost = inner.claims.is_sole() && inner.claims.all().is_empty();
+        if has_lost { Err(inner.server.unfit("another node has taken this state over")) } else { Ok(()) }
+    }
+
+    /// Whether an app is this process's, as far as it knows.
+    pub(super) fn has(&self, app: &AppKey) -> bool {
+        self.0.claims.held(self.0.claims.key(app)).is_some()
+    }
+
+    /// From now on, calls may last so long: all owners' rows say so before this returns.
+    pub(super) async fn allow_longer_calls(&self, longest: Duration) -> Result<(), Error> {
+        let inner = &self.0;
+        if !inner.claims.allow_calls(longest) {
+            return Ok(());
+        }
+        let mut connection = inner.server.connect().await?;
+        for (key, held) in inner.claims.all() {
+            let asked_at = Instant::now();
+            let claim = (key.as_str(), held.epoch);
+            let durations = inner.claims.durations();
+            if owners::renew(&inner.server, &mut connection, &inner.node, claim, &durations).await? {
+                inner.claims.renew(&key, held.epoch, Grant { asked_at });
+            }
+        }
+        drop(connection.close().await);
+        Ok(())
+    }
+
+    pub(super) fn terms(&self) -> &Terms {
+        &self.0.claims.terms
+    }
+
+    pub(super) fn node(&self) -> &Node {
+        &self.0.node
+    }
+
+    pub(super) fn server(&self) -> &Server {
+        &self.0.server
+    }
+
+    pub(super) fn looking(&self) -> &tokio::sync::Mutex<Option<PgConnection>> {
+        &self.0.looking
+    }
+
+    pub(super) fn readers(&self) -> &PgPool {
+        &self.0.readers
+    }
+
+    pub(super) fn fault(&self, error: sqlx::Error) -> Error {
+        self.0.server.fault(error)
+    }
+
+    pub(super) async fn write_tasks<W: Write>(&self, write: W) -> Result<W::Answer, Error> {
+        self.0.tasks.write(write).await
+    }
+
+    pub(super) async fn write_listings<W: Write>(&self, write: W) -> Result<W::Answer, Error> {
+        self.0.listings.write(write).await
+    }
+}
+
+impl Queue {
+    fn start(server: &Arc<Server>, claims: &Arc<Claims>, discarded: bool) -> Self {
+        let (sender, queue) = mpsc::channel(QUEUE);
+        let counters = Arc::new(Counters::default());
+        let writer = Writer {
+            server: Arc::clone(server),
+            connection: None,
+            queue,
+            counters: Arc::clone(&counters),
+            claims: Arc::clone(claims),
+            discarded,
+        };
+        tokio::spawn(writer.run());
+        Self { sender, counters }
+    }
+
+    /// One without a writer: a write is told that the state is closed.
+    fn nobody() -> Self {
+        let (sender, _nobody) = mpsc::channel(1);
+        Self { sender, counters: Arc::default() }
+    }
+
+    async fn write<W: Write>(&self, write: W) -> Result<W::Answer, Error> {
+        let (caller, answer) = oneshot::channel();
+        let message = Message::Write(Box::new(Queued::new(write, caller)));
+        self.sender.send(message).await.map_err(|_| Error::Closed)?;
+        answer.await.map_err(|_| Error::Closed)?
+    }
+
+    async fn close(&self) {
+        let (caller, closed) = oneshot::channel();
+        if self.sender.send(Message::Close(caller)).await.is_ok() {
+            // An error means that the writer is gone, which is as closed as it gets.
+            drop(closed.await);
+        }
+    }
+}
+
+/// Renews the leases of a process, for as long as it has the state open.
+async fn keep(inner: Weak<Inner>) {
+    let mut connection: Option<PgConnection> = None;
+    let mut wait = Duration::ZERO;
+    loop {
+        tokio::time::sleep(wait).await;
+        let Some(inner) = inner.upgrade() else { return };
+        let terms = inner.claims.terms;
+        let limit = terms.renew_after();
+        wait = match tokio::time::timeout(limit, renew_due(&inner, &mut connection)).await {
+            Ok(Ok(())) => AGAIN.min(terms.renew_after() / 2),
+            Ok(Err(error)) => {
+                tracing::warn!(%error, "the lease on the state could not be renewed; retrying");
+                connection = None;
+                AGAIN.min(terms.renew_after() / 2)
+            }
+            Err(_) => {
+                tracing::warn!(
+                    "the state database does not answer; no call is started once the lease has ended"
+                );
+                connection = None;
+                Duration::ZERO
+            }
+        };
+    }
+}
+
+async fn renew_due(inner: &Inner, connection: &mut Option<PgConnection>) -> Result<(), Error> {
+    let terms = inner.claims.terms;
+    for (key, held) in inner.claims.all() {
+        if Instant::now() < held.grant.renew_at(&terms) {
+            continue;
+        }
+        if connection.is_none() {
+            *connection = Some(inner.server.connect().await?);
+        }
+        let Some(connected) = connection else { continue };
+        let asked_at = Instant::now();
+        if owners::renew(&inner.server, connected, &inner.node, (&key, held.epoch), &inner.claims.durations())
+            .await?
+        {
+            inner.claims.renew(&key, held.epoch, Grant { asked_at });
+        } else {
+            inner.claims.lose(&key, held.epoch);
+            tracing::error!(
+                app = key,
+                "another node has taken this app over; nothing is executed for it here"
+            );
+        }
+    }
+    Ok(())
+}
+
+fn readers(settings: &Settings) -> PgPool {
+    PgPoolOptions::new()
+        .max_connections(READERS)
+        .acquire_timeout(READER_WAIT)
+        .connect_lazy_with(settings.address.options())
+}
+
+/// Whether there is state in the database, of whatever version.
+pub(crate) async fn is_made(server: &Server, connection: &mut PgConnection) -> Result<bool, Error> {
+    sqlx::query_scalar(
+        "SELECT to_regclass('_sqlx_migrations') IS NOT NULL AND to_regclass('lineage') IS NOT NULL",
+    )
+    .fetch_one(connection)
+    .await
+    .map_err(|error| server.fault(error))
+}
+
+/// The version of the tables; an error if a newer bridgehead has made them.
+pub(super) async fn refuse_newer(server: &Server, connection: &mut PgConnection) -> Result<i64, Error> {
+    let found: Option<i64> = sqlx::query_scalar("SELECT max(version) FROM _sqlx_migrations")
+        .fetch_one(connection)
+        .await
+        .map_err(|error| server.fault(error))?;
+    let known = MIGRATIONS.iter().map(|migration| migration.version).max().unwrap_or(0);
+    match found {
+        Some(found) if found > known => {
+            Err(Error::TooNew { path: server.address.to_string().into(), found, known })
+        }
+        found => Ok(found.unwrap_or_default()),
+    }
+}
+
+/// State that was moved into a folder is not gone on with.
+pub(super) async fn refuse_moved(server: &Server, connection: &mut PgConnection) -> Result<(), Error> {
+    let moved: Option<String> = sqlx::query_scalar("SELECT max(moved_to) FROM lineage")
+        .fetch_one(connection)
+        .await
+        .map_err(|error| server.fault(error))?;
+    moved.map_or(Ok(()), |to| Err(Error::Moved { from: server.address.to_string(), to }))
+}
+
+/// Brings the database to this version's format.
+async fn bring_up(server: &Server, connection: &mut PgConnection) -> Result<(), Error> {
+    if is_made(server, connection).await? {
+        refuse_newer(server, connection).await?;
+        refuse_moved(server, connection).await?;
+    }
+    run_migrations(server, connection).await
+}
+
+/// The same of a database whose state may have been moved away.
+pub(crate) async fn bring_up_tables(server: &Server, connection: &mut PgConnection) -> Result<(), Error> {
+    if is_made(server, connection).await? {
+        refuse_newer(server, connection).await?;
+    }
+    run_migrations(server, connection).await
+}
+
+async fn run_migrations(server: &Server, connection: &mut PgConnection) -> Result<(), Error> {
+    let fault = |error| server.fault(error);
+    MIGRATIONS.run_direct(None, connection, false).await.map_err(|error| match error {
+        MigrateError::Execute(error) | MigrateError::ExecuteMigration(error, _) => fault(error),
+        other => server.unfit(format!("its tables are not those of any version: {other}")),
+    })
+}
+
+/// Gives new state its identity, and the question that new state puts.
+async fn begin(server: &Server, connection: &mut PgConnection) -> Result<(), Error> {
+    let now = SystemClock.now();
+    let until = now.saturating_add(CLOCKS).unwrap_or(now);
+    // One statement: two nodes may find the database empty at the same time.
+    sqlx::query(
+        "WITH made AS (INSERT INTO lineage (identity) VALUES ($1) ON CONFLICT DO NOTHING RETURNING 1) \
+         INSERT INTO doubts (found_at, until, reason) SELECT $2, $3, $4 FROM made",
+    )
+    .bind(Uuid::new_v4().simple().to_string())
+    .bind(time::to_column(now))
+    .bind(time::to_column(until))
+    .bind(Reason::New.as_str())
+    .execute(connection)
+    .await
+    .map_err(|error| server.fault(error))?;
+    Ok(())
+}

@@ -1,0 +1,168 @@
+//! Who owns what, by the database's clock alone.
+
+use std::time::Duration;
+
+use sqlx::{FromRow, PgConnection};
+use tokio::time::Instant;
+
+use super::super::Error;
+use super::super::lease::{Acquired, Grant};
+use super::connect::Server;
+use super::open as opening;
+
+/// Who owns an app, as the database says.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Owner {
+    /// The app's id, or `*` for all of them.
+    pub app: String,
+    /// The name of the node.
+    pub node: String,
+    /// The epoch.
+    pub epoch: i64,
+    /// How long its lease lasts; nothing if it has ended.
+    pub lasts_for: Duration,
+}
+
+#[derive(FromRow)]
+struct Row {
+    app: String,
+    node: String,
+    epoch: i64,
+    left: i64,
+}
+
+/// Takes over, if nobody has a lease that lasts. An owner that gave it back has nothing under way; of another one, calls may be
+/// under way until its lease has ended, and the longest of them too. A process of this machine that is known to have ended has neither
+/// a lease nor a call; what it had begun is as after any crash.
+const ACQUIRE: &str = "INSERT INTO owners AS held \
+     (app, epoch, node, process, taken_at, expires_at, longest_call, settled_at) \
+     SELECT $1, 1, $2, $3, clock_timestamp(), clock_timestamp() + $4::bigint * interval '1 ms', $5::bigint, clock_timestamp() \
+     FROM lineage WHERE moved_to IS NULL \
+     ON CONFLICT (app) DO UPDATE SET epoch = held.epoch + 1, node = excluded.node, process = excluded.process, \
+     taken_at = excluded.taken_at, expires_at = excluded.expires_at, longest_call = excluded.longest_call, \
+     is_released = FALSE, settled_at = CASE WHEN held.is_released OR held.process = ANY($6) THEN held.settled_at \
+     ELSE greatest(held.settled_at, held.expires_at + held.longest_call * interval '1 ms') END \
+     WHERE held.is_released OR held.process = ANY($6) OR held.expires_at <= clock_timestamp() \
+     RETURNING epoch, ceil(greatest(0, extract(epoch FROM settled_at - clock_timestamp())) * 1000)::bigint";
+
+const RENEW: &str = "UPDATE owners SET expires_at = clock_timestamp() + $4 * interval '1 ms', \
+     longest_call = greatest(longest_call, $5) \
+     WHERE app = $1 AND process = $2 AND epoch = $3 AND NOT is_released";
+
+const RELEASE: &str = "UPDATE owners SET is_released = TRUE, expires_at = clock_timestamp(), settled_at = CASE WHEN $4 \
+     THEN settled_at ELSE greatest(settled_at, clock_timestamp() + longest_call * interval '1 ms') END \
+     WHERE app = $1 AND process = $2 AND epoch = $3";
+
+const ALL: &str = "SELECT app, node, epoch, \
+     CASE WHEN is_released THEN 0 ELSE \
+     ceil(greatest(0, extract(epoch FROM expires_at - clock_timestamp())) * 1000)::bigint END AS left \
+     FROM owners ORDER BY app";
+
+/// What is promised with a lease.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Durations {
+    /// How long it lasts.
+    pub(super) lease: Duration,
+    /// How long a call may last that is started under it.
+    pub(super) longest_call: Duration,
+}
+
+/// Who asks.
+#[derive(Clone, Debug)]
+pub(super) struct Node {
+    /// Its name, for people.
+    pub(super) name: String,
+    /// Drawn by each start.
+    pub(super) process: String,
+    /// Earlier processes of this node, which have ended.
+    pub(super) ended: Vec<String>,
+}
+
+pub(super) fn milliseconds(duration: Duration) -> i64 {
+    i64::try_from(duration.as_millis()).unwrap_or(i64::MAX)
+}
+
+pub(super) fn from_milliseconds(milliseconds: i64) -> Duration {
+    Duration::from_millis(milliseconds.unsigned_abs())
+}
+
+/// Takes an app over, or says who has it.
+pub(super) async fn acquire(
+    server: &Server,
+    connection: &mut PgConnection,
+    node: &Node,
+    key: &str,
+    durations: &Durations,
+) -> Result<(Acquired, Grant), Error> {
+    let asked_at = Instant::now();
+    let row: Option<(i64, i64)> = sqlx::query_as(ACQUIRE)
+        .bind(key)
+        .bind(&node.name)
+        .bind(&node.process)
+        .bind(milliseconds(durations.lease))
+        .bind(milliseconds(durations.longest_call))
+        .bind(&node.ended)
+        .fetch_optional(&mut *connection)
+        .await
+        .map_err(|error| server.fault(error))?;
+    if let Some((epoch, settles_in)) = row {
+        let settles_in = from_milliseconds(settles_in);
+        return Ok((Acquired { epoch, settles_in }, Grant { asked_at }));
+    }
+    opening::refuse_moved(server, connection).await?;
+    let owner = all(server, connection).await?.into_iter().find(|owner| owner.app == key);
+    let (node, lasts_for) = owner.map(|owner| (owner.node, owner.lasts_for)).unwrap_or_default();
+    Err(Error::Owned { place: server.address.to_string(), node, lasts_for })
+}
+
+/// Whether the lease goes on. False if another process has it.
+pub(super) async fn renew(
+    server: &Server,
+    connection: &mut PgConnection,
+    node: &Node,
+    (key, epoch): (&str, i64),
+    durations: &Durations,
+) -> Result<bool, Error> {
+    let done = sqlx::query(RENEW)
+        .bind(key)
+        .bind(&node.process)
+        .bind(epoch)
+        .bind(milliseconds(durations.lease))
+        .bind(milliseconds(durations.longest_call))
+        .execute(connection)
+        .await
+        .map_err(|error| server.fault(error))?;
+    Ok(done.rows_affected() == 1)
+}
+
+/// Gives it back. Unless everything that was begun `is_over`, the next owner waits for the longest call.
+pub(super) async fn release(
+    server: &Server,
+    connection: &mut PgConnection,
+    node: &Node,
+    (key, epoch): (&str, i64),
+    is_over: bool,
+) -> Result<(), Error> {
+    sqlx::query(RELEASE)
+        .bind(key)
+        .bind(&node.process)
+        .bind(epoch)
+        .bind(is_over)
+        .execute(connection)
+        .await
+        .map_err(|error| server.fault(error))?;
+    Ok(())
+}
+
+/// Who owns what.
+pub(crate) async fn all(server: &Server, connection: &mut PgConnection) -> Result<Vec<Owner>, Error> {
+    let rows: Vec<Row> =
+        sqlx::query_as(ALL).fetch_all(connection).await.map_err(|error| server.fault(error))?;
+    let owner = |row: Row| Owner {
+        app: row.app,
+        node: row.node,
+        epoch: row.epoch,
+        lasts_for: from_milliseconds(row.left),
+    };
+    Ok(rows.into_iter().map(owner).collect())
+}

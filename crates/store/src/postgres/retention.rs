@@ -1,0 +1,160 @@
+//! What a sync leaves that ends without completing is added to the known records.
+//!
+//! The records are copied in pieces, each in a separate write, so that other writes do not wait for long. A crash in between leaves a part of them known, and is as if the
+//! rest had not been pushed.
+
+use async_trait::async_trait;
+use sqlx::PgConnection;
+
+use super::super::{AppKey, Error, Trust};
+use super::commit;
+use super::open::Postgres;
+use super::writer::{Problem, Write};
+
+/// How many records a piece has.
+const PIECE: i64 = 2000;
+
+/// The last id of the next piece, behind $2. None if the rest is smaller than a piece.
+const END: &str = "SELECT id FROM records WHERE listing = $1 AND id >= $2 AND id IS DISTINCT FROM $3 \
+     ORDER BY id LIMIT 1 OFFSET $4";
+
+/// What counts permanently stays so; what has not been judged is judged by this listing. Most records are the same as
+/// before, and are left unchanged. The access of an account stays what it was when a sync was last completed: a loss
+/// that is held must be a loss at the next sync, too. It is taken over only if nothing is known, and never from a
+/// doubted listing.
+const ADD: &str = "INSERT INTO records (listing, id, hash, standing, facts) \
+     SELECT $6, id, hash, $5::bigint, CASE WHEN $5 <> 2 THEN facts END FROM records \
+     WHERE listing = $1 AND id >= $2 AND id IS DISTINCT FROM $3 \
+     AND ($4::bytea IS NULL OR id <= $4) ON CONFLICT (listing, id) DO UPDATE SET hash = excluded.hash, standing = CASE \
+     WHEN $5 = 0 OR records.standing = 3 THEN 0 WHEN $5 = 2 AND records.standing = 1 THEN 2 \
+     ELSE records.standing END, facts = coalesce(records.facts, excluded.facts) \
+     WHERE records.hash <> excluded.hash OR records.standing = 3 OR ($5 = 0 AND records.standing <> 0) \
+     OR ($5 = 2 AND records.standing = 1) OR ($5 <> 2 AND records.facts IS NULL AND excluded.facts IS NOT NULL)";
+
+/// Adds the present listings of an app to what is known, and ends them.
+pub(super) async fn retain(state: &Postgres, app: &AppKey, belief: Trust) -> Result<(), Error> {
+    let standing = standing(belief);
+    for (listing, last) in state.write_listings(Find { app: app.clone() }).await? {
+        let mut after = None;
+        loop {
+            let end =
+                state.write_listings(Piece { app: app.clone(), listing, last, after, standing }).await?;
+            if end.is_none() {
+                break;
+            }
+            after = end;
+        }
+    }
+    state.write_listings(End { app: app.clone() }).await
+}
+
+/// The present listings of an app, each with the one that is known, which is made if nothing of its type was.
+struct Find {
+    app: AppKey,
+}
+
+#[async_trait]
+impl Write for Find {
+    type Answer = Vec<(i64, i64)>;
+
+    fn app(&self) -> Option<&AppKey> {
+        Some(&self.app)
+    }
+
+    async fn run(&mut self, connection: &mut PgConnection) -> Result<Self::Answer, Problem> {
+        commit::require_under_way(connection, &self.app).await?;
+        sqlx::query(
+            "INSERT INTO listings (app, slug, state) SELECT app, slug, 'last' FROM listings AS present \
+             WHERE app = $1 AND state = 'present' AND NOT EXISTS (SELECT 1 FROM listings AS last \
+             WHERE last.app = $1 AND last.state = 'last' AND last.slug = present.slug)",
+        )
+        .bind(self.app.as_str())
+        .execute(&mut *connection)
+        .await?;
+        let listings = sqlx::query_as(
+            "SELECT present.listing, last.listing FROM listings AS present JOIN listings AS last \
+             ON last.app = present.app AND last.slug = present.slug AND last.state = 'last' \
+             WHERE present.app = $1 AND present.state = 'present'",
+        )
+        .bind(self.app.as_str())
+        .fetch_all(connection)
+        .await?;
+        Ok(listings)
+    }
+}
+
+/// The records behind an id, as many as a piece has.
+struct Piece {
+    app: AppKey,
+    listing: i64,
+    /// Where they are added.
+    last: i64,
+    after: Option<Vec<u8>>,
+    standing: i64,
+}
+
+#[async_trait]
+impl Write for Piece {
+    /// The last id of this piece, unless nothing is left behind it.
+    type Answer = Option<Vec<u8>>;
+
+    fn app(&self) -> Option<&AppKey> {
+        Some(&self.app)
+    }
+
+    async fn run(&mut self, connection: &mut PgConnection) -> Result<Option<Vec<u8>>, Problem> {
+        let from = self.after.as_deref().unwrap_or_default();
+        let end: Option<Vec<u8>> = sqlx::query_scalar(END)
+            .bind(self.listing)
+            .bind(from)
+            .bind(self.after.as_deref())
+            .bind(PIECE - 1)
+            .fetch_optional(&mut *connection)
+            .await?;
+        sqlx::query(ADD)
+            .bind(self.listing)
+            .bind(from)
+            .bind(self.after.as_deref())
+            .bind(end.as_deref())
+            .bind(self.standing)
+            .bind(self.last)
+            .execute(connection)
+            .await?;
+        Ok(end)
+    }
+}
+
+/// All is added.
+struct End {
+    app: AppKey,
+}
+
+#[async_trait]
+impl Write for End {
+    type Answer = ();
+    const DISCARDS: bool = true;
+
+    fn app(&self) -> Option<&AppKey> {
+        Some(&self.app)
+    }
+
+    async fn run(&mut self, connection: &mut PgConnection) -> Result<(), Problem> {
+        let statements = [
+            "UPDATE listings SET state = 'discarded' WHERE app = $1 AND state = 'present'",
+            "UPDATE syncs SET under_way = FALSE, completing_at = NULL, completing_losses = NULL WHERE app = $1",
+        ];
+        for statement in statements {
+            sqlx::query(statement).bind(self.app.as_str()).execute(&mut *connection).await?;
+        }
+        Ok(())
+    }
+}
+
+/// What the column `standing` says of the records of such a listing.
+fn standing(belief: Trust) -> i64 {
+    match belief {
+        Trust::Accepted => 0,
+        Trust::Unverified => 1,
+        Trust::Rejected => 2,
+    }
+}

@@ -1,0 +1,252 @@
+//! Several nodes, and servers that are not fit, against a real PostgreSQL.
+
+use std::time::Duration;
+
+use bridgehead_sdk::TaskId;
+use bridgehead_test_servers::{PgBouncer, Postgres as Server};
+
+use super::super::contract::server::{database, settings, start, url};
+use super::super::contract::{app, at, completed, intent};
+use super::super::lease::Terms;
+use super::super::{Error, Known, ReportResult, SnapshotStore, State, TaskJournal};
+use super::{Address, Postgres, Settings};
+
+/// A lease that ends soon, and a call that may last longer than it.
+const SHORT: Terms = Terms { lease: Duration::from_secs(2), longest_call: Duration::from_secs(3) };
+
+fn short(settings: Settings) -> Settings {
+    Settings { terms: SHORT, ..settings }
+}
+
+/// Takes an app over as soon as the database allows it.
+async fn take(state: &Postgres, number: u128) -> super::Acquired {
+    loop {
+        match state.acquire(&app(number)).await {
+            Ok(acquired) => return acquired,
+            Err(Error::Owned { lasts_for, .. }) => tokio::time::sleep(lasts_for).await,
+            Err(error) => panic!("{error}"),
+        }
+    }
+}
+
+fn is_fenced<T>(result: Result<T, Error>) -> bool {
+    result.is_err_and(|error| matches!(error, Error::Fenced { .. }))
+}
+
+#[tokio::test]
+async fn an_app_has_one_owner_and_apps_are_owned_apart() {
+    let server = start().await;
+    let name = database(server.port).await;
+    let one = Postgres::join(&settings(server.port, &name, "a")).await.unwrap();
+    let other = Postgres::join(&settings(server.port, &name, "b")).await.unwrap();
+    assert!(is_fenced(one.intent(&app(1), &intent("t", 1, 1)).await), "nobody owns it yet");
+    assert_eq!(one.acquire(&app(1)).await.unwrap().epoch, 1);
+    assert_eq!(other.acquire(&app(2)).await.unwrap().epoch, 1);
+    let refused = other.acquire(&app(1)).await.unwrap_err();
+    assert!(matches!(&refused, Error::Owned { node, .. } if node == "a"), "{refused}");
+    one.intent(&app(1), &intent("t", 1, 1)).await.unwrap();
+    assert!(is_fenced(other.intent(&app(1), &intent("t", 1, 1)).await));
+    assert!(is_fenced(other.begin(&app(1)).await));
+    assert!(is_fenced(one.record_outcome(&app(2), &intent("t", 1, 1), &completed("a")).await));
+    other.intent(&app(2), &intent("t", 1, 1)).await.unwrap();
+    let owners = one.owners().await.unwrap();
+    let names: Vec<&str> = owners.iter().map(|owner| owner.node.as_str()).collect();
+    assert_eq!(names, ["a", "b"]);
+}
+
+#[tokio::test]
+async fn what_is_given_back_is_taken_at_once_and_the_one_who_gave_it_writes_no_more() {
+    let server = start().await;
+    let name = database(server.port).await;
+    let one = Postgres::join(&settings(server.port, &name, "a")).await.unwrap();
+    let other = Postgres::join(&settings(server.port, &name, "b")).await.unwrap();
+    one.acquire(&app(1)).await.unwrap();
+    one.record_outcome(&app(1), &intent("done", 1, 1), &completed("a")).await.unwrap();
+    one.begin(&app(1)).await.unwrap();
+    one.release(&app(1), true).await.unwrap();
+    let acquired = other.acquire(&app(1)).await.unwrap();
+    assert_eq!((acquired.epoch, acquired.settles_in), (2, Duration::ZERO), "nothing is under way");
+    assert!(is_fenced(one.ended(&app(1), &"done".into(), &ReportResult::Accepted, at(2)).await));
+    assert!(is_fenced(one.commit(&app(1), at(2)).await));
+    let open = other.open(&app(1)).await.unwrap();
+    assert_eq!(open[0].state, State::Decided(completed("a")), "it is reported, and not done again");
+    let half = other.commit(&app(1), at(3)).await;
+    assert!(
+        matches!(half, Err(Error::NoListing { .. })),
+        "a listing of another owner is never completed: {half:?}"
+    );
+}
+
+#[tokio::test]
+async fn a_node_that_dies_is_followed_when_its_lease_has_ended_and_what_it_did_settles_later() {
+    let server = start().await;
+    let name = database(server.port).await;
+    let one = Postgres::join(&short(settings(server.port, &name, "a"))).await.unwrap();
+    let other = Postgres::join(&short(settings(server.port, &name, "b"))).await.unwrap();
+    one.acquire(&app(1)).await.unwrap();
+    one.intent(&app(1), &intent("t", 1, 1)).await.unwrap();
+    // As a node that has died: nothing is given back, and the lease is not renewed.
+    drop(one);
+    let acquired = take(&other, 1).await;
+    assert_eq!(acquired.epoch, 2);
+    assert!(
+        acquired.settles_in > Duration::ZERO && acquired.settles_in <= SHORT.longest_call,
+        "{acquired:?}: the longest call counts from the end of the lease"
+    );
+    let known = other.known(&app(1), &["t".into()]).await.unwrap();
+    assert_eq!(known[&TaskId::from("t")], Known::Intended, "unknown, as after a crash");
+}
+
+#[tokio::test]
+async fn a_lease_is_renewed_for_as_long_as_the_node_lives() {
+    let server = start().await;
+    let name = database(server.port).await;
+    let one = Postgres::join(&short(settings(server.port, &name, "a"))).await.unwrap();
+    let first = one.acquire(&app(1)).await.unwrap();
+    let mut ends = std::collections::BTreeSet::new();
+    while ends.len() < 4 {
+        ends.insert(server.sql(&name, "SELECT expires_at FROM owners"));
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    assert_eq!(one.owners().await.unwrap()[0].epoch, first.epoch);
+}
+
+#[tokio::test]
+async fn a_node_that_was_taken_over_without_knowing_writes_nothing() {
+    let mut server = start().await;
+    let name = database(server.port).await;
+    let one = Postgres::join(&settings(server.port, &name, "a")).await.unwrap();
+    let other = Postgres::join(&settings(server.port, &name, "b")).await.unwrap();
+    one.acquire(&app(1)).await.unwrap();
+    one.intent(&app(1), &intent("t", 1, 1)).await.unwrap();
+    // By its own clock the lease of the first lasts for another minute; the database's has stepped.
+    server.sql(&name, "UPDATE owners SET expires_at = clock_timestamp() - interval '1 second'");
+    assert_eq!(other.acquire(&app(1)).await.unwrap().epoch, 2);
+    assert!(is_fenced(one.intent(&app(1), &intent("t2", 1, 1)).await));
+    assert!(is_fenced(one.record_outcome(&app(1), &intent("t", 1, 1), &completed("a")).await));
+    assert!(is_fenced(one.begin(&app(1)).await));
+    assert_eq!(other.entry(&app(1), &"t2".into()).await.unwrap(), None);
+    assert_eq!(other.open(&app(1)).await.unwrap()[0].state, State::Intended);
+    server.stop();
+}
+
+#[tokio::test]
+async fn no_call_starts_while_the_database_is_away_for_longer_than_the_lease() {
+    let mut server = start().await;
+    let name = database(server.port).await;
+    let state = Postgres::join(&short(settings(server.port, &name, "a"))).await.unwrap();
+    state.acquire(&app(1)).await.unwrap();
+    state.may_start(&app(1)).unwrap();
+    server.stop();
+    tokio::time::sleep(SHORT.lease).await;
+    assert!(is_fenced(state.may_start(&app(1))));
+    let refused = state.intent(&app(1), &intent("t", 1, 1)).await;
+    assert!(matches!(refused, Err(Error::Postgres { .. })), "{refused:?}");
+    server.restart().await;
+    // Nobody else has taken it: the same lease goes on, without anybody's help.
+    for attempt in 0.. {
+        match state.intent(&app(1), &intent("t", 1, 1)).await {
+            Ok(()) => break,
+            Err(error) => assert!(attempt < 600, "{error}"),
+        }
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+}
+
+#[tokio::test]
+async fn the_whole_state_has_one_owner_too() {
+    let server = start().await;
+    let name = database(server.port).await;
+    let one = Postgres::open(&settings(server.port, &name, "a")).await.unwrap();
+    let refused = Postgres::open(&settings(server.port, &name, "b")).await.unwrap_err().to_string();
+    assert!(refused.contains("node a") && refused.contains(&name), "{refused}");
+    assert!(!refused.contains("admin-secret-1"), "{refused}");
+    one.verify().await.unwrap();
+    server.sql(&name, "UPDATE owners SET epoch = epoch + 1");
+    assert!(one.verify().await.is_err());
+    assert!(is_fenced(one.intent(&app(1), &intent("t", 1, 1)).await));
+}
+
+#[tokio::test]
+async fn a_server_that_may_lose_what_it_has_confirmed_is_refused() {
+    for (setting, other) in [("fsync", "synchronous_commit"), ("synchronous_commit", "fsync")] {
+        let server = Server::start_with(&[&format!("{setting}=off"), &format!("{other}=on")]).await;
+        let error = Postgres::open(&settings(server.port, "postgres", "a")).await.unwrap_err().to_string();
+        assert!(error.contains(&format!("{setting} = off")) && error.contains("done twice"), "{error}");
+        let tables = server.sql("postgres", "SELECT count(*) FROM pg_tables WHERE schemaname = 'public'");
+        assert_eq!(tables.trim(), "0", "nothing was made in it");
+    }
+}
+
+#[tokio::test]
+async fn a_pool_in_session_mode_is_fine_and_one_that_hands_out_transactions_is_refused() {
+    let server = start().await;
+    let name = database(server.port).await;
+    for connections in [1, 2, 5] {
+        let pool = PgBouncer::start(&server, "transaction", connections).await;
+        let error = Postgres::open(&settings(pool.port, &name, "a")).await.unwrap_err();
+        assert!(matches!(&error, Error::Unfit { .. }), "{connections}: {error}");
+        assert!(error.to_string().contains("session"), "{connections}: {error}");
+    }
+    let pool = PgBouncer::start(&server, "session", 20).await;
+    let state = Postgres::open(&settings(pool.port, &name, "a")).await.unwrap();
+    state.intent(&app(1), &intent("t", 1, 1)).await.unwrap();
+    assert_eq!(state.counts(&app(1)).await.unwrap().intended, 1);
+    state.close().await;
+}
+
+#[tokio::test]
+async fn the_server_must_prove_who_it_is_where_that_is_asked_for() {
+    let server = start().await;
+    let name = database(server.port).await;
+    let given = settings(server.port, &name, "a");
+    let verified = |roots| {
+        let address =
+            Address::parse(&format!("{}?sslmode=verify-full", url(server.port, &name)), roots).unwrap();
+        Settings { address, ..given.clone() }
+    };
+    let known = std::fs::read(&server.ca).unwrap();
+    Postgres::open(&verified(known)).await.unwrap().close().await;
+    let other = Server::start().await;
+    let unknown = std::fs::read(&other.ca).unwrap();
+    let refused = Postgres::open(&verified(unknown)).await.unwrap_err();
+    assert!(matches!(&refused, Error::Postgres { .. }), "{refused}");
+    assert!(!refused.to_string().contains("admin-secret-1"), "{refused}");
+}
+
+#[tokio::test]
+async fn two_nodes_that_start_at_the_same_time_make_one_state() {
+    let server = start().await;
+    let name = database(server.port).await;
+    let (a, b) = (settings(server.port, &name, "a"), settings(server.port, &name, "b"));
+    let (one, other) = tokio::join!(Postgres::join(&a), Postgres::join(&b));
+    let (one, _other) = (one.unwrap(), other.unwrap());
+    assert_eq!(server.sql(&name, "SELECT count(*) FROM lineage").trim(), "1");
+    assert_eq!(server.sql(&name, "SELECT count(*) FROM doubts").trim(), "1");
+    server.sql(&name, "INSERT INTO _sqlx_migrations SELECT 9999, description, now(), true, checksum, 1 FROM _sqlx_migrations LIMIT 1");
+    let newer = Postgres::join(&a).await.unwrap_err();
+    assert!(matches!(newer, Error::TooNew { found: 9999, .. }), "{newer}");
+    one.close().await;
+}
+
+#[tokio::test]
+async fn writes_that_wait_share_a_commit_and_one_that_is_refused_fails_alone() {
+    let server = start().await;
+    let name = database(server.port).await;
+    let state = Postgres::open(&settings(server.port, &name, "a")).await.unwrap();
+    state.record_outcome(&app(1), &intent("t7", 1, 1), &completed("a")).await.unwrap();
+    let before = state.stats();
+    let app = &app(1);
+    let writes = (0..40).map(|number| {
+        let (state, intent) = (&state, intent(&format!("t{number}"), 1, 1));
+        async move { state.intent(app, &intent).await }
+    });
+    let results = futures::future::join_all(writes).await;
+    for (number, result) in results.into_iter().enumerate() {
+        assert_eq!(result.is_err(), number == 7, "{number}: {result:?}");
+    }
+    let after = state.stats();
+    assert_eq!(after.writes - before.writes, 40);
+    assert!(after.commits - before.commits <= 4, "{before:?} {after:?}");
+    assert_eq!(state.counts(app).await.unwrap().intended, 39);
+}

@@ -1,0 +1,269 @@
+//! One of the two writers: of the journal, and of what syncs saw.
+//!
+//! As in SQLite, writes wait in a queue; the waiting ones share a transaction, each in its own savepoint, and are answered after
+//! the commit. The first statement of each transaction reads who owns the apps it writes, under a lock that a takeover waits
+//! for: a write of a node that has lost its app is refused in the transaction itself.
+
+use std::collections::{BTreeSet, HashMap};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use sqlx::{Connection, Executor, PgConnection};
+use tokio::sync::{mpsc, oneshot};
+
+use super::super::{AppKey, Error};
+use super::claims::Claims;
+use super::commit;
+use super::connect::Server;
+
+/// How many writes share a commit at most. More savepoints than this make PostgreSQL look them up on disk.
+const BATCH: usize = 60;
+/// How many writes wait at most, before callers wait to get in.
+pub(super) const QUEUE: usize = 1024;
+
+/// How long a transaction may take. A network that has died silently answers nothing.
+const LIMIT: Duration = Duration::from_secs(120);
+
+/// A write, as a piece of work on the writer's connection.
+#[async_trait]
+pub(super) trait Write: Send + 'static {
+    /// What the caller gets after the commit.
+    type Answer: Send + 'static;
+
+    /// Whether discarded listings may have records after this.
+    const DISCARDS: bool = false;
+
+    /// Whose state is written.
+    fn app(&self) -> Option<&AppKey>;
+
+    /// Runs inside the transaction. What it did is undone if it fails.
+    async fn run(&mut self, connection: &mut PgConnection) -> Result<Self::Answer, Problem>;
+}
+
+/// Why a write failed, before the name of the server is added.
+#[derive(Debug)]
+pub(super) enum Problem {
+    /// The state does not allow it.
+    Refused(Error),
+    /// The database failed.
+    Database(sqlx::Error),
+}
+
+impl From<Error> for Problem {
+    fn from(error: Error) -> Self {
+        Self::Refused(error)
+    }
+}
+
+impl From<sqlx::Error> for Problem {
+    fn from(error: sqlx::Error) -> Self {
+        Self::Database(error)
+    }
+}
+
+/// What a writer receives.
+pub(super) enum Message {
+    Write(Box<dyn Command>),
+    /// Run what waits, then close, then answer.
+    Close(oneshot::Sender<()>),
+}
+
+/// A [`Write`] whose answer is hidden.
+#[async_trait]
+pub(super) trait Command: Send {
+    fn app(&self) -> Option<&AppKey>;
+    fn discards(&self) -> bool;
+    async fn run(&mut self, connection: &mut PgConnection) -> Result<(), Problem>;
+    fn answer(self: Box<Self>, committed: Result<(), Error>);
+}
+
+/// A write and the one who waits for it.
+pub(super) struct Queued<W: Write> {
+    write: W,
+    answer: Option<W::Answer>,
+    caller: oneshot::Sender<Result<W::Answer, Error>>,
+}
+
+impl<W: Write> Queued<W> {
+    pub(super) fn new(write: W, caller: oneshot::Sender<Result<W::Answer, Error>>) -> Self {
+        Self { write, answer: None, caller }
+    }
+}
+
+#[async_trait]
+impl<W: Write> Command for Queued<W> {
+    fn app(&self) -> Option<&AppKey> {
+        self.write.app()
+    }
+
+    fn discards(&self) -> bool {
+        W::DISCARDS
+    }
+
+    async fn run(&mut self, connection: &mut PgConnection) -> Result<(), Problem> {
+        self.answer = Some(self.write.run(connection).await?);
+        Ok(())
+    }
+
+    fn answer(self: Box<Self>, committed: Result<(), Error>) {
+        let Self { answer, caller, .. } = *self;
+        // A caller that went away does not mind.
+        drop(caller.send(committed.and_then(|()| answer.ok_or(Error::Closed))));
+    }
+}
+
+/// How much was written.
+#[derive(Debug, Default)]
+pub(super) struct Counters {
+    pub(super) commits: AtomicU64,
+    pub(super) writes: AtomicU64,
+}
+
+/// See the module.
+pub(super) struct Writer {
+    pub(super) server: Arc<Server>,
+    /// None after a failure that left the connection in doubt; the next batch opens another.
+    pub(super) connection: Option<PgConnection>,
+    pub(super) queue: mpsc::Receiver<Message>,
+    pub(super) counters: Arc<Counters>,
+    pub(super) claims: Arc<Claims>,
+    /// Whether discarded listings may still have records.
+    pub(super) discarded: bool,
+}
+
+impl Writer {
+    /// Runs until it is told to close, or until nobody can write any more.
+    pub(super) async fn run(mut self) {
+        let mut messages = Vec::with_capacity(BATCH);
+        let mut closing = Vec::new();
+        loop {
+            if self.discarded && self.queue.is_empty() && !self.queue.is_closed() {
+                self.discard().await;
+            }
+            if self.queue.recv_many(&mut messages, BATCH).await == 0 {
+                break;
+            }
+            let mut commands = Vec::with_capacity(messages.len());
+            for message in messages.drain(..) {
+                match message {
+                    Message::Write(command) => commands.push(command),
+                    Message::Close(caller) => {
+                        closing.push(caller);
+                        self.queue.close();
+                    }
+                }
+            }
+            if !commands.is_empty() {
+                self.batch(commands).await;
+            }
+        }
+        self.abandon().await;
+        for caller in closing {
+            caller.send(()).ok();
+        }
+    }
+
+    async fn batch(&mut self, mut commands: Vec<Box<dyn Command>>) {
+        let done = tokio::time::timeout(LIMIT, self.commit(&mut commands)).await;
+        let late = || Err(self.server.fault(sqlx::Error::Io(std::io::ErrorKind::TimedOut.into())));
+        match done.unwrap_or_else(|_| late()) {
+            Ok(results) => {
+                self.counters.commits.fetch_add(1, Ordering::Relaxed);
+                self.counters.writes.fetch_add(commands.len() as u64, Ordering::Relaxed);
+                for (command, result) in commands.into_iter().zip(results) {
+                    self.discarded |= result.is_ok() && command.discards();
+                    command.answer(result);
+                }
+            }
+            Err(error) => {
+                tracing::error!(error = %error, writes = commands.len(), "the state could not be written");
+                // Without a farewell, for which a dead network would be waited.
+                self.connection = None;
+                for command in commands {
+                    command.answer(Err(error.clone()));
+                }
+            }
+        }
+    }
+
+    /// One result for each command, or the error that all of them share.
+    async fn commit(&mut self, commands: &mut [Box<dyn Command>]) -> Result<Vec<Result<(), Error>>, Error> {
+        let server = Arc::clone(&self.server);
+        let fault = |error| server.fault(error);
+        let connection = match &mut self.connection {
+            Some(connection) => connection,
+            none => none.insert(server.connect().await?),
+        };
+        let mut transaction = connection.begin().await.map_err(fault)?;
+        let keys: BTreeSet<&str> =
+            commands.iter().filter_map(|command| command.app()).map(|app| self.claims.key(app)).collect();
+        let keys: Vec<String> = keys.into_iter().map(ToOwned::to_owned).collect();
+        let epochs: HashMap<String, i64> =
+            sqlx::query_as("SELECT app, epoch FROM owners WHERE app = ANY($1) ORDER BY app FOR SHARE")
+                .bind(&keys)
+                .fetch_all(&mut *transaction)
+                .await
+                .map_err(fault)?
+                .into_iter()
+                .collect();
+        let mut results = Vec::with_capacity(commands.len());
+        let mut is_open = false;
+        for command in commands.iter_mut() {
+            if let Some(app) = command.app()
+                && let Err(error) = self.claims.check(app, epochs.get(self.claims.key(app)).copied())
+            {
+                results.push(Err(error));
+                continue;
+            }
+            let next = if is_open { "RELEASE SAVEPOINT one; SAVEPOINT one" } else { "SAVEPOINT one" };
+            transaction.execute(next).await.map_err(fault)?;
+            is_open = true;
+            match command.run(&mut transaction).await {
+                Ok(()) => results.push(Ok(())),
+                Err(problem) => {
+                    let undone = transaction.execute("ROLLBACK TO SAVEPOINT one").await;
+                    let error = match problem {
+                        Problem::Refused(error) => error,
+                        Problem::Database(error) => fault(error),
+                    };
+                    // If it cannot be undone, the connection is gone, for the reason of this write.
+                    if undone.is_err() {
+                        return Err(error);
+                    }
+                    results.push(Err(error));
+                }
+            }
+        }
+        transaction.commit().await.map_err(fault)?;
+        Ok(results)
+    }
+
+    /// Removes some of what is no longer needed. It belongs to nobody, so no epoch is asked for.
+    async fn discard(&mut self) {
+        let connection = match &mut self.connection {
+            Some(connection) => connection,
+            none => match self.server.connect().await {
+                Ok(connection) => none.insert(connection),
+                // The next write tries again, and after it this.
+                Err(_) => return self.discarded = false,
+            },
+        };
+        match commit::remove_discarded(connection).await {
+            Ok(left) => self.discarded = left,
+            Err(error) => {
+                tracing::warn!(error = %self.server.fault(error), "cleaning up the state failed; retrying later");
+                self.discarded = false;
+                self.abandon().await;
+            }
+        }
+    }
+
+    /// Gives up a connection: what was not committed is undone.
+    async fn abandon(&mut self) {
+        if let Some(connection) = self.connection.take() {
+            drop(connection.close().await);
+        }
+    }
+}

@@ -1,0 +1,87 @@
+//! Whether `run` can use the database of `state.url`. Nothing is made or changed in it by looking.
+
+use std::collections::BTreeMap;
+
+use super::super::context::Context;
+use bridgehead_runtime::inspection::Finding;
+use bridgehead_store::Error;
+use bridgehead_store::postgres::{Postgres, Settings, Survey};
+
+const WHAT: &str = "state.url";
+
+/// What is found; nothing if the state is in the folder.
+pub(super) async fn check(context: &Context) -> Vec<Finding> {
+    let settings = match context.state_database() {
+        Ok(None) => return Vec::new(),
+        Ok(Some(settings)) => settings,
+        Err(failure) => {
+            let problem = failure.message().to_owned();
+            let problem = problem.strip_prefix("state.url: ").unwrap_or(&problem);
+            return vec![Finding::failed(WHAT, problem)];
+        }
+    };
+    match Postgres::survey(&settings).await {
+        Ok(survey) => found(&settings, &survey),
+        Err(error) => vec![failed(&error)],
+    }
+}
+
+fn found(settings: &Settings, survey: &Survey) -> Vec<Finding> {
+    let place = &settings.address;
+    let server = format!(
+        "{place} is PostgreSQL {}, keeps what it confirms, and gives each connection a session",
+        survey.version
+    );
+    let mut findings = vec![Finding::ok(WHAT, server)];
+    findings.push(match survey.tables {
+        Some(version) => Finding::ok(WHAT, format!("{place} has state, with tables of version {version}")),
+        None if survey.may_create => {
+            Finding::ok(WHAT, format!("{place} has no state yet; the daemon makes its tables"))
+        }
+        None => Finding::failed(WHAT, format!("{place} has no state yet, and the role may not make tables there"))
+            .advising("As the owner of the database, run `GRANT CREATE ON SCHEMA public TO` the role of state.url, or make the role the owner."),
+    });
+    let mut owned: BTreeMap<&str, usize> = BTreeMap::new();
+    for owner in survey.owners.iter().filter(|owner| !owner.lasts_for.is_zero()) {
+        *owned.entry(&owner.node).or_default() += 1;
+    }
+    for (node, apps) in owned {
+        findings.push(Finding::ok(WHAT, format!("node {node} runs {apps} apps")));
+    }
+    findings
+}
+
+fn failed(error: &Error) -> Finding {
+    let finding = Finding::failed(WHAT, error.to_string());
+    match advice(error) {
+        Some(advice) => finding.advising(advice),
+        None => finding,
+    }
+}
+
+/// What to do, where the error does not say it.
+fn advice(error: &Error) -> Option<&'static str> {
+    let Error::Postgres { source, .. } = error else { return None };
+    let code = source.as_database_error().and_then(|error| error.code().map(std::borrow::Cow::into_owned));
+    Some(match code.as_deref() {
+        Some("28P01" | "28000") => {
+            "Correct the user and the password in the address, and let the user in with a line in pg_hba.conf."
+        }
+        Some("3D000") => {
+            "Make the database: `CREATE DATABASE bridgehead OWNER bridgehead ENCODING 'UTF8' TEMPLATE template0`."
+        }
+        Some("42501") => {
+            "Make the role of state.url the owner of the database, or grant it CONNECT on it and CREATE on its schema."
+        }
+        Some(code) if code.starts_with("53") => {
+            "Raise max_connections of the server; each node needs up to 8 connections."
+        }
+        Some(_) => "Read the server's log.",
+        None if source.to_string().to_lowercase().contains("certificate") => {
+            "Name the authority that has signed the server's certificate in network.ca_file, or as sslrootcert in the address."
+        }
+        None => {
+            "Check the host and port in the address, that the server runs and listens there, and that no firewall is in between."
+        }
+    })
+}

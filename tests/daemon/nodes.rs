@@ -1,0 +1,159 @@
+//! Two daemons on one PostgreSQL: each app runs on one of them, and what the other leaves is taken up, once.
+
+use std::time::{Duration, Instant};
+
+use serde_json::{Value, json};
+
+use crate::state_database::{server, url};
+use crate::support::{Daemon, World, eventually};
+use crate::target::QUICK;
+
+const LEASE: Duration = Duration::from_secs(2);
+
+/// Two nodes with the same app: the configurations differ in the folder and in the name.
+async fn two_nodes() -> (bridgehead_test_servers::Postgres, World) {
+    let server = server().await;
+    let world = World::new().await;
+    world.script(QUICK, "");
+    world.keep_state_in(&url(&server));
+    let text = world.read("bridgehead.toml");
+    for node in ["a", "b"] {
+        let own = text.replace("path = \"state\"", &format!("path = \"state-{node}\"\nnode = \"{node}\""));
+        world.write(&format!("{node}.toml"), &own);
+    }
+    (server, world)
+}
+
+fn start(world: &World, node: &str) -> Daemon {
+    let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_bridgehead"));
+    command.arg("--config").arg(world.path(format!("{node}.toml"))).arg("run");
+    command.env_remove("NOTIFY_SOCKET").env("IDEN_API_KEY", crate::support::KEY);
+    World::started(command)
+}
+
+/// What a node says of itself and the others.
+async fn status(world: &World, node: &str) -> Value {
+    let config = world.path(format!("{node}.toml"));
+    let output = tokio::task::spawn_blocking(move || {
+        let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_bridgehead"));
+        command
+            .arg("--config")
+            .arg(config)
+            .args(["status", "--json"])
+            .env("IDEN_API_KEY", crate::support::KEY);
+        command.output().expect("the binary runs")
+    });
+    serde_json::from_slice(&output.await.expect("it was waited for").stdout).unwrap_or_default()
+}
+
+async fn owner(world: &World, node: &str) -> String {
+    status(world, node).await["apps"]["hr"]["owner"]["node"].as_str().unwrap_or_default().to_owned()
+}
+
+async fn owned_by(world: &World, asked: &str, node: &str) {
+    for _ in 0..600 {
+        if owner(world, asked).await == node {
+            return;
+        }
+    }
+    panic!("{node} never has the app: {}", status(world, asked).await);
+}
+
+fn many(world: &World, names: std::ops::Range<usize>) -> Vec<String> {
+    names.map(|n| world.task_for("create_account", json!(format!("user-{n}")))).collect()
+}
+
+fn each_once(world: &World, tasks: &[String], log: &str) {
+    for task in tasks {
+        assert_eq!(
+            (&world.task(task)["status"], world.applied(task)),
+            (&json!("completed"), 1),
+            "{task}: {log}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn a_node_that_is_killed_under_load_is_followed_and_every_task_is_done_once() {
+    let (_server, world) = two_nodes().await;
+    // Some are applied and never answered, some hang before they are applied.
+    world.rules(&json!([
+        {"account": "user-3", "attempt": 1, "apply": true, "hang_until": "never"},
+        {"account": "user-5", "attempt": 1, "until": "never"},
+    ]));
+    let a = start(&world, "a");
+    owned_by(&world, "a", "a").await;
+    let b = start(&world, "b");
+    b.says("ready").await;
+    let tasks = many(&world, 0..30);
+    eventually("some are done, and two are under way", || {
+        world.tasks_that_are("pending") < 25
+            && world.applied(&tasks[3]) == 1
+            && world.called("create_account", "user-5") == 1
+    })
+    .await;
+    assert_eq!(owner(&world, "b").await, "a", "what runs is left where it is");
+    let killed = Instant::now();
+    let log = a.kill();
+    world.rules(&json!([]));
+    owned_by(&world, "b", "b").await;
+    let took = killed.elapsed();
+    world.drained().await;
+    println!("taken over after {took:?}, everything done after {:?}", killed.elapsed());
+    assert!(took < 2 * LEASE + Duration::from_secs(10), "{took:?}: {}", b.log());
+    each_once(&world, &tasks, &format!("{log}\n--- b\n{}", b.log()));
+    // It comes back, and takes nothing.
+    let a = start(&world, "a");
+    a.says("ready").await;
+    let more = many(&world, 30..35);
+    world.drained().await;
+    assert_eq!(owner(&world, "a").await, "b");
+    each_once(&world, &more, &b.log());
+    let nodes = status(&world, "a").await["daemon"]["nodes"].clone();
+    let names: Vec<&str> =
+        nodes.as_array().expect("nodes").iter().filter_map(|node| node["name"].as_str()).collect();
+    assert_eq!(names, ["a", "b"], "{nodes}");
+    a.stop().await;
+    b.stop().await;
+}
+
+#[tokio::test]
+async fn a_node_that_stops_hands_its_apps_over_at_once() {
+    let (_server, world) = two_nodes().await;
+    let a = start(&world, "a");
+    owned_by(&world, "a", "a").await;
+    let b = start(&world, "b");
+    b.says("ready").await;
+    eventually("both see each other", || b.log().contains("ready")).await;
+    let tasks = many(&world, 0..3);
+    world.drained().await;
+    let stopped = Instant::now();
+    a.signal("TERM").await;
+    owned_by(&world, "b", "b").await;
+    println!("handed over after {:?}", stopped.elapsed());
+    let log = a.has_stopped().await;
+    assert!(!b.log().contains("may still be under way"), "nothing is waited for: {}", b.log());
+    let more = many(&world, 3..6);
+    world.drained().await;
+    each_once(&world, &[tasks, more].concat(), &format!("{log}\n--- b\n{}", b.log()));
+    b.stop().await;
+}
+
+#[tokio::test]
+async fn a_command_for_an_app_of_another_node_says_which_one() {
+    let (_server, world) = two_nodes().await;
+    let a = start(&world, "a");
+    owned_by(&world, "a", "a").await;
+    let b = start(&world, "b");
+    owned_by(&world, "b", "a").await;
+    let config = world.path("b.toml");
+    for arguments in [&["apps", "pause", "hr"][..], &["sync", "hr"], &["tasks", "release", "hr", "--all"]] {
+        let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_bridgehead"));
+        command.arg("--config").arg(&config).args(arguments).env("IDEN_API_KEY", crate::support::KEY);
+        let output = command.output().expect("the binary runs");
+        let said = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert!(said.contains("does not run on this node, but on a"), "{arguments:?}: {said}");
+    }
+    b.stop().await;
+    a.stop().await;
+}
