@@ -24,7 +24,7 @@ pub(crate) struct World {
 
 impl World {
     /// Waits until the task list has been read several times more: whatever those readings were to start has started.
-    pub async fn polled(&self) {
+    pub(crate) async fn polled(&self) {
         let polls = || {
             let is_poll = |entry: &&bridgehead::sandbox::Entry| {
                 entry.method == "GET" && entry.path.ends_with("/tasks/")

@@ -108,6 +108,7 @@ impl Daemon {
             journal: Arc::clone(&store) as Arc<dyn TaskJournal>,
             listings: store,
             history: None,
+            leases: None,
             redactor,
             clock,
             seed: Some(seed),
@@ -121,7 +122,9 @@ impl Daemon {
     /// Starts executing tasks and syncs.
     pub(crate) fn run(mut self) -> Self {
         let (runtime, stop) = (Arc::clone(&self.runtime), self.stop.clone());
-        self.running = Some(tokio::spawn(async move { runtime.run(stop).await }));
+        self.running = Some(tokio::spawn(async move {
+            runtime.run(stop).await;
+        }));
         self
     }
 
