@@ -256,8 +256,11 @@ impl Groups {
             let container = container(entries, base);
             // The only kind needs no name that tells it from others.
             let slug = if slugs.len() == 1 { "group" } else { slug };
-            let mut section =
-                Section::one_of("groups").with("slug", slug, format!("{} seen", count(entries, "group", "groups")));
+            let mut section = Section::one_of("groups").with(
+                "slug",
+                slug,
+                format!("{} seen", count(entries, "group", "groups")),
+            );
             if !container.eq_ignore_ascii_case(base) {
                 section = section.with("base", container, "they lie here");
             }
