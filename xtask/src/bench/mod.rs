@@ -42,6 +42,7 @@ impl Work {
 }
 
 /// How it is measured.
+#[expect(clippy::struct_excessive_bools, reason = "each is a flag of its own")]
 #[derive(Args, Clone, Debug)]
 pub(crate) struct Options {
     /// What to measure.
