@@ -41,7 +41,8 @@ impl Work {
     }
 }
 
-/// The options of a measurement.
+/// How it is measured.
+#[expect(clippy::struct_excessive_bools, reason = "each is a flag of its own")]
 #[derive(Args, Clone, Debug)]
 pub(crate) struct Options {
     /// What to measure.

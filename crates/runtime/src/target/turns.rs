@@ -56,7 +56,7 @@ pub(crate) struct Turn<'a> {
 pub(crate) struct Slot<'a> {
     turns: &'a Turns,
     since: Instant,
-    _slot: SemaphorePermit<'a>,
+    _permit: SemaphorePermit<'a>,
 }
 
 impl Turns {
@@ -111,7 +111,7 @@ impl<'a> Turn<'a> {
     /// The task is ready: waits for a slot. Nothing if the daemon is going away.
     pub(crate) async fn slot(&self) -> Option<Slot<'a>> {
         let slot = self.turns.slots.acquire().await.ok()?;
-        Some(Slot { turns: self.turns, since: Instant::now(), _slot: slot })
+        Some(Slot { turns: self.turns, since: Instant::now(), _permit: slot })
     }
 }
 

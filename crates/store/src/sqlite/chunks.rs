@@ -51,10 +51,10 @@ impl Statements {
 }
 
 /// Binds NULL to as many parameters.
-pub(super) fn nothing<'q>(
-    mut query: Query<'q, Sqlite, SqliteArguments>,
+pub(super) fn nothing(
+    mut query: Query<'_, Sqlite, SqliteArguments>,
     parameters: usize,
-) -> Query<'q, Sqlite, SqliteArguments> {
+) -> Query<'_, Sqlite, SqliteArguments> {
     for _ in 0..parameters {
         query = query.bind(None::<&str>);
     }
