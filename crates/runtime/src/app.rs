@@ -1,7 +1,8 @@
 //! What all loops of one app share.
 
-use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
 
 use bridgehead_resilience::{Clock, Retry as Retrier, RetryPolicy, SeededRng};
 use bridgehead_sdk::{Connector, Redactor};
@@ -59,6 +60,8 @@ pub(crate) struct AppContext {
     pub(crate) orders: Arc<RwLock<()>>,
     /// Since when the app runs with these settings.
     pub(crate) running_since: Timestamp,
+    /// How long after its start the app reads its list first, so that the apps of a daemon do not all do so at once.
+    pub(crate) first_poll: OnceLock<Duration>,
     /// Another one of this identity ran before it in this process: it continues, and does not begin.
     pub(crate) continues: bool,
 }
@@ -121,6 +124,7 @@ impl AppContext {
             stuck: AtomicBool::new(false),
             orders: Arc::default(),
             running_since: clock.now(),
+            first_poll: OnceLock::new(),
             continues,
             name,
             settings,

@@ -4,6 +4,7 @@
 //! fewest calls with the same concurrency, of the same server and in the same run. Only the ratio of both says anything: the figures
 //! themselves are the machine's, and what else runs on it. How to read them: `docs/benchmarks.md`.
 
+mod apps;
 mod floor;
 mod http;
 mod place;
@@ -26,6 +27,8 @@ pub(crate) enum Work {
     Tasks,
     /// A full sync of the simulated target.
     Sync,
+    /// Pending tasks of many apps, against as many of one app.
+    Apps,
 }
 
 impl Work {
@@ -33,6 +36,7 @@ impl Work {
         match self {
             Self::Tasks => "tasks",
             Self::Sync => "sync",
+            Self::Apps => "apps",
         }
     }
 }
@@ -42,12 +46,18 @@ impl Work {
 pub(crate) struct Options {
     /// What to measure.
     work: Work,
-    /// How many tasks, or how many accounts of a sync.
+    /// How many tasks in all, or how many accounts of a sync.
     #[arg(long)]
     count: Option<usize>,
     /// How much is under way at once [default: 32 tasks, 4 pages].
     #[arg(long)]
     concurrency: Option<usize>,
+    /// How many apps [default: 1,000].
+    #[arg(long)]
+    apps: Option<usize>,
+    /// So many of the apps have a target that does not answer within minutes; the tasks of the others count.
+    #[arg(long, default_value_t = 0)]
+    slow: usize,
     /// How often; the median counts.
     #[arg(long, default_value_t = 3)]
     rounds: usize,
@@ -86,8 +96,10 @@ pub(crate) fn run(options: &Options) -> Result<()> {
     ]))?;
     let mut again = Command::new(place::built(profile, "xtask"));
     again.args(["bench", options.work.name(), "--built", "--profile", profile]);
-    again.args(["--rounds", &options.rounds.to_string()]);
-    for (flag, value) in [("--count", options.count), ("--concurrency", options.concurrency)] {
+    again.args(["--rounds", &options.rounds.to_string(), "--slow", &options.slow.to_string()]);
+    for (flag, value) in
+        [("--count", options.count), ("--concurrency", options.concurrency), ("--apps", options.apps)]
+    {
         if let Some(value) = value {
             again.args([flag, &value.to_string()]);
         }
@@ -113,6 +125,7 @@ fn measure(options: &Options) -> Result<()> {
         match options.work {
             Work::Tasks => tasks::run(options).await,
             Work::Sync => sync::run(options).await,
+            Work::Apps => apps::run(options).await,
         }
     })?;
     show::print(options, &rounds);

@@ -14,7 +14,7 @@ use crate::failure::{Failure, Result};
 const COUNT: usize = 6_000;
 const CONCURRENCY: usize = 32;
 /// How many tasks are handed to the sandbox at once.
-const AT_ONCE: usize = 1_000;
+pub(super) const AT_ONCE: usize = 1_000;
 
 pub(super) async fn run(options: &Options) -> Result<Vec<Round>> {
     let place = Place::start(options)?;
@@ -50,7 +50,7 @@ async fn filled(place: &Place, number: usize, count: usize, passwords: bool) -> 
     Ok(app)
 }
 
-fn task(number: usize, passwords: bool) -> Value {
+pub(super) fn task(number: usize, passwords: bool) -> Value {
     let mut task = json!({
         "action": "create_account",
         "payload": {"account": {
@@ -95,7 +95,7 @@ async fn daemon(
 }
 
 /// From the first list to each report, by the sandbox's clock.
-fn timed(requests: &[Value], count: usize) -> Result<Round> {
+pub(super) fn timed(requests: &[Value], count: usize) -> Result<Round> {
     let unfit = |what: &str| Failure::Unfit(format!("what the daemon asked for makes no sense: {what}"));
     let is_get = |entry: &&Value| entry["method"] == "GET";
     let at = |entry: &Value| entry["time"].as_str().and_then(seconds);

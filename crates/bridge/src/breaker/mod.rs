@@ -6,7 +6,8 @@
 //! - After a `429`: no call passes until the pause is over; then one at a time, until one gets a different response. If
 //!   all were sent together, they would hit the limit together.
 //! - After several failures in a row without a response in between: one at a time, with growing intervals, so that an
-//!   outage costs less than a call per second, however many callers there are. The first response opens the gate fully.
+//!   outage costs less than a call per second, however many callers there are. The first response opens the gate fully; if more
+//!   than a few wait by then, they pass within seconds and not in the same moment.
 
 mod permit;
 mod settings;
