@@ -99,7 +99,7 @@ impl Overlay {
 
     /// Up to `count` accounts from `start`, in an order that never changes, and the key of the next one.
     pub(crate) fn page(&self, start: Key, count: usize) -> (Vec<AccountRecord>, Option<Key>) {
-        let mut records = Vec::new();
+        let mut records = Vec::with_capacity(count.min(1_000));
         let mut next = Some(start);
         while let Some(key) = next.filter(|_| records.len() < count) {
             records.extend(self.get(key));

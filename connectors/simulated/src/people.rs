@@ -73,9 +73,13 @@ impl People {
     /// The account with this number, below `accounts`.
     pub(crate) fn account(&self, number: u64) -> AccountRecord {
         let draw = |what: &str, of: u64| {
-            let mut bytes = what.as_bytes().to_vec();
-            bytes.extend_from_slice(&number.to_le_bytes());
-            xxh3_64_with_seed(&bytes, self.seed) % of.max(1)
+            // Room for the longest name and the number: it is drawn eight times for each account.
+            let mut room = [0; 32];
+            let length = what.len() + size_of::<u64>();
+            let bytes = &mut room[..length];
+            bytes[..what.len()].copy_from_slice(what.as_bytes());
+            bytes[what.len()..].copy_from_slice(&number.to_le_bytes());
+            xxh3_64_with_seed(bytes, self.seed) % of.max(1)
         };
         let pick = |what: &str, names: &[&'static str]| {
             let position = usize::try_from(draw(what, names.len() as u64)).unwrap_or(0);

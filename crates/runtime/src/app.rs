@@ -1,7 +1,7 @@
 //! State shared by all loops of one app.
 
-use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use bridgehead_resilience::{Clock, Retry as Retrier, RetryPolicy, SeededRng};
@@ -61,6 +61,8 @@ pub(crate) struct AppContext {
     pub(crate) orders: Arc<RwLock<()>>,
     /// When the app started with its current settings.
     pub(crate) running_since: Timestamp,
+    /// How long after its start the app reads its list first, so that the apps of a daemon do not all do so at once.
+    pub(crate) first_poll: OnceLock<Duration>,
     /// Another app with this identity ran earlier in this process, so this one continues its work.
     pub(crate) continues: bool,
     /// What another context of the same app is made with.
@@ -129,6 +131,7 @@ impl AppContext {
             stuck: AtomicBool::new(false),
             orders: Arc::default(),
             running_since: clock.now(),
+            first_poll: OnceLock::new(),
             continues,
             connector,
             bridge,

@@ -18,7 +18,7 @@ use bridgehead_bridge::{
     TaskPage, TaskQuery, WireRecord,
 };
 use bridgehead_config::{self as config, Connectors, Document};
-use bridgehead_store::{SnapshotStore, Sqlite, TaskJournal};
+use bridgehead_store::{Memory, SnapshotStore, Sqlite, TaskJournal};
 
 /// A Bridge for which a test implements only the calls that it needs; every other call is refused as unexpected.
 #[async_trait]
@@ -33,6 +33,10 @@ pub(crate) trait Script: Send + Sync + 'static {
 
     async fn push(&self, _slug: &Slug, _records: &[WireRecord]) -> Result<Pushed, bridge::Error> {
         Err(unexpected(bridge::Operation::Push))
+    }
+
+    async fn start_sync(&self) -> Result<SyncId, bridge::Error> {
+        Err(unexpected(bridge::Operation::StartSync))
     }
 
     async fn progress(&self) -> Result<Progress, bridge::Error> {
@@ -75,7 +79,7 @@ impl<S: Script> Api for Scripted<S> {
     }
 
     async fn start_sync(&self, _: AppId) -> Result<SyncId, bridge::Error> {
-        Err(unexpected(bridge::Operation::StartSync))
+        self.0.start_sync().await
     }
 
     async fn push(
@@ -122,8 +126,32 @@ pub(crate) fn api(script: &Arc<impl Script>) -> Arc<dyn Api> {
     Arc::new(Scripted(Arc::clone(script)))
 }
 
+/// An app whose state is in memory: a paused clock waits for no thread.
+pub(crate) fn app_in_memory(
+    name: &str,
+    settings: config::App,
+    bridge: Arc<dyn Api>,
+    connector: Arc<dyn Connector>,
+    state: &Memory,
+    rng: &Arc<SeededRng>,
+) -> Arc<AppContext> {
+    AppContext::new(Parts {
+        name: name.to_owned(),
+        settings,
+        connector,
+        bridge,
+        journal: Arc::new(state.clone()),
+        listings: Arc::new(state.clone()),
+        redactor: Redactor::new(),
+        clock: Arc::new(SystemClock),
+        rng: Arc::clone(rng),
+        status: Arc::new(AppStatus::default()),
+        audit: Audit::none(),
+    })
+}
+
 /// A target that is never called.
-struct Untouched;
+pub(crate) struct Untouched;
 
 #[async_trait]
 impl Connector for Untouched {
@@ -183,7 +211,7 @@ impl Place {
 }
 
 /// The default settings, as an operator gets them.
-fn settings() -> config::App {
+pub(crate) fn settings() -> config::App {
     let text = "[bridge]\nbase_url = \"https://h.test\"\napi_key = { env = \"KEY\" }\n\n[apps.acme-hr]\n\
                 app_id = \"11111111-1111-4111-8111-111111111111\"\nconnector = \"untouched\"\n";
     let documents = [Document { path: "/etc/bridgehead.toml".into(), text: text.to_owned() }];

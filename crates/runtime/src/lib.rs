@@ -59,6 +59,8 @@ mod supervisor;
 pub mod sync;
 mod target;
 mod task;
+#[cfg(test)]
+mod tests;
 mod upstream;
 
 pub use alarm::all as alarms;

@@ -25,6 +25,9 @@ const DROPPED_WITHIN: Duration = Duration::from_secs(2);
 /// A loop that ignores even an abort blocks its thread.
 const ABORTED_WITHIN: Duration = Duration::from_secs(5);
 
+/// At the start, apps read their lists for the first time so far apart at most: evenly over `poll_interval`, if they are many.
+const APART: Duration = Duration::from_millis(50);
+
 /// How the loops of an app ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Ended {
@@ -154,7 +157,11 @@ impl Supervisor {
         if let Some(ownership) = ownership {
             ownership.run(here, &stop).await;
         } else {
-            for app in fleet.all().values() {
+            let apps = fleet.all();
+            for (number, app) in (0_u32..).zip(apps.values()) {
+                let share = app.settings.tasks.poll_interval / u32::try_from(apps.len()).unwrap_or(u32::MAX);
+                // It is set once, before the app starts.
+                let _already: Result<(), Duration> = app.first_poll.set(share.min(APART) * number);
                 self.start(app);
             }
             stop.cancelled().await;

@@ -4,6 +4,7 @@
 //! calls with the same concurrency, to the same server and in the same run. Only the ratio of the two is meaningful: the absolute figures
 //! depend on the machine and its load. How to read them: `docs/benchmarks.md`.
 
+mod apps;
 mod floor;
 mod http;
 mod idle;
@@ -29,6 +30,8 @@ pub(crate) enum Work {
     Idle,
     /// A full sync of the simulated target.
     Sync,
+    /// Pending tasks of many apps, against as many of one app.
+    Apps,
 }
 
 impl Work {
@@ -37,6 +40,7 @@ impl Work {
             Self::Tasks => "tasks",
             Self::Idle => "idle",
             Self::Sync => "sync",
+            Self::Apps => "apps",
         }
     }
 }
@@ -47,12 +51,18 @@ impl Work {
 pub(crate) struct Options {
     /// What to measure.
     work: Work,
-    /// How many tasks, or how many accounts in a sync.
+    /// How many tasks in all, or how many accounts of a sync.
     #[arg(long)]
     count: Option<usize>,
     /// The number of concurrent tasks or pages [default: 32 tasks, 4 pages].
     #[arg(long)]
     concurrency: Option<usize>,
+    /// How many apps [default: 1,000].
+    #[arg(long)]
+    apps: Option<usize>,
+    /// So many of the apps have a target that does not answer within minutes; the tasks of the others count.
+    #[arg(long, default_value_t = 0)]
+    slow: usize,
     /// The number of rounds; the median counts.
     #[arg(long, default_value_t = 3)]
     rounds: usize,
@@ -100,8 +110,10 @@ pub(crate) fn run(options: &Options) -> Result<()> {
     ]))?;
     let mut again = Command::new(place::built(profile, "xtask"));
     again.args(["bench", options.work.name(), "--built", "--profile", profile]);
-    again.args(["--rounds", &options.rounds.to_string()]);
-    for (flag, value) in [("--count", options.count), ("--concurrency", options.concurrency)] {
+    again.args(["--rounds", &options.rounds.to_string(), "--slow", &options.slow.to_string()]);
+    for (flag, value) in
+        [("--count", options.count), ("--concurrency", options.concurrency), ("--apps", options.apps)]
+    {
         if let Some(value) = value {
             again.args([flag, &value.to_string()]);
         }
@@ -136,6 +148,7 @@ fn measure(options: &Options) -> Result<()> {
             Work::Tasks => tasks::run(options).await,
             Work::Idle => idle::run(options).await,
             Work::Sync => sync::run(options).await,
+            Work::Apps => apps::run(options).await,
         }
     })?;
     show::print(options, &rounds);

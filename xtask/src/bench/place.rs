@@ -119,12 +119,20 @@ impl Place {
 
     /// Starts a daemon with one app and these lines of configuration.
     pub(super) fn daemon(&self, app: &str, lines: &str) -> Result<Process> {
-        let folder = self.folder.path().join(app);
+        self.daemon_of(
+            app,
+            &format!("[apps.bench]\napp_id = \"{app}\"\nconnector = \"simulated\"\n{lines}\n"),
+        )
+    }
+
+    /// Starts a daemon that has these apps, in a folder of this name.
+    pub(super) fn daemon_of(&self, name: &str, apps: &str) -> Result<Process> {
+        let folder = self.folder.path().join(name);
         std::fs::create_dir(&folder).map_err(Failure::of(&folder))?;
         let file = folder.join("bridgehead.toml");
         let config = format!(
             "[bridge]\nbase_url = \"{}\"\napi_key = {{ env = \"IDEN_API_KEY\" }}\n[state]\npath = \"{}\"\n\
-             [log]\nlevel = \"warn\"\n[apps.bench]\napp_id = \"{app}\"\nconnector = \"simulated\"\n{lines}\n",
+             [log]\nlevel = \"warn\"\n{apps}",
             self.base_url,
             folder.join("state").display(),
         );

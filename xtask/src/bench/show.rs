@@ -22,21 +22,27 @@ pub(super) fn print(options: &Options, rounds: &[Round]) {
     let (what, per) = match options.work {
         Work::Tasks | Work::Idle => ("tasks", "task"),
         Work::Sync => ("records", "1,000 records"),
+        Work::Apps => ("tasks", "task"),
     };
     let shown: Vec<String> = ratios.iter().map(|ratio| format!("{ratio:.3}")).collect();
     println!("profile {}, {} rounds, the median of them", options.profile, rounds.len());
+    let [against, measured] = if options.work == Work::Apps {
+        ["one app     ", "many apps   "]
+    } else {
+        ["floor       ", "bridgehead  "]
+    };
     if options.work == Work::Idle {
         println!("p50, p99     {:>10.0} ms, {:.0} ms from pending to reported", median.p50_ms, median.p99_ms);
     } else {
-        println!("floor        {:>10.0} {what}/s", median.floor);
-        println!("bridgehead   {:>10.0} {what}/s", median.daemon);
+        println!("{against} {:>10.0} {what}/s", median.floor);
+        println!("{measured} {:>10.0} {what}/s", median.daemon);
         println!("ratio        {:>10.3} (each round: {})", median.ratio(), shown.join(" "));
         println!("p50, p99     {:>10.0} ms, {:.0} ms after the beginning", median.p50_ms, median.p99_ms);
     }
     println!("cpu          {:>10.3} ms a {per}", median.cpu_ms);
     println!("written      {:>10.0} bytes in {:.2} calls a {per}", median.written, median.writes);
     println!("requests     {:>10.3} a {per}", median.requests);
-    if options.work == Work::Tasks {
+    if options.work != Work::Sync {
         println!("lists, reads {:>10} lists, {} tasks read alone", median.lists, median.reads);
     }
     println!("peak memory  {:>10.1} MiB", median.peak_mib);

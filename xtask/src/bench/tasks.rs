@@ -14,7 +14,7 @@ use crate::failure::{Failure, Result};
 const COUNT: usize = 6_000;
 const CONCURRENCY: usize = 32;
 /// How many tasks are added to the sandbox per request.
-const AT_ONCE: usize = 1_000;
+pub(super) const AT_ONCE: usize = 1_000;
 
 pub(super) async fn run(options: &Options) -> Result<Vec<Round>> {
     let place = Place::start(options)?;
@@ -107,7 +107,7 @@ async fn daemon(
 }
 
 /// Measures from the first list request to each report, by the sandbox's clock.
-fn timed(requests: &[Value], count: usize) -> Result<Round> {
+pub(super) fn timed(requests: &[Value], count: usize) -> Result<Round> {
     let unfit = |what: &str| Failure::Unfit(format!("what the daemon asked for makes no sense: {what}"));
     let is_get = |entry: &&Value| entry["method"] == "GET";
     let at = |entry: &Value| entry["time"].as_str().and_then(seconds);

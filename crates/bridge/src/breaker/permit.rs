@@ -1,6 +1,7 @@
 //! The circuit breaker and its permits.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use bridgehead_resilience::{Clock, SeededRng, Watched};
@@ -42,7 +43,32 @@ pub(crate) struct BridgeBreaker {
     state: Watched<State>,
     /// Held by the only caller that may send while parallel calls are not allowed.
     probe: Semaphore,
+    /// How many wait for an opening.
+    waiting: AtomicU32,
     health: watch::Sender<Health>,
+}
+
+/// So many callers may pass at once when the breaker opens.
+const AT_ONCE: u32 = 64;
+/// For each further one, all of them are spread over so much more time: a Bridge that is back is not met by everybody at once.
+const EACH: Duration = Duration::from_millis(10);
+/// But never over more than this.
+const LONGEST: Duration = Duration::from_secs(10);
+
+/// One who waits for an opening.
+struct Waiting<'a>(&'a AtomicU32);
+
+impl<'a> Waiting<'a> {
+    fn new(count: &'a AtomicU32) -> Self {
+        count.fetch_add(1, Ordering::Relaxed);
+        Self(count)
+    }
+}
+
+impl Drop for Waiting<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
 }
 
 /// Permission to make a call.
@@ -60,6 +86,7 @@ impl BridgeBreaker {
             rng,
             state: Watched::new(State::new(pace)),
             probe: Semaphore::new(1),
+            waiting: AtomicU32::new(0),
             health: watch::Sender::new(Health::Unknown),
         }
     }
@@ -91,12 +118,21 @@ impl BridgeBreaker {
 
     async fn wait(&self) -> Permit<'_> {
         let mut probe = None;
+        let (mut waiting, mut had_its_turn) = (None, false);
         loop {
             let (permits_all, pauses, not_before) =
                 self.state.read(|state| (state.permits_all(), state.pauses(), state.not_before()));
             if permits_all {
-                return self.leave(None, pauses);
+                let all = waiting.as_ref().map_or(0, |_| self.waiting.load(Ordering::Relaxed));
+                if all <= AT_ONCE || had_its_turn {
+                    return self.leave(None, pauses);
+                }
+                had_its_turn = true;
+                tokio::time::sleep(self.rng.up_to((EACH * (all - AT_ONCE)).min(LONGEST))).await;
+                continue;
             }
+            had_its_turn = false;
+            waiting.get_or_insert_with(|| Waiting::new(&self.waiting));
             let opening = self.state.wait_for(|state| state.permits_all().then_some(()));
             if probe.is_none() {
                 tokio::select! {

@@ -248,3 +248,26 @@ async fn health_tells_what_was_found() {
     call(&breaker, Outcome::Answered).await;
     assert_eq!(*health.borrow(), Health::Up);
 }
+
+#[tokio::test(start_paused = true)]
+async fn when_the_gate_opens_few_pass_at_once_and_many_one_after_the_other() {
+    for (callers, longest) in [(64_u32, Duration::ZERO), (264, 2 * SECOND)] {
+        let breaker = new_breaker();
+        take_down(&breaker).await;
+        let mut waiting = JoinSet::new();
+        for _ in 0..callers {
+            let breaker = Arc::clone(&breaker);
+            waiting.spawn(async move {
+                let pass = breaker.pass(far()).await.unwrap();
+                (Instant::now(), pass.record(Outcome::Answered)).0
+            });
+        }
+        let mut passed = waiting.join_all().await;
+        passed.sort_unstable();
+        // The first one is the probe.
+        let took = passed[passed.len() - 1].duration_since(passed[0]);
+        assert!(took <= longest, "{callers} callers within {took:?}");
+        let half = passed[passed.len() / 2].duration_since(passed[0]);
+        assert!(half >= longest / 3, "{callers} callers: half of them within {half:?}");
+    }
+}

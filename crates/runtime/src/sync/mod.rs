@@ -24,6 +24,10 @@ mod ingest;
 mod losses;
 mod names;
 mod outcome;
+#[cfg(test)]
+mod overlap_tests;
+#[cfg(test)]
+pub(crate) mod pages_for_tests;
 pub(crate) mod phases;
 mod prepared;
 #[cfg(test)]

@@ -54,28 +54,28 @@ fn check_refs(
     kinds: &Kinds,
 ) -> Result<(), Problem> {
     for (slug, refs) in &refs.0 {
-        let path = format!("{field}.{slug}");
+        let path = || format!("{field}.{slug}");
         match kinds.get(slug.as_str()) {
             Some(kind) if *kind == wanted => {}
             Some(kind) => {
                 return Err(problem(
-                    path,
+                    path(),
                     format!("is of the kind {kind}, but {field} must be of the kind {wanted}"),
                 ));
             }
             None => {
                 let noun = field.trim_end_matches('s');
                 return Err(problem(
-                    path,
+                    path(),
                     format!("is not a registered resource type (unknown {noun} slug)"),
                 ));
             }
         }
         if refs.len() > MOST_REFS {
-            return Err(problem(path, format!("has {} refs, the limit is {MOST_REFS}", refs.len())));
+            return Err(problem(path(), format!("has {} refs, the limit is {MOST_REFS}", refs.len())));
         }
         if refs.iter().any(|r| r.id.is_empty()) {
-            return Err(problem(path, "must not contain an empty ref"));
+            return Err(problem(path(), "must not contain an empty ref"));
         }
     }
     Ok(())

@@ -23,6 +23,8 @@ mod poller_model;
 mod relisted;
 mod report;
 pub(crate) mod scheduler;
+#[cfg(test)]
+mod spread_tests;
 mod steps;
 mod verification;
 mod verify;

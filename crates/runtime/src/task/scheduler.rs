@@ -123,6 +123,7 @@ struct Dispatch {
     /// How often an execution panicked, so that the next one starts later.
     panics: HashMap<TaskId, u32>,
     complaints: HashSet<String>,
+    began: Instant,
     polled_at: Option<Instant>,
     wait: Duration,
     broken_walks: Backoff,
@@ -152,6 +153,7 @@ impl Dispatch {
             passed_over: HashSet::new(),
             panics: HashMap::new(),
             complaints: HashSet::new(),
+            began: Instant::now(),
             polled_at: None,
             wait: Duration::ZERO,
             broken_walks: Backoff::new(policies::BRIDGE),
@@ -198,7 +200,7 @@ impl Dispatch {
                 at + self.wait.max(self.app.settings.tasks.poll_interval * SELDOM)
             }
             Some(at) => at + self.wait,
-            None => Instant::now(),
+            None => self.began + self.app.first_poll.get().copied().unwrap_or_default(),
         }
     }
 
@@ -285,6 +287,10 @@ impl Dispatch {
                 return;
             }
         } else {
+            if self.broken_walks.failures() > 0 {
+                // Many apps have waited for the same moment: they part again.
+                self.wait = self.app.rng.up_to(self.app.settings.tasks.poll_interval);
+            }
             self.broken_walks.succeeded();
         }
         let is_whole = walked.error.is_none();

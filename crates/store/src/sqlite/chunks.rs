@@ -9,16 +9,19 @@ use sqlx::Sqlite;
 use sqlx::query::Query;
 use sqlx::sqlite::SqliteArguments;
 
-/// The numbers of rows per statement, largest first. The last must be one.
-const SIZES: [usize; 9] = [256, 128, 64, 32, 16, 8, 4, 2, 1];
+/// The numbers of rows per statement, largest first: the usual pages of targets are one piece or two. The last must be one.
+const SIZES: [usize; 11] = [500, 256, 128, 100, 64, 32, 16, 8, 4, 2, 1];
+/// The largest of them that is padded.
+const PADDED: usize = 256;
 
 /// One statement for each size.
 #[derive(Debug)]
 pub(super) struct Statements([(usize, Arc<str>); SIZES.len()]);
 
 impl Statements {
-    /// `write` returns the statement for a number of rows. Either all of its parameters are numbered (`?1`, `?2`…) or none is: sqlx counts
-    /// unnumbered ones separately, so mixing both binds the wrong values.
+    /// `write` gets a number of rows and makes the statement. None of its parameters is numbered (`?`, not `?1`): sqlx asks SQLite for
+    /// the name of each, and SQLite goes through the names one by one, so that a thousand cost a million steps. A mix of both binds
+    /// the wrong values.
     pub(super) fn new(write: impl Fn(usize) -> String) -> Self {
         Self(SIZES.map(|size| (size, write(size).into())))
     }
@@ -41,7 +44,7 @@ impl Statements {
         mut rows: &'a [T],
     ) -> impl Iterator<Item = (Arc<str>, &'a [T], usize)> {
         std::iter::from_fn(move || {
-            let count = rows.len().min(SIZES[0]);
+            let count = rows.len().min(PADDED);
             let (size, statement) = self.0.iter().rfind(|(size, _)| count > 0 && *size >= count)?;
             let (piece, rest) = rows.split_at(count);
             rows = rest;
@@ -61,9 +64,9 @@ pub(super) fn nothing(
     query
 }
 
-/// Returns `count` parameters: `?first, ?first+1, …`.
-pub(super) fn parameters(first: usize, count: usize) -> String {
-    (first..first + count).map(|number| format!("?{number}")).collect::<Vec<_>>().join(", ")
+/// Returns `count` parameters: `?, ?, …`.
+pub(super) fn parameters(count: usize) -> String {
+    vec!["?"; count].join(", ")
 }
 
 /// Returns `rows` rows of values, each like `row`. Their parameters are unnumbered, and bound in order.
@@ -77,7 +80,7 @@ mod tests {
 
     #[test]
     fn every_row_is_in_one_piece_in_order() {
-        let statements = Statements::new(|size| parameters(2, size));
+        let statements = Statements::new(parameters);
         for length in [0, 1, 3, 4, 255, 256, 257, 1000] {
             let rows: Vec<usize> = (0..length).collect();
             let mut seen = Vec::new();
@@ -91,7 +94,7 @@ mod tests {
 
     #[test]
     fn what_is_padded_takes_one_statement_for_up_to_the_most_rows() {
-        let statements = Statements::new(|size| parameters(2, size));
+        let statements = Statements::new(parameters);
         let sizes = |length: usize| -> Vec<(usize, usize)> {
             let rows = vec![0; length];
             let cut = statements.pad(&rows).map(|(statement, piece, padding)| {
@@ -102,13 +105,13 @@ mod tests {
         };
         assert_eq!(sizes(0), []);
         assert_eq!(sizes(1), [(1, 0)]);
-        assert_eq!(sizes(65), [(65, 63)]);
+        assert_eq!(sizes(65), [(65, 35)]);
         assert_eq!(sizes(128), [(128, 0)]);
         assert_eq!(sizes(259), [(256, 0), (3, 1)]);
     }
 
     #[test]
-    fn parameters_are_numbered() {
-        assert_eq!(parameters(2, 3), "?2, ?3, ?4");
+    fn parameters_have_no_numbers() {
+        assert_eq!(parameters(3), "?, ?, ?");
     }
 }

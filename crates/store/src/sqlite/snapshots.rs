@@ -11,7 +11,7 @@ use super::super::{
     AccessBase, AccessFacts, Added, AppKey, BaselineOrigin, Changes, Difference, Duplicate, Error, IdenTime,
     LastSync, Losers, LossCount, LossKind, RecordHash, Run, RunReason, Shown, SnapshotStore, Trust, Which,
 };
-use super::chunks::{Statements, parameters};
+use super::chunks::{Statements, parameters, values};
 use super::commit::{self, Begin, Completing, Discard, NONE, Promote};
 use super::noted::{NoteChanged, NoteCreated, NoteDeleted};
 use super::open::Sqlite;
@@ -23,15 +23,13 @@ const WITHOUT_EVIDENCE: &str = "ours";
 
 static INSERT: LazyLock<Statements> = LazyLock::new(|| {
     Statements::new(|size| {
-        let rows: Vec<String> =
-            (0..size).map(|row| format!("(?1, {})", parameters(3 * row + 2, 3))).collect();
-        format!("INSERT INTO records (listing, id, hash, facts) VALUES {}", rows.join(", "))
+        format!("INSERT INTO records (listing, id, hash, facts) {}", values("(?, ?, ?, ?)", size))
     })
 });
 
 static HELD: LazyLock<Statements> = LazyLock::new(|| {
     Statements::new(|size| {
-        format!("SELECT id FROM records WHERE listing = ?1 AND id IN ({})", parameters(2, size))
+        format!("SELECT id FROM records WHERE listing = ? AND id IN ({})", parameters(size))
     })
 });
 
@@ -368,9 +366,9 @@ impl Write for Add {
         let listing = commit::present(connection, &self.app, &self.slug).await?;
         let mut added = Added::default();
         for (statement, piece) in INSERT.cut(&self.records) {
-            let mut query = sqlx::query(AssertSqlSafe(statement)).bind(listing);
+            let mut query = sqlx::query(AssertSqlSafe(statement));
             for seen in piece {
-                query = query.bind(&seen.id).bind(seen.hash.cast_signed()).bind(facts(seen));
+                query = query.bind(listing).bind(&seen.id).bind(seen.hash.cast_signed()).bind(facts(seen));
             }
             match query.execute(&mut *connection).await {
                 Ok(_) => {}

@@ -27,7 +27,7 @@ const PRUNED_AT_ONCE: i64 = 1000;
 
 static KNOWN: LazyLock<Statements> = LazyLock::new(|| {
     Statements::new(|size| {
-        format!("SELECT task, state FROM tasks WHERE app = ?1 AND task IN ({})", parameters(2, size))
+        format!("SELECT task, state FROM tasks WHERE app = ? AND task IN ({})", parameters(size))
     })
 });
 

@@ -1,0 +1,3 @@
+//! Tests of the runtime as a whole.
+
+mod instructions;
