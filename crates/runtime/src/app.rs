@@ -22,6 +22,7 @@ use super::target::Target;
 use super::upstream::Upstream;
 use bridgehead_bridge::{Api, AppId};
 use bridgehead_config as config;
+use bridgehead_store::lease::Leases;
 use bridgehead_store::{AppKey, SnapshotStore, TaskJournal};
 
 /// One app of the configuration, at run time.
@@ -66,6 +67,8 @@ pub(crate) struct AppContext {
     /// What another context of the same app is made with.
     pub(crate) connector: Arc<dyn Connector>,
     pub(crate) bridge: Arc<dyn Api>,
+    /// The leases of this node, where nodes share the state.
+    leases: Option<Arc<dyn Leases>>,
 }
 
 /// What an app is made of.
@@ -83,6 +86,7 @@ pub(crate) struct Parts {
     pub(crate) audit: Audit,
     /// A call of another node may still be under way for so long.
     pub(crate) settles_in: Duration,
+    pub(crate) leases: Option<Arc<dyn Leases>>,
 }
 
 impl AppContext {
@@ -109,6 +113,7 @@ impl AppContext {
             status,
             audit,
             settles_in,
+            leases,
         } = parts;
         let key = AppKey::from(settings.app_id);
         Arc::new(Self {
@@ -132,6 +137,7 @@ impl AppContext {
             continues,
             connector,
             bridge,
+            leases,
             name,
             settings,
             listings,
@@ -141,6 +147,11 @@ impl AppContext {
             rng,
             status,
         })
+    }
+
+    /// Whether a call that changes something may be started now: the app is this node's for long enough.
+    pub(crate) fn may_start(&self) -> bool {
+        self.leases.as_ref().is_none_or(|leases| leases.may_start(&self.key))
     }
 
     /// Tries again what fails, with this app's randomness.

@@ -178,6 +178,7 @@ impl Place {
             status: Arc::new(AppStatus::default()),
             audit: Audit::none(),
             settles_in: std::time::Duration::ZERO,
+            leases: None,
         })
     }
 }

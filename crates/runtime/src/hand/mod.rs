@@ -66,6 +66,7 @@ impl Hand {
             status: Arc::new(AppStatus::default()),
             audit: Audit::none(),
             settles_in: std::time::Duration::ZERO,
+            leases: None,
         });
         Ok(Self { app, state, tasks })
     }

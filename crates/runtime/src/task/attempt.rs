@@ -89,6 +89,16 @@ impl Trial<'_> {
         self.intent.steps.clear();
         app.guard.executed(&self.intent.task, self.intent.at);
         let before = self.record_before_delete(found).await;
+        if !app.may_start() {
+            // Since the intent was written, the lease has come near its end: another node may take the app over before this call ends.
+            tracing::warn!(app = %app.name, task = %self.intent.task, "the attempt is not made, because this node may lose the app; waiting until its lease is renewed");
+            if !self.may_have_applied
+                && let Err(error) = app.store.not_applied(&self.intent.task).await
+            {
+                tracing::debug!(app = %app.name, task = %self.intent.task, %error, "the next attempt looks for one that was not made");
+            }
+            return Ok(Attempt::NotMade);
+        }
         let mut context = Context::first(self.intent.task.clone(), app.settings.tasks.timeout);
         (context.attempt, context.may_have_applied) = (self.intent.attempt, self.may_have_applied);
         let began = Instant::now();
