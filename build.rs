@@ -1,10 +1,14 @@
-//! Packs this crate's own source, so that an installed `bridgehead new` can write crates that are compiled against it.
+//! Packs this crate's own source, so that an installed `bridgehead new` can write crates that are compiled against it; and makes the
+//! chapter about alarms a part of the page.
 
 use std::io::{Error, Result};
 use std::path::{Path, PathBuf};
 
+use pulldown_cmark::html::push_html;
+use pulldown_cmark::{Event as Markdown, HeadingLevel, Options, Parser, Tag, TagEnd};
+
 /// What a crate that is compiled against this one needs. Cargo reads the manifests of what is needed for tests alone, too.
-const PACKED: [&str; 9] = [
+const PACKED: [&str; 10] = [
     "Cargo.toml",
     "Cargo.lock",
     "LICENSE",
@@ -13,9 +17,13 @@ const PACKED: [&str; 9] = [
     "connectors",
     "crates",
     "tests/servers",
+    // The page has it inside.
+    ALARMS,
     // The demo has them inside.
     "config/examples/people",
 ];
+/// The chapter that explains each alarm.
+const ALARMS: &str = "docs/alarms.md";
 /// Whose files are written as they are, whatever they are called.
 const TEMPLATES: &str = "src/cli/new/templates";
 
@@ -32,7 +40,38 @@ fn main() -> Result<()> {
         }
     }
     archive.into_inner()?.finish()?;
-    Ok(())
+    let chapter = std::fs::read_to_string(root.join(ALARMS))?;
+    std::fs::write(PathBuf::from(variable("OUT_DIR")?).join("alarms.html"), page(&chapter))
+}
+
+/// A chapter as HTML. Links into other chapters become plain words: those are not served.
+fn page(chapter: &str) -> String {
+    let mut events: Vec<Markdown<'_>> = Parser::new_ext(chapter, Options::ENABLE_TABLES).collect();
+    // The title is the page's own.
+    let title =
+        events.iter().position(|event| matches!(event, Markdown::End(TagEnd::Heading(HeadingLevel::H1))));
+    events.drain(..title.map_or(0, |end| end + 1));
+    let mut is_elsewhere = false;
+    for at in 0..events.len() {
+        let name = match events.get(at + 1) {
+            Some(Markdown::Text(text)) => Some(text.clone()),
+            _ => None,
+        };
+        match &mut events[at] {
+            Markdown::Start(Tag::Heading { id, .. }) => *id = name,
+            Markdown::Start(Tag::Link { dest_url, .. }) if !dest_url.starts_with('#') => {
+                is_elsewhere = true;
+                events[at] = Markdown::Start(Tag::Emphasis);
+            }
+            Markdown::End(TagEnd::Link) if std::mem::take(&mut is_elsewhere) => {
+                events[at] = Markdown::End(TagEnd::Emphasis);
+            }
+            _ => {}
+        }
+    }
+    let mut html = String::new();
+    push_html(&mut html, events.into_iter());
+    html
 }
 
 fn pack(archive: &mut tar::Builder<impl std::io::Write>, root: &Path, path: &Path) -> Result<()> {

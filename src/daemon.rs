@@ -1,4 +1,4 @@
-//! The daemon as a third party builds it: their connectors, our command line.
+//! Builds a daemon from third-party connectors and bridgehead's command line.
 
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -19,31 +19,31 @@ use bridgehead_config::Connectors;
 pub struct Daemon;
 
 impl Daemon {
-    /// Begins with an empty registry.
+    /// Starts with an empty registry.
     pub fn builder() -> Builder {
         Builder { connectors: Connectors::new() }
     }
 }
 
-/// Collects connectors. This registry is the only place that names them.
+/// Collects connectors. Only this registry refers to them by name.
 #[derive(Clone)]
 pub struct Builder {
     connectors: Connectors,
 }
 
 impl Builder {
-    /// Makes a connector known under the name that `apps.NAME.connector` gives.
+    /// Registers a connector under the name for `apps.NAME.connector`.
     pub fn connector(mut self, name: impl Into<String>, factory: Arc<dyn Factory>) -> Self {
         self.connectors.insert(name.into(), factory);
         self
     }
 
-    /// The whole command line, with the flags that these connectors add: to generate documentation from, or to check commands in it.
+    /// The whole command line, with the flags that these connectors add: for generating documentation, or checking commands in it.
     pub fn command_line(&self) -> clap::Command {
         cli::command_line(&self.connectors)
     }
 
-    /// Does what the command line says, and gives the exit code.
+    /// Runs the command from the command line, and returns the exit code.
     pub fn run_from_args(self) -> ExitCode {
         cli::run(&self.connectors)
     }

@@ -5,8 +5,8 @@
 //! alone.
 //!
 //! - [`bridge`]: the client of the Bridge API.
-//! - [`config`]: the configuration, read and checked.
-//! - [`journal`]: what must survive a crash.
+//! - [`config`]: parsing and validation of the configuration.
+//! - [`journal`]: data that must survive a crash.
 //! - [`runtime`]: tasks and syncs.
 //! - [`sandbox`]: a strict emulator of the Bridge API.
 //! - [`admin`]: health, metrics and status over HTTP.

@@ -1,12 +1,12 @@
-//! The `bridgehead` command, with the connectors that come with it.
+//! The `bridgehead` command with its built-in connectors.
 
 use std::process::ExitCode;
 
 use bridgehead::Daemon;
 use zeroizing_alloc::ZeroAlloc;
 
-/// Memory is wiped when it is returned. Secrets pass through libraries that know nothing of them, HTTP and JSON among them, and
-/// no care of ours would find all their copies.
+/// Memory is wiped when it is freed. Secrets pass through libraries that do not treat them specially, such as those for HTTP and JSON, and
+/// their copies could not all be found otherwise.
 #[global_allocator]
 static WIPED: ZeroAlloc<std::alloc::System> = ZeroAlloc(std::alloc::System);
 

@@ -9,7 +9,7 @@ const ELSEWHERE = ["id", "account_id", "memberships", "assignments", ...PASSWORD
 const TYPES = { team: "group", seat: "license", account: "account" };
 const STATES = { suspend_account: { status: "suspended" }, unsuspend_account: { status: "active" } };
 const ACTIONS = ["create_account", "update_account", "delete_account", ...Object.keys(STATES), "reset_password"];
-const hr = {}; // "app" and "path", as initialize was told
+const hr = {}; // "app" and "path", set by initialize
 class Failure { // more: effect, retry, retry_after, subject
   constructor(code, message, more) { this.error = { code: -32000, message, data: { code, ...more } }; }
 }
@@ -20,16 +20,16 @@ function initialize({ app, settings: { path } }) {
   return { name: "hr", version: "1.0", actions: ACTIONS, resource_types: types };
 }
 
-const load = () => JSON.parse(readFileSync(hr.path, "utf8")); // a missing file is an error, never "nobody there"
+const load = () => JSON.parse(readFileSync(hr.path, "utf8")); // a missing file is an error, never an empty list
 
-function list({ resource_type: slug, cursor }, size = 100) { // by key: nobody is skipped when others come and go
-  const [, after] = /^after (.*)$/s.exec(cursor ?? "after "); // one that was never given here is an error
+function list({ resource_type: slug, cursor }, size = 100) { // by key: no record is skipped when others are added or removed
+  const [, after] = /^after (.*)$/s.exec(cursor ?? "after "); // a cursor that was never returned here is an error
   const records = Object.values(load()[slug]).filter((record) => record.id > after);
   const page = records.sort((a, b) => (a.id < b.id ? -1 : 1)).slice(0, size);
   return { records: page, next: records.length > size ? `after ${page[size - 1].id}` : null };
 }
 
-function find(data, account) { // by id, else by user name, else by email, these two in any case
+function find(data, account) { // by id, else by username, else by email, the latter two ignoring case
   const key = ["id", "username", "email"].find((key) => account[key]);
   const fold = (text) => (key === "id" ? text : text.toLowerCase());
   return Object.values(data.account).find((one) => one[key] && fold(one[key]) === fold(account[key])) ?? null;
@@ -37,12 +37,12 @@ function find(data, account) { // by id, else by user name, else by email, these
 
 const refuse = (message, more) => new Failure("INTERNAL_ERROR", message, { effect: "not_applied", ...more });
 
-function assign(data, record, slug, refs) { // the whole list of this type; those of other types stay
+function assign(data, record, slug, refs) { // replaces the whole list of this type; those of other types stay
   const subject = Object.hasOwn(TYPES, slug) ? TYPES[slug] : "none";
   if (!["group", "license"].includes(subject))
     throw refuse(`${hr.app} has no groups or licenses of the type ${slug}`, { subject: "group" });
   const kind = subject === "license" ? "assignments" : "memberships", ids = refs.map((ref) => ref.id ?? ref);
-  for (const id of ids) { // not ACCOUNT_NOT_FOUND: the account is there
+  for (const id of ids) { // not ACCOUNT_NOT_FOUND: the account exists
     if (!Object.hasOwn(data[slug], id)) throw refuse(`No ${slug} ${id} in ${hr.app}`, { subject });
     const held = Object.values(data.account).filter((one) => one.id !== record.id && one[kind]?.[slug]?.includes(id));
     if (held.length >= (data[slug][id].total ?? Infinity))
@@ -51,7 +51,7 @@ function assign(data, record, slug, refs) { // the whole list of this type; thos
   record[kind] = { ...record[kind], [slug]: ids };
 }
 
-function fill(data, record, fields) { // what is skipped in silence, Iden would believe to be set
+function fill(data, record, fields) { // Iden would assume that a silently skipped field is set
   for (const [name, value] of Object.entries(fields)) {
     if (ELSEWHERE.includes(name)) continue;
     const fits = FIELDS.includes(name) && (value === null || typeof value === "string");
@@ -66,7 +66,7 @@ function fill(data, record, fields) { // what is skipped in silence, Iden would 
       throw new Failure("ACCOUNT_ALREADY_EXISTS", `User ${name} exists in ${hr.app} already`);
 }
 
-function password(task) { // it stands in the changes, in the account, or beside them
+function password(task) { // it may be in the changes, in the account, or next to them
   const places = [task.changes ?? {}, task.account, task];
   const found = places.flatMap((place) => PASSWORD.map((name) => place[name])).find((value) => value != null);
   if (found !== undefined && (typeof found !== "string" || !found))
@@ -74,7 +74,7 @@ function password(task) { // it stands in the changes, in the account, or beside
   return found;
 }
 
-// Whether an earlier attempt did it already is bridgehead's affair: nothing here asks for `attempt`.
+// bridgehead determines whether an earlier attempt succeeded, so `attempt` is not used.
 function execute(action, task) {
   const { account, memberships } = task, changes = task.changes ?? {}, data = load();
   const create = action === "create_account", known = [...FIELDS, ...ELSEWHERE];
@@ -92,7 +92,7 @@ function execute(action, task) {
   }
   if (["create_account", "update_account"].includes(action))
     for (const [slug, refs] of Object.entries(memberships ?? {})) assign(data, record, slug, refs);
-  data.password ??= {}; // apart from the records, which go to Iden
+  data.password ??= {}; // kept apart from the records, which go to Iden
   if (["create_account", "update_account", "reset_password"].includes(action)) {
     const secret = password(task);
     if (secret) data.password[record.id] = scryptSync(secret, record.id, 64, { N: 2 ** 14, r: 8, p: 1 }).toString("hex");
@@ -101,8 +101,8 @@ function execute(action, task) {
   data.account[record.id] = record;
   if (action === "delete_account") for (const table of ["account", "password"]) delete data[table][record.id];
   writeFileSync(`${hr.path}.new`, JSON.stringify(data, null, 2));
-  renameSync(`${hr.path}.new`, hr.path); // whole or not at all
-  return { account_id: record.id, ...(unknown.length ? { fields_not_kept: unknown } : {}) }; // said, not dropped
+  renameSync(`${hr.path}.new`, hr.path); // replaced completely or not at all
+  return { account_id: record.id, ...(unknown.length ? { fields_not_kept: unknown } : {}) }; // reported instead of dropped silently
 }
 
 const METHODS = { initialize, list, find_account: ({ account }) => find(load(), account), check: () => load() && {},
@@ -113,17 +113,17 @@ function answer(method, params) {
     return { result: ACTIONS.includes(method) ? execute(method, params) : METHODS[method](params) };
   } catch (error) {
     if (error instanceof Failure) return { error: error.error };
-    if (!error.syscall) { // a fault in here: what was done is not known; the trace goes to the daemon's log
+    if (!error.syscall) { // a bug in this file: the effect is unknown; the trace goes to the daemon's log
       console.error(error);
       return { error: new Failure("INTERNAL_ERROR", `hr.mjs failed: ${error.name}`, { effect: "unknown" }).error };
-    } // of the file: nothing was changed, and every task meets the same fate
+    } // an error of the file: nothing was changed, and every task would fail
     const code = error.code === "ENOENT" ? "TIMEOUT" : "PERMISSION_DENIED";
     const more = { effect: "not_applied", retry: "backoff", subject: "connection" };
     return { error: new Failure(code, `${hr.app} cannot use ${hr.path}: ${error.code}`, more).error };
   }
 }
 
-let rest = Buffer.alloc(0); // not readline: it breaks lines at more than a line feed
+let rest = Buffer.alloc(0); // not readline: it breaks lines at other characters than line feeds, too
 for await (const chunk of process.stdin) { // ends when bridgehead closes it, after shutdown or because it died
   rest = Buffer.concat([rest, chunk]);
   for (let end = rest.indexOf(10); end >= 0; end = rest.indexOf(10)) {

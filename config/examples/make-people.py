@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
-"""Makes the folder `people` beside this file: 500 sample accounts in 12 teams, with 3 kinds of licenses.
+"""Creates the folder `people` next to this file: 500 sample accounts in 12 teams, with 3 kinds of licenses.
 
-The same every time: what is made depends on the seed alone. Nobody in it exists; all addresses are at example.org.
+The content is the same every time, because it depends only on the seed. The people are invented; all addresses are at example.org.
 """
 
 import csv

@@ -1,7 +1,7 @@
-//! Signing in, confirming, and doing: what needs the token.
+//! Signing in, confirming and executing actions: everything that requires the token.
 //!
-//! Everything that changes something is a form that was sent with POST, from a page of this listener, in a session, with the token
-//! that was handed out with the form. Each of these is logged as what an operator has done.
+//! Every change is a form sent with POST, from a page of this listener, in a session, with the form's own one-time token. Each is logged as
+//! an operator's action.
 
 use std::sync::Arc;
 
@@ -18,14 +18,14 @@ use super::query::Fields;
 use super::session::{Sessions, SignIn};
 use super::site::Site;
 
-/// Where the log says what operators have done.
+/// The log target of operators' actions.
 const AUDIT: &str = "bridgehead::audit";
 
 fn refused(asked: &Asked, status: StatusCode, heading: &str, text: &str, back: (&str, &str)) -> Response {
     page_with(status, pages::message(&asked.frame, heading, text, back))
 }
 
-/// Goes on with GET.
+/// Redirects to a GET.
 fn see(path: &str, cookie: Option<String>) -> Response {
     let mut response = (StatusCode::SEE_OTHER, [(header::LOCATION, path.to_owned())]).into_response();
     if let Some(cookie) = cookie.and_then(|cookie| cookie.parse().ok()) {
@@ -34,7 +34,7 @@ fn see(path: &str, cookie: Option<String>) -> Response {
     response
 }
 
-/// A path of this listener, whatever is asked for.
+/// Returns the path if it belongs to this listener, whatever the request contains.
 fn inside(next: Option<&str>) -> &str {
     let is_inside = |next: &&str| {
         next.starts_with('/')
@@ -72,6 +72,7 @@ pub(super) async fn sign_in(
     let Some(sessions) = site.access.sessions() else { return no_token(&asked) };
     if !is_from_here(&headers) {
         tracing::warn!(target: AUDIT, "an attempt to sign in on the page came from elsewhere, and was refused");
+        site.record_refusal("sign_in", None, "it came from elsewhere");
         return not_from_here(&asked);
     }
     let fields = Fields::read(&body);
@@ -80,10 +81,12 @@ pub(super) async fn sign_in(
     match sessions.sign_in(fields.get("token").unwrap_or_default()).await {
         SignIn::Welcome(session) => {
             tracing::info!(target: AUDIT, "an operator has signed in on the page");
+            site.record_sign_in();
             see(next, Some(format!("{}={session}; Path=/; HttpOnly; SameSite=Strict", site.cookie)))
         }
         SignIn::Wrong => {
             tracing::warn!(target: AUDIT, "a sign-in on the page was refused: wrong token");
+            site.record_refusal("sign_in", None, "wrong token");
             again(StatusCode::FORBIDDEN, "This is not the token. Look at [admin] token in the configuration.")
         }
         SignIn::Busy => {
@@ -114,10 +117,11 @@ pub(super) async fn sign_out(
     }
     sessions.sign_out(session);
     tracing::info!(target: AUDIT, "an operator has signed out on the page");
+    site.record_sign_out();
     see("/", Some(format!("{}=; Path=/; HttpOnly; SameSite=Strict; Max-Age=0", site.cookie)))
 }
 
-/// Who sends a form from here in a session.
+/// The session of a form that was sent from this listener.
 fn admitted<'a>(site: &Site, asked: &'a Asked, headers: &HeaderMap) -> Option<(Arc<Sessions>, &'a str)> {
     is_from_here(headers).then_some(())?;
     Some((site.access.sessions()?, asked.session.as_deref()?))
@@ -129,7 +133,7 @@ fn stale(asked: &Asked, back: &str) -> Response {
     refused(asked, StatusCode::FORBIDDEN, "Sent already", text, (back, "Go back"))
 }
 
-/// The action that a path names.
+/// The action that a path refers to.
 fn find<'a>(
     site: &'a Site,
     asked: &Asked,
@@ -188,6 +192,7 @@ pub(super) async fn perform(
     }
     let Some((sessions, session)) = admitted(&site, &asked, &headers) else {
         tracing::warn!(target: AUDIT, app, action, "an action on the page was refused: it came from elsewhere, or without a session");
+        refused_action(&site, &asked, &app, &action, "it came from elsewhere, or without a session");
         return not_from_here(&asked);
     };
     let Some((operator, action)) = find(&site, &asked, &app, &action) else {
@@ -198,6 +203,7 @@ pub(super) async fn perform(
     let fields = Fields::read(&body);
     if !sessions.redeem(session, &here, fields.get("form").unwrap_or_default()) {
         tracing::warn!(target: AUDIT, app, action = action.name(), "an action on the page was refused: its form was not handed out, or was sent already");
+        site.record_refusal(action.name(), Some(&app), "its form was not handed out, or was sent already");
         return stale(&asked, &back);
     }
     match action.perform(operator, &app, &fields).await {
@@ -212,6 +218,12 @@ pub(super) async fn perform(
             answer(&asked, &refusal, &back)
         }
     }
+}
+
+/// Records that an action was refused, by its name if there is one of that name: what was sent may be anything.
+fn refused_action(site: &Site, asked: &Asked, app: &str, action: &str, why: &str) {
+    let known = find(site, asked, app, action).map(|(_, action)| action.name());
+    site.record_refusal(known.unwrap_or("action"), known.map(|_| app), why);
 }
 
 #[cfg(test)]

@@ -1,21 +1,21 @@
-//! Charts as SVG, drawn here, so that a page needs no script and asks no one for anything.
+//! Draws charts as SVG, so that a page needs no script and loads nothing.
 //!
-//! A chart is a picture with a name and a sentence that says what it shows; its numbers are next to it as a table.
+//! A chart is an image with a name and a sentence that describes it; its numbers are in a table next to it.
 
 use std::fmt::Write as _;
 
-/// The size of the picture, in its own units. Small, so that its text can be read on a phone.
+/// The size of the image in its own units. Small, so that its text is readable on a phone.
 const WIDTH: f64 = 360.0;
 const HEIGHT: u16 = 150;
-/// The room for the numbers on the left, and for the labels below.
+/// The space for the numbers on the left, and for the labels below.
 const LEFT: f64 = 34.0;
 const BELOW: f64 = 18.0;
 const ABOVE: f64 = 8.0;
-/// So many labels below are readable where there are many columns; where there are few, all of them.
+/// How many labels are readable if there are many columns; if there are few, all are shown.
 const LABELS: usize = 6;
 const FEW: usize = 8;
 
-/// One colour of a stacked column.
+/// One color of a stacked column.
 #[derive(Clone, Debug)]
 pub(super) struct Series {
     pub(super) name: &'static str,
@@ -30,20 +30,20 @@ pub(super) struct Columns {
     /// Unique on its page; letters and hyphens.
     pub(super) id: &'static str,
     pub(super) title: String,
-    /// What a column stands for, one each.
+    /// The label of each column.
     pub(super) labels: Vec<String>,
     pub(super) series: Vec<Series>,
-    /// How a number is said, such as `3 min`.
+    /// Formats a number, such as `3 min`.
     pub(super) say: fn(u64) -> String,
 }
 
 impl Columns {
-    /// Whether there is nothing to see.
+    /// Whether all values are zero.
     pub(super) fn is_empty(&self) -> bool {
         self.series.iter().all(|series| series.values.iter().all(|value| *value == 0))
     }
 
-    /// What the chart shows, in a sentence, for those who do not see it.
+    /// A sentence that describes the chart for users who cannot see it.
     pub(super) fn description(&self) -> String {
         let parts: Vec<String> = self
             .series
@@ -60,7 +60,7 @@ impl Columns {
         format!("{} columns. {}.", self.labels.len(), parts.join("; "))
     }
 
-    /// The first series as bars below one another, each with its label above it: for labels that are too long to stand below columns.
+    /// The first series as horizontal bars, each with its label above it: for labels that are too long to fit below columns.
     pub(super) fn bars(&self) -> String {
         const ROW: usize = 34;
         let values = self.series.first().map(|series| (series.class, &*series.values)).unwrap_or_default();
@@ -97,7 +97,7 @@ impl Columns {
         )
     }
 
-    /// The picture. Everything in it is a number, or is escaped.
+    /// The image. It contains only numbers and escaped strings.
     pub(super) fn svg(&self) -> String {
         let count = self.labels.len().max(1);
         let total = |column: usize| self.series.iter().map(|series| series.values[column]).sum::<u64>();
@@ -107,7 +107,7 @@ impl Columns {
         let y = |value: f64| ABOVE + height - value / top as f64 * height;
         let mut svg = self.begin(usize::from(HEIGHT));
         for part in 0..=2_u64 {
-            // The half of an odd number is none to write beside a line.
+            // Half of an odd number is not an integer, so that line gets no label.
             let value = top / 2 * part + top % 2 * (part / 2);
             let said = if part == 1 && top % 2 == 1 { String::new() } else { (self.say)(value) };
             let value = if part == 1 { top as f64 / 2.0 } else { value as f64 };
@@ -137,7 +137,7 @@ impl Columns {
             for series in &self.series {
                 let value = series.values[column] as f64;
                 if value > 0.0 {
-                    // What is there can be seen, however little it is.
+                    // A value above zero is visible, however small it is.
                     let tall = (value / top as f64 * height).max(1.5);
                     put(
                         &mut svg,
@@ -153,7 +153,7 @@ impl Columns {
                 }
             }
             svg.push_str("</g>");
-            // Counted from the right: the present is what is asked for first.
+            // Counted from the right, because the latest value matters most.
             if (count - 1 - column).is_multiple_of(every) {
                 put(
                     &mut svg,
@@ -172,11 +172,11 @@ impl Columns {
 }
 
 fn put(svg: &mut String, text: &str) {
-    // Writing to a string does not fail.
+    // Writing to a string cannot fail.
     let _ok = svg.write_str(text);
 }
 
-/// The least of 1, 2 and 5 times a power of ten that is no smaller, and at least 2.
+/// The smallest number of the form 1, 2 or 5 times a power of ten that is not smaller than `most`, and at least 2.
 fn nice(most: u64) -> u64 {
     let mut power: u64 = 1;
     loop {
@@ -190,7 +190,7 @@ fn nice(most: u64) -> u64 {
     }
 }
 
-/// Text as it may stand in an element or an attribute.
+/// Escapes text for an element or an attribute.
 pub(super) fn escape(text: &str) -> String {
     text.chars().fold(String::with_capacity(text.len()), |mut escaped, one| {
         match one {

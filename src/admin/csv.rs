@@ -1,6 +1,6 @@
-//! Lists as CSV (RFC 4180), as a spreadsheet opens them: what would be a formula there stays text.
+//! Lists as CSV (RFC 4180) for spreadsheets: text that would be a formula there stays text.
 
-/// Writes a head and rows.
+/// Writes a header and rows.
 pub(super) fn write(head: &[&str], rows: impl IntoIterator<Item = Vec<String>>) -> String {
     let mut text = line(head.iter().map(|cell| (*cell).to_owned()));
     for row in rows {
@@ -15,7 +15,7 @@ pub(super) fn line(cells: impl IntoIterator<Item = String>) -> String {
     cells.join(",") + "\r\n"
 }
 
-/// A cell that begins like a formula gets an apostrophe before it. A number does not.
+/// Adds an apostrophe before a cell that looks like a formula. Numbers are not changed.
 fn harmless(cell: String) -> String {
     let is_formula = cell.starts_with(['=', '+', '-', '@', '\t', '\r']) && cell.parse::<f64>().is_err();
     if is_formula { format!("'{cell}") } else { cell }

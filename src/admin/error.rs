@@ -1,54 +1,54 @@
-//! Why there is no listener.
+//! Why the listener cannot be opened.
 
 use std::io;
 use std::net::SocketAddr;
 
-/// Why the listener could not be opened. The operator corrects the configuration, or frees the address.
+/// Why the listener could not be opened. The operator must correct the configuration, or free the address.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
-    /// Another process listens there.
+    /// Another process uses the address.
     #[error(
         "admin.listen: {address} is in use by another process; stop that process, or set admin.listen to \
          another port"
     )]
     InUse {
-        /// Where.
+        /// The address.
         address: SocketAddr,
-        /// What the operating system said.
+        /// The error of the operating system.
         #[source]
         source: io::Error,
     },
-    /// The address is none of this machine's.
+    /// The address does not belong to this machine.
     #[error(
         "admin.listen: {address} is not an address of this machine; set admin.listen to one that is, such \
          as \"127.0.0.1:9464\""
     )]
     NotLocal {
-        /// Where.
+        /// The address.
         address: SocketAddr,
-        /// What the operating system said.
+        /// The error of the operating system.
         #[source]
         source: io::Error,
     },
-    /// The operating system does not let this process listen there: a port below 1024, as a rule.
+    /// The process is not allowed to listen there: usually because the port is below 1024.
     #[error(
         "admin.listen: this process is not allowed to listen on {address}; set admin.listen to a port from \
          1024 up, such as \"127.0.0.1:9464\""
     )]
     NotPermitted {
-        /// Where.
+        /// The address.
         address: SocketAddr,
-        /// What the operating system said.
+        /// The error of the operating system.
         #[source]
         source: io::Error,
     },
-    /// Anything else.
+    /// Any other error.
     #[error("admin.listen: cannot listen on {address}: {source}; set admin.listen to another address")]
     Listen {
-        /// Where.
+        /// The address.
         address: SocketAddr,
-        /// What the operating system said.
+        /// The error of the operating system.
         #[source]
         source: io::Error,
     },

@@ -1,4 +1,4 @@
-//! `/events`: tells a page that something has changed, as server-sent events. The page then asks for itself again.
+//! `/events`: notifies a page of changes through server-sent events. The page then reloads itself.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -14,14 +14,14 @@ use super::listener::Lasting;
 use super::site::Site;
 use bridgehead_runtime::StatusReport;
 
-/// How often it is looked whether something has changed.
+/// How often to check for changes.
 const EVERY: Duration = Duration::from_secs(2);
-/// After how long something is said although nothing has changed, so that a connection that is dead is found out.
+/// After this time without changes a comment is sent, so that a dead connection is detected.
 const SILENCE: Duration = Duration::from_secs(15);
-/// How long one connection is kept; the browser then makes another.
+/// The maximum duration of a connection; the browser then opens another.
 const LASTS: Duration = Duration::from_mins(30);
 
-/// Follows the status.
+/// Streams changes of the status.
 pub(super) async fn follow(State(site): State<Arc<Site>>) -> Response {
     let Ok(place) = Arc::clone(&site.live).try_acquire_owned() else {
         return (StatusCode::SERVICE_UNAVAILABLE, "too many pages are open; this one is not kept live\n")
@@ -52,7 +52,7 @@ pub(super) async fn follow(State(site): State<Arc<Site>>) -> Response {
     response
 }
 
-/// What differs when there is something new to see; not the time alone.
+/// A digest that differs when there is something new to show; the time alone does not change it.
 fn fingerprint(report: &StatusReport) -> u64 {
     let mut report = report.clone();
     report.at = jiff::Timestamp::UNIX_EPOCH;

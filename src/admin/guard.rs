@@ -1,8 +1,8 @@
-//! Keeping foreign web pages out.
+//! Keeps foreign web pages out.
 //!
-//! A page opened in a browser on the daemon's machine may make its own host name point to 127.0.0.1, and would then be
-//! allowed to read the responses. Its requests name that host, so on loopback only requests that name the machine
-//! itself are answered. A foreign page may also send a form here; a browser says where it comes from.
+//! A page opened in a browser on the daemon's machine may make its own host name resolve to 127.0.0.1, and would then be allowed to read
+//! the responses. Its requests name that host, so on loopback only requests that name the machine itself are answered. A foreign page may
+//! also send a form here; browsers declare its origin.
 
 use std::net::{IpAddr, SocketAddr};
 
@@ -12,11 +12,11 @@ use axum::http::{StatusCode, uri::Authority};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 
-/// The page loads its own style, script and icon, and asks this listener alone; it sends forms here alone, and no one frames it.
+/// The page loads its own style, script and icon, connects and sends forms only to this listener, and cannot be framed.
 const POLICY: &str = "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self'; connect-src 'self'; \
     form-action 'self'; base-uri 'none'; frame-ancestors 'none'";
 
-/// Refuses requests that name a foreign host, and says to browsers what they may do with the answers.
+/// Rejects requests that name a foreign host, and sets security headers for browsers.
 pub(super) async fn guard(State(address): State<SocketAddr>, request: Request, next: Next) -> Response {
     let host = request.headers().get(header::HOST).map(|host| host.to_str().unwrap_or("?").to_owned());
     let mut response = if is_admitted(host.as_deref(), address.ip()) {
@@ -29,7 +29,7 @@ pub(super) async fn guard(State(address): State<SocketAddr>, request: Request, n
     let headers = response.headers_mut();
     headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
     headers.insert(header::CONTENT_SECURITY_POLICY, HeaderValue::from_static(POLICY));
-    // With `no-referrer`, a browser would not say where a form comes from.
+    // With `no-referrer`, browsers would not send the origin of a form.
     headers.insert(header::REFERRER_POLICY, HeaderValue::from_static("same-origin"));
     headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
     headers.insert("cross-origin-opener-policy", HeaderValue::from_static("same-origin"));
@@ -37,20 +37,20 @@ pub(super) async fn guard(State(address): State<SocketAddr>, request: Request, n
     response
 }
 
-/// Whether a form comes from a page of this listener. Browsers say where a form comes from with every one that is sent.
+/// Whether a form comes from a page of this listener. Browsers send the origin with every form.
 pub(super) fn is_from_here(headers: &HeaderMap) -> bool {
     let text = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
     let (Some(origin), Some(host)) = (text("origin"), text("host")) else {
         return false;
     };
     let is_same_site = text("sec-fetch-site").is_none_or(|site| site == "same-origin");
-    // https where something before this listener speaks TLS.
+    // https if a proxy in front of this listener terminates TLS.
     let from = origin.strip_prefix("http://").or_else(|| origin.strip_prefix("https://"));
     is_same_site && from.is_some_and(|from| from.eq_ignore_ascii_case(host))
 }
 
-/// Whether a request that names this host may be answered. Off loopback the operator has opened the listener to a
-/// network, where it may well have a name.
+/// Whether a request that names this host is accepted. If the listener is not on loopback, the operator has opened it to a network, where
+/// it may have any name.
 fn is_admitted(host: Option<&str>, listening_on: IpAddr) -> bool {
     let Some(host) = host else {
         return true;

@@ -1,4 +1,4 @@
-//! The listener: bound before the daemon is ready, and bounded in what strangers can make it hold.
+//! The listener: it binds before the daemon is ready, and limits the resources that clients can use.
 
 use std::collections::VecDeque;
 use std::net::SocketAddr;
@@ -22,13 +22,13 @@ use bridgehead_runtime::StatusReporter;
 
 /// The maximum number of connections. If there are more, the oldest one without a request is closed.
 const CONNECTIONS: usize = 64;
-/// How long a connection may take to ask.
+/// How long a connection may take to send a request.
 const HEAD: Duration = Duration::from_secs(5);
-/// How long one connection may take from its first byte to its last.
+/// The maximum duration of a connection, from its first byte to its last.
 const DEADLINE: Duration = Duration::from_secs(15);
-/// The most of a request's head that is kept.
+/// The maximum size of a request head.
 const LARGEST_HEAD: usize = 16 * 1024;
-/// How long accepting pauses where the process has run out of file descriptors.
+/// How long accepting pauses when the process has run out of file descriptors.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
 /// A bound address that is not served yet.
@@ -39,7 +39,7 @@ pub struct Listener {
 }
 
 impl Listener {
-    /// Binds. From now on connections are taken; they are answered once it is served.
+    /// Binds the address. Connections are accepted after this, and answered once the listener is served.
     pub async fn bind(address: SocketAddr) -> Result<Self, Error> {
         let fault = |source| Error::of(address, source);
         let listener = TcpListener::bind(address).await.map_err(fault)?;
@@ -47,19 +47,19 @@ impl Listener {
         Ok(Self { listener, address })
     }
 
-    /// Where it listens: with the port that the operating system chose, if it was left to it.
+    /// The listening address, with the port that the operating system chose for port 0.
     pub fn address(&self) -> SocketAddr {
         self.address
     }
 
-    /// Answers until `stop`, then closes every connection. A panic while one is answered ends that one.
+    /// Serves requests until `stop`, then closes every connection. A panic in a handler ends only its connection.
     ///
-    /// What needs a token or a running app is not answered; the daemon's own listener does that.
+    /// Without support for tokens and actions; only the daemon's own listener has those.
     pub async fn serve(self, observer: StatusReporter, stop: CancellationToken) {
         self.serve_all(observer, Access::new(None), None, stop).await;
     }
 
-    /// The same with what the token, and an operator who has it, may see and do.
+    /// The same, with the token and the actions of operators.
     pub(crate) async fn serve_all(
         self,
         observer: StatusReporter,
@@ -72,7 +72,7 @@ impl Listener {
         let mut connections = JoinSet::new();
         let mut silent = Silent::default();
         loop {
-            // Room for one more is made before it comes.
+            // One connection is closed before the next is accepted.
             if connections.len() >= CONNECTIONS {
                 silent.make_room();
             }
@@ -96,7 +96,7 @@ impl Listener {
     }
 }
 
-/// The connections that may not have asked anything yet, the oldest first.
+/// Connections that may not have sent a request yet, oldest first.
 #[derive(Default)]
 struct Silent(VecDeque<(AbortHandle, Arc<AtomicBool>)>);
 
@@ -119,11 +119,11 @@ impl Silent {
     }
 }
 
-/// An answer that is meant to continue for so long.
+/// A response that may take this long.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Lasting(pub(super) Duration);
 
-/// One request, one answer: a connection that is kept would count towards the few that there may be.
+/// One request and one response per connection: a kept connection would count towards the limit.
 async fn answer(stream: TcpStream, routes: axum::Router, has_asked: Arc<AtomicBool>) {
     let routes = TowerToHyperService::new(routes);
     let lasting = Arc::new(Mutex::new(None));

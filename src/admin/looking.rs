@@ -1,4 +1,4 @@
-//! Pages and lists for those who look. Nothing here changes anything.
+//! Pages and lists for reading. Nothing here changes anything.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -17,14 +17,14 @@ use super::site::Site;
 use bridgehead_runtime::StatusReport;
 use bridgehead_sdk::TaskId;
 
-/// How long a list may take that is handed out to its end.
+/// The maximum duration of a list that is streamed completely.
 const LONG: Duration = Duration::from_mins(10);
 /// How far charts go back.
 const HISTORY: SignedDuration = SignedDuration::from_hours(30 * 24);
-/// How long Iden may take to answer for a list that is shown.
+/// How long Iden may take to respond for a list that is shown.
 const PATIENCE: Duration = Duration::from_secs(12);
 
-/// What a request is about.
+/// The context of a request.
 pub(super) struct Asked {
     pub(super) here: String,
     pub(super) fields: Fields,
@@ -42,14 +42,14 @@ impl Asked {
         Self { here, fields, session, overview, frame }
     }
 
-    /// The same on a page that is kept up to date.
+    /// The same for a page that updates itself.
     fn live(mut self) -> Self {
         self.frame.is_live = true;
         self
     }
 }
 
-/// A page, or why there is none.
+/// A rendered page, or an error.
 pub(super) fn page(rendered: Result<String, minijinja::Error>) -> Response {
     page_with(StatusCode::OK, rendered)
 }
@@ -65,7 +65,7 @@ pub(super) fn page_with(status: StatusCode, rendered: Result<String, minijinja::
     }
 }
 
-/// Says that there is no such thing.
+/// A page for something that does not exist.
 pub(super) fn missing(asked: &Asked, what: &str) -> Response {
     let rendered = pages::message(&asked.frame, "Not found", what, ("/", "Overview"));
     page_with(StatusCode::NOT_FOUND, rendered)
@@ -83,6 +83,11 @@ pub(super) async fn overview(State(site): State<Arc<Site>>, uri: Uri, headers: H
     let mut asked = Asked::of(&site, &uri, &headers).await.live();
     asked.frame.renews = true;
     page(pages::overview(&asked.frame, &asked.overview))
+}
+
+pub(super) async fn alarms(State(site): State<Arc<Site>>, uri: Uri, headers: HeaderMap) -> Response {
+    let asked = Asked::of(&site, &uri, &headers).await;
+    page(pages::alarms(&asked.frame))
 }
 
 pub(super) async fn app(
@@ -175,7 +180,7 @@ pub(super) async fn sync(
     headers: HeaderMap,
 ) -> Response {
     let asked = Asked::of(&site, &uri, &headers).await;
-    // It stands with a number sign in lists; no number is no sync.
+    // Lists show it with a number sign; an id that is not a number does not exist.
     let Ok(id) = id.parse() else { return missing(&asked, "There is no such sync.") };
     match site.observer.recorded_run(&name, id).await {
         None => missing(&asked, NO_APP),
@@ -188,7 +193,7 @@ pub(super) async fn sync(
     }
 }
 
-/// A file of its own, as browsers save it.
+/// A file that browsers save.
 fn file(name: &str, what: &str, body: Body) -> Response {
     let name: String =
         name.chars().filter(|one| one.is_ascii_alphanumeric() || matches!(one, '-' | '_')).collect();
@@ -231,8 +236,8 @@ pub(super) async fn syncs_csv(
     }
 }
 
-/// All tasks of a list, handed out as they are read, so that nothing grows with their number. A list that breaks off says so in its
-/// last line.
+/// All tasks of a list, streamed while they are read, so that memory use does not depend on their number. A list that is incomplete says so
+/// in its last line.
 pub(super) async fn tasks_csv(
     State(site): State<Arc<Site>>,
     Path(name): Path<String>,
@@ -254,7 +259,7 @@ pub(super) async fn tasks_csv(
             return;
         }
         let broken = |error: &dyn std::fmt::Display| super::csv::line([format!("# incomplete: {error}")]);
-        // Removed by a reload meanwhile.
+        // A reload has removed the app in the meantime.
         let Some(inspected) = operator.runtime.inspected(&app) else { return };
         let bridge = operator.bridge();
         let mut listing = match inspected.list_tasks(&*bridge, which, None).await {
@@ -270,7 +275,7 @@ pub(super) async fn tasks_csv(
                     let shown =
                         rows.iter().map(|row| if has_names { row.clone() } else { pages::nameless(row) });
                     let lines: String = shown.filter_map(|row| pages::csv_row(&row, &fields)).collect();
-                    // An empty piece of a body would be its end for some clients.
+                    // Some clients would treat an empty chunk as the end of the body.
                     if !lines.is_empty() && !told(lines).await {
                         return;
                     }

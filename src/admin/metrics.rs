@@ -1,8 +1,8 @@
-//! `/metrics`, in the text format of Prometheus, or in OpenMetrics if that is requested.
+//! `/metrics`, in the Prometheus text format, or in OpenMetrics if that is requested.
 //!
-//! Everything is taken at the moment of the scrape from what the runtime counts anyway; nothing is counted twice.
-//! Labels are the names of apps, resource types, actions, codes and results: their number is bounded by the
-//! configuration and by the Bridge's documents, and none of them is personal data.
+//! All values are read at the time of the scrape from the runtime's own counters; nothing is counted twice. Labels are the names of apps,
+//! resource types, actions, codes and results: their number is limited by the configuration and the Bridge's documentation, and none of
+//! them is personal data.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -20,14 +20,14 @@ use bridgehead_store::RunResult;
 /// The two formats.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Format {
-    /// What every tool reads that reads metrics.
+    /// The format that all monitoring tools support.
     Prometheus,
-    /// What Prometheus asks for first.
+    /// The format that Prometheus prefers.
     OpenMetrics,
 }
 
 impl Format {
-    /// The requested format. Prometheus names all formats that it reads, so the first mention decides nothing.
+    /// The requested format. Prometheus lists all formats that it supports, so the first one alone does not decide.
     pub(super) fn asked_for(accept: Option<&str>) -> Self {
         let is_open = |accept: &str| accept.contains("application/openmetrics-text");
         if accept.is_some_and(is_open) { Self::OpenMetrics } else { Self::Prometheus }
@@ -42,7 +42,7 @@ impl Format {
     }
 }
 
-/// Everything as it is now.
+/// All current values.
 pub(super) async fn exposition(observer: &StatusReporter, format: Format) -> Result<String, fmt::Error> {
     let overview = observer.overview().await;
     let counted = observer.statuses().map(|(name, status)| (name, status.tally().now())).collect();
@@ -53,7 +53,7 @@ pub(super) async fn exposition(observer: &StatusReporter, format: Format) -> Res
     })
 }
 
-/// The same in the older format: there a counter's family has the name that its samples have, and nothing marks the end.
+/// Converts to the older format: there a counter's family has the same name as its samples, and there is no end marker.
 fn classic(exposition: &str) -> String {
     let counters: Vec<&str> = exposition
         .lines()
@@ -81,7 +81,7 @@ fn write(scrape: Scrape) -> Result<String, fmt::Error> {
     Ok(exposition)
 }
 
-/// What one scrape shows.
+/// The values of one scrape.
 #[derive(Debug)]
 struct Scrape {
     overview: StatusReport,

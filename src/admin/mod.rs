@@ -1,19 +1,20 @@
-//! What an operator and their tools can see of a running daemon, over HTTP: `/healthz`, `/readyz`, `/metrics`, `/status`,
-//! and pages for people at `/`, on which they can act as well.
+//! What operators and their tools can see of a running daemon over HTTP: `/healthz`, `/readyz`, `/metrics`, `/status`, and pages for people
+//! at `/`, which also offer actions.
 //!
 //! ```text
 //! Listener ─ guard ─ routes ─┬─ /status (JSON), /metrics, /healthz, /readyz
 //!                            ├─ looking ─ pages (templates, charts, lists, CSV) ◀─ summary ─▶ `bridgehead status`
 //!                            ├─ acting ─ session, actions ─▶ runtime::Runtime
-//!                            └─ events (what tells a page to renew itself)
+//!                            └─ events (notify a page of changes)
 //! ```
 //!
-//! Reading changes nothing and exposes no secret: what is shown has passed through the daemon's redactor. Everyone who can reach the
-//! listener can read it, so it belongs on loopback. The account that a task is about, and everything that changes something, need the
-//! token of the configuration (`session`). A page in a browser on the same machine is kept out by `guard`.
+//! Reading changes nothing and exposes no secret: all output passes the daemon's redactor. Every client that can reach the listener can
+//! read it, so it belongs on loopback. The account of a task, and every change, require the token of the configuration (`session`). `guard`
+//! keeps out web pages in a browser on the same machine.
 
 mod acting;
 mod actions;
+mod audited;
 mod chart;
 mod csv;
 mod error;
@@ -24,6 +25,7 @@ mod looking;
 mod metrics;
 mod pages;
 mod query;
+mod refusals;
 mod routes;
 mod session;
 mod site;

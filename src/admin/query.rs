@@ -1,18 +1,18 @@
-//! What comes with a request: names and values, each of which may come several times.
+//! The parameters of a request: names and values; names can be repeated.
 
 use url::form_urlencoded;
 
-/// Names and values, of a query or of a form.
+/// The parameters of a query or a form.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Fields(Vec<(String, String)>);
 
 impl Fields {
-    /// Reads them. Nothing that is written can be wrong.
+    /// Parses them. Every input is valid.
     pub(super) fn read(bytes: &[u8]) -> Self {
         Self(form_urlencoded::parse(bytes).into_owned().collect())
     }
 
-    /// The first value of a name that is not empty.
+    /// The first non-empty value of a name.
     pub(crate) fn get(&self, name: &str) -> Option<&str> {
         self.every(name).find(|value| !value.is_empty())
     }
@@ -22,7 +22,7 @@ impl Fields {
         self.0.iter().filter(move |(known, _)| known == name).map(|(_, value)| &**value)
     }
 
-    /// A query with some of the values replaced; an empty one is left out.
+    /// A query with some values replaced; empty ones are left out.
     pub(super) fn with(&self, changes: &[(&str, &str)]) -> String {
         let kept = self
             .0

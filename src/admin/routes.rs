@@ -1,4 +1,4 @@
-//! What is answered to which path.
+//! The routes of the listener.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -15,10 +15,10 @@ use super::guard::guard;
 use super::site::Site;
 use super::{acting, events, looking, metrics, pages};
 
-/// The largest form that is read.
+/// The maximum size of a form.
 const LARGEST_FORM: usize = 64 * 1024;
 
-/// All paths. Forms are taken where there are any; other methods than GET and HEAD are answered with 405 elsewhere.
+/// All paths. POST is accepted only where there is a form; other methods than GET and HEAD get a 405 elsewhere.
 pub(super) fn routes(site: Arc<Site>, address: SocketAddr) -> Router {
     Router::new()
         .route("/", get(looking::overview))
@@ -31,6 +31,7 @@ pub(super) fn routes(site: Arc<Site>, address: SocketAddr) -> Router {
         .route("/apps/{app}/syncs.csv", get(looking::syncs_csv))
         .route("/apps/{app}/syncs/{id}", get(looking::sync))
         .route("/apps/{app}/actions/{action}", get(acting::confirm).post(acting::perform))
+        .route("/alarms", get(looking::alarms))
         .route("/login", get(acting::sign_in_form).post(acting::sign_in))
         .route("/logout", get(acting::sign_out_form).post(acting::sign_out))
         .route("/events", get(events::follow))

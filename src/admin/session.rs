@@ -1,4 +1,4 @@
-//! Who may act on the page: sessions that begin with the token, in memory alone.
+//! Sessions on the page: they start with the token, and exist only in memory.
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
@@ -10,27 +10,27 @@ use uuid::Uuid;
 
 /// How long a session lasts.
 const LASTS: Duration = Duration::from_hours(8);
-/// How long it may be left alone.
+/// How long it may be idle.
 const IDLE: Duration = Duration::from_hours(1);
-/// So many sessions at once; the oldest is dropped.
+/// The maximum number of sessions; the oldest is dropped.
 const SESSIONS: usize = 32;
-/// So many forms of a session are open at once; the oldest is dropped.
+/// The maximum number of open forms of a session; the oldest is dropped.
 const FORMS: usize = 128;
 /// How long a wrong token blocks further attempts.
 const PENALTY: Duration = Duration::from_secs(1);
 
-/// What an attempt to sign in came to.
+/// The result of an attempt to sign in.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum SignIn {
     /// The value of the cookie.
     Welcome(String),
     /// The token is wrong.
     Wrong,
-    /// Another attempt is being answered.
+    /// Another attempt is in progress.
     Busy,
 }
 
-/// Who may act on the page, as it is now: a reload replaces the token, which ends every session that began with another one.
+/// Access to the page: a reload replaces the token, which ends every session that started with a different one.
 #[derive(Clone, Debug)]
 pub(crate) struct Access(Arc<RwLock<Option<Arc<Sessions>>>>);
 
@@ -39,7 +39,7 @@ impl Access {
         Self(Arc::new(RwLock::new(token.map(Sessions::new).map(Arc::new))))
     }
 
-    /// From now on, this token begins sessions; without one, no one may act.
+    /// Sets the token that starts sessions; without one, signing in is disabled.
     pub(crate) fn set(&self, token: Option<SecretString>) {
         let mut sessions = self.0.write().unwrap_or_else(PoisonError::into_inner);
         let before = sessions.as_ref().map(|sessions| sessions.token.expose_secret());
@@ -54,11 +54,11 @@ impl Access {
     }
 }
 
-/// The sessions, and the token that begins one.
+/// The sessions, and the token that starts one.
 pub(crate) struct Sessions {
     token: SecretString,
     open: Mutex<VecDeque<Session>>,
-    /// Held while an attempt is being answered, so that guessing does not get quicker by asking twice.
+    /// Held during an attempt, so that concurrent requests do not speed up guessing.
     gate: tokio::sync::Mutex<()>,
 }
 
@@ -66,7 +66,7 @@ struct Session {
     id: String,
     began: Instant,
     used: Instant,
-    /// The tokens of the forms that were handed out, each with the path that it is for.
+    /// The tokens of open forms, each with its path.
     forms: VecDeque<(String, String)>,
 }
 
@@ -75,7 +75,7 @@ impl Sessions {
         Self { token, open: Mutex::default(), gate: tokio::sync::Mutex::default() }
     }
 
-    /// Begins a session, if the token is right.
+    /// Starts a session if the token is correct.
     pub(super) async fn sign_in(&self, token: &str) -> SignIn {
         let Ok(_gate) = self.gate.try_lock() else { return SignIn::Busy };
         if !is_same(token.trim(), self.token.expose_secret()) {
@@ -92,7 +92,7 @@ impl Sessions {
         SignIn::Welcome(id)
     }
 
-    /// Whether a cookie is that of a session, which it then keeps open.
+    /// Whether a cookie belongs to a session; keeps that session alive.
     pub(super) fn knows(&self, id: &str) -> bool {
         self.with(id, |_| ()).is_some()
     }
@@ -102,7 +102,7 @@ impl Sessions {
         self.open().retain(|session| !is_same(id, &session.id));
     }
 
-    /// A token for one form, that is good once and for this path alone. `None` if there is no such session.
+    /// A token for one form, valid once and only for this path. `None` if the session does not exist.
     pub(super) fn form(&self, id: &str, path: &str) -> Option<String> {
         self.with(id, |session| {
             let token = unguessable();
@@ -114,7 +114,7 @@ impl Sessions {
         })
     }
 
-    /// Takes a form back. Whether it was handed out in this session for this path, and not sent yet.
+    /// Redeems a form token. Returns whether it was issued in this session for this path, and not used yet.
     pub(super) fn redeem(&self, id: &str, path: &str, token: &str) -> bool {
         let redeemed = self.with(id, |session| {
             let found = session.forms.iter().position(|(form, of)| is_same(form, token) && of == path);
@@ -148,7 +148,7 @@ fn unguessable() -> String {
     format!("{}{}", Uuid::new_v4().simple(), Uuid::new_v4().simple())
 }
 
-/// Compares in a time that tells nothing of where two texts of the same length differ.
+/// Compares in constant time, which does not reveal where two strings of the same length differ.
 fn is_same(one: &str, other: &str) -> bool {
     let differing =
         one.bytes().zip(other.bytes()).fold(0, |differing, (one, other)| differing | (one ^ other));
@@ -227,7 +227,7 @@ mod tests {
         let after = access.sessions().unwrap();
         assert!(!after.knows(&session));
         assert_eq!(after.sign_in("a-token-of-the-tests").await, SignIn::Wrong);
-        // An attempt that was under way meanwhile is of no use.
+        // An attempt that was in progress during the change is useless.
         let late = signed_in(&before).await;
         assert!(!after.knows(&late));
         access.set(None);

@@ -1,4 +1,4 @@
-//! What the pages are made from, and who asks for them.
+//! The data that pages are made from, and the sessions of their users.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -10,41 +10,43 @@ use tokio::time::Instant;
 
 use super::actions::{Actions, Operator, Refusal};
 use super::pages::{self, Frame};
+use super::refusals::Refusals;
 use super::session::Access;
 use bridgehead_runtime::inspection::{ListingEnd, TaskRow, TaskStory};
 use bridgehead_runtime::{StatusReport, StatusReporter};
 use bridgehead_sdk::TaskId;
 
-/// How long a list of tasks is shown again without asking Iden again: paging through one must not be felt by the daemon.
+/// How long a list of tasks is cached: paging through one must not burden the daemon.
 const FRESH: Duration = Duration::from_secs(5);
-/// How long the status is told again as it was.
+/// How long the status is cached.
 const NOW: Duration = Duration::from_millis(500);
-/// So many pages are kept live at once.
+/// The maximum number of pages with live updates.
 const LIVE: usize = 16;
-/// So many lists are kept for a moment.
+/// The maximum number of cached lists.
 const LISTS: usize = 16;
 
 /// A list of tasks that was read.
 type Listed = Arc<(Vec<TaskRow>, ListingEnd)>;
 
-/// What the pages are made from.
+/// The data that pages are made from.
 pub(crate) struct Site {
     pub(super) observer: StatusReporter,
     pub(super) access: Access,
-    /// What can be looked at and done beside the status; nothing in tests of single pages.
+    /// Data and actions other than the status; `None` in tests of single pages.
     pub(super) operator: Option<Operator>,
     pub(super) actions: Actions,
-    /// What the cookie is called: cookies of one host are shared by all its ports.
+    /// The name of the cookie: all ports of a host share their cookies.
     pub(super) cookie: String,
     pub(super) live: Arc<Semaphore>,
-    /// Iden is asked for one page at a time.
+    pub(super) refusals: Refusals,
+    /// Iden is called for one page at a time.
     asking: Semaphore,
     lists: Mutex<BTreeMap<String, (Age, Listed)>>,
     seen: Mutex<Option<(Age, Arc<StatusReport>)>>,
     notices: Mutex<BTreeMap<String, String>>,
 }
 
-/// When something was read, and how many exchanges of apps came before.
+/// When something was read, and how often apps had been exchanged before.
 #[derive(Clone, Copy)]
 struct Age {
     at: Instant,
@@ -52,7 +54,7 @@ struct Age {
 }
 
 impl Age {
-    /// Whether it was read a moment ago, and is about the apps that there are.
+    /// Whether it was read recently, and the apps have not been exchanged since.
     fn is_fresh(self, observer: &StatusReporter, moment: Duration) -> bool {
         self.at.elapsed() < moment && self.exchanges == observer.exchanges()
     }
@@ -78,6 +80,7 @@ impl Site {
             actions: Actions::of(),
             cookie: format!("bridgehead_{port}"),
             live: Arc::new(Semaphore::new(LIVE)),
+            refusals: Refusals::default(),
             asking: Semaphore::new(1),
             lists: Mutex::default(),
             seen: Mutex::default(),
@@ -85,7 +88,7 @@ impl Site {
         }
     }
 
-    /// The status, as it was a moment ago at most.
+    /// The status, cached for a moment.
     pub(super) async fn overview(&self) -> Arc<StatusReport> {
         let lock = || self.seen.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some((age, seen)) = &*lock()
@@ -99,7 +102,7 @@ impl Site {
         seen
     }
 
-    /// A list of tasks, as it was a moment ago at most.
+    /// A list of tasks, cached for a moment.
     pub(super) async fn tasks(&self, app: &str, fields: &super::query::Fields) -> Result<Listed, Refusal> {
         let (name, which, limit) = pages::which(fields);
         let key = format!("{app}/{name}/{limit:?}");
@@ -112,7 +115,7 @@ impl Site {
         }
         let operator = self.operator.as_ref().ok_or(Refusal::NoSuchApp)?;
         let _one = self.asking.acquire().await;
-        // Another request may have asked meanwhile.
+        // Another request may have loaded it in the meantime.
         if let Some(listed) = kept() {
             return Ok(listed);
         }
@@ -126,30 +129,30 @@ impl Site {
         Ok(listed)
     }
 
-    /// The story of a task, which Iden is asked for like a list: one at a time, however many ask for pages.
+    /// The history of a task. Like lists, histories are requested from Iden one at a time, no matter how many pages are requested.
     pub(super) async fn story(&self, app: &str, task: &TaskId) -> Result<Option<TaskStory>, Refusal> {
         let operator = self.operator.as_ref().ok_or(Refusal::NoSuchApp)?;
         let _one = self.asking.acquire().await;
         operator.story(app, task).await
     }
 
-    /// What was read is not so any more.
+    /// Drops what was read, because it is outdated.
     pub(super) fn forget_lists(&self) {
         self.lists.lock().unwrap_or_else(PoisonError::into_inner).clear();
         *self.seen.lock().unwrap_or_else(PoisonError::into_inner) = None;
     }
 
-    /// Says something on the next page of a session.
+    /// Shows a message on the next page of a session.
     pub(super) fn notify(&self, session: &str, text: String) {
         let mut notices = self.notices.lock().unwrap_or_else(PoisonError::into_inner);
-        // A session that ends is not reported here.
+        // Ended sessions are not reported here, so the number is limited.
         if notices.len() >= 64 {
             notices.clear();
         }
         notices.insert(session.to_owned(), text);
     }
 
-    /// The session of a request, if its cookie is that of one.
+    /// The session of a request, from its cookie.
     pub(super) fn session(&self, headers: &HeaderMap) -> Option<String> {
         let sessions = self.access.sessions()?;
         let cookies = headers.get_all(header::COOKIE).into_iter().filter_map(|cookies| cookies.to_str().ok());
@@ -160,7 +163,7 @@ impl Site {
             .map(|(_, value)| value.to_owned())
     }
 
-    /// What is around a page.
+    /// The frame of a page.
     pub(super) fn frame(&self, here: &str, session: Option<&str>, overview: &StatusReport) -> Frame {
         let daemon = overview.daemon.clone().unwrap_or_default();
         let uptime = jiff::SignedDuration::from_secs(i64::try_from(daemon.uptime_seconds).unwrap_or(0));
@@ -185,7 +188,7 @@ impl Site {
     }
 }
 
-/// The apps, and of the one that is shown its lists.
+/// Links to the apps, and to the lists of the current one.
 fn links(here: &str, overview: &StatusReport) -> Vec<pages::Link> {
     let path = here.split('?').next().unwrap_or(here);
     let mut links = vec![pages::Link::new("Overview", "/", path == "/")];

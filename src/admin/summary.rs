@@ -1,47 +1,47 @@
-//! An overview in words, for the page and for `bridgehead status`: both say the same.
+//! A summary in words for the page and for `bridgehead status`, which show the same.
 
 use jiff::{SignedDuration, Timestamp};
 
 use bridgehead_runtime::{Alarm, AlarmKind, AppOverview, Level, PollState, TaskAttempts};
 use bridgehead_store::RunResult;
 
-/// How something stands.
+/// The severity of a line.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Severity {
-    /// Off, or nothing is known yet.
+    /// Disabled, or nothing is known yet.
     Quiet,
-    /// As it should be.
+    /// Everything is fine.
     Good,
-    /// It may pass.
+    /// A problem that may pass.
     Uneasy,
     /// An operator must act.
     Bad,
 }
 
-/// One thing about an app.
+/// One fact about an app.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct SummaryLine {
     pub(crate) mood: Severity,
     pub(crate) text: String,
 }
 
-/// What an operator asks first of an app.
+/// The most important facts about an app.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Words {
     /// Whether it polls.
     pub(crate) polling: SummaryLine,
-    /// What it has to do.
+    /// Its tasks.
     pub(crate) tasks: SummaryLine,
-    /// Whether the target can be reached.
+    /// Whether the target is reachable.
     pub(crate) target: SummaryLine,
-    /// The last sync, or the one that is under way.
+    /// The last sync, or the running one.
     pub(crate) last_sync: SummaryLine,
-    /// When the next one comes.
+    /// When the next sync starts.
     pub(crate) next_sync: SummaryLine,
 }
 
 impl Severity {
-    /// A word for it, for those who see no colours and for style sheets.
+    /// A name for style sheets and for users who cannot see colors.
     pub(crate) fn as_str(self) -> &'static str {
         match self {
             Self::Quiet => "quiet",
@@ -58,7 +58,7 @@ impl SummaryLine {
     }
 }
 
-/// Puts an app into words.
+/// Summarizes an app.
 pub(crate) fn of(app: &AppOverview, now: Timestamp) -> Words {
     if app.elsewhere.is_some() {
         return on_another_node(app);
@@ -86,7 +86,7 @@ fn on_another_node(app: &AppOverview) -> Words {
     Words { polling, tasks: unknown(), target: unknown(), last_sync: unknown(), next_sync: unknown() }
 }
 
-/// How an app stands on the whole.
+/// The overall severity of an app.
 pub(crate) fn mood(app: &AppOverview) -> Severity {
     match app.alarms.iter().map(|alarm| alarm.level).max() {
         Some(Level::Alarm) => Severity::Bad,
@@ -96,7 +96,7 @@ pub(crate) fn mood(app: &AppOverview) -> Severity {
     }
 }
 
-/// What an alarm is called.
+/// The title of an alarm.
 pub(crate) fn title(kind: AlarmKind) -> &'static str {
     match kind {
         AlarmKind::AccessRefused => "Access refused",
@@ -154,7 +154,7 @@ fn polling(app: &AppOverview, now: Timestamp) -> SummaryLine {
     }
 }
 
-/// A task that is not done at the first attempt, in a line.
+/// A task that needs more than one attempt, in one line.
 pub(crate) fn attempts(task: &TaskAttempts, now: Timestamp) -> String {
     let times =
         if task.attempts == 1 { "1 attempt".to_owned() } else { format!("{} attempts", task.attempts) };
@@ -284,7 +284,7 @@ pub(crate) fn ago(now: Timestamp, at: Timestamp) -> String {
     }
 }
 
-/// A duration in the one or two units that matter at its length.
+/// A duration in the one or two most significant units.
 pub(crate) fn long(duration: SignedDuration) -> String {
     let seconds = duration.as_secs().max(0);
     let (minutes, hours, days) = (seconds / 60, seconds / 3600, seconds / 86_400);
@@ -300,7 +300,7 @@ pub(crate) fn long(duration: SignedDuration) -> String {
     }
 }
 
-/// A number with commas between its thousands.
+/// A number with commas as thousands separators.
 pub(crate) fn grouped(number: u64) -> String {
     let digits = number.to_string();
     let mut grouped = String::new();
@@ -313,7 +313,7 @@ pub(crate) fn grouped(number: u64) -> String {
     grouped
 }
 
-/// An instant on a clock, in UTC.
+/// A time of day in UTC.
 pub(crate) fn clock(at: Timestamp) -> String {
     at.strftime("%Y-%m-%d %H:%M:%S UTC").to_string()
 }

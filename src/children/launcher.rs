@@ -1,7 +1,7 @@
-//! Starting a program that ends with this process.
+//! Starts a program that ends with this process.
 //!
-//! Only a process itself can ask to be ended with its parent, and between its start and the program's there is no place for that
-//! without unsafe code. So this command is started first, asks, and becomes the program.
+//! A process can only ask for itself to be ended with its parent, and between the start of a process and that of the program there is no
+//! place for that without unsafe code. So this command is started first, asks for it, and then becomes the program.
 
 use std::ffi::{OsStr, OsString};
 use std::process::ExitCode;
@@ -12,7 +12,7 @@ const WORD: &str = "__start-program";
 /// The prefix of a command.
 #[cfg(target_os = "linux")]
 pub(super) fn words() -> Vec<OsString> {
-    // Not the path of this program: an upgrade may have put another one there.
+    // Not the path of this program: an upgrade may have replaced it.
     vec!["/proc/self/exe".into(), WORD.into(), std::process::id().to_string().into()]
 }
 
@@ -21,7 +21,7 @@ pub(super) fn words() -> Vec<OsString> {
     Vec::new()
 }
 
-/// Becomes the program, if the arguments say so; returns only if they do not, or the program cannot be started.
+/// Becomes the program if the arguments request it; returns only if they do not, or if the program cannot be started.
 pub(crate) fn launch(arguments: impl IntoIterator<Item = OsString>) -> Option<ExitCode> {
     let mut arguments = arguments.into_iter().skip(1);
     if arguments.next()? != WORD {
@@ -38,11 +38,11 @@ fn become_program(parent: i32, program: &OsStr, arguments: impl Iterator<Item = 
 
     use rustix::process::{Signal, getppid, set_parent_process_death_signal};
 
-    /// What shells answer when a program cannot be started.
+    /// The exit code of shells when a program cannot be started.
     const NOT_STARTED: u8 = 126;
 
     let asked = set_parent_process_death_signal(Some(Signal::KILL));
-    // It may have ended before it was requested.
+    // The parent may have ended before the request.
     let is_there = getppid().is_some_and(|now| now.as_raw_nonzero().get() == parent);
     if asked.is_err() || !is_there {
         return ExitCode::from(NOT_STARTED);

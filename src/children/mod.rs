@@ -1,9 +1,8 @@
 //! Programs that connectors start: none of them outlives the process that started it.
 //!
-//! Two things see to that. [`launcher`] has the operating system end such a program together with this process, in whatever way
-//! that ends. It reaches neither what the program has started itself nor systems other than Linux, so [`record`] also writes down
-//! what runs, in the state folder, and [`orphans`] ends what an earlier process left behind. [`proc`] is what the system
-//! says of a process.
+//! Two mechanisms ensure this. [`launcher`] makes the operating system end such a program together with this process, however that ends.
+//! This covers neither the program's own child processes nor systems other than Linux, so [`record`] also records running programs in the
+//! state folder, and [`orphans`] ends those that an earlier process left behind. [`proc`] reads the system's information about a process.
 
 mod launcher;
 mod orphans;
@@ -18,21 +17,21 @@ use bridgehead_sdk::ProcessRegistry;
 pub(crate) use launcher::launch;
 pub(crate) use orphans::end_orphans;
 
-/// There is one, as there is one process: it is the process whose children they are.
+/// Global, because it belongs to the process whose children it records.
 static REGISTRY: LazyLock<Arc<record::Registry>> = LazyLock::new(Arc::default);
 
-/// What connectors tell of the programs they start. `None` where this is not the command line: another program that uses this
-/// library would not know what to do when it is started as a launcher.
+/// The registry to which connectors report the programs they start. `None` if this is not the command line: another program that uses this
+/// library would not act as a launcher when it is started as one.
 pub(crate) fn registry() -> Option<Arc<dyn ProcessRegistry>> {
     REGISTRY.is_enabled().then(|| Arc::clone(&*REGISTRY) as Arc<dyn ProcessRegistry>)
 }
 
-/// This is the command line: [`launch`] was called, and is called in what is started.
+/// Declares that this is the command line: [`launch`] was called, and will be called in the processes it starts.
 pub(crate) fn enable() {
     REGISTRY.enable();
 }
 
-/// The state folder, in which what runs is written down.
+/// Sets the state folder, in which running programs are recorded.
 pub(crate) fn keep_in(folder: &Path) {
     REGISTRY.keep_in(folder);
 }

@@ -1,4 +1,4 @@
-//! Ending what an earlier process has left behind.
+//! Ends programs that an earlier process left behind.
 
 use std::path::Path;
 use std::time::Duration;
@@ -9,12 +9,12 @@ use rustix::process::{Pid, Signal, kill_process_group};
 use super::proc::{self, Identity};
 use super::record::{self, Record};
 
-/// How often, and how many times, it is seen whether what was killed is gone: a process that waits for a disk takes its time.
+/// The interval and number of checks whether a killed process is gone: a process that waits for a disk may take some time.
 const PAUSE: Duration = Duration::from_millis(10);
 const LOOKS: u32 = 500;
 
-/// A program of an earlier process that still runs and cannot be ended. While it does, it may change the target, and nothing
-/// must be executed. The operator has to end it.
+/// A program of an earlier process is still running and cannot be ended. It may change the target, so no task must be executed. The
+/// operator must end it.
 #[derive(Debug, thiserror::Error)]
 #[error(
     "process {pid}, a connector program left behind by an earlier bridgehead, is still running and cannot \
@@ -25,8 +25,7 @@ pub(crate) struct Orphan {
     why: String,
 }
 
-/// Ends what processes that are gone have written down as running. Blocks until it has ended. Must be called before anything
-/// is executed.
+/// Ends the programs that earlier processes recorded as running. Blocks until they have ended. Must be called before any task is executed.
 pub(crate) fn end_orphans(folder: &Path) -> Result<(), Orphan> {
     let boot = proc::boot();
     for path in record::files(folder) {
@@ -57,7 +56,7 @@ pub(crate) fn end_orphans(folder: &Path) -> Result<(), Orphan> {
 fn is_alive(owner: &Identity) -> bool {
     match proc::look(owner.pid) {
         Some(seen) => seen.identity.start == owner.start && !seen.has_ended,
-        // It may be there and hidden (`ProtectProc=`).
+        // It may exist but be hidden (`ProtectProc=`).
         None => pid(owner.pid).is_some_and(|pid| rustix::process::test_kill_process(pid) != Err(Errno::SRCH)),
     }
 }
@@ -66,7 +65,7 @@ fn is_of_this_boot(record: &Record, boot: &str) -> bool {
     record.boot.is_empty() || boot.is_empty() || record.boot == boot
 }
 
-/// Ends a program and the processes it started, its group, and waits until they are gone.
+/// Ends a program and the processes it started (its group), and waits until they are gone.
 fn end(child: &Identity) -> Result<(), Orphan> {
     if remaining(child) == 0 {
         return Ok(());
@@ -87,8 +86,8 @@ fn end(child: &Identity) -> Result<(), Orphan> {
     Err(failed(String::new()))
 }
 
-/// How many processes of its group are left. A number that was given to another group since counts for nothing: the leader
-/// tells by its start, and while members of a group are left, its number is not given away.
+/// How many processes of its group are left. If the id was reused for another group since, they do not count: the leader's start time
+/// reveals that, and the id is not reused while members of the group are left.
 fn remaining(child: &Identity) -> usize {
     if proc::look(child.pid).is_some_and(|leader| leader.identity.start != child.start) {
         return 0;
@@ -110,7 +109,7 @@ mod tests {
 
     use super::*;
 
-    /// A program that ignores SIGTERM and has started another.
+    /// A program that ignores SIGTERM and has started another one.
     fn program() -> Child {
         let mut command = Command::new("sh");
         command

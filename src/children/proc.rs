@@ -1,44 +1,44 @@
-//! What Linux says of a process. Elsewhere, nothing is known of any.
+//! Linux's information about a process. On other systems, none is available.
 
 use serde::{Deserialize, Serialize};
 
-/// A process, distinguished from others that get the same number later.
+/// A process, distinguished from later ones with the same id.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Identity {
     pub(super) pid: u32,
-    /// When it was started, in ticks since the system was.
+    /// When it was started, in ticks since boot.
     pub(super) start: u64,
-    /// The session it belongs to: that of the process that started it.
+    /// Its session: that of the process that started it.
     pub(super) session: u32,
 }
 
-/// A process that is there.
+/// An existing process.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Seen {
     pub(super) identity: Identity,
     pub(super) group: u32,
-    /// Whether it has ended, and only its parent has not heard of it.
+    /// Whether it is a zombie: it has ended, but its parent has not waited for it.
     pub(super) has_ended: bool,
 }
 
-/// Looks for a process.
+/// Looks up a process.
 pub(super) fn look(pid: u32) -> Option<Seen> {
     parse(pid, &std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?)
 }
 
-/// All that runs in a group of processes.
+/// All processes of a process group.
 pub(super) fn group(group: u32) -> Vec<Seen> {
     let entries = std::fs::read_dir("/proc").into_iter().flatten().flatten();
     let pids = entries.filter_map(|entry| entry.file_name().to_str()?.parse().ok());
     pids.filter_map(look).filter(|seen| seen.group == group && !seen.has_ended).collect()
 }
 
-/// What tells one run of the system from the next; empty where it is hidden.
+/// An identifier of the current boot; empty if it is hidden.
 pub(super) fn boot() -> String {
     std::fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default().trim().to_owned()
 }
 
-/// Reads `/proc/PID/stat`. The second field is the program's name in parentheses, and may hold any character.
+/// Parses `/proc/PID/stat`. The second field is the program's name in parentheses, and may contain any character.
 fn parse(pid: u32, stat: &str) -> Option<Seen> {
     let (_, rest) = stat.rsplit_once(')')?;
     let fields: Vec<&str> = rest.split_whitespace().collect();

@@ -1,4 +1,4 @@
-//! Writing down what runs, in the state folder: a file for each process of bridgehead that has started programs.
+//! Records running programs in the state folder: one file for each process of bridgehead that has started programs.
 
 use std::ffi::OsString;
 use std::io::{self, Write};
@@ -13,22 +13,22 @@ use serde::{Deserialize, Serialize};
 use super::launcher;
 use super::proc::{self, Identity};
 
-/// What the files' names begin and end with; the process stands between.
+/// Prefix and suffix of the file names; the process id is between them.
 const PREFIX: &str = "children-";
 const SUFFIX: &str = ".json";
 
 /// The content of such a file.
 #[derive(Debug, Serialize, Deserialize)]
 pub(super) struct Record {
-    /// Which run of the system it was; empty where that is hidden.
+    /// The identifier of the boot; empty if it is hidden.
     pub(super) boot: String,
     /// The process of bridgehead.
     pub(super) owner: Identity,
-    /// What it has started and has not seen end. Each leads a process group.
+    /// The programs that it has started and that have not ended yet. Each leads a process group.
     pub(super) children: Vec<Identity>,
 }
 
-/// What this process has started.
+/// The programs that this process has started.
 #[derive(Debug, Default)]
 pub(super) struct Registry {
     enabled: AtomicBool,
@@ -45,7 +45,7 @@ impl Registry {
         self.enabled.load(Ordering::Relaxed)
     }
 
-    /// A process has one configuration, and so one folder: the first call counts.
+    /// A process has one configuration, and so one folder: only the first call has an effect.
     pub(super) fn keep_in(&self, folder: &Path) {
         drop(self.folder.set(folder.to_owned()));
     }
@@ -103,8 +103,8 @@ pub(super) fn read(path: &Path) -> io::Result<Record> {
     Ok(serde_json::from_slice(&std::fs::read(path)?)?)
 }
 
-/// Whether the folder belongs to this process's user and is closed to others, as the state creates it when it is first
-/// opened. Before that, one of our files would make it look like another program's folder.
+/// Whether the folder belongs to this process's user and is closed to others, as the state creates it when it is first opened. Before that,
+/// one of our files would make it look like the folder of another program.
 fn is_ours(folder: &Path) -> bool {
     std::fs::symlink_metadata(folder).is_ok_and(|found| {
         found.is_dir()
@@ -113,7 +113,7 @@ fn is_ours(folder: &Path) -> bool {
     })
 }
 
-/// Writes the file as a whole, or removes it when nothing runs. It survives a power failure.
+/// Replaces the file atomically, or removes it if nothing runs. It survives a power failure.
 fn put(folder: &Path, record: &Record) -> io::Result<()> {
     let path = folder.join(format!("{PREFIX}{}{SUFFIX}", record.owner.pid));
     if record.children.is_empty() {
@@ -138,7 +138,7 @@ mod tests {
 
     use super::*;
 
-    /// As the state makes it: closed to others.
+    /// As the state creates it: closed to others.
     fn closed() -> tempfile::TempDir {
         let mode = std::fs::Permissions::from_mode(0o700);
         tempfile::Builder::new().permissions(mode).tempdir().unwrap()

@@ -1,4 +1,4 @@
-//! `bridgehead apps list | create`, and the way to `pause | resume`.
+//! `bridgehead apps list | create`, and forwarding of `pause | resume`.
 
 use super::args::{Apps, Global};
 use super::context::Context;
@@ -21,7 +21,7 @@ pub(crate) async fn run(global: &Global, connectors: &Connectors, command: Apps)
     logging::start_quiet(&context.config.log, &context.redactor);
     match command {
         Apps::List => {
-            // The daemon has the key; an operator's shell mostly has not.
+            // The daemon has the key; an operator's shell usually does not.
             let apps: Vec<AppRow> = match looking::ask(&context, &Request::Apps).await? {
                 Some(apps) => apps,
                 None => context.bridge()?.list_apps().await?.iter().map(AppRow::from).collect(),
@@ -60,8 +60,7 @@ pub(crate) async fn run(global: &Global, connectors: &Connectors, command: Apps)
             }
             let bridge = context.bridge()?;
             let new = NewApp { name, clone_from: clone_from.map(AppId::from) };
-            // Sent once: after a lost response it is unknown whether the app exists, and a second one would be too
-            // many.
+            // Sent only once: after a lost response it is unknown whether the app exists, and a retry could create a second one.
             let app = bridge.create_app(&new).await.map_err(|error| {
                 let unsure = error.effect() == bridgehead_sdk::Effect::Unknown;
                 let hint = if unsure {
@@ -90,7 +89,7 @@ pub(crate) async fn run(global: &Global, connectors: &Connectors, command: Apps)
     Ok(())
 }
 
-/// A bare TOML key out of a name.
+/// Derives a bare TOML key from a name.
 fn key_of(name: &str) -> String {
     let key: String =
         name.to_lowercase().chars().map(|c| if c.is_ascii_alphanumeric() { c } else { '-' }).collect();

@@ -1,5 +1,6 @@
-//! `bridgehead audit verify | show | export`, and the log as the daemon and commands write it.
+//! `bridgehead audit verify | show | export`, and how the daemon and commands write the log.
 
+use bridgehead_sdk::counted;
 use std::time::Duration;
 
 use bridgehead_runtime::audit::{
@@ -39,19 +40,19 @@ fn settings(context: &Context) -> Settings {
     }
 }
 
-/// The log for a command that holds the lock on the state folder. What an operator orders is not done if it cannot be recorded: they
-/// are there to fix that.
+/// The log for a command that holds the lock on the state folder. Operator commands are not executed if they cannot be recorded: the
+/// operator is present and can fix that.
 pub(super) fn open(context: &Context) -> Result<Audit, Failure> {
     Audit::open(settings(context), context.redactor.clone())
         .map_err(|error| Failure::new(Exit::Failed, format!("{error}; nothing was done")))
 }
 
-/// The log for the daemon, which runs whether it can be written or not.
+/// The log for the daemon, which runs even if the log cannot be written.
 pub(super) fn start(context: &Context) -> Audit {
     Audit::start(settings(context), context.redactor.clone())
 }
 
-/// That the daemon starts, and with which configuration.
+/// The event for the start of the daemon, with its configuration.
 pub(super) fn started(context: &Context, configuration: &str) -> Event {
     let last = newest(&context.config.audit_folder(), |entry| entry.action == "start");
     let last = last.unwrap_or_else(|error| {
@@ -76,7 +77,7 @@ pub(super) fn started(context: &Context, configuration: &str) -> Event {
     }
 }
 
-/// What a reload did. Without an actor, SIGHUP has asked for it, and nothing says who sent that.
+/// The event for a reload. Without an actor it was requested by SIGHUP, whose sender is unknown.
 pub(super) fn reloaded(
     actor: Option<Actor>,
     reloaded: &Reloaded,
@@ -107,7 +108,7 @@ pub(super) fn reloaded(
     }
 }
 
-/// That the daemon has stopped in order.
+/// The event for a clean shutdown of the daemon.
 pub(super) fn stopped() -> Event {
     Event {
         actor: Some(Actor::daemon()),
@@ -119,13 +120,13 @@ pub(super) fn stopped() -> Event {
     }
 }
 
-/// Forces the log to the disk now and then, and writes what could not be written before.
+/// Periodically forces the log to the disk, and writes entries that could not be written before.
 pub(super) async fn keep_on_disk(audit: Audit) {
     let mut pace = tokio::time::interval(EVERY);
     loop {
         pace.tick().await;
         let audit = audit.clone();
-        // It may take a while, and nothing waits for it.
+        // This may take a while, and nothing waits for it.
         drop(tokio::task::spawn_blocking(move || audit.sync()).await);
     }
 }
@@ -141,7 +142,7 @@ async fn prove(global: &Global, context: &Context, head: Option<Head>) -> Outcom
             ),
         ));
     }
-    // Asked before the log is read: it may only grow meanwhile.
+    // Read before the log, which can only grow in the meantime.
     let known = match head {
         Some(head) => Some((head, "noted")),
         None => daemon_head(context).await?.map(|head| (head, "daemon")),
@@ -155,8 +156,11 @@ async fn prove(global: &Global, context: &Context, head: Option<Head>) -> Outcom
                 return Ok(());
             }
             print::line(format!(
-                "The chain is unbroken: entries {} to {}, {} entries in {} files.",
-                proof.first_seq, proof.head.seq, proof.entries, proof.files
+                "The chain is unbroken: entries {} to {}, {} in {}.",
+                proof.first_seq,
+                proof.head.seq,
+                counted(proof.entries, "entry", "entries"),
+                counted(proof.files, "file", "files")
             ));
             if !proof.is_beginning_explained {
                 print::line(format!(
@@ -188,7 +192,7 @@ async fn prove(global: &Global, context: &Context, head: Option<Head>) -> Outcom
     }
 }
 
-/// Where the running daemon says that the log ends; `None` if none runs, or if nothing was recorded.
+/// The last entry of the log according to the running daemon; `None` if no daemon runs, or if nothing was recorded.
 async fn daemon_head(context: &Context) -> Result<Option<Head>, Failure> {
     let Some(daemon) = daemon::connect(context).await? else { return Ok(None) };
     let status: Option<AuditStatus> = daemon.ask(&Request::AuditHead).await?;
@@ -216,7 +220,7 @@ fn show(context: &Context, asked: AuditFilter) -> Outcome {
             text(entry.app.as_deref()),
             text(entry.task.as_deref()),
             text(entry.account.as_deref()),
-            print::visible(&entry.action),
+            print::visible(&ordered(&entry)),
             print::visible(&outcome),
         ]);
         count += 1;
@@ -226,9 +230,17 @@ fn show(context: &Context, asked: AuditFilter) -> Outcome {
         print::line("No entries.");
     } else {
         print::line(rows.trim_fmt());
-        print::line(format!("\n{count} entries; --json has their evidence"));
+        print::line(format!("\n{}; --json has the evidence", counted(count, "entry", "entries")));
     }
     Ok(())
+}
+
+/// What was done; of a sync that an operator ordered, also which removals they allowed with it.
+fn ordered(entry: &Entry) -> String {
+    match entry.evidence["allow_removals"].as_str() {
+        Some(allowed) => format!("{}, allowing {allowed}", entry.action),
+        None => entry.action.clone(),
+    }
 }
 
 /// The columns of a CSV file.
@@ -292,7 +304,7 @@ fn each(context: &Context, asked: AuditFilter, take: impl FnMut(Entry) -> bool) 
     read(&folder, &filter(asked), take).map_err(|error| Failure::new(Exit::Failed, error.to_string()))
 }
 
-/// A time, a date, or how long ago.
+/// Parses a time, a date, or a time span before now.
 pub(super) fn since(text: &str) -> Result<Timestamp, String> {
     let wrong = || {
         "must be a time such as \"2026-11-27T09:00:00Z\", a date, or a span such as \"24h\" or \"30d\""

@@ -1,4 +1,4 @@
-//! Completions for shells.
+//! Shell completions.
 
 use super::{init, print};
 use bridgehead_config::Connectors;

@@ -1,13 +1,13 @@
-//! Asking at a terminal.
+//! Asks for confirmation on a terminal.
 
 use std::io::{BufRead, IsTerminal, Write};
 
-/// Whether there is a terminal to ask at.
+/// Whether there is a terminal for questions.
 pub(crate) fn is_possible() -> bool {
     std::io::stdin().is_terminal() && std::io::stderr().is_terminal()
 }
 
-/// Asks, and says whether exactly this was typed.
+/// Asks, and returns whether exactly this word was typed.
 pub(crate) fn by_typing(question: &str, wanted: &str) -> bool {
     let mut out = std::io::stderr().lock();
     let asked = write!(out, "{question}").and_then(|()| out.flush());

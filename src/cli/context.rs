@@ -1,4 +1,4 @@
-//! What a command needs: the configuration, the Bridge, the state, the connectors.
+//! The dependencies of a command: the configuration, the Bridge, the state, the connectors.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -16,7 +16,7 @@ use bridgehead_bridge::{self as bridge, ApiKey, Client, KeyError, KeySource};
 use bridgehead_config::{self as config, Config, Connectors, Secret, Sources};
 use bridgehead_runtime::Apps;
 
-/// Makes the connector of an app. The programs that it starts are registered with this process, which ends them when it ends.
+/// Creates the connector of an app. The programs that it starts are registered with this process, and end with it.
 pub(crate) fn build_connector(
     name: &str,
     app: &config::App,
@@ -27,33 +27,33 @@ pub(crate) fn build_connector(
     config::build_connector(name, app, connectors, network, redactor, children::registry())
 }
 
-/// The configuration, and what goes with it.
+/// The configuration and its context.
 pub(crate) struct Context {
     pub(crate) config: Config,
     pub(crate) redactor: Redactor,
     pub(crate) environment: Arc<BTreeMap<String, String>>,
 }
 
-/// Where the configuration is, by the arguments and the environment of the process.
+/// The sources of the configuration, from the arguments and the environment of the process.
 pub(crate) fn sources(global: &Global) -> Sources {
     let paths = global.config.iter().flat_map(|path| several(path)).collect();
     Sources { paths, environment: environment() }
 }
 
-/// The paths in one text, separated by colons. A file or folder may have a colon in its name.
+/// The paths in a string, separated by colons. The name of a file or folder may contain a colon.
 fn several(text: &Path) -> Vec<PathBuf> {
     if text.exists() { vec![text.to_owned()] } else { std::env::split_paths(text).collect() }
 }
 
-/// What tells one configuration from another: a fingerprint of what files, environment and defaults add up to. There is nothing of a
-/// secret in it. Empty if the configuration cannot be read.
+/// Identifies a configuration: a fingerprint of the merged files, environment and defaults. It contains nothing of any secret. Empty if the
+/// configuration cannot be read.
 pub(crate) fn fingerprint(global: &Global, connectors: &Connectors) -> String {
     config::show(&sources(global), connectors)
         .map(|shown| fingerprint_of(&shown.to_json()))
         .unwrap_or_default()
 }
 
-/// The same of a configuration that was read already.
+/// The fingerprint of a configuration that was already read.
 pub(crate) fn fingerprint_of(shown: &serde_json::Value) -> String {
     format!("{:016x}", xxh3_64(shown.to_string().as_bytes()))
 }
@@ -65,43 +65,43 @@ fn environment() -> BTreeMap<String, String> {
 }
 
 impl Context {
-    /// Loads the configuration; all that is wrong with it is in the failure.
+    /// Loads the configuration; the failure contains all of its errors.
     pub(crate) fn load(global: &Global, connectors: &Connectors) -> Result<Self, Failure> {
         let sources = sources(global);
         let config = config::load(&sources, connectors)?;
         Ok(Self::of(config, sources))
     }
 
-    /// With a configuration that was read already: that of this process.
+    /// Uses a configuration that was already read, with the context of this process.
     pub(crate) fn of(config: Config, sources: Sources) -> Self {
         children::keep_in(&config.state.path);
         Self { config, redactor: Redactor::new(), environment: Arc::new(sources.environment) }
     }
 
-    /// Ends the connector programs that an earlier process has left behind. Before anything is executed: they may still change
+    /// Ends the connector programs that an earlier process left behind. Must be called before any task is executed: they may still change
     /// the target.
     pub(crate) async fn end_orphans(&self) -> Result<(), Failure> {
         let folder = self.config.state.path.clone();
         match tokio::task::spawn_blocking(move || children::end_orphans(&folder)).await {
             Ok(Err(orphan)) => Err(Failure::new(Exit::Temporary, orphan.to_string())),
-            // It does not panic, and is not cancelled.
+            // It cannot panic, and is not cancelled.
             Ok(Ok(())) | Err(_) => Ok(()),
         }
     }
 
-    /// How Iden and targets are reached. The files that `[network]` names are read now.
+    /// The network settings for Iden and targets. Reads the files that `[network]` refers to.
     pub(crate) fn network(&self) -> Result<bridgehead_sdk::Network, Failure> {
         Ok(self.config.network.resolve(&self.environment, &self.redactor)?)
     }
 
-    /// The same for a command that shows, if it is wanted, what a connector and its target say to each other.
+    /// The same for a command that can trace the communication between a connector and its target.
     pub(crate) fn traced_network(&self, trace: bool) -> Result<bridgehead_sdk::Network, Failure> {
         let mut network = self.network()?;
         network.trace = trace.then(|| Trace::new(&self.redactor, |line| print::complain(line)));
         Ok(network)
     }
 
-    /// The client of the Bridge. The key is read now, so that a missing one is reported immediately.
+    /// The client of the Bridge. Reads the key, so that a missing one is reported immediately.
     pub(crate) fn bridge(&self) -> Result<Client, Failure> {
         let settings = &self.config.bridge;
         let key = self.key_source();
@@ -117,7 +117,7 @@ impl Context {
             .map_err(|error| Failure::new(Exit::Configuration, error.to_string()))
     }
 
-    /// The key of the Bridge as it is now.
+    /// The current key of the Bridge.
     pub(crate) fn api_key(&self) -> Result<ApiKey, Failure> {
         let key = self.key_source().read();
         key.map_err(|error| Failure::new(Exit::Configuration, format!("bridge.api_key: {error}")))
@@ -131,7 +131,7 @@ impl Context {
         }
     }
 
-    /// The token that acting on the page needs, if one is configured.
+    /// The token for actions on the page, if one is configured.
     pub(crate) fn page_token(&self) -> Result<Option<SecretString>, Failure> {
         const SHORTEST: usize = 16;
         let Some(secret) = self.config.admin.as_ref().and_then(|admin| admin.token.as_ref()) else {
@@ -149,7 +149,7 @@ impl Context {
         Ok(Some(token))
     }
 
-    /// How references go to Iden.
+    /// The format of references in Iden.
     pub(crate) fn refs(&self) -> bridge::Refs {
         match self.config.bridge.refs {
             config::Refs::Id => bridge::Refs::Id,
@@ -157,7 +157,7 @@ impl Context {
         }
     }
 
-    /// The apps of these names, all if none is given, each with its connector.
+    /// The apps with these names, all if none is given, each with its connector.
     pub(crate) fn apps(&self, names: &[String], connectors: &Connectors) -> Result<Apps, Failure> {
         let network = self.network()?;
         let mut apps = Apps::new();
@@ -169,7 +169,7 @@ impl Context {
         Ok(apps)
     }
 
-    /// The names of apps: those given, or all of them. An unknown one is refused with the nearest.
+    /// The names of apps: those given, or all. An unknown name is rejected with the nearest known one.
     pub(crate) fn names(&self, names: &[String]) -> Result<Vec<String>, Failure> {
         self.config.require_apps()?;
         let known = &self.config.apps;
@@ -185,7 +185,7 @@ impl Context {
     }
 }
 
-/// The key where the configuration says it is; read again whenever the Bridge refuses the last one.
+/// The key from its configured location; read again whenever the Bridge rejects the last one.
 struct ConfiguredKey {
     secret: Secret,
     environment: Arc<BTreeMap<String, String>>,

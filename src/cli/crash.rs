@@ -1,4 +1,4 @@
-//! Ends the process at a durable step of the state, for the tests of crash consistency. Not part of a release build.
+//! Aborts the process at a durable step of the state, for the tests of crash consistency. Not part of a release build.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -10,8 +10,8 @@ use bridgehead_store::{CommitPhase, Observer};
 /// `N`, `N:before` or `N:after`: the process aborts at the N-th commit, before it or (by default) after it.
 const VARIABLE: &str = "BRIDGEHEAD_TEST_CRASH_AT_STEP";
 
-/// What watches the steps, if the environment asks for it. Nothing is flushed and nothing is reported: this is the
-/// closest that a process can come to a power failure.
+/// Observes the steps if the environment requests it. Nothing is flushed and nothing is reported: this is the closest that a process can
+/// get to a power failure.
 pub(super) fn observer(environment: &BTreeMap<String, String>) -> Result<Option<Observer>, Failure> {
     let Some(text) = environment.get(VARIABLE) else {
         return Ok(None);

@@ -1,4 +1,4 @@
-//! Reaching a running daemon, or its state while none runs.
+//! Reaches a running daemon, or its state if none is running.
 
 use super::context::Context;
 use super::failure::{Exit, Failure};
@@ -12,7 +12,7 @@ pub(crate) async fn connect(context: &Context) -> Result<Option<Client>, Failure
     Ok(control::connect(&context.config.state.path).await?)
 }
 
-/// The state for looking, for a command to which no daemon answered; `None` if there is none.
+/// The state for reading, if no daemon responded; `None` if there is no state.
 pub(crate) async fn readable_state(context: &Context) -> Result<Option<State>, Failure> {
     let place = context.place()?;
     if let Some(state) = place.read_only().await? {
@@ -25,13 +25,13 @@ pub(crate) async fn readable_state(context: &Context) -> Result<Option<State>, F
     }
 }
 
-/// Says that nothing is known here, which is not the same as that there is nothing.
+/// Reports that nothing is known here, which is not the same as an empty result.
 pub(crate) fn no_journal(place: &Place) {
     print::complain(format!("There is no journal in {place} yet ({}).\n", place.key()));
 }
 
-/// The state, for a command to which no daemon answered and which is of no use without state. It makes none: whatever root
-/// made here, the daemon's user could not use.
+/// The state, for a command that needs one, if no daemon responded. It never creates a state: the daemon's user could not use one that root
+/// created.
 pub(crate) async fn state(context: &Context, app: &str) -> Result<State, Failure> {
     let app = AppKey::from(context.config.apps[app].app_id);
     let place = context.place()?;
@@ -46,8 +46,8 @@ pub(crate) async fn state(context: &Context, app: &str) -> Result<State, Failure
     })
 }
 
-/// The state, for a sync to which no daemon answered. It makes what is missing, as the daemon would, and what root makes
-/// belongs to the owner of the folder.
+/// The state for a sync, if no daemon responded. It creates what is missing, like the daemon, and files created by root get the owner of
+/// the folder.
 pub(crate) async fn state_for_sync(context: &Context, apps: &[AppKey]) -> Result<State, Failure> {
     context.place()?.open_to_help(apps).await.map_err(|error| of_state(context, error))
 }

@@ -1,10 +1,10 @@
-//! `bridgehead sync APP --to FILE`: what a sync would push, kept as a file to look at.
+//! `bridgehead sync APP --to FILE`: writes what a sync would push to a file.
 
 use std::io::{BufWriter, Write};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use bridgehead_sdk::{Record, ResourceType};
+use bridgehead_sdk::{Record, ResourceType, counted};
 use serde_json::{Value, json};
 use tempfile::NamedTempFile;
 use tokio_util::sync::CancellationToken;
@@ -19,7 +19,7 @@ use bridgehead_bridge::{Refs, record_on_the_wire};
 use bridgehead_config::Connectors;
 use bridgehead_runtime::hand::Hand;
 
-/// Standard output, in place of a file.
+/// The name for standard output instead of a file.
 const STDOUT: &str = "-";
 
 pub(crate) async fn run(global: &Global, connectors: &Connectors, names: &[String], to: &Path) -> Outcome {
@@ -64,13 +64,13 @@ pub(crate) async fn run(global: &Global, connectors: &Connectors, names: &[Strin
     }
     match &export.error {
         None => Ok(()),
-        // No more records are wanted: it was not the target that ended it.
+        // The reader of the output has closed it; the target did not fail.
         Some(_) if to == Path::new(STDOUT) && !print::is_read() => Ok(()),
         Some(error) => Err(Failure::new(Exit::Failed, format!("{name}: the listing is incomplete: {error}"))),
     }
 }
 
-/// A record as it would be pushed, with its type.
+/// A record in the form that would be pushed, with its type.
 fn line(of: &ResourceType, record: &Record, refs: Refs, redactor: &bridgehead_sdk::Redactor) -> Value {
     let mut record = record_on_the_wire(record, refs).unwrap_or_default();
     redactor.redact_json(&mut record);
@@ -88,11 +88,15 @@ fn show(global: &Global, name: &str, to: &Path, summary: &Value) {
     print::line(format!("{name}: written to {}", to.display()));
     for (slug, count) in counts {
         let proof = evidence.get(slug).and_then(Value::as_str).unwrap_or("incomplete");
-        print::line(format!("{slug}: {count} records, evidence: {proof}"));
+        print::line(format!(
+            "{slug}: {}, evidence: {proof}",
+            counted(count.as_u64().unwrap_or_default(), "record", "records")
+        ));
     }
     if let Some(invalid) = summary["invalid_count"].as_u64().filter(|count| *count > 0) {
         print::line(format!(
-            "{invalid} records are invalid and would not be pushed; the last line of the file lists them"
+            "{} invalid and would not be pushed; the last line of the file says which",
+            counted(invalid, "record is", "records are")
         ));
     }
 }
@@ -101,11 +105,11 @@ fn unwritable(to: &Path, error: &std::io::Error) -> Failure {
     Failure::new(Exit::Output, format!("{} cannot be written: {error}", to.display()))
 }
 
-/// What the name of a file is followed by that holds a part of what it should.
+/// The suffix of an incomplete file.
 const PART: &str = ".incomplete";
 
-/// Where the lines go. A file appears complete, or under another name, and no other user can read it, because it
-/// contains personal data.
+/// The destination of the lines. A complete file appears atomically, an incomplete one under another name; no other user can read it,
+/// because it contains personal data.
 enum Sink {
     Stdout,
     File { out: BufWriter<NamedTempFile>, to: PathBuf, failed: Option<std::io::Error> },
@@ -117,12 +121,12 @@ impl Sink {
             return Ok(Self::Stdout);
         }
         let folder = to.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
-        // It is made with the mode 0600.
+        // It is created with mode 0600.
         let file = tempfile::Builder::new().prefix(".bridgehead-").tempfile_in(folder)?;
         Ok(Self::File { out: BufWriter::new(file), to: to.to_owned(), failed: None })
     }
 
-    /// Whether more is of use.
+    /// Writes a line. Returns whether to continue.
     fn write(&mut self, line: &Value) -> bool {
         match self {
             Self::Stdout => {
@@ -138,7 +142,7 @@ impl Sink {
         }
     }
 
-    /// Puts the file in its place; one that does not hold everything goes beside it, and an earlier one stays. Says where it is.
+    /// Moves the file to its final path; an incomplete one gets a different name, and an existing file stays. Returns the path.
     fn finish(&mut self, is_whole: bool) -> std::io::Result<Option<PathBuf>> {
         let Self::File { out, mut to, failed } = std::mem::replace(self, Self::Stdout) else {
             return Ok(None);

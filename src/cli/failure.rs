@@ -1,26 +1,26 @@
-//! How a command ends other than well.
+//! Failures of commands.
 
 use std::process::ExitCode;
 
-/// The exit codes beside 0, as `sysexits` has them from 64 on.
+/// The exit codes other than 0; those from 64 on are from `sysexits`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Exit {
-    /// It failed.
+    /// The command failed.
     Failed = 1,
     /// The command line is wrong.
     Usage = 2,
     /// Nothing failed, but not everything was proven.
     #[cfg(feature = "conformance")]
     Unproven = 3,
-    /// What was to be printed could not be, because a disk is full for instance.
+    /// The output could not be written, for example because a disk is full.
     Output = 74,
-    /// It may work later: the Bridge is down, or another process holds the state folder.
+    /// A retry may work: the Bridge is down, or another process holds the state folder.
     Temporary = 75,
     /// The configuration is wrong.
     Configuration = 78,
 }
 
-/// What is printed, and the exit code.
+/// A message and the exit code.
 #[derive(Debug)]
 pub(crate) struct Failure {
     exit: Exit,
@@ -32,7 +32,7 @@ impl Failure {
         Self { exit, message: message.into() }
     }
 
-    /// The failure was printed already, as part of the command's output.
+    /// A failure that was already printed, as part of the command's output.
     pub(crate) fn silent(exit: Exit) -> Self {
         Self::new(exit, "")
     }
@@ -91,5 +91,5 @@ impl From<bridgehead_store::Error> for Failure {
     }
 }
 
-/// What a command gives back.
+/// The result of a command.
 pub(crate) type Outcome = Result<(), Failure>;

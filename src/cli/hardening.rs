@@ -1,9 +1,9 @@
-//! What this process does so that its memory, which holds secrets, stays its own.
+//! Protects the memory of this process, which contains secrets.
 
-/// No core dump is written, and no other process of the same user can look into this one. Programs that are started from here
-/// write no core dump either.
+/// Disables core dumps, and prevents other processes of the same user from reading this one's memory. Programs that it starts write no core
+/// dumps either.
 ///
-/// What cannot be had is not insisted on: an older kernel or a container may not offer it.
+/// Unavailable protections are ignored: an older kernel or a container may lack them.
 pub(super) fn apply() {
     #[cfg(unix)]
     {
@@ -11,7 +11,7 @@ pub(super) fn apply() {
 
         setrlimit(Resource::Core, Rlimit { current: Some(0), maximum: Some(0) }).ok();
     }
-    // A core dump that is piped to a program, as systemd-coredump has it, applies no limit.
+    // A core dump that is piped to a program, for example systemd-coredump, ignores the limit.
     #[cfg(target_os = "linux")]
     {
         use rustix::process::{DumpableBehavior, set_dumpable_behavior};

@@ -1,8 +1,8 @@
-//! The log where standard error is systemd's journal: each line with its priority, and each field to search for.
+//! The log for systemd's journal on standard error: each line has its priority and searchable fields.
 //!
-//! The journal's own protocol takes an event as `NAME=value` lines in one datagram. It is spoken here, as `tracing-journald` offers no
-//! place to take secrets out of a field. Where its socket cannot be reached, and for JSON, standard error gets the priority as a
-//! prefix, which the journal takes off again.
+//! The journal's own protocol takes an event as `NAME=value` lines in one datagram. It is implemented here because `tracing-journald`
+//! offers no way to remove secrets from a field. If its socket is not available, and for JSON, standard error gets the priority as a
+//! prefix, which the journal removes.
 
 use std::fmt::{Debug, Write as _};
 use std::io::Write as _;
@@ -19,17 +19,17 @@ use tracing_subscriber::registry::{LookupSpan, Scope};
 
 use super::log_lines::says_whose;
 
-/// Where the journal takes events.
+/// The socket on which the journal receives events.
 const SOCKET: &str = "/run/systemd/journal/socket";
 
-/// Whether standard error is the journal, as it says itself: a unit's output may have been sent elsewhere since.
+/// Whether standard error really is the journal: a unit's output may have been redirected since.
 pub(crate) fn is_stderr() -> bool {
     let stream = std::env::var("JOURNAL_STREAM").unwrap_or_default();
     rustix::fs::fstat(std::io::stderr())
         .is_ok_and(|file| stream == format!("{}:{}", file.st_dev, file.st_ino))
 }
 
-/// What stands before a line of this level.
+/// The prefix of a line with this level.
 pub(crate) fn prefix(level: Level) -> &'static str {
     match priority(level) {
         3 => "<3>",
@@ -39,7 +39,7 @@ pub(crate) fn prefix(level: Level) -> &'static str {
     }
 }
 
-/// As syslog numbers them.
+/// The priority in syslog's numbers.
 fn priority(level: Level) -> u8 {
     match level {
         Level::ERROR => 3,
@@ -54,12 +54,12 @@ fn priority(level: Level) -> u8 {
 pub(crate) struct Journald {
     socket: UnixDatagram,
     redactor: Redactor,
-    /// How the journal calls this program.
+    /// The name of this program in the journal.
     identifier: String,
 }
 
 impl Journald {
-    /// To the journal of this machine, if it can be reached.
+    /// Connects to the journal of this machine, if it is available.
     pub(crate) fn connect(redactor: &Redactor) -> Option<Self> {
         Self::to(Path::new(SOCKET), redactor).ok()
     }
@@ -67,7 +67,7 @@ impl Journald {
     fn to(socket: &Path, redactor: &Redactor) -> std::io::Result<Self> {
         let own = UnixDatagram::unbound()?;
         own.connect(socket)?;
-        // A journal that is stuck must not delay tasks; the event goes to standard error then.
+        // A hanging journal must not delay tasks; the event is then written to standard error.
         own.set_nonblocking(true)?;
         let program = std::env::args_os().next().unwrap_or_default();
         let name = Path::new(&program).file_name().map(|name| visible(&name.to_string_lossy()).into_owned());
@@ -76,7 +76,7 @@ impl Journald {
     }
 }
 
-/// The fields of a span: name, plain value, and the value as it is shown. They hold no secret.
+/// The fields of a span: name, plain value and displayed value. They contain no secrets.
 #[derive(Default)]
 struct SpanFields(Vec<(String, String, String)>);
 
@@ -125,13 +125,13 @@ impl<S: Subscriber + for<'a> LookupSpan<'a>> Layer<S> for Journald {
         );
         if self.socket.send(datagram.as_bytes()).is_err() {
             let mut out = std::io::stderr().lock();
-            // There is no one left to tell.
+            // There is no other place to report an error.
             drop(writeln!(out, "{}{message}", prefix(level)));
         }
     }
 }
 
-/// Where in the program it is said, in the journal's own fields.
+/// The source location, in the journal's own fields.
 fn place(of: &tracing::Metadata<'_>) -> String {
     match (of.file(), of.line()) {
         (Some(file), Some(line)) => format!("CODE_FILE={file}\nCODE_LINE={line}\n"),
@@ -139,7 +139,7 @@ fn place(of: &tracing::Metadata<'_>) -> String {
     }
 }
 
-/// An event on its way: what is read, and the fields to search for. All of it is one line each and without secrets.
+/// An event in progress: its message and its searchable fields. Each is a single line without secrets.
 struct Entry<'a> {
     redactor: &'a Redactor,
     message: String,
@@ -158,7 +158,7 @@ impl Entry<'_> {
     }
 
     fn add(&mut self, name: &str, plain: &str, shown: &str) {
-        // Writing to a text cannot fail.
+        // Writing to a string cannot fail.
         let _written = write!(self.shown, " {name}={shown}");
         let capital = |one: char| if one.is_ascii_alphanumeric() { one.to_ascii_uppercase() } else { '_' };
         let name: String = name.chars().map(capital).collect();
@@ -177,14 +177,14 @@ impl Visit for Entry<'_> {
     }
 }
 
-/// A field without secrets and on one line. Secrets go first: they are not recognised once their lines are joined.
+/// A field without secrets, on one line. Secrets are removed first, because they are not recognized once their lines are joined.
 fn cleaned(redactor: &Redactor, field: &Field, plain: &str, shown: &str) -> (String, String, String) {
     let clean = |text: &str| visible(&redactor.redact(text)).into_owned();
     let name = field.name().strip_prefix("r#").unwrap_or(field.name());
     (name.to_owned(), clean(plain), clean(shown))
 }
 
-/// Takes the fields of a span.
+/// Collects the fields of a span.
 struct Taken<'a> {
     redactor: &'a Redactor,
     fields: SpanFields,

@@ -1,4 +1,4 @@
-//! `bridgehead log-level`: more of one app in the log of the running daemon, for a time.
+//! `bridgehead log-level`: changes the running daemon's log level for one app, for a limited time.
 
 use std::time::Duration;
 

@@ -1,4 +1,4 @@
-//! What is logged: as the configuration says, and for a limited time more of one app.
+//! Log levels: those of the configuration, and temporarily different ones for single apps.
 
 use std::collections::BTreeMap;
 use std::fmt::Debug;
@@ -15,13 +15,13 @@ use tracing_subscriber::filter::Targets;
 use tracing_subscriber::layer::{Context, Filter, Layer};
 use tracing_subscriber::registry::LookupSpan;
 
-/// The levels of this process; there is one, as there is one log.
+/// The levels of this process; global, because there is only one log.
 static LEVELS: OnceLock<Levels> = OnceLock::new();
 
-/// The longest time for which a level is changed: it must not be forgotten.
+/// The maximum duration of a changed level, so that it is not forgotten.
 pub(crate) const LONGEST: Duration = Duration::from_hours(24);
 
-/// Logs so much of an app for a time, in this process; `None` falls back to what the configuration says.
+/// Changes the log level of an app in this process for a limited time; `None` goes back to the configured level.
 pub(crate) fn change(app: &str, level: Option<LevelFilter>, time: Duration) -> Result<(), String> {
     let Some(levels) = Levels::of_process() else {
         return Err("this process has no log whose level can be changed".to_owned());
@@ -45,15 +45,15 @@ pub(crate) fn change(app: &str, level: Option<LevelFilter>, time: Duration) -> R
     Ok(())
 }
 
-/// Decides which lines are written.
+/// Decides which lines are logged.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Levels(Arc<RwLock<Wanted>>);
 
 #[derive(Debug, Default)]
 struct Wanted {
-    /// As the configuration says.
+    /// The configured levels.
     configured: Targets,
-    /// More, or less, of an app until a time.
+    /// Levels of single apps, until a time.
     of_app: BTreeMap<String, (LevelFilter, Instant)>,
 }
 
@@ -64,23 +64,23 @@ impl Levels {
         levels
     }
 
-    /// These are the levels of the process from now on.
+    /// Makes these the levels of the process.
     pub(crate) fn install(&self) {
         drop(LEVELS.set(self.clone()));
     }
 
-    /// The levels of the process, once there is a log.
+    /// The levels of the process, if logging was started.
     pub(crate) fn of_process() -> Option<Self> {
         LEVELS.get().cloned()
     }
 
-    /// What the configuration says counts from now on.
+    /// Applies the configured levels.
     pub(crate) fn configure(&self, configured: &str) {
         self.write().configured = targets(configured);
         tracing::callsite::rebuild_interest_cache();
     }
 
-    /// Logs so much of an app for a time, and then as before. `None` falls back at once.
+    /// Changes the log level of an app for a limited time. `None` goes back to the configured level immediately.
     pub(crate) fn set(&self, app: &str, level: Option<LevelFilter>, time: Duration) {
         let until = Instant::now() + time;
         match level {
@@ -90,7 +90,7 @@ impl Levels {
         tracing::callsite::rebuild_interest_cache();
     }
 
-    /// Drops what is over, and says of which apps.
+    /// Removes expired levels, and returns their apps.
     pub(crate) fn fall_back(&self) -> Vec<String> {
         let now = Instant::now();
         let mut wanted = self.write();
@@ -117,7 +117,7 @@ impl Levels {
     }
 }
 
-/// The configuration has checked them.
+/// The configuration has already validated them.
 fn targets(configured: &str) -> Targets {
     configured.parse().unwrap_or_else(|_| Targets::new().with_default(LevelFilter::INFO))
 }
@@ -127,18 +127,18 @@ impl Wanted {
         self.configured.would_enable(metadata.target(), metadata.level())
     }
 
-    /// What holds for an app at this moment, if it is not what the configuration says.
+    /// The current level of an app, if it differs from the configured one.
     fn level_of(&self, app: &str) -> Option<LevelFilter> {
         self.of_app.get(app).filter(|(_, until)| *until > Instant::now()).map(|(level, _)| *level)
     }
 
-    /// Whether a line of this level may be wanted of some app.
+    /// Whether a line of this level may be enabled for some app.
     fn may_want(&self, metadata: &Metadata<'_>) -> bool {
         is_ours(metadata) && self.of_app.values().any(|(level, _)| metadata.level() <= level)
     }
 }
 
-/// Lines of libraries say nothing of an app.
+/// Lines of libraries do not belong to an app.
 fn is_ours(metadata: &Metadata<'_>) -> bool {
     metadata.target().starts_with("bridgehead")
 }
@@ -146,7 +146,7 @@ fn is_ours(metadata: &Metadata<'_>) -> bool {
 impl<S: Subscriber + for<'a> LookupSpan<'a>> Filter<S> for Levels {
     fn enabled(&self, metadata: &Metadata<'_>, _: &Context<'_, S>) -> bool {
         let wanted = self.read();
-        // A span is no line: it says whose lines are written in it.
+        // A span is not a line: it identifies the app of the lines in it.
         (metadata.is_span() && is_ours(metadata) && *metadata.level() <= Level::INFO)
             || wanted.configures(metadata)
             || wanted.may_want(metadata)
@@ -176,7 +176,7 @@ impl<S: Subscriber + for<'a> LookupSpan<'a>> Filter<S> for Levels {
 
     fn max_level_hint(&self) -> Option<LevelFilter> {
         let wanted = self.read();
-        // Spans are of this level.
+        // Spans have this level.
         let least = LevelFilter::INFO;
         let configured = wanted.configured.default_level().unwrap_or(LevelFilter::TRACE);
         let of_modules = wanted.configured.iter().map(|(_, level)| level).max();
@@ -185,7 +185,7 @@ impl<S: Subscriber + for<'a> LookupSpan<'a>> Filter<S> for Levels {
     }
 }
 
-/// The app that a span or an event is about.
+/// The app of a span or an event.
 #[derive(Debug, Default)]
 struct App(Option<String>);
 
@@ -203,7 +203,7 @@ impl Visit for App {
     }
 }
 
-/// Notes of each span which app it is about.
+/// Records the app of each span.
 #[derive(Debug)]
 pub(crate) struct NoteApps;
 
@@ -276,7 +276,7 @@ mod tests {
         }
         assert!(levels.fall_back().is_empty());
 
-        // It is over even before anybody has cleared it away.
+        // It has expired even before it is removed.
         tokio::time::advance(Duration::from_mins(10)).await;
         assert!(!logged(&levels, write_lines).contains("debug of hr"));
         assert_eq!(levels.fall_back(), ["hr"]);

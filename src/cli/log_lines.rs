@@ -1,4 +1,4 @@
-//! Lines for people on a terminal: short, aligned, and coloured by how urgent they are.
+//! Log lines for people on a terminal: short, aligned, and colored by urgency.
 
 use std::fmt;
 
@@ -9,7 +9,7 @@ use tracing_subscriber::fmt::format::{FormatEvent, FormatFields, Writer};
 use tracing_subscriber::fmt::{FmtContext, FormattedFields};
 use tracing_subscriber::registry::{LookupSpan, Scope};
 
-/// How each line is laid out.
+/// The layout of each line.
 #[derive(Clone, Debug)]
 pub(crate) struct Lines {
     pub(crate) timezone: TimeZone,
@@ -45,12 +45,12 @@ where
     }
 }
 
-/// Whether a line says itself which app it is about.
+/// Whether a line contains its app.
 pub(crate) fn says_whose(event: &Event<'_>) -> bool {
     event.metadata().fields().field("app").is_some()
 }
 
-/// Whose line it is, where it does not say so itself.
+/// Writes the app of a line that does not contain it.
 fn spans<S, N>(context: &FmtContext<'_, S, N>, writer: &mut Writer<'_>, event: &Event<'_>) -> fmt::Result
 where
     S: Subscriber + for<'a> LookupSpan<'a>,
@@ -69,10 +69,10 @@ where
     Ok(())
 }
 
-/// The lines of a log that is kept: with the whole time, and without the names of spans.
+/// The lines of a stored log: with the full time, and without the names of spans.
 #[derive(Clone, Debug)]
 pub(crate) struct KeptLines {
-    /// Whether the time is written: whatever keeps the log may note it itself.
+    /// Whether the time is written: the storage may record it itself.
     pub(crate) has_time: bool,
 }
 

@@ -1,4 +1,4 @@
-//! The log: to standard error, as text or JSON, or to systemd's journal. No known secret and no invisible character leaves it raw.
+//! The log: to standard error as text or JSON, or to systemd's journal. It contains no known secret and no unescaped invisible character.
 
 use std::fmt::{self, Debug};
 use std::io::Write;
@@ -18,10 +18,16 @@ use tracing_subscriber::util::SubscriberInitExt;
 use super::journald;
 use super::log_levels::{Levels, NoteApps};
 use super::log_lines::{KeptLines, Lines};
+use super::telemetry::SpanLayer;
 use bridgehead_config::{Log, LogFormat};
 
-/// Starts the log as the configuration says. Only the first call of a process counts.
+/// Starts the log as configured. Only the first call in a process has an effect.
 pub(crate) fn start(log: &Log, redactor: &Redactor) {
+    start_with(log, redactor, None);
+}
+
+/// The same, with what else is made of the spans.
+pub(super) fn start_with(log: &Log, redactor: &Redactor, spans: Option<SpanLayer>) {
     let levels = Levels::new(&log.level);
     let fields = TextFields { redactor: redactor.clone() };
     let to_journal = journald::is_stderr();
@@ -30,7 +36,7 @@ pub(crate) fn start(log: &Log, redactor: &Redactor) {
     let layer = match log.format {
         LogFormat::Text if to_journal => match journald::Journald::connect(redactor) {
             Some(journal) => journal.boxed(),
-            // The journal has its own time.
+            // The journal records the time itself.
             None => kept(fields, false, clean(false)),
         },
         LogFormat::Text if is_terminal => layer()
@@ -42,14 +48,17 @@ pub(crate) fn start(log: &Log, redactor: &Redactor) {
         LogFormat::Text => kept(fields, true, clean(false)),
         LogFormat::Json => layer().json().flatten_event(true).with_writer(clean(true)).boxed(),
     };
-    let started =
-        tracing_subscriber::registry().with(NoteApps).with(layer.with_filter(levels.clone())).try_init();
+    let started = tracing_subscriber::registry()
+        .with(spans)
+        .with(NoteApps)
+        .with(layer.with_filter(levels.clone()))
+        .try_init();
     if started.is_ok() {
         levels.install();
     }
 }
 
-/// A log of text that is kept.
+/// A layer for a stored text log.
 fn kept<S>(fields: TextFields, has_time: bool, writer: Clean) -> Box<dyn Layer<S> + Send + Sync>
 where
     S: Subscriber + for<'a> LookupSpan<'a>,
@@ -68,8 +77,8 @@ pub(crate) fn start_quiet(log: &Log, redactor: &Redactor) {
     start(&Log { format: log.format, level: level.to_owned() }, redactor);
 }
 
-/// Writes the fields of a line of text, each on one line and without invisible characters: what a task or a target says must
-/// not look like another line of the log. Secrets are taken out first, for they are not recognised afterwards.
+/// Writes the fields of a text line, each on one line and without invisible characters: text from a task or a target must not look like
+/// another line of the log. Secrets are removed first, because they are not recognized afterwards.
 #[derive(Clone)]
 struct TextFields {
     redactor: Redactor,
@@ -122,13 +131,13 @@ impl Visit for Text<'_, '_> {
     }
 }
 
-/// Takes secrets out of each event as a whole. The formatter hands over one event at a time.
+/// Removes secrets from each event as a whole. The formatter writes one event at a time.
 #[derive(Clone)]
 struct Clean {
     redactor: Redactor,
-    /// Whether invisible characters, which JSON may hold as they are, are written as its escapes.
+    /// Whether to escape invisible characters, which JSON may contain unescaped.
     escape: bool,
-    /// What stands before each event, where the journal reads it.
+    /// The prefix of each event, if the journal reads the output.
     prefix: Option<&'static str>,
 }
 

@@ -1,4 +1,4 @@
-//! Looking at tasks: through the running daemon with its credentials, or with ours if none runs.
+//! Reads tasks: through the running daemon with its credentials, or with this command's if none is running.
 
 use std::collections::HashMap;
 
@@ -14,7 +14,7 @@ use bridgehead_runtime::inspection::{self, Listing, ListingEnd, Source, TaskRow,
 use bridgehead_runtime::operator_commands;
 use bridgehead_store::{AppKey, StateStore, TaskJournal};
 
-/// Lists tasks of an app. `take` is given rows as they come, and says whether it wants more.
+/// Lists tasks of an app. `take` receives rows as they arrive, and returns whether to continue.
 pub(super) async fn tasks(
     context: &Context,
     app: &str,
@@ -62,7 +62,7 @@ async fn by_ourselves(
     let key = AppKey::from(context.config.apps[app].app_id);
     let held = match (which, state) {
         (Which::Held, Some(state)) => operator_commands::held(state, &key).await?,
-        // An earlier version may have written this state, which then knows nothing of holding.
+        // The state may be from an earlier version without held tasks.
         (Which::Status(_), Some(state)) => operator_commands::held(state, &key).await.unwrap_or_default(),
         _ => Vec::new(),
     };
@@ -101,7 +101,7 @@ fn source<'a>(
     }
 }
 
-/// The history of one task, and whether the daemon has told it; `None` if neither Iden nor the journal knows the task.
+/// The history of one task, and whether it comes from the daemon; `None` if neither Iden nor the journal knows the task.
 pub(super) async fn story(
     context: &Context,
     app: &str,
@@ -123,7 +123,7 @@ pub(super) async fn story(
     Ok((told?, "state"))
 }
 
-/// Asks the daemon for something that it answers in one go; `None` if none runs.
+/// Makes a request to the daemon that has a single response; `None` if none is running.
 pub(super) async fn ask<T: serde::de::DeserializeOwned>(
     context: &Context,
     request: &Request,

@@ -1,4 +1,4 @@
-//! The manual pages: one for each command, so that none refers to a page that is not there.
+//! The manual pages: one for each command, so that all references between them resolve.
 
 use std::path::Path;
 
@@ -44,7 +44,7 @@ pub(crate) fn write(connectors: &Connectors, folder: &Path) -> Outcome {
     })
 }
 
-/// All commands but `help`, which explains the others and itself.
+/// All commands except `help`, which only explains the commands.
 fn commands(connectors: &Connectors) -> Command {
     let mut root = init::command_line(connectors).disable_help_subcommand(true);
     root.build();
@@ -56,7 +56,7 @@ fn page(command: &Command) -> Man {
     Man::new(command.clone()).source(source).manual("bridgehead")
 }
 
-/// The command as it is typed.
+/// The command line of a command.
 fn title(command: &Command) -> String {
     command.get_bin_name().unwrap_or(command.get_name()).to_owned()
 }

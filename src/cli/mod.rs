@@ -1,8 +1,9 @@
 //! The command line: a file for each command.
 //!
-//! [`args`] is what can be written, [`context`] loads the configuration and opens what a command needs, [`failure`] is how
-//! a command ends other than well, [`signals`] how it is told to, [`daemon`] how a command reaches the one that runs, [`reload`] how that one picks up a changed configuration,
-//! [`looking`] how it lists tasks through it, [`confirm`] how someone is asked, [`print`] the only place that writes to standard output, [`logging`] the log.
+//! [`args`] defines the arguments, [`context`] loads the configuration and opens what a command needs, [`failure`] has the failures of
+//! commands, [`signals`] stops them, [`daemon`] reaches a running daemon, [`reload`] applies a changed configuration to it, [`looking`]
+//! lists tasks through it, [`confirm`] asks for confirmation, [`print`] is the only place that writes to standard output, and [`logging`]
+//! is the log.
 
 mod apps;
 mod args;
@@ -20,6 +21,7 @@ mod crash;
 mod daemon;
 #[cfg(feature = "sandbox")]
 mod demo;
+mod documentation;
 mod export;
 mod failure;
 mod hardening;
@@ -59,6 +61,7 @@ mod task_choice;
 mod task_rows;
 mod task_story;
 mod tasks;
+mod telemetry;
 
 pub(crate) use init::command_line;
 pub(crate) use print::complain;

@@ -1,4 +1,4 @@
-//! The command line of a build without the sandbox, and so without `init`, which can start one.
+//! The command line of a build without the sandbox, which has no `init`, because that can start one.
 
 use bridgehead_config::Connectors;
 use clap::{CommandFactory, Parser};

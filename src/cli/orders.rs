@@ -1,8 +1,9 @@
-//! `bridgehead tasks release | retry | resolve`, `apps pause | resume` and `sync --cancel`: through the running daemon, or in its journal while none runs.
+//! `bridgehead tasks release | retry | resolve`, `apps pause | resume` and `sync --cancel`: through the running daemon, or in its journal
+//! if none is running.
 
 use std::io::IsTerminal;
 
-use bridgehead_sdk::{TaskId, visible};
+use bridgehead_sdk::{TaskId, counted, visible};
 use serde::Serialize;
 
 use super::args::{Global, Resolve, Selected};
@@ -18,20 +19,20 @@ use bridgehead_runtime::operator_commands::{self, Answer, Released, ReportRetrie
 use bridgehead_runtime::{Clock, SystemClock};
 use bridgehead_store::{AppKey, Pause, TaskJournal};
 
-/// So many tasks are named in a sentence.
+/// The maximum number of tasks that are listed in a sentence or before a release.
 const NAMED: usize = 20;
 
-/// What `--json` prints.
+/// The output of `--json`.
 #[derive(Serialize)]
 struct Shown<T> {
     app: String,
-    /// `daemon`, or `state` while none runs.
+    /// `daemon`, or `state` if no daemon is running.
     by: &'static str,
     #[serde(flatten)]
     answer: T,
 }
 
-/// The operator's request, prepared.
+/// The prepared request of the operator.
 struct Order {
     context: Context,
     app: String,
@@ -49,7 +50,7 @@ fn prepare(global: &Global, connectors: &Connectors, selected: Selected) -> Resu
     Ok(Order { context, app, tasks, expect })
 }
 
-/// A UUID is one id however it is spelled.
+/// A UUID is the same id in every spelling.
 pub(super) fn task_id(id: &str) -> TaskId {
     TaskId::new(uuid::Uuid::parse_str(id).map_or_else(|_| id.to_owned(), |id| id.to_string()))
 }
@@ -95,8 +96,8 @@ pub(crate) async fn release(global: &Global, connectors: &Connectors, selected: 
     }
     as_expected(answer.unexpected, expect, |found, expected| {
         format!(
-            "{found} tasks of {app} are held, not {expected}: nothing was released. Check with `bridgehead \
-             tasks list {app} --held`"
+            "{} held, not {expected}: nothing was released. Check with `bridgehead tasks list {app} --held`",
+            counted(found, &format!("task of {app} is"), &format!("tasks of {app} are"))
         )
     })?;
     none_of(&answer.not_held, |tasks| {
@@ -104,8 +105,8 @@ pub(crate) async fn release(global: &Global, connectors: &Connectors, selected: 
     })
 }
 
-/// Shows which accounts a release of all tasks affects, and asks for confirmation if there is a terminal. Only what was
-/// confirmed is then released: these tasks, or this many.
+/// Shows which accounts a release of all tasks affects, and asks for confirmation if there is a terminal. Only what was confirmed is then
+/// released: these tasks, or this many.
 async fn show_first(order: &Order) -> Result<Option<(Selection, Option<u64>)>, Failure> {
     let Order { context, app, expect, .. } = order;
     let asks = expect.is_none() && std::io::stdin().is_terminal() && std::io::stdout().is_terminal();
@@ -119,7 +120,7 @@ async fn show_first(order: &Order) -> Result<Option<(Selection, Option<u64>)>, F
     let end = match looked {
         Ok(end) => end,
         Err(failure) if asks => return Err(failure),
-        // A script that was told to release is not kept from it because names could not be looked up.
+        // A script with an explicit release continues even if the names could not be determined.
         Err(_) => return Ok(None),
     };
     let total = end.total.unwrap_or(end.shown);
@@ -178,8 +179,9 @@ pub(crate) async fn retry(global: &Global, connectors: &Connectors, selected: Se
     }
     as_expected(answer.unexpected, expect, |found, expected| {
         format!(
-            "{found} reports of {app} are rejected, not {expected}: nothing was reported. Check with \
-             `bridgehead tasks list {app} --rejected`"
+            "{} rejected, not {expected}: nothing was reported. Check with `bridgehead tasks list {app} \
+             --rejected`",
+            counted(found, &format!("report of {app} is"), &format!("reports of {app} are"))
         )
     })?;
     none_of(&answer.not_rejected, |tasks| {
@@ -273,7 +275,7 @@ pub(crate) async fn resolve(global: &Global, connectors: &Connectors, asked: Res
     Ok(())
 }
 
-/// Shows whom it is about, and asks for consent.
+/// Shows which account is affected, and asks for confirmation.
 async fn agree_to_resolve(context: &Context, app: &str, task: &TaskId, word: &str) -> Outcome {
     if !confirm::is_possible() {
         return Err(Failure::new(
@@ -295,15 +297,15 @@ async fn agree_to_resolve(context: &Context, app: &str, task: &TaskId, word: &st
     Err(Failure::new(Exit::Failed, "not confirmed; nothing was resolved"))
 }
 
-/// What is to be done to an app.
+/// A change of an app's pause.
 pub(crate) enum Switch {
-    /// Pause it, and perhaps why.
+    /// Pause it, optionally with a reason.
     Pause(Option<String>),
-    /// Let it continue.
+    /// Resume it.
     Resume,
 }
 
-/// Pauses an app, or lets it continue.
+/// Pauses or resumes an app.
 pub(crate) async fn pause(global: &Global, connectors: &Connectors, app: &str, switch: Switch) -> Outcome {
     let context = Context::load(global, connectors)?;
     logging::start_quiet(&context.config.log, &context.redactor);
@@ -368,12 +370,12 @@ async fn pause_in_state(context: &Context, app: &str, switch: Switch) -> Result<
         let evidence = serde_json::json!({ "reason": reason });
         audit.record_order(audited::order(&actor, app, action, None, evidence, None));
     }
-    // The process that holds the lock on the state is the only one to write to the audit log.
+    // Only the process that holds the lock on the state may write to the audit log.
     state.shut(true).await;
     Ok(done?)
 }
 
-/// Cancels the sync of an app that is under way in the running daemon.
+/// Cancels the running sync of an app in the daemon.
 pub(crate) async fn cancel_sync(global: &Global, connectors: &Connectors, app: &str) -> Outcome {
     let context = Context::load(global, connectors)?;
     logging::start_quiet(&context.config.log, &context.redactor);
@@ -403,7 +405,7 @@ pub(crate) async fn cancel_sync(global: &Global, connectors: &Connectors, app: &
     Ok(())
 }
 
-/// A failure if there are another number than the operator expected.
+/// Fails if the number differs from the operator's expectation.
 fn as_expected(
     unexpected: Option<u64>,
     expect: Option<u64>,
@@ -415,7 +417,7 @@ fn as_expected(
     }
 }
 
-/// A failure if tasks were named to which the order does not apply.
+/// Fails if the command does not apply to some of the given tasks.
 fn none_of(tasks: &[TaskId], say: impl FnOnce(String) -> String) -> Outcome {
     if tasks.is_empty() { Ok(()) } else { Err(Failure::new(Exit::Failed, say(named(tasks)))) }
 }

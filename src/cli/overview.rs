@@ -1,11 +1,11 @@
-//! An overview for a terminal: a table, then what needs attention and what to do, where the eye ends up.
+//! An overview for a terminal: a table, then what needs attention and what to do, last because that is where the reader looks.
 
 use std::fmt::Write;
 
 use bridgehead_sdk::visible;
 use jiff::SignedDuration;
 
-use super::table;
+use super::{documentation, table};
 use crate::admin::summary;
 use bridgehead_runtime::{AlarmKind, DaemonOverview, Level, NodeOverview, StatusReport};
 
@@ -63,7 +63,7 @@ fn nodes(daemon: &DaemonOverview) -> String {
     format!("Nodes: {}\n\n", daemon.nodes.iter().map(node).collect::<Vec<_>>().join(", "))
 }
 
-/// The tasks that are not done at the first attempt.
+/// The tasks that need more than one attempt.
 fn attempts(overview: &StatusReport) -> String {
     let mut text = String::new();
     for (name, app) in &overview.apps {
@@ -71,7 +71,7 @@ fn attempts(overview: &StatusReport) -> String {
         if shown == 0 {
             continue;
         }
-        // Writing into a text does not fail.
+        // Writing to a string cannot fail.
         writeln!(text, "\nTasks of {name} that are being retried or reported ({shown} of {total}):").ok();
         for task in &app.tasks.attempts {
             writeln!(text, "  {}", summary::attempts(task, overview.at)).ok();
@@ -91,14 +91,14 @@ fn attention(overview: &StatusReport) -> String {
                     .map(|since| format!(" (for {})", summary::long(overview.at.duration_since(since))))
                     .unwrap_or_default();
                 let title = summary::title(alarm.kind).to_lowercase();
-                // Writing into a text does not fail.
+                // Writing to a string cannot fail.
                 writeln!(text, "\n{word}  {name}: {title}{since}\n  {}", visible(&alarm.message)).ok();
                 if !alarm.advice.is_empty() {
                     writeln!(text, "  -> {}", alarm.advice).ok();
                 }
                 // A kind from a newer daemon is not explained in this version's documentation.
                 if alarm.kind != AlarmKind::Other {
-                    writeln!(text, "  more: docs/alarms.md#{}", alarm.kind.as_str()).ok();
+                    writeln!(text, "  more: {}#{}", documentation::alarms(), alarm.kind.as_str()).ok();
                 }
             }
         }

@@ -1,5 +1,5 @@
-//! The only place that writes directly to standard output and standard error; the rest is the log. Characters that move
-//! a terminal's cursor or reverse its text are escaped.
+//! The only place that writes directly to standard output and standard error; all other output is the log. Characters that move a
+//! terminal's cursor or reverse its text are escaped.
 
 use std::borrow::Cow;
 use std::fmt::Write as _;
@@ -9,21 +9,21 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use super::journald;
 use bridgehead_sdk::is_invisible;
 
-/// What standard output refused first. After that, nothing more is written to it.
+/// The first error of standard output. After that, nothing more is written to it.
 static REFUSED: Mutex<Option<io::Error>> = Mutex::new(None);
 
-/// Prints a line, or several.
+/// Prints one or more lines.
 pub(crate) fn line(text: impl std::fmt::Display) {
     let text = lines(&text.to_string());
     write(|out| writeln!(out, "{text}"));
 }
 
-/// A text from elsewhere, with characters that control a terminal, reorder what is read or hide something in it written out.
+/// An external string in which characters that control a terminal, reorder text or hide something are escaped.
 pub(crate) fn visible(text: &str) -> String {
     bridgehead_sdk::visible(text).into_owned()
 }
 
-/// Prints text as it is.
+/// Prints text unchanged.
 pub(crate) fn raw(bytes: &[u8]) {
     write(|out| out.write_all(bytes));
 }
@@ -42,25 +42,24 @@ pub(crate) fn json_line(value: &serde_json::Value) {
     write(|out| writeln!(out, "{}", escaped(&text)).and_then(|()| out.flush()));
 }
 
-/// Prints a line to standard error, or several.
+/// Prints one or more lines to standard error.
 pub(crate) fn complain(text: impl std::fmt::Display) {
     drop(writeln!(std::io::stderr().lock(), "{}", lines(&text.to_string())));
 }
 
-/// Says why a command ends other than well: for systemd's journal, each line as an error.
+/// Prints why a command failed: for systemd's journal, each line as an error.
 pub(crate) fn fail(text: &str) {
     let before = if journald::is_stderr() { journald::prefix(tracing::Level::ERROR) } else { "" };
     let text: Vec<String> = lines(text).split('\n').map(|line| format!("{before}{line}")).collect();
     drop(writeln!(std::io::stderr().lock(), "{}", text.join("\n")));
 }
 
-/// Whether the output is still read: not after `| head` has seen enough.
+/// Whether the output is still read: not after `| head` has exited.
 pub(crate) fn is_read() -> bool {
     refused().is_none()
 }
 
-/// Writes out what is still kept back, and says why not everything could be printed, if so. That a reader has gone away is no
-/// failure.
+/// Flushes buffered output, and returns the error if not everything could be printed. A reader that has exited is not an error.
 pub(crate) fn finish() -> Option<io::Error> {
     write(Write::flush);
     refused().take().filter(|error| error.kind() != ErrorKind::BrokenPipe)
@@ -90,12 +89,12 @@ impl JsonList {
     }
 }
 
-/// The text with invisible characters written out, line by line.
+/// Escapes invisible characters in the text, line by line.
 fn lines(text: &str) -> String {
     text.split('\n').map(visible).collect::<Vec<_>>().join("\n")
 }
 
-/// JSON in which invisible characters stand as escapes, line breaks between its parts excepted.
+/// JSON with escaped invisible characters, except for line breaks between its parts.
 pub(super) fn escaped(json: &str) -> Cow<'_, str> {
     let is_raw = |one: char| one != '\n' && is_invisible(one);
     if !json.contains(is_raw) {
@@ -105,7 +104,7 @@ pub(super) fn escaped(json: &str) -> Cow<'_, str> {
     for character in json.chars() {
         if is_raw(character) {
             for unit in character.encode_utf16(&mut [0; 2]) {
-                // Writing to a text cannot fail.
+                // Writing to a string cannot fail.
                 write!(text, "\\u{unit:04x}").ok();
             }
         } else {

@@ -1,5 +1,6 @@
 //! Progress of a sync: a bar on a terminal, lines otherwise.
 
+use bridgehead_sdk::counted;
 use std::collections::BTreeMap;
 use std::io::IsTerminal;
 use std::sync::Arc;
@@ -17,11 +18,11 @@ pub(crate) struct Progress {
     _follow: AbortOnDropHandle<()>,
 }
 
-/// How often a line is written where there is no terminal.
+/// How often a line is printed if there is no terminal.
 const LINE_EVERY: Duration = Duration::from_secs(5);
 
 impl Progress {
-    /// Follows the sync of an app. `expected` is how many records the last sync had; 0 if nothing is known.
+    /// Follows the sync of an app. `expected` is the number of records of the last sync; 0 if it is unknown.
     pub(crate) fn follow(name: &str, status: &Arc<AppStatus>, expected: u64) -> Self {
         let mut updates = status.sync();
         if !std::io::stderr().is_terminal() {
@@ -76,5 +77,6 @@ impl Drop for Progress {
 
 fn describe(progress: &SyncProgress) -> String {
     let sums = |counts: &BTreeMap<String, u64>| counts.values().sum::<u64>();
-    format!("{}; {} records read, {} pushed", progress.phase, sums(&progress.listed), sums(&progress.pushed))
+    let read = counted(sums(&progress.listed), "record", "records");
+    format!("{}; {read} read, {} pushed", progress.phase, sums(&progress.pushed))
 }

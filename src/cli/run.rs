@@ -16,6 +16,7 @@ use super::reload::{Reloader, Reloading};
 use super::service;
 use super::serving::Serving;
 use super::signals::{Hangup, Hangups, Told};
+use super::telemetry::{self, Traces};
 use super::{audit, logging};
 use crate::admin::Operator;
 use crate::control;
@@ -26,13 +27,13 @@ use bridgehead_store::Sqlite;
 use bridgehead_store::lease::Leases;
 use bridgehead_store::postgres::Postgres;
 
-/// How often the state folder is looked at, for the case that no task comes.
+/// How often to check the state folder, in case there are no tasks.
 const LOOK: Duration = Duration::from_secs(5);
-/// How long a daemon that cannot start waits for room on its disk.
+/// How long a daemon that cannot start waits for free disk space.
 const FULL: Duration = Duration::from_secs(10);
 
 pub(crate) async fn run(global: &Global, connectors: &Connectors) -> Outcome {
-    // First of all: a signal that comes while the daemon starts must not end it out of order.
+    // First of all: a signal during the start must not prevent a clean shutdown.
     let stop = CancellationToken::new();
     let hangups = Hangups::listen()?;
     let told = Told::listen_but_to_hangups()?;
@@ -41,8 +42,10 @@ pub(crate) async fn run(global: &Global, connectors: &Connectors) -> Outcome {
     let _signals = AbortOnDropHandle::new(tokio::spawn(handled));
     let reloader = Reloader::load(global, connectors)?;
     let context = reloader.context();
-    logging::start(&context.config.log, &context.redactor);
-    for warning in context.config.warnings(&context.environment) {
+    let (traces, spans) = Traces::start(context)?;
+    logging::start_with(&context.config.log, &context.redactor, spans);
+    let warnings = context.config.warnings(&context.environment).into_iter();
+    for warning in warnings.chain(telemetry::warning(&context.environment)) {
         tracing::warn!("{warning}");
     }
     let apps = context.apps(&[], connectors)?;
@@ -95,7 +98,7 @@ pub(crate) async fn run(global: &Global, connectors: &Connectors) -> Outcome {
         control::Server::start(&folder, Arc::clone(&runtime), about.clone(), reloading.asking(), &stop);
     let reloads = reloader.start(hangup, reloading, Arc::clone(&runtime), about, stop.clone());
     let is_over = runtime.run(stop).await;
-    // A reload that has started comes to its end, and finds that the daemon is stopping.
+    // A reload that has started finishes, and notices that the daemon is stopping.
     drop(reloads.await);
     if let Some(control) = control {
         control.close().await;
@@ -109,6 +112,7 @@ pub(crate) async fn run(global: &Global, connectors: &Connectors) -> Outcome {
     drop(runtime);
     audit.record_order(audit::stopped());
     close(journal, is_over).await;
+    traces.end().await;
     tracing::info!("bridgehead has stopped");
     Ok(())
 }
@@ -178,10 +182,10 @@ async fn try_open_journal(
     Ok(Sqlite::open(folder).await.map(Opened::from))
 }
 
-/// Cuts a loop off, and returns when it is gone.
+/// Aborts a loop, and returns when it has ended.
 async fn end(running: AbortOnDropHandle<()>) {
     running.abort();
-    // It was cancelled, which is what an error would say.
+    // It was cancelled; that is what an error means here.
     drop(running.await);
 }
 
@@ -192,8 +196,8 @@ async fn close(journal: State, is_over: bool) {
     }
 }
 
-/// The first signal stops cleanly; a second one immediately. SIGHUP stops the daemon only if its terminal was closed; otherwise it
-/// asks for a reload.
+/// The first signal shuts down cleanly; a second one stops immediately. SIGHUP stops the daemon only if its terminal was closed; otherwise
+/// it requests a reload.
 async fn handle(mut told: Told, mut hangups: Hangups, stop: CancellationToken, reload: Arc<Notify>) {
     loop {
         tokio::select! {
@@ -202,7 +206,7 @@ async fn handle(mut told: Told, mut hangups: Hangups, stop: CancellationToken, r
             hangup = hangups.next() => match hangup {
                 Hangup::Closed => {}
                 Hangup::Reload => {
-                    // Several in a row are one reload.
+                    // Several in a row result in one reload.
                     reload.notify_one();
                     continue;
                 }
@@ -223,7 +227,7 @@ fn leave_now() {
     std::process::exit(1);
 }
 
-/// Detects that the state folder was removed even if no task comes. It is logged once, by the code that finds it.
+/// Detects that the state folder was removed even if there are no tasks. The code that detects it logs it once.
 async fn watch_state(journal: State) {
     let mut look = tokio::time::interval(LOOK);
     loop {

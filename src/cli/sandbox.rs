@@ -1,4 +1,4 @@
-//! `bridgehead sandbox`: the emulator as a process.
+//! `bridgehead sandbox`: runs the emulator as a process.
 
 use serde_json::json;
 use tokio_util::sync::CancellationToken;

@@ -1,4 +1,4 @@
-//! What systemd is told: when the daemon is ready, how it is, and that it lives.
+//! Notifies systemd of the daemon's readiness, status and liveness.
 
 use std::time::Duration;
 
@@ -7,15 +7,15 @@ use sd_notify::NotifyState;
 use crate::admin::summary;
 use bridgehead_runtime::{Level, StatusReport, StatusReporter, Unhealthy};
 
-/// So long at most until systemd is told that the daemon is ready; it gives up on one that does not say so in 90 seconds.
-/// Whether Iden answers is not for it to fix.
+/// The latest time at which readiness is reported; systemd gives up after 90 seconds without it. Restarting the daemon would not make Iden
+/// respond.
 const READY_WITHIN: Duration = Duration::from_secs(30);
-/// How often it is looked whether the state has changed.
+/// How often to check for changes of the status.
 const PACE: Duration = Duration::from_secs(3);
-/// systemd shows one line, and cuts a long one.
+/// systemd shows one line, and truncates a long one.
 const LONGEST: usize = 300;
 
-/// Tells systemd that the daemon is ready, and after that how it is whenever that changes.
+/// Notifies systemd when the daemon is ready, and after that whenever its status changes.
 pub(crate) async fn tell_state(observer: StatusReporter) {
     let ready = observer.readiness().reached(READY_WITHIN).await;
     tracing::info!("ready: {ready}");
@@ -35,7 +35,7 @@ pub(crate) async fn tell_state(observer: StatusReporter) {
     }
 }
 
-/// Tells systemd that a reload has come to its end, and how the daemon is.
+/// Notifies systemd of the end of a reload, with the daemon's status.
 pub(crate) async fn tell_reloaded(observer: &StatusReporter) {
     if std::env::var_os("NOTIFY_SOCKET").is_none() {
         return;
@@ -44,7 +44,7 @@ pub(crate) async fn tell_reloaded(observer: &StatusReporter) {
     drop(sd_notify::notify(&[NotifyState::Ready, NotifyState::Status(&told)]));
 }
 
-/// Tells systemd that the daemon lives, as long as its loops do; when they don't, systemd starts it again.
+/// Notifies systemd that the daemon is alive while its loops are; otherwise, systemd restarts it.
 pub(crate) async fn feed_watchdog(observer: StatusReporter) {
     let Some(every) = sd_notify::watchdog_enabled() else {
         return;
@@ -52,7 +52,7 @@ pub(crate) async fn feed_watchdog(observer: StatusReporter) {
     feed(every, || observer.health(), || drop(sd_notify::notify(&[NotifyState::Watchdog]))).await;
 }
 
-/// Three times within the time that systemd waits, so that one that comes late does no harm.
+/// Three times within systemd's timeout, so that a delayed notification does no harm.
 async fn feed(every: Duration, health: impl Fn() -> Result<(), Unhealthy>, tell: impl Fn()) {
     let mut beat = tokio::time::interval(every / 3);
     loop {
@@ -64,7 +64,7 @@ async fn feed(every: Duration, health: impl Fn() -> Result<(), Unhealthy>, tell:
     }
 }
 
-/// The state of the daemon, in a line: what needs action, then the state of the contact with Iden.
+/// The status of the daemon in one line: what needs action, then the connection to Iden.
 fn state(overview: &StatusReport) -> String {
     let alarms = overview.apps.iter().flat_map(|(name, app)| {
         let alarms = app.alarms.iter().filter(|alarm| alarm.level == Level::Alarm);
@@ -79,7 +79,7 @@ fn state(overview: &StatusReport) -> String {
     }
     parts.extend(daemon.last_reload.filter(|reload| !reload.applied).map(|reload| reload.message));
     parts.push(daemon.readiness);
-    // A line break would start the next of several messages.
+    // A line break would start a separate message.
     let line: String = parts.join("; ").chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
     line.chars().take(LONGEST).collect()
 }

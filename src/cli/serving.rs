@@ -1,4 +1,4 @@
-//! The admin listener beside the daemon.
+//! The admin listener of the daemon.
 
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
@@ -7,7 +7,7 @@ use crate::admin::{Access, Error, Listener, Operator};
 use bridgehead_config as config;
 use bridgehead_runtime::StatusReporter;
 
-/// The listener while it is served, if there is one.
+/// The served listener, if there is one.
 pub(crate) struct Serving(Option<(CancellationToken, AbortOnDropHandle<()>)>);
 
 impl Serving {
@@ -27,7 +27,7 @@ impl Serving {
         Ok(Some(listener))
     }
 
-    /// Answers from now on.
+    /// Starts to serve the listener.
     pub(crate) fn start(
         listener: Option<Listener>,
         observer: &StatusReporter,
@@ -46,11 +46,11 @@ impl Serving {
         }))
     }
 
-    /// Returns when nothing uses the runtime.
+    /// Returns when nothing uses the runtime anymore.
     pub(crate) async fn end(self) {
         if let Some((stop, serving)) = self.0 {
             stop.cancel();
-            // It ends on its own; a panic has no further effect.
+            // It ends once `stop` is cancelled; a panic has no further effect.
             drop(serving.await);
         }
     }

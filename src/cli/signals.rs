@@ -1,4 +1,4 @@
-//! Being told to stop from outside, or to read the configuration again.
+//! Signals to stop, or to reload the configuration.
 
 use std::time::Duration;
 
@@ -8,17 +8,17 @@ use tokio_util::task::AbortOnDropHandle;
 
 use super::failure::{Exit, Failure};
 
-/// How long after its SIGHUP a terminal that is closed may still seem to be there.
+/// How long after its SIGHUP a closed terminal may still seem to exist.
 const CLOSING: Duration = Duration::from_millis(100);
 
-/// SIGTERM, SIGINT, and SIGHUP, which a terminal sends when it is closed: all of them mean the same.
+/// SIGTERM, SIGINT, and SIGHUP, which a closing terminal sends: all of them stop the process.
 #[derive(Debug)]
 pub(crate) struct Told {
     signals: Vec<Signal>,
 }
 
 impl Told {
-    /// From now on none of them ends the process out of order.
+    /// Handles these signals, so that none of them kills the process.
     pub(crate) fn listen() -> Result<Self, Failure> {
         let mut told = Self::listen_but_to_hangups()?;
         if !is_ignored(SignalKind::hangup()) {
@@ -27,19 +27,19 @@ impl Told {
         Ok(told)
     }
 
-    /// The same for a daemon, to which SIGHUP means something else: [`Hangups`].
+    /// The same for a daemon, for which SIGHUP has another meaning: [`Hangups`].
     pub(crate) fn listen_but_to_hangups() -> Result<Self, Failure> {
         let kinds = [SignalKind::terminate(), SignalKind::interrupt()];
         Ok(Self { signals: kinds.into_iter().map(listen_to).collect::<Result<_, _>>()? })
     }
 
-    /// Waits for one of them.
+    /// Waits for one of the signals.
     pub(crate) async fn wait(&mut self) {
         let signals = self.signals.iter_mut().map(|signal| Box::pin(signal.recv()));
         futures::future::select_all(signals).await;
     }
 
-    /// Cancels the first when one of them comes, and the next when one comes again, for as long as the result lives.
+    /// Cancels the first token at the first signal, the next one at the next signal, and so on, until the result is dropped.
     #[must_use = "signals are handled as long as this lives"]
     pub(crate) fn cancels_one_by_one<const N: usize>(
         mut self,
@@ -53,40 +53,40 @@ impl Told {
         }))
     }
 
-    /// Cancels `stop` when one of them comes, for as long as the result lives.
+    /// Cancels `stop` at a signal, until the result is dropped.
     #[must_use = "signals are handled as long as this lives"]
     pub(crate) fn cancels(self, stop: &CancellationToken) -> AbortOnDropHandle<()> {
         self.cancels_one_by_one([stop.clone()])
     }
 }
 
-/// What SIGHUP says to a daemon.
+/// The meaning of a SIGHUP for a daemon.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Hangup {
     /// The terminal that it runs on was closed.
     Closed,
-    /// Someone wants it to read its configuration again.
+    /// The configuration must be reloaded.
     Reload,
 }
 
-/// SIGHUP to a daemon: it comes from its terminal, or from the operator who changed the configuration.
+/// SIGHUP to a daemon: from its terminal, or from an operator who changed the configuration.
 #[derive(Debug)]
 pub(crate) struct Hangups {
-    /// None if the process was started so that it does not get any.
+    /// `None` if the process was started with the signal ignored.
     signal: Option<Signal>,
-    /// It was started on a terminal.
+    /// Whether it was started on a terminal.
     has_terminal: bool,
 }
 
 impl Hangups {
-    /// From now on none of them ends the process.
+    /// Handles the signal, so that it does not kill the process.
     pub(crate) fn listen() -> Result<Self, Failure> {
         let kind = SignalKind::hangup();
         let signal = if is_ignored(kind) { None } else { Some(listen_to(kind)?) };
         Ok(Self { signal, has_terminal: is_on_terminal() })
     }
 
-    /// Waits for one of them.
+    /// Waits for a signal.
     pub(crate) async fn next(&mut self) -> Hangup {
         let Some(signal) = &mut self.signal else {
             return std::future::pending().await;
@@ -104,13 +104,12 @@ fn listen_to(kind: SignalKind) -> Result<Signal, Failure> {
     signal(kind).map_err(|error| Failure::new(Exit::Failed, format!("cannot receive signals: {error}")))
 }
 
-/// Whether the process has a terminal that could close: that of its session, wherever its output goes.
+/// Whether the process has a controlling terminal that could close, regardless of where its output goes.
 fn is_on_terminal() -> bool {
     std::fs::File::open("/dev/tty").is_ok()
 }
 
-/// Whether the parent process wants this signal to be ignored, as `nohup` does for SIGHUP. If that cannot be
-/// determined, it counts as no.
+/// Whether the parent process started this one with the signal ignored, as `nohup` does for SIGHUP. False if that cannot be determined.
 fn is_ignored(kind: SignalKind) -> bool {
     let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
     let ignored = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));

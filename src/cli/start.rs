@@ -1,4 +1,4 @@
-//! From the arguments to a command.
+//! Starts a command from the arguments of the process.
 
 use std::io::{ErrorKind, Write};
 use std::process::ExitCode;
@@ -17,9 +17,9 @@ use crate::children;
 use bridgehead_config::Connectors;
 use bridgehead_runtime::sync::Options;
 
-/// Parses the arguments of the process, does what they say, and gives the exit code.
+/// Parses the arguments of the process, runs the command, and returns the exit code.
 pub fn run(connectors: &Connectors) -> ExitCode {
-    // Before anything else: as a launcher, this is another program.
+    // Before anything else: as a launcher, this process becomes another program.
     if let Some(code) = children::launch(std::env::args_os()) {
         return code;
     }
@@ -29,7 +29,7 @@ pub fn run(connectors: &Connectors) -> ExitCode {
         Ok(cli) => cli,
         Err(told) => return answer(&told),
     };
-    // One provider for everything that speaks TLS; a second call of the same process changes nothing.
+    // One provider for all TLS connections; a second call in the same process changes nothing.
     drop(rustls::crypto::aws_lc_rs::default_provider().install_default());
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
         Ok(runtime) => runtime,
@@ -39,7 +39,7 @@ pub fn run(connectors: &Connectors) -> ExitCode {
         }
     };
     let outcome = runtime.block_on(Box::pin(dispatch(cli, connectors)));
-    // A connector that blocks a thread must not keep the process: the journal makes that safe.
+    // A connector that blocks a thread must not keep the process alive: the journal makes that safe.
     runtime.shutdown_timeout(std::time::Duration::from_secs(1));
     let unprinted = print::finish().map(|error| unprinted(&error));
     if let Some(unprinted) = &unprinted {
@@ -57,7 +57,7 @@ pub fn run(connectors: &Connectors) -> ExitCode {
     }
 }
 
-/// Help and the version go to standard output; what is wrong with the command line to standard error.
+/// Prints help and the version to standard output, and errors of the command line to standard error.
 fn answer(told: &clap::Error) -> ExitCode {
     let printed = told.print().and_then(|()| std::io::stdout().flush());
     match printed {

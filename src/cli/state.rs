@@ -1,5 +1,6 @@
 //! `bridgehead state backup | restore | inspect | migrate`.
 
+use bridgehead_sdk::counted;
 use std::collections::BTreeMap;
 use std::path::Path;
 
@@ -75,7 +76,7 @@ async fn restore(global: &Global, context: &Context, from: &Path, yes: bool) -> 
     )?;
     let folder = place::folder(context);
     let backup = journal::read_backup(from)?;
-    // The lock is taken by the restore itself; this is said before anybody is asked.
+    // The restore itself takes the lock; this is reported before asking for confirmation.
     if daemon::connect(context).await?.is_some() {
         let message = format!("A daemon runs on {}. Stop it first, then restore.", folder.display());
         return Err(Failure::new(Exit::Temporary, message));
@@ -125,7 +126,7 @@ async fn restore(global: &Global, context: &Context, from: &Path, yes: bool) -> 
     Ok(())
 }
 
-/// What the next sync of each app does, by the rule of the sync itself and as far as Iden says when the app was last synced.
+/// What the next sync of each app will do, by the sync's own rule and the last sync according to Iden.
 async fn meaning_for_syncs(context: &Context, seen: &Inspected) -> BTreeMap<String, String> {
     let apps = match context.bridge() {
         Ok(bridge) => bridge.list_apps().await.ok(),
@@ -134,7 +135,7 @@ async fn meaning_for_syncs(context: &Context, seen: &Inspected) -> BTreeMap<Stri
     let meaning = |(name, app): (&String, &bridgehead_config::App)| {
         let here = seen.apps.get(name).and_then(|app| app.last_sync.zip(Some(app.iden_time)));
         let id = bridgehead_bridge::AppId::from(app.app_id);
-        // An app that Iden does not list is one of which it says nothing.
+        // An app that Iden does not list has no information.
         let iden = apps.as_ref().and_then(|apps| apps.iter().find(|one| one.id == id));
         let iden = iden.map_or(Iden::Silent, |app| app.last_synced_at.map_or(Iden::Never, Iden::At));
         (name.clone(), meaning_of(name, here, iden))
@@ -142,18 +143,18 @@ async fn meaning_for_syncs(context: &Context, seen: &Inspected) -> BTreeMap<Stri
     context.config.apps.iter().map(meaning).collect()
 }
 
-/// What Iden says of the last sync of an app.
+/// Iden's information about the last sync of an app.
 #[derive(Clone, Copy)]
 enum Iden {
-    /// Nothing: it could not be asked, or does not list the app.
+    /// None: Iden could not be reached, or does not list the app.
     Silent,
     /// It was never synced.
     Never,
-    /// It was synced then.
+    /// It was last synced at this time.
     At(Timestamp),
 }
 
-/// `here` is the last sync in this state with Iden's time of it.
+/// `here` is the last sync in this state, with Iden's time of it.
 fn meaning_of(name: &str, here: Option<(Timestamp, IdenTime)>, iden: Iden) -> String {
     let held = format!(
         "the next sync is held, and nothing is removed, until you allow it: `bridgehead sync {name} --allow-removals`"
@@ -176,20 +177,20 @@ fn meaning_of(name: &str, here: Option<(Timestamp, IdenTime)>, iden: Iden) -> St
     }
 }
 
-/// What is in a state folder. There is no name and no secret in it.
+/// The content of a state folder, without names and secrets.
 #[derive(Debug, Serialize)]
 pub(super) struct Inspected {
     folder: String,
     /// The database that has the state instead of the folder; `files` are its tables then.
     #[serde(skip_serializing_if = "Option::is_none")]
     database: Option<String>,
-    /// When it was made, if it is a backup.
+    /// When the backup was made, if it is one.
     backup_of: Option<Timestamp>,
     /// When the last backup of it was made.
     last_backup: Option<Timestamp>,
     /// The sizes of its files, in bytes.
     files: BTreeMap<String, u64>,
-    /// By the name in the configuration, or else by the id.
+    /// By the name in the configuration, or by id.
     apps: BTreeMap<String, InspectedApp>,
 }
 
@@ -202,12 +203,12 @@ struct InspectedApp {
     /// Why the journal may lack tasks, if it may.
     doubt: Option<String>,
     last_sync: Option<Timestamp>,
-    /// What Iden calls the time of that sync.
+    /// Iden's time of that sync.
     #[serde(skip)]
     iden_time: IdenTime,
     /// How many records the last completed sync had, by type.
     records: BTreeMap<String, u64>,
-    /// How the last sync ended.
+    /// The result of the last sync.
     last_run: Option<String>,
 }
 
@@ -298,8 +299,8 @@ fn text(seen: &Inspected) -> String {
         (None, None) => format!("{}: no backup was made of it", seen.folder),
     }];
     let bytes: u64 = seen.files.values().sum();
-    let what = if seen.database.is_some() { "tables" } else { "files" };
-    lines.push(format!("  {} {what}, {} KiB", seen.files.len(), bytes.div_ceil(1024)));
+    let (one, many) = if seen.database.is_some() { ("table", "tables") } else { ("file", "files") };
+    lines.push(format!("  {}, {} KiB", counted(seen.files.len(), one, many), bytes.div_ceil(1024)));
     for (name, app) in &seen.apps {
         let tasks = &app.tasks;
         let ended = tasks.ended_accepted + tasks.ended_conflict + tasks.ended_missing;
@@ -330,7 +331,7 @@ mod tests {
         let known = IdenTime { synced_at: Some(at("10:00:05")), pending_since: None };
         let here = Some((at("10:00:00"), known));
         let said = |here, iden| meaning_of("hr", here, iden);
-        // Half an hour later is another sync, however far clocks may differ: Iden's own time of ours is known.
+        // Half an hour later is a different sync, however much the clocks differ: Iden's own time of this sync is known.
         let later = said(here, Iden::At(at("10:30:00")));
         assert!(
             later.contains("Iden has a later one") && later.contains("sync hr --allow-removals"),

@@ -17,12 +17,12 @@ use crate::control::{self, Request};
 use bridgehead_config::Connectors;
 use bridgehead_runtime::{self as runtime, StatusReport};
 
-/// How long the daemon may take to answer. It asks its journal, which has five seconds.
+/// How long the daemon may take to respond. It reads its journal, which has a limit of five seconds.
 const PATIENCE: Duration = Duration::from_secs(8);
-/// No honest answer is larger.
+/// No valid response is larger.
 const LARGEST: usize = 16 * 1024 * 1024;
 
-/// Why the daemon was not heard.
+/// Why there is no response from the daemon.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum Silence {
     #[error(
@@ -53,7 +53,7 @@ pub(crate) async fn run(global: &Global, connectors: &Connectors, names: &[Strin
     let context = match Context::load(global, connectors) {
         Ok(context) => context,
         Err(failure) => {
-            // A daemon that runs continues with the configuration that it has, and can be asked all the same.
+            // A running daemon continues with its current configuration, and still responds.
             let folder = reload::state_folder(global, connectors);
             if let Ok(Some(daemon)) = control::connect(&folder).await
                 && let Ok(overview) = daemon.ask(&Request::Status).await
@@ -98,7 +98,7 @@ fn show(global: &Global, overview: &StatusReport) {
     }
 }
 
-/// What the daemon says, or else what the journal does.
+/// The status from the daemon, or else from the journal.
 pub(super) async fn overview(context: &Context) -> Result<StatusReport, Failure> {
     match answer(context).await {
         Ok(overview) => Ok(overview),
@@ -138,7 +138,7 @@ async fn by_socket(context: &Context) -> Result<StatusReport, Silence> {
     }
 }
 
-/// Asks the listener of `admin.listen`.
+/// Requests the status from `admin.listen`.
 pub(super) async fn ask(listen: SocketAddr) -> Result<StatusReport, Silence> {
     let address = reachable(listen);
     let stranger = |why: String| Silence::Stranger(address, why);
@@ -165,7 +165,7 @@ pub(super) async fn ask(listen: SocketAddr) -> Result<StatusReport, Silence> {
     Ok(overview)
 }
 
-/// What something that listens there gives as metrics, if it does.
+/// The metrics of the process that listens there, if any.
 pub(super) async fn metrics(listen: SocketAddr) -> Option<String> {
     let deadline = Instant::now() + PATIENCE;
     let client = local_client().ok()?;
@@ -176,14 +176,14 @@ pub(super) async fn metrics(listen: SocketAddr) -> Option<String> {
 
 fn local_client() -> reqwest::Result<reqwest::Client> {
     reqwest::Client::builder()
-        // A proxy that the environment names is no way to this machine.
+        // This machine is never reached through a proxy from the environment.
         .no_proxy()
         .redirect(reqwest::redirect::Policy::none())
         .timeout(PATIENCE)
         .build()
 }
 
-/// An address that listens everywhere is asked on loopback.
+/// An unspecified address is reached on loopback.
 fn reachable(listen: SocketAddr) -> SocketAddr {
     let ip = match listen.ip() {
         IpAddr::V4(ip) if ip.is_unspecified() => Ipv4Addr::LOCALHOST.into(),
@@ -199,7 +199,7 @@ mod tests {
 
     use super::*;
 
-    /// Something that answers one request with this.
+    /// A server that answers one request with this response.
     async fn answering(answer: &'static str) -> SocketAddr {
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();

@@ -1,8 +1,8 @@
-//! `bridgehead sync`: one sync, now, by the running daemon or by this process if none runs.
+//! `bridgehead sync`: runs one sync now, in the running daemon or in this process if none is running.
 
 use std::sync::Arc;
 
-use bridgehead_sdk::visible;
+use bridgehead_sdk::{counted, visible};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
 
@@ -20,10 +20,10 @@ use bridgehead_runtime::sync::{Consent, HeldReason, LossSummary, LostRecord, Opt
 use bridgehead_runtime::{AppStatus, RuntimeBuilder};
 use bridgehead_store::{AppKey, LossKind};
 
-/// So many bad records are printed; `--json` has all that were kept.
+/// The maximum number of invalid records that are printed; `--json` has all that were kept.
 const SHOWN: usize = 20;
 
-/// What `--allow-removals` was given. What is neither a number nor a digest is the name of an app that follows the flag.
+/// Parses the value of `--allow-removals`. A value that is neither a number nor a digest is the name of an app that follows the flag.
 pub(crate) fn consent(value: Option<String>, apps: &mut Vec<String>) -> Consent {
     let Some(value) = value else { return Consent::Shown };
     if let Ok(most) = value.parse() {
@@ -46,7 +46,7 @@ pub(crate) async fn run(
     logging::start_quiet(&context.config.log, &context.redactor);
     let names = context.names(names)?;
     let dry_run = options.dry_run;
-    // A dry run, too: the daemon may have credentials that the command does not have.
+    // A dry run, too: the daemon may have credentials that this command lacks.
     if let Some(daemon) = daemon::connect(&context).await?
         && let Some(summaries) = through(global, &context, daemon, &names, options).await?
     {
@@ -84,7 +84,7 @@ pub(crate) async fn run(
     runtime.audit = audit.clone();
     let runtime = runtime.build();
     let stop = CancellationToken::new();
-    // A sync that is told to stop still abandons its session.
+    // A sync that is stopped still abandons its session.
     let _interrupt = Told::listen()?.cancels(&stop);
     let mut summaries = Vec::new();
     for (name, key) in keys {
@@ -124,8 +124,8 @@ fn conclude(global: &Global, summaries: Vec<(String, Summary)>) -> Outcome {
     if is_fine { Ok(()) } else { Err(Failure::silent(Exit::Failed)) }
 }
 
-/// Lets the running daemon sync, and follows it. Ctrl-C makes it abandon the sync, as it would one of our own. `None` for a dry
-/// run that the daemon knows nothing of, because the app is new or the daemon is of an earlier version: looking needs no daemon.
+/// Lets the running daemon sync, and follows the sync. Ctrl-C makes the daemon abandon it, as for a sync in this process. `None` for a dry
+/// run of an app that the daemon does not know, because the app is new or the daemon is an earlier version: a dry run needs no daemon.
 async fn through(
     global: &Global,
     context: &Context,
@@ -136,7 +136,7 @@ async fn through(
     let interrupted = CancellationToken::new();
     let _interrupt = AbortOnDropHandle::new(tokio::spawn({
         let interrupted = interrupted.clone();
-        // A sync that is told to stop still abandons its session.
+        // A sync that is stopped still abandons its session.
         let mut told = Told::listen()?;
         async move {
             told.wait().await;
@@ -150,7 +150,7 @@ async fn through(
             Some(daemon) => daemon,
             None => control::connect(&context.config.state.path).await?.ok_or(control::Error::Lost)?,
         };
-        // What the daemon tells is shown as if it were our own.
+        // The daemon's progress is shown like that of a sync in this process.
         let status = Arc::new(AppStatus::default());
         let mut progress = None;
         let heard = |event| match event {
@@ -185,7 +185,7 @@ async fn through(
     Ok(Some(summaries))
 }
 
-/// Prints what a sync did.
+/// Prints the result of a sync.
 pub(crate) fn show(name: &str, summary: &Summary) {
     print::line(format!("{name}: {} - {}", summary.result, visible(&summary.detail)));
     if !summary.resource_types.is_empty() {
@@ -232,7 +232,7 @@ pub(crate) fn show(name: &str, summary: &Summary) {
         print::line(format!("no proof that these listings are complete: {}", unproven.join(", ")));
     }
     if summary.invalid_count > 0 {
-        print::line(format!("{} invalid records:", summary.invalid_count));
+        print::line(format!("{}:", counted(summary.invalid_count, "invalid record", "invalid records")));
         for record in summary.invalid.iter().take(SHOWN) {
             print::line(format!("  {}", visible(&record.to_string())));
         }
@@ -248,7 +248,7 @@ fn part(shown: usize, total: u64) -> String {
     format!("{shown} of {total}{more}")
 }
 
-/// Who loses something without being gone.
+/// The accounts that lose something without being removed.
 fn lost(one: &LossSummary, is_done: bool) -> String {
     let what = match (one.kind, is_done) {
         (LossKind::Memberships, true) => "lost memberships",
@@ -260,7 +260,7 @@ fn lost(one: &LossSummary, is_done: bool) -> String {
     format!("{} {what}: {} ({})", one.resource_type, some.join(", "), part(some.len(), one.count))
 }
 
-/// An identifier, with what helps to judge it.
+/// An identifier, with details that help to judge it.
 fn named(record: &LostRecord) -> String {
     let mut notes: Vec<String> = record.name.iter().cloned().collect();
     if record.memberships > 0 {

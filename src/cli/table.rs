@@ -1,4 +1,4 @@
-//! Tables for people: an identifier or a time is never broken over two lines, so that it can be copied.
+//! Tables for people: an identifier or a time is never split over two lines, so that it can be copied.
 
 use std::fmt::Write;
 use std::io::IsTerminal;
@@ -7,13 +7,13 @@ use comfy_table::{ColumnConstraint, ContentArrangement, presets};
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 
-/// A column of prose is not squeezed below this many characters.
+/// The minimum width of a prose column, in characters.
 const NARROWEST: usize = 12;
-/// What stands between two columns.
+/// The space between two columns.
 const GAP: usize = 2;
 
-/// A table with headings. On a terminal that is too narrow for it, columns of prose are wrapped, and if that is not enough, it is
-/// shown as one record after another. Without a terminal, it is a line a row, however long, so that it can be filtered.
+/// A table with headings. If the terminal is too narrow for it, prose columns are wrapped, and if that is not enough, each record is shown
+/// separately. Without a terminal, every row is one line of any length, so that it can be filtered.
 #[derive(Clone, Debug)]
 pub(crate) struct Table {
     headings: Vec<String>,
@@ -27,7 +27,7 @@ pub(crate) fn table<'a>(headings: impl IntoIterator<Item = &'a str>) -> Table {
     Table { prose: vec![false; headings.len()], headings, rows: Vec::new() }
 }
 
-/// An instant: for people short and by their clock, else as it is.
+/// A time: short and in local time for people, otherwise unchanged.
 pub(crate) fn time(at: Timestamp) -> String {
     if std::io::stdout().is_terminal() {
         at.to_zoned(TimeZone::system()).strftime("%Y-%m-%d %H:%M").to_string()
@@ -36,7 +36,16 @@ pub(crate) fn time(at: Timestamp) -> String {
     }
 }
 
-/// Prints a line of CSV, as RFC 4180 has it.
+/// The same to the second, where several things happen within a minute.
+pub(crate) fn second(at: Timestamp) -> String {
+    if std::io::stdout().is_terminal() {
+        at.to_zoned(TimeZone::system()).strftime("%Y-%m-%d %H:%M:%S").to_string()
+    } else {
+        at.to_string()
+    }
+}
+
+/// Prints a line of CSV (RFC 4180).
 pub(crate) fn csv_row(cells: &[impl AsRef<[u8]>]) {
     let mut writer = csv::WriterBuilder::new().terminator(csv::Terminator::CRLF).from_writer(Vec::new());
     // Writing to memory cannot fail.
@@ -47,26 +56,26 @@ pub(crate) fn csv_row(cells: &[impl AsRef<[u8]>]) {
     }
 }
 
-/// How wide the terminal is; `None` if there is none.
+/// The width of the terminal; `None` if there is none.
 pub(crate) fn terminal_width() -> Option<usize> {
     comfy_table::Table::new().width().map(usize::from)
 }
 
 impl Table {
-    /// The last columns, so many of them, may be wrapped between words.
+    /// Marks the last columns, this many, as prose that may be wrapped between words.
     pub(crate) fn with_prose(mut self, columns: usize) -> Self {
         let first = self.headings.len().saturating_sub(columns);
         self.prose.iter_mut().skip(first).for_each(|prose| *prose = true);
         self
     }
 
-    /// Adds a row. What is not visible in a cell is written out, so that it cannot forge another row.
+    /// Adds a row. Invisible characters in a cell are escaped, so that it cannot forge another row.
     pub(crate) fn add_row(&mut self, cells: impl IntoIterator<Item = impl ToString>) {
         let visible = |cell: String| bridgehead_sdk::visible(&cell).into_owned();
         self.rows.push(cells.into_iter().map(|cell| visible(cell.to_string())).collect());
     }
 
-    /// The table as it fits here, without a newline at its end.
+    /// The table in the form that fits here, without a trailing newline.
     pub(crate) fn trim_fmt(&self) -> String {
         self.fit(terminal_width())
     }
@@ -102,13 +111,13 @@ impl Table {
         table.trim_fmt()
     }
 
-    /// One record after another, a field a line. The terminal wraps what is long, and nothing is put into it.
+    /// Separate records, with one field per line. The terminal wraps long lines, and nothing is inserted into them.
     fn records(&self) -> String {
         let widest = self.headings.iter().map(|heading| heading.chars().count()).max().unwrap_or(0);
         let mut text = String::new();
         for row in &self.rows {
             for (heading, cell) in self.headings.iter().zip(row) {
-                // Writing into a text does not fail.
+                // Writing to a string cannot fail.
                 writeln!(text, " {heading:widest$}  {cell}").ok();
             }
             text.push('\n');

@@ -1,10 +1,10 @@
-//! Which of the tasks that are listed are shown, and in which order.
+//! Selects and sorts the listed tasks.
 
 use super::args::{ListTasks, SortTasks};
 use super::task_rows;
 use bridgehead_runtime::inspection::TaskRow;
 
-/// What an operator asks for.
+/// An operator's selection.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Chosen {
     account: Option<String>,
@@ -23,7 +23,7 @@ impl Chosen {
         }
     }
 
-    /// Whether nothing is left out.
+    /// Whether it selects all tasks.
     pub(super) fn is_all(&self) -> bool {
         self.account.is_none() && self.action.is_none() && self.code.is_none()
     }
@@ -41,7 +41,7 @@ impl Chosen {
     }
 
     pub(super) fn order(&self, rows: &mut [TaskRow]) {
-        // Those of which it is not known come last; the id makes the order the same every time.
+        // Unknown values are last; the id makes the order deterministic.
         let last = |text: &Option<String>| (text.is_none(), text.as_ref().map(|text| text.to_lowercase()));
         match self.sort {
             None => {}

@@ -1,4 +1,4 @@
-//! Rows of tasks for people: who, what, and how many there are of how many.
+//! Rows of tasks for people: who, what, and how many of how many.
 
 use super::{print, table};
 use bridgehead_runtime::audit::csv_cell;
@@ -11,7 +11,7 @@ pub(super) struct Shown {
     pub(super) end: ListingEnd,
 }
 
-/// Prints them, what there is to say about each, how many there are, and what to do.
+/// Prints them with notes on each, their number, and what to do.
 pub(super) fn show(which: &Which, shown: &[Shown]) {
     table_of(shown.iter().flat_map(|of| &of.rows));
     for row in shown.iter().flat_map(|of| &of.rows) {
@@ -105,7 +105,7 @@ fn status(row: &TaskRow) -> String {
     }
 }
 
-/// How many are shown of how many.
+/// How many of how many are shown.
 fn count(which: &Which, app: &str, end: &ListingEnd) -> String {
     let what = |total: u64| {
         let s = if total == 1 { "" } else { "s" };

@@ -1,4 +1,4 @@
-//! `bridgehead tasks show`: what happened to one task, in order.
+//! `bridgehead tasks show`: the history of one task, in order.
 
 use super::args::Global;
 use super::context::Context;
@@ -34,7 +34,7 @@ pub(super) async fn show(global: &Global, connectors: &Connectors, app: &str, ta
     Ok(())
 }
 
-/// The story, a line each.
+/// The history, one entry per line.
 fn told(story: &TaskStory) -> Vec<String> {
     let row = &story.row;
     let mut lines = vec![format!(
@@ -51,8 +51,8 @@ fn told(story: &TaskStory) -> Vec<String> {
     let status = row.status.as_deref().unwrap_or("not known");
     lines.push(format!("in Iden: {status}"));
     lines.push(String::new());
-    let events = story.events(table::time);
-    lines.extend(events.iter().map(|event| format!("{}  {}", table::time(event.at), event.line())));
+    let events = story.events(table::second);
+    lines.extend(events.iter().map(|event| format!("{}  {}", table::second(event.at), event.line())));
     lines.push(String::new());
     if story.attempts > 0 && story.steps.is_empty() {
         lines.push(format!("attempts: {}; the steps are no longer kept", story.attempts));

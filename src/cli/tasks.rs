@@ -1,4 +1,4 @@
-//! `bridgehead tasks list`, and the way to the other commands about tasks.
+//! `bridgehead tasks list`, and forwarding to the other commands about tasks.
 
 use super::args::{Global, ListTasks, Tasks};
 use super::context::Context;
@@ -11,7 +11,7 @@ use bridgehead_bridge::TaskStatus;
 use bridgehead_config::Connectors;
 use bridgehead_runtime::inspection::{ListingEnd, TaskRow, Which};
 
-/// So many tasks of an app are shown to people who do not say how many.
+/// The default number of tasks per app that are shown to people.
 const SHOWN: u64 = 50;
 
 pub(crate) async fn run(global: &Global, connectors: &Connectors, command: Tasks) -> Outcome {
@@ -74,7 +74,7 @@ async fn list(global: &Global, connectors: &Connectors, selected: ListTasks) -> 
     Ok(())
 }
 
-/// For programs everything is given, unless the operator says how much, and as it comes.
+/// For programs, all tasks are returned as they arrive, unless the operator sets a limit.
 async fn each(
     context: &Context,
     names: &[String],
@@ -94,7 +94,7 @@ async fn each(
     Ok(())
 }
 
-/// The tasks of an app that were chosen, in the order that was asked for.
+/// The selected tasks of an app, in the requested order.
 async fn rows_of(
     context: &Context,
     app: &str,
@@ -106,7 +106,7 @@ async fn rows_of(
     if chosen.is_all() && chosen.sort.is_none() {
         return looking::tasks(context, app, which, limit, take).await;
     }
-    // Which ones come first is known when all are.
+    // The order is known only once all tasks are.
     let mut rows = Vec::new();
     let end = looking::tasks(context, app, which, None, |page| {
         rows.extend(page.into_iter().filter(|row| chosen.includes(row)));
@@ -121,7 +121,7 @@ async fn rows_of(
     Ok(ListingEnd { shown, total: Some(total), more: shown < total, ..end })
 }
 
-/// What a look at the tasks of an app could not find out. The list is whole all the same.
+/// Prints what could not be determined while listing the tasks of an app. The list itself is complete.
 fn note(app: &str, without_names: Option<&str>) {
     if let Some(why) = without_names {
         print::complain(format!(

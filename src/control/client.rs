@@ -1,4 +1,4 @@
-//! The side of the command.
+//! The command's side of the connection.
 
 use std::io::{self, ErrorKind};
 use std::os::unix::fs::{FileTypeExt, MetadataExt};
@@ -14,10 +14,10 @@ use tokio_util::codec::{Framed, LinesCodec};
 use super::protocol::{LONGEST, socket};
 use super::{Error, Event, Request};
 
-/// How long the daemon may take for what needs no network.
+/// The daemon's response timeout for requests that need no network.
 const PATIENCE: Duration = Duration::from_secs(30);
-/// How long the daemon may take from one event to the next where it asks Iden or a target: a little longer than the longest chain
-/// of requests that are repeated.
+/// The maximum time between two events while the daemon queries Iden or a target: a little longer than the longest sequence of retried
+/// requests.
 const SILENCE: Duration = Duration::from_mins(5);
 
 /// A connection to a running daemon, for one request.
@@ -26,7 +26,7 @@ pub(crate) struct Client {
     lines: Framed<UnixStream, LinesCodec>,
 }
 
-/// Connects to the daemon of a state folder; `None` if none listens there.
+/// Connects to the daemon of a state folder; `None` if none is listening.
 pub(crate) async fn connect(folder: &Path) -> Result<Option<Client>, Error> {
     let path = socket(folder);
     trust(folder, &path)?;
@@ -35,15 +35,15 @@ pub(crate) async fn connect(folder: &Path) -> Result<Option<Client>, Error> {
             Ok(Some(Client { lines: Framed::new(stream, LinesCodec::new_with_max_length(LONGEST)) }))
         }
         Err(source) if source.kind() == ErrorKind::PermissionDenied => Err(Error::Denied { path, source }),
-        // No socket, one that was left behind, or no room for its path in the address of a socket.
+        // There is no socket, or a stale one, or its path is too long for the address of a socket.
         Err(_) => Ok(None),
     }
 }
 
-/// A command run by root must not be led to another user's socket.
+/// A command run by root must not connect to another user's socket.
 fn trust(folder: &Path, path: &Path) -> Result<(), Error> {
     let (Ok(folder), Ok(found)) = (std::fs::metadata(folder), std::fs::symlink_metadata(path)) else {
-        // If it is there, connecting says what is wrong.
+        // If it exists, connecting reports what is wrong.
         return Ok(());
     };
     if found.file_type().is_socket() && (found.uid() == folder.uid() || found.uid() == 0) {
@@ -57,13 +57,13 @@ fn trust(folder: &Path, path: &Path) -> Result<(), Error> {
 }
 
 impl Client {
-    /// Makes a request that is answered immediately.
+    /// Makes a request with an immediate response.
     pub(crate) async fn ask<T: DeserializeOwned>(self, request: &Request) -> Result<T, Error> {
         let answer = self.follow(request, std::future::pending(), |_| {});
         tokio::time::timeout(PATIENCE, answer).await.map_err(|_| Error::Silent(PATIENCE))?
     }
 
-    /// Asks for something that the daemon has to find out, and hears of every event until `heard` has had enough.
+    /// Makes a request that takes the daemon some time, and passes every event to `heard` until it returns false.
     pub(crate) async fn look<T: DeserializeOwned>(
         self,
         request: &Request,
@@ -72,8 +72,8 @@ impl Client {
         self.exchange(request, std::future::pending(), Some(SILENCE), heard).await
     }
 
-    /// Asks for something, hears of every event, and waits for the answer however long it takes. When `leave` is ready,
-    /// the daemon is told to stop in order, and what it says to that is the answer.
+    /// Makes a request, passes on every event, and waits for the response without a timeout. When `leave` is ready, the daemon is asked to
+    /// stop cleanly, and its reply to that is the result.
     pub(crate) async fn follow<T: DeserializeOwned>(
         self,
         request: &Request,
@@ -87,7 +87,7 @@ impl Client {
         self.exchange(request, leave, None, heard).await?.ok_or(Error::Lost)
     }
 
-    /// `None` if `heard` had enough before the end.
+    /// `None` if `heard` stopped before the end.
     async fn exchange<T: DeserializeOwned>(
         mut self,
         request: &Request,
@@ -105,7 +105,7 @@ impl Client {
                 () = quiet_for(silence) => return Err(Error::Silent(silence.unwrap_or_default())),
                 () = &mut leave, if !has_left => {
                     has_left = true;
-                    // An end of what this side says is the sign; if even that fails, the connection is gone.
+                    // Closing this side's output is the signal to stop; if that fails, the connection is lost.
                     self.lines.get_mut().shutdown().await.map_err(|_| Error::Lost)?;
                     continue;
                 }

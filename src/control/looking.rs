@@ -1,4 +1,4 @@
-//! Answers to those who look: with the credentials of the daemon, and bounded in memory however much there is to see.
+//! Responses to read requests: with the credentials of the daemon, and with bounded memory, whatever the size of the result.
 
 use std::sync::Arc;
 
@@ -14,18 +14,18 @@ use bridgehead_bridge::Api;
 use bridgehead_runtime::Runtime;
 use bridgehead_runtime::inspection::{self, AppRow, Finding, Verdict, Which};
 
-/// So many findings wait for a command that is slow to read.
+/// The maximum number of findings that wait for a slow command.
 const WAITING: usize = 16;
 
-/// What there is to say of a daemon beside its apps.
+/// Facts about a daemon other than its apps.
 pub(crate) struct About {
     /// The fingerprint of the configuration that it runs with.
     pub(crate) configuration: String,
-    /// Where Iden is.
+    /// Iden's base URL.
     pub(crate) base_url: Url,
     /// The client that its apps use.
     pub(crate) bridge: Arc<dyn Api>,
-    /// How the network is reached, as it was found when it started.
+    /// The network settings, as determined at startup.
     pub(crate) network: Vec<Finding>,
 }
 
@@ -35,7 +35,7 @@ impl std::fmt::Debug for About {
     }
 }
 
-/// The last event of a read request. It ends early when the daemon does, and when the command disconnects.
+/// The last event of a read request. It ends early when the daemon stops, and when the command disconnects.
 pub(super) async fn answer(
     lines: &mut Lines,
     runtime: &Runtime,
@@ -104,7 +104,7 @@ async fn tasks(
         match listing.next().await {
             Err(error) => return told(error),
             Ok(None) => return given(&listing.end()),
-            // A response to a command that has disconnected is never read.
+            // A response to a command that has disconnected would never be read.
             Ok(Some(rows)) => {
                 if !tell(lines, &Event::Tasks { rows }).await {
                     return failed("the command disconnected".to_owned(), false);

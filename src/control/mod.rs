@@ -5,10 +5,10 @@
 //! JSON, and reads [`Event`](protocol::Event)s, one per line, up to the last: `done` or `failed`. When the command
 //! disconnects, its request is stopped cleanly; decisions that were made are kept.
 //!
-//! Read requests use this socket too: the daemon queries Iden and the targets with its credentials, which a command in
-//! an operator's shell mostly does not have, and returns the results page by page.
+//! Read requests use this socket too: the daemon queries Iden and the targets with its credentials, which a command in an operator's shell
+//! usually does not have, and returns the results page by page.
 //!
-//! Access is limited to those who can use the state folder: its owner, and root. No secret is sent over it.
+//! Access is limited to users who can use the state folder: its owner, and root. No secret is sent over it.
 
 mod client;
 mod error;

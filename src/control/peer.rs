@@ -1,18 +1,18 @@
-//! Who is at the other end of the control socket.
+//! The user at the other end of the control socket.
 
 use bridgehead_runtime::audit::Actor;
 use tokio::net::UnixStream;
 
-/// The user of the operating system that has connected, as the kernel says (`SO_PEERCRED`).
+/// The connected user of the operating system, according to the kernel (`SO_PEERCRED`).
 pub(super) fn actor(stream: &UnixStream) -> Actor {
     match stream.peer_cred() {
         Ok(peer) => user(peer.uid()),
-        // It was read a moment ago to let it in; it is not the daemon.
+        // The credentials were just read to admit the connection; the actor must not be mistaken for the daemon.
         Err(_) => Actor::user(u32::MAX, Some("unknown")),
     }
 }
 
-/// This process's own user, for what a command does while no daemon runs.
+/// This process's own user, for actions of a command while no daemon is running.
 pub(crate) fn own() -> Actor {
     user(rustix::process::getuid().as_raw())
 }
@@ -22,7 +22,7 @@ fn user(uid: u32) -> Actor {
     Actor::user(uid, name(&users, uid))
 }
 
-/// The name of a user in the form of `/etc/passwd`. Those of a directory service are known by their number alone.
+/// The name of a user in a file in the format of `/etc/passwd`. Users of a directory service are identified by number only.
 fn name(users: &str, uid: u32) -> Option<&str> {
     users.lines().find_map(|line| {
         let mut fields = line.split(':');

@@ -1,4 +1,4 @@
-//! What is said over the control socket.
+//! The protocol of the control socket.
 
 use std::path::{Path, PathBuf};
 
@@ -13,105 +13,107 @@ use bridgehead_runtime::inspection::{Finding, TaskRow, Which};
 use bridgehead_runtime::operator_commands::Selection;
 use bridgehead_runtime::sync::{Consent, Options};
 
-/// The longest line either side takes, in bytes: some hundred thousand held tasks.
+/// The maximum length of a line from either side, in bytes: enough for some hundred thousand held tasks.
 pub(super) const LONGEST: usize = 64 * 1024 * 1024;
 
-/// Where the daemon of a state folder listens.
+/// The path of the daemon's socket in a state folder.
 pub(crate) fn socket(folder: &Path) -> PathBuf {
     folder.join("control.sock")
 }
 
-/// How far a daemon can be told from another: its process, and what it was configured with.
+/// Identifies a daemon: its process, and its configuration.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Identity {
     /// Its version.
     pub(crate) version: String,
     /// Its process id.
     pub(crate) pid: u32,
-    /// The fingerprint of the configuration that it runs with.
+    /// The fingerprint of its configuration.
     pub(crate) configuration: String,
 }
 
-/// What a command asks for.
+/// A request of a command.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "command", rename_all = "snake_case", deny_unknown_fields)]
 pub(crate) enum Request {
-    /// Who the daemon is. Answered with an [`Identity`].
+    /// The identity of the daemon. The response is an [`Identity`].
     Identity,
-    /// How everything is. Answered with an [`StatusReport`](bridgehead_runtime::StatusReport).
+    /// The status. The response is a [`StatusReport`](bridgehead_runtime::StatusReport).
     Status,
-    /// The Bridge apps that the key has access to. Answered with a list of [`AppRow`](bridgehead_runtime::inspection::AppRow).
+    /// The Bridge apps that the key can access. The response is a list of [`AppRow`](bridgehead_runtime::inspection::AppRow).
     Apps,
-    /// Whether Iden and the targets can be used, with the daemon's own credentials. Answered with nothing, after an
-    /// [`Event::Finding`] for each thing that was looked at.
+    /// Checks whether Iden and the targets can be used with the daemon's own credentials. The response is empty, after an
+    /// [`Event::Finding`] for each check.
     Check {
         /// The apps.
         apps: Vec<String>,
     },
-    /// A list of tasks. Answered with a [`ListingEnd`](bridgehead_runtime::inspection::ListingEnd), after [`Event::Tasks`] with the rows.
+    /// A list of tasks. The response is a [`ListingEnd`](bridgehead_runtime::inspection::ListingEnd), after [`Event::Tasks`] with the rows.
     Tasks {
         /// The app.
         app: String,
-        /// Which.
+        /// The selection of tasks.
         which: Which,
-        /// How many at most; all when absent.
+        /// The maximum number; all if absent.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         limit: Option<u64>,
     },
-    /// The history of one task. Answered with a [`TaskStory`](bridgehead_runtime::inspection::TaskStory), or nothing if there is no such task.
+    /// The history of one task. The response is a [`TaskStory`](bridgehead_runtime::inspection::TaskStory), or empty if the task does not
+    /// exist.
     Show {
         /// The app.
         app: String,
         /// The task.
         task: TaskId,
     },
-    /// The tasks that are held. Answered with a list of [`HeldTask`](bridgehead_runtime::HeldTask). Asked by earlier versions.
+    /// The held tasks. The response is a list of [`HeldTask`](bridgehead_runtime::HeldTask). Used by earlier versions.
     Held {
         /// The app.
         app: String,
     },
-    /// The reports that Iden refused. Answered with a list of [`RejectedReport`](bridgehead_runtime::operator_commands::RejectedReport). Asked by earlier
-    /// versions.
+    /// The reports that Iden rejected. The response is a list of [`RejectedReport`](bridgehead_runtime::operator_commands::RejectedReport).
+    /// Used by earlier versions.
     Rejected {
         /// The app.
         app: String,
     },
-    /// To let held tasks go. Answered with [`Released`](bridgehead_runtime::operator_commands::Released).
+    /// Releases held tasks. The response is [`Released`](bridgehead_runtime::operator_commands::Released).
     Release {
         /// The app.
         app: String,
-        /// Which.
+        /// The selection of tasks.
         tasks: Selection,
-        /// How many there must be, or nothing is done.
+        /// The expected number; with any other number, nothing is done.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         expect: Option<u64>,
     },
-    /// To report again what Iden refused, and to end the wait of tasks that wait. Answered with [`Retries`](bridgehead_runtime::operator_commands::Retries).
+    /// Repeats rejected reports, and ends the wait of waiting tasks. The response is
+    /// [`Retries`](bridgehead_runtime::operator_commands::Retries).
     Retry {
         /// The app.
         app: String,
-        /// Which.
+        /// The selection of tasks.
         tasks: Selection,
-        /// How many there must be, or nothing is done.
+        /// The expected number; with any other number, nothing is done.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         expect: Option<u64>,
     },
-    /// To take up a changed configuration. Answered with a [`Reloaded`](super::Reloaded).
+    /// Applies a changed configuration. The response is a [`Reloaded`](super::Reloaded).
     Reload {
-        /// Whether to do it, or only to say what it would do.
+        /// Whether to apply it, or only to show the effect.
         apply: bool,
     },
-    /// To log more or less of an app for a time. Answered with nothing.
+    /// Changes the log level of an app for a limited time. The response is empty.
     LogLevel {
         /// The app.
         app: String,
-        /// The level; as the configuration says when absent.
+        /// The level; the configured one if absent.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         level: Option<LogLevel>,
         /// For how long.
         seconds: u64,
     },
-    /// To resolve a task whose effect is unknown. Answered with [`Resolved`](bridgehead_runtime::actions::Resolved).
+    /// Resolves a task whose effect is unknown. The response is [`Resolved`](bridgehead_runtime::actions::Resolved).
     Resolve {
         /// The app.
         app: String,
@@ -120,43 +122,44 @@ pub(crate) enum Request {
         /// The operator's decision.
         resolution: Resolution,
     },
-    /// To pause an app. Answered with [`PauseChange`](bridgehead_runtime::actions::PauseChange).
+    /// Pauses an app. The response is [`PauseChange`](bridgehead_runtime::actions::PauseChange).
     Pause {
         /// The app.
         app: String,
-        /// Why.
+        /// The reason.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         reason: Option<String>,
     },
-    /// To let a paused app continue. Answered with [`PauseChange`](bridgehead_runtime::actions::PauseChange).
+    /// Resumes a paused app. The response is [`PauseChange`](bridgehead_runtime::actions::PauseChange).
     Resume {
         /// The app.
         app: String,
     },
-    /// To cancel the sync that is under way. Answered with [`Cancelled`](bridgehead_runtime::actions::Cancelled).
+    /// Cancels the running sync. The response is [`Cancelled`](bridgehead_runtime::actions::Cancelled).
     CancelSync {
         /// The app.
         app: String,
     },
-    /// Where the audit log ends. Answered with an [`AuditStatus`](bridgehead_runtime::audit::AuditStatus), or nothing if none is kept.
+    /// The last entry of the audit log. The response is an [`AuditStatus`](bridgehead_runtime::audit::AuditStatus), or empty if there is no
+    /// log.
     AuditHead,
-    /// To sync now. Answered with a [`Summary`](bridgehead_runtime::sync::Summary).
+    /// Syncs now. The response is a [`Summary`](bridgehead_runtime::sync::Summary).
     Sync {
         /// The app.
         app: String,
-        /// Let pass what the last dry run or held sync has shown, this once.
+        /// Allow the losses that the last dry run or held sync has shown, for this sync.
         allow_removals: bool,
-        /// Let pass this instead.
+        /// Allow this instead.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         consent: Option<Consent>,
-        /// Only look.
+        /// Only a dry run.
         #[serde(default, skip_serializing_if = "std::ops::Not::not")]
         dry_run: bool,
     },
 }
 
 impl Request {
-    /// To sync, or only to look.
+    /// The request for a sync or a dry run.
     pub(crate) fn sync(app: &str, options: Options) -> Self {
         let app = app.to_owned();
         let allow_removals = options.allow_removals == Some(Consent::Shown);
@@ -165,26 +168,26 @@ impl Request {
     }
 }
 
-/// How much is logged.
+/// A log level.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum LogLevel {
-    /// Nothing.
+    /// No lines.
     Off,
-    /// What needs someone.
+    /// Problems that need action.
     Error,
-    /// What may need someone.
+    /// Problems that may need action.
     Warn,
-    /// What happens.
+    /// Normal events.
     Info,
-    /// Why it happens.
+    /// Reasons for events.
     Debug,
     /// Everything.
     Trace,
 }
 
 impl LogLevel {
-    /// As the log itself knows it.
+    /// The level in the log's own type.
     pub(crate) fn filter(self) -> LevelFilter {
         match self {
             Self::Off => LevelFilter::OFF,
@@ -203,20 +206,20 @@ impl std::fmt::Display for LogLevel {
     }
 }
 
-/// What the daemon says.
+/// An event from the daemon.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "event", rename_all = "snake_case")]
 pub(crate) enum Event {
     /// Another sync of the app is running; the requested one follows it.
     Waiting,
-    /// The requested sync is about to begin.
+    /// The requested sync is about to start.
     Begun {
-        /// How many records the last one had; 0 if nothing is known.
+        /// The number of records of the last sync; 0 if it is unknown.
         expected: u64,
     },
-    /// Where the sync stands.
+    /// The progress of the sync.
     Progress {
-        /// What it has done.
+        /// The progress so far.
         progress: SyncProgress,
     },
     /// A page of a list of tasks.
@@ -226,19 +229,19 @@ pub(crate) enum Event {
     },
     /// The result of one check.
     Finding {
-        /// What was found.
+        /// The finding.
         finding: Finding,
     },
-    /// It is done; the last event.
+    /// The request was successful; the last event.
     Done {
-        /// The answer.
+        /// The response.
         answer: Value,
     },
-    /// It could not be done; the last event.
+    /// The request failed; the last event.
     Failed {
-        /// A sentence.
+        /// The message, one sentence.
         message: String,
-        /// Whether it may work later.
+        /// Whether a retry may work.
         temporary: bool,
     },
 }

@@ -1,4 +1,4 @@
-//! Reloading, as it is asked for and answered.
+//! Requests for reloads, and their results.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, PoisonError, RwLock};
@@ -9,7 +9,7 @@ use tokio::sync::{mpsc, oneshot};
 use super::About;
 use bridgehead_runtime::audit::Actor;
 
-/// The facts about the daemon as they are now; a reload replaces them.
+/// The current facts about the daemon; a reload replaces them.
 #[derive(Clone, Debug)]
 pub(crate) struct Current(Arc<RwLock<Arc<About>>>);
 
@@ -27,36 +27,36 @@ impl Current {
     }
 }
 
-/// Someone asks for a reload.
+/// A request for a reload.
 #[derive(Debug)]
 pub(crate) struct Ask {
-    /// Whether it is to be made, or only said what it would do.
+    /// Whether to apply it, or only to show the effect.
     pub(crate) apply: bool,
-    /// Who asks.
+    /// The actor who requests it.
     pub(crate) actor: Actor,
-    /// Where the answer goes.
+    /// Receives the result.
     pub(crate) answer: oneshot::Sender<Reloaded>,
 }
 
-/// Where reloads are asked for. They are made one after the other.
+/// Accepts requests for reloads, which are processed one after the other.
 pub(crate) type Asking = mpsc::Sender<Ask>;
 
-/// The result of a reload, or would.
+/// The result of a reload, or of a dry run.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Reloaded {
-    /// Only what would come of it is said; nothing was changed.
+    /// Whether it was a dry run that changed nothing.
     #[serde(default)]
     pub(crate) dry_run: bool,
-    /// Why the configuration cannot be used, if it cannot. Then nothing was changed.
+    /// Why the configuration is invalid, if it is. Then nothing was changed.
     #[serde(default)]
     pub(crate) refused: Option<String>,
     /// The result for each app.
     #[serde(default)]
     pub(crate) apps: BTreeMap<String, AppReloaded>,
-    /// What has changed for the daemon as a whole, and counts now.
+    /// Changes that affect the daemon as a whole, and are in effect.
     #[serde(default)]
     pub(crate) daemon: Vec<Changed>,
-    /// What has changed in the files and counts only after a restart.
+    /// Changes that take effect only after a restart.
     #[serde(default)]
     pub(crate) needs_restart: Vec<Changed>,
 }
@@ -64,29 +64,29 @@ pub(crate) struct Reloaded {
 /// The result for one app.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct AppReloaded {
-    /// In a word.
+    /// The result in one word.
     pub(crate) result: Fate,
-    /// The keys that have another value.
+    /// The keys with a different value.
     #[serde(default)]
     pub(crate) changes: Vec<Changed>,
-    /// Why it failed, or what else there is to say.
+    /// Why it failed, or other details.
     #[serde(default)]
     pub(crate) detail: Option<String>,
 }
 
-/// The result for one app, in a word.
+/// The result for one app in one word.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum Fate {
     /// It was not touched.
     Unchanged,
-    /// It ended in order, and runs with the new settings.
+    /// It shut down cleanly, and runs with the new settings.
     Changed,
     /// It was started.
     Added,
-    /// It ended in order, and is gone.
+    /// It shut down cleanly, and was removed.
     Removed,
-    /// It could not be changed, added or removed. One that ran continues as it was, unless `detail` says otherwise.
+    /// It could not be changed, added or removed. A running app continues unchanged, unless `detail` says otherwise.
     Failed,
 }
 
@@ -102,18 +102,18 @@ impl Fate {
     }
 }
 
-/// A key that has another value. Of a secret, neither value is there.
+/// A key with a different value. For a secret, neither value is included.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Changed {
     /// The key, such as `apps.hr.tasks.concurrency`.
     pub(crate) key: String,
-    /// Its value before, as TOML; absent if there was none.
+    /// Its old value as TOML; absent if there was none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) old: Option<String>,
-    /// Its value now; absent if there is none.
+    /// Its new value; absent if there is none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) new: Option<String>,
-    /// It is written as it was; what it refers to has changed: the secret, or the content of a file.
+    /// The value itself is unchanged, but the secret or the file that it refers to has changed.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub(crate) content: bool,
 }
@@ -132,7 +132,7 @@ impl std::fmt::Display for Changed {
 }
 
 impl Reloaded {
-    /// Whether the daemon runs with the whole of the configuration as it is now.
+    /// Whether the daemon runs with the complete current configuration.
     pub(crate) fn is_whole(&self) -> bool {
         let failed = self.apps.values().any(|app| app.result == Fate::Failed);
         self.refused.is_none() && self.needs_restart.is_empty() && !failed

@@ -1,4 +1,4 @@
-//! The side of the daemon.
+//! The daemon's side of the connection.
 
 use std::io;
 use std::os::unix::fs::{FileTypeExt, PermissionsExt};
@@ -24,13 +24,13 @@ use bridgehead_runtime::audit::Actor;
 use bridgehead_runtime::sync::{Consent, Options};
 use bridgehead_store as journal;
 
-/// How long a command may take to say what it wants.
+/// How long a command may take to send its request.
 const PATIENCE: Duration = Duration::from_secs(10);
-/// How often the progress of a sync is told at most.
+/// The minimum interval between two progress events of a sync.
 const PACE: Duration = Duration::from_millis(100);
-/// The maximum number of commands at the same time; more wait.
+/// The maximum number of concurrent commands; more wait.
 const MOST: usize = 32;
-/// How long commands may take to hear of the end of the daemon.
+/// How long to wait at shutdown until commands have received the end of their requests.
 const FAREWELL: Duration = Duration::from_secs(5);
 
 /// Listens for commands until it is closed.
@@ -42,8 +42,8 @@ pub(crate) struct Server {
 }
 
 impl Server {
-    /// Listens in the state folder, on which the process must hold the lock. A daemon that cannot listen continues
-    /// without it; the log says why, and what does not work then.
+    /// Listens in the state folder, on which the process must hold the lock. A daemon that cannot listen continues without the socket; the
+    /// log says why, and what does not work then.
     pub(crate) fn start(
         folder: &Path,
         runtime: Arc<Runtime>,
@@ -73,7 +73,7 @@ impl Server {
         }
     }
 
-    /// Ends in order: what is under way for commands is stopped, and they are told.
+    /// Shuts down cleanly: running requests of commands are stopped, and the commands are notified.
     pub(crate) async fn close(mut self) {
         drop(std::fs::remove_file(&self.path));
         self.stop.cancel();
@@ -85,7 +85,7 @@ impl Server {
 
 fn bind(path: &Path) -> io::Result<UnixListener> {
     match std::fs::symlink_metadata(path) {
-        // Left behind by a daemon that was killed: this process holds the lock, so no other one listens.
+        // A stale socket of a killed daemon: this process holds the lock, so no other daemon listens on it.
         Ok(found) if found.file_type().is_socket() => std::fs::remove_file(path)?,
         Ok(_) => {
             return Err(io::Error::new(
@@ -97,7 +97,7 @@ fn bind(path: &Path) -> io::Result<UnixListener> {
         Err(error) => return Err(error),
     }
     let listener = UnixListener::bind(path)?;
-    // Until here, the mode 0700 of the folder keeps others out.
+    // Until here, the mode 0700 of the folder keeps other users out.
     std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o600))?;
     Ok(listener)
 }
@@ -129,7 +129,7 @@ async fn accept(listener: UnixListener, daemon: Daemon, stop: CancellationToken)
     while commands.join_next().await.is_some() {}
 }
 
-/// Whether the other side is this process's user, or root.
+/// Whether the peer is this process's user or root.
 fn is_trusted(stream: &UnixStream) -> bool {
     let own = rustix::process::geteuid().as_raw();
     stream.peer_cred().is_ok_and(|peer| may_ask(own, peer.uid()))
@@ -139,7 +139,7 @@ fn may_ask(own: u32, peer: u32) -> bool {
     peer == own || peer == 0
 }
 
-/// What a command reaches.
+/// What requests have access to.
 #[derive(Clone)]
 struct Daemon {
     runtime: Arc<Runtime>,
@@ -150,7 +150,7 @@ struct Daemon {
 pub(super) type Lines = Framed<UnixStream, LinesCodec>;
 
 async fn serve(stream: UnixStream, daemon: Daemon, stop: CancellationToken) {
-    // The operating system says who is at the other end, not the command.
+    // The operating system identifies the peer, not the command.
     let actor = peer::actor(&stream);
     let mut lines = Framed::new(stream, LinesCodec::new_with_max_length(LONGEST));
     let line = tokio::select! {
@@ -172,7 +172,7 @@ async fn serve(stream: UnixStream, daemon: Daemon, stop: CancellationToken) {
     tell(&mut lines, &last).await;
 }
 
-/// Says something, and whether the other side still listens.
+/// Sends an event, and returns whether the peer is still connected.
 pub(super) async fn tell(lines: &mut Lines, event: &Event) -> bool {
     match serde_json::to_string(event) {
         Ok(line) => lines.send(line).await.is_ok(),
@@ -184,7 +184,7 @@ pub(super) fn failed(message: String, temporary: bool) -> Event {
     Event::Failed { message, temporary }
 }
 
-/// The last event of a request that may have had others.
+/// The last event of a request, possibly after others.
 async fn answer(
     lines: &mut Lines,
     daemon: &Daemon,
@@ -215,7 +215,7 @@ async fn answer(
         Request::Pause { app, reason } => acted(actions.pause(actor, &app, reason.as_deref()).await),
         Request::Resume { app } => acted(actions.resume(actor, &app).await),
         Request::CancelSync { app } => acted(actions.cancel_sync(actor, &app).await),
-        Request::LogLevel { app, level, seconds } => log_level(runtime, &app, level, seconds),
+        Request::LogLevel { app, level, seconds } => log_level(runtime, actor, &app, level, seconds),
         Request::Reload { apply } => reload(daemon, actor, apply).await,
         Request::Sync { app, allow_removals, consent, dry_run } => {
             let allow_removals = consent.or_else(|| allow_removals.then_some(Consent::Shown));
@@ -253,17 +253,31 @@ pub(super) fn unknown_app(app: &str) -> Event {
     )
 }
 
-fn log_level(runtime: &Runtime, app: &str, level: Option<LogLevel>, seconds: u64) -> Event {
+fn log_level(runtime: &Runtime, actor: &Actor, app: &str, level: Option<LogLevel>, seconds: u64) -> Event {
     if !runtime.status().contains_key(app) {
         return unknown_app(app);
     }
-    match log_levels::change(app, level.map(LogLevel::filter), Duration::from_secs(seconds)) {
+    let changed = log_levels::change(app, level.map(LogLevel::filter), Duration::from_secs(seconds));
+    let name = level.map_or_else(|| "default".to_owned(), |level| level.to_string());
+    runtime.audit().record_order(bridgehead_runtime::audit::Event {
+        actor: Some(actor.clone()),
+        app: Some(app.to_owned()),
+        action: "log_level".to_owned(),
+        decision: Some("order".to_owned()),
+        evidence: match &changed {
+            Ok(()) => serde_json::json!({ "level": name, "for_seconds": level.map(|_| seconds) }),
+            Err(why) => serde_json::json!({ "level": name, "refused": why }),
+        },
+        outcome: Some(if changed.is_ok() { "done" } else { "refused" }.to_owned()),
+        ..bridgehead_runtime::audit::Event::default()
+    });
+    match changed {
         Ok(()) => looking::given(&()),
         Err(why) => failed(why, false),
     }
 }
 
-/// The daemon comes to the end of a reload that has started, also when the command goes away.
+/// The daemon finishes a reload that has started, even if the command disconnects.
 async fn reload(daemon: &Daemon, actor: &Actor, apply: bool) -> Event {
     let (answer, answered) = oneshot::channel();
     let stopping =
@@ -316,7 +330,7 @@ async fn sync(
                     tell(lines, &Event::Progress { progress }).await;
                 }
             }
-            // The command disconnected, or asks to stop: the sync is abandoned, as without a daemon.
+            // The command has disconnected or asks to stop: the sync is abandoned, as without a daemon.
             line = lines.next(), if !stop.is_cancelled() => {
                 if !matches!(line, Some(Ok(_))) {
                     stop.cancel();

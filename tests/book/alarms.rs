@@ -1,4 +1,4 @@
-//! Every alarm has a section that says what causes it and what to do.
+//! Every alarm has a section that explains its cause and what to do.
 
 use std::collections::BTreeSet;
 
@@ -6,7 +6,7 @@ use bridgehead::runtime::AlarmKind;
 
 use crate::pages;
 
-/// The heading behind the last alarm.
+/// The heading after the last alarm.
 const AFTERWARDS: &str = "a-wrong-clock";
 
 #[test]

@@ -1,9 +1,9 @@
-//! Each block of commands is run by a test, or a comment in front of it says why not.
+//! Each block of commands is run by a test, or a comment before it says why not.
 
 use crate::pages::{self, Block};
 use crate::runs;
 
-/// Run by the test of that name in `tests/daemon`.
+/// Pages whose blocks are run by a test of the same name in `tests/daemon`.
 const RUN_ELSEWHERE: [&str; 1] = ["docs/connector-author.md"];
 
 fn is_of_commands(block: &Block) -> bool {
@@ -39,7 +39,7 @@ fn every_block_of_commands_is_run_or_says_why_not() {
     assert!(run >= 40, "only {run} blocks are run, {excused} are excused");
 }
 
-/// What is not run is at least a script.
+/// Blocks that are not run must at least be valid shell.
 #[test]
 fn every_block_of_commands_is_what_a_shell_reads() {
     let mut wrong = Vec::new();

@@ -1,4 +1,4 @@
-//! Every `bridgehead …` that is written anywhere can be typed: the commands and flags exist, as the real command line reads them.
+//! Every `bridgehead …` invocation in documentation, messages and comments is valid: its commands and flags exist in the real command line.
 
 use std::sync::LazyLock;
 
@@ -8,10 +8,10 @@ use regex::Regex;
 
 use crate::pages::{self, Block, Page};
 
-/// Stands for what a reader puts in: `APP`, `{name}`, `$id`, `…`.
+/// Placeholder for text that the reader fills in: `APP`, `{name}`, `$id`, `…`.
 const HOLE: &str = "\u{1}";
 
-/// What may be meant by a hole; the first that the command line accepts counts.
+/// Values to try for a hole; the first that the command line accepts counts.
 const FILLINGS: [&str; 10] = [
     "x",
     "3",
@@ -41,7 +41,7 @@ fn command_line() -> clap::Command {
         .command_line()
 }
 
-/// Whether the words can be typed as they are; in a sentence, a command may be named without what it needs.
+/// Whether the command line accepts the words; in a sentence, required arguments may be omitted.
 fn accepts(words: &[String], in_a_sentence: bool) -> Result<(), String> {
     let mut last = String::new();
     for filling in FILLINGS {
@@ -59,7 +59,7 @@ fn accepts(words: &[String], in_a_sentence: bool) -> Result<(), String> {
                 {
                     return Ok(());
                 }
-                // `--expect` in a sentence has no number.
+                // `--expect` may appear without its number in a sentence.
                 ErrorKind::InvalidValue
                     if in_a_sentence && error.to_string().contains("a value is required") =>
                 {
@@ -75,7 +75,7 @@ fn accepts(words: &[String], in_a_sentence: bool) -> Result<(), String> {
     Err(last)
 }
 
-/// The words of a command, once for each way to read `a|b`.
+/// The words of a command, once for each alternative of `a|b`.
 fn readings(text: &str) -> Option<Vec<Vec<String>>> {
     static HOLES: LazyLock<Regex> = LazyLock::new(|| pattern(r"\{[^{}]*\}|\$\([^)]*\)|\$\{?\w+\}?"));
     static PLACEHOLDER: LazyLock<Regex> = LazyLock::new(|| pattern(r"^[A-Z][A-Z_0-9]*(:[A-Z]+)?(=[A-Z]+)?$"));
@@ -124,7 +124,7 @@ pub(crate) fn in_a_script(script: &str) -> Vec<String> {
         let line = line.trim_start_matches("$ ");
         for found in CALL.find_iter(line) {
             let before = &line[..found.start()];
-            // Output that begins with the name, an argument of another command, or a comment.
+            // Skips output that starts with the name, arguments of other commands, and comments.
             let is_call = before.trim().is_empty()
                 || before.trim_end().ends_with(['|', '&', ';', '(', '!'])
                 || before.trim_end().split(' ').all(|word| word.contains('='));
@@ -136,7 +136,7 @@ pub(crate) fn in_a_script(script: &str) -> Vec<String> {
     calls
 }
 
-/// Up to what the shell does not pass on: a pipe, a redirection, a comment.
+/// Cuts the line at the first part that the shell does not pass on: a pipe, a redirection, a comment.
 fn until_the_end(rest: &str) -> String {
     let mut quote = None;
     let mut text = String::new();
@@ -150,7 +150,7 @@ fn until_the_end(rest: &str) -> String {
         }
         text.push(c);
     }
-    // The descriptor in front of a redirection.
+    // Drops the file descriptor before a redirection.
     if rest[text.len()..].starts_with('>') && text.ends_with(" 2") {
         text.pop();
     }
@@ -178,7 +178,7 @@ fn judge_page(page: &Page, wrong: &mut Vec<String>) -> usize {
     count
 }
 
-/// In a sentence, `a|b` is a choice and no pipe.
+/// In a sentence, `a|b` is a choice, not a pipe.
 fn until_the_end_of(span: &str) -> String {
     let span = span.replace('\n', " ");
     span.split(" | ").next().unwrap_or_default().split(" < ").next().unwrap_or_default().to_owned()
@@ -189,7 +189,7 @@ fn every_command_in_the_documentation_can_be_typed() {
     let mut wrong = Vec::new();
     let count: usize = pages::all()
         .iter()
-        // What earlier versions had may be gone.
+        // The changelog may name commands that were removed since.
         .filter(|page| !page.path.ends_with("CHANGELOG.md"))
         .map(|page| judge_page(page, &mut wrong))
         .sum();
@@ -242,7 +242,7 @@ fn every_command_of_a_unit_and_an_alert_can_be_typed() {
     assert!(count > 8, "only {count} commands were found");
 }
 
-/// The table of commands in the README: each command, and each flag behind it.
+/// The table of commands in the README: each command, and each of its flags.
 #[test]
 fn the_table_of_commands_in_the_readme_is_complete_and_right() {
     let text = std::fs::read_to_string(pages::root().join("README.md")).expect("the page");
@@ -280,7 +280,7 @@ fn is_name(word: &str) -> bool {
     word.chars().all(|c| c.is_ascii_lowercase() || c == '-') && !word.starts_with('-')
 }
 
-/// The commands that do something, rather than lead to others.
+/// Collects the commands that do something, as opposed to those that only group subcommands.
 fn leaves(command: &clap::Command, path: &str, into: &mut Vec<String>) {
     for one in command.get_subcommands() {
         let path = format!("{path} {}", one.get_name()).trim_start().to_owned();

@@ -1,11 +1,11 @@
-//! Links within the repository. Others are not followed: tests do not use the network.
+//! Links within the repository. External links are not checked: tests do not use the network.
 
 use std::collections::BTreeMap;
 use std::path::{Component, Path, PathBuf};
 
 use crate::pages;
 
-/// Without `.` and `..`.
+/// The path without `.` and `..`.
 fn normal(path: &Path) -> PathBuf {
     path.components().fold(PathBuf::new(), |mut path, part| {
         match part {

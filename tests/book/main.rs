@@ -1,4 +1,4 @@
-//! The documentation keeps its word: its links lead somewhere, its commands exist, and every block of commands is run or says why not.
+//! Checks the documentation: links have targets, commands exist, and every block of commands is run or says why not.
 
 #![allow(
     clippy::disallowed_methods,

@@ -1,16 +1,16 @@
-//! The Markdown files of the repository, and what is in them.
+//! The Markdown files of the repository and their contents.
 
 use std::path::{Path, PathBuf};
 
 use pulldown_cmark::{CodeBlockKind, CowStr, Event, HeadingLevel, Options, Parser, Tag, TagEnd};
 
-/// Why a block of commands is not run, in a comment right in front of it.
+/// Marks the reason why a block is not run, in a comment directly before it.
 const NOT_RUN: &str = "<!-- not run: ";
 
 /// A block of code.
 #[derive(Debug)]
 pub(crate) struct Block {
-    /// The line on which its content begins.
+    /// The line on which its content starts.
     pub(crate) line: usize,
     pub(crate) language: String,
     pub(crate) text: String,
@@ -26,9 +26,9 @@ pub(crate) struct Page {
     pub(crate) blocks: Vec<Block>,
     /// Code within sentences and tables, with its line.
     pub(crate) spans: Vec<(usize, String)>,
-    /// Where links and images lead, with their line.
+    /// Targets of links and images, with their line.
     pub(crate) links: Vec<(usize, String)>,
-    /// What links can lead to within the page, as GitHub names it.
+    /// Anchors within the page, as GitHub names them.
     pub(crate) anchors: Vec<String>,
     pub(crate) title: String,
 }
@@ -37,7 +37,7 @@ pub(crate) fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
 }
 
-/// Every file below these with one of these endings, relative to the repository.
+/// Every file below these folders with one of these endings, relative to the repository.
 pub(crate) fn files(folders: &[&str], endings: &[&str]) -> Vec<PathBuf> {
     let mut found = Vec::new();
     for folder in folders {
@@ -61,7 +61,7 @@ fn walk(path: &Path, endings: &[&str], into: &mut Vec<PathBuf>) {
     }
 }
 
-/// All pages, those that `bridgehead new` writes left out.
+/// All pages, except those that `bridgehead new` writes.
 pub(crate) fn all() -> Vec<Page> {
     let folders =
         ["docs", "connectors", "crates", "config", "packaging", "systemd", "tests", "fuzz", "xtask"];
@@ -134,7 +134,7 @@ fn reason(html: &str) -> Option<String> {
     Some(html.strip_prefix(NOT_RUN)?.split("-->").next()?.trim().to_owned())
 }
 
-/// The name under which GitHub and mdBook let a heading be found.
+/// The anchor that GitHub and mdBook generate for a heading.
 fn anchor(heading: &str) -> String {
     let kept = heading.trim().chars().filter(|c| c.is_alphanumeric() || [' ', '-', '_'].contains(c));
     kept.map(|c| if c == ' ' { '-' } else { c }).collect::<String>().to_lowercase()

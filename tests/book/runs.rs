@@ -1,4 +1,4 @@
-//! Runs the blocks of a page one after another, as a reader would, and compares what the page shows of their output.
+//! Runs the blocks of a page in order, as a reader would, and compares their output with what the page shows.
 
 use std::fmt::Write as _;
 use std::net::TcpListener;
@@ -9,7 +9,7 @@ use bridgehead_test_servers::{Directory, OpenLdap};
 
 use crate::pages::{self, Block, Page};
 
-/// The pages whose blocks are run here. Blocks of all pages about operating are run in this order, with one daemon.
+/// The pages whose blocks are run here. The blocks of all pages about operating run in this order against one daemon.
 pub(crate) const PAGES: [&str; 10] = [
     "docs/start.md",
     "docs/sandbox.md",
@@ -23,7 +23,7 @@ pub(crate) const PAGES: [&str; 10] = [
     "docs/operator/state.md",
 ];
 
-/// Long enough for any machine. A script that waits for something ends as soon as it is there.
+/// A timeout in seconds, long enough for any machine. A script that waits for a condition ends as soon as it is met.
 const PATIENCE: &str = "400";
 
 /// The commands of a block, without the prompts and the output of a session.
@@ -34,14 +34,14 @@ pub(crate) fn commands(block: &Block) -> String {
     session(block).0
 }
 
-/// What is typed in a session, and what is printed.
+/// The input and the output of a session.
 fn session(block: &Block) -> (String, String) {
     let (mut typed, mut printed, mut goes_on) = (String::new(), String::new(), false);
     for line in block.text.lines() {
         let command = line.strip_prefix("$ ").or(goes_on.then_some(line));
         goes_on = command.is_some_and(|command| command.ends_with('\\'));
         let (into, line) = command.map_or((&mut printed, line), |command| (&mut typed, command));
-        // A text in memory can be written to.
+        // Writing to a string cannot fail.
         writeln!(into, "{line}").ok();
     }
     (typed, printed)
@@ -75,7 +75,7 @@ fn steps(page: &Page, replace: &dyn Fn(&str) -> String) -> Vec<Step> {
     steps
 }
 
-/// Runs the steps in one shell in a folder, and returns what each printed.
+/// Runs the steps in one shell in a folder, and returns the output of each.
 fn run(page: &str, before: &str, folder: &Path, replace: &dyn Fn(&str) -> String) -> Vec<(Step, String)> {
     let steps = steps(&pages::read(page), replace);
     let mut script = format!(
@@ -111,7 +111,7 @@ fn run(page: &str, before: &str, folder: &Path, replace: &dyn Fn(&str) -> String
         .collect()
 }
 
-/// Each line that the page shows is within what was printed; how columns are filled is of no account.
+/// Each line that the page shows is part of the output; column padding is ignored.
 fn compare(page: &str, done: &[(Step, String)]) {
     for (step, own) in done.iter().filter(|(step, _)| !step.is_json) {
         let own = plain(own);
@@ -148,7 +148,7 @@ async fn the_first_chapter_works_as_it_is_written() {
     compare("docs/start.md", &done);
 }
 
-/// Answers have no line break at their end.
+/// Responses do not end with a line break.
 const ONE_ANSWER_A_LINE: &str = "curl() { command curl \"$@\" && echo; }";
 
 #[test]
@@ -157,7 +157,7 @@ fn the_guide_to_the_sandbox_works_as_it_is_written() {
     let port = free_port();
     let replace = |text: &str| {
         let text = text.replace(":8900", &format!(":{port}"));
-        // The page's first block runs until it is stopped.
+        // The first block of the page runs until it is stopped.
         if text.starts_with("bridgehead sandbox") {
             return format!(
                 "{} &\nuntil curl -sf 127.0.0.1:{port}/sandbox/v1/health; do sleep 0.1; done\n",
@@ -184,14 +184,14 @@ fn the_guide_to_the_sandbox_works_as_it_is_written() {
     assert!(compared > 8, "only {compared} answers were compared");
 }
 
-/// The names in an answer, or in the first item of a list; times and ids differ each time.
+/// The keys of a response, or of the first item of a list; times and ids differ each time.
 fn keys(line: &str) -> Option<Vec<String>> {
     let value: serde_json::Value = serde_json::from_str(line.trim()).ok()?;
     let object = if let Some(list) = value.as_array() { list.first()?.clone() } else { value };
     Some(object.as_object()?.keys().cloned().collect())
 }
 
-/// An app, its people, a daemon that serves it.
+/// An app with accounts, and a daemon that serves it.
 const WORLD: &str = r"
 mkdir people config backups
 printf 'id,username,email,status,team,first_name,title,password_changed_at\nu7,ann,ann@example.org,active,t1,Ann,Lead,\nu8,kim,kim@example.org,active,t1,Kim,,\n' > people/accounts.csv
@@ -225,7 +225,7 @@ fn the_examples_of_connectors_work_as_they_are_written() {
     let done = run("docs/connectors/exec.md", &before, folder.path(), &str::to_owned);
     let [(step, own)] = &done[..] else { panic!("one block") };
     for line in step.shown.lines() {
-        // What is left out of an answer is of no account.
+        // The page may abbreviate responses with `…`.
         let parts: Vec<&str> = line.split('…').map(|part| part.trim_end_matches(", ")).collect();
         assert!(
             own.lines().any(|own| parts.iter().all(|part| own.contains(part.trim_end_matches('}')))),

@@ -1,5 +1,5 @@
-//! Everything goes wrong at once, for a while, with a seed; then every promise is held against the ledgers of both
-//! sides. `docs/chaos.md` explains it, and `tests/chaos/run` runs many seeds.
+//! Injects all kinds of faults at once for a while, from a seed, then checks every guarantee against the ledgers of both sides.
+//! `docs/chaos.md` explains it, and `tests/chaos/run` runs many seeds.
 
 #![allow(clippy::disallowed_methods, reason = "these tests run in real time")]
 #![allow(clippy::expect_used, clippy::unwrap_used, reason = "a test says what is wrong by failing")]
@@ -51,7 +51,7 @@ async fn no_promise_is_broken_while_everything_fails() {
     chaos(Mix::Everything).await;
 }
 
-/// What `tests/chaos/reverts` undoes must still be there to be undone.
+/// The code that `tests/chaos/reverts` undoes must still exist.
 #[test]
 fn every_fix_that_can_be_undone_is_still_there() {
     let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/chaos/reverts");

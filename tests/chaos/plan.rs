@@ -1,4 +1,4 @@
-//! What goes wrong and when: a schedule that follows from the seed alone.
+//! The faults and their times: a schedule derived from the seed alone.
 
 use std::time::Duration;
 
@@ -11,59 +11,59 @@ use serde_json::{Value, json};
 
 use crate::evidence::people::{Iden, Size, Wish};
 
-/// What may go wrong in a run.
+/// The kinds of faults in a run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Mix {
-    /// The network between the daemon and Iden, Iden itself, and the key.
+    /// The network between the daemon and Iden, Iden itself, and the API key.
     Bridge,
-    /// The target and the connector, and the processes that are killed.
+    /// The target, the connector, and killed processes.
     Target,
     /// All of it at once.
     Everything,
 }
 
-/// Something that happens.
+/// A scheduled event.
 #[derive(Debug)]
 pub(crate) enum Event {
-    /// Iden puts tasks in.
+    /// Iden creates tasks.
     Tasks(Vec<Wish>),
-    /// SIGKILL, and a start after a while.
+    /// SIGKILL, and a restart after the pause.
     Kill(Duration),
-    /// SIGTERM, and a start when it has ended.
+    /// SIGTERM, and a restart once the daemon has ended.
     Terminate,
     /// SIGKILL of the connector's process.
     KillConnector,
-    /// A fault of the sandbox for a while.
+    /// A fault of the sandbox for a limited time.
     Fault(Box<Fault>, Duration),
-    /// The key has no access to the app for a while.
+    /// The key loses access to the app for a limited time.
     Deny(Duration),
-    /// The next clean-ups fail.
+    /// The next cleanups fail.
     FailCleanup(u32),
-    /// How the target behaves from now on.
+    /// Changes how the target behaves.
     Target(Value),
-    /// SIGKILL, something happens to the state, and a start.
+    /// SIGKILL, damage to the state, and a restart.
     State(Damage),
-    /// SIGKILL, a copy of the whole state, and a start. The first copy is kept.
+    /// SIGKILL, a copy of the whole state, and a restart. Only the first copy is kept.
     Backup,
-    /// SIGKILL; the state and the target are what they were when the copy was made, and a start. For so long, the target lists its
-    /// accounts as of then.
+    /// SIGKILL; the state and the target's listings go back to the time of the copy, and a restart. The target keeps listing its accounts
+    /// as of then for this long.
     Restore(Duration),
-    /// The lock file is removed, and a second daemon is started on the same state.
+    /// Removes the lock file, and starts a second daemon on the same state.
     SecondDaemon,
-    /// The clock of the machine is so many seconds ahead from the next start on.
+    /// Sets the machine's clock ahead by this many seconds from the next start on.
     Clock(i64),
 }
 
-/// What happens to the state while no daemon runs.
+/// Damage to the state while no daemon runs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Damage {
-    /// The journal is gone.
+    /// The journal is missing.
     NoJournal,
-    /// It is there, and empty.
+    /// The journal exists but is empty.
     EmptyJournal,
-    /// It is an older copy.
+    /// The journal is an older copy.
     OldJournal,
-    /// Its write-ahead log is gone.
+    /// The journal's write-ahead log is missing.
     NoLog,
     /// The whole folder is an older copy.
     OldState,
@@ -75,7 +75,7 @@ pub(crate) struct Plan {
     pub(crate) seed: u64,
     pub(crate) length: Duration,
     pub(crate) events: Vec<(Duration, Event)>,
-    /// Whether the daemon is started afresh when the faults end; else it has to recover by itself.
+    /// Whether the daemon is restarted when the faults end; otherwise it must recover without a restart.
     pub(crate) fresh_end: bool,
 }
 
@@ -118,7 +118,7 @@ impl Plan {
             });
         }
         let fresh_end = rng.random_bool(0.5);
-        // A backup of both sides needs two syncs before it is put back: one that the copy knows of, and one that it does not.
+        // Restoring both sides needs two completed syncs: one that the backup contains, and one that it does not.
         if target && rng.random_bool(0.4) {
             for part in [0.25, 0.3, 0.35, 0.4, 0.45] {
                 events.push((length.mul_f64(part), Event::Backup));
@@ -133,10 +133,10 @@ impl Plan {
     }
 }
 
-/// How long the daemon gives one attempt, in seconds. The target's faults go by it.
+/// The time limit of one attempt, in seconds. The target's faults depend on it.
 pub(crate) const TIMEOUT: u64 = 4;
 
-/// The target without faults.
+/// A target without faults.
 pub(crate) fn peace(seed: u64) -> Value {
     json!({"seed": seed, "timeout": TIMEOUT, "work": [0.0, 0.02]})
 }
@@ -144,7 +144,7 @@ pub(crate) fn peace(seed: u64) -> Value {
 const DAMAGE: [Damage; 5] =
     [Damage::NoJournal, Damage::EmptyJournal, Damage::OldJournal, Damage::NoLog, Damage::OldState];
 
-/// What goes wrong with a call that changes something; `target.py` explains each.
+/// Faults of a call that changes the target; `target.py` explains each.
 const WRITES: [&str; 15] = [
     "slow",
     "refused",
@@ -163,20 +163,20 @@ const WRITES: [&str; 15] = [
     "hang",
 ];
 
-/// What goes wrong with a page.
+/// Faults of a page.
 const LISTS: [&str; 9] = ["repeat", "cut", "short", "shrunk", "shrunk", "empty", "bad", "asleep", "alone"];
 
-/// The target with faults; the keys are explained in `target.py`.
+/// A target with faults; the keys are explained in `target.py`.
 pub(crate) fn behaviour(rng: &mut StdRng, seed: u64, faulty: bool) -> Value {
     if !faulty {
         return json!({"seed": seed, "timeout": TIMEOUT, "work": [0.0, 0.3], "lag": 0.8});
     }
-    // Some of the kinds at a time, so that one does not always hide what another would do.
+    // Only some kinds at a time, so that one does not always mask another.
     let mut some = |all: &[&'static str], count: usize| -> Vec<&'static str> {
         (0..count).map(|_| *all.choose(rng).expect("a kind")).collect()
     };
     let (write_kinds, list) = (some(&WRITES, 5), some(&LISTS, 3));
-    // At times so slow that most of what a kill cuts off lands when the next daemon looks already.
+    // Sometimes so slow that most of the changes interrupted by a kill are applied while the next daemon is already reading.
     let work = *[0.1, 0.4, 1.1].choose(rng).expect("a speed");
     json!({
         "seed": seed, "timeout": TIMEOUT, "work": [0.0, work], "delay": 0.6, "lag": 0.8, "linger": 0.5,

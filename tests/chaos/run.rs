@@ -1,4 +1,4 @@
-//! Lets a plan happen to the real binary, waits until everything has come to rest, and judges.
+//! Runs a plan against the real binary, waits until everything has settled, and checks the result.
 
 use std::collections::BTreeSet;
 use std::fs::File;
@@ -16,11 +16,11 @@ use crate::evidence::{Evidence, Violation, rules, syncs};
 use crate::plan::{self, Damage, Event, Plan, TIMEOUT};
 use crate::support::{KEY, World};
 
-/// What the target is reached with.
+/// The token with which the target is accessed.
 const TOKEN: &str = "token-that-must-never-leak-0815";
 
-/// How long everything may take to come to rest once the faults have ended. Reports wait for up to half a minute after
-/// many failures, a refused key for minutes.
+/// How long everything may take to settle once the faults have ended. Reports wait for up to half a minute after many failures, and for
+/// minutes after a rejected key.
 const REST: Duration = Duration::from_mins(4);
 
 const CONFIGURATION: &str = r#"connector = "exec"
@@ -41,7 +41,7 @@ max_in_flight = 16
 shutdown_grace = "2s"
 "#;
 
-/// What happened, in figures.
+/// The figures of a run.
 #[derive(Debug, Default, serde::Serialize)]
 pub(crate) struct TypeCounts {
     pub(crate) seed: u64,
@@ -74,34 +74,34 @@ pub(crate) struct TypeCounts {
 struct Run {
     world: World,
     log: PathBuf,
-    /// How long the log was when the daemon was last started.
+    /// The length of the log when the daemon was last started.
     log_before: usize,
     daemon: Option<Child>,
     figures: TypeCounts,
     wishes: Vec<Wish>,
     faults: BTreeSet<FaultId>,
     violations: Vec<Violation>,
-    /// How far the clock of the next daemon is ahead, in seconds.
+    /// How far the next daemon's clock is set ahead, in seconds.
     ahead: i64,
     /// Whether the whole state was replaced by an older copy.
     was_replaced: bool,
-    /// The copy of the whole state that was made together with one of the target.
+    /// The copy of the whole state, made at the same time as one of the target.
     backup: Option<Backup>,
-    /// How the target behaves, and as of when it lists its accounts, in nanoseconds.
+    /// How the target behaves, and the time as of which it lists its accounts, in nanoseconds.
     behaviour: Value,
     lists_as_of: Option<i128>,
 }
 
-/// A copy of the whole state, and of the target at the same moment.
+/// A copy of the whole state, paired with the target's state at the same time.
 #[derive(Clone, Copy)]
 struct Backup {
     /// In nanoseconds.
     made_at: i128,
-    /// When Iden had last completed a sync by then.
+    /// When Iden had last completed a sync at that time.
     synced_at: Option<jiff::Timestamp>,
 }
 
-/// Runs a plan from its beginning to the verdict; fails with the whole story of every violation.
+/// Runs a plan from start to verdict; fails with the full history of every violation.
 pub(crate) async fn run(plan: Plan) {
     let began = Instant::now();
     let world = World::new().await;
@@ -156,7 +156,7 @@ impl Run {
         }
     }
 
-    /// Whether the daemon that was started last has said so.
+    /// Whether the daemon that was last started has logged its start.
     fn has_started(&self) -> bool {
         let log = std::fs::read(&self.log).unwrap_or_default();
         let said = log.get(self.log_before..).unwrap_or_default();
@@ -167,11 +167,11 @@ impl Run {
         self.violations.push(Violation { rule, task: None, what });
     }
 
-    /// Everything that the plan says, when it says so.
+    /// Runs all events of the plan at their times.
     async fn happen(&mut self, plan: Plan) {
         let began = Instant::now();
         let end = began + plan.length;
-        // What is to be undone or started, and when.
+        // What to undo or start, and when.
         let mut later: Vec<(Instant, Undo)> = Vec::new();
         let mut events = plan.events.into_iter().peekable();
         self.start();
@@ -197,7 +197,7 @@ impl Run {
         }
     }
 
-    /// Waits, and looks whether the daemon ended by itself.
+    /// Waits, and checks whether the daemon ended unexpectedly.
     async fn until(&mut self, moment: Instant) {
         tokio::time::sleep_until(moment).await;
         if let Some(daemon) = &mut self.daemon
@@ -263,12 +263,11 @@ impl Run {
         None
     }
 
-    /// Something happens to the state, as a disk, a backup or a careless hand does it. A copy of how it was is kept, to be
-    /// put back at another time.
+    /// Damages the state as a disk, a backup or an operator's mistake would. A copy of the previous state is kept for a later restore.
     fn damage(&mut self, damage: Damage) {
         let (state, old) = (self.world.path("state"), self.world.path("old-state"));
         if !state.exists() {
-            // The daemon was killed before it had made any.
+            // The daemon was killed before it created its state.
             return;
         }
         let has_copy = old.join("tasks.db").exists();
@@ -304,7 +303,7 @@ impl Run {
         std::fs::rename(self.world.path("new-copy"), &old).expect("a copy");
     }
 
-    /// Makes a copy of the state that belongs to one of the target, if there is none yet.
+    /// Copies the state and notes the time, so that the target's listings can be restored to it; does nothing if a backup exists.
     fn back_up(&mut self) {
         if self.backup.is_some() {
             return;
@@ -316,15 +315,15 @@ impl Run {
         let (state, copy) = (self.world.path("state"), self.world.path("backup"));
         drop(std::fs::remove_dir_all(&copy));
         let copied = Command::new("cp").args(["-a", "-T"]).arg(&state).arg(&copy).status();
-        // Where Iden's time of our last sync is not known yet, a later one of Iden's may be that: such a copy proves nothing.
+        // If the copy does not know Iden's time of its last sync, a later time may be taken for it: such a copy proves nothing.
         if copied.expect("cp runs").success() && knows_its_last_sync(&copy) {
             self.backup = Some(Backup { made_at: now(), synced_at: self.synced_at() });
         }
         self.start();
     }
 
-    /// Puts the copies back: the state, and what the target lists. Whether there are any that Iden can tell from the present:
-    /// one sync at least was completed since.
+    /// Restores the copies: the state, and the target's listings. Returns false if there is no copy that Iden can distinguish from the
+    /// present, which requires at least one sync completed since.
     fn restore(&mut self) -> bool {
         let Some(backup) = self.backup.filter(|backup| self.synced_at() > backup.synced_at) else {
             return false;
@@ -350,7 +349,7 @@ impl Run {
         self.world.sandbox.stats(self.world.app).and_then(|app| app.last_synced_at)
     }
 
-    /// A second daemon on the same state must not run beside the first, whatever became of the lock file.
+    /// A second daemon on the same state must not run at the same time as the first, whatever happened to the lock file.
     async fn second_daemon(&mut self) {
         if self.daemon.is_none() || !self.has_started() {
             return;
@@ -364,7 +363,7 @@ impl Run {
             if second.try_wait().expect("it can be waited for").is_some() {
                 break;
             }
-            // The first may give way, as long as they do not both work.
+            // The first daemon may end instead, as long as the two do not both work.
             first_ended |=
                 self.daemon.as_mut().is_some_and(|daemon| daemon.try_wait().is_ok_and(|s| s.is_some()));
             if Instant::now() > deadline || first_ended {
@@ -377,7 +376,7 @@ impl Run {
             }
             tokio::time::sleep(Duration::from_millis(50)).await;
         }
-        // A daemon whose lock is gone stops executing until it is started again, and says so.
+        // A daemon that lost its lock stops executing until it is restarted, and logs this.
         if let Some(mut daemon) = self.daemon.take() {
             daemon.kill().expect("it can be killed");
             daemon.wait().expect("it ends");
@@ -406,7 +405,7 @@ impl Run {
         }
     }
 
-    /// Another behaviour of the target, all at once.
+    /// Switches to another behavior of the target, atomically.
     fn set_target(&mut self, behaviour: Value) {
         self.behaviour = behaviour;
         let mut behaviour = self.behaviour.clone();
@@ -416,18 +415,18 @@ impl Run {
         std::fs::rename(new, file).expect("a file");
     }
 
-    /// SIGTERM; it must end in order, whatever goes on.
+    /// Sends SIGTERM; the daemon must shut down cleanly, whatever is in progress.
     async fn terminate(&mut self) {
         let Some(mut daemon) = self.daemon.take() else { return };
         self.figures.terminations += 1;
-        // As a service manager would, it does not stop what has hardly begun to run.
+        // Like a service manager, it does not stop a daemon that has barely started.
         let deadline = Instant::now() + Duration::from_mins(1);
         while !self.has_started() && Instant::now() < deadline {
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
         let status = Command::new("kill").arg("-TERM").arg(daemon.id().to_string()).status();
         assert!(status.expect("kill runs").success(), "the daemon is gone");
-        // The grace, the farewell of the connector, and a slow machine.
+        // Time for the grace period, the connector's shutdown, and a slow machine.
         let deadline = Instant::now() + Duration::from_mins(1);
         let ended: Option<ExitStatus> = loop {
             match daemon.try_wait().expect("it can be waited for") {
@@ -462,7 +461,7 @@ impl Run {
         }
     }
 
-    /// The faults end, everything drains, and a last sync makes Iden know the truth.
+    /// Ends the faults, lets everything drain, and runs a last sync that brings Iden up to date.
     async fn rest(&mut self, seed: u64, fresh: bool) {
         for id in self.faults.clone() {
             self.remove_fault(id);
@@ -481,8 +480,8 @@ impl Run {
         self.figures.drained_after = began.elapsed().as_secs_f64();
         self.terminate().await;
         let mut status = self.command(&["sync", "hr"]).status().expect("the binary runs");
-        // A state that was lost, or a first sync that was killed again and again, is held until somebody has looked: what is shown
-        // is what the target holds.
+        // After lost state, or a first sync that was killed repeatedly, syncs are held until an operator has looked: what they show is what
+        // the target contains.
         let was_completed = self.world.sandbox.ledger().iter().any(|entry| {
             entry.method == "POST" && entry.path.contains("/complete/") && entry.handled == Some(202)
         });
@@ -541,7 +540,7 @@ impl Run {
         passwords.chain([KEY.to_owned(), TOKEN.to_owned()]).collect()
     }
 
-    /// Passwords that the target made up and told in the result of a reset.
+    /// Passwords that the target generated and returned in the result of a reset.
     fn told(&self) -> Vec<String> {
         let reports = self.wishes.iter().flat_map(|wish| self.world.sandbox.reports(&wish.id));
         reports
@@ -549,7 +548,7 @@ impl Run {
             .collect()
     }
 
-    /// The journal may hold an outcome until it is reported, and the password of a result with it, but nothing else.
+    /// The journal may contain an outcome until it is reported, including the password in its result, but no other secret.
     fn look_for_secrets_in_the_state(&mut self, at_the_end: bool) {
         let mut secrets = self.secrets();
         if at_the_end {
@@ -588,7 +587,7 @@ impl Run {
         }
     }
 
-    /// Prints the figures, and fails if a promise was not kept.
+    /// Prints the figures, and fails if a guarantee was violated.
     fn tell(mut self) {
         self.figures.violations = self.violations.len();
         println!("CHAOS {}", json!(self.figures));
@@ -633,12 +632,12 @@ impl Drop for Run {
     }
 }
 
-/// The time as the target's ledger has it, in nanoseconds.
+/// The current time in the format of the target's ledger, in nanoseconds.
 fn now() -> i128 {
     jiff::Timestamp::now().as_nanosecond()
 }
 
-/// Whether a copy of the state knows what Iden calls the time of the last sync, and has an end for every sync.
+/// Whether a copy of the state knows Iden's time of the last sync, and has an end for every sync.
 fn knows_its_last_sync(copy: &Path) -> bool {
     const LOOK: &str = "import sqlite3, sys\nsys.exit(sqlite3.connect(sys.argv[1]).execute('SELECT count(*) FROM syncs \
         WHERE iden_synced_at IS NOT NULL AND iden_pending_at IS NULL').fetchone()[0] != 1)";
@@ -646,7 +645,7 @@ fn knows_its_last_sync(copy: &Path) -> bool {
     looked.expect("python3 runs").success()
 }
 
-/// What ends something that a plan began.
+/// Ends the effect of an event.
 enum Undo {
     Start,
     Present,

@@ -1,9 +1,9 @@
-"""A target system and the connector in front of it, for the tests that let everything go wrong.
+"""A target system and its connector, for tests that inject all kinds of faults.
 
-The target is a ledger: JSON lines, each written and flushed to disk while a lock is held, before anybody hears of it.
-What the accounts are is what the ledger says, so that the truth survives whoever is killed. The connector is a bad one
-on purpose: a create that is repeated makes a second account, and `faults.json`, which is read at every call, makes it
-slow, wrong, silent or dead. The dice of a task's call depend on the seed, the task and the attempt alone.
+The target is a ledger: JSON lines, each written and flushed to disk while a lock is held, before the result is visible.
+The accounts are derived from the ledger, so that they survive the death of any process. The connector is faulty on
+purpose: a repeated create makes a second account, and `faults.json`, which is read at every call, makes the connector
+slow, wrong, silent or dead. The randomness of a task's call depends only on the seed, the task and the attempt.
 """
 import fcntl, hashlib, json, os, random, sys, threading, time
 
@@ -12,14 +12,14 @@ CODES = ["ACCOUNT_NOT_FOUND", "ACCOUNT_ALREADY_EXISTS", "LICENSE_EXHAUSTED", "PE
          "TIMEOUT", "INTERNAL_ERROR"]
 TYPES = {"team": "group", "seat": "license", "account": "account"}
 PAGE = 40
-# A call that is with the target when its connector dies is applied up to so many seconds after it was received.
+# A call in progress when its connector dies is applied up to this many seconds after it was received.
 REACH = 1.2
 
-guard = threading.Lock()  # of this process; the lock on the file is between processes
+guard = threading.Lock()  # within this process; the lock on the file is between processes
 output = threading.Lock()
 input_ended = threading.Event()
 under_way = set()
-moods = set()  # what the listing under way is like
+moods = set()  # the fault that applies to the current listing
 settings = {}
 
 
@@ -29,7 +29,7 @@ class Failure(Exception):
 
 
 class Target:
-    """The accounts as the ledger says. Every use is one `with`: it takes the lock and reads what others wrote."""
+    """The accounts according to the ledger. Every use is one `with`: it takes the lock and reads what other processes wrote."""
 
     def __init__(self, folder):
         self.file = os.open(os.path.join(folder, "ledger.jsonl"), os.O_RDWR | os.O_APPEND | os.O_CREAT, 0o600)
@@ -69,7 +69,7 @@ class Target:
         self.take(json.loads(text))
 
     def as_of(self, moment):
-        """The accounts as they were then."""
+        """The accounts at that time."""
         accounts = {}
         with open(os.path.join(settings["folder"], "ledger.jsonl"), "rb") as file:
             for line in file:
@@ -105,7 +105,7 @@ def hang():
 
 
 def wait(seconds, received, lingers):
-    """Works for a while. False if the call has to end without an effect: nobody is left who could want it."""
+    """Works for a while. False if the call must end without an effect, because its caller no longer exists."""
     time.sleep(seconds)
     if not input_ended.is_set():
         return True
@@ -113,7 +113,7 @@ def wait(seconds, received, lingers):
 
 
 def disturb(dice, rules, what):
-    """What goes wrong with a call that only reads."""
+    """Faults of a call that only reads."""
     if dice.random() >= rules.get("read", 0):
         return
     kind = dice.choice(["slow", "slow", "slow", "limited", "limited", "timeout", "down", "broken", "die", "garbage", "hang"])
@@ -141,15 +141,15 @@ def list_records(params, dice, rules):
     disturb(dice, rules, f"list {slug}")
     with target:
         records = target.accounts if slug == "account" else target.entities[slug]
-        # A copy of the target that was put back.
+        # The target was restored from a copy.
         if slug == "account" and rules.get("as_of"):
             records = target.as_of(rules["as_of"])
-        # After a repeated cursor the listing goes on where the page before the last one did.
+        # After a repeated cursor, the listing continues where the page before the last one did.
         rest = [records[key] for key in sorted(records) if key > cursor.rstrip("!")]
     page, next_cursor = rest[:PAGE], rest[PAGE - 1]["id"] if len(rest) > PAGE else None
     kind = dice.choice(rules["list"]) if rules.get("list") and dice.random() < rules.get("listing", 0) else None
     if slug == "account":
-        # A target that forgets what everybody is does so for the whole of a listing.
+        # A target that misrepresents accounts does so for the whole of a listing.
         if not cursor:
             moods.clear()
             moods.update([kind] if kind in ("asleep", "alone") else [])
@@ -192,7 +192,7 @@ def find_account(params, dice, rules):
 
 
 def changed(action, params, record):
-    """The account as the task wants it; None to delete it."""
+    """The account as the task changes it; None if it is deleted."""
     account, changes = params["account"], params["changes"] or {}
     if action == "delete_account":
         return None
@@ -211,7 +211,7 @@ def password_of(params):
 
 
 def fingerprint(password):
-    """FNV-1a: the ledger says which password was set without holding it."""
+    """FNV-1a: the ledger shows which password was set without containing it."""
     value = 0xCBF29CE484222325
     for byte in password.encode():
         value = (value ^ byte) * 0x100000001B3 % 2**64
@@ -219,12 +219,12 @@ def fingerprint(password):
 
 
 def apply(call, action, params):
-    """One change of the target, durable before anybody hears of it."""
+    """Makes one change of the target, durable before the result is visible."""
     account, result, password = params["account"], {}, password_of(params)
     with target:
         found = target.find(account)
         if action == "create_account":
-            # Not idempotent, and it does not look whether somebody is there: whoever calls twice gets two.
+            # Not idempotent, and without a check whether the account exists: two calls create two accounts.
             number = sum(line.startswith("n-") for line in target.created) + 1
             names = ("username", "email", "first_name", "last_name", "display_name")
             found = {"id": f"n-{number:05}", "status": "active", **{name: account[name] for name in names if account.get(name)}}
@@ -240,11 +240,11 @@ def apply(call, action, params):
 
 
 def failure(dice, action, params, effect):
-    """A failure of any code. On a delete, `ACCOUNT_NOT_FOUND` is an answer, so it must be true."""
+    """A failure with any code. For a deletion, `ACCOUNT_NOT_FOUND` is a valid result, so it must be true."""
     code = dice.choice(CODES if action != "delete_account" else CODES[1:])
     retry = dice.choice(["never", "backoff", "backoff"])
     message = f"HR says {code} of {label(params['account'])}"
-    # A connector that is careless with what it was told.
+    # The connector leaks what it was given.
     if dice.random() < 0.2:
         message += f"; sent {password_of(params) or 'nothing'} with {settings['token']}"
         print(message, file=sys.stderr, flush=True)
@@ -279,13 +279,13 @@ def execute(call, action, params, rules):
         if kind == "hang":
             hang()
         if kind == "idle" and not password_of(params) and action != "reset_password" and is_seen(action, params["account"]):
-            # It says that it is done, and does nothing. Of a password nobody could find that out, nor of somebody who is not there.
+            # Reports success without doing anything. For a password or a missing account, this could not be detected.
             return {"account_id": "n-none"} if action == "create_account" else {}
         if kind == "late":
-            # Past every deadline: the daemon has given the call up, and the target has not.
+            # Past every deadline: the daemon has given up on the call, the target has not.
             delay = rules["timeout"] + 0.3
         elif not wait(delay if kind != "slow" else delay + dice.uniform(0, rules.get("delay", 0.3)), received, lingers):
-            raise SystemExit  # of this thread: the call is over, and nobody is told
+            raise SystemExit  # ends this thread: the call has ended without an answer
         if kind == "late" and not wait(delay, received, True):
             raise SystemExit
         result = apply(call, action, params)
@@ -345,7 +345,7 @@ for line in sys.stdin.buffer:
     else:
         threading.Thread(target=answer, args=(request,), daemon=True).start()
 input_ended.set()
-# Nobody listens any more. What is with the target already may still be carried out.
+# No process listens any more. Calls in progress at the target may still be applied.
 deadline = time.monotonic() + REACH
 while under_way and time.monotonic() < deadline:
     time.sleep(0.01)

@@ -1,4 +1,4 @@
-//! What an operator sees of one task, and does about tasks, syncs and apps: through the running daemon, and without one.
+//! What an operator sees of one task, and can do about tasks, syncs and apps: with the daemon running, and without one.
 
 use std::process::{Output, Stdio};
 
@@ -6,9 +6,9 @@ use serde_json::{Value, json};
 
 use crate::support::{Daemon, World, eventually};
 
-/// Patient enough that a task waits until the operator acts.
+/// Limits that are long enough for a task to wait until the operator acts.
 pub(crate) const PATIENT: &str = "poll_interval = \"100ms\"\ntimeout = \"1s\"\ngive_up_after = \"30m\"\n";
-/// An app whose tasks are quick and whose sync is not.
+/// An app with quick tasks and a slow sync.
 pub(crate) const SLOW_SYNC: &str = "connector = \"simulated\"\nsync = { enabled = false }\ntasks = { poll_interval = \"100ms\" }\n\
                          [apps.hr.target]\naccounts = 100000\nlatency = \"100ms\"\n";
 
@@ -36,7 +36,7 @@ async fn story(world: &World, task: &str) -> Value {
     parsed(&shown)
 }
 
-/// Asks until the story is as wanted.
+/// Polls the task's history until it is as wanted.
 pub(crate) async fn story_until(world: &World, task: &str, is_so: impl Fn(&Value) -> bool) -> Value {
     let deadline = tokio::time::Instant::now() + crate::support::PATIENCE;
     loop {
@@ -53,12 +53,12 @@ pub(crate) fn phases(story: &Value) -> Vec<&str> {
     steps.iter().map(|step| step["phase"].as_str().expect("a phase")).collect()
 }
 
-/// A suspension that was applied without an answer, in a target that does not show accounts: nobody knows what became of it.
+/// A suspension that was applied without a response, in a target that does not show accounts: its outcome is unknown.
 pub(crate) async fn unknown(world: &World) -> (Daemon, String) {
     unknown_with(world, "", &[]).await
 }
 
-/// The same with more configuration and variables.
+/// The same with additional configuration and environment variables.
 pub(crate) async fn unknown_with(world: &World, more: &str, variables: &[(&str, &str)]) -> (Daemon, String) {
     world.script(PATIENT, more);
     world.account(&json!({"id": "id-ann", "username": "ann", "status": "active"}));
@@ -216,17 +216,6 @@ async fn only_a_task_of_unknown_effect_can_be_resolved() {
     daemon.stop().await;
 }
 
-/// Waits until the task list has been read several times more.
-async fn polled(world: &World) {
-    let polls = || {
-        let is_poll =
-            |entry: &&bridgehead::sandbox::Entry| entry.method == "GET" && entry.path.ends_with("/tasks/");
-        world.sandbox.ledger().iter().filter(is_poll).count()
-    };
-    let before = polls();
-    eventually("the list is read again", || polls() >= before + 3).await;
-}
-
 #[tokio::test]
 async fn a_paused_app_begins_nothing_over_restarts_until_it_is_resumed() {
     let world = World::new().await;
@@ -236,7 +225,7 @@ async fn a_paused_app_begins_nothing_over_restarts_until_it_is_resumed() {
     let paused = world.run(&["apps", "pause", "hr", "--reason", "migration of HR"]).await;
     assert_eq!(paused.status.code(), Some(0), "{paused:?}");
     let task = world.task_for("create_account", json!("ann"));
-    polled(&world).await;
+    world.polled().await;
     assert_eq!((world.task(&task)["status"].as_str(), world.attempts(&task)), (Some("pending"), vec![]));
     let refused = world.run(&["sync", "hr"]).await;
     assert_eq!(refused.status.code(), Some(1));
@@ -258,7 +247,7 @@ async fn a_paused_app_begins_nothing_over_restarts_until_it_is_resumed() {
     assert!(stderr(&alone).contains("hr is paused"), "{alone:?}");
     let daemon = world.start();
     daemon.says("the app is paused").await;
-    polled(&world).await;
+    world.polled().await;
     assert_eq!(world.attempts(&task), Vec::<u64>::new());
     let told = story(&world, &task).await;
     assert!(told["next"].as_str().expect("a sentence").contains("apps resume hr"), "{told:#}");

@@ -1,4 +1,4 @@
-//! What can be seen of a running daemon: the listener, and `bridgehead status`.
+//! What a running daemon shows: the listener, and `bridgehead status`.
 
 use std::process::Output;
 
@@ -12,7 +12,7 @@ const SECRET: &str = "target-secret-that-must-never-leak-0815";
 
 pub(crate) const ADMIN: &str = "\n[admin]\nlisten = \"127.0.0.1:0\"\n";
 
-/// An answer of the listener.
+/// A response of the listener.
 pub(crate) struct Answer {
     pub(crate) status: u16,
     pub(crate) head: String,
@@ -25,7 +25,7 @@ impl Answer {
     }
 }
 
-/// Where the daemon's listener is, by its log.
+/// The address of the daemon's listener, from its log.
 pub(crate) async fn address(daemon: &Daemon) -> String {
     daemon.says("status page: http://").await;
     let log = daemon.log();
@@ -51,7 +51,7 @@ pub(crate) async fn get(address: &str, path: &str) -> Answer {
     ask(address, &format!("GET {path} HTTP/1.1\r\nHost: {address}")).await
 }
 
-/// Waits until the status is as wanted, and returns it.
+/// Polls the status until it is as wanted, and returns it.
 pub(crate) async fn status(address: &str, what: &str, is_so: impl Fn(&Value) -> bool) -> Value {
     let deadline = tokio::time::Instant::now() + PATIENCE;
     loop {
@@ -69,7 +69,7 @@ pub(crate) fn kinds(status: &Value) -> Vec<&str> {
     alarms.iter().map(|alarm| alarm["kind"].as_str().expect("a kind")).collect()
 }
 
-/// `bridgehead status` of the daemon that listens there.
+/// Runs `bridgehead status` against the daemon that listens at this address.
 pub(crate) async fn told(world: &World, address: &str, arguments: &[&str]) -> (Option<i32>, String) {
     let mut command = world.command(&[&["status"], arguments].concat());
     command.env("BRIDGEHEAD__ADMIN__LISTEN", address);
@@ -82,7 +82,7 @@ fn said(output: &Output) -> (Option<i32>, String) {
     (output.status.code(), String::from_utf8(text).expect("text"))
 }
 
-/// Everything that the listener and the command say, and none of it may hold a secret.
+/// Collects everything that the listener and the command show, and checks that no secret is in it.
 async fn holds_no_secret(world: &World, address: &str) -> String {
     let mut all = String::new();
     for path in ["/", "/status", "/status?pretty", "/metrics", "/healthz", "/readyz", "/nowhere"] {
@@ -197,7 +197,7 @@ async fn only_questions_to_the_machine_itself_are_answered() {
     let huge = "x".repeat(100_000);
     assert_eq!(ask(&address, &format!("GET /{huge} HTTP/1.1\r\nHost: {address}")).await.status / 100, 4);
     assert_eq!(get(&address, "/healthz").await.status, 200, "it is none the worse for it");
-    // Connections that say nothing do not keep it from stopping.
+    // Idle connections do not prevent the daemon from stopping.
     let _silent = tokio::net::TcpStream::connect(&address).await.expect("it listens");
     daemon.stop().await;
     assert!(tokio::net::TcpStream::connect(&address).await.is_err(), "nobody listens any more");
@@ -393,7 +393,7 @@ async fn without_a_listener_the_running_daemon_is_asked_over_its_socket() {
     let (code, text) = said(&world.run(&["status"]).await);
     assert_eq!(code, Some(0), "{text}");
     assert!(text.contains(&format!("process {}", daemon.pid())) && text.contains("All good."), "{text}");
-    // Without the socket, the listener is asked where there is one, and else the journal is read.
+    // Without the socket, the command asks the listener if there is one; otherwise it reads the journal.
     std::fs::remove_file(world.path("state/control.sock")).expect("it is there");
     let (code, text) = said(&world.run(&["status"]).await);
     assert_eq!(code, Some(75), "{text}");

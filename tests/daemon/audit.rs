@@ -1,4 +1,4 @@
-//! The audit log: what it says, that nobody can change it unseen, and that nothing waits for it.
+//! The audit log: its contents, detection of changes to it, and that nothing waits for it.
 
 use std::process::Output;
 
@@ -28,7 +28,7 @@ fn actions(entries: &[Value]) -> Vec<&str> {
     entries.iter().map(|entry| entry["action"].as_str().expect("an action")).collect()
 }
 
-/// A world in which a task was done and a sync cancelled nothing: the log of a quiet day.
+/// A daemon that completed one task, and whose app was paused and resumed: the log of a quiet day.
 async fn a_quiet_day() -> (World, String) {
     let world = World::new().await;
     world.script(QUICK, "");
@@ -107,7 +107,7 @@ async fn a_change_is_found_and_its_place_is_named() {
     let broken = world.run(&["audit", "verify"]).await;
     assert_eq!(broken.status.code(), Some(1), "{broken:?}");
     assert!(stderr(&broken).contains("breaks at entry 2 (audit-00000001.jsonl line 2)"), "{broken:?}");
-    // Somebody takes an entry out, and somebody cuts the end off.
+    // An entry is removed, and the end of the log is cut off.
     let lines: Vec<&str> = whole.lines().collect();
     let without = [&lines[..2], &lines[3..]].concat().join("\n");
     world.write(file, &format!("{without}\n"));
@@ -163,7 +163,7 @@ async fn what_a_crash_cut_off_is_repaired_at_the_next_start_and_said() {
 async fn a_log_that_cannot_be_written_raises_an_alarm_and_stops_no_task() {
     let world = World::new().await;
     world.script(QUICK, ADMIN);
-    // A file in the way of the folder: nobody can write there, not even root.
+    // A file in place of the folder, so that not even root can write there.
     std::fs::create_dir_all(world.path("state")).expect("a folder");
     std::fs::set_permissions(world.path("state"), std::os::unix::fs::PermissionsExt::from_mode(0o700))
         .expect("its owner");

@@ -1,4 +1,4 @@
-//! `bridgehead support`: the archive holds what is needed, and nothing of secrets and people, wherever they were planted.
+//! `bridgehead support`: the archive contains what is needed, and no secrets or personal data, wherever they occurred.
 
 use std::collections::BTreeMap;
 use std::io::Read;
@@ -11,10 +11,10 @@ use serde_json::{Value, json};
 use crate::admin::address;
 use crate::support::{KEY, World, eventually};
 
-/// What is planted holds this, in one case or the other.
+/// Every planted value contains this string, in upper or lower case.
 const CANARY: &str = "canary";
 
-/// What `journalctl` prints: entries as they are written, with people in them.
+/// Output of `journalctl`: real log entries that contain personal data.
 const JOURNAL: &str = r#"#!/bin/sh
 echo '{"__REALTIME_TIMESTAMP":"1700000000000000","PRIORITY":"4","CODE_FILE":"crates/runtime/src/task/executor.rs","CODE_LINE":"88","MESSAGE":"canary-message of canary@example.org","BRIDGEHEAD_APP":"hr","BRIDGEHEAD_ACCOUNT":"canary-account","BRIDGEHEAD_CODE":"TIMEOUT","_CMDLINE":"canary"}'
 echo '{"__REALTIME_TIMESTAMP":"1700000000000001","PRIORITY":"6","MESSAGE":[99,97,110,97,114,121],"BRIDGEHEAD_APP":"canary@example.org"}'
@@ -86,9 +86,9 @@ async fn bundle(world: &World, name: &str) -> BTreeMap<String, String> {
     files
 }
 
-/// A world whose every field has a canary in it, with a daemon's worth of history.
+/// Puts a canary into every field of the configuration and the target.
 fn plant(world: &World) {
-    // The port is free now; nothing else of this test listens on others.
+    // The port is currently free; nothing else in this test listens on other ports.
     let listen = std::net::TcpListener::bind("127.0.0.1:0").and_then(|it| it.local_addr()).expect("a port");
     world.write("target/rules.json", "[]");
     world.script_with(
@@ -148,7 +148,7 @@ async fn nothing_of_secrets_and_people_is_in_it_wherever_they_were_planted() {
             "status.json"
         ]
     );
-    // It is of use all the same.
+    // The archive is useful nevertheless.
     let about = document(&files, "about.json");
     assert_eq!(about["version"], env!("CARGO_PKG_VERSION"));
     assert_eq!(about["limits_of"], "the daemon");
@@ -166,7 +166,7 @@ async fn nothing_of_secrets_and_people_is_in_it_wherever_they_were_planted() {
     assert!(files["log.jsonl"].contains("crates/runtime/src/task/executor.rs"), "{}", files["log.jsonl"]);
     daemon.stop().await;
 
-    // The history of a daemon that has stopped says which codes there were.
+    // The history of a stopped daemon contains the error codes.
     let files = bundle(&world, "stopped.tar.gz").await;
     assert_eq!(document(&files, "failures.json")["hr"]["failed"]["LICENSE_EXHAUSTED"], 1);
     assert_eq!(document(&files, "status.json")["daemon"], Value::Null);
@@ -186,7 +186,7 @@ async fn a_configuration_that_is_wrong_is_told_by_its_places_alone() {
     let checked = document(&files, "check.json");
     let errors = checked[0]["errors"].as_array().expect("errors");
     assert!(errors.iter().any(|error| error["key"] == "bridge.base_url" && error["line"] == 2), "{checked}");
-    // Not even TOML.
+    // A file that is not even TOML.
     world.write("bridgehead.toml", "[bridge\napi_key = \"canary\"\n");
     let files = bundle(&world, "broken.tar.gz").await;
     assert_eq!(document(&files, "check.json")[0]["errors"][0]["line"], 1);
@@ -198,7 +198,7 @@ async fn nothing_is_written_unasked_and_nothing_overwritten() {
     world.configure("connector = \"simulated\"\n[apps.hr.target]\naccounts = 3\n");
     let to = world.path("report.tar.gz");
     let shown = to.to_str().expect("a path");
-    // Nobody can be asked here.
+    // Without a terminal, the command cannot ask for confirmation.
     let refused = run(&world, &["support", "--output", shown]).await;
     assert_eq!(refused.status.code(), Some(2), "{refused:?}");
     let told = String::from_utf8_lossy(&refused.stderr).into_owned();

@@ -1,4 +1,4 @@
-//! `bridgehead call`: one operation by hand, as the daemon would carry it out, and what it says of it.
+//! `bridgehead call`: runs one operation manually, as the daemon would, and reports the result.
 
 use std::io::Write;
 use std::process::{Output, Stdio};
@@ -22,7 +22,7 @@ fn told(output: &Output) -> Value {
     serde_json::from_slice(&output.stdout).unwrap_or_else(|error| panic!("{error}: {output:?}"))
 }
 
-/// A folder of people as the target of the app.
+/// A folder of accounts as the target of the app.
 async fn folder() -> World {
     let world = World::new().await;
     world.write("people/accounts.csv", PEOPLE);
@@ -103,7 +103,7 @@ async fn an_account_goes_through_its_life_by_hand_and_each_step_is_read_back() {
         let people = world.read("people/accounts.csv");
         assert!(people.lines().any(|line| line.contains("bob@") && line.contains(now)), "{people}");
     }
-    // Somebody is there: the same comparison as in the daemon.
+    // The account already exists: the same comparison as in the daemon.
     let again =
         ["call", "hr", "create", "--username", "bob", "--email", "other@example.org", "--yes", "--json"];
     let output = world.run(&again).await;
@@ -131,7 +131,7 @@ async fn nothing_is_changed_without_consent_and_protection_holds() {
     world.configure(
         "connector = \"file\"\n[apps.hr.protect]\naccounts = [\"ann\"]\n[apps.hr.target]\npath = \"people\"\n",
     );
-    // Protected under another name than the one that was given.
+    // Protected under another name than the given one.
     let output = world.run(&["call", "hr", "delete", "--id", "u1", "--yes"]).await;
     assert_eq!(output.status.code(), Some(1), "{output:?}");
     assert!(

@@ -1,10 +1,11 @@
-//! Mistakes of connectors that did harm in the field. The conformance kit finds each of them; here the daemon has to live with them.
+//! Mistakes of connectors that caused harm in production. The conformance kit finds each of them; these tests check that the daemon copes
+//! with them.
 
 use serde_json::{Value, json};
 
 use crate::support::{World, eventually};
 
-/// A world with these people, and a program that makes this mistake.
+/// A target with these accounts, and a connector that makes this mistake.
 async fn world(people: &[(&str, &str)], mistake: &str) -> World {
     let world = World::new().await;
     let people: Vec<Value> = people
@@ -21,7 +22,7 @@ async fn world(people: &[(&str, &str)], mistake: &str) -> World {
     world
 }
 
-/// Who is in the target, with their status.
+/// The accounts in the target, with their status.
 fn people(world: &World) -> Vec<(String, String)> {
     let all: Vec<Value> = serde_json::from_str(&world.read("target/people.json")).expect("people");
     let text = |one: &Value, field: &str| one[field].as_str().unwrap_or_default().to_owned();
@@ -51,16 +52,16 @@ async fn an_error_on_the_third_page_that_is_taken_for_the_end_removes_nobody() {
 #[tokio::test]
 async fn a_search_by_substring_deletes_nobody_else() {
     let world = world(&[("u1", "joanna"), ("u2", "ann")], "substring").await;
-    // By the id everything is in order.
+    // With the id, the right account is found.
     let sure = world.task_for("delete_account", json!({"id": "u2", "username": "ann"}));
     let daemon = world.start();
     eventually("the account is gone", || world.task(&sure)["status"] == "completed").await;
     assert_eq!(people(&world), [("joanna".to_owned(), "active".to_owned())]);
-    // By the name alone the program finds somebody else.
+    // With the name alone, the connector finds another account.
     for action in ["delete_account", "suspend_account"] {
         let task = world.task_for(action, json!({"username": "ann"}));
         daemon.says(&task).await;
-        tokio::time::sleep(std::time::Duration::from_secs(1)).await;
+        world.polled().await;
         assert_ne!(world.task(&task)["status"], "completed", "{action}");
     }
     assert_eq!(people(&world), [("joanna".to_owned(), "active".to_owned())]);
@@ -95,8 +96,8 @@ async fn a_program_that_offers_nothing_while_its_target_is_down_loses_no_suspens
     world.write("target/down", "");
     let task = world.task_for("suspend_account", json!({"id": "u1", "username": "ann"}));
     let daemon = world.start();
-    // Time enough for the task to be listed and refused many times.
-    tokio::time::sleep(std::time::Duration::from_secs(4)).await;
+    // The task is listed and refused several times.
+    world.polled().await;
     assert_eq!(world.task(&task)["status"], "pending", "{}", daemon.log());
     std::fs::remove_file(world.path("target/down")).expect("the mark");
     eventually("the target is back, and the account suspended", || {

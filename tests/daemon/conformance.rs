@@ -1,4 +1,4 @@
-//! `bridgehead check APP --conformance`: what it does to a live target, and when it refuses.
+//! `bridgehead check APP --conformance`: its effects on a live target, and when it refuses to run.
 
 use std::process::Output;
 
@@ -201,7 +201,7 @@ async fn results_are_written_as_junit() {
     assert!(err(&output).contains("results.xml cannot be written: "), "{}", err(&output));
 }
 
-/// A directory of people in a file of its own, over exec. It is slow enough to be stopped in the middle.
+/// A connector over exec that keeps its accounts in a file. It is slow enough to be stopped midway.
 const SLOW: &str = r#"
 import json, sys, time
 people = {}
@@ -249,7 +249,7 @@ for line in sys.stdin:
         break
 "#;
 
-/// Stops the kit by a signal as soon as it has made somebody, and gives what it says, and who is left.
+/// Stops the kit by a signal as soon as it has created an account; returns its output and the remaining accounts.
 async fn stopped_by(signal: &str, actions: &str) -> (Output, Value) {
     let world = World::new().await;
     world.write("slow.py", &SLOW.replace("ACTIONS", actions));

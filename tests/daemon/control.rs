@@ -1,4 +1,4 @@
-//! Commands beside a running daemon, and in its place.
+//! Commands while a daemon is running, and without one.
 
 use std::os::unix::fs::{FileTypeExt, PermissionsExt};
 use std::process::{Output, Stdio};
@@ -36,7 +36,7 @@ fn active(world: &World) -> usize {
     world.sandbox.records(world.app, "account").iter().filter(|record| record["active"] == true).count()
 }
 
-/// A suspension whose report Iden refuses so many times.
+/// A suspension whose report Iden rejects this many times.
 fn rejected(world: &World, times: u64) -> String {
     let fault = Fault::new(Effect::answer_json(400, json!({"detail": "unknown field"})));
     world.sandbox.add_fault(fault.method("PATCH").path("**/status/").times(times));
@@ -155,7 +155,7 @@ async fn the_socket_is_private_and_goes_with_the_daemon() {
     let found = std::fs::metadata(&socket).expect("it is there");
     assert!(found.file_type().is_socket());
     assert_eq!(found.permissions().mode() & 0o777, 0o600);
-    // A daemon that was killed leaves it behind: that is as good as none, and the next one replaces it.
+    // A killed daemon leaves the socket behind: it is treated as missing, and the next daemon replaces it.
     daemon.kill();
     assert!(socket.exists());
     let alone = world.run(&["sync"]).await;

@@ -1,5 +1,5 @@
-//! Crashes: at random moments, and before and after every single commit. What comes of the tasks is what comes of them
-//! without a crash, and nothing is done twice. The target is slow, and a create that is repeated makes a second account.
+//! Crashes at random moments, and before and after every single commit. The tasks end the same as without a crash, and nothing is done
+//! twice. The target is slow, and a repeated create makes a second account.
 
 #[path = "../chaos/evidence/mod.rs"]
 #[allow(dead_code, reason = "the chaos tests use the rest")]
@@ -22,10 +22,10 @@ use crate::support::{World, eventually};
 
 const SIGABRT: i32 = 6;
 
-/// Worlds at once, for the steps: most of the time they wait for an attempt to be over.
+/// How many targets run at the same time in the tests of steps: most of the time they wait for an attempt to end.
 const AT_ONCE: usize = 6;
 
-/// A world with a target, and tasks that are to be carried out.
+/// A target, and the tasks to execute.
 struct Scene {
     world: World,
     wishes: Vec<Wish>,
@@ -33,7 +33,7 @@ struct Scene {
 }
 
 impl Scene {
-    /// `work` is how long the target works on a change, in seconds; `app` further lines of TOML about the app.
+    /// `work` is the range of the target's processing time for a change, in seconds; `app` is additional TOML for the app.
     async fn new(work: [f64; 2], app: &str) -> Self {
         let world = World::new().await;
         people::settle(&world.path("target"), Size::LARGE);
@@ -54,7 +54,7 @@ impl Scene {
         self.wishes.push(wish);
     }
 
-    /// Starts the daemon; `step` is where it is to crash.
+    /// Starts the daemon; `step` says where it should crash.
     fn start(&mut self, step: Option<&str>) {
         let log = File::options().create(true).append(true).open(self.world.path("log")).expect("a log");
         let mut command = self.world.command(&["run"]);
@@ -65,7 +65,7 @@ impl Scene {
         self.daemon = Some(command.spawn().expect("the binary starts"));
     }
 
-    /// How the daemon ended, if it has.
+    /// The daemon's exit status, if it has ended.
     fn ended(&mut self) -> Option<ExitStatus> {
         self.daemon.as_mut().expect("a daemon").try_wait().expect("it can be waited for")
     }
@@ -80,7 +80,7 @@ impl Scene {
         self.world.tasks_that_are("pending") == 0
     }
 
-    /// What was done twice, lost, or reported wrongly.
+    /// Whatever was done twice, lost, or reported wrongly.
     fn violations(&self) -> String {
         let ledger = Ledger::read(&self.world.path("target"));
         let (sandbox, app) = (&self.world.sandbox, self.world.app);
@@ -101,8 +101,8 @@ impl Scene {
         violations.iter().map(story).collect()
     }
 
-    /// What became of every task, and of every account: what a crash must not change. Whether somebody is gone because
-    /// the task deleted them, or was never there, cannot be told after a crash, so of a deletion only the effect counts.
+    /// The outcome of every task, and every account: a crash must not change these. After a crash, a deleted account cannot be
+    /// distinguished from one that never existed, so only the effect of a deletion counts.
     fn outcome(&self) -> (BTreeMap<String, Value>, BTreeMap<String, Value>) {
         let outcome = |wish: &Wish| {
             let task = self.world.task(&wish.id);
@@ -110,7 +110,7 @@ impl Scene {
             (wish.id.clone(), if wish.action == "delete_account" { Value::Null } else { outcome })
         };
         let accounts = Ledger::read(&self.world.path("target")).accounts_at(i128::MAX);
-        // New accounts are numbered in the order in which they were made, which is nobody's promise.
+        // New accounts are numbered in the order of their creation, which is not guaranteed.
         let account = |mut account: Value| {
             account["id"] = Value::Null;
             (account["username"].as_str().unwrap_or_default().to_owned(), account)
@@ -163,7 +163,7 @@ async fn killed_at_random_moments_again_and_again_no_task_is_lost_and_none_is_do
     assert_eq!(crashed.outcome(), calm.outcome());
 }
 
-/// A task of every action, one that fails, and some that belong together.
+/// A task of every action, one that fails, and some that depend on each other.
 fn one_of_each() -> Vec<Wish> {
     let mut rng = StdRng::seed_from_u64(1);
     let mut iden = Iden::new(Size::LARGE);
@@ -185,7 +185,7 @@ fn one_of_each() -> Vec<Wish> {
     wishes
 }
 
-/// Crashes once at a step. Returns what became of the tasks, or nothing if the step was never reached.
+/// Crashes once at a step. Returns the result, or `None` if the step was never reached.
 async fn crash_at(step: String) -> Option<Scene> {
     let app = TASKS.replace("concurrency = 12", "concurrency = 1").replace("2s", "1s");
     let mut scene = Scene::new([0.0, 0.05], &app).await;
@@ -199,7 +199,7 @@ async fn crash_at(step: String) -> Option<Scene> {
         status.is_some() || scene.is_done()
     })
     .await;
-    // The end of the last task is written down after its report.
+    // The end of the last task is written to the journal after its report.
     if status.is_none() {
         tokio::time::sleep(Duration::from_millis(500)).await;
         status = scene.ended();
@@ -213,7 +213,7 @@ async fn crash_at(step: String) -> Option<Scene> {
     Some(scene)
 }
 
-/// Crashes at every step there is, one run for each. Returns how many there were.
+/// Crashes at every step, in one run each. Returns the number of steps.
 async fn crash_at_every_step(moment: &str) -> usize {
     let mut expected = None;
     let mut steps = 0;
@@ -231,7 +231,7 @@ async fn crash_at_every_step(moment: &str) -> usize {
     }
 }
 
-/// Intent and outcome of seven tasks. Each has an end as well, which may share the commit of the next one's intent.
+/// The intents and outcomes of seven tasks. Each task has an end as well, which may share a commit with the next intent.
 const FEWEST: usize = 7 * 2;
 
 #[tokio::test]
@@ -246,7 +246,7 @@ async fn a_crash_after_any_commit_changes_nothing_about_what_comes_of_the_tasks(
     assert!(steps >= FEWEST, "only {steps} steps");
 }
 
-/// Crashes once during a sync. False if the step was never reached.
+/// Crashes once during a sync. Returns false if the step was never reached.
 async fn crash_in_a_sync(step: String) -> bool {
     let app = "tasks = { enabled = false }\nsync = { every = \"1h\", on_start = true }\n";
     let mut scene = Scene::new([0.0, 0.0], app).await;

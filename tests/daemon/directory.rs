@@ -1,5 +1,5 @@
-//! A real directory behind the binary: `[network]` reaches its connector, and the kit proves it from the command line, broken
-//! connections included.
+//! A real directory with the binary: the connector uses `[network]`, and the conformance kit passes from the command line, including its
+//! checks of broken connections.
 
 use bridgehead_test_servers::OpenLdap;
 use serde_json::Value;
@@ -58,7 +58,7 @@ async fn the_kit_proves_a_live_directory_and_leaves_it_as_it_was() {
         let check = lines.iter().find(|check| check["name"] == name);
         check.map(|check| check["result"].clone()).unwrap_or_default()
     };
-    // Each of these needs a key of the table, and is skipped without it.
+    // Each of these checks needs a key of `[conformance]`, and is skipped without it.
     for name in [
         "refused-permission",
         "missing-group",

@@ -1,4 +1,4 @@
-//! The tables of keys in `docs/` are what the schemas say. `UPDATE=1` writes them anew.
+//! The tables of keys in `docs/` match the schemas. `UPDATE=1` rewrites them.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -6,7 +6,7 @@ use std::process::Command;
 const BEGIN: &str = "<!-- keys -->\n";
 const END: &str = "<!-- /keys -->";
 
-/// The page, and whose keys it shows.
+/// Each page, and the name of the schema whose keys it shows.
 fn pages() -> Vec<(PathBuf, String)> {
     let docs = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs");
     let connectors = std::fs::read_dir(docs.join("connectors")).expect("the pages").flatten();
@@ -75,7 +75,7 @@ fn every_connector_has_a_page() {
     }
 }
 
-/// An operator wants to know before, not after: which products it was tried with, and what it takes on trust.
+/// Operators need to know this before using a connector: which products it was tested with, and what it cannot verify.
 #[test]
 fn every_page_says_what_its_connector_was_tested_with_and_cannot_know() {
     for (path, name) in
@@ -93,17 +93,17 @@ fn every_page_says_what_its_connector_was_tested_with_and_cannot_know() {
     }
 }
 
-/// The words that a reader sees in a file, on one line: comments and strings run over line breaks.
+/// The words that a reader sees in a file, on one line, because comments and strings run over line breaks.
 fn words(path: &Path) -> String {
     let text = std::fs::read_to_string(path).expect("a text");
-    // Unit tests come last in a file, and may say what they like.
+    // Unit tests are at the end of a file, and may use any words.
     let unit_tests = regex::Regex::new(r"#\[cfg\(test\)\]\s*(#\[[^\]]*\]\s*)*mod \w+ \{").expect("a pattern");
     let text = unit_tests.split(&text).next().unwrap_or_default();
     let joined = regex::Regex::new(r"\\?\n\s*(///|//!|//|#|\*)?\s*").expect("a pattern");
     joined.replace_all(text, " ").to_lowercase()
 }
 
-/// The files below a folder that people read, without tests.
+/// The files below a folder that people read, except tests.
 fn read_by_people(folder: &Path, into: &mut Vec<PathBuf>) {
     for entry in std::fs::read_dir(folder).expect("a folder").flatten() {
         let (path, name) = (entry.path(), entry.file_name().to_string_lossy().into_owned());
@@ -147,7 +147,7 @@ fn retired_words_do_not_come_back() {
     let mut found = Vec::new();
     for file in &files {
         let words = words(file);
-        // Most are nowhere, which takes no pattern to see.
+        // Most words occur nowhere, so a substring search first saves running the pattern.
         let is_in = |(pattern, old, _): &&(regex::Regex, &str, &str)| {
             words.contains(&old.to_lowercase()) && pattern.is_match(&words)
         };
@@ -162,7 +162,7 @@ fn retired_words_do_not_come_back() {
 /// The page that lists every module.
 const MODULES: &str = "docs/modules.md";
 
-/// Where modules are, and what each folder is.
+/// The folders that contain modules, and what each of them is.
 const CRATES: [(&str, &str); 16] = [
     ("src", "bridgehead: the command, the control socket, the listener"),
     ("crates/runtime/src", "bridgehead-runtime"),
@@ -182,13 +182,13 @@ const CRATES: [(&str, &str); 16] = [
     ("connectors/sql/src", "bridgehead-sql"),
 ];
 
-/// The first sentence of a module's documentation; `None` if it has none.
+/// The first sentence of a module's documentation, or `None` if it has none.
 fn first_sentence(file: &Path) -> Option<String> {
     let text = std::fs::read_to_string(file).expect("a source file");
     let lines = text.lines().map_while(|line| line.strip_prefix("//!")).map(str::trim);
     let paragraph: Vec<&str> = lines.take_while(|line| !line.is_empty()).collect();
     let paragraph = paragraph.join(" ");
-    // A dot within a name such as `bridgehead.toml` does not end a sentence.
+    // A dot within a name such as `bridgehead.toml` does not end the sentence.
     let sentence = paragraph.split(". ").next().unwrap_or_default().trim_end_matches('.');
     let plain = regex::Regex::new(r"\[(`[^`]+`)\](\([^)]*\))?")
         .expect("a pattern")
@@ -231,7 +231,7 @@ fn every_module_says_in_one_line_what_it_is() {
             let name = name.trim_end_matches(".rs").trim_end_matches("/mod");
             match first_sentence(&file) {
                 Some(sentence) => page.extend(["| `", name, "` | ", &sentence, " |\n"]),
-                // The SDK's page is its README.
+                // The SDK's documentation is its README.
                 None if folder == "connectors/sdk/src" && name == "lib" => {}
                 None => silent.push(format!("{folder}/{name}")),
             }

@@ -1,4 +1,4 @@
-//! `check` as a doctor: the clock, the token of the page, room and owner of the state, and the way to each server.
+//! `check` as a diagnosis: the clock, the page's token, free space and owner of the state folder, and the route to each server.
 
 use std::process::Output;
 
@@ -38,7 +38,7 @@ async fn a_clock_that_is_off_is_told_by_how_much_and_what_to_do() {
         assert!(told.contains(direction) && told.contains("certificates"), "{told}");
         assert!(finding["advice"].as_str().expect("advice").contains("timedatectl"), "{finding}");
     }
-    // The running daemon looks at its own clock.
+    // The running daemon checks its own clock.
     let daemon = world.start_with(&[("BRIDGEHEAD_TEST_CLOCK_AHEAD", "300")]);
     daemon.says("sync completed").await;
     let clock = found(&world, "clock", &[]).await;
@@ -82,7 +82,7 @@ async fn the_way_to_each_server_is_told_and_no_password_of_a_proxy() {
     let ways = |found: &[Value]| -> String {
         found.iter().filter_map(|finding| finding["found"].as_str()).collect::<Vec<_>>().join("\n")
     };
-    // Nothing listens there, which does not matter to the way.
+    // Nothing listens there, which does not affect the route.
     let proxy = [("HTTPS_PROXY", "http://ann:hunter2@127.0.0.1:9"), ("NO_PROXY", "intranet.example.org")];
     write("");
     let told = ways(&found(&world, "network", &proxy).await);
@@ -92,7 +92,7 @@ async fn the_way_to_each_server_is_told_and_no_password_of_a_proxy() {
     );
     assert!(told.contains("https://scim.intranet.example.org:8443 is reached directly"), "{told}");
     assert!(!told.contains("hunter2") && !told.contains("ann"), "{told}");
-    // What is configured outranks the environment.
+    // The configuration takes precedence over the environment.
     write("[network]\nproxy = \"http://127.0.0.1:10\"\nno_proxy = [\"bridge.example.org\"]\n");
     let told = ways(&found(&world, "network", &proxy).await);
     assert!(told.contains("https://bridge.example.org is reached directly (network.no_proxy"), "{told}");

@@ -1,4 +1,4 @@
-//! What the repository ships must work as it stands.
+//! The files that the repository ships must work unchanged.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -7,7 +7,7 @@ fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).to_owned()
 }
 
-/// Runs the binary; whatever secret a configuration takes from the environment is there.
+/// Runs the binary with every secret that the configuration takes from the environment.
 fn bridgehead(config: &Path, arguments: &[&str]) -> std::process::Output {
     let text = std::fs::read_to_string(config).expect("a configuration");
     let variables = text.split("{ env = \"").skip(1).filter_map(|rest| rest.split('"').next());

@@ -1,4 +1,4 @@
-//! `bridgehead sync APP --to FILE`: what would be pushed, kept as a file.
+//! `bridgehead sync APP --to FILE`: writes what would be pushed to a file.
 
 use std::fmt::Write as _;
 use std::os::unix::fs::PermissionsExt;

@@ -1,10 +1,10 @@
-//! The README's first steps, in the order in which they are written, from an empty folder.
+//! Runs the README's first steps in order, starting from an empty folder.
 
 use std::path::Path;
 
 use crate::support::World;
 
-/// The blocks of TOML under a heading, without the indentation of the list that they stand in.
+/// The blocks of TOML under a heading, without the indentation of their list.
 fn blocks(page: &str, heading: &str) -> Vec<String> {
     let (_, section) = page.split_once(heading).expect("the heading");
     let section = section.split("\n## ").next().unwrap_or_default();

@@ -1,4 +1,4 @@
-//! What a task or a target says never looks like another line of a log or a table, and moves no terminal.
+//! Text from a task or a target can neither forge another line of a log or a table, nor control a terminal.
 
 use serde_json::json;
 

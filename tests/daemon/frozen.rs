@@ -1,5 +1,5 @@
-//! What others depend on: commands and options, configuration keys, the shape of JSON, metrics, what goes to Iden. A change of these
-//! snapshots is a change that users notice; it needs a line in CHANGELOG.md.
+//! Interfaces that others depend on: commands and options, configuration keys, the shape of JSON, metrics, requests to Iden. Users notice
+//! changes to these snapshots, so each needs a line in CHANGELOG.md.
 
 use std::collections::BTreeSet;
 use std::process::Command;
@@ -17,7 +17,7 @@ fn stdout(arguments: &[&str]) -> String {
     String::from_utf8(output.stdout).expect("UTF-8")
 }
 
-/// The words of bash's completions: each command with its options, without what is said about them.
+/// The words of bash's completions: each command with its options, without their descriptions.
 #[test]
 fn commands_and_options() {
     let script = stdout(&["completions", "bash"]);
@@ -71,14 +71,14 @@ fn configuration_keys() {
     insta::assert_snapshot!(keys.join("\n"));
 }
 
-/// Every member of a document with the type of its value. Lists and maps whose names are data have one line for all.
+/// Every member of a document with the type of its value. The items of a list share one line, as do members whose names are data.
 fn shape(document: &Value) -> BTreeSet<String> {
     fn walk(path: String, value: &Value, into: &mut BTreeSet<String>) {
         match value {
             Value::Object(members) => {
                 for (name, value) in members {
                     let is_data = name.contains('-') || matches!(name.as_str(), "hr" | "account" | "team");
-                    // It has a time while the list is being read, which is chance; that it is there is what counts.
+                    // The value is a time only while the list is being read, which is chance; only its presence matters.
                     let value = if name == "silent_since" { &Value::Null } else { value };
                     walk(format!("{path}.{}", if is_data { "<name>" } else { name }), value, into);
                 }
@@ -107,7 +107,7 @@ fn lines(of: impl IntoIterator<Item = String>) -> String {
     of.into_iter().collect::<Vec<_>>().join("\n")
 }
 
-/// A target with two accounts and a group, and a task of each action; one of them fails.
+/// A target with two accounts and a group, and one task of each action; one of them fails.
 fn fill(world: &World) -> Vec<String> {
     world.write(
         "people/accounts.csv",
@@ -131,7 +131,7 @@ fn fill(world: &World) -> Vec<String> {
         .collect()
 }
 
-/// The documents for programs, and what Iden receives.
+/// The JSON documents, the metrics, and the requests that Iden receives.
 #[tokio::test]
 async fn json_metrics_and_wire() {
     let world = World::new().await;

@@ -1,10 +1,10 @@
-//! Past so many deletions within a time, further ones wait for the operator.
+//! Beyond the allowed number of deletions within a period, further ones wait for the operator.
 
 use serde_json::{Value, json};
 
 use crate::support::{Daemon, World, eventually};
 
-/// A folder of people `u0`, `u1`… and a guard on what takes access away.
+/// A folder of accounts `u0`, `u1`… and a deprovision limit.
 async fn world(people: usize, guard: &str) -> World {
     let world = World::new().await;
     let lines = (0..people).map(|n| format!("u{n},u{n}@example.org,u{n},,active\n"));
@@ -22,7 +22,7 @@ fn configure(world: &World, guard: &str) {
     ));
 }
 
-/// A task that was made in this second.
+/// A task created at this second.
 fn task(world: &World, action: &str, account: &str, second: usize, changes: &Value) -> String {
     let payload = json!({"account": {"id": account}, "changes": changes});
     let created_at = format!("2026-01-01T00:{:02}:{:02}Z", second / 60, second % 60);
@@ -37,22 +37,11 @@ fn statuses(world: &World, tasks: &[String]) -> Vec<String> {
     tasks.iter().map(|id| world.task(id)["status"].as_str().expect("a status").to_owned()).collect()
 }
 
-/// Waits until the task list has been read twice more: whatever was to be started by then has been.
-async fn polled(world: &World) {
-    let polls = || {
-        let is_poll =
-            |entry: &&bridgehead::sandbox::Entry| entry.method == "GET" && entry.path.ends_with("/tasks/");
-        world.sandbox.ledger().iter().filter(is_poll).count()
-    };
-    let before = polls();
-    eventually("the list is read again", || polls() >= before + 3).await;
-}
-
 /// Runs the first one of its kind until `count` tasks are held and everything else has ended.
 async fn held(world: &World, daemon: &Daemon, tasks: &[String]) {
     daemon.says("task_guard").await;
     eventually("all but the held ones have ended", || world.tasks_that_are("pending") == tasks.len()).await;
-    polled(world).await;
+    world.polled().await;
     assert!(statuses(world, tasks).iter().all(|status| status == "pending"), "{}", daemon.log());
 }
 
@@ -77,11 +66,11 @@ async fn the_fifty_first_deletion_within_an_hour_is_held_and_everything_else_goe
     assert!(log.contains("50 executed within 1h (apps.hr.tasks.guard allows 50)"), "{log}");
     assert!(log.contains("`bridgehead tasks release hr --all`"), "{log}");
 
-    // Later ones of other accounts: those that take nothing away pass, those that do are held as well.
+    // Later tasks of other accounts: those that remove no access run, those that do are held as well.
     let later = delete(&world, "u53", 60);
     let fine = task(&world, "update_account", "u54", 61, &json!({"display_name": "Bob"}));
     eventually("the update goes on", || world.task(&fine)["status"] == "completed").await;
-    polled(&world).await;
+    world.polled().await;
     assert_eq!(world.task(&later)["status"], "pending");
     let log = daemon.stop().await;
     assert_eq!(log.matches("alarm=\"task_guard\"").count(), 1, "one alarm for one holding: {log}");
@@ -106,7 +95,7 @@ async fn a_restart_counts_what_was_executed_and_keeps_what_is_held() {
     held(&world, &daemon, std::slice::from_ref(&third)).await;
     daemon.kill();
 
-    // Even where time alone would let it pass by now: what is held needs the operator.
+    // Although enough time has passed by now, held tasks need the operator.
     configure(&world, "guard = { max = 2, per = \"1s\" }");
     tokio::time::sleep(std::time::Duration::from_millis(1100)).await;
     let daemon = world.start();
@@ -173,7 +162,7 @@ async fn a_release_lets_exactly_the_named_ones_go_in_the_order_of_their_account(
     assert_eq!(answer, json!({"app": "hr", "by": "daemon", "released": [tasks[1]], "not_held": []}));
     eventually("the one behind it follows", || world.task(&behind)["status"] == "failed").await;
     assert_eq!(world.task(&behind)["error"]["code"], "ACCOUNT_NOT_FOUND", "it came after the deletion");
-    polled(&world).await;
+    world.polled().await;
     assert_eq!(statuses(&world, &tasks), ["completed", "completed", "pending", "pending"]);
 
     let again = world.run(&["tasks", "release", "hr", &tasks[1], &tasks[2]]).await;
@@ -185,7 +174,7 @@ async fn a_release_lets_exactly_the_named_ones_go_in_the_order_of_their_account(
     world.drained().await;
     assert!(statuses(&world, &tasks).iter().all(|status| status == "completed"));
 
-    // The window is more than full now.
+    // The window is now over the limit.
     let next = delete(&world, "u5", 20);
     eventually("another alarm", || daemon.log().matches("alarm=\"task_guard\"").count() == 2).await;
     assert_eq!(world.task(&next)["status"], "pending");
@@ -222,7 +211,7 @@ async fn a_restart_between_a_release_and_its_execution_forgets_neither() {
     let tasks: Vec<String> = (0..2).map(|n| delete(&world, &format!("u{n}"), n)).collect();
     let daemon = world.start();
     held(&world, &daemon, &tasks).await;
-    // The target is unreachable when the task is let go, and the daemon dies before it is back.
+    // The target is unreachable when the task is released, and the daemon is killed before it is reachable again.
     std::fs::rename(world.path("people"), world.path("away")).expect("moved");
     let done = world.run(&["tasks", "release", "hr", &tasks[0]]).await;
     assert!(done.status.success(), "{done:?}");

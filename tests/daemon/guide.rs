@@ -1,11 +1,11 @@
-//! docs/connector-author.md, followed as it is written: its commands are run one after another, and what it shows of their output
-//! must be in it. This is also the test that compiles the crate that `bridgehead new` writes.
+//! Follows docs/connector-author.md exactly: runs its commands in order, and expects the output that the page shows. This test also
+//! compiles the crate that `bridgehead new` writes.
 
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-/// A block of commands, and what the page shows of their output.
+/// A block of commands, and the output that the page shows.
 struct Step {
     line: usize,
     commands: String,
@@ -35,7 +35,7 @@ fn steps(page: &str) -> Vec<Step> {
     steps
 }
 
-/// An empty folder in which Cargo compiles as it did for this test, so that little is compiled twice.
+/// An empty folder in which Cargo uses the build settings of this test, so that little is compiled twice.
 fn workshop(name: &str) -> PathBuf {
     let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join(name);
     drop(std::fs::remove_dir_all(&folder));
@@ -79,14 +79,14 @@ fn the_guide_for_authors_works_as_it_is_written() {
     for step in &steps {
         let (_, after) = said.split_once(&format!("== line {}\n", step.line)).expect("each step was begun");
         let own = after.split("\n== line ").next().unwrap_or_default();
-        // A line that is indented goes on with the one above; where a line breaks depends on names.
+        // An indented line continues the previous one; where lines break depends on the length of names.
         let (own, shown) = (plain(own), step.shown.replace("\n ", " "));
         let missing = shown.lines().map(plain).find(|line| !own.contains(line.as_str()));
         assert_eq!(missing, None, "line {} of the guide shows what is not printed:\n{own}", step.line);
     }
 }
 
-/// The other crate that `bridgehead new` writes.
+/// Tests the other crate that `bridgehead new` writes.
 #[test]
 fn the_crate_over_files_passes_the_kit() {
     let folder = workshop("files");

@@ -1,4 +1,4 @@
-//! Health is progress: whatever keeps work from getting on is seen, everywhere alike.
+//! Health means progress: whatever blocks work shows up in every interface alike.
 
 use std::os::unix::net::UnixDatagram;
 use std::process::{Command, Stdio};
@@ -12,7 +12,7 @@ use crate::admin::{ADMIN, address, get, kinds, status, told};
 use crate::support::{KEY, World, eventually};
 use crate::target::QUICK;
 
-/// The limit on the size of files that a running daemon may write, which is as good as a full disk.
+/// Limits the size of files that a running daemon may write, which has the effect of a full disk.
 fn limit_files(pid: u32, bytes: &str) {
     let limit = format!("--fsize={bytes}:unlimited");
     let status = Command::new("prlimit").arg("--pid").arg(pid.to_string()).arg(limit).status();
@@ -24,7 +24,7 @@ async fn a_full_disk_is_an_alarm_everywhere_and_goes_when_there_is_room() {
     let world = World::new().await;
     world.script(QUICK, ADMIN);
     let before = world.task_for("create_account", json!("ann"));
-    // The signal that comes with the limit would end the process; with a full disk there is none.
+    // The signal sent at this limit would end the process; a full disk sends no signal.
     let mut command = Command::new("sh");
     let daemon = world.command(&["run"]);
     command
@@ -75,7 +75,7 @@ async fn a_target_that_hangs_holds_its_tasks_and_fails_none() {
     assert_eq!(kinds(&now), ["target_unreachable"]);
     let (code, text) = told(&world, &here, &[]).await;
     assert!(code == Some(1) && text.contains("unreachable"), "{text}");
-    // Longer than it would be tried for if the target answered.
+    // Longer than the daemon would retry if the target responded.
     tokio::time::sleep(Duration::from_secs(4)).await;
     assert_eq!(world.task(&task)["status"], "pending");
     world.rules(&json!([]));
@@ -204,7 +204,7 @@ async fn connections_that_ask_nothing_do_not_keep_health_from_being_asked() {
         let mut stream = tokio::net::TcpStream::connect(&here).await.expect("it listens");
         if n % 2 == 0 {
             use tokio::io::AsyncWriteExt;
-            // It may have been closed already.
+            // The server may have closed it already.
             drop(stream.write_all(b"GET /healthz HT").await);
         }
         idle.push(stream);
@@ -230,7 +230,7 @@ async fn a_pending_task_is_not_executed_before_its_time_and_keeps_nobody_waiting
         world.sandbox.add_task(world.app, task)
     };
     let now = jiff::Timestamp::now();
-    // Iden shows it as pending, so by Iden's clock its time has come.
+    // Iden lists it as pending, so it is due by Iden's clock.
     let soon = task("ann", now.checked_add(jiff::SignedDuration::from_hours(1)).expect("a time"));
     let late = task("bob", "2090-01-01T00:00:00Z".parse().expect("a time"));
     let same = world.task_for("create_account", json!({"username": "bob", "id": "b"}));

@@ -1,4 +1,4 @@
-//! `bridgehead init`: from nothing to a configuration that `check` takes as it stands, and to the dry run.
+//! `bridgehead init`: from nothing to a configuration that passes `check` unchanged, and to the dry run.
 
 use std::io::Write;
 use std::path::Path;
@@ -9,7 +9,7 @@ use crate::support::{KEY, World};
 /// A secret that no output and no configuration may show.
 pub(crate) const SECRET: &str = "target-secret-that-must-never-leak-0815";
 
-/// Runs `init` in an empty folder of the world, with these lines on standard input if any.
+/// Runs `init` in an empty folder, with these lines on standard input if any.
 pub(crate) async fn init(
     world: &World,
     arguments: &[&str],
@@ -17,7 +17,10 @@ pub(crate) async fn init(
     lines: Option<&[&str]>,
 ) -> Output {
     let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_bridgehead"));
-    command.args(["init", "--output"]).arg(world.path("bridgehead.toml")).args(arguments);
+    command.arg("init").args(arguments);
+    if !arguments.contains(&"--output") {
+        command.arg("--output").arg(world.path("bridgehead.toml"));
+    }
     command.env_remove("BRIDGEHEAD_CONFIG").env("IDEN_API_KEY", KEY).envs(variables.iter().copied());
     command.current_dir(world.path("")).stdout(Stdio::piped()).stderr(Stdio::piped());
     let input = lines.map(|lines| lines.join("\n") + "\n");
@@ -25,7 +28,7 @@ pub(crate) async fn init(
     let run = move || {
         let mut child = command.spawn().expect("the binary runs");
         if let (Some(mut stdin), Some(input)) = (child.stdin.take(), input) {
-            // Who needs no more of it closes it early.
+            // The command may close its input before reading all of it.
             drop(stdin.write_all(input.as_bytes()));
         }
         child.wait_with_output().expect("it was waited for")
@@ -33,14 +36,14 @@ pub(crate) async fn init(
     tokio::task::spawn_blocking(run).await.expect("it was waited for")
 }
 
-/// Runs a command to its end, while the sandbox of this process answers.
+/// Runs a command to completion while the sandbox in this process keeps responding.
 pub(crate) async fn finished(mut command: std::process::Command) -> Output {
     tokio::task::spawn_blocking(move || command.output().expect("the binary runs"))
         .await
         .expect("it was waited for")
 }
 
-/// Runs it without asking anything, against the world's sandbox and its app.
+/// Runs `init` without questions, against the test's sandbox and its app.
 pub(crate) async fn silent(world: &World, arguments: &[&str], variables: &[(&str, &str)]) -> Output {
     let (url, app) = (world.sandbox.base_url(), world.app.to_string());
     let mut all =
@@ -50,7 +53,7 @@ pub(crate) async fn silent(world: &World, arguments: &[&str], variables: &[(&str
     init(world, &all, variables, None).await
 }
 
-/// What was printed; no secret is in it, nor in the configuration.
+/// The output; neither it nor the configuration contains a secret.
 fn told(world: &World, output: &Output) -> String {
     let told =
         format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
@@ -64,14 +67,15 @@ fn told(world: &World, output: &Output) -> String {
     told
 }
 
-/// That it went well to its end: written, checked, and read in a dry run that finds so many accounts. Gives what was printed.
+/// Asserts that `init` succeeded: the configuration was written, checked, and used for a dry run that found this many accounts. Returns the
+/// output.
 pub(crate) fn assert_fine(world: &World, output: &Output, accounts: usize) -> String {
     let (told, counted) = assert_proven(world, output);
     assert_eq!(counted, accounts, "{told}");
     told
 }
 
-/// The same for targets that have accounts of their own. Gives what was printed, and how many accounts there are.
+/// The same for targets with accounts of their own. Returns the output, and the number of accounts.
 pub(crate) fn assert_proven(world: &World, output: &Output) -> (String, usize) {
     let told = told(world, output);
     assert!(output.status.success(), "{told}\n{}", world.read("bridgehead.toml"));
@@ -81,12 +85,12 @@ pub(crate) fn assert_proven(world: &World, output: &Output) -> (String, usize) {
     let row = told.lines().find(|line| line.trim_start_matches(['|', ' ']).starts_with("account "));
     let row = row.unwrap_or_else(|| panic!("no accounts in the dry run: {told}"));
     let counted = row.split(|one: char| !one.is_ascii_digit()).find_map(|part| part.parse().ok());
-    // Nothing went to Iden.
+    // Nothing was sent to Iden.
     assert_eq!(world.sandbox.records(world.app, "account").len(), 0);
     (told.clone(), counted.unwrap_or_else(|| panic!("no number of accounts: {told}")))
 }
 
-/// That `check` takes what was written, by itself.
+/// Asserts that `check` accepts what was written, without further arguments.
 pub(crate) async fn assert_checked(world: &World) {
     let checked = world.run(&["check"]).await;
     assert!(checked.status.success(), "{checked:?}\n{}", world.read("bridgehead.toml"));
@@ -114,6 +118,53 @@ async fn a_folder_is_connected_by_its_files_and_columns() {
         configured.contains("delimiter = \";\"") && configured.contains("slug = \"team\""),
         "{configured}"
     );
+}
+
+#[tokio::test]
+async fn a_path_that_is_typed_is_relative_to_where_one_is_and_written_as_a_whole() {
+    let world = World::new().await;
+    world.write("people/accounts.csv", "id,email,username,status\nu1,u1@example.org,u1,active\n");
+    // The configuration is elsewhere, and so the command does not read it relative to that.
+    let elsewhere = world.path("elsewhere");
+    let output = silent(
+        &world,
+        &["--connector", "file", "--path", "people", "--output", elsewhere.to_str().expect("a path")],
+        &[],
+    )
+    .await;
+    assert!(output.status.success(), "{output:?}");
+    let whole = world.path("people");
+    let configured = world.read("elsewhere/hr.toml");
+    assert!(configured.contains(&format!("path = \"{}\"", whole.display())), "{configured}");
+}
+
+#[tokio::test]
+async fn a_folder_whose_files_say_nothing_yet_is_filled_as_an_empty_one_is() {
+    let world = World::new().await;
+    let packaged =
+        std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("packaging/bridgehead.toml"));
+    let packaged = packaged.expect("the file that packages bring");
+    world.write("etc/bridgehead.toml", &packaged);
+    let etc = world.path("etc");
+    let output =
+        silent(&world, &["--connector", "simulated", "--output", etc.to_str().expect("a path")], &[]).await;
+    assert!(output.status.success(), "{output:?}");
+    // To remove the app is to delete its file, which says nothing that others need.
+    assert!(!world.read("etc/hr.toml").contains("[bridge]"), "{}", world.read("etc/hr.toml"));
+    let daemon = world.read("etc/daemon.toml");
+    assert!(
+        daemon.contains("[bridge]") && daemon.contains("[state]") && !daemon.contains("[apps."),
+        "{daemon}"
+    );
+    assert_eq!(world.read("etc/bridgehead.toml"), packaged, "no file is changed");
+
+    let (other, url, app) = (world.path("other"), world.sandbox.base_url(), world.app.to_string());
+    let mut arguments = vec!["--output", other.to_str().expect("a path"), "--non-interactive"];
+    arguments.extend(["--connector", "simulated", "--name", "daemon", "--iden-url", &url]);
+    arguments.extend(["--iden-key-env", "IDEN_API_KEY", "--app", &app]);
+    let taken = init(&world, &arguments, &[], None).await;
+    assert!(String::from_utf8_lossy(&taken.stderr).contains("choose another name"), "{taken:?}");
+    assert!(!other.exists(), "nothing is written");
 }
 
 #[tokio::test]
@@ -224,7 +275,7 @@ async fn nothing_is_overwritten_and_a_second_app_goes_beside_the_first() {
     );
     assert_eq!(world.read("bridgehead.toml"), "# mine\n");
 
-    // In a folder, the app gets a file of its own, and nobody is asked where Iden is.
+    // In a folder, the app gets a separate file, and `init` does not ask for the address of Iden.
     let world = World::new().await;
     let url = world.sandbox.base_url();
     world.write(
@@ -298,7 +349,7 @@ async fn what_is_missing_is_said_in_one_sentence_and_nothing_is_written() {
         assert_eq!(output.status.code(), Some(2), "{arguments:?}: {told}");
         assert!(told.contains(said), "{arguments:?}: {told}");
     }
-    // Input that ends too early, and somebody who changes their mind.
+    // Input that ends early, and an operator who declines at the end.
     let output = init(&world, &[], &[], Some(&["simulated", "hr"])).await;
     assert!(String::from_utf8_lossy(&output.stderr).contains("the input ended"), "{output:?}");
     let output = init(&world, &[], &[], Some(&["simulated", "hr", "", "sandbox", "no"])).await;

@@ -1,4 +1,4 @@
-//! `bridgehead init` against real servers: what it finds out of them is enough for `check` and a dry run.
+//! `bridgehead init` against real servers: what it discovers is enough for `check` and a dry run.
 
 use std::time::Duration;
 
@@ -85,7 +85,7 @@ async fn an_application_with_an_interface_of_its_own_is_connected_by_one_of_its_
         configured.contains("records = \"answer.people\"") && configured.contains("/people/{{ account.id }}"),
         "{configured}"
     );
-    // Its key is looked at.
+    // A wrong key is detected.
     let world = World::new().await;
     let output = silent(&world, &arguments, &[("HR_KEY", "another-key")]).await;
     assert!(!output.status.success() && !world.path("bridgehead.toml").exists(), "{output:?}");
@@ -123,7 +123,7 @@ async fn a_directory_is_connected_in_far_less_than_five_minutes() {
     assert!(checked.status.success(), "{checked:?}");
 }
 
-/// Directories of other makers, over TLS with an authority of their own.
+/// Directories of other vendors, over TLS with their own certificate authority.
 async fn assert_connected(directory: &servers::Directory, profile: &str, seen: &str) -> usize {
     let world = World::new().await;
     let (url, ca) = (directory.ldaps_url(), directory.ca.to_str().expect("a path").to_owned());
@@ -158,7 +158,7 @@ async fn a_389_directory_server_is_told_from_others() {
 #[tokio::test]
 async fn an_active_directory_is_told_from_others() {
     let server = servers::Samba::start().await;
-    // Its own users, of whom there is one administrator at least.
+    // Samba's built-in users, of which at least one is an administrator.
     assert!(assert_connected(&server.directory, "ad", "Samba").await > 0);
 }
 
@@ -212,16 +212,16 @@ async fn a_directory_is_connected_by_answers_and_a_step_is_taken_back() {
         "hr",
         "ldap://127.0.0.1:1",
         &dn,
-        &password, // nobody is there: back, three times
+        &password, // the server is unreachable: back to its URL
         "<",
         "<",
         &url,
         "",
-        "", // the name and the password as before
+        "", // the bind DN and the password are kept
         "dc=nowhere",
-        "dc=test", // not in the directory
+        "dc=test", // dc=nowhere is not in the directory
         "<",
-        "", // back to the base, and the one before holds
+        "", // back to the base, which is kept
         &iden,
         "env:IDEN_API_KEY",
         &app,
@@ -247,7 +247,7 @@ async fn a_directory_is_connected_by_answers_and_a_step_is_taken_back() {
     assert_checked(&world).await;
 }
 
-/// An application with people that shows them to whoever has the key.
+/// An application with accounts that it shows to callers with the key.
 struct Application {
     url: String,
     serving: tokio::task::JoinHandle<()>,
@@ -274,7 +274,7 @@ impl Application {
         let refused = ResponseTemplate::new(401);
         let unknown = Mock::given(method("GET")).and(path("/people")).respond_with(refused);
         unknown.with_priority(9).mount(&server).await;
-        // The server lives as long as the task that holds it.
+        // The server lives as long as the task that owns it.
         let serving = tokio::spawn(async move {
             std::future::pending::<()>().await;
             drop(server);

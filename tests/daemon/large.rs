@@ -1,6 +1,6 @@
-//! A company of ten thousand, in a real directory and in a real database: the first sync brings everybody with all their
-//! memberships, the second one changes nothing and removes nobody, and the third one removes exactly those who left. And a
-//! directory that says less than it holds.
+//! A company of ten thousand people in a real directory and in a real database: the first sync lists all accounts with all their
+//! memberships, the second changes and removes nothing, and the third removes exactly the leavers. Also a directory that returns fewer
+//! entries than it has.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::process::Stdio;
@@ -12,17 +12,17 @@ use serde_json::Value;
 use crate::support::World;
 use crate::sync_world::Synced;
 
-/// Every account is in exactly two of the groups.
+/// Every account is a member of exactly two groups.
 const COMPANY: Population = Population { accounts: 10_000, groups: 200, members: 100 };
 const MEMBERSHIPS: usize = 20_000;
 
-/// Who leaves before the third sync.
+/// The accounts that are deleted before the third sync.
 const LEAVERS: [usize; 3] = [0, 4_711, 9_999];
 
-/// How long a sync may take, on the slowest machine.
+/// The time limit for a sync, on the slowest machine.
 const PATIENCE: Duration = Duration::from_mins(5);
 
-/// Which groups an account is in, by the number of the account.
+/// The groups of each account, by the account's number.
 fn groups_of_all() -> Vec<BTreeSet<String>> {
     let mut groups_of = vec![BTreeSet::new(); COMPANY.accounts];
     for group in 0..COMPANY.groups {
@@ -35,7 +35,7 @@ fn groups_of_all() -> Vec<BTreeSet<String>> {
 }
 
 impl World {
-    /// Syncs to the end, and prints how long it took and how much memory it needed at most.
+    /// Runs a sync to completion, and prints its duration and peak memory.
     async fn sync_measured(&self, what: &str) -> Synced {
         let file = |name: &str| std::fs::File::create(self.path(name)).expect("a file");
         let began = tokio::time::Instant::now();
@@ -68,7 +68,7 @@ impl World {
         Synced { code: ended.code(), summary: printed["hr"].clone(), stderr: self.read("sync.err") }
     }
 
-    /// The names of the groups that each account is in, by user name, as Iden holds them.
+    /// The names of each account's groups, by username, as Iden has them.
     fn memberships(&self, slug: &str) -> BTreeMap<String, BTreeSet<String>> {
         let text = |value: &Value| value.as_str().expect("text").to_owned();
         let names: BTreeMap<String, String> =
@@ -81,7 +81,7 @@ impl World {
         self.active("account").values().map(of_account).collect()
     }
 
-    /// Syncs three times; `leave` takes the leavers out of the target before the third time.
+    /// Syncs three times; `leave` deletes the leavers from the target before the third sync.
     async fn three_syncs(&self, what: &str, slug: &str, leave: impl FnOnce()) {
         let all = [COMPANY.accounts as u64, COMPANY.groups as u64];
         let expected: BTreeMap<String, BTreeSet<String>> = groups_of_all()
@@ -96,7 +96,7 @@ impl World {
         assert_eq!(first.figures(slug), [all[1], all[1], 0, 0]);
         let held = self.memberships(slug);
         assert_eq!(held.values().map(BTreeSet::len).sum::<usize>(), MEMBERSHIPS);
-        // Compared before it is shown: the difference of ten thousand would fill the screen.
+        // `assert!` instead of `assert_eq!`, which would print ten thousand accounts.
         assert!(held == expected, "memberships differ");
 
         let before = (self.active("account"), self.active(slug));
@@ -123,7 +123,7 @@ impl World {
     }
 }
 
-/// A world whose target is a directory, read as this user.
+/// Configures a directory as the target, read as this user.
 fn read_as(world: &World, login: &Login, directory: &Directory) {
     world.write("password", &login.password);
     world.configure(&format!(
@@ -161,7 +161,7 @@ async fn a_directory_that_cuts_its_listing_short_removes_nobody() {
     let server = OpenLdap::start_with(options).await;
     let directory = &server.directory;
     let world = World::new().await;
-    // No limit applies to the administrator.
+    // The size limit does not apply to the administrator.
     read_as(&world, &directory.admin, directory);
     world.sync(&[]).await.assert(0, "completed");
     assert_eq!(world.active("account").len(), 300);
@@ -197,7 +197,7 @@ async fn ten_thousand_accounts_and_their_groups_come_from_postgresql() {
     );
 
     let nested = |key: &str, value: toml::Value| toml::Table::from_iter([(key.to_owned(), value)]);
-    // The example as it is shipped, but for where the database is.
+    // The shipped example, except for the address and login of the database.
     let mut file: toml::Table = read(".toml").parse().expect("an example is TOML");
     let mut target = file["apps"]["acme-crm"]["target"].as_table_mut().map(std::mem::take).expect("a target");
     let here = toml::Table::from_iter([

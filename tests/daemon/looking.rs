@@ -1,4 +1,4 @@
-//! Looking: through the running daemon, which alone has the credentials, at everything, and without leaving a trace.
+//! Read-only commands: they go through the running daemon, which alone has the credentials, show everything, and leave no trace.
 
 use std::process::{Command, Output, Stdio};
 
@@ -22,7 +22,7 @@ fn rows(output: &Output) -> Vec<Value> {
     serde_json::from_slice(&output.stdout).unwrap_or_else(|error| panic!("{error}: {output:?}"))
 }
 
-/// An app behind a guard that holds every deletion; more of its configuration in `rest`.
+/// An app with a deprovision limit that holds every deletion; `rest` is additional configuration.
 fn guarded(world: &World, people: usize, rest: &str) {
     let lines = (0..people).map(|n| format!("u{n},u{n}@example.org,user{n},active\n"));
     let text: String = std::iter::once("id,email,username,status\n".to_owned()).chain(lines).collect();
@@ -44,7 +44,7 @@ fn delete(world: &World, n: usize) -> String {
     )
 }
 
-/// Deletions of this many people, all of them held.
+/// Deletions of this many accounts, all of them held.
 async fn held(world: &World, count: usize) -> (Daemon, Vec<String>) {
     let tasks: Vec<String> = (0..count).map(|n| delete(world, n)).collect();
     let daemon = world.start();
@@ -57,13 +57,13 @@ async fn held(world: &World, count: usize) -> (Daemon, Vec<String>) {
     }
 }
 
-/// Runs a command to its end, while the sandbox goes on answering.
+/// Runs a command to completion while the sandbox keeps responding.
 async fn finished(mut command: Command) -> Output {
     let run = tokio::task::spawn_blocking(move || command.output().expect("it runs"));
     run.await.expect("it was waited for")
 }
 
-/// A command in a terminal of this size, with what is typed into it: everything that is to be seen, and the exit code.
+/// Runs a command in a terminal of this width, with typed input. Returns everything shown, and the exit code.
 async fn in_terminal(command: &Command, columns: u16, typed: &str) -> (String, Option<i32>) {
     const SCRIPT: &str = "
 import fcntl, os, pty, struct, sys, termios
@@ -144,7 +144,7 @@ async fn everything_can_be_looked_at_where_only_the_daemon_has_the_credentials()
     assert!(stdout(&status).contains("process") && stderr(&status).is_empty(), "{status:?}");
     daemon.stop().await;
 
-    // What the journal knows can be seen without a key; what only Iden knows cannot.
+    // The contents of the journal can be shown without a key; what only Iden has cannot.
     let shown = world.run(&["tasks", "list", "--held", "--json"]).await;
     assert_eq!((shown.status.code(), &rows(&shown)[0]["task"]), (Some(0), &json!(held)), "{shown:?}");
     assert!(stderr(&shown).contains("the credential 'iden-key'"), "{shown:?}");
@@ -155,13 +155,13 @@ async fn everything_can_be_looked_at_where_only_the_daemon_has_the_credentials()
     }
 }
 
-/// The runtime repeats its own calls; what an operator asks for must not fail because of one answer either.
+/// The runtime retries its own calls; an operator's request must not fail because of a single error response either.
 #[tokio::test]
 async fn a_hiccup_of_the_bridge_does_not_fail_what_an_operator_asks_the_daemon() {
     let world = World::new().await;
     guarded(&world, 1, "");
     let (daemon, _) = held(&world, 1).await;
-    // While no sync runs, the daemon never asks for the apps by itself.
+    // While no sync runs, the daemon itself never requests the list of apps.
     let hiccup = Fault::new(Effect::answer(503)).method("GET").path("**/apps/").times(2);
     world.sandbox.add_fault(hiccup);
     let output = world.run(&["apps", "list"]).await;
@@ -195,7 +195,7 @@ async fn a_list_says_how_many_of_how_many_and_json_has_all_with_names() {
     }
     let some = rows(&world.run(&["tasks", "list", "--held", "--json", "--limit", "5"]).await);
     assert_eq!(some.len(), 5);
-    // The list is whole without Iden; only what it alone knows is missing, and that is said.
+    // The list is complete without Iden; only what Iden alone has is missing, and the command says so.
     world.sandbox.add_fault(Fault::new(Effect::answer(503)).method("GET"));
     let output = world.run(&["tasks", "list", "--held", "--json"]).await;
     assert_eq!((output.status.code(), rows(&output).len()), (Some(0), 60), "{output:?}");
@@ -268,7 +268,7 @@ async fn check_finds_what_run_would() {
     let checked = world.run(&["check"]).await;
     let said = stdout(&checked);
     assert_eq!(checked.status.code(), Some(1), "{said}");
-    assert!(said.contains(&format!("failed   admin.listen: admin.listen: {address} is in use")), "{said}");
+    assert!(said.contains(&format!("failed   admin.listen: {address} is in use")), "{said}");
     assert!(said.contains("ok       state.path: ") && said.contains("does not exist yet"), "{said}");
     assert!(!world.path("state").exists(), "looking makes nothing");
     drop(taken);
@@ -289,7 +289,7 @@ async fn check_finds_what_run_would() {
         "{said}"
     );
     assert!(said.contains("ok       hr: verification: tasks.verify is on"), "{said}");
-    // A configuration that was changed since is looked at as it is now.
+    // A configuration that changed since the start is checked as it is now.
     let changed = world.read("bridgehead.toml").replace("poll_interval = \"100ms\"", "verify = false");
     world.write("bridgehead.toml", &changed);
     let said = stdout(&world.run(&["check"]).await);

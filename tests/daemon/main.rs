@@ -17,6 +17,7 @@
 mod actions;
 mod admin;
 mod audit;
+mod audit_page;
 mod bug_report;
 mod call;
 mod careless;
@@ -47,6 +48,8 @@ mod new;
 mod nodes;
 mod orphans;
 mod other_iden;
+#[cfg(feature = "otlp")]
+mod otlp;
 mod page;
 mod page_actions;
 mod page_browser;
@@ -88,3 +91,4 @@ mod tasks_reports;
 mod tasks_retries;
 mod tasks_secrets;
 mod tasks_stop;
+mod walk;

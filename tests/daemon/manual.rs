@@ -15,7 +15,7 @@ fn pages(folder: &Path) -> BTreeSet<String> {
     files.map(|file| file.file_name().into_string().expect("text")).collect()
 }
 
-/// Every command that the help shows, as the name of its page.
+/// Every command in the help, as the name of its manual page.
 fn commands(path: &mut Vec<String>, into: &mut BTreeSet<String>) {
     into.insert(format!("{}.1", [&["bridgehead".to_owned()], path.as_slice()].concat().join("-")));
     let mut arguments: Vec<&str> = path.iter().map(String::as_str).collect();
@@ -73,7 +73,7 @@ fn one_page_is_printed_by_the_name_of_its_command() {
     assert_eq!(nowhere.status.code(), Some(74), "{}", String::from_utf8_lossy(&nowhere.stderr));
 }
 
-/// What `mandoc` calls an error is not shown as it is meant. It is installed by `tests/install`.
+/// Checks that `mandoc` reports no errors, so that the pages are shown as intended. `tests/install` installs it.
 #[test]
 fn the_pages_are_well_formed() {
     let folder = tempfile::tempdir().expect("a folder");

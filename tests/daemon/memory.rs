@@ -1,4 +1,4 @@
-//! What the memory of the daemon holds: secrets that are in use, and none of tasks that have ended.
+//! The contents of the daemon's memory: secrets in use, but none of finished tasks.
 
 use std::io::{Read, Seek, SeekFrom};
 
@@ -7,14 +7,14 @@ use serde_json::json;
 use crate::support::{World, eventually};
 use crate::target::QUICK;
 
-/// What all passwords begin with. They are made at run time, so that the program's text holds none of them.
+/// The common beginning of all passwords. They are built at run time, so that the binary does not contain them.
 const BEGIN: &str = "Zw1tterm4schine-";
 
 fn password(number: usize) -> String {
     format!("{BEGIN}{number}-w0lkenkuckucksheim")
 }
 
-/// The numbers of the passwords that stand in the writable memory of a process.
+/// The numbers of the passwords found in the writable memory of a process.
 fn in_memory(pid: u32) -> Vec<String> {
     let maps = std::fs::read_to_string(format!("/proc/{pid}/maps")).expect("its maps");
     let mut memory = std::fs::File::open(format!("/proc/{pid}/mem")).expect("its memory");
@@ -25,7 +25,7 @@ fn in_memory(pid: u32) -> Vec<String> {
         let address = |text| u64::from_str_radix(text, 16).expect("an address");
         let (from, to) = (address(from), address(to));
         let mut bytes = vec![0; usize::try_from(to - from).expect("a size")];
-        // Some of it is gone by now.
+        // The process may have unmapped the range since.
         if memory.seek(SeekFrom::Start(from)).and_then(|_| memory.read_exact(&mut bytes)).is_err() {
             continue;
         }
@@ -64,7 +64,7 @@ async fn nothing_is_left_of_the_passwords_of_tasks_that_have_ended() {
     );
     world.write("target/go", "");
     world.drained().await;
-    // The last answers of Iden lie in the buffers of open connections until others have come.
+    // Iden's last responses stay in the buffers of open connections until others arrive.
     eventually("nothing is left", || in_memory(daemon.pid()).is_empty()).await;
     let log = daemon.stop().await;
     assert!(!log.contains(BEGIN), "{log}");

@@ -1,4 +1,4 @@
-//! docs/monitoring against what the daemon really exposes, as Prometheus itself sees it.
+//! docs/monitoring compared with what the daemon really exposes, as Prometheus sees it.
 
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
@@ -37,7 +37,7 @@ fn alert_rules_are_valid_and_do_what_their_tests_say() {
     accepted(&promtool(&["test", "rules", "alerts.test.yml", "sync-age.test.yml"], ""));
 }
 
-/// Each rule has a test that sees it fire, and a line on the page.
+/// Each rule has a test in which it fires, and a line in the README.
 #[test]
 fn every_alert_is_tested_and_explained() {
     let read = |name: &str| std::fs::read_to_string(docs().join(name)).expect("a file");
@@ -51,7 +51,7 @@ fn every_alert_is_tested_and_explained() {
     }
 }
 
-/// Prometheus, on a port of its own; ended when dropped.
+/// A Prometheus on a free port; stopped when dropped.
 struct Prometheus {
     child: Child,
     address: String,
@@ -101,7 +101,7 @@ impl Prometheus {
         ask(&self.address, &head).await.json()
     }
 
-    /// How many series an expression has now.
+    /// The current number of series for an expression.
     async fn series(&self, expression: &str) -> Result<usize, String> {
         let query: String = url::form_urlencoded::byte_serialize(expression.as_bytes()).collect();
         let answer = self.api(&format!("query?query={query}")).await;
@@ -116,7 +116,7 @@ impl Drop for Prometheus {
     }
 }
 
-/// The expressions of the dashboard as Grafana would send them.
+/// The dashboard's expressions, with variables replaced as Grafana would.
 fn expressions() -> Vec<String> {
     let text = std::fs::read_to_string(docs().join("dashboard.json")).expect("the dashboard");
     let dashboard: Value = serde_json::from_str(&text).expect("JSON");
@@ -148,7 +148,7 @@ async fn prometheus_reads_the_metrics_and_every_panel_has_something_to_show() {
     accepted(&promtool(&["check", "metrics"], &get(&target, "/metrics").await.body));
 
     let prometheus = Prometheus::start(&world, &target).await;
-    // No value means nothing to show, which is good news in these.
+    // These have no value when there is no problem to show.
     let may_be_empty = |expression: &str| expression.starts_with("bridgehead_alarm");
     let deadline = Instant::now() + PATIENCE;
     for expression in expressions() {

@@ -1,5 +1,5 @@
-//! `[network]`: a Bridge behind an authority of the company's own, and behind a proxy. A relay that speaks TLS stands before the
-//! sandbox, and a proxy that knows CONNECT before the relay.
+//! `[network]`: a Bridge behind a company's own certificate authority, and behind a proxy. A TLS relay in front of the sandbox, and an HTTP
+//! CONNECT proxy in front of the relay.
 
 use std::net::SocketAddr;
 use std::process::Output;
@@ -16,11 +16,11 @@ use tokio_util::task::AbortOnDropHandle;
 
 use crate::support::World;
 
-/// Only the proxy knows where this is.
+/// Only the proxy can reach this address.
 const ELSEWHERE: &str = "https://bridge.test/org/sandbox";
 const PASSWORD: &str = "p@ss:w%rd/é";
 
-/// Speaks TLS, and passes on what it hears to the sandbox.
+/// Terminates TLS, and forwards the traffic to the sandbox.
 struct Relay {
     address: SocketAddr,
     authority: String,
@@ -51,7 +51,7 @@ async fn relay(world: &World) -> Relay {
         while let Ok((stream, _)) = listener.accept().await {
             let acceptor = acceptor.clone();
             tokio::spawn(async move {
-                // A client that does not trust the relay hangs up, which is what a test may be about.
+                // A client that does not trust the relay hangs up, which some tests expect.
                 let Ok(mut stream) = acceptor.accept(stream).await else { return };
                 let mut onward = TcpStream::connect(sandbox).await.expect("the sandbox");
                 drop(copy_bidirectional(&mut stream, &mut onward).await);
@@ -61,7 +61,7 @@ async fn relay(world: &World) -> Relay {
     Relay { address, authority, _accepting: AbortOnDropHandle::new(accepting) }
 }
 
-/// Connects whoever asks for whatever to one address, and remembers what it was asked.
+/// Connects every client to one address, and records the requests.
 struct Proxy {
     address: SocketAddr,
     heads: Arc<Mutex<Vec<String>>>,

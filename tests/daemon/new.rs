@@ -1,4 +1,4 @@
-//! `bridgehead new`: what it writes works as it stands. The crate is compiled by the test of the guide.
+//! `bridgehead new`: what it writes works unchanged. The test of the guide compiles the crate.
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
@@ -23,14 +23,14 @@ fn bridgehead(folder: &Path, arguments: &[&str]) -> Output {
     command(folder, arguments).output().expect("the binary runs")
 }
 
-/// The most that a command's child processes come to at a time: how many there are, and how many KiB of memory they have.
+/// The peak of a command's child processes: their number, and their memory in KiB.
 #[derive(Clone, Copy, Debug, Default)]
 struct Most {
     processes: usize,
     kib: u64,
 }
 
-/// Runs a command to its end, and looks at its child processes meanwhile.
+/// Runs a command to completion, and measures its child processes.
 fn watched(mut command: Command) -> (Output, Most) {
     let child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("the binary runs");
     let pid = child.id();
@@ -56,7 +56,7 @@ fn children(parent: u32) -> Vec<u32> {
     .collect()
 }
 
-/// The memory of a process, of which pages that several share count in part; none if it has just ended.
+/// The memory of a process in KiB, counting shared pages proportionally; `None` if it has just ended.
 fn proportional(pid: u32) -> Option<u64> {
     let rollup = std::fs::read_to_string(format!("/proc/{pid}/smaps_rollup")).ok()?;
     rollup.lines().find_map(|line| line.strip_prefix("Pss:")?.trim().strip_suffix("kB")?.trim().parse().ok())
@@ -66,7 +66,7 @@ fn said(output: &Output) -> String {
     String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr)
 }
 
-/// The sample API that comes with a connector, on a port of its own.
+/// The sample API that comes with a connector, on a free port.
 struct SampleApi {
     child: Child,
     address: String,
@@ -89,7 +89,7 @@ impl SampleApi {
         Self { child, address }
     }
 
-    /// Whom it holds.
+    /// The accounts that it has.
     fn people(&self) -> String {
         let mut stream = TcpStream::connect(&self.address).expect("the API listens");
         let request = format!(
@@ -110,7 +110,7 @@ impl Drop for SampleApi {
     }
 }
 
-/// A program as it is written passes the kit, as far as a target can be had, and leaves its target as it was.
+/// Checks that a generated program passes the kit, as far as a target is available, and leaves its target as it was.
 fn prove(language: &str, api: &[&str], code: &str) {
     let folder = tempfile::tempdir().expect("a folder");
     let written = bridgehead(folder.path(), &["new", "sap-hr", "--lang", language]);
@@ -129,7 +129,7 @@ fn prove(language: &str, api: &[&str], code: &str) {
     let (proven, most) = watched(command(&folder, &arguments));
     assert!(proven.status.success(), "{}", said(&proven));
     assert!((1..=4).contains(&most.processes), "{most:?}");
-    // Node.js alone has more than that for one process.
+    // Node.js exceeds this limit with one process.
     assert!(language != "python" || most.kib < 100 * 1024, "{most:?}");
     println!("{language}: {most:?}");
     let lines: Vec<Value> =
@@ -176,7 +176,7 @@ fn an_installed_program_brings_the_source_that_a_crate_is_compiled_against() {
         "{}",
         said(&written)
     );
-    // What other systems would need was never downloaded here.
+    // Dependencies for other systems were never downloaded here.
     let host = Command::new("rustc").args(["--print", "host-tuple"]).output().expect("rustc runs");
     let host = String::from_utf8(host.stdout).expect("the name of a system");
     let read = Command::new("cargo")
@@ -263,7 +263,7 @@ fn the_crate_is_formatted_and_its_unit_is_as_closed_as_our_own() {
     let ours = std::fs::read_to_string(ours).expect("a unit");
     let settings = |unit: &str| -> Vec<String> {
         let named = unit.replace("bridgehead-jira", "bridgehead");
-        // Theirs has a dynamic user: there is no package that could make one.
+        // The generated unit has a dynamic user: no package exists to create one.
         let lines = named.lines().filter(|line| line.contains('=') && !line.starts_with(['#', 'D']));
         let lines = lines.filter(|line| !line.starts_with("User=") && !line.starts_with("Group="));
         lines.map(str::to_owned).collect()

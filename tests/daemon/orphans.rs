@@ -1,4 +1,4 @@
-//! Connector programs do not outlive the process that started them, in whatever way it ends.
+//! Connector programs do not outlive the process that started them, however it ends.
 
 use std::process::Command;
 
@@ -7,8 +7,8 @@ use serde_json::json;
 use crate::support::{World, eventually};
 use crate::target::QUICK;
 
-/// A connector that ignores the end of its input and SIGTERM, as does the process it has started. Each notes that it is there and
-/// goes on changing the target.
+/// A connector that ignores the end of its input and SIGTERM, as does its helper process. Both write their ids to a file and keep changing
+/// the target.
 const STUBBORN: &str = r#"
 import json, os, signal, subprocess, sys, time
 signal.signal(signal.SIGTERM, signal.SIG_IGN)
@@ -44,7 +44,7 @@ async fn stubborn() -> World {
     world
 }
 
-/// The processes that the connector has noted: itself and its helper.
+/// The process ids that the connector wrote: its own and its helper's.
 async fn started(world: &World) -> [u64; 2] {
     let file = world.path("target/started.json");
     eventually("the connector is at work", || file.exists()).await;
@@ -59,7 +59,7 @@ fn is_running(pid: u64) -> bool {
     })
 }
 
-/// Ends what a failed test would leave behind.
+/// Kills processes that a failed test would leave behind.
 struct ReportResult([u64; 2]);
 
 impl Drop for ReportResult {
@@ -85,7 +85,7 @@ async fn a_program_ends_with_a_daemon_that_is_killed_and_what_it_started_before_
     eventually("the program ends with its daemon", || !is_running(program)).await;
     assert!(is_running(helper), "nobody has told the helper");
     std::fs::remove_file(world.path("target/started.json")).expect("the note");
-    // What became of the first task is read back; this one is new.
+    // The outcome of the first task is verified by reading back; this task is new.
     world
         .sandbox
         .add_task(world.app, json!({"action": "delete_account", "payload": {"account": {"id": "u2"}}}));
@@ -102,7 +102,7 @@ async fn a_program_ends_with_a_daemon_that_is_killed_and_what_it_started_before_
 #[tokio::test]
 async fn a_program_ends_with_a_check_that_is_killed() {
     let world = stubborn().await;
-    // As a daemon leaves it.
+    // The mode that a daemon gives the folder.
     std::fs::create_dir_all(world.path("state")).expect("a folder");
     let mode = std::os::unix::fs::PermissionsExt::from_mode(0o700);
     std::fs::set_permissions(world.path("state"), mode).expect("its mode");

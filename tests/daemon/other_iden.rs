@@ -1,5 +1,5 @@
-//! An Iden that shares no code with the sandbox: a few routes, written from the Bridge's documents, that lie on demand. What is
-//! tested against it does not rest on the sandbox's idea of Iden.
+//! An Iden that shares no code with the sandbox: a few routes, written from the Bridge's documents, that lie on demand. Tests against it do
+//! not depend on the sandbox's interpretation of Iden.
 
 #![expect(clippy::unused_async, reason = "a handler of axum is asynchronous, whether it waits or not")]
 
@@ -12,11 +12,11 @@ use axum::routing::{get, patch};
 use axum::{Json, Router};
 use serde_json::{Value, json};
 
-/// What a report is answered with, and whether it is kept.
+/// The response to a report, and whether the report is kept.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Reply {
     Keep,
-    /// 200, and forgotten.
+    /// Responds with 200 and the new status, but keeps the old one.
     Lose,
     Conflict,
     Missing,
@@ -55,7 +55,7 @@ impl OtherIden {
         &self.address
     }
 
-    /// The one app that it has.
+    /// Sets the id of its only app.
     pub(crate) fn has_app(&self, app: &str) {
         app.clone_into(&mut self.kept.lock().expect("it").app);
     }
@@ -66,7 +66,7 @@ impl OtherIden {
         self.kept.lock().expect("it").tasks.insert(id.to_owned(), task);
     }
 
-    /// How the next reports are answered; later ones are kept.
+    /// Sets the responses to the next reports; later reports are kept.
     pub(crate) fn replies(&self, replies: &[Reply]) {
         self.kept.lock().expect("it").replies = replies.iter().rev().copied().collect();
     }

@@ -1,4 +1,4 @@
-//! The page: what is seen with and without the token, what is done, and what is refused.
+//! The page: what it shows with and without the token, what actions it offers, and what it refuses.
 
 use std::fmt::Write;
 
@@ -10,7 +10,7 @@ use crate::support::{Daemon, KEY, PATIENCE, World, eventually};
 
 /// The token of every page of these tests; no page may ever show it.
 pub(crate) const TOKEN: &str = "page-token-that-must-never-leak-2342";
-/// A secret of a task.
+/// A secret in a task.
 const PASSWORD: &str = "task-password-that-must-never-leak-1";
 
 pub(crate) const WITH_TOKEN: &str = "\n[admin]\nlisten = \"127.0.0.1:0\"\ntoken = { env = \"PAGE_TOKEN\" }\n";
@@ -34,7 +34,7 @@ pub(crate) fn start(world: &World) -> Daemon {
     world.start_with(&[("PAGE_TOKEN", TOKEN)])
 }
 
-/// A daemon that holds deletions of `u1` and on.
+/// A daemon that holds deletions of `u1`, `u2`…
 async fn holding(deletions: usize, admin: &str) -> (World, Daemon, String) {
     let world = World::new().await;
     people(&world, deletions + 5);
@@ -62,7 +62,7 @@ pub(crate) fn delete(world: &World, n: usize) {
     );
 }
 
-/// Somebody with a browser.
+/// A visitor with a browser session.
 pub(crate) struct Visitor<'a> {
     here: &'a str,
     cookie: String,
@@ -73,7 +73,7 @@ impl<'a> Visitor<'a> {
         Self::signed_in_with(here, TOKEN).await
     }
 
-    async fn signed_in_with(here: &'a str, token: &str) -> Self {
+    pub(crate) async fn signed_in_with(here: &'a str, token: &str) -> Self {
         let answer = post(here, "/login", "", &format!("token={token}&next=/apps/hr"), here).await;
         assert_eq!(answer.status, 303, "{}{}", answer.head, answer.body);
         assert!(answer.head.contains("location: /apps/hr\r\n"), "{}", answer.head);
@@ -91,7 +91,7 @@ impl<'a> Visitor<'a> {
         post(self.here, path, &self.cookie, body, self.here).await
     }
 
-    /// The form of a page, as a browser sends it.
+    /// The form of a page as the body that a browser posts.
     pub(crate) async fn form(&self, path: &str) -> String {
         let page = self.get(path).await;
         assert_eq!(page.status, 200, "{}", page.body);
@@ -334,7 +334,7 @@ async fn lists_are_complete_over_their_pages_sorted_filtered_and_exported() {
     let filtered = visitor.get("/apps/hr/tasks.csv?status=held&q=u77%40example").await;
     assert_eq!(filtered.body.matches("delete_account").count(), 1, "{}", filtered.body);
     assert_eq!(tasks(&visitor.get("/apps/hr/tasks?status=completed").await.body).len(), 1);
-    // In the order of Iden's list, page by page.
+    // In the order of Iden's list, across pages.
     let mut pending = Vec::new();
     for page in 1..=3 {
         pending.extend(tasks(&visitor.get(&format!("/apps/hr/tasks?page={page}")).await.body));
@@ -536,7 +536,7 @@ async fn after_a_reload_the_new_token_counts_and_pages_actions_and_history_follo
         cells.map(|cell| cell.parse::<u64>().expect("a number")).sum()
     };
 
-    // The app is exchanged: the old one writes what it has counted when it ends.
+    // The app is replaced: the old one writes its counters when it ends.
     world.write("page-token", OTHER);
     reload("\"200ms\"", "\"201ms\"", "admin.token: what it refers to has changed").await;
     assert_eq!(completed("hr").await, 1);
@@ -549,7 +549,7 @@ async fn after_a_reload_the_new_token_counts_and_pages_actions_and_history_follo
     assert_eq!(started.status, 303, "{}", started.body);
     daemon.says("the sync that was started on the page has ended").await;
 
-    // It goes on counting in the same hour, whatever it is called.
+    // Counting continues in the same hour, even under another name.
     update(2);
     status(&here, "the app of now does it", done("hr")).await;
     reload("[apps.hr", "[apps.staff", "staff: added").await;

@@ -1,4 +1,4 @@
-//! What is done on the page about a task or an app: the same as on the command line, and in the audit log as the page's.
+//! Actions on a task or an app from the page: the same as on the command line, and recorded in the audit log with the page as their source.
 
 use serde_json::{Value, json};
 
@@ -9,7 +9,7 @@ use crate::support::{World, eventually};
 
 const VARIABLES: &[(&str, &str)] = &[("PAGE_TOKEN", TOKEN)];
 
-/// What the audit log has of an action that an operator took.
+/// The audit log's entries for an operator's action.
 async fn audited(world: &World, action: &str) -> Vec<Value> {
     let exported = world.run(&["audit", "export"]).await;
     assert_eq!(exported.status.code(), Some(0), "{exported:?}");
@@ -18,7 +18,7 @@ async fn audited(world: &World, action: &str) -> Vec<Value> {
     entries.filter(|entry| entry["action"] == action && entry["actor"] == "page").collect()
 }
 
-/// Confirms an action as it is shown, with more fields.
+/// Confirms an action with the form's fields, and more.
 async fn act(visitor: &Visitor<'_>, path: &str, more: &str) -> String {
     let form = visitor.form(path).await;
     let done = visitor.post(path.split('?').next().expect("a path"), &format!("{form}{more}")).await;

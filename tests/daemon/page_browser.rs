@@ -1,7 +1,7 @@
-//! The page in a real browser: what people see, with the keyboard, a screen reader's rules (axe-core), on a phone, light and dark.
+//! The page in a real browser: its appearance, use with the keyboard, accessibility rules (axe-core), on a phone, light and dark.
 //!
-//! Chromium is driven over WebDriver. `tests/install` installs it with its driver and axe-core. Screenshots are left in
-//! `target/tmp/page`, for those who look at them.
+//! Chromium is driven over WebDriver. `tests/install` installs Chromium, its driver and axe-core. Screenshots are kept in `target/tmp/page`
+//! for inspection.
 
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -15,14 +15,14 @@ use crate::support::{PATIENCE, World};
 
 const MISSING: &str = "is missing: run tests/install, which installs Chromium, its driver and axe-core";
 
-/// Where npm puts what `tests/install` installs.
+/// The script of axe-core, from where npm puts what `tests/install` installs.
 fn axe() -> String {
     let path = Path::new(env!("CARGO_MANIFEST_DIR"))
         .join("target/test-servers/node/node_modules/axe-core/axe.min.js");
     std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("{} {MISSING} ({error})", path.display()))
 }
 
-/// A browser of its own; ended when dropped.
+/// A separate browser; stopped when dropped.
 struct Browser {
     driver: Child,
     session: String,
@@ -52,7 +52,7 @@ impl Browser {
             assert!(tokio::time::Instant::now() < deadline, "chromedriver does not listen");
             tokio::time::sleep(std::time::Duration::from_millis(50)).await;
         }
-        // As root, Chromium has no sandbox of its own; the pages are ours.
+        // Chromium cannot use its sandbox as root; the pages are our own.
         let arguments = [
             "--headless=new",
             "--no-sandbox",
@@ -80,7 +80,7 @@ impl Browser {
         answer["value"].clone()
     }
 
-    /// Does something with an element, as soon as it is there: a click returns before the next page has come.
+    /// Acts on an element as soon as it exists: a click returns before the next page has loaded.
     async fn with(&self, selector: &str, what: &str, body: &Value) {
         let deadline = tokio::time::Instant::now() + PATIENCE;
         loop {
@@ -106,7 +106,7 @@ impl Browser {
         self.post("/url", json!({"url": url})).await;
     }
 
-    /// How wide the screen is, and whether it is dark.
+    /// Sets the screen's width and color scheme.
     async fn screen(&self, width: u32, scheme: &str) {
         let metrics = json!({"width": width, "height": 900, "deviceScaleFactor": 1, "mobile": width < 600});
         self.devtools("Emulation.setDeviceMetricsOverride", metrics).await;
@@ -123,7 +123,7 @@ impl Browser {
         std::fs::write(self.shots.join(format!("{name}.png")), bytes).expect("a file");
     }
 
-    /// What axe-core has to say against the page, by its rules for WCAG 2.2 AA and its own best practices.
+    /// What axe-core finds on the page, by its rules for WCAG 2.2 AA and its best practices.
     async fn violations(&self, axe: &str) -> Vec<String> {
         let is_there = self.script("return typeof axe === 'object'").await;
         if is_there != json!(true) {
@@ -134,7 +134,7 @@ impl Browser {
         found.as_array().expect("a list").iter().map(|one| one.as_str().expect("text").to_owned()).collect()
     }
 
-    /// What the browser complains of, and where it asked for something.
+    /// The browser's warnings and errors, and the URLs that it requested.
     async fn heard(&self) -> (Vec<String>, Vec<String>) {
         let entries = |log: Value| log.as_array().cloned().unwrap_or_default();
         let complaints = entries(self.post("/se/log", json!({"type": "browser"})).await);
@@ -225,7 +225,7 @@ async fn eventful() -> (World, crate::support::Daemon, String) {
     people(&world, 30);
     let visible = world.run(&["sync", "hr"]).await;
     assert!(String::from_utf8_lossy(&visible.stdout).contains("held"), "{visible:?}");
-    // What has been counted is written once a minute and when the daemon ends.
+    // Counters are written once a minute and when the daemon ends.
     daemon.stop().await;
     let daemon = start(&world);
     let here = address(&daemon).await;
@@ -256,6 +256,7 @@ async fn every_page_is_sound_on_every_screen_and_asks_nobody_else() {
         ("sync", "/apps/hr/syncs/1"),
         ("release", "/apps/hr/actions/release?all=1"),
         ("allow", "/apps/hr/actions/allow-removals"),
+        ("alarms", "/alarms#removal_guard"),
         ("login", "/login"),
         ("logout", "/logout"),
         ("missing", "/apps/nobody"),
@@ -268,7 +269,7 @@ async fn every_page_is_sound_on_every_screen_and_asks_nobody_else() {
         for (width, scheme) in [(1280, "light"), (1280, "dark"), (375, "light"), (375, "dark")] {
             browser.screen(width, scheme).await;
             for (name, path) in pages {
-                // Strangers are led to the same pages; once is enough.
+                // Visitors who are not signed in are redirected to the same page; once is enough.
                 if !is_signed_in && (width == 375 || scheme == "dark") && name != "overview" {
                     continue;
                 }
@@ -286,7 +287,7 @@ async fn every_page_is_sound_on_every_screen_and_asks_nobody_else() {
         }
     }
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
-    // Those who look for faults find one that is made for them.
+    // A page with deliberate faults shows that the checks find them.
     browser.open(&format!("http://{here}/")).await;
     browser.script("document.querySelector('main').append(document.createElement('input')); document.documentElement.removeAttribute('lang')").await;
     let found = browser.violations(&axe).await.join("\n");
@@ -305,7 +306,7 @@ async fn every_page_is_sound_on_every_screen_and_asks_nobody_else() {
     daemon.stop().await;
 }
 
-/// A page that is meant not to be found is one of those looked at.
+/// Some of the visited pages intentionally return an error status.
 fn is_expected(complaint: &str) -> bool {
     ["404", "403", "409"].iter().any(|status| complaint.contains(&format!("status of {status}")))
 }
@@ -326,7 +327,7 @@ async fn everything_is_reached_with_the_keyboard_and_the_focus_is_seen() {
     browser.until("the link is seen", &is_seen).await;
     browser.press("\u{e007}").await;
     browser.until("the contents have the focus", &format!("{active}.id === 'main'")).await;
-    // Every link, field and button comes in its turn, and each shows that it has the focus.
+    // Tab reaches every link, field and button, and each shows that it has the focus.
     let wanted = browser.script("return [...document.querySelectorAll('main a, main button, main input:not([type=hidden])')].length").await;
     let mut seen = 0;
     for _ in 0..wanted.as_u64().expect("a number") {
@@ -381,7 +382,7 @@ async fn a_page_renews_itself_with_a_script_and_works_without() {
 }
 
 impl Browser {
-    /// Signs in as somebody who has no script, and releases a task.
+    /// Signs in with scripts disabled, and releases a task.
     async fn sign_in_without_script(&self, here: &str) {
         self.open(&format!("http://{here}/login?next=/apps/hr/tasks?status=held")).await;
         self.send("#token", TOKEN).await;

@@ -1,4 +1,4 @@
-//! A changed configuration is taken up app by app, while the daemon runs.
+//! A changed configuration is applied app by app while the daemon runs.
 
 use std::os::unix::net::UnixDatagram;
 use std::process::Output;
@@ -21,7 +21,7 @@ fn stderr(output: &Output) -> String {
     String::from_utf8_lossy(&output.stderr).into_owned()
 }
 
-/// A second app, beside `hr`, that is a simulated system.
+/// A second app next to `hr`, with a simulated target.
 struct Other(Uuid);
 
 impl Other {
@@ -93,7 +93,7 @@ async fn a_changed_app_begins_anew_and_the_others_are_not_touched() {
     world.rules(&json!([{"method": "create_account", "account": "bob", "hang_until": "go"}]));
     let ann = world.task_for("create_account", json!("ann"));
     eventually("ann is done", || world.task(&ann)["status"] == "completed").await;
-    // The scripted app has a task under way, and is the one that does not change.
+    // The scripted app has a task in progress, and is the one that does not change.
     let bob = world.task_for("create_account", json!("bob"));
     eventually("bob is in progress", || world.called("create_account", "bob") == 1).await;
     let (before, pid) = (status(&world).await, world.pid_of_target());
@@ -108,7 +108,7 @@ async fn a_changed_app_begins_anew_and_the_others_are_not_touched() {
     let since = |status: &Value, app: &str| status["apps"][app]["running_since"].clone();
     assert_eq!(since(&before, "hr"), since(&after, "hr"));
     assert_ne!(since(&before, "crm"), since(&after, "crm"));
-    // What it counts goes on, what runs goes on, and the program is the same one.
+    // Its counters and its running task continue, and the connector process is the same.
     assert_eq!(after["apps"]["hr"]["tasks"]["counts"]["completed"], 1, "{after:#}");
     world.write("target/go", "");
     world.drained().await;
@@ -118,13 +118,46 @@ async fn a_changed_app_begins_anew_and_the_others_are_not_touched() {
 }
 
 #[tokio::test]
+async fn a_pause_outlives_a_reload_and_a_restart_whatever_has_changed() {
+    let (world, _, daemon) = two_apps("").await;
+    for app in ["hr", "crm"] {
+        let paused = world.run(&["apps", "pause", app, "--reason", "migration"]).await;
+        assert_eq!(paused.status.code(), Some(0), "{paused:?}");
+    }
+    let task = world.task_for("create_account", json!("ann"));
+    // One of them begins anew, the other is not touched.
+    change(&world, "accounts = 3", "accounts = 4");
+    let (code, reloaded) = reload(&world).await;
+    assert_eq!(code, Some(0), "{reloaded:#}");
+    assert_eq!(results(&reloaded), expected(&[("crm", "changed"), ("hr", "unchanged")]));
+    let paused = async |world: &World| {
+        let status = status(world).await;
+        ["hr", "crm"].map(|app| status["apps"][app]["paused"]["reason"].clone())
+    };
+    assert_eq!(paused(&world).await, [json!("migration"), json!("migration")]);
+    let refused = world.run(&["sync", "crm"]).await;
+    assert!(stderr(&refused).contains("crm is paused"), "{refused:?}");
+    daemon.stop().await;
+
+    let daemon = world.start();
+    daemon.says("ready").await;
+    assert_eq!(paused(&world).await, [json!("migration"), json!("migration")]);
+    assert_eq!(world.task(&task)["status"], "pending");
+    assert!(world.run(&["apps", "resume", "hr"]).await.status.success());
+    world.drained().await;
+    assert_eq!(world.task(&task)["status"], "completed");
+    assert!(status(&world).await["apps"]["crm"]["paused"].is_object(), "one does not resume the other");
+    daemon.stop().await;
+}
+
+#[tokio::test]
 async fn nothing_that_has_not_changed_is_touched_by_a_reload_of_everything_else() {
     let (world, crm, daemon) = two_apps("").await;
     let before = status(&world).await;
     let asked = crm.asked(&world, "/tasks/");
     let (code, reloaded) = reload(&world).await;
     assert_eq!((code, results(&reloaded)), (Some(0), expected(&[("crm", "unchanged"), ("hr", "unchanged")])));
-    // A key of the daemon as a whole counts at once, and touches no app.
+    // A key of the daemon itself applies immediately, and affects no app.
     let text = world.read("bridgehead.toml");
     world.write("bridgehead.toml", &format!("{text}[runtime]\nshutdown_grace = \"7s\"\n"));
     let (code, reloaded) = reload(&world).await;
@@ -135,7 +168,7 @@ async fn nothing_that_has_not_changed_is_touched_by_a_reload_of_everything_else(
         assert_eq!(before["apps"][app]["running_since"], after["apps"][app]["running_since"]);
     }
     eventually("it continues asking for tasks", || crm.asked(&world, "/tasks/") > asked).await;
-    // A key of all apps begins all of them anew.
+    // A key that concerns all apps restarts all of them.
     change(&world, "[bridge]\n", "[bridge]\nrequest_timeout = \"29s\"\n");
     let (code, reloaded) = reload(&world).await;
     assert_eq!((code, results(&reloaded)), (Some(0), expected(&[("crm", "changed"), ("hr", "changed")])));
@@ -170,7 +203,7 @@ async fn tasks_that_run_finish_the_others_keep_their_turn_and_none_is_executed_t
         assert_eq!((world.attempts(task), world.applied(task)), (vec![1], 1));
         assert_eq!((world.task(task)["status"].as_str(), world.reported(task).len()), (Some("completed"), 1));
     }
-    // They were executed in the order in which Iden made them, for each account.
+    // They were executed in the order in which Iden created them, for each account.
     let order: Vec<String> =
         world.calls().into_iter().filter(|line| line.event == "applied").map(|line| line.task).collect();
     let place = |task: &String| order.iter().position(|one| one == task);
@@ -250,7 +283,7 @@ async fn apps_are_added_removed_and_renamed_while_others_run() {
     eventually("the new one asks for tasks", || erp.asked(&world, "/tasks/") > 0).await;
     assert_eq!(crm.asked(&world, "/tasks/"), asked, "an app that was removed asks for nothing");
 
-    // The name goes to another, and the identity to a third.
+    // The name is given to another app, and the identity to a third.
     world.write("bridgehead.toml", &format!("{without}{}{}", crm.quiet("erp"), erp.quiet("sales")));
     let (code, reloaded) = reload(&world).await;
     assert_eq!(code, Some(0), "{reloaded:#}");
@@ -275,7 +308,7 @@ async fn a_bad_file_changes_nothing_and_says_why_everywhere() {
         (good.replace("[bridge]", "[bridge"), "not valid TOML"),
         (good.replace("IDEN_API_KEY", "NO_SUCH_VARIABLE"), "NO_SUCH_VARIABLE"),
     ] {
-        // What would be right in it is not taken up either.
+        // The valid changes in the file are not applied either.
         world.write("bridgehead.toml", &bad.replace("100ms", "200ms"));
         let before = daemon.log().matches("the configuration is not reloaded").count();
         daemon.signal("HUP").await;
@@ -335,7 +368,7 @@ async fn an_app_whose_connector_cannot_be_built_goes_on_as_it_was_and_the_others
     eventually("it continues", || crm.asked(&world, "/tasks/") > asked).await;
     assert!(now["daemon"]["last_reload"]["message"].as_str().expect("why").contains("error_rate"), "{now:#}");
 
-    // As long as it goes on with its identity, no other app gets it.
+    // While it still runs with its identity, no other app can have that identity.
     let text = world.read("bridgehead.toml");
     let id = crm.0.to_string();
     let moved = text.replace(&id, &Uuid::new_v4().to_string());
@@ -417,7 +450,7 @@ async fn secrets_that_were_rotated_are_picked_up() {
     eventually("bob is done", || world.task(&bob)["status"] == "completed").await;
     assert_eq!(world.read("seen"), TOKEN);
 
-    // The key of the Bridge is read anew without touching an app, and before the old one is refused.
+    // The API key is read again without touching an app, before the old one is rejected.
     let new = NewKey { name: "new".into(), key: "key-number-two-4711".into(), apps: None, expires_in: None };
     world.sandbox.add_key(new).expect("a key");
     world.write("key", "key-number-two-4711");
@@ -431,7 +464,7 @@ async fn secrets_that_were_rotated_are_picked_up() {
     let refused = |entry: &bridgehead::sandbox::Entry| entry.sequence > last + 4 && entry.status == Some(401);
     assert!(!world.sandbox.ledger().iter().any(refused));
 
-    // One that is gone costs its app nothing but the change.
+    // A missing secret only prevents the reload of its app; the app keeps running.
     std::fs::remove_file(world.path("token")).expect("it was there");
     let (code, reloaded) = reload(&world).await;
     assert_eq!((code, results(&reloaded)), (Some(1), expected(&[("crm", "unchanged"), ("hr", "failed")])));
@@ -457,7 +490,7 @@ async fn what_a_reload_would_do_is_shown_without_doing_it_and_what_needs_a_resta
     let (code, reloaded) = reload(&world).await;
     assert_eq!((code, &reloaded["needs_restart"][0]["key"]), (Some(0), &json!("log.format")), "{reloaded:#}");
     assert_eq!(reloaded["apps"]["crm"]["result"], "changed");
-    // As long as the files say more than what counts, that is not forgotten.
+    // As long as the files differ from the running configuration, the status says so.
     let now = status(&world).await;
     assert!(
         now["daemon"]["last_reload"]["message"].as_str().expect("it").contains("needs a restart: log.format"),
@@ -551,7 +584,7 @@ async fn more_is_logged_of_one_app_for_a_time_and_a_line_says_whose_task_it_is()
     let short = world.run(&["log-level", "hr", "debug", "--for", "1s", "--json"]).await;
     assert_eq!(short.status.code(), Some(0), "{short:?}");
     daemon.says("as the configuration says again").await;
-    // What the configuration says can be changed too.
+    // The configured level can be changed, too.
     change(&world, "format = \"json\"", "format = \"json\"\nlevel = \"debug\"");
     let (code, reloaded) = reload(&world).await;
     assert_eq!((code, &reloaded["daemon"][0]["key"]), (Some(0), &json!("log.level")), "{reloaded:#}");

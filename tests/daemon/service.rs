@@ -1,4 +1,4 @@
-//! What systemd and its journal are told.
+//! What the daemon reports to systemd and its journal.
 
 use std::collections::BTreeSet;
 use std::os::unix::net::UnixDatagram;
@@ -10,7 +10,7 @@ use bridgehead::sandbox::{Effect, Fault};
 use crate::support::{KEY, World, eventually};
 use crate::target::QUICK;
 
-/// The socket that systemd would listen on.
+/// The socket on which systemd would listen.
 struct Heard {
     socket: UnixDatagram,
     said: String,
@@ -23,7 +23,7 @@ impl Heard {
         Self { socket, said: String::new() }
     }
 
-    /// All of it so far, each message on lines of its own.
+    /// All messages so far, each on separate lines.
     fn all(&mut self) -> &str {
         let mut message = [0; 4096];
         while let Ok(length) = self.socket.recv(&mut message) {
@@ -38,7 +38,7 @@ fn socket(world: &World) -> String {
     world.path("notify").to_str().expect("text").to_owned()
 }
 
-/// `bridgehead run` behind a line of shell, which ends with `exec "$0" "$@"`.
+/// `bridgehead run` started by a line of shell that ends with `exec "$0" "$@"`.
 fn behind(world: &World, shell: &str) -> Command {
     let daemon = world.command(&["run"]);
     let mut command = Command::new("sh");
@@ -55,7 +55,7 @@ async fn the_watchdog_is_fed_from_the_start_to_the_end() {
     let daemon = world.start_with(&[("NOTIFY_SOCKET", &socket(&world)), ("WATCHDOG_USEC", "300000")]);
     let fed = |said: &str| said.matches("WATCHDOG=1\n").count();
     eventually("it is fed", || fed(heard.all()) > 3 && heard.all().contains("READY=1")).await;
-    // A process that stands still feeds nothing, and feeds again when it goes on.
+    // A stopped process sends no watchdog messages, and resumes when it continues.
     daemon.signal("STOP").await;
     let status = format!("/proc/{}/status", daemon.pid());
     eventually("it stands still", || {
@@ -69,7 +69,7 @@ async fn the_watchdog_is_fed_from_the_start_to_the_end() {
     assert!(heard.all().contains("STOPPING=1"), "{}", heard.said);
 }
 
-/// A Bridge that takes requests and answers none must not keep the machine from booting.
+/// A Bridge that accepts requests but never answers must not prevent the machine from booting.
 #[tokio::test]
 async fn a_bridge_that_never_answers_does_not_keep_the_service_from_being_ready() {
     let world = World::new().await;
@@ -93,7 +93,7 @@ async fn a_disk_that_is_full_at_the_start_is_waited_for_and_systemd_is_asked_for
     world.write("bridgehead.toml", &configuration);
     world.write("disk/nothing", "");
     let mut heard = Heard::new(&world);
-    // A disk of its own, which something else has filled.
+    // A separate file system that is full.
     let disk = world.path("disk");
     let full = "mount -t tmpfs -o size=4m tmpfs \"$DISK\" && ! cat /dev/zero 2>/dev/null >\"$DISK/ballast\" && exec \"$0\" \"$@\"";
     let inner = behind(&world, full);
@@ -124,7 +124,7 @@ async fn the_journal_reads_the_priority_of_each_line() {
     world.script(QUICK, "");
     let configuration = world.read("bridgehead.toml");
     world.write("bridgehead.toml", &format!("{configuration}\n[log]\nformat = \"json\"\n"));
-    // As systemd says which stream is the journal.
+    // The way in which systemd says which stream is the journal.
     let journal =
         "JOURNAL_STREAM=$(stat --dereference --format=%d:%i /proc/self/fd/2) exec setsid \"$0\" \"$@\"";
     let daemon = World::started(behind(&world, journal));
@@ -143,14 +143,14 @@ async fn the_journal_reads_the_priority_of_each_line() {
         .collect();
     assert_eq!(levels, [("<3", "ERROR".to_owned()), ("<6", "INFO".to_owned())].into());
 
-    // Nor does what ends the daemon look like a line of no importance.
+    // Messages that end the daemon have an error priority, too.
     let mut daemon = World::started(behind(&world, journal));
     let status = daemon.ended().await;
     assert_eq!(status.code(), Some(78));
     eventually("it says why", || daemon.log().contains("base_url")).await;
     assert!(daemon.log().lines().all(|line| line.starts_with("<3>")), "{}", daemon.log());
 
-    // The variable alone says nothing: a unit's output may go to a file.
+    // The variable alone proves nothing: a unit's output may be redirected to a file.
     let elsewhere = "JOURNAL_STREAM=1:1 exec \"$0\" \"$@\"";
     let mut daemon = World::started(behind(&world, elsewhere));
     daemon.ended().await;

@@ -1,4 +1,4 @@
-//! The shortest way through everything.
+//! The shortest path through the whole system.
 
 use serde_json::json;
 

@@ -1,4 +1,4 @@
-//! The state folder: whose it is, whether it is still the one that was opened, and whether it is what was left.
+//! The state folder: its owner, and whether it is still the folder that was opened and has the contents that were left.
 
 use std::os::unix::fs::{MetadataExt, chown, symlink};
 use std::process::Output;
@@ -147,7 +147,7 @@ async fn what_a_sync_of_root_makes_in_the_folder_of_a_service_user_is_that_users
     let world = world().await;
     std::fs::create_dir(world.path("state")).expect("a folder");
     if chown(world.path("state"), Some(4711), Some(4711)).is_err() {
-        // Only root can give it away.
+        // Only root can change the owner.
         return;
     }
     let done = world.run(&["sync"]).await;

@@ -1,4 +1,4 @@
-//! Backing up the state beside a running daemon, and what comes of putting it back.
+//! Backing up the state while a daemon runs, and restoring it.
 
 use std::os::unix::fs::PermissionsExt;
 use std::process::Output;
@@ -42,7 +42,7 @@ async fn what_was_done_after_a_backup_is_not_done_again_when_it_is_restored() {
         "{twice:?}"
     );
 
-    // After the backup: a task is applied, and its report does not reach Iden.
+    // After the backup: a task is applied, but its report does not reach Iden.
     world.rules(
         &json!([{"method": "create_account", "account": "bob", "apply": true, "hang_until": "never"}]),
     );
@@ -120,7 +120,7 @@ async fn a_sync_after_a_restore_is_held_where_iden_knows_a_later_one() {
     let same = json_of(&world, &["state", "restore", &to, "--yes"]).await;
     assert!(same["syncs"]["hr"].as_str().expect("it").contains("they continue as before"), "{same:#}");
 
-    // Half an hour later, Iden knows another one.
+    // Half an hour later, Iden has a later sync.
     world.sandbox.advance_clock(std::time::Duration::from_secs(1800));
     people(25);
     let second = world.run(&["sync", "hr"]).await;

@@ -1,4 +1,4 @@
-//! One place for what every test of the binary needs: a sandbox, a folder, a configuration, processes.
+//! What every test of the binary needs: a sandbox, a folder, a configuration, processes.
 
 use std::io::Read;
 use std::path::{Path, PathBuf};
@@ -9,14 +9,13 @@ use std::time::Duration;
 use bridgehead::sandbox::{Options, Sandbox};
 use uuid::Uuid;
 
-/// The key that every world's daemon uses; no output may ever show it.
+/// The API key of every test's daemon; no output may ever show it.
 pub(crate) const KEY: &str = "key-that-must-never-leak-4711";
 
-/// How long anything may take. Generous: machines are slow at times, and a test that waits for something ends as soon as
-/// it is there.
+/// The time limit for any wait. Generous, because machines can be slow, and a test continues as soon as its condition is met.
 pub(crate) const PATIENCE: Duration = Duration::from_mins(1);
 
-/// A sandbox with one app, and a folder for configuration, state and target.
+/// A sandbox with one app, and a folder for the configuration, state and target.
 pub(crate) struct World {
     pub(crate) sandbox: Sandbox,
     pub(crate) app: Uuid,
@@ -24,6 +23,18 @@ pub(crate) struct World {
 }
 
 impl World {
+    /// Waits until the task list has been read several times more: whatever those readings were to start has started.
+    pub async fn polled(&self) {
+        let polls = || {
+            let is_poll = |entry: &&bridgehead::sandbox::Entry| {
+                entry.method == "GET" && entry.path.ends_with("/tasks/")
+            };
+            self.sandbox.ledger().iter().filter(is_poll).count()
+        };
+        let before = polls();
+        eventually("the task list is read again", || polls() >= before + 3).await;
+    }
+
     pub(crate) async fn new() -> Self {
         let options = Options { api_key: KEY.into(), ..Options::default() };
         let sandbox = Sandbox::start(options).await.expect("a sandbox on a free port");
@@ -47,7 +58,7 @@ impl World {
         std::fs::read_to_string(self.path(name)).expect("a file")
     }
 
-    /// Writes the configuration of one app, `hr`; `app` is TOML that stands behind `[apps.hr]`.
+    /// Writes the configuration of one app, `hr`; `app` is the TOML after its `app_id`.
     pub(crate) fn configure(&self, app: &str) {
         let text = format!(
             "[bridge]\nbase_url = \"{}\"\napi_key = {{ env = \"IDEN_API_KEY\" }}\n\n[state]\npath = \"state\"\n\n\
@@ -58,7 +69,7 @@ impl World {
         self.write("bridgehead.toml", &text);
     }
 
-    /// The binary with this world's configuration.
+    /// The binary with this test's configuration.
     pub(crate) fn command(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_bridgehead"));
         command
@@ -71,7 +82,7 @@ impl World {
         command
     }
 
-    /// Runs a command to its end.
+    /// Runs a command to completion.
     pub(crate) async fn run(&self, arguments: &[&str]) -> Output {
         let mut command = self.command(arguments);
         tokio::task::spawn_blocking(move || command.output().expect("the binary runs"))
@@ -84,14 +95,14 @@ impl World {
         self.start_with(&[])
     }
 
-    /// The same with more variables in its environment.
+    /// The same with additional environment variables.
     pub(crate) fn start_with(&self, variables: &[(&str, &str)]) -> Daemon {
         let mut command = self.command(&["run"]);
         command.envs(variables.iter().copied());
         Self::started(command)
     }
 
-    /// A command that is `bridgehead run`.
+    /// Starts a command that runs the daemon.
     pub(crate) fn started(mut command: Command) -> Daemon {
         let mut child =
             command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("the binary starts");
@@ -102,18 +113,18 @@ impl World {
         Daemon { child, log }
     }
 
-    /// The task as the sandbox holds it now.
+    /// The task as the sandbox has it now.
     pub(crate) fn task(&self, id: &str) -> serde_json::Value {
         let tasks = self.sandbox.tasks(self.app);
         tasks.into_iter().find(|task| task["id"] == id).expect("a task of this id")
     }
 
-    /// How many tasks have this status now.
+    /// The number of tasks with this status.
     pub(crate) fn tasks_that_are(&self, status: &str) -> usize {
         self.sandbox.tasks(self.app).iter().filter(|task| task["status"] == status).count()
     }
 
-    /// Waits until no task is pending any more.
+    /// Waits until no task is pending.
     pub(crate) async fn drained(&self) {
         eventually("no task is pending", || self.tasks_that_are("pending") == 0).await;
     }
@@ -151,12 +162,12 @@ pub(crate) struct Daemon {
 }
 
 impl Daemon {
-    /// Everything it has written so far.
+    /// Its output so far.
     pub(crate) fn log(&self) -> String {
         self.log.lock().expect("the log").clone()
     }
 
-    /// Waits until it has written this.
+    /// Waits until its output contains this.
     pub(crate) async fn says(&self, text: &str) {
         eventually(&format!("the daemon says {text:?}"), || self.log().contains(text)).await;
     }
@@ -165,14 +176,14 @@ impl Daemon {
         self.child.id()
     }
 
-    /// Sends a signal, by this process's id alone, once it is caught.
+    /// Sends a signal to this process's id alone, once its signal handlers are installed.
     pub(crate) async fn signal(&self, name: &str) {
         self.heeds_signals().await;
         let status = Command::new("kill").arg(format!("-{name}")).arg(self.pid().to_string()).status();
         assert!(status.expect("kill runs").success(), "the daemon is gone: {}", self.log());
     }
 
-    /// Waits until SIGTERM is caught. A process that has only just been started dies of it, whatever it is written in.
+    /// Waits until SIGTERM is caught. A process that was only just started dies of the signal, whatever its code does.
     async fn heeds_signals(&self) {
         const SIGTERM: u64 = 1 << (15 - 1);
         let status = format!("/proc/{}/status", self.pid());
@@ -180,20 +191,20 @@ impl Daemon {
             let status = std::fs::read_to_string(&status).unwrap_or_default();
             let caught = status.lines().find_map(|line| line.strip_prefix("SigCgt:"));
             let caught = caught.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok());
-            // A process that has ended has no mask, and is reported by whoever waits for it.
+            // A process that has ended has no mask; the caller that waits for it reports this.
             caught.is_none_or(|mask| mask & SIGTERM != 0)
         })
         .await;
     }
 
-    /// Kills it at once, as a crash would.
+    /// Kills it immediately, as a crash would.
     pub(crate) fn kill(mut self) -> String {
         self.child.kill().expect("it can be killed");
         self.child.wait().expect("it ends");
         self.log()
     }
 
-    /// Waits for its end.
+    /// Waits for its end, and returns the exit status.
     pub(crate) async fn ended(&mut self) -> ExitStatus {
         let mut status = None;
         eventually("the daemon ends", || {
@@ -211,7 +222,7 @@ impl Daemon {
         self.log()
     }
 
-    /// Stops it with SIGTERM; it must end in order. Returns its log.
+    /// Stops it with SIGTERM; it must shut down cleanly. Returns its log.
     pub(crate) async fn stop(mut self) -> String {
         self.signal("TERM").await;
         let status = self.ended().await;
@@ -230,7 +241,7 @@ impl Drop for Daemon {
     }
 }
 
-/// Waits until something is so.
+/// Polls until a condition is met.
 pub(crate) async fn eventually(what: &str, mut is_so: impl FnMut() -> bool) {
     let deadline = tokio::time::Instant::now() + PATIENCE;
     while !is_so() {

@@ -1,11 +1,11 @@
-//! The removal guard: what a sync takes from people who are still there, and listings that are not whole.
+//! The removal guard: accounts that lose access although they still exist, and incomplete listings.
 
 use serde_json::{Value, json};
 
 use crate::support::World;
 use crate::sync_world::{Synced, ids, people};
 
-/// Accounts, each changed as said.
+/// A target with these accounts, each modified by `change`.
 fn target(numbers: std::ops::Range<usize>, change: impl Fn(usize, &mut Value)) -> Value {
     let mut records = people(numbers);
     records.iter_mut().enumerate().for_each(|(number, record)| change(number, record));
@@ -32,7 +32,7 @@ fn held(world: &World, synced: &Synced, says: &[&str]) {
     assert_eq!(world.count("complete"), 0);
 }
 
-/// The losses of a kind: how many, of how many.
+/// The number of losses of a kind, and the number of records that could have been lost.
 fn losses(synced: &Synced, kind: &str) -> Option<(u64, u64)> {
     let all = synced.summary["losses"].as_array()?;
     let one = all.iter().find(|one| one["kind"] == kind)?;
@@ -45,7 +45,7 @@ async fn two_hundred_of_two_hundred_suddenly_inactive_are_held_until_the_operato
     world.target(target(0..200, |_, record| inactive(record)));
     let dry = world.sync(&["--dry-run"]).await;
     held(&world, &dry, &["200 of 200 active records of account are no longer active", "the limit is 100"]);
-    // What was pushed does not make the next sync believe it.
+    // Pushing the records does not make the next sync accept them.
     for _ in 0..2 {
         let synced = world.sync(&[]).await;
         held(&world, &synced, &["200 of 200 active records of account are no longer active"]);
@@ -98,7 +98,7 @@ async fn memberships_that_are_lost_count_by_account_also_where_the_group_itself_
     );
     assert_eq!(losses(&synced, "memberships"), Some((11, 40)));
 
-    // A group that vanishes from the target takes its members along.
+    // When a group disappears from the target, its members lose the membership.
     let mut said = target(0..40, |_, record| record["memberships"] = json!({"team": ["t1"]}));
     said["records"]["team"] = json!([{"id": "t1", "name": "One"}]);
     world.target(said);
@@ -116,7 +116,7 @@ async fn what_tasks_take_away_is_no_surprise() {
     let synced = world.sync(&[]).await;
     assert_eq!(losses(synced.assert(0, "completed"), "deactivated"), None);
     daemon.stop().await;
-    // What happened in the target beside the tasks does count.
+    // Changes in the target that were not made by tasks do count.
     std::fs::remove_file(world.path("state.json")).expect("what tasks changed");
     world.target(target(0..40, |number, record| {
         if number < 30 {
@@ -147,7 +147,7 @@ async fn fewer_distinct_records_than_the_target_says_it_has_are_no_whole_listing
     }
     assert_eq!(world.count("complete"), 0);
     assert_eq!(world.active_ids("account"), ids(0..150));
-    // The same record twice is one.
+    // A duplicate record counts once.
     let mut twice = said(0..148, 149);
     twice["raw"] = json!({"account": people(0..1)});
     world.target(twice);

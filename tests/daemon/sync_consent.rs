@@ -1,4 +1,4 @@
-//! What the operator allows: what they were shown, and no more.
+//! What the operator allows: exactly what was shown, and no more.
 
 use serde_json::{Value, json};
 
@@ -29,7 +29,7 @@ async fn a_target_that_breaks_after_the_dry_run_takes_nobody_along() {
     for consent in
         [["--allow-removals"].as_slice(), &["--allow-removals", "30"], &["--allow-removals", &digest]]
     {
-        // Each time it is what the first dry run showed that was judged.
+        // Each time, the removals shown by the first dry run are checked.
         world.target(target(30..200));
         world.sync(&["--dry-run"]).await.assert(1, "held");
         world.target(target(195..200));
@@ -43,7 +43,7 @@ async fn a_target_that_breaks_after_the_dry_run_takes_nobody_along() {
         );
     }
     assert_eq!((world.count("complete"), world.active_ids("account")), (0, ids(0..200)));
-    // Others instead are not what was shown either, as many as they may be.
+    // The same number of other removals was not shown either.
     world.target(target(0..170));
     world.sync(&["--allow-removals", &digest]).await.assert(1, "held");
     world.target(target(30..200));
@@ -74,7 +74,7 @@ async fn without_anything_shown_nothing_is_allowed_and_no_session_begins() {
     assert_eq!(refused.code, Some(1));
     assert!(refused.detail().contains("there has been none since the last completed sync"), "{refused:?}");
     assert_eq!(world.steps(), [""; 0]);
-    // A dry run without a daemon writes nothing; its digest is what can be allowed.
+    // A dry run without a daemon writes nothing; its digest can be used to allow the removals.
     let shown = world.sync(&["--dry-run"]).await;
     let digest = shown.assert(1, "held").summary["digest"].as_str().expect("a digest").to_owned();
     assert_eq!(world.steps(), [""; 0]);
@@ -142,7 +142,7 @@ async fn a_dry_run_goes_through_the_daemon_which_alone_has_the_key_and_disturbs_
         assert!(text.contains(says), "{says}: {text}");
     }
     assert_eq!(world.steps(), [""; 0]);
-    // The daemon syncs as if nobody had looked, and the bare flag allows what was.
+    // A dry run does not affect the daemon's syncs, and the flag without a value allows what was last shown.
     world.target(target(0..60));
     world.sync(&[]).await.assert(0, "completed");
     world.target(said);

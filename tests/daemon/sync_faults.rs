@@ -1,4 +1,4 @@
-//! The Bridge goes wrong: whatever is lost on the way, the sync is completed once and nobody is removed by mistake.
+//! Faults of the Bridge: whatever is lost in transit, the sync completes once and removes no account by mistake.
 
 use std::time::Duration;
 
@@ -9,7 +9,7 @@ use serde_json::json;
 use crate::support::World;
 use crate::sync_world::{Synced, accounts, crowd, ids};
 
-/// Syncs 250 accounts, then 249 of them with this fault in force.
+/// Syncs 250 accounts, then 249 of them with this fault active.
 async fn with_fault(fault: Fault) -> (World, Synced) {
     let world = World::with_target(crowd(false), "").await;
     world.sync(&[]).await.assert(0, "completed");
@@ -23,7 +23,7 @@ async fn with_fault(fault: Fault) -> (World, Synced) {
     (world, synced)
 }
 
-/// The requests that took effect and whose path ends like this.
+/// The requests that took effect and whose path ends with `end`.
 fn taken(world: &World, method: &str, end: &str) -> Vec<Entry> {
     let filter = Filter { method: Some(method.into()), ..Filter::default() };
     let entries = world.sandbox.ledger_matching(&filter).into_iter();

@@ -1,4 +1,4 @@
-//! `sync.first = "ask"`: the first sync of an app completes only after somebody has looked at it.
+//! `sync.first = "ask"`: the first sync of an app completes only after an operator has reviewed it.
 
 use serde_json::json;
 
@@ -13,7 +13,7 @@ async fn world(first: &str) -> World {
 #[tokio::test]
 async fn the_first_sync_completes_only_after_what_it_does_was_shown_and_allowed() {
     let world = world("ask").await;
-    // Whether it is asked for by hand or by the schedule, nobody is removed unasked.
+    // Repeating the sync does not complete it without approval.
     for _ in 0..2 {
         let synced = world.sync(&[]).await;
         synced.assert(1, "held");
@@ -23,7 +23,7 @@ async fn the_first_sync_completes_only_after_what_it_does_was_shown_and_allowed(
     }
     world.sync(&["--allow-removals"]).await.assert(0, "completed");
     assert_eq!(world.active_ids("account"), ids(0..20));
-    // From now on it is like any other.
+    // After that, it is like any other sync.
     world.target(json!({"records": {"account": people(0..21)}}));
     world.sync(&[]).await.assert(0, "completed");
 }
@@ -35,7 +35,7 @@ async fn a_dry_run_of_the_first_sync_is_fine_and_shows_how_to_allow_it() {
     shown.assert(0, "rehearsed");
     assert_eq!(shown.summary["held_because"], json!(["first_sync"]));
     let digest = shown.summary["digest"].as_str().expect("a digest").to_owned();
-    // Another target than the one that was shown is another sync.
+    // A target other than the one shown makes another sync.
     world.target(json!({"records": {"account": people(0..19)}}));
     world.sync(&["--allow-removals", &digest]).await.assert(1, "held");
     assert_eq!(world.count("complete"), 0);

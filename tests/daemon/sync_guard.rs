@@ -1,4 +1,4 @@
-//! The removal guard: what may be removed without anybody being asked, by ids and not by numbers alone.
+//! The removal guard: what may be removed without the operator's approval, by ids and not only by numbers.
 
 use serde_json::{Value, json};
 
@@ -9,7 +9,7 @@ fn target(numbers: impl IntoIterator<Item = usize>) -> Value {
     json!({"records": {"account": people(numbers)}})
 }
 
-/// A world whose last completed sync had these accounts.
+/// A sandbox and a target whose last completed sync had these accounts.
 async fn synced(numbers: impl IntoIterator<Item = usize>, sync: &str) -> World {
     let world = World::with_target(target(numbers), sync).await;
     world.sync(&[]).await.assert(0, "completed");
@@ -66,11 +66,11 @@ async fn as_many_as_before_but_others_is_held() {
     let synced = world.sync(&[]).await;
     held(&world, &synced, &["50 of 50 records of account", "100.0 %, the limit is 10 %"]);
     assert_eq!(synced.figures("account"), [50, 50, 0, 50]);
-    // The new ones are there, for what was pushed stays.
+    // The new accounts exist in Iden, because pushed records stay.
     assert_eq!(world.active_ids("account"), ids((0..50).chain(100..150)));
 }
 
-/// A bad record, which makes a sync end without completing.
+/// A listing with an invalid record, which makes a sync end without completing.
 fn with_a_bad_record(numbers: impl IntoIterator<Item = usize>) -> Value {
     let mut said = target(numbers);
     let bad = json!({"id": "bad", "email": 7});
@@ -78,7 +78,7 @@ fn with_a_bad_record(numbers: impl IntoIterator<Item = usize>) -> Value {
     said
 }
 
-/// A listing that fails on its fourth page, behind 300 accounts.
+/// A listing that fails on its fourth page, after 300 accounts.
 fn cut(numbers: impl IntoIterator<Item = usize>) -> Value {
     let mut said = target(numbers);
     let data = json!({"code": "INTERNAL_ERROR", "retry": "never"});
@@ -98,7 +98,7 @@ async fn when_the_others_are_gone_again_the_sync_goes_through_by_itself_and_uses
     assert_eq!(synced.assert(0, "completed").figures("account"), [50, 0, 0, 50]);
     assert!(synced.stderr.contains("the listing has recovered"), "{}", synced.stderr);
     assert_eq!(world.active_ids("account"), ids(0..50));
-    // They were nobody's leave, and make no leaver of the same day one too many.
+    // They do not count as removals, so the removal of another account on the same day is not one too many.
     world.target(target(5..50));
     world.sync(&[]).await.assert(0, "completed");
     assert_eq!(world.active_ids("account"), ids(5..50));
@@ -136,7 +136,7 @@ async fn no_number_of_held_syncs_makes_the_people_of_the_last_completed_one_remo
 #[tokio::test]
 async fn people_whom_only_abandoned_syncs_have_seen_are_guarded_like_everybody() {
     let world = synced(0..50, "").await;
-    // Nobody fixes the bad record for weeks; meanwhile somebody leaves, and many come.
+    // The invalid record stays for weeks; meanwhile some accounts are removed, and many are added.
     for day in 1..=4 {
         world.target(with_a_bad_record(day..50 + day * 10));
         world.sync(&[]).await.assert(1, "abandoned");
@@ -227,7 +227,7 @@ async fn a_type_of_which_nothing_is_left_is_held_from_two_on_whatever_the_size_a
     world.sync(&[]).await.assert(0, "completed");
     world.sandbox.clear_ledger();
     let all = "losing all records of a type";
-    // Empty, not offered any more, or all of them others: nothing is left of it.
+    // Empty, no longer offered, or with entirely different records: all records of the type would be lost.
     world.target(json!({"types": types, "records": {"account": people(0..2)}}));
     held(&world, &world.sync(&[]).await, &["2 of 2 records of seat", all]);
     world.target(json!({"types": [account], "records": {"account": people(0..2)}}));
@@ -235,7 +235,7 @@ async fn a_type_of_which_nothing_is_left_is_held_from_two_on_whatever_the_size_a
     world.target(json!({"types": types, "records": {"account": people(5..9), "seat": seats(2)}}));
     held(&world, &world.sync(&[]).await, &["2 of 2 records of account", all]);
     assert_eq!(world.active("seat").len(), 2);
-    // One of two may go, but the other one not on the same day.
+    // One of two may be removed, but the other not on the same day.
     world.target(json!({"types": types, "records": {"account": people(0..2), "seat": seats(1)}}));
     world.sync(&[]).await.assert(0, "completed");
     world.target(json!({"types": types, "records": {"account": people(0..2)}}));
@@ -252,10 +252,10 @@ async fn allowing_removals_lets_one_sync_through_and_only_one() {
     assert_eq!(allowed.assert(0, "completed").figures("account"), [150, 0, 0, 150]);
     assert_eq!(world.active_ids("account"), ids(0..150));
 
-    // What was allowed does not hold the leaver of the next day…
+    // After the allowed removals, the removal of another account is not held…
     world.target(target(0..149));
     world.sync(&[]).await.assert(0, "completed");
-    // …nor does it allow the next half to go.
+    // …but neither is the removal of the next half allowed.
     world.target(target(0..75));
     world.sandbox.clear_ledger();
     held(&world, &world.sync(&[]).await, &["74 of 149"]);
@@ -322,22 +322,22 @@ async fn people_whom_tasks_have_created_are_guarded_before_any_completed_sync_ha
         let id = format!("u{n:06}");
         ("create_account", json!({"account": {"username": id, "email": format!("{id}@example.org")}}))
     };
-    // Seen by no sync at all.
+    // Accounts that no sync has listed.
     let world = synced(0..50, "every = \"6h\", on_start = false").await;
     let daemon = world.start();
     world.all_done((50..70).map(create).collect()).await;
-    // The listing is as if nobody had ever come.
+    // The listing is as if they had never been created.
     world.write("state.json", "{}");
     let synced = world.sync(&[]).await;
     assert!(synced.assert(1, "held").detail().contains("20 of 70 records of account"), "{}", synced.detail());
-    // Seen by one that was held for others who are missing.
+    // Accounts that were listed by a sync that was held because others are missing.
     world.target(target(25..70));
     world.sync(&[]).await.assert(1, "held");
     world.target(target(0..50));
     let synced = world.sync(&[]).await;
     assert!(synced.assert(1, "held").detail().contains("20 of 70 records of account"), "{}", synced.detail());
 
-    // Whom a task has deleted again, by identifier or by name, is nobody's loss.
+    // Accounts that a task has deleted since, by id or by name, do not count as losses.
     let gone = |n: usize| {
         let key = if n.is_multiple_of(2) { "id" } else { "username" };
         ("delete_account", json!({"account": {key: format!("u{n:06}")}}))

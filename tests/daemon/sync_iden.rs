@@ -1,5 +1,5 @@
-//! What Iden says of the last sync, and what is made of it when it does not say: against a small Bridge of this file alone,
-//! which shares no code with the sandbox and says whatever the test wants.
+//! What Iden reports about the last sync, and what the daemon concludes if it does not report it. The tests use a small Bridge in this
+//! file, which shares no code with the sandbox and responds as the test wants.
 
 use std::collections::BTreeSet;
 use std::io::{BufRead, BufReader, Read, Write};
@@ -11,16 +11,16 @@ use serde_json::{Value, json};
 use crate::support::World;
 use crate::sync_world::{BOLD, ids, people};
 
-/// What `GET apps/` is answered with.
+/// The response to `GET apps/`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Apps {
-    /// The app, with its time where there is one.
+    /// A list with the app, and the time of its last sync if there is one.
     Listed,
-    /// Other apps.
+    /// A list without the app.
     NotListed,
-    /// This status.
+    /// An error with this status.
     Status(u16),
-    /// Nothing: the connection is cut.
+    /// No response: the connection is closed.
     Cut,
 }
 
@@ -29,9 +29,9 @@ struct Said {
     app: String,
     apps: Apps,
     synced_at: Option<String>,
-    /// What it is from the moment on at which a sync is completed.
+    /// The response to `GET apps/` once a sync is completed.
     apps_once_completed: Apps,
-    /// The status that pages are answered with; 200 takes them.
+    /// The status of the response to pages; with 200, their records are stored.
     pages: u16,
     accounts: BTreeSet<String>,
     pushed: BTreeSet<String>,
@@ -39,7 +39,7 @@ struct Said {
     is_complete: bool,
 }
 
-/// A Bridge that does as it is told, until the test ends.
+/// A Bridge that behaves as configured until the test ends.
 struct Iden {
     url: String,
     said: Arc<Mutex<Said>>,
@@ -157,7 +157,7 @@ fn answer(said: &mut Said, method: &str, path: &str, body: &Value) -> Option<(u1
             said.is_complete = true;
             said.accounts = said.pushed.clone();
             said.apps = said.apps_once_completed;
-            // Its clock goes on by a second, if it has one.
+            // Its clock advances by a second, if it has one.
             said.synced_at = said.synced_at.take().map(|at| later(&at, 1));
             (202, json!({}))
         }
@@ -166,13 +166,13 @@ fn answer(said: &mut Said, method: &str, path: &str, body: &Value) -> Option<(u1
     })
 }
 
-/// So many seconds later.
+/// The time this many seconds later.
 fn later(at: &str, seconds: i64) -> String {
     let at: jiff::Timestamp = at.parse().expect("a time");
     at.saturating_add(jiff::SignedDuration::from_secs(seconds)).expect("a time").to_string()
 }
 
-/// A world whose Iden is the one of this file, and whose target has these people.
+/// A target with these accounts, and the Iden of this file instead of the sandbox.
 async fn world(numbers: impl IntoIterator<Item = usize>) -> (World, Iden) {
     let world = World::with_target(target(numbers), BOLD).await;
     let iden = Iden::start(&world.app.to_string());
@@ -222,11 +222,11 @@ async fn a_later_time_at_iden_than_after_our_last_sync_holds_whatever_the_two_cl
     for at in ["2001-01-01T00:00:00Z", "2099-01-01T00:00:00Z"] {
         let (world, iden) = world(0..60).await;
         world.sync(&[]).await.assert(0, "completed");
-        // From here on Iden says it; before, it gave no time.
+        // From here on, Iden reports the time; before, it gave none.
         iden.said().synced_at = Some(at.to_owned());
         let first = world.sync(&[]).await;
         if at.starts_with("2099") {
-            // Never heard of before, and far from when ours was completed: who knows whose it is?
+            // The daemon never saw this time, and it is far from the end of its own sync: it is unknown whose sync it is.
             first.assert(1, "held");
             world.sync(&["--allow-removals"]).await.assert(0, "completed");
         } else {
@@ -256,7 +256,7 @@ async fn a_time_that_could_not_be_asked_after_our_sync_is_taken_for_ours_at_the_
         iden.said().apps = Apps::Listed;
         iden.said().synced_at = Some(jiff::Timestamp::now().to_string());
         world.sync(&[]).await.assert(0, "completed");
-        // Now it is known, and a later one is somebody else's.
+        // Now it is known, and a later one belongs to another client.
         let ours = iden.said().synced_at.clone().expect("a time");
         iden.said().synced_at = Some(later(&ours, 1));
         world.sync(&[]).await.assert(1, "held");

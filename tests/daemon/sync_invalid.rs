@@ -1,4 +1,4 @@
-//! Records that break a rule: found before they are sent, named, left out, and never taken for people who left.
+//! Records that violate a rule: found before they are sent, reported by name, left out, and never treated as removed accounts.
 
 use std::collections::{BTreeSet, VecDeque};
 
@@ -11,7 +11,7 @@ use crate::sync_world::{BOLD, Synced, accounts, ids, people};
 const SKIP: &str = "on_invalid = \"skip\"";
 const ABANDON: &str = "on_invalid = \"abandon\"";
 
-/// A target with every kind of bad record among 12 good accounts and a good team.
+/// A target with every kind of invalid record among 12 valid accounts and a valid team.
 fn spoilt() -> Value {
     let account = |id: &str, more: Value| {
         let mut account = json!({"id": id, "email": format!("{id}@example.org")});
@@ -52,7 +52,7 @@ fn spoilt() -> Value {
     })
 }
 
-/// Type, record, field and the beginning of the rule, of every bad record of [`spoilt`].
+/// The type, record, field and beginning of the rule of every invalid record of [`spoilt`].
 const EXPECTED: [(&str, &str, &str, &str); 19] = [
     ("account", "blank", "email", "or username is required"),
     ("account", "club", "memberships.club", "is not a registered resource type (unknown membership slug)"),
@@ -157,7 +157,7 @@ async fn skipping_completes_and_the_guard_counts_who_was_skipped() {
     assert_eq!(world.active("account").len(), 29);
 }
 
-/// Which requests of a page must be refused so that these of its records are the bad ones, if halves are sent in order.
+/// The requests to refuse so that these records of a page are the rejected ones, if halves are sent in order.
 fn refusals(len: usize, bad: &[usize]) -> Vec<u64> {
     let mut pages: VecDeque<_> = std::iter::once(0..len).collect();
     let (mut refused, mut request) = (Vec::new(), 0);
@@ -175,14 +175,14 @@ fn refusals(len: usize, bad: &[usize]) -> Vec<u64> {
     refused
 }
 
-/// Iden refuses these two of 250 accounts, for a reason that only it knows.
+/// Iden rejects two of 250 accounts, for a reason that only it knows.
 async fn refusing(status: u16, sync: &str) -> World {
     let world = World::with_target(json!({"records": {"account": accounts(250)}}), "").await;
     world.target_settings(&[sync, BOLD, "push_concurrency = 1"].join(", "), "", "");
     let detail = json!({"detail": "Sync failed for 'account': a required field is missing."});
     for (earlier, request) in (0..).zip(refusals(100, &[37, 99])) {
         let refusal = Fault::new(Effect::answer_json(status, detail.clone()));
-        // The first page passes. A fault does not see the requests on which one before it fires.
+        // The first page passes. A fault does not count the requests on which an earlier one fires.
         world
             .sandbox
             .add_fault(refusal.method("PUT").path("**/account/").skip(1 + request - earlier).times(1));
@@ -213,7 +213,7 @@ async fn what_iden_refuses_can_be_skipped() {
     let world = refusing(422, SKIP).await;
     let synced = world.sync(&[]).await;
     assert_eq!(synced.assert(0, "completed").figures("account"), [248, 248, 0, 0]);
-    // Now Iden takes them.
+    // Now Iden accepts them.
     let synced = world.sync(&[]).await;
     assert_eq!(synced.assert(0, "completed").figures("account"), [250, 2, 0, 0]);
 }
@@ -236,7 +236,7 @@ async fn a_group_that_iden_refuses_is_not_offered_again_for_the_sake_of_its_memb
 async fn a_thousand_bad_references_cost_one_more_listing_and_not_one_each() {
     let lost = json!({"count": 2500, "each": {"memberships": {"team": ["t9"]}}});
     let team = |id: &str| json!([{"id": id, "name": "Team"}]);
-    // The fault delays nothing; it counts the listings.
+    // The fault causes no delay; it counts the listings.
     let said = json!({"records": {"account": lost, "team": team("t1")}, "page_size": 500,
         "faults": [{"do": "delay", "seconds": 0, "type": "team"}]});
     let world = World::with_target(said, "").await;

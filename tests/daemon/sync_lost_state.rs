@@ -1,4 +1,4 @@
-//! The first sync of a state folder: of an app that was never synced, or after the state was lost.
+//! The first sync of a state folder: for an app that was never synced, or after the state was lost.
 
 use std::time::Duration;
 
@@ -12,7 +12,7 @@ fn target(numbers: impl IntoIterator<Item = usize>) -> Value {
     json!({"records": {"account": people(numbers)}})
 }
 
-/// With a bad record besides, so that a sync of it is abandoned.
+/// A target with an additional invalid record, so that its sync is abandoned.
 fn spoilt(numbers: impl IntoIterator<Item = usize>) -> Value {
     let mut target = target(numbers);
     let bad = json!({"id": "bad", "email": 7});
@@ -20,7 +20,7 @@ fn spoilt(numbers: impl IntoIterator<Item = usize>) -> Value {
     target
 }
 
-/// A world that was synced, and whose state is gone.
+/// A sandbox and a target that were synced, and whose state folder was lost.
 async fn amnesia() -> World {
     let world = World::with_target(target(0..40), "").await;
     world.sync(&[]).await.assert(0, "completed");
@@ -88,7 +88,7 @@ async fn when_iden_does_not_say_what_it_knew_of_the_pages_tells() {
 async fn a_first_sync_goes_through_although_iden_cannot_be_asked_and_answers_are_lost() {
     let world = World::with_target(json!({"records": {"account": accounts(250)}}), "").await;
     world.sandbox.add_fault(Fault::new(Effect::answer(404)).method("GET").path("**/bridge/apps/"));
-    // Two of the pages arrive, and are sent again because nobody heard so: then Iden knows them.
+    // Two pages arrive but the responses are lost, so the pages are sent again; Iden then already knows them.
     world.sandbox.add_fault(Fault::new(Effect::Lose(Loss::Cut)).method("PUT").times(2));
     let synced = world.sync(&[]).await;
     assert_eq!(synced.assert(0, "completed").figures("account"), [250, 250, 0, 0]);
@@ -98,7 +98,7 @@ async fn a_first_sync_goes_through_although_iden_cannot_be_asked_and_answers_are
 async fn a_first_sync_of_which_nothing_shows_that_it_is_one_is_held() {
     let world = World::with_target(json!({"records": {"account": accounts(50)}}), "").await;
     world.sandbox.add_fault(Fault::new(Effect::answer(404)).method("GET").path("**/bridge/apps/"));
-    // Of the only page nobody hears whether Iden knew it before.
+    // The response to the only page is lost, so it is unknown whether Iden knew the records before.
     world.sandbox.add_fault(Fault::new(Effect::Lose(Loss::Cut)).method("PUT").times(1));
     held(&world, &world.sync(&[]).await, "Iden did not say when it was last synced");
 }
@@ -130,7 +130,7 @@ async fn a_state_and_a_target_that_come_from_a_snapshot_together_are_held() {
         assert_eq!(world.active_ids("account"), ids(0..100));
         go_back();
     }
-    // Held it was with all of them; so that is what may be completed, and then the state is current again.
+    // The held sync listed all accounts, so it may be completed; after that, the state is current again.
     world.sync(&[]).await.assert(1, "held");
     world.sync(&["--allow-removals"]).await.assert(0, "completed");
     world.target(target(0..99));

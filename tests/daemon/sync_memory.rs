@@ -1,4 +1,4 @@
-//! What a sync of many needs: memory does not grow with the number of records.
+//! Memory use of large syncs: it does not grow with the number of records.
 
 use std::process::Stdio;
 use std::time::Duration;
@@ -8,10 +8,10 @@ use serde_json::json;
 
 use crate::support::World;
 
-/// The most that a sync may ever need besides the pages of the program itself, which a debug build has many of, in KiB.
+/// The maximum memory of a sync in KiB, not counting the pages of the program itself, which are many in a debug build.
 const MOST: u64 = 32 * 1024;
 
-/// Runs a command to its end, and returns its exit code and the peak of its anonymous resident memory in KiB.
+/// Runs a command to completion, and returns its exit code and its peak anonymous resident memory in KiB.
 #[expect(clippy::print_stderr, reason = "these are measurements")]
 async fn peak_of(world: &World, arguments: &[&str], what: &str) -> (Option<i32>, u64) {
     let began = tokio::time::Instant::now();
@@ -44,8 +44,8 @@ fn simulated(world: &World, accounts: usize) {
     ));
 }
 
-/// Syncs so many simulated accounts twice, so that the second listing replaces the first, then compares a third one with it.
-/// Returns the peak of resident memory in KiB.
+/// Syncs this many simulated accounts twice, so that the second listing replaces the first, then compares a third one with it. Returns the
+/// peak resident memory in KiB.
 async fn peak(accounts: usize) -> u64 {
     let world = World::new().await;
     simulated(&world, accounts);
@@ -65,12 +65,12 @@ async fn peak(accounts: usize) -> u64 {
 async fn memory_does_not_grow_with_the_number_of_accounts() {
     let few = peak(2_000).await;
     let many = peak(20_000).await;
-    // Caches fill up to their limit; ten times the records kept in memory would be ten times the growth.
+    // Caches grow up to their limit; if records were kept in memory, ten times as many would need ten times as much.
     assert!(many < few + 8 * 1024, "{few} KiB for 2,000 accounts, {many} KiB for 20,000");
     assert!(many < MOST, "{many} KiB");
 }
 
-/// Syncs that end without completing: what they leave is noted, the second time beside what the first one left.
+/// Runs syncs that end without completing: the records that they pushed are stored, the second time in addition to the first.
 async fn peak_of_abandoned(accounts: usize) -> u64 {
     let world = World::new().await;
     simulated(&world, accounts);

@@ -1,12 +1,12 @@
-//! Who is missing because reading went wrong is not removed.
+//! Accounts that are missing because reading failed are not removed.
 
 use serde_json::{Value, json};
 
 use crate::support::World;
 use crate::sync_world::{BOLD, accounts, ids, people};
 
-/// A target of 350 people in four pages that goes wrong after a first good sync, without a guard that would help: who
-/// takes what was read by then for all there is removes a hundred people or more.
+/// A target of 350 accounts in four pages that fails after a first successful sync, without a removal guard that would help: treating what
+/// was read so far as complete would remove a hundred accounts or more.
 async fn spoilt(fault: Value) -> (World, crate::sync_world::Synced) {
     let world = World::with_target(json!({"records": {"account": accounts(350)}}), BOLD).await;
     world.target_settings(BOLD, "timeout = \"1s\", give_up_after = \"2s\"", "");
@@ -119,7 +119,7 @@ async fn a_page_that_never_comes_is_given_up() {
 
 #[tokio::test]
 async fn a_sync_that_went_wrong_says_nothing_of_who_would_be_gone() {
-    // Page two of the teams fails: no account was read, and nobody may be called removed.
+    // Listing the accounts fails: none was read, and none may be reported as removed.
     let world = World::with_target(json!({"records": {"account": people(0..30)}}), "").await;
     world.sync(&[]).await.assert(0, "completed");
     let data = json!({"code": "INTERNAL_ERROR", "retry": "never"});

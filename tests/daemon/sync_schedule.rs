@@ -1,4 +1,4 @@
-//! When syncs come, and how they end when the daemon does.
+//! When syncs run, and how they end when the daemon stops.
 
 use std::process::{Command, Stdio};
 use std::time::Duration;
@@ -9,7 +9,7 @@ use serde_json::json;
 use crate::support::{World, eventually};
 use crate::sync_world::{crowd, ids, people};
 
-/// When sessions were started.
+/// The start times of the sessions.
 fn starts(world: &World) -> Vec<Timestamp> {
     let entries = world.sandbox.ledger().into_iter();
     entries
@@ -18,10 +18,10 @@ fn starts(world: &World) -> Vec<Timestamp> {
         .collect()
 }
 
-/// Gives a daemon that should do nothing the time to do it.
+/// Waits until a daemon that should not sync has done other things.
 async fn idle(world: &World) {
     world.done("suspend_account", json!({"account": {"id": "u000001"}})).await;
-    tokio::time::sleep(Duration::from_millis(300)).await;
+    world.polled().await;
 }
 
 #[tokio::test]
@@ -31,8 +31,8 @@ async fn syncs_come_at_intervals_counted_from_start_to_start() {
     let daemon = world.start();
     eventually("three syncs were started", || starts(&world).len() >= 3).await;
     daemon.stop().await;
-    // A session is started after its sync, now more, now less: so two of them may be close together, but none comes before
-    // its sync can have begun.
+    // A session starts after its sync, with a varying delay: two sessions may be close together, but none starts before its sync could have
+    // begun.
     for (n, start) in (0..).zip(starts(&world)) {
         let after = start.duration_since(began);
         assert!(after >= SignedDuration::from_millis(950 * n), "sync {n} came after {after:?}");
@@ -101,7 +101,7 @@ async fn a_sync_that_failed_comes_again_soon() {
     let data = json!({"code": "INTERNAL_ERROR", "retry": "never"});
     let fault = json!({"do": "error", "type": "account", "data": data, "times": 2});
     let said = json!({"records": {"account": people(0..3)}, "faults": [fault]});
-    // The first wait is a sixtieth of this.
+    // The first wait is a sixtieth of this interval.
     let world = World::with_target(said, "every = \"30s\"").await;
     let began = Timestamp::now();
     let daemon = world.start();

@@ -1,4 +1,4 @@
-//! Sessions that somebody else ends, clean-ups that fail, and processes that die in the middle.
+//! Sessions that another client ends, cleanups that fail, and processes that are killed midway.
 
 use std::time::Duration;
 
@@ -8,7 +8,7 @@ use serde_json::json;
 use crate::support::{World, eventually};
 use crate::sync_world::{crowd, ids, people};
 
-/// A world that was synced, in the middle of the next sync: at `point`, with what was read so far pushed.
+/// Completes one sync, and pauses the next at `point`.
 async fn in_the_middle(world: &World, point: &str) -> tokio::task::JoinHandle<std::process::Output> {
     world.sync(&[]).await.assert(0, "completed");
     world.sandbox.clear_ledger();
@@ -76,7 +76,7 @@ async fn a_session_cancelled_behind_the_comparison_is_noticed_by_complete() {
     let world = World::with_target(crowd(false), "").await;
     world.sync(&[]).await.assert(0, "completed");
     world.sandbox.clear_ledger();
-    // The counts are read at once and told later: right when they were read.
+    // The counts are read immediately but sent later, so they were correct when they were read.
     let late = Fault::new(Effect::Delay(Duration::from_secs(1)));
     world.sandbox.add_fault(late.method("GET").path("**/sync/*/").times(1));
     let mut command = world.command(&["sync", "hr", "--json"]);
@@ -175,7 +175,7 @@ async fn a_crash_in_the_middle_is_made_good_at_the_next_start_even_without_on_st
     daemon.says("sync completed").await;
     daemon.stop().await;
 
-    // Once it was made good, the next start waits for its time again.
+    // After that sync, the next start waits for the schedule again.
     let syncs = world.count("sync");
     let daemon = world.start();
     daemon.says("ready").await;

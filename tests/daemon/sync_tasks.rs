@@ -1,11 +1,11 @@
-//! Tasks go on during a sync: what they do, at whatever point, is what Iden has afterwards.
+//! Tasks continue during a sync: whatever they change, at any point, Iden has afterwards.
 
 use serde_json::{Value, json};
 
 use crate::support::{Daemon, World, eventually};
 use crate::sync_world::{BOLD, crowd, ids};
 
-/// A world that was synced, and a daemon in the middle of the next sync, at this point, with all pages before it pushed.
+/// A target that was synced, and a daemon in the middle of the next sync at this point, with all previous pages pushed.
 async fn daemon_at(point: &str, said: Value) -> (World, Daemon) {
     let world = World::with_target(crowd(false), BOLD).await;
     world.sync(&[]).await.assert(0, "completed");
@@ -33,7 +33,7 @@ fn account(id: &str) -> Value {
     json!({"account": {"id": id}})
 }
 
-/// Every kind of task at one point, for accounts of every page.
+/// Runs every kind of task at one point, for accounts of every page.
 async fn everything_at(point: &str) {
     let (world, daemon) = daemon_at(point, crowd(true)).await;
     let mut tasks = Vec::new();
@@ -50,7 +50,7 @@ async fn everything_at(point: &str) {
             ("create_account", json!({"account": {"username": id("10"), "email": "again@example.org"}})),
         ]);
     }
-    // Before all others, among them, and behind them; and one who does not stay.
+    // Accounts that sort before all others, among them and after them, and one that is deleted again.
     for name in ["anew", "u000100a", "znew", "brief"] {
         tasks.push(("create_account", json!({"account": {"username": name, "email": "new@example.org"}})));
     }
@@ -70,7 +70,7 @@ async fn everything_at(point: &str) {
         assert_eq!(record("10")["email"], "again@example.org");
     }
 
-    // And the next sync finds nothing that was taken in wrongly.
+    // The next sync finds nothing to correct.
     world.target(crowd(false));
     let synced = world.sync(&[]).await;
     let [_, created, changed, removed] = synced.assert(0, "completed").figures("account");
@@ -121,7 +121,7 @@ async fn a_task_in_flight_holds_complete_until_it_has_ended() {
         world.go(point);
     }
     eventually("everything is pushed", || world.pages("account").iter().sum::<usize>() == 250).await;
-    tokio::time::sleep(std::time::Duration::from_millis(300)).await;
+    world.polled().await;
     assert_eq!(world.count("complete"), 0, "nobody knows yet whether the account will be there");
     world.go("task-slow");
     eventually("the task has ended", || world.task(&task)["status"] == "completed").await;
@@ -180,7 +180,7 @@ async fn an_account_that_comes_twice_because_a_task_moved_it_is_no_twin() {
     let mut said = crowd(true);
     said["order"] = json!("status");
     let (world, daemon) = daemon_at("account-2", said).await;
-    // It was on the first page; now it is on the last, and u000100 is on the first.
+    // It was on the first page and is now on the last; u000100 is on the first.
     world.done("suspend_account", account("u000005")).await;
     world.done("suspend_account", account("u000100")).await;
     finish(&world, daemon).await;

@@ -1,4 +1,4 @@
-//! A whole sync, and the next ones: pages, order, figures, what is printed.
+//! A complete sync, and the following ones: pages, order, figures, output.
 
 use bridgehead_sdk::ResourceType;
 use serde_json::{Value, json};
@@ -80,7 +80,7 @@ async fn only_who_left_the_target_becomes_inactive_and_the_figures_say_what_happ
     let again = world.sync(&[]).await;
     assert_eq!(again.assert(0, "completed").figures("account"), [40, 0, 0, 0]);
 
-    // 7 leaves, 40 and 41 join, 1 to 3 get another name.
+    // 7 is removed, 40 and 41 are added, 1 to 3 are renamed.
     let mut records = people((0..42).filter(|number| *number != 7));
     records.iter_mut().skip(1).take(3).for_each(|record| record["display_name"] = json!("Anew"));
     world.target(json!({"records": {"account": records}}));

@@ -1,4 +1,4 @@
-//! What the tests of syncs share: the scripted target, a sync run to its end, and what Iden holds afterwards.
+//! Shared by the tests of syncs: the scripted target, running a sync to completion, and the resulting records in Iden.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
@@ -11,14 +11,14 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 use crate::support::{KEY, PATIENCE, World, eventually};
 
-/// Where a gated target of [`crowd`] stops, in order.
+/// The points at which a gated target of [`crowd`] stops, in order.
 pub(crate) const POINTS: [&str; 6] =
     ["team-1", "team-end", "account-1", "account-2", "account-3", "account-end"];
 
-/// A sync that stops at nothing: for tests of something else.
+/// Settings for a sync that the guard never holds, for tests of other features.
 pub(crate) const BOLD: &str = "guard = { max_removals = 1000000, max_removal_percent = 100 }";
 
-/// What `bridgehead sync` did.
+/// The result of `bridgehead sync`.
 #[derive(Debug)]
 pub(crate) struct Synced {
     pub(crate) code: Option<i32>,
@@ -36,7 +36,7 @@ impl Synced {
         self.summary["detail"].as_str().unwrap_or_default()
     }
 
-    /// Listed, created, changed, removed.
+    /// The numbers of listed, created, changed and removed records.
     pub(crate) fn figures(&self, slug: &str) -> [u64; 4] {
         ["listed", "created", "changed", "removed"]
             .map(|figure| self.summary["resource_types"][slug][figure].as_u64().unwrap_or(u64::MAX))
@@ -50,7 +50,7 @@ impl Synced {
 }
 
 impl World {
-    /// A world whose target is what `said` says (see `connectors/sync_target.py`); `sync` are settings of the sync.
+    /// Creates the target that `said` describes (see `connectors/sync_target.py`); `sync` contains settings of the sync.
     pub(crate) async fn with_target(said: Value, sync: &str) -> Self {
         let world = Self::new().await;
         world.sandbox.set_cleanup(Cleanup::after(Duration::from_millis(20)));
@@ -59,8 +59,7 @@ impl World {
         world
     }
 
-    /// Writes the configuration with other settings: members of the inline tables `sync` and `tasks`, and what else
-    /// stands behind `[apps.hr]`.
+    /// Writes the configuration with other settings: members of the inline tables `sync` and `tasks`, and other keys of `[apps.hr]`.
     pub(crate) fn target_settings(&self, sync: &str, tasks: &str, app: &str) {
         let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/daemon/connectors/sync_target.py");
         let tasks = members(tasks);
@@ -76,14 +75,14 @@ impl World {
         ));
     }
 
-    /// Says what the target is from now on.
+    /// Replaces the description of the target.
     #[expect(clippy::needless_pass_by_value, reason = "nobody says it twice")]
     pub(crate) fn target(&self, said: Value) {
         self.write("target.json.new", &said.to_string());
         std::fs::rename(self.path("target.json.new"), self.path("target.json")).expect("a file");
     }
 
-    /// Runs `bridgehead sync hr --json` with more arguments to its end, which must come.
+    /// Runs `bridgehead sync hr --json` with more arguments to completion, within the time limit.
     pub(crate) async fn sync(&self, arguments: &[&str]) -> Synced {
         let file = |name: &str| std::fs::File::create(self.path(name)).expect("a file");
         let mut child = self
@@ -108,7 +107,7 @@ impl World {
         Synced { code: status.code(), summary: printed["hr"].clone(), stderr: self.read("sync.err") }
     }
 
-    /// How many records each page of a type had that was taken, in the order of their arrival.
+    /// The number of records in each accepted page of a type, in order of arrival.
     pub(crate) fn pages(&self, slug: &str) -> Vec<usize> {
         let end = format!("/{slug}/");
         let filter = Filter { method: Some("PUT".into()), handled: Some(200), ..Filter::default() };
@@ -117,42 +116,42 @@ impl World {
         puts.map(|put| put.body.map_or(0, |body| body["records"].as_array().map_or(0, Vec::len))).collect()
     }
 
-    /// The sync requests other than pages and questions, as the last words of their paths: `sync`, `complete`, `abandon`.
+    /// The POST requests of syncs, by the last part of their paths: `sync`, `complete`, `abandon`.
     pub(crate) fn steps(&self) -> Vec<String> {
         let filter = Filter { method: Some("POST".into()), path: Some("/sync/".into()), ..Filter::default() };
         let last = |entry: Entry| entry.path.trim_end_matches('/').rsplit('/').next().map(str::to_owned);
         self.sandbox.ledger_matching(&filter).into_iter().filter_map(last).collect()
     }
 
-    /// How often a step was taken.
+    /// The number of times a step was taken.
     pub(crate) fn count(&self, step: &str) -> usize {
         self.steps().iter().filter(|taken| *taken == step).count()
     }
 
-    /// The records of a type that Iden shows as there and in use, by id.
+    /// The active records of a type in Iden, by id.
     pub(crate) fn active(&self, slug: &str) -> BTreeMap<String, Value> {
         let records = self.sandbox.records(self.app, slug).into_iter();
         let active = records.filter(|record| record["active"] == true && record["status"] != "inactive");
         active.map(|record| (record["id"].as_str().expect("an id").to_owned(), record)).collect()
     }
 
-    /// Their ids.
+    /// The ids of the active records.
     pub(crate) fn active_ids(&self, slug: &str) -> BTreeSet<String> {
         self.active(slug).into_keys().collect()
     }
 
-    /// Waits until the target stands at this point of its listing.
+    /// Waits until the target has stopped at this point of its listing.
     pub(crate) async fn reached(&self, point: &str) {
         let here = self.path(format!("gate/{point}.here"));
         eventually(&format!("the target is at {point}"), || here.exists()).await;
     }
 
-    /// Lets the target go on from this point, now and whenever it comes there again.
+    /// Lets the target continue past this point, now and later.
     pub(crate) fn go(&self, point: &str) {
         self.write(&format!("gate/{point}.go"), "");
     }
 
-    /// Lets the target go on to this point, and waits until it is there.
+    /// Lets the target continue to this point, and waits until it is there.
     pub(crate) async fn go_to(&self, point: &str) {
         for before in POINTS.iter().take_while(|before| **before != point) {
             self.go(before);
@@ -160,7 +159,7 @@ impl World {
         self.reached(point).await;
     }
 
-    /// Asks the Bridge for something behind this process's back: a POST without a body below the app. Returns the answer.
+    /// Sends the Bridge a POST without a body below the app, as another client would. Returns the response.
     pub(crate) async fn post(&self, path: &str) -> String {
         let url = format!("{}/api/v1/bridge/apps/{}/{path}", self.sandbox.base_url(), self.app);
         let (host, path) = url.trim_start_matches("http://").split_once('/').expect("a path");
@@ -174,12 +173,12 @@ impl World {
         answer
     }
 
-    /// Gives a task to the daemon and waits until it is completed.
+    /// Adds a task and waits until it is completed.
     pub(crate) async fn done(&self, action: &str, payload: Value) {
         self.all_done(vec![(action, payload)]).await;
     }
 
-    /// Gives tasks to the daemon and waits until all are completed.
+    /// Adds tasks and waits until all are completed.
     pub(crate) async fn all_done(&self, tasks: Vec<(&str, Value)>) {
         let tasks = tasks.into_iter().map(|(action, payload)| json!({"action": action, "payload": payload}));
         let tasks = self.sandbox.add_tasks(self.app, tasks);
@@ -199,7 +198,7 @@ pub(crate) fn accounts(count: usize) -> Value {
     json!({"count": count})
 }
 
-/// 250 accounts in three pages, and a team; `gate` says whether it stops at every point.
+/// A target with 250 accounts in three pages, and a team; `gate` says whether it stops at every point.
 pub(crate) fn crowd(gate: bool) -> Value {
     json!({"records": {"account": accounts(250), "team": [{"id": "t1", "name": "One"}]}, "gate": gate})
 }
@@ -209,7 +208,7 @@ pub(crate) fn ids(numbers: impl IntoIterator<Item = usize>) -> BTreeSet<String> 
     numbers.into_iter().map(|number| format!("u{number:06}")).collect()
 }
 
-/// The same accounts one by one, as they stand in the target.
+/// The same accounts as individual records, as the target has them.
 pub(crate) fn people(numbers: impl IntoIterator<Item = usize>) -> Vec<Value> {
     let person = |id: String| json!({"id": id, "username": id, "email": format!("{id}@example.org")});
     ids(numbers).into_iter().map(person).collect()

@@ -1,5 +1,5 @@
-//! The scripted target of these tests (`connectors/target.py`): accounts, a ledger of calls and rules for what goes
-//! wrong, all in the world's folder `target`.
+//! The scripted target of these tests (`connectors/target.py`): accounts, a ledger of calls, and rules for faults, all in the folder
+//! `target` of the test.
 
 use serde_json::{Value, json};
 
@@ -15,10 +15,10 @@ pub(crate) const ACTIONS: [&str; 6] = [
     "delete_account",
 ];
 
-/// Tasks settings that keep tests short: nothing waits for longer than it must.
+/// Task settings that keep tests short: nothing waits longer than necessary.
 pub(crate) const QUICK: &str = "poll_interval = \"100ms\"\ntimeout = \"5s\"\ngive_up_after = \"60s\"\n";
 
-/// What the target noted of a call.
+/// An entry of the target's ledger.
 #[derive(Clone, Debug)]
 pub(crate) struct Line {
     /// `start`, `rule`, `applied` or `end`.
@@ -30,13 +30,13 @@ pub(crate) struct Line {
 }
 
 impl World {
-    /// Configures the app with the scripted target and without syncs: `tasks` is what stands in `[apps.hr.tasks]`, `rest`
-    /// whatever else, in tables of its own.
+    /// Configures the app with the scripted target and without syncs: `tasks` is the content of `[apps.hr.tasks]`, `rest` is any other
+    /// TOML, in separate tables.
     pub(crate) fn script(&self, tasks: &str, rest: &str) {
         self.script_with("", tasks, rest);
     }
 
-    /// The same with more settings of the target, as members of an inline table.
+    /// The same with additional settings of the target, as members of an inline table.
     pub(crate) fn script_with(&self, settings: &str, tasks: &str, rest: &str) {
         let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/daemon/connectors/target.py");
         std::fs::create_dir_all(self.path("target")).expect("a folder");
@@ -47,19 +47,19 @@ impl World {
         ));
     }
 
-    /// Replaces the rules of the target; it may be running.
+    /// Replaces the rules of the target, which may be running.
     pub(crate) fn rules(&self, rules: &Value) {
         self.write("target/rules.new", &rules.to_string());
         std::fs::rename(self.path("target/rules.new"), self.path("target/rules.json")).expect("a file");
     }
 
-    /// Puts an account into a target that is not running.
+    /// Adds an account to a target that is not running.
     pub(crate) fn account(&self, record: &Value) {
         let known = std::fs::read_to_string(self.path("target/accounts.jsonl")).unwrap_or_default();
         self.write("target/accounts.jsonl", &format!("{known}{record}\n"));
     }
 
-    /// The accounts of the target as they are now.
+    /// The current accounts of the target.
     pub(crate) fn accounts(&self) -> Vec<Value> {
         let text = std::fs::read_to_string(self.path("target/accounts.jsonl")).unwrap_or_default();
         let mut accounts: Vec<Value> = Vec::new();
@@ -72,13 +72,13 @@ impl World {
         accounts
     }
 
-    /// The records as tasks have left them, one after the other.
+    /// The states of records after each change by a task, in order.
     pub(crate) fn changes(&self) -> Vec<Value> {
         let text = std::fs::read_to_string(self.path("target/ledger.jsonl")).unwrap_or_default();
         whole_lines(&text).filter_map(|line| line["records"].as_array().cloned()).flatten().collect()
     }
 
-    /// Everything the target noted, in order.
+    /// All entries of the target's ledger, in order.
     pub(crate) fn calls(&self) -> Vec<Line> {
         let text = std::fs::read_to_string(self.path("target/ledger.jsonl")).unwrap_or_default();
         let line = |line: Value| {
@@ -95,18 +95,18 @@ impl World {
         whole_lines(&text).map(line).collect()
     }
 
-    /// The attempts at a task that reached the target, in order.
+    /// The numbers of a task's attempts that reached the target, in order.
     pub(crate) fn attempts(&self, task: &str) -> Vec<u64> {
         let calls = self.calls().into_iter();
         calls.filter(|line| line.event == "start" && line.task == task).map(|line| line.attempt).collect()
     }
 
-    /// How often a task changed the target.
+    /// The number of times a task changed the target.
     pub(crate) fn applied(&self, task: &str) -> usize {
         self.calls().iter().filter(|line| line.event == "applied" && line.task == task).count()
     }
 
-    /// How often a method was called for an account, or for none (`""`).
+    /// The number of calls of a method for an account, or for none (`""`).
     pub(crate) fn called(&self, method: &str, account: &str) -> usize {
         let calls = self.calls();
         calls
@@ -115,19 +115,19 @@ impl World {
             .count()
     }
 
-    /// The process that noted the last line.
+    /// The process that wrote the last entry.
     pub(crate) fn pid_of_target(&self) -> u64 {
         let text = self.read("target/ledger.jsonl");
         whole_lines(&text).last().and_then(|line| line["pid"].as_u64()).expect("it was called")
     }
 
-    /// Puts a task of this action in, for an account with this user name or whatever `account` describes.
+    /// Adds a task of this action, for an account with this username or as `account` describes it.
     pub(crate) fn task_for(&self, action: &str, account: Value) -> String {
         let account = if account.is_string() { json!({ "username": account }) } else { account };
         self.sandbox.add_task(self.app, json!({"action": action, "payload": {"account": account}}))
     }
 
-    /// The bodies of the reports on a task that took effect, and of those that did not.
+    /// The bodies of all reports on a task, whether they took effect or not.
     pub(crate) fn reported(&self, task: &str) -> Vec<Value> {
         self.sandbox.reports(task).into_iter().map(|report| report.body).collect()
     }
@@ -143,7 +143,7 @@ impl World {
     }
 }
 
-/// A process may be in the middle of its last line.
+/// Skips an incomplete last line, which a process may be writing.
 fn whole_lines(text: &str) -> impl Iterator<Item = Value> {
     text.split_inclusive('\n')
         .filter(|line| line.ends_with('\n'))

@@ -1,4 +1,4 @@
-//! A Bridge that refuses the key or the app, or does not answer: the daemon says so, waits and goes on by itself.
+//! A Bridge that rejects the key or the app, or does not respond: the daemon reports this, waits and resumes without a restart.
 
 use std::time::Duration;
 
@@ -12,7 +12,7 @@ use crate::target::QUICK;
 const OTHER_KEY: &str = "another-key-that-must-never-leak-4712";
 
 impl World {
-    /// Lets the daemon read its key from the file `key`.
+    /// Configures the daemon to read its API key from the file `key`.
     fn key_in_a_file(&self) {
         let text = self.read("bridgehead.toml");
         self.write("bridgehead.toml", &text.replace("{ env = \"IDEN_API_KEY\" }", "{ file = \"key\" }"));
@@ -148,7 +148,7 @@ async fn a_bridge_that_goes_down_in_the_middle_costs_nothing() {
     assert_eq!(world.task("the-task")["result"], json!({"account_id": "ann"}));
 }
 
-/// Three apps of one key, each with tasks: two beside `hr`. Returns those two.
+/// Configures three apps with the same key, each with tasks: `hr` and two others. Returns the others.
 fn three_apps(world: &World) -> [Uuid; 2] {
     let others = [Uuid::new_v4(), Uuid::new_v4()];
     let table = |(n, app): (usize, &Uuid)| {
@@ -172,7 +172,7 @@ async fn while_the_bridge_is_down_all_apps_together_ask_less_than_twice_a_second
     let world = World::new().await;
     let others = three_apps(&world);
     world.rules(&json!([{"method": "create_account", "apply": true, "hang_until": "go"}]));
-    // Outcomes that want to be reported meanwhile, and lists that want to be read.
+    // Outcomes to report meanwhile, and lists to read.
     let tasks: Vec<String> =
         (0..8).map(|n| world.task_for("create_account", json!(format!("user-{n}")))).collect();
     let daemon = world.start();
@@ -180,7 +180,7 @@ async fn while_the_bridge_is_down_all_apps_together_ask_less_than_twice_a_second
     let outage = world.sandbox.add_fault(Fault::new(Effect::answer(503)));
     world.write("target/go", "");
     daemon.says("the outcome could not be reported").await;
-    // What was under way when it went down is not held back any more.
+    // Calls that were in progress when it went down have ended by now.
     tokio::time::sleep(Duration::from_secs(1)).await;
     world.sandbox.clear_ledger();
     let began = tokio::time::Instant::now();
@@ -218,7 +218,7 @@ async fn a_429_for_one_call_pauses_every_call_of_the_key_whatever_the_app() {
     let seconds = |time: jiff::Timestamp| time.duration_since(refused).as_secs_f64();
     eventually("it goes on", || entries().iter().any(|entry| seconds(entry.time) > 2.5)).await;
     daemon.stop().await;
-    // Calls that were under way with it are not called back.
+    // Calls that were already in progress are not cancelled.
     let early: Vec<f64> =
         entries().iter().map(|entry| seconds(entry.time)).filter(|at| (0.5..2.8).contains(at)).collect();
     assert!(early.is_empty(), "{early:?}");

@@ -1,4 +1,4 @@
-//! The six actions and the seven codes, to the letter.
+//! The six actions and the seven codes, exactly as reported.
 
 use bridgehead::sandbox::{Settings, TaskOrder};
 use serde_json::{Value, json};
@@ -22,7 +22,7 @@ async fn the_six_actions_reach_one_account_in_the_order_they_were_created() {
         "reset_password" => json!({"account": {"username": "Ann", "new_password": "correct-horse"}}),
         _ => json!({"account": {"id": "ann"}}),
     };
-    // Created in this order, put in and listed in another.
+    // Created in this order, but added and listed in another.
     let mut tasks: Vec<(usize, Value)> = ACTIONS
         .iter()
         .enumerate()
@@ -60,7 +60,7 @@ async fn the_six_actions_reach_one_account_in_the_order_they_were_created() {
 
 #[tokio::test]
 async fn tasks_of_one_instant_are_executed_in_the_order_of_the_list() {
-    // An API that tells time by the second lists them in the order it made them, or in the reverse of it.
+    // An API with times in whole seconds lists them in the order of their creation, or in reverse.
     for order in [TaskOrder::OldestFirst, TaskOrder::NewestFirst] {
         let world = World::new().await;
         world.sandbox.set_settings(Settings { task_order: order, ..Settings::default() });
@@ -101,7 +101,7 @@ async fn each_of_the_seven_codes_is_reported_with_its_message_to_the_letter() {
         ("ACCOUNT_ALREADY_EXISTS", json!({})),
         ("LICENSE_EXHAUSTED", json!({})),
         ("PERMISSION_DENIED", json!({})),
-        // Tried again until there is no time left; then the last one counts.
+        // The wait that the target asks for exceeds `give_up_after`, so it is reported without a retry.
         ("RATE_LIMITED", json!({"retry_after": 2})),
         ("TIMEOUT", json!({"effect": "not_applied", "retry": "never"})),
         ("INTERNAL_ERROR", json!({"effect": "not_applied"})),
@@ -132,7 +132,7 @@ async fn each_of_the_seven_codes_is_reported_with_its_message_to_the_letter() {
 #[tokio::test]
 async fn what_the_connector_answers_goes_to_iden_as_it_is() {
     let world = World::new().await;
-    // Of an account that nobody can find.
+    // The account cannot be found, so verification is off.
     world.script(&format!("{QUICK}verify = false\n"), "");
     let answer = json!({"account_id": "ext-7", "note": "Grüße", "nested": {"list": [1, 2.5, null, true]}, "empty": {}});
     world.rules(&json!([{"method": "create_account", "apply": true, "answer": answer}]));

@@ -1,4 +1,4 @@
-//! A process that is killed in the middle loses nothing and does nothing twice.
+//! A process that is killed midway loses nothing and does nothing twice.
 
 use bridgehead::sandbox::{Effect, Fault, Loss};
 use serde_json::{Value, json};
@@ -52,7 +52,7 @@ async fn what_was_not_done_when_the_daemon_was_killed_is_done_once_as_a_second_a
     world.rules(&json!([{"attempt": 1, "until": "never"}]));
     let create = world.task_for("create_account", json!("ann"));
     let suspend = world.task_for("suspend_account", json!("bob"));
-    // Behind it in its lane, and so behind its recovery too.
+    // It follows in the same lane, and so after the recovery.
     let restore = world.task_for("unsuspend_account", json!("bob"));
     let daemon = world.start();
     eventually("both are under way", || {
@@ -89,12 +89,12 @@ async fn a_clock_that_jumps_between_a_crash_and_the_restart_makes_no_attempt_old
     world.rules(&json!([]));
     let before = world.called("find_account", "ann");
     let daemon = world.start_with(&[("BRIDGEHEAD_TEST_CLOCK_AHEAD", "86400")]);
-    // Three looks are enough to believe that nobody is there, once the attempt is certainly over.
+    // Three look-ups would be enough to conclude that the account does not exist, once the attempt has certainly ended.
     eventually("it has looked, or tried again", || {
         world.called("find_account", "ann") >= before + 4 || world.attempts(&task).len() > 1
     })
     .await;
-    // Only now does the target do what the first attempt asked for.
+    // Only now does the target show the effect of the first attempt.
     world.rules(
         &json!([{"method": "find_account", "account": "ann", "answer": {"id": "ann", "username": "ann"}}]),
     );
@@ -117,7 +117,7 @@ async fn an_outcome_that_iden_has_not_heard_of_is_reported_after_a_kill_without_
     daemon.kill();
     assert_eq!(world.tasks_that_are("pending"), 2);
 
-    // The target is gone meanwhile: it is not needed any more.
+    // The target is unavailable now, and no longer needed.
     world.rules(&json!([{"method": "initialize", "error": {"message": "gone"}}]));
     world.sandbox.remove_fault(fault);
     let daemon = world.start();
@@ -132,7 +132,7 @@ async fn an_outcome_that_iden_has_not_heard_of_is_reported_after_a_kill_without_
 async fn a_report_that_was_heard_before_the_kill_is_not_repeated_for_ever() {
     let world = World::new().await;
     world.script(QUICK, "");
-    // It takes effect, and nobody learns of it: neither this process nor its journal.
+    // The report takes effect, but its response is lost: neither the process nor its journal knows about it.
     world.sandbox.add_fault(Fault::new(Effect::Lose(Loss::Cut)).method("PATCH").path("**/status/").times(1));
     world.sandbox.add_fault(Fault::new(Effect::answer(503)).method("PATCH").path("**/status/").times(1));
     let task = world.task_for("create_account", json!("ann"));

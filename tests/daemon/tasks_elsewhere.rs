@@ -1,4 +1,4 @@
-//! Others who do the same work: somebody who resolves a task first, and a second daemon on the same state.
+//! Others that do the same work: another client that resolves a task first, and a second daemon on the same state.
 
 use serde_json::json;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -101,7 +101,7 @@ async fn a_second_daemon_on_the_same_state_is_refused_and_the_first_goes_on() {
     for task in [&task, &other] {
         assert_eq!((&world.task(task)["status"], world.attempts(task)), (&json!("completed"), vec![1]));
     }
-    // Its lock ends with it.
+    // The lock ends with the process.
     let daemon = world.start();
     daemon.says("ready").await;
     daemon.stop().await;

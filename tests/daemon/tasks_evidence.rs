@@ -1,5 +1,4 @@
-//! Outcomes rest on what was observed: what happened to the attempts on their way does not change them, and `completed` means
-//! that it was seen.
+//! Outcomes are based on observation: disturbances of attempts do not change them, and `completed` means that the change was seen.
 
 use serde_json::{Value, json};
 
@@ -7,7 +6,7 @@ use crate::admin::{address, get};
 use crate::support::{World, eventually};
 use crate::target::QUICK;
 
-/// Short enough that a call which hangs passes its deadline.
+/// Short enough that a hanging call exceeds its deadline.
 const SHORT: &str =
     "poll_interval = \"100ms\"\ntimeout = \"1s\"\ngive_up_after = \"30s\"\nconcurrency = 64\n";
 
@@ -17,7 +16,7 @@ fn error(code: &str, more: Value) -> Value {
     json!({"message": format!("HR says {code}"), "data": data})
 }
 
-/// A situation, for an account of this name: what is there before, the action, what the task says.
+/// A case, for an account of this name: the existing account, the action, the payload of the task.
 type Case = (&'static str, fn(&str) -> Option<Value>, &'static str, fn(&str) -> Value);
 
 const CASES: [Case; 8] = [
@@ -27,7 +26,7 @@ const CASES: [Case; 8] = [
         "delete_account",
         |name| json!({"account": {"id": name}}),
     ),
-    // Somebody has the user name, and nobody the identifier.
+    // The username exists, but with another id.
     (
         "delete nobody",
         |name| Some(json!({"id": format!("real-{name}"), "username": name})),
@@ -67,7 +66,7 @@ const CASES: [Case; 8] = [
     ),
 ];
 
-/// What happens to the first attempt.
+/// Disturbances of the first attempt.
 fn disturbances() -> Vec<(&'static str, Value)> {
     vec![
         ("nothing", Value::Null),
@@ -82,7 +81,7 @@ fn disturbances() -> Vec<(&'static str, Value)> {
     ]
 }
 
-/// The report without the account's name in it.
+/// The report without the account's name.
 fn plain(report: &Value, name: &str) -> String {
     report.to_string().replace(name, "NAME")
 }
@@ -143,7 +142,7 @@ async fn a_kill_at_any_moment_does_not_change_what_iden_hears() {
     let world = World::new().await;
     world.script(SHORT, "");
     let (mut rules, mut tasks) = (Vec::new(), Vec::new());
-    // Killed before the target has done it, and after.
+    // Killed before and after the target has made the change.
     for (d, rule) in [json!({"until": "go"}), json!({"hang_until": "go"})].into_iter().enumerate() {
         for (c, (case, before, action, payload)) in CASES.into_iter().enumerate() {
             let name = format!("user-{c}-{d}");
@@ -164,7 +163,7 @@ async fn a_kill_at_any_moment_does_not_change_what_iden_hears() {
     }
     world.rules(&json!(rules));
     let daemon = world.start();
-    // Of an account that is there already, the connector is not asked.
+    // For an account that exists already, the connector is not called.
     let begun = |task: &String| !world.attempts(task).is_empty() || !world.reported(task).is_empty();
     eventually("all are under way", || tasks.iter().all(|(_, _, task)| begun(task))).await;
     daemon.kill();
@@ -227,7 +226,7 @@ async fn a_success_without_effect_is_not_reported_as_completed() {
         let status = if name == "unsuspend" { "suspended" } else { "active" };
         world.account(&json!({"id": name, "username": name, "last_name": "Old", "status": status, "memberships": {"team": ["t1"]}}));
     }
-    // It says that it is done, and does nothing.
+    // The target reports success, but does nothing.
     let idle = [
         "create_account",
         "suspend_account",
@@ -259,7 +258,7 @@ async fn a_success_without_effect_is_not_reported_as_completed() {
         ),
         (add("delete_account", who("delete")), "the account still exists"),
     ];
-    // Nobody can see a password.
+    // A password cannot be verified.
     let reset = add("reset_password", json!({"account": {"id": "reset", "new_password": "correct-horse"}}));
     let daemon = world.start();
     world.drained().await;
@@ -304,7 +303,7 @@ async fn a_target_that_needs_a_moment_gets_it() {
     let old = json!({"id": "ann", "username": "ann", "status": "active", "last_name": "Old"});
     world.rules(&json!([
         {"method": "find_account", "account": "ann", "answer": old, "times": 3},
-        // It keeps names in capitals.
+        // The target stores names in capitals.
         {"method": "find_account", "account": "eve", "answer": {"id": "eve", "username": "eve", "last_name": "NEW"}, "skip": 1},
     ]));
     let suspend = world.task_for("suspend_account", json!({"id": "ann"}));
@@ -395,7 +394,7 @@ async fn a_success_that_cannot_be_read_back_is_not_reported_as_failed() {
     assert!(log.contains("completed, not verified"), "{log}");
 }
 
-/// Updates, suspensions and deletions in equal parts, with `tasks.verify` on or off: tasks a second, and look-ups for each.
+/// The pace of updates, suspensions and deletions in equal parts, with `tasks.verify` on or off: tasks per second, and look-ups per task.
 async fn pace(verify: bool, latency: &str) -> (f64, f64) {
     const TASKS: usize = 4000;
     let world = World::new().await;
@@ -404,7 +403,7 @@ async fn pace(verify: bool, latency: &str) -> (f64, f64) {
          tasks = {{ poll_interval = \"100ms\", concurrency = 32, verify = {verify} }}\n\
          target = {{ accounts = {TASKS}, latency = \"{latency}\" }}\n\n[admin]\nlisten = \"127.0.0.1:0\"\n"
     ));
-    // Whatever the simulated people are called, these are new ones.
+    // These accounts are new, whatever names the simulated ones have.
     let created = world.sandbox.add_tasks(world.app, (0..TASKS / 4).map(|n| {
         json!({"action": "create_account", "payload": {"account": {"username": format!("new-{n}"), "email": format!("new-{n}@example.org")}}})
     }));
@@ -441,7 +440,7 @@ async fn lookups(address: &str) -> f64 {
 #[ignore = "a measurement: it prints figures and judges nothing"]
 async fn what_verification_costs() {
     for latency in ["0ms", "5ms"] {
-        // Both ways round: what runs first pays for a cold machine.
+        // In both orders, because the first run pays for cold caches.
         let mut sums = [(0.0, 0.0); 2];
         for verify in [false, true, true, false] {
             let (tasks, looks) = pace(verify, latency).await;

@@ -1,4 +1,4 @@
-//! A report is final when Iden agrees: a task that is still listed after its end is told about again, and never executed again.
+//! A report is final once Iden agrees: a task that is still listed after its end is reported again, but never executed again.
 
 use serde_json::json;
 

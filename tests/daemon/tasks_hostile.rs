@@ -1,4 +1,4 @@
-//! Payloads, lists and connectors that are not as they should be: each costs one task, and nothing else notices.
+//! Invalid payloads, lists and connectors: each fails only one task, and does not affect others.
 
 use bridgehead::sandbox::{Canned, Effect, Fault};
 use serde_json::{Value, json};
@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use crate::support::{World, eventually};
 use crate::target::QUICK;
 
-/// Neighbours before and behind, which must all be completed, none of them twice.
+/// Tasks before and after the faulty one, which must all be completed, and none of them twice.
 struct Neighbours(Vec<String>);
 
 impl Neighbours {
@@ -17,7 +17,7 @@ impl Neighbours {
     fn are_done(&self, world: &World) {
         for task in &self.0 {
             assert_eq!(world.task(task)["status"], "completed", "{task}");
-            // A process that is killed between a change and its line in the ledger leaves none; two are one too many.
+            // A process that is killed between a change and its ledger entry leaves no entry; two entries are too many.
             assert!(world.applied(task) <= 1, "{task} was applied {} times", world.applied(task));
         }
     }
@@ -129,7 +129,7 @@ async fn a_connector_that_exits_in_mid_call_costs_that_task_alone() {
     let world = World::new().await;
     world.script("poll_interval = \"100ms\"\ntimeout = \"1s\"\ngive_up_after = \"20s\"\n", "");
     let before = Neighbours::of(&world, "before");
-    // The neighbours are under way while the process ends; what they did by then must not be done again.
+    // The other tasks are in progress when the process ends; what they did until then must not be done again.
     world.rules(&json!([
         {"account": "crash", "method": "suspend_account", "exit": 3},
         {"method": "create_account", "attempt": 1, "apply": true, "hang": 0.2},
@@ -201,7 +201,7 @@ async fn an_odd_item_of_the_list_costs_that_item_alone() {
     before.are_done(&world);
     after.are_done(&world);
     assert_eq!(world.applied("bare"), 1);
-    // A number is an identifier too; that Iden does not know it afterwards ends it, and it is not done again.
+    // A number is an id, too; although Iden does not know it afterwards, the task is not executed again.
     assert_eq!(world.applied("4711"), 1);
     assert!(world.accounts().iter().all(|account| account["id"] != "no-id" && account["id"] != "path"));
     assert_eq!(log.matches("a task has no id").count(), 1, "once for each kind, not at every poll: {log}");

@@ -1,4 +1,4 @@
-//! Many tasks: every one of them once, and those of one account one after the other.
+//! Many tasks: each is executed once, and those of one account in sequence.
 
 use std::collections::HashMap;
 
@@ -9,7 +9,7 @@ use crate::support::{World, eventually};
 
 const MANY: &str = "poll_interval = \"100ms\"\nconcurrency = 32\ntimeout = \"30s\"\n";
 
-/// How often each task was called, and how often it changed the target.
+/// The number of calls of each task, and the number of changes it made.
 fn tally(world: &World) -> HashMap<String, (usize, usize)> {
     let mut tally: HashMap<String, (usize, usize)> = HashMap::new();
     for line in world.calls() {
@@ -20,7 +20,7 @@ fn tally(world: &World) -> HashMap<String, (usize, usize)> {
     tally
 }
 
-/// Every task was called once, done once, and reported once with effect.
+/// Asserts that every task was called once, done once, and reported once with effect.
 fn is_once(world: &World, tasks: &[String]) {
     let tally = tally(world);
     for task in tasks {
@@ -46,7 +46,7 @@ async fn each_of_730_tasks_is_executed_once_and_reported_once() {
         }),
     );
     let daemon = world.start();
-    // More come while those are under way, and pages shift.
+    // More tasks are added while those are in progress, so that pages shift.
     eventually("some are done", || world.tasks_that_are("completed") > 100).await;
     let late = world.sandbox.add_tasks(world.app, (730..830).map(task));
     world.drained().await;
@@ -83,8 +83,8 @@ async fn a_scheduled_task_is_executed_once_its_time_has_come() {
     is_once(&world, &[task, other]);
 }
 
-/// Seven tasks in the life of an account, each under other names of it than the one before. The second and the third share
-/// none; the first says that it is one account.
+/// Seven tasks for one account in order, each with other identifiers than the previous one. The second and the third have none in common;
+/// the first connects them.
 fn life(n: usize) -> [Value; 7] {
     let (user, upper, mail) = (format!("user-{n}"), format!("USER-{n}"), format!("User-{n}@Example.org"));
     let (new, new_upper, new_mail) = (format!("new-{n}"), format!("New-{n}"), format!("NEW-{n}@example.org"));
@@ -108,7 +108,7 @@ async fn tasks_of_one_account_never_overlap_nor_overtake() {
     world.script(MANY, "");
     world.rules(&json!([{"method": "update_account", "delay": 0.02}, {"delay": 0.005}]));
     let mut whose: HashMap<String, (usize, usize)> = HashMap::new();
-    // The first four are there from the beginning, across the accounts; the others come while those are under way.
+    // The first four of every account exist from the start; the others are added while those are in progress.
     let lives: Vec<[Value; 7]> = (0..ACCOUNTS).map(life).collect();
     let mut add = |steps: std::ops::Range<usize>| {
         for step in steps {

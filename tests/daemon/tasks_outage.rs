@@ -1,4 +1,4 @@
-//! A target unreachable holds its tasks, and fails none of them before `hold_for`.
+//! An unreachable target holds its tasks, and fails none of them before `hold_for`.
 
 use serde_json::{Value, json};
 
@@ -12,7 +12,7 @@ fn down(code: &str, more: &Value) -> Value {
     json!({"message": "HR does not answer on port 5432", "data": data})
 }
 
-/// How many calls for tasks have reached the target.
+/// The number of task calls that have reached the target.
 fn tried(world: &World) -> usize {
     world.calls().iter().filter(|line| line.event == "start" && !line.task.is_empty()).count()
 }
@@ -30,7 +30,7 @@ async fn a_target_that_is_down_holds_its_tasks_until_it_is_back() {
     daemon.says("the target is still unreachable").await;
     let calls = tried(&world);
     assert!((5..=tasks.len()).contains(&calls), "a handful is enough to know: {calls}");
-    // While it is down, it is only asked whether it is back.
+    // While it is down, the daemon only checks whether it is back.
     let (checks, before) = (world.called("check", ""), tried(&world));
     eventually("it is asked again", || world.called("check", "") > checks).await;
     assert!(tried(&world) <= before + 8, "those that were under way by then, and no other");
@@ -51,7 +51,7 @@ async fn a_target_that_is_down_holds_its_tasks_until_it_is_back() {
 async fn a_refused_credential_holds_the_tasks_at_once() {
     let world = World::new().await;
     world.script(&format!("{QUICK}concurrency = 1\n"), "");
-    // Also where the connector says that it will never work: somebody is going to fix it.
+    // Even if the connector says not to retry, because an operator can fix the credential.
     let refused = down("PERMISSION_DENIED", &json!({"retry": "never"}));
     world.rules(
         &json!([{"method": "create_account", "error": refused}, {"method": "check", "error": refused}]),
@@ -99,7 +99,7 @@ async fn a_task_that_alone_never_reaches_the_target_is_failed_past_hold_for_too(
     );
     let task = world.task_for("create_account", json!("ann"));
     let daemon = world.start();
-    // Others get through all the time, so the target is not unreachable.
+    // Other tasks reach the target all the time, so it is not unreachable.
     let mut others = 0;
     while world.task(&task)["status"] == "pending" {
         let other = world.task_for("create_account", json!(format!("user-{others}")));

@@ -1,4 +1,4 @@
-//! A connector inside the process that panics.
+//! A connector in the daemon's process that panics.
 
 use serde_json::json;
 

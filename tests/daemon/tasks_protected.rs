@@ -1,4 +1,4 @@
-//! What tasks must not touch.
+//! Accounts that tasks must not change.
 
 use serde_json::{Value, json};
 
@@ -27,10 +27,10 @@ async fn a_protected_account_is_never_touched_under_whatever_name() {
         tasks.push(world.sandbox.add_task(world.app, json!({"action": action, "payload": payload})));
     };
     for action in ACTIONS {
-        // Said openly.
+        // Identified directly.
         add(action, json!({"account": {"username": "ADMIN"}}));
         add(action, json!({"account": {"id": "x", "username": "y", "email": "z@root.example"}}));
-        // Hidden behind another name of the same account.
+        // Identified by another name of the same account.
         add(action, json!({"account": {"id": "id-1"}}));
         add(action, json!({"account": {"email": "BOSS@example.org"}}));
         add(action, json!({"account": {"username": "backup"}}));
@@ -38,7 +38,7 @@ async fn a_protected_account_is_never_touched_under_whatever_name() {
         add(action, json!({"account": "svc-3"}));
         add(action, json!({"account": {"username": "printer"}}));
     }
-    // One that is not protected must not become one that is.
+    // An unprotected account must not become a protected one.
     world.account(&json!({"id": "id-4", "username": "ann", "email": "ann@example.org"}));
     add("update_account", json!({"account": {"id": "id-4"}, "changes": {"username": "svc-new"}}));
     add("update_account", json!({"account": {"id": "id-4"}, "changes": {"email": "ann@root.example"}}));

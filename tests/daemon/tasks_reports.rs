@@ -1,4 +1,4 @@
-//! Reports whose answers are lost, refused or held back.
+//! Reports whose responses are lost, rejected or delayed.
 
 use bridgehead::sandbox::{Canned, Effect, Fault, Filter, Loss};
 use serde_json::json;
@@ -29,7 +29,7 @@ async fn a_report_whose_answer_was_lost_is_repeated_and_the_task_is_not() {
 
 #[tokio::test]
 async fn a_report_that_did_not_arrive_is_repeated_until_it_does() {
-    // A page of a proxy that says 404 says nothing about the task.
+    // A 404 page from a proxy says nothing about the task.
     let page = Canned { status: 404, body: None, text: Some("<html>".into()), headers: [].into() };
     let effects =
         [Effect::Cut, Effect::answer(503), Effect::answer(429), Effect::answer(418), Effect::Answer(page)];
@@ -87,7 +87,7 @@ async fn a_task_that_iden_said_not_to_know_is_reported_again_while_it_is_listed(
     assert_eq!(reports[0], reports[1]);
 }
 
-/// When requests of a kind came, in seconds after the first of them.
+/// The times of requests of a kind, in seconds after the first.
 fn times(world: &World, method: &str, path: &str) -> Vec<f64> {
     let filter = Filter { method: Some(method.into()), path: Some(path.into()), ..Filter::default() };
     let entries = world.sandbox.ledger_matching(&filter);
@@ -109,7 +109,7 @@ async fn a_report_waits_as_long_as_iden_asks() {
     world.drained().await;
     daemon.stop().await;
     let reports = times(&world, "PATCH", "/status/");
-    // The one that was refused, perhaps one that was under way with it, and then nothing for two seconds.
+    // First the rejected report and perhaps one that was already in progress, then nothing for two seconds.
     let resumed = reports.iter().find(|at| **at > 0.5).copied().expect("it was repeated");
     assert!(resumed >= 1.9, "{reports:?}");
     for task in &tasks {

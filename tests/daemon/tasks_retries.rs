@@ -1,11 +1,11 @@
-//! Attempts that fail, are read back, and are made again.
+//! Attempts that fail, are verified, and are repeated.
 
 use serde_json::{Value, json};
 
 use crate::support::{World, eventually};
 use crate::target::QUICK;
 
-/// Short enough that a call which hangs passes its deadline, long enough for one that does not.
+/// Short enough that a hanging call exceeds its deadline, long enough for one that does not hang.
 const SHORT: &str = "poll_interval = \"100ms\"\ntimeout = \"1s\"\ngive_up_after = \"30s\"\n";
 
 fn error(code: &str, more: Value) -> Value {
@@ -67,9 +67,9 @@ async fn a_call_past_its_deadline_that_took_no_effect_is_made_again_when_that_is
         assert_eq!(world.task(task)["status"], "completed");
         assert_eq!((world.attempts(task), world.applied(task)), (vec![1, 2], 1));
     }
-    // A create that is repeated too early makes a second account, so "nobody there" has to be seen several times.
+    // Repeating a create too early makes a second account, so the account must be missing in several look-ups.
     assert!(world.called("find_account", "ann") >= 3, "{}", world.called("find_account", "ann"));
-    // The call may still be under way; repeated at once, it would overlap itself.
+    // The call may still be in progress; repeating it immediately would overlap with it.
     assert!(world.called("find_account", "bob") >= 2, "{}", world.called("find_account", "bob"));
 }
 
@@ -129,7 +129,7 @@ async fn not_being_able_to_look_is_never_nobody_there() {
         message.starts_with("HR says TIMEOUT; ") && message.contains("could not be read back"),
         "{message}"
     );
-    // Nobody could say whether he was there, so nothing was done.
+    // It could not be determined whether the account existed, so nothing was done.
     assert_eq!((world.code(&bob).as_str(), world.attempts(&bob)), ("TIMEOUT", vec![]));
     assert!(world.accounts().iter().all(|account| account["username"] != "bob"));
 }
@@ -173,7 +173,7 @@ async fn an_account_that_exists_already_is_completed_only_if_it_is_the_one_that_
     there(3, json!({"memberships": {"team": ["t2"]}}));
     there(4, json!({"status": "suspended"}));
     there(5, json!({"email": "somebody-else@example.org"}));
-    // As wanted, as far as it shows: but a password is to be set, and one of the fields is not shown.
+    // They match as far as the target shows, but one needs a password, and another does not show a field.
     there(6, json!({}));
     there(7, json!({"email": null}));
     let tasks: Vec<String> = (1..=7)
@@ -206,7 +206,7 @@ async fn a_delete_that_finds_nobody_is_done_if_it_was_tried_before() {
     let world = World::new().await;
     world.script(SHORT, "");
     world.account(&json!({"id": "ann", "username": "ann"}));
-    // It is done, and said not to be: only the second attempt finds nobody. The look lags behind.
+    // The deletion was made but reported as failed: only the second attempt finds no account. The look-up lags behind.
     let hidden = json!({"id": "ann", "username": "ann"});
     world.rules(&json!([
         {"method": "delete_account", "account": "ann", "attempt": 1, "apply": true, "error": error("TIMEOUT", json!({}))},
@@ -250,7 +250,7 @@ async fn a_failed_update_does_not_lose_the_suspension_behind_it() {
         (Some("completed"), vec![1])
     );
     assert_eq!(world.accounts()[0]["status"], "suspended");
-    // It did not overtake either.
+    // It did not overtake the update either.
     let order: Vec<String> = world
         .calls()
         .into_iter()

@@ -1,4 +1,4 @@
-//! Secrets leave no trace: not in the log, not in a report, not in the state folder, not in any output.
+//! Secrets leave no trace: not in the log, a report, the state folder or any output.
 
 use serde_json::json;
 
@@ -10,7 +10,7 @@ const NEW_PASSWORD: &str = "staple-4711-new";
 const TOKEN: &str = "token-of-the-target-81";
 const PIN: u64 = 974_155_301;
 
-/// Each secret as it is, as JSON writes it, and as JSON writes the JSON of it.
+/// Each secret as it is, as a JSON string, and as JSON within a JSON string.
 fn forms() -> Vec<String> {
     let quoted = |text: &str| json!(text).to_string().trim_matches('"').to_owned();
     [KEY, PASSWORD, NEW_PASSWORD, TOKEN, &PIN.to_string()]
@@ -40,7 +40,7 @@ async fn leave_no_trace(format: &str) {
         "poll_interval = \"100ms\"\ntimeout = \"2s\"\ngive_up_after = \"10s\"\n",
         &format!("[log]\nformat = \"{format}\"\nlevel = \"trace\""),
     );
-    // The connector talks: on standard error, in its messages, in its results.
+    // The connector leaks secrets on standard error, in its messages and in its results.
     let chatter = "password={password} token={token}\n{\"password\": \"{password}\"}";
     let error = |code: &str, more: serde_json::Value| {
         let mut data = more;
@@ -73,7 +73,7 @@ async fn leave_no_trace(format: &str) {
             json!({"action": action, "payload": {"account": {"id": "reset"}, "changes": changes}}),
         ));
     }
-    // What cannot even be read may hold one too.
+    // A payload that cannot be parsed may contain a secret, too.
     for (n, payload) in [json!([PASSWORD]), json!({"account": {"username": [PASSWORD]}}), json!(PASSWORD)]
         .into_iter()
         .enumerate()
@@ -83,10 +83,10 @@ async fn leave_no_trace(format: &str) {
     }
     let daemon = world.start_with(&[("HR_TOKEN", TOKEN)]);
     world.drained().await;
-    // Only now: it costs the process, and with it what is under way.
+    // Added last, because it ends the connector process and interrupts the calls in progress.
     tasks.push(world.task_for("suspend_account", account("garbage")));
     world.drained().await;
-    // The journal erases what was reported when it comes to rest.
+    // The journal erases reported outcomes when it is idle.
     eventually("the state folder is clean", || {
         let bytes = world.bytes_below("state");
         let text = String::from_utf8_lossy(&bytes);

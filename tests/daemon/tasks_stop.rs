@@ -1,4 +1,4 @@
-//! SIGTERM in the middle: what runs is finished, or cut off and recovered at the next start.
+//! SIGTERM during work: running calls finish, or are interrupted and recovered at the next start.
 
 use std::process::Command;
 
@@ -98,7 +98,7 @@ async fn a_task_that_waits_for_another_attempt_does_not_hold_up_the_end() {
     assert!(!log.contains("grace period expired"), "{log}");
     assert_eq!(world.task(&task)["status"], "pending");
     let daemon = world.start();
-    // The target said that nothing was done, so there is nothing to read back.
+    // The target said that nothing was done, so there is nothing to verify.
     world.drained().await;
     let log = daemon.stop().await;
     assert!(!log.contains("was interrupted"), "{log}");
@@ -112,7 +112,7 @@ async fn a_task_that_waits_for_another_attempt_does_not_hold_up_the_end() {
 async fn a_terminal_that_closes_stops_it_in_order_unless_it_was_told_not_to_care() {
     let world = World::new().await;
     world.script(QUICK, "");
-    // A terminal of its own, which is closed once this helper hears SIGUSR1.
+    // A separate terminal, which the helper closes when it receives SIGUSR1.
     let terminal = "import os, pty, signal, sys\n\
         signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGUSR1])\n\
         log = os.dup(2)\n\
@@ -145,7 +145,7 @@ async fn a_terminal_that_closes_stops_it_in_order_unless_it_was_told_not_to_care
     assert_eq!(status.code(), Some(0), "{}", daemon.log());
     daemon.says("stop signal received; waiting for running work to finish").await;
 
-    // As nohup does it.
+    // SIGHUP is ignored, as with nohup.
     let command = world.command(&["run"]);
     let mut careless = Command::new("sh");
     careless
@@ -174,7 +174,7 @@ async fn a_hangup_without_a_terminal_reloads_the_configuration_and_it_works_on()
     command.envs(daemon.get_envs().filter_map(|(name, value)| Some((name, value?))));
     command.env_remove("NOTIFY_SOCKET");
     let daemon = World::started(command);
-    // While it starts, it does not end either.
+    // SIGHUP during the start does not end it either.
     daemon.signal("HUP").await;
     daemon.says("ready").await;
     daemon.signal("HUP").await;

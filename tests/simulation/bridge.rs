@@ -1,4 +1,4 @@
-//! The network between the client and the sandbox: it takes time, and it goes on when the process that used it is dead.
+//! The network between the client and the sandbox: it takes time, and continues after the process that used it was killed.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -12,7 +12,7 @@ use tokio::sync::oneshot;
 use crate::life::Life;
 use crate::world::Dice;
 
-/// What one process has of the network.
+/// The network as one process uses it.
 pub(crate) struct Network {
     pub(crate) life: Arc<Life>,
     pub(crate) sandbox: Arc<Sandbox>,
@@ -37,14 +37,14 @@ impl Exchange for Network {
             .body(body.unwrap_or_default())
             .expect("a request that reqwest has made");
         sent.headers_mut().clone_from(request.headers());
-        // A router wants the path alone.
+        // A router expects only the path.
         let path = sent.uri().path_and_query().cloned().expect("a path");
         *sent.uri_mut() = axum::http::Uri::from(path);
         let (there, back) = (self.dice.up_to(20), self.dice.up_to(20));
         let lingers = self.dice.chance(0.5);
         let (tell, told) = oneshot::channel();
         let (life, sandbox) = (Arc::clone(&self.life), Arc::clone(&self.sandbox));
-        // It has a task of its own: what was sent arrives although nobody waits for the answer.
+        // Runs in a separate task: the request arrives even if the caller no longer waits for the response.
         tokio::spawn(async move {
             tokio::time::sleep(Duration::from_millis(there)).await;
             if life.is_over() && !lingers {
@@ -65,7 +65,7 @@ impl Exchange for Network {
     }
 }
 
-/// A path without what differs between two runs: the sandbox makes up the ids of its sessions.
+/// The path without parts that differ between runs: the sandbox generates the ids of its sessions.
 fn place(path: &str) -> String {
     let after_sync = path.split("/sync/").nth(1).and_then(|rest| rest.split('/').next());
     match after_sync.filter(|id| !id.is_empty()) {

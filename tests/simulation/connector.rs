@@ -1,4 +1,4 @@
-//! The connector of one process, in front of the target that outlives it. A bad one on purpose.
+//! The connector of one process, in front of the target that outlives it. It is faulty on purpose.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -19,13 +19,13 @@ use crate::life::Life;
 use crate::target::{Target, label};
 use crate::world::Dice;
 
-/// What must never be seen anywhere.
+/// A token that must never appear anywhere.
 pub(crate) const TOKEN: &str = "token-that-must-never-leak-0815";
 
-/// A call that is with the target when its process dies is applied up to this long after it was received.
+/// A call in progress when its process dies is applied up to this long after it was received.
 const REACH: Duration = Duration::from_millis(1200);
 
-/// The connector's process: when it dies, every call under way ends without an answer.
+/// The connector's process: when it dies, every call in progress ends without a response.
 #[derive(Debug, Default)]
 pub(crate) struct Process {
     deaths: AtomicU64,
@@ -83,7 +83,7 @@ fn died() -> Error {
 }
 
 impl Bad {
-    /// What goes wrong with a call that only reads.
+    /// Faults of a call that only reads.
     async fn disturb(&self, what: &str) -> Result<(), Error> {
         let rules = self.target.behaviour();
         if !self.dice.chance(share(&rules, "read")) {
@@ -114,7 +114,7 @@ impl Bad {
         }
     }
 
-    /// A call to the target as an event of this life; it ends with the connector's process.
+    /// A call to the target as an event of this process; it ends when the connector's process dies.
     async fn reading<T>(
         &self,
         what: String,
@@ -203,11 +203,11 @@ impl Connector for Bad {
         };
         let rng = StdRng::seed_from_u64(hash(&format!("{}/{}/{}", self.seed, call.task, call.attempt)));
         let (tell, told) = oneshot::channel();
-        // It has a task of its own: the target goes on working when nobody waits any more.
+        // Runs in a separate task: the target continues even if the caller no longer waits.
         tokio::spawn(async move { drop(tell.send(call.run(rng).await)) });
         let answer = tokio::select! {
             biased;
-            // Without an answer, nobody is left who could give one.
+            // Without a response, the connector's process has died.
             answer = told => match answer { Ok(Some(answer)) => answer, Ok(None) | Err(_) => Err(died()) },
             () = self.process.death() => Err(died()),
         };
@@ -236,12 +236,12 @@ struct Call {
     target: Arc<Target>,
     process: Arc<Process>,
     life: Arc<Life>,
-    /// How often the connector had died when it was made.
+    /// The number of times the connector had died when the call was made.
     deaths: u64,
 }
 
 impl Call {
-    /// The answer; nothing if the call ends without one.
+    /// Returns the response, or `None` if the call ends without one.
     async fn run(self, mut rng: StdRng) -> Option<Result<Completion, Error>> {
         let rules = self.target.behaviour();
         let kind = kind_of(&mut rng, &rules, "write", "write_kinds");
@@ -274,7 +274,7 @@ impl Call {
             Some("unknown") => return Some(Err(self.failure(rng, Effect::Unknown))),
             Some("down") => return Some(Err(down(self.action))),
             Some("die" | "hang") => return self.last_words(kind).await,
-            // It says that it is done, and does nothing. Of a password nobody could find that out, nor of somebody who is not there.
+            // Reports success without doing anything. For a password or a missing account, this could not be detected.
             Some("idle")
                 if self.password.is_none()
                     && self.action != "reset_password"
@@ -318,7 +318,7 @@ impl Call {
         })
     }
 
-    /// The end of a call that is never answered.
+    /// Ends a call that is never answered.
     async fn last_words(&self, kind: Option<&str>) -> Option<Result<Completion, Error>> {
         match kind {
             Some("die" | "applied_die" | "applied_garbage") => {
@@ -329,13 +329,13 @@ impl Call {
         }
     }
 
-    /// A failure of any code. On a delete, `ACCOUNT_NOT_FOUND` is an answer, so it must be true.
+    /// A failure with any code. For a deletion, `ACCOUNT_NOT_FOUND` is a valid result, so it must be true.
     fn failure(&self, rng: &mut StdRng, effect: Effect) -> Error {
         let codes = if self.action == "delete_account" { &Code::ALL[1..] } else { &Code::ALL[..] };
         let code = *codes.choose(rng).expect("a code");
         let retry = if rng.random_bool(1.0 / 3.0) { Retry::Never } else { Retry::Backoff };
         let mut message = format!("HR says {code} of {}", label(&self.payload["account"]));
-        // A connector that is careless with what it was told.
+        // The connector leaks what it was given.
         if rng.random_bool(0.2) {
             let sent = self.password.as_deref().unwrap_or("nothing");
             message = format!("{message}; sent {sent} with {TOKEN}");
@@ -344,7 +344,7 @@ impl Call {
     }
 }
 
-/// The same number for the same text, in every process.
+/// A hash that is the same in every process.
 pub(crate) fn hash(text: &str) -> u64 {
     text.bytes().fold(0xcbf2_9ce4_8422_2325, |value, byte| {
         (value ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3)

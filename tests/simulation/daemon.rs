@@ -1,4 +1,4 @@
-//! One process of the daemon: the runtime on its journal, and how it ends.
+//! One process of the daemon: the runtime with its journal, and how it ends.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -36,12 +36,12 @@ impl Clock for SimulatedClock {
     }
 }
 
-/// A process.
+/// A process of the daemon.
 pub(crate) struct Daemon {
     pub(crate) life: Arc<Life>,
     pub(crate) process: Arc<Process>,
     runtime: Arc<Runtime>,
-    running: Option<JoinHandle<()>>,
+    running: Option<JoinHandle<bool>>,
     stop: CancellationToken,
     state: Arc<Opened>,
 }
@@ -70,7 +70,7 @@ pub(crate) fn settings(app: &str) -> config::App {
 }
 
 impl Daemon {
-    /// Starts on the state of the world.
+    /// Starts with the state of the world.
     pub(crate) fn start(world: &World) -> Self {
         let life = Life::new(Arc::clone(&world.events));
         let state = Arc::new(world.state.open());
@@ -113,12 +113,13 @@ impl Daemon {
             seed: Some(seed),
             shutdown_grace: Duration::from_secs(2),
             audit: Audit::none(),
+            leases: None,
         };
         let runtime = Arc::new(assembly.build());
         Self { life, process, runtime, running: None, stop: CancellationToken::new(), state }
     }
 
-    /// Executes tasks and syncs from now on.
+    /// Starts executing tasks and syncs.
     pub(crate) fn run(mut self) -> Self {
         let (runtime, stop) = (Arc::clone(&self.runtime), self.stop.clone());
         self.running = Some(tokio::spawn(async move { runtime.run(stop).await }));
@@ -130,14 +131,14 @@ impl Daemon {
         self.runtime.sync("hr", options, &self.stop).await.expect("the app")
     }
 
-    /// Waits until it is told to end, and says whether it did within its time.
+    /// Shuts down, and returns whether it ended within the time limit.
     pub(crate) async fn terminate(mut self) -> bool {
         self.stop.cancel();
         let in_time = if let Some(running) = self.running.take() {
             let limit = Duration::from_mins(1);
             tokio::select! {
                 biased;
-                ended = tokio::time::timeout(limit, running) => matches!(ended, Ok(Ok(()))),
+                ended = tokio::time::timeout(limit, running) => matches!(ended, Ok(Ok(_))),
                 () = self.life.ended() => true,
             }
         } else {
@@ -148,7 +149,7 @@ impl Daemon {
         in_time
     }
 
-    /// Ends at once.
+    /// Ends the process immediately.
     pub(crate) async fn kill(mut self) {
         self.life.end();
         if let Some(running) = self.running.take() {
@@ -159,7 +160,7 @@ impl Daemon {
         self.state.close();
     }
 
-    /// Whether it has ended although nobody stopped it.
+    /// Whether it has ended without being stopped.
     pub(crate) fn has_ended(&self) -> bool {
         self.running.as_ref().is_some_and(JoinHandle::is_finished)
     }

@@ -1,14 +1,14 @@
-//! The life of one process: what it does is counted, and at any of these events it can be ended.
+//! The lifetime of one process: its events are counted, and it can be ended at any of them.
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 
 use tokio::sync::Notify;
 
-/// When a process is to be ended.
+/// The event at which a process is ended.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Crash {
-    /// At which event, counted over all lives.
+    /// The number of the event, counted over all processes.
     pub(crate) at: u64,
     pub(crate) side: Side,
 }
@@ -19,7 +19,7 @@ pub(crate) enum Side {
     After,
 }
 
-/// The events of all lives, in order.
+/// The events of all processes, in order.
 #[derive(Debug, Default)]
 pub(crate) struct Events {
     count: AtomicU64,
@@ -36,7 +36,7 @@ impl Events {
         self.count.load(Ordering::Relaxed)
     }
 
-    /// What happened, for a comparison of two runs.
+    /// Records an event, to compare two runs.
     pub(crate) fn note(&self, what: String) {
         self.trace.lock().unwrap().push(what);
     }
@@ -63,13 +63,13 @@ impl Life {
         self.dead.load(Ordering::Relaxed)
     }
 
-    /// SIGKILL: from here on, nothing that it does has an effect.
+    /// SIGKILL: nothing that the process does afterwards has an effect.
     pub(crate) fn end(&self) {
         self.dead.store(true, Ordering::Relaxed);
         self.died.notify_waiters();
     }
 
-    /// Returns when it has been ended.
+    /// Returns once the process has ended.
     pub(crate) async fn ended(&self) {
         loop {
             let died = self.died.notified();
@@ -80,7 +80,7 @@ impl Life {
         }
     }
 
-    /// An event begins. The dead never get past here.
+    /// Called before an event takes effect. Never returns in a process that has ended.
     pub(crate) async fn before(&self, what: &str) -> u64 {
         self.alive().await;
         let number = self.events.count.fetch_add(1, Ordering::Relaxed);
@@ -89,7 +89,7 @@ impl Life {
         number
     }
 
-    /// It has taken effect, and nobody has been told.
+    /// Called after an event has taken effect, before the caller gets its result.
     pub(crate) async fn after(&self, number: u64) {
         self.alive().await;
         self.crash(number, Side::After).await;

@@ -1,8 +1,8 @@
-//! The whole daemon in one thread, on a clock that stands still while anything can be done: a million seconds pass in minutes, a
-//! crash can happen at any commit and any call, and a seed replays exactly. `docs/simulation.md` explains it.
+//! The whole daemon in one thread, on a clock that only advances when there is nothing to do: a million seconds pass in minutes, a crash
+//! can happen at any commit and any call, and a seed replays exactly. `docs/simulation.md` explains it.
 //!
-//! What is real: the runtime, the Bridge client, the sandbox that plays Iden. What is simulated: time, the network between client
-//! and sandbox, the target, and the death of the process. The state is in memory; with `SIM_STATE=sqlite` it is real, too.
+//! Real: the runtime, the Bridge client, the sandbox in the role of Iden. Simulated: time, the network between client and sandbox, the
+//! target, and the death of the process. The state is in memory; with `SIM_STATE=sqlite` it is real, too.
 
 #![allow(clippy::expect_used, clippy::unwrap_used, reason = "a test says what is wrong by failing")]
 #![allow(clippy::large_futures, clippy::needless_pass_by_value, reason = "a test is read, not called")]
@@ -37,14 +37,14 @@ fn given(name: &str) -> Option<u64> {
         .map(|text| text.parse().unwrap_or_else(|_| panic!("{name} is not a number: {text}")))
 }
 
-/// Seeds that have failed before, whatever the range.
+/// Seeds that failed before; they run in addition to the range.
 const SEEDS: [u64; 0] = [];
 
 fn fail_on(verdict: &Verdict) {
     assert!(verdict.violations.is_empty(), "seed {}:\n{}", verdict.seed, verdict.story());
 }
 
-/// Runs seeds until one breaks a promise. `SIM_SEED` runs one, `SIM_FIRST` and `SIM_SEEDS` a range.
+/// Runs seeds until one violates a guarantee. `SIM_SEED` runs one, `SIM_FIRST` and `SIM_SEEDS` a range.
 #[test]
 fn no_promise_is_broken_by_any_of_the_first_seeds() {
     let first = given("SIM_SEED").or(given("SIM_FIRST")).unwrap_or(1);
@@ -66,7 +66,7 @@ fn no_promise_is_broken_by_any_of_the_first_seeds() {
     );
 }
 
-/// Two runs in which the same happened.
+/// Asserts that the same events happened in two runs.
 fn assert_same(one: &Verdict, other: &Verdict) {
     let seed = one.seed;
     let differs = one.trace.iter().zip(&other.trace).position(|(one, other)| one != other);
@@ -88,27 +88,26 @@ fn a_seed_replays_exactly() {
     }
 }
 
-/// What is true in memory is true of the real state: every event is the same, and no promise is broken, of which some are about
-/// files.
+/// Checks that SQLite behaves like the state in memory: every event is the same, and no guarantee is violated, including those about files.
 #[test]
 fn a_seed_runs_on_sqlite_as_it_does_in_memory() {
     for seed in 1..=10 {
         let real = simulate_on(Kind::Sqlite, seed, None);
         fail_on(&real);
-        // SQLite takes from the clock of the machine how old a new folder is.
+        // SQLite uses the machine's clock for the age of a new folder.
         let memory = simulate_on(Kind::Memory(SystemClock.now()), seed, None);
         assert_same(&real, &memory);
     }
 }
 
-/// What cannot fail proves nothing: without its verification, the daemon believes the target's lies.
+/// A test that cannot fail proves nothing: without verification, the daemon believes the target's false responses.
 #[test]
 fn a_daemon_that_believes_everything_is_found_out() {
     let found = (1..=100).find(|seed| !world::simulate_credulously(*seed).violations.is_empty());
     assert!(found.is_some(), "a hundred seeds do not notice that tasks.verify is off");
 }
 
-/// For one seed whose only fault this is: before and after each commit, each call of the Bridge, and each call of the target.
+/// Crashes before and after each commit, each call of the Bridge and each call of the target, with one seed and no other fault.
 #[test]
 fn no_promise_is_broken_by_a_crash_at_any_event() {
     let seed = given("SIM_SEED").unwrap_or(1);

@@ -1,4 +1,4 @@
-//! What happens in a simulated world and when: a schedule that follows from the seed alone.
+//! The events of a simulated run and their times: a schedule derived from the seed alone.
 
 use std::time::Duration;
 
@@ -11,26 +11,26 @@ use serde_json::{Value, json};
 use crate::evidence::people::{Iden, Size, Wish};
 use crate::plan::{TIMEOUT, behaviour, bridge_fault};
 
-/// Something that happens.
+/// A scheduled event.
 #[derive(Debug)]
 pub(crate) enum Event {
-    /// Iden puts tasks in.
+    /// Iden creates tasks.
     Tasks(Vec<Wish>),
-    /// The process is killed, and started again after a while.
+    /// The process is killed, and restarted after the pause.
     Kill(Duration),
-    /// The process is told to stop, and is started again when it has.
+    /// The process is stopped, and restarted once it has ended.
     Terminate,
     /// The connector's process dies.
     KillConnector,
-    /// A fault of the sandbox, for a while.
+    /// A fault of the sandbox for a limited time.
     Fault(Box<Fault>, Duration),
-    /// The key has no access to the app, for a while.
+    /// The key loses access to the app for a limited time.
     Deny(Duration),
-    /// The next clean-ups fail.
+    /// The next cleanups fail.
     FailCleanup(u32),
-    /// How the target behaves from now on.
+    /// Changes how the target behaves.
     Target(Value),
-    /// The clock of the machine is so many seconds ahead from the next start on.
+    /// Sets the machine's clock ahead by this many seconds from the next start on.
     Clock(i64),
 }
 
@@ -39,17 +39,17 @@ pub(crate) enum Event {
 pub(crate) struct Schedule {
     pub(crate) length: Duration,
     pub(crate) events: Vec<(Duration, Event)>,
-    /// Whether the daemon is started afresh when the faults end; else it has to recover by itself.
+    /// Whether the daemon is restarted when the faults end; otherwise it must recover without a restart.
     pub(crate) fresh_end: bool,
 }
 
 impl Schedule {
-    /// Everything that may go wrong.
+    /// A schedule with all kinds of faults.
     pub(crate) fn new(seed: u64) -> Self {
         let mut rng = StdRng::seed_from_u64(seed);
         let length = Duration::from_secs(rng.random_range(6..16));
         let mut iden = Iden::new(Size::SMALL);
-        // Not everything at a time, so that one fault does not always hide what another would do.
+        // Not all kinds at a time, so that one fault does not always mask another.
         let (bridge, target, death) = (rng.random_bool(0.7), rng.random_bool(0.7), rng.random_bool(0.7));
         let mut schedule = Self { length, events: Vec::new(), fresh_end: rng.random_bool(0.5) };
         schedule.events.push((Duration::ZERO, Event::Target(behaviour(&mut rng, seed, target))));
@@ -80,7 +80,7 @@ impl Schedule {
         schedule
     }
 
-    /// Tasks of every action and a sync, and nothing goes wrong.
+    /// Tasks of every action and a sync, without faults.
     pub(crate) fn quiet(seed: u64) -> Self {
         let mut rng = StdRng::seed_from_u64(seed);
         let mut iden = Iden::new(Size::SMALL);

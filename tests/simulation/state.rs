@@ -1,7 +1,7 @@
-//! Where the state is kept: in memory, or in SQLite as it really is.
+//! Where the state is stored: in memory, or in SQLite as in production.
 //!
-//! SQLite works in threads of its own, in real time. The simulated thread stands still until the answer is there, so that no
-//! simulated time passes and nothing else runs meanwhile: what is on the disk at an event is the same in every replay.
+//! SQLite works in separate threads, in real time. The simulated thread is blocked until SQLite responds, so that no simulated time passes
+//! and nothing else runs meanwhile: the contents of the disk at each event are the same in every replay.
 
 use std::future::Future;
 use std::path::Path;
@@ -10,10 +10,10 @@ use std::sync::{Arc, LazyLock, Mutex};
 use bridgehead::journal::{Memory, SnapshotStore, Sqlite, TaskJournal};
 use jiff::Timestamp;
 
-/// What state is kept in.
+/// The kind of storage.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Kind {
-    /// In memory, where nobody knew anything before this instant.
+    /// In memory; the state is new as of this time.
     Memory(Timestamp),
     /// In a folder.
     Sqlite,
@@ -33,7 +33,7 @@ impl State {
         }
     }
 
-    /// As a new process opens it.
+    /// Opens the state as a new process does.
     pub(crate) fn open(&self) -> Opened {
         match self {
             Self::Memory(memory) => {
@@ -52,7 +52,7 @@ impl State {
         }
     }
 
-    /// Every byte in its files.
+    /// The contents of all its files.
     pub(crate) fn bytes(&self) -> Vec<u8> {
         let Self::Sqlite(folder) = self else { return Vec::new() };
         let mut bytes = Vec::new();
@@ -63,14 +63,14 @@ impl State {
     }
 }
 
-/// A folder whose files never reach a disk, where the machine has one: the promises do not depend on its speed.
+/// A folder in memory, if the machine supports it: the guarantees do not depend on the speed of a disk.
 fn folder() -> tempfile::TempDir {
     let memory = Path::new("/dev/shm");
     let folder = if memory.is_dir() { tempfile::tempdir_in(memory) } else { tempfile::tempdir() };
     folder.expect("a temporary folder")
 }
 
-/// The state as one process has it open.
+/// The state as opened by one process.
 pub(crate) struct Opened {
     pub(crate) journal: Arc<dyn TaskJournal>,
     pub(crate) listings: Arc<dyn SnapshotStore>,
@@ -78,12 +78,12 @@ pub(crate) struct Opened {
 }
 
 impl Opened {
-    /// The answer to a question that is put to it.
+    /// Runs a call of the state.
     pub(crate) async fn answer<T>(&self, work: impl Future<Output = T>) -> T {
         if self.sqlite.is_some() { DISK.wait(work) } else { work.await }
     }
 
-    /// The process that had it open has ended.
+    /// Closes the state after the process has ended.
     pub(crate) fn close(&self) {
         if let Some(sqlite) = &self.sqlite {
             DISK.wait(sqlite.clone().close());
@@ -91,7 +91,7 @@ impl Opened {
     }
 }
 
-/// Runs what SQLite does outside of the simulated time. One for all worlds: a runtime cannot be dropped within another.
+/// Runs SQLite outside of simulated time. Shared by all simulated runs, because a runtime cannot be dropped within another.
 static DISK: LazyLock<Disk> = LazyLock::new(Disk::new);
 
 struct Disk(tokio::runtime::Runtime);
@@ -106,7 +106,7 @@ impl Disk {
         Self(runtime)
     }
 
-    /// Waits for the answer with the whole thread.
+    /// Blocks the thread until the result is there.
     fn wait<T>(&self, work: impl Future<Output = T>) -> T {
         let _within = self.0.enter();
         futures::executor::block_on(work)

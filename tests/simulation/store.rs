@@ -17,7 +17,7 @@ use jiff::Timestamp;
 use crate::life::Life;
 use crate::state::Opened;
 
-/// The state as one life has it.
+/// The state as one process uses it.
 pub(crate) struct Store {
     pub(crate) life: Arc<Life>,
     pub(crate) state: Arc<Opened>,

@@ -1,6 +1,6 @@
-//! A target system with a ledger, and everything that may go wrong with it: `tests/chaos/target.py`, without its process.
+//! A target system with a ledger, and all its faults: `tests/chaos/target.py`, without the process.
 //!
-//! The keys of a behaviour and the kinds of faults are explained there.
+//! That file explains the keys of a behavior and the kinds of faults.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
@@ -24,7 +24,7 @@ struct State {
     entities: BTreeMap<String, BTreeMap<String, Value>>,
     behaviour: Value,
     made: usize,
-    /// What the accounts are listed as, for the whole of a listing.
+    /// The fault that applies to all accounts of a listing.
     mood: Option<String>,
     calls: u64,
 }
@@ -64,12 +64,12 @@ impl Target {
         self.state.lock().unwrap().behaviour.clone()
     }
 
-    /// Everything that has happened.
+    /// All events so far.
     pub(crate) fn ledger(&self) -> Ledger {
         Ledger { events: self.state.lock().unwrap().ledger.events.clone() }
     }
 
-    /// A number for a call that changes something.
+    /// A new number for a call that changes the target.
     pub(crate) fn number(&self) -> String {
         let mut state = self.state.lock().unwrap();
         state.calls += 1;
@@ -95,12 +95,12 @@ impl Target {
         self.write(json!({"kind": "answered", "call": call, "how": how}));
     }
 
-    /// The account that is meant.
+    /// The account that these fields identify.
     pub(crate) fn find(&self, account: &Value) -> Option<Value> {
         self.state.lock().unwrap().find(account)
     }
 
-    /// The account as a look-up shows it: one that was made a moment ago may not be found yet.
+    /// The account as a look-up shows it: a newly created account may not be found yet.
     pub(crate) fn look_up(&self, account: &Value) -> Option<Value> {
         let now = self.now();
         let state = self.state.lock().unwrap();
@@ -112,7 +112,7 @@ impl Target {
         (now >= since + i128::try_from(lag.as_nanos()).unwrap_or_default()).then_some(found)
     }
 
-    /// Makes one change. The error is a code and a message.
+    /// Makes one change. Errors consist of a code and a message.
     pub(crate) fn apply(
         &self,
         call: &str,
@@ -161,7 +161,7 @@ impl Target {
         Ok(result)
     }
 
-    /// The records of a type behind a cursor, as a page with the next cursor, and the fault that was put into it.
+    /// The records of a type after a cursor as a page, the next cursor, and the injected fault.
     pub(crate) fn page(
         &self,
         slug: &str,
@@ -183,7 +183,7 @@ impl Target {
         let mut page: Vec<Value> = rest.into_iter().take(PAGE).collect();
         let mut kind = kind.map(str::to_owned);
         if slug == "account" {
-            // For the whole of a listing or not at all: a part of it cannot be told from the truth.
+            // Applies to the whole of a listing or not at all: a part cannot be distinguished from an accurate listing.
             let of_all = kind.take_if(|kind| matches!(kind.as_str(), "asleep" | "alone"));
             if cursor.is_empty() {
                 state.mood = of_all;
@@ -192,7 +192,7 @@ impl Target {
         }
         match kind.as_deref() {
             Some("repeat") if !cursor.is_empty() => next = Some(cursor.to_owned()),
-            // On its first page, so that most are missing: a little less cannot be told from the truth.
+            // On the first page, so that most records are missing: fewer could not be distinguished from an accurate listing.
             Some("shrunk") if slug == "account" && cursor.is_empty() => next = None,
             Some("shrunk") if slug == "team" => page.truncate(page.len() / 2),
             Some("asleep") if slug == "account" => {
@@ -249,7 +249,7 @@ impl State {
     }
 }
 
-/// The account as the task wants it; nothing to delete it.
+/// The account as the task changes it; null if it is deleted.
 fn changed(action: &str, payload: &Value, mut record: Value) -> Value {
     match action {
         "delete_account" => return Value::Null,
@@ -282,7 +282,7 @@ pub(crate) fn label(account: &Value) -> String {
     name.unwrap_or("somebody").to_owned()
 }
 
-/// FNV-1a: the ledger says which password was set without holding it.
+/// FNV-1a: the ledger shows which password was set without containing it.
 fn fingerprint(password: &str) -> String {
     let fold = |value: u64, byte: u8| (value ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3);
     format!("{:016x}", password.bytes().fold(0xcbf2_9ce4_8422_2325, fold))

@@ -1,4 +1,4 @@
-//! A simulated world from its beginning to the verdict.
+//! A simulated run from start to verdict.
 
 use std::cell::Cell;
 use std::collections::BTreeSet;
@@ -24,16 +24,16 @@ use crate::schedule::{Event, Schedule};
 use crate::state::{Kind, State};
 use crate::target::Target;
 
-/// The key of the Bridge; nothing may ever show it.
+/// The API key of the Bridge; nothing may ever show it.
 pub(crate) const KEY: &str = "key-that-must-never-leak-4711";
-/// When every world begins.
+/// The start time of every run.
 const BEGINNING: &str = "2026-01-05T09:00:00Z";
 const APP: &str = "11111111-1111-4111-8111-111111111111";
 
-/// How long everything may take to come to rest once the faults have ended, in simulated time.
+/// How long everything may take to settle once the faults have ended, in simulated time.
 const REST: Duration = Duration::from_mins(10);
 
-/// The randomness of a world, in the order of its events.
+/// The randomness of a run, used in the order of its events.
 #[derive(Clone)]
 pub(crate) struct Dice(Arc<Mutex<StdRng>>);
 
@@ -72,7 +72,7 @@ pub(crate) struct World {
     pub(crate) state: State,
     pub(crate) dice: Dice,
     pub(crate) settings: config::App,
-    /// How far the clock of the next process is ahead, in seconds.
+    /// How far the next process's clock is set ahead, in seconds.
     pub(crate) ahead: i64,
     app: Uuid,
     daemon: Option<Daemon>,
@@ -82,7 +82,7 @@ pub(crate) struct World {
     figures: TypeCounts,
 }
 
-/// What happened, in figures.
+/// The figures of a run.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct TypeCounts {
     pub(crate) events: u64,
@@ -106,7 +106,7 @@ impl TypeCounts {
     }
 }
 
-/// What came of a seed.
+/// The result of a seed.
 pub(crate) struct Verdict {
     pub(crate) seed: u64,
     pub(crate) violations: Vec<String>,
@@ -115,7 +115,7 @@ pub(crate) struct Verdict {
 }
 
 impl Verdict {
-    /// The violations with their stories; the events before the end where `SIM_TRACE` is set.
+    /// The violations with their histories; also all events if `SIM_TRACE` is set.
     pub(crate) fn story(&self) -> String {
         let mut story = self.violations.iter().take(50).cloned().collect::<Vec<_>>().join("\n");
         if std::env::var_os("SIM_TRACE").is_some() {
@@ -130,24 +130,24 @@ thread_local! {
     static PANICS: Cell<u64> = const { Cell::new(0) };
 }
 
-/// Everything that a seed says, and the verdict.
+/// Runs a seed, and returns the verdict.
 pub(crate) fn simulate(seed: u64, crash: Option<Crash>) -> Verdict {
     simulate_on(kind(), seed, crash)
 }
 
-/// The same on this state.
+/// The same with this kind of state.
 pub(crate) fn simulate_on(kind: Kind, seed: u64, crash: Option<Crash>) -> Verdict {
     run(kind, seed, Schedule::new(seed), crash, daemon::settings(APP))
 }
 
-/// A seed of a daemon that believes what a connector says.
+/// Runs a seed with a daemon that does not verify what a connector reports.
 pub(crate) fn simulate_credulously(seed: u64) -> Verdict {
     let mut settings = daemon::settings(APP);
     settings.tasks.verify = false;
     run(kind(), seed, Schedule::new(seed), None, settings)
 }
 
-/// The same without faults, but for one crash.
+/// Runs a seed without faults, except for one crash.
 pub(crate) fn simulate_quietly(seed: u64, crash: Option<Crash>) -> Verdict {
     run(kind(), seed, Schedule::quiet(seed), crash, daemon::settings(APP))
 }
@@ -161,7 +161,7 @@ fn kind() -> Kind {
     }
 }
 
-/// Counts panics of this thread, in which everything of a world runs. The runtime catches those of connectors and of its own loops.
+/// Counts panics of this thread, which runs everything of a simulation. The runtime catches panics of connectors and of its own loops.
 fn count_panics() {
     static COUNTING: Once = Once::new();
     COUNTING.call_once(|| {
@@ -251,7 +251,7 @@ impl World {
         self.violations.push(Violation { rule, task: None, what });
     }
 
-    /// Everything in the schedule, then rest, then a last sync.
+    /// Runs all events of the schedule, lets everything settle, and runs a last sync.
     async fn happen(&mut self, schedule: Schedule) {
         let began = Instant::now();
         let (end, fresh_end) = (began + schedule.length, schedule.fresh_end);
@@ -282,7 +282,7 @@ impl World {
         self.figures.simulated_seconds = began.elapsed().as_secs();
     }
 
-    /// Lets time pass. A process that a crash has ended meanwhile is started again a moment later.
+    /// Lets time pass. If a crash ends the process meanwhile, it is restarted shortly after.
     async fn until(&mut self, moment: Instant) {
         loop {
             let Some(daemon) = &self.daemon else { return tokio::time::sleep_until(moment).await };
@@ -357,7 +357,7 @@ impl World {
         }
     }
 
-    /// The faults end, everything drains, and a last sync makes Iden know the truth.
+    /// Ends the faults, lets everything drain, and runs a last sync that brings Iden up to date.
     async fn rest(&mut self, fresh: bool) {
         self.sandbox.clear_faults();
         self.sandbox.set_cleanup(Cleanup::default());
@@ -374,7 +374,7 @@ impl World {
         self.terminate().await;
         let mut summary = self.last_sync(sync::Options::default()).await;
         if summary.result != SyncResult::Completed && !self.was_ever_completed() {
-            // A first sync that was killed again and again is held until somebody has looked.
+            // A first sync that was killed repeatedly is held until an operator has looked.
             let options =
                 sync::Options { allow_removals: Some(sync::Consent::Shown), ..sync::Options::default() };
             summary = self.last_sync(options).await;
@@ -490,7 +490,7 @@ fn contains(bytes: &[u8], wanted: &[u8]) -> bool {
     bytes.windows(wanted.len()).any(|window| window[0] == wanted[0] && window == wanted)
 }
 
-/// What ends something that an event began.
+/// Ends the effect of an event.
 enum Undo {
     Start,
     Fault(FaultId),

@@ -1,8 +1,8 @@
-//! What is done with this repository beside compiling it: `cargo xtask ci`, `cargo xtask dist`, `cargo xtask book`,
-//! `cargo xtask bench`, `cargo xtask deny`.
+//! Tasks for this repository other than compiling it: `cargo xtask ci`, `cargo xtask dist`, `cargo xtask book`, `cargo xtask bench`,
+//! `cargo xtask deny`.
 //!
-//! [`dist`] makes what is handed out: packages, manual pages, the list of what is inside. Each format is written by its own tool
-//! (`dpkg-deb`, `rpmbuild`), which knows what a package needs of libraries; here is only what goes where.
+//! [`dist`] creates the release artifacts: packages, manual pages, the list of crates. Each format is written by its own tool (`dpkg-deb`,
+//! `rpmbuild`), which determines the required libraries; this program only decides where each file goes.
 
 mod bench;
 mod book;
@@ -28,15 +28,15 @@ struct Cli {
 enum Task {
     /// Check everything that must pass before a change lands, as CI does.
     Ci,
-    /// Make what is handed out, into target/dist: packages, manual pages, completions, SBOM, checksums.
+    /// Create the release artifacts in target/dist: packages, manual pages, completions, SBOM, checksums.
     Dist(dist::Options),
     /// Build the documentation as a book, into target/book, and check its links.
     Book(book::Options),
     /// Measure the daemon, as a process, against a bare client that makes the fewest calls (docs/benchmarks.md).
     Bench(bench::Options),
-    /// Check licences, advisories and bans with cargo-deny, after deny.toml.
+    /// Check licenses, advisories and bans with cargo-deny, as configured in deny.toml.
     Deny {
-        /// Install the version of cargo-deny that this is meant for, where there is none. It compiles for minutes.
+        /// Install the required version of cargo-deny if it is missing. Compiling it takes minutes.
         #[arg(long)]
         install: bool,
     },
@@ -59,7 +59,7 @@ fn main() -> ExitCode {
     }
 }
 
-/// The script stays the one place that says what CI runs.
+/// The script remains the only place that defines what CI runs.
 fn ci() -> Result<()> {
     tool::show(Command::new("bash").arg(".ci/run"))
 }

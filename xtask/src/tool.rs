@@ -1,4 +1,4 @@
-//! Running other programs.
+//! Runs other programs.
 
 use std::io::ErrorKind;
 use std::path::PathBuf;
@@ -6,7 +6,7 @@ use std::process::{Command, Output};
 
 use crate::failure::{Failure, Result};
 
-/// The repository, wherever the task was called.
+/// The root of the repository, regardless of the current directory.
 pub(crate) fn root() -> PathBuf {
     let own = PathBuf::from(env!("CARGO_MANIFEST_DIR"));
     own.parent().map_or(own.clone(), PathBuf::from)
@@ -25,7 +25,7 @@ pub(crate) fn cargo() -> Command {
     command
 }
 
-/// Runs a program whose output is not of interest unless it fails, and returns what it printed.
+/// Runs a program and returns its output, which is shown only if it fails.
 pub(crate) fn run(command: &mut Command) -> Result<String> {
     let output = command.output().map_err(|error| missing(command, error))?;
     if !output.status.success() {
@@ -35,7 +35,7 @@ pub(crate) fn run(command: &mut Command) -> Result<String> {
         .map_err(|_| Failure::Unfit(format!("{} printed what is not text", name(command))))
 }
 
-/// Runs a program in the repository, whose output is shown as it comes.
+/// Runs a program in the repository and shows its output as it arrives.
 pub(crate) fn show(command: &mut Command) -> Result<()> {
     command.current_dir(root());
     let status = command.status().map_err(|error| missing(command, error))?;
@@ -43,6 +43,43 @@ pub(crate) fn show(command: &mut Command) -> Result<()> {
         return Ok(());
     }
     Err(Failure::Tool { command: name(command), status: status.to_string(), said: String::new() })
+}
+
+/// A program from crates.io that is installed on the machine or in the project's own folder.
+pub(crate) struct Installed {
+    pub(crate) program: &'static str,
+    pub(crate) version: &'static str,
+    pub(crate) features: &'static [&'static str],
+    /// The task that needs it, for the advice.
+    pub(crate) task: &'static str,
+}
+
+impl Installed {
+    /// The program. Installs it into target/tools first if it is missing and `install` is set.
+    pub(crate) fn find(&self, install: bool) -> Result<PathBuf> {
+        let folder = root().join("target/tools");
+        let own = folder.join("bin").join(self.program);
+        for candidate in [own.clone(), PathBuf::from(self.program)] {
+            if run(Command::new(&candidate).arg("--version")).is_ok() {
+                return Ok(candidate);
+            }
+        }
+        let package = format!("{}@{}", self.program, self.version);
+        if !install {
+            return Err(Failure::Missing {
+                tool: self.program.to_owned(),
+                remedy: format!(
+                    "`cargo xtask {} --install`, or: cargo install --locked {package}",
+                    self.task
+                ),
+            });
+        }
+        let mut command = cargo();
+        show(
+            command.args(["install", "--locked"]).args(self.features).args([&package, "--root"]).arg(&folder),
+        )?;
+        Ok(own)
+    }
 }
 
 fn missing(command: &Command, error: std::io::Error) -> Failure {

@@ -1,67 +1,67 @@
-//! The answers that the kit gives in the target's place.
+//! The responses that the kit sends in the target's place.
 
 use super::relay::Seen;
 use super::wire::Said;
 
-/// A text that only a body of a bad answer holds: where else it comes up, a body was quoted.
+/// A string that occurs only in the bodies of bad responses: if it occurs elsewhere, a body was quoted.
 pub(super) const MARK: &str = "bhk-quoted-Xk29vLq7";
 
-/// How long a bad answer asks to wait, in seconds.
+/// How long a bad response asks to wait, in seconds.
 pub(super) const WAIT: u64 = 7;
 
-/// An answer in place of the target's own.
+/// A response in place of the target's own.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(super) enum Bad {
     /// This status, with an error as JSON.
     Status(u16),
-    /// This status, and how long to wait.
+    /// This status, with a `Retry-After` in seconds.
     Wait(u16),
-    /// This status, and until when to wait, as a date.
+    /// This status, with a `Retry-After` as a date.
     Until(u16),
-    /// This status, with a page for people, as somebody between gives it.
+    /// This status, with an HTML page, as a proxy sends it.
     Page(u16),
-    /// Look elsewhere: a page where people log in.
+    /// A redirect to a login page.
     Elsewhere,
-    /// 204, where there should be something.
+    /// 204 without a body, where one is expected.
     NoContent,
     /// 200, with an error as JSON.
     ErrorInBody,
-    /// 200, with a page for people: somebody between has answered.
+    /// 200, with an HTML page: a proxy or gateway has responded.
     Html,
-    /// 200, with nothing in it.
+    /// 200, with an empty body.
     Empty,
     /// 200, with `null`.
     Null,
-    /// An error in another protocol than HTTP.
+    /// An error in a protocol other than HTTP.
     Says(Said),
-    /// A part of the target's answer, and then an error, in another protocol than HTTP.
+    /// A part of the target's response, and then an error, in a protocol other than HTTP.
     Partly(Said),
-    /// The target's answer, whose second half does not come.
+    /// The first half of the target's response.
     Half,
-    /// No answer: the connection ends.
+    /// No response: the connection is closed.
     HangUp,
 }
 
-/// The bad answers of one protocol, by what they are good for.
+/// The bad responses of one protocol, by purpose.
 pub(super) struct Bads {
     /// Responses of a target that has not executed the request.
     pub(super) refusals: &'static [Bad],
-    /// Those that come from somebody between, or say success and mean something else.
+    /// Responses that come from a proxy, or that have a success status but another meaning.
     pub(super) confused: &'static [Bad],
     /// Responses that are lost although the target may have executed the request.
     pub(super) lost: &'static [Bad],
-    /// Those in which the target begins to answer what it was asked.
+    /// Responses that the target starts to send, and does not finish.
     pub(super) broken: &'static [Bad],
-    /// What the requests of a change are given that only read.
+    /// Responses to those requests of a change that only read.
     pub(super) reading: &'static [Bad],
-    /// Those that every request of every call is given, to be judged by several checks.
+    /// Responses that every request of every call gets, to be judged by several checks.
     pub(super) tried: &'static [Bad],
-    /// Those of a target that is down.
+    /// Responses of a target that is down.
     pub(super) down: &'static [Bad],
 }
 
 impl Bads {
-    /// Whatever a request that reads can be given.
+    /// All responses that a reading request can get.
     pub(super) fn all(&self) -> impl Iterator<Item = Bad> + '_ {
         self.refusals.iter().chain(self.confused).chain(self.broken).copied()
     }
@@ -115,7 +115,7 @@ impl Bad {
         Self::Wait(503),
         Self::Status(504),
     ];
-    /// Those that come from somebody between, or say success and mean something else.
+    /// Responses that come from a proxy, or that have a success status but another meaning.
     pub(super) const CONFUSED: [Self; 5] =
         [Self::ErrorInBody, Self::Html, Self::Empty, Self::Null, Self::NoContent];
     /// Responses that are lost although the target may have executed the request.
@@ -129,18 +129,18 @@ impl Bad {
         Self::HangUp,
     ];
 
-    /// Whether the status says success.
+    /// Whether the status is a success.
     pub(super) fn says_success(self) -> bool {
         matches!(self, Self::ErrorInBody | Self::Html | Self::Empty | Self::Null | Self::NoContent)
     }
 
-    /// Whether few targets answer so.
+    /// Whether few targets send this response.
     pub(super) fn is_rare(self) -> bool {
         matches!(self, Self::Elsewhere | Self::NoContent | Self::Null | Self::Status(400 | 409 | 410 | 504))
             || matches!(self, Self::Until(_) | Self::Page(_))
     }
 
-    /// Whether it says what another one says, in another way.
+    /// Whether it means the same as another response.
     pub(super) fn is_a_variant(self) -> bool {
         match self {
             Self::Says(said) => said.is_a_variant,
@@ -148,7 +148,7 @@ impl Bad {
         }
     }
 
-    /// Whether it says that something is not there as the target itself does in this answer.
+    /// Whether it says that the account does not exist in the same way as this response of the target.
     pub(super) fn says_nobody(self, answer: &Seen) -> bool {
         let Some(status) = answer.status else { return false };
         match self {

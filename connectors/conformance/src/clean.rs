@@ -1,4 +1,4 @@
-//! Removing whatever the checks have made, also after a check that failed.
+//! Removes everything that the checks have created, also after a failed check.
 
 use std::sync::Mutex;
 use std::time::Duration;
@@ -12,14 +12,14 @@ use super::finding::Finding;
 use super::kit::{Kit, lock};
 use super::tasks::{about, identity};
 
-/// The last of a list, which stays in it.
+/// The last item of a list, without removing it.
 fn next<T: Clone>(list: &Mutex<Vec<T>>) -> Option<T> {
     lock(list).last().cloned()
 }
 
 impl Kit<'_> {
-    /// Removes the accounts that the kit has created, and remembers those that could not be removed. It can be dropped
-    /// at any moment: accounts that are not looked up yet are still remembered.
+    /// Removes the accounts that the kit has created, and remembers those that could not be removed. The call can be
+    /// dropped at any point: accounts that were not looked up yet are still remembered.
     pub(super) async fn clean_up(&self) {
         if !self.offers(Action::CreateAccount) || self.test_target.read_only() {
             lock(&self.given).clear();
@@ -42,7 +42,7 @@ impl Kit<'_> {
         }
     }
 
-    /// Looks once more for every account that the kit ever requested, and reports those that could not be removed.
+    /// Looks up every account that the kit ever requested again, and returns those that could not be removed.
     pub(super) async fn sweep(&self) -> Vec<String> {
         *lock(&self.living) = None;
         *lock(&self.given) = std::mem::take(&mut *lock(&self.ever));
@@ -51,8 +51,8 @@ impl Kit<'_> {
         std::mem::take(&mut *lock(&self.left))
     }
 
-    /// Ends a run early: removes what the running check has created and, as long as there is time, looks for all other
-    /// accounts. Reports which are left, or may be.
+    /// Ends a run early: removes what the running check has created and, if there is time left, looks up all other
+    /// accounts. Returns those that are left, or may be.
     pub(super) async fn settle(&self, within: Duration) -> Vec<String> {
         let living = lock(&self.living).take();
         if let Some(person) = living {
@@ -66,7 +66,7 @@ impl Kit<'_> {
             left.extend(lock(&self.renamed).iter().map(|id| unseen(id.as_str())));
             return left;
         }
-        // From here on everybody was seen to be gone once, but those who are known to be left.
+        // From here on, every account was seen to be removed once, except for those that are known to be left.
         let known = lock(&self.left).clone();
         timeout_at(until, self.sweep()).await.unwrap_or(known)
     }
@@ -84,7 +84,7 @@ impl Kit<'_> {
         let Some(record) = self.look(account).await.map_err(text)? else {
             return Ok(());
         };
-        // Other accounts that a broken look-up may return must not be removed by the kit.
+        // The kit must not remove a different account that a broken lookup returns.
         if !account.is_same_as(&record) {
             return Err(format!("{name} may be left: find_account finds {} instead", record.id));
         }

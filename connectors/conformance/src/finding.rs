@@ -1,4 +1,4 @@
-//! What a check ends with, and what an error must say.
+//! The result of a check, and what an error must contain.
 
 use bridgehead_sdk::{Code, Effect, Error, Retry, Subject};
 
@@ -7,23 +7,23 @@ use super::Skip;
 /// Why a check did not pass.
 #[derive(Debug)]
 pub(super) enum Finding {
-    /// The contract is broken: what was expected, and what came.
+    /// The contract is violated: what was expected, and what happened.
     Failed(String),
-    /// A call was not answered by its deadline, and has been dropped.
+    /// A call did not return by its deadline, and was dropped.
     Late(String),
-    /// It could not be tried.
+    /// The check could not run.
     Skipped(String),
 }
 
 impl Finding {
-    /// What it says.
+    /// The reason.
     pub(super) fn why(&self) -> &str {
         match self {
             Self::Failed(why) | Self::Late(why) | Self::Skipped(why) => why,
         }
     }
 
-    /// The same, where a call that was late is a failure like any other.
+    /// The same finding, with a late call as an ordinary failure.
     pub(super) fn or_failed(self) -> Self {
         match self {
             Self::Late(why) => Self::Failed(why),
@@ -40,12 +40,12 @@ impl From<Skip> for Finding {
     }
 }
 
-/// A check that failed.
+/// A failed check.
 pub(super) fn failed<T>(why: impl Into<String>) -> Verdict<T> {
     Err(Finding::Failed(why.into()))
 }
 
-/// A check that cannot be made.
+/// A check that cannot run.
 pub(super) fn skipped<T>(why: impl Into<String>) -> Verdict<T> {
     Err(Finding::Skipped(why.into()))
 }
@@ -55,14 +55,14 @@ pub(super) fn ensure(condition: bool, why: impl FnOnce() -> String) -> Verdict {
     if condition { Ok(()) } else { Err(Finding::Failed(why())) }
 }
 
-/// What an error must say about retrying.
+/// What an error must say about retries.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Again {
     Never,
     Later,
 }
 
-/// The four parts that an error must have; what is `None` may be anything.
+/// The four parts that an error must have; `None` accepts anything.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Requirement {
     code: Option<Code>,
@@ -77,7 +77,7 @@ impl Requirement {
     pub(super) const NO_GROUP: Self = Self::refused(Some(Code::InternalError), Subject::Group);
     pub(super) const NO_LICENSE: Self = Self::refused(Some(Code::InternalError), Subject::License);
     pub(super) const NO_PERMISSION: Self = Self::refused(Some(Code::PermissionDenied), Subject::Account);
-    /// A request that the target, or the connector, will not carry out, and of which nothing remains.
+    /// A request that the target or the connector rejects, without any effect.
     pub(super) const REFUSED: Self = Self::refused(None, Subject::Account);
     pub(super) const BAD_CREDENTIAL: Self = Self::connection(Code::PermissionDenied);
     pub(super) const UNREACHABLE: Self = Self::connection(Code::Timeout);
@@ -105,7 +105,7 @@ impl Requirement {
             && self.subject.is_none_or(|subject| subject == error.subject())
     }
 
-    /// Fails unless the call ended in such an error.
+    /// Fails unless the call returned such an error.
     pub(super) fn of<T>(self, call: &str, outcome: Result<T, Error>) -> Verdict {
         match outcome {
             Ok(_) => failed(format!("{call}: expected {self}, but it succeeded")),

@@ -1,4 +1,4 @@
-//! The ways to a target that speaks HTTP, through a relay that can answer in its place.
+//! Connections to a target through a relay that can respond in its place.
 
 use std::sync::Arc;
 
@@ -11,35 +11,37 @@ use super::probe::Probe;
 use super::relay::Relay;
 use super::{Protocol, Situation};
 
-/// A connector whose way to its target leads through a relay.
+/// A connector that reaches its target through a relay.
 pub(super) struct Http {
     pub(super) relay: Relay,
     pub(super) probe: Probe,
 }
 
-/// A listing of so many accounts is read often without taking long.
+/// A listing of up to this many records is quick enough to be read often.
 const BEARABLE: usize = 60;
 
-/// What the kit makes to have a listing of several pages, at least and at most.
+/// The minimum and maximum number of accounts that the kit creates for a listing of several pages.
 const SOME: usize = 7;
 const MOST: usize = 1_001;
 
-/// Into how many pages a listing is cut.
+/// The number of pages that a listing is split into.
 const PAGES: usize = 5;
 
 impl Kit<'_> {
-    /// A relay to the target, and a new connector that finds its target there.
+    /// A relay to the target, and a new connector that uses it.
     pub(super) async fn relayed(&self, situation: fn(std::net::SocketAddr) -> Situation) -> Verdict<Http> {
         let Some(target) = self.test_target.address() else {
             return skipped("the target is not reached over TCP");
         };
         let relay = Relay::to(target, self.test_target.protocol(), Arc::clone(&self.watch))?;
-        // The relay waits if the target asks for it; the results of its own responses are checked.
+        // The connector does not wait, so that its reactions to the relay's responses can be checked; the relay itself
+        // waits if the target asks for it.
         let probe = self.connect(situation(relay.address())).await?.impatient();
         Ok(Http { relay, probe })
     }
 
-    /// The connector through a relay, if its target speaks HTTP; the same one for all checks.
+    /// The connector through a relay, if its target speaks the protocol that the test target declares; shared by all
+    /// checks.
     pub(super) async fn http(&self) -> Verdict<Arc<Http>> {
         let ready = self.http.get(|| async {
             let http = self.relayed(Situation::Through).await.map_err(reason)?;
@@ -65,7 +67,7 @@ impl Kit<'_> {
         }
     }
 
-    /// The same, for what only HTTP has.
+    /// The same, for checks that need HTTP.
     pub(super) async fn http_alone(&self) -> Verdict<Arc<Http>> {
         if self.test_target.protocol() != Protocol::Http {
             return skipped("the target does not speak HTTP");
@@ -73,8 +75,8 @@ impl Kit<'_> {
         self.http().await
     }
 
-    /// The connector through a relay, and a listing of this type, in several pages if that can be had: because the connector asks
-    /// for few records, or because the relay sees to it that it gets few.
+    /// The connector through a relay, and a listing of this type, in several pages if possible: because the connector requests small pages,
+    /// or because the relay limits their size.
     pub(super) async fn paged(&self, of: &ResourceType) -> Verdict<(Arc<Http>, Listing)> {
         let http = self.http().await?;
         http.relay.pass();
@@ -95,12 +97,12 @@ impl Kit<'_> {
         Ok((http, whole))
     }
 
-    /// So many accounts are several pages, also of two.
+    /// The number of accounts that need several pages.
     pub(super) fn several_pages(&self) -> usize {
         self.test_target.page_size().map_or(SOME, |size| 2 * size + 1).clamp(SOME, MOST)
     }
 
-    /// Sees to it that there are some accounts to list, where any can be made.
+    /// Creates some accounts to list, if accounts can be created.
     pub(super) async fn some_people(&self, count: usize) -> Verdict<Vec<super::kit::Person>> {
         let mut people = Vec::new();
         if self.offers(bridgehead_sdk::Action::CreateAccount) && !self.test_target.read_only() {
@@ -111,7 +113,7 @@ impl Kit<'_> {
         Ok(people)
     }
 
-    /// The type of the accounts.
+    /// The resource type of accounts.
     pub(super) fn accounts(&self) -> Verdict<&ResourceType> {
         let accounts = self.types(ResourceKind::Account).next();
         accounts.ok_or_else(|| Finding::Skipped("it lists no accounts".to_owned()))
@@ -124,7 +126,7 @@ fn reason(finding: Finding) -> String {
     }
 }
 
-/// Fails if a listing that came to its end is not what it is when nothing goes wrong.
+/// Fails if a listing that reached its end differs from the listing without faults.
 pub(super) fn is_whole(what: &str, listing: &Listing, whole: &Listing) -> Verdict {
     let ids = listing.ids();
     let missing: Vec<&str> = whole.ids().into_iter().filter(|id| !ids.contains(id)).collect();

@@ -1,4 +1,4 @@
-//! What all checks share: the connector, the names that the kit has given, and the accounts it has made.
+//! The state that all checks share: the connector, the names that the kit has used, and the accounts it has created.
 
 use std::hash::{BuildHasher, Hasher, RandomState};
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
@@ -26,41 +26,41 @@ pub(super) struct Kit<'a> {
     pub(super) working: Probe,
     pub(super) description: Description,
     pub(super) watch: Arc<Watch>,
-    /// A listing of 10,000 accounts, read once; or why not, and whether that is nobody's fault.
+    /// A listing of 10,000 accounts, read once; or the reason why there is none, and whether that counts as a skip.
     pub(super) many: Once<Result<(Probe, Listing), (bool, String)>>,
-    /// The connector through a relay; or why its target does not speak HTTP.
+    /// The connector through a relay; or why the relay cannot be used.
     pub(super) http: Once<Result<Arc<Http>, String>>,
-    /// What every call makes of every bad answer, tried once.
+    /// The reaction of every call to every bad response, observed once.
     pub(super) round: Once<super::checks::Round>,
-    /// Whether an account could be created at all: then a failure to create one is news.
+    /// Whether an account could be created at all; if so, a failure to create another one is a finding.
     pub(super) creates: AtomicBool,
     run: String,
     count: AtomicU32,
-    /// The accounts that were asked for since the last cleaning.
+    /// The accounts that were requested since the last clean-up.
     pub(super) given: Mutex<Vec<Map<String, Value>>>,
-    /// Every account that was ever asked for: one may come late, after its call was dropped.
+    /// Every account that was ever requested: one may still be created after its call was dropped.
     pub(super) ever: Mutex<Vec<Map<String, Value>>>,
-    /// Accounts whose names may have been changed, and which only their identifier finds.
+    /// Accounts whose names may have changed, so that only their identifier finds them.
     pub(super) renamed: Mutex<Vec<bridgehead_sdk::AccountId>>,
-    /// The one who is taken through a whole life.
+    /// The account that is taken through all steps of the life cycle.
     pub(super) living: Mutex<Option<Person>>,
-    /// Who could not be removed, and why.
+    /// Accounts that could not be removed, and why.
     pub(super) left: Mutex<Vec<String>>,
-    /// Who is left when all is done.
+    /// Accounts that are left at the end.
     left_behind: Mutex<Vec<String>>,
 }
 
 /// An account that the kit has created.
 #[derive(Clone)]
 pub(super) struct Person {
-    /// The `account` of the task that made them.
+    /// The `account` of the task that created it.
     pub(super) fields: Map<String, Value>,
-    /// As the target holds them.
+    /// The account as it is in the target.
     pub(super) record: AccountRecord,
 }
 
 impl Person {
-    /// Names them as Iden does: by all that is known.
+    /// Identifies the account as Iden does: by everything that is known.
     pub(super) fn known(&self) -> Map<String, Value> {
         let mut known = Map::from_iter([("id".to_owned(), json!(self.record.id))]);
         for name in ["username", "email"] {
@@ -71,7 +71,7 @@ impl Person {
         known
     }
 
-    /// Names them by their identifier alone.
+    /// Identifies the account by its identifier alone.
     pub(super) fn by_id(&self) -> Account {
         Account::by_id(self.record.id.clone())
     }
@@ -84,7 +84,7 @@ impl<'a> Kit<'a> {
         working: Probe,
         description: Description,
     ) -> Self {
-        // Random without a dependency: each run must find its own accounts, and nobody else's.
+        // Random without a dependency: each run must find its own accounts, and no others.
         let drawn = RandomState::new().build_hasher().finish();
         let digits = b"abcdefghijkmnpqrstuvwxyz23456789";
         let run = (0..5).map(|at| char::from(digits[((drawn >> (5 * at)) % 32) as usize])).collect();
@@ -108,37 +108,37 @@ impl<'a> Kit<'a> {
         }
     }
 
-    /// An unused name, such as `bhk-x4k2p-07`: short enough for the oldest directory.
+    /// An unused name, such as `bhk-x4k2p-07`: short enough for old directories.
     pub(super) fn name(&self) -> String {
         let name = format!("{}-{:02}", self.prefix(), self.count.fetch_add(1, Ordering::Relaxed));
         self.goes_by(&name);
         name
     }
 
-    /// Keeps in mind that an account of this name may be made, to remove it.
+    /// Remembers that an account with this name may be created, to remove it later.
     pub(super) fn goes_by(&self, name: &str) {
         lock(&self.given).push(self.test_target.account(name));
         lock(&self.ever).push(self.test_target.account(name));
     }
 
-    /// Keeps in mind that an account with these fields may be made, to remove it.
+    /// Remembers that an account with these fields may be created, to remove it later.
     pub(super) fn keep(&self, fields: &Map<String, Value>) {
         lock(&self.given).push(fields.clone());
         lock(&self.ever).push(fields.clone());
     }
 
-    /// Makes somebody of this name.
+    /// Creates an account with this name.
     pub(super) async fn person_called(&self, name: &str) -> Verdict<Person> {
         self.goes_by(name);
         self.person_with(json!({ "account": self.test_target.account(name) })).await
     }
 
-    /// Whether the connector says that the target does not show a field.
+    /// Whether the connector declares that the target does not show a field.
     pub(super) fn is_hidden(&self, field: &str) -> bool {
         self.description.unverifiable.contains(field)
     }
 
-    /// The one who is taken through a whole life, from check to check; somebody new if there is nobody.
+    /// The account that is taken through all steps of the life cycle; a new one if there is none.
     pub(super) async fn living(&self) -> Verdict<Person> {
         let living = lock(&self.living).take();
         match living {
@@ -147,20 +147,20 @@ impl<'a> Kit<'a> {
         }
     }
 
-    /// Keeps somebody for the next part of their life.
+    /// Keeps the account for the next step of its life cycle.
     pub(super) fn live_on(&self, person: Person) {
         *lock(&self.living) = Some(person);
     }
 
-    /// What every name of this run begins with.
+    /// The prefix of all names of this run.
     pub(super) fn prefix(&self) -> String {
         format!("bhk-{}", self.run)
     }
 
-    /// A password that satisfies the usual rules, and that nothing may say again.
+    /// A password that satisfies the usual rules, and that must not occur in any output.
     pub(super) fn password(&self) -> String {
         let count = self.count.fetch_add(1, Ordering::Relaxed);
-        // Directories refuse a password that has a part of the account's name in it, some of them however it is split.
+        // Directories reject a password that contains a part of the account's name, some of them even if it is split.
         let apart: Vec<String> = self.run.bytes().map(other).map(String::from).collect();
         let password = format!("Pw7!{}_Quiet_{count:02}_Harbour", apart.join("."));
         self.watch.keep_secret([&password]);
@@ -185,17 +185,18 @@ impl<'a> Kit<'a> {
         self.description.resource_types.iter().filter(move |one| one.kind == kind)
     }
 
-    /// How long calls have waited because the target, or the operator, wants them to: no time of the connector's.
+    /// How long calls have waited because the target or the operator required it; this does not count as the
+    /// connector's time.
     pub(super) fn waited(&self) -> Duration {
         self.watch.waited() + self.test_target.waited()
     }
 
-    /// Keeps in mind who is left when all is done.
+    /// Records the accounts that are left at the end.
     pub(super) fn leave(&self, left: Vec<String>) {
         *lock(&self.left_behind) = left;
     }
 
-    /// Who is left when all is done.
+    /// The accounts that are left at the end.
     pub(super) fn left_behind(&self) -> Vec<String> {
         std::mem::take(&mut *lock(&self.left_behind))
     }
@@ -206,26 +207,26 @@ impl<'a> Kit<'a> {
         Ok(Probe::new(connector, Arc::clone(&self.watch), self.test_target.deadline()))
     }
 
-    /// A connector whose target has so many accounts.
+    /// A connector whose target has this many accounts.
     pub(super) async fn populated(&self, accounts: usize) -> Result<Probe, Skip> {
         let connector = self.test_target.populated(accounts).await?;
         Ok(Probe::new(connector, Arc::clone(&self.watch), self.test_target.deadline()))
     }
 
-    /// Makes somebody to try things with.
+    /// Creates an account for tests.
     pub(super) async fn person(&self) -> Verdict<Person> {
         let name = self.name();
         self.person_with(json!({ "account": self.test_target.account(&name) })).await
     }
 
-    /// Makes somebody whose names may be changed.
+    /// Creates an account whose names may be changed.
     pub(super) async fn person_to_rename(&self) -> Verdict<Person> {
         let person = self.person().await?;
         lock(&self.renamed).push(person.record.id.clone());
         Ok(person)
     }
 
-    /// Makes somebody by this task.
+    /// Creates an account with this task.
     pub(super) async fn person_with(&self, payload: Value) -> Verdict<Person> {
         if !self.offers(Action::CreateAccount) {
             return skipped("it needs an account to test with, but the connector creates none");
@@ -249,7 +250,7 @@ impl<'a> Kit<'a> {
         }
     }
 
-    /// Carries out an operation, at a target that works.
+    /// Executes an operation on a working target.
     pub(super) async fn execute(
         &self,
         attempt: u32,
@@ -258,7 +259,7 @@ impl<'a> Kit<'a> {
         self.working.execute(attempt, operation).await
     }
 
-    /// The same as a later attempt, none of the earlier ones of which was applied.
+    /// The same, as a later attempt; none of the earlier attempts was applied.
     pub(super) async fn execute_later(
         &self,
         attempt: u32,
@@ -267,7 +268,7 @@ impl<'a> Kit<'a> {
         self.working.execute_later(attempt, operation).await
     }
 
-    /// Carries out an operation that must succeed.
+    /// Executes an operation that must succeed.
     pub(super) async fn done(&self, operation: &Operation) -> Verdict<bridgehead_sdk::Completion> {
         match self.execute(1, operation).await? {
             Ok(completion) => Ok(completion),
@@ -278,7 +279,7 @@ impl<'a> Kit<'a> {
         }
     }
 
-    /// An error of an account that is not to the target's liking, and what can be done about it.
+    /// An error that may be caused by fields that the target does not accept, with what can be done about it.
     fn with_remedy(&self, action: Action, error: &Error) -> String {
         let is_about_fields = error.code() == Code::InternalError && error.subject() == Subject::Account;
         match self.test_target.remedy(action).filter(|_| is_about_fields) {
@@ -287,7 +288,7 @@ impl<'a> Kit<'a> {
         }
     }
 
-    /// Looks for somebody; whether there is anybody must be certain.
+    /// Looks up an account; an error is a failure.
     pub(super) async fn look(&self, account: &Account) -> Verdict<Option<AccountRecord>> {
         match self.working.find(account).await? {
             Ok(found) => Ok(found),
@@ -295,7 +296,7 @@ impl<'a> Kit<'a> {
         }
     }
 
-    /// Looks for somebody who must be there.
+    /// Looks up an account that must exist.
     pub(super) async fn found(&self, account: &Account) -> Verdict<AccountRecord> {
         match self.look(account).await? {
             Some(record) => Ok(record),
@@ -303,7 +304,7 @@ impl<'a> Kit<'a> {
         }
     }
 
-    /// Looks for an account that the kit has just created. Any other account found must not be used for tests.
+    /// Looks up an account that the kit has just created. If another account is found, it must not be used for tests.
     pub(super) async fn made(&self, fields: &Map<String, Value>) -> Verdict<AccountRecord> {
         let account = identity(fields);
         let record = self.found(&account).await?;
@@ -313,7 +314,7 @@ impl<'a> Kit<'a> {
         failed(format!("find_account of {} finds {}, which has other names", who(&account), record.id))
     }
 
-    /// Looks for somebody who must not be there.
+    /// Looks up an account that must not exist.
     pub(super) async fn gone(&self, account: &Account) -> Verdict {
         match self.look(account).await? {
             None => Ok(()),
@@ -323,7 +324,7 @@ impl<'a> Kit<'a> {
         }
     }
 
-    /// All accounts that are listed.
+    /// All accounts in the listing.
     pub(super) async fn listed(&self) -> Verdict<Vec<AccountRecord>> {
         let mut accounts = Vec::new();
         for of in self.types(ResourceKind::Account) {
@@ -332,7 +333,8 @@ impl<'a> Kit<'a> {
         Ok(accounts)
     }
 
-    /// Somebody as they are found and as they are listed, in that order; `None` where no accounts are listed.
+    /// The account as `find_account` and `list` show it, in that order; without `list` if the connector lists no
+    /// accounts.
     pub(super) async fn seen(&self, person: &Person) -> Verdict<Vec<(&'static str, AccountRecord)>> {
         let mut seen = vec![("find_account", self.found(&person.by_id()).await?)];
         if self.types(ResourceKind::Account).next().is_some() {
@@ -345,7 +347,7 @@ impl<'a> Kit<'a> {
         Ok(seen)
     }
 
-    /// Fails if somebody is not as they were.
+    /// Fails if an account has changed.
     pub(super) async fn unchanged(&self, person: &Person) -> Verdict {
         let now = self.found(&person.by_id()).await?;
         let changed = tasks::changed(&person.record, &now);
@@ -356,7 +358,7 @@ impl<'a> Kit<'a> {
     }
 }
 
-/// Who an account is, by all the names a task gives.
+/// An account for messages, by all names that a task gives.
 pub(super) fn who(account: &Account) -> String {
     let id = account.id.as_ref().map(|id| ("id", id.as_str()));
     let names = [
@@ -372,7 +374,7 @@ pub(super) fn who(account: &Account) -> String {
     names.join(", ")
 }
 
-/// A letter that stands for another character: never for itself.
+/// A letter in place of another character, never the same one.
 fn other(character: u8) -> char {
     char::from(b'A' + character.wrapping_mul(7).wrapping_add(3) % 26)
 }

@@ -1,8 +1,8 @@
-//! The kit that proves a connector.
+//! The conformance kit, which proves that a connector keeps the contract.
 //!
-//! One suite for all: [`run`] takes a connector through everything that the contract of [`Connector`](bridgehead_sdk::Connector) says, and
-//! gives a [`Report`] that names each check and what it found. A [`TestTarget`] says how to get at the connector and its target,
-//! and what the target has been filled with.
+//! There is one suite for all connectors: [`run`] checks everything that the contract of [`Connector`](bridgehead_sdk::Connector) says, and
+//! returns a [`Report`] with each check and its result. A [`TestTarget`] says how to reach the connector and its target, and what the
+//! target contains.
 //!
 //! ```no_run
 //! # use bridgehead_conformance::{self as conformance, TestTarget};
@@ -12,9 +12,9 @@
 //! ```
 //!
 //! # A test target
-//! Only [`TestTarget::connect`] must be written. What it answers with a [`Skip`] is not tried, and the report says so: **what was
-//! skipped is not proven**. A test of a connector therefore says which checks may be skipped, and why. This is the whole of a test target
-//! for a connector that keeps its accounts in memory:
+//! Only [`TestTarget::connect`] is required. If it returns a [`Skip`], the checks are skipped, and the report says so: **a skipped check
+//! proves nothing**. A test of a connector therefore lists the checks that may be skipped, and why. A test target for a connector that
+//! keeps its accounts in memory needs only this:
 //!
 //! ```
 //! use std::sync::Arc;
@@ -35,33 +35,34 @@
 //! }
 //! ```
 //!
-//! For a target over TCP, [`TestTarget::address`] says where it listens: then the kit stands between, and cuts the connection after
-//! so many bytes, once with a FIN and once with a reset. Where the target speaks HTTP without TLS, the kit understands what is said:
-//! it gives every bad answer that a target gives (401, 403, 404, 429, 5xx, 200 with an error or a page for people in it, half an
-//! answer, none) to every request of every call, in place of the target's own or after the target has done what it was asked. It does the
-//! same to a directory and to a database, where [`TestTarget::protocol`] says so: result codes such as busy and sizeLimitExceeded, with and without a part of what was
-//! searched; SQLSTATEs and error numbers such as those of a deadlock, a cancelled statement and a server that goes down; half an answer, and none. The listener that never says a word and the address at which nobody
-//! listens are the kit's own as well; they come with the [`Situation`].
+//! For a target over TCP, [`TestTarget::address`] returns the address at which it listens. The kit then puts a relay in between, which cuts
+//! the connection after a number of bytes, once with a FIN and once with a reset. If the target speaks HTTP without TLS, the relay
+//! understands the requests: every request of every call gets every bad response that real targets send (401, 403, 404, 429, 5xx, 200 with
+//! an error or an HTML page, half a response, none), in place of the target's own response or after the target has executed the request.
+//! The same is done for a directory or a database if [`TestTarget::protocol`] names the protocol: with result codes such as busy and
+//! sizeLimitExceeded, with and without a part of the results; with SQLSTATEs and error numbers such as those of a deadlock, a cancelled
+//! statement and a server that shuts down; with half a response, and with none. The kit also provides the listener that never responds, and
+//! the address at which nothing listens; both are part of the [`Situation`].
 //!
 //! # What it does to a target
-//! Every account that the kit makes is called `bhk-`, a few letters that are drawn for each run, and a number. It is removed
-//! after the check that made it, also if that failed; where the connector does not delete, it is suspended, and `clean-up` says who is
-//! left. Nobody else is changed: names that a broken connector might take for a pattern are aimed at the kit's own accounts. The kit's
-//! accounts are put into the groups that [`TestTarget::usable_ref`] answers, for a moment. With [`TestTarget::read_only`] nothing is changed
-//! at all.
+//! Every account that the kit creates has a name that consists of `bhk-`, a few letters that are random for each run, and a number. It is
+//! removed after the check that created it, even if the check failed. If the connector does not delete, the account is suspended, and
+//! `clean-up` names the accounts that are left. No other account is changed: names that a broken connector might take for a pattern only
+//! match the kit's own accounts. The kit's accounts are added temporarily to the groups that [`TestTarget::usable_ref`] returns. With
+//! [`TestTarget::read_only`], nothing is changed at all.
 //!
-//! Every call has a deadline, and a connector that panics has failed a check and nothing else. Whatever the connector says during the
-//! whole run (errors with their causes, records, results, its description) is searched for [`TestTarget::secrets`] and for the passwords that the
-//! kit has made up.
+//! Every call has a deadline, and a connector that panics only fails the check. All output of the connector during the run (errors with
+//! their causes, records, results, its description) is searched for [`TestTarget::secrets`] and for the passwords that the kit has
+//! generated.
 //!
 //! # The checks
-//! Names stay the same from version to version. A check that needs an action which the connector does not declare is skipped.
+//! The names of checks do not change between versions. A check that needs an action that the connector does not declare is skipped.
 //!
 //! | checks | what they need |
 //! |---|---|
-//! | `describe`, `check`, `description`, `listing`, `evidence`, `records`, `references`, `unknown-cursor` | a target that works |
+//! | `describe`, `check`, `description`, `listing`, `evidence`, `records`, `references`, `unknown-cursor` | a working target |
 //! | `create`, `update`, `suspend`, `unsuspend`, `reset-password`, `find-and-list-agree`, `delete` | the actions; one account is taken through all of them |
-//! | `find-by-every-name`, `find-in-another-case`, `find-nobody`, `hostile-look-ups` | an account: one of its own, or any that is listed |
+//! | `find-by-every-name`, `find-in-another-case`, `find-nobody`, `hostile-look-ups` | an account: one that the kit creates, or any that is listed |
 //! | `hostile-deletes` | creating and deleting |
 //! | `part-of-a-name`, `names-within-names`, `names-with-signs`, `id-before-names`, `suspended-are-there`, `act-by-every-name`, `seen-by-another` | creating; each action that is declared is tried |
 //! | `duplicate-create`, `create-again`, `attempt-number`, `suspend-again`, `delete-again`, `missing-account`, `undeclared-actions` | the actions |
@@ -79,8 +80,8 @@
 //! | `listings-at-once` | [`Situation::SmallPages`], or [`TestTarget::populated`] |
 //! | `capped-pages`, `unreadable-records` | a target that speaks HTTP |
 //! | `changing-while-listed` | creating and deleting, and a listing of several pages |
-//! | `failing-listing`, `failing-look-up`, `failing-change`, `failing-codes`, `failing-check`, `never-retries`, `bodies-out-of-errors`, `reading-changes-nothing` | a target that speaks HTTP, or what [`TestTarget::protocol`] says; `bodies-out-of-errors` HTTP alone |
-//! | `describe-while-down` | a target that speaks HTTP, or what [`TestTarget::protocol`] says, or [`Situation::Unreachable`] or [`Situation::BadCredential`] |
+//! | `failing-listing`, `failing-look-up`, `failing-change`, `failing-codes`, `failing-check`, `never-retries`, `bodies-out-of-errors`, `reading-changes-nothing` | a target that speaks HTTP, or the protocol that [`TestTarget::protocol`] names; `bodies-out-of-errors` only HTTP |
+//! | `describe-while-down` | a target that speaks HTTP, or the protocol that [`TestTarget::protocol`] names, or [`Situation::Unreachable`] or [`Situation::BadCredential`] |
 //! | `refused-permission` | [`Situation::RefusedPermission`] |
 //! | `bad-credential` | [`Situation::BadCredential`] |
 //! | `unreachable` | [`Situation::Unreachable`] |
@@ -91,7 +92,7 @@
 //! | `secrets-out-of-errors`, `secrets-out-of-records`, `secrets-out-of-answers` | [`TestTarget::secrets`]; they judge the whole run |
 //! | `clean-up` | creating |
 //!
-//! The exact code, effect, retry and subject that each asks for is the table of [`Error`](bridgehead_sdk::Error), with one addition: an answer
+//! The required code, effect, retry and subject are those in the table of [`Error`](bridgehead_sdk::Error), with one addition: a response
 //! that was cut off after something had been sent is [`Effect::Unknown`](bridgehead_sdk::Effect::Unknown).
 
 mod bad;

@@ -7,25 +7,25 @@ use bridgehead_sdk::{AccountRecord, Cursor, Error, Evidence, Record, RejectedRec
 use super::finding::{Verdict, failed, parts};
 use super::probe::Probe;
 
-/// A chain of cursors that is longer than this has no end.
+/// A chain of cursors that is longer than this is considered endless.
 const MOST_PAGES: usize = 100_000;
-/// After so many pages in a row that held records, and none that had not come before, a listing goes in circles. A connector that
-/// reads its target twice to be sure gives each record once.
+/// After this many consecutive pages with records, none of them new, a listing goes in circles. A connector that reads its target twice to
+/// be sure returns each record only once.
 const MOST_REPEATED: usize = 20;
-/// After so many pages in a row that held nothing new, or nothing at all, a listing has no end.
+/// After this many consecutive pages with nothing new, or nothing at all, a listing is considered endless.
 const MOST_BARREN: usize = 2_000;
 
-/// A listing that has been read to its end.
+/// A listing that was read to its end.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Listing {
     pub(super) records: Vec<Record>,
-    /// Those that are there, and could not be read as what they should be.
+    /// Records that exist, but could not be read as what they should be.
     pub(super) rejected: Vec<RejectedRecord>,
-    /// How many records each page held, and where the next one began.
+    /// The number of records on each page, and the cursor of the next one.
     pub(super) pages: Vec<(usize, Option<Cursor>)>,
-    /// The least that any page said there is.
+    /// The lowest total that any page reported.
     pub(super) total: Option<u64>,
-    /// What shows that the last page was the last.
+    /// The evidence that the last page was the last.
     pub(super) evidence: Option<Evidence>,
 }
 
@@ -41,7 +41,7 @@ impl Listing {
         self.records.iter().map(Record::id).collect()
     }
 
-    /// An identifier that occurs twice in it.
+    /// An identifier that occurs more than once.
     pub(super) fn repeated(&self) -> Option<&str> {
         let mut seen = HashSet::new();
         self.records.iter().map(Record::id).find(|id| !seen.insert(*id))
@@ -62,7 +62,7 @@ pub(super) async fn attempt(probe: &Probe, of: &ResourceType) -> Verdict<Result<
         listing.pages.push((page.records.len() + page.rejected.len(), page.next.clone()));
         listing.total = listing.total.into_iter().chain(page.total).min();
         listing.evidence = page.evidence;
-        // Not a short cut: every record of the page is to be known.
+        // `count`, not `any`: every record of the page must be added to `ids`.
         let news = page.records.iter().filter(|record| ids.insert(record.id().to_owned())).count();
         if news == 0 && page.rejected.is_empty() {
             barren += 1;
@@ -93,7 +93,7 @@ pub(super) async fn attempt(probe: &Probe, of: &ResourceType) -> Verdict<Result<
     }
 }
 
-/// Reads a listing that must come to its end.
+/// Reads a listing that must be readable to its end.
 pub(super) async fn read(probe: &Probe, of: &ResourceType) -> Verdict<Listing> {
     match attempt(probe, of).await? {
         Ok(listing) => Ok(listing),

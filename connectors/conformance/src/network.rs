@@ -1,7 +1,8 @@
-//! Targets that misbehave: one that does not exist, one that never responds, and a connection to a good one that can be
+//! Misbehaving targets: one that does not exist, one that never responds, and a connection to a working one that can be
 //! cut.
 //!
-//! They run on a separate thread and runtime: a connector that blocks its thread must not stop the kit from ending it.
+//! They run on a separate thread and runtime: a connector that blocks its thread must not prevent the kit from ending
+//! them.
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
@@ -14,11 +15,11 @@ use tokio::sync::{oneshot, watch};
 
 use super::finding::{Finding, Verdict};
 
-/// An address at which nobody listens, and nobody will for as long as this lives.
+/// An address at which nothing listens as long as this value exists.
 #[derive(Debug)]
 pub(super) struct Nobody {
     pub(super) address: SocketAddr,
-    /// Bound, and never listening: connections are refused, and no other process gets the port.
+    /// Bound, but never listening: connections are refused, and no other process gets the port.
     _socket: TcpSocket,
 }
 
@@ -34,10 +35,10 @@ impl Nobody {
     }
 }
 
-/// How a connection ends before its time.
+/// How a connection is cut.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Cut {
-    /// With a FIN, as if the other side had said all it had to say.
+    /// With a FIN, as if the other side had sent everything.
     Ended,
     /// With a reset.
     Reset,
@@ -56,7 +57,7 @@ impl std::fmt::Display for Cut {
     }
 }
 
-/// A listener of the kit's own. It ends, and cuts what is open, when it is dropped.
+/// A listener of the kit. When it is dropped, it ends and cuts the open connections.
 #[derive(Debug)]
 pub(super) struct Peer {
     pub(super) address: SocketAddr,
@@ -65,8 +66,7 @@ pub(super) struct Peer {
 }
 
 impl Peer {
-    /// Takes connections, and never says a word. After `patience` it hangs up, so that a connector that blocks its thread
-    /// comes to an end.
+    /// Accepts connections, and never responds. It closes them after `patience`, so that a connector that blocks its thread is released.
     pub(super) fn silent(patience: Duration) -> Verdict<Self> {
         Self::start(move |connection, _| async move {
             tokio::time::sleep(patience).await;
@@ -74,19 +74,19 @@ impl Peer {
         })
     }
 
-    /// Passes on what it is given to `target` and back. With a limit, every connection is cut when so many bytes have come
-    /// back from the target, and so is every later one.
+    /// Forwards connections to `target`. With a limit, every connection is cut when this many bytes have been received from the target, and
+    /// every later connection as well.
     pub(super) fn relay(target: SocketAddr, limit: Option<(usize, Cut)>) -> Verdict<Self> {
         let cut = Arc::new(watch::Sender::new(false));
         Self::start(move |client, passed| carry(client, target, limit, Arc::clone(&cut), passed))
     }
 
-    /// How many bytes have come back from the target.
+    /// The number of bytes received from the target.
     pub(super) fn passed(&self) -> usize {
         self.passed.load(Ordering::SeqCst)
     }
 
-    /// Serves every connection in this way, on a separate thread.
+    /// Serves every connection with `serve`, on a separate thread.
     pub(super) fn start<F, S>(serve: S) -> Verdict<Self>
     where
         S: Fn(TcpStream, Arc<AtomicUsize>) -> F + Send + 'static,
@@ -107,7 +107,7 @@ impl Peer {
                 let Ok(listener) = TcpListener::from_std(listener) else { return };
                 loop {
                     tokio::select! {
-                        // Only the dropped sender ends it.
+                        // Only dropping the sender ends the loop.
                         _ = &mut ended => return,
                         accepted = listener.accept() => if let Ok((connection, _)) = accepted {
                             drop(tokio::spawn(serve(connection, Arc::clone(&counter))));
@@ -137,7 +137,7 @@ async fn carry(
         let (mut from_client, mut to_client) = client.split();
         let (mut from_server, mut to_server) = server.split();
         let up = async {
-            // Either side may end the connection; that is not the affair of the relay.
+            // Either side may close the connection; the relay does not report it.
             drop(tokio::io::copy(&mut from_client, &mut to_server).await);
             drop(to_server.shutdown().await);
             std::future::pending::<()>().await;
@@ -167,7 +167,7 @@ async fn carry(
         Some((_, Cut::Reset)) if *cut.borrow() => drop(client.set_zero_linger()),
         _ => {
             drop(client.shutdown().await);
-            // Closing with something unread would be a reset.
+            // Closing a socket with unread data would send a reset.
             let rest = async { drop(tokio::io::copy(&mut client, &mut tokio::io::sink()).await) };
             drop(tokio::time::timeout(Duration::from_secs(5), rest).await);
         }

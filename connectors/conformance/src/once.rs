@@ -1,4 +1,4 @@
-//! What several checks need and one makes: made once, and not again if its time ran out.
+//! A value that several checks need: computed once, and not again if time ran out.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -6,7 +6,7 @@ use tokio::sync::OnceCell;
 
 use super::finding::{Verdict, skipped};
 
-/// A value that takes long to make.
+/// A value that takes a long time to compute.
 #[derive(Debug)]
 pub(super) struct Once<T> {
     cell: OnceCell<T>,
@@ -20,8 +20,8 @@ impl<T> Default for Once<T> {
 }
 
 impl<T> Once<T> {
-    /// The value, made now if it never was. A check whose time runs out is dropped in the middle of making it: those that come after
-    /// would wait as long, and are skipped.
+    /// The value, which is computed by the first caller. If that check runs out of time, it is dropped in the middle: later checks would
+    /// take as long, and are skipped.
     pub(super) async fn get<F: Future<Output = T>>(&self, make: impl FnOnce() -> F) -> Verdict<&T> {
         if let Some(value) = self.cell.get() {
             return Ok(value);

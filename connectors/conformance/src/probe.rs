@@ -1,4 +1,4 @@
-//! A connector as the kit calls it: every call has a deadline, a panic is a finding, and what is said is searched for secrets.
+//! A connector as the kit calls it: every call has a deadline, a panic is a finding, and all output is searched for secrets.
 
 use std::any::Any;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -17,13 +17,13 @@ use bridgehead_sdk::{
 use super::finding::{Finding, Verdict, failed};
 use super::watch::Watch;
 
-/// A machine may be so busy that a thread is not run for a while; only what takes longer is the connector's doing.
+/// On a busy machine, a thread may not be scheduled for a while; only longer delays are the connector's fault.
 const BLOCKED: Duration = Duration::from_secs(1);
 
-/// For how long one call is repeated at a target that asks to wait.
+/// How long in total one call is repeated if the target asks to wait.
 const PATIENCE: Duration = Duration::from_secs(90);
 
-/// How long a target wants to be left alone that did nothing because it has too much to do.
+/// How long to wait, if a target rejected the call because it is overloaded, and applied nothing.
 pub(super) fn asks_to_wait(error: &Error) -> Option<Duration> {
     let refused = error.code() == Code::RateLimited && error.effect() == Effect::NotApplied;
     match error.retry() {
@@ -33,8 +33,7 @@ pub(super) fn asks_to_wait(error: &Error) -> Option<Duration> {
     }
 }
 
-/// For how long this thread has run, and has waited to be run, where the system tells. What is missing from the time that has
-/// gone by, it slept.
+/// How long this thread has been running or ready to run, if the operating system reports it. The rest of the elapsed time it was sleeping.
 fn awake() -> Option<Duration> {
     let text = std::fs::read_to_string("/proc/thread-self/schedstat").ok()?;
     let mut numbers = text.split_whitespace().map(str::parse::<u64>);
@@ -42,17 +41,17 @@ fn awake() -> Option<Duration> {
     Some(Duration::from_nanos(ran.saturating_add(waited)))
 }
 
-/// A connector under the kit's eyes. Clones are of the same connector.
+/// A connector that the kit observes. Clones share the connector.
 #[derive(Clone)]
 pub(super) struct Probe {
     connector: Arc<dyn Connector>,
     watch: Arc<Watch>,
     deadline: Duration,
-    /// Whether a call is repeated when the target asks to wait.
+    /// Whether a call is repeated if the target asks to wait.
     is_patient: bool,
 }
 
-/// What a call that could be made answered.
+/// The connector's result of a call, or a finding if the call hung or panicked.
 pub(super) type Answer<T> = Verdict<Result<T, Error>>;
 
 impl Probe {
@@ -60,12 +59,12 @@ impl Probe {
         Self { connector, watch, deadline, is_patient: true }
     }
 
-    /// The same connector, whose every answer is judged: it is asked once, also by a target that wants it to wait.
+    /// The same connector, without repeating calls if the target asks to wait, so that each result can be judged.
     pub(super) fn impatient(self) -> Self {
         Self { is_patient: false, ..self }
     }
 
-    /// The same connector, with another deadline.
+    /// The same connector with another deadline.
     pub(super) fn within(&self, deadline: Duration) -> Self {
         Self { deadline, ..self.clone() }
     }
@@ -105,7 +104,7 @@ impl Probe {
         Ok(answer)
     }
 
-    /// Carries out an operation, as the `attempt`th attempt at a task.
+    /// Executes an operation as the `attempt`th attempt of a task.
     pub(super) async fn execute(&self, attempt: u32, operation: &Operation) -> Answer<Completion> {
         let call = operation.action().as_str();
         let context = self.context(attempt, operation);
@@ -116,14 +115,14 @@ impl Probe {
         Ok(answer)
     }
 
-    /// The same as a later attempt, none of the earlier ones of which was applied.
+    /// The same, as a later attempt; none of the earlier attempts was applied.
     pub(super) async fn execute_later(&self, attempt: u32, operation: &Operation) -> Answer<Completion> {
         let call = operation.action().as_str();
         let context = self.context(attempt, operation).with_may_have_applied(false);
         self.call(call, || self.connector.execute(&context, operation)).await
     }
 
-    /// Begins an operation, and drops the call when it has waited `patience` times; `None` if it was dropped.
+    /// Starts an operation, and drops the call when it is pending more than `patience` times; `None` if it was dropped.
     pub(super) async fn drop_after(
         &self,
         patience: usize,
@@ -154,7 +153,7 @@ impl Probe {
         Context::first(task_id, self.deadline).with_attempt(attempt).with_may_have_applied(attempt > 1)
     }
 
-    /// Makes a call, and makes it again when the target asks to wait.
+    /// Makes a call, and repeats it if the target asks to wait.
     async fn call<T, F>(&self, call: &str, make: impl Fn() -> F) -> Answer<T>
     where
         F: Future<Output = Result<T, Error>>,
@@ -172,7 +171,7 @@ impl Probe {
         }
     }
 
-    /// Makes a call, or says that it hung, panicked or held up its thread.
+    /// Makes a call; fails if it hung, panicked or blocked its thread.
     async fn once<T>(&self, call: &str, future: impl Future<Output = Result<T, Error>>) -> Answer<T> {
         let mut guarded = Guarded::new(future);
         let answer = tokio::time::timeout(self.deadline, &mut guarded).await;
@@ -203,11 +202,11 @@ impl Probe {
     }
 }
 
-/// A call that ends in the message of its panic, if it panics, and knows how long it has held its thread.
+/// A call that returns the message of its panic, if it panics, and measures how long it has blocked its thread.
 struct Guarded<F> {
     inner: Pin<Box<F>>,
     longest: Duration,
-    /// The longest time for which a poll slept, so far as the system tells.
+    /// The longest time that a poll slept, as far as the operating system reports it.
     slept: Duration,
 }
 
@@ -222,7 +221,7 @@ impl<F: Future> Future for Guarded<F> {
 
     fn poll(mut self: Pin<&mut Self>, task: &mut TaskContext<'_>) -> Poll<Self::Output> {
         let (began, ran) = (Instant::now(), awake());
-        // A connector that panicked is called again, as the runtime does: its state is its own matter.
+        // A connector that panicked is called again, as the runtime does: it is responsible for its own state.
         let polled = catch_unwind(AssertUnwindSafe(|| self.inner.as_mut().poll(task)));
         let took = began.elapsed();
         self.longest = self.longest.max(took);

@@ -1,6 +1,6 @@
-//! A way to the target that understands HTTP: the kit looks at each request, and may answer in the target's place.
+//! A relay to the target that understands HTTP: the kit inspects each request, and may respond in the target's place.
 //!
-//! What is not HTTP is passed on as it comes, so that a connector finds its target here in any case.
+//! Other protocols are forwarded unchanged, so that a connector reaches its target in any case.
 
 use std::net::SocketAddr;
 use std::pin::Pin;
@@ -26,39 +26,39 @@ use super::test_target::Protocol;
 use super::watch::Watch;
 use super::wire;
 
-/// What becomes of a request.
+/// What to do with a request.
 #[derive(Clone, Debug)]
 pub(super) enum Act {
-    /// It is passed on, and so is its answer.
+    /// Forward it, and its response.
     Pass,
-    /// It is answered in the target's place.
+    /// Respond in the target's place.
     Answer(Bad),
-    /// It is passed on, and this is answered.
+    /// Forward it, but return this response.
     PassAnd(Bad),
-    /// It is passed on; in its answer the first text is replaced by the second.
+    /// Forward it; replace the first string by the second in its response.
     Replace(String, String),
 }
 
-/// A request that came through, and what was answered.
+/// A request that arrived, and its response.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Seen {
     pub(super) method: String,
-    /// With its query.
+    /// The path with the query.
     pub(super) path: String,
     pub(super) body: Vec<u8>,
-    /// `None` while there is no answer.
+    /// `None` until there is a response.
     pub(super) status: Option<u16>,
-    /// Whether the answer is nothing but `null`.
+    /// Whether the response is only `null`.
     pub(super) is_null: bool,
 }
 
 impl Seen {
-    /// Whether two are the same request.
+    /// Whether both are the same request.
     pub(super) fn is_again(&self, other: &Self) -> bool {
         (&self.method, &self.path, &self.body) == (&other.method, &other.path, &other.body)
     }
 
-    /// Whether the method alone says that it changes something.
+    /// Whether the method always means a change.
     pub(super) fn changes(&self) -> bool {
         matches!(
             self.method.as_str(),
@@ -75,7 +75,7 @@ impl Seen {
         )
     }
 
-    /// Whether the method alone says that it only reads.
+    /// Whether the method always means reading.
     pub(super) fn reads(&self) -> bool {
         matches!(
             self.method.as_str(),
@@ -105,14 +105,14 @@ pub(super) struct Shared {
     pub(super) target: SocketAddr,
     protocol: Protocol,
     script: Mutex<Script>,
-    /// How many records a page may hold, whatever is asked for; 0 for as many as are asked for.
+    /// The maximum number of records on a page, whatever is requested; 0 for no limit.
     most: AtomicUsize,
     pub(super) seen: Mutex<Vec<Seen>>,
     watch: Arc<Watch>,
 }
 
 impl Shared {
-    /// Keeps a request in mind; says how many came before it, and what becomes of it.
+    /// Records a request; returns the number of earlier requests, and what to do with it.
     pub(super) fn meet(&self, seen: &Seen) -> (usize, Act) {
         let number = {
             let mut all = lock(&self.seen);
@@ -152,12 +152,12 @@ impl Relay {
         self.peer.address
     }
 
-    /// The bad answers of the protocol that is spoken here.
+    /// The bad responses of this protocol.
     pub(super) fn bads(&self) -> &'static Bads {
         wire::bads(self.shared.protocol).unwrap_or(&HTTP)
     }
 
-    /// Whether HTTP is spoken here.
+    /// Whether the protocol is HTTP.
     pub(super) fn is_http(&self) -> bool {
         self.shared.protocol == Protocol::Http
     }
@@ -168,33 +168,33 @@ impl Relay {
         *lock(&self.shared.script) = Arc::new(script);
     }
 
-    /// Passes everything on, and counts from 0 again.
+    /// Forwards everything, and counts from 0 again.
     pub(super) fn pass(&self) {
         self.play(|_, _| Act::Pass);
     }
 
-    /// Treats one request so, and passes all others on.
+    /// Applies `act` to one request, and forwards all others.
     pub(super) fn at(&self, number: usize, act: Act) {
         self.play(move |count, _| if count == number { act.clone() } else { Act::Pass });
     }
 
-    /// Answers so whatever comes.
+    /// Sends this response to every request.
     pub(super) fn always(&self, bad: Bad) {
         self.play(move |_, _| Act::Answer(bad));
     }
 
-    /// Gives pages of at most so many records, as a server does that caps them.
+    /// Limits pages to this many records, like a server that limits page sizes.
     pub(super) fn cap(&self, most: Option<usize>) {
         self.shared.most.store(most.unwrap_or(0), Ordering::SeqCst);
     }
 
-    /// The requests that came since the script began.
+    /// The requests since the script was set.
     pub(super) fn seen(&self) -> Vec<Seen> {
         lock(&self.shared.seen).clone()
     }
 }
 
-/// The first bytes of any request of HTTP/1.
+/// The first bytes of every HTTP/1 request.
 const METHODS: [&[u8]; 7] = [b"GET ", b"POST", b"PUT ", b"PATC", b"DELE", b"HEAD", b"OPTI"];
 
 async fn serve(mut client: TcpStream, shared: Arc<Shared>) {
@@ -207,7 +207,7 @@ async fn serve(mut client: TcpStream, shared: Arc<Shared>) {
         let Ok(mut target) = TcpStream::connect(shared.target).await else { return };
         let target_begins = tokio::select! {
             is_http = speaks_http(&client) => !is_http,
-            // It speaks, or hangs up.
+            // The target sent something, or closed the connection.
             _ = target.readable() => true,
         };
         if target_begins {
@@ -223,11 +223,11 @@ async fn serve(mut client: TcpStream, shared: Arc<Shared>) {
         return;
     }
     let service = hyper::service::service_fn(move |request| answer(Arc::clone(&shared), request));
-    // That a connection was ended on purpose is no news.
+    // A connection that ends on purpose is not an error.
     drop(hyper::server::conn::http1::Builder::new().serve_connection(TokioIo::new(client), service).await);
 }
 
-/// Whether what comes first is a request of HTTP.
+/// Whether the connection starts with an HTTP request.
 async fn speaks_http(client: &TcpStream) -> bool {
     let mut first = [0; 4];
     loop {
@@ -239,7 +239,7 @@ async fn speaks_http(client: &TcpStream) -> bool {
     }
 }
 
-/// The end of a connection in place of an answer.
+/// A connection that is closed instead of a response.
 #[derive(Debug, thiserror::Error)]
 #[error("the relay hangs up")]
 struct HungUp;
@@ -294,12 +294,12 @@ async fn answer(shared: Arc<Shared>, request: Request<Incoming>) -> Result<Respo
     Ok(Response::from_parts(head, Part { body: Some(body), breaks_off }))
 }
 
-/// How often a request is sent again, and for how long in all that may take, to a target that asks to wait.
+/// How often a request is repeated if the target asks to wait, and for how long in total.
 const AGAIN: u32 = 20;
 const PATIENCE: Duration = Duration::from_secs(20);
 
-/// Asks the target, and waits and asks again if it wants that: what the kit does to a target must not look like one of the bad
-/// answers that it gives on purpose.
+/// Forwards a request; waits and repeats it if the target asks for that. The load that the kit causes must not look like one of the bad
+/// responses that it sends on purpose.
 async fn forward(shared: &Shared, head: &Parts, body: &Bytes) -> Option<(ResponseParts, Bytes)> {
     let mut patience = PATIENCE;
     let mut answer = None;
@@ -315,7 +315,7 @@ async fn forward(shared: &Shared, head: &Parts, body: &Bytes) -> Option<(Respons
     answer
 }
 
-/// How long the target asks to wait, if that is what it answers.
+/// How long the target asks to wait, if this is its response.
 fn asked_to_wait(head: &ResponseParts) -> Option<Duration> {
     if head.status != StatusCode::TOO_MANY_REQUESTS {
         return None;
@@ -339,7 +339,7 @@ async fn ask(shared: &Shared, request: Request<Full<Bytes>>) -> Option<(Response
     tokio::select! {
         biased;
         answered = &mut asked => answered,
-        // The connection may end before its answer has been taken.
+        // The connection may end before its response was read.
         _ = &mut connection => asked.await,
     }
 }
@@ -374,7 +374,7 @@ fn bad_answer(bad: Bad) -> Option<Response<Part>> {
     Some(response)
 }
 
-/// A body, or the part of it that comes before the connection breaks off.
+/// A body, or the part of it that is sent before the connection breaks off.
 struct Part {
     body: Option<Bytes>,
     breaks_off: bool,
@@ -407,7 +407,7 @@ impl Body for Part {
     }
 }
 
-/// The parameters by which APIs are asked for so many records.
+/// Query parameters that APIs use for the page size.
 const SIZES: [&str; 14] = [
     "limit",
     "count",
@@ -425,7 +425,7 @@ const SIZES: [&str; 14] = [
     "first",
 ];
 
-/// The same path and query, with a page of at most `most` records; `None` if it asks for no size that is larger.
+/// The same path and query, with a page size of at most `most`; `None` if no larger size is requested.
 pub(super) fn capped(path: &str, most: usize) -> Option<String> {
     let (path, query) = path.split_once('?')?;
     let mut changed = false;

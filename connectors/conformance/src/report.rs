@@ -1,29 +1,30 @@
-//! What the kit found.
+//! The results of the kit.
 
 use std::time::Duration;
 
 use serde::Serialize;
 
 /// The result of one check.
-// Exhaustive on purpose: a result that an arm for "all others" took for a pass would call something proven that is not.
+// Exhaustive on purpose: a catch-all arm that treated an unknown outcome as passed would claim a proof that does not
+// exist.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case", tag = "result", content = "why")]
 pub enum Outcome {
-    /// The connector does what the contract says.
+    /// The connector keeps the contract.
     Passed,
-    /// It does not; what was expected and what came.
+    /// The connector violates the contract: what was expected and what happened.
     Failed(String),
-    /// It was not tried, and why. What was skipped is not proven.
+    /// The check did not run, and why. A skipped check proves nothing.
     Skipped(String),
 }
 
-/// One check.
+/// The result of one check.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct Check {
-    /// Its name, which stays the same from version to version, such as `duplicate-create`.
+    /// Its name, which does not change between versions, such as `duplicate-create`.
     pub name: &'static str,
-    /// What the contract says, as a sentence.
+    /// The rule of the contract, as a sentence.
     pub rule: &'static str,
     /// The result.
     #[serde(flatten)]
@@ -40,23 +41,23 @@ impl Check {
     }
 }
 
-/// Seconds, to the millisecond.
+/// Seconds, with three decimal places.
 fn seconds<S: serde::Serializer>(took: &Duration, serializer: S) -> Result<S::Ok, S::Error> {
     serializer.serialize_f64((took.as_secs_f64() * 1_000.0).round() / 1_000.0)
 }
 
-/// All checks, in the order in which they were made.
+/// The results of all checks, in the order in which they ran.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct Report {
     /// The checks.
     pub checks: Vec<Check>,
-    /// The accounts that the kit has made and could not remove, or may not have, each with the reason.
+    /// The accounts that the kit has created and did not remove, or may not have removed, each with the reason.
     pub left: Vec<String>,
 }
 
 impl Report {
-    /// A report of these checks, for tests of what shows reports; [`run`](super::run()) gives the real one.
+    /// A report of these checks, for tests of code that shows reports; [`run`](super::run()) returns the real one.
     pub fn new(checks: Vec<Check>) -> Self {
         Self { checks, left: Vec::new() }
     }
@@ -73,7 +74,7 @@ impl Report {
         skipped.map(|check| check.name).collect()
     }
 
-    /// The checks that took longest, and how long.
+    /// The checks that took longest, with their duration.
     fn slowest(&self) -> String {
         let mut checks: Vec<&Check> = self.checks.iter().collect();
         checks.sort_by_key(|check| std::cmp::Reverse(check.took));
@@ -83,8 +84,8 @@ impl Report {
         told.join(", ")
     }
 
-    /// For a test: panics with the whole report unless every check passed but those `accepted`, which may be skipped: a check that is
-    /// skipped one day and was not meant to be is noticed.
+    /// For a test: panics with the whole report unless every check passed, except for those in `accepted`, which may be skipped. This
+    /// detects a check that is skipped unintentionally.
     ///
     /// # Panics
     /// If a check failed, or was skipped and is not accepted, or nothing was checked.
@@ -95,7 +96,7 @@ impl Report {
     }
 
     /// For a test: panics with the whole report unless every check passed or was skipped, and at least one passed. If
-    /// all is good, the report is printed, and visible if the test runner shows the output of tests: skipped checks
+    /// the test passes, the report is printed, and visible if the test runner shows the output of tests: skipped checks
     /// prove nothing.
     ///
     /// # Panics
@@ -110,15 +111,15 @@ impl Report {
     }
 }
 
-/// Lines of a report are no longer than this, so that it can be read on any terminal.
+/// The maximum length of a report's lines, so that it can be read on any terminal.
 const WIDTH: usize = 80;
 
-/// What stands before the text of a check, and before its further lines.
+/// The indentation of the text of a check and of its continuation lines.
 const INDENT: usize = 9;
 
 impl std::fmt::Display for Report {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        // What is not proven comes first: it is what is overlooked.
+        // Skipped checks come first, because they are easily overlooked.
         let (skipped, made): (Vec<&Check>, Vec<&Check>) =
             self.checks.iter().partition(|check| matches!(check.outcome, Outcome::Skipped(_)));
         for Check { name, rule, outcome, .. } in skipped.into_iter().chain(made) {
@@ -140,7 +141,7 @@ impl std::fmt::Display for Report {
     }
 }
 
-/// Writes a text in lines, each as long as it may be, all but the first indented.
+/// Wraps a text into lines of maximum length, all but the first indented.
 fn wrapped(f: &mut std::fmt::Formatter<'_>, first: &str, text: &str) -> std::fmt::Result {
     let mut line = first.to_owned();
     let mut begun = false;

@@ -1,4 +1,4 @@
-//! One check: what it is called, what it says, and what it needs.
+//! One check: its name, its rule, and its requirements.
 
 use std::pin::Pin;
 
@@ -7,7 +7,7 @@ use bridgehead_sdk::Action;
 use super::finding::Verdict;
 use super::kit::Kit;
 
-/// A check under way.
+/// A running check.
 pub(super) type Making<'k> = Pin<Box<dyn Future<Output = Verdict> + Send + 'k>>;
 
 type Make = for<'k> fn(&'k Kit<'k>) -> Making<'k>;
@@ -17,7 +17,7 @@ type Make = for<'k> fn(&'k Kit<'k>) -> Making<'k>;
 pub(super) struct Rule {
     pub(super) name: &'static str,
     pub(super) sentence: &'static str,
-    /// The actions without which it says nothing.
+    /// The actions that the check needs.
     actions: &'static [Action],
     /// Whether it changes the target.
     pub(super) changes: bool,
@@ -25,7 +25,7 @@ pub(super) struct Rule {
 }
 
 impl Rule {
-    /// A check that reads, and changes nothing.
+    /// A check that only reads.
     pub(super) const fn reads(name: &'static str, rule: &'static str, make: Make) -> Self {
         Self { name, sentence: rule, actions: &[], changes: false, make }
     }
@@ -40,7 +40,7 @@ impl Rule {
         Self { name, sentence: rule, actions, changes: true, make }
     }
 
-    /// Why it is not made, if it is not.
+    /// Why the check is skipped, if it is.
     pub(super) fn left_out(&self, kit: &Kit<'_>) -> Option<String> {
         if self.changes && kit.test_target.read_only() {
             return Some("it would change the target, but changes are not allowed".to_owned());

@@ -1,4 +1,4 @@
-//! The suite.
+//! Runs the suite.
 
 use std::pin::Pin;
 use std::sync::Arc;
@@ -14,43 +14,43 @@ use super::rule::Rule;
 use super::watch::Watch;
 use super::{Check, Outcome, Report, Situation, TestTarget};
 
-/// How long a run that was stopped may take to remove what it has made.
+/// How long a stopped run may take to remove what it has created.
 const SETTLED: Duration = Duration::from_secs(30);
 
-/// Makes every check, one after another, and removes whatever the checks have made.
+/// Runs every check, one after another, and removes everything that the checks have created.
 ///
-/// It ends however the connector behaves: each call has a deadline, each check and the whole have a limit, and a panic inside the connector
-/// is a failed check.
+/// It ends however the connector behaves: each call has a deadline, each check and the whole run have a time limit, and a panic inside the
+/// connector is a failed check.
 pub async fn run(test_target: &dyn TestTarget) -> Report {
     Run::of(test_target).report().await
 }
 
-/// Makes only the checks of these names, as [`run`] does all of them; `describe` is always made.
+/// Runs only the checks with these names, in the same way as [`run`]; `describe` always runs.
 pub async fn run_only(test_target: &dyn TestTarget, names: &[&str]) -> Report {
     Run::of(test_target).only(names.iter().copied()).report().await
 }
 
-/// Every check after `describe`, in the order in which they are made.
+/// Every check, including `describe`, in the order in which they run.
 pub fn checks() -> Vec<Listed> {
     let rules = std::iter::once(describe()).chain(all());
     rules.map(|rule| Listed { name: rule.name, rule: rule.sentence, changes: rule.changes }).collect()
 }
 
-/// A check that there is.
+/// An available check.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
 #[non_exhaustive]
 pub struct Listed {
     /// Its name.
     pub name: &'static str,
-    /// What the contract says, as a sentence.
+    /// The rule of the contract, as a sentence.
     pub rule: &'static str,
     /// Whether it changes the target.
     pub changes: bool,
 }
 
-/// Hears what a run does, while it does it.
+/// Is notified of the progress of a run.
 pub trait Observer: Send + Sync {
-    /// A check begins: the `number`th, from 1, of so many.
+    /// A check starts: number `number` of `of`, from 1.
     fn begins(&self, check: &'static str, number: usize, of: usize) {
         let _: (&str, usize, usize) = (check, number, of);
     }
@@ -61,12 +61,12 @@ pub trait Observer: Send + Sync {
     }
 }
 
-/// Hears nothing.
+/// Ignores all notifications.
 struct Deaf;
 
 impl Observer for Deaf {}
 
-/// A run of the kit that is made to order.
+/// A configurable run of the kit.
 pub struct Run<'a> {
     test_target: &'a dyn TestTarget,
     rules: Vec<Rule>,
@@ -86,25 +86,25 @@ impl<'a> Run<'a> {
         Self { test_target, rules: all(), observer: &Deaf, stop: Box::pin(std::future::pending()) }
     }
 
-    /// Makes only the checks of these names; `describe` is always made, and names that no check has are left out.
+    /// Runs only the checks with these names; `describe` always runs, and unknown names are ignored.
     pub fn only<'n>(mut self, names: impl IntoIterator<Item = &'n str>) -> Self {
         let names: Vec<&str> = names.into_iter().collect();
         self.rules.retain(|rule| names.contains(&rule.name));
         self
     }
 
-    /// Tells somebody of each check as it begins and ends.
+    /// Notifies an observer when each check begins and ends.
     pub fn observed_by(self, observer: &'a dyn Observer) -> Self {
         Self { observer, ..self }
     }
 
-    /// Stops when this comes to pass: the check under way is dropped, the others are skipped, and what was made is removed for as long as
-    /// half a minute.
+    /// Stops the run when this future completes: the running check is dropped, the other checks are skipped, and removing what was created
+    /// may take up to half a minute.
     pub fn until(self, stop: impl Future<Output = ()> + Send + 'a) -> Self {
         Self { stop: Box::pin(stop), ..self }
     }
 
-    /// Makes the run.
+    /// Runs the checks.
     pub async fn report(mut self) -> Report {
         let watch = Arc::new(Watch::default());
         watch.keep_secret(self.test_target.secrets());
@@ -140,7 +140,7 @@ impl<'a> Run<'a> {
         told.report
     }
 
-    /// Makes every check; says whether it was stopped before the last.
+    /// Runs every check; returns whether it was stopped before the last one.
     async fn make_all(&mut self, kit: &Kit<'_>, told: &mut Told<'_>) -> bool {
         let whole = Limit::begin(kit, self.test_target.run_limit());
         let mut over: Option<String> = None;
@@ -169,11 +169,11 @@ impl<'a> Run<'a> {
     }
 }
 
-/// Makes one check within its limit, and removes what it has made, whatever came of it.
+/// Runs one check within its time limit, and removes what it has created, whatever its result.
 async fn make(kit: &Kit<'_>, rule: &Rule) -> Verdict {
     let limit = Limit::begin(kit, kit.test_target.check_limit());
     let verdict = limit.bound(rule.make(kit)).await;
-    // A check that has used up its time has some more to be cleaned up after.
+    // Cleaning up has its own time limit, even if the check has used up its time.
     let rest = Limit::begin(kit, kit.test_target.check_limit());
     let cleaned = rest.bound(kit.clean_up()).await;
     match (verdict, cleaned) {
@@ -187,7 +187,7 @@ async fn make(kit: &Kit<'_>, rule: &Rule) -> Verdict {
 
 const STOPPED: &str = "the kit was stopped";
 
-/// The report, and who hears of it as it grows.
+/// The report, and the observer that is notified as it grows.
 struct Told<'a> {
     observer: &'a dyn Observer,
     of: usize,
@@ -205,7 +205,7 @@ impl Told<'_> {
     }
 }
 
-/// How long something may take, without what is waited because the target or the operator wants it so.
+/// A time limit that does not count waiting required by the target or the operator.
 struct Limit<'k> {
     kit: &'k Kit<'k>,
     longest: Duration,
@@ -223,7 +223,7 @@ impl<'k> Limit<'k> {
         (self.longest + waited).saturating_sub(self.began.elapsed())
     }
 
-    /// What comes of it; `None` if it did not end in time, and was dropped.
+    /// The result of `work`; `None` if it did not end in time, and was dropped.
     async fn bound<T>(&self, work: impl Future<Output = T>) -> Option<T> {
         let mut work = std::pin::pin!(work);
         loop {
@@ -265,7 +265,7 @@ async fn begin(
 }
 
 impl Rule {
-    /// What the report says of it. No text of the connector gets there with a secret in it.
+    /// The check for the report. Secrets are removed from all strings of the connector.
     fn check(&self, verdict: Verdict, watch: &Watch, took: Duration) -> Check {
         let outcome = match verdict {
             Ok(()) => Outcome::Passed,

@@ -1,4 +1,4 @@
-//! Tasks as Iden sends them, and accounts as they are compared.
+//! Tasks as Iden sends them, and comparisons of accounts.
 
 use serde_json::{Map, Value, json};
 
@@ -18,12 +18,12 @@ pub(super) fn operation(action: Action, payload: Value) -> Verdict<Operation> {
         .map_err(|error| Finding::Failed(format!("the test target's account cannot be read: {error}")))
 }
 
-/// A task that names an account and says nothing else.
+/// A task that contains only an account.
 pub(super) fn about(action: Action, account: &Map<String, Value>) -> Verdict<Operation> {
     operation(action, json!({ "account": account }))
 }
 
-/// The part of a task that says which groups (or licenses) are wanted.
+/// Adds the requested groups (or licenses) to a task.
 pub(super) fn with_refs(mut payload: Value, kind: ResourceKind, slug: &str, refs: &[&str]) -> Value {
     let place = if kind == ResourceKind::License { "assignments" } else { "memberships" };
     if let Some(payload) = payload.as_object_mut() {
@@ -32,7 +32,7 @@ pub(super) fn with_refs(mut payload: Value, kind: ResourceKind, slug: &str, refs
     payload
 }
 
-/// Who an account is, without anything else that a task says of it.
+/// The identity of an account, without its other fields.
 pub(super) fn identity(fields: &Map<String, Value>) -> Account {
     let known = ["id", "account_id", "username", "email"];
     let named = fields.iter().filter(|(name, _)| known.contains(&name.as_str()));
@@ -40,7 +40,7 @@ pub(super) fn identity(fields: &Map<String, Value>) -> Account {
         .unwrap_or_default()
 }
 
-/// An account by one of its names alone.
+/// An account with only one name.
 pub(super) fn named(field: &str, value: &str) -> Account {
     let fields = Map::from_iter([(field.to_owned(), Value::from(value))]);
     Account::from_fields(fields).unwrap_or_default()
@@ -51,11 +51,11 @@ pub(super) fn fields(field: &str, value: &str) -> Map<String, Value> {
     Map::from_iter([(field.to_owned(), Value::from(value))])
 }
 
-/// The fields that bridgehead has a name for, beside the identifier.
+/// The fields that have a name in bridgehead, besides the identifier.
 const NAMED: [&str; 5] = ["username", "email", "first_name", "last_name", "display_name"];
 
-/// Which requested fields of an account are not stored as they were written. For a creation, only fields with their own
-/// name are compared: other fields of a task may be intended only for the target.
+/// The requested fields that were not stored as written. For a creation, only fields that have a name in bridgehead are
+/// compared: other fields of a task may be intended only for the target.
 pub(super) fn differences(wanted: &Map<String, Value>, record: &AccountRecord, every: bool) -> Vec<String> {
     let held = serde_json::to_value(record).unwrap_or_default();
     let mut differences = Vec::new();
@@ -78,7 +78,7 @@ fn folded(value: &Value) -> Option<String> {
     value.as_str().map(str::to_lowercase)
 }
 
-/// A value as a message shows it: long ones end in their length.
+/// A value for messages; a long one is truncated and shows its length.
 pub(super) fn shown(value: &Value) -> String {
     let text = value.to_string();
     if text.chars().count() <= 60 {
@@ -91,13 +91,13 @@ pub(super) fn shown(value: &Value) -> String {
     )
 }
 
-/// The references of one type that a record holds.
+/// The references of one type in a record.
 pub(super) fn refs<'a>(record: &'a AccountRecord, kind: ResourceKind, slug: &str) -> Vec<&'a str> {
     let of = if kind == ResourceKind::License { &record.assignments } else { &record.memberships };
     of.of(slug).iter().map(|one| one.id.as_str()).collect()
 }
 
-/// A record whose references are in order, for comparing: a target need not keep one.
+/// A record with sorted references, for comparisons: a target need not keep their order.
 pub(super) fn ordered(record: &AccountRecord) -> AccountRecord {
     let mut record = record.clone();
     for memberships in [&mut record.memberships, &mut record.assignments] {
@@ -115,7 +115,7 @@ pub(super) fn ordered(record: &AccountRecord) -> AccountRecord {
     record
 }
 
-/// What two states of an account differ in, by the names of the fields.
+/// The names of the fields in which two states of an account differ.
 pub(super) fn changed(before: &AccountRecord, after: &AccountRecord) -> Vec<String> {
     let (before, after) = (json_of(before), json_of(after));
     let names: std::collections::BTreeSet<&String> = before.keys().chain(after.keys()).collect();

@@ -1,4 +1,4 @@
-//! What the connector says during the whole run, searched for secrets.
+//! Searches all output of the connector for secrets.
 
 use std::collections::BTreeSet;
 use std::fmt::Debug;
@@ -10,43 +10,43 @@ use serde::Serialize;
 
 use bridgehead_sdk::{AccountRecord, Completion, Cursor, Error, Page, Redactor};
 
-/// Looks for secrets in whatever the connector says.
+/// Searches the connector's output for secrets.
 #[derive(Debug, Default)]
 pub(super) struct Watch {
     redactor: Redactor,
     leaks: Mutex<Leaks>,
-    /// How long calls have waited as the target asked, in milliseconds.
+    /// How long calls have waited because the target asked for it, in milliseconds.
     waited: AtomicU64,
 }
 
-/// The calls that let out a secret, by where it stood.
+/// The calls that exposed a secret, by the kind of output.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Leaks {
     pub(super) errors: BTreeSet<String>,
     pub(super) records: BTreeSet<String>,
     pub(super) answers: BTreeSet<String>,
-    /// The calls whose message quoted the body of an answer that the kit gave.
+    /// The calls whose error message quoted the body of one of the kit's responses.
     pub(super) bodies: BTreeSet<String>,
 }
 
 impl Watch {
-    /// Looks for these texts from now on.
+    /// Searches for these strings from now on.
     pub(super) fn keep_secret<S: AsRef<str>>(&self, secrets: impl IntoIterator<Item = S>) {
         self.redactor.protect_for_good(secrets);
     }
 
-    /// Waits as long as the target has asked for.
+    /// Waits for as long as the target has asked for.
     pub(super) async fn wait(&self, time: Duration) {
         tokio::time::sleep(time).await;
         self.waited.fetch_add(u64::try_from(time.as_millis()).unwrap_or(u64::MAX), Ordering::Relaxed);
     }
 
-    /// How long calls have waited as the target asked.
+    /// How long calls have waited because the target asked for it.
     pub(super) fn waited(&self) -> Duration {
         Duration::from_millis(self.waited.load(Ordering::Relaxed))
     }
 
-    /// A text as it may be printed.
+    /// A string that is safe to print.
     pub(super) fn printable(&self, text: &str) -> String {
         self.redactor.redact(text).into_owned()
     }
@@ -55,7 +55,7 @@ impl Watch {
         self.lock().clone()
     }
 
-    /// An error may be logged with all that stands behind it, so all of it is searched.
+    /// An error may be logged with its causes and its `Debug` output, so all of them are searched.
     pub(super) fn error(&self, call: &str, error: &Error) {
         if error.message().contains(super::bad::MARK) {
             self.lock().bodies.insert(call.to_owned());
@@ -80,7 +80,7 @@ impl Watch {
         }
     }
 
-    /// An account goes to Iden with the names of its references, where `bridge.refs` says so; they are not in its plain form.
+    /// An account is sent to Iden with the names of its references if `bridge.refs` says so; its plain form does not contain them.
     pub(super) fn account(&self, call: &str, account: &AccountRecord) {
         self.record(call, account);
         for references in [&account.memberships, &account.assignments] {
@@ -90,7 +90,7 @@ impl Watch {
         }
     }
 
-    /// What else is on a page. A cursor shows itself to nobody, but it is logged when it repeats.
+    /// The rest of a page. A cursor is not shown, but it is logged if it is repeated.
     pub(super) fn page(&self, call: &str, page: &Page) {
         let next = page.next.as_ref().map(Cursor::as_str).unwrap_or_default();
         if self.holds_secret(next) || self.holds_secret(&format!("{:?}", page.rejected)) {
@@ -105,7 +105,7 @@ impl Watch {
         }
     }
 
-    /// Anything else that the connector describes.
+    /// Any other output of the connector.
     pub(super) fn answer(&self, call: &str, answer: &impl Debug) {
         if self.holds_secret(&format!("{answer:?}")) {
             self.lock().answers.insert(call.to_owned());
@@ -127,7 +127,7 @@ mod tests {
 
     use super::*;
 
-    /// What `Debug` leaves out, the kit must look at all the same.
+    /// Output that `Debug` omits must be searched as well.
     #[test]
     fn a_secret_is_found_where_debug_shows_nothing() {
         let watch = Watch::default();

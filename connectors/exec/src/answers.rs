@@ -1,4 +1,5 @@
-//! Reading results as what the SDK calls them. Pure, and strict wherever a lenient reading could remove a person.
+//! Parses results into the types of the SDK. Pure, and strict wherever a lenient parser could cause an account to be
+//! removed.
 
 use std::collections::{BTreeSet, HashSet};
 
@@ -8,30 +9,30 @@ use bridgehead_sdk::{
 };
 use serde_json::{Map, Value};
 
-/// The longest slug.
+/// The maximum length of a slug.
 const SLUG: usize = 255;
 
-/// A result that is not what it should be. The author of the connector must act; no value is repeated.
+/// An invalid result. The author of the connector must act; no value is repeated.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum Unexpected {
-    /// A part that is missing, or of another kind.
+    /// A part that is missing or has the wrong type.
     #[error("{part} must be {expected}")]
     Part {
-        /// Where it stands, such as `resource_types[2].slug`.
+        /// Its path, such as `resource_types[2].slug`.
         part: String,
-        /// What it should be.
+        /// What it must be.
         expected: &'static str,
     },
-    /// It offers nothing at all.
+    /// The description has neither actions nor resource types.
     #[error(
         "actions and resource_types are both empty; a program that cannot reach its target must respond \
          with an error instead of an empty description"
     )]
     Nothing,
-    /// Two resource types that could not be distinguished.
+    /// Two resource types that cannot be distinguished.
     #[error("resource_types names the slug '{0}' twice")]
     TwiceNamed(String),
-    /// A record that was asked for and cannot be read.
+    /// A requested record that cannot be read.
     #[error(transparent)]
     Record(#[from] RejectedRecord),
 }
@@ -42,15 +43,15 @@ impl Unexpected {
     }
 }
 
-/// What `initialize` answered, and what in it was skipped.
+/// The result of `initialize`, and the parts of it that were skipped.
 #[derive(Debug)]
 pub(crate) struct Initialized {
     pub(crate) description: Description,
-    /// Names in `actions` that are none of the six.
+    /// Names in `actions` that are not one of the six actions.
     pub(crate) unknown_actions: Vec<String>,
 }
 
-/// Reads the result of `initialize`.
+/// Parses the result of `initialize`.
 pub(crate) fn description(result: Value) -> Result<Initialized, Unexpected> {
     let mut fields = object(result)?;
     let name = required_text(&fields, "name", "name")?;
@@ -77,7 +78,7 @@ pub(crate) fn description(result: Value) -> Result<Initialized, Unexpected> {
         resource_types.push(read);
     }
     if resource_types.is_empty() && actions.is_empty() && unknown_actions.is_empty() {
-        // One whose target is down may seem to offer nothing. It is asked again when it is started again.
+        // A program whose target is down may appear to offer nothing. It is asked again at its next start.
         return Err(Unexpected::Nothing);
     }
     let mut unverifiable = BTreeSet::new();
@@ -100,7 +101,7 @@ fn resource_type(index: usize, value: &Value) -> Result<ResourceType, Unexpected
     let fields =
         value.as_object().ok_or_else(|| Unexpected::part(format!("resource_types[{index}]"), "an object"))?;
     let slug = required_text(fields, "slug", &part("slug"))?;
-    // It becomes part of a URL and a key of `memberships`.
+    // A slug becomes part of a URL and a key of `memberships`.
     let fits = |slug: &str| {
         slug.len() <= SLUG && slug.chars().all(|c| c.is_ascii_alphanumeric() || c == '-' || c == '_')
     };
@@ -117,7 +118,7 @@ fn resource_type(index: usize, value: &Value) -> Result<ResourceType, Unexpected
     Ok(ResourceType::new(slug, required_text(fields, "name", &part("name"))?, kind))
 }
 
-/// Reads the result of `list`. Both members must be there: an end that is not said is not an end.
+/// Parses the result of `list`. Both members must be present: without an explicit end, the listing is not complete.
 pub(crate) fn page(kind: ResourceKind, result: Value) -> Result<Page, Unexpected> {
     let mut fields = object(result)?;
     let next = match fields.shift_remove("next") {
@@ -145,7 +146,7 @@ pub(crate) fn page(kind: ResourceKind, result: Value) -> Result<Page, Unexpected
     Ok(page)
 }
 
-/// Reads the result of `find_account`. Only `null` itself means that the account does not exist.
+/// Parses the result of `find_account`. Only `null` itself means that the account does not exist.
 pub(crate) fn account(result: Value) -> Result<Option<AccountRecord>, Unexpected> {
     if result.is_null() {
         return Ok(None);
@@ -156,7 +157,7 @@ pub(crate) fn account(result: Value) -> Result<Option<AccountRecord>, Unexpected
     }
 }
 
-/// Reads the result of an action, of `check` and of `shutdown`: an object; `null` is taken for an empty one.
+/// Parses the result of an action, of `check` and of `shutdown`: an object; `null` is treated as an empty one.
 pub(crate) fn fields(result: Value) -> Result<Map<String, Value>, Unexpected> {
     match result {
         Value::Null => Ok(Map::new()),

@@ -1,4 +1,4 @@
-//! The SDK's trait on top of the process: what is asked, and how answers are read.
+//! The SDK's connector trait on top of the process: builds requests and parses results.
 
 use std::sync::Arc;
 
@@ -15,17 +15,18 @@ use crate::process::Request;
 use crate::settings::{Launch, Settings, secret_lines};
 use crate::supervisor::Supervisor;
 
-/// A connector in another language, as a child process. It starts at the first call, and ends when this is dropped.
+/// A connector in another language, as a child process. The process starts at the first call, and ends when this value
+/// is dropped.
 pub struct ExecConnector {
     supervisor: Supervisor,
 }
 
-/// What the daemon's registry is given: `.connector("exec", bridgehead_exec::factory())`.
+/// The factory for the daemon's registry: `.connector("exec", bridgehead_exec::factory())`.
 pub fn factory() -> Arc<dyn Factory> {
     bridgehead_sdk::with_discovery(plain_factory(), Start)
 }
 
-/// The same, without what looks for a first configuration.
+/// The same, without the discovery of a first configuration.
 pub(crate) fn plain_factory() -> Arc<dyn Factory> {
     bridgehead_sdk::factory(|settings: Settings, setup| {
         Ok(ExecConnector { supervisor: Supervisor::new(Launch::new(settings, setup)?) })
@@ -54,13 +55,13 @@ impl ExecConnector {
             .map_err(|error| errors::from_object(&error, &self.launch().app, method, &self.launch().redactor))
     }
 
-    /// The call in words, for messages.
+    /// A description of the call for messages.
     fn what(&self, method: &str, preposition: &str, label: &str) -> String {
         let label = errors::text(label, errors::LABEL, &self.launch().redactor);
         format!("{method} {preposition} {label}")
     }
 
-    /// Keeps the secrets of a payload out of everything that is logged and reported.
+    /// Keeps the secrets of a payload out of logs and reports.
     fn protect(&self, payload: &Payload) -> Arc<Protection> {
         let secrets = payload.secrets();
         let lines = secrets.iter().flat_map(|secret| secret_lines(secret));
@@ -68,7 +69,7 @@ impl ExecConnector {
         Arc::new(self.launch().redactor.protect(texts))
     }
 
-    /// Additional fields are sent to Iden unchanged.
+    /// Removes known secrets from additional fields, which are otherwise sent to Iden unchanged.
     fn redact(&self, fields: &mut Map<String, Value>) {
         let mut value = Value::Object(std::mem::take(fields));
         self.launch().redactor.redact_json(&mut value);
@@ -154,7 +155,8 @@ impl Connector for ExecConnector {
             protection: Some(Arc::clone(&protection)),
         };
         let result = self.call(request).await?;
-        // It says that it is done, but not how it should: reading back tells.
+        // The program reports success, but in an invalid form, so the effect is unknown and is verified by reading
+        // back.
         let mut result = answers::fields(result)
             .map_err(|error| Error::new(Code::InternalError, self.wrong(&what, &error)))?;
         self.redact(&mut result);
@@ -167,8 +169,8 @@ impl Connector for ExecConnector {
     }
 }
 
-/// The groups and licenses that are wanted, where a connector looks for them: as Iden sent them, and with what stands elsewhere
-/// in the task, licenses under `assignments` above all.
+/// The requested groups and licenses, where a connector looks for them: as Iden sent them, plus those from other parts of the task, above
+/// all licenses under `assignments`.
 fn memberships(operation: &Operation) -> Value {
     let sent = &operation.payload().memberships;
     let wanted = match operation {
@@ -177,7 +179,7 @@ fn memberships(operation: &Operation) -> Value {
         _ => None,
     };
     let Some(wanted) = wanted else { return sent.clone() };
-    // It has been read once already, with the whole task.
+    // This was already validated when the task was parsed.
     let here = Memberships::from_json("memberships", sent.clone()).unwrap_or_default();
     let mut all = sent.as_object().cloned().unwrap_or_default();
     for (slug, refs) in &wanted.0 {
@@ -189,15 +191,15 @@ fn memberships(operation: &Operation) -> Value {
         });
         match all.entry(slug.as_str()).or_insert_with(|| json!([])) {
             Value::Array(list) => list.extend(elsewhere),
-            // A lone reference, or null for none.
+            // A single reference, or `null` for none.
             other => *other = wanted.to_json(true)[slug.as_str()].clone(),
         }
     }
     Value::Object(all)
 }
 
-/// The parameters of an action: the payload as Iden sent it, its unknown fields included, with the account's
-/// identifier and the memberships where a connector looks for them.
+/// The parameters of an action: the payload as Iden sent it, including unknown fields, with the account's identifier
+/// and the memberships where a connector looks for them.
 fn params(context: &Context, operation: &Operation) -> Value {
     let payload = operation.payload();
     let mut params = payload.extra.clone();

@@ -1,4 +1,4 @@
-//! What `bridgehead init` finds out of a connector program: it is started, and says what it can do.
+//! Discovery for `bridgehead init`: starts the connector program, and reads what it can do.
 
 use bridgehead_sdk::{Discovered, Discovery, Draft, Error, Question, Section, async_trait, is_secret_name};
 use serde_json::{Map, Value, json};
@@ -7,7 +7,7 @@ const COMMAND: &str = "command";
 const SETTINGS: &str = "settings";
 const ENVIRONMENT: &str = "inherit";
 
-/// Starts the program.
+/// Discovery by starting the program.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Start;
 
@@ -82,7 +82,7 @@ impl Discovery for Start {
     }
 }
 
-/// That no secret stands in the settings itself.
+/// Checks that the settings contain no secrets, only references to them.
 fn no_secret(settings: &Map<String, Value>) -> Result<(), String> {
     for (key, value) in settings {
         match value {
@@ -99,14 +99,14 @@ fn no_secret(settings: &Map<String, Value>) -> Result<(), String> {
     Ok(())
 }
 
-/// Where a secret is, if the table says that.
+/// The location of a secret, if the table is a reference to one.
 fn reference(table: &Map<String, Value>) -> Option<(&str, &str)> {
     let mut entries = table.iter();
     let (kind, place) = entries.next().filter(|_| entries.next().is_none())?;
     matches!(kind.as_str(), "env" | "file" | "credential").then_some((kind.as_str(), place.as_str()?))
 }
 
-/// The settings with the secrets in their places, for the one start. The daemon reads them by itself.
+/// The settings with the secrets filled in, for this one start. The daemon resolves the references itself.
 fn resolved(value: &Value, draft: &Draft) -> Result<Value, Error> {
     let Value::Object(table) = value else { return Ok(value.clone()) };
     let Some((kind, place)) = reference(table) else {

@@ -1,4 +1,4 @@
-//! From a JSON-RPC error to an error of the SDK.
+//! Converts JSON-RPC errors into errors of the SDK.
 
 use std::time::Duration;
 
@@ -8,16 +8,16 @@ use tracing::warn;
 
 use crate::protocol::{ErrorObject, METHOD_NOT_FOUND};
 
-/// The longest message that is passed on, in characters.
+/// The maximum length of a message that is passed on, in characters.
 const MESSAGE: usize = 500;
 
-/// The longest name or label from outside that is put into a message, in characters.
+/// The maximum length of an external name or label in a message, in characters.
 pub(crate) const LABEL: usize = 100;
 
-/// The longest wait a connector can ask for.
+/// The longest wait that a connector can request.
 const LONGEST_WAIT: Duration = Duration::from_hours(24);
 
-/// What a JSON-RPC error says; for missing parts, the defaults of [`Error::new`] for the code. `method` and `app` name
+/// Converts a JSON-RPC error; missing parts get the defaults of [`Error::new`] for the code. `method` and `app` name
 /// the call in the message if the error has no message.
 pub(crate) fn from_object(error: &ErrorObject, app: &str, method: &str, redactor: &Redactor) -> Error {
     let said = text(&error.message, MESSAGE, redactor).trim_start().to_owned();
@@ -60,9 +60,9 @@ pub(crate) fn from_object(error: &ErrorObject, app: &str, method: &str, redactor
     converted
 }
 
-/// A text from outside as it may be shown: without known secrets, without control characters, not too long.
+/// External text in a form that can be shown: without known secrets and control characters, and truncated.
 pub(crate) fn text(raw: &str, longest: usize, redactor: &Redactor) -> String {
-    // Redacted before it is cut: the first half of a secret would not be recognised.
+    // Redacted before it is truncated: the first half of a secret would not be recognized.
     let redacted = redactor.redact(raw);
     let mut clean = String::new();
     for (count, character) in redacted.trim_end().chars().enumerate() {
@@ -76,7 +76,7 @@ pub(crate) fn text(raw: &str, longest: usize, redactor: &Redactor) -> String {
     clean
 }
 
-/// A word that is none of the two says at least that the connector is not certain.
+/// A value other than the two known ones still shows that the connector is not certain.
 fn effect(data: &Map<String, Value>) -> Option<Effect> {
     match data.get("effect") {
         None | Some(Value::Null) => None,
@@ -97,7 +97,7 @@ fn retry(data: &Map<String, Value>) -> Option<Retry> {
     }
 }
 
-/// A number, or one written as text: many pass on the header `Retry-After` as they got it.
+/// A number, or a number as a string: many programs pass on the `Retry-After` header unchanged.
 fn wait(value: &Value) -> Option<Duration> {
     let seconds = value.as_f64().or_else(|| value.as_str()?.trim().parse().ok())?;
     let capped = Some(seconds).filter(|seconds| *seconds >= 0.0)?.min(LONGEST_WAIT.as_secs_f64());

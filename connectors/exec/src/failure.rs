@@ -1,4 +1,4 @@
-//! Why a process ended, and what that means for the calls it leaves behind.
+//! Why a process ended, and what that means for its unfinished calls.
 
 use std::process::ExitStatus;
 use std::sync::Arc;
@@ -10,11 +10,11 @@ use crate::answers::Unexpected;
 use crate::lines::LineError;
 use crate::protocol::NotAnAnswer;
 
-/// Why there is no process, worded to follow "the connector process of acme-hr". It never repeats what the process
-/// wrote, except for the cleaned message of an error.
+/// Why there is no process, worded to follow "the connector process of acme-hr". It never repeats output of the
+/// process, except for the cleaned message of an error. Each variant says who must act.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum Death {
-    /// The operator: the program or the working directory is not there, or may not be used.
+    /// The operator: the program or the working directory does not exist or cannot be used.
     #[error("could not be started: {program}: {source}; check 'command' in its target")]
     NotStarted {
         /// The program as `target` names it.
@@ -25,23 +25,24 @@ pub(crate) enum Death {
     /// The author of the program, or another process that killed it.
     #[error("{}", ended(*.0))]
     Ended(ExitStatus),
-    /// The author: an output that is closed answers nothing.
+    /// The author: the process cannot respond after it has closed its output.
     #[error("closed its standard output and was stopped")]
     OutputClosed,
-    /// The author: an input that is closed cannot be asked.
+    /// The author: the process cannot receive requests after it has closed its input.
     #[error("closed its standard input and was stopped")]
     InputClosed,
-    /// The author: something else than answers goes to standard output.
+    /// The author: the process writes something other than responses to standard output.
     #[error("was stopped, because line {line} of its output is not a valid response: {reason}")]
     NotAnAnswer {
-        /// Which line, counted from 1 since the process was started.
+        /// The number of the line, counted from 1 since the process was started.
         line: u64,
         reason: NotAnAnswer,
     },
     /// The author, or the operator, who may raise `max_line_bytes`.
     #[error("was stopped: {0}")]
     Output(#[source] LineError),
-    /// The author, or the operator, who may raise the deadline of a task: a call was given up and not answered since.
+    /// The author, or the operator, who may raise the deadline of a task: a call was given up, and still not answered
+    /// in time.
     #[error("was stopped, because it did not respond to {what} in time")]
     Hung {
         /// The call that was given up.
@@ -50,23 +51,23 @@ pub(crate) enum Death {
     /// The author, or the operator, who may raise `start_timeout`.
     #[error("was stopped, because it did not respond to initialize within {}", seconds(*.0))]
     StartTimeout(Duration),
-    /// The author: the description is not what it should be.
+    /// The author: the description is invalid.
     #[error("was stopped, because its response to initialize was invalid: {0}")]
     Description(#[source] Unexpected),
-    /// The operator, as the message says: the process does not want to work with these settings.
+    /// The operator, as the message says: the process refuses to work with these settings.
     #[error("does not start: {message}")]
     Refused {
-        /// The standard code it gave.
+        /// The standard code that it returned.
         code: Code,
         /// Its message, cleaned.
         message: String,
-        /// Whether it said when to come again.
+        /// Whether, and when, it accepts another start.
         retry: Retry,
     },
-    /// Nobody: the connector is being shut down.
+    /// Nobody needs to act: the connector is being shut down.
     #[error("was stopped")]
     Stopped,
-    /// A fault of this crate: the task that attends to the process ended before the process did.
+    /// A bug in this crate: the task that supervises the process ended before the process did.
     #[error("is no longer supervised; please report this as a bug in bridgehead")]
     Unattended,
 }
@@ -86,7 +87,7 @@ fn seconds(duration: Duration) -> String {
     format!("{:.1} s", duration.as_secs_f64())
 }
 
-/// Why a call has no answer.
+/// Why a call has no response.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum CallError {
     /// Nothing was sent: there is no process.
@@ -94,12 +95,12 @@ pub(crate) enum CallError {
     NotRunning {
         /// The app.
         app: String,
-        /// Why there is none.
+        /// Why there is no process.
         death: Arc<Death>,
-        /// How long it is not started again, where that is known already.
+        /// The delay before the next start, if it is already known.
         again_in: Option<Duration>,
     },
-    /// The request was sent, and the process ended before it answered.
+    /// The request was sent, and the process ended before it responded.
     #[error("the connector process of {app} {death} while processing {what}")]
     Lost {
         /// The app.
@@ -125,8 +126,8 @@ impl From<CallError> for Error {
     fn from(error: CallError) -> Self {
         let message = error.to_string();
         match error {
-            // Every task of the app meets the same fate, so they are held rather than failed, whatever the
-            // process says about retrying.
+            // Every task of the app would fail in the same way, so they are held instead of failed, whatever the
+            // process says about retries.
             CallError::NotRunning { death, again_in, .. } => {
                 let (code, said) = match &*death {
                     Death::Refused { code, retry, .. } => (*code, *retry),

@@ -1,5 +1,5 @@
-//! Reading what a connector process might print, without a process. For the fuzz targets alone; nothing here is part
-//! of the crate's interface.
+//! Parses what a connector process might print, without a process. Only for the fuzz targets; nothing here is part of
+//! the crate's interface.
 
 use bridgehead_sdk::{AccountRecord, Description, Error, Page, Redactor, ResourceKind};
 use serde_json::{Map, Value};
@@ -8,7 +8,7 @@ use tokio::io::AsyncRead;
 use crate::lines::{LineReader, Overflow};
 use crate::{answers, errors, protocol};
 
-/// What a line says: which request it answers, and its result or error; or why it is no answer.
+/// Parses a line: the request that it answers, and its result or error; or why it is not a response.
 pub fn answer(line: &[u8], redactor: &Redactor) -> Result<(u64, Result<Value, Error>), String> {
     let answer = protocol::parse_answer(line).map_err(|error| error.to_string())?;
     let outcome = answer
@@ -22,27 +22,28 @@ pub fn request(id: u64, method: &str, params: &Value) -> Vec<u8> {
     protocol::request_line(id, method, params)
 }
 
-/// Reads `initialize`'s result.
+/// Parses the result of `initialize`.
 pub fn description(result: Value) -> Result<Description, String> {
     answers::description(result).map(|read| read.description).map_err(|error| error.to_string())
 }
 
-/// Reads `list`'s result.
+/// Parses the result of `list`.
 pub fn page(kind: ResourceKind, result: Value) -> Result<Page, String> {
     answers::page(kind, result).map_err(|error| error.to_string())
 }
 
-/// Reads what `find_account` found.
+/// Parses the result of `find_account`.
 pub fn account(result: Value) -> Result<Option<AccountRecord>, String> {
     answers::account(result).map_err(|error| error.to_string())
 }
 
-/// Reads an action's result.
+/// Parses the result of an action.
 pub fn fields(result: Value) -> Result<Map<String, Value>, String> {
     answers::fields(result).map_err(|error| error.to_string())
 }
 
-/// All lines of an output, and what ended it early. A line beyond the limit is cut, or an error.
+/// All lines of an output, and the error that ended it early. A line that exceeds the limit is truncated, or is an
+/// error.
 pub async fn lines(
     output: impl AsyncRead + Unpin,
     limit: usize,

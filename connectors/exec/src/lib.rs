@@ -1,21 +1,21 @@
-//! The exec connector: a connector in any language, as a child process that speaks JSON-RPC 2.0, one object a
-//! line, on its standard input and output.
+//! The exec connector: a connector in any language, as a child process that speaks JSON-RPC 2.0 on its standard input
+//! and output, with one object per line.
 //!
-//! One process serves one app. It is started at the first call, shared by all calls, and replaced when it dies,
-//! hangs, or prints something that is not an answer. What it worked on then has an unknown effect, which the
-//! runtime settles by reading back; nothing is retried here.
+//! One process serves one app. It is started at the first call, shared by all calls, and replaced if it dies, hangs, or
+//! prints something that is not a response. Its unfinished calls then have an unknown effect, which the runtime
+//! resolves by reading back; nothing is retried here.
 //!
 //! # The parts
-//! - `protocol` is the wire: a request to a line, a line to an answer. Pure.
-//! - `answers` reads results, `errors` JSON-RPC errors, as what the SDK calls them. Pure.
+//! - `protocol` is the wire format: encodes a request as a line, and parses a line as a response. Pure.
+//! - `answers` parses results, and `errors` JSON-RPC errors, into the types of the SDK. Pure.
 //! - `failure` says why a process ended, and what that means for its calls.
-//! - `process` is the life of one child process, `attendant` who reads, writes and notices its end, `pending` what
-//!   it works on, `lines` its output, `spawn` the thread that starts it.
+//! - `process` manages one child process from start to end; `session` reads from it, writes to it, and notices its end;
+//!   `pending` has its unfinished calls; `lines` reads its output; `spawn` has the thread that starts it.
 //! - `supervisor` decides when there is a process, and `restart` how long there is none.
-//! - `discovery` is what `bridgehead init` finds out of a program.
-//! - `connector` is the SDK's trait on top of all that.
+//! - `discovery` inspects a program for `bridgehead init`.
+//! - `connector` implements the SDK's trait on top of these parts.
 //!
-//! The protocol, for those who write such a process, is in `docs/connectors/exec.md`.
+//! The protocol, for authors of such programs, is described in `docs/connectors/exec.md`.
 
 mod answers;
 mod connector;

@@ -1,20 +1,20 @@
-//! Reading the lines of a child process without trusting it to end them.
+//! Reads the lines of a child process without relying on it to end them.
 
 use tokio::io::{AsyncBufReadExt, AsyncRead, BufReader};
 
 /// How many bytes to request from the pipe in one read.
 const CHUNK: usize = 64 * 1024;
 
-/// What is done about a line that exceeds the limit.
+/// What to do with a line that exceeds the limit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Overflow {
-    /// An immediate error, however long the line may become.
+    /// Fails immediately, however long the line may become.
     Fail,
-    /// What exceeds the limit is dropped; the line is what was kept.
+    /// Drops what exceeds the limit; the line is truncated.
     Cut,
 }
 
-/// Why there is no line.
+/// Why a line cannot be read.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum LineError {
     /// The line exceeds the limit.
@@ -23,7 +23,7 @@ pub(crate) enum LineError {
         /// The limit in bytes.
         limit: usize,
     },
-    /// The output ended before the line did: what was read of it means nothing.
+    /// The output ended in the middle of a line, so its beginning is meaningless.
     #[error("its output ended in the middle of a line")]
     Unfinished,
     /// The pipe failed.
@@ -40,14 +40,14 @@ pub(crate) struct LineReader<R> {
 }
 
 impl<R: AsyncRead + Unpin> LineReader<R> {
-    /// Lines of at most `limit` bytes, their end not counted.
+    /// Reads lines of at most `limit` bytes, not counting the line break.
     pub(crate) fn new(inner: R, limit: usize, overflow: Overflow) -> Self {
         Self { inner: BufReader::with_capacity(CHUNK, inner), line: Vec::new(), limit, overflow }
     }
 
-    /// The next line without its end; `None` when the output has ended after a whole line.
+    /// The next line without its line break; `None` if the output ended after a complete line.
     ///
-    /// Cancel safe: what was read stays in `self`, and there is one `.await`, on `fill_buf`, which is cancel safe.
+    /// Cancel safe: partial input stays in `self`, and the only `.await` is on `fill_buf`, which is cancel safe.
     pub(crate) async fn next(&mut self) -> Result<Option<Vec<u8>>, LineError> {
         loop {
             let chunk = self.inner.fill_buf().await.map_err(LineError::Read)?;

@@ -11,41 +11,41 @@ use tokio::time::Instant;
 use crate::failure::{CallError, Death};
 use crate::protocol::Outcome;
 
-/// What a caller gets.
+/// The result of a call for its caller.
 pub(crate) type Reply = Result<Outcome, CallError>;
 
-/// What a call holds until the process has answered it, whether or not the caller still waits.
+/// What a call holds until the process has responded to it, whether or not the caller still waits.
 pub(crate) struct Held {
-    /// Which call it is, for messages: "create_account for ext-1".
+    /// The call, for messages: "create_account for ext-1".
     pub(crate) what: String,
-    /// The slot. A caller that goes away does not free it: the process may still be at work.
+    /// The slot. It stays taken if the caller gives up, because the process may still be working.
     #[expect(dead_code, reason = "held for what dropping it does")]
     pub(crate) permit: Option<OwnedSemaphorePermit>,
-    /// The secrets that were passed along. The process may print them as long as it is at work.
+    /// The secrets in the request. The process may print them while it is working.
     #[expect(dead_code, reason = "held for what dropping it does")]
     pub(crate) protection: Option<Arc<Protection>>,
 }
 
-/// The result of a response.
+/// What happened to a response.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Delivery {
-    /// Somebody waited for it.
+    /// The caller received it.
     Delivered,
-    /// The caller was gone.
+    /// The caller had given up.
     Late {
         /// The call.
         what: String,
     },
-    /// No such request was made, or it was answered before.
+    /// There was no such request, or it was already answered.
     Unknown,
 }
 
 struct Call {
     held: Held,
     reply: oneshot::Sender<Reply>,
-    /// Whether a byte of it may have reached the process.
+    /// Whether any byte of it may have reached the process.
     sent: bool,
-    /// The caller is gone; unless it is answered by then, the process hangs.
+    /// Set when the caller has given up: if there is no response by then, the process is considered hung.
     hangs_at: Option<Instant>,
 }
 
@@ -63,7 +63,7 @@ pub(crate) struct Pending {
     given_up: Notify,
 }
 
-/// The identifier of the first call; 0 is `initialize`, which is not a call of anybody's.
+/// The identifier of the first call; 0 is `initialize`, which has no caller.
 const FIRST: u64 = 1;
 
 impl Pending {
@@ -80,7 +80,8 @@ impl Pending {
         self.calls.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Adds a call, and gives its identifier and where its reply comes. Dropping the [`Waiter`] gives the call up.
+    /// Adds a call; the [`Waiter`] has its identifier and receives its reply. Dropping the [`Waiter`] gives the call
+    /// up.
     pub(crate) fn add(self: &Arc<Self>, held: Held) -> Result<Waiter, CallError> {
         let mut calls = self.calls();
         if let Some(death) = &calls.death {
@@ -94,7 +95,7 @@ impl Pending {
         Ok(Waiter { pending: Arc::clone(self), id, receiver })
     }
 
-    /// A request is about to be written. `false` if its caller is gone: then it is not to be written at all.
+    /// Marks a request as being written. `false` if its caller has given up, so that it must not be written.
     pub(crate) fn sending(&self, id: u64) -> bool {
         match self.calls().open.get_mut(&id) {
             Some(call) => {
@@ -105,11 +106,11 @@ impl Pending {
         }
     }
 
-    /// The process answered.
+    /// Records a response of the process.
     pub(crate) fn answer(&self, id: u64, outcome: Outcome) -> Delivery {
         let call = {
             let mut calls = self.calls();
-            // An answer to what was never asked is a guess, and leaves the call as it is.
+            // A response to a request that was never sent is wrong, and does not affect the call.
             if !calls.open.get(&id).is_some_and(|call| call.sent) {
                 return Delivery::Unknown;
             }
@@ -137,7 +138,7 @@ impl Pending {
         }
     }
 
-    /// When the process is taken to hang, and on what, if nothing is answered until then.
+    /// When the process is considered hung, and on which call, if it does not respond before.
     pub(crate) fn next_hang(&self) -> Option<(Instant, String)> {
         let calls = self.calls();
         calls
@@ -148,13 +149,13 @@ impl Pending {
             .map(|(moment, what)| (moment, what.clone()))
     }
 
-    /// Waits until a call that was sent is given up: [`next_hang`](Self::next_hang) may have changed.
+    /// Waits until a call that was sent is given up; [`next_hang`](Self::next_hang) may have changed then.
     pub(crate) async fn given_up(&self) {
         self.given_up.notified().await;
     }
 
-    /// The process is gone: fails every call, and refuses those that come. What was sent has an unknown effect, what
-    /// was not sent has none. Only the first reason counts.
+    /// Called when the process has ended: fails every call, and rejects later ones. The effect is unknown for requests
+    /// that were sent; others were not applied. Only the first reason is kept.
     pub(crate) fn fail_all(&self, death: &Arc<Death>) {
         let open = {
             let mut calls = self.calls();
@@ -167,7 +168,7 @@ impl Pending {
             } else {
                 self.not_sent(death)
             };
-            // The caller may be gone; then nobody wants to know.
+            // The caller may have given up, so an error is ignored.
             drop(reply.send(Err(error)));
         }
     }
@@ -190,7 +191,7 @@ impl Waiter {
         self.id
     }
 
-    /// The reply. A call that is neither answered nor failed cannot be; it would be lost with an unknown effect.
+    /// The reply. Every call gets a response or an error; if that ever fails, the call is lost with an unknown effect.
     pub(crate) async fn reply(mut self) -> Reply {
         match (&mut self.receiver).await {
             Ok(reply) => reply,
@@ -205,7 +206,7 @@ impl Waiter {
 
 impl Drop for Waiter {
     fn drop(&mut self) {
-        // Nobody listens from here on, so that an answer on its way counts as late.
+        // Closed first, so that a response that arrives now counts as late.
         self.receiver.close();
         self.pending.give_up(self.id);
     }

@@ -1,4 +1,4 @@
-//! The life of one child process: started, initialised, asked, ended. Nothing here starts it again.
+//! One child process: starts it, initializes it, sends requests, ends it. Nothing here restarts it.
 
 use std::ffi::OsString;
 use std::process::{ExitStatus, Stdio};
@@ -22,47 +22,49 @@ use crate::session::ProcessSession;
 use crate::settings::{Environment, Launch, secret_lines};
 use crate::spawn::{must_be_executable, spawn};
 
-/// What every process inherits. The daemon's other variables, the Bridge key among them, are not its business.
+/// The variables that every process inherits. It does not get the daemon's other variables, which include the Bridge
+/// key.
 const INHERITED: [&str; 3] = ["PATH", "HOME", "LANG"];
 
-/// How long `shutdown` may take to be answered.
+/// How long the process may take to respond to `shutdown`.
 const SHUTDOWN: Duration = Duration::from_secs(5);
 
 /// How long a process may take to end once its input is closed.
 const LAST_WORDS: Duration = Duration::from_secs(1);
 
-/// How long a process that was killed is waited for: the kernel may hold on to one that waits for a disk.
+/// How long to wait for a process that was killed: the kernel may keep one that waits for disk I/O.
 const KILLED: Duration = Duration::from_secs(5);
 
-/// Where a process stands.
+/// The state of a process.
 #[derive(Clone)]
 pub(crate) enum Phase {
-    /// It has not answered `initialize` yet.
+    /// It has not responded to `initialize` yet.
     Starting,
-    /// It has.
+    /// It has responded to `initialize`.
     Ready(Arc<Description>),
-    /// It is gone, since this moment.
+    /// It has ended, at this time.
     Dead(Arc<Death>, Instant),
 }
 
-/// What callers and the attendant share.
+/// What callers and the session share.
 pub(crate) struct Shared {
     pub(crate) app: String,
     pub(crate) pending: Arc<Pending>,
     pub(crate) phase: watch::Sender<Phase>,
-    /// Whether it answered a call; `initialize` is none.
+    /// Whether it has responded to a call other than `initialize`.
     pub(crate) healthy: AtomicBool,
-    /// Its input is to be closed: no more requests follow.
+    /// Closes the input of the process: no more requests follow.
     pub(crate) stopping: CancellationToken,
-    /// It is to be killed.
+    /// Kills the process.
     pub(crate) kill: CancellationToken,
 }
 
 impl Shared {
-    /// Says that the process is gone. Only the first reason counts.
+    /// Records that the process has ended. Only the first reason is kept.
     pub(crate) fn die(&self, death: Death) {
         let death = Arc::new(death);
-        // First the phase, then the calls: a caller that learns of a lost call finds the process dead.
+        // The phase is set before the calls fail: a caller that gets the error of a lost call must find the process
+        // dead.
         self.phase.send_if_modified(|phase| {
             let alive = !matches!(phase, Phase::Dead(..));
             if alive {
@@ -74,25 +76,25 @@ impl Shared {
     }
 }
 
-/// A request on its way to the process.
+/// A request to be written to the process.
 pub(crate) struct Outgoing {
     pub(crate) id: u64,
     pub(crate) line: Vec<u8>,
 }
 
-/// One call, as a connector makes it.
+/// One call of a connector.
 pub(crate) struct Request {
     /// The method's name.
     pub(crate) method: &'static str,
     /// Its parameters; a password may be among them.
     pub(crate) params: Value,
-    /// The call in words, for messages: "create_account for ext-1".
+    /// A description of the call for messages: "create_account for ext-1".
     pub(crate) what: String,
-    /// Keeps the secrets among the parameters known to the redactor.
+    /// Keeps the secrets in the parameters known to the redactor.
     pub(crate) protection: Option<Arc<Protection>>,
 }
 
-/// One child process, and what attends to it. Dropping it kills the process.
+/// One child process, and the task that serves it. Dropping it kills the process.
 pub(crate) struct Session {
     shared: Arc<Shared>,
     outgoing: mpsc::Sender<Outgoing>,
@@ -100,7 +102,7 @@ pub(crate) struct Session {
 }
 
 impl Session {
-    /// Starts a process. It is ready when [`ready`](Self::ready) says so.
+    /// Starts a process. [`ready`](Self::ready) waits until it can be used.
     pub(crate) fn start(launch: &Arc<Launch>) -> Result<Self, Death> {
         let not_started = |source| Death::NotStarted { program: launch.program.clone(), source };
         let (command, protection) = command(launch).map_err(not_started)?;
@@ -143,15 +145,15 @@ impl Session {
         }
     }
 
-    /// Asks the process. Dropping the future gives the call up: what was not written is not sent, and what was
-    /// sent must be answered within `hang_timeout`, or the process is replaced.
+    /// Sends a request to the process. Dropping the future gives the call up: a request that was not written yet is not
+    /// sent, and one that was sent must be answered within `hang_timeout`, or the process is replaced.
     pub(crate) async fn call(
         &self,
         request: Request,
         permit: Option<tokio::sync::OwnedSemaphorePermit>,
     ) -> Reply {
         let Ok(slot) = self.outgoing.reserve().await else {
-            // Nothing is written from now on; the reason is reported when the process has ended.
+            // Nothing is written from now on; the reason is known when the process has ended.
             let death = match self.phase(|phase| matches!(phase, Phase::Dead(..))).await {
                 Some(Phase::Dead(death, _)) => death,
                 _ => Arc::new(Death::Unattended),
@@ -165,7 +167,7 @@ impl Session {
         waiter.reply().await
     }
 
-    /// Why and since when the process is gone, and whether it had been healthy; `None` while it lives.
+    /// Why and when the process ended, and whether it was healthy; `None` while it runs.
     pub(crate) fn death(&self) -> Option<(Arc<Death>, Instant, bool)> {
         match &*self.shared.phase.borrow() {
             Phase::Dead(death, at) => {
@@ -175,7 +177,7 @@ impl Session {
         }
     }
 
-    /// Asks the process to end, closes its input, and kills it if it is still there.
+    /// Asks the process to end, closes its input, and kills it if it still runs.
     pub(crate) async fn shutdown(&self) {
         let deadline = Instant::now() + SHUTDOWN;
         if matches!(&*self.shared.phase.borrow(), Phase::Ready(_)) {
@@ -211,7 +213,7 @@ impl Session {
     }
 }
 
-/// The command with its environment, which is read now and at no other time; secrets in it are protected.
+/// The command with its environment, which is read only here; secrets in it are protected.
 fn command(launch: &Launch) -> std::io::Result<(Command, Protection)> {
     let directory = launch.directory()?;
     let program = launch.executable(&directory);
@@ -236,8 +238,8 @@ fn command(launch: &Launch) -> std::io::Result<(Command, Protection)> {
         .stderr(Stdio::piped())
         .kill_on_drop(true)
         .env_clear();
-    // A separate process group: it can be killed with the processes it started, and a Ctrl-C on the daemon's terminal,
-    // on which the daemon finishes its tasks cleanly, does not reach it.
+    // A separate process group: it can be killed together with the processes it started, and a Ctrl-C on the daemon's
+    // terminal, after which the daemon still finishes its tasks cleanly, does not reach it.
     #[cfg(unix)]
     command.process_group(0);
     let secrets: Vec<String> = variables
@@ -263,10 +265,11 @@ fn environment(settings: &Environment, daemon: impl Fn(&str) -> Option<OsString>
     variables
 }
 
-/// A child process and those it started, its group: when it ends, is killed or is dropped, all of them end.
+/// A child process with its process group, which includes the processes that it started: when the child ends, is killed
+/// or is dropped, all of them end.
 pub(crate) struct Process {
     child: Child,
-    /// The number of its group, as long as there is somebody to end.
+    /// The id of its group, as long as there may be a process to kill.
     group: Option<u32>,
     processes: Option<Arc<dyn ProcessRegistry>>,
 }
@@ -282,12 +285,12 @@ impl Process {
     /// Waits until it exits. Cancel safe.
     pub(crate) async fn ended(&mut self) -> std::io::Result<ExitStatus> {
         let status = self.child.wait().await;
-        // Immediately: as soon as the last process of the group has ended, its number may be reused.
+        // Immediately: as soon as the last process of the group has ended, its id may be reused.
         self.kill_group();
         status
     }
 
-    /// Kills it, and waits until it is gone. Nothing happens if it is gone already.
+    /// Kills it, and waits until it has ended. Does nothing if it has already ended.
     pub(crate) async fn kill(&mut self) {
         self.kill_group();
         if self.child.id().is_none() {
@@ -304,7 +307,7 @@ impl Process {
         }
     }
 
-    /// Kills whatever is left of the group, once.
+    /// Kills the remaining processes of the group, once.
     fn kill_group(&mut self) {
         let Some(group) = self.group.take() else {
             return;
@@ -320,7 +323,7 @@ fn kill_members(group: u32) {
     #[cfg(unix)]
     if let Some(group) = i32::try_from(group).ok().and_then(rustix::process::Pid::from_raw)
         && let Err(error) = rustix::process::kill_process_group(group, rustix::process::Signal::KILL)
-        // Nobody is left: the usual case.
+        // No process is left: the usual case.
         && error != rustix::io::Errno::SRCH
     {
         debug!(target: "bridgehead::exec", %error, "the connector's process group could not be killed");

@@ -1,73 +1,73 @@
-//! The wire: JSON-RPC 2.0, one object a line. Pure; nothing here reads or writes.
+//! The wire format: JSON-RPC 2.0, one object per line. Pure; nothing here does I/O.
 
 use serde_json::{Map, Value, json};
 
-/// The version of the exec protocol, as `initialize` names it.
+/// The version of the exec protocol that is sent with `initialize`.
 pub(crate) const VERSION: u32 = 1;
 
-/// JSON-RPC's own code for a method that the other side does not know.
+/// The JSON-RPC error code for an unknown method.
 pub(crate) const METHOD_NOT_FOUND: i64 = -32601;
 
-/// An answer: which request it belongs to, and what it says. It has no `Debug`: a password may be inside.
+/// A response: the request that it belongs to, and its outcome. It has no `Debug`: it may contain a password.
 pub(crate) struct Answer {
     /// The identifier of the request.
     pub(crate) id: u64,
-    /// What it says.
+    /// Its result or error.
     pub(crate) outcome: Outcome,
 }
 
-/// What an answer says.
+/// The result or error of a response.
 pub(crate) type Outcome = Result<Value, ErrorObject>;
 
-/// A JSON-RPC error as it came. It has no `Debug`: its message may repeat a secret.
+/// A JSON-RPC error as received. It has no `Debug`: its message may contain a secret.
 pub(crate) struct ErrorObject {
-    /// JSON-RPC's code; 0 where it is missing.
+    /// The JSON-RPC code; 0 if it is missing.
     pub(crate) code: i64,
-    /// What happened; empty where it is missing.
+    /// The message; empty if it is missing.
     pub(crate) message: String,
-    /// What the exec protocol adds; empty where it is missing.
+    /// The additional data of the exec protocol; empty if it is missing.
     pub(crate) data: Map<String, Value>,
 }
 
-/// Why a line is not an answer. The author of the connector must act; the line itself is never repeated.
+/// Why a line is not a response. The author of the connector must act; the line itself is never repeated.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum NotAnAnswer {
-    /// Most likely a diagnostic that was printed to the wrong place.
+    /// Most likely diagnostics on the wrong stream.
     #[error("it is not JSON; write diagnostics to standard error")]
     NotJson,
-    /// JSON of another kind, a batch among them.
+    /// Other JSON, such as a batch.
     #[error("it is not a single JSON object")]
     NotAnObject,
-    /// Not what was agreed on.
+    /// Not JSON-RPC 2.0.
     #[error("its member 'jsonrpc' is not \"2.0\"")]
     Version,
-    /// A request or a notification: bridgehead asks, the connector answers.
+    /// A request or a notification: only bridgehead sends requests.
     #[error("it is a request; a connector may only send responses")]
     Request,
-    /// It cannot be said which request is answered.
+    /// It is unclear which request is answered.
     #[error("its member 'id' is not the number of a request")]
     Id,
     /// A missing result is not an empty result.
     #[error("it has neither 'result' nor 'error'")]
     Neither,
-    /// It cannot be said which of the two holds.
+    /// It is unclear which of the two is valid.
     #[error("it has both 'result' and 'error'")]
     Both,
-    /// An error that says nothing.
+    /// An error without content.
     #[error("its member 'error' is not an object")]
     Error,
 }
 
-/// A request as a line, its end included.
+/// A request as a line, including the line break.
 pub(crate) fn request_line(id: u64, method: &str, params: &Value) -> Vec<u8> {
-    // A line break inside a text is escaped by JSON, so that the object is one line whatever it holds.
+    // JSON escapes line breaks inside strings, so the object is always one line.
     let request = json!({ "jsonrpc": "2.0", "id": id, "method": method, "params": params });
     let mut line = request.to_string().into_bytes();
     line.push(b'\n');
     line
 }
 
-/// Reads a line, without its end, as an answer.
+/// Parses a line, without its line break, as a response.
 pub(crate) fn parse_answer(line: &[u8]) -> Result<Answer, NotAnAnswer> {
     let value: Value = serde_json::from_slice(line).map_err(|_| NotAnAnswer::NotJson)?;
     let Value::Object(mut members) = value else {
@@ -177,7 +177,7 @@ mod tests {
         fn a_damaged_answer_never_panics_nor_changes_its_id(at in 0_usize..60, byte: u8) {
             let mut line = br#"{"jsonrpc":"2.0","id":1234,"result":{"a":[1,null,"x"]}}     "#.to_vec();
             line[at] = byte;
-            // Only a damaged number may read as another number.
+            // Only a damaged number may be parsed as another number.
             if let Ok(answer) = parse_answer(&line) {
                 prop_assert!(answer.id == 1234 || byte.is_ascii_digit() || byte.is_ascii_whitespace());
             }

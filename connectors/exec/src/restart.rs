@@ -1,6 +1,7 @@
-//! How long a process that died is not started again.
+//! The delay before a process that died is started again.
 //!
-//! Nothing waits here and no loop runs: a moment is computed, and calls that come before it are told to come again.
+//! Nothing waits here, and there is no loop: it computes a time, and calls before that time get an error that says when
+//! to retry.
 
 use std::time::Duration;
 
@@ -10,13 +11,13 @@ use tokio::time::Instant;
 /// The delay after the first death.
 const FIRST: Duration = Duration::from_millis(100);
 
-/// The longest delay.
+/// The maximum delay.
 const LONGEST: Duration = Duration::from_secs(30);
 
-/// 100 ms after the first death, doubling up to 30 s. One process waits for itself alone, so there is no jitter.
+/// 100 ms after the first death, doubling up to 30 s. Each process is restarted independently, so there is no jitter.
 const POLICY: RetryPolicy = RetryPolicy::new(FIRST, LONGEST).with_jitter(Jitter::None);
 
-/// Counts deaths, and says when the next process may be started.
+/// Counts deaths, and determines when the next process may be started.
 #[derive(Debug)]
 pub(crate) struct Restart {
     deaths: Backoff,
@@ -30,7 +31,8 @@ impl Default for Restart {
 }
 
 impl Restart {
-    /// A process ended at this moment. If it was healthy, having responded to a call, the delay is reset.
+    /// Records that a process ended at this time. If it was healthy, that is, had responded to a call, the delay is
+    /// reset.
     pub(crate) fn died(&mut self, at: Instant, was_healthy: bool) {
         if was_healthy {
             self.deaths.succeeded();
@@ -38,7 +40,7 @@ impl Restart {
         self.not_before = Some(at + self.deaths.failed(0.0));
     }
 
-    /// How long the next start must wait; `None` when it need not.
+    /// How long the next start must wait; `None` if it is allowed now.
     pub(crate) fn remaining(&self, now: Instant) -> Option<Duration> {
         self.not_before
             .map(|moment| moment.saturating_duration_since(now))

@@ -1,4 +1,4 @@
-//! Attending to one process: writing what is asked, reading what is answered, noticing its end.
+//! Serves one process: writes requests, reads responses, and notices its end.
 
 use std::io;
 use std::sync::Arc;
@@ -24,32 +24,32 @@ use crate::{answers, errors};
 /// The identifier of `initialize`.
 const INITIALIZE: u64 = 0;
 
-/// How long what a process leaves behind is read: another process may hold its output open for ever.
+/// How long to read the remaining output after the process has ended: another process may keep its output open forever.
 const LEFT_BEHIND: Duration = Duration::from_secs(2);
 
-/// How much of a line of diagnostics is kept, in bytes. More than is logged, so that a secret is never cut in two
-/// before it is redacted.
+/// The maximum number of bytes of a diagnostic line that are kept. This is more than is logged, so that a secret is
+/// never split before it is redacted.
 const DIAGNOSTIC_BYTES: usize = 64 * 1024;
 
-/// How much of a line of diagnostics is logged, in characters.
+/// The maximum number of characters of a diagnostic line that are logged.
 const DIAGNOSTIC_CHARACTERS: usize = 4 * 1024;
 
-/// Attends to one process until it is gone. It owns the process, and everything that runs for it ends with it.
+/// Serves one process until it has ended. It owns the process, and everything that runs for the process ends with it.
 pub(crate) struct ProcessSession {
     launch: Arc<Launch>,
     shared: Arc<Shared>,
     process: Process,
     output: LineReader<ChildStdout>,
-    /// How many lines were read.
+    /// The number of lines read.
     lines: u64,
-    /// Until when it must have answered `initialize`; `None` once it has.
+    /// The deadline for the response to `initialize`; `None` once it has arrived.
     start_deadline: Option<Instant>,
     writer: AbortOnDropHandle<io::Result<()>>,
     diagnostics: AbortOnDropHandle<()>,
 }
 
 impl ProcessSession {
-    /// Begins to write requests and to read diagnostics; [`run`](Self::run) does the rest.
+    /// Starts writing requests and reading diagnostics; [`run`](Self::run) does the rest.
     pub(crate) fn new(
         launch: Arc<Launch>,
         shared: Arc<Shared>,
@@ -59,8 +59,8 @@ impl ProcessSession {
     ) -> Self {
         let params = json!({ "protocol": VERSION, "app": launch.app, "settings": launch.settings });
         let initialize = request_line(INITIALIZE, "initialize", &params);
-        // Writing runs in a separate task: a process that does not read until its responses are read must not block the
-        // reading.
+        // Writing runs in a separate task: a process that reads its input only after its responses were read must not
+        // block the reading.
         let writer =
             tokio::spawn(write(stdin, initialize, requests, Arc::clone(&shared), Arc::clone(&launch)));
         let diagnostics = tokio::spawn(log_diagnostics(stderr, Arc::clone(&launch)));
@@ -76,13 +76,14 @@ impl ProcessSession {
         }
     }
 
-    /// Attends to the process until it is gone, and says why it is.
+    /// Serves the process until it has ended, and records the reason.
     pub(crate) async fn run(mut self) {
         let death = self.attend().await;
         self.writer.abort();
-        // It must be gone before its calls are failed: they are repeated, and must not meet themselves.
+        // The process must have ended before its calls fail: they are repeated, and must not run at the same time as
+        // their first attempt.
         self.process.kill().await;
-        // The last diagnostics, a traceback perhaps, are the most useful ones.
+        // The last diagnostics, such as a traceback, are the most useful ones.
         if timeout(LEFT_BEHIND, &mut self.diagnostics).await.is_err() {
             debug!(target: "bridgehead::exec", app = %self.launch.app, "another process still holds standard error open");
         }
@@ -118,14 +119,14 @@ impl ProcessSession {
                     Err(error) => return self.output_ended(ended, Death::Output(error)).await,
                 },
                 status = self.process.ended(), if ended.is_none() => {
-                    // What it wrote before it ended still counts.
+                    // Responses that it wrote before it ended still count.
                     let death = status.map_or(Death::Unattended, Death::Ended);
                     ended = Some((death, Instant::now() + LEFT_BEHIND));
                 }
                 written = &mut self.writer, if writing => {
                     writing = false;
                     if !matches!(written, Ok(Ok(()))) && ended.is_none() {
-                        // Most likely it ended; then that is the better reason.
+                        // Most likely the process has ended; its exit status is the better reason.
                         ended = Some((self.ended_soon(Death::InputClosed).await, Instant::now() + LEFT_BEHIND));
                     }
                 }
@@ -133,7 +134,8 @@ impl ProcessSession {
         }
     }
 
-    /// The output ended; the process most likely did so too, and how is the better reason.
+    /// Called when the output has ended. Most likely the process has ended too, and its exit status is the better
+    /// reason.
     async fn output_ended(&mut self, ended: Option<(Death, Instant)>, otherwise: Death) -> Death {
         match (ended, otherwise) {
             (_, death @ Death::Output(LineError::TooLong { .. })) | (Some((death, _)), _) => death,
@@ -194,13 +196,13 @@ impl ProcessSession {
 }
 
 impl Drop for ProcessSession {
-    /// If this task was ended from outside, or panicked, nobody must wait for ever.
+    /// Callers must not wait forever if this task is aborted or panics.
     fn drop(&mut self) {
         self.shared.die(Death::Unattended);
     }
 }
 
-/// Waits for a moment; for ever, if there is none.
+/// Waits until a time; forever if there is none.
 async fn at(moment: Option<Instant>) {
     match moment {
         Some(moment) => sleep_until(moment).await,
@@ -208,8 +210,8 @@ async fn at(moment: Option<Instant>) {
     }
 }
 
-/// Writes `initialize`, then requests as they come, until the connector is stopping or dropped. Dropping `stdin` at
-/// the end is what tells the process to go.
+/// Writes `initialize`, then requests as they arrive, until the connector is stopped or dropped. Dropping `stdin` at
+/// the end tells the process to exit.
 async fn write(
     mut stdin: ChildStdin,
     initialize: Vec<u8>,
@@ -242,7 +244,7 @@ async fn write(
     }
 }
 
-/// Passes what the process writes to standard error on to the log: redacted, bounded, one line at a time.
+/// Forwards what the process writes to standard error to the log: redacted, truncated, one line at a time.
 async fn log_diagnostics(stderr: ChildStderr, launch: Arc<Launch>) {
     let mut lines = LineReader::new(stderr, DIAGNOSTIC_BYTES, Overflow::Cut);
     while let Ok(Some(line)) = lines.next().await {

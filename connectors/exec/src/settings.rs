@@ -1,4 +1,4 @@
-//! The keys that `target` may have, and what is checked of them before anything is started.
+//! The keys of `target`, and their validation before anything is started.
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -10,7 +10,7 @@ use bridgehead_sdk::{ProcessRegistry, Protection, Redactor, SettingsError, Setup
 use serde::{Deserialize, Deserializer};
 use serde_json::{Map, Value};
 
-/// The shortest part of a secret of several lines that is looked for on its own.
+/// The minimum length of a line of a multi-line secret that is searched for on its own.
 const SHORTEST_LINE: usize = 8;
 
 /// The target is any system, through a program of your own in any language.
@@ -72,7 +72,7 @@ impl<'de> Deserialize<'de> for Environment {
         } else {
             serde_json::from_value(value).map(Self::Set)
         };
-        // serde's own message would repeat the value, which may be a secret.
+        // serde's own message would quote the value, which may be a secret.
         read.map_err(|_| serde::de::Error::custom(expected))
     }
 }
@@ -114,7 +114,7 @@ impl schemars::JsonSchema for FriendlyDuration {
 }
 
 impl std::fmt::Debug for Settings {
-    /// Shows the program alone: arguments, settings and variables may hold secrets.
+    /// Shows only the program: arguments, settings and variables may contain secrets.
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Settings")
             .field("program", &self.command.first())
@@ -124,7 +124,7 @@ impl std::fmt::Debug for Settings {
 }
 
 impl std::fmt::Debug for Environment {
-    /// Shows the names alone.
+    /// Shows only the names.
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
             Self::Inherit(names) => f.debug_tuple("Inherit").field(names).finish(),
@@ -133,16 +133,16 @@ impl std::fmt::Debug for Environment {
     }
 }
 
-/// Everything that is needed to start processes for one app. It has no `Debug`: secrets are inside.
+/// Everything that is needed to start processes for one app. It has no `Debug`: it contains secrets.
 pub(crate) struct Launch {
     /// The app's name, for messages.
     pub(crate) app: String,
-    /// As in `target`, not resolved: for messages.
+    /// As in `target`, not resolved, for messages.
     pub(crate) program: String,
     pub(crate) arguments: Vec<String>,
     pub(crate) settings: Map<String, Value>,
     pub(crate) environment: Environment,
-    /// The working directory, and where a relative program starts.
+    /// The working directory, in which relative programs are resolved.
     pub(crate) base: PathBuf,
     pub(crate) max_in_flight: usize,
     pub(crate) max_line_bytes: usize,
@@ -151,12 +151,12 @@ pub(crate) struct Launch {
     pub(crate) redactor: Redactor,
     pub(crate) processes: Option<Arc<dyn ProcessRegistry>>,
     pub(crate) trace: Option<Trace>,
-    /// The lines of secrets that have several: diagnostics are redacted line by line.
+    /// Protects the single lines of multi-line secrets: diagnostics are redacted line by line.
     _lines: Protection,
 }
 
 impl Launch {
-    /// Checks the settings, and names the key that is wrong. Nothing is started, no file is touched.
+    /// Validates the settings; the error names the key that is wrong. Starts nothing, and accesses no files.
     pub(crate) fn new(settings: Settings, setup: Setup) -> Result<Self, SettingsError> {
         let max_in_flight = between("max_in_flight", settings.max_in_flight, 8, 1..=1024)?;
         let max_line_bytes = between("max_line_bytes", settings.max_line_bytes, 1 << 24, 1024..=1 << 30)?;
@@ -191,7 +191,8 @@ impl Launch {
         })
     }
 
-    /// The working directory, absolute: a relative program would else be looked for from inside of it.
+    /// The absolute working directory: otherwise, a relative program would be searched for inside the working
+    /// directory.
     pub(crate) fn directory(&self) -> std::io::Result<PathBuf> {
         if self.base.as_os_str().is_empty() {
             std::path::absolute(".")
@@ -200,19 +201,19 @@ impl Launch {
         }
     }
 
-    /// The program as it is started: a path if it has a `/`, else a name to look for in `PATH`.
+    /// The program as it is started: a path if it contains a `/`, otherwise a name to search for in `PATH`.
     pub(crate) fn executable(&self, directory: &Path) -> PathBuf {
         if self.program.contains('/') { directory.join(&self.program) } else { PathBuf::from(&self.program) }
     }
 }
 
-/// The lines of a text of several, as far as they are long enough to be told from ordinary words.
+/// The lines of a multi-line secret that are long enough to differ from ordinary words.
 pub(crate) fn secret_lines(secret: &str) -> impl Iterator<Item = &str> {
     let several = secret.contains('\n');
     secret.lines().map(str::trim).filter(move |line| several && line.len() >= SHORTEST_LINE)
 }
 
-/// Which texts of `target` are secrets, the redactor knows.
+/// Collects the lines of those strings in `target` that the redactor knows as secrets.
 fn collect_secret_lines(value: &Value, redactor: &Redactor, lines: &mut Vec<String>) {
     match value {
         Value::String(text) if matches!(redactor.redact(text), Cow::Owned(_)) => {

@@ -1,4 +1,4 @@
-//! Starting a process so that it ends with the daemon, in whatever way that ends.
+//! Starts processes so that they end with the daemon, however the daemon ends.
 
 use std::io;
 use std::path::Path;
@@ -11,14 +11,14 @@ type Job = Box<dyn FnOnce() + Send>;
 /// The thread on which processes are started.
 static STARTER: Mutex<Option<mpsc::Sender<Job>>> = Mutex::new(None);
 
-/// Starts a process on a thread that never ends: the operating system ends the process with the *thread* that started it, and
-/// a thread of the runtime may go for want of work.
+/// Starts a process on a thread that never ends: the operating system ends a process together with the *thread* that started it, and idle
+/// threads of the runtime may end.
 pub(crate) fn spawn(mut command: Command) -> io::Result<Child> {
     let runtime = tokio::runtime::Handle::current();
     let (answer, answered) = mpsc::sync_channel(1);
     run(Box::new(move || {
         let _entered = runtime.enter();
-        // The caller waits.
+        // The caller waits, so this cannot fail.
         drop(answer.send(command.spawn()));
     }))?;
     answered.recv().map_err(io::Error::other)?
@@ -37,8 +37,8 @@ fn run(job: Job) -> io::Result<()> {
     jobs.send(job).map_err(|_| io::Error::other("the thread that starts processes has stopped"))
 }
 
-/// Fails as starting the program would, if it does not exist or is not executable: with a launcher, that would look
-/// like a program that exits immediately. `path` is the `PATH` in which the program is searched.
+/// Fails in the same way as starting the program, if it does not exist or is not executable: with a launcher, that
+/// would look like a program that exits immediately. `path` is the `PATH` in which the program is searched for.
 #[cfg(unix)]
 pub(crate) fn must_be_executable(program: &Path, path: Option<&std::ffi::OsStr>) -> io::Result<()> {
     use std::os::unix::fs::PermissionsExt;

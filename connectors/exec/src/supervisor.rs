@@ -1,4 +1,4 @@
-//! One process per app: started at the first call, shared by all, replaced when it is gone.
+//! One process per app: started at the first call, shared by all calls, replaced when it has ended.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -12,7 +12,7 @@ use crate::process::{Request, Session};
 use crate::restart::Restart;
 use crate::settings::Launch;
 
-/// Keeps one process for one app.
+/// Manages the process of one app.
 pub(crate) struct Supervisor {
     launch: Arc<Launch>,
     slots: Arc<Semaphore>,
@@ -23,13 +23,13 @@ pub(crate) struct Supervisor {
 struct State {
     session: Option<Arc<Session>>,
     restart: Restart,
-    /// Why there is no session, if there ever was one.
+    /// Why the last session ended, if there was one.
     last_death: Option<Arc<Death>>,
     stopped: bool,
 }
 
 impl Supervisor {
-    /// Starts nothing.
+    /// Does not start a process yet.
     pub(crate) fn new(launch: Launch) -> Self {
         Self {
             slots: Arc::new(Semaphore::new(launch.max_in_flight)),
@@ -46,12 +46,13 @@ impl Supervisor {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// What the process says it is.
+    /// The description that the process returned.
     pub(crate) async fn describe(&self) -> Result<Arc<Description>, CallError> {
         self.session()?.ready().await
     }
 
-    /// Asks the process, as soon as it is ready and has a slot free. The future may be dropped at any moment.
+    /// Sends a request to the process as soon as it is ready and a slot is free. The future may be dropped at any
+    /// point.
     pub(crate) async fn call(&self, request: Request) -> Reply {
         let slot = Arc::clone(&self.slots).acquire_owned().await;
         let slot = slot.map_err(|_| self.stopped())?;
@@ -60,7 +61,7 @@ impl Supervisor {
         session.call(request, Some(slot)).await
     }
 
-    /// The process there is, or a new one if the last is gone for long enough.
+    /// The running process, or a new one if the last one has ended and the restart delay is over.
     fn session(&self) -> Result<Arc<Session>, CallError> {
         let mut state = self.state();
         if state.stopped {
@@ -102,7 +103,7 @@ impl Supervisor {
         }
     }
 
-    /// Stops the process cleanly, and starts no more.
+    /// Stops the process cleanly, and starts no more processes.
     pub(crate) async fn shutdown(&self) {
         self.slots.close();
         let session = {

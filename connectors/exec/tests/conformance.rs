@@ -1,4 +1,4 @@
-//! The example connectors keep the contract, each in its own language, and so does what runs them.
+//! The example connectors keep the contract, each in its own language, and so does the exec connector that runs them.
 
 #![cfg(test)]
 
@@ -12,7 +12,7 @@ use serde_json::{Map, Value, json};
 
 const TOKEN: &str = "token-that-nothing-may-show";
 
-/// Runs a program that ends in the middle of a page.
+/// Runs a program whose output ends in the middle of a page.
 const CUT: &str = r"
 import subprocess, sys
 program, left = subprocess.Popen(sys.argv[1:], stdout=subprocess.PIPE, bufsize=0), 3000
@@ -23,7 +23,7 @@ while left > 0 and (part := program.stdout.read(left)):
 program.kill()
 ";
 
-/// A folder with an example and what it works on.
+/// A folder with an example and its data.
 struct Example {
     folder: tempfile::TempDir,
     command: [&'static str; 2],
@@ -33,7 +33,7 @@ fn examples() -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../config/examples")
 }
 
-/// A file of the examples' own kind, with so many people.
+/// A data file in the format of the examples, with this many people.
 fn data(accounts: usize) -> Value {
     let of = |number| {
         let id = format!("e-{number:05}");
@@ -79,7 +79,7 @@ impl TestTarget for Example {
     async fn connect(&self, situation: Situation) -> Result<Arc<dyn Connector>, Skip> {
         match situation {
             Situation::Working => Ok(self.on("hr.json")),
-            // A folder in place of the file: it is there, and not even the superuser can read it.
+            // A folder in place of the file: it exists, and not even root can read it as a file.
             Situation::BadCredential => Ok(self.on("refused.json")),
             Situation::Unreachable(_) => Ok(self.on("nowhere.json")),
             Situation::Silent(_) => Ok(self.connector(&["sleep", "3600"], "hr.json")),
@@ -117,7 +117,7 @@ async fn finds_no_fault(command: [&'static str; 2]) {
     let never = [
         "refused-permission",
         "undeclared-actions",
-        // A process speaks no HTTP, and 40 people are one page.
+        // A process does not speak HTTP, and 40 people fit on one page.
         "passwords",
         "small-pages",
         "capped-pages",
@@ -136,7 +136,7 @@ async fn finds_no_fault(command: [&'static str; 2]) {
     ];
     assert_eq!(report.skipped(), never, "{report}");
     let mut left = read(example.folder.path());
-    // The digests of passwords went with the accounts they were of.
+    // The password digests were removed together with their accounts.
     assert_eq!(left.as_object_mut().unwrap().remove("password"), Some(json!({})));
     assert_eq!(left, data(40));
 }

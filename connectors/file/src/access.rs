@@ -1,8 +1,7 @@
-//! Who may get at a file, and that a file which takes its place can be got at by the same: owner, group, mode, access-control list
-//! and extended attributes.
+//! Preserves access to a file that is replaced: owner, group, mode, access-control list and extended attributes.
 //!
-//! A file that is replaced is another file. Where its access cannot be kept, some program that works with it would be locked out, so
-//! that the write is refused instead.
+//! A replacement is a different file. If its access cannot be preserved, some program that uses the file would be locked out, so the write
+//! is refused instead.
 
 use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
@@ -12,7 +11,7 @@ use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _, fchown};
 
 use xattr::FileExt as _;
 
-/// What cannot be kept of a file.
+/// What cannot be preserved.
 #[derive(Debug, thiserror::Error)]
 #[error("{what} cannot be preserved ({source})")]
 pub(crate) struct Lost {
@@ -20,7 +19,7 @@ pub(crate) struct Lost {
     source: io::Error,
 }
 
-/// Gives a new file the access of an old one. Anything that cannot be given is an error.
+/// Gives a new file the access of an old one. It is an error if any part of it cannot be preserved.
 pub(crate) fn keep(old: &File, new: &File) -> Result<(), Lost> {
     let failed = |what: &str| {
         let what = what.to_owned();
@@ -28,7 +27,8 @@ pub(crate) fn keep(old: &File, new: &File) -> Result<(), Lost> {
     };
     let wanted = old.metadata().map_err(failed("its mode"))?;
     let now = new.metadata().map_err(failed("its mode"))?;
-    // The owner comes last: only the owner may do the rest. A mode is dropped to the owner's by a change of group, so it follows.
+    // The owner is set last, because only the owner may do the rest. The mode is set after the group, because changing the group may clear
+    // bits of the mode.
     if now.gid() != wanted.gid() {
         fchown(new, None, Some(wanted.gid())).map_err(failed(&format!("its group {}", wanted.gid())))?;
     }
@@ -49,7 +49,7 @@ fn mode(metadata: &Metadata) -> u32 {
     metadata.mode() & 0o7777
 }
 
-/// Access-control lists are extended attributes, too.
+/// Access-control lists are extended attributes as well.
 fn attributes(old: &File, new: &File) -> Result<(), Lost> {
     let (wanted, now) = (read(old)?, read(new)?);
     for (name, value) in &wanted {
@@ -57,7 +57,7 @@ fn attributes(old: &File, new: &File) -> Result<(), Lost> {
             new.set_xattr(name, value).map_err(|source| lost(name, source))?;
         }
     }
-    // What the folder gives to every new file.
+    // Attributes that the folder adds to every new file.
     for name in now.keys().filter(|name| !wanted.contains_key(*name)) {
         new.remove_xattr(name).map_err(|source| lost(name, source))?;
     }
@@ -75,7 +75,7 @@ fn lost(name: &OsStr, source: io::Error) -> Lost {
 fn read(file: &File) -> Result<BTreeMap<OsString, Vec<u8>>, Lost> {
     let names = match file.list_xattr() {
         Ok(names) => names,
-        // The file system has none.
+        // The file system does not support them.
         Err(error) if error.kind() == io::ErrorKind::Unsupported => return Ok(BTreeMap::new()),
         Err(source) => return Err(Lost { what: "its attributes".to_owned(), source }),
     };

@@ -1,8 +1,8 @@
-//! One reading of a whole file: what is in it, byte by byte, and whether everything in it stands there once.
+//! Reads a whole file: its checksum, and whether every identifier and name occurs only once.
 //!
-//! A listing reads the file three times: this way before its first page, then page by page, and again behind its last page. Only
-//! when the first and the last reading agree was the file the same in between, also where a program writes to it in a way that its
-//! size and its time do not tell.
+//! A listing reads the file three times: in this way before its first page, then page by page, and again after its last page. The file was
+//! unchanged in between only if the first and the last reading agree. This also detects a program that writes to the file without changing
+//! its size and modification time.
 
 use std::collections::HashMap;
 use std::fs;
@@ -20,7 +20,7 @@ use crate::records;
 use crate::rows::Row;
 use crate::table::{Snapshot, Table};
 
-/// How many bytes of a file one pass looks at for what stands twice: what bounds the memory, since a larger file takes more passes.
+/// The number of bytes per pass when searching for duplicates. This bounds memory use: a larger file takes more passes.
 const PASS: u64 = 16 * 1024 * 1024;
 
 const CHUNK: usize = 256 * 1024;
@@ -28,7 +28,7 @@ const CHUNK: usize = 256 * 1024;
 /// The checksum of a file.
 pub(crate) type Digest = [u8; 32];
 
-/// Reads the file from beginning to end.
+/// Reads the file from start to end.
 pub(crate) fn digest(snapshot: &Snapshot) -> Result<Digest, Error> {
     let mut context = Context::new(&SHA256);
     let mut buffer = vec![0; CHUNK];
@@ -53,7 +53,8 @@ pub(crate) fn digest(snapshot: &Snapshot) -> Result<Digest, Error> {
     Ok(digest)
 }
 
-/// That no two rows have the same identifier, user name or email address, also in other letters. Both places are told.
+/// Checks that no two rows have the same identifier, user name or email address, ignoring case. The error names both
+/// lines.
 pub(crate) fn check_names(snapshot: &Arc<Snapshot>, is_accounts: bool) -> Result<(), Error> {
     let passes = snapshot.identity.length.div_ceil(PASS).max(1);
     let state = RandomState::new();
@@ -62,7 +63,7 @@ pub(crate) fn check_names(snapshot: &Arc<Snapshot>, is_accounts: bool) -> Result
         let mut table = Table::start(snapshot.clone());
         let mut row = Row::default();
         while let Some(cells) = table.next(&mut row)? {
-            // A row that cannot be read is a bad record, and is told as one.
+            // A row that cannot be read is reported as an invalid record.
             let Ok(identity) = cells.and_then(|cells| names(snapshot, &cells, is_accounts)) else { continue };
             for (field, value) in identity {
                 let hash = state.hash_one((field, value.to_lowercase()));
@@ -97,7 +98,7 @@ fn names(
     Ok(names.chain([("id", identity.id.into_string())]).collect())
 }
 
-/// What the producer of a folder says of its files: that it has written them, and what is in them.
+/// What the producer of a folder declares about a file: its checksum, and that it is complete.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Seal {
     checksum: Option<Digest>,
@@ -105,7 +106,7 @@ pub(crate) struct Seal {
 }
 
 impl Seal {
-    /// Reads what is said of a file.
+    /// Reads what is declared about a file.
     pub(crate) fn read(layout: &Layout, of: &TypeFile) -> Result<Self, Error> {
         let checksum = match &layout.checksums {
             Some(name) => Some(checksum(&layout.path(name), name, &of.file)?),
@@ -118,7 +119,7 @@ impl Seal {
         Ok(Self { checksum, sentinel })
     }
 
-    /// That a file is what is said of it.
+    /// Checks a file against what is declared about it.
     pub(crate) fn fits(&self, layout: &Layout, snapshot: &Snapshot, digest: &Digest) -> Result<(), Error> {
         if self.checksum.is_some_and(|checksum| checksum != *digest) {
             let reason = "the file does not match its checksum; it is still being written, or damaged";
@@ -141,7 +142,7 @@ fn moment(path: &Path) -> Result<(i64, i64), Error> {
     Ok((metadata.mtime(), metadata.mtime_nsec()))
 }
 
-/// The line of a file as `sha256sum` writes it: the digits, two blanks or a blank and an asterisk, the name.
+/// The checksum of a file in the format of `sha256sum`: the digits, two spaces or a space and an asterisk, the name.
 fn checksum(path: &Path, name: &str, file: &str) -> Result<Digest, Error> {
     let failed = |error| Error::io("read", path, error);
     if !fs::metadata(path).map_err(failed)?.is_file() {

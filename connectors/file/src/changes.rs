@@ -1,4 +1,4 @@
-//! What a task makes of the cells of a row.
+//! Applies a task to the cells of a row.
 
 use bridgehead_sdk::{
     Account, AccountId, AccountStatus, CreateAccount, Memberships, Slug, UpdateAccount, is_secret_name,
@@ -11,10 +11,10 @@ use crate::secrets::{holds_secret, without_secrets};
 use crate::settings::PASSWORD_CHANGED_AT;
 use crate::survey::Names;
 
-/// The text fields of an account without a special rule.
+/// The text fields of an account that need no special handling.
 const PLAIN_FIELDS: [&str; 3] = ["first_name", "last_name", "display_name"];
 
-/// Writes a created account into a blank row. Answers the names of the fields that the file has no column for.
+/// Writes a created account into a blank row. Returns the names of the fields for which the file has no column.
 pub(crate) fn create(
     layout: &Layout,
     schema: &Schema,
@@ -64,7 +64,7 @@ pub(crate) fn create(
     Ok(without_column)
 }
 
-/// Writes what an update changes into the row of an account.
+/// Writes the changes of an update into the row of an account.
 pub(crate) fn update(
     layout: &Layout,
     schema: &Schema,
@@ -110,17 +110,17 @@ pub(crate) fn set_status(schema: &Schema, cells: &mut Cells, status: AccountStat
     schema.set(cells, "status", Value::from(status.as_str()))
 }
 
-/// The memberships and assignments that a new account is to have.
+/// The requested memberships and assignments of a new account.
 pub(crate) fn wanted_at_first(layout: &Layout, create: &CreateAccount) -> Result<Memberships, Fault> {
     wanted(layout, create.memberships.as_ref(), &create.account.extra)
 }
 
-/// The memberships and assignments that an update names.
+/// The requested memberships and assignments of an update.
 pub(crate) fn wanted_by_update(layout: &Layout, update: &UpdateAccount) -> Result<Memberships, Fault> {
     wanted(layout, update.memberships.as_ref(), &update.changes)
 }
 
-/// A resource type may also be named like a field: the column of the file has its name.
+/// References may also be in a field named like the resource type, because the file's column has that name.
 fn wanted(
     layout: &Layout,
     named: Option<&Memberships>,
@@ -143,7 +143,7 @@ fn wanted(
     Ok(wanted)
 }
 
-/// The names that an update would give the account, and that no other may have.
+/// The new names of an account in an update, which no other account may have.
 pub(crate) fn new_names(changes: &Map<String, Value>) -> Result<Names, Fault> {
     let lower = |name: &str| -> Result<Option<String>, Fault> {
         let value = changes.get(name).unwrap_or(&Value::Null);
@@ -156,7 +156,7 @@ fn is_type(layout: &Layout, name: &str) -> bool {
     layout.others.iter().any(|other| other.slug() == name)
 }
 
-/// Text, or nothing; a number is taken for text.
+/// Text, or `None`; a number is treated as text.
 fn text_of(name: &str, value: &Value) -> Result<Option<String>, Fault> {
     match value {
         Value::Null => Ok(None),
@@ -174,7 +174,7 @@ fn status_of(value: &Value) -> Result<AccountStatus, Fault> {
     status.ok_or_else(|| Fault::new("status", "one of active, inactive, suspended"))
 }
 
-/// The Bridge takes no account without an email address and without a user name.
+/// The Bridge API rejects accounts that have neither an email address nor a user name.
 fn names_somebody(schema: &Schema, cells: &Cells) -> Result<(), Fault> {
     if schema.text(cells, "email")?.is_none() && schema.text(cells, "username")?.is_none() {
         return Err(Fault::new(

@@ -1,4 +1,4 @@
-//! What can be told about a folder before anything is asked of it.
+//! Checks a folder before it is used.
 
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::fs::File;
@@ -14,13 +14,13 @@ use crate::rows::Row;
 use crate::settings::PASSWORD_CHANGED_AT;
 use crate::table::{Snapshot, Table};
 
-/// References are followed only in folders of accounts up to this size: a check is to be cheap.
+/// References are only checked in account files up to this size, because a check must be cheap.
 const SMALL: u64 = 16 * 1024 * 1024;
 
-/// An action that is not offered, and the column that it needs.
+/// An action that is not supported, and the column that it needs.
 pub(crate) type Missing = (Action, &'static str);
 
-/// The actions that need a column that the accounts do not have.
+/// The actions that need a column that the accounts file does not have.
 pub(crate) fn missing(accounts: &Snapshot) -> Vec<Missing> {
     let needs = [
         (Action::SuspendAccount, "status"),
@@ -30,20 +30,20 @@ pub(crate) fn missing(accounts: &Snapshot) -> Vec<Missing> {
     needs.into_iter().filter(|(_, column)| !accounts.schema.has(column)).collect()
 }
 
-/// The actions that the columns of the accounts allow.
+/// The actions that the columns of the accounts file allow.
 pub(crate) fn actions(missing: &[Missing]) -> BTreeSet<Action> {
     let offered = |action: &&Action| missing.iter().all(|(without, _)| without != *action);
     Action::ALL.iter().filter(offered).copied().collect()
 }
 
-/// Says which actions are not offered, and how to enable them.
+/// Logs which actions are not supported, and how to enable them.
 pub(crate) fn tell(file: &str, missing: &[Missing]) {
     for (action, column) in missing {
         tracing::info!(file, "{action} is not offered; to enable it, add the column '{column}' to the file");
     }
 }
 
-/// What tasks may change, and no file shows: fields and types that the accounts have no column for.
+/// What tasks may change, but no file shows: fields and types for which the accounts file has no column.
 pub(crate) fn unverifiable(layout: &Layout, accounts: &Snapshot) -> BTreeSet<String> {
     let fields = ["email", "username", "first_name", "last_name", "display_name", "status"];
     let fields = fields.into_iter().filter(|field| !accounts.schema.has(field)).map(str::to_owned);
@@ -51,7 +51,7 @@ pub(crate) fn unverifiable(layout: &Layout, accounts: &Snapshot) -> BTreeSet<Str
     fields.chain(types.map(|other| format!("memberships.{}", other.slug()))).collect()
 }
 
-/// Whether every file can be read, and the folder written to. Leaves no trace.
+/// Checks that every file can be read, and that the folder can be written to. Leaves no trace.
 pub(crate) fn check(layout: &Layout, read_only: bool) -> Result<(), Error> {
     let accounts = Arc::new(open_accounts(layout)?);
     let mut known: BTreeMap<&str, HashSet<String>> = BTreeMap::new();
@@ -69,10 +69,10 @@ pub(crate) fn check(layout: &Layout, read_only: bool) -> Result<(), Error> {
         return Ok(());
     }
     let folder = &layout.folder;
-    // It has no name in the folder, and is gone with its handle.
+    // The file has no name in the folder, and is removed with its handle.
     let new =
         tempfile::tempfile_in(folder).map_err(|error| Error::io("write to the folder", folder, error))?;
-    // As every change would have to.
+    // As for every change.
     access::keep(&accounts.file, &new).map_err(|lost| Error::Access { path: accounts.path.clone(), lost })?;
     let lock = folder.join(LOCK_FILE);
     match File::options().read(true).write(true).open(&lock) {
@@ -81,7 +81,7 @@ pub(crate) fn check(layout: &Layout, read_only: bool) -> Result<(), Error> {
     }
 }
 
-/// Opens the accounts, and looks whether they can say who somebody is.
+/// Opens the accounts file, and checks that it can identify accounts.
 pub(crate) fn open_accounts(layout: &Layout) -> Result<Snapshot, Error> {
     let accounts = Snapshot::open(layout, &layout.accounts)?;
     if !accounts.schema.has("email") {
@@ -104,8 +104,8 @@ fn ids(snapshot: &Arc<Snapshot>) -> Result<HashSet<String>, Error> {
     Ok(ids)
 }
 
-/// A reference that leads nowhere spoils one account in a sync, which says so; it must not close the whole target,
-/// so that it is a warning here.
+/// Logs a warning for references to missing records. In a sync, such a reference makes one account invalid, which the
+/// sync reports. It must not block the whole target, so it is only a warning here.
 fn warn_of_dangling(
     layout: &Layout,
     accounts: &Arc<Snapshot>,

@@ -1,4 +1,4 @@
-//! The contract with the runtime.
+//! The implementation of the SDK's connector trait.
 
 use std::cell::Cell;
 use std::path::PathBuf;
@@ -24,8 +24,8 @@ use crate::settings::Settings;
 
 /// A target that is a folder of files.
 ///
-/// Operations take turns: each replaces the file of accounts as a whole. Listings continue while files are replaced. A
-/// call that is dropped at its deadline has either not started to write, or continues to its end; a look-up that
+/// Operations run one at a time: each replaces the whole file of accounts. Listings continue while files are replaced.
+/// A call that is dropped at its deadline has either not started to write, or continues to its end; a lookup that
 /// follows waits for that end, and so sees its result.
 #[derive(Clone, Debug)]
 pub struct FileConnector {
@@ -37,25 +37,26 @@ struct Inner {
     system: String,
     folder: PathBuf,
     settings: Settings,
-    /// The content of the folder when the connector was last asked to describe itself. It is kept, so that a file that
-    /// is added later does not become an unregistered resource type.
+    /// The layout of the folder when `describe` was last called. It is kept, so that a file that is added later does
+    /// not become an unregistered resource type.
     layout: Mutex<Option<Arc<Layout>>>,
     listings: Listings,
-    /// The file of accounts as bridgehead itself wrote it last: it is whole, however new it is.
+    /// The identity of the accounts file that bridgehead itself wrote last: this file is complete, however recent it
+    /// is.
     written: Mutex<Option<Identity>>,
-    /// The actions that were last reported as not offered: the connector is asked to describe itself again and again.
+    /// The actions that were last logged as not supported, so that repeated calls of `describe` do not log them again.
     told: Mutex<Vec<check::Missing>>,
     turn: Arc<RwLock<()>>,
 }
 
-/// Makes file connectors: `.connector("file", bridgehead_file::factory())`.
+/// The factory of file connectors: `.connector("file", bridgehead_file::factory())`.
 pub fn factory() -> Arc<dyn Factory> {
     let factory = bridgehead_sdk::factory(FileConnector::new);
     bridgehead_sdk::with_discovery(factory, Columns)
 }
 
 impl FileConnector {
-    /// A connector for one app. Touches no file.
+    /// A connector for one app. Accesses no files.
     pub fn new(settings: Settings, setup: Setup) -> Result<Self, SettingsError> {
         settings.validate()?;
         let inner = Inner {
@@ -71,8 +72,9 @@ impl FileConnector {
         Ok(Self { inner: Arc::new(inner) })
     }
 
-    /// Waits until no program has written to a file for a while: a program that writes in place may pause, and during
-    /// the pause the file looks complete. It is checked before and after; one that changes in between is not read.
+    /// Waits until no program has written to a file for a while: a program that writes in place may pause, and the file
+    /// looks complete during the pause. The file is checked before and after the wait; if it changed in between, it is
+    /// not read.
     async fn settle(&self, slug: Option<Slug>) -> Result<(), Error> {
         let settle = Duration::try_from(self.inner.settings.settle).unwrap_or_default();
         if settle.is_zero() {
@@ -90,7 +92,7 @@ impl FileConnector {
         }
     }
 
-    /// Runs `work` where it may block. It runs to its end even if the caller no longer waits for it.
+    /// Runs `work` on a thread that may block. It runs to its end even if the caller no longer waits for it.
     async fn blocking<T: Send + 'static>(
         &self,
         work: impl FnOnce(&Inner) -> Result<T, Error> + Send + 'static,
@@ -122,18 +124,18 @@ impl Inner {
         Ok(layout)
     }
 
-    /// A file that somebody has written to within `settle`: what it is, and for how long it is still to be left alone.
+    /// A file that was changed within the last `settle`: its identity, and how long to wait before reading it.
     fn look_at(&self, slug: Option<&Slug>, settle: Duration) -> Result<Option<(Identity, Duration)>, Error> {
         let layout = self.layout().map_err(|error| self.for_task(error))?;
         let file = match slug {
             None => &layout.accounts,
-            // What is no type is told by the listing.
+            // The listing reports an unknown type.
             Some(slug) => match layout.find(slug.as_str()) {
                 Some(of) => of,
                 None => return Ok(None),
             },
         };
-        // What cannot be opened is told by what opens it.
+        // A file that cannot be opened is reported when it is opened.
         let Ok(metadata) = std::fs::metadata(layout.path(&file.file)) else { return Ok(None) };
         let identity = Identity::of(&metadata);
         if *self.written.lock().unwrap_or_else(PoisonError::into_inner) == Some(identity) {
@@ -147,7 +149,7 @@ impl Inner {
         error.for_task(&self.system)
     }
 
-    /// Runs `work` on the folder as it is laid out.
+    /// Runs `work` on the folder with its current layout.
     fn in_folder<T>(&self, work: impl FnOnce(&Folder<'_>) -> Result<T, Error>) -> Result<T, Error> {
         let layout = self.layout().map_err(|error| self.for_task(error))?;
         #[expect(
@@ -190,7 +192,7 @@ impl Connector for FileConnector {
 
     async fn check(&self) -> Result<(), Error> {
         self.blocking(|inner| {
-            // As the folder is now: what was wrong with it may have been fixed.
+            // Uses the current state of the folder: an earlier problem may have been fixed.
             let checked = Layout::discover(&inner.settings, &inner.folder)
                 .and_then(|layout| check::check(&layout, inner.settings.read_only));
             checked.map_err(|error| inner.for_task(error))

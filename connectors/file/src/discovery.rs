@@ -1,24 +1,24 @@
-//! What `bridgehead init` finds out of a folder: its files, and their columns.
+//! Discovery for `bridgehead init`: the files of a folder, and their columns.
 
 use std::path::Path;
 
-use bridgehead_sdk::{Discovered, Discovery, Draft, Error, Question, Section, async_trait};
+use bridgehead_sdk::{Discovered, Discovery, Draft, Error, Question, Section, async_trait, counted};
 use serde_json::{Value, json};
 
 use crate::settings::{FileFormat, OWN_FIELDS, fault_of_slug, stem};
 
 const PATH: &str = "path";
 const ACCOUNTS: &str = "accounts_file";
-/// What separates the fields of a CSV file, the most likely first.
+/// Possible field separators of a CSV file, the most likely first.
 const DELIMITERS: [char; 4] = [',', ';', '\t', '|'];
-/// No header is longer; somebody has named another file.
+/// The maximum length of a header; a longer first line belongs to some other kind of file.
 const LONGEST: u64 = 64 * 1024;
 
-/// Looks at a folder.
+/// Discovers the files of a folder and their columns.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Columns;
 
-/// A file of the folder, by its header.
+/// A file of the folder, with what its header shows.
 struct Found {
     name: String,
     format: FileFormat,
@@ -30,10 +30,7 @@ struct Found {
 impl Discovery for Columns {
     fn questions(&self) -> Vec<Question> {
         vec![
-            Question::text(
-                PATH,
-                "The folder of CSV or JSON Lines files; a relative path starts at the folder of the configuration",
-            ),
+            Question::path(PATH, "The folder of CSV or JSON Lines files"),
             Question::text(ACCOUNTS, "The file of the accounts").later(),
         ]
     }
@@ -66,7 +63,7 @@ impl Discovery for Columns {
     }
 }
 
-/// What is written.
+/// The settings to write.
 fn settings(path: &str, found: &[Found], accounts: &Found) -> Discovered {
     let mut root = Section::root().with(PATH, path, "");
     let is_written_alike = |file: &&Found| file.format == accounts.format;
@@ -137,12 +134,9 @@ fn settings(path: &str, found: &[Found], accounts: &Found) -> Discovered {
     }
     sections.insert(0, root);
     discovered.sections = sections;
-    let others = found.len() - 1;
-    discovered.with_seen(format!(
-        "{} with the columns {}, and {others} other files",
-        accounts.name,
-        accounts.columns.join(", ")
-    ))
+    let others = counted(found.len() - 1, "other file", "other files");
+    let columns = accounts.columns.join(", ");
+    discovered.with_seen(format!("{} with the columns {columns}, and {others}", accounts.name))
 }
 
 /// The files of the folder that this connector reads.
@@ -168,7 +162,7 @@ fn look(folder: &Path) -> Result<Vec<Found>, Error> {
     Ok(found)
 }
 
-/// The columns of a file, by its first line.
+/// The field separator and the columns of a file, according to its first line.
 fn header(path: &Path, format: FileFormat) -> std::io::Result<(char, Vec<String>)> {
     use std::io::{BufRead, BufReader, Read};
     let mut bytes = Vec::new();
@@ -237,7 +231,7 @@ mod tests {
             ]
         );
         assert!(found.sections[1].settings[1].comment.contains("id, name"));
-        // A file that is named like a field cannot be a type, and the accounts lack what people are known by.
+        // A file that is named like a field cannot be a type, and the accounts have no column that identifies people.
         let warned = found.warnings.join("\n");
         assert!(warned.contains("status.csv cannot be") && warned.contains("no column 'status'"), "{warned}");
     }

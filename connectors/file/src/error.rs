@@ -1,4 +1,4 @@
-//! What can go wrong with a folder of files, and what it means for a task and for a listing.
+//! Errors of a folder of files, and what they mean for tasks and listings.
 
 use std::io;
 use std::path::PathBuf;
@@ -8,21 +8,20 @@ use sdk::{Effect, Retry, Subject};
 
 use crate::access::Lost;
 
-/// Something is wrong with the folder or with a file as a whole. What is wrong with one account is an
-/// [`sdk::Error`] from the start.
+/// A problem with the folder, or with a file as a whole. A problem with a single account is an [`sdk::Error`] from the
+/// start.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum Error {
-    /// The operating system refuses. The operator fixes the path, the mount or the permissions.
+    /// The operating system reports an error. The operator must fix the path, the mount or the permissions.
     #[error("cannot {action} {}: {source}", path.display())]
     Io { action: &'static str, path: PathBuf, source: io::Error },
-    /// A file does not hold what it should, so that nothing can be said about who is in it. The operator fixes the
-    /// file.
+    /// A file has invalid contents, so that it is unknown which accounts it contains. The operator must fix the file.
     #[error("{file}{}: {reason}", line.map(|line| format!(" line {line}")).unwrap_or_default())]
     Damaged { file: String, line: Option<u64>, reason: String },
-    /// Which file is which cannot be told. The operator renames a file, or says it in the settings.
+    /// It is unclear which file has which type. The operator must rename a file, or name the types in the settings.
     #[error("{0}")]
     Layout(String),
-    /// Another program wrote a file while it was being read. Nobody needs to act: it is retried.
+    /// Another program wrote to a file while it was being read. No action needed: it is retried.
     #[error(
         "{file} was changed by another program while it was being read; replace files by renaming, never in place"
     )]
@@ -33,17 +32,19 @@ pub(crate) enum Error {
     /// Another process holds the lock of the folder. No action needed, unless it persists.
     #[error("{} is locked by another process; nothing was changed", path.display())]
     Locked { path: PathBuf },
-    /// A file cannot be replaced without ending the access of those who have it. The operator lets bridgehead keep it.
+    /// A file cannot be replaced without locking out programs that have access to it. The operator must allow
+    /// bridgehead to preserve the access.
     #[error(
         "{} was not changed: {lost}, which would lock out a program that uses the file; run bridgehead as \
          the file's owner, or give it CAP_CHOWN",
         path.display()
     )]
     Access { path: PathBuf, lost: Lost },
-    /// A file was written to a moment ago. Nobody needs to act: it is retried.
+    /// A file was written to a moment ago. No action needed: it is retried.
     #[error("{file} is being written: it changed within `settle`; replace files by renaming, never in place")]
     Unsettled { file: String },
-    /// A file was replaced, and whether that survives a power failure is not known. It is read back.
+    /// A file was replaced, but it is unknown whether the change survives a power failure. It is verified by reading
+    /// back.
     #[error("{} was written, but it is not confirmed to be on disk: {source}", path.display())]
     Unconfirmed { path: PathBuf, source: io::Error },
 }
@@ -58,8 +59,8 @@ impl Error {
         Self::Damaged { file: file.to_owned(), line: line.into(), reason: reason.into() }
     }
 
-    /// What it means for a task, a look-up or a check. A problem with the folder affects every task alike, so it is
-    /// about the connection: tasks are held until it is fixed, and none fails because of it.
+    /// The error for a task, a lookup or a check. A problem with the folder affects every task in the same way, so its
+    /// subject is the connection: tasks are held until it is fixed, and none fails because of it.
     pub(crate) fn for_task(self, system: &str) -> sdk::Error {
         let message = format!("{system}: {self}");
         match &self {
@@ -89,7 +90,8 @@ impl Error {
         .with_source(self)
     }
 
-    /// What it means for a listing: unless the file could only not be reached, it can never be read to its end.
+    /// The error for a listing. Unless the file is only unreachable or still being written, the listing can never be
+    /// read to its end.
     pub(crate) fn for_listing(self, system: &str) -> sdk::Error {
         match self {
             Self::Io { .. } | Self::Unsettled { .. } => self.for_task(system),

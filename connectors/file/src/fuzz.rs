@@ -1,4 +1,4 @@
-//! Reading and rewriting whatever a folder might hold. For the fuzz targets alone; nothing here is part of the crate's
+//! Reads and rewrites arbitrary folder contents. Only for the fuzz targets; nothing here is part of the crate's
 //! interface.
 
 use std::cell::Cell;
@@ -36,7 +36,7 @@ pub fn list(
     read().map_err(|error: crate::error::Error| error.for_listing("acme-hr"))
 }
 
-/// Carries out an operation on a folder.
+/// Executes an operation on a folder.
 pub fn execute(settings: &Settings, folder: &Path, operation: &Operation) -> Result<Completion, Error> {
     let layout = Layout::discover(settings, folder).map_err(|error| error.for_task("acme-hr"))?;
     Folder { layout: &layout, system: "acme-hr", now: Timestamp::UNIX_EPOCH, written: Cell::default() }

@@ -1,4 +1,4 @@
-//! Which file of the folder stands for which resource type.
+//! Determines which file of the folder has which resource type.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -12,18 +12,18 @@ use crate::rows::Syntax;
 use crate::settings::{FileFormat, Settings, fault_of_slug, stem};
 use crate::table::Snapshot;
 
-/// What the names of files that bridgehead itself puts into the folder begin with.
+/// The prefix of files that bridgehead itself creates in the folder.
 pub(crate) const OWN_PREFIX: &str = ".bridgehead-";
 
 const LICENSE_PREFIXES: [&str; 2] = ["license-", "licence-"];
 
-/// The files of a folder, and what they stand for.
+/// The files of a folder, and their types.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Layout {
     pub(crate) folder: PathBuf,
     pub(crate) syntax: Syntax,
     pub(crate) require_final_newline: bool,
-    /// The file of checksums, and the one that is written last.
+    /// The file of checksums; `sentinel` is the file that is written last.
     pub(crate) checksums: Option<String>,
     pub(crate) sentinel: Option<String>,
     pub(crate) accounts: TypeFile,
@@ -31,14 +31,14 @@ pub(crate) struct Layout {
     pub(crate) others: Vec<TypeFile>,
 }
 
-/// One file, and the resource type it stands for.
+/// One file, and its resource type.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct TypeFile {
     pub(crate) resource_type: ResourceType,
     pub(crate) file: String,
-    /// Whether the folder says so by the file's name, and not the settings.
+    /// Whether the type was determined by the file's name, and not by the settings.
     pub(crate) is_found: bool,
-    /// How many assignments there can be at a time.
+    /// The maximum number of assignments at a time.
     pub(crate) seats: Option<u64>,
 }
 
@@ -53,7 +53,7 @@ impl TypeFile {
 }
 
 impl Layout {
-    /// Looks into the folder, where the settings leave something open.
+    /// Determines the layout from the settings, and from the files in the folder for what the settings leave open.
     pub(crate) fn discover(settings: &Settings, folder: &Path) -> Result<Self, Error> {
         let names = file_names(folder)?;
         let format = format_of(settings, &names)?;
@@ -153,13 +153,14 @@ impl Layout {
         Ok(layout)
     }
 
-    /// That each file which is a type by its name alone is one by what is in it, too. An old copy of the accounts is none.
+    /// Checks that each file that is a type only because of its name also has the contents of a type. For example, an old copy of the
+    /// accounts is not a type.
     fn no_spare_file(&self) -> Result<(), Error> {
         let found: Vec<&TypeFile> = self.others.iter().filter(|other| other.is_found).collect();
         if found.is_empty() {
             return Ok(());
         }
-        // What cannot be opened is told by what reads it.
+        // A file that cannot be opened is reported when it is read.
         let Ok(accounts) = Snapshot::open(self, &self.accounts).map(Arc::new) else { return Ok(()) };
         let names_columns = !accounts.schema.names().is_empty();
         let remedy = "move it away, or name the types in the settings (groups and licenses)";
@@ -246,21 +247,21 @@ fn by_convention(file: &str, slug: &str, kind: ResourceKind) -> Result<TypeFile,
     })
 }
 
-/// Whether a name is that of another file with a suffix, as `team_old.csv` and `team-2024.csv` are of `team.csv`.
+/// Whether a file name is another one with a suffix: `team_old.csv` and `team-2024.csv` are copies of `team.csv`.
 fn is_copy(name: &str, original: &str) -> bool {
     let stem = |name: &str| name.rsplit_once('.').map_or(name, |(stem, _)| stem).to_owned();
     let behind = stem(name).strip_prefix(&stem(original)).map(str::to_owned);
     behind.is_some_and(|behind| behind.starts_with(|next: char| !next.is_alphabetic()))
 }
 
-/// What is in the folder under a name that is not hidden.
+/// An entry of the folder that is not hidden.
 struct Entry {
     name: String,
-    /// Whether it is a plain file, or a link to one.
+    /// Whether it is a regular file, or a link to one.
     is_file: bool,
 }
 
-/// What is in the folder under names that are not hidden, in order.
+/// The entries of the folder that are not hidden, in order.
 fn file_names(folder: &Path) -> Result<Vec<Entry>, Error> {
     let failed = |error| Error::io("read the folder", folder, error);
     let mut names = Vec::new();
@@ -297,7 +298,7 @@ fn format_of(settings: &Settings, names: &[Entry]) -> Result<FileFormat, Error> 
     }
 }
 
-/// What people read, made of a slug: "cost_centre" becomes "Cost centre".
+/// The display name for a slug: "cost_centre" becomes "Cost centre".
 fn name_of(slug: &str) -> String {
     let words = slug.replace(['-', '_'], " ");
     let mut characters = words.chars();

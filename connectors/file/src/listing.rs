@@ -1,10 +1,10 @@
 //! Pages and cursors over files that are being replaced.
 //!
 //! A cursor is a position in a file, and positions are only valid in the file as it was when the listing began. Tasks
-//! replace the file while a sync reads it. Replacing is renaming, so the original file exists as long as it is held
-//! open: the listing keeps it, and reads one consistent state to the end. A listing whose file is no longer open (the
-//! daemon was restarted, or too many others began since) cannot continue, and says so; it never continues in a
-//! different file.
+//! replace the file while a sync reads it. A replacement is a rename, so the original file exists as long as it is kept
+//! open: the listing keeps it open, and reads one consistent state to the end. If the file is no longer open (the
+//! daemon was restarted, or too many other listings began since), the listing fails; it never continues in a different
+//! file.
 
 use std::collections::VecDeque;
 use std::hash::{BuildHasher as _, Hasher as _, RandomState};
@@ -20,20 +20,20 @@ use crate::records;
 use crate::rows::Row;
 use crate::table::{Snapshot, Table};
 
-/// How many rows a page holds at most.
+/// The maximum number of rows on a page.
 pub(crate) const PAGE_ROWS: usize = 500;
 
-/// How many bytes of rows a page holds at most, give or take a row: what bounds the memory of a listing.
+/// The maximum number of bytes of rows on a page, exceeded by at most one row. This bounds the memory use of a listing.
 const PAGE_BYTES: usize = 4 * 1024 * 1024;
 
-/// How many files are held open for listings that have not ended.
+/// The maximum number of files that are kept open for unfinished listings.
 const HELD: usize = 8;
 
-/// The listings under way.
+/// The running listings.
 #[derive(Debug)]
 pub(crate) struct Listings {
     held: Mutex<VecDeque<Arc<Listing>>>,
-    /// Tells the cursors of this process from those of an earlier one.
+    /// Distinguishes the cursors of this process from those of an earlier one.
     nonce: u64,
     started: AtomicU64,
 }
@@ -44,10 +44,10 @@ struct Listing {
     layout: Arc<Layout>,
     of: TypeFile,
     snapshot: Arc<Snapshot>,
-    /// What the file held when the listing began, and what its producer said of it.
+    /// The checksum of the file when the listing began; `seal` is what its producer declared about it.
     digest: Digest,
     seal: Seal,
-    /// Where the last page ended, so that what was read ahead need not be read again.
+    /// The reader after the last page, so that data that was read ahead is not read again.
     table: Mutex<Option<Table>>,
     ended: AtomicBool,
     bytes_read: AtomicU64,
@@ -84,19 +84,19 @@ impl Listings {
         let read = listing.read(&mut table);
         listing.bytes_read.fetch_add(table.bytes_read() - before, Ordering::Relaxed);
         let mut page = read?;
-        // Behind reading: what was read is of the state that the listing began with only if the file is as it was then.
+        // Checked after reading: the rows belong to the initial state only if the file has not changed since.
         listing.snapshot.verify()?;
         let (position, line) = table.position();
         if position < listing.snapshot.identity.length {
             page.next = Some(self.cursor(&listing, position, line));
             *listing.table.lock().unwrap_or_else(PoisonError::into_inner) = Some(table);
         } else {
-            // What was read page by page lies between two readings of the whole, and these agree.
+            // The pages were read between two readings of the whole file, and both readings must agree.
             if census::digest(&listing.snapshot)? != listing.digest || Seal::read(layout, of)? != listing.seal
             {
                 return Err(Error::Changed { file: of.file.clone() });
             }
-            // Kept until another listing begins: the last page may be asked for again.
+            // Kept until another listing begins: the last page may be requested again.
             listing.ended.store(true, Ordering::Relaxed);
             page.evidence = Some(Evidence::Atomic);
             let bytes = listing.bytes_read.load(Ordering::Relaxed);
@@ -155,7 +155,7 @@ impl Listings {
 }
 
 impl Listing {
-    /// The reader the last page left behind, if it stands where this page starts; else another.
+    /// The reader that the previous page left, if it is at the start of this page; otherwise a new one.
     fn table_at(&self, position: Option<(u64, u64)>) -> Table {
         let left = self.table.lock().unwrap_or_else(PoisonError::into_inner).take();
         match (left, position) {
@@ -216,7 +216,7 @@ mod tests {
         (folder, layout)
     }
 
-    /// Lists the accounts to their end: how many there were, in how many pages.
+    /// Lists the accounts to the end; returns the number of accounts and of pages.
     fn list(listings: &Listings, layout: &Arc<Layout>, mut each: impl FnMut(&Page)) -> (usize, usize) {
         let (mut rows, mut pages, mut cursor) = (0, 0, None);
         loop {
@@ -276,7 +276,7 @@ mod tests {
         assert!(page.next.is_some());
     }
 
-    /// Run by hand, with `--run-ignored only --no-capture`: what a million accounts cost.
+    /// Run by hand, with `--run-ignored only --no-capture`: measures the cost of listing a million accounts.
     #[test]
     #[ignore = "a measurement"]
     fn a_million_accounts_are_listed_in_constant_memory() {

@@ -1,4 +1,4 @@
-//! One writer at a time, also among processes: an advisory lock on a file of the folder.
+//! Ensures that there is only one writer at a time, also among processes: an advisory lock on a file in the folder.
 //!
 //! Scripts that write to the folder take the same lock: `flock people/.bridgehead-lock -c '…'`.
 
@@ -10,11 +10,11 @@ use tokio::time::Instant;
 
 use crate::error::Error;
 
-/// The file that is locked; it stays where it is, empty.
+/// The file that is locked; it stays in the folder, and is always empty.
 pub(crate) const LOCK_FILE: &str = ".bridgehead-lock";
 
-/// How long another process is waited for. A rewrite of a large file takes seconds; beyond that, the runtime decides
-/// when to try again.
+/// How long to wait for another process. Rewriting a large file takes seconds; after that, the runtime decides when to
+/// retry.
 const PATIENCE: Duration = Duration::from_secs(5);
 
 const LOOK_AGAIN: Duration = Duration::from_millis(25);
@@ -38,7 +38,7 @@ pub(crate) async fn acquire(folder: &Path) -> Result<File, Error> {
 
 async fn open(path: PathBuf) -> Result<File, Error> {
     let opened = tokio::task::spawn_blocking(move || {
-        // To write, as some network file systems give an exclusive lock to writers only.
+        // Opened for writing, because some network file systems grant exclusive locks only to writers.
         let file = OpenOptions::new().read(true).write(true).create(true).truncate(false).open(&path);
         file.map_err(|error| Error::io("open", path, error))
     });

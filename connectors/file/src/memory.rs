@@ -1,4 +1,4 @@
-//! Which files were types, where the settings leave it to the folder: one that is gone is an error, and not the end of a type.
+//! Remembers which files were types, if the settings do not name them: a missing file is then an error, and not the end of a type.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -8,7 +8,7 @@ use std::path::Path;
 use crate::error::Error;
 use crate::layout::{Layout, OWN_PREFIX};
 
-/// The file in the folder that remembers them, by the file of accounts that they belong to.
+/// The file in the folder that remembers the types, by the name of the accounts file.
 pub(crate) const MEMORY_FILE: &str = ".bridgehead-types";
 
 type Known = BTreeMap<String, BTreeSet<String>>;

@@ -1,4 +1,4 @@
-//! The look-up and the six actions.
+//! The lookup and the six actions.
 
 use std::cell::Cell;
 use std::collections::{BTreeMap, BTreeSet};
@@ -21,19 +21,19 @@ use crate::settings::PASSWORD_CHANGED_AT;
 use crate::survey::{Found, Names, Question, Survey};
 use crate::table::{Snapshot, Table};
 
-/// One folder, and what is to be known besides to carry out an operation in it.
+/// One folder, and what else is needed to execute an operation in it.
 #[derive(Debug)]
 pub(crate) struct Folder<'a> {
     pub(crate) layout: &'a Layout,
-    /// What the target is called in messages.
+    /// How messages name the target.
     pub(crate) system: &'a str,
     pub(crate) now: Timestamp,
-    /// The file of accounts as it was written last.
+    /// The identity of the accounts file after it was last written.
     pub(crate) written: Cell<Option<Identity>>,
 }
 
 impl Folder<'_> {
-    /// The account as the file has it; `None` only if every row that could be it was read.
+    /// The account as it is in the file; `None` only if every row that could be the account was read.
     pub(crate) fn find(&self, account: &Account) -> Result<Option<AccountRecord>, Error> {
         let snapshot = self.accounts()?;
         let question = Question { account: Some(account), ..Question::default() };
@@ -48,7 +48,7 @@ impl Folder<'_> {
         Ok(Some(record))
     }
 
-    /// Carries out an operation. The lock must be held.
+    /// Executes an operation. The caller must hold the lock.
     pub(crate) fn execute(&self, operation: &Operation) -> Result<Completion, Error> {
         let snapshot = self.accounts()?;
         match operation {
@@ -75,7 +75,7 @@ impl Folder<'_> {
         let label = account.label();
         let fault = |fault: Fault| self.fault(label, &fault);
         let wanted = changes::wanted_at_first(self.layout, create).map_err(fault)?;
-        // An identifier that Iden wants, else what the account is called anyway.
+        // The identifier that Iden requests, otherwise the name of the account.
         let id = account.id.clone().unwrap_or_else(|| label.into());
         let lower = |text: &Option<String>| text.as_ref().map(|text| text.to_lowercase());
         let question = Question {
@@ -137,7 +137,8 @@ impl Folder<'_> {
         Ok(Completion::done())
     }
 
-    /// The file keeps no password, new or old: what is kept is when it was to change, for those who act on it.
+    /// The file never contains a password. Instead, it contains the time at which the password was to change, for
+    /// programs that act on it.
     fn reset_password(&self, snapshot: &Arc<Snapshot>, reset: &ResetPassword) -> Result<Completion, Error> {
         let label = reset.account.label();
         let (found, _) = self.look(snapshot, &reset.account, Names::default(), Vec::new())?;
@@ -172,7 +173,7 @@ impl Folder<'_> {
         Ok(survey)
     }
 
-    /// The row of an account that must be there.
+    /// The row of an account that must exist.
     fn look(
         &self,
         snapshot: &Arc<Snapshot>,
@@ -216,7 +217,8 @@ impl Folder<'_> {
         range: std::ops::Range<u64>,
         mut row: Vec<u8>,
     ) -> Result<(), Error> {
-        // JSON lines without a single line are an empty file, which would say nothing instead of "nobody".
+        // A JSON lines file without any line would be empty, which is an error. A blank line means that there are no
+        // accounts.
         let all = snapshot.body..snapshot.identity.length;
         if row.is_empty() && range == all && snapshot.schema.names().is_empty() {
             row.push(b'\n');
@@ -233,7 +235,7 @@ impl Folder<'_> {
         self.layout.others.iter().filter(named).collect()
     }
 
-    /// Sets the references of each type that is named, once it is certain that they lead somewhere.
+    /// Sets the references of each requested type, after checking that they exist.
     fn set_memberships(
         &self,
         snapshot: &Snapshot,
@@ -274,7 +276,7 @@ impl Folder<'_> {
         Ok(())
     }
 
-    /// That every group or license is in its file; answers how many seats each has, where the file says so.
+    /// Checks that every group or license exists; returns the number of seats of each, if the file has it.
     fn look_up<'i>(
         &self,
         of: &TypeFile,
@@ -316,7 +318,7 @@ impl Folder<'_> {
         }
     }
 
-    /// That the licenses which come on top have a seat left.
+    /// Checks that each additional license has a free seat.
     fn seats_left(
         &self,
         of: &TypeFile,
@@ -344,7 +346,7 @@ impl Folder<'_> {
         let total: u64 = holders.map_or(0, |holders| holders.values().sum());
         let wanted = total.saturating_sub(held.len() as u64) + wanted.len() as u64;
         match of.seats {
-            // Giving licenses back is always possible, also where more are assigned than there are.
+            // Licenses can always be returned, even if more are assigned than exist.
             Some(seats) if wanted > seats && wanted > total => {
                 Err(none_left(of.resource_type.name.clone(), seats))
             }
@@ -357,7 +359,7 @@ impl Folder<'_> {
     }
 }
 
-/// The bytes of a row. One that is too long to be read again must not be written: nothing behind it would be read either.
+/// The bytes of a row. A row that is too long to be read again must not be written, because the rows after it could not be read either.
 fn encode(snapshot: &Snapshot, cells: &Cells) -> Result<Vec<u8>, Fault> {
     let row = snapshot.schema.encode(cells)?;
     if row.len() >= LONGEST_ROW {

@@ -1,4 +1,4 @@
-//! From cells to the records of a listing.
+//! Converts cells to the records of a listing.
 
 use bridgehead_sdk::{
     AccountRecord, AccountStatus, EntityRecord, Memberships, Record, RejectedRecord, ResourceKind,
@@ -11,7 +11,7 @@ use crate::schema::{Cells, Fault, Schema};
 use crate::secrets::{is_secret, without_secrets};
 use crate::settings::{OWN_FIELDS, PASSWORD_CHANGED_AT};
 
-/// The record that a row stands for.
+/// The record of a row.
 pub(crate) fn record(
     layout: &Layout,
     of: &TypeFile,
@@ -24,7 +24,7 @@ pub(crate) fn record(
     }
 }
 
-/// The account that a row stands for.
+/// The account of a row.
 pub(crate) fn account(layout: &Layout, schema: &Schema, cells: &Cells) -> Result<AccountRecord, Fault> {
     let mut record = identity(schema, cells)?;
     let text = |name: &str| Ok(schema.text(cells, name)?.map(std::borrow::Cow::into_owned));
@@ -60,14 +60,14 @@ pub(crate) fn account(layout: &Layout, schema: &Schema, cells: &Cells) -> Result
     Ok(record)
 }
 
-/// Takes out the secrets inside of fields that are none themselves.
+/// Removes secrets from inside fields that are not secrets themselves.
 fn keep_secrets_in(extra: &mut Map<String, Value>) {
     for value in extra.values_mut() {
         *value = without_secrets(value.take());
     }
 }
 
-/// As much of an account as says who it is.
+/// Only the part of an account that identifies it.
 pub(crate) fn identity(schema: &Schema, cells: &Cells) -> Result<AccountRecord, Fault> {
     let text = |name: &str| Ok(schema.text(cells, name)?.map(std::borrow::Cow::into_owned));
     let id = text("id")?.ok_or_else(|| Fault::new("id", "non-empty text"))?;
@@ -87,7 +87,7 @@ fn entity(schema: &Schema, cells: &Cells) -> Result<EntityRecord, Fault> {
     Ok(record)
 }
 
-/// A row that is no record, as it is reported: by its identifier where it has one, and always by its line.
+/// An invalid row as it is reported: by its identifier if it has one, and always with its line.
 pub(crate) fn rejected(file: &str, line: u64, id: Option<&str>, fault: Fault) -> RejectedRecord {
     let place = format!("{file} line {line}");
     match id {

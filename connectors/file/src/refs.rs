@@ -1,18 +1,18 @@
 //! References inside one CSV field: `t1;t2`.
 //!
-//! They are separated by `;`. A backslash takes the character behind it as it is, so that `a\;b` is one reference;
-//! blanks around a reference do not count unless they are written so, and an empty one is none.
+//! References are separated by `;`. A backslash escapes the next character, so that `a\;b` is one reference. Spaces
+//! around a reference are ignored unless they are escaped, and empty references are skipped.
 
 use bridgehead_sdk::Ref;
 
 const SEPARATOR: char = ';';
 const ESCAPE: char = '\\';
 
-/// The references of a field, in order, each once.
+/// The references of a field, in order, without duplicates.
 pub(crate) fn split(field: &str) -> Vec<Ref> {
     let mut refs: Vec<Ref> = Vec::new();
     let mut text = String::new();
-    // How much of `text` is certain to stay, whatever blanks it ends with.
+    // The length of `text` without unescaped trailing spaces.
     let mut kept = 0;
     let mut characters = field.chars();
     while let Some(character) = characters.next() {
@@ -46,7 +46,7 @@ fn push(refs: &mut Vec<Ref>, text: &mut String, kept: &mut usize) {
     }
 }
 
-/// The field that reads back as these references.
+/// The field that is parsed as these references.
 pub(crate) fn join<'a>(ids: impl IntoIterator<Item = &'a str>) -> String {
     let mut field = String::new();
     for id in ids {

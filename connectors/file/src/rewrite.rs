@@ -1,7 +1,8 @@
 //! Writes a change to disk: the changed file is written next to the old one, and replaces it by renaming.
 //!
-//! At any moment, even after a power failure, the name refers to either the old file or the new one, complete. Only the
-//! changed row is rewritten; every other byte is copied, so that content that bridgehead does not understand survives.
+//! At any time, even after a power failure, the name refers to either the old file or the new one, complete. Only the
+//! changed row is rewritten; every other byte is copied, so that content that bridgehead does not understand is
+//! preserved.
 
 use std::fs::{self, File};
 use std::io::{self, Write as _};
@@ -21,11 +22,11 @@ const TEMPORARY_SUFFIX: &str = ".tmp";
 
 const CHUNK: usize = 256 * 1024;
 
-/// Replaces a range of the file. Nothing has changed if this fails, except for [`Error::Unconfirmed`].
-/// Answers what the file is after that.
+/// Replaces a range of the file. If this fails, nothing has changed, except for [`Error::Unconfirmed`]. Returns the
+/// identity of the new file.
 pub(crate) fn replace(snapshot: &Snapshot, range: Range<u64>, replacement: &[u8]) -> Result<Identity, Error> {
     let path = &snapshot.path;
-    // The name may be a symbolic link: then what it points to is replaced, not the link.
+    // If the name is a symbolic link, the file that it points to is replaced, not the link.
     let target = fs::canonicalize(path).map_err(|error| Error::io("open", path, error))?;
     let folder = target.parent().unwrap_or(Path::new("/"));
     let failed = |error| Error::io("write beside", &target, error);
@@ -40,7 +41,7 @@ pub(crate) fn replace(snapshot: &Snapshot, range: Range<u64>, replacement: &[u8]
     access::keep(&snapshot.file, temporary.as_file())
         .map_err(|lost| Error::Access { path: target.clone(), lost })?;
     temporary.as_file().sync_all().map_err(failed)?;
-    // Both whether the name stands for another file by now, and whether this one was written to.
+    // Detects both that another file now has this name, and that this file was written to.
     let now = fs::metadata(&target).map_err(|error| Error::io("open", &target, error))?;
     if Identity::of(&now) != snapshot.identity {
         return Err(Error::Changed { file: snapshot.name.to_string() });
@@ -52,8 +53,8 @@ pub(crate) fn replace(snapshot: &Snapshot, range: Range<u64>, replacement: &[u8]
     Ok(Identity::of(&written))
 }
 
-/// Removes what a process that was killed while writing has left behind. The lock must be held: else a file that
-/// is being written by another would go.
+/// Removes temporary files of processes that were killed while writing. The caller must hold the lock: otherwise,
+/// this would remove a file that another process is writing.
 pub(crate) fn remove_leftovers(folder: &Path) {
     let Ok(entries) = fs::read_dir(folder) else { return };
     for entry in entries.flatten() {
@@ -158,7 +159,7 @@ mod tests {
     fn owner_and_group_survive_where_they_may_be_set() {
         let (folder, path, _) = opened();
         if chown(&path, Some(12_345), Some(23_456)).is_err() {
-            return; // Only root may give files away.
+            return; // Only root can change the owner of a file.
         }
         replace(&open(folder.path()), 12..19, b"").unwrap();
         let now = fs::metadata(&path).unwrap();
@@ -171,9 +172,9 @@ mod tests {
         let (folder, path, _) = opened();
         let file = File::open(&path).unwrap();
         if file.set_xattr("user.origin", b"hr").is_err() {
-            return; // The file system has none.
+            return; // The file system does not support attributes.
         }
-        // Readable for user 12345 besides the owner: version 2, then tag, permissions and id of each entry.
+        // Readable for user 12345 besides the owner: version 2, then the tag, permissions and id of each entry.
         let acl: Vec<u8> = [
             vec![2, 0, 0, 0],
             vec![1, 0, 6, 0, 255, 255, 255, 255],

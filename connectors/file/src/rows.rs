@@ -1,9 +1,9 @@
-//! From bytes to rows.
+//! Splits bytes into rows.
 //!
-//! The common CSV parsers read *something* out of anything: a quote that is opened and never closed swallows all that
-//! follows, and the people in it are gone without a word. Here the bounds of rows are found strictly, and what is not
-//! certain is an error: a quote left open, text behind a closing quote, NUL bytes, a row without an end. Reading is by
-//! position, so that a page starts where the last one ended, and no byte is read twice.
+//! Common CSV parsers accept almost any input: a quote that is never closed swallows everything that follows, and the
+//! accounts in it are silently missing. Here the bounds of rows are found strictly, and anything ambiguous is an error:
+//! an unclosed quote, text after a closing quote, NUL bytes, a row without an end. Rows are read by position, so that a
+//! page starts where the last one ended, and no byte is read twice.
 
 use std::fs::{File, Metadata};
 use std::io;
@@ -12,15 +12,16 @@ use std::sync::Arc;
 
 use crate::error::Error;
 
-/// How much is read at a time.
+/// The number of bytes to read at a time.
 const CHUNK: usize = 64 * 1024;
 
-/// No person's row is longer. A row that is, is a quote opened by mistake, and must not fill the memory.
+/// The maximum length of a row. No account's row is longer; such a row is caused by an unclosed quote, and must not
+/// fill the memory.
 pub(crate) const LONGEST_ROW: usize = 1024 * 1024;
 
 const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
 
-/// What a file was when it was looked at. The same identity later means that nobody replaced it or wrote to it.
+/// The identity of a file at one time. If it is still the same later, the file was neither replaced nor written to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Identity {
     device: u64,
@@ -40,25 +41,25 @@ impl Identity {
     }
 }
 
-/// One row, as it stands in the file.
+/// One row of the file.
 #[derive(Debug, Default)]
 pub(crate) struct Row {
-    /// Where it starts, in bytes; behind a byte order mark.
+    /// Its start in bytes, after a byte order mark.
     pub(crate) start: u64,
-    /// Where it ends, behind its line break.
+    /// Its end, after the line break.
     pub(crate) end: u64,
-    /// The line it starts on; the first is 1.
+    /// The line on which it starts, from 1.
     pub(crate) line: u64,
-    /// What is in it, without the line break.
+    /// Its content, without the line break.
     pub(crate) bytes: Vec<u8>,
-    /// How it ends; nothing, if the file ends first.
+    /// Its line break; empty if the file ends before.
     pub(crate) line_break: &'static str,
 }
 
-/// Where a line ends.
+/// How the end of a row is recognized.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Syntax {
-    /// At a line break outside of quotes; fields are separated by this.
+    /// At a line break outside of quotes; this is the field separator.
     Csv(u8),
     /// At every line break.
     Lines,
@@ -69,12 +70,12 @@ enum State {
     FieldStart,
     Plain,
     Quoted,
-    /// Behind a quote inside quotes: doubled it stands for itself, else it has closed the field.
+    /// After a quote inside quotes: a second quote is an escaped quote, anything else shows that the field was closed.
     Quote,
     CarriageReturn,
 }
 
-/// Reads the rows of one file from a position on.
+/// Reads the rows of one file from a given position.
 #[derive(Debug)]
 pub(crate) struct Rows {
     file: Arc<File>,
@@ -82,17 +83,17 @@ pub(crate) struct Rows {
     syntax: Syntax,
     length: u64,
     buffer: Vec<u8>,
-    /// What of `buffer` has been used.
+    /// The number of bytes of `buffer` that have been used.
     used: usize,
-    /// The position in the file behind `buffer`.
+    /// The position in the file after `buffer`.
     fetched: u64,
     line: u64,
-    /// How many bytes this reader has asked the file for.
+    /// The number of bytes that this reader has read from the file.
     bytes_read: u64,
 }
 
 impl Rows {
-    /// Reads `file`, which is `length` long, from `position` on; a row must start there.
+    /// Reads `file` of size `length` from `position`, where a row must start.
     pub(crate) fn new(
         file: Arc<File>,
         name: Arc<str>,
@@ -114,12 +115,12 @@ impl Rows {
         }
     }
 
-    /// Where the next row starts.
+    /// The start of the next row.
     pub(crate) fn position(&self) -> u64 {
         self.fetched - (self.buffer.len() - self.used) as u64
     }
 
-    /// The line the next row starts on.
+    /// The line on which the next row starts.
     pub(crate) fn line(&self) -> u64 {
         self.line
     }
@@ -128,7 +129,7 @@ impl Rows {
         self.bytes_read
     }
 
-    /// Reads the next row into `row`; false at the end of the file. Blank rows come as they are, with no bytes.
+    /// Reads the next row into `row`; `false` at the end of the file. Blank rows are returned as well, with no bytes.
     pub(crate) fn next(&mut self, row: &mut Row) -> Result<bool, Error> {
         if self.position() == 0 {
             self.skip_byte_order_mark()?;
@@ -157,7 +158,7 @@ impl Rows {
             }
             row.bytes.extend_from_slice(chunk.get(..taken).unwrap_or_default());
             self.used += taken;
-            // The line break is among the bytes still.
+            // `bytes` still includes the line break.
             if row.bytes.len() > LONGEST_ROW + 2 {
                 let reason =
                     format!("the row is longer than {LONGEST_ROW} bytes; probably a quote is never closed");
@@ -200,7 +201,7 @@ impl Rows {
         Ok(())
     }
 
-    /// Reads the next chunk; false at the end. Never reads past the length the file had when it was opened.
+    /// Reads the next chunk; `false` at the end. Never reads beyond the size that the file had when it was opened.
     fn fill(&mut self) -> Result<bool, Error> {
         let wanted =
             usize::try_from(self.length.saturating_sub(self.fetched)).map_or(CHUNK, |rest| rest.min(CHUNK));
@@ -210,7 +211,7 @@ impl Rows {
         self.buffer.resize(wanted, 0);
         self.used = 0;
         let mut filled = 0;
-        // To the brim: the byte order mark must not be split over two chunks.
+        // Fill the buffer completely: a byte order mark must not be split across two chunks.
         while let Some(rest) = self.buffer.get_mut(filled..).filter(|rest| !rest.is_empty()) {
             match self.file.read_at(rest, self.fetched + filled as u64) {
                 Ok(0) => {
@@ -231,7 +232,7 @@ impl Rows {
     }
 }
 
-/// The state behind one more byte, and whether the row ends with it.
+/// The state after one more byte, and whether the row ends with it.
 fn step(state: State, byte: u8, syntax: Syntax) -> Result<(State, bool), &'static str> {
     const NUL: &str = "contains a NUL byte: the file is damaged, or not UTF-8; save it as UTF-8";
     if byte == 0 {
@@ -302,7 +303,7 @@ mod tests {
     #[test]
     fn a_quote_that_is_never_closed_is_an_error_and_not_a_long_name() {
         assert!(csv("id,name\n1,\"Ann\n2,Bob\n").unwrap_err().contains("line 2: a quote is never closed"));
-        // The quote of the next row would close it, and Bob would be part of Ann's name.
+        // The quote of the next row would close the field, and Bob would become part of Ann's name.
         assert!(csv("id,name\n1,\"Ann\n2,\"Bob\"\n").unwrap_err().contains("after a closing quote"));
     }
 

@@ -1,4 +1,4 @@
-//! From a row to its cells, and back.
+//! Decodes and encodes the cells of a row.
 
 use std::borrow::Cow;
 use std::collections::HashMap;
@@ -11,12 +11,12 @@ use crate::refs;
 use crate::rows::Row;
 use crate::unique::{self, NoObject};
 
-/// How the rows of one file are to be read.
+/// How the rows of a file are parsed.
 #[derive(Debug)]
 pub(crate) enum Schema {
-    /// Fields in the order of a header.
+    /// Fields in the order of the header.
     Csv(Header),
-    /// Every row names its own fields.
+    /// Every row names its fields.
     Jsonl,
 }
 
@@ -31,13 +31,13 @@ pub(crate) struct Header {
 /// The fields of one row.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) enum Cells {
-    /// As many as the header has.
+    /// As many as the header has columns.
     Csv(Vec<String>),
-    /// In the order in which the row has them.
+    /// In the order of the row.
     Jsonl(Map<String, Value>),
 }
 
-/// What is wrong with a row or with one of its fields. Never shows a value.
+/// What is wrong with a row or one of its fields. Never contains a value.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{field} must be {rule}")]
 pub(crate) struct Fault {
@@ -51,7 +51,7 @@ impl Fault {
     }
 }
 
-/// Splits one row, whose quotes are known to be right, into its fields.
+/// Splits one row, whose quotes were already validated, into its fields.
 #[derive(Debug)]
 pub(crate) struct Splitter {
     reader: csv_core::Reader,
@@ -64,13 +64,13 @@ pub(crate) struct Splitter {
 impl Splitter {
     pub(crate) fn new(delimiter: u8) -> Self {
         let mut reader = csv_core::ReaderBuilder::new().delimiter(delimiter).build();
-        // It drops a byte order mark from the first bytes it ever sees. Those of the file are gone already; an
-        // identifier that starts with one keeps it.
+        // The reader removes a byte order mark from the first bytes it reads. That of the file was already removed, and
+        // an identifier that starts with one must keep it.
         let _ = reader.read_record(b"x\n", &mut [0; 8], &mut [0; 8]);
         Self { reader, input: Vec::new(), output: Vec::new(), ends: Vec::new(), delimiter }
     }
 
-    /// The fields of a row that is not blank.
+    /// The fields of a non-blank row.
     pub(crate) fn split(&mut self, row: &[u8]) -> impl Iterator<Item = &[u8]> {
         self.input.clear();
         self.input.extend_from_slice(row);
@@ -86,7 +86,7 @@ impl Splitter {
         })
     }
 
-    /// The fields as text, in the header and in every row alike: blanks around a field count only inside of quotes.
+    /// The fields as text, for both the header and other rows: spaces around a field are kept only inside quotes.
     fn split_text(&mut self, row: &str) -> Vec<String> {
         let quoted = self.quoted(row.as_bytes());
         let fields = self.split(row.as_bytes()).zip(quoted.into_iter().chain(std::iter::repeat(false)));
@@ -97,7 +97,7 @@ impl Splitter {
         fields.map(text).collect()
     }
 
-    /// Which fields stand in quotes.
+    /// Which fields are quoted.
     fn quoted(&self, row: &[u8]) -> Vec<bool> {
         let (mut all, mut starts, mut inside) = (Vec::new(), true, false);
         for byte in row {
@@ -106,7 +106,7 @@ impl Splitter {
                 inside = *byte == b'"';
                 starts = !inside && *byte == self.delimiter;
             } else if *byte == b'"' && all.last() == Some(&true) {
-                // A quote that is doubled closes and opens again.
+                // An escaped quote closes the field and opens it again.
                 inside = !inside;
             } else if *byte == self.delimiter && !inside {
                 starts = true;
@@ -117,7 +117,7 @@ impl Splitter {
 }
 
 impl Header {
-    /// Reads the first row of a CSV file.
+    /// Parses the first row of a CSV file.
     pub(crate) fn parse(
         file: &str,
         row: &Row,
@@ -130,7 +130,7 @@ impl Header {
         let names: Vec<String> = splitter.split_text(text);
         let mut index = HashMap::new();
         for (position, name) in names.iter().enumerate() {
-            // Spreadsheets leave columns without a name behind; they are kept and mean nothing.
+            // Spreadsheets leave columns without a name; these are kept and ignored.
             if !name.is_empty() && index.insert(name.clone(), position).is_some() {
                 return Err(wrong(format!("the header has two columns named '{name}'; rename one")));
             }
@@ -148,7 +148,7 @@ impl Schema {
         }
     }
 
-    /// That a column which cannot be missing is there.
+    /// Checks that a required column exists.
     pub(crate) fn require(&self, file: &str, name: &str) -> Result<(), Error> {
         let Self::Csv(header) = self else { return Ok(()) };
         if header.index.contains_key(name) {
@@ -162,7 +162,7 @@ impl Schema {
         Err(Error::damaged(file, 1, format!("the header has no column '{name}'{hint}")))
     }
 
-    /// The names of the columns; none for JSON lines, where every row has its own.
+    /// The names of the columns; none for JSON lines, where each row has its own.
     pub(crate) fn names(&self) -> &[String] {
         match self {
             Self::Csv(header) => &header.names,
@@ -170,7 +170,7 @@ impl Schema {
         }
     }
 
-    /// A row without anything in it.
+    /// An empty row.
     pub(crate) fn blank(&self) -> Cells {
         match self {
             Self::Csv(header) => Cells::Csv(vec![String::new(); header.names.len()]),
@@ -178,7 +178,7 @@ impl Schema {
         }
     }
 
-    /// Reads the fields of a row.
+    /// Parses the fields of a row.
     pub(crate) fn decode(&self, row: &[u8], splitter: &mut Splitter) -> Result<Cells, Fault> {
         let text = std::str::from_utf8(row).map_err(|_| Fault::new("row", "UTF-8 text"))?;
         match self {
@@ -200,13 +200,13 @@ impl Schema {
         }
     }
 
-    /// Whether one of these texts, in lower case, stands in a row that cannot be decoded.
+    /// Whether a row that cannot be decoded contains one of these strings, which are in lower case.
     pub(crate) fn mentions(&self, row: &[u8], texts: &[String], splitter: &mut Splitter) -> bool {
         let text = String::from_utf8_lossy(row).to_lowercase();
         match self {
             Self::Csv(_) => splitter.split_text(&text).iter().any(|field| texts.contains(field)),
             Self::Jsonl => texts.iter().any(|wanted| {
-                // In quotes, or a short identifier would be found everywhere; a number has none.
+                // With quotes, because a short identifier would be found everywhere; a number has no quotes.
                 let number = wanted.bytes().all(|byte| byte.is_ascii_digit());
                 (number && text.contains(wanted.as_str()))
                     || text.contains(&Value::from(wanted.as_str()).to_string())
@@ -214,7 +214,7 @@ impl Schema {
         }
     }
 
-    /// Writes the fields of a row, without a line break.
+    /// Encodes the fields of a row, without a line break.
     pub(crate) fn encode(&self, cells: &Cells) -> Result<Vec<u8>, Fault> {
         match (self, cells) {
             (Self::Csv(header), Cells::Csv(fields)) => {
@@ -223,7 +223,7 @@ impl Schema {
                     if position > 0 {
                         row.push(char::from(header.delimiter));
                     }
-                    // A row of one field that is empty would be a blank line.
+                    // A row with a single empty field would otherwise be a blank line.
                     if (field.is_empty() && fields.len() == 1) || needs_quotes(field, header.delimiter) {
                         row.push('"');
                         row.push_str(&field.replace('"', "\"\""));
@@ -241,7 +241,7 @@ impl Schema {
         }
     }
 
-    /// A field as text; `None` if it is blank, `null` or not there. A whole number is taken for text.
+    /// A field as text; `None` if it is blank, `null` or missing. A whole number is treated as text.
     pub(crate) fn text<'a>(&self, cells: &'a Cells, name: &str) -> Result<Option<Cow<'a, str>>, Fault> {
         Ok(match (self, cells) {
             (Self::Csv(header), Cells::Csv(fields)) => header
@@ -276,7 +276,7 @@ impl Schema {
         Ok(read.of(name).to_vec())
     }
 
-    /// The fields that are not among `known`: what bridgehead has no name for.
+    /// The fields that are not among `known`: those without a special meaning in bridgehead.
     pub(crate) fn rest(&self, cells: &Cells, known: impl Fn(&str) -> bool) -> Map<String, Value> {
         match (self, cells) {
             (Self::Csv(header), Cells::Csv(fields)) => header
@@ -295,7 +295,7 @@ impl Schema {
         }
     }
 
-    /// Sets a field; `null` clears it. The row must be able to have the field.
+    /// Sets a field; `null` clears it. The row must support the field.
     pub(crate) fn set(&self, cells: &mut Cells, name: &str, value: Value) -> Result<(), Fault> {
         match (self, cells) {
             (Self::Csv(header), Cells::Csv(fields)) => {
@@ -340,7 +340,7 @@ impl Schema {
     }
 }
 
-/// Whether a field would be read as something else without quotes.
+/// Whether a field would be parsed differently without quotes.
 fn needs_quotes(field: &str, delimiter: u8) -> bool {
     field.trim() != field || field.contains([char::from(delimiter), '"', '\n', '\r'])
 }

@@ -1,16 +1,16 @@
-//! What has the name of a secret neither leaves the folder nor is written to it, however deep it stands.
+//! Fields with the name of a secret are neither sent to Iden nor written to the folder, at any depth.
 
 use bridgehead_sdk::is_secret_name;
 use serde_json::Value;
 
 use crate::settings::PASSWORD_CHANGED_AT;
 
-/// Whether a field is a secret by its name.
+/// Whether the name of a field indicates a secret.
 pub(crate) fn is_secret(name: &str) -> bool {
     name != PASSWORD_CHANGED_AT && is_secret_name(name)
 }
 
-/// Whether a field somewhere inside is a secret.
+/// Whether a value contains a secret at any depth.
 pub(crate) fn holds_secret(value: &Value) -> bool {
     match value {
         Value::Object(fields) => fields.iter().any(|(name, value)| is_secret(name) || holds_secret(value)),
@@ -19,7 +19,7 @@ pub(crate) fn holds_secret(value: &Value) -> bool {
     }
 }
 
-/// The value without the secrets inside.
+/// The value without the secrets in it.
 pub(crate) fn without_secrets(mut value: Value) -> Value {
     strip(&mut value);
     value

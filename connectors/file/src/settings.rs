@@ -118,7 +118,7 @@ impl Default for AccountsFile {
 }
 
 impl FileFormat {
-    /// How the names of such files end.
+    /// The file extension of the format.
     pub(crate) fn extension(self) -> &'static str {
         match self {
             Self::Csv => "csv",
@@ -126,13 +126,13 @@ impl FileFormat {
         }
     }
 
-    /// The format that a file's name speaks of.
+    /// The format that a file's name indicates.
     pub(crate) fn of_name(name: &str) -> Option<Self> {
         [Self::Csv, Self::Jsonl].into_iter().find(|format| stem(name, *format).is_some())
     }
 }
 
-/// A file's name without the ending of its format, if it has that ending.
+/// A file's name without the extension of its format, if it has that extension.
 pub(crate) fn stem(name: &str, format: FileFormat) -> Option<&str> {
     name.strip_suffix(format.extension())?.strip_suffix('.')
 }
@@ -151,7 +151,7 @@ pub(crate) const OWN_FIELDS: [&str; 10] = [
     PASSWORD_CHANGED_AT,
 ];
 
-/// Where a reset of the password leaves its trace.
+/// The field in which a password reset is recorded.
 pub(crate) const PASSWORD_CHANGED_AT: &str = "password_changed_at";
 
 /// What is wrong with the name of a resource type, if anything.
@@ -164,7 +164,7 @@ pub(crate) fn fault_of_slug(slug: &str) -> Option<String> {
 }
 
 impl Settings {
-    /// Checks what a type cannot say. Touches no file.
+    /// Validates what the types cannot express. Accesses no files.
     pub(crate) fn validate(&self) -> Result<(), SettingsError> {
         if self.path.is_empty() {
             return Err(SettingsError::new("path", "must name a folder"));

@@ -1,7 +1,7 @@
-//! Everything an operation needs to know of the accounts, in one scan from the first row to the last.
+//! Everything an operation needs to know about the accounts, in one scan from the first row to the last.
 //!
-//! The scan always goes to the end, also when the account was found early: only then is it certain that the file is whole,
-//! that no second row is the same account, and that a name is free.
+//! The scan always continues to the end, even if the account was found early: only then is it certain that the file is complete, that no
+//! second row is the same account, and that a name is not taken.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -15,18 +15,18 @@ use crate::rows::Row;
 use crate::schema::Cells;
 use crate::table::{Snapshot, Table};
 
-/// What is asked.
+/// What to search for.
 #[derive(Debug, Default)]
 pub(crate) struct Question<'a> {
-    /// Which row is this account?
+    /// The account to find.
     pub(crate) account: Option<&'a Account>,
-    /// Which row has one of these names already?
+    /// Names that may already be taken.
     pub(crate) names: Names,
-    /// How many hold each license of these types?
+    /// The types of licenses whose holders are counted.
     pub(crate) licenses: Vec<&'a TypeFile>,
 }
 
-/// Names that no two accounts share, in lower case.
+/// Names that must be unique among accounts, in lower case.
 #[derive(Debug, Default)]
 pub(crate) struct Names {
     pub(crate) id: Option<String>,
@@ -34,20 +34,20 @@ pub(crate) struct Names {
     pub(crate) email: Option<String>,
 }
 
-/// What was found.
+/// The result of a scan.
 #[derive(Debug, Default)]
 pub(crate) struct Survey {
-    /// The row that is the account.
+    /// The row of the account.
     pub(crate) found: Option<Found>,
-    /// The line of another row that is the account just as well.
+    /// The line of another row that matches the account as well.
     pub(crate) again: Option<u64>,
     /// The first row of another account that has one of the names.
     pub(crate) taken: Option<Taken>,
-    /// The line of a row that cannot be read, and in which one of the names stands.
+    /// The line of a row that cannot be read and contains one of the names.
     pub(crate) unreadable: Option<u64>,
-    /// By slug of the type: how many hold each of its licenses.
+    /// The number of holders of each license, by the slug of its type.
     pub(crate) holders: HashMap<String, HashMap<String, u64>>,
-    /// How the last row ends; nothing, if the file ends first.
+    /// The line break of the last row; empty if the file ends before.
     pub(crate) last_line_break: &'static str,
 }
 
@@ -61,7 +61,7 @@ pub(crate) struct Found {
     pub(crate) cells: Cells,
 }
 
-/// A name that another account has.
+/// A name that is taken by another account.
 #[derive(Debug)]
 pub(crate) struct Taken {
     pub(crate) field: &'static str,
@@ -135,7 +135,7 @@ impl Question<'_> {
         Ok(survey)
     }
 
-    /// What a row that matters would contain, if it were readable.
+    /// The strings of which a relevant row would contain one, even if it cannot be parsed.
     fn texts(&self) -> Vec<String> {
         let account = self.account.map(|account| {
             let id = account.id.as_ref().map(|id| id.as_str().to_lowercase());

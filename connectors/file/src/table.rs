@@ -1,4 +1,4 @@
-//! One file, opened at one moment, and read row by row.
+//! A snapshot of one file, read row by row.
 
 use std::fs::{self, File, OpenOptions};
 use std::os::unix::fs::OpenOptionsExt as _;
@@ -10,8 +10,8 @@ use crate::layout::{Layout, TypeFile};
 use crate::rows::{Identity, Row, Rows, Syntax};
 use crate::schema::{Cells, Fault, Header, Schema, Splitter};
 
-/// One file as it was when it was opened. Files are replaced by renaming, so what is open stays as it was, however
-/// often the name is given to another file meanwhile.
+/// One file as it was when it was opened. Files are replaced by renaming, so an open file does not change, however
+/// often another file gets its name.
 #[derive(Debug)]
 pub(crate) struct Snapshot {
     pub(crate) file: Arc<File>,
@@ -19,9 +19,9 @@ pub(crate) struct Snapshot {
     pub(crate) name: Arc<str>,
     pub(crate) path: PathBuf,
     pub(crate) schema: Schema,
-    /// Where the rows start: behind the header.
+    /// The start of the rows, after the header.
     pub(crate) body: u64,
-    /// How the file ends its first line; nothing, if it ends there itself.
+    /// The line break of the first line; empty if the file ends before.
     pub(crate) first_line_break: &'static str,
     syntax: Syntax,
     body_line: u64,
@@ -38,16 +38,16 @@ pub(crate) struct Table {
 }
 
 impl Snapshot {
-    /// Opens a file and reads its header, which must have an `id`. A file with nothing in it is an error: it says
-    /// nothing about who is there, least of all that nobody is.
+    /// Opens a file and reads its header, which must have an `id`. An empty file is an error: it says nothing about
+    /// which accounts exist, and in particular not that there are none.
     pub(crate) fn open(layout: &Layout, of: &TypeFile) -> Result<Self, Error> {
         let path = layout.path(&of.file);
-        // Before opening: a pipe would be waited for without end.
+        // Checked before opening, because opening a pipe would block forever.
         let metadata = fs::metadata(&path).map_err(|error| Error::io("open", &path, error))?;
         if !metadata.is_file() {
             return Err(Error::damaged(&of.file, None, "is not a regular file"));
         }
-        // It may have become one meanwhile, so that it is not waited for either.
+        // The file may have become a pipe since the check, so opening it must not block either.
         let not_waiting = rustix::fs::OFlags::NONBLOCK.bits().cast_signed();
         let file = OpenOptions::new().read(true).custom_flags(not_waiting).open(&path);
         let file = Arc::new(file.map_err(|error| Error::io("open", &path, error))?);
@@ -94,7 +94,7 @@ impl Snapshot {
         Ok(snapshot)
     }
 
-    /// Whether a field is in the header, or in the first row where every row names its own.
+    /// Whether a field is in the header, or in the first row if each row names its fields.
     pub(crate) fn mentions(snapshot: &Arc<Self>, field: &str) -> bool {
         if !snapshot.schema.names().is_empty() {
             return snapshot.schema.has(field);
@@ -104,7 +104,7 @@ impl Snapshot {
         matches!(first, Ok(Some(Ok(Cells::Jsonl(fields)))) if fields.contains_key(field))
     }
 
-    /// Whether any row has a field, where every row names its own.
+    /// Whether any row has a field, if each row names its fields.
     pub(crate) fn mentions_anywhere(snapshot: &Arc<Self>, field: &str) -> bool {
         let mut table = Table::start(snapshot.clone());
         let mut row = Row::default();
@@ -116,12 +116,12 @@ impl Snapshot {
         false
     }
 
-    /// How the file ends its lines.
+    /// The line break of the file.
     pub(crate) fn line_break(&self) -> &'static str {
         if self.first_line_break.is_empty() { "\n" } else { self.first_line_break }
     }
 
-    /// That no program has written to the open file since it was opened.
+    /// Checks that no program has written to the open file since it was opened.
     pub(crate) fn verify(&self) -> Result<(), Error> {
         let now = self.file.metadata().map_err(|error| Error::io("read", &self.path, error))?;
         if Identity::of(&now) == self.identity {
@@ -131,7 +131,7 @@ impl Snapshot {
         }
     }
 
-    /// That the row is whole: the last one must end as the settings want it.
+    /// Checks that the row is complete: the last row must end as the settings require.
     fn check_end(&self, row: &Row) -> Result<(), Error> {
         if row.line_break.is_empty() && self.require_final_newline {
             let reason = "the last line has no line break: the file is truncated, or still being written; \
@@ -143,13 +143,13 @@ impl Snapshot {
 }
 
 impl Table {
-    /// Reads from the first row on.
+    /// Reads from the first row.
     pub(crate) fn start(snapshot: Arc<Snapshot>) -> Self {
         let (body, line) = (snapshot.body, snapshot.body_line);
         Self::resume(snapshot, body, line)
     }
 
-    /// Reads from a row on that is known to start at `position`.
+    /// Reads from `position`, where a row is known to start.
     pub(crate) fn resume(snapshot: Arc<Snapshot>, position: u64, line: u64) -> Self {
         let delimiter = match snapshot.syntax {
             Syntax::Csv(delimiter) => delimiter,
@@ -170,7 +170,7 @@ impl Table {
         }
     }
 
-    /// The next row that is not blank, with its fields or what is wrong with it; `None` at the end of the file.
+    /// The next non-blank row, with its fields or what is wrong with it; `None` at the end of the file.
     pub(crate) fn next(&mut self, row: &mut Row) -> Result<Option<Result<Cells, Fault>>, Error> {
         while self.rows.next(row)? {
             let blank = match self.snapshot.syntax {
@@ -192,12 +192,12 @@ impl Table {
         Ok(None)
     }
 
-    /// Whether the file ends with a line that is blank, but not empty, and has no line break: once all rows were read.
+    /// Whether the file ends with a line of spaces without a line break. Only valid after all rows were read.
     pub(crate) fn ends_open(&self) -> bool {
         self.ends_open
     }
 
-    /// Where the next row starts: in bytes, and its line.
+    /// The start of the next row in bytes, and its line.
     pub(crate) fn position(&self) -> (u64, u64) {
         (self.rows.position(), self.rows.line())
     }

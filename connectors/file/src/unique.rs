@@ -1,11 +1,11 @@
-//! JSON in which every field of an object stands once: the common readers keep the last of two, and nobody hears of the first.
+//! Parses JSON objects without duplicate fields: common parsers keep the last of two fields and silently drop the first.
 
 use std::fmt;
 
 use serde::de::{Deserialize, Deserializer, Error, MapAccess, SeqAccess, Visitor};
 use serde_json::{Map, Number, Value};
 
-/// A value whose objects, at any depth, have each field once.
+/// A value whose objects, at any depth, have no duplicate fields.
 pub(crate) struct Unique(pub(crate) Value);
 
 struct Reader;
@@ -67,23 +67,23 @@ impl<'de> Visitor<'de> for Reader {
     }
 }
 
-/// What a field that stands twice is told as. The name may be anything, and is not repeated.
+/// The error for a duplicate field. Its name may be anything, and is not repeated.
 const TWICE: &str = "a field occurs twice";
 
-/// Why a text is no object whose fields stand once.
+/// Why a text is not a JSON object without duplicate fields.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum NoObject {
-    /// A field stands twice.
+    /// A field occurs twice.
     Twice,
-    /// It is something else.
+    /// It is not a JSON object.
     Other,
 }
 
-/// Reads one object.
+/// Parses one object.
 pub(crate) fn object(text: &str) -> Result<Map<String, Value>, NoObject> {
     match serde_json::from_str(text) {
         Ok(Unique(Value::Object(fields))) => Ok(fields),
-        // What the common reader takes is JSON, so that it can only be that.
+        // The common parser accepts it as JSON, so the only possible reason is a duplicate field.
         Err(_) if serde_json::from_str::<Map<String, Value>>(text).is_ok() => Err(NoObject::Twice),
         Ok(_) | Err(_) => Err(NoObject::Other),
     }

@@ -39,7 +39,7 @@ impl Folders {
         self.folder(name).join(if self.format == Format::Csv { "accounts.csv" } else { "accounts.jsonl" })
     }
 
-    /// A folder with so many people, two teams and a kind of seat.
+    /// A folder with this many people, two teams and one type of seat.
     fn fill(&self, name: &str, accounts: usize) {
         let folder = self.folder(name);
         std::fs::create_dir_all(&folder).unwrap();
@@ -80,7 +80,7 @@ fn connector(folder: &Path) -> Arc<dyn Connector> {
     bridgehead_file::factory().build(Setup::new("People", target)).unwrap()
 }
 
-/// Takes the folder's permissions away; the superuser needs none.
+/// Removes the permissions of the folder; root does not need any.
 #[cfg(unix)]
 fn forbid(folder: &Path) -> Result<(), Skip> {
     use std::os::unix::fs::PermissionsExt;
@@ -127,7 +127,7 @@ impl TestTarget for Folders {
 impl Drop for Folders {
     fn drop(&mut self) {
         use std::os::unix::fs::PermissionsExt;
-        // Else the folder could not be removed. It may not be there at all.
+        // Otherwise, the folder could not be removed. It may not exist at all.
         drop(std::fs::set_permissions(self.folder("forbidden"), std::fs::Permissions::from_mode(0o700)));
     }
 }
@@ -144,7 +144,7 @@ async fn finds_no_fault(format: Format) {
         "silence",
         "cut-look-up",
         "cut-change",
-        // A folder speaks no HTTP, and 25 people are one page.
+        // A folder does not speak HTTP, and 25 people fit on one page.
         "small-pages",
         "capped-pages",
         "changing-while-listed",

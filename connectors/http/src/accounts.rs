@@ -1,4 +1,4 @@
-//! The accounts: listed, completed by follow-up requests, and looked up.
+//! Accounts: listing them, completing them with follow-up requests, and looking them up.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -36,12 +36,12 @@ pub(crate) struct Accounts {
     pub(crate) mapping: Mapping,
     pub(crate) find: Find,
     pub(crate) check: Request,
-    /// The groups and licenses, some of which may be asked for their members.
+    /// The groups and licenses. Some of them list their members through a separate request.
     pub(crate) entities: Arc<[Entities]>,
     pub(crate) listings: Listings<Reading>,
 }
 
-/// What a listing of the accounts has read so far.
+/// The data that one listing of the accounts has collected so far.
 #[derive(Debug, Default)]
 pub(crate) struct Reading {
     accounts: Shown,
@@ -49,17 +49,17 @@ pub(crate) struct Reading {
     members: Index,
 }
 
-/// Where a listing of the accounts stands.
+/// The current stage of a listing of the accounts.
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 enum Stage {
-    /// The groups of a type are asked for their members.
+    /// Reads the members of the groups of one type.
     Members(usize, Option<Place>),
-    /// The accounts are read.
+    /// Reads the accounts.
     Accounts(Option<Place>),
 }
 
-/// A follow-up request for more data of a record.
+/// A follow-up request for more data about a record.
 #[derive(Debug)]
 pub(crate) struct FollowUp {
     pub(crate) name: String,
@@ -67,7 +67,7 @@ pub(crate) struct FollowUp {
     pub(crate) value: Expression,
 }
 
-/// How one account is looked up, by each key. A key without a request is looked for in the whole list.
+/// How one account is looked up by each key. A key without a request is searched for in the whole list.
 #[derive(Debug)]
 pub(crate) struct Find {
     pub(crate) id: Option<Lookup>,
@@ -75,26 +75,26 @@ pub(crate) struct Find {
     pub(crate) email: Option<Lookup>,
 }
 
-/// An account that was found: as Iden knows it, and as the target has it.
+/// An account that was found: the record as sent to Iden, and the target's raw record.
 #[derive(Clone, Debug)]
 pub(crate) struct Found {
     pub(crate) record: AccountRecord,
     pub(crate) raw: Value,
-    /// The types of groups that show nothing of it, and why that may not be the truth.
+    /// The types of groups that do not show the account as a member, and why they may be wrong.
     pub(crate) doubts: BTreeMap<String, Doubt>,
 }
 
-/// What a listing begins with.
+/// The start of a listing.
 #[derive(Debug, Default)]
 pub(crate) struct Sight {
-    /// How many records of the first page were looked at.
+    /// The number of records of the first page that were checked.
     pub(crate) count: usize,
-    /// Those of them that are accounts, as they are read.
+    /// The accounts among them, as read.
     pub(crate) found: Vec<Found>,
     pub(crate) rejected: Vec<RejectedRecord>,
 }
 
-/// So many accounts are looked at to see what can be told about all.
+/// The number of accounts that are checked as a sample of all.
 const LOOKED_AT: usize = 10;
 
 type Read = Result<Found, RejectedRecord>;
@@ -151,14 +151,14 @@ impl Accounts {
             return Err(members::strangers(what, entities.resource_type.slug.as_str()));
         }
         let (evidence, total) = page.end.map_or((None, None), |(evidence, total)| (Some(evidence), total));
-        // What `filter` leaves out counts in the target's total, and is not passed on.
+        // The target's total includes the records that `filter` excludes, so it is not passed on.
         let total = total.filter(|_| self.filter.is_none());
         let mut page = Page::new(records).with_rejected(rejected).with_total(total);
         (page.next, page.evidence) = (next.transpose()?, evidence);
         Ok(page)
     }
 
-    /// The types that are asked for their members.
+    /// The types whose members are requested.
     fn sources(&self) -> impl Iterator<Item = (usize, &Entities)> {
         self.entities.iter().enumerate().filter(|(_, entities)| entities.members.is_some())
     }
@@ -167,13 +167,13 @@ impl Accounts {
         self.sources().map(|(of, _)| of).find(|of| *of >= from)
     }
 
-    /// Whether it can be told which groups or licenses of a type an account has.
+    /// Whether the target shows which groups or licenses of a type an account has.
     pub(crate) fn shows(&self, slug: &str) -> bool {
         self.mapping.shows(slug)
             || self.sources().any(|(_, entities)| entities.resource_type.slug.as_str() == slug)
     }
 
-    /// Requests the members of a page of groups, and returns where the groups continue.
+    /// Requests the members of one page of groups, and returns the position of the next page.
     async fn members(
         &self,
         target: &Target,
@@ -194,7 +194,7 @@ impl Accounts {
         let read = page.twins.into_iter().map(Err).chain(page.read);
         let groups: Result<Vec<String>, RejectedRecord> =
             read.map(|read| read.map(|entity| entity.id)).collect();
-        // The members of a group that cannot be read would seem to be in none.
+        // The members of an unreadable group would appear to be in no group.
         let groups = groups.map_err(|fault| Error::incomplete_listing(format!("{what}: {fault}")))?;
         let reads = stream::iter(groups.into_iter().map(|group| async move {
             let found = members.of(target, slug, &group).await?;
@@ -239,7 +239,7 @@ impl Accounts {
         Ok(sight.found.into_iter().next())
     }
 
-    /// The start of the listing; the second page is requested if there is one, and `goes_on`.
+    /// The start of the listing. With `goes_on`, the second page is requested too if there is one.
     pub(crate) async fn sight(&self, target: &Target, goes_on: bool) -> Result<Sight, Error> {
         let (what, shown) = ("The accounts cannot be listed", Shown::default());
         let id = |raw: &Value| self.mapping.id(raw);
@@ -264,7 +264,7 @@ impl Accounts {
         Ok(sight)
     }
 
-    /// The account with all that is shown of it, if there is one.
+    /// The account with everything the target shows about it, if it exists.
     pub(crate) async fn find(&self, target: &Target, account: &Account) -> Result<Option<Found>, Error> {
         let mut found = self.find_alone(target, account).await?;
         if let Some(found) = &mut found {
@@ -273,7 +273,7 @@ impl Accounts {
         Ok(found)
     }
 
-    /// The account without what only groups show of it. Looks by identifier where there is one, else by user name, else by email.
+    /// The account without the memberships that only groups show. Looks up by identifier if there is one, else by user name, else by email.
     pub(crate) async fn find_alone(
         &self,
         target: &Target,
@@ -287,13 +287,13 @@ impl Accounts {
             None => ("email", &self.find.email),
         };
         if !self.mapping.has(field) {
-            // No account of this target has such a field, and so none is this one.
+            // The accounts of this target do not have this field, so none matches.
             return Ok(None);
         }
         self.find_by(target, account, lookup.as_ref()).await
     }
 
-    /// The account that has the user name or the email of a new account.
+    /// The existing account with the user name or the email of a new account.
     pub(crate) async fn find_taken(
         &self,
         target: &Target,
@@ -329,17 +329,17 @@ impl Accounts {
     ) -> Result<Option<Found>, Error> {
         let label = account.label();
         let what = format!("User {label} cannot be looked up");
-        // A key without its own request is looked up in the whole list: `find.scan` is set.
+        // A key without a request is searched for in the whole list: `find.scan` is set.
         let Some(lookup) = lookup else { return self.scan(target, account, &what).await };
         let vars = target.vars.with("account", Value::from(Serde(account)));
         if !lookup.request().can_be_written(&vars) {
-            // A name such as `..` cannot be in a path, but an account may still have it.
+            // A path cannot contain a name such as `..`, but an account may still have it.
             return self.scan(target, account, &what).await;
         }
         let raw = match lookup.look(target, &vars, &what, |raw| self.mapping.id(raw)).await? {
             Looked::Nobody { certain } => {
                 if !certain {
-                    // A wrong address answers the same, so the target has to show that it is there.
+                    // A wrong address returns the same response, so first check that the target works.
                     self.check(target).await?;
                     self.prove(target, account, lookup, &what).await?;
                 }
@@ -352,7 +352,7 @@ impl Accounts {
                         "{what}: {} returned a different account, {}",
                         target.system, found.record.id
                     ))),
-                    // Whatever identifier it seems to have: it is the answer to the question for this one.
+                    // An error whatever identifier the record has, because it is the response to a request for this account.
                     Some(Err(rejected)) => Err(cannot_be_read(target, &rejected, &what)),
                     None => Ok(None),
                 };
@@ -372,7 +372,7 @@ impl Accounts {
         Ok(found)
     }
 
-    /// That a look-up which finds nobody finds those who are there: somebody who is listed is looked up.
+    /// Proves that a look-up that finds nothing does find existing accounts, by looking up an account from the list.
     async fn prove(
         &self,
         target: &Target,
@@ -393,7 +393,7 @@ impl Accounts {
             return Ok(());
         }
         match lookup.look(target, &vars, what, |raw| self.mapping.id(raw)).await? {
-            // It may have been removed between the two requests; another attempt will tell.
+            // The account may have been removed between the two requests; another attempt shows it.
             Looked::Nobody { .. } => Err(Error::internal(format!(
                 "{what}: {} lists {id} but reports that it does not exist when asked by find.{}, so a \
                  missing account cannot be recognized; correct its path, or describe the response in \
@@ -421,13 +421,13 @@ impl Accounts {
         }
     }
 
-    /// Those that may be the one, so that nothing more is asked of the others.
+    /// Keeps only the records that may be the account, so that no follow-up is requested for the others.
     fn candidates(&self, account: &Account, mut raw: Vec<Value>) -> Vec<Value> {
         raw.retain(|raw| self.mapping.may_be(account, raw));
         raw
     }
 
-    /// Whether the target is there and accepts the credential.
+    /// Checks that the target is up and accepts the credential.
     pub(crate) async fn check(&self, target: &Target) -> Result<(), Error> {
         let what = "The check request failed";
         target.read(Ask { request: &self.check, vars: &target.vars, what, about: About::Target }).await?;
@@ -440,7 +440,7 @@ impl Accounts {
         Ok(reads.into_iter().flatten().collect())
     }
 
-    /// Asks for what is missing of a record, and reads it; `None` if it is none of ours.
+    /// Requests the follow-ups of a record and reads it; `None` if `filter` excludes it.
     async fn complete(&self, target: &Target, raw: Value, what: &str) -> Result<Option<Read>, Error> {
         let mut vars = target.vars.with("record", raw.clone());
         if let Some(filter) = &self.filter {
@@ -460,7 +460,7 @@ impl Accounts {
             let ask = Ask { request, vars: &vars, what, about: About::Target };
             let reply = target.send(ask, None).await.map_err(unharmed)?;
             target.judge(ask, &reply).map_err(|error| {
-                // The record may have been removed since it was listed; another reading will tell.
+                // The record may have been removed since it was listed; the next listing shows it.
                 let gone = matches!(reply.status(), 404 | 410);
                 unharmed(if gone { error.with_retry(Retry::Backoff) } else { error })
             })?;
@@ -483,7 +483,7 @@ fn by(account: &Account) -> &'static str {
     }
 }
 
-/// Whether what is asked for stands anywhere in a record. Searches may find more than they are asked for, and nothing else.
+/// Whether the requested value occurs anywhere in a record. A search may return additional matches, but no unrelated records.
 fn has_to_do_with(account: &Account, raw: &Value) -> bool {
     let wanted = match by(account) {
         "by_id" => account.id.as_ref().map(|id| id.as_str().to_owned()),
@@ -497,7 +497,7 @@ fn has_to_do_with(account: &Account, raw: &Value) -> bool {
     text.contains(wanted.trim_matches('"'))
 }
 
-/// The requested account: a search may return others as well, or ignore its condition.
+/// The requested account. A search may return other accounts as well, or ignore its condition.
 fn pick(target: &Target, account: &Account, read: Vec<Read>, what: &str) -> Result<Option<Found>, Error> {
     let (mut found, mut unreadable) = (Vec::new(), None);
     for one in read {
@@ -532,7 +532,7 @@ fn cannot_be_read(target: &Target, rejected: &RejectedRecord, what: &str) -> Err
     Error::internal(format!("{what}: {} has an account that cannot be read: {rejected}", target.system))
 }
 
-/// Whether a record that cannot be read may be the account: its identifier is the only thing that is known of it, if at all.
+/// Whether an unreadable record may be the account. At most its identifier is known.
 fn may_be(account: &Account, rejected: &RejectedRecord) -> bool {
     match (&account.id, &rejected.id) {
         (Some(id), Some(rejected)) => id.as_str() == rejected,

@@ -1,4 +1,4 @@
-//! What an action does: requests in order, checked at load.
+//! The requests of an action, in order, checked at load.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -9,15 +9,15 @@ use crate::request::Request;
 use crate::settings::{ActionSettings, StepSettings};
 use crate::template::{Expression, Members, Scope};
 
-/// An action that was checked.
+/// A checked action.
 #[derive(Debug)]
 pub(crate) struct Plan {
     pub(crate) steps: Vec<Step>,
     pub(crate) account_id: Option<Expression>,
     pub(crate) result: Vec<(String, Expression)>,
     ignore: BTreeSet<String>,
-    /// What reaches the target: the variables of requests, and those that identify the account of a request. A condition that looks
-    /// at a change does not make it.
+    /// The values that reach the target: the variables used in requests, and those that identify the account in a request. A condition that
+    /// only reads a change does not send it.
     sends: BTreeSet<String>,
 }
 
@@ -31,7 +31,7 @@ pub(crate) struct Step {
     pub(crate) changes: bool,
 }
 
-/// What an action can know.
+/// The variables that an action can use.
 #[derive(Clone, Debug)]
 pub(crate) struct Knowledge<'a> {
     /// The variables of every request.
@@ -79,7 +79,7 @@ impl Knowledge<'_> {
 }
 
 impl Plan {
-    /// Checks what `action` does.
+    /// Checks the settings of `action`.
     pub(crate) fn new(
         action: Action,
         settings: &ActionSettings,
@@ -169,12 +169,12 @@ impl Plan {
         Ok(plan)
     }
 
-    /// Whether anything of a variable is sent.
+    /// Whether any part of a variable is sent.
     pub(crate) fn sends_any(&self, variable: &str) -> bool {
         self.sends.iter().any(|used| used.split('.').next() == Some(variable))
     }
 
-    /// Whether a field of a variable is sent, or the variable as a whole.
+    /// Whether a field of a variable, or the whole variable, is sent.
     pub(crate) fn sends_field(&self, variable: &str, field: &str) -> bool {
         uses_field(&self.sends, variable, field)
     }
@@ -188,7 +188,7 @@ impl Plan {
         self.sends.iter().filter_map(field).collect()
     }
 
-    /// Whether the target has no place for a field.
+    /// Whether `ignore` lists a field, because the target cannot store it.
     pub(crate) fn ignores(&self, field: &str) -> bool {
         self.ignore.contains(field)
     }
@@ -236,7 +236,7 @@ impl Step {
     }
 }
 
-/// Whether a field of a variable is used, or the variable as a whole.
+/// Whether a field of a variable, or the whole variable, is used.
 fn uses_field(uses: &BTreeSet<String>, variable: &str, field: &str) -> bool {
     let path = format!("{variable}.{field}");
     uses.iter().any(|used| {

@@ -1,4 +1,4 @@
-//! From settings to everything that can be asked of the target; nothing is sent.
+//! Builds everything that the connector needs from its settings, without sending anything.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -48,7 +48,7 @@ impl Application {
     }
 }
 
-/// The variables of every request.
+/// The variables that every request can use.
 fn base(settings: &Settings) -> Scope {
     let mut scope = Scope::default();
     if !settings.secrets.is_empty() {
@@ -350,7 +350,7 @@ fn plans(
     Ok(plans)
 }
 
-/// Every text that may be a template, with its key.
+/// Every string that may be a template, with its key.
 fn texts(target: &serde_json::Map<String, Value>) -> Vec<(String, &str)> {
     let mut texts = Vec::new();
     for (name, value) in target {
@@ -361,7 +361,7 @@ fn texts(target: &serde_json::Map<String, Value>) -> Vec<(String, &str)> {
     texts
 }
 
-/// A secret that stands where a template does would be taken for one.
+/// Rejects a secret in the place of a template: it would be parsed as a template.
 fn check_no_secret(texts: &[(String, &str)], setup: &Setup) -> Result<(), SettingsError> {
     if let Some((key, _)) = texts.iter().find(|(_, text)| setup.redactor.redact(text) == REDACTED) {
         let message = "is a secret where a template belongs; name it under `secrets`, and write {{ secrets.NAME }} here";
@@ -370,7 +370,7 @@ fn check_no_secret(texts: &[(String, &str)], setup: &Setup) -> Result<(), Settin
     Ok(())
 }
 
-/// A secret, or what a login gives, that no template uses is one that was meant to be used.
+/// Rejects a secret or login value that no template uses, because it was probably meant to be used.
 fn check_all_used(
     target: &serde_json::Map<String, Value>,
     texts: &[(String, &str)],

@@ -1,4 +1,4 @@
-//! The contract with the runtime.
+//! The implementation of the connector contract.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -17,17 +17,18 @@ use crate::execute::{self, Execution};
 use crate::look::Look;
 use crate::settings::Settings;
 
-/// A target that is an application with a REST interface.
+/// A connector for an application with a REST API.
 ///
-/// Everything it does stands in its configuration. It keeps nothing between calls but connections and what shows who it is.
+/// Its behavior is defined by its configuration alone. Between calls it keeps only connections, the current login and the last look at the
+/// target.
 #[derive(Debug)]
 pub struct HttpConnector {
     application: Application,
-    /// The last look at the target, and when that was.
+    /// The last look at the target, and when it was taken.
     look: Mutex<Option<(Instant, Arc<Look>)>>,
 }
 
-/// So long a look tells what the target is like: a target is described at each sync, and a look takes a request for each group.
+/// How long a look is reused. Each sync describes the target, and a look takes one request per group.
 const LOOK_LASTS: Duration = Duration::from_mins(10);
 
 /// Makes http connectors: `.connector("http", bridgehead_http::factory())`.
@@ -36,13 +37,13 @@ pub fn factory() -> Arc<dyn Factory> {
 }
 
 impl HttpConnector {
-    /// A connector for one app. Nothing is sent.
+    /// Creates a connector for one app. Nothing is sent.
     #[expect(clippy::needless_pass_by_value, reason = "both are passed to factories, which keep them")]
     pub fn new(settings: Settings, setup: Setup) -> Result<Self, SettingsError> {
         Ok(Self { application: Application::new(&settings, &setup)?, look: Mutex::default() })
     }
 
-    /// What the last look has shown; another one is taken if that was long ago.
+    /// The last look, or a new one if the last is too old.
     async fn last_look(&self) -> Arc<Look> {
         let mut kept = self.look.lock().await;
         if let Some((at, look)) = &*kept
@@ -51,7 +52,7 @@ impl HttpConnector {
             return Arc::clone(look);
         }
         let look = Arc::new(self.application.look().await);
-        // What could not be looked at is looked at again the next time.
+        // An incomplete look is not kept, so the next call repeats it.
         *kept = look.is_whole.then(|| (Instant::now(), Arc::clone(&look)));
         look
     }

@@ -1,8 +1,10 @@
-//! What `bridgehead init` finds out of an application: whether it answers, and what a list of its accounts looks like.
+//! What `bridgehead init` finds out about an application: whether it responds, and what its list of accounts looks like.
 
 use bridgehead_sdk::http::reqwest::Method;
 use bridgehead_sdk::http::{Access, Answer, Auth, Client, Credential, Limits, endpoint};
-use bridgehead_sdk::{Discovered, Discovery, Draft, Error, Question, Section, SettingsError, async_trait};
+use bridgehead_sdk::{
+    Discovered, Discovery, Draft, Error, Question, Section, SettingsError, async_trait, counted,
+};
 use serde_json::{Map, Value, json};
 use url::Url;
 
@@ -12,7 +14,7 @@ use crate::shape::{Shape, find_list};
 const BASE_URL: &str = "base_url";
 const PATH: &str = "accounts_path";
 
-/// Looks at an application.
+/// Inspects an application for `bridgehead init`.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Look;
 
@@ -53,8 +55,8 @@ impl Discovery for Look {
                 draft.setup.app
             )));
         };
-        let mut found =
-            Discovered::default().with_seen(format!("{} records in {place} of {path}", records.len()));
+        let mut found = Discovered::default()
+            .with_seen(format!("{} in {place} of {path}", counted(records.len(), "record", "records")));
         let Some(shape) = Shape::of(records) else {
             return Err(Error::internal(format!(
                 "{}: the records that {path} lists have nothing like an identifier with a user name or an email address; name \
@@ -81,7 +83,7 @@ impl Discovery for Look {
     }
 }
 
-/// What is written.
+/// The sections of the generated configuration.
 fn sections(
     draft: &Draft,
     path: &str,
@@ -122,20 +124,20 @@ fn sections(
     vec![root, check, list, shape.section(), find]
 }
 
-/// The path and its query.
+/// Splits a path from its query.
 fn split(path: &str) -> (&str, Map<String, Value>) {
     let Some((path, query)) = path.split_once('?') else { return (path, Map::new()) };
     let pairs = url::form_urlencoded::parse(query.as_bytes());
     (path, pairs.map(|(name, value)| (name.into_owned(), Value::from(value.into_owned()))).collect())
 }
 
-/// Whether the answer says where the next page is.
+/// Whether the `Link` header contains the address of the next page.
 fn follows(answer: &Answer) -> bool {
     let headers = answer.headers().get_all("link").iter().filter_map(|value| value.to_str().ok());
     matches!(link::next(headers), Ok(Some(_)))
 }
 
-/// Whether the answer speaks of more records than it holds.
+/// Whether the response reports more records than it contains.
 fn has_more(body: &Value, count: usize) -> bool {
     let Some(fields) = body.as_object() else { return false };
     fields.iter().any(|(name, value)| {
@@ -146,7 +148,7 @@ fn has_more(body: &Value, count: usize) -> bool {
     })
 }
 
-/// The application, with what shows who bridgehead is.
+/// The application, with the credential.
 struct Application {
     client: Client,
     credential: Credential,
@@ -177,7 +179,7 @@ impl Application {
         self.credential.send(&self.client, request).await
     }
 
-    /// Whether the first record is found by its identifier behind the path of the list.
+    /// Whether appending the identifier of the first record to the path of the list returns that record.
     async fn finds(&self, path: &str, shape: &Shape, records: &[Value]) -> bool {
         let Some(id) = records.first().and_then(|record| shape.id_of(record)) else { return false };
         let encoded: String = url::form_urlencoded::byte_serialize(id.as_bytes()).collect();

@@ -1,4 +1,4 @@
-//! Groups and licenses: listed, and looked for before an account is added to them.
+//! Groups and licenses: listing them, and checking that they exist before an account is added to them.
 
 use bridgehead_sdk::http::Shown;
 use bridgehead_sdk::{
@@ -23,43 +23,43 @@ pub(crate) struct Entities {
     pub(crate) resource_type: ResourceType,
     pub(crate) source: Source,
     pub(crate) find: Option<Lookup>,
-    /// How the accounts in each are asked for, where accounts do not show what they are in.
+    /// How to request the accounts in each, if accounts do not show their groups.
     pub(crate) members: Option<MembersOf>,
     pub(crate) listings: Listings<Shown>,
 }
 
-/// One page of them.
+/// One page of groups or licenses.
 #[derive(Debug)]
 pub(crate) struct EntityPage {
     pub(crate) read: Vec<Result<EntityRecord, RejectedRecord>>,
-    /// Those that an earlier page has shown as others.
+    /// Rejections of records whose identifier an earlier page showed with other names.
     pub(crate) twins: Vec<RejectedRecord>,
     pub(crate) next: Option<Place>,
-    /// At the end: what proves it, and how many records the target says it has.
+    /// Only on the last page: what proves the end, and the total that the target reports.
     pub(crate) end: Option<(Evidence, Option<u64>)>,
 }
 
-/// What their listing begins with.
+/// The start of their listing.
 #[derive(Debug, Default)]
 pub(crate) struct Sight {
-    /// How many records the first page holds.
+    /// The number of records on the first page.
     pub(crate) count: usize,
     pub(crate) ids: Vec<String>,
     pub(crate) rejected: Vec<RejectedRecord>,
 }
 
-/// Where they come from.
+/// Where the records come from.
 #[derive(Debug)]
 pub(crate) enum Source {
-    /// The target has them by its nature.
+    /// A fixed set that the target always has.
     Fixed(Vec<EntityRecord>),
-    /// The target lists them.
+    /// Listed by the target.
     Listed {
-        /// The list.
+        /// The request for the list.
         pages: Box<Pages>,
-        /// Which records are ours.
+        /// Excludes records from the list.
         filter: Option<Expression>,
-        /// How they are read.
+        /// How to read them.
         mapping: Box<Mapping>,
     },
 }
@@ -84,7 +84,7 @@ impl Entities {
         }
         let next = next.map(|place| Mark { listing, place }.cursor()).transpose()?;
         let (evidence, total) = end.map_or((None, None), |(evidence, total)| (Some(evidence), total));
-        // What `filter` leaves out counts in the target's total, and is not passed on.
+        // The target's total includes the records that `filter` excludes, so it is not passed on.
         let filters = matches!(&self.source, Source::Listed { filter: Some(_), .. });
         let total = total.filter(|_| !filters);
         let mut page = Page::new(records).with_rejected(rejected).with_total(total);
@@ -92,7 +92,7 @@ impl Entities {
         Ok(page)
     }
 
-    /// One page of them, read.
+    /// Reads one page of records.
     pub(crate) async fn page(
         &self,
         target: &Target,
@@ -128,7 +128,7 @@ impl Entities {
         }
     }
 
-    /// The identifiers of all of them.
+    /// The identifiers of all records.
     pub(crate) async fn all_ids(&self, target: &Target, what: &str) -> Result<Vec<String>, Error> {
         let (mut ids, shown, mut place) = (Vec::new(), Shown::default(), self.start_of_search());
         loop {
@@ -141,7 +141,7 @@ impl Entities {
         }
     }
 
-    /// What their listing begins with.
+    /// The start of their listing.
     pub(crate) async fn sight(&self, target: &Target) -> Result<Sight, Error> {
         let what = format!("{} cannot be listed", self.resource_type.slug);
         let shown = Shown::default();
@@ -156,7 +156,7 @@ impl Entities {
         Ok(sight)
     }
 
-    /// The identifier alone, to tell records apart.
+    /// The identifier alone, to distinguish records.
     pub(crate) fn id(&self, raw: &Value) -> Option<String> {
         match &self.source {
             Source::Fixed(_) => None,
@@ -171,7 +171,7 @@ impl Entities {
         }
     }
 
-    /// Makes sure that each of these is there, before an account is added to the first. `accounts` has the request of `check`.
+    /// Checks that each of these exists, before an account is added to the first. `accounts` has the `check` request.
     pub(crate) async fn require(
         &self,
         target: &Target,

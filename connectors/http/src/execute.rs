@@ -1,4 +1,4 @@
-//! Carrying out an action.
+//! Executes an action.
 
 use std::collections::BTreeMap;
 
@@ -19,7 +19,7 @@ use crate::rules::{About, in_spite_of_success};
 use crate::target::{Ask, Target};
 use crate::template::{Fault, Vars};
 
-/// One operation, and all that is needed for it.
+/// One operation, and everything that is needed to execute it.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Execution<'a> {
     pub(crate) target: &'a Target,
@@ -31,7 +31,7 @@ pub(crate) struct Execution<'a> {
     pub(crate) what: &'a str,
 }
 
-/// How far an action has come.
+/// The progress of an action.
 #[derive(Debug, Default)]
 struct Progress {
     /// A request that changes the target has succeeded.
@@ -39,7 +39,7 @@ struct Progress {
     saved: BTreeMap<String, Value>,
 }
 
-/// Begins the message of an error.
+/// The beginning of an error message.
 pub(crate) fn what(operation: &Operation) -> String {
     let verb = match operation.action() {
         Action::CreateAccount => "created",
@@ -48,14 +48,14 @@ pub(crate) fn what(operation: &Operation) -> String {
         Action::SuspendAccount => "suspended",
         Action::UnsuspendAccount => "unsuspended",
         Action::ResetPassword => "given a new password",
-        // No plan is written for an action of a later version, so this is not said.
+        // Unreachable: actions of later versions have no plan.
         _ => "changed",
     };
     format!("User {} cannot be {verb}", operation.account().label())
 }
 
 impl Execution<'_> {
-    /// Looks first, then makes the requests in order.
+    /// Looks up the account first, then makes the requests in order.
     pub(crate) async fn run(&self, context: &Context) -> Result<Completion, Error> {
         let account = self.operation.account();
         let current = self.look(account).await?;
@@ -92,7 +92,7 @@ impl Execution<'_> {
         self.conclude(&vars, &progress)
     }
 
-    /// The account in its current state; an account to create must not exist, and any other must.
+    /// The account in its current state. An account to create must not exist; any other must.
     async fn look(&self, account: &Account) -> Result<Option<Found>, Error> {
         let system = &self.target.system;
         if matches!(self.operation, Operation::CreateAccount(_)) {
@@ -122,7 +122,7 @@ impl Execution<'_> {
         with_label(serde_json::to_value(account).unwrap_or_default(), account.label())
     }
 
-    /// A password that Iden has chosen must reach the target.
+    /// Adds the password that Iden has chosen, and fails if no step sends it.
     fn add_password(&self, vars: &mut Vars) -> Result<(), Error> {
         let (password, status) = match self.operation {
             Operation::CreateAccount(create) => (create.password.as_ref(), create.account.status),
@@ -149,7 +149,7 @@ impl Execution<'_> {
         Ok(())
     }
 
-    /// A change that no step makes would be reported as made.
+    /// Fails if no step makes a requested change: it would be reported as made.
     fn check_changes(
         &self,
         changes: &Map<String, serde_json::Value>,
@@ -171,7 +171,7 @@ impl Execution<'_> {
         }
     }
 
-    /// What is wanted, and what is to be added and removed for it; what is to be added must be there.
+    /// The wanted memberships, and which of them to add and remove. Groups to add must exist.
     async fn memberships(
         &self,
         wanted: Option<&Memberships>,
@@ -221,7 +221,8 @@ impl Execution<'_> {
         Ok(Value::from_pairs(all))
     }
 
-    /// What an account that seems to be in no group is to be thought of: where nothing shows who is in any, it may be in all of them.
+    /// Decides whether an account that appears to be in no group really is in none: if no group shows any members, the account may be in
+    /// all of them.
     async fn settle(&self, doubt: &Doubt, slug: &str, joins_none: bool) -> Result<(), Error> {
         match doubt {
             Doubt::Bare if joins_none => Err(Error::internal(format!(
@@ -241,7 +242,7 @@ impl Execution<'_> {
         }
     }
 
-    /// An error that says that the account is not there, which it was a moment ago.
+    /// Verifies an error that reports the account as missing, although it was found a moment ago.
     async fn is_gone(&self, error: Error, vars: &Vars) -> Error {
         let id = vars.get("current").and_then(|current| current.get_attr("id").ok());
         let Some(id) = id.and_then(|id| id.as_str().map(str::to_owned)) else { return error };
@@ -250,8 +251,7 @@ impl Execution<'_> {
         }
         let account = Account::by_id(id.as_str());
         match self.accounts.find_alone(self.target, &account).await {
-            // It disappeared since it was looked up: because of another client, or of this request despite its
-            // response.
+            // It disappeared after the look-up: another client removed it, or this request did despite its response.
             Ok(None) if self.operation.action() == Action::DeleteAccount => {
                 error.with_effect(Effect::Unknown)
             }
@@ -277,7 +277,7 @@ impl Execution<'_> {
         let items = step.for_each.as_ref().map(|for_each| for_each.list(&vars)).transpose();
         let Some(items) = items.map_err(|fault| progress.taint(cannot_be_made(fault)))? else {
             let about = if self.operation.action() == Action::CreateAccount {
-                // Behind the request that made it, the account is there.
+                // Requests after the one that created the account find it in place.
                 About::New { replaces: step.request.replaces() && !progress.changed }
             } else {
                 About::Account
@@ -305,7 +305,7 @@ impl Execution<'_> {
             Ok(reply) => reply,
             Err(error) => {
                 let error = self.is_gone(error, vars).await;
-                // What was to be removed was there when it was looked at; this request may have removed it in spite of its answer.
+                // The membership existed at the look-up, so this request may have removed it despite its response.
                 let is_removal = matches!(about, About::Item) && step.request.deletes();
                 let error = if is_removal && error.subject() == Subject::Group {
                     error.with_effect(Effect::Unknown)
@@ -354,13 +354,13 @@ impl Execution<'_> {
 }
 
 impl Progress {
-    /// Once something was changed, no later failure leaves the target as it was: the runtime has to read back.
+    /// Once something was changed, a later failure cannot mean "nothing changed": the runtime has to read back.
     fn taint(&self, error: Error) -> Error {
         if self.changed { error.with_effect(Effect::Unknown) } else { error }
     }
 }
 
-/// The account as the target has it: its fields, and under `record` what the target said.
+/// The account as the target has it: its fields, and the raw record under `record`.
 pub(crate) fn current_account(found: &Found) -> Value {
     let fields =
         with_label(serde_json::to_value(&found.record).unwrap_or_default(), found.record.id.as_str());
@@ -371,7 +371,7 @@ pub(crate) fn current_account(found: &Found) -> Value {
     Value::from_pairs(fields.chain([(Value::from("record"), found.raw.clone())]))
 }
 
-/// The fields of an account, and what to call it.
+/// The fields of an account, with a label to display.
 pub(crate) fn with_label(mut fields: serde_json::Value, label: &str) -> Value {
     if let Some(fields) = fields.as_object_mut() {
         fields.insert("label".to_owned(), label.into());

@@ -1,22 +1,22 @@
-//! A connector whose target is an application with a REST interface, by configuration alone.
+//! A connector for applications with a REST API, defined by configuration alone.
 //!
 //! For operators: see `docs/connectors/http.md`.
 //!
 //! - `settings`: the keys of `target`
-//! - `template`: templates and expressions, compiled once and checked against the variables that are known where they stand
-//! - `request`, `rules`, `reply`: one request, what its answer means, and how the answer is read
-//! - `target`, `login`: sending it with whatever shows who the connector is
-//! - `pages`, `paging`, `link`, `signs`, `listings`: lists, page by page, and how it is known that they have ended
+//! - `template`: templates and expressions, compiled once and checked against the variables that are known in their place
+//! - `request`, `rules`, `reply`: one request, what its response means, and how to read the response
+//! - `target`, `login`: sending requests with the connector's credential
+//! - `pages`, `paging`, `link`, `signs`, `listings`: reading lists page by page, and proving that they are complete
 //! - `members`: memberships that only the groups show
-//! - `mapping`: from what the target says of a record to a record
-//! - `lookup`: looking one up: the one that is asked for, nobody, or an error
-//! - `accounts`, `entities`: what is listed and looked up
+//! - `mapping`: converts a target's record to a bridgehead record
+//! - `lookup`: looking up one record: found, missing, or an error
+//! - `accounts`, `entities`: listing and look-up of each resource type
 //! - `twins`: two records with one identifier
-//! - `actions`, `execute`: what the six actions do, checked and executed
-//! - `look`, `rehearsal`: what syncs and tasks would fail on
-//! - `application`: from settings to all of this
-//! - `discovery`, `shape`: what `bridgehead init` finds out of an application that nothing is known of
-//! - `connector`: the contract with the runtime
+//! - `actions`, `execute`: the six actions, checked and executed
+//! - `look`, `rehearsal`: finds what syncs and tasks would fail on
+//! - `application`: builds all of this from the settings
+//! - `discovery`, `shape`: what `bridgehead init` finds out about an unknown application
+//! - `connector`: the implementation of the connector contract
 
 mod accounts;
 mod actions;

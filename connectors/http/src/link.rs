@@ -1,10 +1,10 @@
 //! The `Link` header (RFC 8288).
 
-/// A header that is not the list of links.
+/// A header that is not a list of links.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Unreadable;
 
-/// Where the link of the relation `next` leads, if there is one; as it stands, perhaps relative.
+/// The target of the link with the relation `next`, if there is one; unchanged, so it may be relative.
 pub(crate) fn next<'a>(headers: impl IntoIterator<Item = &'a str>) -> Result<Option<String>, Unreadable> {
     for header in headers {
         let mut rest = header.trim_start();
@@ -25,7 +25,7 @@ pub(crate) fn next<'a>(headers: impl IntoIterator<Item = &'a str>) -> Result<Opt
     Ok(None)
 }
 
-/// Reads the parameters of one link: whether its first `rel` says `next`, and what stands behind.
+/// Reads the parameters of one link: returns whether its first `rel` is `next`, and the rest of the string.
 fn is_next(text: &str) -> Result<(bool, &str), Unreadable> {
     let mut relation: Option<bool> = None;
     let mut rest = text.trim_start();
@@ -39,7 +39,7 @@ fn is_next(text: &str) -> Result<(bool, &str), Unreadable> {
             (value, rest) = read_value(text.trim_start())?;
         }
         if name.eq_ignore_ascii_case("rel") {
-            // A second `rel` does not count (section 3.3).
+            // A second `rel` is ignored (section 3.3).
             relation.get_or_insert_with(|| {
                 value.split_ascii_whitespace().any(|one| one.eq_ignore_ascii_case("next"))
             });
@@ -53,7 +53,7 @@ fn is_next(text: &str) -> Result<(bool, &str), Unreadable> {
     }
 }
 
-/// A token or a quoted text, and what stands behind.
+/// Reads a token or a quoted string, and returns the rest of the string.
 fn read_value(text: &str) -> Result<(String, &str), Unreadable> {
     let Some(quoted) = text.strip_prefix('"') else {
         let end = text.find([';', ',']).unwrap_or(text.len());

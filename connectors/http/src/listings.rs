@@ -1,4 +1,4 @@
-//! What the listings that are under way have shown and read so far.
+//! What the running listings have shown and read so far.
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -7,10 +7,10 @@ use bridgehead_sdk::{Cursor, Error};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
-/// So many listings may be under way at a time; one that was left unfinished is forgotten when others begin.
+/// The maximum number of listings at a time. When more are started, an unfinished one is dropped.
 const MOST: usize = 32;
 
-/// The listings of one type, and what is kept of each.
+/// The listings of one type, and the data that is kept for each.
 #[derive(Debug, Default)]
 pub(crate) struct Listings<T>(Mutex<Kept<T>>);
 
@@ -20,7 +20,7 @@ struct Kept<T> {
     listings: VecDeque<(u64, Arc<T>)>,
 }
 
-/// What a cursor of the runtime holds.
+/// The contents of a cursor.
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct Mark<P> {
     pub(crate) listing: u64,
@@ -28,7 +28,7 @@ pub(crate) struct Mark<P> {
 }
 
 impl<T: Default> Listings<T> {
-    /// Begins a listing.
+    /// Starts a listing.
     pub(crate) fn begin(&self) -> (u64, Arc<T>) {
         let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         kept.count += 1;
@@ -53,7 +53,7 @@ impl<T: Default> Listings<T> {
 }
 
 impl<P: Serialize + DeserializeOwned> Mark<P> {
-    /// Reads what [`Mark::cursor`] wrote.
+    /// Parses what [`Mark::cursor`] wrote.
     pub(crate) fn read(cursor: &Cursor) -> Result<Self, Error> {
         serde_json::from_str(cursor.as_str()).map_err(|_| {
             Error::incomplete_listing(
@@ -63,7 +63,7 @@ impl<P: Serialize + DeserializeOwned> Mark<P> {
         })
     }
 
-    /// As the runtime keeps it.
+    /// Serializes it as a cursor for the runtime.
     pub(crate) fn cursor(&self) -> Result<Cursor, Error> {
         let text = serde_json::to_string(self);
         text.map(Cursor::new)

@@ -1,4 +1,4 @@
-//! A request that is made first, and what its answer gives to the others.
+//! A login request that is made first, and whose response provides values to the other requests.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -16,10 +16,10 @@ use crate::template::{Expression, Members, Scope, Vars};
 
 const WHAT: &str = "The connector cannot log in";
 
-/// Logs in, once for all who wait for it.
+/// Logs in, once for all callers that wait for it.
 pub(crate) struct Login {
     request: Request,
-    /// The headers of all requests, as far as they need no login.
+    /// The headers of all requests, except those that need a login.
     headers: Headers,
     save: Vec<(String, Expression)>,
     renew_on: BTreeSet<u16>,
@@ -33,7 +33,7 @@ struct State {
     serial: u64,
 }
 
-/// What a login gave.
+/// The values that a login returned.
 pub(crate) struct Session {
     values: Value,
     serial: u64,
@@ -41,7 +41,7 @@ pub(crate) struct Session {
 }
 
 impl Session {
-    /// The variables of a request, and those of the login.
+    /// Adds the login's values to the variables of a request.
     pub(crate) fn add_to(&self, vars: &Vars) -> Vars {
         vars.with("login", self.values.clone())
     }
@@ -79,17 +79,17 @@ impl Login {
         })
     }
 
-    /// What templates know of it.
+    /// The names that templates can use from it.
     pub(crate) fn members(settings: &LoginSettings) -> Members {
         Members::of(settings.save.keys())
     }
 
-    /// Whether a status says that the login has ended.
+    /// Whether a status means that the login has expired.
     pub(crate) fn has_ended(&self, status: u16) -> bool {
         self.renew_on.contains(&status)
     }
 
-    /// The login that stands, or a new one.
+    /// The current login, or a new one.
     pub(crate) async fn session(&self, target: &Target) -> Result<Arc<Session>, Error> {
         let mut state = self.session.lock().await;
         match &state.current {
@@ -98,7 +98,7 @@ impl Login {
         }
     }
 
-    /// A login other than `ended`; the one that another task has made since, if there is one.
+    /// A login other than `ended`: the one that another task has made in the meantime, or a new one.
     pub(crate) async fn renew(&self, target: &Target, ended: &Session) -> Result<Arc<Session>, Error> {
         let mut state = self.session.lock().await;
         match &state.current {
@@ -112,7 +112,7 @@ impl Login {
         let vars = &target.vars;
         let ask = Ask { request: &self.request, vars, what: WHAT, about: About::Target };
         let of_connection = |error: Error| {
-            // Whatever is wrong with the login is wrong for every task, and no task's request was sent.
+            // A problem with the login affects every task, and the task's own request was not sent.
             let retry = match error.retry() {
                 Retry::Never => Retry::Backoff,
                 retry => retry,

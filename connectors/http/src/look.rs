@@ -1,7 +1,7 @@
-//! What a look at the target tells before anything goes wrong: that it can be listed, and what a sync or a task would fail on.
+//! Checks the target before anything goes wrong: whether it can be listed, and what a sync or a task would fail on.
 //!
-//! Nothing is changed. Every request that only reads is made once, for an account or a group that is there; requests that change are
-//! written and not sent (`rehearsal`).
+//! Nothing is changed. Every read-only request is made once, for an existing account or group; requests that make changes are built but not
+//! sent (`rehearsal`).
 
 use std::collections::BTreeSet;
 
@@ -18,14 +18,14 @@ use crate::members::MembersOf;
 const NOBODY: &str = "bridgehead-check-nobody";
 const NO_EMAIL: &str = "bridgehead-check-nobody@example.org";
 
-/// What was seen.
+/// The result of a look.
 #[derive(Debug)]
 pub(crate) struct Look {
-    /// What somebody should look at, with the key to change.
+    /// Problems that an operator should check, with the key to change.
     pub(crate) warnings: BTreeSet<String>,
-    /// The types of groups that show no member.
+    /// The types of groups that show no members.
     pub(crate) blind: BTreeSet<String>,
-    /// Whether everything could be looked at.
+    /// Whether every part could be checked.
     pub(crate) is_whole: bool,
 }
 
@@ -43,7 +43,7 @@ impl Look {
 }
 
 impl Application {
-    /// Looks at the target. A problem that would make every sync fail is a warning too, because tasks may still work.
+    /// Checks the target. A problem that would make every sync fail is only a warning, because tasks may still work.
     pub(crate) async fn look(&self) -> Look {
         let mut look = Look::default();
         let listed = self.accounts.sight(&self.target, true).await;
@@ -67,7 +67,7 @@ impl Application {
         look
     }
 
-    /// Every listed account is found by each of its keys.
+    /// Checks that a listed account is found by each of its keys.
     async fn find_who_is_there(&self, record: &AccountRecord) -> Vec<String> {
         let mut told = Vec::new();
         for (key, account) in self.accounts.keys_of(record) {
@@ -93,7 +93,7 @@ impl Application {
         told
     }
 
-    /// Who is to be created is looked for first, and is not there.
+    /// Checks that a look-up recognizes a missing account, as before a creation.
     async fn find_nobody(&self) -> Vec<String> {
         let mut nobody = AccountRecord::new("");
         nobody.username = Some(NOBODY.to_owned());
@@ -142,7 +142,7 @@ impl Application {
         }
     }
 
-    /// A group that is listed is found.
+    /// Checks that a listed group is found.
     async fn find_group(&self, entities: &Entities, group: &str) -> Option<String> {
         let slug = entities.resource_type.slug.as_str();
         let find = entities.find.as_ref()?;
@@ -162,7 +162,7 @@ impl Application {
         }
     }
 
-    /// Whether groups show members, and whether those are accounts.
+    /// Checks whether groups show members, and whether the members are accounts.
     async fn look_at_members(
         &self,
         slug: &str,
@@ -194,7 +194,7 @@ impl Application {
             return Ok(());
         }
         let account = Account::by_id(member.as_str());
-        // It may be something else that groups have; that none of all members is an account, a sync finds out.
+        // Groups may also have members that are not accounts. A sync detects the case that none of all members is an account.
         if let Ok(None) = self.accounts.find_alone(&self.target, &account).await {
             look.warnings.insert(format!(
                 "{slug} {group} has the member {member}, which is not the identifier of any account; if \
@@ -206,7 +206,7 @@ impl Application {
     }
 }
 
-/// What is said of records that a sync would leave out.
+/// The warnings about records that a sync would leave out.
 fn unreadable(what: &str, sight: &Sight) -> Vec<String> {
     let looked_at = sight.found.len() + sight.rejected.len();
     let mut told = Vec::new();

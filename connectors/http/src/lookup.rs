@@ -1,4 +1,4 @@
-//! Looking one up: the one that is asked for, nobody, or an error.
+//! Looking up one record: found, missing, or an error.
 
 use std::collections::BTreeSet;
 
@@ -14,7 +14,7 @@ use crate::settings::{AbsentSettings, LookupSettings};
 use crate::target::{Ask, Target};
 use crate::template::{Expression, Scope, Vars};
 
-/// How many pages of a search are read before it is taken for no search at all.
+/// The maximum number of pages of a search's results; a request that returns more is not a search.
 const LONGEST_SEARCH: usize = 1000;
 
 /// A request that looks up one record.
@@ -26,9 +26,9 @@ pub(crate) struct Lookup {
 
 #[derive(Debug)]
 enum Way {
-    /// The answer is the record.
+    /// The response is the record.
     Read(Box<Request>, Expression),
-    /// The answer is a list in which it may be.
+    /// The response is a list that may contain the record.
     Search(Box<Pages>),
 }
 
@@ -38,22 +38,22 @@ struct Absent {
     when: Option<Expression>,
 }
 
-/// What was found.
+/// The result of a look-up.
 #[derive(Debug)]
 pub(crate) enum Looked {
     /// The target reports that there is no match; `certain` if it said so explicitly.
     Nobody {
-        /// Whether the answer was told from that of a wrong address.
+        /// Whether the response differs from that of a wrong address.
         certain: bool,
     },
-    /// This one.
+    /// The record.
     One(Value),
-    /// These, one of which may be the one.
+    /// Records, one of which may be the requested one.
     Candidates(Vec<Value>),
 }
 
 impl Lookup {
-    /// Checks the look-up that stands at `key`; its templates may use `scope`, and must use `variable`.
+    /// Checks the look-up at `key`; its templates may use `scope`, and must use `variable`.
     pub(crate) fn new(
         key: &str,
         settings: &LookupSettings,
@@ -114,7 +114,7 @@ impl Lookup {
         Ok(lookup)
     }
 
-    /// Its request.
+    /// The request of the look-up.
     pub(crate) fn request(&self) -> &Request {
         match &self.way {
             Way::Read(request, _) => request,
@@ -122,7 +122,7 @@ impl Lookup {
         }
     }
 
-    /// Asks. `id` tells records apart.
+    /// Makes the request. `id` distinguishes records.
     pub(crate) async fn look(
         &self,
         target: &Target,
@@ -167,7 +167,7 @@ impl Lookup {
         }
     }
 
-    /// Whether an answer says that there is none, and if so, whether by its words.
+    /// Whether a response means that there is no match, and if so, whether its content says so.
     fn says_nobody(&self, reply: &Reply, vars: &Vars) -> Option<bool> {
         let says = |absent: &Absent| {
             if !absent.statuses.contains(&reply.status()) {
@@ -178,7 +178,7 @@ impl Lookup {
                 Some(when) => when.truth(&reply.vars(vars)).unwrap_or(false).then_some(true),
             }
         };
-        // What is said in words counts more than a status alone.
+        // The content of the response outweighs the status alone.
         let said: Vec<bool> = self.absent.iter().filter_map(says).collect();
         said.iter().copied().max()
     }

@@ -1,4 +1,4 @@
-//! From what a target says of a record to a record.
+//! Converts a target's record to a bridgehead record.
 
 use bridgehead_sdk::{
     Account, AccountRecord, EntityRecord, Record, RejectedRecord, ResourceKind, SettingsError, is_secret_name,
@@ -27,16 +27,16 @@ struct Refs {
     expression: Expression,
 }
 
-/// How it is told whether an account can be used.
+/// How to determine whether an account is active.
 #[derive(Debug)]
 struct Status {
     value: Expression,
-    /// Which values mean what; empty where the value is the name itself.
+    /// Which values mean which status; empty if the value itself is the status.
     meanings: Vec<(Value, &'static str)>,
 }
 
 impl Mapping {
-    /// Checks how accounts are read; `kind_of` says what a slug stands for.
+    /// Checks how accounts are read; `kind_of` returns the kind of resource that a slug names.
     pub(crate) fn account(
         key: &str,
         settings: &AccountRecordSettings,
@@ -108,12 +108,12 @@ impl Mapping {
         Ok(Self { kind, id, fields, status: None, memberships: Vec::new() })
     }
 
-    /// The identifier alone, to tell records apart.
+    /// The identifier alone, to distinguish records.
     pub(crate) fn id(&self, record: &minijinja::Value) -> Option<String> {
         self.id.text(&Vars::default().with("record", record.clone())).ok().filter(|id| !id.is_empty())
     }
 
-    /// What tells whose a record is besides its identifier: its names, as far as its own fields say.
+    /// What identifies the owner of a record besides its identifier: its names, as far as the record's own fields contain them.
     pub(crate) fn names(&self, record: &minijinja::Value) -> Vec<String> {
         let vars = Vars::default().with("record", record.clone());
         let names =
@@ -121,7 +121,7 @@ impl Mapping {
         names.filter_map(|(_, field)| field.text(&vars).ok()).map(|name| name.to_lowercase()).collect()
     }
 
-    /// Whether a record may be an account, as far as its own fields say. Where they do not say, it may.
+    /// Whether a record may be an account, according to its own fields. If they do not decide it, it may.
     pub(crate) fn may_be(&self, account: &Account, record: &minijinja::Value) -> bool {
         let vars = Vars::default().with("record", record.clone());
         let text = |expression: &Expression| expression.text(&vars).ok().filter(|text| !text.is_empty());
@@ -139,7 +139,7 @@ impl Mapping {
         })
     }
 
-    /// Whether accounts have a field.
+    /// Whether accounts have this field.
     pub(crate) fn has(&self, name: &str) -> bool {
         self.fields.iter().any(|(field, _)| field == name)
     }
@@ -149,7 +149,7 @@ impl Mapping {
         self.status.is_some()
     }
 
-    /// The variables that are used, to see which follow-ups are.
+    /// The variables in use, which show which follow-ups are needed.
     pub(crate) fn uses(&self) -> impl Iterator<Item = &String> {
         let own = self.fields.iter().map(|(_, expression)| expression);
         let more = self.memberships.iter().map(|refs| &refs.expression);
@@ -157,14 +157,14 @@ impl Mapping {
         own.chain(more).chain(status).chain([&self.id]).flat_map(Expression::uses)
     }
 
-    /// Whether accounts have a status that an account can lose.
+    /// Whether accounts have a status other than active.
     pub(crate) fn knows_suspension(&self) -> bool {
         self.status.as_ref().is_some_and(|status| {
             status.meanings.is_empty() || status.meanings.iter().any(|(_, name)| *name != "active")
         })
     }
 
-    /// Whether the target tells which groups or licenses of this type an account has.
+    /// Whether the target shows which groups or licenses of this type an account has.
     pub(crate) fn shows(&self, slug: &str) -> bool {
         self.memberships.iter().any(|refs| refs.slug == slug)
     }
@@ -211,7 +211,7 @@ impl Mapping {
             let refs = json(expression, vars).map_err(|fault| rejected(&name, &fault))?;
             let Some(refs) = refs else { continue };
             if !refs.is_array() {
-                // Neither is a lone text a list, nor is nothing an empty one: an account would seem to be in no group.
+                // A single string is not a list, and a missing value is not an empty one: the account would appear to be in no group.
                 return Err(rejected(&name, &expression.not_a("a list")));
             }
             let of_field = record.entry(*field).or_insert_with(|| Value::Object(Map::new()));

@@ -1,4 +1,4 @@
-//! Memberships that only the groups show: each is asked for its members, before the accounts are listed.
+//! Memberships that only the groups show: the members of each group are requested before the accounts are listed.
 
 use std::collections::{BTreeSet, HashMap};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -11,31 +11,31 @@ use crate::settings::MembersSettings;
 use crate::target::Target;
 use crate::template::{Expression, Scope};
 
-/// How the members of a group are asked for.
+/// How to request the members of a group.
 #[derive(Debug)]
 pub(crate) struct MembersOf {
     pages: Pages,
     account: Expression,
 }
 
-/// Who is in which group or has which license, as one listing has read it.
+/// The members of each group and the holders of each license, as one listing has read them.
 #[derive(Debug, Default)]
 pub(crate) struct Index(Mutex<Known>);
 
 #[derive(Debug, Default)]
 struct Known {
     of: HashMap<String, Groups>,
-    /// The types that have members, and those of which an account that was asked for is one.
+    /// The types that have members, and below those with at least one member that is a listed account.
     filled: BTreeSet<usize>,
     matched: BTreeSet<usize>,
     asked: bool,
 }
 
-/// The groups of one account, each with the number of its type.
+/// The groups of one account, each with the index of its type.
 type Groups = BTreeSet<(usize, Arc<str>)>;
 
 impl MembersOf {
-    /// Checks the request that stands at `key`. Where there is a single group, it need not say which.
+    /// Checks the request at `key`. If there is only one group, the request need not name it.
     pub(crate) fn new(
         key: &str,
         settings: &MembersSettings,
@@ -67,11 +67,11 @@ impl MembersOf {
         };
         let vars = target.vars.with("group", group);
         let members = self.pages.all(target, &vars, &what, read).await.map_err(|error| {
-            // The group may have been removed since it was listed; another reading will tell.
+            // The group may have been removed since it was listed; the next listing shows it.
             if error.retry() == Retry::Never { error.with_retry(Retry::Backoff) } else { error }
         })?;
         let ids: Option<Vec<String>> = members.iter().map(read).collect();
-        // One that cannot be read would be a membership lost.
+        // Skipping an unreadable member would lose a membership.
         ids.ok_or_else(|| {
             Error::incomplete_listing(format!(
                 "{what}: '{}' gives no identifier for one of the members",
@@ -81,16 +81,16 @@ impl MembersOf {
     }
 }
 
-/// What is to be thought of an account that seems to be in no group of a type.
+/// Why an account that appears to be in no group of a type may still be in one.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Doubt {
-    /// No group shows any member.
+    /// No group shows any members.
     Bare,
-    /// Groups have members, such as this one.
+    /// Groups have members, for example this one.
     Member(String),
 }
 
-/// Groups that have members, none of which is an account.
+/// The error for groups whose members are not accounts.
 pub(crate) fn strangers(what: &str, slug: &str) -> Error {
     Error::incomplete_listing(format!(
         "{what}: the groups of the type {slug} have members, but none of them is the identifier of an \
@@ -100,7 +100,7 @@ pub(crate) fn strangers(what: &str, slug: &str) -> Error {
 }
 
 impl Index {
-    /// Takes in who is in a group of a type.
+    /// Stores the members of a group of a type.
     pub(crate) fn add(&self, of: usize, group: &str, members: Vec<String>) {
         let group: Arc<str> = group.into();
         let mut index = self.0.lock().unwrap_or_else(PoisonError::into_inner);
@@ -110,7 +110,7 @@ impl Index {
         }
     }
 
-    /// The groups of an account of one type.
+    /// The groups of one type that an account is in.
     pub(crate) fn groups(&self, account: &str, of: usize) -> Vec<Ref> {
         let mut index = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let groups = index.of.get(account).into_iter().flatten();
@@ -123,14 +123,14 @@ impl Index {
         groups
     }
 
-    /// A type whose groups have members, none of which is an account that was asked for.
+    /// A type whose groups have members, none of which is a listed account.
     pub(crate) fn strangers(&self) -> Option<usize> {
         let index = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         index.filled.difference(&index.matched).next().copied().filter(|_| index.asked)
     }
 }
 
-/// Puts the groups or licenses of one type into a record.
+/// Stores the groups or licenses of one type in a record.
 pub(crate) fn set(record: &mut AccountRecord, kind: ResourceKind, slug: &str, refs: Vec<Ref>) {
     let Memberships(all) = match kind {
         ResourceKind::License => &mut record.assignments,

@@ -15,7 +15,7 @@ use crate::signs::Signs;
 use crate::target::{Ask, Target};
 use crate::template::{Expression, Scope, Vars};
 
-/// A list behind a request.
+/// A list that a request returns.
 #[derive(Debug)]
 pub(crate) struct Pages {
     key: String,
@@ -25,7 +25,7 @@ pub(crate) struct Pages {
     signs: Signs,
 }
 
-/// How a list is read, as its settings say.
+/// How to read a list, from its settings.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct ListOf<'a> {
     pub(crate) request: RequestSettings<'a>,
@@ -34,23 +34,23 @@ pub(crate) struct ListOf<'a> {
     pub(crate) allow: &'a [String],
 }
 
-/// Where a reading stands.
+/// A position in a listing.
 #[derive(Clone, Debug)]
 pub(crate) struct Spot<'a> {
     /// `None` for the first page.
     pub(crate) place: Option<Place>,
-    /// What the pages before have shown.
+    /// What earlier pages have shown.
     pub(crate) shown: &'a Shown,
 }
 
-/// One page of it.
+/// One page of raw records.
 #[derive(Debug)]
 pub(crate) struct RawPage {
     pub(crate) records: Vec<Value>,
     /// Records whose identifier an earlier page has shown.
     pub(crate) repeated: Vec<Value>,
     pub(crate) next: Option<Place>,
-    /// At the end: what proves it, and how many records the target says it has.
+    /// Only on the last page: what proves the end, and the total that the target reports.
     pub(crate) end: Option<(Evidence, Option<u64>)>,
 }
 
@@ -85,12 +85,12 @@ impl Pages {
         self.paging.as_ref().is_some_and(Paging::has_pages)
     }
 
-    /// Where a look through the whole list begins.
+    /// Where a search through the whole list starts.
     pub(crate) fn start_of_search(&self) -> Option<Place> {
         self.paging.as_ref().map(Paging::start_of_search)
     }
 
-    /// The page at a spot. `id` tells records apart.
+    /// Reads the page at a position. `id` distinguishes records.
     pub(crate) async fn page(
         &self,
         target: &Target,
@@ -106,7 +106,7 @@ impl Pages {
         }
     }
 
-    /// Everything, from the first page to the last.
+    /// Reads all pages.
     pub(crate) async fn all(
         &self,
         target: &Target,
@@ -126,7 +126,7 @@ impl Pages {
         }
     }
 
-    /// The page at a spot, unless `instead` makes something else of the answer.
+    /// Reads the page at a position, unless `instead` turns the response into something else.
     pub(crate) async fn read<T>(
         &self,
         target: &Target,
@@ -144,7 +144,7 @@ impl Pages {
         };
         let url = place.as_ref().map(Place::url).transpose()?.flatten();
         let ask = Ask { request: &self.request, vars: &vars, what, about: About::Target };
-        // Nothing is changed by reading, whatever becomes of it.
+        // Reading changes nothing, whether it succeeds or not.
         let unharmed = |error: Error| error.with_effect(Effect::NotApplied);
         let reply = target.send(ask, url.as_ref()).await.map_err(unharmed)?;
         if let Some(other) = instead(&reply) {
@@ -199,7 +199,7 @@ impl Pages {
         Ok(Ok(RawPage { records: fresh, repeated: again, next, end }))
     }
 
-    /// That an answer is all there is, where no paging is set: every usual sign of more is applied.
+    /// Checks that a response without paging is complete: all of the usual signs of more records are checked.
     fn must_be_all(&self, reply: &Reply, count: usize, what: &str) -> Result<(), Error> {
         let said = if reply.status() == 206 && !self.request.expect().names(206) {
             Some("the status 206 indicates a partial response".to_owned())
@@ -220,7 +220,7 @@ impl Pages {
     }
 }
 
-/// What tells a record from others: its identifier, or all of it where it has none.
+/// The key that distinguishes a record: its identifier, or the whole record if it has none.
 fn key(record: &Value, id: Option<&String>) -> String {
     id.cloned().unwrap_or_else(|| serde_json::to_string(record).unwrap_or_default())
 }

@@ -19,9 +19,9 @@ use crate::settings::{PagingKind, PagingSettings};
 use crate::signs::Signs;
 use crate::template::{Expression, Fault, Members, Scope, Vars, is_omitted};
 
-/// How many records a page by offset repeats of the one before, so that a list that has moved is noticed.
+/// How many records of the previous page are requested again when paging by offset, to detect a list that has shifted.
 const OVERLAP: usize = 8;
-/// So many empty pages may come one after another, each of which leads to another.
+/// The maximum number of consecutive empty pages that lead to another page.
 const MOST_EMPTY: u32 = 20;
 const DEFAULT_SIZE: u32 = 100;
 const LARGEST_SIZE: u32 = 10_000;
@@ -38,40 +38,40 @@ pub(crate) struct Paging {
     more: Option<Expression>,
 }
 
-/// Where a listing stands.
+/// A position in a listing.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Place {
     at: At,
-    /// The number of the page, over both readings: no two places of a listing are the same.
+    /// The number of the page, counted over both passes so that no two positions of a listing are equal.
     page: u32,
-    /// Whether this is the second reading.
+    /// Whether this is the second pass.
     #[serde(default)]
     again: bool,
     #[serde(default)]
     totals: Totals,
-    /// How many pages without a record came last.
+    /// The number of consecutive pages without records up to here.
     #[serde(default)]
     empty: u32,
-    /// The identifiers of the last records before, of which the page that follows repeats some.
+    /// The identifiers of the last records, some of which the next page repeats.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     tail: Vec<String>,
-    /// What tells the first record of the page before from others.
+    /// The key of the first record of the previous page.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     first: Option<String>,
 }
 
-/// What the target said of the number of its records, in one reading.
+/// The totals that the target has reported, in one pass.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 struct Totals {
-    /// The largest number, and what said it where the configuration names nothing that does.
+    /// The largest total, and below the sign that reported it if it was not configured.
     most: Option<u64>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     said_by: Option<String>,
-    /// The last number.
+    /// The latest total.
     last: Option<u64>,
-    /// Whether two were named.
+    /// Whether the totals differed.
     varied: bool,
-    /// How many pages brought something new.
+    /// The number of pages that contained new records.
     pages: u32,
 }
 
@@ -80,7 +80,7 @@ struct Totals {
 pub(crate) enum Follows {
     /// Another page.
     Page(Place),
-    /// Nothing: what proves it, and how many records the target says it has.
+    /// The end: what proves it, and the total that the target reports.
     End(Evidence, Option<u64>),
 }
 
@@ -94,7 +94,7 @@ enum At {
     Url(String),
 }
 
-/// A cursor of the target: it goes back as it came.
+/// A cursor of the target, sent back unchanged.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(untagged)]
 enum Token {
@@ -102,21 +102,21 @@ enum Token {
     Text(String),
 }
 
-/// What a page is, as far as paging goes.
+/// The parts of a page that paging needs.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Seam<'a> {
     /// What was shown before.
     pub(crate) shown: &'a Shown,
-    /// What tells the records apart, in order: their identifiers, or all of a record that has none.
+    /// The keys that distinguish the records, in order: their identifiers, or the whole record if it has none.
     pub(crate) keys: &'a [String],
-    /// What the answer says beyond what the configuration reads.
+    /// The signs in the response that the configuration does not read.
     pub(crate) signs: &'a Signs,
     pub(crate) reply: &'a Reply,
-    /// The variables of the answer.
+    /// The variables of the response.
     pub(crate) vars: &'a Vars,
-    /// The identifiers of all records of the page, in order; `None` of one that has none.
+    /// The identifiers of all records of the page, in order; `None` for a record without one.
     pub(crate) ids: &'a [Option<String>],
-    /// How many records there are, where each answer holds everything.
+    /// The number of all records, if each response contains all of them.
     pub(crate) all: Option<usize>,
     /// Begins the message of an error.
     pub(crate) what: &'a str,
@@ -198,7 +198,7 @@ impl Paging {
         })
     }
 
-    /// What its expressions read of an answer: of that, they know better than any sign does.
+    /// What its expressions read from a response. These parts do not count as signs.
     pub(crate) fn reads(&self) -> impl Iterator<Item = &String> {
         [&self.next, &self.total, &self.pages, &self.more].into_iter().flatten().flat_map(Expression::uses)
     }
@@ -208,7 +208,7 @@ impl Paging {
         self.kind != PagingKind::Whole
     }
 
-    /// Where a listing begins.
+    /// Where a listing starts.
     pub(crate) fn start(&self) -> Place {
         let at = match self.kind {
             PagingKind::Offset | PagingKind::Whole => At::Offset(0),
@@ -251,7 +251,7 @@ impl Paging {
         vars.with("page", page)
     }
 
-    /// The part of an answer that is the page; and how many records there are, where each answer holds everything.
+    /// The part of a response that is the page, and the number of all records if each response contains all of them.
     pub(crate) fn part(&self, place: &Place, records: Vec<Value>) -> (Vec<Value>, Option<usize>) {
         match (self.kind, &place.at) {
             (PagingKind::Whole, At::Offset(offset)) => {
@@ -263,7 +263,7 @@ impl Paging {
         }
     }
 
-    /// How many records at the beginning of the page repeat the last of the one before, and what follows.
+    /// How many records at the start of the page repeat the end of the previous one, and what follows.
     pub(crate) fn follow(&self, place: &Place, seam: Seam<'_>) -> Result<(usize, Follows), Error> {
         let broken = |why: &str| Error::incomplete_listing(format!("{}: {why}", seam.what));
         if self.kind == PagingKind::Whole && place.at == At::Start {
@@ -273,7 +273,7 @@ impl Paging {
                 .map(|end| (0, end));
         }
         let has_news = seam.shown.has_news(place.again, seam.keys);
-        // By offset, a page may hold the last records of the one before, and nothing else: the list ends with them.
+        // When paging by offset, a page may contain only records of the previous page: this is the end of the list.
         let begins_alike = place.tail.is_empty() || seam.keys.first() == place.first.as_ref();
         if !has_news && !seam.ids.is_empty() && begins_alike {
             return Err(broken(
@@ -291,7 +291,7 @@ impl Paging {
         }
         seam.keep(place);
         let count = seam.shown.count();
-        // One page alone may hold as many as the target says it has because it says how many are on the page.
+        // A total on a single page may be the number of records on that page, and then proves nothing.
         let is_met = self.total.is_some() && totals.prove(count);
         let goes_on = |by_default: bool| more.unwrap_or(by_default && !is_met);
         let mut evidence = if is_met { Evidence::TotalMet } else { Evidence::EndOfCursor };
@@ -337,7 +337,7 @@ impl Paging {
         Ok((repeated, Follows::Page(next)))
     }
 
-    /// The end of a reading, if as many records came as the target says it has; else another reading, once.
+    /// Ends the pass if as many records were read as the target reports; otherwise starts a second pass, once.
     fn end(
         &self,
         place: &Place,
@@ -352,7 +352,7 @@ impl Paging {
                  of the list"
             )));
         }
-        // Of a response with all records, the raw records are counted.
+        // If a response contains all records, its raw records are counted.
         let count = seam.all.map_or_else(|| seam.shown.count(), |all| all as u64);
         let Some(most) = totals.most.filter(|most| count < *most) else {
             let total = totals.most.filter(|_| totals.said_by.is_none());
@@ -375,7 +375,7 @@ impl Paging {
         Ok(Follows::Page(Place { page: place.page + 1, again: true, ..self.start() }))
     }
 
-    /// What the target has said of the number of its records so far.
+    /// The totals that the target has reported so far.
     fn totals(&self, place: &Place, seam: Seam<'_>, has_news: bool) -> Result<Totals, Error> {
         let configured = self.total.as_ref().map(|total| told(seam, total.count(seam.vars))).transpose()?;
         let sign = if configured.is_none() { seam.signs.total(seam.reply) } else { None };
@@ -398,7 +398,7 @@ impl Paging {
         Ok(totals)
     }
 
-    /// What the answer says of the next page.
+    /// The next page according to the response.
     fn told_next(&self, place: &Place, seam: Seam<'_>) -> Result<Option<At>, Error> {
         let broken = |why: &str| Error::incomplete_listing(format!("{}: {why}", seam.what));
         let value = match &self.next {
@@ -450,14 +450,14 @@ impl Paging {
 }
 
 impl Totals {
-    /// Whether the total is proof of the end: the same on every page, of which there were several, and exactly met.
+    /// Whether the total proves the end: it was the same on every page, there were several pages, and it was met exactly.
     fn prove(&self, count: u64) -> bool {
         !self.varied && self.pages > 1 && self.most == Some(count)
     }
 }
 
 impl At {
-    /// What tells a cursor or an address from others.
+    /// A key that distinguishes a cursor or an address.
     fn text(&self) -> String {
         match self {
             Self::Token(Token::Text(text)) | Self::Url(text) => text.clone(),
@@ -468,7 +468,7 @@ impl At {
 }
 
 impl Seam<'_> {
-    /// Takes the records of the page into what was shown.
+    /// Adds the records of the page to those that were shown.
     fn keep(self, place: &Place) {
         for key in self.keys {
             self.shown.take(place.page, place.again, key);
@@ -477,17 +477,17 @@ impl Seam<'_> {
 }
 
 impl Place {
-    /// The number of the page, over both readings.
+    /// The number of the page, counted over both passes.
     pub(crate) fn page(&self) -> u32 {
         self.page
     }
 
-    /// Whether this is the second reading.
+    /// Whether this is the second pass.
     pub(crate) fn again(&self) -> bool {
         self.again
     }
 
-    /// The URL of the page, where the page before has given it.
+    /// The URL of the page, if the previous page contained it.
     pub(crate) fn url(&self) -> Result<Option<Url>, Error> {
         let At::Url(url) = &self.at else { return Ok(None) };
         let url = Url::parse(url);
@@ -500,15 +500,15 @@ fn told<T>(seam: Seam<'_>, read: Result<T, Fault>) -> Result<T, Error> {
     read.map_err(|fault| seam.reply.fault(seam.what, &fault))
 }
 
-/// The identifiers that the next page has to repeat: at most half of a page, so that each page has something new.
+/// The identifiers that the next page has to repeat: at most half a page, so that each page has new records.
 fn tail(ids: &[Option<String>]) -> Vec<String> {
     let count = OVERLAP.min(ids.len() / 2);
     let last: Option<Vec<String>> = ids[ids.len() - count..].iter().cloned().collect();
-    // Where one has no identifier nothing can be told by it.
+    // Records without an identifier cannot be recognized.
     last.unwrap_or_default()
 }
 
-/// How many records at the start of a page are those of the previous page; `None` if none of them is left.
+/// How many records at the start of a page are the last of the previous page; `None` if none of those is left.
 fn repeated(tail: &[String], ids: &[Option<String>]) -> Option<usize> {
     if tail.is_empty() {
         return Some(0);

@@ -1,5 +1,5 @@
-//! What tasks would stumble over: every template is written for the least that a task can say, and for accounts of the target. Nothing is
-//! sent.
+//! Predicts what tasks would fail on: every template is rendered with the minimum that a task can contain, and with accounts of the target.
+//! Nothing is sent.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -12,15 +12,15 @@ use crate::application::Application;
 use crate::execute::{current_account, with_label};
 use crate::template::{Fault, Reason, Vars};
 
-/// Something to stand where a task or the target would put something.
+/// A placeholder for values that a task or the target would provide.
 const ANYTHING: &str = "rehearsal";
 
 impl Application {
-    /// Sentences that name the template and what it lacks, as far as these accounts tell.
+    /// Messages that name the template and the value that it lacks, judging by these accounts.
     pub(crate) fn rehearse(&self, some: &[Found]) -> BTreeSet<String> {
         let mut told = BTreeSet::new();
         for (action, plan) in &self.plans {
-            // One account may have what another lacks; who is to be created is nobody yet.
+            // One account may have fields that another lacks; an account to create does not exist yet.
             let samples: Vec<Option<&Found>> = match action {
                 Action::CreateAccount => vec![None],
                 _ => some.iter().map(Some).collect(),
@@ -39,14 +39,14 @@ impl Application {
         told
     }
 
-    /// The least that a task of an action can say, in each way that matters.
+    /// The minimum that a task of an action can contain, in each relevant variant.
     fn least(&self, action: Action, plan: &Plan, sample: Option<&Found>) -> Vec<Vars> {
         let login = if self.accounts.mapping.has("username") { "username" } else { "email" };
         let mut vars = self.target.vars.with("task", task());
         if action == Action::CreateAccount {
             vars.set("account", with_label(serde_json::json!({ login: ANYTHING }), ANYTHING));
         } else {
-            // Without an account of the target nothing can be said of those that need one.
+            // Actions on existing accounts cannot be checked without an account of the target.
             let Some(sample) = sample else { return Vec::new() };
             let id = sample.record.id.as_str();
             vars.set("account", with_label(serde_json::json!({ "id": id }), id));
@@ -66,12 +66,12 @@ impl Application {
         if action != Action::UpdateAccount {
             return vec![vars];
         }
-        // An update may change any one field, or groups alone.
+        // An update may change any single field, or only groups.
         let fields = plan.fields_of("changes").into_iter().map(|field| BTreeMap::from([(field, ANYTHING)]));
         fields.chain([BTreeMap::new()]).map(|changes| vars.with("changes", Value::from(changes))).collect()
     }
 
-    /// What a step needs and a task or the target need not have.
+    /// A value that a step needs, but that a task or the target may not provide.
     fn lacks(&self, step: &Step, vars: &Vars) -> Option<Fault> {
         let of_task = |fault: &Fault| match &fault.reason {
             Reason::Missing(names) => names
@@ -99,7 +99,7 @@ impl Application {
         })
     }
 
-    /// Fields that actions write and that nothing reads: reading back never proves them.
+    /// Fields that actions write and that nothing reads, so that reading back cannot prove them.
     pub(crate) fn unverifiable(&self) -> BTreeSet<String> {
         let mapping = &self.accounts.mapping;
         let mut fields = BTreeSet::new();

@@ -1,4 +1,4 @@
-//! An answer, and the variables by which expressions read it.
+//! A response, and the variables with which expressions read it.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -11,7 +11,7 @@ use url::Url;
 
 use crate::template::{Fault, Scope, Vars};
 
-/// The answer to one request. `Debug` shows neither headers nor body.
+/// The response to one request. `Debug` shows neither headers nor body.
 #[derive(Debug)]
 pub(crate) struct Reply {
     system: String,
@@ -20,7 +20,7 @@ pub(crate) struct Reply {
     json: Option<Value>,
 }
 
-/// The variables of an expression that reads an answer.
+/// The variables of an expression that reads a response.
 pub(crate) fn scope(of_request: Scope) -> Scope {
     of_request.any("answer").any("status").any("headers").any("cookies").any("text")
 }
@@ -43,7 +43,7 @@ impl Reply {
         self.answer.retry_after()
     }
 
-    /// Where it came from.
+    /// The URL that returned the response.
     pub(crate) fn url(&self) -> &Url {
         self.answer.url()
     }
@@ -63,7 +63,7 @@ impl Reply {
         self.answer.headers().get_all(name).iter().filter_map(|value| value.to_str().ok())
     }
 
-    /// Whether it is a web page, by its content type or by its first bytes.
+    /// Whether it is a web page, judging by its content type or its first bytes.
     pub(crate) fn is_page(&self) -> bool {
         let body = self.answer.body().trim_ascii_start();
         let begins = |with: &str| {
@@ -74,15 +74,15 @@ impl Reply {
         !body.is_empty() && (says || begins("<!doctype html") || begins("<html"))
     }
 
-    /// What its status usually means.
+    /// The usual meaning of its status.
     pub(crate) fn refusal(&self, what: &str) -> Error {
         self.answer.refusal(what)
     }
 
-    /// The variables of the request and those of the answer.
+    /// The variables of the request and of the response.
     pub(crate) fn vars(&self, of_request: &Vars) -> Vars {
         let mut vars = of_request.clone();
-        // A body that is not JSON counts as missing, and an expression that needs it says so.
+        // A body that is not JSON counts as missing; an expression that needs it reports that.
         if let Some(json) = &self.json {
             vars.set("answer", json.clone());
         } else {
@@ -94,7 +94,7 @@ impl Reply {
         vars
     }
 
-    /// An answer that is not what an expression needs. Its effect is unknown: the target may have done what it was asked.
+    /// The error for a response without what an expression needs. The effect is unknown: the target may have executed the request.
     pub(crate) fn fault(&self, what: &str, fault: &Fault) -> Error {
         let shape = if self.json.is_none() { " (the body is not JSON)" } else { "" };
         let message = format!(

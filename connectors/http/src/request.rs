@@ -1,4 +1,4 @@
-//! A request: checked at load, written for each call.
+//! A request: checked at load, built for each call.
 
 use bridgehead_sdk::SettingsError;
 use bridgehead_sdk::http::reqwest::header::{HeaderMap, HeaderName, HeaderValue};
@@ -13,7 +13,7 @@ use crate::settings::{Method, RequestSettings};
 use crate::signs;
 use crate::template::{Fault, Path, Reason, Scope, Text, Tree, Vars};
 
-/// A request that was checked.
+/// A checked request.
 #[derive(Debug)]
 pub(crate) struct Request {
     key: String,
@@ -38,7 +38,7 @@ enum Body {
 pub(crate) struct Headers(Vec<(HeaderName, Text)>);
 
 impl Request {
-    /// Checks the request that stands at `key`, whose templates may use the variables of `scope`.
+    /// Checks the request at `key`, whose templates may use the variables of `scope`.
     pub(crate) fn new(
         key: &str,
         settings: RequestSettings<'_>,
@@ -72,27 +72,27 @@ impl Request {
         })
     }
 
-    /// Whether, by its method, it changes nothing.
+    /// Whether its method changes nothing.
     pub(crate) fn is_safe(&self) -> bool {
         matches!(self.method, Method::Get | Method::Head)
     }
 
-    /// Whether, by its method, it puts in place what may be there already.
+    /// Whether its method replaces a record that may already exist.
     pub(crate) fn replaces(&self) -> bool {
         matches!(self.method, Method::Put)
     }
 
-    /// Whether, by its method, it takes away.
+    /// Whether its method deletes.
     pub(crate) fn deletes(&self) -> bool {
         matches!(self.method, Method::Delete)
     }
 
-    /// What is expected of its answer.
+    /// What it expects of the response.
     pub(crate) fn expect(&self) -> &Expect {
         &self.expect
     }
 
-    /// What in the answer to a change says that something went wrong, in spite of its status. `expect.when` knows better.
+    /// The sign in the response to a change that something went wrong despite its status. `expect.when` takes precedence.
     pub(crate) fn faults_of(&self, reply: &Reply) -> Option<String> {
         if self.expect.reads_the_answer() {
             return None;
@@ -100,7 +100,7 @@ impl Request {
         signs::fault_of_change(reply)
     }
 
-    /// The variables that it uses, such as `account.id`.
+    /// The variables in use, such as `account.id`.
     pub(crate) fn uses(&self) -> BTreeSet<String> {
         let pairs = self.query.iter().chain(match &self.body {
             Body::Form(fields) => fields.as_slice(),
@@ -115,7 +115,7 @@ impl Request {
         uses
     }
 
-    /// The method in the client's words.
+    /// The method as the HTTP client's type.
     pub(crate) fn method(&self) -> reqwest::Method {
         match self.method {
             Method::Get => reqwest::Method::GET,
@@ -127,7 +127,7 @@ impl Request {
         }
     }
 
-    /// Whether a path can hold the values: one that is empty, or `..`, cannot be asked for.
+    /// Whether a path can contain the values: one that is empty or `..` cannot be requested.
     pub(crate) fn can_be_written(&self, vars: &Vars) -> bool {
         !matches!(self.path.write(vars), Err(Fault { reason: Reason::Path, .. }))
     }
@@ -138,7 +138,7 @@ impl Request {
         let text = format!("{}{path}", base.as_str().trim_end_matches('/'));
         let fault = || Fault::new(format!("{}.path", self.key), Reason::Path);
         let mut url = Url::parse(&text).map_err(|_| fault())?;
-        // A parser that reads the path otherwise than it was written would ask for something else.
+        // A parser that reads the path differently would request something else.
         if url.origin() != base.origin() || !url.path().ends_with(&path) {
             return Err(fault());
         }
@@ -149,7 +149,7 @@ impl Request {
         Ok(url)
     }
 
-    /// Puts headers and body on a request; `common` are the headers of all requests.
+    /// Adds headers and body to a request; `common` are the headers of all requests.
     pub(crate) fn fill(
         &self,
         builder: RequestBuilder,
@@ -167,7 +167,7 @@ impl Request {
         })
     }
 
-    /// Tells success from failure; `common` are the rules of all requests.
+    /// Distinguishes success from failure; `common` are the rules of all requests.
     pub(crate) fn judge(
         &self,
         common: &[Rule],
@@ -204,18 +204,18 @@ impl Headers {
         }
     }
 
-    /// Whether there is one of this name, in any case.
+    /// Whether there is a header with this name, ignoring case.
     pub(crate) fn has(&self, name: &str) -> bool {
         self.0.iter().any(|(known, _)| known.as_str().eq_ignore_ascii_case(name))
     }
 
-    /// Those that do not use a variable.
+    /// The headers that do not use a variable.
     pub(crate) fn without(&self, variable: &str) -> Self {
         let uses_it = |path: &String| path.split('.').next() == Some(variable);
         Self(self.0.iter().filter(|(_, text)| !text.uses().iter().any(uses_it)).cloned().collect())
     }
 
-    /// The variables they use.
+    /// The variables that they use.
     pub(crate) fn uses(&self) -> impl Iterator<Item = &String> {
         self.0.iter().flat_map(|(_, text)| text.uses())
     }
@@ -251,8 +251,8 @@ fn trees(
         .collect()
 }
 
-/// Names and texts, as a query or a form sends them. What is left out is left out; `none` is a fault: a search without its
-/// condition would find everybody.
+/// Names and strings for a query or a form. `omit` leaves out a parameter; `none` is a fault, because a search without its condition would
+/// find every account.
 fn pairs(fields: &[(String, Tree)], vars: &Vars) -> Result<Vec<(String, String)>, Fault> {
     let mut pairs = Vec::new();
     for (name, tree) in fields {

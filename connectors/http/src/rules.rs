@@ -1,4 +1,4 @@
-//! What an answer means: expected, or which error.
+//! The meaning of a response: success, or an error.
 
 use std::collections::BTreeSet;
 
@@ -28,23 +28,23 @@ pub(crate) struct Rule {
     message: Option<Text>,
 }
 
-/// What the statuses that are not expected usually mean, by what a request is about.
+/// What a request is about, which decides what an unexpected status usually means.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum About {
-    /// The account of a task: 404 means that it is not there.
+    /// The account of a task: 404 means that it does not exist.
     Account,
-    /// An account that is to come into being: 404 cannot be about it.
+    /// An account to create: 404 cannot be about it.
     New {
-        /// Whether the request puts in place what may be there (PUT): a success that is not expected means that somebody was.
+        /// Whether the request replaces a record that may exist (PUT): an unexpected success means that the account existed.
         replaces: bool,
     },
     /// A group or a license of an account: 404 may mean either, and must not be taken for a missing account.
     Item,
-    /// The target as a whole: 404 means that the configuration asks for what is not there.
+    /// The target as a whole: 404 means that the configuration requests something that does not exist.
     Target,
 }
 
-/// The variables of a message: who, what and where, and nothing that may hold a secret.
+/// The variables of a message: what identifies the account, the item and the target, and nothing that may contain a secret.
 fn message_scope() -> Scope {
     let who = ["id", "username", "email", "first_name", "last_name", "display_name", "label"];
     Scope::default()
@@ -57,7 +57,7 @@ fn message_scope() -> Scope {
 }
 
 impl Expect {
-    /// Any status of success.
+    /// Accepts any 2xx status.
     pub(crate) fn success() -> Self {
         Self { statuses: None, when: None }
     }
@@ -79,24 +79,24 @@ impl Expect {
         self.statuses.as_ref().map_or((200..300).contains(&status), |statuses| statuses.contains(&status))
     }
 
-    /// Whether the configuration says how a success is told from the answer.
+    /// Whether the configuration reads success from the response's content.
     pub(crate) fn reads_the_answer(&self) -> bool {
         self.when.is_some()
     }
 
-    /// Whether a status is expected by name.
+    /// Whether a status is listed explicitly.
     pub(crate) fn names(&self, status: u16) -> bool {
         self.statuses.as_ref().is_some_and(|statuses| statuses.contains(&status))
     }
 
-    /// Which of these statuses is expected.
+    /// The first of these statuses that is expected.
     pub(crate) fn has_any_of(&self, statuses: &BTreeSet<u16>) -> Option<u16> {
         statuses.iter().copied().find(|status| self.has(*status))
     }
 }
 
 impl Rule {
-    /// Checks the entries of an `errors` table, of one request or of all; none may stand behind one that is always met first.
+    /// Checks the entries of an `errors` table, of one request or of all; no entry may follow one that always matches first.
     pub(crate) fn all(
         key: &str,
         settings: &[ErrorSettings],
@@ -161,7 +161,7 @@ impl Rule {
 
     fn fits(&self, reply: &Reply, vars: &Vars) -> bool {
         self.statuses.as_ref().is_none_or(|statuses| statuses.contains(&reply.status()))
-            // What cannot be evaluated does not fit: an answer of another shape is another answer.
+            // A condition that cannot be evaluated does not match: the response has a different shape.
             && self.when.as_ref().is_none_or(|when| when.truth(&reply.vars(vars)).unwrap_or(false))
     }
 
@@ -204,7 +204,7 @@ fn meaning(code: Code, subject: Option<Subject>) -> &'static str {
     }
 }
 
-/// A success whose body says that something went wrong.
+/// The error for a success whose body reports a problem.
 pub(crate) fn in_spite_of_success(what: &str, reply: &Reply, sign: &str) -> Error {
     let message = format!(
         "{what}: {} returned {} with {sign}, so the change may not have been made; define a success with \
@@ -215,8 +215,8 @@ pub(crate) fn in_spite_of_success(what: &str, reply: &Reply, sign: &str) -> Erro
     Error::internal(message).with_effect(Effect::Unknown).with_retry(Retry::Backoff)
 }
 
-/// Tells success from failure: by the rules of the request, then by those of all requests. `what` begins the message, such as
-/// "User ann cannot be created".
+/// Distinguishes success from failure, by the rules of the request, then by those of all requests. `what` begins the message, such as "User
+/// ann cannot be created".
 pub(crate) fn judge(
     expect: &Expect,
     (rules, common): (&[Rule], &[Rule]),

@@ -1,9 +1,9 @@
-//! What the records of an unknown list look like. Pure: it uses names and types.
+//! Guesses the structure of records of an unknown list. Pure: only names and types are used.
 
 use bridgehead_sdk::Section;
 use serde_json::{Value, json};
 
-/// What members are called that hold a field, the most likely first, without regard to case and to what joins words.
+/// Common names of the members that contain each field, the most likely first; compared without case and separators.
 const NAMES: [(&str, &[&str]); 6] = [
     ("username", &["username", "login", "loginname", "userid", "uid", "name"]),
     ("email", &["email", "mail", "emailaddress", "primaryemail"]),
@@ -13,7 +13,7 @@ const NAMES: [(&str, &[&str]); 6] = [
     ("department", &["department"]),
 ];
 const IDS: [&str; 6] = ["id", "uuid", "guid", "key", "userid", "uid"];
-/// Members that say whether an account may be used, and whether `true` means that it may.
+/// Members that show whether an account is active, and whether `true` means active.
 const STATUS: [(&str, bool); 8] = [
     ("active", true),
     ("isactive", true),
@@ -24,10 +24,10 @@ const STATUS: [(&str, bool); 8] = [
     ("suspended", false),
     ("blocked", false),
 ];
-/// How deep a list may stand in an answer.
+/// How deeply a list may be nested in a response.
 const DEEPEST: usize = 3;
 
-/// The first list of objects in an answer, and the expression that leads there.
+/// The first list of objects in a response, and the expression that reads it.
 pub(crate) fn find_list(body: &Value) -> Option<(String, &Vec<Value>)> {
     fn search(value: &Value, place: String, depth: usize) -> Option<(String, &Vec<Value>)> {
         match value {
@@ -43,7 +43,7 @@ pub(crate) fn find_list(body: &Value) -> Option<(String, &Vec<Value>)> {
     search(body, "answer".to_owned(), 0)
 }
 
-/// What the members of a record mean.
+/// The meaning of the members of a record.
 #[derive(Debug)]
 pub(crate) struct Shape {
     id: String,
@@ -53,7 +53,7 @@ pub(crate) struct Shape {
 }
 
 impl Shape {
-    /// What is seen in some records; nothing if nobody could be told by it.
+    /// Derived from sample records; `None` if they have nothing that identifies an account.
     pub(crate) fn of(records: &[Value]) -> Option<Self> {
         let first = records.first()?.as_object()?;
         let plain = |name: &str| name.to_lowercase().replace(['_', '-', '.'], "");

@@ -1,7 +1,7 @@
-//! What answers usually say when they do not hold everything, or when something went wrong, whatever the configuration reads of them.
+//! The usual signs that a response is incomplete or reports an error, independent of what the configuration reads.
 //!
-//! An endpoint that begins to page, or that fails halfway and answers 200, says so nearly always: in a header, or in a member beside the
-//! records. Passing that over would make a part of a list look like all of it.
+//! An endpoint that introduces paging, or that fails halfway and returns 200, nearly always shows this: in a header, or in a member next to
+//! the records. If it were ignored, a part of a list would look like all of it.
 
 use std::collections::BTreeSet;
 
@@ -12,31 +12,31 @@ use minijinja::value::ValueKind;
 use crate::link;
 use crate::reply::Reply;
 
-/// Members that hold nothing if all is good.
+/// Members that are empty if all is good.
 const FAULTS: [&str; 8] =
     ["error", "errors", "usererrors", "fault", "exception", "errormessage", "errorcode", "timedout"];
 
-/// Members that say in a word how it went, and the words for badly.
+/// Members whose value is a word for the result, and the words for failure.
 const OUTCOME: [&str; 2] = ["status", "result"];
 const BADLY: [&str; 8] = ["error", "fail", "failed", "failure", "unsuccessful", "denied", "rejected", "ko"];
 
-/// Members that repeat the status of HTTP.
+/// Members that repeat the HTTP status.
 const CODES: [&str; 3] = ["status", "statuscode", "httpstatus"];
 
-/// Members and headers that say how many pages there are.
+/// Members and headers that contain the number of pages.
 const PAGES: [&str; 5] = ["totalpages", "pagecount", "numpages", "lastpage", "pages"];
 
 /// Members that are true if all is good.
 const SUCCESS: [&str; 4] = ["ok", "success", "successful", "succeeded"];
 
-/// How a member says no.
+/// The values of a member that mean no.
 const NO: [&str; 4] = ["false", "no", "0", "n"];
 
-/// Members in which the answer to a change stands, often enough, and how deep they are looked into.
+/// Common members that wrap the response to a change, and how deeply they are searched.
 const ENVELOPES: [&str; 8] = ["data", "d", "result", "results", "response", "responses", "body", "meta"];
 const DEEPEST: usize = 4;
 
-/// Members and headers that hold something only if more follows.
+/// Members and headers that only have a value if there is more.
 const MORE: [&str; 24] = [
     "next",
     "nextpage",
@@ -64,7 +64,7 @@ const MORE: [&str; 24] = [
     "partial",
 ];
 
-/// Members and headers that say how many records there are.
+/// Members and headers that contain the number of records.
 const TOTALS: [&str; 11] = [
     "total",
     "totalcount",
@@ -79,17 +79,17 @@ const TOTALS: [&str; 11] = [
     "wptotal",
 ];
 
-/// Members in which those of paging stand, often enough.
+/// Common members that contain those of paging.
 const WITHIN: [&str; 8] =
     ["paging", "pagination", "meta", "metadata", "links", "page", "pageinfo", "responsemetadata"];
 
-/// Which of the usual signs mean something for a list: all but those that the operator has named.
+/// The signs that apply to a list: all except those that the operator allows.
 #[derive(Debug, Default)]
 pub(crate) struct Signs {
     allowed: BTreeSet<String>,
 }
 
-/// How many records an answer says there are.
+/// The number of records that a response reports.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Total {
     pub(crate) said_by: String,
@@ -115,7 +115,7 @@ impl Signs {
         Ok(Self { allowed: allowed.iter().map(allow).collect::<Result<_, _>>()? })
     }
 
-    /// The configuration reads this of an answer, such as `answer.next`, so that it is no sign beyond it.
+    /// Marks a part of the response as read by the configuration, such as `answer.next`, so that it is not a sign.
     pub(crate) fn is_read(&mut self, path: &str) {
         self.allowed.extend(path.rsplit('.').next().map(plain));
     }
@@ -124,7 +124,7 @@ impl Signs {
         !self.allowed.contains(name)
     }
 
-    /// What says that something went wrong.
+    /// A sign that something went wrong.
     pub(crate) fn fault(&self, reply: &Reply) -> Option<String> {
         members(reply.json()?).into_iter().find_map(|(name, value)| {
             let plain = plain(&name);
@@ -132,7 +132,7 @@ impl Signs {
         })
     }
 
-    /// What says that more follows.
+    /// A sign that more records follow.
     pub(crate) fn more(&self, reply: &Reply) -> Option<String> {
         if self.counts("link") && !matches!(link::next(reply.header_values("link")), Ok(None)) {
             return Some("the header Link".to_owned());
@@ -154,7 +154,7 @@ impl Signs {
         })
     }
 
-    /// What says that this is one page of several.
+    /// A sign that this is one page of several.
     pub(crate) fn pages(&self, reply: &Reply) -> Option<String> {
         let counts = |name: &str, count: Option<u64>| {
             let plain = plain(name.rsplit('.').next().unwrap_or(name));
@@ -172,7 +172,7 @@ impl Signs {
         found.map(|(name, _)| format!("'{name}'"))
     }
 
-    /// The largest number of records that the answer speaks of.
+    /// The largest number of records that the response mentions.
     pub(crate) fn total(&self, reply: &Reply) -> Option<Total> {
         let header = reply.header_names().filter_map(|name| {
             let plain = plain(name);
@@ -198,8 +198,8 @@ impl Signs {
     }
 }
 
-/// What says that a change was not made: a member of the answer, also within an envelope or in a list of outcomes, or a page for people in
-/// place of an answer, such as one that asks them to log in.
+/// A sign that a change was not made: a member of the response, also inside an envelope or a list of results, or a web page instead of a
+/// response, such as a login page.
 pub(crate) fn fault_of_change(reply: &Reply) -> Option<String> {
     match reply.json() {
         Some(answer) => fault_within(answer, DEEPEST),
@@ -216,7 +216,7 @@ fn fault_within(answer: &Value, depth: usize) -> Option<String> {
     if let Some((name, _)) = fault {
         return Some(format!("'{name}'"));
     }
-    // A member that stands alone is an envelope, whatever it is called.
+    // A single member is an envelope, whatever its name is.
     let is_alone = members.len() == 1;
     let inner = members.iter().filter(|(name, _)| is_alone || ENVELOPES.contains(&plain(name).as_str()));
     inner.into_iter().find_map(|(name, part)| {
@@ -225,7 +225,7 @@ fn fault_within(answer: &Value, depth: usize) -> Option<String> {
     })
 }
 
-/// Whether a member says that something went wrong; its name is a plain one.
+/// Whether a member reports a problem; `name` is normalized by `plain`.
 fn is_fault(name: &str, value: &Value) -> bool {
     FAULTS.contains(&name) && says_something(value)
         || OUTCOME.contains(&name) && is_bad(value)
@@ -244,7 +244,7 @@ fn is_no(value: &Value) -> bool {
     }
 }
 
-/// A name without what people write differently: `X-Total-Count`, `total_count` and `totalCount` are one.
+/// A name without differences of spelling: `X-Total-Count`, `total_count` and `totalCount` become equal.
 fn plain(name: &str) -> String {
     let letters: String =
         name.chars().filter(char::is_ascii_alphanumeric).map(|c| c.to_ascii_lowercase()).collect();
@@ -271,7 +271,7 @@ fn members(value: &Value) -> Vec<(String, Value)> {
         .collect()
 }
 
-/// The members of an answer, and those of its parts that are about paging.
+/// The members of a response, and those of its parts that concern paging.
 fn within(answer: &Value) -> Vec<(String, Value)> {
     let mut all = members(answer);
     let inner: Vec<(String, Value)> = all
@@ -296,7 +296,7 @@ fn says_something(value: &Value) -> bool {
             let text = value.as_str().unwrap_or_default().trim().to_ascii_lowercase();
             !["", "0", "ok", "none", "null", "false", "success", "no error"].contains(&text.as_str())
         }
-        // A link without an address is none.
+        // A link without an address is not a link.
         ValueKind::Map => members(value).iter().any(|(_, member)| says_something(member)),
         _ => value.is_true(),
     }
@@ -375,7 +375,7 @@ mod tests {
             r#"{ "status": 200, "statusCode": "204" }"#,
             r#"{ "status": 7 }"#,
             r#"{ "success": "yes" }"#,
-            // What an account has of its own.
+            // These belong to the account itself.
             r#"{ "id": 1, "name": "ann", "last_login": { "ok": false, "error": "wrong password" } }"#,
         ] {
             assert_eq!(fault(answer), None, "{answer}");

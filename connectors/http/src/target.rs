@@ -1,4 +1,4 @@
-//! The target: sending one request, with whatever shows who the connector is.
+//! The target: sends one request with the connector's credential.
 
 use std::sync::Arc;
 
@@ -12,7 +12,7 @@ use crate::request::{Headers, Request};
 use crate::rules::{About, Rule};
 use crate::template::Vars;
 
-/// The target, as far as all requests have it in common.
+/// What all requests to the target have in common.
 #[derive(Debug)]
 pub(crate) struct Target {
     pub(crate) system: Arc<str>,
@@ -22,13 +22,13 @@ pub(crate) struct Target {
     pub(crate) login: Option<Login>,
     /// Headers of every request.
     pub(crate) headers: Headers,
-    /// What answers mean, whatever was asked.
+    /// The meaning of responses to every request.
     pub(crate) rules: Vec<Rule>,
     /// The variables of every request: the secrets of the configuration.
     pub(crate) vars: Vars,
 }
 
-/// One request, as it is asked.
+/// One request with its variables.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Ask<'a> {
     pub(crate) request: &'a Request,
@@ -39,25 +39,25 @@ pub(crate) struct Ask<'a> {
 }
 
 impl Target {
-    /// Asks, and tells success from failure.
+    /// Sends a request, and distinguishes success from failure.
     pub(crate) async fn ask(&self, ask: Ask<'_>) -> Result<Reply, Error> {
         let reply = self.send(ask, None).await?;
         self.judge(ask, &reply)?;
         Ok(reply)
     }
 
-    /// Tells success from failure.
+    /// Distinguishes success from failure.
     pub(crate) fn judge(&self, ask: Ask<'_>, reply: &Reply) -> Result<(), Error> {
         ask.request.judge(&self.rules, reply, ask.vars, ask.what, ask.about)
     }
 
-    /// Asks what changes nothing: no failure has an effect on the target.
+    /// Sends a request that changes nothing: a failure never has an effect on the target.
     pub(crate) async fn read(&self, ask: Ask<'_>) -> Result<Reply, Error> {
         self.ask(ask).await.map_err(|error| error.with_effect(Effect::NotApplied))
     }
 
-    /// Sends a request, to `url` if it is given, and gives the answer, whatever its status. A login that has ended is renewed
-    /// once: a request that was refused for it has changed nothing.
+    /// Sends a request, to `url` if given, and returns the response, whatever its status. An expired login is renewed once: a request that
+    /// was refused because of it has changed nothing.
     pub(crate) async fn send(&self, ask: Ask<'_>, url: Option<&Url>) -> Result<Reply, Error> {
         let Some(login) = &self.login else { return self.send_once(ask, ask.vars, url, &self.headers).await };
         let session = login.session(self).await?;
@@ -69,7 +69,7 @@ impl Target {
         self.send_once(ask, &session.add_to(ask.vars), url, &self.headers).await
     }
 
-    /// Sends a request as it is, without a login, and with these headers besides its own.
+    /// Sends a request once, without a login, with these headers in addition to its own.
     pub(crate) async fn send_once(
         &self,
         ask: Ask<'_>,

@@ -1,4 +1,4 @@
-//! Two records with one identifier: it is unknown whose it is, and so neither is believed.
+//! Two records with the same identifier: it is unknown which account it belongs to, so both are rejected.
 
 use std::collections::{BTreeSet, HashMap};
 
@@ -9,17 +9,17 @@ use minijinja::Value;
 use crate::mapping::Mapping;
 use crate::pages::RawPage;
 
-/// The identifiers of a page that several records have which are not the same.
+/// The identifiers that several different records of a page share.
 #[derive(Debug)]
 pub(crate) struct Twins {
     ids: BTreeSet<String>,
-    /// What is said of those whose twin an earlier page has shown.
+    /// The rejections of records whose identifier an earlier page showed with other names.
     pub(crate) repeated: Vec<RejectedRecord>,
 }
 
 impl Twins {
-    /// Looks through a page. The records of one answer must not differ at all; one that an earlier page has shown may have changed
-    /// since, and must have the same names.
+    /// Checks a page. Records of one response with the same identifier must be equal; a record that an earlier page has shown may have
+    /// changed since, but must have the same names.
     pub(crate) fn of(page: &RawPage, mapping: &Mapping, shown: &Shown) -> Self {
         let mut ids = BTreeSet::new();
         let mut of_page: HashMap<String, &Value> = HashMap::new();
@@ -45,7 +45,7 @@ impl Twins {
     }
 }
 
-/// What is said of each of them.
+/// The rejection of each of them.
 pub(crate) fn rejected(id: &str) -> RejectedRecord {
     let rule = "unique: two different records have it, so it does not identify a record".to_owned();
     RejectedRecord::new(id.to_owned(), "id", rule)

@@ -1,6 +1,6 @@
-//! What tasks would fail on, as far as it can be seen without changing anything: what the schema requires, how
-//! passwords may be set, and what `bind_dn` is not allowed to write. Everything else continues to work, so these are
-//! warnings, which `bridgehead check` shows.
+//! Predicts what tasks would fail on, as far as this is visible without changing anything: what the schema requires, how passwords can be
+//! set, and what `bind_dn` is not allowed to write. Everything else continues to work, so these are warnings, which `bridgehead check`
+//! shows.
 
 use ldap3::Scope;
 
@@ -14,7 +14,7 @@ use crate::settings::{PasswordMethod, Profile};
 use crate::staging;
 use crate::writing::{self, Sample};
 
-/// What an operator should look at, each a sentence that begins with the key to change.
+/// What an operator should check; each is a sentence that begins with the key to change.
 pub(crate) async fn gather(directory: &Directory, session: &Session) -> Result<Vec<String>, Failure> {
     if directory.read_only {
         return Ok(Vec::new());
@@ -58,7 +58,7 @@ async fn half_made(directory: &Directory, session: &Session) -> Result<Option<St
     };
     let found = match session.probe(&search).await {
         Ok(found) => found.into_iter().find(staging::is_staged),
-        // What cannot be found out is left.
+        // If this cannot be determined, there is no warning.
         Err(failure) if failure.code().is_some() => None,
         Err(failure) => return Err(failure),
     };
@@ -71,7 +71,7 @@ async fn half_made(directory: &Directory, session: &Session) -> Result<Option<St
     }))
 }
 
-/// What tasks write of an account, each attribute with its key.
+/// What tasks write to an account, each attribute with its key.
 fn written(directory: &Directory) -> Vec<(String, String)> {
     let layout = directory.layout();
     let schema = directory.schema();
@@ -84,7 +84,7 @@ fn written(directory: &Directory) -> Vec<(String, String)> {
         .then(|| ("password".to_owned(), "userPassword".to_owned()));
     let mut written: Vec<(String, String)> = Vec::new();
     for (key, attribute) in fields.chain(made).chain(suspends).chain(password) {
-        // What names the entry changes with its name. What only the server sets is there to be read.
+        // The attribute that names the entry is changed by a rename. Attributes that only the server sets are read-only.
         let is_apart = name::is_same_attribute(&attribute, &layout.create.rdn) || schema.is_fixed(&attribute);
         if !is_apart && !written.iter().any(|(_, known)| known.eq_ignore_ascii_case(&attribute)) {
             written.push((key, attribute));
@@ -93,7 +93,7 @@ fn written(directory: &Directory) -> Vec<(String, String)> {
     written
 }
 
-/// One entry of a kind, and its object classes.
+/// One entry that matches, and its object classes.
 async fn sample(
     session: &Session,
     base: &str,
@@ -121,7 +121,7 @@ async fn classes(session: &Session) -> Result<Classes, Failure> {
     }
 }
 
-/// What a new account would be refused for by the schema.
+/// Reasons for the schema to reject a new account.
 fn new_entries(directory: &Directory, classes: &Classes) -> Vec<String> {
     let (layout, schema) = (directory.layout(), directory.schema());
     if !classes.is_known() || !schema.is_known() {
@@ -141,7 +141,7 @@ fn new_entries(directory: &Directory, classes: &Classes) -> Vec<String> {
         let hint = near.map_or_else(String::new, |near| format!("; did you mean '{near}'?"));
         advice.push(format!("create.attributes.{attribute}: the server does not know this attribute{hint}"));
     }
-    // Active Directory sets much of what its classes demand, and has auxiliary classes that it does not show here.
+    // Active Directory sets many required attributes itself, and has auxiliary classes that it does not show here.
     if !advice.is_empty() || layout.profile == Profile::ActiveDirectory {
         return advice;
     }
@@ -174,7 +174,7 @@ fn new_entries(directory: &Directory, classes: &Classes) -> Vec<String> {
     advice
 }
 
-/// What the schema says of the members of a group.
+/// What the schema says about the members of a group.
 fn members(
     directory: &Directory,
     classes: &Classes,
@@ -204,7 +204,7 @@ fn members(
     })
 }
 
-/// What would keep passwords from being set.
+/// Reasons why passwords could not be set.
 fn passwords(directory: &Directory) -> Option<String> {
     let layout = directory.layout();
     let needs_encryption =

@@ -1,4 +1,4 @@
-//! Carrying a plan out: the entry, its name, and its name in groups.
+//! Executes a plan: changes the entry, its name, and its name in groups.
 
 use bridgehead_sdk::{Effect, Error};
 
@@ -11,8 +11,7 @@ use crate::plan::{self, Plan};
 use crate::rename::{moves, rename};
 use crate::session::{Change, Session};
 
-/// Changes the entry, and its name, and what stands for it in groups where the server does not see to that. Gives the entry as it is
-/// then.
+/// Changes the entry, its name, and its values in groups that the server does not maintain. Returns the entry in its new state.
 pub(crate) async fn apply(
     directory: &Directory,
     session: &Session,
@@ -75,7 +74,7 @@ pub(crate) async fn modify(
         .collect();
     match session.modify(&entry.dn, changes).await {
         Ok(()) => Ok(()),
-        // A rule of the server against duplicates.
+        // A server rule against duplicates.
         Err(failure) if matches!(failure.code(), Some(19 | 68)) => {
             let others = duplicates::elsewhere(directory, session, &names).await;
             match others.iter().find(|other| folded(&other.dn) != folded(&entry.dn)) {

@@ -1,17 +1,17 @@
-//! What object classes demand and allow (RFC 4512, 4.1.1), as far as the server shows its schema.
+//! Which attributes object classes require and allow (RFC 4512, 4.1.1), as far as the server shows its schema.
 
 use std::collections::{HashMap, HashSet};
 
 use crate::entry::Entry;
 use crate::schema::{Schema, words};
 
-/// The class that allows everything.
+/// The class that allows all attributes.
 const EXTENSIBLE: &str = "extensibleobject";
 
-/// The object classes of a server. Empty where it does not show them.
+/// The object classes of a server. Empty if it does not show them.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Classes {
-    /// By name or number, in small letters.
+    /// By lowercase name or OID.
     by_name: HashMap<String, Class>,
 }
 
@@ -22,7 +22,7 @@ struct Class {
     may: Vec<String>,
 }
 
-/// What some classes together demand and allow, as the server calls it, in small letters.
+/// What a set of classes requires and allows together, with the server's names in lowercase.
 #[derive(Debug, Default)]
 pub(crate) struct Demands {
     pub(crate) must: Vec<String>,
@@ -31,7 +31,7 @@ pub(crate) struct Demands {
 }
 
 impl Classes {
-    /// Reads the object classes of the entry that holds the schema. What cannot be read is left out.
+    /// Reads the object classes of the entry with the schema. Unreadable definitions are left out.
     pub(crate) fn read(entry: &Entry) -> Self {
         let mut classes = Self::default();
         for text in entry.texts("objectClasses").flatten() {
@@ -60,7 +60,7 @@ impl Classes {
         }
     }
 
-    /// Whether the server has shown any.
+    /// Whether the server shows its object classes.
     pub(crate) fn is_known(&self) -> bool {
         !self.by_name.is_empty()
     }
@@ -69,13 +69,13 @@ impl Classes {
         self.by_name.contains_key(&name.to_lowercase())
     }
 
-    /// The known name that a mistyped one is nearest to.
+    /// The known name closest to a mistyped one.
     pub(crate) fn nearest(&self, name: &str) -> Option<String> {
         let known = self.by_name.keys().map(String::as_str);
         bridgehead_sdk::nearest(&name.to_lowercase(), known).map(str::to_owned)
     }
 
-    /// What these classes demand and allow, those that they are derived from included.
+    /// What these classes and their superclasses require and allow.
     pub(crate) fn demands<'a>(&self, names: impl IntoIterator<Item = &'a str>, schema: &Schema) -> Demands {
         let mut demands = Demands::default();
         let mut open: Vec<String> = names.into_iter().map(str::to_lowercase).collect();
@@ -103,12 +103,12 @@ impl Demands {
     }
 }
 
-/// A name, or several in brackets.
+/// A name, or several in parentheses.
 fn list_at(words: &[String]) -> Vec<String> {
     let name = |word: &str| word.trim_matches('\'').to_owned();
     match words.split_first() {
         Some((first, rest)) if first == "(" => {
-            // What stands between names may stand close to them.
+            // The separator may be attached to the names.
             let names = rest.iter().take_while(|word| *word != ")").flat_map(|word| word.split('$'));
             names.filter(|word| !word.is_empty()).map(name).collect()
         }

@@ -1,4 +1,4 @@
-//! Who bridgehead is for the server: a name and a password, or a client certificate.
+//! The identity that bridgehead has for the server: a name and a password, or a client certificate.
 
 use std::sync::Arc;
 
@@ -14,14 +14,14 @@ use crate::settings::{BindMethod, Profile, Settings};
 
 /// How bridgehead authenticates.
 pub(crate) enum Identity {
-    /// By a password.
+    /// With a password.
     Simple { dn: String, password: SecretString },
-    /// By the client certificate, which the server maps to an entry (SASL EXTERNAL, RFC 4422).
+    /// With the client certificate, which the server maps to an entry (SASL EXTERNAL, RFC 4422).
     External,
 }
 
 impl Identity {
-    /// Checks what the settings say.
+    /// Checks the settings.
     pub(crate) fn new(settings: &Settings) -> Result<Self, SettingsError> {
         if settings.bind == BindMethod::Simple {
             return simple(settings);
@@ -41,7 +41,7 @@ impl Identity {
         Ok(Self::External)
     }
 
-    /// Who it is, in messages.
+    /// The identity, as messages show it.
     pub(crate) fn label(&self) -> &str {
         match self {
             Self::Simple { dn, .. } => dn,
@@ -73,7 +73,7 @@ fn simple(settings: &Settings) -> Result<Identity, SettingsError> {
             dn: settings.bind_dn.clone().unwrap_or_default(),
             password: password.clone(),
         }),
-        // RFC 4513, 5.1.2: a server answers such a bind with success, and knows nobody.
+        // RFC 4513, 5.1.2: the server accepts such a bind, but as anonymous.
         Some(_) => Err(SettingsError::new(
             "bind_password",
             "is empty; a bind without a password succeeds but is not authenticated",
@@ -82,7 +82,7 @@ fn simple(settings: &Settings) -> Result<Identity, SettingsError> {
     }
 }
 
-/// Lets TLS show the client certificate of the settings, if there is one.
+/// Adds the client certificate of the settings, if there is one, to the TLS configuration.
 pub(crate) fn show_certificate(
     settings: &Settings,
     tls: Option<&mut ClientConfig>,
@@ -110,7 +110,7 @@ pub(crate) fn show_certificate(
     };
     let chain: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(certificate.as_bytes()).collect();
     let chain = chain.ok().filter(|chain| !chain.is_empty()).ok_or_else(no_certificate)?;
-    // What is wrong with it is not told, since it might show a part of the key.
+    // The cause is left out, because it might contain a part of the key.
     let key = PrivateKeyDer::from_pem_slice(key.expose_secret().as_bytes()).map_err(|_| {
         SettingsError::new(
             "client_key",

@@ -1,4 +1,4 @@
-//! The contract with the runtime.
+//! The implementation of the connector contract.
 
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -21,14 +21,14 @@ use crate::report::About;
 use crate::settings::{PasswordMethod, Settings};
 use crate::update;
 
-/// A target that is an LDAP directory.
+/// A connector for an LDAP directory.
 ///
-/// Operations overlap as far as `connections` goes. A call that is dropped at its deadline takes its connection with it.
+/// Up to `connections` operations run at the same time. A call that is dropped at its deadline closes its connection.
 #[derive(Debug)]
 pub struct LdapConnector {
     directory: Directory,
     listings: Listings,
-    /// What the last check found that an operator should look at.
+    /// The warnings of the last check.
     advice: Mutex<Vec<String>>,
 }
 
@@ -39,13 +39,13 @@ pub fn factory() -> Arc<dyn Factory> {
 }
 
 impl LdapConnector {
-    /// A connector for one app. Connects to nothing.
+    /// Creates a connector for one app. Does not connect.
     pub fn new(settings: &Settings, setup: Setup) -> Result<Self, SettingsError> {
         let directory = Directory::new(settings, setup)?;
         Ok(Self { directory, listings: Listings::new(), advice: Mutex::default() })
     }
 
-    /// Finds out what an operator should look at. What cannot be told is no reason for a check to fail.
+    /// Collects the warnings for an operator. The check does not fail if they cannot be determined.
     async fn look_ahead(&self) {
         let directory = &self.directory;
         let about = About::Reading("the causes of failing tasks");
@@ -100,7 +100,7 @@ impl Connector for LdapConnector {
         let Some(entry) = directory.find(&lease, account).await? else { return Ok(None) };
         let found = Resolver::default().of_all(directory, &lease, vec![entry]).await?.pop();
         let Some((entry, groups)) = found else {
-            // It was there a moment ago.
+            // The account existed a moment ago.
             let message =
                 format!("{}: {} disappeared while it was read", directory.system(), account.label());
             return Err(Error::internal(message).with_retry(Retry::Backoff));

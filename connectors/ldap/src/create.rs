@@ -1,13 +1,13 @@
-//! Making an account.
+//! Creates an account.
 //!
-//! The order is such that an attempt that broke off anywhere can be followed by another:
-//! 1. the groups that the task wants are looked up: one that is missing is found before anything is there;
-//! 2. the entry is made whole in one step, its password with it (how, see `staging`);
-//! 3. it is put into its groups. An attempt after one that may have been applied does this too, with an entry that is in every
-//!    part what it would make, before it says that the account exists;
-//! 4. only then is it looked at as an account: what it takes to be one (`accounts.filter`) may come with its groups.
+//! The order of the steps allows another attempt to continue wherever one was interrupted:
+//! 1. The groups of the task are looked up, so that a missing one is found before anything is created.
+//! 2. The complete entry, including its password, is created in one step (see `staging`).
+//! 3. The entry is added to its groups. An attempt after one that may have been applied does this too if the entry equals in every part
+//!    what it would create; only then does it report that the account exists.
+//! 4. Only then is the entry checked as an account, because it may need its groups to match `accounts.filter`.
 //!
-//! What turns out not to be an account, or does not get into its groups, is taken away again (see `undo`).
+//! An entry that is not an account, or that cannot be added to its groups, is removed again (see `undo`).
 
 use std::sync::Arc;
 
@@ -33,10 +33,10 @@ use crate::staging::{self, Staging, Step};
 use crate::template::Template;
 use crate::undo::undo;
 
-/// The values of an entry that is to be added.
+/// The values of an entry to add.
 pub(crate) type Attributes = Vec<(String, Vec<Vec<u8>>)>;
 
-/// Makes an account.
+/// Creates an account.
 pub(crate) async fn create(
     directory: &Directory,
     context: &Context,
@@ -49,7 +49,7 @@ pub(crate) async fn create(
     let wanted = groups::look_up(directory, &lease, create.memberships.as_ref()).await?;
     let mut draft = NewEntry::new(directory, account)?;
     let dn = dn_of(directory, &draft.rdn);
-    // Nobody seems to have the name: that must be certain.
+    // The name does not seem to be taken: this must be certain.
     directory.must_be_settled()?;
     if context.may_have_applied && create.password.is_some() {
         staging::clear(directory, &lease, &staged_dn(directory, context), label).await?;
@@ -81,8 +81,7 @@ pub(crate) async fn create(
     }
 }
 
-/// Puts a new entry into its groups, and sees that it is an account then, and suspended if it is to be. Otherwise it is taken away
-/// again.
+/// Adds a new entry to its groups, and checks that it is an account then, and suspended if required. Otherwise the entry is removed.
 async fn settled(
     directory: &Directory,
     session: &Session,
@@ -127,8 +126,8 @@ fn no_account(directory: &Directory, label: &str, dn: &str) -> Error {
     ))
 }
 
-/// The entry that an earlier attempt at the task has made: under the name that the task gives it, and in every part as the task
-/// makes it. What is not shown is a difference.
+/// The entry that an earlier attempt at the task created: it has the name that the task gives it, and equals in every part what the task
+/// creates. A part that is not shown counts as a difference.
 async fn own_work(
     directory: &Directory,
     session: &Session,
@@ -147,7 +146,7 @@ fn completion(directory: &Directory, entry: &Entry, unmapped: Vec<String>) -> Re
     Ok(if unmapped.is_empty() { completion } else { completion.with("fields_without_attribute", unmapped) })
 }
 
-/// The name of the entry of a task while it is being made.
+/// The temporary name of a task's entry during its creation.
 fn staged_dn(directory: &Directory, context: &Context) -> String {
     let rdn = Rdn::new(&directory.layout().create.rdn, &staging::value(&context.task_id));
     dn_of(directory, &rdn)
@@ -157,7 +156,7 @@ fn dn_of(directory: &Directory, rdn: &Rdn) -> String {
     format!("{rdn},{}", directory.layout().create.base)
 }
 
-/// The accounts that have the identifier, the user name or the email address already.
+/// The accounts that already have the identifier, the user name or the email address.
 async fn taken(
     directory: &Directory,
     session: &Session,
@@ -180,7 +179,7 @@ async fn taken(
 fn is_as_drafted(directory: &Directory, entry: &Entry, draft: &NewEntry) -> bool {
     let made = &directory.layout().create.attributes;
     draft.attributes.iter().all(|(attribute, values)| {
-        // What everybody is given may stand for a value that the server chooses: a number (-1), an identifier (autogenerate).
+        // A constant may be a placeholder for a value that the server chooses: a number (-1), an identifier (autogenerate).
         if made.get(attribute).is_some_and(Template::is_constant) {
             return !entry.values(attribute).is_empty();
         }
@@ -214,7 +213,7 @@ fn already_exists(directory: &Directory, create: &CreateAccount, other: &Entry) 
     ))
 }
 
-/// Makes the entry, whole, in one step. Gives the connection back.
+/// Creates the complete entry in one step. Returns the connection.
 async fn make(
     directory: &Directory,
     lease: Lease,
@@ -265,7 +264,7 @@ async fn make(
         (method, password) => {
             attributes.extend(lock.map(|(attribute, value)| (attribute, vec![value.into_bytes()])));
             if method == PasswordMethod::UnicodePwd {
-                // Active Directory lets nobody in without a password, and an account without one cannot be active.
+                // In Active Directory, an account without a password cannot log in and cannot be active.
                 let password = password.clone().unwrap_or_else(password::random);
                 let value = password::unicode(password.expose_secret());
                 attributes.push((password::UNICODE_PWD.to_owned(), vec![value]));
@@ -322,8 +321,7 @@ async fn not_added(
             let base = &directory.layout().create.base;
             directory.reporter.base_missing(base, "create.base", Some(refusal)).with_source(failure)
         }
-        // A rule of the server against duplicates answers 19, as any other rule does; Active Directory 68 for the user name
-        // as well.
+        // The server reports 19 for duplicates as for any other rule; Active Directory reports 68 for the user name as well.
         Failure::Refused(refusal) if matches!(refusal.code, 19 | 68) => {
             let account = &create.account;
             let others = match taken(directory, session, create).await {

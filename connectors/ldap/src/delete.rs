@@ -1,4 +1,4 @@
-//! Removing an account.
+//! Deletes an account.
 
 use bridgehead_sdk::{Account, Code, Completion, Effect, Error};
 
@@ -8,8 +8,8 @@ use crate::groups;
 use crate::report::About;
 use crate::session::{Search, Session};
 
-/// Removes an account, from its groups first: if the call broke off in between, the next one still finds it. If the server then
-/// refuses to remove it, it is put back into them.
+/// Deletes an account, after removing it from its groups: if the call is interrupted in between, the next one still finds it. If the server
+/// then refuses to delete the entry, it is added back to its groups.
 pub(crate) async fn delete(directory: &Directory, account: &Account) -> Result<Completion, Error> {
     let label = account.label();
     let lease = directory.lease(About::Account(label)).await?;
@@ -28,7 +28,7 @@ pub(crate) async fn delete(directory: &Directory, account: &Account) -> Result<C
                 Some(66) => entries_below(directory, &entry, label).with_source(failure),
                 _ => directory.changing_failed(&lease, failure, &entry, label).await,
             };
-            // The entry itself is gone: there is nobody to be put back.
+            // The entry no longer exists, so there is nothing to add back.
             if error.code() == Code::AccountNotFound {
                 return Err(if left.is_empty() { error } else { error.with_effect(Effect::Unknown) });
             }
@@ -45,7 +45,7 @@ fn entries_below(directory: &Directory, entry: &Entry, label: &str) -> Error {
     ))
 }
 
-/// Whether there are entries below an account, as far as they can be seen.
+/// Whether there are entries below an account, as far as they are visible.
 async fn has_entries_below(directory: &Directory, session: &Session, entry: &Entry) -> Result<bool, Error> {
     let search = Search {
         base: &entry.dn,
@@ -56,7 +56,7 @@ async fn has_entries_below(directory: &Directory, session: &Session, entry: &Ent
     };
     match session.search_here(&search).await {
         Ok((found, _)) => Ok(!found.is_empty()),
-        // Deleting will tell.
+        // The deletion itself will show it.
         Err(failure) if failure.code().is_some() => Ok(false),
         Err(failure) => Err(directory.report(failure, About::Reading("the entries below the account"))),
     }

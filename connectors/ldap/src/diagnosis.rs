@@ -1,9 +1,9 @@
-//! Whether a refusal is about the task, or about the state of the server.
+//! Determines whether a refusal is about the task or about the state of the server.
 //!
-//! A server that takes no changes at the moment, and an account of bridgehead that must change its password first, answer with
-//! the same result codes as a rule that one task breaks. The texts beside the codes are no help: they differ by server and
-//! version. So after such a code two questions are asked that every healthy server answers alike: whether the accounts can be
-//! seen, and what a change of an entry says that does not exist.
+//! A server that currently accepts no changes, or that requires bridgehead's account to change its password first, returns the same result
+//! codes as a rule that one task breaks. The messages do not help either: they differ by server and version. So such a code is followed by
+//! two requests that every healthy server answers in the same way: whether the accounts are visible, and what a change of a non-existing
+//! entry returns.
 
 use bridgehead_sdk::Error;
 
@@ -22,7 +22,7 @@ impl Directory {
         }
     }
 
-    /// What is wrong with the server, if that is why it refused; `None` if the refusal is about the task.
+    /// The problem of the server, if that is the reason for the refusal; `None` if the refusal is about the task.
     pub(crate) async fn state_of_server(&self, session: &Session, failure: &Failure) -> Option<Error> {
         let Failure::Refused(refusal) = failure else { return None };
         if !matches!(refusal.code, 1 | 10 | 50 | 53 | 80) {
@@ -31,7 +31,7 @@ impl Directory {
         let accounts = &self.layout().accounts.base;
         match session.search(&one(accounts, &["1.1"])).await {
             Err(Failure::Refused(shown)) if matches!(shown.code, 1 | 50 | 53 | 80) => {
-                // The next connection looks again.
+                // The next connection checks again.
                 session.spoil();
                 return Some(self.reporter.restricted(&shown));
             }
@@ -39,7 +39,7 @@ impl Directory {
         }
         match session.is_read_only(&self.layout().create.base).await {
             Ok(true) => {
-                // Another server of the list may take changes by now, as after a replica has stood in for its provider.
+                // Another server of the list may accept changes by now, for example after a replica has stood in for its provider.
                 session.set_aside();
                 Some(self.reporter.read_only(refusal))
             }

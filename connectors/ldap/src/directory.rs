@@ -1,4 +1,4 @@
-//! One directory: what is where in it, connections to it, and words for what goes wrong.
+//! One directory: its layout, connections to it, and messages for its failures.
 
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
@@ -19,13 +19,13 @@ use crate::session::{Search, Session};
 use crate::settings::Settings;
 use crate::staging;
 
-/// A directory, and how bridgehead is to treat it.
+/// A directory, and how bridgehead uses it.
 #[derive(Debug)]
 pub(crate) struct Directory {
-    /// As the settings say it; `learned` has the names that the server gives.
+    /// With the names from the settings; `learned` has the server's names.
     written: Layout,
     learned: OnceLock<Layout>,
-    /// When the schema was changed that the settings were held to last, as the server says it.
+    /// The modification time of the schema that the settings were last checked against, as reported by the server.
     schema_of: Mutex<Option<String>>,
     pub(crate) endpoint: Arc<Endpoint>,
     pub(crate) pool: Arc<Pool>,
@@ -35,11 +35,11 @@ pub(crate) struct Directory {
     pub(crate) read_only: bool,
 }
 
-/// Entries beyond this many are of no interest to a look-up: two are too many already, and some may be half-made.
+/// The maximum number of entries that a look-up reads: two are already too many, but some may be half-created.
 const ENOUGH: i32 = 8;
 
 impl Directory {
-    /// Checks the settings. Connects to nothing.
+    /// Checks the settings. Does not connect.
     pub(crate) fn new(settings: &Settings, setup: Setup) -> Result<Self, SettingsError> {
         let written = Layout::new(settings)?;
         let endpoint = Arc::new(Endpoint::new(settings, &setup.app, &setup.network)?);
@@ -68,12 +68,12 @@ impl Directory {
         })
     }
 
-    /// What is where. From the first connection on, attributes have the names that the server gives them.
+    /// The layout of the directory. After the first connection, it uses the server's names of attributes.
     pub(crate) fn layout(&self) -> &Layout {
         self.learned.get().unwrap_or(&self.written)
     }
 
-    /// What the server says of its attributes; empty before the first connection, and where it does not say it.
+    /// The server's schema; empty before the first connection, and if the server does not show it.
     pub(crate) fn schema(&self) -> Schema {
         self.endpoint.schema.get().cloned().unwrap_or_default()
     }
@@ -83,8 +83,8 @@ impl Directory {
         self.endpoint.schema.get().map_or(Rule::IgnoringCase, |schema| schema.rule(attribute))
     }
 
-    /// Reads the server's schema, and holds the settings to it: an attribute that it does not know would be missing from
-    /// everybody, without a word. Once is enough for work; a check and a listing look `again`.
+    /// Reads the server's schema, and checks the settings against it: an attribute that the server does not know would silently be missing
+    /// from every account. Tasks do this once; checks and listings repeat it with `again`.
     pub(crate) async fn learn(&self, session: &Session, again: bool) -> Result<(), Error> {
         if self.learned.get().is_some() && !again {
             return Ok(());
@@ -108,14 +108,14 @@ impl Directory {
             tracing::debug!(app = %self.system(), "the server does not show its schema; names of attributes \
                                                    are used as configured");
         }
-        // The first to come decides; the names do not change.
+        // The first result is kept; the names do not change.
         let schema = self.endpoint.schema.get_or_init(|| schema);
         self.learned.get_or_init(|| self.written.canonical(schema));
         *last() = changed;
         Ok(())
     }
 
-    /// When the schema was changed last; it is large, and asking this is not. `None` if the server does not say it.
+    /// When the schema was last changed. This is cheap to request, unlike the schema itself. `None` if the server does not report it.
     async fn schema_changed(&self, session: &Session) -> Result<Option<String>, Error> {
         let Some(place) = &session.features.schema else { return Ok(None) };
         let search = Search { filter: "(objectClass=subschema)", ..one(place, &["modifyTimestamp"]) };
@@ -138,8 +138,7 @@ impl Directory {
         }
     }
 
-    /// That what is not seen can be believed: not right after a change of servers, since what the last one was told may not have
-    /// reached the next one yet.
+    /// Fails if missing entries cannot be trusted: right after a switch of servers, changes may not have reached the new one yet.
     pub(crate) fn must_be_settled(&self) -> Result<(), Error> {
         match self.endpoint.servers.in_doubt() {
             None => Ok(()),
@@ -147,29 +146,29 @@ impl Directory {
         }
     }
 
-    /// What the target is called in messages.
+    /// The name of the target in messages.
     pub(crate) fn system(&self) -> &str {
         &self.reporter.system
     }
 
-    /// A connection to work on.
+    /// A connection for one operation.
     pub(crate) async fn lease(&self, about: About<'_>) -> Result<Lease, Error> {
         let lease = self.pool.lease().await.map_err(|failure| self.reporter.report(failure, about))?;
         self.learn(&lease, false).await?;
         Ok(lease)
     }
 
-    /// Reports a failure.
+    /// Converts a failure to an error.
     pub(crate) fn report(&self, failure: Failure, about: About<'_>) -> Error {
         self.reporter.report(failure, about)
     }
 
-    /// The entry of an account; `None` if it is certain that there is none. Looks by identifier where there is one, else
-    /// by user name, else by email.
+    /// The entry of an account; `None` if it certainly does not exist. Looks up by identifier if there is one, else by user name, else by
+    /// email.
     pub(crate) async fn find(&self, session: &Session, account: &Account) -> Result<Option<Entry>, Error> {
         let Some(filter) = self.filter_of(account)? else { return Ok(None) };
         let found = if account.id.is_some() {
-            // One that is found by its identifier is the account, whatever lies on other servers.
+            // An entry found by its identifier is the account, whatever other servers contain.
             let (mut found, reference) = self.look(session, &filter).await?;
             match (found.len(), reference) {
                 (1, _) => found.pop(),
@@ -195,9 +194,9 @@ impl Directory {
         }
     }
 
-    /// That the entry has the identifier or name that was asked for. Servers are generous when they compare: 389 Directory Server overlooks
-    /// white space at the end, line breaks included, and Samba everything behind a NUL. Without regard to case means no more
-    /// than that where it can be told with certainty; what other letters are the same, the server knows best.
+    /// Checks that the entry really has the requested identifier or name, because servers compare loosely: 389 Directory Server ignores
+    /// white space at the end, line breaks included, and Samba everything after a NUL. A result that differs in more than case is rejected
+    /// where this is certain; which non-ASCII letters are equal is left to the server.
     fn is_really(&self, entry: &Entry, account: &Account) -> bool {
         if let Some(id) = &account.id {
             let held = entry.values(&self.layout().id.name).first();
@@ -216,13 +215,13 @@ impl Directory {
         !is_certain || self.layout().attribute(field).is_some_and(holds)
     }
 
-    /// The entry of an account that must be there.
+    /// The entry of an account, which must exist.
     pub(crate) async fn get(&self, session: &Session, account: &Account) -> Result<Entry, Error> {
         let found = self.find(session, account).await?;
         found.ok_or_else(|| self.reporter.account_not_found(account.label()))
     }
 
-    /// The one account that a filter finds. More than one is an error that names them.
+    /// The only account that a filter finds. If there are several, the error names them.
     pub(crate) async fn find_one(
         &self,
         session: &Session,
@@ -244,8 +243,7 @@ impl Directory {
         Ok(found.pop())
     }
 
-    /// The accounts that a filter finds, as far as they matter. A part of the directory that is elsewhere is an error: who lies
-    /// there is not known.
+    /// The accounts that a filter finds, up to a limit. A reference to another server is an error, because the accounts there are unknown.
     pub(crate) async fn find_all(&self, session: &Session, filter: &str) -> Result<Vec<Entry>, Error> {
         match self.look(session, filter).await? {
             (found, None) => Ok(found),
@@ -274,8 +272,8 @@ impl Directory {
         Ok((found, reference))
     }
 
-    /// The error for an account that was found and could not be changed. "No such object" means that it is gone only if what
-    /// it lay in is there.
+    /// The error for an account that was found but could not be changed. "No such object" only means that the account is gone if its base
+    /// exists.
     pub(crate) async fn changing_failed(
         &self,
         session: &Session,
@@ -297,7 +295,7 @@ impl Directory {
         }
     }
 
-    /// The filter that finds an account; `None` if no entry can be it.
+    /// The filter that finds an account; `None` if no entry can match.
     fn filter_of(&self, account: &Account) -> Result<Option<String>, Error> {
         if let Some(id) = &account.id {
             return Ok(self.layout().id.filter(id.as_str()));

@@ -1,5 +1,5 @@
-//! What `bridgehead init` finds out of a directory: which server it is, where people and groups are, what their attributes are, and
-//! whether a lock keeps somebody out.
+//! What `bridgehead init` finds out about a directory: which server it is, where accounts and groups are, which attributes they have, and
+//! whether a lock is effective.
 
 use std::sync::Arc;
 
@@ -26,13 +26,13 @@ const TLS: &str = "start_tls";
 const BIND_DN: &str = "bind_dn";
 const PASSWORD: &str = "bind_password";
 const BASE: &str = "base";
-/// What Active Directory and Samba say they can do.
+/// The capability that Active Directory and Samba report.
 const ACTIVE_DIRECTORY: &str = "1.2.840.113556.1.4.800";
-/// Parts of a server that are its own.
+/// Internal parts of a server.
 const OWN: [&str; 7] =
     ["cn=config", "cn=schema", "cn=monitor", "cn=changelog", "cn=accesslog", "o=ipaca", "o=netscaperoot"];
 
-/// Looks at a directory.
+/// Inspects a directory for `bridgehead init`.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Look;
 
@@ -90,13 +90,13 @@ fn encryption() -> Question {
         .later()
 }
 
-/// What a server says of itself.
+/// What a server reports about itself.
 struct Server {
     profile: Profile,
-    /// What it is called.
+    /// Its product name.
     name: String,
     is_known: bool,
-    /// Where data are, the most likely first.
+    /// The bases of its data, the most likely first.
     contexts: Vec<String>,
     schema: Option<String>,
 }
@@ -107,7 +107,7 @@ impl Server {
     }
 }
 
-/// A connection before the base is known.
+/// A connection without a known base.
 struct Connected {
     session: Session,
     reporter: Reporter,
@@ -118,7 +118,7 @@ impl Connected {
         let setup = &draft.setup;
         let is_name = draft.text(BIND_DN).is_some_and(|dn| Name::parse(dn).is_ok());
         let mut target = access(draft);
-        // Nothing is set, and no part of the directory is known: what only matters then is left out.
+        // No settings exist and no part of the directory is known, so settings that depend on it are left out.
         target.insert("profile".into(), if is_name { "openldap" } else { "ad" }.into());
         target.insert("base".into(), "".into());
         target.insert("replica".into(), false.into());
@@ -203,7 +203,7 @@ impl Connected {
         }
     }
 
-    /// The attributes that the server knows; none if it does not show them.
+    /// The attributes that the server knows; empty if it does not show them.
     async fn schema(&self, server: &Server) -> Schema {
         let Some(place) = &server.schema else { return Schema::default() };
         let search = Search { filter: "(objectClass=subschema)", ..one(place, &["attributeTypes"]) };
@@ -212,7 +212,7 @@ impl Connected {
     }
 }
 
-/// How the server is reached.
+/// The settings for reaching the server.
 fn access(draft: &Draft) -> Map<String, Value> {
     let mut target = Map::new();
     for key in [URL, BIND_DN] {
@@ -226,7 +226,7 @@ fn access(draft: &Draft) -> Map<String, Value> {
     target
 }
 
-/// The settings, with the password in its place.
+/// The settings, including the password.
 fn settings(draft: &Draft, mut target: Map<String, Value>) -> Result<Settings, Error> {
     let password = draft.secret(PASSWORD).map(|secret| secret.expose_secret().to_owned());
     target.insert(PASSWORD.to_owned(), password.into());
@@ -329,7 +329,7 @@ fn is_encrypted(draft: &Draft) -> bool {
     draft.text(TLS) == Some("yes") || draft.text(URL).is_some_and(|url| url.starts_with("ldaps:"))
 }
 
-/// Why a lock would keep nobody out, as `check` finds it; for settings that would be written.
+/// Why a lock would not be effective, as `check` determines it, for the settings to be written.
 async fn lock_fault(draft: &Draft, sections: &[Section], schema: &Schema) -> Result<Option<String>, Error> {
     if schema.is_known() && !schema.has(LOCKED_TIME) {
         return Ok(Some(format!(

@@ -1,4 +1,4 @@
-//! Who has a name already that the server lets nobody have twice, also where bridgehead does not look for accounts.
+//! Finds existing owners of names that the server requires to be unique, including entries outside the bases of the settings.
 
 use bridgehead_sdk::Account;
 use ldap3::Scope;
@@ -8,7 +8,7 @@ use crate::entry::Entry;
 use crate::new_entry;
 use crate::session::{Search, Session};
 
-/// Active Directory: what people log in with, unique in the whole forest.
+/// Active Directory: the login name, unique in the whole forest.
 const PRINCIPAL: &str = "userPrincipalName";
 
 /// The names of a new account that may have to be unique, with their attributes.
@@ -26,7 +26,7 @@ pub(crate) fn of_account(directory: &Directory, account: &Account) -> Vec<(Strin
     mapped.chain(made).collect()
 }
 
-/// Whether an attribute holds one of those names.
+/// Whether an attribute contains one of those names.
 pub(crate) fn is_name(directory: &Directory, attribute: &str) -> bool {
     let layout = directory.layout();
     let mapped = ["username", "email"].iter().filter_map(|field| layout.attribute(field));
@@ -34,7 +34,7 @@ pub(crate) fn is_name(directory: &Directory, attribute: &str) -> bool {
         || mapped.into_iter().any(|name| name.eq_ignore_ascii_case(attribute))
 }
 
-/// Entries that have one of these names, anywhere below the base. It only explains a refusal: what cannot be found out is left.
+/// Entries that have one of these names, anywhere below the base. They only explain a refusal, so failures are ignored.
 pub(crate) async fn elsewhere(
     directory: &Directory,
     session: &Session,

@@ -1,4 +1,4 @@
-//! Where the servers are, and who bridgehead is there.
+//! The addresses of the servers, and bridgehead's identity there.
 
 use std::net::IpAddr;
 use std::sync::{Arc, OnceLock};
@@ -15,27 +15,27 @@ use crate::servers::Servers;
 use crate::settings::{PasswordMethod, Profile, Settings};
 use crate::traced::Conversation;
 
-/// What is needed to open a connection and bind.
+/// Everything that is needed to open a connection and bind.
 pub(crate) struct Endpoint {
     pub(crate) app: String,
-    /// Where requests and answers are shown, if anybody wants to see them.
+    /// Where requests and responses are traced, if enabled.
     pub(crate) trace: Option<Trace>,
-    /// In order of preference; one of them does all the work.
+    /// In order of preference; all work is done on one of them.
     pub(crate) servers: Servers,
     pub(crate) start_tls: bool,
-    /// `None` if passwords may cross in plain text.
+    /// `None` if passwords may be sent in plain text.
     pub(crate) tls: Option<Arc<ClientConfig>>,
     pub(crate) identity: Identity,
     pub(crate) connect_timeout: Duration,
     pub(crate) request_timeout: Duration,
     pub(crate) references: References,
-    /// What a new connection looks at before it is used.
+    /// What a new connection checks before it is used.
     pub(crate) readiness: Readiness,
     /// Learned from the first connection; see `Directory::learn`.
     pub(crate) schema: OnceLock<Schema>,
 }
 
-/// What shows that a server can be worked with.
+/// What determines whether a server can be used.
 #[derive(Debug)]
 pub(crate) struct Readiness {
     pub(crate) profile: Profile,
@@ -45,7 +45,7 @@ pub(crate) struct Readiness {
 }
 
 impl Endpoint {
-    /// Checks where the servers are said to be. Connects to nothing.
+    /// Checks the addresses of the servers. Does not connect.
     pub(crate) fn new(settings: &Settings, app: &str, network: &Network) -> Result<Self, SettingsError> {
         let urls = urls(settings)?;
         for (key, url) in &urls {
@@ -83,7 +83,7 @@ impl Endpoint {
 }
 
 impl Endpoint {
-    /// Shows what is said to the server, and by it.
+    /// Traces the requests to the server and its responses.
     pub(crate) fn conversation(&self) -> Conversation<'_> {
         Conversation { app: &self.app, trace: self.trace.as_ref() }
     }
@@ -174,7 +174,7 @@ fn parse_url(key: &str, text: &str) -> Result<Url, SettingsError> {
     Ok(url)
 }
 
-/// Whether a server is on this machine.
+/// Whether a server is on the same machine.
 pub(crate) fn is_loopback(url: &Url) -> bool {
     let host = url.host_str().unwrap_or_default().trim_matches(['[', ']']);
     host.eq_ignore_ascii_case("localhost")

@@ -6,22 +6,22 @@ use ldap3::asn1::StructureTag;
 use crate::name::{Name, Rdn};
 use crate::usability;
 
-/// An entry: its name, and attributes with values that may be anything.
+/// An entry: its name, and attributes whose values may be arbitrary octets.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Entry {
     pub(crate) dn: String,
     pub(crate) attributes: Vec<(String, Vec<Vec<u8>>)>,
-    /// Set when the name is not text: `dn` then only shows it, and cannot be sent.
+    /// Set if the name is not valid UTF-8: `dn` can then be displayed, but not sent.
     pub(crate) garbled: bool,
-    /// Whether the server says that this account can log in; `None` if it does not say.
+    /// Whether the account can log in, according to the server; `None` if the server does not report it.
     pub(crate) usable: Option<bool>,
 }
 
-/// Part of the values of an attribute, as Active Directory sends large ones: `member;range=0-1499`.
+/// A part of the values of an attribute, as Active Directory sends long lists: `member;range=0-1499`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Ranged {
     pub(crate) attribute: String,
-    /// The next value to ask for.
+    /// The index of the next value to request.
     pub(crate) next: u32,
 }
 
@@ -35,14 +35,14 @@ impl Entry {
         }
     }
 
-    /// An entry of which nothing but the name is known.
+    /// An entry of which only the name is known.
     pub(crate) fn named(dn: &str) -> Self {
         Self { dn: dn.to_owned(), attributes: Vec::new(), garbled: false, usable: None }
     }
 
-    /// Reads a `SearchResultEntry` (RFC 4511, 4.5.2); `None` if it is none.
+    /// Reads a `SearchResultEntry` (RFC 4511, 4.5.2); `None` if it is not valid.
     ///
-    /// A name that is not text makes only this entry an invalid record; the others can be read.
+    /// A name that is not valid UTF-8 makes only this entry an invalid record.
     pub(crate) fn read(result: ResultEntry) -> Option<Self> {
         let usable = result.1.iter().find_map(|control| usability::read(&control.1));
         let mut parts = result.0.match_id(4)?.expect_constructed()?.into_iter();
@@ -62,7 +62,7 @@ impl Entry {
         Some(Self { dn, attributes, garbled, usable })
     }
 
-    /// The values of an attribute: those under exactly this name, else those with options such as `;binary` or `;lang-ja`.
+    /// The values of an attribute: those under exactly this name, otherwise those with options such as `;binary` or `;lang-ja`.
     pub(crate) fn values(&self, attribute: &str) -> &[Vec<u8>] {
         let plain = |name: &str| name.eq_ignore_ascii_case(attribute);
         let tagged = |name: &str| name.split(';').next().is_some_and(plain);
@@ -72,29 +72,29 @@ impl Entry {
         found.map_or(&[], |(_, values)| values)
     }
 
-    /// Gives every attribute the name that a function makes of its name.
+    /// Renames every attribute with a function.
     pub(crate) fn rename_attributes(&mut self, name_of: impl Fn(&str) -> String) {
         for (name, _) in &mut self.attributes {
             *name = name_of(name);
         }
     }
 
-    /// The values of an attribute as text; `None` for one that is none.
+    /// The values of an attribute as strings; `None` for a value that is not valid UTF-8.
     pub(crate) fn texts<'a>(&'a self, attribute: &str) -> impl Iterator<Item = Option<&'a str>> {
         self.values(attribute).iter().map(|value| std::str::from_utf8(value).ok())
     }
 
-    /// The name, split.
+    /// The parsed name.
     pub(crate) fn name(&self) -> Option<Name> {
         Name::parse(&self.dn).ok()
     }
 
-    /// The part of the name that is the entry's own.
+    /// The first level of the name.
     pub(crate) fn rdn(&self) -> Option<Rdn> {
         self.name()?.rdns.into_iter().next()
     }
 
-    /// The one value of an attribute that stands for the account: what names the entry, else the first.
+    /// The value of an attribute that represents the account: the one that names the entry, otherwise the first.
     pub(crate) fn main_value(&self, attribute: &str) -> Option<&[u8]> {
         let values = self.values(attribute);
         let first = values.first().map(Vec::as_slice);
@@ -107,12 +107,12 @@ impl Entry {
         values.iter().map(Vec::as_slice).find(same).or(first)
     }
 
-    /// Which attribute came in part, if any.
+    /// The attribute with only a part of its values, if any.
     pub(crate) fn ranged(&self) -> Option<Ranged> {
         self.attributes.iter().find_map(|(name, _)| Ranged::read(name))
     }
 
-    /// Gives all its values to the attribute that came in part.
+    /// Sets all values of the attribute that had only a part of them.
     pub(crate) fn end_range(&mut self, values: Vec<Vec<u8>>) {
         let ranged = self.attributes.iter_mut().find_map(|of| Some((Ranged::read(&of.0)?, of)));
         if let Some((ranged, of)) = ranged {
@@ -120,7 +120,7 @@ impl Entry {
         }
     }
 
-    /// Takes the values of an attribute out, whether they came in part or not; `None` if there are none.
+    /// Removes and returns the values of an attribute, complete or not; `None` if there are none.
     pub(crate) fn take_values(&mut self, attribute: &str) -> Option<Vec<Vec<u8>>> {
         let is_it =
             |name: &str| name.split(';').next().is_some_and(|name| name.eq_ignore_ascii_case(attribute));
@@ -129,7 +129,7 @@ impl Entry {
     }
 }
 
-/// A name that is not text, as far as it can be shown.
+/// A name that is not valid UTF-8, for display.
 fn shown(name: &[u8]) -> String {
     let mut shown = String::new();
     for chunk in name.utf8_chunks() {
@@ -142,7 +142,7 @@ fn shown(name: &[u8]) -> String {
 }
 
 impl Ranged {
-    /// Reads the name of an attribute; `None` if it has no range, or the range goes to the end.
+    /// Parses the name of an attribute; `None` if it has no range, or the range is the last.
     fn read(name: &str) -> Option<Self> {
         let mut parts = name.split(';');
         let attribute = parts.next()?;
@@ -153,7 +153,7 @@ impl Ranged {
         Some(Self { attribute: attribute.to_owned(), next: last.checked_add(1)? })
     }
 
-    /// The name to ask for the values from one on.
+    /// The name that requests the values from an index on.
     pub(crate) fn part(attribute: &str, from: u32) -> String {
         format!("{attribute};range={from}-*")
     }

@@ -1,7 +1,7 @@
-//! Writing values into filters (RFC 4515) and names (RFC 4514), so that a value never becomes syntax.
+//! Escapes values in filters (RFC 4515) and names (RFC 4514), so that a value never becomes syntax.
 
-/// A value in the form of a filter. Octets that are syntax, and all that are not printable ASCII, are written as `\xx`,
-/// so binary values such as an `objectGUID` work as well as text.
+/// A value in the syntax of a filter. Octets that are syntax, and all that are not printable ASCII, are written as `\xx`, so this also
+/// works for binary values such as an `objectGUID`.
 pub(crate) fn filter_value(value: &[u8]) -> String {
     let mut escaped = String::with_capacity(value.len());
     for &octet in value {
@@ -15,7 +15,7 @@ pub(crate) fn filter_value(value: &[u8]) -> String {
 
 /// The attributes that the conditions of a filter name, without options and matching rules.
 pub(crate) fn attributes_in_filter(filter: &str) -> impl Iterator<Item = &str> {
-    // A bracket in a value is escaped, so that each one here opens a condition.
+    // Parentheses in values are escaped, so each one here starts a condition.
     filter.split('(').filter_map(|condition| {
         let (name, _) = condition.split_once(['=', '~', '<', '>', ':'])?;
         let name = name.split(';').next()?.trim();
@@ -23,7 +23,7 @@ pub(crate) fn attributes_in_filter(filter: &str) -> impl Iterator<Item = &str> {
     })
 }
 
-/// A value in the form of a distinguished name.
+/// A value in the syntax of a distinguished name.
 pub(crate) fn name_value(value: &str) -> String {
     let mut escaped = String::with_capacity(value.len());
     let last = value.chars().count().saturating_sub(1);
@@ -103,7 +103,7 @@ mod tests {
         fn any_value_makes_a_filter_of_one_comparison(value in proptest::collection::vec(any::<u8>(), 1..40)) {
             let plain = ldap3::parse_filter(format!("(uid={})", filter_value(&value)));
             let read = format!("{:?}", plain.unwrap());
-            // An equality match (context tag 3) whose second part is the value, octet for octet.
+            // An equality match (context tag 3) whose second part is the value, octet by octet.
             prop_assert!(read.contains("id: 3"), "{read}");
             prop_assert!(read.contains(&format!("{value:?}")), "{read}");
         }

@@ -1,62 +1,62 @@
-//! What can go wrong between this connector and a server.
+//! Failures between this connector and a server.
 
 use ldap3::{LdapError, LdapResult};
 
-/// Why a request has no good answer.
+/// Why a request failed.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum Failure {
-    /// No connection: nothing was sent. The operator looks at the network, or waits for the server.
+    /// Not connected: nothing was sent. The operator checks the network, or waits for the server.
     #[error("is unreachable: {0}")]
     Unreachable(String),
     /// TLS failed. The operator fixes the certificate, or adds the CA.
     #[error("TLS failed: {0}")]
     Tls(String),
-    /// The server does not take the bind. The operator fixes `bind_dn` or `bind_password`.
+    /// The server rejects the bind. The operator fixes `bind_dn` or `bind_password`.
     #[error("rejected the bind: {0}")]
     Bind(Refusal),
-    /// The server has not yet received everything that it is to hold: what it does not show may be there all the same. Another
-    /// server, or a while later, will do.
+    /// The server has not received all of its data yet, so an entry that it does not show may still exist. Use another server, or retry
+    /// later.
     #[error("is incomplete: {0}")]
     Incomplete(&'static str),
-    /// The server took the bind, and then refuses to show the accounts: it is disabled, or the account of bridgehead must
-    /// change its password. The operator fixes that.
+    /// The server accepts the bind, but refuses to show the accounts: it is disabled, or bridgehead's account must change its password. The
+    /// operator fixes that.
     #[error("accepts the bind but rejects every operation: {0}")]
     Restricted(Refusal),
-    /// The server refers to another one for a part of what was asked for. What lies there is not known.
+    /// The server refers to another one for a part of the request. The contents of that part are unknown.
     #[error("refers to {0}")]
     Reference(String),
-    /// The connection was gone before the request was sent.
+    /// The connection was lost before the request was sent.
     #[error("closed the connection before the request was sent")]
     NotSent,
-    /// The connection broke after the request may have been sent.
+    /// The connection broke when the request may already have been sent.
     #[error("dropped the connection")]
     Cut,
     /// No response in time.
     #[error("did not respond in time")]
     Silent,
-    /// The server answered, and said no.
+    /// The server refused the request.
     #[error("{0}")]
     Refused(Refusal),
-    /// The server answered something that is not LDAP, or not an answer to what was asked.
+    /// The response is not LDAP, or does not match the request.
     #[error("sent an invalid response: {0}")]
     Garbled(&'static str),
 }
 
-/// A result code that is not success, and what came along.
+/// A result code other than success, with its details.
 #[derive(Clone, Debug)]
 pub(crate) struct Refusal {
     pub(crate) code: u32,
-    /// The name of the last entry that exists on the way to the one that does not.
+    /// The name of the nearest existing parent of an entry that does not exist.
     pub(crate) matched: String,
-    /// What the server says, made fit to be shown.
+    /// The server's message, sanitized for display.
     pub(crate) text: String,
 }
 
-/// The longest text of a server that is shown.
+/// The maximum length of a server's message in errors.
 const LONGEST_TEXT: usize = 200;
 
 impl Failure {
-    /// What went wrong with a request on a connection that was there.
+    /// The failure of a request on an open connection.
     pub(crate) fn of_request(error: &LdapError) -> Self {
         match error {
             LdapError::OpSend { .. } => Self::NotSent,
@@ -68,7 +68,7 @@ impl Failure {
         }
     }
 
-    /// What went wrong while connecting.
+    /// The failure of a connection attempt.
     pub(crate) fn of_connecting(error: &LdapError) -> Self {
         match error {
             LdapError::Io { source } => {
@@ -92,7 +92,7 @@ impl Failure {
         }
     }
 
-    /// The result code, if the server answered with one.
+    /// The result code, if the server returned one.
     pub(crate) fn code(&self) -> Option<u32> {
         match self {
             Self::Refused(refusal) => Some(refusal.code),
@@ -100,7 +100,7 @@ impl Failure {
         }
     }
 
-    /// Whether another server of the same directory may do better.
+    /// Whether another server of the same directory may succeed.
     pub(crate) fn is_of_server(&self) -> bool {
         match self {
             Self::Unreachable(_)
@@ -117,7 +117,7 @@ impl Failure {
 
     /// Whether the connection is unusable.
     pub(crate) fn ends_connection(&self) -> bool {
-        // 51 and 52: the server is going down, or wants to be left alone.
+        // 51 and 52: the server is shutting down, or refuses further requests.
         !matches!(self, Self::Refused(refusal) if !matches!(refusal.code, 51 | 52))
             && !matches!(self, Self::Reference(_))
     }
@@ -144,7 +144,7 @@ impl std::fmt::Display for Refusal {
     }
 }
 
-/// The name of a result code, as RFC 4511 has it.
+/// The name of a result code in RFC 4511.
 pub(crate) fn code_name(code: u32) -> &'static str {
     match code {
         1 => "operationsError",

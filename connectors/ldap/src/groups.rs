@@ -1,4 +1,4 @@
-//! Changing who is in a group.
+//! Changes the members of groups.
 
 use bridgehead_sdk::{Effect, Error, Memberships};
 
@@ -10,10 +10,10 @@ use crate::report::About;
 use crate::session::{Change, Search, Session};
 use crate::settings::Profile;
 
-/// The groups that a task wants, each known to be there.
+/// The groups that a task requests; all of them exist.
 #[derive(Debug, Default)]
 pub(crate) struct Wanted {
-    /// The types that the task names, as positions in the layout.
+    /// The types that the task names, as indexes into the layout.
     types: Vec<usize>,
     groups: Vec<Group>,
 }
@@ -24,7 +24,7 @@ impl Wanted {
     }
 }
 
-/// Looks up every group that a task names, before anything is changed.
+/// Looks up every group of a task before anything is changed.
 pub(crate) async fn look_up(
     directory: &Directory,
     session: &Session,
@@ -47,7 +47,7 @@ pub(crate) async fn look_up(
                 Some(condition) => memberships::naming(directory, session, of, &condition, &[]).await?,
                 None => Vec::new(),
             };
-            // Servers are generous when they compare; see `Directory::find`.
+            // Servers compare loosely; see `Directory::find`.
             let mut groups = groups.into_iter().filter(|group| group.id.eq_ignore_ascii_case(&wanted.id));
             match (groups.next(), groups.next()) {
                 (Some(group), None) => found.groups.push(group),
@@ -78,8 +78,8 @@ fn not_found(directory: &Directory, of: usize, id: &str) -> Error {
     .with_subject(layout.subject())
 }
 
-/// Puts an account into the groups that are wanted. With `exactly`, takes it out of the others of the same types. Says in
-/// `applied` whether any group was changed when it fails.
+/// Adds an account to the requested groups. With `exactly`, also removes it from the others of the same types. If it fails, `applied` shows
+/// whether any group was changed.
 pub(crate) async fn settle(
     directory: &Directory,
     session: &Session,
@@ -126,7 +126,7 @@ pub(crate) async fn settle(
     Ok(())
 }
 
-/// Puts an account into a group; being in it already is fine.
+/// Adds an account to a group; an existing membership is fine.
 async fn add(directory: &Directory, session: &Session, group: &Group, entry: &Entry) -> Result<(), Error> {
     let layout = &directory.layout().groups[group.of];
     let Some(value) = member_values(directory.layout(), layout, entry).into_iter().next() else {
@@ -141,7 +141,7 @@ async fn add(directory: &Directory, session: &Session, group: &Group, entry: &En
     add_value(directory, session, group, &value).await
 }
 
-/// Adds a member to a group, and takes the placeholder out if it held the place.
+/// Adds a member to a group, and removes the placeholder if there was one.
 pub(crate) async fn add_value(
     directory: &Directory,
     session: &Session,
@@ -152,11 +152,11 @@ pub(crate) async fn add_value(
     let about = About::Group(&group.dn, layout.subject());
     match session.modify(&group.dn, vec![Change::add(&layout.member, value)]).await {
         Ok(()) => {}
-        // 68 is how Active Directory says 20.
+        // Active Directory returns 68 instead of 20.
         Err(failure) if matches!(failure.code(), Some(20 | 68)) => return Ok(()),
         Err(failure) if failure.code() == Some(32) => {
             return Err(if is_there(directory, session, &group.dn).await? {
-                // Active Directory: the member is not there.
+                // Active Directory: the member does not exist.
                 directory.reporter.account_not_found(value)
             } else {
                 not_found(directory, group.of, &group.id)
@@ -183,7 +183,7 @@ pub(crate) async fn add_value(
     }
 }
 
-/// Takes an account out of a group, under every name that it has there.
+/// Removes an account from a group, under every name that it has there.
 async fn remove(directory: &Directory, session: &Session, group: &Group) -> Result<(), Error> {
     for value in &group.values {
         remove_value(directory, session, group, value).await?;
@@ -191,7 +191,7 @@ async fn remove(directory: &Directory, session: &Session, group: &Group) -> Resu
     Ok(())
 }
 
-/// Takes a member out of a group, and puts the placeholder in if it was the last one and there has to be one.
+/// Removes a member from a group. If it was the last one and the schema requires one, the placeholder replaces it.
 pub(crate) async fn remove_value(
     directory: &Directory,
     session: &Session,
@@ -221,7 +221,7 @@ pub(crate) async fn remove_value(
                 Err(failure) => Err(directory.explain(session, failure, about).await),
             }
         }
-        // Active Directory is unwilling to remove what is not there.
+        // Active Directory returns "unwilling to perform" for a value that does not exist.
         Err(failure)
             if failure.code() == Some(53) && directory.layout().profile == Profile::ActiveDirectory =>
         {
@@ -244,8 +244,8 @@ pub(crate) async fn remove_value(
     }
 }
 
-/// Takes an account out of every group, where the server does not do so when the entry goes. Gives the groups that it was in;
-/// if one refuses, it is put back into those that it has left.
+/// Removes an account from every group, if the server does not do this itself when the entry is deleted. Returns the groups; if one of them
+/// refuses, the account is added back to those that it has left.
 pub(crate) async fn leave_all(
     directory: &Directory,
     session: &Session,
@@ -264,7 +264,7 @@ pub(crate) async fn leave_all(
     Ok(left)
 }
 
-/// Puts an account back into groups that it has left for something that then could not be done. The error says how that went.
+/// Adds an account back to the groups that it left for an operation that then failed. The error includes the result.
 pub(crate) async fn put_back(
     directory: &Directory,
     session: &Session,

@@ -1,10 +1,10 @@
-//! Identifiers that survive a rename: from what the directory holds to text, and back.
+//! Identifiers that survive a rename: conversion between the directory's values and strings.
 
 use uuid::Uuid;
 
 use crate::escape;
 
-/// The attribute whose value is the identifier of an entry.
+/// The attribute with the identifier of an entry.
 #[derive(Clone, Debug)]
 pub(crate) struct IdAttribute {
     pub(crate) name: String,
@@ -13,10 +13,9 @@ pub(crate) struct IdAttribute {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Form {
-    /// The value is text.
+    /// The value is a string.
     Text,
-    /// The value is the sixteen octets of a GUID, in the order in which Microsoft writes them: the first three groups
-    /// with their last octet first ([MS-DTYP] 2.3.4).
+    /// The value is the sixteen octets of a GUID in Microsoft's order: the first three groups are little-endian ([MS-DTYP] 2.3.4).
     Guid,
 }
 
@@ -26,7 +25,7 @@ impl IdAttribute {
         Self { name: name.to_owned(), form }
     }
 
-    /// The identifier as text, or `None` if the value is none.
+    /// The identifier as a string, or `None` if the value is not valid.
     pub(crate) fn text(&self, value: &[u8]) -> Option<String> {
         match self.form {
             Form::Text => String::from_utf8(value.to_vec()).ok().filter(|text| !text.is_empty()),
@@ -39,7 +38,7 @@ impl IdAttribute {
         let value = match self.form {
             Form::Text if id.is_empty() => return None,
             Form::Text => escape::filter_value(id.as_bytes()),
-            // Active Directory reads a GUID in a filter in this form alone.
+            // In a filter, Active Directory only accepts this form of a GUID.
             Form::Guid => escape::octets(&Uuid::try_parse(id).ok()?.to_bytes_le()),
         };
         Some(format!("({}={value})", self.name))

@@ -1,31 +1,31 @@
-//! Many pairs of a key and a number, in bounded memory: sorted pieces, of which all but the last ones lie in a file.
+//! Many pairs of a key and a number in bounded memory: sorted pieces, all but the latest of which are in a file.
 //!
-//! The file has no name, and goes away with the index. Keys are hashes under a secret that only this process has, so that the file
-//! tells nothing about anybody.
+//! The file has no name, and disappears with the index. Keys are hashes with a secret that only this process has, so the file reveals
+//! nothing about accounts.
 
 use std::fs::File;
 use std::io;
 use std::os::unix::fs::FileExt as _;
 
-/// A key and a number, the key's highest octet first: sorted as octets, they are sorted as numbers.
+/// A key and a number, big-endian: sorting the octets sorts the numbers.
 type Piece = [u8; LENGTH];
 
 const LENGTH: usize = 20;
 
-/// How many pieces are read at a time. The key of every first one is kept in memory.
+/// How many pieces are read at a time. The key of the first piece of each block is kept in memory.
 const BLOCK: usize = 256;
 
-/// Pairs of a key and a number.
+/// Maps keys to numbers.
 #[derive(Debug)]
 pub(crate) struct Index {
-    /// How many pieces are held in memory at most.
+    /// The maximum number of pieces in memory.
     most: usize,
     recent: Vec<Piece>,
     runs: Vec<Run>,
     file: Option<File>,
 }
 
-/// Sorted pieces in the file.
+/// A sorted range of pieces in the file.
 #[derive(Debug)]
 struct Run {
     start: usize,
@@ -39,7 +39,7 @@ impl Index {
         Self { most: most.max(1), recent: Vec::new(), runs: Vec::new(), file: None }
     }
 
-    /// Adds a pair. One that is there already is added without success.
+    /// Adds a pair. Adding the same pair again has no effect.
     pub(crate) fn add(&mut self, key: u128, number: u32) -> io::Result<()> {
         if self.recent.len() >= self.most {
             self.spill()?;
@@ -52,14 +52,14 @@ impl Index {
         Ok(())
     }
 
-    /// Ends adding: look-ups are only possible afterwards.
+    /// Finishes adding. Look-ups are only possible afterwards.
     pub(crate) fn close(&mut self) {
         self.recent.sort_unstable();
         self.recent.dedup();
         self.recent.shrink_to_fit();
     }
 
-    /// The numbers that a key has, each once, in ascending order.
+    /// The distinct numbers of a key, in ascending order.
     pub(crate) fn get(&self, key: u128) -> io::Result<Vec<u32>> {
         let mut found = Vec::new();
         take(&self.recent, key, &mut found);
@@ -73,7 +73,7 @@ impl Index {
 
     fn get_from(&self, run: &Run, key: u128, found: &mut Vec<u32>) -> io::Result<()> {
         let Some(file) = &self.file else { return Ok(()) };
-        // The block before the first that begins with the key may end with it.
+        // The block before the first one that starts with the key may end with it.
         let first = run.marks.partition_point(|mark| *mark < key).saturating_sub(1);
         for (block, mark) in run.marks.iter().enumerate().skip(first) {
             if *mark > key {
@@ -108,7 +108,7 @@ impl Index {
     }
 }
 
-/// The numbers that a key has in sorted pieces.
+/// Collects the numbers of a key from sorted pieces.
 fn take(pieces: &[Piece], key: u128, found: &mut Vec<u32>) {
     let first = pieces.partition_point(|piece| key_of(piece) < key);
     found.extend(pieces[first..].iter().take_while(|piece| key_of(piece) == key).map(number_of));
@@ -133,7 +133,7 @@ mod tests {
     proptest! {
         #[test]
         fn what_was_added_is_found_wherever_it_lies(
-            // Few keys, so that one has more numbers than a block holds pieces.
+            // Few keys, so that one of them has more numbers than fit into a block.
             pairs in proptest::collection::vec((0..8_u128, any::<u32>()), 0..3_000), most in 1..2_000_usize
         ) {
             let mut index = Index::new(most);

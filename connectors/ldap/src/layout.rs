@@ -1,4 +1,4 @@
-//! What the settings amount to: the profile's defaults filled in, everything checked, nothing connected.
+//! The checked settings with the profile's defaults. Does not connect.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -12,18 +12,18 @@ use crate::settings::{GroupType, MembershipSource, PasswordMethod, Profile, Scop
 use crate::suspension::Suspension;
 use crate::template::Template;
 
-/// Fields that every account has a name for.
+/// The standard fields of an account.
 const OWN_FIELDS: [&str; 5] = ["username", "email", "first_name", "last_name", "display_name"];
 
-/// Fields that no attribute can be mapped to: they are read and written by other means.
+/// Fields that cannot be mapped to an attribute, because they are read and written in other ways.
 const RESERVED: [&str; 7] =
     ["id", "account_id", "status", "memberships", "assignments", "password", "new_password"];
 
-/// What is where in the directory, and what it means.
+/// Where everything is in the directory, and what it means.
 #[derive(Clone, Debug)]
 pub(crate) struct Layout {
     pub(crate) profile: Profile,
-    /// Below this is everything.
+    /// The base of everything.
     pub(crate) base: String,
     pub(crate) id: IdAttribute,
     pub(crate) accounts: AccountLayout,
@@ -44,7 +44,7 @@ pub(crate) struct AccountLayout {
     pub(crate) base: String,
     pub(crate) scope: ldap3::Scope,
     pub(crate) filter: String,
-    /// Field to attribute.
+    /// Attributes by field.
     pub(crate) attributes: BTreeMap<String, String>,
 }
 
@@ -55,7 +55,7 @@ pub(crate) struct GroupLayout {
     pub(crate) base: String,
     pub(crate) base_name: Name,
     pub(crate) filter: String,
-    /// Where it is in the settings: `groups.0`.
+    /// Its key in the settings: `groups.0`.
     pub(crate) key: String,
     pub(crate) member: String,
     /// Whether members are user names instead of distinguished names.
@@ -64,13 +64,13 @@ pub(crate) struct GroupLayout {
     pub(crate) placeholder: Option<String>,
 }
 
-/// What a new account looks like.
+/// How to create an account.
 #[derive(Clone, Debug)]
 pub(crate) struct CreateLayout {
     pub(crate) base: String,
     pub(crate) rdn: String,
     pub(crate) object_classes: Vec<String>,
-    /// Attributes that no field is mapped to.
+    /// Attributes without a field.
     pub(crate) attributes: BTreeMap<String, Template>,
     pub(crate) domain: String,
 }
@@ -80,14 +80,14 @@ impl GroupLayout {
         self.resource_type.slug.as_str()
     }
 
-    /// What an error about one of these is about.
+    /// The subject of an error about one of these.
     pub(crate) fn subject(&self) -> Subject {
         if self.resource_type.kind == ResourceKind::License { Subject::License } else { Subject::Group }
     }
 }
 
 impl Layout {
-    /// Fills in what the profile says, and checks everything that can be checked without asking the server.
+    /// Applies the profile's defaults, and checks everything that can be checked without the server.
     pub(crate) fn new(settings: &Settings) -> Result<Self, SettingsError> {
         let profile = settings.profile;
         let base = parse_name("base", &settings.base)?;
@@ -159,11 +159,11 @@ impl Layout {
         })
     }
 
-    /// The attributes that are asked for of an account.
+    /// The attributes to request for an account.
     pub(crate) fn account_attributes(&self) -> Vec<&str> {
         let mut wanted: Vec<&str> = vec![&self.id.name];
         wanted.extend(self.accounts.attributes.values().map(String::as_str));
-        // They follow the fields that they are made of.
+        // These attributes are updated when their fields change.
         wanted.extend(self.create.attributes.keys().map(String::as_str));
         wanted.extend(self.suspension.iter().flat_map(Suspension::attributes));
         if self.source == MembershipSource::MemberOf {
@@ -172,7 +172,7 @@ impl Layout {
         wanted
     }
 
-    /// The same layout with the names that the server itself gives its attributes.
+    /// The same layout with the server's own names of attributes.
     pub(crate) fn canonical(&self, schema: &Schema) -> Self {
         let mut layout = self.clone();
         layout.id = IdAttribute::new(&schema.canonical(&self.id.name));
@@ -194,7 +194,7 @@ impl Layout {
         layout
     }
 
-    /// The attributes without which something would silently be missing from what is read, each with the key that names it.
+    /// The attributes without which data would silently be missing, each with the key that names it.
     pub(crate) fn needed_attributes(&self) -> Vec<(String, &str)> {
         let mut needed = vec![("id_attribute".to_owned(), self.id.name.as_str())];
         let fields = self.accounts.attributes.iter();
@@ -212,7 +212,7 @@ impl Layout {
         needed
     }
 
-    /// What the directory takes and never shows again, since no attribute is mapped to it.
+    /// Fields that the directory accepts but never shows, because no attribute is mapped to them.
     pub(crate) fn unverifiable(&self) -> BTreeSet<String> {
         let unmapped = OWN_FIELDS.into_iter().filter(|field| self.attribute(field).is_none());
         let status = self.suspension.is_none().then_some("status");
@@ -261,7 +261,7 @@ fn account_layout(settings: &Settings) -> Result<AccountLayout, SettingsError> {
     }
     let mut seen: Vec<(&str, &str)> = Vec::new();
     for (field, attribute) in &attributes {
-        // People who log in by their address have one name for both.
+        // Accounts that log in with their email address have one attribute for both.
         let may_share = |other: &str| matches!((other, field.as_str()), ("email", "username"));
         if seen.iter().any(|(other, of)| name::is_same_attribute(of, attribute) && !may_share(other)) {
             let message = format!("the attribute '{attribute}' is also mapped to another field");
@@ -326,7 +326,7 @@ fn group_layout(
             Some(placeholder.clone())
         }
         Some(placeholder) => Some(placeholder.clone()),
-        // The schema of OpenLDAP alone demands a member, and takes the name of nobody for one.
+        // Only OpenLDAP's schema requires a member; it accepts an empty name as one.
         None if settings.profile == Profile::OpenLdap && !by_username => Some(String::new()),
         None => None,
     };
@@ -347,7 +347,7 @@ fn group_layout(
     })
 }
 
-/// The condition that a group has one of the names that `only` gives.
+/// The condition that a group has one of the names in `only`.
 fn governed(key: &str, of: &GroupType) -> Result<String, SettingsError> {
     let mut conditions = String::new();
     for (position, pattern) in of.only.iter().enumerate() {
@@ -499,7 +499,7 @@ fn parse_name(key: &str, text: &str) -> Result<Name, SettingsError> {
     Name::parse(text).map_err(|malformed| SettingsError::new(key, malformed.to_string()))
 }
 
-/// `sales_team` as people read it: `Sales team`.
+/// The display form of `sales_team`: `Sales team`.
 fn title(slug: &str) -> String {
     let words = slug.replace(['_', '-'], " ");
     let mut characters = words.chars();

@@ -1,36 +1,35 @@
-//! A connector whose target is an LDAP directory: OpenLDAP, 389 Directory Server, Active Directory and Samba.
+//! A connector for LDAP directories: OpenLDAP, 389 Directory Server, Active Directory and Samba.
 //!
 //! For operators: see `docs/connectors/ldap.md`.
 //!
-//! # The parts
-//! - `settings`: the keys of `target`; `layout` and `endpoint`: what they amount to, checked
-//! - `escape`, `name`, `identifier`, `template`: values, and the syntax they must not become. Pure
-//! - `client`: who bridgehead is: a name and a password, or a certificate
-//! - `servers`: which server is used; `references`: which parts of the directory are elsewhere
-//! - `schema`: what attributes are called, and how values compare; `usability`: whether an account can log in
-//! - `session`: one bound connection, and the requests on it; `pool`: a few of them; `readiness`: what a new one looks
-//!   at first
-//! - `traced`: what is shown of requests and answers
-//! - `entry`, `paging`: what the server answers, read without trust; `failure`: what can go wrong
-//! - `report`: from result codes to what the runtime is told; `diagnosis`: whether the server refuses a task, or everything
-//! - `directory`: look-ups; `probe`, `rights`, `witness`: whether the directory is what the settings say
-//! - `advice`: what tasks would fail on; `classes`: what object classes demand; `writing`: what `bind_dn` may write
-//! - `memberships`, `groups`: who is in which group, and changing it
-//! - `roster`: who is in which group, read once for a listing; `index`: where that is kept
+//! # Modules
+//! - `settings`: the keys of `target`; `layout` and `endpoint`: the checked settings with defaults
+//! - `escape`, `name`, `identifier`, `template`: values, and escaping them so that they never become syntax. Pure
+//! - `client`: bridgehead's identity: a name and a password, or a certificate
+//! - `servers`: which server is used; `references`: which parts of the directory are on other servers
+//! - `schema`: the names of attributes and how values compare; `usability`: whether an account can log in
+//! - `session`: one bound connection, and the requests on it; `pool`: a few of them; `readiness`: what a new one checks first
+//! - `traced`: what a trace shows of requests and responses
+//! - `entry`, `paging`: parsing of untrusted responses; `failure`: the kinds of failures
+//! - `report`: converts result codes to errors for the runtime; `diagnosis`: whether the server refuses one task or every change
+//! - `directory`: look-ups; `probe`, `rights`, `witness`: whether the directory matches the settings
+//! - `advice`: what tasks would fail on; `classes`: what object classes require; `writing`: what `bind_dn` is allowed to write
+//! - `memberships`, `groups`: reading and changing memberships
+//! - `roster`: all memberships, read once for a listing; `index`: its storage
 //! - `records`, `listing`: pages of records
 //! - `new_entry`, `staging`, `create`, `undo`, `duplicates`, `update`, `delete`, `suspension`, `lock`, `password`: the six actions
-//! - `plan`, `apply`, `rename`: what an update comes to, and carrying it out
-//! - `discovery`, `survey`: what `bridgehead init` finds out of a directory that nothing is known of
-//! - `connector`: the contract with the runtime
+//! - `plan`, `apply`, `rename`: computing the changes of an update, and executing them
+//! - `discovery`, `survey`: what `bridgehead init` finds out about an unknown directory
+//! - `connector`: the implementation of the connector contract
 //!
-//! # Decisions
-//! **A cursor is kept with its connection.** The cookie of a paged search means nothing on another connection. A listing whose
-//! connection is lost is incomplete, which is an error; it is never resumed elsewhere (see `listing`).
+//! # Design decisions
+//! **A cursor is kept with its connection.** The cookie of a paged search is not valid on another connection. A listing whose connection is
+//! lost is incomplete, which is an error; it is never resumed elsewhere (see `listing`).
 //!
-//! **An entry is there when it is whole.** Passwords are set before the entry gets its name (see `staging`), so that
-//! looking for an account tells truly whether a task was done.
+//! **An entry only exists once it is complete.** Passwords are set before the entry gets its final name (see `staging`), so a look-up of
+//! the account reliably shows whether a task was done.
 //!
-//! **"No such object" is looked into.** It is an account's absence only if what the account lies in is there.
+//! **"No such object" is verified.** It only means that the account does not exist if its base exists.
 
 mod advice;
 mod apply;

@@ -35,17 +35,17 @@ use crate::staging;
 /// How many listings are kept open.
 const HELD: usize = 8;
 
-/// How many pages of accounts and groups a call reads before it gives an empty page, so that the same call gives the same.
+/// How many pages of accounts and groups a call reads before it returns an empty page. A fixed number makes repeated calls return the same.
 const AT_A_CALL: usize = 16;
 
-/// How long it does so at most: well below the time that the runtime gives a call.
+/// The maximum time for this, well below the time limit that the runtime sets for a call.
 const WHILE: Duration = Duration::from_secs(15);
 
-/// The listings under way.
+/// The running listings.
 #[derive(Debug)]
 pub(crate) struct Listings {
     held: Mutex<VecDeque<Listing>>,
-    /// Tells the cursors of this process from those of an earlier one.
+    /// Distinguishes the cursors of this process from those of an earlier one.
     nonce: u64,
     started: AtomicU64,
 }
@@ -54,13 +54,13 @@ pub(crate) struct Listings {
 struct Listing {
     number: u64,
     slug: String,
-    /// `None` when the end was reached.
+    /// `None` once the end is reached.
     position: Option<Position>,
-    /// How many pages have been read.
+    /// The number of pages read so far.
     pages: u64,
     last: Page,
     resolver: Resolver,
-    /// Who is in which group, where that is read from the groups.
+    /// All memberships, if they are read from the groups.
     roster: Option<Roster>,
 }
 
@@ -79,7 +79,7 @@ impl Listings {
         }
     }
 
-    /// Forgets all listings, and closes their connections.
+    /// Drops all listings, and closes their connections.
     pub(crate) fn close(&self) {
         self.held.lock().unwrap_or_else(PoisonError::into_inner).clear();
     }
@@ -110,7 +110,7 @@ impl Listings {
         };
         let is_first = listing.pages == 0;
         let position = listing.position.take().ok_or_else(|| lost("the listing has already ended"))?;
-        // Until the page is there the listing is held nowhere: a call that is dropped, or fails, gives up its connection.
+        // While the page is read, no one else holds the listing, so a dropped or failed call closes its connection.
         match listing.read(directory, position).await {
             Ok(()) => {}
             Err(error) if is_first => return Err(error),
@@ -134,7 +134,7 @@ impl Listings {
         let layout = directory.layout();
         let mut roster = None;
         if slug == layout.accounts.resource_type.slug.as_str() {
-            // Groups that have become unreadable would remove all memberships.
+            // If groups became unreadable, the listing would show no memberships.
             rights::memberships(directory, &session).await?;
             let is_needed = layout.source == MembershipSource::Members && !layout.groups.is_empty();
             roster = is_needed.then(|| Roster::new(directory));
@@ -168,7 +168,7 @@ impl Listings {
         }
         let mut held = self.held.lock().unwrap_or_else(PoisonError::into_inner);
         let is_it = |one: &Listing| {
-            // The page that comes next, or the last one again.
+            // The next page, or the last one again.
             one.number == listing && one.slug == slug && (page == one.pages || page + 1 == one.pages)
         };
         let position = held.iter().position(is_it);
@@ -189,7 +189,7 @@ impl Listings {
 }
 
 impl Listing {
-    /// Reads the page at a position, and moves on to the next.
+    /// Reads the page at a position, and advances to the next.
     async fn read(&mut self, directory: &Directory, position: Position) -> Result<(), Error> {
         let layout = directory.layout();
         let Position { session, mut cookie } = position;
@@ -257,7 +257,7 @@ impl Listing {
                 let key = of.map_or_else(|| "accounts.base".to_owned(), |of| format!("{}.base", of.key));
                 directory.reporter.base_missing(search.base, &key, Some(&refusal))
             }
-            // It says nothing about tasks whose accounts are here.
+            // This is not an error of tasks, whose accounts may be on this server.
             failure @ Failure::Reference(_) => {
                 let error = directory.report(failure, About::Reading(&self.slug));
                 Error::incomplete_listing(error.message()).with_source(error)
@@ -286,7 +286,7 @@ impl Listing {
         ))
     }
 
-    /// The groups of accounts, each with its entry as it is by then.
+    /// The groups of accounts, each with its current entry.
     async fn groups(
         &mut self,
         directory: &Directory,

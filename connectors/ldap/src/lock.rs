@@ -1,8 +1,8 @@
-//! Whether a lock keeps an account out.
+//! Determines whether a lock keeps an account from logging in.
 //!
-//! OpenLDAP keeps an account out that has `pwdAccountLockedTime` only if the password policy in force for it says
-//! `pwdLockout TRUE`; without that, the attribute is stored and means nothing. So a suspension is done when that has been seen,
-//! not when the attribute was written.
+//! In OpenLDAP, `pwdAccountLockedTime` only keeps an account from logging in if the password policy in force for it has `pwdLockout TRUE`;
+//! otherwise the attribute is stored without any effect. So a suspension is only done once this was checked, not when the attribute was
+//! written.
 
 use bridgehead_sdk::Error;
 use ldap3::Scope;
@@ -18,19 +18,18 @@ use crate::suspension::{LOCKED_FOR_GOOD, LOCKED_TIME, Suspension};
 /// The attribute that names an account's own policy.
 const OWN_POLICY: &str = "pwdPolicySubentry";
 
-/// What is known of a lock.
+/// The effect of a lock.
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Force {
-    /// It keeps the account out.
+    /// The account cannot log in.
     Holds,
-    /// It does not; why.
+    /// The lock has no effect, for this reason.
     Void(String),
-    /// Nothing shows it; why.
+    /// The effect cannot be determined, for this reason.
     Unknown(String),
 }
 
-/// That a suspended account is kept out. If it is not, the lock of an account that had none before is taken away again, so that
-/// nothing was changed.
+/// Checks that a suspended account cannot log in. If it can, a lock that this task added is removed again, so that nothing was changed.
 pub(crate) async fn must_hold(
     directory: &Directory,
     session: &Session,
@@ -63,7 +62,7 @@ pub(crate) async fn must_hold(
     Err(Error::internal(message))
 }
 
-/// What is wrong with how accounts are suspended, as far as it can be seen without changing anything.
+/// The problem with how accounts are suspended, as far as it is visible without changing anything.
 pub(crate) async fn examine(directory: &Directory, session: &Session) -> Result<Option<String>, Failure> {
     let layout = directory.layout();
     let Some(Suspension::PwdAccountLockedTime { policy }) = &layout.suspension else { return Ok(None) };
@@ -79,7 +78,7 @@ pub(crate) async fn examine(directory: &Directory, session: &Session) -> Result<
             Force::Void(why) | Force::Unknown(why) => Some(format!("suspend.policy: {why}")),
         });
     }
-    // Somebody who is suspended already, else anybody who has a password.
+    // Preferably an account that is already suspended, otherwise any account with a password.
     for condition in [equals(LOCKED_TIME, LOCKED_FOR_GOOD), "(userPassword=*)".to_owned()] {
         let Some(entry) = any_account(directory, session, &condition).await? else { continue };
         let is_locked = directory.layout().suspension.as_ref().is_some_and(|of| of.is_set(&entry));
@@ -96,7 +95,7 @@ pub(crate) async fn examine(directory: &Directory, session: &Session) -> Result<
             _ => {}
         }
     }
-    // Of the policies that can be seen, one at least must let a lock work.
+    // At least one of the visible policies must make locks effective.
     let policies = Search {
         base: &layout.base,
         scope: Scope::Subtree,
@@ -125,7 +124,7 @@ async fn force(
     if let Some(known) = force_of(session, &entry).await? {
         return Ok(known);
     }
-    // The server reports it for accounts that have a password and a policy, to clients that may compare the password.
+    // The server reports usability for accounts with a password and a policy, to clients that are allowed to compare the password.
     let has = |condition: &'static str| async move {
         let search = Search { filter: condition, ..one(dn, &["1.1"]) };
         Ok::<_, Failure>(!session.search(&search).await?.is_empty())
@@ -148,7 +147,7 @@ async fn force(
     )))
 }
 
-/// What the server itself says of an account, if it says anything.
+/// What the server itself reports about an account, if anything.
 async fn force_of(session: &Session, entry: &Entry) -> Result<Option<Force>, Failure> {
     match entry.usable {
         None => Ok(None),
@@ -203,7 +202,7 @@ async fn any_account(
     };
     match session.probe(&search).await {
         Ok(found) => Ok(found.into_iter().next()),
-        // What is slow to find is not looked for any further.
+        // A search that takes too long is given up.
         Err(failure) if failure.code().is_some() => Ok(None),
         Err(failure) => Err(failure),
     }

@@ -1,4 +1,4 @@
-//! Which groups an account is in.
+//! Determines which groups an account is in.
 
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -16,42 +16,42 @@ use crate::report::About;
 use crate::session::{Search, Session};
 use crate::settings::{MembershipSource, Profile};
 
-/// How many answers are kept for later accounts of a listing, of each kind; beyond that, all are forgotten.
+/// The maximum number of cached results of each kind for later accounts of a listing; when it is exceeded, all are dropped.
 const KEPT: usize = 20_000;
 
 /// A group of one of the types.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Group {
-    /// Which type, as its position in the layout.
+    /// The index of its type in the layout.
     pub(crate) of: usize,
     pub(crate) id: String,
     pub(crate) dn: String,
-    /// What stands for the account among its members, as it is written there. Empty where nobody was looked for.
+    /// The values that represent the account among the members, as written there. Empty if no account was searched for.
     pub(crate) values: Vec<String>,
 }
 
 /// The groups of an account by slug, in the form of a record: memberships and assignments.
 pub(crate) type Held = (Memberships, Memberships);
 
-/// How often an account is read again that is renamed while its groups are looked up.
+/// How often an account is read again if it is renamed while its groups are looked up.
 const ROUNDS: usize = 4;
 
-/// How many accounts are looked up in one request, for their groups.
+/// How many accounts have their groups looked up at the same time.
 const AT_ONCE: usize = 16;
 
 /// How many accounts one request reads again.
 const BY_ID: usize = 50;
 
-/// Finds out what groups an account is in, and remembers about groups what it was told.
+/// Determines the groups of accounts, and caches what it learns about groups.
 #[derive(Debug, Default)]
 pub(crate) struct Resolver {
-    /// By folded name: the groups that an entry is. None if it is no group, several if types overlap.
+    /// By folded name: the groups at that name. Empty if the entry is not a group, several if types overlap.
     groups: Mutex<HashMap<String, Arc<[Group]>>>,
     /// By folded name: the groups that a group is in.
     parents: Mutex<HashMap<String, Arc<[Group]>>>,
 }
 
-/// Names that are the same fold to the same text.
+/// Equal names fold to the same string.
 pub(crate) fn folded(dn: &str) -> String {
     Name::parse(dn).map_or_else(|_| dn.to_lowercase(), |name| name.folded())
 }
@@ -69,7 +69,7 @@ impl Resolver {
         entries: Vec<Entry>,
     ) -> Result<Vec<(Entry, Held)>, Error> {
         let mut done: Vec<Option<(Entry, Held)>> = entries.iter().map(|_| None).collect();
-        // With the names that each has had so far.
+        // With the earlier names of each entry.
         let mut open: Vec<(usize, Entry, Vec<String>)> =
             entries.into_iter().enumerate().map(|(place, entry)| (place, entry, Vec::new())).collect();
         for _ in 0..ROUNDS {
@@ -91,7 +91,7 @@ impl Resolver {
             for (place, entry, mut before, groups) in looked {
                 let id = id_of(directory.layout(), &entry).filter(|_| is_open(&groups));
                 match (id, groups) {
-                    // Without an identifier it cannot be asked for again; its record says that it has none.
+                    // An entry without an identifier cannot be requested again; its record reports the missing identifier.
                     (None, groups) => {
                         done[place] = Some((entry, held(directory, groups.unwrap_or_default())));
                     }
@@ -129,7 +129,7 @@ impl Resolver {
         .with_retry(bridgehead_sdk::Retry::Backoff))
     }
 
-    /// The groups of one account; `None` if something that it names is not there.
+    /// The groups of one account; `None` if an entry that it names does not exist.
     async fn of_one(
         &self,
         directory: &Directory,
@@ -143,7 +143,7 @@ impl Resolver {
         let direct = match directory.layout().source {
             MembershipSource::Members => {
                 let mut groups = direct(directory, session, entry).await?;
-                // What puts a new name into groups may be a moment behind the renaming.
+                // A plug-in may update the groups shortly after a rename.
                 for name in before.iter().filter(|name| folded(name) != folded(&entry.dn)) {
                     let earlier = Entry { dn: name.clone(), ..entry.clone() };
                     for group in direct_by_name(directory, session, &earlier).await? {
@@ -165,7 +165,7 @@ impl Resolver {
         Ok(Some(direct))
     }
 
-    /// These groups, and all that they are in, however deep. A group that is in itself is met once.
+    /// These groups, and all groups that they are in, at any depth. Cycles are followed only once.
     pub(crate) async fn closure(
         &self,
         directory: &Directory,
@@ -185,7 +185,7 @@ impl Resolver {
         Ok(all)
     }
 
-    /// The groups that an attribute of the account names; `None` if one of the names leads nowhere.
+    /// The groups that an attribute of the account names; `None` if one of the names does not exist.
     async fn named_by(
         &self,
         directory: &Directory,
@@ -211,7 +211,7 @@ impl Resolver {
         Ok(Some(groups))
     }
 
-    /// What groups there are under a name; `None` if nothing is there.
+    /// The groups at a name; `None` if there is no entry.
     async fn groups_at(
         &self,
         directory: &Directory,
@@ -237,7 +237,7 @@ impl Resolver {
         Ok(Some(keep(&self.groups, key, groups)))
     }
 
-    /// The groups that a group is in itself.
+    /// The groups that contain a group.
     async fn parents(
         &self,
         directory: &Directory,
@@ -255,7 +255,7 @@ impl Resolver {
             {
                 parents.extend(naming(directory, session, of, &equals(&layout.member, &dn), &[]).await?);
             }
-            // By then it may be called otherwise, as an account may.
+            // Like an account, the group may have been renamed in the meantime.
             let current = match directory.layout().id.filter(&group.id) {
                 Some(condition) => {
                     naming(directory, session, group.of, &condition, &[]).await?.into_iter().next()
@@ -279,7 +279,7 @@ fn held(directory: &Directory, groups: Vec<Group>) -> Held {
     by_slug(directory.layout(), groups.into_iter().map(|group| (group.of, group.id)))
 }
 
-/// Groups, each with its type, in the form of a record.
+/// Converts groups with their types to the form of a record: memberships and assignments.
 pub(crate) fn by_slug(layout: &Layout, groups: impl IntoIterator<Item = (usize, String)>) -> Held {
     let (mut memberships, mut assignments) = Held::default();
     for (of, id) in groups {
@@ -311,7 +311,7 @@ fn depends_on_names(directory: &Directory) -> bool {
     layout.source == MembershipSource::Members && layout.groups.iter().any(|of| !of.by_username)
 }
 
-/// Accounts as they are now, by identifier.
+/// The current entries of accounts, by identifier.
 async fn by_id(
     directory: &Directory,
     session: &Session,
@@ -352,7 +352,7 @@ fn keep(map: &Mutex<HashMap<String, Arc<[Group]>>>, key: String, groups: Vec<Gro
     groups
 }
 
-/// The groups, of every type, that name an account themselves.
+/// The groups of every type that directly contain an account.
 pub(crate) async fn direct(
     directory: &Directory,
     session: &Session,
@@ -361,7 +361,7 @@ pub(crate) async fn direct(
     direct_of(directory, session, entry, |_| true).await
 }
 
-/// The groups that name an account by its distinguished name.
+/// The groups that contain an account's distinguished name.
 async fn direct_by_name(
     directory: &Directory,
     session: &Session,
@@ -387,8 +387,8 @@ async fn direct_of(
     Ok(groups)
 }
 
-/// The condition that a group has a member. User names are the same whatever their case, wherever they stand, although
-/// `memberUid` itself compares with regard to it.
+/// The condition that a group has a member. User names are compared ignoring case everywhere, although `memberUid` itself is
+/// case-sensitive.
 fn is_member(directory: &Directory, layout: &GroupLayout, value: &str) -> String {
     let ignores_case = directory.layout().profile == Profile::ActiveDirectory;
     if layout.by_username && value.is_ascii() && !ignores_case {
@@ -398,7 +398,8 @@ fn is_member(directory: &Directory, layout: &GroupLayout, value: &str) -> String
     equals(&layout.member, value)
 }
 
-/// What stands for an account among the members of a group: of several user names, each. The first is the one that is added.
+/// The values that represent an account among the members of a group; if it has several user names, all of them. The first is the one to
+/// add.
 pub(crate) fn member_values(layout: &Layout, of: &GroupLayout, entry: &Entry) -> Vec<String> {
     if !of.by_username {
         return vec![entry.dn.clone()];
@@ -409,7 +410,7 @@ pub(crate) fn member_values(layout: &Layout, of: &GroupLayout, entry: &Entry) ->
     main.into_iter().chain(others).map(str::to_owned).collect()
 }
 
-/// The groups of one type that fit a condition, and under what names these members stand in them.
+/// The groups of one type that match a condition, with the spelling of these members in them.
 pub(crate) async fn naming(
     directory: &Directory,
     session: &Session,
@@ -444,7 +445,7 @@ async fn groups_in(
 ) -> Result<Vec<Group>, Failure> {
     let id = &directory.layout().id;
     let layout = &directory.layout().groups[of];
-    // How a user name is written in the group is what has to be taken out of it.
+    // A user name must be removed from the group with its exact spelling.
     let reads_members = layout.by_username && !members.is_empty();
     let mut attributes = vec![id.name.as_str()];
     attributes.extend(reads_members.then_some(layout.member.as_str()));
@@ -452,7 +453,7 @@ async fn groups_in(
     let found = session.search(&search).await?;
     let group = |entry: Entry| {
         let id = entry.values(&id.name).first().and_then(|value| id.text(value));
-        // A membership that cannot be named would be lost without a word.
+        // A membership without an identifier would silently be lost.
         let id = id.ok_or(Failure::Garbled(
             "a group without its id_attribute (is bind_dn allowed to read \
                                             it?)",

@@ -1,4 +1,4 @@
-//! Distinguished names (RFC 4514): split, compared, and put together.
+//! Distinguished names (RFC 4514): parsing, comparing and writing them.
 
 use crate::escape;
 
@@ -8,7 +8,7 @@ pub(crate) struct Name {
     pub(crate) rdns: Vec<Rdn>,
 }
 
-/// One level of a name. It has more than one part only where an entry is named by several attributes (`cn=a+uid=b`).
+/// One level of a name. It only has more than one part if an entry is named by several attributes (`cn=a+uid=b`).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Rdn {
     pub(crate) parts: Vec<Part>,
@@ -18,17 +18,17 @@ pub(crate) struct Rdn {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Part {
     pub(crate) attribute: String,
-    /// As the text means it, without escapes.
+    /// The value without escapes.
     pub(crate) value: Vec<u8>,
 }
 
-/// A text that is no distinguished name.
+/// The error for a string that is not a distinguished name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("is not a distinguished name, such as \"ou=people,dc=example,dc=com\"")]
 pub(crate) struct Malformed;
 
 impl Name {
-    /// Reads a name. The empty text is the name of the root.
+    /// Parses a name. The empty string is the name of the root.
     pub(crate) fn parse(text: &str) -> Result<Self, Malformed> {
         let mut rdns = Vec::new();
         if text.trim().is_empty() {
@@ -45,13 +45,13 @@ impl Name {
         }
     }
 
-    /// A text that is the same for two names if they are the same without regard to case, to how they are escaped, and
-    /// to the order of the parts of a level. It is for comparing, never for sending.
+    /// A string that is equal for two names if they are equal ignoring case, escapes, and the order of the parts of a level. It is for
+    /// comparing, never for sending.
     pub(crate) fn folded(&self) -> String {
         self.folded_by(&standard_name)
     }
 
-    /// The same, where a function says which name of an attribute stands for all of its names.
+    /// Like [`folded`](Self::folded), with a function that returns the canonical name of an attribute.
     pub(crate) fn folded_by(&self, name_of: &dyn Fn(&str) -> String) -> String {
         let levels = self.rdns.iter().map(|rdn| rdn.folded(name_of));
         levels.collect::<Vec<_>>().join(",")
@@ -69,7 +69,7 @@ impl Name {
         own.folded() == base.folded()
     }
 
-    /// The DNS name that the `dc` parts make up: `example.com` for `ou=people,dc=example,dc=com`.
+    /// The DNS name that the `dc` parts form: `example.com` for `ou=people,dc=example,dc=com`.
     pub(crate) fn domain(&self) -> String {
         let parts = self.rdns.iter().flat_map(|rdn| &rdn.parts);
         let labels = parts.filter(|part| standard_name(&part.attribute) == "dc");
@@ -78,7 +78,7 @@ impl Name {
 }
 
 impl Rdn {
-    /// A level of one part.
+    /// A level with one part.
     pub(crate) fn new(attribute: &str, value: &str) -> Self {
         Self { parts: vec![Part { attribute: attribute.to_owned(), value: value.as_bytes().to_vec() }] }
     }
@@ -105,7 +105,7 @@ impl Rdn {
             let Ok(value) = std::str::from_utf8(&part.value) else {
                 return format!("{}={}", name_of(&part.attribute), escape::octets(&part.value));
             };
-            // As servers prepare values before they compare them (RFC 4518): one letter may be written in several ways.
+            // Servers prepare values before they compare them (RFC 4518): a letter can have several encodings.
             let prepared = stringprep::saslprep(value).unwrap_or(value.into());
             let value = prepared.to_lowercase();
             let words: Vec<_> = value.split(' ').filter(|word| !word.is_empty()).collect();
@@ -116,7 +116,7 @@ impl Rdn {
         parts.join("+")
     }
 
-    /// Reads one level, and says where it ends: at a comma, or behind the last octet.
+    /// Parses one level, and returns its end: the position of a comma, or the end of the text.
     fn parse(text: &[u8]) -> Result<(Self, usize), Malformed> {
         let mut parts = Vec::new();
         let mut at = 0;
@@ -137,7 +137,7 @@ impl Rdn {
     }
 }
 
-/// Reads a value from `start` on, and says where it ends.
+/// Parses a value from `start` on, and returns its end.
 fn parse_value(text: &[u8], start: usize) -> Result<(Vec<u8>, usize), Malformed> {
     let mut at = start;
     while text.get(at) == Some(&b' ') {
@@ -147,7 +147,7 @@ fn parse_value(text: &[u8], start: usize) -> Result<(Vec<u8>, usize), Malformed>
         return parse_hex(text, at + 1);
     }
     let mut value = Vec::new();
-    // Spaces at the end belong to the value only if they are escaped.
+    // Spaces at the end only belong to the value if they are escaped.
     let mut kept = 0;
     while let Some(&octet) = text.get(at) {
         match octet {
@@ -183,7 +183,7 @@ fn parse_value(text: &[u8], start: usize) -> Result<(Vec<u8>, usize), Malformed>
     Ok((value, at))
 }
 
-/// A value as octets of BER, `#` already read: kept as it is, header included, since it is only ever compared.
+/// A value as BER octets, after the `#`. It keeps the BER header, because it is only ever compared.
 fn parse_hex(text: &[u8], start: usize) -> Result<(Vec<u8>, usize), Malformed> {
     let mut at = start;
     let mut value = Vec::new();
@@ -202,8 +202,8 @@ fn hex(high: u8, low: Option<u8>) -> Option<u8> {
     Some((digit(high)? << 4) | digit(low?)?)
 }
 
-/// Attributes that names are made of, each with its other names and its number (RFC 4519). A name may be written with any of
-/// them, and servers differ in which they give back.
+/// Attributes used in names, each with its other names and its OID (RFC 4519). A name may use any of them, and servers differ in which they
+/// return.
 const NAMING: [&[&str]; 14] = [
     &["cn", "commonname", "2.5.4.3"],
     &["ou", "organizationalunitname", "organizationalunit", "2.5.4.11"],
@@ -221,24 +221,24 @@ const NAMING: [&[&str]; 14] = [
     &["employeenumber", "2.16.840.1.113730.3.1.3"],
 ];
 
-/// The name of an attribute by which it is compared: small letters, and one name where RFC 4519 has several.
+/// The name of an attribute for comparisons: in lowercase, and one name for those that RFC 4519 lists as equal.
 pub(crate) fn standard_name(attribute: &str) -> String {
     let name = attribute.to_lowercase();
     let known = NAMING.iter().find(|names| names.contains(&name.as_str()));
     known.map_or(name, |names| names[0].to_owned())
 }
 
-/// Whether entries are usually named by an attribute, given by its standard name.
+/// Whether entries are usually named by an attribute, given its standard name.
 pub(crate) fn names_entries(standard: &str) -> bool {
     NAMING.iter().any(|names| names[0] == standard)
 }
 
-/// Whether two names are of the same attribute, as far as the standards say.
+/// Whether two names mean the same attribute, according to the standards.
 pub(crate) fn is_same_attribute(one: &str, other: &str) -> bool {
     one.eq_ignore_ascii_case(other) || standard_name(one) == standard_name(other)
 }
 
-/// Whether a text can be the name of an attribute: letters, digits and `-`, or numbers with dots.
+/// Whether a string can be the name of an attribute: letters, digits and `-`, or an OID.
 pub(crate) fn is_attribute(text: &str) -> bool {
     let mut characters = text.chars();
     match characters.next() {
@@ -272,7 +272,7 @@ impl std::fmt::Display for Rdn {
             }
             match std::str::from_utf8(&part.value) {
                 Ok(value) => write!(f, "{}={}", part.attribute, escape::name_value(value))?,
-                // Octets that are no text are written one by one, and mean the same.
+                // Octets that are not valid UTF-8 are escaped one by one, with the same meaning.
                 Err(_) => write!(f, "{}={}", part.attribute, escape::octets(&part.value))?,
             }
         }

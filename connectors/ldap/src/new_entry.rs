@@ -1,4 +1,4 @@
-//! What an account is to look like: from fields to attributes.
+//! Computes a new entry: converts fields to attributes.
 
 use std::collections::BTreeMap;
 
@@ -16,14 +16,14 @@ const OTHER_FIELDS: [&str; 5] = ["memberships", "assignments", "status", "id", "
 #[derive(Debug)]
 pub(crate) struct NewEntry {
     pub(crate) rdn: Rdn,
-    /// Without the password, and what suspends.
+    /// Without the password and the attribute that suspends.
     pub(crate) attributes: BTreeMap<String, Vec<String>>,
-    /// Fields that no attribute is mapped to.
+    /// Fields that are not mapped to an attribute.
     pub(crate) unmapped: Vec<String>,
 }
 
 impl NewEntry {
-    /// The entry that an account makes.
+    /// The entry for an account.
     pub(crate) fn new(directory: &Directory, account: &Account) -> Result<Self, Error> {
         let layout = directory.layout();
         let label = account.label();
@@ -88,7 +88,7 @@ pub(crate) fn fields(account: &Account) -> Map<String, Value> {
     fields
 }
 
-/// A field as a template sees it.
+/// The value of a field in a template.
 pub(crate) fn field_text(layout: &Layout, fields: &Map<String, Value>, name: &str) -> Option<String> {
     if name == "domain" && !fields.contains_key("domain") {
         return Some(layout.create.domain.clone()).filter(|domain| !domain.is_empty());
@@ -100,7 +100,7 @@ pub(crate) fn field_text(layout: &Layout, fields: &Map<String, Value>, name: &st
     }
 }
 
-/// The values that a field makes.
+/// The attribute values of a field.
 pub(crate) fn texts(
     directory: &Directory,
     label: &str,
@@ -117,7 +117,7 @@ pub(crate) fn texts(
     let text = |value: &Value| match value {
         Value::String(text) => Ok(text.clone()),
         Value::Number(number) => Ok(number.to_string()),
-        // As LDAP writes it: RFC 4517, 3.3.3.
+        // The LDAP syntax of booleans: RFC 4517, 3.3.3.
         Value::Bool(truth) => Ok(if *truth { "TRUE" } else { "FALSE" }.to_owned()),
         _ => Err(wrong()),
     };

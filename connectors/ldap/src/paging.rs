@@ -1,11 +1,11 @@
-//! The value of the control for paged results (RFC 2696) in an answer.
+//! The value of the paged results control (RFC 2696) in a response.
 
 use ldap3::LdapResult;
 
 /// The OID of the control.
 pub(crate) const OID: &str = "1.2.840.113556.1.4.319";
 
-/// Where the search continues: empty at its end, `None` if the server did not page at all.
+/// The position of the next page: empty at the end, `None` if the server did not page at all.
 pub(crate) fn cookie(result: &LdapResult) -> Option<Vec<u8>> {
     let control = result.ctrls.iter().find(|control| control.1.ctype == OID)?;
     let (value, _) = content(control.1.val.as_deref()?, 0x30)?;
@@ -14,7 +14,7 @@ pub(crate) fn cookie(result: &LdapResult) -> Option<Vec<u8>> {
     Some(cookie.to_vec())
 }
 
-/// The content of a BER element with this tag, and what follows it.
+/// The content of a BER element with this tag, and the octets after it.
 fn content(octets: &[u8], tag: u8) -> Option<(&[u8], &[u8])> {
     let (&first, rest) = octets.split_first()?;
     let (&length, mut rest) = rest.split_first()?;

@@ -1,4 +1,4 @@
-//! Passwords: how they are written, and if the task has none, a new random one.
+//! Passwords: their encoding, and random passwords for tasks without one.
 
 use bridgehead_sdk::{Completion, Effect, Error, ResetPassword};
 use secrecy::{ExposeSecret as _, SecretString};
@@ -16,24 +16,24 @@ use crate::suspension::Suspension;
 /// The attribute of Active Directory.
 pub(crate) const UNICODE_PWD: &str = "unicodePwd";
 
-/// A value of `unicodePwd`: in quotes, UTF-16, the low octet first ([MS-ADTS] 3.1.1.3.1.5.1).
+/// A value of `unicodePwd`: in quotes, UTF-16, little-endian ([MS-ADTS] 3.1.1.3.1.5.1).
 pub(crate) fn unicode(password: &str) -> Vec<u8> {
     format!("\"{password}\"").encode_utf16().flat_map(u16::to_le_bytes).collect()
 }
 
-/// A random password, with a character of every kind that policies require.
+/// A random password with all kinds of characters that policies require.
 pub(crate) fn random() -> SecretString {
     let (one, other) = (Uuid::new_v4().simple().to_string(), Uuid::new_v4().simple().to_string());
     format!("Aa1-{one}{}", other.to_uppercase()).into()
 }
 
-/// Sets a new password: the one of the task, otherwise a random one, so that the old one no longer works.
+/// Sets a new password: that of the task, otherwise a random one, so that the old one no longer works.
 pub(crate) async fn reset(directory: &Directory, reset: &ResetPassword) -> Result<Completion, Error> {
     let label = reset.account.label();
     let lease = directory.lease(About::Account(label)).await?;
     let entry = directory.get(&lease, &reset.account).await?;
     if lock_again(directory).is_some() {
-        // Whether it is suspended afterwards follows from what is read.
+        // Whether the account stays suspended depends on what is read.
         directory.must_be_settled()?;
     }
     let password = reset.password.clone().unwrap_or_else(random);
@@ -42,7 +42,7 @@ pub(crate) async fn reset(directory: &Directory, reset: &ResetPassword) -> Resul
     Ok(Completion::done())
 }
 
-/// Sets the password of an entry, which is suspended afterwards or not, as `suspended` says. Gives the connection back.
+/// Sets the password of an entry; `suspended` says whether the entry must be suspended afterwards. Returns the connection.
 pub(crate) async fn set(
     directory: &Directory,
     lease: Lease,
@@ -93,7 +93,7 @@ pub(crate) async fn set(
     }
 }
 
-/// What suspends an account again after its password was set, where setting it ends that.
+/// The change that suspends an account again, if setting a password ends the suspension.
 fn lock_again(directory: &Directory) -> Option<Change> {
     let suspension = directory.layout().suspension.as_ref()?;
     if !matches!(suspension, Suspension::PwdAccountLockedTime { .. }) {
@@ -103,7 +103,7 @@ fn lock_again(directory: &Directory) -> Option<Change> {
     Some(Change::replace(&attribute, [value]))
 }
 
-/// The error for a password that was not taken.
+/// The error for a rejected password.
 pub(crate) async fn refused(
     directory: &Directory,
     session: &crate::session::Session,

@@ -1,4 +1,4 @@
-//! What an update comes to: from the fields of a task to changes of attributes and a new name. Asks nothing of the server.
+//! Computes an update: converts the fields of a task to changes of attributes and a new name. Sends nothing.
 
 use bridgehead_sdk::{AccountStatus, Error, UpdateAccount, is_secret_name};
 use secrecy::SecretString;
@@ -11,13 +11,13 @@ use crate::new_entry;
 use crate::schema::Rule;
 use crate::session::Change;
 
-/// What an update comes to, once the entry is known.
+/// The changes of an update, computed from the current entry.
 #[derive(Debug, Default)]
 pub(crate) struct Plan {
     pub(crate) changes: Vec<Change>,
-    /// The name that the entry is to have.
+    /// The new name of the entry.
     pub(crate) rdn: Option<Rdn>,
-    /// Whether it is to be suspended, where the task says so.
+    /// Whether to suspend the account, if the task says so.
     pub(crate) suspended: Option<bool>,
     pub(crate) password: Option<SecretString>,
 }
@@ -84,7 +84,7 @@ pub(crate) fn plan(directory: &Directory, update: &UpdateAccount, entry: &Entry)
             None => plan.changes.extend(value_changes(entry, attribute, &values, directory.rule(attribute))),
         }
     }
-    // One step with the fields: a suspension does not wait for anything else.
+    // In the same request as the fields, because a suspension must not wait for anything else.
     if let (Some(suspended), Some(suspension)) = (plan.suspended, &layout.suspension) {
         plan.changes.extend(suspension.changes(entry, suspended));
     }
@@ -111,7 +111,7 @@ fn suspends(directory: &Directory, label: &str, value: &Value) -> Result<Option<
     }
 }
 
-/// What makes the values of an attribute exactly those of a list.
+/// The changes that make the values of an attribute equal to a list.
 fn list_changes(entry: &Entry, attribute: &str, values: &[String]) -> Vec<Change> {
     let held = entry.values(attribute);
     let same =
@@ -122,8 +122,8 @@ fn list_changes(entry: &Entry, attribute: &str, values: &[String]) -> Vec<Change
     Change::set(attribute, values.iter().map(|value| value.clone().into_bytes()))
 }
 
-/// What makes the values of an attribute those that are wanted. Of an attribute with several values, a single new one takes the
-/// place of the one that counts, which is the first; the others, aliases of a mailbox perhaps, stay behind it.
+/// The changes that set the wanted values of an attribute. If the attribute has several values, a single new value replaces the main one
+/// and becomes the first; the others, which may be aliases of a mailbox, are kept after it.
 fn value_changes(entry: &Entry, attribute: &str, values: &[String], rule: Rule) -> Vec<Change> {
     let (Some(main), [value]) = (entry.main_value(attribute), values) else {
         return list_changes(entry, attribute, values);
@@ -134,14 +134,14 @@ fn value_changes(entry: &Entry, attribute: &str, values: &[String], rule: Rule) 
     Change::set(attribute, values_after(entry.values(attribute), main, value, rule))
 }
 
-/// The values of an attribute, once another one counts.
+/// The values of an attribute after its main value is replaced.
 fn values_after(held: &[Vec<u8>], main: &[u8], value: &str, rule: Rule) -> Vec<Vec<u8>> {
     let stays = |of: &&Vec<u8>| of.as_slice() != main && !rule.same(of, value.as_bytes());
     std::iter::once(value.as_bytes().to_vec()).chain(held.iter().filter(stays).cloned()).collect()
 }
 
-/// What follows from a change: attributes made of fields (`create.attributes`) that hold what was made of the fields as they were. One
-/// that somebody has set otherwise is left alone.
+/// Updates derived attributes: those of `create.attributes` that still contain the value derived from the old fields. An attribute that was
+/// set to something else is left unchanged.
 fn derive(directory: &Directory, update: &UpdateAccount, entry: &Entry, rdn: Option<&Rdn>, plan: &mut Plan) {
     let layout = directory.layout();
     let mut before = serde_json::Map::new();
@@ -177,7 +177,7 @@ fn derive(directory: &Directory, update: &UpdateAccount, entry: &Entry, rdn: Opt
     }
 }
 
-/// The entry after a plan is executed, as far as groups know it.
+/// The entry after a plan is executed, with the parts that groups depend on.
 pub(crate) fn after(directory: &Directory, entry: &Entry, plan: &Plan) -> Entry {
     let mut after = entry.clone();
     if let (Some(rdn), Some(name)) = (&plan.rdn, entry.name()) {

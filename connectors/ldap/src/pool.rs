@@ -1,8 +1,8 @@
-//! A few connections for tasks and look-ups.
+//! A small connection pool for tasks and look-ups.
 //!
-//! The client library knows neither pools nor reconnecting. A connection is used by one operation at a time, so that an
-//! operation reads what it wrote also behind a load balancer. It is used again only if every request on it was answered,
-//! the server has not closed it, and it was not left alone for long: firewalls forget idle connections without a word.
+//! The client library has neither pools nor reconnects. A connection is used by one operation at a time, so that an operation reads its own
+//! writes even behind a load balancer. It is only reused if every request on it was answered, the server has not closed it, and it was not
+//! idle for long: firewalls silently drop idle connections.
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -14,10 +14,10 @@ use crate::endpoint::Endpoint;
 use crate::failure::Failure;
 use crate::session::Session;
 
-/// How long a connection may be idle and still be used again.
+/// How long a connection may be idle and still be reused.
 const IDLE: Duration = Duration::from_secs(30);
 
-/// The connections.
+/// The pool.
 #[derive(Debug)]
 pub(crate) struct Pool {
     endpoint: Arc<Endpoint>,
@@ -25,7 +25,7 @@ pub(crate) struct Pool {
     idle: Mutex<Vec<(Arc<Session>, Instant)>>,
 }
 
-/// A connection that nobody else uses meanwhile. It goes back when this is dropped, if it is still good.
+/// Exclusive use of a connection. When this is dropped, the connection returns to the pool if it is still usable.
 #[derive(Debug)]
 pub(crate) struct Lease {
     pool: Arc<Pool>,
@@ -39,7 +39,7 @@ impl Pool {
         Arc::new(Self { endpoint, places, idle: Mutex::default() })
     }
 
-    /// A connection, as soon as there is one: one that was used before, or a new one.
+    /// Waits for a free place, and returns a pooled or a new connection.
     pub(crate) async fn lease(self: &Arc<Self>) -> Result<Lease, Failure> {
         // The semaphore is never closed.
         let place = Arc::clone(&self.places).acquire_owned().await.ok();
@@ -50,7 +50,7 @@ impl Pool {
         Ok(Lease { pool: Arc::clone(self), session, _place: place })
     }
 
-    /// Closes what nobody uses.
+    /// Closes the idle connections.
     pub(crate) fn close(&self) {
         self.idle.lock().unwrap_or_else(PoisonError::into_inner).clear();
     }

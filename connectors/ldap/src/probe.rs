@@ -1,4 +1,4 @@
-//! Whether the directory can be reached, accepts the bind, and is what the settings say.
+//! Checks whether the directory can be reached, accepts the bind, and matches the settings.
 
 use bridgehead_sdk::{Error, Retry, Subject};
 
@@ -12,7 +12,7 @@ use crate::report::About;
 use crate::rights;
 use crate::session::{Search, Session};
 
-/// Binds, and looks at the server, its schema, every base, and at what `bind_dn` may read. It changes nothing.
+/// Binds, and checks the server, its schema, every base, and what `bind_dn` is allowed to read. Nothing is changed.
 pub(crate) async fn check(directory: &Directory) -> Result<(), Error> {
     let about = About::Reading("the server's own entry");
     let lease = directory.lease(about).await?;
@@ -20,7 +20,7 @@ pub(crate) async fn check(directory: &Directory) -> Result<(), Error> {
     let found = lease.search(&one("", &["supportedControl"])).await;
     let found = found.map_err(|failure| directory.report(failure, about))?;
     let controls = found.first().map(|entry| entry.texts("supportedControl").flatten().collect::<Vec<_>>());
-    // A server that hides its own entry may page all the same; listing notices if it does not.
+    // A server that hides its root entry may still support paging; a listing detects it if not.
     if controls.is_some_and(|controls| !controls.is_empty() && !controls.contains(&paging::OID)) {
         let message = format!(
             "{} at {} does not support paged results (RFC 2696), which listing requires",
@@ -48,7 +48,7 @@ pub(crate) async fn check(directory: &Directory) -> Result<(), Error> {
     }
 }
 
-/// That the filters name attributes that there are: a condition on any other is never true.
+/// Checks that the attributes in filters exist: a condition on an unknown attribute is never true.
 fn filters(directory: &Directory) -> Result<(), Error> {
     let (layout, schema) = (directory.layout(), directory.schema());
     if !schema.is_known() {
@@ -67,7 +67,7 @@ fn filters(directory: &Directory) -> Result<(), Error> {
     Ok(())
 }
 
-/// That no part of what is listed lies on another server, and that pages may have the size that the settings say.
+/// Checks that no listed part is on another server, and that the configured page size is allowed.
 async fn references(directory: &Directory, session: &Session) -> Result<(), Error> {
     let layout = directory.layout();
     let nobody = rights::nobody(&layout.id.name);
@@ -81,7 +81,7 @@ async fn references(directory: &Directory, session: &Session) -> Result<(), Erro
     Ok(())
 }
 
-/// That an entry which the settings name is there.
+/// Checks that an entry named in the settings exists.
 pub(crate) async fn base(directory: &Directory, session: &Session, dn: &str, key: &str) -> Result<(), Error> {
     match session.search(&one(dn, &["1.1"])).await {
         Ok(found) if !found.is_empty() => Ok(()),

@@ -1,8 +1,8 @@
-//! What a new connection looks at before it is used: whether this server shows the accounts at all, and whether it has
-//! received everything that it is to hold.
+//! What a new connection checks before it is used: whether this server shows the accounts at all, and whether it has received all of its
+//! data.
 //!
-//! A replica that is being filled for the first time answers every search with success, and most people are missing from the
-//! answer. So such a server is not used, neither for listing nor for looking.
+//! A replica that is being filled for the first time answers every search with success, although most accounts are missing from the
+//! results. So such a server is not used, neither for listings nor for look-ups.
 
 use ldap3::Scope;
 
@@ -13,10 +13,10 @@ use crate::session::{Change, Search, Session};
 use crate::settings::Profile;
 use crate::usability;
 
-/// The control by which a server hands its content to replicas (RFC 4533).
+/// The control with which a server sends its content to replicas (RFC 4533).
 const SYNC: &str = "1.3.6.1.4.1.4203.1.9.1.1";
 
-/// Why a server is not used that sends everybody to another one.
+/// Why a server that returns only referrals is not used.
 pub(crate) const REFERS: &str = "it refers to another server for everything, like a replica whose initial \
                                  load is running or was interrupted. Wait until it is complete, or reload \
                                  it; if bind_dn or the accounts are always elsewhere, point url there";
@@ -24,17 +24,17 @@ pub(crate) const REFERS: &str = "it refers to another server for everything, lik
 /// What the server says about itself.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Features {
-    /// It says of every account whether that can log in.
+    /// Whether it reports for each account if that can log in.
     pub(crate) usability: bool,
-    /// Where it keeps its schema.
+    /// The name of the entry with its schema.
     pub(crate) schema: Option<String>,
 }
 
-/// Looks at the server; an error says why it cannot be used.
+/// Checks the server; an error says why it cannot be used.
 pub(crate) async fn examine(session: &Session, readiness: &Readiness) -> Result<Features, Failure> {
     let attributes = ["supportedControl", "namingContexts", "subschemaSubentry", "isSynchronized"];
     let root = match session.search(&one("", &attributes)).await {
-        // It may hide its own entry, or everything: the accounts will tell.
+        // It may hide its root entry, or everything; the search for the accounts shows which.
         Err(Failure::Refused(refusal)) if !matches!(refusal.code, 51 | 52) => Vec::new(),
         root => root?,
     };
@@ -53,7 +53,7 @@ pub(crate) async fn examine(session: &Session, readiness: &Readiness) -> Result<
         Err(Failure::Refused(refusal)) if matches!(refusal.code, 1 | 50 | 53 | 80) => {
             return Err(Failure::Restricted(refusal));
         }
-        // 389 Directory Server: this, or the bind, from the beginning of a refresh of everything to its end.
+        // 389 Directory Server returns this, or rejects the bind, during a complete refresh.
         Err(Failure::Refused(refusal)) if refusal.code == 10 => return Err(Failure::Incomplete(REFERS)),
         // A missing base is reported with its key, by the code that needs it.
         Err(Failure::Refused(refusal)) if !matches!(refusal.code, 51 | 52) => {}
@@ -110,8 +110,7 @@ async fn was_filled(session: &Session, readiness: &Readiness, contexts: &[String
     ))
 }
 
-/// OpenLDAP: a replica has a `contextCSN` at its root from the end of its first refresh on; a server that replicates nothing has
-/// none either.
+/// OpenLDAP: a replica only has a `contextCSN` at its root after its first refresh; a server without replication never has one.
 async fn received_everything(
     session: &Session,
     readiness: &Readiness,
@@ -135,7 +134,7 @@ async fn received_everything(
     Ok(())
 }
 
-/// The root of the database that holds an entry.
+/// The root of the database that contains an entry.
 fn root_of(dn: &str, contexts: &[String]) -> String {
     let Ok(name) = Name::parse(dn) else { return dn.to_owned() };
     let within = contexts.iter().filter_map(|context| {
@@ -151,8 +150,8 @@ pub(crate) fn one<'a>(base: &'a str, attributes: &'a [&'a str]) -> Search<'a> {
 }
 
 impl Session {
-    /// Whether the server accepts changes from no client: it is a replica, or read-only. Tested by changing an entry
-    /// that does not exist, which a writable server answers with "no such object".
+    /// Whether the server accepts changes from no client: it is a replica, or read-only. Tested by changing an entry that does not exist,
+    /// for which a writable server returns "no such object".
     pub(crate) async fn is_read_only(&self, below: &str) -> Result<bool, Failure> {
         let nobody = format!("cn=.bridgehead-nobody-{},{below}", uuid::Uuid::new_v4().simple());
         match self.modify(&nobody, vec![Change::replace::<&str>("description", [])]).await {

@@ -1,4 +1,4 @@
-//! From entries to records.
+//! Converts entries to records.
 
 use bridgehead_sdk::{AccountRecord, AccountStatus, EntityRecord, Memberships, Record, RejectedRecord};
 use serde_json::Value;
@@ -6,10 +6,10 @@ use serde_json::Value;
 use crate::entry::Entry;
 use crate::layout::{GroupLayout, Layout};
 
-/// How many groups or licenses of one type the Bridge takes of an account.
+/// The maximum number of groups or licenses of one type per account in the Bridge API.
 const MOST_REFS: usize = 100;
 
-/// The record of an account; memberships apart, which the entry alone does not tell.
+/// The record of an account with its memberships, which are not part of the entry.
 pub(crate) fn account(
     layout: &Layout,
     entry: &Entry,

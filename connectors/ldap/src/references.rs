@@ -1,8 +1,8 @@
-//! References to other servers (RFC 4511, 4.5.3). They are not followed: what lies behind one is not known, so that a listing
-//! that meets one is not whole, and "nobody" is not certain.
+//! References to other servers (RFC 4511, 4.5.3). They are not followed, so the entries behind them are unknown: a listing with a reference
+//! is incomplete, and a missing account is not certain.
 //!
-//! Two kinds are known to hold nothing that is missed: those that Active Directory gives from the root of every domain, and
-//! those that the operator has named.
+//! Two kinds are ignored, because nothing is missed behind them: those at the root of every Active Directory domain, and those that the
+//! operator has named.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -11,7 +11,7 @@ use bridgehead_sdk::SettingsError;
 use crate::name::Name;
 use crate::settings::{Profile, Settings};
 
-/// Which references are of no interest.
+/// Which references are ignored.
 #[derive(Debug)]
 pub(crate) struct References {
     app: String,
@@ -25,7 +25,7 @@ pub(crate) struct References {
 enum Ignored {
     /// The part of the directory.
     Part(Name),
-    /// How the address begins.
+    /// The start of the address.
     Address(String),
 }
 
@@ -53,7 +53,7 @@ impl References {
         })
     }
 
-    /// Whether nothing that is missed can lie behind a reference.
+    /// Whether a reference can be ignored.
     pub(crate) fn is_ignored(&self, address: &str) -> bool {
         let part = part_of(address);
         let own =
@@ -72,7 +72,7 @@ impl References {
         own || named
     }
 
-    /// What every domain refers to from its root: the configuration of the forest, and its two zones of DNS.
+    /// The references at the root of every domain: the configuration of the forest, and its two DNS zones.
     fn is_own(&self, part: &Name) -> bool {
         let Some(first) = part.rdns.first() else { return false };
         let is = |attribute: &str, value: &str| {
@@ -80,7 +80,7 @@ impl References {
                 && first.value_of(attribute).is_some_and(|held| held.eq_ignore_ascii_case(value.as_bytes()))
         };
         let is_known = is("cn", "Configuration") || is("dc", "DomainDnsZones") || is("dc", "ForestDnsZones");
-        // The forest's root may be above the domain of the base, never somewhere else.
+        // The forest's root can be above the domain of the base, but nowhere else.
         is_known && !part.parent().rdns.is_empty() && self.base.is_within(&part.parent())
     }
 }

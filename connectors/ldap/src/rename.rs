@@ -1,4 +1,4 @@
-//! Renaming an entry, and its name in the groups that the server does not look after.
+//! Renames an entry, and updates its name in groups that the server does not maintain.
 
 use bridgehead_sdk::{Code, Effect, Error, Subject, UpdateAccount};
 use serde_json::Value;
@@ -12,7 +12,7 @@ use crate::memberships::{self, Group, folded, member_values};
 use crate::name::{Name, Rdn};
 use crate::session::Session;
 
-/// What must be replaced in a group when an entry is called otherwise.
+/// The values to replace in a group when an entry is renamed.
 #[derive(Debug)]
 pub(crate) struct Move {
     pub(crate) group: Group,
@@ -20,7 +20,7 @@ pub(crate) struct Move {
     pub(crate) new: Vec<String>,
 }
 
-/// What must be replaced in which group when an entry is called otherwise.
+/// The values to replace in each group when an entry is renamed.
 pub(crate) async fn moves(
     directory: &Directory,
     session: &Session,
@@ -47,7 +47,7 @@ pub(crate) async fn moves(
                 folded(one) == folded(other)
             }
         };
-        // Of several user names, those that stay the account's stay in the group.
+        // If the account has several user names, those that it keeps stay in the group.
         let old: Vec<String> =
             group.values.iter().filter(|held| !names.iter().any(|name| is(held, name))).cloned().collect();
         let has_other = old.len() < group.values.len();
@@ -57,8 +57,8 @@ pub(crate) async fn moves(
     Ok(moves.collect())
 }
 
-/// Renames an entry. Groups that the server does not maintain get the new name first, as far as they accept it: at
-/// every moment one of the two names in the group is the account's, and an interrupted attempt leaves both.
+/// Renames an entry. Groups that the server does not maintain get the new name first, as far as they accept it: at every moment, one of the
+/// two names in the group belongs to the account, and an interrupted attempt leaves both.
 pub(crate) async fn rename(
     directory: &Directory,
     session: &Session,
@@ -70,10 +70,10 @@ pub(crate) async fn rename(
     for of in moves {
         for new in &of.new {
             match groups::add_value(directory, session, &of.group, new).await {
-                // An overlay such as `memberof` may refuse a name that is nobody's yet; the group gets it afterwards.
+                // An overlay such as `memberof` may reject a name that does not exist yet; the group gets it afterwards.
                 Err(error)
                     if error.code() == Code::InternalError && error.subject() != Subject::Connection => {}
-                // It may not be changed at all, or cannot be reached.
+                // The group cannot be changed at all, or the server cannot be reached.
                 Err(error) => return Err(without_new_names(directory, session, moves, error).await),
                 Ok(()) => {}
             }
@@ -81,7 +81,7 @@ pub(crate) async fn rename(
     }
     let mut renamed = session.rename(&entry.dn, &rdn.to_string()).await;
     if matches!(&renamed, Err(failure) if failure.code() == Some(20)) && !moves.is_empty() {
-        // The server sees to it after all, and stumbles over the new name in a group.
+        // The server maintains this group after all, and fails because the group already has the new name.
         for of in moves {
             for new in &of.new {
                 groups::remove_value(directory, session, &of.group, new).await?;
@@ -98,7 +98,7 @@ pub(crate) async fn rename(
     }
 }
 
-/// Takes a new name out of groups again that its account did not get.
+/// Removes the new name from groups again after the rename failed.
 async fn without_new_names(directory: &Directory, session: &Session, moves: &[Move], error: Error) -> Error {
     if error.effect() == Effect::Unknown {
         return error;
@@ -129,8 +129,8 @@ async fn not_renamed(
     Error::account_already_exists(message).with_source(failure)
 }
 
-/// Takes the old name of a renamed account out of its groups, where an earlier attempt broke off behind renaming. Another entry
-/// that has the name by now is left alone, and so is a name that another task than this one has changed.
+/// Removes the old name of a renamed account from its groups, if an earlier attempt was interrupted after renaming. The name is kept if
+/// another entry has it by now, or if a different task has renamed the account.
 pub(crate) async fn leave_old_name(
     directory: &Directory,
     session: &Session,

@@ -1,4 +1,4 @@
-//! From what a server answers to what the runtime and an administrator are told: code, effect, retry, subject.
+//! Converts a server's responses to errors for the runtime and administrators: code, effect, retry, subject.
 
 use std::time::Duration;
 
@@ -7,7 +7,7 @@ use bridgehead_sdk::{Effect, Error, Redactor, Retry, Subject};
 use crate::failure::{Failure, Refusal};
 use crate::settings::Profile;
 
-/// Who says it: what the target is called, and where it is.
+/// The source of an error: the name and the address of the target.
 #[derive(Clone, Debug)]
 pub(crate) struct Reporter {
     pub(crate) system: String,
@@ -17,14 +17,14 @@ pub(crate) struct Reporter {
     pub(crate) redactor: Redactor,
 }
 
-/// What was being done when it went wrong.
+/// What the failed request was about.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum About<'a> {
-    /// Something was read; it changes nothing.
+    /// Reading, which changes nothing.
     Reading(&'a str),
-    /// An account was being changed: its label.
+    /// Changing an account, with its label.
     Account(&'a str),
-    /// The members of a group or license were being changed: its name, and which of the two it is.
+    /// Changing the members of a group or license, with its name and its kind.
     Group(&'a str, Subject),
 }
 
@@ -49,7 +49,7 @@ impl std::fmt::Display for About<'_> {
 }
 
 impl Reporter {
-    /// The error that a failure amounts to.
+    /// Converts a failure to an error.
     pub(crate) fn report(&self, failure: Failure, about: About<'_>) -> Error {
         let error = self.judge(&failure, about);
         let message = self.redactor.redact(error.message()).into_owned();
@@ -83,7 +83,7 @@ impl Reporter {
                  entries there are unknown. If this server should reach that one, fix the connection; if \
                  you do not need that part, add it to ignore_references"
             ))
-            // Who is found by an identifier can be worked on meanwhile.
+            // Accounts that are found by an identifier can be changed in the meantime.
             .with_retry(Retry::Backoff),
             Failure::NotSent => Error::unreachable(format!(
                 "{system} at {url} closed the connection before the request for {about} was sent"
@@ -148,7 +148,7 @@ impl Reporter {
             10 => connection("the entries are on another server; point url at a writable server"),
             12 => connection("the server does not support what the connector needs; check the profile"),
             16 if about.changes() => {
-                // The value to replace no longer exists: another client has changed the entry since.
+                // The value to replace no longer exists: another client has changed the entry in the meantime.
                 Error::internal(with("the entry was changed at the same time")).with_retry(Retry::Backoff)
             }
             17 if about.changes() => Error::internal(with(match self.profile {
@@ -180,7 +180,7 @@ impl Reporter {
             }
             _ => Error::internal(said),
         };
-        // Nothing that only reads breaks a rule: the server shows nothing at the moment, or nothing to bridgehead.
+        // A read-only request cannot break a rule: the server currently shows nothing, or nothing to bridgehead.
         if !about.changes() && matches!(refusal.code, 1 | 50 | 53 | 80) {
             return self.restricted(refusal);
         }
@@ -202,7 +202,7 @@ impl Reporter {
         }
     }
 
-    /// The server takes the bind, and refuses to show anything.
+    /// The server accepts the bind, but refuses to show anything.
     pub(crate) fn restricted(&self, refusal: &Refusal) -> Error {
         let Self { system, url, bind_dn, .. } = self;
         Error::internal(format!(
@@ -213,7 +213,7 @@ impl Reporter {
         .with_subject(Subject::Connection)
     }
 
-    /// The server takes no changes from anybody.
+    /// The server accepts changes from no client.
     pub(crate) fn read_only(&self, refusal: &Refusal) -> Error {
         let Self { system, url, .. } = self;
         Error::internal(format!(
@@ -224,20 +224,20 @@ impl Reporter {
         .with_subject(Subject::Connection)
     }
 
-    /// A setting that does not fit the directory; the message begins with its key.
+    /// A setting that does not match the directory; the message begins with its key.
     pub(crate) fn wrong(&self, message: impl std::fmt::Display) -> Error {
         Error::internal(format!("{}: {message}", self.system))
             .with_retry(Retry::Backoff)
             .with_subject(Subject::Connection)
     }
 
-    /// The server's schema has no such attribute.
+    /// The server's schema does not contain the attribute.
     pub(crate) fn unknown_attribute(&self, key: &str, attribute: &str, nearest: Option<String>) -> Error {
         let hint = nearest.map_or_else(String::new, |nearest| format!("; did you mean '{nearest}'?"));
         self.wrong(format!("{key}: the server does not know the attribute '{attribute}'{hint}"))
     }
 
-    /// The server in use is not to be believed yet.
+    /// The server in use cannot be trusted yet.
     pub(crate) fn unsettled(&self, rest: Duration) -> Error {
         Error::internal(format!(
             "{}: another server took over a moment ago, and may not have received the latest changes yet; \
@@ -248,7 +248,7 @@ impl Reporter {
         .with_retry(Retry::After(rest))
     }
 
-    /// The base that the settings name is not there: that is nobody's absence.
+    /// The base named in the settings does not exist. This does not mean that an account is missing.
     pub(crate) fn base_missing(&self, base: &str, key: &str, refusal: Option<&Refusal>) -> Error {
         let matched = refusal.map(|refusal| refusal.matched.as_str()).filter(|matched| !matched.is_empty());
         let matched = matched.map_or_else(String::new, |matched| format!(" (only {matched} exists)"));
@@ -260,13 +260,13 @@ impl Reporter {
         .with_subject(Subject::Connection)
     }
 
-    /// The account is not in the directory.
+    /// The account does not exist in the directory.
     pub(crate) fn account_not_found(&self, label: &str) -> Error {
         Error::account_not_found(format!("User {label} not found in {}", self.system))
     }
 }
 
-/// What Active Directory means by invalid credentials, from the number in its text.
+/// What Active Directory means by invalid credentials, from the number in its message.
 fn why_invalid(text: &str) -> &'static str {
     let data = text.split("data ").nth(1).and_then(|rest| rest.split([',', ' ']).next());
     match data {

@@ -1,9 +1,9 @@
-//! Whether `bind_dn` is allowed to read the attributes that the settings name.
+//! Checks whether `bind_dn` is allowed to read the attributes that the settings name.
 //!
-//! An unreadable attribute looks like one that no entry has. LDAP has no request for permissions that every server
-//! supports; but a condition on an attribute that may not be searched is neither true nor false, so an entry matches
-//! neither the condition nor its opposite. Samba responds as if no entry had it; so what groups show about accounts,
-//! and accounts about groups, is compared as well (see `witness`).
+//! An unreadable attribute looks like one that no entry has. LDAP has no request for permissions that every server supports; but a
+//! condition on an attribute that must not be searched is neither true nor false, so an entry matches neither the condition nor its
+//! opposite. Samba responds as if no entry had the attribute, so the memberships that groups and accounts show are also compared (see
+//! `witness`).
 
 use bridgehead_sdk::Error;
 use ldap3::Scope;
@@ -16,12 +16,12 @@ use crate::session::{Search, Session};
 use crate::settings::MembershipSource;
 use crate::witness::{self, Hidden, Witness};
 
-/// What is known of an attribute in a part of the directory.
+/// The visibility of an attribute in a part of the directory.
 #[derive(Debug)]
 enum Shown {
     /// An entry has it, and it is readable; or there is no entry that could have it.
     Fine,
-    /// It can be searched, and no entry has it.
+    /// It can be searched, but no entry has it.
     Nobody,
     /// It cannot be read or searched.
     Hidden,
@@ -35,7 +35,7 @@ pub(crate) struct Part<'a> {
     pub(crate) filter: &'a str,
 }
 
-/// That the fields of accounts can be read.
+/// Checks that the fields of accounts are readable.
 pub(crate) async fn fields(directory: &Directory, session: &Session) -> Result<(), Error> {
     let layout = directory.layout();
     let accounts = &layout.accounts;
@@ -44,7 +44,7 @@ pub(crate) async fn fields(directory: &Directory, session: &Session) -> Result<(
     let fields = accounts.attributes.iter();
     let fields =
         fields.map(|(field, attribute)| (format!("accounts.attributes.{field}"), attribute.as_str()));
-    // No entry has an attribute that the server does not know.
+    // If the server does not know the attribute, no entry can have it.
     let schema = directory.schema();
     let suspends = layout.suspension.as_ref().map(|of| ("suspend.method".to_owned(), of.attribute()));
     let suspends = suspends.filter(|(_, attribute)| !schema.is_known() || schema.has(attribute));
@@ -56,7 +56,7 @@ pub(crate) async fn fields(directory: &Directory, session: &Session) -> Result<(
     Ok(())
 }
 
-/// That memberships can be read: an account whose groups cannot be seen is not in none.
+/// Checks that memberships are readable: an account with invisible groups would appear to be in none.
 pub(crate) async fn memberships(directory: &Directory, session: &Session) -> Result<(), Error> {
     let layout = directory.layout();
     for of in &layout.groups {
@@ -84,7 +84,8 @@ pub(crate) async fn memberships(directory: &Directory, session: &Session) -> Res
     let accounts = &layout.accounts;
     let part = Part { base: &accounts.base, scope: accounts.scope, filter: &accounts.filter };
     let shown = look(directory, session, part, &layout.member_of).await?;
-    // An attribute that is made while reading (OpenLDAP's overlay `dynlist`) is shown and cannot be looked for: a member tells.
+    // An attribute that is computed when it is read (OpenLDAP's overlay `dynlist`) is shown but cannot be searched; a member shows which
+    // case it is.
     match (witness::of_groups(directory, session).await?, shown) {
         (Witness::Shows, _) | (Witness::Nobody, Shown::Fine | Shown::Nobody) => Ok(()),
         (Witness::ShowsNot { group, member }, Shown::Fine) => Err(directory.reporter.wrong(format!(
@@ -137,15 +138,15 @@ async fn look(
     })
 }
 
-/// What a search for one entry gave.
+/// The result of a search for one entry.
 pub(crate) enum Found {
     Entry(Box<Entry>),
     Nothing,
-    /// The server gave up looking, or does not answer such a question.
+    /// The server gave up the search, or does not support it.
     Undecided,
 }
 
-/// An entry of a part that meets a condition, with one attribute.
+/// The first entry of a part that matches a condition, with one attribute.
 pub(crate) async fn first(
     directory: &Directory,
     session: &Session,
@@ -167,7 +168,7 @@ pub(crate) async fn first(
     }
 }
 
-/// An identifier that no entry has; looking for it shows whether everything can be looked through.
+/// An identifier that no entry has; a search for it shows whether the whole part can be searched.
 pub(crate) fn nobody(attribute: &str) -> String {
     equals(attribute, "00000000-0000-4000-8000-000000000000")
 }

@@ -1,16 +1,15 @@
-//! Who is in which group, read once for a listing of accounts: all groups with their members, instead of the groups of every
-//! account.
+//! All memberships, read once for a listing of accounts: all groups with their members, instead of the groups of every account.
 //!
-//! Groups hold names, and a name leads nowhere once somebody has renamed or moved what it stands for. So the names of all accounts
-//! are read before the groups. An account that is called the same when its page is read had that name while the groups were read, and
-//! its groups are those that name it. Any other, renamed or new, is in doubt: its groups are asked for, as a task does it (see
+//! Groups contain names, and a name becomes invalid when its entry is renamed or moved. So the names of all accounts are read before the
+//! groups. An account that still has the same name when its page is read also had it while the groups were read, so its groups are those
+//! that contain the name. Any other account, renamed or new, is in doubt: its groups are looked up individually, as for a task (see
 //! `memberships`).
 //!
-//! With groups in groups, the names of the groups are read before and after their members; if one has been renamed between, all is
-//! read again.
+//! With nested groups, the names of the groups are read before and after their members; if one was renamed in between, everything is read
+//! again.
 //!
-//! A group that cannot be read, or not to its end, is an error. Memory is that of a page of groups, of the largest group, and of the
-//! groups' identifiers; what is known of accounts goes to a file when it is large (see `index`).
+//! A group that cannot be read completely is an error. Memory use is that of a page of groups, of the largest group, and of the groups'
+//! identifiers; large data about accounts is moved to a file (see `index`).
 
 use std::collections::{HashMap, HashSet};
 use std::hash::{BuildHasher as _, RandomState};
@@ -30,19 +29,19 @@ use crate::report::About;
 use crate::schema::Schema;
 use crate::session::{Search, Session};
 
-/// How many pairs of account and group are held in memory: five megabytes.
+/// How many pairs of account and group are kept in memory: five megabytes.
 const MOST: usize = 1 << 18;
 
-/// How many members the groups of a page are to have together.
+/// The target number of members of all groups of a page.
 const MEMBERS: usize = 20_000;
 
-/// How many groups the first page has.
+/// The number of groups on the first page.
 const FIRST: u16 = 10;
 
-/// How often all is read again when groups are renamed meanwhile.
+/// How often everything is read again if groups are renamed in the meantime.
 const ROUNDS: usize = 4;
 
-/// Stands for no group, but for an account that had this name before the groups were read.
+/// Marks an account that had this name before the groups were read, instead of a group.
 const NAME: u32 = u32::MAX;
 
 /// The members of all groups.
@@ -52,18 +51,18 @@ pub(crate) struct Roster {
     secret: [RandomState; 2],
     index: Index,
     groups: Vec<Known>,
-    /// The groups that a group is in, as far as that was asked.
+    /// The groups that a group is in, as far as they were requested.
     parents: HashMap<u32, Vec<u32>>,
     next: Step,
     round: usize,
-    /// How many groups the next page has.
+    /// The number of groups on the next page.
     size: u16,
-    /// What the groups were called before, and after: identifier and name.
+    /// The names of the groups before and after: identifier and name.
     before: HashMap<u128, u128>,
     after: HashMap<u128, u128>,
 }
 
-/// What is read next: a position is that of a type of groups.
+/// What is read next; the number is the index of a type of groups.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Step {
     Accounts,
@@ -77,13 +76,13 @@ enum Step {
 #[derive(Clone, Debug)]
 pub(crate) struct Known {
     pub(crate) of: usize,
-    /// `None` if it cannot be told which group it is: nobody may be in it then.
+    /// `None` if the group cannot be identified: it must not have members then.
     pub(crate) id: Option<String>,
     dn: String,
     key: u128,
 }
 
-/// What is known of an account.
+/// The result for an account.
 #[derive(Debug)]
 pub(crate) enum Answer {
     /// It is in these groups: type and identifier.
@@ -93,7 +92,7 @@ pub(crate) enum Answer {
 }
 
 impl Roster {
-    /// Nothing yet.
+    /// An empty roster.
     pub(crate) fn new(directory: &Directory) -> Self {
         Self::begin(Arc::new(View { layout: directory.layout().clone(), schema: directory.schema() }))
     }
@@ -118,7 +117,7 @@ impl Roster {
         self.next == Step::End
     }
 
-    /// Reads on from a position, by one page. The position at the beginning is empty.
+    /// Reads the next page from a position, which is empty at the beginning.
     pub(crate) async fn read(
         mut self,
         directory: &Directory,
@@ -162,7 +161,7 @@ impl Roster {
                 let key = of.map_or_else(|| "accounts.base".to_owned(), |of| format!("{}.base", of.key));
                 directory.reporter.base_missing(search.base, &key, Some(&refusal))
             }
-            // It says nothing about tasks whose accounts are here.
+            // This is not an error of tasks, whose accounts may be on this server.
             failure @ Failure::Reference(_) => {
                 let error = directory.report(failure, About::Reading(slug));
                 Error::incomplete_listing(error.message()).with_source(error)
@@ -182,7 +181,7 @@ impl Roster {
         Ok((this, cookie))
     }
 
-    /// The groups of accounts.
+    /// The groups of the accounts of a page.
     pub(crate) async fn of_page(
         mut self,
         directory: &Directory,
@@ -206,7 +205,7 @@ impl Roster {
                 else {
                     continue;
                 };
-                // A membership that cannot be named would be lost without a word.
+                // A membership without an identifier would silently be lost.
                 let id = known.id.clone().ok_or_else(|| {
                     Error::incomplete_listing(format!(
                         "{}: {} is a member of {}, which cannot be identified: its name is not UTF-8 text, \
@@ -255,7 +254,7 @@ impl Roster {
         Ok(())
     }
 
-    /// A group that was called otherwise before its members were read, or is afterwards.
+    /// A group that had another name before its members were read, or has one afterwards.
     fn renamed(&self) -> Option<&str> {
         let differs = |names: &HashMap<u128, u128>, known: &Known| {
             let id = known.id.as_ref().and_then(|id| names.get(&self.id_key(known.of, id)));
@@ -268,7 +267,7 @@ impl Roster {
         found.map(|known| known.dn.as_str()).or(between)
     }
 
-    /// Notes the entries of a page.
+    /// Stores the entries of a page.
     fn take(mut self, entries: Vec<Entry>) -> io::Result<Self> {
         let view = Arc::clone(&self.view);
         for entry in entries {
@@ -300,7 +299,7 @@ impl Roster {
         let id = id.filter(|_| !entry.garbled);
         let key = self.key("dn", &view.folded(&entry.dn));
         self.groups.push(Known { of, id, dn: entry.dn.clone(), key });
-        // A name that is not text matches no account: an account with such a name is an invalid record.
+        // A name that is not valid UTF-8 matches no account: an account with such a name is an invalid record.
         for member in entry.texts(&layout.member).flatten() {
             let key = if layout.by_username {
                 self.key("user", &member.to_lowercase())
@@ -312,7 +311,7 @@ impl Roster {
         Ok(())
     }
 
-    /// The groups of one account; `None` if it is not sure that they are all.
+    /// The groups of one account; `None` if they may be incomplete.
     fn answer(&mut self, entry: &Entry) -> io::Result<Option<Vec<u32>>> {
         let view = Arc::clone(&self.view);
         if entry.garbled {
@@ -338,7 +337,7 @@ impl Roster {
         Ok(Some(groups))
     }
 
-    /// These groups, and all that they are in, however deep.
+    /// These groups, and all groups that they are in, at any depth.
     fn closure(&mut self, direct: Vec<u32>) -> io::Result<Vec<u32>> {
         let mut met: HashSet<u32> = HashSet::new();
         let mut open = direct;
@@ -356,7 +355,7 @@ impl Roster {
         Ok(met.into_iter().collect())
     }
 
-    /// Stands for an account under everything that groups know it by.
+    /// A key for an account that covers all names by which groups contain it.
     fn name_key(&self, view: &View, entry: &Entry, id: &str) -> u128 {
         let mut names = vec![id.to_lowercase(), view.folded(&entry.dn)];
         let mut user_names = view.user_names(entry);
@@ -379,7 +378,7 @@ impl Roster {
     }
 }
 
-/// What is needed to read names.
+/// What is needed to compare names.
 #[derive(Debug)]
 struct View {
     layout: Layout,
@@ -387,7 +386,7 @@ struct View {
 }
 
 impl View {
-    /// A text that is the same for two names that are the same, whatever the server calls the attributes in them.
+    /// A string that is equal for equal names, whichever names the server uses for the attributes in them.
     fn folded(&self, dn: &str) -> String {
         let name_of = |attribute: &str| {
             let standard = name::standard_name(attribute);
@@ -400,7 +399,7 @@ impl View {
         Name::parse(dn).map_or_else(|_| dn.to_lowercase(), |name| name.folded_by(&name_of))
     }
 
-    /// The names by which groups of user names know an account.
+    /// The user names by which groups contain an account.
     fn user_names(&self, entry: &Entry) -> Vec<String> {
         let of = self.layout.groups.iter().find(|of| of.by_username);
         let names = of.map(|of| member_values(&self.layout, of, entry)).unwrap_or_default();
@@ -408,7 +407,7 @@ impl View {
     }
 }
 
-/// Does what may wait for a disk beside what must not.
+/// Runs work that may block on a disk in a separate thread.
 async fn aside<T: Send + 'static>(
     directory: &Directory,
     work: impl FnOnce() -> io::Result<T> + Send + 'static,

@@ -1,7 +1,7 @@
-//! The server's schema: which attributes there are, what else they are called, and how their values compare.
+//! The server's schema: its attributes, their other names, and how their values compare.
 //!
-//! A server takes an attribute by any of its names and by its number, and gives it back under one of them. So the names of
-//! the settings go through the schema once (see `layout`), and so does every name in an entry (see `session`).
+//! A server accepts any name of an attribute, and its OID, but returns only one of them. So the names in the settings are converted once
+//! with the schema (see `layout`), and so are the names in entries (see `session`).
 
 use std::collections::HashMap;
 
@@ -9,11 +9,11 @@ use crate::entry::Entry;
 use crate::memberships::folded;
 use crate::name::standard_name;
 
-/// What is known of the attributes of a server. Empty where the server does not show its schema.
+/// The known attributes of a server. Empty if the server does not show its schema.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Schema {
     attributes: Vec<Attribute>,
-    /// By name or number, in small letters.
+    /// By lowercase name or OID.
     by_name: HashMap<String, usize>,
 }
 
@@ -23,27 +23,27 @@ struct Attribute {
     parent: Option<String>,
     equality: Option<String>,
     syntax: Option<String>,
-    /// Whether it belongs to the server, not to those who keep the directory.
+    /// Whether the attribute is operational: maintained by the server, not part of the user data.
     operational: bool,
-    /// Whether the server alone sets it.
+    /// Whether only the server can set it.
     fixed: bool,
 }
 
 /// How two values of an attribute compare.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Rule {
-    /// Without regard to case and to how many spaces stand together.
+    /// Ignoring case and the number of consecutive spaces.
     IgnoringCase,
-    /// Octet for octet, spaces apart.
+    /// Case-sensitive, ignoring the number of consecutive spaces.
     Exactly,
-    /// Without regard to case, spaces and hyphens: numbers of telephones.
+    /// Ignoring case, spaces and hyphens: telephone numbers.
     Telephone,
     /// As distinguished names.
     Name,
 }
 
 impl Schema {
-    /// Reads the attribute types (RFC 4512, 4.1.2) of the entry that holds the schema. What cannot be read is left out.
+    /// Reads the attribute types (RFC 4512, 4.1.2) of the entry with the schema. Unreadable definitions are left out.
     pub(crate) fn read(entry: &Entry) -> Self {
         let mut schema = Self::default();
         for text in entry.texts("attributeTypes").flatten() {
@@ -83,22 +83,22 @@ impl Schema {
         self.attributes.push(attribute);
     }
 
-    /// Whether the server has shown its schema.
+    /// Whether the server shows its schema.
     pub(crate) fn is_known(&self) -> bool {
         !self.attributes.is_empty()
     }
 
-    /// Whether the server has an attribute of this name; options such as `;lang-ja` do not matter.
+    /// Whether the server has an attribute with this name; options such as `;lang-ja` are ignored.
     pub(crate) fn has(&self, attribute: &str) -> bool {
         self.attribute(attribute).is_some()
     }
 
-    /// The name that stands for an attribute here, whichever of its names is given; options are kept.
+    /// The canonical name of an attribute, given any of its names; options are kept.
     pub(crate) fn canonical(&self, attribute: &str) -> String {
         let (base, options) =
             attribute.split_once(';').map_or((attribute, None), |(base, of)| (base, Some(of)));
         let known = self.attribute(base).map(|known| known.name.clone());
-        // Without a schema, the names that the standards give.
+        // Without a schema, the standard names are used.
         let name = known.unwrap_or_else(|| {
             let standard = standard_name(base);
             if standard.eq_ignore_ascii_case(base) { base.to_owned() } else { standard }
@@ -109,21 +109,21 @@ impl Schema {
         }
     }
 
-    /// The known name that a mistyped one is nearest to.
+    /// The known name closest to a mistyped one.
     pub(crate) fn nearest(&self, attribute: &str) -> Option<String> {
         let base = attribute.split(';').next().unwrap_or(attribute);
         bridgehead_sdk::nearest(base, self.attributes.iter().map(|known| known.name.as_str()))
             .map(str::to_owned)
     }
 
-    /// How values of an attribute compare. Where nothing is said, without regard to case, as most do.
+    /// How values of an attribute compare. If the schema does not say, ignoring case, as for most attributes.
     pub(crate) fn rule(&self, attribute: &str) -> Rule {
         let mut known = self.attribute(attribute);
-        // A type may have what it does not say from the one that it is derived from.
+        // A type inherits what it does not define from its supertype.
         for _ in 0..8 {
             let Some(attribute) = known else { break };
             if let Some(rule) = &attribute.equality {
-                // By name, or by number (RFC 4517), as 389 Directory Server may have it.
+                // By name, or by OID (RFC 4517), which 389 Directory Server may use.
                 return match rule.to_ascii_lowercase().as_str() {
                     "telephonenumbermatch" | "2.5.13.20" => Rule::Telephone,
                     "distinguishednamematch" | "2.5.13.1" => Rule::Name,
@@ -134,19 +134,19 @@ impl Schema {
             }
             known = attribute.parent.as_ref().and_then(|parent| self.attribute(parent));
         }
-        // Active Directory names no rules; this is its syntax of texts whose case counts.
+        // Active Directory names no rules; this is its syntax for case-sensitive strings.
         match self.attribute(attribute).and_then(|known| known.syntax.as_deref()) {
             Some(syntax) if syntax.starts_with("1.2.840.113556.1.4.1362") => Rule::Exactly,
             _ => Rule::IgnoringCase,
         }
     }
 
-    /// Whether an attribute is the server's own, which entries have whatever their classes are.
+    /// Whether an attribute is operational, so that entries can have it whatever their object classes are.
     pub(crate) fn is_operational(&self, attribute: &str) -> bool {
         self.attribute(attribute).is_some_and(|known| known.operational)
     }
 
-    /// Whether the server alone sets an attribute.
+    /// Whether only the server can set an attribute.
     pub(crate) fn is_fixed(&self, attribute: &str) -> bool {
         self.attribute(attribute).is_some_and(|known| known.fixed)
     }
@@ -182,7 +182,7 @@ impl Schema {
 }
 
 impl Rule {
-    /// Whether two values are the same for the server.
+    /// Whether the server treats two values as equal.
     pub(crate) fn same(self, one: &[u8], other: &[u8]) -> bool {
         if one == other {
             return true;
@@ -203,7 +203,7 @@ impl Rule {
         }
     }
 
-    /// These values, each once: a server refuses two that are the same to it (20).
+    /// These values without duplicates: a server rejects values that it treats as equal (20).
     pub(crate) fn distinct(self, values: Vec<String>) -> Vec<String> {
         let mut distinct: Vec<String> = Vec::with_capacity(values.len());
         for value in values {
@@ -215,7 +215,7 @@ impl Rule {
     }
 }
 
-/// The words of a definition; parentheses are separate words, and a quoted text is one word.
+/// The words of a definition; parentheses are separate words, and a quoted string is one word.
 pub(crate) fn words(text: &str) -> Vec<String> {
     let mut words = Vec::new();
     let mut word = String::new();

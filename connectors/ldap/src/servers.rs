@@ -1,4 +1,4 @@
-//! The servers of one directory: one of them does all the work, and if it fails, the next one.
+//! The servers of one directory. All work is done on one of them; if it fails, on the next one.
 //!
 //! Servers of a directory lag behind each other. A change that was made on one must not be looked up on another, so two
 //! are never used at the same time, and no work returns to an earlier server while the current one responds. For a
@@ -14,22 +14,22 @@ use std::time::Duration;
 use tokio::time::Instant;
 use url::Url;
 
-/// The servers, and which one is used.
+/// The servers, and which of them is used.
 #[derive(Debug)]
 pub(crate) struct Servers {
     urls: Vec<Url>,
     wait: Duration,
     present: Mutex<Present>,
-    /// One more than the number of the choice whose server takes no changes; 0 for none.
+    /// The number of the choice whose server accepts no changes, plus one; 0 for none.
     set_aside: AtomicU64,
 }
 
-/// Which server is used. The number tells connections of an earlier choice from those of this one.
+/// Which server is used. The number distinguishes connections of this choice from those of earlier ones.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Present {
     pub(crate) server: usize,
     pub(crate) number: u64,
-    /// When it took over from another one.
+    /// When it replaced another server.
     since: Option<Instant>,
 }
 
@@ -42,7 +42,7 @@ impl Servers {
         &self.urls[server]
     }
 
-    /// All of them, as a message names them.
+    /// All servers, as messages name them.
     pub(crate) fn named(&self) -> String {
         self.urls.iter().map(Url::as_str).collect::<Vec<_>>().join(" or ")
     }
@@ -51,8 +51,7 @@ impl Servers {
         *self.present.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The order in which they are tried: the present one, then the others as they are preferred. One that was set aside is
-    /// the last.
+    /// The order of connection attempts: the current server, then the others by preference. A server that was set aside is last.
     pub(crate) fn order(&self) -> impl Iterator<Item = usize> {
         let present = self.present();
         let is_last = self.set_aside.load(Ordering::Relaxed) == present.number + 1;
@@ -61,14 +60,14 @@ impl Servers {
         first.into_iter().chain(others).chain(is_last.then_some(present.server))
     }
 
-    /// Sets the server of a choice aside, since it takes no changes.
+    /// Sets the server of a choice aside, because it accepts no changes.
     pub(crate) fn set_aside(&self, choice: Present) {
         if choice.number == self.present().number {
             self.set_aside.store(choice.number + 1, Ordering::Relaxed);
         }
     }
 
-    /// Makes a server that answered the one in use, unless another was chosen since `before`. Gives the choice that holds.
+    /// Makes a server that responded the current one, unless another was chosen since `before`. Returns the choice in force.
     pub(crate) fn choose(&self, server: usize, before: Present) -> Present {
         let mut present = self.present.lock().unwrap_or_else(PoisonError::into_inner);
         if present.number == before.number && present.server != server {
@@ -77,7 +76,7 @@ impl Servers {
         *present
     }
 
-    /// How long what the present server does not show is not to be believed; `None` if it can be.
+    /// How much longer missing data on the current server cannot be trusted; `None` if it can.
     pub(crate) fn in_doubt(&self) -> Option<Duration> {
         let rest = self.wait.checked_sub(self.present().since?.elapsed())?;
         Some(rest).filter(|rest| !rest.is_zero())
@@ -113,12 +112,12 @@ mod tests {
         let start = servers.present();
         servers.set_aside(start);
         assert_eq!(servers.order().collect::<Vec<_>>(), [1, 2, 0]);
-        // None of the others answers.
+        // None of the others responds.
         assert_eq!(servers.choose(0, start).number, start.number);
         assert_eq!(servers.order().collect::<Vec<_>>(), [1, 2, 0]);
         servers.choose(1, start);
         assert_eq!(servers.order().collect::<Vec<_>>(), [1, 0, 2]);
-        // What is learned late about the one before changes nothing.
+        // A late report about the previous server changes nothing.
         servers.set_aside(start);
         assert_eq!(servers.order().collect::<Vec<_>>(), [1, 0, 2]);
     }

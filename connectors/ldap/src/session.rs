@@ -1,4 +1,4 @@
-//! One connection that is bound, and the requests on it.
+//! One bound connection, and the requests on it.
 
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -20,38 +20,39 @@ use crate::suspension::LOCKED_TIME;
 use crate::traced;
 use crate::usability;
 
-/// What Active Directory counts up with every change of an entry, its members included; it alone gives attributes in parts.
+/// Active Directory increments this with every change of an entry, including its members. Only Active Directory returns attributes in
+/// parts.
 const VERSION: &str = "uSNChanged";
 
-/// How often an attribute in parts is read again that is changed meanwhile.
+/// How often an attribute in parts is read again if it is changed in the meantime.
 const ROUNDS: usize = 4;
 
-/// The result code of a server that sends everybody to another one.
+/// The result code of a server that refers to another one.
 const REFERRAL: u32 = 10;
 
-/// How many seconds a server may look for what only a check wants to know.
+/// The time limit in seconds for searches that only a check needs.
 const MOMENT: i32 = 2;
 
-/// A connection that is bound. Requests on it may overlap.
+/// A bound connection. Requests on it may overlap.
 #[derive(Debug)]
 pub(crate) struct Session {
     ldap: Ldap,
     endpoint: Arc<Endpoint>,
-    /// The choice of server that it belongs to; see `servers`.
+    /// The choice of server that the connection belongs to; see `servers`.
     present: Present,
     pub(crate) features: Features,
-    /// Set when a request was left without an answer: what comes next on this connection cannot be trusted.
+    /// Set when a request was left without a response: later responses on this connection cannot be trusted.
     spoiled: Arc<AtomicBool>,
 }
 
-/// What to look for, and where.
+/// What to search for, and where.
 #[derive(Clone, Debug)]
 pub(crate) struct Search<'a> {
     pub(crate) base: &'a str,
     pub(crate) scope: ldap3::Scope,
     pub(crate) filter: &'a str,
     pub(crate) attributes: &'a [&'a str],
-    /// No more entries than this are of interest; 0 for all.
+    /// The maximum number of entries; 0 for all.
     pub(crate) limit: i32,
 }
 
@@ -79,20 +80,20 @@ impl Change {
         Self { kind: Kind::Delete, attribute: attribute.to_owned(), values: vec![value.into()] }
     }
 
-    /// Sets the values of an attribute; none takes the attribute away.
+    /// Replaces the values of an attribute; without values, removes the attribute.
     pub(crate) fn replace<V: Into<Vec<u8>>>(attribute: &str, values: impl IntoIterator<Item = V>) -> Self {
         let values = values.into_iter().map(Into::into).collect();
         Self { kind: Kind::Replace, attribute: attribute.to_owned(), values }
     }
 
-    /// Sets the values of an attribute in this order: the first one is the one that counts.
+    /// Sets the values of an attribute in this order: the first one is the main value.
     pub(crate) fn set(attribute: &str, values: impl IntoIterator<Item = Vec<u8>>) -> Vec<Self> {
         let mut values = values.into_iter();
         let first = Self::replace(attribute, values.next());
         std::iter::once(first).chain(values.map(|value| Self::add(attribute, value))).collect()
     }
 
-    /// The values that are set, where they are text.
+    /// The new values that are valid UTF-8.
     pub(crate) fn texts(&self) -> impl Iterator<Item = &str> {
         let set = self.kind != Kind::Delete;
         self.values.iter().filter(move |_| set).filter_map(|value| std::str::from_utf8(value).ok())
@@ -117,7 +118,7 @@ impl std::fmt::Debug for Change {
 }
 
 impl Session {
-    /// Connects to the server in use, agrees upon TLS, and binds; if that server fails, to the next one, which then is in use.
+    /// Connects to the current server, negotiates TLS, and binds. If that server fails, the next one becomes the current server.
     pub(crate) async fn open(endpoint: &Arc<Endpoint>) -> Result<Self, Failure> {
         let servers = &endpoint.servers;
         let before = servers.present();
@@ -142,7 +143,7 @@ impl Session {
                         }
                         return Ok(session);
                     }
-                    // Another call has changed servers meanwhile, to another one than this.
+                    // Another call has switched to a different server in the meantime.
                     first.get_or_insert(Failure::NotSent);
                 }
                 Err(failure) if failure.is_of_server() => {
@@ -170,7 +171,7 @@ impl Session {
             conversation.hears(|| failure.to_string());
             failure
         })?;
-        // What moves octets to and fro; it ends with the connection, at the latest when its last handle is dropped.
+        // Drives the connection; ends with it, at the latest when its last handle is dropped.
         tokio::spawn(async move { drop(connection.drive().await) });
         let how = || format!("bind as {}", endpoint.identity.label());
         let bound = match &endpoint.identity {
@@ -205,19 +206,19 @@ impl Session {
         Ok(session)
     }
 
-    /// Whether another request can be made on this connection.
+    /// Whether another request can be sent on this connection.
     pub(crate) fn is_usable(&self) -> bool {
         !self.spoiled.load(Ordering::Relaxed)
             && !self.ldap.clone().is_closed()
             && self.present.number == self.endpoint.servers.present().number
     }
 
-    /// Whether it is a connection to the same server as another one.
+    /// Whether both connections are to the same server.
     pub(crate) fn is_at_server_of(&self, other: &Self) -> bool {
         self.present.server == other.present.server
     }
 
-    /// The entries that a search finds. More than the limit are no error; anything else but success is, and so is a reference to
+    /// The entries that a search finds. Exceeding the limit is not an error; any result other than success is, and so is a reference to
     /// another server.
     pub(crate) async fn search(&self, search: &Search<'_>) -> Result<Vec<Entry>, Failure> {
         let (entries, reference) = self.search_here(search).await?;
@@ -227,7 +228,7 @@ impl Session {
         }
     }
 
-    /// The entries that a search finds on this server, and where it refers to for others.
+    /// The entries that a search finds on this server, and the address that it refers to for others.
     pub(crate) async fn search_here(
         &self,
         search: &Search<'_>,
@@ -243,7 +244,7 @@ impl Session {
         Ok((entries, reference))
     }
 
-    /// The entries that a search finds on this server within a moment; one that takes longer is refused (3).
+    /// The entries that a search finds on this server within a short time; a slower search is refused (3).
     pub(crate) async fn probe(&self, search: &Search<'_>) -> Result<Vec<Entry>, Failure> {
         let (entries, _, result) = self.run(search, Vec::new(), Some(MOMENT)).await?;
         let enough = usize::try_from(search.limit).is_ok_and(|limit| limit > 0 && entries.len() >= limit);
@@ -253,7 +254,7 @@ impl Session {
         Ok(entries)
     }
 
-    /// A page of the entries that a search finds, and where the next one begins.
+    /// A page of the entries that a search finds, and the cookie of the next page.
     pub(crate) async fn page(
         &self,
         search: &Search<'_>,
@@ -268,7 +269,7 @@ impl Session {
         if let Some(address) = reference {
             return Err(Failure::Reference(address));
         }
-        // A server that does not page may have given a part and call it all.
+        // A server that does not page may have returned a part as if it were everything.
         let Some(cookie) = paging::cookie(&result) else {
             self.spoil();
             return Err(Failure::Garbled("a page without the control for paged results (RFC 2696)"));
@@ -279,7 +280,7 @@ impl Session {
         Ok((entries, cookie))
     }
 
-    /// The entries that a search finds, where a control says what is wanted of them.
+    /// A search with controls.
     pub(crate) async fn search_with(
         &self,
         search: &Search<'_>,
@@ -289,7 +290,7 @@ impl Session {
         if result.rc == 0 { Ok(entries) } else { Err(self.refused(&result)) }
     }
 
-    /// Who the server takes bridgehead for: `dn:…`, or `u:…` (RFC 4532).
+    /// The identity that bridgehead has for the server: `dn:…`, or `u:…` (RFC 4532).
     pub(crate) async fn who_am_i(&self) -> Result<String, Failure> {
         let mut ldap = self.ldap.clone();
         let conversation = self.endpoint.conversation();
@@ -315,7 +316,7 @@ impl Session {
         self.change(|| shown, async { ldap.add(dn, attributes).await }).await
     }
 
-    /// Changes an entry, in one step.
+    /// Changes an entry in one step.
     pub(crate) async fn modify(&self, dn: &str, changes: Vec<Change>) -> Result<(), Failure> {
         let shown = self.endpoint.trace.as_ref().map(|_| traced::modify(dn, &changes)).unwrap_or_default();
         let changes = changes.into_iter().map(Change::into_mod).collect();
@@ -323,20 +324,20 @@ impl Session {
         self.change(|| shown, async { ldap.modify(dn, changes).await }).await
     }
 
-    /// Gives an entry another name where it is.
+    /// Renames an entry without moving it.
     pub(crate) async fn rename(&self, dn: &str, rdn: &str) -> Result<(), Failure> {
         let mut ldap = self.ldap.clone();
         self.change(|| format!("rename {dn:?} {rdn:?}"), async { ldap.modifydn(dn, rdn, true, None).await })
             .await
     }
 
-    /// Removes an entry.
+    /// Deletes an entry.
     pub(crate) async fn delete(&self, dn: &str) -> Result<(), Failure> {
         let mut ldap = self.ldap.clone();
         self.change(|| format!("delete {dn:?}"), async { ldap.delete(dn).await }).await
     }
 
-    /// Sets a password by the extended operation of RFC 3062.
+    /// Sets a password with the extended operation of RFC 3062.
     pub(crate) async fn set_password(&self, dn: &str, password: &str) -> Result<(), Failure> {
         let request = PasswordModify { user_id: Some(dn), old_pass: None, new_pass: Some(password) };
         let mut ldap = self.ldap.clone();
@@ -367,13 +368,13 @@ impl Session {
         self.spoiled.store(true, Ordering::Relaxed);
     }
 
-    /// Lets the other servers be tried before this one, by connections to come.
+    /// Makes new connections try the other servers before this one.
     pub(crate) fn set_aside(&self) {
         self.endpoint.servers.set_aside(self.present);
         self.spoil();
     }
 
-    /// Makes a request, within the time that one may take. If it is given up, so is the connection.
+    /// Makes a request within the time limit. If the request is given up, so is the connection.
     async fn call<T>(&self, request: impl Future<Output = Result<T, LdapError>>) -> Result<T, Failure> {
         let answer = if self.is_usable() {
             let spoil = SpoilOnDrop(Some(&self.spoiled));
@@ -429,7 +430,7 @@ impl Session {
         for item in found.0 {
             if item.is_ref() {
                 let addresses = addresses(item).ok_or(Failure::Garbled("an invalid reference"))?;
-                // Several addresses are of the same part: one that is not missed will do.
+                // Several addresses refer to the same part, so one ignored address is enough.
                 if !addresses.iter().any(|address| self.endpoint.references.is_ignored(address)) {
                     reference = reference.or_else(|| addresses.into_iter().next());
                 }
@@ -454,8 +455,8 @@ impl Session {
         Ok(())
     }
 
-    /// All values of an attribute that comes in parts. If the entry changes in between, values may have moved from one part to
-    /// another, and all are read again.
+    /// All values of an attribute that is returned in parts. If the entry changes in between, values may have moved from one part to
+    /// another, so all are read again.
     async fn all_values(&self, dn: &str, attribute: &str) -> Result<Vec<Vec<u8>>, Failure> {
         for _ in 0..ROUNDS {
             if let Some(values) = self.values_by_part(dn, attribute).await? {
@@ -495,7 +496,7 @@ impl Session {
             let further = entry.ranged().map(|ranged| ranged.next);
             all.append(&mut entry.take_values(attribute).ok_or_else(missing)?);
             match further {
-                // A server that goes back would be read for ever.
+                // A server that goes back would be read forever.
                 Some(further) if further > next => next = further,
                 Some(_) => return Err(missing()),
                 None => return Ok(Some(all)),
@@ -504,7 +505,7 @@ impl Session {
     }
 }
 
-/// The addresses in a reference, made fit to be shown.
+/// The addresses in a reference, sanitized for display.
 fn addresses(item: ResultEntry) -> Option<Vec<String>> {
     let addresses = item.0.expect_constructed()?.into_iter().map(|address| {
         let address = String::from_utf8_lossy(&address.expect_primitive()?).into_owned();

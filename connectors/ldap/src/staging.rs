@@ -1,4 +1,4 @@
-//! Accounts that are being created.
+//! Creates accounts under a temporary name.
 //!
 //! If a password can only be set once the entry exists, an account would exist without one for a moment; if bridgehead
 //! ended in that moment, a look-up would find the account and consider the task done. So the entry is created under a
@@ -24,21 +24,21 @@ use crate::pool::Lease;
 use crate::report::About;
 use crate::session::{Change, Session};
 
-/// How the value that names such an entry begins.
+/// The start of the value that names such an entry.
 pub(crate) const PREFIX: &str = ".bridgehead-";
 
-/// How often a half-made entry is tried to be taken away: over the connection it was made on, and over another one.
+/// How often the removal of a half-created entry is attempted: over its own connection, and over another one.
 const TRIES: usize = 2;
 
-/// An entry that is to be made.
+/// An entry to create.
 pub(crate) struct Staging {
     pub(crate) endpoint: Arc<Endpoint>,
-    /// Its name while it is being made.
+    /// Its temporary name.
     pub(crate) dn: String,
     pub(crate) attributes: Attributes,
     pub(crate) password: SecretString,
     pub(crate) lock: Option<Change>,
-    /// The name that it is to have.
+    /// Its final name.
     pub(crate) rdn: String,
 }
 
@@ -51,18 +51,18 @@ pub(crate) enum Step {
     Rename,
 }
 
-/// Why an entry was not made.
+/// Why an entry was not created.
 #[derive(Debug)]
 pub(crate) struct Broken {
     pub(crate) step: Step,
     pub(crate) failure: Failure,
-    /// Why the half-made entry may still be there; nothing if it is not.
+    /// Why the half-created entry may still exist; `None` if it does not.
     pub(crate) left: Option<String>,
 }
 
 impl Staging {
-    /// Makes the entry, and gives the connection back. The requests belong together: a deadline that passes in between ends none of
-    /// them, so that nothing half-made stays.
+    /// Creates the entry, and returns the connection. The requests run as a unit: a deadline that passes in between interrupts none of
+    /// them, so that no half-created entry is left behind.
     pub(crate) async fn make(self, lease: Lease) -> Result<(Lease, Result<(), Broken>), JoinError> {
         let all = tokio::spawn(async move {
             let made = self.run(&lease).await;
@@ -83,7 +83,7 @@ impl Staging {
     async fn add(&self, session: &Session) -> Result<(), Broken> {
         let mut added = session.add(&self.dn, self.attributes.clone()).await;
         if added.as_ref().is_err_and(|failure| failure.code() == Some(68)) {
-            // What an earlier attempt at this task left behind has this name, and nobody else's entry can.
+            // An entry with this name can only be a remainder of an earlier attempt at this task.
             if let Err(failure) = session.delete(&self.dn).await {
                 let left = Some(failure.to_string());
                 return Err(Broken { step: Step::Add, failure, left });
@@ -91,7 +91,7 @@ impl Staging {
             added = session.add(&self.dn, self.attributes.clone()).await;
         }
         let Err(failure) = added else { return Ok(()) };
-        // A clear refusal leaves nothing.
+        // After a clear refusal nothing is left.
         let is_clear = match &failure {
             Failure::NotSent => true,
             Failure::Refused(refusal) => !matches!(refusal.code, 1 | 3 | 80),
@@ -105,7 +105,7 @@ impl Staging {
         let password = self.password.expose_secret();
         session.set_password(&self.dn, password).await.map_err(|failure| (Step::Password, failure))?;
         if let Some(lock) = &self.lock {
-            // After the password: setting it would take the lock away.
+            // After the password, because setting it would remove the lock.
             let locked = session.modify(&self.dn, vec![lock.clone()]).await;
             locked.map_err(|failure| (Step::Lock, failure))?;
         }
@@ -114,7 +114,7 @@ impl Staging {
 }
 
 impl Broken {
-    /// The error, with what is left behind.
+    /// The error, including what is left behind.
     pub(crate) fn told(&self, dn: &str, error: Error) -> Error {
         let Some(why) = &self.left else { return error };
         let message = format!(
@@ -130,7 +130,7 @@ impl Broken {
     }
 }
 
-/// Takes away what an earlier attempt at a task has left half-made.
+/// Removes the half-created entry of an earlier attempt at a task.
 pub(crate) async fn clear(
     directory: &Directory,
     session: &Session,
@@ -148,7 +148,7 @@ pub(crate) async fn clear(
     }
 }
 
-/// Removes an entry that this call has created over `maker`: over `session`, or over another connection if that one is unusable. Says
+/// Removes an entry that this call has created over `maker`: over `session`, or over another connection if that one is unusable. Returns
 /// why the entry may still exist.
 pub(crate) async fn remove(
     endpoint: &Arc<Endpoint>,
@@ -164,8 +164,8 @@ pub(crate) async fn remove(
         };
         let used = spare.as_ref().unwrap_or(session);
         match used.delete(dn).await {
-            // Only the server that made it can say that it is gone there: another one may not have received it yet, or has not passed
-            // on its removal.
+            // Only the server that created the entry can confirm the removal: another one may not have received the entry yet, or may not
+            // have passed on its removal.
             Ok(()) if used.is_at_server_of(maker) => return None,
             Err(failure) if failure.code() == Some(32) && used.is_at_server_of(maker) => return None,
             Ok(()) => {
@@ -188,19 +188,19 @@ pub(crate) async fn remove(
     left
 }
 
-/// Another connection, if one is needed. It belongs to no pool: the caller may hold the last place there.
+/// Another connection, if one is needed. It does not belong to the pool, because the caller may hold the last place there.
 pub(crate) async fn spare(endpoint: &Arc<Endpoint>, session: &Session) -> Result<Option<Session>, Failure> {
     if session.is_usable() { Ok(None) } else { Session::open(endpoint).await.map(Some) }
 }
 
-/// The value that names the entry of a task while it is being made: the same for every attempt at the task.
+/// The value that names the entry of a task during its creation: the same for every attempt at the task.
 pub(crate) fn value(task: &TaskId) -> String {
     let fits = |c: &char| c.is_ascii_alphanumeric() || *c == '-';
     let id: String = task.as_str().chars().filter(fits).take(48).collect();
     format!("{PREFIX}{id}")
 }
 
-/// Whether an entry is being made, or was left half-made.
+/// Whether an entry is being created, or was left half-created.
 pub(crate) fn is_staged(entry: &Entry) -> bool {
     let value = entry.rdn().and_then(|rdn| rdn.parts.into_iter().next());
     value.is_some_and(|part| part.value.starts_with(PREFIX.as_bytes()))

@@ -1,8 +1,8 @@
-//! A look at who and what is in a directory that nothing is known of yet.
+//! Samples the accounts and groups of an unknown directory.
 
 use std::collections::BTreeSet;
 
-use bridgehead_sdk::{Section, Setting};
+use bridgehead_sdk::{Section, Setting, counted};
 use ldap3::Scope;
 use serde_json::{Map, Value, json};
 
@@ -12,12 +12,12 @@ use crate::name::Name;
 use crate::session::{Search, Session};
 use crate::settings::Profile;
 
-/// So many entries are enough to tell what they are like.
+/// How many entries are sampled.
 const SAMPLE: i32 = 500;
 const USERS: &str = "(&(objectCategory=person)(objectClass=user))";
-/// The classes of people, the usual ones first.
+/// The object classes of people, the usual ones first.
 const CLASSES: [&str; 4] = ["inetOrgPerson", "posixAccount", "organizationalPerson", "person"];
-/// What is worth mapping where most have it: field and attribute.
+/// Extra fields and their attributes, suggested if most people have them.
 const EXTRAS: [(&str, &str); 5] = [
     ("title", "title"),
     ("department", "department"),
@@ -26,22 +26,22 @@ const EXTRAS: [(&str, &str); 5] = [
     ("employee_number", "employeeID"),
 ];
 
-/// People that were seen.
+/// The people in the sample.
 #[derive(Debug)]
 pub(crate) struct People {
     entries: Vec<Entry>,
-    /// The condition, where it is not the profile's own.
+    /// The filter, if it differs from the profile's.
     filter: Option<String>,
     container: String,
 }
 
-/// Groups that were seen: of each kind the slug, the member attribute, and some of them.
+/// The groups in the sample: for each kind the slug, the member attribute, and some entries.
 #[derive(Debug)]
 pub(crate) struct Groups {
     kinds: Vec<(&'static str, &'static str, Vec<Entry>)>,
 }
 
-/// The people below a base; none if there are none of any class.
+/// The people below a base; `None` if there are none of any class.
 pub(crate) async fn people(
     session: &Session,
     base: &str,
@@ -97,7 +97,7 @@ pub(crate) async fn groups(session: &Session, base: &str, profile: Profile) -> R
     Ok(Groups { kinds })
 }
 
-/// Some of the entries that a filter finds; none if the server refuses to look.
+/// Some of the entries that a filter finds; none if the server refuses the search.
 async fn sample(
     session: &Session,
     base: &str,
@@ -112,7 +112,7 @@ async fn sample(
     }
 }
 
-/// What all entries lie in, as near as can be.
+/// The nearest common parent of all entries.
 fn container(entries: &[Entry], base: &str) -> String {
     let parents = entries.iter().filter_map(|entry| Some((parent_of(&entry.dn), entry.name()?.parent())));
     let mut shared: Option<(String, Name)> = None;
@@ -133,7 +133,7 @@ fn container(entries: &[Entry], base: &str) -> String {
         .map_or_else(|| base.to_owned(), |(text, _)| text)
 }
 
-/// A name without its first level, written as it was.
+/// A name without its first level, in its original spelling.
 fn parent_of(dn: &str) -> String {
     let mut is_escaped = false;
     for (at, one) in dn.char_indices() {
@@ -147,9 +147,9 @@ fn parent_of(dn: &str) -> String {
 }
 
 /// "at least 500" or "12".
-fn count(entries: &[Entry]) -> String {
+fn count(entries: &[Entry], one: &str, many: &str) -> String {
     let enough = usize::try_from(SAMPLE).is_ok_and(|sample| entries.len() >= sample);
-    if enough { format!("at least {SAMPLE}") } else { entries.len().to_string() }
+    if enough { format!("at least {SAMPLE} {many}") } else { counted(entries.len(), one, many) }
 }
 
 impl People {
@@ -158,16 +158,21 @@ impl People {
         let with = with.iter().filter(|attribute| self.share(attribute) > 0.0);
         let with: Vec<String> =
             with.map(|attribute| format!("{attribute} ({:.0} %)", self.share(attribute) * 100.0)).collect();
-        format!("{} people below {}, with {}", count(&self.entries), self.container, with.join(", "))
+        format!(
+            "{} below {}, with {}",
+            count(&self.entries, "person", "people"),
+            self.container,
+            with.join(", ")
+        )
     }
 
-    /// How many of the people that were seen have an attribute.
+    /// The share of the sampled people that have an attribute.
     fn share(&self, attribute: &str) -> f64 {
         let having = self.entries.iter().filter(|entry| !entry.values(attribute).is_empty()).count();
         having as f64 / self.entries.len().max(1) as f64
     }
 
-    /// The attribute that people are known by, where it is not the profile's own.
+    /// The attribute with the user name, if it differs from the profile's.
     fn username(&self, profile: Profile) -> Option<&'static str> {
         let is_usual = profile == Profile::ActiveDirectory || self.share("uid") >= self.share("cn");
         (!is_usual).then_some("cn")
@@ -197,7 +202,7 @@ impl People {
             section = section.with(
                 "base",
                 self.container.as_str(),
-                format!("{} people lie here", count(&self.entries)),
+                format!("{} here", count(&self.entries, "person", "people")),
             );
         }
         if let Some(filter) = &self.filter {
@@ -233,13 +238,15 @@ impl People {
 
 impl Groups {
     pub(crate) fn seen(&self) -> String {
-        let kinds =
-            self.kinds.iter().map(|(_, member, entries)| format!("{} groups with {member}", count(entries)));
+        let kinds = self
+            .kinds
+            .iter()
+            .map(|(_, member, entries)| format!("{} with {member}", count(entries, "group", "groups")));
         let kinds: Vec<String> = kinds.collect();
         if kinds.is_empty() { "no groups".to_owned() } else { kinds.join(", ") }
     }
 
-    /// A type for each kind; or the key that says that there are none.
+    /// One type for each kind, or the key that says that there are no groups.
     pub(crate) fn sections(&self, base: &str, profile: Profile) -> (Option<Setting>, Vec<Section>) {
         if self.kinds.is_empty() {
             return (Some(Setting::new("groups", json!([]), "none were seen")), Vec::new());
@@ -247,10 +254,13 @@ impl Groups {
         let slugs: BTreeSet<&str> = self.kinds.iter().map(|(slug, ..)| *slug).collect();
         let sections = self.kinds.iter().map(|(slug, member, entries)| {
             let container = container(entries, base);
-            // The only kind needs no name that tells it from others.
+            // The only kind does not need a distinguishing name.
             let slug = if slugs.len() == 1 { "group" } else { slug };
-            let mut section =
-                Section::one_of("groups").with("slug", slug, format!("{} were seen", count(entries)));
+            let mut section = Section::one_of("groups").with(
+                "slug",
+                slug,
+                format!("{} seen", count(entries, "group", "groups")),
+            );
             if !container.eq_ignore_ascii_case(base) {
                 section = section.with("base", container, "they lie here");
             }
@@ -292,7 +302,7 @@ mod tests {
         let warnings = people.warnings(Profile::OpenLdap).join("\n");
         assert!(warnings.contains("50 % of the people that were seen have no user name (uid)"), "{warnings}");
         assert!(warnings.contains("100 %") && warnings.contains("mail"), "{warnings}");
-        // Half is not most.
+        // Half of them is not most of them.
         let sections = people.sections("dc=test", Profile::OpenLdap);
         assert_eq!(sections[0].settings.len(), 1, "{sections:?}");
     }

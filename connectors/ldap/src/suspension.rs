@@ -1,4 +1,4 @@
-//! What keeps a suspended account out, by directory.
+//! The mechanisms that suspend an account, by directory.
 
 use bridgehead_sdk::AccountStatus;
 
@@ -8,8 +8,8 @@ use crate::session::Change;
 /// The attribute of OpenLDAP's overlay `ppolicy`.
 pub(crate) const LOCKED_TIME: &str = "pwdAccountLockedTime";
 
-/// Locked permanently, as `draft-behera-ldap-password-policy` writes it; any other time is a lock that the server set after
-/// failed attempts, which is no suspension.
+/// The value for a permanent lock in `draft-behera-ldap-password-policy`; any other time is a lock that the server set after failed
+/// attempts, which is not a suspension.
 pub(crate) const LOCKED_FOR_GOOD: &str = "000001010000Z";
 
 /// `ACCOUNTDISABLE` of `userAccountControl` ([MS-ADTS] 2.2.16).
@@ -18,7 +18,7 @@ const DISABLED: u32 = 2;
 /// `NORMAL_ACCOUNT` of `userAccountControl`.
 pub(crate) const NORMAL_ACCOUNT: u32 = 512;
 
-/// How often a login to FreeIPA's Kerberos has failed; 0 ends the lock that follows from it.
+/// The number of failed logins to FreeIPA's Kerberos; 0 ends the resulting lock.
 const FAILED_KERBEROS: &str = "krbLoginFailedCount";
 
 /// How to suspend accounts.
@@ -45,15 +45,15 @@ impl Suspension {
         }
     }
 
-    /// What is read of an entry: what suspends, and what the server sets after failed attempts to log in.
+    /// The attributes to read: those that suspend, and those that the server sets after failed logins.
     pub(crate) fn attributes(&self) -> impl Iterator<Item = &str> {
         std::iter::once(self.attribute()).chain(self.locked_by_server().iter().copied())
     }
 
-    /// What the server sets after failed attempts, where that is another attribute.
+    /// The other attributes that the server sets after failed logins.
     fn locked_by_server(&self) -> &'static [&'static str] {
         match self {
-            // FreeIPA's Kerberos counts for itself.
+            // FreeIPA's Kerberos counts separately.
             Self::NsAccountLock => {
                 &["accountUnlockTime", "passwordRetryCount", "retryCountResetTime", FAILED_KERBEROS]
             }
@@ -62,13 +62,13 @@ impl Suspension {
         }
     }
 
-    /// Whether an entry is suspended. One that holds what suspends, and that the server lets in all the same, is not.
+    /// Whether an entry is suspended. An entry with the suspending value that the server still lets log in is not.
     pub(crate) fn status(&self, entry: &Entry) -> AccountStatus {
         let lets_in = matches!(self, Self::PwdAccountLockedTime { .. }) && entry.usable == Some(true);
         if self.is_set(entry) && !lets_in { AccountStatus::Suspended } else { AccountStatus::Active }
     }
 
-    /// Whether an entry holds what suspends.
+    /// Whether an entry has the value that suspends.
     pub(crate) fn is_set(&self, entry: &Entry) -> bool {
         let holds = |text: &str| {
             entry
@@ -83,8 +83,8 @@ impl Suspension {
         }
     }
 
-    /// What makes an entry suspended, or not. It is asked for where the entry is so already, too: the server then says whether
-    /// bridgehead may do this at all. Ending a suspension ends a lock after failed attempts as well.
+    /// The changes that suspend an entry, or end its suspension. They are sent even if the entry is already in that state, so that the
+    /// server checks bridgehead's permission. Ending a suspension also ends a lock after failed logins.
     pub(crate) fn changes(&self, entry: &Entry, suspended: bool) -> Vec<Change> {
         let mut changes = self.own_changes(entry, suspended);
         if !suspended {
@@ -108,7 +108,7 @@ impl Suspension {
                 let bits = before.unwrap_or(NORMAL_ACCOUNT);
                 let after = if suspended { bits | DISABLED } else { bits & !DISABLED };
                 match before {
-                    // Removing the old value fails if another client has changed it since: its bits are not lost.
+                    // Removing the old value fails if another client has changed it in the meantime, so that client's bits are not lost.
                     Some(before) if before != after => {
                         let old = before.cast_signed().to_string();
                         let new = after.cast_signed().to_string();
@@ -117,7 +117,7 @@ impl Suspension {
                     _ => vec![Change::replace(attribute, [after.cast_signed().to_string()])],
                 }
             }
-            // What else the attribute holds is nobody's suspension.
+            // Other values of the attribute do not suspend.
             Self::Attribute { value, .. } if !suspended => {
                 self.is_set(entry).then(|| Change::delete(attribute, value.as_str())).into_iter().collect()
             }
@@ -148,7 +148,7 @@ impl Suspension {
 
 fn control(entry: &Entry) -> Option<u32> {
     let text = entry.texts("userAccountControl").next()??;
-    // Active Directory writes it as a signed number of 32 bits.
+    // Active Directory writes a signed 32-bit number.
     text.parse::<i32>().ok().map(i32::cast_unsigned)
 }
 

@@ -1,8 +1,8 @@
-//! Values made of an account's fields: `{username}@example.com`, or `{display_name|username}` for the first there is.
+//! Values built from an account's fields: `{username}@example.com`, or `{display_name|username}` for the first field that has a value.
 
 use bridgehead_sdk::nearest;
 
-/// A text with places for fields.
+/// A string with placeholders for fields.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Template {
     parts: Vec<Part>,
@@ -16,7 +16,7 @@ enum Part {
 }
 
 impl Template {
-    /// Reads a template whose fields are among `known`; says what is wrong with it otherwise.
+    /// Parses a template whose fields are among `known`; otherwise the error says what is wrong.
     pub(crate) fn parse<'a>(
         text: &str,
         known: &(impl Iterator<Item = &'a str> + Clone),
@@ -51,7 +51,7 @@ impl Template {
         Ok(Self { parts })
     }
 
-    /// The value, or `None` where a field that it needs has none.
+    /// The value, or `None` if a required field has no value.
     pub(crate) fn render(&self, field: impl Fn(&str) -> Option<String>) -> Option<String> {
         let mut value = String::new();
         for part in &self.parts {
@@ -63,12 +63,12 @@ impl Template {
         Some(value).filter(|value| !value.is_empty())
     }
 
-    /// Whether the value is the same for everybody.
+    /// Whether the value is the same for all accounts.
     pub(crate) fn is_constant(&self) -> bool {
         !self.parts.iter().any(|part| matches!(part, Part::Fields(_)))
     }
 
-    /// Whether the value is made of one of these fields.
+    /// Whether the value depends on a field.
     pub(crate) fn mentions(&self, field: &str) -> bool {
         self.parts
             .iter()

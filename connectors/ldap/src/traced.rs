@@ -1,4 +1,4 @@
-//! What `--trace` shows of the requests to a server and its answers: who is asked for what, and no secret.
+//! What `--trace` shows of requests and responses: the subject of each request, but no secret.
 
 use std::fmt::Write as _;
 
@@ -9,8 +9,8 @@ use crate::entry::Entry;
 use crate::failure::Refusal;
 use crate::session::{Change, Search};
 
-/// Attributes that hold what it takes to log in, under names that do not show it (`is_secret_name` knows the others). The numbers are those
-/// of `userPassword` and `unicodePwd`.
+/// Attributes with credentials whose names do not reveal it (`is_secret_name` covers the others). The numbers are the OIDs of
+/// `userPassword` and `unicodePwd`.
 const SECRET: [&str; 9] = [
     "pwdhistory",
     "dbcspwd",
@@ -23,25 +23,25 @@ const SECRET: [&str; 9] = [
     "1.2.840.113556.1.4.90",
 ];
 
-/// Enough of the entries of an answer to fill what is shown of one.
+/// The maximum length of a response's entries, enough to fill its line in the trace.
 const ENOUGH: usize = 4_000;
 
-/// The longest value that is shown.
+/// The maximum length of a value.
 const LONGEST_VALUE: usize = 200;
 
-/// Whether the values of an attribute are nobody's business. Options such as `;lang-de` make no difference.
+/// Whether the values of an attribute are secret. Options such as `;lang-de` are ignored.
 pub(crate) fn is_secret(attribute: &str) -> bool {
     let name = attribute.split(';').next().unwrap_or_default();
     let lower = name.to_lowercase();
     if SECRET.contains(&lower.as_str()) {
         return true;
     }
-    // What `ppolicy` and Active Directory note about a password: `pwdAccountLockedTime`, `pwdLastSet`.
+    // Information about a password from `ppolicy` and Active Directory: `pwdAccountLockedTime`, `pwdLastSet`.
     let is_about = lower.starts_with("pwd");
     !is_about && (is_secret_name(name) || (lower.starts_with("krb") && lower.ends_with("key")))
 }
 
-/// A conversation with one server: shows what is said, if anybody wants to see it.
+/// A conversation with one server, for the trace.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Conversation<'a> {
     pub(crate) app: &'a str,
@@ -49,21 +49,21 @@ pub(crate) struct Conversation<'a> {
 }
 
 impl Conversation<'_> {
-    /// A request is made. What it says is only put together if anybody wants to see it.
+    /// Traces a request. Its text is only built if tracing is enabled.
     pub(crate) fn asks(self, request: impl FnOnce() -> String) {
         if let Some(trace) = self.trace {
             trace.sent(self.app, &request());
         }
     }
 
-    /// An answer came.
+    /// Traces a response.
     pub(crate) fn hears(self, answer: impl FnOnce() -> String) {
         if let Some(trace) = self.trace {
             trace.received(self.app, &answer());
         }
     }
 
-    /// Makes a request that only has a result, and shows both. The caller shows that there is none.
+    /// Makes a request that only has a result, and traces both. If no response arrives, the caller traces that.
     pub(crate) async fn exchange(
         self,
         request: impl FnOnce() -> String,
@@ -77,13 +77,13 @@ impl Conversation<'_> {
 }
 
 fn append(text: &mut String, part: std::fmt::Arguments<'_>) {
-    // Only memory can run out, and that is no error here.
+    // Formatting can only fail for lack of memory, which is not an error here.
     if text.write_fmt(part).is_err() {
         text.clear();
     }
 }
 
-/// A result code, and the server's words.
+/// A result code, and the server's message.
 pub(crate) fn result(result: &LdapResult) -> String {
     if result.rc == 0 { "0 (success)".to_owned() } else { Refusal::of(result).to_string() }
 }
@@ -106,7 +106,7 @@ pub(crate) fn search(search: &Search<'_>, controls: &[&str]) -> String {
     text
 }
 
-/// What a search found.
+/// The results of a search.
 pub(crate) fn found(entries: &[Entry], reference: Option<&str>, answer: &LdapResult) -> String {
     let mut text = result(answer);
     append(&mut text, format_args!(", {} entries", entries.len()));
@@ -125,19 +125,19 @@ pub(crate) fn found(entries: &[Entry], reference: Option<&str>, answer: &LdapRes
     text
 }
 
-/// An entry that is added.
+/// A request to add an entry.
 pub(crate) fn add(dn: &str, attributes: &[(String, Vec<Vec<u8>>)]) -> String {
     let shown = attributes.iter().map(|(name, held)| values(name, held.iter().map(Vec::as_slice)));
     format!("add {dn:?} {}", shown.collect::<Vec<_>>().join(" "))
 }
 
-/// Changes of an entry.
+/// A request to change an entry.
 pub(crate) fn modify(dn: &str, changes: &[Change]) -> String {
     let shown = changes.iter().map(|change| format!("{change:?}"));
     format!("modify {dn:?} {}", shown.collect::<Vec<_>>().join(", "))
 }
 
-/// An attribute with its values, as far as they are anybody's business.
+/// An attribute with its values, unless they are secret.
 pub(crate) fn values<'a>(name: &str, values: impl Iterator<Item = &'a [u8]>) -> String {
     if is_secret(name) {
         return format!("{name}: [redacted]");

@@ -1,4 +1,4 @@
-//! Taking away an account that was made and cannot be kept.
+//! Removes a newly created account that cannot be kept.
 
 use bridgehead_sdk::{Effect, Error};
 
@@ -8,8 +8,8 @@ use crate::groups;
 use crate::session::Session;
 use crate::staging::{remove, spare};
 
-/// Removes what this call has created, because the task has failed: an account that exists without a task would give
-/// access. Another attempt creates it again.
+/// Removes what this call has created, because the task has failed: an account that exists without a task would give access. Another
+/// attempt creates it again.
 pub(crate) async fn undo(directory: &Directory, session: &Session, entry: &Entry, error: Error) -> Error {
     let Some(why) = left(directory, session, entry).await else { return error };
     let message = format!(
@@ -24,7 +24,7 @@ pub(crate) async fn undo(directory: &Directory, session: &Session, entry: &Entry
         .with_source(error)
 }
 
-/// Why the account is still there; nothing if it is not.
+/// Why the account still exists; `None` if it does not.
 async fn left(directory: &Directory, session: &Session, entry: &Entry) -> Option<String> {
     let spare = match spare(&directory.endpoint, session).await {
         Ok(spare) => spare,

@@ -1,4 +1,4 @@
-//! Changing an account, and suspending it.
+//! Changes an account, and suspends it.
 
 use bridgehead_sdk::{Account, Completion, Context, Effect, Error, UpdateAccount};
 use serde_json::Value;
@@ -25,7 +25,7 @@ pub(crate) async fn update(
     let label = update.account.label();
     let lease = directory.lease(About::Account(label)).await?;
     let entry = find(directory, &lease, context, update).await?;
-    // What seems to be so already may only be so on this server.
+    // A change may appear to be made already, but only on this server.
     directory.must_be_settled()?;
     let wanted = groups::look_up(directory, &lease, update.memberships.as_ref()).await?;
     let mut plan = plan::plan(directory, update, &entry)?;
@@ -33,12 +33,12 @@ pub(crate) async fn update(
     not_taken(directory, &lease, update, &entry).await?;
     let mut applied = false;
     let changed = change(directory, &lease, context, update, &entry, plan, &wanted, &mut applied).await;
-    // Completed steps are kept: the runtime must look before it decides the result of the task.
+    // Completed steps are kept: the runtime must read the account back before it decides the result of the task.
     let so_far = |error: Error| if applied { error.with_effect(Effect::Unknown) } else { error };
     let after = changed.map_err(so_far)?;
     let lease = match password {
         Some(password) => {
-            // A lock is decided on the account as it was before, and on what the task wants.
+            // Whether to keep a lock depends on the account's earlier state and on the task.
             let was = directory.layout().suspension.as_ref().is_some_and(|of| of.is_set(&entry));
             let keep = suspended.unwrap_or(was);
             password::set(directory, lease, &after, label, password, keep).await.map_err(so_far)?
@@ -47,7 +47,7 @@ pub(crate) async fn update(
     };
     if suspended == Some(true) {
         let held = lock::must_hold(directory, &lease, &after.dn, Some(&entry), label).await;
-        // Other parts of the task are done.
+        // Other parts of the task are already done.
         held.map_err(
             |error| if update.changes.len() > 1 || !wanted.is_empty() { so_far(error) } else { error },
         )?;
@@ -55,7 +55,7 @@ pub(crate) async fn update(
     Ok(Completion::done())
 }
 
-/// Suspends an account, or lets it in again.
+/// Suspends an account, or ends its suspension.
 pub(crate) async fn set_suspended(
     directory: &Directory,
     account: &Account,
@@ -76,7 +76,7 @@ pub(crate) async fn set_suspended(
     Ok(Completion::done())
 }
 
-/// The entry to update. An attempt after one that may have been applied may have to look under the name that the task gives.
+/// The entry to update. After an attempt that may have been applied, the entry may only be found under the task's new name.
 async fn find(
     directory: &Directory,
     session: &Session,
@@ -100,8 +100,8 @@ async fn find(
     Err(directory.reporter.account_not_found(update.account.label()))
 }
 
-/// Whether an entry under the new name is the account of the task: it shows everything that the task sets, and
-/// something that the task knew about the account before. An entry that merely has the new name is a different account.
+/// Whether an entry under the new name is the account of the task: it has everything that the task sets, and something that the task knew
+/// about the account before. An entry that merely has the new name is a different account.
 fn is_as_updated(directory: &Directory, update: &UpdateAccount, entry: &Entry) -> bool {
     let layout = directory.layout();
     let shows = |field: &str, value: &Value| {
@@ -121,7 +121,7 @@ fn is_as_updated(directory: &Directory, update: &UpdateAccount, entry: &Entry) -
     as_set && kept.peek().is_some() && kept.all(|(field, value)| shows(field, value))
 }
 
-/// That nobody else has the user name or email address that the account is to have.
+/// Checks that no other account has the new user name or email address.
 async fn not_taken(
     directory: &Directory,
     session: &Session,
@@ -144,7 +144,7 @@ async fn not_taken(
     Ok(())
 }
 
-/// Changes the entry and its groups, and says in `applied` whether anything was changed when it fails.
+/// Changes the entry and its groups. If it fails, `applied` shows whether anything was changed.
 #[expect(clippy::too_many_arguments, reason = "the parts of one task")]
 async fn change(
     directory: &Directory,

@@ -1,15 +1,14 @@
-//! Whether an account can log in, as the server itself says it: the account usability control, which OpenLDAP's overlay
-//! `ppolicy` has from version 2.5 on.
+//! Whether an account can log in, according to the server itself: the account usability control, which OpenLDAP's overlay `ppolicy`
+//! supports since version 2.5.
 //!
-//! It is the one thing that shows whether a lock holds: the attribute that locks is there whether the password policy in force
-//! minds it or not.
+//! Only this control shows whether a lock is effective: the attribute that locks is stored even if the password policy in force ignores it.
 
 use ldap3::controls::RawControl;
 
-/// The OID of the control, in the request and in the answer.
+/// The OID of the control in requests and responses.
 pub(crate) const OID: &str = "1.3.6.1.4.1.42.2.27.9.5.8";
 
-/// What asks for it; a server that does not know it takes no notice.
+/// The control that requests it; a server that does not know it ignores it.
 pub(crate) fn request() -> RawControl {
     RawControl { ctype: OID.to_owned(), crit: false, val: None }
 }
@@ -19,7 +18,7 @@ pub(crate) fn read(control: &RawControl) -> Option<bool> {
     if control.ctype != OID {
         return None;
     }
-    // A choice: [0] the seconds until it expires, [1] why it is not available.
+    // A CHOICE: [0] the seconds until the account expires, [1] why it is not available.
     match control.val.as_deref()?.first()? & 0x1f {
         0 => Some(true),
         1 => Some(false),

@@ -1,4 +1,4 @@
-//! What accounts and groups show of each other: a client that can read only one of the two sees that they differ.
+//! Compares the memberships that accounts and groups show: if the client can only read one of the two, they differ.
 
 use bridgehead_sdk::Error;
 use ldap3::Scope;
@@ -10,35 +10,35 @@ use crate::name::Name;
 use crate::rights::{Found, Part, first};
 use crate::session::{Search, Session};
 
-/// How many groups, and how many members of each, are compared with what accounts show.
+/// How many groups, and how many members of each, are compared with the accounts.
 const GROUPS: i32 = 20;
 const MEMBERS: usize = 3;
 
-/// How many groups without a member are compared with what accounts show, and how many of them at a time.
+/// How many groups without members are compared with the accounts, and how many of them per request.
 const BARE: i32 = 1000;
 const AT_ONCE: usize = 50;
 
-/// What accounts that are members of groups show of their memberships.
+/// Whether accounts that are members of groups show their memberships.
 pub(crate) enum Witness {
     Shows,
     ShowsNot {
         group: String,
         member: String,
     },
-    /// No such account is found.
+    /// No such account was found.
     Nobody,
 }
 
-/// A group that seems to be empty, and an account that is in it.
+/// A group that appears to be empty although an account is in it.
 pub(crate) struct Hidden {
-    /// The key of the attribute that cannot be seen.
+    /// The key of the invisible attribute.
     pub(crate) key: String,
     pub(crate) member: String,
     pub(crate) group: String,
     pub(crate) account: String,
 }
 
-/// What members of groups show of their memberships.
+/// Whether members of groups show their memberships.
 pub(crate) async fn of_groups(directory: &Directory, session: &Session) -> Result<Witness, Error> {
     let layout = directory.layout();
     let accounts = &layout.accounts;
@@ -54,7 +54,7 @@ pub(crate) async fn of_groups(directory: &Directory, session: &Session) -> Resul
             attributes: &attributes,
             limit: GROUPS,
         };
-        // What cannot be found out is left.
+        // A failed search is ignored.
         let groups = session.probe(&search).await.unwrap_or_default();
         for group in &groups {
             let members: Vec<&str> = group.texts(&of.member).flatten().take(MEMBERS).collect();
@@ -72,7 +72,7 @@ pub(crate) async fn of_groups(directory: &Directory, session: &Session) -> Resul
                     witness = Witness::Shows;
                     continue;
                 }
-                // It may have left the group meanwhile.
+                // The account may have left the group in the meantime.
                 let group = Part { base: &group.dn, scope: Scope::Base, filter: &of.filter };
                 let holds = first(directory, session, group, &equals(&of.member, member), "1.1").await?;
                 if matches!(holds, Found::Entry(_)) {
@@ -84,7 +84,7 @@ pub(crate) async fn of_groups(directory: &Directory, session: &Session) -> Resul
     Ok(witness)
 }
 
-/// A group that shows no member, and that an account shows itself to be in.
+/// A group that shows no members although an account shows this membership.
 pub(crate) async fn of_accounts(directory: &Directory, session: &Session) -> Result<Option<Hidden>, Error> {
     let layout = directory.layout();
     let schema = directory.schema();
@@ -105,7 +105,7 @@ pub(crate) async fn of_accounts(directory: &Directory, session: &Session) -> Res
             for shown in account.texts(&layout.member_of).flatten() {
                 let Some(group) = some.iter().find(|group| folded(group) == folded(shown)) else { continue };
                 let part = Part { base: group, scope: Scope::Base, filter: &of.filter };
-                // Somebody may have joined it meanwhile, and what is made while reading is not looked for.
+                // The account may have joined the group in the meantime, and computed attributes cannot be searched.
                 if let Found::Entry(now) = first(directory, session, part, "", &of.member).await?
                     && now.values(&of.member).is_empty()
                     && now.ranged().is_none()
@@ -123,7 +123,7 @@ pub(crate) async fn of_accounts(directory: &Directory, session: &Session) -> Res
     Ok(None)
 }
 
-/// The groups of a type of which no member is found. What cannot be found out is left.
+/// The groups of a type without visible members. A failed search is ignored.
 async fn bare(session: &Session, of: &GroupLayout) -> Vec<String> {
     let mut groups = Vec::new();
     for condition in ["", &format!("({}=*)", of.member)] {

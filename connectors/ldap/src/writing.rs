@@ -1,5 +1,4 @@
-//! What `bind_dn` is allowed to write, determined without changing anything. Every directory has its own request for
-//! that:
+//! What `bind_dn` is allowed to write, determined without changing anything. Each directory has a different request for that:
 //!
 //! - 389 Directory Server reports the permissions on an entry (Get Effective Rights).
 //! - Active Directory and Samba show which attributes the client may write, and which classes of entries may be added
@@ -21,13 +20,13 @@ use crate::settings::Profile;
 /// Get Effective Rights (`draft-ietf-ldapext-acl-model`).
 const EFFECTIVE_RIGHTS: &str = "1.3.6.1.4.1.42.2.27.9.5.2";
 
-/// Attributes of entries that answer for what may be written.
+/// The attribute with the permissions on an entry.
 const ATTRIBUTE_RIGHTS: &str = "attributeLevelRights";
 const ENTRY_RIGHTS: &str = "entryLevelRights";
 const WRITABLE: &str = "allowedAttributesEffective";
 const ADDABLE: &str = "allowedChildClassesEffective";
 
-/// An entry that stands for all of its kind, and what a task writes of it.
+/// An entry that represents all of its kind, and what tasks write to it.
 #[derive(Debug)]
 pub(crate) struct Sample {
     pub(crate) dn: String,
@@ -35,7 +34,7 @@ pub(crate) struct Sample {
     pub(crate) attributes: Vec<(String, String)>,
 }
 
-/// What may not be written, each a sentence that begins with the key to change.
+/// Missing permissions; each is a sentence that begins with the key to change.
 pub(crate) async fn missing(
     directory: &Directory,
     session: &Session,
@@ -49,7 +48,7 @@ pub(crate) async fn missing(
         Profile::ActiveDirectory => by_what_is_writable(directory, session, &samples).await,
     };
     match asked {
-        // It does not answer such a question, or not to bridgehead.
+        // The server does not support this request, or refuses it to bridgehead.
         Err(failure) if failure.code().is_some() => {
             tracing::debug!(app = %directory.system(), "the write permissions of bind_dn cannot be read: \
                                                         {failure}");
@@ -123,7 +122,7 @@ async fn by_effective_rights(
             let of = rights.iter().filter_map(|text| text.trim().split_once(':'));
             let of =
                 of.filter(|(name, _)| name.trim().eq_ignore_ascii_case(attribute)).map(|(_, rights)| rights);
-            // Writing is adding and removing: `w` is adding and `O` removing, if the server distinguishes them.
+            // Writing means adding and removing: `w` is adding and `O` removing, if the server distinguishes them.
             if of.into_iter().next().is_some_and(|rights| !rights.contains('w')) {
                 missing.push(not_writable(directory, key, attribute, &sample.dn));
             }

@@ -1,4 +1,4 @@
-//! One application, with everything that is to be known in order to work with it.
+//! One application, with everything that is needed to work with it.
 
 use std::sync::Arc;
 
@@ -13,7 +13,7 @@ use crate::path::{Path, equals};
 use crate::settings::{Lookup, MembershipsFrom, Settings};
 use crate::wire::{Fields, GROUP, USER, id};
 
-/// An application whose abilities are known.
+/// An application whose features are known.
 #[derive(Clone, Debug)]
 pub(crate) struct Application<'a> {
     pub(crate) scim: &'a Scim,
@@ -29,7 +29,7 @@ impl Application<'_> {
         self.scim.system()
     }
 
-    /// Where users are.
+    /// The path of the users.
     pub(crate) fn users(&self) -> &str {
         &self.features.users
     }
@@ -42,22 +42,22 @@ impl Application<'_> {
         }
     }
 
-    /// The version that a change is to depend on, where the application knows such a thing.
+    /// The version that a change is conditional on, if the application supports this.
     pub(crate) fn version<'r>(&self, resource: &'r Fields) -> Option<&'r str> {
         self.features.etag.then(|| crate::wire::version(resource)).flatten()
     }
 
-    /// Listing an endpoint, with a parameter that goes with every page.
+    /// Pages through an endpoint, with a parameter that is sent with every page.
     pub(crate) fn walk<'w>(&'w self, endpoint: &'w str, with: Option<(&'w str, &'w str)>) -> Walk<'w> {
         Walk { scim: self.scim, endpoint, count: self.settings.page_size, with, shown: Arc::default() }
     }
 
-    /// Where a listing begins.
+    /// The start of a listing.
     pub(crate) fn start(&self) -> Place {
         Place::start(self.features.cursor)
     }
 
-    /// That the place from which memberships are read exists at all. Without it, everybody would be in no group.
+    /// Checks that the attribute from which memberships are read exists. Without it, every account would appear to be in no group.
     pub(crate) fn memberships_can_be_read(&self) -> Result<(), Error> {
         let (schema, attribute, other) = match self.settings.groups.memberships_from {
             MembershipsFrom::Groups => (GROUP, "members", "accounts"),
@@ -73,7 +73,7 @@ impl Application<'_> {
         Ok(())
     }
 
-    /// The user that an account is; `None` only if the application is certain not to have it.
+    /// The user of an account; `None` only if the application certainly does not have it.
     pub(crate) async fn find(&self, account: &Account) -> Result<Option<Fields>, Error> {
         if let Some(id) = &account.id {
             return self.scim.get(self.users(), id.as_str(), &[]).await;
@@ -97,7 +97,7 @@ impl Application<'_> {
         Err(Error::internal(message))
     }
 
-    /// The user that has a value; a user name or an email address is the same in any case.
+    /// The user with this value. User names and email addresses are compared ignoring case.
     pub(crate) async fn find_by(&self, path: &Path, value: &str) -> Result<Option<Fields>, Error> {
         if self.settings.lookup == Lookup::List {
             return self.search(path, value, None).await;
@@ -108,7 +108,7 @@ impl Application<'_> {
         if found.is_some() || lower == value {
             return Ok(found);
         }
-        // Where case counts for the filter, most applications keep names in lower case.
+        // Applications with case-sensitive filters usually store names in lowercase.
         self.search(path, value, Some(&equals(&attribute, &lower))).await
     }
 
@@ -119,7 +119,7 @@ impl Application<'_> {
         };
         let mut found: Option<Fields> = None;
         let walk = self.walk(self.users(), filter.map(|filter| ("filter", filter)));
-        // A user name stands for one user only (RFC 7643, section 4.1.1); an email address may stand for several.
+        // A user name identifies one user (RFC 7643, section 4.1.1); an email address may identify several.
         let is_unique = path.stem().eq_ignore_ascii_case("userName");
         let mut place = Some(self.start());
         while let Some(at) = place.filter(|_| !is_unique || found.is_none()) {
@@ -147,7 +147,7 @@ impl Application<'_> {
         Ok(found)
     }
 
-    /// The user that an account is, which must be there.
+    /// The user of an account, which must exist.
     pub(crate) async fn require(&self, account: &Account) -> Result<(String, Fields), Error> {
         let found = self.find(account).await?;
         let found = found.and_then(|user| Some((id(&user)?, user)));
@@ -156,14 +156,14 @@ impl Application<'_> {
         })
     }
 
-    /// The user as it is now, before it is written: the result of a search or an earlier look-up may lack attributes,
-    /// or be older than another client's change.
+    /// The current user, read right before it is written: the result of a search or an earlier look-up may lack attributes, or may not
+    /// contain another client's change.
     pub(crate) async fn fresh(&self, own: &str, label: &str) -> Result<Fields, Error> {
         let found = self.scim.get(self.users(), own, &[]).await?;
         found.ok_or_else(|| Error::account_not_found(format!("User {label} not found in {}", self.system())))
     }
 
-    /// A user as a record, with its memberships.
+    /// The record of a user, with its memberships.
     pub(crate) async fn record(&self, user: &Fields) -> Result<AccountRecord, Error> {
         let mut record = self.mapping.record(user).map_err(|fault| self.unreadable(&fault))?;
         if self.features.groups.is_some() {

@@ -1,4 +1,4 @@
-//! From what is to become of a user to the body of a `PATCH` or a `PUT`.
+//! Converts changes of a user to the body of a `PATCH` or a `PUT`.
 
 use bridgehead_sdk::http::reqwest::Method;
 use serde_json::{Value, json};
@@ -7,16 +7,16 @@ use crate::path::Path;
 use crate::settings::{Booleans, Profile};
 use crate::wire::{Fields, PATCH, field, key};
 
-/// How an application wants changes written.
+/// The form in which an application expects changes.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Style {
     pub(crate) profile: Profile,
     pub(crate) booleans: Booleans,
-    /// Whether there is `PATCH` at all.
+    /// Whether `PATCH` is supported.
     pub(crate) patch: bool,
 }
 
-/// One operation of a `PATCH`.
+/// The operation of a `PATCH`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Kind {
     Add,
@@ -32,7 +32,7 @@ pub(crate) struct Change {
 }
 
 impl Style {
-    /// What turns `before` into `after`, of which the attributes of `touched` may differ. `None` if nothing does.
+    /// The change from `before` to `after`, which only differ in the attributes of `touched`. `None` if they are equal.
     pub(crate) fn user(self, before: &Fields, after: &Fields, touched: &[Path]) -> Option<Change> {
         let differs: Vec<&Path> =
             touched.iter().filter(|path| path.whole(before) != path.whole(after)).collect();
@@ -52,12 +52,12 @@ impl Style {
         Some(patch(operations))
     }
 
-    /// Whether users are written as a whole, by `PUT`.
+    /// Whether users are written completely, with `PUT`.
     pub(crate) fn replaces(self) -> bool {
         !self.patch || self.profile == Profile::Okta
     }
 
-    /// What makes a user active, or lets nobody in.
+    /// The change that activates or deactivates a user.
     pub(crate) fn activation(self, before: &Fields, active: bool) -> Change {
         if !self.patch {
             let mut after = before.clone();
@@ -75,7 +75,7 @@ impl Style {
         }])
     }
 
-    /// What gives a user another password.
+    /// The change that sets a user's password.
     pub(crate) fn password(self, before: &Fields, password: &str) -> Change {
         if self.replaces() {
             let mut after = before.clone();
@@ -85,12 +85,12 @@ impl Style {
         patch(vec![json!({ "op": self.name(Kind::Replace), "path": "password", "value": password })])
     }
 
-    /// What makes a user a member of a group.
+    /// The change that adds a user to a group.
     pub(crate) fn add_member(self, user: &str) -> Change {
         patch(vec![json!({ "op": self.name(Kind::Add), "path": "members", "value": [{ "value": user }] })])
     }
 
-    /// What takes a member out of a group.
+    /// The change that removes a member from a group.
     pub(crate) fn remove_member(self, user: &str, by_value: bool) -> Change {
         let op = self.name(Kind::Remove);
         patch(vec![if by_value {
@@ -102,9 +102,9 @@ impl Style {
 
     fn operation(self, path: &Path, before: &Fields, after: &Fields) -> Value {
         if path.is_list() && self.profile != Profile::Entra {
-            // The list as a whole: every element that is not meant is in it as it was read.
+            // Replaces the whole list; elements that do not change are sent as they were read.
             return match path.whole(after) {
-                // A list that was not shown may hold something all the same: it is added to, and not replaced.
+                // A list that was not shown may still have elements, so this adds to it instead of replacing it.
                 Some(items) if path.whole(before).is_none() => {
                     json!({ "op": self.name(Kind::Add), "path": path.stem(), "value": items })
                 }
@@ -128,7 +128,7 @@ impl Style {
         }
     }
 
-    /// RFC 7644 has them in lower case; Entra capitalises them.
+    /// The operation's name: lowercase in RFC 7644, capitalized for Entra.
     fn name(self, kind: Kind) -> &'static str {
         match (self.profile, kind) {
             (Profile::Entra, Kind::Add) => "Add",
@@ -148,7 +148,7 @@ impl Style {
     }
 }
 
-/// The whole resource as it was read, with what is to change; the server keeps `meta` itself.
+/// A `PUT` of the whole resource as it was read, with the changes; the server maintains `meta` itself.
 pub(crate) fn put(after: &Fields) -> Change {
     let mut body = after.clone();
     if let Some(meta) = key(&body, "meta").map(str::to_owned) {
@@ -164,7 +164,7 @@ fn patch(operations: Vec<Value>) -> Change {
     Change { method: Method::PATCH, body }
 }
 
-/// The members of a group with one more, or one less. `None` if that is how they are.
+/// A group with a member added or removed. `None` if nothing changes.
 pub(crate) fn with_members(group: &Fields, user: &str, is_member: bool) -> Option<Fields> {
     let mut members = match field(group, "members") {
         Some(Value::Array(items)) => items.clone(),

@@ -1,4 +1,4 @@
-//! What can be told about an application before anything is asked of it in earnest.
+//! What can be checked about an application before the first sync or task.
 
 use std::collections::BTreeSet;
 
@@ -12,18 +12,18 @@ use crate::path::equals;
 use crate::settings::{Lookup, MembershipsFrom};
 use crate::wire::{Fields, ListPage, field, id, objects};
 
-/// What an application takes and does not show.
+/// What an application accepts but does not show.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct BlindSpots {
-    /// Fields, and types of memberships, that reading back never proves.
+    /// Fields and types of memberships that reading back cannot verify.
     pub(crate) unverifiable: BTreeSet<String>,
-    /// What somebody should look at, with the key to change.
+    /// What an operator should check, with the key to change.
     pub(crate) warnings: Vec<String>,
 }
 
 impl Application<'_> {
-    /// That the application can be reached, takes the credential, and does what the settings need; and what somebody should look at. It
-    /// changes nothing.
+    /// Checks that the application can be reached, accepts the credential, and supports what the settings need, and collects warnings for
+    /// an operator. Nothing is changed.
     pub(crate) async fn check(&self) -> Result<BlindSpots, Error> {
         if self.settings.lookup == Lookup::Filter && !self.features.filter {
             return Err(Error::internal(format!(
@@ -72,9 +72,9 @@ impl Application<'_> {
         Ok(page.resources)
     }
 
-    /// What the application, as far as a sample of it tells, takes and does not show; and what somebody should look at.
+    /// What the application accepts but does not show, judging by a sample, and warnings for an operator.
     pub(crate) async fn blind_spots(&self) -> BlindSpots {
-        // An application that cannot be asked is the affair of `check`.
+        // An unreachable application is reported by `check`.
         let Ok(users) = self.sample(&self.features.users).await else { return self.spots(&[], &[]) };
         let groups = match &self.features.groups {
             Some(endpoint) => self.sample(endpoint).await.unwrap_or_default(),
@@ -117,7 +117,7 @@ impl Application<'_> {
         spots
     }
 
-    /// What to look at where the place from which memberships are read shows none.
+    /// A warning if the attribute from which memberships are read shows none.
     fn missing_memberships(&self, users: &[Fields], groups: &[Fields]) -> Option<String> {
         let has_members = |group: &Fields| members(group).is_ok_and(|all| !all.is_empty());
         let has_groups = |user: &Fields| objects(field(user, "groups")).next().is_some();
@@ -144,7 +144,7 @@ impl Application<'_> {
         Some(format!("none of the {count} {place} that were checked shows {attribute}; {advice}"))
     }
 
-    /// That the application applies the filter by which the groups of an account are found.
+    /// Checks that the application applies the filter that finds the groups of an account.
     async fn prove_member_filter(&self, endpoint: &str, groups: &[Fields]) -> Result<(), Error> {
         let sample =
             groups.iter().find_map(|group| Some((id(group)?, members(group).ok()?.into_iter().next()?)));
@@ -163,7 +163,7 @@ impl Application<'_> {
     }
 }
 
-/// What is said of the application in the log, once.
+/// A summary of the application, which is logged once.
 pub(crate) fn summary(application: &Application<'_>) -> Value {
     let features = &application.features;
     serde_json::json!({

@@ -10,7 +10,7 @@ use url::Url;
 use crate::errors::{Asked, in_spite_of_success, not_yet, place, refused, wrong_address};
 use crate::wire::{Fields, ListPage, ScimError, field, id, key, version};
 
-/// What every request wants back.
+/// The accepted formats of responses.
 const ACCEPTED: &str = "application/scim+json, application/json;q=0.9";
 
 /// Sends requests to one server.
@@ -21,33 +21,33 @@ pub(crate) struct Scim {
     base: Url,
 }
 
-/// What stands behind what seems to be the end of a listing.
+/// The response to a request after the apparent end of a listing.
 #[derive(Debug)]
 pub(crate) enum Behind {
-    /// A page, perhaps an empty one.
+    /// A page, which may be empty.
     Page(ListPage),
-    /// The server does not take the position for one.
+    /// The server rejects the position.
     Refused,
 }
 
-/// What a server says of a resource that it has made.
+/// How the server identifies a resource that it has created.
 #[derive(Debug)]
 pub(crate) enum Made {
-    /// Its identifier.
+    /// By its identifier.
     As(String),
-    /// Its address, at the end of which the identifier stands.
+    /// By its address, which ends with the identifier.
     At(String),
-    /// Nothing.
+    /// Not at all.
     Somewhere,
 }
 
-/// A change that was not made, or not for certain.
+/// A change that was not made, or may not have been made.
 #[derive(Debug)]
 pub(crate) struct Refusal {
     pub(crate) error: Error,
-    /// The resource is not there (404).
+    /// The resource does not exist (404).
     pub(crate) is_gone: bool,
-    /// There is nothing at the path of the change (`noTarget`).
+    /// The path of the change does not exist (`noTarget`).
     pub(crate) no_target: bool,
 }
 
@@ -68,13 +68,13 @@ impl Scim {
         Self { http, credential, base }
     }
 
-    /// The target's name in messages.
+    /// The name of the target in messages.
     pub(crate) fn system(&self) -> &str {
         self.http.system()
     }
 
-    /// The address of an endpoint, or of a resource behind it. `None` for an identifier that no address can name: the
-    /// empty one and the two that mean folders would lead to the endpoint itself, and control characters nowhere.
+    /// The address of an endpoint, or of a resource below it. `None` for an identifier that cannot be part of an address: the empty string,
+    /// `.` and `..` would lead to the endpoint itself, and control characters are not allowed.
     fn address(&self, endpoint: &str, id: Option<&str>) -> Option<Url> {
         if id.is_some_and(|id| matches!(id, "" | "." | "..") || id.chars().any(char::is_control)) {
             return None;
@@ -96,14 +96,14 @@ impl Scim {
         self.address(endpoint, None).ok_or_else(|| Error::internal(message()))
     }
 
-    /// What a server announces; `None` if it has no such endpoint.
+    /// A discovery document; `None` if the server has no such endpoint.
     pub(crate) async fn describe(&self, endpoint: &str) -> Result<Option<Fields>, Error> {
         let request = self.http.request(Method::GET, self.endpoint(endpoint)?);
         let answer = self.send(request, Asked::Read).await?;
         match answer.status().as_u16() {
             200 => match answer.json() {
                 Ok(Value::Object(body)) => Ok(Some(body)),
-                // Not every server keeps to lists that are objects.
+                // Some servers return an array instead of a list object.
                 Ok(Value::Array(items)) => {
                     let mut body = Fields::new();
                     body.insert("totalResults".to_owned(), items.len().into());
@@ -127,7 +127,7 @@ impl Scim {
     ) -> Result<ListPage, Error> {
         let mut answer = self.ask_for_list(endpoint, query, asked).await?;
         if answer.status().as_u16() == 404 && query.iter().any(|(name, _)| *name == "filter") {
-            // There are servers that answer a search in this way that finds nobody. One such answer may come from something in between.
+            // Some servers return 404 for a search without results. A single 404 may come from a proxy.
             self.prove(endpoint).await?;
             answer = self.ask_for_list(endpoint, query, asked).await?;
             if answer.status().as_u16() == 404 {
@@ -137,7 +137,7 @@ impl Scim {
         self.read_list(endpoint, &answer, asked)
     }
 
-    /// What is after the end of a listing, where many servers know no position.
+    /// The page after the end of a listing, a position that many servers reject.
     pub(crate) async fn behind(&self, endpoint: &str, query: &[(&str, String)]) -> Result<Behind, Error> {
         let answer = self.ask_for_list(endpoint, query, Asked::List).await?;
         match answer.status().as_u16() {
@@ -154,7 +154,7 @@ impl Scim {
     ) -> Result<Answer, Error> {
         let mut url = self.endpoint(endpoint)?;
         url.query_pairs_mut().extend_pairs(query);
-        // A form writes a blank as '+', which not every server reads so in a query; a '+' itself is written as %2B.
+        // Form encoding writes a space as '+', which some servers do not decode in a query; a '+' itself is written as %2B.
         let encoded = url.query().map(|query| query.replace('+', "%20"));
         url.set_query(encoded.as_deref());
         self.send(self.http.request(Method::GET, url), asked).await
@@ -171,7 +171,7 @@ impl Scim {
         }
     }
 
-    /// One resource; `None` if the server is certain not to have it.
+    /// One resource; `None` if the server certainly does not have it.
     pub(crate) async fn get(
         &self,
         endpoint: &str,
@@ -179,7 +179,7 @@ impl Scim {
         query: &[(&str, &str)],
     ) -> Result<Option<Fields>, Error> {
         let Some(mut url) = self.address(endpoint, Some(wanted)) else {
-            // A server never returns an identifier that cannot be used in a request.
+            // Servers never return identifiers that cannot be used in requests, so no resource has this one.
             self.prove(endpoint).await?;
             return Ok(None);
         };
@@ -192,9 +192,9 @@ impl Scim {
                 let mut resource: Fields = answer.json().map_err(|error| place(error, Asked::Read))?;
                 match id(&resource) {
                     Some(found) if found.eq_ignore_ascii_case(wanted) => {}
-                    // A server that makes another path of this one has nobody whose identifier it is.
+                    // A server that changes this path has no resource with this identifier.
                     Some(_) if wanted.contains(['/', '\\', '%', ';']) => return Ok(None),
-                    // Something that answers every address in the same way must not pass for the resource.
+                    // A server that returns the same response for every address must not be mistaken for the resource.
                     _ => {
                         let message = format!(
                             "{} returned a different resource from the one requested from {endpoint}; check \
@@ -204,7 +204,7 @@ impl Scim {
                         return Err(Error::internal(message));
                     }
                 }
-                // The identifier in the request counts, however the response writes it.
+                // The resource keeps the identifier from the request, whatever its spelling in the response.
                 if let Some(name) = key(&resource, "id").map(str::to_owned) {
                     resource.insert(name, wanted.into());
                 }
@@ -219,14 +219,14 @@ impl Scim {
         }
     }
 
-    /// That there is a SCIM endpoint at all: with a wrong address, everybody is "not found".
+    /// Checks that the SCIM endpoint exists: with a wrong address, every account is "not found".
     pub(crate) async fn prove(&self, endpoint: &str) -> Result<(), Error> {
         let query = [("startIndex", "1".to_owned()), ("count", "1".to_owned())];
         let answer = self.ask_for_list(endpoint, &query, Asked::Read).await?;
         self.read_list(endpoint, &answer, Asked::Read).map(drop)
     }
 
-    /// That a 404 for a resource means that it does not exist: a listed one can be read individually.
+    /// Checks that 404 means that a resource does not exist, by reading a listed one individually.
     async fn prove_reading(&self, endpoint: &str, wanted: &str) -> Result<(), Error> {
         let query = [("startIndex", "1".to_owned()), ("count", "1".to_owned())];
         let page = self.list(endpoint, &query, Asked::Read).await?;
@@ -238,7 +238,7 @@ impl Scim {
                 return Ok(());
             }
         }
-        // It may have been removed between the two requests; another attempt will tell.
+        // The resource may have been removed between the two requests; another attempt shows it.
         let message = format!(
             "{} responds with 404 to {endpoint}/{listed}, which it lists, so it is unknown whether {wanted} \
              exists; check the permissions of its credential",
@@ -247,7 +247,7 @@ impl Scim {
         Err(Error::internal(message).with_retry(Retry::Backoff))
     }
 
-    /// Makes a resource, and gives what the server says of its identifier.
+    /// Creates a resource, and returns how the server identifies it.
     pub(crate) async fn post(&self, endpoint: &str, resource: &Fields, what: &str) -> Result<Made, Error> {
         let request = self.http.request(Method::POST, self.endpoint(endpoint)?);
         let answer = self.send(with_body(request, resource)?, Asked::Create).await?;
@@ -263,7 +263,7 @@ impl Scim {
         Ok(id(&created).map_or_else(located, Made::As))
     }
 
-    /// Changes a resource, by `PUT` or `PATCH`; if `version` is given, only if it still is of that version.
+    /// Changes a resource with `PUT` or `PATCH`; if `version` is given, only if the resource still has that version.
     pub(crate) async fn change(
         &self,
         method: Method,
@@ -311,7 +311,7 @@ impl Scim {
     }
 }
 
-/// The end of the address at which a resource was made. The address itself is not asked: it comes from the network.
+/// The last segment of the address of a new resource. The address itself is not requested, because it is not trusted.
 fn located(answer: &Answer) -> Option<String> {
     let location = answer.headers().get(LOCATION)?.to_str().ok()?;
     let path = answer.url().join(location).ok()?;
@@ -333,7 +333,7 @@ fn if_match(request: RequestBuilder, version: Option<&str>) -> RequestBuilder {
     }
 }
 
-/// A server may give the version in the header alone (RFC 7644, section 3.14).
+/// A server may send the version only in the header (RFC 7644, section 3.14).
 fn adopt_version(resource: &mut Fields, answer: &Answer) {
     if version(resource).is_some() {
         return;

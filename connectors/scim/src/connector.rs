@@ -1,4 +1,4 @@
-//! The contract with the runtime.
+//! The implementation of the connector contract.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -21,21 +21,21 @@ use crate::mapping::Mapping;
 use crate::memberships::Listings;
 use crate::settings::Settings;
 
-/// A target that is an application which speaks SCIM 2.0.
+/// A connector for an application that supports SCIM 2.0.
 #[derive(Debug)]
 pub struct ScimConnector {
     scim: Scim,
     settings: Settings,
     mapping: Mapping,
-    /// What the application announced when it was last asked.
+    /// The features that the application announced last.
     features: Mutex<Option<Arc<Features>>>,
-    /// What the last look at the application has shown, and when that was.
+    /// The result of the last look at the application, and when it was taken.
     look: Mutex<Option<(Instant, BlindSpots)>>,
     listings: Listings,
     turn: Mutex<()>,
 }
 
-/// So long a look tells what the application is like.
+/// How long a look is reused.
 const LOOK_LASTS: Duration = Duration::from_mins(10);
 
 /// Makes SCIM connectors: `.connector("scim", bridgehead_scim::factory())`.
@@ -44,7 +44,7 @@ pub fn factory() -> Arc<dyn Factory> {
 }
 
 impl ScimConnector {
-    /// A connector for one app. Nothing is connected to.
+    /// Creates a connector for one app. Does not connect.
     pub fn new(settings: Settings, setup: Setup) -> Result<Self, SettingsError> {
         let base = settings.validate()?;
         let mapping = Mapping::new(&settings)?;
@@ -73,7 +73,7 @@ impl ScimConnector {
         }
     }
 
-    /// The application as it described itself, which it is asked for if it has not been.
+    /// The application with its announced features, which are requested if they are not known yet.
     async fn known(&self) -> Result<Application<'_>, Error> {
         let mut features = self.features.lock().await;
         if let Some(known) = &*features {
@@ -84,7 +84,7 @@ impl ScimConnector {
         Ok(self.application(found))
     }
 
-    /// What the last look has shown; another one, which asks for less than `check`, is taken if that was long ago.
+    /// The result of the last look. If it is too old, a new one is taken, which requests less than `check`.
     async fn last_look(&self, application: &Application<'_>) -> BlindSpots {
         let mut kept = self.look.lock().await;
         match &*kept {
@@ -97,7 +97,7 @@ impl ScimConnector {
         }
     }
 
-    /// The application as it describes itself now.
+    /// The application with newly requested features.
     async fn asked_again(&self) -> Result<Application<'_>, Error> {
         let found = Arc::new(Features::discover(&self.scim, &self.settings).await?);
         let application = self.application(Arc::clone(&found));

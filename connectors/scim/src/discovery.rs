@@ -1,4 +1,4 @@
-//! What an application announces (RFC 7644, section 4), and the defaults if it announces nothing.
+//! The features that an application announces (RFC 7644, section 4), and the defaults if it announces nothing.
 
 use std::collections::BTreeSet;
 
@@ -9,7 +9,7 @@ use crate::path::Path;
 use crate::settings::{Paging, Profile, Settings};
 use crate::wire::{Fields, GROUP, ListPage, USER, field, objects, text, truth};
 
-/// The parts of a ServiceProviderConfig (RFC 7643, section 5). What has none of them is something else.
+/// The parts of a ServiceProviderConfig (RFC 7643, section 5). A document without any of them is something else.
 const PARTS: [&str; 9] = [
     "patch",
     "bulk",
@@ -22,7 +22,7 @@ const PARTS: [&str; 9] = [
     "documentationUri",
 ];
 
-/// What an application can do, and where.
+/// What an application supports, and its endpoints.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[expect(clippy::struct_excessive_bools, reason = "each field is one line of a ServiceProviderConfig")]
 pub(crate) struct Features {
@@ -31,26 +31,26 @@ pub(crate) struct Features {
     pub(crate) change_password: bool,
     pub(crate) etag: bool,
     pub(crate) cursor: bool,
-    /// The path of the users behind the base address.
+    /// The path of the users, relative to the base URL.
     pub(crate) users: String,
-    /// The path of the groups; `None` where there are none.
+    /// The path of the groups; `None` if there are none.
     pub(crate) groups: Option<String>,
-    /// The attributes of users and groups, where the application says which there are.
+    /// The attributes of users and groups, if the application announces them.
     pub(crate) attributes: Option<Attributes>,
 }
 
-/// Attributes by schema, in lower case.
+/// Attributes by schema, in lowercase.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Attributes {
     known: BTreeSet<(String, String)>,
     read_only: BTreeSet<(String, String)>,
     required: BTreeSet<(String, String)>,
-    /// Those that no answer shows, unless it is asked for them.
+    /// Attributes that are only returned on request, or never.
     hidden: BTreeSet<(String, String)>,
 }
 
 impl Features {
-    /// Asks the application. What it leaves unsaid, the profile says; what the operator says counts more than either.
+    /// Requests the features from the application. The profile supplies what it does not announce; settings override both.
     pub(crate) async fn discover(scim: &Scim, settings: &Settings) -> Result<Self, Error> {
         let config = scim.describe("ServiceProviderConfig").await?;
         if config.as_ref().is_some_and(|config| !PARTS.iter().any(|part| field(config, part).is_some())) {
@@ -62,7 +62,7 @@ impl Features {
                 .with_retry(Retry::Backoff)
                 .with_subject(Subject::Connection));
         }
-        // Anything that is not a list describes nothing.
+        // A body that is not a list is ignored.
         let lists = |body: &Fields| ListPage::read(body).is_some();
         let types = scim.describe("ResourceTypes").await?.filter(lists);
         let schemas = scim.describe("Schemas").await?.filter(lists);
@@ -84,8 +84,8 @@ impl Features {
             truth(part)
         };
         let own = &settings.capabilities;
-        // RFC 7643, section 5: each of them is required, so that one who says nothing at all is judged by the profile, and one who
-        // leaves a part out does not offer it.
+        // RFC 7643, section 5 requires each of these parts. If the whole document is missing, the profile's defaults apply; if a part is
+        // missing, it is not supported.
         let usual = |generic: bool, entra: bool, okta: bool| match (config, settings.profile) {
             (Some(_), _) => false,
             (None, Profile::Generic) => generic,
@@ -109,7 +109,7 @@ impl Features {
                 .change_password
                 .or(says("changePassword"))
                 .unwrap_or(usual(false, false, true)),
-            // A resource that shows a version is written on that condition; a server that does not know of it takes no notice.
+            // If a resource has a version, changes are conditional on it; servers that do not support this ignore the condition.
             etag: own.etag.or(says("etag")).unwrap_or(true),
             cursor,
             users: settings.accounts.endpoint.clone().or(endpoint(types, USER)).unwrap_or("Users".to_owned()),
@@ -134,7 +134,7 @@ fn groups(settings: &Settings, types: Option<&Fields>) -> Result<String, String>
     }
 }
 
-/// Where the resources of a schema are. An address elsewhere is not followed.
+/// The endpoint of a schema's resources. An absolute URL is not used.
 fn endpoint(types: Option<&Fields>, schema: &str) -> Option<String> {
     let page = ListPage::read(types?)?;
     let fits = |kind: &&Fields| text(kind, "schema").is_some_and(|is| is.eq_ignore_ascii_case(schema));
@@ -144,7 +144,7 @@ fn endpoint(types: Option<&Fields>, schema: &str) -> Option<String> {
 }
 
 impl Attributes {
-    /// `None` unless all schemas are there.
+    /// `None` unless all schemas are listed.
     fn read(schemas: &Fields) -> Option<Self> {
         let page = ListPage::read(schemas)?;
         if page.resources.is_empty() || page.total.is_some_and(|total| total > page.resources.len() as u64) {
@@ -179,7 +179,7 @@ impl Attributes {
         (schema.to_lowercase(), attribute.to_lowercase())
     }
 
-    /// Whether resources of a schema have an attribute. A schema that is not among those told about may have any.
+    /// Whether resources of a schema have an attribute. A schema that was not announced may have any.
     pub(crate) fn has(&self, schema: &str, attribute: &str) -> bool {
         let lower = schema.to_lowercase();
         let tells_of = self.known.iter().any(|(known, _)| *known == lower);
@@ -187,7 +187,7 @@ impl Attributes {
         common || !tells_of || self.known.contains(&Self::key(schema, attribute))
     }
 
-    /// Whether an attribute of a user can be set and is not shown.
+    /// Whether an attribute of a user can be set but is not shown.
     pub(crate) fn hides(&self, path: &Path) -> bool {
         self.hidden.contains(&Self::key(path.schema.as_deref().unwrap_or(USER), &path.attribute))
     }
@@ -201,7 +201,7 @@ impl Attributes {
             .map(|(_, attribute)| attribute.as_str())
     }
 
-    /// What is wrong with setting an attribute of a user, if anything.
+    /// Why an attribute of a user cannot be set, if it cannot.
     pub(crate) fn fault(&self, path: &Path) -> Option<&'static str> {
         let schema = path.schema.as_deref().unwrap_or(USER);
         let lower = schema.to_lowercase();
@@ -217,7 +217,7 @@ impl Attributes {
     }
 }
 
-/// Whether a resource type's schema rules out that an attribute is ever given.
+/// Whether a schema excludes an attribute, so that it is never returned.
 pub(crate) fn rules_out(features: &Features, schema: &str, attribute: &str) -> bool {
     features.attributes.as_ref().is_some_and(|attributes| !attributes.has(schema, attribute))
 }

@@ -1,16 +1,16 @@
-//! From what a SCIM server refuses to an error of the SDK.
+//! Converts refusals of a SCIM server to errors of the SDK.
 
 use bridgehead_sdk::http::Answer;
 use bridgehead_sdk::{Effect, Error, Retry, Subject};
 
 use crate::wire::{Fields, ScimError};
 
-/// What the server was asked to do.
+/// The kind of request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Asked {
     /// One page of a listing.
     List,
-    /// One resource, or a search for one, or what the server can do.
+    /// One resource, a search for one, or the server's features.
     Read,
     Create,
     Change,
@@ -25,8 +25,8 @@ impl Asked {
     }
 }
 
-/// What a status other than success means. `what` begins the message: "User ann cannot be created". Of the body, nothing but a keyword
-/// of the fixed vocabulary is told.
+/// The error for a status other than success. `what` begins the message: "User ann cannot be created". Only a keyword from the fixed
+/// vocabulary is included from the body.
 pub(crate) fn refused(answer: &Answer, what: &str, asked: Asked) -> Error {
     let status = answer.status().as_u16();
     let said = ScimError::read(answer);
@@ -40,7 +40,7 @@ pub(crate) fn refused(answer: &Answer, what: &str, asked: Asked) -> Error {
             Error::account_already_exists(told(""))
         }
         (409, None) if asked == Asked::Create => Error::account_already_exists(told("")),
-        // RFC 7644, section 3.12: a 409 is a version that does not match as well.
+        // RFC 7644, section 3.12: a 409 can also mean a version conflict.
         (409, _) => Error::internal(told(", which means that another client has just changed it"))
             .with_retry(Retry::Backoff),
         (412, _) => Error::internal(told(
@@ -73,8 +73,7 @@ pub(crate) fn refused(answer: &Answer, what: &str, asked: Asked) -> Error {
     place(error, asked)
 }
 
-/// A change that was accepted but not completed (202), or whose parts each have their own status (207). Only reading
-/// back shows the result.
+/// A change that was accepted but not completed (202), or whose parts each have their own status (207). Only reading back shows the result.
 pub(crate) fn not_yet(answer: &Answer, what: &str) -> Option<Error> {
     let meaning = match answer.status().as_u16() {
         202 => "202, which means that the change is accepted but not completed",
@@ -85,8 +84,7 @@ pub(crate) fn not_yet(answer: &Answer, what: &str) -> Option<Error> {
     Some(Error::internal(message).with_effect(Effect::Unknown).with_retry(Retry::Backoff))
 }
 
-/// An error that came with the status of a success, or something else than SCIM: what came between may have answered, such as a page
-/// at which people log in.
+/// An error with a success status, or a response that is not SCIM: a proxy may have responded, for example with a login page.
 pub(crate) fn in_spite_of_success(answer: &Answer, what: &str) -> Option<Error> {
     let body = answer.body().trim_ascii();
     let fault = if ScimError::read(answer).is_scim {
@@ -100,24 +98,24 @@ pub(crate) fn in_spite_of_success(answer: &Answer, what: &str) -> Option<Error> 
     Some(Error::internal(message).with_effect(Effect::Unknown).with_retry(Retry::Backoff))
 }
 
-/// What an error of transport or of a refusal says once it is known what was asked.
+/// Adjusts the subject and effect of an error to the kind of request.
 pub(crate) fn place(error: Error, asked: Asked) -> Error {
     let error = match (asked, error.subject()) {
         (Asked::Members, Subject::Account) => error.with_subject(Subject::Group),
         _ => error,
     };
-    // Reading changes nothing, whatever became of it.
+    // Reading changes nothing, whether it succeeds or not.
     if asked.is_reading() { error.with_effect(Effect::NotApplied) } else { error }
 }
 
-/// There is no SCIM where the configuration says; every request meets the same fate.
+/// There is no SCIM endpoint at the configured address; every request fails in the same way.
 pub(crate) fn wrong_address(system: &str, what: &str) -> Error {
     let message =
         format!("{system} has no SCIM endpoint for {what} at the configured address (404); check target.url");
     Error::internal(message).with_retry(Retry::Backoff).with_subject(Subject::Connection)
 }
 
-/// An error after something was changed already: what the operation as a whole did is not known.
+/// An error after something was already changed: the effect of the operation as a whole is unknown.
 pub(crate) fn half_done(error: Error) -> Error {
     error.with_effect(Effect::Unknown)
 }

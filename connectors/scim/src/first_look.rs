@@ -1,4 +1,4 @@
-//! What `bridgehead init` finds out of an application: what it says of itself, and what a sample of it shows.
+//! What `bridgehead init` finds out about an application: what it announces, and what a sample of its users shows.
 
 use std::sync::Arc;
 
@@ -17,7 +17,7 @@ use crate::settings::Settings;
 
 const URL: &str = "url";
 
-/// Looks at an application.
+/// Inspects an application for `bridgehead init`.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Look;
 
@@ -35,7 +35,7 @@ impl Discovery for Look {
             return Ok(Discovered::ask(open));
         }
         let mut found = Discovered::default();
-        // What it says of itself, then what does not fit that.
+        // What it announces, then what contradicts it.
         let mut more = Map::new();
         more.insert("groups".to_owned(), json!({ "enabled": false }));
         let without = Attempt::with(draft, more.clone()).await?;
@@ -71,7 +71,7 @@ impl Discovery for Look {
     }
 }
 
-/// What is written.
+/// The sections of the generated configuration.
 fn sections(draft: &Draft, features: &Features, more: &Map<String, Value>) -> Vec<Section> {
     let mut root = Section::root().with(URL, draft.text(URL), "what /Users is appended to");
     if let Some(auth) = Access::referred(draft) {
@@ -108,7 +108,7 @@ fn sections(draft: &Draft, features: &Features, more: &Map<String, Value>) -> Ve
     sections
 }
 
-/// The application, as settings that would be written have it.
+/// The application, with the settings to be generated.
 struct Attempt {
     scim: Scim,
     settings: Settings,
@@ -149,7 +149,7 @@ impl Attempt {
         application.check().await
     }
 
-    /// What it says of itself, and how many users there are.
+    /// A description of the application, with the number of its users.
     async fn seen(&self) -> Result<String, Error> {
         let place =
             if self.features.cursor { ("cursor", String::new()) } else { ("startIndex", "1".to_owned()) };

@@ -1,4 +1,4 @@
-//! Groups: who is in them, putting users in and taking them out.
+//! Groups: reading and changing their members.
 
 use bridgehead_sdk::{Effect, Error, Retry, Subject};
 
@@ -21,7 +21,7 @@ pub(crate) fn members(group: &Fields) -> Result<Vec<String>, String> {
     let all: Vec<&Fields> = objects(items).collect();
     let users = all.iter().copied().filter(|member| !is_group(member));
     let users: Option<Vec<String>> = users.map(reference).collect();
-    // One that cannot be read would be a membership lost.
+    // Skipping an unreadable member would lose a membership.
     users.filter(|_| all.len() == count).ok_or_else(|| {
         let name = id(group).unwrap_or_else(|| "without an id".to_owned());
         format!("a member of the group {name} cannot be read")
@@ -29,10 +29,10 @@ pub(crate) fn members(group: &Fields) -> Result<Vec<String>, String> {
 }
 
 impl Application<'_> {
-    /// That groups are there, before anything is changed for their sake.
+    /// Checks that groups exist before anything is changed for them.
     pub(crate) async fn require_groups(&self, refs: &[&str]) -> Result<(), Error> {
         let Some(endpoint) = &self.features.groups else { return Ok(()) };
-        // Where members are written as a whole, they must be shown.
+        // If members can only be written as a whole, the group must show them.
         let query: &[(&str, &str)] =
             if self.features.patch { &[("excludedAttributes", "members")] } else { &[] };
         for wanted in refs {
@@ -45,7 +45,7 @@ impl Application<'_> {
         Ok(())
     }
 
-    /// Writing a list that was not shown would put everybody out of it who is in it.
+    /// Fails if a group does not show its members: writing the list would remove all of them.
     fn shows_members(&self, group: &Fields, own: &str) -> Result<(), Error> {
         let is_shown = field(group, "members").is_some();
         if is_shown || self.settings.groups.absent_members == AbsentMembers::Nobody {
@@ -68,7 +68,7 @@ impl Application<'_> {
         ))
     }
 
-    /// A 404 to a change of a group, which was there a moment ago.
+    /// The error for a 404 to a change of a group that existed a moment ago.
     async fn group_answers_404(&self, endpoint: &str, group: &str, what: &str) -> Error {
         match self.scim.get(endpoint, group, &[("excludedAttributes", "members")]).await {
             Ok(None) => self.group_missing(group),
@@ -84,7 +84,7 @@ impl Application<'_> {
         }
     }
 
-    /// Puts a user into a group, or takes it out.
+    /// Adds a user to a group, or removes it.
     pub(crate) async fn set_member(
         &self,
         group: &str,

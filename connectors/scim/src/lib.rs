@@ -1,18 +1,18 @@
-//! A connector whose target is an application that speaks SCIM 2.0 (RFC 7643, RFC 7644, RFC 9865).
+//! A connector for applications that support SCIM 2.0 (RFC 7643, RFC 7644, RFC 9865).
 //!
-//! Users and groups stay JSON from end to end, so that a change keeps what nobody here knows the meaning of. What operators need to know
-//! stands in `docs/connectors/scim.md`.
+//! Users and groups stay JSON from end to end, so that a change keeps attributes that the connector does not know. For operators: see
+//! `docs/connectors/scim.md`.
 //!
 //! - `settings`: the keys of `target`
-//! - `wire`, `path`: reading resources, and finding one's way in them
+//! - `wire`, `path`: reading resources and their attributes
 //! - `client`, `errors`: requests, and what a refusal means
 //! - `discovery`: what the application announces
-//! - `application`: an application whose abilities are known, and looking users up in it
-//! - `mapping`, `change`: from a user to an account, and from a change to a `PATCH` or a `PUT`
-//! - `paging`, `listing`: from page to page, without skipping a record
-//! - `groups`, `memberships`: who is in which group
-//! - `operations`, `check`, `look`: the actions, and what is looked at in advance
-//! - `connector`: the contract with the runtime
+//! - `application`: an application whose features are known, and looking up its users
+//! - `mapping`, `change`: converts a user to an account, and a change to a `PATCH` or a `PUT`
+//! - `paging`, `listing`: paging without skipping a record
+//! - `groups`, `memberships`: members of groups
+//! - `operations`, `check`, `look`: the actions, and checks before the first task
+//! - `connector`: the implementation of the connector contract
 
 mod application;
 mod change;

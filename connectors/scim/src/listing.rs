@@ -12,14 +12,14 @@ use crate::settings::{License, MembershipsFrom};
 use crate::standing::{LOOKED_AT, has_groups};
 use crate::wire::{Fields, id};
 
-/// So many pages of groups are read in one call, which has a deadline.
+/// How many pages of groups are read in one call, which has a deadline.
 const PAGES_AT_A_TIME: usize = 8;
 
-/// What a cursor holds.
+/// The contents of a cursor.
 #[derive(Debug, Serialize, Deserialize)]
 struct Mark {
     stage: Stage,
-    /// Which memberships, and which records that were shown, belong to this listing.
+    /// Identifies the memberships and the shown records of this listing.
     listing: u64,
     /// Whether any account of this listing has shown groups.
     #[serde(default)]
@@ -30,12 +30,12 @@ struct Mark {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 enum Stage {
-    /// The groups are read for their members, before the accounts.
+    /// Reads the members of the groups, before the accounts.
     Members,
     Records,
 }
 
-/// Listing one application.
+/// Lists one application.
 pub(crate) struct Listing<'a> {
     pub(crate) application: &'a Application<'a>,
     pub(crate) listings: &'a Listings,
@@ -81,7 +81,7 @@ impl Listing<'_> {
         Ok(Walk { shown, ..app.walk(endpoint, with) })
     }
 
-    /// Some pages of groups, read for their members; then the first page of accounts, or none yet.
+    /// Reads some pages of groups for their members; after the last one, the first page of accounts.
     async fn members(&self, mut mark: Mark) -> Result<Page, Error> {
         let app = self.application;
         let endpoint = app.features.groups.as_deref().unwrap_or_default();
@@ -89,7 +89,7 @@ impl Listing<'_> {
         for _ in 0..PAGES_AT_A_TIME {
             let step = walk.page(&mark.place).await?;
             if let Some(twin) = step.twins.first() {
-                // Whose members they are would be a guess.
+                // It is unknown which of the groups has these members.
                 return Err(Error::incomplete_listing(format!(
                     "{}: {twin}; correct its groups",
                     app.system()
@@ -106,7 +106,7 @@ impl Listing<'_> {
         Ok(Page::with_next(Vec::new(), write(&mark)?))
     }
 
-    /// None of the groups has shown a member: some are read individually.
+    /// If none of the groups shows a member, reads some of them individually.
     async fn look_at_bare_groups(&self, mark: &Mark) -> Result<(), Error> {
         let app = self.application;
         let incomplete = |fault: crate::memberships::Fault| fault.incomplete(app.system());
@@ -164,7 +164,7 @@ impl Listing<'_> {
         Ok(Ok(record.into()))
     }
 
-    /// Groups that show no members, and an account that says it is in one: the members are not shown.
+    /// Fails if no group shows members although an account shows that it is in one: the members are hidden.
     fn contradiction(&self, mark: &Mark, user: &Fields) -> Result<(), Error> {
         let app = self.application;
         if !self.reads_groups() {
@@ -177,7 +177,7 @@ impl Listing<'_> {
         Err(app.groups_are_bare(user))
     }
 
-    /// Not one account has shown groups: either nobody is in one, or accounts do not show them.
+    /// Called if no account shows groups: checks that no account is in one, instead of accounts not showing them.
     async fn prove_that_nobody_is_in_a_group(&self, users: &[Fields]) -> Result<(), Error> {
         let app = self.application;
         let from_accounts = app.settings.groups.memberships_from == MembershipsFrom::Accounts;
@@ -219,7 +219,7 @@ impl Listing<'_> {
             return Err(Error::incomplete_listing(format!("{} has no groups", app.system())));
         };
         let mark = self.read(cursor)?.unwrap_or_else(|| self.begin(Stage::Records));
-        // Their members may be many, and are not wanted here.
+        // There may be many members, and they are not needed here.
         let walk = self.walk(&mark, Reads::Records, endpoint, Some(("excludedAttributes", "members")))?;
         let step = walk.page(&mark.place).await?;
         let mut page = Page::default().with_rejected(step.twins);
@@ -233,7 +233,7 @@ impl Listing<'_> {
         Ok(ending(page, next, step.end))
     }
 
-    /// The licenses of a type, as the operator has named them. They are worth nothing without an application that answers.
+    /// The licenses of a type, as configured. They are only listed if the application responds.
     pub(crate) async fn licenses(&self, license: &License, cursor: Option<&Cursor>) -> Result<Page, Error> {
         if self.read(cursor)?.is_some() {
             return Err(self.strange_cursor());
@@ -256,7 +256,7 @@ impl Listing<'_> {
     }
 }
 
-/// The page with what follows it, or with what proves that nothing does.
+/// The page with its next cursor, or with the evidence for the end.
 fn ending(mut page: Page, next: Option<Cursor>, end: Option<(Evidence, Option<u64>)>) -> Page {
     (page.evidence, page.total) = end.map_or((None, None), |(evidence, total)| (Some(evidence), total));
     page.next = next;

@@ -1,4 +1,4 @@
-//! What a look at an application tells: what a sync or a task would fail on, with the key to change. Nothing is changed.
+//! Checks an application for problems on which a sync or a task would fail, with the key to change. Nothing is changed.
 
 use bridgehead_sdk::Error;
 use serde_json::Value;
@@ -9,14 +9,14 @@ use crate::path::Path;
 use crate::settings::Lookup;
 use crate::wire::{Fields, USER, id};
 
-/// The name of nobody.
+/// A name that no account has.
 const NOBODY: &str = "bridgehead-check-nobody";
 
-/// The fields that every account of Iden may have.
+/// The standard fields of an Iden account.
 const NAMED: [&str; 5] = ["username", "email", "first_name", "last_name", "display_name"];
 
 impl Application<'_> {
-    /// Reads the first records of an endpoint as a listing reads them, over two pages if there are two.
+    /// Reads the first records of an endpoint like a listing, over two pages if there are two.
     pub(crate) async fn first_pages(&self, endpoint: &str) -> Result<(), Error> {
         let mut walk = self.walk(endpoint, None);
         walk.count = walk.count.min(20);
@@ -27,7 +27,7 @@ impl Application<'_> {
         Ok(())
     }
 
-    /// What a task would stumble over, as far as these users tell.
+    /// What a task would fail on, judging by these users.
     pub(crate) async fn stumbling_blocks(&self, users: &[Fields]) -> Vec<String> {
         let mut told = self.missing_attributes();
         told.extend(self.try_reading(users).await);
@@ -41,7 +41,7 @@ impl Application<'_> {
         told
     }
 
-    /// A listed user can be read individually.
+    /// Checks that a listed user can be read individually.
     async fn try_reading(&self, users: &[Fields]) -> Option<String> {
         let own = users.iter().find_map(id)?;
         match self.scim.get(self.users(), &own, &[]).await {
@@ -56,7 +56,7 @@ impl Application<'_> {
         }
     }
 
-    /// A listed user is found by the filter, however Iden writes the name, and a name with a quote finds no other user.
+    /// Checks that the filter finds a listed user, in any case, and that a name with a quote finds no other user.
     async fn try_filter(&self, path: &Path, users: &[Fields]) -> Vec<String> {
         let value = |user: &Fields| path.get(user).and_then(Value::as_str).map(str::to_owned);
         let system = self.system();
@@ -98,7 +98,7 @@ impl Application<'_> {
         told
     }
 
-    /// What its schemas do not have room for, and what they demand.
+    /// Fields that the schemas cannot store, and attributes that they require.
     fn missing_attributes(&self) -> Vec<String> {
         let Some(attributes) = &self.features.attributes else { return Vec::new() };
         let system = self.system();
@@ -136,7 +136,7 @@ impl Application<'_> {
     }
 }
 
-/// A text with each letter in the other case.
+/// A string with the case of each letter swapped.
 fn in_other_letters(text: &str) -> String {
     text.chars()
         .flat_map(|c| {

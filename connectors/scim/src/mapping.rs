@@ -1,4 +1,4 @@
-//! From a user of SCIM to an account, and back.
+//! Converts a SCIM user to an account, and back.
 
 use std::collections::BTreeMap;
 
@@ -11,7 +11,7 @@ use crate::path::Path;
 use crate::settings::Settings;
 use crate::wire::{ENTERPRISE, Fields, USER, field, id, objects, reference, text, truth};
 
-/// Where the fields of an account stand that bridgehead has names for.
+/// The paths of an account's standard fields.
 const NAMED: [(&str, &str); 5] = [
     ("username", "userName"),
     ("email", "emails"),
@@ -20,7 +20,7 @@ const NAMED: [(&str, &str); 5] = [
     ("display_name", "displayName"),
 ];
 
-/// Where other fields stand, of the core schema.
+/// The paths of other fields in the core schema.
 const OTHERS: [(&str, &str); 8] = [
     ("external_id", "externalId"),
     ("title", "title"),
@@ -32,7 +32,7 @@ const OTHERS: [(&str, &str); 8] = [
     ("phone", "phoneNumbers"),
 ];
 
-/// Where other fields stand, of the enterprise extension.
+/// The paths of other fields in the enterprise extension.
 const OF_ENTERPRISE: [(&str, &str); 6] = [
     ("employee_number", "employeeNumber"),
     ("cost_center", "costCenter"),
@@ -42,14 +42,14 @@ const OF_ENTERPRISE: [(&str, &str); 6] = [
     ("manager_id", "manager.value"),
 ];
 
-/// Fields that are not attributes, or are dealt with on their own.
+/// Fields that are not attributes, or that are handled separately.
 const RESERVED: [&str; 5] = ["id", "status", "memberships", "assignments", "password"];
 
-/// Where each field stands.
+/// The path of each field.
 #[derive(Clone, Debug)]
 pub(crate) struct Mapping {
     fields: BTreeMap<String, Path>,
-    /// Those that the operator has named.
+    /// The fields that the operator has mapped.
     pub(crate) explicit: Vec<String>,
     licenses: Vec<LicenseOf>,
 }
@@ -61,11 +61,11 @@ struct LicenseOf {
     values: Vec<String>,
 }
 
-/// What an account is to become: fields and their new values, `null` to clear one.
+/// The wanted state of an account: fields and their new values, `null` to clear one.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Wanted {
     pub(crate) fields: Vec<(Path, Value)>,
-    /// Fields that stand nowhere in a user.
+    /// Fields without a path.
     pub(crate) unknown: Vec<String>,
 }
 
@@ -120,28 +120,28 @@ impl Mapping {
         Ok(Self { fields, explicit, licenses: licenses.collect() })
     }
 
-    /// Where a field stands.
+    /// The path of a field.
     pub(crate) fn path(&self, name: &str) -> Option<&Path> {
         self.fields.get(name)
     }
 
-    /// Every field, and where it stands.
+    /// Every field and its path.
     pub(crate) fn fields(&self) -> impl Iterator<Item = (&str, &Path)> {
         self.fields.iter().map(|(name, path)| (name.as_str(), path))
     }
 
-    /// Whether the operator has said where a field stands.
+    /// Whether the operator has mapped a field.
     pub(crate) fn is_explicit(&self, name: &str) -> bool {
         self.explicit.iter().any(|known| known == name)
     }
 
-    /// The field that stands at a path.
+    /// The field with a path.
     pub(crate) fn name_of(&self, path: &Path) -> String {
         let found = self.fields.iter().find(|(_, known)| *known == path);
         found.map_or_else(|| path.to_string(), |(name, _)| name.clone())
     }
 
-    /// The account that a user is. Memberships are added by the caller.
+    /// The account record of a user. Memberships are added by the caller.
     pub(crate) fn record(&self, user: &Fields) -> Result<AccountRecord, RejectedRecord> {
         let rejected = |field: &str, rule: &str| RejectedRecord::new(id(user), field, rule);
         let own = id(user).ok_or_else(|| rejected("id", "non-empty text"))?;
@@ -173,7 +173,7 @@ impl Mapping {
         Ok(record)
     }
 
-    /// What a new user consists of.
+    /// The fields of a new user.
     pub(crate) fn wanted_at_first(&self, account: &Account) -> Wanted {
         let named = [
             ("username", account.username.as_ref()),
@@ -185,7 +185,7 @@ impl Mapping {
         let named = named.into_iter().filter_map(|(name, value)| Some((name, Value::from(value?.as_str()))));
         let more = account.extra.iter().map(|(name, value)| (name.as_str(), value.clone()));
         let mut wanted = self.wanted(named.chain(more.filter(|(_, value)| !value.is_null())));
-        // RFC 7643 requires a userName; where people log in with their email, that is what it holds.
+        // RFC 7643 requires a userName; if users log in with their email address, it contains that.
         if account.username.is_none()
             && let (Some(path), Some(email)) = (self.path("username"), &account.email)
         {
@@ -194,11 +194,11 @@ impl Mapping {
         wanted
     }
 
-    /// What a change consists of.
+    /// The fields of a change.
     pub(crate) fn wanted<'a>(&self, changes: impl Iterator<Item = (&'a str, Value)>) -> Wanted {
         let mut wanted = Wanted::default();
         for (name, value) in changes {
-            // A password goes its own way, and the others are no attributes.
+            // Passwords are set separately, and the others are not attributes.
             if RESERVED.contains(&name) || name == "new_password" || name == "account_id" {
                 continue;
             }
@@ -210,7 +210,7 @@ impl Mapping {
         wanted
     }
 
-    /// Sets the licenses that are wanted in a user. `false` for a slug that is not the type of licenses.
+    /// Sets the wanted licenses of a user. `false` if the slug is not a type of licenses.
     pub(crate) fn assign(&self, user: &mut Fields, slug: &str, refs: &[Ref]) -> Result<bool, AssignError> {
         let Some(license) = self.licenses.iter().find(|license| license.slug == slug) else {
             return Ok(false);
@@ -228,7 +228,7 @@ impl Mapping {
     }
 }
 
-/// A license that none of the configured ones is.
+/// The error for a license that is not configured.
 #[derive(Debug)]
 pub(crate) struct AssignError {
     pub(crate) id: String,
@@ -246,7 +246,7 @@ impl LicenseOf {
         held.into_iter()
     }
 
-    /// Values that are no license of this type stay, and so do the parts of those that are held already.
+    /// Keeps values that are not licenses of this type, and all parts of licenses that the user already has.
     fn set(&self, user: &mut Fields, refs: &[Ref]) {
         let mut items = match self.attribute.whole(user) {
             Some(Value::Array(items)) => items.clone(),
@@ -282,7 +282,7 @@ fn plain(value: &Value) -> Option<String> {
     }
 }
 
-/// Whether a user shows nothing that differs from what a task wants of a new one.
+/// Whether a user shows nothing that differs from what a task wants for a new one.
 pub(crate) fn agrees(account: &Account, record: &AccountRecord) -> bool {
     let same = |wanted: &Option<String>, found: &Option<String>| match (wanted, found) {
         (Some(wanted), Some(found)) => wanted.to_lowercase() == found.to_lowercase(),
@@ -296,14 +296,14 @@ pub(crate) fn agrees(account: &Account, record: &AccountRecord) -> bool {
         && same(&account.display_name, &record.display_name)
 }
 
-/// A user that is nobody yet.
+/// An empty user.
 pub(crate) fn blank() -> Fields {
     let mut user = Fields::new();
     user.insert("schemas".to_owned(), json!([USER]));
     user
 }
 
-/// The group that a resource is.
+/// The record of a group.
 pub(crate) fn group(resource: &Fields) -> Result<EntityRecord, RejectedRecord> {
     let rejected = |field: &str, rule: &str| RejectedRecord::new(id(resource), field, rule);
     let own = id(resource).ok_or_else(|| rejected("id", "non-empty text"))?;
@@ -325,7 +325,7 @@ pub(crate) fn groups_of(user: &Fields, slug: &str) -> Result<Memberships, Reject
         one.name = text(group, "display").map(str::to_owned);
         Some(one)
     });
-    // One that cannot be read would be a membership lost.
+    // Skipping an unreadable group would lose a membership.
     let refs: Option<Vec<Ref>> = refs.collect();
     let refs =
         refs.ok_or_else(|| RejectedRecord::new(id(user), "groups", "a list of objects, each with a value"))?;

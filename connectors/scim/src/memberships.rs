@@ -1,9 +1,9 @@
-//! Who is in which group, kept while accounts are listed.
+//! Memberships, kept in memory while accounts are listed.
 //!
-//! What each listing has shown is kept as well, so that distinct records can be counted over its pages.
+//! The records that each listing has shown are kept as well, so that distinct records can be counted over its pages.
 //!
-//! Groups are read before accounts, and what is kept of them is their members' identifiers: some hundred bytes for each account,
-//! and no more memberships than [`MOST`] in all.
+//! Groups are read before accounts, and only the identifiers of their members are kept: some hundred bytes for each account, and at most
+//! [`MOST`] memberships in total.
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -14,13 +14,13 @@ use bridgehead_sdk::{Error, Memberships, Ref};
 use crate::groups::members;
 use crate::wire::{Fields, id};
 
-/// So many memberships are kept; an application with more of them must give them with its accounts.
+/// The maximum number of memberships; an application with more must show them on its accounts.
 const MOST: usize = 2_000_000;
 
-/// So many listings may be under way at a time; one that was left unfinished is forgotten when others begin, or need the room.
+/// The maximum number of listings at a time. An unfinished one is dropped when more are started, or when the memory is needed.
 const LISTINGS: usize = 32;
 
-/// The memberships of the listings that are under way.
+/// The memberships of the running listings.
 #[derive(Debug, Default)]
 pub(crate) struct Listings(Mutex<Kept>);
 
@@ -30,12 +30,12 @@ struct Kept {
     listings: VecDeque<(u64, Index)>,
 }
 
-/// What a listing reads.
+/// What a page is read for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Reads {
     /// The groups, for their members.
     Members,
-    /// What is listed.
+    /// The records to list.
     Records,
 }
 
@@ -46,23 +46,23 @@ struct Index {
     numbers: HashMap<Box<str>, u32>,
     members: HashMap<Box<str>, Vec<u32>>,
     count: usize,
-    /// Whether an account was asked for that is in one, and whether any was.
+    /// Whether any requested account is in a group, and below whether any account was requested.
     matched: bool,
     asked: bool,
-    /// What the groups that were read for their members, and what the records of the listing have shown.
+    /// The groups that were read for their members, and the records that the listing has shown.
     shown: [Arc<Shown>; 2],
 }
 
 /// Why a listing cannot continue.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum Fault {
-    /// The process was restarted, or other listings have begun since.
+    /// The process was restarted, or other listings have been started since.
     #[error("the data read earlier has been discarded; the next sync starts over")]
     Forgotten,
     /// The operator must have memberships read from the accounts.
     #[error("there are more than {MOST} memberships; set groups.memberships_from = \"accounts\"")]
     TooMany,
-    /// Somebody must look at the group.
+    /// An operator must check the group.
     #[error("{0}")]
     Unreadable(String),
 }
@@ -74,7 +74,7 @@ impl Fault {
 }
 
 impl Listings {
-    /// Begins a listing.
+    /// Starts a listing.
     pub(crate) fn begin(&self) -> u64 {
         let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         kept.count += 1;
@@ -86,7 +86,7 @@ impl Listings {
         listing
     }
 
-    /// Takes a page of groups in. A page that comes twice changes nothing.
+    /// Adds a page of groups. Adding the same page again has no effect.
     pub(crate) fn add(&self, listing: u64, groups: &[Fields]) -> Result<(), Fault> {
         self.with(listing, |index| groups.iter().try_for_each(|group| index.add(group, MOST)))??;
         let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
@@ -103,7 +103,7 @@ impl Listings {
         self.with(listing, |index| Arc::clone(&index.shown[usize::from(reads == Reads::Records)]))
     }
 
-    /// Some of the groups that were read.
+    /// Some of the groups that were read, at most `most`.
     pub(crate) fn some_groups(&self, listing: u64, most: usize) -> Result<Vec<String>, Fault> {
         self.with(listing, |index| index.groups.iter().take(most).map(ToString::to_string).collect())
     }
@@ -124,7 +124,7 @@ impl Listings {
         self.with(listing, |index| !index.groups.is_empty() && index.count == 0)
     }
 
-    /// Whether groups have members, and none of the accounts that were asked for is any of them.
+    /// Whether groups have members, none of which is one of the requested accounts.
     pub(crate) fn are_strangers(&self, listing: u64) -> Result<bool, Fault> {
         self.with(listing, |index| index.count > 0 && index.asked && !index.matched)
     }

@@ -19,19 +19,19 @@ use crate::settings::Deletion;
 use crate::standing::Standing;
 use crate::wire::{Fields, field, id, truth};
 
-/// Fields of a task that could not be kept are named in its result under this name.
+/// The key in a task's result that lists fields that could not be stored.
 const NOT_KEPT: &str = "fields_without_attribute";
 
-/// From so many groups a user is taken out at most that do not show whether it is in them.
+/// The maximum number of groups without visible members from which a user is removed as a precaution.
 const MOST_UNSEEN: usize = 200;
 
-/// The groups that a task wants an account to be in.
+/// The requested groups of an account.
 struct WantedGroups<'a> {
-    /// `None` when the task says nothing of groups.
+    /// `None` if the task does not mention groups.
     refs: Option<&'a [Ref]>,
 }
 
-/// Which groups a user is to join and to leave, and which it is perhaps in.
+/// The groups that a user joins and leaves, and those that it may be in.
 #[derive(Debug, Default)]
 struct Moves {
     join: Vec<String>,
@@ -67,7 +67,7 @@ impl Application<'_> {
         }
         let active = account.status.is_none_or(|status| status == AccountStatus::Active);
         user.insert("active".to_owned(), active.into());
-        // Nothing is made before it is certain that every group and license is there.
+        // Nothing is created before it is certain that every group and license exists.
         let groups = self.apply_memberships(create.memberships.as_ref(), &mut user)?;
         let refs = ids(groups.refs.unwrap_or_default());
         self.require_groups(&refs).await?;
@@ -86,8 +86,8 @@ impl Application<'_> {
         self.finish_create(own, (label, &refs), wanted.unknown).await
     }
 
-    /// Looks first: there are applications that answer a create of somebody they know by changing that one. Gives the identifier
-    /// of an account that an earlier attempt has made and not put into its groups.
+    /// Looks up the account first, because some applications respond to the creation of an existing user by changing it. Returns the
+    /// identifier of an account that an earlier attempt created but did not add to its groups.
     async fn exists(
         &self,
         context: &Context,
@@ -120,13 +120,13 @@ impl Application<'_> {
             && by_login.username.is_none()
             && let (Some(email), Some(path)) = (&by_login.email, self.mapping.path("username"))
         {
-            // The email address is going to be its user name, too.
+            // The email address will also be its user name.
             return self.find_by(path, email).await;
         }
         Ok(found)
     }
 
-    /// The user that was made a moment ago, by an answer that does not say which it is. Nobody had its name before.
+    /// The newly created user, if the response does not identify it. No user had its name before.
     async fn find_made(&self, located: Option<&str>, account: &Account) -> Result<String, Error> {
         if let Some(own) = located
             && self.scim.get(self.users(), own, &[]).await.map_err(half_done)?.is_some()
@@ -172,7 +172,7 @@ impl Application<'_> {
         };
         let Moves { join, leave, perhaps } = moves;
         self.require_groups(&join.iter().map(String::as_str).collect::<Vec<_>>()).await?;
-        // Read last of all before it is written: what is written whole must hold what others have changed meanwhile.
+        // Read last, right before writing: a complete write must include the latest changes of other clients.
         let is_current = update.account.id.is_some() && update.memberships.is_none();
         let before = if is_current { found } else { self.fresh(&own, label).await? };
         let mut after = before.clone();
@@ -217,8 +217,8 @@ impl Application<'_> {
         Ok(Completion::done())
     }
 
-    /// Takes a user out of groups that do not show whether it is in them. Where joining others has shown that they do show it, there is
-    /// nothing to leave.
+    /// Removes a user from groups that do not show their members. If joining other groups has shown that members are visible after all, the
+    /// user is in none of these groups.
     async fn leave_unseen(
         &self,
         groups: &[String],
@@ -252,7 +252,7 @@ impl Application<'_> {
         Ok(())
     }
 
-    /// A change that follows another one of the same task: what was read before is out of date.
+    /// A change that follows another one of the same task, so that the earlier state is outdated.
     async fn change_fresh(
         &self,
         own: &str,
@@ -280,15 +280,14 @@ impl Application<'_> {
             Err(refusal) => {
                 let is_gone = refusal.is_gone;
                 let error = self.looked_again(&own, &what, refusal).await;
-                // It disappeared since it was looked up: because of another client, or of this request despite its
-                // response.
+                // It disappeared after the look-up: another client removed it, or this request did despite its response.
                 let is_gone = is_gone && error.code() == Code::AccountNotFound;
                 Err(if is_gone { error.with_effect(Effect::Unknown) } else { error })
             }
         }
     }
 
-    /// What a change was refused for. A 404 says that the user is not there, which it was a moment ago: it is looked at again.
+    /// The error for a refused change. A 404 means that the user does not exist, although it did a moment ago, so it is looked up again.
     async fn looked_again(&self, own: &str, what: &str, refusal: Refusal) -> Error {
         if !refusal.is_gone {
             return refusal.error;
@@ -306,7 +305,7 @@ impl Application<'_> {
         }
     }
 
-    /// The user that an account is, as it is written back: a search may show less of it than there is.
+    /// The user of an account in the form to write back: a search may show only a part of it.
     async fn require_to_write(&self, account: &Account, whole: bool) -> Result<(String, Fields), Error> {
         let (own, found) = self.require(account).await?;
         if account.id.is_some() || !whole {
@@ -358,7 +357,7 @@ impl Application<'_> {
         }
     }
 
-    /// What an update changes; whatever stands nowhere in a user is an error, or Iden would believe it changed.
+    /// The changes of an update. A field without a path is an error; otherwise Iden would assume that it was changed.
     fn wanted_changes(&self, update: &UpdateAccount) -> Result<Wanted, Error> {
         let label = update.account.label();
         let refuse = |field: &str, why: &str| {
@@ -390,7 +389,7 @@ impl Application<'_> {
             }
         }
         for (_, value) in &mut wanted.fields {
-            // An empty text is unassigned as much as null is, and would be no valid address.
+            // An empty string means unassigned like `null`, and would not be a valid address.
             if value == "" {
                 *value = Value::Null;
             }
@@ -407,7 +406,7 @@ impl Application<'_> {
         wanted.unknown.extend(unplaced.into_iter().map(|(path, _)| self.mapping.name_of(&path)));
     }
 
-    /// Sets licenses in the user, and gives the groups that are wanted.
+    /// Sets the licenses of the user, and returns the requested groups.
     fn apply_memberships<'m>(
         &self,
         wanted: Option<&'m Memberships>,
@@ -436,10 +435,10 @@ impl Application<'_> {
         Ok(groups)
     }
 
-    /// Which groups a user is to join, and which to leave.
+    /// The groups that a user must join and leave.
     async fn difference(&self, account: &Account, user: &Fields, wanted: &[Ref]) -> Result<Moves, Error> {
         self.memberships_can_be_read()?;
-        // What a search gives of a user may lack its groups.
+        // The result of a search may lack the user's groups.
         let fresh = match (&account.id, id(user)) {
             (None, Some(own)) => Some(self.fresh(&own, account.label()).await?),
             _ => None,
@@ -463,7 +462,7 @@ impl Application<'_> {
     }
 }
 
-/// A user that says nothing is active.
+/// A user without the attribute is active.
 fn is_active(user: &Fields) -> bool {
     field(user, "active").and_then(truth).unwrap_or(true)
 }

@@ -1,14 +1,13 @@
-//! From page to page, without skipping a record.
+//! Paging without skipping a record.
 //!
-//! With cursors (RFC 9865) the server keeps the position. With indexes (RFC 7644) nothing does: when a record is
-//! removed, all later ones move up by one, and the next page would start one too far. So each page starts with the last
-//! record of the previous one, and if it does not, the walk goes back until it finds known records.
+//! With cursors (RFC 9865) the server keeps the position. With indexes (RFC 7644) nothing does: when a record is removed, all later ones
+//! move up by one, and the next page would start one too far. So each page starts with the last record of the previous one, and if it does
+//! not, the listing goes back until it finds known records.
 //!
-//! No single field of a response ends a walk, because each is wrong in some server: servers ignore `startIndex`, and
-//! return the number of records on the page as `totalResults`. It ends if the page after the last one is empty, if the
-//! number of distinct records equals a total that was the same on every page, or if a server that returns cursors
-//! returns none. If fewer distinct records were returned than the server reports, everything is read once more; if some
-//! are still missing, the listing is incomplete.
+//! No single field of a response ends a listing, because each is wrong in some server: servers ignore `startIndex`, and return the number
+//! of records on the page as `totalResults`. It ends if the page after the last one is empty, if the number of distinct records equals a
+//! total that was the same on every page, or if a server that returns cursors returns none. If fewer distinct records were returned than
+//! the server reports, everything is read once more; if some are still missing, the listing is incomplete.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
@@ -21,25 +20,25 @@ use crate::client::{Behind, Scim};
 use crate::errors::Asked;
 use crate::wire::{Fields, ListPage, Next, id, text};
 
-/// So many records at the end of a page are remembered, to check that the next page continues after them.
+/// How many records at the end of a page are remembered, to check that the next page continues after them.
 const TAIL: usize = 5;
 
-/// So often a listing may go back before its order is taken for a game of chance.
+/// How often a listing may go back before its order is considered random.
 const MOST_RETREATS: u32 = 50;
 
-/// So many empty pages may come one after another, each of which leads to another.
+/// The maximum number of consecutive empty pages that lead to another page.
 const MOST_EMPTY: u32 = 20;
 
-/// More records than this are not counted, and a listing that is not counted is not trusted.
+/// The maximum number of records that are counted; a larger listing is not trusted.
 const MOST_RECORDS: u64 = 10_000_000;
 
-/// Where a walk continues.
+/// A position in a listing.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Place {
     at: At,
-    /// The number of the page, over both readings: no two places of a walk are the same.
+    /// The number of the page, counted over both passes so that no two positions of a listing are equal.
     page: u32,
-    /// Whether this is the second reading.
+    /// Whether this is the second pass.
     again: bool,
     totals: Totals,
 }
@@ -49,48 +48,48 @@ pub(crate) struct Place {
 enum At {
     /// By `startIndex`.
     Index {
-        /// The position behind the last record that was read; the first is 1.
+        /// The position after the last record that was read; the first is 1.
         next: u64,
         /// The last records that were read.
         tail: Vec<String>,
-        /// How often the walk went back.
+        /// How often the listing went back.
         retreats: u32,
     },
     /// By `cursor`.
     Cursor {
         /// The cursor; empty for the first page.
         token: String,
-        /// How many pages without a record came last.
+        /// The number of consecutive pages without records up to here.
         #[serde(default)]
         empty: u32,
     },
 }
 
-/// What the server said of the number of its records, in one reading.
+/// The totals that the server has reported, in one pass.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 struct Totals {
-    /// The largest that it named.
+    /// The largest total.
     most: Option<u64>,
-    /// Whether it ever named two.
+    /// Whether the totals differed.
     varied: bool,
-    /// How many pages brought something new.
+    /// The number of pages that contained new records.
     pages: u32,
 }
 
-/// One step of a walk.
+/// One page of a listing.
 #[derive(Debug)]
 pub(crate) struct Step {
-    /// Records that were not shown before.
+    /// Records that no earlier page has shown.
     pub(crate) records: Vec<Fields>,
-    /// Those whose identifier another record has as well.
+    /// The rejections of records whose identifier another record also has.
     pub(crate) twins: Vec<RejectedRecord>,
-    /// The place behind them; `None` at the proven end.
+    /// The position after them; `None` at the proven end.
     pub(crate) next: Option<Place>,
-    /// At the end: what proves it, and how many records the server says it has.
+    /// Only at the end: what proves it, and the total that the server reports.
     pub(crate) end: Option<(Evidence, Option<u64>)>,
 }
 
-/// The records of a page, as far as they are news.
+/// The new records of a page.
 #[derive(Debug, Default)]
 struct Taken {
     records: Vec<Fields>,
@@ -103,15 +102,15 @@ impl Taken {
     }
 }
 
-/// What is listed.
+/// Pages through an endpoint.
 #[derive(Clone, Debug)]
 pub(crate) struct Walk<'a> {
     pub(crate) scim: &'a Scim,
     pub(crate) endpoint: &'a str,
     pub(crate) count: u16,
-    /// A parameter that goes with every page.
+    /// A parameter that is sent with every page.
     pub(crate) with: Option<(&'a str, &'a str)>,
-    /// What the walk has shown so far.
+    /// What the listing has shown so far.
     pub(crate) shown: Arc<Shown>,
 }
 
@@ -136,25 +135,25 @@ impl Totals {
         self.most = self.most.max(total);
     }
 
-    /// Whether as many distinct records came as the server ever said it has.
+    /// Whether the number of distinct records reaches the largest total that the server has reported.
     fn are_met(self, count: u64) -> bool {
         self.most.is_none_or(|most| count >= most)
     }
 
-    /// Whether a page that follows holds no more records than the total has grown by meanwhile.
+    /// Whether a following page has at most as many records as the total has grown by in the meantime.
     fn have_grown_by(self, page: &ListPage) -> bool {
         let grown = page.total.zip(self.most).map_or(0, |(now, before)| now.saturating_sub(before));
         page.resources.len() as u64 <= grown
     }
 
-    /// Whether the total is proof of the end: the same on every page, of which there were several, and exactly met.
+    /// Whether the total proves the end: it was the same on every page, there were several pages, and it was met exactly.
     fn prove(self, count: u64) -> bool {
         !self.varied && self.pages > 1 && self.most == Some(count)
     }
 }
 
 impl Walk<'_> {
-    /// The records at a place, and the place behind them.
+    /// The records at a position, and the next position.
     pub(crate) async fn page(&self, place: &Place) -> Result<Step, Error> {
         self.shown.rewind(place.page);
         if self.shown.count() > MOST_RECORDS {
@@ -194,10 +193,10 @@ impl Walk<'_> {
             Next::None => {
                 let mut evidence = Evidence::EndOfCursor;
                 if token.is_empty() && size > 0 && totals.are_met(self.shown.count()) {
-                    // It has handed out no cursor yet: perhaps it knows none.
+                    // The server has not returned a cursor yet, so it may not support them.
                     evidence = match self.behind(size as u64 + 1).await? {
                         Behind::Page(page) if page.resources.is_empty() => Evidence::EndOfCursor,
-                        // A record that was added since the page was read need not be in it.
+                        // A record that was added since the page was read may be missing from this listing.
                         Behind::Page(page) if totals.have_grown_by(&page) => Evidence::EndOfCursor,
                         Behind::Page(page) if self.has_news(place, &page.resources) => {
                             return Err(self.incomplete(
@@ -232,7 +231,7 @@ impl Walk<'_> {
             };
         }
         if !self.has_news(place, &records) {
-            // Nothing new: the list ends here, or the server returns few records per page.
+            // No new records: the list ends here, or the server returns few records per page.
             from += records.len() as u64;
             records = match self.behind(from).await? {
                 Behind::Refused => Vec::new(),
@@ -260,7 +259,7 @@ impl Walk<'_> {
             return self.end(place, taken, totals, Evidence::TotalMet);
         }
         if totals.pages == 1 && totals.are_met(count) {
-            // One page holds as many as there are said to be. Many a server says how many are on the page.
+            // A single page meets the total. Some servers report the number of records on the page as the total.
             let evidence = match self.behind(end).await? {
                 Behind::Page(page) if page.resources.is_empty() => Some(Evidence::EndOfCursor),
                 Behind::Page(page) if self.has_news(place, &page.resources) => None,
@@ -271,14 +270,14 @@ impl Walk<'_> {
             if let Some(evidence) = evidence {
                 return self.end(place, taken, totals, evidence);
             }
-            // What followed is asked for again, beginning with the last record of this page.
+            // The next request reads the following records again, starting with the last record of this page.
             totals.varied = true;
         }
         let tail = last[last.len().saturating_sub(TAIL)..].to_vec();
         Ok(taken.step(Some(place.behind(At::Index { next: end, tail, retreats }, totals)), None))
     }
 
-    /// The records from a position on that holds one that was seen, so that none is skipped.
+    /// Reads records from a position that overlaps with known records, so that none is skipped.
     async fn overlapping(
         &self,
         next: u64,
@@ -303,7 +302,7 @@ impl Walk<'_> {
                     "asked for the records from {from}, it returns those from {start}{hint}"
                 )));
             }
-            // From the first record on, or from one that was seen, nobody is skipped.
+            // No record is skipped if the page starts with the first record, or contains a known one.
             if from == 1 || window.resources.iter().any(was_seen) {
                 return Ok((from, window));
             }
@@ -316,7 +315,7 @@ impl Walk<'_> {
         }
     }
 
-    /// The end of a reading, if as many records came as there are said to be; else another reading, once.
+    /// Ends the pass if as many records were read as the server reports; otherwise starts a second pass, once.
     fn end(&self, place: &Place, taken: Taken, totals: Totals, evidence: Evidence) -> Result<Step, Error> {
         let (count, most) = (self.shown.count(), totals.most.unwrap_or_default());
         if totals.are_met(count) {
@@ -334,8 +333,8 @@ impl Walk<'_> {
         Ok(taken.step(Some(next), None))
     }
 
-    /// What stands behind a page that seems to be the only one could not be told. Asked for a single record, a server that does not
-    /// page gives all of them all the same, and one that does names the same total.
+    /// Proves that a page is the only one when the request for the position after it was inconclusive. If one record is requested, a server
+    /// without paging still returns all of them, and a server with paging reports the same total.
     async fn does_not_page(
         &self,
         place: (&'static str, String),
@@ -365,8 +364,9 @@ impl Walk<'_> {
         self.shown.has_news(place.again, records.iter().map(key))
     }
 
-    /// Takes the records of a page in, and gives those that no earlier page has shown. Where two that differ have one identifier nobody
-    /// can tell whose it is. A record that an earlier page has shown may have changed since, and must have the same name.
+    /// Stores the records of a page, and returns those that no earlier page has shown. If two different records share an identifier, it is
+    /// unknown which account it belongs to, so both are rejected. A record that an earlier page has shown may have changed since, but must
+    /// have the same name.
     fn take(&self, place: &Place, records: Vec<Fields>) -> Taken {
         let mut taken = Taken::default();
         let mut of_page: HashMap<String, Fields> = HashMap::new();
@@ -383,7 +383,7 @@ impl Walk<'_> {
             let is_fresh = self.shown.take(place.page, place.again, key(&record));
             match id(&record) {
                 Some(own) if twins.contains(&own) => taken.twins.push(twin(own)),
-                // The same record stands on the page twice.
+                // The page contains the same record twice.
                 Some(own) if is_fresh && of_page.remove(&own).is_none() => {}
                 _ if is_fresh => taken.records.push(record),
                 _ => {}
@@ -392,7 +392,7 @@ impl Walk<'_> {
         taken
     }
 
-    /// The records from a position on, and how many there are in all.
+    /// The records from a position on, and the total.
     async fn window(&self, from: u64) -> Result<ListPage, Error> {
         let page = self.fetch(("startIndex", from.to_string()), self.count).await?;
         if page.total.is_none() {
@@ -402,14 +402,14 @@ impl Walk<'_> {
             };
             return Err(self.incomplete(&format!("it does not report the number of records{hint}")));
         }
-        // From any other position on, a record that was seen says more than what the server says.
+        // For other positions, a known record is better evidence than the position that the server reports.
         if from == 1 && page.start.is_some_and(|start| start > 1) {
             return Err(self.incomplete("it does not start with the first record"));
         }
         Ok(page)
     }
 
-    /// What stands behind what seems to be the end.
+    /// The page after the apparent end.
     async fn behind(&self, from: u64) -> Result<Behind, Error> {
         self.scim.behind(self.endpoint, &self.query(("startIndex", from.to_string()), self.count)).await
     }
@@ -436,12 +436,12 @@ impl Walk<'_> {
     }
 }
 
-/// Tells a record from others: by its identifier, or by all of it where it has none.
+/// A key that distinguishes a record: its identifier, or the whole record if it has none.
 fn key(record: &Fields) -> String {
     id(record).unwrap_or_else(|| serde_json::to_string(record).unwrap_or_default())
 }
 
-/// What a record is called, which changes more seldom than the rest of it.
+/// The name of a record, which changes less often than its other attributes.
 fn name(record: &Fields) -> Option<String> {
     let name = text(record, "userName").or_else(|| text(record, "displayName"));
     name.map(str::to_lowercase)

@@ -1,11 +1,11 @@
-//! Paths of attributes: `name.givenName`, `emails[type eq "work"].value`,
+//! Attribute paths: `name.givenName`, `emails[type eq "work"].value`,
 //! `urn:ietf:params:scim:schemas:extension:enterprise:2.0:User:department` (RFC 7644, section 3.5.2).
 
 use serde_json::{Value, json};
 
 use crate::wire::{Fields, USER, field, key, truth};
 
-/// Attributes of users that hold lists (RFC 7643, section 4.1.2). The schema is not at hand everywhere.
+/// Multi-valued attributes of users (RFC 7643, section 4.1.2). The schema is not always available.
 const LISTS: [&str; 9] = [
     "emails",
     "phoneNumbers",
@@ -20,11 +20,10 @@ const LISTS: [&str; 9] = [
 
 /// Where a field of an account is in a user.
 ///
-/// A list without a condition means its preferred value: the primary one, otherwise that of the type `work`, otherwise
-/// the first.
+/// A list without a condition means its preferred value: the primary one, otherwise that of the type `work`, otherwise the first.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Path {
-    /// The extension that the attribute is of; `None` for the core schema.
+    /// The extension with the attribute; `None` for the core schema.
     pub(crate) schema: Option<String>,
     pub(crate) attribute: String,
     /// Which element of a list to use.
@@ -33,7 +32,7 @@ pub(crate) struct Path {
 }
 
 impl Path {
-    /// Reads a path; `None` for what is none.
+    /// Parses a path; `None` if it is not valid.
     pub(crate) fn parse(text: &str) -> Option<Self> {
         let is_urn = text.get(..4).is_some_and(|start| start.eq_ignore_ascii_case("urn:"));
         // A condition may contain a colon.
@@ -63,7 +62,7 @@ impl Path {
         })
     }
 
-    /// The attribute with its extension, as it stands at the beginning of a path.
+    /// The attribute with its extension: the first part of a path.
     pub(crate) fn stem(&self) -> String {
         match &self.schema {
             Some(schema) => format!("{schema}:{}", self.attribute),
@@ -71,7 +70,7 @@ impl Path {
         }
     }
 
-    /// Whether the attribute holds a list.
+    /// Whether the attribute is a list.
     pub(crate) fn is_list(&self) -> bool {
         self.condition.is_some()
             || self.schema.is_none() && LISTS.iter().any(|list| list.eq_ignore_ascii_case(&self.attribute))
@@ -104,7 +103,7 @@ impl Path {
         format!("{}[{} eq {}].{}", self.stem(), condition.0, condition.1, self.inner())
     }
 
-    /// What a filter compares in order to find this value, such as `emails.value`.
+    /// The attribute to compare in a filter, such as `emails.value`.
     pub(crate) fn for_filter(&self) -> String {
         match &self.sub {
             Some(sub) => format!("{}.{sub}", self.stem()),
@@ -127,7 +126,7 @@ impl Path {
         Some(found).filter(|value| !value.is_null() && value.as_str() != Some(""))
     }
 
-    /// Whether the value, or any element of the list it is the preferred one of, is as wanted.
+    /// Whether the value, or any element of its list, satisfies a condition.
     pub(crate) fn holds(&self, user: &Fields, is_wanted: impl Fn(Option<&Value>) -> bool) -> bool {
         match self.whole(user) {
             Some(Value::Array(items)) => items.iter().any(|item| match item {
@@ -138,12 +137,12 @@ impl Path {
         }
     }
 
-    /// The whole attribute, as it stands.
+    /// The whole attribute, unchanged.
     pub(crate) fn whole<'a>(&self, user: &'a Fields) -> Option<&'a Value> {
         field(self.holder(user)?, &self.attribute)
     }
 
-    /// Sets the value, or takes it away if it is `null`. Everything beside it stays.
+    /// Sets the value, or removes it if it is `null`. Everything else is kept.
     pub(crate) fn set(&self, user: &mut Fields, value: Value) {
         if value.is_null() && self.get(user).is_none() {
             return;
@@ -187,7 +186,7 @@ impl Path {
         self.declare(user);
     }
 
-    /// Sets the whole attribute of a list; an empty one is taken away.
+    /// Sets a whole list; an empty one is removed.
     pub(crate) fn set_whole(&self, user: &mut Fields, items: Vec<Value>) {
         if items.is_empty() && self.whole(user).is_none() {
             return;
@@ -236,7 +235,7 @@ impl Path {
         }
     }
 
-    /// A user names the extensions it has attributes of (RFC 7643, section 3).
+    /// Adds the extension to the user's `schemas` (RFC 7643, section 3).
     fn declare(&self, user: &mut Fields) {
         let Some(schema) = &self.schema else { return };
         let slot = slot(user, "schemas");
@@ -261,7 +260,7 @@ impl Path {
         self.whole(user).and_then(Value::as_array).map_or(&[], Vec::as_slice)
     }
 
-    /// Which element of a list to use.
+    /// The index of the element to use.
     fn choose(&self, items: &[Value]) -> Option<usize> {
         let is = |item: &Value, name: &str, wanted: &Value| {
             let found = item.as_object().and_then(|item| field(item, name));
@@ -290,7 +289,7 @@ impl std::fmt::Display for Path {
     }
 }
 
-/// The comparison of a look-up, its value written as JSON writes a text (RFC 7644, section 3.4.2.2).
+/// A filter that compares an attribute, with the value escaped like a JSON string (RFC 7644, section 3.4.2.2).
 pub(crate) fn equals(attribute: &str, value: &str) -> String {
     format!("{attribute} eq {}", Value::from(value))
 }
@@ -304,7 +303,7 @@ fn parse_condition(text: &str) -> Option<(String, Value)> {
     fits.then(|| (name.to_owned(), value))
 }
 
-/// RFC 7643, section 2.1; `$ref` is one as well.
+/// RFC 7643, section 2.1; `$ref` is also a name.
 fn is_name(text: &str) -> bool {
     let mut bytes = text.bytes();
     bytes.next().is_some_and(|first| first.is_ascii_alphabetic() || first == b'$')

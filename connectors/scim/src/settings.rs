@@ -271,7 +271,7 @@ impl License {
 }
 
 impl Settings {
-    /// Whether truth values in changes are text.
+    /// Whether boolean values in changes are strings.
     pub(crate) fn booleans(&self) -> Booleans {
         self.booleans.unwrap_or(match self.profile {
             Profile::Entra => Booleans::Text,
@@ -279,7 +279,7 @@ impl Settings {
         })
     }
 
-    /// Checks what a type cannot say, and gives the base of all addresses. Nothing is connected to.
+    /// Checks what the types cannot express, and returns the base URL. Does not connect.
     pub(crate) fn validate(&self) -> Result<Url, SettingsError> {
         let url = endpoint("url", &self.url)?;
         if !(1..=1000).contains(&self.page_size) {

@@ -1,7 +1,7 @@
-//! Which groups a user is in, and what cannot be told about it.
+//! Determines which groups a user is in, and whether this is certain.
 //!
-//! A place that the application does not fill looks like nobody being in any group. Before a user is taken out of groups, or left where
-//! it is because it seems to be in none, that is looked into.
+//! If the application does not fill the attribute with memberships, every account appears to be in no group. So this is verified before a
+//! user is removed from groups, or left unchanged because it appears to be in none.
 
 use bridgehead_sdk::{Error, Memberships, Ref};
 
@@ -12,24 +12,24 @@ use crate::path::equals;
 use crate::settings::MembershipsFrom;
 use crate::wire::{Fields, field, id, text};
 
-/// So many groups, accounts or members are read individually if a list shows nothing.
+/// How many groups, accounts or members are read individually if a list shows nothing.
 pub(crate) const LOOKED_AT: usize = 3;
 
 /// The groups of a user.
 #[derive(Debug, Default)]
 pub(crate) struct Standing {
     pub(crate) memberships: Memberships,
-    /// Every group, if nothing in the application shows who is in any: the user may be in each of them.
+    /// Every group, if nothing in the application shows members: the user may be in each of them.
     pub(crate) unseen: Vec<String>,
 }
 
-/// What all groups say.
+/// The memberships that all groups show.
 #[derive(Debug, Default)]
 struct Survey {
     groups: Vec<String>,
-    /// Those of the user.
+    /// The groups of the user.
     own: Vec<Ref>,
-    /// Some of the members of any group.
+    /// Some members of any group.
     members: Vec<String>,
 }
 
@@ -47,7 +47,7 @@ impl Application<'_> {
         Ok(self.memberships(survey.own))
     }
 
-    /// The groups that a user is in, where something is going to be changed by what they are: that it is in none is doubted.
+    /// The groups of a user for a change that depends on them: an empty result is verified.
     pub(crate) async fn standing(&self, user: &Fields) -> Result<Standing, Error> {
         let memberships = self.memberships_of(user).await?;
         let is_in_some = !memberships.of(&self.settings.groups.slug).is_empty();
@@ -56,7 +56,7 @@ impl Application<'_> {
         };
         let survey = self.survey(&user_id, None).await?;
         if let Some(group) = survey.own.first() {
-            // Whatever place the memberships were read from, it does not show them all.
+            // The configured attribute does not show all memberships.
             let key = match self.settings.groups.memberships_from {
                 MembershipsFrom::Accounts => "memberships_from = \"groups\"",
                 MembershipsFrom::Groups => "filter_members = false",
@@ -74,7 +74,7 @@ impl Application<'_> {
         Ok(Standing { memberships, unseen: Vec::new() })
     }
 
-    /// Whether nothing tells who is in any group; an error if the place from which memberships are read is the wrong one.
+    /// Whether nothing shows the members of any group; an error if memberships are read from the wrong attribute.
     async fn shows_nothing(&self, user: &Fields, survey: &Survey) -> Result<bool, Error> {
         if survey.groups.is_empty() {
             return Ok(false);
@@ -139,7 +139,7 @@ impl Application<'_> {
         Memberships([(self.settings.groups.slug.as_str().into(), refs)].into())
     }
 
-    /// None of the groups has shown a member: some applications show members only if a group is read individually.
+    /// Called if none of the groups shows a member: some applications only show members if a group is read individually.
     pub(crate) async fn read_groups_alone(&self, groups: &[String]) -> Result<(), Error> {
         let Some(endpoint) = &self.features.groups else { return Ok(()) };
         for group in groups.iter().take(LOOKED_AT) {
@@ -155,7 +155,7 @@ impl Application<'_> {
         Ok(())
     }
 
-    /// Groups that show no members, and an account that says it is in one: the members are not shown.
+    /// The error if no group shows members although an account shows that it is in one.
     pub(crate) fn groups_are_bare(&self, user: &Fields) -> Error {
         Error::incomplete_listing(format!(
             "{}: none of its groups shows any members, but the account {} is in one; set \
@@ -165,7 +165,7 @@ impl Application<'_> {
         ))
     }
 
-    /// Groups have members, and no account is any of them: they are named by something else than their identifiers.
+    /// The error if groups have members but none of them is an account: something other than identifiers is used to refer to them.
     pub(crate) fn members_are_strangers(&self) -> Error {
         Error::incomplete_listing(format!(
             "{}: its groups have members, but none of them is the id of an account, so no account would be \
@@ -175,7 +175,7 @@ impl Application<'_> {
     }
 }
 
-/// Whether a user says that it is in a group.
+/// Whether a user shows that it is in a group.
 pub(crate) fn has_groups(user: &Fields) -> bool {
     field(user, "groups").is_some_and(|groups| groups.as_array().is_none_or(|all| !all.is_empty()))
 }

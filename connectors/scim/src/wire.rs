@@ -1,4 +1,4 @@
-//! Reading what a SCIM server says. Resources stay JSON: what is not known here must survive a change.
+//! Parses the data of a SCIM server. Resources stay JSON, because unknown attributes must survive a change.
 
 use bridgehead_sdk::http::Answer;
 use serde_json::{Map, Value};
@@ -17,7 +17,7 @@ const ERROR: &str = "urn:ietf:params:scim:api:messages:2.0:Error";
 /// A user, a group, or a part of one.
 pub(crate) type Fields = Map<String, Value>;
 
-/// The name under which a field stands: names of attributes and schemas differ in nothing but case (RFC 7643, section 2.1).
+/// The actual key of a field: names of attributes and schemas are case-insensitive (RFC 7643, section 2.1).
 pub(crate) fn key<'a>(fields: &'a Fields, name: &'a str) -> Option<&'a str> {
     if fields.contains_key(name) {
         return Some(name);
@@ -25,7 +25,7 @@ pub(crate) fn key<'a>(fields: &'a Fields, name: &'a str) -> Option<&'a str> {
     fields.keys().map(String::as_str).find(|key| key.eq_ignore_ascii_case(name))
 }
 
-/// A field; `null` is absent (RFC 7643, section 2.5).
+/// The value of a field; `null` counts as absent (RFC 7643, section 2.5).
 pub(crate) fn field<'a>(fields: &'a Fields, name: &str) -> Option<&'a Value> {
     let exact = fields.get(name);
     let found = exact
@@ -33,13 +33,12 @@ pub(crate) fn field<'a>(fields: &'a Fields, name: &str) -> Option<&'a Value> {
     found.filter(|value| !value.is_null())
 }
 
-/// A field that is text, and not empty.
+/// A field that is a non-empty string.
 pub(crate) fn text<'a>(fields: &'a Fields, name: &str) -> Option<&'a str> {
     field(fields, name)?.as_str().filter(|text| !text.is_empty())
 }
 
-/// The identifier that the server gave: text, or from a careless server a whole number. One that is too large to be read exactly
-/// is none.
+/// The server's identifier: a string, although some servers send an integer. A number that is too large to be read exactly is ignored.
 pub(crate) fn id(resource: &Fields) -> Option<String> {
     match field(resource, "id")? {
         Value::String(text) if !text.is_empty() => Some(text.clone()),
@@ -53,7 +52,7 @@ pub(crate) fn version(resource: &Fields) -> Option<&str> {
     text(field(resource, "meta")?.as_object()?, "version")
 }
 
-/// A truth value. Some servers write it as text, in any case.
+/// A boolean. Some servers write it as a string, in any case.
 pub(crate) fn truth(value: &Value) -> Option<bool> {
     match value {
         Value::Bool(truth) => Some(*truth),
@@ -63,7 +62,7 @@ pub(crate) fn truth(value: &Value) -> Option<bool> {
     }
 }
 
-/// The objects of a list; of one object, that one.
+/// The objects of a list; a single object counts as a list of one.
 pub(crate) fn objects(value: Option<&Value>) -> impl Iterator<Item = &Fields> {
     let items: &[Value] = match value {
         Some(Value::Array(items)) => items,
@@ -73,7 +72,7 @@ pub(crate) fn objects(value: Option<&Value>) -> impl Iterator<Item = &Fields> {
     items.iter().filter_map(Value::as_object)
 }
 
-/// What a member of a group, or a group of a user, refers to: by its `value`, otherwise by the end of its `$ref`.
+/// The identifier that a member of a group, or a group of a user, refers to: its `value`, otherwise the last segment of its `$ref`.
 pub(crate) fn reference(item: &Fields) -> Option<String> {
     match field(item, "value") {
         Some(Value::String(text)) if !text.is_empty() => return Some(text.clone()),
@@ -93,14 +92,14 @@ pub(crate) struct ListPage {
     pub(crate) resources: Vec<Fields>,
 }
 
-/// What a page says of the one behind it (RFC 9865).
+/// How a page refers to the next one (RFC 9865).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Next {
-    /// Nothing: there is no `nextCursor`, or an empty one.
+    /// It does not: there is no `nextCursor`, or an empty one.
     None,
-    /// The cursor that leads there, which goes back as text whatever it came as.
+    /// The next cursor, which is always sent as a string.
     Cursor(String),
-    /// Something that is no cursor. It is not the end.
+    /// Something that is not a cursor. This is not the end.
     Unreadable,
 }
 
@@ -130,7 +129,7 @@ impl ListPage {
                 items.iter().map(|item| item.as_object().cloned()).collect::<Option<Vec<_>>>()?
             }
             Some(_) => return None,
-            // A list without results has none of them (RFC 7644, section 3.4.2).
+            // A list without results may have no `Resources` (RFC 7644, section 3.4.2).
             None => {
                 total?;
                 Vec::new()
@@ -145,16 +144,16 @@ fn number(value: &Value) -> Option<u64> {
     value.as_u64().or_else(|| value.as_str()?.parse().ok())
 }
 
-/// What an error of SCIM says that is of a fixed vocabulary. Its `detail` is the server's own text, and is not kept.
+/// The parts of a SCIM error that are from a fixed vocabulary. Its `detail` is free text of the server, and is not kept.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct ScimError {
-    /// Whether the body is an error of SCIM at all, rather than that of something before it.
+    /// Whether the body is a SCIM error, rather than an error of a proxy.
     pub(crate) is_scim: bool,
-    /// The detail error keyword, of those that RFC 7644 (section 3.12) and RFC 9865 name.
+    /// The error keyword (`scimType`), one of those in RFC 7644 (section 3.12) and RFC 9865.
     pub(crate) kind: Option<&'static str>,
 }
 
-/// The keywords, and what each means to somebody who has not read the document.
+/// The keywords and their meanings for administrators.
 pub(crate) const KINDS: [(&str, &str); 14] = [
     ("invalidFilter", "the filter is not supported"),
     ("tooMany", "there are more results than it returns"),
@@ -186,7 +185,7 @@ impl ScimError {
         Self { is_scim, kind }
     }
 
-    /// What the keyword means.
+    /// The meaning of the keyword.
     pub(crate) fn meaning(self) -> Option<&'static str> {
         let kind = self.kind?;
         KINDS.iter().find(|(known, _)| *known == kind).map(|(_, meaning)| *meaning)
@@ -210,7 +209,7 @@ mod tests {
         assert_eq!(text(&user, "userName"), Some("ann"));
         assert_eq!(field(&user, "title"), None);
         assert_eq!(id(&user).as_deref(), Some("7"));
-        // Beyond 64 bits a number is read as another one.
+        // Numbers beyond 64 bits would be changed by parsing.
         let of = |text: &str| id(&serde_json::from_str(text).unwrap());
         assert_eq!(of(r#"{"id": 18446744073709551615}"#).as_deref(), Some("18446744073709551615"));
         assert_eq!((of(r#"{"id": 18446744073709551616}"#), of(r#"{"id": 7.0}"#)), (None, None));

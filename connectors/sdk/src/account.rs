@@ -1,4 +1,4 @@
-//! Accounts, as a task describes them.
+//! Accounts as a task describes them.
 
 use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::{Map, Value};
@@ -7,7 +7,7 @@ use crate::{AccountId, AccountRecord, PayloadError, payload};
 
 /// Whether an account is active.
 // Exhaustive on purpose: a connector that writes a status must not skip one that it does not know. A status that this
-// version does not know stays among the other fields of a task (`Account::extra`), where a connector rejects it.
+// version does not know is kept among the other fields of a task (`Account::extra`), where a connector rejects it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum AccountStatus {
@@ -42,9 +42,9 @@ impl std::fmt::Display for AccountStatus {
     }
 }
 
-/// An account as a task describes it: whatever Iden knows, nothing of it certain to be there.
+/// An account as a task describes it: the fields that Iden knows, all of them optional.
 ///
-/// `Debug` shows the identifier and the names of the other fields that are there, never their values.
+/// `Debug` shows the identifier and the names of the other fields that are set, never their values.
 ///
 /// ```
 /// use bridgehead_sdk::Account;
@@ -57,7 +57,7 @@ impl std::fmt::Display for AccountStatus {
 #[derive(Clone, Default, PartialEq, Serialize)]
 #[non_exhaustive]
 pub struct Account {
-    /// The identifier in the target system, where Iden knows it.
+    /// The identifier in the target system, if Iden knows it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub id: Option<AccountId>,
     /// The email address.
@@ -141,7 +141,7 @@ impl Account {
         self
     }
 
-    /// Adds a field without a named method.
+    /// Adds a field that has no method here.
     pub fn with_field(mut self, name: impl Into<String>, value: impl Into<Value>) -> Self {
         self.extra.insert(name.into(), value.into());
         self
@@ -175,7 +175,7 @@ impl Account {
         self.id.is_some() || self.email.is_some() || self.username.is_some()
     }
 
-    /// The name of the account in messages: its identifier, otherwise its user name, otherwise its email.
+    /// How messages name the account: its identifier, otherwise its user name, otherwise its email.
     pub fn label(&self) -> &str {
         self.id
             .as_ref()
@@ -185,8 +185,8 @@ impl Account {
             .unwrap_or("(unnamed)")
     }
 
-    /// Whether a record is this account: compared by identifier if both have one, otherwise by user name, otherwise by
-    /// email. User names and emails are compared ignoring case.
+    /// Whether a record is this account. Compares the identifiers if both have one, otherwise the user names, otherwise
+    /// the emails; the last two ignoring case.
     pub fn is_same_as(&self, record: &AccountRecord) -> bool {
         let same = |mine: &Option<String>, theirs: &Option<String>| match (mine, theirs) {
             (Some(mine), Some(theirs)) => Some(mine.to_lowercase() == theirs.to_lowercase()),

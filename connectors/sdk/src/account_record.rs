@@ -6,9 +6,9 @@ use serde_json::{Map, Value};
 use crate::account::names;
 use crate::{AccountId, AccountStatus, Memberships, PayloadError, Ref, Slug, payload};
 
-/// An account as the target holds it.
+/// An account as it is in the target.
 ///
-/// `Debug` shows identifiers, the state, and the names of the other fields that are there, never their values.
+/// `Debug` shows identifiers, the status, and the names of the other fields that are set, never their values.
 ///
 /// ```
 /// use bridgehead_sdk::{AccountRecord, AccountStatus};

@@ -10,7 +10,7 @@ use crate::{
     Account, AccountId, AccountRecord, Action, Cursor, Error, Operation, Page, ResourceType, TaskId,
 };
 
-/// What a connector is and can do. It is a declaration: the runtime never calls for an action, and never lists a
+/// What a connector is and can do. This is a declaration: the runtime never requests an action, and never lists a
 /// resource type, that is not named here.
 ///
 /// ```
@@ -53,8 +53,8 @@ pub struct Context {
     /// may have failed before they reached the target.
     pub attempt: u32,
     /// Whether an earlier attempt of this task may have been applied, completely or in part: its response was lost, it
-    /// timed out, or the daemon was killed. Only then may what the target contains be the task's own work. If this is
-    /// `false`, an existing account existed before this task.
+    /// timed out, or the daemon was killed. Only if this is `true` can a change found in the target be the task's own
+    /// work. If it is `false`, an existing account existed before this task.
     pub may_have_applied: bool,
     /// How long the attempt may take. After that, the call is dropped, and counts as a `TIMEOUT` with an unknown
     /// effect.
@@ -130,12 +130,12 @@ impl Context {
 }
 
 impl Completion {
-    /// Done, with an empty result.
+    /// The operation succeeded; the result is empty.
     pub fn done() -> Self {
         Self::default()
     }
 
-    /// An account was created with this identifier, which is reported to Iden as `account_id`.
+    /// The operation created an account with this identifier, which is reported to Iden as `account_id`.
     pub fn created(id: impl Into<AccountId>) -> Self {
         Self::default().with("account_id", id.into().into_string())
     }
@@ -147,7 +147,7 @@ impl Completion {
     }
 }
 
-/// Done, with a complete result.
+/// The operation succeeded, with this complete result.
 impl From<Map<String, Value>> for Completion {
     fn from(result: Map<String, Value>) -> Self {
         Self { result }
@@ -163,47 +163,49 @@ impl std::fmt::Debug for Completion {
 /// One target system.
 ///
 /// # What the runtime promises
-/// - Operations of the same account come one at a time, in the order in which Iden created them. Operations of
-///   different accounts, listings and look-ups run at the same time, so `&self` must bear that.
-/// - Every call has a deadline. At the deadline the future is dropped: keep nothing half done across an `.await`
+/// - Operations on the same account are executed one at a time, in the order in which Iden created them. Operations on
+///   different accounts, listings and lookups run concurrently, so all methods take `&self` and must be safe to call
+///   concurrently.
+/// - Every call has a deadline. At the deadline the future is dropped, so no `.await` may leave the target in a state
 ///   that only the rest of the call would repair.
-/// - An intent is durable before [`execute`](Self::execute) is called, and its outcome before Iden hears of it. When an
-///   operation comes again, [`Context::may_have_applied`] says whether an earlier attempt may have had an effect; if it
-///   may, [`find_account`](Self::find_account) was asked first.
-/// - A success is verified: [`find_account`](Self::find_account) is asked before and after a change, and Iden hears
-///   `completed` only when the account shows what the task wanted (`tasks.verify`).
-/// - A panic costs the task that was being executed, and nothing else.
+/// - An intent is durable before [`execute`](Self::execute) is called, and its outcome before it is reported to Iden.
+///   When an operation is repeated, [`Context::may_have_applied`] says whether an earlier attempt may have had an
+///   effect; if so, [`find_account`](Self::find_account) was called first.
+/// - A success is verified: [`find_account`](Self::find_account) is called before and after a change, and `completed`
+///   is reported to Iden only if the account is in the requested state (`tasks.verify`).
+/// - A panic fails only the task that was being executed.
 ///
 /// # What a connector promises
-/// - It never retries, never sleeps to wait for better times, and spawns no loop: the [`Error`] says whether to try
-///   again, and the runtime decides when. Retries that nest multiply.
-/// - It says [`Effect::NotApplied`](crate::Effect::NotApplied) only when that is certain.
-/// - It never takes an account for its own work because the attempt is not the first:
+/// - It never retries, never sleeps to wait for the target, and never spawns a loop: the [`Error`] says whether a retry
+///   can succeed, and the runtime decides when. Nested retries multiply.
+/// - It reports [`Effect::NotApplied`](crate::Effect::NotApplied) only when that is certain.
+/// - It does not assume that an existing account is its own work just because the attempt is not the first:
 ///   [`Context::may_have_applied`] is the evidence, [`Context::attempt`] is not.
 /// - It ends a listing only with [`Evidence`](crate::Evidence), and names what the target cannot show in
 ///   [`Description::unverifiable`].
-/// - It never answers "nothing there" when it could not look. `Ok(None)` and an empty last page are statements
-///   about the target; an account that is missing from them is removed. Not knowing is an [`Error`].
-/// - No error, record or result holds a secret.
+/// - It never returns "does not exist" when the lookup itself failed. `Ok(None)` and an empty last page are statements
+///   about the target: an account that is missing from them is removed. If the connector does not know, it returns an
+///   [`Error`].
+/// - No error, record or result contains a secret.
 ///
 /// # What each error leads to
 /// | the error says | the runtime |
 /// |---|---|
-/// | effect unknown | asks `find_account`; in the wanted state means completed, else as below |
+/// | effect unknown | calls `find_account`; completed if the account is in the requested state, otherwise as below |
 /// | retry never | reports the code and message immediately |
 /// | retry backoff or after, not applied | retries, until `give_up_after`; then reports the last code |
-/// | subject connection | holds the app's tasks, probes with [`check`](Self::check), fails them past `hold_for` |
-/// | `ACCOUNT_ALREADY_EXISTS` on create | asks `find_account`; completed if an earlier attempt may have created it, or every identifying field is shown and equal and no password was to be set; else reported |
-/// | `ACCOUNT_NOT_FOUND` on delete | completed if an earlier attempt may have removed an account that was seen before it; else reported |
+/// | subject connection | holds the app's tasks, calls [`check`](Self::check) until it succeeds, fails the tasks after `hold_for` |
+/// | `ACCOUNT_ALREADY_EXISTS` on create | calls `find_account`; completed if an earlier attempt may have created it, or every identifying field is shown and equal and no password was to be set; otherwise reported |
+/// | `ACCOUNT_NOT_FOUND` on delete | completed if an earlier attempt may have removed an account that was seen before it; otherwise reported |
 ///
 /// # Wrong, then right
-/// A look-up that takes every failure for "not there" turns an outage of the target into a mass deprovisioning:
+/// A lookup that treats every failure as "does not exist" turns an outage of the target into a mass deprovisioning:
 ///
 /// ```no_run
 /// # use bridgehead_sdk::*;
 /// # struct Hr; impl Hr { async fn get(&self, _: &str) -> Result<Option<AccountRecord>, std::io::Error> { Ok(None) }
 /// async fn find_wrong(&self, account: &Account) -> Result<Option<AccountRecord>, Error> {
-///     Ok(self.get(account.label()).await.unwrap_or(None)) // an outage reads as "nobody there"
+///     Ok(self.get(account.label()).await.unwrap_or(None)) // an outage looks like a missing account
 /// }
 ///
 /// async fn find_right(&self, account: &Account) -> Result<Option<AccountRecord>, Error> {
@@ -213,11 +215,11 @@ impl std::fmt::Debug for Completion {
 /// ```
 ///
 /// # How to write one
-/// Put [`#[async_trait]`](crate::async_trait) on the implementation: without it, the compiler complains of lifetimes. The crate of that name
-/// is not needed.
+/// Put [`#[async_trait]`](crate::async_trait) on the implementation: without it, the compiler reports lifetime errors. You do not need to
+/// depend on the `async_trait` crate.
 ///
 /// # A complete connector
-/// The [front page](crate#a-complete-connector) has one, and the folder `examples/` of the crate two more.
+/// The [front page](crate#a-complete-connector) has one, and the crate's `examples/` folder has two more.
 #[async_trait]
 pub trait Connector: Send + Sync + 'static {
     /// Describes this connector and its capabilities. Called at startup, and again after the target was unreachable; it
@@ -251,8 +253,8 @@ pub trait Connector: Send + Sync + 'static {
     /// also on delete: the runtime knows whether an earlier attempt removed it.
     async fn execute(&self, context: &Context, operation: &Operation) -> Result<Completion, Error>;
 
-    /// The daemon is stopping, or the app is being restarted; no other call follows. Close what needs to be closed
-    /// cleanly; this call has a deadline too.
+    /// Called when the daemon stops or the app is restarted; no other call follows. Release what must be released
+    /// cleanly. This call has a deadline too.
     async fn shutdown(&self) {}
 }
 

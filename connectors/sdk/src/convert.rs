@@ -1,25 +1,25 @@
 //! Conversions of other libraries' errors with `?`.
 //!
-//! The effect is unknown, whatever failed. An error of the operating system proves at most that *this* step did
-//! nothing; `?` may follow a step that has already changed the target, and "not applied" would then be wrong, with
-//! consequences: the runtime would do the work twice, or treat the result of the first step as another client's.
+//! The effect is always unknown. An operating system error proves at most that *this* step did nothing, but `?` may
+//! follow a step that has already changed the target. "Not applied" would then be wrong, and the runtime would repeat
+//! the work or mistake the result of the first step for another client's.
 
 use std::io::ErrorKind;
 
 use crate::{Code, Effect, Error, NetworkError, PayloadError, Retry, SettingsError, Subject};
 
-/// For `?`, where nothing better is known.
+/// Allows `?` on I/O errors when the connector knows nothing more specific.
 ///
 /// | the kind of the error | code | effect | retry | subject |
 /// |---|---|---|---|---|
-/// | the connection was refused, reset, broken, or never came about | `TIMEOUT` | unknown | backoff | connection |
+/// | the connection was refused, reset, broken, or never established | `TIMEOUT` | unknown | backoff | connection |
 /// | timed out | `TIMEOUT` | unknown | backoff | account |
 /// | permission denied | `PERMISSION_DENIED` | unknown | never | account |
-/// | ended early, interrupted, busy, or without room | `INTERNAL_ERROR` | unknown | backoff | account |
-/// | any other, "not found" among them: a file that is gone is no account that is gone | `INTERNAL_ERROR` | unknown | never | account |
+/// | ended early, interrupted, busy, or no space left | `INTERNAL_ERROR` | unknown | backoff | account |
+/// | any other, including "not found": a missing file is not a missing account | `INTERNAL_ERROR` | unknown | never | account |
 ///
-/// The message names the kind alone: the error's own words may hold a path, or what a target has said. The error itself is kept as the
-/// source, for the daemon's log.
+/// The message contains only the kind of the error: its own text may include a path, or a response of the target. The error itself is kept
+/// as the source, for the daemon's log.
 ///
 /// ```
 /// use bridgehead_sdk::{Code, Effect, Error};
@@ -67,16 +67,16 @@ fn from_kind(kind: ErrorKind) -> Error {
     Error::new(code, message).with_effect(Effect::Unknown).with_retry(retry).with_subject(subject)
 }
 
-/// For `?` after a JSON parser. The parser's own text may quote a value, so neither the message nor the source includes
-/// it; the message says at which line and column it failed. If the text could not be read at all, it is an I/O error,
-/// as above.
+/// Allows `?` after a JSON parser. The parser's own message may quote a value, so neither the message nor the source
+/// includes it; the message gives the line and column of the error. If the input could not be read at all, the error is
+/// converted like an I/O error, as above.
 impl From<serde_json::Error> for Error {
     fn from(error: serde_json::Error) -> Self {
         if let Some(kind) = error.io_error_kind() {
             return from_kind(kind);
         }
         let what = if error.is_data() { "JSON in an unexpected form" } else { "invalid JSON" };
-        // A value that was built in memory has no lines.
+        // A value that was built in memory has no line numbers.
         let place = match error.line() {
             0 => String::new(),
             line => format!(" (line {line}, column {})", error.column()),
@@ -85,14 +85,14 @@ impl From<serde_json::Error> for Error {
     }
 }
 
-/// For `?` after the readers of this crate. The message names the field, and never its value.
+/// Allows `?` after the readers of this crate. The message names the field, but never contains its value.
 impl From<PayloadError> for Error {
     fn from(error: PayloadError) -> Self {
         Self::new(Code::InternalError, error.to_string()).with_source(error)
     }
 }
 
-/// For `?` in the function that creates a connector. The message itself names the key of `[network]`.
+/// Allows `?` in the function that creates a connector. The message itself names the key of `[network]`.
 impl From<NetworkError> for SettingsError {
     fn from(error: NetworkError) -> Self {
         Self::new("", error.to_string())

@@ -1,4 +1,4 @@
-//! What a connector asks and finds out for `bridgehead init`, which writes a first configuration.
+//! What a connector asks and discovers for `bridgehead init`, which writes a first configuration.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -9,31 +9,30 @@ use serde_json::{Map, Value};
 
 use crate::{Connector, Error, Factory, SettingsError, Setup};
 
-/// Finds out enough of a target to write a first configuration for it.
+/// Discovers enough about a target to write a first configuration for it.
 ///
-/// `bridgehead init` asks the [`questions`](Self::questions), then calls [`discover`](Self::discover) with the answers. As long as that
-/// gives further questions, they are asked too, and it is called again with all answers. The last call gives the `target` table. Somebody
-/// may go back and answer differently, so that each call starts from the answers alone.
+/// `bridgehead init` asks the [`questions`](Self::questions), then calls [`discover`](Self::discover) with the answers. If that returns
+/// more questions, `init` asks them too, and calls `discover` again with all answers, until there are no more questions. The last call
+/// returns the `target` table. The operator may go back and change an answer, so each call must depend on the given answers alone.
 ///
 /// # Contract
-/// - It changes nothing in the target. It is called from one task, and may be dropped at any moment.
-/// - An error sends the person who is asked back to the last answer; its message says what to do, as those of a [`Connector`] do.
-/// - No text of [`Discovered`] holds a secret. A secret stands in a setting only as the [`reference`](Draft::reference) that the draft
-///   gives.
+/// - It changes nothing in the target. Calls do not overlap, and may be dropped at any point.
+/// - An error returns the operator to the last answer; as in a [`Connector`], its message says what to do.
+/// - No string in [`Discovered`] contains a secret. A setting contains a secret only as the [`reference`](Draft::reference) from the draft.
 #[async_trait]
 pub trait Discovery: Send + Sync + 'static {
-    /// Everything that may be asked, in the order in which it is asked. Each becomes a flag of `bridgehead init`. What is
-    /// [`later`](Question::later) is asked only if [`discover`](Self::discover) says so.
+    /// All possible questions, in the order in which they are asked. Each becomes a flag of `bridgehead init`. A question that is marked
+    /// [`later`](Question::later) is asked only if [`discover`](Self::discover) returns it.
     fn questions(&self) -> Vec<Question>;
 
-    /// Looks at the target.
+    /// Inspects the target.
     async fn discover(&self, draft: &Draft) -> Result<Discovered, Error>;
 }
 
-/// Says what is wrong with an answer.
+/// Validates an answer; the error says what is wrong with it.
 pub type Check = fn(&str) -> Result<(), String>;
 
-/// Something to ask. The answer is text, or a secret.
+/// A question for the operator. The answer is a string or a secret.
 ///
 /// ```
 /// use bridgehead_sdk::Question;
@@ -44,27 +43,34 @@ pub type Check = fn(&str) -> Result<(), String>;
 /// ```
 #[derive(Clone, Debug)]
 #[non_exhaustive]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "they are independent of each other, and set by methods of their names"
+)]
 pub struct Question {
-    /// What the answer is called: small letters, digits and `_`. The flag has hyphens instead.
+    /// The key of the answer: lowercase letters, digits and `_`. The flag has hyphens instead of `_`.
     pub key: String,
-    /// What is asked: one sentence, with an example where that helps.
+    /// The question: one sentence, with an example where that helps.
     pub text: String,
-    /// What holds if nothing is answered.
+    /// The value if the operator enters nothing.
     pub default: Option<String>,
-    /// The answers that are possible; any when empty. Each with what people read beside it.
+    /// The accepted answers, each with a description; empty if any answer is accepted.
     pub choices: Vec<(String, String)>,
-    /// The answer is never shown, and does not stand in the configuration.
+    /// Whether the answer is a secret: it is never shown, and not written to the configuration.
     pub is_secret: bool,
-    /// Nothing may be answered.
+    /// Whether the answer may be empty.
     pub is_optional: bool,
-    /// It is asked only if a look at the target says so.
+    /// Whether the question is asked only if [`Discovery::discover`] returns it.
     pub is_later: bool,
-    /// Says what is wrong with an answer.
+    /// The answer is a path on this machine. A relative one starts at the folder in which it is typed; the connector receives the whole
+    /// path.
+    pub is_path: bool,
+    /// Validates the answer.
     pub check: Option<Check>,
 }
 
 impl Question {
-    /// A question for a text.
+    /// A question whose answer is a string.
     pub fn text(key: impl Into<String>, text: impl Into<String>) -> Self {
         Self {
             key: key.into(),
@@ -74,21 +80,27 @@ impl Question {
             is_secret: false,
             is_optional: false,
             is_later: false,
+            is_path: false,
             check: None,
         }
     }
 
-    /// A question for a secret.
+    /// A question whose answer is a secret.
     pub fn secret(key: impl Into<String>, text: impl Into<String>) -> Self {
         Self { is_secret: true, ..Self::text(key, text) }
     }
 
-    /// Says what holds if nothing is answered.
+    /// A question for the path of a file or folder.
+    pub fn path(key: impl Into<String>, text: impl Into<String>) -> Self {
+        Self { is_path: true, ..Self::text(key, text) }
+    }
+
+    /// Sets the value if the operator enters nothing.
     pub fn with_default(self, default: impl Into<String>) -> Self {
         Self { default: Some(default.into()), ..self }
     }
 
-    /// Says which answers are possible, each with what people read beside it.
+    /// Adds accepted answers, each with a description.
     pub fn with_choices<V: Into<String>, T: Into<String>>(
         mut self,
         choices: impl IntoIterator<Item = (V, T)>,
@@ -97,23 +109,23 @@ impl Question {
         self
     }
 
-    /// Nothing may be answered.
+    /// Allows an empty answer.
     pub fn optional(self) -> Self {
         Self { is_optional: true, ..self }
     }
 
-    /// It is asked only if a look at the target says so.
+    /// Asks the question only if [`Discovery::discover`] returns it.
     pub fn later(self) -> Self {
         Self { is_later: true, ..self }
     }
 
-    /// Adds what says what is wrong with an answer.
+    /// Sets the function that validates the answer.
     pub fn with_check(self, check: Check) -> Self {
         Self { check: Some(check), ..self }
     }
 }
 
-/// A secret that was answered.
+/// A secret answer.
 #[derive(Clone, Debug)]
 struct Answered {
     /// How the configuration refers to it, such as `{ "env": "NAME" }`.
@@ -121,55 +133,56 @@ struct Answered {
     secret: SecretString,
 }
 
-/// What was answered so far.
+/// The answers so far.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct Draft {
-    /// The app's name, the folder that relative paths start at, and the way to the target. Its `target` is empty.
+    /// The app's name, the folder that relative paths start at, and the network settings. Its `target` is empty.
     pub setup: Setup,
     texts: BTreeMap<String, String>,
     secrets: BTreeMap<String, Answered>,
 }
 
 impl Draft {
-    /// Nothing is answered yet.
+    /// A draft without answers.
     pub fn new(setup: Setup) -> Self {
         Self { setup, texts: BTreeMap::new(), secrets: BTreeMap::new() }
     }
 
-    /// Adds an answer. An empty one counts as given.
+    /// Adds an answer. An empty string counts as an answer.
     pub fn with_text(mut self, key: impl Into<String>, text: impl Into<String>) -> Self {
         self.texts.insert(key.into(), text.into());
         self
     }
 
-    /// Adds a secret, and how the configuration refers to it.
+    /// Adds a secret, and the configuration value that refers to it.
     pub fn with_secret(mut self, key: impl Into<String>, reference: Value, secret: SecretString) -> Self {
         self.secrets.insert(key.into(), Answered { reference, secret });
         self
     }
 
-    /// What was answered, unless it is empty.
+    /// The answer to a question, unless it is empty.
     pub fn text(&self, key: &str) -> Option<&str> {
         self.texts.get(key).map(String::as_str).filter(|text| !text.is_empty())
     }
 
-    /// Whether it was answered, were it with nothing.
+    /// Whether the question was answered, even with an empty string.
     pub fn has(&self, key: &str) -> bool {
         self.texts.contains_key(key) || self.secrets.contains_key(key)
     }
 
-    /// A secret, to look at the target with.
+    /// A secret, for connecting to the target.
     pub fn secret(&self, key: &str) -> Option<&SecretString> {
         self.secrets.get(key).map(|answered| &answered.secret)
     }
 
-    /// How the configuration refers to a secret: what stands in a [`Setting`].
+    /// The configuration value that refers to a secret, for use in a [`Setting`].
     pub fn reference(&self, key: &str) -> Option<Value> {
         self.secrets.get(key).map(|answered| answered.reference.clone())
     }
 
-    /// The connector of these settings, with the secrets in their places, to look at the target through.
+    /// Builds a connector from these settings, with references replaced by their secrets, to inspect the target with
+    /// it.
     pub fn build(
         &self,
         factory: &dyn Factory,
@@ -178,44 +191,44 @@ impl Draft {
         factory.build(self.setup_with(target))
     }
 
-    /// The setup with these settings, secrets in their places, to look at the target with.
+    /// The setup with these settings, with references replaced by their secrets, to inspect the target.
     pub fn setup_with(&self, target: Map<String, Value>) -> Setup {
         Setup { target, ..self.setup.clone() }
     }
 }
 
-/// What was found out.
+/// The result of an inspection.
 #[derive(Clone, Debug, Default)]
 #[non_exhaustive]
 pub struct Discovered {
-    /// What is to be asked next. While there is anything, the rest is not final.
+    /// More questions to ask. If there are any, the other fields are not final.
     pub questions: Vec<Question>,
-    /// What was seen, a sentence each, such as "OpenLDAP, with 48 people below ou=people".
+    /// Findings, one sentence each, such as "OpenLDAP, with 48 people below ou=people".
     pub seen: Vec<String>,
-    /// What somebody should look at before the daemon runs, a sentence each.
+    /// What the operator should check before the daemon runs, one sentence each.
     pub warnings: Vec<String>,
     /// The `target` table, in the order in which it is written.
     pub sections: Vec<Section>,
 }
 
 impl Discovered {
-    /// What is to be asked next.
+    /// A result with more questions to ask.
     pub fn ask(questions: impl IntoIterator<Item = Question>) -> Self {
         Self { questions: questions.into_iter().collect(), ..Self::default() }
     }
 
-    /// The `target` table.
+    /// A result with the `target` table.
     pub fn target(sections: impl IntoIterator<Item = Section>) -> Self {
         Self { sections: sections.into_iter().collect(), ..Self::default() }
     }
 
-    /// Adds what was seen.
+    /// Adds a finding.
     pub fn with_seen(mut self, seen: impl Into<String>) -> Self {
         self.seen.push(seen.into());
         self
     }
 
-    /// Adds what somebody should look at.
+    /// Adds something that the operator should check.
     pub fn with_warning(mut self, warning: impl Into<String>) -> Self {
         self.warnings.push(warning.into());
         self
@@ -230,7 +243,7 @@ pub struct Section {
     pub table: String,
     /// Whether it is one of a list of tables: `[[target.groups]]`.
     pub is_one_of_several: bool,
-    /// What is said above it.
+    /// The comment above the table.
     pub comment: String,
     /// Its keys.
     pub settings: Vec<Setting>,
@@ -242,14 +255,14 @@ pub struct Section {
 pub struct Setting {
     /// The key.
     pub key: String,
-    /// Its value. `null` sets nothing, and writes the comment alone.
+    /// Its value. `null` sets nothing, and writes only the comment.
     pub value: Value,
-    /// What it means, or where it was seen; may be empty.
+    /// A comment: what the key means, or where the value was found. May be empty.
     pub comment: String,
 }
 
 impl Setting {
-    /// A key with what it means.
+    /// A key, its value, and a comment.
     pub fn new(key: impl Into<String>, value: impl Into<Value>, comment: impl Into<String>) -> Self {
         Self { key: key.into(), value: value.into(), comment: comment.into() }
     }
@@ -271,12 +284,12 @@ impl Section {
         Self { is_one_of_several: true, ..Self::table(path) }
     }
 
-    /// Says something above it.
+    /// Sets the comment above the table.
     pub fn with_comment(self, comment: impl Into<String>) -> Self {
         Self { comment: comment.into(), ..self }
     }
 
-    /// Adds a key with what it means.
+    /// Adds a key, its value, and a comment.
     pub fn with(
         mut self,
         key: impl Into<String>,
@@ -304,7 +317,7 @@ impl<D: Discovery> Factory for WithDiscovery<D> {
     }
 }
 
-/// A factory that can also find out what a first configuration needs.
+/// A factory that also supports discovery for a first configuration.
 pub fn with_discovery(factory: Arc<dyn Factory>, discovery: impl Discovery) -> Arc<dyn Factory> {
     Arc::new(WithDiscovery(factory, discovery))
 }

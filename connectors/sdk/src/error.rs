@@ -61,7 +61,7 @@ impl std::fmt::Display for Code {
     }
 }
 
-/// A text that is not one of the seven codes.
+/// A string that is not one of the seven codes.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("unknown code '{0}'; known are {known}", known = Code::ALL.map(Code::as_str).join(", "))]
 pub struct UnknownCode(String);
@@ -114,10 +114,10 @@ pub enum Subject {
     Connection,
 }
 
-/// What went wrong in a connector. The runtime decides from its four parts alone what happens next.
+/// An error from a connector. The runtime decides what happens next from its four parts alone.
 ///
-/// The message is shown to an administrator in Iden. Name the account and the system ("User ext-123 not found
-/// in Jira"), say what to do where you know it, and put in no secret and no raw response body.
+/// The message is shown to an administrator in Iden. Name the account and the system ("User ext-123 not found in
+/// Jira"), and say what to do if you know it. Do not include a secret or a raw response body.
 ///
 /// # Defaults
 /// [`Error::new`] sets the parts that usually go with a code; the builder methods change them.
@@ -131,7 +131,7 @@ pub enum Subject {
 /// | `INTERNAL_ERROR` | unknown | never | account |
 ///
 /// # Example
-/// Say what the failure means for the task, and keep its cause:
+/// Say what the failure means for the task, and keep the cause:
 ///
 /// ```
 /// use std::error::Error as _;
@@ -147,13 +147,13 @@ pub enum Subject {
 ///
 /// # The errors of other libraries
 /// `?` converts [`std::io::Error`](#impl-From%3CError%3E-for-Error), errors of `serde_json`, and [`PayloadError`](crate::PayloadError).
-/// What such an error means for the task, only the connector can know, so the conversion is careful: **the effect is always unknown**, and
-/// the message holds neither a path nor a value. It costs the runtime a look-up. Where you know more, say it:
+/// Only the connector knows what such an error means for the task, so the conversion is careful: **the effect is always unknown**, and the
+/// message contains neither a path nor a value. This costs the runtime an additional lookup. If you know more, say so:
 ///
 /// ```
 /// # use bridgehead_sdk::Error;
 /// fn people(path: &std::path::Path) -> Result<Vec<u8>, Error> {
-///     // A file that cannot be read is never "nobody there", and reading changes nothing.
+///     // A file that cannot be read never means a missing account, and reading changes nothing.
 ///     std::fs::read(path).map_err(|error| Error::unreachable("the file of people cannot be read").with_source(error))
 /// }
 /// ```
@@ -214,7 +214,7 @@ impl Error {
         Self::new(Code::Timeout, message)
     }
 
-    /// An error that no other code describes, certain to have changed nothing and to fail in the same way again.
+    /// An error that no other code describes; nothing was changed, and a retry would fail in the same way.
     pub fn internal(message: impl Into<String>) -> Self {
         Self::new(Code::InternalError, message).with_effect(Effect::NotApplied)
     }
@@ -237,7 +237,7 @@ impl Error {
     }
 
     /// A listing cannot be read completely, and a retry would not help. The sync is abandoned, and no account is
-    /// removed. It says nothing about tasks, so they are not held.
+    /// removed. Tasks are not affected, so they are not held.
     pub fn incomplete_listing(message: impl Into<String>) -> Self {
         Self::internal(message)
     }

@@ -8,7 +8,7 @@ use serde_json::{Map, Value};
 
 use crate::{Connector, Discovery, Network, ProcessRegistry, Redactor, SettingsError};
 
-/// What a factory is given: one app's `target` table, and where it stands.
+/// The input of a factory: one app's `target` table, and its surroundings.
 ///
 /// `Debug` shows the names of the keys, never their values.
 ///
@@ -26,22 +26,22 @@ use crate::{Connector, Discovery, Network, ProcessRegistry, Redactor, SettingsEr
 pub struct Setup {
     /// The app's name in the configuration, such as `acme-hr`. Use it to name the system in messages.
     pub app: String,
-    /// The app's `target` table. Secrets are resolved: for `{ env = "…" }`, this contains the text itself. `rate_limit`
+    /// The app's `target` table. Secrets are resolved: `{ env = "…" }` is replaced by the secret itself. `rate_limit`
     /// is handled by the runtime, and not included.
     pub target: Map<String, Value>,
     /// The folder of the configuration file; relative paths in `target` start there.
     pub base: PathBuf,
     /// How to reach the target over the network: trusted certificates and proxies.
     pub network: Network,
-    /// Already knows the secrets of `target`. Pass texts from the target through it before you log them.
+    /// Already knows the secrets of `target`. Pass strings from the target through it before you log them.
     pub redactor: Redactor,
     /// Records programs that the connector starts; absent in tests.
     pub processes: Option<Arc<dyn ProcessRegistry>>,
 }
 
 impl Setup {
-    /// A setup with only an app's name and its `target` table, for tests: no redactor knows the secrets, relative paths
-    /// start in the working directory, and the certificates of the operating system are trusted.
+    /// A setup with only an app's name and its `target` table, for tests: the redactor has no secrets, relative paths
+    /// start in the working directory, and only the certificates of the operating system are trusted.
     pub fn new(app: impl Into<String>, target: Map<String, Value>) -> Self {
         Self {
             app: app.into(),
@@ -71,7 +71,7 @@ impl Setup {
         self
     }
 
-    /// Sets what records programs that the connector starts.
+    /// Sets the registry that records programs that the connector starts.
     pub fn with_processes(mut self, processes: Arc<dyn ProcessRegistry>) -> Self {
         self.processes = Some(processes);
         self
@@ -103,13 +103,13 @@ impl std::fmt::Debug for Setup {
 /// Creation is pure: it only checks the settings. It opens no connection, starts no process and spawns no task, so that
 /// a configuration can be checked without touching the target. Connect to the target at the first call.
 pub trait Factory: Send + Sync + 'static {
-    /// Creates a connector for one app, or says which key is wrong.
+    /// Creates a connector for one app; the error names the key that is wrong.
     fn build(&self, setup: Setup) -> Result<Arc<dyn Connector>, SettingsError>;
 
     /// The JSON schema of the `target` table, for `bridgehead config schema`.
     fn schema(&self) -> Value;
 
-    /// What `bridgehead init` asks and finds out. Without it, `init` asks for the keys that the schema requires.
+    /// What `bridgehead init` asks and discovers. If `None`, `init` asks for the keys that the schema requires.
     fn discovery(&self) -> Option<&dyn Discovery> {
         None
     }
@@ -135,8 +135,8 @@ where
 
 /// A factory from a function that takes the connector's own settings.
 ///
-/// The settings' type says which keys `target` may have. A credential in it is a [`SecretString`](crate::SecretString), which shows
-/// itself to nobody:
+/// The settings' type defines the keys that `target` may have. Declare credentials as [`SecretString`](crate::SecretString), which never
+/// shows its value:
 ///
 /// ```
 /// use bridgehead_sdk::serde::Deserialize;
@@ -147,7 +147,7 @@ where
 /// #[serde(crate = "bridgehead_sdk::serde", deny_unknown_fields)]
 /// #[schemars(crate = "bridgehead_sdk::schemars")]
 /// struct Settings {
-///     /// In the configuration `token = { env = "TOKEN" }`; here the text itself.
+///     /// In the configuration `token = { env = "TOKEN" }`; here the secret itself.
 ///     #[schemars(with = "String")]
 ///     token: SecretString,
 /// }

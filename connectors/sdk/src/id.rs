@@ -15,12 +15,12 @@ macro_rules! identifier {
                 Self(value.into())
             }
 
-            /// The identifier as text.
+            /// The identifier as a string slice.
             pub fn as_str(&self) -> &str {
                 &self.0
             }
 
-            /// The identifier as text, by value.
+            /// The identifier as an owned string.
             pub fn into_string(self) -> String {
                 self.0
             }

@@ -32,15 +32,15 @@ impl std::fmt::Debug for Cursor {
 
 /// One page of a listing: some records, and where the next page begins.
 ///
-/// A page may hold any number of records, none included. Without `next` it is the last one, and says what shows that
-/// the listing was read to its end. A listing that cannot be read to its end is an [`Error`](crate::Error), never a page
-/// without `next`: an account that is missing from a complete listing is removed from Iden.
+/// A page may have any number of records, including none. A page without `next` is the last one, and has the evidence that the listing was
+/// read to its end. A listing that cannot be read to its end is an [`Error`](crate::Error), never a page without `next`: an account that is
+/// missing from a complete listing is removed from Iden.
 ///
 /// ```
 /// use bridgehead_sdk::{AccountRecord, Cursor, Evidence, Page, Record};
 ///
 /// let records = vec![Record::from(AccountRecord::new("u1"))];
-/// let next = Some(Cursor::new("after:u1")); // what the target says of the next page
+/// let next = Some(Cursor::new("after:u1")); // what the target says about the next page
 /// let page = Page::new(records).with_total(7).ending(next, Evidence::EndOfCursor);
 /// assert!(page.next.is_some() && page.evidence.is_none(), "not the end, so there is nothing to show for it");
 /// ```
@@ -98,7 +98,7 @@ impl Page {
         Self { records, ..Self::default() }
     }
 
-    /// The last page of a listing, with the evidence that it is the last.
+    /// The last page of a listing, with the evidence that the listing is complete.
     pub fn last(records: Vec<Record>, evidence: Evidence) -> Self {
         Self { records, evidence: Some(evidence), ..Self::default() }
     }
@@ -108,7 +108,7 @@ impl Page {
         Self { records, next: Some(next), ..Self::default() }
     }
 
-    /// The same page, followed by another one; without one, it is the last, and `evidence` says why.
+    /// The same page, followed by `next`; if `next` is `None`, it is the last page, and `evidence` proves it.
     pub fn ending(mut self, next: Option<Cursor>, evidence: Evidence) -> Self {
         self.evidence = next.is_none().then_some(evidence);
         self.next = next;

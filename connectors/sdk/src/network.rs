@@ -1,4 +1,4 @@
-//! How targets are reached over the network: one setting for the Bridge and for every connector.
+//! How targets are reached over the network: one configuration for the Bridge API and for every connector.
 
 use std::sync::Arc;
 
@@ -23,7 +23,7 @@ pub struct Network {
     /// [`Recording`](crate::http::Recording).
     #[cfg(feature = "http")]
     pub recording: Option<crate::http::Recording>,
-    /// Where to show the messages between a connector and its target, if anywhere.
+    /// Where to show the messages between a connector and its target; `None` to not show them.
     pub trace: Option<crate::Trace>,
 }
 
@@ -46,7 +46,7 @@ impl Network {
         self
     }
 
-    /// Shows the messages.
+    /// Shows the messages between a connector and its target.
     pub fn with_trace(mut self, trace: crate::Trace) -> Self {
         self.trace = Some(trace);
         self

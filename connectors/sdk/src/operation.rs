@@ -5,10 +5,10 @@ use serde_json::{Map, Value};
 
 use crate::{Account, Action, Memberships, Payload, PayloadError, payload};
 
-/// What a task asks for.
+/// The operation that a task requests.
 ///
-/// A `match` needs an arm for the operations that the connector does not offer, today's and those of later versions. The runtime asks
-/// only for the actions of [`Description::actions`](crate::Description::actions), so it is never reached, and answers
+/// A `match` needs an arm for the operations that the connector does not support, both current ones and those of later versions. The
+/// runtime requests only the actions in [`Description::actions`](crate::Description::actions), so this arm is never reached; it returns
 /// [`Error::unsupported`](crate::Error::unsupported):
 ///
 /// ```
@@ -27,9 +27,9 @@ use crate::{Account, Action, Memberships, Payload, PayloadError, payload};
 /// # assert_eq!(execute(&operation).unwrap_err().code(), Code::InternalError);
 /// ```
 ///
-/// An operation has always been checked: it names an account by identifier, user name or email, and every field
-/// with a name has its type. Whatever else Iden sent is in `extra` and in [`Operation::payload`]. That is why one is made by
-/// [`Operation::parse`] alone, in tests as well. `Debug` shows identifiers and the names of fields, never their values.
+/// An operation is always validated: it identifies an account by identifier, user name or email, and every typed field has its type. Other
+/// fields from Iden are in `extra` and in [`Operation::payload`]. For this reason, [`Operation::parse`] is the only way to create one, in
+/// tests as well. `Debug` shows identifiers and the names of fields, never their values.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub enum Operation {
@@ -72,7 +72,7 @@ pub struct UpdateAccount {
     /// The requested memberships and assignments, by slug; `None` if the task has none. For each slug that is named,
     /// the list is complete.
     pub memberships: Option<Memberships>,
-    /// A new password, if Iden sets one, wherever it is; it may be among the changes, too.
+    /// A new password, if Iden sets one, wherever in the payload it is; it may be among the changes, too.
     pub password: Option<SecretString>,
     /// The payload as Iden sent it.
     pub payload: Payload,
@@ -121,9 +121,9 @@ pub struct ResetPassword {
 }
 
 impl UpdateAccount {
-    /// The first text field that should be set to something other than text: a list, an object, or a boolean. Targets
-    /// accept such a value and then show nothing, or a different text; a connector rejects it before it changes
-    /// anything. A number is accepted as its digits, and `null` clears the field.
+    /// The first text field whose requested value is not text: a list, an object, or a boolean. Some targets accept
+    /// such a value and then show nothing, or a different text; a connector rejects it before it changes anything. A
+    /// number is accepted as its digits, and `null` clears the field.
     pub fn no_text(&self) -> Option<&'static str> {
         let texts = ["username", "email", "first_name", "last_name", "display_name"];
         let is_no_text = |name: &&str| {
@@ -146,8 +146,8 @@ impl std::fmt::Debug for UpdateAccount {
 }
 
 impl Operation {
-    /// Reads the payload of a task. Accepts widely: the account's identifier as `id` or `account_id`, in the
-    /// account or directly in the payload, or as the account itself; any part may be `null`.
+    /// Parses the payload of a task, tolerantly: the account's identifier may be `id` or `account_id`, in the account
+    /// or directly in the payload, or the account itself; any part may be `null`.
     ///
     /// ```
     /// use bridgehead_sdk::serde_json::json;
@@ -273,8 +273,8 @@ fn parse_memberships(payload: &Payload) -> Result<Option<Memberships>, PayloadEr
     Ok(wanted)
 }
 
-/// The password, which may be in the account, among the changes or next to them. If it is not text, that is an error: a
-/// connector would treat the task as one without a password.
+/// The password, which may be in the account, among the changes or next to them. A password that is not text is an
+/// error: otherwise, a connector would treat the task as one without a password.
 fn password(payload: &Payload, account: &Account) -> Result<Option<SecretString>, PayloadError> {
     let places = [
         ("account.", Some(&account.extra)),

@@ -27,7 +27,7 @@ pub struct Payload {
 }
 
 impl Payload {
-    /// A payload with only this account. [`Operation::parse`](crate::Operation::parse) lists its fields.
+    /// A payload with only this account; [`Operation::parse`](crate::Operation::parse) says in which forms.
     pub fn new(account: impl Into<Value>) -> Self {
         Self { account: account.into(), ..Self::default() }
     }
@@ -44,13 +44,13 @@ impl Payload {
         self
     }
 
-    /// Adds a field without a named method.
+    /// Adds a field that has no method here.
     pub fn with_field(mut self, name: impl Into<String>, value: impl Into<Value>) -> Self {
         self.extra.insert(name.into(), value.into());
         self
     }
 
-    /// Every text at any depth under a name that indicates a secret, such as `password`. They are erased from memory
+    /// Every string at any depth under a name that indicates a secret, such as `password`. They are erased from memory
     /// when they are dropped.
     pub fn secrets(&self) -> Vec<Zeroizing<String>> {
         let mut found = Vec::new();
@@ -128,7 +128,7 @@ impl PayloadError {
     }
 }
 
-/// An identifier: non-empty text, or a whole number.
+/// An identifier: a non-empty string, or a whole number.
 pub(crate) fn identifier(value: Option<&Value>) -> Option<String> {
     match value? {
         Value::String(text) if !text.is_empty() => Some(text.clone()),
@@ -159,7 +159,7 @@ pub(crate) fn take_required_identifier(
     take_identifier(fields, name)?.ok_or_else(|| PayloadError::missing(name, "non-empty text"))
 }
 
-/// Takes a text from a map; absent, `null` and empty text are `None`, anything else an error.
+/// Takes a string from a map; absent, `null` and an empty string are `None`, anything else an error.
 pub(crate) fn take_text(fields: &mut Map<String, Value>, name: &str) -> Result<Option<String>, PayloadError> {
     match fields.shift_remove(name) {
         None | Some(Value::Null) => Ok(None),

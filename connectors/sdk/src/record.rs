@@ -1,4 +1,4 @@
-//! Records, which listings consist of, and the references between them.
+//! The records of listings, and the references between them.
 
 use std::collections::BTreeMap;
 
@@ -13,7 +13,7 @@ use crate::{AccountRecord, PayloadError, ResourceKind, Slug, payload};
 /// use bridgehead_sdk::serde_json::json;
 /// use bridgehead_sdk::{Record, ResourceKind};
 ///
-/// // A record as the target gives it, with what it may have wrong.
+/// // A record as the target returns it; some of its fields may be wrong.
 /// let ann = Record::from_json(ResourceKind::Account, json!({ "id": 17, "email": null })).unwrap();
 /// assert_eq!(ann.id(), "17");
 /// let rejected = Record::from_json(ResourceKind::Account, json!({ "id": "u1", "email": ["x"] })).unwrap_err();
@@ -119,7 +119,7 @@ impl std::fmt::Debug for EntityRecord {
 #[error("record {}: {field} must be {rule}", id.as_deref().map_or_else(|| "without an id".to_owned(), |id| format!("'{id}'")))]
 #[non_exhaustive]
 pub struct RejectedRecord {
-    /// The record's identifier, or its place ("accounts.csv line 17"), as far as known.
+    /// The record's identifier, or its position ("accounts.csv line 17"), as far as known.
     pub id: Option<String>,
     /// The invalid field.
     pub field: String,
@@ -128,7 +128,7 @@ pub struct RejectedRecord {
 }
 
 impl RejectedRecord {
-    /// A record of which `field` should have been `rule`; `id` where it can be told, else where the record stands.
+    /// A record whose `field` violates `rule`. `id` is its identifier if it can be read, otherwise its position.
     ///
     /// ```
     /// use bridgehead_sdk::RejectedRecord;
@@ -201,14 +201,14 @@ impl std::fmt::Debug for Ref {
 }
 
 impl Serialize for Ref {
-    /// The plain identifier. The setting `bridge.refs` determines which form is sent to Iden; see
+    /// Serializes the plain identifier. The setting `bridge.refs` determines which form is sent to Iden; see
     /// [`Memberships::to_json`].
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.serialize_str(&self.id)
     }
 }
 
-/// References by resource type: `{"team": ["t1", "t2"]}`. It is this map and nothing else, so the map is public.
+/// References by resource type: `{"team": ["t1", "t2"]}`. The type is only a wrapper, so the map is public.
 ///
 /// ```
 /// use bridgehead_sdk::{Memberships, Ref};

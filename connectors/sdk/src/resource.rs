@@ -1,12 +1,12 @@
-//! Resource types: the kinds of records that a target holds.
+//! Resource types: the kinds of records that a target has.
 
 use serde::{Deserialize, Serialize};
 
 use crate::Slug;
 
 /// What the records of a resource type represent. The wire names are those of the Bridge API.
-// Exhaustive on purpose: the kind determines whether a reference is a membership or an assignment, and distinguishes
-// accounts from what they are given. A kind handled by a catch-all arm would be written to the wrong place.
+// Exhaustive on purpose: the kind determines whether a reference is a membership or an assignment, and separates
+// accounts from groups and licenses. A kind handled by a catch-all arm would be written to the wrong place.
 #[derive(
     Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, schemars::JsonSchema,
 )]
@@ -57,7 +57,7 @@ pub struct ResourceType {
 }
 
 impl ResourceType {
-    /// A type whose kind is only known when the connector runs; otherwise there is a constructor for each kind.
+    /// A type whose kind is only known at run time; otherwise use the constructor for the kind.
     pub fn new(slug: impl Into<Slug>, name: impl Into<String>, kind: ResourceKind) -> Self {
         Self { slug: slug.into(), name: name.into(), kind }
     }

@@ -1,4 +1,4 @@
-//! Reads a `target` table as a connector's own settings, with errors that name the key.
+//! Parses a `target` table as a connector's settings, with errors that name the key.
 
 mod reader;
 
@@ -14,7 +14,7 @@ use self::reader::Reader;
 pub struct SettingsError {
     /// The path of the key inside `target`, such as `pool.size`; empty for the table itself.
     pub key: String,
-    /// What is wrong, and what would be right. Never a value, which may be a secret.
+    /// What is wrong, and what would be right. Never includes a value, which may be a secret.
     pub message: String,
 }
 
@@ -25,7 +25,7 @@ impl SettingsError {
     }
 }
 
-/// Reads a `target` table as `T`. An unknown key is an error that suggests the nearest key of `T`'s schema.
+/// Parses a `target` table as `T`. An unknown key is an error that suggests the nearest key of `T`'s schema.
 pub(crate) fn parse<T: DeserializeOwned + schemars::JsonSchema>(target: Value) -> Result<T, SettingsError> {
     let schema = schemars::schema_for!(T);
     check_keys(&target, schema.as_value(), schema.as_value(), &mut Vec::new())?;
@@ -78,7 +78,7 @@ fn check_keys(
     }
 }
 
-/// Follows `$ref`, and the one alternative of an optional value that is not `null`.
+/// Follows `$ref`, and the only alternative of an optional value that is not `null`.
 fn resolve<'a>(schema: &'a Value, root: &'a Value) -> &'a Value {
     if let Some(pointer) = schema.get("$ref").and_then(Value::as_str) {
         return root.pointer(pointer.trim_start_matches('#')).map_or(schema, |found| resolve(found, root));
@@ -99,7 +99,7 @@ fn unknown_key<'a>(name: &str, known: impl Iterator<Item = &'a str> + Clone) -> 
     }
 }
 
-/// The candidate that was most likely intended, if one is near enough.
+/// The candidate that was most likely intended, if one is similar enough.
 pub fn nearest<'a>(name: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     let name = name.to_lowercase().replace('-', "_");
     candidates
@@ -156,7 +156,7 @@ mod tests {
         assert_eq!(error.to_string(), "pool.size: must be u32");
     }
 
-    /// Everything that settings are made of.
+    /// Settings with every type of value.
     #[derive(Debug, PartialEq, serde::Deserialize, schemars::JsonSchema)]
     struct Everything {
         flag: bool,

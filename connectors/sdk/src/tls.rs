@@ -1,4 +1,4 @@
-//! Trusted certificates: one decision for every connector that uses TLS.
+//! Trusted certificates: one policy for every connector that uses TLS.
 
 use std::sync::Arc;
 
@@ -25,8 +25,8 @@ impl Network {
         Ok(certificates)
     }
 
-    /// How a TLS connection is made: the CA certificates of the operating system and of [`Network::authorities`] are
-    /// trusted, and no client certificate is presented.
+    /// The configuration for TLS connections: the CA certificates of the operating system and of
+    /// [`Network::authorities`] are trusted, and no client certificate is presented.
     pub fn tls(&self) -> Result<ClientConfig, NetworkError> {
         let provider =
             CryptoProvider::get_default().map_or_else(|| Arc::new(aws_lc_rs::default_provider()), Arc::clone);

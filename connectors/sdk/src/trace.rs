@@ -6,12 +6,12 @@ use serde_json::Value;
 
 use crate::Redactor;
 
-/// More of a message than so many characters is of no use on a screen.
+/// The maximum number of characters that are shown of a message; more is of no use on a screen.
 const LONGEST: usize = 4_000;
 
-/// Shows the messages between a connector and its target, without their secrets: what `--trace` prints. HTTP exchanges
-/// over `http::Client` are shown automatically, as are the messages of `exec`; a connector that uses another protocol
-/// can show what it sends and receives with [`sent`](Self::sent) and [`received`](Self::received).
+/// Shows the messages between a connector and its target, without their secrets: the output of `--trace`. HTTP
+/// exchanges over `http::Client` are shown automatically, as are the messages of `exec`; a connector that uses another
+/// protocol can show what it sends and receives with [`sent`](Self::sent) and [`received`](Self::received).
 #[derive(Clone)]
 pub struct Trace {
     redactor: Redactor,
@@ -19,7 +19,7 @@ pub struct Trace {
 }
 
 impl Trace {
-    /// Passes each line to `show`. Secrets that the redactor knows are removed first.
+    /// A trace that passes each line to `show`. Secrets that the redactor knows are removed first.
     pub fn new(redactor: &Redactor, show: impl Fn(&str) + Send + Sync + 'static) -> Self {
         Self { redactor: redactor.clone(), show: Arc::new(show) }
     }
@@ -34,8 +34,8 @@ impl Trace {
         self.line("<--", system, message);
     }
 
-    /// A message as it can be shown: JSON without values below a name that indicates a secret, other text without known
-    /// secrets.
+    /// The form in which a message is shown: JSON without the values of names that indicate a secret, other text
+    /// without known secrets.
     pub fn shown(&self, message: &[u8]) -> String {
         match serde_json::from_slice::<Value>(message) {
             Ok(mut value) => {

@@ -2,8 +2,9 @@
 
 use std::borrow::Cow;
 
-/// Whether a character is invisible, or changes how the text around it is displayed: control characters, which forge
-/// lines and move a terminal's cursor; characters without a width; characters that change the direction of the text.
+/// Whether a character is invisible, or changes how the text around it is displayed: control characters, which can
+/// forge log lines and move a terminal's cursor; zero-width characters; and characters that change the direction of the
+/// text.
 pub fn is_invisible(character: char) -> bool {
     character.is_control()
         || matches!(character,

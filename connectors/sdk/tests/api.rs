@@ -1,8 +1,9 @@
-//! The public interface as the source says it, compared with a snapshot: what connectors are compiled against does not change unseen.
+//! The public interface according to the source, compared with a snapshot, so that the interface that connectors are compiled against does
+//! not change unnoticed.
 //!
-//! `rustdoc` tells the interface as JSON on a nightly compiler alone, so this reads the source. `unreachable_pub` sees to it that whatever
-//! is `pub` can be reached. Modules that are private are laid into the public one around them: where an item stands is no part of the
-//! interface. `INSTA_UPDATE=always` writes the snapshot anew; a line that is gone from it, or another one, breaks connectors.
+//! `rustdoc` can describe the interface as JSON only with a nightly compiler, so this test reads the source. `unreachable_pub` ensures that
+//! everything `pub` can be reached. Private modules are merged into the public module around them: where an item is defined is not part of
+//! the interface. `INSTA_UPDATE=always` writes the snapshot again; a line that was removed or changed breaks connectors.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
@@ -13,19 +14,19 @@ use syn::{
     ItemUse, Path as Name, PathArguments, TraitItem, Type, UseTree, Visibility, parse_quote,
 };
 
-/// What stands in each public module.
+/// The items of each public module.
 #[derive(Default)]
 struct Interface {
-    /// Each item with a name and a rank to sort by: what it is, then what it does.
+    /// Each item with a name and a rank for sorting: the definition first, then its implementations.
     modules: BTreeMap<String, Vec<(String, u8, Item)>>,
-    /// Types that can be named from outside, and those that cannot.
+    /// Types that can be named from outside the crate, and those that cannot.
     public: BTreeSet<String>,
     private: BTreeSet<String>,
 }
 
 #[test]
 fn the_public_interface_is_that_of_the_snapshot() {
-    // A reader that finds nothing would agree with an empty snapshot.
+    // If the reader found nothing, it would match an empty snapshot.
     let text = public_interface(
         ".",
         "bridgehead_sdk",
@@ -40,7 +41,7 @@ fn the_public_interface_is_that_of_the_snapshot() {
     insta::assert_snapshot!("public", text);
 }
 
-/// Authors test their connectors with the kit, so its interface is one to keep as well.
+/// Authors test their connectors with the kit, so its interface must stay stable as well.
 #[test]
 fn the_public_interface_of_the_kit_is_that_of_the_snapshot() {
     let text = public_interface(
@@ -51,7 +52,7 @@ fn the_public_interface_of_the_kit_is_that_of_the_snapshot() {
     insta::assert_snapshot!("kit", text);
 }
 
-/// What the crate in `folder` makes public, which must contain `parts`.
+/// The public interface of the crate in `folder`, which must contain `parts`.
 fn public_interface(folder: &str, name: &str, parts: &[&str]) -> String {
     let source = Path::new(env!("CARGO_MANIFEST_DIR")).join(folder).join("src");
     let mut interface = Interface::default();
@@ -63,7 +64,7 @@ fn public_interface(folder: &str, name: &str, parts: &[&str]) -> String {
     text
 }
 
-/// What outsiders could not compile against, or need not know, is left out.
+/// Leaves out what users of the crate cannot compile against, or need not know.
 #[test]
 fn private_parts_and_bodies_are_no_part_of_the_interface() {
     let mut interface = Interface::default();
@@ -110,8 +111,8 @@ impl Interface {
         self.take(parsed, folder, module, private);
     }
 
-    /// Takes the items of a file; its modules are in `folder`. If it is a private module, its items need the features that it needs, and what
-    /// it exports again, the module around it names.
+    /// Collects the items of a file; its modules are in `folder`. If it is a private module, its items need the features that the module
+    /// needs, and what it re-exports is named by the surrounding module.
     fn take(&mut self, file: File, folder: &Path, module: &str, private: Option<&[Attribute]>) {
         self.modules.entry(module.to_owned()).or_default();
         let own: BTreeSet<String> = file
@@ -195,7 +196,7 @@ impl Interface {
                 (one.vis.clone(), one.ident.to_string())
             }
             Item::Use(one) => (one.vis.clone(), String::new()),
-            // The only macros are those that write types.
+            // The only macros are those that define types.
             Item::Macro(one) => {
                 one.mac.tokens = without_docs(one.mac.tokens.clone());
                 (parse_quote!(pub), "~macros".to_owned())
@@ -274,14 +275,14 @@ fn is_test(attributes: &[Attribute]) -> bool {
         .any(|one| one.path().is_ident("cfg") && one.parse_args::<syn::Ident>().is_ok_and(|is| is == "test"))
 }
 
-/// Whether an attribute says anything to whoever compiles against an item.
+/// Whether an attribute matters to code that is compiled against an item.
 fn tells(attribute: &Attribute) -> bool {
     ["cfg", "derive", "non_exhaustive", "must_use", "default", "deprecated", "async_trait", "macro_export"]
         .iter()
         .any(|name| attribute.path().is_ident(name))
 }
 
-/// Private fields are there, and that is all that can be known of them.
+/// Of private fields, only their existence is visible.
 fn strip(fields: &mut Fields) {
     match fields {
         Fields::Named(FieldsNamed { named, .. }) => {
@@ -315,7 +316,7 @@ fn strip_trait_item(item: &mut TraitItem) {
     }
 }
 
-/// Of a trait's implementation the types alone; of the others what is public.
+/// Keeps only the types of a trait implementation, and only the public items of other implementations.
 fn strip_impl(one: &mut ItemImpl) {
     let is_trait = one.trait_.is_some();
     one.items.retain(|item| match item {
@@ -340,7 +341,7 @@ fn strip_impl(one: &mut ItemImpl) {
     }
 }
 
-/// Each name of a use, without the module that it comes from.
+/// Each name of a use declaration, without its module.
 fn leaves(tree: UseTree) -> Vec<UseTree> {
     match tree {
         UseTree::Path(path) => leaves(*path.tree),
@@ -356,7 +357,7 @@ fn type_name(of: &Type) -> String {
     }
 }
 
-/// Every name in a path and its arguments.
+/// Every name in a path and in its arguments.
 fn names(path: &Name) -> Vec<String> {
     let mut found = Vec::new();
     for segment in &path.segments {
@@ -372,7 +373,7 @@ fn names(path: &Name) -> Vec<String> {
     found
 }
 
-/// The tokens of a macro without comments, which are attributes there.
+/// The tokens of a macro without doc comments, which are attributes there.
 fn without_docs(tokens: TokenStream) -> TokenStream {
     let mut kept: Vec<TokenTree> = Vec::new();
     for token in tokens {

@@ -1,4 +1,4 @@
-//! What `Debug` shows: identifiers and the names of fields, no personal data, no secret. It goes into logs and into messages of tests.
+//! `Debug` shows identifiers and the names of fields, but no personal data and no secrets, because it is used in logs and test messages.
 
 use bridgehead_sdk::serde_json::{Value, json};
 use bridgehead_sdk::{
@@ -6,7 +6,7 @@ use bridgehead_sdk::{
     Payload, Record, Ref, ResourceKind, Setup,
 };
 
-/// Nothing of this may be seen: it is who somebody is, or lets somebody in.
+/// None of this may be shown: it identifies a person, or grants access.
 const PRIVATE: [&str; 8] =
     ["ann.lee", "ann@example.org", "Ann", "Lee", "Dr Ann Lee", "hunter2", "+49 30 1234", "Secret Society"];
 
@@ -19,7 +19,7 @@ fn shows(shown: &str, wanted: &[&str]) {
     }
 }
 
-/// In both forms.
+/// Checks both forms of `Debug`.
 fn check(what: &dyn std::fmt::Debug, wanted: &[&str]) {
     shows(&format!("{what:?}"), wanted);
     shows(&format!("{what:#?}"), wanted);

@@ -1,4 +1,4 @@
-//! The contract with the runtime.
+//! The implementation of the SDK's connector trait.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -29,7 +29,7 @@ pub struct SimulatedConnector {
     page_size: usize,
 }
 
-/// Makes simulated connectors: `.connector("simulated", bridgehead_simulated::factory())`.
+/// The factory of simulated connectors: `.connector("simulated", bridgehead_simulated::factory())`.
 pub fn factory() -> Arc<dyn Factory> {
     let factory = bridgehead_sdk::factory(|settings: Settings, setup: Setup| {
         SimulatedConnector::new(setup.app, &settings)
@@ -38,7 +38,7 @@ pub fn factory() -> Arc<dyn Factory> {
 }
 
 impl SimulatedConnector {
-    /// A separate target, called `system` in messages.
+    /// A separate target; messages call it `system`.
     pub fn new(system: impl Into<String>, settings: &Settings) -> Result<Self, SettingsError> {
         settings.validate()?;
         let people = People::new(settings);
@@ -54,11 +54,12 @@ impl SimulatedConnector {
     }
 
     fn accounts(&self) -> MutexGuard<'_, Overlay> {
-        // A panic comes from the name of an account and is raised outside of the lock; what is inside is whole.
+        // Panics are requested by the name of an account, and are raised outside of the lock, so the data is
+        // consistent.
         self.accounts.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The only waiting there is: it stands for the target's own.
+    /// The only place that waits: it simulates the target's latency.
     async fn take_time(&self, latency: Duration) {
         if !latency.is_zero() {
             tokio::time::sleep(latency).await;

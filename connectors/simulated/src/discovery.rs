@@ -1,8 +1,8 @@
-//! What `bridgehead init` asks of a target that exists in memory only.
+//! Discovery for `bridgehead init`, for a target that exists only in memory.
 
-use bridgehead_sdk::{Discovered, Discovery, Draft, Error, Question, Section, async_trait};
+use bridgehead_sdk::{Discovered, Discovery, Draft, Error, Question, Section, async_trait, counted};
 
-/// There is nothing to find out: the people are made up.
+/// There is nothing to discover: the people are invented.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct MadeUp;
 
@@ -20,7 +20,7 @@ impl Discovery for MadeUp {
             .with("accounts", accounts, "made up, the same ones in every run")
             .with("groups", 10, "")
             .with("licenses", 3, "");
-        Ok(Discovered::target([section]).with_seen(format!("{accounts} accounts in memory")).with_warning(
+        Ok(Discovered::target([section]).with_seen(format!("{} in memory", counted(accounts, "account", "accounts"))).with_warning(
             "this target is made up: it exists in memory only, and forgets everything when the daemon ends",
         ))
     }

@@ -1,4 +1,4 @@
-//! Errors by chance, and the same ones in every run: what is drawn depends on the seed, the task and the attempt.
+//! Random errors that are the same in every run: they depend on the seed, the task and the attempt.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -6,22 +6,22 @@ use std::time::Duration;
 use bridgehead_sdk::{Context, Error, Retry};
 use xxhash_rust::xxh3::xxh3_64_with_seed;
 
-/// What goes wrong. Together they cover what the runtime has to distinguish.
+/// A simulated error. Together, the variants cover what the runtime has to distinguish.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Fault {
-    /// `RATE_LIMITED`: not applied, and when to come again.
+    /// `RATE_LIMITED`: not applied, with a delay for the retry.
     RateLimited,
-    /// `TIMEOUT`, effect unknown: it was applied, and the answer got lost.
+    /// `TIMEOUT`, effect unknown: the operation was applied, and the response was lost.
     AnswerLost,
-    /// `TIMEOUT`, effect unknown: the question got lost, and nothing was applied.
+    /// `TIMEOUT`, effect unknown: the request was lost, and nothing was applied.
     QuestionLost,
-    /// `INTERNAL_ERROR`, not applied: a passing trouble of the target.
+    /// `INTERNAL_ERROR`, not applied: a temporary problem of the target.
     Trouble,
     /// `PERMISSION_DENIED`, not applied, permanently.
     Refused,
 }
 
-/// In tenths.
+/// How often each error occurs, in tenths.
 const SPREAD: [Fault; 10] = [
     Fault::RateLimited,
     Fault::RateLimited,
@@ -35,15 +35,15 @@ const SPREAD: [Fault; 10] = [
     Fault::Refused,
 ];
 
-/// How long a rate-limited caller is asked to wait: short, so that a rehearsal does not become a night's work.
+/// How long a rate-limited caller is asked to wait: short, so that a trial run does not take hours.
 const COME_AGAIN: Duration = Duration::from_millis(100);
 
-/// Draws faults.
+/// Determines errors at random.
 #[derive(Debug)]
 pub(crate) struct Faults {
     seed: u64,
     rate: f64,
-    /// Counts the calls that have no task and no attempt, to tell a repeated one from the first.
+    /// Counts the calls without a task or attempt, so that a repeated call differs from the first.
     reads: AtomicU64,
 }
 
@@ -52,12 +52,12 @@ impl Faults {
         Self { seed, rate, reads: AtomicU64::new(0) }
     }
 
-    /// What goes wrong with an attempt at a task, if anything.
+    /// The error of an attempt of a task, if any.
     pub(crate) fn of_task(&self, context: &Context) -> Option<Fault> {
         self.draw(context.task_id.as_str(), u64::from(context.attempt))
     }
 
-    /// What goes wrong with a look-up or a page, if anything. It always passes: nobody's sync is refused by chance.
+    /// The error of a lookup or a page, if any. It is always temporary, so that no sync fails permanently by chance.
     pub(crate) fn of_read(&self) -> Option<Error> {
         if self.rate <= 0.0 {
             return None;
@@ -79,12 +79,12 @@ impl Faults {
 }
 
 impl Fault {
-    /// Whether the target did what it was asked to all the same.
+    /// Whether the target executed the operation nevertheless.
     pub(crate) fn applies(self) -> bool {
         self == Self::AnswerLost
     }
 
-    /// The error that the caller sees.
+    /// The error that the caller gets.
     pub(crate) fn error(self, what: &str) -> Error {
         match self {
             Self::RateLimited => Error::rate_limited(format!("simulated: {what} was rate limited"))

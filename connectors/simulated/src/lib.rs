@@ -1,18 +1,17 @@
-//! A connector whose target exists in memory only: for rehearsals, demonstrations and measurements.
+//! A connector whose target exists in memory only: for trial runs, demonstrations and measurements.
 //!
-//! It has as many people as the settings say. None of them is stored: each is computed from the seed and a number when
-//! it is asked for, so that a million cost no memory. What tasks change is kept beside them until the process ends.
-//! Errors come as often as the settings say, the same ones in every run; and names such as `fail-timeout-ann` bring about
-//! one that is wanted.
+//! It has as many people as the settings say. They are not stored: each is computed from the seed and a number when it is needed, so that a
+//! million people use no memory. Changes by tasks are kept separately until the process ends. Errors occur as often as the settings say,
+//! the same ones in every run; and names such as `fail-timeout-ann` cause specific errors.
 //!
 //! - `settings`: the keys of `target`
-//! - `people`: who is there to begin with
-//! - `overlay`: what tasks have made of them
-//! - `faults`: errors by chance, reproducibly
+//! - `people`: the initial accounts
+//! - `overlay`: how tasks have changed them
+//! - `faults`: random but reproducible errors
 //! - `triggers`: errors by name
 //! - `operations`: the six actions
-//! - `discovery`: what `bridgehead init` asks and finds out
-//! - `connector`: the contract with the runtime
+//! - `discovery`: the questions of `bridgehead init`
+//! - `connector`: the SDK's connector trait
 
 mod connector;
 mod discovery;

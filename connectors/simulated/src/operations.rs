@@ -10,7 +10,7 @@ use serde_json::{Map, Value};
 use crate::overlay::{Key, Overlay};
 use crate::people::{People, SEAT, TEAM};
 
-/// Carries out an operation on the accounts as they are.
+/// Executes an operation on the current accounts.
 pub(crate) fn apply(
     system: &str,
     people: &People,
@@ -157,7 +157,7 @@ impl Target<'_> {
         }
     }
 
-    /// Replaces the references of each type that is named.
+    /// Replaces the references of each requested type.
     fn set_memberships(
         &self,
         label: &str,

@@ -1,4 +1,4 @@
-//! What tasks have made of the people: the accounts they created, and those they changed or deleted.
+//! Changes by tasks: the accounts they created, and the initial accounts they changed or deleted.
 
 use std::collections::{BTreeMap, HashMap};
 
@@ -6,22 +6,22 @@ use bridgehead_sdk::{Account, AccountRecord};
 
 use crate::people::People;
 
-/// Which account, whatever it is called at the moment.
+/// Identifies an account, whatever its current names are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) enum Key {
-    /// One that was there to begin with, by its number.
+    /// An initial account, by its number.
     First(u64),
-    /// One that a task created, by its place in the order of creation.
+    /// An account that a task created, by its position in the order of creation.
     Later(u64),
 }
 
-/// The accounts as they are now.
+/// The current accounts.
 #[derive(Debug)]
 pub(crate) struct Overlay {
     people: People,
-    /// Accounts that differ from what they were to begin with; `None` for those that are gone.
+    /// Accounts that differ from their initial state; `None` for deleted ones.
     changed: BTreeMap<Key, Option<AccountRecord>>,
-    /// Where accounts of `changed` are found; everything in lower case.
+    /// Indexes of the accounts in `changed`, in lower case.
     by_id: HashMap<String, Key>,
     by_name: HashMap<String, Vec<Key>>,
     created: u64,
@@ -32,7 +32,7 @@ impl Overlay {
         Self { people, changed: BTreeMap::new(), by_id: HashMap::new(), by_name: HashMap::new(), created: 0 }
     }
 
-    /// The account as it is now.
+    /// The current state of an account.
     pub(crate) fn get(&self, key: Key) -> Option<AccountRecord> {
         match (self.changed.get(&key), key) {
             (Some(changed), _) => changed.clone(),
@@ -56,7 +56,7 @@ impl Overlay {
         now.find(|(_, record)| account.is_same_as(record))
     }
 
-    /// The account, other than `but`, that has this identifier, user name or email address, without regard to case.
+    /// The account, other than `but`, that has this identifier, user name or email address, ignoring case.
     pub(crate) fn holder_of(&self, name: &str, but: Option<Key>) -> Option<AccountRecord> {
         let name = name.to_lowercase();
         let mut candidates = Vec::new();
@@ -73,7 +73,7 @@ impl Overlay {
         })
     }
 
-    /// Puts an account in place of what it was.
+    /// Replaces an account.
     pub(crate) fn set(&mut self, key: Key, record: AccountRecord) {
         self.by_id.insert(record.id.as_str().to_lowercase(), key);
         for name in [&record.username, &record.email].into_iter().flatten() {
@@ -97,7 +97,7 @@ impl Overlay {
         self.changed.insert(key, None);
     }
 
-    /// At most `count` accounts from `start` on, in an order that never changes, and where the next one stands.
+    /// Up to `count` accounts from `start`, in an order that never changes, and the key of the next one.
     pub(crate) fn page(&self, start: Key, count: usize) -> (Vec<AccountRecord>, Option<Key>) {
         let mut records = Vec::new();
         let mut next = Some(start);
@@ -108,7 +108,7 @@ impl Overlay {
         (records, next)
     }
 
-    /// Where a listing begins; `None` if nobody ever was.
+    /// The start of a listing; `None` if there never was an account.
     pub(crate) fn first(&self) -> Option<Key> {
         if self.people.accounts > 0 {
             Some(Key::First(0))
@@ -125,7 +125,8 @@ impl Overlay {
         }
     }
 
-    /// The accounts that may have this user name or email address: what was under the name once may have another.
+    /// The accounts that may have this user name or email address: an account in the index may have a different name by
+    /// now.
     fn called(&self, name: &str, candidates: &mut Vec<Key>) {
         let lower = name.to_lowercase();
         candidates.extend(self.by_name.get(&lower).into_iter().flatten());

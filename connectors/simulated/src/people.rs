@@ -1,4 +1,4 @@
-//! Who is there to begin with. Nobody is stored: a number and the seed say everything about a person.
+//! The initial accounts. They are not stored: each is computed from a number and the seed.
 
 use bridgehead_sdk::{AccountRecord, AccountStatus, EntityRecord, Ref};
 use serde_json::Value;
@@ -6,9 +6,9 @@ use xxhash_rust::xxh3::xxh3_64_with_seed;
 
 use crate::settings::Settings;
 
-/// The slug of the one type of groups.
+/// The slug of the only type of groups.
 pub(crate) const TEAM: &str = "team";
-/// The slug of the one type of licenses.
+/// The slug of the only type of licenses.
 pub(crate) const SEAT: &str = "seat";
 /// The slug of the accounts.
 pub(crate) const ACCOUNT: &str = "account";
@@ -93,7 +93,7 @@ impl People {
             record.status = AccountStatus::Suspended;
         }
         if self.groups > 0 {
-            // One team for everybody, and a second one for every third.
+            // One team for every account, and a second one for about every third.
             let mut teams = vec![draw("team", self.groups)];
             let second = draw("second team", self.groups);
             if draw("has a second team", 3) == 0 && !teams.contains(&second) {
@@ -154,7 +154,7 @@ fn numbered(id: &str, prefix: &str) -> Option<u64> {
     canonical(id.strip_prefix(prefix)?)
 }
 
-/// A number in the one way in which it is written here: "07" and "+7" are other identifiers than "7".
+/// A number in canonical form: "07" and "+7" are different identifiers than "7".
 fn canonical(digits: &str) -> Option<u64> {
     let number = digits.parse::<u64>().ok()?;
     (number.to_string() == digits).then_some(number)

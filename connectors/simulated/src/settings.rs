@@ -45,11 +45,11 @@ impl Default for Settings {
     }
 }
 
-/// A million has seven digits; a number beyond this is a slip of the hand.
+/// A million has seven digits; a larger number than this is a typing error.
 const MOST: u64 = 1_000_000_000;
 
 impl Settings {
-    /// Checks what a type cannot say.
+    /// Validates what the types cannot express.
     pub(crate) fn validate(&self) -> Result<(), SettingsError> {
         let error = |key: &str, message: &str| Err(SettingsError::new(key, message));
         for (key, count) in

@@ -4,18 +4,18 @@ use std::time::Duration;
 
 use bridgehead_sdk::{Account, Code, Error, Retry};
 
-/// The result that a name causes.
+/// What a name causes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Trigger {
-    /// This code, always, and nothing is applied.
+    /// This code at every attempt; nothing is applied.
     Fail(Code),
     /// The call takes `slow_latency`.
     Slow,
     /// The connector panics.
     Panic,
-    /// The first attempt is told to come again in a second.
+    /// The first attempt is rate limited, with a retry after one second.
     RateLimitedOnce,
-    /// The first attempt is applied and its answer lost.
+    /// The first attempt is applied, and its response is lost.
     UnknownOnce,
     /// The first attempt is lost before anything is applied.
     LostOnce,
@@ -23,7 +23,7 @@ pub(crate) enum Trigger {
     UnreachableOnce,
 }
 
-/// The prefix of a user name, email address or identifier, and the result that it causes.
+/// The prefix of a user name, email address or identifier, and what it causes.
 pub(crate) const TRIGGERS: [(&str, Trigger); 13] = [
     ("fail-account-not-found", Trigger::Fail(Code::AccountNotFound)),
     ("fail-account-already-exists", Trigger::Fail(Code::AccountAlreadyExists)),
@@ -41,7 +41,7 @@ pub(crate) const TRIGGERS: [(&str, Trigger); 13] = [
 ];
 
 impl Trigger {
-    /// What the account's names bring about, if anything.
+    /// What the names of the account cause, if anything.
     pub(crate) fn of(account: &Account) -> Option<Self> {
         let id = account.id.as_ref().map(bridgehead_sdk::AccountId::as_str);
         let names = [account.username.as_deref(), account.email.as_deref(), id];

@@ -10,7 +10,7 @@ use bridgehead_simulated::{Settings, SimulatedConnector};
 use jiff::SignedDuration;
 
 struct Simulated {
-    /// What tasks have done is seen by every listing, so the target that is worked on is always the same.
+    /// Listings must show what tasks have done, so all connections share one target.
     target: Arc<SimulatedConnector>,
 }
 
@@ -41,7 +41,7 @@ async fn the_kit_finds_no_fault() {
     let test_target = Simulated { target: target(&Settings { accounts: 120, ..Settings::default() }) };
     let report = conformance::run(&test_target).await;
     report.assert_passed();
-    // A target in memory has no connection to break and no permission to refuse, and it offers every action.
+    // A target in memory has no connection that could break and no permissions to deny, and it supports every action.
     let never = [
         "refused-permission",
         "undeclared-actions",
@@ -66,7 +66,7 @@ async fn the_kit_finds_no_fault() {
         "reading-changes-nothing",
         "bodies-out-of-errors",
     ];
-    // The kit's own accounts stand on the only page.
+    // The kit's own accounts are on the only page.
     let expected: Vec<&str> = never.into_iter().chain(over_http).chain(["changing-while-listed"]).collect();
     let beyond: Vec<_> = report.skipped().into_iter().filter(|name| !expected.contains(name)).collect();
     assert!(beyond.is_empty(), "{report}");

@@ -1,4 +1,4 @@
-//! The simulated target as the runtime sees it: through its factory.
+//! The simulated target as the runtime uses it: through its factory.
 
 #![cfg(test)]
 
@@ -141,7 +141,7 @@ async fn what_tasks_do_is_seen_by_look_ups_and_listings() {
     assert_eq!(find(&target, "u0").await.unwrap().username.as_deref(), Some("back"));
 }
 
-/// That each task is refused with this code and subject, and that nothing has come of it.
+/// Checks that each task is rejected with this code and subject, and has changed nothing.
 async fn assert_refused(cases: Vec<(Action, Value, Code, Subject)>) {
     let target = target(&json!({"accounts": 10}));
     let before = list(&target, "account").await;
@@ -328,7 +328,7 @@ async fn errors_by_chance_are_the_same_in_every_run_and_say_what_was_applied() {
     assert_eq!(runs[0], runs[1]);
 }
 
-/// Lists the accounts, asking for a page again when it fails.
+/// Lists the accounts, and requests a page again if it fails.
 async fn list_through_errors(target: &Arc<dyn Connector>) -> BTreeSet<String> {
     let mut ids = BTreeSet::new();
     let mut cursor = None;

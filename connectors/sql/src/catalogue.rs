@@ -1,4 +1,4 @@
-//! What the catalogue of the database says of the tables that the statements are about: what a task or a sync would fail on.
+//! Reads the database catalogue for the tables of the statements, to find what a task or a sync would fail on.
 
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
@@ -15,8 +15,8 @@ use crate::settings::{Engine, IdType};
 use crate::target::Database;
 use crate::value::{Bound, as_text};
 
-/// One row per column: `required` must be set in every new row, `computed` may not be written, `alone` has its own
-/// unique key, `fills` is whether a trigger may fill a row before it is written.
+/// One row per column. `required`: must be set in every new row; `computed`: cannot be written; `alone`: has its own unique key; `fills`: a
+/// trigger may fill a row before it is written.
 const POSTGRESQL: &str = "SELECT a.attname::text AS name, format_type(a.atttypid, a.atttypmod) AS kind, \
     a.attnotnull AND NOT a.atthasdef AND a.attidentity = '' AND t.typdefault IS NULL AS required, a.attgenerated <> '' AS computed, \
     c.relkind IN ('v', 'm', 'f') OR EXISTS (SELECT 1 FROM pg_index x WHERE x.indrelid = c.oid AND x.indisunique AND x.indpred IS NULL \
@@ -26,7 +26,7 @@ const POSTGRESQL: &str = "SELECT a.attname::text AS name, format_type(a.atttypid
     FROM pg_class c JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped JOIN pg_type t ON t.oid = a.atttypid \
     WHERE c.relkind IN ('r', 'p', 'v', 'm', 'f') AND pg_table_is_visible(c.oid) AND lower(c.relname) = lower($1)";
 
-/// The name of the table stands at each place, as the server opens all tables that it is not told the names of.
+/// Each `?` is the name of the table: the server would open all tables if it were not given in every place.
 const MYSQL: &str = "SELECT c.column_name AS name, c.column_type AS kind, \
     c.is_nullable = 'NO' AND c.column_default IS NULL AND c.extra NOT LIKE '%auto_increment%' AND c.extra NOT LIKE '%GENERATED%' AS required, \
     c.extra LIKE '%GENERATED%' AND c.extra NOT LIKE '%DEFAULT_GENERATED%' AS computed, \
@@ -45,7 +45,7 @@ const SQLITE: &str = "SELECT x.name AS name, x.type AS kind, \
     m.type <> 'table' AS fills, NULL AS without_transactions \
     FROM sqlite_schema m, pragma_table_xinfo(m.name) x WHERE m.type IN ('table', 'view') AND lower(m.name) = lower(?)";
 
-/// A column as the catalogue has it.
+/// A column in the catalogue.
 #[expect(clippy::struct_excessive_bools, reason = "each is a column of the query")]
 struct Column {
     name: String,
@@ -59,7 +59,7 @@ struct Column {
 }
 
 impl Database {
-    /// Looks through the tables that the statements are about.
+    /// Checks the tables of the statements.
     pub(crate) async fn look_through_catalogue(&self, lease: &mut Lease) -> Result<(), Error> {
         let mut tables: HashMap<String, Vec<Column>> = HashMap::new();
         for statement in self.plan.commands() {
@@ -103,7 +103,7 @@ impl Database {
         self.check_mode(lease).await
     }
 
-    /// Whether identifiers are what `id_type` says, and tell everybody from everybody else.
+    /// Checks that identifiers match `id_type` and are unique.
     async fn check_identifiers(&self, lease: &mut Lease, subject: Subject<'_>) -> Result<(), Error> {
         let statement = &subject.listing.statement;
         let Some(table) = reads_from(&statement.sql) else { return Ok(()) };
@@ -114,7 +114,7 @@ impl Database {
         };
         let kind = column.kind.to_lowercase();
         let is_text = ["char", "text", "clob", "enum"].iter().any(|part| kind.contains(part));
-        // PostgreSQL itself refuses to compare the two.
+        // PostgreSQL itself rejects this comparison.
         if subject.id_type == IdType::Integer && is_text && self.plan.engine != Engine::Postgresql {
             let part = statement.key.trim_end_matches(".list");
             let why = format!(
@@ -134,7 +134,7 @@ impl Database {
         Ok(())
     }
 
-    /// Whether the user may run a statement: PostgreSQL looks at that when it plans one, and not when it reads it.
+    /// Checks that the user is allowed to run a statement: PostgreSQL checks permissions when it plans a statement, not when it parses it.
     async fn check_right(&self, lease: &mut Lease, statement: &Statement) -> Result<(), Error> {
         if self.plan.engine != Engine::Postgresql {
             return Ok(());
@@ -142,7 +142,7 @@ impl Database {
         let Ok(nothing) = self.values(statement, |_| Value::Null) else { return Ok(()) };
         let explain = format!("EXPLAIN {}", statement.sql).into();
         match lease.attempt(&explain, nothing).await {
-            // What cannot be explained, or not with NULL, may be right all the same.
+            // A statement that cannot be explained, or not with NULL, may still be correct.
             Ok(Err(fault)) if matches!(&fault, Fault::ServerMessage(told) if told.kind == Kind::Denied) => {
                 Err(self.wrong(&fault, &statement.key))
             }
@@ -151,7 +151,7 @@ impl Database {
         }
     }
 
-    /// Whether the database takes changes.
+    /// Checks that the database accepts changes.
     async fn check_mode(&self, lease: &mut Lease) -> Result<(), Error> {
         let question = match self.plan.engine {
             _ if self.plan.offered().is_empty() => return Ok(()),
@@ -176,7 +176,7 @@ impl Database {
         Err(Error::credential_refused(self.verdicts.message(Doing::Checking, &why)))
     }
 
-    /// A user name is found in whatever letters it is written: whether the look-up does so.
+    /// Checks that a look-up finds a user name or email address in any case.
     pub(crate) async fn check_letters(&self, lease: &mut Lease, row: &Row) -> Result<(), Error> {
         let accounts = &self.plan.accounts;
         for (field, statement) in [("username", &accounts.by_username), ("email", &accounts.by_email)] {

@@ -1,4 +1,4 @@
-//! What can be told about a configuration by the database, before anything is asked of it.
+//! Checks a configuration against the database before it is used.
 
 use bridgehead_sdk::{Error, Retry, Subject as About};
 
@@ -11,15 +11,15 @@ use crate::settings::{Fields, Paging};
 use crate::target::Database;
 
 impl Database {
-    /// Lets the server look at every statement, and looks whether each gives the columns that are read from it. Each error names the
-    /// key to change.
+    /// Lets the server parse every statement, and checks that each returns the columns that are read from it. Each error names the key to
+    /// change.
     pub(crate) async fn look_through(&self, lease: &mut Lease) -> Result<(), Error> {
         for statement in self.plan.statements() {
             let columns =
                 lease.prepare(statement).await.map_err(|fault| self.wrong(&fault, &statement.key))?;
             let Some(fields) = self.fields_of(statement) else { continue };
             for (field, at) in fields {
-                // Some statements are not told what they give until they are run.
+                // The columns of some statements are unknown until they are run.
                 if let Some((_, kind)) =
                     columns.iter().find(|(name, kind)| *name == at.column && is_without_form(kind))
                 {
@@ -60,7 +60,7 @@ impl Database {
         Ok(())
     }
 
-    /// Whether a listing begins with the first record: that record.
+    /// Checks that a listing starts with the first record, and returns that record.
     async fn check_first_page(&self, lease: &mut Lease, subject: Subject<'_>) -> Result<Option<Row>, Stop> {
         if subject.listing.paging == Paging::None {
             return Ok(None);
@@ -98,7 +98,7 @@ impl Database {
     }
 }
 
-/// Types whose values cannot be read, as the servers call them.
+/// Whether values of a type cannot be read; types have the server's names.
 fn is_without_form(kind: &str) -> bool {
     const NONE: [&str; 9] =
         ["GEOMETRY", "POINT", "LINE", "LSEG", "BOX", "PATH", "POLYGON", "CIRCLE", "INTERVAL"];

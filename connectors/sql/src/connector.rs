@@ -1,4 +1,4 @@
-//! The contract with the runtime.
+//! The implementation of the connector contract.
 
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
@@ -19,10 +19,9 @@ use crate::snapshots::Snapshots;
 use crate::target::Database;
 use crate::traced::Conversation;
 
-/// A target that is a database.
+/// A connector for a database.
 ///
-/// Each action is one transaction: whatever fails before the commit has changed nothing. Only a commit without an answer is of
-/// unknown effect.
+/// Each action is one transaction: a failure before the commit has changed nothing. Only a commit without a response has an unknown effect.
 pub struct SqlConnector {
     database: Database,
 }
@@ -35,7 +34,7 @@ pub fn factory() -> Arc<dyn Factory> {
 }
 
 impl SqlConnector {
-    /// A connector for one app. Connects to nothing.
+    /// Creates a connector for one app. Does not connect.
     pub fn new(settings: &Settings, setup: Setup) -> Result<Self, SettingsError> {
         let pool = &settings.pool;
         if !(1..=100).contains(&pool.max_connections) {
@@ -69,7 +68,7 @@ impl Connector for SqlConnector {
             .with_unverifiable(self.database.plan.unverifiable()))
     }
 
-    /// Connects, and lets the server look at every statement of the configuration without running it.
+    /// Connects, and lets the server parse every statement of the configuration without running it.
     async fn check(&self) -> Result<(), Error> {
         let Database { pool, verdicts, .. } = &self.database;
         let told = |fault: &Fault| verdicts.of(fault, Doing::Checking);

@@ -1,10 +1,10 @@
-//! What `bridgehead init` finds out of a database: its tables, which of them holds accounts, and what its columns mean.
+//! What `bridgehead init` finds out about a database: its tables, which of them contains accounts, and what its columns mean.
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use bridgehead_sdk::{
-    Discovered, Discovery, Draft, Error, ExposeSecret, Question, Section, SettingsError, async_trait,
+    Discovered, Discovery, Draft, Error, ExposeSecret, Question, Section, SettingsError, async_trait, counted,
 };
 use serde_json::{Map, Value, json};
 
@@ -24,12 +24,12 @@ const DATABASE: &str = "database";
 const USER: &str = "user";
 const PASSWORD: &str = "password";
 const TABLE: &str = "table";
-/// How long a connection may be waited for, and kept.
+/// How long to wait for a connection, and how long to keep it.
 const PATIENCE: Duration = Duration::from_secs(30);
-/// More different values than this are no status.
+/// The maximum number of different values of a status column.
 const MOST_VALUES: usize = 20;
 
-/// Looks at a database.
+/// Inspects a database for `bridgehead init`.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Look;
 
@@ -67,10 +67,7 @@ impl Discovery for Look {
 }
 
 fn of_file() -> Vec<Question> {
-    vec![Question::text(
-        PATH,
-        "The file of the database; a relative path starts at the folder of the configuration",
-    )]
+    vec![Question::path(PATH, "The file of the database")]
 }
 
 fn of_server() -> Vec<Question> {
@@ -83,7 +80,7 @@ fn of_server() -> Vec<Question> {
     ]
 }
 
-/// The keys by which the database is reached; the password is a reference.
+/// The settings for reaching the database; the password is a reference.
 fn access(draft: &Draft, engine: Engine) -> Result<Map<String, Value>, Error> {
     let mut target = Map::new();
     let mut put = |key: &str, value: Value| drop(target.insert(key.to_owned(), value));
@@ -118,7 +115,7 @@ fn access(draft: &Draft, engine: Engine) -> Result<Map<String, Value>, Error> {
     Ok(target)
 }
 
-/// Connections with the password in its place. No statement of a configuration is known yet.
+/// A pool that uses the actual password. No statements are configured yet.
 fn pool(draft: &Draft, access: &Map<String, Value>) -> Result<(Arc<Pool>, Verdicts), Error> {
     let wrong = |error: SettingsError| Error::internal(error.to_string());
     let mut target = access.clone();
@@ -157,7 +154,7 @@ async fn look(
         let choices = guesses.iter().map(|guess| (guess.table.name.clone(), columns_of(guess.table)));
         let mut question = Question::text(TABLE, "The table of the accounts").with_choices(choices);
         question.default = guesses.first().map(|guess| guess.table.name.clone());
-        let seen = format!("{} with {} tables", engine.title(), tables.len());
+        let seen = format!("{} with {}", engine.title(), counted(tables.len(), "table", "tables"));
         return Ok(Discovered::ask([question]).with_seen(seen));
     };
     let guess = guesses.iter().find(|guess| guess.table.name == wanted).ok_or_else(|| {
@@ -173,7 +170,7 @@ async fn look(
         let held = values_of(lease, &guess.table.name, &quoted(&column.name, engine)).await;
         values = held.as_deref().and_then(|held| meanings(held, means_active));
         found = match &values {
-            Some(values) => found.with_seen(format!("{} with {} known values", column.name, values.len())),
+            Some(values) => found.with_seen(format!("{} with {}", column.name, counted(values.len(), "known value", "known values"))),
             None => found.with_warning(format!(
                 "{} may say who is active, but its values are not known: add it to accounts.fields as status, with a table of values",
                 column.name
@@ -185,7 +182,10 @@ async fn look(
     let mut sections = vec![root, guess.section(engine, values.as_ref())];
     let groups = guess.groups(&tables, engine);
     let slugs = groups.iter().filter(|section| section.is_one_of_several).count();
-    found = found.with_seen(format!("{slugs} types of groups, by the tables that refer to it"));
+    found = found.with_seen(format!(
+        "{}, by the tables that refer to it",
+        counted(slugs, "type of groups", "types of groups")
+    ));
     sections.extend(groups);
     found.sections = sections;
     Ok(found.with_warning(
@@ -199,7 +199,7 @@ fn columns_of(table: &Table) -> String {
     format!("{}{more}", names.join(", "))
 }
 
-/// The different values of a column; nothing if there are too many, or if it cannot be read.
+/// The different values of a column; `None` if there are too many, or if it cannot be read.
 async fn values_of(lease: &mut Lease, table: &str, column: &str) -> Option<Vec<String>> {
     let sql = format!("SELECT DISTINCT {column} AS held FROM {table} LIMIT {}", MOST_VALUES + 1);
     let rows = lease.attempt(&sql.into(), Vec::new()).await.ok()?.ok()?.rows;

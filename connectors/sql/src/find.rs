@@ -1,4 +1,4 @@
-//! Looking for an account.
+//! Looks up accounts.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::atomic::Ordering;
@@ -15,10 +15,10 @@ use crate::settings::Engine;
 use crate::target::Database;
 use crate::value::{Bound, as_text};
 
-/// The members of each type that has a statement for them: for each account its references.
+/// The members of each type that has a statement for them: references by account, by the index of the type.
 pub(crate) type Memberships = HashMap<usize, HashMap<String, Vec<String>>>;
 
-/// What an account is looked up for.
+/// The purpose of a look-up.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Purpose {
     Look,
@@ -26,7 +26,7 @@ enum Purpose {
 }
 
 impl Database {
-    /// The account as the database holds it now.
+    /// The account in its current state.
     pub(crate) async fn find(
         &self,
         lease: &mut Lease,
@@ -35,11 +35,11 @@ impl Database {
         self.find_by(lease, account, Purpose::Look).await
     }
 
-    /// The account that is to be changed. With `locks`, nobody else changes it before the end of the transaction: an update writes
-    /// back what it does not change.
+    /// The account to change. With `locks`, no other client can change it before the end of the transaction, because an update also writes
+    /// back the unchanged fields.
     ///
-    /// It is looked up by its identifier, so that no other rows are locked on the way to it. If that gives anybody else as well, the
-    /// database compares identifiers more loosely than they differ, and a statement would change both.
+    /// The account is looked up by its identifier, so that no other rows are locked. If this finds another account as well, the database
+    /// compares identifiers loosely, and a statement would change both.
     pub(crate) async fn find_to_change(
         &self,
         lease: &mut Lease,
@@ -61,7 +61,7 @@ impl Database {
                 by_id.label()
             );
             let error = Error::internal(self.verdicts.message(Doing::Finding(account.label()), &why));
-            // Another client may have removed it in that moment.
+            // Another client may have removed it in the meantime.
             return Err(error.with_retry(Retry::Backoff));
         }
         Ok(found)
@@ -109,7 +109,7 @@ impl Database {
         }
     }
 
-    /// Every account that a look-up finds.
+    /// All accounts that a look-up finds.
     pub(crate) async fn records(
         &self,
         lease: &mut Lease,
@@ -135,7 +135,7 @@ impl Database {
             let read = self.read_accounts(lease, statement, &value, locks).await;
             let records = match read {
                 Ok(Some(records)) => records,
-                // A text that the database cannot hold, and an identifier that is none, are certain not to be in it.
+                // The database certainly does not contain a string that it cannot store, or an invalid identifier.
                 Ok(None) | Err(Fault::Nul) => continue,
                 Err(fault) => return Err(self.verdicts.of(&fault, doing)),
             };
@@ -144,7 +144,7 @@ impl Database {
                     let why = format!("it exists but cannot be read: {rejected}");
                     Error::internal(self.verdicts.message(doing, &why))
                 })?;
-                // The database may compare more loosely than is right: `'17abc' = 17` holds in MySQL.
+                // The database may compare loosely: `'17abc' = 17` is true in MySQL.
                 if account.is_same_as(&record) {
                     found.push(record);
                 } else {
@@ -169,8 +169,8 @@ impl Database {
         }
     }
 
-    /// A name as it is, and for SQLite, whose `lower()` and NOCASE know the letters of ASCII alone, in small and in capital
-    /// letters.
+    /// The spellings of a name to look up: its own, and for SQLite, whose `lower()` and NOCASE only cover ASCII, also in lowercase and
+    /// uppercase.
     fn spellings(&self, account: &Account, value: &str) -> Vec<String> {
         let mut spellings = vec![value.to_owned()];
         if self.plan.engine == Engine::Sqlite && account.id.is_none() && !value.is_ascii() {
@@ -183,7 +183,7 @@ impl Database {
         spellings
     }
 
-    /// `None` if the value cannot be what the statement looks for.
+    /// `None` if the value is not valid for the statement.
     async fn read_accounts(
         &self,
         lease: &mut Lease,
@@ -232,7 +232,7 @@ impl Database {
         }
     }
 
-    /// Binds the parameters of a statement: those of the operator's own that are fixed, and others as `value_of` says.
+    /// Binds the parameters of a statement: fixed custom parameters with their values, all others with `value_of`.
     pub(crate) fn values(
         &self,
         statement: &Statement,
@@ -252,7 +252,7 @@ impl Database {
         values.collect()
     }
 
-    /// The members of every type that has a statement for them, for the accounts of these rows: one statement a type.
+    /// The members of every type that has a statement for them, for the accounts of these rows: one statement per type.
     pub(crate) async fn members(&self, lease: &mut Lease, rows: &[Row]) -> Result<Memberships, Fault> {
         let mut all = Memberships::new();
         for (index, one) in self.plan.types.iter().enumerate() {
@@ -263,7 +263,7 @@ impl Database {
         Ok(all)
     }
 
-    /// The members of one type, for the accounts of these rows: account to groups. `None` if it has no statement for them.
+    /// The members of one type, for the accounts of these rows: groups by account. `None` if it has no statement for them.
     pub(crate) async fn members_of(
         &self,
         lease: &mut Lease,
@@ -295,7 +295,7 @@ impl Database {
         Ok(Some(members))
     }
 
-    /// An account out of a row. The inner error is a bad record, the outer one a wrong statement.
+    /// The account in a row. The inner error is an invalid record, the outer one a wrong statement.
     pub(crate) fn account(
         &self,
         row: &Row,
@@ -330,8 +330,8 @@ impl Database {
     }
 }
 
-/// The identifiers of a page, to tell which account a row of members is about. Where the database compares more loosely, its
-/// capitals and blanks at the end may be others; that nobody else on the page has such an identifier makes it certain.
+/// The identifiers of a page, to assign each row of members to its account. If the database compares loosely, a row may have a different
+/// case or trailing spaces; it is assigned if only one identifier on the page matches.
 struct OnPage<'a> {
     exact: HashSet<&'a str>,
     alike: HashMap<String, Option<&'a str>>,
@@ -359,7 +359,7 @@ fn loosely(id: &str) -> String {
     id.trim_end().to_lowercase()
 }
 
-/// The column that holds the identifiers of the accounts.
+/// The column with the identifiers of the accounts.
 pub(crate) fn id_column(plan: &Plan) -> &str {
     plan.accounts.fields.get("id").map_or("id", |field| field.column.as_str())
 }

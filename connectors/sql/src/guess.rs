@@ -1,4 +1,4 @@
-//! Which of the tables holds the accounts, and what its columns mean. Pure: it uses names and types.
+//! Guesses which table contains the accounts, and what its columns mean. Pure: only names and types are used.
 
 use std::collections::BTreeSet;
 
@@ -8,7 +8,7 @@ use serde_json::{Map, Value, json};
 use crate::settings::Engine;
 use crate::tables::{Column, Table, quoted};
 
-/// What columns are called that hold a field, the most likely first.
+/// Common column names for each field, the most likely first.
 const NAMES: [(&str, &[&str]); 7] = [
     (
         "username",
@@ -31,7 +31,7 @@ const NAMES: [(&str, &[&str]); 7] = [
     ("department", &["department", "dept"]),
     ("title", &["title", "job_title", "jobtitle"]),
 ];
-/// What columns are called that say whether an account may be used, and whether `true` means that it may.
+/// Columns that show whether an account is active, and whether `true` means active.
 const STATUS: [(&str, bool); 10] = [
     ("status", true),
     ("active", true),
@@ -44,21 +44,21 @@ const STATUS: [(&str, bool); 10] = [
     ("locked", false),
     ("suspended", false),
 ];
-/// What tables of accounts are called.
+/// Common names of tables with accounts.
 const TABLES: [&str; 8] = ["account", "user", "person", "people", "employee", "staff", "member", "login"];
 
-/// What a table of accounts amounts to.
+/// A possible table of accounts.
 #[derive(Debug)]
 pub(crate) struct Guess<'a> {
     pub(crate) table: &'a Table,
     id: &'a Column,
     fields: Vec<(&'static str, &'a Column)>,
-    /// The column of the status, and whether `true` means that the account is active.
+    /// The status column, and whether `true` means that the account is active.
     pub(crate) status: Option<(&'a Column, bool)>,
 }
 
 impl<'a> Guess<'a> {
-    /// What a table amounts to, if it can hold accounts: somebody must be known by something.
+    /// Analyzes a table; `None` if it cannot contain accounts because no column identifies them.
     pub(crate) fn of(table: &'a Table) -> Option<Self> {
         let named = |names: &[&str]| {
             names
@@ -74,17 +74,17 @@ impl<'a> Guess<'a> {
         is_known.then_some(Self { table, id, fields, status })
     }
 
-    /// How much it looks like a table of accounts.
+    /// How much it resembles a table of accounts.
     pub(crate) fn score(&self) -> usize {
         let name = self.table.name.to_lowercase();
         let of_name = if TABLES.iter().any(|word| name.contains(word)) { 4 } else { 0 };
-        // A table that mostly refers to others joins them.
+        // A table that mostly refers to others is a join table.
         let references = self.table.columns.iter().filter(|column| column.target.is_some()).count();
         (of_name + 2 * self.fields.len() + usize::from(self.id.is_key) + usize::from(self.status.is_some()))
             .saturating_sub(2 * references)
     }
 
-    /// What was guessed, in words.
+    /// A description of the guess.
     pub(crate) fn seen(&self) -> String {
         let fields = self.fields.iter().map(|(field, column)| {
             if *field == column.name { column.name.clone() } else { format!("{field} in {}", column.name) }
@@ -98,7 +98,7 @@ impl<'a> Guess<'a> {
         )
     }
 
-    /// The table `accounts`; `values` is what the column of the status holds, with what each means.
+    /// The section `accounts`; `values` has the values of the status column with their meanings.
     pub(crate) fn section(&self, engine: Engine, values: Option<&Map<String, Value>>) -> Section {
         let mut fields = Map::from_iter([("id".to_owned(), Value::from(self.id.name.as_str()))]);
         for (field, column) in &self.fields {
@@ -142,7 +142,7 @@ impl<'a> Guess<'a> {
         section
     }
 
-    /// A type of groups for each table that a joining table leads to.
+    /// A type of groups for each table that a join table leads to.
     pub(crate) fn groups(&self, tables: &[Table], engine: Engine) -> Vec<Section> {
         let mut sections = Vec::new();
         let mut slugs = BTreeSet::from(["account".to_owned()]);
@@ -201,7 +201,7 @@ impl<'a> Guess<'a> {
     }
 }
 
-/// What the values of a status column mean; nothing if any of them is not known.
+/// The meanings of the values of a status column; `None` if any of them is unknown.
 pub(crate) fn meanings(values: &[String], means_active: bool) -> Option<Map<String, Value>> {
     const ACTIVE: [&str; 10] =
         ["active", "enabled", "true", "1", "yes", "y", "a", "current", "employed", "ok"];
@@ -222,7 +222,7 @@ pub(crate) fn meanings(values: &[String], means_active: bool) -> Option<Map<Stri
         };
         meanings.insert(value.clone(), meant.into());
     }
-    // A truth value may hold the other one tomorrow.
+    // A boolean column may contain the other value later.
     for (one, other) in [("true", "false"), ("false", "true"), ("1", "0"), ("0", "1")] {
         if meanings.contains_key(one) && !meanings.contains_key(other) {
             let meant =
@@ -246,7 +246,7 @@ fn id_type(column: &Column, engine: Engine) -> &'static str {
     }
 }
 
-/// The condition that lets a page begin behind the last one.
+/// The condition that starts a page after the last identifier of the previous one.
 fn after(id: &str, column: &Column, engine: Engine) -> String {
     let least = match id_type(column, engine) {
         "uuid" => "'00000000-0000-0000-0000-000000000000'",
@@ -256,7 +256,7 @@ fn after(id: &str, column: &Column, engine: Engine) -> String {
     format!("{id} > COALESCE(:after, {least})")
 }
 
-/// The condition that a column holds one of the accounts of a page.
+/// The condition that a column contains one of the accounts of a page.
 fn among(column: &str, id: &Column, engine: Engine) -> String {
     match (engine, id_type(id, engine)) {
         (Engine::Postgresql, "integer") => {
@@ -278,7 +278,7 @@ fn among(column: &str, id: &Column, engine: Engine) -> String {
     }
 }
 
-/// The short name of a type, of the table that holds it: `team` of `public.teams`.
+/// The slug of a type, from the name of its table: `team` for `public.teams`.
 fn slug(table: &str) -> String {
     let name = table.rsplit('.').next().unwrap_or(table).to_lowercase();
     let name: String = name.chars().filter(|one| one.is_ascii_alphanumeric() || *one == '_').collect();

@@ -1,6 +1,6 @@
-//! What applications keep of a password, made here, so that the password itself reaches neither the server nor its log.
+//! Hashes passwords in the formats that applications store, so that the password itself reaches neither the server nor its log.
 //!
-//! Each form is that of the reference implementation, so that the application checks it as its own.
+//! Each format is that of the reference implementation, so that applications can verify it.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::num::{NonZeroU32, NonZeroUsize};
@@ -21,10 +21,10 @@ use crate::settings::HashSettings;
 
 const SALT_LENGTH: usize = 16;
 
-/// The most memory that one hash may take, in KiB.
+/// The maximum memory for one hash, in KiB.
 const MOST_MEMORY_KIB: u32 = 1_048_576;
 
-/// A form in which a password is kept.
+/// A password hash format.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Scheme {
     /// PostgreSQL's own.
@@ -41,28 +41,28 @@ pub(crate) enum Scheme {
     Sha512Crypt,
     /// `$y$…$…$…`
     Yescrypt,
-    /// What directories keep: `{SSHA}…`
+    /// The format of directories: `{SSHA}…`
     Ssha,
 }
 
-/// Why there is no hash. Never shows the password.
+/// Why hashing failed. Never contains the password.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum NoHash {
-    /// The operating system gives no random bytes. Nobody can do anything but try again.
+    /// The operating system returns no random bytes. The only remedy is to retry.
     #[error("the operating system provides no random bytes for the salt of a password")]
     NoRandomBytes,
-    /// bcrypt takes no more than 72 bytes, and leaves out the rest in silence. The password must be shorter.
+    /// bcrypt uses at most 72 bytes, and silently ignores the rest. The password must be shorter.
     #[error("the password is longer than the 72 bytes that bcrypt supports; a longer one would be truncated")]
     TooLong,
-    /// A password with a NUL in it ends there for the C implementations. The password must be another.
+    /// C implementations end a password at a NUL character. The password must be changed.
     #[error("the password contains a NUL character, where other programs would end it")]
     Nul,
-    /// The costs do not fit together. The operator corrects them.
+    /// The costs are inconsistent. The operator corrects them.
     #[error("the password cannot be hashed with the costs in target.hashes")]
     Costs,
 }
 
-/// Makes hashes with the costs of the settings.
+/// Computes hashes with the configured costs.
 #[derive(Clone, Debug)]
 pub(crate) struct Hasher {
     costs: HashSettings,
@@ -79,7 +79,7 @@ impl Hasher {
         };
         within("argon2id.iterations", costs.argon2id.iterations, 1, 100)?;
         within("argon2id.parallelism", costs.argon2id.parallelism, 1, 16)?;
-        // Eight blocks for each lane are the least.
+        // The minimum is eight blocks per lane.
         within(
             "argon2id.memory_kib",
             costs.argon2id.memory_kib,
@@ -102,14 +102,14 @@ impl Hasher {
         Ok(hasher)
     }
 
-    /// What is stored of a password, with its own salt. It is slow on purpose: not for an asynchronous thread.
+    /// The hash of a password with a new salt. This is intentionally slow: do not call it on an asynchronous thread.
     pub(crate) fn hash(&self, scheme: Scheme, password: &str) -> Result<String, NoHash> {
         let mut salt = [0; SALT_LENGTH];
         SystemRandom::new().fill(&mut salt).map_err(|_| NoHash::NoRandomBytes)?;
         self.hash_with(scheme, password, salt)
     }
 
-    /// How much memory one hash takes, in KiB.
+    /// The memory for one hash, in KiB.
     fn memory_kib(&self, scheme: Scheme) -> u32 {
         let costs = &self.costs;
         let blocks = |log_n: u8, r: u32| (r << log_n) / 8;
@@ -142,7 +142,7 @@ impl Hasher {
                 Ok(format!("$argon2id$v=19$m={memory},t={passes},p={lanes}${salt}${key}"))
             }
             Scheme::Bcrypt => {
-                // The reference counts the NUL at the end among the 72.
+                // The reference implementation counts the terminating NUL as one of the 72.
                 if bytes.len() > 71 {
                     return Err(NoHash::TooLong);
                 }
@@ -169,7 +169,7 @@ impl Hasher {
             Scheme::Sha512Crypt => {
                 let rounds = sha_crypt::Params::new(costs.sha512_crypt.rounds).map_err(|_| NoHash::Costs)?;
                 let hasher = ShaCrypt::new(sha_crypt::Algorithm::Sha512Crypt, rounds);
-                // Twelve bytes are the sixteen characters that a salt may have.
+                // Twelve bytes are sixteen characters, the maximum length of the salt.
                 let hash = hasher.hash_password_with_salt(bytes, &salt[..12]);
                 hash.map(|hash| hash.as_str().to_owned()).map_err(|_| NoHash::Costs)
             }
@@ -201,7 +201,7 @@ pub(crate) async fn in_turn(
 ) -> Result<BTreeMap<Scheme, SecretString>, NoHash> {
     let mut made = BTreeMap::new();
     for scheme in schemes {
-        // Nobody closes it.
+        // The semaphore is never closed.
         let _turn = TURNS.acquire_many(turns(hasher.memory_kib(scheme))).await;
         let (hasher, password) = (hasher.clone(), password.clone());
         let task = tokio::task::spawn_blocking(move || hasher.hash(scheme, password.expose_secret()));
@@ -211,12 +211,12 @@ pub(crate) async fn in_turn(
     Ok(made)
 }
 
-/// The memory of all hashes that are made at a time, in KiB. One that takes more is made alone.
+/// The total memory of concurrent hashes, in KiB. A hash that needs more runs alone.
 const MEMORY_KIB: u32 = 256 * 1024;
 
 static TURNS: Semaphore = Semaphore::const_new(MEMORY_KIB as usize);
 
-/// How much of it one hash takes: at least the share of a processor.
+/// The share of it for one hash: at least that of one processor.
 fn turns(memory_kib: u32) -> u32 {
     let processors = std::thread::available_parallelism().map_or(1, NonZeroUsize::get);
     let share = MEMORY_KIB / u32::try_from(processors).unwrap_or(u32::MAX).clamp(1, 64);
@@ -238,7 +238,7 @@ mod tests {
         Scheme::Ssha,
     ];
 
-    /// As cheap as they come.
+    /// With the lowest costs.
     fn cheap() -> Hasher {
         let costs = serde_json::json!({
             "argon2id": { "memory_kib": 64, "iterations": 1 }, "bcrypt": { "cost": 4 },
@@ -258,8 +258,8 @@ mod tests {
         }
     }
 
-    /// Each made by another implementation from the same password, salt and costs: `argon2` of the reference (Debian's package),
-    /// `hashlib` of Python (OpenSSL) for scrypt, PBKDF2 as Django has it and SHA-1, and libxcrypt for those of `crypt`.
+    /// Each hash was created by another implementation with the same password, salt and costs: the reference `argon2` (Debian's package),
+    /// Python's `hashlib` (OpenSSL) for scrypt, Django's PBKDF2 and SHA-1, and libxcrypt for the `crypt` formats.
     #[test]
     fn hashes_are_those_of_other_implementations() {
         let costs = serde_json::json!({
@@ -298,7 +298,7 @@ mod tests {
         }
     }
 
-    /// As cheap as they come, and large.
+    /// Low costs except for the memory.
     #[tokio::test(flavor = "multi_thread")]
     async fn many_hashes_at_once_take_no_more_memory_than_a_few() {
         let peak = || {
@@ -324,7 +324,7 @@ mod tests {
 
     #[test]
     fn each_hash_has_its_turn() {
-        // More than there is would never come.
+        // Waiting for more than the total would never end.
         assert_eq!(turns(MOST_MEMORY_KIB), MEMORY_KIB);
         assert!(turns(0) > 0 && turns(0) <= MEMORY_KIB);
         assert_eq!(turns(MEMORY_KIB - 1), MEMORY_KIB - 1);

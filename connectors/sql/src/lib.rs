@@ -1,25 +1,25 @@
-//! A connector whose target is a database: PostgreSQL, MySQL, MariaDB or SQLite.
+//! A connector for databases: PostgreSQL, MySQL, MariaDB and SQLite.
 //!
-//! The statements stand in the configuration, with named parameters that are always bound and never pasted. Each action is one
-//! transaction, and looks at its end whether it had the effect that it is for.
+//! The statements are in the configuration, with named parameters that are always bound and never inserted into the text. Each action is
+//! one transaction, and checks at its end that it had the intended effect.
 //!
 //! For operators: see `docs/connectors/sql.md`.
 //!
 //! - `settings`: the keys of `target`
-//! - `plan`: what they amount to; everything that can be told to be wrong without the database
-//! - `driver`: one way to speak with three kinds of databases
-//! - `pool`: connections that are used again
-//! - `fault`: what goes wrong with a database, and what it means
-//! - `value`, `rows`: to the database, and from it
-//! - `find`, `listing`: reading
-//! - `proof`, `snapshots`: what shows that a listing is whole, and the state of the database that it reads
-//! - `operations`: changing
-//! - `taken`: whose the name is that is taken
-//! - `hash`, `scram`: what applications, and PostgreSQL itself, keep of a password
-//! - `check`, `catalogue`: what the database says of a configuration
-//! - `discovery`, `tables`, `guess`: what `bridgehead init` finds out of a database that nothing is known of
-//! - `traced`: what is shown of statements and answers
-//! - `connector`: the contract with the runtime
+//! - `plan`: the checked configuration; finds every mistake that is visible without the database
+//! - `driver`: a common interface for three kinds of databases
+//! - `pool`: reusable connections
+//! - `fault`: failures of a database, and their meaning
+//! - `value`, `rows`: values sent to the database, and records read from it
+//! - `find`, `listing`: look-ups and listings
+//! - `proof`, `snapshots`: proves that a listing is complete, and keeps the state of the database that it reads
+//! - `operations`: the actions
+//! - `taken`: finds the existing account that has a name
+//! - `hash`, `scram`: password hashes of applications and of PostgreSQL
+//! - `check`, `catalogue`: checks a configuration against the database
+//! - `discovery`, `tables`, `guess`: what `bridgehead init` finds out about an unknown database
+//! - `traced`: what a trace shows of statements and results
+//! - `connector`: the implementation of the connector contract
 
 mod catalogue;
 mod check;

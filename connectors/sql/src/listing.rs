@@ -1,4 +1,4 @@
-//! Listing records page by page.
+//! Lists records page by page.
 
 use std::collections::HashSet;
 
@@ -18,14 +18,14 @@ use crate::snapshots::Snapshot;
 use crate::target::Database;
 use crate::value::as_text;
 
-/// The most rows that a listing without pages may have.
+/// The maximum number of rows of a listing without pages.
 const MOST_ROWS: usize = 10_000;
 
 /// Why a listing cannot continue.
 pub(crate) enum Stop {
-    /// The database says so, or the statement is wrong.
+    /// The database reports an error, or the statement is wrong.
     Fault(Fault),
-    /// What was read so far and what there is now do not fit together. It is read again from the beginning.
+    /// The data changed in a way that makes the earlier pages inconsistent. The listing starts over.
     Shifted(String),
 }
 
@@ -35,31 +35,31 @@ impl From<Fault> for Stop {
     }
 }
 
-/// Where a page begins. It is what a cursor holds.
+/// The start of a page: the contents of a cursor.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Start {
-    /// How many rows were read before.
+    /// The number of rows on earlier pages.
     pub(crate) rows: u64,
-    /// The identifier of the last one, exactly as the database gave it; absent when it had none.
+    /// The identifier of the last row, exactly as the database returned it; absent if it had none.
     #[serde(default)]
     pub(crate) last: Option<Value>,
-    /// How many rows there were when the listing began.
+    /// The number of rows when the listing started.
     #[serde(default)]
     pub(crate) total: Option<u64>,
-    /// The state of the database that the listing reads, where it keeps one.
+    /// The name of the database snapshot that the listing reads, if one is kept.
     #[serde(default)]
     pub(crate) snapshot: Option<String>,
 }
 
-/// What is listed.
+/// A resource type to list.
 #[derive(Clone, Copy)]
 pub(crate) struct Subject<'a> {
     pub(crate) slug: &'a str,
     pub(crate) fields: &'a Fields,
     pub(crate) id_type: IdType,
     pub(crate) listing: &'a Listing,
-    /// The type of groups or licenses; accounts have none.
+    /// The type of groups or licenses; `None` for accounts.
     other: Option<&'a Type>,
 }
 
@@ -70,7 +70,7 @@ impl Subject<'_> {
 }
 
 impl Database {
-    /// What can be listed.
+    /// All resource types that can be listed.
     pub(crate) fn subjects(&self) -> impl Iterator<Item = Subject<'_>> {
         let accounts = &self.plan.accounts;
         let accounts = Subject {
@@ -144,7 +144,7 @@ impl Database {
         self.leave(snapshot, page).await
     }
 
-    /// Keeps a transaction for the next page, or ends it with the listing.
+    /// Keeps a transaction for the next page, or ends it after the last one.
     async fn leave(&self, snapshot: Snapshot, page: Result<Page, Stop>) -> Result<Page, Stop> {
         match &page {
             Ok(page) if page.next.is_some() => self.snapshots.keep(snapshot),
@@ -153,8 +153,7 @@ impl Database {
         page
     }
 
-    /// A page that does not continue in the transaction of another: the first one, and each one of SQLite, which must
-    /// not block writers while a listing pauses.
+    /// A page with its own transaction: the first one, and every page of SQLite, where a listing must not block writers while it pauses.
     async fn page_alone(&self, subject: Subject<'_>, start: Start) -> Result<Page, Stop> {
         let mut start = start;
         self.snapshots.prune();
@@ -184,13 +183,13 @@ impl Database {
         self.read(lease, subject, start).await
     }
 
-    /// Whether the pages of a listing are one transaction.
+    /// Whether all pages of a listing share one transaction.
     fn keeps(&self, subject: Subject<'_>) -> bool {
         self.plan.engine != Engine::Sqlite && subject.listing.paging != Paging::None
     }
 
-    /// Whether all pages are of one moment, or must be as if they were: then their rows are counted as a whole. Else each page is
-    /// counted by itself.
+    /// Whether all pages show the same state, or must be checked as if they did: then the rows of the whole listing are counted. Otherwise,
+    /// each page is counted by itself.
     fn is_one_state(&self, subject: Subject<'_>) -> bool {
         self.plan.engine != Engine::Sqlite || subject.listing.paging != Paging::Key
     }
@@ -224,8 +223,8 @@ impl Database {
             (Paging::Key, false) => Evidence::EndOfCursor,
             (Paging::Offset, false) => Evidence::TotalMet,
         };
-        // If no state is kept, the last page reports how many rows were returned: the runtime compares that with the
-        // number of different records, and so detects if one occurred twice and another never.
+        // Without a snapshot, the last page reports how many rows were returned. The runtime compares this with the number of distinct
+        // records, which detects a record that was returned twice in place of another.
         let given = next.is_none().then_some(start.rows + rows.len() as u64);
         let next = next.map(|next| next.cursor()).transpose()?;
         let mut page = Page::default().ending(next, evidence).with_total(start.total.or(given));
@@ -246,7 +245,7 @@ impl Database {
         Ok(page)
     }
 
-    /// That nobody is missing, as far as this page can show it.
+    /// Checks that no record is missing, as far as this page shows it.
     async fn prove(
         &self,
         lease: &mut Lease,
@@ -263,7 +262,7 @@ impl Database {
         let Some(total) = start.total else {
             return self.check_page(lease, subject, (start, rows, next)).await;
         };
-        // Where there is no state that is kept, it must at least be as large as it was.
+        // Without a snapshot, the number of rows must not have changed.
         if start.snapshot.is_none() && start.rows > 0 {
             let now = self.total(lease, subject).await?;
             if now != total {
@@ -287,8 +286,8 @@ fn entity(one: &Type, row: &Row, key: &str) -> Result<Result<Record, RejectedRec
     Ok(rows::fields(&one.fields, row, key)?.and_then(|record| Record::from_json(kind, Value::Object(record))))
 }
 
-/// Where the page behind this one begins. Only a page without a row is the end: fewer rows than were asked for say nothing, as
-/// a condition may stand around the LIMIT.
+/// The start of the next page. Only an empty page is the end: a page with fewer rows than requested proves nothing, because a condition may
+/// be applied outside of the LIMIT.
 fn next(subject: Subject<'_>, start: &Start, ids: &[Value]) -> Result<Option<Start>, String> {
     let Subject { listing, .. } = subject;
     let key = &listing.statement.key;
@@ -326,7 +325,7 @@ fn next(subject: Subject<'_>, start: &Start, ids: &[Value]) -> Result<Option<Sta
             return Err(format!("{key} returns identifiers that are not in ascending order; order by them"));
         }
     }
-    // Rows without an identifier come first or last, as the database has it; none of them is what a page can begin behind.
+    // Rows without an identifier come first or last, depending on the database; a page cannot start after one of them.
     match ids.iter().rev().find(|id| as_text(id).is_some()) {
         Some(last) => Ok(Some(behind(Some(last.clone())))),
         None => {

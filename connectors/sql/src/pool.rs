@@ -1,4 +1,4 @@
-//! Connections that are used again.
+//! A connection pool.
 //!
 //! sqlx's own pool retries until its deadline when the server is down, and then returns the same error as when all
 //! connections are in use. The runtime must distinguish the two, and only the runtime retries; so this pool makes one
@@ -18,10 +18,10 @@ use crate::plan::{Kind, Statement};
 use crate::traced::{self, Conversation, Heard};
 use crate::value::Bound;
 
-/// How much longer than the server the connector waits before it gives up: the server cancels first, and says so.
+/// How much longer the connector waits than the server: the server cancels first, and reports it.
 const GRACE: Duration = Duration::from_secs(2);
 
-/// Connections to one database. It has no `Debug`: the password is inside.
+/// A pool of connections to one database. It has no `Debug`, because it contains the password.
 pub(crate) struct Pool {
     target: Target,
     conversation: Conversation,
@@ -32,20 +32,20 @@ pub(crate) struct Pool {
     idle_timeout: Duration,
 }
 
-/// A connection that nobody else uses meanwhile. When it is dropped before [`release`](Self::release), as a call at its deadline
-/// is, the connection ends, and the server rolls back.
+/// Exclusive use of a connection. If this is dropped before [`release`](Self::release), as when a call reaches its deadline, the connection
+/// is closed, and the server rolls back.
 pub(crate) struct Lease {
     pool: Arc<Pool>,
     session: Option<Box<dyn Session>>,
-    /// The last thing that was refused for being there already.
+    /// The last uniqueness violation.
     taken: Option<ServerMessage>,
-    /// The connection is good for the rest of the transaction, and not for another.
+    /// The connection can be used until the end of the transaction, but not after it.
     is_last: bool,
     _permit: Option<OwnedSemaphorePermit>,
 }
 
 impl Pool {
-    /// A pool without a connection.
+    /// An empty pool.
     pub(crate) fn new(
         target: Target,
         conversation: Conversation,
@@ -64,14 +64,14 @@ impl Pool {
         }
     }
 
-    /// Waits for a connection to be free, or makes one.
+    /// Waits for a free connection, or opens one.
     pub(crate) async fn acquire(self: &Arc<Self>) -> Result<Lease, Fault> {
         let permit = timeout(self.acquire_timeout, Arc::clone(&self.permits).acquire_owned()).await;
         let Ok(Ok(permit)) = permit else { return Err(Fault::Busy(self.size)) };
         self.lease(Some(permit)).await
     }
 
-    /// A connection beside those of the pool, for a listing that keeps it from page to page: tasks must not wait for that.
+    /// An additional connection for a listing that keeps it from page to page, so that tasks need not wait for it.
     pub(crate) async fn beside(self: &Arc<Self>) -> Result<Lease, Fault> {
         self.lease(None).await
     }
@@ -94,7 +94,7 @@ impl Pool {
         })
     }
 
-    /// Takes a connection that was used before, if the server still knows of it.
+    /// Takes an idle connection that the server still accepts.
     async fn reuse(&self) -> Option<Box<dyn Session>> {
         loop {
             let (mut session, since) = self.idle.lock().unwrap_or_else(PoisonError::into_inner).pop()?;
@@ -104,12 +104,12 @@ impl Pool {
             if let Ok(Ok(())) = timeout(self.target.connect_timeout, session.ping()).await {
                 return Some(session);
             }
-            // The others are as old: the server was restarted, or the way to it was cut.
+            // The others are as old: the server was restarted, or the network failed.
             self.idle.lock().unwrap_or_else(PoisonError::into_inner).clear();
         }
     }
 
-    /// Ends the connections that are not in use.
+    /// Closes the idle connections.
     pub(crate) async fn close(&self) {
         let idle = std::mem::take(&mut *self.idle.lock().unwrap_or_else(PoisonError::into_inner));
         let goodbyes = idle.into_iter().map(|(session, _)| timeout(GRACE, session.close()));
@@ -123,7 +123,7 @@ impl Lease {
         self.run_as(&statement.sql, values).await
     }
 
-    /// Runs a statement in another form than its own, with the same parameters.
+    /// Runs another form of a statement with the same parameters.
     pub(crate) async fn run_as(&mut self, sql: &Arc<str>, values: Vec<Bound>) -> Result<Answer, Fault> {
         let mut session = self.take()?;
         self.pool.conversation.asks(|| traced::statement(sql, &values));
@@ -131,7 +131,7 @@ impl Lease {
         self.settle(session, answer)
     }
 
-    /// Runs a statement that has no parameters and was made by another one.
+    /// Runs a statement without parameters that another one generated.
     pub(crate) async fn run_made(&mut self, sql: &str) -> Result<Answer, Fault> {
         self.run_once(sql, traced::made).await
     }
@@ -143,7 +143,7 @@ impl Lease {
         self.settle(session, answer)
     }
 
-    /// Lets the server look at a statement without running it: which columns it gives.
+    /// Lets the server parse a statement without running it, and returns its columns.
     pub(crate) async fn prepare(&mut self, statement: &Statement) -> Result<Columns, Fault> {
         let kinds: Vec<Kind> = statement.slots.iter().map(|slot| slot.kind).collect();
         let mut session = self.take()?;
@@ -152,7 +152,7 @@ impl Lease {
         self.settle(session, done)
     }
 
-    /// Begins a transaction. A connection on which that fails is not used again: it may have begun all the same.
+    /// Begins a transaction. If this fails, the connection is not used again, because the transaction may have started.
     pub(crate) async fn begin(&mut self, transaction: Transaction) -> Result<(), Fault> {
         let mut session = self.take()?;
         self.pool.conversation.asks(|| format!("begin ({transaction:?})"));
@@ -164,7 +164,7 @@ impl Lease {
         done
     }
 
-    /// Runs something that may fail without an effect on the rest of the transaction: for PostgreSQL, any error is the end of it.
+    /// Runs a statement whose failure does not affect the rest of the transaction: in PostgreSQL, any error otherwise ends it.
     pub(crate) async fn attempt(
         &mut self,
         sql: &Arc<str>,
@@ -186,12 +186,12 @@ impl Lease {
         }
     }
 
-    /// What the last statement was refused for: something unique that is there already.
+    /// Takes the uniqueness violation of the last statement, if there was one.
     pub(crate) fn taken(&mut self) -> Option<ServerMessage> {
         self.taken.take()
     }
 
-    /// Commits it.
+    /// Commits the transaction.
     pub(crate) async fn commit(&mut self) -> Result<(), Fault> {
         let mut session = self.take()?;
         self.pool.conversation.asks(|| "commit".to_owned());
@@ -199,7 +199,7 @@ impl Lease {
         self.settle(session, done)
     }
 
-    /// Rolls back. A connection that cannot even do that is ended, and the server rolls back then.
+    /// Rolls back. If this fails, the connection is closed, and the server then rolls back.
     pub(crate) async fn roll_back(&mut self) {
         let Ok(mut session) = self.take() else { return };
         self.pool.conversation.asks(|| "roll back".to_owned());
@@ -210,7 +210,7 @@ impl Lease {
         }
     }
 
-    /// Gives the connection back.
+    /// Returns the connection to the pool.
     pub(crate) fn release(mut self) {
         if let Some(session) = self.session.take() {
             let mut idle = self.pool.idle.lock().unwrap_or_else(PoisonError::into_inner);
@@ -220,7 +220,7 @@ impl Lease {
         }
     }
 
-    /// Ends a transaction that has only read, and gives the connection back.
+    /// Ends a read-only transaction, and returns the connection to the pool.
     pub(crate) async fn finish(mut self) {
         self.roll_back().await;
         self.release();
@@ -230,7 +230,7 @@ impl Lease {
         self.pool.target.statement_timeout + GRACE
     }
 
-    /// Takes the connection for one call, so that it ends with a call that is dropped.
+    /// Takes the connection for one call, so that it is closed if the call is dropped.
     fn take(&mut self) -> Result<Box<dyn Session>, Fault> {
         self.session.take().ok_or_else(|| Fault::Lost("it was discarded after an error".to_owned()))
     }
@@ -243,11 +243,11 @@ impl Lease {
     ) -> Result<T, Fault> {
         let result = result.unwrap_or(Err(Fault::Silent));
         self.pool.conversation.hears(&result);
-        // A plan that a function keeps and that fits no more, for one: the next connection makes another.
+        // For example, a function's cached plan no longer matches: a new connection creates a new plan.
         self.is_last |= matches!(&result, Err(Fault::ServerMessage(told)) if told.code == "0A000");
         match &result {
             Err(fault) if fault.is_of_all_connections() => {
-                // Idle connections are not better. Connections in use will fail by themselves, too.
+                // Idle connections have the same problem. Connections in use will detect it themselves.
                 self.pool.idle.lock().unwrap_or_else(PoisonError::into_inner).clear();
             }
             Err(fault) if !fault.leaves_connection() => {}

@@ -1,8 +1,8 @@
-//! What shows that a listing is whole: nobody is missing because the order, the comparison or the first mark was wrong.
+//! Proves that a listing is complete: no record is missing because of a wrong order, comparison or start value.
 //!
-//! A page by key begins behind the last identifier of the page before. Nobody is left out only if the database orders and compares
-//! identifiers in the same way, and if the first page begins before everybody. Neither can be told from the statement, so the
-//! rows are counted in the state that is read.
+//! With paging by key, a page starts after the last identifier of the previous page. This is only complete if the database orders and
+//! compares identifiers in the same way, and if the first page starts before all records. Neither is visible in the statement, so the rows
+//! are counted in the state that is read.
 
 use bridgehead_sdk::Retry;
 use serde_json::Value;
@@ -17,14 +17,14 @@ use crate::settings::{Engine, IdType, Paging};
 use crate::target::Database;
 use crate::value::{Bound, as_text};
 
-/// More rows than any listing has, and a number that every type of whole numbers holds.
+/// More rows than any listing has, in the range of every integer type.
 const ALL: u64 = i32::MAX as u64;
 
 const NIL: &str = "00000000-0000-0000-0000-000000000000";
 
 impl Database {
-    /// How many rows the whole listing has in the state that the transaction sees: by the operator's own statement, or else by
-    /// counting the rows of the listing itself.
+    /// The number of rows of the whole listing in the state that the transaction sees: from the operator's own statement, or by counting
+    /// the rows of the listing.
     pub(crate) async fn total(&self, lease: &mut Lease, subject: Subject<'_>) -> Result<u64, Stop> {
         let listing = subject.listing;
         if let Some(count) = &listing.count {
@@ -35,7 +35,7 @@ impl Database {
         self.rows_behind(lease, subject, &Start::default()).await
     }
 
-    /// How many rows come behind a place.
+    /// The number of rows after a position.
     pub(crate) async fn rows_behind(
         &self,
         lease: &mut Lease,
@@ -58,7 +58,7 @@ impl Database {
         }
     }
 
-    /// Looks whether anybody comes before the first page: `COALESCE(:after, 0)` leaves out who has a number below.
+    /// Checks that no record precedes the first page: `COALESCE(:after, 0)` excludes records with a negative number.
     pub(crate) async fn check_beginning(
         &self,
         lease: &mut Lease,
@@ -71,11 +71,11 @@ impl Database {
         let marks = match subject.id_type {
             IdType::Integer => vec![Value::from(i64::MIN), Value::from(i32::MIN)],
             IdType::Uuid => vec![Value::from(NIL)],
-            // Values that are not text are compared in special ways; only a listing without accounts is read twice.
+            // Values that are not strings have special comparison rules, so all of these are only tried if the first page is empty.
             IdType::Text if ids.is_empty() => {
                 [Value::from(i64::MIN)].into_iter().chain(["", "0", NIL].map(Value::from)).collect()
             }
-            // Numbers come before every text in SQLite, and text is nought to MySQL.
+            // Numbers sort before all strings in SQLite, and MySQL converts strings to 0.
             IdType::Text if self.plan.engine != Engine::Postgresql => vec![Value::from(i64::MIN)],
             IdType::Text => Vec::new(),
         };
@@ -84,12 +84,12 @@ impl Database {
             let mark_is_number = mark.is_number();
             let start = Start { last: Some(mark), ..Start::default() };
             let Ok(values) = self.listing_values(subject, &start, 1, 0) else { continue };
-            // A mark that the statement casts to something narrower tells nothing.
+            // A value that the statement casts to a narrower type proves nothing.
             let Ok(answer) = lease.attempt(&statement.sql, values).await? else { continue };
             let Some(first) = answer.rows.first() else { continue };
             let Some(id) = subject.id_of(first)? else { continue };
             let is_number = subject.id_cell(first)?.is_number();
-            // Texts are compared with a number in special ways.
+            // Comparing a string with a number has special rules.
             if mark_is_number && subject.id_type == IdType::Text && !is_number {
                 continue;
             }
@@ -109,8 +109,8 @@ impl Database {
         Ok(())
     }
 
-    /// Looks whether the next page, which begins behind the last identifier of this one, leaves nobody out: as many come behind this
-    /// page as come behind the one before without it.
+    /// Checks that the next page, which starts after the last identifier of this one, skips no record: the number of rows after the
+    /// previous page must be that of this page plus those after it.
     pub(crate) async fn check_page(
         &self,
         lease: &mut Lease,
@@ -128,7 +128,7 @@ impl Database {
         Err(missing(&subject.listing.statement, rows, all.saturating_sub(rest)))
     }
 
-    /// The values of a listing's statement.
+    /// The parameter values of a listing's statement.
     pub(crate) fn listing_values(
         &self,
         subject: Subject<'_>,
@@ -150,19 +150,19 @@ impl Database {
 }
 
 impl Subject<'_> {
-    /// The identifier of a row, as the database gave it.
+    /// The identifier of a row, as the database returned it.
     pub(crate) fn id_cell<'r>(&self, row: &'r Row) -> Result<&'r Value, Fault> {
         let column = self.fields.get("id").map_or("id", |field| field.column.as_str());
         rows::cell(row, column, &self.listing.statement.key)
     }
 
-    /// The identifier of a row as text.
+    /// The identifier of a row as a string.
     pub(crate) fn id_of(&self, row: &Row) -> Result<Option<String>, Fault> {
         self.id_cell(row).map(as_text)
     }
 }
 
-/// A listing gave fewer rows than there are, or more.
+/// The error for a listing that returned fewer or more rows than exist.
 pub(crate) fn missing(statement: &Statement, rows: u64, total: u64) -> Stop {
     Stop::Shifted(format!(
         "{key} returns {rows} rows page by page, but there are {total}, so records would be missing: order \
@@ -187,5 +187,5 @@ fn single(key: &str, answer: &Answer) -> Result<u64, Fault> {
     })
 }
 
-/// How a listing that cannot be shown to be whole is told: it is read again from the beginning, at the next sync.
+/// The retry of an unproven listing: the next sync starts over.
 pub(crate) const RETRY: Retry = Retry::Never;

@@ -1,4 +1,4 @@
-//! From rows to records.
+//! Converts rows to records.
 
 use bridgehead_sdk::{RejectedRecord, ResourceKind};
 use serde_json::{Map, Value};
@@ -9,10 +9,10 @@ use crate::plan::Type;
 use crate::settings::{FieldSettings, Fields};
 use crate::value::as_text;
 
-/// Fields that are text whatever their column is: a staff number is a user name like any other.
+/// Fields that are strings whatever the type of their column: a user name may be a staff number.
 const TEXTS: [&str; 6] = ["email", "username", "first_name", "last_name", "display_name", "name"];
 
-/// The value of a column, or the fault that there is no such column: reading on would take it for NULL in every row.
+/// The value of a column, or an error if the column does not exist: otherwise it would be NULL in every row.
 pub(crate) fn cell<'a>(row: &'a Row, column: &str, key: &str) -> Result<&'a Value, Fault> {
     row.get(column).ok_or_else(|| {
         let columns: Vec<&str> = row.keys().map(String::as_str).collect();
@@ -24,7 +24,7 @@ pub(crate) fn cell<'a>(row: &'a Row, column: &str, key: &str) -> Result<&'a Valu
     })
 }
 
-/// The fields of a row, as a record has them. The inner error is a bad record, the outer one a wrong statement.
+/// The fields of a record in a row. The inner error is an invalid record, the outer one a wrong statement.
 pub(crate) fn fields(
     fields: &Fields,
     row: &Row,
@@ -54,7 +54,7 @@ pub(crate) fn fields(
     })
 }
 
-/// A status by the table of the field. Truth may be written as the database writes it, or as a number.
+/// The status for a value, from the field's table. The table may write a boolean as the database does, or as a number.
 fn status(field: &FieldSettings, value: &Value) -> Result<Value, String> {
     let Some(values) = &field.values else { return Ok(value.clone()) };
     let written = match value {
@@ -68,7 +68,7 @@ fn status(field: &FieldSettings, value: &Value) -> Result<Value, String> {
     })
 }
 
-/// Puts references into the fields of an account: memberships of groups, assignments of licenses.
+/// Adds references to the fields of an account: memberships for groups, assignments for licenses.
 pub(crate) fn put_references(record: &mut Map<String, Value>, one: &Type, references: Vec<String>) {
     let field = match one.resource_type.kind {
         ResourceKind::License => "assignments",
@@ -80,7 +80,7 @@ pub(crate) fn put_references(record: &mut Map<String, Value>, one: &Type, refere
     }
 }
 
-/// The references in a cell: an array, a list in JSON, or a text with a separator.
+/// The references in a cell: an array, a JSON list, or a string with a separator.
 pub(crate) fn references(value: &Value, separator: Option<&str>) -> Result<Vec<String>, String> {
     let parsed;
     let items = match (value, separator) {
@@ -98,7 +98,7 @@ pub(crate) fn references(value: &Value, separator: Option<&str>) -> Result<Vec<S
         }
         _ => return Err("a list of identifiers".to_owned()),
     };
-    // An aggregate over an outer join gives one NULL for nobody.
+    // An aggregate over an outer join returns a single NULL if there are no members.
     let ids = items.iter().filter(|item| !item.is_null()).map(|item| match item {
         Value::String(id) if !id.is_empty() => Ok(id.clone()),
         Value::Number(id) if !id.is_f64() => Ok(id.to_string()),

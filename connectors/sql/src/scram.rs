@@ -1,6 +1,6 @@
-//! What PostgreSQL keeps of a password, made here, so that the password itself reaches neither the server nor its log.
+//! The password hash that PostgreSQL stores, computed here so that the password itself reaches neither the server nor its log.
 //!
-//! `SCRAM-SHA-256$ITERATIONS:SALT$STOREDKEY:SERVERKEY`, as RFC 5803 and PostgreSQL have it.
+//! `SCRAM-SHA-256$ITERATIONS:SALT$STOREDKEY:SERVERKEY`, the format of RFC 5803 and PostgreSQL.
 
 use std::num::NonZeroU32;
 
@@ -8,12 +8,12 @@ use aws_lc_rs::{digest, hmac, pbkdf2};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 
-/// As many as PostgreSQL takes.
+/// PostgreSQL's default.
 const ITERATIONS: NonZeroU32 = NonZeroU32::new(4096).unwrap();
 
-/// What PostgreSQL keeps of a password.
+/// The verifier that PostgreSQL stores for a password.
 pub(crate) fn verifier(password: &str, salt: &[u8]) -> String {
-    // PostgreSQL takes a password that cannot be prepared as it is, and so does this.
+    // Like PostgreSQL, this uses a password unchanged if SASLprep rejects it.
     let prepared = stringprep::saslprep(password).unwrap_or(password.into());
     let mut salted = [0; digest::SHA256_OUTPUT_LEN];
     pbkdf2::derive(pbkdf2::PBKDF2_HMAC_SHA256, ITERATIONS, salt, prepared.as_bytes(), &mut salted);
@@ -35,7 +35,7 @@ mod tests {
 
     #[test]
     fn the_example_of_rfc_7677_is_met() {
-        // RFC 7677, section 3: user, pencil, and the salt of its server.
+        // The example in RFC 7677, section 3: user, pencil, and the server's salt.
         let salt = STANDARD.decode("W22ZaJ0SNY7soEsUEjb6gQ==").unwrap();
         assert_eq!(
             verifier("pencil", &salt),

@@ -1,11 +1,11 @@
-//! The states of the database that listings under way read.
+//! The database snapshots that running listings read.
 //!
-//! A listing of a server is one transaction, so that every page is of the same moment, and what was read can be counted. The
-//! connection stays with the listing from page to page. One that is not gone on with is given up after a while, or when several
-//! others were begun; the server ends its transaction then, too.
+//! On a server, a listing is one transaction, so that every page shows the same state and the rows can be counted. The listing keeps its
+//! connection from page to page. A listing that is not continued is dropped after a while, or when several others are started; the server
+//! then ends its transaction.
 //!
-//! With its last page a listing ends, and so does its transaction. That page, which has no rows, is kept for a runtime that did not
-//! hear the answer and asks again.
+//! The last page ends a listing and its transaction. This page, which has no rows, is kept in case the runtime did not receive it and
+//! requests it again.
 
 use std::collections::VecDeque;
 use std::hash::{BuildHasher as _, Hasher as _, RandomState};
@@ -18,18 +18,18 @@ use tokio::time::Instant;
 
 use crate::pool::Lease;
 
-/// How long a listing is kept that does not continue.
+/// How long a paused listing is kept.
 const PAUSE: Duration = Duration::from_secs(15 * 60);
 
-/// How many listings are kept at most. The runtime lists one type at a time.
+/// The maximum number of listings that are kept. The runtime lists one type at a time.
 const MOST: usize = 4;
 
-/// The listings under way.
+/// The running listings.
 pub(crate) struct Snapshots {
     held: Mutex<Vec<Snapshot>>,
-    /// The last pages of listings that have ended, by slug and cursor, oldest first.
+    /// The last pages of completed listings, by slug and cursor, oldest first.
     ended: Mutex<VecDeque<(String, Cursor, Page)>>,
-    /// Tells the listings of this process from those of an earlier one.
+    /// Distinguishes the listings of this process from those of an earlier one.
     nonce: u64,
     begun: AtomicU64,
 }
@@ -48,7 +48,7 @@ impl Snapshots {
         Self { held: Mutex::default(), ended: Mutex::default(), nonce, begun: AtomicU64::new(0) }
     }
 
-    /// A new listing in a transaction that has begun.
+    /// A new listing in a started transaction.
     pub(crate) fn begin(&self, slug: &str, lease: Lease) -> Snapshot {
         let number = self.begun.fetch_add(1, Ordering::Relaxed);
         let name = format!("{:x}-{number}", self.nonce);
@@ -79,7 +79,7 @@ impl Snapshots {
         ended.drain(..beyond);
     }
 
-    /// The last page of a listing that has ended with it.
+    /// The last page of a completed listing.
     pub(crate) fn ended(&self, slug: &str, cursor: &Cursor) -> Option<Page> {
         let ended = self.ended.lock().unwrap_or_else(PoisonError::into_inner);
         ended.iter().find(|(of, at, _)| of == slug && at == cursor).map(|(_, _, page)| page.clone())
@@ -91,7 +91,7 @@ impl Snapshots {
         held.retain(|one| one.since.elapsed() < PAUSE);
     }
 
-    /// Gives up all of them.
+    /// Drops all listings.
     pub(crate) fn clear(&self) {
         self.held.lock().unwrap_or_else(PoisonError::into_inner).clear();
         self.ended.lock().unwrap_or_else(PoisonError::into_inner).clear();

@@ -1,4 +1,4 @@
-//! Which tables a database has that nothing is known of yet, their columns, and what refers to what.
+//! The tables of an unknown database, their columns, and their references.
 
 use bridgehead_sdk::Error;
 
@@ -8,8 +8,7 @@ use crate::pool::Lease;
 use crate::settings::Engine;
 use crate::value::as_text;
 
-/// One row a column of every table that may be read: `table_name` as a statement names it, `is_key` whether it is part of the primary
-/// key.
+/// One row per column of every readable table: `table_name` is the name for statements, `is_key` whether it is part of the primary key.
 const POSTGRESQL: &str = "SELECT c.oid::regclass::text AS table_name, a.attname::text AS name, \
     format_type(a.atttypid, a.atttypmod) AS kind, EXISTS (SELECT 1 FROM pg_index x WHERE x.indrelid = c.oid AND x.indisprimary \
         AND a.attnum = ANY (x.indkey::int2[])) AS is_key \
@@ -23,7 +22,7 @@ const SQLITE: &str = "SELECT m.name AS table_name, x.name AS name, x.type AS kin
     FROM sqlite_schema m, pragma_table_xinfo(m.name) x WHERE m.type IN ('table', 'view') AND m.name NOT LIKE 'sqlite\\_%' ESCAPE '\\' \
     ORDER BY m.name, x.cid LIMIT 20000";
 
-/// One row a foreign key of one column.
+/// One row per foreign key with one column.
 const POSTGRESQL_REFERENCES: &str = "SELECT k.conrelid::regclass::text AS table_name, a.attname::text AS name, \
     k.confrelid::regclass::text AS target FROM pg_constraint k \
     JOIN pg_attribute a ON a.attrelid = k.conrelid AND a.attnum = k.conkey[1] WHERE k.contype = 'f' AND cardinality(k.conkey) = 1 \
@@ -37,7 +36,7 @@ const SQLITE_REFERENCES: &str = "SELECT m.name AS table_name, f.\"from\" AS name
 /// A table or view.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Table {
-    /// As a statement names it.
+    /// The name for statements.
     pub(crate) name: String,
     pub(crate) columns: Vec<Column>,
 }
@@ -48,19 +47,19 @@ pub(crate) struct Column {
     pub(crate) name: String,
     pub(crate) kind: String,
     pub(crate) is_key: bool,
-    /// The table that it refers to.
+    /// The table that a foreign key refers to.
     pub(crate) target: Option<String>,
 }
 
 impl Table {
-    /// The primary key, if it is one column.
+    /// The primary key, if it has one column.
     pub(crate) fn key(&self) -> Option<&Column> {
         let mut keys = self.columns.iter().filter(|column| column.is_key);
         keys.next().filter(|_| keys.next().is_none())
     }
 }
 
-/// All tables that may be read.
+/// All readable tables.
 pub(crate) async fn read(
     lease: &mut Lease,
     engine: Engine,
@@ -78,7 +77,7 @@ pub(crate) async fn read(
     let text = |row: &Row, name: &str| row.get(name).and_then(as_text).unwrap_or_default();
     for row in &rows {
         let raw = text(row, "table_name");
-        // PostgreSQL has quoted it already where it must be.
+        // PostgreSQL has already quoted it where necessary.
         let name = if engine == Engine::Postgresql { raw.clone() } else { quoted(&raw, engine) };
         let column = Column {
             name: text(row, "name"),
@@ -98,9 +97,9 @@ pub(crate) async fn read(
     Ok(tables)
 }
 
-/// A name as a statement has it, in quotes if it needs them.
+/// A name for a statement, quoted if necessary.
 pub(crate) fn quoted(name: &str, engine: Engine) -> String {
-    /// Words that are no names without quotes, among those that tables and columns of accounts are called by.
+    /// Reserved words among the common names of tables and columns with accounts.
     const WORDS: [&str; 18] = [
         "user",
         "order",

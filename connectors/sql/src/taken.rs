@@ -1,4 +1,4 @@
-//! Whose a name is that must be unique, and is taken.
+//! Finds the account that already has a unique name.
 
 use bridgehead_sdk::{Account, AccountRecord, Action, Code, Effect, Error, Operation, Retry, Subject};
 use serde_json::Value;
@@ -9,7 +9,7 @@ use crate::pool::Lease;
 use crate::settings::Engine;
 use crate::target::Database;
 
-/// The columns that a unique index of PostgreSQL is about, those inside of expressions too.
+/// The columns of a unique index in PostgreSQL, including those in expressions.
 const POSTGRESQL: &str = "SELECT a.attname::text AS name FROM pg_class c JOIN pg_index x ON x.indexrelid = c.oid \
     JOIN pg_attribute a ON a.attrelid = x.indrelid AND a.attnum > 0 \
     WHERE c.relname = $1 AND (a.attnum = ANY (x.indkey) OR EXISTS (SELECT 1 FROM pg_depend d \
@@ -18,11 +18,11 @@ const POSTGRESQL: &str = "SELECT a.attname::text AS name FROM pg_class c JOIN pg
 const MYSQL: &str = "SELECT column_name AS name FROM information_schema.statistics \
     WHERE table_schema = database() AND index_name = ? AND (? IS NULL OR table_name = ?)";
 
-/// The fields that say who an account is.
+/// The fields that identify an account.
 const NAMES: [(&str, &str); 2] = [("username", "user name"), ("email", "email address")];
 
 impl Database {
-    /// Who else has one of the names that an account is to have: the first, and what an administrator is told.
+    /// The first other account that has one of an account's new names, as a message for the administrator.
     pub(super) async fn holder(
         &self,
         lease: &mut Lease,
@@ -49,8 +49,7 @@ impl Database {
         Ok(None)
     }
 
-    /// What a violated constraint means for the task. The transaction is rolled back; the database is queried for the
-    /// existing record.
+    /// The error for a violated constraint. The transaction was rolled back; the database is queried for the existing record.
     pub(crate) async fn explain(&self, told: &ServerMessage, operation: &Operation, error: Error) -> Error {
         if self.verdicts.is_overridden(told) {
             return error;
@@ -80,14 +79,14 @@ impl Database {
                     (Code::AccountAlreadyExists, holder)
                 } else {
                     match self.field_of(lease, told).await {
-                        // No account is found that has it: it may be one that the look-ups exclude.
+                        // No look-up finds an account with it: it may be a record that the look-ups exclude.
                         Some(field) => (
                             Code::AccountAlreadyExists,
                             format!(
                                 "its {field} is taken, in a record that the account look-ups do not find"
                             ),
                         ),
-                        // Without a constraint, it is the thing itself that exists, such as a role.
+                        // Without a constraint, the object itself exists, such as a role.
                         None if told.constraint.is_none() => {
                             (Code::AccountAlreadyExists, "already exists".to_owned())
                         }
@@ -108,7 +107,7 @@ impl Database {
         Some(conflict(code, message))
     }
 
-    /// Which of the fields that say who an account is a constraint is about.
+    /// Which of the identifying fields a constraint applies to.
     async fn field_of(&self, lease: &mut Lease, told: &ServerMessage) -> Option<&'static str> {
         let constraint = told.constraint.as_deref()?;
         let columns: Vec<String> = match self.plan.engine {
@@ -118,7 +117,7 @@ impl Database {
             }
             Engine::Postgresql => self.names(lease, POSTGRESQL, vec![Value::from(constraint)]).await,
             Engine::Mysql => {
-                // MySQL names the table before the index, MariaDB does not.
+                // MySQL puts the table before the index, MariaDB does not.
                 let (table, index) =
                     constraint.split_once('.').map_or((None, constraint), |(t, i)| (Some(t), i));
                 let table = table.map_or(Value::Null, Value::from);
@@ -142,7 +141,7 @@ impl Database {
     }
 }
 
-/// What a name that is taken is to the runtime.
+/// The error for a name that is taken.
 pub(crate) fn conflict(code: Code, message: String) -> Error {
     Error::new(code, message)
         .with_effect(Effect::NotApplied)
@@ -150,7 +149,7 @@ pub(crate) fn conflict(code: Code, message: String) -> Error {
         .with_subject(Subject::Account)
 }
 
-/// Whether the update of an account would give it another name.
+/// The names that the update of an account would change.
 pub(crate) fn new_names(changed: &[String], value_of: impl Fn(&str) -> Option<String>) -> Account {
     let new = |field: &str| changed.iter().any(|one| one == field).then(|| value_of(field)).flatten();
     let mut account = Account::default();
@@ -158,7 +157,7 @@ pub(crate) fn new_names(changed: &[String], value_of: impl Fn(&str) -> Option<St
     account
 }
 
-/// The code with which an action fails whose name is taken: an account that is changed does not "exist already".
+/// The error code if a name is taken: for an update, the account itself does not "already exist".
 pub(crate) fn code(action: Action) -> Code {
     if action == Action::CreateAccount { Code::AccountAlreadyExists } else { Code::InternalError }
 }

@@ -1,4 +1,4 @@
-//! The database with all that is known of it.
+//! The database, with everything that is known about it.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -11,14 +11,14 @@ use crate::plan::Plan;
 use crate::pool::Pool;
 use crate::snapshots::Snapshots;
 
-/// The database, and what is read and run in it.
+/// The database, and the statements that run in it.
 pub(crate) struct Database {
     pub(crate) plan: Plan,
     pub(crate) pool: Arc<Pool>,
     pub(crate) verdicts: Verdicts,
     pub(crate) snapshots: Snapshots,
-    /// The fields whose columns are time stamps of MySQL, which takes them without the zone that it gives them with.
+    /// The fields whose columns are MySQL time stamps, which are returned with a zone but only accepted without one.
     pub(crate) stamps: OnceCell<BTreeSet<String>>,
-    /// Whether it was said that accounts cannot be locked.
+    /// Whether it was already logged that accounts cannot be locked.
     pub(crate) lock_is_refused: AtomicBool,
 }

@@ -1,5 +1,5 @@
-//! What `--trace` shows of a conversation with a database: statements with the types of what is bound, and how many rows come of them. Values
-//! are never shown: anything may be among them, a password or what is kept of one.
+//! What `--trace` shows of requests to a database: statements with the types of their parameters, and the number of rows. Values are never
+//! shown, because they may include a password or its hash.
 
 use bridgehead_sdk::Trace;
 
@@ -8,24 +8,24 @@ use crate::fault::Fault;
 use crate::plan::Kind;
 use crate::value::{Bound, Scalar};
 
-/// How many words of a statement that another one made are shown: `ALTER ROLE`. A password may stand further on.
+/// How many words of a generated statement are shown, such as `ALTER ROLE`. Later words may contain a password.
 const WORDS: usize = 2;
 
-/// Shows what is said, if anybody wants to see it.
+/// Traces requests and results, if tracing is enabled.
 pub(crate) struct Conversation {
     pub(crate) system: String,
     pub(crate) trace: Option<Trace>,
 }
 
 impl Conversation {
-    /// The database is told something. What it is told is only put together if anybody wants to see it.
+    /// Traces a request. Its text is only built if tracing is enabled.
     pub(crate) fn asks(&self, what: impl FnOnce() -> String) {
         if let Some(trace) = &self.trace {
             trace.sent(&self.system, &what());
         }
     }
 
-    /// The database answers.
+    /// Traces a result.
     pub(crate) fn hears<T: Heard>(&self, answer: &Result<T, Fault>) {
         let Some(trace) = &self.trace else { return };
         let text = match answer {
@@ -36,7 +36,7 @@ impl Conversation {
     }
 }
 
-/// What can be shown of an answer.
+/// A result that can be traced.
 pub(crate) trait Heard {
     fn heard(&self) -> String;
 }
@@ -70,29 +70,29 @@ impl Heard for Columns {
     }
 }
 
-/// A statement, and of which types its parameters are.
+/// A statement with the types of its parameters.
 pub(crate) fn statement(sql: &str, values: &[Bound]) -> String {
     let types: Vec<&str> = values.iter().map(type_of).collect();
     shown(sql, &types)
 }
 
-/// A statement that is only looked at.
+/// A statement that is only prepared.
 pub(crate) fn prepare(sql: &str, kinds: &[Kind]) -> String {
     let types: Vec<&str> = kinds.iter().map(|kind| name_of(*kind)).collect();
     format!("prepare {}", shown(sql, &types))
 }
 
-/// A statement that another one made.
+/// A generated statement.
 pub(crate) fn made(sql: &str) -> String {
     let first: Vec<&str> = sql.split_whitespace().take(WORDS).collect();
-    // A quoted word may be anything.
+    // A quoted word may contain anything.
     let is_plain = |word: &&&str| word.chars().all(|c| c.is_ascii_alphabetic());
     let first: Vec<&str> = first.iter().take_while(is_plain).copied().collect();
     format!("{} … (a statement created by another one, not shown)", first.join(" "))
 }
 
 fn shown(sql: &str, types: &[&str]) -> String {
-    // On one line; what is inside quotes is only shown, so that its blanks do not matter.
+    // On one line; the text is only displayed, so changed white space inside quotes does not matter.
     let sql = sql.split_whitespace().collect::<Vec<_>>().join(" ");
     if types.is_empty() { sql } else { format!("{sql} [{}]", types.join(", ")) }
 }
@@ -116,7 +116,7 @@ fn name_of(kind: Kind) -> &'static str {
     }
 }
 
-/// What went wrong. What the server says may quote the row that it refuses, so that its number has to do.
+/// The fault for the trace. The server's message may quote the rejected row, so only its number is shown.
 fn told(fault: &Fault) -> String {
     match fault {
         Fault::ServerMessage(told) => {

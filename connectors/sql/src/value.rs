@@ -1,4 +1,4 @@
-//! Values on their way to the database.
+//! Values sent to the database.
 
 use std::borrow::Cow;
 
@@ -7,16 +7,16 @@ use sqlx::types::Uuid;
 
 use crate::plan::Kind;
 
-/// A value for a placeholder. It has no `Debug`: it may be a password.
+/// A value for a placeholder. It has no `Debug`, because it may be a password.
 #[derive(Clone, PartialEq)]
 pub(crate) struct Bound {
-    /// How it is bound, whatever the value; a statement has the same types every time.
+    /// How to bind it, independent of the value, so that a statement always has the same types.
     pub(crate) kind: Kind,
     /// The value.
     pub(crate) value: Scalar,
 }
 
-/// What databases have in common.
+/// The types of values that all databases share.
 #[derive(Clone, PartialEq)]
 pub(crate) enum Scalar {
     Null,
@@ -27,20 +27,20 @@ pub(crate) enum Scalar {
     Uuid(Given),
 }
 
-/// A UUID, and as it was given: a database that keeps it as text compares letters, capitals too.
+/// A UUID and its original spelling: a database that stores it as text compares it case-sensitively.
 #[derive(Clone, PartialEq)]
 pub(crate) struct Given {
     pub(crate) uuid: Uuid,
     pub(crate) given: String,
 }
 
-/// A value is not what its placeholder takes, such as a word where identifiers are numbers.
+/// The value is not valid for its placeholder, such as a word where identifiers are numbers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{0}")]
 pub(crate) struct Misfit(&'static str);
 
 impl Bound {
-    /// A value of JSON, bound as `kind` says. Lists and objects are bound as JSON.
+    /// A JSON value, bound with this kind. Lists and objects are bound as JSON.
     pub(crate) fn new(kind: Kind, value: &Value) -> Result<Self, Misfit> {
         let value = match (kind, value) {
             (_, Value::Null) => Scalar::Null,
@@ -68,7 +68,7 @@ impl Bound {
         Ok(Self { kind, value })
     }
 
-    /// The value as PostgreSQL reads it from text; `None` for NULL.
+    /// The value in PostgreSQL's text format; `None` for NULL.
     pub(crate) fn text(&self) -> Option<Cow<'_, str>> {
         Some(match &self.value {
             Scalar::Null => return None,
@@ -80,18 +80,18 @@ impl Bound {
         })
     }
 
-    /// Whether there is a NUL in it, which PostgreSQL cannot hold.
+    /// Whether it contains a NUL character, which PostgreSQL cannot store.
     pub(crate) fn has_nul(&self) -> bool {
         matches!(&self.value, Scalar::Text(text) if text.contains('\0'))
     }
 }
 
-/// A whole number in the one form that reads back the same: `7`, and neither `07` nor `+7`.
+/// An integer in its canonical form: `7`, but neither `07` nor `+7`.
 fn whole(text: &str) -> Option<i64> {
     text.parse().ok().filter(|number: &i64| number.to_string() == text)
 }
 
-/// A row's value as text: what identifiers and names are compared and shown as. `None` for NULL and for what is no scalar.
+/// A row's value as a string, for comparing and displaying identifiers and names. `None` for NULL and for values that are not scalars.
 pub(crate) fn as_text(value: &Value) -> Option<String> {
     match value {
         Value::String(text) => Some(text.clone()),

@@ -1,4 +1,4 @@
-//! What is wrong with a configuration is said when it is loaded, and names the key.
+//! Mistakes in a configuration are reported when it is loaded, with their key.
 
 #![cfg(test)]
 
@@ -14,11 +14,11 @@ fn fault(example: &Example) -> String {
     example.build().map_or_else(|error| error.to_string(), |_| "nothing is wrong".to_owned())
 }
 
-/// What is said of an example when one key has another value.
+/// The messages for an example when one key has another value.
 fn faults(name: &str, changes: &[(&str, Value)]) -> String {
     let lines = changes.iter().map(|(key, value)| {
         let engine = Example::read(name);
-        // SQLite has none.
+        // SQLite has no password.
         let plain =
             if engine.target.contains_key("password") { engine.with("password", "x") } else { engine };
         let example = plain.with(key, value.clone());

@@ -1,4 +1,4 @@
-//! One request and its answer, and what each status means.
+//! A request, its response, and the meaning of each status.
 
 use std::time::Duration;
 
@@ -18,19 +18,19 @@ use bridgehead_sdk::http::{body, retry_after};
 use super::exchange::{Environment, Undelivered};
 use super::{ApiKey, Call, Error, sanitize};
 
-/// How much of the body of an error is read.
+/// How many bytes of an error body are read.
 const ERROR_BYTES: usize = 64 * 1024;
-/// How long the body of an error may take: its status says the most.
+/// How long reading an error body may take. The status alone carries most of the information.
 const ERROR_TIME: Duration = Duration::from_secs(5);
 
-/// How large the answer to a call may be that is not a list or a task.
+/// The maximum size of a response that is neither a list nor a task.
 const SHORT_BYTES: usize = 1024 * 1024;
-/// How much of a body that is too large is looked at, to say which task it is about.
+/// How many bytes of an oversized body are kept, to find out which task it is about.
 const BEGINNING: usize = 64 * 1024;
-/// How many values an answer may hold. Each takes many times the two bytes of `0,` once it is read.
+/// The maximum number of values in a response. Once parsed, each takes many times the two bytes of `0,`.
 const MOST_VALUES: usize = 1_000_000;
 
-/// A request, ready to be sent as often as it takes.
+/// A request that can be sent repeatedly.
 #[derive(Clone, Debug)]
 pub(super) struct Request {
     pub(super) call: Call,
@@ -60,19 +60,19 @@ impl Request {
     }
 }
 
-/// The bounds of an exchange.
+/// The limits of an exchange.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Bounds {
     pub(super) time: Duration,
     pub(super) bytes: usize,
 }
 
-/// A success: 200, 201, 202 or 204, with its whole body.
+/// A successful response (200, 201, 202 or 204) with its complete body.
 #[derive(Debug)]
 pub(super) struct Answer {
     call: Call,
     status: u16,
-    /// Whether the request had been sent before without an answer that could be used.
+    /// Whether the request had been sent before without a usable response.
     pub(super) repeated: bool,
     body: Vec<u8>,
 }
@@ -86,13 +86,13 @@ impl Answer {
         self.status
     }
 
-    /// The body, which must be JSON. Nesting is bounded by the parser; a member of a task that goes beyond costs that
-    /// member alone.
+    /// The body, which must be JSON. The parser limits the nesting depth; an overly nested member of a task makes only that member
+    /// unreadable.
     pub(super) fn json(self) -> Result<Value, Error> {
         if self.body.trim_ascii().is_empty() {
             return Err(Error::malformed(&self.call, "an empty body where the documentation requires one"));
         }
-        // No more values than these can begin; counted before anything is set aside for them.
+        // An upper bound for the number of values, counted before any memory is allocated for them.
         let values = self.body.iter().filter(|byte| matches!(byte, b',' | b'[' | b'{')).take(MOST_VALUES + 1);
         if values.count() > MOST_VALUES {
             let (call, first) = (self.call, FirstItem::of(&self.body[..self.body.len().min(BEGINNING)]));
@@ -100,7 +100,7 @@ impl Answer {
         }
         serde_json::from_slice(&self.body).or_else(|error| salvage(&self.body).ok_or(error)).map_err(
             |error| {
-                // The parser's own words may quote the text; its position does not.
+                // The parser's message may quote the input; its position does not.
                 let what =
                     if error.is_eof() { "truncated JSON" } else { "invalid JSON, or JSON nested too deeply" };
                 Error::malformed(
@@ -127,8 +127,7 @@ impl Answer {
         }
     }
 
-    /// The body of a call whose answer is not documented: nothing, or JSON. A page in HTML is not the
-    /// Bridge's.
+    /// The body of a call whose response is not documented: empty, or JSON. An HTML page does not come from the Bridge.
     pub(super) fn acknowledged(self) -> Result<(), Error> {
         if self.body.trim_ascii().is_empty() { Ok(()) } else { self.json().map(|_| ()) }
     }
@@ -170,13 +169,12 @@ pub(super) async fn once(
     }
 }
 
-/// Any of the four successes is accepted for every call: which one it is adds nothing to the body.
+/// Each of the four success statuses is accepted for every call: the specific one adds nothing to the body.
 fn is_success(status: StatusCode) -> bool {
     matches!(status.as_u16(), 200 | 201 | 202 | 204)
 }
 
-/// What a status other than success means. A body that does not come, or not whole, changes nothing about
-/// that.
+/// Maps an error status to its error. A missing or incomplete body does not change the result.
 async fn refusal(
     call: &Call,
     mut response: Response,
@@ -187,12 +185,12 @@ async fn refusal(
     let status = response.status().as_u16();
     let retry_after = retry_after::read(response.headers(), now.into());
     let deadline = deadline.min(Instant::now() + ERROR_TIME);
-    // Read even where it is not used: the connection can be used again only then.
+    // Read even if it is unused: otherwise the connection cannot be reused.
     let body = body::read_some(&mut response, ERROR_BYTES, deadline).await;
     meaning(call, status, retry_after, &body, key)
 }
 
-/// What a status other than success means, with the body that came along.
+/// Maps an error status and its body to an error.
 pub(super) fn meaning(
     call: &Call,
     status: u16,
@@ -205,7 +203,7 @@ pub(super) fn meaning(
     let detail = told.unwrap_or_else(|| sanitize::NONE.to_owned());
     let call = call.clone();
     match status {
-        // They would end a task, or call a record bad. A proxy that dislikes a request says so in HTML.
+        // These statuses would end a task or mark a record as invalid. A proxy that rejects a request uses HTML.
         400 | 409 | 422 if is_of_another(body) => {
             Error::Malformed { what: format!("a {status} that did not come from the Bridge"), call }
         }
@@ -230,8 +228,8 @@ pub(super) fn meaning(
     }
 }
 
-/// Whether a body is plainly no JSON object, as the Bridge's are: a page in HTML. One that is missing or cut off says
-/// nothing either way.
+/// Whether a body is clearly not a JSON object, and so not from the Bridge, for example an HTML page. A missing or truncated body is
+/// inconclusive.
 fn is_of_another(body: &[u8]) -> bool {
     body.trim_ascii_start().first().is_some_and(|first| *first != b'{')
 }
@@ -240,8 +238,8 @@ fn late(time: Duration) -> String {
     format!("no response within {} s", time.as_secs_f64())
 }
 
-/// The chain of causes in one line. The error itself is not kept: it cannot be cloned or made by hand, and
-/// its address would repeat what the call says.
+/// The chain of causes in one line. The error itself is not kept: it cannot be cloned or constructed, and its URL would repeat what the
+/// call contains.
 pub(super) fn cause(error: reqwest::Error) -> String {
     let error = error.without_url();
     let chain = std::iter::successors(std::error::Error::source(&error), |error| error.source());

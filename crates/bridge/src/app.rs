@@ -10,24 +10,24 @@ use super::{AppId, task};
 pub struct App {
     /// Its identifier.
     pub id: AppId,
-    /// What people read; empty when it is missing.
+    /// The display name; empty if it is missing.
     pub name: String,
-    /// How far it is set up in Iden; `NEW` and `CHECKING_CONFIGURATION` have been seen.
+    /// The setup state in Iden; `NEW` and `CHECKING_CONFIGURATION` have been observed.
     pub configuration_status: Option<String>,
-    /// When it was made.
+    /// When it was created.
     pub created_at: Option<Timestamp>,
     /// When the last sync was completed.
     pub last_synced_at: Option<Timestamp>,
-    /// Every other field, as it came.
+    /// All other fields, unchanged.
     pub extra: Map<String, Value>,
 }
 
-/// An app to be made.
+/// An app to create.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct NewApp {
-    /// What people shall read; 1 to 255 characters.
+    /// The display name; 1 to 255 characters.
     pub name: String,
-    /// The app whose resource types it shall share.
+    /// The app whose resource types the new app shares.
     pub clone_from: Option<AppId>,
 }
 

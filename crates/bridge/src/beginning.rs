@@ -1,17 +1,16 @@
-//! The beginning of a list that is too large to be read: which item it begins with.
+//! Finds the first item of a list that is too large to read.
 
 /// The first item of a list of objects.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum FirstItem {
     /// Its id.
     Named(String),
-    /// The text breaks off before its id, or it has none.
+    /// The input ends before its id, or it has none.
     Unnamed,
 }
 
 impl FirstItem {
-    /// The first item of a list, or of a page with `results`, whose text may break off anywhere. `None` if that is not how
-    /// it begins.
+    /// The first item of a list, or of a page with `results`. The input may be truncated anywhere. `None` if it does not begin like that.
     pub(super) fn of(text: &[u8]) -> Option<Self> {
         let mut reader = Reader { text, at: 0 };
         if reader.peek()? == b'{' {
@@ -41,7 +40,7 @@ impl Reader<'_> {
         }
     }
 
-    /// The next character that is no blank, which stays.
+    /// The next character that is not whitespace, without consuming it.
     fn peek(&mut self) -> Option<u8> {
         while self.text.get(self.at)?.is_ascii_whitespace() {
             self.at += 1;
@@ -53,7 +52,7 @@ impl Reader<'_> {
         (self.peek()? == wanted).then(|| self.at += 1)
     }
 
-    /// Goes into an object, as far as the value of this member.
+    /// Enters an object and stops at the value of this member.
     fn enter(&mut self, name: &str) -> Option<()> {
         self.take(b'{')?;
         loop {
@@ -74,7 +73,7 @@ impl Reader<'_> {
         serde_json::from_slice(&self.text[from..self.at]).ok()
     }
 
-    /// Passes what is left of a string.
+    /// Skips the rest of a string.
     fn pass_string(&mut self) -> Option<()> {
         loop {
             let character = *self.text.get(self.at)?;
@@ -87,7 +86,7 @@ impl Reader<'_> {
         }
     }
 
-    /// A whole number: one that a comma, a bracket or a blank ends.
+    /// An integer that is followed by a comma or a closing brace, and so not truncated.
     fn number(&mut self) -> Option<String> {
         let digits = self.text[self.at..].iter().take_while(|byte| byte.is_ascii_digit()).count();
         let text = &self.text[self.at..self.at + digits];
@@ -95,7 +94,7 @@ impl Reader<'_> {
         matches!(self.peek()?, b',' | b'}').then(|| String::from_utf8_lossy(text).into_owned())
     }
 
-    /// Passes a value, however deep it is.
+    /// Skips a value of any depth.
     fn pass_value(&mut self) -> Option<()> {
         let mut depth = 0_usize;
         loop {

@@ -1,4 +1,4 @@
-//! Which call an error is about, and how calls may be repeated.
+//! Which call an error is about, and whether a call may be repeated.
 
 use super::AppId;
 
@@ -33,19 +33,19 @@ pub enum Operation {
     Report,
 }
 
-/// What repeating a call would do, and so who decides on it.
+/// The effect of repeating a call, which determines who decides about it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Idempotency {
-    /// Repeating changes nothing more: the client repeats after temporary failures.
+    /// Idempotent: the client repeats the call after temporary failures.
     Freely,
-    /// Repeating may do it twice: the client repeats only what certainly did nothing.
+    /// Repeating may take effect twice: the client repeats the call only if it certainly had no effect.
     IfNotApplied,
     /// The caller has its own loop, without a limit.
     ByCaller,
 }
 
 impl Operation {
-    /// Who decides on repeating it.
+    /// Who decides whether to repeat the call.
     pub(super) fn repeat(self) -> Idempotency {
         match self {
             Self::ListApps
@@ -61,12 +61,12 @@ impl Operation {
         }
     }
 
-    /// Whether its answer can be long: a list, or a task with whatever payload.
+    /// Whether the response can be long: a list, or a task with any payload.
     pub(super) fn is_read_at_length(self) -> bool {
         matches!(self, Self::ListApps | Self::ListResourceTypes | Self::ListTasks | Self::ReadTask)
     }
 
-    /// What is looked for: what a 404 says is not there.
+    /// What the call looks up, and so what a 404 reports as missing.
     pub(super) fn looks_for(self) -> &'static str {
         match self {
             Self::CreateApp => "the app to clone from",
@@ -82,7 +82,7 @@ impl Operation {
     }
 }
 
-/// One call: what was asked, of which app, about what. Every error carries it.
+/// One call: its operation, app and subject. Every error contains it.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Call {
     operation: Operation,
@@ -91,18 +91,18 @@ pub struct Call {
 }
 
 impl Call {
-    /// A call that is about an app, or about none.
+    /// Creates a call about an app, or about none.
     pub fn new(operation: Operation, app: impl Into<Option<AppId>>) -> Self {
         Self { operation, app: app.into(), subject: None }
     }
 
-    /// Names the task, the resource type, the session or the new app that it is about.
+    /// Adds the task, resource type, session or new app that the call is about.
     pub fn about(mut self, subject: impl std::fmt::Display) -> Self {
         self.subject = Some(super::sanitize::clean(&subject.to_string()).into_boxed_str());
         self
     }
 
-    /// What was asked.
+    /// The operation.
     pub fn operation(&self) -> Operation {
         self.operation
     }

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use async_trait::async_trait;
-use bridgehead_sdk::{Record, ResourceType, Slug, TaskId};
+use bridgehead_sdk::{ResourceType, Slug, TaskId};
 use reqwest::Method;
 use serde_json::{Value, json};
 use tokio::sync::watch;
@@ -21,15 +21,15 @@ use super::transport::Transport;
 use super::{
     Api, App, AppId, BuildError, Call, ClockReading, Environment, Error, Health, KeyError, KeySource, NewApp,
     NextPage, Operation, Progress, Pushed, Refs, Registration, Report, Retry, Settings, SyncId, Task,
-    TaskPage, TaskQuery, TaskStatus, read, record,
+    TaskPage, TaskQuery, TaskStatus, WireRecord, read, record,
 };
 
-/// How many tasks are on a page whose address does not say so; the documented default.
+/// The documented default page size, used if the URL of a page has no limit.
 const DEFAULT_PAGE: u32 = 50;
-/// How many pages of apps or resource types are read at most.
+/// The maximum number of pages of apps or resource types.
 const MAX_PAGES: usize = 1000;
 
-/// The client of the Bridge API. Clones share connections, limits, and what is known of the Bridge's health.
+/// The client of the Bridge API. Clones share connections, limits and the known health of the Bridge.
 #[derive(Clone, Debug)]
 pub struct Client {
     inner: Arc<Inner>,
@@ -42,11 +42,11 @@ struct Inner {
     endpoints: Endpoints,
     refs: Refs,
     spellings: Spellings,
-    /// Of apps whose pages of tasks were too large.
+    /// The apps whose task pages were too large.
     narrowed: Mutex<HashMap<AppId, Narrowed>>,
 }
 
-/// That fewer tasks are requested than wanted.
+/// A reduced page size for tasks.
 #[derive(Clone, Copy, Debug)]
 struct Narrowed {
     limit: u32,
@@ -62,7 +62,7 @@ impl Inner {
         entry.limit
     }
 
-    /// How many tasks to ask for next, if not as many as wanted: twice what fitted last, and so more each time.
+    /// The page size of the next request if it is currently reduced: twice the last one that fitted, so that it grows with each request.
     fn widened(&self, app: AppId) -> Option<u32> {
         let mut narrowed = self.narrowed.lock().unwrap_or_else(PoisonError::into_inner);
         let entry = narrowed.get_mut(&app)?;
@@ -76,12 +76,12 @@ impl Inner {
 }
 
 impl Client {
-    /// A client. Nothing is sent, and the key is not read, before the first call.
+    /// Creates a client. It sends nothing and does not read the key before the first call.
     pub fn new(settings: Settings, key: Arc<dyn KeySource>) -> Result<Self, BuildError> {
         Self::with_pace(settings, key, BreakerSettings::default())
     }
 
-    /// A client that reaches the Bridge by other means than HTTP. Settings of the network have no effect.
+    /// Creates a client that reaches the Bridge through `environment` instead of HTTP. Network settings have no effect.
     pub fn within(
         environment: Environment,
         settings: Settings,
@@ -115,23 +115,23 @@ impl Client {
         Ok(Self { inner, retry: settings.retry })
     }
 
-    /// The same client for a caller that repeats calls itself, such as the runtime: it makes each once.
-    /// Retries that nest multiply.
+    /// Returns the same client for a caller that repeats calls itself, such as the runtime: it makes each call once. Nested retries
+    /// multiply.
     pub fn without_retries(&self) -> Self {
         Self { inner: Arc::clone(&self.inner), retry: Retry::never() }
     }
 
-    /// Reads the key again, and uses it from now on. One that cannot be read changes nothing.
+    /// Reloads the key and uses it for all later calls. If it cannot be read, nothing changes.
     pub async fn renew_key(&self) -> Result<(), KeyError> {
         self.inner.transport.renew_key().await
     }
 
-    /// How the Bridge is doing, as the calls of this client and its clones find it.
+    /// The health of the Bridge, as the calls of this client and its clones determine it.
     pub fn health(&self) -> watch::Receiver<Health> {
         self.inner.transport.health()
     }
 
-    /// A call on an app, with an address below the app's.
+    /// Creates a request for a path below the app's.
     fn request(&self, call: Call, app: AppId, method: Method, segments: &[&str]) -> Result<Request, Error> {
         let url = self.inner.endpoints.app(&call, app, segments)?;
         Ok(Request::new(call, method, url))
@@ -141,7 +141,7 @@ impl Client {
         self.inner.transport.send(request, self.retry).await
     }
 
-    /// Every item of a list, whether it comes in pages or as a bare array.
+    /// Reads every item of a list that comes in pages or as a bare array.
     async fn list(&self, call: Call, url: Url) -> Result<Vec<Value>, Error> {
         let mut items = Vec::new();
         let mut trail = LoopDetector::from(&url);
@@ -164,7 +164,7 @@ impl Client {
         Ok(read::resource_types(&self.list(call, url).await?))
     }
 
-    /// After a 409: whether the resource type is there as it should be.
+    /// After a 409: checks whether the resource type is registered as requested.
     async fn confirm(
         &self,
         call: Call,
@@ -185,7 +185,7 @@ impl Client {
         Err(Error::Conflict { call, detail })
     }
 
-    /// A page of tasks. If it is too large, it is requested again with half as many, down to one.
+    /// Reads a page of tasks. If it is too large, it is requested again with half the limit, down to one task.
     async fn page(
         &self,
         app: AppId,
@@ -220,15 +220,15 @@ impl Client {
         }
     }
 
-    /// In place of a page that is too large although it has one task: that task alone, if its id is known. It may be
-    /// readable alone, if the Bridge ignores the limit. Otherwise it is skipped. The next page follows after it.
+    /// Replaces a page that is too large with a single task. That task is read separately if its id is known: this may work if the Bridge
+    /// ignores the limit. Otherwise it is skipped. The next page starts after it.
     async fn page_of_one(&self, app: AppId, first: FirstItem, next: NextPage) -> Result<TaskPage, Error> {
         let mut page = TaskPage { tasks: Vec::new(), unreadable: Vec::new(), count: None, next: Some(next) };
         match first {
             FirstItem::Named(id) if super::endpoint::is_segment(&id) => {
                 let task = match self.task(app, &TaskId::new(id.clone())).await {
-                    // The list and the task itself agree. It can be reported as such; not to read it would leave it pending for
-                    // ever.
+                    // The list and the task itself agree that it is too large. This can be reported; skipping it would leave it pending
+                    // forever.
                     Err(error) if error.is_too_large() => {
                         Task::too_large(&id).map_err(|what| Error::malformed(error.call(), what))
                     }
@@ -239,7 +239,7 @@ impl Client {
                         self.inner.spellings.learn(std::slice::from_ref(&task));
                         page.tasks.push(task);
                     }
-                    // It was resolved meanwhile.
+                    // It has been resolved in the meantime.
                     Err(Error::NotFound { from_bridge: true, .. }) => {}
                     Err(error) => return Err(error),
                 }
@@ -251,7 +251,7 @@ impl Client {
         Ok(page)
     }
 
-    /// A POST that ends a session.
+    /// Ends a session with a POST request.
     async fn end(&self, operation: Operation, app: AppId, sync: &SyncId, verb: &str) -> Result<(), Error> {
         let call = Call::new(operation, app).about(sync);
         let request = self.request(call, app, Method::POST, &["sync", sync.as_str(), verb])?;
@@ -319,15 +319,11 @@ impl Api for Client {
         app: AppId,
         sync: &SyncId,
         slug: &Slug,
-        records: &[Record],
+        records: &[WireRecord],
     ) -> Result<Pushed, Error> {
         let call = Call::new(Operation::Push, app).about(slug);
         let mut request = self.request(call, app, Method::PUT, &["sync", sync.as_str(), slug.as_str()])?;
-        let body = record::page(records, self.inner.refs).map_err(|error| Error::Invalid {
-            call: request.call.clone(),
-            what: format!("the records cannot be written as JSON ({error})"),
-        })?;
-        request.body = Some(body.into());
+        request.body = Some(record::page(records).into());
         read::pushed(self.send(&request).await?)
     }
 
@@ -383,6 +379,10 @@ impl Api for Client {
             self.request(call, app, Method::PATCH, &["tasks", &self.inner.spellings.of(task), "status"])?;
         let request = request.json(&report.to_json());
         read::reported(self.send(&request).await?, &request.call, task)
+    }
+
+    fn refs(&self) -> Refs {
+        self.inner.refs
     }
 
     fn clock(&self) -> Option<ClockReading> {

@@ -1,4 +1,4 @@
-//! What the time is at the Bridge, as the `Date` of its responses says.
+//! The Bridge's time, from the `Date` header of its responses.
 
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -11,18 +11,18 @@ use reqwest::{Request, Response};
 use super::Exchange;
 use super::exchange::Undelivered;
 
-/// How far this machine's clock is from the clock of the Bridge, as the last response with a date has shown.
+/// The difference between this machine's clock and the Bridge's, from the last response that had a date.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ClockReading {
-    /// By how much at least this machine is ahead; negative if it is behind. Zero as long as both may be the same: a date has whole
-    /// seconds, and the response was under way for some time.
+    /// The minimum by which this machine is ahead; negative if it is behind. Zero if both clocks may agree: a date has a resolution of one
+    /// second, and the response took some time to arrive.
     pub ahead: SignedDuration,
 }
 
-/// The last reading, shared with what takes it.
+/// The last reading, shared with its readers.
 pub(super) type LastReading = Arc<Mutex<Option<ClockReading>>>;
 
-/// Passes requests on, and notes what the responses say of the time.
+/// Forwards requests and records the date of each response.
 #[derive(Debug)]
 pub(super) struct Dated {
     pub(super) exchange: Arc<dyn Exchange>,
@@ -43,7 +43,7 @@ impl Exchange for Dated {
     }
 }
 
-/// When the response was made. Of one that a cache has kept, nothing is said.
+/// When the response was created. `None` for cached responses.
 fn date(headers: &HeaderMap) -> Option<Timestamp> {
     if headers.contains_key(AGE) {
         return None;
@@ -52,7 +52,7 @@ fn date(headers: &HeaderMap) -> Option<Timestamp> {
     Timestamp::try_from(date).ok()
 }
 
-/// The response was made between `sent` and `received` by one clock, and within a second from `date` by the other.
+/// The response was created between `sent` and `received` by one clock, and within a second after `date` by the other.
 fn ahead(sent: Timestamp, received: Timestamp, date: Timestamp) -> SignedDuration {
     let (earliest, latest) = (date, date.saturating_add(SignedDuration::from_secs(1)).unwrap_or(date));
     if sent > latest {

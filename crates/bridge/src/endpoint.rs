@@ -1,10 +1,10 @@
-//! The addresses of the Bridge API.
+//! The URLs of the Bridge API.
 
 use url::Url;
 
 use super::{AppId, Call, Error};
 
-/// Builds addresses below the base URL. All end with `/`.
+/// Builds URLs below the base URL. All end with `/`.
 #[derive(Clone, Debug)]
 pub(super) struct Endpoints {
     base: Url,
@@ -20,8 +20,8 @@ impl Endpoints {
         self.below(&[])
     }
 
-    /// `/api/v1/bridge/apps/{app}/…/`, each further segment escaped. A segment that fits no address is
-    /// refused: `..` would lead to another endpoint.
+    /// `/api/v1/bridge/apps/{app}/…/`, with each additional segment escaped. Invalid segments are rejected: `..` would lead to another
+    /// endpoint.
     pub(super) fn app(&self, call: &Call, app: AppId, segments: &[&str]) -> Result<Url, Error> {
         if let Some(odd) = segments.iter().find(|segment| !is_segment(segment)) {
             return Err(Error::Invalid {
@@ -35,7 +35,7 @@ impl Endpoints {
 
     fn below(&self, segments: &[&str]) -> Url {
         let mut url = self.base.clone();
-        // Fails for addresses without a path alone, which the settings do not let through.
+        // Fails only for URLs that cannot have a path, which the settings reject.
         if let Ok(mut path) = url.path_segments_mut() {
             path.pop_if_empty().extend(["api", "v1", "bridge", "apps"]).extend(segments).push("");
         }
@@ -43,8 +43,7 @@ impl Endpoints {
     }
 }
 
-/// Whether a text can stand as one segment of an address: an identifier that is none of the texts with a
-/// meaning there.
+/// Whether a string can be one segment of a URL path: an identifier without a special meaning there.
 pub(super) fn is_segment(text: &str) -> bool {
     !text.is_empty()
         && text.len() <= 255

@@ -1,4 +1,4 @@
-//! The errors of a call: each status of the Error Reference has its own meaning.
+//! The errors of a call: each status of the Error Reference has its own variant.
 
 use std::time::Duration;
 
@@ -8,183 +8,181 @@ use super::beginning::FirstItem;
 use super::call::Idempotency;
 use super::{Call, KeyError, help};
 
-/// What went wrong with a call.
+/// Why a call failed.
 ///
-/// The text is one sentence that names the call and the app; [`Error::advice`] says what to do about it.
-/// Texts that come from the server are bounded, free of control characters and HTML, and never hold the key.
+/// The message is one sentence that names the call and the app; [`Error::advice`] says what to do about it. Strings from the server are
+/// shortened and stripped of control characters and HTML, and never contain the key.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Error {
     /// The request cannot be created, for example because an identifier cannot be part of an address. Nothing was sent.
     /// The caller must act.
     #[error("cannot {call}: {what}; the request was not sent")]
     Invalid {
-        /// What was asked.
+        /// The call.
         call: Call,
-        /// What does not fit.
+        /// What is invalid.
         what: String,
     },
     /// `400`: the request does not match the API, or the session it is about has ended. The caller must act.
     #[error("cannot {call}: the Bridge rejected the request (400): {detail}")]
     BadRequest {
-        /// What was asked.
+        /// The call.
         call: Call,
-        /// What the Bridge says.
+        /// The Bridge's message.
         detail: String,
     },
-    /// `401`: the key is missing, wrong, revoked or expired, and reading it again returned no other. The operator must
-    /// act.
+    /// `401`: the key is missing, wrong, revoked or expired, and reloading it returned the same key. The operator must act.
     #[error("cannot {call}: the Bridge rejected the API key (401)")]
     Unauthorized {
-        /// What was asked.
+        /// The call.
         call: Call,
     },
-    /// `403`: the key is fine, but not for this app. The operator must act.
+    /// `403`: the key is valid, but not for this app. The operator must act.
     #[error("cannot {call}: the API key does not have access (403)")]
     Forbidden {
-        /// What was asked.
+        /// The call.
         call: Call,
     },
-    /// `404`: app, resource type, session or task is not there.
+    /// `404`: the app, resource type, session or task does not exist.
     #[error("cannot {call}: not found (404{}): {what}", if *.from_bridge { "" } else { ", and the response did not come from the Bridge" })]
     NotFound {
-        /// What was asked.
+        /// The call.
         call: Call,
-        /// What is not there.
+        /// What does not exist.
         what: String,
-        /// Whether the answer was JSON, as the Bridge's are. If not, a proxy or a load balancer may have
-        /// given it, or `base_url` may be wrong: then it says nothing about the task or the session.
+        /// Whether the response was JSON, as the Bridge's are. If not, it may come from a proxy or a load balancer, or `base_url` may be
+        /// wrong: then it says nothing about the task or the session.
         from_bridge: bool,
     },
-    /// `409`: the task is in a final state already, or the resource type exists as something else.
+    /// `409`: the task is already in a final state, or the resource type exists with a different kind.
     #[error("cannot {call}: it conflicts with the current state (409): {detail}")]
     Conflict {
-        /// What was asked.
+        /// The call.
         call: Call,
-        /// What the Bridge says.
+        /// The Bridge's message.
         detail: String,
     },
     /// `422`: a rule on records is violated. One invalid record makes Iden reject the whole page. The connector, or the
     /// owner of the record, must act.
     #[error("cannot {call}: the request violates a rule (422): {detail}")]
     Unprocessable {
-        /// What was asked.
+        /// The call.
         call: Call,
-        /// Which rule, as far as the Error Reference tells them apart.
+        /// The rule, as far as the Error Reference distinguishes them.
         rule: BrokenRule,
-        /// What the Bridge says; it names the record.
+        /// The Bridge's message, which names the record.
         detail: String,
     },
-    /// `429`, or a call that was held back because of one. No action needed.
+    /// `429`, or a call that was delayed because of one. No action needed.
     #[error("cannot {call} yet: rate limited by the Bridge (429){}", wait(*.retry_after))]
     RateLimited {
-        /// What was asked.
+        /// The call.
         call: Call,
-        /// How long to wait, where it is known.
+        /// How long to wait, if known.
         retry_after: Option<Duration>,
     },
-    /// `5xx`: the Bridge, or something in front of it, failed. No action is possible here.
+    /// `5xx`: the Bridge, or a proxy in front of it, failed. No action is possible here.
     #[error("cannot {call}: server error from the Bridge ({status}){}", wait(*.retry_after))]
     Server {
-        /// What was asked.
+        /// The call.
         call: Call,
         /// The status, 500 to 599.
         status: u16,
         /// How long the server asks to wait, if it does.
         retry_after: Option<Duration>,
     },
-    /// Any other status: a redirect, which is never followed because the key must not travel, or one that the
-    /// API does not document. The operator must act, if it stays.
+    /// Any other status: a redirect, which is never followed because it would leak the key, or an undocumented status. The operator must
+    /// act if it persists.
     #[error("cannot {call}: the response has a status that the Bridge does not document ({status})")]
     Unexpected {
-        /// What was asked.
+        /// The call.
         call: Call,
         /// The status.
         status: u16,
     },
-    /// No connection, or the Bridge is known to be down: no byte of the request was sent.
+    /// The connection failed, or the Bridge is known to be down: no byte of the request was sent.
     #[error("cannot {call}: the Bridge is unreachable ({cause}); the request was not sent")]
     NotSent {
-        /// What was asked.
+        /// The call.
         call: Call,
-        /// What the connection failed with.
+        /// The cause of the failure.
         cause: String,
     },
     /// The request was sent and the response was incomplete. The effect is unknown.
     #[error("unknown whether it worked to {call}: the response was incomplete ({cause})")]
     NoAnswer {
-        /// What was asked.
+        /// The call.
         call: Call,
-        /// A timeout, or what the connection broke with.
+        /// A timeout, or the error that broke the connection.
         cause: String,
     },
-    /// The answer is larger than it may be.
+    /// The response exceeds the size limit.
     #[error("cannot {call}: the response is larger than {limit} bytes")]
     BodyTooLarge {
-        /// What was asked.
+        /// The call.
         call: Call,
-        /// How large it may be.
+        /// The limit in bytes.
         limit: usize,
-        /// What it begins with, if it is a list of objects.
+        /// The first item, if the body is a list of objects.
         first: Option<FirstItem>,
     },
-    /// The answer holds more values than are worth the memory.
+    /// The response contains more values than the memory limit allows.
     #[error("cannot {call}: the response contains more than {limit} values")]
     TooManyValues {
-        /// What was asked.
+        /// The call.
         call: Call,
-        /// How many it may hold.
+        /// The limit.
         limit: usize,
-        /// What it begins with, if it is a list of objects.
+        /// The first item, if the body is a list of objects.
         first: Option<FirstItem>,
     },
-    /// An answer whose body is not what is documented: a success with an HTML page, no body, another shape; a
-    /// 400, 409 or 422 with an HTML page. It may not come from the Bridge at all, so whether the call took
-    /// effect is unknown.
+    /// The body of a response is not as documented: an HTML page, no body, or another structure after a success; an HTML page with a 400,
+    /// 409 or 422. It may not come from the Bridge at all, so the effect of the call is unknown.
     #[error("cannot {call}: unexpected response from the Bridge: {what}")]
     Malformed {
-        /// What was asked.
+        /// The call.
         call: Call,
-        /// What is wrong with it. No values.
+        /// What is wrong with it, without values.
         what: String,
     },
-    /// A link to the next page leads somewhere else. It was not followed: the key must not go there.
+    /// The link to the next page points to another host or path. It was not followed: the key must not be sent there.
     #[error("cannot {call}: the link to the next page points to {target}, so it was not followed")]
     ForeignLink {
-        /// What was asked.
+        /// The call.
         call: Call,
-        /// Where it leads.
+        /// Where it points.
         target: String,
     },
-    /// Links to next pages lead in a circle, or never end.
+    /// Links to next pages form a loop or never end.
     #[error("cannot {call}: the links to next pages never end")]
     LinkLoop {
-        /// What was asked.
+        /// The call.
         call: Call,
     },
     /// There is no key to send. The operator must act.
     #[error("cannot {call}: {cause}")]
     Key {
-        /// What was asked.
+        /// The call.
         call: Call,
-        /// Why there is none.
+        /// Why there is no key.
         #[source]
         cause: KeyError,
     },
 }
 
-/// Which rule a page breaks.
+/// The rule that a page violates.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum BrokenRule {
-    /// Another record has the same identifier already: "Duplicate key in the database. Rare -- usually means concurrent writes"
-    /// (Error Reference). The same page may be accepted when no other is under way.
+    /// Another record already has the same identifier: "Duplicate key in the database. Rare -- usually means concurrent writes" (Error
+    /// Reference). The same page may be accepted when no other is being written.
     Duplicate,
-    /// Any other.
+    /// Any other rule.
     Other,
 }
 
 impl BrokenRule {
-    /// The rule that this detail of a 422 is about. The Error Reference has no codes for them, only texts: "a record with the
-    /// same identifier already exists.".
+    /// Determines the rule from the `detail` of a 422. The Error Reference has no codes, only messages: "a record with the same identifier
+    /// already exists.".
     pub(super) fn of(detail: &str) -> Self {
         if detail.contains("already exists") { Self::Duplicate } else { Self::Other }
     }
@@ -202,10 +200,10 @@ impl Error {
             | Self::Server { .. }
             | Self::NotSent { .. }
             | Self::NoAnswer { .. }
-            // A maintenance page of something in between, as a rule.
+            // Usually a maintenance page of a proxy.
             | Self::Malformed { .. }
             | Self::TooManyValues { .. }
-            // A file that is being replaced, or is not mounted yet.
+            // The file may be in the middle of being replaced, or not mounted yet.
             | Self::Key { .. } => true,
             Self::NotFound { from_bridge, .. } => !from_bridge,
             Self::Unexpected { status, .. } => matches!(status, 408 | 425),
@@ -221,8 +219,8 @@ impl Error {
         }
     }
 
-    /// Whether repeating the call is safe, and may help: a call that changes something is repeated only if it certainly
-    /// had no effect. A report never counts as safe here; reporting has its own rule.
+    /// Whether repeating the call is safe and may help. A call that changes something is repeated only if it certainly had no effect. A
+    /// report never counts as safe here; reporting has its own rule.
     pub fn is_safe_to_repeat(&self) -> bool {
         let nothing_happened = matches!(self, Self::NotSent { .. } | Self::RateLimited { .. });
         match self.call().operation().repeat() {
@@ -244,7 +242,7 @@ impl Error {
         }
     }
 
-    /// What the call did at Iden: certainly nothing, or unknown.
+    /// What the call did in Iden: certainly nothing, or unknown.
     pub fn effect(&self) -> Effect {
         match self {
             Self::Server { .. }
@@ -252,7 +250,7 @@ impl Error {
             | Self::BodyTooLarge { .. }
             | Self::TooManyValues { .. }
             | Self::Malformed { .. } => Effect::Unknown,
-            // The other refusals of the 4xx class are refusals; a 408 may come from between here and there.
+            // Other 4xx statuses are rejections; a 408 may come from a proxy.
             Self::Unexpected { status, .. } if !(400..500).contains(status) || *status == 408 => {
                 Effect::Unknown
             }
@@ -260,9 +258,8 @@ impl Error {
         }
     }
 
-    /// Whether the response shows that key and app are accepted: Iden itself has processed the call. A response from
-    /// something in between (a proxy's page, 502), or a rejection before the key is checked (429), shows nothing, and
-    /// neither does a missing response.
+    /// Whether the response proves that key and app are accepted: Iden itself processed the call. A proxy's response (an HTML page, 502), a
+    /// rejection before the key is checked (429) and a missing response prove nothing.
     pub fn shows_access(&self) -> bool {
         match self {
             Self::NotFound { from_bridge, .. } => *from_bridge,
@@ -286,23 +283,23 @@ impl Error {
         }
     }
 
-    /// Whether key or access was refused (401, 403): every call of the key, or of the app, meets the same
-    /// fate.
+    /// Whether the key or the access to the app was rejected (401, 403): all other calls with this key, or for this app, will be rejected
+    /// too.
     pub fn is_access(&self) -> bool {
         matches!(self, Self::Unauthorized { .. } | Self::Forbidden { .. })
     }
 
-    /// Whether the answer was larger than it may be.
+    /// Whether the response exceeded a limit.
     pub fn is_too_large(&self) -> bool {
         matches!(self, Self::BodyTooLarge { .. } | Self::TooManyValues { .. })
     }
 
-    /// What to do about it, after the Error Reference and its troubleshooting section.
+    /// What to do about it, from the Error Reference and its troubleshooting section.
     pub fn advice(&self) -> &'static str {
         help::of(self)
     }
 
-    /// The call that went wrong.
+    /// The call that failed.
     pub fn call(&self) -> &Call {
         match self {
             Self::Invalid { call, .. }

@@ -1,4 +1,4 @@
-//! What carries a request to the Bridge and brings its response: HTTP, or a simulation in the same process.
+//! Carries a request to the Bridge and returns its response: over HTTP, or to a simulation in the same process.
 
 use std::fmt;
 use std::sync::Arc;
@@ -12,10 +12,10 @@ use super::answer::cause;
 use super::transport;
 use super::{BuildError, Settings};
 
-/// Sends one request and returns its response, whatever its status. It never repeats a request.
+/// Sends one request and returns its response, with any status. It never repeats a request.
 #[async_trait]
 pub trait Exchange: fmt::Debug + Send + Sync + 'static {
-    /// Sends the request. The body of the response is read later, by the caller.
+    /// Sends the request. The caller reads the body of the response later.
     async fn exchange(&self, request: Request) -> Result<Response, Undelivered>;
 }
 
@@ -30,11 +30,11 @@ pub enum Undelivered {
     NoAnswer(String),
 }
 
-/// Over HTTP.
+/// Sends requests over HTTP.
 #[derive(Debug)]
 struct Http {
     client: reqwest::Client,
-    /// What the configured proxy is called in messages.
+    /// The name of the configured proxy in messages.
     proxy: Option<String>,
 }
 
@@ -51,19 +51,19 @@ impl Exchange for Http {
     }
 }
 
-/// What a client reaches outside of the process, so that a simulation can replace it.
+/// The client's access to the outside of the process, which a simulation can replace.
 #[derive(Clone, Debug)]
 pub struct Environment {
-    /// What carries requests.
+    /// Sends requests.
     pub exchange: Arc<dyn Exchange>,
     /// The time of day.
     pub clock: Arc<dyn Clock>,
-    /// The randomness of all waits.
+    /// The randomness of all delays.
     pub rng: Arc<SeededRng>,
 }
 
 impl Environment {
-    /// HTTP, the machine's clock, and randomness from the operating system.
+    /// HTTP, the system clock, and randomness from the operating system.
     pub(super) fn real(settings: &Settings) -> Result<Self, BuildError> {
         Ok(Self {
             exchange: Arc::new(Http {

@@ -1,5 +1,4 @@
-//! Reading what the Bridge might answer, without a network. For the fuzz targets alone; nothing here is part of the
-//! library's interface.
+//! Parses possible responses of the Bridge without a network. For fuzz targets only; not part of the library's interface.
 
 use std::time::Duration;
 
@@ -21,47 +20,47 @@ fn answer(operation: Operation, body: &[u8]) -> (Call, Answer) {
     (call.clone(), Answer::new(call, 200, body.to_vec()))
 }
 
-/// The answer to a request for pending tasks at `page`.
+/// The response to a request for pending tasks at `page`.
 pub fn task_page(body: &[u8], page: &Url) -> Result<TaskPage, Error> {
     let (call, answer) = answer(Operation::ListTasks, body);
     read::task_page(answer, &call, page, LoopDetector::from(page), &TaskStatus::Pending)
 }
 
-/// The answer to a request for one task.
+/// The response to a request for one task.
 pub fn task(body: &[u8], wanted: &TaskId) -> Result<Task, Error> {
     let (call, answer) = answer(Operation::ReadTask, body);
     read::task(answer, &call, wanted)
 }
 
-/// The answer to a report.
+/// The response to a report.
 pub fn reported(body: &[u8], task: &TaskId) -> Result<(), Error> {
     let (call, answer) = answer(Operation::Report, body);
     read::reported(answer, &call, task)
 }
 
-/// The answer to the start of a sync.
+/// The response to the start of a sync.
 pub fn session(body: &[u8]) -> Result<SyncId, Error> {
     let (call, answer) = answer(Operation::StartSync, body);
     read::session(answer, &call)
 }
 
-/// The answer to the question how a sync stands.
+/// The response to a progress request.
 pub fn progress(body: &[u8]) -> Result<Progress, Error> {
     let (call, answer) = answer(Operation::Progress, body);
     read::progress(answer, &call)
 }
 
-/// The answer to a page of records.
+/// The response to a page of records.
 pub fn pushed(body: &[u8]) -> Result<Pushed, Error> {
     read::pushed(answer(Operation::Push, body).1)
 }
 
-/// The answer to `complete` and `abandon`.
+/// The response to `complete` and `abandon`.
 pub fn acknowledged(body: &[u8]) -> Result<(), Error> {
     answer(Operation::Complete, body).1.acknowledged()
 }
 
-/// The answer to the making of an app.
+/// The response to the creation of an app.
 pub fn app(body: &[u8]) -> Result<App, Error> {
     let (call, answer) = answer(Operation::CreateApp, body);
     read::app(answer, &call)
@@ -80,7 +79,7 @@ pub fn resource_types(body: &[u8], page: &Url) -> Result<Vec<ResourceType>, Erro
     Ok(read::resource_types(&listing.items).into_iter().filter_map(super::resource::Listed::known).collect())
 }
 
-/// What a refusal of any call means.
+/// The error for a rejection of any call.
 pub fn refusal(
     operation: Operation,
     status: u16,

@@ -1,29 +1,29 @@
-//! How the Bridge is doing, as a client sees it.
+//! The health of the Bridge, as a client sees it.
 
 use jiff::Timestamp;
 
-/// The state of the Bridge, as one client's calls have found it. It changes only with the next call: a pause that is
-/// over stays `Paused` until a call is made.
+/// The state of the Bridge, as one client's calls have determined it. It changes only with the next call: an expired pause stays `Paused`
+/// until a call is made.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub enum Health {
-    /// No call has been answered yet.
+    /// No call has received a response yet.
     #[default]
     Unknown,
-    /// The last answer was an ordinary one.
+    /// The last response was an ordinary one.
     Up,
-    /// Several calls in a row failed, and none has succeeded since; calls go one at a time.
+    /// Several consecutive calls failed, and none has succeeded since; calls are made one at a time.
     Down {
-        /// When it was found to be down.
+        /// When the outage was detected.
         since: Timestamp,
-        /// What the last call failed with.
+        /// The error of the last call.
         cause: String,
     },
-    /// The Bridge asked to wait (`429`).
+    /// The Bridge is rate limiting (`429`).
     Paused {
-        /// Until when nothing is sent.
+        /// Until when no call is sent.
         until: Timestamp,
     },
-    /// The key was refused, or there is none.
+    /// The key was rejected, or there is none.
     Refused {
         /// Why.
         cause: String,

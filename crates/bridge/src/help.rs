@@ -1,4 +1,4 @@
-//! What to do about each error: the facts of the Error Reference and its troubleshooting section.
+//! What to do about each error, from the Error Reference and its troubleshooting section.
 
 use super::{Error, Operation};
 

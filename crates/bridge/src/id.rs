@@ -8,7 +8,7 @@ use uuid::Uuid;
 #[serde(transparent)]
 pub struct AppId(#[schemars(with = "String", extend("format" = "uuid"))] Uuid);
 
-/// A text that is not the identifier of an app.
+/// A string that is not the identifier of an app.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("'{0}' is not an app id: it must be a UUID, such as 11111111-1111-4111-8111-111111111111")]
 pub struct InvalidAppId(String);
@@ -57,12 +57,12 @@ impl From<Uuid> for AppId {
 pub struct SyncId(String);
 
 impl SyncId {
-    /// Wraps an identifier as it is.
+    /// Wraps an identifier without checking it.
     pub fn new(id: impl Into<String>) -> Self {
         Self(id.into())
     }
 
-    /// The identifier as text.
+    /// The identifier as a string.
     pub fn as_str(&self) -> &str {
         &self.0
     }

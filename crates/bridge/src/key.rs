@@ -1,4 +1,4 @@
-//! The API key, and where it comes from.
+//! The API key and its source.
 
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -11,42 +11,42 @@ const SCHEME: &str = "Api-Key ";
 
 /// The key of the Bridge API. `Debug` and `Display` redact it.
 ///
-/// A key is a [`KeySource`] too: one that never changes.
+/// A key is also a [`KeySource`] that never changes.
 #[derive(Clone)]
 pub struct ApiKey(SecretString);
 
 /// Why there is no key. The operator must act.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum KeyError {
-    /// The key has no characters.
+    /// The key is empty.
     #[error("the API key is empty")]
     Empty,
-    /// A character that no key has and no header may carry. Often the line break at the end of a file.
+    /// A character that no key contains and no header allows. Often the line break at the end of a file.
     #[error(
         "the API key has {what} at position {position}; it must be printable ASCII without spaces or line breaks"
     )]
     BadCharacter {
-        /// What kind of character: never the character itself.
+        /// The kind of character, never the character itself.
         what: &'static str,
-        /// Which character, the first being 1.
+        /// The position of the character, starting at 1.
         position: usize,
     },
-    /// The key was put into quotes, as in a shell or a program.
+    /// The key is quoted, as in a shell or a program.
     #[error("the API key has quotes around it; remove them")]
     Quoted,
-    /// A file of variables was given, as for a shell.
+    /// The key file assigns a variable, as in a shell.
     #[error("the API key starts with the name of a variable and '='; remove both")]
     Assigned,
-    /// The scheme was given along with the key.
+    /// The key includes the scheme.
     #[error("the API key starts with 'Api-Key '; remove it, the scheme is added automatically")]
     HasScheme,
-    /// The place where the key is kept cannot be read.
+    /// The source of the key cannot be read.
     #[error("the API key cannot be read: {0}")]
     Unreadable(String),
 }
 
 impl ApiKey {
-    /// Takes a key: printable ASCII, without spaces and line breaks.
+    /// Validates a key: printable ASCII, without spaces or line breaks.
     pub fn new(key: impl Into<String>) -> Result<Self, KeyError> {
         let key = SecretString::from(key.into());
         let text = key.expose_secret();
@@ -77,7 +77,7 @@ impl ApiKey {
         Ok(Self(key))
     }
 
-    /// The key itself, for a redactor to look for. Put it nowhere else.
+    /// The key itself, for redaction only. Do not store or print it.
     pub fn expose(&self) -> &str {
         self.0.expose_secret()
     }
@@ -89,7 +89,7 @@ impl ApiKey {
         Ok(value)
     }
 
-    /// The text without the key: a server may quote the key it refuses.
+    /// The string without the key: a server may quote the key it rejects.
     pub(super) fn redact(&self, text: &str) -> String {
         text.replace(self.expose(), REDACTED)
     }
@@ -131,16 +131,15 @@ impl std::fmt::Display for ApiKey {
     }
 }
 
-/// Where the key comes from.
+/// The source of the key.
 ///
-/// `read` is called before the first call, and again after every `401`: a key file that was rotated is picked
-/// up without a restart. It may block, on a file for instance: it is called on a thread that may. `Debug`
-/// must not show the key.
+/// `read` is called before the first call, and again after every `401`, so that a rotated key file is used without a restart. It may block,
+/// for example on a file: it is then called on a thread for blocking work. `Debug` must not show the key.
 pub trait KeySource: Send + Sync + std::fmt::Debug {
-    /// The key as it is now.
+    /// Reads the current key.
     fn read(&self) -> Result<ApiKey, KeyError>;
 
-    /// Whether [`read`](Self::read) may wait for something. One that never does is called in place.
+    /// Whether [`read`](Self::read) may block. If not, it is called directly.
     fn may_block(&self) -> bool {
         true
     }
@@ -168,7 +167,7 @@ impl KeyRing {
         Self { source, current: Mutex::new(None) }
     }
 
-    /// The key in use; the first time, it is read.
+    /// The key in use; reads it the first time.
     pub(super) async fn current(&self) -> Result<ApiKey, KeyError> {
         let known = self.current.lock().unwrap_or_else(PoisonError::into_inner).clone();
         match known {
@@ -177,12 +176,12 @@ impl KeyRing {
         }
     }
 
-    /// Reads the key again after `refused` was rejected. `None` if it is still the same.
+    /// Reloads the key after `refused` was rejected. `None` if it is still the same.
     pub(super) async fn renewed(&self, refused: &ApiKey) -> Result<Option<ApiKey>, KeyError> {
         Ok(Some(self.read().await?).filter(|key| key != refused))
     }
 
-    /// Reads the key again, whatever the state of the one in use.
+    /// Reloads the key, whatever the state of the current one.
     pub(super) async fn read(&self) -> Result<ApiKey, KeyError> {
         if !self.source.may_block() {
             return self.taken(self.source.read());

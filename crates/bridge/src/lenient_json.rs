@@ -1,5 +1,5 @@
-//! Saving what can be read of JSON that the parser refuses as a whole: one task whose payload is nested too deeply, or
-//! holds half a character, must not hide the others.
+//! Recovers the readable parts of JSON that the parser rejects as a whole: one task whose payload is nested too deeply, or contains half a
+//! surrogate pair, must not hide the others.
 
 use std::borrow::Cow;
 use std::collections::HashMap;
@@ -10,9 +10,8 @@ use serde_json::{Map, Value};
 /// The replacement for an unreadable value.
 pub const UNREADABLE: &str = "(unreadable: nested too deeply, or not valid JSON)";
 
-/// Reads JSON with [`UNREADABLE`] in place of what cannot be read: the members of an object, and for a page or a list, the
-/// members of each item. Never only a part of such a member: what is left of it would say something else. `None` if not
-/// even the outline is JSON.
+/// Parses JSON and puts [`UNREADABLE`] in place of unreadable members of an object, or, for a page or a list, of each item. A member is
+/// always replaced entirely: the readable part of it alone would mean something else. `None` if not even the outline is JSON.
 pub(super) fn salvage(body: &[u8]) -> Option<Value> {
     let body = String::from_utf8_lossy(body);
     if let Ok(items) = serde_json::from_str::<Vec<&RawValue>>(&body) {

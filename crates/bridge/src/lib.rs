@@ -1,12 +1,11 @@
 //! The client of the Iden Bridge API.
 //!
-//! [`Api`] is what the Bridge offers, as a trait, so that the runtime can be tested against a fake; [`Client`] is the
-//! one implementation that speaks HTTP, over an [`Exchange`]. [`Error`] gives every status of the Error Reference its
-//! own meaning and says four things about it: whether it is temporary, what it did, whether it is about access, and
-//! what to do.
+//! [`Api`] is the Bridge's interface as a trait, so that the runtime can be tested against a fake; [`Client`] is the one implementation
+//! that uses HTTP, through an [`Exchange`]. [`Error`] has a variant for every status of the Error Reference and answers four questions
+//! about it: whether it is temporary, what effect the call had, whether access was denied, and what to do.
 //!
-//! How calls are sent is decided in one place, `transport`: limits on time and size, the key, retries. `breaker` decides
-//! when they may be sent: a `429` stops every call of a client, an outage lets them through one at a time.
+//! `transport` alone decides how calls are sent: limits on time and size, the key, retries. `breaker` decides when they may be sent: a
+//! `429` pauses all calls of a client, and during an outage they are sent one at a time.
 
 #![allow(rustdoc::private_intra_doc_links, reason = "a module's page leads through its private parts too")]
 
@@ -62,6 +61,7 @@ pub use next::NextPage;
 pub use progress::{Progress, Pushed, SyncError, SyncStatus, TypeProgress};
 #[doc(hidden)]
 pub use record::one as record_on_the_wire;
+pub use record::{WireRecord, write as write_record};
 pub use report::Report;
 pub use resource::Registration;
 pub use settings::{BuildError, RateLimit, Refs, Retry, Settings};

@@ -1,11 +1,11 @@
-//! The operator's own limit on calls.
+//! The operator's own rate limit.
 
 use governor::clock::{Clock, DefaultClock};
 use governor::state::{InMemoryState, NotKeyed};
 use governor::{Quota, RateLimiter};
 use tokio::sync::Mutex;
 
-/// A token bucket that callers leave in the order they came.
+/// A token bucket that serves callers in the order of their arrival.
 #[derive(Debug)]
 pub(super) struct Limiter {
     bucket: RateLimiter<NotKeyed, InMemoryState, DefaultClock>,
@@ -20,7 +20,7 @@ impl Limiter {
         Self { bucket: RateLimiter::direct_with_clock(quota, clock.clone()), clock, turn: Mutex::new(()) }
     }
 
-    /// Waits for a token. A wait that is cancelled takes none.
+    /// Waits for a token. A cancelled wait takes none.
     pub(super) async fn ready(&self) {
         let _turn = self.turn.lock().await;
         while let Err(not_yet) = self.bucket.check() {

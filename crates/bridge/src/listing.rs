@@ -1,4 +1,4 @@
-//! Lists, as the Bridge answers them: a page with `results`, or a bare array.
+//! The Bridge's list responses: a page with `results`, or a bare array.
 
 use serde_json::Value;
 
@@ -32,7 +32,7 @@ impl Listing {
             Some(Value::String(link)) => Some(link).filter(|link| !link.is_empty()),
             Some(_) => return wrong("next is not a link"),
         };
-        // Nothing stands on a page after an empty one; a chain of empty pages would never end.
+        // An empty page is the last one; a chain of empty pages would never end.
         let next = next.filter(|_| !items.is_empty());
         Ok(Self { items, count: fields.get("count").and_then(Value::as_u64), next })
     }

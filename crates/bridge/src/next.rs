@@ -1,11 +1,11 @@
-//! Links to the next page. They are data from the network, and the key goes along when one is followed.
+//! Links to the next page. They are data from the network, and following one sends the key along.
 
 use url::Url;
 use xxhash_rust::xxh3::xxh3_64;
 
 use super::{Call, Error, sanitize};
 
-/// The page after one that was read: an address that was checked to be of the same endpoint.
+/// The page that follows a page that was read: a URL that was verified to belong to the same endpoint.
 #[derive(Clone, PartialEq, Eq)]
 pub struct NextPage {
     url: Url,
@@ -13,9 +13,9 @@ pub struct NextPage {
 }
 
 impl NextPage {
-    /// Checks a link that came with a page, and that it does not lead in a circle.
+    /// Checks a link to the next page, and that following it does not loop.
     ///
-    /// `page` is the address of the page itself, `trail` how it was reached.
+    /// `page` is the URL of the page itself, `trail` detects loops in the links that led to it.
     pub(super) fn from_link(call: &Call, page: &Url, trail: LoopDetector, link: &str) -> Result<Self, Error> {
         let foreign = |target: String| Error::ForeignLink { call: call.clone(), target };
         let url = page.join(link).map_err(|_| foreign("an invalid address".to_owned()))?;
@@ -24,7 +24,7 @@ impl NextPage {
         Ok(Self { url, trail })
     }
 
-    /// Checks that it belongs to `endpoint`: a page may be handed to another app, or another client.
+    /// Checks that the URL belongs to `endpoint`: a page may be passed to another app or another client.
     pub(super) fn check(&self, call: &Call, endpoint: &Url) -> Result<(), Error> {
         check(endpoint, &self.url).map_err(|target| Error::ForeignLink { call: call.clone(), target })
     }
@@ -37,18 +37,18 @@ impl NextPage {
         self.trail
     }
 
-    /// How many tasks stand before this page, where the link says so.
+    /// How many tasks precede this page, if the link says so.
     pub fn offset(&self) -> Option<u64> {
         let (_, offset) = self.url.query_pairs().find(|(name, _)| name == "offset")?;
         offset.parse().ok()
     }
 
-    /// The page behind the first item of the one at `page`, where pages are counted by offset.
+    /// The page that starts after the first item of the one at `page`, if pages are counted by offset.
     pub(super) fn behind_first(call: &Call, page: &Url, trail: LoopDetector) -> Option<Result<Self, Error>> {
         let named = |wanted: &str| page.query_pairs().find(|(name, _)| name == wanted);
         let offset: u64 = match named("offset") {
             Some((_, offset)) => offset.parse().ok()?,
-            // The first page; any other one is reached by a link of another kind.
+            // The first page; all others are reached by a link with an offset or a cursor.
             None if named("cursor").is_none() => 0,
             None => return None,
         };
@@ -56,9 +56,8 @@ impl NextPage {
         Some(Self::from_link(call, page, trail, url.as_str()))
     }
 
-    /// The same, so many tasks earlier. Pages are counted by offset and shift while tasks complete: a caller that
-    /// completed some goes back by that many, or would skip as many pending tasks. A link that does not count by offset
-    /// stays unchanged.
+    /// The same page, shifted back by this many tasks. Pages that are counted by offset shift while tasks complete: a caller that completed
+    /// some moves back by that number, or it would skip as many pending tasks. A link without an offset stays unchanged.
     pub fn rewind(&self, by: u64) -> Self {
         let Some(offset) = self.offset().filter(|_| by > 0) else {
             return self.clone();
@@ -69,7 +68,7 @@ impl NextPage {
             let value = if name == "offset" { offset.saturating_sub(by).to_string() } else { value };
             (name, value)
         }));
-        // Links that were seen may rightly come again.
+        // Links that were already seen may legitimately repeat.
         let trail = LoopDetector::from(&url);
         Self { url, trail }
     }
@@ -81,13 +80,13 @@ impl std::fmt::Debug for NextPage {
     }
 }
 
-/// How many items a page has at most, where its address says so.
+/// The maximum number of items on a page, if its URL says so.
 pub(super) fn limit(page: &Url) -> Option<u32> {
     let (_, limit) = page.query_pairs().find(|(name, _)| name == "limit")?;
     limit.parse().ok()
 }
 
-/// An address with another value for one name of its query.
+/// The URL with a different value for one query parameter.
 pub(super) fn with(page: &Url, name: &str, value: &str) -> Url {
     let others: Vec<(String, String)> =
         page.query_pairs().into_owned().filter(|(known, _)| known != name).collect();
@@ -96,7 +95,7 @@ pub(super) fn with(page: &Url, name: &str, value: &str) -> Url {
     url
 }
 
-/// The same scheme, host, port and path, and no credentials. What is wrong is told without the query.
+/// Requires the same scheme, host, port and path, and no credentials. The error does not contain the query.
 fn check(endpoint: &Url, link: &Url) -> Result<(), String> {
     let path = |url: &Url| url.path().trim_end_matches('/').to_owned();
     if link.origin() != endpoint.origin() {
@@ -111,8 +110,8 @@ fn check(endpoint: &Url, link: &Url) -> Result<(), String> {
     Ok(())
 }
 
-/// Finds circles among links, in constant space: it remembers one link, and moves on to a later one after 1,
-/// 2, 4, 8… steps (Brent's algorithm). A circle is found before it has been gone round three times.
+/// Detects loops among links in constant space: it remembers one link, and replaces it with a later one after 1, 2, 4, 8… steps (Brent's
+/// algorithm). A loop is detected before it has been followed three times.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) struct LoopDetector {
     known: u64,
@@ -121,14 +120,14 @@ pub(super) struct LoopDetector {
 }
 
 impl From<&Url> for LoopDetector {
-    /// The trail that begins at a page.
+    /// Starts at a page.
     fn from(url: &Url) -> Self {
         Self { known: xxh3_64(url.as_str().as_bytes()), steps: 0, reach: 1 }
     }
 }
 
 impl LoopDetector {
-    /// One link further; `None` if it was seen before.
+    /// Follows one more link; `None` if it was seen before.
     fn then(self, link: &Url) -> Option<Self> {
         let link = xxh3_64(link.as_str().as_bytes());
         let steps = self.steps + 1;

@@ -1,75 +1,74 @@
-//! What the Bridge says about a sync session.
+//! The Bridge's information about a sync session.
 
 use bridgehead_sdk::{ResourceKind, Slug};
 use serde_json::{Map, Value};
 
 use super::{resource, sanitize};
 
-/// How far a sync session is.
+/// The progress of a sync session.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Progress {
     /// Its state.
     pub status: SyncStatus,
-    /// How many records of each type the session holds.
+    /// The number of records of each type in the session.
     pub counts: Vec<TypeProgress>,
-    /// What the cleanup failed with.
+    /// The error of the cleanup.
     pub error: Option<SyncError>,
 }
 
-/// The state of a sync session. The documents name `error` alone, so the others are told by their words.
+/// The state of a sync session. The documentation names only `error`, so the others are recognized by keywords.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum SyncStatus {
-    /// Something is still to be done: pushing, or the cleanup.
+    /// Work remains: pushing, or the cleanup.
     Running(String),
-    /// The cleanup failed: what was pushed is kept, stale records were not removed. A new sync is the
-    /// remedy.
+    /// The cleanup failed: pushed records are kept, stale records were not removed. A new sync is required.
     Error,
-    /// It is over: completed, abandoned, cancelled…
+    /// The session is over: completed, abandoned, cancelled…
     Other(String),
 }
 
-/// How many records of a type a session holds.
+/// The number of records of one type in a session.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TypeProgress {
     /// The type.
     pub slug: Slug,
-    /// What people read; empty when it is missing.
+    /// The display name; empty if it is missing.
     pub name: String,
-    /// What its records stand for; `None` when it is missing or unknown.
+    /// The kind of its records; `None` if it is missing or unknown.
     pub kind: Option<ResourceKind>,
-    /// How many were pushed; `None` when it is missing or no count. Then nothing can be verified by it.
+    /// How many were pushed; `None` if it is missing or not a count. Then nothing can be verified with it.
     pub synced_count: Option<u64>,
 }
 
-/// What a cleanup failed with.
+/// The error of a cleanup.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SyncError {
     /// `CLEANUP_FAILED` is documented.
     pub error_code: String,
-    /// What people read.
+    /// The message for people.
     pub message: String,
 }
 
-/// The result of pushing a page of records; each figure only if the Bridge returns it.
+/// The result of pushing a page of records; each figure is present only if the Bridge returns it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Pushed {
     /// Records on the page.
     pub total: Option<u64>,
     /// Records that are new.
     pub created: Option<u64>,
-    /// Records that were there already.
+    /// Records that already existed.
     pub updated: Option<u64>,
-    /// Whether the page was sent more than once: then it may be its own first arrival that made its records known.
+    /// Whether the page was sent more than once: then its own first delivery may have created the existing records.
     pub repeated: bool,
 }
 
 impl SyncStatus {
-    /// Reads the name on the wire.
+    /// Parses the name in the API.
     pub fn from_name(name: &str) -> Self {
         const STILL: [&str; 9] =
             ["progress", "clean", "pending", "running", "process", "start", "queue", "active", "open"];
         let lower = name.to_lowercase();
-        // Looked for first: `cleanup_failed` speaks of a cleanup too.
+        // Checked first: `cleanup_failed` contains `cleanup` too.
         if lower.contains("error") || lower.contains("fail") {
             return Self::Error;
         }
@@ -81,18 +80,18 @@ impl SyncStatus {
         Self::Other(sanitize::clean(name))
     }
 
-    /// Whether something is still to be done.
+    /// Whether work remains.
     pub fn is_running(&self) -> bool {
         matches!(self, Self::Running(_))
     }
 
-    /// Whether `complete` was heard. Only the status `error` is documented; of the others there are but likely names.
+    /// Whether Iden received `complete`. Only the status `error` is documented; the other names are guesses.
     pub fn is_completing(&self) -> bool {
         let name = self.as_str().to_lowercase();
         *self == Self::Error || name.contains("clean") || name.starts_with("complet")
     }
 
-    /// The name, as people read it.
+    /// The name for people.
     pub fn as_str(&self) -> &str {
         match self {
             Self::Running(name) | Self::Other(name) => name,
@@ -108,7 +107,7 @@ impl std::fmt::Display for SyncStatus {
 }
 
 impl Progress {
-    /// The count of one type; `None` when it is not told.
+    /// The count of one type; `None` if it is missing.
     pub fn count_of(&self, slug: &Slug) -> Option<u64> {
         self.counts.iter().find(|count| count.slug == *slug)?.synced_count
     }

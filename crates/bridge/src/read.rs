@@ -1,5 +1,4 @@
-//! What an answer means, each kind in one place. Pure: the client calls these with what came over the network, and the
-//! fuzz targets with what might come.
+//! Parses each kind of response. Pure functions: the client passes them real responses, and the fuzz targets possible ones.
 
 use bridgehead_sdk::TaskId;
 use serde_json::{Map, Value};
@@ -11,7 +10,7 @@ use super::next::LoopDetector;
 use super::resource::Listed;
 use super::{App, Call, Error, NextPage, Progress, Pushed, SyncId, Task, TaskPage, TaskStatus, endpoint};
 
-/// A page of a list; `page` is the address that was asked, `trail` how it was reached.
+/// A page of a list; `page` is the URL of the request, `trail` detects loops in the links that led to it.
 pub(super) fn list(
     answer: Answer,
     call: &Call,
@@ -23,10 +22,10 @@ pub(super) fn list(
     Ok((listing, next))
 }
 
-/// So many unreadable items of a page are told about.
+/// The maximum number of unreadable items to report per page.
 const COMPLAINTS: usize = 100;
 
-/// A page of tasks; one that cannot be read costs itself alone.
+/// A page of tasks; an unreadable task does not affect the others.
 pub(super) fn task_page(
     answer: Answer,
     call: &Call,
@@ -39,7 +38,7 @@ pub(super) fn task_page(
     for item in listing.items {
         match Task::from_json(item, asked_for) {
             Ok(task) => page.tasks.push(task),
-            // They are alike, and an answer has room for millions.
+            // They are similar, and a response may contain millions of them.
             Err(what) if page.unreadable.len() < COMPLAINTS => page.unreadable.push(what),
             Err(_) => {}
         }
@@ -47,7 +46,7 @@ pub(super) fn task_page(
     Ok(page)
 }
 
-/// The requested task; another one would be executed in its place.
+/// The requested task. A different task in the response would be executed in its place.
 pub(super) fn task(answer: Answer, call: &Call, wanted: &TaskId) -> Result<Task, Error> {
     let task =
         Task::from_json(answer.json()?, &TaskStatus::Pending).map_err(|what| Error::malformed(call, what))?;
@@ -58,9 +57,8 @@ pub(super) fn task(answer: Answer, call: &Call, wanted: &TaskId) -> Result<Task,
     }
 }
 
-/// Whether a report was heard: the answer is the task, as the documents promise, or at least a state that is final.
-/// Anything else may come from something in between, and the outcome would be lost; asking again is answered with 409 if
-/// Iden heard of it after all.
+/// Whether Iden received a report: the response is the task, as documented, or at least has a final state. Any other response may come from
+/// a proxy, and the outcome would be lost; if Iden did receive it, repeating the report returns 409.
 pub(super) fn reported(answer: Answer, call: &Call, task: &TaskId) -> Result<(), Error> {
     let fields = answer.object()?;
     let is_this_one = match fields.get("id") {
@@ -83,7 +81,7 @@ pub(super) fn reported(answer: Answer, call: &Call, task: &TaskId) -> Result<(),
     }
 }
 
-/// UUIDs are the same in either case.
+/// UUIDs are not case-sensitive.
 fn is_same(id: &str, wanted: &TaskId) -> bool {
     id.eq_ignore_ascii_case(wanted.as_str())
 }
@@ -98,7 +96,7 @@ pub(super) fn session(answer: Answer, call: &Call) -> Result<SyncId, Error> {
     Ok(SyncId::new(id))
 }
 
-/// How far a session is.
+/// The progress of a session.
 pub(super) fn progress(answer: Answer, call: &Call) -> Result<Progress, Error> {
     Progress::from_json(&answer.object()?).map_err(|what| Error::malformed(call, what))
 }
@@ -114,7 +112,7 @@ pub(super) fn app(answer: Answer, call: &Call) -> Result<App, Error> {
     App::from_json(answer.object()?.into()).map_err(|what| Error::malformed(call, what))
 }
 
-/// Apps out of a list; one that cannot be read is left out, and logged.
+/// Apps from a list; unreadable ones are skipped and logged.
 pub(super) fn apps(items: Vec<Value>) -> Vec<App> {
     let readable = items.into_iter().filter_map(|item| {
         App::from_json(item).inspect_err(|what| tracing::warn!(%what, "skipping an app in the list")).ok()
@@ -122,7 +120,7 @@ pub(super) fn apps(items: Vec<Value>) -> Vec<App> {
     readable.collect()
 }
 
-/// Resource types out of a list; one without a slug is left out, and logged.
+/// Resource types from a list; those without a slug are skipped and logged.
 pub(super) fn resource_types(items: &[Value]) -> Vec<Listed> {
     let listed = items.iter().filter_map(|item| {
         let listed = Listed::from_json(item);

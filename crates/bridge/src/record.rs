@@ -1,17 +1,102 @@
-//! Records in wire format.
+//! Records in the wire format.
 
 use bridgehead_sdk::Record;
+use bytes::Bytes;
 use serde_json::Value;
 
 use super::Refs;
 
-/// The body of a page of records.
-pub(super) fn page(records: &[Record], refs: Refs) -> Result<Vec<u8>, serde_json::Error> {
-    let records = records.iter().map(|record| one(record, refs)).collect::<Result<Vec<_>, _>>()?;
-    serde_json::to_vec(&serde_json::json!({ "records": records }))
+/// A record in wire format: written once, and sent as often as it takes.
+///
+/// `Debug` shows only the identifier and the length.
+#[derive(Clone, PartialEq, Eq)]
+pub struct WireRecord {
+    id: String,
+    json: Bytes,
 }
 
-/// A record in wire format.
+impl WireRecord {
+    /// A record of which [`write`] has written this.
+    pub fn new(id: String, json: Bytes) -> Self {
+        Self { id, json }
+    }
+
+    /// Writes one record alone.
+    pub fn of(record: &Record, refs: Refs) -> Result<Self, serde_json::Error> {
+        let mut json = Vec::new();
+        write(record, refs, &mut json)?;
+        Ok(Self { id: record.id().to_owned(), json: json.into() })
+    }
+
+    /// The identifier in the target system.
+    pub fn id(&self) -> &str {
+        &self.id
+    }
+
+    /// The JSON object.
+    pub fn json(&self) -> &[u8] {
+        &self.json
+    }
+}
+
+impl std::fmt::Debug for WireRecord {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("WireRecord").field("id", &self.id).field("bytes", &self.json.len()).finish()
+    }
+}
+
+/// The body of a page of records.
+pub(super) fn page(records: &[WireRecord]) -> Vec<u8> {
+    const BEGIN: &[u8] = br#"{"records":["#;
+    const END: &[u8] = b"]}";
+    let length = records.iter().map(|record| record.json.len() + 1).sum::<usize>();
+    let mut body = Vec::with_capacity(BEGIN.len() + length + END.len());
+    body.extend_from_slice(BEGIN);
+    for (number, record) in records.iter().enumerate() {
+        if number > 0 {
+            body.push(b',');
+        }
+        body.extend_from_slice(&record.json);
+    }
+    body.extend_from_slice(END);
+    body
+}
+
+/// Appends a record in wire format. What is left behind an error means nothing.
+pub fn write(record: &Record, refs: Refs, into: &mut Vec<u8>) -> Result<(), serde_json::Error> {
+    match record {
+        Record::Entity(entity) if !entity.extra.keys().any(|name| is_in(name, &ENTITY)) => {
+            serde_json::to_writer(into, entity)
+        }
+        Record::Account(account)
+            if refs == Refs::Id && !account.extra.keys().any(|name| is_in(name, &ACCOUNT)) =>
+        {
+            serde_json::to_writer(into, &**account)
+        }
+        // The way over a tree: it replaces references, and leaves one of two fields of the same name.
+        _ => serde_json::to_writer(into, &one(record, refs)?),
+    }
+}
+
+/// The fields that records have; an additional one of such a name takes the place of the field.
+const ENTITY: [&str; 2] = ["id", "name"];
+const ACCOUNT: [&str; 9] = [
+    "id",
+    "email",
+    "username",
+    "first_name",
+    "last_name",
+    "display_name",
+    "status",
+    "memberships",
+    "assignments",
+];
+
+fn is_in(name: &str, fields: &[&str]) -> bool {
+    fields.contains(&name)
+}
+
+/// A record in the wire format.
 pub fn one(record: &Record, refs: Refs) -> Result<Value, serde_json::Error> {
     let account = match record {
         Record::Entity(entity) => return serde_json::to_value(entity),
@@ -45,7 +130,11 @@ mod tests {
 
     #[test]
     fn references_take_the_form_that_is_set() {
-        let body = |refs| String::from_utf8(page(&records(), refs).unwrap()).unwrap().replace("},{", "},\n{");
+        let body = |refs| {
+            let records: Vec<_> =
+                records().iter().map(|record| WireRecord::of(record, refs).unwrap()).collect();
+            String::from_utf8(page(&records)).unwrap().replace("},{", "},\n{")
+        };
         insta::assert_snapshot!(body(Refs::Id), @r#"
         {"records":[{"id":"u1","email":"ann@example.org","status":"active","memberships":{"team":["g1","g2"]},"cost_centre":42},
         {"id":"u2","status":"active"},
@@ -57,5 +146,32 @@ mod tests {
         {"id":"u2","status":"active"},
         {"id":"g1","name":"Support"}]}
         "#);
+    }
+
+    #[test]
+    fn a_record_is_written_as_its_tree_is() {
+        let mut twice = AccountRecord::new("u1").with_field("email", "b@example.org").with_field("x", 1.5);
+        twice.email = Some("a@example.org".into());
+        let entity = EntityRecord::new("g1", "A").with_field("name", "B").with_field("nested", vec![1, 2]);
+        let strange = AccountRecord::new("\u{1}\"ü").with_email("e").with_field("ID", Value::Null);
+        let plain = AccountRecord::new("u2").with_status(bridgehead_sdk::AccountStatus::Suspended);
+        for record in records().into_iter().chain([twice.into(), entity.into(), strange.into(), plain.into()])
+        {
+            for refs in [Refs::Id, Refs::Object] {
+                let tree = one(&record, refs).unwrap().to_string();
+                assert_eq!(WireRecord::of(&record, refs).unwrap().json(), tree.as_bytes(), "{tree}");
+            }
+        }
+        assert_eq!(page(&[]), br#"{"records":[]}"#);
+    }
+
+    #[test]
+    fn every_field_of_a_record_is_known_by_its_name() {
+        let mut account = AccountRecord::new("u").with_email("e").with_username("u").with_first_name("f");
+        account = account.with_last_name("l").with_display_name("d").with_memberships("team", ["t"]);
+        account = account.with_assignments("seat", ["s"]);
+        let names = |value: Value| value.as_object().unwrap().keys().cloned().collect::<Vec<_>>();
+        assert_eq!(names(serde_json::to_value(account).unwrap()), ACCOUNT);
+        assert_eq!(names(serde_json::to_value(EntityRecord::new("g", "G")).unwrap()), ENTITY);
     }
 }

@@ -1,27 +1,27 @@
-//! The outcome of a task, as it is reported.
+//! The reported outcome of a task.
 
 use bridgehead_sdk::Code;
 use serde_json::{Map, Value, json};
 
-/// The outcome of a task. `Debug` shows the names of a result's fields, not their values.
+/// The outcome of a task. `Debug` shows the names of the result's fields, not their values.
 #[derive(Clone, PartialEq)]
 pub enum Report {
-    /// It was done.
+    /// The task succeeded.
     Completed {
-        /// What Iden shall know of it: `{"account_id": …}` of a new account.
+        /// Additional data for Iden: `{"account_id": …}` for a new account.
         result: Option<Map<String, Value>>,
     },
-    /// It was given up.
+    /// The task failed.
     Failed {
         /// One of the seven standard codes.
         code: Code,
-        /// What an administrator reads in Iden.
+        /// The message that administrators see in Iden.
         message: String,
     },
 }
 
 impl Report {
-    /// The body of the PATCH, after the Error Reference's "Reporting format".
+    /// The body of the PATCH request, as in the Error Reference's "Reporting format".
     pub fn to_json(&self) -> Value {
         match self {
             Self::Completed { result: None } => json!({"status": "completed"}),

@@ -1,4 +1,4 @@
-//! Resource types, as the Bridge lists them.
+//! Resource types as the Bridge lists them.
 
 use bridgehead_sdk::{ResourceKind, ResourceType};
 use serde_json::Value;
@@ -6,14 +6,13 @@ use serde_json::Value;
 /// The result of a registration.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Registration {
-    /// It is new.
+    /// It was created.
     Created,
-    /// It was there already, of the same kind: from an earlier run, or through another app of the clone
-    /// group.
+    /// It already existed with the same kind: from an earlier run, or through another app of the clone group.
     Existed,
 }
 
-/// A resource type whose kind may be one that this version does not know.
+/// A resource type whose kind may be unknown to this version.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Listed {
     pub(super) slug: String,
@@ -31,14 +30,14 @@ impl Listed {
         })
     }
 
-    /// As this version knows it.
+    /// The resource type, if its kind is known.
     pub(super) fn known(self) -> Option<ResourceType> {
         let kind = kind(&self.kind)?;
         Some(ResourceType::new(self.slug, self.name, kind))
     }
 }
 
-/// Reads the name on the wire.
+/// Parses the name in the API.
 pub(super) fn kind(name: &str) -> Option<ResourceKind> {
     [ResourceKind::Account, ResourceKind::Group, ResourceKind::License]
         .into_iter()

@@ -1,17 +1,16 @@
-//! Texts from the network, made fit for a log and a screen.
+//! Makes strings from the network safe for logs and terminals.
 
 use serde_json::Value;
 
 use super::ApiKey;
 
-/// How long a text from the server may be, in characters.
+/// The maximum length of a string from the server, in characters.
 const LONGEST: usize = 500;
 
-/// The text for an error response without details.
+/// The replacement for an error response without details.
 pub(super) const NONE: &str = "(no details given)";
 
-/// A text on one line, bounded, without control characters, without characters that reorder or hide what is
-/// read, and without HTML.
+/// Returns the string on one line, shortened, without control characters, without characters that reorder or hide text, and without HTML.
 pub(super) fn clean(text: &str) -> String {
     let start: String = text.trim_start().chars().take(2 * LONGEST).collect();
     let lower = start.to_ascii_lowercase();
@@ -32,13 +31,13 @@ pub(super) fn clean(text: &str) -> String {
     }
 }
 
-/// Characters that have no width, or turn the direction of reading.
+/// Characters that have zero width or change the text direction.
 fn is_deceptive(c: char) -> bool {
     matches!(c, '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}')
 }
 
-/// What the body of an error says: `detail`, as text or as a list of findings, or messages by field.
-/// `None` when the body is not a JSON object, and so not the Bridge's own.
+/// The message of an error body: `detail` as a string or a list of findings, or messages per field. `None` if the body is not a JSON
+/// object, and so does not come from the Bridge.
 pub(super) fn of_body(body: &[u8], key: &ApiKey) -> Option<String> {
     let Ok(Value::Object(fields)) = serde_json::from_slice(body) else {
         return None;
@@ -50,7 +49,7 @@ pub(super) fn of_body(body: &[u8], key: &ApiKey) -> Option<String> {
             .filter_map(|(name, value)| told(value).map(|told| format!("{name}: {told}")))
             .reduce(|all, one| format!("{all}; {one}")),
     };
-    // Before, for what cleaning would cut in two; behind, for what it would put together.
+    // Redacted before cleaning, which could split the key, and after it, as cleaning could join its parts.
     let cleaned = key.redact(&clean(&key.redact(&told.unwrap_or_default())));
     Some(if cleaned.is_empty() { NONE.to_owned() } else { cleaned })
 }
@@ -59,8 +58,7 @@ fn told(value: &Value) -> Option<String> {
     match value {
         Value::String(text) => Some(text.clone()),
         Value::Array(items) => items.iter().filter_map(told).reduce(|all, one| format!("{all}; {one}")),
-        // A finding of a schema check: where, and what. What was found there is left out: it is a person's
-        // data.
+        // A finding of a schema check: location and message. The value found there is left out: it is personal data.
         Value::Object(finding) => {
             let message = finding.get("msg").and_then(Value::as_str)?;
             let place: Vec<String> = finding

@@ -1,4 +1,4 @@
-//! What a client is built from.
+//! The settings of a client.
 
 use std::num::NonZeroU32;
 use std::time::Duration;
@@ -7,40 +7,40 @@ use bridgehead_sdk::Network;
 use serde::{Deserialize, Serialize};
 use url::{Host, Url};
 
-/// The wire format of references to groups and licenses. The Bridge documents leave it open.
+/// The wire format of references to groups and licenses. The Bridge documentation leaves it open.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Refs {
     /// `"g1"`.
     #[default]
     Id,
-    /// `{"id": "g1", "name": "Sales"}`; the name where it is known.
+    /// `{"id": "g1", "name": "Sales"}`; the name if it is known.
     Object,
 }
 
-/// How many calls a client makes at most.
+/// A limit on the number of calls.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct RateLimit {
-    /// Calls a second, in the long run; more than 0.
+    /// The average number of calls per second; more than 0.
     pub per_second: f64,
-    /// The number of calls that may be made together after a quiet time; at least 1.
+    /// The maximum number of calls in a burst after a quiet time; at least 1.
     pub burst: u32,
 }
 
-/// How calls that are safe to repeat are repeated: exponential backoff with full jitter.
+/// How calls that are safe to repeat are retried: exponential backoff with full jitter.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Retry {
-    /// How often a call is made in all; 1 is never to repeat.
+    /// The total number of attempts; 1 disables retries.
     pub tries: u32,
-    /// The longest wait before the second try; it doubles with each further one.
+    /// The maximum wait before the second attempt; it doubles with each one after that.
     pub base: Duration,
-    /// What the longest wait grows to.
+    /// The upper limit of that maximum.
     pub cap: Duration,
 }
 
 impl Retry {
-    /// Each call is made once.
+    /// Disables retries.
     pub(super) fn never() -> Self {
         Self { tries: 1, ..Self::default() }
     }
@@ -52,35 +52,33 @@ impl Default for Retry {
     }
 }
 
-/// What a client is built from. [`Settings::new`] fills in the defaults.
+/// The settings of a client. [`Settings::new`] fills in the defaults.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Settings {
     /// `https://developer.idenhq.com/org/{tenant_slug}`; the paths `/api/v1/bridge/…` are appended.
     pub base_url: Url,
-    /// How long one request may take, from connecting to the last byte of the answer. Default: 30 seconds.
+    /// The maximum time of one request, from connecting to the last byte of the response. Default: 30 seconds.
     pub request_timeout: Duration,
-    /// A limit over all calls of this client. Default: none.
+    /// A limit on all calls of this client. Default: none.
     pub rate_limit: Option<RateLimit>,
     /// The wire format of references.
     pub refs: Refs,
-    /// How large a list or a task may be, after decompression; other answers are never longer than 1 MiB.
-    /// Default: 16 MiB.
+    /// The maximum size of a list or a task after decompression; other responses are limited to 1 MiB. Default: 16 MiB.
     pub max_body_bytes: usize,
-    /// How long a call waits to be sent, each time, when the Bridge has asked to slow down or is down. Then
-    /// it fails, and nothing was sent. Default: 30 seconds.
+    /// How long each attempt waits to be sent while the Bridge is down or rate limiting. After that it fails, and nothing was sent.
+    /// Default: 30 seconds.
     pub patience: Duration,
-    /// How calls that are safe to repeat are repeated.
+    /// How calls that are safe to repeat are retried.
     pub retry: Retry,
     /// Trusted certificates and the proxy. A Bridge on this machine is reached without a proxy. Default: what the
     /// operating system and the environment define.
     pub network: Network,
-    /// Whether the key may travel over plain `http` to another machine. To this machine it always may.
-    /// Default: no.
+    /// Whether the key may be sent over plain `http` to another machine. To this machine it always may. Default: no.
     pub allow_plain_http: bool,
 }
 
 impl Settings {
-    /// The defaults, for the Bridge at `base_url`.
+    /// The default settings for the Bridge at `base_url`.
     pub fn new(base_url: Url) -> Self {
         Self {
             base_url,
@@ -95,7 +93,7 @@ impl Settings {
         }
     }
 
-    /// Whether the Bridge is on this machine, as the sandbox is: then it is reached without a proxy.
+    /// Whether the Bridge is on this machine, like the sandbox: then no proxy is used.
     pub fn is_local(&self) -> bool {
         match self.base_url.host() {
             Some(Host::Domain(name)) => name == "localhost" || name.ends_with(".localhost"),
@@ -105,7 +103,7 @@ impl Settings {
         }
     }
 
-    /// Looks for what cannot work, and for what would put the key at risk.
+    /// Rejects settings that cannot work or would put the key at risk.
     pub(super) fn check(&self) -> Result<(), BuildError> {
         let url = &self.base_url;
         let wrong = |reason| Err(BuildError::BaseUrl { reason });
@@ -132,7 +130,7 @@ impl Settings {
 }
 
 impl RateLimit {
-    /// As the limiter wants it.
+    /// The limit in the limiter's format.
     pub(super) fn quota(self) -> Result<governor::Quota, BuildError> {
         let wrong = BuildError::RateLimit { per_second: self.per_second, burst: self.burst };
         let burst = NonZeroU32::new(self.burst).ok_or_else(|| wrong.clone())?;
@@ -141,30 +139,29 @@ impl RateLimit {
     }
 }
 
-/// Why a client cannot be built. The operator must act: every one is a setting, or the machine's own TLS
-/// set-up.
+/// Why a client cannot be built. The operator must act: the cause is always a setting or the machine's own TLS configuration.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
 pub enum BuildError {
     /// The base URL cannot be used.
     #[error("base_url is not valid: {reason}")]
     BaseUrl {
-        /// What is wrong, and what would be right.
+        /// What is wrong, and what would be correct.
         reason: &'static str,
     },
-    /// A request would have no time at all.
+    /// The request timeout is zero.
     #[error("request_timeout must be more than 0")]
     NoTime,
-    /// The rate limit lets nothing through, or is none.
+    /// The rate limit permits no calls, or is not a number.
     #[error(
         "rate_limit is not valid: per_second is {per_second} and burst is {burst}; both must be more than 0"
     )]
     RateLimit {
-        /// As given.
+        /// The configured value.
         per_second: f64,
-        /// As given.
+        /// The configured value.
         burst: u32,
     },
-    /// The HTTP client cannot be set up, for want of certificates for instance.
+    /// The HTTP client cannot be created, for example because there are no certificates.
     #[error("the HTTP client cannot be set up: {0}")]
     Http(String),
 }

@@ -5,20 +5,20 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 /// The state of a task.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum TaskStatus {
-    /// To be executed now; the only state in which a task may be.
+    /// To be executed now; tasks in any other state must not be executed.
     Pending,
     /// To be executed later: it becomes pending when `execute_after` has passed.
     Scheduled,
-    /// Done.
+    /// Completed successfully.
     Completed,
-    /// Given up.
+    /// Failed permanently.
     Failed,
-    /// A state that the documents do not name.
+    /// An undocumented state.
     Other(String),
 }
 
 impl TaskStatus {
-    /// The name on the wire.
+    /// The name in the API.
     pub fn as_str(&self) -> &str {
         match self {
             Self::Pending => "pending",
@@ -29,7 +29,7 @@ impl TaskStatus {
         }
     }
 
-    /// Reads the name on the wire.
+    /// Parses the name in the API.
     pub fn from_name(name: &str) -> Self {
         [Self::Pending, Self::Scheduled, Self::Completed, Self::Failed]
             .into_iter()
@@ -37,7 +37,7 @@ impl TaskStatus {
             .unwrap_or_else(|| Self::Other(name.to_owned()))
     }
 
-    /// Whether it stays as it is: completed or failed.
+    /// Whether the state is final: completed or failed.
     pub fn is_terminal(&self) -> bool {
         matches!(self, Self::Completed | Self::Failed)
     }

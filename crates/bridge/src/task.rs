@@ -1,4 +1,4 @@
-//! Tasks, read tolerantly: one odd task must never hide the others.
+//! Tasks, parsed leniently: one malformed task must never hide the others.
 
 use bridgehead_sdk::TaskId;
 use jiff::Timestamp;
@@ -7,28 +7,28 @@ use serde_json::{Map, Value};
 
 use super::{NextPage, TaskStatus, endpoint};
 
-/// A task as the Bridge describes it.
+/// A task from the Bridge.
 ///
-/// `Debug` shows neither the payload nor the values of unknown fields: a password may be among them.
+/// `Debug` shows neither the payload nor the values of unknown fields: they may contain a password.
 #[derive(Clone, PartialEq)]
 pub struct Task {
-    /// Its identifier. A UUID has one spelling, however Iden writes it.
+    /// Its identifier. A UUID always has the same spelling, however Iden writes it.
     pub id: TaskId,
-    /// The identifier as Iden wrote it, where that is another spelling: it is what Iden's paths take.
+    /// The identifier as Iden wrote it, if its spelling is different: Iden's URLs use this one.
     pub spelling: Option<String>,
-    /// The requested action; empty if it is missing or not text.
+    /// The requested action; empty if it is missing or not a string.
     pub action: String,
-    /// The slug of the resource type it is about.
+    /// The slug of its resource type.
     pub resource_type: Option<String>,
     /// Its state.
     pub status: TaskStatus,
-    /// Not before this time.
+    /// The earliest time of execution.
     pub execute_after: Option<Timestamp>,
-    /// When it was made.
+    /// When it was created.
     pub created_at: Option<Timestamp>,
-    /// What describes account, memberships and changes; `null` when there is nothing.
+    /// The account, memberships and changes; `null` if there is no payload.
     pub payload: Value,
-    /// Every other field, as it came. A field above that could not be read is here too, under its own name.
+    /// All other fields, unchanged. A field from above that could not be parsed is here too, under its own name.
     pub extra: Map<String, Value>,
 }
 
@@ -40,32 +40,31 @@ pub const TOO_LARGE: &str = "(too large to read)";
 pub struct TaskQuery {
     /// Tasks in this state.
     pub status: TaskStatus,
-    /// How many on a page.
+    /// The maximum number of tasks on a page.
     pub limit: u32,
 }
 
 /// A page of tasks.
 #[derive(Clone, Debug, PartialEq)]
 pub struct TaskPage {
-    /// The tasks that could be read.
+    /// The readable tasks.
     pub tasks: Vec<Task>,
-    /// What is wrong with those that could not, the first hundred of them; no values.
+    /// What is wrong with the first hundred unreadable tasks, without values.
     pub unreadable: Vec<String>,
-    /// How many tasks there are on all pages, where the Bridge says so.
+    /// The number of tasks on all pages, if the Bridge returns it.
     pub count: Option<u64>,
     /// The page after this one.
     pub next: Option<NextPage>,
 }
 
 impl Task {
-    /// A task of which nothing is known but that it is pending, and too large to be read.
+    /// Creates a pending task that is too large to read, so that only its id is known.
     pub fn too_large(id: &str) -> Result<Self, String> {
         let fields = Map::from_iter([("id".to_owned(), id.into()), ("payload".to_owned(), TOO_LARGE.into())]);
         Self::from_json(Value::Object(fields), &TaskStatus::Pending)
     }
 
-    /// Reads a task. Only one without a usable `id` cannot be read; then what is wrong is told, without
-    /// values.
+    /// Parses a task. Fails only if there is no usable `id`; the error contains no values.
     pub fn from_json(value: Value, asked_for: &TaskStatus) -> Result<Self, String> {
         let Value::Object(mut fields) = value else {
             return Err("a task is not an object".to_owned());
@@ -97,7 +96,7 @@ impl Task {
     }
 }
 
-/// Takes a field if it is readable; `null` counts as absent.
+/// Removes and returns a field if it is readable; `null` counts as absent.
 fn take<T>(fields: &mut Map<String, Value>, name: &str, read: impl Fn(&Value) -> Option<T>) -> Option<T> {
     let value = fields.get(name)?;
     let read = read(value);

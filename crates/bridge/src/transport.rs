@@ -1,4 +1,4 @@
-//! How calls travel: the key, the gate, the operator's limit, and which calls are made again.
+//! How calls are sent: the key, the breaker, the operator's rate limit, and retries.
 
 use std::sync::{Arc, PoisonError};
 use std::time::Duration;
@@ -16,11 +16,10 @@ use super::key::KeyRing;
 use super::limiter::Limiter;
 use super::{ApiKey, BuildError, Error, Health, KeyError, KeySource, Retry, Settings};
 
-/// How long a connection may take to come about. Past it, nothing was sent, which is worth knowing for
-/// certain.
+/// The timeout for connecting. If it expires, nothing was sent, and this is certain.
 const CONNECT: Duration = Duration::from_secs(10);
 
-/// Sends calls. One for each key, shared by all that use it.
+/// Sends calls. There is one for each key, shared by all its users.
 #[derive(Debug)]
 pub(super) struct Transport {
     environment: Environment,
@@ -35,7 +34,7 @@ pub(super) struct Transport {
 /// A call that failed.
 struct Failure {
     error: Error,
-    /// Whether it went out, or was held back until its patience ended: then there is no use in retrying.
+    /// Whether the call was sent. If it was delayed until its patience ended, retrying is pointless.
     tried: bool,
 }
 
@@ -75,7 +74,7 @@ impl Transport {
         *self.clock.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Makes a call, and makes it again where that is safe and may help.
+    /// Makes a call, and repeats it if that is safe and may help.
     pub(super) async fn send(&self, request: &Request, retry: Retry) -> Result<Answer, Error> {
         let policy = RetryPolicy::new(retry.base, retry.cap).with_jitter(Jitter::Full);
         let retry = resilience::Retry::new(policy, &self.environment.rng).max_attempts(retry.tries);
@@ -84,13 +83,13 @@ impl Transport {
         answer.await.map_err(|failure| failure.error)
     }
 
-    /// Whether a failed call is repeated, within the patience.
+    /// Whether to retry a failed call within the patience.
     fn next(&self, failure: &Failure) -> Next {
         if !failure.tried || !failure.error.is_safe_to_repeat() {
             return Next::GiveUp;
         }
         match &failure.error {
-            // The gate does this waiting, for all calls.
+            // The breaker does this waiting for all calls.
             Error::RateLimited { .. } => Next::Retry,
             error => match error.retry_after() {
                 Some(asked) if asked > self.patience => Next::GiveUp,
@@ -100,7 +99,7 @@ impl Transport {
         }
     }
 
-    /// Makes a call once; twice if the key was refused and has been replaced meanwhile.
+    /// Makes a call once, or twice if the key was rejected and has been replaced in the meantime.
     async fn attempt(&self, request: &Request, attempt: u32) -> Result<Answer, Failure> {
         let mut key = self.keys.current().await.map_err(|cause| self.no_key(request, cause))?;
         let mut renewed = false;
@@ -132,7 +131,7 @@ impl Transport {
         Failure { error: Error::Key { call: request.call.clone(), cause }, tried: false }
     }
 
-    /// Waits for gate and limit. The gate is asked again if it closed while the limit was waited for.
+    /// Waits for the breaker and the limit. Asks the breaker again if its state changed while waiting for the limit.
     async fn enter(&self, request: &Request) -> Result<Permit<'_>, Error> {
         let patience = Instant::now() + self.patience;
         loop {
@@ -174,8 +173,7 @@ fn held_back(request: &Request, refusal: Refusal) -> Error {
     }
 }
 
-/// The result of a call, as far as the gate is concerned. Any response shows that the Bridge is up, except for a server
-/// error.
+/// The result of a call, as far as the breaker is concerned. Any response except a server error shows that the Bridge is up.
 fn outcome(result: &Result<Answer, Error>) -> Outcome {
     match result {
         Err(Error::RateLimited { retry_after, .. }) => Outcome::Throttled(*retry_after),
@@ -188,7 +186,7 @@ fn outcome(result: &Result<Answer, Error>) -> Outcome {
     }
 }
 
-/// The answer in a word, for the log.
+/// The response in a word, for the log.
 fn in_a_word(result: &Result<Answer, Error>) -> String {
     match result {
         Ok(answer) => answer.status().to_string(),
@@ -210,17 +208,17 @@ pub(super) fn http(settings: &Settings) -> Result<reqwest::Client, BuildError> {
     let builder = reqwest::Client::builder()
         .user_agent(concat!("bridgehead/", env!("CARGO_PKG_VERSION")))
         .default_headers(headers)
-        // The key must not go where a redirect points to.
+        // The key must not be sent to the target of a redirect.
         .redirect(reqwest::redirect::Policy::none())
         .referer(false)
         .https_only(settings.base_url.scheme() == "https")
         .connect_timeout(CONNECT.min(settings.request_timeout))
         .pool_idle_timeout(Duration::from_mins(1))
-        // A connection that a firewall forgot is noticed, rather than shared by one call after another.
+        // Detects a connection that a firewall dropped, so that calls do not keep using it.
         .http2_keep_alive_interval(Duration::from_secs(20))
         .http2_keep_alive_timeout(Duration::from_secs(10));
     let builder = settings.network.apply(builder).map_err(|error| BuildError::Http(error.to_string()))?;
-    // A proxy is for the way out; the sandbox is on this machine.
+    // Proxies are for external hosts; the sandbox is on this machine.
     let builder = if settings.is_local() { builder.no_proxy() } else { builder };
     builder.build().map_err(|error| {
         let cause = std::error::Error::source(&error).map_or_else(|| error.to_string(), ToString::to_string);

@@ -1,4 +1,4 @@
-//! `[apps.NAME]`: one target system as Iden knows it. See [`model`](super::model) for what these types are.
+//! `[apps.NAME]`: one target system as Iden knows it. See [`model`](super::model) for how these types are used.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -27,7 +27,7 @@ pub struct App {
         "x-missing" = "write app_id = \"…\" with the UUID that `bridgehead apps list` shows"
     ))]
     pub app_id: Uuid,
-    // One that exists.
+    // Must be an existing connector.
     /// The connector for the target.
     #[serde(with = "As::<Word>")]
     #[schemars(extend("x-missing" = "write connector = \"…\" with one of {known}"))]
@@ -103,12 +103,11 @@ impl Default for Tasks {
     }
 }
 
-/// How many tasks that take access away (deletions and suspensions together) are executed; further ones are held until
-/// the operator lets them go.
+/// How many tasks that revoke access (deletions and suspensions together) are executed; more are held until the operator releases them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct TaskGuard {
-    // 0 asks the operator about each.
+    // With 0, every one needs the operator's approval.
     /// The maximum number of deletions and suspensions together; further ones are held until `bridgehead tasks release`.
     #[schemars(with = "u64", range(min = 0, max = 100_000))]
     #[schemars(extend("x-missing" = "write, for example, { max = 50, per = \"1h\" }"))]
@@ -136,10 +135,11 @@ pub struct Sync {
     #[serde(with = "Opt::<As<Zone>>")]
     #[schemars(extend("examples" = ["Europe/Paris"]))]
     timezone: Option<TimeZone>,
-    /// When, as the three keys above say.
+    /// The schedule that results from the three keys above.
     #[serde(skip)]
     pub schedule: Schedule,
-    /// Whether to sync when the daemon starts.
+    /// Whether to sync when the daemon starts, even if no sync is due. If the last sync did not complete, or there was none, one is
+    /// due at once.
     pub on_start: bool,
     /// What to do about the first sync of an app, as long as none has been completed.
     pub first: FirstSync,
@@ -174,7 +174,7 @@ impl Default for Sync {
 }
 
 impl Sync {
-    /// Finds the schedule that the keys say. Where `cron` stands, `every` is no more than the default.
+    /// Determines the schedule from the keys. If `cron` is set, `every` is only the default.
     pub(super) fn settle(&mut self) {
         self.schedule = match &self.cron {
             Some(expression) => Schedule::Cron {

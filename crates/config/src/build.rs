@@ -1,4 +1,4 @@
-//! From an app's configuration to its connector.
+//! Creates an app's connector from its configuration.
 
 use std::sync::Arc;
 
@@ -9,9 +9,8 @@ use super::{App, Connectors, Error};
 
 /// Creates the connector of an app.
 ///
-/// Reads the secrets of its `target`, registers them with the redactor for as long as the daemon runs, and calls the
-/// factory with the network settings. The target itself is not touched. Errors that the connector finds are reported
-/// with their place in the file.
+/// Reads the secrets of its `target`, registers them with the redactor for the lifetime of the daemon, and calls the factory with the
+/// network settings. The target itself is not accessed. Errors that the connector reports get their location in the file.
 pub fn build_connector(
     app_name: &str,
     app: &App,
@@ -41,7 +40,7 @@ pub fn build_connector(
         Error::Key {
             at,
             key: redactor.redact(&key).into_owned(),
-            // A connector must not quote values; the redactor is there for those that do.
+            // A connector must not quote values; the redactor covers those that do.
             problem: redactor.redact(&error.message).into_owned(),
         }
     })

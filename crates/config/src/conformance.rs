@@ -1,4 +1,4 @@
-//! `[apps.NAME.conformance]`: what the kit that proves a connector has to be told about a live target.
+//! `[apps.NAME.conformance]`: what the conformance kit needs to know about a live target.
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -17,10 +17,10 @@ use super::tree::{SourcedValue, Value};
 use super::values::{self, Address, Word};
 use super::{Pattern, Target, target};
 
-/// The title of the schema of a table of anything.
+/// The schema title of a table with arbitrary keys.
 pub(super) const TABLE: &str = "Table";
 
-/// The keys that hold settings to be laid over `target`, each for one thing that may happen to a target.
+/// The keys with settings that override those of `target`, each for one situation.
 pub(super) const SITUATIONS: [&str; 7] = [
     "bad_credential",
     "refused_permission",
@@ -30,12 +30,12 @@ pub(super) const SITUATIONS: [&str; 7] = [
     "cut_listing",
     "small_pages",
 ];
-/// The placeholder for the address where nothing listens, or the kit does.
+/// The placeholder for an address where nothing listens, or where the kit listens.
 const ADDRESS: &str = "{address}";
 const HOST: &str = "{host}";
 const PORT: &str = "{port}";
 
-/// What `bridgehead check APP --conformance` has to be told. Whatever is missing is not checked.
+/// The settings of `bridgehead check APP --conformance`. Checks whose setting is missing are skipped.
 #[derive(Clone, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Conformance {
@@ -92,12 +92,13 @@ pub struct Conformance {
     through: Overlay,
     /// Keys of `target` that make a listing fail in the middle, for targets without an address.
     cut_listing: Overlay,
-    /// The whole table, whose last seven keys are laid over `target`.
+    /// The whole table, whose last seven keys override those of `target`.
     #[serde(skip)]
     table: SourcedValue,
 }
 
-/// What is laid over `target`. serde sees that it is a table; [`Conformance::settle`] brings its keys, with their places.
+/// Settings that override those of `target`. serde only checks that it is a table; [`Conformance::settle`] adds its keys with their
+/// locations.
 #[derive(Clone)]
 struct Overlay;
 
@@ -135,8 +136,8 @@ impl Conformance {
         self.accept_skipped.iter().any(|pattern| pattern.matches(check))
     }
 
-    /// The target as it is in a situation, one of the seven keys that hold settings; `None` if nothing is said of it. `address` stands
-    /// where the settings say `{address}`, or `{host}` and `{port}`.
+    /// The target in one of the seven situations; `None` if it is not configured. `address` replaces `{address}`, or `{host}` and `{port}`,
+    /// in the settings.
     pub fn target(&self, target: &Target, situation: &str, address: Option<SocketAddr>) -> Option<Target> {
         let mut overlay = self.overlay(situation)?.clone();
         if let Some(address) = address {
@@ -145,7 +146,7 @@ impl Conformance {
         target.overlaid(overlay)
     }
 
-    /// Brings what is laid over `target`, with its places, from the table of the tree.
+    /// Adds the settings that override those of `target`, with their locations, from the table of the tree.
     pub(super) fn settle(&mut self, table: &SourcedValue) {
         self.table = table.clone();
     }
@@ -156,7 +157,7 @@ impl Conformance {
 }
 
 impl std::fmt::Debug for Conformance {
-    /// Shows which keys there are: what they hold is near to secrets.
+    /// Shows only which keys are set: their values may be close to secrets.
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Conformance")
             .field("account", &self.account.keys().collect::<Vec<_>>())
@@ -168,9 +169,9 @@ impl std::fmt::Debug for Conformance {
     }
 }
 
-/// Reports secrets in plain text in what is laid over `target`.
+/// Reports plain-text secrets in the settings that override those of `target`.
 pub(super) fn check(place: &Place<'_>) {
-    // A credential that is refused is no secret.
+    // A credential that the target rejects is not a secret.
     for name in SITUATIONS.into_iter().filter(|name| *name != "bad_credential") {
         if let Some(node) = place.node.get(name) {
             target::check(node, &place.key(name), None, place.reader.problems);
@@ -178,7 +179,7 @@ pub(super) fn check(place: &Place<'_>) {
     }
 }
 
-/// A pattern that means checks of the kit, and which; one that means none is a mistake.
+/// A pattern for checks of the kit, and the checks that it matches; matching none is an error.
 #[cfg(feature = "conformance")]
 pub fn checks_named(text: &str) -> Result<(Pattern, Vec<&'static str>), String> {
     let pattern = Pattern::new(text).map_err(|error| error.to_string())?;
@@ -203,7 +204,7 @@ impl Leaf for Checks {
         let text = values::text(given, EXAMPLE)?;
         #[cfg(feature = "conformance")]
         return checks_named(text).map(|(pattern, _)| pattern);
-        // Without the kit its checks are unknown, and the table is for the kit alone.
+        // Without the kit its checks are unknown, and only the kit uses the table.
         #[cfg(not(feature = "conformance"))]
         Pattern::new(text).map_err(|error| error.to_string())
     }
@@ -265,7 +266,7 @@ fn fill_in(node: &mut SourcedValue, address: SocketAddr) {
     match &mut node.value {
         Value::Table(table) => table.values_mut().for_each(|entry| fill_in(&mut entry.node, address)),
         Value::Array(items) => items.iter_mut().for_each(|item| fill_in(item, address)),
-        // Alone, a port is a number: that is how connectors want it.
+        // A value that is only a port becomes a number, as connectors expect.
         Value::String(text) if text == PORT => node.value = Value::Integer(address.port().into()),
         Value::String(text) => {
             *text = text

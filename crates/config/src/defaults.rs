@@ -1,4 +1,4 @@
-//! The defaults as part of the tree, for those who want to see them: reading has no need of it.
+//! Adds the defaults to the tree for display; reading does not need them.
 
 use serde_json::Value as Json;
 
@@ -6,8 +6,7 @@ use super::keys::{Keys, Kind};
 use super::origin::Origin;
 use super::tree::{Entry, SourcedValue, Table, Value};
 
-/// Puts the defaults below: they show where nothing else stands. Of a table that means something only when it is written, such as
-/// `network`, there are none.
+/// Adds a default wherever nothing is configured. A table that has an effect only when it is present, such as `network`, gets no defaults.
 pub(super) fn fill(node: &mut SourcedValue, keys: Keys<'_>) {
     let Some(table) = node.as_table_mut() else {
         return;

@@ -1,4 +1,4 @@
-//! What one configuration has otherwise than another: for a reload, which exchanges what has changed and nothing else.
+//! Compares two configurations for a reload, which replaces only what has changed.
 
 use std::collections::BTreeMap;
 use std::hash::{BuildHasher, RandomState};
@@ -13,23 +13,23 @@ use super::show::{inline, json, redact};
 use super::tree::{SourcedValue, join};
 use super::{Config, Connectors, Errors, Sources, defaults, layers, load, schema, values};
 
-/// A configuration that was read once: what it says, and how it differs from another.
+/// A configuration that was read once, and can be compared with another.
 #[derive(Debug)]
 pub struct Reading {
-    /// What it says.
+    /// The configuration itself.
     pub config: Config,
     /// Its keys with their values.
     pub settings: Settings,
-    /// All of it, without secrets, to tell one configuration from another.
+    /// All of it, without secrets, to distinguish configurations.
     pub shown: Json,
 }
 
-/// The keys of a configuration with their values, defaults included. Holds values only as they may be shown, and beside that a
-/// digest: what may be a secret is compared, and never kept.
+/// The keys of a configuration with their values, defaults included. It contains only values that may be shown, and a digest of each:
+/// possible secrets are compared but never kept.
 #[derive(Clone, Debug)]
 pub struct Settings {
     values: BTreeMap<String, Setting>,
-    /// Drawn by each process, so that a digest says nothing outside of it.
+    /// Random for each process, so that a digest is meaningless outside of it.
     hasher: RandomState,
 }
 
@@ -41,20 +41,20 @@ struct Setting {
     behind: Vec<u64>,
 }
 
-/// A key that has another value.
+/// A key whose value differs.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Difference {
     /// The key, such as `apps.hr.tasks.concurrency`.
     pub key: String,
-    /// Its value before, as TOML; `None` if there was none.
+    /// Its old value as TOML; `None` if there was none.
     pub old: Option<String>,
-    /// Its value now; `None` if there is none.
+    /// Its new value; `None` if there is none.
     pub new: Option<String>,
-    /// It is written as it was, or not shown; what has changed is the secret or the file behind it.
+    /// The value itself is unchanged or not shown; the secret or file that it refers to has changed.
     pub is_behind: bool,
 }
 
-/// Reads the configuration as [`load`](super::load()) does, and so that it can be compared with another of the same `hasher`.
+/// Reads the configuration as [`load`](super::load()) does, in a form that can be compared with another one that used the same `hasher`.
 pub fn read(sources: &Sources, connectors: &Connectors, hasher: &RandomState) -> Result<Reading, Errors> {
     let documents = sources.read()?;
     let config = load::parse(&documents, &sources.environment, connectors)?;
@@ -70,7 +70,7 @@ pub fn read(sources: &Sources, connectors: &Connectors, hasher: &RandomState) ->
     Ok(Reading { config, settings, shown: json(&redacted, Some(keys)) })
 }
 
-/// The state folder, also by a configuration that is wrong elsewhere. `None` if not even that can be told.
+/// The state folder, even if the configuration has errors elsewhere. `None` if it cannot be determined.
 pub fn state_path(sources: &Sources, connectors: &Connectors) -> Option<PathBuf> {
     let problems = Diagnostics::default();
     let known = schema::description(connectors);
@@ -101,7 +101,7 @@ impl Settings {
         }
     }
 
-    /// Adds what the value of a key refers to, such as the secret itself. It is distinguished from others, and not kept.
+    /// Adds the content that a key's value refers to, such as the secret itself. Only its digest is kept.
     pub fn add_behind(&mut self, key: &str, content: &[u8]) {
         let digest = self.hasher.hash_one(content);
         // A reference in a list belongs to the key that has the list.
@@ -114,7 +114,7 @@ impl Settings {
         }
     }
 
-    /// Adds a key of its own, which is no key of the file, such as a folder that follows from where the file is.
+    /// Adds an additional key that is not in the file, such as a folder that depends on the location of the file.
     pub fn add(&mut self, key: &str, value: &str) {
         let setting = Setting {
             digest: self.hasher.hash_one(value),
@@ -131,7 +131,7 @@ impl Settings {
         }
     }
 
-    /// The part of it below these keys, such as `apps.hr`.
+    /// The settings below these keys, such as `apps.hr`.
     pub fn part(&self, prefixes: &[&str]) -> Self {
         let is_below = |key: &str| {
             prefixes.iter().any(|prefix| {
@@ -145,7 +145,7 @@ impl Settings {
         }
     }
 
-    /// The part of it that is not below these keys.
+    /// The settings that are not below these keys.
     pub fn without(&self, prefixes: &[&str]) -> Self {
         let dropped = self.part(prefixes);
         let values = self.values.iter().filter(|(key, _)| !dropped.values.contains_key(*key));
@@ -155,7 +155,7 @@ impl Settings {
         }
     }
 
-    /// What `new` has otherwise, in the order of the keys.
+    /// The differences of `new`, in the order of the keys.
     pub fn differences(&self, new: &Self) -> Vec<Difference> {
         let keys: std::collections::BTreeSet<&String> = self.values.keys().chain(new.values.keys()).collect();
         let differ = keys.into_iter().filter(|key| self.values.get(*key) != new.values.get(*key));

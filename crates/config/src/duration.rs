@@ -1,4 +1,4 @@
-//! Durations as people write them: `"30s"`, `"1h 30m"`, `"7d"`.
+//! Durations in the format that people use: `"30s"`, `"1h 30m"`, `"7d"`.
 
 use std::time::Duration;
 
@@ -7,11 +7,11 @@ use schemars::{Schema, json_schema};
 
 use super::leaf::{EXAMPLE, Leaf};
 
-/// A timer set for later than this overflows somewhere, and is useless.
+/// A longer timer would overflow somewhere, and is useless.
 const LONGEST: Duration = Duration::from_hours(366 * 24);
 const DAY: u64 = 24 * 3600;
 
-/// A duration of at least so many milliseconds. A shorter one is probably a wrong unit.
+/// A duration of at least `LEAST` milliseconds. A shorter one probably has the wrong unit.
 pub(super) struct Length<const LEAST: u64 = 1>;
 
 impl<const LEAST: u64> Leaf for Length<LEAST> {
@@ -42,7 +42,7 @@ impl<const LEAST: u64> Leaf for Length<LEAST> {
     }
 }
 
-/// The time over which deletions are counted: the journal remembers them for no longer.
+/// The time window in which deletions are counted; the journal keeps them for at most this long.
 pub(super) struct Window;
 
 impl Leaf for Window {
@@ -62,13 +62,12 @@ impl Leaf for Window {
     }
 }
 
-/// A duration in words, such as `1m 30s`.
+/// A duration in units, such as `1m 30s`.
 pub(super) fn friendly(duration: Duration) -> String {
     jiff::fmt::friendly::SpanPrinter::new().unsigned_duration_to_string(&duration)
 }
 
-/// A duration in the one unit in which it is a whole number. A single minute is 60 seconds, as it is mostly written in
-/// configurations.
+/// A duration in the largest unit in which it is an integer. A single minute is 60 seconds, the usual form in configurations.
 fn written(duration: Duration) -> String {
     match duration.as_secs() {
         _ if duration.subsec_nanos() > 0 => friendly(duration),
@@ -78,7 +77,7 @@ fn written(duration: Duration) -> String {
     }
 }
 
-/// A day is 24 hours, a week seven days; months and years have no fixed length, and negative durations no meaning.
+/// A day is 24 hours, a week seven days; months and years have no fixed length, and negative durations are invalid.
 fn parse(text: &str) -> Option<Duration> {
     let span: Span = text.parse().ok()?;
     let signed = span.to_duration(SpanRelativeTo::days_are_24_hours()).ok()?;

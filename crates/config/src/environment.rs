@@ -1,7 +1,7 @@
 //! The environment as a layer: `BRIDGEHEAD__BRIDGE__BASE_URL` is `bridge.base_url`.
 //!
-//! Names match known keys without regard to case, and apps that the files define with `-` and `_` the same. A value
-//! is read as TOML if it is TOML (`8`, `true`, `["a"]`, `"8"`), else it is the text itself.
+//! Names match known keys case-insensitively; so do apps that the files define, with `-` and `_` treated as equal. A value is parsed as
+//! TOML if it is valid TOML (`8`, `true`, `["a"]`, `"8"`), otherwise it is a plain string.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -17,10 +17,10 @@ use super::{Connectors, Errors};
 
 const PREFIX: &str = "BRIDGEHEAD__";
 const SEPARATOR: &str = "__";
-/// Far deeper than any key; keeps a strange variable from exhausting the stack.
+/// Far deeper than any key; keeps a malformed variable from exhausting the stack.
 const DEEPEST: usize = 32;
 
-/// Applies the variables on top of the files, each as a separate layer. One that names no key is reported and ignored.
+/// Applies the variables on top of the files, each as a separate layer. A variable that matches no key is reported and ignored.
 pub(super) fn overlay(
     layers: &mut Layers,
     variables: &BTreeMap<String, String>,
@@ -45,7 +45,7 @@ pub(super) fn overlay(
                     || place("state", "url"))
                     && node.as_str().is_none()
                 {
-                    // The name of a variable, file or credential is a text, even if it looks like a number.
+                    // The name of a variable, file or credential is a string, even if it looks like a number.
                     node.value = Value::String(text.clone());
                 }
                 layers.add(nest(path, node, &origin))?;
@@ -63,8 +63,7 @@ fn nest(path: Vec<String>, node: SourcedValue, origin: &Origin) -> SourcedValue 
     })
 }
 
-/// The path of the key that a variable means, in the spelling of the files; or the path as far as it makes sense and
-/// what is wrong with it.
+/// The path of the key that a variable refers to, spelled as in the files; or the valid part of the path, and what is wrong.
 fn path(
     tree: &SourcedValue,
     segments: &[&str],
@@ -94,7 +93,7 @@ fn path(
         node = node.and_then(|node| node.get(&name));
         let Some(below) = keys.child(&name) else {
             path.push(name);
-            // Only the kinds of a secret have nothing below that the schema could tell.
+            // The schema has nothing below a secret except its kinds.
             return match segments.get(index + 1) {
                 None => Ok(path),
                 Some(next) => Err((
@@ -122,8 +121,7 @@ fn known(keys: Keys<'_>, segment: &str) -> Result<String, String> {
     }
 }
 
-/// The rest of a path, from `target` on. What neither the files nor the connector know is in lower case; the
-/// connector will say what it thinks of it.
+/// The rest of a path after `target`. Keys that neither the files nor the connector know are in lower case; the connector reports them.
 fn settings(
     mut node: Option<&SourcedValue>,
     mut keys: [Option<Keys<'_>>; 2],
@@ -150,7 +148,7 @@ fn alike(one: &str, other: &str) -> bool {
     plain(one) == plain(other)
 }
 
-/// The app of the files that a variable means.
+/// The app in the files that a variable refers to.
 fn app(apps: Option<&SourcedValue>, segment: &str) -> Result<String, String> {
     let apps: Vec<&str> = apps
         .and_then(SourcedValue::as_table)

@@ -1,65 +1,65 @@
-//! What can be wrong with a configuration, each error one line.
+//! Configuration errors, one line each.
 
 use std::cell::RefCell;
 use std::path::PathBuf;
 
 use super::Origin;
 
-/// One thing that is wrong with the configuration. All are for the operator to put right, and none holds a value.
+/// One error in the configuration. The operator must correct each of them, and none contains a value.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
-    /// No path was given. The caller of [`load`](super::load) has to name a file or a folder.
+    /// No path was given. The caller of [`load`](super::load) must specify a file or a folder.
     #[error("no configuration found; specify it with --config PATH")]
     NoSources,
-    /// The operator has to create the file or folder, or name another.
+    /// The operator must create the file or folder, or specify another.
     #[error("{path}: no such file or folder; create it, or specify the configuration with --config PATH")]
     NotFound {
-        /// What was named.
+        /// The specified path.
         path: PathBuf,
     },
-    /// The operator has to put a file into the folder, or name another.
+    /// The operator must put a file into the folder, or specify another.
     #[error(
         "{path}: the folder contains no *.toml file; put the configuration there, or specify another with \
          --config PATH"
     )]
     EmptyFolder {
-        /// What was named.
+        /// The specified path.
         path: PathBuf,
     },
-    /// The operator has to make the file readable for the daemon's user.
+    /// The operator must make the file readable for the daemon's user.
     #[error("cannot read {path}: {problem}")]
     Unreadable {
         /// The file or folder.
         path: PathBuf,
-        /// Why, and what to do.
+        /// The reason, and what to do.
         problem: String,
     },
-    /// The operator has to correct the syntax.
+    /// The operator must correct the syntax.
     #[error("{at}: not valid TOML: {problem}")]
     Syntax {
-        /// Where the parser stumbled.
+        /// The location of the syntax error.
         at: Origin,
-        /// The parser's own short words; never the line, which may hold a secret.
+        /// The parser's short message; never the line, which may contain a secret.
         problem: String,
     },
-    /// The operator has to correct a key or its value.
+    /// The operator must correct a key or its value.
     #[error("{at}: {key}: {problem}")]
     Key {
-        /// Where it stands.
+        /// Its location.
         at: Origin,
         /// The path of the key, such as `apps.acme-hr.tasks.poll_interval`.
         key: String,
-        /// What is wrong, and what would be right.
+        /// What is wrong, and what would be correct.
         problem: String,
     },
-    /// The layers could not be put together; that is for the developers.
+    /// The layers could not be merged; this is a bug.
     #[error("the configuration files cannot be merged: {problem}; please report this as a bug")]
     Layers {
-        /// Why.
+        /// The reason.
         problem: String,
     },
-    /// The operator has to configure an app.
+    /// The operator must configure an app.
     #[error(
         "no app is configured: add a table [apps.NAME] with app_id, connector and target; `bridgehead apps \
          list` shows the apps that the key can access"
@@ -68,7 +68,7 @@ pub enum Error {
 }
 
 impl Error {
-    /// The place of the error, if it is in a file or variable.
+    /// The location of the error, if it is in a file or variable.
     pub fn origin(&self) -> Option<&Origin> {
         match self {
             Self::Syntax { at, .. } | Self::Key { at, .. } => Some(at),
@@ -76,7 +76,7 @@ impl Error {
         }
     }
 
-    /// The path of the key that is wrong, if it is about one.
+    /// The path of the invalid key, if the error is about a key.
     pub fn key(&self) -> Option<&str> {
         match self {
             Self::Key { key, .. } => Some(key),
@@ -85,7 +85,7 @@ impl Error {
     }
 }
 
-/// Everything that is wrong with the configuration; one line each, in the order of the files.
+/// All errors in the configuration, one line each, in the order of the files.
 #[derive(Debug)]
 pub struct Errors(Vec<Error>);
 
@@ -95,7 +95,7 @@ impl Errors {
         if errors.is_empty() { Ok(()) } else { Err(Self(errors)) }
     }
 
-    /// Sorted by file in the order of reading, then by place; errors in variables come last, by their names.
+    /// Sorted by file in reading order, then by location; errors in variables are last, sorted by name.
     pub(super) fn sorted(mut errors: Vec<Error>, files: &[PathBuf]) -> Self {
         errors.sort_by_cached_key(|error| match error.origin() {
             Some(Origin::File { path, line, column }) => {
@@ -153,7 +153,7 @@ impl std::fmt::Display for Errors {
 
 impl std::error::Error for Errors {}
 
-/// Collects what is wrong while the tree is read.
+/// Collects errors while the tree is read.
 #[derive(Debug, Default)]
 pub(super) struct Diagnostics(RefCell<Vec<Error>>);
 

@@ -1,4 +1,4 @@
-//! A schema as a table of keys for people, in Markdown: what the pages in `docs/` show.
+//! Renders a schema as a Markdown table of keys, as in the pages in `docs/`.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -22,7 +22,7 @@ pub fn conformance_keys() -> String {
     Table::of(place.unwrap_or(&Value::Null)).to_markdown()
 }
 
-/// Every connector has it, and none knows of it.
+/// Every connector has this key, and no connector knows it.
 const RATE_LIMIT: &str =
     "How fast to call the target, such as `{ per_second = 20, burst = 20 }`. Unlimited when absent.";
 
@@ -33,20 +33,20 @@ struct Row {
     meaning: String,
 }
 
-/// What a value may be, and the keys within it.
+/// The possible types of a value, and the keys within it.
 #[derive(Default)]
 struct Shape<'a> {
     kinds: Vec<String>,
-    /// The path behind the key, the schema of the table there, and in which case it is there.
+    /// The path after the key, the schema of the table there, and the condition for it.
     tables: Vec<(&'static str, &'a Value, String)>,
 }
 
 struct Table<'a> {
     root: &'a Value,
     rows: Vec<Row>,
-    /// The definitions that are being described: a schema may refer to itself.
+    /// The definitions that are being described: a schema may be recursive.
     within: Vec<&'a str>,
-    /// The definitions of tables that have been described, and at which key: once is enough.
+    /// The definitions of tables that were already described, and the key where: each is described once.
     described: BTreeMap<&'a str, String>,
     /// The key that is being described.
     current: String,
@@ -65,7 +65,7 @@ impl<'a> Table<'a> {
         table
     }
 
-    /// Adds a table of numbers that no schema has.
+    /// Adds a table of numbers that is not in any schema.
     fn add(&mut self, key: &str, meaning: &str) {
         let row = Row {
             key: key.to_owned(),
@@ -76,7 +76,7 @@ impl<'a> Table<'a> {
         self.rows.push(row);
     }
 
-    /// Adds a row for each key of a table, and for those within. `case` says when they are there.
+    /// Adds a row for each key of a table, and for nested keys. `case` is the condition under which they exist.
     fn keys(&mut self, path: &str, schema: &'a Value, case: &str) {
         let required: BTreeSet<&str> = schema
             .get("required")
@@ -106,7 +106,7 @@ impl<'a> Table<'a> {
                 kinds => kinds.join(" or "),
             };
             let meaning = match (property.get("const"), self.meaning(property)) {
-                // What tells alternatives apart is as good as the alternative.
+                // A constant that distinguishes alternatives is described by the alternative.
                 (Some(value), meaning) if meaning.is_empty() => {
                     let said = self.meaning(schema);
                     if said.is_empty() { said } else { format!("{}: {said}", code(value)) }
@@ -126,7 +126,7 @@ impl<'a> Table<'a> {
         }
     }
 
-    /// Adds a row. A key that several alternatives have is one row; what it means in each is said in turn.
+    /// Adds a row. A key of several alternatives gets one row, which lists its meaning in each.
     fn put(&mut self, row: Row) {
         let Some(known) = self.rows.iter_mut().find(|known| known.key == row.key) else {
             self.rows.push(row);
@@ -149,7 +149,7 @@ impl<'a> Table<'a> {
         shape
     }
 
-    /// Adds what a schema allows to a shape. `suffix` is the way to it from the key.
+    /// Adds the types that a schema allows to a shape. `suffix` is the path from the key to the schema.
     fn collect(&mut self, schema: &'a Value, suffix: &'static str, shape: &mut Shape<'a>) {
         if let Some(pointer) = schema.get("$ref").and_then(Value::as_str) {
             let Some(definition) = self.root.pointer(pointer.trim_start_matches('#')) else { return };
@@ -197,7 +197,7 @@ impl<'a> Table<'a> {
         }
     }
 
-    /// Leaves out the keys of a table that has been described at another key.
+    /// Leaves out the keys of a table that was already described at another key.
     fn once(&mut self, pointer: &'a str, before: usize, shape: &mut Shape<'a>) {
         let first = self.described.entry(pointer).or_insert_with(|| self.current.clone());
         if *first == self.current {
@@ -219,7 +219,7 @@ impl<'a> Table<'a> {
             shape,
             &format!("list of {}", item.kinds.iter().map(|one| plural(one)).collect::<Vec<_>>().join(" or ")),
         );
-        // Lists within lists, and deeper, are more than a key can say.
+        // Nested lists are too complex for a key path.
         if suffix.is_empty() {
             shape.tables.extend(
                 item.tables
@@ -258,7 +258,7 @@ impl<'a> Table<'a> {
         }
     }
 
-    /// What is said of a key; if nothing is, what is said of its type.
+    /// The description of a key, or of its type if the key has none.
     fn meaning(&self, schema: &Value) -> String {
         let said = |schema: &Value| schema.get("description").and_then(Value::as_str).map(str::to_owned);
         let pointer = schema.get("$ref").and_then(Value::as_str);
@@ -283,7 +283,7 @@ fn kind(shape: &mut Shape<'_>, one: &str) {
     }
 }
 
-/// In which case a table is the selected one: what its tag says, if it has one.
+/// The condition under which a table is the selected alternative: the value of its tag, if it has one.
 fn case(schema: &Value) -> String {
     let properties = schema.get("properties").and_then(Value::as_object);
     let tag = |(name, property): (&String, &Value)| {
@@ -313,7 +313,7 @@ fn code(value: &Value) -> String {
     format!("`{value}`")
 }
 
-/// A default, if it can be read at a glance.
+/// A default that is short enough to show.
 fn shown(default: &Value) -> String {
     match default {
         Value::Null => String::new(),
@@ -327,7 +327,7 @@ fn shown(default: &Value) -> String {
     }
 }
 
-/// A duration as people write it, if the text is one as standards do.
+/// Converts an ISO 8601 duration to the format that people use.
 fn iso_duration(text: &str) -> Option<String> {
     let duration: jiff::SignedDuration = text.strip_prefix('P').and_then(|_| text.parse().ok())?;
     Some(jiff::fmt::friendly::SpanPrinter::new().duration_to_string(&duration))

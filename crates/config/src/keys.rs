@@ -1,26 +1,26 @@
-//! Which keys there are, as the schema says: the one place that knows, for files and environment alike.
+//! The known keys, from the schema: the only source for them, for files and environment alike.
 
 use bridgehead_sdk::nearest;
 use serde_json::Value;
 
 use super::{conformance, secret, target};
 
-/// What the description says of a key beside its schema: what to write where the key is missing.
+/// An extension of the schema: what to write if the key is missing.
 pub(super) const MISSING: &str = "x-missing";
 
-/// A place in a JSON schema.
+/// A location in a JSON schema.
 #[derive(Clone, Copy)]
 pub(super) struct Keys<'a> {
     schema: &'a Value,
     root: &'a Value,
 }
 
-/// What may stand at a place.
+/// The kind of value that is allowed at a location.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Kind {
     /// A table whose keys are fixed.
     Table,
-    /// A table of things that the operator names.
+    /// A table whose keys the operator chooses.
     Map,
     /// A table that is defined elsewhere, such as an app's `target`.
     Free,
@@ -35,9 +35,9 @@ impl<'a> Keys<'a> {
         Self { schema: root, root }.resolved()
     }
 
-    /// Follows references, and the one alternative of an optional value that is not `null`.
+    /// Follows references, and the only alternative of an optional value that is not `null`.
     fn resolved(mut self) -> Self {
-        // A schema may refer to itself; no honest one does so this often without a key between.
+        // A schema may be recursive; no valid one has this many references without a key in between.
         for _ in 0..16 {
             let next = if let Some(pointer) = self.schema.get("$ref").and_then(Value::as_str) {
                 self.root.pointer(pointer.trim_start_matches('#'))
@@ -75,7 +75,7 @@ impl<'a> Keys<'a> {
         }
     }
 
-    /// The names of the keys that are known here.
+    /// The names of the known keys.
     pub(super) fn names(self) -> Vec<&'a str> {
         if self.kind() == Kind::Secret {
             return secret::KINDS.to_vec();
@@ -84,7 +84,7 @@ impl<'a> Keys<'a> {
         properties.into_iter().flatten().map(|(name, _)| name.as_str()).collect()
     }
 
-    /// The words that may stand here, if it is words: those of an enumeration.
+    /// The allowed strings, if the value is an enumeration.
     pub(super) fn words(self) -> Vec<&'a str> {
         let words = |schema: &'a Value| {
             let listed = schema.get("enum").and_then(Value::as_array).into_iter().flatten();
@@ -96,7 +96,7 @@ impl<'a> Keys<'a> {
         found
     }
 
-    /// What stands under a name here, if the name is known.
+    /// The location below a name, if the name is known.
     pub(super) fn child(self, name: &str) -> Option<Self> {
         let schema = match self.kind() {
             Kind::Map => self.schema.get("additionalProperties"),
@@ -105,51 +105,51 @@ impl<'a> Keys<'a> {
         schema.map(|schema| Self { schema, ..self }.resolved())
     }
 
-    /// The content of a list here.
+    /// The location of list items.
     pub(super) fn item(self) -> Option<Self> {
         self.schema.get("items").map(|schema| Self { schema, ..self }.resolved())
     }
 
-    /// The names of the keys that have to be there.
+    /// The names of the required keys.
     pub(super) fn required(self) -> impl Iterator<Item = &'a str> {
         let required = self.schema.get("required").and_then(Value::as_array);
         required.into_iter().flatten().filter_map(Value::as_str)
     }
 
-    /// What stands here when the operator says nothing; of a table, whatever is in it.
+    /// The default value; for a table, its entire content.
     pub(super) fn default(self) -> Option<&'a Value> {
         self.schema.get("default")
     }
 
-    /// A value that fits.
+    /// A valid value.
     pub(super) fn example(self) -> Option<&'a Value> {
         let says = |value: &&Value| !value.is_null() && !value.as_array().is_some_and(Vec::is_empty);
         let first = |list: &str| self.schema.get(list).and_then(|list| list.get(0));
         self.default().filter(says).or_else(|| first("examples")).or_else(|| first("enum"))
     }
 
-    /// What to write if the key is missing, in the words of its description.
+    /// What to write if the key is missing, from its description.
     pub(super) fn when_missing(self) -> Option<&'a str> {
         self.schema.get(MISSING).and_then(Value::as_str)
     }
 
-    /// The least and the most that may stand here, where the description says so.
+    /// The minimum and maximum value, if the schema has them.
     pub(super) fn bounds(self) -> [Option<&'a Value>; 2] {
         ["minimum", "maximum"].map(|bound| self.schema.get(bound))
     }
 
-    /// The type as JSON schema calls it.
+    /// The type in JSON Schema's terms.
     pub(super) fn json_type(self) -> &'a str {
         self.schema.get("type").and_then(Value::as_str).unwrap_or_default()
     }
 }
 
-/// Says that a name is not known, and which one is.
+/// The message for an unknown name, with the known ones.
 pub(super) fn unknown(what: &str, name: &str, known: &[&str]) -> String {
     not_known(what, nearest(name, known.iter().copied()), known)
 }
 
-/// Does the same where the nearest name is known already.
+/// The same if the nearest known name was already determined.
 pub(super) fn not_known(what: &str, near: Option<&str>, known: &[&str]) -> String {
     match near {
         Some(near) => format!("unknown {what}; did you mean '{near}'?"),

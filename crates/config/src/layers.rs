@@ -1,8 +1,8 @@
-//! Laying files and environment over one another, with the `config` crate.
+//! Merges files and environment with the `config` crate.
 //!
-//! `config` is given the tables, and for each value its number: it decides which one stands on top, and never sees a value, so that it
-//! can neither change nor quote one. Values and places stay here. What is replaced as a whole is one value to `config`: a list, and a
-//! reference to a secret.
+//! `config` gets the tables, with a number in place of each value: it decides which one takes precedence, but never sees a value, so that
+//! it can neither change nor quote one. Values and locations stay here. Lists and references to secrets, which are replaced as a whole, are
+//! single values to `config`.
 
 use std::collections::BTreeMap;
 
@@ -14,13 +14,13 @@ use super::origin::Origin;
 use super::tree::{self, Entry, SourcedValue, Table};
 use super::{Connectors, Document, Error, Errors, environment};
 
-/// The one key on top of everything: `config` would take a name there apart at its dots.
+/// The only top-level key: `config` would split a name there at its dots.
 const ROOT: &str = "root";
 
-/// The documents and the environment as one tree, without defaults.
+/// Merges the documents and the environment into one tree, without defaults.
 ///
-/// Syntax errors end here, for a half-read file makes misleading errors. A variable that names no key is reported to
-/// `problems`, and left out.
+/// Stops at syntax errors, because a half-read file causes misleading errors. A variable that matches no key is reported to `problems` and
+/// skipped.
 pub(super) fn stack(
     documents: &[Document],
     variables: &BTreeMap<String, String>,
@@ -48,17 +48,17 @@ pub(super) fn stack(
     Ok(layers.tree())
 }
 
-/// Layers, the lowest first, and what they add up to.
+/// The layers, lowest first, and the result of merging them.
 pub(super) struct Layers {
     all: Vec<SourcedValue>,
-    /// The values of all layers, under their numbers.
+    /// The values of all layers, indexed by their numbers.
     values: Vec<SourcedValue>,
     sum: Value,
-    /// Whether all of it is the `target` of an app.
+    /// Whether the layers are the `target` of an app.
     of_target: bool,
 }
 
-/// One layer as `config` takes it.
+/// One layer in the format that `config` expects.
 #[derive(Clone, Debug)]
 struct Layer(Map<String, Value>);
 
@@ -73,7 +73,7 @@ impl Source for Layer {
 }
 
 impl Layers {
-    /// No layer yet; what is missing from all of them is missing at `origin`.
+    /// Starts without layers; keys that are missing from all layers are reported at `origin`.
     pub(super) fn new(origin: Origin) -> Self {
         Self {
             all: vec![SourcedValue::table(origin)],
@@ -83,12 +83,12 @@ impl Layers {
         }
     }
 
-    /// The same for the table `target` of an app.
+    /// The same for the `target` table of an app.
     pub(super) fn of_target(origin: Origin) -> Self {
         Self { of_target: true, ..Self::new(origin) }
     }
 
-    /// Puts a layer on top: tables merge, everything else is replaced.
+    /// Adds a layer on top: tables merge, everything else is replaced.
     pub(super) fn add(&mut self, layer: SourcedValue) -> Result<(), Errors> {
         if !self.of_target {
             make_way(&mut self.sum, &layer);
@@ -113,8 +113,8 @@ impl Layers {
         numbered.into()
     }
 
-    /// The entries of what merges with the layers below. `target = { file = "…" }` looks like a reference, but is a table of settings in
-    /// any case.
+    /// The entries of a table that merges with the layers below. `target = { file = "…" }` looks like a reference, but is always a table of
+    /// settings.
     fn table<'a>(&self, node: &'a SourcedValue, path: &[&str]) -> Option<&'a Table> {
         let target = match path {
             ["apps", _, "target"] => true,
@@ -123,14 +123,14 @@ impl Layers {
         node.as_table().filter(|_| target || !node.is_secret_reference())
     }
 
-    /// What the layers add up to.
+    /// The merged tree.
     pub(super) fn tree(&self) -> SourcedValue {
         let here: Vec<&SourcedValue> = self.all.iter().collect();
         let nothing = Map::new();
         self.located(entries(Some(&self.sum), ROOT).unwrap_or(&nothing), &here, &mut Vec::new())
     }
 
-    /// A table of the sum with its places, which `config` drops. `here` are the tables of the layers that it is made of.
+    /// A merged table with its locations, which `config` drops. `here` are the layers' tables that it consists of.
     fn located<'a>(
         &self,
         sum: &'a Map<String, Value>,
@@ -148,7 +148,7 @@ impl Layers {
                     usize::try_from(*number).ok().and_then(|number| self.values.get(number)).cloned()
                 }
                 ValueKind::Table(below) => {
-                    // A value that stood here in between has replaced the tables before it.
+                    // A value that was set here in between has replaced the tables before it.
                     let value = layers.iter().rposition(|entry| self.table(&entry.node, path).is_none());
                     let tables = &layers[value.map_or(0, |value| value + 1)..];
                     let tables: Vec<&SourcedValue> = tables.iter().map(|entry| &entry.node).collect();
@@ -166,7 +166,7 @@ impl Layers {
     }
 }
 
-/// Takes the schedules out of the layers below which the layer replaces: `every` and `cron` exclude one another.
+/// Removes the schedules that the layer replaces from the layers below: `every` and `cron` exclude each other.
 fn make_way(sum: &mut Value, layer: &SourcedValue) {
     let apps = layer.get("apps").and_then(SourcedValue::as_table);
     for (app, entry) in apps.into_iter().flatten() {

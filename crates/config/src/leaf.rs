@@ -1,7 +1,7 @@
-//! Values that are texts in the configuration and something else in the program.
+//! Values that are strings in the configuration and other types in the program.
 //!
-//! A field names the form it has in the file: `#[serde(with = "As::<BaseUrl>")]`. serde reads it so, schemars describes it so, and the
-//! default that the documentation shows is written so.
+//! A field declares its format in the file: `#[serde(with = "As::<BaseUrl>")]`. serde parses it in that format, schemars describes it, and
+//! the documentation shows its default in it.
 
 use std::borrow::Cow;
 use std::marker::PhantomData;
@@ -11,29 +11,29 @@ use serde::de::{Deserializer, Error as _};
 use serde::ser::Serializer;
 use serde::{Deserialize, Serialize};
 
-/// The placeholder in the words of a [`Leaf`] for the example of the key: its default, or what the schema names.
+/// The placeholder for the key's example in the messages of a [`Leaf`]: its default, or an example from the schema.
 pub(super) const EXAMPLE: &str = "{example}";
 
-/// One kind of text.
+/// A value that is parsed from a string.
 pub(super) trait Leaf {
-    /// What it is in the program.
+    /// The type in the program.
     type Value;
 
-    /// Reads the text; `None` if something else than a text stands there. The error says what is expected, and never what stands there.
+    /// Parses the string; `None` if the value is not a string. The error says what is expected, and never quotes the value.
     fn read(text: Option<&str>) -> Result<Self::Value, String>;
 
-    /// Writes it as people do, for those that have a default.
+    /// Formats the value as people write it, for types that have a default.
     fn write(_: &Self::Value) -> Option<String> {
         None
     }
 
-    /// What the schema says.
+    /// The schema.
     fn schema() -> Schema {
         json_schema!({ "type": "string" })
     }
 }
 
-/// How a field is written in the file.
+/// The format of a field in the file.
 pub(super) trait Form {
     /// The type of the field.
     type Value;
@@ -43,18 +43,18 @@ pub(super) trait Form {
     fn serialize<S: Serializer>(value: &Self::Value, serializer: S) -> Result<S::Ok, S::Error>;
 }
 
-/// A text.
+/// A string.
 pub(super) struct As<L>(PhantomData<L>);
-/// A list of texts.
+/// A list of strings.
 pub(super) struct List<L>(PhantomData<L>);
-/// A key that may be missing. serde reads it only if it is there.
+/// An optional key. serde calls this only if the key is present.
 pub(super) struct Opt<F>(PhantomData<F>);
 
 impl<L: Leaf> Form for As<L> {
     type Value = L::Value;
 
     fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<L::Value, D::Error> {
-        // What else stands there, the leaf has better words for.
+        // If the value is not a string, the leaf has the better error message.
         let text = String::deserialize(deserializer).ok();
         L::read(text.as_deref()).map_err(D::Error::custom)
     }
@@ -131,7 +131,7 @@ impl<F: JsonSchema> JsonSchema for Opt<F> {
     }
 }
 
-/// Writes a number without a fraction as operators do: `10`, not `10.0`.
+/// Writes an integral number as operators do: `10`, not `10.0`.
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks for it")]
 #[expect(
     clippy::cast_possible_truncation,

@@ -1,27 +1,27 @@
-//! Configuration: what the operator writes, read and checked before anything is started.
+//! Configuration: reads and checks the operator's files before anything is started.
 //!
 //! ```text
 //! files, environment ─ sources ─▶ documents ─ layers ─▶ one tree ─ reader, rules ─▶ Config ─ build_connector ─▶ connectors
 //! ```
 //!
-//! The types of [`Config`] are the one description of the configuration: serde reads them, their `Default` is what holds when nobody
-//! says anything else, and schemars makes the schema of them, from which the known keys, the bounds, the words of errors and the tables
-//! of keys in `docs/` come. `rules` has what is about several keys. A new key is a field, and no more.
+//! The types of [`Config`] are the only description of the configuration: serde parses them, their `Default` has the defaults, and schemars
+//! derives the schema from them, which in turn defines the known keys, their bounds, the error messages and the key tables in `docs/`.
+//! `rules` checks conditions across several keys. To add a key, only a field must be added.
 //!
-//! Everything after reading is pure: the environment is passed in, nothing is opened, and nothing is spawned. Each
-//! value in the tree knows the file, line and column (or the environment variable) it came from, and each error
-//! says so. All errors are collected, and none holds a value: what stands at the wrong place may be a secret.
+//! Everything after reading is pure: the environment is passed in, nothing is opened, and nothing is spawned. Each value in the tree has
+//! the file, line and column (or the environment variable) that it comes from, and each error shows it. All errors are collected, and none
+//! contains a value: a misplaced value may be a secret.
 //!
-//! - [`load`] reads [`Sources`] into a [`Config`]; [`parse`] does the same from texts.
-//! - [`Secret`] is a reference to a secret; it is read when it is needed, and never stands in the configuration.
-//! - [`Network`] has the trusted certificates and the proxy; [`Network::resolve`] reads the files and secrets that it names.
-//! - [`build_connector`] resolves the secrets of an app's `target` and makes its connector.
-//! - [`schema`] describes the whole file for editors, [`show`] shows what the layers amount to.
+//! - [`load`] reads [`Sources`] into a [`Config`]; [`parse`] does the same from strings.
+//! - [`Secret`] is a reference to a secret; it is read when needed, and the secret is never part of the configuration.
+//! - [`Network`] has the trusted certificates and the proxy; [`Network::resolve`] reads the files and secrets that it refers to.
+//! - [`build_connector`] resolves the secrets of an app's `target` and creates its connector.
+//! - [`schema`] describes the whole file for editors, [`show`] shows the merged layers.
 //!
 //! # Layers
-//! The defaults, then the files in the order given (those of a folder by name), then the environment. Later wins;
-//! tables merge, lists replace. Two things are replaced as a whole: a reference to a secret, and the schedule of a
-//! sync (`every`, or `cron` with `timezone`), for their keys exclude one another.
+//! The defaults, then the files in the given order (those of a folder by name), then the environment. Later layers take precedence; tables
+//! merge, lists are replaced. Two things are replaced as a whole because their keys exclude each other: a reference to a secret, and the
+//! schedule of a sync (`every`, or `cron` with `timezone`).
 
 #![allow(rustdoc::private_intra_doc_links, reason = "a module's page leads through its private parts too")]
 
@@ -84,5 +84,5 @@ pub use target::{ResolvedTarget, Target};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-/// The connectors that an app may name, and what makes them.
+/// The connectors that an app may use, and their factories.
 pub type Connectors = BTreeMap<String, Arc<dyn bridgehead_sdk::Factory>>;

@@ -1,4 +1,4 @@
-//! From sources to the configuration.
+//! Loads the configuration from its sources.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -13,12 +13,12 @@ use super::{Config, Connectors, Document, Errors, Sources, layers, schema};
 
 /// Reads and checks the configuration. Nothing is started, and no secret is read.
 ///
-/// `connectors` are those that an app may name. All that is wrong is in the error, in the order of the files.
+/// `connectors` are the ones that an app may use. The error contains all problems, in the order of the files.
 pub fn load(sources: &Sources, connectors: &Connectors) -> Result<Config, Errors> {
     parse(&sources.read()?, &sources.environment, connectors)
 }
 
-/// Does what [`load`] does, from texts: pure, for tests and for those who keep their configuration elsewhere.
+/// Does the same as [`load`] from strings: pure, for tests and for programs that keep their configuration elsewhere.
 pub fn parse(
     documents: &[Document],
     environment: &BTreeMap<String, String>,
@@ -45,7 +45,7 @@ pub fn parse(
     }
 }
 
-/// Brings what the values alone do not tell: where relative paths start, and the tables that others know, with their places.
+/// Adds what the values alone do not contain: the folders for relative paths, and the tables that others interpret, with their locations.
 fn settle(config: &mut Config, paths: Paths, root: &Place<'_>, environment: &Arc<BTreeMap<String, String>>) {
     if let Some(api_key) = paths.api_key {
         config.bridge.api_key = api_key;

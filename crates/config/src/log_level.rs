@@ -1,11 +1,11 @@
-//! The level of the log: one for all, or by module.
+//! The log level: one for everything, or per module.
 
 use bridgehead_sdk::nearest;
 
 use super::leaf::{EXAMPLE, Leaf};
 use super::values::text;
 
-/// The name that all of ours begin with.
+/// The common prefix of bridgehead's modules.
 const OURS: &str = "bridgehead";
 /// Libraries that log something.
 const OTHERS: [&str; 10] =
@@ -28,7 +28,7 @@ impl Leaf for Directives {
     }
 }
 
-/// tracing takes a mistyped level for the name of a module, and then logs nothing; so words are checked here.
+/// tracing takes a mistyped level for a module name, and then logs nothing, so levels are checked here.
 fn check(directives: &str) -> Result<String, String> {
     let (mut for_all, mut for_us) = (false, false);
     for directive in directives.split(',') {
@@ -64,7 +64,7 @@ fn check(directives: &str) -> Result<String, String> {
     }
 }
 
-/// A module that is spelt almost like one that logs logs nothing.
+/// A directive for a module whose name is slightly misspelled would have no effect.
 fn known(module: &str) -> Result<(), String> {
     let root = module.split("::").next().unwrap_or(module);
     if root == OURS || OTHERS.contains(&root) || root.starts_with("bridgehead_") {

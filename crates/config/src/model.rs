@@ -1,6 +1,6 @@
-//! The configuration: what the file says, what holds when it says nothing, and what the program is given, in one.
+//! The configuration: its keys, its defaults and the program's settings in one set of types.
 //!
-//! The doc comments of the fields are what operators read, in editors and in `docs/`.
+//! Operators read the doc comments of the fields, in editors and in `docs/`.
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -17,10 +17,9 @@ use super::log_level::Directives;
 use super::values::{Address, BaseUrl, FilePath, NodeName};
 use super::{App, Error, Network, Secret, suspicious};
 
-/// Everything that the operator has said, with defaults where they said nothing. Holds no secret, only where secrets are.
+/// All settings of the operator, with defaults for the rest. Contains references to secrets, but no secrets.
 ///
-/// [`load`](super::load) reads it. What serde makes of a text without it lacks the folders at which relative paths start, and the
-/// settings of targets.
+/// [`load`](super::load) creates it. Parsed with serde alone, it lacks the folders for relative paths and the settings of targets.
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 #[schemars(title = "bridgehead configuration", description = "The configuration of bridgehead.")]
@@ -44,7 +43,7 @@ pub struct Config {
     /// The daemon as a whole.
     #[serde(default)]
     pub runtime: Runtime,
-    // No two have the same `app_id`. May be empty: see `Config::require_apps`.
+    // Each has a different `app_id`. May be empty: see `Config::require_apps`.
     /// The apps of this daemon, each with a name of letters, digits, `-` and `_` that appears in logs and metrics.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub apps: BTreeMap<String, App>,
@@ -54,7 +53,7 @@ pub struct Config {
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Bridge {
-    // With or without a slash at its end; https, or http to loopback; without user name, query and fragment.
+    // With or without a trailing slash; https, or http to loopback; without user name, query and fragment.
     /// The tenant's base URL, to which `/api/v1/bridge/…` is appended. Plain http is for loopback only.
     #[serde(with = "As::<BaseUrl>")]
     #[schemars(extend(
@@ -95,7 +94,7 @@ pub struct RateLimit {
     pub burst: u32,
 }
 
-/// How memberships and assignments refer to groups and licenses. Bridge's documents leave it open.
+/// How memberships and assignments refer to groups and licenses. The Bridge documentation leaves it open.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Refs {
@@ -139,11 +138,11 @@ impl Default for State {
 #[serde(default, deny_unknown_fields)]
 pub struct Audit {
     // Absolute, or `None`: see `Config::audit_folder`.
-    /// A folder of the daemon's own, created with mode 0700; `audit` in the state folder when absent.
+    /// The folder of the audit log, used only by this daemon; created with mode 0700; `audit` in the state folder when absent.
     #[serde(with = "Opt::<As<FilePath>>", skip_serializing_if = "Option::is_none")]
     #[schemars(extend("examples" = ["/var/log/bridgehead/audit"]))]
     pub path: Option<PathBuf>,
-    /// How large a file grows, in bytes, before the next one is begun.
+    /// How large a file grows, in bytes, before the next one is started.
     #[schemars(range(min = 65_536, max = 1_073_741_824))]
     pub max_bytes: u64,
     /// How many files are kept; the oldest is removed when there are more.
@@ -197,7 +196,7 @@ impl Default for Log {
 pub enum LogFormat {
     // For people.
     Text,
-    // For collectors: one object a line.
+    // For log collectors: one object per line.
     Json,
 }
 
@@ -217,7 +216,7 @@ impl Default for Runtime {
 }
 
 impl Config {
-    /// An error if there is no app: then there is nothing to run.
+    /// Returns an error if there is no app, because then there is nothing to run.
     pub fn require_apps(&self) -> Result<(), Error> {
         if self.apps.is_empty() { Err(Error::NoApps) } else { Ok(()) }
     }
@@ -227,8 +226,8 @@ impl Config {
         self.audit.path.clone().unwrap_or_else(|| self.state.path.join("audit"))
     }
 
-    /// What is valid but risky, one sentence each, for `check` and the log: secrets in files that every user can read,
-    /// a guard that lets everything pass, a page that everyone can read.
+    /// Valid but risky settings, one sentence each, for `check` and the log: secrets in files that every user can read, a guard without
+    /// effect, a page without access control.
     pub fn warnings(&self, environment: &BTreeMap<String, String>) -> Vec<String> {
         let token = self.admin.iter().flat_map(|admin| &admin.token);
         let secrets = std::iter::once(&self.bridge.api_key)

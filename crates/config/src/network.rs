@@ -1,4 +1,4 @@
-//! `[network]`: trusted certificates and the proxy; for the Bridge and for every connector.
+//! `[network]`: trusted certificates and the proxy, for the Bridge and for every connector.
 
 use std::collections::BTreeMap;
 use std::io::Read;
@@ -16,13 +16,13 @@ use super::leaf::{As, EXAMPLE, Form, Leaf, List, Opt};
 use super::values::{self, FilePath};
 use super::{Error, Origin, Secret};
 
-/// Every authority that a machine trusts takes a quarter of this.
+/// The size limit of a CA file. All authorities that a machine trusts take a quarter of this.
 const LONGEST: u64 = 1024 * 1024;
 
-/// How a certificate begins in PEM.
+/// The first line of a certificate in PEM.
 const BEGIN: &str = "-----BEGIN CERTIFICATE-----";
 
-/// Additional trusted certificates, and the proxy. Holds no password.
+/// Additional trusted certificates, and the proxy. Contains no password.
 #[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Network {
@@ -46,12 +46,12 @@ pub struct Network {
     #[serde(with = "List::<Direct>", skip_serializing_if = "Vec::is_empty")]
     #[schemars(extend("examples" = [["intranet.example.com", "10.0.0.0/8"]]))]
     pub no_proxy: Vec<String>,
-    /// Where `ca_file` and `proxy_password` stand.
+    /// The locations of `ca_file` and `proxy_password`.
     #[serde(skip)]
     pub(super) origins: Origins,
 }
 
-/// Where the keys stand that can be wrong only when they are used.
+/// The locations of the keys whose errors show only when they are used.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Origins {
     pub(super) ca_file: Option<Origin>,
@@ -59,8 +59,8 @@ pub(super) struct Origins {
 }
 
 impl Network {
-    /// Reads the authorities and the proxy's password, and has the redactor look for the latter for as long as the process
-    /// runs. Nothing is connected to.
+    /// Reads the authorities and the proxy's password, and registers the password with the redactor for the lifetime of the process. Makes
+    /// no connections.
     pub fn resolve(
         &self,
         environment: &BTreeMap<String, String>,
@@ -74,7 +74,7 @@ impl Network {
         let mut proxy = self.proxy.clone();
         if let (Some(url), Some(username)) = (&mut proxy, &self.proxy_username) {
             let encoded = |text: &str| utf8_percent_encode(text, NON_ALPHANUMERIC).to_string();
-            // A proxy has a host, so that these cannot be refused.
+            // A proxy URL has a host, so these cannot fail.
             let mut set = url.set_username(&encoded(username));
             if let Some(secret) = &self.proxy_password {
                 let password = secret.read(environment).map_err(|error| {
@@ -102,7 +102,7 @@ fn wrong(at: Option<&Origin>, key: &str, problem: String) -> Error {
     Error::Key { at: at.cloned().unwrap_or(Origin::Default), key: key.to_owned(), problem }
 }
 
-/// The file, if every certificate in it can be used, and there is one.
+/// Reads the file; it must contain at least one certificate, and only valid ones.
 fn authorities(path: &Path) -> Result<Vec<u8>, String> {
     let shown = path.display();
     let mut bytes = Vec::new();
@@ -136,7 +136,7 @@ fn authorities(path: &Path) -> Result<Vec<u8>, String> {
     Ok(bytes)
 }
 
-/// The proxy's address, and nothing besides.
+/// The proxy's address, without anything else.
 struct Proxy;
 
 impl Leaf for Proxy {
@@ -170,12 +170,12 @@ impl Leaf for Username {
 
     fn read(given: Option<&str>) -> Result<String, String> {
         let name = values::text(given, EXAMPLE)?;
-        // The two travel as one text with a colon between them.
+        // User name and password are sent as one string, separated by a colon.
         if name.contains(':') { Err("must not contain ':'".to_owned()) } else { Ok(name.to_owned()) }
     }
 }
 
-/// A host, domain, address or network. What would never match is refused: the traffic would take the wrong way in silence.
+/// A host, domain, address or network. A value that could never match is rejected: traffic would silently take the wrong route.
 struct Direct;
 
 impl Leaf for Direct {

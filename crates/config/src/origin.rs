@@ -1,14 +1,14 @@
-//! Where a value of the configuration comes from.
+//! The location that a value of the configuration comes from.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-/// Where a value of the configuration comes from.
+/// The location that a value of the configuration comes from.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Origin {
-    /// A place in a file. Line and column count from 1, the column in characters.
+    /// A location in a file. Line and column start at 1, the column counts characters.
     File {
-        /// The file, as the operator named it.
+        /// The path of the file, as the operator specified it.
         path: Arc<Path>,
         /// The line.
         line: usize,
@@ -20,17 +20,17 @@ pub enum Origin {
         /// Its name.
         variable: Arc<str>,
     },
-    /// Nothing else was configured.
+    /// The default, because nothing else was configured.
     Default,
 }
 
 impl Origin {
-    /// The beginning of a file, for what is missing from it.
+    /// The start of a file, for keys that are missing from it.
     pub(super) fn start_of(path: impl Into<Arc<Path>>) -> Self {
         Self::File { path: path.into(), line: 1, column: 1 }
     }
 
-    /// Whether both are in the same line of the same file.
+    /// Whether both are on the same line of the same file.
     pub(super) fn is_same_line(&self, other: &Self) -> bool {
         match (self, other) {
             (Self::File { path, line, .. }, Self::File { path: other_path, line: other_line, .. }) => {
@@ -40,12 +40,12 @@ impl Origin {
         }
     }
 
-    /// The folder that relative paths start at: that of the file. Only a file has one.
+    /// The base folder of relative paths: the folder of the file. Only files have one.
     pub(super) fn folder(&self) -> Option<PathBuf> {
         let Self::File { path, .. } = self else {
             return None;
         };
-        // Absolute, so that a connector that changes its working folder finds the same files.
+        // Absolute, so that a connector that changes its working directory finds the same files.
         let path = std::path::absolute(path).unwrap_or_else(|_| path.to_path_buf());
         Some(path.parent().map_or_else(|| PathBuf::from("."), Path::to_path_buf))
     }
@@ -61,7 +61,7 @@ impl std::fmt::Display for Origin {
     }
 }
 
-/// Turns byte offsets of one text into lines and columns.
+/// Converts byte offsets of a text to lines and columns.
 pub(super) struct Positions<'a> {
     path: Arc<Path>,
     text: &'a str,

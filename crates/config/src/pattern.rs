@@ -5,29 +5,28 @@ use bridgehead_sdk::is_invisible;
 use super::leaf::{EXAMPLE, Leaf};
 use super::values::text;
 
-/// A pattern in which `*` stands for any text, including the empty one. It matches whole texts, ignoring case.
+/// A pattern in which `*` matches any text, including the empty one. It must match the whole text and ignores case.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Pattern {
     text: String,
-    /// The lower-case texts between the stars; at least one.
+    /// The lower-case strings between the stars; at least one.
     parts: Vec<String>,
 }
 
-/// Why a text is not a valid pattern: it would protect no account, without anyone noticing. The operator has to change
-/// it.
+/// Why a string is not a valid pattern: it would silently protect no account. The operator must change it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum PatternError {
-    /// There is nothing in it.
+    /// It is empty.
     #[error("must not be empty")]
     Empty,
-    /// No account's name has blanks around it.
+    /// It has leading or trailing whitespace, which no account name has.
     #[error("starts or ends with a space, which no account name does; remove it")]
     Blank,
-    /// It was pasted with something that is not seen.
+    /// It contains invisible characters, probably from pasting.
     #[error("contains an invisible character, which no account name does; type it instead of pasting it")]
     Invisible,
-    /// It is written in another language than this.
+    /// It is written in a different pattern language.
     #[error(
         "looks like a regular expression, or a shell or SQL pattern, and would match nothing: only '*' is \
          special and stands for any text, as in \"svc-*\"; the pattern matches the whole name without '^' \
@@ -37,7 +36,7 @@ pub enum PatternError {
 }
 
 impl Pattern {
-    /// Takes any text that can be an account's name with stars in it.
+    /// Accepts any string that can be an account name with stars in it.
     pub fn new(text: &str) -> Result<Self, PatternError> {
         if text.trim().is_empty() {
             return Err(PatternError::Empty);
@@ -54,7 +53,7 @@ impl Pattern {
         Ok(Self { text: text.to_owned(), parts: text.to_lowercase().split('*').map(str::to_owned).collect() })
     }
 
-    /// Whether the pattern fits the whole text.
+    /// Whether the pattern matches the whole text.
     pub fn matches(&self, text: &str) -> bool {
         let text = text.to_lowercase();
         let [first, middle @ .., last] = self.parts.as_slice() else {
@@ -64,7 +63,7 @@ impl Pattern {
         else {
             return false;
         };
-        // What stands between stars may come anywhere, in order; taking the first place leaves most room for the rest.
+        // The parts between stars may be anywhere, in order; taking the first match leaves most room for the rest.
         let mut rest = Some(rest);
         for part in middle {
             rest = rest.and_then(|rest| rest.split_once(part.as_str()).map(|(_, after)| after));
@@ -72,13 +71,13 @@ impl Pattern {
         rest.is_some()
     }
 
-    /// As the operator wrote it.
+    /// The pattern as the operator wrote it.
     pub fn as_str(&self) -> &str {
         &self.text
     }
 }
 
-/// The account, or accounts, that a pattern names.
+/// One or more accounts, selected by a pattern.
 pub(super) struct Accounts;
 
 impl Leaf for Accounts {
@@ -93,8 +92,8 @@ impl Leaf for Accounts {
     }
 }
 
-/// Whether a text is written for another kind of matching: a regular expression, a shell, SQL. A dollar at the end is not
-/// enough: accounts of machines have one.
+/// Whether a string is written for a different kind of matching: a regular expression, a shell, SQL. A trailing dollar alone is allowed:
+/// names of machine accounts end with one.
 fn is_expression(text: &str) -> bool {
     text.starts_with('^')
         || text.ends_with(".*$")
@@ -182,7 +181,7 @@ mod tests {
         }
     }
 
-    /// The definition itself, slow and obvious.
+    /// The definition itself: slow, but obviously correct.
     fn slowly(pattern: &[char], text: &[char]) -> bool {
         match (pattern.split_first(), text.split_first()) {
             (None, None) => true,

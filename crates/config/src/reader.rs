@@ -1,8 +1,8 @@
-//! Reading the tree with serde, so that everything that is wrong is found, at its place.
+//! Reads the tree with serde, and reports every error at its location.
 //!
-//! serde stops at the first error. What is wrong is reported and left out here, and the type is read again, until nothing else is wrong:
-//! so each error is found once. The error type keeps what serde says as it is said, by the functions of [`serde::de::Error`], without the
-//! value; the words for it are made from the description ([`words`]).
+//! serde stops at the first error. The invalid part is therefore reported and left out, and the type is read again until there are no more
+//! errors: this finds each error once. The error type keeps serde's errors in structured form, through the functions of
+//! [`serde::de::Error`], without the value; [`words`] creates the messages from the schema.
 
 use std::cell::RefCell;
 use std::collections::BTreeSet;
@@ -21,8 +21,8 @@ use super::origin::Origin;
 use super::tree::{Entry, SourcedValue, Value, join};
 use super::words;
 
-/// The maximum number of errors that are reported together. Each takes a round of reading; with more, it is probably
-/// the wrong file.
+/// The maximum number of errors that are reported together. Each requires another pass; more of them probably mean that it is the wrong
+/// file.
 pub(super) const MOST: usize = 500;
 
 /// Reads parts of one tree.
@@ -32,34 +32,34 @@ pub(super) struct Reader<'a> {
     refused: RefCell<BTreeSet<String>>,
 }
 
-/// A place in the tree.
+/// A location in the tree.
 #[derive(Clone)]
 pub(super) struct Place<'a> {
     pub(super) reader: &'a Reader<'a>,
     pub(super) node: &'a SourcedValue,
-    /// What is known of it, if anything is.
+    /// Its schema, if it has one.
     pub(super) keys: Option<Keys<'a>>,
     pub(super) path: String,
-    /// Where errors about missing keys point to.
+    /// The location of errors about missing keys.
     pub(super) home: &'a Origin,
-    /// A value that would fit.
+    /// A valid value.
     example: Option<&'a Json>,
 }
 
-/// What is wrong with a value. None of them holds it: it may be a secret.
+/// What is wrong with a value. None of the variants contains the value: it may be a secret.
 #[derive(Debug)]
 pub(super) enum Fault {
-    /// It is of another type than the description says, or out of its bounds.
+    /// It has a different type from the schema's, or is out of bounds.
     Unfit,
-    /// It is none of the words that may stand there.
+    /// It is not one of the allowed strings.
     UnknownWord { what: &'static str, near: Option<&'static str>, known: &'static [&'static str] },
-    /// The key is not known.
+    /// The key is unknown.
     UnknownKey { known: &'static [&'static str] },
     /// A key of the table is missing.
     Missing { name: &'static str },
-    /// The type that was to be read says what is wrong.
+    /// A message from the type that was to be read.
     Said(String),
-    /// It is reported already, and left out from now on: the key or table at this path.
+    /// It was already reported and is now left out: the path of the key or table.
     Reported(String),
 }
 
@@ -83,12 +83,12 @@ impl<'a> Reader<'a> {
 }
 
 impl<'a> Place<'a> {
-    /// Reads a type; `None` if something is wrong that it cannot do without. Whatever is wrong is reported.
+    /// Reads a type; `None` if it cannot be read because of an error. All errors are reported.
     pub(super) fn read<T: DeserializeOwned>(&self) -> Option<T> {
         if self.reader.is_refused(&self.path) {
             return None;
         }
-        // Each round leaves out one key more than the last.
+        // Each pass leaves out one more key than the previous one.
         let mut left_out = BTreeSet::new();
         loop {
             let path = match T::deserialize(self.clone()) {
@@ -101,13 +101,13 @@ impl<'a> Place<'a> {
         }
     }
 
-    /// The place of a key below, if there is one.
+    /// The location of a key in this table, if it exists.
     pub(super) fn below(&self, name: &str) -> Option<Self> {
         let (name, entry) = self.node.as_table()?.get_key_value(name)?;
         Some(self.entry(name, entry))
     }
 
-    /// The places of all keys below.
+    /// The locations of all keys in this table.
     pub(super) fn all(&self) -> impl Iterator<Item = (&'a String, &'a Entry, Self)> {
         let table = self.node.as_table();
         table.into_iter().flatten().map(|(name, entry)| (name, entry, self.entry(name, entry)))
@@ -126,24 +126,24 @@ impl<'a> Place<'a> {
         }
     }
 
-    /// The path of a key below.
+    /// The path of a key in this table.
     pub(super) fn key(&self, name: &str) -> String {
         join(&self.path, name)
     }
 
-    /// Whether the key below stands there, and nothing is wrong with it.
+    /// Whether this key exists and has no errors.
     pub(super) fn fits(&self, name: &str) -> bool {
         self.node.get(name).is_some() && !self.reader.is_refused(&self.key(name))
     }
 
-    /// Reports a problem of a key below, at its place if it is there, else at that of the table.
+    /// Reports a problem with a key: at the key's location if it exists, otherwise at the table's.
     pub(super) fn report(&self, name: &str, problem: impl Into<String>) {
         let at = self.node.get(name).map_or(self.home, |node| &node.origin);
         let example = self.keys.and_then(|keys| keys.child(name)?.example());
         self.reader.report(at, &self.key(name), words::with_example(&problem.into(), example));
     }
 
-    /// Reports what serde stumbled over here, unless it is reported already. Gives the path of what is to be left out.
+    /// Reports the error that serde stopped at, unless it was already reported. Returns the path to leave out.
     fn settle(&self, fault: Fault) -> String {
         let problem = match fault {
             Fault::Reported(path) => return path,
@@ -161,11 +161,11 @@ impl<'a> Place<'a> {
         self.path.clone()
     }
 
-    /// Reports every key that has to be in this table and is not; serde names the first alone.
+    /// Reports every missing required key of this table; serde reports only the first.
     fn report_missing(&self, keys: Keys<'_>, path: &str, node: &SourcedValue) {
         for name in keys.required().filter(|name| node.get(name).is_none()) {
             match keys.child(name) {
-                // A table is missed for the keys in it.
+                // A missing table is reported by its own required keys.
                 Some(child) if child.kind() == Kind::Table => {
                     let path = join(path, name);
                     self.report_missing(child, &path, &SourcedValue::default());
@@ -176,7 +176,7 @@ impl<'a> Place<'a> {
         }
     }
 
-    /// Reports a missing key, unless it is reported or left out already.
+    /// Reports a missing key, unless it was already reported or left out.
     fn report_missing_key(&self, path: &str, name: &str, keys: Option<Keys<'_>>) {
         let path = join(path, name);
         if !self.reader.is_refused(&path) {
@@ -185,7 +185,7 @@ impl<'a> Place<'a> {
         }
     }
 
-    /// The entries of a table, those of `known` first and in that order; without what is left out.
+    /// The entries of a table without those that are left out; the `known` ones come first, in their order.
     fn entries(&self, known: &[&str]) -> Vec<(&'a String, &'a Entry)> {
         let mut entries: Vec<_> = self.node.as_table().into_iter().flatten().collect();
         entries.retain(|(name, _)| !self.reader.is_refused(&self.key(name)));
@@ -220,7 +220,7 @@ impl<'de> Deserializer<'de> for Place<'_> {
         }
     }
 
-    /// A date is a text only to those who take anything.
+    /// A date is accepted as a string only by types that accept anything.
     fn deserialize_str<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Fault> {
         match &self.node.value {
             Value::Datetime(_) => Err(Fault::Unfit),
@@ -271,7 +271,7 @@ impl<'de> Deserializer<'de> for Place<'_> {
     }
 }
 
-/// The entries of a table, one after the other.
+/// Iterates over the entries of a table.
 struct Entries<'a> {
     table: Place<'a>,
     left: std::vec::IntoIter<(&'a String, &'a Entry)>,
@@ -305,7 +305,7 @@ impl<'de> MapAccess<'de> for Entries<'_> {
     }
 }
 
-/// The items of a list, one after the other.
+/// Iterates over the items of a list.
 struct Items<'a> {
     list: &'a Place<'a>,
     nodes: &'a [SourcedValue],
@@ -365,7 +365,7 @@ impl serde::de::Error for Fault {
 }
 
 impl std::fmt::Display for Fault {
-    /// This is never shown: faults become the words of [`words`].
+    /// Never shown: [`words`] creates the messages for faults.
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str("a value does not fit")
     }

@@ -1,4 +1,5 @@
-//! What no single type can tell: rules about several keys, and about what the program knows. Each reports at the place of the key.
+//! Rules that no single type can check: about several keys, or about the program's knowledge. Each reports errors at the location of the
+//! key.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -13,7 +14,7 @@ use super::tree::{SourcedValue, join};
 use super::values::{self, AppId};
 use super::{Connectors, Secret, Tasks, conformance, target};
 
-/// Checks a whole configuration whose types are read.
+/// Checks a whole configuration whose types were read.
 pub(super) fn check(root: &Place<'_>, connectors: &Connectors) {
     if let Some(network) = root.below("network") {
         proxy_is_complete(&network);
@@ -53,7 +54,7 @@ fn connector_is_known(app: &Place<'_>, connectors: &Connectors) {
     }
 }
 
-/// Two apps with one identifier would execute every task twice, and remove one another's accounts.
+/// Two apps with the same identifier would execute every task twice and remove each other's accounts.
 fn apps_are_different(apps: &Place<'_>) {
     let mut owners: BTreeMap<Uuid, &String> = BTreeMap::new();
     for (name, _, app) in apps.all() {
@@ -67,7 +68,7 @@ fn apps_are_different(apps: &Place<'_>) {
     }
 }
 
-/// One attempt must not take longer than all together.
+/// One attempt must not take longer than all attempts together.
 fn attempts_end_in_time(place: &Place<'_>) {
     let sound = |name| place.node.get(name).is_none() || place.fits(name);
     let Some(tasks) = place.read::<Tasks>().filter(|_| sound("timeout") && sound("give_up_after")) else {
@@ -76,7 +77,7 @@ fn attempts_end_in_time(place: &Place<'_>) {
     if tasks.timeout <= tasks.give_up_after {
         return;
     }
-    // Point to the one that the operator wrote.
+    // Report the one that the operator wrote.
     if place.node.get("timeout").is_some() {
         let limit = friendly(tasks.give_up_after);
         place.report("timeout", format!("must be at most give_up_after, which is \"{limit}\""));
@@ -116,7 +117,7 @@ fn nodes_share_a_database(state: &Place<'_>) {
     }
 }
 
-/// The paths of a configuration, from the folders of the files that contain them.
+/// The paths of a configuration, relative to the folders of the files that contain them.
 pub(super) struct Paths {
     pub(super) api_key: Option<Secret>,
     pub(super) proxy_password: Option<Secret>,
@@ -128,7 +129,7 @@ pub(super) struct Paths {
 }
 
 impl Paths {
-    /// Finds them; those without a folder to start at are reported.
+    /// Resolves them; a relative path without a base folder is reported.
     pub(super) fn of(root: &Place<'_>) -> Self {
         let path = |node: &SourcedValue| {
             values::placed(PathBuf::from(node.as_str().unwrap_or_default()), node, EXAMPLE)

@@ -12,13 +12,13 @@ use super::values::text;
 /// When the syncs of an app start.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Schedule {
-    /// This long after the start of the last one.
+    /// This long after the start of the previous one.
     Every(Duration),
-    /// At the times that a cron expression names. Valid: five fields, and there is a next time.
+    /// At the times that match a cron expression. It has five fields, and it matches at least one future time.
     Cron {
         /// Minute, hour, day of the month, month, day of the week.
         expression: String,
-        /// Whose clock it is; UTC unless the operator named one.
+        /// The time zone; UTC unless the operator specified another.
         timezone: TimeZone,
     },
 }
@@ -46,7 +46,7 @@ impl Leaf for Expression {
         };
         let text = text(given, EXAMPLE)?;
         let cron = parse(text).ok_or_else(expected)?;
-        // Any day will do to tell the 31st of February from an honest date; a fixed one keeps this pure.
+        // Any start date reveals an impossible date such as February 31; a fixed one keeps this function pure.
         let from = jiff::civil::date(2024, 1, 1).to_zoned(TimeZone::UTC).map_err(|_| expected())?;
         match cron.find_next_occurrence(&from, false) {
             Ok(_) => Ok(text.trim().to_owned()),

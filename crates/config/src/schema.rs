@@ -13,8 +13,7 @@ use super::{Config, Connectors, RateLimit, Secret};
 
 /// The JSON schema (draft 2020-12) of the whole file, with the target of each connector.
 ///
-/// Wherever a connector wants a text it may be given a reference to a secret; under a name that speaks of a secret it
-/// has to be one.
+/// Where a connector expects a string, a reference to a secret is allowed; a key whose name indicates a secret requires a reference.
 pub fn schema(connectors: &Connectors) -> Value {
     let mut schema = document();
     let mut definitions = Map::new();
@@ -68,7 +67,7 @@ pub(super) fn document() -> Value {
     generate::<Config>()
 }
 
-/// What is known of the file, and of the names of connectors: the schema, with what is said of keys beside it.
+/// The internal description of the file: the schema with its extensions, and the names of the connectors.
 pub(super) fn description(connectors: &Connectors) -> Value {
     static CONFIG: LazyLock<Value> = LazyLock::new(described::<Config>);
     let mut description = CONFIG.clone();
@@ -93,7 +92,7 @@ fn generate<T: JsonSchema>() -> Value {
     schema
 }
 
-/// Takes out what is only for reading: what to write where a key is missing, and defaults of whole tables, which are those of their keys.
+/// Removes what is for internal use only: hints for missing keys, and defaults of whole tables, which repeat those of their keys.
 fn publish(schema: &mut Value) {
     let Some(fields) = schema.as_object_mut() else {
         return;
@@ -107,7 +106,7 @@ fn publish(schema: &mut Value) {
     properties.into_iter().flat_map(Map::values_mut).for_each(publish);
 }
 
-/// A schema as part of another: which draft it follows is said at the top.
+/// Embeds a schema in another one: the draft is declared only at the top level.
 fn part(mut schema: Value) -> Value {
     if let Some(fields) = schema.as_object_mut() {
         fields.remove("$schema");
@@ -122,7 +121,7 @@ fn into_object(value: Value) -> Option<Map<String, Value>> {
     }
 }
 
-/// TOML has no `null`: an unused key is left out.
+/// TOML has no `null`: an optional key is left out instead.
 fn drop_null(schema: &mut Value) {
     match schema {
         Value::Array(items) => items.iter_mut().for_each(drop_null),
@@ -144,7 +143,7 @@ fn drop_null(schema: &mut Value) {
                     let only = only.clone();
                     fields.remove("anyOf");
                     for (name, value) in only {
-                        // What is said about the key is nearer than what is said about its type.
+                        // The description of the key takes precedence over the description of its type.
                         fields.entry(name).or_insert(value);
                     }
                 }
@@ -154,7 +153,7 @@ fn drop_null(schema: &mut Value) {
     }
 }
 
-/// Goes through a connector's schema: texts may be references, and what refers to its root refers to `pointer`.
+/// Processes a connector's schema: strings may be references to secrets, and references to its root become references to `pointer`.
 fn admit_references(schema: &mut Value, pointer: &str) {
     let Some(fields) = schema.as_object_mut() else {
         return;

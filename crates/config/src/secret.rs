@@ -1,4 +1,4 @@
-//! References to secrets, and reading what they refer to.
+//! References to secrets, and reading the secrets.
 
 use std::collections::BTreeMap;
 use std::io::Read;
@@ -13,86 +13,86 @@ use zeroize::Zeroizing;
 use super::tree::SourcedValue;
 use super::values;
 
-/// The title of the schema of a reference.
+/// The schema title of a reference.
 pub(super) const SECRET: &str = "Reference to a secret";
-/// The example of a file that holds a secret.
+/// An example of a file with a secret.
 const PATH: &str = "\"/etc/bridgehead/key\"";
 
 /// The keys of a reference.
 pub(super) const KINDS: [&str; 3] = ["env", "file", "credential"];
-/// How to write a secret.
+/// How to write a reference to a secret.
 pub(super) const PLAIN_TEXT: &str = "secrets are not allowed in plain text; write { env = \"NAME\" }, \
     { file = \"path\" } or { credential = \"name\" }";
-/// Where systemd puts credentials.
+/// The variable with systemd's folder for credentials.
 const CREDENTIALS_DIRECTORY: &str = "CREDENTIALS_DIRECTORY";
-/// Keys, passwords and certificates are far smaller.
+/// The size limit of a secret. Keys, passwords and certificates are far smaller.
 const LONGEST: u64 = 64 * 1024;
 
-/// Where a secret is. Holds the place only, and may be shown.
+/// A reference to a secret. Contains only its location, and may be shown.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Secret {
     /// `{ env = "NAME" }`
     Env {
-        /// The variable.
+        /// The name of the variable.
         name: String,
     },
     /// `{ file = "path" }`
     File {
-        /// The file; absolute.
+        /// The path of the file; absolute.
         path: PathBuf,
     },
     /// `{ credential = "name" }`: a file in `$CREDENTIALS_DIRECTORY`.
     Credential {
-        /// The name that the unit gives it.
+        /// The name of the credential in the unit.
         name: String,
     },
 }
 
-/// A secret cannot be had. Never holds any of it.
+/// A secret cannot be read. Never contains any of it.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum SecretError {
-    /// The operator has to set the variable for the daemon.
+    /// The operator must set the variable for the daemon.
     #[error(
         "the environment variable {} is not set; set it, or read the secret from another place",
         variable(name)
     )]
     NoVariable {
-        /// The variable.
+        /// The name of the variable.
         name: String,
     },
-    /// The operator has to pass the credential, or use another kind of reference.
+    /// The operator must pass the credential, or use another kind of reference.
     #[error(
         "the credential '{name}' is not available: CREDENTIALS_DIRECTORY is not set; with systemd, add \
          `LoadCredential={name}:/path/to/file` to the unit; otherwise write {{ file = \"/path/to/file\" }}"
     )]
     NoCredentials {
-        /// The credential.
+        /// The name of the credential.
         name: String,
     },
-    /// The operator has to add the credential to the unit, or correct its name.
+    /// The operator must add the credential to the unit, or correct its name.
     #[error(
         "the credential '{name}' was not passed to the daemon; add `LoadCredential={name}:/path/to/file` to the unit"
     )]
     NoSuchCredential {
-        /// The credential.
+        /// The name of the credential.
         name: String,
     },
-    /// The operator has to create the file, or make it readable for the daemon's user alone.
+    /// The operator must create the file, or make it readable for the daemon's user only.
     #[error("cannot read {path}: {cause}; put the secret there, readable for the user that runs bridgehead")]
     Unreadable {
-        /// The file.
+        /// The path of the file.
         path: PathBuf,
-        /// What the operating system says.
+        /// The error of the operating system.
         cause: std::io::Error,
     },
-    /// The operator has to put the secret there.
+    /// The operator must store the secret there.
     #[error("{place} is empty; put the secret {}", there(place))]
     Empty {
         /// The variable, file or credential.
         place: Secret,
     },
-    /// The operator has named something that is no secret: binary, or too long.
+    /// The operator specified something that is not a secret: it is binary or too long.
     #[error("{place} is not a valid secret: it must be UTF-8 text of at most 64 KiB")]
     NotText {
         /// The variable, file or credential.
@@ -100,7 +100,7 @@ pub enum SecretError {
     },
 }
 
-/// Where an empty place is filled.
+/// Where to store the missing secret.
 fn there(place: &Secret) -> String {
     match place {
         Secret::Credential { name } => {
@@ -110,7 +110,7 @@ fn there(place: &Secret) -> String {
     }
 }
 
-/// The name of a variable, as it can be shown: what is not written as variables are may be the secret itself, put in the wrong place.
+/// The name of a variable for display: a name in an unusual format may be the secret itself, put in the wrong place.
 fn variable(name: &str) -> &str {
     let usual = |one: char| one.is_ascii_uppercase() || one.is_ascii_digit() || one == '_';
     let digits = name.chars().filter(char::is_ascii_digit).count();
@@ -124,7 +124,7 @@ fn variable(name: &str) -> &str {
 }
 
 impl Secret {
-    /// Reads the secret. One newline at its end is dropped, for editors leave one.
+    /// Reads the secret. A trailing newline is dropped, because editors add one.
     pub fn read(&self, environment: &BTreeMap<String, String>) -> Result<SecretString, SecretError> {
         let text = match self {
             Self::Env { name } => {
@@ -154,7 +154,7 @@ impl Secret {
         Ok(SecretString::from(secret))
     }
 
-    /// What is careless about the place of the secret, for the log: a file that every user of the machine can read.
+    /// A warning for the log about an unsafe location of the secret: a file that every user of the machine can read.
     pub fn warning(&self, environment: &BTreeMap<String, String>) -> Option<String> {
         let path = match self {
             Self::Env { .. } => return None,
@@ -181,7 +181,7 @@ impl Secret {
             .ok_or_else(|| SecretError::NotText { place: self.clone() })
     }
 
-    /// Reads a reference; where something else stands, says how to write one.
+    /// Parses a reference; for any other value, the error says how to write one.
     pub(super) fn from_node(node: &SourcedValue) -> Result<Self, String> {
         let table = node.as_table().ok_or(PLAIN_TEXT)?;
         let entries = table.iter().map(|(kind, entry)| (kind.as_str(), entry.node.as_str()));
@@ -191,7 +191,7 @@ impl Secret {
         }
     }
 
-    /// Reads a reference from the entries of its table. A path stays as it is written.
+    /// Parses a reference from the entries of its table. A path stays unchanged.
     fn of<'a>(mut entries: impl Iterator<Item = (&'a str, Option<&'a str>)>) -> Result<Self, String> {
         let (Some((kind, value)), None) = (entries.next(), entries.next()) else {
             return Err("must have exactly one key: env, file or credential".to_owned());
@@ -199,7 +199,7 @@ impl Secret {
         match kind {
             "env" => {
                 let name = values::text(value, "\"IDEN_API_KEY\"")?.to_owned();
-                // Strict, for errors name the variable: the secret itself, written here by mistake, mostly ends here.
+                // Strict, because errors contain the name of the variable: a secret that is put here by mistake usually fails this check.
                 let plain = |character: char| character.is_ascii_alphanumeric() || character == '_';
                 if !name.chars().all(plain) || name.starts_with(|first: char| first.is_ascii_digit()) {
                     return Err("env must be the name of a variable (letters, digits and '_'), such as \
@@ -225,7 +225,7 @@ impl Secret {
 }
 
 impl<'de> Deserialize<'de> for Secret {
-    /// Reads the reference as it is written: where a relative path starts, only the place in the file tells.
+    /// Parses the reference as written; the base folder of a relative path depends on its location in the file, which serde does not know.
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let reference = Json::deserialize(deserializer)?;
         let table = reference.as_object().ok_or_else(|| D::Error::custom(PLAIN_TEXT))?;

@@ -1,4 +1,4 @@
-//! What the layers amount to, for `bridgehead config show`.
+//! The merged layers, for `bridgehead config show`.
 
 use std::collections::BTreeMap;
 
@@ -12,22 +12,22 @@ use super::target::holds_password;
 use super::tree::{Entry, SourcedValue, Table, Value, join, quoted};
 use super::{Connectors, Document, Errors, Secret, Sources, defaults, layers, schema};
 
-/// The configuration as files, environment and defaults add up to it. References to secrets stand as they are
-/// written; whatever may be a secret in plain text is [`REDACTED`].
+/// The configuration as merged from files, environment and defaults. References to secrets are shown as written; anything that may be a
+/// secret in plain text is [`REDACTED`].
 pub struct Shown {
     tree: SourcedValue,
-    /// The schema, which has the keys in the order in which people write them.
+    /// The schema, whose keys are in the order in which people write them.
     known: Json,
 }
 
-/// Layers the sources and shows the result.
+/// Merges the sources and shows the result.
 ///
-/// Rules are not checked: a configuration that [`load`](super::load) refuses can be looked at all the same.
+/// Rules are not checked: a configuration that [`load`](super::load) rejects can be shown too.
 pub fn show(sources: &Sources, connectors: &Connectors) -> Result<Shown, Errors> {
     show_documents(&sources.read()?, &sources.environment, connectors)
 }
 
-/// Does what [`show`] does, from texts.
+/// Does the same as [`show`] from strings.
 #[doc(hidden)]
 pub fn show_documents(
     documents: &[Document],
@@ -44,7 +44,7 @@ pub fn show_documents(
 }
 
 impl Shown {
-    /// As TOML; with a comment behind each key that says where it comes from, if wanted.
+    /// The configuration as TOML, optionally with a comment after each key that shows its origin.
     pub fn to_toml(&self, origins: bool) -> String {
         let mut text = String::new();
         if let Some(table) = self.tree.as_table() {
@@ -53,12 +53,12 @@ impl Shown {
         text
     }
 
-    /// As JSON.
+    /// The configuration as JSON.
     pub fn to_json(&self) -> Json {
         json(&self.tree, Some(Keys::of(&self.known)))
     }
 
-    /// Where each key comes from, by its path, such as `bridge.base_url`.
+    /// The origin of each key, by path, such as `bridge.base_url`.
     pub fn origins(&self) -> BTreeMap<String, Origin> {
         let mut origins = BTreeMap::new();
         collect_origins(&self.tree, "", &mut origins);
@@ -72,23 +72,23 @@ impl std::fmt::Debug for Shown {
     }
 }
 
-/// A copy in which nothing is left that may be a secret. `keys` is what is known of the place, and `secret` whether a
-/// name above speaks of one.
+/// A copy without anything that may be a secret. `keys` is the schema of the location, and `secret` is whether the name of a parent
+/// indicates a secret.
 pub(super) fn redact(node: &SourcedValue, keys: Option<Keys<'_>>, secret: bool) -> SourcedValue {
     let kind = keys.map(Keys::kind);
-    // A target is never a reference itself, and elsewhere only the key may be one.
+    // A target itself is never a reference, and elsewhere the schema must allow one.
     let reference = node.is_secret_reference() && matches!(kind, None | Some(Kind::Secret));
     if reference && Secret::from_node(node).is_ok() {
         return node.clone();
     }
-    // A malformed reference is perhaps the secret itself.
+    // A malformed reference may be the secret itself.
     let secret = secret || reference || kind == Some(Kind::Secret);
     let value = match &node.value {
         Value::Table(table) => {
             let mut redacted = table.clone();
             for (name, entry) in &mut redacted {
                 let below = keys.and_then(|keys| keys.child(name));
-                // The value of an unknown key may be a secret: perhaps `api_kee`.
+                // The value of an unknown key may be a secret, for example in `api_kee`.
                 let unknown =
                     below.is_none() && matches!(kind, Some(Kind::Table | Kind::Leaf | Kind::Secret));
                 entry.node = redact(&entry.node, below, secret || unknown || names_secret(name, &entry.node));
@@ -104,7 +104,7 @@ pub(super) fn redact(node: &SourcedValue, keys: Option<Keys<'_>>, secret: bool) 
     SourcedValue { origin: node.origin.clone(), value }
 }
 
-/// Whether a key indicates a secret. A table `auth` describes a login; its own keys show which of it is secret.
+/// Whether the name of a key indicates a secret. A table `auth` describes a login; its own keys show which values are secret.
 fn names_secret(name: &str, node: &SourcedValue) -> bool {
     let is_section = node.as_table().is_some() && ["auth", "session"].contains(&name);
     is_secret_name(name) && !is_section
@@ -148,7 +148,7 @@ fn collect_origins(node: &SourcedValue, path: &str, origins: &mut BTreeMap<Strin
     }
 }
 
-/// Whether a table is short enough to stand on one line: only values in it, as in `guard` and in references.
+/// Whether a table is written on one line: it is short and has only plain values, like `guard` and references.
 fn is_inline(name: &str, node: &SourcedValue) -> bool {
     node.is_secret_reference() || matches!(name, "guard" | "rate_limit")
 }

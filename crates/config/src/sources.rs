@@ -1,4 +1,4 @@
-//! Finding and reading the files.
+//! Finds and reads the files.
 
 use std::collections::BTreeMap;
 use std::io::{ErrorKind, Read};
@@ -6,44 +6,44 @@ use std::path::{Path, PathBuf};
 
 use super::{Error, Errors};
 
-/// No configuration is this long; it is probably the wrong file.
+/// The size limit of a file. No configuration is this long; it is probably the wrong file.
 const LONGEST: u64 = 4 * 1024 * 1024;
 
-/// Where the configuration is.
+/// The location of the configuration.
 #[derive(Clone, Default)]
 pub struct Sources {
-    /// Files, and folders whose `*.toml` are read in name order. Later wins.
+    /// Files, and folders whose `*.toml` files are read in the order of their names. Later ones take precedence.
     pub paths: Vec<PathBuf>,
-    /// The environment: `BRIDGEHEAD__…` overrides keys, and `{ env = "NAME" }` is looked up in it. Passed in, so that
-    /// tests and embedders need not touch the process.
+    /// The environment: `BRIDGEHEAD__…` overrides keys, and `{ env = "NAME" }` is looked up in it. Passed in, so that tests and embedders
+    /// need not change the process environment.
     pub environment: BTreeMap<String, String>,
 }
 
 impl std::fmt::Debug for Sources {
-    /// The environment holds secrets.
+    /// The environment contains secrets.
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Sources").field("paths", &self.paths).finish_non_exhaustive()
     }
 }
 
-/// One file, as it was read.
+/// One file that was read.
 #[derive(Clone)]
 pub struct Document {
-    /// Where it was; relative paths in it start at its folder, and errors name it.
+    /// Its path; relative paths in it start at its folder, and errors contain it.
     pub path: PathBuf,
-    /// What it says, in TOML.
+    /// Its content in TOML.
     pub text: String,
 }
 
 impl std::fmt::Debug for Document {
-    /// The text is not checked yet, and may hold a secret.
+    /// The content is not checked yet, and may contain a secret.
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Document").field("path", &self.path).finish_non_exhaustive()
     }
 }
 
 impl Sources {
-    /// Reads every file, in the order in which they are layered.
+    /// Reads every file, in the order of the layers.
     pub(super) fn read(&self) -> Result<Vec<Document>, Errors> {
         if self.paths.is_empty() {
             return Err(Error::NoSources.into());
@@ -69,7 +69,7 @@ impl Sources {
     }
 }
 
-/// The file itself, or the `*.toml` of a folder by name. Hidden files are left out: editors leave their own there.
+/// The file itself, or the `*.toml` files of a folder by name. Hidden files are skipped: editors store their own there.
 fn files(path: &Path) -> Result<Vec<PathBuf>, Error> {
     let metadata = std::fs::metadata(path).map_err(|error| unreadable(path, &error))?;
     if !metadata.is_dir() {

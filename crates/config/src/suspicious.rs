@@ -1,4 +1,4 @@
-//! What is valid and most likely not meant: said as a warning, by `check` and in the log at the start.
+//! Valid settings that are probably unintended: `check` and the log at startup show them as warnings.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -6,12 +6,12 @@ use std::time::Duration;
 use super::keys::{Keys, Kind};
 use super::{Config, Guard, Schedule, schema};
 
-/// A directory that is read more often than this is read all the time.
+/// A target that is read more often than this is read almost continuously.
 const OFTEN: Duration = Duration::from_secs(60);
-/// A company of more people than this is one that a guard which spares so few types protects.
+/// With a larger `min_records`, the guard would only protect companies with more people than this.
 const MOST_OF_A_COMPANY: u64 = 10_000;
 
-/// One sentence each.
+/// One sentence per warning.
 pub(super) fn of(config: &Config) -> Vec<String> {
     let mut warnings = Vec::new();
     if let Some(admin) =
@@ -39,7 +39,7 @@ pub(super) fn of(config: &Config) -> Vec<String> {
     warnings
 }
 
-/// What makes a guard let everything pass.
+/// What makes a guard ineffective.
 fn guard(guard: &Guard) -> Vec<String> {
     let percents = [
         ("max_removal_percent", guard.max_removal_percent, guard.max_removals, "max_removals", "remove"),
@@ -77,8 +77,7 @@ fn guard(guard: &Guard) -> Vec<String> {
     warnings
 }
 
-/// Variables that look like a key of the configuration and are none, because an underscore is missing: `BRIDGEHEAD_BRIDGE_BASE_URL`.
-/// One sentence each.
+/// Variables that look like a key of the configuration but lack an underscore: `BRIDGEHEAD_BRIDGE_BASE_URL`. One sentence each.
 pub(super) fn variables(environment: &BTreeMap<String, String>) -> Vec<String> {
     let known = schema::document();
     let root = Keys::of(&known);
@@ -86,7 +85,7 @@ pub(super) fn variables(environment: &BTreeMap<String, String>) -> Vec<String> {
     for section in root.names() {
         let Some(of) = root.child(section).filter(|of| of.kind() == Kind::Table) else { continue };
         let names = of.names().into_iter();
-        // A secret is often kept in a variable of such a name.
+        // Variables with such names often contain a secret.
         let plain = names.filter(|name| of.child(name).is_none_or(|key| key.kind() != Kind::Secret));
         keys.extend(plain.map(|name| format!("{section}.{name}")));
     }

@@ -1,4 +1,4 @@
-//! An app's `target`: settings that only its connector understands, with references to secrets in them.
+//! An app's `target`: settings that only its connector understands, including references to secrets.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
@@ -20,36 +20,36 @@ use super::secret::PLAIN_TEXT;
 use super::tree::{SourcedValue, Value, join};
 use super::{Error, RateLimit, Secret, SecretError};
 
-/// The title of the schema of a `target`.
+/// The schema title of a `target`.
 pub(super) const TARGET: &str = "Target";
 
-/// The key of a target that is the runtime's, not the connector's.
+/// The key of a target that the runtime uses, not the connector.
 pub(super) const RATE_LIMIT: &str = "rate_limit";
 
-/// The key of a request under which a connector keeps parts of its answer.
+/// The key of a request under which a connector saves parts of the response.
 const SAVED: &str = "save";
 
 /// An app's `target`. Secrets in it are references until [`resolve`](Self::resolve) reads them.
 #[derive(Clone, Default, Deserialize)]
 #[serde(default)]
 pub struct Target {
-    /// The folder of the file that defines it, where relative paths start; absolute. If several files add to it, the
-    /// first one's.
+    /// The folder of the file that defines it, which is the base of relative paths; absolute. If several files add to it, the folder of the
+    /// first.
     #[serde(skip)]
     pub base: PathBuf,
-    /// How fast to send requests to the target; `None` for unlimited.
+    /// The maximum rate of requests to the target; `None` for unlimited.
     pub rate_limit: Option<RateLimit>,
     /// The table without `rate_limit`.
     #[serde(skip)]
     settings: SourcedValue,
-    /// Where it stands, such as `apps.acme-hr.target`.
+    /// Its path in the configuration, such as `apps.acme-hr.target`.
     #[serde(skip)]
     path: String,
     #[serde(skip)]
     environment: Arc<BTreeMap<String, String>>,
 }
 
-/// A table that the connector knows; its schema is filled in by name.
+/// A table whose schema depends on the connector; it is filled in by name.
 impl JsonSchema for Target {
     fn schema_name() -> std::borrow::Cow<'static, str> {
         "Target".into()
@@ -61,15 +61,15 @@ impl JsonSchema for Target {
     }
 }
 
-/// A target's settings with the secrets in their places. Handle with care, and not for long.
+/// A target's settings with the actual secrets. Handle with care, and drop it soon.
 pub struct ResolvedTarget {
-    /// What the connector is given.
+    /// The settings for the connector.
     pub settings: Map<String, Json>,
-    /// The secrets in it, to be looked for in whatever leaves the daemon.
+    /// The secrets in it, to be redacted from all output of the daemon.
     pub secrets: Vec<String>,
 }
 
-/// A reference that could not be read, and where it stands.
+/// A reference that could not be read, and its location.
 pub(super) struct Unresolved {
     pub(super) at: Origin,
     pub(super) key: String,
@@ -77,12 +77,12 @@ pub(super) struct Unresolved {
 }
 
 impl Target {
-    /// Brings what serde does not see: the settings with their places. `app` is the place of its app.
+    /// Adds what serde does not see: the settings with their locations. `app` is the location of its app.
     pub(super) fn settle(&mut self, app: &Place<'_>, environment: &Arc<BTreeMap<String, String>>) {
-        // A connector may need no settings; if it does, it says so, and this is the place.
+        // A connector may need no settings; if it does, it reports that, and this is the location.
         let nothing = || SourcedValue::table(app.home.clone());
         self.settings = app.node.get("target").cloned().unwrap_or_else(nothing);
-        // Set through the environment alone, a target belongs to the file that defines its app.
+        // If a target is set only through the environment, its base folder is that of the file that defines its app.
         let folder = self.settings.origin.folder().or_else(|| app.home.folder());
         self.base = folder.unwrap_or_else(|| PathBuf::from("."));
         self.path = app.key("target");
@@ -92,8 +92,7 @@ impl Target {
         }
     }
 
-    /// Reads the secrets, and puts them in place of the references. Nothing is kept: a secret that was changed
-    /// meanwhile is read again.
+    /// Reads the secrets and puts them in place of the references. Nothing is cached: a secret that has changed since is read again.
     pub fn resolve(&self) -> Result<ResolvedTarget, SecretError> {
         self.resolve_in_place().map_err(|unresolved| unresolved.error)
     }
@@ -144,7 +143,7 @@ impl Target {
         })
     }
 
-    /// The secrets that it refers to, each with the path of its key in the whole file, as they are now.
+    /// The secrets that it refers to, with their current values, each with the path of its key in the whole file.
     pub fn secrets(&self) -> Result<Vec<(String, SecretString)>, Error> {
         let mut secrets = Vec::new();
         each_place(&self.settings, &self.path, &mut |node, path| {
@@ -160,7 +159,7 @@ impl Target {
         Ok(secrets)
     }
 
-    /// The servers that it names by URL, such as `https://hr.example.org:8443`: nothing of a URL but where it leads to.
+    /// The servers in its URLs, such as `https://hr.example.org:8443`: only scheme, host and port.
     pub fn servers(&self) -> BTreeSet<String> {
         let mut servers = BTreeSet::new();
         each_text(&self.settings, &mut |text| {
@@ -172,7 +171,7 @@ impl Target {
         servers
     }
 
-    /// The same target with other settings laid over its own.
+    /// The same target with other settings merged over its own.
     pub(super) fn overlaid(&self, overlay: SourcedValue) -> Option<Self> {
         let mut layers = Layers::of_target(self.settings.origin.clone());
         layers.add(self.settings.clone()).ok()?;
@@ -180,7 +179,7 @@ impl Target {
         Some(Self { settings: layers.tree(), ..self.clone() })
     }
 
-    /// What is careless about the places of its secrets.
+    /// Warnings about unsafe locations of its secrets.
     pub(super) fn warnings(&self) -> Vec<String> {
         let mut warnings = Vec::new();
         let visited = each_place(&self.settings, &self.path, &mut |node, _| {
@@ -194,8 +193,7 @@ impl Target {
         }
     }
 
-    /// Where a key that the connector complains about stands, or what is nearest to it if it is missing; and its path
-    /// in the whole file.
+    /// The location of a key that the connector reports as invalid, or the nearest one if it is missing; and its path in the whole file.
     pub(super) fn locate(&self, key: &str) -> (Origin, String) {
         let full = match key {
             "" => self.path.clone(),
@@ -271,7 +269,7 @@ fn each_place<E>(
     }
 }
 
-/// Visits every text in a node that is not part of a reference to a secret.
+/// Visits every string in a node that is not part of a reference to a secret.
 fn each_text(node: &SourcedValue, visit: &mut dyn FnMut(&str)) {
     match &node.value {
         Value::String(text) => visit(text),
@@ -282,22 +280,21 @@ fn each_text(node: &SourcedValue, visit: &mut dyn FnMut(&str)) {
     }
 }
 
-/// Reports references that are malformed, and secrets in plain text. `path` is that of `node`, which is a table.
+/// Reports malformed references and secrets in plain text. `path` is that of `node`, which is a table.
 ///
-/// `keys` is what the connector says of the table: a text that is one of the few words it takes at a place is no secret, whatever
-/// the key is called.
+/// `keys` is the connector's schema of the table: a value of an enumeration is not a secret, regardless of the name of the key.
 pub(super) fn check(node: &SourcedValue, path: &str, keys: Option<Keys<'_>>, problems: &Diagnostics) {
     for (name, entry) in node.as_table().into_iter().flatten() {
         let below = keys.and_then(|keys| keys.child(name));
         let path = join(path, name);
         match &entry.node.value {
-            // Whatever the names below it: a table of this name is for secrets.
+            // Regardless of the names in it, a table with this name contains secrets.
             Value::Table(secrets) if name == "secrets" && !entry.node.is_secret_reference() => {
                 for (name, entry) in secrets {
                     check_value(&entry.node, &join(&path, name), true, None, problems);
                 }
             }
-            // Names for parts of an answer, such as `token = "answer.token"`: where they stand is no secret.
+            // Names for parts of a response, such as `token = "answer.token"`: the path to a secret is not a secret.
             Value::Table(names) if name == SAVED && below.is_some_and(|keys| keys.kind() == Kind::Map) => {
                 for (name, entry) in names {
                     check_value(&entry.node, &join(&path, name), false, None, problems);
@@ -308,12 +305,12 @@ pub(super) fn check(node: &SourcedValue, path: &str, keys: Option<Keys<'_>>, pro
     }
 }
 
-/// Whether a text says where a secret is to be put in, such as `Bearer {{ login.token }}`.
+/// Whether a string is a template into which a secret is inserted, such as `Bearer {{ login.token }}`.
 fn is_template(text: &str) -> bool {
     text.split_once("{{").is_some_and(|(_, rest)| rest.contains("}}"))
 }
 
-/// Whether a key speaks of a secret. The action `reset_password` does not: what stands there says how it is done.
+/// Whether the name of a key indicates a secret. The action `reset_password` does not: its value says how to do it.
 fn names_secret(name: &str) -> bool {
     is_secret_name(name) && name.parse::<Action>().is_err()
 }
@@ -346,7 +343,7 @@ fn check_value(
     }
 }
 
-/// Whether a text is a URL with a password in it, such as that of a database.
+/// Whether a string is a URL with a password, such as that of a database.
 pub(super) fn holds_password(text: &str) -> bool {
     text.contains("://")
         && Url::parse(text).is_ok_and(|url| url.password().is_some_and(|password| !password.is_empty()))

@@ -1,4 +1,4 @@
-//! The configuration as a tree whose every value knows where it comes from.
+//! The configuration as a tree whose values each have their origin.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -10,9 +10,9 @@ use toml::de::{DeTable, DeValue};
 use super::Error;
 use super::origin::{Origin, Positions};
 
-/// A value, and where it comes from.
+/// A value and its origin.
 ///
-/// There is no `Debug` that shows values: until the tree is checked, any of them may be a secret.
+/// `Debug` does not show values: until the tree is checked, any of them may be a secret.
 #[derive(Clone, PartialEq)]
 pub(super) struct SourcedValue {
     pub(super) origin: Origin,
@@ -27,13 +27,13 @@ pub(super) enum Value {
     Integer(i64),
     Float(f64),
     Boolean(bool),
-    /// No key of bridgehead is a date; connectors are given its text.
+    /// No key of bridgehead is a date; connectors get it as a string.
     Datetime(String),
 }
 
 pub(super) type Table = BTreeMap<String, Entry>;
 
-/// A value of a table, with the place of its key.
+/// A value of a table, with the location of its key.
 #[derive(Clone, PartialEq)]
 pub(super) struct Entry {
     pub(super) key_origin: Origin,
@@ -91,7 +91,7 @@ impl SourcedValue {
         }
     }
 
-    /// Reads a file. Syntax errors do not quote the file.
+    /// Parses a file. Syntax errors do not quote the file.
     pub(super) fn parse(path: &Path, text: &str) -> Result<Self, Vec<Error>> {
         let positions = Positions::new(path, text);
         let (table, errors) = DeTable::parse_recoverable(text);
@@ -99,7 +99,7 @@ impl SourcedValue {
             let mut syntax: Vec<Error> = Vec::new();
             for error in &errors {
                 let at = positions.at(error.span().map_or(0, |span| span.start));
-                // What else the parser finds in the same line mostly comes of the first.
+                // Other errors on the same line usually result from the first one.
                 if !syntax.iter().any(|known| known.origin().is_some_and(|known| known.is_same_line(&at))) {
                     let problem = error.message().to_owned();
                     syntax.push(Error::Syntax { at, problem });
@@ -113,7 +113,7 @@ impl SourcedValue {
         if conversion.errors.is_empty() { Ok(node) } else { Err(conversion.errors) }
     }
 
-    /// Reads the value of an environment variable: as TOML if it is that, else as the text it is.
+    /// Parses the value of an environment variable: as TOML if it is valid TOML, otherwise as a plain string.
     pub(super) fn from_variable(variable: &Arc<str>, text: &str) -> Self {
         let origin = Origin::Environment { variable: variable.clone() };
         let place = |_| origin.clone();
@@ -122,7 +122,7 @@ impl SourcedValue {
             Ok(parsed) => conversion.value(parsed.get_ref(), 0),
             Err(_) => Value::String(text.to_owned()),
         };
-        // A text that happens to be a date, or digits beyond any number, is a text all the same.
+        // A value that happens to be a date, or a number that is out of range, is still a string.
         let value = match value {
             Value::Datetime(_) => Value::String(text.to_owned()),
             _ if !conversion.errors.is_empty() => Value::String(text.to_owned()),
@@ -132,7 +132,7 @@ impl SourcedValue {
     }
 }
 
-/// From the parser's tree to ours: byte offsets become places.
+/// Converts the parser's tree to ours: byte offsets become locations.
 struct Conversion<'a> {
     place: &'a dyn Fn(usize) -> Origin,
     errors: Vec<Error>,
@@ -185,18 +185,18 @@ impl<'a> Conversion<'a> {
     }
 }
 
-/// The path of a key below another, quoted where it has to be.
+/// The path of a key in a table, quoted if necessary.
 pub(super) fn join(path: &str, name: &str) -> String {
     let name = quoted(name);
     if path.is_empty() { name } else { format!("{path}.{name}") }
 }
 
-/// A key as TOML writes it.
+/// A key in TOML syntax.
 pub(super) fn quoted(name: &str) -> String {
     let bare = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'_' || byte == b'-';
     if !name.is_empty() && name.bytes().all(bare) {
         return name.to_owned();
     }
-    // JSON's escapes are TOML's, but for the one control character that JSON leaves as it is.
+    // JSON's escapes are valid in TOML, except for the one control character that JSON does not escape.
     serde_json::Value::from(name).to_string().replace('\u{7f}', "\\u007F")
 }

@@ -1,4 +1,4 @@
-//! The forms of single values. Errors say what is expected, with an example, and never what stands there instead.
+//! The formats of single values. Errors say what is expected, with an example, and never quote the value.
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -9,7 +9,7 @@ use uuid::Uuid;
 use super::leaf::{EXAMPLE, Leaf};
 use super::tree::SourcedValue;
 
-/// A text that is not blank.
+/// A string that is not blank.
 pub(super) fn text<'a>(text: Option<&'a str>, example: &str) -> Result<&'a str, String> {
     match text {
         Some(text) if !text.trim().is_empty() => Ok(text),
@@ -18,7 +18,7 @@ pub(super) fn text<'a>(text: Option<&'a str>, example: &str) -> Result<&'a str, 
     }
 }
 
-/// Any text that is not blank.
+/// Any string that is not blank.
 pub(super) struct Word;
 
 impl Leaf for Word {
@@ -33,7 +33,7 @@ impl Leaf for Word {
     }
 }
 
-/// A path as it is written: a relative one starts at the folder of the file that contains it, which [`placed`] finds.
+/// A path as written: a relative one starts at the folder of the file that contains it, which [`placed`] adds.
 pub(super) struct FilePath;
 
 impl Leaf for FilePath {
@@ -48,7 +48,7 @@ impl Leaf for FilePath {
     }
 }
 
-/// Reads a path without its folder.
+/// Parses a path without its base folder.
 pub(super) fn path(given: Option<&str>, example: &str) -> Result<PathBuf, String> {
     let path = text(given, example)?;
     if path == "~" || path.starts_with("~/") || path.contains("${") || has_variable(path) {
@@ -60,7 +60,7 @@ pub(super) fn path(given: Option<&str>, example: &str) -> Result<PathBuf, String
     Ok(path.into())
 }
 
-/// A path from the folder of the file in which it stands, at `node`.
+/// Resolves a path against the folder of the file that contains it, at `node`.
 pub(super) fn placed(path: PathBuf, node: &SourcedValue, example: &str) -> Result<PathBuf, String> {
     match node.origin.folder() {
         Some(folder) => Ok(folder.join(path)),
@@ -72,7 +72,7 @@ pub(super) fn placed(path: PathBuf, node: &SourcedValue, example: &str) -> Resul
     }
 }
 
-/// Whether a text has something like `$HOME` in it.
+/// Whether a path contains a variable such as `$HOME`.
 fn has_variable(path: &str) -> bool {
     let mut after = path.split('$').skip(1);
     after.any(|rest| rest.starts_with(|first: char| first.is_ascii_alphabetic() || first == '_'))
@@ -122,7 +122,7 @@ impl Leaf for Address {
     }
 }
 
-/// The tenant's base URL. The key goes wherever this points, so that it must not be read on the way.
+/// The tenant's base URL. The key is sent there, so it must not be readable in transit.
 pub(super) struct BaseUrl;
 
 impl Leaf for BaseUrl {
@@ -179,7 +179,7 @@ fn is_loopback(url: &Url) -> bool {
     }
 }
 
-/// The name of an app: it goes into logs, metrics and the names of variables.
+/// The name of an app: it is used in logs, metrics and the names of variables.
 pub(super) fn app_name(name: &str) -> Result<(), String> {
     let plain = |character: char| character.is_ascii_alphanumeric() || "-_".contains(character);
     if (1..=64).contains(&name.len()) && name.chars().all(plain) {

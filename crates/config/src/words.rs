@@ -1,4 +1,4 @@
-//! The words for what is wrong with a value, made from its description. None holds the value.
+//! Error messages for invalid values, created from the schema. None contains the value.
 
 use serde_json::Value as Json;
 
@@ -6,12 +6,12 @@ use super::keys::{Keys, Kind, not_known};
 use super::leaf::EXAMPLE;
 use super::secret::PLAIN_TEXT;
 
-/// So many words are spelt out in an error.
+/// The maximum number of allowed strings that an error lists.
 const FEW: usize = 3;
-/// The placeholder for the allowed words at a place, in the advice about a missing key.
+/// The placeholder for the allowed strings, in the hint for a missing key.
 const KNOWN: &str = "{known}";
 
-/// What should stand at a place.
+/// The expected value at a location.
 pub(super) fn expected(keys: Option<Keys<'_>>, path: &str, example: Option<&Json>) -> String {
     let Some(keys) = keys else {
         return "has an unexpected value; see the documentation".to_owned();
@@ -41,7 +41,7 @@ pub(super) fn expected(keys: Option<Keys<'_>>, path: &str, example: Option<&Json
     }
 }
 
-/// That a word is none of those that are known. `what` is the name of the type.
+/// The message for a string that is not allowed. `what` is the name of the type.
 pub(super) fn unknown_word(what: &str, near: Option<&str>, known: &[&str]) -> String {
     match near {
         Some(near) if known.len() <= FEW => format!("{}; did you mean '{near}'?", one_of(known)),
@@ -54,7 +54,7 @@ fn one_of(words: &[&str]) -> String {
     format!("must be \"{}\"", words.join("\" or \""))
 }
 
-/// That a key is missing, and what to write.
+/// The message for a missing key, with what to write.
 pub(super) fn missing(name: &str, keys: Option<Keys<'_>>) -> String {
     let advice = keys.and_then(Keys::when_missing).map(str::to_owned);
     let advice = advice
@@ -63,13 +63,13 @@ pub(super) fn missing(name: &str, keys: Option<Keys<'_>>) -> String {
     format!("missing; {}", advice.replace(KNOWN, &known.join(", ")))
 }
 
-/// The words of a type, with the example of the key in its place.
+/// The message of a type, with the key's example in its placeholder.
 pub(super) fn with_example(words: &str, example: Option<&Json>) -> String {
     let example = example.map_or_else(|| "…".to_owned(), shown);
     words.replace(EXAMPLE, &example)
 }
 
-/// As TOML writes it.
+/// The value in TOML syntax.
 fn shown(value: &Json) -> String {
     match value {
         Json::Array(items) => format!("[{}]", items.iter().map(shown).collect::<Vec<_>>().join(", ")),

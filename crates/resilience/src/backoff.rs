@@ -1,12 +1,12 @@
-//! Failures in a row, for event loops.
+//! Consecutive failures, for event loops.
 
 use std::time::Duration;
 
 use crate::RetryPolicy;
 
-/// Counts failures in a row and says how long to wait after each.
+/// Counts consecutive failures and returns how long to wait after each.
 ///
-/// For an event loop that does other work while it waits. Where there is nothing else to do, use [`Retry`](crate::Retry).
+/// For an event loop that does other work while it waits. If there is no other work, use [`Retry`](crate::Retry).
 #[derive(Clone, Debug)]
 pub struct Backoff {
     policy: RetryPolicy,
@@ -14,12 +14,12 @@ pub struct Backoff {
 }
 
 impl Backoff {
-    /// No failures so far.
+    /// Starts without failures.
     pub const fn new(policy: RetryPolicy) -> Self {
         Self { policy, failures: 0 }
     }
 
-    /// The same after so many failures that were seen elsewhere.
+    /// Returns the backoff after this many failures that were counted elsewhere.
     pub const fn after(self, failures: u32) -> Self {
         Self { failures, ..self }
     }
@@ -31,12 +31,12 @@ impl Backoff {
         self.policy.delay(self.failures, random)
     }
 
-    /// Starts again after a success.
+    /// Resets the count after a success.
     pub fn succeeded(&mut self) {
         self.failures = 0;
     }
 
-    /// How many failures there were in a row.
+    /// The number of consecutive failures.
     pub const fn failures(&self) -> u32 {
         self.failures
     }

@@ -1,17 +1,17 @@
-//! The time of day, where dates matter. Everything that waits uses `tokio::time` instead.
+//! The wall clock, where dates matter. All waiting uses `tokio::time` instead.
 
 #[cfg(debug_assertions)]
 use std::sync::LazyLock;
 
 use jiff::{SignedDuration, Timestamp};
 
-/// Tells the time of day.
+/// Returns the current time.
 pub trait Clock: Send + Sync + std::fmt::Debug + 'static {
-    /// Now.
+    /// The current time.
     fn now(&self) -> Timestamp;
 }
 
-/// The clock of the machine.
+/// The system clock.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct SystemClock;
 
@@ -22,7 +22,7 @@ impl Clock for SystemClock {
     }
 }
 
-/// How far the clock is off, in seconds, for tests that let it jump from one process to the next. Not part of a release build.
+/// How far to shift the clock, in seconds, for tests in which it jumps between two processes. Not part of a release build.
 #[cfg(debug_assertions)]
 fn ahead() -> SignedDuration {
     static AHEAD: LazyLock<SignedDuration> = LazyLock::new(|| {

@@ -1,11 +1,11 @@
 //! Retry, backoff and jitter: one implementation for everything that retries.
 //!
-//! - [`RetryPolicy`] says how long to wait before each attempt. It is a pure function of the attempt and a random number.
+//! - [`RetryPolicy`] determines how long to wait before each attempt. It is a pure function of the attempt and a random number.
 //! - [`Retry`] runs a call until it succeeds, fails permanently, runs out of time, or is stopped.
-//! - [`Backoff`] counts failures in a row for an event loop that cannot hand its work to [`Retry`].
-//! - [`SeededRng`] is the randomness behind all of them; a test that seeds it sees the same waits again.
-//! - [`Clock`] tells the time of day.
-//! - [`Watched`] is a value that many tasks wait for; they wake up in order.
+//! - [`Backoff`] counts consecutive failures for an event loop that cannot hand its work to [`Retry`].
+//! - [`SeededRng`] provides randomness to all of them; with the same seed, a test gets the same waits.
+//! - [`Clock`] returns the time of day.
+//! - [`Watched`] is a value that many tasks wait for; they wake up in the order in which they started to wait.
 
 mod backoff;
 mod clock;

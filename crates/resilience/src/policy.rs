@@ -1,15 +1,15 @@
-//! How long to wait before an attempt is repeated.
+//! How long to wait before a retry.
 
 use std::time::Duration;
 
 /// How much of a wait is random.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Jitter {
-    /// Nothing: every wait is its ceiling. For waits that nobody else shares.
+    /// None of it: every wait equals its ceiling. For waits that no other caller shares.
     None,
-    /// Between nothing and the ceiling: callers that failed together do not come back together.
+    /// All of it, from zero to the ceiling: callers that failed together do not retry together.
     Full,
-    /// Between half the ceiling and the ceiling: never immediately.
+    /// Half of it, from half the ceiling to the ceiling: never immediately.
     Equal,
 }
 
@@ -18,7 +18,7 @@ pub enum Jitter {
 pub struct RetryPolicy {
     /// The ceiling of the first wait.
     pub base: Duration,
-    /// No wait is longer, unless the other side asks for more (`Retry-After`).
+    /// The maximum wait, unless the server asks for more (`Retry-After`).
     pub cap: Duration,
     /// How much of each wait is random.
     pub jitter: Jitter,
@@ -30,12 +30,12 @@ impl RetryPolicy {
         Self { base, cap, jitter: Jitter::Equal }
     }
 
-    /// The same policy with another jitter.
+    /// The same policy with a different jitter.
     pub const fn with_jitter(self, jitter: Jitter) -> Self {
         Self { jitter, ..self }
     }
 
-    /// The longest wait after attempt `attempt` failed. Attempts count from 1; 0 is taken for 1.
+    /// The maximum wait after attempt `attempt` failed. Attempts count from 1; 0 is treated as 1.
     pub fn ceiling(self, attempt: u32) -> Duration {
         let doublings = attempt.saturating_sub(1).min(31);
         self.base.saturating_mul(1 << doublings).min(self.cap)

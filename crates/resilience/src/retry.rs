@@ -1,4 +1,4 @@
-//! The one loop that retries.
+//! The only retry loop.
 
 use std::future::Future;
 use std::sync::atomic::AtomicU32;
@@ -18,33 +18,33 @@ pub enum Next {
     GiveUp,
     /// Retry after the policy's wait.
     Retry,
-    /// Retry after the policy's wait, but not before this long: the other side asked for it.
+    /// Retry after the policy's wait, but not sooner than this: the server asked for it.
     RetryAfter(Duration),
 }
 
 /// A failed attempt that will be repeated.
 #[derive(Clone, Copy, Debug)]
 pub struct Attempt<'a, E> {
-    /// Which attempt failed, counted from 1, or from where [`Retry::resumed`] said.
+    /// The number of the failed attempt, counted from 1, or from the number passed to [`Retry::resumed`].
     pub number: u32,
-    /// What it failed with.
+    /// Its error.
     pub error: &'a E,
-    /// How long until the next one.
+    /// The wait before the next attempt.
     pub wait: Duration,
 }
 
-/// Why there is no result.
+/// Why a run has no result.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Interrupted<E> {
     /// The stop token was cancelled before an attempt succeeded.
     Stopped,
-    /// The last error: final, or the time or the attempts are used up.
+    /// The last error: it is permanent, or the time or the attempts are used up.
     Failed(E),
 }
 
 /// Runs a call until it succeeds, fails permanently, runs out of time, or is stopped.
 ///
-/// Without a stop token, [`run`](Self::run) returns the last error as it is; with one ([`until`](Self::until)), an [`Interrupted`].
+/// Without a stop token, [`run`](Self::run) returns the last error unchanged; with one ([`until`](Self::until)), an [`Interrupted`].
 #[derive(Debug)]
 pub struct Retry<'a, S = Unstoppable> {
     policy: RetryPolicy,
@@ -56,12 +56,12 @@ pub struct Retry<'a, S = Unstoppable> {
 }
 
 impl<'a> Retry<'a> {
-    /// Without limits, and not to be stopped.
+    /// Without limits or a stop token.
     pub const fn new(policy: RetryPolicy, rng: &'a SeededRng) -> Self {
         Self { policy, rng, stop: Unstoppable, first: 1, max_attempts: None, give_up_after: None }
     }
 
-    /// Makes the call until it succeeds, however long that takes: for what must not be given up.
+    /// Makes the call until it succeeds, however long that takes: for work that must not be given up.
     pub async fn until_success<T, E, F>(
         &self,
         mut call: impl FnMut(u32) -> F,
@@ -77,10 +77,10 @@ impl<'a> Retry<'a> {
         }
     }
 
-    /// Ends with [`Interrupted::Stopped`] when this is cancelled during a wait.
+    /// Ends with [`Interrupted::Stopped`] when the token is cancelled during a wait.
     ///
-    /// A stop ends a wait immediately. It never interrupts a running call, and the first attempt is made in any case: a
-    /// daemon that stops still records what it has done. A caller that must not begin checks its token first.
+    /// A stop ends a wait immediately. It never interrupts a call in progress, and the first attempt is always made: a daemon that shuts
+    /// down still records what it has done. A caller that must not start checks its token first.
     pub const fn until(self, stop: &'a CancellationToken) -> Retry<'a, &'a CancellationToken> {
         let Self { policy, rng, stop: Unstoppable, first, max_attempts, give_up_after } = self;
         Retry { policy, rng, stop, first, max_attempts, give_up_after }
@@ -88,22 +88,22 @@ impl<'a> Retry<'a> {
 }
 
 impl<S: StopSignal> Retry<'_, S> {
-    /// The number of the first attempt, where earlier ones were made by another process.
+    /// The number of the first attempt, if earlier ones were made by another process.
     pub fn resumed(self, first: u32) -> Self {
         Self { first, ..self }
     }
 
-    /// Makes so many attempts at most, at least one.
+    /// The maximum number of attempts, at least one.
     pub fn max_attempts(self, attempts: u32) -> Self {
         Self { max_attempts: Some(attempts), ..self }
     }
 
-    /// Begins no wait that would end this long after the first attempt began.
+    /// Starts no wait that would end later than this after the first attempt started.
     pub fn give_up_after(self, limit: Duration) -> Self {
         Self { give_up_after: Some(limit), ..self }
     }
 
-    /// Makes the call; `next` judges each failure, `notify` hears of each one that will be repeated.
+    /// Makes the call; `next` decides about each failure, `notify` is called for each failure that will be retried.
     ///
     /// `call` gets the number of the attempt.
     pub async fn run<T, E, F>(
@@ -118,16 +118,16 @@ impl<S: StopSignal> Retry<'_, S> {
         let began = Instant::now();
         let token = self.stop.token();
         let first = self.first.max(1);
-        // `backon` keeps the count; the number of an attempt is read off its position.
+        // `backon` keeps the count; the number of the attempt follows from its position.
         let made = AtomicU32::new(first);
-        // One wait fewer than attempts.
+        // There is one wait less than attempts.
         let waits = self.max_attempts.map_or(usize::MAX, |max| max.saturating_sub(1) as usize);
         let delays = (first..=u32::MAX)
             .chain(std::iter::repeat(u32::MAX))
             .map(|attempt| self.policy.delay(attempt, self.rng.unit()))
             .take(waits);
         let guarded = || {
-            // After a sleep that was truncated, `backon` makes one more call. It must not reach the other side.
+            // After a sleep that was interrupted, `backon` makes one more call. It must not reach the server.
             let number = made.load(Relaxed);
             let stopped = self.stop.stopped().filter(|_| number > first);
             let attempt = stopped.is_none().then(|| call(number));
@@ -135,7 +135,7 @@ impl<S: StopSignal> Retry<'_, S> {
                 match (attempt, stopped) {
                     (Some(attempt), _) => attempt.await.map_err(S::failed),
                     (None, Some(stopped)) => Err(stopped),
-                    // There is one or the other.
+                    // One of them is always present.
                     (None, None) => std::future::pending().await,
                 }
             }
@@ -163,23 +163,23 @@ impl<S: StopSignal> Retry<'_, S> {
     }
 }
 
-/// What may stop a [`Retry`]: nothing ([`Unstoppable`]), or a token.
+/// What can stop a [`Retry`]: nothing ([`Unstoppable`]), or a token.
 pub trait StopSignal: sealed::Sealed + Send + Sync {
-    /// What a run ends with that has no result.
+    /// The error of a run without a result.
     type Error<E>;
 
     #[doc(hidden)]
     fn failed<E>(error: E) -> Self::Error<E>;
     #[doc(hidden)]
     fn error<E>(end: &Self::Error<E>) -> Option<&E>;
-    /// The end of a run that has been stopped.
+    /// The error of a run that was stopped, if it was.
     #[doc(hidden)]
     fn stopped<E>(&self) -> Option<Self::Error<E>>;
     #[doc(hidden)]
     fn token(&self) -> Option<CancellationToken>;
 }
 
-/// Nothing stops it.
+/// Never stops a run.
 #[derive(Clone, Copy, Debug)]
 pub struct Unstoppable;
 
@@ -242,7 +242,7 @@ mod sealed {
     impl Sealed for &tokio_util::sync::CancellationToken {}
 }
 
-/// Any iterator of waits, as `backon` takes them.
+/// Adapts any iterator of waits to `backon`.
 struct Delays<I>(I);
 
 impl<I: Iterator<Item = Duration>> backon::BackoffBuilder for Delays<I>
@@ -298,7 +298,7 @@ mod tests {
         }
     }
 
-    /// Loops run in separate tasks.
+    /// Loops run in separate tasks, so their future must be `Send`.
     #[test]
     fn a_run_can_be_spawned() {
         fn is_send<T: Send>(_: &T) {}

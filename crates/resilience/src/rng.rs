@@ -1,4 +1,4 @@
-//! The one source of randomness.
+//! The only source of randomness.
 
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
@@ -6,7 +6,7 @@ use std::time::Duration;
 use rand::rngs::SmallRng;
 use rand::{Rng, SeedableRng};
 
-/// A random number generator to be shared by threads. Not for secrets.
+/// A random number generator that threads can share. Not for secrets.
 #[derive(Debug)]
 pub struct SeededRng(Mutex<SmallRng>);
 
@@ -21,18 +21,18 @@ impl SeededRng {
         Self(Mutex::new(SmallRng::from_os_rng()))
     }
 
-    /// A number from 0.0 to 1.0, the latter excluded.
+    /// A number from 0.0 (inclusive) to 1.0 (exclusive).
     pub fn unit(&self) -> f64 {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).random()
     }
 
-    /// A duration from zero up to and including `ceiling`.
+    /// A duration from zero to `ceiling`, inclusive.
     pub fn up_to(&self, ceiling: Duration) -> Duration {
         let nanos = u64::try_from(ceiling.as_nanos()).unwrap_or(u64::MAX);
         Duration::from_nanos(self.0.lock().unwrap_or_else(PoisonError::into_inner).random_range(0..=nanos))
     }
 
-    /// `interval`, up to a tenth shorter or longer, so that daemons do not poll in step.
+    /// `interval`, up to a tenth shorter or longer, so that daemons do not poll in lockstep.
     pub fn around(&self, interval: Duration) -> Duration {
         let tenth = interval / 10;
         interval.saturating_sub(tenth) + self.up_to(tenth * 2)

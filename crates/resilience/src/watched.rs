@@ -4,8 +4,8 @@ use std::sync::{Mutex, PoisonError};
 
 use tokio::sync::Notify;
 
-/// A value that many tasks wait for, as with tokio's `watch`. Waiters wake up in the order in which they began to wait: `watch` takes
-/// a random order, and a simulation with it would not replay.
+/// A value that many tasks wait for, like tokio's `watch`. Waiters wake up in the order in which they started to wait: `watch` uses a
+/// random order, which would make a simulation impossible to replay.
 #[derive(Debug, Default)]
 pub struct Watched<T> {
     value: Mutex<T>,
@@ -13,17 +13,17 @@ pub struct Watched<T> {
 }
 
 impl<T> Watched<T> {
-    /// With a first value.
+    /// Creates it with an initial value.
     pub fn new(value: T) -> Self {
         Self { value: Mutex::new(value), changed: Notify::new() }
     }
 
-    /// Looks at the value. Nothing else can look or change it meanwhile.
+    /// Reads the value. It cannot be read or changed elsewhere during the call.
     pub fn read<R>(&self, look: impl FnOnce(&T) -> R) -> R {
         look(&self.value.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
-    /// Changes the value. Waiters look again if `change` returns true, which is returned.
+    /// Changes the value. If `change` returns true, waiters check it again. Returns that result.
     pub fn modify(&self, change: impl FnOnce(&mut T) -> bool) -> bool {
         let wakes = change(&mut self.value.lock().unwrap_or_else(PoisonError::into_inner));
         if wakes {
@@ -32,11 +32,11 @@ impl<T> Watched<T> {
         wakes
     }
 
-    /// Waits until `look` returns something.
+    /// Waits until `look` returns a value.
     pub async fn wait_for<R>(&self, mut look: impl FnMut(&T) -> Option<R>) -> R {
         loop {
             let mut changed = std::pin::pin!(self.changed.notified());
-            // Before the look, so that a change right after it is not missed.
+            // Registered before the check, so that a change right after it is not missed.
             changed.as_mut().enable();
             if let Some(found) = self.read(&mut look) {
                 return found;

@@ -1,4 +1,4 @@
-//! What needs attention in what is seen of an app. Pure.
+//! Derives from an app's status what needs attention. Pure.
 
 use jiff::{SignedDuration, Timestamp};
 
@@ -6,16 +6,16 @@ use super::report::{Alarm, AlarmKind, AppOverview, Level, SyncRun};
 use super::stalled;
 use bridgehead_store::{RunReason, RunResult};
 
-/// A list of tasks that is unreadable for this long needs an operator; shorter problems pass.
+/// If the task list cannot be read for this long, an operator is needed; shorter problems pass.
 pub(super) const POLLING: SignedDuration = SignedDuration::from_secs(60);
-/// So many failed syncs in a row need an operator; they follow one another with growing delays.
+/// This many consecutive failed syncs need an operator; their delays grow.
 const SYNCS: u32 = 3;
-/// So many failed clean-ups in a row do: the first, and the three syncs that are the remedy for it.
+/// This many consecutive failed cleanups need an operator: the first, and the three syncs that try to fix it.
 const CLEAN_UPS: u32 = 4;
-/// A lost journal is an alarm for this long; then it is a notice, until nothing that it concerns is left.
+/// A lost journal is an alarm for this long; after that it is a notice, until no affected task is left.
 const LOST_JOURNAL: SignedDuration = SignedDuration::from_hours(7 * 24);
 
-/// Everything that needs attention, the most pressing first.
+/// All alarms and notices, the most urgent first.
 pub fn all(name: &str, app: &AppOverview, now: Timestamp) -> Vec<Alarm> {
     let mut alarms: Vec<Alarm> = [
         access(app),
@@ -36,27 +36,27 @@ pub fn all(name: &str, app: &AppOverview, now: Timestamp) -> Vec<Alarm> {
     .into_iter()
     .flatten()
     .collect();
-    // What makes no progress while an app is paused makes no progress on purpose.
+    // While an app is paused, a lack of progress is intended.
     let stalled = stalled::all(name, app, now).into_iter();
     alarms.extend(stalled.filter(|alarm| app.paused.is_none() || !stands_still(alarm.kind)));
     alarms.sort_by_key(|alarm| std::cmp::Reverse(alarm.level));
     alarms
 }
 
-/// How many of these syncs, newest first, failed in a row.
+/// The number of consecutive failures among these syncs, newest first.
 pub(crate) fn failures_in_a_row(runs: &[SyncRun]) -> u32 {
     let failed = told(runs).take_while(|run| has_failed(run)).count();
     u32::try_from(failed).unwrap_or(u32::MAX)
 }
 
-/// Since when syncs, newest first, have ended as the last one did: completed, held, or neither.
+/// Since when syncs, given newest first, have ended like the last one: completed, held, or neither.
 pub(crate) fn unchanged_since(runs: &[SyncRun]) -> Option<Timestamp> {
     let last = told(runs).next()?;
     let is_alike = |run: &&SyncRun| run.result == last.result || (has_failed(run) && has_failed(last));
     told(runs).take_while(is_alike).last().map(|first| first.ended_at)
 }
 
-/// Those that say something: a sync that was stopped together with the daemon, or by an operator, says nothing about the one before it.
+/// Skips syncs that were stopped with the daemon or cancelled by an operator: they say nothing about the state before.
 pub(crate) fn told(runs: &[SyncRun]) -> impl Iterator<Item = &SyncRun> {
     runs.iter().filter(|run| !matches!(run.reason, Some(RunReason::Stopped | RunReason::Cancelled)))
 }
@@ -65,7 +65,7 @@ fn has_failed(run: &SyncRun) -> bool {
     matches!(run.result, RunResult::Failed | RunResult::Abandoned)
 }
 
-/// Whether it is about something that does not continue.
+/// Whether this kind of alarm reports a lack of progress.
 fn stands_still(kind: AlarmKind) -> bool {
     matches!(kind, AlarmKind::TasksStalled | AlarmKind::SyncStalled)
 }
@@ -140,7 +140,7 @@ fn target(app: &AppOverview) -> Option<Alarm> {
     })
 }
 
-/// Calls got no answer, and whether that is the target's or an account's fault is not known yet.
+/// Calls got no response, and it is not known yet whether the target or an account is the cause.
 fn silence(app: &AppOverview) -> Option<Alarm> {
     let silence = app.silence.as_ref().filter(|silence| silence.calls > 1)?;
     Some(Alarm {
@@ -364,7 +364,7 @@ mod tests {
         SyncRun { reason: Some(reason), ..run }
     }
 
-    /// An app whose last syncs ended like this, newest first.
+    /// An app whose most recent syncs are these, newest first.
     fn after(runs: Vec<SyncRun>) -> AppOverview {
         let mut app = AppOverview::default();
         app.sync.failures_in_a_row = failures_in_a_row(&runs);

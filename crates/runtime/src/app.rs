@@ -1,4 +1,4 @@
-//! What all loops of one app share.
+//! State shared by all loops of one app.
 
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
@@ -25,7 +25,7 @@ use bridgehead_config as config;
 use bridgehead_store::lease::Leases;
 use bridgehead_store::{AppKey, SnapshotStore, TaskJournal};
 
-/// One app of the configuration, at run time.
+/// One configured app at run time.
 pub(crate) struct AppContext {
     pub(crate) name: String,
     pub(crate) id: AppId,
@@ -45,24 +45,24 @@ pub(crate) struct AppContext {
     pub(crate) activity: ChangeTracker,
     pub(crate) newcomers: CreatedAccounts,
     pub(crate) guard: DeprovisionLimit,
-    /// The tasks that wait for their next try or for the target.
+    /// Tasks waiting for their next attempt or for the target.
     pub(crate) waiting: Waiting,
-    /// Whether an operator has paused it.
+    /// Whether an operator has paused the app.
     pub(crate) pausing: Pausing,
-    /// The sync that is under way, for who wants to cancel it.
+    /// The running sync, so that an operator can cancel it.
     pub(crate) cancelling: Cancelling,
     pub(crate) audit: Audit,
-    /// Held by the one sync that is under way.
+    /// Held by the sync that is running; only one runs at a time.
     pub(crate) sync_lock: Mutex<()>,
-    /// The app ends: the daemon stops, or a reload exchanges it.
+    /// Cancelled when the app ends: the daemon stops, or a reload replaces it.
     pub(crate) stop: CancellationToken,
-    /// A loop of it did not end, and blocks a thread.
+    /// One of the app's loops did not end and still blocks a thread.
     pub(crate) stuck: AtomicBool,
-    /// Held by those who do something for an operator; the app's end waits for them.
+    /// Held while an operator command is executed; the end of the app waits for it.
     pub(crate) orders: Arc<RwLock<()>>,
-    /// Since when the app runs with these settings.
+    /// When the app started with its current settings.
     pub(crate) running_since: Timestamp,
-    /// Another one of this identity ran before it in this process: it continues, and does not begin.
+    /// Another app with this identity ran earlier in this process, so this one continues its work.
     pub(crate) continues: bool,
     /// What another context of the same app is made with.
     pub(crate) connector: Arc<dyn Connector>,
@@ -71,7 +71,7 @@ pub(crate) struct AppContext {
     leases: Option<Arc<dyn Leases>>,
 }
 
-/// What an app is made of.
+/// The components of an app.
 pub(crate) struct Parts {
     pub(crate) name: String,
     pub(crate) settings: config::App,
@@ -94,7 +94,7 @@ impl AppContext {
         Self::assembled(parts, false)
     }
 
-    /// One that replaces another of its identity.
+    /// Creates an app that replaces another one with the same identity.
     pub(crate) fn continuing(parts: Parts) -> Arc<Self> {
         Self::assembled(parts, true)
     }
@@ -154,7 +154,7 @@ impl AppContext {
         self.leases.as_ref().is_none_or(|leases| leases.may_start(&self.key))
     }
 
-    /// Tries again what fails, with this app's randomness.
+    /// Returns a retrier that uses this app's random number generator.
     pub(crate) fn retry(&self, policy: RetryPolicy) -> Retrier<'_> {
         Retrier::new(policy, &self.rng)
     }

@@ -1,4 +1,4 @@
-//! Putting a runtime together: pure, nothing is started.
+//! Assembles a runtime without starting anything.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -30,34 +30,34 @@ use bridgehead_store::{self as journal, HistoryStore, SnapshotStore, TaskJournal
 /// The apps of a configuration by name, each with its settings and its connector.
 pub type Apps = BTreeMap<String, (config::App, Arc<dyn Connector>)>;
 
-/// What a runtime is made of. Everything it reaches stands behind a trait, so that a test can give it something else.
+/// The components of a runtime. All external dependencies are behind traits, so that tests can replace them.
 pub struct RuntimeBuilder {
-    /// The apps of the configuration, each with its connector.
+    /// The configured apps, each with its connector.
     pub apps: Apps,
-    /// The Bridge. The runtime repeats calls itself: see [`Client::without_retries`](bridgehead_bridge::Client::without_retries).
+    /// The Bridge. The runtime retries calls itself: see [`Client::without_retries`](bridgehead_bridge::Client::without_retries).
     pub bridge: Arc<dyn Api>,
     /// The durable state of tasks.
     pub journal: Arc<dyn TaskJournal>,
     /// The durable state of syncs.
     pub listings: Arc<dyn SnapshotStore>,
-    /// Where the history is kept; without it there are no charts.
+    /// Storage for the history; without it there are no charts.
     pub history: Option<Arc<dyn HistoryStore>>,
     /// Knows every secret of the configuration.
     pub redactor: Redactor,
-    /// The time of day.
+    /// The wall clock.
     pub clock: Arc<dyn Clock>,
-    /// The seed of all jitter; random when absent.
+    /// The seed for all jitter; random if `None`.
     pub seed: Option<u64>,
-    /// How long running work may continue after a stop.
+    /// How long running work may continue after shutdown has been requested.
     pub shutdown_grace: Duration,
-    /// Where what is decided and ordered is recorded.
+    /// The audit log for decisions and operator commands.
     pub audit: Audit,
     /// The leases of this node, where several nodes share the state; without, every app is its own.
     pub leases: Option<Arc<dyn Leases>>,
 }
 
 impl RuntimeBuilder {
-    /// An assembly with the clock of the machine and random jitter.
+    /// Creates a builder with the system clock and random jitter.
     pub fn new(
         apps: Apps,
         bridge: Arc<dyn Api>,
@@ -83,12 +83,12 @@ impl RuntimeBuilder {
         }
     }
 
-    /// Keeps a history of what the apps do.
+    /// Stores a history of the apps' activity.
     pub fn with_history(self, history: Arc<dyn HistoryStore>) -> Self {
         Self { history: Some(history), ..self }
     }
 
-    /// Puts the runtime together.
+    /// Builds the runtime.
     pub fn build(self) -> Runtime {
         let assembly = Assembly {
             journal: self.journal,
@@ -128,7 +128,7 @@ impl std::fmt::Debug for RuntimeBuilder {
     }
 }
 
-/// What the apps of a runtime share.
+/// Components shared by all apps of a runtime.
 pub(crate) struct Assembly {
     journal: Arc<dyn TaskJournal>,
     listings: Arc<dyn SnapshotStore>,
@@ -140,7 +140,7 @@ pub(crate) struct Assembly {
 }
 
 impl Assembly {
-    /// An app, ready to run. `continues` says whether it replaces another of its identity.
+    /// Builds an app. `continues` says whether it replaces another app with the same identity.
     pub(crate) fn app(
         &self,
         name: &str,
@@ -195,7 +195,7 @@ impl std::fmt::Debug for Assembly {
     }
 }
 
-/// A runtime, ready to run.
+/// A runtime that is ready to run.
 #[derive(Debug)]
 pub struct Runtime {
     pub(crate) fleet: Arc<Fleet>,
@@ -208,19 +208,19 @@ pub struct Runtime {
     pub(crate) ownership: Option<Arc<Ownership>>,
 }
 
-/// An app that an operator asks something of. It does not end as long as this lives.
+/// An app that executes an operator command. The app does not end while this value exists.
 pub(crate) struct Entered {
     pub(crate) app: Arc<AppContext>,
     _order: OwnedRwLockReadGuard<()>,
 }
 
 impl Runtime {
-    /// What can be seen of each app.
+    /// The status of each app.
     pub fn status(&self) -> BTreeMap<String, Arc<AppStatus>> {
         self.fleet.all().into_iter().map(|(name, app)| (name, Arc::clone(&app.status))).collect()
     }
 
-    /// Watches the runtime from outside. Drop it before the journal is closed.
+    /// Returns a reporter for this runtime. Drop it before the journal is closed.
     pub fn observer(&self) -> StatusReporter {
         self.observer.clone()
     }
@@ -244,7 +244,7 @@ impl Runtime {
         };
         enough.cancel();
         if let Some(recording) = recording {
-            // It ends after the write that is running; a panic in it has no further effect.
+            // It ends after the current write; if it panicked, nothing else depends on it.
             drop(recording.await);
         }
         if let Some(history) = &self.history {
@@ -253,7 +253,8 @@ impl Runtime {
         is_over
     }
 
-    /// The app of this name, for an operator. While a reload exchanges it, the new one is waited for. `None` if there is none.
+    /// Returns the app with this name for an operator command. While a reload replaces the app, this waits for the new one. `None` if it
+    /// does not exist.
     pub(crate) async fn enter(&self, name: &str) -> Option<Entered> {
         loop {
             let app = self.fleet.get(name)?;
@@ -284,7 +285,7 @@ impl Runtime {
         }
     }
 
-    /// Syncs one app once, now. `None` if there is no such app.
+    /// Syncs one app once, immediately. `None` if the app does not exist.
     pub async fn sync(
         &self,
         app: &str,
@@ -302,35 +303,35 @@ impl Runtime {
         Some(sync.await)
     }
 
-    /// Where what is decided and ordered is recorded.
+    /// The audit log for decisions and operator commands.
     pub fn audit(&self) -> &Audit {
         &self.audit
     }
 
-    /// An app by its name.
+    /// The app with this name.
     pub(super) fn app(&self, name: &str) -> Option<Arc<AppContext>> {
         self.fleet.get(name)
     }
 
-    /// How many records the last completed sync of an app had; 0 if nothing is known.
+    /// The number of records in the app's last completed sync; 0 if unknown.
     pub async fn expected(&self, app: &str) -> u64 {
         let Some(app) = self.fleet.get(app) else { return 0 };
         let last = app.listings.last(&app.key).await.ok().flatten();
         last.map_or(0, |last| last.counts.values().sum())
     }
 
-    /// The tasks that the guard of an app holds, oldest first. `None` if there is no such app.
+    /// The tasks held by the app's deprovision limit, oldest first. `None` if the app does not exist.
     pub fn held(&self, app: &str) -> Option<Vec<HeldTask>> {
         Some(self.fleet.get(app)?.guard.held())
     }
 
-    /// The reports that Iden refused, oldest task first. `None` if there is no such app.
+    /// The reports that Iden rejected, oldest task first. `None` if the app does not exist.
     pub async fn put_aside(&self, app: &str) -> Option<Result<Vec<RejectedReport>, journal::Error>> {
         let app = self.fleet.get(app)?;
         Some(operator_commands::put_aside(app.store.for_operator(), &app.key).await)
     }
 
-    /// Ends the connectors in order, when [`run`](Self::run) was not used.
+    /// Shuts down the connectors cleanly, if [`run`](Self::run) was not used.
     pub async fn close(&self) {
         for app in self.fleet.all().values() {
             app.target.shut_down().await;

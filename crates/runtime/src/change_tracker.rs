@@ -1,7 +1,7 @@
-//! What tasks do during a sync.
+//! Tracks the changes that tasks make during a sync.
 //!
-//! `complete` tells Iden that the pushed records are complete. So a sync must know every account that a task changed
-//! since it began to read, and must not complete while a task is in the middle of a change.
+//! `complete` tells Iden that the pushed records are complete. So a sync must know every account that a task has changed since the sync
+//! started reading, and must not complete while a task is in the middle of a change.
 
 use std::collections::BTreeMap;
 use std::sync::{Mutex, PoisonError};
@@ -9,30 +9,30 @@ use std::sync::{Mutex, PoisonError};
 use bridgehead_sdk::{Account, AccountRecord};
 use tokio::sync::{RwLock, RwLockReadGuard, RwLockWriteGuard};
 
-/// Meets the tasks and the sync of one app.
+/// Coordinates the tasks and the sync of one app.
 #[derive(Debug, Default)]
 pub(crate) struct ChangeTracker {
     barrier: RwLock<()>,
-    /// The accounts touched since the sync began; `None` when no sync is under way.
+    /// The accounts changed since the sync started; `None` if no sync is running.
     touched: Mutex<Option<BTreeMap<String, Kept>>>,
 }
 
-/// What was known of an account before a task changed it, as far as a sync has to know.
+/// What was known about an account before a task changed it, as far as a sync needs it.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(crate) enum PriorState {
-    /// The task deletes no account, so nothing was looked up.
+    /// The task does not delete an account, so nothing was looked up.
     #[default]
     NotAsked,
-    /// The task deletes, and the account did not exist.
+    /// The task deletes an account, and the account did not exist.
     Nobody,
-    /// The task deletes, and the account could not be looked up before.
+    /// The task deletes an account, and the look-up beforehand failed.
     Unknown,
     /// The task deletes this account.
     Account(Box<AccountRecord>),
 }
 
 impl PriorState {
-    /// Of two attempts at the same account, the one that says more.
+    /// Returns the more informative of two observations of the same account.
     fn better(self, other: Self) -> Self {
         let worth = |before: &Self| match before {
             Self::NotAsked => 0,
@@ -44,32 +44,33 @@ impl PriorState {
     }
 }
 
-/// An account that a task touched.
+/// An account that a task changed.
 #[derive(Clone, Debug)]
 pub(crate) struct ChangedAccount {
-    /// Who it is; nothing else of what the task said.
+    /// The account's identity; no other fields of the task.
     pub(crate) account: Account,
-    /// What it was before.
+    /// The account's state before the change.
     pub(crate) before: PriorState,
 }
 
 #[derive(Debug)]
 struct Kept {
     touched: ChangedAccount,
-    /// ChangedAccount since the sync last asked. What was known before is kept beyond that: a repeated deletion knows less.
+    /// Whether the account was changed since the sync last asked. The prior state is kept beyond that, because a repeated deletion learns
+    /// less.
     is_new: bool,
 }
 
 impl ChangeTracker {
-    /// A task is about to change the target. Waits while a sync completes.
+    /// Announces a change to the target. Waits while a sync completes.
     pub(crate) async fn change(&self) -> RwLockReadGuard<'_, ()> {
         self.barrier.read().await
     }
 
-    /// A task has changed the target, or may have. Called before the guard of [`change`](Self::change) is dropped.
+    /// Records that a task has changed the target, or may have. Call it before the guard of [`change`](Self::change) is dropped.
     pub(crate) fn touch(&self, account: &Account, before: PriorState) {
         if let Some(touched) = &mut *self.touched.lock().unwrap_or_else(PoisonError::into_inner) {
-            // Only who it is: the rest is read from the target, and may be a secret.
+            // Keep only the identity: other fields are read from the target, and may contain secrets.
             let mut who = Account::default();
             who.id.clone_from(&account.id);
             who.username.clone_from(&account.username);
@@ -84,37 +85,37 @@ impl ChangeTracker {
         }
     }
 
-    /// Whether a sync is under way.
+    /// Whether a sync is running.
     pub(crate) fn is_sync_under_way(&self) -> bool {
         self.touched.lock().unwrap_or_else(PoisonError::into_inner).is_some()
     }
 
-    /// A sync begins to read: from now on, touched accounts are kept.
+    /// Starts a sync's reading phase: changed accounts are tracked until the session is dropped.
     pub(crate) fn begin(&self) -> Session<'_> {
         *self.touched.lock().unwrap_or_else(PoisonError::into_inner) = Some(BTreeMap::new());
         Session(self)
     }
 }
 
-/// A sync that is under way. Dropping it ends the keeping of touched accounts.
+/// A running sync. Dropping it stops the tracking of changed accounts.
 #[derive(Debug)]
 pub(crate) struct Session<'a>(&'a ChangeTracker);
 
 impl<'a> Session<'a> {
-    /// The accounts touched since the last call.
+    /// Takes the accounts changed since the last call.
     pub(crate) fn take_touched(&self) -> Vec<ChangedAccount> {
         let mut touched = self.0.touched.lock().unwrap_or_else(PoisonError::into_inner);
         let all = touched.iter_mut().flat_map(BTreeMap::values_mut);
         all.filter_map(|kept| std::mem::take(&mut kept.is_new).then(|| kept.touched.clone())).collect()
     }
 
-    /// How many accounts were touched since then.
+    /// The number of accounts changed since the last [`take_touched`](Self::take_touched).
     pub(crate) fn count_touched(&self) -> usize {
         let touched = self.0.touched.lock().unwrap_or_else(PoisonError::into_inner);
         touched.iter().flat_map(BTreeMap::values).filter(|kept| kept.is_new).count()
     }
 
-    /// Whether a task touched the account of this record since the sync began.
+    /// Whether a task has changed the account of this record since the sync started.
     pub(crate) fn concerns(&self, record: &AccountRecord) -> bool {
         let touched = self.0.touched.lock().unwrap_or_else(PoisonError::into_inner);
         let mut all = touched.iter().flat_map(BTreeMap::values);
@@ -124,7 +125,7 @@ impl<'a> Session<'a> {
         })
     }
 
-    /// Waits until no task is in the middle of a change, and lets none begin while the guard lives.
+    /// Waits until no task is in the middle of a change, and blocks new changes while the guard is held.
     pub(crate) async fn quiesce(&self) -> RwLockWriteGuard<'a, ()> {
         self.0.barrier.write().await
     }

@@ -1,10 +1,10 @@
-//! A time of day that no jump of the machine's clock moves forward.
+//! A wall clock that does not follow forward jumps of the machine's clock.
 
 use jiff::{SignedDuration, Timestamp};
 use tokio::time::Instant;
 
-/// The time of day, but never further from the start than the process has been running: a clock that is set forward makes
-/// nothing old. What it would have aged is old after the next start.
+/// The wall clock, capped at the start time plus the time this process has been running. If the machine's clock is set forward, nothing
+/// ages early; the jump takes effect at the next start.
 #[derive(Debug)]
 pub(crate) struct SteadyClock {
     began: Instant,
@@ -20,7 +20,7 @@ impl SteadyClock {
         let ran = SignedDuration::try_from(self.began.elapsed()).unwrap_or(SignedDuration::MAX);
         let steady = self.began_at.saturating_add(ran).unwrap_or(Timestamp::MAX);
         if wall < steady {
-            // It was set back; from here on it counts from there.
+            // The machine's clock was set back: continue from there.
             *self = Self::start(wall);
         }
         wall.min(steady)

@@ -1,9 +1,9 @@
-//! Whether an account shows what a task wanted, after the target has said that it was done. Pure.
+//! Checks whether an account shows the requested state after the target has reported success. Pure.
 //!
-//! Status, existence and memberships must be as wanted. A field fails only while it still shows its old value: targets trim,
-//! change case and reformat, so a value that is neither the old nor the wanted one is named in the log and accepted. Where no old
-//! value is known, the new one must be there in its letters and digits. What the
-//! target cannot show is declared by the connector (`Description::unverifiable`) and not held against it.
+//! Status, existence and memberships must be as requested. A field fails only while it still shows its old value: targets trim, change case
+//! and reformat, so a value that is neither the old nor the requested one is logged and accepted. If the old value is unknown, the account
+//! must show the requested value's letters and digits. Fields that the target cannot show are declared by the connector
+//! (`Description::unverifiable`) and do not count as failures.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -13,29 +13,29 @@ use xxhash_rust::xxh3::xxh3_64;
 
 use bridgehead_store::PriorAccount;
 
-/// Where a deletion is not seen: the target keeps showing an account that it has deleted.
+/// Recorded when a deletion cannot be seen: the target keeps showing accounts that it has deleted.
 const EXISTENCE: &str = "existence";
-/// What is always set and never shown.
+/// Always set and never shown.
 const PASSWORD: &str = "password";
-/// No value in a message is longer.
+/// The maximum length of a value in a message.
 const LONGEST: usize = 100;
 
-/// What one look at the account shows.
+/// The result of one look-up of the account.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Verification {
-    /// The account is as wanted, as far as the target shows it.
+    /// The account has the requested state, as far as the target shows it.
     Seen {
-        /// Which values differ from the request, in words.
+        /// Values that differ from the request, described in words.
         differing: Vec<String>,
-        /// Fields that it does not show at all.
+        /// Fields that the target does not show at all.
         not_shown: Vec<String>,
     },
-    /// It does not show the requested state; what is requested and what it shows, in words.
+    /// The account does not show the requested state; the requested and the shown values, described in words.
     NotSeen(Vec<String>),
 }
 
-/// What an operation sets that reading back can never prove, by name. It depends on the task alone, so it is the same
-/// however the task went.
+/// The names of everything that an operation sets and reading back can never prove. Depends only on the task, so it is the same however the
+/// task went.
 pub(crate) fn unverifiable(operation: &Operation, declared: &BTreeSet<String>) -> Vec<String> {
     let mut names = BTreeSet::new();
     let refs = |memberships: &Option<Memberships>, names: &mut BTreeSet<String>| {
@@ -72,7 +72,7 @@ pub(crate) fn unverifiable(operation: &Operation, declared: &BTreeSet<String>) -
     names.into_iter().collect()
 }
 
-/// What of an account is kept before the first attempt: enough to tell an old value from a new one, and no value.
+/// What is kept of an account before the first attempt: enough to distinguish old values from new ones, without the values themselves.
 pub(crate) fn prior(operation: &Operation, task: &TaskId, found: Option<&AccountRecord>) -> PriorAccount {
     let Some(found) = found else { return PriorAccount::Absent };
     let mut fields = BTreeMap::new();
@@ -84,7 +84,7 @@ pub(crate) fn prior(operation: &Operation, task: &TaskId, found: Option<&Account
     PriorAccount::Seen { fields }
 }
 
-/// Holds what was found against what the operation wanted.
+/// Compares the account that was found with the operation's request.
 pub(crate) fn verify(
     operation: &Operation,
     task: &TaskId,
@@ -123,7 +123,7 @@ pub(crate) fn verify(
     }
 }
 
-/// A look that is being judged.
+/// A look-up being evaluated.
 struct Look<'a> {
     declared: &'a BTreeSet<String>,
     differing: Vec<String>,
@@ -132,7 +132,7 @@ struct Look<'a> {
 }
 
 impl Look<'_> {
-    /// Most targets have one inactive status, so only whether the account can be used matters.
+    /// Most targets have a single inactive status, so the check only compares whether the account can be used.
     fn status(&mut self, wanted: AccountStatus, found: &AccountRecord) {
         let is_active = |status| status == AccountStatus::Active;
         if is_active(wanted) != is_active(found.status) && !self.declared.contains("status") {
@@ -141,7 +141,7 @@ impl Look<'_> {
         }
     }
 
-    /// References that are wanted must be there; of an update, others must not.
+    /// Requested references must be present; for an update, others must be absent.
     fn memberships(&mut self, wanted: Option<&Memberships>, found: &AccountRecord, exactly: bool) {
         for (slug, refs) in wanted.iter().flat_map(|wanted| &wanted.0) {
             if is_declared(self.declared, &format!("memberships.{slug}")) {
@@ -161,7 +161,7 @@ impl Look<'_> {
         }
     }
 
-    /// A new account has no old values: a field that differs is named, and does not fail.
+    /// A new account has no old values: a field that differs is recorded, and does not fail.
     fn created(&mut self, wanted: &bridgehead_sdk::Account, found: &AccountRecord) {
         let wanted = serde_json::to_value(wanted).unwrap_or_default();
         for (name, value) in wanted.as_object().into_iter().flatten() {
@@ -209,7 +209,7 @@ impl Look<'_> {
         let is_known =
             matches!(name, "email" | "username" | "first_name" | "last_name" | "display_name" | "id");
         if there.is_null() && !is_known && (is_old || was.is_none()) {
-            // A field that only this target knows, and does not show.
+            // A field that only this target has, and does not show.
             self.not_shown.push(name.to_owned());
         } else if is_unchanged {
             self.missing.push(difference(name, &there, wanted));
@@ -227,7 +227,7 @@ fn is_declared(declared: &BTreeSet<String>, name: &str) -> bool {
     declared.contains(name) || declared.contains("memberships")
 }
 
-/// The value that a record shows under a name; `null` if it shows none.
+/// The value that a record shows under a name; `null` if there is none.
 fn shown(record: &AccountRecord, name: &str) -> Value {
     let text = |value: &Option<String>| value.clone().map_or(Value::Null, Value::String);
     match name {
@@ -242,12 +242,12 @@ fn shown(record: &AccountRecord, name: &str) -> Value {
     }
 }
 
-/// A hash of a value with the name of its field and its task: the journal holds no payload.
+/// A hash of a value, salted with its field name and task: the journal must not contain payloads.
 fn fingerprint(task: &TaskId, name: &str, value: &Value) -> u64 {
     xxh3_64(format!("{task}\0{name}\0{}", plain(value)).as_bytes())
 }
 
-/// A target of texts shows the number 7 as "7", and nothing as "".
+/// A target that stores only strings shows the number 7 as "7", and nothing as "".
 fn plain(value: &Value) -> String {
     match value {
         Value::Null => String::new(),
@@ -260,13 +260,12 @@ fn is_equal(wanted: &Value, there: &Value) -> bool {
     wanted == there || plain(wanted) == plain(there)
 }
 
-/// Equal but for case and blanks at the ends: the target has kept the value in its own way.
+/// Equal except for case and surrounding whitespace: the target stores the value in its own format.
 fn is_alike(wanted: &Value, there: &Value) -> bool {
     plain(wanted).trim().to_lowercase() == plain(there).trim().to_lowercase()
 }
 
-/// Equal in letters and digits. Where no old value is known, this alone tells a value that the target keeps in its own way from
-/// one that was never changed.
+/// Equal in letters and digits. If the old value is unknown, only this distinguishes a reformatted value from one that was never changed.
 fn is_reformatted(wanted: &Value, there: &Value) -> bool {
     let essence = |value: &Value| -> String {
         plain(value).chars().filter(|one| one.is_alphanumeric()).flat_map(char::to_lowercase).collect()

@@ -1,19 +1,19 @@
-//! Under which names tasks have created accounts, so that a deletion by name alone is known to be theirs.
+//! Remembers the names under which tasks created accounts, so that a later deletion by name alone is matched to its account.
 
 use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
 
 use bridgehead_sdk::Account;
 
-/// More are not kept. Forgetting one errs on the safe side: the removal guard counts an account that no longer exists.
+/// The maximum number of names kept. Forgetting one is safe: the removal guard then counts an account that no longer exists.
 const MOST: usize = 20_000;
 
-/// The identifiers of the accounts that tasks of this process have created, by user name and email, without regard to case.
+/// Identifiers of accounts created by tasks of this process, by user name and email, case-insensitively.
 #[derive(Debug, Default)]
 pub(crate) struct CreatedAccounts(Mutex<HashMap<String, String>>);
 
 impl CreatedAccounts {
-    /// An account was created under this identifier.
+    /// Records that an account was created with this identifier.
     pub(crate) fn came(&self, account: &Account, id: &str) {
         let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if known.len() >= MOST {
@@ -22,7 +22,7 @@ impl CreatedAccounts {
         known.extend(names(account).map(|name| (name, id.to_owned())));
     }
 
-    /// An account was deleted; under which identifier it was created, if a task of this process has.
+    /// Records that an account was deleted. Returns its identifier if a task of this process created it.
     pub(crate) fn went(&self, account: &Account) -> Option<String> {
         let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let id = names(account).find_map(|name| known.get(&name).cloned())?;

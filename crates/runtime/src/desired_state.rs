@@ -1,22 +1,22 @@
-//! Whether an account is in the state that an operation wants: the judgement behind every read-back.
+//! Decides whether an account is in the state that an operation requests, for every read-back.
 
 use bridgehead_sdk::{
     Account, AccountRecord, AccountStatus, CreateAccount, Memberships, Operation, is_secret_name,
 };
 use serde_json::{Map, Value};
 
-/// What a read-back says of an operation.
+/// What a read-back shows about an operation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Convergence {
-    /// The account is as the operation wants it.
+    /// The account is in the requested state.
     Reached,
-    /// It is not.
+    /// The account is not in the requested state.
     NotReached,
-    /// A read-back cannot tell: a password, or a field that the target does not show.
+    /// A read-back cannot tell: the operation sets a password, or a field that the target does not show.
     Unverifiable,
 }
 
-/// Compares what was found with what is wanted.
+/// Compares the account that was found with the requested state.
 pub(crate) fn compare(operation: &Operation, found: Option<&AccountRecord>) -> Convergence {
     match (operation, found) {
         (Operation::DeleteAccount(_), None) => Convergence::Reached,
@@ -42,8 +42,8 @@ pub(crate) fn compare(operation: &Operation, found: Option<&AccountRecord>) -> C
     }
 }
 
-/// Whether an account that was there before the task is what the task would have made: every field that it sets is shown and
-/// equal, and nothing is set that cannot be shown. What the target does not show is a difference.
+/// Whether an existing account is exactly what the task would have created: every field that the task sets is shown and equal, and the task
+/// sets nothing that cannot be shown. A field that the target does not show counts as a difference.
 pub(crate) fn is_identical(create: &CreateAccount, found: &AccountRecord) -> bool {
     let account = &create.account;
     let text = |wanted: &Option<String>, found: &Option<String>| wanted.is_none() || wanted == found;
@@ -68,7 +68,7 @@ pub(crate) fn is_identical(create: &CreateAccount, found: &AccountRecord) -> boo
         && create.memberships.as_ref().is_none_or(|wanted| holds_all(wanted, found))
 }
 
-/// What an account holds beside its own fields.
+/// Whether this name belongs to data other than the account's own fields.
 fn is_part(name: &str) -> bool {
     matches!(name, "memberships" | "assignments")
 }
@@ -77,15 +77,15 @@ fn reached(is: bool) -> Convergence {
     if is { Convergence::Reached } else { Convergence::NotReached }
 }
 
-/// A target may choose its own identifier; then the login name or email shows that it is the same account.
+/// A target may choose its own identifier; then a matching login name or email identifies the account.
 pub(crate) fn same_login(account: &Account, found: &AccountRecord) -> bool {
     let mut by_login = account.clone();
     by_login.id = None;
     by_login.is_same_as(found)
 }
 
-/// Whether nothing that the target shows differs from what is wanted. A field that the target does not show says
-/// nothing: not every target holds a display name.
+/// Whether all fields that the target shows match the request. A field that the target does not show is ignored: not every target stores a
+/// display name, for example.
 fn attributes_agree(wanted: &Account, found: &AccountRecord) -> bool {
     let text = |wanted: &Option<String>, found: &Option<String>| match (wanted, found) {
         (Some(wanted), Some(found)) => wanted == found,
@@ -139,7 +139,7 @@ fn changes_agree(changes: &Map<String, Value>, found: &AccountRecord) -> Converg
     state
 }
 
-/// A target of texts shows the number 7 as "7", and nothing as "".
+/// A target that stores only strings shows the number 7 as "7", and nothing as "".
 fn loosely_equal(a: &Value, b: &Value) -> bool {
     let plain = |value: &Value| match value {
         Value::Null => Some(String::new()),

@@ -1,5 +1,5 @@
-//! In-memory stand-ins for what an app is made of, for tests of the runtime's mechanisms: a Bridge whose answers a test
-//! writes itself, and everything else as quiet as can be.
+//! In-memory fakes of an app's components, for tests of the runtime's mechanisms: a Bridge whose responses each test scripts, and
+//! everything else idle.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -7,7 +7,7 @@ use std::sync::Arc;
 use bridgehead_resilience::{SeededRng, SystemClock};
 use bridgehead_sdk::{
     Account, AccountRecord, Completion, Connector, Context, Cursor, Description, Error, Operation, Page,
-    Record, Redactor, ResourceType, Slug, TaskId, async_trait,
+    Redactor, ResourceType, Slug, TaskId, async_trait,
 };
 
 use super::app::{AppContext, Parts};
@@ -15,12 +15,12 @@ use super::audit::Audit;
 use super::status::AppStatus;
 use bridgehead_bridge::{
     self as bridge, self, Api, AppId, NewApp, NextPage, Progress, Pushed, Registration, Report, SyncId, Task,
-    TaskPage, TaskQuery,
+    TaskPage, TaskQuery, WireRecord,
 };
 use bridgehead_config::{self as config, Connectors, Document};
 use bridgehead_store::{SnapshotStore, Sqlite, TaskJournal};
 
-/// A Bridge of which a test writes what it needs; every other call is refused as one that no one made.
+/// A Bridge for which a test implements only the calls that it needs; every other call is refused as unexpected.
 #[async_trait]
 pub(crate) trait Script: Send + Sync + 'static {
     async fn tasks(&self, _query: &TaskQuery) -> Result<TaskPage, bridge::Error> {
@@ -31,7 +31,7 @@ pub(crate) trait Script: Send + Sync + 'static {
         Err(unexpected(bridge::Operation::ListTasks))
     }
 
-    async fn push(&self, _slug: &Slug, _records: &[Record]) -> Result<Pushed, bridge::Error> {
+    async fn push(&self, _slug: &Slug, _records: &[WireRecord]) -> Result<Pushed, bridge::Error> {
         Err(unexpected(bridge::Operation::Push))
     }
 
@@ -45,7 +45,7 @@ fn unexpected(operation: bridge::Operation) -> bridge::Error {
     bridge::Error::Invalid { call, what: "the test does not expect this call".to_owned() }
 }
 
-/// A script as the whole interface.
+/// Implements the whole interface on top of a script.
 struct Scripted<S>(Arc<S>);
 
 #[async_trait]
@@ -83,7 +83,7 @@ impl<S: Script> Api for Scripted<S> {
         _: AppId,
         _: &SyncId,
         slug: &Slug,
-        records: &[Record],
+        records: &[WireRecord],
     ) -> Result<Pushed, bridge::Error> {
         self.0.push(slug, records).await
     }
@@ -117,12 +117,12 @@ impl<S: Script> Api for Scripted<S> {
     }
 }
 
-/// A script as the Bridge.
+/// Wraps a script as the Bridge.
 pub(crate) fn api(script: &Arc<impl Script>) -> Arc<dyn Api> {
     Arc::new(Scripted(Arc::clone(script)))
 }
 
-/// A target that no one asks anything.
+/// A target that is never called.
 struct Untouched;
 
 #[async_trait]
@@ -148,7 +148,7 @@ impl Connector for Untouched {
     }
 }
 
-/// A place for apps: a runtime of one thread, and a journal that all of them share.
+/// An environment for test apps: a single-threaded runtime, and a journal shared by all apps.
 pub(crate) struct Place {
     pub(crate) runtime: tokio::runtime::Runtime,
     journal: Arc<Sqlite>,
@@ -163,7 +163,7 @@ impl Place {
         Self { runtime, journal, _folder: folder }
     }
 
-    /// An app on a scripted Bridge.
+    /// Creates an app that uses a scripted Bridge.
     pub(crate) fn app(&self, script: &Arc<impl Script>) -> Arc<AppContext> {
         AppContext::new(Parts {
             name: "acme-hr".to_owned(),
@@ -183,7 +183,7 @@ impl Place {
     }
 }
 
-/// The defaults, as an operator has them.
+/// The default settings, as an operator gets them.
 fn settings() -> config::App {
     let text = "[bridge]\nbase_url = \"https://h.test\"\napi_key = { env = \"KEY\" }\n\n[apps.acme-hr]\n\
                 app_id = \"11111111-1111-4111-8111-111111111111\"\nconnector = \"untouched\"\n";

@@ -1,4 +1,4 @@
-//! The apps of a running daemon, by name. A reload exchanges some of them while others look on.
+//! The apps of a running daemon, by name. A reload can replace some of them while others read the list.
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -7,12 +7,12 @@ use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use super::app::AppContext;
 use super::report::LastReload;
 
-/// The apps as they are now, and the result of the last reload.
+/// The current apps, and the result of the last reload.
 #[derive(Debug, Default)]
 pub(crate) struct Fleet {
     apps: RwLock<BTreeMap<String, Arc<AppContext>>>,
     last_reload: Mutex<Option<LastReload>>,
-    /// How often an app was exchanged.
+    /// How many times an app was replaced, added or removed.
     exchanges: AtomicU64,
 }
 
@@ -21,7 +21,7 @@ impl Fleet {
         Self { apps: RwLock::new(apps), last_reload: Mutex::default(), exchanges: AtomicU64::new(0) }
     }
 
-    /// All of them, as they are at this moment.
+    /// All apps, as of this moment.
     pub(crate) fn all(&self) -> BTreeMap<String, Arc<AppContext>> {
         self.apps.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
@@ -30,7 +30,7 @@ impl Fleet {
         self.apps.read().unwrap_or_else(PoisonError::into_inner).get(name).cloned()
     }
 
-    /// From now on, this app is the one of its name.
+    /// Adds an app, replacing any app with the same name.
     pub(crate) fn put(&self, app: Arc<AppContext>) {
         self.apps.write().unwrap_or_else(PoisonError::into_inner).insert(app.name.clone(), app);
         self.exchanges.fetch_add(1, Ordering::AcqRel);
@@ -41,7 +41,7 @@ impl Fleet {
         self.exchanges.fetch_add(1, Ordering::AcqRel);
     }
 
-    /// Counts exchanges: what was read of the apps before another one may be about others.
+    /// The number of changes so far. If it has grown, apps that were read earlier may have been replaced.
     pub(crate) fn exchanges(&self) -> u64 {
         self.exchanges.load(Ordering::Acquire)
     }

@@ -1,7 +1,7 @@
-//! What apps do, hour by hour, as it is kept for charts: numbers alone, never a name.
+//! Hourly statistics of apps for charts: only numbers, never names.
 //!
-//! [`Recent`] counts in memory. A [`Recorder`] adds that to the present hour and writes the hour, once a minute and at the end. A
-//! process that is killed loses the last minute of it, and nothing else: tasks and syncs are kept elsewhere.
+//! [`Recent`] counts in memory. A [`Recorder`] adds these counts to the current hour and writes the hour, once a minute and at shutdown. A
+//! process that is killed loses only the last minute of statistics: tasks and syncs are stored separately.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -17,17 +17,17 @@ use super::reporter::StatusReporter;
 use super::sync::{Digest, HeldReason, LossSummary, Summary, SyncResult};
 use bridgehead_store::{AppKey, Error, HistoryStore, Hour, RecordedRun};
 
-/// How often the present hour is written.
+/// How often the current hour is written.
 const EVERY: Duration = Duration::from_mins(1);
 
-/// What has happened since the last write.
+/// Counts since the last write.
 #[derive(Debug, Default)]
 pub(crate) struct Recent(Mutex<Since>);
 
 #[derive(Debug, Default)]
 struct Since {
     counts: Hour,
-    /// When Iden made the oldest task that is pending and due.
+    /// When Iden created the oldest task that is pending and due.
     oldest_pending: Option<Timestamp>,
 }
 
@@ -53,7 +53,7 @@ impl Recent {
         since.counts.held = since.counts.held.max(tasks);
     }
 
-    /// The list of pending tasks was read to its end.
+    /// Records that the list of pending tasks was read completely.
     pub(crate) fn listed(&self, oldest: Option<Timestamp>, now: Timestamp) {
         let mut since = self.since();
         since.oldest_pending = oldest;
@@ -64,7 +64,7 @@ impl Recent {
         self.since().oldest_pending
     }
 
-    /// Takes what has been counted.
+    /// Takes the counts so far.
     fn take(&self, held: u64, now: Timestamp) -> Hour {
         let mut since = self.since();
         since.counts.held = since.counts.held.max(held);
@@ -72,7 +72,7 @@ impl Recent {
         std::mem::take(&mut since.counts)
     }
 
-    /// What could not be written is written later.
+    /// Restores counts that could not be written, so that the next write includes them.
     fn put_back(&self, counts: &Hour) {
         self.since().counts.add(counts);
     }
@@ -89,13 +89,13 @@ impl Since {
     }
 }
 
-/// Writes the hours of all apps, whichever a reload has left or brought.
+/// Writes the hours of all current apps, including those that a reload added.
 #[derive(Debug)]
 pub(crate) struct Recorder {
     fleet: Arc<Fleet>,
     store: Arc<dyn HistoryStore>,
-    /// The present hour of each app as it was last written. One write at a time: while a reload exchanges an app, the old one and the
-    /// new one add to the same hour.
+    /// The current hour of each app as last written. Locked during a write: while a reload replaces an app, the old and the new one add to
+    /// the same hour.
     written: tokio::sync::Mutex<BTreeMap<AppKey, Hour>>,
 }
 
@@ -108,7 +108,7 @@ impl Recorder {
         &*self.store
     }
 
-    /// Writes what an app has done since the last write. What cannot be written is kept for the next one.
+    /// Writes what an app has done since the last write. Counts that cannot be written are kept for the next write.
     pub(crate) async fn write(&self, app: &AppContext) {
         let now = app.clock.now();
         let held = app.status.holding().map_or(0, |holding| holding.held);
@@ -127,7 +127,7 @@ impl Recorder {
         let mut hour = if let Some(hour) = written.remove(app).filter(|hour| hour.at == at) {
             hour
         } else {
-            // An earlier process may have written a part of it.
+            // An earlier process may already have written a part of this hour.
             let known = self.store.hours(app, at).await?.into_iter().find(|hour| hour.at == at);
             known.unwrap_or_else(|| Hour { at, ..Hour::default() })
         };
@@ -144,7 +144,7 @@ impl Recorder {
         }
     }
 
-    /// Writes once a minute until it is enough.
+    /// Writes once a minute until `enough` is cancelled.
     pub(crate) async fn run(&self, enough: CancellationToken) {
         loop {
             tokio::select! {
@@ -155,11 +155,10 @@ impl Recorder {
     }
 }
 
-/// What the last dry run or held sync has shown that completing would take away, as far as a name is known with it. It is in memory
-/// alone.
+/// The removals that completing the last dry run or held sync would have caused, as far as names are known. Kept in memory only.
 #[derive(Clone, Debug)]
 pub struct ShownRemovals {
-    /// When.
+    /// When they were found.
     pub at: Timestamp,
     /// `held`, `rehearsed` or another result of a sync.
     pub result: SyncResult,
@@ -167,9 +166,9 @@ pub struct ShownRemovals {
     pub dry_run: bool,
     /// Why the sync is held.
     pub held_because: Vec<HeldReason>,
-    /// What an operator allows when they allow this.
+    /// The digest with which an operator approves these removals.
     pub digest: Option<Digest>,
-    /// Who loses what.
+    /// The accounts affected and what each of them loses.
     pub losses: Vec<LossSummary>,
 }
 
@@ -186,16 +185,16 @@ impl ShownRemovals {
     }
 }
 
-/// What is kept for charts and lists. `None` if there is no such app; nothing where no history is kept.
+/// The stored statistics and syncs. `None` if the app does not exist; empty if no history is stored.
 impl StatusReporter {
-    /// The hours of an app from an instant on, oldest first.
+    /// The hours of an app since an instant, oldest first.
     pub async fn hours(&self, app: &str, since: Timestamp) -> Option<Result<Vec<Hour>, Error>> {
         let app = self.app(app)?;
         let Some(store) = self.history() else { return Some(Ok(Vec::new())) };
         Some(store.hours(&app.key, since).await)
     }
 
-    /// The syncs of an app that are kept, newest first.
+    /// The recorded syncs of an app, newest first.
     pub async fn recorded_runs(&self, app: &str) -> Option<Result<Vec<RecordedRun>, Error>> {
         let app = self.app(app)?;
         let Some(store) = self.history() else { return Some(Ok(Vec::new())) };
@@ -203,7 +202,7 @@ impl StatusReporter {
         Some(runs.map(|runs| runs.into_iter().map(|run| cleaned(&app, run)).collect()))
     }
 
-    /// One of them.
+    /// One recorded sync.
     pub async fn recorded_run(&self, app: &str, id: u64) -> Option<Result<Option<RecordedRun>, Error>> {
         let app = self.app(app)?;
         let Some(store) = self.history() else { return Some(Ok(None)) };
@@ -211,18 +210,18 @@ impl StatusReporter {
         Some(run.map(|run| run.map(|run| cleaned(&app, run))))
     }
 
-    /// What the last dry run or held sync of an app has shown, if no sync has completed since.
+    /// The removals that an app's last dry run or held sync found, unless a sync has completed since.
     pub fn shown_removals(&self, app: &str) -> Option<Arc<ShownRemovals>> {
         self.app(app)?.status.shown_removals()
     }
 
-    /// When Iden made the oldest task of an app that is pending and due.
+    /// When Iden created the app's oldest task that is pending and due.
     pub fn oldest_pending(&self, app: &str) -> Option<Timestamp> {
         self.app(app)?.status.recent().oldest_pending()
     }
 }
 
-/// What an earlier process wrote down may hold what was found to be a secret only since.
+/// Redacts a recorded sync again: a value that an earlier process wrote may only later have been recognized as a secret.
 fn cleaned(app: &AppContext, mut recorded: RecordedRun) -> RecordedRun {
     let run = &mut recorded.run;
     for text in std::iter::once(&mut run.detail).chain(&mut run.cause) {

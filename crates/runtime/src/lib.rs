@@ -1,4 +1,4 @@
-//! The runtime: takes tasks from the Bridge to connectors and outcomes back, and keeps Iden's picture of each target true.
+//! The runtime: executes Iden's tasks through connectors, reports their outcomes, and keeps Iden's records of each target in sync.
 //!
 //! ```text
 //! Runtime ─ supervisor ─┬─ task::scheduler ─ task::executor ─▶ connector     one loop for the tasks of each app
@@ -6,16 +6,16 @@
 //!                       └─ probe ─▶ connector                           one that watches an unreachable target
 //! ```
 //!
-//! The loops of an app share its context ([`app`]). There is one way out to each system: [`upstream`] to the Bridge, [`target`] to the
-//! connector, [`store`] to the journal. The types in [`proof`] keep these calls in order. Decisions are pure functions
-//! ([`retry_decision`], [`desired_state`], the removal guard of the sync). [`hand`] runs a single operation for `bridgehead call`.
-//! Every other mechanism has its own file or folder: [`guard`] (the deprovision limit), [`change_tracker`], [`policies`]. This crate
-//! never names a connector.
+//! The loops of an app share its context ([`app`]). Each system is reached through exactly one module: the Bridge through [`upstream`], the
+//! connector through [`target`], the journal through [`store`]. The types in [`proof`] enforce the order of these calls. Decisions are pure
+//! functions ([`retry_decision`], [`desired_state`], the removal guard of the sync). [`hand`] runs a single operation for
+//! `bridgehead call`. Every other mechanism has its own file or folder: [`guard`] (the deprovision limit), [`change_tracker`],
+//! [`policies`]. This crate never names a connector.
 //!
-//! [`status`] collects what the loops do, and [`history`] keeps it hour by hour. The [`reporter`] turns it into one [`report`]. [`progress`] knows what should make progress
-//! and when it last did, and [`alarm`] derives what needs attention.
+//! [`status`] collects what the loops do, and [`history`] stores it by the hour. The [`reporter`] turns it into a single [`report`].
+//! [`progress`] knows what should make progress and when it last did, and [`alarm`] derives what needs attention.
 //!
-//! Any loop can be cancelled at any moment: what was started is in the journal, and everything else is still pending in Iden.
+//! Any loop can be cancelled at any time: started work is in the journal, and everything else is still pending in Iden.
 
 #![allow(rustdoc::private_intra_doc_links, reason = "a module's page leads through its private parts too")]
 
@@ -83,6 +83,6 @@ pub use status::{AppStatus, LastSync, PollFailure, PollState, SyncProgress, Task
 pub use target::rate_limiter::RateLimiter;
 pub use task::{Answer, ByHand, Decision, Refused};
 
-/// The daemon is stopping. Running work continues at the next start.
+/// The daemon is shutting down. Unfinished work resumes at the next start.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ShuttingDown;

@@ -1,4 +1,4 @@
-//! Whether the daemon's own loops live.
+//! Detects whether the daemon's own loops are running.
 
 use std::collections::BTreeSet;
 use std::sync::{Mutex, PoisonError};
@@ -6,23 +6,23 @@ use std::time::Duration;
 
 use tokio::time::{Instant, MissedTickBehavior, interval};
 
-/// How often the heart beats.
+/// The interval between heartbeats.
 const BEAT: Duration = Duration::from_secs(1);
-/// A heart that has not beaten for so long has stopped: ten missed beats are more than a busy machine explains.
+/// After this time without a heartbeat, the supervisor counts as blocked: ten missed beats cannot be explained by a busy machine.
 const SILENCE: Duration = Duration::from_secs(10);
 
-/// Why the daemon counts as unhealthy. The only action from outside is a restart.
+/// Why the daemon counts as unhealthy. Only a restart helps.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Unhealthy {
-    /// The supervisor does not run.
+    /// The supervisor is blocked.
     #[error("the supervisor has not responded for {} seconds; restart the daemon", .0.as_secs())]
     Silent(Duration),
-    /// Loops have ended that should run as long as the daemon.
+    /// Background loops stopped unexpectedly.
     #[error("background loops stopped unexpectedly: {0}; restart the daemon")]
     Ended(String),
 }
 
-/// The signs of life of a runtime.
+/// The heartbeat of a runtime, and its loops that stopped unexpectedly.
 #[derive(Debug)]
 pub struct Liveness {
     beat: Mutex<Instant>,
@@ -36,14 +36,14 @@ impl Default for Liveness {
 }
 
 impl Liveness {
-    /// Alive, for now.
+    /// Starts out healthy.
     pub fn new() -> Self {
         Self { beat: Mutex::new(Instant::now()), ended: Mutex::default() }
     }
 
-    /// Does the supervisor's work and beats between its steps: if it blocks, the heart stops.
+    /// Runs the supervisor's future with heartbeats between its polls: if it blocks, the heartbeat stops.
     ///
-    /// Cancel: dropping this drops the work. Error: there is none. Panic: one of the work is passed on, and the heart stops.
+    /// Cancel: dropping this drops the future. Error: none. Panic: a panic of the future is propagated, and the heartbeat stops.
     pub async fn during<T>(&self, work: impl Future<Output = T>) -> T {
         let mut work = std::pin::pin!(work);
         let mut beats = interval(BEAT);
@@ -57,18 +57,18 @@ impl Liveness {
         }
     }
 
-    /// A loop has ended although the daemon is not stopping.
+    /// Records that a loop ended although the daemon is not stopping.
     pub fn ended(&self, app: &str, name: &str) {
         self.ended.lock().unwrap_or_else(PoisonError::into_inner).insert(format!("{name} of {app}"));
     }
 
-    /// An app has ended in order: its loops are no longer expected.
+    /// Records that an app ended cleanly: its loops are no longer expected.
     pub fn forget(&self, app: &str) {
         let of_app = format!(" of {app}");
         self.ended.lock().unwrap_or_else(PoisonError::into_inner).retain(|ended| !ended.ends_with(&of_app));
     }
 
-    /// Whether all is good.
+    /// Checks whether the runtime is healthy.
     pub fn check(&self) -> Result<(), Unhealthy> {
         let silence = self.beat.lock().unwrap_or_else(PoisonError::into_inner).elapsed();
         if silence >= SILENCE {

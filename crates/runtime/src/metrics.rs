@@ -1,4 +1,4 @@
-//! What one app has done since the daemon started, as far as only `/metrics` asks for it.
+//! Counters of one app since the daemon started that only `/metrics` shows.
 
 use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -10,47 +10,47 @@ use prometheus_client::metrics::histogram::Histogram;
 
 use bridgehead_store::RunResult;
 
-/// The upper bounds of an execution's time in seconds: from a file on this machine to a target that is asked to hurry.
+/// The upper bounds of the execution time in seconds, from a local file to a rate-limited target.
 const BOUNDS: [f64; 12] = [0.01, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0];
 
-/// The counters of an app. They only grow.
+/// The counters of an app. They only increase.
 #[derive(Clone, Debug, Default)]
 pub struct Counters {
-    /// Readings of the task list that came to its end.
+    /// Polls of the task list that completed.
     pub polls: u64,
-    /// Those that did not.
+    /// Polls of the task list that failed.
     pub failed_polls: u64,
-    /// Syncs, by how they ended.
+    /// Syncs, by result.
     pub syncs: BTreeMap<String, u64>,
     /// Records pushed, by resource type.
     pub pushed: BTreeMap<String, u64>,
-    /// How long calls of the connector took in seconds, by action. Clones of a histogram share what it holds.
+    /// How long connector calls took in seconds, by action. Clones of a histogram share their data.
     pub executions: BTreeMap<Action, Histogram>,
-    /// Tasks whose success was read back, by what it showed.
+    /// Successful tasks that were read back, by result.
     pub verified: BTreeMap<Verified, u64>,
     /// Look-ups that tasks made before and after their changes.
     pub looks: u64,
-    /// Completed tasks by the field that the target cannot show.
+    /// Completed tasks, by the field that the target cannot show.
     pub not_verified: BTreeMap<String, u64>,
-    /// How often a loop panicked, and when last, by the loop's name.
+    /// How often a loop panicked, and when it last did, by the loop's name.
     pub panics: BTreeMap<&'static str, (u64, Timestamp)>,
 }
 
-/// What reading back showed after a success.
+/// What reading an account back showed after a success.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Verified {
-    /// What was wanted.
+    /// The requested state.
     Seen,
-    /// What was wanted, but for a value that the target keeps in its own way.
+    /// The requested state, except for a value that the target stores in its own format.
     Differing,
-    /// That it was not done: the task was reported as failed.
+    /// The change was not made: the task was reported as failed.
     Contradicted,
     /// Nothing: the account could not be read.
     NotLooked,
 }
 
 impl Verified {
-    /// The name, as a label of a metric.
+    /// The name used as the metric label.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Seen => "seen",
@@ -61,17 +61,17 @@ impl Verified {
     }
 }
 
-/// Counts.
+/// Collects the counters.
 #[derive(Debug, Default)]
 pub struct Metrics(Mutex<Counters>);
 
 impl Metrics {
-    /// The counters now.
+    /// The current counters.
     pub fn now(&self) -> Counters {
         self.counted().clone()
     }
 
-    /// When a loop last panicked, and which.
+    /// When a loop last panicked, and which one.
     pub fn last_panic(&self) -> Option<(&'static str, Timestamp)> {
         let counted = self.counted();
         let panics = counted.panics.iter().map(|(name, (_, at))| (*name, *at));
@@ -87,7 +87,7 @@ impl Metrics {
         *self.counted().syncs.entry(result.as_str().to_owned()).or_default() += 1;
     }
 
-    /// Adds what a sync has pushed beyond `before`. A sync begins at nothing, which takes nothing away here.
+    /// Adds what a sync has pushed since `before`. Counts of a sync start at zero; that must not reduce the totals.
     pub fn pushed_on(&self, before: &BTreeMap<String, u64>, now: &BTreeMap<String, u64>) {
         let mut counted = self.counted();
         for (slug, count) in now {
@@ -113,7 +113,7 @@ impl Metrics {
     }
 
     pub fn not_verified(&self, field: &str) {
-        // Fields come from tasks; however many there are, the metrics stay small.
+        // Field names come from tasks; this keeps the metrics small, however many there are.
         const FIELDS: usize = 50;
         let mut counted = self.counted();
         let is_known = counted.not_verified.len() < FIELDS || counted.not_verified.contains_key(field);

@@ -1,7 +1,7 @@
-//! What an operator orders about tasks: to let held ones go, and to report again what Iden refused.
+//! Operator commands for tasks: releasing held tasks, and repeating reports that Iden rejected.
 //!
-//! A running daemon does it itself ([`Actions`](super::actions::Actions)); while none runs, the functions here
-//! do it to its journal, and it finds the result at its next start.
+//! A running daemon executes them itself ([`Actions`](super::actions::Actions)). Without a running daemon, the functions here change its
+//! journal, and the daemon finds the result at its next start.
 
 use std::collections::HashSet;
 
@@ -19,18 +19,18 @@ use bridgehead_store::{
     self as journal, AppKey, Entry, Outcome, ReportResult, RetainedOutcome, State, TaskJournal,
 };
 
-/// Which tasks an order is about.
+/// The tasks that a command applies to.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Selection {
-    /// All to which it applies at this moment.
+    /// All tasks to which the command currently applies.
     All,
-    /// These.
+    /// The given tasks.
     These(Vec<TaskId>),
 }
 
 impl Selection {
-    /// Splits into those that are among `candidates`, each once, and those that are not.
+    /// Splits the selected tasks into those that are among `candidates`, without duplicates, and those that are not.
     fn pick(&self, candidates: Vec<TaskId>) -> (Vec<TaskId>, Vec<TaskId>) {
         match self {
             Self::All => (candidates, Vec::new()),
@@ -44,82 +44,82 @@ impl Selection {
     }
 }
 
-/// How many there are, where it is another number than was expected.
+/// The actual number of candidates, if it differs from the expected number.
 fn unexpected(candidates: usize, expect: Option<u64>) -> Option<u64> {
     let found = candidates as u64;
     expect.is_some_and(|expected| expected != found).then_some(found)
 }
 
-/// What a release did.
+/// The result of a release.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Released {
-    /// These may start now.
+    /// Tasks that may start now.
     pub released: Vec<TaskId>,
-    /// These were requested but are not held.
+    /// Tasks that were requested but are not held.
     pub not_held: Vec<TaskId>,
-    /// How many are held, where another number was expected; then nothing was released.
+    /// The actual number of held tasks, if it differs from the expected number; then nothing was released.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub unexpected: Option<u64>,
 }
 
-/// What Iden said to a report that was made again.
+/// Iden's response to a repeated report.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Answer {
-    /// It was taken.
+    /// Accepted.
     Accepted,
-    /// The task had been resolved meanwhile.
+    /// The task had already been resolved in the meantime.
     Conflict,
-    /// Iden no longer knows the task.
+    /// Iden does not know the task any more.
     Missing,
-    /// It was refused again, and stays set aside.
+    /// Rejected again; the report stays set aside.
     Rejected,
-    /// It could not be reported now, and stays set aside.
+    /// It could not be reported now; the report stays set aside.
     Postponed,
 }
 
-/// One report that was made again.
+/// The result of repeating one report.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Retried {
     /// The task.
     pub task: TaskId,
     /// The result.
     pub answer: Answer,
-    /// Why, where it was not taken.
+    /// The reason, if it was not accepted.
     pub detail: Option<String>,
 }
 
-/// What a retry did.
+/// The result of a retry.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Retries {
-    /// The reports that were made again.
+    /// The repeated reports.
     pub retried: Vec<Retried>,
-    /// The tasks that waited, and continue now.
+    /// Waiting tasks that continue now.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub woken: Vec<TaskId>,
-    /// These were requested, but have no rejected report and do not wait.
+    /// Tasks that were requested, but neither have a rejected report nor wait.
     pub not_rejected: Vec<TaskId>,
-    /// How many are set aside, where another number was expected; then nothing was reported.
+    /// The actual number of reports set aside, if it differs from the expected number; then nothing was reported.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub unexpected: Option<u64>,
 }
 
-/// A report that Iden refused, set aside for the operator.
+/// A report that Iden rejected, set aside for the operator.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RejectedReport {
     /// The task.
     pub task: TaskId,
-    /// What it requested.
+    /// The requested action.
     pub action: String,
-    /// When Iden made it.
+    /// When Iden created the task.
     pub created_at: Option<Timestamp>,
-    /// What is to be reported: `completed`, or `failed` with its code.
+    /// The outcome to report: `completed`, or `failed` with its code.
     pub outcome: String,
-    /// What Iden said.
+    /// Iden's response.
     pub detail: String,
 }
 
-/// The reports of an app that Iden refused, oldest task first.
+/// The rejected reports of an app, oldest task first.
 pub async fn put_aside(
     journal: &dyn TaskJournal,
     app: &AppKey,
@@ -141,13 +141,13 @@ pub async fn put_aside(
     Ok(aside.collect())
 }
 
-/// The tasks that the guard of an app holds, by its journal, oldest first.
+/// The tasks that an app's deprovision limit holds according to its journal, oldest first.
 pub async fn held(journal: &dyn TaskJournal, app: &AppKey) -> Result<Vec<HeldTask>, journal::Error> {
     let held = journal.held(app).await?.into_iter().filter(|held| held.released_at.is_none());
     Ok(held.map(|held| HeldTask { task: held.task, held_at: held.held_at }).collect())
 }
 
-/// Lets tasks go, in the journal of a daemon that does not run. Where another number than `expect` are held, nothing is done.
+/// Releases held tasks in the journal of a daemon that is not running. Does nothing if the number of held tasks differs from `expect`.
 pub async fn release(
     journal: &dyn TaskJournal,
     clock: &dyn Clock,
@@ -164,7 +164,7 @@ pub async fn release(
     Ok(Released { released, not_held, unexpected: None })
 }
 
-/// Lets tasks of a running daemon go: durable first, so that no restart holds them again.
+/// Releases held tasks of a running daemon. The release is durable first, so that no restart holds them again.
 pub(super) async fn release_in(
     app: &AppContext,
     selection: &Selection,
@@ -183,7 +183,7 @@ pub(super) async fn release_in(
     Ok(Released { released, not_held, unexpected: None })
 }
 
-/// Where reports are made again.
+/// Repeats rejected reports.
 pub struct ReportRetrier<'a> {
     way: Way<'a>,
     journal: &'a dyn TaskJournal,
@@ -192,11 +192,11 @@ pub struct ReportRetrier<'a> {
     key: AppKey,
 }
 
-/// How the Bridge is reached.
+/// How the Bridge is called.
 enum Way<'a> {
-    /// While no daemon runs.
+    /// Directly, while no daemon runs.
     Direct(&'a dyn Api),
-    /// As the running app reaches it.
+    /// Through the running app.
     Through(&'a AppContext),
 }
 
@@ -207,7 +207,7 @@ impl std::fmt::Debug for ReportRetrier<'_> {
 }
 
 impl<'a> ReportRetrier<'a> {
-    /// Where reports are made again while no daemon runs.
+    /// Creates a retrier for use while no daemon runs.
     pub fn without_daemon(
         bridge: &'a dyn Api,
         journal: &'a dyn TaskJournal,
@@ -218,7 +218,7 @@ impl<'a> ReportRetrier<'a> {
         Self { way: Way::Direct(bridge), journal, clock, app, key }
     }
 
-    /// The same in a daemon that runs the app.
+    /// Creates a retrier inside a daemon that runs the app.
     pub(super) fn of(app: &'a AppContext) -> Self {
         let (journal, clock) = (app.store.for_operator(), &*app.clock);
         Self { way: Way::Through(app), journal, clock, app: app.id, key: app.key.clone() }
@@ -226,8 +226,8 @@ impl<'a> ReportRetrier<'a> {
 }
 
 impl ReportRetrier<'_> {
-    /// Reports again what Iden had refused, each once. Nothing is executed again. When Iden cannot be reached, the rest is
-    /// postponed: it stays set aside for another order. Where another number than `expect` is set aside, nothing is done.
+    /// Repeats each selected report once. No task is executed again. If Iden cannot be reached, the remaining reports are postponed: they
+    /// stay set aside for another command. Does nothing if the number of rejected reports differs from `expect`.
     pub async fn retry(&self, selection: &Selection, expect: Option<u64>) -> Result<Retries, journal::Error> {
         let rejected = self.journal.rejected(&self.key).await?;
         if let Some(found) = unexpected(rejected.len(), expect) {
@@ -257,7 +257,7 @@ impl ReportRetrier<'_> {
         let report = task::report_of(&outcome);
         let answer = match self.way {
             Way::Direct(bridge) => bridge.report(self.app, &entry.task, &report).await,
-            // It does not wait for access, and its answer counts as any other.
+            // This call does not wait for access, but its response counts like any other.
             Way::Through(app) => {
                 let patience = Patience::once().at_once();
                 let answer = app.upstream.patiently(Operation::Report, patience, |bridge| {

@@ -1,4 +1,4 @@
-//! Finding out whether a target that was unreachable is back, and whether one that has gone silent is still there.
+//! Probes whether an unreachable target is reachable again, and whether an unresponsive one still works.
 
 use std::sync::Arc;
 
@@ -9,12 +9,12 @@ use tokio_util::sync::CancellationToken;
 use super::app::AppContext;
 use super::policies;
 
-/// Probes with `check()` while the breaker is open, at growing intervals, and closes it when one succeeds. Asks once, too,
-/// when calls in a row get no answer: a target that does not answer that either hangs. Runs until `stop`.
+/// Calls `check()` at growing intervals while the breaker is open, and closes the breaker when a check succeeds. Also checks once when
+/// several calls in a row get no response: if the check gets none either, the target hangs. Runs until `stop` is cancelled.
 ///
-/// Cancel: `stop` ends a wait at once, and a check with its timeout at the latest; dropping this ends that too. A check changes
-/// nothing. Error: a check that fails keeps the breaker open, and is made again after a growing wait. Panic: one of the connector is an
-/// error of its check. After one in here, the supervisor starts it again, and the breaker is as it was.
+/// Cancel: `stop` ends a wait immediately, and a running check after its timeout at the latest; dropping the future ends that as well. A
+/// check changes nothing. Error: a failed check keeps the breaker open and is repeated after a growing delay. Panic: a panic of the
+/// connector counts as a failed check. After a panic in this function, the supervisor restarts it, and the breaker keeps its state.
 pub(crate) async fn run(app: Arc<AppContext>, stop: CancellationToken) {
     let mut doubts = app.target.breaker().doubts();
     loop {
@@ -32,7 +32,7 @@ pub(crate) async fn run(app: Arc<AppContext>, stop: CancellationToken) {
             }
             continue;
         }
-        // A target that answers checks and nothing else is left alone for longer each time.
+        // A target that passes checks but fails its tasks is left alone for longer each time.
         let mut backoff = Backoff::new(policies::TARGET).after(app.target.breaker().relapses().max(1));
         while app.target.breaker().cause().is_some() {
             let wait = backoff.failed(app.rng.unit());
@@ -48,7 +48,7 @@ pub(crate) async fn run(app: Arc<AppContext>, stop: CancellationToken) {
                     tracing::info!(app = %app.name, tries, "the target is reachable again; resuming held tasks");
                     app.target.breaker().checked();
                 }
-                // Any failure keeps it open: a check that fails for another reason is no reason to let tasks loose.
+                // Any failure keeps the breaker open: a check that fails for a different reason does not show that tasks would succeed.
                 Err(error) => {
                     tracing::warn!(app = %app.name, tries, code = %error.code(), "the target is still unreachable: {}",
                         app.redactor.redact(error.message()));
@@ -59,7 +59,7 @@ pub(crate) async fn run(app: Arc<AppContext>, stop: CancellationToken) {
     }
 }
 
-/// Calls in a row got no answer: is it the account, or the target?
+/// Several calls in a row got no response: is the cause the account or the target?
 async fn look_into_silence(app: &AppContext) {
     match check(app).await {
         Ok(()) => {

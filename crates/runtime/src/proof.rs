@@ -1,7 +1,7 @@
-//! Proof, as types, that what must come first has happened.
+//! Types that prove that a required earlier step has happened.
 //!
-//! Each can only be made by the part of the runtime that has seen it happen, so that the order of things is checked by the compiler.
-//! No one else can make one:
+//! Each can only be constructed by the part of the runtime that performed the step, so the compiler checks the order. No other code can
+//! construct one:
 //!
 //! ```
 //! use bridgehead_runtime::proof::{CompletionPermit, IntentRecorded, OutcomeRecorded};
@@ -26,7 +26,7 @@
 //! let forged = bridgehead_runtime::proof::CompletionPermit { _quiet: tasks.try_write().unwrap() };
 //! ```
 //!
-//! A sync goes through its phases in one order. The last one completes the session:
+//! A sync goes through its phases in a fixed order. The last one completes the session:
 //!
 //! ```
 //! use bridgehead_runtime::proof::Completing;
@@ -37,7 +37,7 @@
 //! }
 //! ```
 //!
-//! While the target is still being read, no one can:
+//! While the target is still being read, it cannot be completed:
 //!
 //! ```compile_fail,E0599
 //! use bridgehead_runtime::proof::Reading;
@@ -64,18 +64,18 @@ pub struct IntentRecorded {
 }
 
 impl IntentRecorded {
-    /// For the store alone.
+    /// Only for the store.
     pub(super) fn by_the_store(intent: &Intent) -> Self {
         Self { task: intent.task.clone(), attempt: intent.attempt }
     }
 
-    /// Whether it is about this attempt.
+    /// Whether this intent belongs to the given attempt.
     pub fn is_of(&self, task: &TaskId, attempt: u32) -> bool {
         self.task == *task && self.attempt == attempt
     }
 }
 
-/// The outcome of a task is durable, so Iden may be told.
+/// The outcome of a task is durable, so it may be reported to Iden.
 #[derive(Debug)]
 #[must_use]
 pub struct OutcomeRecorded {
@@ -83,12 +83,12 @@ pub struct OutcomeRecorded {
 }
 
 impl OutcomeRecorded {
-    /// For the store alone.
+    /// Only for the store.
     pub(super) fn by_the_store(outcome: Outcome) -> Self {
         Self { outcome }
     }
 
-    /// What is read from the journal is durable.
+    /// An outcome read from the journal is durable.
     pub(super) fn in_journal(entry: &Entry) -> Option<Self> {
         match &entry.state {
             State::Decided(outcome) => Some(Self { outcome: outcome.clone() }),
@@ -97,7 +97,7 @@ impl OutcomeRecorded {
         }
     }
 
-    /// What is reported.
+    /// The outcome to report.
     pub fn outcome(&self) -> &Outcome {
         &self.outcome
     }

@@ -1,4 +1,4 @@
-//! When the daemon counts as ready: for systemd, which waits only so long, and for `/readyz`, which says how it is.
+//! When the daemon counts as ready: for systemd, which waits only for a limited time, and for `/readyz`, which reports the current state.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -7,32 +7,32 @@ use std::time::Duration;
 
 use super::status::{AppStatus, PollState};
 
-/// Watches for readiness: every app whose tasks are executed has read its list of tasks.
+/// Watches for readiness: every app that executes tasks must have read its task list.
 #[derive(Clone, Debug)]
 pub struct Readiness {
     apps: BTreeMap<String, Arc<AppStatus>>,
 }
 
-/// How readiness stands.
+/// The current readiness state.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Ready {
-    /// The apps that nothing is known of yet.
+    /// Apps whose state is not known yet.
     pub awaited: Vec<String>,
-    /// The apps for which the Bridge cannot be used.
+    /// Apps that cannot use the Bridge.
     pub down: Vec<String>,
-    /// The apps that have never been in contact with the Bridge since the daemon started.
+    /// Apps that have not been in contact with the Bridge since the daemon started.
     pub unreached: Vec<String>,
-    /// Why, where it is known, of the apps that are awaited or down.
+    /// The reasons why apps are awaited or down, if known.
     pub reasons: BTreeMap<String, String>,
 }
 
 impl Readiness {
-    /// Watches these apps: those whose tasks are executed.
+    /// Watches the given apps: those that execute tasks.
     pub fn new(apps: BTreeMap<String, Arc<AppStatus>>) -> Self {
         Self { apps }
     }
 
-    /// How it stands now.
+    /// The current readiness state.
     pub fn now(&self) -> Ready {
         let mut ready = Ready::default();
         for (name, app) in &self.apps {
@@ -58,24 +58,24 @@ impl Readiness {
         ready
     }
 
-    /// Waits until every app is ready, `patience` at most: a Bridge that is down, or accepts requests without
-    /// responding, must not keep the machine from booting.
+    /// Waits until every app is ready, for at most `patience`: a Bridge that is down, or accepts requests without responding, must not
+    /// delay the machine's boot.
     pub async fn reached(&self, patience: Duration) -> Ready {
         let all = async {
             for status in self.apps.values() {
                 let mut contact = status.contact();
-                // The sender lives in the status that is borrowed here.
+                // The sender is in the status, which is borrowed here, so it cannot be dropped.
                 drop(contact.wait_for(|contact| *contact != PollState::None).await);
             }
         };
-        // What it came to is looked at either way.
+        // Timeout or not, the current state is returned below.
         drop(tokio::time::timeout(patience, all).await);
         self.now()
     }
 }
 
 impl Ready {
-    /// Whether every app has been in contact with the Bridge. An outage later on does not change that.
+    /// Whether every app has been in contact with the Bridge. A later outage does not change that.
     pub fn is_ready(&self) -> bool {
         self.unreached.is_empty()
     }

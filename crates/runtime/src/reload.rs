@@ -1,7 +1,7 @@
-//! Exchanging apps while the daemon runs: those that have changed shut down cleanly and start again, the others are not touched.
+//! Replaces apps while the daemon runs: changed apps shut down cleanly and start again, others are not affected.
 //!
-//! The promises are those of a restart, for one app: what runs finishes within the grace, what was started is in the journal, and an
-//! app of the same `app_id` begins only when nothing of the one before is left.
+//! The guarantees are those of a restart, for one app: running work finishes within the grace period, started work is in the journal, and
+//! an app starts only after the previous app with the same `app_id` has ended completely.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -18,18 +18,18 @@ use super::supervisor::Ended;
 use bridgehead_bridge::Api;
 use bridgehead_config as config;
 
-/// What is to become of the app of a name.
+/// What to do with the app of a given name.
 pub enum Change {
-    /// It begins, or replaces the one that has the name.
+    /// Start the app, or replace the current app with this name.
     Run {
-        /// Its settings.
+        /// The settings of the new app.
         settings: Box<config::App>,
-        /// Its connector.
+        /// The connector of the new app.
         connector: Arc<dyn Connector>,
-        /// How it reaches the Bridge.
+        /// The API that the new app uses to reach the Bridge.
         bridge: Arc<dyn Api>,
     },
-    /// It ends for good.
+    /// Remove the app.
     Remove,
 }
 
@@ -45,22 +45,22 @@ impl std::fmt::Debug for Change {
 /// The result of a change.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Exchanged {
-    /// It was made.
+    /// The change was made.
     Done,
-    /// It was made, and what ran when the grace was over was cut off.
+    /// The change was made; work that was still running when the grace period expired was aborted.
     CutOff,
-    /// The app that was to end does not: a call of its connector blocks. Nothing was started in its place.
+    /// The previous app does not end: a call of its connector blocks. No app was started in its place.
     Stuck,
     /// The daemon is stopping.
     Stopping,
 }
 
-/// How an app has ended. It lets no one get at the app as long as the result is kept.
+/// The end of an app. Holding the result keeps the app inaccessible.
 type Ending = Shared<BoxFuture<'static, (Ended, Arc<Option<OwnedRwLockWriteGuard<()>>>)>>;
 
 impl Runtime {
-    /// Makes these changes, by the names of apps, and says what happened to each. Apps that are not named are not touched. Must not be
-    /// dropped in the middle: an app that has ended would be missing.
+    /// Applies the changes, keyed by app name, and returns the result of each. Other apps are not affected. Do not drop this future before
+    /// it is done: an app that has already ended would be missing.
     pub async fn exchange(
         self: &Arc<Self>,
         changes: BTreeMap<String, Change>,
@@ -81,7 +81,7 @@ impl Runtime {
         join_all(made).await.into_iter().collect()
     }
 
-    /// The end of an app, for all who have to wait for it. The app stays in the fleet until another takes its place.
+    /// Ends an app; the result is shared by all changes that wait for it. The app stays in the fleet until another one takes its place.
     fn ending(self: &Arc<Self>, app: Arc<AppContext>) -> Ending {
         let runtime = Arc::clone(self);
         let ended = async move {
@@ -102,7 +102,7 @@ impl Runtime {
     }
 
     async fn make(&self, name: &str, change: Change, endings: &[(String, Uuid, Ending)]) -> Exchanged {
-        // An app may take over the name or the identity of another, or both of different ones.
+        // A new app may take over the name of one app and the identity of another, so it waits for both.
         let app_id = if let Change::Run { settings, .. } = &change { Some(settings.app_id) } else { None };
         let before = endings.iter().filter(|(other, id, _)| other == name || Some(*id) == app_id);
         let ended = join_all(before.map(|(.., ending)| ending.clone())).await;
@@ -134,17 +134,17 @@ impl Runtime {
         if ended.contains(&Ended::CutOff) { Exchanged::CutOff } else { Exchanged::Done }
     }
 
-    /// How long what runs may continue after a stop, from now on.
+    /// Sets how long running work may continue after a stop.
     pub fn set_shutdown_grace(&self, grace: std::time::Duration) {
         self.supervisor.set_grace(grace);
     }
 
-    /// The result of a reload, for all who ask how the daemon is.
+    /// Records the result of a reload, for status reports.
     pub fn reloaded(&self, reload: super::report::LastReload) {
         self.fleet.reloaded(reload);
     }
 
-    /// The time of day.
+    /// The current wall-clock time.
     pub fn now(&self) -> jiff::Timestamp {
         self.assembly.clock.now()
     }

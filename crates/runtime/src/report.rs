@@ -1,7 +1,7 @@
-//! The daemon and its apps at one moment, as operators and their tools see them: the document behind `/status`, the page
-//! and `bridgehead status`. Holds no secret and no payload.
+//! The status of the daemon and its apps at one moment, for operators and their tools: the document behind `/status`, the page and
+//! `bridgehead status`. Contains no secrets and no payloads.
 //!
-//! It is read by other versions of `bridgehead` too, so every field may be missing in what is read.
+//! Other versions of `bridgehead` read it too, so every field is optional when parsing.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -16,12 +16,12 @@ use super::status::{LastSync, PollState, SyncProgress, TaskCounts};
 use bridgehead_config as config;
 use bridgehead_store::{Counts, Doubt, Pause, Run, RunReason, RunResult};
 
-/// Everything that can be seen at one moment.
+/// The complete status at one moment.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct StatusReport {
-    /// When this was so.
+    /// When the status was collected.
     pub at: Timestamp,
-    /// The process; `None` where only the journal was asked, because no daemon answers.
+    /// The daemon's process; `None` if only the journal was read because no daemon responds.
     #[serde(default)]
     pub daemon: Option<DaemonOverview>,
     /// The apps, by name.
@@ -33,9 +33,9 @@ pub struct StatusReport {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct DaemonOverview {
-    /// Its version.
+    /// The daemon's version.
     pub version: String,
-    /// Its process id.
+    /// The process id.
     pub pid: u32,
     /// When it started.
     pub started_at: Timestamp,
@@ -45,9 +45,9 @@ pub struct DaemonOverview {
     pub unhealthy: Option<String>,
     /// Whether every app has been in contact with the Bridge since the daemon started.
     pub ready: bool,
-    /// A sentence about that.
+    /// A sentence that describes the readiness.
     pub readiness: String,
-    /// The audit log and its head; `None` where none is kept.
+    /// The audit log and its head; `None` if there is no audit log.
     pub audit: Option<AuditStatus>,
     /// The result of the last reload, if there was one.
     pub last_reload: Option<LastReload>,
@@ -87,11 +87,11 @@ pub struct OwnerOverview {
 /// The result of a reload.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct LastReload {
-    /// When it was asked for.
+    /// When it was requested.
     pub at: Timestamp,
-    /// Whether the daemon runs with the configuration as it was then, as a whole.
+    /// Whether the daemon now runs with the whole configuration as of that time.
     pub applied: bool,
-    /// What was changed, or why it was not, in sentences.
+    /// What was changed, or why nothing was, in sentences.
     pub message: String,
 }
 
@@ -99,37 +99,37 @@ pub struct LastReload {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct AppOverview {
-    /// Its identifier in Iden.
+    /// The app's identifier in Iden.
     pub app_id: String,
-    /// Its connector.
+    /// The app's connector.
     pub connector: String,
-    /// Since when the daemon runs it with its present settings.
+    /// When the app started with its current settings.
     pub running_since: Option<Timestamp>,
-    /// What needs attention.
+    /// Problems that need attention.
     pub alarms: Vec<Alarm>,
-    /// Why the Bridge refuses the key or this app, if it does: nothing is polled, executed or reported until it is fixed.
+    /// Why the Bridge refuses the API key or this app; nothing is polled, executed or reported until it is fixed.
     pub access_refused: Option<String>,
-    /// Since when, by whom and why it is paused, if it is: no task is started, and no sync.
+    /// Since when, by whom and why the app is paused; neither tasks nor syncs are started.
     pub paused: Option<Pause>,
-    /// That the audit log cannot be written, as the last try found.
+    /// The last attempt to write the audit log failed.
     pub audit_unwritable: Option<Unwritable>,
-    /// Why tasks are held, if they are.
+    /// Why tasks are held because the target is unreachable.
     pub held: Option<Held>,
-    /// Its provisioning tasks.
+    /// The app's provisioning tasks.
     pub tasks: TasksOverview,
-    /// Its full syncs.
+    /// The app's syncs.
     pub sync: SyncOverview,
     /// The loop that panicked within the last hour, and when.
     pub panicked: Option<(String, Timestamp)>,
-    /// Why the state folder could not be read, if it could not.
+    /// Why the state folder could not be read.
     pub state_unreadable: Option<String>,
-    /// What happened to the state folder under the running daemon, if it was removed or replaced.
+    /// What happened to the state folder if it was removed or replaced while the daemon was running.
     pub state_gone: Option<String>,
-    /// That the task journal was found to be lost or old when it was opened.
+    /// The task journal was found to be lost or outdated when it was opened.
     pub state_doubted: Option<StateDoubted>,
-    /// That the state folder cannot be written, as the last try found.
+    /// The last attempt to write the state folder failed.
     pub state_unwritable: Option<Unwritable>,
-    /// The calls in a row that the target did not answer, while it does not count as unreachable.
+    /// Consecutive calls without a response from the target, while the target does not yet count as unreachable.
     pub silence: Option<Silence>,
     /// The node that runs it, where nodes share the state.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -137,48 +137,48 @@ pub struct AppOverview {
     /// Why it does not run on this node, if it does not.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub elsewhere: Option<String>,
-    /// How long what should move may make no progress; follows from the configuration.
+    /// How long each activity may make no progress, derived from the configuration.
     #[serde(skip)]
     pub limits: Limits,
 }
 
-/// That tasks may have been started of which the journal knows nothing.
+/// Tasks may have been started that the journal does not contain.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct StateDoubted {
-    /// When it was found.
+    /// When this was found.
     pub since: Timestamp,
-    /// Tasks that Iden made up to then are looked up in the target before their first attempt.
+    /// Tasks that Iden created before this time are looked up in the target before their first attempt.
     pub until: Timestamp,
-    /// What was found, in half a sentence.
+    /// What was found, as a phrase.
     pub reason: String,
 }
 
-/// That the state folder cannot be written.
+/// The state folder or the audit log cannot be written.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Unwritable {
     /// Since when, to the second.
     pub since: Timestamp,
-    /// What the last try ended in.
+    /// The error of the last attempt.
     pub message: String,
 }
 
-/// Calls in a row that the target did not answer.
+/// Consecutive calls without a response from the target.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Silence {
     /// When the first of them ended, to the second.
     pub since: Timestamp,
-    /// How many.
+    /// The number of calls.
     pub calls: u32,
 }
 
-/// That tasks are held because the target is unreachable.
+/// Tasks are held because the target is unreachable.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Held {
     /// Since when, to the second.
     pub since: Timestamp,
-    /// What tasks are failed with once they have been held for too long.
+    /// The code that tasks fail with after they have been held for too long.
     pub code: Code,
-    /// What the connector said.
+    /// The connector's error message.
     pub message: String,
     /// How long a task is held before it is failed, in seconds.
     pub hold_for_seconds: u64,
@@ -188,71 +188,71 @@ pub struct Held {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct TasksOverview {
-    /// Whether they are executed at all.
+    /// Whether tasks are executed.
     pub enabled: bool,
-    /// How often the list is read while there is nothing to do, in milliseconds.
+    /// How often the list is polled while idle, in milliseconds.
     pub poll_interval_ms: u64,
-    /// Whether the list could be read the last time.
+    /// The result of the last poll.
     pub contact: PollState,
-    /// When the list was last read to its end.
+    /// When the list was last read completely.
     pub polled_at: Option<Timestamp>,
-    /// Why it cannot be read, if the last try failed.
+    /// Why the list cannot be read, if the last poll failed.
     pub failing: Option<PollFailing>,
-    /// What was done since the daemon started; `None` without a daemon.
+    /// Counters since the daemon started; `None` without a daemon.
     pub counts: Option<TaskCounts>,
-    /// How many tasks stand where in the journal.
+    /// Numbers of tasks in the journal, by state.
     pub journal: Option<Counts>,
-    /// What the guard on deletions and suspensions holds for the operator, if it holds anything.
+    /// Tasks that the deprovision limit holds for the operator, if any.
     pub guarded: Option<Guarded>,
-    /// Tasks that are retried, or whose outcome Iden has not heard yet: those tried most often first, twenty at most.
+    /// Tasks that are retried, or whose outcome has not been reported yet: most attempts first, at most twenty.
     pub attempts: Vec<TaskAttempts>,
-    /// How many such tasks there are.
+    /// The total number of such tasks.
     pub attempts_total: u64,
-    /// Pending tasks whose `execute_after` lies ahead.
+    /// Pending tasks whose `execute_after` is in the future.
     pub not_due: u64,
-    /// What is wrong with items of the list that are no tasks, or too large to be read.
+    /// Errors for list items that are not tasks or are too large to read.
     pub unreadable: Vec<String>,
-    /// Since when the answer to a request for the list is awaited, or the list should have been read.
+    /// Since when a request for the list has been waiting for a response, or when the list should have been read.
     pub silent_since: Option<Timestamp>,
-    /// Since when no task has moved, although one could.
+    /// Since when no task has made progress, although one could.
     pub still_since: Option<Timestamp>,
 }
 
-/// A task that is not done at the first attempt.
+/// A task that was not done on the first attempt.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct TaskAttempts {
-    /// Iden's id of it.
+    /// The task's id in Iden.
     pub task: String,
-    /// What it asks for.
+    /// The requested action.
     pub action: String,
-    /// How many attempts were made, those of earlier processes included.
+    /// The number of attempts, including those of earlier processes.
     pub attempts: u32,
-    /// When this process took it up, to the second.
+    /// When this process picked up the task, to the second.
     pub since: Timestamp,
-    /// When this process tried it first, to the second.
+    /// When this process first attempted the task, to the second.
     pub tried_at: Option<Timestamp>,
     /// The code of the last attempt's error.
     pub code: Option<Code>,
-    /// Why it is not done, or not reported, yet.
+    /// Why the task is not done, or not reported, yet.
     pub reason: Option<String>,
-    /// When it continues; absent while an attempt is running, or while it is held.
+    /// When the task continues; absent during an attempt and while the task is held.
     pub next_try_at: Option<Timestamp>,
-    /// Since when its outcome waits to be heard by Iden, if that is all that is missing.
+    /// Since when its outcome has been waiting to be reported, if only that remains.
     pub decided_at: Option<Timestamp>,
 }
 
-/// That tasks which take access away are held until the operator lets them go.
+/// Tasks that remove access are held until the operator releases them.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Guarded {
-    /// Since when anything has been held without a break.
+    /// Since when at least one task has been held continuously.
     pub since: Timestamp,
-    /// How many are held.
+    /// The number of held tasks.
     pub held: u64,
-    /// How many were executed within the window; `None` without a daemon.
+    /// How many such tasks were executed within the window; `None` without a daemon.
     #[serde(default)]
     pub executed: Option<u64>,
-    /// How many may be, `apps.NAME.tasks.guard.max`; `None` without a daemon.
+    /// The maximum number per window, `apps.NAME.tasks.guard.max`; `None` without a daemon.
     #[serde(default)]
     pub max: Option<u64>,
     /// The window in seconds, `apps.NAME.tasks.guard.per`; `None` without a daemon.
@@ -260,42 +260,42 @@ pub struct Guarded {
     pub per_seconds: Option<u64>,
 }
 
-/// That the list of tasks cannot be read.
+/// The task list cannot be read.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PollFailing {
-    /// Since when.
+    /// Since when it has been failing.
     pub since: Timestamp,
-    /// What the last try ended in.
+    /// The error of the last attempt.
     pub message: String,
-    /// What to do about it.
+    /// How to fix it.
     pub advice: String,
 }
 
-/// The full syncs of an app.
+/// The syncs of an app.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct SyncOverview {
-    /// Whether they run on schedule.
+    /// Whether syncs run on schedule.
     pub enabled: bool,
-    /// When the next one is due; in the past while one is under way.
+    /// When the next sync is due; in the past while a sync is running.
     pub next_due_at: Option<Timestamp>,
-    /// The one that is under way.
+    /// The running sync.
     pub under_way: Option<SyncProgress>,
-    /// The last one that ended.
+    /// The last sync that ended.
     pub last: Option<SyncEnd>,
-    /// The last one that was completed.
+    /// The last completed sync.
     pub last_completed: Option<Completed>,
-    /// Since when syncs have ended as the last one did, as far back as is remembered.
+    /// Since when all syncs have ended like the last one, as far back as syncs are recorded.
     pub unchanged_since: Option<Timestamp>,
-    /// How many failed in a row by now.
+    /// The current number of consecutive failures.
     pub failures_in_a_row: u32,
-    /// The last ones, newest first.
+    /// The most recent syncs, newest first.
     pub recent: Vec<SyncRun>,
-    /// When the one that is under way last got on.
+    /// When the running sync last made progress.
     pub moved_at: Option<Timestamp>,
 }
 
-/// How long what should move may make no progress.
+/// How long each activity may make no progress.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Limits {
     /// `tasks.timeout`
@@ -307,25 +307,25 @@ pub struct Limits {
 /// How a sync ended.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SyncEnd {
-    /// When.
+    /// When it ended.
     pub at: Timestamp,
     /// `completed`, `abandoned`, `held` or `failed`.
     pub result: RunResult,
-    /// Why, such as `access_guard`; `None` where the result says everything, and for a sync of an earlier version.
+    /// The reason, such as `access_guard`; `None` if the result is self-explanatory, and for syncs of earlier versions.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reason: Option<RunReason>,
-    /// A sentence.
+    /// A sentence that describes the result.
     pub detail: String,
-    /// What is wrong, without what to do about it, where the sentence says both.
+    /// What is wrong, without the advice, if the sentence contains both.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cause: Option<String>,
-    /// By resource type.
+    /// Counts by resource type.
     #[serde(default)]
     pub resource_types: BTreeMap<String, TypeCounts>,
-    /// How many records were not valid; `None` for a sync of an earlier process.
+    /// The number of invalid records; `None` for a sync of an earlier process.
     #[serde(default)]
     pub invalid: Option<u64>,
-    /// Whether Iden could not remove what is stale.
+    /// Whether Iden failed to remove stale records.
     #[serde(default)]
     pub cleanup_failed: bool,
 }
@@ -334,73 +334,73 @@ pub struct SyncEnd {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct TypeCounts {
-    /// Good records read from the target.
+    /// Valid records read from the target.
     pub records: u64,
-    /// Records that are new; `None` for a sync of an earlier process.
+    /// New records; `None` for a sync of an earlier process.
     pub created: Option<u64>,
     /// Records that differ from the last completed sync; `None` for a sync of an earlier process.
     pub changed: Option<u64>,
-    /// Records that are gone: removed if the sync was completed, else that would have been.
+    /// Missing records: removed if the sync was completed, otherwise those that would have been removed.
     pub removed: u64,
 }
 
 /// The last completed sync.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Completed {
-    /// When.
+    /// When it was completed.
     pub at: Timestamp,
-    /// How many records of each resource type it held.
+    /// The number of records of each resource type.
     #[serde(default)]
     pub counts: BTreeMap<String, u64>,
 }
 
-/// A sync of the journal.
+/// A sync recorded in the journal.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SyncRun {
-    /// When it began.
+    /// When it started.
     pub started_at: Timestamp,
     /// When it ended.
     pub ended_at: Timestamp,
     /// How it ended.
     pub result: RunResult,
-    /// Why, such as `access_guard`; `None` where the result says everything, and for a sync of an earlier version.
+    /// The reason, such as `access_guard`; `None` if the result is self-explanatory, and for syncs of earlier versions.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reason: Option<RunReason>,
-    /// A sentence.
+    /// A sentence that describes the result.
     pub detail: String,
-    /// What is wrong, without what to do about it, where the sentence says both.
+    /// What is wrong, without the advice, if the sentence contains both.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cause: Option<String>,
-    /// How many records of each type were pushed.
+    /// The number of records pushed, by resource type.
     #[serde(default)]
     pub pushed: BTreeMap<String, u64>,
-    /// How many were removed, or would have been.
+    /// The number of records that were removed, or would have been.
     #[serde(default)]
     pub removed: BTreeMap<String, u64>,
 }
 
-/// Something that needs attention.
+/// A problem that needs attention.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Alarm {
-    /// What kind of thing.
+    /// The kind of problem.
     pub kind: AlarmKind,
-    /// Whether an operator must act, or it may pass.
+    /// Whether an operator must act, or the problem may pass.
     pub level: Level,
-    /// Since when, where that is known.
+    /// Since when, if known.
     #[serde(default)]
     pub since: Option<Timestamp>,
-    /// What is wrong, in a sentence.
+    /// A sentence that says what is wrong.
     pub message: String,
-    /// What to do.
+    /// How to fix it.
     #[serde(default)]
     pub advice: String,
 }
 
-/// How much it matters.
+/// The severity of an alarm.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Level {
-    /// It may pass.
+    /// The problem may pass.
     Notice,
     /// An operator must act.
     Alarm,
@@ -410,9 +410,9 @@ pub enum Level {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum AlarmKind {
-    /// The Bridge refuses the key, or the app.
+    /// The Bridge refuses the API key, or the app.
     AccessRefused,
-    /// The list of tasks cannot be read.
+    /// The task list cannot be read.
     PollingFails,
     /// The target is unreachable, and tasks are held.
     TargetUnreachable,
@@ -420,33 +420,33 @@ pub enum AlarmKind {
     RemovalGuard,
     /// The deprovision limit holds deletions or suspensions.
     TaskGuard,
-    /// Iden could not remove what is stale.
+    /// Iden failed to remove stale records.
     CleanupFailed,
-    /// Records break rules, so no sync is completed.
+    /// Records are invalid, so no sync is completed.
     InvalidRecords,
     /// Syncs fail.
     SyncFails,
-    /// Iden did not accept reports; they are set aside.
+    /// Iden rejected reports; they are set aside.
     ReportsRejected,
-    /// Iden lists tasks as pending although it was told about their end.
+    /// Iden lists tasks as pending although their outcomes were reported.
     ReportsNotKept,
     /// The state folder cannot be read.
     StateUnreadable,
-    /// The state folder was removed or replaced under the running daemon.
+    /// The state folder was removed or replaced while the daemon was running.
     StateGone,
     /// The task journal was lost, or is an old copy.
     StateDoubted,
-    /// The state folder cannot be written, so nothing is executed.
+    /// The state folder cannot be written, so no task is executed.
     StateUnwritable,
-    /// A task is retried and again.
+    /// A task has been retried repeatedly.
     TaskRetrying,
-    /// Tasks are under way, and none of them moves.
+    /// Tasks are under way, and none of them makes progress.
     TasksStalled,
     /// Items of the task list cannot be read.
     TasksUnreadable,
-    /// Iden does not hear of outcomes.
+    /// Outcomes cannot be reported to Iden.
     ReportsDelayed,
-    /// A sync does not get on, or has not started although it is due.
+    /// A sync makes no progress, or has not started although it is due.
     SyncStalled,
     /// A loop of the daemon panicked.
     LoopPanicked,
@@ -454,13 +454,13 @@ pub enum AlarmKind {
     Paused,
     /// The audit log cannot be written.
     AuditUnwritable,
-    /// A kind that this version does not know.
+    /// A kind unknown to this version.
     #[serde(other)]
     Other,
 }
 
 impl AlarmKind {
-    /// All that this version raises.
+    /// All kinds that this version raises.
     pub const ALL: [Self; 22] = [
         Self::AccessRefused,
         Self::PollingFails,
@@ -517,7 +517,7 @@ impl AlarmKind {
 }
 
 impl StatusReport {
-    /// Whether a human must act.
+    /// Whether an operator must act.
     pub fn needs_somebody(&self) -> bool {
         let is_unhealthy = self.daemon.as_ref().is_some_and(|daemon| daemon.unhealthy.is_some());
         is_unhealthy || self.apps.values().any(AppOverview::needs_somebody)
@@ -525,7 +525,7 @@ impl StatusReport {
 }
 
 impl AppOverview {
-    /// What the configuration says of an app; nothing of what it does is known yet.
+    /// The status of an app according to its configuration, before anything else is known.
     pub(crate) fn configured(settings: &config::App) -> Self {
         let tasks = &settings.tasks;
         Self {
@@ -542,7 +542,7 @@ impl AppOverview {
         }
     }
 
-    /// Whether a human must act.
+    /// Whether an operator must act.
     pub fn needs_somebody(&self) -> bool {
         self.alarms.iter().any(|alarm| alarm.level == Level::Alarm)
     }

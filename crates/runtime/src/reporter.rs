@@ -1,4 +1,4 @@
-//! Looking at a runtime from outside, while it runs.
+//! Observes a running runtime from outside.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -28,18 +28,18 @@ use super::status::AppStatus;
 use bridgehead_store::lease::NodeSeen;
 use bridgehead_store::{self as journal, AppKey, HistoryStore, Pause, SnapshotStore, TaskJournal};
 
-/// So many of the last syncs are shown.
+/// How many recent syncs are shown.
 const SHOWN: usize = 10;
-/// So many tasks that are retried are shown.
+/// How many tasks that are retried are shown.
 const SHOWN_ATTEMPTS: usize = 20;
-/// So many are looked at to say since when something is so.
+/// How many recent syncs are read to find out since when a state has lasted.
 const LOOKED_AT: u32 = 200;
-/// How long the state folder may take to answer.
+/// How long the state folder may take to respond.
 const PATIENCE: Duration = Duration::from_secs(5);
 /// How long a panic is shown.
 const PANIC_SHOWN: SignedDuration = SignedDuration::from_hours(1);
 
-/// Looks at a runtime. Clones look at the same one. It holds the journal open as long as it lives.
+/// Observes a runtime. Clones observe the same one. Keeps the journal open while it exists.
 #[derive(Clone, Debug)]
 pub struct StatusReporter {
     fleet: Arc<Fleet>,
@@ -75,7 +75,7 @@ impl StatusReporter {
         self.ownership.as_ref().is_none_or(|ownership| ownership.holds(&app.key))
     }
 
-    /// How often a reload has exchanged, added or removed an app: what was read before may be about others.
+    /// How many times a reload has replaced, added or removed an app. If it has changed, data read earlier may concern other apps.
     pub fn exchanges(&self) -> u64 {
         self.fleet.exchanges()
     }
@@ -88,30 +88,30 @@ impl StatusReporter {
         self.history.as_deref().map(Recorder::store)
     }
 
-    /// An observer of a daemon that has no app, for tests of what shows it.
+    /// A reporter for a daemon without apps, for tests of code that displays it.
     #[doc(hidden)]
     pub fn without_apps(vitals: Arc<Liveness>, clock: Arc<dyn Clock>, started_at: Timestamp) -> Self {
         Self::new(Arc::default(), vitals, clock, started_at, Audit::none())
     }
 
-    /// Whether the loops live.
+    /// Whether the background loops are running.
     pub fn health(&self) -> Result<(), Unhealthy> {
         self.vitals.check()
     }
 
-    /// Watches for readiness.
+    /// Returns a watcher for readiness.
     pub fn readiness(&self) -> Readiness {
         let apps =
             self.fleet.all().into_iter().filter(|(_, app)| app.settings.tasks.enabled && self.is_here(app));
         Readiness::new(apps.map(|(name, app)| (name, Arc::clone(&app.status))).collect())
     }
 
-    /// What the daemon counts of each app.
+    /// The counters of each app.
     pub fn statuses(&self) -> impl Iterator<Item = (String, Arc<AppStatus>)> {
         self.fleet.all().into_iter().map(|(name, app)| (name, Arc::clone(&app.status)))
     }
 
-    /// Everything that can be seen now. Asks the journal; data that does not arrive in time is missing.
+    /// The current state of the daemon and its apps. Reads the journal; data that does not arrive in time is left out.
     pub async fn overview(&self) -> StatusReport {
         let all = self.fleet.all();
         let apps = join_all(all.iter().map(async |(name, app)| (name.clone(), self.look_at(app).await)));
@@ -188,7 +188,7 @@ impl StatusReporter {
             .last_panic()
             .filter(|(_, at)| now.duration_since(*at) < PANIC_SHOWN)
             .map(|(name, at)| (name.to_owned(), at));
-        // What an earlier process wrote down may hold what was found to be a secret only since.
+        // A value that an earlier process wrote may only later have been recognized as a secret.
         let recent = seen.sync.recent.iter_mut().map(|run| (&mut run.detail, &mut run.cause));
         let last = seen.sync.last.iter_mut().map(|last| (&mut last.detail, &mut last.cause));
         for (detail, cause) in recent.chain(last) {
@@ -196,14 +196,14 @@ impl StatusReporter {
             *cause = cause.take().map(|cause| clean(&cause));
         }
         seen.alarms = alarm::all(&app.name, &seen, now);
-        // The worst are shown: those that were tried most often, then those that have been under way for the longest.
+        // Show the worst: most attempts first, then those under way for longest.
         seen.tasks.attempts.sort_by_key(|task| std::cmp::Reverse(task.attempts));
         seen.tasks.attempts.truncate(SHOWN_ATTEMPTS);
         seen
     }
 }
 
-/// What can be told about apps without a daemon: what the journal knows, which is open for reading.
+/// The state of the apps without a running daemon: what the journal contains, opened read-only.
 pub async fn from_state(
     apps: &BTreeMap<String, bridgehead_config::App>,
     state: Option<&dyn journal::StateStore>,
@@ -215,7 +215,7 @@ pub async fn from_state(
         if let Some(state) = state {
             let key = AppKey::from(settings.app_id);
             remember(&mut seen, state, state, &key).await;
-            // An earlier version may have written this state, which then knows nothing of holding.
+            // An earlier version may have written this state, and it recorded no held tasks.
             seen.tasks.guarded = state.held(&key).await.ok().and_then(|held| still_held(&held));
             seen.paused = state.paused(&key).await.ok().flatten();
         }
@@ -272,7 +272,7 @@ fn elsewhere(seen: &ownership::Seen, app: &AppKey) -> String {
     }
 }
 
-/// Adds what should move, and since when it has not.
+/// Adds what should make progress, and since when it has made none.
 fn add_progress(app: &mut AppOverview, progress: Seen, now: Timestamp) {
     let at = |instant: Instant| long_ago(now, instant.elapsed());
     let tasks = &mut app.tasks;
@@ -283,7 +283,7 @@ fn add_progress(app: &mut AppOverview, progress: Seen, now: Timestamp) {
     tasks.unreadable = progress.unreadable;
     tasks.still_since = progress.still.map(at);
     if tasks.enabled {
-        // Between two readings the list is left alone for `poll_interval`, or for a growing wait after a failure.
+        // Between two polls there is a pause of `poll_interval`, or a growing delay after a failure.
         let rest = Duration::from_millis(tasks.poll_interval_ms).saturating_mul(2) + policies::BRIDGE.cap;
         let overdue = progress.heard.checked_add(rest).filter(|due| *due <= Instant::now());
         tasks.silent_since = progress.asked.or(overdue).map(at);
@@ -314,7 +314,7 @@ fn attempts(task: TaskSeen, now: Timestamp) -> TaskAttempts {
     }
 }
 
-/// Adds what the journal knows.
+/// Adds what the journal contains.
 async fn remember(
     seen: &mut AppOverview,
     journal: &dyn TaskJournal,
@@ -330,7 +330,7 @@ async fn remember(
     match verified {
         Ok(()) => {}
         Err(error @ journal::Error::NotOurs { .. }) => {
-            // What it still reads is of the past.
+            // The folder was replaced, so whatever can still be read is outdated.
             seen.state_gone = Some(error.to_string());
             return;
         }
@@ -339,7 +339,7 @@ async fn remember(
             return;
         }
     }
-    // An earlier version may have written this state, which then knows of no doubts. A question is none yet.
+    // An earlier version may have written this state, and it recorded no doubts. A question is not a doubt yet.
     let doubt = tokio::time::timeout(PATIENCE, journal.doubted(key)).await;
     let doubt = doubt.ok().and_then(Result::ok).flatten();
     seen.state_doubted = doubt.filter(|doubt| !doubt.is_question()).map(Into::into);
@@ -367,7 +367,7 @@ async fn remember(
     seen.sync.recent = runs;
 }
 
-/// An instant of the past, to the second: if it were computed each time, it would differ in its last digits.
+/// A past instant, rounded to seconds. Otherwise, rounding errors would make the result differ at each call.
 fn long_ago(now: Timestamp, elapsed: Duration) -> Timestamp {
     let elapsed = SignedDuration::try_from(elapsed).unwrap_or(SignedDuration::MAX);
     let then = now.saturating_sub(elapsed).unwrap_or(Timestamp::MIN);

@@ -1,4 +1,4 @@
-//! The decision table of the design: what the runtime does with what came back from a connector. Pure.
+//! The decision table for errors that a connector returned. Pure.
 
 use std::time::Duration;
 
@@ -11,33 +11,33 @@ pub(crate) enum NextStep {
     Fail,
     /// Report `completed`: an earlier attempt did the work.
     AlreadyDone,
-    /// Try again; not before `after`, where the target said so.
+    /// Try again, but not before `after` if the target specified a delay.
     Retry {
-        /// The least time to wait.
+        /// The minimum delay.
         after: Option<Duration>,
     },
     /// The target is unreachable: the breaker decides when to continue.
     Hold,
-    /// The effect is unknown: look at the account, then continue as `then` says.
+    /// The effect is unknown: read the account back, then continue as `again` says.
     ReadBack {
-        /// Whether another attempt may follow if the account is not in the wanted state.
+        /// Whether to make another attempt if the account is not in the requested state.
         again: bool,
     },
     /// The account already exists: it may be the requested one.
     CompareExisting,
 }
 
-/// What is known of the earlier attempts at a task. Their number is no evidence: they may have failed before they reached the
+/// What is known about earlier attempts at a task. The number of attempts proves nothing: they may have failed before they reached the
 /// target.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Effects {
-    /// One of them may have been applied.
+    /// At least one of them may have been applied.
     pub(crate) may_have_applied: bool,
-    /// The account was seen before the first of them.
+    /// The account was seen before the first attempt.
     pub(crate) was_seen: bool,
 }
 
-/// Decides on an error.
+/// Decides on the next step after an error.
 pub(crate) fn after_error(action: Action, effects: Effects, error: &Error) -> NextStep {
     match (error.code(), action) {
         (Code::AccountAlreadyExists, Action::CreateAccount) => return NextStep::CompareExisting,
@@ -48,8 +48,8 @@ pub(crate) fn after_error(action: Action, effects: Effects, error: &Error) -> Ne
         }
         _ => {}
     }
-    // Every task fails in the same way until it is fixed: none of them is the cause, whatever the connector says about
-    // retrying.
+    // A failed connection affects every task alike until it is fixed. No single task is the cause, so retry regardless of what the
+    // connector says.
     let again = error.retry() != Retry::Never || error.subject() == Subject::Connection;
     match (error.effect(), error.subject()) {
         (Effect::Unknown, _) => NextStep::ReadBack { again },
@@ -62,25 +62,25 @@ pub(crate) fn after_error(action: Action, effects: Effects, error: &Error) -> Ne
     }
 }
 
-/// Whether another try fits into `give_up_after`, which is the time for all attempts at one task.
+/// Whether another attempt fits into `give_up_after`, the time limit for all attempts at a task.
 pub(crate) fn fits(spent: Duration, wait: Duration, give_up_after: Duration) -> bool {
     spent.saturating_add(wait) < give_up_after
 }
 
-/// Whether a look that failed is worth another one: looking changes nothing, so an unknown effect does no harm.
+/// Whether to repeat a failed look-up: look-ups change nothing, so an unknown effect does no harm.
 pub(crate) fn may_pass(error: &Error) -> bool {
     error.retry() != Retry::Never
         || error.subject() == Subject::Connection
         || error.effect() == Effect::Unknown
 }
 
-/// The number of look-ups without a result before a create with an unknown effect counts as not applied. A replica may
-/// lag behind, so one is not enough.
+/// The number of look-ups without a result after which a create with an unknown effect counts as not applied. One is not enough, because a
+/// replica may lag behind.
 const LOOKS: u32 = 3;
 
-/// Whether "not found" may be trusted after an attempt with an unknown effect: it was seen several times, and the
-/// attempt is so long past that it cannot be running. Trusting it too early creates a second account, or leaves access
-/// to an account that should be deleted.
+/// Whether "not found" can be trusted after an attempt with an unknown effect. It must have been returned several times, and the attempt
+/// must be old enough that it cannot still be running. Trusting it too early would create a second account, or leave access to an account
+/// that should be deleted.
 pub(crate) fn is_settled(looks_that_found_nobody: u32, since_attempt: Duration, timeout: Duration) -> bool {
     looks_that_found_nobody >= LOOKS && since_attempt >= timeout
 }

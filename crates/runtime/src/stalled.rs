@@ -1,7 +1,7 @@
-//! What should have moved and has not, whatever the reason. Pure.
+//! Finds activities that should have made progress but have not, for any reason. Pure.
 //!
-//! Where the reason is known there is an alarm about it already, and one is enough: a refused key, a target unreachable, a
-//! state that cannot be written.
+//! A known cause already has an alarm, and one alarm is enough: a refused key, an unreachable target, a state folder that cannot be
+//! written.
 
 use std::time::Duration;
 
@@ -11,19 +11,19 @@ use super::alarm::POLLING;
 use super::policies;
 use super::report::{Alarm, AlarmKind, AppOverview, Level, TaskAttempts};
 
-/// An answer from Iden that takes so long is worth a word.
+/// A response from Iden that takes longer than this raises a notice.
 const SLOW: SignedDuration = SignedDuration::from_secs(30);
-/// So many attempts at one task are worth a word.
+/// This many attempts at one task raise a notice.
 const REPEATED: u32 = 3;
-/// So many need an operator.
+/// This many attempts need an operator.
 const TOO_MANY: u32 = 5;
-/// A sync looks at the clock once a minute, so one that is late by this much does not run.
+/// The sync schedule is checked once a minute, so a sync that is late by this much is not running.
 const LATE: SignedDuration = SignedDuration::from_mins(5);
-/// How long a sync may make no progress at Iden's end: a call is repeated for a quarter of an hour, a cleanup is watched for
-/// half an hour.
+/// How long a sync may make no progress while it waits for Iden: a call is repeated for fifteen minutes, a cleanup is watched for thirty
+/// minutes.
 const PATIENCE: Duration = Duration::from_mins(45);
 
-/// Everything that makes no progress.
+/// All alarms about activities without progress.
 pub(super) fn all(name: &str, app: &AppOverview, now: Timestamp) -> Vec<Alarm> {
     let alarms = [
         polling(app, now),
@@ -35,7 +35,7 @@ pub(super) fn all(name: &str, app: &AppOverview, now: Timestamp) -> Vec<Alarm> {
     alarms.into_iter().chain([unreadable(app)]).flatten().collect()
 }
 
-/// The list of tasks is neither read nor refused.
+/// The task list is not read, and no error is known.
 fn polling(app: &AppOverview, now: Timestamp) -> Option<Alarm> {
     if app.access_refused.is_some() || app.tasks.failing.is_some() {
         return None;
@@ -111,7 +111,7 @@ fn stalled(app: &AppOverview, now: Timestamp) -> Option<Alarm> {
         return None;
     }
     let since = app.tasks.still_since?;
-    // The longest that a call, and the wait before it, may take.
+    // The maximum time for a call and the wait before it.
     let limit = app.limits.timeout.saturating_mul(2) + policies::TARGET.cap * 2;
     if lasts(since, now) < limit {
         return None;
@@ -128,7 +128,7 @@ fn stalled(app: &AppOverview, now: Timestamp) -> Option<Alarm> {
 }
 
 fn reports(app: &AppOverview, now: Timestamp) -> Option<Alarm> {
-    // What keeps the list from being read keeps reports from being heard.
+    // Whatever keeps the list from being read also keeps reports from being accepted.
     if app.access_refused.is_some() || app.tasks.failing.is_some() || app.state_unwritable.is_some() {
         return None;
     }

@@ -1,4 +1,4 @@
-//! What can be seen of a running daemon: counters and states, for `/status`, `/metrics`, progress bars and readiness.
+//! Counters and states of a running daemon, for `/status`, `/metrics`, progress bars and readiness.
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -20,7 +20,7 @@ use super::sync::TypeSummary;
 use bridgehead_bridge as bridge;
 use bridgehead_store::{self as journal, Outcome, ReportResult, RunReason, RunResult};
 
-/// What one app has done since the daemon started.
+/// Counters of one app since the daemon started.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct TaskCounts {
@@ -30,84 +30,84 @@ pub struct TaskCounts {
     pub completed: u64,
     /// Reported as failed, by code.
     pub failed: BTreeMap<String, u64>,
-    /// Further attempts, after one that failed.
+    /// Attempts after a failed one.
     pub retried: u64,
     /// Already resolved in Iden before the report (409).
     pub conflicts: u64,
-    /// No longer known to Iden (404).
+    /// Unknown to Iden (404).
     pub missing: u64,
-    /// Reports that Iden did not accept (400), set aside for the operator.
+    /// Reports that Iden rejected (400), set aside for the operator.
     pub rejected: u64,
     /// Reports that had to be repeated.
     pub reports_delayed: u64,
-    /// Tasks that Iden lists as pending although it was told about their end several times.
+    /// Tasks that Iden lists as pending although their outcome was reported several times.
     pub relisted: u64,
-    /// Tasks that wait for their turn now.
+    /// Tasks currently waiting for their turn.
     pub waiting: u64,
-    /// Tasks under way now: running, or between two attempts.
+    /// Tasks currently under way: running, or between two attempts.
     pub under_way: u64,
 }
 
-/// Where a sync stands.
+/// The progress of a sync.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct SyncProgress {
-    /// What it is doing, in a word or two: "listing team", "completing"; empty when none is under way.
+    /// The current step in a word or two: "listing team", "completing"; empty if no sync is running.
     pub phase: String,
     /// Records read from the target so far, by resource type.
     pub listed: BTreeMap<String, u64>,
     /// Records pushed to Iden so far, by resource type.
     pub pushed: BTreeMap<String, u64>,
-    /// Records found bad so far.
+    /// Invalid records found so far.
     pub invalid: u64,
-    /// When it began.
+    /// When the sync started.
     pub began_at: Option<Timestamp>,
 }
 
-/// How the last finished sync ended.
+/// The result of the last finished sync.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LastSync {
     /// When it ended.
     pub at: Timestamp,
-    /// How.
+    /// The result.
     pub result: RunResult,
-    /// Why, where the result does not say everything.
+    /// The reason, if the result is not self-explanatory.
     pub reason: Option<RunReason>,
-    /// A sentence.
+    /// A sentence that describes the result.
     pub detail: String,
-    /// What is wrong, without what to do about it, where the sentence says both.
+    /// What is wrong, without the advice, if the sentence contains both.
     pub cause: Option<String>,
-    /// What it did, or would have done, by resource type.
+    /// What the sync did, or would have done, by resource type.
     pub resource_types: BTreeMap<String, TypeSummary>,
-    /// How many records were not valid.
+    /// The number of invalid records.
     pub invalid: u64,
 }
 
-/// Why the list of tasks cannot be read currently.
+/// Why the task list cannot be read at the moment.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PollFailure {
-    /// Since when.
+    /// Since when it has been failing.
     pub since: Timestamp,
-    /// What the last try ended in.
+    /// The error of the last attempt.
     pub message: String,
-    /// What to do about it.
+    /// How to fix it.
     pub advice: String,
 }
 
-/// Whether an app has spoken with the Bridge yet.
+/// Whether an app has been in contact with the Bridge yet.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum PollState {
     /// Not yet.
     #[default]
     None,
-    /// The list of tasks was read.
+    /// The task list was read.
     Made,
-    /// It could not be read: the Bridge is down, or refuses the key.
+    /// The task list could not be read: the Bridge is down, or refuses the key.
     Failed,
 }
 
-/// One app, as seen from outside.
+/// The status of one app.
 #[derive(Debug)]
 pub struct AppStatus {
     clock: Arc<dyn Clock>,
@@ -115,7 +115,7 @@ pub struct AppStatus {
     resolved: AtomicU64,
     contact: watch::Sender<PollState>,
     polled_at: Mutex<Option<Timestamp>>,
-    /// Since when it fails, by a clock that cannot be set.
+    /// Since when polling has been failing, on a monotonic clock.
     poll_failure: Mutex<Option<(Instant, PollFailure)>>,
     progress: Progress,
     next_sync: Mutex<Option<Timestamp>>,
@@ -134,7 +134,7 @@ impl Default for AppStatus {
 }
 
 impl AppStatus {
-    /// Nothing has happened yet.
+    /// Creates an empty status.
     pub fn new(clock: Arc<dyn Clock>) -> Self {
         Self {
             clock,
@@ -154,22 +154,22 @@ impl AppStatus {
         }
     }
 
-    /// The counters now.
+    /// The current task counters.
     pub fn tasks(&self) -> TaskCounts {
         self.tasks.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// Follows the contact with the Bridge.
+    /// Subscribes to changes of the contact with the Bridge.
     pub fn contact(&self) -> watch::Receiver<PollState> {
         self.contact.subscribe()
     }
 
-    /// When the list of tasks was last read to its end.
+    /// When the task list was last read completely.
     pub fn polled_at(&self) -> Option<Timestamp> {
         *self.polled_at.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Why the list of tasks cannot be read, if the last try failed.
+    /// Why the task list cannot be read, if the last attempt failed.
     pub fn poll_failure(&self) -> Option<PollFailure> {
         let failure = self.poll_failure.lock().unwrap_or_else(PoisonError::into_inner).clone();
         failure.map(|(since, failure)| {
@@ -179,13 +179,13 @@ impl AppStatus {
         })
     }
 
-    /// What should move, and when it last did.
+    /// What should make progress, and when it last did.
     pub(crate) fn progress(&self) -> &Progress {
         &self.progress
     }
 
-    /// A write to the state has ended, perhaps in an error. What is refused because it contradicts what is written says
-    /// nothing about the disk.
+    /// Records that a write to the state folder succeeded or failed. A write that was refused because it contradicts the journal says
+    /// nothing about the disk, so it counts as a success.
     pub(crate) fn wrote(&self, error: Option<&journal::Error>) {
         use journal::Error::{AlreadyDecided, NoListing, NotDecided};
         match error {
@@ -196,37 +196,37 @@ impl AppStatus {
         }
     }
 
-    /// When the next sync is due, unless one is under way or none is scheduled.
+    /// When the next sync is due; `None` while one is running or if none is scheduled.
     pub fn next_sync(&self) -> Option<Timestamp> {
         *self.next_sync.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// What is counted for `/metrics`.
+    /// The counters for `/metrics`.
     pub fn tally(&self) -> &Metrics {
         &self.tally
     }
 
-    /// Follows the sync.
+    /// Subscribes to the progress of syncs.
     pub fn sync(&self) -> watch::Receiver<SyncProgress> {
         self.sync.subscribe()
     }
 
-    /// Follows the ends of syncs.
+    /// Subscribes to the results of syncs.
     pub fn last_sync(&self) -> watch::Receiver<Option<LastSync>> {
         self.last_sync.subscribe()
     }
 
-    /// What the guard on destructive tasks holds; `None` while it holds nothing.
+    /// The tasks that the deprovision limit holds; `None` if there are none.
     pub fn holding(&self) -> Option<Holding> {
         self.holding.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// What is counted for the history.
+    /// The counters for the history.
     pub(crate) fn recent(&self) -> &Recent {
         &self.recent
     }
 
-    /// What the last dry run or held sync has shown, if no sync has completed since.
+    /// The removals that the last dry run or held sync found, unless a sync has completed since.
     pub(crate) fn shown_removals(&self) -> Option<Arc<ShownRemovals>> {
         self.shown.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
@@ -273,7 +273,7 @@ impl AppStatus {
         });
     }
 
-    /// How many tasks have left the list of pending ones through this process.
+    /// How many tasks this process has removed from the list of pending tasks.
     pub(crate) fn resolved(&self) -> u64 {
         self.resolved.load(Ordering::Acquire)
     }
@@ -318,7 +318,7 @@ impl AppStatus {
         *self.next_sync.lock().unwrap_or_else(PoisonError::into_inner) = Some(at);
     }
 
-    /// Notes how far a sync of this app has come.
+    /// Updates the progress of the running sync.
     pub fn sync_progress(&self, change: impl FnOnce(&mut SyncProgress)) {
         self.sync.send_modify(|progress| {
             let before = progress.pushed.clone();

@@ -1,4 +1,4 @@
-//! The durable state of one app's tasks: what is written here is on the disk before anything is built on it.
+//! The durable task state of one app: every write is on disk before anything relies on it.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -13,10 +13,10 @@ use bridgehead_store::{
     AppKey, AttemptStep, Doubt, Entry, Error, Held, Intent, Known, Outcome, Pause, ReportResult, TaskJournal,
 };
 
-/// The journal, as one app uses it.
+/// The task journal from the perspective of one app.
 #[derive(Debug)]
 pub(crate) struct Store {
-    /// Private: an intent or an outcome that is recorded elsewhere proves nothing.
+    /// Private: only writes made here may serve as proof that an intent or an outcome was recorded.
     journal: WatchedJournal,
     app: AppKey,
 }
@@ -26,7 +26,7 @@ impl Store {
         Self { journal: WatchedJournal::new(journal, status), app }
     }
 
-    /// Writes down that the connector is about to be called.
+    /// Records that the connector is about to be called.
     pub(crate) async fn record_intent(&self, intent: &Intent) -> Result<IntentRecorded, Error> {
         self.journal.intent(&self.app, intent).await?;
         Ok(IntentRecorded::by_the_store(intent))
@@ -42,17 +42,17 @@ impl Store {
         Ok(OutcomeRecorded::by_the_store(outcome.clone()))
     }
 
-    /// The outcome that the journal holds of a task, if it holds one.
+    /// The outcome recorded for a task, if there is one.
     pub(crate) async fn recorded_outcome(&self, task: &TaskId) -> Result<Option<OutcomeRecorded>, Error> {
         Ok(self.journal.entry(&self.app, task).await?.and_then(|entry| OutcomeRecorded::in_journal(&entry)))
     }
 
-    /// The attempt that was intended has changed nothing.
+    /// Records that the intended attempt changed nothing.
     pub(crate) async fn not_applied(&self, task: &TaskId) -> Result<(), Error> {
         self.journal.not_applied(&self.app, task).await
     }
 
-    /// Iden has heard of the outcome, or does not want to.
+    /// Records that Iden accepted the outcome, or no longer needs it.
     pub(crate) async fn ended(
         &self,
         task: &TaskId,
@@ -62,12 +62,12 @@ impl Store {
         self.journal.ended(&self.app, task, ended, at).await
     }
 
-    /// Adds to the story of a task, where nothing else is written.
+    /// Adds attempt steps to a task's history when nothing else is written for it.
     pub(crate) async fn note_attempts(&self, task: &TaskId, steps: &[AttemptStep]) -> Result<(), Error> {
         self.journal.note_attempts(&self.app, task, steps).await
     }
 
-    /// An operator pauses the app, or resumes it.
+    /// Records that an operator paused or resumed the app.
     pub(crate) async fn set_pause(&self, pause: Option<&Pause>) -> Result<(), Error> {
         match pause {
             Some(pause) => self.journal.pause(&self.app, pause).await,
@@ -80,7 +80,7 @@ impl Store {
         self.journal.paused(&self.app).await
     }
 
-    /// Drops a task that nothing was done about.
+    /// Drops a task for which nothing was done.
     pub(crate) async fn forget(&self, task: &TaskId) -> Result<(), Error> {
         self.journal.forget(&self.app, task).await
     }
@@ -90,57 +90,57 @@ impl Store {
         self.journal.open(&self.app).await
     }
 
-    /// What is known of a task.
+    /// The journal's entry for a task.
     pub(crate) async fn entry(&self, task: &TaskId) -> Result<Option<Entry>, Error> {
         self.journal.entry(&self.app, task).await
     }
 
-    /// Those of these tasks that are known.
+    /// Which of these tasks are known, and their state.
     pub(crate) async fn known(&self, tasks: &[TaskId]) -> Result<HashMap<TaskId, Known>, Error> {
         self.journal.known(&self.app, tasks).await
     }
 
-    /// Forgets tasks that ended long ago.
+    /// Removes tasks that ended before the given time.
     pub(crate) async fn prune(&self, before: Timestamp) -> Result<u64, Error> {
         self.journal.prune(&self.app, before).await
     }
 
-    /// When destructive tasks were executed.
+    /// When destructive tasks were executed, since the given time.
     pub(crate) async fn destructive_since(&self, since: Timestamp) -> Result<Vec<Timestamp>, Error> {
         self.journal.destructive_since(&self.app, since).await
     }
 
-    /// Keeps tasks back until the operator decides.
+    /// Holds tasks until the operator decides.
     pub(crate) async fn hold(&self, tasks: &[TaskId], at: Timestamp) -> Result<(), Error> {
         self.journal.hold(&self.app, tasks, at).await
     }
 
-    /// The operator lets them pass.
+    /// Records that the operator released these tasks.
     pub(crate) async fn release(&self, tasks: &[TaskId], at: Timestamp) -> Result<(), Error> {
         self.journal.release(&self.app, tasks, at).await
     }
 
-    /// They are no longer held, without the operator's decision.
+    /// Records that these tasks are no longer held, without a decision by the operator.
     pub(crate) async fn unhold(&self, tasks: &[TaskId]) -> Result<(), Error> {
         self.journal.unhold(&self.app, tasks).await
     }
 
-    /// The tasks that are kept back.
+    /// The held tasks.
     pub(crate) async fn held(&self) -> Result<Vec<Held>, Error> {
         self.journal.held(&self.app).await
     }
 
-    /// Why the journal may have lost something, if it may.
+    /// Why the journal may have lost tasks, if it may have.
     pub(crate) async fn doubted(&self) -> Result<Option<Doubt>, Error> {
         self.journal.doubted(&self.app).await
     }
 
-    /// Whether a journal that is new should be: not if the app was synced before.
+    /// Decides whether a new journal is plausible: it is not if the app was synced before.
     pub(crate) async fn settle_new(&self, synced_before: bool) -> Result<(), Error> {
         self.journal.settle_new(&self.app, synced_before).await
     }
 
-    /// The journal, for what an operator looks at or orders.
+    /// The journal, for reads and commands by operators.
     pub(crate) fn for_operator(&self) -> &dyn TaskJournal {
         &self.journal
     }

@@ -1,5 +1,5 @@
-//! Keeps the loops of every app alive, and brings them to an orderly end: all of them when the daemon stops, or those of one app
-//! when a reload exchanges it.
+//! Keeps the loops of every app running, and ends them cleanly: all of them when the daemon stops, or those of one app when a reload
+//! replaces it.
 
 use std::collections::BTreeMap;
 use std::sync::atomic::Ordering;
@@ -20,32 +20,32 @@ use super::ownership::{Here, Ownership};
 use super::policies;
 use super::{probe, sync, task};
 
-/// What was cut off needs a moment to be dropped.
+/// Aborted work needs a moment to be dropped.
 const DROPPED_WITHIN: Duration = Duration::from_secs(2);
 /// A loop that ignores even an abort blocks its thread.
 const ABORTED_WITHIN: Duration = Duration::from_secs(5);
 
-/// How the loops of an app have ended.
+/// How the loops of an app ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Ended {
-    /// Everything that ran has finished.
+    /// All running work finished.
     Finished,
-    /// The grace was over before that; what ran was cut off.
+    /// The grace period expired first; the remaining work was aborted.
     CutOff,
-    /// A loop is still there, and blocks a thread. No one else may take up what it has started.
+    /// A loop is still running and blocks a thread. No other execution may take over the work it started.
     Stuck,
 }
 
-/// The apps whose loops run. Dropping it ends all of them at once.
+/// The apps whose loops run. Dropping it aborts all of them.
 #[derive(Debug)]
 pub(crate) struct Supervisor {
     vitals: Arc<Liveness>,
-    /// How long what runs may continue after a stop.
+    /// How long running work may continue after shutdown has been requested.
     grace: Arc<Mutex<Duration>>,
     running: Mutex<BTreeMap<String, AbortOnDropHandle<Ended>>>,
-    /// Nothing is started any more.
+    /// Cancelled when the daemon stops: nothing new is started after that.
     stopping: CancellationToken,
-    /// Held by a reload: the end of the daemon waits for what it has started.
+    /// Held during a reload: shutdown waits for the apps that the reload has started.
     changing: tokio::sync::Mutex<()>,
 }
 
@@ -68,7 +68,7 @@ impl Supervisor {
         *self.grace.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Waits for its turn to exchange apps. `None` if the daemon is stopping.
+    /// Waits for other reloads to finish. `None` if the daemon is stopping.
     pub(crate) async fn change(&self) -> Option<tokio::sync::MutexGuard<'_, ()>> {
         let turn = self.changing.lock().await;
         (!self.stopping.is_cancelled()).then_some(turn)
@@ -86,8 +86,7 @@ impl Supervisor {
         true
     }
 
-    /// Brings an app to its end: its loops, what operators have asked it for, and its connector. Until the result is dropped, no one
-    /// else gets at the app.
+    /// Ends an app: its loops, its operator commands, and its connector. Until the result is dropped, the app stays inaccessible.
     pub(crate) async fn end(
         &self,
         app: &AppContext,
@@ -107,14 +106,14 @@ impl Supervisor {
         app.stop.cancel();
         let running = self.running.lock().unwrap_or_else(PoisonError::into_inner).remove(&app.name);
         let ended = match running {
-            // A panic of the supervisor itself: its loops went with it.
+            // The app's supervisor itself panicked, and its loops were aborted with it.
             Some(running) => running.await.unwrap_or(Ended::CutOff),
             None => Ended::Finished,
         };
         if ended == Ended::Stuck {
             app.stuck.store(true, Ordering::Relaxed);
         }
-        // What did not end once is not taken for ended by the next who asks.
+        // Once stuck, an app stays stuck: later calls must not take it for ended.
         let ended = if app.stuck.load(Ordering::Relaxed) { Ended::Stuck } else { ended };
         let patience = self.grace() + ABORTED_WITHIN;
         let orders = tokio::time::timeout(patience, Arc::clone(&app.orders).write_owned()).await;
@@ -129,13 +128,13 @@ impl Supervisor {
         self.running.lock().unwrap_or_else(PoisonError::into_inner).contains_key(app)
     }
 
-    /// An app is not there any more, so its loops are no longer expected.
+    /// Removes an app, so that its loops are no longer expected to run.
     pub(crate) fn forget(&self, app: &str) {
         self.vitals.forget(app);
     }
 
-    /// Runs all apps until `stop` is cancelled, then gives running work its grace period to finish. A loop that panics is started
-    /// again with backoff; the other apps are not affected.
+    /// Runs all apps until `stop` is cancelled, then gives running work its grace period to finish. A loop that panics is restarted with
+    /// backoff; other apps are not affected.
     ///
     /// Cancel: `stop` ends new work and waits for what runs; after the grace period, the rest is cut off. Dropping this aborts every
     /// loop, which loses nothing that the journal does not have. Error: none gets here; each loop handles its own. A loop that stops
@@ -164,7 +163,7 @@ impl Supervisor {
         self.stopping.cancel();
         let stop_all = || fleet.all().values().for_each(|app| app.stop.cancel());
         stop_all();
-        // A reload that is under way starts nothing any more; what it has started until now is stopped too.
+        // A reload in progress starts nothing after this; the apps it has already started are stopped too.
         let _turn = self.changing.lock().await;
         stop_all();
         let running = std::mem::take(&mut *self.running.lock().unwrap_or_else(PoisonError::into_inner));
@@ -195,7 +194,7 @@ impl Supervisor {
     }
 }
 
-/// Ends all apps when the supervisor is gone.
+/// Aborts all apps when the supervisor is dropped.
 struct EndsWith<'a>(&'a Mutex<BTreeMap<String, AbortOnDropHandle<Ended>>>);
 
 impl Drop for EndsWith<'_> {
@@ -204,7 +203,7 @@ impl Drop for EndsWith<'_> {
     }
 }
 
-/// Runs the loops of one app until it is told to stop.
+/// Runs the loops of one app until it is stopped.
 async fn run_app(app: Arc<AppContext>, grace: Arc<Mutex<Duration>>, vitals: Arc<Liveness>) -> Ended {
     let cut_off = CancellationToken::new();
     let stop = &app.stop;
@@ -254,7 +253,7 @@ async fn all_of<T: 'static>(loops: &mut JoinSet<T>) {
     while loops.join_next().await.is_some() {}
 }
 
-/// An app that was paused stays so over a restart, and when a reload exchanges it.
+/// A paused app stays paused across restarts and reloads.
 async fn load_pause(app: &AppContext, stop: &CancellationToken) -> Result<(), ShuttingDown> {
     let retry = app.retry(policies::LOCAL).until(stop);
     let _change = app.pausing.change().await;
@@ -271,10 +270,10 @@ async fn load_pause(app: &AppContext, stop: &CancellationToken) -> Result<(), Sh
     Ok(())
 }
 
-/// Ends when the loop does, and says which one it was.
+/// Runs a loop until it ends, and returns its name.
 ///
-/// Cancel: dropping this aborts the loop. Error: a loop has none. Panic: one in the loop is counted, and the loop is started again
-/// after a wait that grows while panics follow one another within ten minutes.
+/// Cancel: dropping the future aborts the loop. Error: loops return none. Panic: a panic of the loop is counted, and the loop is restarted
+/// after a delay that grows while panics follow one another within ten minutes.
 async fn keep_alive<F>(
     app: Arc<AppContext>,
     name: &'static str,

@@ -1,5 +1,5 @@
-//! The sandbox's own time: it starts as the machine's and can be moved forward, so that a key expires and a
-//! scheduled task falls due without waiting.
+//! The sandbox's clock: it starts at the machine's time and can be moved forward, so that a key expires and a scheduled task falls due
+//! without waiting.
 
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
@@ -11,7 +11,7 @@ use tokio::time::Instant;
 pub(crate) struct Clock {
     origin: i64,
     started: Instant,
-    /// Microseconds the clock was moved forward by.
+    /// How far the clock was moved forward, in microseconds.
     advanced: AtomicI64,
 }
 
@@ -20,7 +20,7 @@ impl Clock {
         Self { origin: time.as_microsecond(), started: Instant::now(), advanced: AtomicI64::new(0) }
     }
 
-    /// The time, to the microsecond, as the Bridge API writes it.
+    /// The current time with microsecond precision, the format of the Bridge API.
     pub(crate) fn now(&self) -> Timestamp {
         let elapsed = microseconds(self.started.elapsed());
         let microsecond =
@@ -37,7 +37,7 @@ fn microseconds(duration: Duration) -> i64 {
     i64::try_from(duration.as_micros()).unwrap_or(i64::MAX)
 }
 
-/// A time that lies `by` after `time`; the last representable one where that is too far.
+/// The time `by` after `time`; the latest representable time if that overflows.
 pub(crate) fn later(time: Timestamp, by: Duration) -> Timestamp {
     Timestamp::from_microsecond(time.as_microsecond().saturating_add(microseconds(by)))
         .unwrap_or(Timestamp::MAX)

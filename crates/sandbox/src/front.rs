@@ -1,4 +1,4 @@
-//! What every request passes through: which side it is for, the ledger, the faults, the key.
+//! The path of every request: routing, the ledger, the faults, the key.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -20,27 +20,26 @@ use super::refusal::Refusal;
 use super::state::State;
 use super::{api, control};
 
-/// The largest body that is read. A page of a hundred records with a hundred refs in each of several types stays
-/// far below.
+/// The maximum size of a body. A page of a hundred records with a hundred refs in each of several types is far smaller.
 const MAX_BODY: usize = 32 * 1024 * 1024;
 
-/// The connection is to be closed without an answer.
+/// The connection must be closed without a response.
 #[derive(Debug, thiserror::Error)]
 #[error("the sandbox cut the connection on purpose")]
 pub(crate) struct Cut;
 
-/// Who asks, for the handlers of the Bridge API.
+/// The caller, for the handlers of the Bridge API.
 #[derive(Clone, Debug)]
 pub(crate) struct Caller {
     /// The name of the key.
     pub(crate) key: String,
-    /// Scheme and authority of links to the sandbox, as the client reached it.
+    /// Scheme and authority of links to the sandbox, as the client addressed it.
     pub(crate) origin: String,
-    /// Whether what it says is forgotten: a fault.
+    /// Whether a fault discards the caller's report.
     pub(crate) forgets: bool,
 }
 
-/// Both sides of the sandbox.
+/// Both parts of the sandbox: the Bridge API and the control plane.
 pub(crate) struct Front {
     state: Arc<State>,
     bridge: TowerToHyperService<Router>,
@@ -75,7 +74,7 @@ impl Front {
         Ok(response)
     }
 
-    /// Answers a request of the Bridge API.
+    /// Handles a request of the Bridge API.
     pub(crate) async fn bridge_api(&self, request: Request<Body>) -> Result<Response, Cut> {
         let (parts, body) = request.into_parts();
         let target = Target::of(parts.uri.path());
@@ -98,8 +97,8 @@ impl Front {
             ledger.handled(sequence, None, None);
             return Err(Cut);
         }
-        // From here to `handled` nothing waits once the body is read: a client that leaves cannot come between
-        // an effect and the ledger.
+        // From here to `handled` there is no suspension point once the body is read, so a client that disconnects cannot keep an effect
+        // out of the ledger.
         let body = match to_bytes(body, MAX_BODY).await {
             Ok(body) => body,
             Err(error) if is_too_long(&error) => {
@@ -108,7 +107,7 @@ impl Front {
                 ledger.answered(sequence, refusal.status.as_u16());
                 return Ok(refusal.into_response());
             }
-            // The client left in the middle of its request.
+            // The client disconnected in the middle of its request.
             Err(_) => return Err(Cut),
         };
         let origin = self.origin_of(&parts);
@@ -135,7 +134,7 @@ impl Front {
         }
     }
 
-    /// Checks tenant and key, and lets the API answer.
+    /// Checks tenant and key, and lets the API respond.
     async fn answer(&self, mut parts: Parts, body: Bytes, origin: String, forgets: bool) -> Response {
         let key = match self.authenticate(&parts) {
             Ok(key) => key,
@@ -159,8 +158,8 @@ impl Front {
         Ok(key)
     }
 
-    /// The links of a list lead to where the client reached the sandbox, which a proxy or another name of the
-    /// host may make different from where it listens.
+    /// Links in a list use the address through which the client reached the sandbox: with a proxy or another host name, this differs from
+    /// the address on which it listens.
     fn origin_of(&self, parts: &Parts) -> String {
         let host = parts
             .headers
@@ -185,7 +184,7 @@ fn is_too_long(error: &axum::Error) -> bool {
     false
 }
 
-/// What a path names, as far as the ledger and the faults want to know.
+/// The parts of a path that matter to the ledger and the faults.
 struct Target {
     app: Option<Uuid>,
     task: Option<String>,
@@ -208,7 +207,7 @@ impl Target {
     }
 }
 
-/// The answer to a path that is none of the Bridge API's.
+/// The response to a path that does not belong to the Bridge API.
 pub(crate) fn no_such_path(path: &str) -> Refusal {
     let detail = if path.starts_with("/org/") && !path.ends_with('/') {
         "Not found. Paths of the Bridge API end with '/'."

@@ -1,4 +1,4 @@
-//! API keys: which there are, until when, and what each may reach.
+//! API keys: which exist, when they expire, and which apps each can access.
 
 use std::collections::HashSet;
 use std::sync::Mutex;
@@ -19,13 +19,13 @@ pub(crate) const DEFAULT_KEY: &str = "default";
 /// A key to add.
 #[derive(Clone)]
 pub struct NewKey {
-    /// What the control plane calls it.
+    /// Its name in the control plane.
     pub name: String,
     /// The key itself: printable ASCII without spaces.
     pub key: String,
-    /// The apps it has access to; all of them, where absent.
+    /// The apps it has access to; all if absent.
     pub apps: Option<Vec<Uuid>>,
-    /// How long it is valid; permanently, where absent.
+    /// How long it is valid; permanently if absent.
     pub expires_in: Option<Duration>,
 }
 
@@ -39,10 +39,10 @@ impl std::fmt::Debug for NewKey {
     }
 }
 
-/// A key as the control plane lists it; never the key itself.
+/// A key as the control plane lists it, without its value.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct KeyStatus {
-    /// What the control plane calls it.
+    /// Its name in the control plane.
     pub name: String,
     /// `valid`, `expired` or `revoked`.
     pub state: &'static str,
@@ -50,9 +50,9 @@ pub struct KeyStatus {
     pub expires_at: Option<Timestamp>,
     /// Whether it has access to every app that is not in `denied`.
     pub all_apps: bool,
-    /// Apps it was given access to one by one.
+    /// Apps to which it was granted access individually.
     pub granted: Vec<Uuid>,
-    /// Apps it has no access to, whatever else is said.
+    /// Apps it has no access to, regardless of the other fields.
     pub denied: Vec<Uuid>,
 }
 
@@ -101,7 +101,7 @@ impl Key {
 pub(crate) struct Keys(Mutex<Vec<Key>>);
 
 impl Keys {
-    /// With the one key that has access to everything.
+    /// Creates the store with one key that has access to everything.
     pub(crate) fn new(default: String) -> Self {
         Self(Mutex::new(vec![Key {
             name: DEFAULT_KEY.to_owned(),
@@ -114,7 +114,7 @@ impl Keys {
         }]))
     }
 
-    /// The name of the key that an `Authorization` header holds.
+    /// The name of the key in an `Authorization` header.
     pub(crate) fn authenticate(&self, header: Option<&[u8]>, now: Timestamp) -> Result<String, Refusal> {
         let Some(header) = header else {
             return Err(Refusal::unauthorised("Authentication credentials were not provided."));
@@ -168,7 +168,7 @@ impl Keys {
         self.change(name, |key| key.expires_at = Some(at))
     }
 
-    /// Gives access to an app; also where it was denied before.
+    /// Grants access to an app, even if it was denied before.
     pub(crate) fn grant(&self, name: &str, app: Uuid) -> Result<(), Error> {
         self.change(name, |key| {
             key.denied.remove(&app);
@@ -196,7 +196,7 @@ impl Keys {
     }
 }
 
-/// Rejects what cannot be part of a header.
+/// Rejects keys that cannot be part of a header.
 pub(crate) fn check_secret(secret: &str) -> Result<(), Error> {
     let fine = !secret.is_empty() && secret.bytes().all(|byte| byte.is_ascii_graphic());
     if fine { Ok(()) } else { Err(Error::ApiKey) }

@@ -12,65 +12,65 @@ use uuid::Uuid;
 use super::fault::FaultId;
 use super::lock::lock;
 
-/// How many reports of one task are kept, the newest.
+/// The maximum number of reports kept per task, the newest ones.
 const REPORTS_PER_TASK: usize = 1_000;
 
 /// One request to the Bridge API.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Entry {
-    /// Its place in the order of arrival, from 1.
+    /// Its position in the order of arrival, starting at 1.
     pub sequence: u64,
-    /// When its head had been read, by the sandbox's clock.
+    /// When its head was read, by the sandbox's clock.
     pub time: Timestamp,
     /// The method.
     pub method: String,
     /// The path, without the query.
     pub path: String,
-    /// The query, where there is one.
+    /// The query, if any.
     pub query: Option<String>,
     /// The app in the path.
     pub app_id: Option<Uuid>,
     /// The task in the path.
     pub task_id: Option<String>,
-    /// The status whose head was sent; none while unanswered, and none where the connection was cut.
+    /// The status that was sent; none while there is no response, or if the connection was cut.
     pub status: Option<u16>,
-    /// What the API itself decided, before a fault had its way; none where it was never asked.
+    /// The API's own status, before a fault changed it; none if a fault bypassed the API.
     pub handled: Option<u16>,
     /// The faults that fired.
     pub faults: Vec<FaultId>,
-    /// What the request said, where it had a body and the body is still kept; text if it is not JSON.
+    /// The request body, if there was one and it is still kept; a string if it is not JSON.
     pub body: Option<Value>,
 }
 
 /// One report on a task: a `PATCH …/tasks/{task_id}/status/`.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Report {
-    /// The ledger's entry.
+    /// The sequence of its ledger entry.
     pub sequence: u64,
-    /// When it came, by the sandbox's clock.
+    /// When it arrived, by the sandbox's clock.
     pub time: Timestamp,
     /// The app in the path.
     pub app_id: Option<Uuid>,
-    /// The status whose head was sent; none where the connection was cut or the answer is still to come.
+    /// The status that was sent; none if the connection was cut or the response is still pending.
     pub status: Option<u16>,
-    /// What the API itself decided: 200 where the report took effect, even if its answer was lost.
+    /// The API's own status: 200 if the report took effect, even if its response was lost.
     pub handled: Option<u16>,
-    /// What was reported; null where the body was never read.
+    /// The reported body; null if it was never read.
     pub body: Value,
 }
 
 impl Report {
-    /// Whether the report took effect, answered or not.
+    /// Whether the report took effect, regardless of its response.
     pub fn took_effect(&self) -> bool {
         self.handled == Some(200)
     }
 }
 
-/// Which entries of the ledger to show; what is absent does not matter.
+/// Which entries of the ledger to show; absent fields match everything.
 #[derive(Clone, Debug, Default, PartialEq, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Filter {
-    /// The method, in any case.
+    /// The method, case-insensitive.
     pub method: Option<String>,
     /// A part of the path.
     pub path: Option<String>,
@@ -80,13 +80,13 @@ pub struct Filter {
     pub task: Option<String>,
     /// The status that was sent.
     pub status: Option<u16>,
-    /// What the API decided.
+    /// The API's own status.
     pub handled: Option<u16>,
     /// Only entries after this one.
     pub after: Option<u64>,
-    /// At most so many; over HTTP 100 where it is absent.
+    /// The maximum number of entries; over HTTP, 100 if absent.
     pub limit: Option<usize>,
-    /// Without so many at the beginning.
+    /// How many entries to skip first.
     pub offset: Option<usize>,
 }
 
@@ -105,7 +105,7 @@ impl Filter {
     }
 }
 
-/// What a request's head says.
+/// The head of a request.
 #[derive(Clone, Debug)]
 pub(crate) struct Arrival {
     pub(crate) time: Timestamp,
@@ -154,11 +154,11 @@ struct Book {
     most_entries: usize,
     most_body_bytes: usize,
     lines: VecDeque<Line>,
-    /// The sequence of the first line that is kept.
+    /// The sequence of the oldest entry that is kept.
     first: u64,
     dropped: u64,
     body_bytes: usize,
-    /// The sequence from which on bodies are kept.
+    /// The first sequence whose body is kept.
     first_body: u64,
     reports: HashMap<String, VecDeque<Report>>,
 }
@@ -177,7 +177,7 @@ impl Ledger {
         }))
     }
 
-    /// Notes a request whose head has been read, and gives its sequence.
+    /// Records a request whose head was read, and returns its sequence.
     pub(crate) fn arrived(&self, what: Arrival) -> u64 {
         let mut book = lock(&self.0);
         let sequence = book.first + book.lines.len() as u64;
@@ -192,7 +192,7 @@ impl Ledger {
         sequence
     }
 
-    /// Notes what the API decided (`None`: it was never asked) and what it was told.
+    /// Records the API's own status (`None`: a fault bypassed it) and the request body.
     pub(crate) fn handled(&self, sequence: u64, status: Option<u16>, body: Option<&Bytes>) {
         let mut book = lock(&self.0);
         let book = &mut *book;
@@ -222,7 +222,7 @@ impl Ledger {
         }
     }
 
-    /// Notes the status whose head is about to be sent.
+    /// Records the status that is about to be sent.
     pub(crate) fn answered(&self, sequence: u64, status: u16) {
         let mut book = lock(&self.0);
         let book = &mut *book;
@@ -239,12 +239,12 @@ impl Ledger {
         }
     }
 
-    /// The entries that a filter admits, in order.
+    /// The entries that match a filter, in order.
     pub(crate) fn entries(&self, filter: &Filter) -> Vec<Entry> {
         self.page(filter, usize::MAX).1
     }
 
-    /// The entries that a filter admits, in order, and how many there are without its limit and offset.
+    /// The entries that match a filter, in order, and their total number without limit and offset.
     pub(crate) fn page(&self, filter: &Filter, default_limit: usize) -> (usize, Vec<Entry>) {
         let (limit, offset) = (filter.limit.unwrap_or(default_limit), filter.offset.unwrap_or(0));
         let book = lock(&self.0);
@@ -259,17 +259,17 @@ impl Ledger {
         (count, page)
     }
 
-    /// The reports on a task, in the order they were handled.
+    /// The reports on a task, in the order of handling.
     pub(crate) fn reports(&self, task: &str) -> Vec<Report> {
         lock(&self.0).reports.get(task).map(|reports| reports.iter().cloned().collect()).unwrap_or_default()
     }
 
-    /// How many entries no longer found room.
+    /// How many entries were dropped for lack of space.
     pub(crate) fn dropped(&self) -> u64 {
         lock(&self.0).dropped
     }
 
-    /// Forgets all entries and reports. Sequences continue.
+    /// Removes all entries and reports. Sequence numbers continue.
     pub(crate) fn clear(&self) {
         let mut book = lock(&self.0);
         book.first += book.lines.len() as u64;
@@ -288,7 +288,7 @@ impl Book {
     }
 
     fn keep_body(&mut self, sequence: u64, body: &[u8]) {
-        // A copy: the body may be a slice of a larger read buffer, which would live as long.
+        // A copy: the body may be a slice of a larger read buffer, which would be kept alive as well.
         let Some(line) = self.line(sequence) else {
             return;
         };

@@ -1,12 +1,11 @@
 //! A strict emulator of the Iden Bridge API, for tests, for `bridgehead demo` and for connector authors.
 //!
-//! It serves the Bridge API under `/org/{tenant}/api/v1/bridge/` and a control plane under `/sandbox/v1/`, which
-//! puts tasks in, shows records and reports, and makes things go wrong on purpose. Where the Bridge documents
-//! name a rule, the sandbox enforces it with the documented status and text; where they are silent, it takes the
-//! stricter reading, and `docs/sandbox.md` says which.
+//! It serves the Bridge API under `/org/{tenant}/api/v1/bridge/` and a control plane under `/sandbox/v1/`, which adds tasks, shows records
+//! and reports, and makes requests fail on purpose. The sandbox enforces every rule of the Bridge documentation with the documented status
+//! and text; where the documentation is silent, it is strict, and `docs/sandbox.md` describes how.
 //!
-//! Everything the control plane does over HTTP is also a method of [`Sandbox`], for tests in the same process.
-//! Nothing is kept on disk, and nothing outlives the value.
+//! Everything that the control plane does over HTTP is also a method of [`Sandbox`], for tests in the same process. Nothing is stored on
+//! disk: dropping the value removes everything.
 //!
 //! ```no_run
 //! # async fn example() -> Result<(), bridgehead_sandbox::Error> {
@@ -16,7 +15,7 @@
 //! let app = uuid::Uuid::new_v4();
 //! sandbox.add_app(app, "HR");
 //! let task = sandbox.add_task(app, serde_json::json!({"action": "suspend_account"}));
-//! // The first report takes effect, and its answer is lost on the way.
+//! // The first report takes effect, and its response is lost.
 //! sandbox.add_fault(Fault::new(Effect::Lose(Loss::Cut)).method("PATCH").path("**/status/").times(1));
 //! println!("{} {}", sandbox.base_url(), sandbox.reports(&task).len());
 //! sandbox.stop().await;

@@ -1,28 +1,28 @@
-//! How a sandbox is started.
+//! The options of a sandbox.
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
 use jiff::Timestamp;
 
-/// What a sandbox is started with.
+/// The options of a sandbox.
 #[derive(Clone)]
 pub struct Options {
-    /// Where to listen. Port 0 takes a free one. Default `127.0.0.1:0`.
+    /// The listening address. Port 0 selects a free port. Default `127.0.0.1:0`.
     pub listen: SocketAddr,
     /// The tenant in the path `/org/{tenant}`. Default `sandbox`.
     pub tenant: String,
     /// The API key that has access to every app; the control plane calls it `default`. Default `sandbox-key`.
     pub api_key: String,
-    /// What time it is for the sandbox when it starts. Default: the machine's time.
+    /// The sandbox's time at its start. Default: the machine's time.
     pub started_at: Option<Timestamp>,
     /// How long after `complete` the cleanup runs. Default 200 ms.
     pub cleanup_delay: Duration,
-    /// Whether an unknown app is made when it is first asked for, instead of answering 404. Default false.
+    /// Whether an unknown app is created on first access, instead of responding with 404. Default false.
     pub auto_create_apps: bool,
-    /// How many requests the ledger keeps; older ones are dropped, and counted. Default 100 000.
+    /// The maximum number of requests in the ledger; older ones are dropped and counted. Default 100 000.
     pub ledger_entries: usize,
-    /// How many bytes of request bodies the ledger keeps; older bodies are dropped first. Default 64 MiB.
+    /// The maximum number of bytes of request bodies in the ledger; older bodies are dropped first. Default 64 MiB.
     pub ledger_body_bytes: usize,
 }
 

@@ -6,12 +6,12 @@ use url::form_urlencoded;
 
 use super::refusal::Refusal;
 
-/// How many items a page has, where the request does not say.
+/// The default number of items per page.
 pub(crate) const DEFAULT_LIMIT: usize = 50;
-/// How many items a page has at most, whatever the request says.
+/// The maximum number of items per page.
 pub(crate) const MAX_LIMIT: usize = 100;
 
-/// The part of a list that a request asks for.
+/// The part of a list that a request selects.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Window {
     pub(crate) limit: usize,
@@ -19,7 +19,7 @@ pub(crate) struct Window {
 }
 
 impl Window {
-    /// Reads `limit` and `offset`. A limit above [`MAX_LIMIT`] is taken for that; what is no number is refused.
+    /// Parses `limit` and `offset`. A limit above [`MAX_LIMIT`] is reduced to it; a value that is not a number is rejected.
     pub(crate) fn of(uri: &Uri) -> Result<Self, Refusal> {
         let limit = number(uri, "limit")?.unwrap_or(DEFAULT_LIMIT);
         if limit == 0 {
@@ -28,7 +28,7 @@ impl Window {
         Ok(Self { limit: limit.min(MAX_LIMIT), offset: number(uri, "offset")?.unwrap_or(0) })
     }
 
-    /// The items of the window.
+    /// The items in the window.
     pub(crate) fn cut<T>(self, items: impl IntoIterator<Item = T>) -> Vec<T> {
         items.into_iter().skip(self.offset).take(self.limit).collect()
     }
@@ -56,7 +56,7 @@ impl Window {
     }
 }
 
-/// The value of a query parameter; the last one where it is repeated.
+/// The value of a query parameter; the last one if it is repeated.
 pub(crate) fn parameter(uri: &Uri, name: &str) -> Option<String> {
     pairs(uri).filter(|(key, _)| key == name).last().map(|(_, value)| value)
 }

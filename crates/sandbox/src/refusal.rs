@@ -1,11 +1,11 @@
-//! Answers of the form `{"detail": "…"}`.
+//! Error responses of the form `{"detail": "…"}`.
 
 use axum::Json;
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde_json::json;
 
-/// A request that is refused: the status and the `detail` of the answer.
+/// A rejected request: the status and the `detail` of the response.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Refusal {
     pub(crate) status: StatusCode,

@@ -1,4 +1,4 @@
-//! Checks of JSON bodies, with the words that Pydantic has for what is wrong, because the Bridge API has them too.
+//! Validates JSON bodies, with Pydantic's error messages, because the Bridge API uses them too.
 
 use serde_json::{Map, Value};
 
@@ -6,7 +6,7 @@ use super::refusal::Refusal;
 
 pub(crate) type Fields = Map<String, Value>;
 
-/// Reads a body that must be a JSON object.
+/// Parses a body that must be a JSON object.
 pub(crate) fn object(body: &[u8]) -> Result<Fields, Refusal> {
     match serde_json::from_slice(body) {
         Ok(Value::Object(fields)) => Ok(fields),
@@ -15,12 +15,12 @@ pub(crate) fn object(body: &[u8]) -> Result<Fields, Refusal> {
     }
 }
 
-/// A field that must be there.
+/// A required field.
 pub(crate) fn required<'a>(fields: &'a Fields, name: &str) -> Result<&'a Value, Refusal> {
     fields.get(name).ok_or_else(|| Refusal::bad_request("Field required"))
 }
 
-/// A value that must be text of at least one character.
+/// A value that must be a non-empty string.
 pub(crate) fn text(value: &Value) -> Result<&str, Refusal> {
     match value.as_str() {
         None => Err(Refusal::bad_request("Input should be a valid string")),
@@ -29,7 +29,7 @@ pub(crate) fn text(value: &Value) -> Result<&str, Refusal> {
     }
 }
 
-/// A value that must be text of 1 to `most` characters.
+/// A value that must be a string of 1 to `most` characters.
 pub(crate) fn text_up_to(value: &Value, most: usize) -> Result<&str, Refusal> {
     let text = text(value)?;
     if text.chars().count() > most {
@@ -38,7 +38,7 @@ pub(crate) fn text_up_to(value: &Value, most: usize) -> Result<&str, Refusal> {
     Ok(text)
 }
 
-/// A field that may be missing or null, and else is text, perhaps empty.
+/// A field that may be missing, null or a string, even an empty one.
 pub(crate) fn optional_text<'a>(fields: &'a Fields, name: &str) -> Result<Option<&'a str>, Refusal> {
     match fields.get(name) {
         None | Some(Value::Null) => Ok(None),
@@ -47,7 +47,7 @@ pub(crate) fn optional_text<'a>(fields: &'a Fields, name: &str) -> Result<Option
     }
 }
 
-/// A value that must be one of a few texts.
+/// A value that must be one of the allowed strings.
 pub(crate) fn one_of(value: &Value, allowed: &[&'static str]) -> Result<&'static str, Refusal> {
     value
         .as_str()

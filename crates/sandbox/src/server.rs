@@ -1,4 +1,4 @@
-//! The listener, and the life of a sandbox.
+//! The listener and the lifecycle of a sandbox.
 
 use std::io;
 use std::net::SocketAddr;
@@ -20,21 +20,21 @@ use super::front::Front;
 use super::options::Options;
 use super::state::State;
 
-/// How long accepting pauses where the process has run out of file descriptors.
+/// How long accepting pauses when the process has run out of file descriptors.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
-/// A running sandbox. It serves in the background of the runtime it was started in, until it is stopped or dropped.
+/// A running sandbox. It serves in the background of the runtime in which it was started, until it is stopped or dropped.
 pub struct Sandbox {
     pub(crate) state: Arc<State>,
     api_key: String,
     stopping: CancellationToken,
     serving: Option<JoinHandle<()>>,
-    /// Answers clients in the same process.
+    /// Handles requests of clients in the same process.
     front: Arc<Front>,
 }
 
 impl Sandbox {
-    /// Binds, and serves in the background. Once this returns, connections are accepted.
+    /// Binds the port and serves in the background. When this returns, connections are accepted.
     pub async fn start(options: Options) -> Result<Self, Error> {
         State::check(&options)?;
         let listener =
@@ -46,8 +46,8 @@ impl Sandbox {
         Ok(sandbox)
     }
 
-    /// A sandbox without a listener: [`answer`](Self::answer) is the only way to reach it. It keeps the time of the tokio runtime
-    /// it is made in, so a paused clock pauses its clock too.
+    /// Creates a sandbox without a listener: [`answer`](Self::answer) is the only way to reach it. It uses the time of the tokio runtime in
+    /// which it is created, so pausing that clock pauses the sandbox's clock too.
     pub fn in_process(options: Options) -> Result<Self, Error> {
         State::check(&options)?;
         let address = options.listen;
@@ -61,17 +61,17 @@ impl Sandbox {
         Self { state, api_key: options.api_key, stopping, serving: None, front }
     }
 
-    /// Answers a request of the Bridge API as over a connection. `None` if the sandbox was told to cut the connection.
+    /// Handles a request of the Bridge API as if it came over a connection. `None` if a fault cuts the connection.
     pub async fn answer(&self, request: Request<Bytes>) -> Option<Response> {
         self.front.bridge_api(request.map(Body::from)).await.ok()
     }
 
-    /// Where it listens.
+    /// The address on which it listens.
     pub fn address(&self) -> SocketAddr {
         self.state.address
     }
 
-    /// What the paths of the Bridge API follow: `http://127.0.0.1:PORT/org/{tenant}`.
+    /// The base URL of the Bridge API: `http://127.0.0.1:PORT/org/{tenant}`.
     pub fn base_url(&self) -> String {
         self.state.base_url()
     }
@@ -81,7 +81,7 @@ impl Sandbox {
         &self.api_key
     }
 
-    /// Closes the listener and every connection. Once this returns, the port is free.
+    /// Closes the listener and every connection. When this returns, the port is free.
     pub async fn stop(mut self) {
         self.stopping.cancel();
         if let Some(serving) = self.serving.take()
@@ -118,7 +118,7 @@ fn listen_error(address: SocketAddr, source: io::Error) -> Error {
     }
 }
 
-/// Accepts until told to stop. The connections end with this future.
+/// Accepts connections until it is stopped. Dropping this future closes the connections.
 async fn accept(listener: TcpListener, front: Arc<Front>, stopping: CancellationToken) {
     let mut connections = JoinSet::new();
     loop {
@@ -146,7 +146,7 @@ async fn serve(stream: TcpStream, peer: SocketAddr, front: Arc<Front>) {
     let service = service_fn(|request| front.serve(peer, request));
     let served = http1::Builder::new().serve_connection(TokioIo::new(stream), service).await;
     if let Err(error) = served {
-        // Cut on purpose, or left by the client.
+        // Cut on purpose, or closed by the client.
         tracing::debug!(%error, "a connection to the sandbox ended");
     }
 }

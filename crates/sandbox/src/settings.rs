@@ -1,34 +1,34 @@
-//! What the control plane can change while the sandbox runs.
+//! The settings that the control plane can change while the sandbox runs.
 
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-/// Behaviour that can be changed at any time; see `PATCH /sandbox/v1/settings`.
+/// Settings that can be changed at any time; see `PATCH /sandbox/v1/settings`.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Settings {
-    /// How the cleanup after `complete` goes.
+    /// The behavior of the cleanup after `complete`.
     pub cleanup: Cleanup,
-    /// In which order tasks are listed.
+    /// The order of task lists.
     pub task_order: TaskOrder,
-    /// Whether resource types are listed by page or as a bare array; the documents leave it open.
+    /// Whether resource types are listed in pages or as a bare array; the documentation leaves it open.
     pub resource_type_list: ListShape,
-    /// Whether an unknown app is made when it is first asked for.
+    /// Whether an unknown app is created on first access.
     pub auto_create_apps: bool,
 }
 
-/// How the cleanup after `complete` goes. It is read when `complete` is called.
+/// The behavior of the cleanup after `complete`. It is read when `complete` is called.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Cleanup {
-    /// How long after `complete` it runs; until then the session is `cleaning`.
+    /// The time between `complete` and the cleanup; until then the session is `cleaning`.
     #[serde(with = "jiff::fmt::serde::unsigned_duration::friendly::compact::required")]
     pub delay: Duration,
-    /// How many of the clean-ups that are asked for from now on end with `CLEANUP_FAILED`.
+    /// How many of the next cleanups end with `CLEANUP_FAILED`.
     pub failures: u32,
-    /// Of which app the clean-ups fail; of any, where absent.
+    /// The app whose cleanups fail; any if absent.
     pub app: Option<Uuid>,
 }
 
@@ -39,12 +39,12 @@ impl Default for Cleanup {
 }
 
 impl Cleanup {
-    /// Clean-ups that run after `delay`, and succeed.
+    /// Cleanups that run after `delay` and succeed.
     pub fn after(delay: Duration) -> Self {
         Self { delay, ..Self::default() }
     }
 
-    /// The same, but the next `times` of them fail.
+    /// The same, but the next `times` cleanups fail.
     pub fn failing(self, times: u32) -> Self {
         Self { failures: times, ..self }
     }

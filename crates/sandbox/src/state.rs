@@ -1,4 +1,4 @@
-//! All that a sandbox knows, and what both the Bridge API and the control plane do with it.
+//! The complete state of a sandbox, and the operations that the Bridge API and the control plane share.
 
 use std::net::SocketAddr;
 use std::sync::Mutex;
@@ -48,7 +48,7 @@ impl State {
         }
     }
 
-    /// Whether a sandbox can be started with these options.
+    /// Checks that a sandbox can be started with these options.
     pub(crate) fn check(options: &Options) -> Result<(), Error> {
         let is_slug = |text: &str| {
             !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_".contains(&byte))
@@ -59,13 +59,12 @@ impl State {
         check_secret(&options.api_key)
     }
 
-    /// What the paths of the Bridge API follow.
+    /// The base URL of the Bridge API.
     pub(crate) fn base_url(&self) -> String {
         format!("http://{}/org/{}", self.address, self.tenant)
     }
 
-    /// Does something with an app on behalf of a key: 404 where there is no such app, 403 where the key has no
-    /// access to it.
+    /// Calls a function with an app on behalf of a key: 404 if the app does not exist, 403 if the key has no access to it.
     pub(crate) fn with_app<T>(
         &self,
         key: &str,
@@ -87,7 +86,7 @@ impl State {
         act(&mut app, now)
     }
 
-    /// Does something with an app on behalf of the control plane, if there is such an app.
+    /// Calls a function with an app on behalf of the control plane, if the app exists.
     pub(crate) fn inspect<T>(&self, id: Uuid, act: impl FnOnce(&mut App, Timestamp) -> T) -> Option<T> {
         let app = self.apps.get(id)?;
         let now = self.clock.now();
@@ -96,7 +95,7 @@ impl State {
         Some(act(&mut app, now))
     }
 
-    /// Ends a session by `complete`, and uses up one of the failures that clean-ups were told to have.
+    /// Ends a session with `complete`, and uses up one of the configured failures of cleanups.
     pub(crate) fn complete(&self, app: &mut App, sync_id: &str, now: Timestamp) -> Result<(), Refusal> {
         let this = self.take_cleanup(app.id());
         let completed = app.sync.complete(sync_id, now, &this);
@@ -106,7 +105,7 @@ impl State {
         completed
     }
 
-    /// How the next cleanup of an app goes: with one failure or none.
+    /// The behavior of the next cleanup of an app: with one failure or none.
     fn take_cleanup(&self, app_id: Uuid) -> Cleanup {
         let cleanup = &mut lock(&self.settings).cleanup;
         let fails = cleanup.failures > 0 && cleanup.app.is_none_or(|only| only == app_id);
@@ -114,7 +113,7 @@ impl State {
         Cleanup::after(cleanup.delay).failing(u32::from(fails))
     }
 
-    /// Puts tasks in, all or none, and gives their ids; `None` where there is no such app.
+    /// Adds tasks, all or none, and returns their ids; `None` if the app does not exist.
     pub(crate) fn add_tasks(&self, app_id: Uuid, tasks: Vec<Value>) -> Option<Result<Vec<String>, String>> {
         self.inspect(app_id, |app, now| {
             let drafts: Vec<Draft> = tasks

@@ -1,6 +1,6 @@
-//! How many lives of tasks the journal takes in a second: intent, outcome and end, each durable before the next.
+//! Measures how many task executions the journal can record per second: intent, outcome and end, each durable before the next.
 //!
-//! `cargo run --profile bench-fast -p bridgehead-store --example journal -- 6000 32`: so many tasks, so many at once.
+//! `cargo run --profile bench-fast -p bridgehead-store --example journal -- 6000 32`: the number of tasks, and how many run concurrently.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -20,7 +20,7 @@ async fn main() -> Result<(), Failure> {
     let mut arguments = std::env::args().skip(1).map(|argument| argument.parse::<usize>());
     let count = arguments.next().transpose()?.unwrap_or(6_000);
     let at_once = arguments.next().transpose()?.unwrap_or(32);
-    // Below the build, which is on a disk: what is kept in memory is never waited for.
+    // Below the build folder, which is on a disk: a file system in memory would never have to be waited for.
     let folder = tempfile::tempdir_in(Path::new(env!("CARGO_MANIFEST_DIR")).join("../../target"))?;
     let state = Sqlite::open(&folder.path().join("state")).await?;
     let app: AppKey = "11111111-1111-4111-8111-111111111111".parse()?;
@@ -57,7 +57,7 @@ async fn main() -> Result<(), Failure> {
     Ok(())
 }
 
-/// One task, as the daemon writes of it if all goes well.
+/// Writes what the daemon writes for one successful task.
 async fn live(state: &Sqlite, app: &AppKey, number: usize) -> Result<(), Failure> {
     let at = Timestamp::from_second(1_800_000_000)?;
     let step = |phase: Phase| AttemptStep {
@@ -69,7 +69,7 @@ async fn live(state: &Sqlite, app: &AppKey, number: usize) -> Result<(), Failure
         message: None,
         next_try_at: None,
     };
-    // The ids of tasks are in no order.
+    // Task ids have no order.
     let task = format!("{:016x}", (number as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15));
     let mut intent = Intent {
         task: task.as_str().into(),

@@ -1,4 +1,4 @@
-//! The key under which the state of an app is kept.
+//! The key of an app's state.
 
 use std::str::FromStr;
 
@@ -6,8 +6,8 @@ use uuid::Uuid;
 
 /// A Bridge app, as its UUID in canonical text (lower case, with hyphens).
 ///
-/// State is kept by this and not by the name the configuration gives the app: a name may change, and a name
-/// that moves to another app must not take the first one's state with it.
+/// State is stored under this key and not under the app's name in the configuration: an app may be renamed, and a name that is reused for
+/// another app must not take over the first app's state.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct AppKey(String);
 

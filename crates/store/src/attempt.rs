@@ -1,19 +1,19 @@
-//! The attempts at a task, step by step, and whether an app is paused: what an operator asks about.
+//! The steps of a task's attempts, and paused apps: the data that operators ask for.
 
 use bridgehead_sdk::Code;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-/// So many steps of a task are kept: the newest.
+/// The number of steps kept per task: the newest.
 pub const STEPS_KEPT: usize = 200;
 
-/// What a step of a task was about.
+/// What a step of a task did.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Phase {
     /// The task was read from Iden.
     Fetch,
-    /// It was decided whether it may reach the connector.
+    /// The task was checked to see whether it may reach the connector.
     Admit,
     /// The account was looked up before it was changed.
     LookUp,
@@ -21,16 +21,16 @@ pub enum Phase {
     Execute,
     /// The account was read back.
     Verify,
-    /// Nothing was done: the task waited for its next try, or for the target.
+    /// Nothing: the task waited for its next attempt, or for the target.
     Wait,
-    /// An operator resolved it.
+    /// An operator resolved the task.
     Resolve,
-    /// Iden was told.
+    /// The outcome was reported to Iden.
     Report,
 }
 
 impl Phase {
-    /// All of them, in the order in which they come.
+    /// All phases, in the order in which they occur.
     pub const ALL: [Self; 8] = [
         Self::Fetch,
         Self::Admit,
@@ -61,37 +61,37 @@ impl Phase {
     }
 }
 
-/// One step of a task. It holds nothing of a payload or a result, and its message has passed through the redactor.
+/// One step of a task. Contains no part of a payload or a result, and its message has been redacted.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct AttemptStep {
-    /// The attempt that it belongs to; 0 before the first.
+    /// The attempt that the step belongs to; 0 before the first.
     pub attempt: u32,
-    /// What it was about.
+    /// What the step did.
     pub phase: Phase,
-    /// When it began. Two steps of a phase that began at the same microsecond are one: the later one.
+    /// When the step started. Two steps of the same phase that started in the same microsecond are one: the later one wins.
     pub began_at: Timestamp,
-    /// When it ended; absent while that is not known.
+    /// When the step ended; absent while unknown.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ended_at: Option<Timestamp>,
-    /// The code it failed with.
+    /// The error code, if it failed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub code: Option<Code>,
-    /// What there is to say of it.
+    /// A message with details.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub message: Option<String>,
-    /// When the task continues, where it waits for that.
+    /// When the task continues, if it waits.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub next_try_at: Option<Timestamp>,
 }
 
-/// That an operator has paused an app.
+/// A pause of an app by an operator.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Pause {
-    /// Since when.
+    /// Since when the app is paused.
     pub since: Timestamp,
-    /// Who did it.
+    /// The operator who paused it.
     pub by: String,
-    /// Why, if they said so.
+    /// The reason, if one was given.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
 }

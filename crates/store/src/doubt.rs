@@ -2,32 +2,31 @@
 
 use jiff::{SignedDuration, Timestamp};
 
-/// Iden's clock may be ahead of this one by so much.
+/// The tolerated difference by which Iden's clock may be ahead of this machine's.
 pub(super) const CLOCKS: SignedDuration = SignedDuration::from_hours(1);
 
-/// That tasks may have been started of which this journal knows nothing: it is new, was lost, or is an old copy.
+/// Tasks may have been started that this journal does not contain: it is new, was lost, or is an old copy.
 ///
 /// # Flow
-/// Before the first attempt at a task that the journal does not know, ask [`TaskJournal::doubted`](super::TaskJournal::doubted).
-/// If there is a doubt that [covers](Self::covers) the task, read the account back first, exactly as after a crash: an
-/// earlier attempt may have been applied.
+/// Before the first attempt at a task that the journal does not know, call [`TaskJournal::doubted`](super::TaskJournal::doubted). If there
+/// is a doubt that [covers](Self::covers) the task, read the account back first, exactly as after a crash: an earlier attempt may have been
+/// applied.
 ///
-/// A doubt with the reason [`Reason::New`] is a question. A folder without state is a new installation only if Iden has
-/// never synced the app: ask Iden for the app's `last_synced_at` and give the answer to
-/// [`TaskJournal::settle_new`](super::TaskJournal::settle_new), which keeps it. While Iden does not say, treat the question as a
-/// doubt: an error is no evidence that nothing was lost.
+/// A doubt with the reason [`Reason::New`] is a question. A folder without state is a new installation only if Iden has never synced the
+/// app: ask Iden for the app's `last_synced_at`, and pass the answer to [`TaskJournal::settle_new`](super::TaskJournal::settle_new), which
+/// stores it. Until Iden answers, treat the question as a doubt: an error does not prove that nothing was lost.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Doubt {
     /// When it was found.
     pub found_at: Timestamp,
-    /// Up to when Iden may have made tasks that a lost journal knew of. It includes an hour for clocks that differ.
+    /// The time before which Iden may have created tasks that a lost journal contained. Includes an hour for clock differences.
     pub until: Timestamp,
     /// What was found.
     pub reason: Reason,
 }
 
 impl Doubt {
-    /// Whether a task that Iden made then may have been started by a journal that is lost. One without a time may have been.
+    /// Whether a task created at this time may have been started with a lost journal. Always true without a time.
     pub fn covers(&self, created_at: Option<Timestamp>) -> bool {
         created_at.is_none_or(|created_at| created_at <= self.until)
     }
@@ -38,39 +37,39 @@ impl Doubt {
     }
 }
 
-/// Why a journal is in doubt.
+/// Why a journal is doubted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Reason {
-    /// The folder held no state at all, and it is not known yet whether the app was synced before.
+    /// The folder contained no state at all, and it is not known yet whether the app was synced before.
     #[error("the state folder was empty")]
     New,
-    /// The folder held no state at all, and Iden had been synced by an earlier one.
+    /// The folder contained no state at all, and an earlier state had synced with Iden.
     #[error("the state folder was empty, although the app had been synced before")]
     NewButSynced,
-    /// The rest of the state is there, and the journal is missing or empty.
+    /// The rest of the state exists, but the journal is missing or empty.
     #[error("the task journal tasks.db was missing or empty, although other state was present")]
     Missing,
-    /// The journal lacks commits that were made: an old copy, or without its write-ahead log.
+    /// The journal lacks earlier commits: it is an old copy, or its write-ahead log is missing.
     #[error(
         "the task journal tasks.db is out of date: it is an old copy, or its write-ahead log was removed"
     )]
     Older,
-    /// The journal is of another folder.
+    /// The journal belongs to another folder.
     #[error("the task journal tasks.db belongs to a different state folder")]
     Foreign,
-    /// Nothing is left that says how far the journal had come.
+    /// Nothing records the journal's last commit.
     #[error("the file 'witness', which records the last commit of the task journal, is missing")]
     WitnessMissing,
-    /// What says how far the journal had come cannot be read.
+    /// The record of the journal's last commit cannot be read.
     #[error("the file 'witness', which records the last commit of the task journal, is damaged")]
     WitnessDamaged,
-    /// The state was put back from a backup.
+    /// The state was restored from a backup.
     #[error("the state was restored from a backup, which knows nothing of what was done after it was made")]
     Restored,
 }
 
 impl Reason {
-    /// All of them.
+    /// All reasons.
     pub const ALL: [Self; 8] = [
         Self::New,
         Self::NewButSynced,

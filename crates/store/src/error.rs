@@ -1,4 +1,4 @@
-//! What can go wrong with durable state.
+//! Errors of durable state.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -9,11 +9,11 @@ use super::{AppKey, Distrust, Loss};
 
 /// Why the state could not be read or written.
 ///
-/// It can be cloned because the writes that share a commit share its failure.
+/// It is `Clone` because writes that share a commit share its failure.
 #[derive(Clone, Debug, thiserror::Error)]
 pub enum Error {
-    /// Another process uses this folder. The operator stops one of them. A second folder is no remedy: two daemons that
-    /// serve the same app would do every task twice.
+    /// Another process uses this folder. The operator must stop one of them. A second folder does not help: two daemons that serve the same
+    /// app would execute every task twice.
     #[error(
         "the state folder {} is in use by another bridgehead{}; stop that one first. Run one daemon per \
          app: a second daemon with a different state folder would execute every task twice",
@@ -25,16 +25,16 @@ pub enum Error {
         /// The folder.
         folder: PathBuf,
     },
-    /// The folder cannot be created or used. The operator repairs it.
+    /// The folder cannot be created or used. The operator must repair it.
     #[error("cannot use the state folder {}: {source}; check state.path and its permissions", folder.display())]
     Folder {
         /// The folder.
         folder: PathBuf,
-        /// What the operating system said.
+        /// The operating system's error.
         #[source]
         source: Arc<std::io::Error>,
     },
-    /// Others can read the state, and it could not be closed to them. The operator changes the rights.
+    /// Other users can access the state, and the permissions could not be fixed. The operator must change them.
     #[error(
         "the state folder {} is accessible to other users (mode {mode:04o}) and {why}; set state.path to a \
          folder that contains nothing else, with mode 0700. If bridgehead has used this folder before, stop \
@@ -44,12 +44,12 @@ pub enum Error {
     Permissions {
         /// The folder.
         path: PathBuf,
-        /// Its permission bits.
+        /// The permission bits.
         mode: u32,
-        /// Why they were not repaired.
+        /// Why they were not fixed.
         why: String,
     },
-    /// A file or the folder is not this process's alone. The operator finds out who made it so.
+    /// Other users may have access to a file or to the folder. The operator must find out why.
     #[error("{} {why}", path.display())]
     Untrusted {
         /// The file or folder.
@@ -57,8 +57,8 @@ pub enum Error {
         /// What is wrong with it.
         why: Distrust,
     },
-    /// The state that this process opened was removed or replaced. No task is executed and no sync runs until the
-    /// operator restarts the daemon, after finding out what happened.
+    /// The state that this process opened was removed or replaced. No task is executed and no sync runs until the operator has found out
+    /// what happened and restarts the daemon.
     #[error(
         "the state folder {} no longer belongs to this daemon: {loss}. No task is executed. Stop this \
          daemon, restore the state if you can, make sure that no other bridgehead serves the same apps, \
@@ -71,8 +71,7 @@ pub enum Error {
         /// What happened to it.
         loss: Loss,
     },
-    /// A newer bridgehead has written this state. The operator starts that version again; going back is not
-    /// possible without losing what it wrote.
+    /// A newer bridgehead wrote this state. The operator must start that version again; going back is not possible without losing its data.
     #[error(
         "{} was written by a newer bridgehead (format version {found}; this one supports {known}); install \
          the newer version again",
@@ -83,11 +82,11 @@ pub enum Error {
         path: PathBuf,
         /// The version found.
         found: i64,
-        /// The newest version this program knows.
+        /// The newest version that this program supports.
         known: i64,
     },
-    /// The database is damaged. The operator restores it from a backup, or moves the file away and checks the
-    /// pending tasks in Iden by hand.
+    /// The database is damaged. The operator must restore it from a backup, or move the file away and check the pending tasks in Iden
+    /// manually.
     #[error(
         "the database {} is damaged ({detail}); restore it from a backup, or check in Iden which tasks were \
          running, then move the file away",
@@ -96,10 +95,10 @@ pub enum Error {
     Corrupt {
         /// The database file.
         path: PathBuf,
-        /// What SQLite found.
+        /// The problem that SQLite reported.
         detail: String,
     },
-    /// A backup cannot be made there, or the folder contains none. The operator names another folder.
+    /// A backup cannot be created there, or the folder contains none. The operator must specify another folder.
     #[error("{}: {problem}", path.display())]
     Backup {
         /// The folder.
@@ -107,50 +106,48 @@ pub enum Error {
         /// What is wrong.
         problem: String,
     },
-    /// The disk is full. The operator frees space; the runtime retries.
+    /// The disk is full. The operator must free space; the runtime retries.
     #[error("no space left for {}; free space on that disk", path.display())]
     Full {
         /// The database file or folder.
         path: PathBuf,
     },
-    /// The disk cannot be written. The operator mounts it for writing or gives the daemon the right to.
+    /// The disk is read-only. The operator must mount it read-write or grant the daemon write access.
     #[error("{} cannot be written: the file system or the file is read-only; make it writable", path.display())]
     ReadOnly {
         /// The database file or folder.
         path: PathBuf,
     },
-    /// The task has an outcome, so it is not executed again. The runtime drops the task.
+    /// The task has an outcome, so it must not be executed again. The runtime drops the task.
     #[error("task {task} already has an outcome; it is not executed or decided again")]
     AlreadyDecided {
         /// The task.
         task: TaskId,
     },
-    /// A report ended that has no outcome in the journal: a mistake in the runtime, which logs it.
+    /// A report ended, but the journal has no outcome for it: a bug in the runtime, which logs it.
     #[error("task {task} has no outcome in the journal, so its report cannot be finished")]
     NotDecided {
         /// The task.
         task: TaskId,
     },
-    /// No listing of this app is in progress, so nothing can be added to it, compared or promoted. The runtime starts
-    /// the sync over.
+    /// No snapshot of this app is in progress, so nothing can be added to it, compared or committed. The runtime starts the sync over.
     #[error("no listing of app {app} is in progress; begin one first")]
     NoListing {
         /// The app.
         app: AppKey,
     },
-    /// A row that this version cannot read. Nothing is executed on the strength of it; the operator installs
-    /// the version that wrote it, or restores a backup.
+    /// This version cannot read a row. Nothing is executed based on it; the operator must install the version that wrote it, or restore a
+    /// backup.
     #[error(
         "{what} cannot be read: {detail}; install the version of bridgehead that wrote it, or restore a backup"
     )]
     Unreadable {
-        /// Which task, listing or run.
+        /// The task, snapshot or run.
         what: String,
-        /// What is wrong with it. Never holds the value itself.
+        /// The problem. Never contains the value itself.
         detail: String,
     },
-    /// The state is closed, or its writer has died. If a write was under way, it may or may not be on the
-    /// disk. The runtime opens the state again.
+    /// The state is closed, or its writer has stopped. A write in progress may or may not be on disk. The runtime opens the state again.
     #[error("the state is closed; open it again")]
     Closed,
     /// This node does not own the app, or its lease is about to end. Nothing is executed for the app here; the node that owns it
@@ -212,24 +209,24 @@ pub enum Error {
         #[source]
         source: Arc<sqlx::Error>,
     },
-    /// Anything else that SQLite says. The operator reads the cause; the runtime retries.
+    /// Any other SQLite error. The operator must read the cause; the runtime retries.
     #[error("the database {} failed: {source}", path.display())]
     Database {
         /// The database file.
         path: PathBuf,
-        /// What the database said. It never names a value.
+        /// The database error. It never contains a value.
         #[source]
         source: Arc<sqlx::Error>,
     },
 }
 
-/// The primary result codes of SQLite that have their own variant.
+/// Primary SQLite result codes with a separate variant.
 mod code {
     pub(super) const READ_ONLY: u32 = 8;
     pub(super) const CORRUPT: u32 = 11;
     pub(super) const FULL: u32 = 13;
     pub(super) const NOT_A_DATABASE: u32 = 26;
-    /// An extended one: the index of the write-ahead log cannot grow, which is how SQLite reports a full disk there.
+    /// An extended code: the index of the write-ahead log cannot grow, which is how SQLite reports a full disk in that case.
     pub(super) const NO_ROOM_FOR_INDEX: u32 = 0x130a;
 }
 
@@ -252,11 +249,11 @@ impl Error {
         }
     }
 
-    /// Says what an error of the database means for the file at `path`.
+    /// Converts an error of the database at `path`.
     pub(super) fn from_database(path: &Path, error: sqlx::Error) -> Self {
         let path = path.to_owned();
         let extended = extended_code(&error);
-        // The primary code is the lowest byte of the extended one that sqlx hands on.
+        // The primary code is the lowest byte of the extended code that sqlx returns.
         match (&error, extended.map(|code| code & 0xff)) {
             (_, Some(code::FULL)) => Self::Full { path },
             _ if extended == Some(code::NO_ROOM_FOR_INDEX) => Self::Full { path },
@@ -269,7 +266,7 @@ impl Error {
         }
     }
 
-    /// Says what an error of the operating system means for the folder at `path`.
+    /// Converts an operating system error for the folder at `path`.
     pub(super) fn from_io(path: &Path, error: std::io::Error) -> Self {
         let path = path.to_owned();
         match error.kind() {

@@ -1,29 +1,29 @@
-//! What a record says about access, in as few bytes as possible. Pure.
+//! A compact encoding of what a record says about access. Pure.
 
-/// The number of bytes of a reference.
+/// The size of a reference in bytes.
 const REF: usize = 8;
 
 /// The status of an account, and a hash of each of its memberships and assignments.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct AccessFacts {
     is_active: bool,
-    /// Sorted, each once.
+    /// Sorted, without duplicates.
     refs: Vec<u64>,
 }
 
-/// What an account lost between two of its records.
+/// The access that an account lost between two of its records.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct AccessLoss {
-    /// They were active, and are no longer.
+    /// The account was active, and is not any more.
     pub deactivated: bool,
-    /// How many memberships and assignments they lost.
+    /// The number of memberships and assignments lost.
     pub refs: u32,
-    /// Whether they have none left.
+    /// Whether none are left.
     pub none_left: bool,
 }
 
 impl AccessFacts {
-    /// What a record says; `refs` are hashes of its memberships and assignments.
+    /// Creates the facts of a record; `refs` are hashes of its memberships and assignments.
     pub fn new(is_active: bool, refs: impl IntoIterator<Item = u64>) -> Self {
         let mut refs: Vec<u64> = refs.into_iter().collect();
         refs.sort_unstable();
@@ -31,7 +31,7 @@ impl AccessFacts {
         Self { is_active, refs }
     }
 
-    /// What is lost in comparison with what was before.
+    /// The access lost compared with an earlier record.
     pub fn loss_since(&self, before: &Self) -> AccessLoss {
         let gone = before.refs.iter().filter(|one| self.refs.binary_search(one).is_err()).count();
         AccessLoss {
@@ -45,7 +45,7 @@ impl AccessFacts {
         self.is_active
     }
 
-    /// Whether there is a membership or an assignment.
+    /// Whether there is any membership or assignment.
     pub(super) fn has_refs(&self) -> bool {
         !self.refs.is_empty()
     }
@@ -59,7 +59,7 @@ impl AccessFacts {
         bytes
     }
 
-    /// `None` for bytes that this version has not written.
+    /// `None` if this version did not write the bytes.
     pub(super) fn from_bytes(bytes: &[u8]) -> Option<Self> {
         let (status, refs) = bytes.split_first()?;
         let refs = refs.chunks(REF).map(|one| Some(u64::from_be_bytes(one.try_into().ok()?)));

@@ -1,4 +1,4 @@
-//! What was done when: the numbers behind charts, and the syncs of the last weeks. Never a name and never a payload.
+//! Statistics over time: the numbers for charts, and the syncs of the last weeks. Never contains names or payloads.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -11,22 +11,22 @@ use super::{AppKey, Error, Run};
 /// How long history is kept.
 pub(super) const KEPT: SignedDuration = SignedDuration::from_hours(30 * 24);
 
-/// So many runs of an app are kept however old they are: alarms look back at them to say since when something is so.
+/// The minimum number of runs kept per app, whatever their age: alarms use them to find out since when a state has lasted.
 pub(super) const RUNS_AT_LEAST: u16 = 200;
 
-/// So many are kept at most, which is one every nine minutes.
+/// The maximum number of runs kept, which corresponds to one every nine minutes.
 pub(super) const RUNS_AT_MOST: u16 = 5_000;
 
-/// The seconds of an hour.
+/// The length of an hour in seconds.
 const HOUR: i64 = 3600;
 
-/// The upper bounds, in seconds, of the classes into which the times of connector calls fall. The last class has none.
+/// The upper bounds of the duration buckets for connector calls, in seconds. The last bucket has no upper bound.
 pub const DURATION_BOUNDS: [f64; 7] = [0.1, 0.5, 1.0, 5.0, 10.0, 30.0, 60.0];
 
-/// How many connector calls fell into each class.
+/// The number of connector calls in each bucket.
 pub type Durations = [u64; DURATION_BOUNDS.len() + 1];
 
-/// What an app did within an hour.
+/// Statistics of an app for one hour.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Hour {
     /// When the hour began.
@@ -35,24 +35,24 @@ pub struct Hour {
     pub completed: u64,
     /// Tasks reported as failed, by code.
     pub failed: BTreeMap<String, u64>,
-    /// Further attempts, after one that failed.
+    /// Attempts after a failed one.
     pub retried: u64,
-    /// The most tasks that waited for the operator at once.
+    /// The maximum number of tasks that waited for the operator at the same time.
     pub held: u64,
-    /// The greatest age of a pending task that was due, in seconds.
+    /// The maximum age of a pending task that was due, in seconds.
     pub oldest_pending: u64,
-    /// How long calls of the connector took.
+    /// Durations of connector calls.
     pub durations: Durations,
 }
 
 impl Hour {
-    /// The beginning of the hour of an instant.
+    /// The start of the hour that contains an instant.
     pub fn beginning(at: Timestamp) -> Timestamp {
         let second = at.as_second().div_euclid(HOUR) * HOUR;
         Timestamp::from_second(second).unwrap_or(Timestamp::MIN)
     }
 
-    /// Adds what another part of the same hour had.
+    /// Adds statistics from another part of the same hour.
     pub fn add(&mut self, more: &Self) {
         self.completed += more.completed;
         for (code, count) in &more.failed {
@@ -71,48 +71,48 @@ impl Hour {
         *self == Self { at: self.at, ..Self::default() }
     }
 
-    /// Counts the time of a connector call.
+    /// Counts a connector call that took this long.
     pub fn took(&mut self, seconds: f64) {
         let class = DURATION_BOUNDS.iter().position(|bound| seconds <= *bound);
         self.durations[class.unwrap_or(DURATION_BOUNDS.len())] += 1;
     }
 
-    /// How many tasks failed.
+    /// The number of failed tasks.
     pub fn failures(&self) -> u64 {
         self.failed.values().sum()
     }
 }
 
-/// A sync with the number under which it is kept.
+/// A sync with the id under which it is stored.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RecordedRun {
-    /// The number. Later syncs have greater ones.
+    /// The id. Later syncs have greater ids.
     pub id: u64,
     /// The sync.
     pub run: Run,
 }
 
-/// The durable record of what was done when.
+/// Durable statistics over time.
 ///
 /// # Contract
-/// What is older than 30 days is dropped by the next write of the same app, so the size is bounded: 720 hours and 5,000 syncs of an
-/// app. Apps do not see one another. A write may be repeated.
+/// Each write drops data of the same app that is older than 30 days, so the size is bounded: 720 hours and 5,000 syncs per app. Apps are
+/// independent of each other. Writes may be repeated.
 #[async_trait]
 pub trait HistoryStore: Send + Sync + fmt::Debug + 'static {
-    /// Puts an hour in the place of what was known of it.
+    /// Stores an hour, replacing earlier data for it.
     async fn set_hour(&self, app: &AppKey, hour: &Hour) -> Result<(), Error>;
 
-    /// The hours that began at an instant or later, oldest first. Hours in which nothing happened are missing.
+    /// The hours that started at an instant or later, oldest first. Hours without activity are missing.
     async fn hours(&self, app: &AppKey, since: Timestamp) -> Result<Vec<Hour>, Error>;
 
-    /// All syncs that are kept, newest first.
+    /// All stored syncs, newest first.
     async fn recorded_runs(&self, app: &AppKey) -> Result<Vec<RecordedRun>, Error>;
 
-    /// One of them; `None` if none of the app's has this number.
+    /// A stored sync; `None` if the app has none with this id.
     async fn recorded_run(&self, app: &AppKey, id: u64) -> Result<Option<RecordedRun>, Error>;
 }
 
-/// The trait must stay usable as an object.
+/// The trait must stay object-safe.
 const _: Option<&dyn HistoryStore> = None;
 
 #[cfg(test)]

@@ -1,26 +1,25 @@
-//! Durable state: what the daemon must still know after a crash.
+//! Durable state: everything that the daemon must still know after a crash.
 //!
-//! Three narrow traits stand between the runtime and a database, so that another one can take its place:
-//! - [`TaskJournal`] holds the life of each task: the *intent* to call the connector, written before the first
-//!   call; the *outcome*, written before the first report; and what the Bridge said to the report.
-//! - [`SnapshotStore`] holds what each sync saw in the target: the listing that is being read, the one of the last
-//!   completed sync, and what was removed when, which is what the removal guard decides from.
-//! - [`HistoryStore`] holds what was done when, for charts and lists: numbers alone.
+//! Three narrow traits separate the runtime from the database, so that it can be replaced:
+//! - [`TaskJournal`] records the execution of each task: the *intent* to call the connector, written before the first call; the *outcome*,
+//!   written before the first report; and the Bridge's response to the report.
+//! - [`SnapshotStore`] records what each sync saw in the target: the snapshot in progress, the snapshot of the last completed sync, and
+//!   past removals, on which the removal guard bases its decisions.
+//! - [`HistoryStore`] records statistics over time, for charts and lists: only numbers.
 //!
-//! [`Sqlite`] is all of them, in one folder that one process at a time may use. [`Memory`] is the same for tests and simulations: nothing
-//! survives the process.
+//! [`Sqlite`] implements all of them in one folder, which only one process at a time may use. [`Memory`] implements them for tests and
+//! simulations: nothing survives the process.
 //!
 //! With the feature `postgres`, `postgres::Postgres` is all of them too, for nodes that stand in for one another: see `docs/decisions/0024-postgresql.md`.
 //!
 //! # Guarantees of [`Sqlite`]
-//! - An answer to a write comes after the write is on the disk. A write that was answered with an error may
-//!   be repeated; each is safe to repeat.
-//! - An outcome is never overwritten, and no intent is written over one: a task is not executed twice because
-//!   of a mistake elsewhere.
-//! - Once a report has ended, nothing of the outcome's result is left in any file of the folder but what [`RetainedOutcome`] names.
-//! - No write is answered as done unless the folder and its files were still in their place after it, and no other process
-//!   has taken them over. State that was lost or is an old copy is found out when it is opened: see [`Doubt`].
-//! - A caller that goes away while it waits takes no one else's write with it.
+//! - A write is acknowledged after it is on disk. A write that returned an error may be repeated; every write is idempotent.
+//! - An outcome is never overwritten, and no intent is written over one: a bug elsewhere cannot cause a task to be executed twice.
+//! - Once a report has ended, no file in the folder contains any part of the outcome's result, except the fields that [`RetainedOutcome`]
+//!   names.
+//! - A write is only acknowledged if the folder and its files were still in place after it, and no other process has taken them over. Lost
+//!   or outdated state is detected when it is opened: see [`Doubt`].
+//! - A caller that is dropped while it waits does not affect the writes of others.
 
 #![allow(rustdoc::private_intra_doc_links, reason = "a module's page leads through its private parts too")]
 

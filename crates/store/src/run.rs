@@ -1,4 +1,4 @@
-//! One sync, as it is kept for the operator.
+//! Records of syncs for the operator.
 
 use std::collections::BTreeMap;
 
@@ -9,18 +9,18 @@ use serde::{Deserialize, Serialize};
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum RunResult {
-    /// Completed: what it did not see was removed.
+    /// Completed: records that it did not contain were removed.
     Completed,
     /// Abandoned: nothing was removed.
     Abandoned,
     /// Failed before it could be completed or abandoned.
     Failed,
-    /// Read to its end, and held back by the removal guard.
+    /// Read completely, but held by the removal guard.
     Held,
 }
 
 impl RunResult {
-    /// All of them.
+    /// All results.
     pub const ALL: [Self; 4] = [Self::Completed, Self::Abandoned, Self::Failed, Self::Held];
 
     /// The name, such as `completed`.
@@ -34,61 +34,61 @@ impl RunResult {
     }
 }
 
-/// Why a sync ended as it did, beyond its [result](RunResult).
+/// Why a sync ended with its [result](RunResult).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum RunReason {
-    /// Held: completing would take away more than the removal guard lets pass.
+    /// Held: completing would remove more than the removal guard allows.
     AccessGuard,
-    /// Held: no completed sync is known here, and Iden may hold records.
+    /// Held: no completed sync is recorded here, and Iden may have records.
     LostState,
-    /// Held: Iden has seen a later sync than the last one known here.
+    /// Held: Iden has seen a later sync than the last one recorded here.
     StaleState,
-    /// Held: it is the first sync of the app, and the operator wants to be asked.
+    /// Held: it is the first sync of the app, and the operator must approve it.
     FirstSync,
-    /// Held: nothing shows that a listing was read to its end.
+    /// Held: there is no evidence that a listing is complete.
     NotProven,
-    /// Abandoned: the target could not be read to its end.
+    /// Abandoned: the target could not be read completely.
     Unreadable,
-    /// Abandoned: a listing goes in circles.
+    /// Abandoned: a listing repeats its cursor.
     RepeatedCursor,
-    /// Abandoned: fewer records were read than the target says it has.
+    /// Abandoned: fewer records were read than the target reports.
     Incomplete,
-    /// Abandoned: records break rules, and `on_invalid` is `abandon`.
+    /// Abandoned: records are invalid, and `on_invalid` is `abandon`.
     InvalidRecords,
-    /// Abandoned: a task deleted an account that had been pushed.
+    /// Abandoned: a task deleted an account after it had been pushed.
     Overtaken,
-    /// Abandoned: the operator allowed what was shown, and nothing was.
+    /// Abandoned: the operator approved what was shown, but nothing had been shown.
     NothingShown,
-    /// Abandoned: an operator cancelled it.
+    /// Abandoned: an operator cancelled the sync.
     Cancelled,
     /// Abandoned: the daemon stopped.
     Stopped,
-    /// Failed: the connector cannot say what it offers.
+    /// Failed: the connector cannot describe what it offers.
     Undescribed,
     /// Failed: a resource type is not registered in Iden.
     Unregistered,
-    /// Failed: the Bridge could not be reached, or refused.
+    /// Failed: the Bridge could not be reached, or returned an error.
     Bridge,
-    /// Failed: the session is not ours any more.
+    /// Failed: the session does not belong to this sync any more.
     SessionLost,
     /// Failed: Iden does not count what was pushed.
     Uncounted,
-    /// Failed: whether Iden has heard `complete` is not known.
+    /// Failed: it is unknown whether Iden has received `complete`.
     Unheard,
-    /// Failed: Iden could not remove stale records.
+    /// Failed: Iden failed to remove stale records.
     CleanupFailed,
     /// Failed: the state folder could not be read or written.
     State,
-    /// Completed: the daemon stopped before Iden had cleaned up.
+    /// Completed: the daemon stopped before Iden had finished its cleanup.
     Unwatched,
-    /// One that this version does not know.
+    /// A reason unknown to this version.
     #[serde(other)]
     Other,
 }
 
 impl RunReason {
-    /// All that this version gives.
+    /// All reasons that this version uses.
     pub const ALL: [Self; 22] = [
         Self::AccessGuard,
         Self::LostState,
@@ -143,29 +143,29 @@ impl RunReason {
         }
     }
 
-    /// The reason of this name.
+    /// The reason with this name.
     pub(super) fn named(name: &str) -> Self {
         Self::ALL.into_iter().find(|known| known.as_str() == name).unwrap_or(Self::Other)
     }
 }
 
-/// One sync, for the operator.
+/// A sync as recorded for the operator.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Run {
-    /// When it began.
+    /// When it started.
     pub started_at: Timestamp,
     /// When it ended.
     pub ended_at: Timestamp,
     /// How it ended.
     pub result: RunResult,
-    /// Why; `None` where there is nothing to add to the result, and of runs that an earlier version has recorded.
+    /// The reason; `None` if the result is self-explanatory, and for runs recorded by an earlier version.
     pub reason: Option<RunReason>,
-    /// One sentence for the operator.
+    /// A sentence for the operator.
     pub detail: String,
-    /// What of that sentence says what is wrong, without what to do about it; `None` if all of it does.
+    /// The part of the sentence that says what is wrong, without the advice; `None` if all of it does.
     pub cause: Option<String>,
     /// How many records were pushed, by slug.
     pub pushed: BTreeMap<String, u64>,
-    /// How many were removed, or would have been, by slug.
+    /// The number of records that were removed, or would have been, by slug.
     pub removed: BTreeMap<String, u64>,
 }

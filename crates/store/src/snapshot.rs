@@ -1,4 +1,4 @@
-//! What syncs saw in the target, as it is kept.
+//! Stored snapshots of what syncs saw in the target.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -9,97 +9,96 @@ use serde::{Deserialize, Serialize};
 
 use super::{AccessFacts, AccessLoss, AppKey, Error, Run};
 
-/// How long removals are remembered: longer than any window of the removal guard.
+/// How long removals are remembered: longer than the longest possible window of the removal guard.
 pub(super) const REMEMBERED: SignedDuration = SignedDuration::from_hours(400 * 24);
 
-/// A record that a listing holds.
+/// A record in a snapshot.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RecordHash {
-    /// Its id in the target.
+    /// The record's id in the target.
     pub id: String,
     /// A hash of the whole record, stable across versions.
     pub hash: u64,
-    /// What it says about access; `None` for groups and licenses.
+    /// The record's access; `None` for groups and licenses.
     pub facts: Option<AccessFacts>,
 }
 
 /// The result of adding records.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Added {
-    /// The records whose id the listing held already, in the order in which they were given. The first one
-    /// stays in the listing.
+    /// Records whose id was already in the snapshot, in the order in which they were given. The first record with an id stays in the
+    /// snapshot.
     pub duplicates: Vec<Duplicate>,
 }
 
-/// A record whose id the listing held already.
+/// A record whose id was already in the snapshot.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Duplicate {
-    /// Its id.
+    /// The record's id.
     pub id: String,
-    /// Whether the two have the same hash: the same record read twice, as offset paging does it.
+    /// Whether both have the same hash: the same record was read twice, as happens with offset paging.
     pub same: bool,
 }
 
-/// How the listing that is under way differs from what Iden is known to hold, for one resource type: from the listing of
-/// the last completed sync, and from what uncompleted syncs have pushed and tasks have created since then.
+/// The difference, for one resource type, between the snapshot in progress and what Iden is known to have: the snapshot of the last
+/// completed sync, and everything that uncompleted syncs have pushed and tasks have created since.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Difference {
-    /// Records that are known of and count when removals are judged.
+    /// Known records that count for the removal guard.
     pub known: u64,
-    /// Records in the present listing.
+    /// Records in the current snapshot.
     pub seen: u64,
-    /// In the present listing, and in no earlier one.
+    /// Records that are only in the current snapshot.
     pub created: u64,
-    /// In both, with different hashes.
+    /// Records in both, with different hashes.
     pub changed: u64,
-    /// Not in the present listing: completing the sync would remove these.
+    /// Records missing from the current snapshot: completing the sync would remove these.
     pub removed: u64,
-    /// Those of them that only [doubted](Trust::Rejected) listings have ever had, and that count for nothing.
+    /// Those of the removed records that were only ever in [rejected](Trust::Rejected) snapshots, and do not count.
     pub doubted: u64,
 }
 
-/// How far the listing of a sync is believed that ends without being completed. What it has pushed is in Iden, whatever it
-/// was; this says whether a later sync may remove it unasked. See `docs/decisions/0007-what-held-listings-leave.md`.
+/// How far the snapshot of an uncompleted sync is trusted. Whatever it pushed is in Iden; this decides whether a later sync may remove it
+/// without approval. See `docs/decisions/0007-what-held-listings-leave.md`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Trust {
-    /// It was read to its end, and the removal guard has nothing against it: its records count like those of a completed
-    /// sync.
+    /// It was read completely, and the removal guard allows it: its records count like those of a completed sync.
     Accepted,
-    /// It was not read completely, so it could not be judged. Its records count, until a doubted listing has them too.
+    /// It was not read completely, so the guard could not evaluate it. Its records count until a rejected snapshot contains them, too.
     Unverified,
-    /// The removal guard holds it. Records that no other listing had do not count.
+    /// The removal guard holds it. Records that were in no other snapshot do not count.
     Rejected,
 }
 
 /// A part of a [`Difference`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Which {
-    /// In the present listing only.
+    /// Only in the current snapshot.
     Created,
     /// In both, with different hashes.
     Changed,
-    /// Known, and not in the present listing.
+    /// Known, but missing from the current snapshot.
     Removed,
-    /// Those of them that count: not what only [doubted](Trust::Rejected) listings had.
+    /// Those of the removed records that count: not the ones that were only in [rejected](Trust::Rejected) snapshots.
     Counted,
-    /// In the present listing, known or not.
+    /// In the current snapshot, whether known or not.
     Seen,
 }
 
-/// A way in which access is taken away.
+/// A kind of access loss.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum LossKind {
-    /// The record is gone.
+    /// The record was removed.
     Removed,
-    /// The account was active, and is no longer.
+    /// The account was active, and is not any more.
     Deactivated,
     /// The account lost memberships or assignments.
     Memberships,
 }
 
 impl LossKind {
-    /// All of them.
+    /// All kinds.
     pub const ALL: [Self; 3] = [Self::Removed, Self::Deactivated, Self::Memberships];
 
     /// The name, such as `removed`.
@@ -112,70 +111,70 @@ impl LossKind {
     }
 }
 
-/// How many of a type lose something.
+/// The number of records of a type that lose access.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct LossCount {
     /// The resource type.
     pub slug: String,
-    /// What they lose.
+    /// The kind of loss.
     pub kind: LossKind,
-    /// How many do.
+    /// The number of records.
     pub count: u64,
 }
 
-/// An account that is in the present listing, and had more access in the last one.
+/// An account in the current snapshot that had more access in the last one.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Loser {
-    /// Their id.
+    /// The account's id.
     pub id: String,
-    /// What they lose, beside what tasks have taken from them.
+    /// The loss, excluding what tasks have taken away.
     pub loss: AccessLoss,
 }
 
-/// Some of those who lose access.
+/// A page of accounts that lose access.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Losers {
-    /// Who, ordered by id.
+    /// The accounts, ordered by id.
     pub losers: Vec<Loser>,
-    /// Where to continue; `None` at the end.
+    /// The id to continue with; `None` at the end.
     pub next: Option<String>,
 }
 
-/// Who had access in the last listing, of those that count.
+/// The access in the last snapshot, of the records that count.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct AccessBase {
     /// Accounts that were active.
     pub active: u64,
     /// Accounts with a membership or an assignment.
     pub with_refs: u64,
-    /// Records of which that is not known: an earlier version did not write it down.
+    /// Records with unknown access: an earlier version did not store it.
     pub unknown: u64,
 }
 
-/// What tasks changed of an account's access.
+/// The parts of an account's access that tasks changed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Changes {
-    /// Its status.
+    /// The status.
     pub status: bool,
-    /// Its memberships or assignments.
+    /// The memberships or assignments.
     pub memberships: bool,
 }
 
-/// What Iden said of our last completed sync.
+/// Iden's time of our last completed sync.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct IdenTime {
-    /// When the app was last synced, by Iden's clock, as it said after our last completed sync.
+    /// When the app was last synced by Iden's clock, as returned after our last completed sync.
     pub synced_at: Option<Timestamp>,
-    /// When we sent a `complete` after which Iden has not said so yet, by our clock.
+    /// When we sent a `complete` whose time Iden has not returned yet, by our clock.
     pub pending_since: Option<Timestamp>,
 }
 
-/// What the operator was last shown that a sync would take away.
+/// The removals that the operator was last shown.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Shown {
-    /// A digest of exactly that.
+    /// The digest of exactly these removals.
     pub digest: u64,
-    /// How many losses it is.
+    /// The number of losses.
     pub losses: u64,
 }
 
@@ -184,25 +183,25 @@ pub struct Shown {
 pub struct LastSync {
     /// When it completed.
     pub at: Timestamp,
-    /// How many records of each resource type it held, by slug.
+    /// The number of records of each resource type, by slug.
     pub counts: BTreeMap<String, u64>,
 }
 
-/// What Iden may hold of an app of which no completed sync is known here.
+/// The records that Iden may have of an app without a completed sync recorded here.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum BaselineOrigin {
-    /// Nothing but what syncs that are recorded here have pushed.
+    /// Only those pushed by syncs recorded here.
     Ours,
-    /// What syncs of another state have left there: this state was lost, or the app was synced from elsewhere.
+    /// Those of syncs with another state: this state was lost, or the app was synced from elsewhere.
     Lost,
 }
 
 impl BaselineOrigin {
-    /// Both.
+    /// All values.
     pub const ALL: [Self; 2] = [Self::Ours, Self::Lost];
 
-    /// The stored name, such as `lost`. Earlier versions stored `ours` without evidence for it, so that name is no
-    /// longer used, and counts as unknown.
+    /// The stored name, such as `lost`. Earlier versions stored `ours` without evidence for it, so that name is no longer used, and counts
+    /// as unknown.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Ours => "shown",
@@ -215,47 +214,46 @@ impl BaselineOrigin {
 ///
 /// # Flow
 /// [`begin`](Self::begin), [`add`](Self::add) page by page, [`difference`](Self::difference) for the guard,
-/// [`completing`](Self::prepare_commit) before `complete` is sent, [`promote`](Self::commit) when the Bridge has taken it. A
-/// sync that is abandoned after it has pushed something ends with [`retain`](Self::retain); what else there is of a listing is
-/// dropped by the next `begin`, or the next start of the process.
+/// [`prepare_commit`](Self::prepare_commit) before `complete` is sent, [`commit`](Self::commit) when the Bridge has accepted it. A sync
+/// that is abandoned after it has pushed something ends with [`retain`](Self::retain); any other unfinished snapshot is dropped by the next
+/// `begin`, or at the next start of the process.
 ///
 /// # Contract
-/// One listing of an app is under way at a time; different apps do not disturb one another. Memory does not
-/// grow with the number of records. All that speaks of the present listing is [`Error::NoListing`] unless
-/// `begin` was called and neither a `promote`, a `keep` nor a restart came after it: half a listing is never promoted. A restart
-/// after `completing` promotes it.
-/// Ids are compared byte by byte; ordered by id means that order.
+/// An app has at most one snapshot in progress; apps are independent of each other. Memory use does not grow with the number of records.
+/// All methods that refer to the current snapshot return [`Error::NoListing`] unless `begin` was called without a `commit`, a `retain` or a
+/// restart after it: an incomplete snapshot is never committed. A restart after `prepare_commit` commits the snapshot. Ids are compared
+/// byte by byte, and "ordered by id" means that order.
 #[async_trait]
 pub trait SnapshotStore: Send + Sync + fmt::Debug + 'static {
-    /// Begins a listing, and drops an unfinished one of the same app.
+    /// Starts a snapshot, and drops an unfinished one of the same app.
     async fn begin(&self, app: &AppKey) -> Result<(), Error>;
 
-    /// Begins a listing that is only looked at, and ends with [`discard`](Self::discard). A crash in the middle of it is no
+    /// Starts a snapshot for a dry run, which ends with [`discard`](Self::discard). A crash in the middle of it does not count as an
     /// interrupted sync.
     async fn begin_dry_run(&self, app: &AppKey) -> Result<(), Error>;
 
-    /// Drops the present listing, as if it had never been. Where there is none, nothing happens.
+    /// Drops the current snapshot, as if it had never existed. Does nothing if there is none.
     async fn discard(&self, app: &AppKey) -> Result<(), Error>;
 
-    /// Adds records of one resource type. An empty slice notes that the type was listed.
+    /// Adds records of one resource type. An empty slice records that the type was listed.
     async fn add(&self, app: &AppKey, slug: &str, records: &[RecordHash]) -> Result<Added, Error>;
 
-    /// Puts a record into the present listing, in place of one with the same id: a task changed it.
+    /// Puts a record that a task changed into the current snapshot, replacing one with the same id.
     async fn set(&self, app: &AppKey, slug: &str, seen: &RecordHash) -> Result<(), Error>;
 
-    /// Takes a record out of the present listing: a task deleted it. One that is not in it is no error.
+    /// Removes a record that a task deleted from the current snapshot. Not an error if it does not exist.
     async fn unset(&self, app: &AppKey, slug: &str, id: &str) -> Result<(), Error>;
 
-    /// Which of these ids the present listing does not hold, in the order in which they were given.
+    /// The given ids that are missing from the current snapshot, in the given order.
     async fn missing(&self, app: &AppKey, slug: &str, ids: &[&str]) -> Result<Vec<String>, Error>;
 
-    /// How many records the present listing holds.
+    /// The number of records in the current snapshot.
     async fn seen_count(&self, app: &AppKey, slug: &str) -> Result<u64, Error>;
 
-    /// How the present listing differs from what is known.
+    /// The difference between the current snapshot and what is known.
     async fn difference(&self, app: &AppKey, slug: &str) -> Result<Difference, Error>;
 
-    /// The ids of a part of the difference, ordered by id, from the one after `after`, at most `limit`.
+    /// The ids of a part of the difference, ordered by id, starting after `after`, at most `limit`.
     async fn ids(
         &self,
         app: &AppKey,
@@ -265,47 +263,44 @@ pub trait SnapshotStore: Send + Sync + fmt::Debug + 'static {
         limit: u32,
     ) -> Result<Vec<String>, Error>;
 
-    /// Those who lose access without being gone, from the one after `after`, some at a time. What tasks have
-    /// [changed](Self::note_changed) is no loss.
+    /// A page of accounts that lose access without being removed, starting after `after`. Changes made by [tasks](Self::note_changed) do
+    /// not count as losses.
     async fn losers(&self, app: &AppKey, slug: &str, after: Option<&str>) -> Result<Losers, Error>;
 
-    /// Who had access in the last listing.
+    /// The access in the last snapshot.
     async fn access_base(&self, app: &AppKey, slug: &str) -> Result<AccessBase, Error>;
 
-    /// `complete` is about to be sent, which removes this in addition to the records that it removes. If the process
-    /// ends before the result is known, the next start promotes the listing, as of this time: what `complete` removes
-    /// has been judged, and what it left must be known.
+    /// Records that `complete` is about to be sent, and the other losses that it causes, in addition to the removed records. If the process
+    /// ends before the result is known, the next start commits the snapshot as of this time: the removals have been approved, and the
+    /// remaining records must be known.
     async fn prepare_commit(&self, app: &AppKey, at: Timestamp, losses: &[LossCount]) -> Result<(), Error>;
 
-    /// Makes the present listing the last completed one and records how many of each type were removed that count. A
-    /// type that the present listing does not have is dropped, and counts as removed whole: `complete` has PUT
-    /// semantics. All of it happens, or nothing.
+    /// Makes the current snapshot the last completed one, and records how many counting records of each type were removed. A type that is
+    /// missing from the current snapshot is dropped, and all of its records count as removed: `complete` has PUT semantics. Atomic.
     async fn commit(&self, app: &AppKey, at: Timestamp) -> Result<(), Error>;
 
-    /// The sync ends without `complete`. What it pushed stays in Iden, so the present listing is added to what later ones
-    /// are compared with, and ends. What is said of it decides whether that counts when removals are judged; what a
-    /// completed or a plausible listing had counts whatever comes after it. This makes no completed sync of it: see
-    /// [`last`](Self::last).
+    /// Ends the sync without `complete`. Its pushed records stay in Iden, so the current snapshot is added to what later ones are compared
+    /// with. `belief` decides whether it counts for the removal guard; records from a completed or accepted snapshot keep counting whatever
+    /// follows. This does not make it a completed sync: see [`last`](Self::last).
     async fn retain(&self, app: &AppKey, belief: Trust) -> Result<(), Error>;
 
-    /// A task has created an account, so Iden holds it. It counts when removals are judged, although no sync has seen it
-    /// yet.
+    /// Records that a task has created an account, so Iden has it. It counts for the removal guard, although no sync has seen it yet.
     async fn note_created(&self, app: &AppKey, slug: &str, id: &str) -> Result<(), Error>;
 
-    /// A task has deleted an account. If [no sync has seen it](Self::note_created), it no longer counts.
+    /// Records that a task has deleted an account. If [no sync has seen it](Self::note_created), it no longer counts.
     async fn note_deleted(&self, app: &AppKey, slug: &str, id: &str) -> Result<(), Error>;
 
-    /// A task has changed an account's access, which the next completed sync therefore is not surprised at.
+    /// Records that a task has changed an account's access, so that the next completed sync does not count that change.
     async fn note_changed(&self, app: &AppKey, slug: &str, id: &str, changes: Changes) -> Result<(), Error>;
 
-    /// The resource types of which anything is known but the present listing.
+    /// The known resource types, not including those only in the current snapshot.
     async fn known_slugs(&self, app: &AppKey) -> Result<Vec<String>, Error>;
 
-    /// How many records of a type completed syncs have removed since this instant, it included. Removals are
-    /// remembered for 400 days.
+    /// The number of records of a type that completed syncs have removed since this instant (inclusive). Removals are remembered for 400
+    /// days.
     async fn removals_since(&self, app: &AppKey, slug: &str, since: Timestamp) -> Result<u64, Error>;
 
-    /// How many of a type lost something else by completed syncs since this instant, it included.
+    /// The number of records of a type with other losses in completed syncs since this instant (inclusive).
     async fn losses_since(
         &self,
         app: &AppKey,
@@ -314,40 +309,40 @@ pub trait SnapshotStore: Send + Sync + fmt::Debug + 'static {
         since: Timestamp,
     ) -> Result<u64, Error>;
 
-    /// Removals and other losses up to now no longer count: the operator has allowed them.
+    /// Removals and other losses up to now no longer count: the operator has approved them.
     async fn forgive_removals(&self, app: &AppKey) -> Result<(), Error>;
 
     /// The last completed sync; `None` if there was none, or the state was lost.
     async fn last(&self, app: &AppKey) -> Result<Option<LastSync>, Error>;
 
-    /// What was found out about the time before the first completed sync; `None` if this was not checked.
+    /// The result of checking the time before the first completed sync; `None` if it was not checked.
     async fn past(&self, app: &AppKey) -> Result<Option<BaselineOrigin>, Error>;
 
-    /// Keeps what was found out about the time before the first completed sync.
+    /// Stores the result of checking the time before the first completed sync.
     async fn set_past(&self, app: &AppKey, past: BaselineOrigin) -> Result<(), Error>;
 
-    /// What Iden said of our last completed sync.
+    /// Iden's time of our last completed sync.
     async fn iden_time(&self, app: &AppKey) -> Result<IdenTime, Error>;
 
-    /// Iden says that the app was last synced then, and that was this process's sync. Nothing is pending.
+    /// Records Iden's time of this process's last sync. Nothing is pending after that.
     async fn set_iden_time(&self, app: &AppKey, synced_at: Timestamp) -> Result<(), Error>;
 
-    /// What the operator was last shown; `None` if nothing since the last completed sync.
+    /// The removals that the operator was last shown; `None` if there were none since the last completed sync.
     async fn shown(&self, app: &AppKey) -> Result<Option<Shown>, Error>;
 
-    /// The operator is shown this.
+    /// Records the removals that the operator is shown.
     async fn set_shown(&self, app: &AppKey, shown: Shown) -> Result<(), Error>;
 
-    /// Whether a sync has started of which no run was recorded: the process died in the middle of it.
+    /// Whether a sync has started without a recorded run: the process died in the middle of it.
     async fn was_interrupted(&self, app: &AppKey) -> Result<bool, Error>;
 
-    /// Records a sync for the operator, which ends it. Those of the last 30 days are kept, the last 200 of an app
-    /// whenever they were, and never more than 5,000.
+    /// Records a sync for the operator, which ends it. Keeps the runs of the last 30 days and at least the last 200 of an app, but never
+    /// more than 5,000.
     async fn record_run(&self, app: &AppKey, run: &Run) -> Result<(), Error>;
 
     /// The last syncs, newest first.
     async fn runs(&self, app: &AppKey, limit: u32) -> Result<Vec<Run>, Error>;
 }
 
-/// The trait must stay usable as an object.
+/// The trait must stay object-safe.
 const _: Option<&dyn SnapshotStore> = None;

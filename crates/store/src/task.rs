@@ -1,4 +1,4 @@
-//! The life of a task, as it is kept: intent, outcome, end.
+//! The recorded execution of a task: intent, outcome, end.
 
 use std::collections::{BTreeMap, HashMap};
 use std::fmt;
@@ -11,41 +11,41 @@ use serde_json::{Map, Value};
 
 use super::{AppKey, AttemptStep, Doubt, Error, Pause};
 
-/// That the connector is about to be called for a task.
+/// Records that the connector is about to be called for a task.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Intent {
     /// The task.
     pub task: TaskId,
-    /// The action, as the task names it; one that is unknown is kept as well.
+    /// The action's name in the task; unknown actions are stored, too.
     pub action: String,
-    /// When Iden made the task.
+    /// When Iden created the task.
     pub created_at: Option<Timestamp>,
-    /// The hashed keys of the task's lane. No part of the payload can be read from them.
+    /// The hashed keys of the task's account queue. No part of the payload can be derived from them.
     pub keys: Vec<u64>,
-    /// Which attempt this is, from 1.
+    /// The number of this attempt, starting at 1.
     pub attempt: u32,
-    /// What the account looked like before the first attempt. Only the first intent's is kept.
+    /// The state of the account before the first attempt. Only the value from the first intent is kept.
     pub prior: PriorAccount,
-    /// Now.
+    /// The current time.
     pub at: Timestamp,
-    /// What came before, as far as it is not noted yet: it is written together with this.
+    /// Earlier steps that are not recorded yet: they are written together with the intent.
     pub steps: Vec<AttemptStep>,
 }
 
-/// What the account of a task looked like before the first attempt: the evidence that distinguishes a later attempt's
-/// own work from an existing account. It holds no value of the account.
+/// The state of a task's account before the first attempt: the evidence that distinguishes the work of earlier attempts from an existing
+/// account. Contains no values of the account.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "was", rename_all = "snake_case")]
 pub enum PriorAccount {
     /// The account could not be looked up, or the task does not need it.
     #[default]
     Unknown,
-    /// There was no such account.
+    /// The account did not exist.
     Absent,
-    /// It was there.
+    /// The account existed.
     Seen {
-        /// The fields that the target showed, each as a hash of its value with the task's id: enough to tell whether a value
-        /// is still the old one.
+        /// The fields that the target showed, each as a hash of its value and the task's id: enough to detect whether a value is still the
+        /// old one.
         fields: BTreeMap<String, u64>,
     },
 }
@@ -57,22 +57,22 @@ impl PriorAccount {
     }
 }
 
-/// What is to be reported of a task.
+/// The outcome to report for a task.
 ///
-/// A result may hold a secret, such as a first password: `Debug` shows the names of its fields only.
+/// A result may contain a secret, such as an initial password: `Debug` only shows the names of its fields.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "status", rename_all = "snake_case")]
 pub enum Outcome {
     /// The task is done.
     Completed {
-        /// What is sent as the task's `result`.
+        /// The task's `result` for the report.
         result: Option<Map<String, Value>>,
     },
     /// The task has failed permanently.
     Failed {
         /// The standard code.
         code: Code,
-        /// What an administrator is shown.
+        /// The message for administrators.
         message: String,
     },
 }
@@ -91,59 +91,59 @@ impl fmt::Debug for Outcome {
     }
 }
 
-/// The field of a result that names what the target cannot show, so that reading back did not prove it.
+/// The field of a result that names what the target cannot show, and what reading back therefore did not prove.
 pub const NOT_VERIFIED: &str = "not_verified";
 
-/// What the Bridge said to the report of an outcome.
+/// The Bridge's response to the report of an outcome.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ReportResult {
-    /// 200: the report was taken.
+    /// 200: the report was accepted.
     Accepted,
-    /// 409: the task had been resolved already.
+    /// 409: the task had already been resolved.
     Conflict,
-    /// 404: Iden no longer knows the task.
+    /// 404: Iden does not know the task any more.
     Missing,
-    /// 400: the report was refused. It is set aside for the operator.
+    /// 400: the report was rejected. It is set aside for the operator.
     Rejected {
-        /// What the Bridge gave as the reason.
+        /// The Bridge's reason.
         detail: String,
     },
 }
 
-/// Where a task stands.
+/// The state of a task.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum State {
-    /// The connector was, or was about to be, called; the result is unknown.
+    /// The connector was called, or was about to be called; the result is unknown.
     Intended,
-    /// The outcome is known and not yet reported.
+    /// The outcome is known, but not reported yet.
     Decided(Outcome),
     /// The report has ended.
     Ended(ReportResult),
 }
 
-/// What is left of an outcome once its report has ended.
+/// What is retained of an outcome once its report has ended.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum RetainedOutcome {
     /// The task was completed.
     Completed {
-        /// What is left of its result: [`RetainedOutcome::FIELDS`], none of which is a secret.
+        /// The retained fields of its result: [`RetainedOutcome::FIELDS`], none of which is a secret.
         result: Option<Map<String, Value>>,
     },
     /// The task had failed.
     Failed {
         /// The standard code.
         code: Code,
-        /// The message, as it was reported.
+        /// The message, as reported.
         message: Option<String>,
     },
 }
 
 impl RetainedOutcome {
-    /// The fields of a result that outlive the report: those whose meaning is known here. What a connector adds may be a
-    /// secret, such as a first password.
+    /// The fields of a result that are retained after the report: those defined here. Fields added by a connector may be secrets, such as
+    /// an initial password.
     pub const FIELDS: [&str; 2] = ["account_id", NOT_VERIFIED];
 
-    /// What is left of an outcome.
+    /// The retained part of an outcome.
     pub(super) fn of(outcome: Outcome) -> Self {
         match outcome {
             Outcome::Completed { result } => {
@@ -155,7 +155,7 @@ impl RetainedOutcome {
         }
     }
 
-    /// The outcome as far as it is left, to be reported again.
+    /// The retained part as an outcome, to be reported again.
     pub fn outcome(&self) -> Outcome {
         match self {
             Self::Completed { result } => Outcome::Completed { result: result.clone() },
@@ -167,36 +167,36 @@ impl RetainedOutcome {
     }
 }
 
-/// A task in the journal. Instants are kept to the microsecond.
+/// A task in the journal. Instants have microsecond precision.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Entry {
     /// The task.
     pub task: TaskId,
-    /// The action, as the task names it.
+    /// The action's name in the task.
     pub action: String,
-    /// When Iden made the task.
+    /// When Iden created the task.
     pub created_at: Option<Timestamp>,
-    /// The hashed keys of the task's lane.
+    /// The hashed keys of the task's account queue.
     pub keys: Vec<u64>,
-    /// The highest attempt an intent was written for, from 1.
+    /// The highest attempt for which an intent was written, starting at 1.
     pub attempt: u32,
     /// Whether an attempt may have been applied, completely or in part.
     pub may_have_applied: bool,
-    /// What the account looked like before the first attempt.
+    /// The state of the account before the first attempt.
     pub prior: PriorAccount,
     /// When the first intent was written.
     pub first_intent_at: Timestamp,
     /// When the last intent was written.
     pub last_intent_at: Timestamp,
-    /// Where the task stands.
+    /// The task's state.
     pub state: State,
-    /// What is left of the outcome, if the task has ended.
+    /// The retained part of the outcome, if the task has ended.
     pub kept: Option<RetainedOutcome>,
     /// When its report last ended.
     pub ended_at: Option<Timestamp>,
 }
 
-/// What the journal knows of a task, without the details.
+/// The state of a known task, without details.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Known {
     /// [`State::Intended`]
@@ -207,70 +207,69 @@ pub enum Known {
     Ended,
 }
 
-/// A destructive task that the guard holds, or held until the operator let it go.
+/// A destructive task that the deprovision limit holds, or held until the operator released it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Held {
     /// The task.
     pub task: TaskId,
     /// Since when.
     pub held_at: Timestamp,
-    /// When the operator let it go, if they did.
+    /// When the operator released it; `None` if not released.
     pub released_at: Option<Timestamp>,
 }
 
-/// How many tasks of an app stand where.
+/// The numbers of an app's tasks, by state.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Counts {
-    /// With an intent and no outcome.
+    /// With an intent, but no outcome.
     pub intended: u64,
     /// With an outcome that is not yet reported.
     pub decided: u64,
     /// Reported and accepted.
     pub ended_accepted: u64,
-    /// Reported, and resolved already.
+    /// Reported, but already resolved.
     pub ended_conflict: u64,
-    /// Reported, and unknown to Iden.
+    /// Reported, but unknown to Iden.
     pub ended_missing: u64,
-    /// Reported and refused: these wait for the operator.
+    /// Reported, but rejected: these wait for the operator.
     pub rejected: u64,
 }
 
 /// The durable record of tasks.
 ///
 /// # Flow
-/// [`intent`](Self::intent) before each call of the connector, [`record_outcome`](Self::record_outcome) before the first
-/// report, [`ended`](Self::ended) when the Bridge has answered it. After a restart,
-/// [`open`](Self::open) gives what was left: an intent is recovered, an outcome is reported.
+/// [`intent`](Self::intent) before each call of the connector, [`record_outcome`](Self::record_outcome) before the first report,
+/// [`ended`](Self::ended) when the Bridge has responded to it. After a restart, [`open`](Self::open) returns unfinished tasks: an intent is
+/// recovered, an outcome is reported.
 ///
 /// # Contract
-/// Every method may be called at any time, from any number of tasks. A write is durable when it returns; if
-/// its future is dropped, it may or may not happen. Every write may be repeated. Errors change nothing, except
-/// that after [`Error::Closed`], [`Error::Database`] and [`Error::NotOurs`] a write may have happened all the same.
+/// Every method may be called at any time, concurrently. A write is durable when it returns; if its future is dropped, it may or may not
+/// happen. Every write may be repeated. A failed write changes nothing, except that after [`Error::Closed`], [`Error::Database`] and
+/// [`Error::NotOurs`] it may have happened anyway.
 ///
-/// No secret is kept once an outcome's report has ended.
+/// No secret is stored once an outcome's report has ended.
 #[async_trait]
 pub trait TaskJournal: Send + Sync + fmt::Debug + 'static {
-    /// Records that the connector is about to be called, so that the attempt may have been applied from now on. A repeated
-    /// attempt replaces what the first said, except its time and what the account looked like before it; the attempt never
-    /// goes down.
+    /// Records that the connector is about to be called, so that the attempt may have been applied from now on. A repeated attempt replaces
+    /// the first intent, except for its time and the earlier state of the account; the attempt number never decreases.
     ///
     /// [`Error::AlreadyDecided`] if the task has an outcome: it must not be executed again.
     async fn intent(&self, app: &AppKey, intent: &Intent) -> Result<(), Error>;
 
-    /// Records that no attempt so far was applied: the target is known to have done nothing. A task without an intent, or
-    /// with an outcome, stays as it is.
+    /// Records that no attempt so far was applied: the target is known to have changed nothing. Does nothing for a task without an intent,
+    /// or with an outcome.
     async fn not_applied(&self, app: &AppKey, task: &TaskId) -> Result<(), Error>;
 
-    /// Records the outcome. A task that was refused before the connector was called has no intent; it is
-    /// recorded with what `identity` says.
+    /// Records the outcome. A task that was rejected before the connector was called has no intent; it is recorded with the data in
+    /// `identity`.
     ///
-    /// The first outcome wins. The same one again is no error; a different one, or one for a task whose report
-    /// has ended, is [`Error::AlreadyDecided`].
+    /// The first outcome wins. Recording the same outcome again is not an error; a different one, or one for a task whose report has ended,
+    /// is [`Error::AlreadyDecided`].
     async fn record_outcome(&self, app: &AppKey, identity: &Intent, outcome: &Outcome) -> Result<(), Error>;
 
-    /// Records what the Bridge said, and erases the outcome's result but for what [`RetainedOutcome`] says. A rejected report may end
-    /// again, in another way or the same. Any other end stays, and a second one only renews its time: a task that Iden
+    /// Records the Bridge's response, and erases the outcome's result except for the fields in [`RetainedOutcome`]. A rejected report may
+    /// end again, with the same or another result. Any other end is final, and a second one only renews its time, so that a task that Iden
     /// still lists is not [pruned](Self::prune).
     ///
     /// [`Error::NotDecided`] if there is no outcome.
@@ -282,84 +281,80 @@ pub trait TaskJournal: Send + Sync + fmt::Debug + 'static {
         at: Timestamp,
     ) -> Result<(), Error>;
 
-    /// Removes an intent whose task Iden has resolved or removed meanwhile. A task that is not in the journal
-    /// is no error; one with an outcome is [`Error::AlreadyDecided`], and stays.
+    /// Removes an intent whose task Iden has resolved or removed in the meantime. Not an error if the journal does not contain the task; a
+    /// task with an outcome returns [`Error::AlreadyDecided`], and stays.
     async fn forget(&self, app: &AppKey, task: &TaskId) -> Result<(), Error>;
 
-    /// The tasks that are intended or decided, oldest first by `created_at`. A task without one is placed by
-    /// its first intent.
+    /// The tasks that are intended or decided, oldest first by `created_at`. A task without that time is sorted by its first intent.
     async fn open(&self, app: &AppKey) -> Result<Vec<Entry>, Error>;
 
     /// One task.
     async fn entry(&self, app: &AppKey, task: &TaskId) -> Result<Option<Entry>, Error>;
 
-    /// Which of these tasks, of which there may be any number, the journal knows. Those it does not know are
-    /// left out.
+    /// The given tasks that the journal knows. There may be any number of them; unknown ones are left out.
     async fn known(&self, app: &AppKey, tasks: &[TaskId]) -> Result<HashMap<TaskId, Known>, Error>;
 
-    /// The tasks whose report was refused, oldest first by `created_at`.
+    /// The tasks whose report was rejected, oldest first by `created_at`.
     async fn rejected(&self, app: &AppKey) -> Result<Vec<Entry>, Error>;
 
-    /// How many tasks stand where.
+    /// The number of tasks in each state.
     async fn counts(&self, app: &AppKey) -> Result<Counts, Error>;
 
-    /// When the connector was first called for each task that takes access away
-    /// ([`Action::is_destructive`](bridgehead_sdk::Action::is_destructive)), for calls after `since`, oldest first.
-    /// Whatever came of them counts: a call that failed may have been applied all the same. A task that was refused
-    /// before the connector was called does not count.
+    /// When the connector was first called for each task that removes access
+    /// ([`Action::is_destructive`](bridgehead_sdk::Action::is_destructive)), for calls after `since`, oldest first. Failed calls count,
+    /// because they may have been applied anyway. A task that was rejected before the connector was called does not count.
     async fn destructive_since(&self, app: &AppKey, since: Timestamp) -> Result<Vec<Timestamp>, Error>;
 
-    /// Records that these tasks, of which there may be any number, are held. One that is held already, or was
-    /// released, stays as it is.
+    /// Records that these tasks are held. There may be any number of them; tasks that are already held or were released do not change.
     async fn hold(&self, app: &AppKey, tasks: &[TaskId], at: Timestamp) -> Result<(), Error>;
 
-    /// Records that the operator let these tasks go, whether or not they were recorded as held before.
+    /// Records that the operator released these tasks, whether or not they were recorded as held before.
     async fn release(&self, app: &AppKey, tasks: &[TaskId], at: Timestamp) -> Result<(), Error>;
 
-    /// Forgets that these tasks were held: they are no longer pending in Iden, or there is no limit.
+    /// Removes the record that these tasks were held: they are no longer pending in Iden, or there is no limit.
     async fn unhold(&self, app: &AppKey, tasks: &[TaskId]) -> Result<(), Error>;
 
-    /// The tasks that are held, and those that were released and not pruned yet.
+    /// The tasks that are held, and those that were released but not pruned yet.
     async fn held(&self, app: &AppKey) -> Result<Vec<Held>, Error>;
 
-    /// Adds steps to the story of a task, of which the journal may know nothing else yet. A step that is known, by its beginning and
-    /// its phase, is replaced. Of each task the newest [`STEPS_KEPT`](super::STEPS_KEPT) are kept, as long as the journal knows the
-    /// task. Steps that come before an intent or an outcome are written with it instead: see [`Intent::steps`].
+    /// Adds steps to the history of a task that may be otherwise unknown to the journal. A step with the same start and phase is replaced.
+    /// The newest [`STEPS_KEPT`](super::STEPS_KEPT) steps of each task are kept for as long as the journal knows the task. Steps before an
+    /// intent or an outcome are written with it instead: see [`Intent::steps`].
     async fn note_attempts(&self, app: &AppKey, task: &TaskId, steps: &[AttemptStep]) -> Result<(), Error>;
 
-    /// The steps of a task, in the order in which they began.
+    /// The steps of a task, in the order in which they started.
     async fn attempts(&self, app: &AppKey, task: &TaskId) -> Result<Vec<AttemptStep>, Error>;
 
-    /// Records that an operator has paused an app, in place of what was recorded before.
+    /// Records that an operator has paused an app, replacing an earlier record.
     async fn pause(&self, app: &AppKey, pause: &Pause) -> Result<(), Error>;
 
     /// Records that an app is not paused.
     async fn resume(&self, app: &AppKey) -> Result<(), Error>;
 
-    /// Whether an app is paused.
+    /// The pause of an app, if it is paused.
     async fn paused(&self, app: &AppKey) -> Result<Option<Pause>, Error>;
 
-    /// Removes tasks of an app that ended before this instant, and says how many. Open and rejected ones stay. With them go
-    /// releases that are as old, or whose task the connector has been called for, their steps, and steps as old of tasks that are
-    /// not known otherwise.
+    /// Removes an app's tasks that ended before this instant, and returns their number. Open and rejected tasks stay. Also removes releases
+    /// that are as old or whose task has been passed to the connector, the steps of removed tasks, and equally old steps of tasks that are
+    /// otherwise unknown.
     ///
-    /// Called only after the whole list of pending tasks was read, and the ends of those in it were renewed.
+    /// Only called after the whole list of pending tasks was read, and the ends of the tasks in it were renewed.
     async fn prune(&self, app: &AppKey, before: Timestamp) -> Result<u64, Error>;
 
-    /// Whether tasks of this app may have been started of which this journal knows nothing. See [`Doubt`] for what to do. A
-    /// doubt stays until it is pruned, which is not before everything that it covers is older than what is pruned with it.
+    /// Whether tasks of this app may have been started that this journal does not contain. See [`Doubt`] for what to do. A doubt stays
+    /// until it is pruned, which does not happen before everything that it covers is older than the pruned tasks.
     async fn doubted(&self, app: &AppKey) -> Result<Option<Doubt>, Error>;
 
-    /// Answers the question that a folder without state puts: whether Iden had been synced for this app before, as its
-    /// `last_synced_at` says. The first answer stays; where nothing is asked, it means nothing.
+    /// Answers the question about a folder without state: whether Iden had synced this app before, according to its `last_synced_at`. The
+    /// first answer is final; without a question, it has no effect.
     async fn settle_new(&self, app: &AppKey, synced_before: bool) -> Result<(), Error>;
 
-    /// Whether what this journal has opened is still in its place. If it is not, every write fails with
-    /// [`Error::NotOurs`] too, and what is read may be out of date.
+    /// Checks that the files opened by this journal are still in place. If they are not, every write fails with [`Error::NotOurs`] as well,
+    /// and reads may return outdated data.
     async fn verify(&self) -> Result<(), Error>;
 }
 
-/// The trait must stay usable as an object.
+/// The trait must stay object-safe.
 const _: Option<&dyn TaskJournal> = None;
 
 #[cfg(test)]

@@ -1,7 +1,6 @@
-//! Whether the files of the state are what this process may use, and still the ones it has opened.
+//! Whether this process may use the files of the state, and whether they are still the ones that it opened.
 
-/// Why a file or folder is not used. A user with write access to its parent could otherwise choose what the daemon
-/// reads and overwrites.
+/// Why a file or folder is not used. Otherwise, a user with write access to its parent could choose what the daemon reads and overwrites.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Distrust {
     /// It belongs to another user.
@@ -10,9 +9,9 @@ pub enum Distrust {
          state, or stop it and transfer the whole state folder with chown -R"
     )]
     Owner {
-        /// Whose it is.
+        /// The owner.
         owner: u32,
-        /// Who this process is.
+        /// The user of this process.
         user: u32,
     },
     /// A file is a symbolic link.
@@ -21,19 +20,19 @@ pub enum Distrust {
          it with the file itself"
     )]
     Link,
-    /// The folder is reached through a link that another user can change.
+    /// The folder's path contains a link that another user can change.
     #[error(
         "is a symbolic link that belongs to user {owner}, who could redirect it at any time; set state.path \
          to the folder itself"
     )]
     LinkOf {
-        /// Whose link it is.
+        /// The owner of the link.
         owner: u32,
     },
     /// It is a pipe, a device, a folder or a socket.
     #[error("is not a regular file; find out who created it, and move it away")]
     Kind,
-    /// It has more than one name, so another user may keep access to it.
+    /// It has more than one name, so another user may still have access to it.
     #[error(
         "has a second name (a hard link), through which it could be changed; find and remove the other \
          name, or replace the file with a copy"
@@ -41,16 +40,16 @@ pub enum Distrust {
     Linked,
 }
 
-/// What happened to state that a running process had opened.
+/// What happened to state that a running process has open.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Loss {
     /// It was removed.
     #[error("{0} was removed")]
     Gone(&'static str),
-    /// Something else has its name.
+    /// Another file or folder has its name.
     #[error("{0} was replaced")]
     Replaced(&'static str),
-    /// Some of it was cut off, or written over with something shorter.
+    /// Part of it was truncated, or it was overwritten with something shorter.
     #[error("{0} was truncated")]
     Cut(&'static str),
     /// Another process writes to it.

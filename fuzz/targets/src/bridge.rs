@@ -1,4 +1,4 @@
-//! What the Bridge answers, or somebody in its place.
+//! Responses of the Bridge API, or of another server in its place.
 
 use std::time::Duration;
 
@@ -9,10 +9,10 @@ use url::Url;
 
 use crate::invariant::{self, is_presentable, json, keeps_fields, shows_no_secret, tainted};
 
-/// The address that the answers are answers to.
+/// The request URL that the task pages are parsed against.
 const PAGE: &str = "https://h.test/org/acme/api/v1/bridge/apps/1/tasks/?status=pending&limit=100";
 
-/// The longest sentence of an error: a text of the server, bounded, and who asked what.
+/// The maximum length of an error message: bounded text from the server, plus the call that failed.
 const SENTENCE: usize = 1500;
 
 fn page_url() -> Url {
@@ -29,7 +29,7 @@ fn explains(error: &Error) {
     assert!(!error.advice().is_empty());
 }
 
-/// Runs a reader on the input, and on the input with marks for its secrets.
+/// Runs a reader on the input, and again with marks in place of its secrets.
 fn plain_and_tainted(data: &[u8], run: impl Fn(&[u8], Option<&Value>)) {
     let value = json(data);
     run(data, value.as_ref());
@@ -38,7 +38,7 @@ fn plain_and_tainted(data: &[u8], run: impl Fn(&[u8], Option<&Value>)) {
     }
 }
 
-/// A page of tasks.
+/// Parsing of a page of tasks.
 pub fn bridge_task_page(data: &[u8]) {
     invariant::begin(data);
     plain_and_tainted(data, |body, value| match fuzz::task_page(body, &page_url()) {
@@ -65,7 +65,7 @@ pub fn bridge_task_page(data: &[u8]) {
     });
 }
 
-/// A link is followed only where the key may go.
+/// Checks that a link to the next page stays where the API key may be sent.
 fn stays_at_home(page: &TaskPage) {
     let Some(next) = &page.next else { return };
     let shown = format!("{next:?}");
@@ -77,7 +77,7 @@ fn stays_at_home(page: &TaskPage) {
             assert_eq!(url.path().trim_end_matches('/'), home.path().trim_end_matches('/'), "{url}");
             assert!(url.username().is_empty() && url.password().is_none(), "{url}");
         }
-        // The debug form may be cut; what it begins with still says where it leads.
+        // The debug form may be truncated; its beginning still shows where the link leads.
         Err(error) => panic!("{shown}: {error}"),
     }
     let earlier = next.rewind(7);
@@ -88,7 +88,7 @@ fn keeps_everything(task: &Task, item: &Value) {
     let (Ok(written), Some(fields)) = (serde_json::to_value(task), item.as_object()) else {
         panic!("a task that cannot be written: {task:?}");
     };
-    // Those with a meaning may be written in another form: a time, a number as an identifier.
+    // Fields that are parsed may be written in another form, for example times, or numbers as identifiers.
     keeps_fields(
         fields,
         &written,
@@ -107,7 +107,7 @@ fn keeps_everything(task: &Task, item: &Value) {
     assert_eq!(again.as_ref(), Some(task), "does not read back");
 }
 
-/// One task, and the answer to a report on it.
+/// Parsing of one task, and of the response to a report on it.
 pub fn bridge_task(data: &[u8]) {
     invariant::begin(data);
     let id = json(data).as_ref().and_then(|value| match value.get("id")? {
@@ -146,7 +146,7 @@ pub fn bridge_task(data: &[u8]) {
     });
 }
 
-/// The answers within a sync: its start, its progress, a page, its end.
+/// Parsing of the responses during a sync: start, progress, push, completion.
 pub fn bridge_session(data: &[u8]) {
     invariant::begin(data);
     plain_and_tainted(data, |body, value| {
@@ -188,7 +188,7 @@ fn is_bounded(text: &str) {
     assert!(!text.chars().any(char::is_control), "{text:?}");
 }
 
-/// The lists of apps and of resource types, and a new app.
+/// Parsing of the lists of apps and resource types, and of a newly created app.
 pub fn bridge_lists(data: &[u8]) {
     invariant::begin(data);
     plain_and_tainted(data, |body, value| {
@@ -216,8 +216,8 @@ pub fn bridge_lists(data: &[u8]) {
     });
 }
 
-/// A refusal: the first two bytes say which status, the third of which call, the rest is the body. `@KEY@` in it becomes
-/// the API key, which no text may show.
+/// Error responses: the first two bytes select the status, the third selects the call, the rest is the body. `@KEY@` in the body is
+/// replaced by the API key, which no message may show.
 pub fn bridge_errors(data: &[u8]) {
     const KEY: &str = "key-that-must-not-leak-4711";
     const CALLS: [Operation; 13] = [

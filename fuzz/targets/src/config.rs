@@ -1,4 +1,4 @@
-//! What an operator may write.
+//! Configuration as operators might write it.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -9,9 +9,9 @@ use toml::{Table, Value};
 
 use crate::invariant::{self, shows_no_secret};
 
-/// Parts the files.
+/// Separates the files.
 const NEXT_FILE: &str = "#---";
-/// Begins a line that sets a variable of the environment.
+/// Starts a line that sets an environment variable.
 const VARIABLE: &str = "#env ";
 
 fn connectors() -> Connectors {
@@ -23,8 +23,8 @@ fn connectors() -> Connectors {
     named.into_iter().map(|(name, factory)| (name.to_owned(), factory)).collect()
 }
 
-/// Files, parted by lines `#---`, and an environment in lines `#env NAME=VALUE`: a configuration comes out of them, or
-/// errors that say why not, and none repeats a secret.
+/// Takes configuration files separated by `#---` lines, with environment variables in `#env NAME=VALUE` lines. The result is either a
+/// configuration or errors that give reasons; neither may show a secret.
 pub fn config(data: &[u8]) {
     invariant::begin(data);
     let text = String::from_utf8_lossy(data);
@@ -88,12 +88,13 @@ fn read(texts: &[String], environment: &BTreeMap<String, String>, is_tainted: bo
     }
 }
 
-/// Puts the mark under every name of a secret. A table there may be a reference, which says where and not what.
+/// Replaces every value under the name of a secret with the mark. A table may be a reference, which says where the secret is stored but not
+/// what it is.
 fn taint(value: &mut Value, is_secret: bool) {
     match value {
         Value::String(text) if is_secret => *text = invariant::mark(),
         Value::Array(items) => items.iter_mut().for_each(|item| taint(item, is_secret)),
-        // The name of a credential is none.
+        // The name of a systemd credential is not a secret.
         Value::Table(table) if table.len() == 1 && table.contains_key("credential") => {}
         Value::Table(table) => {
             table.iter_mut().for_each(|(name, value)| taint(value, is_secret_name(name)));

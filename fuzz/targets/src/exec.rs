@@ -1,4 +1,4 @@
-//! What a connector process prints.
+//! Output of a connector process.
 
 use std::pin::Pin;
 use std::task::{Context, Poll};
@@ -11,7 +11,7 @@ use tokio::io::{AsyncRead, ReadBuf};
 
 use crate::invariant::{self, is_presentable, json, keeps_fields, shows_no_secret, tainted};
 
-/// A line: an answer, an error, or neither.
+/// Parsing of one line: a response, an error, or neither.
 pub fn exec_answer(data: &[u8]) {
     invariant::begin(data);
     let redactor = Redactor::new();
@@ -25,7 +25,7 @@ pub fn exec_answer(data: &[u8]) {
     if let Some(tainted) = tainted(value.clone()) {
         answer(tainted.to_string().as_bytes(), &Redactor::new());
     }
-    // A connector that prints the password it was given.
+    // Simulates a connector that prints the password it was given.
     let mark = invariant::mark();
     if let Some(message) = value.pointer_mut("/error/message")
         && let Some(text) = message.as_str()
@@ -58,7 +58,7 @@ fn answer(line: &[u8], redactor: &Redactor) {
     }
 }
 
-/// Gives what it has a few bytes at a time.
+/// A reader that returns its data a few bytes at a time.
 struct Trickle<'a> {
     rest: &'a [u8],
     step: usize,
@@ -78,7 +78,7 @@ impl AsyncRead for Trickle<'_> {
     }
 }
 
-/// The output as lines: the first byte is the limit, the second how much comes at once.
+/// Splits output into lines: the first byte is the length limit, the second the size of each read.
 pub fn exec_lines(data: &[u8]) {
     invariant::begin(data);
     let [limit, step, output @ ..] = data else { return };
@@ -91,7 +91,7 @@ pub fn exec_lines(data: &[u8]) {
     assert!(none.is_none(), "cutting never fails: {none:?}");
     assert!(whole.iter().chain(&cut).all(|line| line.len() <= limit && !line.contains(&b'\n')));
     let mut expected: Vec<&[u8]> = output.split(|byte| *byte == b'\n').collect();
-    // Behind the last line break there is a line only if there is something.
+    // A trailing line break does not start another line.
     let rest = expected.pop().unwrap_or_default();
     let is_fine = rest.is_empty() && expected.iter().all(|line| line.len() <= limit);
     assert_eq!(error.is_none(), is_fine, "{error:?}");
@@ -113,13 +113,13 @@ pub fn exec_lines(data: &[u8]) {
     assert!(cut.iter().map(Vec::as_slice).eq(bounded), "a line was lost or changed");
 }
 
-/// The results of all methods.
+/// Parsing of the results of all methods.
 pub fn exec_results(data: &[u8]) {
     invariant::begin(data);
     let Some(value) = json(data) else { return };
     results(&value);
     if let Some(tainted) = tainted(value) {
-        // What a connector lists goes to Iden as it is; only what is said about it is checked.
+        // Records are passed to Iden unchanged; only errors about them are checked for secrets.
         results(&tainted);
     }
 }

@@ -1,4 +1,4 @@
-//! What a folder may hold.
+//! Files that a folder may contain.
 
 use std::cell::RefCell;
 use std::path::Path;
@@ -13,7 +13,7 @@ const DELIMITERS: [u8; 4] = [b',', b';', b'\t', b'|'];
 
 type Listed = Result<(Vec<Record>, Vec<RejectedRecord>), Error>;
 
-/// A folder with one file of accounts and one of teams, used again for every input.
+/// A folder with one file of accounts and one of teams, reused for every input.
 struct Folder {
     path: tempfile::TempDir,
     settings: Settings,
@@ -70,7 +70,7 @@ impl Folder {
     }
 }
 
-/// A header byte, then the content of a CSV file.
+/// Splits the input into a header byte and the content of a CSV file.
 fn parts(data: &[u8]) -> Option<(u8, bool, &[u8])> {
     let (head, content) = data.split_first()?;
     let delimiter = DELIMITERS.get(usize::from(head % 4)).copied()?;
@@ -99,7 +99,7 @@ fn is_in_order(listed: &Listed) {
     }
 }
 
-/// CSV, against the csv crate: whatever is accepted is what everybody else reads there, and nobody is left out.
+/// Compares the CSV reader with the csv crate: accepted content is read as other tools read it, and no row is lost.
 pub fn file_csv(data: &[u8]) {
     invariant::begin(data);
     let Some((delimiter, whole, content)) = parts(data) else { return };
@@ -125,7 +125,7 @@ pub fn file_csv(data: &[u8]) {
         if rejected.is_empty() {
             let Some(id) = header.iter().position(|name| name == "id") else { panic!("no id in {header:?}") };
             for (record, row) in records.iter().zip(&rows) {
-                // Blanks around a value are none of it, as with names in the header.
+                // Whitespace around values is ignored, as in the header.
                 let there = row.get(id).map(|cell| String::from_utf8_lossy(cell).trim().to_owned());
                 assert_eq!(
                     Some(record.id()),
@@ -134,7 +134,7 @@ pub fn file_csv(data: &[u8]) {
                 );
             }
         }
-        // Once more, with marks for what must not be shown.
+        // Repeats the listing with marks in place of secrets.
         let mut writer =
             csv::WriterBuilder::new().delimiter(delimiter).flexible(true).from_writer(Vec::new());
         let mut write = |row: Vec<Vec<u8>>| writer.write_record(row).is_ok();
@@ -157,7 +157,7 @@ pub fn file_csv(data: &[u8]) {
     });
 }
 
-/// JSON lines: every line that is not blank is a record or a rejected one, and unknown fields are kept.
+/// JSON Lines: every line that is not blank yields a record or a rejected row, and unknown fields are kept.
 pub fn file_jsonl(data: &[u8]) {
     invariant::begin(data);
     in_folder("jsonl", |folder| {
@@ -214,7 +214,8 @@ fn holds_secret(value: &Value) -> bool {
     }
 }
 
-/// An operation on any file: done, it shows in the next listing and nobody else has changed; refused, not a byte has.
+/// Runs an operation on any file: if it succeeds, the next listing shows it and no other account has changed; if it is refused, the file is
+/// unchanged.
 pub fn file_rewrite(data: &[u8]) {
     invariant::begin(data);
     let Some((delimiter, _, content)) = parts(data) else { return };
@@ -248,7 +249,7 @@ pub fn file_rewrite(data: &[u8]) {
         let Ok((records_after, rejected_after)) = after else {
             panic!("cannot be read any more: {after:?}");
         };
-        // The row of the account may have been a bad one before: a status that is none, which is gone or fixed now.
+        // The row of the account may have been rejected before, for example for an invalid status; the operation removes or fixes it.
         let Some(mended) = rejected.len().checked_sub(rejected_after.len()) else {
             panic!("a row was good and is not any more: {rejected_after:?}");
         };
@@ -277,7 +278,7 @@ pub fn file_rewrite(data: &[u8]) {
             let has_it = records_after.iter().any(|record| {
                 matches!(record, Record::Account(account) if account.id.as_str() == "u1" && account.email.as_deref() == Some("new;\"x\",\t|@example.org"))
             });
-            // What makes a row a bad one may be a field that the update leaves as it was.
+            // The row may still be rejected because of a field that the update does not change.
             let is_still_bad =
                 mended == 0 && rejected_after.iter().any(|row| row.id.as_deref() == Some("u1"));
             assert!(has_it || is_still_bad, "done, and does not show");

@@ -1,4 +1,4 @@
-//! Promises that hold for every input.
+//! Invariants that hold for every input.
 
 use std::cell::Cell;
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
@@ -10,21 +10,21 @@ thread_local! {
     static MARK: Cell<u64> = const { Cell::new(0) };
 }
 
-/// Begins with an input. What stands for a secret is made of the input itself, so that no input can hold it, however
-/// closely a fuzzer watches what it is compared with: wherever it shows, it was let through.
+/// Starts a run with an input. The mark that replaces secrets is derived from the input itself, so that no input can contain it, even if a
+/// fuzzer traces comparisons. If the mark shows up in output, a secret leaked.
 pub(crate) fn begin(data: &[u8]) {
     let mut hasher = DefaultHasher::new();
     data.hash(&mut hasher);
-    // Sixteen digits, which every reader of JSON takes for a whole number.
+    // Sixteen digits, which every JSON parser reads as an integer.
     MARK.set(1_000_000_000_000_000 + hasher.finish() % 8_000_000_000_000_000);
 }
 
-/// Stands for a secret.
+/// The placeholder for a secret.
 pub(crate) fn mark() -> String {
     format!("zq-{}-zq", MARK.get())
 }
 
-/// The value with a mark in place of every text and number under the name of a secret; `None` if there is none.
+/// The value with a mark in place of every string and number under the name of a secret; `None` if there is none.
 pub(crate) fn tainted(mut value: Value) -> Option<Value> {
     taint(&mut value, false).then_some(value)
 }
@@ -47,13 +47,13 @@ fn taint(value: &mut Value, is_secret: bool) -> bool {
     }
 }
 
-/// That a text shows no secret.
+/// Asserts that the text shows no secret.
 #[track_caller]
 pub(crate) fn shows_no_secret(text: &str) {
     assert!(!text.contains(&MARK.get().to_string()), "shows a secret: {text}");
 }
 
-/// That an error is fit for a log: on one line, bounded, and without a secret.
+/// Asserts that an error is fit for a log: on one line, of limited length, and without a secret.
 #[track_caller]
 pub(crate) fn is_presentable(error: &str, longest: usize) {
     assert!(!error.is_empty(), "an error that says nothing");
@@ -62,7 +62,7 @@ pub(crate) fn is_presentable(error: &str, longest: usize) {
     shows_no_secret(error);
 }
 
-/// That all fields but the `known` ones came through as they were.
+/// Asserts that all fields except the `known` ones are unchanged.
 #[track_caller]
 pub(crate) fn keeps_fields(before: &Map<String, Value>, after: &Value, known: &[&str]) {
     for (name, value) in before.iter().filter(|(name, _)| !known.contains(&name.as_str())) {
@@ -70,7 +70,7 @@ pub(crate) fn keeps_fields(before: &Map<String, Value>, after: &Value, known: &[
     }
 }
 
-/// JSON, where it is JSON.
+/// The input as JSON, if it is valid.
 pub(crate) fn json(data: &[u8]) -> Option<Value> {
     serde_json::from_slice(data).ok()
 }

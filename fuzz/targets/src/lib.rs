@@ -1,8 +1,8 @@
-//! What the fuzz targets do with their input, as ordinary functions.
+//! The fuzz targets as ordinary functions.
 //!
-//! Each takes bytes as they could come over the network, from a child process or from a file, and panics when a promise
-//! is broken: something crashes, a field is lost, a secret shows in an error, a size has no bound. `fuzz/fuzz_targets` wraps them for
-//! libFuzzer; the test beside them runs the stored corpus, and mutations of it, on every change.
+//! Each target takes bytes as they might arrive from the network, a child process or a file, and panics when an invariant is violated: a
+//! crash, a lost field, a secret in an error, unbounded size. `fuzz/fuzz_targets` wraps the targets for libFuzzer; the test in this crate
+//! runs the stored corpus and mutations of it on every change.
 
 #![expect(clippy::missing_panics_doc, reason = "panicking is what all of them are for")]
 
@@ -19,10 +19,10 @@ pub use exec::{exec_answer, exec_lines, exec_results};
 pub use file::{file_csv, file_jsonl, file_rewrite};
 pub use task::{lane_keys, operation};
 
-/// A target: takes any bytes, and returns unless a promise is broken.
+/// A fuzz target: takes any bytes, and panics if an invariant is violated.
 pub type Target = fn(&[u8]);
 
-/// Every target under the name of its corpus.
+/// Every target, with the name of its corpus.
 pub const TARGETS: [(&str, Target); 14] = [
     ("bridge_errors", bridge_errors),
     ("bridge_lists", bridge_lists),

@@ -1,4 +1,4 @@
-//! What a task asks for, and whom it is about.
+//! What a task requests, and which account it concerns.
 
 use bridgehead_runtime::fuzz;
 use bridgehead_sdk::{Account, AccountId, Action, Operation, Payload};
@@ -15,13 +15,13 @@ const ACTIONS: [Action; 6] = [
     Action::ResetPassword,
 ];
 
-/// A payload as an operation: nothing is lost, and no secret shows.
+/// Parses a payload as an operation: no field is lost, and no secret shows.
 pub fn operation(data: &[u8]) {
     invariant::begin(data);
     let Some(value) = invariant::json(data) else { return };
     read(&value);
     if let Some(mut tainted) = tainted(value.clone()) {
-        // The names there are those of resource types: a type called `token` has identifiers, and no secrets.
+        // The keys here are slugs of resource types: a type called `token` has references, not secrets.
         for place in ["", "/account", "/changes"] {
             for field in ["memberships", "assignments"] {
                 let path = format!("{place}/{field}");
@@ -63,11 +63,11 @@ fn read(value: &Value) {
     }
 }
 
-/// Fields of an account that have a meaning of their own.
+/// Account fields with a defined meaning.
 const NAMED: [&str; 8] =
     ["id", "account_id", "email", "username", "first_name", "last_name", "display_name", "status"];
 
-/// The lanes of a task: whoever the operation is about, the task waits for everything that is about the same account.
+/// The lanes of a task: however the operation identifies its account, the task waits for every other task about that account.
 pub fn lane_keys(data: &[u8]) {
     invariant::begin(data);
     let Some(value) = invariant::json(data) else { return };
@@ -87,7 +87,7 @@ pub fn lane_keys(data: &[u8]) {
         ];
         for (field, text) in texts {
             let Some(text) = text else { continue };
-            // Whatever another task calls the account.
+            // The ways in which another task may refer to the account.
             for alias in [
                 json!({"account": {field: text}}),
                 json!({"account": {field: text}, "changes": {"email": "other@example.org"}}),

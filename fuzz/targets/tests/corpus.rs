@@ -1,5 +1,4 @@
-//! The stored corpus, and mutations of it, on every change: what was survived once is survived always, and a little is
-//! explored each time.
+//! Runs the stored corpus and mutations of it on every change: inputs that passed once keep passing, and each run explores a little more.
 
 #![expect(clippy::unwrap_used, reason = "a test")]
 
@@ -29,7 +28,7 @@ fn entries(target: &str) -> Vec<(String, Vec<u8>)> {
     entries
 }
 
-/// What a target does not survive, shown in full.
+/// Describes the failure of a target on this input, with the input in full.
 fn failure(name: &str, target: Target, origin: &str, input: &[u8]) -> Option<String> {
     let failed = catch_unwind(AssertUnwindSafe(|| target(input))).is_err();
     failed.then(|| format!("{name} does not survive {origin}: b\"{}\"", input.escape_ascii()))
@@ -72,7 +71,7 @@ fn every_target_is_wrapped_for_the_fuzzer() {
     }
 }
 
-/// What stands between good and bad in the formats that are read.
+/// Tokens on which the parsers' decisions depend.
 const WORDS: [&[u8]; 40] = [
     b"null",
     b"{}",
@@ -142,13 +141,13 @@ fn mutated(rng: &mut SmallRng, entries: &[(String, Vec<u8>)]) -> Vec<u8> {
     input
 }
 
-/// `BRIDGEHEAD_FUZZ_ROUNDS` sets how many inputs each target gets, `BRIDGEHEAD_FUZZ_SEED` which.
+/// `BRIDGEHEAD_FUZZ_ROUNDS` sets the number of inputs for each target, `BRIDGEHEAD_FUZZ_SEED` which inputs.
 #[test]
 fn mutations_of_the_corpus_are_survived() {
     let number = |name| std::env::var(name).ok().and_then(|text| text.parse::<u64>().ok());
     let seed = number("BRIDGEHEAD_FUZZ_SEED").unwrap_or(4711);
     let explore = |name: &'static str, target: Target| {
-        // What writes to the disk is slower by far.
+        // Writing to disk makes this target much slower.
         let usual = if name == "file_rewrite" { 150 } else { 1500 };
         let rounds = number("BRIDGEHEAD_FUZZ_ROUNDS").unwrap_or(usual);
         let entries = entries(name);

@@ -1,7 +1,7 @@
-//! What an operator can do on the page.
+//! The actions of operators on the page.
 //!
-//! An [`Action`] first says what would happen to whom, and then does exactly that: what it was confirmed with comes back with the
-//! form, and is compared with how things stand by then. A further action is one more line in [`Actions::of`].
+//! An [`Action`] first says what would happen to which records, and then does exactly that: the form returns what was confirmed, and it is
+//! compared with the current state. A new action needs one more line in [`Actions::of`].
 
 mod pause;
 mod resolve;
@@ -27,20 +27,20 @@ use bridgehead_runtime::actions::{self as orders, Actions as Orders};
 use bridgehead_runtime::inspection::{ListingEnd, TaskRow, TaskStory, Which};
 use bridgehead_sdk::TaskId;
 
-/// So many people are named before an action; the list has all of them.
+/// The maximum number of records that a confirmation lists; the task list has all.
 const NAMED: usize = 100;
 
-/// What actions work on.
+/// What actions have access to.
 #[derive(Clone)]
 pub(crate) struct Operator {
     pub(crate) runtime: Arc<Runtime>,
-    /// What can be done to tasks, syncs and apps: the same as on the command line, and recorded in the audit log.
+    /// Commands for tasks, syncs and apps: the same as on the command line, and recorded in the audit log.
     orders: Orders,
-    /// The facts about the daemon as they are now, with the client that the apps use.
+    /// The current facts about the daemon, with the client that the apps use.
     current: Current,
-    /// Ends what continues behind an answer.
+    /// Stops work that continues after a response.
     pub(crate) stop: CancellationToken,
-    /// What continues behind an answer.
+    /// Work that continues after a response.
     pub(crate) background: TaskTracker,
 }
 
@@ -56,19 +56,19 @@ impl Operator {
         Self { runtime, orders, current, stop: stop.child_token(), background: TaskTracker::new() }
     }
 
-    /// The client that the apps use, since the last reload.
+    /// The client that the apps use since the last reload.
     pub(super) fn bridge(&self) -> Arc<dyn Api> {
         Arc::clone(&self.current.get().bridge)
     }
 
-    /// Ends what continues behind answers, and waits for it.
+    /// Stops the work that continues after responses, and waits for its end.
     pub(crate) async fn close(&self) {
         self.stop.cancel();
         self.background.close();
         self.background.wait().await;
     }
 
-    /// Tasks of an app, at most so many.
+    /// Lists an app's tasks, up to a limit.
     pub(super) async fn list(
         &self,
         app: &str,
@@ -85,7 +85,7 @@ impl Operator {
         Ok((all, listing.end()))
     }
 
-    /// The story of a task. `None` if neither Iden nor the journal knows it.
+    /// The history of a task. `None` if neither Iden nor the journal knows it.
     pub(super) async fn story(&self, app: &str, task: &TaskId) -> Result<Option<TaskStory>, Refusal> {
         let (bridge, inspected) = (self.bridge(), self.runtime.inspected(app).ok_or(Refusal::NoSuchApp)?);
         let story = inspected.task_story(&*bridge, task).await;
@@ -93,57 +93,57 @@ impl Operator {
     }
 }
 
-/// Something that an operator can do.
+/// An action of an operator.
 #[async_trait]
 pub(crate) trait Action: Send + Sync {
     /// Its name in paths and in the log.
     fn name(&self) -> &'static str;
 
-    /// What its button says.
+    /// The text of its button.
     fn label(&self) -> &'static str;
 
-    /// What would happen to whom. Changes nothing.
+    /// Describes what would happen to which records. Changes nothing.
     async fn confirm(&self, operator: &Operator, app: &str, fields: &Fields)
     -> Result<Confirmation, Refusal>;
 
-    /// Does what was confirmed, and returns the result. `fields` are those of the confirmation.
+    /// Executes what was confirmed, and returns the result. `fields` come from the confirmation.
     async fn perform(&self, operator: &Operator, app: &str, fields: &Fields) -> Result<String, Refusal>;
 }
 
-/// What would happen to whom.
+/// What would happen, and to which records.
 #[derive(Debug, Default)]
 pub(crate) struct Confirmation {
-    /// A question.
+    /// The question to confirm.
     pub(crate) question: String,
-    /// What to know before one answers.
+    /// What the operator should know before answering.
     pub(crate) notes: Vec<String>,
-    /// To whom.
+    /// The affected records.
     pub(crate) people: Option<People>,
-    /// What is asked beside yes or no.
+    /// Inputs in addition to yes or no.
     pub(crate) inputs: Vec<Input>,
-    /// What comes back with the form.
+    /// Hidden fields that the form returns.
     pub(crate) fields: Vec<(&'static str, String)>,
-    /// What the button says.
+    /// The text of the button.
     pub(crate) verb: String,
-    /// Whether access is lost.
+    /// Whether accounts lose access.
     pub(crate) is_destructive: bool,
 }
 
-/// Something to fill in.
+/// An input field of a form.
 #[derive(Debug, Serialize)]
 pub(crate) struct Input {
     pub(crate) name: &'static str,
     pub(crate) label: &'static str,
     pub(crate) hint: &'static str,
-    /// Values to choose one of, with their labels; a line of text if there are none.
+    /// The choices with their labels; a line of text if there are none.
     pub(crate) choices: Vec<(&'static str, &'static str)>,
     pub(crate) is_required: bool,
-    /// The most characters of a text.
+    /// The maximum length of the text, in characters.
     pub(crate) longest: usize,
 }
 
 impl Input {
-    /// Why something is done, in a line of text.
+    /// An input for the reason, as a line of text.
     fn reason(hint: &'static str, is_required: bool) -> Self {
         Self {
             name: "reason",
@@ -156,26 +156,26 @@ impl Input {
     }
 }
 
-/// To whom.
+/// A table of affected records.
 #[derive(Debug, Default)]
 pub(crate) struct People {
     pub(crate) heading: String,
     pub(crate) columns: Vec<&'static str>,
     pub(crate) rows: Vec<Vec<String>>,
-    /// How many there are beside those.
+    /// How many there are in addition to those.
     pub(crate) more: u64,
 }
 
-/// Why an action cannot be done.
+/// Why an action cannot be executed.
 #[derive(Debug)]
 pub(crate) enum Refusal {
     /// The running daemon does not have this app.
     NoSuchApp,
-    /// There is nothing to which it applies.
+    /// There is nothing to which the action applies.
     Nothing(String),
-    /// What was confirmed is not so any more.
+    /// The state has changed since the confirmation.
     Changed(String),
-    /// It was tried, or could not be.
+    /// It failed, or could not be started.
     Failed(String),
 }
 
@@ -200,7 +200,7 @@ impl From<orders::Error> for Refusal {
     }
 }
 
-/// All that can be done, by name.
+/// All actions by name.
 pub(crate) struct Actions(BTreeMap<&'static str, Box<dyn Action>>);
 
 impl Actions {
@@ -230,7 +230,7 @@ impl std::fmt::Debug for Actions {
     }
 }
 
-/// The chosen ones of a list, each once, in the list's order; and whether all of those chosen are there.
+/// The selected tasks of a list, without duplicates, in the list's order; an error if one is missing.
 fn chosen(all: Vec<TaskRow>, fields: &Fields) -> Result<Vec<TaskRow>, Refusal> {
     if fields.get("all").is_some() {
         return Ok(all);
@@ -257,7 +257,7 @@ fn digest(rows: &[TaskRow]) -> String {
     format!("{:016x}-{}", hasher.digest(), rows.len())
 }
 
-/// Whether the list is the one that was confirmed.
+/// Checks that the list is the one that was confirmed.
 fn same(rows: &[TaskRow], fields: &Fields) -> Result<(), Refusal> {
     if fields.get("digest") == Some(&*digest(rows)) {
         return Ok(());
@@ -267,7 +267,7 @@ fn same(rows: &[TaskRow], fields: &Fields) -> Result<(), Refusal> {
     ))
 }
 
-/// Who they are, for a confirmation.
+/// The accounts of tasks, for a confirmation.
 fn people(rows: &[TaskRow], heading: String) -> People {
     let text = |text: &Option<String>| text.clone().unwrap_or_default();
     let row = |row: &TaskRow| {
@@ -282,7 +282,7 @@ fn people(rows: &[TaskRow], heading: String) -> People {
     }
 }
 
-/// What the form brings back, so that what is done is what was confirmed.
+/// The hidden fields that bind the form to the tasks that were confirmed.
 fn bound(rows: &[TaskRow], fields: &Fields) -> Vec<(&'static str, String)> {
     let mut bound = vec![("digest", digest(rows))];
     if fields.get("all").is_some() {

@@ -1,4 +1,4 @@
-//! Pausing an app, and resuming it.
+//! Pauses and resumes an app.
 
 use async_trait::async_trait;
 
@@ -6,7 +6,7 @@ use super::{Action, Confirmation, Input, Operator, Refusal};
 use crate::admin::query::Fields;
 use bridgehead_runtime::audit::Actor;
 
-/// Starts no further task and no sync of an app.
+/// Starts no more tasks or syncs of an app.
 pub(super) struct Pause;
 
 #[async_trait]

@@ -1,4 +1,4 @@
-//! Resolving a task whose effect is unknown.
+//! Resolves a task whose effect is unknown.
 
 use async_trait::async_trait;
 use bridgehead_sdk::TaskId;
@@ -9,7 +9,7 @@ use bridgehead_runtime::actions::Resolution;
 use bridgehead_runtime::audit::Actor;
 use bridgehead_runtime::inspection::TaskStory;
 
-/// Reports the result that the operator has found out.
+/// Reports the result that the operator has determined.
 pub(super) struct Resolve;
 
 #[async_trait]

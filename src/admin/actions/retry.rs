@@ -1,4 +1,4 @@
-//! Retrying now: reports that Iden rejected, and tasks that wait for their next attempt.
+//! Retries rejected reports, and tasks that wait for their next attempt.
 
 use std::collections::BTreeSet;
 
@@ -12,7 +12,7 @@ use bridgehead_runtime::audit::Actor;
 use bridgehead_runtime::inspection::{TaskRow, Which};
 use bridgehead_runtime::operator_commands::{Answer, Retries, Selection};
 
-/// Sends rejected reports again, and ends the wait of tasks that wait.
+/// Sends rejected reports again, and ends the wait of waiting tasks.
 pub(super) struct Retry;
 
 /// What can be retried now.
@@ -102,7 +102,7 @@ async fn find(operator: &Operator, app: &str, fields: &Fields) -> Result<Found, 
     let mut rows = Vec::new();
     if !waiting.is_empty() {
         let pending = Which::Status(TaskStatus::Pending);
-        // Iden has the names; what it does not list is retried all the same, by its id.
+        // Iden has the names; tasks that it does not list are retried by their id.
         let (listed, _) = operator.list(app, pending, None).await.unwrap_or_default();
         let mut missing = waiting.clone();
         for row in listed {

@@ -1,4 +1,4 @@
-//! Starting a sync, looking first, and allowing the removals that were shown.
+//! Starts a sync or a dry run, and allows the removals that were shown.
 
 use std::sync::Arc;
 
@@ -12,7 +12,7 @@ use bridgehead_runtime::audit::Actor;
 use bridgehead_runtime::sync::{Consent, Digest, LossSummary, Options};
 use bridgehead_store::LossKind;
 
-/// Starts a sync, or only looks what one would do.
+/// Starts a sync, or only a dry run.
 pub(super) struct Start {
     pub(super) dry_run: bool,
 }
@@ -62,7 +62,7 @@ impl Action for Start {
     }
 }
 
-/// Cancels the sync that is running.
+/// Cancels the running sync.
 pub(super) struct Cancel;
 
 #[async_trait]
@@ -101,7 +101,7 @@ impl Action for Cancel {
     }
 }
 
-/// Allows what a dry run or a held sync has shown, and starts the sync that does it.
+/// Allows what a dry run or a held sync has shown, and starts the sync that removes it.
 pub(super) struct Allow;
 
 #[async_trait]
@@ -163,13 +163,13 @@ fn shown(operator: &Operator, app: &str) -> Result<(Arc<ShownRemovals>, Digest),
     Ok((shown, digest))
 }
 
-/// Runs a sync behind the answer.
+/// Runs a sync that continues after the response.
 fn begin(operator: &Operator, app: &str, options: Options) -> Result<(), Refusal> {
     operator.orders.may_sync(app, options)?;
     if operator.background.is_closed() || operator.stop.is_cancelled() {
         return Err(Refusal::Failed("The daemon is stopping.".to_owned()));
     }
-    // Each waits for the one before, and holds nothing meanwhile; but there is no use in many.
+    // Each of them waits for the previous one and holds nothing meanwhile, but many of them would be pointless.
     if operator.background.len() >= 8 {
         return Err(Refusal::Failed(
             "Several syncs that were started here are still waiting. Try again later.".to_owned(),
@@ -191,7 +191,7 @@ fn begin(operator: &Operator, app: &str, options: Options) -> Result<(), Refusal
     Ok(())
 }
 
-/// Who would lose what.
+/// The records that would lose something, and what.
 pub(in crate::admin) fn losers(shown: &ShownRemovals, most: usize) -> People {
     let all = shown.losses.iter().flat_map(|loss| loss.records.iter().map(move |record| (loss, record)));
     let rows: Vec<Vec<String>> = all
@@ -212,7 +212,7 @@ pub(in crate::admin) fn losers(shown: &ShownRemovals, most: usize) -> People {
         more: total.saturating_sub(rows.len() as u64),
         rows,
     };
-    // The target names only those whom it still has.
+    // The target names only records that still exist in it.
     if people.rows.iter().all(|row| row[2].is_empty()) {
         people.columns.remove(2);
         for row in &mut people.rows {
@@ -222,7 +222,7 @@ pub(in crate::admin) fn losers(shown: &ShownRemovals, most: usize) -> People {
     people
 }
 
-/// What happens to them.
+/// What happens to the records.
 pub(in crate::admin) fn lost(kind: LossKind) -> &'static str {
     use LossKind::{Deactivated, Memberships, Removed};
     match kind {

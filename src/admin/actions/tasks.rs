@@ -1,4 +1,4 @@
-//! Releasing tasks that the guard holds.
+//! Releases tasks that the guard holds.
 
 use async_trait::async_trait;
 use bridgehead_sdk::TaskId;
@@ -9,7 +9,7 @@ use bridgehead_runtime::audit::Actor;
 use bridgehead_runtime::inspection::{TaskRow, Which};
 use bridgehead_runtime::operator_commands::Selection;
 
-/// Lets held tasks go.
+/// Releases held tasks.
 pub(super) struct Release;
 
 #[async_trait]

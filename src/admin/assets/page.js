@@ -1,5 +1,5 @@
-// Makes a page live: when the daemon says that something has changed, the page is asked for again and its contents are replaced.
-// Everything on the page works without this.
+// Updates a page: when the daemon reports a change, the page is loaded again and its contents are replaced.
+// Everything on the page works without this script.
 (() => {
   "use strict";
   const main = document.querySelector("main[data-live]");
@@ -8,7 +8,7 @@
   let busy = false;
   let again = false;
 
-  // Nothing is taken out of the hands of somebody who is filling in or choosing.
+  // Does not replace a form that is being filled in, or rows that are selected.
   const inUse = () => {
     const active = document.activeElement;
     const typing = active && main.contains(active) && active.matches("input, select, textarea");
@@ -43,10 +43,10 @@
         const one = main.querySelector(focused);
         if (one) one.focus({ preventScroll: true });
       }
-      // Only what matters is said aloud.
+      // Screen readers announce only what matters.
       if (said && document.title !== verdict) said.textContent = document.title;
     } catch {
-      // The next event tries again.
+      // The next event retries.
     } finally {
       busy = false;
     }

@@ -7,7 +7,7 @@ use super::*;
 use bridgehead_runtime::{Held, Metrics, SyncEnd};
 use bridgehead_store::RunReason;
 
-/// A sample as it was parsed.
+/// A parsed sample.
 #[derive(Debug, PartialEq)]
 struct Sample {
     name: String,
@@ -24,7 +24,7 @@ fn is_name(text: &str) -> bool {
         && characters.all(|c| c.is_ascii_alphanumeric() || c == '_')
 }
 
-/// Reads an exposition, and panics at the first thing that the format does not allow.
+/// Parses an exposition, and panics at the first violation of the format.
 fn parse(text: &str) -> Families {
     let body = text.strip_suffix("# EOF\n").expect("it ends with # EOF and a line break");
     let mut families = Families::new();
@@ -88,7 +88,7 @@ fn sample(line: &str) -> Sample {
     Sample { name, labels, value }
 }
 
-/// The text up to the closing quote, with what is escaped undone, and what follows.
+/// The unescaped text up to the closing quote, and the rest.
 fn quoted(text: &str) -> (String, &str) {
     let mut value = String::new();
     let mut characters = text.char_indices();
@@ -113,7 +113,7 @@ fn value(families: &Families, family: &str, labels: &[(&str, &str)]) -> Option<f
     families[family].1.iter().find(wanted).map(|sample| sample.value)
 }
 
-/// An app about which everything can be told.
+/// An app with every kind of value.
 fn scrape(name: &str, slug: &str) -> Scrape {
     let at: Timestamp = "2026-03-01T12:00:00.5Z".parse().unwrap();
     let mut app = AppOverview::default();

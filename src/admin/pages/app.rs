@@ -1,4 +1,4 @@
-//! `/apps/NAME`: one app, now and over the last weeks.
+//! `/apps/NAME`: the current state of one app, and its last weeks.
 
 use std::collections::BTreeMap;
 
@@ -16,17 +16,17 @@ use crate::admin::summary::{self, Severity, grouped};
 use bridgehead_runtime::{AppOverview, ShownRemovals};
 use bridgehead_store::{DURATION_BOUNDS, Hour, RecordedRun};
 
-/// So many of the last syncs are shown.
+/// The number of recent syncs that are shown.
 const RUNS: usize = 10;
 
-/// So many of those who would lose something are shown; the confirmation has more.
+/// The number of affected records that are shown; the confirmation has more.
 const FEW: usize = 10;
 
-/// The periods that can be chosen: name, label, hours of a column, columns.
+/// The selectable periods: name, label, hours per column, number of columns.
 const RANGES: [(&str, &str, i64, i64); 3] =
     [("day", "24 hours", 1, 24), ("week", "7 days", 6, 28), ("month", "30 days", 24, 30)];
 
-/// What the page shows.
+/// The content of the page.
 pub(in crate::admin) struct App<'a> {
     pub(in crate::admin) name: &'a str,
     pub(in crate::admin) state: &'a AppOverview,
@@ -96,7 +96,7 @@ impl App<'_> {
         )
     }
 
-    /// What can be done now.
+    /// The available actions.
     fn buttons(&self) -> Vec<Button> {
         let held = self.state.tasks.guarded.as_ref().map_or(0, |guarded| guarded.held);
         let rejected = self.state.tasks.journal.map_or(0, |counts| counts.rejected);
@@ -134,7 +134,7 @@ impl App<'_> {
 fn charts(hours: &[Hour], runs: &[RecordedRun], now: Timestamp, width: i64, columns: i64) -> Vec<Chart> {
     let width = SignedDuration::from_hours(width);
     let span = SignedDuration::from_secs(width.as_secs() * columns);
-    // The last column ends with the present hour.
+    // The last column ends with the current hour.
     let end = Hour::beginning(now).saturating_add(SignedDuration::from_hours(1)).unwrap_or(Timestamp::MAX);
     let begin = end.saturating_sub(span).unwrap_or(Timestamp::MIN);
     let column_of = |at: Timestamp| {
@@ -259,7 +259,7 @@ fn durations(sums: &[Hour]) -> Columns {
     }
 }
 
-/// Seconds, as an age in one unit, which has room beside a chart.
+/// Seconds as an age in one unit, short enough for the axis of a chart.
 fn age(seconds: u64) -> String {
     match seconds {
         0..120 => format!("{seconds} s"),

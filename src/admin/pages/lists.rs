@@ -1,4 +1,4 @@
-//! `/apps/NAME/syncs`, and what lists have in common.
+//! `/apps/NAME/syncs`, and the common parts of lists.
 
 use std::cmp::Ordering;
 
@@ -12,10 +12,10 @@ use crate::admin::query::Fields;
 use crate::admin::summary::{self, Severity, grouped};
 use bridgehead_store::{RecordedRun, RunResult};
 
-/// So many rows are on a page.
+/// The number of rows per page.
 pub(super) const PAGE: usize = 50;
 
-/// A list as the template sees it.
+/// A list in the form that the template expects.
 #[derive(Serialize)]
 pub(super) struct List {
     pub(super) heading: String,
@@ -23,7 +23,7 @@ pub(super) struct List {
     pub(super) tabs_label: &'static str,
     pub(super) tabs: Vec<Link>,
     pub(super) here: String,
-    /// What the filter keeps.
+    /// The query parameters that a filter preserves.
     pub(super) kept: Vec<(&'static str, String)>,
     pub(super) filter: String,
     pub(super) unfiltered: String,
@@ -38,7 +38,7 @@ pub(super) struct List {
     pub(super) nothing: &'static str,
 }
 
-/// What can be done to the chosen rows.
+/// An action on the selected rows.
 #[derive(Serialize)]
 pub(super) struct ListAction {
     pub(super) path: String,
@@ -51,7 +51,7 @@ impl List {
     }
 }
 
-/// By what a list is sorted.
+/// The sort order of a list.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Sort<'a> {
     pub(super) by: &'a str,
@@ -59,7 +59,7 @@ pub(super) struct Sort<'a> {
 }
 
 impl<'a> Sort<'a> {
-    /// As the query says it: a name, after a minus where it is descending.
+    /// Parses the query parameter: a name, with a leading minus for descending order.
     pub(super) fn of(fields: &'a Fields) -> Option<Self> {
         let sort = fields.get("sort")?;
         Some(match sort.strip_prefix('-') {
@@ -73,7 +73,7 @@ impl<'a> Sort<'a> {
     }
 }
 
-/// A column by which the list can be sorted.
+/// A column that the list can be sorted by.
 pub(super) fn column(
     text: &'static str,
     class: &'static str,
@@ -92,7 +92,7 @@ pub(super) fn column(
     }
 }
 
-/// The page that is asked for, from 0 on.
+/// The requested page, starting at 0.
 pub(super) fn page_of(fields: &Fields) -> usize {
     fields
         .get("page")
@@ -102,7 +102,7 @@ pub(super) fn page_of(fields: &Fields) -> usize {
         .min(1_000_000)
 }
 
-/// Links to the pages around one.
+/// Links to the previous and the next page.
 pub(super) fn around(fields: &Fields, page: usize, has_more: bool) -> (Option<String>, Option<String>) {
     let link = |page: usize| fields.with(&[("page", &page.to_string())]);
     ((page > 0).then(|| link(page)), has_more.then(|| link(page + 2)))
@@ -164,12 +164,12 @@ impl SyncList<'_> {
     }
 }
 
-/// The values that a filter keeps.
+/// The query parameters that a filter preserves.
 pub(super) fn kept(fields: &Fields, names: &[&'static str]) -> Vec<(&'static str, String)> {
     names.iter().filter_map(|name| Some((*name, fields.get(name)?.to_owned()))).collect()
 }
 
-/// The syncs that the query asks for, in its order.
+/// The syncs that the query selects, in its order.
 fn chosen(mut runs: Vec<RecordedRun>, fields: &Fields) -> Vec<RecordedRun> {
     if let Some(result) = fields.get("result") {
         runs.retain(|recorded| recorded.run.result.as_str() == result);
@@ -203,7 +203,7 @@ fn took(recorded: &RecordedRun) -> jiff::SignedDuration {
     recorded.run.ended_at.duration_since(recorded.run.started_at)
 }
 
-/// What a result is like.
+/// The severity of a result.
 pub(super) fn mood(result: RunResult) -> Severity {
     match result {
         RunResult::Completed => Severity::Good,
@@ -233,7 +233,7 @@ pub(super) fn runs_table(name: &str, runs: &[RecordedRun], caption: &str) -> Tab
             let run = &recorded.run;
             let gone: u64 = run.removed.values().sum();
             let is_kept = gone > 0 && run.result != RunResult::Completed;
-            // What the run above says is not said again.
+            // The detail of the row above is not repeated.
             let is_said = last == Some(&*run.detail);
             last = Some(&run.detail);
             let number = Cell {
@@ -261,7 +261,7 @@ pub(super) fn runs_table(name: &str, runs: &[RecordedRun], caption: &str) -> Tab
     table
 }
 
-/// The syncs as CSV: a line for each type of each.
+/// The syncs as CSV: a line for each resource type of each sync.
 pub(in crate::admin) fn syncs_csv(runs: Vec<RecordedRun>, fields: &Fields) -> String {
     let head = ["sync", "started_at", "ended_at", "result", "type", "pushed", "removed", "detail"];
     let runs = chosen(runs, fields);

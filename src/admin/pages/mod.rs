@@ -1,4 +1,4 @@
-//! The pages for people: templates that escape everything, and what they are filled with.
+//! The pages for people: templates that escape everything, and their data.
 
 mod app;
 mod lists;
@@ -19,7 +19,7 @@ use super::chart::escape;
 
 pub(super) use app::{App, history_csv};
 pub(super) use lists::{SyncList, syncs_csv};
-pub(super) use other::{confirm, message, sign_in, sign_out};
+pub(super) use other::{alarms, confirm, message, sign_in, sign_out};
 pub(super) use overview::{overview, path_of};
 pub(super) use parts::{Frame, Link, sentence};
 pub(super) use sync::sync;
@@ -28,7 +28,7 @@ pub(super) use tasks::{TaskList, csv_head, csv_row, nameless, which};
 
 /// The style sheet.
 pub(super) const STYLE: &str = include_str!("../assets/page.css");
-/// The script, without which everything works.
+/// The script, which is optional: everything works without it.
 pub(super) const SCRIPT: &str = include_str!("../assets/page.js");
 /// The icon.
 pub(super) const ICON: &str = include_str!("../assets/icon.svg");
@@ -36,14 +36,14 @@ pub(super) const ICON: &str = include_str!("../assets/icon.svg");
 static TEMPLATES: LazyLock<Environment<'static>> = LazyLock::new(|| {
     let mut environment = Environment::new();
     environment.set_auto_escape_callback(|_| AutoEscape::Html);
-    // As minijinja does it, but for slashes, so that what stands in a link can be read.
+    // Like minijinja's own, except that slashes are not escaped, so that links stay readable.
     environment.set_formatter(|out, state, value| match value.as_str() {
         Some(text) if !value.is_safe() && *state.auto_escape() == AutoEscape::Html => {
             Ok(out.write_str(&escape(text))?)
         }
         _ => minijinja::escape_formatter(out, state, value),
     });
-    // A name that the template has and the page has not is a mistake of ours, and a test's to find.
+    // A name that is in the template but not in the data is a bug, which tests must find.
     environment.set_undefined_behavior(UndefinedBehavior::Strict);
     for (name, text) in [
         ("base.html", include_str!("../templates/base.html")),
@@ -55,6 +55,7 @@ static TEMPLATES: LazyLock<Environment<'static>> = LazyLock::new(|| {
         ("task.html", include_str!("../templates/task.html")),
         ("login.html", include_str!("../templates/login.html")),
         ("confirm.html", include_str!("../templates/confirm.html")),
+        ("alarms.html", include_str!("../templates/alarms.html")),
         ("message.html", include_str!("../templates/message.html")),
     ] {
         if let Err(error) = environment.add_template(name, text) {
@@ -64,7 +65,7 @@ static TEMPLATES: LazyLock<Environment<'static>> = LazyLock::new(|| {
     environment
 });
 
-/// What every page needs.
+/// The data of every page.
 #[derive(Serialize)]
 struct Whole<'a, T> {
     title: &'a str,

@@ -1,4 +1,4 @@
-//! Signing in and out, confirming, and what there is to say beside.
+//! Signing in and out, confirmations, and messages.
 
 use serde::Serialize;
 
@@ -47,7 +47,7 @@ struct Asked<'a> {
     is_destructive: bool,
 }
 
-/// What would happen to whom, and the form that does it.
+/// The consequences of an action, and the form that executes it.
 pub(in crate::admin) fn confirm(
     frame: &Frame,
     of: &Confirmation,
@@ -88,7 +88,7 @@ struct Message<'a> {
     back_text: &'a str,
 }
 
-/// A page that says something, and where to continue.
+/// A page with a message and a link to continue.
 pub(in crate::admin) fn message(
     frame: &Frame,
     heading: &str,
@@ -99,10 +99,24 @@ pub(in crate::admin) fn message(
     render("message.html", &format!("{heading} – bridgehead"), frame, page)
 }
 
+/// The chapter of the documentation about alarms, as the build has made it of docs/alarms.md.
+const ALARMS: &str = include_str!(concat!(env!("OUT_DIR"), "/alarms.html"));
+
+#[derive(Serialize)]
+struct Chapter {
+    chapter: &'static str,
+}
+
+/// What each alarm means, and what to do.
+pub(in crate::admin) fn alarms(frame: &Frame) -> Result<String, minijinja::Error> {
+    render("alarms.html", "Alarms – bridgehead", frame, Chapter { chapter: ALARMS })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::admin::actions::People;
+    use bridgehead_runtime::AlarmKind;
 
     #[test]
     fn a_question_names_whom_it_is_about_and_everything_stays_text() {
@@ -131,6 +145,19 @@ mod tests {
         );
         let said = message(&Frame::default(), NASTY, NASTY, ("/", NASTY)).unwrap();
         assert!(!said.contains("<script>"));
+    }
+
+    #[test]
+    fn every_alarm_is_explained_on_the_page_and_no_link_leads_elsewhere() {
+        let html = alarms(&Frame::default()).unwrap();
+        for kind in AlarmKind::ALL.into_iter().filter(|kind| *kind != AlarmKind::Other) {
+            assert!(html.contains(&format!("<h2 id=\"{}\">", kind.as_str())), "{kind:?}");
+        }
+        let (_, chapter) = html.split_once("<article").unwrap();
+        let (chapter, _) = chapter.split_once("</article>").unwrap();
+        let links = chapter.split("href=\"").skip(1);
+        assert!(links.clone().count() > 10 && links.clone().all(|link| link.starts_with('#')), "{chapter}");
+        assert!(!chapter.contains("<h1"), "{chapter}");
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! `/`: all apps at a glance.
+//! `/`: an overview of all apps.
 
 use jiff::Timestamp;
 use serde::Serialize;
@@ -7,11 +7,12 @@ use super::parts::{Frame, Line, ShownAlarm, Table, alarm, verdict};
 use super::render;
 use crate::admin::summary::{self, Severity, SummaryLine, grouped};
 use bridgehead_runtime::{Alarm, AppOverview, StatusReport, TaskCounts};
+use bridgehead_store::RunResult;
 
-/// So many tasks that are retried are shown; `/status` has more.
+/// The number of retried tasks that are shown; `/status` has more.
 const ATTEMPTS: usize = 5;
 
-/// The page as the template sees it. Everything is text, and the template escapes all of it.
+/// The page in the form that the template expects. All values are strings, and the template escapes all of them.
 #[derive(Serialize)]
 struct Page {
     mood: &'static str,
@@ -22,7 +23,7 @@ struct Page {
     apps: Vec<Card>,
 }
 
-/// An app at a glance.
+/// An overview of an app.
 #[derive(Serialize)]
 pub(super) struct Card {
     pub(super) name: String,
@@ -65,7 +66,7 @@ fn page(overview: &StatusReport) -> Page {
     }
 }
 
-/// An app at a glance.
+/// An overview of an app.
 pub(super) fn card(name: &str, app: &AppOverview, now: Timestamp) -> Card {
     let said = summary::of(app, now);
     let line = |what, word: SummaryLine| Line::new(what, word.mood, word.text);
@@ -90,12 +91,13 @@ pub(super) fn card(name: &str, app: &AppOverview, now: Timestamp) -> Card {
         let rows = last.resource_types.iter().map(|(slug, of)| {
             vec![slug.clone(), grouped(of.records), known(of.created), known(of.changed), grouped(of.removed)]
         });
+        let is_done = last.result == RunResult::Completed;
         let heads = [
             ("Type", ""),
             ("Records", "number"),
             ("New", "number"),
             ("Changed", "number"),
-            ("Removed", "number"),
+            (if is_done { "Removed" } else { "Would be removed" }, "number"),
         ];
         Table { is_stacked: true, ..Table::of(format!("Records of {name} by type"), &heads, rows) }
     });
@@ -111,7 +113,7 @@ pub(super) fn card(name: &str, app: &AppOverview, now: Timestamp) -> Card {
     }
 }
 
-/// A name as a part of a path.
+/// A name as a segment of a path.
 pub(in crate::admin) fn path_of(name: &str) -> String {
     percent_encoding::utf8_percent_encode(name, percent_encoding::NON_ALPHANUMERIC)
         .to_string()

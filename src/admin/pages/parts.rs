@@ -1,13 +1,13 @@
-//! What pages are made of.
+//! The building blocks of pages.
 
 use serde::Serialize;
 
 use crate::admin::chart::Columns;
 use crate::admin::summary::{self, Severity};
-use bridgehead_runtime::{Alarm, Level};
+use bridgehead_runtime::{Alarm, AlarmKind, Level};
 use jiff::Timestamp;
 
-/// What is around every page.
+/// The frame of every page.
 #[expect(clippy::struct_excessive_bools, reason = "a template asks for each of them by its name")]
 #[derive(Clone, Debug, Default, Serialize)]
 pub(in crate::admin) struct Frame {
@@ -17,9 +17,9 @@ pub(in crate::admin) struct Frame {
     /// Whether a token is configured.
     pub(in crate::admin) can_sign_in: bool,
     pub(in crate::admin) is_signed_in: bool,
-    /// Whether the script renews it.
+    /// Whether the script updates it.
     pub(in crate::admin) is_live: bool,
-    /// Whether it renews itself without a script.
+    /// Whether it updates itself without a script.
     pub(in crate::admin) renews: bool,
     /// The result of the last action.
     pub(in crate::admin) notice: Option<String>,
@@ -27,13 +27,13 @@ pub(in crate::admin) struct Frame {
     pub(in crate::admin) readiness: String,
 }
 
-/// A link, perhaps to where one is.
+/// A link, which may lead to the current page.
 #[derive(Clone, Debug, Serialize)]
 pub(in crate::admin) struct Link {
     pub(in crate::admin) text: String,
     pub(in crate::admin) href: String,
     pub(in crate::admin) is_here: bool,
-    /// Whether it belongs to the one before it.
+    /// Whether it is subordinate to the previous link.
     pub(in crate::admin) is_sub: bool,
 }
 
@@ -49,9 +49,9 @@ pub(super) struct Table {
     pub(super) caption: String,
     pub(super) columns: Vec<Column>,
     pub(super) rows: Vec<Row>,
-    /// Whether rows can be chosen.
+    /// Whether rows can be selected.
     pub(super) chooses: bool,
-    /// Whether a row becomes a block on a phone.
+    /// Whether rows become blocks on a phone.
     pub(super) is_stacked: bool,
 }
 
@@ -61,18 +61,18 @@ pub(super) struct Column {
     pub(super) text: &'static str,
     /// A class of the style sheet.
     pub(super) class: &'static str,
-    /// Where the table is sorted by it.
+    /// The link that sorts the table by this column.
     pub(super) href: Option<String>,
-    /// `ascending` or `descending`, if the table is.
+    /// `ascending` or `descending`, if the table is sorted by this column.
     pub(super) sorted: Option<&'static str>,
 }
 
 /// A row of a table.
 #[derive(Clone, Debug, Default, Serialize)]
 pub(super) struct Row {
-    /// What is chosen with it.
+    /// The value that selecting the row submits.
     pub(super) id: String,
-    /// What it is called.
+    /// Its label.
     pub(super) label: String,
     pub(super) cells: Vec<Cell>,
 }
@@ -86,7 +86,7 @@ pub(super) struct Cell {
 }
 
 impl Table {
-    /// A table of texts; a column whose class is `number` holds numbers.
+    /// Creates a table of strings; a column whose class is `number` contains numbers.
     pub(super) fn of(
         caption: impl Into<String>,
         columns: &[(&'static str, &'static str)],
@@ -142,7 +142,7 @@ impl Chart {
                 .collect(),
             is_empty: columns.is_empty(),
             nothing,
-            // What has no order in time has a name, which needs room.
+            // Labels without an order in time are names, which need more space.
             svg: if head == "Code" { columns.bars() } else { columns.svg() },
             table: Table::of(columns.title.clone(), &heads, rows),
         }
@@ -155,19 +155,21 @@ pub(super) struct ShownAlarm {
     app: String,
     mood: &'static str,
     title: &'static str,
+    /// Where it is explained.
+    chapter: Option<String>,
     since: Option<String>,
     message: String,
     advice: Vec<Part>,
 }
 
-/// A piece of advice: words, or a command to type.
+/// A part of advice: text, or a command to type.
 #[derive(Clone, Debug, Serialize)]
 struct Part {
     text: String,
     is_code: bool,
 }
 
-/// What there is to say of one thing.
+/// A line of the summary.
 #[derive(Clone, Debug, Serialize)]
 pub(super) struct Line {
     pub(super) what: &'static str,
@@ -182,27 +184,29 @@ impl Line {
     }
 }
 
-/// An alarm of an app; the name is left out where it is clear.
+/// An alarm of an app; the name is left out if it is obvious.
 pub(super) fn alarm(app: &str, alarm: &Alarm, now: Timestamp) -> ShownAlarm {
     let mood = if alarm.level == Level::Alarm { Severity::Bad } else { Severity::Uneasy };
     ShownAlarm {
         app: app.to_owned(),
         mood: mood.as_str(),
         title: summary::title(alarm.kind),
+        // A kind from a newer daemon is not explained in this version's documentation.
+        chapter: (alarm.kind != AlarmKind::Other).then(|| format!("/alarms#{}", alarm.kind.as_str())),
         since: alarm.since.map(|since| summary::long(now.duration_since(since))),
         message: sentence(&alarm.message),
         advice: pieces(&alarm.advice),
     }
 }
 
-/// Commands are in backticks.
+/// Splits advice into text and commands, which are in backticks.
 fn pieces(text: &str) -> Vec<Part> {
     let pieces = text.split('`').enumerate();
     let parts = pieces.map(|(number, piece)| Part { text: piece.to_owned(), is_code: number % 2 == 1 });
     parts.filter(|part| !part.text.is_empty()).collect()
 }
 
-/// With a capital letter.
+/// Capitalizes the first letter.
 pub(in crate::admin) fn sentence(text: &str) -> String {
     let mut characters = text.chars();
     match characters.next() {
@@ -211,7 +215,7 @@ pub(in crate::admin) fn sentence(text: &str) -> String {
     }
 }
 
-/// How an app stands, in a few words.
+/// The status of an app in a few words.
 pub(super) fn verdict(mood: Severity) -> &'static str {
     match mood {
         Severity::Bad => "Action required",

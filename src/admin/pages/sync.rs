@@ -1,4 +1,4 @@
-//! `/apps/NAME/syncs/ID`: one sync, and who loses what where that is known.
+//! `/apps/NAME/syncs/ID`: one sync, and the affected records if they are known.
 
 use std::collections::BTreeSet;
 
@@ -13,7 +13,7 @@ use crate::admin::summary::{self, Severity, grouped};
 use bridgehead_runtime::ShownRemovals;
 use bridgehead_store::{RecordedRun, RunResult};
 
-/// So many are listed with a sync.
+/// The maximum number of affected records that are listed.
 const ALL: usize = 1000;
 
 #[derive(Serialize)]
@@ -28,7 +28,7 @@ struct Page {
     shown: Option<ShownTable>,
 }
 
-/// Who loses what.
+/// A table of records and their losses.
 #[derive(Serialize)]
 pub(super) struct ShownTable {
     heading: String,
@@ -75,7 +75,7 @@ pub(in crate::admin) fn sync(
             let heads = [("Type", ""), ("Read from the target", "number"), (gone, "number")];
             Table { is_stacked: true, ..Table::of("Records by type", &heads, rows) }
         }),
-        // What was shown is of this sync, if it was noted when this one ended.
+        // The shown losses belong to this sync if they were recorded between its start and its end.
         shown: shown
             .filter(|shown| !shown.dry_run && is_of(shown, recorded))
             .map(|shown| removals(shown, frame, ALL)),
@@ -87,7 +87,7 @@ fn is_of(shown: &ShownRemovals, recorded: &RecordedRun) -> bool {
     shown.at >= recorded.run.started_at && shown.at <= recorded.run.ended_at
 }
 
-/// What a dry run or a held sync has shown.
+/// The losses that a dry run or a held sync has shown.
 pub(super) fn removals(shown: &ShownRemovals, frame: &Frame, most: usize) -> ShownTable {
     let people = losers(shown, most);
     let heading = if shown.dry_run { "What a sync would remove" } else { "What the held sync would remove" };

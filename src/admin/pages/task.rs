@@ -1,4 +1,4 @@
-//! `/apps/NAME/tasks/ID`: the story of one task.
+//! `/apps/NAME/tasks/ID`: the history of one task.
 
 use serde::Serialize;
 
@@ -30,7 +30,7 @@ struct Button {
     label: &'static str,
 }
 
-/// Renders the page. Names, and messages that may contain them, are shown to those who are signed in.
+/// Renders the page. Names, and messages that may contain them, are shown only to signed-in operators.
 pub(in crate::admin) fn task(
     frame: &Frame,
     name: &str,
@@ -64,7 +64,7 @@ pub(in crate::admin) fn task(
         }
     };
     wide("Reason", row.reason.clone());
-    // It may repeat what the target said.
+    // It may quote the target.
     wide("Next", frame.is_signed_in.then(|| story.next.replace('`', "")));
     let heads = [("Time", "when"), ("Event", "long"), ("Code", ""), ("Message", "long")];
     let events = story.events(summary::clock);
@@ -88,13 +88,13 @@ pub(in crate::admin) fn task(
     render("task.html", &format!("Task {} – bridgehead", row.task), frame, page)
 }
 
-/// What can be done with it now.
+/// The available actions.
 fn buttons(story: &TaskStory) -> Vec<Button> {
     let mut buttons = Vec::new();
     if story.standing == Standing::Held {
         buttons.push(Button { name: "release", label: "Release" });
     }
-    // A task that waits for its target has no time of a next attempt.
+    // A task that waits for its target has no time of its next attempt.
     let is_waiting =
         story.standing == Standing::Begun && story.steps.last().is_some_and(|step| step.phase == Phase::Wait);
     if story.standing == Standing::Rejected || is_waiting {

@@ -1,4 +1,4 @@
-//! `/apps/NAME/tasks`: the tasks of a status, those that are held, and those whose report was rejected.
+//! `/apps/NAME/tasks`: the tasks with a status, held tasks, and tasks whose report was rejected.
 
 use std::cmp::Ordering;
 
@@ -10,7 +10,7 @@ use crate::admin::summary::{self, grouped};
 use bridgehead_bridge::TaskStatus;
 use bridgehead_runtime::inspection::{ListingEnd, TaskRow, Which};
 
-/// The lists that there are: name and label.
+/// The available lists: name and label.
 const LISTS: [(&str, &str); 6] = [
     ("pending", "Pending"),
     ("held", "Held"),
@@ -20,16 +20,16 @@ const LISTS: [(&str, &str); 6] = [
     ("failed", "Failed"),
 ];
 
-/// What is said to those who are not signed in, where they cannot and where they can.
+/// The hints for users who are not signed in: if signing in is disabled, and if it is possible.
 pub(super) const SIGN_IN: [&str; 2] = [
     "Names are shown to those who sign in, which needs [admin] token in the configuration.",
     "Sign in to see whom these tasks are about.",
 ];
 
-/// So many tasks are read at most to be sorted and filtered; the CSV has all.
+/// The maximum number of tasks that are read for sorting and filtering; the CSV has all.
 const MOST: u64 = 10_000;
 
-/// Which list is asked for, and how many of its tasks are needed to show it.
+/// The requested list, and how many of its tasks are needed to show it.
 pub(in crate::admin) fn which(fields: &Fields) -> (&'static str, Which, Option<u64>) {
     let wanted = fields.get("status").unwrap_or_default();
     let (name, _) = LISTS.iter().find(|(name, _)| *name == wanted).unwrap_or(&LISTS[0]);
@@ -39,7 +39,7 @@ pub(in crate::admin) fn which(fields: &Fields) -> (&'static str, Which, Option<u
         status => Which::Status(TaskStatus::from_name(status)),
     };
     let is_whole = fields.get("q").is_some() || fields.get("sort").is_some();
-    // In the order of Iden's list, what stands behind the page need not be read.
+    // In the order of Iden's list, tasks after the page need not be read.
     let needed = if is_whole { MOST } else { ((page_of(fields) as u64 + 1) * PAGE as u64).min(MOST) };
     (name, which, Some(needed))
 }
@@ -54,7 +54,7 @@ pub(in crate::admin) struct TaskList<'a> {
     pub(in crate::admin) fields: &'a Fields,
 }
 
-/// What no one is shown who is not signed in: whom a task is about, and what may name them.
+/// Removes what only signed-in operators may see: the task's account, and fields that may name it.
 pub(in crate::admin) fn nameless(row: &TaskRow) -> TaskRow {
     TaskRow {
         account: None,
@@ -187,7 +187,7 @@ fn fill(
     });
 }
 
-/// The cells of a row; its id leads to its story.
+/// The cells of a row; its id is a link to its history.
 fn linked(cells: Vec<String>, columns: &[(&str, &str, &str)], row: &TaskRow, app: &str) -> Vec<Cell> {
     let link = |(text, (.., key)): (String, &(&str, &str, &str))| {
         let href = (*key == "task").then(|| format!("/apps/{}/tasks/{}", path_of(app), path_of(&row.task)));
@@ -229,7 +229,7 @@ fn layout(status: &'static str, has_names: bool) -> Layout {
     (columns, Box::new(move |row| keys.iter().map(|key| text_of(row, key)).collect()))
 }
 
-/// What a row says in a column.
+/// The text of a row in a column.
 fn text_of(row: &TaskRow, key: &str) -> String {
     let clock = |at: Option<jiff::Timestamp>| at.map(summary::clock).unwrap_or_default();
     let text = |text: &Option<String>| text.clone().unwrap_or_default();
@@ -249,7 +249,7 @@ fn text_of(row: &TaskRow, key: &str) -> String {
     }
 }
 
-/// The keys by which tasks are sorted and in which they are searched.
+/// The keys for sorting and searching tasks.
 const KEYS: [&str; 11] =
     ["task", "action", "name", "email", "account", "created", "held", "after", "status", "code", "reason"];
 
@@ -277,7 +277,7 @@ fn is_wanted(row: &TaskRow, fields: &Fields) -> bool {
     username.contains(&wanted) || KEYS.iter().any(|key| text_of(row, key).to_lowercase().contains(&wanted))
 }
 
-/// The head of the CSV.
+/// The header of the CSV.
 pub(in crate::admin) fn csv_head() -> String {
     let head = [
         "task",
@@ -296,7 +296,7 @@ pub(in crate::admin) fn csv_head() -> String {
     crate::admin::csv::line(head.map(str::to_owned))
 }
 
-/// A task as a line of CSV; `None` if the filter leaves it out.
+/// A task as a line of CSV; `None` if the filter excludes it.
 pub(in crate::admin) fn csv_row(row: &TaskRow, fields: &Fields) -> Option<String> {
     let text = |text: &Option<String>| text.clone().unwrap_or_default();
     let time = |at: Option<jiff::Timestamp>| at.map(|at| at.to_string()).unwrap_or_default();

@@ -1,4 +1,4 @@
-//! From the arguments to what is printed.
+//! Runs an operation: from the arguments to the output.
 
 use bridgehead_sdk::{
     Account, Action, Cursor, Description, Error, Operation, ResourceKind, ResourceType, nearest,
@@ -110,7 +110,7 @@ async fn list(hand: &Hand, show: &Show<'_>, options: &Call) -> Outcome {
     Ok(())
 }
 
-/// The resource type of this name; the accounts when none is named.
+/// The resource type with this name; the accounts if no name is given.
 fn type_of<'a>(description: &'a Description, wanted: Option<&str>) -> Result<&'a ResourceType, Failure> {
     let types = &description.resource_types;
     let found = match wanted {
@@ -127,7 +127,7 @@ fn type_of<'a>(description: &'a Description, wanted: Option<&str>) -> Result<&'a
     })
 }
 
-/// Who is looked for, read as a task is.
+/// The account to look for, parsed in the same way as for a task.
 fn account_of(payload: &Value) -> Result<Account, Failure> {
     let read = serde_json::from_value(payload.clone()).map_err(|_| "the payload cannot be read".to_owned());
     let operation = read
@@ -144,9 +144,9 @@ fn answered<T>(answer: &Result<T, Error>) -> Outcome {
     }
 }
 
-/// Rejects if a daemon is running, and asks for confirmation unless it was given.
+/// Refuses if a daemon is running, and asks for confirmation unless it was given.
 async fn consent(context: &Context, options: &Call, action: Action, payload: &Value) -> Outcome {
-    // An unreadable payload is rejected by the same code as a task, without asking for confirmation.
+    // The same code that rejects the payload of a task rejects an unreadable one later, so no confirmation is needed.
     let Ok(account) = account_of(payload) else { return Ok(()) };
     if options.yes {
         return Ok(());

@@ -28,7 +28,7 @@ pub(super) fn action(operation: CallOperation) -> Option<Action> {
     })
 }
 
-/// Flags that do not apply to the operation are rejected, so that they are not silently ignored.
+/// Rejects flags that do not apply to the operation, so that they are not silently ignored.
 pub(super) fn refuse_strangers(options: &Call) -> Result<(), Failure> {
     let operation = options.operation;
     let takes_account = action(operation).is_some() || operation == CallOperation::Find;
@@ -54,7 +54,7 @@ pub(super) fn refuse_strangers(options: &Call) -> Result<(), Failure> {
     }
 }
 
-/// The payload. Every secret in it is known to the redactor from here on.
+/// Builds the payload. Every secret in it is registered with the redactor.
 pub(super) fn gather(options: &Call, redactor: &Redactor) -> Result<Value, Failure> {
     let is_stdin = |path: &Option<std::path::PathBuf>| path.as_deref() == Some(Path::new(STDIN));
     if is_stdin(&options.payload) && is_stdin(&options.password_file) {
@@ -64,7 +64,7 @@ pub(super) fn gather(options: &Call, redactor: &Redactor) -> Result<Value, Failu
         None => Map::new(),
         Some(path) => {
             let text = read(path, "--payload")?;
-            // The parser's own message may quote what it stumbled over.
+            // The parser's own message may quote the input.
             let parsed = serde_json::from_str(&text).map_err(|error| {
                 usage(format!("--payload: line {}, column {}: not valid JSON", error.line(), error.column()))
             })?;
@@ -114,7 +114,7 @@ pub(super) fn gather(options: &Call, redactor: &Redactor) -> Result<Value, Failu
     Ok(payload)
 }
 
-/// A part of the payload, which is made at the first need.
+/// A part of the payload, which is created on first use.
 fn part<'a>(payload: &'a mut Map<String, Value>, name: &str) -> Result<&'a mut Map<String, Value>, Failure> {
     let part = payload.entry(name).or_insert(Value::Null);
     if part.is_null() {

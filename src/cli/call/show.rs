@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use bridgehead_sdk::{Account, AccountRecord, Description, Error, Redactor, Slug, visible};
+use bridgehead_sdk::{Account, AccountRecord, Description, Error, Redactor, Slug, counted, visible};
 use serde_json::{Value, json};
 
 use super::super::args::Global;
@@ -11,7 +11,7 @@ use bridgehead_bridge::{Refs, record_on_the_wire};
 use bridgehead_runtime::hand::{Hand, ListedPage};
 use bridgehead_runtime::{Answer, ByHand, Refused};
 
-/// How and where it is shown.
+/// How and where the result is shown.
 #[derive(Clone, Copy)]
 pub(super) struct Show<'a> {
     pub(super) global: &'a Global,
@@ -30,7 +30,7 @@ impl<'a> Show<'a> {
         print::json(&fields);
     }
 
-    /// Who says what.
+    /// Prints a line with its speaker.
     fn line(&self, who: &str, says: &str) {
         print::line(format!("{who:<10} {}", visible(&self.redactor.redact(says))));
     }
@@ -131,13 +131,13 @@ impl<'a> Show<'a> {
         self.line("daemon", daemon);
     }
 
-    /// Begins to show a listing.
+    /// Starts to show a listing.
     pub(super) fn listing(self, slug: &Slug) -> Pages<'a> {
         Pages { show: self, slug: slug.to_string(), told: Vec::new() }
     }
 }
 
-/// Pages of a listing, shown as they come; as JSON at the end.
+/// The pages of a listing, shown as they arrive; as JSON at the end.
 pub(super) struct Pages<'a> {
     show: Show<'a>,
     slug: String,
@@ -193,14 +193,17 @@ impl Pages<'_> {
         for invalid in &invalid {
             show.line("not valid", invalid);
         }
-        let total = page.total.map_or_else(String::new, |total| format!(" of {total}"));
+        let count = page.records.len() + page.rejected.len();
         let end = match (&page.next, page.evidence) {
             (Some(next), _) => format!("the next page starts at --cursor '{}'", next.as_str()),
             (None, evidence) => format!("last page; evidence: {}", evidence.unwrap_or("none")),
         };
         show.line(
             "connector",
-            &format!("{} records{total}; {end}", page.records.len() + page.rejected.len()),
+            &match &page.total {
+                Some(total) => format!("{count} of {}; {end}", counted(*total, "record", "records")),
+                None => format!("{}; {end}", counted(count, "record", "records")),
+            },
         );
         show.line("daemon", says);
     }
@@ -212,7 +215,7 @@ impl Pages<'_> {
     }
 }
 
-/// By which of its names a record is the account.
+/// The name of the identifier by which a record is the account.
 fn taken_by(account: &Account, record: &AccountRecord) -> Option<&'static str> {
     let same = |mine: &Option<String>, theirs: &Option<String>| matches!((mine, theirs), (Some(mine), Some(theirs)) if mine.to_lowercase() == theirs.to_lowercase());
     if !account.is_same_as(record) {

@@ -1,4 +1,4 @@
-//! Whether `admin.listen` can be listened on.
+//! Checks whether `admin.listen` can be bound.
 
 use super::super::context::Context;
 use super::super::status;
@@ -8,7 +8,7 @@ use bridgehead_runtime::inspection::Finding;
 
 const WHAT: &str = "admin.listen";
 
-/// Whether the token of the page can be read, if there is one. A running daemon has its own copy of it.
+/// Whether the token of the page can be read, if it is configured. A running daemon has its own copy of it.
 pub(super) fn token(context: &Context, daemon: Option<&Identity>) -> Option<Finding> {
     const WHAT: &str = "admin.token";
     match (context.page_token(), daemon) {
@@ -26,7 +26,7 @@ pub(super) fn token(context: &Context, daemon: Option<&Identity>) -> Option<Find
     }
 }
 
-/// Nothing where no listener is configured.
+/// `None` if no listener is configured.
 pub(super) async fn check(context: &Context, daemon: Option<&Identity>) -> Option<Finding> {
     let listen = context.config.admin.as_ref()?.listen;
     let refused = match Listener::bind(listen).await {
@@ -56,6 +56,9 @@ pub(super) async fn check(context: &Context, daemon: Option<&Identity>) -> Optio
             Finding::failed(WHAT, format!("{listen} is in use by another bridgehead (process {})", other.pid))
                 .advising("Stop that process, or set admin.listen to another port.")
         }
-        (None, _) => Finding::failed(WHAT, refused.to_string()),
+        (None, _) => {
+            let why = refused.to_string();
+            Finding::failed(WHAT, why.trim_start_matches("admin.listen: "))
+        }
     })
 }

@@ -1,4 +1,4 @@
-//! What this command can read of what Iden and the targets are reached with.
+//! Which credentials for Iden and the targets this command can read.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -13,11 +13,11 @@ use bridgehead_bridge::Client;
 use bridgehead_config::{self as config, Connectors};
 use bridgehead_runtime::inspection::Finding;
 
-/// The way out, the client of the Bridge and the connectors, or why they cannot be had here.
+/// The network settings, the client of the Bridge and the connectors, or why they are not available here.
 pub(super) struct Credentials {
     pub(super) network: Result<Network, Failure>,
     pub(super) bridge: Result<Client, Failure>,
-    /// By app; none without the network.
+    /// By app; empty if the network settings are not available.
     pub(super) connectors: BTreeMap<String, Result<Arc<dyn Connector>, config::Error>>,
 }
 
@@ -35,12 +35,12 @@ impl Credentials {
         Self { network, bridge: context.bridge(), connectors }
     }
 
-    /// Whether there is everything to look at Iden and the targets with.
+    /// Whether everything is available to check Iden and the targets.
     pub(super) fn are_complete(&self) -> bool {
         self.network.is_ok() && self.bridge.is_ok() && self.connectors.values().all(Result::is_ok)
     }
 
-    /// Says what can be had. What a running daemon has read is not missed here.
+    /// Reports what is available. What a running daemon has loaded is not reported as missing.
     pub(super) fn tell(
         &self,
         context: &Context,
@@ -66,7 +66,7 @@ impl Credentials {
             }
         }
         match &self.bridge {
-            // Whether it is accepted is found out later.
+            // Whether it is accepted is checked later.
             Ok(_) => report.add(Finding::ok("API key", "found")),
             Err(failure) if self.network.is_ok() => report.add(missing("API key", failure.message())),
             Err(_) => {}
@@ -79,7 +79,7 @@ impl Credentials {
                 _ if is_current => {
                     report.add(Finding::ok(settings, "valid, as loaded by the running daemon"));
                 }
-                // Only a secret is missing here: whether the rest is right shows when the daemon reads it.
+                // Only a secret is missing here: the rest is checked when the daemon reads it.
                 Some(Err(error)) if daemon.is_some() && app.target.resolve().is_err() => {
                     report.add(Finding::skipped(settings, format!("a secret is not readable here: {error}")));
                 }

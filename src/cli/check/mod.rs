@@ -1,4 +1,4 @@
-//! `bridgehead check`: what works, what does not, and what to do about it.
+//! `bridgehead check`: what works, what does not, and how to fix it.
 //!
 //! It finds what `run` would: [`state`] looks at the state folder, [`database`] at the database that has the state instead, [`admin`] at `admin.listen`, [`network`] at the way out, all on this
 //! machine and without a secret. Iden and the targets are looked at by the running daemon, with the credentials that it has, or by the
@@ -11,6 +11,7 @@ mod network;
 mod report;
 mod state;
 
+use bridgehead_sdk::counted;
 use tokio::sync::mpsc;
 
 use self::credentials::Credentials;
@@ -18,7 +19,7 @@ use self::report::Report;
 use super::args::Global;
 use super::context::{self, Context};
 use super::failure::{Exit, Failure, Outcome};
-use super::{daemon, logging, looking};
+use super::{daemon, logging, looking, telemetry};
 use crate::control::{Event, Identity, Request};
 use bridgehead_bridge::Api;
 use bridgehead_config::Connectors;
@@ -40,7 +41,7 @@ pub(crate) async fn run(
     report.end(if offline { Exit::Configuration } else { Exit::Failed })
 }
 
-/// What is found about all apps, for another command to tell.
+/// The findings about all apps, for another command to show.
 pub(crate) async fn examine(
     global: &Global,
     context: &Context,
@@ -62,10 +63,14 @@ async fn look(
 ) -> Outcome {
     report.add(Finding::ok(
         "configuration",
-        format!("valid; {} of {} apps checked", names.len(), context.config.apps.len()),
+        format!("valid; {} of {} checked", names.len(), counted(context.config.apps.len(), "app", "apps")),
     ));
-    for warning in context.config.warnings(&context.environment) {
+    let warnings = context.config.warnings(&context.environment).into_iter();
+    for warning in warnings.chain(telemetry::warning(&context.environment)) {
         report.add(Finding::warning("configuration", warning));
+    }
+    if let Some(problem) = telemetry::problem(&context.environment) {
+        report.add(Finding::failed("traces", problem));
     }
     let daemon = running(context, report).await;
     let is_current =
@@ -89,7 +94,7 @@ async fn look(
     }
     own.tell(context, names, daemon.as_ref(), is_current, report);
     match &daemon {
-        // A changed configuration is looked at before the daemon gets it, if that is possible here.
+        // A changed configuration is checked before the daemon gets it, if that is possible here.
         Some(_) if is_current || !own.are_complete() => {
             by_daemon(context, names.to_vec(), is_current, report).await?;
         }
@@ -107,7 +112,7 @@ async fn look(
     Ok(())
 }
 
-/// The daemon that runs on the state folder, if one does.
+/// The daemon that uses the state folder, if one is running.
 async fn running(context: &Context, report: &mut Report) -> Option<Identity> {
     let asked: Result<Option<Identity>, Failure> = looking::ask(context, &Request::Identity).await;
     match asked {

@@ -11,12 +11,12 @@ use super::super::context::Context;
 use bridgehead_runtime::inspection::Finding;
 
 const WHAT: &str = "network";
-/// What is always reached directly if the configuration names the proxy; so it is in the SDK.
+/// Hosts that are always reached directly if the configuration sets the proxy, as in the SDK.
 const LOOPBACK: &str = "localhost,127.0.0.0/8,::1";
-/// The schemes of proxies that can be used.
+/// The supported schemes of proxies.
 const SCHEMES: [&str; 6] = ["http", "https", "socks4", "socks4a", "socks5", "socks5h"];
 
-/// What is to be said of it. No user name and no password of a proxy is shown.
+/// The findings about the network. User name and password of a proxy are never shown.
 pub(crate) fn findings(context: &Context, network: &Network) -> Vec<Finding> {
     let trusted =
         context.config.network.ca_file.as_ref().map(|path| format!("{} is trusted", path.display()));
@@ -38,7 +38,7 @@ pub(crate) fn findings(context: &Context, network: &Network) -> Vec<Finding> {
     findings
 }
 
-/// How each server is reached that the configuration names by URL: with the rules by which the HTTP client decides that.
+/// How each server in a URL of the configuration is reached: with the same rules as the HTTP client.
 fn ways(context: &Context, network: &Network) -> Vec<Finding> {
     let rules = match &network.proxy {
         Some(proxy) => Matcher::builder()
@@ -77,15 +77,15 @@ fn address(proxy: &Url) -> String {
     format!("{}://{}{port}", proxy.scheme(), proxy.host_str().unwrap_or_default())
 }
 
-/// The same of what the rules have found.
+/// The same for a proxy that the rules have selected.
 fn shown(proxy: &Uri) -> String {
     let port = proxy.port().map(|port| format!(":{port}")).unwrap_or_default();
     format!("{}://{}{port}", proxy.scheme_str().unwrap_or("http"), proxy.host().unwrap_or_default())
 }
 
-/// The proxies that the environment names.
+/// The proxies from the environment.
 fn of_environment(environment: &BTreeMap<String, String>) -> Vec<Finding> {
-    // To a server behind a web server, HTTP_PROXY may come from the network, so that it is not trusted.
+    // In a CGI program, HTTP_PROXY may come from the network, so it is not trusted.
     if environment.contains_key("REQUEST_METHOD") {
         return Vec::new();
     }
@@ -127,9 +127,9 @@ fn of_environment(environment: &BTreeMap<String, String>) -> Vec<Finding> {
     findings
 }
 
-/// The host of a proxy's address, which may lack the scheme; `None` if it is none that can be used.
+/// The host of a proxy's address, which may lack the scheme; `None` if it is invalid.
 fn host_of(value: &str) -> Option<String> {
-    // The parser of URLs is more lenient than what takes the proxy from the environment.
+    // The URL parser is more lenient than the code that reads the proxy from the environment.
     if value.chars().any(|c| c.is_control() || c.is_whitespace()) {
         return None;
     }
@@ -139,7 +139,7 @@ fn host_of(value: &str) -> Option<String> {
     SCHEMES.contains(&url.scheme()).then(|| host.to_owned())
 }
 
-/// Whether an entry of `NO_PROXY` can be that of a host.
+/// Whether an entry of `NO_PROXY` can match a host.
 fn can_match(entry: &str) -> bool {
     let is_address = |text: &str| text.parse::<std::net::IpAddr>().is_ok();
     let is_network = entry

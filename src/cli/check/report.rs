@@ -1,13 +1,13 @@
-//! The findings, printed as they come.
+//! Prints findings as they arrive.
 
 use super::super::failure::{Exit, Failure, Outcome};
 use super::super::{print, table};
 use bridgehead_runtime::inspection::{Finding, Verdict};
 
-/// What stands before all but the first line of a finding.
+/// The indentation of all lines of a finding except the first.
 const INDENT: &str = "         ";
 
-/// A line as lines of a terminal, broken between words. A word that is longer than a line stays whole, so that it can be copied.
+/// Wraps a line to the width of the terminal, between words. A word that is longer than a line is not split, so that it can be copied.
 fn folded(line: &str, width: Option<usize>) -> String {
     let Some(width) = width else { return line.to_owned() };
     let mut text = String::new();
@@ -26,7 +26,7 @@ fn folded(line: &str, width: Option<usize>) -> String {
     text
 }
 
-/// How findings are printed.
+/// The output format of findings.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Form {
     Text,
@@ -34,7 +34,7 @@ enum Form {
     Silent,
 }
 
-/// What was found so far.
+/// The findings so far.
 pub(super) struct Report {
     form: Form,
     findings: Vec<Finding>,
@@ -45,7 +45,7 @@ impl Report {
         Self { form: if json { Form::Json } else { Form::Text }, findings: Vec::new() }
     }
 
-    /// One that prints nothing.
+    /// A report that prints nothing.
     pub(super) fn silent() -> Self {
         Self { form: Form::Silent, findings: Vec::new() }
     }
@@ -67,7 +67,7 @@ impl Report {
         self.findings.push(finding);
     }
 
-    /// The end of the command: `exit` if anything failed.
+    /// Ends the command: with `exit` if any check failed.
     pub(super) fn end(self, exit: Exit) -> Outcome {
         if self.form == Form::Json {
             print::json(&self.findings);

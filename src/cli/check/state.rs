@@ -1,4 +1,4 @@
-//! Whether `run` can use the state folder. Nothing is made, changed or locked by looking.
+//! Checks whether `run` can use the state folder. The checks create, change and lock nothing.
 
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
@@ -13,15 +13,15 @@ use bridgehead_runtime::{Clock, SystemClock};
 use bridgehead_store::{AppKey, Sqlite, TASKS_FILE, TaskJournal};
 
 const WHAT: &str = "state.path";
-/// With less than this, a warning is due.
+/// With less free space than this, a warning is shown.
 const ROOM: u64 = 256 * 1024 * 1024;
-/// A backup that is older is of little use.
+/// An older backup is of little use.
 const OLD_BACKUP: SignedDuration = SignedDuration::from_hours(7 * 24);
-/// The address of a socket has no room for a longer path.
+/// The maximum length of a socket's path.
 const LONGEST_SOCKET: usize = 107;
-/// What group and others may do.
+/// The permissions of group and others.
 const OTHERS: u32 = 0o077;
-/// On a folder: every user may create files in it, as in `/tmp`.
+/// For a folder: every user may create files in it, as in `/tmp`.
 const STICKY: u32 = 0o1000;
 
 pub(super) async fn check(context: &Context, daemon: Option<&Identity>) -> Vec<Finding> {
@@ -141,7 +141,7 @@ fn is_ours(folder: &Path) -> bool {
     has_state || std::fs::read_dir(folder).is_ok_and(|mut entries| entries.next().is_none())
 }
 
-/// The process that holds the lock, by the kernel's own list: taking the lock to find out would keep a daemon from starting.
+/// The process that holds the lock, from the kernel's list: trying to lock it could keep a daemon from starting.
 fn holder(lock: &Path) -> Option<u32> {
     let found = std::fs::metadata(lock).ok()?;
     let locks = std::fs::read_to_string("/proc/locks").ok()?;
@@ -153,7 +153,7 @@ fn holder(lock: &Path) -> Option<u32> {
         let [major, minor, of] = *device_and_inode else { return None };
         let device =
             rustix::fs::makedev(u32::from_str_radix(major, 16).ok()?, u32::from_str_radix(minor, 16).ok()?);
-        // On some file systems the device differs from the one that a file shows; the inode is telling enough.
+        // On some file systems the device differs from that of the file; the inode is sufficient.
         let is_it =
             of == inode && (device == found.dev() || locks.matches(&format!(":{inode} ")).count() == 1);
         is_it.then(|| process.parse().ok()).flatten()
@@ -185,7 +185,7 @@ fn size(mib: u64) -> String {
     if mib < 10 * 1024 { format!("{mib} MiB") } else { format!("{} GiB", mib / 1024) }
 }
 
-/// How old the last backup is; a state without one is no fault.
+/// The age of the last backup; a state without one is not an error.
 fn backup(folder: &Path) -> Option<Finding> {
     const WHAT: &str = "backup";
     folder.join(TASKS_FILE).exists().then_some(())?;
@@ -204,7 +204,7 @@ fn backup(folder: &Path) -> Option<Finding> {
     })
 }
 
-/// Whether the journal can be read, as it lies.
+/// Whether the journal can be read in its current state.
 async fn readable(context: &Context) -> Option<Finding> {
     let failed = |error: bridgehead_store::Error| Some(Finding::failed(WHAT, error.to_string()));
     let state = match Sqlite::read_only(&context.config.state.path).await {
@@ -258,7 +258,7 @@ mod tests {
         let file = std::fs::File::create(&lock).unwrap();
         assert_eq!(holder(&lock), None);
         file.lock().unwrap();
-        // Where the kernel does not list locks, nothing is claimed.
+        // If the kernel does not list locks, the result is unknown.
         assert!(holder(&lock).is_none_or(|process| process == std::process::id()), "{:?}", holder(&lock));
     }
 }

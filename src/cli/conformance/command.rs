@@ -1,4 +1,4 @@
-//! From the arguments to the report.
+//! Runs the kit: from the arguments to the report.
 
 use std::sync::Arc;
 
@@ -84,7 +84,7 @@ fn stopped(name: &str, report: &Report) -> Failure {
     Failure::new(Exit::Failed, message)
 }
 
-/// Told a second time, the kit does not even tidy up.
+/// After a second signal, the kit does not clean up.
 fn abandoned(name: &str, test_target: &LiveTestTarget<'_>) -> Failure {
     let names = test_target.names();
     let message = match names.first() {

@@ -1,4 +1,4 @@
-//! What must be so before the kit changes a live target.
+//! The conditions for the kit to change a live target.
 
 use bridgehead_sdk::Action;
 
@@ -8,10 +8,10 @@ use super::super::{confirm, daemon};
 use super::test_target;
 use bridgehead_config::App;
 
-/// What the kit needs to make accounts and to remove them again.
+/// The actions that the kit needs to create accounts and remove them again.
 const NEEDED: [Action; 2] = [Action::CreateAccount, Action::DeleteAccount];
 
-/// Rejects if the operator has declined, and asks if there is no answer yet.
+/// Refuses if the operator declines, and asks if there is no answer yet.
 pub(super) async fn obtain(context: &Context, name: &str, yes: bool) -> Result<(), Failure> {
     let app = &context.config.apps[name];
     if let Some(problem) = forbidden(name, app) {
@@ -53,8 +53,8 @@ pub(super) async fn obtain(context: &Context, name: &str, yes: bool) -> Result<(
     }
 }
 
-/// Which settings say that tasks must not do what the kit would: the kit is not bound by them, but they suggest that
-/// the target is not for tests.
+/// The settings that forbid tasks to do what the kit would do: they do not apply to the kit, but suggest that the target is not meant for
+/// tests.
 fn forbidden(name: &str, app: &App) -> Option<String> {
     let account = test_target::account(app, "bhk-00000-00");
     let names = ["id", "username", "email"].into_iter().filter_map(|field| account.get(field)?.as_str());

@@ -1,8 +1,7 @@
-//! `bridgehead check APP --conformance`: the kit that proves a connector, against the live target of one app.
+//! `bridgehead check APP --conformance`: runs the conformance kit against the live target of one app.
 //!
-//! [`command`] leads through it, [`consent`] is what must be so before anything is changed, [`test_target`] tells the kit how to get at
-//! the target, [`noted`] stands between the kit and the connector, [`selection`] says which checks are meant, [`progress`] prints each result as it
-//! comes, [`show`] the report.
+//! [`command`] runs it, [`consent`] has the conditions for changes, [`test_target`] tells the kit how to reach the target, [`noted`] wraps
+//! the connector, [`selection`] selects the checks, [`progress`] prints each result as it arrives, [`show`] prints the report.
 
 mod command;
 mod consent;

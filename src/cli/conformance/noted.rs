@@ -1,5 +1,4 @@
-//! Stands between the kit and the connector: shows what is called, keeps the target's pace, and lets nothing be changed where
-//! nothing may be.
+//! Wraps the connector for the kit: shows its calls, applies the target's rate limit, and rejects changes if they are not allowed.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -15,7 +14,7 @@ use tokio::time::Instant;
 use super::progress::Progress;
 use bridgehead_runtime::RateLimiter;
 
-/// How fast the operator wants the target to be called, and how long calls have waited for that.
+/// The operator's rate limit for the target, and how long calls have waited for it.
 pub(super) struct Pace {
     pacing: RateLimiter,
     waited: AtomicU64,
@@ -27,7 +26,7 @@ impl Pace {
         Self { pacing: RateLimiter::new(rate), waited: AtomicU64::new(0) }
     }
 
-    /// How long calls have waited, all together.
+    /// How long calls have waited in total.
     pub(super) fn waited(&self) -> Duration {
         Duration::from_millis(self.waited.load(Ordering::Relaxed))
     }
@@ -40,7 +39,7 @@ impl Pace {
     }
 }
 
-/// A connector whose calls are noted.
+/// A connector whose calls are shown.
 pub(super) struct Noted {
     inner: Arc<dyn Connector>,
     progress: Arc<Progress>,
@@ -88,7 +87,7 @@ impl Connector for Noted {
 
     async fn execute(&self, context: &Context, operation: &Operation) -> Result<Completion, Error> {
         if self.read_only {
-            // The kit does not request this; --read-only must not depend on that.
+            // The kit does not request changes then, but --read-only must not depend on that.
             return Err(Error::internal("changes are not allowed: --read-only"));
         }
         self.call(|| operation.action().to_string()).await;

@@ -1,4 +1,4 @@
-//! What the kit does at this moment, and each result as it comes.
+//! Shows what the kit is doing, and each result as it arrives.
 
 use std::io::IsTerminal;
 use std::sync::Arc;
@@ -11,7 +11,7 @@ use indicatif::{ProgressBar, ProgressStyle};
 use super::super::print;
 use super::show;
 
-/// A bar on a terminal, nothing elsewhere.
+/// A progress bar on a terminal, nothing elsewhere.
 pub(super) struct Progress(Option<ProgressBar>);
 
 impl Progress {
@@ -28,7 +28,7 @@ impl Progress {
         }))
     }
 
-    /// A call is made.
+    /// Shows a call.
     pub(super) fn note(&self, what: impl FnOnce() -> String) {
         if let Some(bar) = &self.0 {
             bar.inc(1);
@@ -43,7 +43,7 @@ impl Progress {
     }
 }
 
-/// Prints each result as it comes: as a line of JSON, above the bar what failed, and without a terminal a line for each check.
+/// Prints each result as it arrives: as a line of JSON, as failures above the bar, or without a terminal as a line per check.
 pub(super) struct Results<'a> {
     pub(super) app: &'a str,
     pub(super) json: bool,

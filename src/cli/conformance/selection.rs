@@ -1,4 +1,4 @@
-//! Selects checks by names in which `*` stands for any text.
+//! Selects checks by patterns in which `*` matches any text.
 
 use bridgehead_conformance::{self as conformance, Listed};
 
@@ -8,7 +8,7 @@ use super::super::print;
 use super::show;
 use bridgehead_config::checks_named;
 
-/// The names of the checks that the patterns mean; all when there are none.
+/// The names of the checks that match the patterns; all if there are none.
 pub(super) fn of(patterns: &[String]) -> Result<Option<Vec<&'static str>>, Failure> {
     if patterns.is_empty() {
         return Ok(None);

@@ -11,12 +11,12 @@ use super::super::failure::{Exit, Failure, Outcome as Done};
 use super::super::print;
 use bridgehead_config::Conformance;
 
-/// Lines are no longer than this.
+/// The maximum length of lines.
 const WIDTH: usize = 80;
-/// Where the text behind a result begins.
+/// The column at which the text of a result starts.
 const INDENT: usize = 9;
 
-/// The result of a check, in a word.
+/// The result of a check in one word.
 pub(super) fn word(outcome: &Outcome) -> &'static str {
     match outcome {
         Outcome::Passed => "ok",
@@ -36,7 +36,7 @@ pub(super) fn result(app: &str, redactor: &Redactor, check: &Check) -> Value {
     told
 }
 
-/// How many results there are of each kind.
+/// The number of results of each kind.
 pub(super) struct Counts {
     pub(super) passed: usize,
     pub(super) failed: usize,
@@ -56,7 +56,7 @@ impl Counts {
         }
     }
 
-    /// How the command ends.
+    /// The result of the command.
     pub(super) fn outcome(&self) -> Done {
         match self {
             Self { failed: 1.., .. } | Self { passed: 0, .. } => Err(Failure::silent(Exit::Failed)),
@@ -66,7 +66,7 @@ impl Counts {
     }
 }
 
-/// The last line of JSON, which sums up those before.
+/// The last line of JSON, which summarizes the lines before.
 pub(super) fn summary(
     app: &str,
     redactor: &Redactor,
@@ -129,7 +129,7 @@ pub(super) fn junit(app: &str, redactor: &Redactor, report: &Report, to: &Path) 
     std::fs::write(to, text).map_err(|error| unwritable(&error))
 }
 
-/// What was skipped, by the reason; then what passed and what failed, in its order; then who is left.
+/// Skipped checks by reason; then passed and failed checks in their order; then the accounts that are left.
 fn lines(report: &Report) -> Vec<String> {
     let mut made = Vec::new();
     let mut skipped: Vec<(&str, Vec<&str>)> = Vec::new();
@@ -157,7 +157,7 @@ fn lines(report: &Report) -> Vec<String> {
     lines
 }
 
-/// A text in lines, with a label before the first.
+/// Wraps a text, with a label before the first line.
 fn labelled(label: &str, text: &str) -> Vec<String> {
     let mut lines = wrapped(text, INDENT);
     if let Some(first) = lines.first_mut() {
@@ -166,7 +166,7 @@ fn labelled(label: &str, text: &str) -> Vec<String> {
     lines
 }
 
-/// A text in lines that fit. A word that is longer than a line stands alone.
+/// Wraps a text. A word that is longer than a line gets a separate line.
 pub(super) fn wrapped(text: &str, indent: usize) -> Vec<String> {
     let mut lines: Vec<String> = Vec::new();
     for paragraph in text.lines() {
@@ -180,7 +180,7 @@ pub(super) fn wrapped(text: &str, indent: usize) -> Vec<String> {
             if !empty {
                 line.push(' ');
             }
-            // What a target says must not move the terminal's cursor.
+            // Text from the target must not move the terminal's cursor.
             line.extend(word.chars().map(|one| if one.is_control() { '\u{fffd}' } else { one }));
             empty = false;
         }

@@ -1,4 +1,4 @@
-//! How the kit gets at a live target: as the configuration says.
+//! How the kit reaches a live target, according to the configuration.
 
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -16,23 +16,23 @@ use super::noted::{Noted, Pace};
 use super::progress::Progress;
 use bridgehead_config::{App, Connectors};
 
-/// An address at which to see whether settings are in order before anything begins.
+/// A placeholder address for checking the settings before anything starts.
 const SOMEWHERE: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(std::net::Ipv4Addr::LOCALHOST), 1);
-/// How long a connector may take to close what it has open. What it has not closed by then is cut off: a process is killed.
+/// How long a connector may take to shut down. After that, anything still open is aborted: a process is killed.
 const GRACE: Duration = Duration::from_secs(5);
 /// How many connectors the kit runs at the same time: each may be a process.
 const AT_ONCE: usize = 4;
-/// How long the kit waits until one of them has ended, before a check goes without.
+/// How long the kit waits for one of them to end before it skips a check.
 const PATIENCE: Duration = Duration::from_secs(30);
-/// How long the kit waits for a connector that it no longer needs, before it continues.
+/// How long the kit waits for an unused connector to shut down before it continues.
 const BRIEF: Duration = Duration::from_secs(1);
 /// The placeholder for an account's name.
 const NAME: &str = "{name}";
 
-/// A connector, and its place in the limit. It has none as long as it is not called.
+/// A connector and its permit under the limit. It has none until it is called.
 type Built = (Arc<dyn Connector>, Option<OwnedSemaphorePermit>);
 
-/// The app's target, and what its table `conformance` says.
+/// The app's target, and its table `conformance`.
 pub(super) struct LiveTestTarget<'a> {
     name: &'a str,
     app: &'a App,
@@ -44,17 +44,17 @@ pub(super) struct LiveTestTarget<'a> {
     read_only: bool,
     progress: Arc<Progress>,
     pace: Arc<Pace>,
-    /// Everything that was built, to be shut down.
+    /// All connectors that were built, for shutting them down.
     built: Mutex<Vec<Built>>,
     places: Arc<Semaphore>,
-    /// Whether the kit has the connector that every check acts through.
+    /// Whether the kit has got the connector that every check uses.
     begun: AtomicBool,
-    /// The names that accounts were given.
+    /// The names of the accounts that were created.
     names: Mutex<Vec<String>>,
 }
 
 impl<'a> LiveTestTarget<'a> {
-    /// Builds the connector, and sees whether the settings of every situation are in order.
+    /// Builds the connector, and checks that the settings of every situation are valid.
     pub(super) fn new(
         context: &'a Context,
         connectors: &'a Connectors,
@@ -66,7 +66,7 @@ impl<'a> LiveTestTarget<'a> {
         let app = &context.config.apps[name];
         let network = context.traced_network(trace)?;
         let working = build_connector(name, app, connectors, &network, &context.redactor)?;
-        // What the connector was built from just now can be read.
+        // The connector was just built from these secrets, so they are readable.
         let secrets = app.target.resolve().map(|resolved| resolved.secrets).unwrap_or_default();
         let rate = app.target.rate_limit.map(|rate| (rate.per_second, rate.burst));
         let test_target = Self {
@@ -81,7 +81,7 @@ impl<'a> LiveTestTarget<'a> {
             read_only,
             progress,
             pace: Arc::new(Pace::new(rate)),
-            // The one that every check acts through has its place permanently.
+            // The connector that every check uses has a permanent place.
             places: Arc::new(Semaphore::new(AT_ONCE - 1)),
             begun: AtomicBool::new(false),
             names: Mutex::default(),
@@ -104,12 +104,12 @@ impl<'a> LiveTestTarget<'a> {
         Ok(test_target)
     }
 
-    /// The names that accounts were given so far.
+    /// The names of the accounts that were created so far.
     pub(super) fn names(&self) -> Vec<String> {
         self.names.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// Shuts down everything that was built.
+    /// Shuts down all connectors.
     pub(super) async fn close(&self) {
         self.progress.end();
         let built = std::mem::take(&mut *self.built.lock().unwrap_or_else(PoisonError::into_inner));
@@ -120,7 +120,7 @@ impl<'a> LiveTestTarget<'a> {
         self.built.lock().unwrap_or_else(PoisonError::into_inner).push(built);
     }
 
-    /// The connector in a situation; `None` if nothing is said of it.
+    /// The connector in a situation; `None` if the situation is not configured.
     fn build(&self, situation: Situation, key: &str) -> Result<Option<Arc<dyn Connector>>, Failure> {
         let address = match situation {
             Situation::Unreachable(address)
@@ -141,7 +141,7 @@ impl<'a> LiveTestTarget<'a> {
         Ok(Some(built))
     }
 
-    /// Shuts down what the kit no longer holds: each may be a process.
+    /// Shuts down the connectors that the kit no longer uses: each may be a process.
     async fn retire(&self) {
         let unused: Vec<_> = {
             let mut built = self.built.lock().unwrap_or_else(PoisonError::into_inner);
@@ -151,7 +151,7 @@ impl<'a> LiveTestTarget<'a> {
         drop(tokio::time::timeout(BRIEF, futures::future::join_all(ends)).await);
     }
 
-    /// A place for one more connector.
+    /// Waits for a permit for one more connector.
     async fn place(&self) -> Result<OwnedSemaphorePermit, Skip> {
         self.retire().await;
         let place = Arc::clone(&self.places).acquire_owned();
@@ -195,7 +195,7 @@ impl TestTarget for LiveTestTarget<'_> {
             Ok(None) => {
                 Err(Skip::because(format!("apps.{}.conformance.{key} is not set: {what}", self.name)))
             }
-            // The same settings were in order with another address.
+            // The same settings were valid with another address.
             Err(failure) => Err(Skip::because(failure.message())),
         }
     }
@@ -225,7 +225,7 @@ impl TestTarget for LiveTestTarget<'_> {
 
     fn free_text_fields(&self) -> Vec<&'static str> {
         match &self.app.conformance.free_text_fields {
-            // A few names, for as long as the command runs.
+            // Leaks a few names, which are used until the command ends.
             Some(fields) => fields.iter().map(|field| &*field.clone().leak()).collect(),
             None => Plain.free_text_fields(),
         }
@@ -241,7 +241,7 @@ impl TestTarget for LiveTestTarget<'_> {
     }
 
     fn usable_ref(&self, slug: &str, _: &[EntityRecord]) -> Result<String, Skip> {
-        // The first accounts in a listing may be the administrators.
+        // The first entries of a listing may be those of administrators, so none is chosen by default.
         let said = self.app.conformance.usable_refs.get(slug);
         let why = || {
             format!(
@@ -286,14 +286,14 @@ impl TestTarget for LiveTestTarget<'_> {
     }
 }
 
-/// Ends a connector, and gives its place back.
+/// Shuts down a connector and releases its permit.
 async fn end((connector, place): Built) {
     drop(tokio::time::timeout(GRACE, connector.shutdown()).await);
     drop(connector);
     drop(place);
 }
 
-/// The key for a situation, and what it says.
+/// The key for a situation, and its description.
 fn key(situation: Situation) -> Option<(&'static str, &'static str)> {
     Some(match situation {
         Situation::BadCredential => ("bad_credential", "a credential that the target rejects"),
@@ -312,7 +312,7 @@ fn key(situation: Situation) -> Option<(&'static str, &'static str)> {
     })
 }
 
-/// The fields of an account, as the kit has them and the configuration changes them.
+/// The fields of an account: the kit's own, with the configuration's changes.
 pub(super) fn account(app: &App, name: &str) -> Map<String, Value> {
     let mut account = Plain.account(name);
     for (field, value) in named(&app.conformance.account, name) {
@@ -325,7 +325,7 @@ pub(super) fn account(app: &App, name: &str) -> Map<String, Value> {
     account
 }
 
-/// The fields with an account's name where they say `{name}`.
+/// The fields, with `{name}` replaced by the account's name.
 fn named(fields: &Map<String, Value>, name: &str) -> Map<String, Value> {
     fn put(value: &mut Value, name: &str) {
         match value {

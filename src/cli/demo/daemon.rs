@@ -38,14 +38,14 @@ impl Daemon {
             .arg("run")
             .stdout(Stdio::null())
             .stderr(log)
-            // Ctrl-C is for the demo, which then stops the daemon in order.
+            // Ctrl-C is meant for the demo, which then shuts down the daemon cleanly.
             .process_group(0)
             .spawn()
             .map_err(failed)?;
         Ok(Self { child })
     }
 
-    /// An error if it has exited unexpectedly.
+    /// Returns an error if it has exited unexpectedly.
     pub(super) fn check(&mut self, place: &Place) -> Result<(), Failure> {
         match self.child.try_wait() {
             Ok(None) => Ok(()),

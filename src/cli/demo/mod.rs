@@ -1,7 +1,7 @@
-//! `bridgehead demo`: everything, on sample people, without an account and without a network.
+//! `bridgehead demo`: shows everything with sample people, without an account or a network.
 //!
-//! The Bridge is the sandbox, in this process. The daemon is the real one: this binary, started with a configuration
-//! that was just written, against a folder that was just filled.
+//! The Bridge is the sandbox, in this process. The daemon is the real one: this binary, started with a new configuration and a newly filled
+//! folder.
 
 mod daemon;
 mod people;

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use uuid::Uuid;
 
-/// What `config/examples/people` holds.
+/// The content of `config/examples/people`.
 const FILES: [(&str, &str); 5] = [
     ("accounts.csv", include_str!("../../../config/examples/people/accounts.csv")),
     ("team.csv", include_str!("../../../config/examples/people/team.csv")),
@@ -13,12 +13,12 @@ const FILES: [(&str, &str); 5] = [
     ("license-design.csv", include_str!("../../../config/examples/people/license-design.csv")),
 ];
 
-/// A folder with people, a configuration and a state, and the two apps that stand for them in the sandbox.
+/// A folder with people, a configuration and state, and the two apps that represent them in the sandbox.
 pub(super) struct Place {
     folder: tempfile::TempDir,
-    /// The folder of people, behind the connector `file`.
+    /// The app for the folder of people, with the connector `file`.
     pub(super) people: Uuid,
-    /// Another system, behind the connector `simulated`.
+    /// The app for another system, with the connector `simulated`.
     pub(super) crm: Uuid,
 }
 
@@ -32,7 +32,7 @@ impl Place {
         for (name, text) in FILES {
             std::fs::write(people.join(name), text)?;
         }
-        // As many seats as are taken: the next one who asks for one goes without.
+        // As many seats as are assigned: the next request for one fails.
         let seats = FILES[0].1.matches("design-suite").count();
         std::fs::write(place.configuration(), configuration(base_url, &place, seats))?;
         Ok(place)
@@ -50,7 +50,7 @@ impl Place {
         self.folder.path()
     }
 
-    /// Takes one person out of the CSV, as an HR export without them would.
+    /// Removes one person from the CSV, like a new HR export would.
     pub(super) fn remove(&self, id: &str) -> std::io::Result<()> {
         let path = self.path("people").join("accounts.csv");
         let text = std::fs::read_to_string(&path)?;

@@ -1,4 +1,4 @@
-//! The sixty tasks, and how each must end.
+//! The sixty tasks, and the expected result of each.
 
 use bridgehead_sdk::{Action, Code};
 use serde_json::{Value, json};
@@ -10,12 +10,12 @@ pub(super) enum App {
     Crm,
 }
 
-/// How a task must end.
+/// The expected result of a task.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum End {
     Completed,
     Failed(Code),
-    /// The sandbox resolves it while the connector works: 409.
+    /// The sandbox resolves it while the connector is working: 409.
     Conflict,
 }
 
@@ -27,7 +27,7 @@ pub(super) struct Planned {
     pub(super) account: String,
     pub(super) payload: Value,
     pub(super) end: End,
-    /// What is to be seen in it, where there is something.
+    /// What is notable about it, if anything.
     pub(super) note: Option<&'static str>,
 }
 
@@ -37,7 +37,7 @@ impl Planned {
     }
 }
 
-/// All of them, in the order in which Iden creates them.
+/// All tasks, in the order in which Iden creates them.
 pub(super) fn tasks() -> Vec<Planned> {
     let mut tasks = people();
     tasks.extend(odd_ones());

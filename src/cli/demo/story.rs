@@ -1,4 +1,4 @@
-//! What happens in the demo, and in which order.
+//! The steps of the demo.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -18,9 +18,9 @@ use bridgehead_bridge::{Api, ApiKey, AppId, Client, Report, Settings};
 use bridgehead_config::Connectors;
 use bridgehead_sandbox::{Options, Sandbox};
 
-/// Nothing in the demo takes this long, not even on a slow machine.
+/// No step of the demo takes this long, even on a slow machine.
 const PATIENCE: Duration = Duration::from_mins(2);
-/// Who leaves between the two syncs. No task touches them.
+/// The person who leaves between the two syncs. No task affects this account.
 const LEAVER: &str = "p0200";
 
 pub(crate) async fn run(global: &Global, connectors: &Connectors, stay: bool) -> Outcome {
@@ -194,7 +194,7 @@ impl Demo {
         self.sandbox.stats(app).is_some_and(|stats| stats.last_synced_at.is_some())
     }
 
-    /// Every line of every file but the headings.
+    /// The lines of all files, without the headers.
     fn expected_records(&self) -> u64 {
         let folder = std::fs::read_dir(self.place.path("people")).into_iter().flatten().flatten();
         let lines = folder.filter_map(|file| std::fs::read_to_string(file.path()).ok());
@@ -212,19 +212,19 @@ impl Demo {
         planned.iter().map(|task| self.sandbox.add_task(self.app(task.app), task.to_json())).collect()
     }
 
-    /// Tasks that the daemon has told the outcome of, also where it was told that it came too late.
+    /// The number of tasks that the daemon has reported, including reports that came too late.
     fn told(&self, ids: &[String]) -> usize {
         let by_daemon = |id: &&String| !self.sandbox.reports(id).is_empty() && !self.is_awaited(id);
         ids.iter().filter(by_daemon).count()
     }
 
-    /// Whether only the other one has resolved it so far.
+    /// Whether only the other client has resolved it so far.
     fn is_awaited(&self, id: &str) -> bool {
         let reports = self.sandbox.reports(id);
         reports.len() == 1 && reports[0].body.to_string().contains(ELSEWHERE)
     }
 
-    /// While the connector works on the slow one, the sandbox resolves it.
+    /// Resolves the slow task in the sandbox while the connector is working on it.
     async fn resolve_one_elsewhere(
         &self,
         planned: &[Planned],
@@ -242,7 +242,7 @@ impl Demo {
                 .count()
         };
         let before = asked(self);
-        // One poll may have been under way when the task was added; the one after it has seen it.
+        // One poll may have been in progress when the task was added; the next one includes it.
         self.until(daemon, "the task is polled", |demo| asked(demo) >= before + 2).await?;
         let failed = |what: String| {
             Failure::new(Exit::Failed, format!("the other one cannot reach the sandbox: {what}"))
@@ -345,5 +345,5 @@ impl Demo {
     }
 }
 
-/// How the one who is faster signs.
+/// How the other, faster client identifies itself.
 const ELSEWHERE: &str = "somebody-else";

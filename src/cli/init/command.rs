@@ -23,16 +23,17 @@ use super::plan::Plan;
 use super::secret::{Kept, SERVICE_USER, service_user};
 use super::target::Lookout;
 use super::write::{self, App, Daemon};
+use crate::control;
 use bridgehead_config::{self as config, Connectors, Document, Log};
 use bridgehead_runtime::sync::Options;
 use bridgehead_sandbox::{self as sandbox, Sandbox};
 
-/// Where a sandbox listens, as `bridgehead sandbox` does.
+/// The listening address of a sandbox, as for `bridgehead sandbox`.
 const SANDBOX: &str = "127.0.0.1:8900";
 /// The file of the API key, if it was typed.
 pub(super) const KEY_FILE: &str = "iden-api-key";
 
-/// What is asked of everybody.
+/// The questions that do not depend on the connector.
 pub(super) fn basics(connectors: &Connectors) -> Vec<Question> {
     let choices = connectors.iter().map(|(name, factory)| {
         let schema = factory.schema();
@@ -111,11 +112,18 @@ async fn work(global: &Global, connectors: &Connectors, options: Init) -> Outcom
         sandbox: sandbox.as_ref(),
     };
     let app_id = answers.write(global, connectors).await?;
-    let next = Next { place: &place, name: answers.name(), app_id: &app_id, sandbox: sandbox.as_ref() };
+    let is_running = match &place.existing {
+        Some(config) => control::connect(&config.state.path).await.is_ok_and(|daemon| daemon.is_some()),
+        None => false,
+    };
+    let next =
+        Next { place: &place, name: answers.name(), app_id: &app_id, sandbox: sandbox.as_ref(), is_running };
     if global.json {
         print::json(&answers.written(&next));
     } else {
-        print::line(format!("wrote {}", place.file(answers.name()).display()));
+        for file in place.daemon_file().into_iter().chain([place.file(answers.name())]) {
+            print::line(format!("wrote {}", file.display()));
+        }
         for secret in answers.secret_files() {
             print::line(format!("wrote {} (mode 0600)", secret.display()));
         }
@@ -129,6 +137,7 @@ async fn work(global: &Global, connectors: &Connectors, options: Init) -> Outcom
     }
     let outcome = prove(global, connectors, &place, answers.name()).await;
     match &outcome {
+        Ok(()) if is_running => next.say(global, "Next, let the running daemon take it up:", true),
         Ok(()) => next.say(global, "Next, the daemon:", true),
         Err(_) => next.say(global, "Correct this in the configuration, then:", false),
     }
@@ -138,7 +147,7 @@ async fn work(global: &Global, connectors: &Connectors, options: Init) -> Outcom
     outcome
 }
 
-/// Checks what was written, and rehearses the first sync, with the commands that do so.
+/// Checks the written configuration and runs a dry run of the first sync, with the usual commands.
 async fn prove(global: &Global, connectors: &Connectors, place: &Place, name: &str) -> Outcome {
     let there = Global { config: vec![place.configuration().to_owned()], json: global.json };
     let names = [name.to_owned()];
@@ -175,11 +184,11 @@ impl Answers<'_> {
         self.interview.secrets().filter_map(|kept| kept.file.clone()).chain(of_sandbox).collect()
     }
 
-    /// Writes the secrets and the configuration, and makes the app in Iden if it is wanted; gives its id.
+    /// Writes the secrets and the configuration, and creates the app in Iden if requested; returns its id.
     async fn write(&self, global: &Global, connectors: &Connectors) -> Result<String, Failure> {
         let iden = self.iden()?;
         let file = self.place.file(self.name());
-        // Before anything is made, here or in Iden.
+        // Checked before anything is created, here or in Iden.
         acceptable(&file, &self.text(&uuid::Uuid::nil().to_string(), iden.as_ref()), connectors)?;
         let folder = &self.place.folder;
         let made = std::fs::DirBuilder::new().recursive(true).mode(0o755).create(folder);
@@ -189,11 +198,16 @@ impl Answers<'_> {
                 .map_err(|error| unwritten(kept.file.as_deref().unwrap_or(folder), &error))?;
         }
         let app_id = self.app(global).await?;
-        create(&file, &self.text(&app_id, iden.as_ref()))?;
+        if let (Some(daemon_file), Some(iden)) = (self.place.daemon_file(), &iden) {
+            create(&daemon_file, &self.daemon_text(iden))?;
+            create(&file, &self.text(&app_id, None))?;
+        } else {
+            create(&file, &self.text(&app_id, iden.as_ref()))?;
+        }
         Ok(app_id)
     }
 
-    /// To whom secrets are given: what root writes for the service, its user must be able to read.
+    /// The owner of secret files: the service's user must be able to read what root writes for it.
     fn owner(&self) -> Option<(u32, u32)> {
         let is_for_service = self.place.folder.starts_with("/etc") && rustix::process::geteuid().is_root();
         is_for_service
@@ -203,7 +217,7 @@ impl Answers<'_> {
             .and_then(service_user)
     }
 
-    /// What is to be said of who can read the secrets.
+    /// A note about who can read the secrets.
     fn readers(&self) -> Option<String> {
         let files: Vec<String> = self.secret_files().iter().map(|file| file.display().to_string()).collect();
         if files.is_empty() || !rustix::process::geteuid().is_root() {
@@ -220,26 +234,28 @@ impl Answers<'_> {
     }
 
     fn text(&self, app_id: &str, iden: Option<&(String, Kept)>) -> String {
+        let app = App {
+            name: self.name(),
+            id: app_id,
+            connector: self.interview.text("connector").unwrap_or_default(),
+            warnings: &self.target.warnings,
+            sections: &self.target.sections,
+        };
         let ca_file = self.ca_file.as_ref().map(|path| path.to_string_lossy());
-        let daemon = iden.map(|(url, key)| Daemon {
-            url,
-            key: &key.reference,
-            state: self.place.state(),
-            ca_file: ca_file.as_deref(),
-        });
-        write::file(
-            daemon.as_ref(),
-            &App {
-                name: self.name(),
-                id: app_id,
-                connector: self.interview.text("connector").unwrap_or_default(),
-                warnings: &self.target.warnings,
-                sections: &self.target.sections,
-            },
-        )
+        write::file(iden.map(|iden| self.daemon(iden, ca_file.as_deref())).as_ref(), Some(&app))
     }
 
-    /// Where Iden is and the key, for a configuration that does not say so yet.
+    /// What concerns all apps, alone.
+    fn daemon_text(&self, iden: &(String, Kept)) -> String {
+        let ca_file = self.ca_file.as_ref().map(|path| path.to_string_lossy());
+        write::file(Some(&self.daemon(iden, ca_file.as_deref())), None)
+    }
+
+    fn daemon<'a>(&self, (url, key): &'a (String, Kept), ca_file: Option<&'a str>) -> Daemon<'a> {
+        Daemon { url, key: &key.reference, state: self.place.state(), ca_file }
+    }
+
+    /// Iden's URL and the key, if the configuration does not have them yet.
     fn iden(&self) -> Result<Option<(String, Kept)>, Failure> {
         if self.place.existing.is_some() {
             return Ok(None);
@@ -253,7 +269,7 @@ impl Answers<'_> {
         both.map(Some).ok_or_else(|| failed("it is not answered where Iden is".to_owned()))
     }
 
-    /// The id of the app, which is created if that was chosen.
+    /// The id of the app, which is created if that was selected.
     async fn app(&self, global: &Global) -> Result<String, Failure> {
         let name = self.name();
         if let Some(sandbox) = self.sandbox {
@@ -276,10 +292,10 @@ impl Answers<'_> {
         Ok(id.to_string())
     }
 
-    /// The same as JSON.
+    /// The result as JSON.
     fn written(&self, next: &Next<'_>) -> Value {
         json!({
-            "configuration": self.place.file(self.name()), "app": self.name(), "app_id": next.app_id,
+            "configuration": self.place.file(self.name()), "daemon_configuration": self.place.daemon_file(), "app": self.name(), "app_id": next.app_id,
             "secrets": self.secret_files(), "seen": self.target.seen, "warnings": self.target.warnings,
             "next": next.commands(),
         })
@@ -302,7 +318,7 @@ async fn start(address: Option<SocketAddr>) -> Result<Sandbox, Failure> {
     })
 }
 
-/// How targets and Iden are reached: as the folder says, or with the authorities of the flag.
+/// The network settings for targets and Iden: those of the folder's configuration, or with the authorities from the flag.
 fn network(
     place: &Place,
     ca_file: Option<&Path>,
@@ -327,7 +343,7 @@ fn network(
     Ok(config.network.resolve(environment, redactor)?)
 }
 
-/// That the configuration can be read, and that no answer has put a secret into it in plain text.
+/// Checks that the configuration is valid, and that no answer has put a plain-text secret into it.
 fn acceptable(file: &Path, text: &str, connectors: &Connectors) -> Outcome {
     let bridge = "[bridge]\nbase_url = \"https://iden.invalid/org/none\"\napi_key = { env = \"NONE\" }\n";
     let documents = [bridge, text].map(|text| Document { path: file.to_owned(), text: text.to_owned() });

@@ -1,4 +1,4 @@
-//! Asks until everything is answered.
+//! Asks questions until all are answered.
 
 use std::collections::{BTreeMap, HashSet};
 use std::path::Path;
@@ -11,7 +11,7 @@ use super::interview::{Answer, Interview, accept};
 use super::plan::{Next, Plan};
 use super::secret::Kept;
 
-/// What somebody said. It has no `Debug`: it may be a secret.
+/// A user's reply. It has no `Debug`, because it may be a secret.
 pub(super) enum Reply {
     Line(String),
     Back,
@@ -19,44 +19,44 @@ pub(super) enum Reply {
     End,
 }
 
-/// Who is asked.
+/// Asks the user.
 #[async_trait]
 pub(super) trait Asker: Send {
-    /// Asks; `before` is what an empty answer stands for.
+    /// Asks a question; `before` is the answer that an empty line stands for.
     async fn ask(&mut self, question: &Question, before: Option<&str>) -> Result<Reply, Failure>;
 
-    /// Says something in between.
+    /// Prints a message between questions.
     fn say(&mut self, text: &str);
 }
 
-/// Who looks.
+/// Gets information from targets and Iden.
 #[async_trait]
 pub(super) trait Looker: Send {
-    /// What the chosen connector asks.
+    /// The questions of the chosen connector.
     fn questions(&self, connector: &str) -> Vec<Question>;
 
-    /// Looks at the target; the error says what to do.
+    /// Explores the target; the error says what to do.
     async fn target(&mut self, interview: &Interview) -> Result<Discovered, String>;
 
-    /// Asks Iden for its apps.
+    /// Lists Iden's apps.
     async fn apps(&mut self, interview: &Interview) -> Result<Vec<KnownApp>, String>;
 
-    /// What is wrong with an answer that only this machine can tell.
+    /// What is wrong with an answer, if only this machine can determine that.
     fn refuse(&self, key: &str, text: &str) -> Option<String>;
 }
 
-/// What goes with all questions.
+/// The parameters of all questions.
 pub(super) struct Circumstances<'a> {
-    /// Answers of the command line, by key. Of a secret, where it is.
+    /// Answers from the command line, by key. For a secret, its location.
     pub(super) flags: &'a BTreeMap<String, String>,
     pub(super) environment: &'a BTreeMap<String, String>,
-    /// Where secrets go that are typed.
+    /// The folder for secrets that are typed.
     pub(super) folder: &'a Path,
-    /// Nobody is asked.
+    /// No question is asked.
     pub(super) is_silent: bool,
 }
 
-/// Asks what is not answered yet, looks in between, and gives all answers.
+/// Asks unanswered questions, gets information in between, and returns all answers.
 pub(super) async fn drive(
     plan: &mut Plan,
     setting: &Circumstances<'_>,
@@ -106,7 +106,7 @@ pub(super) async fn drive(
     }
 }
 
-/// Whether a connector asks only for what it has been told.
+/// Whether a connector asks only questions that have been answered.
 fn is_answered(found: &Discovered, interview: &Interview) -> bool {
     !found.questions.is_empty() && found.questions.iter().all(|question| interview.has(&question.key))
 }
@@ -126,7 +126,12 @@ async fn ask(
             _ => None,
         };
         if !question.is_secret {
-            let text = accept(question, line, before_text)?;
+            let mut text = accept(question, line, before_text)?;
+            if question.is_path && !text.is_empty() {
+                // What is typed is relative to where one is; what is written would be relative to the file.
+                let whole = std::path::absolute(&text).map_err(|error| format!("{text}: {error}"))?;
+                text = whole.to_string_lossy().into_owned();
+            }
             return match looker.refuse(key, &text) {
                 Some(why) => Err(why),
                 None => Ok(Answer::Text(text)),
@@ -191,7 +196,7 @@ async fn ask(
     }
 }
 
-/// The one sentence about an answer that is needed.
+/// The error for a required answer that is missing.
 fn missing(question: &Question) -> Failure {
     let flag = super::flags::name(&question.key);
     let flag = if question.is_secret {

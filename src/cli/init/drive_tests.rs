@@ -4,7 +4,7 @@ use super::super::iden;
 use super::*;
 use crate::cli::init::interview::Answer;
 
-/// Answers with these lines, and keeps what it was told and asked.
+/// Replies with these lines, and records all messages and questions.
 struct Script {
     lines: VecDeque<&'static str>,
     asked: Vec<String>,
@@ -38,7 +38,7 @@ impl Asker for Script {
     }
 }
 
-/// A target that is only at "right", and then asks which table.
+/// A target that exists only at "right", and then asks for a table.
 #[derive(Default)]
 struct Fake {
     looks: usize,
@@ -184,7 +184,7 @@ async fn nobody_is_asked_and_the_first_missing_answer_is_named() {
 async fn an_input_that_ends_early_is_an_error_that_names_what_is_missing() {
     let failure = run(&[], false, &mut Script::of(&["db"]), &mut Fake::default()).await.unwrap_err();
     assert!(failure.message().contains("ended") && failure.message().contains("--name"), "{failure:?}");
-    // Before the first question there is nothing to go back to.
+    // There is no question before the first one to go back to.
     let mut asker = Script::of(&["<", "none", "hr", "sandbox"]);
     let interview = run(&[], false, &mut asker, &mut Fake::default()).await.unwrap();
     assert!(

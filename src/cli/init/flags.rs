@@ -1,4 +1,4 @@
-//! Every question as a flag of the command line. Which there are is known when the connectors are.
+//! Every question as a command-line flag. The flags depend on the available connectors.
 
 use std::collections::BTreeMap;
 
@@ -10,23 +10,23 @@ use super::{command, generic, iden};
 use bridgehead_config::Connectors;
 
 const INIT: &str = "init";
-/// The flags of a secret, and how an answer begins that says the same.
+/// The flags of a secret, and the equivalent prefixes of an answer.
 const PLACES: [(&str, &str, &str); 3] = [
     ("file", "FILE", "a file"),
     ("env", "NAME", "an environment variable"),
     ("credential", "NAME", "a credential of systemd"),
 ];
 
-/// A question, and the connectors that ask it.
+/// A question and the connectors that ask it.
 struct Asked {
     question: Question,
     by: Vec<String>,
-    /// What each of them asks.
+    /// The text of each connector's question.
     texts: Vec<String>,
 }
 
 impl Asked {
-    /// What is asked, with who asks it.
+    /// The help text: the question, with the connectors that ask it.
     fn help(&self) -> String {
         if self.by.is_empty() {
             return self.question.text.clone();
@@ -62,7 +62,7 @@ pub(crate) fn command(connectors: &Connectors) -> clap::Command {
             arguments.push(flag(long, "TEXT", asked.help(), heading));
         }
     }
-    // A flag that `init` has anyway cannot be a connector's as well: that question is asked.
+    // A flag that `init` already has cannot also be a connector's: that question can only be answered interactively.
     arguments
         .retain(|argument| argument.get_long().is_none_or(|long| !taken.iter().any(|name| name == long)));
     // `mut_subcommand` would move it to the end of the list.
@@ -110,7 +110,7 @@ fn answers(connectors: &Connectors, matches: &ArgMatches) -> BTreeMap<String, St
     answers
 }
 
-/// All questions, each once.
+/// All questions, without duplicates.
 fn questions(connectors: &Connectors) -> Vec<Asked> {
     let own = command::basics(connectors).into_iter().chain(iden::questions()).chain([iden::given()]);
     let mut all: Vec<Asked> =
@@ -118,7 +118,7 @@ fn questions(connectors: &Connectors) -> Vec<Asked> {
     for (connector, factory) in connectors {
         for question in generic::questions(&**factory) {
             match all.iter_mut().find(|known| known.question.key == question.key) {
-                // What all are asked is no connector's.
+                // A question that does not depend on the connector is not listed per connector.
                 Some(known) if known.by.is_empty() => {}
                 Some(known) => {
                     known.by.push(connector.clone());

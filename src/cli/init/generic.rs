@@ -1,9 +1,9 @@
-//! A connector that finds out nothing by itself: what its schema requires is asked for and written down.
+//! Questions for a connector without discovery: the required keys of its schema.
 
 use bridgehead_sdk::{Discovered, Draft, Factory, Question, Section, is_secret_name};
 use serde_json::Value;
 
-/// What a connector asks.
+/// The questions of a connector.
 pub(super) fn questions(factory: &dyn Factory) -> Vec<Question> {
     match factory.discovery() {
         Some(discovery) => discovery.questions(),
@@ -11,7 +11,7 @@ pub(super) fn questions(factory: &dyn Factory) -> Vec<Question> {
     }
 }
 
-/// The settings of what was answered.
+/// The settings from the answers.
 pub(super) fn discover(schema: &Value, draft: &Draft) -> Discovered {
     let mut section = Section::root();
     for (key, of) in required(schema) {
@@ -28,7 +28,7 @@ pub(super) fn discover(schema: &Value, draft: &Draft) -> Discovered {
     Discovered::target([section])
 }
 
-/// The keys that must be there, as far as one line can answer them.
+/// The required keys that can be answered in one line.
 fn required(schema: &Value) -> impl Iterator<Item = (String, Value)> + '_ {
     let keys = schema["required"].as_array().into_iter().flatten().filter_map(Value::as_str);
     keys.map(|key| (key.to_owned(), schema["properties"][key].clone()))
@@ -44,7 +44,7 @@ fn question(key: &str, of: &Value) -> Question {
     question.with_choices(choices.map(|value| (value, "")))
 }
 
-/// The first sentence of what the schema says.
+/// The first sentence of the schema's description.
 fn description(of: &Value) -> String {
     let text = of["description"].as_str().unwrap_or_default().replace('\n', " ");
     text.split_once(". ").map_or(text.clone(), |(first, _)| first.to_owned()).trim_end_matches('.').to_owned()

@@ -1,4 +1,4 @@
-//! What is asked of Iden, and its apps.
+//! The questions about Iden and its apps.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -11,13 +11,13 @@ use super::interview::Interview;
 use bridgehead_bridge::{Api, ApiKey, AppId, Client, NewApp, Settings};
 use bridgehead_config::Config;
 
-/// The answers about Iden.
+/// The keys of the answers about Iden.
 pub(super) const URL: &str = "iden_url";
 pub(super) const KEY: &str = "iden_key";
 pub(super) const APP: &str = "app";
-/// Instead of an address: everything is tried against a sandbox on this machine.
+/// The answer for a sandbox on this machine instead of a URL.
 pub(super) const SANDBOX: &str = "sandbox";
-/// Instead of an id: Iden gets a new app.
+/// The answer for creating a new app in Iden instead of an id.
 pub(super) const NEW: &str = "new";
 
 /// A Bridge app that the key has access to.
@@ -27,7 +27,7 @@ pub(super) struct KnownApp {
     pub(super) name: String,
 }
 
-/// Where Iden is, and the key.
+/// The questions for Iden's URL and the key.
 pub(super) fn questions() -> Vec<Question> {
     vec![
         Question::text(
@@ -38,7 +38,7 @@ pub(super) fn questions() -> Vec<Question> {
     ]
 }
 
-/// Which app, without knowing any.
+/// The question for the app's id, without a list of apps.
 pub(super) fn given() -> Question {
     Question::text(APP, "The id of the Bridge app in Iden that the target belongs to, or 'new' to create one")
         .with_check(|text| {
@@ -47,7 +47,7 @@ pub(super) fn given() -> Question {
         })
 }
 
-/// Which of these apps.
+/// The question which of these apps to use.
 pub(super) fn which(apps: &[KnownApp]) -> Question {
     let known = apps.iter().map(|app| (app.id.clone(), app.name.clone()));
     let new = (NEW.to_owned(), "create one with the name of this app".to_owned());
@@ -56,7 +56,7 @@ pub(super) fn which(apps: &[KnownApp]) -> Question {
         .with_default(NEW)
 }
 
-/// A client with what was answered.
+/// A client that uses the answers.
 pub(super) fn client(interview: &Interview, network: &Network) -> Result<Client, String> {
     let url =
         interview.text(URL).and_then(|url| Url::parse(url).ok()).ok_or("there is no address of Iden")?;
@@ -74,7 +74,7 @@ pub(super) async fn apps(client: &Client) -> Result<Vec<KnownApp>, String> {
     Ok(apps.into_iter().map(|app| KnownApp { id: app.id.to_string(), name: app.name }).collect())
 }
 
-/// Makes an app. Sent once: after a lost response it is unknown whether it exists.
+/// Creates an app. Sent only once: after a lost response it is unknown whether it exists.
 pub(super) async fn create(client: &Client, name: &str) -> Result<AppId, String> {
     let new = NewApp { name: name.to_owned(), clone_from: None };
     let app = client.create_app(&new).await.map_err(|error| {
@@ -86,7 +86,7 @@ pub(super) async fn create(client: &Client, name: &str) -> Result<AppId, String>
     Ok(app.id)
 }
 
-/// A client as an existing configuration says.
+/// A client that uses an existing configuration.
 pub(super) fn configured(
     config: &Config,
     network: &Network,

@@ -1,4 +1,4 @@
-//! What was answered so far, in its order, so that a step can be taken back.
+//! The answers so far, in their order, so that a step can be undone.
 
 use std::collections::BTreeMap;
 
@@ -18,7 +18,7 @@ pub(super) enum Answer {
 struct Given {
     key: String,
     answer: Answer,
-    /// Somebody was asked: where going back ends.
+    /// Whether the user was asked: going back stops at such an answer.
     was_asked: bool,
 }
 
@@ -26,7 +26,7 @@ struct Given {
 #[derive(Debug, Default)]
 pub(super) struct Interview {
     given: Vec<Given>,
-    /// What was answered before somebody went back.
+    /// The answers that going back has removed.
     before: BTreeMap<String, Answer>,
 }
 
@@ -43,7 +43,7 @@ impl Interview {
         self.given.iter().find(|given| given.key == key).map(|given| &given.answer)
     }
 
-    /// A text that was answered; nothing if it is empty.
+    /// The answer as a string; `None` if it is empty.
     pub(super) fn text(&self, key: &str) -> Option<&str> {
         match self.answer(key)? {
             Answer::Text(text) if !text.is_empty() => Some(text),
@@ -69,7 +69,7 @@ impl Interview {
         self.given.iter().map(|given| (given.key.as_str(), &given.answer))
     }
 
-    /// What was answered to this before somebody went back.
+    /// The answer to this question before going back.
     pub(super) fn before(&self, key: &str) -> Option<&Answer> {
         self.before.get(key)
     }
@@ -78,7 +78,7 @@ impl Interview {
         self.given.push(Given { key: key.to_owned(), answer, was_asked });
     }
 
-    /// Takes back the last answer that somebody was asked for, with all that came after it. False if there is none.
+    /// Removes the last answer that the user was asked for, and all answers after it. Returns false if there is none.
     pub(super) fn back(&mut self) -> bool {
         let Some(at) = self.given.iter().rposition(|given| given.was_asked) else { return false };
         for given in self.given.drain(at..) {
@@ -88,7 +88,7 @@ impl Interview {
     }
 }
 
-/// A text as the answer to a question, or what is wrong with it.
+/// Validates a line as the answer to a question.
 pub(super) fn accept(question: &Question, line: &str, before: Option<&str>) -> Result<String, String> {
     let line = line.trim();
     let text = match line {
@@ -104,7 +104,7 @@ pub(super) fn accept(question: &Question, line: &str, before: Option<&str>) -> R
     Ok(text.to_owned())
 }
 
-/// The choice of this value, or of this number.
+/// The choice with this value or number.
 fn chosen<'a>(question: &'a Question, line: &'a str) -> Result<&'a str, String> {
     let choices = &question.choices;
     if choices.is_empty() {

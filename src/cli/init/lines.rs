@@ -1,4 +1,4 @@
-//! Asks at a terminal, or on standard input line by line.
+//! Asks on a terminal, or reads standard input line by line.
 
 use std::io::{BufRead, IsTerminal, Write};
 use std::sync::{Mutex, PoisonError};
@@ -11,12 +11,12 @@ use super::super::failure::{Exit, Failure};
 use super::super::print;
 use super::drive::{Asker, Reply};
 
-/// The answer that takes the last one back.
+/// The answers that undo the last one.
 const BACK: [&str; 2] = ["<", "back"];
-/// So many choices are shown.
+/// The maximum number of choices that are shown.
 const SHOWN: usize = 40;
 
-/// The terminal as it was before a secret is typed.
+/// The terminal settings before a secret is typed.
 static SHOWING: Mutex<Option<Termios>> = Mutex::new(None);
 
 /// A user who types lines.
@@ -57,7 +57,7 @@ impl Asker for Lines {
         let is_prompt = text.ends_with(": ");
         let shown: Vec<String> = text.split('\n').map(print::visible).collect();
         let mut out = std::io::stderr().lock();
-        // Who cannot read the question cannot answer it either.
+        // If the question cannot be written, it cannot be answered either.
         write!(out, "{}{}", shown.join("\n"), if is_prompt { "" } else { "\n" })
             .and_then(|()| out.flush())
             .ok();
@@ -85,7 +85,7 @@ fn prompt(question: &Question, before: Option<&str>) -> String {
     text + ": "
 }
 
-/// A line; nothing at the end of the input.
+/// Reads a line; `None` at the end of the input.
 fn read(is_secret: bool) -> std::io::Result<Option<String>> {
     let input = std::io::stdin();
     if is_secret && input.is_terminal() {
@@ -100,7 +100,7 @@ fn read(is_secret: bool) -> std::io::Result<Option<String>> {
     Ok((read? > 0).then(|| line.to_string()))
 }
 
-/// What is typed is not shown any more.
+/// Disables the echo of typed characters.
 fn hide() {
     let Ok(showing) = tcgetattr(std::io::stdin()) else { return };
     let mut hiding = showing.clone();
@@ -110,7 +110,7 @@ fn hide() {
     }
 }
 
-/// The terminal as it was, also when somebody leaves in the middle of a secret.
+/// Restores the terminal settings, even if the command is interrupted while a secret is typed.
 pub(super) fn restore() {
     if let Some(showing) = SHOWING.lock().unwrap_or_else(PoisonError::into_inner).take() {
         tcsetattr(std::io::stdin(), OptionalActions::Now, &showing).ok();

@@ -1,11 +1,10 @@
-//! `bridgehead init`: from nothing to the dry run of a real target.
+//! `bridgehead init`: from no configuration to the dry run of a real target.
 //!
-//! [`interview`] is what was answered, and how to go back; [`plan`] is what is asked next; [`drive`] asks until everything is answered.
-//! These three are pure but for two traits: who is asked, and what looks at the target and at Iden. [`lines`] asks at a terminal or on
-//! standard input, [`flags`] takes answers from the command line, [`target`] looks at a
-//! target through its connector, [`generic`] at what the schema of one says that finds out nothing, [`iden`] at Iden.
-//! [`place`] is where the configuration goes, [`secret`] where secrets stay, [`write`] what is written, [`next`] what to type
-//! next, [`command`] puts it together.
+//! [`interview`] has the answers and going back; [`plan`] determines the next question; [`drive`] asks until all are answered. These three
+//! are pure except for two traits: one asks the user, one gets information from the target and Iden. [`lines`] asks on a terminal or
+//! standard input, [`flags`] takes answers from the command line, [`target`] explores a target through its connector, [`generic`] uses the
+//! schema of a connector without discovery, [`iden`] lists Iden's apps. [`place`] is the location of the configuration, [`secret`] the
+//! location of secrets, [`write`] the content of the file, [`next`] the next commands, and [`command`] combines them.
 
 mod command;
 mod drive;

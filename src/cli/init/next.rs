@@ -1,16 +1,24 @@
-//! What to type next.
+//! The next commands to type.
+
+use std::path::Path;
 
 use super::super::args::Global;
 use super::super::print;
 use super::place::Place;
 use bridgehead_sandbox::Sandbox;
 
-/// What to do next.
+/// Where the unit is, if systemd starts the daemon.
+const UNITS: [&str; 2] =
+    ["/usr/lib/systemd/system/bridgehead.service", "/etc/systemd/system/bridgehead.service"];
+
+/// The next steps.
 pub(super) struct Next<'a> {
     pub(super) place: &'a Place,
     pub(super) name: &'a str,
     pub(super) app_id: &'a str,
     pub(super) sandbox: Option<&'a Sandbox>,
+    /// Whether a daemon with the rest of the configuration runs.
+    pub(super) is_running: bool,
 }
 
 impl Next<'_> {
@@ -18,7 +26,7 @@ impl Next<'_> {
         self.steps().into_iter().map(|(command, _)| command).collect()
     }
 
-    /// The commands, and whether `init` has done the same already.
+    /// The commands, and whether `init` has already done the same.
     fn steps(&self) -> Vec<(String, bool)> {
         let with = if self.place.is_usual() {
             String::new()
@@ -32,17 +40,23 @@ impl Next<'_> {
                 format!("bridgehead sandbox --listen {} --app {} &", sandbox.address(), self.app_id);
             (command, false)
         });
+        let begin = match (self.is_running, self.place.is_usual() && is_service(&UNITS)) {
+            (true, _) => own("reload".to_owned(), false),
+            // Typed here, `run` would not be the service's user.
+            (false, true) => ("systemctl enable --now bridgehead".to_owned(), false),
+            (false, false) => own("run".to_owned(), false),
+        };
         let steps = [
             own(format!("check {name}"), true),
             own(format!("sync --dry-run {name}"), true),
-            own("run".to_owned(), false),
-            // A name behind the flag would be its value.
+            begin,
+            // A name after the flag would be its value.
             own(format!("sync {name} --allow-removals"), false),
         ];
         sandbox.into_iter().chain(steps).collect()
     }
 
-    /// Prints them; `was_checked` says whether the check and the dry run have succeeded.
+    /// Prints them; `was_checked` is whether the check and the dry run succeeded.
     pub(super) fn say(&self, global: &Global, heading: &str, was_checked: bool) {
         if global.json {
             return;
@@ -58,7 +72,12 @@ impl Next<'_> {
     }
 }
 
-/// A path as a shell takes it.
+/// Whether the unit is installed.
+fn is_service(units: &[&str]) -> bool {
+    units.iter().any(|unit| Path::new(unit).exists())
+}
+
+/// A path quoted for a shell.
 fn quoted(path: &str) -> String {
     let plain = |one: char| one.is_alphanumeric() || "/._-+:@".contains(one);
     if path.chars().all(plain) { path.to_owned() } else { format!("'{}'", path.replace('\'', "'\\''")) }

@@ -1,4 +1,4 @@
-//! Where the configuration goes. What is there already is never overwritten.
+//! The location of the configuration. Existing files are never overwritten.
 
 use std::path::{Path, PathBuf};
 
@@ -11,17 +11,20 @@ use bridgehead_config::{self as config, Config, Connectors, Sources};
 
 /// The folder that `bridgehead run` reads.
 const SYSTEM: &str = "/etc/bridgehead";
-/// The file that is written where nothing else is said.
+/// The default file name.
 const USUAL: &str = "bridgehead.toml";
 
-/// Where the configuration goes.
+/// The file of what concerns all apps, in a folder.
+const DAEMON: &str = "daemon.toml";
+
+/// The location of the configuration.
 #[derive(Debug)]
 pub(super) struct Place {
-    /// The folder of the file; absolute. Secrets go there too.
+    /// The folder of the file; absolute. Secrets are written there too.
     pub(super) folder: PathBuf,
-    /// The file; in a folder that is read as a whole, one that is named after the app.
+    /// The file; in a folder that is read as a whole, the file is named after the app.
     file: Option<PathBuf>,
-    /// What the folder says already, if anything.
+    /// The existing configuration of the folder, if any.
     pub(super) existing: Option<Config>,
 }
 
@@ -61,17 +64,23 @@ impl Place {
         self.file.clone().unwrap_or_else(|| self.folder.join(format!("{app}.toml")))
     }
 
-    /// What `--config` has to say for commands to read it.
+    /// The file of what concerns all apps, where that is not in the file of the first one: to remove an app is to delete its file.
+    pub(super) fn daemon_file(&self) -> Option<PathBuf> {
+        let is_needed = self.file.is_none() && self.existing.is_none();
+        is_needed.then(|| self.folder.join(DAEMON))
+    }
+
+    /// The value of `--config` with which commands read it.
     pub(super) fn configuration(&self) -> &Path {
         self.file.as_deref().unwrap_or(&self.folder)
     }
 
-    /// Whether `bridgehead run` reads it without being told.
+    /// Whether `bridgehead run` reads it by default.
     pub(super) fn is_usual(&self) -> bool {
         self.configuration() == Path::new(SYSTEM)
     }
 
-    /// Where the daemon's state goes.
+    /// The path of the daemon's state.
     pub(super) fn state(&self) -> &'static str {
         if self.folder == Path::new(SYSTEM) { "/var/lib/bridgehead" } else { "state" }
     }
@@ -85,15 +94,24 @@ impl Place {
         if self.existing.as_ref().is_some_and(|config| config.apps.contains_key(name)) {
             return Some(format!("an app '{name}' is configured already; choose another name"));
         }
+        if let Some(daemon) = self.daemon_file() {
+            if self.file(name) == daemon {
+                return Some(format!("{DAEMON} is the file of what concerns all apps; choose another name"));
+            }
+            if let Err(failure) = free(&daemon) {
+                return Some(failure.message().to_owned());
+            }
+        }
         free(&self.file(name)).err().map(|failure| failure.message().to_owned())
     }
 }
 
-/// What a folder says already.
+/// The existing configuration of a folder.
 fn existing(folder: &Path, global: &Global, connectors: &Connectors) -> Result<Option<Config>, Failure> {
-    let is_toml = |path: PathBuf| path.extension().is_some_and(|end| end == "toml");
-    let has_any =
-        std::fs::read_dir(folder).is_ok_and(|entries| entries.flatten().any(|entry| is_toml(entry.path())));
+    let says_something =
+        |path: PathBuf| path.extension().is_some_and(|end| end == "toml") && !is_blank(&path);
+    let has_any = std::fs::read_dir(folder)
+        .is_ok_and(|entries| entries.flatten().any(|entry| says_something(entry.path())));
     if !has_any {
         return Ok(None);
     }
@@ -107,7 +125,13 @@ fn existing(folder: &Path, global: &Global, connectors: &Connectors) -> Result<O
     })
 }
 
-/// Refuses a file that is there.
+/// Whether a file holds nothing but comments, as the one does that the packages bring.
+fn is_blank(file: &Path) -> bool {
+    let text = std::fs::read_to_string(file).ok();
+    text.and_then(|text| text.parse::<toml::Table>().ok()).is_some_and(|table| table.is_empty())
+}
+
+/// Rejects a file that exists.
 fn free(file: &Path) -> Result<(), Failure> {
     if file.symlink_metadata().is_err() {
         return Ok(());

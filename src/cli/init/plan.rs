@@ -1,38 +1,38 @@
-//! What is asked next. Pure: it follows from the answers, and from what looking has shown.
+//! Determines the next question. Pure: it depends only on the answers, and on the information from the target and Iden.
 
 use bridgehead_sdk::{Discovered, Question};
 
 use super::iden::{self, KnownApp};
 use super::interview::Interview;
 
-/// What comes next.
+/// The next step.
 #[derive(Debug)]
 pub(super) enum Next {
     Ask(Question),
-    /// The target is looked at with what is answered.
+    /// Explore the target with the answers so far.
     LookAtTarget,
-    /// Iden is asked which apps there are.
+    /// List the apps in Iden.
     LookAtIden,
     Done,
 }
 
-/// What looking has shown, and how many answers there were then.
+/// Information, and the number of answers when it was retrieved.
 #[derive(Debug)]
 struct Looked<T> {
     at: usize,
     found: T,
 }
 
-/// What is known beside the answers.
+/// Everything that determines the next step, except the answers.
 #[derive(Debug)]
 pub(super) struct Plan {
     /// The connector and the app's name.
     pub(super) basics: Vec<Question>,
-    /// Where Iden is, then the key: nothing where that is configured already.
+    /// Iden's URL, then the key: empty if they are already configured.
     pub(super) iden: Vec<Question>,
-    /// The command line names the app, so that Iden need not be asked which there are.
+    /// The command line specifies the app, so Iden's apps need not be listed.
     pub(super) app_is_given: bool,
-    /// Whether somebody is asked before anything is written.
+    /// The confirmation before anything is written, if there is one.
     pub(super) confirms: Option<Question>,
     target: Option<Looked<Discovered>>,
     apps: Option<Looked<Vec<KnownApp>>>,
@@ -43,7 +43,7 @@ impl Plan {
         Self { basics, iden, app_is_given, confirms: None, target: None, apps: None }
     }
 
-    /// What comes next; `of_connector` is what the chosen connector asks.
+    /// The next step; `of_connector` returns the questions of the chosen connector.
     pub(super) fn next(&self, interview: &Interview, of_connector: impl Fn(&str) -> Vec<Question>) -> Next {
         let open = |question: &&Question| !interview.has(&question.key);
         if let Some(question) = self.basics.iter().find(open) {
@@ -58,7 +58,7 @@ impl Plan {
             let next = looked.found.questions.iter().find(open);
             return next.map_or(Next::LookAtTarget, |question| Next::Ask(question.clone()));
         }
-        // A sandbox is begun with its key, and with a new app.
+        // A sandbox has its own key and a new app.
         let is_sandbox = interview.text(iden::URL) == Some(iden::SANDBOX);
         let iden = self.iden.iter().take(if is_sandbox { 1 } else { usize::MAX });
         if let Some(question) = iden.clone().find(open) {
@@ -85,13 +85,13 @@ impl Plan {
         self.apps = Some(Looked { at, found });
     }
 
-    /// Forgets what was seen with answers that do not hold any more.
+    /// Drops information that was retrieved with answers that no longer exist.
     pub(super) fn forget(&mut self, answers: usize) {
         self.target.take_if(|looked| looked.at > answers);
         self.apps.take_if(|looked| looked.at > answers);
     }
 
-    /// What is written as `target`.
+    /// The content of `target`.
     pub(super) fn into_target(self) -> Discovered {
         self.target.map(|looked| looked.found).unwrap_or_default()
     }

@@ -1,4 +1,4 @@
-//! Secrets that are answered: where they are kept. None ever stands in the configuration.
+//! Secrets in answers, and where they are stored: never in the configuration itself.
 
 use std::collections::BTreeMap;
 use std::io::Write;
@@ -10,26 +10,26 @@ use serde_json::{Value, json};
 
 use bridgehead_config::Secret;
 
-/// A secret, and where the daemon finds it.
+/// A secret and its location for the daemon.
 #[derive(Clone, Debug)]
 pub(super) struct Kept {
     pub(super) secret: SecretString,
-    /// What the configuration says.
+    /// The reference in the configuration.
     pub(super) reference: Value,
-    /// The file that is to be written, if it was typed.
+    /// The file to write, if the secret was typed.
     pub(super) file: Option<PathBuf>,
 }
 
 /// The name of the user that the service runs as; see systemd/sysusers.conf.
 pub(super) const SERVICE_USER: &str = "bridgehead";
 
-/// How an answer begins that says where a secret is.
+/// The prefixes of an answer that specifies the location of a secret.
 const ENV: &str = "env:";
 const FILE: &str = "file:";
 const CREDENTIAL: &str = "credential:";
 
 impl Kept {
-    /// Takes an answer: a place, which is read now, or else the secret itself, for which a file is chosen in `folder`.
+    /// Parses an answer: a location, which is read immediately, or the secret itself, for which a file in `folder` is chosen.
     pub(super) fn take(
         line: &str,
         name: &str,
@@ -54,8 +54,8 @@ impl Kept {
         Ok(Self { secret, reference, file: None })
     }
 
-    /// Writes the file of a secret that was typed, for its owner alone. One that holds the same already stays.
-    /// It belongs to `owner`, if there is one: a user and a group.
+    /// Writes the file of a typed secret, readable only by its owner. A file with the same content stays unchanged. It belongs to `owner`,
+    /// a user and a group, if given.
     pub(super) fn store(&self, owner: Option<(u32, u32)>) -> std::io::Result<()> {
         let Some(path) = &self.file else { return Ok(()) };
         if holds(path, self.secret.expose_secret()) {
@@ -71,14 +71,14 @@ impl Kept {
     }
 }
 
-/// The user that the service runs as, by the text of /etc/passwd.
+/// The user that the service runs as, from the content of /etc/passwd.
 pub(super) fn service_user(passwd: &str) -> Option<(u32, u32)> {
     let line = passwd.lines().find_map(|line| line.strip_prefix(SERVICE_USER)?.strip_prefix(':'))?;
     let mut fields = line.split(':').skip(1);
     Some((fields.next()?.parse().ok()?, fields.next()?.parse().ok()?))
 }
 
-/// A name that no file in the folder has yet, unless it holds this very secret.
+/// A file name that is not used in the folder yet, unless the file contains this same secret.
 fn free(folder: &Path, name: &str, secret: &str) -> String {
     let mut candidate = name.to_owned();
     let mut number = 1;

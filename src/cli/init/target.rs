@@ -1,4 +1,4 @@
-//! Looks at the target, through the chosen connector.
+//! Explores the target through the chosen connector.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -14,10 +14,10 @@ use super::place::Place;
 use super::{generic, write};
 use bridgehead_config::{self as config, Connectors, Document, Error};
 
-/// How long a look may take.
+/// The timeout for exploring a target.
 const PATIENCE: Duration = Duration::from_mins(2);
 
-/// Looks at targets and at Iden.
+/// Explores targets and lists Iden's apps.
 pub(super) struct Lookout<'a> {
     pub(super) connectors: &'a Connectors,
     pub(super) network: &'a Network,
@@ -81,7 +81,7 @@ impl Looker for Lookout<'_> {
 }
 
 impl Lookout<'_> {
-    /// What the configuration would say of this address of Iden.
+    /// The configuration's error for this URL of Iden.
     fn wrong_address(&self, url: &str) -> Option<String> {
         let text =
             format!("[bridge]\nbase_url = {}\napi_key = {{ env = \"X\" }}\n", write::value(&url.into()));

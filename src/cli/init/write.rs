@@ -1,14 +1,16 @@
-//! The configuration as text.
+//! Writes the configuration as text.
 
 use std::fmt::Write as _;
 
 use bridgehead_sdk::{Section, Setting};
 use serde_json::Value;
 
-/// How long a line with a comment may be.
+use super::super::documentation;
+
+/// The maximum length of a line with a comment.
 const WIDTH: usize = 110;
 
-/// What is written beside the target.
+/// The settings other than the target.
 #[derive(Debug)]
 pub(super) struct App<'a> {
     pub(super) name: &'a str,
@@ -18,7 +20,7 @@ pub(super) struct App<'a> {
     pub(super) sections: &'a [Section],
 }
 
-/// What is written where there is no configuration yet.
+/// The settings of the daemon, written if there is no configuration yet.
 #[derive(Debug)]
 pub(super) struct Daemon<'a> {
     pub(super) url: &'a str,
@@ -27,14 +29,14 @@ pub(super) struct Daemon<'a> {
     pub(super) ca_file: Option<&'a str>,
 }
 
-/// The file.
-pub(super) fn file(daemon: Option<&Daemon<'_>>, app: &App<'_>) -> String {
+/// The content of the file.
+pub(super) fn file(daemon: Option<&Daemon<'_>>, app: Option<&App<'_>>) -> String {
     let mut text = String::from(
         "# Written by `bridgehead init`. Change it as you like; `bridgehead check` says what is wrong.\n",
     );
-    text.push_str(
-        "# All keys are listed in config/bridgehead.toml, and those of a target in docs/connectors/.\n",
-    );
+    let (all, targets) = (documentation::configuration(), documentation::connectors());
+    // Writing to a text cannot fail.
+    writeln!(text, "# All keys are listed in {all}, and those of a target in {targets}.").ok();
     if let Some(daemon) = daemon {
         section(
             &mut text,
@@ -62,9 +64,16 @@ pub(super) fn file(daemon: Option<&Daemon<'_>>, app: &App<'_>) -> String {
             section(&mut text, "network", false, "", &[Setting::new("ca_file", ca_file, comment)]);
         }
     }
+    if let Some(app) = app {
+        write_app(&mut text, app);
+    }
+    text
+}
+
+fn write_app(text: &mut String, app: &App<'_>) {
     let name = key(app.name);
     section(
-        &mut text,
+        text,
         &format!("apps.{name}"),
         false,
         "",
@@ -74,7 +83,7 @@ pub(super) fn file(daemon: Option<&Daemon<'_>>, app: &App<'_>) -> String {
         ],
     );
     section(
-        &mut text,
+        text,
         &format!("apps.{name}.sync"),
         false,
         "",
@@ -92,29 +101,28 @@ pub(super) fn file(daemon: Option<&Daemon<'_>>, app: &App<'_>) -> String {
         Value::Null,
         "Accounts that no task may touch, such as that of bridgehead itself: accounts = [\"admin\", \"svc-*\"]",
     )];
-    section(&mut text, &format!("apps.{name}.protect"), false, "", &protect);
+    section(text, &format!("apps.{name}.protect"), false, "", &protect);
     for warning in app.warnings {
         text.push('\n');
-        comment(&mut text, &format!("Look at this: {warning}"));
+        comment(text, &format!("Look at this: {warning}"));
     }
     let path = |table: &str| match table {
         "" => format!("apps.{name}.target"),
         table => format!("apps.{name}.target.{}", table.split('.').map(key).collect::<Vec<_>>().join(".")),
     };
     if app.sections.is_empty() {
-        section(&mut text, &path(""), false, "", &[]);
+        section(text, &path(""), false, "", &[]);
     }
     for one in app.sections {
-        section(&mut text, &path(&one.table), one.is_one_of_several, &one.comment, &one.settings);
+        section(text, &path(&one.table), one.is_one_of_several, &one.comment, &one.settings);
     }
-    text
 }
 
 fn section(text: &mut String, table: &str, is_one_of_several: bool, above: &str, settings: &[Setting]) {
     text.push('\n');
     comment(text, above);
     let (open, close) = if is_one_of_several { ("[[", "]]") } else { ("[", "]") };
-    // Writing to a text cannot fail.
+    // Writing to a string cannot fail.
     writeln!(text, "{open}{table}{close}").ok();
     for one in settings {
         if one.value.is_null() {
@@ -134,7 +142,7 @@ fn section(text: &mut String, table: &str, is_one_of_several: bool, above: &str,
     }
 }
 
-/// A comment in lines of a readable length.
+/// Writes a comment with lines of a readable length.
 fn comment(text: &mut String, said: &str) {
     let mut line = String::new();
     for word in said.split_whitespace() {
@@ -152,19 +160,19 @@ fn comment(text: &mut String, said: &str) {
     }
 }
 
-/// What a target says must not end a comment.
+/// Escapes invisible characters such as line breaks, so that text from a target cannot end a comment.
 fn visible(text: &str) -> String {
     bridgehead_sdk::visible(text).into_owned()
 }
 
-/// A key, in quotes if it needs them.
+/// A key, quoted if necessary.
 fn key(name: &str) -> String {
     let is_bare =
         !name.is_empty() && name.chars().all(|one| one.is_ascii_alphanumeric() || "-_".contains(one));
     if is_bare { name.to_owned() } else { string(name) }
 }
 
-/// A value of TOML, on one line but for texts of several.
+/// A TOML value on one line, except for multi-line strings.
 pub(super) fn value(value: &Value) -> String {
     match value {
         Value::String(text) if reads_better_on_lines(text) => format!("\"\"\"\n{text}\"\"\""),
@@ -177,19 +185,19 @@ pub(super) fn value(value: &Value) -> String {
             let fields = fields.iter().map(|(name, one)| format!("{} = {}", key(name), self::value(one)));
             format!("{{ {} }}", fields.collect::<Vec<_>>().join(", "))
         }
-        // TOML has no null; nothing that is written holds one.
+        // TOML has no null; no written value contains one.
         Value::Null => "\"\"".to_owned(),
         Value::Bool(_) | Value::Number(_) => value.to_string(),
     }
 }
 
-/// Whether a text of several lines can stand as it is, without an escape.
+/// Whether a multi-line string can be written without escapes.
 fn reads_better_on_lines(text: &str) -> bool {
     let is_plain = |one: char| one != '\\' && (one == '\n' || !bridgehead_sdk::is_invisible(one));
     text.contains('\n') && text.chars().all(is_plain) && !text.contains("\"\"\"") && !text.ends_with('"')
 }
 
-/// A text on one line.
+/// A string on one line.
 fn string(text: &str) -> String {
     let mut quoted = String::from("\"");
     for one in text.chars() {
@@ -252,6 +260,6 @@ mod tests {
         let sections = [section, groups];
         let warnings = ["mind\n[this]".to_owned()];
         let app = App { name: "hr", id: "1", connector: "ldap", warnings: &warnings, sections: &sections };
-        insta::assert_snapshot!(file(Some(&daemon), &app));
+        insta::assert_snapshot!(file(Some(&daemon), Some(&app)));
     }
 }

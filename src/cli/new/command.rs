@@ -1,4 +1,4 @@
-//! From the arguments to the files.
+//! Generates a connector: from the arguments to the files.
 
 use std::fs::OpenOptions;
 use std::io::Write;
@@ -56,7 +56,7 @@ pub(crate) fn run(global: &Global, connectors: &Connectors, options: &New) -> Ou
     Ok(())
 }
 
-/// Writes into a folder that is new or empty: existing files are never overwritten.
+/// Writes to a new or empty folder: existing files are never overwritten.
 fn write(folder: &Path, files: &[File]) -> Result<(), Failure> {
     let failed = |path: &Path, error: std::io::Error| {
         Failure::new(Exit::Failed, format!("{} cannot be written: {error}", path.display()))

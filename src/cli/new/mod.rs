@@ -1,7 +1,7 @@
-//! `bridgehead new`: the beginning of a connector, which works as it stands.
+//! `bridgehead new`: generates the project of a new connector that works immediately.
 //!
-//! [`command`] leads through it, [`name`] says what a connector may be called, [`source`] where bridgehead's own crates are,
-//! [`template`] which files there are. The files themselves are in `templates/`, with `@@name@@` and the like in them.
+//! [`command`] runs it, [`name`] checks the connector's name, [`source`] locates bridgehead's own crates, [`template`] lists the files. The
+//! files themselves are in `templates/`, with placeholders such as `@@name@@`.
 
 mod command;
 mod name;

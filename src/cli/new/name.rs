@@ -1,17 +1,17 @@
-//! What a connector may be called.
+//! The name of a connector.
 
 use super::super::failure::{Exit, Failure};
 use bridgehead_config::Connectors;
 
-/// The longest: it is part of the names of files, of a crate and of a unit.
+/// The maximum length: the name is part of file names and the names of a crate and a unit.
 const LONGEST: usize = 40;
 
-/// A connector's name, and what is made of it.
+/// A connector's name, and the identifiers derived from it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Name(String);
 
 impl Name {
-    /// Takes a name that is fit for a crate, a file and a key, and that no connector has yet.
+    /// Accepts a name that is valid for a crate, a file and a key, and that no other connector has.
     pub(super) fn new(name: &str, connectors: &Connectors) -> Result<Self, Failure> {
         let refuse = |problem: String| Err(Failure::new(Exit::Usage, problem));
         let plain = |character: char| {
@@ -39,18 +39,18 @@ impl Name {
         &self.0
     }
 
-    /// As a part of a Rust identifier.
+    /// The name as part of a Rust identifier.
     pub(super) fn identifier(&self) -> String {
         self.0.replace('-', "_")
     }
 
-    /// As a part of an environment variable.
+    /// The name as part of an environment variable.
     pub(super) fn variable(&self) -> String {
         self.identifier().to_uppercase()
     }
 }
 
-/// A name that would do, near to one that does not.
+/// A valid name that is similar to an invalid one.
 fn suggestion(name: &str) -> Option<String> {
     let lower = name.to_lowercase();
     let words =

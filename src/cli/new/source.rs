@@ -1,4 +1,4 @@
-//! Where bridgehead's own crates are. They are not on crates.io, so a connector of your own names a checkout or a repository.
+//! The location of bridgehead's own crates. They are not on crates.io, so a custom connector refers to a checkout or a repository.
 
 use std::io::Read;
 use std::path::{Path, PathBuf};
@@ -6,10 +6,10 @@ use std::path::{Path, PathBuf};
 use super::super::failure::{Exit, Failure};
 use super::template::File;
 
-/// What makes a folder a checkout.
+/// The file that identifies a checkout.
 const SDK: &str = "connectors/sdk/Cargo.toml";
 
-/// Where the source goes that comes along, from the new folder.
+/// The path of the included source in the new folder.
 pub(super) const VENDORED: &str = "vendor/bridgehead";
 
 /// How Cargo finds the crates.
@@ -19,12 +19,12 @@ pub(super) enum Source {
     Checkout(PathBuf),
     /// A git repository, at a revision.
     Git { url: String, revision: String },
-    /// What this program was built from, which it carries.
+    /// The source that this program was built from and includes.
     Carried,
 }
 
 impl Source {
-    /// What was said; if nothing was, the checkout that this program was built in, or in which it is called; else what it carries.
+    /// The specified source; without one, the checkout in which this program was built or is run, or else the included source.
     pub(super) fn find(said: Option<&str>, revision: Option<&str>) -> Result<Self, Failure> {
         let Some(said) = said else {
             let near = [std::env::current_exe().ok(), std::env::current_dir().ok()];
@@ -63,7 +63,7 @@ impl Source {
         ))
     }
 
-    /// The contract with these features, as a value in Cargo.toml.
+    /// The SDK dependency with these features, as a value in Cargo.toml.
     pub(super) fn sdk(&self, features: &[&str]) -> String {
         let listed: Vec<String> = features.iter().map(|feature| format!("\"{feature}\"")).collect();
         let features =
@@ -71,17 +71,17 @@ impl Source {
         self.dependency("connectors/sdk", &features)
     }
 
-    /// The kit that proves a connector, as a value in Cargo.toml.
+    /// The dependency on the conformance kit, as a value in Cargo.toml.
     pub(super) fn kit(&self) -> String {
         self.dependency("connectors/conformance", "")
     }
 
-    /// The daemon without connectors, with the kit and the sandbox, as a value in Cargo.toml.
+    /// The dependency on the daemon without connectors but with the kit and the sandbox, as a value in Cargo.toml.
     pub(super) fn daemon(&self) -> String {
         self.dependency("", r#", default-features = false, features = ["conformance", "sandbox"]"#)
     }
 
-    /// The versions of everything else that bridgehead was tested with, as Cargo.lock.
+    /// The Cargo.lock with the versions of all other dependencies that bridgehead was tested with.
     pub(super) fn lock(&self) -> Result<Option<String>, Failure> {
         Ok(match self {
             Self::Checkout(root) => std::fs::read_to_string(root.join("Cargo.lock")).ok(),
@@ -93,7 +93,7 @@ impl Source {
         })
     }
 
-    /// The source itself, where the crate brings it along.
+    /// The source itself, if the crate includes it.
     pub(super) fn vendored(&self) -> Result<Vec<File>, Failure> {
         if *self == Self::Carried { carried() } else { Ok(Vec::new()) }
     }
@@ -192,7 +192,7 @@ mod tests {
         assert!(Source::Carried.lock().unwrap().is_some_and(|lock| lock.contains("name = \"tokio\"")));
     }
 
-    /// What a file takes in at compile time has to come along, or the crate does not compile where only the program is installed.
+    /// Files that are included at compile time must be packed too, or the crate does not compile where only the program is installed.
     #[test]
     fn whatever_the_carried_source_includes_is_carried() {
         let files = Source::Carried.vendored().unwrap();

@@ -4,30 +4,30 @@ use super::super::failure::Failure;
 use super::name::Name;
 use super::source::Source;
 
-/// In what a connector is written.
+/// The language of a connector.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
 pub(crate) enum Language {
     /// A crate, with its own daemon.
     Rust,
-    /// A program behind the connector `exec`, with nothing but the standard library.
+    /// A program for the connector `exec` that uses only the standard library.
     Python,
-    /// A program behind the connector `exec`, with nothing but Node.js.
+    /// A program for the connector `exec` that uses only Node.js.
     Node,
 }
 
-/// What it speaks to as it is generated.
+/// The system that the generated connector connects to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
 pub(crate) enum Template {
-    /// A web API, with a small one to try it on.
+    /// A web API, with a small sample API.
     Http,
-    /// A JSON file; for Rust alone.
+    /// A JSON file; only for Rust.
     File,
 }
 
-/// A file as it is written.
+/// A file to write.
 #[derive(Debug)]
 pub(super) struct File {
-    /// From the new folder.
+    /// Relative to the new folder.
     pub(super) path: String,
     pub(super) text: String,
 }
@@ -40,7 +40,7 @@ macro_rules! templates {
 
 type Files = &'static [(&'static str, &'static str)];
 
-/// What every crate has.
+/// The files of every crate.
 const RUST: Files = templates!("rust":
     ".gitignore" <- "gitignore",
     "src/main.rs" <- "src/main.rs",
@@ -147,7 +147,7 @@ mod tests {
             assert!(!file.text.trim().is_empty(), "{}", file.path);
         }
         let templates = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("src/cli/new/templates");
-        // Both crates have what every crate has.
+        // Both crates contain the files of every crate.
         assert_eq!(count(&templates), files.len() - written);
     }
 }

@@ -12,7 +12,7 @@ use bridgehead_config::{self as config, Connectors};
 pub(crate) async fn run(global: &Global, connectors: &Connectors, apply: bool) -> Outcome {
     let folder = state_folder(global, connectors);
     let Some(daemon) = control::connect(&folder).await? else {
-        // What is wrong with the configuration comes first: it may be why no daemon is found.
+        // Errors of the configuration are reported first: they may be why no daemon is found.
         config::load(&context::sources(global), connectors)?;
         let to =
             if apply { "reload; the next start takes the configuration as it is" } else { "compare with" };
@@ -37,7 +37,7 @@ pub(crate) async fn run(global: &Global, connectors: &Connectors, apply: bool) -
     if has_failed { Err(Failure::silent(Exit::Failed)) } else { Ok(()) }
 }
 
-/// Where the state is, also by a configuration that is wrong elsewhere: the daemon is there that has to hear of it.
+/// The path of the state, even if the configuration is invalid elsewhere: it leads to the daemon that must get the request.
 pub(crate) fn state_folder(global: &Global, connectors: &Connectors) -> PathBuf {
     let sources = context::sources(global);
     if let Ok(config) = config::load(&sources, connectors) {
@@ -46,5 +46,5 @@ pub(crate) fn state_folder(global: &Global, connectors: &Connectors) -> PathBuf 
     config::state_path(&sources, connectors).unwrap_or_else(|| Path::new(DEFAULT).to_owned())
 }
 
-/// Where the state is when the configuration says nothing of it, or nothing that can be read.
+/// The path of the state if the configuration does not set it, or cannot be read.
 const DEFAULT: &str = "/var/lib/bridgehead";

@@ -1,7 +1,7 @@
-//! Taking up a changed configuration while the daemon runs, app by app.
+//! Applies a changed configuration while the daemon runs, app by app.
 //!
-//! [`plan`] compares what was read with what runs, [`reloader`] makes the change in the daemon, [`command`] asks for it, and [`show`]
-//! shows the result. See `docs/decisions/0019-reload.md`.
+//! [`plan`] compares the new configuration with the running one, [`reloader`] applies the change in the daemon, [`command`] requests it,
+//! and [`show`] prints the result. See `docs/decisions/0019-reload.md`.
 
 mod command;
 mod plan;

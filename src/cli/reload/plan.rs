@@ -1,4 +1,4 @@
-//! From a configuration that was read to what has to be done: pure but for reading secrets and building connectors.
+//! Determines the steps from a configuration: pure except for reading secrets and building connectors.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -12,18 +12,18 @@ use super::super::failure::Failure;
 use crate::control::{AppReloaded, Changed, Fate};
 use bridgehead_config::{self as config, Connectors, Difference, Settings};
 
-/// The keys that count for every app.
+/// The keys that affect every app.
 const SHARED: [&str; 2] = ["bridge", "network"];
-/// The keys that count only from the next start on.
+/// The keys that take effect only after a restart.
 const FIXED: [&str; 4] = ["state", "audit", "admin.listen", "log.format"];
-/// The keys that count at once, for the daemon as a whole.
+/// The keys that take effect immediately, for the daemon as a whole.
 const DAEMON: [&str; 3] = ["runtime", "log.level", TOKEN];
 /// The token of the page.
 const TOKEN: &str = "admin.token";
-/// The key that a client of the Bridge can read again without a reload.
+/// The key that a Bridge client can read again without a reload.
 const API_KEY: &str = "bridge.api_key";
 
-/// A configuration that can be used, with all that its keys refer to.
+/// A valid configuration, with everything that its keys refer to.
 pub(super) struct Wanted {
     pub(super) context: Context,
     pub(super) network: Network,
@@ -31,24 +31,24 @@ pub(super) struct Wanted {
     pub(super) token: Option<SecretString>,
     pub(super) fingerprint: String,
     settings: Settings,
-    /// The key of the Bridge by itself: one that was rotated is no reason to touch the apps.
+    /// The Bridge's key separately: a rotated one must not affect the apps.
     pub(super) key: Settings,
-    /// The settings of each app with what it refers to, or why that cannot be read.
+    /// The settings of each app, with everything they refer to, or why that cannot be read.
     apps: BTreeMap<String, Result<Settings, String>>,
 }
 
-/// What is to become of an app.
+/// What happens to an app.
 pub(super) enum Step {
     /// Nothing.
     Keep,
-    /// It begins with this connector, in place of the one that has its name, if one has.
+    /// It starts with this connector, and replaces the app with the same name, if any.
     Run(Arc<dyn Connector>),
-    /// It ends.
+    /// It stops.
     Remove,
 }
 
 impl Wanted {
-    /// Takes a configuration apart. What is wrong with all of it is the failure; what is wrong with one app is kept with that app.
+    /// Splits a configuration. An error in its common part is the failure; errors of single apps are kept with the app.
     pub(super) fn take(reading: config::Reading, before: &Context) -> Result<Self, Failure> {
         let config::Reading { config, mut settings, shown } = reading;
         config.require_apps()?;
@@ -94,7 +94,7 @@ impl Wanted {
         Ok(Self { context, network, token, fingerprint, settings, key, apps })
     }
 
-    /// What counts for the daemon as a whole, and can be changed while it runs.
+    /// The settings that affect the daemon as a whole and can be changed while it runs.
     pub(super) fn daemon(&self) -> Settings {
         self.settings.part(&DAEMON)
     }
@@ -107,7 +107,7 @@ impl Wanted {
         self.settings.part(&SHARED)
     }
 
-    /// The settings of an app, if all that they refer to can be read.
+    /// The settings of an app, if everything they refer to can be read.
     pub(super) fn app(&self, name: &str) -> Option<&Settings> {
         self.apps.get(name)?.as_ref().ok()
     }
@@ -116,7 +116,7 @@ impl Wanted {
         Some(self.context.config.apps.get(name)?.app_id)
     }
 
-    /// Compares with what runs, app by app.
+    /// Compares with the running apps.
     pub(super) fn steps(
         &self,
         running: &BTreeMap<String, (Uuid, Settings)>,
@@ -159,8 +159,8 @@ impl Wanted {
         }
     }
 
-    /// Two apps of one identity must never run at once: where one continues because it could not be changed, another cannot have its
-    /// `app_id`.
+    /// Two apps with the same identity must never run at the same time: if one continues because it could not be changed, another one
+    /// cannot get its `app_id`.
     fn keep_identities_apart(
         &self,
         running: &BTreeMap<String, (Uuid, Settings)>,
@@ -189,7 +189,7 @@ impl Wanted {
     }
 }
 
-/// What one part of the settings has otherwise than another.
+/// The differences between two sets of settings.
 pub(super) fn changes(before: &Settings, after: &Settings, context: &Context) -> Vec<Changed> {
     let clean = |text: String| context.redactor.redact(&text).into_owned();
     let told = |Difference { key, old, new, is_behind }| Changed {

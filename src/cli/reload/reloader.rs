@@ -1,4 +1,4 @@
-//! Reloading in the daemon: one reload at a time, from any source.
+//! Reloads in the daemon: one at a time, from any source.
 
 use std::collections::BTreeMap;
 use std::hash::RandomState;
@@ -24,30 +24,30 @@ use bridgehead_bridge::{Api, Client};
 use bridgehead_config::{self as config, Connectors, Settings};
 use bridgehead_runtime::{Change, Exchanged, LastReload, Runtime};
 
-/// So many commands wait for their turn.
+/// The maximum number of waiting commands.
 const WAITING: usize = 8;
 
-/// The configuration that the daemon runs with, and where it comes from.
+/// The configuration that the daemon runs with, and its sources.
 pub(crate) struct Reloader {
     global: Global,
     connectors: Connectors,
     hasher: RandomState,
     context: Context,
     client: Client,
-    /// Who may act on the page.
+    /// Access to the page.
     page: Access,
-    /// The settings of each app that runs, with its identity.
+    /// The settings of each running app, with its identity.
     apps: BTreeMap<String, (Uuid, Settings)>,
-    /// What the apps share, as the client was made.
+    /// The settings that the apps share, as the client was created with them.
     shared: Settings,
     key: Settings,
     daemon: Settings,
     fixed: Settings,
-    /// What tells the configuration that counts from another.
+    /// Identifies the effective configuration.
     fingerprint: String,
 }
 
-/// Listens for those who ask for a reload.
+/// Receives requests for reloads.
 pub(crate) struct Reloading {
     asking: Asking,
     asked: mpsc::Receiver<Ask>,
@@ -65,7 +65,7 @@ impl Reloading {
 }
 
 impl Reloader {
-    /// Reads the configuration with which the daemon starts. Fails as the daemon would.
+    /// Loads the configuration with which the daemon starts. Fails with the daemon's own errors.
     pub(crate) fn load(global: &Global, connectors: &Connectors) -> Result<Self, Failure> {
         let hasher = RandomState::new();
         let sources = context::sources(global);
@@ -73,7 +73,7 @@ impl Reloader {
         let context = Context::of(reading.config.clone(), sources);
         let wanted = Wanted::take(reading, &context)?;
         let client = wanted.context.bridge()?;
-        // A secret that cannot be read ends the start, where the connectors are built.
+        // An unreadable secret ends the start later, when the connectors are built.
         let apps = context
             .config
             .apps
@@ -104,12 +104,12 @@ impl Reloader {
         Arc::new(self.client.without_retries())
     }
 
-    /// Who may act on the page; a reload changes it.
+    /// Access to the page, which a reload changes.
     pub(crate) fn page(&self) -> Access {
         self.page.clone()
     }
 
-    /// What there is to say of the daemon.
+    /// The facts about the daemon.
     pub(crate) fn about(&self) -> Result<About, Failure> {
         Ok(About {
             configuration: self.fingerprint.clone(),
@@ -119,7 +119,7 @@ impl Reloader {
         })
     }
 
-    /// Reloads when it is asked to, by SIGHUP or by a command, until `stop`. A reload that has started comes to its end.
+    /// Reloads on SIGHUP or a command, until `stop`. A reload that has started is always finished.
     pub(crate) fn start(
         mut self,
         hangup: Arc<Notify>,
@@ -222,7 +222,7 @@ impl Reloader {
         }
         reloaded.apps = steps.into_iter().map(|(name, (_, app))| (name, app)).collect();
         if apply {
-            // Where the files say more than what counts, commands should continue noticing that.
+            // If some changes of the files are not in effect, commands should still notice the difference.
             if reloaded.is_whole() {
                 self.fingerprint.clone_from(&wanted.fingerprint);
             }
@@ -286,7 +286,7 @@ impl Reloader {
     }
 }
 
-/// systemd takes the daemon for reloading until it is told otherwise.
+/// Tells systemd that a reload has started; its end must be reported too.
 fn begin() {
     tracing::info!("reading the configuration again");
     let mut state = vec![NotifyState::Reloading];

@@ -2,7 +2,7 @@
 
 use crate::control::{AppReloaded, Fate, Reloaded};
 
-/// All of it, a line each.
+/// The whole result, one line for each part.
 pub(super) fn text(reloaded: &Reloaded) -> String {
     let mut lines = Vec::new();
     for (name, AppReloaded { result, changes, detail }) in &reloaded.apps {
@@ -31,7 +31,7 @@ fn said(fate: Fate, would: bool) -> &'static str {
     }
 }
 
-/// The gist of it, in a sentence.
+/// The result in one sentence.
 pub(super) fn sentence(reloaded: &Reloaded) -> String {
     if let Some(refused) = &reloaded.refused {
         return format!(

@@ -1,4 +1,4 @@
-//! The archive on the disk: complete, or not there. Only its owner can read it.
+//! Writes the archive atomically. Only its owner can read it.
 
 use std::io::{self, Write};
 use std::path::Path;
@@ -8,13 +8,13 @@ use flate2::write::GzEncoder;
 
 use super::parts::Part;
 
-/// Everything is in this folder when it is unpacked.
+/// The folder that contains everything after unpacking.
 const FOLDER: &str = "bridgehead-support";
 
-/// Writes the archive. A file that is there is not overwritten.
+/// Writes the archive. An existing file is not overwritten.
 pub(super) fn write(to: &Path, parts: &[Part], now: jiff::Timestamp) -> io::Result<()> {
     let folder = to.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    // It is made with mode 0600.
+    // It is created with mode 0600.
     let file = tempfile::NamedTempFile::new_in(folder)?;
     let mut archive = tar::Builder::new(GzEncoder::new(file, Compression::default()));
     for part in parts {

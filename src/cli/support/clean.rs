@@ -1,4 +1,4 @@
-//! What may leave the machine: numbers, times, codes, words that the configuration's schema knows, and the structure around them.
+//! Decides what may leave the machine: numbers, times, codes, words that the configuration's schema knows, and the structure around them.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -8,7 +8,7 @@ use jiff::{SignedDuration, Timestamp};
 use serde_json::{Map, Value};
 use url::Url;
 
-/// What stands where a text was.
+/// The replacement for a string.
 const LEFT_OUT: &str = "[left out]";
 /// Keys of documents whose values are words or ids of bridgehead and Iden.
 const WORDS: [&str; 15] = [
@@ -28,13 +28,13 @@ const WORDS: [&str; 15] = [
     "trigger",
     "version",
 ];
-/// Keys of the configuration, outside of targets, whose values say nothing of people.
+/// Keys of the configuration, outside of targets, whose values contain nothing about people.
 const SETTINGS: [&str; 6] = ["app_id", "connector", "cron", "level", "listen", "timezone"];
 
-/// Cleans documents. What it does not know to be harmless is left out.
+/// Cleans documents. Everything that is not known to be harmless is left out.
 pub(super) struct Cleaner {
     redactor: Redactor,
-    /// The names of keys that the configuration's schema has.
+    /// The names of the keys in the configuration's schema.
     keys: BTreeSet<String>,
     /// The values that the schema lists.
     values: BTreeSet<String>,
@@ -71,7 +71,7 @@ impl Cleaner {
         }
     }
 
-    /// A document of ours, such as the status. Its keys are bridgehead's, or names of apps and resource types.
+    /// A document of bridgehead, such as the status. Its keys are bridgehead's, or names of apps and resource types.
     pub(super) fn document(&self, mut value: Value) -> Value {
         self.visit(&mut value, "", &|key, text| {
             let is_time = text.parse::<Timestamp>().is_ok() || text.parse::<SignedDuration>().is_ok();
@@ -80,7 +80,7 @@ impl Cleaner {
         value
     }
 
-    /// The configuration, with what it says of Iden and of targets reduced to where they are.
+    /// The configuration, with Iden and targets reduced to their addresses.
     pub(super) fn configuration(&self, mut value: Value) -> Value {
         if let Some(root) = value.as_object_mut() {
             for (section, content) in root.iter_mut() {
@@ -98,7 +98,7 @@ impl Cleaner {
         value
     }
 
-    /// A table of the configuration. In a target, keys and values may be anything.
+    /// A table of the configuration. In a target, keys and values can be anything.
     fn section(&self, value: &mut Value) {
         let is_known = |key: &str, text: &str| {
             text.parse::<SignedDuration>().is_ok()
@@ -132,7 +132,7 @@ impl Cleaner {
         }
     }
 
-    /// Leaves out the texts that `is_known` does not know, each with the key under which it stands.
+    /// Removes the strings that `is_known` rejects; it gets each with its key.
     fn visit(&self, value: &mut Value, key: &str, is_known: &dyn Fn(&str, &str) -> bool) {
         match value {
             Value::Object(fields) => {
@@ -147,7 +147,7 @@ impl Cleaner {
         }
     }
 
-    /// Numbers the keys that are not known.
+    /// Replaces unknown keys with numbers.
     fn names(&self, value: &mut Value, is_known: &dyn Fn(&str) -> bool) {
         let Some(fields) = value.as_object_mut() else { return };
         let mut cleaned = Map::new();
@@ -159,13 +159,13 @@ impl Cleaner {
         *fields = cleaned;
     }
 
-    /// The path of a key, as far as the schema knows it.
+    /// The path of a key, as far as it is in the schema.
     pub(super) fn path(&self, path: &str) -> String {
         let known = |name: &str| if self.keys.contains(name) { name.to_owned() } else { LEFT_OUT.to_owned() };
         path.split('.').map(known).collect::<Vec<_>>().join(".")
     }
 
-    /// Lines of metrics: bridgehead's own, with labels that are words.
+    /// Lines of metrics: only bridgehead's own, and only those whose labels are words or ids.
     pub(super) fn metrics(&self, text: &str) -> String {
         let mut kept = String::new();
         for line in text.lines() {
@@ -178,7 +178,7 @@ impl Cleaner {
         self.last(&kept)
     }
 
-    /// The fields of an entry of systemd's journal that bridgehead has written: where in the program, and words.
+    /// The fields of a journal entry that bridgehead has written: the source location, and words.
     pub(super) fn entry(entry: &Map<String, Value>) -> Map<String, Value> {
         const FIELDS: [(&str, &str); 9] = [
             ("__REALTIME_TIMESTAMP", "microseconds"),
@@ -198,13 +198,14 @@ impl Cleaner {
         kept.collect()
     }
 
-    /// A text that is about to be written: no secret that this command could read is in it, whatever was overlooked.
+    /// The final check of a string before it is written: it contains no secret that this command could read, whatever was overlooked
+    /// before.
     pub(super) fn last(&self, text: &str) -> String {
         self.redactor.redact(text).into_owned()
     }
 }
 
-/// Whether a text is a word or an id, and cannot be a mail address or a sentence.
+/// Whether a string is a word or an id, and cannot be an email address or a sentence.
 fn is_word(text: &str) -> bool {
     let fits = |one: char| one.is_ascii_alphanumeric() || "_.:/+*,=-[]\" ".contains(one);
     text.len() <= 80 && text.chars().all(fits) && text.split(' ').count() <= 5
@@ -214,7 +215,7 @@ fn is_reason(text: &str) -> bool {
     serde_json::from_value::<RunReason>(Value::from(text)).is_ok_and(|reason| reason.as_str() == text)
 }
 
-/// Where a URL leads to: no user, no password, no path and no query.
+/// The address in a URL: without user, password, path and query.
 fn address(text: &str) -> Option<String> {
     let url = Url::parse(text).ok().filter(|url| url.has_host() && text.contains("://"))?;
     let host = url.host_str().filter(|host| !host.is_empty() && host.chars().all(|one| one != '@'))?;
@@ -222,7 +223,7 @@ fn address(text: &str) -> Option<String> {
     Some(format!("{}://{host}{port}/{LEFT_OUT}", url.scheme()))
 }
 
-/// The values of the labels of a line of metrics; `None` if it has none.
+/// The values of the labels in a line of metrics; `None` if it has none.
 fn labels(line: &str) -> Option<impl Iterator<Item = &str>> {
     let (_, rest) = line.split_once('{').filter(|_| !line.starts_with('#'))?;
     let (labels, _) = rest.rsplit_once('}')?;
@@ -233,7 +234,7 @@ fn labels(line: &str) -> Option<impl Iterator<Item = &str>> {
     )
 }
 
-/// Times, counts and codes of what an app did, as JSON.
+/// Times, counts and codes of an app's history, as JSON.
 pub(super) fn sums(hours: &[bridgehead_store::Hour]) -> Value {
     let mut failed: BTreeMap<&str, u64> = BTreeMap::new();
     for (code, count) in hours.iter().flat_map(|hour| &hour.failed) {

@@ -1,4 +1,4 @@
-//! Shows what the archive holds, asks, and writes it.
+//! Shows the contents of the archive, asks for confirmation, and writes it.
 
 use std::path::PathBuf;
 
@@ -40,7 +40,7 @@ pub(crate) async fn run(global: &Global, connectors: &Connectors, options: Suppo
         let message = format!("{}: {error}; choose another file with --output", to.display());
         Failure::new(Exit::Failed, message)
     })?;
-    // On a terminal, the list was shown already.
+    // On a terminal, the list was already shown.
     tell(global, &to, &parts, true, if options.yes { &list } else { "" });
     Ok(())
 }

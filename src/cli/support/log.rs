@@ -8,7 +8,7 @@ use tokio::process::Command;
 
 use super::clean::Cleaner;
 
-/// How many entries, and for how long they are waited for.
+/// The number of entries, and the timeout for reading them.
 const ENTRIES: &str = "2000";
 const PATIENCE: Duration = Duration::from_secs(20);
 

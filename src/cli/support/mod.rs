@@ -1,10 +1,10 @@
-//! `bridgehead support`: what a report of a bug needs, in one archive, without secrets and without people.
+//! `bridgehead support`: the data for a bug report in one archive, without secrets and without personal data.
 //!
-//! [`parts`] gathers the files, [`clean`] says what of them may stay, [`log`] reads systemd's journal, [`archive`] writes the result, and
-//! [`command`] shows the list and asks.
+//! [`parts`] collects the files, [`clean`] decides what they may contain, [`log`] reads systemd's journal, [`archive`] writes the result,
+//! and [`command`] shows the list and asks for confirmation.
 //!
-//! Nothing is searched for and taken out: what is not known to be harmless is not taken. A sentence of a target or of Iden may name
-//! people in any form, so no sentence goes in; numbers, times, codes and the structure do.
+//! Cleaning does not search for sensitive data: everything that is not known to be harmless is left out. A sentence from a target or from
+//! Iden may contain names in any form, so no sentence is included; numbers, times, codes and the structure are.
 
 mod archive;
 mod clean;

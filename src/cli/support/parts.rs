@@ -1,4 +1,4 @@
-//! The files of the archive. Each is made even if others cannot be: by a daemon that does not run, or with a configuration that is wrong.
+//! The files of the archive. Each is created even if others cannot be, for example if no daemon is running or the configuration is invalid.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -20,11 +20,11 @@ use super::clean::{self, Cleaner};
 use super::log;
 use crate::control::{self, Request};
 
-/// How long `check` may take: what hangs is told as well.
+/// The timeout of `check`: a hanging check is reported as well.
 const PATIENCE: Duration = Duration::from_secs(60);
-/// How many syncs of an app are told.
+/// The maximum number of syncs per app.
 const RUNS: u32 = 100;
-/// What `check` says in words of its own about these says nothing of people. Of the rest, only the result is told.
+/// The checks whose own text contains nothing about people. For all others, only the result is included.
 const TOLD: [&str; 4] = ["clock", "backup", "admin.listen", "daemon"];
 
 /// A file of the archive.
@@ -34,7 +34,7 @@ pub(super) struct Part {
     pub(super) content: String,
 }
 
-/// What everything is gathered from.
+/// The sources of all files.
 struct Sources<'a> {
     global: &'a Global,
     connectors: &'a Connectors,
@@ -84,7 +84,7 @@ pub(super) async fn gather(global: &Global, connectors: &Connectors, now: Timest
     parts
 }
 
-/// Whatever can be read is looked for in all that is written, on top of everything else.
+/// Registers all readable secrets with the redactor, in addition to all other measures.
 fn learn_secrets(context: &Context) {
     drop(context.api_key());
     drop(context.network());
@@ -119,7 +119,7 @@ fn about(now: Timestamp, pid: Option<u32>) -> Value {
     })
 }
 
-/// The system's own name, such as "Debian GNU/Linux 13".
+/// The name of the operating system, such as "Debian GNU/Linux 13".
 fn distribution() -> Option<String> {
     let text = std::fs::read_to_string("/etc/os-release").ok()?;
     let name = text.lines().find_map(|line| line.strip_prefix("PRETTY_NAME="))?;
@@ -153,7 +153,7 @@ async fn checked(all: &Sources<'_>) -> Value {
     findings.into_iter().map(short).collect()
 }
 
-/// A finding without what others may have said: of that, the code stays that begins it.
+/// A finding without text from elsewhere, except for the code at its start.
 fn short(finding: Finding) -> Value {
     let Finding { result, what, found, .. } = finding;
     let is_code =
@@ -173,7 +173,7 @@ fn configuration(all: &Sources<'_>) -> Value {
     }
 }
 
-/// The status, and the process of the daemon if one answers.
+/// The status, and the process id of the daemon if it responds.
 async fn status_of(all: &Sources<'_>) -> (Value, Option<u32>) {
     let report = match &all.loaded {
         Ok(context) => status::overview(context).await.ok(),
@@ -188,7 +188,7 @@ async fn status_of(all: &Sources<'_>) -> (Value, Option<u32>) {
     (report.map_or(Value::Null, |report| all.cleaner.document(json!(report))), pid)
 }
 
-/// The state, recent syncs, and failures by code; `None` if there is no state that can be read.
+/// The state, recent syncs, and failures by code; `None` if there is no readable state.
 async fn state_of(all: &Sources<'_>) -> Option<(Value, Value, Value)> {
     let names: BTreeMap<AppKey, String> = match &all.loaded {
         Ok(context) => state::names(context),

@@ -1,11 +1,11 @@
-//! The target's ledger: what was asked of it, what it did, and what is true at any moment.
+//! The target's ledger: the calls it received, the changes it made, and its contents at any time.
 
 use std::collections::BTreeMap;
 use std::path::Path;
 
 use serde_json::Value;
 
-/// One line.
+/// One line of the ledger.
 #[derive(Clone, Debug)]
 pub(crate) struct Event {
     /// Nanoseconds since 1970, taken while the ledger was locked.
@@ -30,7 +30,7 @@ impl Event {
         self.text("call")
     }
 
-    /// What went wrong on purpose.
+    /// The injected fault.
     pub(crate) fn fault(&self) -> Option<&str> {
         self.text("fault")
     }
@@ -40,13 +40,13 @@ impl Event {
         self.text("id")
     }
 
-    /// Whether the account of this name was changed by it.
+    /// Whether it changed the account with this name.
     pub(crate) fn is_about(&self, username: &str) -> bool {
         self.kind() == "applied" && self.raw["record"]["username"] == username
     }
 }
 
-/// A call that changes the target, as it went.
+/// A call that changes the target, with its times.
 #[derive(Clone, Debug)]
 pub(crate) struct Call {
     pub(crate) task: String,
@@ -57,13 +57,13 @@ pub(crate) struct Call {
 }
 
 impl Call {
-    /// When it was last seen doing something.
+    /// The time of its last event.
     pub(crate) fn last_seen(&self) -> i128 {
         self.answered.max(self.applied).unwrap_or(self.received)
     }
 }
 
-/// All of it.
+/// The whole ledger.
 #[derive(Debug, Default)]
 pub(crate) struct Ledger {
     pub(crate) events: Vec<Event>,
@@ -88,13 +88,13 @@ impl Ledger {
         self.of_kind("applied").filter(move |event| event.task() == Some(task))
     }
 
-    /// The records of a type that are there at the end, without accounts.
+    /// The records of a type at the end; not for accounts.
     pub(crate) fn entities(&self, slug: &str) -> BTreeMap<String, Value> {
         let of_slug = self.of_kind("entity").filter(|event| event.raw["slug"] == slug);
         of_slug.map(|event| (event.raw["record"]["id"].to_string(), event.raw["record"].clone())).collect()
     }
 
-    /// The accounts as they were at a moment.
+    /// The accounts at a point in time.
     pub(crate) fn accounts_at(&self, moment: i128) -> BTreeMap<String, Value> {
         let mut accounts = BTreeMap::new();
         for event in self.of_kind("applied").take_while(|event| event.at <= moment) {
@@ -107,33 +107,33 @@ impl Ledger {
         accounts
     }
 
-    /// Whether a listing of a type said between two moments that it was whole, and was not.
+    /// Whether a listing of a type falsely claimed to be complete between two points in time.
     pub(crate) fn listed_less(&self, slug: &str, from: i128, to: i128) -> bool {
         let listings = self.of_kind("listing").filter(|event| (from..=to).contains(&event.at));
         let mut lies = listings.filter(|event| matches!(event.fault(), Some("shrunk" | "empty")));
         lies.any(|event| event.text("slug") == Some(slug))
     }
 
-    /// Whether a listing showed accounts otherwise than they were between two moments: inactive, or without their groups.
+    /// Whether a listing between two points in time misrepresented accounts: as inactive, or without their groups.
     pub(crate) fn listed_otherwise(&self, from: i128, to: i128) -> bool {
         let mut listings = self.of_kind("listing").filter(|event| (from..=to).contains(&event.at));
         listings.any(|event| matches!(event.fault(), Some("asleep" | "alone")))
     }
 
-    /// What an account was turned into between two moments, one state after another; not that it was removed.
+    /// The states that an account was changed to between two points in time, in order; without removals.
     pub(crate) fn states_of(&self, id: &str, from: i128, to: i128) -> impl Iterator<Item = &Value> {
         let changes = self.of_kind("applied").filter(move |event| (from..=to).contains(&event.at));
         let changes = changes.filter(move |event| event.id() == Some(id));
         changes.map(|event| &event.raw["record"]).filter(|record| !record.is_null())
     }
 
-    /// The accounts of a name as they were at a moment: one, or none, if nothing was done twice.
+    /// The accounts with a name at a point in time: at most one, unless something was done twice.
     pub(crate) fn account_at(&self, username: &str, moment: i128) -> Vec<Value> {
         let all = self.accounts_at(moment);
         all.into_values().filter(|account| account["username"] == username).collect()
     }
 
-    /// The fingerprint of the password that was last set for an account by then.
+    /// The fingerprint of the last password set for an account by that time.
     pub(crate) fn password_at(&self, id: &str, moment: i128) -> Option<String> {
         self.of_kind("applied")
             .take_while(|event| event.at <= moment)
@@ -143,7 +143,7 @@ impl Ledger {
             .map(str::to_owned)
     }
 
-    /// Every call that changes the target, in the order in which they were received.
+    /// Every call that changes the target, in the order of arrival.
     pub(crate) fn calls(&self) -> Vec<Call> {
         let mut calls: Vec<(String, Call)> = Vec::new();
         let mut index: BTreeMap<String, usize> = BTreeMap::new();

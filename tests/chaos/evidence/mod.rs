@@ -1,4 +1,4 @@
-//! What the ledgers of the sandbox and of the target say, held against the promises.
+//! Checks the ledgers of the sandbox and of the target against the guarantees.
 
 pub(crate) mod ledger;
 pub(crate) mod people;
@@ -13,29 +13,29 @@ use uuid::Uuid;
 use ledger::Ledger;
 use people::Wish;
 
-/// A promise that was not kept.
+/// A violated guarantee.
 #[derive(Debug)]
 pub(crate) struct Violation {
     pub(crate) rule: &'static str,
-    /// The task it is about, if it is about one.
+    /// The task concerned, if any.
     pub(crate) task: Option<String>,
     pub(crate) what: String,
 }
 
-/// Everything there is to judge by.
+/// All the evidence to check.
 pub(crate) struct Evidence<'a> {
     pub(crate) sandbox: &'a Sandbox,
     pub(crate) app: Uuid,
     pub(crate) wishes: &'a [Wish],
     pub(crate) ledger: &'a Ledger,
-    /// The daemon lost what it had written down: then a task may be reported otherwise than in a report that was not taken.
+    /// Whether the daemon lost part of its state: a task may then be reported differently than in an earlier report that was not accepted.
     pub(crate) state_was_damaged: bool,
-    /// Whether the whole state folder was an older copy: it holds its own witnesses, so nothing here can tell.
+    /// Whether the whole state folder was replaced by an older copy: the copy contains its own witnesses, so the daemon cannot detect this.
     pub(crate) state_was_replaced: bool,
 }
 
 impl Evidence<'_> {
-    /// A task as all ledgers tell it, in the order of time.
+    /// The history of a task from all ledgers, in chronological order.
     pub(crate) fn story(&self, task: &str) -> String {
         let mut lines: Vec<(i128, String)> = Vec::new();
         let of = self.wishes.iter().find(|wish| wish.id == task);

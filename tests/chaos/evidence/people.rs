@@ -1,4 +1,4 @@
-//! Who is in the target, and what Iden wants done with them. Everything follows from the seed.
+//! The accounts in the target, and the tasks that Iden creates for them. Everything is derived from the seed.
 
 use std::fmt::Write as _;
 use std::io::Write as _;
@@ -9,26 +9,26 @@ use rand::rngs::StdRng;
 use rand::seq::IndexedRandom;
 use serde_json::{Value, json};
 
-/// How many people there are, and what may be done with them.
+/// The number of accounts, and how many may be changed or deleted.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Size {
-    /// Accounts that are in the target from the beginning.
+    /// The accounts that the target has at the start.
     pub(crate) people: usize,
-    /// So many of them are worked on; the others must only never be removed.
+    /// How many of them get tasks; the others must simply never be removed.
     pub(crate) busy: usize,
-    /// So many deletions at most, so that the removal guard never has a reason to hold a truthful listing.
+    /// The maximum number of deletions, so that the removal guard never has a reason to hold an accurate listing.
     pub(crate) deletions: usize,
 }
 
 impl Size {
-    /// For the real binary, which has seconds.
+    /// For the real binary, which runs for seconds.
     pub(crate) const LARGE: Self = Self { people: 300, busy: 40, deletions: 25 };
-    /// For the simulation, which has milliseconds.
+    /// For the simulation, which runs for milliseconds.
     #[allow(dead_code, reason = "for the simulation alone")]
     pub(crate) const SMALL: Self = Self { people: 40, busy: 6, deletions: 5 };
 }
 
-/// A task, and what has to be true when it is completed.
+/// A task, and what must be true once it is completed.
 #[derive(Clone, Debug)]
 pub(crate) struct Wish {
     pub(crate) id: String,
@@ -42,7 +42,7 @@ pub(crate) struct Wish {
 }
 
 impl Wish {
-    /// As the sandbox takes it.
+    /// The task in the form that the sandbox takes.
     pub(crate) fn task(&self) -> Value {
         json!({
             "id": self.id,
@@ -52,9 +52,9 @@ impl Wish {
     }
 }
 
-/// Makes tasks.
+/// Creates tasks.
 pub(crate) struct Iden {
-    /// User name, and the identifier where Iden knows it.
+    /// The username, and the id if Iden knows it.
     accounts: Vec<(String, Option<String>)>,
     made: usize,
     deletions: usize,
@@ -76,7 +76,7 @@ impl Iden {
             55..70 => self.on_account("suspend_account", rng),
             70..83 => self.on_account("unsuspend_account", rng),
             83..91 => self.on_account("reset_password", rng),
-            // Of somebody who never was: whatever goes wrong on the way, nobody was deleted.
+            // For an account that never existed: whatever goes wrong, nothing may be deleted.
             91..94 => {
                 let username = format!("nobody-{}", rng.random_range(0..100));
                 let account = json!({"username": username});
@@ -114,8 +114,8 @@ impl Iden {
         }
     }
 
-    /// A task about somebody who is there, or was, or will be if a creation works out. Some accounts come again and
-    /// again, so that lanes have something to keep in order.
+    /// A task about an account that exists, existed before, or will exist if its creation succeeds. Some accounts are chosen repeatedly, so
+    /// that the lanes have tasks to keep in order.
     pub(crate) fn on_account(&mut self, action: &'static str, rng: &mut StdRng) -> Wish {
         let often = &self.accounts[self.accounts.len().saturating_sub(8)..];
         let pool = if rng.random_bool(0.5) { often } else { &self.accounts };
@@ -137,7 +137,7 @@ impl Iden {
                     wanted = memberships(rng);
                 }
             }
-            // Without one the target makes up its own, and tells it once, in the result.
+            // Without a password, the target generates one and returns it once, in the result.
             "reset_password" if rng.random_bool(0.7) => {
                 let new = password(rng);
                 changes = json!({"new_password": new});
@@ -149,7 +149,7 @@ impl Iden {
     }
 }
 
-/// The beginning of the target's ledger: everybody who is there already.
+/// The initial entries of the target's ledger: all existing accounts, teams and seats.
 pub(crate) fn settled(size: Size) -> Vec<Value> {
     let mut lines = Vec::new();
     let mut add = |line: Value| lines.push(line);
@@ -173,7 +173,7 @@ pub(crate) fn settled(size: Size) -> Vec<Value> {
     lines
 }
 
-/// Writes the beginning of the target's ledger.
+/// Writes the initial entries of the target's ledger.
 #[allow(dead_code, reason = "the simulation keeps its ledger in memory")]
 pub(crate) fn settle(folder: &Path, size: Size) {
     std::fs::create_dir_all(folder).expect("a folder");

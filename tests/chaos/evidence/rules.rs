@@ -1,4 +1,4 @@
-//! What must hold of every task when everything has come to rest.
+//! Rules that must hold for every task once everything has settled.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -9,10 +9,10 @@ use super::ledger::Call;
 use super::people::Wish;
 use super::{Evidence, Violation};
 
-/// What a message of a failure says where it is not known whether the target did it.
+/// Phrases in a failure's message that say it is unknown whether the target made the change.
 const DOUBT: [&str; 3] = ["unknown whether", "could not be read back", "may have"];
 
-/// Holds every rule about tasks against the evidence.
+/// Checks every rule about tasks against the evidence.
 pub(crate) fn tasks(evidence: &Evidence<'_>) -> Vec<Violation> {
     let mut violations = Vec::new();
     let mut complain = |rule, task: Option<&str>, what: String| {
@@ -25,7 +25,7 @@ pub(crate) fn tasks(evidence: &Evidence<'_>) -> Vec<Violation> {
         match effective.as_slice() {
             [] => complain("a task is never lost", Some(&wish.id), "nothing was ever reported".into()),
             [report] => {
-                // Iden may have been told before, and have forgotten it: the order is that of telling.
+                // Iden may have received a report before and forgotten it: what counts is the order in which reports were sent.
                 let told = reports.iter().map(|report| report.sequence).min().unwrap_or(report.sequence);
                 let forgotten =
                     reports.iter().any(|report| report.handled.is_none() && report.status == Some(200));
@@ -36,8 +36,8 @@ pub(crate) fn tasks(evidence: &Evidence<'_>) -> Vec<Violation> {
                 complain("a task ends once", Some(&wish.id), format!("{} reports took effect", many.len()));
             }
         }
-        // What a connector adds to a result may be a secret, so it is not kept for a report that has to be repeated because
-        // Iden forgot the first. A journal that was lost knows nothing of a report that was not taken.
+        // A connector's additions to a result may be secrets, so they are not kept for a report that must be repeated because Iden forgot
+        // the first. A lost journal does not know of a report that was not accepted.
         let bodies: BTreeSet<String> = reports
             .iter()
             .filter(|report| !report.body.is_null())
@@ -64,12 +64,12 @@ pub(crate) fn tasks(evidence: &Evidence<'_>) -> Vec<Violation> {
     let calls = evidence.ledger.calls();
     for wish in evidence.wishes {
         let Some(report) = reported.get(wish.id.as_str()) else { continue };
-        // Tasks of one account wait for the report of the one before, so what the target holds when the next one's first
-        // call comes is what this one left behind. Only the target's own clock counts: others may differ.
+        // Tasks of one account wait for the report of the previous task, so the state of the target at the first call of the next task is
+        // the result of this one. Only the target's clock counts: others may differ.
         let later = evidence.wishes.iter().skip_while(|other| other.id != wish.id).skip(1);
         let later: BTreeSet<&str> =
             later.filter(|other| other.username == wish.username).map(|other| other.id.as_str()).collect();
-        // A journal that was lost lets a task come once more, behind later ones.
+        // After a lost journal, a task may be executed again, after later ones.
         let over = calls.iter().filter(|call| call.task == wish.id).map(Call::last_seen).max();
         let over = over.filter(|_| evidence.state_was_damaged).unwrap_or(i128::MIN);
         let next = calls
@@ -90,7 +90,7 @@ pub(crate) fn tasks(evidence: &Evidence<'_>) -> Vec<Violation> {
     violations
 }
 
-/// One task: what was reported must be what was done, at this moment.
+/// Checks one task: its report must match what was done, at this time.
 fn outcome(evidence: &Evidence<'_>, wish: &Wish, report: &Report, at: i128) -> Vec<(&'static str, String)> {
     let mut wrong = Vec::new();
     let applied = evidence.ledger.applied_by(&wish.id).count();
@@ -111,7 +111,7 @@ fn outcome(evidence: &Evidence<'_>, wish: &Wish, report: &Report, at: i128) -> V
     } else {
         let message = report.body["error"]["message"].as_str().unwrap_or_default();
         let is_in_doubt = DOUBT.iter().any(|doubt| message.contains(doubt));
-        // An old copy of the whole state knows nothing of the attempt that made or removed the account.
+        // An old copy of the whole state has no record of the attempt that created or removed the account.
         let code = &report.body["error"]["code"];
         let is_forgotten = evidence.state_was_replaced
             && (is_create && code == "ACCOUNT_ALREADY_EXISTS"
@@ -123,7 +123,7 @@ fn outcome(evidence: &Evidence<'_>, wish: &Wish, report: &Report, at: i128) -> V
     wrong
 }
 
-/// Why the target is not as a completed task says it is.
+/// How the target differs from what a completed task reported, if it does.
 fn missing(evidence: &Evidence<'_>, wish: &Wish, report: &Report, at: i128) -> Option<String> {
     let found = evidence.ledger.account_at(&wish.username, at);
     let account = match (wish.action, found.as_slice()) {
@@ -156,7 +156,7 @@ fn missing(evidence: &Evidence<'_>, wish: &Wish, report: &Report, at: i128) -> O
     (!teams.is_null() && *teams != account["memberships"]["team"]).then(|| format!("its teams: {account}"))
 }
 
-/// Tasks of one account are carried out and reported in the order in which they were created.
+/// Checks that the tasks of one account are executed and reported in the order of their creation.
 fn order(evidence: &Evidence<'_>, reported: &BTreeMap<&str, Report>) -> Vec<(&'static str, String, String)> {
     let mut wrong = Vec::new();
     let mut of_account: BTreeMap<&str, Vec<&Wish>> = BTreeMap::new();
@@ -181,8 +181,8 @@ fn order(evidence: &Evidence<'_>, reported: &BTreeMap<&str, Report>) -> Vec<(&'s
                 let what = format!("{} of {account} began before {} was over", wish.id, last_call.1);
                 wrong.push(("calls keep the order of an account", wish.id.clone(), what));
             }
-            // A journal that was lost says of nobody that a task was done, and a password cannot be looked up: that task comes
-            // once more, behind tasks that were done since.
+            // A lost journal has no record that a task was done, and a password cannot be verified: that task is executed again, after
+            // tasks that were done since.
             let seen = of_task.iter().map(|call| call.last_seen());
             let over = if evidence.state_was_damaged { seen.min() } else { seen.max() };
             if let Some(last) = over {
@@ -193,7 +193,7 @@ fn order(evidence: &Evidence<'_>, reported: &BTreeMap<&str, Report>) -> Vec<(&'s
     wrong
 }
 
-/// A call is under way from when it was received until it was last seen doing something.
+/// Finds overlapping calls. A call is in progress from its arrival until its last event.
 fn overlaps(evidence: &Evidence<'_>) -> Vec<(String, String)> {
     let mut of_account: BTreeMap<String, Vec<Call>> = BTreeMap::new();
     for call in evidence.ledger.calls() {
@@ -215,13 +215,13 @@ fn overlaps(evidence: &Evidence<'_>) -> Vec<(String, String)> {
     wrong
 }
 
-/// As the target writes it down: FNV-1a.
+/// The same hash that the target writes: FNV-1a.
 fn fingerprint(password: &str) -> String {
     let fold = |value: u64, byte: u8| (value ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3);
     format!("{:016x}", password.bytes().fold(0xcbf2_9ce4_8422_2325, fold))
 }
 
-/// Whether two records say the same, whatever Iden's own fields are.
+/// Whether two records agree, ignoring fields that only Iden has.
 pub(crate) fn same(theirs: &Value, truth: &Value) -> bool {
     let fields = truth.as_object().into_iter().flatten();
     fields.filter(|(_, value)| !value.is_null()).all(|(name, value)| {

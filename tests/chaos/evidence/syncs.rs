@@ -1,4 +1,4 @@
-//! What syncs did to Iden's records, as the ledger of the sandbox tells it.
+//! How syncs changed Iden's records, according to the sandbox's ledger.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -8,34 +8,33 @@ use serde_json::Value;
 use super::ledger::Ledger;
 use super::{Evidence, Violation, rules};
 
-/// How far the clocks of the sandbox and of the target may be apart, in nanoseconds.
+/// The maximum difference between the clocks of the sandbox and of the target, in nanoseconds.
 const SKEW: i128 = 250_000_000;
 
-/// `min_records` of the configuration: the removal guard exempts a type of which fewer records are known.
+/// `min_records` of the configuration: the removal guard exempts types with fewer known records.
 const EXEMPT: usize = 10;
 
-/// `max_removals` and `max_removal_percent` of the configuration: a listing that says it is whole and lacks fewer cannot be told from a
-/// true one.
+/// `max_removals` and `max_removal_percent` of the configuration: a listing that claims to be complete and lacks no more records than this
+/// cannot be distinguished from an accurate one.
 const UNNOTICED: (usize, usize) = (60, 25);
 
-/// What was pushed in one session: by resource type, by id.
+/// The records pushed in one session: by resource type, by id.
 type Pushed = BTreeMap<String, BTreeMap<String, Value>>;
 
-/// What the ledger of the sandbox tells of all sessions.
+/// What the sandbox's ledger shows of all sessions.
 #[derive(Debug, Default)]
 pub(crate) struct Syncs {
     pub(crate) started: usize,
     pub(crate) completed: usize,
     pub(crate) abandoned: usize,
-    /// Records that `complete` set inactive, and rightly so: they were gone.
+    /// Records that `complete` correctly set inactive: they had been removed.
     pub(crate) removed: usize,
-    /// Records that `complete` set inactive because the target said that its listing was whole and it was not, within the
-    /// guard's limits.
+    /// Records that `complete` set inactive because the target falsely claimed that its listing was complete, within the guard's limits.
     pub(crate) unnoticed: usize,
     pub(crate) violations: Vec<Violation>,
 }
 
-/// Goes through the ledger, and holds every `complete` against what was true at that moment.
+/// Replays the ledger, and checks every `complete` against the true state at that time.
 pub(crate) fn replay(evidence: &Evidence<'_>) -> Syncs {
     let mut syncs = Syncs::default();
     let mut known = Pushed::new();
@@ -76,13 +75,13 @@ pub(crate) fn replay(evidence: &Evidence<'_>) -> Syncs {
     syncs
 }
 
-/// The session in a path, and what follows it.
+/// The session in a path, and the rest of the path.
 fn session_of(entry: &Entry) -> Option<(&str, &str)> {
     entry.path.split_once("/sync/")?.1.trim_end_matches('/').split_once('/')
 }
 
 fn complete(ledger: &Ledger, entry: &Entry, began: i128, pushed: &Pushed, known: &Pushed, syncs: &mut Syncs) {
-    // The sandbox's clock is not the target's: what is wrong has to be wrong shortly before and after.
+    // The clocks of the sandbox and the target differ: an error counts only if it holds both shortly before and shortly after.
     let (from, to) = (entry.time.as_nanosecond() - SKEW, entry.time.as_nanosecond() + SKEW);
     let mut complain = |rule, what| syncs.violations.push(Violation { rule, task: None, what });
     let (truth, after) = (ledger.accounts_at(from), ledger.accounts_at(to));
@@ -138,7 +137,7 @@ fn complete(ledger: &Ledger, entry: &Entry, began: i128, pushed: &Pushed, known:
                 let what = format!("completing {session} set {id} back to {record}; it was {truth}");
                 set_back.push((is_news, what));
             }
-            // It may have come and gone in between.
+            // The account may have been created and removed in between.
             (None, None) if record["status"] != "inactive" && meanwhile.next().is_none() => {
                 let what = format!("completing {session} keeps {id}, which was gone");
                 complain("a sync keeps nobody who is gone", what);
@@ -146,8 +145,8 @@ fn complete(ledger: &Ledger, entry: &Entry, began: i128, pushed: &Pushed, known:
             _ => {}
         }
     }
-    // A listing that shows fewer accounts otherwise than the removal guard's limits cannot be told from a true one. Nor can one that
-    // is the first to show them, or shows them as the listing before did.
+    // A listing that misrepresents fewer accounts than the removal guard's limits cannot be distinguished from an accurate one. Neither can
+    // one that is the first to list these accounts, or that lists them as the previous listing did.
     if ledger.listed_otherwise(began, to) {
         let news = set_back.iter().filter(|(is_news, _)| *is_news).count();
         let is_within_limits = news * 100 <= accounts.len() * UNNOTICED.1;
@@ -160,8 +159,8 @@ fn complete(ledger: &Ledger, entry: &Entry, began: i128, pushed: &Pushed, known:
     syncs.violations.extend(violations);
 }
 
-/// Whether the last change of an account came from a call that was never answered, or past its deadline: nobody but the
-/// target knew when it happened.
+/// Whether the last change of an account came from a call that was never answered or finished past its deadline: only the target knew when
+/// it happened.
 fn is_unsettled(ledger: &Ledger, id: &str, at: i128) -> bool {
     let last =
         ledger.of_kind("applied").take_while(|event| event.at <= at).filter(|event| event.id() == Some(id));
@@ -171,7 +170,7 @@ fn is_unsettled(ledger: &Ledger, id: &str, at: i128) -> bool {
     is_late || !ledger.of_kind("answered").any(|event| event.call() == Some(call))
 }
 
-/// After a last clean sync, Iden's records are the target's.
+/// Checks that Iden's records match the target's after a final sync without faults.
 pub(crate) fn equal(evidence: &Evidence<'_>) -> Vec<Violation> {
     let mut violations = Vec::new();
     let accounts = evidence.ledger.accounts_at(i128::MAX);

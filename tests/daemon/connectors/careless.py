@@ -1,7 +1,7 @@
-"""A program in the way of an author in a hurry: each of its mistakes has reached the field once.
+"""A connector written in a hurry: each of its mistakes has occurred in production.
 
-In the folder of `settings.folder`: people.json holds the accounts; `failing` makes the target fail on the third page of a listing, `down`
-makes it unreachable. `settings.mistake` says which mistake is made.
+In the folder `settings.folder`, people.json contains the accounts; the file `failing` makes the target fail on the third page of a
+listing, `down` makes it unreachable. `settings.mistake` selects the mistake.
 """
 import json, os, sys
 
@@ -31,10 +31,10 @@ def find(account):
         one = next((one for one in people() if one["id"] == account["id"]), None)
         if one or mistake != "name for id":
             return one
-        # The id is gone, and the name is tried: somebody else may have it by now.
+        # The id does not exist, so the name is used: another account may have it by now.
     name = account.get("username", "").lower()
     if mistake == "substring":
-        # The API searches by substring, and the first hit is taken.
+        # The API searches by substring, and the first result is used.
         return next((one for one in people() if name in one["username"].lower()), None)
     return next((one for one in people() if one["username"].lower() == name), None)
 
@@ -51,7 +51,7 @@ def answer(method, params):
     if method == "list":
         begin = int(params["cursor"] or "0")
         if begin == 2 * PAGE and there("failing"):
-            # The target has answered 503: taken for the end.
+            # The target has answered 503, which is treated as the end.
             return {"records": [], "next": None}
         page = people()[begin : begin + PAGE]
         return {"records": page, "next": str(begin + PAGE) if len(page) == PAGE else None}

@@ -1,20 +1,20 @@
-"""A target for tests of syncs: it is what a JSON file says, goes wrong as the file says, and stops where the test wants.
+"""A target for tests of syncs: a JSON file describes its records and faults, and it stops where the test wants.
 
 The file (setting `path`) is read again whenever it changes:
   {"types": [{"slug", "name", "type"}…],              default: team, account
    "records": {slug: {"count": n, "prefix": "u", "each": {…}} or [record…]},
-   "raw": {slug: [anything…]},                        stands on the last page as it is
-   "totals": {slug: n},                               what every page says the type has
-   "page_size": 100, "order": "id" or "status",       by status: a record that changes may come twice
+   "raw": {slug: [anything…]},                        added to the last page unchanged
+   "totals": {slug: n},                               the total of the type that every page reports
+   "page_size": 100, "order": "id" or "status",       by status: a record that changes may be listed twice
    "appears": {slug: [record…]},                      from the second listing of a type on
    "faults": [{"type": slug, "page": n, "do": …, "times": n}…],
    "gate": true}
 `do` is one of: error (with "data" and "message"), repeat (the cursor), die, hang, delay (with "seconds"), short (no `next`),
 find (every find_account fails; "page" and "type" do not matter).
-With `gate`, every listing waits before each page, and after its last, for the file gate/POINT.go or gate/open.go to be
-there; POINT is SLUG-PAGE or SLUG-end, and gate/POINT.here says that it waits. So do tasks for accounts named slow…, at
-task-NAME. Creating an account named full… fails for good.
-What tasks change is kept in state.json beside the file, so that it outlives the process.
+With `gate`, every listing waits before each page, and after its last, until the file gate/POINT.go or gate/open.go
+exists; POINT is SLUG-PAGE or SLUG-end, and gate/POINT.here shows that it waits. Tasks for accounts named slow… wait at
+task-NAME in the same way. Creating an account named full… always fails.
+Changes by tasks are stored in state.json next to the file, so that they outlive the process.
 """
 import json, os, pathlib, sys, threading, time
 
@@ -114,7 +114,7 @@ def list_page(params):
         wrong = fault(slug, page)
         size = said().get("page_size", 100)
         if said().get("order") == "status":
-            # By offset, with those who are not active at the end: who is suspended meanwhile comes again.
+            # By offset, with inactive accounts at the end: an account that is suspended meanwhile is listed again.
             records = sorted(records_of(slug).values(), key=lambda one: (one.get("status", "active") != "active", one["id"]))
             rest = records[(page - 1) * size:]
         else:

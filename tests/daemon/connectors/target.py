@@ -1,12 +1,12 @@
-"""A target system for the tests of the daemon: its accounts and everything it was asked are kept on disk.
+"""A target system for the tests of the daemon: it stores its accounts and all calls on disk.
 
-In the folder of `settings.folder`:
-- accounts.jsonl  the accounts to begin with, a line for each; the test writes it.
-- ledger.jsonl    what was asked and what was done, in order: start, rule, applied, end. What was applied stands there
-                  with the records as they are since then, in one line: a process that is killed has done it or has not.
-- rules.json      what goes wrong; read anew at every call. See `Rule` below.
+In the folder `settings.folder`:
+- accounts.jsonl  the initial accounts, one per line; the test writes it.
+- ledger.jsonl    the calls and the changes, in order: start, rule, applied, end. The entry of a change contains the
+                  resulting records in one line, so a process that is killed has made the change completely or not at all.
+- rules.json      the faults; read again at every call. See `Rule` below.
 
-A line is on the disk before anything that follows it, so a process that was killed has left nothing unsaid.
+Each line is on the disk before anything that follows it, so a killed process has recorded everything it did.
 """
 import json, os, pathlib, sys, threading, time
 
@@ -58,7 +58,7 @@ def fold(value):
 
 
 def find(account):
-    """By id, else by user name, else by email, these two in any case."""
+    """By id, else by username, else by email, the latter two ignoring case."""
     for name in NAMES:
         if account.get(name):
             same = str if name == "id" else fold
@@ -66,13 +66,13 @@ def find(account):
 
 
 class Rule:
-    """Which calls, and what becomes of them, in this order:
+    """Selects calls and describes their handling, in this order:
 
-    method, account, attempt: which calls; absent: any. times: how often; absent: for good. skip: so many pass first.
-    stderr: written there. until: waits before doing it until a file of this name is there. delay: the same in seconds.
-    apply: whether it is done; by default unless it ends in something else than a result. hang, hang_until: like delay and
-    until, after it was done. exit: ends the process. garbage: is written instead of an answer. error: {message, data}.
-    answer: the result. `{password}` and `{token}` stand for secrets in texts.
+    method, account, attempt: the calls; absent: any. times: how often; absent: always. skip: the number of calls that pass first.
+    stderr: written to standard error. until: waits before the change until a file of this name exists. delay: waits before the
+    change, in seconds. apply: whether the change is made; by default unless the call ends without a regular result.
+    hang, hang_until: like delay and until, but after the change. exit: ends the process. garbage: written instead of a response.
+    error: {message, data}. answer: the result. `{password}` and `{token}` are replaced by secrets in strings.
     """
 
     @staticmethod
@@ -103,7 +103,7 @@ def wait(seconds, name):
 
 
 def filled(value, params):
-    """Fills secrets in: a connector that talks too much."""
+    """Inserts secrets, like a connector that leaks them."""
     if isinstance(value, dict):
         return {filled(name, params): filled(item, params) for name, item in value.items()}
     if isinstance(value, str):
@@ -231,8 +231,8 @@ def main():
             os._exit(0)
         else:
             threading.Thread(target=serve, kwargs=request, daemon=True).start()
-    with lock:  # a change is made whole or not at all
-        os._exit(0)  # bridgehead is gone: whatever hangs ends with it
+    with lock:  # a change is made completely or not at all
+        os._exit(0)  # bridgehead has ended: hanging calls end with it
 
 
 main()

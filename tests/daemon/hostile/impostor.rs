@@ -1,4 +1,4 @@
-//! Somebody between the daemon and the Bridge who answers whatever they like.
+//! A server between the daemon and the Bridge that answers with anything.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
@@ -8,50 +8,50 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinHandle;
 
-/// What is answered in the Bridge's place.
+/// A response in place of the Bridge's.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Trick {
-    /// 200, and nothing.
+    /// 200 with an empty body.
     Empty,
     /// `null`.
     Null,
-    /// A list where an object belongs, and odd things in it.
+    /// A list instead of an object, with unusual items.
     List,
-    /// A page for people, with status 200.
+    /// An HTML page, with status 200.
     Html,
-    /// The documented fields, each of another type.
+    /// The documented fields with wrong types.
     WrongTypes,
-    /// A hundred thousand brackets.
+    /// A hundred thousand opening brackets.
     Nested,
-    /// Millions of items, in as much as is read of an answer at all.
+    /// Millions of items, within the size limit for responses.
     Vast,
     /// JSON that never ends.
     Endless,
-    /// JSON that comes byte by byte.
+    /// JSON sent byte by byte.
     SlowLoris,
-    /// A head that comes byte by byte.
+    /// Headers sent byte by byte.
     SlowHead,
-    /// A head that never ends.
+    /// Headers that never end.
     EndlessHead,
-    /// JSON that breaks off, with a length that fits.
+    /// Truncated JSON, with a matching length.
     Truncated,
-    /// A length that promises more than comes.
+    /// A length that is larger than the body.
     TooShort,
-    /// Another length than the body has, so that there is a rest.
+    /// A length that is smaller than the body, so that bytes are left over.
     TooLong,
-    /// Somewhere else, key and all.
+    /// A redirect to another host, which must not receive the key.
     Redirect,
-    /// The next page is at another host.
+    /// A link to the next page on another host.
     ForeignNext,
-    /// The next page is this one.
+    /// A link to the next page that leads to the same page.
     LoopingNext,
-    /// No HTTP at all.
+    /// Not HTTP.
     NotHttp,
-    /// The connection is closed without a word.
+    /// The connection is closed without a response.
     Closed,
-    /// A refusal by something that is not the Bridge.
+    /// A 409 that is not from the Bridge.
     HtmlConflict,
-    /// Another one.
+    /// A 400 that is not from the Bridge.
     HtmlBadRequest,
 }
 
@@ -79,27 +79,27 @@ pub(super) const TRICKS: [Trick; 21] = [
     Trick::HtmlBadRequest,
 ];
 
-/// A request, as far as it matters.
+/// The relevant parts of a request.
 pub(super) struct Asked {
     pub(super) method: String,
-    /// Behind the app: `/tasks/`, `/sync/{id}/account/`…; without the query.
+    /// The path after the app: `/tasks/`, `/sync/{id}/account/`…; without the query.
     pub(super) path: String,
 }
 
 /// What to do with a request.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Deed {
-    /// The Bridge gets it, and its answer goes back.
+    /// Forwards it to the Bridge, and returns the Bridge's response.
     Forward,
-    /// The Bridge never hears of it.
+    /// Returns this response without forwarding the request.
     Instead(Trick),
-    /// The Bridge gets it, and the answer is this.
+    /// Forwards it to the Bridge, but returns this response.
     After(Trick),
 }
 
 type Plan = Arc<dyn Fn(&Asked) -> Deed + Send + Sync>;
 
-/// A proxy before the sandbox that plays tricks, and a trap that a foreign link leads to.
+/// A proxy in front of the sandbox that plays tricks, and a trap that foreign links lead to.
 pub(super) struct Impostor {
     pub(super) base_url: String,
     plan: Arc<Mutex<Plan>>,
@@ -109,7 +109,7 @@ pub(super) struct Impostor {
 }
 
 impl Impostor {
-    /// Stands before the Bridge at `base_url`, and forwards all.
+    /// Starts in front of the Bridge at `base_url`, and forwards everything at first.
     pub(super) async fn before(base_url: &str) -> Self {
         let rest = base_url.strip_prefix("http://").expect("a plain address");
         let (host, path) = rest.split_once('/').expect("a path");
@@ -124,7 +124,7 @@ impl Impostor {
                 let (bridge, link, counter) = (bridge.clone(), link.clone(), Arc::clone(&counter));
                 let plan = Arc::clone(&shared.lock().expect("the plan"));
                 tokio::spawn(async move {
-                    // The client hanging up is the end of every trick, and no failure.
+                    // Every trick ends when the client closes the connection, which is not a failure.
                     drop(Box::pin(serve(stream, &bridge, &link, plan, &counter)).await);
                 });
             }
@@ -132,7 +132,7 @@ impl Impostor {
         Self { base_url: format!("http://{address}/{path}"), plan, trap, played, task }
     }
 
-    /// From now on.
+    /// Sets how further requests are handled.
     pub(super) fn plan(&self, plan: impl Fn(&Asked) -> Deed + Send + Sync + 'static) {
         *self.plan.lock().expect("the plan") = Arc::new(plan);
     }
@@ -155,7 +155,7 @@ impl Drop for Impostor {
     }
 }
 
-/// Where foreign links lead. Nobody must ever come.
+/// The target of foreign links. Nothing may ever connect to it.
 struct Trap {
     url: String,
     connections: Arc<AtomicUsize>,
@@ -207,7 +207,7 @@ async fn serve(
     stream.shutdown().await
 }
 
-/// A whole request, its connection to be closed behind it.
+/// Reads a whole request, and adds a header so that the connection closes after it.
 async fn read_request(stream: &mut TcpStream) -> std::io::Result<Vec<u8>> {
     let mut request = Vec::new();
     let mut chunk = vec![0; 16 * 1024];
@@ -250,7 +250,7 @@ async fn play(stream: &mut TcpStream, trick: Trick, target: &str, trap: &str) ->
     const OPEN: &str = "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\nconnection: close\r\n\r\n";
     const HTML: &str = "<!DOCTYPE html><html><body><h1>It works!</h1></body></html>";
     let fine = |body: &str| answer("200 OK", "", body);
-    // What stands on the page must be of no consequence, and be there: behind an empty page there is none.
+    // The item must have no effect, and must exist: no page follows an empty one.
     let page = |next: &str| {
         let item = r#"{"id":"nobody","status":"completed","slug":"nothing","type":"widget"}"#;
         fine(&format!(r#"{{"count":1000,"next":"{next}","previous":null,"results":[{item}]}}"#))
@@ -300,7 +300,7 @@ async fn play(stream: &mut TcpStream, trick: Trick, target: &str, trap: &str) ->
     stream.write_all(&whole).await
 }
 
-/// Until the client has had enough.
+/// Repeats the chunk until the client closes the connection.
 async fn repeat(stream: &mut TcpStream, chunk: &[u8], every: Duration) -> std::io::Result<()> {
     loop {
         stream.write_all(chunk).await?;

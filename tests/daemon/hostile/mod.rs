@@ -1,5 +1,5 @@
-//! Whatever answers in the Bridge's place: nothing crashes, nothing is lost, memory stays bounded, the key goes nowhere
-//! else, and when the hostility ends everything is caught up with.
+//! Whatever answers in place of the Bridge: nothing crashes, nothing is lost, memory stays bounded, the key is sent nowhere else, and once
+//! the Bridge is back, the daemon catches up.
 
 #![expect(clippy::expect_used, reason = "a test")]
 
@@ -15,13 +15,13 @@ use serde_json::{Value, json};
 use self::impostor::{Asked, Deed, Impostor, TRICKS, Trick};
 use crate::support::{Daemon, KEY, World, eventually};
 
-/// More than an ordinary daemon needs, and far less than an answer without a bound would take.
+/// A memory limit in KiB: more than the daemon usually needs, and far less than an unbounded response would take.
 const MEMORY: u64 = 192 * 1024;
 
 const PEOPLE: &str =
     "id,email,username,status,team\nu1,ann@example.org,ann,active,t1\nu2,bob@example.org,bob,,\n";
 
-/// A world whose daemon speaks with an impostor.
+/// A daemon that connects to an impostor.
 async fn world(target: &str) -> (World, Impostor) {
     let world = World::new().await;
     let impostor = Impostor::before(&world.sandbox.base_url()).await;
@@ -29,7 +29,7 @@ async fn world(target: &str) -> (World, Impostor) {
     (world, impostor)
 }
 
-/// `target` stands behind `[apps.hr]`.
+/// Writes the configuration; `target` is the TOML after the app's `app_id`.
 fn configure(world: &World, impostor: &Impostor, target: &str) {
     let text = format!(
         "[bridge]\nbase_url = \"{}\"\napi_key = {{ env = \"IDEN_API_KEY\" }}\nrequest_timeout = \"1s\"\n\n\
@@ -46,14 +46,14 @@ fn create(name: &str) -> Value {
     json!({"action": "create_account", "payload": {"account": {"username": name}}})
 }
 
-/// The most memory the daemon has held so far, in KiB.
+/// The daemon's peak memory so far, in KiB.
 fn peak(daemon: &Daemon) -> u64 {
     let status = std::fs::read_to_string(format!("/proc/{}/status", daemon.pid())).expect("it runs");
     let line = status.lines().find(|line| line.starts_with("VmHWM")).expect("a peak");
     line.split_whitespace().nth(1).and_then(|figure| figure.parse().ok()).expect("a figure")
 }
 
-/// That everything is done, once, and nothing of what must not happen has.
+/// Asserts that every task was done once, and that nothing forbidden happened.
 async fn all_is_well(world: &World, impostor: &Impostor, daemon: Daemon, tasks: &[String]) {
     world.drained().await;
     for task in tasks {
@@ -73,7 +73,7 @@ async fn the_task_list_may_be_anything_and_every_task_is_done_when_it_is_itself_
     let (world, impostor) = world(TASKS_ONLY).await;
     let mut tasks: Vec<String> =
         (0..3).map(|n| world.sandbox.add_task(world.app, create(&format!("early-{n}")))).collect();
-    // Every other request, so that the waits between them do not grow.
+    // Only every other request, so that the waits between them do not grow.
     let (requests, tricks) = (AtomicUsize::new(0), AtomicUsize::new(0));
     impostor.plan(move |asked| {
         if asked.path != "/tasks/" || requests.fetch_add(1, Ordering::SeqCst) % 2 == 1 {
@@ -90,7 +90,7 @@ async fn the_task_list_may_be_anything_and_every_task_is_done_when_it_is_itself_
 #[tokio::test(flavor = "multi_thread")]
 async fn a_report_is_repeated_until_the_bridge_itself_has_answered() {
     let (world, impostor) = world(TASKS_ONLY).await;
-    // Each trick twice: once the Bridge hears of the report, once it does not.
+    // Each trick twice: without forwarding the report to the Bridge, and after forwarding it.
     let mut deeds = HashMap::new();
     let mut tasks = Vec::new();
     for trick in TRICKS {
@@ -119,7 +119,7 @@ async fn a_task_that_was_begun_is_read_again_until_the_bridge_itself_has_answere
     let (world, impostor) = world(&slow("50s")).await;
     let tasks: Vec<String> =
         (0..TRICKS.len()).map(|n| world.sandbox.add_task(world.app, create(&format!("slow-{n}")))).collect();
-    // Killed while all of them are at work, so that it has to ask for each when it comes back.
+    // Killed while all of them are running, so that the daemon must ask Iden for each after the restart.
     let daemon = world.start();
     let database = || world.bytes_below("state");
     eventually("every task has an intent", || {
@@ -179,7 +179,7 @@ async fn a_bad_task_costs_itself_alone() {
     assert!(!log.contains("panicked"), "{log}");
 }
 
-/// One trick of each kind: a whole sync is played for each.
+/// One trick of each kind, because each takes a whole sync.
 const KINDS: [Trick; 12] = [
     Trick::Null,
     Trick::List,
@@ -195,8 +195,8 @@ const KINDS: [Trick; 12] = [
     Trick::HtmlBadRequest,
 ];
 
-/// Plays each trick on the first request of each sync that `is_meant` picks. Whatever becomes of such a sync, nobody is
-/// removed by it; an undisturbed one behind it brings everything up to date.
+/// Plays each trick on the first request of a sync that `is_meant` selects. However such a sync ends, it removes no account; an undisturbed
+/// one afterwards brings everything up to date.
 async fn syncs_survive(is_meant: fn(&Asked) -> bool, register: bool) {
     let app = format!(
         "connector = \"file\"\nregister_resource_types = {register}\n\

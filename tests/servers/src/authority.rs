@@ -1,4 +1,4 @@
-//! Certificates: an authority of the test's own, trusted by nobody else.
+//! Certificates from the test's own authority, which nothing else trusts.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -8,8 +8,8 @@ use rcgen::{
     KeyUsagePurpose, date_time_ymd,
 };
 
-/// A certificate authority. Its keys live as long as the value; what it issues is valid from 2020 to 2100, since no test is
-/// to depend on the clock.
+/// A certificate authority. Its keys live as long as the value; its certificates are valid from 2020 to 2100, so that no test depends on
+/// the clock.
 #[derive(Debug)]
 pub struct Authority {
     issuer: CertifiedIssuer<'static, KeyPair>,
@@ -23,20 +23,20 @@ pub struct Issued {
     pub key_pem: String,
 }
 
-/// Where an authority's certificate, a server's certificate and the server's key were written.
+/// The paths of an authority's certificate, a server's certificate and the server's key.
 #[derive(Clone, Debug)]
 pub struct Files {
     pub ca: PathBuf,
     pub certificate: PathBuf,
-    /// Readable by its owner alone.
+    /// Readable only by its owner.
     pub key: PathBuf,
 }
 
 impl Authority {
-    /// An authority that nothing else knows.
+    /// Creates an authority that nothing else trusts.
     ///
     /// # Panics
-    /// If no key can be made.
+    /// If no key can be created.
     pub fn new() -> Self {
         let mut params = params(Vec::new(), "bridgehead test authority");
         params.is_ca = IsCa::Ca(BasicConstraints::Constrained(0));
@@ -46,12 +46,12 @@ impl Authority {
         Self { issuer }
     }
 
-    /// What a client is to trust.
+    /// The certificate that clients must trust.
     pub fn ca_pem(&self) -> String {
         self.issuer.pem()
     }
 
-    /// A certificate for a server that is known by these host names and addresses; for tests of wrong names too.
+    /// Issues a certificate for a server with these host names and addresses, which may also be wrong for a test.
     ///
     /// # Panics
     /// If a name is neither a host name nor an address.
@@ -97,7 +97,7 @@ impl Issued {
         fs::write(&files.ca, authority.ca_pem()).expect("the folder can be written to");
         fs::write(&files.certificate, &self.certificate_pem).expect("the folder can be written to");
         fs::write(&files.key, &self.key_pem).expect("the folder can be written to");
-        // Some servers refuse a key that others may read.
+        // Some servers reject a key that other users can read.
         owner_only(&files.key);
         files
     }

@@ -1,5 +1,5 @@
-//! What a test needs to know of a directory server, and may do to it with the command-line tools of OpenLDAP, which share no
-//! code with the connector under test.
+//! What a test knows about a directory server, and the changes it can make in it with OpenLDAP's command-line tools, which share no code
+//! with the connector under test.
 
 use std::net::Ipv4Addr;
 use std::path::PathBuf;
@@ -8,7 +8,7 @@ use std::process::Command;
 use crate::ldif::{self, Entry};
 use crate::process::{require, run};
 
-/// A name and a password that a directory accepts.
+/// A DN and password that a directory accepts.
 #[derive(Clone, Debug)]
 pub struct Login {
     pub dn: String,
@@ -21,38 +21,38 @@ impl Login {
     }
 }
 
-/// How accounts and groups are kept.
+/// The schema of accounts and groups.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Schema {
-    /// `inetOrgPerson` named by `uid`, `groupOfNames` named by `cn`.
+    /// `inetOrgPerson` with `uid` in the DN, `groupOfNames` with `cn` in the DN.
     Standard,
-    /// `user` and `group`, named by `CN`, known by `sAMAccountName`.
+    /// `user` and `group`, with `CN` in the DN, identified by `sAMAccountName`.
     ActiveDirectory,
 }
 
-/// A directory that runs: where it is, what is in it, and who may do what.
+/// A running directory: its address, its content, and its logins.
 #[derive(Clone, Debug)]
 pub struct Directory {
     pub schema: Schema,
-    /// An address of loopback, the only one it listens at.
+    /// A loopback address, the only one on which it listens.
     pub address: Ipv4Addr,
-    /// Without TLS, or with StartTLS.
+    /// Without TLS or with StartTLS.
     pub ldap_port: u16,
-    /// With TLS from the first byte.
+    /// With implicit TLS.
     pub ldaps_port: u16,
-    /// The certificate of the authority that has issued the server's.
+    /// The certificate of the authority that issued the server's certificate.
     pub ca: PathBuf,
-    /// The DN that everything is below.
+    /// The DN of the root entry.
     pub suffix: String,
     /// The container of accounts.
     pub people: String,
     /// The container of groups.
     pub groups: String,
-    /// May do everything, and no limit applies to it.
+    /// Has all permissions and no limits.
     pub admin: Login,
-    /// May read and write accounts and groups; limits apply to it. What a connector is given in earnest.
+    /// Can read and write accounts and groups, with limits. This is the login that a connector gets in practice.
     pub writer: Login,
-    /// May read accounts and groups, but no password, and write nothing.
+    /// Can read accounts and groups except passwords, and cannot write.
     pub reader: Login,
 }
 
@@ -83,7 +83,7 @@ impl Directory {
         }
     }
 
-    /// The attribute that an account is known by.
+    /// The attribute that identifies an account.
     pub fn account_attribute(&self) -> &'static str {
         match self.schema {
             Schema::Standard => "uid",
@@ -99,7 +99,7 @@ impl Directory {
                 "dn: {dn}\nobjectClass: inetOrgPerson\nuid: {name}\ncn: {name}\nsn: {name}\n\
                  mail: {name}@example.com\n\n"
             ),
-            // 544: an ordinary account that needs no password, since it has none.
+            // 544: a normal account that requires no password, because it has none.
             Schema::ActiveDirectory => format!(
                 "dn: {dn}\nobjectClass: user\nsAMAccountName: {name}\nuserAccountControl: 544\nsn: {name}\n\
                  mail: {name}@example.com\n\n"
@@ -110,7 +110,7 @@ impl Directory {
     /// Adds entries as the administrator (`ldapadd`).
     ///
     /// # Panics
-    /// If the server refuses one.
+    /// If the server rejects one.
     pub fn add_ldif(&self, text: &str) {
         self.change(&["-a"], text);
     }
@@ -118,7 +118,7 @@ impl Directory {
     /// Makes changes as the administrator (`ldapmodify`): records with a `changetype`.
     ///
     /// # Panics
-    /// If the server refuses one.
+    /// If the server rejects one.
     pub fn modify_ldif(&self, text: &str) {
         self.change(&[], text);
     }
@@ -133,32 +133,32 @@ impl Directory {
     /// Deletes an entry as the administrator.
     ///
     /// # Panics
-    /// If the server refuses, or there is none.
+    /// If the server rejects it, or the entry does not exist.
     pub fn delete(&self, dn: &str) {
         run(self.tool("ldapdelete", &self.admin).arg(dn));
     }
 
-    /// Entries below `base` that match a filter, as the administrator sees them; operational attributes are given if they
-    /// are named, or as `+`.
+    /// Entries below `base` that match a filter, as the administrator sees them; operational attributes are included if they are named, or
+    /// with `+`.
     ///
     /// # Panics
-    /// If the server refuses, or there is no such base.
+    /// If the server rejects it, or the base does not exist.
     pub fn search(&self, base: &str, filter: &str, attributes: &[&str]) -> Vec<Entry> {
-        // Pages, since some servers give no more than a thousand entries at a time to anybody.
+        // Paged, because some servers return at most a thousand entries at a time to any user.
         let mut command = self.tool("ldapsearch", &self.admin);
         command.args(["-LLL", "-o", "ldif-wrap=no", "-E", "pr=500/noprompt", "-b", base, filter]);
         ldif::entries(&run(command.args(attributes)))
     }
 
-    /// One entry as the administrator sees it, operational attributes included; nothing if there is none.
+    /// One entry as the administrator sees it, including operational attributes; `None` if it does not exist.
     ///
     /// # Panics
-    /// If the server refuses.
+    /// If the server rejects it.
     pub fn entry(&self, dn: &str) -> Option<Entry> {
         let mut command = self.tool("ldapsearch", &self.admin);
         command.args(["-LLL", "-o", "ldif-wrap=no", "-s", "base", "-b", dn, "(objectClass=*)", "*", "+"]);
         let output = command.output().expect("the tool can be started");
-        // 32 is noSuchObject; the tools end with the server's result code.
+        // 32 is noSuchObject; the tools exit with the server's result code.
         if output.status.code() == Some(32) {
             return None;
         }
@@ -167,10 +167,10 @@ impl Directory {
         ldif::entries(&String::from_utf8_lossy(&output.stdout)).pop()
     }
 
-    /// Whether the server accepts a name and a password.
+    /// Whether the server accepts a login.
     ///
     /// # Panics
-    /// If it answers anything but yes or no.
+    /// If the result is neither success nor invalid credentials.
     pub fn accepts(&self, login: &Login) -> bool {
         let output = self.bind(login).output().expect("the tool can be started");
         let code = output.status.code();
@@ -179,7 +179,7 @@ impl Directory {
         code == Some(0)
     }
 
-    /// Whether it answers at all.
+    /// Whether it responds at all.
     pub(crate) fn answers(&self) -> bool {
         crate::port::listens_at(self.address, self.ldaps_port)
             && self.bind(&self.admin).output().is_ok_and(|output| output.status.success())
@@ -191,7 +191,7 @@ impl Directory {
         command
     }
 
-    /// One of OpenLDAP's tools, with everything that all of them need; it goes by `ldaps://`, which every server accepts.
+    /// One of OpenLDAP's tools with its common arguments; it uses `ldaps://`, which every server accepts.
     pub fn tool(&self, name: &str, login: &Login) -> Command {
         let mut command = Command::new(require(name, "ldap-utils"));
         command.env("LDAPTLS_CACERT", &self.ca).env("LDAPTLS_REQCERT", "demand");

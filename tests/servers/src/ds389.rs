@@ -19,31 +19,30 @@ const PACKAGE: &str = "389-ds-base";
 const SUFFIX: &str = "dc=test";
 const BACKEND: &str = "userRoot";
 
-/// Whom the server runs as if the test is root's.
+/// The user that the server runs as if the test runs as root.
 const USER: &str = "dirsrv";
 
-/// What replicates the directory, and whom it hands its content on to.
+/// The entry of the replica, below which its replication agreement is.
 const REPLICA: &str = "cn=replica,cn=dc\\3Dtest,cn=mapping tree,cn=config";
 const AGREEMENT: &str = "cn=next,cn=replica,cn=dc\\3Dtest,cn=mapping tree,cn=config";
 
-/// Whom the servers of one directory know each other by.
+/// The user that the servers of one directory use to replicate to each other.
 const REPLICATION_MANAGER: &str = "cn=replication manager,cn=config";
 const REPLICATION_PASSWORD: &str = "replication-secret-1";
 
-/// Fewer accounts than this are added while it runs, which takes less than the loader's second.
+/// Fewer accounts than this are added while the server runs, which takes less time than the loader's second.
 const LOADED_OFFLINE: usize = 200;
 
 /// 389 Directory Server with the suffix `dc=test`, accounts below `ou=people`, groups below `ou=groups`: `cn=engineering` (a
 /// `groupOfNames`) and `cn=sales` (a `groupOfUniqueNames`), both empty.
 ///
-/// It is configured as its own installer does it, but by hand: that wants systemd, starts the server three times and has it
-/// listen everywhere meanwhile. The plug-ins for `memberOf` (of `member` and `uniqueMember`) and for referential integrity are
-/// at work; a password must have eight characters, of everybody but the administrator. `ldap://`, StartTLS and `ldaps://` are
-/// offered; the operation that changes a password (RFC 3062) is refused without TLS, as always there. Every operation is
-/// logged ([`Ds389::log`]).
+/// It is configured like its own installer does, but by hand: the installer requires systemd, starts the server three times and makes it
+/// listen on all addresses meanwhile. The plug-ins for `memberOf` (of `member` and `uniqueMember`) and for referential integrity are
+/// enabled; a password must have eight characters unless the administrator sets it. `ldap://`, StartTLS and `ldaps://` are available; the
+/// operation that changes a password (RFC 3062) is rejected without TLS, as always with this server. Every operation is logged
+/// ([`Ds389::log`]).
 ///
-/// A size limit holds for each page of a search and for a search without pages. [`Options::own`] adds `attribute: value` to
-/// `cn=config`.
+/// A size limit applies to each page of a search and to a search without pages. [`Options::own`] adds `attribute: value` to `cn=config`.
 #[derive(Debug)]
 pub struct Ds389 {
     pub directory: Directory,
@@ -52,7 +51,7 @@ pub struct Ds389 {
 }
 
 impl Ds389 {
-    /// Starts one as it comes.
+    /// Starts one with default options.
     ///
     /// # Panics
     /// If it is not installed or does not start.
@@ -65,7 +64,7 @@ impl Ds389 {
     /// # Panics
     /// If it is not installed or does not start.
     pub async fn start_with(options: Options) -> Self {
-        // Said before anything else is missed.
+        // Checked first, so that this is the message if anything is missing.
         require("ns-slapd", PACKAGE);
         let folder = tempfile::tempdir().expect("the temporary folder can be written to");
         let authority = Authority::new();
@@ -92,7 +91,7 @@ impl Ds389 {
         }
         let configuration = this.configuration_folder();
         fs::create_dir_all(configuration.join("schema")).expect("the folder can be written to");
-        // What the package has of these is for root's eyes; the server insists on each, and needs nothing more in any.
+        // The package's copies of these files are readable only by root. The server requires each of them, but no particular content.
         for (name, text) in [
             ("schema/99user.ldif", "dn: cn=schema\nobjectClass: top\n"),
             ("slapd-collations.conf", "\n"),
@@ -120,30 +119,30 @@ impl Ds389 {
         this
     }
 
-    /// Ends it; its data stay, and [`Ds389::restart`] brings it back at the same ports.
+    /// Stops it; its data stay, and [`Ds389::restart`] starts it again on the same ports.
     pub fn stop(&mut self) {
         self.process = None;
     }
 
-    /// Ends it if it runs, and starts it again with the same data at the same ports.
+    /// Restarts it with the same data on the same ports, whether it is running or not.
     ///
     /// # Panics
     /// If it does not start.
     pub async fn restart(&mut self) {
         self.stop();
         let mut command = self.command();
-        // A debug level keeps it in the foreground; this is the one it has without being told.
+        // A debug level keeps it in the foreground; this one is its default.
         command.args(["-d", "16384", "-D"]).arg(self.configuration_folder());
-        // Without a file for its process id it writes to /dev/null, and takes everybody's right to do so from that.
+        // Without a file for its process id it writes to /dev/null, and removes the write permission of other users from that.
         command.arg("-i").arg(self.folder.path().join("run/pid"));
         let process = Process::start("ns-slapd", self.folder.path(), &mut command);
         self.process = Some(process.ready(|| self.directory.answers()).await);
     }
 
-    /// Makes it a replica that only receives. It has received nothing yet, and what it was started with stays until it does.
+    /// Makes it a replica that only receives changes. It has received nothing yet, and keeps its initial content until it does.
     ///
     /// # Panics
-    /// If the server refuses.
+    /// If the server rejects it.
     pub fn receives(&self) {
         self.directory.add_ldif(&format!(
             "dn: {REPLICATION_MANAGER}\nobjectClass: person\ncn: replication manager\nsn: manager\n\
@@ -152,11 +151,10 @@ impl Ds389 {
         ));
     }
 
-    /// Makes it hand its content on, to a replica at the end of a link, from this moment on: first everything that it has, then what
-    /// changes.
+    /// Makes it replicate its content to a replica at the other end of a link: first everything that it has, then all changes.
     ///
     /// # Panics
-    /// If the server refuses.
+    /// If the server rejects it.
     pub fn hands_on_through(&self, link: &Link) {
         self.directory.add_ldif(&replica(1, 3, 1));
         self.directory.add_ldif(&format!(
@@ -168,17 +166,17 @@ impl Ds389 {
         ));
     }
 
-    /// Hands everything on once more.
+    /// Replicates all of its content again.
     ///
     /// # Panics
-    /// If the server refuses.
+    /// If the server rejects it.
     pub fn hands_on_again(&self) {
         self.directory.modify_ldif(&format!(
             "dn: {AGREEMENT}\nchangetype: modify\nreplace: nsds5BeginReplicaRefresh\nnsds5BeginReplicaRefresh: start\n"
         ));
     }
 
-    /// The process, to pause it or to ask for its id.
+    /// The process, to pause it or get its id.
     ///
     /// # Panics
     /// If it was stopped.
@@ -186,19 +184,19 @@ impl Ds389 {
         self.process.as_ref().expect("the server was stopped")
     }
 
-    /// What it has logged so far: who did what, with which filter, but no values.
+    /// Its log so far: who did what, with which filter, but no values.
     pub fn log(&self) -> String {
         let access = fs::read_to_string(self.folder.path().join("log/access")).unwrap_or_default();
         format!("{}{access}", self.process().log())
     }
 
-    /// The server's program, run by whoever may run it, who is given the folder.
+    /// The server's program, run as a user that may run it and that owns the folder.
     fn command(&self) -> Command {
         give_to(USER, self.folder.path());
         command_as(USER, &require("ns-slapd", PACKAGE))
     }
 
-    /// The name of this folder is the server's too, by which what it keeps in shared memory is told from another's.
+    /// The name of this folder is also the server's name, which distinguishes its shared memory from that of other servers.
     fn configuration_folder(&self) -> PathBuf {
         self.folder.path().join(format!("slapd-{}", self.directory.ldap_port))
     }
@@ -244,11 +242,11 @@ impl Ds389 {
             ("nsslapd-secureport", &self.directory.ldaps_port.to_string()),
             ("nsslapd-security", "on"),
             ("nsslapd-require-secure-binds", if options.require_tls { "on" } else { "off" }),
-            // Of 2,000 entries otherwise.
+            // The default is 2,000 entries.
             ("nsslapd-sizelimit", &limit),
             ("nsslapd-pagedsizelimit", &limit),
             ("nsslapd-accesslog-logbuffering", "off"),
-            // The usual one takes most of a second at every bind, and the passwords of tests are worth nothing.
+            // The default scheme takes most of a second for every bind, and the passwords of tests need no protection.
             ("passwordStorageScheme", "SSHA512"),
             ("passwordCheckSyntax", "on"),
             ("passwordMinLength", "8"),
@@ -261,12 +259,12 @@ impl Ds389 {
         }
         let database = "cn=config,cn=ldbm database,cn=plugins,cn=config";
         for (attribute, value) in [
-            // A share of the machine's memory otherwise, which a fresh server writes out.
+            // By default this is a share of the machine's memory, which a new server writes out.
             ("nsslapd-cache-autosize", "0"),
             ("nsslapd-dbcachesize", "10000000"),
-            // Of 5,000 entries otherwise.
+            // The default is 5,000 entries.
             ("nsslapd-lookthroughlimit", "-1"),
-            // Nobody needs these data after a power cut.
+            // These data need not survive a power failure.
             ("nsslapd-db-durable-transaction", "off"),
         ] {
             dse.set(database, attribute, value);
@@ -291,9 +289,9 @@ impl Ds389 {
             &[
                 ("cn", BACKEND),
                 ("nsslapd-suffix", SUFFIX),
-                // Half a megabyte otherwise, since its size is not left to the server.
+                // It would be half a megabyte otherwise, because autosizing is off.
                 ("nsslapd-cachememsize", "100000000"),
-                // The loader does not know it by itself before the server's first start.
+                // The loader does not know it before the server's first start.
                 ("nsslapd-directory", &format!("{root}/db/{BACKEND}")),
             ],
         );
@@ -306,8 +304,8 @@ impl Ds389 {
     }
 }
 
-/// What makes the directory one that replicates: its number, its type (2 receives, 3 hands on as well), and whether it keeps what
-/// changes.
+/// The entry that makes the directory replicate: its number, its type (2 receives changes, 3 sends them as well), and whether it keeps a
+/// changelog.
 fn replica(number: u32, kind: u32, flags: u32) -> String {
     format!(
         "dn: {REPLICA}\nobjectClass: nsDS5Replica\nobjectClass: extensibleObject\ncn: replica\nnsDS5ReplicaRoot: {SUFFIX}\n\
@@ -316,7 +314,7 @@ fn replica(number: u32, kind: u32, flags: u32) -> String {
     )
 }
 
-/// Puts the server's certificate and its authority's into a database of Mozilla's NSS, which is all this server reads.
+/// Imports the server's certificate and its authority's into a database of Mozilla's NSS, the only format that this server reads.
 fn import(files: &Files, configuration: &Path) {
     let bundle = configuration.join("server.p12");
     let mut pack = Command::new(require("openssl", "openssl"));

@@ -1,4 +1,4 @@
-//! `dse.ldif`, in which 389 Directory Server keeps its configuration, made from the template that its package brings.
+//! `dse.ldif`, the configuration of 389 Directory Server, created from the template in its package.
 
 /// The file's entries.
 pub(crate) struct Dse {
@@ -6,7 +6,7 @@ pub(crate) struct Dse {
 }
 
 impl Dse {
-    /// Reads the template, in which `%name%` stands for a value.
+    /// Parses the template, in which `%name%` is a placeholder.
     pub(crate) fn new(template: &str) -> Self {
         let mut entries = vec![Vec::new()];
         for line in template.lines().filter(|line| !line.starts_with('#')) {
@@ -15,29 +15,29 @@ impl Dse {
                 _ => entries.push(Vec::new()),
             }
         }
-        // The server takes two empty lines for an entry without a name, and ends without a word.
+        // The server interprets two empty lines as an entry without a name, and exits without a message.
         entries.retain(|entry| !entry.is_empty());
         Self { entries }
     }
 
-    /// Puts a value in place of `%name%`.
+    /// Replaces `%name%` with a value.
     pub(crate) fn fill(&mut self, name: &str, value: &str) {
         let name = format!("%{name}%");
         self.entries.iter_mut().flatten().for_each(|line| *line = line.replace(&name, value));
     }
 
-    /// Gives an attribute one value.
+    /// Sets an attribute to a single value.
     pub(crate) fn set(&mut self, dn: &str, attribute: &str, value: &str) {
         self.remove(dn, attribute);
         self.add(dn, attribute, value);
     }
 
-    /// Gives an attribute a further value.
+    /// Adds a value to an attribute.
     pub(crate) fn add(&mut self, dn: &str, attribute: &str, value: &str) {
         self.find(dn).push(format!("{attribute}: {value}"));
     }
 
-    /// Takes all values from an attribute.
+    /// Removes all values of an attribute.
     pub(crate) fn remove(&mut self, dn: &str, attribute: &str) {
         let is_it =
             |line: &str| line.split(':').next().is_some_and(|name| name.eq_ignore_ascii_case(attribute));
@@ -52,7 +52,7 @@ impl Dse {
         self.entries.push(entry);
     }
 
-    /// The file.
+    /// The content of the file.
     pub(crate) fn text(&self) -> String {
         self.entries.iter().map(|entry| entry.join("\n")).collect::<Vec<_>>().join("\n\n") + "\n"
     }

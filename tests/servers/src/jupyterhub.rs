@@ -15,7 +15,7 @@ pub struct JupyterHub {
     _folder: tempfile::TempDir,
 }
 
-/// Everything the hub asks of a proxy, and nothing behind it.
+/// Everything that the hub requires of a proxy, without any function.
 const CONFIGURATION: &str = r#"
 import json
 from jupyterhub.proxy import Proxy
@@ -52,12 +52,12 @@ if test["users"]:
 "#;
 
 impl JupyterHub {
-    /// A token that may do everything.
+    /// A token with all permissions.
     pub const TOKEN: &'static str = "token-Quiet-7-Harbour";
-    /// A token that may read, and change nothing.
+    /// A read-only token.
     pub const READER_TOKEN: &'static str = "token-Quiet-8-Harbour";
 
-    /// Starts one that holds these users.
+    /// Starts one with these users.
     ///
     /// # Panics
     /// If it is not installed or does not start.

@@ -1,4 +1,4 @@
-//! LDIF, as the command-line tools of a directory print it (RFC 2849).
+//! LDIF in the format of a directory's command-line tools (RFC 2849).
 
 use std::collections::BTreeMap;
 
@@ -9,13 +9,12 @@ use base64::engine::general_purpose::STANDARD;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Entry {
     pub dn: String,
-    /// Values by attribute; names are in lower case, values in the server's order. What is no UTF-8 is given with
-    /// replacement characters.
+    /// Values by attribute; names are in lower case, values in the server's order. Invalid UTF-8 is replaced with replacement characters.
     pub attributes: BTreeMap<String, Vec<String>>,
 }
 
 impl Entry {
-    /// All values of an attribute, in whichever case it is named; none if it has none.
+    /// All values of an attribute, whose name is case-insensitive; empty if it has none.
     pub fn all(&self, attribute: &str) -> &[String] {
         self.attributes.get(&attribute.to_lowercase()).map_or(&[], Vec::as_slice)
     }
@@ -26,10 +25,10 @@ impl Entry {
     }
 }
 
-/// Reads entries, whose lines must not be folded (`-o ldif-wrap=no`).
+/// Parses entries, whose lines must not be folded (`-o ldif-wrap=no`).
 ///
 /// # Panics
-/// If this is no LDIF.
+/// If the input is not LDIF.
 pub(crate) fn entries(text: &str) -> Vec<Entry> {
     let mut entries: Vec<Entry> = Vec::new();
     for line in text.lines().filter(|line| !line.is_empty() && !line.starts_with('#')) {

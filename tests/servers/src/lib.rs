@@ -1,7 +1,7 @@
 //! Real servers for tests.
 //!
-//! Each is started by the test that needs it, on free ports of loopback and in a temporary folder, and ended by its process id
-//! when the value is dropped. What is not installed is said in one sentence: `tests/install` installs all of it.
+//! Each test starts the servers it needs, on free loopback ports and in a temporary folder; they are stopped by process id when the value
+//! is dropped. A missing program is reported in one sentence: `tests/install` installs all of them.
 
 #![expect(clippy::expect_used, reason = "what fails here fails the test that asked for it")]
 #![expect(clippy::format_push_string, reason = "configurations of test servers are to be readable, not fast")]

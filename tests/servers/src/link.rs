@@ -1,12 +1,12 @@
-//! A way between two servers that a test can hold.
+//! A connection between two servers that a test can interrupt.
 
 use std::io::{Read, Write};
 use std::net::{Ipv4Addr, Shutdown, TcpListener, TcpStream};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
 
-/// Passes on what is said between a server and whoever connects to the port of this link, unless it is held: then connections
-/// stay open, and nothing comes through until it is released; or broken: then nobody is let in. It ends with the test's process.
+/// Forwards data between a server and the clients that connect to the port of this link, unless it is held: then connections stay open, and
+/// no data passes until it is released; or broken: then new connections are closed. It ends with the test's process.
 #[derive(Clone, Debug)]
 pub struct Link {
     pub port: u16,
@@ -21,10 +21,10 @@ struct Gate {
 
 #[derive(Debug, Default)]
 struct State {
-    /// Where it leads to; whoever connects before that is known waits.
+    /// The target port; clients that connect before it is known wait.
     server: Option<u16>,
     held: bool,
-    /// How many octets may still come from clients before it breaks.
+    /// How many bytes from clients may still pass before it breaks.
     left: Option<usize>,
 }
 
@@ -35,10 +35,10 @@ impl Default for Link {
 }
 
 impl Link {
-    /// A link that leads nowhere yet.
+    /// Creates a link without a target.
     ///
     /// # Panics
-    /// If loopback cannot be listened at.
+    /// If it cannot listen on loopback.
     pub fn new() -> Self {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("loopback can be listened at");
         let port = listener.local_addr().expect("a listener has an address").port();
@@ -53,22 +53,22 @@ impl Link {
         Self { port, gate }
     }
 
-    /// Says which port of loopback it leads to.
+    /// Sets the target port on loopback.
     pub fn lead_to(&self, port: u16) {
         self.gate.change(|state| state.server = Some(port));
     }
 
-    /// Lets nothing through from now on.
+    /// Holds all data until [`Link::release`].
     pub fn hold(&self) {
         self.gate.change(|state| state.held = true);
     }
 
-    /// Lets through what has waited, and everything that comes.
+    /// Forwards the data that was held, and all data after it.
     pub fn release(&self) {
         self.gate.change(|state| state.held = false);
     }
 
-    /// Breaks once this many octets have come from clients.
+    /// Breaks after this many bytes from clients.
     pub fn break_after(&self, octets: usize) {
         self.gate.change(|state| state.left = Some(octets));
     }
@@ -78,7 +78,7 @@ impl Link {
         self.gate.state().left == Some(0)
     }
 
-    /// Lets everybody in again.
+    /// Accepts all connections again.
     pub fn mend(&self) {
         self.gate.change(|state| state.left = None);
     }
@@ -94,7 +94,7 @@ impl Gate {
         self.changed.notify_all();
     }
 
-    /// Waits until something may pass; gives where to.
+    /// Waits until data may pass; returns the target port.
     fn pass(&self) -> u16 {
         let mut state = self.state();
         loop {
@@ -105,14 +105,15 @@ impl Gate {
         }
     }
 
-    /// Lets so many octets of a client through; `false` if the link breaks with them.
+    /// Counts this many bytes from a client; `false` if the link breaks with them.
     fn takes(&self, octets: usize) -> bool {
         let mut state = self.state();
         state.left = state.left.map(|left| left.saturating_sub(octets));
         state.left != Some(0)
     }
 
-    /// Joins a client with the server. If that is not there, or the link is broken, the client is sent away and may come again.
+    /// Connects a client to the server. If the server does not run or the link is broken, the client's connection is closed, and it may
+    /// reconnect.
     fn join(self: Arc<Self>, client: TcpStream) {
         if !self.takes(0) {
             return;
@@ -132,7 +133,7 @@ impl Gate {
                 break;
             }
         }
-        // Whoever has gone away is gone for the other as well; what fails here was closed already.
+        // When one side closes the connection, it is closed for the other too; errors here mean that it is already closed.
         from.shutdown(Shutdown::Both).ok();
         to.shutdown(Shutdown::Both).ok();
     }

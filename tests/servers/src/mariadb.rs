@@ -1,4 +1,4 @@
-//! MariaDB, which stands for MySQL too: Debian has no MySQL.
+//! MariaDB, which also represents MySQL: Debian has no MySQL.
 
 use std::net::Ipv4Addr;
 use std::path::{Path, PathBuf};
@@ -9,23 +9,23 @@ use crate::port::{free_port, listens};
 use crate::process::{Process, require, run};
 use crate::user::{command_as, give_to};
 
-/// Debian's user, who owns what root may not run.
+/// Debian's user for the server, which must not run as root.
 const OWNER: &str = "mysql";
 
 const USER_NAME: &str = "admin";
 const PASSWORD: &str = "admin-secret-1";
 
-/// MariaDB at a free port of loopback, with one user who may do everything. TLS is offered and not required; its certificate is
-/// for `localhost` and `127.0.0.1`.
+/// MariaDB on a free loopback port, with one user that has all permissions. TLS is available but not required; the certificate is for
+/// `localhost` and `127.0.0.1`.
 #[derive(Debug)]
 pub struct MariaDb {
     pub address: Ipv4Addr,
     pub port: u16,
-    /// Who may do everything, from anywhere.
+    /// The user with all permissions, from any host.
     pub user: String,
-    /// Their password.
+    /// Its password.
     pub password: String,
-    /// Who has signed the server's certificate.
+    /// The certificate of the authority that signed the server's.
     pub ca: PathBuf,
     settings: Vec<String>,
     process: Option<Process>,
@@ -33,7 +33,7 @@ pub struct MariaDb {
 }
 
 impl MariaDb {
-    /// Starts one as it comes.
+    /// Starts one with default options.
     ///
     /// # Panics
     /// If it is not installed or does not start.
@@ -49,7 +49,7 @@ impl MariaDb {
         let folder = tempfile::tempdir().expect("the temporary folder can be written to");
         let authority = Authority::new();
         let files = authority.write_to(folder.path());
-        // A server that starts removes whatever others keep in the folder for temporary tables.
+        // A server that starts removes the files of other servers in the folder for temporary tables.
         std::fs::create_dir(folder.path().join("tmp")).expect("the folder can be written to");
         give_to(OWNER, folder.path());
         let mut install = command_as(OWNER, &require("mariadb-install-db", "mariadb-server"));
@@ -76,12 +76,12 @@ impl MariaDb {
         server
     }
 
-    /// Ends it; its data stay, and [`MariaDb::restart`] brings it back at the same port.
+    /// Stops it; its data stay, and [`MariaDb::restart`] starts it again on the same port.
     pub fn stop(&mut self) {
         self.process = None;
     }
 
-    /// Ends it if it runs, and starts it again with the same data at the same port.
+    /// Restarts it with the same data on the same port, whether it is running or not.
     ///
     /// # Panics
     /// If it does not start.
@@ -92,14 +92,14 @@ impl MariaDb {
         command.arg(format!("--socket={}", self.socket().display())).arg(format!("--port={}", self.port));
         command.arg(format!("--tmpdir={}", self.folder.path().join("tmp").display()));
         command.arg(format!("--bind-address={}", self.address));
-        // Nobody needs these data after a power cut.
+        // These data need not survive a power failure.
         command.args(["--innodb-flush-log-at-trx-commit=0", "--skip-log-bin", "--skip-name-resolve"]);
         command.args(["--innodb-buffer-pool-size=64M", "--innodb-log-file-size=16M"]).args(&self.settings);
         let process = Process::start("mariadbd", self.folder.path(), &mut command);
         self.process = Some(process.ready(|| listens(self.port)).await);
     }
 
-    /// Starts it again with further options, such as `--innodb-read-only=ON`, which it keeps.
+    /// Restarts it with additional options, such as `--innodb-read-only=ON`, which it keeps.
     ///
     /// # Panics
     /// If it does not start.
@@ -108,8 +108,7 @@ impl MariaDb {
         self.restart().await;
     }
 
-    /// Runs statements in a database as the user who may do everything, and gives what they print: rows of columns with a tab
-    /// between them.
+    /// Runs statements in a database as the user with all permissions, and returns their output: rows with tab-separated columns.
     ///
     /// # Panics
     /// With the server's message, if a statement fails.
@@ -133,7 +132,7 @@ impl MariaDb {
         client
     }
 
-    /// The process, to pause it or to ask for its id.
+    /// The process, to pause it or get its id.
     ///
     /// # Panics
     /// If it was stopped.
@@ -141,12 +140,12 @@ impl MariaDb {
         self.process.as_ref().expect("the server was stopped")
     }
 
-    /// What it has logged so far.
+    /// Its log so far.
     pub fn log(&self) -> String {
         self.process().log()
     }
 
-    /// Its socket.
+    /// The path of its socket.
     pub fn socket(&self) -> PathBuf {
         Path::new(self.folder.path()).join("socket")
     }

@@ -15,17 +15,16 @@ use crate::process::{Process, require, run};
 const SUFFIX: &str = "dc=test";
 const PLACEHOLDER: &str = "cn=placeholder,dc=test";
 
-/// OpenLDAP with the suffix `dc=test`, accounts below `ou=people`, groups below `ou=groups`: `cn=engineering` (a
-/// `groupOfNames`) and `cn=sales` (a `groupOfUniqueNames`), whose only member is `cn=placeholder,dc=test`, since neither class
-/// may be empty.
+/// OpenLDAP with the suffix `dc=test`, accounts below `ou=people`, groups below `ou=groups`: `cn=engineering` (a `groupOfNames`) and
+/// `cn=sales` (a `groupOfUniqueNames`), whose only member is `cn=placeholder,dc=test`, because neither class may be empty.
 ///
-/// The overlays `memberof` (for `member`), `refint` and `ppolicy` are at work. The password policy locks an account that has
-/// `pwdAccountLockedTime`, and wants eight characters of everybody but the administrator. Attributes that a connector looks
-/// for are indexed. `ldap://`, StartTLS and `ldaps://` are offered. Every operation is logged ([`OpenLdap::log`]).
+/// The overlays `memberof` (for `member`), `refint` and `ppolicy` are enabled. The password policy locks an account with
+/// `pwdAccountLockedTime`, and requires eight characters unless the administrator sets the password. Attributes that a connector searches
+/// for are indexed. `ldap://`, StartTLS and `ldaps://` are available. Every operation is logged ([`OpenLdap::log`]).
 ///
-/// A size limit holds over all pages of a search. [`Options::own`] adds a line to the database's part of `slapd.conf`, after
-/// its overlays, where global directives such as `idletimeout 1` may stand too; rules of access (`access to …`) go before those
-/// that let the writer do everything.
+/// A size limit applies to all pages of a search together. [`Options::own`] adds a line to the database section of `slapd.conf`, after its
+/// overlays, where global directives such as `idletimeout 1` are allowed too; access rules (`access to …`) go before those that give the
+/// writer all permissions.
 #[derive(Debug)]
 pub struct OpenLdap {
     pub directory: Directory,
@@ -34,7 +33,7 @@ pub struct OpenLdap {
 }
 
 impl OpenLdap {
-    /// Starts one as it comes.
+    /// Starts one with default options.
     ///
     /// # Panics
     /// If it is not installed or does not start.
@@ -42,7 +41,7 @@ impl OpenLdap {
         Self::start_with(Options::default()).await
     }
 
-    /// Starts one with options. A population of 10,000 accounts takes about a second, since it is loaded before the start.
+    /// Starts one with options. A population of 10,000 accounts takes about a second, because it is loaded before the start.
     ///
     /// # Panics
     /// If it is not installed or does not start.
@@ -86,12 +85,12 @@ impl OpenLdap {
         server
     }
 
-    /// Ends it; its data stay, and [`OpenLdap::restart`] brings it back at the same ports.
+    /// Stops it; its data stay, and [`OpenLdap::restart`] starts it again on the same ports.
     pub fn stop(&mut self) {
         self.process = None;
     }
 
-    /// Ends it if it runs, and starts it again with the same data at the same ports.
+    /// Restarts it with the same data on the same ports, whether it is running or not.
     ///
     /// # Panics
     /// If it does not start.
@@ -106,7 +105,7 @@ impl OpenLdap {
         self.process = Some(process.ready(|| self.directory.answers()).await);
     }
 
-    /// The process, to pause it or to ask for its id.
+    /// The process, to pause it or get its id.
     ///
     /// # Panics
     /// If it was stopped.
@@ -114,13 +113,13 @@ impl OpenLdap {
         self.process.as_ref().expect("the server was stopped")
     }
 
-    /// Everything it holds, as LDIF that another server can be loaded with.
+    /// Its entire content, as LDIF that another server can load.
     pub(crate) fn content(&self) -> String {
         let mut dump = Command::new(require("slapcat", "slapd"));
         run(dump.arg("-f").arg(self.folder.path().join("slapd.conf")))
     }
 
-    /// What it has logged so far: who did what, with which filter, but no values.
+    /// Its log so far: who did what, with which filter, but no values.
     pub fn log(&self) -> String {
         self.process().log()
     }
@@ -146,7 +145,7 @@ fn configuration_of(directory: &Directory, options: &Options, data: &Path, files
         text += "security simple_bind=128\n";
     }
     let size_limit = options.size_limit.map_or_else(|| "unlimited".to_owned(), |entries| entries.to_string());
-    // `envflags nosync`: nobody needs these data after a power cut.
+    // `envflags nosync`: these data need not survive a power failure.
     let (access, own): (Vec<_>, Vec<_>) = options.own.iter().partition(|line| line.starts_with("access "));
     let access = access.into_iter().fold(String::new(), |rules, line| rules + line + "\n");
     let own: Vec<_> = own.into_iter().map(String::as_str).collect();
@@ -209,7 +208,7 @@ fn content(directory: &Directory, options: &Options) -> String {
             login.dn, login.password
         );
     }
-    // The loader goes past the overlay.
+    // The loader bypasses the overlay.
     let layout =
         Layout { people, groups, placeholder: Some(PLACEHOLDER), member_of: true, further_class: None };
     text + &options.ldif + &options.population.ldif(&layout)

@@ -1,18 +1,18 @@
-//! Two OpenLDAP servers of one directory.
+//! Two OpenLDAP servers with the same directory.
 
 use crate::link::Link;
 use crate::openldap::OpenLdap;
 use crate::options::{Content, Options};
 
-/// Two servers that hold the same directory and replicate to each other, as multi-provider replication has it: a change may be
-/// made on either, and reaches the other a moment later, or when its link is released.
+/// Two servers that replicate the same directory to each other (multi-provider replication): a change can be made on either of them, and
+/// reaches the other a moment later, or when its link is released.
 #[derive(Debug)]
 pub struct OpenLdapPair {
     pub first: OpenLdap,
     pub second: OpenLdap,
-    /// What the second server hears of the first one comes through here.
+    /// The link for changes from the first server to the second.
     pub from_first: Link,
-    /// What the first server hears of the second one comes through here.
+    /// The link for changes from the second server to the first.
     pub from_second: Link,
 }
 
@@ -26,7 +26,7 @@ impl OpenLdapPair {
         let first = Options { content: Content::OfServer(1), ..options.clone() };
         let first = OpenLdap::start_with(replicating(first, 1, &from_second)).await;
         from_first.lead_to(first.directory.ldap_port);
-        // Loaded each by itself, the same entries would have other identifiers on each.
+        // If each server loaded the entries itself, their identifiers would differ.
         let second = Options { content: Content::Copied(first.content()), ..options };
         let second = OpenLdap::start_with(replicating(second, 2, &from_first)).await;
         from_second.lead_to(second.directory.ldap_port);

@@ -1,8 +1,8 @@
-//! What a test may ask of a directory before it starts.
+//! Options of a directory before it starts.
 
 use crate::population::Population;
 
-/// Options that every directory applies, so that one test can go through all of them.
+/// Options that every directory supports, so that one test can cover all of them.
 #[derive(Clone, Debug, Default)]
 pub struct Options {
     pub(crate) population: Population,
@@ -15,15 +15,15 @@ pub struct Options {
     pub(crate) content: Content,
 }
 
-/// What a directory holds when it starts.
+/// The content of a directory when it starts.
 #[derive(Clone, Debug, Default)]
 pub(crate) enum Content {
-    /// What every directory holds, and what the options add to it.
+    /// The standard content plus the entries from the options.
     #[default]
     Usual,
-    /// The same, written as the server with this number of several that replicate.
+    /// The same, written as the server with this number among several that replicate.
     OfServer(u8),
-    /// What another server has: its entries with their identifiers and stamps.
+    /// The content of another server: its entries with their identifiers and timestamps.
     Copied(String),
 }
 
@@ -34,45 +34,46 @@ impl Options {
         self
     }
 
-    /// Further entries, loaded before it starts.
+    /// Adds entries, which are loaded before it starts.
     pub fn ldif(mut self, text: &str) -> Self {
         self.ldif = format!("{}{text}\n\n", self.ldif);
         self
     }
 
-    /// How many entries a search gives to anybody but the administrator; the rest is `sizeLimitExceeded` (4).
+    /// The maximum number of entries that a search returns to any user but the administrator; beyond that it returns `sizeLimitExceeded`
+    /// (4).
     pub fn size_limit(mut self, entries: usize) -> Self {
         self.size_limit = Some(entries);
         self
     }
 
-    /// Refuses a bind without TLS: `confidentialityRequired` (13), and for Active Directory `strongerAuthRequired` (8), which
-    /// is how it starts without this option too.
+    /// Rejects a bind without TLS: `confidentialityRequired` (13), or `strongerAuthRequired` (8) for Active Directory, which does this
+    /// without the option too.
     pub fn require_tls(mut self) -> Self {
         self.require_tls = true;
         self
     }
 
-    /// No two accounts may have the same value of this attribute: `constraintViolation` (19).
+    /// Requires unique values of this attribute: `constraintViolation` (19).
     pub fn unique(mut self, attribute: &str) -> Self {
         self.unique.push(attribute.to_owned());
         self
     }
 
-    /// Names the certificate is issued for, in place of `localhost` and `127.0.0.1`. The server is asked at its address, with
-    /// the certificate checked, while it starts: keep the address among them.
+    /// The names in the certificate, instead of `localhost` and `127.0.0.1`. During startup the server is checked at its address, with
+    /// certificate verification: keep the address among the names.
     pub fn certificate_names(mut self, names: &[&str]) -> Self {
         self.names = names.iter().map(ToString::to_string).collect();
         self
     }
 
-    /// A line of the server's own configuration; each server says where it goes.
+    /// Adds a line to the server's own configuration; the documentation of each server says where.
     pub fn own(mut self, line: &str) -> Self {
         self.own.push(line.to_owned());
         self
     }
 
-    /// The names for the certificate of a server at an address.
+    /// The names in the certificate of a server at an address.
     pub(crate) fn names(&self, address: &str) -> Vec<String> {
         if self.names.is_empty() {
             vec!["localhost".to_owned(), address.to_owned()]

@@ -1,4 +1,4 @@
-//! PgBouncer, a pool between a client and PostgreSQL.
+//! PgBouncer, a connection pool between a client and PostgreSQL.
 
 use std::fs;
 use std::path::Path;
@@ -8,10 +8,10 @@ use crate::postgres::Postgres;
 use crate::process::{Process, require};
 use crate::user::{command_as, give_to};
 
-/// Debian's user, who owns what root may not run.
+/// Debian's user for the server, which must not run as root.
 const OWNER: &str = "postgres";
 
-/// PgBouncer at a free port of loopback, in front of a PostgreSQL.
+/// PgBouncer on a free loopback port, in front of a PostgreSQL.
 #[derive(Debug)]
 pub struct PgBouncer {
     pub port: u16,
@@ -20,8 +20,8 @@ pub struct PgBouncer {
 }
 
 impl PgBouncer {
-    /// Starts one in a mode of pooling, such as `transaction`, with so many connections to the server. It asks nobody for a password,
-    /// and everybody is the server's superuser.
+    /// Starts one with a pool mode, such as `transaction`, and this many connections to the server. It requires no password, and every
+    /// client is the server's superuser.
     ///
     /// # Panics
     /// If it is not installed or does not start.
@@ -31,12 +31,12 @@ impl PgBouncer {
         Self::start_as(server, mode, connections, &login, &own, &[]).await
     }
 
-    /// Starts one that knows these users by their passwords, who are the same to the server.
+    /// Starts one with these users and passwords, which the server has too.
     ///
     /// # Panics
     /// If it is not installed or does not start.
     pub async fn start_for(server: &Postgres, mode: &str, connections: u32, users: &[(&str, &str)]) -> Self {
-        // Connections that nobody uses are not to fill the server, and what fails is not to be waited for.
+        // Idle connections must not exhaust the server, and a failed one must be retried soon.
         let own = "auth_type = scram-sha-256\nserver_idle_timeout = 2\nserver_login_retry = 1\n";
         Self::start_as(server, mode, connections, "", own, users).await
     }
@@ -73,7 +73,7 @@ impl PgBouncer {
         Self { port, process, _folder: folder }
     }
 
-    /// What it has logged so far.
+    /// Its log so far.
     pub fn log(&self) -> String {
         self.process.log()
     }

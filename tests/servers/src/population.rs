@@ -1,9 +1,9 @@
-//! Many accounts and groups, made the same way for every directory.
+//! Many accounts and groups, created in the same way for every directory.
 
-/// How many accounts and groups a directory starts with.
+/// The initial number of accounts and groups in a directory.
 ///
 /// Account number 7 of 10,000 is `uid=user-00007` with the mail `user-00007@example.com`; group number 3 is `cn=group-003`.
-/// The members of groups follow one another: with 10,000 accounts and 200 groups of 50, each account is in exactly one.
+/// The members of groups are consecutive: with 10,000 accounts and 200 groups of 50, each account is in exactly one.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Population {
     pub accounts: usize,
@@ -69,14 +69,14 @@ impl Population {
     }
 }
 
-/// Where a population goes, and what a server wants of it.
+/// The location of a population, and the requirements of the server.
 pub(crate) struct Layout<'a> {
     pub(crate) people: &'a str,
     pub(crate) groups: &'a str,
-    /// A member that keeps a group valid that has no other.
+    /// A member that keeps a group without other members valid.
     pub(crate) placeholder: Option<&'a str>,
-    /// Whether accounts carry their groups: a loader that goes past what keeps the attribute needs it in the file.
+    /// Whether accounts contain their groups: a loader that bypasses the plug-in for this attribute needs it in the file.
     pub(crate) member_of: bool,
-    /// A further object class of accounts.
+    /// An additional object class of accounts.
     pub(crate) further_class: Option<&'a str>,
 }

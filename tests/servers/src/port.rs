@@ -1,23 +1,23 @@
-//! Ports of loopback.
+//! Loopback ports.
 
 use std::io::ErrorKind;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
-/// Below the ports that the kernel hands out by itself: one of those may be taken by anybody's outgoing connection between
-/// its being found free and its being listened at.
+/// Below the kernel's range of ephemeral ports: an outgoing connection of any process may take one of those between the check that it is
+/// free and the start of the server.
 const FIRST: u32 = 10_000;
 const COUNT: u32 = 22_000;
 
-/// A port that nobody listens at. Somebody else may take it before it is used; whoever starts a server there notices,
-/// since the server ends at once. Two calls do not give the same port, and tests that run at once look in different places.
+/// Returns a loopback port on which no process listens. Another process may take it before it is used; the server then fails to start
+/// immediately. Two calls never return the same port, and concurrent tests search in different ranges.
 ///
 /// # Panics
-/// If loopback has none left.
+/// If no loopback port is free.
 pub fn free_port() -> u16 {
     static NEXT: AtomicU32 = AtomicU32::new(0);
-    // Ids of processes started at once are neighbours; a prime stride takes them far apart.
+    // Processes that start at the same time have consecutive ids; a prime stride spreads them.
     let start = std::process::id().wrapping_mul(7919);
     for _ in 0..COUNT {
         let candidate = start.wrapping_add(NEXT.fetch_add(1, Ordering::Relaxed)) % COUNT + FIRST;
@@ -29,10 +29,10 @@ pub fn free_port() -> u16 {
     panic!("no port of loopback from {FIRST} to {} is free", FIRST + COUNT - 1);
 }
 
-/// An address of loopback at which nobody listens at any of these ports, for a server whose ports cannot be chosen.
+/// Returns a loopback address on which none of these ports is in use, for a server whose ports cannot be chosen.
 ///
 /// # Panics
-/// If a port is not this user's to take, or is taken at every address.
+/// If this user may not use a port, or a port is in use on every address.
 pub(crate) fn free_address(ports: &[u16]) -> Ipv4Addr {
     for _ in 0..100 {
         let [high, low] = free_port().to_be_bytes();
@@ -49,12 +49,12 @@ pub(crate) fn free_address(ports: &[u16]) -> Ipv4Addr {
     panic!("somebody listens at one of the ports {ports:?} at every address of this machine");
 }
 
-/// Whether somebody takes connections at a port of `127.0.0.1`.
+/// Whether a process accepts connections on a port of `127.0.0.1`.
 pub fn listens(port: u16) -> bool {
     listens_at(Ipv4Addr::LOCALHOST, port)
 }
 
-/// Whether somebody takes connections at a port of any address of loopback.
+/// Whether a process accepts connections on a port of any loopback address.
 pub(crate) fn listens_at(address: Ipv4Addr, port: u16) -> bool {
     TcpStream::connect_timeout(&SocketAddr::from((address, port)), Duration::from_secs(1)).is_ok()
 }

@@ -10,23 +10,23 @@ use crate::port::{free_port, listens};
 use crate::process::{Process, require, run};
 use crate::user::{command_as, give_to};
 
-/// Debian's user, who owns what root may not run.
+/// Debian's user for the server, which must not run as root.
 const OWNER: &str = "postgres";
 
 const USER_NAME: &str = "admin";
 const PASSWORD: &str = "admin-secret-1";
 
-/// PostgreSQL at a free port of loopback, with one superuser and the database `postgres`. Passwords are checked by
-/// SCRAM-SHA-256. TLS is offered and not required; its certificate is for `localhost` and `127.0.0.1`.
+/// PostgreSQL on a free loopback port, with one superuser and the database `postgres`. Passwords are verified with SCRAM-SHA-256. TLS is
+/// available but not required; the certificate is for `localhost` and `127.0.0.1`.
 #[derive(Debug)]
 pub struct Postgres {
     pub address: Ipv4Addr,
     pub port: u16,
-    /// Who may do everything.
+    /// The superuser.
     pub user: String,
-    /// Their password.
+    /// Its password.
     pub password: String,
-    /// Who has signed the server's certificate.
+    /// The certificate of the authority that signed the server's.
     pub ca: PathBuf,
     settings: Vec<String>,
     process: Option<Process>,
@@ -34,7 +34,7 @@ pub struct Postgres {
 }
 
 impl Postgres {
-    /// Starts one as it comes.
+    /// Starts one with default settings.
     ///
     /// # Panics
     /// If it is not installed or does not start.
@@ -83,12 +83,12 @@ impl Postgres {
         server
     }
 
-    /// Ends it; its data stay, and [`Postgres::restart`] brings it back at the same port.
+    /// Stops it; its data stay, and [`Postgres::restart`] starts it again on the same port.
     pub fn stop(&mut self) {
         self.process = None;
     }
 
-    /// Ends it if it runs, and starts it again with the same data at the same port.
+    /// Restarts it with the same data on the same port, whether it is running or not.
     ///
     /// # Panics
     /// If it does not start.
@@ -97,7 +97,7 @@ impl Postgres {
         let mut command = command_as(OWNER, &program("postgres"));
         command.arg("-D").arg(self.folder.path().join("data")).args(["-p", &self.port.to_string()]);
         command.arg("-k").arg(self.folder.path()).args(["-h", &self.address.to_string()]);
-        // Nobody needs these data after a power cut.
+        // These data need not survive a power failure.
         for setting in ["fsync=off", "synchronous_commit=off", "full_page_writes=off", "ssl=on"] {
             command.args(["-c", setting]);
         }
@@ -117,7 +117,7 @@ impl Postgres {
         self.process = Some(process.ready(is_ready).await);
     }
 
-    /// Runs statements in a database as the superuser, and gives what they print: rows of columns with a tab between them.
+    /// Runs statements in a database as the superuser, and returns their output: rows with tab-separated columns.
     ///
     /// # Panics
     /// With the server's message, if a statement fails.
@@ -129,7 +129,7 @@ impl Postgres {
         run(&mut psql)
     }
 
-    /// The process, to pause it or to ask for its id.
+    /// The process, to pause it or get its id.
     ///
     /// # Panics
     /// If it was stopped.
@@ -137,7 +137,7 @@ impl Postgres {
         self.process.as_ref().expect("the server was stopped")
     }
 
-    /// What it has logged so far.
+    /// Its log so far.
     pub fn log(&self) -> String {
         self.process().log()
     }
@@ -148,7 +148,7 @@ impl Postgres {
     }
 }
 
-/// Debian keeps PostgreSQL's programs apart, by version; the newest is taken.
+/// Debian installs PostgreSQL's programs in separate folders by version; the newest is used.
 fn program(name: &str) -> PathBuf {
     let versions = fs::read_dir("/usr/lib/postgresql").into_iter().flatten().flatten();
     let mut found: Vec<PathBuf> =

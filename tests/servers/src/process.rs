@@ -1,4 +1,4 @@
-//! Processes that end with the test that started them.
+//! Processes that are stopped with the test that started them.
 
 use std::fs::File;
 use std::os::unix::process::CommandExt;
@@ -10,18 +10,18 @@ use rustix::process::{
     Pid, Signal, WaitId, WaitIdOptions, WaitIdStatus, kill_process, kill_process_group, waitid,
 };
 
-/// No server that works needs longer to start, however busy the machine is.
+/// The startup timeout: no working server needs longer, however busy the machine is.
 const PATIENCE: Duration = Duration::from_secs(180);
 
-/// How long a server may take to end of its own accord, before it is killed.
+/// How long a server may take to stop before it is killed.
 const GRACE: Duration = Duration::from_secs(10);
 
-/// Ends the process group `$1` when standard input closes, which it does when the test's process is gone, however it went.
+/// Ends the process group `$1` when standard input closes, which happens whenever the test's process ends, for any reason.
 const GUARD: &str = r#"while read -r line; do :; done
 kill -s TERM -- "-$1" && kill -s CONT -- "-$1" && sleep 2 && kill -s KILL -- "-$1""#;
 
-/// A server, in a process group of its own. When this is dropped, it is asked to end, and after ten seconds it is killed;
-/// what it started is killed with it. If the test's process is killed, the same happens.
+/// A server in a separate process group. When this is dropped, the server is asked to stop, and killed after ten seconds together with its
+/// child processes. The same happens if the test's process is killed.
 #[derive(Debug)]
 pub struct Process {
     name: String,
@@ -32,7 +32,7 @@ pub struct Process {
 }
 
 impl Process {
-    /// Starts a command, which must stay in the foreground; what it writes is added to a file `NAME.log` in `folder`.
+    /// Starts a command, which must stay in the foreground; its output is appended to a file `NAME.log` in `folder`.
     ///
     /// # Panics
     /// If it cannot be started.
@@ -45,19 +45,19 @@ impl Process {
         let child = child.unwrap_or_else(|error| panic!("{name} cannot be started: {error}"));
         let mut guard = Command::new("/bin/sh");
         guard.args(["-c", GUARD, "guard", &child.id().to_string()]);
-        // A group of its own, since whoever kills the test kills the test's group.
+        // A separate group, because killing a test kills the test's whole group.
         guard.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::null()).process_group(0);
         let guard = guard.spawn().expect("a shell can be started");
         Self { name: name.to_owned(), child, guard, asked_by: Signal::TERM, log }
     }
 
-    /// Asks it to end by SIGINT rather than by SIGTERM: PostgreSQL waits for its clients at the latter.
+    /// Stops it with SIGINT instead of SIGTERM, on which PostgreSQL waits for its clients.
     pub fn ended_by_interrupt(mut self) -> Self {
         self.asked_by = Signal::INT;
         self
     }
 
-    /// Waits until it is ready.
+    /// Waits until the server is ready.
     ///
     /// # Panics
     /// With its log, if it ends instead or takes longer than three minutes.
@@ -77,24 +77,24 @@ impl Process {
         }
     }
 
-    /// What it has written so far.
+    /// Its output so far.
     pub fn log(&self) -> String {
         let bytes = std::fs::read(&self.log).unwrap_or_default();
         String::from_utf8_lossy(&bytes).into_owned()
     }
 
-    /// Its process id, which is the id of its group too.
+    /// Its process id, which is also the id of its group.
     pub fn id(&self) -> u32 {
         self.child.id()
     }
 
-    /// Halts it: connections stay open and nothing is answered, as with a server that hangs.
+    /// Stops its execution: connections stay open without responses, like a server that hangs.
     ///
     /// # Panics
     /// If it has ended.
     pub fn pause(&self) {
         kill_process_group(self.pid(), Signal::STOP).expect("the server runs");
-        // Each of its threads stops a moment later, and one of them may answer until then.
+        // Its threads stop one after the other, and one of them may still respond until then.
         let tasks = format!("/proc/{}/task", self.pid().as_raw_nonzero());
         let is_stopped =
             |stat: &str| stat.rsplit(')').next().is_some_and(|rest| rest.trim_start().starts_with('T'));
@@ -108,7 +108,7 @@ impl Process {
         }
     }
 
-    /// Lets it go on after [`Process::pause`].
+    /// Continues its execution after [`Process::pause`].
     ///
     /// # Panics
     /// If it has ended.
@@ -120,7 +120,7 @@ impl Process {
         Pid::from_child(&self.child)
     }
 
-    /// How it has ended, if it has. It is not reaped by asking: its id belongs to no other process until this is dropped.
+    /// How it ended, if it did. This does not reap it: no other process can get its id until this is dropped.
     fn ended(&self) -> Option<WaitIdStatus> {
         let options = WaitIdOptions::EXITED | WaitIdOptions::NOHANG | WaitIdOptions::NOWAIT;
         waitid(WaitId::Pid(self.pid()), options).expect("a child can be asked")
@@ -129,8 +129,8 @@ impl Process {
 
 impl Drop for Process {
     fn drop(&mut self) {
-        // First the guard, or it would see its input close and signal an id that may be somebody else's by then. What fails
-        // below does so because what it is about has ended already, which is what is wanted.
+        // Kill the guard first, or it would see its input close and signal an id that may belong to another process by then. Errors below
+        // mean that the process has already ended, which is the goal.
         drop(self.guard.kill());
         drop(self.guard.wait());
         kill_process(self.pid(), self.asked_by).ok();
@@ -146,10 +146,10 @@ impl Drop for Process {
     }
 }
 
-/// Where a program is that a test cannot do without.
+/// The path of a program that a test requires.
 ///
 /// # Panics
-/// If it is not installed; the message says how to fix that.
+/// If it is not installed; the message says how to install it.
 pub fn require(program: &str, package: &str) -> PathBuf {
     let places = std::env::var_os("PATH").unwrap_or_default();
     let places =
@@ -158,10 +158,10 @@ pub fn require(program: &str, package: &str) -> PathBuf {
     found.unwrap_or_else(|| panic!("{program} is not installed (package {package}); run tests/install"))
 }
 
-/// Runs a command to its end and gives what it printed.
+/// Runs a command to its end and returns its output.
 ///
 /// # Panics
-/// With what it wrote, if it fails.
+/// With its output, if it fails.
 pub fn run(command: &mut Command) -> String {
     let output = command.stdin(Stdio::null()).output();
     let output = output.unwrap_or_else(|error| panic!("{command:?} cannot be started: {error}"));

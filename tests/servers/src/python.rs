@@ -1,17 +1,17 @@
-//! Applications from PyPI, in the environment that `tests/install` makes.
+//! Applications from PyPI, in the environment that `tests/install` creates.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-/// Names another environment than the one of `tests/install`.
+/// The variable for an environment other than that of `tests/install`.
 const OVERRIDE: &str = "BRIDGEHEAD_TEST_PYTHON";
 
 /// A program of the Python environment, such as `python` or `jupyterhub`.
 ///
-/// The environment is `target/test-servers/python` of this repository, or what the variable `BRIDGEHEAD_TEST_PYTHON` names.
+/// The environment is `target/test-servers/python` of this repository, or the path in the variable `BRIDGEHEAD_TEST_PYTHON`.
 ///
 /// # Panics
-/// If it is not there; the message says how to fix that.
+/// If it does not exist; the message says how to create it.
 pub fn python_program(program: &str) -> PathBuf {
     let path = environment().join("bin").join(program);
     assert!(path.is_file(), "{} is not there; run tests/install, or set {OVERRIDE}", path.display());
@@ -21,10 +21,10 @@ pub fn python_program(program: &str) -> PathBuf {
 /// A command that runs Python in that environment.
 ///
 /// # Panics
-/// If the environment is not there; the message says how to fix that.
+/// If the environment does not exist; the message says how to create it.
 pub fn python() -> Command {
     let mut command = Command::new(python_program("python"));
-    // What the developer has set for a Python of their own would be mixed in.
+    // The developer's own Python settings would interfere.
     command.env_remove("PYTHONPATH").env_remove("PYTHONHOME").env("PYTHONUNBUFFERED", "1");
     command
 }

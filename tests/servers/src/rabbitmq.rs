@@ -7,14 +7,14 @@ use std::process::Command;
 use crate::port::{free_port, listens};
 use crate::process::{Process, require};
 
-/// RabbitMQ's management API, with an administrator `admin`, a user `monitor` who may look at much and change nothing, and the
-/// virtual hosts `/`, `sales` and `a/b c`.
+/// RabbitMQ's management API, with an administrator `admin`, a user `monitor` with read access to many resources but no write access, and
+/// the virtual hosts `/`, `sales` and `a/b c`.
 ///
-/// The node has a port mapper (`epmd`) of its own; nothing listens but on loopback.
+/// The node has a separate port mapper (`epmd`); all processes listen only on loopback.
 #[derive(Debug)]
 pub struct RabbitMq {
     port: u16,
-    // In the order in which they are to end.
+    // In the order in which they must stop.
     _node: Process,
     _mapper: Process,
     _folder: tempfile::TempDir,
@@ -26,7 +26,7 @@ impl RabbitMq {
     /// The password of `monitor`.
     pub const MONITOR_PASSWORD: &'static str = "monitor-Quiet-8-Harbour";
 
-    /// Starts one that holds these users besides its own; 10,000 of them take some seconds.
+    /// Starts one with these users in addition to its own; 10,000 of them take some seconds.
     ///
     /// # Panics
     /// If it is not installed or does not start.
@@ -51,12 +51,12 @@ impl RabbitMq {
         mapper.args(["-address", "127.0.0.1", "-port", &mapper_port.to_string()]);
         let mapper = Process::start("epmd", path, &mut mapper).ready(|| listens(mapper_port)).await;
         let mut node = Command::new(server());
-        // Only what is said here counts: not what the package has set for a server of its own.
+        // Only these settings apply, not those of the package for its own server.
         node.env_clear()
             .env("PATH", std::env::var_os("PATH").unwrap_or_default())
             .env("LANG", "C.UTF-8")
             .env("HOME", path.join("home"))
-            // The script is replaced by the server, rather than staying its parent.
+            // The server replaces the script instead of running as its child.
             .env("RUNNING_UNDER_SYSTEMD", "true")
             .env("ERL_EPMD_PORT", mapper_port.to_string())
             .env("ERL_EPMD_ADDRESS", "127.0.0.1")
@@ -75,8 +75,8 @@ impl RabbitMq {
             );
         let node = Process::start("rabbitmq", path, &mut node);
         let log = path.join("rabbitmq.log");
-        // The port opens before the definitions are in. What is logged may be dropped when thousands of users are; this line is
-        // printed.
+        // The port opens before the definitions are loaded. Log messages may be dropped when thousands of users are loaded, but this line
+        // is printed.
         let is_up = || fs::read_to_string(&log).is_ok_and(|log| log.contains(" completed with "));
         let node = node.ready(|| is_up() && listens(management)).await;
         Self { port: management, _node: node, _mapper: mapper, _folder: folder }
@@ -93,7 +93,7 @@ impl RabbitMq {
     }
 }
 
-/// The script that Debian's wrapper calls; the wrapper wants a user and a folder of its own.
+/// The script that Debian's wrapper calls; the wrapper requires a particular user and folder.
 fn server() -> PathBuf {
     let own = PathBuf::from("/usr/lib/rabbitmq/bin/rabbitmq-server");
     if own.is_file() { own } else { require("rabbitmq-server", "rabbitmq-server") }
@@ -103,7 +103,7 @@ fn write(folder: &Path, name: &str, text: &str) {
     fs::write(folder.join(name), text).expect("the folder can be written to");
 }
 
-/// What the server is filled with. Users without a password cannot log in, and need no slow hashing.
+/// The content of the server. Users without a password cannot log in, and need no slow hashing.
 fn definitions(users: &[String]) -> String {
     let user =
         |name: &str, secret: &str, tags: &str| format!(r#"{{"name": "{name}", {secret}, "tags": "{tags}"}}"#);

@@ -1,4 +1,4 @@
-//! Samba as a domain controller of Active Directory.
+//! Samba as an Active Directory domain controller.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -16,10 +16,10 @@ use crate::samba_domain::{self, ADMIN_PASSWORD, READER_PASSWORD, SUFFIX, WRITER_
 
 const LDAP: u16 = 389;
 const LDAPS: u16 = 636;
-/// The global catalogue, without and with TLS.
+/// The global catalog, without and with TLS.
 const CATALOGUE: [u16; 2] = [3268, 3269];
 
-/// Writes what a domain controller writes itself once it has received everything.
+/// Writes what a domain controller itself writes once it has received everything.
 const SET_SYNCHRONIZED: &str = r#"
 import sys
 from samba.auth import system_session
@@ -35,16 +35,16 @@ SamDB(url=database, session_info=system_session(), lp=parameters).modify_ldif(
 /// Samba as the only domain controller of the domain `test.lan`, with accounts below `OU=people` and groups below
 /// `OU=groups`: `CN=engineering` and `CN=sales`, both empty.
 ///
-/// Its ports cannot be chosen: they are 389 and 636, which ordinary users may not take. So that several can run at once, each
-/// has an address of loopback to itself. Of Samba's many services it runs the one for LDAP alone, in one process.
+/// Its ports cannot be chosen: they are 389 and 636, which ordinary users may not use. Each server has a separate loopback address, so that
+/// several can run concurrently. Of Samba's many services, only the one for LDAP runs, in one process.
 ///
-/// The administrator is `Administrator`; the writer is one of the account operators, whom Active Directory lets manage
-/// accounts and groups; the reader is a user like any other. A simple bind wants TLS, always: without it is
-/// `strongerAuthRequired` (8). A password must be complex and have seven characters.
+/// The administrator is `Administrator`; the writer is an account operator, who may manage accounts and groups in Active Directory; the
+/// reader is a normal user. A simple bind always requires TLS: without it, it returns `strongerAuthRequired` (8). A password must be
+/// complex and have seven characters.
 ///
-/// To make a domain takes half a minute, and 10,000 accounts take minutes; so this is done once, in `target/test-servers`,
-/// and copied. Samba has no limit of a search's size and no uniqueness of attributes to be configured. [`Options::own`] adds a
-/// line to the part `[global]` of `smb.conf`.
+/// Creating a domain takes half a minute, and 10,000 accounts take minutes, so this is done once, in `target/test-servers`, and copied.
+/// Samba has no configurable size limit of a search and no uniqueness of attributes. [`Options::own`] adds a line to the section `[global]`
+/// of `smb.conf`.
 #[derive(Debug)]
 pub struct Samba {
     pub directory: Directory,
@@ -53,10 +53,10 @@ pub struct Samba {
 }
 
 impl Samba {
-    /// Starts one as it comes.
+    /// Starts one with default options.
     ///
     /// # Panics
-    /// If it is not installed, does not start, or its ports are not this user's to take.
+    /// If it is not installed, does not start, or this user may not use its ports.
     pub async fn start() -> Self {
         Self::start_with(Options::default()).await
     }
@@ -64,10 +64,9 @@ impl Samba {
     /// Starts one with options.
     ///
     /// # Panics
-    /// If it is not installed, does not start, its ports are not this user's to take, or an option is asked for that it does
-    /// not have.
+    /// If it is not installed, does not start, this user may not use its ports, or it does not support an option.
     pub async fn start_with(options: Options) -> Self {
-        // Said before anything else is missed.
+        // Checked first, so that this is the message if anything is missing.
         require("samba", "samba-ad-dc");
         assert!(options.size_limit.is_none(), "Samba has no limit of a search's size");
         assert!(options.unique.is_empty(), "Samba has no uniqueness of attributes to be configured");
@@ -112,12 +111,12 @@ impl Samba {
         this
     }
 
-    /// Ends it; its data stay, and [`Samba::restart`] brings it back at the same address.
+    /// Stops it; its data stay, and [`Samba::restart`] starts it again on the same address.
     pub fn stop(&mut self) {
         self.process = None;
     }
 
-    /// Ends it if it runs, and starts it again with the same data at the same address.
+    /// Restarts it with the same data on the same address, whether it is running or not.
     ///
     /// # Panics
     /// If it does not start.
@@ -131,7 +130,7 @@ impl Samba {
         self.process = Some(process.ready(|| self.directory.answers()).await);
     }
 
-    /// The process, to pause it or to ask for its id.
+    /// The process, to pause it or get its id.
     ///
     /// # Panics
     /// If it was stopped.
@@ -139,22 +138,22 @@ impl Samba {
         self.process.as_ref().expect("the server was stopped")
     }
 
-    /// Adds an entry to the access list of an object, in SDDL: `(OD;;RP;ATTRIBUTE;;AO)` lets no account operator, such as the
-    /// writer, read the attribute with that identifier.
+    /// Adds an entry to the access list of an object, in SDDL: `(OD;;RP;ATTRIBUTE;;AO)` prevents account operators, such as the writer,
+    /// from reading the attribute with that identifier.
     ///
     /// # Panics
-    /// If Samba's own tool refuses.
+    /// If Samba's own tool rejects it.
     pub fn set_access(&self, dn: &str, entry: &str) {
         let mut tool = Command::new(require("samba-tool", "samba-ad-dc"));
         tool.args(["dsacl", "set", "--configfile"]).arg(configuration_file(self.folder.path()));
         run(tool.arg("--URL").arg(self.database()).args(["--objectdn", dn, "--sddl", entry]));
     }
 
-    /// Says whether this domain controller has received everything from the others: what it does not show may be there
-    /// otherwise (`isSynchronized`).
+    /// Sets whether this domain controller has received everything from the others (`isSynchronized`): if not, entries that it does not
+    /// show may still exist.
     ///
     /// # Panics
-    /// If Samba's own library refuses.
+    /// If Samba's own library rejects it.
     pub fn set_synchronized(&self, value: bool) {
         let value = if value { "TRUE" } else { "FALSE" };
         let mut python = Command::new("/usr/bin/python3");
@@ -166,7 +165,7 @@ impl Samba {
         self.folder.path().join("domain/private/sam.ldb")
     }
 
-    /// What it has logged so far.
+    /// Its log so far.
     pub fn log(&self) -> String {
         self.process().log()
     }
@@ -176,7 +175,7 @@ fn configuration_file(folder: &Path) -> PathBuf {
     folder.join("smb.conf")
 }
 
-/// A password as Active Directory takes it in LDIF: the attribute `unicodePwd`, in quotes, as UTF-16.
+/// A password in the LDIF format that Active Directory accepts: the attribute `unicodePwd`, in quotes, as UTF-16.
 pub fn unicode_password(password: &str) -> String {
     let bytes: Vec<u8> = format!("\"{password}\"").encode_utf16().flat_map(u16::to_le_bytes).collect();
     format!("unicodePwd:: {}\n", STANDARD.encode(bytes))

@@ -1,4 +1,4 @@
-//! Making an Active Directory domain, which takes long enough to be done once and copied.
+//! Creates an Active Directory domain, which is slow enough to do it once and copy it.
 
 use std::fs::{self, File};
 use std::hash::{DefaultHasher, Hash, Hasher};
@@ -15,21 +15,21 @@ pub(crate) const ADMIN_PASSWORD: &str = "Admin-secret-1";
 pub(crate) const WRITER_PASSWORD: &str = "Writer-secret-1";
 pub(crate) const READER_PASSWORD: &str = "Reader-secret-1";
 
-/// Makes a domain.
+/// The program that creates a domain.
 const MAKE: &str = include_str!("samba_domain.py");
 
-/// The folder of a domain that nobody has used, with its accounts and groups in it. It is made if it is not there yet.
+/// The folder of an unused domain that contains its accounts and groups. It is created if it does not exist.
 pub(crate) fn template(directory: &Directory, population: &Population) -> PathBuf {
     let samba = require("samba", "samba-ad-dc");
     let content = content(directory, population);
-    // Whatever it is made of makes it another.
+    // Different inputs result in a different domain.
     let mut hasher = DefaultHasher::new();
     (run(Command::new(samba).arg("--version")), &content, MAKE, configuration(Path::new("")))
         .hash(&mut hasher);
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../target/test-servers");
     let template = folder.join(format!("samba-{:016x}", hasher.finish()));
     fs::create_dir_all(&folder).expect("the target folder can be written to");
-    // Tests that run at once wait for the first of them.
+    // Concurrent tests wait for the first of them.
     let lock = File::create(folder.join("samba.lock")).expect("the target folder can be written to");
     lock.lock().expect("a file can be locked");
     if !template.exists() {
@@ -40,7 +40,7 @@ pub(crate) fn template(directory: &Directory, population: &Population) -> PathBu
     template
 }
 
-/// What both the tools and the server are told about a domain in a folder: nothing of it is anywhere else.
+/// The configuration of a domain in a folder, for both the tools and the server: all of its files are in the folder.
 pub(crate) fn configuration(domain: &Path) -> String {
     let domain = domain.display();
     format!(
@@ -70,7 +70,7 @@ fn make(folder: &Path, content: &Content) {
         fs::write(&path, text).expect("the temporary folder can be written to");
         path
     };
-    // The shares that every domain controller must have, if only by name.
+    // The shares that every domain controller must have, even if unused.
     let sysvol = folder.join("state/sysvol");
     let shares = format!(
         "[sysvol]\npath = {sysvol}\n[netlogon]\npath = {sysvol}/test.lan/scripts\n",
@@ -80,7 +80,7 @@ fn make(folder: &Path, content: &Content) {
     let configuration = write("smb.conf", &(configuration(folder) + &shares));
     let additions = write("additions.ldif", &content.additions);
     let changes = write("changes.ldif", &content.changes);
-    // Debian's own Python, which Debian's packages are for.
+    // Debian's own Python, for which Debian's packages are made.
     let mut python = Command::new("/usr/bin/python3");
     python.arg(script).arg(configuration).arg(ADMIN_PASSWORD);
     run(python.arg(additions).arg(changes));
@@ -104,7 +104,7 @@ fn content(directory: &Directory, population: &Population) -> Content {
     }
     for number in 0..population.accounts {
         let name = Population::account(number);
-        // 544: an ordinary account that needs no password, since it has none.
+        // 544: a normal account that requires no password, because it has none.
         additions += &format!(
             "dn: CN={name},{people}\nobjectClass: user\nsAMAccountName: {name}\nuserPrincipalName: {name}@test.lan\n\
              userAccountControl: 544\ngivenName: User\nsn: Number {number:05}\ndisplayName: User {number:05}\n\

@@ -1,7 +1,7 @@
-"""Serves SCIM from memory with scim2-server, as a test wants it.
+"""Serves SCIM from memory with scim2-server, configured by a test.
 
-The first argument is a JSON object: port, token, reader (a token that may only read), users and groups to begin with,
-members (of each group), config (of the ServiceProviderConfig, merged over the usual one), groups_on_users.
+The first argument is a JSON object: port, token, reader (a read-only token), initial users and groups,
+members (of each group), config (merged over the default ServiceProviderConfig), groups_on_users.
 """
 
 import json
@@ -25,7 +25,7 @@ WRITES = {Operation.create, Operation.replace, Operation.patch, Operation.delete
 
 
 class Service(ScimService):
-    """Adds a reader that may not write, and users that show their groups."""
+    """Adds a read-only token, and users that show their groups."""
 
     storage = None
 

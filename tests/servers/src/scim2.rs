@@ -1,4 +1,4 @@
-//! scim2-server: SCIM 2.0 as its documents have it.
+//! scim2-server: SCIM 2.0 as specified.
 
 use std::fs;
 
@@ -13,11 +13,11 @@ const PROGRAM: &str = include_str!("scim2.py");
 
 /// A SCIM server that keeps its resources in memory.
 ///
-/// Users are called as [`Population`] says, with `displayName`, `name` and a work email; groups have them as members. Everything a
-/// `ServiceProviderConfig` can announce is supported, and announced but for the paging by cursor.
+/// Users are named as in [`Population`], with `displayName`, `name` and a work email; groups have them as members. Every feature of a
+/// `ServiceProviderConfig` is supported, and announced except for paging by cursor.
 #[derive(Debug)]
 pub struct Scim2 {
-    /// The port of loopback at which it listens.
+    /// The loopback port on which it listens.
     pub port: u16,
     process: Option<Process>,
     folder: tempfile::TempDir,
@@ -33,12 +33,12 @@ pub struct Scim2Options {
 }
 
 impl Scim2 {
-    /// The bearer token that may do everything.
+    /// The bearer token with all permissions.
     pub const TOKEN: &'static str = "scim2-token-of-an-administrator";
-    /// The bearer token that may read, and not write.
+    /// The read-only bearer token.
     pub const READER: &'static str = "scim2-token-of-a-reader";
 
-    /// Starts one that is empty.
+    /// Starts an empty one.
     ///
     /// # Panics
     /// If it is not installed or does not start.
@@ -51,17 +51,17 @@ impl Scim2 {
         Scim2Options { population: Population::default(), config: json!({}), groups_on_users: false }
     }
 
-    /// Where SCIM is spoken.
+    /// The URL of the SCIM API.
     pub fn url(&self) -> String {
         format!("http://127.0.0.1:{}/v2", self.port)
     }
 
-    /// Ends it if it runs; what it held is gone.
+    /// Stops it if it runs; its content is lost.
     pub fn stop(&mut self) {
         self.process = None;
     }
 
-    /// Ends it if it runs, and starts it at the same port with what it held at first.
+    /// Restarts it on the same port with its initial content, whether it is running or not.
     ///
     /// # Panics
     /// If it does not start.
@@ -78,19 +78,19 @@ impl Scim2 {
 }
 
 impl Scim2Options {
-    /// What it starts with.
+    /// Its initial content.
     pub fn population(mut self, population: Population) -> Self {
         self.population = population;
         self
     }
 
-    /// What its `ServiceProviderConfig` says in another way, such as `{"patch": {"supported": false}}`.
+    /// Overrides parts of its `ServiceProviderConfig`, such as `{"patch": {"supported": false}}`.
     pub fn config(mut self, config: Value) -> Self {
         self.config = config;
         self
     }
 
-    /// Has users show the groups they are in.
+    /// Makes users show their groups.
     pub fn groups_on_users(mut self) -> Self {
         self.groups_on_users = true;
         self

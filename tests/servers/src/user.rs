@@ -7,8 +7,8 @@ use std::process::Command;
 
 use crate::process::{require, run};
 
-/// A command that runs as the user of a package if this process is root's, and as it is otherwise. It becomes the program, so
-/// that its process id is the program's.
+/// A command that runs as the user of a package if this process is root's, and as the current user otherwise. It replaces itself with the
+/// program, so that its process id is the program's.
 ///
 /// # Panics
 /// If a program is missing.
@@ -18,15 +18,15 @@ pub(crate) fn command_as(user: &str, program: &Path) -> Command {
     }
     let mut command = Command::new(require("setpriv", "util-linux"));
     command.args(["--reuid", user, "--regid", user, "--init-groups", "--reset-env", "--"]).arg(program);
-    // Nobody but root may be where the tests are.
+    // Only root can access the folder of the tests.
     command.current_dir("/");
     command
 }
 
-/// Gives a folder and what is in it to the user of a package, if this process is root's.
+/// Changes the owner of a folder and its content to the user of a package, if this process is root's.
 ///
 /// # Panics
-/// If there is no such user.
+/// If the user does not exist.
 pub(crate) fn give_to(user: &str, folder: &Path) {
     if !is_root() {
         return;
@@ -47,7 +47,7 @@ pub(crate) fn give_to(user: &str, folder: &Path) {
     fs::set_permissions(folder, fs::Permissions::from_mode(0o700)).expect("root may do so");
 }
 
-/// Whether this process is root's.
+/// Whether this process runs as root.
 pub(crate) fn is_root() -> bool {
     // The owner of this process's own folder in /proc is the user that it runs as.
     fs::metadata("/proc/self").is_ok_and(|metadata| metadata.uid() == 0)

@@ -1,4 +1,4 @@
-//! What the authority issues is what others accept.
+//! Other programs accept the authority's certificates.
 
 use std::os::unix::fs::PermissionsExt;
 use std::process::Command;

@@ -1,4 +1,4 @@
-//! 389 Directory Server does what its page here says.
+//! 389 Directory Server behaves as documented here.
 
 mod support;
 
@@ -14,7 +14,7 @@ async fn it_serves_on_loopback_alone_and_is_gone_when_dropped() {
     let server = Ds389::start().await;
     let id = server.process().id();
     assert_eq!(running(id).len(), 1);
-    // It would take everybody's right to write there, were it not told where else to put its process id.
+    // It would remove the write permission of other users there if it had no other file for its process id.
     assert_eq!(null(), before);
     let directory = server.directory.clone();
     let mut expected = [directory.ldap_port, directory.ldaps_port].map(|port| (port, "127.0.0.1".to_owned()));

@@ -1,4 +1,4 @@
-//! OpenLDAP does what its page here says.
+//! OpenLDAP behaves as documented here.
 
 mod support;
 
@@ -57,10 +57,10 @@ async fn membership_follows_the_groups_and_a_locked_account_cannot_log_in() {
         let found = directory.search(&directory.people, &format!("(uid={uid})"), &["memberOf"]);
         found[0].all("memberOf").to_vec()
     };
-    // From the file, which went past the overlay.
+    // From the file, which bypassed the overlay.
     let both = [format!("cn=group-000,{}", directory.groups), format!("cn=group-001,{}", directory.groups)];
     assert_eq!(member_of("user-00000"), both);
-    // And by the overlay.
+    // Added by the overlay.
     let dn = format!("uid=user-00002,{}", directory.people);
     directory.modify_ldif(&format!(
         "dn: cn=engineering,{}\nchangetype: modify\nadd: member\nmember: {dn}\n",
@@ -114,7 +114,7 @@ async fn ten_thousand_accounts_are_loaded_and_found() {
     assert_eq!(directory.search(&directory.people, "(uid=*)", &["uid"]).len(), 10_000);
     let groups = directory.search(&directory.groups, "(cn=group-*)", &["member"]);
     assert_eq!(groups.len(), 200);
-    // And the placeholder.
+    // Including the placeholder.
     assert!(groups.iter().all(|group| group.all("member").len() == 51));
     assert_eq!(directory.search(&directory.people, "(memberOf=*)", &["uid"]).len(), 10_000);
 }

@@ -1,4 +1,4 @@
-//! Servers end with the test that started them, however that ended.
+//! Servers are stopped with the test that started them, however it ended.
 
 mod support;
 
@@ -9,7 +9,7 @@ use std::time::Duration;
 use bridgehead_test_servers::Process;
 use support::{running, until_nothing_runs};
 
-/// A server that starts another process and does not end when it is asked to.
+/// A server that starts another process and ignores SIGTERM.
 const STUBBORN: &str = "trap '' TERM; sleep 600 & echo started $!; while :; do sleep 600; done";
 
 async fn start(script: &str, folder: &Path) -> Process {
@@ -68,7 +68,7 @@ async fn a_server_that_ends_instead_of_getting_ready_fails_the_test_with_its_log
 async fn a_test_that_is_killed_leaves_no_server_behind() {
     let folder = tempfile::tempdir().unwrap();
     let note = folder.path().join("group");
-    // This very program runs once more, with only the helper below, and is killed.
+    // Runs this same program again, with only the helper below, and kills it.
     let mut child = Command::new(std::env::current_exe().unwrap())
         .args(["--ignored", "--exact", "helper_that_is_killed_while_its_server_runs"])
         .env("NOTE", &note)

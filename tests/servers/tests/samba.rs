@@ -1,4 +1,4 @@
-//! Samba does what its page here says. As root: its ports are not for ordinary users.
+//! Samba behaves as documented here. Runs as root, because ordinary users may not use its ports.
 
 mod support;
 

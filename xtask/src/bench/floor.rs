@@ -1,7 +1,8 @@
-//! The fewest calls that the protocol allows, by a client that does nothing else.
+//! A minimal client that makes the fewest calls that the protocol allows.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
 
 use bytes::Bytes;
 use hyper::Method;
@@ -25,8 +26,8 @@ struct Task {
     id: String,
 }
 
-/// Lists the pending tasks page by page, then reports each. Tasks a second.
-pub(super) async fn tasks(place: &Place, app: &str, concurrency: usize) -> Result<f64> {
+/// Lists the pending tasks page by page, then waits `target` for each and reports it. Returns tasks per second.
+pub(super) async fn tasks(place: &Place, app: &str, concurrency: usize, target: Duration) -> Result<f64> {
     let path = place.path(app);
     let mut connections = Vec::new();
     for _ in 0..concurrency {
@@ -53,6 +54,9 @@ pub(super) async fn tasks(place: &Place, app: &str, concurrency: usize) -> Resul
         let (ids, next, path) = (Arc::clone(&ids), Arc::clone(&next), path.clone());
         workers.spawn(async move {
             while let Some(id) = ids.get(next.fetch_add(1, Ordering::Relaxed)) {
+                if !target.is_zero() {
+                    tokio::time::sleep(target).await;
+                }
                 let path = format!("{path}/tasks/{id}/status/");
                 connection.call(Method::PATCH, &path, Bytes::from_static(DONE)).await?;
             }
@@ -63,7 +67,7 @@ pub(super) async fn tasks(place: &Place, app: &str, concurrency: usize) -> Resul
     Ok(rate(count, began))
 }
 
-/// Sends prepared pages within one session, and completes it. Records a second.
+/// Sends prepared pages within one session, and completes it. Returns records per second.
 pub(super) async fn sync(
     place: &Place,
     app: &str,
@@ -82,7 +86,7 @@ pub(super) async fn sync(
     let session: serde_json::Value = serde_json::from_slice(&session)
         .map_err(|error| Failure::Unfit(format!("the sync session cannot be read: {error}")))?;
     let path = format!("{path}/sync/{}", session["sync_id"].as_str().unwrap_or_default());
-    // Groups and licences before the accounts that refer to them.
+    // Groups and licenses are sent before the accounts that refer to them.
     let is_account = |page: &(&str, Bytes)| page.0 == "account";
     let (accounts, others): (Vec<_>, Vec<_>) = pages.into_iter().partition(is_account);
     for (slug, body) in others {

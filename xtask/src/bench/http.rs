@@ -1,4 +1,4 @@
-//! One connection that is kept, and nothing around it.
+//! A single keep-alive connection without further overhead.
 
 use std::net::SocketAddr;
 
@@ -25,12 +25,12 @@ impl Connection {
         let stream = TcpStream::connect(address).await.map_err(|error| wrong(&error))?;
         stream.set_nodelay(true).map_err(|error| wrong(&error))?;
         let (sender, connection) = handshake(TokioIo::new(stream)).await.map_err(|error| wrong(&error))?;
-        // It ends with the sender.
+        // It ends when the sender is dropped.
         drop(tokio::spawn(connection));
         Ok(Self { sender, host: address.to_string(), key: format!("Api-Key {key}") })
     }
 
-    /// Sends a request and reads the whole answer, which must be a success.
+    /// Sends a request and reads the complete response, which must be successful.
     pub(super) async fn call(&mut self, method: Method, path: &str, body: Bytes) -> Result<Bytes> {
         let request = Request::builder()
             .method(method)

@@ -1,11 +1,12 @@
-//! `cargo xtask bench`: what the daemon does in a second, against what the protocol allows.
+//! `cargo xtask bench`: the daemon's throughput, compared with what the protocol allows.
 //!
-//! The daemon and the sandbox run as processes of their own. Against them is set a *floor*: [`floor`], a bare client that makes the
-//! fewest calls with the same concurrency, of the same server and in the same run. Only the ratio of both says anything: the figures
-//! themselves are the machine's, and what else runs on it. How to read them: `docs/benchmarks.md`.
+//! The daemon and the sandbox run as separate processes. They are compared with a *floor*: [`floor`], a bare client that makes the fewest
+//! calls with the same concurrency, to the same server and in the same run. Only the ratio of the two is meaningful: the absolute figures
+//! depend on the machine and its load. How to read them: `docs/benchmarks.md`.
 
 mod floor;
 mod http;
+mod idle;
 mod place;
 mod process;
 mod show;
@@ -19,11 +20,13 @@ use clap::{Args, ValueEnum};
 use crate::failure::{Failure, Result};
 use crate::tool;
 
-/// What is measured.
+/// The workload to measure.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Work {
-    /// Pending tasks until they are reported.
+    /// Tasks, from pending to reported.
     Tasks,
+    /// Tasks that become pending in an app that has nothing else to do, one after the other, until each is reported.
+    Idle,
     /// A full sync of the simulated target.
     Sync,
 }
@@ -32,43 +35,53 @@ impl Work {
     fn name(self) -> &'static str {
         match self {
             Self::Tasks => "tasks",
+            Self::Idle => "idle",
             Self::Sync => "sync",
         }
     }
 }
 
-/// How it is measured.
+/// The options of a measurement.
 #[derive(Args, Clone, Debug)]
 pub(crate) struct Options {
     /// What to measure.
     work: Work,
-    /// How many tasks, or how many accounts of a sync.
+    /// How many tasks, or how many accounts in a sync.
     #[arg(long)]
     count: Option<usize>,
-    /// How much is under way at once [default: 32 tasks, 4 pages].
+    /// The number of concurrent tasks or pages [default: 32 tasks, 4 pages].
     #[arg(long)]
     concurrency: Option<usize>,
-    /// How often; the median counts.
+    /// The number of rounds; the median counts.
     #[arg(long, default_value_t = 3)]
     rounds: usize,
     /// The profile that the daemon, the sandbox and the floor are built with.
     #[arg(long, default_value = "release")]
     profile: String,
-    /// Give each task a password of its own, which the daemon keeps out of everything it writes.
+    /// Give each task a different password, which the daemon must keep out of everything it writes.
     #[arg(long)]
     passwords: bool,
+    /// How long the sandbox keeps back each answer, in milliseconds: the way to Iden.
+    #[arg(long, default_value_t = 0)]
+    bridge_delay: u64,
+    /// How long each call of the target takes, in milliseconds; the floor waits once for each task.
+    #[arg(long, default_value_t = 0)]
+    target_delay: u64,
+    /// Turn `tasks.verify` off: what verification costs is the difference.
+    #[arg(long)]
+    without_verify: bool,
     /// Print JSON.
     #[arg(long)]
     json: bool,
     /// Run the daemon under this command, such as `perf record -g -o perf.data`.
     #[arg(long)]
     under: Option<String>,
-    /// Everything is built, and this process is the built one.
+    /// Everything is already built, and this process is the built one.
     #[arg(long, hide = true)]
     built: bool,
 }
 
-/// Builds, and measures in a process that is built as the daemon is: a floor that is not optimised is none.
+/// Builds everything, and measures in a process that is built like the daemon: an unoptimized floor is meaningless.
 pub(crate) fn run(options: &Options) -> Result<()> {
     if options.built {
         return measure(options);
@@ -95,8 +108,16 @@ pub(crate) fn run(options: &Options) -> Result<()> {
     if let Some(under) = &options.under {
         again.args(["--under", under]);
     }
+    for (flag, milliseconds) in
+        [("--bridge-delay", options.bridge_delay), ("--target-delay", options.target_delay)]
+    {
+        again.args([flag, &milliseconds.to_string()]);
+    }
     if options.passwords {
         again.arg("--passwords");
+    }
+    if options.without_verify {
+        again.arg("--without-verify");
     }
     if options.json {
         again.arg("--json");
@@ -112,6 +133,7 @@ fn measure(options: &Options) -> Result<()> {
     let rounds = runtime.block_on(async {
         match options.work {
             Work::Tasks => tasks::run(options).await,
+            Work::Idle => idle::run(options).await,
             Work::Sync => sync::run(options).await,
         }
     })?;
@@ -119,30 +141,30 @@ fn measure(options: &Options) -> Result<()> {
     Ok(())
 }
 
-/// What one round has shown.
+/// The results of one round.
 #[derive(Clone, Debug, Default, serde::Serialize)]
 pub(crate) struct Round {
-    /// Tasks or records a second: the floor.
+    /// The floor, in tasks or records per second.
     floor: f64,
-    /// The same: the daemon.
+    /// The daemon, in the same unit.
     daemon: f64,
-    /// How long after the beginning half of it was done, in milliseconds.
+    /// The time until half of the work was done, in milliseconds.
     p50_ms: f64,
-    /// How long after the beginning 99 of 100 were done, in milliseconds.
+    /// The time until 99 % of the work was done, in milliseconds.
     p99_ms: f64,
-    /// Milliseconds of processor time, for a task or for 1,000 records.
+    /// Processor time in milliseconds, per task or per 1,000 records.
     cpu_ms: f64,
-    /// Bytes that were written, for a task or for 1,000 records.
+    /// Bytes written, per task or per 1,000 records.
     written: f64,
-    /// Calls of `write` and its kin, for a task or for 1,000 records.
+    /// Calls of `write` and related functions, per task or per 1,000 records.
     writes: f64,
-    /// Requests to the Bridge, for a task or for 1,000 records.
+    /// Requests to the Bridge, per task or per 1,000 records.
     requests: f64,
-    /// How often a list was asked for.
+    /// How many list requests were made.
     lists: usize,
-    /// How often a task was read alone.
+    /// How many tasks were read individually.
     reads: usize,
-    /// The most memory that was resident, in MiB.
+    /// The peak resident memory, in MiB.
     peak_mib: f64,
 }
 

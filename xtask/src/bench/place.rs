@@ -1,4 +1,4 @@
-//! Where it is measured: a sandbox, and daemons that each have a folder of their own.
+//! The environment of a measurement: a sandbox, and daemons with separate folders.
 
 use std::io::{BufRead, BufReader};
 use std::net::SocketAddr;
@@ -16,7 +16,7 @@ use super::process::Process;
 use crate::failure::{Failure, Result};
 use crate::tool;
 
-/// How many entries of the ledger are read at once.
+/// How many entries of the ledger are read per request.
 const LEDGER: usize = 100_000;
 
 /// A program that was built with this profile.
@@ -25,7 +25,7 @@ pub(super) fn built(profile: &str, name: &str) -> PathBuf {
     tool::target().join(folder).join(name)
 }
 
-/// A sandbox, and where the daemons keep their state: on the disk that holds the build, for the journal waits for a disk.
+/// A sandbox, and the folder for the state of the daemons: on the disk of the build, because the journal waits for a disk.
 #[derive(Debug)]
 pub(super) struct Place {
     pub(super) address: SocketAddr,
@@ -56,7 +56,7 @@ impl Place {
             .and_then(|output| {
                 let mut said = String::new();
                 let mut output = BufReader::new(output);
-                // As many lines as the object takes.
+                // Reads as many lines as the object takes.
                 while output.read_line(&mut said).ok()? > 0 {
                     if let Ok(value) = serde_json::from_str(&said) {
                         return Some(value);
@@ -96,7 +96,7 @@ impl Place {
         format!("/org/{tenant}/api/v1/bridge/apps/{app}")
     }
 
-    /// A new app; the ledger is emptied.
+    /// Creates an app and clears the ledger.
     pub(super) async fn app(&self, number: usize, types: Value) -> Result<String> {
         let app = format!("11111111-1111-4111-8111-{number:012}");
         let body = json!({"app_id": app, "name": format!("App {number}"), "resource_types": types});
@@ -106,7 +106,18 @@ impl Place {
         Ok(app)
     }
 
-    /// Starts a daemon that has one app, with these lines of configuration.
+    /// From now on, every answer of the Bridge is kept back for so many milliseconds.
+    pub(super) async fn delay(&self, milliseconds: u64) -> Result<()> {
+        let mut control = self.connect().await?;
+        control.call(Method::DELETE, "/sandbox/v1/faults", Bytes::new()).await?;
+        if milliseconds > 0 {
+            let fault = json!({"effect": {"delay": format!("{milliseconds}ms")}});
+            control.call(Method::POST, "/sandbox/v1/faults", fault.to_string().into()).await?;
+        }
+        Ok(())
+    }
+
+    /// Starts a daemon with one app and these lines of configuration.
     pub(super) fn daemon(&self, app: &str, lines: &str) -> Result<Process> {
         let folder = self.folder.path().join(app);
         std::fs::create_dir(&folder).map_err(Failure::of(&folder))?;
@@ -136,7 +147,7 @@ impl Place {
         Ok(Process(child))
     }
 
-    /// Waits until as many requests of this kind have been answered.
+    /// Waits until this many requests of this kind have been answered.
     pub(super) async fn wait_for(&self, filter: &str, count: usize) -> Result<()> {
         let mut control = self.connect().await?;
         let path = format!("/sandbox/v1/ledger?limit=1&{filter}");
@@ -150,7 +161,7 @@ impl Place {
         Err(Failure::Unfit(format!("the daemon did not come to {count} requests with {filter}")))
     }
 
-    /// Every request that was made.
+    /// All requests that were made.
     pub(super) async fn requests(&self) -> Result<Vec<Value>> {
         let mut all = Vec::new();
         let mut control = self.connect().await?;

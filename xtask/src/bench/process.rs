@@ -1,15 +1,15 @@
-//! What the operating system says of a process.
+//! Resource usage of a process, from the operating system.
 
 use std::path::PathBuf;
 use std::process::Child;
 
 use crate::failure::{Failure, Result};
 
-/// A process that ends with this value.
+/// A process that ends when this value is dropped.
 #[derive(Debug)]
 pub(super) struct Process(pub(super) Child);
 
-/// What a process has used so far.
+/// The resources that a process has used so far.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Used {
     pub(super) cpu_ms: f64,
@@ -18,14 +18,14 @@ pub(super) struct Used {
     pub(super) peak_mib: f64,
 }
 
-/// Linux counts processor time for programs in hundredths of a second, whatever the kernel's own clock.
+/// Linux reports processor time to programs in hundredths of a second, regardless of the kernel's own clock.
 const MS_PER_TICK: f64 = 10.0;
 
 impl Process {
     /// Reads `/proc`.
     pub(super) fn used(&self) -> Result<Used> {
         let stat = self.read("stat")?;
-        // The name of the program is in brackets, and may hold anything.
+        // The name of the program is in parentheses, and may contain any character.
         let fields: Vec<&str> = stat.rsplit(')').next().unwrap_or_default().split_whitespace().collect();
         let ticks = |at: usize| fields.get(at).and_then(|field| field.parse::<f64>().ok()).unwrap_or(0.0);
         let io = self.read("io")?;

@@ -1,4 +1,4 @@
-//! What was measured, for people and for programs.
+//! Prints the results, for people and for programs.
 
 use serde_json::json;
 
@@ -20,15 +20,19 @@ pub(super) fn print(options: &Options, rounds: &[Round]) {
         return;
     }
     let (what, per) = match options.work {
-        Work::Tasks => ("tasks", "task"),
+        Work::Tasks | Work::Idle => ("tasks", "task"),
         Work::Sync => ("records", "1,000 records"),
     };
     let shown: Vec<String> = ratios.iter().map(|ratio| format!("{ratio:.3}")).collect();
     println!("profile {}, {} rounds, the median of them", options.profile, rounds.len());
-    println!("floor        {:>10.0} {what}/s", median.floor);
-    println!("bridgehead   {:>10.0} {what}/s", median.daemon);
-    println!("ratio        {:>10.3} (each round: {})", median.ratio(), shown.join(" "));
-    println!("p50, p99     {:>10.0} ms, {:.0} ms after the beginning", median.p50_ms, median.p99_ms);
+    if options.work == Work::Idle {
+        println!("p50, p99     {:>10.0} ms, {:.0} ms from pending to reported", median.p50_ms, median.p99_ms);
+    } else {
+        println!("floor        {:>10.0} {what}/s", median.floor);
+        println!("bridgehead   {:>10.0} {what}/s", median.daemon);
+        println!("ratio        {:>10.3} (each round: {})", median.ratio(), shown.join(" "));
+        println!("p50, p99     {:>10.0} ms, {:.0} ms after the beginning", median.p50_ms, median.p99_ms);
+    }
     println!("cpu          {:>10.3} ms a {per}", median.cpu_ms);
     println!("written      {:>10.0} bytes in {:.2} calls a {per}", median.written, median.writes);
     println!("requests     {:>10.3} a {per}", median.requests);

@@ -10,7 +10,7 @@ use crate::failure::{Failure, Result};
 
 const COUNT: usize = 100_000;
 const CONCURRENCY: usize = 4;
-/// The records of one page.
+/// The number of records per page.
 const PAGE: usize = 100;
 
 pub(super) async fn run(options: &Options) -> Result<Vec<Round>> {
@@ -19,7 +19,7 @@ pub(super) async fn run(options: &Options) -> Result<Vec<Round>> {
     let concurrency = options.concurrency.unwrap_or(CONCURRENCY);
     let mut rounds = Vec::new();
     for number in 0..options.rounds {
-        // The daemon first: the floor sends what it has sent, byte for byte.
+        // The daemon runs first: the floor sends the same pages, byte for byte.
         let (mut round, pages) = daemon(&place, number * 10 + 1, count, concurrency).await?;
         let app = place.app(number * 10 + 2, types()).await?;
         round.floor = floor::sync(&place, &app, pages, count, concurrency).await?;
@@ -63,7 +63,7 @@ async fn daemon(
     Ok((round, pages))
 }
 
-/// From the start of the session to `complete`, by the sandbox's clock, and the pages that were sent.
+/// Measures from the start of the session to `complete`, by the sandbox's clock; returns the pages that were sent.
 fn read(requests: &[Value], count: usize) -> Result<(Round, Vec<(&'static str, Bytes)>)> {
     let at = |method: &str, end: &str| {
         let entry = requests.iter().find(|entry| {
@@ -91,7 +91,7 @@ fn read(requests: &[Value], count: usize) -> Result<(Round, Vec<(&'static str, B
             pages.push((slug, Bytes::from(entry["body"].to_string())));
         }
     }
-    // The ledger keeps so many bytes of bodies and no more: what is missing is made up of what is there.
+    // The ledger keeps a limited number of bytes of bodies: missing pages are made from the existing ones.
     let model = pages.iter().rfind(|(slug, _)| *slug == "account").cloned();
     while kept < count
         && let Some((slug, body)) = &model
@@ -110,7 +110,7 @@ fn read(requests: &[Value], count: usize) -> Result<(Round, Vec<(&'static str, B
     Ok((round, pages))
 }
 
-/// A page like this one, of other accounts.
+/// A copy of this page with different accounts.
 fn renumbered(body: &Bytes, from: usize) -> Bytes {
     let Ok(mut page) = serde_json::from_slice::<Value>(body) else { return body.clone() };
     for (number, record) in page["records"].as_array_mut().into_iter().flatten().enumerate() {

@@ -1,4 +1,4 @@
-//! Tasks that are pending when the daemon starts, until the last is reported.
+//! Measures tasks that are pending when the daemon starts, until the last one is reported.
 
 use std::collections::HashSet;
 use std::time::Duration;
@@ -13,7 +13,7 @@ use crate::failure::{Failure, Result};
 
 const COUNT: usize = 6_000;
 const CONCURRENCY: usize = 32;
-/// How many tasks are handed to the sandbox at once.
+/// How many tasks are added to the sandbox per request.
 const AT_ONCE: usize = 1_000;
 
 pub(super) async fn run(options: &Options) -> Result<Vec<Round>> {
@@ -21,20 +21,28 @@ pub(super) async fn run(options: &Options) -> Result<Vec<Round>> {
     let count = options.count.unwrap_or(COUNT);
     let concurrency = options.concurrency.unwrap_or(CONCURRENCY);
     let mut rounds = Vec::new();
+    let target = Duration::from_millis(options.target_delay);
+    place.delay(options.bridge_delay).await?;
     for number in 0..options.rounds {
-        let before = bare(&place, number * 10 + 1, count, concurrency).await?;
-        let mut round = daemon(&place, number * 10 + 2, count, concurrency, options.passwords).await?;
-        let after = bare(&place, number * 10 + 3, count, concurrency).await?;
-        // What else runs on the machine changes while the daemon is measured.
+        let before = bare(&place, number * 10 + 1, count, concurrency, target).await?;
+        let mut round = daemon(&place, number * 10 + 2, count, concurrency, options).await?;
+        let after = bare(&place, number * 10 + 3, count, concurrency, target).await?;
+        // The load of the machine changes while the daemon is measured, so the floor is measured before and after.
         round.floor = f64::midpoint(before, after);
         rounds.push(round);
     }
     Ok(rounds)
 }
 
-async fn bare(place: &Place, number: usize, count: usize, concurrency: usize) -> Result<f64> {
+async fn bare(
+    place: &Place,
+    number: usize,
+    count: usize,
+    concurrency: usize,
+    target: Duration,
+) -> Result<f64> {
     let app = filled(place, number, count, false).await?;
-    floor::tasks(place, &app, concurrency).await
+    floor::tasks(place, &app, concurrency, target).await
 }
 
 async fn filled(place: &Place, number: usize, count: usize, passwords: bool) -> Result<String> {
@@ -50,7 +58,7 @@ async fn filled(place: &Place, number: usize, count: usize, passwords: bool) -> 
     Ok(app)
 }
 
-fn task(number: usize, passwords: bool) -> Value {
+pub(super) fn task(number: usize, passwords: bool) -> Value {
     let mut task = json!({
         "action": "create_account",
         "payload": {"account": {
@@ -69,18 +77,22 @@ async fn daemon(
     number: usize,
     count: usize,
     concurrency: usize,
-    passwords: bool,
+    options: &Options,
 ) -> Result<Round> {
-    let app = filled(place, number, count, passwords).await?;
+    let app = filled(place, number, count, options.passwords).await?;
+    let (verify, latency) = (!options.without_verify, options.target_delay);
     let daemon = place.daemon(
         &app,
-        &format!("sync = {{ enabled = false }}\ntasks = {{ poll_interval = \"1s\", concurrency = {concurrency} }}\n\
-                  target = {{ accounts = 10, page_size = 100 }}"),
+        &format!(
+            "sync = {{ enabled = false }}\n\
+                  tasks = {{ poll_interval = \"1s\", concurrency = {concurrency}, verify = {verify} }}\n\
+                  target = {{ accounts = 10, page_size = 100, latency = \"{latency}ms\" }}"
+        ),
     )?;
     place.wait_for("method=GET&path=/tasks/", 1).await?;
     let before = daemon.used()?;
     place.wait_for("method=PATCH&status=200", count).await?;
-    // The last outcome is written down as reported.
+    // Lets the daemon record that the last outcome was reported.
     tokio::time::sleep(Duration::from_millis(100)).await;
     let after = daemon.used()?;
     let requests = place.requests().await?;
@@ -94,7 +106,7 @@ async fn daemon(
     Ok(round)
 }
 
-/// From the first list to each report, by the sandbox's clock.
+/// Measures from the first list request to each report, by the sandbox's clock.
 fn timed(requests: &[Value], count: usize) -> Result<Round> {
     let unfit = |what: &str| Failure::Unfit(format!("what the daemon asked for makes no sense: {what}"));
     let is_get = |entry: &&Value| entry["method"] == "GET";
@@ -126,7 +138,7 @@ pub(super) fn to_f64(count: usize) -> f64 {
     count as f64
 }
 
-/// Seconds of a day, of a time such as `2026-01-31T12:00:00.25Z`: a run takes less than one.
+/// The seconds since midnight of a time such as `2026-01-31T12:00:00.25Z`: a run takes less than a day.
 pub(super) fn seconds(time: &str) -> Option<f64> {
     let (_, clock) = time.trim_end_matches('Z').split_once('T')?;
     clock.split(':').try_fold(0.0, |all, part| Some(all * 60.0 + part.parse::<f64>().ok()?))

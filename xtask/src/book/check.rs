@@ -1,4 +1,4 @@
-//! Every link of the built book leads somewhere, and nothing in it is loaded from another host.
+//! Checks that every link of the built book works, and that nothing in it is loaded from another host.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -47,7 +47,7 @@ fn pattern(text: &str) -> Result<Regex> {
     Regex::new(text).map_err(|error| Failure::Unfit(error.to_string()))
 }
 
-/// Links that lead nowhere. The page with all chapters on it is for printing, and the one for errors is at no place of its own.
+/// Finds broken links. The page with all chapters is for printing, and the error page has no fixed location.
 fn links(
     pages: &BTreeMap<PathBuf, String>,
     files: &BTreeSet<PathBuf>,
@@ -99,7 +99,7 @@ fn normal(folder: &Path, link: &str) -> PathBuf {
     path
 }
 
-/// What a browser would fetch from another host.
+/// Resources that a browser would load from another host.
 fn foreign(text: &str) -> Result<Vec<String>> {
     let loads = pattern(
         r#"(?:<(?:script|img|iframe|source|video)[^>]* src="|<link[^>]* href="|url\(['"]?|@import ['"])((?:https?:)?//[^"')]+)"#,

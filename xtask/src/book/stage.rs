@@ -1,4 +1,5 @@
-//! What mdBook reads: `docs/`, and what it links to elsewhere in the repository, at the same places. Links need no change then.
+//! Prepares the input of mdBook: `docs/`, and the files elsewhere in the repository that it links to, in the same locations. Links
+//! therefore need no change.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -10,7 +11,7 @@ use crate::failure::{Failure, Result};
 
 const SUMMARY: &str = "docs/SUMMARY.md";
 
-/// Copies everything that the book needs, and returns how many chapters it has.
+/// Copies everything that the book needs, and returns the number of chapters.
 pub(super) fn stage(root: &Path, into: &Path) -> Result<usize> {
     if into.exists() {
         fs::remove_dir_all(into).map_err(Failure::of(into))?;
@@ -39,7 +40,7 @@ pub(super) fn stage(root: &Path, into: &Path) -> Result<usize> {
             waiting.extend(links(&path, &read(root, &path)?));
         }
     }
-    // The chapters are named from the root of the book.
+    // The chapters have paths from the root of the book.
     let summary = moved(&summary);
     fs::write(into.join("src/SUMMARY.md"), summary).map_err(Failure::of(into))?;
     fs::copy(root.join("book.toml"), into.join("book.toml")).map_err(Failure::of(into))?;
@@ -51,7 +52,7 @@ fn read(root: &Path, path: &Path) -> Result<String> {
     fs::read_to_string(&path).map_err(Failure::of(&path))
 }
 
-/// Where the links of a page lead within the repository.
+/// The targets of a page's links within the repository.
 fn links(page: &Path, text: &str) -> Vec<PathBuf> {
     let folder = page.parent().unwrap_or(Path::new(""));
     let targets = Parser::new_ext(text, Options::ENABLE_TABLES).filter_map(|event| match event {
@@ -65,7 +66,7 @@ fn links(page: &Path, text: &str) -> Vec<PathBuf> {
     own.map(|link| normal(&folder.join(link.split('#').next().unwrap_or_default()))).collect()
 }
 
-/// Without `.` and `..`.
+/// The path without `.` and `..`.
 fn normal(path: &Path) -> PathBuf {
     let mut normal = PathBuf::new();
     for part in path.components() {
@@ -80,7 +81,7 @@ fn normal(path: &Path) -> PathBuf {
     normal
 }
 
-/// The table of contents, whose links begin at `docs/`, with links that begin at the root.
+/// The table of contents, with its links changed from relative to `docs/` to relative to the root.
 fn moved(summary: &str) -> String {
     let line = |line: &str| match line.rsplit_once("](") {
         Some((title, link)) => {

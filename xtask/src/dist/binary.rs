@@ -1,4 +1,4 @@
-//! Building the command.
+//! Builds the command.
 
 use std::path::PathBuf;
 use std::process::Command;
@@ -7,13 +7,18 @@ use super::Product;
 use crate::failure::{Failure, Result};
 use crate::tool;
 
+/// What is handed out can send traces: who installs a package does not compile.
+pub(super) const FEATURES: &str = "otlp";
+const BUILD: [&str; 7] =
+    ["build", "--release", "--locked", "--package", "bridgehead", "--features", FEATURES];
+
 /// The binary of the release profile.
 pub(super) fn release() -> Result<PathBuf> {
-    tool::show(tool::cargo().args(["build", "--release", "--locked", "--package", "bridgehead"]))?;
+    tool::show(tool::cargo().args(BUILD))?;
     Ok(tool::target().join("release/bridgehead"))
 }
 
-/// A binary that runs on every Linux of this architecture, whatever libraries it has.
+/// A binary that runs on every Linux of this architecture, regardless of its libraries.
 pub(super) fn musl(product: &Product) -> Result<PathBuf> {
     let arch = std::env::consts::ARCH;
     let target = format!("{arch}-unknown-linux-musl");
@@ -31,7 +36,8 @@ pub(super) fn musl(product: &Product) -> Result<PathBuf> {
     })?;
     tool::show(
         tool::cargo()
-            .args(["build", "--release", "--locked", "--package", "bridgehead", "--target", &target])
+            .args(BUILD)
+            .args(["--target", &target])
             .env(format!("CC_{}", target.replace('-', "_")), "musl-gcc"),
     )?;
     let built = tool::target().join(&target).join("release/bridgehead");

@@ -1,4 +1,4 @@
-//! The package for Debian and its kin, packed by `dpkg-deb`.
+//! The package for Debian and related systems, built with `dpkg-deb`.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -8,7 +8,7 @@ use super::{Product, fresh, write};
 use crate::failure::{Failure, Result};
 use crate::tool;
 
-/// What the package manager runs. They say what they do, and start nothing.
+/// The package manager runs these scripts. They print what they do, and start nothing.
 const SCRIPTS: [&str; 3] = ["postinst", "prerm", "postrm"];
 
 /// Builds the package.
@@ -45,9 +45,9 @@ pub(super) fn build(product: &Product) -> Result<PathBuf> {
     Ok(made)
 }
 
-/// What the binary needs of the system, by the names and versions of Debian's packages.
+/// The system libraries that the binary needs, by the names and versions of Debian's packages.
 fn libraries(work: &Path, binary: &Path) -> Result<String> {
-    // The tool wants to be called where a package is built from source.
+    // The tool must be called in the folder of a source package.
     let source = work.join("source");
     fresh(&source.join("debian"))?;
     let stanza = b"Source: bridgehead\n\nPackage: bridgehead\nArchitecture: any\n";
@@ -59,10 +59,10 @@ fn libraries(work: &Path, binary: &Path) -> Result<String> {
     })
 }
 
-/// What `dpkg --verify` compares files with.
+/// The checksums for `dpkg --verify`.
 fn md5sums(root: &Path) -> Result<String> {
     let files = tree::files(root)?;
-    // A configuration is meant to be changed.
+    // The configuration is meant to be changed.
     let files = files.iter().filter(|file| !file.starts_with("etc"));
     tool::run(Command::new("md5sum").args(files).current_dir(root))
 }

@@ -1,7 +1,7 @@
-//! `cargo xtask dist`: everything that is handed out, in target/dist.
+//! `cargo xtask dist`: creates all release artifacts in target/dist.
 //!
-//! [`binary`] builds the command, [`pages`] lets it print its manual and completions, [`tree`] lays out the files as they are
-//! installed, [`deb`] and [`rpm`] pack that tree, [`sbom`] lists the crates inside.
+//! [`binary`] builds the command, [`pages`] generates its manual and completions, [`tree`] arranges the files as they are installed,
+//! [`deb`] and [`rpm`] pack that tree, [`sbom`] lists the crates inside.
 
 mod binary;
 mod deb;
@@ -19,27 +19,29 @@ use clap::{Args, ValueEnum};
 use crate::failure::{Failure, Result};
 use crate::tool;
 
-/// What is made.
+/// An artifact.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Step {
     /// A manual page for each command.
     Man,
     /// Completions for bash, zsh and fish.
     Completions,
-    /// The package for Debian and its kin.
+    /// The documentation, for a browser. The packages contain it.
+    Book,
+    /// The package for Debian and related systems.
     Deb,
-    /// The package for Fedora, Red Hat and their kin.
+    /// The package for Fedora, Red Hat and related systems.
     Rpm,
     /// The list of the crates inside, as CycloneDX.
     Sbom,
-    /// A binary that needs no library of the system.
+    /// A statically linked binary that needs no system libraries.
     Musl,
 }
 
-/// How it is made.
+/// The options of a distribution.
 #[derive(Args, Debug)]
 pub(crate) struct Options {
-    /// What to make; everything when none is named.
+    /// What to create; everything if none is given.
     #[arg(value_name = "STEP")]
     steps: Vec<Step>,
     /// Pack this binary instead of building one.
@@ -48,7 +50,7 @@ pub(crate) struct Options {
     /// Where to put it [default: target/dist].
     #[arg(long, value_name = "DIR")]
     out: Option<PathBuf>,
-    /// The version that the packages say [default: that of Cargo.toml].
+    /// The version of the packages [default: that of Cargo.toml].
     #[arg(long, value_name = "VERSION", value_parser = version)]
     version: Option<String>,
     /// Do not compress: for tests.
@@ -56,25 +58,25 @@ pub(crate) struct Options {
     quick: bool,
 }
 
-/// What a package is made of.
+/// The inputs of a package.
 #[derive(Debug)]
 pub(crate) struct Product {
     binary: PathBuf,
     out: PathBuf,
     version: String,
     quick: bool,
-    /// When the commit was made, in seconds: the time of every file, so that the same commit makes the same package.
+    /// The time of the commit in seconds: the time of every file, so that the same commit always results in the same package.
     epoch: String,
 }
 
-/// Makes what the options say.
+/// Creates what the options select.
 pub(crate) fn run(options: &Options) -> Result<()> {
     let steps = if options.steps.is_empty() { Step::value_variants() } else { &options.steps };
     let out = options.out.clone().unwrap_or_else(|| tool::target().join("dist"));
     fs::create_dir_all(&out).map_err(Failure::of(&out))?;
-    // The tools are run in folders of their own.
+    // The tools run in other folders.
     let out = out.canonicalize().map_err(Failure::of(&out))?;
-    let needs_binary = steps.iter().any(|step| !matches!(step, Step::Sbom | Step::Musl));
+    let needs_binary = steps.iter().any(|step| !matches!(step, Step::Book | Step::Sbom | Step::Musl));
     let binary = match &options.binary {
         Some(binary) => binary.canonicalize().map_err(Failure::of(binary))?,
         None if needs_binary => binary::release()?,
@@ -87,6 +89,7 @@ pub(crate) fn run(options: &Options) -> Result<()> {
         let result = match step {
             Step::Man => pages::manual(&product),
             Step::Completions => pages::completions(&product),
+            Step::Book => pages::book(&product),
             Step::Deb => deb::build(&product),
             Step::Rpm => rpm::build(&product),
             Step::Sbom => sbom::build(&product),
@@ -97,7 +100,7 @@ pub(crate) fn run(options: &Options) -> Result<()> {
                 report(&path);
                 made.push(path);
             }
-            // Not every toolchain has this target; all else is of use without it.
+            // Not every toolchain has this target, and the rest is useful without it.
             Err(failure @ Failure::Missing { .. }) if *step == Step::Musl && options.steps.is_empty() => {
                 failure.complain();
             }
@@ -112,7 +115,7 @@ fn report(path: &Path) {
     println!("{}", path.display());
 }
 
-/// Of the files; the pages are inside the packages.
+/// Checksums of the files; the pages are inside the packages.
 fn checksums(product: &Product, made: &[PathBuf]) -> Result<()> {
     let names: Vec<_> =
         made.iter().filter(|path| path.is_file()).filter_map(|path| path.file_name()).collect();
@@ -131,7 +134,7 @@ fn epoch() -> Result<String> {
     Ok(time.trim().to_owned())
 }
 
-/// A version that both formats take: three numbers.
+/// A version that both formats accept: three numbers.
 fn version(text: &str) -> std::result::Result<String, String> {
     let parts: Vec<&str> = text.split('.').collect();
     if parts.len() == 3 && parts.iter().all(|part| part.parse::<u32>().is_ok()) {
@@ -140,7 +143,7 @@ fn version(text: &str) -> std::result::Result<String, String> {
     Err("must be three numbers, such as 0.1.0".to_owned())
 }
 
-/// Begins a folder anew.
+/// Creates an empty folder.
 fn fresh(folder: &Path) -> Result<()> {
     if folder.exists() {
         fs::remove_dir_all(folder).map_err(Failure::of(folder))?;

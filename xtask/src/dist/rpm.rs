@@ -1,4 +1,4 @@
-//! The package for Fedora, Red Hat and their kin, packed by `rpmbuild`.
+//! The package for Fedora, Red Hat and related systems, built with `rpmbuild`.
 
 use std::path::PathBuf;
 use std::process::Command;
@@ -23,7 +23,7 @@ pub(super) fn build(product: &Product) -> Result<PathBuf> {
         define("_topdir", work.join("top").display().to_string()),
         define("laid_out", root.display().to_string()),
         define("_binary_payload", compression.to_owned()),
-        // The same commit makes the same package.
+        // The same commit always results in the same package.
         define("_buildhost", "localhost".to_owned()),
         define("use_source_date_epoch_as_buildtime", "1".to_owned()),
         define("clamp_mtime_to_source_date_epoch", "1".to_owned()),

@@ -1,7 +1,7 @@
 //! The list of the crates inside the binary, as CycloneDX 1.5.
 //!
-//! cargo knows all of it; a program such as cargo-cyclonedx would have to be compiled first wherever this runs, and lists what
-//! only compiles or tests the binary, too.
+//! cargo has all the data; a program such as cargo-cyclonedx would have to be compiled first wherever this runs, and it also lists crates
+//! that are only used to compile or test the binary.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
@@ -13,7 +13,7 @@ use super::{Product, read, write};
 use crate::failure::{Failure, Result};
 use crate::tool;
 
-/// What `cargo metadata` says.
+/// The output of `cargo metadata`.
 #[derive(Debug, Deserialize)]
 struct Metadata {
     packages: Vec<Package>,
@@ -49,11 +49,11 @@ struct Dependency {
 
 #[derive(Debug, Deserialize)]
 struct Kind {
-    /// None for what is linked.
+    /// None for linked dependencies.
     kind: Option<String>,
 }
 
-/// What Cargo.lock says.
+/// The content of Cargo.lock.
 #[derive(Debug, Deserialize)]
 struct Lock {
     package: Vec<Locked>,
@@ -70,8 +70,13 @@ struct Locked {
 pub(super) fn build(product: &Product) -> Result<PathBuf> {
     let triple = format!("{}-unknown-linux-gnu", std::env::consts::ARCH);
     let linked = linked(&triple)?;
-    let metadata: Metadata =
-        parse(&tool::run(tool::cargo().args(["metadata", "--format-version", "1", "--locked"]))?)?;
+    let metadata: Metadata = parse(&tool::run(tool::cargo().args([
+        "metadata",
+        "--format-version",
+        "1",
+        "--locked",
+        "--all-features",
+    ]))?)?;
     let sums = checksums()?;
     let packages: BTreeMap<&str, &Package> = metadata
         .packages
@@ -105,13 +110,15 @@ pub(super) fn build(product: &Product) -> Result<PathBuf> {
     Ok(path)
 }
 
-/// The crates that end up in the binary, as "name version": none that only compiles or tests it.
+/// The crates that end up in the binary, as "name version", without those that are only used to compile or test it.
 fn linked(triple: &str) -> Result<BTreeSet<String>> {
     let tree = tool::run(tool::cargo().args([
         "tree",
         "--locked",
         "--package",
         "bridgehead",
+        "--features",
+        super::binary::FEATURES,
         "--edges",
         "normal,no-proc-macro",
         "--target",
@@ -148,7 +155,7 @@ fn component(package: &Package, sums: &BTreeMap<String, String>) -> Value {
         "purl": purl(package),
     });
     if let Some(license) = &package.license {
-        // What SPDX writes as OR was a slash once.
+        // SPDX's `OR` was once written as a slash.
         component["licenses"] = json!([{"expression": license.replace('/', " OR ")}]);
     }
     if let Some(description) = &package.description {

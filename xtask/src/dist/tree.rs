@@ -1,4 +1,4 @@
-//! The files of a package, as they are installed.
+//! The files of a package in their installed layout.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
@@ -9,14 +9,14 @@ use super::{Product, fresh, pages, write};
 use crate::failure::{Failure, Result};
 use crate::tool;
 
-/// Whose customs the package follows.
+/// The family of systems whose conventions the package follows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Family {
     Debian,
     RedHat,
 }
 
-/// Files of the repository, and where they go.
+/// Files of the repository, and their destinations.
 const FILES: [(&str, &str); 8] = [
     ("systemd/bridgehead.service", "usr/lib/systemd/system/bridgehead.service"),
     ("systemd/bridgehead@.service", "usr/lib/systemd/system/bridgehead@.service"),
@@ -28,14 +28,14 @@ const FILES: [(&str, &str); 8] = [
     ("README.md", "usr/share/doc/bridgehead/README.md"),
 ];
 
-/// Folders of the repository, and where they go.
+/// Folders of the repository, and their destinations.
 const FOLDERS: [(&str, &str); 3] = [
     ("config/examples", "usr/share/doc/bridgehead/examples"),
     ("systemd/drop-ins", "usr/share/doc/bridgehead/examples/drop-ins"),
     ("docs", "usr/share/doc/bridgehead/docs"),
 ];
 
-/// Lays the files out in a folder that is begun anew.
+/// Arranges the files in a folder that is emptied first.
 pub(super) fn lay(product: &Product, family: Family, root: &Path) -> Result<()> {
     fresh(root)?;
     let source = tool::root();
@@ -58,6 +58,7 @@ pub(super) fn lay(product: &Product, family: Family, root: &Path) -> Result<()> 
     ] {
         copy(&completions.join(name), &root.join(to), 0o644)?;
     }
+    copy_folder(&pages::book(product)?, &root.join("usr/share/doc/bridgehead/html"))?;
     let manual = root.join("usr/share/man/man1");
     copy_folder(&pages::manual(product)?, &manual)?;
     tool::run(Command::new("gzip").args(["-9n", "-r"]).arg(&manual))?;
@@ -66,7 +67,7 @@ pub(super) fn lay(product: &Product, family: Family, root: &Path) -> Result<()> 
         Family::RedHat => ("LICENSE", "usr/share/licenses/bridgehead/LICENSE"),
     };
     copy(&source.join(license), &root.join(to), 0o644)?;
-    // One time for all, so that the same commit makes the same package.
+    // One time for all files, so that the same commit always results in the same package.
     tool::run(
         Command::new("find")
             .arg(root)
@@ -77,7 +78,7 @@ pub(super) fn lay(product: &Product, family: Family, root: &Path) -> Result<()> 
     Ok(())
 }
 
-/// The files of a tree, relative to its root and in order.
+/// The files of a tree, sorted, relative to its root.
 pub(super) fn files(root: &Path) -> Result<Vec<PathBuf>> {
     fn collect(root: &Path, folder: &Path, into: &mut Vec<PathBuf>) -> Result<()> {
         for entry in fs::read_dir(folder).map_err(Failure::of(folder))? {
@@ -96,7 +97,7 @@ pub(super) fn files(root: &Path) -> Result<Vec<PathBuf>> {
     Ok(files)
 }
 
-/// Fills in what a template leaves open.
+/// Fills in the placeholders of a template.
 pub(super) fn fill(template: &str, values: &[(&str, &str)], to: &Path) -> Result<()> {
     let mut text = super::read(&tool::root().join(template))?;
     for (name, value) in values {
@@ -105,7 +106,7 @@ pub(super) fn fill(template: &str, values: &[(&str, &str)], to: &Path) -> Result
     write(to, text.as_bytes())
 }
 
-/// Copies a file, with rights that do not depend on whoever builds.
+/// Copies a file with a mode that does not depend on the user who builds.
 pub(super) fn copy(from: &Path, to: &Path, mode: u32) -> Result<()> {
     if let Some(folder) = to.parent() {
         folders(folder)?;
@@ -122,7 +123,7 @@ fn copy_folder(from: &Path, to: &Path) -> Result<()> {
     Ok(())
 }
 
-/// What running an example leaves behind.
+/// Whether a file was left behind by running an example.
 fn is_left_behind(file: &Path) -> bool {
     file.components().any(|part| {
         let name = part.as_os_str().as_encoded_bytes();
@@ -135,7 +136,7 @@ fn is_program(file: &Path) -> Result<bool> {
     Ok(metadata.permissions().mode() & 0o111 != 0)
 }
 
-/// Makes folders that everybody may enter, whatever the umask.
+/// Creates folders that every user may enter, regardless of the umask.
 fn folders(folder: &Path) -> Result<()> {
     if folder.exists() {
         return Ok(());

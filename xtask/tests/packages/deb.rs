@@ -1,11 +1,11 @@
-//! The package for Debian, on a machine without systemd: what it brings, says and leaves.
+//! The package for Debian, on a machine without systemd: what it installs, prints and leaves behind.
 
 use std::process::Command;
 
 use crate::machine::Machine;
 use crate::made::{Made, run};
 
-/// What is neither a page nor documentation.
+/// All files except manual pages and documentation.
 const FILES: [&str; 9] = [
     "/etc/bridgehead/bridgehead.toml",
     "/usr/bin/bridgehead",
@@ -33,7 +33,7 @@ fn a_package_is_installed_upgraded_removed_and_purged_and_says_each_time_what_ha
     let user = machine.say("getent passwd bridgehead");
     assert!(user.ends_with(":/var/lib/bridgehead:/usr/sbin/nologin"), "{user}");
 
-    // What is there is what was packed, readable for all and nobody's but root's.
+    // Exactly the packed files are installed, readable by every user and owned by root.
     let listed = machine.run("dpkg --listfiles bridgehead");
     let is_file = |path: &&str| machine.path(path).is_file();
     let (documents, files): (Vec<&str>, Vec<&str>) =
@@ -47,7 +47,14 @@ fn a_package_is_installed_upgraded_removed_and_purged_and_says_each_time_what_ha
         pages.len() > 15 && pages.contains(&"/usr/share/man/man1/bridgehead-tasks-list.1.gz"),
         "{pages:?}"
     );
-    for document in ["copyright", "docs/operator.md", "examples/ldap-ad.toml", "examples/bridgehead.toml"] {
+    for document in [
+        "copyright",
+        "docs/operator.md",
+        "examples/ldap-ad.toml",
+        "examples/bridgehead.toml",
+        "html/index.html",
+        "html/docs/start.html",
+    ] {
         let path = format!("/usr/share/doc/bridgehead/{document}");
         assert!(documents.contains(&path.as_str()), "{document} is missing");
     }
@@ -55,12 +62,12 @@ fn a_package_is_installed_upgraded_removed_and_purged_and_says_each_time_what_ha
     let strange = "dpkg --listfiles bridgehead | xargs stat -c '%U %G %A %n' | \
         grep -Ev '^root root (-rw-r--r--|-rwxr-xr-x|drwxr-xr-x|lrwxrwxrwx) ' || true";
     assert_eq!(machine.say(strange), "");
-    // Its configuration is whole but for what only the operator knows.
+    // Its configuration is complete except for values that only the operator knows.
     let check = machine.output("bridgehead check --offline");
     let said = String::from_utf8_lossy(&check.stderr).into_owned();
     assert!(check.status.code() == Some(78) && said.contains("base_url"), "{said}");
 
-    // An upgrade keeps what the operator wrote and what the daemon did.
+    // An upgrade keeps the operator's changes and the daemon's state.
     machine.run("echo '# mine' >>/etc/bridgehead/bridgehead.toml; echo key >/etc/bridgehead/iden-api-key");
     machine.run("echo state >/var/lib/bridgehead/tasks.db; chown bridgehead: /var/lib/bridgehead/tasks.db");
     let upgraded = machine.run(&format!("dpkg --install {new}"));

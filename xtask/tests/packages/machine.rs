@@ -1,4 +1,4 @@
-//! A copy of this machine to install on, with or without systemd.
+//! A copy of this machine for test installations, with or without systemd.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -7,25 +7,25 @@ use std::time::{Duration, Instant};
 
 use crate::made::said;
 
-/// How long anything may take. Generous: machines are slow at times.
+/// The timeout for all operations. Generous, because machines are sometimes slow.
 const PATIENCE: Duration = Duration::from_mins(2);
 
 /// A running copy.
 #[derive(Debug)]
 pub(crate) struct Machine {
     child: Child,
-    /// Its first process, as this machine numbers it.
+    /// The id of its first process on this machine.
     first: String,
     folder: tempfile::TempDir,
 }
 
 impl Machine {
-    /// One on which nothing runs: no systemd.
+    /// A copy on which nothing runs: no systemd.
     pub(crate) fn idle() -> Self {
         Self::start(&["sleep", "infinity"])
     }
 
-    /// One that systemd has booted.
+    /// A copy that systemd has booted.
     pub(crate) fn booted() -> Self {
         let machine = Self::start(&["/lib/systemd/systemd", "--unit=basic.target", "--show-status=no"]);
         eventually("systemd has booted", || {
@@ -67,7 +67,7 @@ impl Machine {
         fs::read_to_string(self.folder.path().with_extension("log")).unwrap_or_default()
     }
 
-    /// Runs a line of shell there, as root.
+    /// Runs a shell command there as root.
     pub(crate) fn output(&self, line: &str) -> Output {
         let path = "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
         Command::new("nsenter")
@@ -89,19 +89,19 @@ impl Machine {
             .expect("nsenter is there")
     }
 
-    /// Runs a line of shell that must succeed, and returns what it printed.
+    /// Runs a shell command that must succeed, and returns its output.
     pub(crate) fn run(&self, line: &str) -> String {
         let output = self.output(line);
         assert!(output.status.success(), "{line}: {}: {}\n{}", output.status, said(&output), self.journal());
         said(&output)
     }
 
-    /// The same without the white space around it.
+    /// The same without leading and trailing whitespace.
     pub(crate) fn say(&self, line: &str) -> String {
         self.run(line).trim().to_owned()
     }
 
-    /// Waits until a line of shell prints this.
+    /// Waits until a shell command prints this.
     pub(crate) fn until(&self, line: &str, wanted: &str) {
         eventually(&format!("`{line}` prints {wanted:?}"), || {
             let output = self.output(line);
@@ -111,7 +111,7 @@ impl Machine {
         });
     }
 
-    /// A file there, as this machine reaches it.
+    /// The path of a file there, as seen from this machine.
     pub(crate) fn path(&self, absolute: &str) -> PathBuf {
         Path::new(&format!("/proc/{}/root", self.first)).join(absolute.trim_start_matches('/'))
     }
@@ -126,7 +126,7 @@ impl Machine {
         fs::write(path, text).expect("a file there");
     }
 
-    /// Brings a file there, into /root.
+    /// Copies a file there, into /root.
     pub(crate) fn bring(&self, file: &Path) -> String {
         let there = Path::new("/root").join(file.file_name().expect("a name"));
         let there = there.to_str().expect("text").to_owned();
@@ -134,7 +134,7 @@ impl Machine {
         there
     }
 
-    /// What the service has said last, for failures.
+    /// The last log messages of the service, for failures.
     fn journal(&self) -> String {
         let output = self.output("journalctl --no-pager --lines=30 --unit='bridgehead*' 2>/dev/null");
         String::from_utf8_lossy(&output.stdout).into_owned()
@@ -143,14 +143,14 @@ impl Machine {
 
 impl Drop for Machine {
     fn drop(&mut self) {
-        // Its first process goes with the one that made it, and everything with the first.
+        // Its first process ends with its parent, and all other processes end with the first.
         drop(self.child.kill());
         drop(self.child.wait());
         drop(fs::remove_file(self.folder.path().with_extension("log")));
     }
 }
 
-/// Waits until something is so; it says what it sees otherwise.
+/// Waits until a condition holds; on timeout, prints the last observation.
 pub(crate) fn eventually(what: &str, mut look: impl FnMut() -> (bool, String)) {
     let deadline = Instant::now() + PATIENCE;
     loop {

@@ -1,5 +1,5 @@
-# A copy of this machine that is gone when its last process ends: the file system lies under a layer in memory, and mounts,
-# processes and names are its own. What it says to the kernel itself (/proc/sys, /sys) is not heard.
+# A copy of this machine that disappears when its last process ends: its file system is a writable layer in memory on top of this
+# machine's, and its mounts, processes and names are separate. Changes to the kernel itself (/proc/sys, /sys) have no effect.
 #   machine.sh FOLDER COMMAND…
 set -eu
 here=$1
@@ -26,9 +26,9 @@ ln -s pts/ptmx dev/ptmx
 ln -s /proc/self/fd dev/fd
 mount -t tmpfs -o mode=755 tmpfs run
 mount -t tmpfs -o mode=1777 tmpfs tmp
-# Nothing of this machine's own is started, nor is bridgehead there yet.
+# None of this machine's services is started, and bridgehead is not installed yet.
 rm -rf etc/systemd/system/*.wants etc/bridgehead var/lib/bridgehead usr/sbin/policy-rc.d var/log/journal
-# A service that is to have users of its own must not live in a `chroot`; credentials reach it over a shared mount.
+# A service with separate users must not run in a `chroot`; credentials reach it through a shared mount.
 mkdir old
 pivot_root . old
 exec chroot . env -i container=test TERM=dumb LC_ALL=C PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin \

@@ -1,4 +1,4 @@
-//! What the task makes of the binary that is there.
+//! The artifacts that the task creates from the existing binary.
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
@@ -8,7 +8,7 @@ pub(crate) fn repository() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("the repository").to_owned()
 }
 
-/// The command that is packed: the one that cargo has built beside the task.
+/// The command to pack: the one that cargo built next to the task.
 pub(crate) fn bridgehead() -> PathBuf {
     let folder = Path::new(env!("CARGO_BIN_EXE_xtask")).parent().expect("a folder");
     let binary = folder.join("bridgehead");
@@ -16,7 +16,7 @@ pub(crate) fn bridgehead() -> PathBuf {
     binary
 }
 
-/// The folder in which the task puts what it makes.
+/// The folder for the artifacts of the task.
 #[derive(Debug)]
 pub(crate) struct Made {
     folder: tempfile::TempDir,
@@ -26,7 +26,7 @@ pub(crate) struct Made {
 impl Made {
     pub(crate) fn new() -> Self {
         let folder = tempfile::tempdir().expect("a folder");
-        // Half as large, as the one that is released.
+        // Stripped to half its size, like the released binary.
         let binary = folder.path().join("bridgehead");
         run(Command::new("strip").arg("-o").arg(&binary).arg(bridgehead()));
         Self { folder, binary }
@@ -36,7 +36,7 @@ impl Made {
         self.folder.path().join(name)
     }
 
-    /// Makes one thing, and returns its path.
+    /// Creates one artifact and returns its path.
     pub(crate) fn make(&self, step: &str, version: &str) -> PathBuf {
         let output = Command::new(env!("CARGO_BIN_EXE_xtask"))
             .args(["dist", step, "--quick", "--version", version, "--out"])

@@ -1,6 +1,6 @@
-//! What `cargo xtask dist` makes: installed, upgraded, removed and looked at, on a copy of this machine that is gone afterwards.
+//! Tests the artifacts of `cargo xtask dist`: they are installed, upgraded, removed and inspected on a temporary copy of this machine.
 //!
-//! The binary that is packed is the one that cargo has built beside this task: `cargo build` first if this package alone is tested.
+//! The binary in the packages is the one that cargo built next to this task: run `cargo build` first to test only this package.
 
 #![allow(
     clippy::expect_used,

@@ -1,4 +1,4 @@
-//! The package for Fedora and its kin, as `rpm` itself sees it.
+//! The package for Fedora and related systems, as `rpm` itself sees it.
 
 use std::process::Command;
 
@@ -22,7 +22,7 @@ fn rpm_finds_the_package_sound_installs_upgrades_and_removes_it() {
 
     let machine = Machine::idle();
     let (old, new) = (machine.bring(&old), machine.bring(&new));
-    // Its list of what is installed is empty on Debian, so nothing it needs is in it.
+    // On Debian, its database of installed packages is empty, so no dependency is in it.
     let installed = machine.run(&format!("rpm --install --nodeps {old}"));
     assert!(installed.contains("bridgehead is installed, and nothing was started."), "{installed}");
     assert!(!machine.has("/etc/systemd/system/multi-user.target.wants"), "it is not enabled");

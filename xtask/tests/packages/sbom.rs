@@ -1,4 +1,4 @@
-//! The list of the crates inside, held against the binary and Cargo.lock.
+//! The list of the crates inside, compared with the binary and Cargo.lock.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::process::Command;
@@ -7,10 +7,10 @@ use serde_json::Value;
 
 use crate::made::{Made, bridgehead, repository, run};
 
-/// What tests switch on in crates that they share with the command, and the command alone does not have: `perf` of regex.
+/// Dependencies of features that only the tests enable in shared crates, and that the command alone does not have: `perf` of regex.
 const BY_TESTS: [&str; 1] = ["aho-corasick"];
 
-/// The crates that the binary names where it says what panicked: a list that nobody has written.
+/// The crates whose source paths are in the binary's panic locations: a list that needs no maintenance.
 fn named_by_the_binary() -> BTreeSet<String> {
     let pattern = "/registry/src/[^/]+/[A-Za-z0-9_-]+-[0-9]+[.][0-9]+[.][0-9]+[0-9A-Za-z.+-]*/";
     let grep = ["--text", "--only-matching", "--no-filename", "--extended-regexp", pattern];
@@ -71,7 +71,7 @@ fn every_crate_inside_is_listed_and_none_that_only_builds_or_tests() {
         assert!(component["licenses"][0]["expression"].is_string(), "{name} has no licence");
     }
 
-    // Each edge leads to something that is listed.
+    // Each edge leads to a listed component.
     let known: BTreeSet<&str> = components
         .iter()
         .chain([&list["metadata"]["component"]])

@@ -1,4 +1,4 @@
-//! The package under a real systemd: started, told, killed, upgraded, removed.
+//! The package under a real systemd: started, reloaded, killed, upgraded, removed.
 
 use std::io::{BufRead, BufReader};
 use std::process::{Child, Command, Stdio};
@@ -8,7 +8,7 @@ use crate::made::{Made, bridgehead};
 
 const APPS: [&str; 2] = ["11111111-1111-4111-8111-111111111111", "22222222-2222-4222-8222-222222222222"];
 
-/// The Bridge API that is none, on loopback, which the copy of the machine shares.
+/// An emulated Bridge API on loopback, which the copy of the machine shares.
 struct Sandbox {
     child: Child,
     base_url: String,
@@ -63,12 +63,12 @@ fn the_service_runs_under_systemd_from_the_first_start_to_the_purge() {
     assert_eq!(property(&machine, "bridgehead", "ActiveState"), "inactive");
     assert_eq!(property(&machine, "bridgehead", "UnitFileState"), "disabled");
 
-    // A configuration that nobody has edited is wrong, and trying again would not help.
+    // The unedited configuration is invalid, and retrying would not help.
     let started = machine.output("systemctl start bridgehead");
     assert!(!started.status.success());
     assert_eq!(property(&machine, "bridgehead", "ExecMainStatus"), "78");
     assert_eq!(property(&machine, "bridgehead", "ActiveState"), "failed");
-    // Nor is there a key yet; a command that root gives before the first start must not lock the daemon out.
+    // There is no key yet either; a command that root runs before the first start must not lock the daemon out.
     machine.write("/etc/bridgehead/bridgehead.toml", &sandbox.configuration(APPS[0], "/var/lib/bridgehead"));
     let early = machine.output("CREDENTIALS_DIRECTORY=/root bridgehead sync --dry-run");
     assert!(!early.status.success(), "there is no key");
@@ -85,7 +85,7 @@ fn the_service_runs_under_systemd_from_the_first_start_to_the_purge() {
     let early = machine.run("CREDENTIALS_DIRECTORY=/etc/bridgehead bridgehead sync --dry-run");
     assert!(early.contains("account"), "{early}");
 
-    // It is started when it is ready, and says how it is.
+    // `systemctl` returns when the daemon is ready, and its status is shown.
     machine.run("systemctl enable --now bridgehead");
     assert_eq!(property(&machine, "bridgehead", "ActiveState"), "active");
     assert_eq!(property(&machine, "bridgehead", "StatusText"), "connected to the Bridge");
@@ -94,7 +94,7 @@ fn the_service_runs_under_systemd_from_the_first_start_to_the_purge() {
     assert!(machine.run("bridgehead status").contains("hr"));
     assert_eq!(machine.say("find /var/lib/bridgehead ! -user bridgehead"), "");
 
-    // A reload without a change is answered in the log, with its priority; nothing else happens.
+    // A reload without changes only causes a log message, with its priority.
     machine.run("systemctl kill --signal=HUP --kill-whom=main bridgehead");
     let warned = "journalctl -u bridgehead -p info..info -o cat | grep -c 'the configuration is reloaded; nothing has changed' || true";
     machine.until(warned, "1");
@@ -106,7 +106,7 @@ fn the_service_runs_under_systemd_from_the_first_start_to_the_purge() {
     let wrong = machine.run("journalctl -u bridgehead -p err..err -o cat");
     assert!(wrong.contains("bridge.base_url: missing"), "{wrong}");
 
-    // Another daemon beside it sees neither its state nor its configuration.
+    // A second daemon on the same machine sees neither its state nor its configuration.
     machine.write(
         "/etc/bridgehead/acme/bridgehead.toml",
         &sandbox.configuration(APPS[1], "/var/lib/bridgehead/acme"),
@@ -120,12 +120,12 @@ fn the_service_runs_under_systemd_from_the_first_start_to_the_purge() {
     }
     assert!(machine.run("bridgehead --config /etc/bridgehead/acme status").contains("hr"));
 
-    // Whatever ends it, it is started again.
+    // It is restarted regardless of what ended it.
     machine.run("systemctl kill --signal=KILL --kill-whom=main bridgehead");
     machine.until("systemctl show --property=NRestarts --value bridgehead", "1");
     machine.until("systemctl is-active bridgehead", "active");
 
-    // The state goes on; the daemon is another, with both units.
+    // The state continues with a new daemon process, for both units.
     let identity = machine.run("ls -i /var/lib/bridgehead/*.db; cat /var/lib/bridgehead/witness");
     let pids = ["bridgehead", "bridgehead@acme"].map(|unit| property(&machine, unit, "MainPID"));
     machine.run(&format!("dpkg --install {new}"));
@@ -149,7 +149,44 @@ fn the_service_runs_under_systemd_from_the_first_start_to_the_purge() {
     assert!(!machine.has("/var/lib/bridgehead") && !machine.has("/etc/bridgehead"));
 }
 
-/// Units before the first package had `DynamicUser=`, which keeps state elsewhere.
+/// The way of the book: install, `init`, and what it says to type next.
+#[test]
+fn what_init_writes_after_the_installation_is_what_the_service_runs_with() {
+    let made = Made::new();
+    let package = made.make("deb", "0.1.0");
+    let sandbox = Sandbox::start();
+    let machine = Machine::booted();
+    let package = machine.bring(&package);
+    let installed = machine.run(&format!("dpkg --install {package}"));
+    assert!(installed.contains("1. bridgehead init"), "{installed}");
+
+    // The key is typed, so that it is kept where the service's user can read it.
+    let answers = format!(
+        "printf 'sandbox-key\\nyes\\n' | bridgehead init --connector simulated --name hr --accounts 20 \
+         --iden-url {} --app {}",
+        sandbox.base_url, APPS[0]
+    );
+    let told = machine.run(&answers);
+    assert!(told.contains("rehearsed") && !told.contains("sandbox-key"), "{told}");
+    let next = ["systemctl enable --now bridgehead", "bridgehead sync hr --allow-removals"];
+    assert!(next.iter().all(|command| told.contains(&format!("\n  {command}\n"))), "{told}");
+    let files = machine.say("ls /etc/bridgehead | tr '\\n' ' '");
+    assert_eq!(files.trim(), "bridgehead.toml daemon.toml hr.toml iden-api-key");
+    assert_eq!(machine.say("stat -c '%U %a' /etc/bridgehead/iden-api-key"), "bridgehead 600");
+    machine.run("dpkg --verify bridgehead");
+
+    for command in next {
+        machine.run(command);
+    }
+    assert_eq!(property(&machine, "bridgehead", "ActiveState"), "active");
+    let status = machine.run("bridgehead status");
+    assert!(status.contains("All good.") && status.contains("completed"), "{status}");
+    let audit = machine.run("bridgehead audit show --app hr && bridgehead audit verify");
+    assert!(audit.contains("sync, allowing what was shown"), "{audit}");
+    assert!(audit.contains("root (uid 0)") && audit.contains("The chain is unbroken"), "{audit}");
+}
+
+/// Units before the first package had `DynamicUser=`, which keeps the state elsewhere.
 #[test]
 fn the_state_of_a_dynamic_user_is_taken_over() {
     let made = Made::new();
@@ -161,7 +198,7 @@ fn the_state_of_a_dynamic_user_is_taken_over() {
     machine.run(&format!("chown -R 61234:61234 {private}; ln -s private/bridgehead /var/lib/bridgehead"));
     machine.run(&format!("dpkg --install {package}"));
     assert_eq!(machine.say("cat /var/lib/bridgehead/tasks.db"), "old");
-    // The configuration is not edited, so the daemon ends at once; the folder is prepared before it is started.
+    // The configuration is not edited, so the daemon ends immediately; the folder is prepared before it starts.
     machine.output("systemctl start bridgehead");
     assert_eq!(property(&machine, "bridgehead", "ExecMainStatus"), "78");
     assert!(machine.path("/var/lib/bridgehead").symlink_metadata().expect("the folder").is_dir());

@@ -5,7 +5,7 @@ use std::process::Command;
 
 use crate::made::{repository, run, said};
 
-/// What systemd before version 254 does not know, and passes over: settings, and a type that follows the one that it does know.
+/// Features that systemd before version 254 does not know and ignores: settings, and a type that is followed by one that it knows.
 const NEWER: [&str; 3] = ["RestartSteps", "RestartMaxDelaySec", "service type, ignoring: notify-reload"];
 
 #[test]
@@ -42,13 +42,13 @@ fn systemd_understands_every_line_of_the_units() {
     }
     let output = Command::new("systemd-analyze").args(["verify", "--man=no"]).args(&checked).output();
     let said = said(&output.expect("systemd-analyze is there: tests/install installs it"));
-    // Units of this machine are read, too, and may have faults of their own.
+    // Units of this machine are read as well, and may have faults themselves.
     let ours = said.lines().filter(|line| line.contains("bridgehead"));
     let faults: Vec<&str> = ours.filter(|line| !NEWER.iter().any(|key| line.contains(key))).collect();
     assert!(faults.is_empty(), "{faults:#?}");
 }
 
-/// What is decided in one must not be forgotten in the other.
+/// A change to one unit must not be forgotten in the other.
 #[test]
 fn the_template_differs_from_the_unit_in_what_belongs_to_an_instance_alone() {
     let settings = |unit: &str| -> Vec<String> {

@@ -1,4 +1,4 @@
-//! The exact code, effect, retry and subject of what goes wrong at a target that works.
+//! The exact code, effect, retry and subject of errors from a working target.
 
 use serde_json::{Map, Value, json};
 
@@ -102,7 +102,7 @@ async fn create_again(kit: &Kit<'_>) -> Verdict {
 
 async fn attempt_number(kit: &Kit<'_>) -> Verdict {
     let person = kit.person().await?;
-    // The very same account: a connector that relies on the number treats it as its own work.
+    // Exactly the same account: a connector that relies on the number of the attempt would treat it as its own work.
     let answer = kit.execute_later(3, &about(CREATE, &person.fields)?).await?;
     Requirement::DUPLICATE
         .of("create_account, third attempt, after two attempts that were not applied", answer)?;
@@ -147,7 +147,7 @@ async fn delete_again(kit: &Kit<'_>) -> Verdict {
     Requirement::NO_ACCOUNT.of("delete_account, second attempt", kit.execute(2, &delete).await?)
 }
 
-/// One task of each action that is done to somebody who is there.
+/// One task for each action on an existing account.
 pub(super) fn each_action(
     kit: &Kit<'_>,
     account: &Map<String, Value>,
@@ -157,7 +157,7 @@ pub(super) fn each_action(
     actions.map(|action| change(kit, *action, account, name)).collect()
 }
 
-/// An operation that says all that its action needs.
+/// An operation with everything that its action needs.
 fn change(kit: &Kit<'_>, action: Action, account: &Map<String, Value>, name: &str) -> Verdict<Operation> {
     match action {
         Action::UpdateAccount => {
@@ -188,7 +188,7 @@ async fn missing_account(kit: &Kit<'_>) -> Verdict {
         Requirement::NO_ACCOUNT.of(operation.action().as_str(), kit.execute(1, operation).await?)?;
     }
     kit.gone(&identity(&nobody)).await?;
-    // An identifier in the target's own form, of somebody who is there no more.
+    // An identifier in the target's own format, of an account that no longer exists.
     if !kit.offers(CREATE) || !kit.offers(Action::DeleteAccount) {
         return Ok(());
     }
@@ -230,7 +230,7 @@ async fn missing_ref(kit: &Kit<'_>, kind: ResourceKind, demand: Requirement) -> 
     if tried { Ok(()) } else { skipped(format!("the connector lists no {kind}")) }
 }
 
-/// Fails if a creation that was refused has left somebody behind.
+/// Fails if a rejected creation has left an account behind.
 pub(super) async fn half_done(kit: &Kit<'_>, account: &Map<String, Value>) -> Verdict {
     match kit.look(&identity(account)).await? {
         None => Ok(()),
@@ -243,7 +243,7 @@ async fn refused_permission(kit: &Kit<'_>) -> Verdict {
         Err(Finding::Skipped(why)) => why,
         probe => return refused_everything(kit, &probe?).await,
     };
-    // A target that speaks HTTP can be made to refuse whatever does more than read.
+    // If the target speaks HTTP, the relay can reject every request that does more than read.
     let Ok(http) = kit.http_alone().await else { return Err(Finding::Skipped(skipped)) };
     http.relay.play(|_, seen| if seen.reads() { Act::Pass } else { Act::Answer(Bad::Status(403)) });
     let verdict = refused_everything(kit, &http.probe).await;

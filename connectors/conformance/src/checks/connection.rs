@@ -1,4 +1,4 @@
-//! The way to the target: refused, not there, silent, or cut.
+//! The connection to the target: rejected, unreachable, silent, or cut.
 
 use crate::Situation;
 use crate::bad::Bad;
@@ -43,7 +43,7 @@ async fn bad_credential(kit: &Kit<'_>) -> Verdict {
         Err(Finding::Skipped(why)) => why,
         probe => return every_call(kit, &probe?, Requirement::BAD_CREDENTIAL).await,
     };
-    // A target that speaks HTTP can be made to refuse it.
+    // If the target speaks HTTP, the relay can reject the credential.
     let Ok(http) = kit.http_alone().await else { return Err(Finding::Skipped(skipped)) };
     http.relay.always(Bad::Status(401));
     let verdict = every_call(kit, &http.probe, Requirement::BAD_CREDENTIAL).await;
@@ -64,7 +64,7 @@ async fn every_call(kit: &Kit<'_>, probe: &Probe, demand: Requirement) -> Verdic
     }
     let name = kit.name();
     let nobody = kit.test_target.account(&name);
-    // An answer without an error is what `find-never-guesses` is about.
+    // A result without an error is judged by `find-never-guesses`.
     if let Err(error) = probe.find(&identity(&nobody)).await? {
         demand.of::<()>("find_account", Err(error))?;
     }
@@ -101,12 +101,12 @@ async fn silence(kit: &Kit<'_>) -> Verdict {
     };
     let check = async { waited("check", probe.check().await) };
     let find = async { waited("find_account", probe.find(&account).await) };
-    // All at the same time, because each may take as long as the kit waits.
+    // All concurrently, because each may take as long as the kit waits.
     let (check, list, find, change) = tokio::join!(check, list, find, change);
     check.and(list).and(find).and(change)
 }
 
-/// Fails unless a call has waited until it was dropped, or has given up.
+/// Fails unless the call waited until it was dropped, or gave up.
 fn waited<T>(call: &str, answer: Answer<T>) -> Verdict {
     match answer {
         Err(Finding::Late(_)) => Ok(()),

@@ -1,4 +1,4 @@
-//! A connection that is cut: what it brought so far must not be taken for all there is.
+//! Connections that are cut: the data up to then must not be taken for complete.
 
 use std::collections::BTreeSet;
 
@@ -30,17 +30,18 @@ pub(crate) const RULES: [Rule; 3] = [
     ),
 ];
 
-/// How many accounts there are to list, at least.
+/// The minimum number of accounts to list.
 const SOME: usize = 3;
 
-/// The byte counts at which a conversation of `length` bytes is cut: at its ends, and in `parts` places between.
+/// The byte counts at which a conversation of `length` bytes is cut: near both ends, and at `parts - 1` places in
+/// between.
 fn places(length: usize, parts: usize) -> BTreeSet<usize> {
     let between = (1..parts).map(|part| length * part / parts);
     let ends = [1, 2, length.saturating_sub(2), length.saturating_sub(1)];
     between.chain(ends).filter(|place| (1..length).contains(place)).collect()
 }
 
-/// The way to the target through a relay that cuts it.
+/// A connection to the target through a relay that cuts it.
 async fn through(kit: &Kit<'_>, limit: Option<(usize, Cut)>) -> Verdict<(Peer, Probe)> {
     let Some(target) = kit.test_target.address() else {
         return skipped("the target is not reached over TCP");
@@ -64,7 +65,7 @@ async fn cut_listing(kit: &Kit<'_>) -> Verdict {
     }
     let (relay, probe) = through(kit, None).await?;
     let whole = read(&probe, of).await?;
-    // A connector may be a process: there are never more of them than are needed.
+    // A connector may run a process, so no more of them are kept than needed.
     drop(probe);
     for cut in Cut::BOTH {
         for place in places(relay.passed(), 12) {
@@ -88,7 +89,7 @@ fn lacks_nobody(listing: &Listing, whole: &Listing) -> Result<(), String> {
     if missing == 0 { Ok(()) } else { Err(format!("as if it were complete: {missing} accounts are missing")) }
 }
 
-/// A target that is not reached over TCP: the test target breaks the listing off.
+/// For targets that are not reached over TCP: the test target itself breaks off the listing.
 async fn broken_listing(kit: &Kit<'_>, of: &ResourceType) -> Verdict {
     let probe = kit.connect(Situation::CutListing).await?;
     match attempt(&probe, of).await? {

@@ -1,4 +1,4 @@
-//! A target that answers badly: every request that a call makes, and every bad answer, one after another.
+//! A failing target: each request of each call gets each bad response, one after another.
 
 use crate::bad::{Bad, WAIT};
 use crate::finding::{Finding, Verdict, ensure, failed, parts, skipped};
@@ -62,20 +62,21 @@ pub(crate) const RULES: [Rule; 9] = [
     }),
 ];
 
-/// How many accounts the kit adds to a listing.
+/// The number of accounts that the kit adds to a listing.
 const SOME: usize = 5;
 
-/// Whether requests are answered so here: where a target takes long to answer, only by what many targets do.
+/// Whether to send this bad response: for a slow target, only responses that are common.
 fn is_given(kit: &Kit<'_>, bad: Bad) -> bool {
     kit.test_target.fails_in_every_way() || !bad.is_rare()
 }
 
-/// Whether this request is made to fail where each takes many: in what is no HTTP, a page is several of them.
+/// Whether to make this request fail. In protocols other than HTTP one page takes several requests, so only some of
+/// them fail.
 fn is_picked(kit: &Kit<'_>, number: usize, requests: usize) -> bool {
     kit.test_target.protocol() == Protocol::Http || number == 0 || number == MIDDLE || number + 1 == requests
 }
 
-/// One of those that are neither the first nor the last.
+/// A request that is usually neither the first nor the last.
 const MIDDLE: usize = 4;
 
 async fn failing_listing(kit: &Kit<'_>) -> Verdict {
@@ -125,7 +126,7 @@ async fn failing_look_up(kit: &Kit<'_>) -> Verdict {
         }
     }
     for (account, nobody) in forms {
-        // In this way the target itself reports that the account does not exist.
+        // Record how the target itself reports that the account does not exist.
         http.relay.pass();
         http.probe.find(&nobody).await?.ok();
         let nobodies = http.relay.seen();
@@ -178,10 +179,11 @@ async fn failing_change(kit: &Kit<'_>) -> Verdict {
         let requests = http.relay.seen();
         trial = kind.prepare(kit, &wishes).await?;
         for number in picks(requests.len()).filter(|number| is_picked(kit, *number, requests.len())) {
-            // Created accounts stay if the connector cannot delete: then only a few are created.
+            // If the connector cannot delete, created accounts stay, so only a few are created.
             let few = |bad: &Bad| kit.offers(Action::DeleteAccount) || matches!(bad, Bad::Status(403 | 500));
             let bads = http.relay.bads();
-            // A request that only reads is the same before and after the target, and look-ups are tested separately.
+            // For a request that only reads, it makes no difference whether the target executed it, and lookups are
+            // tested separately.
             let reads = requests.get(number).is_some_and(Seen::reads);
             let telling = |bad: &Bad| is_given(kit, *bad) && (!reads || bads.reading.contains(bad));
             let answered = bads.refusals.iter().chain(bads.confused).copied();
@@ -204,7 +206,8 @@ async fn failing_change(kit: &Kit<'_>) -> Verdict {
                         requests.len()
                     )
                 };
-                // A protocol other than HTTP may continue over another connection, and prepare less than before.
+                // A protocol other than HTTP may continue on another connection, and prepare fewer statements than
+                // before.
                 let sent = http.relay.seen().len();
                 let has_gone_on = kit.test_target.protocol() != Protocol::Http && sent != number + 1;
                 http.relay.pass();
@@ -218,7 +221,7 @@ async fn failing_change(kit: &Kit<'_>) -> Verdict {
     Ok(())
 }
 
-/// What an error must be of a target that answered so.
+/// Checks the error of a call whose target sent this response.
 fn coded(bad: Bad, changes: bool, error: &Error) -> Result<(), String> {
     let code = error.code();
     let later = error.retry() != Retry::Never;
@@ -235,7 +238,7 @@ fn coded(bad: Bad, changes: bool, error: &Error) -> Result<(), String> {
         Bad::Wait(429) => (code == Code::RateLimited && asked)
             .then_some(())
             .ok_or("RATE_LIMITED, retry after the requested 7 s"),
-        // Somebody who cannot read the date waits as long as they like.
+        // A connector that cannot read the date may wait for any time.
         Bad::Status(429) | Bad::Page(429) => {
             (code == Code::RateLimited && later).then_some(()).ok_or("RATE_LIMITED, retry later")
         }
@@ -276,25 +279,25 @@ fn is_trouble(code: Code) -> bool {
     matches!(code, Code::InternalError | Code::Timeout | Code::RateLimited)
 }
 
-/// What a call made of a bad answer.
+/// What a call did with a bad response.
 struct Observed {
     call: String,
     changes: bool,
     bad: Bad,
-    /// Which of its requests was answered so.
+    /// The number of the request that got it.
     number: usize,
     error: Option<Error>,
-    /// The request that was answered so, and how often it was sent again.
+    /// The request that got it, and how often it was repeated.
     again: Option<(String, usize)>,
-    /// The calls so far whose message quoted a body.
+    /// The calls so far whose error message quoted a body.
     quoted: Vec<String>,
 }
 
-/// Every call that can be made, and every bad answer to each of its requests. It is gone through once, for all that judge it.
+/// Every possible call, with every bad response to each of its requests. It runs once, for all checks that judge it.
 #[derive(Default)]
 pub(crate) struct Round {
     observed: Vec<Observed>,
-    /// What ended it before its time.
+    /// The finding that ended the round early.
     ended: Option<Finding>,
 }
 
@@ -354,7 +357,7 @@ impl Round {
             let requests = http.relay.seen().len();
             trial = kind.prepare(kit, &wishes).await?;
             for number in picks(requests).filter(|number| is_picked(kit, *number, requests)) {
-                // Ways of saying the same are tried where a call begins.
+                // Variants of a response are only tried on the first request of a call.
                 for bad in tried.iter().copied().filter(|bad| number == 0 || !bad.is_a_variant()) {
                     http.relay.at(number, Act::Answer(bad));
                     let error = outcome(probe.execute(1, &trial.operation).await)?;
@@ -371,7 +374,7 @@ impl Round {
     }
 }
 
-/// The round, gone through once. A call that hung or panicked ends it, and all that judge it.
+/// The round, which runs only once. A call that hangs or panics ends it, and fails all checks that judge it.
 async fn round<'k>(kit: &'k Kit<'_>) -> Verdict<&'k Round> {
     let http = kit.http().await?;
     let round = kit.round.get(|| async {
@@ -384,7 +387,7 @@ async fn round<'k>(kit: &'k Kit<'_>) -> Verdict<&'k Round> {
 }
 
 impl Round {
-    /// Judges what was seen, then what ended it.
+    /// Judges the observations, then the finding that ended the round.
     fn judge(&self, mut judge: impl FnMut(&Observed) -> Verdict) -> Verdict {
         self.observed.iter().try_for_each(&mut judge)?;
         match &self.ended {
@@ -396,7 +399,7 @@ impl Round {
     }
 }
 
-/// The error that a call ended in.
+/// The error of a call, if it failed.
 fn outcome<T>(answer: Answer<T>) -> Verdict<Option<Error>> {
     answer.map(Result::err)
 }
@@ -411,7 +414,7 @@ async fn failing_codes(kit: &Kit<'_>) -> Verdict {
                 seen.bad
             ))
         }),
-        // That a call succeeds all the same is what the other checks are about.
+        // Calls that succeed anyway are judged by other checks.
         None => Ok(()),
     })
 }
@@ -426,7 +429,7 @@ async fn never_retries(kit: &Kit<'_>) -> Verdict {
     })
 }
 
-/// Whether a request that was answered so may succeed later: then a connector may be tempted.
+/// Whether the same request may succeed later, which may tempt a connector to retry.
 fn is_trouble_of(bad: Bad) -> bool {
     matches!(bad, Bad::Wait(_) | Bad::Status(500) | Bad::Says(Said { means: Means::Busy, .. }))
 }
@@ -460,9 +463,9 @@ async fn describe_while_down(kit: &Kit<'_>) -> Verdict {
     if let Err(Finding::Skipped(why)) = kit.http().await {
         reasons.push(why);
     } else {
-        // A 404 may be how a target says that it has no discovery, which is an answer.
+        // There is no 404 in `down`: a target may use it to say that it has no discovery, which is a valid response.
         for bad in kit.http().await?.relay.bads().down.iter().copied() {
-            // A new one each time: one that has worked may know by heart what it can do.
+            // A new connector each time: one that has worked before may have cached its capabilities.
             let http = kit.relayed(Situation::Through).await?;
             http.relay.always(bad);
             says_the_same(kit, &format!("that responds with {bad}"), &http.probe).await?;
@@ -509,7 +512,7 @@ async fn reading_changes_nothing(kit: &Kit<'_>) -> Verdict {
     let checking = http.relay.seen();
     let line = |seen: &Seen| format!("{} {}", seen.method, seen.path);
     for (call, seen) in reading.iter().chain([&("check".to_owned(), checking.clone())]) {
-        // A directory is asked for a change of nobody to see whether it takes changes.
+        // A connector may send a directory a change of a missing entry to see whether it accepts changes.
         let is_done = |seen: &Seen| http.relay.is_http() || seen.status.unwrap_or(0) == 0;
         if let Some(change) = seen.iter().find(|seen| seen.changes() && is_done(seen)) {
             return failed(format!("{call} sends {}", line(change)));
@@ -518,7 +521,7 @@ async fn reading_changes_nothing(kit: &Kit<'_>) -> Verdict {
     if kit.test_target.read_only() || !kit.offers(Action::CreateAccount) {
         return Ok(());
     }
-    // Of a POST only what else it is used for says whether it changes anything.
+    // Whether a POST changes anything is only known from its other uses.
     http.relay.pass();
     let fields = kit.test_target.account(&kit.name());
     probe.execute(1, &crate::tasks::about(Action::CreateAccount, &fields)?).await?.ok();
@@ -545,17 +548,17 @@ async fn bodies_out_of_errors(kit: &Kit<'_>) -> Verdict {
     })
 }
 
-/// Which of the requests of a call was made to fail.
+/// The request of a call that was made to fail.
 #[derive(Clone, Copy)]
 struct Place {
     is_last: bool,
-    /// Whether the call has sent others behind it, or did without it: what it had prepared before it need not prepare again.
+    /// Whether the call sent requests after it, or left out some before it: statements that are already prepared are not prepared again.
     has_gone_on: bool,
 }
 
-/// The trial of an action, as far as this module needs to know it.
+/// Judging a trial, which only this module needs.
 impl Trial {
-    /// Fails if what was answered is not what was done; says whether the account is used up.
+    /// Fails if the result of the call does not match what was done. Returns whether the account cannot be used again.
     async fn judge(
         &self,
         kit: &Kit<'_>,
@@ -567,14 +570,14 @@ impl Trial {
         let now = self.now(kit).await?;
         let is_changed = self.is_changed(now.as_ref());
         match answer {
-            // What a target says with success is believed, unless it has to say who was created.
+            // A success from the target is believed, except for a creation: its response must identify the account.
             Ok(_)
                 if matches!(act, Act::Answer(bad) if bad.says_success())
                     && self.action != Action::CreateAccount => {}
             Ok(_) if self.shows(now.as_ref()) == Some(false) => {
                 return failed(format!("{what}: success is reported, but the change was not made"));
             }
-            // A new password cannot be seen, but the target has said that it did nothing.
+            // A new password is not visible, but according to its response, the target did nothing.
             Ok(_)
                 if self.shows(now.as_ref()).is_none()
                     && !has_gone_on
@@ -585,7 +588,7 @@ impl Trial {
             Err(error) if is_changed && error.effect() == Effect::NotApplied => {
                 return failed(format!("{what}: something was changed, but the error says {}", parts(error)));
             }
-            // A change that cannot be seen may still have been made, if it was the last request.
+            // An invisible change may have been made nevertheless, if this was the last request.
             Err(error)
                 if is_last
                     && self.shows(now.as_ref()).is_none()

@@ -1,4 +1,4 @@
-//! What of an account can be changed, and whether it was.
+//! Which fields of an account can be changed, and whether they were.
 
 use serde_json::{Map, Value, json};
 
@@ -66,7 +66,7 @@ pub(crate) const RULES: [Rule; 8] = [
 
 const FIELDS: [&str; 5] = ["username", "email", "first_name", "last_name", "display_name"];
 
-/// Another value of a field than the one that it has, in a form that the target takes.
+/// A different value for a field, in a form that the target accepts.
 fn another(kit: &Kit<'_>, field: &str, old: Option<&Value>) -> Value {
     let name = kit.name();
     let mut values = [
@@ -82,7 +82,7 @@ fn another(kit: &Kit<'_>, field: &str, old: Option<&Value>) -> Value {
     })
 }
 
-/// Fails unless a refused task has left everything as it was.
+/// Fails if a rejected task has changed anything.
 async fn refused(kit: &Kit<'_>, call: &str, person: &Person, error: &Error) -> Verdict {
     let now = kit.found(&person.by_id()).await?;
     let changed = changed(&person.record, &now);
@@ -113,7 +113,7 @@ async fn every_field(kit: &Kit<'_>) -> Verdict {
                     shows(kit, &format!("{call}, then {seen}"), &one(field, value.clone()), &record)?;
                     others_stay(&format!("{call}, then {seen}"), &person.record, &record, field, &value)?;
                 }
-                // The value is already set: that is a success, whichever account seems to have the name.
+                // The value is already set, so this must succeed, even if an account with this name is found.
                 if let Err(error) = change(kit, &person, &one(field, value.clone())).await? {
                     return failed(format!(
                         "{call} to its current value: expected success; got {}",
@@ -123,7 +123,7 @@ async fn every_field(kit: &Kit<'_>) -> Verdict {
                 if field == "username" || field == "email" {
                     renamed(kit, &person, field, &value).await?;
                 }
-                // The names are taken now.
+                // Names are already taken, so they cannot be reused.
                 if field != "username" && field != "email" {
                     all.insert(field.to_owned(), value);
                 }
@@ -156,7 +156,7 @@ async fn every_field(kit: &Kit<'_>) -> Verdict {
             }
             Err(error) => refused(kit, &call, &person, &error).await?,
         }
-        // One that cannot be kept, behind others that can.
+        // A field that cannot be stored, after fields that can.
         let mut mixed = all.clone();
         mixed.insert("bhk_no_such_field".to_owned(), json!("x"));
         let person = kit.person_to_rename().await?;
@@ -171,7 +171,7 @@ async fn every_field(kit: &Kit<'_>) -> Verdict {
     Ok(())
 }
 
-/// Fails if a change of one field has changed another, unless that is made up from the new value.
+/// Fails if a change of one field also changed another, unless the other is derived from the new value.
 fn others_stay(
     call: &str,
     before: &AccountRecord,
@@ -191,7 +191,7 @@ fn others_stay(
     ensure(changed.is_empty(), || format!("{call}: {} was changed as well", changed.join(", ")))
 }
 
-/// Fails unless a record shows these values, so far as the target shows them.
+/// Fails unless a record has these values, except in fields that the target does not show.
 fn shows(kit: &Kit<'_>, call: &str, wanted: &Map<String, Value>, record: &AccountRecord) -> Verdict {
     let mut wanted = wanted.clone();
     wanted.retain(|field, _| !kit.is_hidden(field));
@@ -218,7 +218,7 @@ async fn renamed(kit: &Kit<'_>, person: &Person, field: &str, value: &Value) -> 
 async fn to_null(kit: &Kit<'_>) -> Verdict {
     for field in FIELDS.into_iter().filter(|field| !kit.is_hidden(field)) {
         let mut person = kit.person_to_rename().await?;
-        // The target itself may generate this value.
+        // A known value, because the target may have generated the current one.
         let value = another(kit, field, person.fields.get(field));
         if change(kit, &person, &one(field, value.clone())).await?.is_err() {
             continue;
@@ -248,7 +248,7 @@ async fn another_type(kit: &Kit<'_>) -> Verdict {
         for value in [json!(5), json!(true), json!(["x"]), json!({ "a": 1 })] {
             let call = format!("update_account of {field} to {value}");
             let answer = change(kit, &person, &one(field, value.clone())).await?;
-            // Whatever came of it, everybody can still be read.
+            // Whatever the result, all accounts must still be readable.
             let now = kit.found(&person.by_id()).await.map_err(|finding| {
                 Finding::Failed(format!("after {call}, the account cannot be read: {finding:?}"))
             })?;
@@ -264,7 +264,7 @@ async fn another_type(kit: &Kit<'_>) -> Verdict {
                 Ok(()) => {
                     let held = serde_json::to_value(&now).unwrap_or_default();
                     let held = held.get(field).and_then(Value::as_str).unwrap_or_default().to_owned();
-                    // A target may take a list of one for the one that it holds.
+                    // A target may accept a list with one item as that item.
                     let single = match value.as_array().map(Vec::as_slice) {
                         Some([one]) => one,
                         _ => &value,
@@ -387,7 +387,7 @@ async fn sparse_accounts(kit: &Kit<'_>) -> Verdict {
             all.into_iter().partition(|operation| operation.action() == Action::DeleteAccount);
         for operation in others.into_iter().chain(last) {
             if operation.action() == UPDATE {
-                // What may be changed of everybody else need not be of these.
+                // A field that can usually be changed may not be changeable on a sparse account.
                 kit.execute(1, &operation).await?.ok();
             } else {
                 kit.done(&operation).await?;
@@ -397,10 +397,10 @@ async fn sparse_accounts(kit: &Kit<'_>) -> Verdict {
     if made == 0 { skipped("the target requires more fields for every account") } else { Ok(()) }
 }
 
-/// What a value that is not there becomes where it is written as a text.
+/// The words that result when a missing value is formatted as text.
 const NOTHING: [&str; 7] = ["none", "null", "nil", "undefined", "nan", "(null)", "<nil>"];
 
-/// Fails if a field that was not given holds a word for nothing.
+/// Fails if a field that was not given contains a placeholder word.
 fn no_word(what: &str, record: &AccountRecord) -> Verdict {
     let shown = json!(record);
     let words: Vec<&str> = FIELDS
@@ -413,7 +413,7 @@ fn no_word(what: &str, record: &AccountRecord) -> Verdict {
     ensure(words.is_empty(), || format!("{what}: {} is a placeholder word", words.join(", ")))
 }
 
-/// Fails if an account holds what another one of the kit was given.
+/// Fails if an account contains values of another account of the kit.
 fn no_other(kit: &Kit<'_>, what: &str, name: &str, record: &AccountRecord) -> Verdict {
     let shown = serde_json::to_value(record).unwrap_or_default();
     let fields = shown.as_object().into_iter().flatten();
@@ -424,7 +424,7 @@ fn no_other(kit: &Kit<'_>, what: &str, name: &str, record: &AccountRecord) -> Ve
     ensure(foreign.is_empty(), || format!("{what}: {} belongs to another account", foreign.join(", ")))
 }
 
-/// The places in which a task may say a password, and a task that says it there.
+/// A task with a password in this place.
 fn with_password(action: Action, account: &Map<String, Value>, place: &str, password: &str) -> Value {
     let mut task = json!({ "account": account });
     let (outer, inner) = place.split_once('.').unwrap_or(("", place));
@@ -446,7 +446,7 @@ const PLACES: [&str; 6] = [
     "new_password",
 ];
 
-/// Whether any request holds a text, as it is or as a form writes it.
+/// Whether any request contains a string, as it is or form-encoded.
 fn hold(requests: &[Seen], text: &str) -> bool {
     let form: String = url::form_urlencoded::byte_serialize(text.as_bytes()).collect();
     requests.iter().any(|request| {
@@ -488,7 +488,7 @@ async fn passwords(kit: &Kit<'_>) -> Verdict {
         kit.watch.keep_secret([&password]);
         let operation = operation(action, with_password(action, &account, "account.password", &password))?;
         http.relay.pass();
-        // A target, and a connector, may refuse it.
+        // A target or a connector may reject this.
         let is_done = http.probe.execute(1, &operation).await?.is_ok();
         ensure(!is_done || !plain || hold(&http.relay.seen(), &password), || {
             format!(

@@ -1,4 +1,4 @@
-//! The life of an account: each step is seen by `find_account` and by `list`.
+//! The life cycle of an account: `find_account` and `list` must show each step.
 
 use std::sync::atomic::Ordering;
 
@@ -98,7 +98,8 @@ async fn update(kit: &Kit<'_>) -> Verdict {
     for (call, record) in &seen {
         holds(call, record, &changes, true)?;
     }
-    // The update's values may be stored in other fields as well, so only the named ones must stay unchanged.
+    // The target may store the update's values in other fields as well, so only the fields that have a name must stay
+    // unchanged.
     let mut rest = person.fields.clone();
     rest.retain(|field, _| !changes.contains_key(field));
     for (call, record) in &seen {
@@ -186,8 +187,8 @@ pub(super) fn holds(call: &str, record: &AccountRecord, wanted: &Map<String, Val
     failed(format!("{call}: of account {}, {}", record.id, differences.join("; ")))
 }
 
-/// Fails if a field with a name, or a membership, differs from before. The target's own fields, such as the time of the
-/// last change, may differ.
+/// Fails if a named field or a membership differs from before. The target's own fields, such as the time of the last
+/// change, may differ.
 pub(super) fn keeps(call: &str, before: &AccountRecord, after: &AccountRecord) -> Verdict {
     let own = |record: &AccountRecord| {
         let mut own = record.clone();

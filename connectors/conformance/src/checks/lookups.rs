@@ -1,4 +1,4 @@
-//! Which account a name identifies, and which it does not.
+//! Which accounts a name identifies, and which it does not.
 
 use serde_json::Value;
 
@@ -38,10 +38,10 @@ pub(crate) const RULES: [Rule; 5] = [
     ),
 ];
 
-/// How many of the listed accounts are looked for, where none can be made.
+/// The number of listed accounts to look up if none can be created.
 const SAMPLE: usize = 3;
 
-/// Accounts to look for: one of the kit's own, or some that are there, where nothing may be changed.
+/// Accounts to look up: one that the kit created, or existing ones if nothing may be changed.
 async fn sample(kit: &Kit<'_>) -> Verdict<Vec<AccountRecord>> {
     if kit.offers(Action::CreateAccount) && !kit.test_target.read_only() {
         return Ok(vec![kit.person().await?.record]);
@@ -52,7 +52,7 @@ async fn sample(kit: &Kit<'_>) -> Verdict<Vec<AccountRecord>> {
     if sample.is_empty() { skipped("the target has no account to look up") } else { Ok(sample) }
 }
 
-/// Looks for each account by each of its names, as `written` writes them.
+/// Looks up each account by each of its names, formatted by `written`.
 async fn by_every_name(kit: &Kit<'_>, written: fn(&str) -> String) -> Verdict {
     for record in sample(kit).await? {
         let found = kit.found(&Account::by_id(record.id.clone())).await?;
@@ -67,7 +67,7 @@ async fn by_names(kit: &Kit<'_>, record: &AccountRecord, written: fn(&str) -> St
         let Some(name) = name else { continue };
         let account = named(field, &written(name));
         let found = kit.found(&account).await?;
-        // Two accounts of a target may share an email: one of them must be found, not another account.
+        // Two accounts of a target may share an email address: one of them must be found, and no other account.
         ensure(account.is_same_as(&found), || {
             format!("looked up {}, and found {}", who(&account), found.id)
         })?;
@@ -94,7 +94,7 @@ async fn nobody(kit: &Kit<'_>) -> Verdict {
     kit.gone(&Account::by_id("bridgehead-kit-not-there")).await
 }
 
-/// Names that would mean somebody in the syntax of a directory, a database, a path or a shell.
+/// Names that would match accounts in the syntax of a directory, a database, a path or a shell.
 const HOSTILE: [&str; 19] = [
     "*",
     "%",
@@ -117,7 +117,7 @@ const HOSTILE: [&str; 19] = [
     "a\0b",
 ];
 
-/// The same, aimed at one of the kit's own: should it hit, it hits nobody else.
+/// The same for one of the kit's own accounts, so that a match can only affect that account.
 fn aimed(prefix: &str, name: &str) -> Vec<String> {
     let mut aimed = vec![
         format!("{prefix}*"),
@@ -139,12 +139,12 @@ fn aimed(prefix: &str, name: &str) -> Vec<String> {
         format!("{name}\n"),
         format!("{prefix}{{{{ '-' }}}}"),
     ];
-    // An identifier without a '-' is among what is aimed at it.
+    // For an identifier without '-', some of these equal the identifier itself.
     aimed.retain(|hostile| hostile != name);
     aimed
 }
 
-/// A text that some targets cannot even be asked about.
+/// A string that some targets reject in a lookup.
 fn may_be_refused(name: &str) -> bool {
     name.chars().any(char::is_control)
 }
@@ -153,7 +153,7 @@ async fn hostile_look_ups(kit: &Kit<'_>) -> Verdict {
     let mut names: Vec<String> = HOSTILE.map(str::to_owned).into();
     names.push("x".repeat(4_000));
     for record in sample(kit).await?.into_iter().take(1) {
-        // Of a live target only its own people can be aimed at, and looking does no harm.
+        // On a live target only its own accounts can be used, and a lookup changes nothing.
         let name = record.username.as_deref().or(record.email.as_deref()).unwrap_or(record.id.as_str());
         let begin: String = name.chars().take(name.chars().count() / 2).collect();
         names.extend(aimed(&begin, name).into_iter().filter(|aimed| aimed != name));

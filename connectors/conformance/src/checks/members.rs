@@ -1,4 +1,4 @@
-//! Several references in one task, of several types, in every form that a task may have.
+//! Several references of several types in one task, in every form that a task may have.
 
 use serde_json::{Map, Value, json};
 
@@ -49,7 +49,7 @@ pub(crate) const RULES: [Rule; 5] = [
     ),
 ];
 
-/// A type, and what accounts can be put into.
+/// A resource type, and the groups or licenses that accounts can get.
 struct Usable {
     kind: ResourceKind,
     slug: String,
@@ -75,7 +75,7 @@ async fn usable(kit: &Kit<'_>) -> Verdict<Vec<Usable>> {
     if usable.is_empty() { skipped(reason) } else { Ok(usable) }
 }
 
-/// A task's references: of each type, these.
+/// The references of a task, by type.
 fn wished<'u>(wishes: impl IntoIterator<Item = (&'u Usable, Vec<Value>)>) -> Map<String, Value> {
     let mut task = Map::new();
     for (of, ids) in wishes {
@@ -90,7 +90,7 @@ fn texts(ids: &[String]) -> Vec<Value> {
     ids.iter().map(|id| json!(id)).collect()
 }
 
-/// Fails unless the account has exactly these references of a type, of those that the kit gives.
+/// Fails unless the account has exactly these references of a type, among those that the kit assigns.
 async fn has(kit: &Kit<'_>, call: &str, person: &Person, of: &Usable, wanted: &[String]) -> Verdict {
     for (seen, record) in kit.seen(person).await? {
         let held = refs(&record, of.kind, &of.slug);
@@ -107,7 +107,7 @@ async fn has(kit: &Kit<'_>, call: &str, person: &Person, of: &Usable, wanted: &[
     Ok(())
 }
 
-/// Makes somebody with these references; `None` if that is refused cleanly.
+/// Creates an account with these references; `None` if that is rejected cleanly.
 async fn made(kit: &Kit<'_>, refs: &Map<String, Value>) -> Verdict<Option<Person>> {
     let fields = kit.test_target.account(&kit.name());
     let mut task = refs.clone();
@@ -134,10 +134,10 @@ async fn several(kit: &Kit<'_>) -> Verdict {
         has(kit, "create_account with one reference of each type", &person, of, &of.ids[..1]).await?;
     }
     for of in usable.iter().filter(|of| of.ids.len() > 1) {
-        // There may be few licenses.
+        // There may be few licenses, so free those in use.
         kit.clean_up().await;
         let both = wished([(of, texts(&of.ids))]);
-        // A license may exclude others: then two in one task are rejected.
+        // A license may exclude others; then two of them in one task are rejected.
         if let Some(person) = made(kit, &both).await? {
             has(kit, "create_account with several references", &person, of, &of.ids).await?;
         }
@@ -153,7 +153,7 @@ async fn several(kit: &Kit<'_>) -> Verdict {
     Ok(())
 }
 
-/// Updates somebody; `false` if that is refused, and nothing is changed.
+/// Updates an account; `false` if that is rejected and nothing was changed.
 async fn updated(kit: &Kit<'_>, person: &Person, refs: &Map<String, Value>) -> Verdict<bool> {
     let mut task = refs.clone();
     task.insert("account".to_owned(), json!(person.known()));

@@ -1,4 +1,4 @@
-//! The checks, in the order in which they are made.
+//! The checks, in the order in which they run.
 
 mod codes;
 mod connection;
@@ -24,8 +24,8 @@ pub(super) use tidy::CLEAN_UP;
 
 use super::rule::Rule;
 
-/// Every check after `describe`. What reads comes first, and that somebody can be created before anything that needs somebody;
-/// what is judged of the whole run comes last.
+/// Every check after `describe`. Reading checks come first, then the check that an account can be created, before all that need one; checks
+/// that judge the whole run come last.
 pub(super) fn all() -> Vec<Rule> {
     let parts: [&[Rule]; 17] = [
         &reading::RULES,

@@ -1,4 +1,4 @@
-//! Listings of a target that caps its pages, that changes meanwhile, and that holds records which cannot be read.
+//! Listings of a target that limits page sizes, that changes meanwhile, or that has records that cannot be read.
 
 use serde_json::Value;
 
@@ -61,7 +61,7 @@ async fn small_pages(kit: &Kit<'_>) -> Verdict {
     Ok(())
 }
 
-/// How many pages of each listing are read in turn, of a target that cannot be asked for small ones.
+/// How many pages of each listing are read alternately if the target cannot be asked for small pages.
 const PAGES: usize = 4;
 
 async fn listings_at_once(kit: &Kit<'_>) -> Verdict {
@@ -80,7 +80,7 @@ async fn listings_at_once(kit: &Kit<'_>) -> Verdict {
     if most == usize::MAX {
         kit.some_people(kit.several_pages()).await?;
     }
-    // The accounts twice: two who read the same must not share where they are.
+    // Accounts are listed twice: two readers of the same listing must not share their position.
     let types = &kit.description.resource_types;
     let of: Vec<_> = types.iter().chain(kit.types(bridgehead_sdk::ResourceKind::Account)).collect();
     let mut alone: Vec<Vec<String>> = Vec::new();
@@ -102,7 +102,7 @@ async fn listings_at_once(kit: &Kit<'_>) -> Verdict {
     Ok(())
 }
 
-/// The identifiers of the first pages of several listings, which are read in turn, page by page.
+/// The identifiers on the first pages of several listings, which are read alternately, page by page.
 async fn pages(
     probe: &Probe,
     listings: &[&bridgehead_sdk::ResourceType],
@@ -201,7 +201,7 @@ async fn change_between_pages(kit: &Kit<'_>, probe: &Probe, mut people: Vec<crat
     loop {
         let page = match probe.list(of, cursor.as_ref()).await? {
             Ok(page) => page,
-            // It may say that it could not be read to its end.
+            // The connector may report that the listing could not be read to its end.
             Err(_) if pages > 0 => return Ok(()),
             Err(error) => return failed(parts(&error)),
         };
@@ -210,7 +210,7 @@ async fn change_between_pages(kit: &Kit<'_>, probe: &Probe, mut people: Vec<crat
         listing.records.extend(page.records);
         listing.rejected.extend(page.rejected);
         let Some(next) = page.next else { break };
-        // What stood on this page goes, and everything behind it moves up.
+        // An account on this page is deleted, so that all later ones move up.
         if let Some(at) =
             people.iter().position(|person| here.iter().any(|id| *id == person.record.id.as_str()))
             && removed.len() < 2

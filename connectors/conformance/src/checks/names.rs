@@ -1,4 +1,4 @@
-//! Names that are near each other, names of different people in one task, and accounts that another has changed.
+//! Names that resemble each other, names of different people in one task, and accounts that another connector changed.
 
 use serde_json::{Map, Value, json};
 
@@ -62,7 +62,7 @@ pub(crate) const RULES: [Rule; 7] = [
     ),
 ];
 
-/// Parts of a name: without its end, without its beginning, its middle.
+/// Parts of a name: without its end, without its beginning, and its middle.
 fn parts_of(name: &str) -> Vec<String> {
     let characters: Vec<char> = name.chars().collect();
     let count = characters.len();
@@ -75,7 +75,7 @@ fn parts_of(name: &str) -> Vec<String> {
             .into_iter()
             .flatten()
             .collect();
-    // The part before the @ is also a name, and most often a user name.
+    // The part before the @ is also a name, and often a user name.
     if let Some((local, domain)) = name.split_once('@') {
         parts.push(local.to_owned());
         parts.push(domain.to_owned());
@@ -105,7 +105,7 @@ async fn part_of_a_name(kit: &Kit<'_>) -> Verdict {
                 Some(found) if !account.is_same_as(&found) => {
                     return failed(format!("find_account of {} finds {}", who(&account), found.id));
                 }
-                // By chance, or because the target's people are called so.
+                // By chance, or because an account of the target has this name.
                 Some(_) => continue,
                 None => {}
             }
@@ -122,12 +122,12 @@ async fn part_of_a_name(kit: &Kit<'_>) -> Verdict {
 
 async fn within_names(kit: &Kit<'_>) -> Verdict {
     let name = kit.name();
-    // Those that would be found first: made before, and before it in the order of names.
+    // Accounts that would be found first: created earlier, or sorted before it by name.
     let mut others = Vec::new();
     for other in [format!("bhk-{name}"), format!("{name}x"), format!("{name}-2")] {
         match kit.person_called(&other).await {
             Ok(person) => others.push(person),
-            // Some targets want short names.
+            // Some targets require short names.
             Err(Finding::Failed(_)) if !others.is_empty() => {}
             Err(finding) => return Err(finding),
         }
@@ -170,7 +170,7 @@ async fn within_names(kit: &Kit<'_>) -> Verdict {
     Ok(())
 }
 
-/// What is put behind a name, or in it, and what it is called in a message.
+/// What is appended to a name or inserted into it, and its description for messages.
 fn signs() -> Vec<(&'static str, String)> {
     let mut signs: Vec<(&str, String)> = [
         ("a plus", "+x"),
@@ -188,7 +188,7 @@ fn signs() -> Vec<(&'static str, String)> {
     signs
 }
 
-/// A name with a sign behind it, or before the @ of an email.
+/// A name with a suffix, which is placed before the @ of an email address.
 fn signed(name: &str, sign: &str) -> String {
     match name.split_once('@') {
         Some((local, domain)) => format!("{local}{sign}@{domain}"),
@@ -197,7 +197,7 @@ fn signed(name: &str, sign: &str) -> String {
 }
 
 async fn with_signs(kit: &Kit<'_>) -> Verdict {
-    // Created accounts stay if the connector cannot delete: then only a few are created.
+    // If the connector cannot delete, created accounts stay, so only a few are created.
     let most = if kit.offers(DELETE) { usize::MAX } else { 2 };
     for (what, sign) in signs().into_iter().take(most) {
         for field in ["username", "email"] {
@@ -219,7 +219,7 @@ async fn with_signs(kit: &Kit<'_>) -> Verdict {
             ensure(found.id == record.id, || {
                 format!("{call}: find_account of {} finds {} instead of {}", who(&mine), found.id, record.id)
             })?;
-            // The same name without it, and with what it may be taken for, is another one.
+            // The plain name, and the name with what the sign may be mistaken for, belong to no account.
             for other in ["", " x"] {
                 let other = named(field, &signed(&plain, other));
                 let found = kit.look(&other).await?;
@@ -268,7 +268,7 @@ async fn id_before_names(kit: &Kit<'_>) -> Verdict {
         })?;
     }
     let mut nobodies = vec![together(&[("username", nobody.get("username")), ("email", email.as_ref())])];
-    // Where the id is the user name, that name is no other one.
+    // If the identifier is the user name, the name is not a different one.
     let mistaken = other
         .record
         .username
@@ -348,7 +348,7 @@ async fn act_by_every_name(kit: &Kit<'_>) -> Verdict {
         };
         let Some(value) = value else { continue };
         let bystander = kit.person().await?;
-        // By email also in a different case: case must not matter.
+        // The task identifies the account by this field alone.
         let known = fields(field, &value);
         let changes = kit.test_target.changes(&value);
         let mut shown = changes.clone();
@@ -363,7 +363,7 @@ async fn act_by_every_name(kit: &Kit<'_>) -> Verdict {
         for action in order.into_iter().filter(|action| kit.offers(*action)) {
             let task = match action {
                 Action::UpdateAccount => {
-                    // An update of the name itself would leave no account to continue with.
+                    // If the update changed this name, the next task would not find the account.
                     let mut changes = changes.clone();
                     changes.retain(|name, _| name != field);
                     shown.retain(|name, _| name != field);
@@ -425,7 +425,7 @@ async fn seen_by_another(kit: &Kit<'_>) -> Verdict {
         ways.extend(id.map(Account::by_id));
         ways
     };
-    // The other one looks first, and must not keep in mind what it saw.
+    // The other connector looks first, and must not cache what it found.
     for way in ways(None) {
         let found = find_by(&other, &way).await?;
         ensure(found.is_none(), || {
@@ -478,7 +478,7 @@ async fn seen_by_another(kit: &Kit<'_>) -> Verdict {
             let call = format!("{} of an account that another connector deleted", operation.action());
             Requirement::NO_ACCOUNT.of(&call, other.execute(1, &operation).await?)?;
         }
-        // The same names, and another account.
+        // The same names, but another account.
         let again = kit.person_with(json!({ "account": wanted })).await?;
         for way in ways(None) {
             let found = find_by(&other, &way).await?;

@@ -1,4 +1,4 @@
-//! Listings of every awkward length.
+//! Listings of every length that may cause problems.
 
 use std::collections::HashSet;
 
@@ -52,7 +52,7 @@ fn accounts<'k>(kit: &'k Kit<'_>) -> Verdict<&'k ResourceType> {
     kit.types(ResourceKind::Account).next().ok_or_else(|| Finding::Skipped("it lists no accounts".to_owned()))
 }
 
-/// The long listing, read once for all.
+/// The long listing, which is read once for all checks.
 async fn many<'k>(kit: &'k Kit<'_>) -> Verdict<&'k (Probe, Listing)> {
     let of = accounts(kit)?;
     let many = kit
@@ -80,7 +80,7 @@ pub(super) async fn filled(kit: &Kit<'_>) -> Verdict<Probe> {
 
 async fn page_size(kit: &Kit<'_>) -> Verdict<usize> {
     let (_, listing) = match many(kit).await {
-        // That it cannot be read is the finding of another check.
+        // A listing that cannot be read is the finding of another check.
         Err(Finding::Failed(why) | Finding::Late(why)) => {
             return skipped(format!("the page size is unknown: {why}"));
         }
@@ -121,7 +121,7 @@ async fn paging_many(kit: &Kit<'_>) -> Verdict {
     Ok(())
 }
 
-/// The listing of a target that cannot be filled, and holds several pages with the kit's own accounts.
+/// Checks the listing of a target that cannot be populated, but has several pages with the kit's own accounts.
 async fn several_pages(kit: &Kit<'_>) -> Verdict {
     let people = kit.some_people(kit.several_pages()).await?;
     if people.is_empty() {
@@ -175,13 +175,13 @@ async fn page_again(kit: &Kit<'_>) -> Verdict {
             }
             &kit.working
         }
-        // That it cannot be read is the finding of another check.
+        // A listing that cannot be read is the finding of another check.
         Err(Finding::Failed(why) | Finding::Late(why)) => {
             return skipped(format!("it cannot be read: {why}"));
         }
     };
-    // Of a listing that is under way, as the runtime asks after an error: a position that the target forgets once it has gone on,
-    // as with LDAP's paged results, need not be found again. The first page has no cursor, the second has one.
+    // Pages are requested again in a listing that is under way, as the runtime does after an error: a position that the target discards
+    // once it has moved on, as with LDAP's paged results, need not be valid later. The first page has no cursor, the second has one.
     let mut cursor: Option<bridgehead_sdk::Cursor> = None;
     for page in ["first", "second"] {
         let mut seen: Vec<(Vec<String>, Option<bridgehead_sdk::Cursor>)> = Vec::new();
@@ -206,7 +206,7 @@ async fn page_again(kit: &Kit<'_>) -> Verdict {
         })?;
         match seen.pop() {
             Some((_, Some(next))) => cursor = Some(next),
-            // A single page is all there is.
+            // There is only one page.
             _ => break,
         }
     }

@@ -1,4 +1,4 @@
-//! What can be said of a target by reading alone.
+//! What can be checked by reading alone.
 
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 
@@ -46,7 +46,7 @@ pub(crate) const RULES: [Rule; 7] = [
     ),
 ];
 
-/// At most so many references of one type, says the Bridge.
+/// The maximum number of references of one type according to the Bridge documents.
 const MOST_REFS: usize = 100;
 
 async fn check(kit: &Kit<'_>) -> Verdict {
@@ -121,7 +121,7 @@ async fn records(kit: &Kit<'_>) -> Verdict {
     Ok(())
 }
 
-/// Which rule of the Bridge a record breaks.
+/// The rule of the Bridge API that a record violates, if any.
 fn broken(of: &ResourceType, record: &Record) -> Option<String> {
     if record.id().is_empty() {
         return Some("has no id".to_owned());

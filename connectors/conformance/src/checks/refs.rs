@@ -1,4 +1,4 @@
-//! Groups that accounts are put into, and licenses that they are given.
+//! Groups that accounts are added to, and licenses that are assigned to them.
 
 use serde_json::json;
 
@@ -46,7 +46,7 @@ pub(crate) const RULES: [Rule; 6] = [
     ),
 ];
 
-/// The groups (or licenses) to try it with: one of each type.
+/// The groups (or licenses) to use, one of each type.
 async fn usable(kit: &Kit<'_>, kind: ResourceKind) -> Verdict<Vec<(String, String)>> {
     let mut usable = Vec::new();
     let mut reason = format!("the connector lists no {kind}");
@@ -70,7 +70,7 @@ pub(super) fn entity(record: Record) -> Option<EntityRecord> {
     }
 }
 
-/// A reference of every type that can be tried, as a task says them; empty if there is none.
+/// One reference of every usable type, in the form of a task; empty if there is none.
 pub(super) async fn wishes(kit: &Kit<'_>) -> Verdict<serde_json::Map<String, serde_json::Value>> {
     let mut wishes = serde_json::Map::new();
     for (kind, place) in [(GROUP, "memberships"), (LICENSE, "assignments")] {
@@ -86,12 +86,12 @@ pub(super) async fn wishes(kit: &Kit<'_>) -> Verdict<serde_json::Map<String, ser
     Ok(wishes)
 }
 
-/// Somebody in a group of every type, and with a license, where that can be had.
+/// An account with one group of every type and one license of every type, as far as possible.
 pub(super) async fn member(kit: &Kit<'_>) -> Verdict<Person> {
     member_of(kit, &wishes(kit).await?).await
 }
 
-/// Somebody with these references.
+/// An account with these references.
 pub(super) async fn member_of(
     kit: &Kit<'_>,
     wishes: &serde_json::Map<String, serde_json::Value>,
@@ -117,7 +117,7 @@ async fn on_create(kit: &Kit<'_>, kind: ResourceKind) -> Verdict {
 async fn added(kit: &Kit<'_>, kind: ResourceKind) -> Verdict {
     for (slug, id) in usable(kit, kind).await? {
         let person = kit.person().await?;
-        // The second one is delivered again: what is so already is a success.
+        // The second task is the same one again: a state that is already reached is a success.
         for _ in 0..2 {
             wanted(kit, &person, kind, &slug, &[&id]).await?;
             has(kit, &person, kind, &slug, &id, true).await?;
@@ -129,7 +129,7 @@ async fn added(kit: &Kit<'_>, kind: ResourceKind) -> Verdict {
 async fn removed(kit: &Kit<'_>, kind: ResourceKind) -> Verdict {
     for (slug, id) in usable(kit, kind).await? {
         let person = match person_in(kit, kind, &slug, &id).await {
-            // That a creation cannot do it is the finding of another check.
+            // A creation that cannot assign it is the finding of another check.
             Err(Finding::Failed(_)) => {
                 let person = kit.person().await?;
                 wanted(kit, &person, kind, &slug, &[&id]).await?;

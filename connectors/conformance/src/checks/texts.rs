@@ -1,4 +1,4 @@
-//! Texts that somebody really has in a name, and what becomes of them.
+//! Strings that occur in real names, and how they are stored.
 
 use serde_json::{Map, Value, json};
 
@@ -25,7 +25,7 @@ pub(crate) const RULES: [Rule; 2] = [
     ),
 ];
 
-/// What they are called in a message, and what they are.
+/// Their description for messages, and the strings.
 fn texts() -> Vec<(&'static str, String)> {
     let mut texts: Vec<(&str, String)> = [
         ("quotes", "O'Brien \"Bob\" `Bo` ‘Bö’"),

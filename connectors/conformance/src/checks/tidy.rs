@@ -1,4 +1,4 @@
-//! What is judged when everything else has been done.
+//! Checks that run after everything else.
 
 use crate::finding::{Verdict, ensure, failed, skipped};
 use crate::kit::Kit;

@@ -1,4 +1,4 @@
-//! Calls at the same time, and calls that are dropped.
+//! Calls that run concurrently, and calls that are dropped.
 
 use tokio::task::JoinSet;
 
@@ -28,7 +28,7 @@ pub(crate) const RULES: [Rule; 2] = [
     ),
 ];
 
-/// As many as the runtime runs by default.
+/// The number of calls that the runtime executes concurrently by default.
 const AT_ONCE: usize = 8;
 
 async fn many_at_once(kit: &Kit<'_>) -> Verdict {
@@ -51,7 +51,7 @@ async fn many_at_once(kit: &Kit<'_>) -> Verdict {
     while let Some(read) = reads.join_next().await {
         match read {
             Ok(Ok(Ok(()))) => {}
-            // A listing that cannot be proven whole while accounts come is asked for again.
+            // A listing that cannot be proven complete while accounts are added is retried.
             Ok(Ok(Err(error))) if error.effect() == Effect::NotApplied && error.retry() != Retry::Never => {}
             Ok(Ok(Err(error))) => return failed(format!("reading at the same time: {}", parts(&error))),
             Ok(Err(finding)) => return Err(finding),
@@ -82,7 +82,7 @@ async fn many_at_once(kit: &Kit<'_>) -> Verdict {
     Ok(())
 }
 
-/// Carries out operations at the same time; each must succeed.
+/// Executes operations concurrently; each must succeed.
 async fn all_done(kit: &Kit<'_>, operations: Vec<Operation>) -> Verdict {
     let mut calls = JoinSet::new();
     for operation in operations {
@@ -105,7 +105,7 @@ async fn all_done(kit: &Kit<'_>, operations: Vec<Operation>) -> Verdict {
     Ok(())
 }
 
-/// How often a call may wait before it is dropped: the earlier, the less of it has happened.
+/// How often a call may be pending before it is dropped: the lower the number, the less was done.
 const PATIENCE: [usize; 6] = [0, 1, 2, 3, 5, 8];
 
 async fn dropped_call(kit: &Kit<'_>) -> Verdict {
@@ -120,7 +120,7 @@ async fn dropped_call(kit: &Kit<'_>) -> Verdict {
         if let Some(Err(error)) = &ended {
             return failed(format!("create_account: expected success; got {}", parts(error)));
         }
-        // The runtime delivers it again; it may find the work done.
+        // The runtime repeats the task, which may find the work done.
         let again = kit.execute(2, &create).await?;
         let Some(found) = kit.look(&identity(&fields)).await? else {
             let came = again.as_ref().map_or_else(parts, |_| "success".to_owned());

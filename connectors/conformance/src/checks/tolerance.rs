@@ -1,4 +1,4 @@
-//! What a task says beyond what the connector knows.
+//! Parts of a task that the connector does not know.
 
 use serde_json::{Value, json};
 

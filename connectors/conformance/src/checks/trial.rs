@@ -1,4 +1,4 @@
-//! One action on an account that is there for it, to be tried at a target that fails.
+//! One action on an account that exists for it, for tests with a failing target.
 
 use serde_json::{Map, Value, json};
 
@@ -9,7 +9,7 @@ use bridgehead_sdk::{Account, AccountRecord, AccountStatus, Action, Operation, R
 
 use super::refs::member_of;
 
-/// Of so many requests of one call each is made to fail: the first ones, and the last.
+/// The number of requests of a call that are made to fail, from the first; the last one is made to fail as well.
 const MOST: usize = 5;
 
 /// Which of `count` requests are made to fail.
@@ -17,7 +17,7 @@ pub(super) fn picks(count: usize) -> impl Iterator<Item = usize> {
     (0..count).filter(move |number| *number < MOST || *number + 1 == count)
 }
 
-/// What is tried.
+/// What a trial does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Kind {
     Action(Action),
@@ -27,7 +27,7 @@ pub(super) enum Kind {
     UpdateMember,
 }
 
-/// Everything that the connector offers.
+/// All trials that the connector supports.
 pub(super) fn trials(kit: &Kit<'_>) -> Vec<Kind> {
     let mut kinds: Vec<Kind> =
         Action::ALL.iter().copied().filter(|action| kit.offers(*action)).map(Kind::Action).collect();
@@ -40,26 +40,26 @@ pub(super) fn trials(kit: &Kit<'_>) -> Vec<Kind> {
     kinds
 }
 
-/// An operation, and the account as it is before it.
+/// An operation, and the account as it was before.
 pub(super) struct Trial {
     pub(super) action: Action,
     pub(super) call: String,
     pub(super) operation: Operation,
     account: Account,
     before: Option<AccountRecord>,
-    /// The fields that an update changes, and the target shows.
+    /// The fields that an update changes, without those that the target does not show.
     changes: Map<String, Value>,
 }
 
 impl Kind {
-    /// Makes everything ready for it. `wishes` are the references that are tried.
+    /// Prepares a trial; `wishes` are the references to use.
     pub(super) async fn prepare(self, kit: &Kit<'_>, wishes: &Map<String, Value>) -> Verdict<Trial> {
         let action = match self {
             Self::Action(action) => action,
             Self::CreateMember => Action::CreateAccount,
             Self::UpdateMember => Action::UpdateAccount,
         };
-        // There may be few licenses, and those before have what they had.
+        // There may be few licenses, and earlier trials may have used them.
         kit.clean_up().await;
         let refs = if matches!(self, Self::Action(_)) { Map::new() } else { wishes.clone() };
         let call = if refs.is_empty() { action.to_string() } else { format!("{action} with references") };
@@ -114,7 +114,7 @@ impl Trial {
         kit.look(&self.account).await
     }
 
-    /// Whether anything is different.
+    /// Whether the account differs from before.
     pub(super) fn is_changed(&self, now: Option<&AccountRecord>) -> bool {
         match (&self.before, now) {
             (None, None) => false,
@@ -123,7 +123,7 @@ impl Trial {
         }
     }
 
-    /// Whether the account shows what was wanted, if it can show it.
+    /// Whether the account is in the requested state; `None` if it cannot show that.
     pub(super) fn shows(&self, now: Option<&AccountRecord>) -> Option<bool> {
         match self.action {
             Action::CreateAccount => Some(now.is_some()),
@@ -134,7 +134,7 @@ impl Trial {
             Action::UpdateAccount => {
                 Some(now.is_some_and(|now| differences(&self.changes, now, true).is_empty()))
             }
-            // An action that this kit does not know yet shows nothing that it could judge.
+            // An action that this version of the kit does not know cannot be judged.
             _ => None,
         }
     }

@@ -1,4 +1,4 @@
-//! LDAP, RFC 4511: messages in BER, each with a number, several of them in progress at the same time.
+//! LDAP (RFC 4511): messages in BER, each with a message ID; several may be in progress at the same time.
 
 use super::super::bad::{Bad, Bads};
 use super::{Answered, Asked, Language, Means, Refusal, Said, seen, take};
@@ -49,7 +49,7 @@ pub(super) static BADS: Bads = Bads {
 
 pub(super) struct Ldap;
 
-/// What a message is about, and the tag of its answer; `None` for those that have none.
+/// The name of an operation, and the tag of its response; `None` for operations without a response.
 fn operation(tag: u8) -> Option<(&'static str, u8)> {
     Some(match tag {
         0x60 => ("BIND", 0x61),
@@ -69,7 +69,7 @@ const REFERENCE: u8 = 0x73;
 const SEARCH_DONE: u8 = 0x65;
 const INTERMEDIATE: u8 = 0x79;
 
-/// An element at the front of these bytes: its tag, where its contents begin, and where it ends.
+/// The element at the start of these bytes: its tag, the start of its contents, and its end.
 fn element(bytes: &[u8]) -> Option<(u8, usize, usize)> {
     let (tag, first) = (*bytes.first()?, *bytes.get(1)?);
     if first < 0x80 {
@@ -81,7 +81,7 @@ fn element(bytes: &[u8]) -> Option<(u8, usize, usize)> {
     Some((tag, 2 + count, 2 + count + length))
 }
 
-/// A message as it was sent: its number, the tag of what it is about, and where the contents of that begin.
+/// A complete message: its bytes, its ID, the tag of its operation, and the start of the operation's contents.
 fn message(buffer: &mut Vec<u8>) -> Option<(Vec<u8>, u32, u8, usize)> {
     let (_, begin, end) = element(buffer)?;
     if buffer.len() < end {
@@ -99,7 +99,7 @@ fn message(buffer: &mut Vec<u8>) -> Option<(Vec<u8>, u32, u8, usize)> {
     Some((bytes, id, tag, contents))
 }
 
-/// A result with this code: nothing matched, and a text.
+/// A result with this code, an empty matched DN, and a diagnostic message.
 fn result(id: u32, tag: u8, said: Said) -> Vec<u8> {
     let text = format!("the kit says {}", said.name);
     let mut contents = vec![0x0a, 1, u8::try_from(said.number).unwrap_or(80), 4, 0, 4];
@@ -119,7 +119,7 @@ fn result(id: u32, tag: u8, said: Said) -> Vec<u8> {
 impl Language for Ldap {
     fn request(&mut self, from_client: &mut Vec<u8>) -> Option<Asked> {
         let (bytes, id, tag, contents) = message(from_client)?;
-        // The number of the message is another each time.
+        // Without the message ID, which differs each time.
         let about = bytes.get(contents..).unwrap_or_default();
         let seen = operation(tag).map(|(method, _)| seen(method, "", about));
         Some(Asked { seen, id, kind: tag, bytes })
@@ -168,7 +168,7 @@ mod tests {
 
     #[test]
     fn a_long_message_is_taken_when_it_has_come_whole() {
-        // An unbind has no answer.
+        // An unbind request has no response.
         let mut unbind = vec![0x30, 5, 2, 1, 3, 0x42, 0];
         assert!(Ldap.request(&mut unbind).unwrap().seen.is_none());
         let mut delete = vec![0x30, 0x82, 1, 7, 2, 1, 9, 0x4a, 0x82, 1, 0];

@@ -1,7 +1,7 @@
-//! Ways to a target that understand other protocols than HTTP: LDAP, and those of PostgreSQL and of MySQL.
+//! Relays to a target that understand other protocols than HTTP: LDAP, PostgreSQL and MySQL.
 //!
-//! Only as much is read of each as it takes to tell one request from the next, and to answer it in the target's place. None of them may
-//! be encrypted.
+//! They read only as much of each protocol as is needed to separate requests, and to respond in the target's place. None of the connections
+//! may be encrypted.
 
 mod ldap;
 mod mysql;
@@ -17,37 +17,37 @@ use super::kit::lock;
 use super::relay::{Act, Seen, Shared};
 use super::test_target::Protocol;
 
-/// An error as a target says it.
+/// An error in the form of a protocol.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(super) struct Said {
     pub(super) name: &'static str,
     pub(super) number: u16,
-    /// Its SQLSTATE, of a database.
+    /// Its SQLSTATE, for a database.
     pub(super) state: &'static str,
     pub(super) means: Means,
-    /// Whether the connection ends with it.
+    /// Whether the connection ends after it.
     pub(super) ends: bool,
-    /// Whether it says what another one says.
+    /// Whether it means the same as another error.
     pub(super) is_a_variant: bool,
 }
 
 impl Said {
-    /// The same, as one of several that mean the same.
+    /// The same error, as one of several with the same meaning.
     const fn variant(self) -> Self {
         Self { is_a_variant: true, ..self }
     }
 }
 
-/// What an error of a target means for a call.
+/// What an error of the target means for a call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(super) enum Means {
-    /// It will pass.
+    /// The condition is temporary.
     Busy,
-    /// The connector may not do it.
+    /// The connector is not allowed to do this.
     Denied,
-    /// Something is wrong at the target, and nobody is missing or there already because of it.
+    /// Something is wrong at the target, but it does not mean that an account is missing or already exists.
     Trouble,
-    /// It depends on what was asked.
+    /// This depends on the request.
     Anything,
 }
 
@@ -58,63 +58,63 @@ impl std::fmt::Display for Said {
     }
 }
 
-/// A request of a client: everything up to where the target answers.
+/// A request of a client: everything up to the point where the target responds.
 struct Asked {
     bytes: Vec<u8>,
-    /// What the kit sees of it; `None` for what belongs to the login, or is not answered.
+    /// The request as the kit records it; `None` for messages that belong to the login, or have no response.
     seen: Option<Seen>,
-    /// By which its answer is known.
+    /// Identifies its response.
     id: u32,
-    /// What language it is in knows what this is.
+    /// The kind of message, in the terms of the protocol.
     kind: u8,
 }
 
-/// A part of an answer of the target.
+/// A part of the target's response.
 struct Answered {
     bytes: Vec<u8>,
     id: u32,
-    /// Whether the request has been executed.
+    /// Whether this is the last part of the response, so that the request has been executed.
     is_done: bool,
-    /// The code of the result, if it has one.
+    /// The result code, if it has one.
     code: Option<u16>,
 }
 
-/// How a request is refused.
+/// How a request is rejected.
 enum Refusal {
-    /// The target is asked this in its place, and will say the error itself.
+    /// This is sent to the target instead, so that the target itself returns the error.
     ByTarget(Vec<u8>),
-    /// The relay says it.
+    /// The relay sends this response.
     ByRelay(Vec<u8>),
 }
 
 /// A protocol, as far as the relay understands it.
 trait Language: Send {
-    /// Takes the first request from what has come from the client, once it is there.
+    /// Takes the first complete request from the bytes that the client sent.
     fn request(&mut self, from_client: &mut Vec<u8>) -> Option<Asked>;
 
-    /// Takes the first part of an answer from what has come from the target.
+    /// Takes the first complete part of a response from the bytes that the target sent.
     fn answer(&mut self, from_target: &mut Vec<u8>) -> Option<Answered>;
 
     fn refuse(&self, asked: &Asked, said: Said) -> Refusal;
 
-    /// What is left of a part of an answer that ends in an error after its first record; `records` counts those that have passed.
+    /// What is sent of a part of a response that ends with an error after its first record; `records` counts the forwarded ones.
     fn partly(&self, answered: Answered, said: Said, records: &mut usize) -> Vec<u8>;
 }
 
-/// What becomes of the answer to a request.
+/// What happens to the response to a request.
 #[derive(Clone, Copy)]
 enum Fate {
-    /// It is lost, and the connection with it.
+    /// It is lost, and the connection is closed.
     Lost,
     /// It breaks off.
     Half,
-    /// The connection ends behind it.
+    /// The connection is closed after it.
     Last,
-    /// It ends in an error behind its first record.
+    /// It ends with an error after its first record.
     Partly(Said, usize),
 }
 
-/// The bad answers that a target of this protocol can give.
+/// The bad responses of targets with this protocol.
 pub(super) fn bads(protocol: Protocol) -> Option<&'static Bads> {
     match protocol {
         Protocol::Http => None,
@@ -124,7 +124,7 @@ pub(super) fn bads(protocol: Protocol) -> Option<&'static Bads> {
     }
 }
 
-/// Serves a connection to a target of this protocol.
+/// Serves a connection to a target with this protocol.
 pub(super) async fn serve(mut client: TcpStream, shared: Arc<Shared>, protocol: Protocol) {
     let mut language: Box<dyn Language> = match protocol {
         Protocol::Ldap => Box::new(ldap::Ldap),
@@ -146,7 +146,7 @@ async fn converse(
 ) -> std::io::Result<()> {
     let (mut from_client, mut from_target) = (Vec::new(), Vec::new());
     let mut fate: Option<(u32, Fate)> = None;
-    // Which of the requests that the kit saw have no answer yet, by what they are known by.
+    // The recorded requests that have no response yet, by their ids.
     let mut open: Vec<(u32, usize)> = Vec::new();
     loop {
         tokio::select! {
@@ -233,7 +233,7 @@ async fn converse(
     }
 }
 
-/// The first word of a statement, in capitals.
+/// The first word of a statement, in upper case.
 fn verb(statement: &str) -> String {
     let words = statement.trim_start().split(|letter: char| !letter.is_ascii_alphabetic());
     words.take(1).collect::<String>().to_ascii_uppercase()
@@ -249,7 +249,7 @@ fn seen(method: &str, path: &str, body: &[u8]) -> Seen {
     }
 }
 
-/// Takes so many bytes from the front.
+/// Removes this many bytes from the start.
 fn take(buffer: &mut Vec<u8>, count: usize) -> Vec<u8> {
     buffer.drain(..count.min(buffer.len())).collect()
 }

@@ -44,15 +44,15 @@ const CLOSE: u8 = 0x19;
 
 #[derive(Default)]
 pub(super) struct MySql {
-    /// Whether the server has greeted.
+    /// Whether the server has sent its greeting.
     has_begun: bool,
-    /// Whether the login is over.
+    /// Whether the login is complete.
     is_ready: bool,
-    /// The statement that was prepared last, which is most often the one that is executed next.
+    /// The statement that was prepared last, which is usually the next one to be executed.
     statement: String,
 }
 
-/// A packet, once it is there.
+/// A packet, once it has arrived completely.
 fn packet(buffer: &mut Vec<u8>) -> Option<Vec<u8>> {
     let [low, middle, high, _] = *buffer.first_chunk::<4>()?;
     let end = 4 + usize::try_from(u32::from_le_bytes([low, middle, high, 0])).ok()?;
@@ -89,7 +89,7 @@ impl Language for MySql {
         let first = bytes.get(4).copied();
         self.is_ready |= self.has_begun && matches!(first, Some(0 | 0xff));
         self.has_begun = true;
-        // The first packet of the server contains the result.
+        // The server's first packet contains the result.
         Some(Answered { bytes, id: 0, is_done: true, code: None })
     }
 

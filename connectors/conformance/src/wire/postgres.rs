@@ -1,4 +1,4 @@
-//! PostgreSQL's protocol, version 3. An error is raised by the server itself, so that the state of the transaction is what it would be.
+//! PostgreSQL's protocol, version 3. The server itself raises the errors, so that the state of the transaction is realistic.
 
 use super::super::bad::{Bad, Bads};
 use super::{Answered, Asked, Language, Means, Refusal, Said, seen, take, verb};
@@ -50,18 +50,18 @@ pub(super) static BADS: Bads = Bads {
 
 #[derive(Default)]
 pub(super) struct Postgres {
-    /// Whether the first message has come, which has no type.
+    /// Whether the first message, which has no type, has arrived.
     has_begun: bool,
-    /// Whether the login is over.
+    /// Whether the login is complete.
     is_ready: bool,
-    /// The messages of a request so far.
+    /// The messages of the request so far.
     gathered: Vec<u8>,
-    /// The statement that was prepared last, which is most often the one that is executed next.
+    /// The statement that was prepared last, which is usually the next one to be executed.
     statement: String,
     executes: bool,
 }
 
-/// A message with its type, once it is there.
+/// A message with its type, once it has arrived completely.
 fn message(buffer: &mut Vec<u8>) -> Option<(u8, Vec<u8>)> {
     let kind = *buffer.first()?;
     let length = u32::from_be_bytes(buffer.get(1..5)?.try_into().ok()?);
@@ -69,7 +69,7 @@ fn message(buffer: &mut Vec<u8>) -> Option<(u8, Vec<u8>)> {
     (buffer.len() >= end).then(|| (kind, take(buffer, end)))
 }
 
-/// A text that ends in a zero.
+/// A zero-terminated string.
 fn text(bytes: &[u8]) -> String {
     String::from_utf8_lossy(bytes.split(|byte| *byte == 0).next().unwrap_or_default()).into_owned()
 }

@@ -1,4 +1,4 @@
-//! The connector of the web service beside it. It keeps the contract, but for one mistake, if it is given one.
+//! The connector for the web service in `server.rs`. It keeps the contract, except for at most one mistake.
 
 #![expect(
     clippy::too_many_lines,
@@ -38,23 +38,24 @@ pub(crate) struct Reference {
     cache: Mutex<HashMap<String, Option<User>>>,
     pages: Mutex<HashMap<String, Value>>,
     asked: Mutex<String>,
-    /// Where a listing is, whose, or who is meant: what belongs to one call, kept for all.
+    /// The state of one call that the mistakes share between calls: the position of a listing, the listing, or the
+    /// account.
     kept: Mutex<HashMap<&'static str, String>>,
     under_list: Mutex<Option<ResourceType>>,
     described: AtomicUsize,
 }
 
-/// A cause that says too much.
+/// A cause that contains a secret.
 #[derive(Debug, thiserror::Error)]
 #[error("GET /?token={0} failed")]
 struct Cause(&'static str);
 
-/// Making a client takes its time, because of the certificates that it trusts. Each connector has its own connections all the
-/// same, where that matters: at an address of its own.
+/// Creating a client is slow, because it loads the trusted certificates, so clients are shared. Where connections matter, each connector
+/// has its own anyway, because it uses its own address.
 static CLIENT: LazyLock<Mutex<HashMap<usize, Client>>> = LazyLock::new(Mutex::default);
 
 fn client() -> Client {
-    // A pool of connections belongs to the runtime on which they were opened.
+    // A connection pool belongs to the runtime on which its connections were opened.
     let runtime = tokio::runtime::Handle::current().id();
     let key = format!("{runtime:?}")
         .bytes()
@@ -106,7 +107,7 @@ impl Reference {
         if self.has(PathIsNotEscaped) {
             url = self.base.join(&path.join("/")).unwrap_or(url);
         } else {
-            // The parser of URLs leaves line breaks out, so nothing of them may get there.
+            // The URL parser removes line breaks, so the path must not contain any.
             let escaped: Vec<String> = path
                 .iter()
                 .map(|part| url::form_urlencoded::byte_serialize(part.as_bytes()).collect())
@@ -122,7 +123,7 @@ impl Reference {
         url
     }
 
-    /// Asks once. Whatever the status, it is an answer.
+    /// Sends a request once, and returns the response whatever its status.
     async fn ask(&self, method: Method, url: Url, body: Option<&Value>) -> Result<Answer, Error> {
         let request = || {
             let request = self.client.request(method.clone(), url.clone()).bearer_auth(self.token);
@@ -153,7 +154,7 @@ impl Reference {
         Ok(answer)
     }
 
-    /// What a refusal means.
+    /// The error for a rejection.
     fn refusal(&self, answer: &Answer, what: &str) -> Error {
         let status = answer.status().as_u16();
         let body = || String::from_utf8_lossy(answer.body()).into_owned();
@@ -227,7 +228,7 @@ impl Reference {
         }
     }
 
-    /// Asks, and takes success alone for an answer.
+    /// Sends a request; any status other than success is an error.
     async fn get(&self, what: &str, url: Url) -> Result<Value, Error> {
         let answer = self.ask(Method::GET, url, None).await?;
         if !answer.status().is_success() {
@@ -281,7 +282,7 @@ impl Reference {
         Ok(answer.json().unwrap_or_default())
     }
 
-    /// A user as the target gives it, as a record; an error says what is wrong with it.
+    /// A user of the target as a record; the error says what is wrong with the user.
     fn record(&self, user: &User) -> Result<Record, bridgehead_sdk::RejectedRecord> {
         let mut fields = Map::new();
         for (name, value) in user {
@@ -321,7 +322,7 @@ impl Reference {
         Record::from_json(ResourceKind::Account, Value::Object(fields))
     }
 
-    /// Users whose field is this.
+    /// Searches for a user by a field.
     async fn search(&self, field: &str, value: &str) -> Result<Option<User>, Error> {
         let what = format!("User {value} cannot be looked for");
         let value = if self.has(NamesAreTrimmed) { value.trim() } else { value };
@@ -430,7 +431,7 @@ impl Reference {
     }
 
     async fn by_id(&self, id: &str) -> Result<Option<User>, Error> {
-        // However they are escaped, these are no names in a path.
+        // Even if escaped, these cannot be path segments.
         if matches!(id, "." | "..") && !self.has(PathIsNotEscaped) {
             return Ok(None);
         }
@@ -469,7 +470,7 @@ impl Reference {
         }
     }
 
-    /// Whom a task or a look-up means: by identifier, else by user name, else by email.
+    /// The account that a task or a lookup identifies: by identifier, otherwise by user name, otherwise by email.
     async fn find(&self, account: &Account) -> Result<Option<User>, Error> {
         let key = account.label().to_owned();
         let caches = self.any(&[CacheOfOwnWrites, CacheOfNobody]);
@@ -513,7 +514,7 @@ impl Reference {
         Ok(found)
     }
 
-    /// The identifier of whom a task means.
+    /// The identifier of the account that a task identifies.
     async fn meant(&self, account: &Account) -> Result<String, Error> {
         let missing =
             || Error::account_not_found(format!("User {} is not at the help desk", account.label()));
@@ -528,7 +529,7 @@ impl Reference {
         Ok(found["id"].as_str().unwrap_or_default().to_owned())
     }
 
-    /// The teams and seats that a task wants, as the target is told them.
+    /// The teams and seats that a task requests, in the target's format.
     fn refs(&self, operation: &Operation, wanted: Option<&Memberships>) -> User {
         let mut refs = User::new();
         let Some(wanted) = wanted else { return refs };
@@ -689,7 +690,7 @@ impl Reference {
         })
     }
 
-    /// One request for each team and seat.
+    /// Sends one request for each team and seat.
     async fn put_refs(&self, id: &str, refs: &User) -> Result<(), Error> {
         for (field, ids) in refs {
             for one in ids.as_array().into_iter().flatten().filter_map(Value::as_str) {
@@ -698,7 +699,7 @@ impl Reference {
                 match put {
                     Err(_) if self.has(TeamFailureIsIgnored) => {}
                     Err(error) if error.code() == Code::AccountNotFound => {
-                        // It was certain that the user is there.
+                        // The user certainly exists.
                         let subject = if field == "teams" { Subject::Group } else { Subject::License };
                         return Err(Error::internal("a team is missing").with_subject(subject));
                     }
@@ -713,7 +714,7 @@ impl Reference {
         Ok(())
     }
 
-    /// A text as it is sent.
+    /// A string as it is sent.
     fn written(&self, text: &str) -> String {
         match self.mistake {
             Some(SpacesAreCollapsed) => {
@@ -733,7 +734,7 @@ impl Reference {
         }
     }
 
-    /// The password of a task, where this connector looks for it.
+    /// The password of a task, from the places where this connector looks for it.
     fn password(&self, operation: &Operation, everywhere: Option<String>) -> Option<String> {
         let payload = operation.payload();
         let text = |value: Option<&Value>| value.and_then(Value::as_str).map(str::to_owned);
@@ -954,7 +955,7 @@ impl Reference {
         Ok(Completion::done())
     }
 
-    /// A page of anything, and where the next one begins.
+    /// A page of any resource type, and the start of the next one.
     async fn page(
         &self,
         of: &ResourceType,
@@ -1058,7 +1059,7 @@ impl Reference {
     }
 }
 
-/// Enough of base64 for a mistake.
+/// A minimal base64 encoder, for one of the mistakes.
 fn base64(text: &str) -> String {
     const ALPHABET: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
     text.as_bytes()
@@ -1071,11 +1072,11 @@ fn base64(text: &str) -> String {
         .collect()
 }
 
-/// A call under way, until it ends or is dropped.
+/// A running call, until it ends or is dropped.
 struct Call<'a>(&'a AtomicUsize);
 
 impl<'a> Call<'a> {
-    /// Begins, and says how many others are under way.
+    /// Starts a call; returns the number of other running calls.
     fn begin(under_way: &'a AtomicUsize) -> (Self, usize) {
         (Self(under_way), under_way.fetch_add(1, Ordering::SeqCst))
     }
@@ -1325,7 +1326,7 @@ impl Connector for Reference {
             }
         }
         let done = match operation {
-            // It takes what is there for its own work, because the attempt is not the first.
+            // Treats an existing account as its own work, because the attempt is not the first.
             Operation::CreateAccount(create)
                 if (context.attempt > 2 && self.has(AttemptIsEvidence)
                     || context.may_have_applied && self.has(SecondCreationSucceeds))
@@ -1357,7 +1358,7 @@ impl Connector for Reference {
     }
 }
 
-/// A target that has broken off in the middle of its listing, for a connector that is not reached over TCP.
+/// A target that breaks off in the middle of its listing, for a connector that is not reached over TCP.
 pub(crate) async fn breaks_off(address: SocketAddr) -> SocketAddr {
     let listener = tokio::net::TcpListener::bind((std::net::Ipv4Addr::LOCALHOST, 0)).await.unwrap();
     let relay = listener.local_addr().unwrap();

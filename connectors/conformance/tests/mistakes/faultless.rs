@@ -1,4 +1,4 @@
-//! A connector that keeps the contract passes everything, and the target is as it was.
+//! A connector that keeps the contract passes every check, and the target is unchanged afterwards.
 
 use bridgehead_conformance::{self as conformance, Outcome, Report};
 use bridgehead_sdk::{Connector, ResourceType};
@@ -28,7 +28,7 @@ async fn a_connector_that_keeps_the_contract_passes_and_leaves_nobody_behind() {
     let before = accounts(&test_target.server).await;
     let report = conformance::run(&test_target).await;
     report.assert_passed();
-    // It offers every action, so there is none that it could refuse.
+    // It supports every action, so there is none that it could reject.
     assert_eq!(report.skipped(), ["undeclared-actions"], "{report}");
     assert_eq!(accounts(&test_target.server).await, before);
 }

@@ -1,4 +1,4 @@
-//! The kit is tested on a connector of its own: one that keeps the contract, and then the same with one mistake after another.
+//! Tests the kit with a reference connector that keeps the contract, and then with the same connector and one mistake at a time.
 
 #![cfg(test)]
 

@@ -1,16 +1,17 @@
 //! The mistakes that an author may make, and the check that finds each.
 //!
-//! They are listed by what they do, and in the order of the damage. Those that no check finds say why.
+//! They are grouped by what goes wrong, the most harmful groups first. For mistakes that no check finds, the reason is
+//! given.
 
-/// Declares the mistakes: in which class each belongs, what it is, and the checks that are made to find it. The last one must fail;
-/// those before it are what brings the mistake to light.
+/// Declares the mistakes: the group of each, its description, and the checks that run to find it. The last check must fail; the ones before
+/// it prepare the situation in which the mistake shows.
 macro_rules! mistakes {
     ($($class:literal { $($mistake:ident: $sentence:literal => [$($check:literal),*] $(unfound $reason:literal)?,)+ })+) => {
-        /// What is wrong with the connector.
+        /// A mistake of the connector.
         #[derive(Clone, Copy, Debug, PartialEq, Eq)]
         pub(crate) enum Mistake {
             $($(#[doc = $sentence] $mistake,)+)+
-            /// No mistake: it does not offer to delete.
+            /// No mistake: the connector does not support deletion.
             WithoutDelete,
         }
 
@@ -29,7 +30,7 @@ macro_rules! mistakes {
     (@reason $reason:literal) => { Some($reason) };
 }
 
-/// A mistake, as the table lists it.
+/// A mistake, with the data for the table.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Listed {
     pub(crate) mistake: Mistake,

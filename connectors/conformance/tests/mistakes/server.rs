@@ -1,6 +1,6 @@
-//! A web service on loopback, with users, teams and seats in memory: the target of the connector beside it.
+//! A web service on loopback, with users, teams and seats in memory: the target of the connector in `connector.rs`.
 //!
-//! It is stricter about names than about values: whatever JSON it is given it keeps, as services do that were written in a hurry.
+//! It is stricter about names than about values: it stores any JSON value, like services that were written in a hurry.
 
 use std::collections::BTreeMap;
 use std::convert::Infallible;
@@ -20,10 +20,10 @@ use url::Url;
 
 /// The credential that may do everything.
 pub(crate) const MASTER: &str = "master-token-41f7";
-/// One that may read.
+/// A credential that may only read.
 pub(crate) const READER: &str = "reader-token-41f7";
 
-/// No page holds more, whatever is asked for.
+/// The maximum page size, whatever is requested.
 pub(crate) const CAP: usize = 300;
 const TEAMS: [&str; 5] = ["t1", "t2", "t3", "t4", "t5"];
 const SEATS: [&str; 3] = ["s1", "s2", "s3"];
@@ -31,7 +31,7 @@ const SEATS: [&str; 3] = ["s1", "s2", "s3"];
 #[derive(Debug)]
 pub(crate) struct Server {
     pub(crate) address: SocketAddr,
-    /// One of so many requests is refused with 429, unless it is 0.
+    /// One of this many requests is rejected with 429; 0 for none.
     pub(crate) refuses_one_of: Arc<AtomicUsize>,
     serving: AbortHandle,
 }
@@ -258,7 +258,7 @@ impl Target {
     }
 }
 
-/// The refusal of a team or a seat that is not there.
+/// The rejection of a team or a seat that does not exist.
 fn dangling(fields: &User) -> Option<Reply> {
     for (field, known) in [("teams", &TEAMS[..]), ("seats", &SEATS[..])] {
         let wanted = fields.get(field).and_then(Value::as_array).into_iter().flatten();

@@ -1,4 +1,4 @@
-//! Every mistake goes through the kit, and the documentation says which check finds it.
+//! Runs the kit against every mistake, and checks that the documentation says which check finds it.
 
 use std::fmt::Write as _;
 use std::path::PathBuf;
@@ -11,10 +11,10 @@ use tokio::task::JoinSet;
 use crate::mistakes::{ALL, Listed};
 use crate::test_target::ReferenceTestTarget;
 
-/// So many runs go on at once: most of the time each waits for its target.
+/// The number of concurrent runs: each mostly waits for its target.
 const AT_ONCE: usize = 4;
 
-/// Tries one mistake; says what is wrong with the table if it is not found as the table says.
+/// Runs the kit against one mistake; the error says how the result differs from the table.
 async fn try_one(listed: Listed) -> Result<(), String> {
     let Listed { mistake, checks, .. } = listed;
     let Some(finder) = checks.last() else { return Ok(()) };
@@ -62,13 +62,13 @@ async fn the_kit_finds_every_mistake_by_the_check_that_the_documentation_names()
     assert!(wrong.is_empty(), "{} of {}:\n{}", wrong.len(), ALL.len(), wrong.join("\n\n"));
 }
 
-/// Says of those that no check finds that none does: else the table would be out of date.
+/// Checks that no check finds the mistakes that are listed as not found: otherwise the table would be outdated.
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn what_the_documentation_says_is_not_found_is_not_found() {
     let mut runs = JoinSet::new();
     for listed in ALL.iter().filter(|listed| listed.unfound.is_some()) {
         runs.spawn(async move {
-            // Paging is no part of any of them.
+            // None of these mistakes concerns paging.
             let test_target =
                 ReferenceTestTarget { fills: false, ..ReferenceTestTarget::new(Some(listed.mistake)).await };
             (listed.mistake, conformance::run(&test_target).await)

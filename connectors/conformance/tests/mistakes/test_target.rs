@@ -1,4 +1,4 @@
-//! What the kit is told about the reference connector.
+//! The test target of the reference connector.
 
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
@@ -14,10 +14,10 @@ use crate::server::{CAP, MASTER, READER, Server};
 pub(crate) struct ReferenceTestTarget {
     pub(crate) server: Server,
     pub(crate) mistake: Option<Mistake>,
-    /// Whether the kit is told that the target is reached over TCP.
+    /// Whether the test target returns an address over TCP.
     pub(crate) over_tcp: bool,
     pub(crate) read_only: bool,
-    /// Whether there are targets of any size.
+    /// Whether the target can be populated with any number of accounts.
     pub(crate) fills: bool,
     pub(crate) filled: Mutex<Vec<Server>>,
 }
@@ -70,7 +70,7 @@ impl TestTarget for ReferenceTestTarget {
     }
 
     fn silence(&self) -> Duration {
-        // Only blocked threads take longer to notice.
+        // Only a blocked thread takes longer to detect.
         Duration::from_millis(if self.mistake == Some(Mistake::BlocksItsThread) { 1_000 } else { 200 })
     }
 

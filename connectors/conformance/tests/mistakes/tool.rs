@@ -1,4 +1,4 @@
-//! The kit as a tool: what is heard while it runs, what it makes of a target that is busy, how it ends before its end.
+//! The kit as a tool: notifications during a run, busy targets, and runs that are stopped early.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
@@ -24,7 +24,7 @@ async fn accounts(server: &Server) -> Vec<String> {
     page.records.iter().map(|record| record.id().to_owned()).collect()
 }
 
-/// Hears everything, and says when a check begins.
+/// Records all notifications, and signals when a certain check begins.
 #[derive(Default)]
 struct Ear {
     heard: Mutex<Vec<String>>,
@@ -55,7 +55,7 @@ async fn each_check_is_heard_of_as_it_begins_and_as_it_ends() {
     report.assert_proven(&[]);
     let heard = ear.heard.into_inner().unwrap();
     assert_eq!(heard, ["1/3 describe", "describe", "2/3 create", "create", "3/3 update", "update"]);
-    // The one who was created is gone, although the check that deletes them was not among those asked for.
+    // The created account was removed, although the check that deletes it was not selected.
     assert_eq!(accounts(&test_target.server).await, before);
     assert_eq!(report.left, Vec::<String>::new());
 }
@@ -114,7 +114,7 @@ async fn a_run_that_is_stopped_names_whom_it_leaves() {
     assert!(report.left[0].contains("is left, suspended: the connector does not delete"), "{report}");
 }
 
-/// A target whose listing brings ever new records, and never ends.
+/// A target whose listing returns new records forever.
 struct Endless(AtomicUsize);
 
 #[async_trait]

@@ -1,4 +1,4 @@
-//! What is asked, and what comes back: results, errors, order, secrets.
+//! Requests and responses: results, errors, order, secrets.
 
 use std::time::Duration;
 
@@ -31,7 +31,7 @@ async fn a_process_describes_itself() {
 
 #[tokio::test]
 async fn calls_overlap_and_are_answered_in_any_order() {
-    // No call is answered before all eight have come, and then the last comes first.
+    // No call is answered before all eight have arrived; then the last one is answered first.
     let script = Script::new(
         "waiting = []\n\
          for id, method, params in requests():\n\
@@ -135,7 +135,7 @@ async fn a_listing_that_does_not_say_its_end_is_not_a_listing() {
         let script =
             Script::new(&format!("for id, method, params in requests(): send(id=id, result={result})"));
         let error = script.list_teams().await.unwrap_err();
-        // It says nothing about tasks, so it does not hold them.
+        // The error does not concern tasks, so they are not held.
         assert_ne!(error.subject(), Subject::Connection, "{result}");
         assert!(
             error

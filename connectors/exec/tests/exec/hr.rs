@@ -1,4 +1,4 @@
-//! The example connector and its configuration, as they stand in `config/examples`.
+//! The example connector and its configuration, as they are in `config/examples`.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -16,7 +16,7 @@ fn examples() -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../config/examples")
 }
 
-/// An example's `target`, without what is the runtime's.
+/// The `target` of an example, without the keys that the runtime handles.
 fn target(configuration: &str) -> Value {
     let text = std::fs::read_to_string(examples().join(configuration)).unwrap();
     let configuration: Value = toml::from_str(&text).unwrap();
@@ -42,7 +42,7 @@ impl Hr {
         Self { connector, folder }
     }
 
-    /// The examples in Python and in Node.js: they do the same.
+    /// The examples in Python and in Node.js, which behave the same.
     fn in_each_language() -> [Self; 2] {
         [Self::new("hr.py", "exec.toml"), Self::new("hr.mjs", "exec-node.toml")]
     }
@@ -96,7 +96,7 @@ async fn all_six_actions_do_what_they_say() {
             (Action::SuspendAccount, AccountStatus::Suspended),
             (Action::UnsuspendAccount, AccountStatus::Active),
         ] {
-            // By email, in another case.
+            // By email, in a different case.
             hr.execute(action, json!({"account": {"email": "GRACE@example.org"}})).await.unwrap();
             assert_eq!(hr.find(&id).await.unwrap().status, status);
         }
@@ -221,7 +221,7 @@ async fn a_creation_heeds_status_and_password_wherever_they_stand() {
             digests += 1;
             assert_eq!(data["password"].as_object().unwrap().len(), digests, "{name}");
         }
-        // A task that is not about the password leaves it alone.
+        // A task without a password does not change the password.
         let before: Value = serde_json::from_str(&hr.file()).unwrap();
         let payload = json!({"account": {"username": "a", "password": "another"}});
         hr.execute(Action::SuspendAccount, payload).await.unwrap();

@@ -1,4 +1,4 @@
-//! The process: when it is started, what becomes of calls when it ends, and that it always ends.
+//! The process: when it starts, what happens to calls when it ends, and that it always ends.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -9,7 +9,7 @@ use tokio::time::{Instant, timeout};
 
 use crate::script::{Script, build, eventually};
 
-/// Works, but for accounts whose name says what to do instead.
+/// Works, except for accounts whose name tells it what to do instead.
 const MOODY: &str = r#"
 for id, method, params in requests():
     name = who(params) if "account" in params else ""
@@ -96,7 +96,8 @@ async fn neighbours_of_a_poisoned_call_are_lost_once_and_then_repeated() {
         let script = Arc::clone(&script);
         async move { script.create("silence").await }
     });
-    // The neighbour is with the process before the poison is: requests are written in the order they come.
+    // The neighbouring call reaches the process before the poisoned one: requests are written in the order in which
+    // they arrive.
     tokio::task::yield_now().await;
     assert_lost(&script.create("exit").await.unwrap_err());
     let error = neighbour.await.unwrap().unwrap_err();
@@ -144,7 +145,7 @@ async fn a_late_answer_frees_the_slot_and_harms_nobody() {
     );
     script.connector.describe().await.unwrap();
     assert!(timeout(Duration::from_millis(500), script.create("slow")).await.is_err());
-    // The only slot is taken: whoever waits for it is not sent, and may go away.
+    // The only slot is taken: a waiting call is not sent, and may be dropped.
     assert!(timeout(Duration::from_millis(100), script.create("waiting")).await.is_err());
     std::fs::write(script.path("go"), "").unwrap();
     let completion = script.create("ann").await.unwrap();
@@ -157,8 +158,8 @@ async fn a_process_that_does_not_read_blocks_nobody_for_ever() {
     let script = Script::with("next(requests(), None)\ntime.sleep(1000)", &json!({"hang_timeout": "200ms"}));
     let script = Arc::new(script);
     script.connector.describe().await.unwrap();
-    // The first call is read and never answered, the second fills the pipe, and the third waits behind it. Only
-    // the first has a deadline; it frees all three.
+    // The first call is read and never answered, the second fills the pipe, and the third waits behind it. Only the
+    // first has a deadline; when it ends, all three are released.
     let call = |payload| {
         let script = Arc::clone(&script);
         tokio::spawn(async move { script.execute(Action::CreateAccount, payload).await })
@@ -172,7 +173,7 @@ async fn a_process_that_does_not_read_blocks_nobody_for_ever() {
     assert!(!running(script.starts()[0]));
 }
 
-/// Whether a process is still there; only Linux tells without asking it.
+/// Whether a process is still running; this can only be determined on Linux.
 fn running(pid: u32) -> bool {
     #[cfg(target_os = "linux")]
     return crate::script::is_running(pid);
@@ -200,7 +201,7 @@ async fn a_process_that_never_starts_is_tried_again_later_and_later() {
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
     }
-    // 100, 200, 400 and 800 ms lie between five starts, however fast or slow the machine is.
+    // The delays between five starts are 100, 200, 400 and 800 ms, however fast or slow the machine is.
     assert!(began.elapsed() >= Duration::from_millis(1500), "{:?}", began.elapsed());
     assert!(told_to_wait > 0, "nobody was told to wait");
 }

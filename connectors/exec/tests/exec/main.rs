@@ -1,4 +1,4 @@
-//! The exec connector against real processes: Python scripts that the tests write, and the example connector.
+//! Tests the exec connector with real processes: Python scripts that the tests write, and the example connector.
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod calls;

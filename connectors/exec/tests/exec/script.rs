@@ -1,4 +1,4 @@
-//! Connectors written in Python by the tests, each in a folder of its own.
+//! Connectors that the tests write in Python, each in a separate folder.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -10,7 +10,7 @@ use bridgehead_sdk::{
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
-/// What every script begins with. Each start leaves a line with its number in `starts`.
+/// The start of every script. Each process writes a line with its id to `starts`.
 const PRELUDE: &str = r#"
 import json, os, signal, subprocess, sys, threading, time
 lock = threading.Lock()
@@ -42,12 +42,12 @@ pub(crate) struct Script {
 }
 
 impl Script {
-    /// Writes the script, and builds a connector for it.
+    /// Writes the script, and builds a connector that runs it.
     pub(crate) fn new(body: &str) -> Self {
         Self::with(body, &json!({}))
     }
 
-    /// The same with more keys in `target`.
+    /// The same, with more keys in `target`.
     pub(crate) fn with(body: &str, more: &Value) -> Self {
         let folder = tempfile::tempdir().unwrap();
         std::fs::write(folder.path().join("script.py"), format!("{PRELUDE}\n{body}")).unwrap();
@@ -64,7 +64,7 @@ impl Script {
         self.folder.path().join(name)
     }
 
-    /// The processes that were started so far.
+    /// The ids of the processes started so far.
     pub(crate) fn starts(&self) -> Vec<u32> {
         let lines = std::fs::read_to_string(self.path("starts")).unwrap_or_default();
         lines.lines().map(|line| line.parse().unwrap()).collect()
@@ -87,7 +87,7 @@ impl Script {
         self.connector.list(&ResourceType::group("team", "Team"), None).await
     }
 
-    /// Tries until the process may be started again. The waits are those the errors name.
+    /// Retries until the process may be started again.
     pub(crate) async fn create_when_restarted(&self, name: &str) -> Result<Completion, Error> {
         for _ in 0..100 {
             match self.create(name).await {
@@ -115,7 +115,8 @@ pub(crate) fn operation(action: Action, payload: Value) -> Operation {
     Operation::parse(action, serde_json::from_value(payload).unwrap()).unwrap()
 }
 
-/// Waits until something is so; a test that waits for ever is ended by a deadline far beyond any slow machine.
+/// Waits until a condition holds. The deadline is far longer than any slow machine needs, and only ends a test that
+/// would wait forever.
 pub(crate) async fn eventually(what: &str, mut so: impl FnMut() -> bool) {
     for _ in 0..3000 {
         if so() {
@@ -126,7 +127,7 @@ pub(crate) async fn eventually(what: &str, mut so: impl FnMut() -> bool) {
     panic!("never so: {what}");
 }
 
-/// Whether a process is there and not merely waiting to be buried.
+/// Whether a process is running, and not just a zombie.
 #[cfg(target_os = "linux")]
 pub(crate) fn is_running(pid: u32) -> bool {
     std::fs::read_to_string(format!("/proc/{pid}/stat")).is_ok_and(|stat| {

@@ -1,4 +1,4 @@
-//! What the process is not told, and what of its words is not repeated.
+//! What the process must not receive, and which parts of its output must not be repeated.
 
 use std::io::Write;
 use std::sync::{Arc, Mutex};
@@ -17,7 +17,7 @@ impl Log {
         String::from_utf8(self.0.lock().unwrap().clone()).unwrap()
     }
 
-    /// Logs everything this thread does; the tests run on one thread each.
+    /// Captures everything that this thread logs; each of these tests runs on one thread.
     fn start(&self) -> tracing::subscriber::DefaultGuard {
         let log = self.clone();
         let subscriber = tracing_subscriber::fmt()
@@ -122,7 +122,7 @@ async fn the_process_sees_only_what_it_should_of_the_daemons_environment() {
         let Some(Value::Object(mut variables)) = found.extra.get("environment").cloned() else {
             panic!("no environment")
         };
-        // Python sets this one itself where there is no other locale.
+        // Python sets this variable itself if no other locale is set.
         variables.shift_remove("LC_CTYPE");
         variables
     };
@@ -138,7 +138,7 @@ async fn the_process_sees_only_what_it_should_of_the_daemons_environment() {
     assert!(!set.contains_key("IDEN_API_KEY"));
 }
 
-/// The interpreter itself: what is called python3 may be a script that adds variables of its own.
+/// The interpreter itself: `python3` may be a script that sets more variables.
 fn python() -> String {
     let output = std::process::Command::new("python3")
         .args(["-c", "import sys; print(sys.executable, end='')"])
@@ -147,8 +147,8 @@ fn python() -> String {
     String::from_utf8(output.stdout).unwrap()
 }
 
-/// Runs this test again in a process with one more variable: a process cannot change its own environment safely.
-/// `false` in that process.
+/// Runs this test again in a process with one more variable, because a process cannot change its own environment
+/// safely. Returns `false` in that process.
 fn run_again_with(test: &str, name: &str, value: &str) -> bool {
     if std::env::var(name).is_ok_and(|found| found == value) {
         return false;

@@ -1,16 +1,16 @@
-"""A help desk behind HTTP, as a bridgehead connector. It keeps the contract, but for the mistakes that its settings may name."""
+"""A bridgehead connector for a help desk over HTTP. It keeps the contract, except for the mistakes that its settings name."""
 import base64, http.client, json, sys, time, traceback, unicodedata, urllib.parse
 
 DESK = "the help desk"
 FIELDS = ("username", "email", "first_name", "last_name", "display_name")
 PASSWORD = ("new_password", "password")
-ELSEWHERE = ("id", "account_id", "status", "memberships", "assignments", *PASSWORD)  # read where they are needed
+ELSEWHERE = ("id", "account_id", "status", "memberships", "assignments", *PASSWORD)  # handled separately
 TYPES = [{"slug": "team", "name": "Team", "type": "group"}, {"slug": "seat", "name": "Seat", "type": "license"},
          {"slug": "account", "name": "Account", "type": "account"}]
 PATHS = {"team": "teams", "seat": "seats", "account": "users"}
 ACTIONS = ["create_account", "update_account", "delete_account", "suspend_account", "unsuspend_account", "reset_password"]
-settings = {}  # "address", "token" and "page", as initialize was told
-found_before, pages_before, previous = {}, {}, {"id": 0, "cursor": ""}  # only mistakes keep anything
+settings = {}  # "address", "token" and "page", from initialize
+found_before, pages_before, previous = {}, {}, {"id": 0, "cursor": ""}  # only used by mistakes
 
 
 def has(*mistakes):
@@ -27,11 +27,11 @@ class Failure(Exception):
         self.error = {"code": -32000, "message": message, "data": {"code": code, **more}}
 
 
-def refuse(message, **more):  # certain to have changed nothing
+def refuse(message, **more):  # certainly changed nothing
     return Failure("INTERNAL_ERROR", message, effect="not_applied", **more)
 
 
-# --- asking the help desk
+# --- requests to the help desk
 
 
 def once(method, path, body):
@@ -49,7 +49,7 @@ def once(method, path, body):
             connection.request(method, path, None if body is None else json.dumps(body), headers)
             response = connection.getresponse()
             return response.status, response.read(), response.headers
-        except (OSError, http.client.HTTPException) as error:  # it may have been carried out
+        except (OSError, http.client.HTTPException) as error:  # it may have been executed
             if has("ExceptionIsNotApplied"):
                 raise
             effect = "not_applied" if has("CutIsNotApplied") else "unknown"
@@ -77,7 +77,7 @@ def path(*parts, **query):
     return url + "?" + urllib.parse.urlencode(query) if query else url
 
 
-def said(headers):  # Retry-After in seconds, if it says any
+def said(headers):  # Retry-After in seconds, if present
     after = headers.get("Retry-After", "")
     if has("WaitMustBeSaid"):
         after = headers["Retry-After"].strip()
@@ -132,7 +132,7 @@ def refusal(what, status, body, headers):
             wait = {"retry": "never"}
         code = picked("RATE_LIMITED", TooManyIsPermission="PERMISSION_DENIED", TooManyIsInternal="INTERNAL_ERROR")
         return Failure(code, message, **wait)
-    if status >= 500:  # it may have been carried out before it failed
+    if status >= 500:  # it may have been executed before it failed
         if has("ServerErrorIsMissing"):
             return Failure("ACCOUNT_NOT_FOUND", message)
         if has("ServerErrorIsPermission"):
@@ -265,7 +265,7 @@ def check(params):
 
 
 def page_of(kind, after):
-    """A page as the help desk gives it, and where the next one begins."""
+    """A page from the help desk, and the start of the next one."""
     what, size, by_offset = f"{kind} cannot be listed", settings["page"], kind == "users" and has(
         "OffsetPaging", "OffsetByWhatWasAsked", "ShortPageIsAnEnd")
     query = {"limit": size, **({"offset": after or 0} if by_offset else {"after": after})}
@@ -405,7 +405,7 @@ def shown(user, in_list=True):
 
 
 def search(field, value):
-    """The user whose field is this; the help desk looks without regard to case."""
+    """The user with this field; the help desk ignores case."""
     what = f"User {value} cannot be looked for"
     if has("FindsOnTheFirstPage"):
         rows = page_of("users", "")["users"]
@@ -493,7 +493,7 @@ def label(account):
 
 
 def find(account):
-    """Whom a task means: by id, else by user name, else by email."""
+    """The user that a task identifies: by id, otherwise by user name, otherwise by email."""
     id_, username, email = (account.get(key) for key in ("id", "username", "email"))
     if has("CacheOfOwnWrites", "CacheOfNobody") and label(account) in found_before:
         return found_before[label(account)]
@@ -546,7 +546,7 @@ def find_account(params):
 
 
 def meant(account):
-    """The id of whom a task means."""
+    """The id of the user that a task identifies."""
     missing = Failure("ACCOUNT_NOT_FOUND", f"User {label(account)} is not at {DESK}")
     if has("ActsByIdAlone") and not account.get("id") and not account.get("username"):
         raise missing
@@ -562,7 +562,7 @@ def meant(account):
 
 
 def references(task):
-    """The teams and seats that a task wants, as the help desk is told them."""
+    """The teams and seats that a task requests, in the format of the help desk."""
     wanted = {}
     memberships = task["memberships"].items() if has("NoReferencesIsAFault") else (task["memberships"] or {}).items()
     for slug, refs in memberships:
@@ -588,7 +588,7 @@ def references(task):
 
 
 def put_references(id_, wanted):
-    """One request for each team and seat."""
+    """Sends one request for each team and seat."""
     for kind, ids in wanted.items():
         for one in ids:
             try:
@@ -596,7 +596,7 @@ def put_references(id_, wanted):
             except Failure as failure:
                 if has("TeamFailureIsIgnored"):
                     continue
-                if failure.error["data"]["code"] == "ACCOUNT_NOT_FOUND":  # the user was there a moment ago
+                if failure.error["data"]["code"] == "ACCOUNT_NOT_FOUND":  # the user existed a moment ago
                     raise refuse("a team is missing", subject="group" if kind == "teams" else "license")
                 if has("TeamsSeparatelyNotApplied"):
                     failure.error["data"]["effect"] = "not_applied"
@@ -604,7 +604,7 @@ def put_references(id_, wanted):
 
 
 def written(text):
-    """A text as it is sent."""
+    """A string as it is sent."""
     if has("TextIsCutAt64"):
         return text[:64]
     if has("TextIsTrimmed"):
@@ -621,7 +621,7 @@ def written(text):
 
 
 def password(task):
-    """It stands in the changes, in the account, or beside them."""
+    """The password of a task: in the changes, in the account, or next to them."""
     places, names = (task["changes"] or {}, task["account"], task), PASSWORD
     if has("PasswordOnlyInAccount"):
         places = (task["account"],)
@@ -710,7 +710,7 @@ def create(task):
 
 
 def wanted_fields(task, what):
-    """The fields that an update changes, as they are sent; and one that the help desk does not know, if there is one."""
+    """The fields that an update changes, as they are sent; and one that the help desk does not know, if any."""
     user, unknown = {}, None
     changes = task["changes"] if has("NoChangesIsAFault") else task["changes"] or {}
     for name, value in changes.items():
@@ -862,7 +862,7 @@ def execute(action, task):
             found_before.clear()
 
 
-# --- speaking with bridgehead
+# --- the protocol with bridgehead
 
 METHODS = {"initialize": initialize, "check": check, "list": list_records, "find_account": find_account,
            "shutdown": lambda params: {}}
@@ -875,14 +875,14 @@ def answer(method, params):
         if has("EndsAtAFailure"):
             sys.exit(1)
         return {"error": worded(failure.error)}
-    except Exception as error:  # a fault in here: what was done is not known; the traceback goes to the daemon's log
+    except Exception as error:  # a bug in this program: the effect is unknown; the traceback goes to the daemon's log
         traceback.print_exc()
         effect = "not_applied" if has("ExceptionIsNotApplied") else "unknown"
         return {"error": Failure("INTERNAL_ERROR", f"connector.py failed: {type(error).__name__}", effect=effect).error}
 
 
 def worded(error):
-    """An error as it is answered."""
+    """An error as it is sent in a response."""
     if has("ErrorWithoutData"):
         return {"code": -32000, "message": error["message"]}
     if has("CodeInTheWrongPlace"):

@@ -1,4 +1,4 @@
-//! Without a mistake, the connector passes everything.
+//! Without a mistake, the connector passes every check.
 
 use bridgehead_conformance as conformance;
 
@@ -8,7 +8,7 @@ use crate::test_target::ExecTestTarget;
 async fn a_connector_in_python_that_keeps_the_contract_passes() {
     let report = conformance::run(&ExecTestTarget::new(Vec::new()).await).await;
     report.assert_passed();
-    // It offers every action, so there is none that it could refuse.
+    // It supports every action, so there is none that it could reject.
     assert_eq!(report.skipped(), ["undeclared-actions"], "{report}");
     assert!(report.left.is_empty(), "{report}");
 }

@@ -1,4 +1,4 @@
-//! The kit is tried behind `exec`: on a connector in Python that keeps the contract, and then on the same with one mistake after another.
+//! Runs the kit against a Python connector behind `exec`: one that keeps the contract, and then the same one with one mistake at a time.
 
 #![cfg(test)]
 

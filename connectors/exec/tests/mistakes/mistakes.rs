@@ -1,11 +1,11 @@
-//! The mistakes that the connector in Python can make, and the check that finds each.
+//! The mistakes that the Python connector can make, and the check that finds each.
 //!
-//! Most are those of the kit's own table (`connectors/conformance/tests/mistakes/mistakes.rs`), under the same names; the last two classes
-//! are of those who write a program. The program knows them by name: its setting `mistakes` lists those it is to make. Those that no
-//! check finds say why.
+//! Most are also in the kit's own table (`connectors/conformance/tests/mistakes/mistakes.rs`), under the same names; those in the last two
+//! groups are specific to programs. The program knows them by name: its setting `mistakes` lists those it makes. For mistakes that no check
+//! finds, the reason is given.
 
-/// Declares the mistakes: in which class each belongs, what it is, and the checks that are made to find it. The last one must fail;
-/// those before it are what brings the mistake to light.
+/// Declares the mistakes: the group of each, its description, and the checks that run to find it. The last check must fail; the ones before
+/// it prepare the situation in which the mistake shows.
 macro_rules! mistakes {
     ($($class:literal { $($mistake:ident: $sentence:literal => [$($check:literal),*] $(unfound $reason:literal)?,)+ })+) => {
         /// All mistakes.
@@ -23,7 +23,7 @@ macro_rules! mistakes {
     (@reason $reason:literal) => { Some($reason) };
 }
 
-/// A mistake, as the table lists it.
+/// A mistake, with the data for the table.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Listed {
     pub(crate) name: &'static str,
@@ -35,7 +35,7 @@ pub(crate) struct Listed {
 }
 
 impl Listed {
-    /// Whether it shows in that no answer comes.
+    /// Whether the mistake shows by a missing response.
     pub(crate) fn is_late(self) -> bool {
         matches!(
             self.name,

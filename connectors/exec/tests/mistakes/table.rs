@@ -1,4 +1,4 @@
-//! Every mistake goes through the kit, and the documentation says which check finds it.
+//! Runs the kit against every mistake, and checks that the documentation says which check finds it.
 
 use std::fmt::Write as _;
 use std::path::PathBuf;
@@ -11,13 +11,13 @@ use tokio::task::JoinSet;
 use crate::mistakes::{ALL, Listed};
 use crate::test_target::ExecTestTarget;
 
-/// So many runs go on at once: most of the time each waits for its process.
+/// The number of concurrent runs: each mostly waits for its process.
 const AT_ONCE: usize = 4;
 
-/// What the process is.
+/// The source of the program.
 const PROGRAM: &str = include_str!("connector.py");
 
-/// Tries one mistake; says what is wrong with the table if it is not found as the table says.
+/// Runs the kit against one mistake; the error says how the result differs from the table.
 async fn try_one(listed: Listed) -> Result<(), String> {
     let Listed { name, checks, .. } = listed;
     let Some(finder) = checks.last() else { return Ok(()) };
@@ -65,8 +65,8 @@ async fn behind_exec_the_kit_finds_every_mistake_by_the_check_that_the_documenta
     assert!(wrong.is_empty(), "{} of {}:\n{}", wrong.len(), ALL.len(), wrong.join("\n\n"));
 }
 
-/// Says of those that no check finds that none does: else the table would be out of date. The program makes all of them at once; none
-/// of them hides another.
+/// Checks that no check finds the mistakes that are listed as not found: otherwise the table would be outdated. The program makes all of
+/// them in one run; none of them hides another.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_the_documentation_says_is_not_found_behind_exec_is_not_found() {
     let unfound: Vec<Listed> = ALL.iter().copied().filter(|listed| listed.unfound.is_some()).collect();
@@ -75,7 +75,7 @@ async fn what_the_documentation_says_is_not_found_behind_exec_is_not_found() {
     assert_eq!(report.skipped(), ["undeclared-actions"], "{report}");
 }
 
-/// A name that the program does not know would be no mistake at all.
+/// A name that the program does not know would have no effect.
 #[test]
 fn the_program_knows_every_mistake_by_its_name() {
     let named = |name: &str| {
@@ -90,7 +90,8 @@ fn page() -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../docs/conformance.md")
 }
 
-// Others than those of the part that the kit's own test writes: each leaves the other's as it is.
+// Different from the markers of the table that the kit's own test writes, so that neither test changes the other's
+// table.
 const BEGIN: &str = "<!-- mistakes behind exec -->\n";
 const END: &str = "<!-- /mistakes behind exec -->\n";
 

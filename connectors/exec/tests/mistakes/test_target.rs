@@ -1,4 +1,4 @@
-//! What the kit is told about the connector in Python: each connection is a process of its own.
+//! The test target of the Python connector: each connection is a separate process.
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -12,10 +12,10 @@ use serde_json::json;
 use crate::mistakes::Listed;
 use crate::server::{MASTER, READER, Server};
 
-/// A token that the target took last year.
+/// A token that is no longer valid.
 const OUTDATED: &str = "master-token-of-last-year";
 
-/// What the connector asks for at once.
+/// The page size of the connector.
 const PAGE: usize = 100;
 
 pub(crate) struct ExecTestTarget {
@@ -36,7 +36,7 @@ impl ExecTestTarget {
             "settings": { "address": address, "token": token, "page": page, "mistakes": mistakes },
             "hang_timeout": "1s",
         });
-        // Nobody tells a redactor of the token: what is heard is what the program says.
+        // The redactor does not know the token, so that the kit sees the program's output unredacted.
         let mut setup = Setup::new("help-desk", target.as_object().unwrap().clone());
         setup.base = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/mistakes");
         bridgehead_exec::factory().build(setup).unwrap()
@@ -70,7 +70,7 @@ impl TestTarget for ExecTestTarget {
     }
 
     fn many(&self) -> usize {
-        // Twenty pages, and more than one page may hold.
+        // Twenty pages, and more than one page may have.
         2_000
     }
 
@@ -83,7 +83,7 @@ impl TestTarget for ExecTestTarget {
     }
 
     fn deadline(&self) -> Duration {
-        // Waiting half a minute for those that never answer would show nothing else.
+        // For a mistake with a missing response, waiting half a minute would show nothing more.
         Duration::from_secs(if self.mistakes.iter().any(|listed| listed.is_late()) { 5 } else { 30 })
     }
 }

@@ -1,11 +1,11 @@
-//! The example that is shipped: its settings, and its people.
+//! The shipped example: its settings, and its people.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use bridgehead_sdk::{Connector, Record, ResourceKind, Setup};
 
-/// The connector of `config/examples/file.toml`, on a copy of the people: a listing leaves a note of the types in the folder.
+/// The connector of `config/examples/file.toml`, on a copy of the people, because a listing writes a file of types to the folder.
 fn example(copy: &Path) -> std::sync::Arc<dyn Connector> {
     let base = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../config/examples");
     let text = std::fs::read_to_string(base.join("file.toml")).unwrap();

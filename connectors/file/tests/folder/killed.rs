@@ -1,4 +1,4 @@
-//! A process that is killed while it writes.
+//! A process that is killed while it is writing.
 
 use std::fmt::Write as _;
 use std::path::Path;
@@ -12,7 +12,7 @@ use crate::support::{Place, connector, run};
 
 const FOLDER: &str = "BRIDGEHEAD_TEST_FOLDER";
 
-/// Not a test of its own: [`a_process_that_is_killed_leaves_a_whole_file`] runs it in a process of its own.
+/// Not a separate test: [`a_process_that_is_killed_leaves_a_whole_file`] runs it in a separate process.
 #[tokio::test]
 #[ignore = "writes without end; started by another test"]
 async fn write_until_killed() {
@@ -43,7 +43,7 @@ async fn a_process_that_is_killed_leaves_a_whole_file() {
             .stderr(Stdio::null())
             .spawn()
             .unwrap();
-        // However slow the machine is: it is killed only once it has begun to write.
+        // However slow the machine is, the process is killed only after it has begun to write.
         while place.read("accounts.csv") == before {
             assert!(child.try_wait().unwrap().is_none(), "the writer ended by itself");
             tokio::time::sleep(Duration::from_millis(1)).await;
@@ -55,7 +55,7 @@ async fn a_process_that_is_killed_leaves_a_whole_file() {
         assert_eq!((records.len(), rejected.len()), (3_000, 0));
         assert_eq!(place.read("accounts.csv").matches(",end\n").count(), 3_000);
     }
-    // The lock went with the process that held it.
+    // The lock was released when the process that held it ended.
     place.run(Action::DeleteAccount, json!({"account": {"id": "u1"}})).await.unwrap();
     assert!(place.names().iter().all(|name| !name.contains(".tmp")), "{:?}", place.names());
 }

@@ -1,4 +1,4 @@
-//! Listings: what is in them, and when they refuse to be one.
+//! Listings: their contents, and when they fail.
 
 use std::fmt::Write as _;
 use std::io::Write as _;
@@ -198,7 +198,7 @@ async fn a_sync_sees_one_state_while_tasks_rewrite_the_file() {
     let mut seen = page.records;
     let mut step = 0;
     while let Some(cursor) = page.next {
-        // Before and behind where the listing stands.
+        // Before and after the position of the listing.
         for payload in [
             json!({"account": {"id": format!("u{step}")}}),
             json!({"account": {"id": format!("u{}", 1_399 - step)}}),

@@ -1,4 +1,4 @@
-//! The file connector as the runtime sees it: through its factory, on folders in a temporary place.
+//! The file connector as the runtime uses it: through its factory, on temporary folders.
 
 #![cfg(test)]
 

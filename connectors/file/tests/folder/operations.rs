@@ -1,4 +1,4 @@
-//! The six actions, and every way in which they fail.
+//! The six actions, and all the ways in which they fail.
 
 use crate::support::{ACCOUNTS, Place, SEATS, TEAMS};
 use bridgehead_sdk::{Account, AccountStatus, Action, Code, Effect, Error, Ref, Retry, Subject};
@@ -277,7 +277,7 @@ async fn a_row_that_cannot_be_read_may_be_the_account_that_is_looked_for() {
     assert!(error.message().contains("accounts.csv line 4 cannot be read and may be DAN"), "{error}");
     let error = place.run(Action::CreateAccount, json!({"account": {"username": "dan"}})).await.unwrap_err();
     assert_refused(&error, Code::InternalError, Subject::Account);
-    // Whom it cannot be, it does not stop.
+    // Other accounts are not affected.
     assert_eq!(place.connector.find_account(&by_name("eve")).await.unwrap(), None);
     place.run(Action::CreateAccount, json!({"account": {"username": "eve"}})).await.unwrap();
     place.run(Action::SuspendAccount, json!({"account": {"id": "u1"}})).await.unwrap();

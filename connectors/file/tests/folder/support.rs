@@ -1,4 +1,4 @@
-//! A folder with a connector on it.
+//! A folder with a connector for it.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -10,7 +10,7 @@ use bridgehead_sdk::{
 };
 use serde_json::{Value, json};
 
-/// The accounts most tests begin with. The column `locker` is one that bridgehead has no name for.
+/// The accounts that most tests start with. The column `locker` has no special meaning in bridgehead.
 pub(crate) const ACCOUNTS: &str = "\
 id,email,username,first_name,last_name,display_name,status,team,seat,password_changed_at,locker
 u1,ann@example.org,ann,Ann,Arbor,Ann Arbor,active,t1;t2,s1,,\"7, left\"
@@ -45,7 +45,7 @@ impl Place {
         )
     }
 
-    /// The same as JSON lines.
+    /// The same, as JSON lines.
     pub(crate) fn usual_jsonl() -> Self {
         let accounts = concat!(
             r#"{"id":"u1","email":"ann@example.org","username":"ann","first_name":"Ann","team":["t1","t2"],"seat":["s1"],"locker":{"no":7}}"#,
@@ -73,7 +73,7 @@ impl Place {
         std::fs::write(self.path(file), content).unwrap();
     }
 
-    /// The names of everything in the folder, hidden files too.
+    /// The names of everything in the folder, including hidden files.
     pub(crate) fn names(&self) -> Vec<String> {
         let entries = std::fs::read_dir(self.folder.path()).unwrap();
         let mut names: Vec<_> =
@@ -112,7 +112,7 @@ pub(crate) fn connector(folder: &Path, settings: &Value) -> Arc<dyn Connector> {
     let mut target = settings.as_object().unwrap().clone();
     // Relative, so that it is resolved from the folder of the configuration file.
     target.insert("path".into(), folder.file_name().unwrap().to_str().unwrap().into());
-    // What a test writes is read at once, but for those that are about that.
+    // Files are read immediately after a test has written them, except in tests of `settle`.
     target.entry("settle").or_insert_with(|| "0s".into());
     let setup = Setup::new("acme-hr", target).with_base(folder.parent().unwrap());
     bridgehead_file::factory().build(setup).unwrap()

@@ -1,4 +1,4 @@
-//! What shows that a folder was read whole, and that what is in it is meant.
+//! The evidence that a folder was read completely, and that its files are what they are taken for.
 
 use std::io::Write as _;
 use std::os::unix::fs::{PermissionsExt as _, chown, symlink};
@@ -15,7 +15,7 @@ fn is_refused(error: &Error, part: &str) {
     assert!(error.message().contains(part), "{error}");
 }
 
-/// The folder with another connector on it, as after a restart.
+/// Another connector for the folder, as after a restart.
 fn restarted(place: &Place) -> std::sync::Arc<dyn bridgehead_sdk::Connector> {
     connector(place.path("accounts.csv").parent().unwrap(), &json!({}))
 }
@@ -34,14 +34,14 @@ async fn a_type_that_was_there_and_is_gone_is_an_error_also_after_a_restart() {
         assert!(connector.check().await.is_err());
     }
     assert!(place.page("team", None).await.is_err());
-    // Named in the settings, it is the settings' own affair.
+    // If the settings name the types, a missing file is not an error of the folder.
     let named = connector(place.path("accounts.csv").parent().unwrap(), &json!({ "groups": [] }));
     assert_eq!(named.describe().await.unwrap().resource_types.len(), 2);
     std::fs::rename(place.path("kept"), place.path("team.csv")).unwrap();
     assert_eq!(restarted(&place).describe().await.unwrap().resource_types.len(), 3);
 }
 
-/// In a folder that is never written to, nothing can be remembered.
+/// In a folder that is never written to, types cannot be remembered.
 #[tokio::test]
 async fn the_types_of_a_folder_that_is_read_only_are_those_of_the_settings() {
     let files = [("accounts.csv", ACCOUNTS), ("team.csv", TEAMS)];
@@ -97,7 +97,7 @@ async fn a_spare_file_is_no_type() {
     ];
     let error = Place::with(&files, &json!({})).connector.describe().await.unwrap_err();
     assert!(error.message().contains("old.jsonl"), "{error}");
-    // Where every row names its own fields, one row that has it is enough.
+    // If each row names its fields, it is enough that one row has the field.
     let person =
         |number: u32, more: &str| format!("{{\"id\":\"{number}\",\"username\":\"u{number}\"{more}}}\n");
     let team = "{\"id\":\"t1\",\"name\":\"Red\"}\n";
@@ -149,7 +149,7 @@ async fn blanks_around_a_value_mean_as_little_as_around_the_name_of_a_column() {
     assert_eq!(error.code(), Code::AccountAlreadyExists, "{error}");
     place.run(Action::SuspendAccount, json!({ "account": { "username": "bob" } })).await.unwrap();
     assert!(place.read("accounts.csv").contains("u1,bob,suspended\n"), "{}", place.read("accounts.csv"));
-    // What has blanks of its own is written in quotes.
+    // Values with spaces at their ends are written in quotes.
     place.run(Action::SuspendAccount, json!({ "account": { "id": " u2 " } })).await.unwrap();
     assert!(
         place.read("accounts.csv").ends_with("\" u2 \",\" eve \",suspended\n"),
@@ -172,14 +172,14 @@ async fn a_file_that_is_being_written_is_not_taken_for_whole() {
         let careful = careful.clone();
         async move { careful.list(&of, None).await }
     });
-    // It goes on while the connector waits.
+    // It continues while the connector waits.
     tokio::time::sleep(Duration::from_secs(5)).await;
     let mut file = std::fs::OpenOptions::new().append(true).open(place.path("accounts.csv")).unwrap();
     file.write_all(rest.as_bytes()).unwrap();
     let error = listing.await.unwrap().unwrap_err();
     assert!(error.message().contains("is being written"), "{error}");
     assert_eq!((error.effect(), error.retry()), (Effect::NotApplied, Retry::Backoff));
-    // What was left alone for long enough is read at once, and what bridgehead wrote itself, too.
+    // A file that was not changed for long enough is read immediately, and so is one that bridgehead wrote itself.
     let long_ago = SystemTime::now() - Duration::from_secs(3600);
     file.set_modified(long_ago).unwrap();
     let begun = tokio::time::Instant::now();
@@ -206,7 +206,7 @@ async fn a_change_that_size_and_time_do_not_tell_is_seen_by_the_second_reading()
     let second = place.page("account", first.next.as_ref()).await.unwrap();
     let error = place.page("account", second.next.as_ref()).await.unwrap_err();
     is_refused(&error, "changed by another program");
-    // Nobody writes: two readings agree.
+    // No program writes, so the two readings agree.
     place.write("accounts.csv", ACCOUNTS);
     assert_eq!(place.page("account", None).await.unwrap().evidence, Some(Evidence::Atomic));
 }
@@ -233,7 +233,7 @@ async fn a_producer_can_say_which_files_are_whole() {
     is_refused_for(&place, "SHA256SUMS").await;
     seal();
     assert_eq!(place.list("account").await.unwrap().0.len(), 2);
-    // The file is cut at the end of a row, as one that is still being written.
+    // The file ends after a complete row, like one that is still being written.
     place.write("accounts.csv", &ACCOUNTS[..ACCOUNTS.find("u2").unwrap()]);
     is_refused(&place.page("account", None).await.unwrap_err(), "does not match its checksum");
     seal();
@@ -261,7 +261,7 @@ async fn what_the_columns_cannot_show_is_declared() {
     );
 }
 
-/// Run by the test below, as somebody who may write to the folder and is not the file's owner.
+/// Run by the test below, as a user who may write to the folder, but is not the file's owner.
 #[tokio::test]
 #[ignore = "a part of another test"]
 async fn suspends_somebody_in_a_folder() {
@@ -277,7 +277,7 @@ async fn suspends_somebody_in_a_folder() {
     assert!(error.message().contains("would lock out"), "{error}");
 }
 
-/// Run by the test below, as somebody who may read the folder and not write to it.
+/// Run by the test below, as a user who may read the folder, but not write to it.
 #[tokio::test]
 #[ignore = "a part of another test"]
 async fn lists_a_folder_that_may_not_be_written_to() {
@@ -291,7 +291,7 @@ async fn lists_a_folder_that_may_not_be_written_to() {
     assert_eq!(connector(folder, &named).list(&of, None).await.unwrap().records.len(), 2);
 }
 
-/// What cannot be remembered would be gone in silence the next time.
+/// If types cannot be remembered, a missing file would go unnoticed the next time.
 #[test]
 fn a_listing_whose_types_cannot_be_remembered_is_not_taken_for_whole() {
     let place = Place::usual();
@@ -305,7 +305,7 @@ fn a_file_whose_owner_cannot_be_kept_is_left_as_it_is() {
     let place = Place::usual();
     let folder = place.path("accounts.csv").parent().unwrap().to_owned();
     if chown(place.path("accounts.csv"), Some(4711), Some(4711)).is_err() {
-        return; // Only root may become somebody else.
+        return; // Only root can switch users.
     }
     let allow = |path: &std::path::Path, mode| {
         std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode)).unwrap();
@@ -317,13 +317,13 @@ fn a_file_whose_owner_cannot_be_kept_is_left_as_it_is() {
     assert!(place.names().iter().all(|name| !name.contains(".tmp")), "{:?}", place.names());
 }
 
-/// Runs a part of a test as somebody else, where root runs the tests.
+/// Runs a part of a test as another user, if the tests run as root.
 fn run_as_another(test: &str, folder: &std::path::Path) {
     let is_root = chown(folder, Some(0), Some(0)).is_ok();
     if !is_root {
-        return; // Only root may become somebody else.
+        return; // Only root can switch users.
     }
-    // Nobody but root may be where the tests are.
+    // Other users may not have access to the folder of the tests.
     let program =
         tempfile::Builder::new().permissions(std::fs::Permissions::from_mode(0o755)).tempdir().unwrap();
     let copy = program.path().join("test");

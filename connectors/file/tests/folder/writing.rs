@@ -1,4 +1,4 @@
-//! What writing does to the folder, and what others do to it meanwhile.
+//! How writing changes the folder, and what happens if other programs change it meanwhile.
 
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
 use std::sync::Arc;
@@ -12,7 +12,7 @@ use serde_json::json;
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn of_many_who_create_the_same_name_exactly_one_wins() {
     let place = Place::usual();
-    // Two connectors on one folder, as two processes would be: they share the lock, and nothing else.
+    // Two connectors for one folder, like two processes: they share only the lock.
     let other = crate::support::connector(place.path("accounts.csv").parent().unwrap(), &json!({}));
     let create = |n: usize| {
         let connector = if n.is_multiple_of(2) { place.connector.clone() } else { other.clone() };
@@ -142,12 +142,12 @@ async fn a_folder_that_may_not_be_written_to_is_said_to_be_so() {
     let place = Place::usual();
     let folder = place.path("accounts.csv").parent().unwrap().to_owned();
     let allow = |mode| std::fs::set_permissions(&folder, std::fs::Permissions::from_mode(mode)).unwrap();
-    // The lock is there already, so that the write itself is what is refused.
+    // The lock file already exists, so that only the write itself is refused.
     place.run(Action::SuspendAccount, json!({"account": {"id": "u1"}})).await.unwrap();
     let before = place.read("accounts.csv");
     allow(0o555);
     if std::fs::File::create(place.path("probe")).is_ok() {
-        return; // Root may write everywhere.
+        return; // Root can write everywhere.
     }
     for error in [
         place.connector.check().await.unwrap_err(),
@@ -171,9 +171,9 @@ async fn a_look_up_after_a_call_that_was_dropped_sees_what_came_of_it() {
     for n in 0..20 {
         let name = format!("user{n}");
         let create = place.run(Action::CreateAccount, json!({"account": {"username": name.clone()}}));
-        // Polled a few times and dropped, at another point each time.
+        // Polled a few times and dropped, at a different point each time.
         let mut create = Box::pin(create);
-        // The last one is polled to its end, however slow the machine is.
+        // The last one is polled to completion, however slow the machine is.
         let polls = if n == 19 { usize::MAX } else { n };
         for _ in 0..polls {
             let polled = futures_poll(create.as_mut()).await;
@@ -184,7 +184,7 @@ async fn a_look_up_after_a_call_that_was_dropped_sees_what_came_of_it() {
         }
         drop(create);
         let found = place.find(&name).await.is_some();
-        // Another operation has its turn when the one that was dropped has had its own.
+        // Another operation runs only after the dropped one has finished.
         place.run(Action::SuspendAccount, json!({"account": {"id": "u2"}})).await.unwrap();
         let written = place.find(&name).await.is_some();
         assert_eq!(found, written, "what the look-up saw is what came of the call");
@@ -193,7 +193,7 @@ async fn a_look_up_after_a_call_that_was_dropped_sees_what_came_of_it() {
     assert_eq!(outcomes.len(), 2, "some were dropped before they began to write, and some behind");
 }
 
-/// Run by hand, with `--run-ignored only --no-capture`: what a task costs among a million accounts.
+/// Run by hand, with `--run-ignored only --no-capture`: measures the cost of a task among a million accounts.
 #[tokio::test]
 #[ignore = "a measurement"]
 async fn a_change_among_a_million_accounts() {
@@ -209,7 +209,7 @@ async fn a_change_among_a_million_accounts() {
     println!("looked up in {found:?}, changed in {:?}", started.elapsed());
 }
 
-/// Polls once; whether it was ready.
+/// Polls once; returns whether it was ready.
 async fn futures_poll(mut future: std::pin::Pin<&mut impl Future>) -> bool {
     std::future::poll_fn(|context| std::task::Poll::Ready(future.as_mut().poll(context).is_ready())).await
 }
@@ -257,7 +257,7 @@ proptest! {
 #[tokio::test]
 async fn whoever_is_created_behind_a_blank_line_without_an_end_stands_on_a_line_of_their_own() {
     let place = Place::usual_jsonl();
-    // A form feed is blank, and no white space of JSON.
+    // A form feed is blank, but is not JSON white space.
     for blank in ["\u{c}", "  "] {
         let before = place.read("accounts.jsonl");
         place.write("accounts.jsonl", format!("{before}{blank}"));

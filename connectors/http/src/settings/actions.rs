@@ -1,4 +1,4 @@
-//! What an action does.
+//! The settings of an action.
 
 use std::collections::BTreeMap;
 

@@ -1,4 +1,4 @@
-//! What is listed and looked up, and how answers become records.
+//! Settings for listings and look-ups, and for reading records from responses.
 
 use std::collections::BTreeMap;
 

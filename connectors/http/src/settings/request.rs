@@ -1,4 +1,4 @@
-//! What a request is made of, wherever it stands.
+//! The settings of a request, in any place.
 
 use std::collections::BTreeMap;
 
@@ -28,7 +28,7 @@ pub enum Method {
     Delete,
 }
 
-/// What is common to all requests, borrowed from the settings of one.
+/// The settings that all kinds of requests share, borrowed from one of them.
 #[derive(Clone, Copy, Debug)]
 pub struct RequestSettings<'a> {
     /// The method.
@@ -39,17 +39,17 @@ pub struct RequestSettings<'a> {
     pub query: &'a Map<String, Value>,
     /// Headers.
     pub headers: &'a BTreeMap<String, String>,
-    /// A body of JSON.
+    /// A JSON body.
     pub json: Option<&'a Value>,
-    /// A body as forms send it.
+    /// A body in the format of forms.
     pub form: Option<&'a Map<String, Value>>,
     /// Which responses count as success.
     pub expect: Option<&'a ExpectSettings>,
-    /// What other answers mean.
+    /// What other responses mean.
     pub errors: &'a [ErrorSettings],
 }
 
-/// Settings of a request: the common keys, and its own.
+/// Defines the settings of a request: the common keys, and its own.
 macro_rules! request_settings {
     ($(#[$doc:meta])* pub struct $name:ident { $($(#[$field_doc:meta])* pub $field:ident: $type:ty,)* }) => {
         $(#[$doc])*
@@ -85,7 +85,7 @@ macro_rules! request_settings {
         }
 
         impl $name {
-            /// What it has in common with all requests.
+            /// The settings that it shares with all requests.
             pub fn request(&self) -> crate::settings::RequestSettings<'_> {
                 crate::settings::RequestSettings {
                     method: self.method,

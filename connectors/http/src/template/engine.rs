@@ -1,4 +1,4 @@
-//! minijinja, set up so that nothing is written by accident.
+//! minijinja, configured so that nothing is written by accident.
 
 use std::sync::{Arc, LazyLock};
 
@@ -7,17 +7,17 @@ use minijinja::{AutoEscape, Environment, Error, ErrorKind, Output, State, Undefi
 
 use super::Reason;
 
-/// How many steps one template may take. A loop over some thousands of groups is far below it.
+/// The maximum number of steps of one template. A loop over some thousands of groups is far below it.
 const FUEL: u64 = 1_000_000;
 
-/// The one engine. It holds no templates, only rules.
+/// The shared engine. It contains rules, but no templates.
 pub(super) static ENGINE: LazyLock<Environment<'static>> = LazyLock::new(engine);
 
 fn engine() -> Environment<'static> {
     let mut engine = Environment::new();
     engine.set_undefined_behavior(UndefinedBehavior::Strict);
     engine.set_fuel(Some(FUEL));
-    // Escaping depends on the place of the text, not on the template: see `Path` and `Tree`.
+    // Escaping depends on where a string is used, not on the template: see `Path` and `Tree`.
     engine.set_auto_escape_callback(|_| AutoEscape::None);
     engine.set_formatter(write);
     for name in ["safe", "escape", "e", "pprint"] {
@@ -35,7 +35,7 @@ fn engine() -> Environment<'static> {
     engine
 }
 
-/// Stands for "leave this field out".
+/// The marker for "leave this field out".
 #[derive(Debug)]
 struct Omit;
 
@@ -45,12 +45,12 @@ impl Object for Omit {
     }
 }
 
-/// Whether a value says that its field is left out.
+/// Whether a value means that its field is left out.
 pub(crate) fn is_omitted(value: &Value) -> bool {
     value.downcast_object_ref::<Omit>().is_some()
 }
 
-/// Writes a value into a text. What has no obvious form as text is an error: `none` in a URL is nobody's name.
+/// Writes a value as a string. A value without an obvious string form is an error: `none` in a URL is not a name.
 fn write(output: &mut Output<'_>, _: &mut State<'_, '_>, value: &Value) -> Result<(), Error> {
     let text = plain(value).map_err(|reason| {
         // The reason is passed as the source, so that minijinja's messages need not be parsed.
@@ -59,7 +59,7 @@ fn write(output: &mut Output<'_>, _: &mut State<'_, '_>, value: &Value) -> Resul
     output.write_str(&text).map_err(|_| Error::from(ErrorKind::WriteFailure))
 }
 
-/// A value as text.
+/// A value as a string.
 pub(super) fn plain(value: &Value) -> Result<String, Reason> {
     match value.kind() {
         ValueKind::String | ValueKind::Number | ValueKind::Bool => Ok(value.to_string()),
@@ -75,7 +75,7 @@ pub(super) fn globals() -> impl Iterator<Item = String> {
     ENGINE.globals().map(|(name, _)| name.to_owned())
 }
 
-/// The value that leaves a field out.
+/// The value that leaves out a field.
 pub(crate) fn omitted() -> Value {
     Value::from_object(Omit)
 }

@@ -9,7 +9,7 @@ use minijinja::value::ValueKind;
 use super::engine::ENGINE;
 use super::{Fault, Reason, Scope, Vars, names};
 
-/// An expression that was compiled and checked.
+/// A compiled and checked expression.
 pub(crate) struct Expression {
     key: String,
     compiled: minijinja::Expression<'static, 'static>,
@@ -17,7 +17,7 @@ pub(crate) struct Expression {
 }
 
 impl Expression {
-    /// Compiles the expression that stands at `key`; every variable it uses must be known.
+    /// Compiles the expression at `key`; every variable in it must be known.
     pub(crate) fn new(key: &str, source: &str, scope: &Scope) -> Result<Self, SettingsError> {
         let error = |message: String| SettingsError::new(key, message);
         let compiled = ENGINE
@@ -31,7 +31,7 @@ impl Expression {
         }
     }
 
-    /// Whether a text is an expression at all, whatever it uses.
+    /// Whether a string is a valid expression, regardless of its variables.
     pub(super) fn is_one(source: &str) -> bool {
         ENGINE.compile_expression_owned(source.to_owned()).is_ok()
     }
@@ -41,12 +41,12 @@ impl Expression {
         &self.key
     }
 
-    /// The variables it uses, such as `account.email`.
+    /// The variables in use, such as `account.email`.
     pub(crate) fn uses(&self) -> &BTreeSet<String> {
         &self.uses
     }
 
-    /// Its value. What is not there is a fault; `none` is a value.
+    /// Its value. A missing value is a fault; `none` is a value.
     pub(crate) fn value(&self, vars: &Vars) -> Result<Value, Fault> {
         let missing = || vars.missing(&self.uses);
         let value =
@@ -57,7 +57,7 @@ impl Expression {
         Ok(value)
     }
 
-    /// Its value, which must be true or false.
+    /// Its value, which must be a boolean.
     pub(crate) fn truth(&self, vars: &Vars) -> Result<bool, Fault> {
         let value = self.value(vars)?;
         match value.kind() {
@@ -78,24 +78,24 @@ impl Expression {
         }
     }
 
-    /// Its value, which must be a number that is whole and not below zero.
+    /// Its value, which must be a whole number, zero or above.
     pub(crate) fn count(&self, vars: &Vars) -> Result<u64, Fault> {
         let value = self.value(vars)?;
         u64::try_from(value).map_err(|_| self.not_a("a whole number"))
     }
 
-    /// Its value, which must be text or a number, as text.
+    /// Its value as a string; it must be a string or a number.
     pub(crate) fn text(&self, vars: &Vars) -> Result<String, Fault> {
         super::engine::plain(&self.value(vars)?).map_err(|reason| Fault::new(&self.key, reason))
     }
 
-    /// The fault of giving something else than the place needs.
+    /// The fault for a value of the wrong type.
     pub(crate) fn not_a(&self, what: &'static str) -> Fault {
         Fault::new(&self.key, Reason::NotA(what))
     }
 }
 
-/// What a syntax error says, without the text around it.
+/// The message of a syntax error, without the surrounding template.
 pub(super) fn syntax(error: &minijinja::Error) -> String {
     error.detail().map_or_else(|| error.kind().to_string(), str::to_owned)
 }

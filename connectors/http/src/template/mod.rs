@@ -1,13 +1,13 @@
-//! Templates and expressions: compiled once, checked against the variables that are known where they stand.
+//! Templates and expressions: compiled once, and checked against the variables that are known in their place.
 //!
-//! - [`engine`]: minijinja, set up so that nothing is written by accident
-//! - [`Scope`]: which variables are known at a place of the configuration
-//! - [`Vars`]: the variables themselves, when a request is made
-//! - [`Expression`]: gives a value, such as `answer.items`
-//! - [`Text`]: gives a text, such as `Kit {{ account.username }}`
-//! - [`Path`]: gives the path of a URL, every value percent-encoded
-//! - [`Tree`]: gives JSON, leaf by leaf
-//! - `names`: filters and tests that do not exist, found before they are needed
+//! - [`engine`]: minijinja, configured so that nothing is written by accident
+//! - [`Scope`]: which variables are known at a key of the configuration
+//! - [`Vars`]: the variables and their values when a request is made
+//! - [`Expression`]: returns a value, such as `answer.items`
+//! - [`Text`]: renders a string, such as `Kit {{ account.username }}`
+//! - [`Path`]: renders the path of a URL, with every value percent-encoded
+//! - [`Tree`]: renders JSON, leaf by leaf
+//! - `names`: detects unknown filters and tests at load
 
 mod engine;
 mod expression;

@@ -1,10 +1,10 @@
-//! Filters and tests that do not exist, found before they are needed: minijinja looks them up when it runs.
+//! Detects unknown filters and tests at load: minijinja only looks them up when a template runs.
 
 use minijinja::context;
 
 use super::engine::ENGINE;
 
-/// The first filter or test in an expression that does not exist, as a sentence.
+/// A message about the first unknown filter or test of an expression.
 pub(super) fn unknown_in_expression(source: &str) -> Option<String> {
     let words = words(source);
     let exists = |kind: &str, name: &str| {
@@ -28,7 +28,7 @@ pub(super) fn unknown_in_expression(source: &str) -> Option<String> {
     })
 }
 
-/// The same for a text: only what stands between `{{` and `}}`, or `{%` and `%}`, is looked at.
+/// The same for a template string: only the parts between `{{` and `}}`, or `{%` and `%}`, are checked.
 pub(super) fn unknown_in_text(source: &str) -> Option<String> {
     let mut rest = source;
     while let Some(begin) = rest.find("{{").into_iter().chain(rest.find("{%")).min() {
@@ -49,7 +49,7 @@ enum Token {
     Other,
 }
 
-/// Words and bars outside of quotes.
+/// The words and `|` characters outside of quotes.
 fn words(source: &str) -> Vec<Token> {
     let mut tokens = Vec::new();
     let mut characters = source.chars().peekable();

@@ -5,7 +5,7 @@ use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 
 use super::{Expression, Fault, Reason, Scope, Vars};
 
-/// All but the unreserved characters of RFC 3986, section 2.3: a value is one segment, whatever is in it.
+/// All but the unreserved characters of RFC 3986, section 2.3, so that any value is a single segment.
 const RESERVED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
 
 /// A path of literal text and values.
@@ -65,7 +65,7 @@ impl Path {
         Ok(Self { key: key.to_owned(), parts })
     }
 
-    /// The variables it uses.
+    /// The variables in use.
     pub(crate) fn uses(&self) -> impl Iterator<Item = &String> {
         self.expressions().flat_map(Expression::uses)
     }
@@ -77,8 +77,8 @@ impl Path {
         })
     }
 
-    /// The path. A value that is empty, or that would be taken for a step upwards, is a fault: `/users/` is another
-    /// thing than a user without a name.
+    /// Renders the path. A value that is empty, or that would be read as `.` or `..`, is a fault: `/users/` does not mean a user without a
+    /// name.
     pub(crate) fn write(&self, vars: &Vars) -> Result<String, Fault> {
         let mut path = String::new();
         for part in &self.parts {
@@ -100,7 +100,7 @@ impl Path {
     }
 }
 
-/// Whether URL parsers take a segment for "here" or "one up", encoded or not.
+/// Whether URL parsers read a segment as `.` or `..`, encoded or not.
 fn is_dots(segment: &str) -> bool {
     matches!(segment.to_ascii_lowercase().replace("%2e", ".").as_str(), "." | "..")
 }

@@ -1,4 +1,4 @@
-//! Which variables are known at a place of the configuration.
+//! Which variables are known at a key of the configuration.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -6,40 +6,40 @@ use bridgehead_sdk::nearest;
 
 use super::engine;
 
-/// What is known of the members of a variable.
+/// The known members of a variable.
 #[derive(Clone, Debug)]
 pub(crate) enum Members {
-    /// They come from the target or from Iden; anything may be there.
+    /// The members come from the target or from Iden and can have any name.
     Any,
-    /// These and no others.
+    /// Exactly these members.
     Of(BTreeMap<String, Members>),
 }
 
 impl Members {
-    /// These members, of whose own members nothing is known.
+    /// These members, whose own members are unknown.
     pub(crate) fn of<N: Into<String>>(names: impl IntoIterator<Item = N>) -> Self {
         Self::Of(names.into_iter().map(|name| (name.into(), Self::Any)).collect())
     }
 }
 
-/// The variables that are known at a place.
+/// The variables that a template or expression can use.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Scope(BTreeMap<String, Members>);
 
 impl Scope {
-    /// A variable of whose members nothing is known.
+    /// Adds a variable with unknown members.
     pub(crate) fn any(mut self, name: &str) -> Self {
         self.0.insert(name.to_owned(), Members::Any);
         self
     }
 
-    /// A variable with known members.
+    /// Adds a variable with known members.
     pub(crate) fn with(mut self, name: &str, members: Members) -> Self {
         self.0.insert(name.to_owned(), members);
         self
     }
 
-    /// Checks paths such as `account.email`; the answer says which is unknown, and the nearest that is not.
+    /// Checks paths such as `account.email`; the error names the unknown one and the nearest known name.
     pub(super) fn check(&self, uses: &BTreeSet<String>) -> Result<(), String> {
         let globals: BTreeSet<String> = engine::globals().collect();
         uses.iter().try_for_each(|path| {

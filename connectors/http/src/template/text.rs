@@ -1,4 +1,4 @@
-//! A text with values in it, such as `Kit {{ account.username }}`.
+//! A template string with values, such as `Kit {{ account.username }}`.
 
 use std::collections::BTreeSet;
 
@@ -8,8 +8,8 @@ use super::engine::ENGINE;
 use super::expression::syntax;
 use super::{Fault, Scope, Vars, names};
 
-/// Tags that define macros or need other templates. A template here is one text. Whether the engine refuses them by itself depends on
-/// features that other parts of the program turn on.
+/// Tags that define macros or need other templates. A template here is a single string. Whether the engine itself rejects them depends on
+/// features that other crates in the build enable.
 const UNSUPPORTED: [&str; 7] = ["block", "call", "extends", "from", "import", "include", "macro"];
 
 /// The first of those tags in a template.
@@ -21,7 +21,7 @@ fn unsupported(source: &str) -> Option<&'static str> {
     })
 }
 
-/// A template that was checked.
+/// A checked template.
 #[derive(Clone)]
 pub(crate) struct Text {
     key: String,
@@ -30,7 +30,7 @@ pub(crate) struct Text {
 }
 
 impl Text {
-    /// Checks the template that stands at `key`; every variable it uses must be known.
+    /// Checks the template at `key`; every variable in it must be known.
     pub(crate) fn new(key: &str, source: &str, scope: &Scope) -> Result<Self, SettingsError> {
         let error = |message: String| SettingsError::new(key, message);
         if let Some(tag) = unsupported(source) {
@@ -52,12 +52,12 @@ impl Text {
         &self.key
     }
 
-    /// The variables it uses.
+    /// The variables in use.
     pub(crate) fn uses(&self) -> &BTreeSet<String> {
         &self.uses
     }
 
-    /// The text.
+    /// Renders the string.
     pub(crate) fn write(&self, vars: &Vars) -> Result<String, Fault> {
         ENGINE
             .render_str(&self.source, vars.context())

@@ -1,4 +1,4 @@
-//! JSON with templates: each text of a table is a separate template, so no value can break out of its leaf.
+//! JSON with templates: each string of a table is a separate template, so no value can break out of its leaf.
 
 use std::collections::BTreeSet;
 
@@ -7,14 +7,14 @@ use serde_json::{Map, Value};
 
 use super::{Expression, Fault, Reason, Scope, Text, Vars, is_omitted};
 
-/// JSON whose texts are templates.
+/// JSON whose strings are templates.
 #[derive(Debug)]
 pub(crate) enum Tree {
-    /// What holds no template.
+    /// A part without templates.
     Constant(Value),
-    /// A leaf that is nothing but `{{ value }}`: the value keeps its type.
+    /// A leaf that consists only of `{{ value }}`: the value keeps its type.
     Value(Expression),
-    /// A leaf of text and values.
+    /// A leaf of literal text and values.
     Text(Text),
     /// A list.
     List(Vec<Tree>),
@@ -49,7 +49,7 @@ impl Tree {
         })
     }
 
-    /// The variables it uses.
+    /// The variables in use.
     pub(crate) fn uses(&self) -> BTreeSet<String> {
         match self {
             Self::Constant(_) => BTreeSet::new(),
@@ -60,7 +60,7 @@ impl Tree {
         }
     }
 
-    /// Its place in `target`, if it has a template; otherwise `name`.
+    /// Its place in `target`, if it contains a template; otherwise `name`.
     pub(crate) fn key(&self, name: &str) -> String {
         match self {
             Self::Value(expression) => expression.key().to_owned(),
@@ -69,7 +69,7 @@ impl Tree {
         }
     }
 
-    /// The JSON; `None` if the whole of it is left out.
+    /// Builds the JSON; `None` if all of it is left out.
     pub(crate) fn build(&self, vars: &Vars) -> Result<Option<Value>, Fault> {
         Ok(Some(match self {
             Self::Constant(value) => value.clone(),
@@ -100,7 +100,7 @@ fn is_template(text: &str) -> bool {
     ["{{", "{%", "{#"].iter().any(|mark| text.contains(mark))
 }
 
-/// The expression of a text that is nothing but `{{ expression }}`.
+/// The expression of a string that consists only of `{{ expression }}`.
 fn lone(source: &str) -> Option<&str> {
     let inside = source.trim().strip_prefix("{{")?.strip_suffix("}}")?.trim();
     Expression::is_one(inside).then_some(inside)

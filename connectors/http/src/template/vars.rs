@@ -6,24 +6,24 @@ use std::sync::Arc;
 use minijinja::Value;
 use minijinja::value::Object;
 
-/// Variables by name. Cloning is cheap; `Debug` shows the names alone.
+/// Variables by name. Cloning is cheap; `Debug` only shows the names.
 #[derive(Clone, Default)]
 pub(crate) struct Vars(BTreeMap<&'static str, Value>);
 
 impl Vars {
-    /// The same variables and one more, or another in its place.
+    /// The same variables with one added or replaced.
     pub(crate) fn with(&self, name: &'static str, value: impl Into<Value>) -> Self {
         let mut more = self.clone();
         more.set(name, value);
         more
     }
 
-    /// Adds a variable, or puts another in its place.
+    /// Adds or replaces a variable.
     pub(crate) fn set(&mut self, name: &'static str, value: impl Into<Value>) {
         self.0.insert(name, value.into());
     }
 
-    /// A variable.
+    /// The value of a variable.
     pub(crate) fn get(&self, name: &str) -> Option<&Value> {
         self.0.get(name)
     }
@@ -32,7 +32,7 @@ impl Vars {
         Value::from_object(self.clone())
     }
 
-    /// Which of these paths, such as `account.email`, lead nowhere.
+    /// Which of these paths, such as `account.email`, do not exist.
     pub(super) fn missing<'a>(&self, paths: impl IntoIterator<Item = &'a String>) -> Vec<String> {
         let leads_nowhere = |path: &&String| {
             let mut value = self.context();

@@ -1,4 +1,4 @@
-//! What the six actions do to the fake.
+//! The effects of the six actions on the fake application.
 
 use bridgehead_sdk::{AccountStatus, Action, Code, Effect, Error, Retry, Subject};
 use serde_json::{Value, json};
@@ -60,7 +60,7 @@ async fn nobody_is_created_twice_even_if_creating_replaces() {
         (Code::AccountAlreadyExists, Effect::NotApplied, Retry::Never, Subject::Account)
     );
     assert!(!fake.asked().iter().any(|asked| asked.starts_with("POST")));
-    // Somebody who came between the look and the request.
+    // Another client created the account between the look-up and the request.
     fake.instead("GET /api/users", answer(200, json!({ "items": [] })));
     let error = execute(&connector, Action::CreateAccount, json!({ "account": { "username": "ann" } }))
         .await
@@ -105,27 +105,27 @@ async fn once_something_was_changed_no_failure_is_certain() {
     let task = || json!({ "account": { "username": "ann" }, "memberships": { "team": ["t1", "t2"] } });
     fake.instead("PUT /api/teams/t2/members/1", answer(404, json!({ "error": "no such team" })));
     let error = execute(&connector, Action::CreateAccount, task()).await.unwrap_err();
-    // It is not the account that is missing.
+    // The missing record is not the account.
     assert_eq!(
         parts(&error),
         (Code::InternalError, Effect::Unknown, Retry::Never, Subject::Group),
         "{error}"
     );
-    // The answer to the request that creates is none.
+    // The response to the creation is not usable.
     fake.state().users.clear();
     fake.instead("POST /api/users", ResponseTemplate::new(201).set_body_string("welcome hunter2"));
     let error = execute(&connector, Action::CreateAccount, task()).await.unwrap_err();
     assert_eq!(parts(&error), (Code::InternalError, Effect::Unknown, Retry::Never, Subject::Account));
     assert!(error.message().contains("answer.id") && !error.message().contains("hunter2"), "{error}");
-    // The first request that changes is refused: nothing was.
+    // The first request that makes a change is refused, so nothing was changed.
     fake.instead("POST /api/users", answer(400, json!({ "error": "hunter2" })));
     let error = execute(&connector, Action::CreateAccount, task()).await.unwrap_err();
     assert_eq!(parts(&error), (Code::InternalError, Effect::NotApplied, Retry::Never, Subject::Account));
-    // It fails, and who knows how far it came.
+    // It fails, and the effect is unknown.
     fake.instead("POST /api/users", answer(500, json!({})));
     let error = execute(&connector, Action::CreateAccount, task()).await.unwrap_err();
     assert_eq!(parts(&error), (Code::InternalError, Effect::Unknown, Retry::Backoff, Subject::Account));
-    // Reading changes nothing, whatever becomes of it.
+    // Reading changes nothing, whether it succeeds or not.
     fake.instead("GET /api/users", answer(500, json!({})));
     let error = execute(&connector, Action::CreateAccount, task()).await.unwrap_err();
     assert_eq!(parts(&error), (Code::InternalError, Effect::NotApplied, Retry::Backoff, Subject::Account));
@@ -143,11 +143,11 @@ async fn what_the_task_says_and_no_step_does_is_an_error() {
         .unwrap_err();
     assert_eq!(parts(&error), (Code::InternalError, Effect::NotApplied, Retry::Never, Subject::Account));
     assert!(error.message().contains("does not define how to change last_name"), "{error}");
-    // What is so already need not be changed.
+    // Fields that already have the requested value need no change.
     execute(&connector, Action::UpdateAccount, update(json!({ "username": "ann", "last_name": null })))
         .await
         .unwrap();
-    // A state or a password that would be lost.
+    // A status or a password that no step would send.
     let suspended = json!({ "account": { "username": "bob", "status": "suspended" } });
     let error = execute(&connector, Action::CreateAccount, suspended).await.unwrap_err();
     assert!(error.message().contains("account.status"), "{error}");

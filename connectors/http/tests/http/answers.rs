@@ -1,4 +1,4 @@
-//! What answers mean: `expect` and `errors`, and what statuses mean without them.
+//! The meaning of responses: `expect` and `errors`, and the meaning of statuses without them.
 
 use std::time::Duration;
 
@@ -13,7 +13,7 @@ fn parts(error: &Error) -> (Code, Effect, Retry, Subject) {
     (error.code(), error.effect(), error.retry(), error.subject())
 }
 
-/// Deletes the only account, and is answered this.
+/// Deletes the only account; the fake responds with `reply`.
 async fn delete(rules: Value, reply: ResponseTemplate) -> Result<(), Error> {
     let fake = Fake::start().await;
     fake.state().add("ann");
@@ -38,7 +38,7 @@ async fn every_status_means_what_the_table_says() {
     for (status, expected) in [
         (401, (PermissionDenied, NotApplied, Backoff, Connection)),
         (403, (PermissionDenied, NotApplied, Never, Account)),
-        // The account is still there when it is looked up.
+        // The look-up still finds the account.
         (404, (InternalError, NotApplied, Backoff, Account)),
         (409, (AccountAlreadyExists, NotApplied, Never, Account)),
         (422, (InternalError, NotApplied, Never, Account)),
@@ -55,7 +55,7 @@ async fn every_status_means_what_the_table_says() {
     for status in [200, 204] {
         delete(json!({}), ResponseTemplate::new(status)).await.unwrap();
     }
-    // Accepted is not done, unless the configuration says that it is.
+    // Accepted does not mean done, unless the configuration says so.
     let error = delete(json!({}), ResponseTemplate::new(202)).await.unwrap_err();
     assert_eq!(parts(&error), (InternalError, Unknown, Backoff, Account));
     delete(json!({ "expect": { "status": 202 } }), ResponseTemplate::new(202)).await.unwrap();

@@ -1,12 +1,12 @@
-//! A strict REST application in memory: whatever it is asked beyond what it documents is written down as a fault.
+//! A strict REST application in memory: every request that it does not document is recorded as a fault.
 //!
-//! | request | answer |
+//! | request | response |
 //! |---|---|
 //! | `GET /api/ping` | 200 `{"ok": true}` |
-//! | `GET /api/users` | 200 `{"items": […]}`, all of them |
+//! | `GET /api/users` | 200 `{"items": […]}`, all users |
 //! | `GET /api/users/ID` | 200, or 404 `{"error": "no such user"}` |
-//! | `GET /api/users?login=…` | 200 `{"items": […]}`, those whose login contains the text |
-//! | `POST /api/users` | 201 `{"id"}`; 409; 422 without a login; 402 when the seats are out |
+//! | `GET /api/users?login=…` | 200 `{"items": […]}`, users whose login contains the value |
+//! | `POST /api/users` | 201 `{"id"}`; 409; 422 without a login; 402 if there are no seats left |
 //! | `PATCH`, `DELETE /api/users/ID` | 200, 204, 404 |
 //! | `GET /api/users/ID/teams` | 200 `["t1"]` |
 //! | `GET /api/teams/ID` | 200, or 404 `{"error": "no such team"}` |
@@ -27,17 +27,17 @@ pub(crate) const KEY: &str = "key-Quiet-7-Harbour";
 pub(crate) struct State {
     pub(crate) users: BTreeMap<u64, Map<String, Value>>,
     pub(crate) teams: BTreeMap<String, BTreeSet<u64>>,
-    /// What was asked, in order: `POST /api/users`.
+    /// The requests in order, such as `POST /api/users`.
     pub(crate) log: Vec<String>,
-    /// What must not have been asked.
+    /// Requests that should not have been made.
     pub(crate) faults: Vec<String>,
-    /// Answers that come instead, each once: method and path, status, body.
+    /// Responses that replace the normal ones, each used once: method and path, response.
     pub(crate) instead: Vec<(&'static str, ResponseTemplate)>,
     pub(crate) seats: Option<usize>,
     next: u64,
 }
 
-/// The application.
+/// The running application.
 pub(crate) struct Fake {
     pub(crate) server: MockServer,
     state: Arc<Mutex<State>>,
@@ -60,17 +60,17 @@ impl Fake {
         self.state.lock().unwrap()
     }
 
-    /// Answers this once, in place of what it would.
+    /// Returns this response to the next such request instead of the normal one.
     pub(crate) fn instead(&self, request: &'static str, answer: ResponseTemplate) {
         self.state().instead.push((request, answer));
     }
 
-    /// What was asked since the last call.
+    /// The requests since the last call.
     pub(crate) fn asked(&self) -> Vec<String> {
         std::mem::take(&mut self.state().log)
     }
 
-    /// The configuration of a connector of it.
+    /// The configuration of a connector for it.
     pub(crate) fn target(&self) -> Map<String, Value> {
         let target = json!({
             "base_url": format!("{}/api", self.server.uri()),
@@ -165,7 +165,7 @@ pub(crate) fn answer(status: u16, body: Value) -> ResponseTemplate {
 }
 
 impl State {
-    /// Puts somebody there.
+    /// Adds a user.
     pub(crate) fn add(&mut self, login: &str) -> u64 {
         self.next += 1;
         let user =

@@ -1,4 +1,4 @@
-//! The recipe for JupyterHub, against JupyterHub.
+//! The recipe for JupyterHub, run against a real JupyterHub.
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::{Arc, Mutex};
@@ -42,7 +42,7 @@ impl TestTarget for Hub {
     }
 
     fn fails_in_every_way(&self) -> bool {
-        // Each answer takes it some milliseconds.
+        // The hub takes several milliseconds for each response.
         false
     }
 
@@ -70,7 +70,7 @@ impl TestTarget for Hub {
     }
 
     fn many(&self) -> usize {
-        // Several pages; the hub takes minutes for ten thousand.
+        // Several pages; the hub would need minutes to create ten thousand users.
         1_500
     }
 

@@ -1,4 +1,4 @@
-//! What is wrong with a configuration is said when it is loaded, in one sentence that names the key.
+//! Mistakes in a configuration are reported when it is loaded, in one sentence that names the key.
 
 use std::fmt::Write;
 
@@ -72,7 +72,7 @@ fn whatever_would_fail_silently_is_an_error_at_load() {
         ("check.expect", json!({ "status": [] })),
         ("check.expect", json!({ "when": "answer." })),
         ("create_account.steps.0.form", json!({ "a": 1 })),
-        // errors that are never reached
+        // error entries that are never reached
         ("check.errors", json!([{ "code": "TIMEOUT" }])),
         ("check.errors", json!([{ "status": 200, "code": "TIMEOUT" }])),
         (
@@ -87,7 +87,7 @@ fn whatever_would_fail_silently_is_an_error_at_load() {
         ("check.errors", json!([{ "status": 404, "code": "TIMEOUT", "message": "{{ answer.message }}" }])),
         ("check.errors", json!([{ "status": 404, "code": "TIMEOUT", "message": "{{ account.password }}" }])),
         ("errors", json!([{ "code": "TIMEOUT" }])),
-        // secrets and log-ins
+        // secrets and logins
         ("secrets.salt", json!("x")),
         ("headers", json!({ "X": "{{ login.token }}" })),
         ("login", json!({ "path": "/login", "save": {} })),

@@ -1,4 +1,4 @@
-//! Showing who the connector is: a login that is made first, and made anew when it has ended.
+//! Authentication with a login request, which is repeated when the login has expired.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -12,7 +12,7 @@ use crate::support::{build, set};
 
 const PASSWORD: &str = "Quiet-Harbour-7";
 
-/// Gives out a new token at each login; only the newest is good.
+/// Returns a new token at each login; only the newest is valid.
 struct Tokens(Arc<AtomicUsize>);
 
 impl Respond for Tokens {
@@ -77,7 +77,7 @@ async fn a_token_or_a_cookie_is_fetched_once_and_renewed_once_when_it_has_ended(
         connector.check().await.unwrap();
         connector.check().await.unwrap();
         assert_eq!(count.load(Ordering::SeqCst), 1);
-        // Somebody else logs in, and the token is good no more.
+        // Another client logs in, which invalidates the token.
         count.store(5, Ordering::SeqCst);
         connector.check().await.unwrap();
         assert_eq!(count.load(Ordering::SeqCst), 6);

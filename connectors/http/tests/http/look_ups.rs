@@ -1,4 +1,4 @@
-//! Looking one up, and what listings make of records that are wrong.
+//! Look-ups, and how listings handle invalid records.
 
 use bridgehead_sdk::{AccountStatus, Code, Effect, Retry};
 use serde_json::json;
@@ -25,7 +25,7 @@ async fn a_search_finds_the_one_that_is_meant_or_nobody() {
         let found = connector.find_account(&account(who.clone())).await.unwrap();
         assert_eq!(found.as_ref().map(|found| found.id.as_str()), id, "{who}");
     }
-    // Two who differ in case alone: the one that is written so.
+    // Two names that differ only in case: the exact match is used.
     fake.state().add("ANN");
     let found = connector.find_account(&account(json!({ "username": "ANN" }))).await.unwrap().unwrap();
     assert_eq!(found.id.as_str(), "5");
@@ -42,7 +42,7 @@ async fn another_account_than_was_asked_for_is_an_error() {
     fake.instead("GET /api/users/2/teams", answer(200, json!([])));
     let error = connector.find_account(&account(json!({ "id": "1" }))).await.unwrap_err();
     assert!(error.message().contains("returned a different account, 2"), "{error}");
-    // What cannot be read is no proof that nobody is there, whatever identifier it has.
+    // An unreadable record does not prove that the account is missing, whatever identifier it has.
     fake.instead("GET /api/users/1", answer(200, json!({ "id": 2, "login": [], "state": "on" })));
     fake.instead("GET /api/users/2/teams", answer(200, json!([])));
     let error = connector.find_account(&account(json!({ "id": "1" }))).await.unwrap_err();
@@ -93,7 +93,7 @@ async fn records_that_are_wrong_are_named_and_the_rest_is_listed() {
         fake.instead(path, answer(200, json!([])));
     }
     let error = list(&connector, &accounts()).await.unwrap_err();
-    // A follow-up needs the identifier; without follow-ups each record stands for itself.
+    // A follow-up needs the identifier; without follow-ups, the records are independent of each other.
     assert!(
         error.message().contains("record.id") || error.message().contains("accounts.follow_ups"),
         "{error}"
@@ -152,7 +152,7 @@ async fn a_record_that_is_gone_when_more_of_it_is_asked_for_is_asked_for_again()
         let error = list(&connector, &accounts()).await.unwrap_err();
         assert_eq!((error.retry(), error.effect()), (retry, Effect::NotApplied), "{error}");
     }
-    // What is no list of teams is not "in no team".
+    // A value that is not a list of teams does not mean "in no team".
     for body in [json!(null), json!({}), json!("t1,t2")] {
         fake.instead("GET /api/users/1/teams", answer(200, body.clone()));
         let (ids, rejected, _) = list(&connector, &accounts()).await.unwrap();

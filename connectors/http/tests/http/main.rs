@@ -1,5 +1,4 @@
-//! The http connector, seen from outside: the recipes against the real applications, and everything else against a strict
-//! fake.
+//! External tests of the http connector: the recipes run against the real applications, and everything else against a strict fake.
 
 #![expect(clippy::unwrap_used, reason = "what fails here fails the test")]
 

@@ -38,7 +38,7 @@ async fn a_fixed_group_shows_its_members_by_one_request() {
         .map(Record::id)
         .collect();
     assert_eq!(admins, ["u03", "u09"]);
-    // One request for the groups, one for each of three groups, one for the administrators, and three pages of people.
+    // One request for the groups, one for each of three groups, one for the administrators, and three pages of accounts.
     assert_eq!(server.server.received_requests().await.unwrap().len(), 8);
     let found = connector.find_account(&account(json!({ "id": "u09" }))).await.unwrap().unwrap();
     assert_eq!((found.memberships.of("role").len(), found.memberships.of("group")[0].id.as_str()), (1, "g1"));

@@ -1,4 +1,4 @@
-//! Every way of paging, and every way in which a list can seem to have ended.
+//! Every type of paging, and every way in which a list can appear to end early.
 
 use std::sync::{Arc, Mutex};
 
@@ -10,7 +10,7 @@ use crate::support::{accounts, build, list, set};
 
 const SIZE: usize = 10;
 
-/// A list of so many users; `page` makes the answer of what was asked and of all of them.
+/// A list of users on a server; `page` builds the response from the query and the address of the server.
 struct List {
     server: MockServer,
     target: Map<String, Value>,
@@ -265,7 +265,7 @@ async fn what_is_no_list_is_not_an_empty_one() {
     List::new(Value::Null, json!({}), page).await.fails("the body is not JSON").await;
     let page = |_: &Query, _: &str| ResponseTemplate::new(204);
     List::new(Value::Null, json!({}), page).await.fails("the body is not JSON").await;
-    // Where the answer should say how it goes on, and does not.
+    // The response should contain the next position, but does not.
     let paging = json!({ "type": "cursor", "next": "answer.next" });
     let page = |_: &Query, _: &str| items(users(0..SIZE), &json!({}));
     List::new(paging, json!({ "c": "{{ page.cursor }}" }), page).await.fails("needs answer.next").await;
@@ -274,7 +274,7 @@ async fn what_is_no_list_is_not_an_empty_one() {
     List::new(json!({ "type": "link" }), json!({}), page).await.fails("unreadable Link header").await;
 }
 
-/// Gives users by offset, out of a list from which some are removed, or to which some are added, after the first answer.
+/// Returns users by offset from a list that `after` changes once the first response was sent.
 fn moving(
     after: impl Fn(Vec<Value>) -> Vec<Value> + Send + Sync + 'static,
 ) -> impl Fn(&Query, &str) -> ResponseTemplate {
@@ -294,17 +294,17 @@ fn moving(
 
 #[tokio::test]
 async fn nobody_is_passed_over_when_others_are_removed_meanwhile() {
-    // Two of the first page are removed: the others move up by two.
+    // Two users of the first page are removed: the others move up by two.
     let (paging, query) = by_offset(&json!({}));
     let removed = |list: Vec<Value>| {
         list.into_iter().filter(|user| user["id"] != "u0002" && user["id"] != "u0009").collect()
     };
     assert_eq!(List::new(paging, query, moving(removed)).await.read().await.unwrap().0, 40);
-    // One is added at the front: the others move down.
+    // One user is added at the front: the others move down.
     let (paging, query) = by_offset(&json!({}));
     let added = |list: Vec<Value>| [vec![json!({ "id": "new" })], list].concat();
     assert_eq!(List::new(paging, query, moving(added)).await.read().await.unwrap().0, 40);
-    // Everybody of the first page is removed: nothing tells any more how far the others have moved.
+    // All users of the first page are removed: it is no longer visible how far the others have moved.
     let (paging, query) = by_offset(&json!({}));
     let list = List::new(paging, query, moving(|list: Vec<Value>| list[SIZE..].to_vec())).await;
     list.fails("the list shifted").await;

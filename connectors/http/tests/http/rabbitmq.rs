@@ -1,4 +1,4 @@
-//! The recipe for RabbitMQ's management API, against RabbitMQ.
+//! The recipe for RabbitMQ's management API, run against a real RabbitMQ.
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::{Arc, Mutex};
@@ -13,11 +13,11 @@ use crate::support::{build, names, recipe};
 
 struct Broker {
     broker: RabbitMq,
-    /// Those that were filled, with how many users.
+    /// The brokers that were filled, with the number of users.
     populated: Mutex<Vec<(RabbitMq, usize)>>,
 }
 
-/// Adds users to a broker, which takes a moment where starting another one takes many.
+/// Adds users to a broker, which is much faster than starting another one.
 async fn add(broker: &RabbitMq, names: &[String]) {
     let users: Vec<Value> =
         names.iter().map(|name| json!({ "name": name, "password_hash": "", "tags": "" })).collect();
@@ -62,7 +62,7 @@ impl TestTarget for Broker {
     }
 
     fn fails_in_every_way(&self) -> bool {
-        // Each answer takes it some milliseconds.
+        // The broker takes several milliseconds for each response.
         false
     }
 
@@ -71,7 +71,7 @@ impl TestTarget for Broker {
     }
 
     async fn populated(&self, accounts: usize) -> Result<Arc<dyn Connector>, Skip> {
-        // The kit asks for few, then for more: one broker grows.
+        // The kit requests few accounts first, and then more, so one broker is extended.
         let last = self.populated.lock().unwrap().pop();
         let broker = match last {
             Some((broker, count)) if count <= accounts => {
@@ -102,7 +102,7 @@ impl TestTarget for Broker {
     }
 
     fn many(&self) -> usize {
-        // Several pages of 500; the broker takes a minute to make ten thousand.
+        // Several pages of 500; the broker takes a minute to create ten thousand.
         2_500
     }
 

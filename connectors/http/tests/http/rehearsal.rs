@@ -1,4 +1,4 @@
-//! What `check` says before anything goes wrong.
+//! Problems that `check` reports before anything goes wrong.
 
 use serde_json::{Value, json};
 
@@ -23,7 +23,7 @@ async fn what_a_task_would_stumble_over_is_told_beforehand() {
     ] {
         assert!(told.contains(key), "{key}: {told}");
     }
-    // A field that is written and not read is never proven.
+    // A field that is written but not read is never verified.
     assert!(description.unverifiable.contains("nick") && !description.unverifiable.contains("title"));
 }
 
@@ -77,7 +77,7 @@ async fn check_names_the_key_to_change() {
         connector.check().await.unwrap();
         let told = connector.describe().await.unwrap().warnings.join("\n");
         assert!(told.contains(wanted), "{key}: {told}");
-        // What was seen is kept: the groups are not asked again at each description.
+        // The last look is kept: the groups are not requested again at each description.
         let requests = server.server.received_requests().await.unwrap().len();
         connector.describe().await.unwrap();
         assert_eq!(server.server.received_requests().await.unwrap().len(), requests, "{key}");

@@ -1,4 +1,4 @@
-//! A scripted REST application: it does everything right, unless its script does something else with a request or an answer.
+//! A scripted REST application: it works correctly, unless its script changes a request or a response.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -6,10 +6,10 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use serde_json::{Map, Value, json};
 use wiremock::{Mock, MockServer, Request, Respond, ResponseTemplate, matchers};
 
-/// How many people there are: three pages of ten.
+/// The number of people: three pages of ten.
 pub(crate) const PEOPLE: usize = 25;
 
-/// What an application makes of a request: usually `serve`, before or after which something goes wrong.
+/// How an application handles a request: usually with `serve`, and something that goes wrong before or after it.
 pub(crate) type Script = fn(Ask, &mut State) -> Reply;
 
 /// A request.
@@ -21,7 +21,7 @@ pub(crate) struct Ask {
     pub(crate) body: Value,
 }
 
-/// An answer; a body of `null` is an empty one, and a text no JSON.
+/// A response; a `null` body is empty, and a string is not sent as JSON.
 #[derive(Clone, Debug)]
 pub(crate) struct Reply {
     pub(crate) status: u16,
@@ -29,12 +29,12 @@ pub(crate) struct Reply {
     pub(crate) body: Value,
 }
 
-/// What the application has.
+/// The data of the application.
 #[derive(Clone, Debug)]
 pub(crate) struct State {
     pub(crate) people: Vec<Value>,
     pub(crate) groups: BTreeMap<String, Vec<String>>,
-    /// How many pages of people were asked for.
+    /// The number of requests for a page of people.
     pub(crate) pages: usize,
 }
 
@@ -63,13 +63,13 @@ impl Scripted {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Puts everything back to how it was, and goes by this script.
+    /// Resets the state, and uses this script.
     pub(crate) fn begin_anew(&self, script: Script) {
         *self.state() = State::new();
         *self.script.lock().unwrap_or_else(PoisonError::into_inner) = script;
     }
 
-    /// The configuration of a connector for it; people are listed in this way of paging, by this query.
+    /// The configuration of a connector for it, with this paging and query for the list of people.
     pub(crate) fn target(&self, paging: &Value, query: &Value) -> Map<String, Value> {
         let mut list = json!({ "path": "/people", "records": "answer.people", "query": query });
         if !paging.is_null() {
@@ -138,7 +138,7 @@ impl Respond for Answers {
 }
 
 impl Ask {
-    /// Whether it asks for a page of people, rather than for somebody.
+    /// Whether it requests a page of people, rather than one person.
     pub(crate) fn pages(&self) -> bool {
         self.method == "GET" && self.path == ["people"] && !self.searches()
     }
@@ -151,7 +151,7 @@ impl Ask {
         self.method != "GET"
     }
 
-    /// Where the page begins.
+    /// The index at which the page starts.
     pub(crate) fn from(&self) -> usize {
         let number = |name: &str| {
             self.query.get(name).and_then(|text| text.trim_start_matches('c').parse::<usize>().ok())
@@ -168,13 +168,13 @@ impl Reply {
         Self { status, headers: Vec::new(), body }
     }
 
-    /// The same answer with another field.
+    /// The same response with another field.
     pub(crate) fn with(mut self, name: &str, value: Value) -> Self {
         self.body[name] = value;
         self
     }
 
-    /// The same answer with another header.
+    /// The same response with another header.
     pub(crate) fn header(mut self, name: &'static str, value: impl Into<String>) -> Self {
         self.headers.push((name, value.into()));
         self
@@ -204,7 +204,7 @@ impl State {
         }
     }
 
-    /// The answer as it should be, and nothing is done for it.
+    /// The correct response, without executing the request.
     pub(crate) fn pretend(&mut self, ask: &Ask) -> Reply {
         let before = self.clone();
         let reply = self.serve(ask);
@@ -212,7 +212,7 @@ impl State {
         reply
     }
 
-    /// The answer as it should be: pages of ten, and how to go on in every way there is.
+    /// The correct response: pages of ten, with the next page in every form.
     pub(crate) fn serve(&mut self, ask: &Ask) -> Reply {
         let path: Vec<&str> = ask.path.iter().map(String::as_str).collect();
         let nobody = || Reply::new(404, json!({ "reason": "nobody" }));
@@ -249,7 +249,7 @@ impl State {
                 Reply::new(204, Value::Null)
             }
             ("PUT", ["people", name]) => {
-                // Whoever has the name is replaced.
+                // An existing person with the name is replaced.
                 let known = self.people.iter().position(|person| person["name"] == **name);
                 let is_new = known.is_none();
                 let mut person = ask.body.clone();

@@ -1,4 +1,4 @@
-//! Connectors from recipes and tables.
+//! Builds connectors from recipes and tables.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -9,7 +9,7 @@ use bridgehead_sdk::{
 };
 use serde_json::{Map, Value};
 
-/// The `target` table of the only app of an example in `config/examples`, with each secret replaced by this text.
+/// The `target` table of the only app of an example in `config/examples`, with each secret replaced by `secret`.
 pub(crate) fn recipe(name: &str, secret: &str) -> Map<String, Value> {
     let path = format!("{}/../../config/examples/{name}", env!("CARGO_MANIFEST_DIR"));
     let text = std::fs::read_to_string(path).unwrap();
@@ -29,12 +29,12 @@ fn fill_in(value: &mut Value, secret: &str) {
     }
 }
 
-/// A connector of a `target` table.
+/// A connector with this `target` table.
 pub(crate) fn build(target: &Map<String, Value>) -> Result<Arc<dyn Connector>, SettingsError> {
     bridgehead_http::factory().build(Setup::new("app", target.clone()))
 }
 
-/// Puts a value at a path such as `create_account.steps.0.path`; `null` takes away what stands there.
+/// Sets the value at a path such as `create_account.steps.0.path`; `null` removes it.
 pub(crate) fn set(target: &mut Map<String, Value>, path: &str, value: Value) {
     let mut whole = Value::Object(std::mem::take(target));
     let mut place = &mut whole;
@@ -62,7 +62,7 @@ pub(crate) fn names(count: usize) -> Vec<String> {
     (0..count).map(|number| format!("user-{number:05}")).collect()
 }
 
-/// Carries out what a task asks for.
+/// Executes the action of a task.
 pub(crate) async fn execute(
     connector: &Arc<dyn Connector>,
     action: Action,
@@ -73,12 +73,12 @@ pub(crate) async fn execute(
     connector.execute(&context, &operation).await
 }
 
-/// An account as a task describes it.
+/// An account as a task identifies it.
 pub(crate) fn account(fields: Value) -> Account {
     serde_json::from_value(fields).unwrap()
 }
 
-/// Reads a listing to its end: the identifiers, what was rejected, and how many pages there were.
+/// Reads a listing to its end: the identifiers, the rejected records, and the number of pages.
 pub(crate) async fn list(
     connector: &Arc<dyn Connector>,
     of: &ResourceType,
@@ -97,7 +97,7 @@ pub(crate) async fn list(
     }
 }
 
-/// The type whose records are accounts.
+/// The resource type of the accounts.
 pub(crate) fn accounts() -> ResourceType {
     ResourceType::account("account", "Account")
 }

@@ -1,4 +1,4 @@
-//! Creating somebody who was there and was not shown.
+//! Creating an account that exists, but that searches do not show.
 
 use bridgehead_sdk::{Action, Code, Effect};
 use serde_json::{Value, json};
@@ -8,7 +8,7 @@ use crate::support::{build, execute, set};
 
 #[tokio::test]
 async fn somebody_who_was_there_and_was_not_shown_is_refused_at_once_or_taken_over_as_is_set() {
-    // Searches do not show those who are locked.
+    // Searches do not show locked accounts.
     let hides: Script = |ask, state| {
         let mut reply = state.serve(&ask);
         if let Some(people) = reply.body.get_mut("people").and_then(Value::as_array_mut) {
@@ -22,7 +22,7 @@ async fn somebody_who_was_there_and_was_not_shown_is_refused_at_once_or_taken_ov
     let mut target = server.target(&Value::Null, &json!({}));
     let task = json!({ "account": { "username": "gone" } });
     let error = execute(&build(&target).unwrap(), Action::CreateAccount, task.clone()).await.unwrap_err();
-    // Its PUT has replaced whoever was there.
+    // The PUT request has replaced the existing account.
     assert_eq!((error.code(), error.effect()), (Code::AccountAlreadyExists, Effect::Unknown));
     assert!(error.message().contains("expect.status"), "{error}");
     server.state().people.retain(|person| person["id"] != "gone");

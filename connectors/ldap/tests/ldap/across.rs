@@ -1,4 +1,4 @@
-//! What must hold on every server, tried on each: one server a test, and all cases on it.
+//! Requirements that hold for every kind of server: one test per server, with all cases on it.
 
 #![expect(clippy::unwrap_used, reason = "what fails here fails the test that asked for it")]
 
@@ -21,7 +21,7 @@ fn own<S: Server>(directory: &Directory) -> Map<String, Value> {
     with(settings(S::PROFILE, directory), &S::settings())
 }
 
-/// The same without TLS where the server allows it, for what needs no password: most of the time goes into that.
+/// The same without TLS if the server allows it, for cases without passwords: TLS takes most of the time.
 fn quick<S: Server>(directory: &Directory) -> Map<String, Value> {
     let plain = json!({ "url": directory.ldap_url(), "password": "none" });
     if S::PROFILE == "ad" { own::<S>(directory) } else { with(own::<S>(directory), &plain) }
@@ -39,18 +39,18 @@ fn remove(directory: &Directory, name: &str) {
     directory.delete(&directory.account_dn(name));
 }
 
-/// What `check` warns of.
+/// The warnings after `check`.
 async fn warnings(connector: &Arc<dyn Connector>) -> Vec<String> {
     connector.check().await.unwrap();
     connector.describe().await.unwrap().warnings
 }
 
-/// Number 2: both the status and the password of one task hold.
+/// Number 2: a task that sets both status and password has both effects.
 async fn status_and_password<S: Server>(directory: &Directory) {
     let connector = connector(directory, own::<S>(directory));
     let account = json!({ "account": { "username": "two", "password": PASSWORD } });
     let two = id(&run(&connector, Action::CreateAccount, account).await.unwrap());
-    // 389 Directory Server says 53 to who is suspended, which is no answer to whether the password is right.
+    // 389 Directory Server returns 53 to a suspended account, which does not show whether the password is right.
     let accepts = |password: &str| {
         let login = Login { dn: directory.account_dn("two"), password: password.into() };
         let mut look = directory.tool("ldapsearch", &login);
@@ -67,7 +67,7 @@ async fn status_and_password<S: Server>(directory: &Directory) {
     remove(directory, "two");
 }
 
-/// Number 7: whoever cannot be deleted keeps the groups.
+/// Number 7: an account that cannot be deleted keeps its groups.
 async fn refused_deletion<S: Server>(directory: &Directory, child: &str) {
     let connector = connector(directory, quick::<S>(directory));
     let group = group_id(&connector, "group", "engineering").await;
@@ -85,7 +85,7 @@ async fn refused_deletion<S: Server>(directory: &Directory, child: &str) {
     assert!(!held(directory, "engineering").contains(&dn));
 }
 
-/// Number 8: an entry that becomes an account by its groups is judged behind them, and one that does not is taken away.
+/// Number 8: an entry that only becomes an account through its groups is checked after it joined them; one that does not is removed.
 async fn judged_behind_its_groups<S: Server>(directory: &Directory) {
     let filter = format!("(memberOf={})", directory.group_dn("engineering"));
     let only = json!({ "accounts": { "base": directory.people, "filter": filter } });
@@ -102,7 +102,7 @@ async fn judged_behind_its_groups<S: Server>(directory: &Directory) {
     run(&connector, Action::DeleteAccount, json!({ "account": { "id": eight } })).await.unwrap();
 }
 
-/// Number 10: any name of an attribute will do, and one that the server does not know is refused with the nearest.
+/// Number 10: every name of an attribute is accepted; for a name that the server does not know, the error suggests the nearest one.
 async fn names_of_attributes<S: Server>(directory: &Directory, username: &str) {
     let names = json!({
         "username": username, "email": "0.9.2342.19200300.100.1.3", "first_name": "2.5.4.42", "last_name": "2.5.4.4",
@@ -146,7 +146,7 @@ async fn names_of_attributes<S: Server>(directory: &Directory, username: &str) {
     assert!(error.message().contains("groups.0.base"), "{error}");
 }
 
-/// Numbers 4 and 5: an alias that differs only in case, values that are the same for the server, and tagged values.
+/// Numbers 4 and 5: an alias that differs only in case, values that the server treats as equal, and values with options.
 async fn values_as_the_server_compares_them<S: Server>(directory: &Directory) {
     let phones = json!({ "accounts": {
         "base": directory.people, "attributes": { "phones": "telephoneNumber", "notes": "description" },
@@ -222,7 +222,7 @@ async fn samba_does_what_must_hold_everywhere() {
     what_is_shown::<Samba>(directory, "Replace unicodePwd: [redacted]").await;
 }
 
-/// What `check` foresees: nothing for whoever may do everything, and each right that is missing, with its key.
+/// The warnings of `check`: none for a client with all permissions, otherwise one for each missing permission, with its key.
 async fn rights_to_write<S: Server>(directory: &Directory) {
     let writer = connector(directory, own::<S>(directory));
     let group = group_id(&writer, "group", "engineering").await;
@@ -246,7 +246,7 @@ async fn rights_to_write<S: Server>(directory: &Directory) {
         "create.base: ",
     ] {
         if S::PROFILE == "openldap" && key == "create.base: " {
-            // It has no question for that.
+            // OpenLDAP cannot report this permission.
             continue;
         }
         let is_told = warnings_for_reader.iter().any(|warning| warning.starts_with(key));
@@ -260,7 +260,7 @@ async fn rights_to_write<S: Server>(directory: &Directory) {
     run(&writer, Action::DeleteAccount, delete).await.unwrap();
 }
 
-/// What `check` foresees of the schema.
+/// The warnings of `check` about the schema.
 async fn schema_of_new_accounts<S: Server>(directory: &Directory) {
     for (create, key, says) in [
         (json!({ "object_classes": ["inetOrgPersn"] }), "create.object_classes: ", "inetorgperson"),
@@ -289,7 +289,7 @@ async fn schema_of_new_accounts<S: Server>(directory: &Directory) {
     }
 }
 
-/// What `check` foresees of groups and passwords on 389 Directory Server.
+/// The warnings of `check` about groups and passwords on 389 Directory Server.
 async fn conditions_of_ds389(directory: &Directory) {
     let plain = json!({ "url": directory.ldap_url() });
     let found = warnings(&connector(directory, with(own::<Ds389>(directory), &plain))).await;
@@ -299,7 +299,7 @@ async fn conditions_of_ds389(directory: &Directory) {
     assert!(found.iter().any(|warning| warning.starts_with("groups.0.member_attribute: ")), "{found:?}");
 }
 
-/// Number 7, where nothing but the right is missing.
+/// Number 7, with only the permission to delete missing.
 async fn no_right_to_delete(directory: &Directory) {
     let connector = connector(directory, quick::<Ds389>(directory));
     let group = group_id(&connector, "group", "engineering").await;
@@ -322,8 +322,8 @@ async fn no_right_to_delete(directory: &Directory) {
     remove(directory, "kept");
 }
 
-/// Number 15: one entry whose name is no text in UTF-8 is a bad record, and the rest goes on. The servers of today let nobody add
-/// such an entry, so that its name is changed on the way.
+/// Number 15: one entry whose name is not valid UTF-8 is an invalid record; the others are listed. Current servers do not accept such an
+/// entry, so a proxy changes its name.
 #[tokio::test]
 async fn a_name_that_is_no_text_is_a_bad_record() {
     let server = OpenLdap::start().await;
@@ -354,7 +354,7 @@ async fn a_name_that_is_no_text_is_a_bad_record() {
     }
 }
 
-/// Number 14: what cannot be read is told with its key, and nobody loses anything by it.
+/// Number 14: an unreadable attribute is an error that names its key, and no account loses memberships.
 async fn what_may_not_be_read(directory: &Directory) {
     let connect = |own: &Value| connector(directory, with(self::quick::<Ds389>(directory), own));
     let members = connect(&json!({ "memberships": { "read_from": "members" } }));
@@ -384,7 +384,7 @@ async fn what_may_not_be_read(directory: &Directory) {
     remove(directory, "seen");
 }
 
-/// Number 17: a backend that is off, and a password of bridgehead's own that must be changed, are no faults of a task.
+/// Number 17: a disabled backend, and a password of bridgehead's account that must be changed, are not errors of a task.
 async fn states_of_the_server(directory: &Directory) {
     let connector = connector(directory, own::<Ds389>(directory));
     run(&connector, Action::CreateAccount, json!({ "account": { "username": "held" } })).await.unwrap();
@@ -395,7 +395,7 @@ async fn states_of_the_server(directory: &Directory) {
     };
     let task = || json!({ "account": { "username": "held" } });
     state("disabled");
-    // It leaves new connections without an answer for a while.
+    // New connections get no response for a while.
     let hasty = with(own::<Ds389>(directory), &json!({ "connect_timeout": "1s" }));
     let hasty = crate::support::connector(directory, hasty);
     for error in [
@@ -406,7 +406,7 @@ async fn states_of_the_server(directory: &Directory) {
     }
     state("backend");
     run(&connector, Action::SuspendAccount, task()).await.unwrap();
-    // A password that an administrator has set must be changed first.
+    // A password that was set by an administrator must be changed first.
     directory.modify_ldif(&format!(
         "dn: cn=config\nchangetype: modify\nreplace: passwordMustChange\npasswordMustChange: on\n\n\
          dn: {}\nchangetype: modify\nreplace: userPassword\nuserPassword: {OTHER}\n",
@@ -431,7 +431,7 @@ async fn states_of_the_server(directory: &Directory) {
     }
 }
 
-/// Requests and answers are shown to whoever asks for them, without a secret.
+/// Requests and responses are traced without secrets.
 async fn what_is_shown<S: Server>(directory: &Directory, reset: &str) {
     let shown = Arc::new(Mutex::new(Vec::new()));
     let kept = Arc::clone(&shown);

@@ -1,4 +1,4 @@
-//! What is particular to Active Directory, on Samba.
+//! Behavior specific to Active Directory, tested on Samba.
 
 use bridgehead_sdk::{Account, AccountStatus, Action, Code, Effect, Record, Subject};
 use bridgehead_test_servers::{Login, Samba};
@@ -31,7 +31,7 @@ async fn an_account_is_made_whole_and_its_id_is_its_guid() {
     assert_eq!(record.username.as_deref(), Some("ann"));
     assert_eq!(record.memberships.to_json(false), json!({ "group": [group] }));
     assert_eq!(ann.len(), 36, "{ann}");
-    // What was read of a listing finds the entry again.
+    // The identifier from a listing finds the entry again.
     let records = list(&connector, "account").await.unwrap();
     assert!(records.iter().any(|record| record.id() == ann));
     run(&connector, Action::DeleteAccount, json!({ "account": { "id": ann } })).await.unwrap();
@@ -101,7 +101,7 @@ async fn a_password_that_breaks_the_policy_is_told_and_changes_nothing() {
     );
     assert!(!error.message().contains("weak-1"), "{error}");
     assert_eq!(directory.entry("CN=ann,OU=people,DC=test,DC=lan"), None);
-    // Without a password, the account gets one that nobody knows, and is active all the same.
+    // Without a password in the task, the account gets a random one and is active.
     let ann = json!({ "account": { "username": "ann" } });
     let ann = id(&run(&connector, Action::CreateAccount, ann).await.unwrap());
     assert_eq!(find(&connector, &ann).await.unwrap().status, AccountStatus::Active);
@@ -115,7 +115,7 @@ async fn a_name_that_somebody_has_in_another_container_is_an_account_that_exists
     let server = Samba::start().await;
     let directory = &server.directory;
     let connector = connector(directory, with(settings("ad", directory), &groups()));
-    // The writer is a user outside of the accounts.
+    // The writer is a user outside of the base of the accounts.
     let account = json!({ "account": { "username": "WRITER" } });
     let error = run(&connector, Action::CreateAccount, account).await.unwrap_err();
     assert_eq!((error.code(), error.effect()), (Code::AccountAlreadyExists, Effect::NotApplied));

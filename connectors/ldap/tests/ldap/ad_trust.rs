@@ -1,5 +1,5 @@
-//! What is not trusted of Active Directory, on Samba: silence about what cannot be read, and a domain controller that has not
-//! received everything.
+//! What is not trusted in Active Directory, tested on Samba: attributes that are silently unreadable, and a domain controller that has not
+//! received all of its data.
 
 use bridgehead_sdk::{Account, Action, Effect, Subject};
 use bridgehead_test_servers::Samba;
@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use crate::support::{connector, group_id, list, page, run, settings, with};
 
-/// How access lists name the attributes.
+/// The GUIDs of the attributes in access control lists.
 const MEMBER: &str = "bf9679c0-0de6-11d0-a285-00aa003049e2";
 const MEMBER_OF: &str = "bf967991-0de6-11d0-a285-00aa003049e2";
 
@@ -25,7 +25,7 @@ async fn memberships_that_may_not_be_read_are_told_with_their_key() {
     let (ann, bob) = ("CN=ann,OU=people,DC=test,DC=lan", "CN=bob,OU=people,DC=test,DC=lan");
     let cases: [(&str, &[&str], &str, &str); 4] = [
         ("members", &[engineering, sales], MEMBER, "groups.0.member_attribute"),
-        // One group shows its members, and the other one does not; then the same for people.
+        // One group shows its members, and the other one does not; then the same for accounts.
         ("members", &[engineering], MEMBER, "groups.0.member_attribute"),
         ("memberOf", &[ann, bob], MEMBER_OF, "memberships"),
         ("memberOf", &[ann], MEMBER_OF, "memberships"),
@@ -41,7 +41,7 @@ async fn memberships_that_may_not_be_read_are_told_with_their_key() {
         }
         connector.check().await.unwrap();
         assert_eq!(list(&connector, "account").await.unwrap().len(), 2);
-        // Of account operators, such as the writer, and of nobody else.
+        // Denies reading to account operators, such as the writer, only.
         for place in places {
             server.set_access(place, &format!("(OD;;RP;{hidden};;AO)"));
         }

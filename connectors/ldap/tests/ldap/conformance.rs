@@ -1,4 +1,4 @@
-//! The kit, on every server.
+//! The conformance kit, on every kind of server.
 
 use bridgehead_conformance as conformance;
 use bridgehead_test_servers::{Ds389, OpenLdap, Samba};

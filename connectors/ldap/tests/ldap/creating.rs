@@ -1,4 +1,4 @@
-//! Making accounts, in one attempt or several.
+//! Creating accounts, in one attempt or several.
 
 use bridgehead_sdk::{Account, AccountStatus, Action, Code, Effect, Retry, Subject};
 use bridgehead_test_servers::{Login, OpenLdap, Options};
@@ -96,7 +96,7 @@ async fn a_group_that_is_missing_is_found_before_anything_is_made() {
 
 #[tokio::test]
 async fn an_account_that_cannot_join_its_group_is_taken_away_again() {
-    // The placeholder is the one member that there may be, and the connector does not know it as such.
+    // Only one member is allowed, and the placeholder, which the connector is not configured to recognize, takes that place.
     let rule = ["moduleload constraint", "overlay constraint", "constraint_attribute member count 1"];
     let server = OpenLdap::start_with(rule.into_iter().fold(Options::default(), Options::own)).await;
     let connector = connector(&server.directory, settings("openldap", &server.directory));
@@ -122,7 +122,7 @@ async fn a_repeated_attempt_goes_on_where_the_first_one_broke_off() {
         "account": { "username": "ann", "email": "ann@example.com", "password": "correct-horse-1" },
         "memberships": { "group": [group] },
     });
-    // As the first attempt leaves it when it breaks off while the entry is made, and behind that.
+    // The state after a first attempt that was interrupted while it created the entry; below, the state after a later interruption.
     directory.add_ldif(
         "dn: uid=.bridgehead-task-1,ou=people,dc=test\nobjectClass: inetOrgPerson\nuid: .bridgehead-task-1\n\
          cn: ann\nsn: ann\nmail: ann@example.com\n",
@@ -150,7 +150,7 @@ async fn a_number_that_the_server_gives_does_not_make_a_stranger_of_ones_own_wor
     let group = group_id(&connector, "group", "engineering").await;
     let task = json!({ "account": { "username": "ann" }, "memberships": { "group": [group] } });
     let done = attempt(&connector, 1, Action::CreateAccount, task.clone()).await.unwrap();
-    // As a plug-in does it, and as an attempt leaves it that breaks off before the groups.
+    // The changes of a plug-in, and the state after an attempt that was interrupted before the groups.
     directory.modify_ldif(
         "dn: uid=ann,ou=people,dc=test\nchangetype: modify\nreplace: employeeNumber\nemployeeNumber: 1001\n\n\
          dn: cn=engineering,ou=groups,dc=test\nchangetype: modify\nreplace: member\nmember: cn=placeholder,dc=test\n",
@@ -189,7 +189,7 @@ async fn somebody_elses_account_is_never_taken_over() {
 async fn a_rule_of_the_server_against_duplicates_where_nobody_looks_is_told() {
     let server = OpenLdap::start_with(Options::default().unique("mail")).await;
     let directory = &server.directory;
-    // It lies where the connector does not look, and the rule holds there too.
+    // The entry is outside of the scope of the accounts, but the rule applies there too.
     directory.add_ldif(
         "dn: ou=left,ou=people,dc=test\nobjectClass: organizationalUnit\nou: left\n\n\
          dn: uid=ann,ou=left,ou=people,dc=test\nobjectClass: inetOrgPerson\nuid: ann\ncn: Ann\nsn: Ann\n\

@@ -1,4 +1,4 @@
-//! What is particular to 389 Directory Server.
+//! Behavior specific to 389 Directory Server.
 
 use bridgehead_sdk::{AccountStatus, Action, Code, Effect, Subject};
 use bridgehead_test_servers::{Ds389, Login, Options};

@@ -1,4 +1,4 @@
-//! Replicas of 389 Directory Server that have not received everything.
+//! Replicas of 389 Directory Server that have not received all of their data.
 
 #![expect(clippy::unwrap_used, reason = "what fails here fails the test that asked for it")]
 
@@ -34,7 +34,7 @@ async fn a_replica_whose_first_refresh_broke_off_is_not_believed_and_the_next_se
     let link = Link::new();
     link.lead_to(replica.directory.ldap_port);
     replica.receives();
-    // Somewhere among its 400 accounts.
+    // In the middle of its 400 accounts.
     link.break_after(60_000);
     provider.hands_on_through(&link);
     while !link.is_broken() {
@@ -44,10 +44,10 @@ async fn a_replica_whose_first_refresh_broke_off_is_not_believed_and_the_next_se
     let quick = json!({ "connect_timeout": "20s" });
     let broken = connector(directory, with(settings("389ds", directory), &quick));
     is_not_believed(&broken, "refers to another server").await;
-    // Who is not among the accounts may bind, and is referred when it looks for them.
+    // A login outside of the accounts can bind, and gets a referral when it searches for them.
     let elsewhere = bound_as(with(settings("389ds", directory), &quick), &directory.admin);
     is_not_believed(&connector(directory, elsewhere), "refers to another server").await;
-    // Another server that is whole does the work. The certificates are of two authorities, so that this goes in the clear.
+    // Another server with all data takes over. The certificates are from two authorities, so TLS is not used here.
     let mut own = with(settings("389ds", directory), &json!({ "password": "none" }));
     own.remove("url");
     let urls =
@@ -76,7 +76,7 @@ async fn a_replica_that_was_never_filled_is_not_believed_where_it_shows_that() {
     with_replica(json!({})).check().await.unwrap();
     is_not_believed(&with_replica(json!({ "replica": true })), "nsds50ruv").await;
     server.receives();
-    // What replicates may be read by nobody but the administrator, unless somebody lets them.
+    // By default, only the administrator can read the replication agreements.
     directory.modify_ldif(&format!(
         "dn: cn=mapping tree,cn=config\nchangetype: modify\nadd: aci\naci: (targetattr = \"*\")(version 3.0; acl \"replication\"; \
          allow (read, search, compare) userdn = \"ldap:///{}\";)\n",

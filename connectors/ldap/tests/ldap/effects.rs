@@ -1,4 +1,4 @@
-//! A change is done when it has taken effect, and one that is refused has changed nothing.
+//! A change is done once it is effective, and a refused one has changed nothing.
 
 use bridgehead_sdk::{Account, AccountStatus, Action, Code, Effect, Subject};
 use bridgehead_test_servers::{Directory, Login, OpenLdap, Options};
@@ -53,13 +53,13 @@ async fn a_lock_that_no_policy_minds_is_no_suspension() {
             error.message().contains("suspend.method") && error.message().contains(says),
             "{value}: {error}"
         );
-        // Nobody is made who could log in.
+        // A suspended account is not created if it could log in.
         let bob =
             json!({ "account": { "username": "bob", "status": "suspended", "password": "correct-horse-1" } });
         let error = run(&connector, Action::CreateAccount, bob).await.unwrap_err();
         assert_eq!(error.effect(), Effect::NotApplied, "{error}");
         assert_eq!(directory.entry("uid=bob,ou=people,dc=test"), None);
-        // A lock that is there already is shown for what it is.
+        // An existing lock without effect is not reported as a suspension.
         directory.modify_ldif(&format!(
             "dn: {ANN}\nchangetype: modify\nreplace: pwdAccountLockedTime\npwdAccountLockedTime: 000001010000Z\n"
         ));
@@ -113,7 +113,7 @@ async fn the_address_that_a_task_sets_is_the_one_that_counts_and_aliases_stay() 
         run(&connector, Action::UpdateAccount, update("c@example.com")).await.unwrap();
         assert_eq!(mail(), ["c@example.com", "b@example.com", "Alias@example.com"]);
     }
-    // One that only differs in case is the same for the server.
+    // A value that differs only in case is the same for the server.
     run(&connector, Action::UpdateAccount, update("alias@example.com")).await.unwrap();
     assert_eq!(mail(), ["alias@example.com", "b@example.com"]);
     let by_name = Account::by_username("ann");
@@ -174,11 +174,11 @@ async fn a_renamed_account_stays_in_its_groups_whatever_the_overlay_thinks_of_da
 
 #[tokio::test]
 async fn an_account_that_may_not_be_deleted_or_renamed_keeps_its_groups() {
-    // The entry itself may not be removed; its attributes may be changed.
+    // The entry itself cannot be deleted; its attributes can be changed.
     let rule = format!("access to dn.exact=\"{ANN}\" attrs=entry by * read");
     let server = OpenLdap::start_with(Options::default().own(&rule)).await;
     let directory = &server.directory;
-    // A name of its own, which does not follow the user name.
+    // A custom name that was not derived from the user name.
     add_ann(directory, "displayName: Miss Ann");
     directory.modify_ldif(&format!(
         "dn: {ANN}\nchangetype: modify\nreplace: cn\ncn: Miss A\n\n\
@@ -237,7 +237,7 @@ async fn what_makes_an_entry_an_account_may_come_with_its_groups() {
     let task = json!({ "account": account, "memberships": { "group": [group] } });
     let ann = id(&run(&connector, Action::CreateAccount, task.clone()).await.unwrap());
     assert!(find(&connector, &ann).await.is_some());
-    // As an attempt leaves it that breaks off before the groups.
+    // The state after an attempt that was interrupted before the groups.
     directory.modify_ldif(&format!(
         "dn: {ENGINEERING}\nchangetype: modify\nreplace: member\nmember: cn=placeholder,dc=test\n"
     ));
@@ -266,7 +266,7 @@ async fn an_entry_that_lacks_a_field_of_the_task_is_not_taken_for_its_own_work()
 async fn whoever_has_the_new_name_is_not_the_renamed_account_for_that() {
     let server = OpenLdap::start().await;
     let directory = &server.directory;
-    // Nobody is called bob any more; this ann was always there.
+    // The account bob does not exist any more; this account ann always existed.
     add_ann(directory, "mail: ann@example.com");
     let connector = connector(directory, with(settings("openldap", directory), &placeholder()));
     let group = group_id(&connector, "group", "engineering").await;

@@ -1,4 +1,4 @@
-//! Creations that fail behind their first request: nothing that they have made may stay.
+//! Creations that fail after their first request: nothing that they created may be left.
 
 #![expect(clippy::unwrap_used, reason = "what fails here fails the test that asked for it")]
 
@@ -14,21 +14,22 @@ use crate::test_target::Server;
 
 const PASSWORD: &str = "Correct-horse-1";
 
-/// The operation that sets a password (RFC 3062).
+/// The extended operation that sets a password (RFC 3062).
 const SETS_PASSWORD: &str = "1.3.6.1.4.1.4203.1.11.1";
 
-/// A rule by which a password that is too short is refused: whoever may manage passwords is asked for no good ones.
+/// An access rule with which passwords that are too short are rejected: clients with the permission to manage passwords are exempt from the
+/// password policy.
 const PASSWORDS_ARE_JUDGED: &str =
     "access to attrs=userPassword by dn.exact=\"cn=writer,dc=test\" write by anonymous auth by * none";
 
-/// How Active Directory's access lists name the attribute `member`.
+/// The GUID of the attribute `member` in Active Directory's access control lists.
 const MEMBER: &str = "bf9679c0-0de6-11d0-a285-00aa003049e2";
 
 fn own<S: Server>(directory: &Directory) -> Map<String, Value> {
     with(settings(S::PROFILE, directory), &S::settings())
 }
 
-/// The people of a directory, half-made ones too.
+/// The accounts of a directory, including half-created ones.
 fn people(directory: &Directory) -> Vec<String> {
     directory
         .search(&directory.people, "(objectClass=person)", &["dn"])
@@ -44,7 +45,7 @@ fn ann(group: &str) -> Value {
     json!({ "account": account, "memberships": { "group": [group] } })
 }
 
-/// Tries to create somebody, which must fail and leave nobody.
+/// Tries to create an account, which must fail and leave no entry behind.
 async fn leaves_nobody(connector: &Arc<dyn Connector>, directory: &Directory, task: Value) -> Error {
     let before = people(directory);
     let error = run(connector, Action::CreateAccount, task).await.unwrap_err();
@@ -63,12 +64,12 @@ async fn a_creation_that_is_cut_off_leaves_nothing_half_made() {
         &[".bridgehead-task-1", "inetOrgPerson"],
         &[".bridgehead-task-1", SETS_PASSWORD],
         &[".bridgehead-task-1", "000001010000Z"],
-        // The new name of the entry.
+        // The rename to the final name.
         &["uid=.bridgehead-task-1,ou=people,dc=test", "\x04\x07uid=ann"],
-        // It is read for the first time, and when it is in its groups.
+        // The first read of the new entry, and the read after it joined its groups.
         &["uid=ann,ou=people,dc=test\x0a\x01\x00\x0a\x01", "objectClass"],
         &["uid=ann,ou=people,dc=test\x0a\x01\x00\x0a\x01", "inetOrgPerson"],
-        // Its first group.
+        // The first group.
         &["cn=engineering,ou=groups,dc=test", "uid=ann,ou=people,dc=test", "\x0a\x01\x00"],
     ];
     for moment in moments {
@@ -79,16 +80,16 @@ async fn a_creation_that_is_cut_off_leaves_nothing_half_made() {
             let connector = connector(directory, with(own::<OpenLdap>(directory), &plain));
             let error = run(&connector, Action::CreateAccount, ann(&group)).await.unwrap_err();
             let case = format!("{moment:?} {answered}: {error}");
-            // A request that only reads has done nothing, and what was made before it is taken away.
+            // A read-only request has no effect, and everything that was created before it is removed.
             let reads = moment[0].contains("\x0a\x01\x00\x0a");
             let effect = if reads { Effect::NotApplied } else { Effect::Unknown };
             assert_eq!((error.code(), error.effect()), (Code::Timeout, effect), "{case}");
             let left = people(directory);
-            // Only the rename may have made an account, which is whole then, but for its groups.
+            // Only after the rename can an account exist; it is complete then, except for its groups.
             let is_made = answered && moment[0].ends_with("dc=test") && moment[1].ends_with("uid=ann");
             let expected = if is_made { vec!["uid=ann,ou=people,dc=test"] } else { Vec::new() };
             assert_eq!(left, expected, "{case}");
-            // The next attempt finishes it.
+            // The next attempt completes it.
             match attempt(&connector, 2, Action::CreateAccount, ann(&group)).await {
                 Ok(_) => assert!(!is_made, "{case}"),
                 Err(error) => {
@@ -108,12 +109,12 @@ async fn a_creation_that_is_cut_off_leaves_nothing_half_made() {
     }
 }
 
-/// The server refuses the password, and the connection breaks when the half-made entry is taken away.
+/// The server rejects the password, and the connection breaks when the half-created entry is removed.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_removal_that_is_cut_off_is_made_over_another_connection() {
     let server = OpenLdap::start_with(Options::default().own(PASSWORDS_ARE_JUDGED)).await;
     let directory = &server.directory;
-    // A request to delete (RFC 4511: application tag 10), with the length and the name of the entry.
+    // A delete request (RFC 4511: application tag 10), with the length and the name of the entry.
     let deletes: &[&str] = &["\x4a\x28uid=.bridgehead-task-1,ou=people,dc=test"];
     for answered in [false, true] {
         let address = (directory.address, directory.ldap_port).into();
@@ -136,7 +137,7 @@ async fn whatever_openldap_refuses_leaves_nobody() {
         let options = own_rules.iter().fold(Options::default(), |options, rule| options.own(rule));
         let server = OpenLdap::start_with(options).await;
         let directory = &server.directory;
-        // Without the placeholder, a group may not have one member more.
+        // If the placeholder is not configured, the group cannot have another member.
         let types = json!({ "groups": [{ "slug": "group" }] });
         let connector = connector(directory, with(own::<OpenLdap>(directory), &types));
         let group = group_id(&connector, "group", "engineering").await;
@@ -144,7 +145,7 @@ async fn whatever_openldap_refuses_leaves_nobody() {
         if short {
             task["account"]["password"] = json!("short");
         } else if rule.is_empty() {
-            // The name is taken by what is no account.
+            // An entry that is not an account already has the name.
             directory.add_ldif(
                 "dn: uid=ann,ou=people,dc=test\nobjectClass: account\nobjectClass: simpleSecurityObject\nuid: ann\nuserPassword: x-secret-1\n",
             );
@@ -158,7 +159,7 @@ async fn whatever_openldap_refuses_leaves_nobody() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_cannot_be_taken_away_is_told_and_the_next_attempt_begins_with_it() {
-    // Its own configuration can be changed while it runs.
+    // The server's configuration can be changed while it runs.
     let online = ["database config", "rootpw config-secret-1"];
     let server = OpenLdap::start_with(online.into_iter().fold(Options::default(), Options::own)).await;
     let directory = server.directory.clone();
@@ -173,7 +174,7 @@ async fn what_cannot_be_taken_away_is_told_and_the_next_attempt_begins_with_it()
         bridgehead_test_servers::run(operator.tool("ldapmodify", &login).arg("-f").arg(file));
     };
     let turns = read_only.clone();
-    // Between the entry and its password, the server begins to take no changes.
+    // After the entry is created and before its password is set, the server becomes read-only.
     let address = (directory.address, directory.ldap_port).into();
     let proxy = proxy::before(address, &[SETS_PASSWORD, ".bridgehead-"], move || turns("TRUE")).await;
     let plain = json!({ "url": format!("ldap://{proxy}") });
@@ -192,7 +193,7 @@ async fn what_cannot_be_taken_away_is_told_and_the_next_attempt_begins_with_it()
     connector.check().await.unwrap();
     let warnings = connector.describe().await.unwrap().warnings;
     assert!(warnings.iter().any(|warning| warning.contains(half)), "{warnings:?}");
-    // The next attempt fails for another reason, and takes it away all the same.
+    // The next attempt fails for another reason, but removes the entry too.
     let eve = "uid=eve,ou=people,dc=test";
     directory.add_ldif(&format!(
         "dn: {eve}\nobjectClass: inetOrgPerson\nuid: eve\ncn: eve\nsn: eve\nmail: ann@example.com\n"
@@ -210,7 +211,7 @@ async fn whatever_389ds_refuses_leaves_nobody() {
     let server = Ds389::start().await;
     let directory = &server.directory;
     let group = group_id(&connector(directory, own::<Ds389>(directory)), "group", "engineering").await;
-    // In the clear, it takes an entry and no password.
+    // Without TLS, the server accepts an entry but no password.
     let plain = with(own::<Ds389>(directory), &json!({ "url": directory.ldap_url() }));
     let plain = connector(directory, plain);
     for _ in 0..5 {
@@ -241,7 +242,7 @@ async fn whatever_389ds_refuses_leaves_nobody() {
         assert_eq!(error.code(), Code::PermissionDenied, "{attribute}: {error}");
         aci("delete");
     }
-    // Whoever may add and not delete leaves something, and says so.
+    // A client that is allowed to add but not to delete leaves the entry behind, and reports it.
     let half = "uid=.bridgehead-task-1,ou=people,dc=test";
     let aci = |operation: &str| {
         directory.modify_ldif(&format!(
@@ -254,7 +255,7 @@ async fn whatever_389ds_refuses_leaves_nobody() {
     assert_eq!(error.effect(), Effect::Unknown, "{error}");
     assert!(error.message().contains(half), "{error}");
     assert_eq!(people(directory), [half]);
-    // Neither is it somebody else's for the next one.
+    // The next attempts do not mistake it for a different account either.
     for number in [1, 2] {
         let error = attempt(&connector, number, Action::CreateAccount, ann(&group)).await.unwrap_err();
         assert_eq!(error.code(), Code::PermissionDenied, "{number}: {error}");
@@ -269,7 +270,7 @@ async fn whatever_389ds_refuses_leaves_nobody() {
 async fn whatever_samba_refuses_leaves_nobody() {
     let server = Samba::start().await;
     let directory = &server.directory;
-    // The account operators may not change the members of this group.
+    // Account operators are not allowed to change the members of this group.
     server.set_access(&directory.group_dn("engineering"), &format!("(OD;;WP;{MEMBER};;AO)"));
     let connector = connector(directory, own::<Samba>(directory));
     let group = group_id(&connector, "group", "engineering").await;

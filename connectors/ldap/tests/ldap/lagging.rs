@@ -1,4 +1,4 @@
-//! Two servers of one directory of which one has not yet heard what the other was told.
+//! Two servers of one directory, one of which has not yet received the changes of the other.
 
 #![expect(clippy::unwrap_used, reason = "what fails here fails the test that asked for it")]
 
@@ -14,7 +14,7 @@ use crate::support::{connector, find, group_id, id, list, page, run, settings, w
 
 const PASSWORD: &str = "correct-horse-1";
 
-/// A connector that works with both servers, the first one first.
+/// A connector that uses both servers, the first one first.
 pub(crate) fn of_both(pair: &OpenLdapPair, wait: &str) -> Arc<dyn Connector> {
     let directory = &pair.first.directory;
     let mut settings = settings("openldap", directory);
@@ -27,7 +27,7 @@ pub(crate) fn of_both(pair: &OpenLdapPair, wait: &str) -> Arc<dyn Connector> {
     connector(directory, with(settings, &own))
 }
 
-/// Asks until it is so; what the servers still have to tell each other takes as long as the machine lets it.
+/// Waits until the condition is true; the duration of replication depends on the machine.
 async fn until(what: &str, mut is_so: impl AsyncFnMut() -> bool) {
     for _ in 0..600 {
         if is_so().await {
@@ -38,7 +38,7 @@ async fn until(what: &str, mut is_so: impl AsyncFnMut() -> bool) {
     panic!("{what}: it never comes about");
 }
 
-/// Lets the connector notice that its server is gone. What its connections notice of it, and when, is up to the machine.
+/// Waits until the connector has noticed that its server is gone. How and when its connections notice it depends on the machine.
 async fn fails_over(connector: &Arc<dyn Connector>) {
     until("the other server takes over", async || connector.check().await.is_ok()).await;
 }
@@ -69,7 +69,7 @@ async fn what_a_server_told_that_is_gone_is_not_denied_by_one_that_lags() {
     let old = id(&run(&patient, Action::CreateAccount, account("old")).await.unwrap());
     until("both know the account", async || second.entry(&second.account_dn("old")).is_some()).await;
 
-    // From here on, the second server hears nothing.
+    // From here on, the second server receives no changes.
     pair.from_first.hold();
     let ann = json!({ "account": account("ann")["account"], "memberships": { "group": [group] } });
     let ann = id(&run(&patient, Action::CreateAccount, ann).await.unwrap());
@@ -82,14 +82,14 @@ async fn what_a_server_told_that_is_gone_is_not_denied_by_one_that_lags() {
     pair.first.stop();
     fails_over(&patient).await;
 
-    // Nobody is not trusted.
+    // "Not found" is not trusted.
     let by_name = |name: &str| Account::by_username(name);
     for account in [Account::by_id(ann.as_str()), by_name("ann"), by_name("nobody")] {
         must_wait(&patient.find_account(&account).await.unwrap_err());
     }
     must_wait(&page(&patient, "account", None).await.unwrap_err());
     must_wait(&page(&patient, "group", None).await.unwrap_err());
-    // "Already so" is not, and nothing is done twice.
+    // "Already done" is not trusted either, and nothing is done twice.
     let rename = json!({ "account": { "id": ann }, "changes": { "username": "anna" } });
     let reset = json!({ "account": { "id": old }, "changes": { "password": "another-horse-1" } });
     for (action, task) in [
@@ -99,25 +99,26 @@ async fn what_a_server_told_that_is_gone_is_not_denied_by_one_that_lags() {
         (Action::DeleteAccount, of(&old)),
         (Action::SuspendAccount, of(&ann)),
         (Action::ResetPassword, of(&ann)),
-        // Whether it stays suspended follows from what is read.
+        // Whether the account stays suspended depends on what is read.
         (Action::ResetPassword, reset),
         (Action::CreateAccount, account("ann")),
     ] {
         must_wait(&run(&patient, action, task).await.unwrap_err());
     }
     assert_eq!(second.entry(&second.account_dn("ann")), None);
-    // What is sent in any case is sent at once, also where a lagging read says that it is so already: the account is active here.
+    // Changes that are sent in any case are sent immediately, even if an outdated read says that they are already done: the account is
+    // active here.
     run(&patient, Action::UnsuspendAccount, of(&old)).await.unwrap();
     let log = pair.second.log();
     assert!(log.contains("MOD dn=\"uid=old,ou=people,dc=test\""), "it was not sent: {log}");
 
-    // Whoever does not wait believes what is late: that is what the setting is for.
+    // Without a wait, outdated data is trusted: this is the purpose of the setting.
     fails_over(&hasty).await;
     run(&hasty, Action::UpdateAccount, leave.clone()).await.unwrap();
     let error = run(&hasty, Action::DeleteAccount, of(&ann)).await.unwrap_err();
     assert_eq!(error.code(), Code::AccountNotFound, "{error}");
 
-    // The first server is back, and everything arrives.
+    // The first server is back, and all changes are replicated.
     pair.first.restart().await;
     pair.from_first.release();
     for directory in [&first, &second] {
@@ -127,7 +128,7 @@ async fn what_a_server_told_that_is_gone_is_not_denied_by_one_that_lags() {
         })
         .await;
     }
-    // The later word counts on both: the end of the suspension.
+    // The later change wins on both servers: the end of the suspension.
     for directory in [&first, &second] {
         until("the end of the suspension has arrived", async || {
             directory.entry(&directory.account_dn("old")).unwrap().all("pwdAccountLockedTime").is_empty()
@@ -154,7 +155,7 @@ async fn work_goes_on_at_the_next_server_once_the_wait_is_over() {
     .await;
     pair.first.stop();
     fails_over(&connector).await;
-    // As the runtime does it: again after as long as the error says.
+    // Like the runtime: retry after the time that the error requests.
     for (action, task) in [
         (Action::UpdateAccount, json!({ "account": { "id": ids[0] }, "memberships": { "group": [] } })),
         (Action::DeleteAccount, of(&ids[1])),
@@ -175,17 +176,18 @@ async fn work_goes_on_at_the_next_server_once_the_wait_is_over() {
         is_there("eve") && !is_there("bob") && !in_engineering(&first, "ann")
     })
     .await;
-    // The work stays where it is.
+    // The connector stays on the second server.
     let log = pair.first.log().len();
     run(&connector, Action::SuspendAccount, of(&ids[0])).await.unwrap();
     assert!(!pair.first.log()[log..].contains("cn=writer,dc=test"), "it has gone back");
 }
 
-/// The first server makes an account and is cut off while it is read. What the second one says of it is no evidence for the first.
+/// The first server creates an account, and is cut off while the account is read. The data of the second server proves nothing about the
+/// first.
 async fn what_was_made_and_cut_off(second_knows: bool) {
     let pair = OpenLdapPair::start_with(Options::default()).await;
     let (first, second) = (pair.first.directory.clone(), pair.second.directory.clone());
-    // The second does not hear of the account, or the first does not hear of its removal.
+    // The second server does not receive the account, or the first does not receive its removal.
     if second_knows {
         pair.from_second.hold();
     } else {
@@ -200,7 +202,7 @@ async fn what_was_made_and_cut_off(second_knows: bool) {
             std::thread::sleep(Duration::from_millis(100));
         }
     };
-    // The new account is read.
+    // The request that reads the new account.
     let reads: &[&str] = &["uid=ann,ou=people,dc=test\x0a\x01\x00\x0a\x01", "objectClass"];
     let proxy = proxy::closing((first.address, first.ldap_port).into(), reads, wait).await;
     let mut own = settings("openldap", &first);

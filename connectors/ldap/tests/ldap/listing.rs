@@ -1,4 +1,4 @@
-//! Listing: pages, limits, and what is not to be followed.
+//! Listing: pages, limits, and references that are not followed.
 
 use bridgehead_sdk::{Code, Cursor, Effect, Record, Retry, Subject};
 use bridgehead_test_servers::{OpenLdap, Options, Population};
@@ -37,7 +37,7 @@ async fn the_last_page_is_given_again_and_an_older_one_is_not() {
     let third = page(&connector, "account", second.next.as_ref()).await.unwrap();
     assert_eq!((third.records.len(), third.next), (10, None));
     assert!(page(&connector, "account", first.next.as_ref()).await.is_err());
-    // The end too is told again.
+    // The last page can be requested again too.
     let again = page(&connector, "account", second.next.as_ref()).await.unwrap();
     assert_eq!((again.records, again.next), (third.records, None));
 }

@@ -1,4 +1,4 @@
-//! What is wrong with settings is said when they are loaded; no server is needed for that.
+//! Mistakes in settings are reported when they are loaded, without a server.
 
 #![expect(clippy::unwrap_used, reason = "what fails here fails the test that asked for it")]
 

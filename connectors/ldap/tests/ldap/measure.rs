@@ -1,4 +1,4 @@
-//! Run by hand, with `--release --run-ignored only --no-capture`: how long listing takes, and how much memory.
+//! Measures the time and memory of a listing. Run by hand, with `--release --run-ignored only --no-capture`.
 
 #![expect(clippy::unwrap_used, reason = "what fails here fails the test that asked for it")]
 #![expect(clippy::print_stdout, reason = "figures are to be read")]
@@ -12,21 +12,21 @@ use serde_json::json;
 use crate::support::{connector, page, settings, with};
 use crate::test_target::Server;
 
-/// The most memory that this process has had, as Linux says it.
+/// The peak memory use of this process, as reported by Linux.
 fn peak() -> String {
     let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
     let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
     line.unwrap_or("(not told)").trim().to_owned()
 }
 
-/// The processor time that this process and the servers that it started have used so far. A machine that has other work makes everything
-/// take longer, and this hardly.
+/// The processor time that this process and the servers that it started have used so far. Other load on the machine hardly affects it.
 fn used() -> [Duration; 2] {
     let mine = std::process::id();
     let (mut own, mut servers) = (Duration::ZERO, Duration::ZERO);
     for process in std::fs::read_dir("/proc").into_iter().flatten().flatten() {
         let Ok(stat) = std::fs::read_to_string(process.path().join("stat")) else { continue };
-        // What stands in brackets may have blanks. From the state on: parent third, user and system time twelfth and thirteenth.
+        // The value in parentheses may contain spaces. After it, counted from the state: the parent is second, user and system time are
+        // twelfth and thirteenth.
         let fields: Vec<u64> = stat
             .rsplit(')')
             .next()

@@ -1,4 +1,4 @@
-//! Groups: of every kind, in one another, empty, and large.
+//! Groups: of every kind, nested, empty, and large.
 
 use bridgehead_sdk::{Action, Code, Record, Subject};
 use bridgehead_test_servers::{Directory, OpenLdap};
@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use crate::support::{connector, find, group_id, id, list, run, settings, with};
 
-/// Three groups, each in the next, and the last in the first.
+/// Three groups, each in the next one, and the last in the first.
 fn ring(directory: &Directory) {
     for (name, member) in [("one", "uid=ann,ou=people,dc=test"), ("two", "cn=one"), ("three", "cn=two")] {
         let member =
@@ -48,13 +48,13 @@ async fn groups_in_groups_are_followed_if_that_is_wanted_and_a_ring_ends() {
         assert_eq!(held(find(&plain, ann).await.unwrap()), ids(&[&one]), "{read_from}");
         let nested = nested(true);
         assert_eq!(held(find(&nested, ann).await.unwrap()), ids(&[&one, &two, &three]), "{read_from}");
-        // A listing says the same as a look at one account.
+        // A listing and a look-up return the same.
         for (connector, wanted) in [(&plain, ids(&[&one])), (&nested, ids(&[&one, &two, &three]))] {
             let records = list(connector, "account").await.unwrap();
             let [Record::Account(record)] = records.as_slice() else { panic!("{records:?}") };
             assert_eq!(record.memberships.to_json(false), wanted, "{read_from}");
         }
-        // What is held through another group is there already, and cannot be taken away alone.
+        // A membership through another group already exists, and cannot be removed individually.
         let update = |memberships: Value| json!({ "account": { "id": ann }, "memberships": memberships });
         run(&nested, Action::UpdateAccount, update(ids(&[&one, &two, &three]))).await.unwrap();
         assert_eq!(held(find(&plain, ann).await.unwrap()), ids(&[&one]));
@@ -74,7 +74,7 @@ async fn every_kind_of_group_takes_and_gives_up_its_last_member() {
     );
     let placeholder = "cn=placeholder,dc=test";
     let types = json!({ "groups": [
-        // The placeholder that comes with the profile: the name of nobody.
+        // The profile's default placeholder: the empty name.
         { "slug": "group", "filter": "(&(objectClass=groupOfNames)(cn=fresh))" },
         { "slug": "team", "member_attribute": "uniqueMember", "placeholder_member": placeholder },
         { "slug": "unix", "member_attribute": "memberUid" },
@@ -111,7 +111,7 @@ async fn every_kind_of_group_takes_and_gives_up_its_last_member() {
 async fn a_group_that_may_not_be_empty_says_what_to_set() {
     let server = OpenLdap::start().await;
     let directory = &server.directory;
-    // The profile that expects no such rule.
+    // A profile that does not expect this schema rule.
     let types = json!({
         "profile": "389ds", "id_attribute": "entryUUID", "suspend": { "method": "none" },
         "groups": [{ "slug": "group", "filter": "(cn=lonely)" }],
@@ -138,7 +138,7 @@ async fn members_are_found_in_a_listing_however_they_are_written() {
             "dn: {dn}\nobjectClass: inetOrgPerson\ncn: {cn}\nsn: x\nuid: {uid}\nuid: {uid}2\n"
         ));
     }
-    // A name with a number behind it (RFC 4517, 3.3.21) is another one for the server, too.
+    // A name with a bit string (RFC 4517, 3.3.21) is a different one for the server, too.
     directory.add_ldif(
         "dn: cn=names,ou=groups,dc=test\nobjectClass: groupOfNames\ncn: names\nmember: commonName=ZOE\u{308},OU=People, dc=test\n\
          member: 2.5.4.3=ann\\2c  The First,ou=people,dc=test\n\n\

@@ -1,5 +1,5 @@
-//! What happens between two requests, or lies elsewhere, on the servers that are not OpenLDAP. The proxies in between read what is said, so
-//! that nothing is encrypted.
+//! Changes between two requests, and data on other servers, for the servers other than OpenLDAP. Proxies in between read the requests, so
+//! TLS is not used.
 
 #![expect(clippy::unwrap_used, reason = "what fails here fails the test that asked for it")]
 
@@ -14,10 +14,10 @@ use crate::proxy;
 use crate::support::{bound_as, connector, list, page, run, settings, with};
 use crate::test_target::Server;
 
-/// The control for paged results, which listings alone send.
+/// The paged results control, which only listings send.
 const PAGED: &str = "1.2.840.113556.1.4.319";
 
-/// Samba wants everything encrypted, unless it is told otherwise.
+/// By default, Samba requires encryption.
 fn in_the_clear<S: Server>() -> Options {
     if S::PROFILE == "ad" {
         Options::default().own("ldap server require strong auth = no")
@@ -33,7 +33,7 @@ fn through<S: Server>(directory: &Directory, proxy: SocketAddr, own: &Value) -> 
     connector(directory, all)
 }
 
-/// Adds people, and puts the first of them into a group.
+/// Adds accounts, and adds the first of them to a group.
 fn populate(directory: &Directory, names: &[&str]) {
     for name in names {
         directory.add_ldif(&directory.account_ldif(name));
@@ -55,7 +55,7 @@ async fn listed_groups(connector: &Arc<dyn Connector>) -> Vec<usize> {
     groups.collect()
 }
 
-/// Number 9: whoever is renamed while a listing goes on stays in the groups, and so does everybody in a group that is renamed.
+/// Number 9: an account that is renamed during a listing keeps its groups, and so do all members of a group that is renamed.
 async fn renamed_midway<S: Server>(class: &'static str, engineering: &'static str) {
     let by_members: &'static [&'static str] = vec![class, PAGED].leak();
     let by_group: &'static [&'static str] = vec![engineering].leak();
@@ -84,7 +84,7 @@ async fn renamed_midway<S: Server>(class: &'static str, engineering: &'static st
     }
 }
 
-/// Number 15: a name that is no text is a bad record, and the rest goes on.
+/// Number 15: an entry whose name is not valid UTF-8 is an invalid record; the others are listed.
 async fn a_name_that_is_no_text<S: Server>(old: &'static [u8], new: &'static [u8]) {
     let server = S::start(in_the_clear::<S>()).await;
     let directory = server.directory();
@@ -167,7 +167,7 @@ async fn what_every_domain_refers_to_from_its_root_makes_nothing_uncertain() {
     assert_eq!(error.code(), Code::AccountNotFound, "{error}");
 }
 
-/// Number 17 on Active Directory: what is wrong with bridgehead's own account is no fault of a task, and is said.
+/// Number 17 on Active Directory: a problem with bridgehead's own account is not an error of a task, and is reported.
 #[tokio::test(flavor = "multi_thread")]
 async fn an_account_of_bridgehead_that_samba_does_not_let_in_holds_the_tasks() {
     let server = Samba::start().await;
@@ -182,7 +182,7 @@ async fn an_account_of_bridgehead_that_samba_does_not_let_in_holds_the_tasks() {
     for (attribute, bad, good, says) in [
         ("pwdLastSet", "0", "-1", "must change its password first"),
         ("userAccountControl", "514", "512", "the account is disabled"),
-        // The first moments of 1601.
+        // The first second of 1601.
         ("accountExpires", "10000000", "0", "the account has expired"),
     ] {
         set(attribute, bad);

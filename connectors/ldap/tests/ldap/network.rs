@@ -12,7 +12,7 @@ fn parts(error: &Error) -> (Code, Effect, Subject) {
 
 #[tokio::test]
 async fn starttls_is_spoken_before_the_password_is_sent() {
-    // The server refuses a bind that is not encrypted, so that one that succeeds was.
+    // The server refuses unencrypted binds, so a successful bind was encrypted.
     let server = OpenLdap::start_with(Options::default().require_tls()).await;
     let directory = &server.directory;
     let plain = with(settings("openldap", directory), &json!({ "url": directory.ldap_url() }));
@@ -49,7 +49,7 @@ async fn a_certificate_for_another_name_is_refused() {
 
 #[tokio::test]
 async fn a_client_certificate_says_who_bridgehead_is() {
-    // Its own certificate is good for clients as well.
+    // The server's certificate is also valid for clients.
     let own = ["TLSVerifyClient try", "authz-regexp \"^cn=localhost$\" \"cn=writer,dc=test\""];
     let server = OpenLdap::start_with(own.into_iter().fold(Options::default(), Options::own)).await;
     let directory = &server.directory;
@@ -71,7 +71,7 @@ async fn a_client_certificate_says_who_bridgehead_is() {
         let made = directory.entry(&format!("uid={name},ou=people,dc=test")).unwrap();
         assert_eq!(made.first("creatorsName"), Some("cn=writer,dc=test"));
     }
-    // A certificate of somebody whom the server does not trust, and a key that is not the certificate's.
+    // A certificate of an authority that the server does not trust, and a key that does not match the certificate.
     let stranger = Authority::new().issue(&["localhost"]);
     let strange = json!({ "client_certificate": stranger.certificate_pem, "client_key": stranger.key_pem });
     let error = connector(directory, external(strange)).check().await.unwrap_err();
@@ -180,7 +180,7 @@ async fn more_tasks_than_connections_wait_their_turn() {
     }
     assert_eq!(list(&connector, "account").await.unwrap().len(), 20);
     let binds = server.log().matches("method=128").count();
-    // Each bind is logged twice; the listing, and the tests' own tools while the server starts, bind as well.
+    // Each bind is logged twice; the listing binds too, and so do the tools of the tests while the server starts.
     let ours = server.log().matches("BIND dn=\"cn=writer,dc=test\" method=128").count();
     assert!(ours <= 3, "{ours} of {binds} binds");
 }

@@ -1,4 +1,4 @@
-//! The kit, at two servers of one directory.
+//! The conformance kit, on two servers of one directory.
 
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -11,12 +11,12 @@ use serde_json::{Map, Value, json};
 use crate::support::{bound_as, connector, settings, with};
 use crate::test_target::Server;
 
-/// How the kit's relay stands between the connector and the servers.
+/// The position of the kit's relay between the connector and the servers.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Relay {
-    /// Before the first server alone: when it cuts a connection, the second server takes over.
+    /// In front of the first server only: when it cuts a connection, the second server takes over.
     BeforeTheFirst,
-    /// Before the first server, and the second one is down: it answers in the place of the only one that is left.
+    /// In front of the first server, while the second one is down: the relay responds instead of the only remaining server.
     BeforeTheLast,
 }
 
@@ -26,7 +26,7 @@ struct PairTestTarget {
     populated: Mutex<Vec<OpenLdapPair>>,
 }
 
-/// The settings of a connector that works with the first server as long as that answers, then with the second.
+/// The settings of a connector that uses the first server while it responds, then the second.
 fn of(pair: &OpenLdapPair, urls: &[String]) -> Map<String, Value> {
     let mut own = with(settings(OpenLdap::PROFILE, &pair.first.directory), &OpenLdap::settings());
     own.remove("url");
@@ -37,7 +37,7 @@ fn both(pair: &OpenLdapPair) -> Vec<String> {
     vec![pair.first.directory.ldaps_url(), pair.second.directory.ldaps_url()]
 }
 
-/// Two names of one address.
+/// Two URLs with the same address.
 fn twice(address: SocketAddr) -> Vec<String> {
     ["localhost", "127.0.0.1"].map(|host| format!("ldap://{host}:{}", address.port())).into()
 }
@@ -85,7 +85,7 @@ impl TestTarget for PairTestTarget {
     }
 
     fn protocol(&self) -> Protocol {
-        // What it does not know it passes on as it comes, or cuts.
+        // The relay passes on unknown protocols unchanged, or cuts the connection.
         if self.relay == Relay::BeforeTheLast { Protocol::Ldap } else { Protocol::Http }
     }
 

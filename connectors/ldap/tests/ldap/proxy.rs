@@ -1,4 +1,4 @@
-//! Something happens in the directory between two requests of the connector.
+//! Proxies that let something happen between two requests of the connector.
 
 #![expect(clippy::unwrap_used, reason = "what fails here fails the test that asked for it")]
 
@@ -8,8 +8,8 @@ use std::sync::{Arc, Mutex};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 
-/// Runs `happens` once, when the connector first sends something that contains all of `texts`, before the server sees it. Gives the address
-/// to connect to, which is not encrypted.
+/// Runs `happens` once: when the connector first sends something that contains all of `texts`, before the server receives it. Returns the
+/// address to connect to, without TLS.
 pub(crate) async fn before(
     server: SocketAddr,
     texts: &'static [&'static str],
@@ -46,8 +46,7 @@ pub(crate) async fn before(
     address
 }
 
-/// Writes other octets in place of some that the server sends, as many as they are. Gives the address to connect to, which is not
-/// encrypted.
+/// Replaces octets in the server's responses with others of the same length. Returns the address to connect to, without TLS.
 pub(crate) async fn replacing(server: SocketAddr, old: &'static [u8], new: &'static [u8]) -> SocketAddr {
     assert_eq!(old.len(), new.len(), "lengths are part of what is sent");
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -74,8 +73,8 @@ pub(crate) async fn replacing(server: SocketAddr, old: &'static [u8], new: &'sta
     address
 }
 
-/// Cuts the first connection on which the connector sends something that contains all of `texts`: before the server sees it, or once
-/// it has answered, which the connector does not hear of. Gives the address to connect to, which is not encrypted.
+/// Cuts the first connection on which the connector sends something that contains all of `texts`: before the server receives it, or after
+/// the server has responded, but before the connector receives the response. Returns the address to connect to, without TLS.
 pub(crate) async fn cutting(
     server: SocketAddr,
     texts: &'static [&'static str],
@@ -84,8 +83,8 @@ pub(crate) async fn cutting(
     cut(server, texts, answered, None).await
 }
 
-/// Cuts the first connection on which the connector sends something that contains all of `texts`, once `happens` has run, and lets
-/// nobody in from then on. Gives the address to connect to, which is not encrypted.
+/// Cuts the first connection on which the connector sends something that contains all of `texts`, after running `happens`, and accepts no
+/// connections after that. Returns the address to connect to, without TLS.
 pub(crate) async fn closing(
     server: SocketAddr,
     texts: &'static [&'static str],
@@ -94,7 +93,7 @@ pub(crate) async fn closing(
     cut(server, texts, false, Some(Arc::new(happens))).await
 }
 
-/// What happens before the cut, after which the proxy is closed.
+/// Runs before the cut, after which the proxy is closed.
 type Closing = Arc<dyn Fn() + Send + Sync>;
 
 async fn cut(

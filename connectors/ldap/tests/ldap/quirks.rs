@@ -1,5 +1,5 @@
-//! What products do differently, as configurations of one `slapd` with a database for each: listing and the six actions must come
-//! out the same on all of them.
+//! Differences between products, simulated by one `slapd` with a database for each: a listing and the six actions must have the same
+//! results on all of them.
 
 #![expect(clippy::unwrap_used, reason = "what fails here fails the test that asked for it")]
 
@@ -19,11 +19,11 @@ const PLACEHOLDER: &str = r#"{ "groups": [{ "slug": "group", "placeholder_member
 const READS: &str = r#"{ "memberships": { "read_from": "memberOf" } }"#;
 const SEES_TO_IT: &str = r#"{ "referential_integrity": true }"#;
 
-/// What a product does: a name, lines of the database's configuration, and settings on top of one another. In both, `SUFFIX` is
-/// the database's. The group is of `groupOfNames` unless the row names another class and member attribute.
+/// The behavior of a product: a name, lines of the database's configuration, and settings that are merged in order. In both, `SUFFIX` is
+/// replaced by the database's suffix. The group is a `groupOfNames` unless the row names another class and member attribute.
 struct Quirk {
     name: &'static str,
-    /// Which product is like that, and what it does.
+    /// The product with this behavior, and what it does.
     product: &'static str,
     lines: &'static [&'static str],
     group: (&'static str, &'static str),
@@ -92,7 +92,7 @@ impl Quirk {
         format!("dc={}", self.name)
     }
 
-    /// The database, as `slapd.conf` has it.
+    /// The database section of `slapd.conf`.
     fn database(&self, folder: &Path) -> String {
         let data = folder.join(self.name);
         std::fs::create_dir(&data).unwrap();
@@ -109,7 +109,7 @@ impl Quirk {
         text
     }
 
-    /// The directory, filled.
+    /// The directory, filled with entries.
     fn directory(&self, server: &Directory) -> Directory {
         let suffix = self.suffix();
         let directory = Directory {
@@ -122,7 +122,7 @@ impl Quirk {
         let filled = match class {
             "posixGroup" => "gidNumber: 5000\n".to_owned(),
             "groupOfNobody" => String::new(),
-            // As an administrator makes it, with somebody in it who is there.
+            // Created by an administrator, with an existing entry as a member.
             _ => format!("{member}: {suffix}\n"),
         };
         directory.add_ldif(&format!(
@@ -138,7 +138,7 @@ impl Quirk {
     }
 
     fn connector(&self, directory: &Directory) -> Arc<dyn Connector> {
-        // Without TLS, which takes most of the time otherwise.
+        // Without TLS, which would take most of the time.
         let mut all: Map<String, Value> =
             with(settings("openldap", directory), &json!({ "url": directory.ldap_url() }));
         for text in self.settings {
@@ -148,7 +148,7 @@ impl Quirk {
     }
 }
 
-/// Listing and the six actions.
+/// A listing and the six actions.
 async fn everything(quirk: &Quirk, directory: &Directory) {
     let told = format!("{} ({})", quirk.name, quirk.product);
     let connector = quirk.connector(directory);

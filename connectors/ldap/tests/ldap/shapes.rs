@@ -1,5 +1,5 @@
-//! What entries are like that somebody else has made: one line each, all in one directory, and the same story on each. What comes of it stands
-//! in the snapshot. The server there gives short pages alone.
+//! Entries created by other clients: one line each, all in one directory, and the same sequence of steps for each. The snapshot shows the
+//! results. The server's pages are short.
 
 #![expect(clippy::unwrap_used, reason = "what fails here fails the test that asked for it")]
 
@@ -15,7 +15,8 @@ use crate::support::{connector, group_id, page, run, settings, with};
 
 const BASE: &str = "ou=people,dc=test";
 
-/// What it is called; the entry's name without the base; attributes on top of `inetOrgPerson`; and how the group writes its name.
+/// The name of the case; the entry's name without the base; attributes in addition to `inetOrgPerson`; and the spelling of the name in the
+/// group.
 type Shape = (&'static str, &'static str, &'static str, &'static str);
 
 #[rustfmt::skip]
@@ -53,7 +54,7 @@ fn told(error: &Error) -> String {
     format!("{} {}", error.code(), error.message().trim_start_matches("acme-ldap: "))
 }
 
-/// The whole listing: record by the name of its entry's place in the table, told by a description that each has.
+/// The complete listing: each record by the name of its case, which is in its description.
 async fn listed(connector: &Arc<dyn Connector>) -> (BTreeMap<String, Value>, Vec<String>) {
     let (mut all, mut bad, mut next) = (BTreeMap::new(), Vec::new(), None);
     loop {
@@ -71,7 +72,7 @@ async fn listed(connector: &Arc<dyn Connector>) -> (BTreeMap<String, Value>, Vec
     }
 }
 
-/// The entries, loaded past the server: some attributes are its own.
+/// The entries, loaded directly into the database, because only the server can set some of the attributes.
 fn entries() -> String {
     let mut text = format!(
         "dn: ou=deep,{BASE}\nobjectClass: organizationalUnit\nou: deep\n\ndn: ou=a,ou=deep,{BASE}\nobjectClass: organizationalUnit\nou: a\n\n"
@@ -91,7 +92,7 @@ fn entries() -> String {
         text += "\n";
         writeln!(members, "member: {member},{BASE}").unwrap();
     }
-    // None of these is a person.
+    // None of these is an account.
     write!(
         text,
         "dn: cn=alias,{BASE}\nobjectClass: alias\nobjectClass: extensibleObject\ncn: alias\nuid: s00\naliasedObjectName: uid=s00,{BASE}\n\n\
@@ -101,7 +102,7 @@ fn entries() -> String {
     text
 }
 
-/// What comes of one of them.
+/// The results for one of them.
 async fn story(connector: &Arc<dyn Connector>, directory: &Directory, shape: &Value) -> Vec<String> {
     let shown = |key: &str| shape.get(key).map(ToString::to_string).unwrap_or_default();
     let groups = shape["memberships"]["group"].as_array().map_or(0, Vec::len);
@@ -196,7 +197,7 @@ async fn entries_of_every_shape_are_met() {
     insta::assert_snapshot!(report);
 }
 
-/// Identifiers are other ones each time.
+/// Replaces identifiers, which differ in each run.
 fn without_ids(text: &str) -> String {
     text.split(' ')
         .map(|word| if word.chars().filter(|c| *c == '-').count() == 4 { "(id)" } else { word })

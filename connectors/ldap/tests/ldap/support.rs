@@ -12,7 +12,7 @@ use bridgehead_sdk::{
 use bridgehead_test_servers::{Directory, Login};
 use serde_json::{Map, Value, json};
 
-/// The settings that every test begins with: LDAPS, as somebody who may write, short time limits.
+/// The settings that every test starts with: LDAPS, a login that can write, short time limits.
 pub(crate) fn settings(profile: &str, directory: &Directory) -> Map<String, Value> {
     let settings = json!({
         "profile": profile,
@@ -25,18 +25,18 @@ pub(crate) fn settings(profile: &str, directory: &Directory) -> Map<String, Valu
     settings.as_object().unwrap().clone()
 }
 
-/// The same settings, with some of them otherwise.
+/// The same settings with some values replaced.
 pub(crate) fn with(mut settings: Map<String, Value>, other: &Value) -> Map<String, Value> {
     settings.extend(other.as_object().unwrap().clone());
     settings
 }
 
-/// The same settings for somebody else.
+/// The same settings with another login.
 pub(crate) fn bound_as(settings: Map<String, Value>, login: &Login) -> Map<String, Value> {
     with(settings, &json!({ "bind_dn": login.dn, "bind_password": login.password }))
 }
 
-/// A connector that trusts the authority of the test.
+/// A connector that trusts the test's certificate authority.
 pub(crate) fn connector(directory: &Directory, settings: Map<String, Value>) -> Arc<dyn Connector> {
     build(&std::fs::read(&directory.ca).unwrap(), settings).unwrap()
 }
@@ -72,7 +72,7 @@ pub(crate) async fn attempt(
     connector.execute(&context, &operation).await
 }
 
-/// The id of an account that a create has made.
+/// The id of the account that a creation returned.
 pub(crate) fn id(completion: &Completion) -> String {
     completion.result["account_id"].as_str().unwrap().to_owned()
 }
@@ -81,7 +81,7 @@ pub(crate) async fn find(connector: &Arc<dyn Connector>, id: &str) -> Option<Acc
     connector.find_account(&Account::by_id(id)).await.unwrap()
 }
 
-/// The next page. Those that are empty since the groups are still being read, as on a slow machine, are skipped.
+/// The next page. Empty pages, returned while the groups are still being read, as on a slow machine, are skipped.
 pub(crate) async fn page(
     connector: &Arc<dyn Connector>,
     slug: &str,

@@ -1,4 +1,4 @@
-//! What the conformance kit is told about a directory.
+//! How the conformance kit reaches a directory.
 
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -10,18 +10,18 @@ use serde_json::{Map, Value, json};
 
 use crate::support::{bound_as, connector, settings, with};
 
-/// A server of one kind, which others of its kind can be started beside.
+/// A server of one kind. Several can run at the same time.
 #[async_trait]
 pub(crate) trait Server: Send + Sync + Sized {
     const PROFILE: &'static str;
-    /// Whether it lets somebody in who does not encrypt: then the kit understands what is said, and fails in its place.
+    /// Whether it accepts unencrypted logins: then the kit can parse the protocol, and respond with failures in its place.
     const IN_THE_CLEAR: bool = true;
 
     async fn start(options: Options) -> Self;
 
     fn directory(&self) -> &Directory;
 
-    /// Settings on top of those of every test.
+    /// Settings in addition to those of every test.
     fn settings() -> Value {
         json!({})
     }
@@ -60,7 +60,7 @@ impl Server for OpenLdap {
 #[async_trait]
 impl Server for Ds389 {
     const PROFILE: &'static str = "389ds";
-    // It takes no password that is not encrypted.
+    // It only accepts encrypted passwords.
     const IN_THE_CLEAR: bool = false;
 
     async fn start(options: Options) -> Self {
@@ -110,7 +110,7 @@ impl Server for Samba {
     }
 }
 
-/// A server for the kit, and further ones with many accounts.
+/// A server for the kit, and others with many accounts.
 pub(crate) struct LdapTestTarget<S> {
     server: S,
     populated: Mutex<Vec<S>>,
@@ -131,7 +131,7 @@ impl<S: Server> TestTarget for LdapTestTarget<S> {
     async fn connect(&self, situation: Situation) -> Result<Arc<dyn Connector>, Skip> {
         let directory = self.server.directory();
         let at = |address: SocketAddr| {
-            // The certificate is for this name, and for the address of the server itself.
+            // The certificate is valid for this name, and for the server's own address.
             let scheme = if S::IN_THE_CLEAR { "ldap" } else { "ldaps" };
             let url = format!("{scheme}://localhost:{}", address.port());
             with(self.settings(), &json!({ "url": url, "connect_timeout": "3s", "request_timeout": "5s" }))
@@ -158,7 +158,7 @@ impl<S: Server> TestTarget for LdapTestTarget<S> {
     }
 
     fn protocol(&self) -> Protocol {
-        // What is encrypted is passed on as it comes.
+        // Encrypted data is passed on unchanged.
         if S::IN_THE_CLEAR { Protocol::Ldap } else { Protocol::Http }
     }
 
@@ -170,7 +170,7 @@ impl<S: Server> TestTarget for LdapTestTarget<S> {
             settings,
             &json!({ "accounts": {
             "base": server.directory().people,
-            // Whatever the server brings along of its own.
+            // Excludes the accounts that the server creates itself.
             "filter": "(&(objectClass=person)(mail=user-*@example.com))",
         } }),
         );

@@ -1,5 +1,4 @@
-//! What is not trusted: names that lead nowhere any more, parts of an answer, servers that are not complete, and silence about
-//! what cannot be read.
+//! What is not trusted: names that no longer exist, incomplete responses, incomplete servers, and attributes that are silently unreadable.
 
 #![expect(clippy::unwrap_used, reason = "what fails here fails the test that asked for it")]
 
@@ -26,7 +25,7 @@ fn members(directory: &Directory) -> Vec<String> {
     directory.entry(ENGINEERING).unwrap().all("member").to_vec()
 }
 
-/// The groups of every account in a listing, one after another.
+/// The number of groups of each account in a listing, in order.
 async fn listed_groups(connector: &std::sync::Arc<dyn bridgehead_sdk::Connector>) -> Vec<usize> {
     let accounts = list(connector, "account").await.unwrap().into_iter();
     let groups = accounts.filter_map(|record| match record {
@@ -40,7 +39,7 @@ async fn listed_groups(connector: &std::sync::Arc<dyn bridgehead_sdk::Connector>
 async fn an_account_that_is_renamed_or_moved_while_it_is_listed_keeps_its_groups() {
     const PAGED: &str = "1.2.840.113556.1.4.319";
     let moments: [&[&str]; 4] = [
-        // Before anything is read, before the groups are, behind them, and behind the account itself.
+        // Before anything is read, before the groups are read, after them, and after the account itself.
         &["inetOrgPerson", PAGED],
         &["groupOfNames", PAGED],
         &["inetOrgPerson", "givenName", PAGED],
@@ -62,7 +61,7 @@ async fn an_account_that_is_renamed_or_moved_while_it_is_listed_keeps_its_groups
             let proxy = if number < 3 {
                 proxy::before(address, moment, rename).await
             } else {
-                // Once it is in doubt, it is renamed another time before its groups are asked for.
+                // Once the account is in doubt, it is renamed again before its groups are requested.
                 let again = move || {
                     second.modify_ldif("dn: uid=anna,ou=people,dc=test\nchangetype: modrdn\nnewrdn: uid=annie\ndeleteoldrdn: 1\n");
                 };
@@ -257,7 +256,7 @@ async fn a_part_that_another_server_holds_makes_a_listing_incomplete_and_nobody_
         assert_eq!((error.effect(), error.retry()), (Effect::NotApplied, Retry::Backoff), "{error}");
     }
     assert_eq!(directory.entry(ANN), None);
-    // Who is found by its identifier is here.
+    // An account that is found by its identifier exists on this server.
     let here = directory.entry("uid=user-00001,ou=people,dc=test").unwrap();
     let account = json!({ "account": { "id": here.first("entryUUID") } });
     run(&connector, Action::SuspendAccount, account).await.unwrap();
@@ -297,7 +296,7 @@ async fn a_replica_whose_first_refresh_broke_off_is_not_believed() {
         assert_eq!((error.effect(), error.subject()), (Effect::NotApplied, Subject::Connection), "{error}");
         assert!(error.message().contains("contextCSN"), "{error}");
     }
-    // A replica takes no changes either, and that is not the fault of a task.
+    // A replica does not accept changes either, and this is not an error of the task.
     let trusted = with(settings("openldap", directory), &json!({ "replica": false }));
     let connector = crate::support::connector(directory, trusted);
     assert_eq!(list(&connector, "account").await.unwrap().len(), 3);
@@ -388,7 +387,7 @@ async fn an_attribute_of_memberships_that_nobody_keeps_any_more_is_told() {
     let server = OpenLdap::start().await;
     let directory = &server.directory;
     add_ann(directory, "");
-    // No overlay looks after this one.
+    // No overlay maintains this group.
     directory.add_ldif(&format!(
         "dn: cn=crew,ou=groups,dc=test\nobjectClass: groupOfUniqueNames\ncn: crew\nuniqueMember: {ANN}\n"
     ));
@@ -425,7 +424,7 @@ async fn the_next_server_takes_over_and_is_not_believed_at_once() {
         assert_eq!(connector.find_account(&bob).await.unwrap(), None);
     }
     first.stop();
-    // What the connections notice of it, and when, is up to the machine.
+    // How and when the connections notice it depends on the machine.
     for connector in [&patient, &hasty] {
         for _ in 0..20 {
             if connector.check().await.is_ok() {
@@ -434,7 +433,7 @@ async fn the_next_server_takes_over_and_is_not_believed_at_once() {
         }
     }
     let ann = || json!({ "account": { "username": "ann" } });
-    // A suspension is sent in any case; only what hangs on not seeing something waits.
+    // A suspension is sent in any case; only tasks that rely on something being absent must wait.
     run(&patient, Action::SuspendAccount, ann()).await.unwrap();
     for error in [
         patient.find_account(&bob).await.unwrap_err(),
@@ -455,7 +454,7 @@ async fn the_next_server_takes_over_and_is_not_believed_at_once() {
     }
     assert_eq!(second.directory.entry("uid=bob,ou=people,dc=test"), None);
     run(&hasty, Action::CreateAccount, json!({ "account": { "username": "bob" } })).await.unwrap();
-    // The first server is back; the work stays where it is.
+    // The first server is back; the connector stays on the second one.
     first.restart().await;
     assert!(hasty.find_account(&bob).await.unwrap().is_some());
     assert_eq!(first.directory.entry("uid=bob,ou=people,dc=test"), None);

@@ -1,4 +1,4 @@
-//! Changing, renaming, suspending and removing accounts.
+//! Changing, renaming, suspending and deleting accounts.
 
 use bridgehead_sdk::{Account, AccountStatus, Action, Code, Effect, Subject};
 use bridgehead_test_servers::{Login, OpenLdap, Options};
@@ -10,7 +10,7 @@ use crate::support::{attempt, connector, find, group_id, id, run, settings, with
 async fn a_renamed_account_keeps_its_id_and_its_groups() {
     let server = OpenLdap::start().await;
     let directory = &server.directory;
-    // Nothing on the server minds this attribute when an entry is renamed or deleted.
+    // The server does not maintain this attribute when an entry is renamed or deleted.
     directory.add_ldif("dn: cn=duty,ou=groups,dc=test\nobjectClass: organizationalRole\ncn: duty\n");
     let types = json!({ "groups": [
         { "slug": "group", "placeholder_member": "cn=placeholder,dc=test" },
@@ -40,7 +40,7 @@ async fn a_renamed_account_keeps_its_id_and_its_groups() {
 async fn the_old_name_is_taken_out_of_its_groups_by_the_attempt_after_the_one_that_broke_off() {
     let server = OpenLdap::start().await;
     let directory = &server.directory;
-    // As it is when the connection broke right after renaming.
+    // The state after the connection broke right after the rename.
     directory.add_ldif(
         "dn: uid=anna,ou=people,dc=test\nobjectClass: inetOrgPerson\nuid: anna\ncn: Ann\nsn: Ann\n\
          mail: ann@example.com\n\ndn: cn=duty,ou=groups,dc=test\nobjectClass: organizationalRole\ncn: duty\n\
@@ -151,7 +151,7 @@ async fn a_reset_leaves_a_suspended_account_suspended() {
     assert!(!directory.accepts(&login));
     run(&connector, Action::UnsuspendAccount, json!({ "account": { "id": ann } })).await.unwrap();
     assert!(directory.accepts(&login));
-    // Without one of its own, the task makes the old password worthless, and gives none away.
+    // Without a password in the task, the old one is invalidated, and the new one is not reported.
     let done = run(&connector, Action::ResetPassword, json!({ "account": { "id": ann } })).await.unwrap();
     assert!(done.result.is_empty());
     assert!(!directory.accepts(&login));

@@ -1,4 +1,4 @@
-//! What is sent when an account changes, by profile and by what the application can do.
+//! The requests for changes of an account, by profile and by the application's features.
 
 use bridgehead_sdk::{Action, Code, Effect, Retry};
 use serde_json::{Value, json};
@@ -42,7 +42,7 @@ async fn a_patch_names_what_changes_and_depends_on_the_version_that_was_read() {
     );
 }
 
-/// The operations in the order in which they were sent: it does not matter.
+/// The operations in the order in which they were sent, which does not matter.
 fn sorted_as(sent: &Value, wanted: &[Value]) -> Value {
     let order = |one: &Value| sent.as_array().and_then(|all| all.iter().position(|other| other == one));
     let mut wanted = wanted.to_vec();

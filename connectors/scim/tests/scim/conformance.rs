@@ -1,4 +1,4 @@
-//! The kit, against scim2-server.
+//! The conformance kit, against scim2-server.
 
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
@@ -14,7 +14,7 @@ use tokio::sync::Mutex;
 
 use crate::support::{connector, target};
 
-/// A server, and as many others as there are numbers of accounts to be listed.
+/// A server, and another one for each number of accounts to list.
 struct Server {
     working: Scim2,
     populated: Mutex<BTreeMap<usize, Scim2>>,
@@ -60,7 +60,7 @@ impl TestTarget for Server {
     }
 
     fn fails_in_every_way(&self) -> bool {
-        // Each answer takes it some milliseconds.
+        // The server takes several milliseconds for each response.
         false
     }
 
@@ -83,7 +83,7 @@ impl TestTarget for Server {
     }
 
     fn many(&self) -> usize {
-        // Fifteen pages; the server takes a minute for ten thousand.
+        // Fifteen pages; the server would take a minute to create ten thousand.
         1_500
     }
 
@@ -92,7 +92,7 @@ impl TestTarget for Server {
     }
 
     fn deadline(&self) -> Duration {
-        // Looking somebody up by reading all accounts takes its time, on a machine that has other things to do.
+        // Look-ups that read all accounts are slow on a busy machine.
         Duration::from_mins(3)
     }
 
@@ -101,7 +101,7 @@ impl TestTarget for Server {
     }
 }
 
-/// Everything passes, and nothing is left out but what cannot be asked of a connector that does everything.
+/// All tests pass, and only the test that does not apply to a connector with all actions is skipped.
 async fn prove(server: &Server) {
     let report = conformance::run(server).await;
     report.assert_passed();

@@ -1,4 +1,4 @@
-//! What each refusal becomes, and what is never told.
+//! The error for each refusal, and what is never shown.
 
 use bridgehead_sdk::{Account, Action, Code, Effect, Error, Retry, Subject};
 use serde_json::{Value, json};
@@ -28,7 +28,7 @@ async fn every_refusal_of_a_change_has_its_code() {
         (400, None, (InternalError, NotApplied, Never, account)),
         (401, None, (PermissionDenied, NotApplied, Backoff, Subject::Connection)),
         (403, None, (PermissionDenied, NotApplied, Never, account)),
-        // It is shown when it is looked up.
+        // A look-up still shows the account.
         (404, None, (InternalError, Unknown, Backoff, account)),
         (405, None, (InternalError, NotApplied, Never, account)),
         (409, Some("uniqueness"), (AccountAlreadyExists, NotApplied, Never, account)),
@@ -114,7 +114,7 @@ async fn a_server_that_gives_somebody_else_is_not_believed() {
     let connector = fake.connector(json!({}));
     let error = connector.find_account(&Account::by_id("u9")).await.unwrap_err();
     assert!(error.message().contains("a different resource"), "{error}");
-    // A filter that is ignored gives everybody.
+    // A filter that is ignored returns every user.
     let bob = Account::by_username("bob");
     let error = connector.find_account(&bob).await.unwrap_err();
     assert!(error.message().contains("ignores the filter"), "{error}");

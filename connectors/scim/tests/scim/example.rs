@@ -1,4 +1,4 @@
-//! The configuration that is shipped works as it stands.
+//! The shipped example configuration works unchanged.
 
 use bridgehead_sdk::Setup;
 use serde_json::Value;
@@ -9,7 +9,7 @@ fn the_example_builds() {
     let document: Value = toml::from_str(text).unwrap();
     let mut target = document["apps"]["acme-app"]["target"].as_object().unwrap().clone();
     target.remove("rate_limit");
-    // As the daemon would have resolved it.
+    // As resolved by the daemon.
     target["auth"]["oauth2"]["client_secret"] = "not-a-secret".into();
     bridgehead_scim::factory().build(Setup::new("acme-app", target)).unwrap();
 }

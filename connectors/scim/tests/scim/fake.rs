@@ -1,4 +1,4 @@
-//! A strict fake: what it does not expect is an error, and it remembers what it was sent.
+//! A strict fake server: unexpected requests are errors, and it records all requests.
 
 use bridgehead_sdk::Connector;
 use serde_json::{Value, json};
@@ -12,13 +12,13 @@ pub(crate) const TOKEN: &str = "fake-token-4711";
 const LIST: &str = "urn:ietf:params:scim:api:messages:2.0:ListResponse";
 const ERROR: &str = "urn:ietf:params:scim:api:messages:2.0:Error";
 
-/// A fake SCIM server. What no mock expects, or lacks the token, is answered with a 404 that is not the error of SCIM.
+/// A fake SCIM server. Requests without a mock or without the token get a 404 that is not a SCIM error.
 pub(crate) struct Fake {
     pub(crate) server: MockServer,
 }
 
 impl Fake {
-    /// One that describes itself in no way.
+    /// A server that announces nothing.
     pub(crate) async fn mute() -> Self {
         let server = MockServer::start().await;
         let fake = Self { server };
@@ -28,7 +28,7 @@ impl Fake {
         fake
     }
 
-    /// One whose `ServiceProviderConfig` says that everything is supported, and more.
+    /// A server whose `ServiceProviderConfig` announces all features, and `more`.
     pub(crate) async fn able(more: Value) -> Self {
         let server = MockServer::start().await;
         let fake = Self { server };
@@ -44,7 +44,7 @@ impl Fake {
         fake
     }
 
-    /// Answers a request to a path behind the base.
+    /// Adds a response to requests for a path below the base.
     pub(crate) async fn answer(&self, verb: &str, at: &str, answer: impl Respond + 'static) {
         let mock = Mock::given(method(verb))
             .and(path(format!("/v2/{at}")))
@@ -52,12 +52,12 @@ impl Fake {
         mock.respond_with(answer).mount(&self.server).await;
     }
 
-    /// Answers a `GET`.
+    /// Adds a response to a `GET`.
     pub(crate) async fn get(&self, at: &str, answer: impl Respond + 'static) {
         self.answer("GET", at, answer).await;
     }
 
-    /// Answers a `GET` with one parameter of this value.
+    /// Adds a response to a `GET` with this query parameter.
     pub(crate) async fn get_with(
         &self,
         at: &str,
@@ -68,14 +68,14 @@ impl Fake {
         mock.respond_with(answer).with_priority(2).mount(&self.server).await;
     }
 
-    /// Answers a `GET` without a parameter.
+    /// Adds a response to a `GET` without this query parameter.
     pub(crate) async fn get_without(&self, at: &str, name: &str, answer: impl Respond + 'static) {
         let mock =
             Mock::given(method("GET")).and(path(format!("/v2/{at}"))).and(query_param_is_missing(name));
         mock.respond_with(answer).with_priority(3).mount(&self.server).await;
     }
 
-    /// A connector for it, without groups unless `more` says otherwise.
+    /// A connector for it, without groups unless `more` sets them.
     pub(crate) fn connector(&self, more: Value) -> Arc<dyn Connector> {
         let mut more = more;
         if more.get("groups").is_none() {
@@ -84,7 +84,7 @@ impl Fake {
         connector(target(&format!("{}/v2", self.server.uri()), TOKEN, more))
     }
 
-    /// The requests other than reading: method, path and body.
+    /// The requests that make changes: method, path and body.
     pub(crate) async fn changes(&self) -> Vec<(String, String, Value)> {
         let all = self.server.received_requests().await.unwrap();
         let changes = all.iter().filter(|request| request.method.as_str() != "GET");
@@ -94,14 +94,14 @@ impl Fake {
             .collect()
     }
 
-    /// The last request of a method.
+    /// The last request with a method.
     pub(crate) async fn last(&self, verb: &str) -> Request {
         let all = self.server.received_requests().await.unwrap();
         all.into_iter().rfind(|request| request.method.as_str() == verb).unwrap()
     }
 }
 
-/// A list of all there is.
+/// A list with all resources.
 pub(crate) fn list(resources: &Value) -> ResponseTemplate {
     let total = resources.as_array().unwrap().len();
     page(json!({ "totalResults": total, "startIndex": 1, "Resources": resources }))
@@ -113,7 +113,7 @@ pub(crate) fn page(mut fields: Value) -> ResponseTemplate {
     json_answer(200, &fields)
 }
 
-/// An error as RFC 7644 has it, whose detail is nobody's business.
+/// An RFC 7644 error whose detail must not be shown.
 pub(crate) fn error(status: u16, kind: Option<&str>) -> ResponseTemplate {
     let mut body =
         json!({ "schemas": [ERROR], "status": status.to_string(), "detail": "raw-detail-of-the-server" });
@@ -128,7 +128,7 @@ pub(crate) fn json_answer(status: u16, body: &Value) -> ResponseTemplate {
     ResponseTemplate::new(status).set_body_raw(body.to_string(), "application/scim+json")
 }
 
-/// A user that has what nobody here knows.
+/// A user with attributes that the connector does not know.
 pub(crate) fn ann() -> Value {
     json!({
         "schemas": ["urn:ietf:params:scim:schemas:core:2.0:User", "urn:example:2.0:User"], "id": "u1", "userName": "ann",

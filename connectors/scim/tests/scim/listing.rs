@@ -1,4 +1,4 @@
-//! From page to page with servers that are not at their best, and memberships that are not where they are looked for.
+//! Paging with servers that misbehave, and memberships that are not in the configured attribute.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
@@ -10,7 +10,7 @@ use wiremock::{Request, Respond, ResponseTemplate};
 use crate::fake::{Fake, error, json_answer, list, page};
 use crate::support::{accounts, groups};
 
-/// Users in an order that changes while they are listed: after the answer of a number, somebody goes or comes.
+/// Users in an order that changes while they are listed: after certain responses, a user is added or removed.
 struct Moving {
     users: Mutex<Vec<String>>,
     most: usize,
@@ -236,7 +236,7 @@ fn memberships(records: &[AccountRecord]) -> Vec<Vec<String>> {
     records.iter().map(of).collect()
 }
 
-/// Two users and one group, each showing or not that the first user is in the group.
+/// Two users and one group; each side may show that the first user is in the group.
 async fn two_sided(on_user: bool, on_group: bool) -> Fake {
     let fake = Fake::able(json!({})).await;
     let mut ann = json!({ "id": "u1", "userName": "ann" });
@@ -286,13 +286,13 @@ async fn a_side_that_shows_nothing_while_the_other_does_is_never_read_as_nobody_
 
 #[tokio::test]
 async fn what_accounts_do_not_show_cannot_be_verified_and_is_told() {
-    // None of the users shows whether it is active; of the groups, one shows a member.
+    // No user shows whether it is active; the group shows a member.
     let fake = two_sided(false, true).await;
     let description = fake.connector(json!({ "groups": {} })).describe().await.unwrap();
     assert_eq!(description.unverifiable, ["status".to_owned()].into());
     let warnings = &description.warnings;
     assert!(warnings.len() == 1 && warnings[0].contains("active"), "{warnings:?}");
-    // The other side shows them: the key to change is named.
+    // Only the users show memberships: the warning names the key to change.
     let fake = two_sided(true, false).await;
     let warnings = fake.connector(json!({ "groups": {} })).describe().await.unwrap().warnings;
     assert!(warnings.iter().any(|one| one.contains("memberships_from = \"accounts\"")), "{warnings:?}");

@@ -1,4 +1,4 @@
-//! The SCIM connector against scim2-server, and against strict fakes for what that server cannot show.
+//! The SCIM connector against scim2-server, and against strict fakes for what that server cannot simulate.
 
 #![cfg(test)]
 

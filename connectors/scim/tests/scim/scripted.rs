@@ -1,4 +1,4 @@
-//! A scripted SCIM server: it does everything right, unless its script does something else with a request or an answer.
+//! A scripted SCIM server: it works correctly, unless its script changes a request or a response.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -9,17 +9,17 @@ use wiremock::{Mock, MockServer, Request, Respond, ResponseTemplate, matchers};
 
 use crate::support::{connector, target};
 
-/// How many people there are: three pages of ten.
+/// The number of people: three pages of ten.
 pub(crate) const PEOPLE: usize = 25;
 
-/// What a server makes of a request: usually `serve`, before or after which something goes wrong.
+/// How a server handles a request: usually with `serve`, and something that goes wrong before or after it.
 pub(crate) type Script = fn(Ask, &mut State) -> Reply;
 
 /// A request.
 #[derive(Clone, Debug)]
 pub(crate) struct Ask {
     pub(crate) method: String,
-    /// `Users`, `Groups`, or what describes the server.
+    /// `Users`, `Groups`, or a discovery endpoint.
     pub(crate) endpoint: String,
     pub(crate) id: Option<String>,
     pub(crate) query: BTreeMap<String, String>,
@@ -27,7 +27,7 @@ pub(crate) struct Ask {
     pub(crate) if_match: Option<String>,
 }
 
-/// An answer; a body of `null` is an empty one.
+/// A response; a `null` body is empty.
 #[derive(Clone, Debug)]
 pub(crate) struct Reply {
     pub(crate) status: u16,
@@ -35,15 +35,15 @@ pub(crate) struct Reply {
     pub(crate) body: Value,
 }
 
-/// What the server has.
+/// The data of the server.
 #[derive(Clone, Debug)]
 pub(crate) struct State {
     pub(crate) users: Vec<Value>,
     pub(crate) groups: Vec<Value>,
-    /// How many records a page has at most.
+    /// The maximum number of records per page.
     pub(crate) cap: usize,
     pub(crate) config: Value,
-    /// How many lists were asked for.
+    /// The number of requests for lists.
     pub(crate) lists: usize,
     made: usize,
 }
@@ -58,11 +58,11 @@ pub(crate) struct Scripted {
 struct Answers(Arc<Mutex<State>>, Arc<Mutex<Script>>);
 
 impl Scripted {
-    /// A server of this script, whose `ServiceProviderConfig` says this besides the usual.
+    /// A server with this script, whose `ServiceProviderConfig` also contains `config`.
     pub(crate) async fn start(config: &Value, script: Script) -> Self {
         let state = Arc::new(Mutex::new(State::new(config)));
         let script = Arc::new(Mutex::new(script));
-        // Thousands of requests are not worth keeping.
+        // Thousands of requests need not be recorded.
         let server = MockServer::builder().disable_request_recording().start().await;
         Mock::given(matchers::any())
             .respond_with(Answers(Arc::clone(&state), Arc::clone(&script)))
@@ -75,13 +75,13 @@ impl Scripted {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Puts everything back to how it was, and goes by this script.
+    /// Resets the state, and uses this script.
     pub(crate) fn begin_anew(&self, config: &Value, script: Script) {
         *self.state() = State::new(config);
         *self.script.lock().unwrap_or_else(PoisonError::into_inner) = script;
     }
 
-    /// A connector for it, with pages of ten.
+    /// A connector for it, with ten records per page.
     pub(crate) fn connector(&self, more: &Value) -> Arc<dyn Connector> {
         let mut settings = json!({ "page_size": 10 });
         for (key, value) in more.as_object().unwrap() {
@@ -120,12 +120,12 @@ impl Respond for Answers {
 }
 
 impl Ask {
-    /// Whether it asks for a list of users or groups.
+    /// Whether it requests a list of users or groups.
     pub(crate) fn lists(&self) -> bool {
         self.method == "GET" && self.id.is_none() && matches!(self.endpoint.as_str(), "Users" | "Groups")
     }
 
-    /// Whether it asks for a page of all users.
+    /// Whether it requests a page of all users.
     pub(crate) fn lists_users(&self) -> bool {
         self.lists() && self.endpoint == "Users" && !self.query.contains_key("filter")
     }
@@ -151,12 +151,12 @@ impl Reply {
         Self { status, location: None, body }
     }
 
-    /// How many records a page has.
+    /// The number of records on the page.
     pub(crate) fn count(&self) -> usize {
         self.body["Resources"].as_array().map_or(0, Vec::len)
     }
 
-    /// The same answer with another field.
+    /// The same response with another field.
     pub(crate) fn with(mut self, name: &str, value: Value) -> Self {
         if self.body.is_object() {
             self.body[name] = value;
@@ -164,7 +164,7 @@ impl Reply {
         self
     }
 
-    /// The same answer without a field.
+    /// The same response without a field.
     pub(crate) fn without(mut self, name: &str) -> Self {
         if let Some(body) = self.body.as_object_mut() {
             body.shift_remove(name);
@@ -172,7 +172,7 @@ impl Reply {
         self
     }
 
-    /// The same answer without a field of each record.
+    /// The same response without a field of each record.
     pub(crate) fn hiding(mut self, name: &str) -> Self {
         if let Some(body) = self.body.as_object_mut() {
             body.shift_remove(name);
@@ -184,7 +184,7 @@ impl Reply {
     }
 }
 
-/// An error as RFC 7644 writes it.
+/// An error in the format of RFC 7644.
 pub(crate) fn error(status: u16) -> Value {
     let schema = "urn:ietf:params:scim:api:messages:2.0:Error";
     json!({ "schemas": [schema], "status": status.to_string() })
@@ -228,7 +228,7 @@ impl State {
         self.users.iter_mut().find(|user| user["id"] == id).unwrap()
     }
 
-    /// Whom each group has.
+    /// The members of each group.
     pub(crate) fn members(&self) -> BTreeMap<String, Vec<String>> {
         let members = |group: &Value| {
             let all = group["members"].as_array().into_iter().flatten();
@@ -237,7 +237,7 @@ impl State {
         self.groups.iter().map(|group| (group["id"].as_str().unwrap().to_owned(), members(group))).collect()
     }
 
-    /// The answer as it should be, and nothing is done for it.
+    /// The correct response, without executing the request.
     pub(crate) fn pretend(&mut self, ask: &Ask) -> Reply {
         let before = self.clone();
         let reply = self.serve(ask);
@@ -245,7 +245,7 @@ impl State {
         reply
     }
 
-    /// The answer as it should be.
+    /// The correct response.
     pub(crate) fn serve(&mut self, ask: &Ask) -> Reply {
         match (ask.method.as_str(), ask.endpoint.as_str(), &ask.id) {
             ("GET", "ServiceProviderConfig", _) => Reply::new(200, self.config.clone()),

@@ -1,4 +1,4 @@
-//! What the kit does not ask, against scim2-server.
+//! What the conformance kit does not test, against scim2-server.
 
 use bridgehead_sdk::{Account, Action, Connector};
 use bridgehead_test_servers::{Population, Scim2};
@@ -8,7 +8,7 @@ use crate::support::{accounts, connector, created, find, groups, run, target};
 
 const ENTERPRISE: &str = "urn:ietf:params:scim:schemas:extension:enterprise:2.0:User";
 
-/// What the server itself says of a resource.
+/// A resource as the server returns it.
 async fn raw(server: &Scim2, path: &str) -> Value {
     let http = bridgehead_sdk::http::reqwest::Client::new();
     let request = http.get(format!("{}/{path}", server.url())).bearer_auth(Scim2::TOKEN);
@@ -20,7 +20,7 @@ async fn raw(server: &Scim2, path: &str) -> Value {
     serde_json::from_slice(&body).unwrap()
 }
 
-/// Makes a user with attributes that no field stands for.
+/// Creates a user with attributes that no field is mapped to.
 async fn make(server: &Scim2) -> String {
     let user = json!({
         "schemas": ["urn:ietf:params:scim:schemas:core:2.0:User", ENTERPRISE], "userName": "ann", "active": true,
@@ -114,7 +114,7 @@ async fn groups_are_joined_and_left_with_patch_and_without() {
         let bob = find(&*connector, "bob").await.unwrap();
         let refs: Vec<&str> = bob.memberships.of("group").iter().map(|one| one.id.as_str()).collect();
         assert_eq!(refs, [second.as_str()]);
-        // Nobody else has left.
+        // All other members are still there.
         for (group, count) in [(first, 2), (second, 3)] {
             let members = raw(&server, &format!("Groups/{group}")).await["members"].as_array().unwrap().len();
             assert_eq!(members, count);

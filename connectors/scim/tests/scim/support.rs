@@ -9,7 +9,7 @@ use bridgehead_sdk::{
 };
 use serde_json::{Value, json};
 
-/// A connector of these settings; `url` is among them.
+/// A connector with these settings, which include `url`.
 pub(crate) fn connector(target: Value) -> Arc<dyn Connector> {
     let Value::Object(target) = target else { panic!("not a table") };
     bridgehead_scim::factory().build(Setup::new("acme-app", target)).unwrap()
@@ -25,7 +25,7 @@ pub(crate) fn target(url: &str, token: &str, more: Value) -> Value {
     target
 }
 
-/// Carries out a task as its first attempt.
+/// Executes a task as its first attempt.
 pub(crate) async fn run(
     connector: &dyn Connector,
     action: Action,
@@ -34,7 +34,7 @@ pub(crate) async fn run(
     attempt(connector, 1, action, payload).await
 }
 
-/// Carries out a task as an attempt.
+/// Executes an attempt at a task.
 pub(crate) async fn attempt(
     connector: &dyn Connector,
     attempt: u32,
@@ -48,12 +48,12 @@ pub(crate) async fn attempt(
     connector.execute(&context, &operation).await
 }
 
-/// The identifier that a create answered with.
+/// The identifier in the result of a creation.
 pub(crate) fn created(completion: &Completion) -> String {
     completion.result["account_id"].as_str().unwrap().to_owned()
 }
 
-/// The account of this user name.
+/// The account with this user name.
 pub(crate) async fn find(connector: &dyn Connector, username: &str) -> Option<AccountRecord> {
     let account = Account::by_username(username);
     connector.find_account(&account).await.unwrap()
@@ -87,7 +87,7 @@ pub(crate) async fn accounts(connector: &dyn Connector) -> Result<Vec<AccountRec
     Ok(accounts.collect())
 }
 
-/// The groups of a listing: identifiers by name.
+/// The groups of a listing: their identifiers by name.
 pub(crate) async fn groups(connector: &dyn Connector) -> std::collections::BTreeMap<String, String> {
     let records = list(connector, &ResourceType::group("group", "Group")).await.unwrap();
     let groups = records.into_iter().map(|record| match record {

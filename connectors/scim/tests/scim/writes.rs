@@ -1,4 +1,4 @@
-//! What is written as a whole, while others write as well.
+//! Complete writes while other clients make changes.
 
 use bridgehead_sdk::Action;
 use serde_json::json;
@@ -8,7 +8,7 @@ use crate::support::run;
 
 #[tokio::test]
 async fn what_somebody_else_changes_while_a_task_does_other_work_is_not_undone() {
-    // Without PATCH, the user is written as a whole; the groups are read before.
+    // Without PATCH, the user is written completely; the groups are read before.
     let script: Script = |ask, s| {
         if ask.lists() && ask.endpoint == "Groups" {
             s.user("u03")["nickName"] = "by hand".into();
@@ -29,7 +29,7 @@ async fn what_somebody_else_changes_while_a_task_does_other_work_is_not_undone()
 
 #[tokio::test]
 async fn a_list_that_is_not_shown_is_added_to_and_not_replaced() {
-    // The application shows entitlements only when it is asked for them.
+    // The application only shows entitlements on request.
     let script: Script = |ask, s| {
         let reply = s.serve(&ask);
         if ask.method == "GET" { reply.hiding("entitlements") } else { reply }

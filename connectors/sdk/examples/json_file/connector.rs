@@ -1,4 +1,4 @@
-//! What Iden's tasks and syncs come to.
+//! The connector: how tasks and listings are applied to the file.
 
 use std::sync::Arc;
 
@@ -12,11 +12,11 @@ use bridgehead_sdk::{
 
 use crate::file::{File, People, Person};
 
-/// How many records a page of a listing holds.
+/// The maximum number of records on a page of a listing.
 const PAGE: usize = 100;
-/// What a cursor begins with; behind it stands the last identifier of the page before.
+/// The prefix of a cursor, followed by the last identifier of the previous page.
 const AFTER: &str = "after:";
-/// What stands among the fields of a task, and is read elsewhere.
+/// Fields of a task that are read elsewhere.
 const ELSEWHERE: [&str; 4] = ["id", "account_id", "memberships", "assignments"];
 
 /// The keys that `target` may have in the configuration.
@@ -28,7 +28,7 @@ pub(crate) struct Settings {
     path: String,
 }
 
-/// What the daemon is given.
+/// The factory to register with the daemon.
 pub(crate) fn factory() -> Arc<dyn Factory> {
     make(|settings: Settings, setup| {
         if settings.path.is_empty() {
@@ -40,13 +40,13 @@ pub(crate) fn factory() -> Arc<dyn Factory> {
 }
 
 struct JsonFile {
-    /// What messages call it.
+    /// How messages name the target.
     system: String,
     file: Arc<File>,
 }
 
 impl JsonFile {
-    /// Works on a thread that may wait for a disk. If the call is dropped at its deadline, the work continues to its end:
+    /// Runs the work on a thread that may block on disk I/O. If the call is dropped at its deadline, the work still runs to its end, so
     /// nothing is left half done.
     async fn apart<T: Send + 'static>(
         &self,
@@ -54,7 +54,7 @@ impl JsonFile {
     ) -> Result<T, Error> {
         let file = Arc::clone(&self.file);
         let done = tokio::task::spawn_blocking(move || work(&file)).await;
-        // A panic in the work; what it had done by then is not known, and `?` says so.
+        // The work panicked. It is unknown what it had done by then, and `?` reports exactly that.
         done.map_err(std::io::Error::from)?
     }
 }
@@ -84,7 +84,7 @@ impl Connector for JsonFile {
         let mut rest = people.accounts.iter().filter(|(id, _)| id.as_str() > after);
         let records: Vec<Record> =
             rest.by_ref().take(PAGE).map(|(id, person)| record(id, person).into()).collect();
-        // The file says itself whether there is a further record.
+        // The file itself shows whether more records follow.
         let next = rest.next().and(records.last()).map(|last| Cursor::new(format!("{AFTER}{}", last.id())));
         Ok(Page::new(records).ending(next, Evidence::EndOfCursor))
     }
@@ -137,7 +137,7 @@ fn create(people: &mut People, system: &str, create: &CreateAccount) -> Result<C
     if create.password.is_some() {
         return Err(refused(system, "password"));
     }
-    // The target has no place for these. What is skipped in silence, Iden would believe to be set.
+    // The target cannot store these fields. If they were skipped silently, Iden would assume that they are set.
     let homeless = [("first_name", &account.first_name), ("last_name", &account.last_name)];
     if let Some((field, _)) = homeless.into_iter().find(|(_, value)| value.is_some()) {
         return Err(refused(system, field));
@@ -194,7 +194,7 @@ fn suspend(
     Ok(Completion::done())
 }
 
-/// Puts a field into an account, or says that it has no place there.
+/// Sets a field of an account; fails if the target cannot store it.
 fn fill(person: &mut Person, system: &str, field: &str, value: &Value) -> Result<(), Error> {
     let text = match value {
         Value::Null => None,
@@ -209,18 +209,18 @@ fn fill(person: &mut Person, system: &str, field: &str, value: &Value) -> Result
         ("status", Some(status)) => match AccountStatus::from_name(&status) {
             Some(AccountStatus::Active) => person.is_suspended = false,
             Some(AccountStatus::Suspended) => person.is_suspended = true,
-            // The file has no third state.
+            // The file has no third status.
             Some(AccountStatus::Inactive) | None => return Err(refused(system, field)),
         },
         (field, _) if ELSEWHERE.contains(&field) => {}
-        // Nothing is there to clear.
+        // There is no value to clear.
         ("status" | "first_name" | "last_name", None) => {}
         _ => return Err(refused(system, field)),
     }
     Ok(())
 }
 
-/// The target has no groups, so none can be joined. Being in none of them is no wish.
+/// The target has no groups, so none can be joined. An empty list requests nothing.
 fn no_groups(system: &str, wanted: Option<&bridgehead_sdk::Memberships>) -> Result<(), Error> {
     match wanted.filter(|wanted| !wanted.is_empty()) {
         Some(_) => Err(Error::group_not_found(format!("{system} has no groups"))),

@@ -1,4 +1,4 @@
-//! The file: read as a whole, and replaced as a whole.
+//! The file, which is read and replaced as a whole.
 
 use std::collections::BTreeMap;
 use std::io::Write;
@@ -8,13 +8,13 @@ use std::sync::{Mutex, PoisonError};
 use bridgehead_sdk::serde::{Deserialize, Serialize};
 use bridgehead_sdk::{Effect, Error, Retry, Subject, serde_json};
 
-/// What the file holds.
+/// The contents of the file.
 #[derive(Default, Serialize, Deserialize)]
 #[serde(crate = "bridgehead_sdk::serde", deny_unknown_fields)]
 pub(crate) struct People {
-    /// The number of the last account: an identifier is never given twice.
+    /// The number of the last account, so that no identifier is assigned twice.
     pub(crate) last: u64,
-    /// By identifier.
+    /// The accounts by identifier.
     pub(crate) accounts: BTreeMap<String, Person>,
 }
 
@@ -42,22 +42,22 @@ impl File {
         Self { path, changing: Mutex::default() }
     }
 
-    /// What the file holds now. Reading changes nothing, and one that fails holds back all of the target's tasks: that is what "connection"
-    /// means.
+    /// Reads the current contents of the file. Reading changes nothing, and if it fails, all tasks of the app are held: that is the meaning
+    /// of the subject "connection".
     pub(crate) fn read(&self) -> Result<People, Error> {
         let text = std::fs::read(&self.path)
             .map_err(|error| Error::unreachable("the file of people cannot be read").with_source(error))?;
-        // A file that is truncated is not JSON: `?` says where it ends, and nothing of what stands in it.
+        // A truncated file is not valid JSON: `?` says where it ends, and includes nothing of its contents.
         serde_json::from_slice(&text)
             .map_err(|error| Error::from(error).with_effect(Effect::NotApplied).with_retry(Retry::Backoff))
     }
 
-    /// Changes what the file holds, all of it or nothing.
+    /// Changes the contents of the file, completely or not at all.
     pub(crate) fn change<T>(&self, change: impl FnOnce(&mut People) -> Result<T, Error>) -> Result<T, Error> {
         let _changing = self.changing.lock().unwrap_or_else(PoisonError::into_inner);
         let mut people = self.read()?;
         let answer = change(&mut people)?;
-        // The old file stands until the new one takes its place in one step, so a failure has changed nothing for certain.
+        // The old file stays until the new one replaces it atomically, so a failure has certainly changed nothing.
         self.replace(&people).map_err(|error| {
             error.with_effect(Effect::NotApplied).with_retry(Retry::Backoff).with_subject(Subject::Connection)
         })?;

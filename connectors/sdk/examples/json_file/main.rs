@@ -1,10 +1,10 @@
-//! A connector whose target is a JSON file, and which proves itself: `main` runs the conformance kit on it, and so does its test.
+//! A connector whose target is a JSON file. `main` runs the conformance kit against it, and so does its test.
 //!
 //! ```sh
 //! cargo run --example json_file --features conformance
 //! ```
 //!
-//! What is worth a look is how failures are told: a file that is missing, truncated or not readable is an error, and never "nobody there".
+//! Note how it reports failures: a file that is missing, truncated or not readable is an error, and never a missing account.
 
 #![expect(clippy::print_stdout, reason = "it is what the example shows")]
 
@@ -31,7 +31,7 @@ mod tests {
     async fn the_connector_keeps_the_contract() {
         let report = conformance::run(&test_target::People::new().unwrap()).await;
         report.assert_passed();
-        // What is not skipped is proven: a listing that is truncated must never pass for a whole one.
+        // These rules must be checked, not skipped: above all, a truncated listing must never look complete.
         for name in ["cut-listing", "unreachable", "paging-many", "update-every-field", "delete-again"] {
             assert!(!report.skipped().contains(&name), "{name}\n{report}");
         }

@@ -1,4 +1,4 @@
-//! Targets for the conformance kit: a file for each thing that may happen to one.
+//! Targets for the conformance kit: one file for each situation that the kit needs.
 
 use std::io::Result;
 use std::path::PathBuf;
@@ -61,7 +61,7 @@ impl TestTarget for People {
         self.connector(&file)
     }
 
-    /// The target keeps no given and no family name.
+    /// The target stores neither given names nor family names.
     fn account(&self, name: &str) -> Map<String, Value> {
         let account = json!({
             "username": name,

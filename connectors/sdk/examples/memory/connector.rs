@@ -1,4 +1,4 @@
-//! The connector: everything that an author writes.
+//! The connector: all the code that an author writes.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -11,33 +11,34 @@ use bridgehead_sdk::{
     ResourceType, SettingsError, Setup, UpdateAccount, async_trait, factory as make, schemars, tracing,
 };
 
-/// How many records a page of a listing holds.
+/// The maximum number of records on a page of a listing.
 const PAGE: usize = 100;
-/// What a cursor begins with; behind it stands the last identifier of the page before. A listing by key neither skips nor repeats a
-/// record when others come and go meanwhile.
+/// The prefix of a cursor, followed by the last identifier of the previous page. A listing by key neither skips nor repeats a record if
+/// other records are added or removed meanwhile.
 const AFTER: &str = "after:";
-/// What stands among the fields of a task, and is read elsewhere.
+/// Fields of a task that are read elsewhere.
 const ELSEWHERE: [&str; 4] = ["id", "account_id", "memberships", "assignments"];
 
-/// The keys that `target` may have in the configuration. Unknown keys are refused, with the nearest known one.
+/// The keys that `target` may have in the configuration. An unknown key is an error that suggests the nearest known
+/// one.
 #[derive(Deserialize, schemars::JsonSchema)]
 #[serde(crate = "bridgehead_sdk::serde", deny_unknown_fields)]
 #[schemars(crate = "bridgehead_sdk::schemars")]
 pub(crate) struct Settings {
-    /// How many accounts fit.
+    /// The maximum number of accounts.
     seats: usize,
-    /// The teams that there are: names by identifiers.
+    /// The teams: names by identifiers.
     teams: BTreeMap<String, String>,
 }
 
-/// What the daemon is given.
+/// The factory to register with the daemon.
 pub(crate) fn factory() -> Arc<dyn Factory> {
     make(|settings: Settings, setup| Memory::new(settings, setup))
 }
 
-/// A target that is forgotten when the process ends.
+/// A target that is lost when the process ends.
 pub(crate) struct Memory {
-    /// What messages call it.
+    /// How messages name the target.
     system: String,
     settings: Settings,
     state: Mutex<State>,
@@ -45,13 +46,13 @@ pub(crate) struct Memory {
 
 #[derive(Default)]
 struct State {
-    /// The number of the last account: an identifier is never given twice.
+    /// The number of the last account, so that no identifier is assigned twice.
     last: u64,
     accounts: BTreeMap<String, AccountRecord>,
 }
 
 impl Memory {
-    /// Checks the settings, and nothing else: a configuration can be checked without its target.
+    /// Only checks the settings, so that a configuration can be checked without its target.
     fn new(settings: Settings, setup: Setup) -> Result<Self, SettingsError> {
         if settings.seats == 0 {
             return Err(SettingsError::new("seats", "must be at least 1"));
@@ -90,7 +91,7 @@ impl Memory {
         let completion = Completion::created(record.id.clone());
         state.last += 1;
         state.accounts.insert(record.id.to_string(), record);
-        // Fields that have no place in the target: said, not dropped.
+        // Fields that the target cannot store are reported, not dropped silently.
         let fields = account.extra.keys().filter(|field| !ELSEWHERE.contains(&field.as_str()));
         let unknown: Vec<&String> = fields.collect();
         Ok(if unknown.is_empty() { completion } else { completion.with("fields_not_kept", json!(unknown)) })
@@ -100,7 +101,7 @@ impl Memory {
         if update.password.is_some() {
             return Err(self.refused("password"));
         }
-        // All of it or nothing: the record replaces the old one when everything has been checked.
+        // All or nothing: the new record replaces the old one only after everything was checked.
         let mut record = self.found(state, &update.account)?.clone();
         for (field, value) in &update.changes {
             self.fill(&mut record, field, value)?;
@@ -111,7 +112,7 @@ impl Memory {
         Ok(Completion::done())
     }
 
-    /// Puts a field into a record. What is skipped in silence, Iden would believe to be set.
+    /// Sets a field of a record. If a field were skipped silently, Iden would assume that it is set.
     fn fill(&self, record: &mut AccountRecord, field: &str, value: &Value) -> Result<(), Error> {
         let text = match value {
             Value::Null => None,
@@ -136,12 +137,12 @@ impl Memory {
         Ok(())
     }
 
-    /// Puts an account into the teams that are wanted: of each type that is named, the whole list.
+    /// Sets the requested teams of an account: for each type that is named, the list is complete.
     fn join(&self, record: &mut AccountRecord, wanted: Option<&Memberships>) -> Result<(), Error> {
         for (slug, teams) in wanted.into_iter().flat_map(|wanted| &wanted.0) {
             let is_known = |id: &str| slug.as_str() == "team" && self.settings.teams.contains_key(id);
             if let Some(missing) = teams.iter().find(|team| !is_known(&team.id)) {
-                // Not ACCOUNT_NOT_FOUND: the account may be there.
+                // Not ACCOUNT_NOT_FOUND: the account may exist.
                 return Err(Error::group_not_found(format!("No {slug} {} in {}", missing.id, self.system)));
             }
             record.memberships.0.insert(slug.clone(), teams.clone());
@@ -182,7 +183,7 @@ impl Memory {
 #[async_trait]
 impl Connector for Memory {
     async fn describe(&self) -> Result<Description, Error> {
-        // Declare what is written here, and nothing more.
+        // Declare only what is implemented here.
         Ok(Description::new("memory", env!("CARGO_PKG_VERSION"))
             .with_actions([
                 Action::CreateAccount,
@@ -198,7 +199,7 @@ impl Connector for Memory {
     }
 
     async fn check(&self) -> Result<(), Error> {
-        Ok(()) // a real connector asks its target something cheap that needs its credential
+        Ok(()) // a real connector makes a cheap request that needs its credential
     }
 
     async fn list(&self, of: &ResourceType, cursor: Option<&Cursor>) -> Result<Page, Error> {
@@ -212,7 +213,7 @@ impl Connector for Memory {
             let rest = self.settings.teams.iter().filter(|(id, _)| id.as_str() > after);
             rest.map(|(id, name)| EntityRecord::new(id, name).into()).take(PAGE + 1).collect()
         };
-        // The one record more says whether there is another page.
+        // One additional record shows whether there is another page.
         let has_more = records.len() > PAGE;
         records.truncate(PAGE);
         let last = records.last().filter(|_| has_more);
@@ -242,7 +243,7 @@ impl Connector for Memory {
                 self.found(state, &unsuspend.account)?.status = AccountStatus::Active;
                 Ok(Completion::done())
             }
-            // Never reached: the daemon asks for nothing that `describe` does not name.
+            // Never reached: the daemon requests only the actions that `describe` names.
             other => Err(Error::unsupported(other.action())),
         }
     }

@@ -1,11 +1,11 @@
-//! A connector whose target is a map in memory, and what a daemon does with it: it is made out of a configuration, carries out tasks, and is
-//! listed.
+//! A connector whose target is a map in memory, and what a daemon does with it: it creates the connector from a configuration, executes
+//! tasks, and lists the target.
 //!
 //! ```sh
 //! cargo run --example memory
 //! ```
 //!
-//! In a crate of your own, `main` is the daemon: `bridgehead::Daemon::builder().connector("memory", factory()).run_from_args()`.
+//! In your own crate, `main` is the daemon: `bridgehead::Daemon::builder().connector("memory", factory()).run_from_args()`.
 
 #![expect(clippy::print_stdout, reason = "it is what the example shows")]
 
@@ -59,7 +59,8 @@ mod tests {
         use bridgehead_sdk::serde_json::json;
         use bridgehead_sdk::{Action, Connector, Context, Operation, Payload, Setup, async_trait};
 
-        /// Targets for the kit. What memory cannot be (unreachable, silent, truncated) is skipped, and is not proven.
+        /// Targets for the kit. Memory cannot be unreachable, silent or truncated, so the kit skips these rules, and
+        /// does not prove them.
         struct InMemory(Arc<dyn Connector>);
 
         fn connector() -> Arc<dyn Connector> {

@@ -1,4 +1,4 @@
-//! What `bridgehead init` asks of an application with an interface over HTTP: how bridgehead shows who it is.
+//! What `bridgehead init` asks about an application with an HTTP API: how bridgehead authenticates.
 
 use serde_json::{Map, Value, json};
 
@@ -15,12 +15,12 @@ const CLIENT_ID: &str = "client_id";
 const CLIENT_SECRET: &str = "client_secret";
 const SCOPE: &str = "scope";
 
-/// How an application is asked for the answers that make up [`Auth`](super::Auth).
+/// The questions of `bridgehead init` from which [`Auth`](super::Auth) is configured.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Access;
 
 impl Access {
-    /// Everything that may be asked; only the first is asked unseen.
+    /// All possible questions; only the first is always asked.
     pub fn questions() -> Vec<Question> {
         let ways = [
             ("bearer", "a token, as Authorization: Bearer"),
@@ -35,19 +35,19 @@ impl Access {
         std::iter::once(way).chain(details.map(Question::later)).collect()
     }
 
-    /// What is still to be asked, as the first answer has it.
+    /// The questions that are still open, given the answer to the first.
     pub fn open(draft: &Draft) -> Vec<Question> {
         let mut open = details(draft.text(AUTH).unwrap_or_default());
         open.retain(|question| !draft.has(&question.key));
         open
     }
 
-    /// The table `auth` with references to the secrets, as the configuration has it; nothing if the application asks for nothing.
+    /// The table `auth` for the configuration, with references to the secrets; `None` if the application needs no authentication.
     pub fn referred(draft: &Draft) -> Option<Value> {
         Self::table(draft, |key| draft.reference(key))
     }
 
-    /// The same with the secrets in their places, to look at the application with.
+    /// The same table with the secrets themselves, for inspecting the application.
     pub fn resolved(draft: &Draft) -> Option<Value> {
         Self::table(draft, |key| Some(draft.secret(key)?.expose_secret().into()))
     }
@@ -74,7 +74,7 @@ impl Access {
     }
 }
 
-/// What a way needs.
+/// The questions about one authentication method.
 fn details(way: &str) -> Vec<Question> {
     match way {
         "bearer" => vec![Question::secret(TOKEN, "The token")],

@@ -58,7 +58,7 @@ impl Answer {
         &self.headers
     }
 
-    /// The URL that it came from.
+    /// The URL that the response came from.
     pub fn url(&self) -> &Url {
         &self.url
     }
@@ -68,18 +68,18 @@ impl Answer {
         self.retry_after
     }
 
-    /// The raw body. It belongs to the target, and must not be included in a message.
+    /// The raw body. It is the target's data, and must not be included in a message.
     pub fn body(&self) -> &[u8] {
         &self.body
     }
 
-    /// The body as JSON. A success without valid JSON is an error with an unknown effect: something between this host
-    /// and the target may have responded instead.
+    /// Parses the body as JSON. A success without valid JSON is an error with an unknown effect: something between this
+    /// host and the target may have responded instead.
     pub fn json<T: DeserializeOwned>(&self) -> Result<T, Error> {
-        // Some servers start with a byte order mark, which a reader may ignore (RFC 8259, section 8.1).
+        // Some servers start with a byte order mark, which a parser may ignore (RFC 8259, section 8.1).
         let body = self.body.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(&self.body);
         serde_json::from_slice(body).map_err(|error| {
-            // The parser's own text may quote the body; its position does not.
+            // The parser's own message may quote the body; its position does not.
             let (line, column) = (error.line(), error.column());
             let what =
                 if error.is_data() { "JSON in a different form than documented" } else { "invalid JSON" };
@@ -92,8 +92,8 @@ impl Answer {
         })
     }
 
-    /// What a status other than success usually means. `what` begins the message and names the account: "User ann cannot be
-    /// created in Jira".
+    /// The usual meaning of a status other than success. `what` starts the message and names the account: "User ann cannot be created in
+    /// Jira".
     ///
     /// | status | code | effect | retry | subject |
     /// |---|---|---|---|---|

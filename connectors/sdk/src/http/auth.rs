@@ -99,7 +99,7 @@ pub enum ClientAuthentication {
 }
 
 impl Auth {
-    /// A token that is sent as `Authorization: Bearer`.
+    /// Authenticates with a token that is sent as `Authorization: Bearer`.
     ///
     /// ```
     /// use bridgehead_sdk::http::Auth;
@@ -112,23 +112,23 @@ impl Auth {
         Self { bearer: Some(token.into()), ..Self::default() }
     }
 
-    /// A user name and a password.
+    /// Authenticates with a user name and a password.
     pub fn basic(username: impl Into<String>, password: impl Into<SecretString>) -> Self {
         let basic = Basic { username: username.into(), password: password.into() };
         Self { basic: Some(basic), ..Self::default() }
     }
 
-    /// A key in a header or in the query.
+    /// Authenticates with a key in a header or in the query.
     pub fn api_key(key: ApiKey) -> Self {
         Self { api_key: Some(key), ..Self::default() }
     }
 
-    /// Tokens that are fetched.
+    /// Authenticates with tokens that are fetched from a token server.
     pub fn oauth2(credentials: ClientCredentials) -> Self {
         Self { oauth2: Some(credentials), ..Self::default() }
     }
 
-    /// Validates what the types cannot; errors name keys below `key`.
+    /// Validates what the types cannot express; errors name keys below `key`.
     pub fn validate(&self, key: &str) -> Result<(), SettingsError> {
         let error = |name: &str, message: &str| Err(SettingsError::new(format!("{key}.{name}"), message));
         let ways =
@@ -249,7 +249,7 @@ impl ClientCredentials {
     }
 
     fn validate(&self, key: &str) -> Result<(), SettingsError> {
-        /// They are what the grant is made of.
+        /// These are part of the grant itself.
         const OWN: [&str; 4] = ["grant_type", "client_id", "client_secret", "scope"];
         endpoint(&format!("{key}.token_url"), &self.token_url)?;
         let error = |name: &str, message: &str| Err(SettingsError::new(format!("{key}.{name}"), message));
@@ -266,7 +266,7 @@ impl ClientCredentials {
     }
 }
 
-/// Whether a text can be a bearer token, which is put into a header unchanged.
+/// Whether a string can be a bearer token, which is put into a header unchanged.
 pub(super) fn is_token(text: &str) -> bool {
     !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_graphic())
 }

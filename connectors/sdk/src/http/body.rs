@@ -7,16 +7,16 @@ use tokio::time::timeout_at;
 pub use tokio::time::Instant;
 
 /// Why a body was not read completely.
-// Exhaustive on purpose: callers decide from it whether the request may have had an effect.
+// Exhaustive on purpose: callers use it to decide whether the request may have had an effect.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// It is larger than the limit.
+    /// The body is larger than the limit.
     #[error("larger than {0} bytes")]
     TooLarge(usize),
     /// The connection failed, or the data cannot be decompressed.
     #[error("the response was cut off")]
     Cut(#[source] reqwest::Error),
-    /// It did not end in time.
+    /// The body did not end in time.
     #[error("the response did not end in time")]
     Late,
 }
@@ -62,7 +62,7 @@ async fn read_into(
     limit: usize,
     deadline: Instant,
 ) -> Result<(), Error> {
-    // A body that announces itself as too large is not read. Otherwise the announcement is not trusted.
+    // A body whose declared length is too large is not read. Otherwise the declared length is not trusted.
     if response.content_length().is_some_and(|length| length > limit as u64) {
         return Err(Error::TooLarge(limit));
     }

@@ -11,7 +11,7 @@ use super::proxy;
 use super::{Answer, Recording, body, recording, retry_after};
 use crate::{Code, Effect, Error, Network, NetworkError, Retry, Subject, Trace};
 
-/// What one request may take.
+/// The limits of one request.
 ///
 /// ```
 /// use std::time::Duration;
@@ -24,10 +24,10 @@ use crate::{Code, Effect, Error, Network, NetworkError, Retry, Subject, Trace};
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Limits {
-    /// The limit for connecting, including name resolution. If it is exceeded, nothing was sent for certain. Default:
-    /// 10 seconds.
+    /// The time limit for connecting, including name resolution. If it is exceeded, it is certain that nothing was
+    /// sent. Default: 10 seconds.
     pub connect: Duration,
-    /// The limit from connecting to the last byte of the response. Default: 30 seconds.
+    /// The time limit from connecting to the last byte of the response. Default: 30 seconds.
     pub request: Duration,
     /// The maximum size of a response in bytes, after decompression. Default: 16 MiB.
     pub body: usize,
@@ -68,12 +68,12 @@ pub struct Client {
     limits: Limits,
     recording: Option<Recording>,
     trace: Option<Trace>,
-    /// What the configured proxy is called in messages.
+    /// How messages name the configured proxy.
     proxy: Option<Arc<str>>,
 }
 
 impl Client {
-    /// A client for the target that messages call `system`. Does not connect yet.
+    /// A client for a target; messages call it `system`. Does not connect yet.
     pub fn new(system: impl Into<Arc<str>>, network: &Network, limits: Limits) -> Result<Self, NetworkError> {
         let builder = reqwest::Client::builder()
             .user_agent(concat!("bridgehead/", env!("CARGO_PKG_VERSION")))
@@ -103,7 +103,7 @@ impl Client {
         &self.system
     }
 
-    /// The file that exchanges are recorded in, or replayed from.
+    /// The recording that exchanges are written to, or replayed from.
     pub(super) fn recording(&self) -> Option<&Recording> {
         self.recording.as_ref()
     }
@@ -206,7 +206,7 @@ impl Client {
 }
 
 impl Network {
-    /// Applies this to a reqwest client.
+    /// Applies the network settings to a reqwest client.
     pub fn apply(&self, builder: reqwest::ClientBuilder) -> Result<reqwest::ClientBuilder, NetworkError> {
         let mut builder = builder;
         let certificates = self.certificates()?;
@@ -229,7 +229,7 @@ impl Network {
     }
 }
 
-/// The chain of causes in one line, without the address, which may contain confidential data.
+/// The chain of causes in one line, without the URL, which may contain confidential data.
 fn cause(error: &reqwest::Error) -> String {
     let chain = std::iter::successors(std::error::Error::source(error), |error| error.source());
     let told = chain

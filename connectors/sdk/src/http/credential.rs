@@ -24,8 +24,8 @@ enum Kind {
 }
 
 impl Credential {
-    /// A credential from `auth`, whose keys are below `key`. Fetches nothing yet; `client` is used to fetch tokens, and
-    /// `redactor` learns the fetched tokens.
+    /// A credential from `auth`, whose keys are below `key`. Does not fetch a token yet; `client` is used to fetch
+    /// tokens, and `redactor` learns the fetched tokens.
     pub fn new(auth: &Auth, key: &str, client: &Client, redactor: &Redactor) -> Result<Self, SettingsError> {
         auth.validate(key)?;
         let kind = if let Some(basic) = &auth.basic {
@@ -60,7 +60,7 @@ impl Credential {
             }
             Kind::Header(name, value) => client.send(request.header(name, value)).await,
             Kind::Query(name, value) => {
-                // The name of the header may not reveal that it is a secret.
+                // The name of the header may not show that its value is a secret.
                 if let Some(recording) = client.recording() {
                     recording.protect([value.expose_secret()]);
                 }

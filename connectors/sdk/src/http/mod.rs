@@ -1,14 +1,14 @@
 //! The HTTP client that connectors share: one policy for transport, none for retries.
 //!
-//! - [`Client`] sends a request once, within bounds of time and size, follows no redirect, and says of every failure what it did to the
-//!   target.
-//! - [`Auth`] is how a configuration says who the connector is, [`Credential`] what puts that on requests.
-//! - [`LimitSettings`] and [`endpoint`] are the other keys that such connectors have in common.
-//! - [`Answer`] is what came back, whole; [`Answer::refusal`] is what its status usually means.
-//! - [`Shown`] counts the distinct records of a listing, which is the proof that none is missing.
-//! - [`Access`] is what `bridgehead init` asks for an [`Auth`].
-//! - [`Recording`] writes the exchanges with a real target to a file, and answers from it in tests.
-//! - [`retry_after`] and [`body`] are the pieces it is made of.
+//! - [`Client`] sends a request once, within limits of time and size. It follows no redirects, and each error says what the request did to
+//!   the target.
+//! - [`Auth`] is how a configuration declares the connector's authentication; [`Credential`] adds it to requests.
+//! - [`LimitSettings`] and [`endpoint`] are other keys that HTTP connectors have in common.
+//! - [`Answer`] is the complete response; [`Answer::refusal`] says what its status usually means.
+//! - [`Shown`] counts the distinct records of a listing, as evidence that none is missing.
+//! - [`Access`] has the questions of `bridgehead init` about [`Auth`].
+//! - [`Recording`] writes the exchanges with a real target to a file, and replays them in tests.
+//! - [`retry_after`] and [`body`] are its building blocks.
 
 mod access;
 mod answer;

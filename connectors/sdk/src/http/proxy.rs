@@ -1,15 +1,16 @@
-//! Names the proxy that has refused a connection, in messages about it.
+//! Names the proxy that refused a connection, in messages about it.
 
 use url::Url;
 
 use crate::Network;
 
-/// How the HTTP client says that a proxy has answered 407.
+/// The HTTP client's message if a proxy responded with 407.
 const REFUSED: &str = "proxy authorization required";
-/// Where the environment names a proxy, in the order in which it counts.
+/// The environment variables that name a proxy, in order of precedence.
 const VARIABLES: [&str; 4] = ["HTTPS_PROXY", "https_proxy", "ALL_PROXY", "all_proxy"];
 
-/// The cause of a failed connection; if a proxy has refused it (407), with the proxy, without its user name and password, and what to do.
+/// The cause of a failed connection. If a proxy refused it (407), the message names the proxy, without its user name and password, and says
+/// what to do.
 #[doc(hidden)]
 pub fn explained(cause: String, network_proxy: Option<&str>) -> String {
     if !cause.contains(REFUSED) {
@@ -23,7 +24,7 @@ pub fn explained(cause: String, network_proxy: Option<&str>) -> String {
     )
 }
 
-/// What to call the proxy that the configuration names.
+/// How messages name the proxy in the configuration.
 #[doc(hidden)]
 pub fn configured(network: &Network) -> Option<String> {
     network.proxy.as_ref().map(|url| named(url, "network.proxy"))

@@ -4,11 +4,11 @@ use std::time::{Duration, SystemTime};
 
 use reqwest::header::{DATE, HeaderMap, RETRY_AFTER};
 
-/// The longest wait that is accepted: a typing error at the other end must not stop a daemon for a year.
+/// The longest wait that is accepted: a typo on the server must not stop a daemon for a year.
 const LONGEST: Duration = Duration::from_hours(1);
 
 /// How long the server asks to wait. A date is compared with the server's own `Date` header if there is one, so that
-/// clock differences do no harm. `None` if the header is absent, unreadable, or not in the future.
+/// clock differences do not matter. `None` if the header is absent, unreadable, or not in the future.
 pub fn read(headers: &HeaderMap, now: SystemTime) -> Option<Duration> {
     let text = headers.get(RETRY_AFTER)?.to_str().ok()?.trim();
     let wait = if !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit()) {

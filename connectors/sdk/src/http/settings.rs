@@ -26,7 +26,7 @@ pub struct LimitSettings {
 }
 
 impl LimitSettings {
-    /// The limits, or which key below `key` is wrong.
+    /// The limits; the error names the key below `key` that is wrong.
     pub fn limits(&self, key: &str) -> Result<Limits, SettingsError> {
         let defaults = Limits::default();
         let duration = |name: &str, value: Option<FriendlyDuration>, default| match value {
@@ -59,7 +59,7 @@ pub struct FriendlyDuration(pub Duration);
 
 impl<'de> Deserialize<'de> for FriendlyDuration {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        // serde's own message would repeat the value.
+        // serde's own message would quote the value.
         let error = || serde::de::Error::custom("must be a duration such as \"30s\"");
         let text = serde_json::Value::deserialize(deserializer)?;
         let duration: jiff::SignedDuration =

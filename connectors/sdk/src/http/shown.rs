@@ -1,5 +1,4 @@
-//! Which records a listing has shown, to count distinct ones: a total, a position and a cursor are only the target's
-//! claims.
+//! Counts the distinct records that a listing returned: a total, a position or a cursor is only the target's claim.
 
 use std::collections::HashMap;
 use std::hash::{DefaultHasher, Hash, Hasher};
@@ -7,18 +6,18 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 /// The records of one listing, by the page on which each first occurred; about 32 bytes per record.
 ///
-/// Page numbers grow, across both readings if there are two. A page may be requested again: [`rewind`](Self::rewind) to
-/// it first.
+/// Page numbers increase, across both readings if there are two. Before a page is requested again, call
+/// [`rewind`](Self::rewind).
 #[derive(Debug, Default)]
 pub struct Shown(Mutex<Pages>);
 
 #[derive(Debug, Default)]
 struct Pages {
-    /// Over all readings.
+    /// Records in any reading.
     ever: HashMap<u64, u32>,
     /// In the second reading, if there is one.
     again: HashMap<u64, u32>,
-    /// Which record has each identifier.
+    /// The record that each identifier belongs to.
     names: HashMap<u64, u64>,
     /// Whether two different records had the same identifier.
     has_twins: bool,
@@ -44,7 +43,7 @@ impl Shown {
         pages.last = page.saturating_sub(1);
     }
 
-    /// Whether any of these records is new in this reading, which is the second one if `again`.
+    /// Whether any of these records is new in this reading; `again` means the second reading.
     pub fn has_news<K: Hash>(&self, again: bool, keys: impl IntoIterator<Item = K>) -> bool {
         let pages = self.pages();
         let shown = if again { &pages.again } else { &pages.ever };
@@ -62,7 +61,7 @@ impl Shown {
         *pages.ever.entry(key).or_insert(page) == page
     }
 
-    /// Records which record has an identifier; `false` if a different record had it before. A record that merely
+    /// Remembers which record has an identifier; `false` if a different record had it before. A record that merely
     /// changed between two pages is recognized by a field that rarely changes, such as its user name.
     pub fn knows_as(&self, key: impl Hash, who: impl Hash) -> bool {
         let who = print(&who);
@@ -89,7 +88,7 @@ impl Shown {
         pages.cursors.insert(print(&cursor), page).is_none()
     }
 
-    /// Starts a second reading, whose cursors may be those of the first.
+    /// Starts a second reading, which may use the same cursors as the first.
     pub fn begin_again(&self) {
         let mut pages = self.pages();
         pages.again.clear();

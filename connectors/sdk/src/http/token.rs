@@ -21,7 +21,7 @@ use crate::{Code, Effect, Error, Protection, Redactor, Retry, SettingsError, Sub
 /// A token is not used shortly before it expires, so that it does not expire in transit.
 const MARGIN: Duration = Duration::from_secs(30);
 
-/// What a server can say of a request for a token (RFC 6749, section 5.2). Other words are not repeated: they are the server's.
+/// The error codes that a token server may return (RFC 6749, section 5.2). Other strings come from the server, and are not repeated.
 const REASONS: [&str; 6] = [
     "invalid_request",
     "invalid_client",
@@ -31,7 +31,7 @@ const REASONS: [&str; 6] = [
     "invalid_scope",
 ];
 
-/// Fetches tokens, one request at a time, however many wait for one.
+/// Fetches tokens, with one request at a time, however many callers wait for one.
 pub(super) struct TokenSource {
     settings: ClientCredentials,
     url: Url,
@@ -39,7 +39,7 @@ pub(super) struct TokenSource {
     system: Arc<str>,
     client: Client,
     redactor: Redactor,
-    /// How many fetches have come to an end.
+    /// The number of completed fetches.
     fetches: AtomicU64,
     state: Mutex<State>,
 }
@@ -47,7 +47,7 @@ pub(super) struct TokenSource {
 #[derive(Default)]
 struct State {
     token: Option<Arc<Token>>,
-    /// Why the last fetch failed, for those who waited for it.
+    /// Why the last fetch failed, for the callers that waited for it.
     failure: Option<Failure>,
 }
 
@@ -60,7 +60,7 @@ pub(super) struct Token {
     _protection: Protection,
 }
 
-/// An error that can be given to several.
+/// An error that can be returned to several callers.
 #[derive(Clone)]
 struct Failure {
     code: Code,
@@ -99,12 +99,12 @@ impl TokenSource {
         })
     }
 
-    /// A token that is good as far as can be told.
+    /// A token that is not known to be expired.
     pub(super) async fn get(&self) -> Result<Arc<Token>, Error> {
         self.other_than(None).await
     }
 
-    /// A token other than one that was rejected: the one that another task has fetched since, or a new one.
+    /// A token other than a rejected one: one that another task has fetched since, or a new one.
     pub(super) async fn renew(&self, refused: &Token) -> Result<Arc<Token>, Error> {
         self.other_than(Some(refused.serial)).await
     }
@@ -122,10 +122,10 @@ impl TokenSource {
         if ended != seen
             && let Some(failure) = &state.failure
         {
-            // The fetch that this call waited for has failed; another one right behind it would fail the same way.
+            // The fetch that this call waited for failed; another one immediately after it would fail in the same way.
             return Err(failure.clone().into());
         }
-        // If this call is dropped meanwhile, the next waiting call fetches again.
+        // If this call is dropped here, the next waiting call fetches again.
         let fetched = self.fetch(ended).await;
         self.fetches.store(ended + 1, Ordering::Release);
         match fetched {
@@ -207,8 +207,7 @@ impl TokenSource {
         }
     }
 
-    /// Whatever went wrong here, the request that the token was for has not been sent; and without a token every request
-    /// meets the same fate.
+    /// In every case the request that the token was for was not sent; and without a token, every request fails in the same way.
     fn failure(&self, error: &Error) -> Failure {
         let retry = match error.retry() {
             Retry::Never => Retry::Backoff,
@@ -234,10 +233,10 @@ impl Token {
     }
 }
 
-/// Seconds, as a number, or as a text that holds one.
+/// A number of seconds, as a JSON number or string.
 fn lifetime(expires_in: &Value) -> Option<Duration> {
     let seconds = expires_in.as_u64().or_else(|| expires_in.as_str()?.parse().ok())?;
-    // More than a year says as much as nothing.
+    // More than a year is treated like no limit.
     Some(Duration::from_secs(seconds)).filter(|lifetime| *lifetime <= Duration::from_hours(366 * 24))
 }
 

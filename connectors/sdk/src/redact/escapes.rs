@@ -1,12 +1,12 @@
-//! Undoing the escapes in which a secret may stand in a text: those of JSON and programming languages, of URLs and
-//! forms, of HTML, of LDAP and of mail.
+//! Decodes the escapes that a secret may contain in a text: those of JSON and programming languages, of URLs and forms,
+//! of HTML, of LDAP and of email.
 
 use zeroize::Zeroizing;
 
-/// How often escapes are undone: JSON within JSON within a URL is seen in practice, more is not.
+/// How often escapes are decoded: JSON within JSON within a URL occurs in practice, more does not.
 const DEEPEST: usize = 3;
 
-/// The names of HTML for what is not a letter of ASCII.
+/// The HTML names of ASCII characters that are not letters.
 const ASCII_NAMES: [(&str, char); 35] = [
     ("quot", '"'),
     ("amp", '&'),
@@ -45,7 +45,7 @@ const ASCII_NAMES: [(&str, char); 35] = [
     ("tilde", '~'),
 ];
 
-/// The names of HTML for U+00A0 to U+00FF, in order.
+/// The HTML names of U+00A0 to U+00FF, in order.
 const LATIN_NAMES: &str = "nbsp iexcl cent pound curren yen brvbar sect uml copy ordf laquo not shy reg macr deg plusmn \
     sup2 sup3 acute micro para middot cedil sup1 ordm raquo frac14 frac12 frac34 iquest Agrave Aacute Acirc Atilde Auml \
     Aring AElig Ccedil Egrave Eacute Ecirc Euml Igrave Iacute Icirc Iuml ETH Ntilde Ograve Oacute Ocirc Otilde Ouml times \
@@ -53,23 +53,23 @@ const LATIN_NAMES: &str = "nbsp iexcl cent pound curren yen brvbar sect uml copy
     ecirc euml igrave iacute icirc iuml eth ntilde ograve oacute ocirc otilde ouml divide oslash ugrave uacute ucirc uuml \
     yacute thorn yuml";
 
-/// A text whose escapes were undone, and where each of its bytes came from.
+/// A text with its escapes decoded, and the source of each of its bytes.
 pub(super) struct Layer {
     pub(super) bytes: Zeroizing<Vec<u8>>,
-    /// Every escape, in order; what stands between them is as it was.
+    /// All escapes, in order; the bytes between them are unchanged.
     escapes: Vec<Escape>,
 }
 
 struct Escape {
-    /// Where it begins, undone and as it was.
+    /// The start in the decoded text and in the source.
     at: usize,
     source: usize,
-    /// How long it is, undone and as it was.
+    /// The length in the decoded text and in the source.
     length: usize,
     source_length: usize,
 }
 
-/// Which escapes are undone.
+/// Which escapes are decoded.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Kind {
     /// `\u00e4`, `\n`, as JSON and programming languages write them.
@@ -80,17 +80,17 @@ enum Kind {
     Html,
     /// All of these.
     Usual,
-    /// `\c3\a4`, as LDAP writes a byte, and `=C3=A4`, as mail does.
+    /// `\c3\a4`, a byte in LDAP, and `=C3=A4`, a byte in email.
     Bytes,
 }
 
 impl Layer {
-    /// Where bytes of this layer stood before its escapes were undone.
+    /// The range in the source of bytes of this layer.
     pub(super) fn source(&self, start: usize, end: usize) -> (usize, usize) {
         (self.place(start).0, self.place(end.saturating_sub(1)).1)
     }
 
-    /// Where the source of one byte begins and ends.
+    /// The range in the source of one byte.
     fn place(&self, at: usize) -> (usize, usize) {
         let before = self.escapes.partition_point(|escape| escape.at <= at);
         let Some(escape) = before.checked_sub(1).and_then(|index| self.escapes.get(index)) else {
@@ -106,10 +106,10 @@ impl Layer {
     }
 }
 
-/// Every way in which the text reads with its escapes undone, each with the layers between it and the text, the text's own
-/// first.
+/// Calls `each` for every reading of the text with its escapes decoded, with the layers between the reading and the text, starting with the
+/// one closest to the text.
 pub(super) fn layers(text: &[u8], mut each: impl FnMut(&[Layer])) {
-    // Each separately as well: in `\u00e4%ab`, the second may be meant as it stands.
+    // Also each kind separately: in `\u00e4%ab`, the second may not be an escape.
     for kind in [Kind::Bytes, Kind::Json, Kind::Url, Kind::Html] {
         if let Some(layer) = undo(text, kind) {
             each(&[layer]);
@@ -124,14 +124,14 @@ pub(super) fn layers(text: &[u8], mut each: impl FnMut(&[Layer])) {
     }
 }
 
-/// All that the text reads as with its escapes undone.
+/// All readings of the text with its escapes decoded.
 pub(super) fn readings(text: &[u8]) -> Vec<Zeroizing<Vec<u8>>> {
     let mut readings = Vec::new();
     layers(text, |layers| readings.extend(layers.last().map(|layer| layer.bytes.clone())));
     readings
 }
 
-/// The text with its escapes undone once; `None` if it has none.
+/// The text with its escapes decoded once; `None` if it has none.
 fn undo(text: &[u8], kind: Kind) -> Option<Layer> {
     let marks: &[u8] = match kind {
         Kind::Json => b"\\",
@@ -159,7 +159,7 @@ fn undo(text: &[u8], kind: Kind) -> Option<Layer> {
     (!escapes.is_empty()).then_some(Layer { bytes, escapes })
 }
 
-/// Reads one escape: how many bytes it stands for, and how many it takes.
+/// Reads one escape; returns the number of decoded bytes and of source bytes.
 fn read(rest: &[u8], kind: Kind, undone: &mut [u8; 4]) -> Option<(usize, usize)> {
     let one = |undone: &mut [u8; 4], byte: u8, taken: usize| {
         undone[0] = byte;
@@ -191,7 +191,7 @@ fn read(rest: &[u8], kind: Kind, undone: &mut [u8; 4]) -> Option<(usize, usize)>
     }
 }
 
-/// `\u00e4`, a pair of them for what is beyond U+FFFF, and `\u{e4}`.
+/// `\u00e4`, a surrogate pair for characters beyond U+FFFF, and `\u{e4}`.
 fn unicode(rest: &[u8], undone: &mut [u8; 4]) -> Option<(usize, usize)> {
     if rest.get(2) == Some(&b'{') {
         let digits = rest.get(3..)?.iter().take(7).position(|byte| *byte == b'}')?;
@@ -229,7 +229,7 @@ fn named(name: &str) -> Option<char> {
 }
 
 fn number(digits: &[u8], radix: u32) -> Option<u32> {
-    // `from_str_radix` takes a sign.
+    // `from_str_radix` would accept a sign.
     if digits.is_empty() || !digits.iter().all(u8::is_ascii_hexdigit) {
         return None;
     }

@@ -1,11 +1,11 @@
-//! The forms in which a secret may stand in a text once its escapes are undone: as it is, in base64, in hexadecimal digits.
+//! The forms that a secret may have in a text once escapes are decoded: unchanged, in base64, in hexadecimal digits.
 
 use zeroize::{Zeroize, Zeroizing};
 
 use super::SHORTEST;
 use super::escapes;
 
-/// Fewer characters of base64 or digits than these are met by chance.
+/// Shorter base64 or hexadecimal strings match by chance.
 const SHORTEST_BASE64: usize = 6;
 const SHORTEST_DIGITS: usize = 8;
 
@@ -15,11 +15,11 @@ const FOR_URLS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwx
 /// One form of a secret.
 pub(super) struct Form {
     pub(super) text: Zeroizing<Vec<u8>>,
-    /// Whether the character before, or behind, holds bits of the secret too.
+    /// Whether the character before or after also contains bits of the secret.
     pub(super) spills: (bool, bool),
 }
 
-/// Every form of a secret that is long enough to be looked for.
+/// Every form of a secret that is long enough to be searched for.
 pub(super) fn forms(secret: &str) -> Vec<Form> {
     let mut forms = Vec::new();
     let utf8 = Zeroizing::new(secret.as_bytes().to_vec());
@@ -31,7 +31,7 @@ pub(super) fn forms(secret: &str) -> Vec<Form> {
     for reading in escapes::readings(&utf8) {
         add(reading, (false, false), SHORTEST);
     }
-    // As the directory of Windows, PowerShell and older programs write texts.
+    // The encoding of Active Directory, PowerShell and older programs.
     let mut writings = vec![utf16(secret)];
     writings.extend(latin1(secret));
     for writing in &writings {
@@ -57,7 +57,7 @@ pub(super) fn forms(secret: &str) -> Vec<Form> {
     forms
 }
 
-/// As UTF-16, little end first. The last zero is left out, so that it is found with the big end first as well.
+/// As UTF-16, little-endian. A final zero is omitted, so that the big-endian form is found as well.
 fn utf16(secret: &str) -> Zeroizing<Vec<u8>> {
     let mut bytes = Zeroizing::new(Vec::with_capacity(2 * secret.len()));
     for unit in secret.encode_utf16() {
@@ -69,7 +69,7 @@ fn utf16(secret: &str) -> Zeroizing<Vec<u8>> {
     bytes
 }
 
-/// As Latin-1, where that is possible and not the same as UTF-8.
+/// As Latin-1, if that is possible and differs from UTF-8.
 fn latin1(secret: &str) -> Option<Zeroizing<Vec<u8>>> {
     let bytes: Option<Vec<u8>> =
         secret.chars().map(|character| u8::try_from(u32::from(character)).ok()).collect();
@@ -85,8 +85,8 @@ fn digits(bytes: &[u8], upper: bool) -> Zeroizing<Vec<u8>> {
     digits
 }
 
-/// The characters of base64 that hold nothing but bits of these bytes, where so many others stand before them; and whether
-/// the characters around them hold some as well.
+/// The base64 characters that contain only bits of `bytes`, if they follow `before` other bytes; and whether the characters before and
+/// after contain bits of them as well.
 fn base64(bytes: &[u8], before: usize, alphabet: &[u8; 64]) -> (Zeroizing<Vec<u8>>, (bool, bool)) {
     let (first, end) = (8 * before, 8 * (before + bytes.len()));
     let mut text = Zeroizing::new(Vec::with_capacity(bytes.len() * 4 / 3 + 2));

@@ -1,7 +1,7 @@
-//! The secrets that are looked for, and the search.
+//! The known secrets, and the search for them.
 //!
-//! All forms of all secrets are found in one pass over a text: the first four bytes of each are hashed into an index. Secrets that
-//! no protection holds any longer are kept only as digests, which find it but do not reveal it.
+//! All forms of all secrets are found in one pass over a text: the first four bytes of each are hashed into an index. Secrets that no
+//! protection holds any longer are kept only as digests, which recognize a secret but do not reveal it.
 
 use std::collections::{HashMap, VecDeque};
 use std::hash::{BuildHasher, RandomState};
@@ -11,18 +11,18 @@ use zeroize::{Zeroize, Zeroizing};
 use super::forms::{Form, forms};
 use super::{LINGER, SHORTEST};
 
-/// A secret that was truncated is recognised from this many bytes on, if an ellipsis follows…
+/// A truncated secret is recognized from this number of bytes, if an ellipsis follows…
 const CUT: usize = 8;
 
-/// … and from this many on, and half of it, if anything else does. Less would hide user names that a password begins with.
+/// … and otherwise from this number, and at least half of the secret. A lower limit would hide user names that a password starts with.
 const PART: usize = 16;
 
 #[derive(Default)]
 pub(super) struct Known {
     keys: RandomState,
-    /// The forms, by what their first bytes are hashed to.
+    /// The forms, by the hash of their first bytes.
     index: HashMap<u16, Vec<Needle>>,
-    /// A bit for each key of the index; empty as long as nothing is known.
+    /// A bit for each key of the index; empty while no secret is known.
     filter: Vec<u64>,
     secrets: HashMap<u64, Secret>,
     /// Secrets that no protection holds any longer, oldest first.
@@ -42,7 +42,8 @@ struct Needle {
     text: Zeroizing<Vec<u8>>,
     length: usize,
     digest: u64,
-    /// The part from which it is recognised when it is truncated, if it is longer.
+    /// Length and digest of the part that is enough to recognize a truncated form; `None` if the form is not longer
+    /// than it.
     part: Option<(usize, u64)>,
     spills: (bool, bool),
 }
@@ -57,7 +58,7 @@ impl Known {
         self.index.values().flatten().all(|needle| needle.text.is_empty())
     }
 
-    /// Looks for a secret, for one more who holds it. `None` if it is too short to be looked for.
+    /// Adds a holder of a secret, which is searched for from now on. `None` if it is too short to be searched for.
     pub(super) fn hold(&mut self, secret: &str) -> Option<u64> {
         if secret.len() < SHORTEST {
             return None;
@@ -77,7 +78,8 @@ impl Known {
         Some(id)
     }
 
-    /// One who held it does so no longer. It is still looked for, as digests, until enough others came after it.
+    /// Removes a holder of a secret. A secret without holders is still searched for, as digests, until enough other
+    /// secrets have followed.
     pub(super) fn release(&mut self, id: u64) {
         let Some(secret) = self.secrets.get_mut(&id) else { return };
         secret.holders = secret.holders.saturating_sub(1);
@@ -137,7 +139,7 @@ impl Known {
         }
     }
 
-    /// Tells where secrets stand.
+    /// Calls `each` with the start and end of every secret in the text.
     pub(super) fn find(&self, text: &[u8], mut each: impl FnMut(usize, usize)) {
         if self.filter.is_empty() {
             return;
@@ -152,7 +154,7 @@ impl Known {
             let Some(rest) = text.get(start..) else { continue };
             for needle in self.index.get(&place).into_iter().flatten() {
                 if let Some(length) = needle.reach(rest, &self.keys)
-                    // A whole text that a secret merely begins with is something else, such as a user name.
+                    // A text that consists only of the beginning of a secret is something else, such as a user name.
                     && (length == needle.length || length < text.len())
                 {
                     let (start, end) = needle.spread(text, start, start + length);
@@ -164,7 +166,7 @@ impl Known {
 }
 
 impl Needle {
-    /// How much of the secret stands at the beginning of a text, if it is enough.
+    /// How many bytes of the secret the text starts with, if they are enough to recognize it.
     fn reach(&self, rest: &[u8], keys: &RandomState) -> Option<usize> {
         if !self.text.is_empty() {
             let common = self.text.iter().zip(rest).take_while(|(one, other)| one == other).count();
@@ -179,13 +181,13 @@ impl Needle {
             return Some(self.length);
         }
         let (part, _) = self.part.filter(|part| is_at(*part))?;
-        // How much of it stands there, a digest does not say; the word does.
+        // A digest does not show how far the match extends, so it extends to the end of the word.
         let more =
             rest.get(part..).into_iter().flatten().take_while(|byte| !b" \t\r\n\"'<>,;\\".contains(byte));
         Some(part + more.take(self.length - part).count())
     }
 
-    /// What is found, with the characters around it that hold bits of the secret.
+    /// The match, extended by the surrounding characters that contain bits of the secret.
     fn spread(&self, text: &[u8], mut start: usize, mut end: usize) -> (usize, usize) {
         let is_base64 = |at: usize| {
             text.get(at).is_some_and(|byte| byte.is_ascii_alphanumeric() || b"+/-_".contains(byte))
@@ -207,7 +209,7 @@ fn is_ellipsis(rest: &[u8]) -> bool {
     rest.starts_with("…".as_bytes()) || rest.starts_with(b"...")
 }
 
-/// What the first bytes of a text are hashed to.
+/// The hash of the first bytes of a text.
 fn place(text: &[u8]) -> Option<u16> {
     let first = u32::from_le_bytes(*text.first_chunk::<SHORTEST>()?);
     u16::try_from(first.wrapping_mul(0x9e37_79b1) >> 16).ok()

@@ -15,25 +15,25 @@ pub use names::is_secret_name;
 /// The replacement for a secret.
 pub const REDACTED: &str = "[redacted]";
 
-/// Texts shorter than this are not searched for: replacing every "a" would hide the message, not the secret.
+/// Shorter strings are not searched for: replacing every "a" would hide the message, not the secret.
 const SHORTEST: usize = 4;
 
 /// Secrets that no protection holds any longer are still searched for until this many others have followed: a child
 /// process may write about a task after the task has ended.
 const LINGER: usize = 1024;
 
-/// Replaces known secrets in texts that leave the daemon: log lines, error messages, results.
+/// Replaces known secrets in strings that leave the daemon: log lines, error messages, results.
 ///
-/// Types that redact themselves are the first line of defence; this is the second, for texts that come from
-/// elsewhere, such as a child process that prints the password it was given. Clones share what they know.
+/// Types that redact themselves are the first line of defence; this is the second, for strings from elsewhere, such as
+/// the output of a child process that prints the password it was given. Clones share their secrets.
 ///
-/// A secret is found as it is, and in the encodings that targets and libraries use: the escapes of JSON, URLs, forms, HTML
-/// and LDAP, of all its characters or of some; base64, also in the middle of something else, such as `user:password`; hexadecimal
-/// digits; UTF-16 and Latin-1 in these. It is found where it was truncated, if enough of it is left. What is hashed,
-/// encrypted, compressed, reversed or split is not found.
+/// A secret is found as it is, and in the encodings that targets and libraries use: the escapes of JSON, URLs, forms, HTML and LDAP, of all
+/// its characters or of some; base64, also as part of a longer string, such as `user:password`; hexadecimal digits; and UTF-16 and Latin-1,
+/// also within base64 and hexadecimal digits. A truncated secret is found if enough of it is left. A secret that is hashed, encrypted,
+/// compressed, reversed or split is not found.
 ///
-/// A secret that no protection holds any longer is kept as a digest: the redactor recognises it and cannot tell it. Where only a
-/// part of such a secret is recognised, the rest of the word goes with it.
+/// A secret that no protection holds any longer is kept only as a digest: the redactor recognizes it, but cannot reveal it. If it
+/// recognizes only a part of such a secret, it also replaces the rest of the word.
 ///
 /// ```
 /// use bridgehead_sdk::Redactor;
@@ -47,12 +47,12 @@ const LINGER: usize = 1024;
 pub struct Redactor(Arc<RwLock<Known>>);
 
 impl Redactor {
-    /// A redactor that does not know any secret yet.
+    /// A redactor without any secrets yet.
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// Searches for these secrets from now on, for as long as the result lives and a while longer.
+    /// Searches for these secrets from now on, for as long as the returned [`Protection`] lives and a while longer.
     #[must_use = "the secrets are redacted as long as this lives"]
     pub fn protect<S: AsRef<str>>(&self, secrets: impl IntoIterator<Item = S>) -> Protection {
         let mut held: Vec<u64> = Vec::new();
@@ -88,7 +88,7 @@ impl Redactor {
         Cow::Owned(redacted)
     }
 
-    /// Where secrets stand, in any order; they may overlap.
+    /// The positions of secrets, in any order; they may overlap.
     fn find(&self, text: &str) -> Vec<(usize, usize)> {
         let known = self.0.read().unwrap_or_else(PoisonError::into_inner);
         let mut found = Vec::new();
@@ -112,15 +112,15 @@ impl Redactor {
         found
     }
 
-    /// Replaces known secrets in a JSON value, like [`redact_json`](Self::redact_json), and every text and number below
-    /// a name that [indicates a secret](is_secret_name). The structure is preserved: `null` and booleans reveal
+    /// Replaces known secrets in a JSON value, like [`redact_json`](Self::redact_json), and every string and number
+    /// below a name that [indicates a secret](is_secret_name). The structure is preserved: `null` and booleans reveal
     /// nothing.
     pub fn hide_secrets(&self, value: &mut serde_json::Value) {
         hide_below_secret_names(value, false);
         self.redact_json(value);
     }
 
-    /// Replaces known secrets in every text of a JSON value, including names of fields.
+    /// Replaces known secrets in every string of a JSON value, including the names of fields.
     pub fn redact_json(&self, value: &mut serde_json::Value) {
         use serde_json::Value;
         match value {
@@ -148,7 +148,8 @@ impl Redactor {
     }
 }
 
-/// Where an escape begins of which a secret is the rest: half of one would make the text around it unreadable.
+/// The start of the escape that the secret is part of, if there is one: half an escape would make the surrounding text
+/// unreadable.
 fn before_escape(text: &str, start: usize) -> usize {
     let escapes = text.as_bytes().iter().take(start).rev().take_while(|byte| **byte == b'\\').count();
     start - escapes % 2
@@ -164,7 +165,7 @@ impl std::fmt::Debug for Redactor {
 /// Keeps secrets known to a [`Redactor`] while it lives.
 pub struct Protection {
     redactor: Redactor,
-    /// The secrets, by the numbers that the redactor gave them.
+    /// The ids that the redactor assigned to the secrets.
     held: Vec<u64>,
 }
 
@@ -183,7 +184,7 @@ impl std::fmt::Debug for Protection {
     }
 }
 
-/// Replaces texts and numbers; what is `null`, true or false reveals nothing, and a connector may use it.
+/// Replaces strings and numbers; `null` and booleans reveal nothing, and a connector may use them.
 fn hide_below_secret_names(value: &mut serde_json::Value, is_secret: bool) {
     match value {
         serde_json::Value::Object(fields) => {
@@ -255,7 +256,7 @@ mod tests {
         assert_eq!(value, json!({"a": ["x [redacted]"], "[redacted]": 1}));
     }
 
-    /// Fills a secret with what is escaped in every encoding.
+    /// A secret with characters that every encoding escapes.
     const TRICKY: &str = "pä\"ß/w\\rd+€ 🦀&1";
 
     fn hides(text: &str, secret: &str) -> String {
@@ -273,8 +274,8 @@ mod tests {
         shown
     }
 
-    /// What is left when the words that secrets stand in are gone with them: where a digest finds a part of a secret, it cannot
-    /// tell where that part ends.
+    /// The text without the rest of each word that contains a secret: if a digest matches a part of a secret, it does not show where that
+    /// part ends.
     fn without_words_behind(text: &str) -> String {
         let mut pieces = text.split(REDACTED);
         let first = pieces.next().unwrap_or_default().to_owned();
@@ -304,7 +305,7 @@ mod tests {
 
     #[test]
     fn a_secret_is_found_in_base64_and_digits_wherever_it_begins() {
-        // Each made by another program: `printf | base64`, `xxd`, `iconv -t UTF-16LE`.
+        // Each was encoded by another program: `printf | base64`, `xxd`, `iconv -t UTF-16LE`.
         for (text, shown) in [
             ("Authorization: Basic aHVudGVyMjI=", "Authorization: Basic [redacted]"),
             ("Basic YTpodW50ZXIyMg==", "Basic YT[redacted]"),
@@ -317,11 +318,11 @@ mod tests {
         ] {
             assert_eq!(hides(text, "hunter22"), shown, "{text}");
         }
-        // p?>~ä: the two alphabets differ.
+        // p?>~ä: the two base64 alphabets differ.
         assert_eq!(hides("cD8-fsOkcD8-fsOk!", "p?>~äp?>~ä"), "[redacted]!");
         assert_eq!(hides("cD8+fsOkcD8+fsOk!", "p?>~äp?>~ä"), "[redacted]!");
         assert_eq!(hides(r"w:\/cD8+fsOkcD8+fsOk", "p?>~äp?>~ä"), r"w:\/[redacted]");
-        // As Latin-1, which is what old programs put into a Basic header.
+        // As Latin-1, which old programs use in a Basic header.
         assert_eq!(hides("cORzc3dvcmQ=", "pässword"), "[redacted]");
         assert_eq!(hides("p%E4ssword", "pässword"), "[redacted]");
     }
@@ -336,7 +337,7 @@ mod tests {
         redactor.protect_for_good([secret]);
         assert_eq!(redactor.redact("sk-live-0… is no key"), "[redacted]… is no key");
         assert_eq!(redactor.redact("sk-liv… is no key"), "sk-liv… is no key");
-        // A password that begins with the name of the account.
+        // A password that starts with the name of the account.
         redactor.protect_for_good(["ada.lovelace-of-london-1815"]);
         assert_eq!(redactor.redact("ada.lovelace-of-london"), "ada.lovelace-of-london");
         assert_eq!(redactor.redact("User ada.lovelace not found"), "User ada.lovelace not found");

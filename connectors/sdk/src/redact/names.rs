@@ -1,6 +1,6 @@
 //! Names of fields that indicate a secret.
 
-/// What speaks of a secret wherever it stands in a name, however the name is written: `userpassword`, `accesstoken`.
+/// Words that indicate a secret anywhere in a name, however it is written: `userpassword`, `accesstoken`.
 const CONTAINED: [&str; 13] = [
     "password",
     "passwd",
@@ -17,10 +17,10 @@ const CONTAINED: [&str; 13] = [
     "connectionstring",
 ];
 
-/// What contains one of these by chance.
+/// Words that contain one of these by chance.
 const BY_CHANCE: [&str; 5] = ["secretary", "secretaries", "secretariat", "tokenizer", "tokenized"];
 
-/// What indicates a secret as a separate part: `pin_code` and `unicodePwd`, not `pinned` and `passport`.
+/// Words that indicate a secret only as a separate part: `pin_code` and `unicodePwd`, not `pinned` and `passport`.
 const PARTS: [&str; 22] = [
     "pass",
     "pwd",
@@ -46,7 +46,7 @@ const PARTS: [&str; 22] = [
     "salt",
 ];
 
-/// Two parts that speak of a secret together. A public key and a key of something else do not.
+/// Pairs of parts that indicate a secret together. A public key or a key of something else is not a secret.
 const PAIRS: [(&str, &[&str]); 9] = [
     ("api", &["key", "keys"]),
     ("access", &["key", "keys", "code"]),
@@ -59,7 +59,7 @@ const PAIRS: [(&str, &[&str]); 9] = [
     ("backup", &["code", "codes"]),
 ];
 
-/// Last parts of names that say something about a secret: where it is, what it is called, how long it holds.
+/// Last parts of names that describe a secret: where it is, what it is called, how long it is valid.
 const ABOUT: [&str; 46] = [
     "url",
     "uri",
@@ -109,7 +109,7 @@ const ABOUT: [&str; 46] = [
     "algorithm",
 ];
 
-/// First parts of names that ask a question; the answer is yes or no.
+/// First parts of names that ask a yes-or-no question.
 const QUESTIONS: [&str; 8] = ["is", "has", "must", "can", "require", "requires", "allow", "needs"];
 
 /// Whether the name of a field indicates a secret: `password`, `client_secret`, `unicodePwd`, `api-key`, `otp`…
@@ -117,14 +117,14 @@ const QUESTIONS: [&str; 8] = ["is", "has", "must", "can", "require", "requires",
 /// It compares the parts of the name, whether they are written `pin_code`, `pin-code`, `pin.code` or `pinCode`. Names
 /// that only describe a secret, such as `token_url` or `password_changed_at`, do not count.
 pub fn is_secret_name(name: &str) -> bool {
-    // What is done, and not what it is done with: statements and requests stand under the names of actions.
+    // The name of an action is not a secret: requests and SQL statements are configured under it.
     if name.to_lowercase().replace('-', "_") == crate::Action::ResetPassword.as_str() {
         return false;
     }
     let parts = parts(name);
     let part = |at: usize| parts.get(at).map(String::as_str);
     let is_about = match parts.as_slice() {
-        // An identifier of a session is all that it takes to use it.
+        // The identifier of a session is enough to use the session.
         [rest @ .., last] if last == "id" => {
             !rest.last().is_some_and(|of| ["session", "secret"].contains(&of.as_str()))
         }
@@ -145,7 +145,8 @@ pub fn is_secret_name(name: &str) -> bool {
             && !parts.iter().any(|part| BY_CHANCE.contains(&part.as_str()))
 }
 
-/// The parts of a name, in lower case; what is neither a letter nor joins letters parts them.
+/// The parts of a name, in lower case, separated by characters other than letters, or by a change of case as in
+/// `apiKey`.
 fn parts(name: &str) -> Vec<String> {
     let mut parts: Vec<String> = Vec::new();
     let mut begins = true;

@@ -1,7 +1,7 @@
-//! Settings as serde reads them, with errors that are made of what is expected.
+//! Deserializes settings with errors that only state what is expected.
 //!
-//! serde's own errors quote the value they stumbled over, and a target's value may be a secret. Here the error is made from its
-//! parts, so that the value never gets into it.
+//! serde's own errors quote the invalid value, and a target's value may be a secret. Here the error is built from its parts, so that it
+//! never contains the value.
 
 use std::fmt;
 
@@ -10,7 +10,7 @@ use serde::de::value::{MapAccessDeserializer, MapDeserializer, SeqDeserializer};
 use serde::de::{Error, Expected, IntoDeserializer, Unexpected, Visitor};
 use serde_json::Value;
 
-/// What does not fit. No values.
+/// What does not match. Does not contain the value.
 #[derive(Debug)]
 pub(super) struct Mismatch(String);
 
@@ -36,7 +36,7 @@ impl Error for Mismatch {
     }
 }
 
-/// A value that is read as serde asks for it, as `serde_json` does it.
+/// A value that is deserialized in the way that `serde_json` does it.
 pub(super) struct Reader(pub(super) Value);
 
 impl IntoDeserializer<'_, Mismatch> for Reader {

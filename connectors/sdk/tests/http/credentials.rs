@@ -1,4 +1,4 @@
-//! What a credential puts on a request.
+//! What each kind of credential adds to a request.
 
 use bridgehead_sdk::http::reqwest::Method;
 use bridgehead_sdk::http::{Auth, Credential};

@@ -1,4 +1,4 @@
-//! The shared HTTP client over real sockets: what goes wrong on the way, and what each status means.
+//! The shared HTTP client over real sockets: failures of the connection, and the meaning of each status.
 
 #![cfg(test)]
 

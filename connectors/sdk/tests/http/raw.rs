@@ -1,4 +1,4 @@
-//! Servers of a few bytes, for what no proper server does.
+//! Servers that send a few fixed bytes, for responses that no proper server sends.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -10,16 +10,17 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
 use url::Url;
 
-/// Answers every connection with the same bytes, and closes it.
+/// Sends the same bytes on every connection, and closes it.
 pub(crate) struct Raw {
     pub(crate) url: Url,
-    /// How many connections came.
+    /// The number of connections.
     pub(crate) connections: Arc<AtomicUsize>,
     task: tokio::task::JoinHandle<()>,
 }
 
 impl Raw {
-    /// Reads the beginning of a request, writes `answer`, and closes; without an answer, it waits for ever.
+    /// Reads the beginning of a request, writes `answer`, and closes the connection; without an answer, it waits
+    /// forever.
     pub(crate) async fn start(answer: Option<Vec<u8>>) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = Url::parse(&format!("http://{}/", listener.local_addr().unwrap())).unwrap();
@@ -53,12 +54,12 @@ impl Drop for Raw {
     }
 }
 
-/// A client with a deadline that tests can wait for, and no more than 1000 bytes an answer.
+/// A client with a deadline short enough for tests, and a limit of 1000 bytes per response.
 pub(crate) fn client(network: &Network) -> Client {
     Client::new("Acme", network, limits(5, 20)).unwrap()
 }
 
-/// The same, with hardly any patience.
+/// The same, with a very short timeout.
 pub(crate) fn impatient() -> Client {
     Client::new("Acme", &Network::default(), limits(3, 3)).unwrap()
 }

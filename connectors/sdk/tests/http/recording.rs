@@ -1,4 +1,4 @@
-//! Exchanges are recorded once, without a secret, and answered from the file without the target.
+//! Exchanges are recorded once, without secrets, and replayed from the file without the target.
 
 use std::path::Path;
 
@@ -11,11 +11,12 @@ use url::Url;
 use wiremock::matchers::{method, path};
 use wiremock::{Mock, MockServer, ResponseTemplate};
 
-/// The texts that must not be in a file.
+/// Strings that must not be in a file.
 const SECRETS: [&str; 6] =
     ["hunter2-key", "hunter2-client", "hunter2-token", "hunter2-password", "hunter2-cookie", "hunter2-basic"];
 
-/// A small API: it gives tokens, lists in pages, creates, sends bytes that are no text, and says everything it knows.
+/// A small API: it issues tokens, lists in pages, creates, returns bytes that are not text, and repeats everything it
+/// knows.
 async fn target() -> MockServer {
     let server = MockServer::start().await;
     let token = json!({"access_token": "hunter2-token", "token_type": "Bearer", "expires_in": 3600});
@@ -37,7 +38,7 @@ async fn target() -> MockServer {
             .mount(&server)
             .await;
     }
-    // As a careless target does, it repeats what it was sent.
+    // Like a careless target, it repeats what it was sent.
     let echo =
         ResponseTemplate::new(201).set_body_string("made with hunter2-key, hunter2-token, hunter2-basic");
     Mock::given(method("POST")).and(path("/users")).respond_with(echo).mount(&server).await;
@@ -52,7 +53,7 @@ async fn target() -> MockServer {
     server
 }
 
-/// What a connector asks of it, and is answered.
+/// The requests of a connector, and their responses.
 async fn talk(base: &Url, network: &Network, password: &str) -> Result<Vec<Answer>, Error> {
     let client = Client::new("Acme", network, Limits::default()).unwrap();
     let credential = |auth: Value| {
@@ -85,7 +86,7 @@ async fn record(file: &Path, password: &str) -> Vec<Answer> {
     answers
 }
 
-/// Nobody is there: whatever is answered comes from the file.
+/// An address without a server: every response comes from the file.
 fn nowhere() -> Url {
     Url::parse("https://acme.invalid").unwrap()
 }
@@ -142,7 +143,7 @@ async fn what_was_not_recorded_is_an_error_that_names_it() {
         let error = client.send(request).await.unwrap_err();
         assert_eq!(error.effect(), Effect::NotApplied);
         assert!(error.message().contains(why) && error.message().contains("BRIDGEHEAD_RECORD=1"), "{error}");
-        // A connector that hides the error does not hide it from the test.
+        // If a connector hides the error, the test still sees it.
         let failed = recording.finish().unwrap_err();
         assert!(matches!(&failed, RecordingError::Failed(text) if text.contains(why)), "{failed}");
     }
@@ -186,7 +187,7 @@ async fn a_file_that_cannot_be_used_is_an_error_that_says_what_to_do() {
             "{error}"
         );
     }
-    // A target was asked, and the disk takes nothing: the answer is still there, and the test is told.
+    // The target was called, but the file cannot be written: the connector still gets the response, and the test fails.
     let server = target().await;
     std::fs::write(folder.path().join("file"), "").unwrap();
     let recording = Recording::record(folder.path().join("file/acme.json"));

@@ -1,4 +1,4 @@
-//! What a status usually means.
+//! The usual meaning of each status.
 
 use std::time::Duration;
 

@@ -1,4 +1,4 @@
-//! Whom the client trusts.
+//! Which certificates the client trusts.
 
 use std::io::{Read, Write};
 use std::net::TcpListener;
@@ -15,7 +15,7 @@ use url::Url;
 
 use crate::raw::client;
 
-/// Serves one short answer over TLS to whoever comes, and gives its port.
+/// Serves a short response over TLS to every client, and returns its port.
 fn serve(issued: &Issued) -> u16 {
     let certificate = CertificateDer::from_pem_slice(issued.certificate_pem.as_bytes()).unwrap();
     let key = PrivateKeyDer::from_pem_slice(issued.key_pem.as_bytes()).unwrap();
@@ -24,7 +24,7 @@ fn serve(issued: &Issued) -> u16 {
     let config = Arc::new(config.with_no_client_auth().with_single_cert(vec![certificate], key).unwrap());
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let port = listener.local_addr().unwrap().port();
-    // It ends with the test's process.
+    // The thread ends with the test process.
     std::thread::spawn(move || {
         while let Ok((stream, _)) = listener.accept() {
             let mut stream = StreamOwned::new(ServerConnection::new(Arc::clone(&config)).unwrap(), stream);

@@ -1,4 +1,4 @@
-//! Tokens of OAuth 2.0: fetched once for all who wait, kept, and renewed once.
+//! OAuth 2.0 tokens: fetched once for all waiting requests, cached, and renewed once.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
@@ -13,7 +13,7 @@ use wiremock::{Mock, MockServer, Request, Respond, ResponseTemplate};
 
 const SECRET: &str = "client+secret/of=acme";
 
-/// A server of tokens and of an API: tokens are `token-1`, `token-2`…
+/// A token server and an API: the tokens are `token-1`, `token-2`…
 struct Server {
     http: MockServer,
     client: Client,
@@ -21,7 +21,7 @@ struct Server {
     redactor: Redactor,
 }
 
-/// Gives out tokens that last so long.
+/// Issues tokens with this lifetime.
 struct Tokens {
     count: AtomicUsize,
     expires_in: Value,
@@ -68,7 +68,7 @@ impl Server {
         self.credential.send(&self.client, request).await
     }
 
-    /// How many tokens were asked for, and what the API was shown.
+    /// The number of requested tokens, and the credentials that the API received.
     async fn seen(&self) -> (usize, Vec<String>) {
         let all = self.http.received_requests().await.unwrap();
         let tokens = all.iter().filter(|request| request.url.path() == "/token").count();
@@ -131,12 +131,12 @@ async fn however_many_wait_a_token_that_is_refused_is_refused_once() {
         assert_eq!((error.code(), error.subject()), (Code::PermissionDenied, Subject::Connection));
     }
     assert_eq!(server.seen().await, (1, Vec::new()));
-    // Who comes later asks anew.
+    // Later callers fetch again.
     server.call().await.unwrap_err();
     assert_eq!(server.seen().await.0, 2);
 }
 
-/// Refuses the first token, and every other if it is told to.
+/// Rejects the first token, and all others if configured to.
 struct Picky {
     all: bool,
 }
@@ -180,7 +180,7 @@ async fn the_client_shows_itself_as_it_is_told() {
     let server = Server::start(json!({ "scope": "a b" }), tokens(json!(60)), ok()).await;
     server.call().await.unwrap();
     let asked = server.asked().await;
-    // Form-encoded before it becomes Basic: acme+client:client%2Bsecret%2Fof%3Dacme.
+    // Form-encoded before it is sent as Basic: acme+client:client%2Bsecret%2Fof%3Dacme.
     assert_eq!(asked.headers["authorization"], "Basic YWNtZStjbGllbnQ6Y2xpZW50JTJCc2VjcmV0JTJGb2YlM0RhY21l");
     assert_eq!(String::from_utf8(asked.body).unwrap(), "grant_type=client_credentials&scope=a+b");
     let more = json!({ "authentication": "client_secret_post", "parameters": {"audience": "x"} });

@@ -1,4 +1,4 @@
-//! Connecting, sending, and reading an answer to its end.
+//! Connecting, sending, and reading a response to its end.
 
 use std::sync::atomic::Ordering;
 
@@ -52,7 +52,7 @@ async fn whoever_never_answers_may_have_done_it() {
 
 #[tokio::test]
 async fn an_answer_that_never_ends_is_late() {
-    // The head is there, the body is not, and the connection stays.
+    // The headers arrive, the body does not, and the connection stays open.
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = Url::parse(&format!("http://{}/", listener.local_addr().unwrap())).unwrap();
     let server = tokio::spawn(async move {

@@ -1,12 +1,12 @@
-//! One way to speak with three kinds of databases.
+//! A common interface for three kinds of databases.
 //!
-//! sqlx's own `Any` refuses UUIDs, numerics and time stamps; here every value is read as JSON instead.
+//! sqlx's own `Any` does not support UUIDs, numerics and time stamps; here every value is read as JSON instead.
 //!
-//! - `session`: what a connection can do
-//! - `target`: how it is made
+//! - `session`: the operations of a connection
+//! - `target`: opening a connection
 //! - `postgres`, `mysql`, `sqlite`: a connection of each kind
-//! - `postgres_values`, `mysql_values`: from the wire to JSON
-//! - `trust`: whose certificates are trusted
+//! - `postgres_values`, `mysql_values`: converting wire formats to JSON
+//! - `trust`: which certificates are trusted
 
 mod mysql;
 mod mysql_values;

@@ -18,12 +18,12 @@ use crate::plan::Kind;
 use crate::settings::Engine;
 use crate::value::{Bound, Scalar};
 
-/// How the server is to understand statements, and to refuse what it would else shorten or round.
+/// The SQL mode: strict, so that the server rejects values that it would otherwise truncate or round.
 const MODE: &str = "STRICT_ALL_TABLES,ERROR_FOR_DIVISION_BY_ZERO,NO_ENGINE_SUBSTITUTION";
 
 struct MySql(MySqlConnection);
 
-/// Makes a connection.
+/// Opens a connection.
 pub(super) async fn connect(target: &Target, roots: Vec<u8>) -> Result<Box<dyn Session>, Fault> {
     let mut options = MySqlConnectOptions::new()
         .username(&target.user)
@@ -49,7 +49,7 @@ pub(super) async fn connect(target: &Target, roots: Vec<u8>) -> Result<Box<dyn S
     let limit = if version.contains("MariaDB") {
         format!("max_statement_time = {seconds}")
     } else {
-        // MySQL cancels only what reads; what waits for a lock is limited for both.
+        // MySQL only cancels reads; lock waits are limited in both servers.
         format!("max_execution_time = {}", target.statement_timeout.as_millis())
     };
     let locks = target.statement_timeout.as_secs().max(1);
@@ -119,7 +119,7 @@ impl Session for MySql {
         match transaction {
             Transaction::Change => self.execute("START TRANSACTION").await,
             Transaction::Look | Transaction::Listing => {
-                // For the next transaction alone.
+                // Only applies to the next transaction.
                 self.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ").await?;
                 self.execute("START TRANSACTION WITH CONSISTENT SNAPSHOT").await
             }

@@ -1,4 +1,4 @@
-//! From the formats of MySQL and MariaDB to JSON.
+//! Converts the formats of MySQL and MariaDB to JSON.
 
 use serde_json::Value;
 use sqlx::mysql::{MySqlTypeInfo, MySqlValueRef};
@@ -7,7 +7,7 @@ use sqlx::{Decode, MySql, Type, TypeInfo, ValueRef};
 use super::session::{hexadecimal, unreadable};
 use crate::fault::Fault;
 
-/// A value of a column.
+/// The JSON value of a column.
 pub(super) fn json(column: &str, value: MySqlValueRef<'_>) -> Result<Value, Fault> {
     let info = value.type_info().into_owned();
     let bytes = <Option<&[u8]>>::decode_column(value).map_err(|()| unreadable(column, info.name()))?;
@@ -17,14 +17,14 @@ pub(super) fn json(column: &str, value: MySqlValueRef<'_>) -> Result<Value, Faul
     }
 }
 
-/// Reads what came over the wire, whatever the column's type.
+/// Reads the raw bytes from the wire, whatever the column's type.
 trait Raw<'r>: Sized {
     fn decode_column(value: MySqlValueRef<'r>) -> Result<Self, ()>;
 }
 
 impl<'r> Raw<'r> for Option<&'r [u8]> {
     fn decode_column(value: MySqlValueRef<'r>) -> Result<Self, ()> {
-        // sqlx takes a date of zeros for NULL, as is right: JSON has no such day.
+        // sqlx treats a date of zeros as NULL, which is right: it is not a valid date.
         if value.is_null() {
             return Ok(None);
         }
@@ -35,7 +35,7 @@ impl<'r> Raw<'r> for Option<&'r [u8]> {
 fn read(info: &MySqlTypeInfo, bytes: &[u8]) -> Option<Value> {
     let name = info.name();
     Some(match name {
-        // TINYINT(1) is what others have for truth values, and a number all the same.
+        // TINYINT(1) is used for booleans, but can contain any number.
         "BOOLEAN" => match (unsigned(bytes)?, <u8 as Type<MySql>>::compatible(info)) {
             (number @ (0 | 1), _) => Value::from(number == 1),
             (number, true) => Value::from(number),
@@ -60,7 +60,7 @@ fn read(info: &MySqlTypeInfo, bytes: &[u8]) -> Option<Value> {
     })
 }
 
-/// A number where JSON has it exactly, else text.
+/// A JSON number if it is exact, otherwise a string.
 fn number(digits: &str) -> Value {
     let exact = serde_json::from_str::<serde_json::Number>(digits).ok();
     exact.filter(|number| number.to_string() == digits).map_or_else(|| Value::from(digits), Value::Number)
@@ -79,7 +79,7 @@ fn signed(bytes: &[u8]) -> Option<i64> {
     Some(i64::from_le_bytes(all))
 }
 
-/// A byte for how many follow, the year, month and day; hour, minute and second, microseconds, where they are not all zero.
+/// A length byte; year, month and day; then hour, minute, second and microseconds if they are not all zero.
 fn date(name: &str, bytes: &[u8]) -> Option<String> {
     let (_, bytes) = bytes.split_first()?;
     let [low, high, month, day, rest @ ..] = bytes else { return None };
@@ -96,12 +96,12 @@ fn date(name: &str, bytes: &[u8]) -> Option<String> {
         }
         _ => return None,
     };
-    // A TIMESTAMP is a moment, told in UTC as every connection is set to; a DATETIME is what a clock shows.
+    // A TIMESTAMP is a point in time, in UTC because every connection uses UTC; a DATETIME is a local time.
     let zone = if name == "TIMESTAMP" { "Z" } else { "" };
     Some(format!("{date}T{hour:02}:{minute:02}:{second:02}{}{zone}", fraction_text(fraction)))
 }
 
-/// A byte for how many follow, whether it is negative, days, hour, minute and second, microseconds.
+/// A length byte, the sign, days, hour, minute, second and microseconds.
 fn time(bytes: &[u8]) -> Option<String> {
     let (_, bytes) = bytes.split_first()?;
     let [negative, d0, d1, d2, d3, hour, minute, second, fraction @ ..] = bytes else {

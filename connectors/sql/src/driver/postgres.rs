@@ -19,29 +19,29 @@ use crate::plan::Kind;
 use crate::settings::Engine;
 use crate::value::{Bound, Scalar};
 
-/// How long a listing may pause between two pages, in milliseconds: after that the server ends it.
+/// How long a listing may pause between two pages, in milliseconds. After that, the server ends its transaction.
 const LISTING_PAUSE: u128 = 15 * 60 * 1000;
 
-/// A connection through which every transaction may reach another connection of the server: a pool such as PgBouncer may be in
-/// between, and it is unknown. So nothing is kept outside of a transaction: statements have no name, and settings are `LOCAL`.
+/// A connection whose transactions may each use a different server connection, because an unknown pool such as PgBouncer may be in between.
+/// So nothing is kept outside of a transaction: statements have no name, and settings are `LOCAL`.
 struct Postgres {
     connection: PgConnection,
     /// `statement_timeout`, in milliseconds.
     timeout: u128,
-    /// The statements whose types are known. For a type that is not built in, sqlx asks the server in the middle of a statement, and
-    /// one without a name is gone then.
+    /// The statements whose types are known. For a type that is not built in, sqlx queries the server in the middle of a statement, which
+    /// discards an unnamed one.
     known: HashSet<Arc<str>>,
 }
 
-/// Makes a connection.
+/// Opens a connection.
 pub(super) async fn connect(target: &Target, roots: Vec<u8>) -> Result<Box<dyn Session>, Fault> {
-    // Everything is said: what the environment of the process holds for libpq does not count.
+    // All options are explicit: libpq's environment variables are ignored.
     let mut options = PgConnectOptions::new_without_pgpass()
         .username(&target.user)
         .password(target.password.as_deref().unwrap_or_default())
         .database(target.database.as_deref().unwrap_or_default())
         .application_name("bridgehead")
-        // Pools refuse to begin with it, and numbers are read in binary anyway.
+        // Pools reject this startup parameter, and numbers are read in binary anyway.
         .extra_float_digits(None)
         .ssl_mode(if target.tls { PgSslMode::VerifyFull } else { PgSslMode::Disable })
         .ssl_root_cert_from_pem(roots)
@@ -82,8 +82,8 @@ impl Postgres {
         Ok(answer)
     }
 
-    /// Ends the transaction, and first discards what sqlx prepared in it for its own queries: the next transaction may
-    /// use a connection on which those names belong to another client.
+    /// Ends the transaction, after discarding what sqlx prepared in it for its own queries: the next transaction may use a server
+    /// connection on which those names belong to another client.
     async fn end(&mut self, with: &'static str) -> Result<(), Fault> {
         if self.connection.cached_statements_size() > 0 {
             self.connection.clear_cached_statements().await.map_err(|error| fault(error, false))?;
@@ -96,7 +96,7 @@ fn fault(error: sqlx::Error, connecting: bool) -> Fault {
     read(Engine::Postgresql, error, connecting)
 }
 
-/// A value, of the same type in every call: PostgreSQL prepares a statement for its types.
+/// A value with the same type in every call: PostgreSQL prepares a statement for its types.
 fn add(arguments: &mut PgArguments, bound: &Bound) -> Result<(), Fault> {
     if bound.has_nul() {
         return Err(Fault::Nul);
@@ -158,14 +158,14 @@ impl Session for Postgres {
                 (" ISOLATION LEVEL REPEATABLE READ", LISTING_PAUSE.max(timeout.saturating_mul(2)))
             }
         };
-        // Backslashes in '…' would mean something else to the server than to the connector, were the old form on.
+        // With the old setting, the server would interpret backslashes in '…' differently from the connector.
         let begin = format!(
             "BEGIN{isolation}; SET LOCAL statement_timeout = {timeout}; SET LOCAL lock_timeout = {timeout}; \
              SET LOCAL idle_in_transaction_session_timeout = {idle}; SET LOCAL standard_conforming_strings = on; \
              SET LOCAL TIME ZONE 'UTC'"
         );
         self.execute(AssertSqlSafe(begin)).await.map_err(|fault| match fault {
-            // PgBouncer says so in these words, and in no other way.
+            // PgBouncer only reports this in the message.
             Fault::ServerMessage(told) if told.message.contains("statement pooling") => Fault::NoTransactions,
             fault => fault,
         })

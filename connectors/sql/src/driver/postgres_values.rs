@@ -1,6 +1,6 @@
-//! From PostgreSQL's binary formats to JSON.
+//! Converts PostgreSQL's binary formats to JSON.
 //!
-//! Everything is read as the server itself would write it as text, so that what is listed is what a statement compares with.
+//! Values get the form in which the server itself writes them as text, so that statements can compare with the values of a listing.
 
 use std::fmt::Write;
 
@@ -14,7 +14,7 @@ use sqlx::{TypeInfo, ValueRef};
 use super::session::{hexadecimal, unreadable};
 use crate::fault::Fault;
 
-/// A value of a column.
+/// The JSON value of a column.
 pub(super) fn json(column: &str, value: &PgValueRef<'_>) -> Result<Value, Fault> {
     if value.is_null() {
         return Ok(Value::Null);
@@ -34,7 +34,7 @@ fn read(info: &PgTypeInfo, bytes: &[u8]) -> Option<Value> {
         PgTypeKind::Domain(base) => return read(base, bytes),
         PgTypeKind::Enum(_) => return text(bytes),
         PgTypeKind::Simple => {}
-        // What a function gives that gives nothing.
+        // The result of a function without a return value.
         PgTypeKind::Pseudo if info.name().eq_ignore_ascii_case("void") => return Some(Value::Null),
         PgTypeKind::Pseudo if info.name().eq_ignore_ascii_case("unknown") => return text(bytes),
         PgTypeKind::Pseudo | PgTypeKind::Composite(_) | PgTypeKind::Range(_) => return None,
@@ -47,7 +47,7 @@ fn read(info: &PgTypeInfo, bytes: &[u8]) -> Option<Value> {
         "OID" | "XID" | "CID" | "REGCLASS" | "REGROLE" => {
             Value::from(u32::from_be_bytes(bytes.try_into().ok()?))
         }
-        // As the server writes it: the shortest form that reads back the same, and not that of another width.
+        // Like the server: the shortest form that reads back the same in this width.
         "FLOAT4" => number(&f32::from_be_bytes(bytes.try_into().ok()?).to_string()),
         "FLOAT8" => number(&f64::from_be_bytes(bytes.try_into().ok()?).to_string()),
         "NUMERIC" => number(&numeric(bytes)?),
@@ -60,7 +60,7 @@ fn read(info: &PgTypeInfo, bytes: &[u8]) -> Option<Value> {
         "TIMESTAMP" => Value::from(timestamp(bytes, "")?),
         "TIMESTAMPTZ" => Value::from(timestamp(bytes, "Z")?),
         "INET" | "CIDR" => Value::from(network(bytes)?),
-        // Blanks at its end are how the server fills it up, and no part of the value.
+        // The server pads these values with spaces, which are not part of the value.
         "CHAR" | "BPCHAR" => Value::from(std::str::from_utf8(bytes).ok()?.trim_end_matches(' ')),
         "TEXT" | "VARCHAR" | "NAME" | "\"CHAR\"" | "UNKNOWN" | "XML" | "CITEXT" => text(bytes)?,
         _ => return None,
@@ -71,13 +71,13 @@ fn text(bytes: &[u8]) -> Option<Value> {
     std::str::from_utf8(bytes).ok().map(Value::from)
 }
 
-/// A number where JSON has it, else text: `NaN`, and more digits than fit.
+/// A JSON number if possible, otherwise a string: `NaN`, and numbers with too many digits.
 fn number(digits: &str) -> Value {
     let exact = serde_json::from_str::<serde_json::Number>(digits).ok();
     exact.filter(|number| number.to_string() == digits).map_or_else(|| Value::from(digits), Value::Number)
 }
 
-/// `int16` each: how many digits of base 10000, the weight of the first, sign, scale; then the digits.
+/// `int16` each: the number of digits in base 10000, the weight of the first, sign, scale; then the digits.
 fn numeric(bytes: &[u8]) -> Option<String> {
     const NEGATIVE: u16 = 0x4000;
     let mut parts = bytes.chunks_exact(2).map(|part| u16::from_be_bytes([part[0], part[1]]));
@@ -132,7 +132,7 @@ fn time(microseconds: i64) -> Option<String> {
     Some(midnight.checked_add(SignedDuration::from_micros(microseconds)).ok()?.to_string())
 }
 
-/// Microseconds since 2000; in UTC, as every connection is set to.
+/// Microseconds since 2000, in UTC because every connection uses UTC.
 fn timestamp(bytes: &[u8], zone: &str) -> Option<String> {
     const EPOCH: i64 = 946_684_800_000_000;
     let microseconds = i64::from_be_bytes(bytes.try_into().ok()?);
@@ -158,8 +158,8 @@ fn network(bytes: &[u8]) -> Option<String> {
     Some(if plain { address.to_string() } else { format!("{address}/{mask}") })
 }
 
-/// Dimensions, whether there are NULLs, the type's OID; for each dimension its length and lower bound; then each element with
-/// its length. Only one dimension is read: two are no list of references.
+/// The number of dimensions, whether there are NULLs, the type's OID; for each dimension its length and lower bound; then each element with
+/// its length. Only one dimension is supported: a list of references has no more.
 fn array(element: &PgTypeInfo, bytes: &[u8]) -> Option<Value> {
     let mut rest = bytes;
     let dimensions = take(&mut rest)?;

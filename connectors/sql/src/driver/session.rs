@@ -1,4 +1,4 @@
-//! What a connection can do.
+//! The operations of a connection.
 
 use std::sync::Arc;
 
@@ -9,67 +9,67 @@ use crate::fault::Fault;
 use crate::plan::Kind;
 use crate::value::Bound;
 
-/// A row: column to value.
+/// A row: values by column.
 pub(crate) type Row = Map<String, Value>;
 
-/// More rows than this are not read: no page and no membership of a page is so large.
+/// The maximum number of rows of a statement: no page, and no list of a page's members, is larger.
 pub(super) const MOST_ROWS: usize = 200_000;
 
-/// What a statement gave.
+/// The result of a statement.
 #[derive(Debug, Default)]
 pub(crate) struct Answer {
     pub(crate) rows: Vec<Row>,
-    /// How many rows it changed, where it changes rows.
+    /// The number of changed rows, if it changes rows.
     pub(crate) affected: u64,
 }
 
-/// What a transaction is for. Everything is run in one: between two, a pool on the way may change the server's connection.
+/// The purpose of a transaction. Everything runs in one: a pool may switch the server connection between two of them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Transaction {
-    /// It changes something.
+    /// Changes data.
     Change,
-    /// It reads one state of the database, in one call.
+    /// Reads one state of the database in a single call.
     Look,
-    /// It reads one state of the database over many calls, with pauses in between.
+    /// Reads one state of the database over many calls, with pauses in between.
     Listing,
 }
 
-/// A column that a statement gives: its name, and its type as the database calls it.
+/// The columns that a statement returns: their names, and their types with the database's names.
 pub(crate) type Columns = Vec<(String, String)>;
 
-/// A connection. It is used by one call at a time, and dropped when a call was.
+/// A connection. It is used by one call at a time, and dropped if the call is dropped.
 #[async_trait]
 pub(crate) trait Session: Send {
     /// Runs a statement.
     async fn run(&mut self, sql: Arc<str>, values: Vec<Bound>) -> Result<Answer, Fault>;
 
-    /// Runs a statement without parameters that is not the part of the configuration, such as one that another one made: nothing of it is
-    /// kept.
+    /// Runs a statement without parameters that is not in the configuration, for example one that another statement generated. It is not
+    /// cached.
     async fn run_made(&mut self, sql: Arc<str>) -> Result<Answer, Fault> {
         self.run(sql, Vec::new()).await
     }
 
-    /// Lets the server look at a statement without running it: which columns it gives.
+    /// Lets the server parse a statement without running it, and returns its columns.
     async fn prepare(&mut self, sql: Arc<str>, kinds: &[Kind]) -> Result<Columns, Fault>;
 
     /// Begins a transaction.
     async fn begin(&mut self, transaction: Transaction) -> Result<(), Fault>;
 
-    /// Commits it.
+    /// Commits the transaction.
     async fn commit(&mut self) -> Result<(), Fault>;
 
-    /// Rolls it back.
+    /// Rolls back the transaction.
     async fn roll_back(&mut self) -> Result<(), Fault>;
 
-    /// Asks whether the connection is still what it was: to the same server, or to the same file.
+    /// Checks that the connection still reaches the same server or file.
     async fn ping(&mut self) -> Result<(), Fault>;
 
-    /// Says goodbye.
+    /// Closes the connection.
     async fn close(self: Box<Self>);
 }
 
 impl Answer {
-    /// Takes a row of columns and values. Two columns with one name would hide one another.
+    /// Adds a row of columns and values. Duplicate column names are an error, because one would hide the other.
     pub(super) fn push(
         &mut self,
         cells: impl Iterator<Item = Result<(String, Value), Fault>>,
@@ -91,12 +91,12 @@ impl Answer {
     }
 }
 
-/// A value of a type that JSON has no form for.
+/// The error for a value whose type has no JSON form.
 pub(super) fn unreadable(column: &str, type_name: &str) -> Fault {
     Fault::Unreadable(format!("column {column} is of the type {type_name}, which cannot be read"))
 }
 
-/// Bytes in hexadecimal digits: the one form of them that is always text.
+/// Bytes as hexadecimal digits, the only form that is always valid as a string.
 pub(super) fn hexadecimal(bytes: &[u8]) -> String {
     const DIGITS: &[u8; 16] = b"0123456789abcdef";
     let digit = |value: u8| char::from(DIGITS[usize::from(value)]);

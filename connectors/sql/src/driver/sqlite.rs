@@ -1,4 +1,4 @@
-//! A connection to a file of SQLite.
+//! A connection to an SQLite file.
 
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
@@ -22,19 +22,19 @@ use crate::plan::Kind;
 use crate::settings::Engine;
 use crate::value::{Bound, Scalar};
 
-/// How many steps of SQLite's machine lie between two looks at the clock: some tenths of a millisecond.
+/// The number of virtual machine steps between two checks of the clock: some tenths of a millisecond.
 const STEPS: i32 = 10_000;
 
-/// A collation that knows capitals beyond those of ASCII: SQLite's own NOCASE and `lower()` do not.
+/// A case-insensitive collation for all of Unicode: SQLite's own NOCASE and `lower()` only cover ASCII.
 const NO_CASE: &str = "UNICODE_NOCASE";
 
 struct Sqlite {
     connection: SqliteConnection,
     path: PathBuf,
-    /// Device and inode of the file that was opened: one that is put in its place later is another database.
+    /// Device and inode of the opened file: a file that replaces it is a different database.
     identity: (u64, u64),
     timeout: Duration,
-    /// When the running statement is interrupted: SQLite has no time limit.
+    /// When to interrupt the running statement: SQLite has no time limit itself.
     deadline: Arc<Mutex<Option<Instant>>>,
 }
 
@@ -110,7 +110,7 @@ fn push(answer: &mut Answer, row: &SqliteRow) -> Result<(), Fault> {
     }))
 }
 
-/// A value, as what it is; a number in a column that is declared as BOOLEAN is one.
+/// The JSON value with its stored type; 0 and 1 in a column declared as BOOLEAN are booleans.
 fn json(value: SqliteValueRef<'_>, type_name: &str, declared: &str) -> Option<Value> {
     if value.is_null() {
         return Some(Value::Null);
@@ -135,7 +135,7 @@ impl Session for Sqlite {
             add(&mut arguments, bound)?;
         }
         self.start();
-        // Prepared again each time: SQLite follows a schema that has changed, but the names of the columns would not.
+        // Prepared again each time: SQLite adapts a prepared statement to a changed schema, but sqlx keeps the old column names.
         let query = sqlx::query_with(AssertSqlSafe(sql), arguments).persistent(false);
         let mut stream = (&mut self.connection).fetch_many(query);
         let mut answer = Answer::default();
@@ -158,14 +158,13 @@ impl Session for Sqlite {
 
     async fn begin(&mut self, transaction: Transaction) -> Result<(), Fault> {
         self.execute(match transaction {
-            // The lock is taken immediately: one that is only taken by the first change may come too late for clients
-            // that read before.
+            // The lock is taken immediately: if it were only taken by the first change, that could fail after a read.
             Transaction::Change => "BEGIN IMMEDIATE",
             Transaction::Look | Transaction::Listing => "BEGIN",
         })
         .await?;
-        // Reads the schema if it has changed. From here to the end of the transaction it stays as it is, so that every
-        // statement is prepared for the schema that it runs with.
+        // Reloads the schema if it has changed. It then stays the same until the end of the transaction, so every statement is prepared for
+        // the schema that it runs with.
         self.execute("SELECT 1 FROM sqlite_schema LIMIT 1").await
     }
 

@@ -1,4 +1,4 @@
-//! How a connection is made.
+//! Opens connections.
 
 use std::net::IpAddr;
 use std::path::PathBuf;
@@ -11,10 +11,10 @@ use super::{mysql, postgres, sqlite, trust};
 use crate::fault::Fault;
 use crate::settings::{Engine, Settings};
 
-/// How long anything may take at most: nobody waits for an hour.
+/// The maximum of all time limits.
 const LONGEST: Duration = Duration::from_secs(3600);
 
-/// Where the database is, and who bridgehead is to it. It has no `Debug`: the password is inside.
+/// The address of the database, and bridgehead's login. It has no `Debug`, because it contains the password.
 pub(crate) struct Target {
     pub(crate) engine: Engine,
     pub(super) place: Place,
@@ -28,7 +28,7 @@ pub(crate) struct Target {
     pub(crate) statement_timeout: Duration,
 }
 
-/// Where the database is.
+/// The address of the database.
 pub(super) enum Place {
     Server { host: String, port: u16 },
     Socket { path: String, port: u16 },
@@ -36,7 +36,7 @@ pub(super) enum Place {
 }
 
 impl Target {
-    /// Checks the settings of the connection. Nothing is connected.
+    /// Checks the settings of the connection. Does not connect.
     pub(crate) fn build(settings: &Settings, setup: &Setup) -> Result<Self, SettingsError> {
         let place = place(settings, setup)?;
         let is_here = match &place {
@@ -67,7 +67,7 @@ impl Target {
         })
     }
 
-    /// Makes a connection.
+    /// Opens a connection.
     pub(crate) async fn connect(&self) -> Result<Box<dyn Session>, Fault> {
         let connected = async {
             let roots = if self.tls { trust::roots(&self.network).await? } else { Vec::new() };
@@ -128,7 +128,7 @@ fn is_loopback(host: &str) -> bool {
     address.map_or_else(|| host.eq_ignore_ascii_case("localhost"), |address| address.is_loopback())
 }
 
-/// A duration that is neither nothing nor forever.
+/// A duration above zero and within the maximum.
 pub(crate) fn duration(key: &str, duration: jiff::SignedDuration) -> Result<Duration, SettingsError> {
     match Duration::try_from(duration) {
         Ok(duration) if !duration.is_zero() && duration <= LONGEST => Ok(duration),

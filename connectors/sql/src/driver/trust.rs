@@ -1,7 +1,7 @@
-//! Whose certificates are trusted: the operating system's authorities, and those of `network.ca_file`.
+//! The trusted certificates: the operating system's authorities, and those of `network.ca_file`.
 //!
-//! sqlx takes authorities as one PEM text, and a single one that it cannot use fails the connection. So those of the
-//! operating system are looked through first, as is usual with them.
+//! sqlx takes all authorities as one PEM file, and a single unusable one fails the connection. So unusable ones of the operating system are
+//! removed first, as is common practice.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -11,7 +11,7 @@ use rustls::pki_types::CertificateDer;
 
 use crate::fault::Fault;
 
-/// Everybody who is trusted, as PEM.
+/// All trusted authorities, as PEM.
 pub(super) async fn roots(network: &Network) -> Result<Vec<u8>, Fault> {
     let own = network.certificates().map_err(|error| Fault::Tls(error.to_string()))?;
     let system = tokio::task::spawn_blocking(of_the_system).await.unwrap_or_default();

@@ -1,68 +1,68 @@
-//! The kinds of errors that databases have in common.
+//! The kinds of errors that all databases share.
 
 use bridgehead_sdk::{Code, Retry, Subject};
 
-/// What kind of error a server tells. Nothing of any kind was applied: the transaction is rolled back.
+/// The kind of error that a server reports. No kind has an effect, because the transaction is rolled back.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum Kind {
-    /// Something that must be unique is there already.
+    /// A value that must be unique already exists.
     Unique,
-    /// What a row refers to is missing, or a row that is referred to would go.
+    /// A referenced row is missing, or a row that is still referenced would be deleted.
     ForeignKey,
-    /// A rule of the table is broken: NOT NULL, CHECK, an exclusion.
+    /// A rule of the table is violated: NOT NULL, CHECK, an exclusion.
     Rule,
     /// A value does not fit its column.
     Value,
-    /// A trigger or a function of the operator's own refused.
+    /// One of the operator's triggers or functions raised the error.
     Raised,
-    /// The connector's user may not do this.
+    /// The connector's user does not have the permission.
     Denied,
-    /// The connector's user or password is refused.
+    /// The connector's user or password is rejected.
     Credential,
-    /// The server goes down, comes up, or ends the connection.
+    /// The server is shutting down or starting up, or ends the connection.
     Unavailable,
-    /// The server has no connection left.
+    /// The server has no free connections.
     TooMany,
     /// The server has run out of something, or is damaged.
     Resources,
-    /// The statement took too long, and was cancelled.
+    /// The statement took too long and was cancelled.
     Cancelled,
     /// Another client holds a lock.
     Locked,
-    /// The transaction came into conflict with another, and lost.
+    /// The transaction conflicted with another one and was aborted.
     Conflict,
-    /// The database takes no changes: a standby, a file without write access.
+    /// The database does not accept changes: a standby, or a file without write access.
     ReadOnly,
-    /// The connection became unusable: what it had prepared is lost, or belongs to another client.
+    /// The connection became unusable: its prepared statements are lost, or belong to another client.
     Stale,
-    /// The statement does not fit the database: a typing error, a missing table.
+    /// The statement does not match the database: a syntax error, a missing table.
     Statement,
-    /// The server cannot tell whether it committed.
+    /// The server does not know whether it committed.
     InDoubt,
     /// Anything else.
     Other,
 }
 
-/// What a kind means for a task.
+/// The meaning of a kind for a task.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Meaning {
     pub(crate) code: Code,
     pub(crate) retry: Retry,
     pub(crate) subject: Subject,
-    /// What an administrator reads.
+    /// The message for the administrator.
     pub(crate) sentence: &'static str,
-    /// Whether the server's own words may follow. They may hold values where a value is what is wrong.
+    /// Whether the server's message can be included. It may contain values if a value caused the error.
     pub(crate) quotes: bool,
 }
 
 impl Kind {
-    /// Whether the connection can be used again. Problems that depend on the state of the server or of the connection
-    /// are checked again on another one: a server that became a standby stays one for a connection that is kept.
+    /// Whether the connection can be used again. Problems that depend on the state of the server or of the connection are checked again on
+    /// another one: a kept connection would continue to report a standby.
     pub(crate) fn leaves_connection(self) -> bool {
         !matches!(self, Self::Unavailable | Self::Resources | Self::ReadOnly | Self::Stale | Self::InDoubt)
     }
 
-    /// What it means for a task.
+    /// The meaning for a task.
     pub(crate) fn meaning(self) -> Meaning {
         use Code as C;
         use Retry::{Backoff, Never};

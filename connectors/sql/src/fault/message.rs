@@ -1,4 +1,4 @@
-//! What went wrong, as far as it was told.
+//! Faults of calls to the database, and the server's messages.
 
 use sqlx::mysql::MySqlDatabaseError;
 use sqlx::postgres::{PgDatabaseError, PgSeverity};
@@ -6,19 +6,19 @@ use sqlx::postgres::{PgDatabaseError, PgSeverity};
 use super::{Kind, mysql, postgres, sqlite};
 use crate::settings::Engine;
 
-/// What went wrong with a call to the database.
+/// Why a call to the database failed.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum Fault {
-    /// The server said so. What it takes to fix it depends on what it said.
+    /// The server reported an error. The remedy depends on its kind.
     #[error("{0}")]
     ServerMessage(ServerMessage),
     /// The server cannot be reached. The operator starts it, or corrects the address.
     #[error("is unreachable: {0}")]
     Unreachable(String),
-    /// An encrypted connection does not come about. The operator corrects certificates or settings.
+    /// No encrypted connection can be established. The operator corrects certificates or settings.
     #[error("no encrypted connection can be established: {0}")]
     Tls(String),
-    /// The connection broke. Nobody needs to act.
+    /// The connection broke. No action needed.
     #[error("the connection failed: {0}")]
     Lost(String),
     /// No response in time. No action needed, unless it persists.
@@ -27,7 +27,7 @@ pub(crate) enum Fault {
     /// All connections are in use. No action needed, unless it persists: then `pool.max_connections` is too small.
     #[error("all {0} connections of the pool are in use")]
     Busy(usize),
-    /// A column is of a type that cannot be read. The operator casts it.
+    /// A column has a type that cannot be read. The operator casts it.
     #[error("{0}")]
     Unreadable(String),
     /// A connection pool assigns a connection per statement. The operator must configure it per transaction.
@@ -36,12 +36,12 @@ pub(crate) enum Fault {
          statement), so a task could be half done"
     )]
     NoTransactions,
-    /// A text has a NUL in it, and PostgreSQL holds none.
+    /// A string contains a NUL character, which PostgreSQL cannot store.
     #[error("a text of the task contains a NUL character, which PostgreSQL cannot store")]
     Nul,
 }
 
-/// What a server said, without details that quote values.
+/// A server's message, without details that quote values.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{engine} {code}", engine = engine.title())]
 pub(crate) struct ServerMessage {
@@ -49,11 +49,11 @@ pub(crate) struct ServerMessage {
     /// The SQLSTATE, the error number, or the extended result code.
     pub(crate) code: String,
     pub(crate) kind: Kind,
-    /// The constraint that was violated, where it has a name.
+    /// The violated constraint, if it has a name.
     pub(crate) constraint: Option<String>,
-    /// What the server said. It may hold values: see [`Meaning::quotes`](super::kind::Meaning).
+    /// The server's message. It may contain values: see [`Meaning::quotes`](super::kind::Meaning).
     pub(crate) message: String,
-    /// The server ended the connection with it.
+    /// Whether the server closed the connection.
     pub(crate) ends_connection: bool,
 }
 
@@ -72,13 +72,13 @@ impl Fault {
         }
     }
 
-    /// Whether other connections that were made before are as useless: the server is another one by now, or in another state.
+    /// Whether other existing connections are also unusable, because the server was replaced or is in a different state.
     pub(crate) fn is_of_all_connections(&self) -> bool {
         matches!(self, Self::ServerMessage(told) if matches!(told.kind, Kind::ReadOnly | Kind::Unavailable | Kind::Stale))
     }
 }
 
-/// Reads an error of sqlx. `connecting` tells a server that cannot be reached from one that is lost.
+/// Converts an sqlx error. `connecting` distinguishes an unreachable server from a lost connection.
 pub(crate) fn read(engine: Engine, error: sqlx::Error, connecting: bool) -> Fault {
     match error {
         sqlx::Error::Database(error) => Fault::ServerMessage(told(engine, &*error, connecting)),
@@ -93,7 +93,7 @@ pub(crate) fn read(engine: Engine, error: sqlx::Error, connecting: bool) -> Faul
     }
 }
 
-/// rustls' errors arrive inside those of the operating system.
+/// rustls' errors are wrapped in I/O errors.
 fn is_tls(error: &std::io::Error) -> bool {
     error.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>()).is_some()
 }

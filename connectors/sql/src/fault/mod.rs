@@ -1,9 +1,9 @@
-//! What goes wrong with a database, and what it means.
+//! Failures of a database, and their meaning.
 //!
-//! - `kind`: the kinds of errors, and code, effect, retry and subject of each
-//! - `postgres`, `mysql`, `sqlite`: which number is of which kind
-//! - `told`: what a server said, without the values in it
-//! - `verdict`: from a fault to the error of a connector
+//! - `kind`: the kinds of errors, with the code, effect, retry and subject of each
+//! - `postgres`, `mysql`, `sqlite`: which error number is of which kind
+//! - `message`: the server's message, without values
+//! - `verdict`: converts a fault to an error of the connector
 
 mod kind;
 mod message;

@@ -41,7 +41,7 @@ pub(super) fn kind(number: u16) -> Kind {
         1213 | 1020 | 1614 => Kind::Conflict,
         1036 | 1290 | 1792 | 1836 => Kind::ReadOnly,
         1180 | 1181 => Kind::InDoubt,
-        // A prepared statement that the server no longer knows, or cannot adapt.
+        // A prepared statement that the server no longer has, or cannot adapt.
         1243 | 1615 => Kind::Stale,
         1046
         | 1051
@@ -79,7 +79,7 @@ pub(super) fn kind(number: u16) -> Kind {
     }
 }
 
-/// The constraint that a message names: `… for key 'accounts.login'`, `… CONSTRAINT `name` …`.
+/// The constraint named in a message: `… for key 'accounts.login'`, `… CONSTRAINT `name` …`.
 pub(super) fn constraint(number: u16, message: &str) -> Option<String> {
     let between = |start: &str, end: char| {
         let (_, behind) = message.rsplit_once(start)?;

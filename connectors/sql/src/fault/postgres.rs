@@ -2,10 +2,10 @@
 
 use super::Kind;
 
-/// The only SQLSTATE that PgBouncer has for whatever it refuses.
+/// The only SQLSTATE that PgBouncer uses for refusals.
 pub(super) const OF_POOL: &str = "08P01";
 
-/// The kind of what a pool in between says instead of letting somebody in; it has its words in no other language.
+/// The kind of a refused login, from PgBouncer's message, which is never translated.
 pub(super) fn refused_by_pool(message: &str) -> Kind {
     let says = |words: &[&str]| words.iter().any(|word| message.contains(word));
     if says(&["authentication failed", "no such user", "login rejected"]) {
@@ -30,10 +30,10 @@ pub(super) fn kind(state: &str) -> Kind {
         "55P03" | "55006" => Kind::Locked,
         "40001" | "40P01" | "40002" => Kind::Conflict,
         "25006" => Kind::ReadOnly,
-        // A statement that is not there or is there twice, a transaction that is none or is one already.
+        // A prepared statement that is missing or exists twice, or a transaction that does not exist or already does.
         "26000" | "42P05" | "25P01" | "25001" | "08P01" => Kind::Stale,
         "3D000" | "25P03" => Kind::Unavailable,
-        // A name that is taken from a value: a role, a database.
+        // A name that comes from a value: a role, a database.
         "42704" | "42939" | "42602" | "42622" => Kind::Other,
         _ => match state.get(..2) {
             Some("08" | "57") => Kind::Unavailable,

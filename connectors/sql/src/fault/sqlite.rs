@@ -2,8 +2,8 @@
 
 use super::Kind;
 
-/// The kind of an extended result code. SQLite has one code for everything that is wrong with a statement, so that the message
-/// has to tell a missing table from a value that a function does not take.
+/// The kind of an extended result code. SQLite has one code for every problem with a statement, so the message must distinguish a missing
+/// table from a value that a function rejects.
 pub(super) fn kind(code: i32, message: &str) -> Kind {
     const UNIQUE: i32 = 2067;
     const PRIMARY_KEY: i32 = 1555;
@@ -48,7 +48,7 @@ fn is_about_a_statement(message: &str) -> bool {
     BEGINNINGS.iter().any(|beginning| message.starts_with(beginning)) || message.contains("values for")
 }
 
-/// What the message names behind `constraint failed: `.
+/// The part of the message after `constraint failed: `.
 pub(super) fn constraint(message: &str) -> Option<String> {
     message.split_once("constraint failed: ").map(|(_, name)| name.to_owned())
 }

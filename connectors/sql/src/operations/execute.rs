@@ -21,7 +21,7 @@ use crate::taken;
 use crate::target::Database;
 
 impl Database {
-    /// Carries out an operation.
+    /// Executes an operation.
     pub(crate) async fn execute(
         &self,
         context: &Context,
@@ -32,10 +32,10 @@ impl Database {
             return Err(Error::unsupported(action));
         }
         let label = operation.account().label();
-        // A server may repeat in an error what it was given.
+        // The server's error messages may repeat these values.
         let _protection = self.verdicts.redactor.protect(operation.payload().secrets());
         let doing = Doing::Acting { action, account: label, made: false };
-        // Before there is a connection: nobody waits for it, and for the rows that it locks, while a password is hashed.
+        // Hashing comes before the connection, so that neither a connection nor locked rows wait for it.
         let hashes = self.hashes(operation).await?;
         let mut lease = self.pool.acquire().await.map_err(|fault| self.verdicts.of(&fault, doing))?;
         lease.begin(Transaction::Change).await.map_err(|fault| self.verdicts.of(&fault, doing))?;
@@ -57,7 +57,7 @@ impl Database {
                 Ok(done)
             }
             Err(fault) => {
-                // A constraint that is checked at the end speaks here.
+                // Deferred constraints are checked by the commit.
                 let taken = lease.taken();
                 lease.finish().await;
                 let error = self.verdicts.of(&fault, Doing::Committing { action, account: label });
@@ -69,7 +69,7 @@ impl Database {
         }
     }
 
-    /// What is kept of the password of a task, in the forms that its statements use.
+    /// The hashes of a task's password, in the formats that its statements use.
     async fn hashes(&self, operation: &Operation) -> Result<BTreeMap<Scheme, SecretString>, Error> {
         let password = match operation {
             Operation::CreateAccount(create) => create.password.clone(),
@@ -166,7 +166,7 @@ impl Database {
         }
         let done = Completion::created(created.id);
         let mut unwritten = self.unwritten(steps, &inputs);
-        // The account has been seen to have it.
+        // The status has already been verified.
         unwritten.retain(|field| field != "status");
         Ok(if unwritten.is_empty() { done } else { done.with("fields_without_statement", unwritten) })
     }
@@ -224,7 +224,7 @@ impl Database {
         Ok(Completion::done())
     }
 
-    /// Looks whether an action had the effect that it is for. What changed nothing is no success.
+    /// Checks that an action had the intended effect: a statement that changed nothing is not a success.
     async fn check_outcome(
         &self,
         lease: &mut Lease,
@@ -250,7 +250,7 @@ impl Database {
         Err(Error::internal(self.verdicts.message(Purpose::action(action, account).doing, &why)))
     }
 
-    /// The fields whose columns are time stamps of MySQL, as the server says of the statement that finds an account.
+    /// The fields whose columns are MySQL time stamps, according to the server's description of the look-up statement.
     async fn stamps(&self, lease: &mut Lease) -> Result<&BTreeSet<String>, Error> {
         let known = self.stamps.get_or_try_init(async || {
             if self.plan.engine != Engine::Mysql {
@@ -274,7 +274,7 @@ impl Database {
         Error::internal(self.verdicts.message(Purpose::action(action, account).doing, &why.to_string()))
     }
 
-    /// Whether a statement that is run writes the field.
+    /// Whether one of the statements that run writes the field.
     fn is_written(&self, steps: &[Step], field: &str, changed: &[String]) -> bool {
         steps.iter().any(|step| match &step.when {
             Some(when) if !when.iter().any(|one| changed.contains(one)) => false,
@@ -293,7 +293,7 @@ impl Database {
         })
     }
 
-    /// The names of the fields that a new account was to have and no statement writes; `password` among them.
+    /// The names of a new account's fields that no statement writes, including `password`.
     fn unwritten(&self, steps: &[Step], inputs: &Inputs) -> Vec<String> {
         let fields = inputs.named().filter(|field| !steps.iter().any(|step| self.uses_field(step, field)));
         let mut unwritten: Vec<String> = fields.map(str::to_owned).collect();
@@ -310,7 +310,7 @@ fn uses_password(step: &Step) -> bool {
     step.statement.slots.iter().any(|slot| is_password(&slot.parameter))
 }
 
-/// The forms in which steps keep a password.
+/// The hash formats that the steps use.
 fn schemes(steps: &[Step]) -> BTreeSet<Scheme> {
     let slots = steps.iter().flat_map(|step| &step.statement.slots);
     let schemes = slots.filter_map(|slot| match slot.parameter {

@@ -1,4 +1,4 @@
-//! What the parameters of an operation stand for.
+//! The values of an operation's parameters.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -12,57 +12,57 @@ use crate::hash::{NoHash, Scheme};
 use crate::plan::{Parameter, Source};
 use crate::settings::Fields;
 
-/// Fields that say who an account is or what it is a member of, and are no values to write.
+/// Fields that identify an account or contain its memberships, and are not written as values.
 const NO_VALUES: [&str; 4] = ["id", "account_id", "memberships", "assignments"];
 
-/// The values of an operation. It has no `Debug`: the password is inside.
+/// The values of an operation. It has no `Debug`, because it contains the password.
 pub(super) struct Inputs {
     /// The account's identifier, once it is known.
     pub(super) id: Option<String>,
-    /// The fields that have a column, as the statements are to write them.
+    /// The fields with a column, with the values that the statements write.
     fields: Map<String, Value>,
-    /// The task's own fields, for parameters of the operator's.
+    /// The task's own fields, for custom parameters.
     extra: Map<String, Value>,
     password: Option<SecretString>,
-    /// What is kept of the password, in the forms that the statements use.
+    /// The hashes of the password, in the formats that the statements use.
     hashes: BTreeMap<Scheme, SecretString>,
-    /// The fields whose columns are time stamps that are given with a zone and taken without.
+    /// The fields whose columns are time stamps that are returned with a zone but accepted without one.
     stamps: BTreeSet<String>,
     task_id: String,
     attempt: u32,
 }
 
-/// What an operation asks for that cannot be done. Never a value: it may be a secret.
+/// A request in an operation that cannot be fulfilled. It never contains a value, which may be a secret.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub(super) enum Refusal {
-    /// The field is not one that statements write.
+    /// No statement writes the field.
     #[error("no statement of {action} writes the field {field}; Iden would believe that it was changed")]
     NoStatement { action: &'static str, field: String },
-    /// An identifier never changes.
+    /// The task tries to change an identifier.
     #[error("changes.id must not change: an identifier never changes")]
     Identifier,
-    /// A secret is no field.
+    /// The field has the name of a secret.
     #[error("changes.{0} has the name of a secret; change a password with reset_password")]
     Secret(String),
-    /// A field that holds a text is to become something else.
+    /// The new value of a string field is not a string.
     #[error("changes.{0} must be a text")]
     NoText(&'static str),
-    /// Nothing makes a new account another than the database makes it.
+    /// The new account should not be active, but no action can suspend it.
     #[error("it should be {status}, but new accounts are active and there is no suspend_account")]
     CreatedActive { status: AccountStatus },
-    /// There is no such status.
+    /// The status is unknown.
     #[error("status must be one of active, inactive, suspended")]
     Status,
-    /// The task has no password, and a statement needs one.
+    /// The task has no password, but a statement needs one.
     #[error("the task contains no password, and no statement generates one")]
     NoPassword,
-    /// There is no hash of the password.
+    /// The password could not be hashed.
     #[error(transparent)]
     NoHash(#[from] NoHash),
 }
 
 impl Inputs {
-    /// For an account that is to be created.
+    /// The inputs for an account to create.
     pub(super) fn create(
         context: &Context,
         fields: &Fields,
@@ -85,7 +85,7 @@ impl Inputs {
         })
     }
 
-    /// For an account as it is now.
+    /// The inputs for an existing account.
     pub(super) fn of(
         context: &Context,
         fields: &Fields,
@@ -108,29 +108,29 @@ impl Inputs {
         }
     }
 
-    /// Says which fields are time stamps without a zone.
+    /// Sets the fields that are time stamps without a zone.
     pub(super) fn with_stamps(mut self, stamps: &BTreeSet<String>) -> Self {
         self.stamps.clone_from(stamps);
         self
     }
 
-    /// Takes the hashes of the password.
+    /// Sets the hashes of the password.
     pub(super) fn with_hashes(mut self, hashes: BTreeMap<Scheme, SecretString>) -> Self {
         self.hashes = hashes;
         self
     }
 
-    /// What is kept of the password: it is a secret as much as the password itself.
+    /// The hashes of the password, which are as secret as the password itself.
     pub(super) fn secrets(&self) -> Vec<String> {
         self.hashes.values().map(|hash| hash.expose_secret().to_owned()).collect()
     }
 
-    /// A field as text, as it is to be.
+    /// The new value of a field as a string.
     pub(super) fn text(&self, field: &str) -> Option<String> {
         self.fields.get(field).and_then(crate::value::as_text)
     }
 
-    /// Takes over what an update changes. Answers the names of the fields that are not already as they are wanted.
+    /// Applies the changes of an update. Returns the names of the fields whose values differ from the current ones.
     pub(super) fn change(
         &mut self,
         fields: &Fields,
@@ -177,7 +177,7 @@ impl Inputs {
         Ok(changed)
     }
 
-    /// The value of a parameter, apart from those of lists.
+    /// The value of a parameter, except those of listings.
     pub(super) fn value(&self, own: &BTreeMap<String, Source>, parameter: &Parameter) -> Value {
         match parameter {
             Parameter::Id => self.id.clone().map_or(Value::Null, Value::from),
@@ -204,12 +204,12 @@ impl Inputs {
         }
     }
 
-    /// Whether the task brings a password.
+    /// Whether the task contains a password.
     pub(super) fn has_password(&self) -> bool {
         self.password.is_some()
     }
 
-    /// The names of the fields that a new account is to have.
+    /// The names of a new account's fields.
     pub(super) fn named(&self) -> impl Iterator<Item = &str> {
         let values = self.extra.iter().filter(|(name, value)| {
             !value.is_null() && !NO_VALUES.contains(&name.as_str()) && !is_secret_name(name)
@@ -218,7 +218,7 @@ impl Inputs {
     }
 }
 
-/// A moment in UTC as MySQL takes it: in the time zone of the session, which is UTC, and without a zone.
+/// A UTC time stamp in the form that MySQL accepts: without a zone, in the session's time zone, which is UTC.
 fn without_zone(value: Value) -> Value {
     let text = value.as_str().and_then(|text| text.strip_suffix('Z')).filter(|text| text.contains('T'));
     text.map(|text| Value::from(text.replacen('T', " ", 1))).unwrap_or(value)

@@ -1,4 +1,4 @@
-//! What an account is a member of.
+//! Memberships of an account.
 
 use std::collections::BTreeSet;
 
@@ -37,7 +37,7 @@ impl Database {
         Ok(())
     }
 
-    /// Whether the account holds afterwards what was wanted: a statement that changed nothing is no success.
+    /// Checks that the account has the requested memberships afterwards: a statement that changed nothing is not a success.
     pub(super) fn check_memberships(
         &self,
         label: &str,
@@ -126,7 +126,7 @@ impl Database {
         reference: &str,
         doing: Doing<'_>,
     ) -> Result<bool, Error> {
-        // An identifier of another form than those of the type is certain not to be there.
+        // An invalid identifier certainly does not exist.
         if crate::value::Bound::new(one.id_type.into(), &Value::from(reference)).is_err() {
             return Ok(false);
         }
@@ -149,7 +149,7 @@ fn joining<'a>(one: &'a Type, account: &'a str, reference: &'a str) -> Doing<'a>
     Doing::Joining { account, kind: resource_type.kind, slug: resource_type.slug.as_str(), reference }
 }
 
-/// What an account holds of a type.
+/// The references of a type that an account has.
 fn held<'a>(found: &'a AccountRecord, one: &Type) -> impl Iterator<Item = &'a str> + use<'a> {
     let all = match one.resource_type.kind {
         ResourceKind::License => &found.assignments,

@@ -1,8 +1,8 @@
-//! Carrying out operations, each in one transaction.
+//! Executes operations, each in one transaction.
 //!
-//! - `inputs`: what the parameters of an operation stand for
+//! - `inputs`: the values of an operation's parameters
 //! - `run`: the statements and checks of an action
-//! - `members`: what an account is a member of
+//! - `members`: memberships of an account
 //! - `execute`: the six actions, from BEGIN to COMMIT
 
 mod execute;

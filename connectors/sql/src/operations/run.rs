@@ -1,4 +1,4 @@
-//! Running the statements and checks of an action.
+//! Runs the statements and checks of an action.
 
 use bridgehead_sdk::{Account, Action, Effect, Error};
 use serde_json::Value;
@@ -15,9 +15,9 @@ use crate::value::as_text;
 /// What steps are run for.
 #[derive(Clone, Copy)]
 pub(super) struct Purpose<'a> {
-    /// What it is to the one who reads an error.
+    /// The operation, for error messages.
     pub(super) doing: Doing<'a>,
-    /// The group or license, where there is one.
+    /// The group or license, if there is one.
     pub(super) reference: Option<&'a str>,
 }
 
@@ -29,8 +29,8 @@ impl<'a> Purpose<'a> {
 }
 
 impl Database {
-    /// Runs the steps, one after another. `changed` names the fields that an update changes. Answers how many rows they changed or
-    /// gave.
+    /// Runs the steps in order. `changed` names the fields that an update changes. Returns the number of rows that they changed or
+    /// returned.
     pub(super) async fn run_steps(
         &self,
         lease: &mut Lease,
@@ -77,7 +77,7 @@ impl Database {
                     Doing::Acting { action, account, .. } => Doing::Acting { action, account, made: true },
                     other => other,
                 };
-                // What is made is a command that changes no rows.
+                // The generated statement is a command that changes no rows.
                 lease.run_made(&made).await.map(|_| 1).map_err(|fault| self.verdicts.of(&fault, doing))
             }
         }
@@ -154,7 +154,7 @@ impl Database {
         found.map_err(|fault| Error::internal(self.verdicts.message(purpose.doing, &fault.to_string())))
     }
 
-    /// The statement that another one gave. Nothing of it goes into a message: there may be a password in it.
+    /// The statement that another one generated. It is never included in a message, because it may contain a password.
     fn made(&self, step: &Step, answer: &Answer, purpose: Purpose<'_>) -> Result<String, Error> {
         let text = match answer.rows.as_slice() {
             [row] if row.len() == 1 => row.values().next().and_then(Value::as_str),
@@ -171,8 +171,8 @@ impl Database {
     }
 }
 
-/// How many rows a statement changed or gave. What gives rows is counted by them: databases do not agree on what a query has
-/// changed.
+/// The number of rows that a statement changed or returned. If it returns rows, these are counted: databases differ in what a query counts
+/// as changed.
 fn rows_of(step: &Step, answer: &Answer) -> u64 {
     if step.statement.reads || !answer.rows.is_empty() { answer.rows.len() as u64 } else { answer.affected }
 }

@@ -1,4 +1,4 @@
-//! The whole of what the settings amount to.
+//! Builds the complete plan from the settings.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -14,7 +14,7 @@ use super::steps::{self, Step};
 use crate::hash::Hasher;
 use crate::settings::{Engine, ErrorSettings, ParameterSettings, RetrySettings, Settings};
 
-/// Everything that the connector reads and runs.
+/// All statements that the connector runs, and what it reads.
 #[derive(Debug)]
 pub(crate) struct Plan {
     pub(crate) engine: Engine,
@@ -26,7 +26,7 @@ pub(crate) struct Plan {
     pub(crate) overrides: Vec<Override>,
 }
 
-/// What certain errors of the database mean here.
+/// The configured meaning of certain errors of the database.
 #[derive(Debug)]
 pub(crate) struct Override {
     pub(crate) constraint: Option<String>,
@@ -39,7 +39,7 @@ pub(crate) struct Override {
 }
 
 impl Plan {
-    /// Checks the settings against one another. Nothing is connected.
+    /// Checks the settings as a whole. Does not connect.
     pub(crate) fn build(settings: &Settings) -> Result<Self, SettingsError> {
         let own = own_parameters(settings)?;
         let fields: Vec<String> =
@@ -83,7 +83,7 @@ impl Plan {
         Ok(plan)
     }
 
-    /// Every statement there is.
+    /// All statements.
     pub(crate) fn statements(&self) -> impl Iterator<Item = &Statement> {
         let accounts = &self.accounts;
         let readers = [Some(&accounts.listing.statement), accounts.listing.count.as_ref()]
@@ -116,7 +116,7 @@ impl Plan {
         types.chain([self.accounts.resource_type.clone()]).collect()
     }
 
-    /// What tasks may change, and no statement shows: fields without a column, and types without `members`.
+    /// What tasks can change but no statement shows: fields without a column, and types without `members`.
     pub(crate) fn unverifiable(&self) -> BTreeSet<String> {
         let known =
             ["email", "username", "first_name", "last_name", "display_name", "status"].map(str::to_owned);
@@ -129,7 +129,7 @@ impl Plan {
         fields.chain(types.map(|one| format!("memberships.{}", one.resource_type.slug))).collect()
     }
 
-    /// The actions that are offered. Memberships alone are reason enough for updates.
+    /// The actions that are offered. Memberships alone are enough to offer updates.
     pub(crate) fn offered(&self) -> BTreeSet<Action> {
         let mut offered: BTreeSet<Action> = self.actions.keys().copied().collect();
         if self.types.iter().any(|one| !one.add.is_empty()) {

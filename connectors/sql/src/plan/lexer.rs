@@ -1,42 +1,42 @@
-//! Taking a statement apart as far as its parameters need it: what is quoted or a comment is left alone.
+//! Splits a statement as far as is needed to find its parameters: quoted parts and comments are kept unchanged.
 
 use crate::settings::Engine;
 
-/// A statement with the placeholders of its engine in place of names.
+/// A statement whose parameters are replaced by the engine's placeholders.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Template {
-    /// What the server is given.
+    /// The text for the server.
     pub(super) sql: String,
-    /// The names behind the placeholders, in their order. PostgreSQL numbers them, so that each stands once.
+    /// The names of the parameters in the order of their placeholders. PostgreSQL numbers them, so each name occurs once.
     pub(super) names: Vec<String>,
-    /// The words that are neither quoted nor in a comment, in capitals, and how deep in parentheses each stands.
+    /// The words outside of quotes and comments in uppercase, each with the depth of its parentheses.
     pub(super) words: Vec<(String, usize)>,
 }
 
 /// Why a statement cannot be used.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub(super) enum Fault {
-    /// There is nothing to run.
+    /// It is empty.
     #[error("is empty")]
     Empty,
-    /// A quote or a comment runs to the end.
+    /// A quote or a comment is not closed.
     #[error("{0} is opened but never closed")]
     Unclosed(&'static str),
     /// There is more than one statement.
     #[error("contains more than one statement; give each its own entry")]
     Several,
-    /// A placeholder of the server's own would take the value of another parameter.
+    /// A placeholder of the server's own syntax would get the value of another parameter.
     #[error("uses the placeholder {0}; use a named parameter instead, such as :id")]
     Placeholder(String),
-    /// The server runs what looks like a comment.
+    /// The server executes a part that looks like a comment.
     #[error("contains a comment that the server executes (/*! … */); write it as part of the statement")]
     RunningComment,
-    /// No server takes it.
+    /// No server accepts a NUL character.
     #[error("contains a NUL character")]
     Nul,
 }
 
-/// Replaces `:name` by the placeholders of the engine.
+/// Replaces `:name` with the placeholders of the engine.
 pub(super) fn parse(engine: Engine, text: &str) -> Result<Template, Fault> {
     if text.contains('\0') {
         return Err(Fault::Nul);
@@ -68,11 +68,11 @@ struct Lexer<'a> {
     at: usize,
     depth: usize,
     template: Template,
-    /// Whether nothing but blanks and comments was seen.
+    /// Whether only white space and comments were seen.
     is_blank: bool,
     /// Whether a semicolon was seen.
     ended: bool,
-    /// Where the last word ended: `E'…'` is no string like the others.
+    /// Where the last word ended, because `E'…'` has different escapes from other strings.
     word_end: usize,
 }
 
@@ -81,7 +81,7 @@ impl<'a> Lexer<'a> {
         &self.text[self.at..]
     }
 
-    /// Passes on so many bytes as they are.
+    /// Copies a number of bytes unchanged.
     fn keep(&mut self, length: usize) {
         self.template.sql.push_str(&self.text[self.at..self.at + length]);
         self.at += length;
@@ -124,7 +124,7 @@ impl<'a> Lexer<'a> {
                 Ok(())
             }
             digit if digit.is_ascii_digit() => {
-                // `1e5` is no word, and `$1` no placeholder behind it.
+                // `1e5` is not a word, and the `$1` after it is not a placeholder.
                 self.keep(length_while(rest, is_word_part));
                 Ok(())
             }
@@ -140,7 +140,7 @@ impl<'a> Lexer<'a> {
         }
     }
 
-    /// The length of the comment that begins here.
+    /// The length of the comment that starts here.
     fn comment(&self, rest: &str) -> Result<Option<usize>, Fault> {
         let line = || rest.find('\n').map_or(rest.len(), |end| end + 1);
         if let Some(behind) = rest.strip_prefix("--") {
@@ -174,7 +174,7 @@ impl<'a> Lexer<'a> {
         Ok(Some(at))
     }
 
-    /// Whether a backslash takes the next character as it is.
+    /// Whether a backslash escapes the next character.
     fn escapes_in_string(&self) -> bool {
         let is_escape_string =
             self.word_end == self.at && self.template.words.last().is_some_and(|(word, _)| word == "E");
@@ -185,7 +185,7 @@ impl<'a> Lexer<'a> {
         }
     }
 
-    /// Passes on what is quoted; a quote that stands twice stands for itself.
+    /// Copies a quoted part; a doubled quote is an escaped quote.
     fn quoted(&mut self, quote: char, escapes: bool, what: &'static str) -> Result<(), Fault> {
         let mut characters = self.rest().char_indices().skip(1).peekable();
         while let Some((index, character)) = characters.next() {
@@ -199,7 +199,7 @@ impl<'a> Lexer<'a> {
         Err(Fault::Unclosed(what))
     }
 
-    /// Passes on everything to the end of `mark`, which is looked for behind the first `skip` bytes.
+    /// Copies everything to the end of `mark`, which is searched for after the first `skip` bytes.
     fn until(&mut self, mark: &str, skip: usize, what: &'static str) -> Result<(), Fault> {
         let found = self.rest()[skip..].find(mark).ok_or(Fault::Unclosed(what))?;
         self.keep(skip + found + mark.len());
@@ -273,7 +273,7 @@ fn length_while(text: &str, is_part: impl Fn(char) -> bool) -> usize {
     text.find(|character| !is_part(character)).unwrap_or(text.len())
 }
 
-/// A placeholder as it stands in the statement, for the message.
+/// The placeholder as written in the statement, for the message.
 fn placeholder(rest: &str) -> String {
     let length = 1 + length_while(&rest[1..], is_word_part);
     rest[..length].to_owned()

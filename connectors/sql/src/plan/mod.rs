@@ -1,14 +1,14 @@
-//! What the settings amount to: statements that were split, checked against one another, and can be run.
+//! The plan: the settings as parsed, checked and executable statements.
 //!
-//! Everything that can be told to be wrong without the database is an error here, and names its key.
+//! Every mistake that is visible without the database is an error here, and names its key.
 //!
-//! - `lexer`: from `:name` to the placeholders of the engine
-//! - `parameter`: what a name stands for, and where it may stand
+//! - `lexer`: replaces `:name` with the engine's placeholders
+//! - `parameter`: what a name means, and where it is allowed
 //! - `statement`: one statement
 //! - `records`: how accounts, groups and licenses are read
-//! - `steps`: what an action runs
-//! - `writes`: which table a statement is about, as far as it can be told
-//! - `build`: the whole
+//! - `steps`: the steps of an action
+//! - `writes`: which table a statement uses, as far as this can be determined
+//! - `build`: builds the plan
 
 mod build;
 mod lexer;

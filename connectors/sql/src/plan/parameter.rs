@@ -1,4 +1,4 @@
-//! What a parameter of a statement stands for.
+//! The meaning of a statement's parameters.
 
 use std::collections::BTreeMap;
 
@@ -8,51 +8,51 @@ use serde_json::Value;
 use crate::hash::Scheme;
 use crate::settings::IdType;
 
-/// What a parameter stands for.
+/// The meaning of a parameter.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Parameter {
     /// The account's identifier.
     Id,
     /// The identifier of a group or license.
     Ref,
-    /// The last identifier of the page before; NULL on the first page.
+    /// The last identifier of the previous page; NULL on the first page.
     After,
-    /// How many rows a page has.
+    /// The number of rows of a page.
     Limit,
-    /// How many rows to leave out.
+    /// The number of rows to skip.
     Offset,
-    /// The identifiers of all accounts of a page, as a list in JSON.
+    /// The identifiers of all accounts of a page, as a JSON list.
     Ids,
     /// The password of the task.
     Password,
-    /// What is kept of the password.
+    /// A hash of the password.
     PasswordHash(Scheme),
     /// The task's identifier.
     TaskId,
-    /// Which attempt it is.
+    /// The number of the attempt.
     Attempt,
     /// A field of the account.
     Field(String),
-    /// One of the operator's own.
+    /// A custom parameter.
     Own(String),
 }
 
-/// Where an own parameter comes from.
+/// The source of a custom parameter.
 #[derive(Clone, PartialEq)]
 pub(crate) enum Source {
-    /// It is always the same.
+    /// A fixed value.
     Fixed(Value),
-    /// It is a field of the task, or else the default.
+    /// A field of the task, with a default.
     Task {
-        /// The field's name.
+        /// The name of the field.
         field: String,
-        /// What it is when the task has none.
+        /// The value if the task does not have the field.
         default: Value,
     },
 }
 
 impl std::fmt::Debug for Source {
-    /// A fixed value may be a secret.
+    /// A fixed value may be secret.
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
             Self::Fixed(_) => f.write_str("Fixed"),
@@ -64,11 +64,11 @@ impl std::fmt::Debug for Source {
 /// How a value is bound.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Kind {
-    /// As its type says; PostgreSQL is given text, so that a statement has the same types every time.
+    /// With the type of the value; PostgreSQL always gets a string, so that a statement has the same types every time.
     Natural,
-    /// As a number of 64 bits.
+    /// As a 64-bit integer.
     Integer,
-    /// As a UUID, where the database has such a type.
+    /// As a UUID, if the database has this type.
     Uuid,
 }
 
@@ -82,24 +82,24 @@ impl From<IdType> for Kind {
     }
 }
 
-/// Where a statement stands, and so what its parameters may be.
+/// The kind of statement, which determines the allowed parameters.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Place {
-    /// It lists records.
+    /// Lists records.
     List,
-    /// It lists the members of a type.
+    /// Lists the members of a type.
     Members,
-    /// It counts records.
+    /// Counts records.
     Count,
-    /// It finds an account by identifier.
+    /// Finds an account by its identifier.
     ById,
-    /// It finds an account by a field.
+    /// Finds an account by a field.
     ByField(&'static str),
-    /// It finds a group or license.
+    /// Finds a group or license.
     FindRef(IdType),
-    /// It adds or removes a member.
+    /// Adds or removes a member.
     Membership(IdType),
-    /// It belongs to an action; and whether the account's identifier is known by then.
+    /// A statement of an action, and whether the account's identifier is known when it runs.
     Action(Action, bool),
 }
 
@@ -128,7 +128,7 @@ pub(super) fn is_reserved(name: &str) -> bool {
     RESERVED.iter().any(|(known, _)| *known == name)
 }
 
-/// Everything that names are looked up in.
+/// The names that can be resolved.
 #[derive(Debug)]
 pub(super) struct Names<'a> {
     pub(super) fields: &'a [String],
@@ -136,7 +136,7 @@ pub(super) struct Names<'a> {
 }
 
 impl Names<'_> {
-    /// What a name stands for in a place; or why it cannot stand there.
+    /// Resolves a name in a statement of this kind; the error says why it is not allowed.
     pub(super) fn resolve(&self, name: &str, place: Place) -> Result<Parameter, String> {
         let reserved = RESERVED.into_iter().find(|(known, _)| *known == name).map(|(_, parameter)| parameter);
         let is_field = self.fields.iter().any(|field| field == name);
@@ -214,7 +214,7 @@ fn listed(names: &[String]) -> String {
 }
 
 impl Names<'_> {
-    /// Whether a task's field of this name can be bound.
+    /// Whether a task's field with this name can be bound.
     pub(super) fn is_task_field(&self, name: &str) -> bool {
         let own =
             self.own.values().any(|source| matches!(source, Source::Task { field, .. } if field == name));

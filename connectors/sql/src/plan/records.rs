@@ -7,7 +7,7 @@ use super::statement::{Compiler, Statement};
 use super::steps::{self, Step};
 use crate::settings::{AccountsSettings, Fields, IdType, MemberSettings, Paging, TypeSettings};
 
-/// The most rows a page may hold, and a listing without pages.
+/// The maximum number of rows of a page, and of a listing without pages.
 pub(crate) const MOST_ROWS: u32 = 10_000;
 
 /// The accounts.
@@ -36,33 +36,33 @@ pub(crate) struct Type {
     pub(crate) remove: Vec<Step>,
 }
 
-/// How records are listed.
+/// How to list records.
 #[derive(Debug)]
 pub(crate) struct Listing {
     pub(crate) statement: Statement,
     pub(crate) paging: Paging,
     pub(crate) page_size: u32,
-    /// Counts what the statement is to give.
+    /// Counts the records that the statement should return.
     pub(crate) count: Option<Statement>,
 }
 
-/// Where the members of a type are read.
+/// How to read the members of a type.
 #[derive(Debug)]
 pub(crate) enum Members {
-    /// In a column of the accounts.
+    /// From a column of the accounts.
     Column {
         /// The column.
         column: String,
-        /// What separates identifiers in a text.
+        /// The separator of identifiers in a string.
         separator: Option<String>,
     },
-    /// By a statement, for all accounts of a page.
+    /// With a statement, for all accounts of a page.
     Statement {
         /// The statement.
         statement: Box<Statement>,
-        /// The column of the account's identifier.
+        /// The column with the account's identifier.
         account: String,
-        /// The column of the identifier of the group or license.
+        /// The column with the identifier of the group or license.
         reference: String,
     },
 }
@@ -295,7 +295,7 @@ impl Members {
     }
 }
 
-/// A statement of the accounts, with what all of them begin with.
+/// A statement of the accounts, after their common beginning.
 fn whole(select: Option<&str>, key: &str, text: &str) -> Result<String, SettingsError> {
     let begins = |word: &str| {
         text.trim_start().get(..word.len()).is_some_and(|start| start.eq_ignore_ascii_case(word))

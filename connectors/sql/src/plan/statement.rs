@@ -1,4 +1,4 @@
-//! A statement, checked as far as that is possible without the database.
+//! A statement, checked as far as possible without the database.
 
 use std::sync::Arc;
 
@@ -8,40 +8,40 @@ use super::lexer::{self, Template};
 use super::parameter::{Kind, Names, Parameter, Place};
 use crate::settings::{Engine, IdType};
 
-/// A statement that can be run.
+/// An executable statement.
 #[derive(Clone, Debug)]
 pub(crate) struct Statement {
     /// The key of the configuration, such as `accounts.list`.
     pub(crate) key: String,
-    /// What the server is given.
+    /// The text for the server.
     pub(crate) sql: Arc<str>,
-    /// What is bound to each placeholder.
+    /// The parameter for each placeholder.
     pub(crate) slots: Vec<Slot>,
     /// Whether it only reads.
     pub(crate) reads: bool,
-    /// The same, holding the rows that it gives against others until the end of the transaction; where the database can.
+    /// The same statement with a lock on its rows until the end of the transaction, if the database supports it.
     pub(crate) locking: Option<Arc<str>>,
-    /// How many rows it gives.
+    /// Counts the rows that it returns.
     pub(crate) counting: Arc<str>,
 }
 
 /// A placeholder.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Slot {
-    /// What is bound.
+    /// The parameter to bind.
     pub(crate) parameter: Parameter,
-    /// How it is bound.
+    /// How to bind it.
     pub(crate) kind: Kind,
 }
 
 impl Statement {
-    /// Whether a parameter is bound.
+    /// Whether the statement uses a parameter.
     pub(crate) fn uses(&self, parameter: &Parameter) -> bool {
         self.slots.iter().any(|slot| slot.parameter == *parameter)
     }
 }
 
-/// Makes statements of what the settings say.
+/// Builds statements from the settings.
 #[derive(Debug)]
 pub(super) struct Compiler<'a> {
     pub(super) engine: Engine,
@@ -50,7 +50,7 @@ pub(super) struct Compiler<'a> {
 }
 
 impl Compiler<'_> {
-    /// A statement that only reads.
+    /// A read-only statement.
     pub(super) fn query(&self, key: &str, text: &str, place: Place) -> Result<Statement, SettingsError> {
         let (statement, template) = self.compile(key, text, place)?;
         if !statement.reads {
@@ -61,7 +61,7 @@ impl Compiler<'_> {
         Ok(statement)
     }
 
-    /// A query whose rows are ordered, so that pages are well-defined.
+    /// A query with ordered rows, so that pages are well-defined.
     pub(super) fn ordered(&self, key: &str, text: &str, id_type: IdType) -> Result<Statement, SettingsError> {
         let mut statement = self.query(key, text, Place::List)?;
         let (_, template) = self.compile(key, text, Place::List)?;
@@ -80,7 +80,7 @@ impl Compiler<'_> {
         Ok(statement)
     }
 
-    /// A statement that an action or a membership runs.
+    /// A statement of an action or a membership.
     pub(super) fn command(&self, key: &str, text: &str, place: Place) -> Result<Statement, SettingsError> {
         let (statement, template) = self.compile(key, text, place)?;
         let words: Vec<&str> = template.words.iter().map(|(word, _)| word.as_str()).take(2).collect();
@@ -123,7 +123,7 @@ impl Compiler<'_> {
     }
 }
 
-/// The statement with a lock on its rows, unless it takes one already. SQLite has one lock for everything.
+/// The statement with a lock on its rows, unless it already takes one. SQLite only has one lock for everything.
 fn locking(engine: Engine, template: &Template) -> Option<Arc<str>> {
     if template.words.iter().any(|(word, _)| word == "FOR" || word == "LOCK") {
         return None;
@@ -136,20 +136,20 @@ fn locking(engine: Engine, template: &Template) -> Option<Arc<str>> {
     Some(Arc::from(format!("{}\n{clause}", template.sql)))
 }
 
-/// Whether a statement only reads, as far as its words tell.
+/// Whether a statement only reads, judging by its words.
 fn reads(template: &Template) -> bool {
     let words: Vec<&str> = template.words.iter().map(|(word, _)| word.as_str()).collect();
     let begins = matches!(words.first(), Some(&("SELECT" | "WITH" | "VALUES" | "TABLE")));
     let changes = words.iter().enumerate().any(|(index, word)| match *word {
         "INSERT" | "DELETE" | "MERGE" | "INTO" => true,
-        // `SELECT … FOR UPDATE` and `FOR NO KEY UPDATE` lock, and change nothing.
+        // `SELECT … FOR UPDATE` and `FOR NO KEY UPDATE` lock rows but do not change them.
         "UPDATE" => !matches!(index.checked_sub(1).map(|before| words[before]), Some("FOR" | "KEY")),
         _ => false,
     });
     begins && !changes
 }
 
-/// Why a statement cannot be a part of a transaction that is rolled back when a later one fails.
+/// Why a statement cannot be part of a transaction that is rolled back if a later statement fails.
 fn fault_in_transaction(engine: Engine, words: &[&str]) -> Option<&'static str> {
     const CONTROL: [&str; 10] =
         ["BEGIN", "START", "COMMIT", "ROLLBACK", "SAVEPOINT", "RELEASE", "END", "ABORT", "PREPARE", "XA"];

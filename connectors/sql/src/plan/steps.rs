@@ -1,4 +1,4 @@
-//! What an action or a membership runs.
+//! The steps of an action or a membership.
 
 use bridgehead_sdk::{Action, Code, SettingsError, Subject};
 
@@ -6,30 +6,30 @@ use super::parameter::{Parameter, Place};
 use super::statement::{Compiler, Statement};
 use crate::settings::{Engine, RunSettings, StepSettings};
 
-/// One step: a statement, and what is made of what it gives.
+/// One step: a statement, and how its result is used.
 #[derive(Debug)]
 pub(crate) struct Step {
     pub(crate) statement: Statement,
     pub(crate) role: Role,
-    /// The fields of which one must change for it to be run.
+    /// The step only runs if one of these fields changes.
     pub(crate) when: Option<Vec<String>>,
 }
 
-/// What is made of what a statement gives.
+/// How the result of a statement is used.
 #[derive(Debug)]
 pub(crate) enum Role {
-    /// It changes something.
+    /// The statement changes data.
     Run {
-        /// How many rows it must change or give.
+        /// How many rows it must change or return.
         expect: Option<Expectation>,
-        /// The column of the new account's identifier.
+        /// The column with the new account's identifier.
         returns: Option<String>,
     },
-    /// It gives the text of a statement, and that is run.
+    /// The result is the text of a statement, which is run.
     ExecuteResult,
-    /// It must give a row.
+    /// The statement must return a row.
     Require(Refusal),
-    /// It must give none.
+    /// The statement must not return a row.
     Unless(Refusal),
 }
 
@@ -40,7 +40,7 @@ pub(crate) struct Expectation {
     pub(crate) refusal: Refusal,
 }
 
-/// How a task fails that a check refuses.
+/// How a task fails if a check is not met.
 #[derive(Debug)]
 pub(crate) struct Refusal {
     pub(crate) code: Code,

@@ -1,26 +1,26 @@
-//! Which table a statement writes to, and which of its columns.
+//! Determines which table and columns a statement writes.
 //!
-//! Statements are the operator's, and the server alone understands all of them. What is not one of the usual forms is left alone: it
-//! is only what `check` can say before the first task.
+//! Statements come from the operator, and only the server understands all of them. Statements in unusual forms are skipped, because this is
+//! only used by `check`, before the first task.
 
 /// What a statement writes.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Writes {
     pub(crate) table: String,
-    /// The columns that it names; `None` if it names none, or it cannot be told which.
+    /// The columns that it names; `None` if it names none, or if they cannot be determined.
     pub(crate) columns: Option<Vec<String>>,
-    /// Whether it makes a row, so that a column that it does not name has its default.
+    /// Whether it inserts a row, so that a column that it does not name gets its default.
     pub(crate) makes_row: bool,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Token {
-    /// A name, or a key word; whether it stood in quotes.
+    /// A name or a keyword; whether it is quoted.
     Name(String, bool),
     Sign(char),
 }
 
-/// What a statement writes, if it is an INSERT, an UPDATE or a DELETE of the usual form.
+/// What a statement writes, if it is an INSERT, an UPDATE or a DELETE in a common form.
 pub(crate) fn writes(sql: &str) -> Option<Writes> {
     let tokens = tokens(sql);
     let mut rest = tokens.as_slice();
@@ -46,7 +46,7 @@ pub(crate) fn writes(sql: &str) -> Option<Writes> {
     Some(Writes { table, columns, makes_row: verb == "INSERT" })
 }
 
-/// The table that a query begins to read from, if it is one.
+/// The first table that a query reads from, if it is a query.
 pub(crate) fn reads_from(sql: &str) -> Option<String> {
     let tokens = tokens(sql);
     let mut depth = 0;
@@ -61,7 +61,7 @@ pub(crate) fn reads_from(sql: &str) -> Option<String> {
     table(tokens.get(at + 1..)?).map(|(table, _)| table)
 }
 
-/// A name, maybe behind that of its schema; and what follows.
+/// A name with an optional schema, and the remaining tokens.
 fn table(tokens: &[Token]) -> Option<(String, &[Token])> {
     match tokens {
         [Token::Name(_, _), Token::Sign('.'), rest @ ..] => table(rest),
@@ -122,7 +122,7 @@ fn is_word(token: &Token, word: &str) -> bool {
     matches!(token, Token::Name(name, false) if name.eq_ignore_ascii_case(word))
 }
 
-/// The names and signs of a statement, without texts, numbers and comments.
+/// The names and symbols of a statement, without strings, numbers and comments.
 fn tokens(sql: &str) -> Vec<Token> {
     let mut tokens = Vec::new();
     let mut rest = sql;

@@ -55,12 +55,12 @@ pub struct AccountsSettings {
 /// Fields, and the columns that hold them.
 pub type Fields = BTreeMap<String, FieldSettings>;
 
-/// Where a field stands: the name of a column, or `{ column, values }`.
+/// Where a field is read from: the name of a column, or `{ column, values }`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct FieldSettings {
     /// The column, as named in the statement.
     pub column: String,
-    /// For `status`: what stands in the column, and which status it means.
+    /// For `status`: the values of the column, and which status each means.
     pub values: Option<BTreeMap<String, AccountStatus>>,
 }
 

@@ -1,4 +1,4 @@
-//! How the database is reached.
+//! How to reach the database.
 
 use std::collections::BTreeMap;
 
@@ -115,7 +115,7 @@ impl Default for PoolSettings {
 }
 
 impl Engine {
-    /// As people call it.
+    /// The display name.
     pub(crate) fn title(self) -> &'static str {
         match self {
             Self::Postgresql => "PostgreSQL",

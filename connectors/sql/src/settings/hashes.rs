@@ -1,4 +1,4 @@
-//! What hashing a password costs.
+//! The costs of password hashes.
 
 use bridgehead_sdk::schemars;
 use serde::Deserialize;

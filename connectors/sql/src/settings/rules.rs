@@ -1,4 +1,4 @@
-//! Parameters of the operator's own, and what errors of the database mean.
+//! Custom parameters, and the meaning of the database's errors.
 
 use bridgehead_sdk::{Code, Subject, schemars};
 use serde::Deserialize;

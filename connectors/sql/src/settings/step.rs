@@ -1,4 +1,4 @@
-//! What an action runs.
+//! The settings of actions.
 
 use std::borrow::Cow;
 
@@ -35,7 +35,7 @@ pub struct ActionSettings {
 }
 
 impl ActionSettings {
-    /// What an action runs, if it is offered.
+    /// The steps of an action, if it is offered.
     pub fn of(&self, action: Action) -> Option<&Vec<StepSettings>> {
         match action {
             Action::CreateAccount => self.create_account.as_ref(),
@@ -44,7 +44,7 @@ impl ActionSettings {
             Action::SuspendAccount => self.suspend_account.as_ref(),
             Action::UnsuspendAccount => self.unsuspend_account.as_ref(),
             Action::ResetPassword => self.reset_password.as_ref(),
-            // There are no steps for what a later version may ask for.
+            // Actions of later versions have no steps.
             _ => None,
         }
     }
@@ -128,7 +128,7 @@ impl<'de> Deserialize<'de> for StepSettings {
     }
 }
 
-/// Reads a text, or else a table. serde's own untagged enums would not say which key of the table is wrong.
+/// Reads a string or a table. serde's own untagged enums would not report which key of the table is wrong.
 pub(super) fn text_or_table<'de, D: Deserializer<'de>, T: DeserializeOwned>(
     deserializer: D,
     expected: &str,

@@ -1,4 +1,4 @@
-//! What `check` says before the first task.
+//! What `check` reports before the first task.
 
 use bridgehead_sdk::{Code, Connector, Retry, Subject};
 use serde_json::{Value, json};
@@ -24,7 +24,7 @@ async fn said(connector: &dyn Connector) -> String {
 async fn a_server_that_takes_no_changes_and_a_right_that_is_missing_are_told_before_the_first_task() {
     let crm = Crm::start().await;
     let sql = |statement: &str| crm.server.sql("crm", statement);
-    // PostgreSQL reads a statement without asking whether it may be run.
+    // PostgreSQL parses a statement without checking permissions.
     sql(
         "CREATE ROLE half LOGIN PASSWORD 'half-secret-1'; GRANT ALL ON ALL TABLES IN SCHEMA public TO half; \
          GRANT ALL ON ALL SEQUENCES IN SCHEMA public TO half; REVOKE DELETE ON team_members FROM half",
@@ -47,7 +47,7 @@ async fn a_server_that_takes_no_changes_and_a_right_that_is_missing_are_told_bef
     crm.server.sql("postgres", "ALTER DATABASE crm SET default_transaction_read_only = on");
     let why = said(&*crm.example().patient().connector()).await;
     assert!(why.starts_with("PERMISSION_DENIED") && why.contains("transaction_read_only is on"), "{why}");
-    // Who only reads needs no more.
+    // A connector that only reads needs no further permissions.
     let reads = crm
         .example()
         .patient()

@@ -1,4 +1,4 @@
-//! The examples that the repository ships, turned to a server of the test's own.
+//! The examples in the repository, changed to use a test's own server.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -6,7 +6,7 @@ use std::sync::Arc;
 use bridgehead_sdk::{Connector, Network, SettingsError, Setup};
 use serde_json::{Map, Value, json};
 
-/// The `target` table of an example, to be changed and built.
+/// The `target` table of an example, which can be changed and built.
 #[derive(Clone)]
 pub(crate) struct Example {
     pub(crate) target: Map<String, Value>,
@@ -18,7 +18,7 @@ fn folder() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../../config/examples")
 }
 
-/// The statements that make the tables of an example.
+/// The statements that create the tables of an example.
 pub(crate) fn tables(name: &str) -> String {
     std::fs::read_to_string(folder().join("sql").join(name)).unwrap()
 }
@@ -27,7 +27,7 @@ impl Example {
     /// Reads the only app of an example.
     pub(crate) fn read(name: &str) -> Self {
         let example = Self::parse(&std::fs::read_to_string(folder().join(name)).unwrap());
-        // No test is to wait for long.
+        // Tests use short time limits.
         example.with("connect_timeout", "3s").with("statement_timeout", "5s")
     }
 
@@ -40,7 +40,7 @@ impl Example {
         Self { target, network: Network::default(), base: PathBuf::from(".") }
     }
 
-    /// With another value for a key, such as `accounts.list`, or without it.
+    /// Sets a key, such as `accounts.list`, or removes it.
     pub(crate) fn with(mut self, key: &str, value: impl Into<Value>) -> Self {
         let value = value.into();
         let mut table = &mut self.target;
@@ -57,17 +57,17 @@ impl Example {
         self
     }
 
-    /// With time for a machine that has a lot to do.
+    /// Sets longer time limits, for a busy machine.
     pub(crate) fn patient(self) -> Self {
         self.with("connect_timeout", "60s").with("statement_timeout", "60s")
     }
 
-    /// At a port of loopback, in the clear.
+    /// Uses a port on loopback, without TLS.
     pub(crate) fn at(self, port: u16) -> Self {
         self.with("host", "127.0.0.1").with("port", port).with("tls", Value::Null)
     }
 
-    /// As this user.
+    /// Uses this login.
     pub(crate) fn login(self, user: &str, password: &str) -> Self {
         self.with("user", user).with("password", password)
     }

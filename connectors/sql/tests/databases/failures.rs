@@ -1,4 +1,4 @@
-//! What goes wrong with PostgreSQL, and what the connector makes of it.
+//! Failures of PostgreSQL, and the connector's errors for them.
 
 use bridgehead_sdk::{Action, Code, Connector, Effect, Error, Retry, Subject};
 use serde_json::{Value, json};
@@ -16,7 +16,7 @@ async fn fails(connector: &dyn Connector, name: &str) -> Error {
     execute(connector, CREATE, json!({ "account": { "username": name } })).await.unwrap_err()
 }
 
-/// Creating an account and then doing something else, in the same transaction.
+/// A creation with another step in the same transaction.
 fn then(crm: &Crm, step: impl Into<Value>) -> Example {
     crm.example().with("actions.create_account", [Value::from(INSERT), step.into()].to_vec())
 }
@@ -53,7 +53,7 @@ async fn what_fails_before_the_commit_has_changed_nothing() {
     assert_eq!(parts(&error), never);
     assert!(error.message().contains("(username) [PostgreSQL 23502]"), "{error}");
 
-    // A value is never quoted: it may be a password.
+    // Values are never quoted, because they may be passwords.
     let error = fails(
         &*then(&crm, json!("UPDATE accounts SET active = :username::boolean WHERE username = :username"))
             .connector(),
@@ -119,7 +119,7 @@ async fn only_a_commit_without_an_answer_is_of_unknown_effect() {
         assert_eq!(find(&*connector, "insert").await, None);
     }
 
-    // A constraint that is only checked by the commit: the server answers, and has changed nothing.
+    // A deferred constraint is only checked by the commit: the server responds, and has changed nothing.
     crm.server.sql("crm", "ALTER TABLE accounts ADD CONSTRAINT one_department UNIQUE (department) DEFERRABLE INITIALLY DEFERRED");
     let payload = |name: &str| json!({ "account": { "username": name, "department": "only" } });
     execute(&*connector, CREATE, payload("first")).await.unwrap();
@@ -151,14 +151,14 @@ async fn what_meets_every_task_alike_is_about_the_connection() {
     sql("CREATE ROLE full_up LOGIN PASSWORD 'full-secret-1' CONNECTION LIMIT 0");
     later(Code::RateLimited, &check(crm.example().login("full_up", "full-secret-1")).await);
 
-    // Whoever may not read may not read anybody.
+    // A user without read permission cannot read any account.
     sql("CREATE ROLE blind LOGIN PASSWORD 'blind-secret-1'");
     let blind = crm.example().login("blind", "blind-secret-1").connector();
     let of = crate::support::accounts();
     later(Code::PermissionDenied, &blind.list(&of, None).await.unwrap_err());
     later(Code::PermissionDenied, &fails(&*blind, "ann").await);
 
-    // A statement that does not fit is named, before it is ever run.
+    // An invalid statement is reported before it is ever run.
     let error =
         check(crm.example().with("actions.delete_account", json!(["DELETE FROM acounts WHERE id = :id"])))
             .await;
@@ -172,7 +172,7 @@ async fn what_meets_every_task_alike_is_about_the_connection() {
     let error = check(crm.example().with("accounts.id_type", "text")).await;
     assert!(error.message().contains("operator does not exist: uuid > text"), "{error}");
 
-    // A standby takes no changes.
+    // A standby does not accept changes.
     sql(
         "CREATE ROLE standby LOGIN PASSWORD 'standby-secret-1'; GRANT ALL ON ALL TABLES IN SCHEMA public TO standby; \
          ALTER ROLE standby SET default_transaction_read_only = on",
@@ -206,7 +206,7 @@ async fn connections_are_shared_and_renewed() {
     assert!(error.message().contains("all 1 connections of the pool are in use"), "{error}");
     busy.await.unwrap();
 
-    // The same connection serves again, until the server is started anew: then another one does.
+    // The same connection is used until the server is restarted; then a new one is opened.
     let pid = "SELECT string_agg(pid::text, ',') FROM pg_stat_activity WHERE application_name = 'bridgehead'";
     let before = crm.server.sql("crm", pid);
     assert!(find(&*connector, "slow").await.is_some());
@@ -237,13 +237,13 @@ async fn a_connection_is_encrypted_and_the_certificate_checked() {
     let encrypted = "SELECT bool_and(ssl) FROM pg_stat_ssl JOIN pg_stat_activity USING (pid) WHERE application_name = 'bridgehead'";
     assert_eq!(crm.server.sql("crm", encrypted).trim(), "t");
 
-    // A socket is on this machine, and so in the clear.
+    // A socket is on the same machine, so it does not use TLS.
     let socket =
         crm.example().with("host", Value::Null).with("socket", crm.server.socket().to_str().unwrap());
     socket.connector().check().await.unwrap();
     assert!(socket.with("tls", true).build().is_err());
 
-    // The name counts, not the authority alone.
+    // The host name is checked, not only the authority.
     let error = example.clone().with("host", "127.0.0.2").connector().check().await.unwrap_err();
     assert_eq!(parts(&error), LOST, "{error}");
     example.network.authorities = bridgehead_test_servers::Authority::new().ca_pem().into_bytes().into();

@@ -1,4 +1,4 @@
-//! What shows that a listing is whole, on every database.
+//! Proof that a listing is complete, on every database.
 
 use std::sync::Arc;
 
@@ -12,7 +12,7 @@ use crate::postgres::Crm;
 use crate::sqlite::{Wiki, open};
 use crate::support::{accounts, ids, list};
 
-/// The people of a table with `id` and `name`, ten a page.
+/// A connector for a table of people with `id` and `name`, ten per page.
 fn people(example: Example, id_type: &str, list: &str) -> Arc<dyn Connector> {
     people_with(example, id_type, list).connector()
 }
@@ -38,7 +38,7 @@ async fn count(connector: &dyn Connector) -> usize {
     ids(&records).len()
 }
 
-/// Uuids in capitals and small letters, as applications write them that keep them as text.
+/// UUIDs in uppercase and lowercase, as applications store them in text columns.
 fn uuids() -> String {
     let rows = (0..100).map(|number| {
         let uuid = format!("{:08x}-0000-4000-8000-0000000000ab", (number * 2_654_435_761_u64) % 0xffff_ffff);
@@ -100,7 +100,7 @@ async fn identifiers_that_are_ordered_and_compared_in_two_ways_are_refused_and_n
     is_refused(&list(&*people(crm.example().patient(), "text", wrong), &accounts()).await.unwrap_err(), part);
     let right = wrong.replace("lower(id)", "id");
     assert_eq!(count(&*people(crm.example().patient(), "text", &right)).await, 100);
-    // The operator's own count finds what the listing's own condition leaves out.
+    // The operator's own count finds what the listing's condition excludes.
     let example =
         people_with(crm.example().patient(), "text", &right.replace("WHERE", "WHERE name <> 'p7' AND"));
     assert_eq!(count(&*example.connector()).await, 99);
@@ -116,7 +116,7 @@ async fn identifiers_that_are_ordered_and_compared_in_two_ways_are_refused_and_n
     );
     let right = wrong.replace("BINARY id", "id");
     assert_eq!(count(&*people(shop.example().patient(), "text", &right)).await, 100);
-    // MariaDB takes '' for no UUID at all, and gives nobody.
+    // MariaDB does not accept '' as a UUID, and returns no records.
     shop.server.sql("shop", "DROP TABLE people; CREATE TABLE people (id UUID PRIMARY KEY, name TEXT); INSERT INTO people SELECT UUID(), seq FROM seq_1_to_50");
     for id_type in ["text", "uuid"] {
         let connector = people(shop.example().patient(), id_type, &right);
@@ -125,12 +125,12 @@ async fn identifiers_that_are_ordered_and_compared_in_two_ways_are_refused_and_n
     }
 }
 
-/// Somebody comes twice and somebody else never, and each page is as long as it is to be: the runtime holds the different records
-/// against the total of the last page.
+/// One record is returned twice and another never, and each page has the expected length: the runtime compares the distinct records with
+/// the total of the last page.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_listing_that_gives_somebody_twice_in_the_place_of_another_has_a_total_that_is_not_met() {
     let rows = "INSERT INTO people VALUES ('c', 'c', 1), ('b', 'b', 2), ('a', 'a', 3), ('d', 'd', 4)";
-    // Behind c and b come c and d: two, as many as there would be behind a and b.
+    // After c and b come c and d: two rows, as many as after a and b.
     let by_place = "SELECT id, name FROM people WHERE id > COALESCE(:after, '') ORDER BY place LIMIT :limit";
     let wiki = Wiki::start().await;
     let mut file = open(&wiki.path("app.sqlite")).await;
@@ -203,7 +203,7 @@ async fn the_last_page_names_what_shows_that_it_is_the_last() {
     let described = blind.connector().describe().await.unwrap();
     assert!(described.unverifiable.contains("memberships.team"), "{described:?}");
 
-    // Of an earlier process, or of one that stood still for too long.
+    // A cursor of an earlier process, or of a listing that paused for too long.
     let cursor = bridgehead_sdk::Cursor::new(r#"{"rows":500,"last":"x","total":600,"snapshot":"abc-0"}"#);
     let error = crm.example().patient().connector().list(&accounts(), Some(&cursor)).await.unwrap_err();
     is_refused(&error, "starting over");

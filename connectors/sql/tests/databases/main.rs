@@ -1,4 +1,4 @@
-//! The connector against real databases: each test starts its own server, and ends it.
+//! Tests against real databases: each test starts and stops its own server.
 
 #![cfg(test)]
 

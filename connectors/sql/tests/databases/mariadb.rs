@@ -1,4 +1,4 @@
-//! MariaDB, which stands for MySQL too.
+//! MariaDB, which also represents MySQL.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -70,7 +70,7 @@ impl TestTarget for Shop {
         let known = self.server.sql("mysql", &format!("SHOW DATABASES LIKE '{name}'"));
         if known.trim().is_empty() {
             self.database(&name);
-            // The engine of sequences would count from 1 to 0 as well.
+            // The sequence engine would count from 1 down to 0.
             if accounts > 0 {
                 self.server.sql(
                     &name,
@@ -119,12 +119,12 @@ async fn what_mariadb_refuses_is_told_and_rolled_back() {
     let sql = |statement: &str| shop.server.sql("shop", statement);
     let not_applied = |code, retry, subject| (code, Effect::NotApplied, retry, subject);
 
-    // Without RETURNING, as with MySQL, the account is looked up.
+    // Without RETURNING, as in MySQL, the account is looked up.
     let plain = shop.example().with("actions.create_account", json!([INSERT]));
     let id = create(&*plain.connector(), "ann").await;
     assert_eq!(find(&*plain.connector(), "ANN").await.unwrap().id.as_str(), id);
 
-    // What MySQL takes for a number is none.
+    // Strings that MySQL converts to the number are not the identifier.
     let loose = plain.clone().with("accounts.id_type", "text").connector();
     for wrong in [format!("{id}abc"), format!("{id}.0"), format!("0{id}")] {
         for connector in [&loose, &plain.connector()] {
@@ -199,7 +199,7 @@ async fn what_mariadb_refuses_is_told_and_rolled_back() {
     let error = call.await.unwrap();
     assert_eq!(parts(&error), not_applied(Code::Timeout, Retry::Backoff, Subject::Connection), "{error}");
 
-    // A lock that somebody else holds.
+    // Another client holds a lock.
     sql("INSERT INTO accounts (username) VALUES ('locked')");
     let holder = shop.example().with("actions.create_account", json!([INSERT, {
         "require": "SELECT 1 FROM accounts WHERE username = 'locked' AND SLEEP(4) = 0 FOR UPDATE", "otherwise": "INTERNAL_ERROR",
@@ -315,7 +315,7 @@ async fn every_type_of_mariadb_is_read() {
         let read = account.extra.get(&format!("field_{column}")).unwrap_or(&Value::Null);
         assert_eq!(read.to_string(), expected.to_string(), "{column}");
     }
-    // MariaDB's JSON is text, MySQL's is JSON.
+    // JSON is a text type in MariaDB, and a separate type in MySQL.
     let doc = &account.extra["doc"];
     assert!(*doc == json!("{\"a\": [1, null]}") || *doc == json!({ "a": [1, null] }), "{doc}");
 }

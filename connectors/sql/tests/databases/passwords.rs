@@ -1,4 +1,4 @@
-//! What is kept of a password.
+//! Stored password hashes.
 
 use bridgehead_sdk::Action;
 use serde_json::{Value, json};

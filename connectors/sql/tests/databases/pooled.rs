@@ -1,4 +1,4 @@
-//! PostgreSQL behind a pool that hands out a connection for each transaction.
+//! PostgreSQL behind a connection pool that assigns a connection for each transaction.
 
 use std::sync::Arc;
 
@@ -14,11 +14,11 @@ use crate::support::{accounts, create, execute, find, ids, list};
 #[tokio::test(flavor = "multi_thread")]
 async fn what_is_reported_through_a_pool_of_transactions_is_what_happened() {
     let crm = Crm::start().await;
-    // A type that is not built in is asked for by the driver's own statements.
+    // The driver queries the server about types that are not built in.
     crm.server.sql("crm", "CREATE EXTENSION citext; ALTER TABLE accounts ALTER department TYPE citext");
     let pool = PgBouncer::start(&crm.server, "transaction", 2).await;
     let through = crm.example().patient().at(pool.port).with("pool.max_connections", 3);
-    // Connectors whose statements come in another order each, so that what one has prepared is no other's.
+    // Connectors with different orders of statements, so that the statements that one has prepared do not match those of another.
     let connectors: Vec<Arc<dyn Connector>> = (0..4)
         .map(|number| {
             let example = through.clone();
@@ -30,7 +30,7 @@ async fn what_is_reported_through_a_pool_of_transactions_is_what_happened() {
     let tasks = connectors.iter().cloned().enumerate().map(|(number, connector)| {
         tokio::spawn(async move {
             for round in 0..12 {
-                // A connection that was not checked knows of no type before.
+                // Without a check, the connection does not know the type before.
                 if number % 2 == 0 {
                     connector.check().await.unwrap();
                 }
@@ -54,7 +54,7 @@ async fn what_is_reported_through_a_pool_of_transactions_is_what_happened() {
     let there = crm.server.sql("crm", "SELECT count(*) FROM accounts WHERE NOT active");
     assert_eq!(there.trim(), "24");
     assert_eq!(ids(&list(&*connectors[0], &accounts()).await.unwrap().0).len(), 24);
-    // A pool that hands out a connection for each statement could carry out half a task: it is refused before anything is run.
+    // A pool that assigns a connection for each statement could execute only half a task: it is rejected before anything is run.
     let half = PgBouncer::start(&crm.server, "statement", 2).await;
     let refused = crm.example().patient().at(half.port).connector();
     let task = json!({ "account": { "username": "ann" } });
@@ -67,7 +67,7 @@ async fn what_is_reported_through_a_pool_of_transactions_is_what_happened() {
         assert_eq!((error.retry(), error.subject()), (Retry::Backoff, Subject::Connection), "{error}");
     }
     assert_eq!(find(&*connectors[0], "ann").await, None);
-    // Nothing is left on the server's connections for others to meet: the pool hands them out in turn.
+    // Nothing is left on the server connections for other clients, to which the pool assigns them in turn.
     let options = PgConnectOptions::new_without_pgpass().host("127.0.0.1").port(pool.port).database("crm");
     let options = options.username(&crm.server.user).ssl_mode(PgSslMode::Disable).extra_float_digits(None);
     let mut other = options.connect().await.unwrap();
@@ -91,7 +91,7 @@ async fn what_a_pool_refuses_at_its_door_is_told_as_the_server_would() {
     for (example, code) in [
         (through().with("password", "wrong-secret-1"), Code::PermissionDenied),
         (through().with("user", "nobody"), Code::PermissionDenied),
-        // The pool knows it, and the server does not.
+        // The pool knows this user, but the server does not.
         (through().login("stale", "stale-secret-1"), Code::PermissionDenied),
         (through().with("database", "nowhere"), Code::Timeout),
     ] {
@@ -110,7 +110,7 @@ async fn what_a_pool_refuses_at_its_door_is_told_as_the_server_would() {
         }
     }
     crm.server.stop();
-    // It waits for its server to come back, and the connector does not.
+    // The pool waits for its server to come back, but the connector does not.
     let hasty = through().with("connect_timeout", "3s").with("statement_timeout", "3s").connector();
     let error = hasty.check().await.unwrap_err();
     assert_eq!((error.code(), error.subject()), (Code::Timeout, Subject::Connection), "{error}");

@@ -11,9 +11,9 @@ use crate::example::{Example, tables};
 
 pub(crate) struct Crm {
     pub(crate) server: Postgres,
-    /// What stands between it and the connector.
+    /// The pool between the server and the connector.
     pool: Option<PgBouncer>,
-    /// Whether the kit fails in the server's place. That takes minutes.
+    /// Whether the kit simulates failures of the server. This takes minutes.
     fails: bool,
 }
 
@@ -29,7 +29,7 @@ impl Crm {
         crm
     }
 
-    /// The same, reached through a pool that gives each of its clients a connection for as long as that stays.
+    /// The same, behind a pool that assigns each client a connection for its whole session.
     async fn behind_a_pool_of_sessions() -> Self {
         let crm = Self::start().await;
         let users = [(crm.server.user.as_str(), crm.server.password.as_str()), ("reader", "reader-secret-1")];
@@ -80,7 +80,7 @@ impl TestTarget for Crm {
     }
 
     fn protocol(&self) -> Protocol {
-        // Any other is passed on as it comes.
+        // An unknown protocol is passed on unchanged.
         if self.fails { Protocol::Postgres } else { Protocol::Http }
     }
 

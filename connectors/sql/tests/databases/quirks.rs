@@ -1,7 +1,7 @@
-//! What real schemas are like: one line each, and the same story on each. What comes of it stands in the snapshot.
+//! Real-world schemas: one line each, and the same sequence of steps for each. The snapshot shows the results.
 //!
-//! A line changes parts of a plain schema and of its statements ([`PLAIN`] and those of the product). The story is a check, a listing,
-//! the six actions for somebody new, and a listing again. Whatever a line does to the somebody new, the others stay as they were.
+//! A line changes parts of a plain schema and of its statements ([`PLAIN`] and those of the product). The steps are a check, a listing, the
+//! six actions for a new account, and another listing. Whatever happens to the new account, the others must not change.
 
 use std::collections::{BTreeSet, HashMap};
 use std::fmt::Write as _;
@@ -27,10 +27,10 @@ use Product::{MariaDb, PostgreSql, Sqlite};
 
 type Parts = &'static [(&'static str, &'static str)];
 
-/// What it is called, where, and how it differs from the plain schema.
+/// The name, the product, and the differences from the plain schema.
 type Quirk = (&'static str, Product, Parts);
 
-/// In braces stands another part.
+/// Names in braces are replaced by other parts.
 const PLAIN: Parts = &[
     ("before", ""),
     (
@@ -76,7 +76,7 @@ const PLAIN: Parts = &[
     ("inactive_is", "false"),
 ];
 
-/// With the numbers and keys that a database makes.
+/// Changes for identifiers that the database generates as numbers.
 const NUMBERS: [(&str, &str); 6] = [
     ("id_type", "integer"),
     ("ids", "-3, 0, 1, 7, 12"),
@@ -122,7 +122,7 @@ impl Product {
     }
 }
 
-/// All parts of a line, with the others put into them.
+/// All parts of a schema: those of the plain schema and the product, with the changes of a line.
 struct Schema(HashMap<&'static str, &'static str>);
 
 impl Schema {
@@ -184,8 +184,8 @@ fn told(error: &Error) -> String {
     format!("{} {message}", error.code())
 }
 
-/// What is listed, apart from the somebody new; or why nothing is. As the runtime does, it holds the different records against the
-/// total of the last page.
+/// The listed accounts except the new one, or why the listing failed. Like the runtime, this compares the distinct records with the total
+/// of the last page.
 async fn others(connector: &dyn Connector) -> Result<Vec<Value>, String> {
     let (mut seen, mut listed, mut cursor) = (BTreeSet::new(), Vec::new(), None);
     loop {
@@ -212,7 +212,7 @@ async fn others(connector: &dyn Connector) -> Result<Vec<Value>, String> {
     }
 }
 
-/// What came of each part of the story.
+/// The results of each step.
 async fn story(schema: &Schema, connector: &dyn Connector) -> Vec<String> {
     let mut lines = Vec::new();
     if let Err(error) = connector.check().await {
@@ -249,7 +249,7 @@ async fn story(schema: &Schema, connector: &dyn Connector) -> Vec<String> {
     ];
     let mut fine = Vec::new();
     for (name, action, mut payload) in tasks {
-        // Whoever was made has an identifier; Iden names it.
+        // The created account has an identifier, which Iden uses.
         if action != Action::CreateAccount {
             let wanted = Account::by_username("new.person");
             match connector.find_account(&wanted).await {
@@ -272,7 +272,7 @@ async fn story(schema: &Schema, connector: &dyn Connector) -> Vec<String> {
     lines
 }
 
-/// What comes of the lines of one product.
+/// The results for the lines of one product.
 async fn report(product: Product, mut example_of: impl AsyncFnMut(String) -> Example) -> String {
     let mut report = String::new();
     for quirk in QUIRKS.iter().filter(|quirk| quirk.1 == product) {

@@ -1,4 +1,4 @@
-//! Listings of PostgreSQL, and what stands in its columns.
+//! Listings of PostgreSQL, and the values of its columns.
 
 use bridgehead_sdk::{Record, ResourceType, Retry};
 use serde_json::{Value, json};
@@ -33,7 +33,7 @@ async fn a_listing_survives_what_comes_and_goes_or_says_that_it_does_not() {
     let of = accounts();
     people();
 
-    // By key: what was there when it began is listed once, whatever comes and goes before and behind.
+    // By key: records that existed at the start are listed once, despite concurrent insertions and deletions.
     let connector = numbers(&crm, "key", BY_KEY).connector();
     let mut seen = Vec::new();
     let mut cursor = None;
@@ -55,7 +55,7 @@ async fn a_listing_survives_what_comes_and_goes_or_says_that_it_does_not() {
     assert_eq!(listed.len(), seen.len(), "nobody comes twice");
     assert_eq!(listed, (1..=35).map(|number| (number * 10).to_string()).collect(), "it is of one moment");
 
-    // By offset: the same.
+    // By offset: the same result.
     people();
     let connector = numbers(&crm, "offset", BY_OFFSET).connector();
     assert_eq!(list(&*connector, &of).await.unwrap().0.len(), 35);
@@ -130,7 +130,7 @@ async fn a_bad_record_is_set_apart_and_a_bad_listing_is_an_error() {
         assert!(error.message().contains(why), "{error}");
     }
 
-    // Fewer rows than were asked for are no end: a condition may stand around the LIMIT.
+    // Fewer rows than requested do not mean the end: a condition may be applied outside of the LIMIT.
     sql(
         "TRUNCATE people; INSERT INTO people SELECT n, CASE WHEN n % 2 = 0 THEN 'even' ELSE 'odd' END FROM generate_series(1, 50) n",
     );

@@ -1,20 +1,20 @@
-//! A way to the database that loses what it should not.
+//! A relay to the database that loses selected messages.
 
 use std::net::{Ipv4Addr, SocketAddr};
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 
-/// What happens to the first message of a client that holds a certain text.
+/// What happens to the first message of a client that contains a certain text.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Loss {
     /// The message never arrives, and the connection ends.
     Message,
-    /// The message arrives and is answered; the answer is lost, and the connection ends.
+    /// The message arrives and is answered; the response is lost, and the connection ends.
     Answer,
 }
 
-/// Passes everything on between a port of its own and the server, except for what is to be lost. Ends with the test.
+/// Relays a separate port to the server, except for the lost messages. Ends with the test.
 pub(crate) async fn relay(server: u16, text: &'static [u8], loss: Loss) -> u16 {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
     let port = listener.local_addr().unwrap().port();
@@ -39,7 +39,7 @@ async fn pass_on(mut client: TcpStream, mut server: TcpStream, text: &'static [u
                 }
                 server.write_all(message).await.unwrap();
                 if is_it {
-                    // Whatever the server says, the client never hears of it.
+                    // The client never receives the server's response.
                     assert!(server.read(&mut from_server).await.unwrap() > 0);
                     return;
                 }

@@ -1,4 +1,4 @@
-//! The recipe for PostgreSQL's own roles.
+//! The recipe for PostgreSQL roles.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -32,7 +32,7 @@ impl Cluster {
         example.login("bridgehead", "bridge-secret-1")
     }
 
-    /// Whether somebody may log in with a password.
+    /// Whether a login with this password succeeds.
     async fn logs_in(&self, user: &str, password: &str) -> bool {
         self.example().login(user, password).connector().check().await.is_ok()
     }
@@ -92,7 +92,7 @@ async fn a_role_is_a_login_and_its_password_is_seen_by_nobody() {
         [of("bridgehead").trim().to_owned(), of("powerless").trim().to_owned()].into()
     );
 
-    // Names and passwords of any kind are quoted by the server.
+    // The server quotes names and passwords with any characters.
     let name = "o'Brien \"x\"; DROP ROLE readers; --";
     let password = "Quiet'Harbour\\\"$$-é\u{2168}";
     let account = json!({ "username": name, "display_name": "It's O'Brien", "password": password });
@@ -114,7 +114,7 @@ async fn a_role_is_a_login_and_its_password_is_seen_by_nobody() {
     assert_eq!((renamed.id.as_str(), renamed.display_name.as_deref()), (id.as_str(), Some("It's O'Brien")));
     assert_eq!(renamed.memberships.to_json(false), json!({ "role": [writers] }));
 
-    // Whoever is suspended is still an account, and no group; the password stays.
+    // A suspended role is still an account, not a group; its password is kept.
     let act = async |action| execute(&*connector, action, json!({ "account": about })).await;
     let reset = json!({ "account": { "id": id, "password": "Second-Harbour-2" } });
     execute(&*connector, Action::ResetPassword, reset).await.unwrap();
@@ -131,7 +131,7 @@ async fn a_role_is_a_login_and_its_password_is_seen_by_nobody() {
     act(Action::UnsuspendAccount).await.unwrap();
     assert!(cluster.logs_in("brien", "Second-Harbour-2").await);
 
-    // What owns something is not dropped, and stays as it was.
+    // A role that owns something is not dropped and stays unchanged.
     cluster.server.sql("postgres", "CREATE TABLE owned (); ALTER TABLE owned OWNER TO brien");
     let error = act(Action::DeleteAccount).await.unwrap_err();
     assert_eq!((error.code(), error.effect()), (Code::InternalError, Effect::NotApplied));
@@ -140,7 +140,7 @@ async fn a_role_is_a_login_and_its_password_is_seen_by_nobody() {
     act(Action::DeleteAccount).await.unwrap();
     assert_eq!(act(Action::DeleteAccount).await.unwrap_err().code(), Code::AccountNotFound);
 
-    // PostgreSQL's own and superusers are no accounts; a group is not overwritten; no name is truncated.
+    // Built-in roles and superusers are not accounts; a group is not overwritten; no name is truncated.
     for name in ["boss", "pg_monitor"] {
         assert_eq!(find(&*connector, name).await, None, "{name}");
     }

@@ -1,4 +1,4 @@
-//! A secret is seen by the database alone.
+//! Only the database sees secrets.
 
 use std::io::Write;
 use std::sync::{Arc, Mutex};
@@ -10,7 +10,7 @@ use tracing_subscriber::fmt::MakeWriter;
 use crate::postgres::Crm;
 use crate::support::execute;
 
-/// Everything that is logged.
+/// Captures all log output.
 #[derive(Clone, Default)]
 pub(crate) struct Log(Arc<Mutex<Vec<u8>>>);
 
@@ -50,7 +50,7 @@ async fn no_password_and_no_statement_is_logged_and_no_error_repeats_a_password(
     let connector = crm.example().connector();
     execute(&*connector, Action::CreateAccount, json!({ "account": account })).await.unwrap();
 
-    // A trigger, a cast and a statement of the operator's own that all repeat what they are given.
+    // A trigger, a cast and one of the operator's statements that all repeat their input.
     let repeat = [
         json!({ "execute_result": true, "sql": "SELECT format('SELEKT %L', :password) || coalesce(:username, '')" }),
         json!({ "execute_result": true, "sql": "SELECT format('DO %L', format('BEGIN RAISE EXCEPTION %L; END', 'you said ' || :password)) || left(:username, 0)" }),
@@ -87,7 +87,7 @@ async fn statements_are_shown_with_what_came_of_them_and_without_a_value() {
     let connector = traced(crm.example());
     let task = json!({ "account": account });
     execute(&*connector, Action::CreateAccount, task.clone()).await.unwrap();
-    // Refused: the server quotes the row, and what is kept of the password with it.
+    // The server rejects the row, and quotes it in the error together with the password hash.
     execute(&*connector, Action::CreateAccount, task).await.unwrap_err();
     let made = json!([{ "execute_result": true, "sql": "SELECT format('COMMENT ON TABLE accounts IS %L', :password) WHERE :id IS NOT NULL" }]);
     let connector = traced(crm.example().with("actions.reset_password", made));

@@ -17,7 +17,7 @@ use crate::support::{accounts, create, execute, find, list};
 
 pub(crate) struct Wiki {
     folder: tempfile::TempDir,
-    /// Who holds the file so that nobody else gets at it.
+    /// A connection that locks the file for all others.
     holder: Mutex<Option<SqliteConnection>>,
 }
 
@@ -255,7 +255,7 @@ async fn every_type_of_sqlite_is_read() {
     );
 }
 
-/// A schema with a column that the kit's accounts do not bring.
+/// A schema that requires a column which the kit's accounts do not set.
 struct Strict(Wiki);
 
 #[async_trait]

@@ -1,4 +1,4 @@
-//! Connections that are no good any more, and tables that change under them.
+//! Unusable connections, and tables that change while they are used.
 
 use std::os::unix::fs::FileExt as _;
 use std::sync::Arc;
@@ -34,7 +34,7 @@ async fn a_connection_to_a_server_that_takes_no_changes_is_not_kept() {
     assert_eq!((error.code(), error.subject()), (Code::PermissionDenied, Subject::Connection), "{error}");
     shop.server.sql("shop", "SET GLOBAL tx_read_only = OFF");
     create(&*connector, "ann").await;
-    // Whoever may do everything may change a server that is read-only; others may not.
+    // Users with all privileges can change a read-only server; others cannot.
     shop.server.sql(
         "shop",
         "CREATE USER app IDENTIFIED BY 'app-secret-1'; GRANT ALL ON shop.* TO app; SET GLOBAL read_only = ON",
@@ -47,7 +47,7 @@ async fn a_connection_to_a_server_that_takes_no_changes_is_not_kept() {
     shop.server.sql("shop", "SET GLOBAL read_only = OFF");
     create(&*app, "bob").await;
 
-    // Root may write to every file, so the file itself says that this SQLite is too old to write to it (its write version, at byte 18).
+    // Root can write to every file, so the file itself declares that this SQLite is too old to write to it (its write version, at byte 18).
     let wiki = Wiki::start().await;
     let file = std::fs::File::options().write(true).open(wiki.path("app.sqlite")).unwrap();
     let version = |version: u8| file.write_all_at(&[version], 18).unwrap();
@@ -61,7 +61,7 @@ async fn a_connection_to_a_server_that_takes_no_changes_is_not_kept() {
     create(&*connector, "ann").await;
 }
 
-/// The connection is another one after each of these, and the task is retried.
+/// The connection is replaced after each of these errors, and the task is retried.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_connection_on_which_something_is_gone_is_not_kept() {
     let crm = Crm::start().await;
@@ -95,7 +95,7 @@ async fn a_connection_on_which_something_is_gone_is_not_kept() {
             assert_eq!(error.subject(), Subject::Connection, "{error}");
         }
         assert_eq!(find(&*connector, "ann").await, None);
-        // The server takes its time to end what was dropped.
+        // The server needs a moment to end a dropped connection.
         let is_same = loop {
             let now = pid();
             if now.trim().parse::<u32>().is_ok() {
@@ -111,8 +111,8 @@ async fn a_connection_on_which_something_is_gone_is_not_kept() {
     }
 }
 
-/// The same with the numbers by which MySQL and MariaDB say that they take no changes, whether a server of today has a setting for each
-/// or not.
+/// The same with the error numbers with which MySQL and MariaDB reject changes, whether or not a current server has a setting that causes
+/// each.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_connection_to_a_mysql_that_takes_no_changes_is_not_kept() {
     let mut shop = Shop::start().await;
@@ -151,7 +151,7 @@ async fn a_connection_to_a_mysql_that_takes_no_changes_is_not_kept() {
         }
     }
     shop.server.sql("shop", "DROP TRIGGER fails");
-    // A setting that only a new start brings.
+    // A setting that requires a restart.
     let connector = example.connector();
     create(&*connector, "before").await;
     shop.server.restart_with(&["--innodb-read-only=ON"]).await;
@@ -162,7 +162,7 @@ async fn a_connection_to_a_mysql_that_takes_no_changes_is_not_kept() {
     assert!(error.message().contains("innodb_read_only is on"), "{error}");
 }
 
-/// A listing of whatever columns there are, one connection alone.
+/// A listing of whatever columns exist, on a single connection.
 fn people(example: Example) -> Arc<dyn Connector> {
     example
         .patient()
@@ -204,7 +204,7 @@ async fn a_table_of_a_server_that_changes_shifts_no_value_either() {
     let (crm, shop) = (Crm::start().await, Shop::start().await);
     crm.server.sql("crm", &table);
     shop.server.sql("shop", &table);
-    // PostgreSQL puts no column into the middle.
+    // PostgreSQL cannot add a column in the middle.
     let copied = "CREATE TABLE copy AS SELECT id, 'hidden' AS secret, name, email, note FROM people; DROP TABLE people; \
                   ALTER TABLE copy RENAME TO people";
     let added = "ALTER TABLE people ADD COLUMN secret VARCHAR(20) DEFAULT 'hidden' AFTER id";
@@ -240,7 +240,7 @@ async fn a_table_that_changes_shifts_no_value_into_another_field() {
     let update = async |note: &str| update(&*connector, note).await;
     assert_eq!(shown().await, expected("short"));
     update("first").await;
-    // A column in the middle, as a migration that copies the table makes one.
+    // A column in the middle, as added by a migration that copies the table.
     file.execute(
         "CREATE TABLE new (id TEXT, secret TEXT, name TEXT, email TEXT, note TEXT); \
          INSERT INTO new SELECT id, 'hidden', name, email, note FROM people; DROP TABLE people; ALTER TABLE new RENAME TO people",
@@ -252,7 +252,7 @@ async fn a_table_that_changes_shifts_no_value_into_another_field() {
     assert_eq!(shown().await, expected("second"));
     file.close().await.unwrap();
 
-    // Another file in its place, as a restored backup is.
+    // Another file replaces it, like a restored backup.
     let backup = wiki.path("backup.sqlite");
     std::fs::copy(&path, &backup).unwrap();
     update("third").await;
@@ -273,7 +273,7 @@ async fn names_are_found_in_any_case_beyond_ascii_too() {
     for name in ["éva straße", "ÉVA STRAßE", "Éva Straße"] {
         assert!(find(&*connector, name).await.is_some(), "{name}");
     }
-    // With the letters of ASCII alone, small and capital letters are looked for, too.
+    // Where SQLite only compares ASCII letters, lowercase and uppercase spellings are looked up too.
     let connector = wiki.example("app.sqlite").patient().connector();
     create(&*connector, "ÖLLE").await;
     assert!(find(&*connector, "ölle").await.is_some());

@@ -1,4 +1,4 @@
-//! What tests of all databases need.
+//! Shared helpers for tests of all databases.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -22,7 +22,7 @@ pub(crate) async fn execute(
     connector.execute(&context(), &operation).await
 }
 
-/// Creates somebody, and answers the identifier.
+/// Creates an account, and returns its identifier.
 pub(crate) async fn create(connector: &dyn Connector, name: &str) -> String {
     let account = json!({ "username": name, "email": format!("{name}@example.com") });
     let done = execute(connector, Action::CreateAccount, json!({ "account": account })).await.unwrap();
@@ -34,7 +34,7 @@ pub(crate) async fn find(connector: &dyn Connector, name: &str) -> Option<Accoun
     connector.find_account(&account).await.unwrap()
 }
 
-/// A whole listing: what was read, and what could not be.
+/// A complete listing: the records, the rejected ones, and the number of pages.
 pub(crate) async fn list(
     connector: &dyn Connector,
     of: &ResourceType,

@@ -1,4 +1,4 @@
-//! Names that are taken, updates at the same moment, and members that are compared loosely.
+//! Names that are taken, concurrent updates, and members that are compared loosely.
 
 use std::sync::Arc;
 
@@ -28,11 +28,11 @@ async fn conflicts_are_told(example: Example) {
         (Code::InternalError, Retry::Never, Subject::Account)
     );
     assert!(error.message().contains(&format!("the email address is taken by the account {ann}")), "{error}");
-    // Its own name in other letters is no conflict.
+    // Changing only the case of its own name is not a conflict.
     let payload = json!({ "account": { "id": bob }, "changes": { "username": "Bob" } });
     execute(&*connector, Action::UpdateAccount, payload).await.unwrap();
 
-    // A statement that breaks a rule of another kind does not say that the account exists.
+    // A violated rule in another action does not report that the account exists.
     let rename = "UPDATE accounts SET username = 'ann' WHERE id = :id";
     let suspends = example.with("actions.suspend_account", json!([rename])).connector();
     let error =
@@ -50,7 +50,7 @@ async fn a_name_that_is_taken_is_told_by_whose_it_is_on_every_database() {
     let shop = Shop::start().await;
     conflicts_are_told(shop.example().patient()).await;
 
-    // A constraint that is about no name, and one about a name that the look-ups leave out.
+    // A constraint that is not about a name, and one about a name in a record that the look-ups exclude.
     crm.server.sql("crm", "CREATE UNIQUE INDEX one_desk ON accounts (department)");
     let connector = crm.example().patient().connector();
     let desk = |name: &str| json!({ "account": { "username": name, "department": "desk 1" } });
@@ -127,7 +127,7 @@ async fn a_member_whose_identifier_is_written_in_other_letters_is_seen_and_remov
             .connector()
     };
     let payload = json!({ "account": { "id": "ANN" }, "memberships": { "team": [] } });
-    // The statement compares in another way than the database does: nothing goes, and nobody hears that it went.
+    // The statement compares differently from the database: it removes nothing, and the removal is not reported as done.
     let strict = with("DELETE FROM crew WHERE person = :id COLLATE BINARY AND team = :ref");
     assert_eq!(find(&*strict, "ann").await.unwrap().memberships.of("team").len(), 1);
     let error = execute(&*strict, Action::UpdateAccount, payload.clone()).await.unwrap_err();
@@ -138,7 +138,7 @@ async fn a_member_whose_identifier_is_written_in_other_letters_is_seen_and_remov
     assert!(find(&*right, "ann").await.unwrap().memberships.of("team").is_empty());
 }
 
-/// Two people whose identifiers the database takes for one.
+/// Two accounts whose identifiers are equal for the database.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_task_for_somebody_whose_identifier_finds_another_as_well_changes_neither() {
     let tables = |column: &str| {
@@ -197,7 +197,7 @@ async fn a_task_for_somebody_whose_identifier_finds_another_as_well_changes_neit
     }
 }
 
-/// "Not found" would let Iden believe that somebody is gone who is there.
+/// "Not found" would make Iden assume that an existing account is gone.
 #[tokio::test(flavor = "multi_thread")]
 async fn somebody_who_is_found_by_name_and_not_by_identifier_is_no_account_not_found() {
     let wiki = Wiki::start().await;

@@ -1,4 +1,4 @@
-//! Each value goes from the database and back unchanged, on every database.
+//! Each value is read and written back unchanged, on every database.
 
 use bridgehead_sdk::{Action, Record};
 use serde_json::{Map, Value, json};
@@ -10,7 +10,7 @@ use crate::postgres::Crm;
 use crate::sqlite::{Wiki, open};
 use crate::support::{accounts, execute, list};
 
-/// A type of column, a value as SQL has it, how a statement binds it (`?` is the parameter), and what is listed.
+/// A type of column, a value in SQL, how a statement binds it (`?` is the parameter), and the listed value.
 type Case = (&'static str, &'static str, &'static str, Value);
 
 fn table(cases: &[Case]) -> String {
@@ -24,7 +24,7 @@ fn table(cases: &[Case]) -> String {
     )
 }
 
-/// An update of one field, which writes all the others as they were read; then of every field, with what was listed.
+/// An update of one field, which writes all others as they were read; then of every field, with the listed values.
 async fn goes_there_and_back(example: Example, cases: &[Case], dump: impl AsyncFn() -> String) {
     let mut fields: Map<String, Value> =
         (0..cases.len()).map(|n| (format!("f{n}"), json!(format!("c{n}")))).collect();
@@ -115,7 +115,7 @@ async fn each_value_of_postgresql_goes_there_and_back_unchanged() {
         ("timestamptz", "NULL", "?::timestamptz", Value::Null),
     ];
     crm.server.sql("crm", &table(&cases));
-    // Whatever zone others work in.
+    // The default time zone of other clients must not matter.
     crm.server.sql("postgres", "ALTER DATABASE crm SET timezone = 'America/New_York'");
     let dump = async || crm.server.sql("crm", "SELECT * FROM kinds");
     goes_there_and_back(crm.example().patient(), &cases, dump).await;
@@ -161,7 +161,7 @@ async fn each_value_of_mariadb_goes_there_and_back_unchanged() {
         ("INT", "NULL", "?", Value::Null),
         ("TIMESTAMP NULL", "NULL", "?", Value::Null),
     ];
-    // Whatever zone others work in.
+    // The default time zone of other clients must not matter.
     shop.server.sql("shop", "SET GLOBAL time_zone = '-05:00'; ALTER DATABASE shop CHARACTER SET utf8mb4");
     shop.server.sql("shop", &format!("SET time_zone = '+00:00'; {}", table(&cases)));
     let dump = async || shop.server.sql("shop", "SET time_zone = '+00:00'; SELECT * FROM kinds");

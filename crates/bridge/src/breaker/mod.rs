@@ -1,12 +1,12 @@
-//! When calls may be sent: in parallel, one at a time, or not at all.
+//! A circuit breaker that decides when calls may be sent: in parallel, one at a time, or not at all.
 //!
-//! Every call of a client passes the same gate, and reports its result.
+//! Every call of a client goes through the same breaker and reports its result to it.
 //!
-//! - Open: every call passes.
-//! - After a `429`: no call passes until the pause is over; then one at a time, until one gets a different response. If
-//!   all were sent together, they would hit the limit together.
-//! - After several failures in a row without a response in between: one at a time, with growing intervals, so that an
-//!   outage costs less than a call per second, however many callers there are. The first response opens the gate fully.
+//! - Normally, calls are sent in parallel.
+//! - After a `429`: no call is sent until the pause is over; then one at a time, until one gets a different response. If all were sent
+//!   together, they would hit the limit together.
+//! - After several consecutive failures without a response: one at a time, with growing intervals, so that an outage causes less than one
+//!   call per second, no matter how many callers there are. The first response ends this.
 
 mod permit;
 mod settings;

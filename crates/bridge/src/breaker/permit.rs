@@ -1,4 +1,4 @@
-//! The gate itself, and its passes.
+//! The circuit breaker and its permits.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,44 +11,44 @@ use super::BreakerSettings;
 use super::state::State;
 use crate::Health;
 
-/// How a call went, as far as the gate is concerned.
+/// The result of a call, as far as the breaker is concerned.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Outcome {
-    /// The Bridge answered, whatever it said.
+    /// The Bridge responded, with any content.
     Answered,
-    /// It answered that the key is refused.
+    /// It rejected the key.
     Refused(String),
-    /// It asked to wait, perhaps for how long.
+    /// It is rate limiting, and may have said how long to wait.
     Throttled(Option<Duration>),
-    /// It did not answer, or failed.
+    /// It did not respond, or failed.
     Failed(String),
 }
 
-/// Why a call was not let through in time.
+/// Why a call was not permitted in time.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Refusal {
-    /// The Bridge asked to wait this much longer.
+    /// The remaining time of the pause that the Bridge requested.
     Paused(Duration),
-    /// The Bridge is down, and what the last call failed with.
+    /// The Bridge is down; the error of the last call.
     Down(String),
 }
 
-/// The gate of one client.
+/// The circuit breaker of one client.
 #[derive(Debug)]
 pub(crate) struct BridgeBreaker {
     clock: Arc<dyn Clock>,
     rng: Arc<SeededRng>,
-    /// Waiters are told about openings alone.
+    /// Waiting callers are woken only when the breaker allows parallel calls again.
     state: Watched<State>,
-    /// Held by the one that is let through while the gate is not open.
+    /// Held by the only caller that may send while parallel calls are not allowed.
     probe: Semaphore,
     health: watch::Sender<Health>,
 }
 
-/// Leave to make a call.
+/// Permission to make a call.
 #[derive(Debug)]
 pub(crate) struct Permit<'a> {
-    gate: &'a BridgeBreaker,
+    breaker: &'a BridgeBreaker,
     probe: Option<SemaphorePermit<'a>>,
     pauses: u64,
 }
@@ -73,9 +73,9 @@ impl BridgeBreaker {
         self.show(Health::Refused { cause });
     }
 
-    /// Waits for leave to make a call, until `deadline`. Waiting may be cancelled at any time.
+    /// Waits until `deadline` for a permit. Waiting may be cancelled at any time.
     pub(crate) async fn pass(&self, deadline: Instant) -> Result<Permit<'_>, Refusal> {
-        // Nothing ends a pause early, so there is no use in waiting for one that outlasts the deadline.
+        // Nothing ends a pause early, so waiting for one that ends after the deadline is pointless.
         if let Some(until) = self.state.read(State::paused_until).filter(|until| *until > deadline) {
             return Err(Refusal::Paused(until - Instant::now()));
         }
@@ -92,12 +92,12 @@ impl BridgeBreaker {
     async fn wait(&self) -> Permit<'_> {
         let mut probe = None;
         loop {
-            let (is_open, pauses, not_before) =
-                self.state.read(|state| (state.is_open(), state.pauses(), state.not_before()));
-            if is_open {
+            let (permits_all, pauses, not_before) =
+                self.state.read(|state| (state.permits_all(), state.pauses(), state.not_before()));
+            if permits_all {
                 return self.leave(None, pauses);
             }
-            let opening = self.state.wait_for(|state| state.is_open().then_some(()));
+            let opening = self.state.wait_for(|state| state.permits_all().then_some(()));
             if probe.is_none() {
                 tokio::select! {
                     biased;
@@ -111,8 +111,7 @@ impl BridgeBreaker {
                     () = opening => {}
                 }
             } else {
-                // The next one's distance counts from here, so that a call which is given up does not shorten
-                // it.
+                // The interval before the next probe starts here, so that a cancelled call does not shorten it.
                 self.state.modify(|state| {
                     state.probed(Instant::now(), &self.rng);
                     false
@@ -123,13 +122,13 @@ impl BridgeBreaker {
     }
 
     fn leave<'a>(&'a self, probe: Option<SemaphorePermit<'a>>, pauses: u64) -> Permit<'a> {
-        Permit { gate: self, probe, pauses }
+        Permit { breaker: self, probe, pauses }
     }
 
     fn record(&self, outcome: Outcome, is_probe: bool, pauses: u64) {
         let mut health = None;
         self.state.modify(|state| {
-            let was_open = state.is_open();
+            let permitted_all = state.permits_all();
             let now = Instant::now();
             match &outcome {
                 Outcome::Answered | Outcome::Refused(_) => {
@@ -141,7 +140,7 @@ impl BridgeBreaker {
                 Outcome::Failed(cause) => state.failed(cause, is_probe, now, self.clock.now(), &self.rng),
             }
             health = state.health();
-            state.is_open() && !was_open
+            state.permits_all() && !permitted_all
         });
         let health = match (health, outcome) {
             (None, Outcome::Failed(_)) => return,
@@ -164,7 +163,7 @@ impl BridgeBreaker {
     }
 }
 
-/// Tells the log what an operator wants to know: once when it begins, once when it is over.
+/// Logs a change that matters to operators: once when it begins, and once when it is over.
 fn tell(before: &Health, now: &Health) {
     match (before, now) {
         (Health::Down { .. }, Health::Down { .. })
@@ -183,15 +182,15 @@ fn tell(before: &Health, now: &Health) {
 }
 
 impl Permit<'_> {
-    /// Whether it still counts: the gate may have closed since, while the holder waited for something else.
+    /// Whether the permit is still valid: the breaker's state may have changed while its holder waited for something else.
     pub(crate) fn is_valid(&self) -> bool {
-        self.gate
+        self.breaker
             .state
-            .read(|state| self.pauses == state.pauses() && (self.probe.is_some() || state.is_open()))
+            .read(|state| self.pauses == state.pauses() && (self.probe.is_some() || state.permits_all()))
     }
 
-    /// Says how the call went.
+    /// Reports the result of the call.
     pub(crate) fn record(self, outcome: Outcome) {
-        self.gate.record(outcome, self.probe.is_some(), self.pauses);
+        self.breaker.record(outcome, self.probe.is_some(), self.pauses);
     }
 }

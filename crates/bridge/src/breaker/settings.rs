@@ -1,19 +1,19 @@
-//! How fast a gate closes, and how slowly it lets through.
+//! How quickly the breaker reacts to failures, and how slowly it then permits calls.
 
 use std::time::Duration;
 
 use bridgehead_resilience::{Jitter, RetryPolicy, SeededRng};
 
-/// The figures of a gate.
+/// The thresholds and delays of a breaker.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct BreakerSettings {
-    /// So many failures in a row, and the Bridge counts as down.
+    /// How many consecutive failures mark the Bridge as down.
     pub(crate) failures: u32,
-    /// The shortest distance between calls while it is down.
+    /// The shortest interval between calls during an outage.
     pub(crate) shortest: Duration,
-    /// What the distance grows by and to.
+    /// The growth of that interval, and its maximum.
     pub(crate) outage: RetryPolicy,
-    /// How long a pause is that came without a time.
+    /// The length of a pause if the Bridge gave none.
     pub(crate) pause: RetryPolicy,
 }
 
@@ -33,12 +33,12 @@ impl Default for BreakerSettings {
 }
 
 impl BreakerSettings {
-    /// The distance after so many probes. Full jitter would allow for no distance at all, hence the shortest.
+    /// The interval after this many probes. Full jitter alone could return zero, hence the minimum.
     pub(super) fn distance(&self, probes: u32, rng: &SeededRng) -> Duration {
         self.outage.delay(probes, rng.unit()).max(self.shortest)
     }
 
-    /// The pause after so many `429` in a row that did not say how long.
+    /// The pause after this many consecutive `429` responses without a wait time.
     pub(super) fn pause(&self, throttles: u32, rng: &SeededRng) -> Duration {
         self.pause.delay(throttles, rng.unit()).max(self.shortest)
     }

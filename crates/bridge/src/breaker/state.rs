@@ -1,4 +1,4 @@
-//! What a gate knows: pure transitions, with the time and the randomness passed in.
+//! The state of a breaker: pure transitions, with time and randomness passed in.
 
 use std::time::Duration;
 
@@ -16,20 +16,20 @@ pub(super) struct Down {
     pub(super) cause: String,
 }
 
-/// What a gate knows.
+/// The state of a breaker.
 #[derive(Debug)]
 pub(super) struct State {
     pace: BreakerSettings,
-    /// Failures since the last answer.
+    /// Failures since the last response.
     failures: u32,
     down: Option<Down>,
-    /// `429` since the last other answer.
+    /// `429` responses since the last other response.
     throttles: u32,
-    /// Set by a `429`; past its time, it stays until a probe was answered otherwise.
+    /// Set by a `429`. It stays set after its time has passed, until a probe gets a different response.
     paused: Option<(Instant, Timestamp)>,
-    /// How many pauses there have been: an answer to a call from before a pause says nothing about it.
+    /// The number of pauses so far. The response to a call made before a pause says nothing about that pause.
     pauses: u64,
-    /// Calls that were let through one at a time.
+    /// Calls that were permitted one at a time.
     probes: u32,
     next_probe: Option<Instant>,
 }
@@ -48,7 +48,7 @@ impl State {
         }
     }
 
-    pub(super) fn is_open(&self) -> bool {
+    pub(super) fn permits_all(&self) -> bool {
         self.down.is_none() && self.paused.is_none()
     }
 
@@ -64,12 +64,12 @@ impl State {
         self.paused.map(|(until, _)| until)
     }
 
-    /// When the next call may be let through; long ago if it may be now.
+    /// When the next call may be sent; in the past if it may be sent now.
     pub(super) fn not_before(&self) -> Instant {
         self.paused_until().max(self.next_probe).unwrap_or_else(Instant::now)
     }
 
-    /// What there is to tell; `None` while the gate is open.
+    /// The state to report; `None` if calls may be sent in parallel.
     pub(super) fn health(&self) -> Option<Health> {
         match (&self.paused, &self.down) {
             (_, Some(Down { since, cause })) => Some(Health::Down { since: *since, cause: cause.clone() }),
@@ -78,27 +78,27 @@ impl State {
         }
     }
 
-    /// A call is let through although the gate is not open.
+    /// Records that a probe was permitted.
     pub(super) fn probed(&mut self, now: Instant, rng: &SeededRng) {
         self.probes = self.probes.saturating_add(1);
         self.next_probe = Some(now + self.pace.distance(self.probes, rng));
     }
 
-    /// An answer came. `ends_pause` says that it answers a probe that was sent after the last pause.
+    /// Records a response. `ends_pause` means that it answers a probe sent after the last pause.
     pub(super) fn answered(&mut self, ends_pause: bool) {
         self.failures = 0;
         self.down = None;
         if ends_pause {
             self.paused = None;
         }
-        if self.is_open() {
+        if self.permits_all() {
             self.throttles = 0;
             self.probes = 0;
             self.next_probe = None;
         }
     }
 
-    /// A `429` came.
+    /// Records a `429`.
     pub(super) fn throttled(
         &mut self,
         wait: Option<Duration>,
@@ -109,7 +109,7 @@ impl State {
     ) {
         self.failures = 0;
         self.down = None;
-        // Calls that travelled together are refused together: they are one refusal, not many in a row.
+        // Concurrent calls are rejected together: this counts as one rejection, not as several in a row.
         let is_new = self.paused.is_none() || is_probe;
         if is_new {
             self.throttles = self.throttles.saturating_add(1);
@@ -127,7 +127,7 @@ impl State {
         self.pauses += 1;
     }
 
-    /// No answer came, or a failure.
+    /// Records a missing response or a failure.
     pub(super) fn failed(
         &mut self,
         cause: &str,
@@ -146,7 +146,7 @@ impl State {
             None => {}
         }
         if is_probe {
-            // A timeout took its own time; the distance counts from its end.
+            // A timeout takes time itself; the interval starts at its end.
             self.next_probe = self.next_probe.max(Some(now + self.pace.distance(self.probes, rng)));
         }
     }

@@ -11,7 +11,7 @@ use crate::Health;
 
 const SECOND: Duration = Duration::from_secs(1);
 
-fn gate() -> Arc<BridgeBreaker> {
+fn new_breaker() -> Arc<BridgeBreaker> {
     Arc::new(BridgeBreaker::new(
         BreakerSettings::default(),
         Arc::new(SystemClock),
@@ -27,43 +27,43 @@ fn failed() -> Outcome {
     Outcome::Failed("connection refused".to_owned())
 }
 
-async fn call(gate: &BridgeBreaker, outcome: Outcome) {
-    gate.pass(far()).await.unwrap().record(outcome);
+async fn call(breaker: &BridgeBreaker, outcome: Outcome) {
+    breaker.pass(far()).await.unwrap().record(outcome);
 }
 
-async fn is_closed(gate: &BridgeBreaker) -> bool {
-    timeout(Duration::ZERO, gate.pass(far())).await.is_err()
+async fn has_tripped(breaker: &BridgeBreaker) -> bool {
+    timeout(Duration::ZERO, breaker.pass(far())).await.is_err()
 }
 
-async fn take_down(gate: &BridgeBreaker) {
+async fn take_down(breaker: &BridgeBreaker) {
     for _ in 0..3 {
-        call(gate, failed()).await;
+        call(breaker, failed()).await;
     }
 }
 
 #[tokio::test(start_paused = true)]
 async fn two_failures_are_not_an_outage_and_an_answer_between_starts_the_count_anew() {
-    let gate = gate();
+    let breaker = new_breaker();
     for _ in 0..5 {
-        call(&gate, failed()).await;
-        call(&gate, failed()).await;
-        assert!(!is_closed(&gate).await);
-        call(&gate, Outcome::Answered).await;
+        call(&breaker, failed()).await;
+        call(&breaker, failed()).await;
+        assert!(!has_tripped(&breaker).await);
+        call(&breaker, Outcome::Answered).await;
     }
-    take_down(&gate).await;
-    assert!(is_closed(&gate).await);
+    take_down(&breaker).await;
+    assert!(has_tripped(&breaker).await);
 }
 
 #[tokio::test(start_paused = true)]
 async fn fifty_callers_in_an_outage_send_less_than_two_calls_a_second() {
-    let gate = gate();
+    let breaker = new_breaker();
     let sent = Arc::new(AtomicU32::new(0));
     let mut callers = JoinSet::new();
     for _ in 0..50 {
-        let (gate, sent) = (Arc::clone(&gate), Arc::clone(&sent));
+        let (breaker, sent) = (Arc::clone(&breaker), Arc::clone(&sent));
         callers.spawn(async move {
             loop {
-                let pass = gate.pass(far()).await.unwrap();
+                let pass = breaker.pass(far()).await.unwrap();
                 sent.fetch_add(1, Ordering::Relaxed);
                 pass.record(failed());
                 sleep(Duration::from_millis(10)).await;
@@ -83,16 +83,16 @@ async fn fifty_callers_in_an_outage_send_less_than_two_calls_a_second() {
 
 #[tokio::test(start_paused = true)]
 async fn calls_go_one_at_a_time_in_an_outage_and_all_at_once_after_the_first_answer() {
-    let gate = gate();
-    take_down(&gate).await;
-    let probe = gate.pass(far()).await.unwrap();
+    let breaker = new_breaker();
+    take_down(&breaker).await;
+    let probe = breaker.pass(far()).await.unwrap();
     sleep(600 * SECOND).await;
-    assert!(is_closed(&gate).await, "a probe is under way");
+    assert!(has_tripped(&breaker).await, "a probe is under way");
 
     let mut waiting = JoinSet::new();
     for _ in 0..50 {
-        let gate = Arc::clone(&gate);
-        waiting.spawn(async move { gate.pass(far()).await.map(|pass| pass.record(Outcome::Answered)) });
+        let breaker = Arc::clone(&breaker);
+        waiting.spawn(async move { breaker.pass(far()).await.map(|pass| pass.record(Outcome::Answered)) });
     }
     sleep(SECOND).await;
     let before = Instant::now();
@@ -103,86 +103,86 @@ async fn calls_go_one_at_a_time_in_an_outage_and_all_at_once_after_the_first_ans
 
 #[tokio::test(start_paused = true)]
 async fn a_probe_that_is_given_up_frees_its_place_but_not_its_distance() {
-    let gate = gate();
-    take_down(&gate).await;
+    let breaker = new_breaker();
+    take_down(&breaker).await;
     let start = Instant::now();
     for _ in 0..20 {
-        drop(gate.pass(far()).await.unwrap());
+        drop(breaker.pass(far()).await.unwrap());
     }
     assert!(start.elapsed() >= 19 * SECOND, "{:?}", start.elapsed());
 }
 
 #[tokio::test(start_paused = true)]
 async fn an_answer_to_a_call_from_before_the_outage_opens_the_gate() {
-    let gate = gate();
-    let slow = gate.pass(far()).await.unwrap();
-    take_down(&gate).await;
-    assert!(is_closed(&gate).await);
+    let breaker = new_breaker();
+    let slow = breaker.pass(far()).await.unwrap();
+    take_down(&breaker).await;
+    assert!(has_tripped(&breaker).await);
     slow.record(Outcome::Answered);
-    assert!(!is_closed(&gate).await);
+    assert!(!has_tripped(&breaker).await);
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_pause_holds_every_call_until_its_time() {
-    let gate = gate();
-    let early = gate.pass(far()).await.unwrap();
-    call(&gate, Outcome::Throttled(Some(30 * SECOND))).await;
-    assert!(matches!(*gate.health().borrow(), Health::Paused { .. }));
-    // The answer to a call that was sent before the pause does not end it.
+    let breaker = new_breaker();
+    let early = breaker.pass(far()).await.unwrap();
+    call(&breaker, Outcome::Throttled(Some(30 * SECOND))).await;
+    assert!(matches!(*breaker.health().borrow(), Health::Paused { .. }));
+    // The response to a call sent before the pause does not end the pause.
     early.record(Outcome::Answered);
     let start = Instant::now();
     let mut callers = JoinSet::new();
     for _ in 0..10 {
-        let gate = Arc::clone(&gate);
+        let breaker = Arc::clone(&breaker);
         callers.spawn(async move {
-            call(&gate, Outcome::Answered).await;
+            call(&breaker, Outcome::Answered).await;
             Instant::now()
         });
     }
     let passed = callers.join_all().await;
     assert!(passed.iter().all(|at| *at - start >= 30 * SECOND && *at - start < 31 * SECOND), "{passed:?}");
-    assert_eq!(*gate.health().borrow(), Health::Up);
+    assert_eq!(*breaker.health().borrow(), Health::Up);
 }
 
 #[tokio::test(start_paused = true)]
 async fn after_a_pause_one_call_goes_first() {
-    let gate = gate();
-    call(&gate, Outcome::Throttled(Some(5 * SECOND))).await;
-    let first = gate.pass(far()).await.unwrap();
-    assert!(is_closed(&gate).await);
+    let breaker = new_breaker();
+    call(&breaker, Outcome::Throttled(Some(5 * SECOND))).await;
+    let first = breaker.pass(far()).await.unwrap();
+    assert!(has_tripped(&breaker).await);
     first.record(Outcome::Throttled(Some(7 * SECOND)));
     let start = Instant::now();
-    let second = gate.pass(far()).await.unwrap();
+    let second = breaker.pass(far()).await.unwrap();
     assert_eq!(start.elapsed(), 7 * SECOND);
     second.record(Outcome::Answered);
-    assert!(!is_closed(&gate).await);
+    assert!(!has_tripped(&breaker).await);
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_pause_never_gets_shorter() {
-    let gate = gate();
-    let (first, second) = (gate.pass(far()).await.unwrap(), gate.pass(far()).await.unwrap());
+    let breaker = new_breaker();
+    let (first, second) = (breaker.pass(far()).await.unwrap(), breaker.pass(far()).await.unwrap());
     first.record(Outcome::Throttled(Some(60 * SECOND)));
     second.record(Outcome::Throttled(Some(2 * SECOND)));
     let start = Instant::now();
-    call(&gate, Outcome::Answered).await;
+    call(&breaker, Outcome::Answered).await;
     assert_eq!(start.elapsed(), 60 * SECOND);
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_pause_without_a_time_grows_with_each_in_a_row_but_not_with_each_caller() {
-    let gate = gate();
-    let together: Vec<_> = futures::future::join_all((0..50).map(|_| gate.pass(far()))).await;
+    let breaker = new_breaker();
+    let together: Vec<_> = futures::future::join_all((0..50).map(|_| breaker.pass(far()))).await;
     for pass in together {
         pass.unwrap().record(Outcome::Throttled(None));
     }
     let start = Instant::now();
-    call(&gate, Outcome::Throttled(None)).await;
+    call(&breaker, Outcome::Throttled(None)).await;
     assert!(start.elapsed() <= 2 * SECOND, "fifty refusals at once are one: {:?}", start.elapsed());
     let mut longest = Duration::ZERO;
     for _ in 0..30 {
         let start = Instant::now();
-        call(&gate, Outcome::Throttled(None)).await;
+        call(&breaker, Outcome::Throttled(None)).await;
         longest = longest.max(start.elapsed());
     }
     assert!(longest > 15 * SECOND && longest <= 60 * SECOND, "{longest:?}");
@@ -190,26 +190,26 @@ async fn a_pause_without_a_time_grows_with_each_in_a_row_but_not_with_each_calle
 
 #[tokio::test(start_paused = true)]
 async fn a_call_that_would_wait_past_its_deadline_is_refused_with_the_reason() {
-    let gate = gate();
-    call(&gate, Outcome::Throttled(Some(60 * SECOND))).await;
+    let breaker = new_breaker();
+    call(&breaker, Outcome::Throttled(Some(60 * SECOND))).await;
     let start = Instant::now();
-    let refused = gate.pass(start + 10 * SECOND).await.unwrap_err();
+    let refused = breaker.pass(start + 10 * SECOND).await.unwrap_err();
     assert_eq!((refused, start.elapsed()), (Refusal::Paused(60 * SECOND), Duration::ZERO));
 
     advance(61 * SECOND).await;
-    call(&gate, Outcome::Answered).await;
-    take_down(&gate).await;
-    let _probe = gate.pass(far()).await.unwrap();
+    call(&breaker, Outcome::Answered).await;
+    take_down(&breaker).await;
+    let _probe = breaker.pass(far()).await.unwrap();
     let start = Instant::now();
-    let refused = gate.pass(start + 10 * SECOND).await.unwrap_err();
+    let refused = breaker.pass(start + 10 * SECOND).await.unwrap_err();
     assert_eq!((refused, start.elapsed()), (Refusal::Down("connection refused".to_owned()), 10 * SECOND));
 }
 
 #[tokio::test(start_paused = true)]
 async fn an_outage_during_a_pause_does_not_end_the_pause() {
-    let gate = gate();
-    let early: Vec<_> = futures::future::join_all((0..5).map(|_| gate.pass(far()))).await;
-    call(&gate, Outcome::Throttled(Some(30 * SECOND))).await;
+    let breaker = new_breaker();
+    let early: Vec<_> = futures::future::join_all((0..5).map(|_| breaker.pass(far()))).await;
+    call(&breaker, Outcome::Throttled(Some(30 * SECOND))).await;
     let start = Instant::now();
     let mut early: Vec<_> = early.into_iter().map(Result::unwrap).collect();
     let last = early.pop().unwrap();
@@ -217,34 +217,34 @@ async fn an_outage_during_a_pause_does_not_end_the_pause() {
         pass.record(failed());
     }
     last.record(Outcome::Answered);
-    call(&gate, Outcome::Answered).await;
+    call(&breaker, Outcome::Answered).await;
     assert_eq!(start.elapsed(), 30 * SECOND);
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_pass_from_before_a_closing_is_not_valid_after_it() {
-    let gate = gate();
-    let before = gate.pass(far()).await.unwrap();
+    let breaker = new_breaker();
+    let before = breaker.pass(far()).await.unwrap();
     assert!(before.is_valid());
-    call(&gate, Outcome::Throttled(Some(SECOND))).await;
+    call(&breaker, Outcome::Throttled(Some(SECOND))).await;
     assert!(!before.is_valid());
-    let probe = gate.pass(far()).await.unwrap();
+    let probe = breaker.pass(far()).await.unwrap();
     assert!(probe.is_valid());
 }
 
 #[tokio::test(start_paused = true)]
 async fn health_tells_what_was_found() {
-    let gate = gate();
-    let health = gate.health();
+    let breaker = new_breaker();
+    let health = breaker.health();
     assert_eq!(*health.borrow(), Health::Unknown);
-    call(&gate, failed()).await;
+    call(&breaker, failed()).await;
     assert_eq!(*health.borrow(), Health::Unknown);
-    call(&gate, Outcome::Answered).await;
+    call(&breaker, Outcome::Answered).await;
     assert_eq!(*health.borrow(), Health::Up);
-    call(&gate, Outcome::Refused("401".to_owned())).await;
+    call(&breaker, Outcome::Refused("401".to_owned())).await;
     assert_eq!(*health.borrow(), Health::Refused { cause: "401".to_owned() });
-    take_down(&gate).await;
+    take_down(&breaker).await;
     assert!(matches!(&*health.borrow(), Health::Down { cause, .. } if cause == "connection refused"));
-    call(&gate, Outcome::Answered).await;
+    call(&breaker, Outcome::Answered).await;
     assert_eq!(*health.borrow(), Health::Up);
 }

@@ -8,7 +8,7 @@ use wiremock::{Mock, MockServer, ResponseTemplate};
 use super::support::*;
 use crate::{Api, Error, Health, KeyError, Report, TaskQuery, TaskStatus};
 
-/// A key that is replaced: each reading gives the next, the last for ever.
+/// A key that is rotated: each read returns the next one, and the last one from there on.
 #[derive(Debug)]
 struct Rotating {
     keys: Mutex<Vec<&'static str>>,
@@ -35,7 +35,7 @@ impl KeySource for Rotating {
     }
 }
 
-/// Takes the key `new` alone.
+/// A server that accepts only the key `new`.
 async fn server() -> MockServer {
     let server = MockServer::start().await;
     Mock::given(header("authorization", "Api-Key new"))
@@ -119,7 +119,7 @@ async fn nothing_about_a_client_shows_the_key() {
     assert!(error.to_string().ends_with("key [redacted] is not for this app"), "{error}");
 }
 
-/// Where a test's log goes.
+/// The log output of a test.
 #[derive(Clone, Debug, Default)]
 struct Log(Arc<Mutex<Vec<u8>>>);
 

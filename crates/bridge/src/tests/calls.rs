@@ -4,11 +4,11 @@ use wiremock::matchers::any;
 use wiremock::{Mock, MockServer, ResponseTemplate};
 
 use super::support::*;
-use crate::{Api, Error, NewApp, Registration, Report, SyncId, TaskQuery, TaskStatus};
+use crate::{Api, Error, NewApp, Refs, Registration, Report, SyncId, TaskQuery, TaskStatus, WireRecord};
 
 const ID: &str = "22222222-2222-4222-8222-222222222222";
 
-/// Makes one call against a server that gives one answer, and tells what was sent.
+/// Makes one call against a server with a fixed response, and returns what was sent.
 async fn sent<T>(
     status: u16,
     answer: Value,
@@ -84,7 +84,7 @@ async fn a_sync_is_started_pushed_watched_and_ended() {
     let sync = started.unwrap();
     assert_eq!(sync, SyncId::new(ID));
 
-    let records = [AccountRecord::new("u1").into()];
+    let records = [WireRecord::of(&AccountRecord::new("u1").into(), Refs::Id).unwrap()];
     let push = async |client: Client| client.push(app(), &sync, &"account".into(), &records).await;
     let (line, pushed) = sent(200, json!({"total": 1, "created": 1, "updated": "?"}), push).await;
     insta::assert_snapshot!(line, @r#"PUT /apps/A/sync/22222222-2222-4222-8222-222222222222/account/ {"records":[{"id":"u1","status":"active"}]}"#);

@@ -16,7 +16,7 @@ async fn first_page(server: &MockServer, answer: Value) -> Result<TaskPage, Erro
     client(&server.uri()).tasks(app(), &QUERY).await
 }
 
-/// Pages of two, counted by offset, as the documents say.
+/// Pages of two tasks, counted by offset, as documented.
 async fn pages_of_tasks(server: &MockServer, total: u64) {
     let base = tasks_url(server, "");
     let respond = move |request: &Request| {

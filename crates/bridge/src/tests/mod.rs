@@ -1,4 +1,4 @@
-//! The client against servers that are scripted, over real sockets on loopback.
+//! Tests of the client against scripted servers, over real sockets on loopback.
 
 mod access;
 mod calls;

@@ -17,14 +17,14 @@ fn whole(body: &str) -> Act {
     Act::Send(response(&format!("content-length: {}\r\n", body.len()), body.as_bytes()))
 }
 
-/// A client that takes 64 KiB.
+/// A client that accepts at most 64 KiB.
 fn small(url: &str) -> Client {
     let mut settings = settings(url);
     settings.max_body_bytes = 64 * 1024;
     Client::with_pace(settings, key(), pace()).unwrap()
 }
 
-/// A client that waits two seconds for an answer.
+/// A client that waits two seconds for a response.
 fn hasty(url: &str) -> Client {
     let mut settings = settings(url);
     settings.request_timeout = Duration::from_secs(2);
@@ -160,8 +160,8 @@ async fn a_body_without_end_is_not_read_to_its_end() {
     }
 }
 
-/// A mebibyte of zeros in some 6 KiB of gzip: a literal 0, then copies of 258 bytes from one byte before, in
-/// the fixed code of RFC 1951. Eight copies take 13 bytes.
+/// A mebibyte of zeros in about 6 KiB of gzip: a literal 0, then copies of 258 bytes from one byte back, in the fixed code of RFC 1951.
+/// Eight copies take 13 bytes.
 fn gzip_bomb() -> Vec<u8> {
     let mut bits = vec![true, true, false];
     bits.extend([false, false, true, true, false, false, false, false]);

@@ -1,4 +1,4 @@
-//! A server below HTTP: it can cut connections, trickle, and never end.
+//! A server below HTTP that can cut connections, send slowly, and never finish.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -9,20 +9,20 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinHandle;
 use tokio::time::sleep;
 
-/// What a connection gets once a whole request has been read.
+/// What the server does after it has read a complete request.
 #[derive(Clone)]
 pub(super) enum Act {
-    /// These bytes, then the end of the connection.
+    /// Sends these bytes and closes the connection.
     Send(Vec<u8>),
-    /// These bytes, then these again and again, as fast as they are taken.
+    /// Sends the first bytes, then the second ones repeatedly, as fast as the client reads.
     Repeat(Vec<u8>, Vec<u8>),
-    /// These bytes, then a blank every 20 ms.
+    /// Sends these bytes, then a space every 20 ms.
     Trickle(Vec<u8>),
-    /// Nothing, with the connection left open.
+    /// Sends nothing and keeps the connection open.
     Hang,
 }
 
-/// Answers each connection with the act for its number (from 0), and counts the requests.
+/// Handles each connection with the action for its number (from 0), and counts the requests.
 pub(super) struct Raw {
     pub(super) url: String,
     requests: Arc<AtomicU32>,
@@ -55,7 +55,7 @@ impl Drop for Raw {
     }
 }
 
-/// The client hanging up is the end of every act, and no failure.
+/// A client that disconnects ends any action, and this is not a failure.
 async fn serve(mut stream: TcpStream, act: impl Fn(u32) -> Act, counter: &AtomicU32) {
     read_request(&mut stream).await;
     match act(counter.fetch_add(1, Ordering::SeqCst)) {

@@ -7,7 +7,7 @@ use crate::{Api, BrokenRule, Error, NewApp, Report, SyncId, TaskQuery, TaskStatu
 
 const HTML: &str = "<!DOCTYPE html><html><body>Down for maintenance</body></html>";
 
-/// What every call that is documented to answer with a body makes of this one.
+/// The result of every call that returns a documented body, for this body.
 async fn answers_to(body: &[u8]) -> Vec<(&'static str, Option<Error>)> {
     let server = MockServer::start().await;
     Mock::given(any()).respond_with(ResponseTemplate::new(200).set_body_bytes(body)).mount(&server).await;
@@ -62,7 +62,7 @@ async fn a_list_is_no_object_and_an_object_is_no_list() {
         assert_eq!(error.is_none(), takes_lists, "{call}: {error:?}");
     }
     for (call, error) in answers_to(b"{}").await {
-        // The figures of a push are welcome and not needed: what a session holds is counted before it is completed.
+        // The figures of a push are optional: the session's records are counted before it is completed.
         assert_eq!(error.is_none(), call == "push", "{call}: {error:?}");
     }
 }
@@ -110,7 +110,7 @@ async fn an_error_tells_the_detail_and_neither_html_nor_the_key() {
     insta::assert_snapshot!(error, @"cannot push records of 'team' of app 11111111-1111-4111-8111-111111111111: the request violates a rule (422): Record 'u1': unknown membership slug '[redacted]'");
 }
 
-/// The texts are those of the Error Reference.
+/// The messages are those of the Error Reference.
 #[tokio::test]
 async fn a_record_that_exists_already_is_told_from_every_other_broken_rule() {
     for (detail, rule) in [
@@ -135,7 +135,7 @@ async fn a_record_that_exists_already_is_told_from_every_other_broken_rule() {
     }
 }
 
-/// Read, each of these values would take many times its two bytes.
+/// Once parsed, each of these values would take many times its two bytes.
 #[tokio::test]
 async fn an_answer_of_millions_of_values_is_refused_before_it_is_read() {
     let body = format!("{{\"results\": [{}0]}}", "0,".repeat(1_000_000));

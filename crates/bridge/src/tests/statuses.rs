@@ -14,7 +14,7 @@ const STATUSES: [u16; 26] = [
 ];
 const CALLS: [&str; 5] = ["read", "push", "start", "report", "create_app"];
 
-/// Answers with the status that the address begins with, in the form the documents give it.
+/// Responds with the status at the start of the path, in the documented format.
 fn answer(request: &Request) -> ResponseTemplate {
     let status: u16 = request.url.path_segments().unwrap().next().unwrap().parse().unwrap();
     let template = ResponseTemplate::new(status);
@@ -37,7 +37,7 @@ async fn make(client: &Client, call: &str) -> Result<(), Error> {
     }
 }
 
-/// How many requests the server saw below an address.
+/// The number of requests that the server received below a path.
 async fn count(server: &MockServer, below: &str) -> usize {
     let requests = server.received_requests().await.unwrap();
     requests.iter().filter(|request| request.url.path().starts_with(below)).count()
@@ -49,8 +49,7 @@ async fn outcome(server: &MockServer, status: u16, call: &str) -> (usize, Option
     (count(server, &below).await, result.err())
 }
 
-/// What becomes of one status: a line for each call, an example of the sentence, and each piece of advice
-/// once.
+/// The handling of one status: a line for each call, an example of the message, and each piece of advice once.
 async fn table(server: &MockServer, status: u16) -> String {
     let outcomes = join_all(CALLS.map(|call| outcome(server, status, call))).await;
     let mut table = format!("{status}\n");
@@ -90,7 +89,7 @@ async fn every_status_means_something_to_every_call() {
     assert_eq!(count(&server, "/200/leak").await, 0, "no redirect is followed");
 }
 
-/// What would end a task, or call a record bad, counts only if it may be the Bridge's own word.
+/// A response that would end a task or mark a record as invalid counts only if it may come from the Bridge.
 #[tokio::test]
 async fn a_refusal_in_html_is_nobodys_word() {
     for status in [400, 409, 422] {
@@ -104,7 +103,7 @@ async fn a_refusal_in_html_is_nobodys_word() {
     }
 }
 
-/// Any other answer may come from elsewhere; asked again, Iden says 409 if it heard of the report after all.
+/// Any other response may come from a proxy; if Iden did receive the report, repeating it returns 409.
 #[tokio::test]
 async fn a_report_counts_as_heard_only_if_the_answer_is_the_task() {
     let cases = [
@@ -132,7 +131,7 @@ async fn a_report_counts_as_heard_only_if_the_answer_is_the_task() {
     }
 }
 
-/// Another task's payload under this one's name would be executed.
+/// Otherwise another task's payload would be executed under this task's name.
 #[tokio::test]
 async fn a_task_that_was_not_asked_for_is_not_taken_for_the_one_that_was() {
     let server = MockServer::start().await;

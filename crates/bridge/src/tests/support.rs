@@ -1,4 +1,4 @@
-//! What the tests share.
+//! Helpers for the tests.
 
 pub(super) use std::sync::Arc;
 pub(super) use std::time::Duration;
@@ -19,14 +19,14 @@ pub(super) fn key() -> Arc<dyn KeySource> {
     Arc::new(ApiKey::new(KEY).unwrap())
 }
 
-/// Settings that wait for moments where the defaults wait for seconds.
+/// Settings with very short waits instead of the default seconds.
 pub(super) fn settings(base_url: &str) -> Settings {
     let mut settings = Settings::new(base_url.parse().unwrap());
     settings.retry = Retry { tries: 4, base: MOMENT, cap: MOMENT };
     settings
 }
 
-/// A gate that closes as usual, and lets through every moment.
+/// A breaker with the usual threshold and very short intervals.
 pub(super) fn pace() -> BreakerSettings {
     let backoff = RetryPolicy::new(MOMENT, MOMENT);
     BreakerSettings { failures: 3, shortest: MOMENT, outage: backoff, pause: backoff }

@@ -50,7 +50,7 @@ async fn a_429_with_a_date_is_waited_for_too() {
     let Health::Paused { until: shown } = client.health().borrow().clone() else { panic!("not paused") };
     assert!((jiff::Timestamp::as_millisecond(shown) as f64 / 1000.0 - until).abs() < 60.0);
 
-    // Past its patience nothing is sent, and nobody waits.
+    // After its patience, the call fails without sending anything.
     let start = Instant::now();
     assert!(matches!(client.start_sync(app()).await, Err(Error::RateLimited { retry_after: Some(_), .. })));
     assert!(start.elapsed() < Duration::from_secs(10));

@@ -1,4 +1,4 @@
-//! `[apps.NAME.conformance]`: what is laid over a target, and what is refused.
+//! `[apps.NAME.conformance]`: overriding the settings of a target, and what is rejected.
 
 use serde_json::{Value, json};
 

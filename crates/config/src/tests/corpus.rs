@@ -1,5 +1,5 @@
-//! Thousands of configurations, most of them wrong: what is read from each, or what is said about it, is on record. The record was made
-//! by the reader that did not know of serde; it shows whether another one is as strict, says as much, and points to the same places.
+//! Reads thousands of configurations, most of them invalid, and compares the results and errors with a record. The record was made by an
+//! earlier reader without serde; it shows whether another reader is as strict, reports as much, and points to the same locations.
 
 use std::collections::BTreeSet;
 use std::fmt::Write;
@@ -13,7 +13,7 @@ use super::support::{document, environment};
 use crate::keys::Keys;
 use crate::{App, Config, Connectors, Document, Error, Origin, Schedule, parse, schema};
 
-/// What stands at the place of every key in turn.
+/// The values that each key gets in turn.
 const VALUES: [&str; 12] = [
     "\"zq-text\"",
     "\"\"",
@@ -42,7 +42,7 @@ fn connectors() -> Connectors {
     named.map(|(name, factory)| (name.to_owned(), factory)).into()
 }
 
-/// The files of `config/`; that of all keys with the tables that stand there as comments.
+/// The files of `config/`; the one with all keys includes its commented-out tables.
 fn examples() -> Vec<(String, String)> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../config");
     let mut files = vec![folder.join("bridgehead.toml")];
@@ -58,7 +58,7 @@ fn examples() -> Vec<(String, String)> {
     files.iter().map(read).collect()
 }
 
-/// Everything that a configuration says, one line each.
+/// All settings of a configuration, one per line.
 fn facts(config: &Config) -> BTreeSet<String> {
     let mut text = String::new();
     let bridge = &config.bridge;
@@ -114,7 +114,7 @@ fn of_app(name: &str, app: &App, text: &mut String) {
     }
 }
 
-/// A fact as it is put on record: what is long, by its hash.
+/// A fact in the format of the record: long ones are hashed.
 fn short(fact: &str) -> String {
     if fact.len() <= 100 {
         return fact.to_owned();
@@ -130,8 +130,7 @@ struct Corpus {
 }
 
 impl Corpus {
-    /// Puts on record what a mutation of a configuration leads to: what is not as before, or where something is wrong. Which words are
-    /// said, other tests know.
+    /// Records the effect of a mutation: what differs from the original, or the locations of errors. Other tests cover the messages.
     fn add(
         &mut self,
         name: &str,
@@ -163,7 +162,7 @@ impl Corpus {
         facts(&config.unwrap_or_else(|errors| panic!("{errors}")))
     }
 
-    /// Every value at every key, in a second file and in the environment.
+    /// Sets every key to every value, in a second file and in the environment.
     fn values(&mut self, text: &str) {
         let usual = self.parse(text);
         let known = schema(&self.connectors);
@@ -187,7 +186,7 @@ impl Corpus {
         }
     }
 
-    /// Every line left out, and every key misspelt.
+    /// Removes every line and misspells every key.
     fn lines(&mut self, file: &str, text: &str) {
         let usual = self.parse(text);
         for (index, line) in text.lines().enumerate() {

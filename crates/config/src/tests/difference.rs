@@ -1,4 +1,4 @@
-//! What one configuration has otherwise than another.
+//! Comparing configurations.
 
 use std::collections::BTreeMap;
 use std::hash::RandomState;
@@ -45,7 +45,7 @@ fn a_key_that_differs_is_named_with_both_values_and_a_secret_with_none_of_its_ow
     let before = settings(folder.path(), &hasher, CONFIG);
     assert_eq!(before.differences(&settings(folder.path(), &hasher, CONFIG)), []);
 
-    // How it is written, and what is the default anyway, makes no difference.
+    // Formatting and explicit defaults make no difference.
     let same = CONFIG.replace("[apps.crm]", "[apps.crm.tasks]\nconcurrency = 8\n[apps.crm]");
     assert_eq!(before.differences(&settings(folder.path(), &hasher, &same)), []);
 

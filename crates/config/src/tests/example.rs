@@ -1,4 +1,4 @@
-//! The example that is shipped: it loads, and leaves nothing out.
+//! The example that is shipped: it loads and is complete.
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -47,7 +47,7 @@ fn known(keys: Keys<'_>, path: &str, found: &mut BTreeSet<String>) {
     }
 }
 
-/// Tables that stand there as comments, since they suit hardly anybody as they are: `# [network]` and what follows.
+/// Uncomments the tables that are commented out because they hardly ever fit unchanged: `# [network]` and the lines after it.
 pub(super) fn uncommented(text: &str) -> String {
     let mut within = false;
     let lines = text.lines().map(|line| {
@@ -65,13 +65,13 @@ fn written(node: &SourcedValue, keys: Keys<'_>, path: &str, found: &mut BTreeSet
         Kind::Leaf | Kind::Secret => {
             found.insert(path.to_owned());
         }
-        // Whose keys nobody knows.
+        // Its keys are unknown.
         Kind::Free if keys.names().is_empty() => {
             found.insert(path.to_owned());
         }
         kind => {
             for (name, entry) in node.as_table().unwrap() {
-                // What a connector alone knows is not ours to compare.
+                // Keys that only a connector knows are not compared.
                 if let Some(below) = keys.child(name) {
                     let name = if kind == Kind::Map { "all" } else { name };
                     written(&entry.node, below, &join(path, name), found);
@@ -101,7 +101,7 @@ fn the_example_shows_the_defaults() {
     let example = load(&sources, &connectors()).unwrap();
     let least = layered(&[&format!("{BRIDGE}{}", super::support::APP)], &[]).unwrap();
     let (shown, default) = (&example.apps["acme-hr"], &least.apps["acme-hr"]);
-    // Nothing is held by default: how many are too many, only the operator knows.
+    // By default nothing is held: only the operator knows how many are too many.
     assert!(shown.tasks.guard.is_some() && default.tasks.guard.is_none());
     let shown_tasks = config::Tasks { guard: None, ..shown.tasks.clone() };
     assert_eq!(format!("{shown_tasks:?}"), format!("{:?}", default.tasks));

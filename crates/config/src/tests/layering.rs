@@ -1,4 +1,4 @@
-//! Files over files, environment over files.
+//! Files override files, the environment overrides files.
 
 use std::path::Path;
 use std::time::Duration;
@@ -172,7 +172,7 @@ fn a_table_stands_where_it_first_did_unless_a_value_came_in_between() {
     let table = "\n\n[bridge.rate_limit]\nper_second = 2";
     assert_eq!(missing(&[&first, table]), format!("/etc/a.toml:4:1: {limit}"));
     assert_eq!(missing(&[&first, "bridge.rate_limit = 5", table]), format!("/etc/c.toml:3:1: {limit}"));
-    // The value that came in between has taken the keys of the table with it.
+    // The value in between has removed the keys of the table.
     let burst = format!("{BRIDGE}[bridge.rate_limit]\nburst = 1");
     assert_eq!(missing(&[&burst, "bridge.rate_limit = 5", table]), format!("/etc/c.toml:3:1: {limit}"));
 }

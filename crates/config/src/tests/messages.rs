@@ -1,13 +1,13 @@
-//! The exact words of every complaint. A file starts with [`BRIDGE`] and [`APP`], six lines, unless a test says otherwise.
+//! The exact text of every error message. A file starts with [`BRIDGE`] and [`APP`], six lines, unless a test specifies otherwise.
 
 use super::support::{APP, BRIDGE, layered, with_app};
 
-/// What is said about texts that follow the least configuration, each on its own.
+/// The errors for each of these texts, appended to the minimal configuration.
 fn app(texts: &[&str]) -> String {
     complaints(texts, |text| with_app(text, &[]))
 }
 
-/// What is said about texts on their own.
+/// The errors for each of these texts alone.
 fn whole(texts: &[&str]) -> String {
     complaints(texts, |text| layered(&[text], &[]))
 }
@@ -435,7 +435,7 @@ fn all_errors_are_collected_in_the_order_of_the_files() {
     BRIDGEHEAD__RUNTIME__SHUTDOWN_GRACE: runtime.shutdown_grace: must be a duration such as "30s"
     "#);
     assert_eq!(errors.iter().count(), errors.to_string().lines().count());
-    // Every file's syntax is reported, and nothing else: a half-read file makes misleading errors.
+    // The syntax errors of every file are reported, and nothing else: a half-read file causes misleading errors.
     insta::assert_snapshot!(layered(&["a = ", "b = 1 2\nc = = 3"], &[]).unwrap_err(), @r"
     /etc/a.toml:1:5: not valid TOML: string values must be quoted, expected literal string
     /etc/b.toml:1:5: not valid TOML: string values must be quoted, expected literal string

@@ -1,4 +1,4 @@
-//! `[network]`: what is read when, and what is refused.
+//! `[network]`: when each value is read, and what is rejected.
 
 use std::path::Path;
 

@@ -1,4 +1,4 @@
-//! Reading with serde, where the description is silent.
+//! Reading with serde where the schema has no information.
 
 use std::path::Path;
 
@@ -34,7 +34,7 @@ fn read(text: &str) -> (Option<Undescribed>, Vec<String>) {
     (value, problems.take().iter().map(Error::to_string).collect())
 }
 
-/// Whatever the description leaves out, nothing is refused without a reason, and no value is repeated.
+/// Even without a schema, every rejection has a reason, and no value is repeated.
 #[test]
 fn what_serde_refuses_is_reported_even_where_the_description_is_silent() {
     let (value, told) = read("_number = 300\n_word = \"hunter2\"\n_rest = [true, \"hunter2\", 5]\nmore = 1");

@@ -1,4 +1,4 @@
-//! Whatever is written, reading it ends in a configuration or in errors.
+//! Any input results in a configuration or in errors.
 
 use proptest::prelude::*;
 
@@ -7,7 +7,7 @@ use super::support::{APP, BRIDGE, connectors, layered, with_app};
 use crate::keys::Keys;
 use crate::schema;
 
-/// Fragments that are nearly a configuration reach far deeper than noise does.
+/// Fragments that resemble a configuration test far deeper code than noise does.
 fn line() -> impl Strategy<Value = String> {
     let key = prop::sample::select(vec![
         "base_url",

@@ -1,4 +1,4 @@
-//! The JSON schema, and that it agrees with what is read.
+//! The JSON schema, and that it agrees with the reader.
 
 use serde_json::{Value, json};
 
@@ -7,10 +7,10 @@ use crate::keys::{Keys, Kind};
 use crate::schema;
 use crate::tree::join;
 
-/// The paths of all keys that a schema knows, of an app `acme-hr`.
+/// The paths of all keys that a schema knows, with `acme-hr` as the app.
 pub(super) fn leaves(keys: Keys<'_>, path: &str, found: &mut Vec<String>) {
     match keys.kind() {
-        // Whose keys nobody knows.
+        // Its keys are unknown.
         Kind::Free if keys.names().is_empty() => found.push(path.to_owned()),
         Kind::Map => leaves(keys.child("acme-hr").unwrap(), &join(path, "acme-hr"), found),
         Kind::Table | Kind::Free => {
@@ -29,7 +29,7 @@ fn every_key_of_the_schema_is_read() {
     leaves(Keys::of(&schema), "", &mut paths);
     assert!(paths.len() > 50, "{paths:?}");
     for path in paths {
-        // No key takes a list of lists; one that is read complains of it.
+        // No key accepts a list of lists; reading one is an error.
         let variable = format!("BRIDGEHEAD__{}", path.replace('.', "__").replace('-', "_").to_uppercase());
         let errors = layered(&[&format!("{BRIDGE}{APP}")], &[(&variable, "[[[]]]")]).unwrap_err();
         let named = errors.iter().any(|error| error.key().is_some_and(|key| key.starts_with(&path)));
@@ -41,7 +41,7 @@ fn every_key_of_the_schema_is_read() {
 fn every_description_has_the_words_for_what_can_be_wrong() {
     fn look(keys: Keys<'_>, path: &str, wordless: &mut Vec<String>) {
         let text = matches!(keys.json_type(), "string" | "array") && keys.words().is_empty();
-        // How a UUID looks, its own words say.
+        // The error message itself describes the format of a UUID.
         if keys.kind() == Kind::Leaf && text && keys.example().is_none() && path != "apps.all.app_id" {
             wordless.push(format!("{path} has no example"));
         }

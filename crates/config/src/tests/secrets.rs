@@ -125,7 +125,7 @@ fn nothing_that_is_shown_holds_a_secret() {
     assert_eq!(format!("{:?}", config.bridge.api_key), r#"Env { name: "IDEN_API_KEY" }"#);
 }
 
-/// What `build_connector` says about a target; the app's first line is 4, the target's 7.
+/// The errors of `build_connector` for a target; the app's first line is 4, the target's 7.
 fn refused(target: &str) -> String {
     let config = with_app(target, &VARIABLES).unwrap_or_else(|errors| panic!("{errors}"));
     let redactor = Redactor::new();
@@ -151,10 +151,10 @@ fn what_the_connector_refuses_is_reported_at_its_place() {
     insta::assert_snapshot!(target("parts = [\n  { size = 1 },\n  { size = \"\" },\n]"), @"/etc/a.toml:10:5: apps.acme-hr.target.parts[1].size: must be u32");
     insta::assert_snapshot!(target("[[apps.acme-hr.target.parts]]"), @"/etc/a.toml:8:1: apps.acme-hr.target.parts[0]: missing field `size`");
     insta::assert_snapshot!(target("[apps.acme-hr.target.poll]\nsize = 1"), @"/etc/a.toml:8:22: apps.acme-hr.target.poll: unknown key; did you mean 'pool'?");
-    // Whatever the connector quotes, the secret does not pass.
+    // Even if the connector quotes the value, the secret is redacted.
     insta::assert_snapshot!(target("path = \"nowhere\"\npassword = { env = \"PASSWORD\" }"), @"/etc/a.toml:8:1: apps.acme-hr.target.path: no such folder; the password was [redacted]");
     insta::assert_snapshot!(target("parts = [{ size = 1, note = { env = \"MISSING\" } }]"), @"/etc/a.toml:8:29: apps.acme-hr.target.parts[0].note: the environment variable MISSING is not set; set it, or read the secret from another place");
-    // Neither does a target that is missing altogether.
+    // The same for a target that is missing.
     let config = with_app(
         "[apps.acme-crm]\napp_id = \"22222222-2222-4222-8222-222222222222\"\nconnector = \"exec\"",
         &[],

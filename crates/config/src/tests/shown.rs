@@ -1,4 +1,4 @@
-//! What `config show` shows.
+//! The output of `config show`.
 
 use super::support::{APP, BRIDGE, connectors, environment};
 use crate::{Shown, Sources, show};

@@ -1,4 +1,4 @@
-//! What the tests share: connectors that record what they are given, and ways to load a text.
+//! Helpers for the tests: connectors that record their settings, and ways to load a text.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -17,7 +17,7 @@ use crate::{Config, Connectors, Document, Errors, parse};
 struct FileSettings {
     /// A folder.
     path: Option<String>,
-    /// Opens the folder.
+    /// The password that gives access to the folder.
     password: Option<String>,
     /// How passwords are set.
     set_password: Option<SetPassword>,
@@ -72,14 +72,14 @@ impl Connector for Nothing {
     }
 }
 
-/// What factories were given.
+/// The arguments that factories received.
 pub(super) type Built = Arc<Mutex<Vec<Setup>>>;
 
 pub(super) fn recording() -> (Connectors, Built) {
     let built = Built::default();
     let (file, exec) = (built.clone(), built.clone());
     let file = factory(move |settings: FileSettings, setup| {
-        // A careless connector, which quotes a value.
+        // A careless connector that quotes a value.
         if settings.path.as_deref() == Some("nowhere") {
             let message =
                 format!("no such folder; the password was {}", settings.password.unwrap_or_default());
@@ -109,26 +109,26 @@ pub(super) fn document(path: &str, text: &str) -> Document {
     Document { path: PathBuf::from(path), text: text.to_owned() }
 }
 
-/// Loads texts, the first of which is `a.toml`, the next `b.toml`.
+/// Loads texts: the first as `a.toml`, the second as `b.toml`.
 pub(super) fn layered(texts: &[&str], variables: &[(&str, &str)]) -> Result<Config, Errors> {
     let names = ["/etc/a.toml", "/etc/b.toml", "/etc/c.toml"];
     let documents: Vec<Document> = names.iter().zip(texts).map(|(name, text)| document(name, text)).collect();
     parse(&documents, &environment(variables), &connectors())
 }
 
-/// The least that is a configuration.
+/// The minimal configuration.
 pub(super) const BRIDGE: &str = r#"[bridge]
 base_url = "https://developer.idenhq.com/org/acme"
 api_key = { env = "IDEN_API_KEY" }
 "#;
 
-/// The least that is an app.
+/// The minimal app.
 pub(super) const APP: &str = r#"[apps.acme-hr]
 app_id = "11111111-1111-4111-8111-111111111111"
 connector = "file"
 "#;
 
-/// Loads what comes after the least, which takes six lines.
+/// Loads a text that follows the minimal configuration, which has six lines.
 pub(super) fn with_app(text: &str, variables: &[(&str, &str)]) -> Result<Config, Errors> {
     layered(&[&format!("{BRIDGE}{APP}{text}")], variables)
 }

@@ -1,4 +1,4 @@
-//! What is valid at first sight and cannot be meant: refused, or warned about with what to write.
+//! Settings that look valid but cannot be intended: they are rejected, or cause a warning that says what to write.
 
 use super::support::{environment, layered, with_app};
 

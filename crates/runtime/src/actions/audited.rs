@@ -1,4 +1,4 @@
-//! What the audit log says of an operator's actions.
+//! Audit log entries for operator actions.
 
 use bridgehead_sdk::{Redactor, TaskId};
 use serde_json::{Value, json};
@@ -9,10 +9,10 @@ use super::resolving::{Resolution, Resolved};
 use crate::audit::{Actor, Event};
 use crate::operator_commands::{Released, Retries};
 
-/// So many tasks are named in an entry.
+/// The maximum number of tasks named in an entry.
 const NAMED: usize = 500;
 
-/// An entry about an action. What was refused is recorded too.
+/// Creates an entry for an action. Rejected actions are recorded too.
 pub fn order(
     actor: &Actor,
     app: &str,
@@ -38,7 +38,7 @@ pub fn order(
     }
 }
 
-/// What a release did.
+/// The result of a release.
 pub fn released(released: &Released, expect: Option<u64>) -> Value {
     json!({
         "released": released.released.len(),
@@ -49,7 +49,7 @@ pub fn released(released: &Released, expect: Option<u64>) -> Value {
     })
 }
 
-/// What a retry did.
+/// The result of a retry.
 pub fn retried(retries: &Retries, expect: Option<u64>) -> Value {
     let reported: Vec<Value> = retries
         .retried
@@ -66,7 +66,7 @@ pub fn retried(retries: &Retries, expect: Option<u64>) -> Value {
     })
 }
 
-/// What an operator said of a task.
+/// The result of resolving a task.
 pub fn resolution(resolution: &Resolution, resolved: Option<&Resolved>) -> Value {
     json!({
         "as": if resolution.completed { "completed" } else { "failed" },
@@ -76,7 +76,7 @@ pub fn resolution(resolution: &Resolution, resolved: Option<&Resolved>) -> Value
     })
 }
 
-/// A reason that may be missing, without known secrets.
+/// Validates an optional reason and removes known secrets from it.
 pub fn reason(reason: Option<&str>, redactor: &Redactor) -> Result<Option<String>, Error> {
     let reason = reason.map(str::trim).filter(|reason| !reason.is_empty());
     if reason.is_some_and(|reason| reason.chars().count() > LONGEST_REASON) {

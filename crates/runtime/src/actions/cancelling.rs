@@ -1,10 +1,10 @@
-//! Cancelling the sync that is under way.
+//! Cancels the running sync.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use tokio_util::sync::CancellationToken;
 
-/// The sync of an app that is under way, if one is.
+/// The running sync of an app, if any.
 #[derive(Debug, Default)]
 pub(crate) struct Cancelling(Mutex<Option<Running>>);
 
@@ -15,13 +15,13 @@ struct Running {
 }
 
 impl Cancelling {
-    /// A sync begins, which `stop` stops. It ends when what is returned is dropped.
+    /// Registers a sync that `stop` cancels. It counts as running until the returned value is dropped.
     pub(crate) fn begin(&self, stop: CancellationToken) -> RunningSync<'_> {
         *self.running() = Some(Running { stop, is_cancelled: false });
         RunningSync(self)
     }
 
-    /// Cancels the sync that is under way. False if none is.
+    /// Cancels the running sync. Returns false if there is none.
     pub(crate) fn cancel(&self) -> bool {
         let mut running = self.running();
         let Some(running) = running.as_mut() else { return false };
@@ -30,7 +30,7 @@ impl Cancelling {
         true
     }
 
-    /// Whether the one that is under way was cancelled.
+    /// Whether the running sync was cancelled.
     pub(crate) fn is_cancelled(&self) -> bool {
         self.running().as_ref().is_some_and(|running| running.is_cancelled)
     }
@@ -40,7 +40,7 @@ impl Cancelling {
     }
 }
 
-/// A sync while it is under way.
+/// A registered sync.
 #[derive(Debug)]
 pub(crate) struct RunningSync<'a>(&'a Cancelling);
 

@@ -1,12 +1,12 @@
-//! Why an action was not done.
+//! Errors of operator actions.
 
 use bridgehead_sdk::TaskId;
 use bridgehead_store::{self as journal, Pause};
 
-/// Why an action was not done. Nothing was changed.
+/// Why an action was not executed. Nothing was changed.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// There is no such app in the running daemon. The operator reloads the configuration if it was added there.
+    /// The running daemon does not have this app. If it was added to the configuration, the operator must reload it.
     #[error(
         "the running daemon has no app '{0}'; if you added it to the configuration, apply it with `bridgehead reload`"
     )]
@@ -19,7 +19,7 @@ pub enum Error {
         /// The node; empty if none runs it.
         node: String,
     },
-    /// The app is paused. The operator resumes it first.
+    /// The app is paused. The operator must resume it first.
     #[error("{app} is paused, since {}{}; resume it first with `bridgehead apps resume {app}`", .pause.since, why(.pause))]
     Paused {
         /// The app.
@@ -27,27 +27,27 @@ pub enum Error {
         /// The pause.
         pause: Pause,
     },
-    /// The task is not one that an operator can resolve.
+    /// An operator cannot resolve this task.
     #[error("{task} of {app} cannot be resolved: {why}")]
     NotResolvable {
         /// The app.
         app: String,
         /// The task.
         task: TaskId,
-        /// Why not.
+        /// The reason.
         why: &'static str,
     },
-    /// There is no reason, or it is too long.
+    /// The reason is missing or too long.
     #[error(
         "the reason must have 1 to {LONGEST_REASON} characters; it is recorded in the audit log and sent to Iden"
     )]
     Reason,
-    /// The journal could not be read or written. The operator does what it says.
+    /// The journal could not be read or written. The operator must follow its message.
     #[error(transparent)]
     Journal(#[from] journal::Error),
 }
 
-/// How long a reason may be, in characters.
+/// The maximum length of a reason, in characters.
 pub const LONGEST_REASON: usize = 500;
 
 fn why(pause: &Pause) -> String {
@@ -59,7 +59,7 @@ fn on(node: &str) -> String {
 }
 
 impl Error {
-    /// A word for it, such as `paused`.
+    /// A short name, such as `paused`.
     pub fn code(&self) -> &'static str {
         match self {
             Self::UnknownApp(_) => "unknown_app",

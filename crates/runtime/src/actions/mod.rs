@@ -1,11 +1,11 @@
-//! What an operator does to tasks, syncs and apps.
+//! Operator actions on tasks, syncs and apps.
 //!
-//! [`Actions`] has one method an action, for the command line and the page alike; each returns its result and records it in the audit
-//! log. While no daemon runs, the command line does to the state what can be done there: [`resolve`] here, and the functions of
-//! [`operator_commands`](super::operator_commands); [`audited`] is what it then records.
+//! [`Actions`] has one method per action, for both the command line and the page; each returns its result and records it in the audit log.
+//! While no daemon runs, the command line changes the state folder directly where that is possible: with [`resolve`], and the functions of
+//! [`operator_commands`](super::operator_commands). It then records the change with [`audited`].
 //!
-//! The other files are how a running daemon is reached into: [`waiting`] knows the tasks that wait, [`pausing`] and [`cancelling`] are
-//! the switches that the loops of an app look at.
+//! The other files give access to a running daemon: [`waiting`] tracks waiting tasks, and [`pausing`] and [`cancelling`] are switches that
+//! the loops of an app check.
 
 pub mod audited;
 mod cancelling;

@@ -1,9 +1,9 @@
-//! Whether an app is paused: then no new task is started and no sync, and what runs is finished.
+//! Whether an app is paused: no new tasks or syncs are started, and running work is finished.
 
 use bridgehead_store::Pause;
 use tokio::sync::{Mutex, MutexGuard, watch};
 
-/// The switch of one app.
+/// The pause switch of an app.
 #[derive(Debug)]
 pub(crate) struct Pausing {
     now: watch::Sender<Option<Pause>>,
@@ -17,28 +17,28 @@ impl Default for Pausing {
 }
 
 impl Pausing {
-    /// To be held while what the journal says and [`set`](Self::set) are brought together, from reading or writing it on: an order that
-    /// comes while the app starts must not be undone by what was read before it.
+    /// Locks the pause while the journal and [`set`](Self::set) are brought in line. Take it before reading or writing the journal: a
+    /// command that arrives while the app starts must not be undone by an older value.
     pub(crate) async fn change(&self) -> MutexGuard<'_, ()> {
         self.changing.lock().await
     }
 
-    /// Since when, by whom and why, if it is paused.
+    /// Since when, by whom and why the app is paused; `None` if it is not.
     pub(crate) fn now(&self) -> Option<Pause> {
         self.now.borrow().clone()
     }
 
-    /// Pauses, or resumes.
+    /// Pauses or resumes the app.
     pub(crate) fn set(&self, pause: Option<Pause>) {
         self.now.send_replace(pause);
     }
 
-    /// Until the app is not paused. Says whether it was.
+    /// Waits until the app is not paused. Returns whether it was.
     pub(crate) async fn wait(&self) -> bool {
         let mut paused = self.now.subscribe();
         let was_paused = paused.borrow_and_update().is_some();
         if was_paused {
-            // The sender lives as long as this.
+            // `self` owns the sender, so it cannot be dropped.
             drop(paused.wait_for(Option::is_none).await);
         }
         was_paused

@@ -1,4 +1,4 @@
-//! An operator resolves a task whose effect is unknown.
+//! Lets an operator resolve a task whose effect is unknown.
 
 use bridgehead_sdk::{Code, Redactor, TaskId};
 use jiff::Timestamp;
@@ -10,12 +10,12 @@ use super::error::LONGEST_REASON;
 use crate::app::AppContext;
 use bridgehead_store::{AppKey, AttemptStep, Entry, Intent, Outcome, Phase, State, TaskJournal};
 
-/// The result of a task, as the operator says.
+/// The result of a task according to the operator.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Resolution {
     /// Whether it took effect.
     pub completed: bool,
-    /// How they know.
+    /// How the operator knows.
     pub reason: String,
 }
 
@@ -26,7 +26,7 @@ impl Resolution {
         if (1..=LONGEST_REASON).contains(&length) { Ok(reason) } else { Err(Error::Reason) }
     }
 
-    /// What Iden is told.
+    /// The outcome to report to Iden.
     fn outcome(&self, reason: &str) -> Outcome {
         if self.completed {
             let fields = [("resolved_by", "operator"), ("reason", reason)];
@@ -40,20 +40,20 @@ impl Resolution {
     }
 }
 
-/// That a task was resolved.
+/// The result of resolving a task.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Resolved {
     /// The task.
     pub task: TaskId,
-    /// `completed` or `failed`.
+    /// The reported outcome, `completed` or `failed`.
     pub outcome: String,
-    /// What it asked for.
+    /// The requested action.
     pub action: String,
-    /// How many attempts had been made.
+    /// How many attempts were made before.
     pub attempts: u32,
 }
 
-/// In a running daemon: the task is kept from going on, and Iden is told at once.
+/// Resolves a task in a running daemon: the task does not continue, and the outcome is reported immediately.
 pub(super) async fn resolve_in(
     app: &AppContext,
     task: &TaskId,
@@ -74,7 +74,7 @@ pub(super) async fn resolve_in(
     Ok(resolved)
 }
 
-/// While no daemon runs: Iden is told at its next start.
+/// Resolves a task while no daemon runs: the outcome is reported at the next start.
 pub async fn resolve(
     journal: &dyn TaskJournal,
     app: &str,
@@ -91,7 +91,7 @@ pub async fn resolve(
     Ok(resolved)
 }
 
-/// The task, if its result is unknown.
+/// Returns the task's entry if its result is unknown.
 fn resolvable(app: &str, task: &TaskId, entry: Option<Entry>) -> Result<Entry, Error> {
     let why = match entry {
         None => "the journal has no record of it, so no attempt was made",

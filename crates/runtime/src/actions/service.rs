@@ -1,4 +1,4 @@
-//! The actions of an operator in a running daemon.
+//! Operator actions in a running daemon.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -19,41 +19,41 @@ use crate::operator_commands::{self, Released, ReportRetrier, Retries, Selection
 use crate::sync::{self, Consent, Options, Summary};
 use bridgehead_store::Pause;
 
-/// How long a cancelled sync may take to abandon its session before it is said that it continues.
+/// How long to wait for a cancelled sync to abandon its session.
 const FAREWELL: Duration = Duration::from_secs(30);
 
-/// That an app was paused or resumed.
+/// The result of pausing or resuming an app.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PauseChange {
-    /// The pause that holds now; `None` if it is not paused.
+    /// The current pause; `None` if the app is not paused.
     pub paused: Option<Pause>,
-    /// Whether anything was changed.
+    /// Whether the command changed anything.
     pub changed: bool,
 }
 
-/// What cancelling a sync came to.
+/// The result of cancelling a sync.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Cancelled {
-    /// Whether one was under way.
+    /// Whether a sync was running.
     pub was_under_way: bool,
-    /// How it ended, if it has: `abandoned`, or `completed` if it was too late.
+    /// How it ended, if it has: `abandoned`, or `completed` if the command came too late.
     pub ended: Option<String>,
 }
 
-/// The actions of an operator: one method each, for the command line and the page alike. Each returns its result, and records it,
-/// with who ordered it, in the audit log. Whether someone may act, and whether they were asked for consent, is for the caller to see to.
+/// Operator actions, one method each, for both the command line and the page. Each returns its result and records it, together with the
+/// actor, in the audit log. The caller is responsible for authorization and for asking for confirmation.
 #[derive(Clone, Debug)]
 pub struct Actions {
     runtime: Arc<Runtime>,
 }
 
 impl Actions {
-    /// The actions of a runtime. Drop it before the journal is closed.
+    /// Creates the actions of a runtime. Drop it before the journal is closed.
     pub fn new(runtime: Arc<Runtime>) -> Self {
         Self { runtime }
     }
 
-    /// Lets held tasks go: exactly those that are held now. Where another number than `expect` are, nothing is done.
+    /// Releases exactly the tasks that are currently held. Does nothing if their number differs from `expect`.
     pub async fn release(
         &self,
         actor: &Actor,
@@ -73,8 +73,8 @@ impl Actions {
         done
     }
 
-    /// Now: reports again what Iden refused, and ends the wait of tasks that wait for their next try or for the target, which is probed.
-    /// `expect` is how many reports must be set aside, or nothing is done.
+    /// Retries immediately: repeats rejected reports, probes the target, and ends the wait of tasks that wait for their next attempt or for
+    /// the target. Does nothing if the number of rejected reports differs from `expect`.
     pub async fn retry(
         &self,
         actor: &Actor,
@@ -104,7 +104,7 @@ impl Actions {
         Ok(self.app(app)?.waiting.tasks())
     }
 
-    /// Resolves a task whose effect is unknown. It is never executed again, and Iden is told.
+    /// Resolves a task whose effect is unknown. It is never executed again, and the outcome is reported to Iden.
     pub async fn resolve(
         &self,
         actor: &Actor,
@@ -120,7 +120,7 @@ impl Actions {
         done
     }
 
-    /// Pauses an app: no task is started and no sync; what runs is finished. It stays paused over restarts.
+    /// Pauses an app: no tasks or syncs are started, and running work is finished. It stays paused across restarts.
     pub async fn pause(&self, actor: &Actor, app: &str, reason: Option<&str>) -> Result<PauseChange, Error> {
         let began = Instant::now();
         let done = async {
@@ -130,7 +130,7 @@ impl Actions {
             let _change = app.pausing.change().await;
             let pause = Pause { since: app.clock.now(), by: actor.as_str().to_owned(), reason };
             let before = app.pausing.now();
-            // The pause that there is stays, unless someone has more to say.
+            // Keep the existing pause, unless the command adds a reason.
             let pause = match before {
                 Some(before) if pause.reason.is_none() => before,
                 Some(before) => Pause { since: before.since, ..pause },
@@ -150,7 +150,7 @@ impl Actions {
         done
     }
 
-    /// Lets a paused app continue.
+    /// Resumes a paused app.
     pub async fn resume(&self, actor: &Actor, app: &str) -> Result<PauseChange, Error> {
         let began = Instant::now();
         let done = async {
@@ -170,7 +170,7 @@ impl Actions {
         done
     }
 
-    /// Whether a sync of this app may be ordered now.
+    /// Whether a sync of this app may be requested now.
     pub fn may_sync(&self, app: &str, options: Options) -> Result<(), Error> {
         let context = self.app(app)?;
         if let Some(node) = self.runtime.elsewhere(app) {
@@ -182,7 +182,7 @@ impl Actions {
         }
     }
 
-    /// Syncs an app once, now; one that is under way is waited for. A dry run is not an action, and is not recorded.
+    /// Syncs an app once, immediately; waits for a running sync first. A dry run is not an action, and is not recorded.
     pub async fn sync(
         &self,
         actor: &Actor,
@@ -210,7 +210,7 @@ impl Actions {
         done
     }
 
-    /// Syncs an app once, and lets pass exactly the losses that were shown with this digest.
+    /// Syncs an app once, and allows exactly the losses that were shown with this digest.
     pub async fn allow_removals(
         &self,
         actor: &Actor,
@@ -222,7 +222,7 @@ impl Actions {
         self.sync(actor, app, options, stop).await
     }
 
-    /// Cancels the sync that is under way: its session is abandoned, and no account is removed.
+    /// Cancels the running sync: its session is abandoned, and no account is removed.
     pub async fn cancel_sync(&self, actor: &Actor, app: &str) -> Result<Cancelled, Error> {
         let began = Instant::now();
         let done = async {
@@ -247,7 +247,7 @@ impl Actions {
         self.runtime.app(name).ok_or_else(|| Error::UnknownApp(name.to_owned()))
     }
 
-    /// The app, which does not end as long as the result lives. While a reload exchanges it, the new one is waited for.
+    /// Returns the app, which does not end while the result exists. While a reload replaces the app, this waits for the new one.
     async fn enter(&self, name: &str) -> Result<Entered, Error> {
         if let Some(node) = self.runtime.elsewhere(name) {
             return Err(Error::Elsewhere { app: name.to_owned(), node });
@@ -272,7 +272,7 @@ impl Actions {
     }
 }
 
-/// Ends the wait of those that wait.
+/// Ends the wait of the selected waiting tasks.
 fn wake(app: &AppContext, tasks: &Selection, retries: &mut Retries) {
     let candidates = match tasks {
         Selection::All => app.waiting.tasks(),

@@ -1,4 +1,4 @@
-//! The tasks that wait for their next try or for the target, so that an operator can end the wait, or resolve them.
+//! Tracks tasks that wait for their next attempt or for the target, so that an operator can end the wait or resolve the task.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use bridgehead_sdk::TaskId;
 use tokio::sync::{Notify, watch};
 
-/// The tasks of an app that wait.
+/// The waiting tasks of an app.
 #[derive(Debug, Default)]
 pub(crate) struct Waiting(Arc<Mutex<HashMap<TaskId, Arc<Waiter>>>>);
 
@@ -16,37 +16,37 @@ struct Waiter {
     hold: watch::Sender<Hold>,
 }
 
-/// Whether a task that waits may continue.
+/// Whether a waiting task may continue.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Hold {
     Free,
-    /// Someone is about to decide it.
+    /// An operator is about to resolve the task.
     Taken,
-    /// Someone has decided it.
+    /// An operator has resolved the task.
     Decided,
 }
 
 impl Waiting {
-    /// A task begins to wait.
+    /// Registers a task as waiting.
     pub(crate) fn enter(&self, task: &TaskId) -> WaitingTask {
         let waiter = Arc::new(Waiter { wake: Notify::new(), hold: watch::Sender::new(Hold::Free) });
         self.all().insert(task.clone(), Arc::clone(&waiter));
         WaitingTask { all: Arc::clone(&self.0), task: task.clone(), waiter }
     }
 
-    /// The tasks that wait.
+    /// All waiting tasks.
     pub(crate) fn tasks(&self) -> Vec<TaskId> {
         let mut tasks: Vec<TaskId> = self.all().keys().cloned().collect();
         tasks.sort();
         tasks
     }
 
-    /// How many tasks wait.
+    /// The number of waiting tasks.
     pub(crate) fn count(&self) -> usize {
         self.all().len()
     }
 
-    /// Ends the wait of a task. False if it does not wait.
+    /// Ends the wait of a task. Returns false if it is not waiting.
     pub(crate) fn wake(&self, task: &TaskId) -> bool {
         let waiter = self.all().get(task).cloned();
         waiter.is_some_and(|waiter| {
@@ -55,9 +55,9 @@ impl Waiting {
         })
     }
 
-    /// Keeps a task waiting until what is taken is returned; `None` if it does not wait.
+    /// Keeps a task waiting until the returned value is dropped; `None` if the task is not waiting.
     pub(crate) fn take(&self, task: &TaskId) -> Option<Taken> {
-        // Under the lock: it cannot continue before it is taken.
+        // Keep the lock, so that the task cannot continue in between.
         let all = self.all();
         let waiter = all.get(task).cloned()?;
         let mut is_free = false;
@@ -67,7 +67,7 @@ impl Waiting {
                 *hold = Hold::Taken;
             }
         });
-        // Made only then: its end would set the task free.
+        // Create it only if free: dropping it would release a task that another command has taken.
         is_free.then(|| Taken(waiter))
     }
 
@@ -76,7 +76,7 @@ impl Waiting {
     }
 }
 
-/// A task while it waits.
+/// A task while it is waiting.
 #[derive(Debug)]
 pub(crate) struct WaitingTask {
     all: Arc<Mutex<HashMap<TaskId, Arc<Waiter>>>>,
@@ -85,24 +85,24 @@ pub(crate) struct WaitingTask {
 }
 
 impl WaitingTask {
-    /// Until someone ends the wait.
+    /// Waits until an operator ends the wait.
     pub(crate) async fn woken(&self) {
         self.waiter.wake.notified().await;
     }
 
-    /// Until someone has decided it.
+    /// Waits until an operator has resolved the task.
     pub(crate) async fn decided(&self) {
         let mut hold = self.waiter.hold.subscribe();
-        // The sender lives as long as this.
+        // `self` owns the sender, so it cannot be dropped.
         drop(hold.wait_for(|hold| *hold == Hold::Decided).await);
     }
 
-    /// The wait is over. Says whether the task may continue: not if someone has decided it meanwhile.
+    /// Ends the wait. Returns whether the task may continue: not if an operator has resolved it in the meantime.
     pub(crate) async fn leave(self) -> bool {
         let mut hold = self.waiter.hold.subscribe();
         self.all.lock().unwrap_or_else(PoisonError::into_inner).remove(&self.task);
         let free = hold.wait_for(|hold| *hold != Hold::Taken).await;
-        // The sender lives as long as this.
+        // `self` owns the sender, so it cannot be dropped.
         free.is_ok_and(|hold| *hold == Hold::Free)
     }
 }
@@ -121,7 +121,7 @@ impl Drop for WaitingTask {
 pub(crate) struct Taken(Arc<Waiter>);
 
 impl Taken {
-    /// It is decided: it does not continue.
+    /// Marks the task as resolved: it does not continue.
     pub(crate) fn decide(self) {
         self.0.hold.send_replace(Hold::Decided);
         self.0.wake.notify_one();

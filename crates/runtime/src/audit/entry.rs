@@ -1,4 +1,4 @@
-//! An entry, and how it is chained to the one before it.
+//! Entries of the log, and how each is chained to the previous one.
 
 use std::fmt::Write as _;
 
@@ -7,23 +7,23 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-/// What the first entry of all has as the hash of the one before it.
+/// The previous hash in the very first entry.
 pub const GENESIS: &str = "0000000000000000000000000000000000000000000000000000000000000000";
 
-/// No entry is longer, in bytes: the evidence of one that would be is replaced by its length and its hash.
+/// The maximum length of an entry in bytes: longer evidence is replaced by its length and its hash.
 pub(super) const LONGEST: usize = 64 * 1024;
 
-/// Who did something.
+/// The actor of an entry.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Actor(String);
 
 impl Actor {
-    /// The daemon by itself.
+    /// The daemon itself.
     pub fn daemon() -> Self {
         Self("daemon".to_owned())
     }
 
-    /// Someone at the page of the admin listener, who has its token.
+    /// A user of the page of the admin listener, who has its token.
     pub fn page() -> Self {
         Self("page".to_owned())
     }
@@ -33,45 +33,45 @@ impl Actor {
         Self(name.map_or_else(|| format!("uid {uid}"), |name| format!("{name} (uid {uid})")))
     }
 
-    /// The text.
+    /// The actor as a string.
     pub fn as_str(&self) -> &str {
         &self.0
     }
 }
 
-/// What is to be recorded.
+/// An event to record.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Event {
-    /// Who.
+    /// The actor.
     pub actor: Option<Actor>,
     /// The app, by its name in the configuration.
     pub app: Option<String>,
     /// The task.
     pub task: Option<String>,
-    /// The account, as it is named elsewhere.
+    /// The account, as it is named in other places.
     pub account: Option<String>,
-    /// What was done, such as `delete_account`, `release` or `start`.
+    /// The action, such as `delete_account`, `release` or `start`.
     pub action: String,
-    /// What was decided.
+    /// The decision.
     pub decision: Option<String>,
-    /// On what evidence.
+    /// The evidence for the decision.
     pub evidence: Value,
     /// The result.
     pub outcome: Option<String>,
-    /// The standard code, of a failure.
+    /// The standard error code, if it failed.
     pub code: Option<String>,
-    /// How long it took.
+    /// The duration in milliseconds.
     pub duration_ms: Option<u64>,
 }
 
-/// An entry as it stands in the log.
+/// An entry as written to the log.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Entry {
-    /// Counts entries, from 1.
+    /// The sequence number, starting at 1.
     pub seq: u64,
-    /// When.
+    /// When it was recorded.
     pub at: Timestamp,
-    /// Who: a user of the operating system, `daemon` or `page`.
+    /// The actor: a user of the operating system, `daemon` or `page`.
     pub actor: String,
     /// The app, by its name in the configuration.
     pub app: Option<String>,
@@ -79,27 +79,27 @@ pub struct Entry {
     pub task: Option<String>,
     /// The account.
     pub account: Option<String>,
-    /// What was done.
+    /// The action.
     pub action: String,
-    /// What was decided.
+    /// The decision.
     pub decision: Option<String>,
-    /// On what evidence.
+    /// The evidence for the decision.
     pub evidence: Value,
     /// The result.
     pub outcome: Option<String>,
-    /// The standard code, of a failure.
+    /// The standard error code, if it failed.
     pub code: Option<String>,
-    /// How long it took.
+    /// The duration in milliseconds.
     pub duration_ms: Option<u64>,
-    /// The hash of the entry before it.
+    /// The hash of the previous entry.
     pub prev: String,
-    /// The hash of this entry: SHA-256 of its line without this field. Empty while it is being made.
+    /// The hash of this entry: SHA-256 of its line without this field. Empty until the entry is sealed.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub hash: String,
 }
 
 impl Entry {
-    /// The line of an entry without its end, and its hash, which is filled in.
+    /// Computes and sets the hash. Returns the line without its line ending.
     pub(super) fn seal(&mut self) -> Result<String, serde_json::Error> {
         self.hash.clear();
         let mut line = serde_json::to_string(self)?;
@@ -117,7 +117,7 @@ impl Entry {
         Ok(line)
     }
 
-    /// Reads a line without its end, and proves its hash.
+    /// Parses a line without its line ending, and verifies its hash.
     pub(super) fn open(line: &[u8]) -> Result<Self, String> {
         let text = std::str::from_utf8(line).map_err(|_| "it is not text".to_owned())?;
         let tail = HASH.len() + GENESIS.len() + 2;
@@ -135,7 +135,7 @@ impl Entry {
     }
 }
 
-/// What stands before the hash in a line.
+/// The text before the hash in a line.
 const HASH: &str = ",\"hash\":\"";
 
 /// SHA-256 in hexadecimal digits.
@@ -180,7 +180,7 @@ mod tests {
         let without = line.replace(&format!(",\"hash\":\"{}\"", entry.hash), "");
         assert_eq!(hash(without.as_bytes()), entry.hash);
         assert_eq!(Entry::open(line.as_bytes()).unwrap(), entry);
-        // SHA-256 of nothing, as everybody has it.
+        // The well-known SHA-256 of empty input.
         assert_eq!(hash(b""), "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855");
     }
 

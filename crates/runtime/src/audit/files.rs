@@ -1,4 +1,4 @@
-//! The files of the log: how they are named, and what stands at their ends.
+//! The files of the log: their names, and the last entries in them.
 
 use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom};
@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use super::entry::{Entry, LONGEST};
 
-/// The name of a file of the log.
+/// The name of a log file.
 pub(super) fn name(number: u64) -> String {
     format!("audit-{number:08}.jsonl")
 }
@@ -16,7 +16,7 @@ fn number(name: &str) -> Option<u64> {
     (digits.len() >= 8 && digits.bytes().all(|byte| byte.is_ascii_digit())).then(|| digits.parse().ok())?
 }
 
-/// The files of a folder by their number, oldest first.
+/// The log files of a folder with their numbers, oldest first.
 pub(super) fn list(folder: &Path) -> io::Result<Vec<(u64, PathBuf)>> {
     let mut files = Vec::new();
     for found in std::fs::read_dir(folder)? {
@@ -29,23 +29,23 @@ pub(super) fn list(folder: &Path) -> io::Result<Vec<(u64, PathBuf)>> {
     Ok(files)
 }
 
-/// What stands at the end of a file.
+/// The last entry of a log file, and any damage after it.
 #[derive(Debug, Default)]
 pub(super) struct End {
-    /// The last entry that is whole and unchanged, where one is near the end.
+    /// The last intact entry, if there is one near the end.
     pub(super) last: Option<Entry>,
-    /// How long the file is up to the end of its last line.
+    /// The length of the file up to the end of its last complete line.
     pub(super) whole: u64,
-    /// What stands behind that: a line that was cut off.
+    /// The bytes after that: a truncated line.
     pub(super) torn: Vec<u8>,
-    /// Whether lines behind the last entry that is unchanged are not.
+    /// Whether there are damaged lines after the last intact entry.
     pub(super) is_damaged: bool,
 }
 
-/// How much of the end of a file is looked at: several entries of the greatest length.
+/// How many bytes at the end of a file are read: several entries of the maximum length.
 const LOOKED_AT: u64 = 8 * LONGEST as u64;
 
-/// Looks at the end of a file.
+/// Reads the end of a file.
 pub(super) fn end(path: &Path) -> io::Result<End> {
     let mut file = File::open(path)?;
     let length = file.metadata()?.len();

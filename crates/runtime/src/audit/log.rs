@@ -1,4 +1,4 @@
-//! Writing the log.
+//! Writes the log.
 
 use std::collections::VecDeque;
 use std::fs::{DirBuilder, File, OpenOptions};
@@ -16,21 +16,21 @@ use serde_json::{Value, json};
 use super::entry::{Actor, Entry, Event, GENESIS, hash};
 use super::files;
 
-/// So many entries that could not be written are kept in memory.
+/// The maximum number of unwritten entries kept in memory.
 const KEPT: usize = 10_000;
 
-/// How the log is kept.
+/// Settings of the log.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Settings {
     /// The folder.
     pub folder: PathBuf,
-    /// How large a file grows, in bytes, before the next one is started.
+    /// The size in bytes at which the next file is started.
     pub max_bytes: u64,
-    /// How many files are kept.
+    /// The number of files to keep.
     pub keep: usize,
 }
 
-/// Why the log cannot be opened. The operator fixes the folder.
+/// The log cannot be opened. The operator must fix the folder.
 #[derive(Debug, thiserror::Error)]
 #[error("the audit log in {} cannot be {what}: {source}", folder.display())]
 pub struct OpenError {
@@ -40,28 +40,28 @@ pub struct OpenError {
     source: io::Error,
 }
 
-/// How the log is.
+/// The status of the log.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct AuditStatus {
     /// The number of the last entry; 0 before the first.
     pub seq: u64,
-    /// Its hash.
+    /// The hash of the last entry.
     pub hash: String,
-    /// How many entries wait to be written.
+    /// The number of entries waiting to be written.
     #[serde(default)]
     pub unwritten: u64,
-    /// How many were lost, because too many waited.
+    /// The number of entries lost because too many were waiting.
     #[serde(default)]
     pub lost: u64,
-    /// Since when nothing can be written, if so.
+    /// Since when writing has been failing; `None` if it works.
     #[serde(default)]
     pub failing_since: Option<Timestamp>,
-    /// Why.
+    /// The error message.
     #[serde(default)]
     pub message: Option<String>,
 }
 
-/// The log. Clones write to the same one.
+/// The audit log. Clones write to the same log.
 #[derive(Clone, Debug, Default)]
 pub struct Audit(Option<Arc<Inner>>);
 
@@ -75,16 +75,16 @@ struct Inner {
 
 #[derive(Debug)]
 struct Log {
-    /// Whether it is known where the chain ends.
+    /// Whether the end of the chain is known.
     is_prepared: bool,
-    /// The file that is written to, and its number; `None` before the first entry, and after a failure.
+    /// The open file and its number; `None` before the first entry, and after a failure.
     file: Option<File>,
     number: u64,
-    /// How long it is.
+    /// The length of the file.
     size: u64,
     seq: u64,
     hash: String,
-    /// What could not be written yet.
+    /// Events that could not be written yet.
     waiting: VecDeque<(Timestamp, Event)>,
     lost: u64,
     failing: Option<(Timestamp, String)>,
@@ -92,13 +92,13 @@ struct Log {
 }
 
 impl Audit {
-    /// A log that records nothing, for programs that embed the runtime without one.
+    /// Creates a log that records nothing, for programs that embed the runtime without one.
     pub fn none() -> Self {
         Self(None)
     }
 
-    /// Opens the log of a folder, which is made if it is not there. One process at a time may: it holds the lock on the state folder.
-    /// What a crash has cut off is repaired, and an entry says so.
+    /// Opens the log in a folder, which is created if it does not exist. Only one process at a time may do so: the one that holds the lock
+    /// on the state folder. Damage from a crash is repaired and recorded in an entry.
     pub fn open(settings: Settings, redactor: Redactor) -> Result<Self, OpenError> {
         let inner = Inner::new(settings, redactor);
         {
@@ -109,8 +109,8 @@ impl Audit {
         Ok(Self(Some(Arc::new(inner))))
     }
 
-    /// The same for a daemon, which must not be kept from its tasks: a log that cannot be opened is opened later, and what is to be
-    /// recorded waits.
+    /// Like [`open`](Self::open), but never fails, because a daemon must be able to execute its tasks: if the log cannot be opened, opening
+    /// is retried later, and events wait.
     pub fn start(settings: Settings, redactor: Redactor) -> Self {
         let inner = Inner::new(settings, redactor);
         {
@@ -120,7 +120,8 @@ impl Audit {
         Self(Some(Arc::new(inner)))
     }
 
-    /// Records what happened. Never fails and never waits for the disk: what cannot be written is written later, and the status says so.
+    /// Records an event. Never fails and never waits for the disk: events that cannot be written are written later, and the status shows
+    /// that.
     pub fn record(&self, event: Event) {
         let Some(inner) = &self.0 else { return };
         let now = inner.clock.now();
@@ -134,13 +135,13 @@ impl Audit {
         inner.flush(&mut log, now);
     }
 
-    /// Records what an operator ordered, and forces it to the disk.
+    /// Records an operator command, and syncs it to disk.
     pub fn record_order(&self, event: Event) {
         self.record(event);
         self.sync();
     }
 
-    /// Writes what could not be written before, and forces everything to the disk.
+    /// Writes pending events, and syncs everything to disk.
     pub fn sync(&self) {
         let Some(inner) = &self.0 else { return };
         let now = inner.clock.now();
@@ -158,7 +159,7 @@ impl Audit {
         }
     }
 
-    /// How it is; `None` if nothing is recorded at all.
+    /// The status of the log; `None` if nothing is recorded.
     pub fn status(&self) -> Option<AuditStatus> {
         let log = self.0.as_ref()?.log();
         Some(AuditStatus {
@@ -172,7 +173,7 @@ impl Audit {
     }
 }
 
-/// Makes the end of a file whole: an entry that lacks the end of its line alone gets it, anything else is taken away.
+/// Repairs the end of a file: a complete entry without a line ending gets one, anything else is removed.
 fn repair(path: &Path, end: &files::End, name: &str) -> (io::Result<()>, Value) {
     let torn = &end.torn;
     let mut evidence = json!({ "file": name, "bytes": torn.len(), "sha256": hash(torn) });
@@ -202,7 +203,7 @@ impl Inner {
         Self { settings, redactor, clock: Arc::new(SystemClock), log: Mutex::new(log) }
     }
 
-    /// Makes the folder, finds out where the chain ends, and repairs what was cut off. Entries about that are the first to be written.
+    /// Creates the folder, finds the end of the chain, and repairs truncated lines. Entries about repairs are written first.
     fn prepare(&self, log: &mut Log) -> Result<(), OpenError> {
         let folder = &self.settings.folder;
         let failed = |what| move |source| OpenError { folder: folder.clone(), what, source };
@@ -251,7 +252,7 @@ impl Inner {
         self.log.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Nothing is written down before known secrets are taken out.
+    /// Removes known secrets before anything is written.
     fn clean(&self, mut event: Event) -> Event {
         for text in
             [&mut event.app, &mut event.task, &mut event.account, &mut event.decision, &mut event.outcome]
@@ -265,7 +266,7 @@ impl Inner {
         event
     }
 
-    /// Writes what waits, oldest first, until something cannot be written.
+    /// Writes pending events, oldest first, until one cannot be written.
     fn flush(&self, log: &mut Log, now: Timestamp) {
         if !log.is_prepared
             && let Err(error) = self.prepare(log)
@@ -322,7 +323,7 @@ impl Inner {
         let length = line.len() as u64;
         if log.size > 0 && log.size + length > self.settings.max_bytes {
             self.next_file(log)?;
-            // What was written about the old files comes first.
+            // `next_file` may have written an entry about removed files, which comes first.
             if log.seq + 1 != entry.seq {
                 (entry.seq, entry.prev) = (log.seq + 1, log.hash.clone());
                 line = entry.seal()?;
@@ -336,7 +337,7 @@ impl Inner {
         let written = self.file(log)?.write_all(line.as_bytes());
         let before = log.size;
         if let Err(error) = written {
-            // Half a line is taken back: the next one must not be glued to it.
+            // Remove a partial line: the next one must not be appended to it.
             if let Some(file) = log.file.take() {
                 drop(file.set_len(before));
             }
@@ -348,7 +349,7 @@ impl Inner {
         Ok(())
     }
 
-    /// The file that is written to.
+    /// Returns the current file, opened for appending.
     fn file<'a>(&self, log: &'a mut Log) -> io::Result<&'a mut File> {
         if log.file.is_none() {
             log.number = log.number.max(1);
@@ -357,7 +358,7 @@ impl Inner {
             give_away(&path)?;
             let length = file.metadata()?.len();
             if length > log.size {
-                // Half a line that could not be taken back at once.
+                // A partial line that could not be removed earlier.
                 file.set_len(log.size)?;
             }
             log.size = log.size.min(length);
@@ -366,7 +367,7 @@ impl Inner {
         log.file.as_mut().ok_or_else(|| io::Error::other("no file"))
     }
 
-    /// Begins the next file, and removes the oldest ones, of which an entry says what the last one ended with.
+    /// Starts the next file, and removes the oldest files. An entry records the hash with which the last of them ended.
     fn next_file(&self, log: &mut Log) -> io::Result<()> {
         if let Some(file) = log.file.take() {
             file.sync_data()?;
@@ -375,7 +376,7 @@ impl Inner {
         log.number += 1;
         log.size = 0;
         let all = files::list(&self.settings.folder)?;
-        // The new one is not there yet.
+        // The new file does not exist yet.
         let excess = (all.len() + 1).saturating_sub(self.settings.keep.max(2));
         let Some((_, newest)) = excess.checked_sub(1).and_then(|last| all.get(last)) else { return Ok(()) };
         let last = files::end(newest)?.last;
@@ -402,7 +403,7 @@ impl Inner {
         };
         let mut line = entry.seal()?;
         line.push('\n');
-        // Said before it is done: a crash in between leaves a file too many, never one too few without a word.
+        // Record the removal first: a crash in between leaves too many files, but never an unexplained gap.
         self.append(log, &entry, &line)?;
         self.file(log)?.sync_data()?;
         for (_, path) in all.iter().take(excess) {
@@ -412,7 +413,7 @@ impl Inner {
     }
 }
 
-/// What root makes belongs to whom the folder belongs in which it is: the daemon must be able to write to it.
+/// Files created by root get the owner of the folder that contains them: the daemon must be able to write to them.
 fn give_away(path: &Path) -> io::Result<()> {
     let Some(folder) = path.parent() else { return Ok(()) };
     let (folder, made) = (std::fs::metadata(folder)?, std::fs::metadata(path)?);

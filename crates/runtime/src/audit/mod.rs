@@ -1,12 +1,12 @@
-//! The audit log: what was decided about whom, on what evidence, and who ordered what. See docs/decisions/0023-audit-log.md.
+//! The audit log: decisions about accounts with their evidence, and commands with their actors. See docs/decisions/0023-audit-log.md.
 //!
-//! It is a folder of files, a line of JSON an entry. Each entry carries the hash of the one before it, over file borders too, so that
-//! no account can change, add or remove one in the middle of others without [`verify`] finding it. What was cut off at the end is found with
-//! the head, which the daemon publishes as a metric.
+//! The log is a folder of files with one JSON entry per line. Each entry contains the hash of the previous one, across files too, so
+//! [`verify`] detects any entry in the middle that was changed, added or removed. Truncation at the end is detected with the head, which
+//! the daemon publishes as a metric.
 //!
-//! A line is handed to the operating system before [`Audit::record`] returns, so that it outlives the process; it is forced to the disk
-//! about every second, and at once for what an operator orders. Nothing waits for the log: what cannot be written is kept in memory, the
-//! daemon raises an alarm, and tasks continue.
+//! [`Audit::record`] passes a line to the operating system before it returns, so that it outlives the process. Lines are synced to disk
+//! about every second, and immediately for operator commands. Nothing waits for the log: entries that cannot be written are kept in memory,
+//! the daemon raises an alarm, and tasks continue.
 
 mod entry;
 mod files;

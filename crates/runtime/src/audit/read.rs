@@ -1,4 +1,4 @@
-//! Reading the log for people and their tools.
+//! Reads the log, for operators and their tools.
 
 use std::fs::File;
 use std::io::{self, BufRead, BufReader};
@@ -9,16 +9,16 @@ use jiff::Timestamp;
 use super::entry::Entry;
 use super::files;
 
-/// Which entries are read.
+/// Selects the entries to read.
 #[derive(Clone, Debug, Default)]
 pub struct Filter {
-    /// Of this app.
+    /// Only entries of this app.
     pub app: Option<String>,
-    /// Of this task.
+    /// Only entries of this task.
     pub task: Option<String>,
-    /// Of this account; upper and lower case are the same.
+    /// Only entries of this account, case-insensitively.
     pub account: Option<String>,
-    /// Not older.
+    /// Only entries from this time on.
     pub since: Option<Timestamp>,
 }
 
@@ -35,31 +35,30 @@ impl Filter {
     }
 }
 
-/// Why the log cannot be read. The operator fixes the folder, or looks with `audit verify`.
+/// Why the log cannot be read. The operator must fix the folder, or run `audit verify`.
 #[derive(Debug, thiserror::Error)]
 pub enum ReadError {
-    /// The operating system refuses.
+    /// The operating system reported an error.
     #[error("the audit log cannot be read: {0}")]
     Io(#[from] io::Error),
-    /// A line is no entry, or was changed.
+    /// A line is not an entry, or was changed.
     #[error("{file} line {line}: {why}; `bridgehead audit verify` says more")]
     Damaged {
         /// The file.
         file: String,
-        /// The line, from 1.
+        /// The line number, starting at 1.
         line: u64,
         /// What is wrong.
         why: String,
     },
 }
 
-/// Reads entries, oldest first, until `take` has had enough. A last line that is not whole yet is skipped: the daemon may be
-/// writing it.
+/// Reads entries, oldest first, until `take` returns false. An incomplete last line is skipped: the daemon may be writing it.
 pub fn read(folder: &Path, filter: &Filter, mut take: impl FnMut(Entry) -> bool) -> Result<(), ReadError> {
     for (number, path) in files::list(folder)? {
         let file = match File::open(path) {
             Ok(file) => file,
-            // Retention has removed it since.
+            // The file was removed by retention in the meantime.
             Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
             Err(error) => return Err(error.into()),
         };
@@ -84,12 +83,12 @@ pub fn read(folder: &Path, filter: &Filter, mut take: impl FnMut(Entry) -> bool)
     Ok(())
 }
 
-/// The newest entry that is wanted, in the newest two files: nothing here takes longer the older a log is.
+/// The newest matching entry in the newest two files, so that the time does not grow with the age of the log.
 pub fn newest(folder: &Path, is_wanted: impl Fn(&Entry) -> bool) -> Result<Option<Entry>, ReadError> {
     for (_, path) in files::list(folder)?.into_iter().rev().take(2) {
         let mut found = None;
         for line in BufReader::new(File::open(path)?).split(b'\n') {
-            // What is damaged is for `verify` to tell of.
+            // Damaged lines are reported by `verify`.
             if let Ok(entry) = Entry::open(&line?)
                 && is_wanted(&entry)
             {
@@ -103,7 +102,7 @@ pub fn newest(folder: &Path, is_wanted: impl Fn(&Entry) -> bool) -> Result<Optio
     Ok(None)
 }
 
-/// A text as a cell of a CSV file: a spreadsheet must not take it for a formula.
+/// Formats a string as a CSV cell that a spreadsheet does not interpret as a formula.
 pub fn csv_cell(text: &str) -> String {
     if text.starts_with(['=', '+', '-', '@', '\t', '\r']) { format!("'{text}") } else { text.to_owned() }
 }

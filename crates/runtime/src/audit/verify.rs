@@ -1,4 +1,4 @@
-//! Proving the chain.
+//! Verifies the chain.
 
 use std::fs::File;
 use std::io::{self, BufRead, BufReader};
@@ -11,16 +11,16 @@ use serde::Serialize;
 use super::entry::{Entry, GENESIS};
 use super::files;
 
-/// Where a chain ends.
+/// The end of a chain.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Head {
     /// The number of the last entry.
     pub seq: u64,
-    /// Its hash.
+    /// The hash of the last entry.
     pub hash: String,
 }
 
-/// It is not written as `SEQ:HASH`.
+/// The head is not in the format `SEQ:HASH`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error(
     "a head is the number of an entry and its hash, such as 4711:e3b0c442…, as bridgehead_audit_head shows them"
@@ -40,45 +40,45 @@ impl FromStr for Head {
     }
 }
 
-/// What was proven.
+/// The result of a successful verification.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Proof {
-    /// How many files there are.
+    /// The number of files.
     pub files: u64,
-    /// How many entries.
+    /// The number of entries.
     pub entries: u64,
-    /// The number of the first one.
+    /// The sequence number of the first entry.
     pub first_seq: u64,
-    /// When it was made.
+    /// When the first entry was recorded.
     pub first_at: Option<Timestamp>,
-    /// When the last one was made.
+    /// When the last entry was recorded.
     pub last_at: Option<Timestamp>,
-    /// Where the chain ends.
+    /// The end of the chain.
     pub head: Head,
-    /// Whether the log begins with the first entry of all, or an entry says what was removed before.
+    /// Whether the log starts with the very first entry, or an entry explains what was removed before.
     pub is_beginning_explained: bool,
 }
 
-/// Where the chain breaks first.
+/// The first break in the chain.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Broken {
-    /// The file; empty where the end is missing.
+    /// The file; empty if the end is missing.
     pub file: String,
-    /// The line in it, from 1.
+    /// The line number in the file, starting at 1.
     pub line: u64,
-    /// The number of the entry that should stand there.
+    /// The sequence number of the expected entry.
     pub seq: u64,
     /// What is wrong.
     pub why: String,
 }
 
-/// Why a chain is not proven.
+/// Why verification failed.
 #[derive(Debug, thiserror::Error)]
 pub enum VerifyError {
-    /// It breaks. Someone has to find out who did that.
+    /// The chain is broken. The operator must find out who changed the log.
     #[error("the chain breaks at entry {}{}: {}", .0.seq, place(.0), .0.why)]
     Broken(Broken),
-    /// It cannot be read. The operator mends the folder.
+    /// The log cannot be read. The operator must fix the folder.
     #[error("the audit log cannot be read: {0}")]
     Unreadable(#[from] io::Error),
 }
@@ -87,7 +87,7 @@ fn place(broken: &Broken) -> String {
     if broken.file.is_empty() { String::new() } else { format!(" ({} line {})", broken.file, broken.line) }
 }
 
-/// Proves the chain of a folder, and that it reaches as far as `head`, which someone has noted elsewhere.
+/// Verifies the chain in a folder, and that it reaches at least `head`, which was recorded elsewhere.
 pub fn verify(folder: &Path, head: Option<&Head>) -> Result<Proof, VerifyError> {
     let files = files::list(folder)?;
     let mut proof = Proof {

@@ -11,7 +11,7 @@ fn record(value: Value) -> Option<AccountRecord> {
     serde_json::from_value(value).unwrap()
 }
 
-/// What a task wanted, what was there before, what is there after, and what the connector declares.
+/// Verifies an operation, given the account before and after it and the fields that the connector declares as unverifiable.
 fn look(action: Action, payload: Value, before: Value, after: Value, declared: &[&str]) -> Verification {
     let (operation, task) = (operation(action, payload), TaskId::from("t1"));
     let prior = prior(&operation, &task, record(before).as_ref());
@@ -107,7 +107,7 @@ fn a_field_fails_only_while_it_shows_its_old_value() {
             not_shown: vec![]
         }
     );
-    // The target folds case: the value it shows is the one it keeps of the wanted one, too.
+    // The target folds case: the value that it shows also matches the requested one.
     assert!(is_seen(&update(
         json!({"email": "Ann@x"}),
         json!({"email": "ann@x"}),

@@ -1,4 +1,4 @@
-//! Which destructive tasks may start, which are held, and which the operator released.
+//! Decides which destructive tasks may start, and tracks which are held and which the operator released.
 
 use std::collections::{BTreeMap, HashSet, VecDeque};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -13,57 +13,57 @@ use super::sliding_window::{Quota, SlidingWindow};
 use bridgehead_config as config;
 use bridgehead_store::Held;
 
-/// A clock that was set back by more than this has been wrong: what is counted is read again.
+/// If the clock was set back by more than this, it was wrong before, and the window is counted again.
 const SET_BACK: SignedDuration = SignedDuration::from_secs(60);
 
-/// What becomes of a destructive task.
+/// The decision about a destructive task.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Decision {
-    /// It may start; room is reserved for it.
+    /// The task may start; quota is reserved for it.
     Start,
-    /// Others may yet use up what room there is: ask again when one of them has ended.
+    /// Other tasks have reserved the remaining quota: ask again when one of them has ended.
     Wait,
-    /// It is held until the operator lets it go.
+    /// The task is held until the operator releases it.
     Hold,
 }
 
-/// News about a held task, for the loop that keeps its lane.
+/// A change of a held task, for the event loop that keeps its account queue blocked.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Change {
-    /// The operator let it go.
+    /// The operator released the task.
     Released(TaskId),
-    /// It is no longer pending in Iden.
+    /// The task is no longer pending in Iden.
     Gone(TaskId),
 }
 
-/// A task that is held.
+/// A held task.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct HeldTask {
     /// The task.
     pub task: TaskId,
-    /// Since when.
+    /// Since when it is held.
     pub held_at: Timestamp,
 }
 
-/// That tasks of an app are held, and why.
+/// Describes why tasks of an app are held.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Holding {
-    /// Since when anything has been held without a break.
+    /// Since when at least one task has been held continuously.
     pub since: Timestamp,
-    /// How many are held.
+    /// The number of held tasks.
     pub held: u64,
-    /// How many were executed within the window.
+    /// The number of tasks executed within the window.
     pub executed: u64,
-    /// How many may be, `apps.NAME.tasks.guard.max`.
+    /// The maximum number, `apps.NAME.tasks.guard.max`.
     pub max: u64,
     /// The window in seconds, `apps.NAME.tasks.guard.per`.
     pub per_seconds: u64,
 }
 
-/// The guard of one app.
+/// The deprovision limit of one app.
 ///
-/// A task passes with [`judge`](Self::judge), which reserves room for it; [`executed`](Self::executed) turns that into an
-/// execution once the intent is durable, [`give_back`](Self::give_back) frees it when the task came to nothing.
+/// A task passes with [`check`](Self::check), which reserves quota for it. [`executed`](Self::executed) converts the reservation into an
+/// execution once the intent is durable, and [`give_back`](Self::give_back) frees it if the connector was not called.
 #[derive(Debug)]
 pub(crate) struct DeprovisionLimit {
     limit: Option<config::TaskGuard>,
@@ -71,8 +71,8 @@ pub(crate) struct DeprovisionLimit {
     news: Notify,
 }
 
-/// The time by which the window is measured: that of the machine when the journal was read, and from there on a clock
-/// that cannot be set. Otherwise a clock that is set forward would empty the window.
+/// The clock for the window: the machine's clock when the journal was read, advanced by a monotonic clock. Otherwise, setting the machine's
+/// clock forward would empty the window.
 #[derive(Clone, Copy, Debug)]
 struct Steady {
     at: Timestamp,
@@ -89,13 +89,13 @@ impl Steady {
 #[derive(Debug, Default)]
 struct State {
     window: Option<SlidingWindow>,
-    /// None before the journal was read.
+    /// `None` before the journal was read.
     steady: Option<Steady>,
     reserved: HashSet<TaskId>,
     held: BTreeMap<TaskId, Timestamp>,
-    /// Since when anything is held without a break.
+    /// Since when at least one task has been held continuously.
     since: Option<Timestamp>,
-    /// Held, and not in the journal yet.
+    /// Held, but not in the journal yet.
     unwritten: Vec<TaskId>,
     released: HashSet<TaskId>,
     changes: VecDeque<Change>,
@@ -113,7 +113,7 @@ impl DeprovisionLimit {
         self.limit
     }
 
-    /// Begins with what the journal remembers.
+    /// Restores the state from the journal.
     pub(super) fn restore(&self, executed: Vec<Timestamp>, held: Vec<Held>) {
         let mut state = State {
             window: self.limit.map(|limit| SlidingWindow::new(limit, executed)),
@@ -131,7 +131,7 @@ impl DeprovisionLimit {
         *self.state() = state;
     }
 
-    /// From now on the window is measured by a clock that cannot be set.
+    /// Measures the window with a monotonic clock from now on.
     pub(super) fn steady_from(&self, now: Timestamp) {
         let mut state = self.state();
         state.steady = Some(Steady { at: now, began: Instant::now() });
@@ -140,13 +140,12 @@ impl DeprovisionLimit {
         }
     }
 
-    /// Whether the clock of the machine was ahead when the journal was read, so that too little of it may have counted.
+    /// Whether the machine's clock was ahead when the journal was read, so that too few executions may have been counted.
     pub(super) fn was_set_back(&self, now: Timestamp) -> bool {
         self.state().steady.is_some_and(|steady| steady.now().duration_since(now) > SET_BACK)
     }
 
-    /// Counts again with what the journal says as of `now`. Tasks executed since that was read count once more, which
-    /// frees no quota.
+    /// Counts again with the journal's data as of `now`. Tasks executed after that read are counted again, which frees no quota.
     pub(super) fn recount(&self, executed: Vec<Timestamp>, now: Timestamp) {
         let mut state = self.state();
         let before = state.steady(now);
@@ -169,7 +168,7 @@ impl DeprovisionLimit {
             return Decision::Start;
         };
         if !state.released.contains(task) {
-            // While anything is held, nothing new passes: it is for the operator to look at all of it.
+            // While any task is held, no new ones pass: the operator should see all of them.
             let room =
                 if state.held.is_empty() { window.room(state.reserved.len(), steady) } else { Quota::None };
             match room {
@@ -189,15 +188,15 @@ impl DeprovisionLimit {
         Decision::Start
     }
 
-    /// Whether the connector may be called for a destructive task: it passed [`judge`](Self::judge).
+    /// Whether the connector may be called for a destructive task: it passed [`check`](Self::check).
     pub(crate) fn has_passed(&self, task: &TaskId) -> bool {
         self.limit.is_none() || self.state().reserved.contains(task)
     }
 
-    /// The connector is about to be called. From here on the task counts, whatever comes of it.
+    /// Records that the connector is about to be called. From now on the task counts, whatever its result.
     pub(crate) fn executed(&self, task: &TaskId, at: Timestamp) {
         let mut state = self.state();
-        // From now on the journal knows the task, and it is not judged again.
+        // The journal contains the task from now on, and it is not checked again.
         state.released.remove(task);
         let at = state.steady(at);
         if state.reserved.remove(task)
@@ -207,17 +206,17 @@ impl DeprovisionLimit {
         }
     }
 
-    /// A task ended. If the connector was not called, it does not count.
+    /// Frees the reservation of a task that ended. If the connector was not called, the task does not count.
     pub(crate) fn give_back(&self, task: &TaskId) {
         self.state().reserved.remove(task);
     }
 
-    /// The operator lets tasks go; those that are not held are skipped.
+    /// Releases tasks for the operator; tasks that are not held are skipped.
     pub(crate) fn release(&self, tasks: &[TaskId]) {
         self.end(tasks, true);
     }
 
-    /// Held tasks are no longer pending in Iden.
+    /// Removes held tasks that are no longer pending in Iden.
     pub(crate) fn gone(&self, tasks: &[TaskId]) {
         self.end(tasks, false);
     }
@@ -251,12 +250,12 @@ impl DeprovisionLimit {
         self.news.notified().await;
     }
 
-    /// The next change.
+    /// Returns the next change.
     pub(crate) fn next_change(&self) -> Option<Change> {
         self.state().changes.pop_front()
     }
 
-    /// What is held, oldest first.
+    /// The held tasks, oldest first.
     pub(crate) fn held(&self) -> Vec<HeldTask> {
         let mut held: Vec<HeldTask> = self
             .state()
@@ -268,7 +267,7 @@ impl DeprovisionLimit {
         held
     }
 
-    /// What is to be told about it; `None` while nothing is held.
+    /// A summary of the held tasks; `None` if there are none.
     pub(crate) fn holding(&self, now: Timestamp) -> Option<Holding> {
         let limit = self.limit?;
         let mut state = self.state();
@@ -292,13 +291,13 @@ impl DeprovisionLimit {
         due
     }
 
-    /// What the journal does not know yet, with the time since which it is held.
+    /// Held tasks that the journal does not contain yet, with the time since which they are held.
     pub(super) fn unwritten(&self) -> Vec<(TaskId, Timestamp)> {
         let state = self.state();
         state.unwritten.iter().filter_map(|task| Some((task.clone(), *state.held.get(task)?))).collect()
     }
 
-    /// The journal knows these now.
+    /// Marks tasks as recorded in the journal.
     pub(super) fn written(&self, tasks: &[TaskId]) {
         let written: HashSet<&TaskId> = tasks.iter().collect();
         self.state().unwritten.retain(|task| !written.contains(task));
@@ -310,7 +309,7 @@ impl DeprovisionLimit {
 }
 
 impl State {
-    /// The time by which the window is measured, where the clock of the machine says `now`.
+    /// The time by which the window is measured, given the machine's clock `now`.
     fn steady(&self, now: Timestamp) -> Timestamp {
         self.steady.map_or(now, Steady::now)
     }
@@ -456,7 +455,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_clock_that_was_ahead_and_is_set_back_makes_it_count_anew() {
         let guard = guard(2);
-        // The clock was ahead at the start, so that what was executed a moment before seemed long ago.
+        // The clock was ahead at the start, so a task executed a moment before seemed long ago.
         guard.steady_from(at(1_000_000));
         execute(&guard, "a", 1_000_000);
         assert!(!guard.was_set_back(at(1_000_000)) && guard.was_set_back(at(1000)));

@@ -1,4 +1,4 @@
-//! What the guard takes from the journal, and what it gives to it.
+//! Loads the deprovision limit's state from the journal, and writes it back.
 
 use bridgehead_resilience::Next;
 use bridgehead_sdk::TaskId;
@@ -14,8 +14,7 @@ use crate::audit::Event;
 use crate::policies;
 use bridgehead_store as journal;
 
-/// Tells the guard what was executed, held and released before this process. Until the journal can be read, nothing is
-/// started.
+/// Loads what was executed, held and released before this process. Until the journal can be read, nothing is started.
 pub(crate) async fn load(app: &AppContext, stop: &CancellationToken) -> Result<(), ShuttingDown> {
     let retry = app.retry(policies::LOCAL).until(stop);
     let loaded = retry.run(
@@ -45,7 +44,7 @@ async fn try_load(app: &AppContext) -> Result<(), journal::Error> {
     Ok(())
 }
 
-/// The clock was ahead and has been set back: less may have counted than should have.
+/// Counts again after a clock that was ahead has been set back: too few executions may have been counted.
 async fn count_anew(app: &AppContext) {
     let now = app.clock.now();
     let Some(limit) = app.guard.limit().filter(|_| app.guard.was_set_back(now)) else {
@@ -64,7 +63,7 @@ async fn count_anew(app: &AppContext) {
     }
 }
 
-/// Every task that is held is recorded.
+/// Records every held task in the audit log.
 fn record(app: &AppContext, tasks: &[TaskId]) {
     for task in tasks {
         app.audit.record(Event {
@@ -84,12 +83,12 @@ fn record(app: &AppContext, tasks: &[TaskId]) {
 }
 
 impl DeprovisionLimit {
-    /// Makes durable what was held since the last call, tells the operator of it, and brings the status up to date. What
-    /// cannot be written is held all the same, and written with the next call.
+    /// Writes newly held tasks to the journal, alerts the operator, and updates the status. Tasks that cannot be written are held
+    /// nevertheless, and written with the next call.
     pub(crate) async fn settle(&self, app: &AppContext) {
         count_anew(app).await;
         let unwritten = self.unwritten();
-        // They were held in one go, or nearly; the journal keeps the time for people.
+        // They were held at nearly the same time, and the journal's time is only for display.
         if let Some((_, at)) = unwritten.first() {
             let tasks: Vec<_> = unwritten.iter().map(|(task, _)| task.clone()).collect();
             match app.store.hold(&tasks, *at).await {

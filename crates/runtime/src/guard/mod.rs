@@ -1,9 +1,9 @@
-//! The guard on destructive tasks: past so many deletions and suspensions within a time, further ones are held until
-//! the operator lets them go.
+//! The deprovision limit: once a maximum number of deletions and suspensions was executed within a time window, further ones are held until
+//! the operator releases them.
 //!
-//! [`sliding_window`] counts, and is pure. [`deprovision_limit`] decides about each task and knows what is held; [`load`] gives it what
-//! the journal remembers. The event loop of an app's tasks asks it before it starts a task
-//! (`task::holding`), and the trial tells it when the connector is called.
+//! [`sliding_window`] counts, and is pure. [`deprovision_limit`] decides about each task and tracks held ones; [`load`] restores its state
+//! from the journal. The event loop for an app's tasks asks before it starts a task (`task::approval_queue`), and an attempt announces when
+//! the connector is called.
 
 mod deprovision_limit;
 mod load;

@@ -1,4 +1,4 @@
-//! How many destructive tasks were executed within a rolling time. Pure.
+//! Counts destructive tasks executed within a sliding time window. Pure.
 
 use std::collections::VecDeque;
 
@@ -6,14 +6,14 @@ use jiff::{SignedDuration, Timestamp};
 
 use bridgehead_config as config;
 
-/// Whether there is room for one more.
+/// Whether one more task may be executed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Quota {
-    /// There is.
+    /// Yes.
     Free,
-    /// All that is left is reserved by tasks that may yet come to nothing.
+    /// No, but the remaining quota is only reserved, by tasks that may end without an execution.
     Reserved,
-    /// There is none.
+    /// No.
     None,
 }
 
@@ -22,7 +22,7 @@ pub(super) enum Quota {
 pub(super) struct SlidingWindow {
     max: usize,
     per: SignedDuration,
-    /// When each began, oldest first.
+    /// When each execution started, oldest first.
     executed: VecDeque<Timestamp>,
 }
 
@@ -33,29 +33,28 @@ impl SlidingWindow {
         Self { max: limit.max, per, executed: executed.into() }
     }
 
-    /// The instant after which an execution counts.
+    /// The instant after which executions count.
     pub(super) fn since(limit: config::TaskGuard, now: Timestamp) -> Timestamp {
         let per = SignedDuration::try_from(limit.per).unwrap_or(SignedDuration::MAX);
         now.checked_sub(per).unwrap_or(Timestamp::MIN)
     }
 
-    /// What began in the future was written down by a clock that was ahead. It counts as if it had started now: for a whole
-    /// window, and no longer.
+    /// Executions in the future were recorded by a clock that was ahead. They count as if they had started now: for a whole window, and no
+    /// longer.
     pub(super) fn clamp(&mut self, now: Timestamp) {
         for began in &mut self.executed {
             *began = (*began).min(now);
         }
     }
 
-    /// An execution began.
+    /// Adds an execution.
     pub(super) fn add(&mut self, at: Timestamp) {
-        // They come in order, but for clocks that are set and for tasks that begin at the same moment.
+        // Executions arrive in order, except if a clock was set, or if several start at the same moment.
         let place = self.executed.partition_point(|earlier| *earlier <= at);
         self.executed.insert(place, at);
     }
 
-    /// How many began within the window that ends now. One from the future counts: a clock that was set back does not
-    /// free quota.
+    /// The number of executions within the window that ends now. Executions in the future count: setting a clock back must not free quota.
     pub(super) fn count(&mut self, now: Timestamp) -> usize {
         let since = now.checked_sub(self.per).unwrap_or(Timestamp::MIN);
         while self.executed.front().is_some_and(|earliest| *earliest <= since) {
@@ -64,7 +63,7 @@ impl SlidingWindow {
         self.executed.len()
     }
 
-    /// Whether one more may begin, beside those for which room is reserved.
+    /// Whether one more execution may start, in addition to the reserved ones.
     pub(super) fn room(&mut self, reserved: usize, now: Timestamp) -> Quota {
         let executed = self.count(now);
         if executed >= self.max {
@@ -139,8 +138,8 @@ mod tests {
     }
 
     proptest! {
-        /// Against counting by hand: it says "free" exactly when fewer than the limit began within the window, so that no
-        /// window of this length ever holds more than the limit.
+        /// Compares with a simple count: the window is free exactly if fewer executions than the limit started within it, so no window of
+        /// this length ever exceeds the limit.
         #[test]
         fn no_window_holds_more_than_the_limit(
             max in 0_usize..6,

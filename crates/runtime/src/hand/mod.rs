@@ -1,5 +1,5 @@
-//! A target by hand: one app without Iden, and without the daemon's state. Operations are tried once ([`Hand::execute`]), accounts
-//! found, pages listed, and everything that a sync would push is read ([`Hand::export`]), by the same code as in the daemon.
+//! Uses a single app's target manually, without Iden and without the daemon's state. Operations are tried once ([`Hand::execute`]),
+//! accounts looked up, pages listed, and everything that a sync would push is read ([`Hand::export`]), with the same code as in the daemon.
 
 mod page;
 mod unasked;
@@ -31,12 +31,13 @@ use bridgehead_store::{self as journal, SnapshotStore, Sqlite, TaskJournal};
 pub struct Hand {
     app: Arc<AppContext>,
     state: Sqlite,
-    /// As the daemon has them.
+    /// The daemon's task settings.
     tasks: config::Tasks,
 }
 
 impl Hand {
-    /// Nothing is asked yet. What may change later is waited for as long as `patience` says; `None` is as long as the daemon would.
+    /// Prepares an app without calling its target. `patience` limits how long temporary problems are waited out; `None` means as long as
+    /// the daemon would wait.
     pub async fn new(
         name: &str,
         mut settings: config::App,
@@ -50,7 +51,7 @@ impl Hand {
             settings.tasks.give_up_after = tasks.give_up_after.min(patience);
             settings.tasks.hold_for = tasks.hold_for.min(patience);
         }
-        // The guard asks the operator, and it is the operator who asks.
+        // The deprovision limit would ask the operator, who runs this anyway.
         settings.tasks.guard = None;
         let shared = Arc::new(state.clone());
         let app = AppContext::new(Parts {
@@ -71,12 +72,12 @@ impl Hand {
         Ok(Self { app, state, tasks })
     }
 
-    /// What can be seen of the app meanwhile.
+    /// The status of the app, for showing progress.
     pub fn status(&self) -> &Arc<AppStatus> {
         &self.app.status
     }
 
-    /// Tries an operation once, and says what the daemon would do about the result.
+    /// Tries an operation once, and returns what the daemon would do with the result.
     pub async fn execute(
         &self,
         action: Action,
@@ -86,29 +87,29 @@ impl Hand {
         Box::pin(task::by_hand(&self.app, &self.tasks, action, payload, stop)).await
     }
 
-    /// What the connector is and can do.
+    /// The connector's description.
     pub async fn describe(&self) -> Result<Arc<Description>, Error> {
         self.app.target.describe().await.map_err(|error| self.app.target.without_secrets(&error))
     }
 
-    /// Whether the target can be reached.
+    /// Checks whether the target is reachable.
     pub async fn check(&self) -> Result<(), Error> {
         let timeout = self.tasks.timeout;
         self.app.target.check(timeout).await.map_err(|error| self.app.target.without_secrets(&error))
     }
 
-    /// The account that a task would be about.
+    /// Looks up the account that a task would change.
     pub async fn find(&self, account: &Account) -> Result<Option<AccountRecord>, Error> {
         let found = self.app.target.find_account(account, Priority::Task).await;
         found.map_err(|error| self.app.target.without_secrets(&error))
     }
 
-    /// Reads everything that a sync would push, and gives it away as it comes.
+    /// Reads everything that a sync would push, and passes it on as it arrives.
     pub async fn export(&self, take: Take, stop: &CancellationToken) -> Export {
         Box::pin(export::run(&self.app, take, stop)).await
     }
 
-    /// Lets the connector end in order, and forgets everything.
+    /// Shuts the connector down cleanly, and discards all state.
     pub async fn close(self) {
         self.app.target.shut_down().await;
         drop(self.app);

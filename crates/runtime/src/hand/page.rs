@@ -1,4 +1,4 @@
-//! One page of a listing, and what a sync would make of it.
+//! One page of a listing, validated as in a sync.
 
 use bridgehead_sdk::{Cursor, Description, Error, Record, RejectedRecord, ResourceType};
 
@@ -6,12 +6,12 @@ use super::Hand;
 use crate::sync::export;
 use crate::target::Priority;
 
-/// A record, and what is wrong with it, if anything is.
+/// A record, and its validation error, if any.
 #[derive(Debug)]
 pub struct Judged {
     /// The record.
     pub record: Record,
-    /// The field and the rule that it breaks.
+    /// The field and the violated rule.
     pub problem: Option<String>,
 }
 
@@ -20,18 +20,18 @@ pub struct Judged {
 pub struct ListedPage {
     /// The records.
     pub records: Vec<Judged>,
-    /// Those that the connector could not read.
+    /// Records that the connector could not read.
     pub rejected: Vec<RejectedRecord>,
-    /// Where the next page begins.
+    /// The cursor of the next page.
     pub next: Option<Cursor>,
-    /// How many there are, as far as the target says so.
+    /// The total number, if the target reports it.
     pub total: Option<u64>,
-    /// What shows that the listing is at its end; `None` on a page in the middle, or if nothing does.
+    /// The evidence that the listing is complete; `None` on earlier pages, or if there is none.
     pub evidence: Option<&'static str>,
 }
 
 impl Hand {
-    /// Lists a page. References are not looked up: they may be on pages that were not requested.
+    /// Lists one page. References are not validated: they may refer to pages that were not requested.
     pub async fn list(
         &self,
         description: &Description,

@@ -1,11 +1,11 @@
 //! A Bridge that is never called: manual operations do not concern Iden.
 
 use async_trait::async_trait;
-use bridgehead_sdk::{Record, ResourceType, Slug, TaskId};
+use bridgehead_sdk::{ResourceType, Slug, TaskId};
 
 use bridgehead_bridge::{
     Api, App, AppId, Call, Error, NewApp, NextPage, Operation, Progress, Pushed, Registration, Report,
-    SyncId, Task, TaskPage, TaskQuery,
+    SyncId, Task, TaskPage, TaskQuery, WireRecord,
 };
 
 /// Refuses every call, before anything is sent.
@@ -43,7 +43,7 @@ impl Api for Unasked {
         refused(Operation::StartSync, Some(app))
     }
 
-    async fn push(&self, app: AppId, _: &SyncId, _: &Slug, _: &[Record]) -> Result<Pushed, Error> {
+    async fn push(&self, app: AppId, _: &SyncId, _: &Slug, _: &[WireRecord]) -> Result<Pushed, Error> {
         refused(Operation::Push, Some(app))
     }
 

@@ -1,4 +1,4 @@
-//! What the daemon would do about an error of what only reads.
+//! Describes what the daemon would do after an error of a read-only call.
 
 use bridgehead_sdk::{Code, Error, Retry, Subject};
 
@@ -6,7 +6,7 @@ use super::Hand;
 use crate::retry_decision;
 
 impl Hand {
-    /// A look at an account that failed.
+    /// After a failed look-up of an account.
     pub fn after_look(&self, error: &Error) -> String {
         if error.subject() == Subject::Connection {
             return format!("looks again once the target is reachable, for up to {:?}", self.tasks.hold_for);
@@ -17,7 +17,7 @@ impl Hand {
         format!("does not look again; a task that depends on it fails with {}", error.code())
     }
 
-    /// A page that could not be read.
+    /// After a page that could not be read.
     pub fn after_page(&self, error: &Error) -> String {
         if error.retry() == Retry::Never && error.code() != Code::Timeout {
             return "ends the sync here, and removes no account".to_owned();

@@ -1,4 +1,4 @@
-//! The apps that the key has access to.
+//! The apps that the API key can access.
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -8,13 +8,13 @@ use bridgehead_bridge::App;
 /// An app in Iden.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct AppRow {
-    /// Its identifier.
+    /// The identifier.
     pub id: String,
-    /// What people read.
+    /// The display name.
     pub name: String,
-    /// How far it is set up in Iden.
+    /// How far its setup in Iden has progressed.
     pub configuration_status: Option<String>,
-    /// When it was made.
+    /// When it was created.
     pub created_at: Option<Timestamp>,
     /// When the last sync was completed.
     pub last_synced_at: Option<Timestamp>,

@@ -1,9 +1,9 @@
-//! Whether Iden, a target and an app in Iden can be used, each told as soon as it is known.
+//! Checks whether Iden, a target and an app in Iden can be used. Each result is sent as soon as it is known.
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use bridgehead_sdk::{Connector, Description, Error, Redactor, ResourceType};
+use bridgehead_sdk::{Connector, Description, Error, Redactor, ResourceType, counted};
 use tokio::sync::mpsc::Sender;
 use url::Url;
 
@@ -12,19 +12,19 @@ use crate::target::isolate::isolate;
 use bridgehead_bridge::{Api, AppId};
 use bridgehead_config as config;
 
-/// No answer of a target within this time is an answer too.
+/// How long to wait for a target before its silence counts as the result.
 const PATIENCE: Duration = Duration::from_secs(30);
 
-/// What clocks may be apart. Nothing depends on less; more is a clock that nobody sets.
+/// The tolerated clock difference. Nothing needs more precision; a larger difference means that a clock is not synchronized.
 const CLOCK_TOLERANCE: Duration = Duration::from_secs(30);
 
-/// An app that is checked.
+/// An app to check.
 pub struct CheckedApp<'a> {
     /// Its name in the configuration.
     pub name: &'a str,
-    /// What the configuration says of it.
+    /// Its settings.
     pub settings: &'a config::App,
-    /// What speaks to its target.
+    /// The connector to its target.
     pub connector: &'a Arc<dyn Connector>,
     /// Knows every secret of the configuration.
     pub redactor: &'a Redactor,
@@ -36,18 +36,21 @@ impl std::fmt::Debug for CheckedApp<'_> {
     }
 }
 
-/// Whether Iden answers and accepts the key.
+/// Checks whether Iden responds and accepts the key.
 pub async fn check_bridge(bridge: &dyn Api, base_url: &Url) -> Finding {
     match bridge.list_apps().await {
         Ok(apps) => Finding::ok(
             "Bridge",
-            format!("{base_url} responds and accepts the key, which can access {} apps", apps.len()),
+            format!(
+                "{base_url} responds and accepts the key, which can access {}",
+                counted(apps.len(), "app", "apps")
+            ),
         ),
         Err(error) => Finding::failed("Bridge", error.to_string()).advising(error.advice()),
     }
 }
 
-/// Whether the clock of this machine is that of the Bridge, as its last response has shown; nothing if no response had a date.
+/// Checks this machine's clock against the date in the Bridge's last response; `None` if no response had a date.
 pub fn check_clock(bridge: &dyn Api) -> Option<Finding> {
     let ahead = bridge.clock()?.ahead;
     let apart = ahead.unsigned_abs();
@@ -67,9 +70,9 @@ pub fn check_clock(bridge: &dyn Api) -> Option<Finding> {
     ))
 }
 
-/// Whether the target of an app is reachable, and the app usable in Iden. Without `bridge`, the latter is skipped.
+/// Checks whether the target of an app is reachable, and whether the app can be used in Iden. Without `bridge`, the latter is skipped.
 ///
-/// Ends early if the listener is gone.
+/// Ends early if the receiver has been dropped.
 pub async fn check_app(app: &CheckedApp<'_>, bridge: Option<&dyn Api>, tell: &Sender<Finding>) {
     let name = app.name;
     let (description, finding) = describe(app).await;
@@ -79,7 +82,7 @@ pub async fn check_app(app: &CheckedApp<'_>, bridge: Option<&dyn Api>, tell: &Se
     if let Some(description) = &description {
         let proof = verification(app, description);
         let target = reach(app).await;
-        // A check may have found what the description did not know.
+        // The check may have found out more than the first description contained.
         let after = describe(app).await.0;
         let warnings = warnings(name, app.redactor, after.as_ref().unwrap_or(description));
         for finding in [proof, target].into_iter().chain(warnings) {
@@ -124,14 +127,14 @@ async fn describe(app: &CheckedApp<'_>) -> (Option<Description>, Finding) {
     }
 }
 
-/// What the connector asks the operator to look at though everything works.
+/// Warnings of the connector that need the operator's attention although everything works.
 fn warnings(name: &str, redactor: &Redactor, description: &Description) -> Vec<Finding> {
     let of_one =
         |warning: &String| Finding::warning(format!("{name}: target"), redactor.redact(warning).into_owned());
     description.warnings.iter().map(of_one).collect()
 }
 
-/// Whether what a target is said to have done is looked at, and what of it the connector cannot show.
+/// Whether changes are verified, and which fields the connector cannot show.
 fn verification(app: &CheckedApp<'_>, description: &Description) -> Finding {
     let what = format!("{}: verification", app.name);
     let fields: Vec<&str> = description.unverifiable.iter().map(String::as_str).collect();

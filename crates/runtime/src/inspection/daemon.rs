@@ -1,4 +1,4 @@
-//! How a running daemon looks at its own apps.
+//! Gives a running daemon's operators access to its apps and tasks.
 
 use bridgehead_sdk::TaskId;
 use jiff::{SignedDuration, Timestamp};
@@ -28,12 +28,12 @@ fn source<'a>(app: &'a AppContext, bridge: &'a dyn Api) -> Source<'a> {
     }
 }
 
-/// An app that is looked at. A reload may exchange it meanwhile, and does not wait for that.
+/// An app to inspect. A reload does not wait for it, and may replace the app at any time.
 #[derive(Debug)]
 pub struct InspectedApp(Arc<AppContext>);
 
 impl InspectedApp {
-    /// Begins a list of its tasks.
+    /// Starts listing the app's tasks.
     pub async fn list_tasks<'a>(
         &'a self,
         bridge: &'a dyn Api,
@@ -43,7 +43,7 @@ impl InspectedApp {
         Listing::begin(source(&self.0, bridge), which, limit).await
     }
 
-    /// Shows the history of a task. `None` if there is no such task.
+    /// Returns the history of a task. `None` if the task does not exist.
     pub async fn task_story(&self, bridge: &dyn Api, task: &TaskId) -> Result<Option<TaskStory>, Error> {
         let app = &*self.0;
         let seen = app.status.progress().task_seen(task);
@@ -61,13 +61,12 @@ impl InspectedApp {
 }
 
 impl Runtime {
-    /// An app, to look at. `None` if there is no such app.
+    /// Returns an app to inspect. `None` if the app does not exist.
     pub fn inspected(&self, app: &str) -> Option<InspectedApp> {
         self.app(app).map(InspectedApp)
     }
 
-    /// Checks the target and the access of an app, with the connector and the key that the daemon uses. `None` if there is no such
-    /// app.
+    /// Checks an app's target and its access in Iden, with the daemon's connector and key. `None` if the app does not exist.
     pub async fn check_app(&self, app: &str, bridge: Option<&dyn Api>, tell: &Sender<Finding>) -> Option<()> {
         let app = self.app(app)?;
         let checked = CheckedApp {

@@ -1,20 +1,20 @@
-//! What happened to a task, as lines that the command line and the page show.
+//! The history of a task as lines for the command line and the page.
 
 use jiff::Timestamp;
 
 use super::story::TaskStory;
 use bridgehead_store::{AttemptStep, Phase};
 
-/// Something that happened to a task.
+/// An event in the history of a task.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TaskEvent {
-    /// When it began.
+    /// When it started.
     pub at: Timestamp,
-    /// What it was.
+    /// A description of the event.
     pub what: String,
-    /// The standard code of what went wrong, if anything did.
+    /// The standard error code, if there was an error.
     pub code: Option<String>,
-    /// What the target or Iden said. It may name the account.
+    /// The message of the target or Iden. It may name the account.
     pub message: Option<String>,
 }
 
@@ -23,7 +23,7 @@ impl TaskEvent {
         Self { at, what: what.into(), code: None, message: None }
     }
 
-    /// The event as one line, without its time.
+    /// Formats the event as one line, without its time.
     pub fn line(&self) -> String {
         let code = self.code.as_ref().map_or_else(String::new, |code| format!(", {code}"));
         let message = self.message.as_ref().map_or_else(String::new, |message| format!(": {message}"));
@@ -32,7 +32,7 @@ impl TaskEvent {
 }
 
 impl TaskStory {
-    /// What happened, in order. `time` writes a time of the next try.
+    /// The events in order. `time` formats the time of the next attempt.
     pub fn events(&self, time: impl Fn(Timestamp) -> String) -> Vec<TaskEvent> {
         let milestones = [
             (self.row.created_at, "Iden created the task"),
@@ -43,7 +43,7 @@ impl TaskStory {
         let steps = self.steps.iter().map(|step| event(step, &time));
         let report = self.reported_at.map(|at| report(self, at));
         let mut events: Vec<TaskEvent> = milestones.chain(steps).chain(report).collect();
-        // The sort is stable: of two events at the same time, the later one stays behind.
+        // The sort is stable: events with equal times keep their order.
         events.sort_by_key(|event| event.at);
         events
     }

@@ -1,32 +1,32 @@
-//! What a check has found.
+//! The results of checks.
 
 use serde::{Deserialize, Serialize};
 
 /// The result of one check.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Finding {
-    /// How it is.
+    /// The verdict.
     pub result: Verdict,
-    /// What was looked at.
+    /// What was checked.
     pub what: String,
-    /// What was found.
+    /// The finding.
     pub found: String,
-    /// What to do.
+    /// How to fix it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub advice: Option<String>,
 }
 
-/// How something is.
+/// The verdict of a check.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Verdict {
-    /// As it should be.
+    /// All good.
     Ok,
-    /// It works, and deserves a thought.
+    /// It works, but needs attention.
     Warning,
     /// It does not work.
     Failed,
-    /// It was not looked at.
+    /// It was not checked.
     Skipped,
 }
 
@@ -43,27 +43,27 @@ impl Verdict {
 }
 
 impl Finding {
-    /// As it should be.
+    /// Creates a finding without problems.
     pub fn ok(what: impl Into<String>, found: impl Into<String>) -> Self {
         Self { result: Verdict::Ok, what: what.into(), found: found.into(), advice: None }
     }
 
-    /// It works, and deserves a thought.
+    /// Creates a finding that works, but needs attention.
     pub fn warning(what: impl Into<String>, found: impl Into<String>) -> Self {
         Self { result: Verdict::Warning, ..Self::ok(what, found) }
     }
 
-    /// It does not work.
+    /// Creates a finding that does not work.
     pub fn failed(what: impl Into<String>, found: impl Into<String>) -> Self {
         Self { result: Verdict::Failed, ..Self::ok(what, found) }
     }
 
-    /// It was not looked at; `found` says why.
+    /// Creates a finding for a skipped check; `found` gives the reason.
     pub fn skipped(what: impl Into<String>, found: impl Into<String>) -> Self {
         Self { result: Verdict::Skipped, ..Self::ok(what, found) }
     }
 
-    /// With what to do, unless that is empty.
+    /// Adds advice, unless it is empty.
     pub fn advising(self, advice: impl Into<String>) -> Self {
         Self { advice: Some(advice.into()).filter(|advice| !advice.is_empty()), ..self }
     }

@@ -1,4 +1,4 @@
-//! Listing tasks page by page, so that nothing grows with their number but the ids of those that wait for the operator.
+//! Lists tasks page by page, so that memory use does not grow with their number, except for the ids of tasks that wait for the operator.
 
 use std::collections::{HashMap, HashSet, VecDeque};
 
@@ -12,57 +12,57 @@ use crate::HeldTask;
 use crate::operator_commands;
 use bridgehead_bridge::{self as bridge, NextPage, TaskQuery, TaskStatus};
 
-/// How many tasks are requested from Iden in one call, and how many rows are returned in one page.
+/// The number of tasks requested from Iden per call, and of rows per page.
 const PAGE: u32 = 100;
-/// So many tasks are requested individually; for more, the list of pending tasks is read.
+/// Up to this many tasks are requested individually; for more, the list of pending tasks is read.
 const FEW: usize = 25;
 
-/// Which tasks are listed.
+/// The tasks to list.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Which {
-    /// Those of a status in Iden.
+    /// Tasks with this status in Iden.
     Status(TaskStatus),
-    /// Those that the guard holds.
+    /// Tasks that the deprovision limit holds.
     Held,
-    /// Those whose report Iden refused.
+    /// Tasks whose report Iden rejected.
     Rejected,
 }
 
-/// What a list came to.
+/// The summary of a finished listing.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct ListingEnd {
-    /// How many rows were handed out.
+    /// The number of rows returned.
     pub shown: u64,
-    /// How many there are, where that is known.
+    /// The total number, if known.
     pub total: Option<u64>,
-    /// Whether there are more than were handed out.
+    /// Whether there are more rows than were returned.
     pub more: bool,
-    /// Why rows lack what only Iden knows, such as names, if they do.
+    /// Why rows lack data that only Iden has, such as names.
     pub without_names: Option<String>,
 }
 
-/// A list of tasks, handed out by pages.
+/// A list of tasks, returned page by page.
 pub struct Listing<'a> {
     source: Source<'a>,
-    /// How many rows may still be handed out; `None` for all.
+    /// The maximum number of rows still to return; `None` for all.
     left: Option<u64>,
     end: ListingEnd,
     stage: Stage,
 }
 
 enum Stage {
-    /// The list in Iden of the tasks of a status, from this page on.
+    /// Iden's list of tasks with this status, from this page on.
     Iden { status: TaskStatus, next: Option<NextPage>, seen: HashSet<u64> },
-    /// Tasks that wait for the operator, while the list of pending tasks is read for what Iden says of them.
+    /// Tasks that wait for the operator; the list of pending tasks is read to add Iden's data.
     Waiting { rows: HashMap<TaskId, TaskRow>, next: Option<NextPage> },
-    /// Rows that are complete.
+    /// Complete rows.
     Ready(VecDeque<TaskRow>),
 }
 
 impl<'a> Listing<'a> {
-    /// Begins a list of at most so many rows.
+    /// Starts a listing of at most `limit` rows.
     pub async fn begin(source: Source<'a>, which: Which, limit: Option<u64>) -> Result<Listing<'a>, Error> {
         let mut end = ListingEnd::default();
         let stage = match which {
@@ -88,7 +88,7 @@ impl<'a> Listing<'a> {
         Ok(Self { source, left: limit, end, stage })
     }
 
-    /// The next rows; `None` after the last ones.
+    /// Returns the next rows; `None` after the last ones.
     pub async fn next(&mut self) -> Result<Option<Vec<TaskRow>>, Error> {
         loop {
             if self.left == Some(0) {
@@ -122,17 +122,17 @@ impl<'a> Listing<'a> {
         }
     }
 
-    /// What it came to, once there is no next page.
+    /// The summary, once there are no more pages.
     pub fn end(&self) -> ListingEnd {
         let mut end = self.end.clone();
         if !end.more {
-            // Iden's own count is of the moment at which it was asked.
+            // Iden's own count is only valid for the moment of its response.
             end.total = Some(end.shown);
         }
         end
     }
 
-    /// A page, and whether it is the last one.
+    /// Returns a page, and whether it is the last one.
     async fn page(&mut self) -> Result<(Vec<TaskRow>, bool), Error> {
         match &mut self.stage {
             Stage::Ready(rows) => {
@@ -150,7 +150,7 @@ impl<'a> Listing<'a> {
                     bridge.tasks(self.source.app, &query).await?
                 };
                 self.end.total = page.count.or(self.end.total);
-                // Pages shift while tasks come and go: one task may be on two of them.
+                // Pages shift while the list changes: a task may be on two of them.
                 let mut is_new = |id: &TaskId| seen.insert(xxh3_64(id.as_str().as_bytes()));
                 let mut rows = Vec::with_capacity(page.tasks.len());
                 for task in page.tasks {
@@ -199,7 +199,7 @@ impl<'a> Listing<'a> {
                     rest.sort_by_key(age);
                     self.stage = Stage::Ready(rest.into());
                 }
-                // What is left is handed out by the next call, if only to say that there is nothing.
+                // The next call returns the remaining rows, even if there are none.
                 Ok((found, false))
             }
         }
@@ -215,7 +215,8 @@ impl std::fmt::Debug for Listing<'_> {
     }
 }
 
-/// Tasks that wait for the operator. Of a few, Iden is asked one by one, which is quick and certain; else its list is read.
+/// Lists tasks that wait for the operator. A few are requested from Iden individually, which is quick and reliable; for more, its list is
+/// read.
 async fn waiting(source: &Source<'_>, mut rows: HashMap<TaskId, TaskRow>, end: &mut ListingEnd) -> Stage {
     end.total = Some(rows.len() as u64);
     if rows.len() > FEW {
@@ -226,7 +227,7 @@ async fn waiting(source: &Source<'_>, mut rows: HashMap<TaskId, TaskRow>, end: &
     waiting.sort_by_key(|(_, row)| age(row));
     for (id, mut row) in waiting {
         match (&source.bridge, &end.without_names) {
-            // It would most likely fail again, and each failure takes its time.
+            // It would most likely fail again, and each failure takes time.
             (_, Some(_)) => {}
             (Err(why), None) => end.without_names = Some(why.clone()),
             (Ok(bridge), None) => match bridge.task(source.app, &id).await {
@@ -243,12 +244,12 @@ async fn waiting(source: &Source<'_>, mut rows: HashMap<TaskId, TaskRow>, end: &
     Stage::Ready(ready.into())
 }
 
-/// By what rows are sorted: as Iden made the tasks; those of which that is not known come last.
+/// The sort key of a row: by creation in Iden; rows without that time come last.
 fn age(row: &TaskRow) -> (bool, Option<jiff::Timestamp>, Option<jiff::Timestamp>, String) {
     (row.created_at.is_none(), row.created_at, row.held_since, row.task.clone())
 }
 
-/// A journal that cannot be read costs the code and the reason alone: Iden's list must not depend on it.
+/// If the journal cannot be read, only the code and the reason are missing: Iden's list must not depend on it.
 async fn add_failure(source: &Source<'_>, task: &TaskId, row: &mut TaskRow) {
     if let Some(journal) = source.journal
         && let Ok(Some(entry)) = journal.entry(&source.key, task).await
@@ -274,7 +275,7 @@ mod tests {
 
     const APP: uuid::Uuid = uuid::Uuid::nil();
 
-    /// Tasks `t0`, `t1`…, a hundred on a page, of which every page but the first repeats the last one of the page before.
+    /// Lists tasks `t0`, `t1`…, a hundred per page; every page but the first repeats the last task of the page before.
     #[derive(Default)]
     struct Iden {
         tasks: usize,
@@ -310,7 +311,7 @@ mod tests {
         }
     }
 
-    /// What is listed: the ids, the end, and how many requests it took.
+    /// Runs a listing; returns the ids, the summary, and the number of requests.
     fn listed(
         iden: Iden,
         held: &[usize],
@@ -370,7 +371,7 @@ mod tests {
 
     #[test]
     fn held_tasks_have_the_names_that_iden_gives_and_none_is_left_out() {
-        // t900 is not on Iden's list: nothing follows from that.
+        // t900 is not in Iden's list: that has no consequences.
         let held: Vec<usize> = (50..90).chain([900]).collect();
         let (rows, end, requests) = listed(Iden { tasks: 250, ..Iden::default() }, &held, Which::Held, None);
         assert_eq!((rows.len(), end.total, end.more, requests), (41, Some(41), false, 3));

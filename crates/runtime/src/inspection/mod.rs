@@ -1,4 +1,4 @@
-//! What an operator looks at: tasks, the apps of the key, and checks. Nothing here makes changes.
+//! Read-only views for operators: tasks, the apps of the API key, and checks. Nothing here makes changes.
 //!
 //! A running daemon responds with its own credentials, over the control socket. If none runs, a command does the same
 //! with its own. Results are returned in pages, so that memory use does not grow with the number of tasks, and pass

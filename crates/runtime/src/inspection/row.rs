@@ -1,4 +1,4 @@
-//! A task as an operator is shown it: who and what, and nothing of the rest of the payload, which may hold a password.
+//! A task as shown to operators: identifies the task and the account, and omits the rest of the payload, which may contain a password.
 
 use bridgehead_sdk::Redactor;
 use jiff::Timestamp;
@@ -10,45 +10,45 @@ use crate::operator_commands::RejectedReport;
 use bridgehead_bridge::Task;
 use bridgehead_store::{Entry, Outcome, RetainedOutcome, State};
 
-/// No text of a row is longer, in characters.
+/// The maximum length of a string in a row, in characters.
 const LONGEST: usize = 1000;
 
-/// A task as an operator is shown it.
+/// A task as shown to operators.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct TaskRow {
-    /// The app, by its name in the configuration.
+    /// The app's name in the configuration.
     pub app: String,
-    /// Its identifier.
+    /// The task's identifier.
     pub task: String,
-    /// What it asks for.
+    /// The requested action.
     pub action: Option<String>,
-    /// The account, by the first identifier that the task gives: id, user name or email.
+    /// The account, by the first identifier in the task: id, user name or email.
     pub account: Option<String>,
     /// The account's user name.
     pub username: Option<String>,
     /// The account's email address.
     pub email: Option<String>,
-    /// The account's name for people.
+    /// The account's display name.
     pub display_name: Option<String>,
-    /// Its state in Iden; of a report that was refused, what it was to say.
+    /// The task's state in Iden; for a rejected report, the outcome that was to be reported.
     pub status: Option<String>,
-    /// When Iden made it.
+    /// When Iden created the task.
     pub created_at: Option<Timestamp>,
-    /// Not before this time.
+    /// The task must not be executed before this time.
     pub execute_after: Option<Timestamp>,
-    /// Since when the guard holds it.
+    /// Since when the deprovision limit has held the task.
     pub held_since: Option<Timestamp>,
-    /// The code it failed with.
+    /// The error code of a failed task.
     pub code: Option<String>,
-    /// Why it failed, as Iden was told.
+    /// Why the task failed, as reported to Iden.
     pub reason: Option<String>,
-    /// What Iden said to its report, or what else there is to say.
+    /// Iden's response to the report, or other details.
     pub detail: Option<String>,
 }
 
 impl TaskRow {
-    /// A task as Iden describes it.
+    /// Creates a row from a task in Iden.
     pub fn of_task(app: &str, task: &Task) -> Self {
         let payload = &task.payload;
         let account = &payload["account"];
@@ -80,7 +80,7 @@ impl TaskRow {
         }
     }
 
-    /// A task that the guard holds, while nothing else is known of it.
+    /// Creates a row for a held task of which nothing else is known.
     pub(super) fn of_held(app: &str, held: &HeldTask) -> Self {
         Self {
             app: app.to_owned(),
@@ -91,7 +91,7 @@ impl TaskRow {
         }
     }
 
-    /// A report that Iden refused.
+    /// Creates a row for a rejected report.
     pub(super) fn of_rejected(app: &str, aside: RejectedReport) -> Self {
         Self {
             app: app.to_owned(),
@@ -104,7 +104,7 @@ impl TaskRow {
         }
     }
 
-    /// Adds what Iden says to what is known here. What is known here stays.
+    /// Adds Iden's data. Existing local data takes precedence.
     pub(super) fn merge(self, iden: Self) -> Self {
         let is_rejected = self.detail.is_some();
         Self {
@@ -117,7 +117,7 @@ impl TaskRow {
         }
     }
 
-    /// Adds the code and the message that the journal keeps of a task that failed, where Iden gives none.
+    /// Adds the error code and message from the journal if Iden returned none.
     pub(super) fn add_failure(&mut self, entry: &Entry) {
         let (code, message) = match (&entry.kept, &entry.state) {
             (Some(RetainedOutcome::Failed { code, message }), _) => (code, message.as_ref()),
@@ -128,7 +128,7 @@ impl TaskRow {
         self.reason = self.reason.take().or_else(|| message.cloned());
     }
 
-    /// Takes out what is known to be a secret, and bounds what may be long.
+    /// Removes known secrets and shortens long strings.
     pub(super) fn redact(&mut self, redactor: &Redactor) {
         let texts = [
             &mut self.action,

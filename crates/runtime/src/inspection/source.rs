@@ -1,4 +1,4 @@
-//! Where to ask about the tasks of an app.
+//! The data sources for listing the tasks of an app.
 
 use std::collections::HashMap;
 
@@ -8,20 +8,20 @@ use jiff::Timestamp;
 use bridgehead_bridge::{self as bridge, Api, AppId};
 use bridgehead_store::{self as journal, AppKey, TaskJournal};
 
-/// Where to ask about the tasks of an app.
+/// The data sources for the tasks of an app.
 #[expect(missing_debug_implementations, reason = "it refers to a client and a journal, which nobody prints")]
 pub struct Source<'a> {
-    /// The app, by its name in the configuration.
+    /// The app's name in the configuration.
     pub name: &'a str,
-    /// The app, in Iden.
+    /// The app's id in Iden.
     pub app: AppId,
-    /// The app, in the journal.
+    /// The app's key in the journal.
     pub key: AppKey,
-    /// Iden, or why it cannot be asked.
+    /// Iden, or the reason why it cannot be called.
     pub bridge: Result<&'a dyn Api, String>,
-    /// The journal; `None` where there is none yet.
+    /// The journal; `None` if there is none yet.
     pub journal: Option<&'a dyn TaskJournal>,
-    /// What the guard holds.
+    /// The tasks that the deprovision limit holds.
     pub held: HashMap<TaskId, Timestamp>,
     /// Knows every secret of the configuration.
     pub redactor: &'a Redactor,
@@ -30,19 +30,19 @@ pub struct Source<'a> {
 /// Why tasks cannot be listed.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// What Iden said, or that it did not answer. The operator does what its advice says.
+    /// Iden returned an error or did not respond. The operator must follow the error's advice.
     #[error("{0}\n{advice}", advice = .0.advice())]
     Bridge(#[from] bridge::Error),
-    /// There is no key to ask Iden with. The operator runs this where the key is, or starts the daemon.
+    /// There is no API key for Iden. The operator must run the command where the key is available, or start the daemon.
     #[error("{0}")]
     NoBridge(String),
-    /// The journal cannot be read. The operator does what it says.
+    /// The journal cannot be read. The operator must follow its message.
     #[error(transparent)]
     Journal(#[from] journal::Error),
 }
 
 impl Error {
-    /// Whether it may work later.
+    /// Whether a later attempt may succeed.
     pub fn is_temporary(&self) -> bool {
         matches!(self, Self::Bridge(error) if error.is_transient())
     }

@@ -1,4 +1,4 @@
-//! The history of one task in order: what Iden and the journal know of it, each attempt, and what happens next.
+//! The history of a task in order: data from Iden and the journal, each attempt, and what happens next.
 
 use bridgehead_sdk::{Code, TaskId};
 use jiff::Timestamp;
@@ -11,66 +11,66 @@ use bridgehead_store::{
     AttemptStep, Entry, Held, Outcome, Pause, Phase, ReportResult, RetainedOutcome, State,
 };
 
-/// Where a task stands.
+/// The state of a task.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Standing {
-    /// It is not started.
+    /// The task has not been started.
     #[default]
     Waiting,
-    /// The guard on deletions and suspensions holds it.
+    /// The deprovision limit holds the task.
     Held,
-    /// It was started, and its outcome is not known yet.
+    /// The task was started, and has no outcome yet.
     Begun,
-    /// Its outcome is known, and Iden has not heard of it yet.
+    /// The task has an outcome that has not been reported yet.
     Decided,
-    /// Iden has heard of its outcome.
+    /// The outcome was reported to Iden.
     Reported,
-    /// Iden refused the report; it is set aside.
+    /// Iden rejected the report; it is set aside.
     Rejected,
-    /// It was resolved elsewhere.
+    /// The task was resolved by another client.
     Elsewhere,
 }
 
-/// The history of one task. It holds no payload.
+/// The history of a task. Contains no payload.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct TaskStory {
-    /// What Iden says of it, and who it is about.
+    /// Iden's data about the task and its account.
     #[serde(flatten)]
     pub row: TaskRow,
-    /// Where it stands.
+    /// The task's state.
     pub standing: Standing,
-    /// How many attempts were made.
+    /// The number of attempts.
     pub attempts: u32,
-    /// Whether an attempt may have been applied, completely or in part, and it is unknown.
+    /// Whether an attempt has an unknown effect: it may have been applied, completely or in part.
     pub effect_unknown: bool,
-    /// When the connector was first about to be called.
+    /// When the first call to the connector was about to be made.
     pub first_attempt_at: Option<Timestamp>,
-    /// When it was last about to be called.
+    /// When the last call to the connector was about to be made.
     pub last_attempt_at: Option<Timestamp>,
-    /// When an operator let it go, if the guard held it.
+    /// When an operator released the task, if it was held.
     pub released_at: Option<Timestamp>,
-    /// What was done, in order; the newest two hundred.
+    /// The recorded steps in order; the newest two hundred.
     pub steps: Vec<AttemptStep>,
-    /// `completed` or `failed`, once it is decided.
+    /// `completed` or `failed`, once decided.
     pub outcome: Option<String>,
-    /// `accepted`, `conflict`, `missing` or `rejected`, once Iden has answered the report.
+    /// `accepted`, `conflict`, `missing` or `rejected`, once Iden has responded to the report.
     pub report: Option<String>,
-    /// When Iden did.
+    /// When Iden responded.
     pub reported_at: Option<Timestamp>,
-    /// When it is retried, where that is known.
+    /// When the task is retried, if known.
     pub next_try_at: Option<Timestamp>,
     /// What happens next, in a sentence.
     pub next: String,
-    /// Why Iden could not be asked, if it could not.
+    /// Why Iden could not be called.
     pub without_names: Option<String>,
 }
 
-/// What only a running daemon knows of a task.
+/// What only a running daemon knows about a task.
 #[derive(Clone, Debug, Default)]
 pub struct Live {
-    /// Whether it is under way in this process.
+    /// Whether it is being executed in this process.
     pub is_under_way: bool,
     /// When it is retried.
     pub next_try_at: Option<Timestamp>,
@@ -78,8 +78,8 @@ pub struct Live {
     pub reason: Option<String>,
 }
 
-/// Shows the history of a task. `live` is what the running daemon knows; `None` while none runs. `None` if neither Iden nor the journal
-/// knows the task.
+/// Returns the history of a task. `live` is the running daemon's data; `None` while none runs. Returns `None` if neither Iden nor the
+/// journal knows the task.
 pub async fn story(
     source: &Source<'_>,
     task: &TaskId,
@@ -103,7 +103,7 @@ pub async fn story(
     let (mut entry, mut held, mut pause) = (None, None, None);
     if let Some(journal) = source.journal {
         entry = journal.entry(&source.key, task).await?;
-        // Of the rest, the state of an earlier version knows nothing.
+        // The following data does not exist in the state of an earlier version.
         held =
             journal.held(&source.key).await.unwrap_or_default().into_iter().find(|held| held.task == *task);
         story.steps = journal.attempts(&source.key, task).await.unwrap_or_default();
@@ -179,13 +179,13 @@ impl TaskStory {
         }
     }
 
-    /// The code that it failed with last.
+    /// The code of the most recent error.
     pub fn last_code(&self) -> Option<Code> {
         self.steps.iter().rev().find_map(|step| step.code)
     }
 }
 
-/// The name of what Iden said to a report.
+/// The name of Iden's response to a report.
 pub(crate) fn report_name(ended: &ReportResult) -> &'static str {
     match ended {
         ReportResult::Accepted => "accepted",
@@ -207,7 +207,7 @@ fn standing(entry: Option<&Entry>, held: Option<&Held>, is_resolved: bool) -> St
     }
 }
 
-/// When the last step said that it continues, if it was a wait.
+/// When the task continues, if the last step is a wait.
 fn last_wait(steps: &[AttemptStep]) -> Option<Timestamp> {
     steps.last().filter(|step| step.phase == Phase::Wait).and_then(|step| step.next_try_at)
 }

@@ -1,4 +1,4 @@
-//! The journal, with an eye on every write: whether it works, and what it says about the task.
+//! A journal that watches every write: whether it succeeds, and what it says about the task's progress.
 
 use std::collections::HashMap;
 use std::fmt;
@@ -14,7 +14,7 @@ use bridgehead_store::{
     TaskJournal,
 };
 
-/// The journal of one app. It adds nothing to what the journal does, so that no caller can forget to tell.
+/// The journal of one app. Only adds observation to the journal, so that no caller can forget it.
 pub(crate) struct WatchedJournal {
     journal: Arc<dyn TaskJournal>,
     status: Arc<AppStatus>,

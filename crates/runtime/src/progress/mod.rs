@@ -1,8 +1,7 @@
-//! What of an app should move, and when it last did: the one place that knows whether work gets on.
+//! What should make progress in an app, and when it last did: the single place that knows whether work is advancing.
 //!
-//! The loops say here what they do ([`Progress`]), and every write to the journal passes through [`WatchedJournal`]. The
-//! observer puts what is [`Seen`] into the overview, from which `alarm` derives what needs attention. All of it is measured
-//! with a clock that no one can set.
+//! The loops report their activity here ([`Progress`]), and every write to the journal passes through [`WatchedJournal`]. The reporter adds
+//! the snapshot ([`Seen`]) to the overview, from which `alarm` derives what needs attention. All times are measured with a monotonic clock.
 
 mod journal;
 mod watch;

@@ -1,4 +1,4 @@
-//! What the loops of one app say of themselves.
+//! The activity that the loops of one app report.
 
 use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -7,7 +7,7 @@ use std::time::Duration;
 use bridgehead_sdk::{Code, TaskId};
 use tokio::time::Instant;
 
-/// So many items of the list that are no tasks are kept.
+/// The maximum number of errors kept for list items that are not tasks.
 const COMPLAINTS: usize = 20;
 
 /// The progress of one app.
@@ -17,45 +17,45 @@ pub(crate) struct Progress(Mutex<State>);
 #[derive(Debug)]
 struct State {
     tasks: HashMap<TaskId, Task>,
-    /// When any task was last picked up, tried, decided or ended.
+    /// When any task was last picked up, attempted, decided or ended.
     moved: Instant,
-    /// When a request for the list of tasks went out that is not answered yet.
+    /// When the request for the task list was sent that has no response yet.
     asked: Option<Instant>,
-    /// When the list last said something, or was left alone on purpose.
+    /// When the last response for the list arrived, or polling was paused on purpose.
     heard: Instant,
     unwritten: Option<Unwritten>,
     unreadable: Vec<String>,
     not_due: u64,
-    /// Where the sync stood when it last moved.
+    /// When the sync last made progress.
     sync_moved: Instant,
 }
 
 #[derive(Debug)]
 struct Task {
     action: String,
-    /// When this process took it up.
+    /// When this process picked up the task.
     since: Instant,
     attempts: u32,
-    /// When its first attempt of this process began.
+    /// When this process started its first attempt.
     tried: Option<Instant>,
-    /// Why it is not done yet, as last seen.
+    /// Why the task is not done yet, as last reported.
     last: Option<(Option<Code>, String)>,
-    /// Nothing happens to it before.
+    /// When the task continues.
     next: Option<Instant>,
-    /// When its outcome was decided, which Iden has not heard of yet.
+    /// When the outcome was decided that has not been reported to Iden yet.
     decided: Option<Instant>,
-    /// It waits for the app to be resumed.
+    /// The task waits for the app to be resumed.
     paused: bool,
 }
 
-/// That the state cannot be written.
+/// The state folder cannot be written.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Unwritten {
     pub(crate) since: Instant,
     pub(crate) message: String,
 }
 
-/// A task as it stands. Not redacted.
+/// The state of a task. Not redacted.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct TaskSeen {
     pub(crate) task: TaskId,
@@ -69,16 +69,16 @@ pub(crate) struct TaskSeen {
     pub(crate) decided: Option<Instant>,
 }
 
-/// Everything at one moment. Not redacted.
+/// A snapshot of all activity. Not redacted.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Seen {
-    /// The tasks under way that are retried, or whose outcome waits to be heard; the oldest first.
+    /// Tasks under way that are retried, or whose outcome has not been reported yet; oldest first.
     pub(crate) tasks: Vec<TaskSeen>,
-    /// Since when no task has moved, while one could.
+    /// Since when no task has made progress, although one could.
     pub(crate) still: Option<Instant>,
-    /// Since when an answer to a request for the list has been waited for.
+    /// Since when a request for the list has been waiting for a response.
     pub(crate) asked: Option<Instant>,
-    /// When the list last said something.
+    /// When the last response for the list arrived.
     pub(crate) heard: Instant,
     pub(crate) unwritten: Option<Unwritten>,
     pub(crate) unreadable: Vec<String>,
@@ -103,24 +103,24 @@ impl Default for Progress {
 }
 
 impl Progress {
-    /// A task is picked up.
+    /// Records that a task was picked up.
     pub(crate) fn begin(&self, task: &TaskId) {
         self.task(task, |_| {});
     }
 
-    /// A task waits for its app to be resumed, or no longer does.
+    /// Records that a task waits for its app to be resumed, or no longer does.
     pub(crate) fn pause(&self, task: &TaskId, paused: bool) {
         self.task(task, |seen| seen.paused = paused);
     }
 
-    /// A task is no longer in progress.
+    /// Records that a task is no longer in progress.
     pub(crate) fn end(&self, task: &TaskId) {
         let mut state = self.state();
         state.tasks.remove(task);
         state.moved = Instant::now();
     }
 
-    /// An attempt is about to be made.
+    /// Records that an attempt is about to be made.
     pub(crate) fn attempt(&self, task: &TaskId, action: &str, attempt: u32) {
         self.task(task, |seen| {
             action.clone_into(&mut seen.action);
@@ -130,7 +130,7 @@ impl Progress {
         });
     }
 
-    /// A task is not done yet: why, and how long it waits now.
+    /// Records why a task is not done yet, and how long it waits now.
     pub(crate) fn wait(&self, task: &TaskId, code: Option<Code>, reason: &str, wait: Duration) {
         self.task(task, |seen| {
             seen.last = Some((code, reason.to_owned()));
@@ -138,7 +138,7 @@ impl Progress {
         });
     }
 
-    /// The outcome of a task is known, and is to be reported.
+    /// Records that a task has an outcome, which is to be reported.
     pub(crate) fn decided(&self, task: &TaskId) {
         self.task(task, |seen| {
             seen.decided.get_or_insert_with(Instant::now);
@@ -147,43 +147,43 @@ impl Progress {
         });
     }
 
-    /// A request for the list of tasks goes out.
+    /// Records that a request for the task list is sent.
     pub(crate) fn asked(&self) {
         self.state().asked.get_or_insert_with(Instant::now);
     }
 
-    /// The list of tasks was heard, whatever it said; or it is left alone on purpose.
+    /// Records any response to the request for the list, or that polling is paused on purpose.
     pub(crate) fn heard(&self) {
         let mut state = self.state();
         state.asked = None;
         state.heard = Instant::now();
     }
 
-    /// What a reading of the whole list skipped: items that are no tasks, and how many tasks are not due yet.
+    /// Records what a complete poll skipped: errors of items that are not tasks, and the number of tasks that are not due yet.
     pub(crate) fn passed_over(&self, unreadable: &[String], not_due: u64) {
         let mut state = self.state();
         state.unreadable = unreadable.iter().take(COMPLAINTS).cloned().collect();
         state.not_due = not_due;
     }
 
-    /// The state was written.
+    /// Records that the state folder was written.
     pub(crate) fn written(&self) {
         self.state().unwritten = None;
     }
 
-    /// The state could not be written.
+    /// Records that the state folder could not be written.
     pub(crate) fn not_written(&self, message: String) {
         let mut state = self.state();
         let since = state.unwritten.as_ref().map_or_else(Instant::now, |unwritten| unwritten.since);
         state.unwritten = Some(Unwritten { since, message });
     }
 
-    /// The sync has got on.
+    /// Records that the sync made progress.
     pub(crate) fn sync_moved(&self) {
         self.state().sync_moved = Instant::now();
     }
 
-    /// How everything stands.
+    /// Takes a snapshot.
     pub(crate) fn seen(&self) -> Seen {
         let now = Instant::now();
         let state = self.state();
@@ -204,7 +204,7 @@ impl Progress {
             })
             .collect();
         tasks.sort_by(|one, other| (one.since, &one.task).cmp(&(other.since, &other.task)));
-        // One that waits for its next try, or whose report is repeated, is told about as such.
+        // Tasks that wait for their next attempt, or whose report is repeated, are listed as such.
         let could_move =
             |task: &Task| task.next.is_none_or(|next| next <= now) && task.decided.is_none() && !task.paused;
         Seen {
@@ -219,7 +219,7 @@ impl Progress {
         }
     }
 
-    /// A task that is under way, whether there is something to tell of it or not.
+    /// The state of a task under way, even if there is nothing noteworthy about it.
     pub(crate) fn task_seen(&self, id: &TaskId) -> Option<TaskSeen> {
         let state = self.state();
         let task = state.tasks.get(id)?;

@@ -1,5 +1,5 @@
-//! What Iden may hold beyond the known records: distinguishes the very first sync of an app from a lost state, and an
-//! old copy of the state from the current one. See `docs/decisions/0006-lost-state.md`.
+//! Determines what Iden may contain beyond the known records: distinguishes the very first sync of an app from a lost state, and an old
+//! copy of the state from the current one. See `docs/decisions/0006-lost-state.md`.
 
 use std::time::Duration;
 
@@ -14,54 +14,54 @@ use crate::upstream::Patience;
 use bridgehead_bridge::Operation;
 use bridgehead_store::{BaselineOrigin, IdenTime};
 
-/// For how long Iden is asked when the app was last synced.
+/// How long to retry asking Iden when the app was last synced.
 const ASKED: Duration = Duration::from_secs(30);
 
-/// How long after our `complete` Iden may say that the app was synced, if we could not ask it immediately: as long as its
-/// cleanup is watched, and an hour by which the two clocks may differ.
+/// The tolerance for attributing Iden's sync time to our own sync, if Iden could not be asked immediately after `complete`: the time for
+/// which a cleanup is watched, plus an hour of clock difference.
 const OURS: SignedDuration = SignedDuration::from_mins(90);
 
-/// What the removals of a sync are counted from.
+/// The baseline for counting a sync's removals.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) enum Baseline {
     /// The last completed sync.
     Known,
-    /// The last completed sync, although Iden has seen a later one: this is why one knows.
+    /// The last completed sync, although Iden has seen a later one; contains the evidence.
     Stale(String),
-    /// Nothing: Iden holds no more than what syncs recorded here have pushed.
+    /// No baseline: Iden has no records except those pushed by syncs recorded here.
     #[default]
     First,
-    /// Nothing, and the responses to the pages have not been checked yet.
+    /// No baseline, and the responses to the pushed pages have not been checked yet.
     Unproven(Told),
-    /// Nothing, although Iden holds records: this is why one knows.
+    /// No baseline, although Iden has records; contains the evidence.
     Lost(String),
-    /// Nothing, and what Iden holds could not be found out: this is why.
+    /// No baseline, and it is unknown what Iden has; contains the reason.
     Unknown(String),
 }
 
-/// What Iden told about the last sync of the app.
+/// Iden's answer about the last sync of the app.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Told {
-    /// It was synced then.
+    /// The time of the last sync.
     SyncedAt(Timestamp),
-    /// It lists the app, and no time with it.
+    /// The app is listed without a time.
     NoTime,
-    /// Nothing of the app: this is why.
+    /// No information about the app; contains the reason.
     Nothing(String),
 }
 
-/// Whether what is known here is the last that Iden has seen.
+/// Whether the last sync recorded here is the last one that Iden has seen.
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Currency {
     Current,
-    /// It is, and Iden's time of it was not known yet.
+    /// It is current, and Iden's time for it was not known until now.
     Learned(Timestamp),
-    /// Iden has seen a later one, at this time.
+    /// Iden has seen a later sync, at this time.
     Stale(Timestamp),
 }
 
 impl Preparing<'_, '_> {
-    /// Finds out what the removals are to be counted from.
+    /// Determines the baseline for counting removals.
     pub(super) async fn determine_baseline(&mut self) -> Result<(), Error> {
         let (app, listings) = (&self.run.app.key, &self.run.app.listings);
         let last = listings.last(app).await?;
@@ -105,8 +105,8 @@ impl Preparing<'_, '_> {
         Ok(())
     }
 
-    /// Finds out for a new state folder whether the app was synced before, for the sake of tasks. It has to be now:
-    /// later, Iden's time is that of our own sync, and a new installation would look like one whose state was lost.
+    /// Decides for a new state folder whether the app was synced before, for the handling of tasks. This must happen now: later, Iden's
+    /// time is that of this sync, and a new installation would look like a lost state.
     async fn settle_new(&self, told: &Told) -> Result<(), Error> {
         let store = &self.run.app.store;
         let synced_before = match told {
@@ -120,8 +120,8 @@ impl Preparing<'_, '_> {
         Ok(())
     }
 
-    /// When Iden last completed a sync of this app. An error is no answer, and an app that is not listed is another thing
-    /// than one without a time.
+    /// Asks Iden when it last completed a sync of this app. An error tells nothing, and an app that is not listed is not the same as one
+    /// without a time.
     async fn ask_iden(&self) -> Told {
         let app = self.run.app;
         let patience = Patience::within(ASKED);
@@ -130,7 +130,7 @@ impl Preparing<'_, '_> {
                 None => Told::Nothing("it does not list this app".into()),
                 Some(one) => one.last_synced_at.map_or(Told::NoTime, |at| Told::SyncedAt(cut(at))),
             },
-            // What the pages are answered with tells too.
+            // The responses to the pushed pages will also tell.
             Err(error) => {
                 tracing::warn!(app = %app.name, %error, "cannot ask Iden when the app was last synced");
                 Told::Nothing(error.to_string())
@@ -140,8 +140,8 @@ impl Preparing<'_, '_> {
 }
 
 impl SyncRun<'_> {
-    /// Judges by what the pages were answered with, and keeps the judgement where there was evidence for it: later, the
-    /// pages of this very sync would be taken for those of another. What no one could find out is never kept.
+    /// Decides by the responses to the pushed pages, and stores the decision if there was evidence. Later, the pages of this very sync
+    /// would look like those of another one. An unknown result is never stored.
     pub(super) async fn prove_past(&mut self) -> Result<(), Error> {
         if let Baseline::Unproven(told) = &self.record.baseline {
             if !self.record.has_begun {
@@ -167,7 +167,7 @@ impl SyncRun<'_> {
         Ok(())
     }
 
-    /// How many records of the present listing earlier syncs of this state have pushed: that Iden knows those says nothing.
+    /// The number of records in the current snapshot that earlier syncs of this state pushed: it proves nothing that Iden knows those.
     async fn pushed_before(&self, kind: Option<ResourceKind>) -> Result<u64, Error> {
         let mut pushed = 0;
         for of in self.record.offer.types.iter().filter(|of| kind.is_none_or(|kind| of.kind == kind)) {
@@ -181,19 +181,19 @@ impl SyncRun<'_> {
     }
 }
 
-/// As precise as the journal keeps it.
+/// Truncates to the precision of the journal.
 pub(super) fn cut(at: Timestamp) -> Timestamp {
     Timestamp::from_microsecond(at.as_microsecond()).unwrap_or(at)
 }
 
-/// Whether the last sync known here is the last one that Iden has seen, as the next sync decides it. `completed_at` is by our clock,
-/// `said` is Iden's time of the last sync.
+/// Whether the last sync recorded here is the last one that Iden has seen, by the same rule as in the next sync. `completed_at` is from our
+/// clock, `said` is Iden's time of the last sync.
 pub fn is_current(known: IdenTime, completed_at: Timestamp, said: Timestamp) -> bool {
     !matches!(currency(known, completed_at, cut(said)), Currency::Stale(_))
 }
 
-/// Compares the last sync known here with what Iden says: its clock against its clock. `completed_at` is by our clock; only
-/// where Iden's own time of our sync never became known are the two compared.
+/// Compares the last sync recorded here with Iden's answer, both by Iden's clock. `completed_at` is from our clock, and is only used if
+/// Iden's time for our sync never became known.
 fn currency(known: IdenTime, completed_at: Timestamp, said: Timestamp) -> Currency {
     if known.synced_at.is_some_and(|known| said <= known) {
         return Currency::Current;
@@ -203,8 +203,8 @@ fn currency(known: IdenTime, completed_at: Timestamp, said: Timestamp) -> Curren
     if is_ours { Currency::Learned(said) } else { Currency::Stale(said) }
 }
 
-/// Iden may know a few accounts of an app that was never synced: those that tasks have created. Records that syncs of
-/// this state have pushed before prove nothing either.
+/// Evaluates the responses to the pushed pages. Iden may know a few accounts of an app that was never synced: those created by tasks.
+/// Records that earlier syncs of this state pushed prove nothing either.
 fn judge(told: &Told, all: PushCount, own: u64) -> Baseline {
     let foreign = all.updated.saturating_sub(own);
     if foreign > all.created {
@@ -214,7 +214,7 @@ fn judge(told: &Told, all: PushCount, own: u64) -> Baseline {
         ));
     }
     match told {
-        // Without a response, at least one account must be new: otherwise nothing indicates a first sync.
+        // If Iden's answer is missing, at least one account must be new: otherwise nothing indicates a first sync.
         Told::Nothing(why) if all.created == 0 => Baseline::Unknown(format!(
             "Iden did not say when it was last synced ({why}), and its responses to the pushed pages do not \
              prove that it had no records"
@@ -223,7 +223,7 @@ fn judge(told: &Told, all: PushCount, own: u64) -> Baseline {
     }
 }
 
-/// Whether the answers to the pages of accounts show that Iden holds none but ours.
+/// Whether the responses to account pages show that Iden has no accounts but ours.
 fn shows_ours(accounts: PushCount, own: u64) -> bool {
     accounts.created > accounts.updated.saturating_sub(own)
 }
@@ -283,7 +283,7 @@ mod tests {
             synced_at: synced_at.map(at),
             pending_since: pending.map(at),
         };
-        // Known, pending, completed here, said; Iden's clock is far from ours.
+        // Columns: known, pending, completed here, Iden's answer, expected result. Iden's clock is far from ours.
         let table = [
             (known(Some(500), None), 90_000, 500, Currency::Current),
             (known(Some(500), None), 90_000, 400, Currency::Current),

@@ -1,4 +1,4 @@
-//! What is said of a sync that has ended: to the operator, to the journal, to the status.
+//! Records the end of a sync, and reports it to the operator, the journal and the status.
 
 use std::collections::BTreeMap;
 
@@ -15,8 +15,8 @@ use crate::status::{LastSync, SyncProgress};
 use bridgehead_store::{Run, Trust};
 
 impl SyncRun<'_> {
-    /// The end of a sync, whichever phase it ended in: abandons the session, keeps what it left in Iden, records the run, and
-    /// says how it ended. Nothing else does any of that.
+    /// Closes a sync, in whichever phase it ended: abandons the session, stores which records it left in Iden, records the run, and
+    /// summarizes the result. All of that happens only here.
     pub(super) async fn close(mut self, result: Result<(), Error>, started_at: Timestamp) -> Summary {
         let app = self.app;
         if !self.options.dry_run
@@ -30,7 +30,7 @@ impl SyncRun<'_> {
         let summary = self.summarise(&result, outcome).await;
         show(app, &summary, outcome);
         if self.options.dry_run {
-            // It was only looked at: neither the state nor the status of the app says that there was a sync.
+            // A dry run only reads: neither the state folder nor the app's status records a sync.
             if let Err(error) = app.listings.discard(&app.key).await {
                 tracing::error!(app = %app.name, %error, "the data of the dry run could not be discarded");
             }
@@ -38,14 +38,14 @@ impl SyncRun<'_> {
             return summary;
         }
         self.retain().await;
-        // Only now that it is noted: what an abandoned session has pushed stays in Iden, also if this process ends here.
+        // Abandon only after recording: records pushed in an abandoned session stay in Iden, even if this process ends here.
         if let (true, Some(session)) = (result.is_err(), self.record.session.take())
             && outcome != SyncOutcome::Failed(Failed::SessionLost)
         {
             session::abandon(app, &session).await;
         }
         if outcome == SyncOutcome::Abandoned(Abandoned::NothingShown) {
-            // There was no sync; the operator is told so.
+            // There was no sync; the operator is informed.
             app.status.sync_progress(|progress| *progress = SyncProgress::default());
             return summary;
         }
@@ -62,8 +62,8 @@ impl SyncRun<'_> {
         summary
     }
 
-    /// What was pushed stays in Iden, abandoned or not: a later `complete` could remove it, so the guard must know of it. If
-    /// Iden has taken no page, it holds nothing of ours: what it turns out to know later is not what this sync has pushed.
+    /// Stores the pushed records. They stay in Iden, abandoned or not, and a later `complete` could remove them, so the guard must know
+    /// them. If Iden has accepted no page, it has no records of ours, and whatever it turns out to have later was not pushed by this sync.
     async fn retain(&mut self) {
         let (app, record) = (self.app, &self.record);
         let has_pushed = record.has_begun && record.tallies.sum().accepted > 0;
@@ -80,8 +80,8 @@ impl SyncRun<'_> {
         }
     }
 
-    /// How far a sync is believed that ends without being completed. A bad record is no reason to doubt: it is not in the
-    /// listing, and not gone either.
+    /// How far an uncompleted sync can be trusted. Invalid records do not reduce trust: they are not in the snapshot, but they are not
+    /// missing either.
     async fn belief(&mut self) -> Result<Trust, Error> {
         let record = &mut self.record;
         if record.extent() <= Extent::Part || !record.unproven.is_empty() {
@@ -127,7 +127,7 @@ impl SyncRun<'_> {
         }
     }
 
-    /// The figures of a sync that has ended before they were counted.
+    /// Calculates the figures of a sync that ended before they were counted.
     async fn count(&mut self) -> Result<(), Error> {
         let extent = self.record.extent();
         let RunRecord { offer, measured, .. } = &mut self.record;
@@ -143,7 +143,7 @@ impl SyncRun<'_> {
     }
 }
 
-/// What the sync would remove, for the page: shown until a sync has completed, or a dry run has found that no access would be lost.
+/// Shows on the page what the sync would remove, until a sync completes or a dry run finds that no access would be lost.
 fn show(app: &AppContext, summary: &Summary, outcome: SyncOutcome) {
     let is_harmless = outcome == SyncOutcome::DryRun && summary.losses.iter().all(|loss| loss.count == 0);
     if is_harmless || matches!(outcome, SyncOutcome::Completed { .. }) {

@@ -1,4 +1,4 @@
-//! What the operator allows a sync to take away: what they were shown, and no more. Pure.
+//! An operator's approval of a sync's removals: exactly what was shown, and no more. Pure.
 
 use std::fmt;
 use std::str::FromStr;
@@ -8,12 +8,12 @@ use xxhash_rust::xxh3::Xxh3;
 
 use bridgehead_store::{LossKind, Shown};
 
-/// So many bits of a digest are shown: twelve digits can be typed.
+/// The number of digest bits that are shown: twelve digits can be typed.
 const BITS: u64 = (1 << 48) - 1;
 /// The prefix of a digest, which distinguishes it from a number.
 const PREFIX: &str = "r-";
 
-/// A digest of exactly what a sync would take away, such as `r-3f9a2c7d41e0`.
+/// A digest of exactly what a sync would remove, such as `r-3f9a2c7d41e0`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Digest(u64);
 
@@ -29,7 +29,7 @@ impl fmt::Display for Digest {
     }
 }
 
-/// Why a text is no digest.
+/// The string is not a digest.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("must be a digest as printed by a dry run, such as r-3f9a2c7d41e0")]
 pub struct NoDigest;
@@ -72,16 +72,16 @@ impl<'de> Deserialize<'de> for Digest {
     }
 }
 
-/// What the operator allows one sync to take away.
+/// The removals that the operator approves for one sync.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Consent {
-    /// What the last dry run or held sync of the app has shown.
+    /// Whatever the app's last dry run or held sync showed.
     Shown,
-    /// So many losses at most: records removed, accounts deactivated and accounts that lose memberships, of all types
-    /// together. It says nothing of what cannot be counted.
+    /// At most this many losses: records removed, accounts deactivated and accounts that lose memberships, of all types together. Does not
+    /// cover losses that cannot be counted.
     AtMost(u64),
-    /// Exactly what has this digest.
+    /// Exactly the removals with this digest.
     Exactly(Digest),
 }
 
@@ -95,17 +95,17 @@ impl fmt::Display for Consent {
     }
 }
 
-/// What one sync would take away.
+/// The removals of one sync that need approval.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Asked {
     pub(super) digest: Digest,
     pub(super) losses: u64,
-    /// Whether there may be more than could be counted: a lost state, or a listing that is not proven.
+    /// Whether there may be uncounted losses: because of a lost state, or a listing that is not proven to be complete.
     pub(super) is_uncounted: bool,
 }
 
 impl Consent {
-    /// Whether it covers the request; `shown` is what the operator had been shown before this sync.
+    /// Whether the approval covers the request; `shown` is what the operator had seen before this sync.
     pub(super) fn covers(self, asked: Asked, shown: Option<Shown>) -> bool {
         match self {
             Self::Shown => shown.is_some_and(|shown| shown.digest == asked.digest.0),
@@ -115,12 +115,12 @@ impl Consent {
     }
 }
 
-/// Makes a digest.
+/// Computes a digest.
 #[derive(Clone, Default)]
 pub(super) struct Digester(Xxh3);
 
 impl Digester {
-    /// A record that is lost.
+    /// Adds a lost record.
     pub(super) fn lost(&mut self, slug: &str, kind: LossKind, id: &str, refs: u32) {
         self.part(slug);
         self.part(kind.as_str());
@@ -128,7 +128,7 @@ impl Digester {
         self.0.update(&refs.to_le_bytes());
     }
 
-    /// Something else that the operator is shown.
+    /// Adds other data that the operator sees.
     pub(super) fn part(&mut self, text: &str) {
         self.0.update(&(text.len() as u64).to_le_bytes());
         self.0.update(text.as_bytes());

@@ -1,12 +1,12 @@
-//! What ends a sync before it is complete.
+//! Errors that end a sync before it is complete.
 
 use super::HeldReason;
 use super::outcome::{Abandoned, Failed, SyncOutcome};
 use bridgehead_bridge as bridge;
 use bridgehead_store as journal;
 
-/// Why a sync did not go through. No account was removed in any of these cases except for
-/// [`Unwatched`](Self::Unwatched), and perhaps [`Unheard`](Self::Unheard).
+/// Why a sync failed. No account was removed in any of these cases, except for [`Unwatched`](Self::Unwatched), and perhaps
+/// [`Unheard`](Self::Unheard).
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
@@ -15,10 +15,10 @@ pub enum Error {
     Unreadable {
         /// The resource type.
         slug: String,
-        /// What the connector said.
+        /// The connector's error message.
         message: String,
     },
-    /// A listing goes in circles: a fault of the connector or of its target.
+    /// A listing repeats its cursor: a bug in the connector or its target.
     #[error(
         "the listing of {slug} repeats its cursor after {pages} pages, so where it ends is unknown; no \
          account was removed. This is a bug in the connector"
@@ -26,37 +26,37 @@ pub enum Error {
     RepeatedCursor {
         /// The resource type.
         slug: String,
-        /// How many pages had been read.
+        /// The number of pages read before.
         pages: usize,
     },
-    /// The connector cannot say what it offers. See its message.
+    /// The connector cannot describe what it offers. See its message.
     #[error("the connector cannot describe what it offers: {0}")]
     Undescribed(String),
-    /// A resource type is not registered in Iden, and the configuration says not to register it.
+    /// A resource type is not registered in Iden, and the configuration disables registration.
     #[error(
         "Iden does not know the resource type '{0}', and register_resource_types is off; register the type, \
          or turn register_resource_types on"
     )]
     Unregistered(String),
-    /// The Bridge could not be reached, or refused.
+    /// The Bridge could not be reached, or returned an error.
     #[error("{what}: {source}")]
     Bridge {
-        /// What was being done.
+        /// The operation that failed.
         what: &'static str,
-        /// What came back.
+        /// The error.
         #[source]
         source: bridge::Error,
     },
-    /// The session does not hold what was pushed: another process has started a sync of the same app.
+    /// The session does not contain what was pushed: another process has started a sync of the same app.
     #[error(
         "the session no longer belongs to this sync ({detail}); a newer sync of the same app cancels an \
          older one, so make sure that only one process syncs it"
     )]
     SessionLost {
-        /// How it was noticed.
+        /// How this was detected.
         detail: String,
     },
-    /// Iden does not count what was pushed, so nothing shows that the session is still this one's.
+    /// Iden does not count what was pushed, so there is no proof that the session still belongs to this sync.
     #[error(
         "Iden gives no count of {0} for this session, so there is no proof that no other sync cancelled it; \
          no account was removed"
@@ -69,12 +69,12 @@ pub enum Error {
         "valid records were pushed, no account was removed"
     })]
     Invalid {
-        /// How many.
+        /// The number of invalid records.
         count: u64,
-        /// Whether nothing was to be pushed.
+        /// Whether this is a dry run.
         dry_run: bool,
     },
-    /// Fewer records were read than the target reports. No action needed: the next sync comes soon.
+    /// Fewer records were read than the target reports. No action is needed: the next sync follows soon.
     #[error(
         "the listing of {slug} is incomplete: it had {read} distinct records, but the target reports \
          {total}; no account was removed"
@@ -84,59 +84,59 @@ pub enum Error {
         slug: String,
         /// How many distinct records were read.
         read: u64,
-        /// How many the target has, as it said on one of the pages.
+        /// The target's total, as reported on one of the pages.
         total: u64,
     },
-    /// Completing would take away more than the guard lets pass. The operator decides.
+    /// Completing would remove more than the guard allows. The operator decides.
     #[error(
         "{why}; nothing was removed. If this is intended, run `bridgehead sync {app} --allow-removals` \
          once: {consent}"
     )]
     Held {
-        /// The app, as the configuration names it.
+        /// The app's name in the configuration.
         app: String,
         /// The figures.
         why: String,
-        /// What the consent covers.
+        /// What the approval covers.
         consent: String,
     },
-    /// Nothing shows that a listing was read to its end. The operator decides.
+    /// There is no evidence that a listing is complete. The operator decides.
     #[error(
         "{}; nothing was removed. If this target cannot provide one, set complete_without_proof = \"allow\", or run `bridgehead sync {app} --allow-removals` once: {consent}",
         unproven(.slugs)
     )]
     Unproven {
-        /// The app, as the configuration names it.
+        /// The app's name in the configuration.
         app: String,
         /// The resource types.
         slugs: String,
-        /// What the consent covers.
+        /// What the approval covers.
         consent: String,
     },
-    /// Iden holds records of this app, and what completing would remove of them is not known. The operator decides.
+    /// Iden has records of this app, and it is unknown which of them completing would remove. The operator decides.
     #[error(
         "{}; nothing was removed. Check `bridgehead sync {app} --dry-run`; if it shows every account, run `bridgehead sync {app} --allow-removals` once: {consent}",
         lost_state(.app, .evidence)
     )]
     LostState {
-        /// The app, as the configuration names it.
+        /// The app's name in the configuration.
         app: String,
-        /// How it was noticed.
+        /// How this was detected.
         evidence: String,
-        /// What the consent covers.
+        /// What the approval covers.
         consent: String,
     },
-    /// Iden has seen a later sync of this app than the last one known here. The operator decides.
+    /// Iden has seen a later sync of this app than the last one recorded here. The operator decides.
     #[error(
         "{}; nothing was removed. Check `bridgehead sync {app} --dry-run`; if it shows every account, run `bridgehead sync {app} --allow-removals` once: {consent}",
         stale_state(.evidence)
     )]
     StaleState {
-        /// The app, as the configuration names it.
+        /// The app's name in the configuration.
         app: String,
         /// Both times.
         evidence: String,
-        /// What the consent covers.
+        /// What the approval covers.
         consent: String,
     },
     /// The first sync of an app whose `sync.first` is `ask`. The operator decides.
@@ -145,45 +145,45 @@ pub enum Error {
         FIRST_SYNC
     )]
     FirstSync {
-        /// The app, as the configuration names it.
+        /// The app's name in the configuration.
         app: String,
-        /// What the consent covers.
+        /// What the approval covers.
         consent: String,
     },
-    /// The operator allows what was shown, and nothing was. They look first.
+    /// The operator approved what was shown, but nothing was shown. The operator must look first.
     #[error(
         "--allow-removals allows what the last dry run or held sync of {app} showed, but there has been \
          none since the last completed sync; run `bridgehead sync {app} --dry-run` first, or give the \
          number of losses that you allow, such as `--allow-removals 30`"
     )]
     NothingShown {
-        /// The app, as the configuration names it.
+        /// The app's name in the configuration.
         app: String,
     },
-    /// An account was deleted after it had been pushed, and its record is not known: the sync starts over.
+    /// An account was deleted after it had been pushed, and its record is unknown: the sync starts over.
     #[error("{0} was deleted by a task after it had been pushed; the sync starts over")]
     Overtaken(String),
-    /// It is unknown whether Iden received that the sync is complete. The next sync finds out.
+    /// It is unknown whether Iden received `complete`. The next sync finds out.
     #[error("complete was sent, but it is unknown whether Iden received it: {0}")]
     Unheard(String),
     /// Iden could not remove stale records. A new sync is the remedy.
     #[error("Iden reports {code}: {message} A new sync fixes this")]
     CleanupFailed {
-        /// The code Iden gave.
+        /// Iden's error code.
         code: String,
-        /// The message Iden gave.
+        /// Iden's error message.
         message: String,
     },
-    /// The daemon's own state could not be read or written.
+    /// The state folder could not be read or written.
     #[error("state folder: {0}")]
     Journal(#[from] journal::Error),
     /// The daemon is stopping.
     #[error("stopped before the end; no account was removed")]
     ShuttingDown,
-    /// An operator has cancelled it.
+    /// An operator has cancelled the sync.
     #[error("cancelled by an operator; no account was removed")]
     Cancelled,
-    /// The daemon is stopping, and Iden has not cleaned up yet. It does so without the daemon.
+    /// The daemon is stopping before Iden has finished its cleanup, which continues without the daemon.
     #[error("completed; stopped before Iden finished its cleanup")]
     Unwatched,
 }
@@ -193,7 +193,7 @@ impl Error {
         move |source| Self::Bridge { what, source }
     }
 
-    /// What a sync that ended with this has come to.
+    /// The outcome of a sync that ended with this error.
     pub(super) fn outcome(&self) -> SyncOutcome {
         match self {
             Self::Unwatched => SyncOutcome::Completed { cleaned_up: false },
@@ -221,7 +221,7 @@ impl Error {
         }
     }
 
-    /// What is wrong, where the message also says what to do about it: a caller that words it differently needs only this.
+    /// What is wrong, without the advice, for callers that add their own. `None` if the message has no advice.
     pub(crate) fn cause(&self) -> Option<String> {
         match self {
             Self::Held { why, .. } => Some(why.clone()),

@@ -1,36 +1,36 @@
-//! Whether a listing was read to its end: what the connector says of its last page, and what is counted. Pure.
+//! Decides whether a listing is complete, from the connector's evidence on the last page and from counts. Pure.
 //!
-//! A total can prove that records are missing. It never proves that all are there: what ends a listing is what the target
-//! said at its end.
+//! A total can prove that records are missing. It never proves that all were read: only the target's statement at the end of a listing
+//! does.
 
 use bridgehead_sdk::{Evidence, Page};
 
-/// What the pages of one listing said about its size and its end.
+/// What the pages of one listing reported about its size and its end.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Testimony {
-    /// The smallest and the largest total that a page named.
+    /// The smallest and the largest total reported by any page.
     totals: Option<(u64, u64)>,
     evidence: Option<Evidence>,
 }
 
-/// What is to be thought of a listing that has ended.
+/// The verdict on a finished listing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Proof {
-    /// It was read to its end.
+    /// The listing is complete.
     Whole(Evidence),
     /// Records are missing.
     Short {
         /// How many distinct records were read.
         read: u64,
-        /// How many there are at least.
+        /// The minimum number that exist.
         total: u64,
     },
-    /// Nothing shows that it was read to its end.
+    /// There is no evidence that the listing is complete.
     None,
 }
 
 impl Testimony {
-    /// Hears what the next page says.
+    /// Adds what the next page reports.
     pub(super) fn hear(&mut self, page: &Page) {
         if let Some(total) = page.total {
             let (least, most) = self.totals.unwrap_or((total, total));
@@ -41,7 +41,7 @@ impl Testimony {
         }
     }
 
-    /// Judges the listing; `read` is how many distinct records it had, bad ones included.
+    /// Evaluates the listing; `read` is the number of distinct records read, including invalid ones.
     pub(super) fn judge(&self, read: u64) -> Proof {
         let (least, most) = self.totals.unwrap_or((0, 0));
         if read < least {
@@ -49,7 +49,7 @@ impl Testimony {
         }
         match self.evidence {
             None => Proof::None,
-            // Where the total is all the evidence there is, it has to be there, and to be met on every page.
+            // If the total is the only evidence, it must be present, and the largest reported total must be reached.
             Some(Evidence::TotalMet) if self.totals.is_none() => Proof::None,
             Some(Evidence::TotalMet) if read < most => Proof::Short { read, total: most },
             Some(evidence) => Proof::Whole(evidence),
@@ -63,14 +63,14 @@ mod tests {
 
     use super::*;
 
-    /// Judges pages of these totals, of which the last has this evidence.
+    /// Evaluates pages with these totals, the last of which has this evidence.
     fn judged(totals: &[Option<u64>], evidence: Option<Evidence>, read: u64) -> Proof {
         let mut testimony = Testimony::default();
         for (number, total) in totals.iter().enumerate() {
             let is_last = number + 1 == totals.len();
             let mut page = Page::default();
             page.next = (!is_last).then(|| Cursor::new("next"));
-            // What a page in the middle says of its end is nothing.
+            // Evidence on an earlier page is ignored.
             page.evidence = if is_last { evidence } else { Some(Evidence::Atomic) };
             testimony.hear(&page.with_total(*total));
         }

@@ -1,4 +1,4 @@
-//! Everything that a sync would push, read and checked as a sync does it, and given away instead.
+//! Reads and validates everything that a sync would push, and passes it to the caller instead.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -13,25 +13,25 @@ use super::validate;
 use super::{Error, InvalidRecord, Options};
 use crate::app::AppContext;
 
-/// Takes the records of a type as they come; `false` if it cannot take more.
+/// Receives the records of a type as they arrive; returns `false` to stop.
 pub(crate) type Take = Box<dyn Fn(&ResourceType, &[Record]) -> bool + Send + std::marker::Sync>;
 
-/// What was read.
+/// The result of an export.
 #[derive(Debug, Default)]
 pub struct Export {
-    /// Why it was not read to its end, if so.
+    /// Why reading ended early, if it did.
     pub error: Option<String>,
-    /// How many good records there are of each type.
+    /// The number of valid records of each type.
     pub records: BTreeMap<String, u64>,
-    /// How many would not be pushed because they break a rule.
+    /// The number of records that would not be pushed because they are invalid.
     pub invalid_count: u64,
-    /// The first of them.
+    /// The first invalid records.
     pub invalid: Vec<InvalidRecord>,
-    /// What shows that each listing was read to its end; `none` where nothing does.
+    /// The evidence that each listing is complete; `none` if there is none.
     pub evidence: BTreeMap<String, String>,
 }
 
-/// Reads every type of the target.
+/// Reads every resource type of the target.
 pub(crate) async fn run(app: &Arc<AppContext>, take: Take, stop: &CancellationToken) -> Export {
     let touched = app.activity.begin();
     let options = Options { dry_run: true, ..Options::default() };
@@ -66,7 +66,7 @@ async fn read_all(sync: &mut SyncRun<'_>) -> Result<(), Error> {
     preparing.begin_listing(None).await?.read().await.map(drop)
 }
 
-/// What is wrong with a record, as far as it shows by the record alone.
+/// The validation error of a record, as far as the record alone can show it.
 pub(crate) fn problem_of(record: &Record, of: &ResourceType, types: &[ResourceType]) -> Option<String> {
     let kinds = types.iter().map(|of| (of.slug.to_string(), of.kind)).collect();
     validate::check(record, of, &kinds).err().map(|problem| format!("{} {}", problem.field, problem.rule))

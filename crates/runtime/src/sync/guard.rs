@@ -1,32 +1,33 @@
-//! The removal guard: how much access one sync may take away. Pure.
+//! The removal guard: limits how much access one sync may remove. Pure.
 
 use bridgehead_config::Guard;
 use bridgehead_store::LossKind;
 
-/// What completing would take away of one resource type, in one way.
+/// One kind of loss that completing would cause in one resource type.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Loss {
-    /// How they lose it.
+    /// The kind of loss.
     pub(super) kind: LossKind,
-    /// Those who had something to lose at the last completed sync: records, active accounts, accounts with memberships.
+    /// The number of records that could be affected, at the last completed sync: all records, active accounts, or accounts with
+    /// memberships.
     pub(super) known: u64,
-    /// Those of them who lose it now.
+    /// The number of those that are affected now.
     pub(super) lost: u64,
-    /// Those who lost it by completed syncs within the window.
+    /// The number affected by completed syncs within the window.
     pub(super) in_window: u64,
-    /// Whether all of it is lost.
+    /// Whether everything of this kind is lost.
     pub(super) is_everything: bool,
 }
 
 /// Why completing is held; `None` if it may continue.
 ///
-/// The limits are a number and a share, whichever is hit first, over this sync and over the rolling window, so that
-/// neither a cut listing nor a slow drip passes. A type with fewer than `min_records` is exempt: one person in nine is
-/// more than a tenth. What the window saw lost counts as there, or a drip would wear a type down to the exemption. That
-/// nothing is left of a type is held whatever its size and the limits, from two on: that is what a broken listing looks like.
+/// The limits are a number and a percentage, whichever is reached first, for this sync and for the sliding window, so that neither a
+/// truncated listing nor a slow drip of losses passes. A type with fewer than `min_records` is exempt: one account in nine is already more
+/// than a tenth. Losses within the window count as existing records, or a slow drip could reduce a type until it is exempt. Losing all
+/// records of a type is always held if there are at least two, whatever the limits: that is what a broken listing looks like.
 pub(super) fn violation(slug: &str, guard: &Guard, loss: Loss) -> Option<String> {
     let Loss { kind, known, lost, in_window, is_everything } = loss;
-    // The window's share is taken of what there was before its losses.
+    // The window's percentage refers to the number of records before its losses.
     let before = known.saturating_add(in_window);
     if lost == 0 {
         return None;

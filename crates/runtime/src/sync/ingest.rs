@@ -1,31 +1,37 @@
-//! Taking records in: from a page of the target into the listing and to Iden.
+//! Validates records from a page of the target, adds them to the snapshot, and pushes them to Iden.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::fmt;
 use std::sync::Arc;
 
-use bridgehead_sdk::{AccountStatus, Page, Record, ResourceKind, ResourceType};
+use bridgehead_sdk::{Page, Record, ResourceKind, ResourceType};
 use xxhash_rust::xxh3::xxh3_64;
 
+use super::adding::Flow;
 use super::evidence::Proof;
+use super::prepared::{Prepared, Preparing};
 use super::push::PushPipeline;
 use super::read::Listing;
+use super::references::Known;
 use super::sync_run::SyncRun;
 use super::validate::{self, Problem};
 use super::{Error, InvalidRecord};
-use bridgehead_store::{AccessFacts, Duplicate, RecordHash};
+use bridgehead_bridge::WireRecord;
+use bridgehead_store::{Added, Duplicate};
 
-/// Accounts whose references are not known yet wait for a second look, so many at most.
+/// The maximum number of accounts with unknown references that wait for a second check.
 const DEFERRED: usize = 1000;
 
-/// Takes records in, while the target is read and while tasks are caught up with.
+/// Ingests records, both while reading the target and while catching up with tasks.
 pub(super) struct Ingest<'r, 'a> {
     pub(super) run: &'r mut SyncRun<'a>,
-    /// References that were in no listing even at the second look: they are not looked for a third time.
+    /// References that were still unknown at the second check: they are not looked up a third time.
     pub(super) dangling: BTreeMap<String, BTreeSet<String>>,
+    /// References that were found in their listings.
+    pub(super) known: Known,
     /// Groups and licenses that Iden refused, as hashes: it is not asked again when their type is listed once more.
     refused: HashSet<u64>,
-    /// The bad records that were read, by type.
+    /// The invalid records that were read, by type.
     bad: BTreeMap<String, Bad>,
 }
 
@@ -37,33 +43,66 @@ impl fmt::Debug for Ingest<'_, '_> {
 
 impl<'r, 'a> Ingest<'r, 'a> {
     pub(super) fn new(run: &'r mut SyncRun<'a>) -> Self {
-        Self { run, dangling: BTreeMap::new(), refused: HashSet::new(), bad: BTreeMap::new() }
+        Self {
+            run,
+            dangling: BTreeMap::new(),
+            known: Known::default(),
+            refused: HashSet::new(),
+            bad: BTreeMap::new(),
+        }
     }
 
-    /// Reads a type to its end and pushes what is good of it.
+    /// Reads a complete resource type and pushes its valid records.
     pub(super) async fn sync_type(&mut self, of: &ResourceType) -> Result<(), Error> {
         self.run.phase(&format!("listing {}", of.slug));
         let app = Arc::clone(self.run.app);
         let mut listing = Listing::new(&app, of);
-        let mut pusher = None;
+        let mut flow = Flow::default();
         let mut deferred = Vec::new();
-        while let Some(page) = listing.next().await? {
-            let records = self.admit(of, page).await?;
-            deferred.extend(self.accept(of, records, &mut pusher).await?);
+        while let Some(page) = self.next_page(of, &mut listing, &mut flow).await? {
+            let records = self.admit(of, page, &mut flow).await?;
+            deferred.extend(self.accept(of, records, &mut flow).await?);
             if deferred.len() >= DEFERRED {
-                self.recheck(of, std::mem::take(&mut deferred), &mut pusher).await?;
+                self.recheck(of, std::mem::take(&mut deferred), &mut flow).await?;
             }
         }
         if !deferred.is_empty() {
-            self.recheck(of, deferred, &mut pusher).await?;
+            self.recheck(of, deferred, &mut flow).await?;
         }
-        self.flush(of, pusher).await?;
+        self.settle(of, &mut flow).await?;
+        self.flush(of, flow.pusher).await?;
         self.prove(of, &listing).await
+    }
+
+    /// The next page of the target. Whatever the state has taken in meanwhile is pushed.
+    async fn next_page(
+        &mut self,
+        of: &ResourceType,
+        listing: &mut Listing,
+        flow: &mut Flow,
+    ) -> Result<Option<Page>, Error> {
+        loop {
+            let is_adding = flow.is_adding();
+            tokio::select! {
+                biased;
+                added = flow.added(), if is_adding => self.take_in(of, added, flow).await?,
+                page = listing.next() => return page,
+            };
+        }
+    }
+
+    /// Waits until the state has taken in everything that it was given, and pushes it.
+    pub(super) async fn settle(&mut self, of: &ResourceType, flow: &mut Flow) -> Result<(), Error> {
+        while flow.is_adding() {
+            let added = flow.added().await;
+            self.take_in(of, added, flow).await?;
+        }
+        Ok(())
     }
 
     /// Whether a listing that has ended was read to its end. What it had of a type is all that was read of it, in this and in
     /// earlier listings of this sync, bad records included.
-    pub(super) async fn prove(&mut self, of: &ResourceType, listing: &Listing<'_>) -> Result<(), Error> {
+    pub(super) async fn prove(&mut self, of: &ResourceType, listing: &Listing) -> Result<(), Error> {
         let slug = of.slug.as_str();
         let good = self.run.app.listings.seen_count(&self.run.app.key, slug).await?;
         let bad = self.bad.get(slug).map_or(0, Bad::count);
@@ -86,7 +125,7 @@ impl<'r, 'a> Ingest<'r, 'a> {
         }
     }
 
-    /// Sends the rest of a type. Records that Iden rejects are no longer part of the listing.
+    /// Sends the remaining records of a type. Records that Iden rejects are removed from the snapshot.
     pub(super) async fn flush(
         &mut self,
         of: &ResourceType,
@@ -96,6 +135,7 @@ impl<'r, 'a> Ingest<'r, 'a> {
         for refused in pusher.flush().await? {
             self.run.app.listings.unset(&self.run.app.key, of.slug.as_str(), &refused.id).await?;
             if of.kind != ResourceKind::Account {
+                self.known.forget();
                 self.refused.insert(name_of(of, &refused.id));
             }
             self.read_bad(of, Some(&refused.id));
@@ -108,7 +148,7 @@ impl<'r, 'a> Ingest<'r, 'a> {
         Ok(())
     }
 
-    /// Whether Iden has refused this group or license in this sync.
+    /// Whether Iden has rejected this group or license in this sync.
     pub(super) fn was_refused(&self, of: &ResourceType, id: &str) -> bool {
         self.refused.contains(&name_of(of, id))
     }
@@ -128,7 +168,12 @@ impl<'r, 'a> Ingest<'r, 'a> {
     }
 
     /// The records of a page that keep every rule which the record alone can break.
-    async fn admit(&mut self, of: &ResourceType, page: Page) -> Result<Vec<Record>, Error> {
+    async fn admit(
+        &mut self,
+        of: &ResourceType,
+        page: Page,
+        flow: &mut Flow,
+    ) -> Result<Vec<Prepared>, Error> {
         let mut bad = Vec::new();
         let mut nameless = 0_u64;
         for rejected in page.rejected {
@@ -143,57 +188,75 @@ impl<'r, 'a> Ingest<'r, 'a> {
                 Problem { field: rejected.field, rule: format!("must be {}", rejected.rule) },
             );
         }
-        let mut good = Vec::with_capacity(page.records.len());
+        let mut good = Preparing::new(self.run.app.upstream.refs(), page.records.len());
         for record in page.records {
-            match validate::check(&record, of, &self.run.record.offer.kinds) {
-                Ok(()) => good.push(record),
-                Err(problem) => {
-                    bad.push(record.id().to_owned());
-                    self.reject(of, record.id(), problem);
-                }
-            }
+            let (record, problem) = match validate::check(&record, of, &self.run.record.offer.kinds) {
+                Err(problem) => (record, problem),
+                Ok(()) => match good.add(record) {
+                    Ok(()) => continue,
+                    Err((record, error)) => (record, unwritable(&error)),
+                },
+            };
+            bad.push(record.id().to_owned());
+            self.reject(of, record.id(), problem);
         }
         for _ in 0..nameless {
             self.read_bad(of, None);
         }
         if !bad.is_empty() {
-            // One that a good record of an earlier page had as well is no further record.
+            // One that a good record of an earlier page had as well is no further record; those pages come first.
+            self.settle(of, flow).await?;
             let ids: Vec<&str> = bad.iter().map(String::as_str).collect();
             for id in self.run.app.listings.missing(&self.run.app.key, of.slug.as_str(), &ids).await? {
                 self.read_bad(of, Some(&id));
             }
         }
-        // A page may take a while to be worked through; let others have the processor.
+        // Processing a page may take a while; let other tasks run.
         tokio::task::yield_now().await;
-        Ok(good)
+        Ok(good.finish())
     }
 
     /// Pushes the records whose references are all known, and returns the others.
     async fn accept(
         &mut self,
         of: &ResourceType,
-        records: Vec<Record>,
-        pusher: &mut Option<PushPipeline>,
-    ) -> Result<Vec<Record>, Error> {
+        records: Vec<Prepared>,
+        flow: &mut Flow,
+    ) -> Result<Vec<Prepared>, Error> {
         let (records, deferred) = self.split_by_references(records).await?;
-        self.ingest(of, records, pusher).await?;
+        self.ingest(of, records, flow).await?;
         Ok(deferred)
     }
 
-    /// Pushes records that are not in the listing yet, and adds them to it.
+    /// Adds records to the listing. Those that are not in it yet are pushed once it has them.
     pub(super) async fn ingest(
         &mut self,
         of: &ResourceType,
-        records: Vec<Record>,
-        pusher: &mut Option<PushPipeline>,
+        records: Vec<Prepared>,
+        flow: &mut Flow,
     ) -> Result<(), Error> {
-        let seen: Vec<RecordHash> = records.iter().map(seen).collect();
         if let Some(bad) = self.bad.get_mut(of.slug.as_str()) {
             for record in &records {
                 bad.is_good(record.id());
             }
         }
-        let added = self.run.app.listings.add(&self.run.app.key, of.slug.as_str(), &seen).await?;
+        while flow.is_full() {
+            let added = flow.added().await;
+            self.take_in(of, added, flow).await?;
+        }
+        flow.add(self.run.app, of, records).await;
+        Ok(())
+    }
+
+    /// Pushes what was not in the listing before it was added.
+    async fn take_in(
+        &mut self,
+        of: &ResourceType,
+        added: Option<Result<(Vec<Prepared>, Added), bridgehead_store::Error>>,
+        flow: &mut Flow,
+    ) -> Result<(), Error> {
+        let Some(added) = added else { return Ok(()) };
+        let (records, added) = added?;
         self.reject_twins(of, &records, &added.duplicates);
         let mut duplicates: HashMap<&str, usize> = HashMap::new();
         for duplicate in &added.duplicates {
@@ -208,37 +271,38 @@ impl<'r, 'a> Ingest<'r, 'a> {
         let mut fresh = records;
         fresh.retain(|record| match duplicates.get(record.id()) {
             None => true,
-            // If not all records of an id are duplicates, the first is the one that stays.
+            // If not all records with an id are duplicates, the first one is kept.
             Some(again) => occurrences.remove(record.id()).is_some_and(|all| *again < all),
         });
         let listed = fresh.len() as u64;
         self.run.app.status.sync_progress(|progress| {
             *progress.listed.entry(of.slug.to_string()).or_default() += listed;
         });
-        if let Some(take) = &self.run.take
-            && !take(of, &fresh)
-        {
-            return Err(Error::ShuttingDown);
+        if let Some(take) = &self.run.take {
+            // Only a dry run gives away what it would have pushed.
+            let fresh: Vec<Record> = fresh.into_iter().map(|prepared| prepared.record).collect();
+            return if take(of, &fresh) { Ok(()) } else { Err(Error::ShuttingDown) };
         }
         if self.run.options.dry_run || fresh.is_empty() {
             return Ok(());
         }
-        self.push(of, fresh, pusher).await
+        let fresh = fresh.into_iter().map(Prepared::into_wire).collect();
+        self.push(of, fresh, &mut flow.pusher).await
     }
 
-    /// A record was read that is not taken into the listing, and yet is there.
+    /// Counts a record that exists but is not added to the snapshot.
     pub(super) fn read_bad(&mut self, of: &ResourceType, id: Option<&str>) {
         self.bad.entry(of.slug.to_string()).or_default().read(id);
     }
 
     /// Two records of one identifier that differ are bad, unless a task changed the account between the two pages: then
     /// it is read once more before completing.
-    fn reject_twins(&mut self, of: &ResourceType, records: &[Record], duplicates: &[Duplicate]) {
+    fn reject_twins(&mut self, of: &ResourceType, records: &[Prepared], duplicates: &[Duplicate]) {
         let differing = duplicates.iter().filter(|duplicate| !duplicate.same);
         let differing: BTreeSet<&str> = differing.map(|duplicate| duplicate.id.as_str()).collect();
         for id in differing {
             let was_touched = records.iter().any(
-                |record| matches!(record, Record::Account(account) if account.id.as_str() == id && self.run.touched.concerns(account)),
+                |prepared| matches!(&prepared.record, Record::Account(account) if account.id.as_str() == id && self.run.touched.concerns(account)),
             );
             if !was_touched {
                 let rule = "is used by two different records".into();
@@ -247,11 +311,11 @@ impl<'r, 'a> Ingest<'r, 'a> {
         }
     }
 
-    /// Hands records to the pusher of their type, which is made at the first need.
+    /// Passes records to the push pipeline of their type, which is created when first needed.
     pub(super) async fn push(
         &mut self,
         of: &ResourceType,
-        records: Vec<Record>,
+        records: Vec<WireRecord>,
         pusher: &mut Option<PushPipeline>,
     ) -> Result<(), Error> {
         if pusher.is_none() {
@@ -270,10 +334,10 @@ impl<'r, 'a> Ingest<'r, 'a> {
     }
 }
 
-/// So many invalid records of a type are distinguished; further ones are not counted as read.
+/// The maximum number of distinct invalid records tracked per type; further ones are not counted as read.
 const TOLD_APART: usize = 200_000;
 
-/// The bad records of a type: each identifier once, each record without one.
+/// Invalid records of a type: distinct ids are counted once, records without an id individually.
 #[derive(Debug, Default)]
 pub(super) struct Bad {
     ids: HashSet<u64>,
@@ -291,7 +355,7 @@ impl Bad {
         }
     }
 
-    /// It came again, and is good: the listing counts it.
+    /// The id was read again in a valid record, which the snapshot counts.
     fn is_good(&mut self, id: &str) {
         self.ids.remove(&xxh3_64(id.as_bytes()));
     }
@@ -301,27 +365,11 @@ impl Bad {
     }
 }
 
-/// A record, as the listing keeps it.
-pub(super) fn seen(record: &Record) -> RecordHash {
-    RecordHash { id: record.id().to_owned(), hash: hash(record), facts: facts(record) }
-}
-
-fn facts(record: &Record) -> Option<AccessFacts> {
-    let Record::Account(account) = record else { return None };
-    let refs = validate::refs_of(account)
-        .map(|(field, slug, id)| xxh3_64(format!("{field}\0{slug}\0{id}").as_bytes()));
-    Some(AccessFacts::new(account.status == AccountStatus::Active, refs))
+/// What is wrong with a record that has no wire format.
+pub(super) fn unwritable(error: &serde_json::Error) -> Problem {
+    Problem { field: "record".into(), rule: format!("cannot be written as JSON ({error})") }
 }
 
 fn name_of(of: &ResourceType, id: &str) -> u64 {
     xxh3_64(format!("{}\0{id}", of.slug).as_bytes())
-}
-
-/// A hash of a record in wire format.
-fn hash(record: &Record) -> u64 {
-    let text = match record {
-        Record::Account(account) => serde_json::to_vec(account),
-        Record::Entity(entity) => serde_json::to_vec(entity),
-    };
-    xxh3_64(&text.unwrap_or_default())
 }

@@ -1,4 +1,4 @@
-//! What completing a sync would take away, measured against the last completed one.
+//! Measures what completing a sync would remove, compared with the last completed sync.
 
 use std::sync::Arc;
 
@@ -11,46 +11,46 @@ use crate::app::AppContext;
 use bridgehead_config::Guard;
 use bridgehead_store::{AccessBase, Difference, LossCount, LossKind, Which};
 
-/// So many of those who lose something are kept by name, of each type and kind.
+/// The maximum number of affected records stored individually, per type and kind.
 const KEPT: usize = 10_000;
-/// How many identifiers are read at a time.
+/// The number of identifiers read at a time.
 const PIECE: u32 = 1000;
 
-/// What completing would take away.
+/// What completing would remove.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Losses {
-    /// By type and kind, where there is something to lose.
+    /// By type and kind, if anything could be lost.
     pub(super) all: Vec<Measured>,
-    /// Records of which it is not known what access they had.
+    /// Records whose previous access is unknown.
     pub(super) unknown: u64,
     pub(super) digester: Digester,
 }
 
-/// What is lost of one type, in one way.
+/// One kind of loss in one resource type.
 #[derive(Clone, Debug)]
 pub(super) struct Measured {
     pub(super) slug: String,
     pub(super) loss: guard::Loss,
-    /// Whether the connector offers the type.
+    /// Whether the connector offers the resource type.
     pub(super) is_offered: bool,
-    /// The first of them, with how many memberships each loses.
+    /// The first affected records, with the number of memberships that each loses.
     pub(super) losers: Vec<(String, u32)>,
 }
 
 impl Losses {
-    /// How many losses there are in all.
+    /// The total number of losses.
     pub(super) fn count(&self) -> u64 {
         self.all.iter().map(|one| one.loss.lost).sum()
     }
 
-    /// What is lost by those who are not gone.
+    /// The losses of accounts that still exist.
     pub(super) fn of_those_left(&self) -> Vec<LossCount> {
         let left = self.all.iter().filter(|one| one.loss.kind != LossKind::Removed && one.loss.lost > 0);
         left.map(|one| LossCount { slug: one.slug.clone(), kind: one.loss.kind, count: one.loss.lost })
             .collect()
     }
 
-    /// What the removal guard has against completing. `spared` of the records that are gone do not count.
+    /// The removal guard's reasons to hold the sync. `spared` is the number of missing records that do not count.
     pub(super) fn verdicts(&self, settings: &Guard, spared: u64) -> Vec<String> {
         let mut held = Vec::new();
         for measured in &self.all {
@@ -71,7 +71,7 @@ impl Losses {
     }
 }
 
-/// Compares the present listing with what Iden is known to hold.
+/// Compares the current snapshot with what Iden is known to have.
 #[derive(Clone, Copy)]
 pub(super) struct Meter<'a> {
     pub(super) app: &'a AppContext,
@@ -79,7 +79,7 @@ pub(super) struct Meter<'a> {
 }
 
 impl Meter<'_> {
-    /// What completing would take away, of a listing that was read to its end.
+    /// Measures what completing would remove, for a complete listing.
     pub(super) async fn measure(&self, into: &mut Counted) -> Result<Arc<Losses>, Error> {
         let mut losses = Losses::default();
         for slug in self.all_slugs().await? {
@@ -92,7 +92,7 @@ impl Meter<'_> {
         Ok(Arc::clone(into.losses.insert(Arc::new(losses))))
     }
 
-    /// The figures of half a listing, which does not say who is gone, nor what they lost.
+    /// Counts an incomplete listing, which cannot show which records are missing or what they lost.
     pub(super) async fn count_part(&self, into: &mut Counted) -> Result<(), Error> {
         for slug in self.all_slugs().await? {
             self.count(&slug, false, into).await?;
@@ -100,8 +100,8 @@ impl Meter<'_> {
         Ok(())
     }
 
-    /// Every type that completing has a say in: those that were listed, and those known from earlier syncs that the
-    /// connector does not offer any more. What is not pushed is removed, a whole type too.
+    /// All types affected by completing: those that were listed, and those known from earlier syncs that the connector does not offer any
+    /// more. Records that are not pushed are removed, even a whole type.
     async fn all_slugs(&self) -> Result<Vec<String>, Error> {
         let mut slugs: Vec<String> = self.offer.types.iter().map(|of| of.slug.to_string()).collect();
         let known = self.app.listings.known_slugs(&self.app.key).await?;
@@ -124,7 +124,7 @@ impl Meter<'_> {
         Ok(found)
     }
 
-    /// Measures one type, of which this is the difference.
+    /// Measures one type, given its difference.
     async fn measure_type(&self, slug: &str, difference: Difference, into: &mut Losses) -> Result<(), Error> {
         let is_offered = self.offer.kinds.contains_key(slug);
         let removed = difference.removed.saturating_sub(difference.doubted);
@@ -161,7 +161,7 @@ impl Meter<'_> {
         .await
     }
 
-    /// Adds every account that completing would leave to a digest.
+    /// Adds every account that completing would keep to a digest.
     pub(super) async fn digest_seen(&self, digester: &mut Digester) -> Result<(), Error> {
         for of in &self.offer.types {
             digester.part(of.slug.as_str());
@@ -184,7 +184,7 @@ impl Meter<'_> {
         }
     }
 
-    /// Those who are still there, and have less access than they had.
+    /// Measures accounts that still exist, but have less access than before.
     async fn measure_access(&self, slug: &str, removed: u64, into: &mut Losses) -> Result<(), Error> {
         let (app, listings) = (&self.app.key, &self.app.listings);
         let AccessBase { active, with_refs, unknown } = listings.access_base(app, slug).await?;
@@ -218,7 +218,7 @@ impl Meter<'_> {
                 known,
                 lost,
                 in_window: self.lost_in_window(slug, kind).await?,
-                // A removed account has no access left either.
+                // A removed account has lost its access, too.
                 is_everything: all > 0 && all.saturating_add(removed) >= known,
             };
             into.all.push(Measured { slug: slug.to_owned(), loss, is_offered: true, losers });

@@ -1,18 +1,18 @@
-//! The life of a sync: `list → validate → start → push groups, licenses, then accounts → verify → complete | abandon →
-//! watch the cleanup`.
+//! The steps of a sync: `list → validate → start → push groups, licenses, then accounts → verify → complete | abandon → watch the cleanup`.
 //!
-//! [`schedule`] says when and [`resync`] what follows a failure; [`sync_lock`] lets one at a time begin, and [`sync_run`] leads
-//! through the [`phases`] of a sync, each of which is consumed by the next: `Preparing → Reading → Reconciling → Checking →
-//! Completing`. What the end needs is in its [`record`], and [`close`] says how it ended: the
-//! [`outcome`], from which everything else follows.
+//! [`schedule`] decides when a sync starts, and [`resync`] what follows a failure. [`sync_lock`] ensures that only one sync runs at a time,
+//! and [`sync_run`] takes it through its [`phases`], each of which is consumed by the next:
+//! `Preparing → Reading → Reconciling → Checking → Completing`. The [`record`] contains everything needed at the end, and [`close`]
+//! determines the [`outcome`], from which everything else follows.
 //!
-//! [`read`] reads the target page by page, [`validate`] holds each record against the documented rules, [`ingest`] adds the good
-//! ones to the listing, [`push`] sends pages and splits those that are refused, [`references`] gives unknown references a second
+//! [`read`] reads the target page by page and ahead, [`validate`] holds each record against the documented rules, [`prepared`]
+//! writes the good ones in wire format, [`ingest`] adds them to the listing ([`adding`]), [`push`] sends pages and splits those that are refused, [`references`] gives unknown references a second
 //! look. [`evidence`] says whether a listing was read to its end. Before completing, [`losses`] measures what would be taken away
 //! and asks the [`guard`]; [`consent`] is what the operator allows of it; [`baseline`] tells a first sync from a lost state, and an
 //! old copy of the state from the current one. [`export`] gives away what would be pushed. [`names`] reads who loses something.
 //! [`session`] holds the calls that begin and end a session.
 
+mod adding;
 mod baseline;
 mod close;
 mod consent;
@@ -25,6 +25,7 @@ mod losses;
 mod names;
 mod outcome;
 pub(crate) mod phases;
+mod prepared;
 #[cfg(test)]
 mod proof_tests;
 mod push;

@@ -1,4 +1,4 @@
-//! Who they are that lose something: their names, read from the target when they are shown. Names are not kept in the state.
+//! Reads the names of affected accounts from the target when they are shown. Names are not stored in the state folder.
 
 use std::time::Duration;
 
@@ -9,13 +9,13 @@ use super::{LossSummary, LostRecord};
 use crate::target::Priority;
 use bridgehead_store::LossKind;
 
-/// So many are looked up of each type and kind.
+/// The maximum number of look-ups per type and kind.
 const LOOKED_UP: usize = 20;
-/// How long all of it may take.
+/// The maximum total time.
 const PATIENCE: Duration = Duration::from_secs(20);
 
 impl SyncRun<'_> {
-    /// What the removal guard counted, with the names of the first ones if an operator has to decide about them.
+    /// The losses that the removal guard counted, with the first names if an operator has to decide about them.
     pub(super) async fn show_losses(&self) -> Vec<LossSummary> {
         let losses =
             self.record.measured.losses.iter().flat_map(|losses| &losses.all).filter(|one| one.loss.lost > 0);
@@ -35,7 +35,7 @@ impl SyncRun<'_> {
                 }
             })
             .collect();
-        // Names only help; without them there are still the ids.
+        // Names are only a help; without them, the ids are still shown.
         drop(tokio::time::timeout(PATIENCE, self.look_up(&mut shown)).await);
         shown
     }
@@ -52,7 +52,7 @@ impl SyncRun<'_> {
                 let wanted = Account::by_id(record.id.as_str());
                 let answer = self.app.target.find_account(&wanted, Priority::Names).await;
                 let Ok(found) = answer else { return };
-                // Some targets find by more than the id.
+                // Some targets match other fields than the id, too.
                 let Some(found) = found.filter(|found| found.id.as_str() == record.id) else { continue };
                 record.name = name_of(&found).map(|name| self.app.redactor.redact(name).into_owned());
                 record.is_still_there = one.kind == LossKind::Removed;
@@ -61,7 +61,7 @@ impl SyncRun<'_> {
     }
 }
 
-/// The name that people know an account by.
+/// The name by which an operator recognizes an account.
 fn name_of(record: &AccountRecord) -> Option<&str> {
     let names = [&record.display_name, &record.username, &record.email];
     names

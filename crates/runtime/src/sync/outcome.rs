@@ -1,4 +1,4 @@
-//! How a sync ended, as types. Nothing that follows from it is read out of a text.
+//! The outcome of a sync as types, so that no decision depends on parsing a message.
 
 use std::fmt;
 
@@ -10,92 +10,92 @@ use bridgehead_store::{RunReason, RunResult};
 /// How a sync ended, and why.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum SyncOutcome {
-    /// Iden has taken `complete`.
+    /// Iden has accepted `complete`.
     Completed {
-        /// Whether Iden was watched until it had cleaned up.
+        /// Whether Iden was watched until its cleanup had finished.
         cleaned_up: bool,
     },
-    /// Read and validated to the end; nothing was to be pushed.
+    /// Everything was read and validated; nothing was to be pushed.
     DryRun,
-    /// The operator has to allow it first.
+    /// The operator must approve it first.
     Held(HeldReason),
-    /// Given up before `complete`: nothing was removed.
+    /// Ended before `complete`: nothing was removed.
     Abandoned(Abandoned),
-    /// Something failed that should have worked.
+    /// An operation failed that should have worked.
     Failed(Failed),
     /// The daemon stops, or the caller no longer wants the sync.
     Stopped,
 }
 
-/// Why a sync was given up.
+/// Why a sync was abandoned.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Abandoned {
-    /// The target could not be read to its end.
+    /// The target could not be read completely.
     Unreadable,
-    /// A listing goes in circles.
+    /// A listing repeats its cursor.
     RepeatedCursor,
-    /// Fewer records were read than the target says it has.
+    /// Fewer records were read than the target reports.
     Incomplete,
-    /// Records break rules, and `on_invalid` is `abandon`.
+    /// Records are invalid, and `on_invalid` is `abandon`.
     InvalidRecords,
-    /// A task deleted an account that had been pushed.
+    /// A task deleted an account after it had been pushed.
     Overtaken,
-    /// The operator allowed what was shown, and nothing was. There was no sync.
+    /// The operator approved what was shown, but nothing had been shown. There was no sync.
     NothingShown,
-    /// An operator cancelled it.
+    /// An operator cancelled the sync.
     Cancelled,
 }
 
-/// What failed.
+/// The operation that failed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Failed {
-    /// The connector cannot say what it offers.
+    /// The connector cannot describe what it offers.
     Undescribed,
     /// A resource type is not registered in Iden.
     Unregistered,
-    /// The Bridge could not be reached, or refused.
+    /// The Bridge could not be reached, or returned an error.
     Bridge,
-    /// The session is not ours any more.
+    /// The session does not belong to this sync any more.
     SessionLost,
     /// Iden does not count what was pushed.
     Uncounted,
-    /// Whether Iden has heard `complete` is not known.
+    /// It is unknown whether Iden has received `complete`.
     Unheard,
-    /// Iden could not remove stale records.
+    /// Iden failed to remove stale records.
     CleanUp,
     /// The state folder could not be read or written.
     State,
 }
 
-/// What a sync that has ended calls for.
+/// When the next sync should follow.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) enum NextSync {
-    /// The next sync on schedule: this one went through, or someone has to act first.
+    /// On schedule: this sync succeeded, or an operator must act first.
     #[default]
     Regular,
-    /// Another sync soon, with growing waits: what went wrong may pass by itself.
+    /// Soon, with growing delays: the problem may pass.
     Soon,
-    /// Another sync at once: nothing is wrong, it was overtaken.
+    /// Immediately: the sync was only overtaken by a task.
     AtOnce,
-    /// Another sync soon, but only so often: it is the remedy for a clean-up that failed at Iden's end.
+    /// Soon, but only a limited number of times: a new sync is the fix for a failed cleanup in Iden.
     CleanUp,
 }
 
-/// The result in a summary, in one word.
+/// The result of a sync in one word.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum SyncResult {
-    /// Completed: what it did not see was removed.
+    /// Completed: records that it did not contain were removed.
     Completed,
     /// Abandoned: nothing was removed.
     Abandoned,
-    /// Read to its end, and held back by the removal guard.
+    /// Read completely, but held by the removal guard.
     Held,
     /// Failed before it could be completed or abandoned.
     Failed,
     /// A dry run that found nothing wrong.
     Rehearsed,
-    /// One that this version does not know.
+    /// A result unknown to this version.
     #[default]
     #[serde(other)]
     Other,
@@ -141,7 +141,7 @@ impl SyncOutcome {
         }
     }
 
-    /// How it is recorded; of a dry run, what it would be if it were.
+    /// The result for the record; for a dry run, the one a real sync would have had.
     pub(crate) fn run_result(self) -> RunResult {
         match self {
             Self::Completed { .. } | Self::DryRun => RunResult::Completed,
@@ -151,7 +151,7 @@ impl SyncOutcome {
         }
     }
 
-    /// The word for it in a summary.
+    /// The result for a summary.
     pub(super) fn result(self) -> SyncResult {
         match self {
             Self::DryRun => SyncResult::Rehearsed,
@@ -159,7 +159,7 @@ impl SyncOutcome {
         }
     }
 
-    /// Why, where the result does not say everything.
+    /// The reason, if the result is not self-explanatory.
     pub(crate) fn reason(self) -> Option<RunReason> {
         match self {
             Self::Completed { cleaned_up: true } | Self::DryRun => None,
@@ -171,7 +171,7 @@ impl SyncOutcome {
         }
     }
 
-    /// What the schedule is to do about it.
+    /// When the next sync should follow.
     pub(super) fn next(self) -> NextSync {
         match self {
             Self::Completed { .. }

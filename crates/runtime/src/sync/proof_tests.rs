@@ -1,4 +1,4 @@
-//! Whole syncs with connectors that prove their listings in every way, or in none, against the sandbox.
+//! Complete syncs against the sandbox, with connectors that provide each kind of evidence for their listings, or none.
 
 use std::sync::Arc;
 
@@ -19,7 +19,7 @@ use bridgehead_store::{AppKey, RunReason, RunResult, SnapshotStore, Sqlite, Task
 
 const APP: &str = "11111111-1111-4111-8111-111111111111";
 
-/// A target of ten accounts, in two pages.
+/// A target with ten accounts on two pages.
 struct Target {
     evidence: Option<Evidence>,
     totals: [Option<u64>; 2],
@@ -129,7 +129,7 @@ async fn a_listing_whose_end_nothing_shows_is_pushed_held_and_completed_by_nobod
     let ends: Vec<_> = runs.iter().map(|run| (run.result, run.reason, run.cause.as_deref())).collect();
     let cause = Some("no proof that the listing of account is complete");
     assert_eq!(ends, [(RunResult::Held, Some(RunReason::NotProven), cause); 2]);
-    // A number says nothing of what cannot be counted.
+    // A number does not cover losses that cannot be counted.
     let number = Options { allow_removals: Some(Consent::AtMost(1000)), ..options };
     assert_eq!(world.sync(unproven(), WithoutProof::Hold, number).await.result, SyncResult::Held);
     let dry_run = world.sync(unproven(), WithoutProof::Hold, Options { dry_run: true, ..options }).await;

@@ -1,5 +1,4 @@
-//! Pushing records in pages of at most 100, several pages at the same time, and finding the invalid records of a
-//! rejected page.
+//! Pushes records in pages of at most 100, several pages concurrently, and finds the invalid records of a rejected page.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::atomic::AtomicBool;
@@ -7,21 +6,21 @@ use std::sync::atomic::Ordering::Relaxed;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use bridgehead_sdk::{Record, Slug};
+use bridgehead_sdk::Slug;
 use tokio::task::JoinSet;
 
 use super::Error;
 use crate::app::AppContext;
 use crate::upstream::Patience;
-use bridgehead_bridge::{self as bridge, BrokenRule, Operation, Pushed, SyncId};
+use bridgehead_bridge::{self as bridge, BrokenRule, Operation, Pushed, SyncId, WireRecord};
 
 /// "At most 100 records a page" (API reference).
 const PAGE: usize = 100;
 
-/// How long one page is tried while the Bridge does not answer; then the sync ends and comes again on its schedule.
+/// How long one page is retried while the Bridge does not respond; after that, the sync ends, and the next one follows on schedule.
 const PATIENCE: Duration = Duration::from_mins(15);
 
-/// A record that Iden refused, and what it said.
+/// A record that Iden rejected, with its message.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Refused {
     pub(super) id: String,
@@ -34,20 +33,20 @@ struct PageResult {
     tally: PushCount,
     refused: Vec<Refused>,
     /// Collided with another page that was under way, perhaps: to be sent again alone.
-    again: Vec<Vec<Record>>,
+    again: Vec<Vec<WireRecord>>,
 }
 
-/// What Iden answered to the pages of a type, in records. One that is sent twice counts twice.
+/// Iden's responses to the pages of a type, counted in records. Records that are sent twice count twice.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct PushCount {
     pub(super) accepted: u64,
-    /// New to Iden, as far as it said.
+    /// New to Iden, as far as reported.
     pub(super) created: u64,
-    /// Known to Iden already, as far as it said.
+    /// Already known to Iden, as far as reported.
     pub(super) updated: u64,
 }
 
-/// The tallies of all types, by slug, shared so that they outlive a sync that is cut off.
+/// The counts of all types by slug, shared so that they survive an aborted sync.
 #[derive(Clone, Debug, Default)]
 pub(super) struct PushCounts(Arc<Mutex<BTreeMap<String, PushCount>>>);
 
@@ -69,7 +68,7 @@ impl PushCounts {
 }
 
 impl PushCount {
-    /// A page that was sent again says nothing of what Iden knew before it: its first arrival may have been heard.
+    /// The response to a repeated page does not show what Iden knew before: the first request may have been processed.
     fn of(records: usize, pushed: Pushed) -> Self {
         let told = |figure: Option<u64>| if pushed.repeated { 0 } else { figure.unwrap_or(0) };
         Self { accepted: records as u64, created: told(pushed.created), updated: told(pushed.updated) }
@@ -82,18 +81,18 @@ impl PushCount {
     }
 }
 
-/// Pushes the records of one resource type. Each page is sent by a separate task.
+/// Pushes the records of one resource type. A separate task sends each page.
 ///
-/// Cancel: dropping this aborts the pages under way, and Iden may have taken any of them; what it answered before is in the shared
-/// counts. Error: the first one of a page ends the type. Panic: that of a page is an error of the sync.
+/// Cancel: dropping this aborts running requests, and Iden may have accepted any of them; earlier responses are in the shared counts.
+/// Error: the first error of a page ends the type. Panic: a panic while sending a page is an error of the sync.
 pub(super) struct PushPipeline {
     app: Arc<AppContext>,
     session: SyncId,
     slug: Slug,
-    buffer: Vec<Record>,
+    buffer: Vec<WireRecord>,
     under_way: JoinSet<Result<PageResult, Error>>,
     refused: Vec<Refused>,
-    again: Vec<Vec<Record>>,
+    again: Vec<Vec<WireRecord>>,
     tallies: PushCounts,
 }
 
@@ -112,7 +111,7 @@ impl PushPipeline {
     }
 
     /// Adds records; complete pages are sent in the background, `push_concurrency` of them at the same time.
-    pub(super) async fn push(&mut self, records: Vec<Record>) -> Result<(), Error> {
+    pub(super) async fn push(&mut self, records: Vec<WireRecord>) -> Result<(), Error> {
         for record in records {
             self.buffer.push(record);
             if self.buffer.len() == PAGE {
@@ -123,7 +122,7 @@ impl PushPipeline {
         Ok(())
     }
 
-    /// Sends what is left and waits until everything has been answered. Returns the records that Iden refused.
+    /// Sends the remaining records and waits for all responses. Returns the records that Iden rejected.
     pub(super) async fn flush(&mut self) -> Result<Vec<Refused>, Error> {
         if !self.buffer.is_empty() {
             let page = std::mem::take(&mut self.buffer);
@@ -137,7 +136,7 @@ impl PushPipeline {
         Ok(std::mem::take(&mut self.refused))
     }
 
-    async fn send(&mut self, page: Vec<Record>) -> Result<(), Error> {
+    async fn send(&mut self, page: Vec<WireRecord>) -> Result<(), Error> {
         while self.under_way.len() >= self.app.settings.sync.push_concurrency {
             self.collect_one().await?;
         }
@@ -170,12 +169,12 @@ impl PushPipeline {
     }
 }
 
-/// Sends a page. One that is refused for its contents is split until the bad records stand alone.
+/// Sends a page. If its contents are rejected, it is split until the invalid records are isolated.
 async fn send(
     app: &AppContext,
     session: &SyncId,
     slug: &Slug,
-    page: Vec<Record>,
+    page: Vec<WireRecord>,
     alone: bool,
 ) -> Result<PageResult, Error> {
     let mut sent = PageResult::default();
@@ -197,22 +196,22 @@ async fn send(
     Ok(sent)
 }
 
-/// What Iden said to a page.
+/// Iden's response to a page.
 enum Answer {
     Accepted(Pushed),
-    /// Refused for its contents, and why.
+    /// The contents were rejected, with the reason.
     Refused {
         rule: BrokenRule,
         detail: String,
     },
 }
 
-/// Sends a page until it is accepted, or refused for its contents.
+/// Sends a page until it is accepted, or its contents are rejected.
 async fn send_once(
     app: &AppContext,
     session: &SyncId,
     slug: &Slug,
-    page: &[Record],
+    page: &[WireRecord],
 ) -> Result<Answer, Error> {
     let repeated = AtomicBool::new(false);
     let answer = app.upstream.call(
@@ -237,7 +236,7 @@ async fn send_once(
         bridge::Error::Unprocessable { rule, detail, .. } => Ok(Answer::Refused { rule, detail }),
         bridge::Error::Unexpected { status: 413, .. } => Ok(refused("the record is too large".to_owned())),
         bridge::Error::BadRequest { detail, .. } => {
-            // The documents use 400 for a bad record and for a session that is over.
+            // According to the documents, 400 means an invalid record or a session that has ended.
             let progress =
                 app.upstream.ask(Operation::Progress, |bridge| bridge.progress(app.id, session)).await;
             let progress = progress.map_err(Error::bridge("checking the sync session"))?;
@@ -262,7 +261,7 @@ mod tests {
     use crate::fakes::{Place, Script};
     use bridgehead_bridge::{Call, Operation};
 
-    /// A Bridge that gives these answers, the last one first, and looks each time at what the app thinks of its key.
+    /// A Bridge that returns these responses, the last one first, and records each time whether the app's access counts as refused.
     #[derive(Default)]
     struct Answers {
         left: Mutex<Vec<Result<Pushed, bridge::Error>>>,
@@ -272,7 +271,7 @@ mod tests {
 
     #[async_trait]
     impl Script for Answers {
-        async fn push(&self, _: &Slug, _: &[Record]) -> Result<Pushed, bridge::Error> {
+        async fn push(&self, _: &Slug, _: &[WireRecord]) -> Result<Pushed, bridge::Error> {
             let app = self.app.lock().unwrap().clone().unwrap();
             self.refused.lock().unwrap().push(app.upstream.refused().is_some());
             self.left.lock().unwrap().pop().unwrap()

@@ -1,27 +1,29 @@
-//! Pushing against a model of the Bridge that refuses pages for every reason it can have.
+//! Tests pushing with a model of the Bridge that rejects pages for every possible reason.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex};
 
-use bridgehead_sdk::{EntityRecord, Record, Slug, async_trait};
+use bridgehead_sdk::{EntityRecord, Slug, async_trait};
 use proptest::prelude::*;
 
 use super::push::{PushCounts, PushPipeline};
 use crate::fakes::{Place, Script};
-use bridgehead_bridge::{self as bridge, BrokenRule, Call, Operation, Progress, Pushed, SyncId, fuzz};
+use bridgehead_bridge::{
+    self as bridge, BrokenRule, Call, Operation, Progress, Pushed, Refs, SyncId, WireRecord, fuzz,
+};
 
 /// What is wrong with a record.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Flaw {
-    /// 422: a rule.
+    /// 422: it breaks a rule.
     Rule,
-    /// 400: the schema.
+    /// 400: it breaks the schema.
     Schema,
-    /// 413: it alone is too large.
+    /// 413: it is too large even alone.
     TooLarge,
-    /// 422, because its identifier exists already, and always so.
+    /// 422: its identifier already exists, permanently.
     Duplicate,
-    /// 422 for the same reason, whenever another page is under way.
+    /// 422 for the same reason, but only while another page is being sent.
     Collision,
 }
 
@@ -33,19 +35,19 @@ struct Seen {
     under_way: usize,
 }
 
-/// A session that refuses a page as a whole for any record on it.
+/// A session that rejects a whole page for any invalid record on it.
 struct Session {
     flaws: BTreeMap<String, Flaw>,
-    /// A page of more records than this is too large.
+    /// Pages with more records than this are too large.
     most: usize,
     seen: Mutex<Seen>,
 }
 
 #[async_trait]
 impl Script for Session {
-    async fn push(&self, _: &Slug, records: &[Record]) -> Result<Pushed, bridge::Error> {
+    async fn push(&self, _: &Slug, records: &[WireRecord]) -> Result<Pushed, bridge::Error> {
         self.seen.lock().unwrap().under_way += 1;
-        // Others get their turn meanwhile, as they do over a network.
+        // Let concurrent pages run, as over a network.
         tokio::task::yield_now().await;
         let call = Call::new(Operation::Push, None);
         let mut seen = self.seen.lock().unwrap();
@@ -108,7 +110,8 @@ fn exactly_the_bad_records_are_refused_and_every_good_one_arrives_once() {
         let app = place.app(&session);
         let refused = place.runtime.block_on(async {
             let mut pusher = PushPipeline::new(&app, SyncId::new("s1"), "team".into(), PushCounts::default());
-            let all = (0..records).map(|n| EntityRecord::new(n.to_string(), "x").into()).collect();
+            let all = (0..records).map(|n| EntityRecord::new(n.to_string(), "x").into());
+            let all = all.map(|record| WireRecord::of(&record, Refs::Id).unwrap()).collect();
             pusher.push(all).await.unwrap();
             pusher.flush().await.unwrap()
         });
@@ -121,7 +124,7 @@ fn exactly_the_bad_records_are_refused_and_every_good_one_arrives_once() {
         arrived.sort_unstable();
         let good: Vec<usize> = (0..records).filter(|n| !bad.contains(&n.to_string())).collect();
         prop_assert_eq!(arrived, good);
-        // A page is halved seven times until one record stands alone, on each of the two ways it may go.
+        // A page is halved seven times until a single record is left, on each of the two possible paths.
         let pages = records.div_ceil(100);
         let parts = if most < 100 { pages * 4 * 100usize.div_ceil(most) } else { 2 * pages };
         let bound = parts + 30 * flaws.len();

@@ -1,8 +1,13 @@
-//! Reading the target page by page.
+//! Reading the target page by page, ahead of what is done with the pages.
+
+use std::collections::HashSet;
+use std::sync::Arc;
 
 use bridgehead_resilience::Next;
 use bridgehead_sdk::{Code, Cursor, Page, ResourceType, Retry};
-use std::collections::HashSet;
+use tokio::sync::mpsc;
+use tokio_util::task::AbortOnDropHandle;
+use tracing::Instrument;
 use xxhash_rust::xxh3::xxh3_64;
 
 use super::Error;
@@ -11,52 +16,93 @@ use crate::app::AppContext;
 use crate::policies;
 use crate::target::Priority;
 
+/// So many pages are read, or being read, before they are asked for.
+const AHEAD: usize = 2;
+
 /// One listing, from its first page to its proven end.
-pub(super) struct Listing<'a> {
-    app: &'a AppContext,
-    of: &'a ResourceType,
-    cursor: Option<Cursor>,
-    /// The cursors seen, as hashes: eight bytes a page.
-    seen: HashSet<u64>,
+pub(super) struct Listing {
+    slug: String,
+    pages: mpsc::Receiver<Result<Page, Error>>,
     is_over: bool,
-    /// What the pages said of the size and the end of the listing.
+    /// What the pages reported about the size and the end of the listing.
     pub(super) testimony: Testimony,
+    _reader: AbortOnDropHandle<()>,
 }
 
-impl<'a> Listing<'a> {
-    pub(super) fn new(app: &'a AppContext, of: &'a ResourceType) -> Self {
-        Self { app, of, cursor: None, seen: HashSet::new(), is_over: false, testimony: Testimony::default() }
+impl Listing {
+    /// Begins to read.
+    pub(super) fn new(app: &Arc<AppContext>, of: &ResourceType) -> Self {
+        let (sender, pages) = mpsc::channel(AHEAD);
+        let reader = Reader { app: Arc::clone(app), of: of.clone(), cursor: None, seen: HashSet::new() };
+        let reader = AbortOnDropHandle::new(tokio::spawn(reader.run(sender).in_current_span()));
+        let slug = of.slug.to_string();
+        Self { slug, pages, is_over: false, testimony: Testimony::default(), _reader: reader }
     }
 
-    /// The next page, or `None` after the last. An error means that the listing was not read to its end.
+    /// The next page, or `None` after the last. An error means that the listing was not read to its end. Whoever stops waiting
+    /// misses nothing.
     pub(super) async fn next(&mut self) -> Result<Option<Page>, Error> {
         if self.is_over {
             return Ok(None);
         }
-        let page = self.read().await?;
+        // Only a last page ends a listing: a reader that is gone has not seen one.
+        let Some(page) = self.pages.recv().await else {
+            let message = "reading it ended unexpectedly".to_owned();
+            return Err(Error::Unreadable { slug: self.slug.clone(), message });
+        };
+        let page = page?;
         self.testimony.hear(&page);
-        match &page.next {
-            None => self.is_over = true,
-            Some(next) => {
-                if !self.seen.insert(xxh3_64(next.as_str().as_bytes())) {
-                    return Err(Error::RepeatedCursor {
-                        slug: self.of.slug.to_string(),
-                        pages: self.seen.len() + 1,
-                    });
-                }
-                self.cursor = Some(next.clone());
-            }
-        }
+        self.is_over = page.next.is_none();
         Ok(Some(page))
     }
+}
 
-    /// One page, retried while the error may pass, as long as a task would be.
+/// Reads one page after the other.
+///
+/// Cancel: the call of the connector that is under way is dropped. Error: it is handed on, and nothing more is read. Panic: the
+/// listing has no end, which is an error of the sync.
+struct Reader {
+    app: Arc<AppContext>,
+    of: ResourceType,
+    cursor: Option<Cursor>,
+    /// The cursors seen, as hashes: eight bytes a page.
+    seen: HashSet<u64>,
+}
+
+impl Reader {
+    async fn run(mut self, pages: mpsc::Sender<Result<Page, Error>>) {
+        // There is room before a page is read, so no more than [`AHEAD`] are in memory. No room: nobody reads on.
+        while let Ok(room) = pages.reserve().await {
+            let page = self.next().await;
+            let is_last = page.as_ref().map_or(true, |page| page.next.is_none());
+            room.send(page);
+            if is_last {
+                return;
+            }
+        }
+    }
+
+    async fn next(&mut self) -> Result<Page, Error> {
+        let page = self.read().await?;
+        if let Some(next) = &page.next {
+            if !self.seen.insert(xxh3_64(next.as_str().as_bytes())) {
+                return Err(Error::RepeatedCursor {
+                    slug: self.of.slug.to_string(),
+                    pages: self.seen.len() + 1,
+                });
+            }
+            self.cursor = Some(next.clone());
+        }
+        Ok(page)
+    }
+
+    /// Reads one page. Retries temporary errors for as long as a task would.
     async fn read(&self) -> Result<Page, Error> {
-        let (app, settings) = (self.app, &self.app.settings.tasks);
+        let (app, settings) = (&self.app, &self.app.settings.tasks);
         let shown = |error: &bridgehead_sdk::Error| app.redactor.redact(error.message()).into_owned();
         let retry = app.retry(policies::TARGET).give_up_after(settings.give_up_after);
         let list = |_| async {
-            app.target.list(self.of, self.cursor.as_ref(), settings.timeout, Priority::Sync).await
+            app.target.list(&self.of, self.cursor.as_ref(), settings.timeout, Priority::Sync).await
         };
         let next = |error: &bridgehead_sdk::Error| match error.retry() {
             Retry::Never if error.code() != Code::Timeout => Next::GiveUp,

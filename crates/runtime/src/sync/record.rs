@@ -1,4 +1,4 @@
-//! What the end of a sync needs, whichever phase it ends in.
+//! The record of a sync: everything needed when it ends, in whichever phase.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -14,67 +14,66 @@ use super::summary::Invalid;
 use super::{HeldReason, TypeSummary};
 use bridgehead_bridge::SyncId;
 
-/// What a sync has found out and left behind so far. The phases only borrow it, so an error or a stop in the middle of one loses
-/// nothing of it.
+/// What a sync has found out and left in Iden so far. The phases only borrow it, so an error or a stop in the middle of one loses nothing.
 #[derive(Debug, Default)]
 pub(super) struct RunRecord {
     pub(super) offer: Offer,
-    /// The session, while it can be abandoned.
+    /// The session, while it can still be abandoned.
     pub(super) session: Option<SyncId>,
-    /// Whether there ever was one: then Iden may hold something of it.
+    /// Whether a session was ever started: then Iden may have some of the records.
     pub(super) has_begun: bool,
     extent: Extent,
     pub(super) baseline: Baseline,
-    /// When Iden said, before this sync, that the app was last synced.
+    /// Iden's time of the app's last sync, as of before this sync.
     pub(super) synced_before: Option<Timestamp>,
-    /// Whether the answers to the pages show that Iden held nothing but what syncs of this state have pushed.
+    /// Whether the responses to the pages show that Iden had no records except those pushed by syncs of this state.
     pub(super) is_past_shown: bool,
-    /// The results of the pages.
+    /// Counts from the responses to the pages.
     pub(super) tallies: PushCounts,
     pub(super) invalid: Invalid,
-    /// What showed that each listing was read to its end.
+    /// The evidence that each listing is complete.
     pub(super) evidence: BTreeMap<String, String>,
-    /// The types of which nothing did.
+    /// The types without evidence.
     pub(super) unproven: BTreeSet<String>,
     pub(super) measured: Measured,
-    /// What the operator is asked to allow.
+    /// The removals that the operator is asked to approve.
     pub(super) asked: Option<Asked>,
     pub(super) held_because: Vec<HeldReason>,
-    /// Whether the operator has allowed what would have been held.
+    /// Whether the operator has approved a sync that would otherwise have been held.
     pub(super) has_consent: bool,
 }
 
 /// The resource types of a sync.
 #[derive(Debug, Default)]
 pub(super) struct Offer {
-    /// Groups, licenses, accounts, in this order.
+    /// Sorted: groups, licenses, accounts.
     pub(super) types: Vec<ResourceType>,
-    /// What each slug stands for.
+    /// The kind of each slug.
     pub(super) kinds: BTreeMap<String, ResourceKind>,
 }
 
-/// What completing would do, as far as it was counted.
+/// What completing would do, as far as counted.
 #[derive(Debug, Default)]
 pub(super) struct Measured {
     pub(super) figures: BTreeMap<String, TypeSummary>,
     pub(super) removals: BTreeMap<String, Vec<String>>,
-    /// Records that only held listings had, and that go without being counted.
+    /// Records that only held syncs saw, and that would be removed uncounted.
     pub(super) doubted: BTreeMap<String, u64>,
-    /// What completing would take away; only of a listing that was read to its end.
+    /// What completing would remove; only for a complete listing.
     pub(super) losses: Option<Arc<Losses>>,
 }
 
-/// How far the listing is.
+/// How far the listing has progressed.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Extent {
-    /// It has not started: what the journal calls the present listing is that of an earlier sync.
+    /// It has not started: the journal's current snapshot belongs to an earlier sync.
     #[default]
     Nothing,
-    /// It has started. Who is not in it yet may still come.
+    /// It has started. Records not listed yet may still follow.
     Part,
-    /// Every type was read to its end: who is not in it is not in the target.
+    /// Every type was read completely: records that were not listed do not exist in the target.
     Whole,
-    /// Iden has taken `complete`.
+    /// Iden has accepted `complete`.
     Completed,
 }
 
@@ -83,7 +82,7 @@ impl RunRecord {
         self.extent
     }
 
-    /// For the transitions between the phases alone.
+    /// Only for the transitions between phases.
     pub(super) fn reach(&mut self, extent: Extent) {
         self.extent = extent;
     }

@@ -1,27 +1,49 @@
-//! References from accounts to groups and licenses: each must name a record of this session.
+//! Checks references from accounts to groups and licenses: each must refer to a record in this session.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 
 use bridgehead_sdk::{Record, ResourceType};
 
 use super::Error;
+use super::adding::Flow;
 use super::ingest::Ingest;
-use super::push::PushPipeline;
+use super::prepared::{Prepared, Preparing, ref_hash};
 use super::read::Listing;
 use super::validate::{self, Problem};
 
-/// So many references that lead nowhere are remembered of each type.
+/// The maximum number of dangling references remembered per type.
 const DANGLING: usize = 10_000;
+
+/// So many references that were found are remembered, as hashes: a mebibyte.
+const KNOWN: usize = 65_536;
 
 /// Unknown references of a page, by slug.
 type Unknown = BTreeMap<String, BTreeSet<String>>;
 
+/// References that were found in the listing of their type, so that the state is asked about each once. Groups and licenses do not
+/// leave a listing while accounts are read, except for those that Iden refuses.
+#[derive(Debug, Default)]
+pub(super) struct Known(HashSet<u64>);
+
+impl Known {
+    /// A listing has lost something.
+    pub(super) fn forget(&mut self) {
+        self.0.clear();
+    }
+
+    fn add(&mut self, reference: u64) {
+        if self.0.len() < KNOWN {
+            self.0.insert(reference);
+        }
+    }
+}
+
 impl Ingest<'_, '_> {
-    /// Parts records whose references are all in their listings from those with one that is not.
+    /// Separates records whose references are all known from those with unknown references.
     pub(super) async fn split_by_references(
-        &self,
-        records: Vec<Record>,
-    ) -> Result<(Vec<Record>, Vec<Record>), Error> {
+        &mut self,
+        records: Vec<Prepared>,
+    ) -> Result<(Vec<Prepared>, Vec<Prepared>), Error> {
         let unknown = self.unknown_references(&records).await?;
         if unknown.is_empty() {
             return Ok((records, Vec::new()));
@@ -29,48 +51,58 @@ impl Ingest<'_, '_> {
         Ok(records.into_iter().partition(|record| first_unknown(record, &unknown).is_none()))
     }
 
-    async fn unknown_references(&self, records: &[Record]) -> Result<Unknown, Error> {
-        let mut wanted: BTreeMap<&str, BTreeSet<&str>> = BTreeMap::new();
-        for record in records {
-            if let Record::Account(account) = record {
-                for (_, slug, id) in validate::refs_of(account) {
-                    wanted.entry(slug).or_default().insert(id);
+    async fn unknown_references(&mut self, records: &[Prepared]) -> Result<Unknown, Error> {
+        let mut wanted: BTreeMap<&str, BTreeMap<&str, u64>> = BTreeMap::new();
+        let mut name = Vec::new();
+        for prepared in records {
+            if let Record::Account(account) = &prepared.record {
+                for (field, slug, id) in validate::refs_of(account) {
+                    let reference = ref_hash(&mut name, field, slug, id);
+                    if !self.known.0.contains(&reference) {
+                        wanted.entry(slug).or_default().insert(id, reference);
+                    }
                 }
             }
         }
         let mut unknown = Unknown::new();
-        for (slug, ids) in wanted {
-            let ids: Vec<&str> = ids.into_iter().collect();
+        for (slug, references) in wanted {
+            let ids: Vec<&str> = references.keys().copied().collect();
             let missing = self.run.app.listings.missing(&self.run.app.key, slug, &ids).await?;
+            let missing: BTreeSet<String> = missing.into_iter().collect();
+            for (id, reference) in references {
+                if !missing.contains(id) {
+                    self.known.add(reference);
+                }
+            }
             if !missing.is_empty() {
-                unknown.insert(slug.to_owned(), missing.into_iter().collect());
+                unknown.insert(slug.to_owned(), missing);
             }
         }
         Ok(unknown)
     }
 
-    /// Records that refer to something which was not in its listing: that type is listed once more, for it may have been
-    /// created meanwhile; what is unknown even then is bad.
+    /// Checks records with unknown references again after listing the referenced types once more, because the references may have been
+    /// created in the meantime; references that are still unknown are invalid.
     pub(super) async fn recheck(
         &mut self,
         of: &ResourceType,
-        records: Vec<Record>,
-        pusher: &mut Option<PushPipeline>,
+        records: Vec<Prepared>,
+        flow: &mut Flow,
     ) -> Result<(), Error> {
         let good = self.look_again(of, records).await?;
-        self.ingest(of, good, pusher).await
+        self.ingest(of, good, flow).await
     }
 
-    /// The records whose references are known after their types were listed once more; the others are rejected.
+    /// Returns the records whose references are known after listing their types again; rejects the others.
     pub(super) async fn look_again(
         &mut self,
         of: &ResourceType,
-        records: Vec<Record>,
-    ) -> Result<Vec<Record>, Error> {
+        records: Vec<Prepared>,
+    ) -> Result<Vec<Prepared>, Error> {
         let unknown = self.unknown_references(&records).await?;
         for stale in self.run.record.offer.types.clone() {
             let Some(ids) = unknown.get(stale.slug.as_str()) else { continue };
-            // There is no third attempt: a target with thousands of bad references would be listed forever.
+            // There is no third attempt: a target with thousands of invalid references would be listed forever.
             if self.dangling.get(stale.slug.as_str()).is_some_and(|known| ids.is_subset(known)) {
                 continue;
             }
@@ -97,32 +129,35 @@ impl Ingest<'_, '_> {
         Ok(good)
     }
 
-    /// Lists a type of groups or licenses again, and takes in what is new.
+    /// Lists a type of groups or licenses again, and ingests new records.
     async fn catch_up(&mut self, of: &ResourceType) -> Result<(), Error> {
         let app = std::sync::Arc::clone(self.run.app);
         let mut listing = Listing::new(&app, of);
-        let mut pusher = None;
+        let mut flow = Flow::default();
         while let Some(page) = listing.next().await? {
             let ids: Vec<&str> = page.records.iter().map(Record::id).collect();
             let new: BTreeSet<String> =
                 app.listings.missing(&app.key, of.slug.as_str(), &ids).await?.into_iter().collect();
-            let mut fresh = Vec::new();
+            let mut fresh = Preparing::new(app.upstream.refs(), new.len());
             for record in page.records {
-                // One that was bad the first time has been told about, and may be well now.
+                // Records that were invalid the first time were already reported, and may be valid now.
                 let is_new = new.contains(record.id()) && !self.was_refused(of, record.id());
                 if is_new && validate::check(&record, of, &self.run.record.offer.kinds).is_ok() {
-                    fresh.push(record);
+                    // One that cannot be written stays as unknown as a bad one.
+                    drop(fresh.add(record));
                 }
             }
-            self.ingest(of, fresh, &mut pusher).await?;
+            self.ingest(of, fresh.finish(), &mut flow).await?;
+            // What is missing on the next page is asked of the listing.
+            self.settle(of, &mut flow).await?;
         }
-        self.flush(of, pusher).await?;
+        self.flush(of, flow.pusher).await?;
         self.prove(of, &listing).await
     }
 }
 
-fn first_unknown(record: &Record, unknown: &Unknown) -> Option<(String, String)> {
-    let Record::Account(account) = record else {
+fn first_unknown(prepared: &Prepared, unknown: &Unknown) -> Option<(String, String)> {
+    let Record::Account(account) = &prepared.record else {
         return None;
     };
     validate::refs_of(account)

@@ -1,4 +1,4 @@
-//! What follows a failed sync: how soon the next one starts, and when an alarm is raised. Pure.
+//! Decides what follows a failed sync: how soon the next one starts, and when an alarm is raised. Pure.
 
 use std::time::Duration;
 
@@ -6,16 +6,16 @@ use super::outcome::NextSync;
 use bridgehead_config::Schedule;
 use bridgehead_resilience::{RetryPolicy, SeededRng};
 
-/// The longest first wait before a sync is repeated.
+/// The maximum initial delay before a sync is repeated.
 const SOON: Duration = Duration::from_secs(30);
-/// The longest wait of all.
+/// The maximum delay.
 const LATE: Duration = Duration::from_hours(1);
-/// The first wait is this part of the interval at most, so that a short interval is not outdone by its own repeats.
+/// The initial delay is at most this fraction of the interval, so that repeats are not slower than a short interval.
 const PART: u32 = 60;
 /// The maximum number of immediate restarts of a sync in a row.
 const AT_ONCE: u32 = 3;
 
-/// The syncs of one app since the last one that needed no repeat.
+/// Repeated syncs of an app since the last one that needed no repeat.
 #[derive(Debug, Default)]
 pub(super) struct Series {
     failures: u32,
@@ -23,17 +23,17 @@ pub(super) struct Series {
     restarts: u32,
 }
 
-/// What comes next.
+/// What follows a sync.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct After {
-    /// How long to wait for the next sync at most; `None` for the next one on schedule.
+    /// The maximum delay until the next sync; `None` for the next scheduled one.
     pub(super) wait: Option<Duration>,
     /// An alarm is due because Iden's cleanup keeps failing.
     pub(super) alarm: bool,
 }
 
 impl Series {
-    /// "A new sync is the remedy" for a cleanup that failed (Error Reference); so many are tried in a row.
+    /// "A new sync is the remedy" for a failed cleanup (Error Reference); this is the maximum number in a row.
     pub(super) const CLEAN_UPS: u32 = 3;
 
     pub(super) fn after(&mut self, follow_up: NextSync, schedule: &Schedule, rng: &SeededRng) -> After {
@@ -88,7 +88,7 @@ mod tests {
             let after = after(NextSync::CleanUp);
             assert!(after.wait.unwrap() <= SOON * 2_u32.pow(n) && !after.alarm, "{after:?}");
         }
-        // The alarm comes again with each regular sync that fails in the same way; no further ones are added.
+        // Each scheduled sync that fails in the same way raises the alarm again; no additional syncs are started.
         for _ in 0..2 {
             assert_eq!(after(NextSync::CleanUp), After { wait: None, alarm: true });
         }

@@ -1,4 +1,4 @@
-//! When an app is synced.
+//! Decides when an app is synced.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -14,15 +14,15 @@ use crate::app::AppContext;
 use bridgehead_config::Schedule;
 use bridgehead_store::{self as journal, RunResult};
 
-/// So many of the records that are gone are logged, of each type.
+/// The maximum number of missing records that are logged per type.
 const LOGGED: usize = 20;
 
-/// Syncs on schedule until `stop`.
+/// Runs syncs on schedule until `stop`.
 ///
-/// Cancel: `stop` ends the wait at once; a sync that is under way is abandoned in order, with its session, and recorded. Dropping this
-/// cuts a sync off: what it had pushed stays in Iden, and the next start starts over immediately. Error: a sync has none, and its
-/// outcome says when the next one comes. Panic: the supervisor starts this again after a wait. A sync that was under way has no run
-/// recorded, so a new one begins at once, and its session cancels the old one.
+/// Cancel: `stop` ends the wait immediately; a running sync is abandoned cleanly, including its session, and recorded. Dropping this aborts
+/// a sync: records that it had pushed stay in Iden, and the next start begins a new sync immediately. Error: a sync returns none, and its
+/// outcome decides when the next one follows. Panic: the supervisor restarts this after a delay. The interrupted sync has no recorded run,
+/// so a new one starts immediately, and its session cancels the old one.
 pub(crate) async fn run(app: Arc<AppContext>, stop: CancellationToken) {
     let schedule = &app.settings.sync.schedule;
     let mut due = first(&app).await;
@@ -54,7 +54,7 @@ pub(crate) async fn run(app: Arc<AppContext>, stop: CancellationToken) {
         }
         due = after.wait.map_or(regular, |wait| {
             let soon = now.saturating_add(signed(wait)).unwrap_or(regular);
-            // A regular time that went by during the sync does not make a failing one hurry.
+            // A scheduled time that passed during a failed sync must not shorten its delay.
             if regular > now { regular.min(soon) } else { soon }
         });
     }
@@ -63,7 +63,7 @@ pub(crate) async fn run(app: Arc<AppContext>, stop: CancellationToken) {
 /// When the first sync is due.
 async fn first(app: &AppContext) -> Timestamp {
     let now = app.clock.now();
-    // A reload is not a start: an app that continues keeps to its schedule.
+    // A reload is not a start: a continuing app keeps its schedule.
     if app.settings.sync.on_start && !app.continues {
         return now;
     }
@@ -77,7 +77,7 @@ async fn first(app: &AppContext) -> Timestamp {
     }
 }
 
-/// The first time after the last sync; `None` where none has come to its end, and so one is due now.
+/// The next scheduled time after the last sync; `None` if it did not finish, so that a sync is due now.
 async fn catch_up(app: &AppContext) -> Result<Option<Timestamp>, journal::Error> {
     if app.listings.was_interrupted(&app.key).await? {
         tracing::warn!(app = %app.name, "the last sync was interrupted; starting over");
@@ -88,8 +88,8 @@ async fn catch_up(app: &AppContext) -> Result<Option<Timestamp>, journal::Error>
     Ok(settled.map(|run| next(&app.settings.sync.schedule, run.started_at)))
 }
 
-/// Sleeps until a time of day, checking the clock now and then, because it may be set. A clock that was ahead and is
-/// set back does not extend the wait beyond the schedule.
+/// Sleeps until a time of day, checking regularly whether the clock was set. Setting back a clock that was ahead does not extend the wait
+/// beyond the schedule.
 async fn until(app: &AppContext, mut due: Timestamp) {
     loop {
         let now = app.clock.now();
@@ -103,12 +103,12 @@ async fn until(app: &AppContext, mut due: Timestamp) {
     }
 }
 
-/// Due is never later than the schedule says as of now: a due time beyond that was reckoned from a clock that was wrong.
+/// Limits the due time to the schedule as of now: a later time was calculated with a wrong clock.
 fn no_later(schedule: &Schedule, due: Timestamp, now: Timestamp) -> Timestamp {
     due.min(next(schedule, now))
 }
 
-/// The first time after `from` at which a sync is due.
+/// The first scheduled time after `from`.
 fn next(schedule: &Schedule, from: Timestamp) -> Timestamp {
     let in_a_day = || from.saturating_add(SignedDuration::from_hours(24)).unwrap_or(Timestamp::MAX);
     match schedule {
@@ -117,7 +117,7 @@ fn next(schedule: &Schedule, from: Timestamp) -> Timestamp {
             let cron: Option<Cron> =
                 CronParser::builder().seconds(Seconds::Disallowed).build().parse(expression).ok();
             let zoned = from.to_zoned(timezone.clone());
-            // The configuration has checked the expression; a day is the answer to what cannot be.
+            // The expression was validated with the configuration; a day is only the fallback.
             cron.and_then(|cron| cron.find_next_occurrence(&zoned, false).ok())
                 .map_or_else(in_a_day, |next| next.timestamp())
         }

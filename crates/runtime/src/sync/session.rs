@@ -1,4 +1,4 @@
-//! The beginning and the ends of a session: start, verify, complete and watch, abandon.
+//! Starts and ends sync sessions: start, verify, complete and watch, abandon.
 
 use std::time::Duration;
 
@@ -14,11 +14,11 @@ use crate::policies;
 use crate::upstream::Patience;
 use bridgehead_bridge::{self as bridge, Operation, Progress, SyncId, SyncStatus};
 
-/// How long one call is tried while the Bridge does not answer.
+/// How long a call is retried while the Bridge does not respond.
 const PATIENCE: Duration = Duration::from_mins(15);
-/// How long a cleanup is watched. It runs at Iden's end; this only decides when to stop looking.
+/// How long a cleanup is watched. It runs in Iden; this only limits the watching.
 const WATCH: Duration = Duration::from_mins(30);
-/// How long a session that was given up is tried to be abandoned. The next one cancels it in any case.
+/// How long to try to abandon a session. The next session cancels it in any case.
 const FAREWELL: Duration = Duration::from_secs(10);
 
 /// Starts a session. Repeating a start whose response was lost is safe: the new session cancels the unknown one.
@@ -34,8 +34,8 @@ async fn progress(app: &AppContext, session: &SyncId) -> Result<Progress, bridge
     app.upstream.patiently(Operation::Progress, patience, |bridge| bridge.progress(app.id, session)).await
 }
 
-/// The counts of the session must match what was pushed. If not, another session has cancelled it: pushes still return
-/// 200, but their records are discarded.
+/// Verifies that the session's counts match what was pushed. If they do not, another session has cancelled it: pushes still return 200, but
+/// their records are discarded.
 pub(super) async fn verify(sync: &SyncRun<'_>) -> Result<(), Error> {
     let Some(session) = &sync.record.session else {
         return Ok(());
@@ -49,7 +49,7 @@ pub(super) async fn verify(sync: &SyncRun<'_>) -> Result<(), Error> {
         let (slug, pushed) = (of.slug.as_str(), app.listings.seen_count(&app.key, of.slug.as_str()).await?);
         let counted = match progress.counts.iter().find(|count| count.slug == of.slug) {
             Some(count) => count.synced_count.ok_or_else(|| Error::Uncounted(slug.to_owned()))?,
-            // A type of which nothing was pushed may be left out.
+            // A type of which nothing was pushed may be missing.
             None if pushed == 0 => 0,
             None => return Err(Error::Uncounted(slug.to_owned())),
         };
@@ -58,8 +58,8 @@ pub(super) async fn verify(sync: &SyncRun<'_>) -> Result<(), Error> {
                 detail: format!("{pushed} records of {slug} were pushed, Iden counts {counted}"),
             });
         }
-        // Whether a record that is sent twice counts twice is not documented, and a page whose answer was lost is sent
-        // twice without anybody noticing. More than was pushed shows no other session: fewer does.
+        // It is not documented whether a record that is sent twice counts twice, and a page is sent twice without notice if its response
+        // was lost. Only lower counts indicate another session; higher ones do not.
         let most = sync.record.tallies.of(slug).accepted.max(pushed);
         if counted > most {
             tracing::warn!(app = %app.name, resource_type = slug, pushed, counted, "Iden counts more records than were pushed");
@@ -68,8 +68,8 @@ pub(super) async fn verify(sync: &SyncRun<'_>) -> Result<(), Error> {
     Ok(())
 }
 
-/// Completes the session. If the response is lost, the session's status shows whether it was received. A stop is
-/// applied between two tries, never in the middle of one: the caller must know whether it was completed.
+/// Completes the session. If the response is lost, the session's status shows whether it was received. A stop takes effect between two
+/// attempts, never in the middle of one: the caller must know whether the session was completed.
 pub(super) async fn complete(
     _proof: &CompletionPermit<'_>,
     app: &AppContext,
@@ -101,9 +101,9 @@ pub(super) async fn complete(
     })
 }
 
-/// Why one attempt has not completed a session.
+/// Why an attempt did not complete a session.
 enum Incomplete {
-    /// It was not heard, and the session still runs.
+    /// The request was not received, and the session is still running.
     MayPass(bridge::Error),
     Final(Error),
 }
@@ -144,7 +144,7 @@ async fn complete_once(
     Err(Incomplete::Final(Error::Bridge { what: "completing the sync", source: error }))
 }
 
-/// Watches the clean-up that Iden runs after `complete`, until it has ended.
+/// Watches the cleanup that Iden runs after `complete`, until it has finished.
 pub(super) async fn await_cleanup(app: &AppContext, session: &SyncId) -> Result<(), Error> {
     let began = Instant::now();
     let mut wait = Duration::from_millis(100);
@@ -173,7 +173,7 @@ pub(super) async fn await_cleanup(app: &AppContext, session: &SyncId) -> Result<
 
 /// Ends a session without removing any account. Best effort: the next session cancels this one in any case.
 pub(super) async fn abandon(app: &AppContext, session: &SyncId) {
-    // It does not wait for a rejected key: the next session cancels this one.
+    // Do not wait for a rejected key: the next session cancels this one.
     if app.upstream.refused().is_some() {
         tracing::debug!(app = %app.name, "not abandoning the session, because the Bridge rejects the key");
         return;

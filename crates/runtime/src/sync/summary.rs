@@ -1,5 +1,6 @@
-//! What a sync did, or would do.
+//! Options and results of a sync.
 
+use bridgehead_sdk::counted;
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
@@ -8,46 +9,47 @@ use super::consent::{Consent, Digest};
 use super::outcome::{NextSync, SyncResult};
 use bridgehead_store::{LossKind, RunReason};
 
-/// What is asked of a sync.
+/// Options of a sync.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Options {
     /// Read and validate everything, push nothing.
     pub dry_run: bool,
-    /// What the removal guard lets pass, this once.
+    /// The removals approved for this sync only.
     pub allow_removals: Option<Consent>,
 }
 
 /// What a sync did, or would do, to one resource type.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TypeSummary {
-    /// Good records read from the target.
+    /// Valid records read from the target.
     pub listed: u64,
-    /// Records that no sync since the last completed one had, itself included.
+    /// Records that neither the last completed sync nor any later one contained, except this one.
     pub created: u64,
-    /// Records that differ from what was pushed last.
+    /// Records that differ from what was last pushed.
     pub changed: u64,
-    /// Records of the last completed sync or of one since, and accounts that tasks created since, that are gone; 0 if the
-    /// target was not read to its end.
+    /// Missing records that the last completed sync or a later one contained, and missing accounts that tasks have created since; 0 if the
+    /// target was not read completely.
     pub removed: u64,
 }
 
 impl std::fmt::Display for TypeSummary {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let Self { listed, created, changed, removed } = self;
-        write!(f, "{listed} records, {created} new, {changed} changed, {removed} removed")
+        let records = counted(*listed, "record", "records");
+        write!(f, "{records}, {created} new, {changed} changed, {removed} removed")
     }
 }
 
-/// A record that was not pushed, and why.
+/// A record that was not pushed, with the reason.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct InvalidRecord {
     /// The resource type.
     pub resource_type: String,
-    /// The record's identifier, or where it stands.
+    /// The record's identifier, or its position.
     pub record: String,
-    /// The field that is wrong; empty where only Iden knows.
+    /// The invalid field; empty if only Iden knows it.
     pub field: String,
-    /// The rule it breaks.
+    /// The violated rule.
     pub rule: String,
 }
 
@@ -65,15 +67,15 @@ impl std::fmt::Display for InvalidRecord {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum HeldReason {
-    /// It would take away more than the removal guard lets pass.
+    /// It would remove more than the removal guard allows.
     AccessGuard,
-    /// No completed sync is known here, and Iden may hold records.
+    /// No completed sync is recorded here, and Iden may have records.
     LostState,
-    /// Iden has seen a later sync than the last one known here.
+    /// Iden has seen a later sync than the last one recorded here.
     StaleState,
     /// It is the first sync of the app, and `sync.first` is `ask`.
     FirstSync,
-    /// Nothing shows that a listing was read to its end.
+    /// There is no evidence that a listing is complete.
     NotProven,
 }
 
@@ -95,13 +97,13 @@ impl HeldReason {
 pub struct LostRecord {
     /// The identifier.
     pub id: String,
-    /// The name, as the target shows it now; only of the first ones, and only of those who are still there.
+    /// The current name in the target; only for the first records, and only for accounts that still exist.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub name: Option<String>,
-    /// How many memberships and assignments it loses.
+    /// The number of memberships and assignments that it loses.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub memberships: u32,
-    /// The listing does not have it, and yet the target finds it: the listing may be wrong.
+    /// The record is missing from the listing, but the target still finds it: the listing may be wrong.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub is_still_there: bool,
 }
@@ -111,18 +113,18 @@ fn is_zero(number: &u32) -> bool {
     *number == 0
 }
 
-/// What a sync took away, or would take away, of one type in one way.
+/// One kind of loss in one resource type that a sync caused, or would cause.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct LossSummary {
     /// The resource type.
     pub resource_type: String,
-    /// How.
+    /// The kind of loss.
     pub kind: LossKind,
-    /// How many lose something.
+    /// The number of affected records.
     pub count: u64,
-    /// How many had it to lose.
+    /// The number of records that could be affected.
     pub of: u64,
-    /// Who, ordered by identifier: all of them, or the first ten thousand.
+    /// The affected records, ordered by identifier: all of them, or the first ten thousand.
     pub records: Vec<LostRecord>,
 }
 
@@ -131,51 +133,51 @@ pub struct LossSummary {
 pub struct Summary {
     /// `completed`, `abandoned`, `held`, `failed`, or `rehearsed` for a dry run that found nothing wrong.
     pub result: SyncResult,
-    /// Why, where the result does not say everything.
+    /// The reason, if the result is not self-explanatory.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reason: Option<RunReason>,
-    /// A sentence.
+    /// A sentence that describes the result.
     pub detail: String,
     /// Whether nothing was pushed on purpose.
     pub dry_run: bool,
     /// By resource type.
     pub resource_types: BTreeMap<String, TypeSummary>,
-    /// How many records were not valid.
+    /// The number of invalid records.
     pub invalid_count: u64,
-    /// The first of them.
+    /// The first invalid records.
     pub invalid: Vec<InvalidRecord>,
-    /// The identifiers that completing removed or would remove, by resource type: all of them, or the first ten thousand.
+    /// The identifiers of records that completing removed or would remove, by resource type: all of them, or the first ten thousand.
     pub removals: BTreeMap<String, Vec<String>>,
-    /// What the removal guard counted: records removed, accounts deactivated, accounts that lose memberships.
+    /// The losses that the removal guard counted: records removed, accounts deactivated, accounts that lose memberships.
     #[serde(default)]
     pub losses: Vec<LossSummary>,
-    /// Why the sync is held, the weightiest reason first.
+    /// Why the sync is held, most important reason first.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub held_because: Vec<HeldReason>,
-    /// The digest of exactly what a held sync would take away, for `--allow-removals`.
+    /// The digest of exactly what a held sync would remove, for `--allow-removals`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub digest: Option<Digest>,
-    /// What shows that each listing was read to its end, by resource type, such as `end_of_cursor`; `none` where nothing does.
+    /// The evidence that each listing is complete, by resource type, such as `end_of_cursor`; `none` if there is none.
     #[serde(default)]
     pub evidence: BTreeMap<String, String>,
-    /// What the schedule is to do next.
+    /// When the next sync should follow.
     #[serde(skip)]
     pub(crate) follow_up: NextSync,
 }
 
 impl Summary {
-    /// Whether everything went through.
+    /// Whether the sync succeeded.
     pub fn is_success(&self) -> bool {
         matches!(self.result, SyncResult::Completed | SyncResult::Rehearsed)
     }
 }
 
-/// So many bad records are kept with all details; of the others only the number.
+/// The maximum number of invalid records stored with all details; the others are only counted.
 const KEPT: usize = 1000;
-/// So many have a line in the log each.
+/// The maximum number of invalid records that are logged individually.
 const LOGGED: u64 = 100;
 
-/// Collects bad records without growing with their number.
+/// Collects invalid records with bounded memory.
 #[derive(Debug, Default)]
 pub(super) struct Invalid {
     pub(super) count: u64,
@@ -183,7 +185,7 @@ pub(super) struct Invalid {
 }
 
 impl Invalid {
-    /// Whether the next one is to be logged: a million of them must not fill the disk.
+    /// Whether to log the next one: a million log lines must not fill the disk.
     pub(super) fn is_worth_a_line(&self) -> bool {
         self.count < LOGGED
     }

@@ -1,4 +1,4 @@
-//! One sync at a time: a second session of the same app would silently cancel the first.
+//! Runs one sync at a time: a second session of the same app would silently cancel the first.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -7,12 +7,13 @@ use serde_json::{Value, json};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tracing::Instrument;
+use tracing::field::Empty;
 
 use super::{Error, Options, Summary, SyncResult, sync_run};
 use crate::app::AppContext;
 use crate::audit::Event;
 
-/// Waits for the app's turn, and runs one sync of it. Never fails as such: the summary says how it ended.
+/// Waits until no other sync of the app runs, then runs one. Never fails: the summary contains the result.
 pub(crate) async fn run(app: &Arc<AppContext>, options: Options, stop: &CancellationToken) -> Summary {
     let _turn = tokio::select! {
         biased;
@@ -23,20 +24,22 @@ pub(crate) async fn run(app: &Arc<AppContext>, options: Options, stop: &Cancella
             return Summary { result, reason, detail: error.to_string(), dry_run, ..Summary::default() };
         }
     };
-    let span = tracing::info_span!("sync", app = %app.name, dry_run = options.dry_run);
+    let span = tracing::info_span!("sync", app = %app.name, dry_run = options.dry_run, outcome = Empty);
     let running = stop.child_token();
     let began = Instant::now();
     let summary = {
         let _under_way = app.cancelling.begin(running.clone());
-        Box::pin(sync_run::run(app, options, &running)).instrument(span).await
+        Box::pin(sync_run::run(app, options, &running)).instrument(span.clone()).await
     };
+    span.record("outcome", summary.result.to_string());
+    drop(span);
     if !options.dry_run {
         record(app, &summary, began.elapsed());
     }
     summary
 }
 
-/// Every sync that came to an end is recorded, with what it did or would have done.
+/// Records every finished sync in the audit log, with what it did or would have done.
 fn record(app: &AppContext, summary: &Summary, took: Duration) {
     let losses: Vec<Value> = summary
         .losses

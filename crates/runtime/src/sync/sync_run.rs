@@ -1,4 +1,4 @@
-//! Leads one sync from its beginning to its end.
+//! Runs one sync from start to end.
 
 use std::fmt;
 use std::sync::Arc;
@@ -14,12 +14,12 @@ use crate::change_tracker::Session;
 use crate::status::SyncProgress;
 use bridgehead_bridge::SyncId;
 
-/// Runs one sync of one app. Never fails as such: the summary says how it ended.
+/// Runs one sync of one app. Never fails: the summary contains the result.
 ///
-/// Cancel: `stop` ends it between two steps, and in the middle of a wait; it is closed like one that failed. Once `complete` was sent,
-/// its answer is heard out. Dropping this closes nothing: the session stays open until the next sync cancels it, and the listing is
-/// dropped by the next `begin`, or, if `complete` was about to be sent, committed at the next start of the process. Error: ends the phase that it
-/// happens in, and the run's record keeps what [`SyncRun::close`] needs. Panic: as dropping; tasks continue at once.
+/// Cancel: `stop` ends the sync between two steps and during waits; it is then closed like a failed one. Once `complete` was sent, its
+/// response is awaited. Dropping the future closes nothing: the session stays open until the next sync cancels it, and the snapshot is
+/// dropped by the next `begin`, or, if `complete` was about to be sent, committed at the next start of the process. Error: ends the current
+/// phase, and the run's record keeps what [`SyncRun::close`] needs. Panic: like dropping; tasks continue immediately.
 pub(crate) async fn run(app: &Arc<AppContext>, options: Options, stop: &CancellationToken) -> Summary {
     let started_at = app.clock.now();
     app.status.sync_progress(|progress| {
@@ -35,12 +35,12 @@ pub(crate) async fn run(app: &Arc<AppContext>, options: Options, stop: &Cancella
     sync.close(result, started_at).await
 }
 
-/// One sync that is under way: what all of its phases work with.
+/// A running sync: the data that all phases use.
 pub(super) struct SyncRun<'a> {
     pub(super) app: &'a Arc<AppContext>,
     pub(super) options: Options,
     pub(super) touched: &'a Session<'a>,
-    /// Takes what a dry run would have pushed.
+    /// Receives the records instead of Iden, for an export.
     pub(super) take: Option<Take>,
     pub(super) record: RunRecord,
 }
@@ -62,7 +62,8 @@ impl<'a> SyncRun<'a> {
         }
     }
 
-    /// Everything up to `complete`: reads, pushes, catches up, and makes sure that completing does no harm. `None` for a dry run.
+    /// Does everything before `complete`: reads, pushes, catches up with tasks, and checks that completing does no harm. `None` for a dry
+    /// run.
     async fn make_ready<'r>(&'r mut self) -> Result<Option<Completing<'r, 'a>>, Error> {
         let reading = Preparing::new(self).prepare().await?;
         let reconciling = reading.read().await?;
@@ -74,7 +75,7 @@ impl<'a> SyncRun<'a> {
         self.app.status.sync_progress(|progress| phase.clone_into(&mut progress.phase));
     }
 
-    /// The session, started at the first need: a target that cannot be read cancels no one's session.
+    /// Returns the session, which is started when first needed: a sync that cannot read the target must not cancel another session.
     pub(super) async fn session(&mut self) -> Result<SyncId, Error> {
         if let Some(session) = &self.record.session {
             return Ok(session.clone());

@@ -1,4 +1,4 @@
-//! The rules that the Bridge documents name for records, applied before anything is sent. Pure.
+//! The documented Bridge rules for records, checked before anything is sent. Pure.
 
 use std::collections::BTreeMap;
 
@@ -7,7 +7,7 @@ use bridgehead_sdk::{AccountRecord, Memberships, Record, ResourceKind, ResourceT
 /// "At most 100 refs per slug" (sync guide; 400 in the Error Reference).
 pub(super) const MOST_REFS: usize = 100;
 
-/// A rule that a record breaks.
+/// A rule that a record violates.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Problem {
     pub(super) field: String,
@@ -21,7 +21,7 @@ fn problem(field: impl Into<String>, rule: impl Into<String>) -> Problem {
 /// The kind of each slug of the session.
 type Kinds = BTreeMap<String, ResourceKind>;
 
-/// Holds a record against every rule that needs nothing but the record and the resource types of the session.
+/// Checks a record against every rule that needs only the record and the resource types of the session.
 pub(super) fn check(record: &Record, of: &ResourceType, kinds: &Kinds) -> Result<(), Problem> {
     if record.id().is_empty() {
         return Err(problem("id", "must not be empty"));
@@ -81,7 +81,7 @@ fn check_refs(
     Ok(())
 }
 
-/// Every reference of an account: field, slug, identifier.
+/// All references of an account: field, slug, identifier.
 pub(super) fn refs_of(account: &AccountRecord) -> impl Iterator<Item = (&'static str, &str, &str)> {
     [("memberships", &account.memberships), ("assignments", &account.assignments)].into_iter().flat_map(
         |(field, refs)| {

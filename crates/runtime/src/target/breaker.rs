@@ -17,21 +17,21 @@ use bridgehead_sdk::{Code, Effect, Error, Retry, Subject};
 use tokio::sync::{Notify, watch};
 use tokio::time::Instant;
 
-/// So many connection errors in a row open the breaker.
+/// This many consecutive connection errors open the breaker.
 const HANDFUL: u32 = 5;
-/// So many different accounts in a row without an answer open it.
+/// This many different accounts in a row without a response open it.
 const SEVERAL: usize = 3;
-/// After so many calls in a row without an answer, `check()` is asked.
+/// After this many consecutive calls without a response, `check()` is called.
 const DOUBTFUL: u32 = 2;
-/// A silence that long ago says nothing about now.
+/// A silence that is older than this is ignored.
 const FORGOTTEN: Duration = Duration::from_mins(15);
 
 /// Why an app's tasks are held.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Outage {
-    /// The code that tasks are failed with when they have been held for too long.
+    /// The code that tasks fail with after they have been held for too long.
     pub(crate) code: Code,
-    /// What the connector said.
+    /// The connector's error message.
     pub(crate) message: String,
     /// Since when the target has been unreachable.
     pub(crate) since: Instant,
@@ -46,12 +46,12 @@ impl From<Outage> for Error {
     }
 }
 
-/// Calls in a row that the target did not answer.
+/// Consecutive calls without a response from the target.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Silence {
     /// When the first of them ended.
     pub(crate) since: Instant,
-    /// How many there were.
+    /// The number of calls.
     pub(crate) calls: u32,
     last: Instant,
     accounts: HashSet<String>,
@@ -61,17 +61,17 @@ pub(crate) struct Silence {
 
 #[derive(Debug, Default)]
 struct Counts {
-    /// Connection errors since the last answer.
+    /// Connection errors since the last response.
     failures: u32,
     silence: Option<Silence>,
 }
 
-/// One app's breaker.
+/// The breaker of one app.
 #[derive(Debug)]
 pub(crate) struct Breaker {
     counts: Mutex<Counts>,
     state: Watched<Option<Outage>>,
-    /// How often it has been doubted that the target answers at all.
+    /// How often there was doubt about whether the target responds at all.
     doubts: watch::Sender<u32>,
     /// An operator does not want to wait for the next probe.
     asked: Notify,
@@ -89,25 +89,25 @@ impl Default for Breaker {
 }
 
 impl Breaker {
-    /// The target answered, whatever it said.
+    /// Records that the target responded, whatever the response was.
     pub(crate) fn succeeded(&self) {
         *self.counts() = Counts::default();
         self.close();
     }
 
-    /// The target answered `check()`. Where calls before were refused, that is all there is to know; where they got no
-    /// answer, the next one decides.
+    /// Records that `check()` succeeded. After connection errors, that is sufficient; after calls without a response, the next call
+    /// decides.
     pub(crate) fn checked(&self) {
         self.counts().failures = 0;
         self.close();
     }
 
-    /// An operator asks for a probe now.
+    /// Requests a probe for an operator.
     pub(crate) fn ask(&self) {
         self.asked.notify_waiters();
     }
 
-    /// Until an operator asks for a probe.
+    /// Waits until an operator requests a probe.
     pub(crate) async fn asked(&self) {
         self.asked.notified().await;
     }
@@ -116,8 +116,7 @@ impl Breaker {
         self.state.modify(|state| state.take().is_some());
     }
 
-    /// A call ended in an error. `account` is the account it was about, if any. Returns whether this opened the
-    /// breaker.
+    /// Records a call that ended in an error. `account` is the account it was about, if any. Returns whether this opened the breaker.
     pub(crate) fn observe(&self, account: Option<&str>, error: &Error) -> bool {
         if error.subject() == Subject::Connection {
             return self.failed(error);
@@ -125,15 +124,15 @@ impl Breaker {
         if is_silence(error) {
             return self.unanswered(account, error);
         }
-        // Only a refusal shows that the target is there: a call that was cut off says nothing.
+        // Only a rejection shows that the target works: an interrupted call proves nothing.
         if error.effect() == Effect::NotApplied {
             self.succeeded();
         }
         false
     }
 
-    /// The target did not answer `check()`, which was asked because of calls without an answer. Says whether this opened
-    /// the breaker. A refusal of another kind is an answer.
+    /// Records that `check()` got no response, after calls without a response. Returns whether this opened the breaker. Any other error
+    /// counts as a response.
     pub(crate) fn check_failed(&self, error: &Error) -> bool {
         let no_answer = error.subject() == Subject::Connection || error.effect() == Effect::Unknown;
         if !no_answer && !is_silence(error) {
@@ -141,7 +140,7 @@ impl Breaker {
         }
         let since = {
             let mut counts = self.counts();
-            // It may have answered another call meanwhile.
+            // The target may have responded to another call in the meantime.
             let Some(silence) = &mut counts.silence else { return false };
             silence.opened += 1;
             silence.since
@@ -200,12 +199,12 @@ impl Breaker {
         })
     }
 
-    /// Why tasks are held, if they are.
+    /// Why tasks are held; `None` if they are not.
     pub(crate) fn cause(&self) -> Option<Outage> {
         self.state.read(Option::clone)
     }
 
-    /// The calls in a row that got no answer, if the last one is not long ago.
+    /// Consecutive calls without a response, if the last one is recent.
     pub(crate) fn silence(&self) -> Option<Silence> {
         self.counts().silence.clone().filter(|silence| silence.last.elapsed() < FORGOTTEN)
     }
@@ -215,22 +214,22 @@ impl Breaker {
         self.counts().silence.as_ref().map_or(0, |silence| silence.opened)
     }
 
-    /// Waits until calls may not be made.
+    /// Waits until the breaker is open.
     pub(crate) async fn opened(&self) {
         self.state.wait_for(|state| state.is_some().then_some(())).await;
     }
 
-    /// Waits until calls may be made.
+    /// Waits until the breaker is closed.
     async fn closed(&self) {
         self.state.wait_for(|state| state.is_none().then_some(())).await;
     }
 
-    /// Follows the doubts whether the target answers at all.
+    /// Subscribes to doubts about whether the target responds at all.
     pub(crate) fn doubts(&self) -> watch::Receiver<u32> {
         self.doubts.subscribe()
     }
 
-    /// Waits until calls may be made, `patience` at most; then says why they may not.
+    /// Waits until calls may be made, for at most `patience`; then returns why they may not.
     pub(crate) async fn wait_available(&self, patience: Duration) -> Result<(), Outage> {
         match tokio::time::timeout(patience, self.closed()).await {
             Ok(()) => Ok(()),
@@ -244,8 +243,8 @@ impl Breaker {
     }
 }
 
-/// Whether a call that is not about the connection ended without a response, as far as its error shows. A timeout that
-/// is known to have changed nothing and has a retry time is a response.
+/// Whether a call ended without a response, judging by its error; not for connection errors. A timeout that is known to have changed
+/// nothing and must not be retried counts as a response.
 fn is_silence(error: &Error) -> bool {
     let is_answer = error.effect() == Effect::NotApplied && error.retry() == Retry::Never;
     error.code() == Code::Timeout && !is_answer

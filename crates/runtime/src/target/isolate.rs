@@ -1,4 +1,4 @@
-//! One call to a connector: with a deadline, and so that a panic in it costs this call alone.
+//! Makes one connector call with a deadline, and isolates its panics.
 
 use std::any::Any;
 use std::future::Future;
@@ -8,13 +8,13 @@ use bridgehead_sdk::{Code, Error};
 use tokio_util::task::AbortOnDropHandle;
 use tracing::Instrument;
 
-/// Calls a connector. `what` names the call for the message, such as "create_account for ann in acme-hr".
+/// Calls a connector. `what` names the call in messages, such as "create_account for ann in acme-hr".
 ///
-/// The call runs in a separate task: a panic is caught at its boundary, and at the deadline, or when this future is
-/// dropped, it is stopped at its next suspension.
+/// The call runs in a separate task: a panic is caught there, and the call is aborted at its next suspension point when the deadline passes
+/// or this future is dropped.
 ///
-/// Cancel: a call that is stopped may have taken effect, or may still. Error: as the connector says, or a timeout. Panic: an error
-/// of this call.
+/// Cancel: an aborted call may have taken effect, or may still take effect. Error: the connector's error, or a timeout. Panic: returned as
+/// an error of this call.
 pub(crate) async fn isolate<T, F>(what: &str, timeout: Duration, call: F) -> Result<T, Error>
 where
     T: Send + 'static,

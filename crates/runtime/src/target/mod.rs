@@ -1,11 +1,12 @@
-//! The target system, as one app uses it: every call to a connector goes through here, and nowhere else.
+//! The target system of one app. All connector calls of a running app go through this module.
 //!
-//! [`Target`] applies the operator's rate limit, gives each call a deadline and isolates its panics (`isolate`), and
-//! reports the result to the [`breaker`]. A call that changes something needs proof that its intent is durable.
+//! [`Target`] applies the operator's rate limit, gives each call a deadline and isolates its panics (`isolate`), and reports the result to
+//! the [`breaker`]. A call that makes a change needs proof that its intent is durable.
 
 pub(super) mod breaker;
 pub(super) mod isolate;
 pub(super) mod rate_limiter;
+pub(super) mod turns;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -14,43 +15,44 @@ use bridgehead_sdk::{
     Account, AccountRecord, Completion, Connector, Context, Cursor, Description, Error, Operation, Page,
     Redactor, ResourceType, Retry, Subject,
 };
-use tokio::sync::{Mutex, MutexGuard, Semaphore, SemaphorePermit};
+use tokio::sync::{Mutex, MutexGuard};
 
 use self::breaker::{Breaker, Outage, Silence};
 use self::rate_limiter::RateLimiter;
+use self::turns::{Turn, Turns};
 use super::proof::IntentRecorded;
 use bridgehead_config as config;
 
-/// How long a connector may take to say goodbye.
+/// How long a connector may take to shut down.
 const FAREWELL: Duration = Duration::from_secs(10);
 
-/// Whose call it is, which decides who goes first and what an answer shows.
+/// Who makes a call. Decides the order of calls, and what a response shows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Priority {
-    /// A task's.
+    /// A call of a task.
     Task,
-    /// A task's, before it changes anything. That a target can be read does not show that it can be changed, so an answer does
-    /// not make up for changes that get none.
+    /// A call of a task before it changes anything. A readable target may still not accept changes, so a response does not make up for
+    /// changes without a response.
     BeforeChange,
-    /// A sync's: not while a task waits.
+    /// A call of a sync: waits while a task waits.
     Sync,
-    /// A sync's that only wants a name to show; what comes of it says nothing.
+    /// A call of a sync that only looks up a name for display; its result is ignored.
     Names,
 }
 
 /// The target of one app.
 pub(crate) struct Target {
-    /// Private: there is no way around what this module does.
+    /// Private, so that nothing can bypass this module.
     connector: Arc<dyn Connector>,
     /// The app's name in the configuration, for messages and the log.
     app: String,
-    /// How long a call of a task may take.
+    /// The timeout for a task's call.
     timeout: Duration,
     redactor: Redactor,
     breaker: Breaker,
     pacing: RateLimiter,
     /// `tasks.concurrency` slots: one for each call that changes something.
-    slots: Semaphore,
+    turns: Turns,
     description: Mutex<Option<Arc<Description>>>,
 }
 
@@ -69,13 +71,13 @@ impl Target {
             redactor,
             breaker: Breaker::default(),
             pacing: RateLimiter::new(rate),
-            slots: Semaphore::new(settings.tasks.concurrency),
+            turns: Turns::new(settings.tasks.concurrency, rate.is_none()),
             description: Mutex::new(None),
         }
     }
 
-    /// Asks the connector once for its description, unless it has one already. While the target is known to be
-    /// unreachable, it is not asked.
+    /// Returns the connector's description, which is requested once and cached. While the target is known to be unreachable, the connector
+    /// is not called.
     pub(crate) async fn describe(&self) -> Result<Arc<Description>, Error> {
         let known = self.description.lock().await;
         match &*known {
@@ -84,8 +86,8 @@ impl Target {
         }
     }
 
-    /// Asks the connector again what it is and can do: a target may have gained a resource type, or lost one. Where it
-    /// cannot say, what it said last still holds for tasks.
+    /// Requests the connector's description again: a target may have gained or lost a resource type. If that fails, tasks keep using the
+    /// previous description.
     pub(crate) async fn describe_anew(&self) -> Result<Arc<Description>, Error> {
         let known = self.description.lock().await;
         self.ask_for_description(known).await
@@ -102,7 +104,7 @@ impl Target {
         let answer = self
             .isolated("the description of", self.timeout, async move { connector.describe().await })
             .await;
-        // One whose target is down may have nothing to offer; what it offers then is not known.
+        // A connector whose target is down may offer nothing at all; then its real offer is unknown.
         let answer = answer.and_then(|description| {
             if description.actions.is_empty() && description.resource_types.is_empty() {
                 let message =
@@ -122,7 +124,7 @@ impl Target {
         Ok(description)
     }
 
-    /// Looks for an account.
+    /// Looks up an account.
     pub(crate) async fn find_account(
         &self,
         account: &Account,
@@ -164,12 +166,13 @@ impl Target {
         answer
     }
 
-    /// Waits for its turn to change something: `tasks.concurrency` calls at a time. Nothing if the daemon is going away.
-    pub(crate) async fn slot(&self) -> Option<SemaphorePermit<'_>> {
-        self.slots.acquire().await.ok()
+    /// Waits until it is worth getting ready to change something: `tasks.concurrency` calls are made at a time. Nothing if the daemon is
+    /// going away.
+    pub(crate) async fn turn(&self) -> Option<Turn<'_>> {
+        self.turns.next().await
     }
 
-    /// Waits until the operator's rate allows a call.
+    /// Waits until the operator's rate limit allows a call.
     pub(crate) async fn wait_for_rate(&self, priority: Priority) {
         match priority {
             Priority::Task | Priority::BeforeChange => self.pacing.for_task().await,
@@ -177,9 +180,9 @@ impl Target {
         }
     }
 
-    /// Changes the target. `what` names the call for a message, such as "create_account for ann in acme-hr".
+    /// Makes a change. `what` names the call in messages, such as "create_account for ann in acme-hr".
     ///
-    /// The breaker is informed by [`executed`](Self::executed), once the result of the change is known.
+    /// [`executed`](Self::executed) reports to the breaker, once the result of the change is known.
     pub(crate) async fn execute(
         &self,
         proof: &IntentRecorded,
@@ -198,13 +201,13 @@ impl Target {
         self.record(Some(account), result);
     }
 
-    /// Asks the target for a sign of life. The caller decides what the answer means.
+    /// Checks whether the target responds. The caller decides what the result means.
     pub(crate) async fn check(&self, timeout: Duration) -> Result<(), Error> {
         let connector = Arc::clone(&self.connector);
         self.isolated("the check of", timeout, async move { connector.check().await }).await
     }
 
-    /// Lets the connector close what should be closed in order.
+    /// Lets the connector shut down cleanly.
     pub(crate) async fn shut_down(&self) {
         if tokio::time::timeout(FAREWELL, self.connector.shutdown()).await.is_err() {
             tracing::warn!(app = %self.app, "the connector did not shut down in time");
@@ -216,28 +219,27 @@ impl Target {
         self.breaker.cause()
     }
 
-    /// The calls in a row that got no answer, if the last one is not long ago.
+    /// Consecutive calls without a response, if the last one is recent.
     pub(crate) fn silence(&self) -> Option<Silence> {
         self.breaker.silence()
     }
 
-    /// Waits until the target is in reach, `patience` at most; then says why it is not.
+    /// Waits until the target is reachable, for at most `patience`; then returns why it is not.
     pub(crate) async fn wait_available(&self, patience: Duration) -> Result<(), Outage> {
         self.breaker.wait_available(patience).await
     }
 
-    /// For the loop that finds out whether the target is back.
+    /// For the loop that probes the target.
     pub(super) fn breaker(&self) -> &Breaker {
         &self.breaker
     }
 
-    /// The connector, for what an operator looks at.
+    /// The connector, for operator commands.
     pub(crate) fn for_operator(&self) -> &Arc<dyn Connector> {
         &self.connector
     }
 
-    /// An error to be remembered. The secrets of a task are known while it is under way, and what is remembered of its
-    /// errors outlives it.
+    /// Redacts an error that is kept. The secrets of a task are only known while it is executed, but its errors are kept for longer.
     pub(crate) fn without_secrets(&self, error: &Error) -> Error {
         Error::new(error.code(), self.redactor.redact(error.message()))
             .with_effect(error.effect())
@@ -245,7 +247,7 @@ impl Target {
             .with_subject(error.subject())
     }
 
-    /// A call with a deadline, and so that a panic in it costs this call alone; `what` is followed by the app's name.
+    /// Makes a call with a deadline and isolates its panics. The app's name is appended to `what`.
     async fn isolated<T, F>(&self, what: &str, timeout: Duration, call: F) -> Result<T, Error>
     where
         T: Send + 'static,

@@ -1,4 +1,4 @@
-//! The pacing of a target: one rate for tasks and syncs together, tasks first.
+//! Rate limiting for a target: one rate for tasks and syncs together, tasks first.
 
 use std::num::NonZeroU32;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -7,7 +7,7 @@ use std::time::Duration;
 use governor::{DefaultDirectRateLimiter, Quota, RateLimiter as Governor};
 use tokio::sync::Notify;
 
-/// How often the target may be called.
+/// Limits the rate of calls to a target.
 #[derive(Debug, Default)]
 pub struct RateLimiter {
     limiter: Option<DefaultDirectRateLimiter>,
@@ -16,7 +16,7 @@ pub struct RateLimiter {
 }
 
 impl RateLimiter {
-    /// `per_second` calls on average, `burst` together; without a rate nothing is ever delayed.
+    /// Allows `per_second` calls on average, and bursts of `burst`. Without a rate, nothing is ever delayed.
     pub fn new(rate: Option<(f64, u32)>) -> Self {
         let limiter = rate.and_then(|(per_second, burst)| {
             let period = Duration::try_from_secs_f64(1.0 / per_second).ok()?;
@@ -26,14 +26,14 @@ impl RateLimiter {
         Self { limiter, ..Self::default() }
     }
 
-    /// Waits for a call that a task makes.
+    /// Waits until a task may make a call.
     pub async fn for_task(&self) {
         let Some(limiter) = &self.limiter else { return };
         let _waiting = Waiting::new(self);
         limiter.until_ready().await;
     }
 
-    /// Waits for a call that a sync makes: not while a task waits.
+    /// Waits until a sync may make a call: not while a task waits.
     pub async fn for_sync(&self) {
         let Some(limiter) = &self.limiter else { return };
         loop {
@@ -47,7 +47,7 @@ impl RateLimiter {
     }
 }
 
-/// Counts a waiting task, also when its future is dropped.
+/// Counts a waiting task until dropped, even if its future is dropped.
 struct Waiting<'a>(&'a RateLimiter);
 
 impl<'a> Waiting<'a> {

@@ -1,9 +1,9 @@
-//! Which task may run now: one lane per account.
+//! Decides which tasks may run now, with one queue per account.
 //!
-//! A task names its account by identifier, user name, email or several of them. Two tasks that share any one of these
-//! are of the same account, and run one after the other in the order in which Iden created them. A task with two names
-//! joins all tasks under either: once a creation has said that `ann` is `ann@example.org`, a change by email and a
-//! suspension by user name are of one account too, though they share nothing. A lane lives as long as it holds a task.
+//! A task identifies its account by identifier, user name, email or several of them. Two tasks that share any of these belong to the same
+//! account, and run one after the other in the order in which Iden created them. A task with two names links all tasks under either name:
+//! once a creation has shown that `ann` is `ann@example.org`, a change by email and a suspension by user name belong to the same account,
+//! although they have no name in common. A queue exists as long as it contains a task.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
@@ -12,11 +12,10 @@ use jiff::Timestamp;
 use serde_json::Value;
 use xxhash_rust::xxh3::xxh3_64;
 
-/// The hash of one name of an account. What must wait is kept as hashes: they are small, and hold no payload. A
-/// collision only makes two accounts share a lane.
+/// The hash of one name of an account. Hashes are small and contain no payload. A collision only makes two accounts share a queue.
 pub(crate) type AccountKey = u64;
 
-/// When a task was created; those without a time come last, in the order of their arrival.
+/// When a task was created; tasks without a time come last, in order of arrival.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 struct Order {
     created: i128,
@@ -28,14 +27,14 @@ struct Order {
 struct Lane {
     keys: Vec<AccountKey>,
     waiting: BTreeSet<Order>,
-    /// More than one only where lanes were joined while both ran.
+    /// More than one only if queues were joined while a task of each was running.
     running: usize,
 }
 
-/// Where a task is.
+/// A task's position.
 #[derive(Clone, Copy, Debug)]
 struct Place {
-    /// A name of it, by which its lane is found.
+    /// One of the task's keys, to find its queue.
     name: AccountKey,
     is_started: bool,
 }
@@ -44,17 +43,17 @@ struct Place {
 #[derive(Debug, Default)]
 pub(crate) struct AccountQueues {
     arrivals: u64,
-    /// The lane that each name leads to.
+    /// The queue of each key.
     lane_of: HashMap<AccountKey, u64>,
     by_number: HashMap<u64, Lane>,
-    /// Each waiting or running task.
+    /// All waiting or running tasks.
     tasks: HashMap<TaskId, Place>,
     by_order: BTreeMap<Order, TaskId>,
     ready: BTreeSet<Order>,
 }
 
 impl AccountQueues {
-    /// Takes a task in. False if it is known already. `keys` names its account; there is at least one.
+    /// Adds a task. Returns false if it is already known. `keys` identifies the account and must not be empty.
     pub(crate) fn insert(
         &mut self,
         id: TaskId,
@@ -76,7 +75,7 @@ impl AccountQueues {
         true
     }
 
-    /// The oldest task that may run, which from now on counts as running.
+    /// Returns the oldest task that may run, and marks it as running.
     pub(crate) fn start_next(&mut self) -> Option<TaskId> {
         let order = self.ready.pop_first()?;
         let id = self.by_order.remove(&order)?;
@@ -90,7 +89,7 @@ impl AccountQueues {
         Some(id)
     }
 
-    /// A running task has ended; the next one of its account may follow.
+    /// Removes a running task that has ended; the next one of its account may follow.
     pub(crate) fn finish(&mut self, id: &TaskId) {
         let Some(mut lane) = self.tasks.remove(id).and_then(|place| self.take_lane(place.name)) else {
             return;
@@ -99,17 +98,17 @@ impl AccountQueues {
         self.put_back(lane);
     }
 
-    /// Whether the task waits or runs.
+    /// Whether the task is waiting or running.
     pub(crate) fn contains(&self, id: &TaskId) -> bool {
         self.tasks.contains_key(id)
     }
 
-    /// Whether the task waits for its turn.
+    /// Whether the task is waiting for its turn.
     pub(crate) fn is_waiting(&self, id: &TaskId) -> bool {
         self.tasks.get(id).is_some_and(|place| !place.is_started)
     }
 
-    /// How many tasks wait.
+    /// The number of waiting tasks.
     pub(crate) fn waiting(&self) -> usize {
         self.by_order.len()
     }
@@ -119,13 +118,18 @@ impl AccountQueues {
         !self.ready.is_empty()
     }
 
+    /// How many waiting tasks may run now.
+    pub(crate) fn ready(&self) -> usize {
+        self.ready.len()
+    }
+
     /// One lane out of all that these names lead to. It has to be put back.
     fn join(&mut self, keys: Vec<AccountKey>) -> Lane {
         let mut joined = Lane::default();
         for key in keys {
             match self.take_lane(key) {
                 Some(mut lane) => {
-                    // The longer one takes the shorter one in, so that many joins stay cheap.
+                    // Merge the shorter queue into the longer one, so that many joins stay cheap.
                     if lane.keys.len() + lane.waiting.len() > joined.keys.len() + joined.waiting.len() {
                         std::mem::swap(&mut lane, &mut joined);
                     }
@@ -148,7 +152,7 @@ impl AccountQueues {
         Some(lane)
     }
 
-    /// Under a new number, so that every name of it leads there. A lane without a task is forgotten.
+    /// Stores the queue under a new number, so that all of its keys refer to it. An empty queue is dropped.
     fn put_back(&mut self, lane: Lane) {
         if lane.waiting.is_empty() && lane.running == 0 {
             for key in &lane.keys {
@@ -169,11 +173,10 @@ impl AccountQueues {
     }
 }
 
-/// Every name a task has for its account. Identifiers, user names and emails share one namespace and ignore case: in
-/// many targets the identifier is the user name, and a task that deletes by it must not be overtaken by one that
-/// creates with it. A name too many only makes two tasks wait for each other, one too few would let them overtake. A
-/// change to a name includes the new name too, so that later tasks with it wait. A task without a name has its own
-/// lane.
+/// All names by which a task refers to its account. Identifiers, user names and emails share one namespace and ignore case: in many targets
+/// the identifier is the user name, and a task that deletes by it must not be overtaken by one that creates with it. An unnecessary name
+/// only makes two tasks wait for each other; a missing one would let them overtake each other. A change to a name includes the new name, so
+/// that later tasks with it wait. A task without a name gets its own queue.
 pub(crate) fn keys_of(id: &TaskId, payload: &Value) -> Vec<AccountKey> {
     let account = payload.get("account").unwrap_or(&Value::Null);
     let changes = payload.get("changes").unwrap_or(&Value::Null);
@@ -303,8 +306,8 @@ mod tests {
     }
 
     proptest! {
-        /// Against the rule itself: whatever comes and ends in whatever order, a task starts only when no older waiting
-        /// task and no running task shares a key with it, and everything runs in the end.
+        /// Checks the rule itself: in whatever order tasks arrive and end, a task starts only when no older waiting task and no running
+        /// task shares a key with it, and every task runs eventually.
         #[test]
         fn no_task_overlaps_or_overtakes_one_of_its_account(
             tasks in prop::collection::vec((0_i64..20, prop::collection::vec(0_u64..6, 1..3)), 1..40),

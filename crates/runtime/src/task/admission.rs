@@ -1,4 +1,4 @@
-//! What never reaches a connector: tasks that cannot be read, that it does not offer, or that the operator forbids.
+//! Rejects tasks that must not reach a connector: unreadable, not supported by it, or forbidden by the operator.
 
 use bridgehead_sdk::{Account, AccountRecord, Action, Code, Description, Operation, Payload};
 use serde::Deserialize;
@@ -9,7 +9,7 @@ use crate::task::attempts::Failure;
 use bridgehead_bridge::{TOO_LARGE, Task, UNREADABLE};
 use bridgehead_config::Protect;
 
-/// Checks a task against everything that can be checked without the target.
+/// Runs all checks on a task that need no access to the target.
 pub(super) fn admit(app: &AppContext, description: &Description, task: &Task) -> Result<Operation, Failure> {
     let system = &app.name;
     if task.payload.as_str() == Some(TOO_LARGE) {
@@ -53,7 +53,7 @@ pub(super) fn admit(app: &AppContext, description: &Description, task: &Task) ->
 fn read_payload(payload: &Value) -> Result<Payload, String> {
     match payload {
         Value::Null => Ok(Payload::default()),
-        // Serde's own message would quote what it stumbled over.
+        // Serde's own message would quote the invalid value.
         Value::Object(_) => Payload::deserialize(payload).map_err(|_| "it cannot be read".to_owned()),
         Value::String(text) if text == UNREADABLE => {
             Err("it is nested too deeply, or not valid JSON".to_owned())
@@ -63,13 +63,13 @@ fn read_payload(payload: &Value) -> Result<Payload, String> {
     }
 }
 
-/// Refuses an account that a pattern protects under any of the names it has in the target.
+/// Rejects an account that is protected under any of its names in the target.
 pub(super) fn admit_record(app: &AppContext, record: &AccountRecord) -> Result<(), Failure> {
     let names = [Some(record.id.as_str()), record.username.as_deref(), record.email.as_deref()];
     refuse_protected(app, names.into_iter().flatten().map(str::to_owned))
 }
 
-/// Whether patterns are configured at all, so that an account's other names have to be looked up.
+/// Whether any patterns are configured, so that an account's other names have to be looked up.
 pub(super) fn has_patterns(protect: &Protect) -> bool {
     !protect.accounts.is_empty()
 }
@@ -89,7 +89,7 @@ fn refuse_protected(app: &AppContext, names: impl IntoIterator<Item = String>) -
     Ok(())
 }
 
-/// The names a task has for its account, and those it would give it.
+/// The names by which a task refers to its account, and the names it would give it.
 fn names_of_task(operation: &Operation) -> Vec<String> {
     let Account { id, username, email, .. } = operation.account();
     let mut names: Vec<String> = [id.as_ref().map(ToString::to_string), username.clone(), email.clone()]

@@ -1,8 +1,7 @@
-//! Tasks that remove access, on their way from their lanes to their lives: the limit lets them pass, makes them wait or
-//! holds them.
+//! The deprovision limit for tasks that remove access, between their account queues and their executions: a task passes, waits or is held.
 //!
-//! A held task has left the queue of its lane and keeps the lane, so that no other task of its account overtakes it,
-//! while other accounts continue. It has no life and no body in memory: there may be very many.
+//! A held task counts as running in its account queue, so that no other task of its account overtakes it, while other accounts continue. It
+//! has no execution and no body in memory: there may be very many of them.
 
 use std::collections::{HashSet, VecDeque};
 
@@ -15,15 +14,15 @@ use crate::app::AppContext;
 use crate::guard::{Change, Decision};
 use bridgehead_bridge::{self as bridge, Operation};
 
-/// So many held tasks that the list does not show are looked up after a walk.
+/// The maximum number of held tasks that are looked up after a poll because the list does not contain them.
 const LOOKED_UP: usize = 50;
 
-/// What is kept back, of one app.
+/// The tasks of one app that the limit keeps from starting.
 #[derive(Debug, Default)]
 pub(super) struct Holding {
-    /// Waiting in their lanes, and not judged yet.
+    /// Waiting in their account queues, and not checked yet.
     expected: HashSet<TaskId>,
-    /// Waiting to see whether room is left for them, in order.
+    /// Waiting for the limit to allow them, in order.
     parked: VecDeque<TaskId>,
     held: HashSet<TaskId>,
     /// Released, and about to start.
@@ -31,17 +30,17 @@ pub(super) struct Holding {
 }
 
 impl Holding {
-    /// A destructive task was put into its lane.
+    /// Records that a destructive task was added to its account queue.
     pub(super) fn expect(&mut self, id: TaskId) {
         self.expected.insert(id);
     }
 
-    /// How many wait for room.
+    /// The number of tasks waiting for the limit to allow them.
     pub(super) fn waiting_for_quota(&self) -> usize {
         self.parked.len()
     }
 
-    /// The next task that may start, which from now on counts as running in its lane.
+    /// Returns the next task that may start, and marks it as running in its account queue.
     pub(super) fn start_next(
         &mut self,
         app: &AppContext,
@@ -73,7 +72,7 @@ impl Holding {
         }
     }
 
-    /// The next task that the guard has no say in, while destructive ones wait for room.
+    /// Returns the next non-destructive task while destructive ones wait.
     fn pass_by(&mut self, lanes: &mut AccountQueues) -> Option<TaskId> {
         loop {
             let id = lanes.start_next()?;
@@ -89,15 +88,15 @@ impl Holding {
             match change {
                 Change::Released(id) if self.held.remove(&id) => self.released.push_back(id),
                 Change::Gone(id) if self.held.remove(&id) => lanes.finish(&id),
-                // Not listed yet by this process.
+                // This process has not listed the task yet.
                 Change::Released(_) | Change::Gone(_) => {}
             }
         }
     }
 }
 
-/// Reads the whole list, and finds out which held tasks are no longer pending: they were cancelled or resolved in Iden.
-/// That a task is missing from the list does not prove it, so those are looked up.
+/// Reads the whole list, and finds held tasks that are no longer pending because they were cancelled or resolved in Iden. Absence from the
+/// list does not prove that, so missing tasks are looked up.
 pub(super) async fn walk(app: &AppContext, room: usize) -> PollResult {
     let walked = poller::walk(app, room).await;
     if walked.error.is_some() {

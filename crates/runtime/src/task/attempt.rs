@@ -1,4 +1,6 @@
-//! One attempt of a task: everything between the decision to make it and its result.
+//! One attempt at a task: everything between the decision to make it and its result.
+
+use std::time::Duration;
 
 use bridgehead_resilience::Interrupted;
 use bridgehead_sdk::{
@@ -6,6 +8,7 @@ use bridgehead_sdk::{
 };
 use tokio::time::Instant;
 use tracing::Instrument;
+use tracing::field::Empty;
 
 use super::attempts::{Failure, Trial};
 use super::{admission, executor};
@@ -17,33 +20,39 @@ use crate::target::Priority;
 use crate::{ShuttingDown, desired_state};
 use bridgehead_store::{Intent, Phase, PriorAccount};
 
+/// What was seen of an account is at most this much older when the call starts than when the intent was recorded.
+const FRESH: Duration = Duration::from_secs(5);
+
 /// The result of an attempt.
 #[derive(Debug)]
 pub(super) enum Attempt {
     Completed(Completion),
     Failed(Error),
-    /// The account could not be looked at before the first attempt, and may be a little later.
+    /// The account could not be looked up before the first attempt; a retry may succeed.
     NotLooked(Error),
     /// The operator does not allow it; the connector was not asked to change anything.
     Denied(Failure),
-    /// The target went unreachable while it waited for its turn.
+    /// While the attempt waited for its turn, the target became unreachable, or what it saw of the account became outdated.
     NotMade,
 }
 
 impl Trial<'_> {
-    /// Waits for its turn, writes the intent, calls the connector.
+    /// Waits for its turn, records the intent and calls the connector.
     pub(super) async fn attempt(&mut self) -> Result<Attempt, ShuttingDown> {
         let app = self.app;
-        let _slot = tokio::select! {
+        let turn = tokio::select! {
             biased;
             () = self.stop.cancelled() => return Err(ShuttingDown),
-            slot = app.target.slot() => slot.ok_or(ShuttingDown)?,
+            turn = app.target.turn() => turn.ok_or(ShuttingDown)?,
         };
-        // Hundreds may have waited for a slot when the breaker opened; none of them is to try its luck.
+        // The next one may come.
+        self.ticket = None;
+        // Hundreds may have waited for their turn when the breaker opened; none of them is to try its luck.
         if app.target.outage().is_some() {
             return Ok(Attempt::NotMade);
         }
         let looks = app.clock.now();
+        let getting_ready = Instant::now();
         let found = match self.look_before().await {
             Ok(Ok(found)) => found,
             Ok(Err(failure)) => {
@@ -58,6 +67,7 @@ impl Trial<'_> {
         if !matches!(found, Looked::NotAsked) {
             self.note(Phase::LookUp, looks, None);
         }
+        let looked_for = getting_ready.elapsed();
         // Not every target refuses a second account of a name, so it is not asked.
         if let Looked::Found(record) = &found
             && let Some(taken) = self.taken(record)
@@ -79,33 +89,49 @@ impl Trial<'_> {
         }
         let is_first = self.intent.attempt == 0;
         if is_first && self.operation.action().is_destructive() && !app.guard.has_passed(&self.intent.task) {
-            // It was listed as something else. It is listed again, and judged as what it is.
+            // The task was listed with a different action. It will be listed again and checked by its actual action.
             tracing::error!(app = %app.name, task = %self.intent.task, "has become destructive since it was listed; waiting until it is listed again");
             return Err(ShuttingDown);
         }
         self.intent.attempt += 1;
         self.intent.at = app.clock.now();
+        let writing = Instant::now();
         let recorded = self.write_intent().await?;
         self.intent.steps.clear();
+        let ready_after = looked_for + writing.elapsed();
+        let is_ready = Instant::now();
+        let slot = tokio::select! {
+            biased;
+            slot = turn.slot() => slot,
+            () = self.stop.cancelled() => None,
+        };
+        // A target that suddenly gets slow lets those wait that are ready; what they saw of their accounts may be outdated by then.
+        let may_call = |_: &_| app.target.outage().is_none() && is_ready.elapsed() < FRESH && app.may_start();
+        let Some(slot) = slot.filter(may_call) else {
+            self.take_back().await;
+            return if self.stop.is_cancelled() { Err(ShuttingDown) } else { Ok(Attempt::NotMade) };
+        };
         app.guard.executed(&self.intent.task, self.intent.at);
         let before = self.record_before_delete(found).await;
         if !app.may_start() {
             // Since the intent was written, the lease has come near its end: another node may take the app over before this call ends.
             tracing::warn!(app = %app.name, task = %self.intent.task, "the attempt is not made, because this node may lose the app; waiting until its lease is renewed");
-            if !self.may_have_applied
-                && let Err(error) = app.store.not_applied(&self.intent.task).await
-            {
-                tracing::debug!(app = %app.name, task = %self.intent.task, %error, "the next attempt looks for one that was not made");
-            }
+            self.take_back().await;
             return Ok(Attempt::NotMade);
         }
         let mut context = Context::first(self.intent.task.clone(), app.settings.tasks.timeout);
         (context.attempt, context.may_have_applied) = (self.intent.attempt, self.may_have_applied);
         let began = Instant::now();
-        let span = tracing::info_span!("attempt", attempt = self.intent.attempt);
+        let attempt = self.intent.attempt;
+        let span = tracing::info_span!("attempt", attempt, outcome = Empty, code = Empty);
         let what = self.what();
         let executing = app.target.execute(&recorded, &what, context, &self.operation);
-        let result = executing.instrument(span).await;
+        let result = executing.instrument(span.clone()).await;
+        span.record("outcome", if result.is_ok() { "completed" } else { "failed" });
+        if let Err(error) = &result {
+            span.record("code", error.code().as_str());
+        }
+        drop(span);
         app.status.executed(self.operation.action(), began.elapsed());
         app.activity.touch(self.operation.account(), before);
         if let Ok(completion) = &result
@@ -113,7 +139,8 @@ impl Trial<'_> {
         {
             app.activity.touch(&Account::by_id(id), PriorState::NotAsked);
         }
-        drop(change);
+        slot.used(ready_after);
+        drop((change, turn));
         self.note(Phase::Execute, self.intent.at, result.as_ref().err().map(Failure::of).as_ref());
         self.note_effect(&result).await;
         app.target.executed(self.operation.account(), &result);
@@ -121,10 +148,19 @@ impl Trial<'_> {
             && error.subject() != Subject::Connection
             && app.target.outage().is_some()
         {
-            // The target hangs: the time that took does not count against the task.
+            // The target hangs: the time spent does not count against the task.
             self.was_held(began);
         }
         Ok(result.map_or_else(Attempt::Failed, Attempt::Completed))
+    }
+
+    /// The call was not made after all, although its intent is durable.
+    async fn take_back(&mut self) {
+        self.intent.attempt -= 1;
+        // An earlier one may have been applied all the same.
+        if !self.may_have_applied {
+            self.not_applied().await;
+        }
     }
 
     /// A sync that is under way may have pushed the account already, and then has to push it once more, as inactive; only
@@ -148,8 +184,8 @@ impl Trial<'_> {
         }
     }
 
-    /// Looks at the account before it is changed: a protected one may hide behind an identifier, and the state before
-    /// the first attempt is the evidence with which later ones recognize their own work.
+    /// Looks up the account before it is changed: an identifier may belong to a protected account, and the state before the first attempt
+    /// is the evidence by which later attempts recognize their own work.
     async fn look_before(&mut self) -> Result<Result<Looked, Failure>, Error> {
         let guards = admission::has_patterns(&self.app.settings.protect);
         let is_evidence = !self.has_looked && self.needs_evidence();
@@ -160,8 +196,8 @@ impl Trial<'_> {
         let found = match self.app.target.find_account(self.operation.account(), Priority::BeforeChange).await
         {
             Ok(found) => found,
-            // A retry would not help: this is the target's own answer. And no account keeps its access because of a
-            // failed look-up that the task does not need.
+            // The target itself rejected the look-up, so a retry would not help. And no account may keep its access because of a failed
+            // look-up that the task does not need.
             Err(error)
                 if !guards
                     && error.subject() != Subject::Connection
@@ -170,7 +206,7 @@ impl Trial<'_> {
                 self.has_looked = true;
                 return Ok(Ok(Looked::NotAsked));
             }
-            // Looking changed nothing, whatever became of it.
+            // A look-up changes nothing, whatever its result.
             Err(error) => return Err(error.with_effect(Effect::NotApplied)),
         };
         if let Some(other) = found.as_ref().filter(|found| self.is_somebody_else(found)) {
@@ -195,16 +231,16 @@ impl Trial<'_> {
         Ok(Ok(found.map_or(Looked::Nobody, |record| Looked::Found(Box::new(record)))))
     }
 
-    /// That a creation cannot succeed because of this account, which has the name that the new one is to have.
+    /// The error for a creation that cannot succeed because this account already has the requested name.
     pub(super) fn taken(&self, found: &AccountRecord) -> Option<Error> {
         let Operation::CreateAccount(create) = &*self.operation else { return None };
         let message = || format!("User {} already exists in {}", create.account.label(), self.app.name);
         desired_state::same_login(&create.account, found).then(|| Error::account_already_exists(message()))
     }
 
-    /// Whether the account must be looked up before the first attempt. Creations and deletions cannot be distinguished
-    /// from another client's work without it. Every other action is rejected if the connector returns a different
-    /// account from the requested one: an id that no longer exists may lead to the account that has the name now.
+    /// Whether the account must be looked up before the first attempt. Without it, creations and deletions cannot be distinguished from
+    /// another client's work. For other actions, the task is rejected if the connector returns a different account from the requested one:
+    /// an outdated id may lead to the account that has the name now.
     fn needs_evidence(&self) -> bool {
         match &*self.operation {
             Operation::CreateAccount(_) | Operation::DeleteAccount(_) => true,
@@ -212,8 +248,8 @@ impl Trial<'_> {
         }
     }
 
-    /// Whether the identifier and the read-back after the attempt are sufficient: these actions may be repeated, and
-    /// their effect does not depend on the earlier state.
+    /// Whether the identifier and reading back after the attempt are sufficient: these actions may be repeated, and their effect does not
+    /// depend on the earlier state.
     fn can_do_without_evidence(&self) -> bool {
         self.operation.account().id.is_some()
             && matches!(
@@ -222,9 +258,8 @@ impl Trial<'_> {
             )
     }
 
-    /// Whether a record that was found is certainly not the account to change: a search by parts of names has found it,
-    /// or an identifier that no longer exists has led to a name that another account has now. Missing data in the
-    /// record proves nothing.
+    /// Whether a record that was found is certainly not the account to change: a search may have matched parts of names, or an outdated
+    /// identifier may have led to a name that belongs to another account now. Missing data in the record proves nothing.
     fn is_somebody_else(&self, found: &AccountRecord) -> bool {
         if matches!(*self.operation, Operation::CreateAccount(_)) {
             return false;
@@ -242,7 +277,7 @@ impl Trial<'_> {
             .unwrap_or(false)
     }
 
-    /// The intent is durable before the connector is called; while it cannot be written, nothing is called.
+    /// Records the intent before the connector is called. While it cannot be written, nothing is called.
     async fn write_intent(&mut self) -> Result<IntentRecorded, ShuttingDown> {
         let (app, task) = (self.app, &self.intent.task);
         let retry = app.retry(policies::LOCAL).until(self.stop);
@@ -263,7 +298,7 @@ impl Trial<'_> {
     }
 }
 
-/// What was found before an attempt.
+/// The result of the look-up before an attempt.
 #[derive(Debug)]
 enum Looked {
     NotAsked,
@@ -271,7 +306,7 @@ enum Looked {
     Found(Box<AccountRecord>),
 }
 
-/// The intent of a task, before its first attempt.
+/// The intent of a task before its first attempt.
 pub(super) fn intent_of(app: &AppContext, task: &bridgehead_bridge::Task) -> Intent {
     let id: TaskId = task.id.clone();
     Intent {

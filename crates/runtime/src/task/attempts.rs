@@ -1,4 +1,4 @@
-//! The attempts at one task, until there is an outcome.
+//! All attempts at one task, until there is an outcome.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -9,6 +9,7 @@ use bridgehead_sdk::{
     AccountId, AccountRecord, Action, Code, Completion, Description, Effect, Error, Operation, Retry,
 };
 use jiff::{SignedDuration, Timestamp};
+use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
@@ -40,29 +41,29 @@ impl Failure {
     }
 }
 
-/// How a task ends, as far as this daemon is concerned.
+/// How a task ends for this daemon.
 #[derive(Debug)]
 pub(super) enum AttemptsEnd {
     Completed(Completion),
     Failed(Failure),
-    /// Nothing is left to do: it was already resolved in Iden.
+    /// Nothing left to do: the task was already resolved in Iden.
     PassedOver,
 }
 
-/// What is known of a task from before this process.
+/// What is known about a task from earlier processes.
 #[derive(Clone, Debug)]
 pub(super) struct PriorAttempts {
-    /// The attempts that were begun.
+    /// The number of attempts that were started.
     pub(super) attempts: u32,
-    /// Whether one of them may have been applied.
+    /// Whether any of them may have been applied.
     pub(super) may_have_applied: bool,
-    /// What the account looked like before the first of them.
+    /// The state of the account before the first of them.
     pub(super) account: PriorAccount,
-    /// How long ago the last of them began, as far as that is certain: no clock that can be set counts.
+    /// The time since the last one started, as far as it is certain: only monotonic time counts.
     pub(super) since_last: Duration,
 }
 
-/// One task, being tried.
+/// The attempts at one task.
 #[expect(clippy::struct_excessive_bools, reason = "each is a separate fact, in any combination")]
 pub(super) struct Trial<'a> {
     pub(super) app: &'a Arc<AppContext>,
@@ -70,32 +71,34 @@ pub(super) struct Trial<'a> {
     pub(super) stop: &'a CancellationToken,
     pub(super) intent: Intent,
     description: Arc<Description>,
-    /// An attempt that was made may have been applied.
+    /// An earlier attempt may have been applied.
     pub(super) may_have_applied: bool,
-    /// The account was looked at before the first attempt, or it is too late for that.
+    /// The account was looked up before the first attempt, or it is too late for that.
     pub(super) has_looked: bool,
-    /// The identifier that the account had then.
+    /// The account's identifier at that time.
     pub(super) prior_id: Option<AccountId>,
-    /// How often it could not be looked at.
+    /// The number of failed look-ups.
     pub(super) failed_looks: u32,
     began: Instant,
-    /// Time for which the target was unreachable; it does not count towards `give_up_after`.
+    /// How long the target was unreachable; this does not count towards `give_up_after`.
     pub(super) held: Duration,
-    /// When the task was last known to be pending; `None` if so much has happened since that it has to be asked.
+    /// When the task was last known to be pending; `None` if Iden must be asked again.
     pending_at: Option<Instant>,
-    /// Until when an attempt of unknown effect may still be under way in the target.
+    /// Until when an attempt with an unknown effect may still be running in the target.
     pub(super) under_way_until: Option<Instant>,
-    /// An attempt was repeated of which the target does not show whether it took effect.
+    /// An attempt was repeated, and the target cannot show whether the earlier one took effect.
     pub(super) in_doubt: bool,
-    /// How long the target has at least to show what it did, however long the attempts took.
+    /// The minimum time for the target to show a change, however long the attempts took.
     pub(super) moment: Duration,
-    /// There was no time left to wait for the target, or for another look.
+    /// No time was left to wait for the target, or for another look-up.
     pub(super) is_out_of_time: bool,
-    /// What the look has shown by which a success was believed.
+    /// The result of the look-up that confirmed success.
     pub(super) seen: Option<Seen>,
+    /// While the task has it, no other one is started in its place.
+    pub(super) ticket: Option<OwnedSemaphorePermit>,
 }
 
-/// What a sufficient look-up showed: which values differ from the request, and which the target does not show at all.
+/// The result of a look-up that confirmed success: values that differ from the request, and those that the target does not show at all.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Seen {
     pub(super) differing: Vec<String>,
@@ -130,20 +133,21 @@ impl<'a> Trial<'a> {
             moment: app.settings.tasks.timeout,
             is_out_of_time: false,
             seen: None,
+            ticket: None,
         }
     }
 
-    /// Makes attempts until there is an outcome, or the daemon stops. A failure is no more certain than the attempts were.
+    /// Makes attempts until there is an outcome, or the daemon stops. If the effect is uncertain, the failure says so.
     pub(super) async fn run(&mut self, prior: Option<PriorAttempts>) -> Result<AttemptsEnd, ShuttingDown> {
         let end = self.try_on(prior).await?;
         Ok(self.told(end))
     }
 
-    /// The end as Iden is told about it: with what was not verified, and no more certain than it is.
+    /// The end as reported to Iden: includes the fields that were not verified, and any uncertainty about the effect.
     pub(super) fn told(&self, end: AttemptsEnd) -> AttemptsEnd {
         match end {
             AttemptsEnd::Completed(mut completion) => {
-                // What the connector declares; that a password is never shown goes without saying.
+                // Only what the connector declares; it is obvious that a password is never shown.
                 let declared = &self.description.unverifiable;
                 let not_verified: Vec<String> =
                     self.unverifiable().into_iter().filter(|name| declared.contains(name)).collect();
@@ -176,7 +180,7 @@ impl<'a> Trial<'a> {
                 Code::Timeout,
                 format!("{}: was interrupted, so its effect is unknown", self.what()),
             );
-            // Its last request may have left as late as the deadline, and reached the target after that.
+            // The last request may have been sent just before the deadline, and may have reached the target after it.
             let since = since_last.saturating_sub(self.app.settings.tasks.timeout);
             let purpose = VerifyReason::Unknown { again: true, since };
             match self.read_back(purpose, failure).await? {
@@ -186,7 +190,7 @@ impl<'a> Trial<'a> {
             }
         }
         loop {
-            // Nothing was done yet that would have to be finished.
+            // There is no earlier attempt that would have to be finished.
             if self.intent.attempt == 0
                 && executor::wait_while_paused(self.app, &self.intent.task, self.stop).await?
             {
@@ -212,8 +216,7 @@ impl<'a> Trial<'a> {
             let failure = Failure::of(&error);
             let verdict = match retry_decision::after_error(self.operation.action(), self.effects(), &error) {
                 NextStep::Fail => {
-                    // The account does not exist, and it is unknown whether it existed before an attempt that may have
-                    // removed it.
+                    // The account does not exist, and it is unknown whether it existed before an attempt that may have deleted it.
                     self.in_doubt |= self.may_have_applied
                         && self.operation.action() == Action::DeleteAccount
                         && self.intent.prior == PriorAccount::Unknown;
@@ -267,17 +270,22 @@ impl<'a> Trial<'a> {
         Effects { may_have_applied: self.may_have_applied, was_seen: self.intent.prior.was_seen() }
     }
 
-    /// The result of the call of the connector, for later attempts and for the next process.
+    /// Records the effect of the connector call, for later attempts and for the next process.
     pub(super) async fn note_effect<T>(&mut self, result: &Result<T, Error>) {
         match result {
             Err(error) if error.effect() == Effect::NotApplied && !self.may_have_applied => {
-                if let Err(error) = self.app.store.not_applied(&self.intent.task).await {
-                    // Then the next process looks where it would not have to.
-                    tracing::warn!(app = %self.app.name, task = %self.intent.task, %error, "the record that an attempt had no effect could not be saved");
-                }
+                self.not_applied().await;
             }
             Err(error) if error.effect() == Effect::NotApplied => {}
             Ok(_) | Err(_) => self.may_have_applied = true,
+        }
+    }
+
+    /// Writes down that no attempt so far has changed anything.
+    pub(super) async fn not_applied(&self) {
+        if let Err(error) = self.app.store.not_applied(&self.intent.task).await {
+            // Then the next process looks where it would not have to.
+            tracing::warn!(app = %self.app.name, task = %self.intent.task, %error, "the record that an attempt had no effect could not be saved");
         }
     }
 
@@ -288,24 +296,24 @@ impl<'a> Trial<'a> {
         self.intent.prior = comparison::prior(&self.operation, &self.intent.task, found);
     }
 
-    /// Whether an account that is found may be the work of an attempt at this task.
+    /// Whether an account that was found may have been created by an attempt at this task.
     pub(super) fn may_be_ours(&self) -> bool {
         self.may_have_applied && !self.intent.prior.was_seen()
     }
 
-    /// Holds what was found against what the task wants.
+    /// Compares the account that was found with the task's request.
     pub(super) fn verification(&self, found: Option<&AccountRecord>) -> Verification {
         let declared = &self.description.unverifiable;
         comparison::verify(&self.operation, &self.intent.task, &self.intent.prior, found, declared)
     }
 
-    /// What the task sets that the target cannot show.
+    /// The fields set by the task that the target cannot show.
     pub(super) fn unverifiable(&self) -> Vec<String> {
         comparison::unverifiable(&self.operation, &self.description.unverifiable)
     }
 
-    /// Asks Iden whether the task is still pending, if it was held or if it is long since that was known: meanwhile an
-    /// administrator may have done by hand, and undone again, what it asks for.
+    /// Asks Iden whether the task is still pending if it was held, or if that was last known too long ago: in the meantime, an
+    /// administrator may have made and reverted the requested change manually.
     async fn is_still_wanted(&mut self) -> Result<bool, ShuttingDown> {
         if self.pending_at.is_some_and(|at| at.elapsed() < executor::FRESH) {
             return Ok(true);
@@ -322,17 +330,17 @@ impl<'a> Trial<'a> {
         self.pending_at = None;
     }
 
-    /// "create_account for ann in acme-hr".
+    /// A description such as "create_account for ann in acme-hr".
     pub(super) fn what(&self) -> String {
         format!("{} for {} in {}", self.operation.action(), self.operation.account().label(), self.app.name)
     }
 
-    /// Time spent on this task, without what the breaker held it.
+    /// The time spent on this task, excluding the time the breaker held it.
     pub(super) fn spent(&self) -> Duration {
         self.began.elapsed().saturating_sub(self.held)
     }
 
-    /// Looks whether a success shows.
+    /// Reads the account back to confirm a success.
     async fn verify(&mut self, completion: Completion) -> Result<AttemptsEnd, ShuttingDown> {
         let began = self.app.clock.now();
         let end = verify::run(self, completion).await?;
@@ -343,7 +351,7 @@ impl<'a> Trial<'a> {
         Ok(end)
     }
 
-    /// Looks for the result of an attempt of unknown effect.
+    /// Reads the account back after an attempt with an unknown effect.
     async fn read_back(&mut self, purpose: VerifyReason, failure: Failure) -> Result<Verdict, ShuttingDown> {
         let began = self.app.clock.now();
         let verdict = verification::run(self, purpose, failure).await?;
@@ -352,7 +360,7 @@ impl<'a> Trial<'a> {
         Ok(verdict)
     }
 
-    /// Adds what was done since `began` to the story of the task. It is written with the next intent, the outcome, or when the task
+    /// Adds a step that started at `began` to the task's history. It is written with the next intent, with the outcome, or while the task
     /// waits.
     pub(super) fn note(&mut self, phase: Phase, began: Timestamp, failure: Option<&Failure>) {
         let attempt = self.intent.attempt + u32::from(phase == Phase::LookUp);
@@ -360,7 +368,7 @@ impl<'a> Trial<'a> {
         self.intent.steps.push(step);
     }
 
-    /// Waits before another try, or says that there is no time left for one.
+    /// Waits before the next attempt, or returns the failure if no time is left for one.
     pub(super) async fn wait(
         &mut self,
         after: Option<Duration>,
@@ -378,7 +386,7 @@ impl<'a> Trial<'a> {
         self.pause(wait).await
     }
 
-    /// Shows in the status and in the story why the task is not done yet, and when it continues.
+    /// Shows in the status and in the history why the task is not done yet, and when it continues.
     pub(super) fn show_wait(&mut self, wait: Duration, failure: &Failure) {
         let reason = self.app.redactor.redact(&failure.message);
         self.app.status.progress().wait(&self.intent.task, Some(failure.code), &reason, wait);
@@ -389,8 +397,9 @@ impl<'a> Trial<'a> {
         self.intent.steps.push(waits);
     }
 
-    /// Waits, unless an operator ends the wait. Meanwhile the story so far is written: that holds nobody up.
+    /// Waits, unless an operator ends the wait. The history so far is written during the wait, where it delays nothing.
     pub(super) async fn pause(&mut self, wait: Duration) -> Result<Verdict, ShuttingDown> {
+        self.ticket = None;
         let waiting = self.app.waiting.enter(&self.intent.task);
         let is_noted = AtomicBool::new(false);
         let noting = async {
@@ -408,7 +417,7 @@ impl<'a> Trial<'a> {
         if is_noted.into_inner() {
             self.intent.steps.clear();
         }
-        // An operator has resolved it: it must not be executed again.
+        // An operator has resolved the task: it must not be executed again.
         if waiting.leave().await { Ok(Verdict::TryAgain) } else { Err(ShuttingDown) }
     }
 }

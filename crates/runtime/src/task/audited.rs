@@ -1,4 +1,4 @@
-//! What the audit log says of a task.
+//! The audit log entries of a task.
 
 use std::time::Duration;
 
@@ -12,7 +12,7 @@ use crate::inspection::{TaskRow, report_name};
 use bridgehead_bridge::Task;
 use bridgehead_store::{Outcome, PriorAccount, ReportResult};
 
-/// What an outcome was decided on.
+/// The evidence for an outcome.
 #[derive(Debug)]
 pub(super) struct Audited {
     decision: &'static str,
@@ -32,7 +32,7 @@ impl Audited {
             PriorAccount::Absent => "absent",
             PriorAccount::Seen { .. } => "there",
         };
-        // Names of fields and no values: what a field holds is nobody's business here.
+        // Only the names of fields: their values do not belong in the audit log.
         let seen = trial.seen.as_ref();
         let evidence = json!({
             "attempts": trial.intent.attempt,
@@ -44,6 +44,11 @@ impl Audited {
             "may_have_applied": trial.may_have_applied,
         });
         Self { decision: "execute", evidence }
+    }
+
+    /// How many attempts were made.
+    pub(super) fn attempts(&self) -> u64 {
+        self.evidence["attempts"].as_u64().unwrap_or_default()
     }
 
     /// Records the outcome, which is durable in the journal.
@@ -70,7 +75,7 @@ impl Audited {
     }
 }
 
-/// Records what Iden said to the report of an outcome.
+/// Records Iden's response to a report.
 pub(super) fn reported(app: &AppContext, task: &TaskId, outcome: &Outcome, ended: &ReportResult) {
     let (word, code) = match outcome {
         Outcome::Completed { .. } => ("completed", None),

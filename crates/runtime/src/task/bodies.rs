@@ -1,23 +1,22 @@
-//! Whole tasks as they were listed, within a budget of memory.
+//! Keeps whole tasks as they were listed, within a memory budget.
 //!
-//! A task that waits for its turn was listed whole; keeping it saves a request for each. Tasks differ in size a thousand times, so the
-//! budget counts bytes. What does not fit, or was listed too long ago, is read again when its turn comes.
+//! The list contains whole tasks, and keeping one until its turn saves a request. Task sizes differ by a factor of a thousand, so the
+//! budget is in bytes. A task that does not fit, or was listed too long ago, is read again when its turn comes.
 
 use std::collections::HashMap;
 
 use bridgehead_sdk::TaskId;
-use serde_json::Value;
 use tokio::time::Instant;
 
 use super::executor::FRESH;
 use bridgehead_bridge::Task;
 
-/// How many bytes the kept tasks of one app may take, about.
+/// The approximate number of bytes for the kept tasks of one app.
 pub(super) const BUDGET: usize = 16 * 1024 * 1024;
-/// What a value of a JSON tree takes beside its text, about.
-const NODE: usize = 72;
+/// The approximate overhead of a task in bytes: itself, and its place in a table.
+const OWN: usize = 2 * size_of::<Listed>() + 64;
 
-/// The tasks of one app that wait, as they were listed.
+/// Waiting tasks of one app, as they were listed.
 #[derive(Debug, Default)]
 pub(super) struct Bodies {
     tasks: HashMap<TaskId, Listed>,
@@ -26,30 +25,63 @@ pub(super) struct Bodies {
 
 #[derive(Debug)]
 struct Listed {
-    task: Task,
+    body: Body,
     at: Instant,
-    weight: usize,
+}
+
+/// A task as it was listed, in little memory. What else Iden says of it, beside the documented fields, is not kept.
+pub(super) struct Body {
+    /// Without its payload.
+    task: Task,
+    payload: Box<str>,
+}
+
+impl Body {
+    pub(super) fn of(mut task: Task) -> Self {
+        task.extra = serde_json::Map::new();
+        let payload = std::mem::take(&mut task.payload).to_string().into();
+        Self { task, payload }
+    }
+
+    /// How many bytes it takes, about.
+    pub(super) fn weight(&self) -> usize {
+        OWN + 2 * self.task.id.as_str().len() + self.task.action.len() + self.payload.len()
+    }
+
+    /// The task. What was written as JSON reads as JSON; if it did not, it would be read again.
+    fn open(self) -> Option<Task> {
+        let Self { mut task, payload } = self;
+        task.payload = serde_json::from_str(&payload).ok()?;
+        Some(task)
+    }
+}
+
+/// A password may be in it.
+impl std::fmt::Debug for Body {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Body").field("task", &self.task).finish_non_exhaustive()
+    }
 }
 
 impl Bodies {
-    /// How many bytes are left of the budget.
+    /// The remaining bytes of the budget.
     pub(super) fn room(&self) -> usize {
         BUDGET.saturating_sub(self.weight)
     }
 
-    /// Keeps a task that was listed at this instant, if there is room. A later listing replaces an earlier one.
-    pub(super) fn keep(&mut self, task: Task, at: Instant) {
-        let weight = weight_of(&task);
-        self.remove(&task.id);
+    /// Keeps a task that was listed at this instant, if it fits. Replaces an earlier version.
+    pub(super) fn keep(&mut self, body: Body, at: Instant) {
+        let weight = body.weight();
+        self.drop_task(&body.task.id);
         if weight <= self.room() {
             self.weight += weight;
-            self.tasks.insert(task.id.clone(), Listed { task, at, weight });
+            self.tasks.insert(body.task.id.clone(), Listed { body, at });
         }
     }
 
-    /// Takes out a task; `None` if it is not kept, or was listed too long ago to be believed.
+    /// Takes a task; `None` if it is not kept, or was listed too long ago to be trusted.
     pub(super) fn take(&mut self, id: &TaskId) -> Option<Task> {
-        self.remove(id).filter(|listed| listed.at.elapsed() < FRESH).map(|listed| listed.task)
+        self.remove(id).filter(|listed| listed.at.elapsed() < FRESH)?.body.open()
     }
 
     /// Drops a task.
@@ -57,7 +89,7 @@ impl Bodies {
         drop(self.remove(id));
     }
 
-    /// Drops all tasks that a whole list does not show any more.
+    /// Drops all tasks that a complete list no longer contains.
     pub(super) fn retain(&mut self, is_listed: impl Fn(&TaskId) -> bool) {
         let gone: Vec<TaskId> = self.tasks.keys().filter(|id| !is_listed(id)).cloned().collect();
         for id in gone {
@@ -67,23 +99,8 @@ impl Bodies {
 
     fn remove(&mut self, id: &TaskId) -> Option<Listed> {
         let listed = self.tasks.remove(id)?;
-        self.weight -= listed.weight;
+        self.weight -= listed.body.weight();
         Some(listed)
-    }
-}
-
-/// How many bytes a task takes, about.
-pub(super) fn weight_of(task: &Task) -> usize {
-    let extra: usize = task.extra.iter().map(|(name, value)| name.len() + value_weight(value)).sum();
-    size_of::<Listed>() + 2 * task.id.as_str().len() + task.action.len() + value_weight(&task.payload) + extra
-}
-
-fn value_weight(value: &Value) -> usize {
-    NODE + match value {
-        Value::Null | Value::Bool(_) | Value::Number(_) => 0,
-        Value::String(text) => text.len(),
-        Value::Array(items) => items.iter().map(value_weight).sum(),
-        Value::Object(fields) => fields.iter().map(|(name, value)| name.len() + value_weight(value)).sum(),
     }
 }
 
@@ -95,12 +112,31 @@ mod tests {
 
     use super::*;
 
-    fn task(id: &str, size: usize) -> Task {
-        let fields = json!({ "id": id, "payload": { "account": { "username": "x".repeat(size) } } });
+    fn read(fields: serde_json::Value) -> Task {
         Task::from_json(fields, &bridgehead_bridge::TaskStatus::Pending).unwrap()
     }
 
-    /// Not yet too old.
+    fn task(id: &str, size: usize) -> Body {
+        Body::of(read(json!({ "id": id, "payload": { "account": { "username": "x".repeat(size) } } })))
+    }
+
+    #[test]
+    fn a_task_comes_out_as_it_was_listed_without_what_nobody_asks_for() {
+        for payload in [
+            json!(null),
+            json!({"account": {"id": "ü\u{0}", "n": 48.858_370_099_999_99}}),
+            json!(bridgehead_bridge::TOO_LARGE),
+        ] {
+            let fields = json!({"id": "a", "action": "create_account", "created_at": "2026-01-02T03:04:05Z", "payload": payload});
+            let mut more = fields.clone();
+            more["requested_by"] = "Ann".into();
+            let body = Body::of(read(more));
+            assert!(!format!("{body:?}").contains("48.8"), "{body:?}");
+            assert_eq!(body.open(), Some(read(fields)));
+        }
+    }
+
+    /// Just within the limit.
     const RECENT: Duration = FRESH.saturating_sub(Duration::from_secs(1));
 
     #[tokio::test(start_paused = true)]

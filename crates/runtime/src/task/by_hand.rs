@@ -1,5 +1,5 @@
-//! One attempt at an operation that no task asks for: the same admission, attempt, decision and verification as in the life of a
-//! task, without a task in Iden. What comes after it (another attempt, the report) is told and not done.
+//! Makes one attempt at an operation that an operator requests: the same admission, attempt, decision and verification as in the execution
+//! of a task, but without a task in Iden. What the daemon would do next (another attempt, the report) is described and not done.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -20,17 +20,17 @@ use crate::retry_decision::{self, NextStep};
 use bridgehead_bridge::{Task, TaskStatus};
 use bridgehead_config as config;
 
-/// What the connector answered, if it was asked.
+/// The connector's response.
 #[derive(Clone, Debug, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Answer<T> {
-    /// It could do what was asked.
+    /// The call succeeded.
     Ok(T),
-    /// It could not.
+    /// The call failed.
     Error(Refused),
 }
 
-/// An error of a connector, in its parts.
+/// The parts of a connector error.
 #[derive(Clone, Debug, Serialize)]
 pub struct Refused {
     code: Code,
@@ -44,7 +44,7 @@ pub struct Refused {
 }
 
 impl Refused {
-    /// The parts of an error, which must be free of secrets already.
+    /// Splits an error, from which secrets must already have been removed, into its parts.
     pub fn of(error: &Error) -> Self {
         let (retry, retry_after) = match error.retry() {
             Retry::Never => ("never", None),
@@ -61,7 +61,7 @@ impl Refused {
         }
     }
 
-    /// "PERMISSION_DENIED, not applied, retry never, about the account: …".
+    /// Formats the error, such as "PERMISSION_DENIED, not applied, retry never, about the account: …".
     pub fn in_words(&self) -> String {
         let effect = match self.effect {
             Effect::NotApplied => "not applied",
@@ -81,7 +81,7 @@ impl Refused {
     }
 }
 
-/// What the daemon would do now.
+/// What the daemon would do next.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Decision {
@@ -89,37 +89,37 @@ pub enum Decision {
     Complete,
     /// Report `failed`.
     Fail,
-    /// Try again, later.
+    /// Try again later.
     Retry,
-    /// Hold the tasks of the app until the target can be reached again.
+    /// Hold the tasks of the app until the target is reachable again.
     Hold,
-    /// Continue to look at the account: so far the result of the operation is unknown.
+    /// Continue to read the account back: so far, the result of the operation is unknown.
     Look,
 }
 
-/// The result of a manual operation. It contains no known secret.
+/// The result of a manual operation. Contains no known secrets.
 #[derive(Clone, Debug, Serialize)]
 pub struct ByHand {
     /// The operation, such as `create_account`.
     #[serde(skip)]
     pub action: Action,
-    /// What the connector answered; `None` if it was not asked, because the operation is not allowed or cannot be read.
+    /// The connector's response; `None` if it was not called, because the operation is not allowed or cannot be read.
     pub answer: Option<Answer<Map<String, Value>>>,
     /// What the daemon would do.
     pub decision: Decision,
-    /// The same in words.
+    /// The decision in words.
     pub says: String,
-    /// Which values of the account differ from the request, which the daemon accepts.
+    /// Values of the account that differ from the request in a way that the daemon accepts.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub differing: Vec<String>,
-    /// What the operation sets that the target does not show.
+    /// Fields set by the operation that the target does not show.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub not_shown: Vec<String>,
-    /// What Iden would be told at this moment; `None` while there is nothing to tell yet.
+    /// The report that the daemon would send to Iden now; `None` if there is nothing to report yet.
     pub report: Option<Value>,
 }
 
-/// Tries an operation once. `settings` are those of the daemon; those of `app` may have less patience.
+/// Tries an operation once. `settings` are the daemon's settings; the settings of `app` may use shorter time limits.
 pub(crate) async fn run(
     app: &Arc<AppContext>,
     settings: &config::Tasks,
@@ -148,7 +148,7 @@ pub(crate) async fn run(
         Err(failure) => return Ok(hand.fails(None, &failure)),
     };
     let mut trial = Trial::new(app, operation, intent_of(app, &task), description, stop);
-    // The operator may wait for less time than one attempt is given.
+    // The operator may wait for less time than one attempt may take.
     trial.moment = trial.moment.min(app.settings.tasks.give_up_after);
     hand.once(&mut trial).await
 }
@@ -179,7 +179,7 @@ impl Hand<'_> {
             }
             Attempt::Failed(error) | Attempt::NotLooked(error) => error,
         };
-        // Where a look shows the account that is to be created, the connector is not asked.
+        // If the look-up finds the account to be created, the connector is not called.
         let answer = (trial.intent.attempt > 0).then(|| self.refused(&error));
         let failure = Failure::of(&error);
         let purpose = match retry_decision::after_error(self.action, trial.effects(), &error) {

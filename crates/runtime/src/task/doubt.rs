@@ -1,11 +1,11 @@
-//! Whether tasks may have been begun of which the journal knows nothing: it was lost, or is an old copy.
+//! Determines whether tasks may have been started that the journal does not contain, because it was lost or is an old copy.
 
 use crate::app::AppContext;
 use bridgehead_bridge::{self as bridge, Operation};
 use bridgehead_store::{self as journal, Doubt};
 
-/// The doubt that tasks which the journal does not know are under. A folder that is new puts a question to Iden; as long as
-/// Iden does not answer it, it is a doubt. A journal that cannot be read says nothing: then nothing new is started.
+/// Returns the doubt about tasks that the journal does not contain. For a new state folder, Iden is asked whether the app was ever synced;
+/// until Iden answers, the doubt remains. If the journal cannot be read, nothing new is started.
 pub(super) async fn ask(app: &AppContext) -> Result<Option<Doubt>, journal::Error> {
     let Some(doubt) = app.store.doubted().await? else {
         return Ok(None);

@@ -1,4 +1,4 @@
-//! One task from its start to the moment Iden has heard of its outcome.
+//! Executes one task until Iden has accepted its outcome.
 
 use std::sync::Arc;
 use std::sync::atomic::AtomicU32;
@@ -8,6 +8,7 @@ use std::time::Duration;
 use bridgehead_resilience::{Interrupted, Next};
 use bridgehead_sdk::{Account, AccountId, Completion, Description, Operation, ResourceKind, TaskId};
 use serde::Deserialize;
+use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
@@ -29,36 +30,37 @@ use bridgehead_store::{
 /// A task that was listed longer ago is read again before it is executed: it may have been resolved since.
 pub(super) const FRESH: Duration = Duration::from_secs(30);
 
-/// So often in a row a task must be too large to be read before it is failed as such.
+/// A task that is too large to read this many times in a row fails for that reason.
 const TOO_LARGE: u32 = 3;
 
-/// What is known of a task that is taken up.
+/// What is known about a task when its execution starts.
 #[derive(Debug)]
 pub(super) struct TaskInput {
     pub(super) id: TaskId,
-    /// The task as it was listed, if that was a moment ago; else it is fetched.
+    /// The task as it was listed, if that was recent; otherwise it is fetched.
     pub(super) task: Option<Task>,
-    /// What the journal knows from before this process.
+    /// The journal's entry from an earlier process.
     pub(super) entry: Option<Entry>,
-    /// The journal knows nothing of it, and may have lost that.
+    /// The journal has no entry for the task, but may have lost it.
     pub(super) may_have_begun: bool,
+    /// Of a new task, until it has its turn: so many at most wait for it.
+    pub(super) ticket: Option<OwnedSemaphorePermit>,
 }
 
-/// How a life ended.
+/// How an execution ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum TaskEnd {
-    /// Iden has heard of the outcome, and so has the journal.
+    /// Iden has received the outcome, and the journal records that.
     Reported,
-    /// There was nothing to do, and the journal knows nothing of it.
+    /// There was nothing to do, and the journal has no entry for the task.
     PassedOver,
 }
 
-/// Takes one task from its start to the moment Iden has heard of its outcome.
+/// Executes one task until Iden has accepted its outcome.
 ///
-/// Cancelling: once `stop` is cancelled, nothing new is begun, and [`run`](Self::run) ends with `ShuttingDown`; dropping it in the
-/// middle of a call loses nothing either, for what was begun is in the journal and goes on at the next start. Errors: none end it
-/// early. What the connector or the Bridge answers decides the outcome or is retried. Panics: the scheduler takes the
-/// task up again later, from the journal.
+/// Cancelling: once `stop` is cancelled, nothing new is started, and [`run`](Self::run) returns `ShuttingDown`. Dropping it in the middle
+/// of a call loses nothing either: started work is in the journal and resumes at the next start. Errors: none end it early. Errors of the
+/// connector or the Bridge decide the outcome or are retried. Panics: the scheduler resumes the task later, from the journal.
 #[derive(Debug)]
 pub(super) struct TaskExecutor {
     app: Arc<AppContext>,
@@ -70,9 +72,9 @@ impl TaskExecutor {
         Self { app, stop }
     }
 
-    /// `ShuttingDown` means that the daemon stops; the journal knows where to go on.
+    /// `ShuttingDown` means that the daemon stops; the journal records where to resume.
     pub(super) async fn run(self, input: TaskInput) -> Result<TaskEnd, ShuttingDown> {
-        let TaskInput { id, task, entry, may_have_begun } = input;
+        let TaskInput { id, task, entry, may_have_begun, ticket } = input;
         let app = &self.app;
         let prior = match entry {
             Some(entry) if entry.state != State::Intended => return self.report(&id, &entry).await,
@@ -85,7 +87,7 @@ impl TaskExecutor {
             }),
         };
         let is_new = prior.as_ref().is_none_or(|prior| prior.attempts == 0);
-        // What was listed before the pause may be out of date.
+        // A task listed before the pause may be out of date.
         let listed = if is_new && wait_while_paused(app, &id, &self.stop).await? { None } else { task };
         let fetches = app.clock.now();
         let task = match listed {
@@ -104,7 +106,7 @@ impl TaskExecutor {
         let attempts = prior.as_ref().map_or(0, |prior| prior.attempts);
         intent.steps.push(step(app, attempts, Phase::Fetch, fetches, None));
         let Attempted { end, under_way_until, steps, audited } = match self
-            .attempt(&task, intent.clone(), prior)
+            .attempt(&task, intent.clone(), prior, ticket)
             .await
         {
             Ok(attempted) => attempted,
@@ -121,9 +123,10 @@ impl TaskExecutor {
             return Ok(TaskEnd::Reported);
         };
         log(app, &task, outcome.outcome());
+        trace(outcome.outcome(), Some(audited.attempts()));
         audited.record(app, &task, outcome.outcome(), began.elapsed());
         report::until_heard(app, &task.id, &outcome, &self.stop).await?;
-        // A call that may still be under way must not land in the middle of the account's next task.
+        // A call that may still be running must not take effect in the middle of the account's next task.
         if let Some(until) = under_way_until {
             tokio::select! {
                 biased;
@@ -134,10 +137,14 @@ impl TaskExecutor {
         Ok(TaskEnd::Reported)
     }
 
-    /// The task has an outcome, which Iden may not have heard.
+    /// Reports an outcome that Iden may not have received.
     async fn report(&self, id: &TaskId, entry: &Entry) -> Result<TaskEnd, ShuttingDown> {
         let is_decided = matches!(entry.state, State::Decided(_));
-        match OutcomeRecorded::in_journal(entry) {
+        let outcome = OutcomeRecorded::in_journal(entry);
+        if let Some(outcome) = &outcome {
+            trace(outcome.outcome(), None);
+        }
+        match outcome {
             Some(outcome) if is_decided => report::until_heard(&self.app, id, &outcome, &self.stop).await?,
             Some(outcome) => report::again(&self.app, id, &outcome).await,
             None => {}
@@ -151,13 +158,13 @@ impl TaskExecutor {
             attempts: entry.attempt,
             may_have_applied: entry.may_have_applied,
             account: entry.prior,
-            // The wall clock may have been set since: only the time that this process has seen pass is certain.
+            // The wall clock may have been set since: only time measured by this process is certain.
             since_last: Duration::try_from(since).unwrap_or_default().min(self.app.started.elapsed()),
         }
     }
 
-    /// The attempts were given up although the daemon does not stop. If the task was decided meanwhile, such as by an operator, Iden is
-    /// told; else it is listed again.
+    /// Handles attempts that ended early although the daemon is not stopping. If the task was decided in the meantime, by an operator for
+    /// example, the outcome is reported; otherwise the task will be listed again.
     async fn decided_elsewhere(&self, task: &TaskId) -> Result<TaskEnd, ShuttingDown> {
         let Ok(Some(outcome)) = self.app.store.recorded_outcome(task).await else {
             return Err(ShuttingDown);
@@ -171,6 +178,7 @@ impl TaskExecutor {
         task: &Task,
         mut intent: Intent,
         prior: Option<PriorAttempts>,
+        ticket: Option<OwnedSemaphorePermit>,
     ) -> Result<Attempted, ShuttingDown> {
         let app = &self.app;
         let what = format!("{} in {}", intent.action, app.name);
@@ -189,6 +197,7 @@ impl TaskExecutor {
             Ok(operation) => {
                 intent.steps.push(step(app, 0, Phase::Admit, begins, None));
                 let mut trial = Trial::new(app, operation, intent, Arc::clone(&description), &self.stop);
+                trial.ticket = ticket;
                 let end = Box::pin(trial.run(prior)).await?;
                 if let AttemptsEnd::Completed(completion) = &end {
                     note(app, &description, &trial.operation, completion).await;
@@ -205,8 +214,8 @@ impl TaskExecutor {
         }
     }
 
-    /// The outcome is durable before Iden hears of it. It is known to nobody else, so this never gives up. Where the journal holds
-    /// another one already, that is the outcome; `None` if it has been reported so long ago that it is not kept any more.
+    /// Makes the outcome durable before it is reported. It is not stored anywhere else, so this never gives up. If the journal already
+    /// contains a different outcome, that one counts; `None` if it was reported so long ago that it has been removed.
     async fn write_outcome(&self, intent: &Intent, outcome: &Outcome) -> Option<OutcomeRecorded> {
         let (app, task) = (&self.app, &intent.task);
         let write = |_| async {
@@ -226,18 +235,18 @@ impl TaskExecutor {
     }
 }
 
-/// How the attempts ended.
+/// The end of the attempts.
 struct Attempted {
     end: AttemptsEnd,
-    /// Until when one of them may still be under way in the target.
+    /// Until when an attempt may still be running in the target.
     under_way_until: Option<Instant>,
-    /// What is not written down yet of the story.
+    /// Steps of the history that are not written yet.
     steps: Vec<AttemptStep>,
-    /// What the outcome was decided on.
+    /// The evidence for the outcome.
     audited: Audited,
 }
 
-/// Waits while an operator has paused the app: no task is begun. Says whether it did.
+/// Waits while an operator has paused the app, so that no task is started. Returns whether it waited.
 pub(super) async fn wait_while_paused(
     app: &AppContext,
     task: &TaskId,
@@ -256,28 +265,28 @@ pub(super) async fn wait_while_paused(
     Ok(was_paused)
 }
 
-/// Iden holds an account from the moment it hears that it was created. The removal guard must know that before a sync has
-/// seen it; else a listing that is truncated could remove any number of new people.
+/// Records changes to accounts for the removal guard. Iden knows an account as soon as its creation is reported, and the guard must know it
+/// before the first sync that lists it; otherwise a truncated listing could remove any number of new accounts.
 async fn note(app: &AppContext, description: &Description, operation: &Operation, completion: &Completion) {
     let mut types = description.resource_types.iter();
     let Some(of) = types.find(|of| of.kind == ResourceKind::Account) else { return };
     let slug = of.slug.as_str();
     let told = completion.result.get("account_id").and_then(serde_json::Value::as_str);
     let noted = match operation {
-        // A new account has the identifier that the target gave it, whatever the task called it.
+        // A new account has the identifier that the target assigned, whatever the task requested.
         Operation::CreateAccount(create) => {
             let Some(id) = told else { return };
             app.newcomers.came(&create.account, id);
             app.listings.note_created(&app.key, slug, id).await
         }
         Operation::DeleteAccount(delete) => {
-            // An account deleted by name was still recorded with an identifier.
+            // Even an account that is deleted by name is recorded under its identifier.
             let created = app.newcomers.went(&delete.account);
             let asked = delete.account.id.as_ref().map(AccountId::as_str);
             let Some(id) = told.or(asked).or(created.as_deref()) else { return };
             app.listings.note_deleted(&app.key, slug, id).await
         }
-        // What a task took away is no surprise to the removal guard.
+        // Access that a task removes is expected, and must not trigger the removal guard.
         operation => {
             let Some((account, changes)) = access_changes(operation) else { return };
             let Some(id) = told.or(account.id.as_ref().map(AccountId::as_str)) else { return };
@@ -290,10 +299,10 @@ async fn note(app: &AppContext, description: &Description, operation: &Operation
     }
 }
 
-/// What a task changes of an account's access, if it takes some away.
+/// The changes to an account's access, if the operation removes any.
 fn access_changes(operation: &Operation) -> Option<(&Account, Changes)> {
     match operation {
-        // Many targets take a suspended account out of its groups.
+        // Many targets remove a suspended account from its groups.
         Operation::SuspendAccount(suspend) => {
             Some((&suspend.account, Changes { status: true, memberships: true }))
         }
@@ -309,36 +318,36 @@ fn access_changes(operation: &Operation) -> Option<(&Account, Changes)> {
     }
 }
 
-/// Nothing leaves the daemon, and nothing is written down, before known secrets are taken out.
+/// The outcome of a success. Known secrets are removed before anything is written or sent.
 pub(super) fn completed(app: &AppContext, completion: Completion) -> Outcome {
     let id = completion.result.get("account_id").and_then(serde_json::Value::as_str).map(str::to_owned);
     let mut result = serde_json::Value::Object(completion.result);
     app.redactor.redact_json(&mut result);
-    // A secret that happens to be a part of the identifier, such as a short PIN of another task, must not change which
-    // account Iden assigns. Only an identifier that is entirely a secret is removed.
+    // A secret that happens to be part of the identifier, such as a short PIN of another task, must not change which account Iden links.
+    // The identifier is redacted only if all of it is a secret.
     if let Some(id) = id.filter(|id| app.redactor.redact(id) != bridgehead_sdk::REDACTED) {
         result["account_id"] = id.into();
     }
     Outcome::Completed { result: result.as_object().filter(|fields| !fields.is_empty()).cloned() }
 }
 
-/// As [`completed`].
+/// The outcome of a failure; see [`completed`].
 pub(super) fn failed(app: &AppContext, failure: &Failure) -> Outcome {
     const LONGEST: usize = 2000;
     let message = app.redactor.redact(&failure.message);
     Outcome::Failed { code: failure.code, message: message.chars().take(LONGEST).collect() }
 }
 
-/// A write to the journal is tried until it works, unless the task has an outcome already.
+/// Retries a journal write until it succeeds, unless the task already has an outcome.
 pub(super) fn unless_decided(error: &journal::Error) -> Next {
     if matches!(error, journal::Error::AlreadyDecided { .. }) { Next::GiveUp } else { Next::Retry }
 }
 
-/// Whether a task that was read just now is to be executed. What was resolved, or is gone, leaves the journal too.
+/// Whether a task that was just read should be executed. Tasks that are resolved or gone are removed from the journal.
 pub(super) async fn is_wanted(app: &AppContext, id: &TaskId, task: Option<&Task>) -> bool {
     match task.map(|task| &task.status) {
         Some(TaskStatus::Pending) => return true,
-        // Neither pending nor resolved: it will be listed again when its time has come.
+        // Neither pending nor resolved: it will be listed again when it is due.
         Some(status) if !status.is_terminal() => return false,
         Some(_) => {
             tracing::info!(app = %app.name, task = %id, "was already resolved in Iden; skipped");
@@ -353,8 +362,8 @@ pub(super) async fn is_wanted(app: &AppContext, id: &TaskId, task: Option<&Task>
     false
 }
 
-/// Reads again a task that is known from long ago. `None` if Iden does not know it. One that stays too large to read
-/// fails as such, unless it has begun: then an oversized response must not decide its result.
+/// Reads a task from Iden. `None` if Iden does not know it. A task that stays too large to read fails for that reason, unless it has
+/// already been started: an oversized response must not decide its result.
 pub(super) async fn fetch(
     app: &AppContext,
     id: &TaskId,
@@ -396,7 +405,7 @@ pub(super) async fn fetch(
     }
 }
 
-/// Whether reading a task is repeated: until Iden gives it, or does not know it.
+/// Retries reading a task until Iden returns it, or responds that it does not know it.
 fn unless_unknown(error: &bridge::Error) -> Next {
     match error {
         bridge::Error::NotFound { from_bridge: true, .. } => Next::GiveUp,
@@ -416,6 +425,18 @@ fn log(app: &AppContext, task: &Task, outcome: &Outcome) {
         Outcome::Failed { code, message } => {
             tracing::warn!(app = %app.name, task = %task.id, action = task.action, %code, "failed: {message}");
         }
+    }
+}
+
+/// Says of the span of a task how it ended. A task whose outcome was decided earlier had its attempts earlier, too.
+fn trace(outcome: &Outcome, attempts: Option<u64>) {
+    let span = tracing::Span::current();
+    match outcome {
+        Outcome::Completed { .. } => span.record("outcome", "completed"),
+        Outcome::Failed { code, .. } => span.record("outcome", "failed").record("code", code.as_str()),
+    };
+    if let Some(attempts) = attempts {
+        span.record("attempts", attempts);
     }
 }
 

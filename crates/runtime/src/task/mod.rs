@@ -1,10 +1,10 @@
-//! The life of a task: `poll → lane → intent → execute → outcome → report → reported`.
+//! The execution of a task: `poll → queue → intent → execute → outcome → report → reported`.
 //!
-//! [`scheduler`] is an app's event loop. It takes tasks from [`poller`], decides with [`account_queues`] which may run, and starts a
-//! [`executor`] for each, unless [`approval_queue`] keeps it back: [`admission`] refuses what must not reach the connector, [`attempts`]
-//! makes [`attempt`]s at it with [`verification`] where an effect is not known and [`wait_for_target`] where the target is unreachable,
-//! [`verify`] looks whether a success shows, and [`report`] tells Iden. A task that Iden lists after its end is [`relisted`].
-//! One that an operator makes up is tried once, [`by_hand`], without Iden.
+//! [`scheduler`] is an app's event loop. It takes tasks from [`poller`], decides with [`account_queues`] which may run, and starts an
+//! [`executor`] for each, unless [`approval_queue`] holds it. [`admission`] rejects tasks that must not reach the connector. [`attempts`]
+//! makes one [`attempt`] after another, with [`verification`] if an effect is unknown and [`wait_for_target`] while the target is
+//! unreachable. [`verify`] confirms a success, and [`report`] sends the outcome to Iden. A task that Iden lists after its end is
+//! [`relisted`]. [`by_hand`] tries an operation of an operator once, without Iden.
 
 pub(crate) mod account_queues;
 mod admission;

@@ -1,10 +1,9 @@
-//! Where a walk over pages by offset continues, so that no task is skipped while the list changes. Pure.
+//! Decides where a poll over offset pages continues, so that no task is skipped while the list changes. Pure.
 //!
-//! Completed tasks slide the rest of the list forward, and the next one may be before the next page by then. How many
-//! have left is known for this process's own, and from the count of the list if none was added; other clients' changes
-//! are only visible when a page does not start where the last one ended. So every page is requested from the last task
-//! of the previous one: if it starts with a known task, nothing is missing between them, and if not, the walk goes back
-//! until it does.
+//! Completed tasks shift the rest of the list forward, and the next unread task may then be on a page that was already read. This process
+//! knows how many tasks it has resolved itself, and the list's total count reveals removals if nothing was added. Changes by other clients
+//! are only visible when a page does not start where the previous one ended. So every page is requested starting at the last task of the
+//! previous one: if it starts with a known task, nothing is missing in between; otherwise, the poll goes back until it does.
 
 use std::collections::HashSet;
 
@@ -12,39 +11,39 @@ use bridgehead_sdk::TaskId;
 
 use bridgehead_bridge::{NextPage, TaskPage};
 
-/// How far the walk goes back at first; twice as far each further time.
+/// How far the poll goes back at first; the distance doubles each time.
 const BACK: u64 = 10;
-/// How often a walk goes back. A list in no order at all never fits together; it is taken as it comes after that.
+/// How many times a poll goes back. A list without a stable order never fits together; after that, pages are accepted as they come.
 const REREADS: u32 = 100;
-/// So many pages in a row without anything new are no list.
+/// After this many consecutive pages without new tasks, the list counts as endless.
 const STALE: usize = 1000;
-/// So many tasks are not a plausible list, or too long to be processed in one go.
+/// More tasks than this are implausible, or too many for one poll.
 const MOST: usize = 500_000;
 
-/// The course of one walk.
+/// The state of one poll.
 #[derive(Debug)]
 pub(super) struct OffsetPager {
     count: Option<u64>,
     resolved: u64,
-    /// The links that were followed since there was news last.
+    /// The links followed since the last page with new tasks.
     visited: Vec<NextPage>,
     back: u64,
     rereads: u32,
-    /// Whether the page that comes overlaps the one before.
+    /// Whether the next page overlaps the previous one.
     overlaps: bool,
 }
 
-/// The links go in a circle, or never end.
+/// The links form a circle, or never end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct EndlessList;
 
 impl OffsetPager {
-    /// Begins when this process has resolved so many tasks.
+    /// Starts a poll. `resolved` is the number of tasks that this process has resolved so far.
     pub(super) fn new(resolved: u64) -> Self {
         Self { count: None, resolved, visited: Vec::new(), back: BACK, rereads: 0, overlaps: false }
     }
 
-    /// If the page at `here` does not begin where the one before ended, where to go back to. Then nothing of it counts.
+    /// Returns the page to go back to if the page at `here` does not start where the previous one ended. The page must then be discarded.
     pub(super) fn back_from(
         &mut self,
         here: &NextPage,
@@ -52,7 +51,7 @@ impl OffsetPager {
         seen: &HashSet<TaskId>,
     ) -> Option<NextPage> {
         let is_behind_somebody = here.offset().is_some_and(|offset| offset > 0);
-        // An item that is no task may be the one that both pages have; nothing can be said then.
+        // The task that both pages share may be the unreadable item, so nothing can be concluded.
         let fits =
             !page.unreadable.is_empty() || page.tasks.first().is_some_and(|first| seen.contains(&first.id));
         if fits || !self.overlaps || !is_behind_somebody || self.rereads >= REREADS {
@@ -66,8 +65,8 @@ impl OffsetPager {
         Some(earlier)
     }
 
-    /// Where to continue. `items` is how many were on the page, `resolved` how many tasks this process has resolved by
-    /// now.
+    /// Returns the page to continue with. `items` is the number of items on the page, `resolved` the number of tasks that this process has
+    /// resolved so far.
     pub(super) fn onward(
         &mut self,
         next: &NextPage,
@@ -83,7 +82,7 @@ impl OffsetPager {
         };
         let left = shrunk.max(resolved.saturating_sub(self.resolved));
         (self.count, self.resolved) = (count, resolved);
-        // A page of one would be requested again and again.
+        // A page with a single item would be requested again and again.
         self.overlaps = items > 1;
         let overlap = u64::from(self.overlaps);
         let next = next.rewind(if is_news { left + overlap } else { overlap });

@@ -1,9 +1,8 @@
-//! Walking the list of pending tasks, page by page.
+//! Reads the list of pending tasks, page by page.
 //!
-//! Offset pages shift while tasks complete: what stood at the head of page three slides into page two. A task missed
-//! that way is found by the next walk, but a younger task of the same account could be seen first and overtake it. So
-//! the walk goes back where pages do not fit together ([`OffsetPager`]), and tasks are handed on only when the list has been
-//! read to its end.
+//! Offset pages shift while tasks complete: a task at the top of page three moves to page two. The next poll finds a task missed that way,
+//! but a newer task of the same account could be seen first and overtake it. So the poll goes back if pages do not fit together
+//! ([`OffsetPager`]), and tasks are passed on only when the list has been read completely.
 
 use std::collections::HashSet;
 
@@ -13,41 +12,41 @@ use jiff::{SignedDuration, Timestamp};
 use tokio::time::Instant;
 
 use super::account_queues::{self, AccountKey};
-use super::bodies;
+use super::bodies::Body;
 use super::offset_pager::OffsetPager;
 use crate::app::AppContext;
 use bridgehead_bridge::{self as bridge, Api, Call, NextPage, Operation, Task, TaskQuery, TaskStatus};
 
-/// The most tasks on one page; the documented default is 50.
+/// The page size; the documented default is 50.
 const PAGE: u32 = 100;
-/// So many different complaints about a list are kept.
+/// The maximum number of different errors kept for a list.
 const COMPLAINTS: usize = 100;
 
-/// A pending task as the list shows it.
+/// A pending task as shown by the list.
 #[derive(Debug)]
 pub(super) struct PendingTask {
     pub(super) id: TaskId,
     pub(super) created_at: Option<Timestamp>,
     pub(super) keys: Vec<AccountKey>,
-    /// Whether it takes access away.
+    /// Whether it removes access.
     pub(super) is_destructive: bool,
-    /// When the page was requested that shows it.
+    /// When the page with this task was requested.
     pub(super) seen: Instant,
-    /// The task itself, for as many as there is room for; of the rest only this much is kept.
-    pub(super) task: Option<Task>,
+    /// The whole task, if it fits into memory; of other tasks only the fields above are kept.
+    pub(super) task: Option<Body>,
 }
 
-/// What one walk saw.
+/// The result of one poll.
 #[derive(Debug)]
 pub(super) struct PollResult {
     /// When the first page was requested.
     pub(super) began: Instant,
     pub(super) tasks: Vec<PendingTask>,
-    /// What is wrong with items of the list that are no tasks; nothing can be reported for them.
+    /// Errors for list items that are not tasks; nothing can be reported for them.
     pub(super) unreadable: Vec<String>,
-    /// How many pending tasks are not due yet.
+    /// The number of pending tasks that are not due yet.
     pub(super) not_due: u64,
-    /// What ended the walk before the end of the list.
+    /// The error that ended the poll before the end of the list.
     pub(super) error: Option<bridge::Error>,
 }
 
@@ -57,7 +56,7 @@ impl Default for PollResult {
     }
 }
 
-/// Reads the whole list; `room` is how many bytes the tasks may take that are kept whole.
+/// Reads the whole list; `room` is the maximum number of bytes for tasks that are kept whole.
 pub(super) async fn walk(app: &AppContext, mut room: usize) -> PollResult {
     let mut walked = PollResult::default();
     let mut seen = walked.began;
@@ -96,8 +95,9 @@ pub(super) async fn walk(app: &AppContext, mut room: usize) -> PollResult {
                 let keys = account_queues::keys_of(&task.id, &task.payload);
                 let (id, created_at) = (task.id.clone(), task.created_at);
                 let is_destructive = task.action.parse().is_ok_and(Action::is_destructive);
-                let weight = bodies::weight_of(&task);
-                let task = (weight <= room).then_some(task);
+                let body = Body::of(task);
+                let weight = body.weight();
+                let task = (weight <= room).then_some(body);
                 room -= task.as_ref().map_or(0, |_| weight);
                 walked.tasks.push(PendingTask { id, created_at, keys, is_destructive, seen, task });
             }
@@ -118,19 +118,19 @@ pub(super) async fn walk(app: &AppContext, mut room: usize) -> PollResult {
     }
 }
 
-/// What the clocks of Iden and of this machine may be apart. Iden shows a task as pending when its time has come by Iden's clock
-/// (task guide), which is believed within this; what is further ahead is no difference of clocks.
+/// The tolerated difference between Iden's clock and this machine's clock. Iden lists a task as pending when it is due by Iden's clock
+/// (task guide), and that is trusted within this limit; a task further in the future cannot be explained by clock differences.
 const CLOCKS: SignedDuration = SignedDuration::from_hours(24);
 
-/// Whether a pending task is not due yet. It stays in the list and is seen again by the next walk; nothing waits behind it,
-/// as nothing waits behind a task that Iden shows as `scheduled`.
+/// Whether a pending task is not due yet. It stays in the list, and the next poll sees it again. No other task waits for it, just as none
+/// waits for a task that Iden shows as `scheduled`.
 pub(super) fn is_early(task: &Task, now: Timestamp) -> bool {
     let latest = now.saturating_add(CLOCKS).unwrap_or(Timestamp::MAX);
     task.status == TaskStatus::Pending && task.execute_after.is_some_and(|after| after > latest)
 }
 
 impl PollResult {
-    /// They are much alike, and a list that never ends would have no end of them.
+    /// Errors are limited: they are similar, and an endless list would produce an endless number of them.
     fn complain(&mut self, unreadable: Vec<String>) {
         for what in unreadable {
             if self.unreadable.len() < COMPLAINTS && !self.unreadable.contains(&what) {
@@ -140,8 +140,8 @@ impl PollResult {
     }
 }
 
-/// Reverses the order of tasks that were listed newest first. Their creation time counts more, but for two created at
-/// the same instant, only the order of the list is available.
+/// Reverses tasks that were listed newest first. Creation times take precedence, but for tasks created at the same instant, only the order
+/// of the list is known.
 pub(super) fn oldest_first(tasks: &mut [PendingTask]) {
     let mut times = tasks.iter().filter_map(|listed| listed.created_at);
     if let (Some(first), Some(last)) = (times.next(), times.next_back())

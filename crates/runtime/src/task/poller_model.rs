@@ -1,4 +1,4 @@
-//! Walks over a list that changes while it is read, against a model of the server.
+//! Polls a list that changes while it is read, using a model of the server.
 
 use std::collections::{BTreeSet, VecDeque};
 use std::sync::{Arc, Mutex, OnceLock};
@@ -15,29 +15,29 @@ use crate::fakes::{Place, Script};
 use bridgehead_bridge::{self as bridge, NextPage, TaskPage, TaskQuery, fuzz};
 use bridgehead_store::{Outcome, ReportResult};
 
-/// What happens to the list between two pages.
+/// A change of the list between two pages.
 #[derive(Clone, Debug)]
 enum Event {
     /// This process has resolved a task.
     Ours(Index),
-    /// Somebody else has.
+    /// Another client has resolved a task.
     Others(Index),
-    /// Iden has made a task.
+    /// Iden has created a task.
     New,
 }
 
-/// How the server lists.
+/// How the server returns lists.
 #[derive(Clone, Copy, Debug)]
 struct Manner {
     page: usize,
     newest_first: bool,
-    /// Whether it says how many there are.
+    /// Whether it returns the total count.
     counts: bool,
-    /// Every so many items one is no task.
+    /// One of this many items is not a task.
     odd_every: Option<usize>,
 }
 
-/// A list with pages by offset.
+/// A list with offset pages.
 struct Server {
     manner: Manner,
     app: OnceLock<Arc<AppContext>>,
@@ -63,13 +63,13 @@ impl Server {
         self.manner.odd_every.is_some_and(|every| task % every == every - 1)
     }
 
-    /// Those that a walk can tell of.
+    /// The tasks that a poll can see.
     fn tasks(&self) -> BTreeSet<usize> {
         let state = self.state.lock().unwrap();
         state.tasks.iter().copied().filter(|task| !self.is_odd(*task)).collect()
     }
 
-    /// What happens before the next request is answered.
+    /// Applies the changes that happen before the next response.
     fn pass_time(&self) {
         let mut state = self.state.lock().unwrap();
         state.requests += 1;
@@ -158,7 +158,7 @@ prop_compose! {
     }
 }
 
-/// Walks once; gives what was there all the time and was missed, and how many requests it took.
+/// Polls once; returns the tasks that were listed the whole time but missed, and the number of requests.
 fn missed(place: &Place, server: &Arc<Server>) -> (BTreeSet<usize>, usize) {
     let app = place.app(server);
     drop(server.app.set(Arc::clone(&app)));
@@ -170,7 +170,7 @@ fn missed(place: &Place, server: &Arc<Server>) -> (BTreeSet<usize>, usize) {
     (missed, server.state.lock().unwrap().requests)
 }
 
-/// Whoever is missed could be overtaken by a younger task of the same account; so nobody is, whatever shifts.
+/// A newer task of the same account could overtake a missed one, so none may be missed, however pages shift.
 #[test]
 fn whoever_is_on_the_list_from_beginning_to_end_is_seen_however_pages_shift() {
     let place = Place::new();
@@ -185,7 +185,7 @@ fn whoever_is_on_the_list_from_beginning_to_end_is_seen_however_pages_shift() {
     });
 }
 
-/// The ordinary case costs no request more than there are pages, but for the one task that two pages share.
+/// In the normal case there are no extra requests, except for the one task that two pages share.
 #[test]
 fn a_list_that_stands_still_is_read_once() {
     let place = Place::new();
@@ -194,12 +194,12 @@ fn a_list_that_stands_still_is_read_once() {
         let server = Server::new(manner, 10_000, Vec::new());
         let (missed, requests) = missed(&place, &server);
         assert!(missed.is_empty());
-        // Each page after the first brings 99; an item that is no task may cost another.
+        // Each page after the first adds 99 tasks; an item that is not a task may cost another request.
         assert!(requests <= 112, "{requests} requests");
     }
 }
 
-/// Single tasks on pages, and items that are no tasks among them: then not everything can be promised, but an end is.
+/// With one-task pages and items that are not tasks, completeness cannot be guaranteed, but the poll must end.
 #[test]
 fn a_walk_over_odd_pages_comes_to_an_end() {
     let place = Place::new();
@@ -215,7 +215,7 @@ fn a_walk_over_odd_pages_comes_to_an_end() {
     });
 }
 
-/// A server that has a page for every request, always with the same tasks and another link.
+/// A server that returns a page for every request, always with the same tasks and a different link.
 #[derive(Default)]
 struct Bottomless(Mutex<usize>);
 

@@ -1,6 +1,5 @@
-//! Tasks that Iden still lists as pending after their end. A report is final when Iden agrees: a 200 may be lost on its
-//! side, and a 409 or 404 may be a temporary mistake. So the outcome is reported again, with growing delays, and an
-//! alarm is raised if that does not help.
+//! Tasks that Iden still lists as pending after their end. A report is only final if Iden agrees: Iden may lose it after a 200, and a 409
+//! or 404 may be a temporary error. So the outcome is reported again, with growing delays, and an alarm is raised if that does not help.
 
 use std::collections::{HashMap, HashSet};
 use std::time::Duration;
@@ -10,17 +9,17 @@ use tokio::time::Instant;
 
 use bridgehead_resilience::RetryPolicy;
 
-/// The waits between two reports of the same task.
+/// The delays between repeated reports of the same task.
 const WAITS: RetryPolicy = RetryPolicy::new(Duration::from_secs(15), Duration::from_hours(1));
-/// After so many of them, an alarm is raised.
+/// After this many repetitions, an alarm is raised.
 const PATIENCE: u32 = 3;
-/// So many ends of this process are remembered, to tell a list that was read before them.
+/// The maximum number of ended tasks remembered to recognize lists that were read before the end.
 const REMEMBERED: usize = 100_000;
 
-/// What is known of them.
+/// The state of relisted tasks.
 #[derive(Debug, Default)]
 pub(super) struct Relisted {
-    /// When this process ended a task: a list that was read before shows it still.
+    /// When this process ended a task: a list that was requested earlier may still show it.
     ended: HashMap<TaskId, Instant>,
     told: HashMap<TaskId, Told>,
 }
@@ -32,14 +31,14 @@ struct Told {
 }
 
 impl Relisted {
-    /// A report has ended.
+    /// Records that a task was reported.
     pub(super) fn ended(&mut self, task: TaskId) {
         if self.ended.len() < REMEMBERED {
             self.ended.insert(task, Instant::now());
         }
     }
 
-    /// A list that was begun at this instant shows a task which has ended. Whether it is to be reported again now.
+    /// Whether a task that has ended should be reported again now, given a list requested at `list_began` that still shows it.
     pub(super) fn is_due(&mut self, task: &TaskId, list_began: Instant) -> bool {
         if self.ended.get(task).is_some_and(|at| *at >= list_began) {
             return false;
@@ -54,13 +53,13 @@ impl Relisted {
         true
     }
 
-    /// The whole list was read, and showed these tasks; it was begun at this instant.
+    /// Forgets tasks that a complete list, requested at `list_began`, no longer shows.
     pub(super) fn settle(&mut self, listed: &HashSet<&TaskId>, list_began: Instant) {
         self.ended.retain(|_, at| *at >= list_began);
         self.told.retain(|task, _| listed.contains(task));
     }
 
-    /// How many were told about more than once without success.
+    /// The number of tasks that were reported repeatedly without success.
     pub(super) fn stuck(&self) -> usize {
         self.told.values().filter(|told| told.times >= PATIENCE).count()
     }

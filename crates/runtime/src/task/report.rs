@@ -1,4 +1,4 @@
-//! Telling Iden the outcome of a task, until it has been heard.
+//! Reports the outcome of a task until Iden has accepted it.
 
 use std::sync::{Mutex, PoisonError};
 
@@ -17,7 +17,7 @@ use crate::upstream::Patience;
 use bridgehead_bridge::{self as bridge, Operation, Report};
 use bridgehead_store::{AttemptStep, Outcome, Phase, ReportResult};
 
-/// An outcome as it is reported.
+/// Converts an outcome into its report.
 pub(crate) fn report_of(outcome: &Outcome) -> Report {
     match outcome {
         Outcome::Completed { result } => Report::Completed { result: result.clone() },
@@ -25,8 +25,7 @@ pub(crate) fn report_of(outcome: &Outcome) -> Report {
     }
 }
 
-/// Reports once more what Iden was told before, because it still lists the task as pending. Once only: as long as it does
-/// so, it is told again later.
+/// Repeats a report once because Iden still lists the task as pending. If that does not help, it is repeated again later.
 pub(super) async fn again(app: &AppContext, task: &TaskId, outcome: &OutcomeRecorded) {
     let report = report_of(outcome.outcome());
     match app.upstream.ask(Operation::Report, |bridge| bridge.report(app.id, task, &report)).await {
@@ -40,8 +39,8 @@ pub(super) async fn again(app: &AppContext, task: &TaskId, outcome: &OutcomeReco
     }
 }
 
-/// Reports an outcome that is durable. Repeats without limit; when the daemon stops, the outcome stays in the journal
-/// and is reported at the next start.
+/// Reports a durable outcome. Retries without limit; when the daemon stops, the outcome stays in the journal and is reported at the next
+/// start.
 pub(super) async fn until_heard(
     app: &AppContext,
     task: &TaskId,
@@ -63,7 +62,7 @@ pub(super) async fn until_heard(
             tracing::warn!(app = %app.name, %task, %error, ?wait, "the outcome could not be reported; retrying");
             app.status.report_delayed();
             app.status.progress().wait(task, None, &error.to_string(), wait);
-            // The first is written down, for commands while no daemon runs; the status shows the others.
+            // Record the first failure, for commands while no daemon runs; the status shows the others.
             let mut late = late.lock().unwrap_or_else(PoisonError::into_inner);
             if late.is_none() {
                 *late = Some(AttemptStep {
@@ -117,13 +116,13 @@ pub(super) async fn until_heard(
     );
     written.await.map_err(|_| ShuttingDown)?;
     if let ReportResult::Rejected { detail } = &ended {
-        // Only now is it where the message leads to.
+        // Only now can the command in this message find it.
         tracing::error!(app = %app.name, %task, error = %detail, "Iden rejected the report of this task. See `bridgehead tasks list --rejected`");
     }
     Ok(())
 }
 
-/// Whether a report is repeated: until Iden has said something about it.
+/// Retries a report until Iden responds to it.
 fn unless_heard(error: &bridge::Error) -> Next {
     match error {
         bridge::Error::Conflict { .. }

@@ -1,4 +1,4 @@
-//! The event loop of an app's tasks: what is listed goes into lanes, what may run is started.
+//! The event loop for an app's tasks: listed tasks are queued, and tasks that may run are started.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
@@ -7,11 +7,13 @@ use std::time::Duration;
 use bridgehead_resilience::{Backoff, Next};
 use bridgehead_sdk::TaskId;
 use jiff::SignedDuration;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::task::{Id, JoinError, JoinSet};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
 use tracing::Instrument;
+use tracing::field::Empty;
 
 use super::account_queues::AccountQueues;
 use super::approval_queue::{self, Holding};
@@ -28,30 +30,32 @@ use crate::guard;
 use crate::policies;
 use bridgehead_store::{Entry, Known, ReportResult, State};
 
-/// The maximum number of lives: running ones, and those that wait for their backoff or for the target.
+/// The maximum number of executions: running ones, and those waiting for their backoff or for the target.
 const LIVES: usize = 4096;
+/// So many new tasks at most wait for their turn at the target, beside those that have one. Each takes memory, the others wait in lanes.
+const TICKETS: usize = 512;
 /// So many tasks wait in lanes at most before the list is read again.
 const QUEUED: usize = 4096;
-/// As long as this many tasks for each slot of the target are about to run, the list is read less often.
+/// While this many tasks per concurrency slot are about to run, the list is read less often.
 const AHEAD: usize = 8;
-/// But at least so many.
+/// The minimum number of tasks for that.
 const LEAST_AHEAD: usize = 256;
-/// How many times less often.
+/// The factor for less frequent polls.
 const SELDOM: u32 = 6;
-/// How long a task that has ended is remembered; one that Iden still lists is not forgotten.
+/// How long a task that has ended is remembered; a task that Iden still lists is not removed.
 const KEEP_ENDED: SignedDuration = SignedDuration::from_hours(30 * 24);
 /// How often old tasks are removed from the journal.
 const PRUNE_EVERY: Duration = Duration::from_hours(6);
-/// After so many walks in a row that broke off, what they saw is acted upon all the same.
+/// After this many incomplete polls in a row, the tasks they saw are executed anyway.
 const PATIENCE: u32 = 5;
 
-/// Runs until `stop`, then lets what is under way finish until `grace` is cancelled too.
+/// Runs until `stop`, then lets running executions finish until `grace` is cancelled as well.
 ///
-/// Cancel: `stop` begins nothing new, drops the reading of the list, and waits for the executors; `grace` cuts those off. Being cut off,
-/// like dropping this, loses nothing: what has an intent or an outcome is in the journal, the rest is still pending in Iden.
-/// Error: a list that cannot be read is read again with backoff. A journal that cannot be read lets nothing new begin; at the start it
-/// is tried until it can. Panic: that of an executor costs its task a later start, that of the reading of the list one reading; one in
-/// here ends all executors, and the supervisor starts it again from the journal.
+/// Cancel: after `stop`, nothing new is started, the poll is aborted, and running executors are awaited; `grace` aborts those. Neither that
+/// nor dropping this future loses anything: tasks with an intent or an outcome are in the journal, the rest is still pending in Iden.
+/// Error: a list that cannot be read is read again with backoff. While the journal cannot be read, nothing new is started; at startup,
+/// reading it is retried until it succeeds. Panic: a panic of an executor delays its task, a panic of a poll costs that poll. A panic in
+/// this function ends all executors, and the supervisor restarts it from the journal.
 pub(crate) async fn run(app: Arc<AppContext>, stop: CancellationToken, grace: CancellationToken) {
     let mut dispatch = Dispatch::new(app, stop.clone());
     if dispatch.recover().await.is_err() {
@@ -78,6 +82,9 @@ pub(crate) async fn run(app: Arc<AppContext>, stop: CancellationToken, grace: Ca
                 dispatch.take(walked).await;
             }
             Some(ended) = dispatch.lives.join_next_with_id() => dispatch.on_finished(ended),
+            ticket = Arc::clone(&dispatch.tickets).acquire_owned(), if dispatch.ticket.is_none() && dispatch.lanes.has_ready() => {
+                dispatch.ticket = ticket.ok();
+            }
             () = dispatch.app.guard.changed() => {}
         }
     }
@@ -85,10 +92,10 @@ pub(crate) async fn run(app: Arc<AppContext>, stop: CancellationToken, grace: Ca
     dispatch.drain(grace).await;
 }
 
-/// The walk's answer; never, when none is under way. A walk that panicked counts as one that saw nothing.
+/// Waits for the poll's result; never resolves if no poll is running. A poll that panicked counts as one that saw nothing.
 ///
-/// Cancel: dropping the handle aborts the walk, which has changed nothing. Error: the walk's own is in its answer, with what it saw
-/// before.
+/// Cancel: dropping the handle aborts the poll, which has changed nothing. Error: an error of the poll is part of its result, together with
+/// the tasks it saw before.
 async fn finished(walk: &mut Option<AbortOnDropHandle<PollResult>>) -> Option<PollResult> {
     match walk {
         Some(walk) => Some(walk.await.unwrap_or_default()),
@@ -101,26 +108,30 @@ struct Dispatch {
     stop: CancellationToken,
     lanes: AccountQueues,
     holding: Holding,
-    /// Tasks that wait, as they were listed.
+    /// Waiting tasks, as they were listed.
     bodies: Bodies,
-    /// What the journal knows of tasks that an earlier process began.
+    /// The journal's entries for tasks that an earlier process started.
     entries: HashMap<TaskId, Entry>,
     lives: JoinSet<Result<TaskEnd, ShuttingDown>>,
     names: HashMap<Id, TaskId>,
+    /// For new tasks, until their turn has come.
+    tickets: Arc<Semaphore>,
+    /// That of the next one.
+    ticket: Option<OwnedSemaphorePermit>,
     /// Tasks that were skipped since the last walk: one that is under way may have seen them before.
     passed_over: HashSet<TaskId>,
-    /// How often a life itself panicked, so that the next one begins later.
+    /// How often an execution panicked, so that the next one starts later.
     panics: HashMap<TaskId, u32>,
     complaints: HashSet<String>,
     polled_at: Option<Instant>,
     wait: Duration,
     broken_walks: Backoff,
     relisted: Relisted,
-    /// Tasks that a journal which was lost may have begun.
+    /// Tasks that may have been started before the journal was lost.
     doubted: HashSet<TaskId>,
     clock: SteadyClock,
     pruned_at: Option<Instant>,
-    /// The last walk found something: look again as soon as that is done.
+    /// The last poll found tasks: poll again as soon as they are done.
     eager: bool,
 }
 
@@ -136,6 +147,8 @@ impl Dispatch {
             entries: HashMap::new(),
             lives: JoinSet::new(),
             names: HashMap::new(),
+            tickets: Arc::new(Semaphore::new(TICKETS)),
+            ticket: None,
             passed_over: HashSet::new(),
             panics: HashMap::new(),
             complaints: HashSet::new(),
@@ -145,14 +158,13 @@ impl Dispatch {
             relisted: Relisted::default(),
             doubted: HashSet::new(),
             clock,
-            // Not immediately: until the clock of a machine that was just switched on is set, everything may seem to be
-            // old.
+            // Do not prune immediately: until the clock of a newly booted machine is set, everything may seem old.
             pruned_at: Some(Instant::now()),
             eager: false,
         }
     }
 
-    /// Takes up what an earlier process began, before anything new: its tasks keep their place in their lanes.
+    /// Resumes the tasks that an earlier process started, before anything new: they keep their place in their account queues.
     async fn recover(&mut self) -> Result<(), ShuttingDown> {
         let app = &self.app;
         let retry = app.retry(policies::LOCAL).until(&self.stop);
@@ -181,7 +193,7 @@ impl Dispatch {
     fn next_poll(&self) -> Instant {
         match self.polled_at {
             Some(_) if self.eager && self.lives.is_empty() && self.lanes.waiting() == 0 => Instant::now(),
-            // A wait after an error is long enough.
+            // The delay after an error is long enough.
             Some(at) if self.is_supplied() => {
                 at + self.wait.max(self.app.settings.tasks.poll_interval * SELDOM)
             }
@@ -192,17 +204,26 @@ impl Dispatch {
 
     fn start_ready(&mut self) {
         while self.lives.len() < LIVES
+            && self.has_ticket()
             && let Some(id) = self.holding.start_next(&self.app, &mut self.lanes, &mut self.bodies)
         {
             let entry = self.entries.remove(&id);
+            let ticket = self.ticket.take_if(|_| entry.is_none());
             let task = self.bodies.take(&id);
             let delay =
                 self.panics.get(&id).map(|panics| policies::LOCAL.delay(*panics, self.app.rng.unit()));
             let (app, stop) = (Arc::clone(&self.app), self.stop.clone());
             let may_have_begun = self.doubted.remove(&id);
-            let input = TaskInput { id: id.clone(), task, entry, may_have_begun };
-            let span =
-                tracing::info_span!("task", app = %app.name, task = %id, action = tracing::field::Empty);
+            let input = TaskInput { id: id.clone(), task, entry, may_have_begun, ticket };
+            let span = tracing::info_span!(
+                "task",
+                app = %app.name,
+                task = %id,
+                action = Empty,
+                attempts = Empty,
+                outcome = Empty,
+                code = Empty
+            );
             let life = async move {
                 if let Some(delay) = delay {
                     tokio::select! {
@@ -220,16 +241,24 @@ impl Dispatch {
         self.app.status.queue(self.lanes.waiting() + self.holding.waiting_for_quota(), self.lives.len());
     }
 
+    /// Whether one more task may begin to wait for its turn.
+    fn has_ticket(&mut self) -> bool {
+        if self.ticket.is_none() {
+            self.ticket = Arc::clone(&self.tickets).try_acquire_owned().ok();
+        }
+        self.ticket.is_some()
+    }
+
     /// Whether more is to be listed. However much waits behind tasks that are held or retried, it does not keep the
     /// tasks of others from being seen.
     fn has_room(&self) -> bool {
         self.lanes.waiting() < QUEUED || !self.lanes.has_ready()
     }
 
-    /// Whether so much is about to run that the list can be read less often: what it would add has to wait anyway. Tasks that wait for their
-    /// next attempt or for the target do not count, so that they keep nobody from being seen.
+    /// Whether so many tasks are about to run that the list can be read less often: new tasks would have to wait anyway. Tasks that wait
+    /// for their next attempt or for the target do not count, so that they do not delay others.
     fn is_supplied(&self) -> bool {
-        let about_to_run = self.lives.len().saturating_sub(self.app.waiting.count());
+        let about_to_run = self.lives.len().saturating_sub(self.app.waiting.count()) + self.lanes.ready();
         about_to_run >= (self.app.settings.tasks.concurrency * AHEAD).max(LEAST_AHEAD)
     }
 
@@ -250,8 +279,8 @@ impl Dispatch {
         if let Some(error) = &walked.error {
             self.wait = self.wait.max(self.broken_walks.failed(self.app.rng.unit()));
             tracing::warn!(app = %self.app.name, %error, "the task list could not be read completely");
-            // An unread page may hold an older task of the same account, so known tasks wait for a complete walk; but a
-            // page that can never be read must not stop all tasks permanently.
+            // An unread page may contain an older task of the same account, so known tasks wait for a complete poll; but a page that can
+            // never be read must not block all tasks forever.
             if self.broken_walks.failures() < PATIENCE {
                 return;
             }
@@ -317,8 +346,8 @@ impl Dispatch {
         }
     }
 
-    /// Tasks that wait for their turn already, and are listed again, need not be read again when it comes. What an earlier process began
-    /// is read again in any case.
+    /// Keeps the current version of waiting tasks that are listed again, so that they need not be read again. Tasks that an earlier process
+    /// started are read again in any case.
     fn refresh(&mut self, listed: &mut [PendingTask]) {
         for listed in listed {
             if self.lanes.is_waiting(&listed.id)
@@ -330,8 +359,8 @@ impl Dispatch {
         }
     }
 
-    /// A task that has ended is listed as pending. If the list was not read before Iden heard of it, Iden does not agree, and
-    /// is told again. What the journal knows of it is kept meanwhile: without it the task would be executed again.
+    /// Handles an ended task that is listed as pending. If the list was requested after the report, Iden does not agree, and the outcome is
+    /// reported again. The journal entry is kept until then: without it the task would be executed again.
     async fn take_ended(&mut self, listed: PendingTask, list_began: Instant) {
         if !self.relisted.is_due(&listed.id, list_began) {
             return;
@@ -346,7 +375,7 @@ impl Dispatch {
             }
         };
         let State::Ended(ended) = &entry.state else { return };
-        // Those that Iden refused wait for the operator.
+        // Reports that Iden rejected wait for the operator.
         if matches!(ended, ReportResult::Rejected { .. }) {
             return;
         }
@@ -358,7 +387,7 @@ impl Dispatch {
         }
     }
 
-    /// Forgets tasks that ended long ago, after a whole list has shown which of them Iden still has.
+    /// Removes tasks that ended long ago, after a complete list has shown which of them Iden still lists.
     async fn prune(&mut self) {
         if self.pruned_at.is_some_and(|at| at.elapsed() < PRUNE_EVERY) {
             return;
@@ -442,7 +471,14 @@ mod tests {
         let task = Task::from_json(fields, &TaskStatus::Pending).unwrap();
         let keys = crate::task::account_queues::keys_of(&task.id, &task.payload);
         let id = task.id.clone();
-        let task = PendingTask { id, created_at: None, keys, is_destructive: false, seen, task: Some(task) };
+        let task = PendingTask {
+            id,
+            created_at: None,
+            keys,
+            is_destructive: false,
+            seen,
+            task: Some(bodies::Body::of(task)),
+        };
         PollResult { tasks: vec![task], ..PollResult::default() }
     }
 

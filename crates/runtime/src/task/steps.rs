@@ -1,4 +1,4 @@
-//! What is kept of each step of a task, for operators who ask what happened to it.
+//! The recorded steps of a task, with which operators can find out what happened to it.
 
 use jiff::Timestamp;
 
@@ -6,10 +6,10 @@ use super::attempts::Failure;
 use crate::app::AppContext;
 use bridgehead_store::{AttemptStep, Phase};
 
-/// No message of a step is longer, in characters.
+/// The maximum length of a step's message, in characters.
 const LONGEST: usize = 500;
 
-/// A step that ends now. Known secrets are taken out of its message.
+/// Creates a step that ends now. Known secrets are removed from its message.
 pub(super) fn step(
     app: &AppContext,
     attempt: u32,
@@ -28,7 +28,7 @@ pub(super) fn step(
     }
 }
 
-/// A text as it may be kept.
+/// Redacts and shortens a message.
 pub(super) fn message(app: &AppContext, text: &str) -> String {
     app.redactor.redact(text).chars().take(LONGEST).collect()
 }

@@ -1,4 +1,4 @@
-//! Reading an account back, if the effect of a call is unknown.
+//! Reads an account back when the effect of a call is unknown.
 
 use std::time::Duration;
 
@@ -14,17 +14,16 @@ use crate::policies;
 use crate::{ShuttingDown, retry_decision};
 use bridgehead_store::PriorAccount;
 
-/// Why the account is looked at.
+/// Why the account is read back.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum VerifyReason {
-    /// The effect of an attempt is not known. `since` is how long ago it was made; `again` says whether another may
-    /// follow.
+    /// The effect of an attempt is unknown. `since` is the time since it was made; `again` says whether another attempt may follow.
     Unknown { again: bool, since: Duration },
-    /// The target says that the account to be created exists.
+    /// The target reports that the account to be created already exists.
     Existing,
 }
 
-/// What the look led to.
+/// The result of reading back.
 #[derive(Debug)]
 pub(super) enum Verdict {
     Completed(Completion),
@@ -32,10 +31,10 @@ pub(super) enum Verdict {
     TryAgain,
 }
 
-/// How often "not found" is checked again when the target says that the account exists: a replica may lag.
+/// How often "not found" is checked again when the target reports that the account exists: a replica may lag behind.
 const LOOKS: u32 = 3;
 
-/// Looks until there is a verdict. Not being able to look never counts as "not found".
+/// Reads the account back until there is a verdict. A failed look-up never counts as "not found".
 pub(super) async fn run(
     trial: &mut Trial<'_>,
     purpose: VerifyReason,
@@ -61,7 +60,7 @@ pub(super) async fn run(
             answer = verify::look(trial, None) => answer,
         };
         if answer.is_err() && trial.app.target.outage().is_some() {
-            // The target is unreachable, or hangs: the time that took does not count against the task.
+            // The target is unreachable or hangs: the time spent does not count against the task.
             trial.was_held(asked);
         }
         let mut doubt = "account not found yet";
@@ -79,7 +78,7 @@ pub(super) async fn run(
                     }
                     VerifyReason::Existing => nobody >= LOOKS,
                 };
-                // It may still come to pass: what is not so now says nothing yet.
+                // While the attempt may still take effect, a missing change proves nothing.
                 let over = trial.under_way_until.is_none_or(|until| until <= Instant::now());
                 let judged = judge(trial, found.as_ref(), purpose, settled, over, &failure);
                 if let Some(verdict) = judged {
@@ -88,15 +87,15 @@ pub(super) async fn run(
                     }
                     if matches!(verdict, Verdict::TryAgain) {
                         if found.is_some() && trial.intent.prior == PriorAccount::Unknown {
-                            // Nothing is running, so this is what the next attempt finds.
+                            // Nothing is running any more, so the next attempt will find this state.
                             trial.note_prior(found.as_ref());
                         }
                         trial.in_doubt |=
                             desired_state::compare(&operation, found.as_ref()) == Convergence::Unverifiable;
                     }
                     if matches!(purpose, VerifyReason::Unknown { .. }) {
-                        // It may have come to pass long after the attempt was given up: a sync that has begun since
-                        // then has to look again.
+                        // It may have taken effect long after the attempt timed out: a sync that has started since must read the account
+                        // again.
                         let deletes = matches!(*operation, Operation::DeleteAccount(_));
                         let before = if deletes { PriorState::Unknown } else { PriorState::NotAsked };
                         trial.app.activity.touch(operation.account(), before);
@@ -107,7 +106,7 @@ pub(super) async fn run(
             }
         }
         let mut wait = backoff.failed(trial.app.rng.unit());
-        // As soon as the attempt is over a look says more.
+        // Look again as soon as the attempt is over, because that tells more.
         if let Some(left) = trial.under_way_until.map(|until| until.saturating_duration_since(Instant::now()))
             && !left.is_zero()
         {
@@ -124,7 +123,7 @@ pub(super) async fn run(
     }
 }
 
-/// A verdict, or none if it has to be looked at again.
+/// The verdict; `None` if the account must be read again.
 fn judge(
     trial: &Trial<'_>,
     found: Option<&AccountRecord>,
@@ -136,14 +135,14 @@ fn judge(
     let operation = &*trial.operation;
     let may_repeat = matches!(purpose, VerifyReason::Unknown { again: true, .. });
     let state = match (desired_state::compare(operation, found), operation, found) {
-        // An account that was there before every attempt, or that no attempt can have made, is what the task would have made
-        // only if nothing at all differs.
+        // If an account existed before all attempts, or no attempt can have created it, it only counts as the requested account if nothing
+        // differs at all.
         (Convergence::Reached, Operation::CreateAccount(create), Some(found))
             if !trial.may_be_ours() && !desired_state::is_identical(create, found) =>
         {
             Convergence::NotReached
         }
-        // A missing account is not the effect of an attempt if it was missing before.
+        // A missing account is not the effect of an attempt if it did not exist before.
         (Convergence::Reached, Operation::DeleteAccount(_), None)
             if settled && !trial.intent.prior.was_seen() =>
         {
@@ -163,14 +162,14 @@ fn judge(
         (Convergence::Reached, Some(found), Operation::CreateAccount(_)) => {
             Some(Verdict::Completed(Completion::created(found.id.clone())))
         }
-        // A replica may not show yet an account that the previous task has created; it would keep its access.
+        // A replica may not show an account yet that the previous task created; the account would keep its access.
         (Convergence::Reached, None, _) if !settled => None,
         (Convergence::Reached, ..) => Some(Verdict::Completed(Completion::done())),
-        // Only a create makes a second account when it is repeated too early.
+        // Only a create makes a second account if it is repeated too early.
         (_, None, Operation::CreateAccount(_)) if !settled => None,
-        // An attempt that may still be under way would overlap the next one, or undo what comes after it.
+        // An attempt that may still be running would overlap the next one, or undo later changes.
         _ if !over => None,
-        // A second account with its name must not be created, and not every target rejects that.
+        // Never create a second account with the same name; not every target rejects that.
         (_, Some(found), Operation::CreateAccount(_))
             if may_repeat && let Some(taken) = trial.taken(found) =>
         {

@@ -1,4 +1,4 @@
-//! Reading an account back after the target has said that it was done: Iden hears `completed` when it is seen.
+//! Reads an account back after the target has reported success: `completed` is reported to Iden when the change is visible.
 
 use bridgehead_resilience::Backoff;
 use bridgehead_sdk::{Account, AccountId, AccountRecord, Code, Completion, Error, Operation};
@@ -14,10 +14,10 @@ use crate::policies;
 use crate::retry_decision;
 use crate::target::Priority;
 
-/// So many looks must fail permanently until it is believed that the account cannot be looked at: one may be a mistake of the moment.
+/// After this many permanent errors, the account counts as unreadable: a single one may be a passing problem.
 const REFUSALS: u32 = 3;
 
-/// Looks until the account shows what was wanted, or the task's time is over. One look is enough if it does already.
+/// Reads the account until it shows the requested state, or the task's time is over. A single look-up is enough if it already does.
 pub(super) async fn run(trial: &mut Trial<'_>, completion: Completion) -> Result<AttemptsEnd, ShuttingDown> {
     let app = trial.app;
     if !app.settings.tasks.verify {
@@ -28,8 +28,7 @@ pub(super) async fn run(trial: &mut Trial<'_>, completion: Completion) -> Result
     let mut refused = 0;
     let mut contradiction = None;
     let why_unseen = loop {
-        // The target answered a moment ago, so the first look is made whatever else is going on: a daemon that stops lets
-        // what runs finish.
+        // The target has just responded, so the first look-up is always made: a daemon that is stopping lets running work finish.
         if backoff.failures() > 0
             && let Some(failure) = trial.wait_for_target().await?
         {
@@ -57,7 +56,7 @@ pub(super) async fn run(trial: &mut Trial<'_>, completion: Completion) -> Result
             }
         };
         let wait = backoff.failed(app.rng.unit());
-        // However long the attempts took, the target has a moment to show what it did.
+        // However long the attempts took, the target gets a moment to show the change.
         let has_time = retry_decision::fits(trial.spent(), wait, app.settings.tasks.give_up_after)
             || retry_decision::fits(began.elapsed(), wait, trial.moment);
         if !has_time {
@@ -69,8 +68,7 @@ pub(super) async fn run(trial: &mut Trial<'_>, completion: Completion) -> Result
         trial.pause(wait).await?;
     };
     let Some(missing) = contradiction else {
-        // Nothing speaks against what the target said. A write that succeeded is not reported as failed because it could
-        // not be read.
+        // Nothing contradicts the target's response. A successful write is not reported as failed because it could not be read back.
         app.status.tally().verified(Verified::NotLooked);
         tracing::warn!(app = %app.name, task = %trial.intent.task, "completed, not verified: the account could not be read back: {}",
             app.redactor.redact(&why_unseen));
@@ -88,7 +86,7 @@ pub(super) async fn run(trial: &mut Trial<'_>, completion: Completion) -> Result
     )))
 }
 
-/// The account, under whichever of its names the target knows it by now.
+/// Looks up the account under any of the names that the target may know it by now.
 pub(super) async fn look(
     trial: &Trial<'_>,
     completion: Option<&Completion>,
@@ -102,8 +100,8 @@ pub(super) async fn look(
     Ok(None)
 }
 
-/// Under which names to look, the most certain first: the identifier that the target gave, the one that it had before, the
-/// names that the task sets, those it was named by.
+/// The names to look under, most reliable first: the identifier that the target returned; otherwise the identifier from before the change,
+/// the names in the request, and the names that the task sets.
 fn names(trial: &Trial<'_>, completion: Option<&Completion>) -> Vec<Account> {
     let operation = &*trial.operation;
     let told = completion.and_then(|completion| completion.result.get("account_id")).and_then(Value::as_str);
@@ -126,7 +124,7 @@ fn names(trial: &Trial<'_>, completion: Option<&Completion>) -> Vec<Account> {
                 names.push(renamed);
             }
         }
-        // Another account may have been given its names since.
+        // The names may have been given to another account since.
         Operation::DeleteAccount(_) if !names.is_empty() => {}
         _ => names.push(asked.clone()),
     }
@@ -149,7 +147,7 @@ fn seen(trial: &Trial<'_>, looks: u32, differing: &[String], not_shown: &[String
         app.status.tally().not_verified(name);
     }
     if looks > 1 {
-        // It came to pass after the call: a sync that has begun since then has to look again.
+        // The change became visible after the call: a sync that has started since must read the account again.
         app.activity.touch(trial.operation.account(), PriorState::NotAsked);
     }
 }

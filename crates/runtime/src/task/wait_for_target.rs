@@ -1,4 +1,4 @@
-//! Holding tasks while the target is unreachable: they stay pending in Iden, `hold_for` long.
+//! Holds tasks while the target is unreachable: they stay pending in Iden for up to `hold_for`.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -17,11 +17,12 @@ use crate::target::breaker::Outage;
 use bridgehead_store::Phase;
 
 impl Trial<'_> {
-    /// Waits while the breaker is open, `hold_for` in all; then the task is failed with the cause's code.
+    /// Waits while the breaker is open, for `hold_for` in total; after that, the task fails with the cause's code.
     pub(super) async fn wait_for_target(&mut self) -> Result<Option<Failure>, ShuttingDown> {
         let Some(outage) = self.app.target.outage() else {
             return Ok(None);
         };
+        self.ticket = None;
         let began = Instant::now();
         let patience = self.app.settings.tasks.hold_for.saturating_sub(self.held);
         let held_at = self.app.clock.now();
@@ -29,7 +30,7 @@ impl Trial<'_> {
         let mut held = step(self.app, self.intent.attempt, Phase::Wait, held_at, Some(&failure));
         held.ended_at = None;
         self.intent.steps.push(held);
-        // An operator who wants it to go on has the target probed; one who knows better decides it.
+        // An operator's retry command makes the daemon probe the target; an operator's decision resolves the task.
         let waiting = self.app.waiting.enter(&self.intent.task);
         let noting = async {
             drop(self.app.store.note_attempts(&self.intent.task, &self.intent.steps).await);
@@ -42,7 +43,7 @@ impl Trial<'_> {
             admitted = self.app.target.wait_available(patience) => admitted,
             () = waiting.decided() => Ok(()),
         };
-        // Noted or not, it is written once more with what follows, with its end.
+        // Whether or not it was written above, the step is written again with its end, together with what follows.
         if let Some(held) = self.intent.steps.last_mut() {
             held.ended_at = Some(self.app.clock.now());
         }
@@ -53,9 +54,8 @@ impl Trial<'_> {
         Ok(admitted.err().map(|cause| gave_up(self.app, &self.what(), cause.code, &cause.message)))
     }
 
-    /// The target was unreachable for this attempt, which began at `began`. The breaker may be closed all the same: it
-    /// has not counted enough yet, or other calls get through. Waits a little, and says when that has been going on for
-    /// `hold_for`.
+    /// Handles an attempt, started at `began`, for which the target was unreachable. The breaker may still be closed: it has not counted
+    /// enough failures yet, or other calls succeed. Waits a little, and returns a failure once this has lasted for `hold_for`.
     pub(super) async fn hold_back(
         &mut self,
         began: Instant,
@@ -72,7 +72,7 @@ impl Trial<'_> {
     }
 }
 
-/// Learns what the connector offers. One that cannot say holds its tasks, like a target unreachable.
+/// Reads the connector's description. If the connector cannot return it, its tasks are held, as for an unreachable target.
 pub(super) async fn describe(
     app: &AppContext,
     what: &str,

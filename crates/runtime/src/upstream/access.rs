@@ -1,5 +1,5 @@
-//! What the daemon does when the Bridge refuses the key (401) or the app (403): it waits, longer each time, and lets one
-//! call at a time find out whether the key works again.
+//! Handles an API key that the Bridge refuses (401), or an app (403): calls wait, for longer each time, and one call at a time tests
+//! whether access works again.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -9,14 +9,14 @@ use tokio::time::Instant;
 
 use crate::policies;
 
-/// What an answer says about whether key and app are accepted.
+/// What a response shows about whether the key and the app are accepted.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum AccessEvidence {
-    /// They are: Iden itself has said something about the call.
+    /// Accepted: the response came from Iden itself.
     Granted,
-    /// They are not, and what to do about it.
+    /// Refused, with advice.
     Refused(String),
-    /// Nothing: it was not sent or not answered, or something in between answered.
+    /// Unknown: there was no request or no response, or a proxy in between responded.
     None,
 }
 
@@ -38,24 +38,24 @@ impl Default for State {
 #[derive(Debug)]
 pub(super) struct AccessState {
     state: Mutex<State>,
-    /// While they are refused, one call at a time.
+    /// While access is refused, allows one call at a time.
     probe: Arc<Semaphore>,
     rng: Arc<SeededRng>,
 }
 
-/// Permission to make one call; its result is reported to the [`AccessState`].
+/// Permission to make one call. The result must be reported to the [`AccessState`].
 #[derive(Debug)]
 pub(super) struct CallPermit {
-    /// Held while one call finds out whether the key works again.
+    /// Held while a call tests whether access works again.
     _probe: Option<OwnedSemaphorePermit>,
 }
 
-/// What a call has changed.
+/// A change of the access state.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Change {
-    /// Key and app are accepted again.
+    /// The key and the app are accepted again.
     Granted,
-    /// They are refused, and how often in a row by now.
+    /// Access is refused, with the number of consecutive refusals.
     Refused(u32),
 }
 
@@ -79,12 +79,12 @@ impl AccessState {
         Self::at_once()
     }
 
-    /// Permission to make a call that does not wait; its answer counts as any other.
+    /// Returns a permit for a call that does not wait; its response counts like any other.
     pub(super) fn at_once() -> CallPermit {
         CallPermit { _probe: None }
     }
 
-    /// A call has ended. Says what that has changed, once for all calls that were under way together.
+    /// Records the result of a call. Returns the change, once for all calls that ran at the same time.
     pub(super) fn record(&self, permit: CallPermit, evidence: AccessEvidence) -> Option<Change> {
         let mut state = self.state();
         let change = match evidence {
@@ -95,7 +95,7 @@ impl AccessState {
             }
             AccessEvidence::Refused(cause) => {
                 state.cause = Some(cause);
-                // Calls that were under way together are refused together; that is one refusal.
+                // Concurrent calls are refused together; that counts as one refusal.
                 if state.until.is_none_or(|until| until <= Instant::now()) {
                     let wait = state.backoff.failed(self.rng.unit());
                     state.until = Some(Instant::now() + wait);
@@ -110,7 +110,7 @@ impl AccessState {
         change
     }
 
-    /// Why calls wait, if they do.
+    /// Why calls wait; `None` if they do not.
     pub(super) fn cause(&self) -> Option<String> {
         self.state().cause.clone()
     }

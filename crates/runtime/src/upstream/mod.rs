@@ -1,7 +1,7 @@
-//! The Bridge, as one app uses it: every call of a running app goes through here, and nowhere else.
+//! The Bridge client of one app. All calls of a running app go through this module.
 //!
-//! [`Upstream`] waits while key or app are refused (`access`), makes the call, takes down what its answer says about access, and
-//! repeats it as far as its [`Patience`] goes. The client below makes each call once.
+//! [`Upstream`] waits while the key or the app is refused (`access`), makes the call, records what the response shows about access, and
+//! retries according to its [`Patience`]. The client below makes each call once.
 
 mod access;
 mod patience;
@@ -19,11 +19,11 @@ use self::access::{AccessEvidence, AccessState, CallPermit, Change};
 use self::patience::Attempts;
 pub(crate) use self::patience::Patience;
 use super::policies;
-use bridgehead_bridge::{Api, Error, Operation};
+use bridgehead_bridge::{Api, Error, Operation, Refs};
 
-/// The Bridge for one app.
+/// The Bridge client of one app.
 pub(crate) struct Upstream {
-    /// Private: there is no way around what this module does.
+    /// Private, so that nothing can bypass this module.
     api: Arc<dyn Api>,
     /// The app's name in the configuration, for the log.
     app: String,
@@ -35,6 +35,11 @@ impl Upstream {
     pub(crate) fn new(api: Arc<dyn Api>, app: &str, rng: &Arc<SeededRng>) -> Self {
         let access = AccessState::new(Arc::clone(rng));
         Self { api, app: app.to_owned(), access, rng: Arc::clone(rng) }
+    }
+
+    /// The form of references in the records that are pushed.
+    pub(crate) fn refs(&self) -> Refs {
+        self.api.refs()
     }
 
     /// Makes a call, and repeats it as far as `patience` goes. `notify` hears of each failure after which it is repeated.
@@ -49,7 +54,7 @@ impl Upstream {
         let attempt = async |_: u32| loop {
             let permit = self.permit(patience).await;
             match self.send(operation, permit, &send).await {
-                // The next permit is the wait.
+                // Waiting for the next permit is the delay.
                 Err(error) if error.is_access() && patience.outlasts_refusals(began) => {}
                 answer => return answer,
             }
@@ -57,8 +62,8 @@ impl Upstream {
         self.retry(patience).run(attempt, |error| patience.next(error), notify).await
     }
 
-    /// The same until the daemon stops: a stop ends a wait, and never cuts a call. The first call is made even if the daemon stops
-    /// already, unless it would have to wait for access.
+    /// Like [`call`](Self::call), but only until the daemon stops: a stop ends a wait, but never interrupts a call. The first call is made
+    /// even if the daemon is already stopping, unless it would have to wait for access.
     pub(crate) async fn call_until<'a, T>(
         &'a self,
         stop: &CancellationToken,
@@ -68,7 +73,7 @@ impl Upstream {
         mut notify: impl FnMut(Attempt<'_, Error>),
     ) -> Result<T, Interrupted<Error>> {
         let began = Instant::now();
-        // Without an error, it was stopped before the call.
+        // `None` as the error means that it was stopped before the call.
         let attempt = async |_: u32| loop {
             let permit = tokio::select! {
                 biased;
@@ -93,7 +98,7 @@ impl Upstream {
         })
     }
 
-    /// Makes a call, and repeats it within seconds if it is safe to repeat.
+    /// Makes a call, and retries it within seconds if that is safe.
     pub(crate) async fn ask<'a, T>(
         &'a self,
         operation: Operation,
@@ -102,7 +107,7 @@ impl Upstream {
         self.patiently(operation, Patience::brief(), send).await
     }
 
-    /// Makes a call, and says in the log when it is repeated.
+    /// Makes a call, and logs retries.
     pub(crate) async fn patiently<'a, T>(
         &'a self,
         operation: Operation,
@@ -112,12 +117,12 @@ impl Upstream {
         self.call(operation, patience, send, |failed| self.log(&failed)).await
     }
 
-    /// Says in the log that a call is repeated.
+    /// Logs that a call is retried.
     pub(crate) fn log(&self, failed: &Attempt<'_, Error>) {
         tracing::warn!(app = %self.app, error = %failed.error, wait = ?failed.wait, "a call to the Bridge failed; retrying");
     }
 
-    /// Why calls wait, if key or app are refused.
+    /// Why calls wait; `None` if access is not refused.
     pub(crate) fn refused(&self) -> Option<String> {
         self.access.cause()
     }
@@ -171,8 +176,7 @@ impl std::fmt::Debug for Upstream {
     }
 }
 
-/// What an answer says about access. A call about all apps says nothing about one of them, except that every call meets a key
-/// that is refused.
+/// What a response shows about access. A call about all apps says nothing about a single app, except that a refused key affects every call.
 fn evidence<T>(operation: Operation, answer: &Result<T, Error>) -> AccessEvidence {
     let is_about_all = matches!(operation, Operation::ListApps | Operation::CreateApp);
     match answer {

@@ -1,4 +1,4 @@
-//! How long a call of the Bridge is worth trying.
+//! How long calls to the Bridge are retried.
 
 use std::time::Duration;
 
@@ -7,18 +7,18 @@ use tokio::time::Instant;
 
 use bridgehead_bridge::Error;
 
-/// How often a call is made.
+/// The number of attempts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Attempts {
     One,
-    /// A few, within seconds.
+    /// A few attempts within seconds.
     Brief,
-    /// As long as it may pass, up to this long.
+    /// While the error may be temporary, up to this long.
     Within(Duration),
     EndlessList,
 }
 
-/// How long a call is tried, and which failures are worth another attempt.
+/// How long a call is retried, and after which failures.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Patience {
     pub(super) attempts: Attempts,
@@ -27,32 +27,32 @@ pub(crate) struct Patience {
 }
 
 impl Patience {
-    /// One attempt.
+    /// Makes a single attempt.
     pub(crate) const fn once() -> Self {
         Self { attempts: Attempts::One, at_once: false, next: |_| Next::GiveUp }
     }
 
-    /// A few attempts within seconds, if the call is safe to repeat.
+    /// Makes a few attempts within seconds, if the call is safe to repeat.
     pub(crate) const fn brief() -> Self {
         Self { attempts: Attempts::Brief, next: brief, ..Self::once() }
     }
 
-    /// While the problem may be temporary, up to this long. A rejected key counts as temporary.
+    /// Retries temporary errors for up to `limit`. A rejected key counts as temporary.
     pub(crate) const fn within(limit: Duration) -> Self {
         Self { attempts: Attempts::Within(limit), next: transient, ..Self::once() }
     }
 
-    /// Without a limit, until `next` gives up.
+    /// Retries without a limit, until `next` gives up.
     pub(crate) const fn until_answered(next: fn(&Error) -> Next) -> Self {
         Self { attempts: Attempts::EndlessList, at_once: false, next }
     }
 
-    /// Does not wait while key or app are refused.
+    /// Does not wait while the key or the app is refused.
     pub(crate) const fn at_once(self) -> Self {
         Self { at_once: true, ..self }
     }
 
-    /// Does not wait for as long as the Bridge asks to: it is done soon or not at all.
+    /// Ignores the delay that the Bridge requests: the call is made soon or not at all.
     pub(crate) const fn whatever_is_asked(self) -> Self {
         Self { next: if_transient, ..self }
     }
@@ -65,7 +65,7 @@ impl Patience {
         !self.at_once
     }
 
-    /// Whether a refusal is waited out.
+    /// Whether to wait while access is refused.
     pub(super) fn outlasts_refusals(self, began: Instant) -> bool {
         match self.attempts {
             _ if self.at_once => false,
@@ -76,7 +76,7 @@ impl Patience {
     }
 }
 
-/// A call that failed may work later, and not before when.
+/// Retries temporary errors, and not before the requested time.
 fn transient(error: &Error) -> Next {
     match error.retry_after() {
         _ if !error.is_transient() => Next::GiveUp,
@@ -89,7 +89,7 @@ fn if_transient(error: &Error) -> Next {
     if error.is_transient() { Next::Retry } else { Next::GiveUp }
 }
 
-/// The client's breaker waits out a 429, for all calls.
+/// The client's breaker delays all calls after a 429.
 fn brief(error: &Error) -> Next {
     match error {
         error if !error.is_safe_to_repeat() => Next::GiveUp,

@@ -30,7 +30,7 @@ fn server(operation: Operation) -> Error {
     Error::Server { call: Call::new(operation, None), status: 503, retry_after: None }
 }
 
-/// Answers, the last one first, each after a second.
+/// Returns these responses, the last one first, each after a second.
 struct Answers(Mutex<Vec<Result<u32, Error>>>);
 
 impl Answers {
@@ -57,7 +57,7 @@ async fn answer(upstream: &Upstream, operation: Operation, answer: Result<u32, E
     drop(asked);
 }
 
-/// What Iden itself cannot have said after looking at the key.
+/// Responses that Iden itself cannot have sent after checking the key.
 fn says_nothing() -> Vec<Error> {
     vec![
         Error::NotSent { call: call(), cause: "refused".into() },
@@ -153,7 +153,7 @@ async fn a_stop_ends_the_wait_for_access_and_no_call() {
     assert_eq!(answers.left(), 1);
 }
 
-/// A Bridge that always answers 503, and takes down when it was asked.
+/// A Bridge that always responds with 503, and records when it was called.
 #[derive(Debug, Default)]
 struct Unavailable(Mutex<Vec<Instant>>);
 
@@ -165,7 +165,7 @@ impl Exchange for Unavailable {
     }
 }
 
-/// Retries that nest multiply: a Bridge that is restarting would get four requests where it should get one.
+/// Nested retries multiply: a Bridge that is restarting would get four requests instead of one.
 #[tokio::test(start_paused = true)]
 async fn a_call_is_repeated_by_one_loop_alone() {
     let bridge = Arc::new(Unavailable::default());

@@ -16,7 +16,7 @@ use crate::refusal::Refusal;
 use crate::state::State;
 use crate::store::{NewApp, no_app};
 
-/// Makes an app, and gives the key access to it.
+/// Creates an app and gives the key access to it.
 pub(crate) async fn create(
     Shared(state): Shared<Arc<State>>,
     Extension(caller): Extension<Caller>,
@@ -28,7 +28,7 @@ pub(crate) async fn create(
     }
     let id = Uuid::new_v4();
     state.apps.make(id, new, state.clock.now())?;
-    // The key was authenticated a moment ago; if it is gone since, there is nobody to give access to.
+    // The key was just authenticated; if it has been removed since, there is no key to grant access to.
     state.keys.grant(&caller.key, id).ok();
     let shown = state.inspect(id, |app, _| app.shown()).ok_or_else(|| no_app(&id.to_string()))?;
     Ok((StatusCode::CREATED, Json(shown)))

@@ -1,4 +1,4 @@
-//! The Bridge API: one handler per call of the documents.
+//! The Bridge API: one handler for each documented call.
 
 mod apps;
 mod resource_types;

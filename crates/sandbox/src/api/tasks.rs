@@ -32,7 +32,7 @@ pub(crate) async fn list(
     Ok(Json(window.envelope(&caller.origin, &uri, count, page)))
 }
 
-/// The `status` that a list is asked for.
+/// The `status` filter of a list request.
 pub(crate) fn status_of(uri: &Uri) -> Result<Option<Status>, Refusal> {
     parameter(uri, "status")
         .map(|name| {

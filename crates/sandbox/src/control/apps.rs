@@ -17,10 +17,10 @@ use crate::refusal::Refusal;
 use crate::state::State;
 use crate::store::{App, AppStats, NewApp, RecordFilter, STATUSES, Status, no_app};
 
-/// How many tasks a page has, where the request does not say.
+/// The default number of tasks per page.
 const TASKS_PER_PAGE: usize = 100;
 
-/// An app to make.
+/// An app to create.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Wanted {
@@ -43,7 +43,7 @@ fn inspect<T>(state: &State, app_id: &str, act: impl FnOnce(&mut App) -> T) -> R
     app_id.parse().ok().and_then(|id| state.inspect(id, |app, _| act(app))).ok_or_else(|| no_app(app_id))
 }
 
-/// Makes an app of a given id: 201, or 200 where there is one already, which stays as it is but for resource types.
+/// Creates an app with a given id: 201, or 200 if it already exists, in which case only its resource types change.
 pub(crate) async fn create(
     Shared(state): Shared<Arc<State>>,
     body: Bytes,
@@ -84,7 +84,7 @@ pub(crate) async fn records(
     Ok(Json(json!({"count": count, "results": page})))
 }
 
-/// Puts in one task or a list of them, all or none.
+/// Adds one task or a list of tasks: all or none.
 pub(crate) async fn add_tasks(
     Shared(state): Shared<Arc<State>>,
     Path(app_id): Path<String>,

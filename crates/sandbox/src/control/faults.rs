@@ -14,12 +14,12 @@ use crate::fault::{Fault, FaultId, FaultStatus};
 use crate::refusal::Refusal;
 use crate::state::State;
 
-/// Adds one fault or a list of them, all or none.
+/// Adds one fault or a list of faults: all or none.
 pub(crate) async fn add(
     Shared(state): Shared<Arc<State>>,
     body: Bytes,
 ) -> Result<impl IntoResponse, Refusal> {
-    // The first character distinguishes one from many; reading both ways would lose the message of the error.
+    // The first character distinguishes a list from a single fault; trying to parse both would lose the error message.
     let faults: Vec<Fault> =
         if matches!(read::<Value>(&body)?, Value::Array(_)) { read(&body)? } else { vec![read(&body)?] };
     for fault in &faults {

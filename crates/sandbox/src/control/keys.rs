@@ -50,7 +50,7 @@ fn refused(error: &Error) -> Refusal {
     }
 }
 
-/// Adds a key; the answer is the only place where it is ever shown.
+/// Adds a key. Only this response ever shows the key.
 pub(crate) async fn add(
     Shared(state): Shared<Arc<State>>,
     body: Bytes,
@@ -75,7 +75,7 @@ pub(crate) async fn revoke(
     Ok(StatusCode::NO_CONTENT)
 }
 
-/// Lets a key expire, immediately or `{"in": "30s"}` from now.
+/// Makes a key expire, immediately or after `{"in": "30s"}`.
 pub(crate) async fn expire(
     Shared(state): Shared<Arc<State>>,
     Path(name): Path<String>,

@@ -12,7 +12,7 @@ use crate::ledger::{Filter, Report};
 use crate::refusal::Refusal;
 use crate::state::State;
 
-/// How many entries a page has, where the request does not say.
+/// The default number of entries per page.
 const ENTRIES_PER_PAGE: usize = 100;
 
 pub(crate) async fn list(Shared(state): Shared<Arc<State>>, uri: Uri) -> Result<Json<Value>, Refusal> {

@@ -1,4 +1,4 @@
-//! The control plane, `/sandbox/v1/…`: what a test or a person does to the sandbox from outside.
+//! The control plane, `/sandbox/v1/…`: how a test or a person controls the sandbox from outside.
 
 mod apps;
 mod faults;
@@ -49,7 +49,7 @@ pub(crate) fn router(state: Arc<State>) -> Router {
         .with_state(state)
 }
 
-/// Reads a JSON body; the refusal names the field.
+/// Parses a JSON body; the error names the field.
 fn read<T: DeserializeOwned>(body: &[u8]) -> Result<T, Refusal> {
     let mut json = serde_json::Deserializer::from_slice(body);
     let value = serde_path_to_error::deserialize(&mut json)
@@ -58,7 +58,7 @@ fn read<T: DeserializeOwned>(body: &[u8]) -> Result<T, Refusal> {
     Ok(value)
 }
 
-/// Reads the query; an unknown parameter is refused.
+/// Parses the query; an unknown parameter is rejected.
 fn query<T: DeserializeOwned>(uri: &Uri) -> Result<T, Refusal> {
     Query::try_from_uri(uri)
         .map(|Query(value)| value)

@@ -36,7 +36,7 @@ pub(crate) async fn settings(Shared(state): Shared<Arc<State>>) -> Json<Settings
     Json(lock(&state.settings).clone())
 }
 
-/// Changes the settings that the body names, down to the fields of `cleanup`; the others stay.
+/// Changes the settings in the body, including single fields of `cleanup`; the others stay unchanged.
 pub(crate) async fn change_settings(
     Shared(state): Shared<Arc<State>>,
     body: Bytes,

@@ -1,4 +1,4 @@
-//! Doing to an answer what a fault says.
+//! Applies a fault to a response.
 
 use std::io;
 use std::time::Duration;
@@ -13,19 +13,19 @@ use serde_json::{Value, json};
 
 use super::rule::{Canned, Effect, Loss};
 
-/// How long after the first half of a body the connection is cut, so that the half is sent before.
+/// The time between the first half of a body and the cut of the connection, so that the half is sent before.
 const BEFORE_CUT: Duration = Duration::from_millis(20);
-/// Where a foreign `next` leads by default: a name that never resolves (RFC 2606).
+/// The default target of a foreign `next` link: a host name that never resolves (RFC 2606).
 const FOREIGN: &str = "https://elsewhere.invalid";
 
-/// What the client gets in the end.
+/// What the client finally gets.
 pub(crate) enum Outcome {
     Answer(Response),
-    /// The connection is closed without a word.
+    /// The connection is closed without a response.
     Cut,
 }
 
-/// The answer a fault makes up.
+/// The response that a fault defines.
 pub(crate) fn canned(canned: &Canned) -> Response {
     let status = status_of(canned.status);
     let mut response = match (&canned.text, &canned.body) {
@@ -45,7 +45,7 @@ pub(crate) fn canned(canned: &Canned) -> Response {
     response
 }
 
-/// What becomes of an answer whose effect is done.
+/// Applies a fault to the response of a request that has already taken effect.
 pub(crate) async fn spoil(effect: Option<&Effect>, origin: &str, uri: &Uri, response: Response) -> Outcome {
     let spoilt = match effect {
         Some(Effect::Cut | Effect::Lose(Loss::Cut)) => return Outcome::Cut,
@@ -86,7 +86,7 @@ fn status_of(status: u16) -> StatusCode {
 }
 
 async fn read(body: Body) -> Bytes {
-    // The sandbox's own answers are in memory already: reading one neither fails nor takes long.
+    // The sandbox's own responses are already in memory: reading one neither fails nor blocks.
     to_bytes(body, usize::MAX).await.unwrap_or_default()
 }
 
@@ -117,13 +117,13 @@ async fn truncated(response: Response) -> Outcome {
     Outcome::Answer(Response::from_parts(parts, Body::from_stream(chunks)))
 }
 
-/// The beginning of a list, and then spaces, which JSON permits for ever.
+/// The beginning of a list, followed by spaces, which JSON permits indefinitely.
 fn endless() -> Body {
     const SPACES: &[u8] = &[b' '; 16 * 1024];
     let chunks = stream::unfold(false, |has_begun| async move {
         let chunk =
             if has_begun { SPACES } else { br#"{"count": 1, "next": null, "previous": null, "results": ["# };
-        // The stream never waits for anything; without this, one endless answer would keep a thread to itself.
+        // The stream never waits; without this, one endless response would occupy a thread.
         tokio::task::yield_now().await;
         Some((Ok::<_, io::Error>(Bytes::from_static(chunk)), true))
     });

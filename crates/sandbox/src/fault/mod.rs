@@ -1,4 +1,4 @@
-//! Faults: rules that make some requests go wrong on purpose.
+//! Faults: rules that make requests fail on purpose.
 
 mod apply;
 mod pattern;

@@ -1,4 +1,4 @@
-//! Which paths a fault is about.
+//! The path pattern of a fault.
 
 use regex::Regex;
 use serde::{Deserialize, Serialize};
@@ -7,8 +7,8 @@ use crate::error::Error;
 
 /// A pattern for the whole path of a request, without its query.
 ///
-/// As text it is a glob: `*` stands for anything within a segment, `**` for anything, `?` for one character. A
-/// text that begins with `^` is a regular expression.
+/// As a string it is a glob: `*` matches anything within a segment, `**` anything, `?` one character. A string that begins with `^` is a
+/// regular expression.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct PathPattern {
@@ -17,7 +17,7 @@ pub struct PathPattern {
 }
 
 impl PathPattern {
-    /// Reads a pattern. A glob always is one; a regular expression may not be.
+    /// Parses a pattern. Any glob is valid; a regular expression may not be.
     pub fn parse(text: &str) -> Result<Self, Error> {
         let regex = if text.starts_with('^') { Regex::new(text) } else { Regex::new(&expression_of(text)) };
         match regex {

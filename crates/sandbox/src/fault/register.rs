@@ -1,4 +1,4 @@
-//! The faults that are in force, and what they have in store for a request.
+//! The active faults, and how they affect a request.
 
 use std::sync::Mutex;
 use std::time::Duration;
@@ -11,21 +11,21 @@ use uuid::Uuid;
 use super::rule::{Effect, Fault, Times};
 use crate::lock::lock;
 
-/// Names a fault that was added.
+/// Identifies a fault that was added.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
 #[serde(transparent)]
 pub struct FaultId(pub u64);
 
-/// A fault and what it has done so far.
+/// A fault and its effect so far.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct FaultStatus {
-    /// Its name.
+    /// Its identifier.
     pub id: FaultId,
-    /// How many requests it was about.
+    /// How many requests it matched.
     pub matched: u64,
     /// How many of them it fired on.
     pub fired: u64,
-    /// What it says.
+    /// The fault itself.
     pub fault: Fault,
 }
 
@@ -57,12 +57,12 @@ impl Rule {
     }
 }
 
-/// What the faults have in store for a request.
+/// The combined effect of the faults on a request.
 #[derive(Debug, Default)]
 pub(crate) struct Plan {
-    /// How long to wait before doing what was asked for.
+    /// How long to wait before executing the request.
     pub(crate) stall: Duration,
-    /// How long to wait before answering.
+    /// How long to wait before sending the response.
     pub(crate) delay: Duration,
     pub(crate) effect: Option<Effect>,
     pub(crate) fired: Vec<FaultId>,
@@ -95,7 +95,7 @@ impl Faults {
         lock(&self.0).rules.clear();
     }
 
-    /// Whether there was such a fault.
+    /// Returns whether the fault existed.
     pub(crate) fn remove(&self, id: FaultId) -> bool {
         let mut rules = lock(&self.0);
         let before = rules.rules.len();
@@ -103,7 +103,7 @@ impl Faults {
         rules.rules.len() < before
     }
 
-    /// What happens to a request. Faults behind the one that has its way are not asked.
+    /// Determines how the faults affect a request. Faults after the first one whose effect replaces the response are not evaluated.
     pub(crate) fn plan(&self, method: &str, path: &str, app: Option<Uuid>) -> Plan {
         let mut plan = Plan::default();
         for rule in &mut lock(&self.0).rules {

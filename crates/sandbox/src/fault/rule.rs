@@ -1,4 +1,4 @@
-//! What a fault says: which requests, how often, and what happens to them.
+//! The definition of a fault: which requests it affects, how often, and how.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -11,33 +11,33 @@ use uuid::Uuid;
 use super::pattern::PathPattern;
 use crate::error::Error;
 
-/// A rule that makes requests go wrong. It is about every Bridge request that its `method`, `path` and `app`
-/// admit, in the order they arrive; of those it lets `skip` pass, and then fires `times` times.
+/// A rule that makes requests fail. It matches every Bridge request with its `method`, `path` and `app`, in the order of arrival; it
+/// ignores the first `skip` of them, and then fires `times` times.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Fault {
-    /// The method, in any case; any, where absent.
+    /// The method, case-insensitive; any if absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub method: Option<String>,
-    /// The path; any, where absent.
+    /// The path; any if absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub path: Option<PathPattern>,
-    /// The app in the path; any or none, where absent.
+    /// The app in the path; any or none if absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub app: Option<Uuid>,
-    /// How many matching requests pass first. Default 0.
+    /// How many matching requests to skip first. Default 0.
     #[serde(default)]
     pub skip: u64,
     /// How often it fires. Default `forever`.
     #[serde(default)]
     pub times: Times,
-    /// How likely it fires on each matching request, from 0 to 1. Default 1.
+    /// The probability that it fires on a matching request, from 0 to 1. Default 1.
     #[serde(default = "always")]
     pub probability: f64,
-    /// What the dice start from: the same seed gives the same sequence. Default 0.
+    /// The seed of the random numbers: the same seed gives the same sequence. Default 0.
     #[serde(default)]
     pub seed: u64,
-    /// What happens.
+    /// The effect.
     pub effect: Effect,
 }
 
@@ -49,9 +49,9 @@ fn always() -> f64 {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(untagged)]
 pub enum Times {
-    /// So often, and then no more.
+    /// This many times.
     Count(u64),
-    /// As long as it is there.
+    /// Until the fault is removed.
     #[default]
     #[serde(with = "forever")]
     Forever,
@@ -72,43 +72,43 @@ mod forever {
     }
 }
 
-/// What a fault does. Delays of several faults add up; of the other effects, the first fault that fires has its way.
+/// The effect of a fault. The delays of several faults add up; of all other effects, only that of the first fault that fires applies.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", deny_unknown_fields)]
 pub enum Effect {
-    /// Answers this, and does nothing.
+    /// Sends this response without executing the request.
     Answer(Canned),
-    /// Does what was requested immediately, and responds so much later.
+    /// Executes the request immediately, and sends the response after this delay.
     Delay(#[serde(with = "jiff::fmt::serde::unsigned_duration::friendly::compact::required")] Duration),
-    /// Waits so long, and only then does what was asked for: nothing, if the client has left by then.
+    /// Waits this long before executing the request, which is not executed if the client has disconnected by then.
     Stall(#[serde(with = "jiff::fmt::serde::unsigned_duration::friendly::compact::required")] Duration),
-    /// Closes the connection before reading the body; nothing is done.
+    /// Closes the connection before reading the body; the request is not executed.
     Cut,
-    /// Does what was asked for, and then the answer is lost.
+    /// Executes the request, and then loses the response.
     Lose(Loss),
-    /// Answers a report as if it had been taken, and forgets it. Whatever else is asked for is done as usual.
+    /// Responds to a report as if it had been accepted, and discards it. Other requests are executed normally.
     Forget,
-    /// Does what was asked for, and answers with a page of HTML.
+    /// Executes the request, and responds with an HTML page.
     Garbage {
-        /// The status that goes with it. Default 200.
+        /// The status of that response. Default 200.
         #[serde(default = "ok")]
         status: u16,
     },
-    /// Does what was asked for, and answers with a body that never ends.
+    /// Executes the request, and responds with a body that never ends.
     Endless,
-    /// Does what was asked for, and sends the body of the answer byte by byte.
+    /// Executes the request, and sends the body of the response byte by byte.
     SlowLoris {
-        /// How long after one another the bytes are sent.
+        /// The interval between two bytes.
         #[serde(with = "jiff::fmt::serde::unsigned_duration::friendly::compact::required")]
         every: Duration,
     },
-    /// Does what was asked for, and puts a `next` link into the list that leads elsewhere.
+    /// Executes the request, and adds a `next` link to another host to the list.
     ForeignNext {
-        /// Where to; a host that does not exist, where absent.
+        /// The target; a host that does not exist if absent.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         to: Option<String>,
     },
-    /// Does what was asked for, and puts a `next` link into the list that leads to the same page.
+    /// Executes the request, and adds a `next` link to the same page to the list.
     LoopingNext,
 }
 
@@ -116,16 +116,16 @@ fn ok() -> u16 {
     200
 }
 
-/// An answer that is made up.
+/// A predefined response.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Canned {
     /// The status, from 200 to 599.
     pub status: u16,
-    /// The body as JSON. Where neither this nor `text` is there, a `detail` says which fault it was.
+    /// The body as JSON. Without this and `text`, the body is a `detail` that names the status, and empty for a 204.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub body: Option<Value>,
-    /// The body as text, sent as it is.
+    /// The body as text, sent unchanged.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub text: Option<String>,
     /// Headers, such as `Retry-After`.
@@ -133,7 +133,7 @@ pub struct Canned {
     pub headers: BTreeMap<String, String>,
 }
 
-/// How an answer is lost.
+/// How a response is lost.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Loss {
@@ -141,17 +141,17 @@ pub enum Loss {
     Cut,
     /// The connection is closed in the middle of the body.
     Truncate,
-    /// This status comes instead, from 200 to 599.
+    /// This status is sent instead, from 200 to 599.
     Status(u16),
 }
 
 impl Effect {
-    /// Answers with a status, and does nothing.
+    /// Responds with a status without executing the request.
     pub fn answer(status: u16) -> Self {
         Self::Answer(Canned { status, body: None, text: None, headers: BTreeMap::new() })
     }
 
-    /// Answers with a status and a `Retry-After` of so many seconds, and does nothing.
+    /// Responds with a status and a `Retry-After` of this many seconds, without executing the request.
     pub fn retry_after(status: u16, seconds: u64) -> Self {
         Self::Answer(Canned {
             status,
@@ -161,14 +161,14 @@ impl Effect {
         })
     }
 
-    /// Answers with a status and a JSON body, and does nothing.
+    /// Responds with a status and a JSON body, without executing the request.
     pub fn answer_json(status: u16, body: Value) -> Self {
         Self::Answer(Canned { status, body: Some(body), text: None, headers: BTreeMap::new() })
     }
 }
 
 impl Fault {
-    /// A fault of every Bridge request, permanently.
+    /// A permanent fault of every Bridge request.
     pub fn new(effect: Effect) -> Self {
         Self {
             method: None,
@@ -182,13 +182,13 @@ impl Fault {
         }
     }
 
-    /// Only of requests with this method.
+    /// Restricts the fault to requests with this method.
     pub fn method(self, method: impl Into<String>) -> Self {
         Self { method: Some(method.into()), ..self }
     }
 
-    /// Only of requests whose path fits the pattern, see [`PathPattern`]. What begins with `^` and is no regular
-    /// expression fits nothing; [`PathPattern::parse`] says what is wrong with it.
+    /// Restricts the fault to requests whose path matches the pattern, see [`PathPattern`]. An invalid regular expression after `^` matches
+    /// nothing; [`PathPattern::parse`] returns the error.
     pub fn path(self, pattern: &str) -> Self {
         let path = PathPattern::parse(pattern).or_else(|error| {
             tracing::error!(%error, "a fault of the sandbox will never fire");
@@ -197,27 +197,27 @@ impl Fault {
         Self { path: path.ok(), ..self }
     }
 
-    /// Only of requests about this app.
+    /// Restricts the fault to requests about this app.
     pub fn app(self, app: Uuid) -> Self {
         Self { app: Some(app), ..self }
     }
 
-    /// Lets so many matching requests pass first.
+    /// Skips this many matching requests first.
     pub fn skip(self, skip: u64) -> Self {
         Self { skip, ..self }
     }
 
-    /// Fires so often, and then no more.
+    /// Fires this many times.
     pub fn times(self, times: u64) -> Self {
         Self { times: Times::Count(times), ..self }
     }
 
-    /// Fires with this probability, from 0 to 1; the dice start from `seed`.
+    /// Fires with this probability, from 0 to 1; `seed` seeds the random numbers.
     pub fn probability(self, probability: f64, seed: u64) -> Self {
         Self { probability, seed, ..self }
     }
 
-    /// Whether everything it asks for can be done.
+    /// Checks that everything it requests is possible.
     pub(crate) fn check(&self) -> Result<(), Error> {
         if !(0.0..=1.0).contains(&self.probability) {
             return Err(Error::Fault(format!("probability {} is not between 0 and 1", self.probability)));

@@ -1,4 +1,4 @@
-//! An app, and all of them.
+//! One app, and the list of all apps.
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex};
@@ -15,10 +15,10 @@ use crate::lock::lock;
 use crate::refusal::Refusal;
 use crate::schema;
 
-/// The characters of an app's name and of a resource type's.
+/// The maximum length of the names of apps and resource types, in characters.
 const MAX_NAME: usize = 255;
 
-/// How much an app holds.
+/// The size of an app.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct AppStats {
     /// The app.
@@ -33,14 +33,14 @@ pub struct AppStats {
     pub tasks: BTreeMap<&'static str, usize>,
 }
 
-/// How many records an app has of a type.
+/// The number of an app's records of one type.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct TypeStats {
     /// The resource type.
     pub slug: String,
-    /// Those that the last syncs pushed.
+    /// Records that the last syncs pushed.
     pub active: usize,
-    /// Those that a cleanup removed.
+    /// Records that a cleanup removed.
     pub inactive: usize,
 }
 
@@ -66,13 +66,13 @@ impl App {
         self.id
     }
 
-    /// Does what has fallen due since the app was last looked at: tasks become pending, clean-ups run.
+    /// Applies everything that has fallen due since the last access: tasks become pending, cleanups run.
     pub(crate) fn settle(&mut self, now: Timestamp) {
         self.tasks.settle(now);
         self.sync.settle(now);
     }
 
-    /// The app as the API shows it.
+    /// The app in the format of the API.
     pub(crate) fn shown(&self) -> Value {
         let status = if self.sync.was_used() { "CHECKING_CONFIGURATION" } else { "NEW" };
         json!({
@@ -89,7 +89,7 @@ impl App {
         lock(&self.group).clone()
     }
 
-    /// What kind of records a slug stands for.
+    /// The kind of the records of a slug.
     pub(crate) fn kind_of(&self, slug: &str) -> Result<ResourceKind, Refusal> {
         lock(&self.group)
             .iter()
@@ -140,7 +140,7 @@ impl App {
         Ok(renamed.clone())
     }
 
-    /// How much the app holds.
+    /// The size of the app.
     pub(crate) fn stats(&self) -> AppStats {
         let records = self
             .types()
@@ -164,14 +164,14 @@ fn no_type(slug: &str) -> Refusal {
     Refusal::not_found(format!("Resource type '{slug}' not found."))
 }
 
-/// An app that is about to be made.
+/// An app to create.
 pub(crate) struct NewApp {
     pub(crate) name: String,
     pub(crate) clone_from: Option<Uuid>,
 }
 
 impl NewApp {
-    /// Reads `{"name", "clone_from"?}`.
+    /// Parses `{"name", "clone_from"?}`.
     pub(crate) fn read(body: &[u8]) -> Result<Self, Refusal> {
         let fields = schema::object(body)?;
         let name = schema::text_up_to(schema::required(&fields, "name")?, MAX_NAME)?.to_owned();
@@ -203,7 +203,7 @@ impl Apps {
         lock(&self.0).by_id.get(&id).cloned()
     }
 
-    /// All of them, in the order they were made.
+    /// All of them, in the order of their creation.
     pub(crate) fn all(&self) -> Vec<(Uuid, Arc<Mutex<App>>)> {
         lock(&self.0).in_order.clone()
     }
@@ -212,7 +212,7 @@ impl Apps {
         lock(&self.0).in_order.len()
     }
 
-    /// Makes an app, unless there is one of that id; whether it was made.
+    /// Creates an app, unless one with that id exists; returns whether it was created.
     pub(crate) fn make(&self, id: Uuid, new: NewApp, now: Timestamp) -> Result<bool, Refusal> {
         let mut list = lock(&self.0);
         if list.by_id.contains_key(&id) {
@@ -229,7 +229,7 @@ impl Apps {
         Ok(true)
     }
 
-    /// The app of that id; a new one, named after the id, where there is none.
+    /// The app with that id; if it does not exist, creates one that is named after the id.
     pub(crate) fn get_or_make(&self, id: Uuid, now: Timestamp) -> Arc<Mutex<App>> {
         let mut list = lock(&self.0);
         match list.by_id.get(&id) {

@@ -1,4 +1,4 @@
-//! What the sandbox knows of each app: its resource types, records, sync sessions and tasks.
+//! The data of each app: its resource types, records, sync sessions and tasks.
 
 mod app;
 mod page;

@@ -1,4 +1,4 @@
-//! A page of records as it comes: the schema (400), checked before anything is looked up.
+//! A page of records as received: its schema (400) is checked before anything is looked up.
 
 use bridgehead_sdk::ResourceKind;
 use serde_json::Value;
@@ -6,13 +6,13 @@ use serde_json::Value;
 use crate::refusal::Refusal;
 use crate::schema::{self, Fields};
 
-/// How many records a page has at most.
+/// The maximum number of records on a page.
 const MAX_RECORDS: usize = 100;
-/// How many refs a record has at most for each slug.
+/// The maximum number of refs of a record for each slug.
 const MAX_REFS: usize = 100;
 const ACCOUNT_STATUSES: [&str; 3] = ["active", "inactive", "suspended"];
 
-/// A record that fits the schema.
+/// A record that matches the schema.
 pub(crate) struct Incoming {
     pub(crate) id: Box<str>,
     /// The record as JSON text.
@@ -21,15 +21,15 @@ pub(crate) struct Incoming {
     pub(crate) assignments: Vec<Refs>,
 }
 
-/// What a record refers to under one slug.
+/// The references of a record for one slug.
 pub(crate) struct Refs {
     pub(crate) slug: String,
     pub(crate) ids: Vec<String>,
-    /// Whether one of them says that its name is null.
+    /// Whether one of them has a null name.
     pub(crate) nameless: bool,
 }
 
-/// Reads `{"records": [...]}`.
+/// Parses `{"records": [...]}`.
 pub(crate) fn parse_page(kind: ResourceKind, body: &[u8]) -> Result<Vec<Incoming>, Refusal> {
     let fields = schema::object(body)?;
     let Value::Array(records) = schema::required(&fields, "records")? else {

@@ -1,4 +1,4 @@
-//! The records of an app, kept as JSON text: a million of them must fit.
+//! The records of an app, stored as JSON text: memory must suffice for a million of them.
 
 use std::collections::{BTreeMap, HashMap};
 
@@ -15,7 +15,7 @@ pub(crate) struct Stored {
     pub(crate) active: bool,
 }
 
-/// Which records to show; what is absent does not matter.
+/// Which records to show; absent fields match everything.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub(crate) struct RecordFilter {
@@ -25,7 +25,7 @@ pub(crate) struct RecordFilter {
     pub(crate) offset: Option<usize>,
 }
 
-/// All that was ever taken over from a session.
+/// All records that were ever committed by a session.
 #[derive(Default)]
 pub(crate) struct Records(HashMap<String, Table>);
 
@@ -34,15 +34,15 @@ impl Records {
         self.0.get(slug)
     }
 
-    /// Takes over what a session pushed.
+    /// Commits the records that a session pushed.
     pub(crate) fn absorb(&mut self, staged: HashMap<String, Table>) {
         for (slug, mut table) in staged {
             self.0.entry(slug).or_default().append(&mut table);
         }
     }
 
-    /// Marks inactive what no session since `session` has pushed. What a later one pushed is left alone: its
-    /// own cleanup decides about that.
+    /// Marks records inactive that no session since `session` has pushed. Records of later sessions are not affected: their own cleanup
+    /// decides about them.
     pub(crate) fn retire_before(&mut self, session: u32) {
         for stored in self.0.values_mut().flat_map(BTreeMap::values_mut) {
             if stored.session < session {
@@ -51,7 +51,7 @@ impl Records {
         }
     }
 
-    /// How many there are of a type: active, inactive.
+    /// The number of active and inactive records of a type.
     pub(crate) fn count(&self, slug: &str) -> (usize, usize) {
         let Some(table) = self.0.get(slug) else {
             return (0, 0);
@@ -60,12 +60,12 @@ impl Records {
         (active, table.len() - active)
     }
 
-    /// The records of a type in the order of their ids, each with `active`.
+    /// The records of a type, ordered by id, each with `active`.
     pub(crate) fn of_type(&self, slug: &str) -> Vec<Value> {
         self.0.get(slug).into_iter().flatten().map(|(id, stored)| shown(id, stored)).collect()
     }
 
-    /// The records that a filter admits, each with `resource_type` and `active`, and how many there are in all.
+    /// The records that match a filter, each with `resource_type` and `active`, and their total number.
     pub(crate) fn page(&self, filter: &RecordFilter) -> (usize, Vec<Value>) {
         let (offset, limit) = (filter.offset.unwrap_or(0), filter.limit.unwrap_or(100));
         let mut slugs: Vec<&String> = self.0.keys().collect();

@@ -1,5 +1,5 @@
-//! Sync sessions: what is pushed is staged, and becomes the app's when the session ends by `complete` or `abandon`.
-//! A session that is cancelled takes nothing with it.
+//! Sync sessions: pushed records are staged, and committed to the app when the session ends with `complete` or `abandon`. The records of a
+//! cancelled session are discarded.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 
@@ -17,7 +17,7 @@ use crate::settings::Cleanup;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Phase {
     InProgress,
-    /// Completed; the cleanup runs at that time, and fails where told so.
+    /// Completed; the cleanup runs at that time, and fails if so configured.
     Cleaning {
         at: Timestamp,
         fails: bool,
@@ -75,7 +75,7 @@ pub(crate) struct SyncBook {
 }
 
 impl SyncBook {
-    /// Starts a session, and cancels the one that is not finished.
+    /// Starts a session, and cancels the unfinished one.
     pub(crate) fn start(&mut self) -> Uuid {
         if let Some(earlier) = self.current.take().and_then(|id| self.sessions.get_mut(&id)) {
             earlier.phase = Phase::Cancelled;
@@ -101,7 +101,7 @@ impl SyncBook {
         self.started > 0
     }
 
-    /// Runs the clean-ups that are due.
+    /// Runs the cleanups that are due.
     pub(crate) fn settle(&mut self, now: Timestamp) {
         let mut waiting = std::mem::take(&mut self.cleaning);
         waiting.retain(|id| {
@@ -134,7 +134,7 @@ impl SyncBook {
         }
     }
 
-    /// Upserts a page, or refuses it as a whole. A cancelled session takes it, and forgets it.
+    /// Upserts a page, or rejects it as a whole. A cancelled session accepts it and discards it.
     pub(crate) fn push(
         &mut self,
         id: &str,
@@ -190,7 +190,7 @@ impl SyncBook {
         Ok(answer)
     }
 
-    /// Takes over what was pushed, and sets the cleanup to run later.
+    /// Commits the pushed records, and schedules the cleanup.
     pub(crate) fn complete(&mut self, id: &str, now: Timestamp, cleanup: &Cleanup) -> Result<(), Refusal> {
         let phase = Phase::Cleaning { at: later(now, cleanup.delay), fails: cleanup.failures > 0 };
         let id = self.end(id, phase)?;
@@ -198,7 +198,7 @@ impl SyncBook {
         Ok(())
     }
 
-    /// Takes over what was pushed, and removes nothing.
+    /// Commits the pushed records, and removes nothing.
     pub(crate) fn abandon(&mut self, id: &str) -> Result<(), Refusal> {
         self.end(id, Phase::Abandoned).map(|_| ())
     }

@@ -1,4 +1,4 @@
-//! The tasks of an app, indexed so that a page of a hundred thousand costs what the page costs.
+//! The tasks of an app, indexed so that the cost of a page does not depend on the number of tasks, even with a hundred thousand of them.
 
 use std::collections::{BTreeSet, HashMap};
 use std::time::Duration;
@@ -13,7 +13,7 @@ use crate::refusal::Refusal;
 use crate::schema;
 use crate::settings::TaskOrder;
 
-/// The codes that a failed task may be reported with, as the Error Reference lists them.
+/// The allowed codes of a failed task, from the Error Reference.
 const CODES: [&str; 7] = [
     "ACCOUNT_NOT_FOUND",
     "ACCOUNT_ALREADY_EXISTS",
@@ -23,7 +23,7 @@ const CODES: [&str; 7] = [
     "TIMEOUT",
     "INTERNAL_ERROR",
 ];
-/// The states of a task on the wire.
+/// The names of the task states in the API.
 pub(crate) const STATUSES: [&str; 4] = ["pending", "scheduled", "completed", "failed"];
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -46,9 +46,9 @@ impl Status {
     }
 }
 
-/// A task that is about to be put in.
+/// A task that is about to be added.
 pub(crate) struct Draft {
-    /// The task in wire format.
+    /// The task in the wire format.
     wire: Value,
     id: String,
     created_at: Timestamp,
@@ -57,8 +57,8 @@ pub(crate) struct Draft {
     is_raw: bool,
 }
 
-/// Completes what the control plane was given to a task. With `"raw": true` nothing is completed or checked:
-/// the rest of the object, or else what stands under `task`, is stored as it is.
+/// Creates a complete task from the control plane's input. With `"raw": true` nothing is completed or checked: the rest of the object, or
+/// the value of `task`, is stored unchanged.
 pub(crate) fn draft(given: Value, now: Timestamp) -> Result<Draft, String> {
     match given {
         Value::Object(mut fields) if fields.get("raw") == Some(&Value::Bool(true)) => {
@@ -85,7 +85,7 @@ pub(crate) fn draft(given: Value, now: Timestamp) -> Result<Draft, String> {
 }
 
 impl Draft {
-    /// A task that is stored as it is. Where it has no id that is text, one is made up to find it by.
+    /// A task that is stored unchanged. If it has no string as its id, an internal id is generated.
     pub(crate) fn raw(wire: Value, now: Timestamp) -> Self {
         let text = |name: &str| wire.get(name).and_then(Value::as_str);
         let time = |name: &str| text(name).and_then(|text| text.parse::<Timestamp>().ok());
@@ -177,7 +177,7 @@ struct Task {
     error: Value,
 }
 
-/// Tasks of equal `created_at` stand in the order they were put in.
+/// Tasks with equal `created_at` are in the order in which they were added.
 type Place = (Timestamp, u64);
 
 /// All tasks of an app.
@@ -185,16 +185,16 @@ type Place = (Timestamp, u64);
 pub(crate) struct TaskBoard {
     tasks: HashMap<u64, Task>,
     put_in: u64,
-    /// More than one only where tasks were put in raw.
+    /// More than one only for raw tasks.
     by_id: HashMap<String, Vec<u64>>,
     all: BTreeSet<Place>,
     by_status: [BTreeSet<Place>; 4],
-    /// Scheduled tasks by the time they fall due.
+    /// Scheduled tasks, ordered by the time at which they fall due.
     due: BTreeSet<Place>,
 }
 
 impl TaskBoard {
-    /// Puts a task in, and gives its id. One that has the id of another takes its place, unless it is raw.
+    /// Adds a task and returns its id. A task with an existing id replaces the old one, unless it is raw.
     pub(crate) fn add(&mut self, draft: Draft) -> String {
         if !draft.is_raw {
             for number in self.by_id.remove(&draft.id).unwrap_or_default() {
@@ -237,7 +237,7 @@ impl TaskBoard {
         }
     }
 
-    /// Makes scheduled tasks pending whose time has come.
+    /// Makes scheduled tasks pending when their time has come.
     pub(crate) fn settle(&mut self, now: Timestamp) {
         while let Some(&(at, number)) = self.due.first() {
             if at > now {
@@ -261,7 +261,7 @@ impl TaskBoard {
         }
     }
 
-    /// The page of a list in wire format, and the length of the list.
+    /// The page of a list in the wire format, and the length of the list.
     pub(crate) fn page(
         &self,
         status: Option<Status>,
@@ -281,12 +281,12 @@ impl TaskBoard {
         (places.len(), page)
     }
 
-    /// A task in wire format.
+    /// A task in the wire format.
     pub(crate) fn get(&self, id: &str) -> Result<Value, Refusal> {
         self.find(id).map(|task| task.wire.clone())
     }
 
-    /// Every task with `result` and `error`, by `created_at`; those of one status, where it is given.
+    /// All tasks with `result` and `error`, ordered by `created_at`; optionally only those with one status.
     pub(crate) fn with_outcomes(&self, status: Option<Status>) -> impl Iterator<Item = Value> + '_ {
         status
             .map_or(&self.all, |status| &self.by_status[status as usize])
@@ -302,17 +302,17 @@ impl TaskBoard {
             })
     }
 
-    /// How many there are of a status, or in all.
+    /// The number of tasks with a status, or of all tasks.
     pub(crate) fn count(&self, status: Option<Status>) -> usize {
         status.map_or(&self.all, |status| &self.by_status[status as usize]).len()
     }
 
-    /// How many there are of each status, in the order of [`STATUSES`].
+    /// The number of tasks in each state, in the order of [`STATUSES`].
     pub(crate) fn counts(&self) -> [usize; 4] {
         self.by_status.each_ref().map(BTreeSet::len)
     }
 
-    /// Takes a report, and gives the task as it is now.
+    /// Applies a report and returns the updated task.
     pub(crate) fn report(&mut self, id: &str, body: &[u8]) -> Result<Value, Refusal> {
         let status = self.find(id)?.status;
         let outcome = Outcome::read(body)?;
@@ -340,7 +340,7 @@ impl TaskBoard {
         self.get(id)
     }
 
-    /// What [`report`](Self::report) would answer, without its effect.
+    /// The response of [`report`](Self::report) without its effect.
     pub(crate) fn pretend(&self, id: &str, body: &[u8]) -> Result<Value, Refusal> {
         let mut task = self.get(id)?;
         task["status"] = Outcome::read(body)?.status.as_str().into();
@@ -357,7 +357,7 @@ impl TaskBoard {
     }
 }
 
-/// What a report says: `{"status", "result"?, "error"?}`.
+/// The content of a report: `{"status", "result"?, "error"?}`.
 struct Outcome {
     status: Status,
     result: Value,

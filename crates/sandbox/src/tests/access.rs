@@ -1,4 +1,4 @@
-//! Keys, access, paths and bodies: what holds for every call.
+//! Keys, access, paths and bodies: rules that apply to every call.
 
 use std::time::Duration;
 

@@ -1,4 +1,4 @@
-//! A client that says exactly what a test tells it to, and shows exactly what came back.
+//! A client that sends exactly what a test specifies, and shows exactly what it received.
 
 use std::time::Duration;
 
@@ -9,13 +9,13 @@ use uuid::Uuid;
 
 use crate::{Options, Sandbox};
 
-/// An answer, read to its end.
+/// A complete response.
 #[derive(Debug)]
 pub(crate) struct Answer {
     pub(crate) status: u16,
     pub(crate) headers: HeaderMap,
     pub(crate) text: String,
-    /// Null where the body is no JSON.
+    /// Null if the body is not JSON.
     pub(crate) body: Value,
 }
 
@@ -26,13 +26,13 @@ impl Answer {
         self.body
     }
 
-    /// A refusal: the status, and a body with nothing but that `detail`.
+    /// Expects a rejection: the status, and a body with only that `detail`.
     #[track_caller]
     pub(crate) fn refuses(self, status: u16, detail: &str) {
         assert_eq!((self.status, &self.body), (status, &json!({"detail": detail})));
     }
 
-    /// A refusal with whatever `detail`, as long as there is one, and nothing else.
+    /// Expects a rejection with any `detail`, and nothing else in the body.
     #[track_caller]
     pub(crate) fn refuses_somehow(&self, status: u16) {
         assert_eq!(self.status, status, "{}", self.text);
@@ -41,7 +41,7 @@ impl Answer {
     }
 }
 
-/// A sandbox and one app of it.
+/// A sandbox and one of its apps.
 pub(crate) struct Client {
     pub(crate) sandbox: Sandbox,
     pub(crate) app: Uuid,
@@ -52,7 +52,7 @@ pub(crate) struct Client {
 impl Client {
     pub(crate) async fn start() -> Self {
         Self::with(Options {
-            // Clean-ups run when a test moves the clock, not before.
+            // Cleanups run when a test moves the clock, not before.
             cleanup_delay: Duration::from_mins(1),
             ..Options::default()
         })
@@ -68,7 +68,7 @@ impl Client {
         Self { sandbox, app, http, key }
     }
 
-    /// With the types `account`, `team` (group) and `seat` (license) registered.
+    /// Registers the types `account`, `team` (group) and `seat` (license).
     pub(crate) async fn with_types() -> Self {
         let client = Self::start().await;
         for (slug, kind) in [("team", "group"), ("seat", "license"), ("account", "account")] {
@@ -83,8 +83,8 @@ impl Client {
         key.clone_into(&mut self.key);
     }
 
-    /// The whole address of a path: one that begins with `/` follows the base URL, `http…` is as it is, and
-    /// everything else follows the app.
+    /// The full URL of a path: a path that begins with `/` is relative to the base URL, `http…` stays unchanged, and everything else is
+    /// relative to the app.
     pub(crate) fn url(&self, path: &str) -> String {
         let base = self.sandbox.base_url();
         match path.chars().next() {
@@ -102,7 +102,7 @@ impl Client {
         self.http.request(method, self.url(path)).header("Authorization", format!("Api-Key {}", self.key))
     }
 
-    /// Without a key.
+    /// A request without a key.
     pub(crate) fn bare(&self, method: Method, url: &str) -> reqwest::RequestBuilder {
         self.http.request(method, url)
     }
@@ -130,7 +130,7 @@ impl Client {
         send(request).await.unwrap()
     }
 
-    /// Starts a session, and gives its id.
+    /// Starts a session and returns its id.
     pub(crate) async fn start_sync(&self) -> String {
         let body = send(self.request(Method::POST, "sync/")).await.unwrap().is(201);
         body["sync_id"].as_str().unwrap().to_owned()
@@ -174,7 +174,7 @@ impl Client {
     }
 }
 
-/// Sends a request and reads the answer to its end. An error is one of the network.
+/// Sends a request and reads the complete response. Errors are network errors.
 pub(crate) async fn send(request: reqwest::RequestBuilder) -> Result<Answer, reqwest::Error> {
     let mut response = request.send().await?;
     let mut bytes = Vec::new();

@@ -1,4 +1,4 @@
-//! The control plane over HTTP: the same as in process.
+//! The control plane over HTTP: it does the same as in process.
 
 use reqwest::Method;
 use serde_json::{Value, json};
@@ -36,7 +36,7 @@ async fn an_app_of_a_given_id_can_be_made_with_its_types() {
     let app = post(&client, "apps", body.clone()).await.is(201);
     assert_eq!(app["id"], json!(client.app));
     assert_eq!(client.get("resource-types/").await.is(200)["results"][0]["slug"], "team");
-    // Again is no error, so that a script can be run twice.
+    // Repeating it is not an error, so that a script can be run twice.
     post(&client, "apps", body).await.is(200);
     assert_eq!(client.get("resource-types/").await.is(200)["count"], 1);
     post(&client, "apps", json!({"clone_from": Uuid::new_v4()})).await.refuses_somehow(404);

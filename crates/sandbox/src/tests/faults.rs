@@ -1,4 +1,4 @@
-//! Faults, as a client meets them.
+//! Faults, as a client sees them.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -121,7 +121,7 @@ async fn a_delayed_report_takes_effect_before_its_answer_comes() {
         answer = reporting => panic!("answered at once: {answer:?}"),
         () = watching => {}
     }
-    // The client has left, and the effect stays.
+    // The client has disconnected, but the effect stays.
     assert_eq!(status_of(&client), "completed");
     let seen = client.sandbox.reports(&task);
     assert_eq!((seen[0].status, seen[0].handled), (None, Some(200)));

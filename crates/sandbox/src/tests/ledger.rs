@@ -1,4 +1,4 @@
-//! What the ledger says of requests, and what is known of the reports on a task.
+//! Ledger entries of requests, and the reports on a task.
 
 use serde_json::{Value, json};
 

@@ -1,4 +1,4 @@
-//! Starting and stopping, and what a sandbox has to bear.
+//! Starting and stopping, and robustness against clients.
 
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -83,7 +83,7 @@ async fn a_body_beyond_the_bound_is_refused_with_400() {
     let client = Client::with_types().await;
     let sync = client.start_sync().await;
     let request = client.request(Method::PUT, &format!("sync/{sync}/team/"));
-    // The sandbox may answer and close before everything is sent; then sending is what fails.
+    // The sandbox may respond and close the connection before everything is sent; then sending fails.
     if let Ok(answer) = send(request.body(vec![b' '; 40 * 1024 * 1024])).await {
         answer.refuses_somehow(400);
     }

@@ -1,4 +1,4 @@
-//! Every rule of the two Bridge documents, talked to over real loopback sockets.
+//! Every rule of the two Bridge documents, tested over real loopback sockets.
 
 mod access;
 mod apps;

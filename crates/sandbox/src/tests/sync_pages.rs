@@ -9,7 +9,7 @@ fn account(n: usize) -> Value {
     json!({"id": format!("u{n}"), "email": format!("u{n}@example.org")})
 }
 
-/// A session in which the groups g1 and g2 and the license l1 are known.
+/// A session that contains the groups g1 and g2 and the license l1.
 async fn with_groups() -> (Client, String) {
     let client = Client::with_types().await;
     let sync = client.start_sync().await;
@@ -122,7 +122,7 @@ async fn the_schema_of_an_account_is_checked_with_400() {
         let page = json!([account(0), record]);
         client.push(&sync, "account", page).await.refuses(400, detail);
     }
-    // One bad record rejects the whole page.
+    // One invalid record rejects the whole page.
     assert_eq!(client.progress(&sync).await.1[2], ("account".into(), 0));
 }
 
@@ -186,7 +186,7 @@ async fn an_unknown_slug_is_refused_with_422_in_the_documented_words() {
     for (field, slug, word) in [
         ("memberships", "nonexistent", "membership"),
         ("assignments", "nonexistent", "assignment"),
-        // A license is no membership, and a group no assignment.
+        // A license is not a membership, and a group is not an assignment.
         ("memberships", "seat", "membership"),
         ("assignments", "team", "assignment"),
         ("memberships", "account", "membership"),
@@ -222,7 +222,7 @@ async fn a_ref_must_name_a_record_known_in_the_current_session() {
         }
         client.push(&sync, "account", json!([account(0), record])).await.refuses(422, wanted);
     }
-    // What an earlier session knew is not enough.
+    // Records of an earlier session do not count.
     client.complete(&sync).await.is(202);
     let next = client.start_sync().await;
     let record = json!({"id": "u1", "username": "a", "memberships": {"team": ["g1"]}});
@@ -247,7 +247,7 @@ async fn an_id_that_stands_twice_in_a_page_is_refused_with_422() {
         .push(&sync, "account", json!([account(1), account(2), account(1)]))
         .await
         .refuses(422, "Sync failed for 'account': a record with the same identifier already exists.");
-    // The same id in another type is another record.
+    // The same id in a different type is a different record.
     client.push(&sync, "seat", json!([{"id": "g1", "name": "x"}])).await.is(200);
 }
 

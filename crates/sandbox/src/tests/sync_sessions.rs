@@ -14,7 +14,7 @@ fn groups(ids: &[&str]) -> Value {
     ids.iter().map(|id| json!({"id": id, "name": id})).collect()
 }
 
-/// Pushes groups in a session of their own, completes it and lets the cleanup run.
+/// Pushes groups in a separate session, completes it and lets the cleanup run.
 async fn sync_groups(client: &Client, ids: &[&str]) {
     let sync = client.start_sync().await;
     client.push(&sync, "team", groups(ids)).await.is(200);
@@ -113,7 +113,7 @@ async fn a_new_session_cancels_the_unfinished_one_and_discards_what_it_pushed() 
     let second = client.start_sync().await;
     assert_eq!(client.progress(&first).await.0, "cancelled");
     assert_eq!(client.progress(&first).await.1[0], ("team".into(), 0));
-    // Pushing goes on answering 200, and counts for nothing.
+    // Pushes still return 200, but have no effect.
     let answer = client.push(&first, "team", groups(&["d"])).await.is(200);
     assert_eq!(answer["total"], 1);
     assert_eq!(client.progress(&first).await.1[0], ("team".into(), 0));
@@ -212,7 +212,7 @@ async fn a_cleanup_that_fails_keeps_what_was_pushed_and_removes_nothing() {
     assert_eq!(client.records("team"), states(&[("a", true), ("b", true)]));
     assert_eq!(client.get("/apps/").await.is(200)["results"][0]["last_synced_at"], before);
     client.push(&sync, "team", groups(&["c"])).await.refuses_somehow(400);
-    // A new session is the remedy.
+    // A new session fixes it.
     sync_groups(&client, &["b"]).await;
     assert_eq!(client.records("team"), states(&[("a", false), ("b", true)]));
 }

@@ -88,7 +88,7 @@ async fn steps_go_with_their_task<P: Place>() {
         state.record_outcome(&app, &intent, &completed("a")).await.unwrap();
         state.ended(&app, &task.into(), &ReportResult::Accepted, at(ended)).await.unwrap();
     }
-    // Never started: only steps before the first attempt.
+    // This task was never started: it only has steps before the first attempt.
     let steps = [step(Phase::Fetch, 0, 10), step(Phase::Wait, 0, 200)];
     state.note_attempts(&app, &"waiting".into(), &steps).await.unwrap();
     state.note_attempts(&super::app(2), &"old".into(), &steps).await.unwrap();

@@ -21,7 +21,7 @@ async fn a_folder_without_state_is_a_question_that_iden_answers_once_for_each_ap
     assert_eq!(state.doubted(&app(1)).await.unwrap(), None, "a new installation");
     let lost = state.doubted(&app(2)).await.unwrap().unwrap();
     assert_eq!((lost.reason, lost.until), (Reason::NewButSynced, asked.until));
-    // Meanwhile this state has synced the app itself.
+    // This state has synced the app itself in the meantime.
     state.settle_new(&app(1), true).await.unwrap();
     assert_eq!(state.doubted(&app(1)).await.unwrap(), None);
     assert!(state.doubted(&app(3)).await.unwrap().unwrap().is_question());

@@ -1,4 +1,4 @@
-//! What tests are given.
+//! Test data.
 
 use bridgehead_sdk::{Code, TaskId};
 use jiff::Timestamp;

@@ -42,7 +42,7 @@ async fn a_task_counts_from_its_first_call_whatever_came_of_it<P: Place>() {
     state.record_outcome(&app, &delete("failed", 1, 70), &failed("no such account")).await.unwrap();
     state.ended(&app, &"failed".into(), &ReportResult::Accepted, at(71)).await.unwrap();
     state.intent(&app, &delete("running", 1, 60)).await.unwrap();
-    // Refused before the connector was called.
+    // Rejected before the connector was called.
     state.record_outcome(&app, &delete("protected", 0, 65), &failed("is protected")).await.unwrap();
     assert_eq!(state.destructive_since(&app, at(50)).await.unwrap(), [at(60), at(70)]);
 }

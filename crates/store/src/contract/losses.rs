@@ -22,7 +22,7 @@ pub(crate) const SLUG: &str = "account";
 
 pub(crate) fn account(id: &str, is_active: bool, refs: &[u64]) -> RecordHash {
     let facts = AccessFacts::new(is_active, refs.iter().copied());
-    // The hash says nothing here; it only has to differ where the record does.
+    // The hash only has to differ if the record does.
     let hash = refs.iter().sum::<u64>() + u64::from(is_active);
     RecordHash { id: id.to_owned(), hash, facts: Some(facts) }
 }
@@ -37,7 +37,7 @@ async fn complete(state: &impl SnapshotStore, second: i64, records: &[RecordHash
     state.commit(&app(1), at(second)).await.unwrap();
 }
 
-/// Who loses what if a sync of these completes: id, deactivated, memberships lost.
+/// The losses if a sync of these records completes: id, deactivated, number of memberships lost.
 pub(crate) async fn lost(state: &impl SnapshotStore, records: &[RecordHash]) -> Vec<(String, bool, u32)> {
     list(state, records).await;
     let mut all = Vec::new();

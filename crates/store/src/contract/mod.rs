@@ -1,9 +1,10 @@
-//! What every state promises, whatever it is kept in.
+//! The contract that every implementation must fulfill.
 //!
-//! A test is a function of the [`Place`] where the state is kept, and `each_state!` makes a test of it for each of them. A state
-//! that is added gets a line in that macro. Beyond these tests, any steps at all get the same answers from all of them (`same`).
+//! A test is a function that is generic over the [`Place`] where the state is stored, and `each_state!` creates a test of it for each
+//! place. A new implementation only needs a line in that macro. In addition, all of them must return the same results for arbitrary steps
+//! (`same`).
 
-/// Makes a test of each of these functions for each place.
+/// Creates a test of each function for each place.
 macro_rules! each_state {
     (async $($test:ident),+ $(,)?) => {
         mod sqlite {

@@ -1,4 +1,4 @@
-//! Any order of writes, against a model that is a map.
+//! Tests writes in any order against a model that is a map.
 
 use std::collections::HashMap;
 
@@ -145,7 +145,7 @@ fn expect(model: &mut HashMap<&'static str, Modelled>, step: &Step) -> Answer {
         Step::End { task, ended, second } => match model.get_mut(TASKS[task]) {
             Some(known) if known.outcome.is_some() => {
                 known.ended = Some(match known.ended.take() {
-                    // An end stays; that it was reported again keeps it from being pruned.
+                    // An end is final; reporting it again only delays pruning.
                     Some((first, at)) if !matches!(first, ReportResult::Rejected { .. }) => {
                         (first, at.max(second))
                     }

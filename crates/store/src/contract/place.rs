@@ -1,4 +1,4 @@
-//! The states that are held to the contract.
+//! The implementations that are tested.
 
 use std::path::Path;
 
@@ -7,20 +7,20 @@ use tempfile::TempDir;
 
 use super::super::{HistoryStore, Memory, SnapshotStore, Sqlite, TaskJournal};
 
-/// Where state is kept: what outlives the process that has it open.
+/// A place where state is stored, which outlives the process that has it open.
 pub(crate) trait Place: Sized {
     type State: TaskJournal + SnapshotStore + HistoryStore;
 
-    /// A new one, opened.
+    /// Creates and opens an empty place.
     async fn empty() -> Self;
 
-    /// What the process that has it open works on.
+    /// The state as used by the process that has it open.
     fn state(&self) -> &Self::State;
 
-    /// That process ends, and another one opens it.
+    /// Ends that process, and opens the state in another one.
     async fn reopen(self) -> Self;
 
-    /// State in a place that is not needed.
+    /// State that is discarded after use.
     async fn fleeting() -> Self::State;
 }
 
@@ -34,7 +34,7 @@ impl Place for Folder {
     type State = Sqlite;
 
     async fn empty() -> Self {
-        // In memory, where the machine has a folder there: nothing here waits for a disk.
+        // Use memory if the machine has a folder in it, so that nothing waits for a disk.
         let memory = Path::new("/dev/shm");
         let folder = if memory.is_dir() { tempfile::tempdir_in(memory) } else { tempfile::tempdir() };
         let folder = folder.unwrap();

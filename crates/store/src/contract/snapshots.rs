@@ -73,7 +73,7 @@ async fn duplicates_are_found_within_a_page_and_across_pages<P: Place>() {
     let state = P::fleeting().await;
     let app = app(1);
     state.begin(&app).await.unwrap();
-    // More than one statement's worth, with duplicates far apart.
+    // More records than one statement takes, with duplicates far apart.
     let mut page: Vec<RecordHash> = (0..300).map(|number| seen(&format!("{number:04}"), number)).collect();
     page[299] = seen("0000", 0);
     page[150] = seen("0149", 7);
@@ -84,7 +84,7 @@ async fn duplicates_are_found_within_a_page_and_across_pages<P: Place>() {
 
     let added = state.add(&app, "account", &[seen("0001", 1), seen("x", 1), seen("0002", 9)]).await.unwrap();
     assert_eq!(added.duplicates, [duplicate("0001", true), duplicate("0002", false)]);
-    // The first stays: with it, nothing has changed against itself.
+    // The first record stays: compared with itself, nothing has changed.
     let added = state.add(&app, "account", &[seen("0149", 149)]).await.unwrap();
     assert_eq!(added.duplicates, [duplicate("0149", true)]);
     let other_type = state.add(&app, "team", &[seen("0001", 1)]).await.unwrap();
@@ -170,7 +170,7 @@ async fn removals_add_up_over_the_window<P: Place>() {
         let counted = state.removals_since(&app, "account", at(since)).await.unwrap();
         assert_eq!(counted, removed, "since {since}");
     }
-    // A removal that is older than any window is not remembered.
+    // Removals that are older than any window are not remembered.
     state.begin(&app).await.unwrap();
     state.commit(&app, at(401 * 86_400)).await.unwrap();
     assert_eq!(state.removals_since(&app, "account", at(0)).await.unwrap(), 1);
@@ -200,7 +200,7 @@ async fn what_is_kept_is_compared_with_and_is_no_completed_sync<P: Place>() {
     let again = state.retain(&app, Trust::Accepted).await;
     assert!(matches!(again, Err(Error::NoListing { .. })));
 
-    // Added to what is known already, of a type that is and one that is not.
+    // Adds to known records, of a type that is known and one that is not.
     state.begin(&app).await.unwrap();
     listed(&state, &app, "account", &[("b", 22), ("c", 3)]).await;
     listed(&state, &app, "team", &[("t", 1)]).await;
@@ -218,7 +218,7 @@ async fn what_is_kept_is_compared_with_and_is_no_completed_sync<P: Place>() {
     assert_eq!(state.removals_since(&app, "account", at(100)).await.unwrap(), 2);
 }
 
-/// Known, removed and doubted, of a type of which no one is listed any more.
+/// The known, removed and rejected counts if no record of a type is listed any more.
 async fn if_all_went(state: &impl SnapshotStore, app: &AppKey, slug: &str) -> (u64, u64, u64) {
     state.begin(app).await.unwrap();
     let difference = state.difference(app, slug).await.unwrap();
@@ -238,7 +238,7 @@ async fn what_only_doubted_listings_had_is_removed_without_being_counted<P: Plac
     state.begin(&app).await.unwrap();
     listed(&state, &app, "account", &[("a", 1), ("b", 1)]).await;
     state.commit(&app, at(1)).await.unwrap();
-    // However often, and whether the type was known or not.
+    // It does not matter how often, and whether the type was known.
     kept(&state, &app, &["a", "x", "y"], Trust::Rejected).await;
     kept(&state, &app, &["x", "y", "z"], Trust::Rejected).await;
     state.begin(&app).await.unwrap();
@@ -302,7 +302,7 @@ async fn who_was_created_by_a_task_counts_before_any_sync_has_seen_them_and_what
     for belief in [Trust::Accepted, Trust::Unverified, Trust::Rejected] {
         let state = P::fleeting().await;
         let app = app(1);
-        // In one that doubted listings had already, too.
+        // One of them was already in rejected snapshots.
         kept(&state, &app, &["old"], Trust::Rejected).await;
         for id in ["old", "new", "gone", "gone"] {
             state.note_created(&app, "account", id).await.unwrap();
@@ -312,7 +312,7 @@ async fn who_was_created_by_a_task_counts_before_any_sync_has_seen_them_and_what
         assert_eq!(state.known_slugs(&app).await.unwrap(), ["account"]);
         assert_eq!(if_all_went(&state, &app, "account").await, (2, 2, 0));
 
-        // To whoever reads the figures of a sync they are new, and not changed.
+        // In the figures of a sync, they are new, and not changed.
         state.begin(&app).await.unwrap();
         listed(&state, &app, "account", &[("new", 7)]).await;
         let difference = Difference { known: 2, seen: 1, created: 1, changed: 0, removed: 1, doubted: 0 };
@@ -320,7 +320,7 @@ async fn who_was_created_by_a_task_counts_before_any_sync_has_seen_them_and_what
         assert_eq!(state.ids(&app, "account", Which::Created, None, 9).await.unwrap(), ["new"]);
         assert_eq!(state.ids(&app, "account", Which::Changed, None, 9).await.unwrap(), [""; 0]);
         state.retain(&app, belief).await.unwrap();
-        // Once a sync has seen them, they are known like everybody else.
+        // Once a sync has seen them, they are known like all others.
         state.note_deleted(&app, "account", "new").await.unwrap();
         assert_eq!(if_all_went(&state, &app, "account").await, (2, 2, 0), "{belief:?}");
     }
@@ -338,7 +338,7 @@ async fn nothing_is_promoted_without_a_listing_under_way<P: Place>() {
     let refused = state.commit(&app, at(2)).await;
     assert!(matches!(refused, Err(Error::NoListing { .. })), "promoted twice: {refused:?}");
 
-    // A restart in the middle of a listing.
+    // A restart during a snapshot.
     state.begin(&app).await.unwrap();
     listed(state, &app, "account", &[("a", 1)]).await;
     let place = place.reopen().await;
@@ -373,7 +373,7 @@ async fn apps_do_not_see_each_other<P: Place>() {
     assert_eq!(state.last(&app(1)).await.unwrap(), None);
 }
 
-/// Every reason, and none.
+/// All reasons, and none.
 fn reason_of(number: i64) -> Option<RunReason> {
     let which = usize::try_from(number).unwrap() % (RunReason::ALL.len() + 1);
     RunReason::ALL.get(which).copied()

@@ -1,4 +1,4 @@
-//! What is known of a target, against a model that keeps everything in maps.
+//! Tests the known records of a target against a model that stores everything in maps.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -14,7 +14,7 @@ each_state! {
 
 const SLUG: &str = "account";
 
-/// Who is active in a listing: a bit for each.
+/// The active accounts in a snapshot, one bit each.
 type Active = u8;
 
 fn is_active(active: Active, id: u8) -> bool {
@@ -23,16 +23,16 @@ fn is_active(active: Active, id: u8) -> bool {
 
 #[derive(Clone, Debug)]
 enum Step {
-    /// A sync lists these, and ends uncompleted.
+    /// A sync lists these accounts, and ends without completing.
     Keep(Vec<u8>, Active, Trust),
-    /// A sync lists these, and completes.
+    /// A sync lists these accounts, and completes.
     Complete(Vec<u8>, Active),
-    /// A task changes the status of one.
+    /// A task changes the status of an account.
     Changed(u8),
-    /// A task creates or deletes one.
+    /// A task creates an account. `Deleted`: a task deletes one.
     Created(u8),
     Deleted(u8),
-    /// A sync lists these, and the process dies.
+    /// A sync lists these accounts, and the process dies.
     CutOff(Vec<u8>),
 }
 
@@ -54,15 +54,15 @@ fn step() -> impl Strategy<Value = Step> {
     ]
 }
 
-/// Where a record that Iden holds is known from.
+/// Where a record that Iden has is known from.
 #[derive(Clone, Debug, Default)]
 struct Sources {
-    /// A listing that counts permanently.
+    /// From a snapshot that counts permanently.
     believed: bool,
-    /// A task created it, and no sync has had it since.
+    /// From a task that created it, and no sync since.
     only_created: bool,
     doubted: bool,
-    /// Whether it was active when a sync last completed, or in the first listing that is not doubted.
+    /// Whether it was active when a sync last completed, or in the first snapshot that was not rejected.
     active: Option<bool>,
 }
 
@@ -70,7 +70,7 @@ struct Sources {
 struct Model {
     known: BTreeMap<u8, Sources>,
     removals: u64,
-    /// Whose status tasks have changed since a sync last completed.
+    /// Accounts whose status tasks have changed since a sync last completed.
     changed: BTreeSet<u8>,
 }
 
@@ -156,9 +156,9 @@ async fn run(state: &impl SnapshotStore, app: &AppKey, step: &Step) {
     }
 }
 
-/// What the next listing, of these, is judged by.
+/// Compares the results for a next snapshot with these accounts.
 async fn compare(state: &impl SnapshotStore, app: &AppKey, model: &Model, next: &BTreeSet<u8>) {
-    // No one is active in it, so whoever was loses that.
+    // No account is active in it, so active accounts lose that.
     list(state, app, &next.iter().copied().collect::<Vec<_>>(), 0).await;
     let found = state.difference(app, SLUG).await.unwrap();
     let gone: Vec<u8> = model.known.keys().filter(|id| !next.contains(id)).copied().collect();

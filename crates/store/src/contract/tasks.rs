@@ -110,7 +110,7 @@ async fn what_is_reported_again_is_what_was_reported<P: Place>() {
         Outcome::Completed { result: known },
         "what a connector adds may be a secret"
     );
-    // Iden lists it still, and was told again: it is not forgotten.
+    // Iden still lists the task, and its outcome was reported again: it is not removed.
     state.ended(&app, &"done".into(), &ReportResult::Conflict, at(90)).await.unwrap();
     assert_eq!(state.prune(&app, at(50)).await.unwrap(), 1);
     let entry = state.entry(&app, &"done".into()).await.unwrap().unwrap();

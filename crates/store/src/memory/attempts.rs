@@ -8,7 +8,7 @@ use jiff::Timestamp;
 use super::super::{AttemptStep, STEPS_KEPT};
 use super::instant::kept;
 
-/// The steps of the tasks of an app, by when they began and the name of their phase.
+/// The steps of an app's tasks, by their start and the name of their phase.
 #[derive(Default)]
 pub(super) struct Steps(BTreeMap<TaskId, BTreeMap<(Timestamp, &'static str), AttemptStep>>);
 
@@ -43,7 +43,7 @@ impl Steps {
         self.0.remove(task);
     }
 
-    /// Forgets those of tasks that are not known, as far as they are as old.
+    /// Removes old steps of unknown tasks.
     pub(super) fn prune(&mut self, before: Timestamp, is_known: impl Fn(&TaskId) -> bool) {
         let before = kept(before);
         self.0.retain(|task, steps| {

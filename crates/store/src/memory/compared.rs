@@ -1,38 +1,38 @@
-//! A listing, and two of them compared: what is known, and what is present.
+//! A snapshot, and the comparison of the known records with the current ones.
 
 use std::collections::BTreeMap;
 use std::ops::Bound;
 
 use super::super::{AccessBase, AccessFacts, Changes, Difference, Loser, Losers, Trust, Which};
 
-/// How many records that differ in access are compared at a time.
+/// The number of records with different access that are compared at a time.
 const PIECE: usize = 500;
 
-/// The records of a listing, ordered by id.
+/// The records of a snapshot, ordered by id.
 pub(super) type Records = BTreeMap<String, Record>;
 
-/// A listing without records.
+/// A snapshot without records.
 pub(super) static EMPTY: Records = Records::new();
 
-/// A record of a listing.
+/// A record of a snapshot.
 #[derive(Clone)]
 pub(super) struct Record {
     pub(super) hash: u64,
     pub(super) facts: Option<AccessFacts>,
-    /// What is known of it beside that Iden holds it.
+    /// Where the record is known from.
     pub(super) standing: Standing,
 }
 
-/// What is known of a record.
+/// Where a record is known from.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Standing {
-    /// A completed sync had it, or one that could have been completed as far as the removal guard is concerned.
+    /// From a completed sync, or one that the removal guard would have allowed to complete.
     Believed,
-    /// Only syncs had it that were not read to their end.
+    /// Only from syncs that were not read completely.
     Unjudged,
-    /// Only syncs had it that the removal guard holds.
+    /// Only from syncs that the removal guard holds.
     Doubted,
-    /// A task created it, and no sync has had it yet; its hash means nothing.
+    /// From a task that created it; no sync has contained it yet, and its hash is meaningless.
     Created,
 }
 
@@ -47,7 +47,7 @@ impl From<Trust> for Standing {
 }
 
 impl Record {
-    /// Whether it counts when removals are judged.
+    /// Whether it counts for the removal guard.
     pub(super) fn counts(&self) -> bool {
         self.standing != Standing::Doubted
     }
@@ -56,7 +56,7 @@ impl Record {
         self.standing != Standing::Created
     }
 
-    /// Adds what a sync that was not completed saw of it.
+    /// Adds the record from an uncompleted sync.
     pub(super) fn keep(&mut self, seen: Self) {
         self.hash = seen.hash;
         self.standing = match (seen.standing, self.standing) {
@@ -64,14 +64,14 @@ impl Record {
             (Standing::Doubted, Standing::Unjudged) => Standing::Doubted,
             (_, standing) => standing,
         };
-        // The access of an account stays what it was when a sync was last completed.
+        // Keep the account's access from the last completed sync.
         if self.facts.is_none() {
             self.facts = seen.facts;
         }
     }
 }
 
-/// The two listings of a resource type.
+/// The two snapshots of a resource type.
 pub(super) struct Compared<'a> {
     pub(super) present: &'a Records,
     pub(super) last: &'a Records,
@@ -91,7 +91,7 @@ impl Compared<'_> {
         }
     }
 
-    /// How many are known and not present.
+    /// The number of known records that are missing from the current snapshot.
     pub(super) fn gone(&self, wanted: impl Fn(&Record) -> bool) -> u64 {
         count(self.last.iter(), |(id, record)| self.is_gone(id) && wanted(record))
     }
@@ -112,7 +112,7 @@ impl Compared<'_> {
         behind(listing, after).filter(wanted).take(limit).map(|(id, _)| id.clone()).collect()
     }
 
-    /// Those who lose access without being gone, beside what tasks took from them.
+    /// Accounts that lose access without being removed, excluding losses caused by tasks.
     pub(super) fn losers(&self, after: Option<&str>, by_tasks: impl Fn(&str) -> Changes) -> Losers {
         let differ = |(id, now): (&String, &Record)| {
             let (before, now) = (self.last.get(id).filter(|before| before.counts())?, now.facts.as_ref()?);

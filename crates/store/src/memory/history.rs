@@ -1,4 +1,4 @@
-//! What was done when.
+//! Statistics over time.
 
 use std::collections::BTreeMap;
 

@@ -1,4 +1,4 @@
-//! The destructive tasks that the guard holds.
+//! The destructive tasks that the deprovision limit holds.
 
 use std::collections::BTreeMap;
 
@@ -46,7 +46,7 @@ impl Holds {
         all
     }
 
-    /// Removes releases that are as old, or whose task the connector has been called for.
+    /// Removes releases that are as old, or whose task has been passed to the connector.
     pub(super) fn prune(&mut self, before: Timestamp, was_called: impl Fn(&TaskId) -> bool) {
         let before = kept(before);
         self.0.retain(|task, hold| hold.released_at.is_none_or(|at| at >= before && !was_called(task)));

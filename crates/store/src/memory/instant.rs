@@ -1,9 +1,9 @@
-//! Instants, as exact as they are kept.
+//! Instants with the precision of the store.
 
 use jiff::Timestamp;
 
-/// To the microsecond; what is finer is cut off.
+/// Truncates to microseconds.
 pub(super) fn kept(instant: Timestamp) -> Timestamp {
-    // It cannot be out of range, since the instant was in it.
+    // It cannot be out of range, because the original instant was not.
     Timestamp::from_microsecond(instant.as_microsecond()).unwrap_or(instant)
 }

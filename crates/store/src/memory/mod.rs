@@ -1,7 +1,7 @@
 //! State in memory, for tests and simulations: nothing survives the process.
 //!
-//! It behaves like [`Sqlite`](super::Sqlite), in the same order; `src/journal/contract` tests both. No clock, no thread
-//! and no runtime is involved: each method completes when it is first polled, so simulations replay exactly.
+//! It behaves like [`Sqlite`](super::Sqlite), including the order of results; `src/contract` tests both. It needs no clock, thread or
+//! runtime: each method completes when it is first polled, so simulations are deterministic.
 
 mod attempts;
 mod compared;
@@ -25,25 +25,25 @@ use history::Hours;
 use syncs::Syncs;
 use tasks::Tasks;
 
-/// A [`TaskJournal`](super::TaskJournal) and [`SnapshotStore`](super::SnapshotStore) for tests and simulations: nothing survives the process. Clones
-/// share it.
+/// A [`TaskJournal`](super::TaskJournal) and [`SnapshotStore`](super::SnapshotStore) for tests and simulations: nothing survives the
+/// process. Clones share the same data.
 ///
-/// A process that ends and starts again is simulated with [`reopened`](Self::reopened). There is no disk that could fail, so the
-/// only errors are those that the state of a task or a listing calls for, and [`Error::Closed`].
+/// Use [`reopened`](Self::reopened) to simulate a restart of the process. No disk can fail, so the only errors are those caused by the
+/// state of a task or a snapshot, and [`Error::Closed`].
 #[derive(Clone)]
 pub struct Memory(Arc<Mutex<Option<Data>>>);
 
-/// What there is.
+/// All data.
 #[derive(Default)]
 struct Data {
-    /// A new folder puts a question; see [`Doubt`].
+    /// The question of a new folder; see [`Doubt`].
     doubt: Option<Doubt>,
     apps: BTreeMap<AppKey, App>,
-    /// How many syncs were recorded, of all apps.
+    /// The number of syncs ever recorded, of all apps.
     runs_ever: u64,
 }
 
-/// What there is of one app.
+/// The data of one app.
 #[derive(Default)]
 struct App {
     tasks: Tasks,
@@ -53,8 +53,7 @@ struct App {
 }
 
 impl Memory {
-    /// State in which nothing is known, like that of a new folder: whether Iden was synced before is a question, put at this
-    /// instant.
+    /// Creates empty state, like a new folder: whether Iden was synced before is a question, asked at this instant.
     pub fn new(now: Timestamp) -> Self {
         let found_at = instant::kept(now);
         let until = instant::kept(now.saturating_add(CLOCKS).unwrap_or(now));
@@ -62,9 +61,8 @@ impl Memory {
         Self::of(Data { doubt, ..Data::default() })
     }
 
-    /// What a new process finds after this one, however it ended: unfinished work is dropped, and a listing that was
-    /// being completed is promoted. Clones of the old one return [`Error::Closed`] after that, and so does a second
-    /// call.
+    /// The state that a new process would find after this one, however this one ended: unfinished work is dropped, and a snapshot for which
+    /// `prepare_commit` was called is committed. After that, clones of the old state return [`Error::Closed`], and so does a second call.
     pub fn reopened(&self) -> Result<Self, Error> {
         let mut data = self.data().take().ok_or(Error::Closed)?;
         for app in data.apps.values_mut() {
@@ -78,16 +76,16 @@ impl Memory {
     }
 
     fn data(&self) -> MutexGuard<'_, Option<Data>> {
-        // A panic happened before any change, or in a test.
+        // If a thread panicked, it had not changed anything yet, or it was a test.
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Looks at everything.
+    /// Accesses all data.
     fn whole<T>(&self, work: impl FnOnce(&mut Data) -> T) -> Result<T, Error> {
         self.data().as_mut().map(work).ok_or(Error::Closed)
     }
 
-    /// Looks at an app, of which there may be nothing.
+    /// Reads the data of an app, which may be empty.
     fn look<T>(&self, app: &AppKey, look: impl FnOnce(&App) -> T) -> Result<T, Error> {
         self.whole(|data| match data.apps.get(app) {
             Some(app) => look(app),
@@ -95,14 +93,14 @@ impl Memory {
         })
     }
 
-    /// Changes an app.
+    /// Changes the data of an app.
     fn change<T>(&self, app: &AppKey, change: impl FnOnce(&mut App) -> T) -> Result<T, Error> {
         self.whole(|data| change(data.apps.entry(app.clone()).or_default()))
     }
 }
 
 impl fmt::Debug for Memory {
-    /// How much there is, and nothing of what it is.
+    /// Shows only the amount of data, never its contents.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let apps = self.data().as_ref().map(|data| data.apps.len());
         f.debug_struct("Memory").field("apps", &apps).finish_non_exhaustive()

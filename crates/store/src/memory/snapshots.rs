@@ -1,4 +1,4 @@
-//! The listings.
+//! Snapshots.
 
 use async_trait::async_trait;
 use jiff::Timestamp;
@@ -13,7 +13,7 @@ use super::instant::kept;
 use super::syncs::Syncs;
 
 impl Memory {
-    /// Looks at the two listings of a type, if a listing of the app is under way.
+    /// Reads both snapshots of a type, if a snapshot of the app is in progress.
     fn compared<T>(
         &self,
         app: &AppKey,

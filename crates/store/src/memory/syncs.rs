@@ -1,4 +1,4 @@
-//! What the syncs of an app saw, and their results.
+//! The snapshots and results of an app's syncs.
 
 use std::collections::{BTreeMap, VecDeque};
 
@@ -16,37 +16,37 @@ use super::instant::kept;
 /// The syncs of an app.
 #[derive(Default)]
 pub(super) struct Syncs {
-    /// The listing that is under way.
+    /// The snapshot in progress.
     present: Option<Present>,
-    /// What is known, by slug.
+    /// The known records, by slug.
     known: BTreeMap<String, Known>,
     completed_at: Option<Timestamp>,
-    /// What tasks changed since then, by slug and id.
+    /// Changes made by tasks since then, by slug and id.
     changes: BTreeMap<(String, String), Changes>,
-    /// What completed syncs took away.
+    /// Losses caused by completed syncs.
     losses: Vec<(Timestamp, LossCount)>,
     pub(super) past: Option<BaselineOrigin>,
     pub(super) iden: IdenTime,
     pub(super) shown: Option<Shown>,
-    /// Whether a sync has started of which no run was recorded.
+    /// Whether a sync has started without a recorded run.
     pub(super) is_unrecorded: bool,
-    /// The newest first.
+    /// Newest first.
     runs: VecDeque<RecordedRun>,
 }
 
-/// A listing that is under way.
+/// A snapshot in progress.
 #[derive(Default)]
 struct Present {
     listings: BTreeMap<String, Records>,
-    /// When `complete` was about to be sent, and what it takes away.
+    /// When `complete` was about to be sent, and the losses that it causes.
     completing: Option<(Timestamp, Vec<LossCount>)>,
 }
 
-/// What is known of a resource type.
+/// The known records of a resource type.
 #[derive(Default)]
 struct Known {
     records: Records,
-    /// How many the last completed sync had.
+    /// How many records the last completed sync had.
     completed: u64,
 }
 
@@ -60,7 +60,7 @@ impl Syncs {
         self.present = None;
     }
 
-    /// What a new process does with what is under way.
+    /// Drops or commits unfinished snapshots, as a new process does.
     pub(super) fn drop_unfinished(&mut self) {
         if let Some(present) = self.present.take()
             && let Some((at, _)) = present.completing
@@ -69,7 +69,7 @@ impl Syncs {
         }
     }
 
-    /// The present listing of a type, which is made if the type was not seen before.
+    /// The current snapshot of a type, which is created if necessary.
     fn present(&mut self, app: &AppKey, slug: &str) -> Result<&mut Records, Error> {
         let present = self.present.as_mut().ok_or_else(|| no_listing(app))?;
         Ok(present.listings.entry(slug.to_owned()).or_default())
@@ -180,7 +180,7 @@ impl Syncs {
                 record.standing = Standing::Believed;
             }
         } else {
-            // The hash is that of no record: it has not been read yet.
+            // No record has this hash: the account has not been read yet.
             records.insert(id.to_owned(), Record { hash: 0, facts: None, standing: Standing::Created });
         }
     }
@@ -239,7 +239,7 @@ impl Syncs {
         runs.map(|recorded| recorded.run.clone()).collect()
     }
 
-    /// All runs that are kept, the newest first.
+    /// All stored runs, newest first.
     pub(super) fn recorded(&self) -> impl Iterator<Item = &RecordedRun> {
         self.runs.iter()
     }

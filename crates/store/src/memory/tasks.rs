@@ -1,4 +1,4 @@
-//! The life of each task.
+//! The execution of each task.
 
 use std::collections::BTreeMap;
 
@@ -16,7 +16,7 @@ pub(super) struct Tasks {
     by_id: BTreeMap<TaskId, Task>,
     pub(super) holds: Holds,
     pub(super) steps: Steps,
-    /// Whether Iden had been synced before, as it first said.
+    /// Iden's first answer to whether it was synced before.
     pub(super) synced_before: Option<bool>,
 }
 
@@ -164,7 +164,7 @@ impl Tasks {
     pub(super) fn destructive_since(&self, since: Timestamp) -> Vec<Timestamp> {
         let since = kept(since);
         let calls = self.by_id.values().map(|row| &row.entry).filter(|entry| {
-            // A task that was refused before the connector was called has the attempt 0.
+            // A task that was rejected before the connector was called has attempt 0.
             entry.attempt > 0 && entry.first_intent_at > since && is_destructive(&entry.action)
         });
         let mut calls: Vec<Timestamp> = calls.map(|entry| entry.first_intent_at).collect();
@@ -172,7 +172,7 @@ impl Tasks {
         calls
     }
 
-    /// How many are removed.
+    /// Returns the number of removed tasks.
     pub(super) fn prune(&mut self, before: Timestamp) -> u64 {
         self.holds.prune(before, |task| self.by_id.contains_key(task));
         let before = kept(before);

@@ -8,7 +8,7 @@ use jiff::Timestamp;
 use sqlx::{AssertSqlSafe, FromRow, SqliteConnection};
 
 use super::super::{AppKey, AttemptStep, Error, Pause, Phase, STEPS_KEPT};
-use super::chunks::{Statements, values};
+use super::chunks::{Statements, nothing, values};
 use super::entry::unreadable;
 use super::open::Sqlite;
 use super::time;
@@ -77,10 +77,10 @@ impl Sqlite {
         self.tasks().write(Note { app, task, steps }).await
     }
 
-    /// Steps of tasks that the journal does not know, which were never begun and are as old as what is pruned.
+    /// Removes old steps of tasks that were never started, and that the journal therefore does not know.
     pub(super) async fn prune_steps(&self, app: &AppKey, before: Timestamp) -> Result<(), Error> {
         let store = self.tasks();
-        // Looked for by a reader: it may take a moment, and nobody's write waits for it.
+        // Uses a reader for the search: it may take a moment, and must not delay writes.
         let tasks: Vec<String> = sqlx::query_scalar(
             "SELECT DISTINCT task FROM attempts WHERE app = ?1 AND began_at < ?2 AND NOT EXISTS \
              (SELECT 1 FROM tasks WHERE tasks.app = attempts.app AND tasks.task = attempts.task)",
@@ -116,10 +116,10 @@ impl Sqlite {
     }
 }
 
-/// How many tasks one write takes, so that others do not wait for long.
+/// The maximum number of tasks per write, so that other writes do not wait for long.
 const AT_ONCE: usize = 1000;
 
-/// Adds steps of one task within another write.
+/// Adds steps of one task as part of another write.
 pub(super) async fn add(
     connection: &mut SqliteConnection,
     app: &AppKey,
@@ -132,16 +132,16 @@ pub(super) async fn add(
 static ADD: LazyLock<Statements> = LazyLock::new(|| {
     Statements::new(|size| {
         format!(
-            "INSERT INTO attempts (app, task, began_at, phase, attempt, ended_at, code, message, next_try_at) {} \
-             ON CONFLICT (app, task, began_at, phase) DO UPDATE SET attempt = excluded.attempt, \
-             ended_at = excluded.ended_at, code = excluded.code, message = excluded.message, \
+            "INSERT INTO attempts (app, task, began_at, phase, attempt, ended_at, code, message, next_try_at) \
+             SELECT * FROM ({}) WHERE column1 IS NOT NULL ON CONFLICT (app, task, began_at, phase) \
+             DO UPDATE SET attempt = excluded.attempt, ended_at = excluded.ended_at, code = excluded.code, message = excluded.message, \
              next_try_at = excluded.next_try_at",
             values("(?, ?, ?, ?, ?, ?, ?, ?, ?)", size)
         )
     })
 });
 
-/// Removes the oldest steps of tasks that have too many, which is looked for once for each task.
+/// Removes the oldest steps of tasks that have too many; runs once for each task.
 static TRIM: LazyLock<Statements> = LazyLock::new(|| {
     Statements::new(|size| {
         format!(
@@ -158,7 +158,7 @@ static TRIM: LazyLock<Statements> = LazyLock::new(|| {
     })
 });
 
-/// Adds steps of different tasks within another write.
+/// Adds steps of different tasks as part of another write.
 pub(super) async fn add_all(
     connection: &mut SqliteConnection,
     stories: &[(&AppKey, &TaskId, &[AttemptStep])],
@@ -167,7 +167,7 @@ pub(super) async fn add_all(
         .iter()
         .flat_map(|(app, task, steps)| steps.iter().map(move |step| (*app, *task, step)))
         .collect();
-    for (statement, piece) in ADD.cut(&steps) {
+    for (statement, piece, padding) in ADD.pad(&steps) {
         let mut query = sqlx::query(AssertSqlSafe(statement));
         for (app, task, step) in piece {
             query = query
@@ -181,21 +181,21 @@ pub(super) async fn add_all(
                 .bind(step.message.as_deref())
                 .bind(step.next_try_at.map(time::to_column));
         }
-        query.execute(&mut *connection).await?;
+        nothing(query, 9 * padding).execute(&mut *connection).await?;
     }
     let grown: Vec<(&AppKey, &TaskId)> =
         stories.iter().filter(|(.., steps)| !steps.is_empty()).map(|(app, task, _)| (*app, *task)).collect();
-    for (statement, piece) in TRIM.cut(&grown) {
+    for (statement, piece, padding) in TRIM.pad(&grown) {
         let mut query = sqlx::query(AssertSqlSafe(statement));
         for (app, task) in piece {
             query = query.bind(app.as_str()).bind(task.as_str());
         }
-        query.execute(&mut *connection).await?;
+        nothing(query, 2 * padding).execute(&mut *connection).await?;
     }
     Ok(())
 }
 
-/// Removes the steps of a task within another write.
+/// Removes the steps of a task as part of another write.
 pub(super) async fn remove(
     connection: &mut SqliteConnection,
     app: &AppKey,
@@ -238,7 +238,7 @@ impl Write for PruneSteps {
 
     async fn run(&mut self, connection: &mut SqliteConnection) -> Result<(), Problem> {
         for task in &self.tasks {
-            // It may have begun since it was looked for.
+            // The task may have been started since the search.
             sqlx::query(
                 "DELETE FROM attempts WHERE app = ?1 AND task = ?2 AND began_at < ?3 AND NOT EXISTS \
                  (SELECT 1 FROM tasks WHERE app = ?1 AND task = ?2)",

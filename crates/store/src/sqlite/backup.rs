@@ -1,11 +1,10 @@
-//! Copies of the state that are kept elsewhere, and putting one back.
+//! Creates and restores copies of the state.
 //!
-//! A backup is a folder with both databases and a file that says when it was made. It is a copy of one moment of each database, and
-//! can be made while the daemon runs: nothing is locked, and nothing but the note of the backup is written into the state folder.
+//! A backup is a folder with both databases and a file with the time of the backup. It contains a consistent copy of each database, and can
+//! be made while the daemon runs: nothing is locked, and only the note about the backup is written into the state folder.
 //!
-//! What was put back is old: tasks may have been begun since of which it knows nothing. So [`restore`] records a doubt of its own,
-//! and lets the count of commits go on beyond everything that the replaced state had reached. See
-//! `docs/decisions/0020-backups-are-old-copies.md`.
+//! Restored state is old: it does not contain tasks that were started since. So [`restore`] records a doubt, and continues the commit
+//! counter beyond every value that the replaced state had reached. See `docs/decisions/0020-backups-are-old-copies.md`.
 
 use std::fs::{DirBuilder, File};
 use std::io::{self, Read, Write};
@@ -25,37 +24,37 @@ use super::lock::Lock;
 use super::open::{Sqlite, blocking};
 use super::read_only_copy;
 
-/// The file in a backup that says what it is.
+/// The manifest file in a backup.
 const MANIFEST: &str = "backup.json";
-/// The file in the state folder that says when the last backup was made.
+/// The file in the state folder with the time of the last backup.
 const NOTE: &str = "last-backup";
-/// No manifest is longer.
+/// The maximum size of a manifest in bytes.
 const LONGEST: u64 = 4096;
-/// The format of backups that this version makes and reads.
+/// The backup format that this version creates and reads.
 const FORMAT: u32 = 1;
 
-/// What there is to say of a backup.
+/// The manifest of a backup.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Backup {
     format: u32,
-    /// When it was begun.
+    /// When the backup was started.
     pub made_at: Timestamp,
-    /// The version of bridgehead that made it.
+    /// The version of bridgehead that created it.
     pub version: String,
 }
 
-/// What a restore did.
+/// The result of a restore.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Restored {
-    /// What was put back.
+    /// The restored backup.
     pub backup: Backup,
-    /// Tasks that Iden made up to then are looked up in the target before their first attempt.
+    /// Tasks that Iden created before this time are looked up in the target before their first attempt.
     pub until: Timestamp,
-    /// Where the state is that was replaced, if there was any.
+    /// Where the replaced state is, if there was any.
     pub replaced: Option<PathBuf>,
 }
 
-/// Copies the state of a folder, beside a daemon that may be running, into a new folder. `None` if there is no state.
+/// Copies the state of a folder into a new folder. A daemon may be running. `None` if there is no state.
 pub async fn back_up(folder: &Path, to: &Path) -> Result<Option<Backup>, Error> {
     let made_at = SystemClock.now();
     let (source, target) = (folder.to_owned(), to.to_owned());
@@ -69,7 +68,7 @@ pub async fn back_up(folder: &Path, to: &Path) -> Result<Option<Backup>, Error> 
     if !is_there.await? {
         return Ok(None);
     }
-    // The listings first: they say how far the journal had come when they were written, and it must not be behind that.
+    // Copy the snapshots first: they contain the journal's position when they were written, and the journal must not be behind it.
     for database in [LISTINGS, TASKS] {
         let copy = to.join(database);
         let made = copy.clone();
@@ -82,7 +81,7 @@ pub async fn back_up(folder: &Path, to: &Path) -> Result<Option<Backup>, Error> 
     blocking(move || {
         let failed = |error| Error::from_io(&target, error);
         let text = serde_json::to_vec_pretty(&kept).map_err(|error| failed(error.into()))?;
-        // Last of all: without it, it is no backup.
+        // Written last: without it, the folder is not a backup.
         let mut file = private(&target.join(MANIFEST)).map_err(failed)?;
         file.write_all(&text).and_then(|()| file.sync_all()).map_err(failed)?;
         File::open(&target).and_then(|folder| folder.sync_all()).map_err(failed)?;
@@ -95,14 +94,14 @@ pub async fn back_up(folder: &Path, to: &Path) -> Result<Option<Backup>, Error> 
     Ok(Some(backup))
 }
 
-/// When the last backup of this folder was made, if one was.
+/// When the last backup of this folder was made; `None` if there was none.
 pub fn last_backup(folder: &Path) -> Option<Timestamp> {
     let mut text = String::new();
     File::open(folder.join(NOTE)).ok()?.take(LONGEST).read_to_string(&mut text).ok()?;
     text.trim().parse().ok()
 }
 
-/// Reads what a backup says of itself.
+/// Reads the manifest of a backup.
 pub fn read_backup(from: &Path) -> Result<Backup, Error> {
     let wrong = |problem: String| Error::Backup { path: from.to_owned(), problem };
     let mut text = String::new();
@@ -124,8 +123,7 @@ pub fn read_backup(from: &Path) -> Result<Backup, Error> {
     Ok(backup)
 }
 
-/// Puts a backup in the place of the state in a folder, which no process may be using. The state that was there is moved aside, and
-/// comes back if anything fails.
+/// Restores a backup in a folder that no process may be using. Existing state is moved aside, and moved back if anything fails.
 pub async fn restore(from: &Path, folder: &Path) -> Result<Restored, Error> {
     let (source, target) = (from.to_owned(), folder.to_owned());
     let checked = source.clone();
@@ -174,7 +172,7 @@ fn place(lock: &Lock, source: &Path, name: &str) -> Result<(), Error> {
     copied().map_err(|error| Error::from_io(&lock.folder.path, error))
 }
 
-/// Undoes what was begun. What cannot be undone is said: the operator finds the files where they are.
+/// Reverts an incomplete restore. Failures are logged: the operator finds the files where they are.
 fn bring_back(folder: &Path, replaced: Option<&Path>) {
     for name in files::all_databases() {
         drop(std::fs::remove_file(folder.join(&name)));
@@ -190,7 +188,7 @@ fn bring_back(folder: &Path, replaced: Option<&Path>) {
     }
 }
 
-/// A folder that is new or empty.
+/// Creates the folder, or checks that it is empty.
 fn make_folder(path: &Path) -> Result<(), Error> {
     let wrong = |problem: &str| Error::Backup { path: path.to_owned(), problem: problem.to_owned() };
     match std::fs::read_dir(path).map(|mut entries| entries.next().is_none()) {
@@ -210,7 +208,7 @@ fn private(path: &Path) -> io::Result<File> {
     File::options().write(true).create_new(true).mode(0o600).open(path)
 }
 
-/// Makes one file of a copied database and its log.
+/// Merges a copied database and its log into one file.
 async fn settle(path: &Path) -> Result<(), Error> {
     let fault = |error| Error::from_database(path, error);
     let options = SqliteConnectOptions::new()
@@ -226,7 +224,7 @@ async fn settle(path: &Path) -> Result<(), Error> {
     .await
 }
 
-/// Whether a database of a backup is whole.
+/// Checks the integrity of a database in a backup.
 async fn check(path: &Path) -> Result<(), Error> {
     let fault = |error| Error::from_database(path, error);
     let options = SqliteConnectOptions::new()
@@ -241,7 +239,7 @@ async fn check(path: &Path) -> Result<(), Error> {
     if found == "ok" { Ok(()) } else { Err(Error::Corrupt { path: path.to_owned(), detail: found }) }
 }
 
-/// Notes in the state folder that a backup was made, for `check`.
+/// Records in the state folder that a backup was made, for `check`.
 fn note(folder: &Path, at: Timestamp) -> Result<(), Error> {
     let Some(folder) = files::prepare(folder, Guest::Visitor)? else { return Ok(()) };
     let failed = |error| Error::from_io(&folder.path, error);
@@ -251,7 +249,7 @@ fn note(folder: &Path, at: Timestamp) -> Result<(), Error> {
 }
 
 impl Sqlite {
-    /// The apps that the state knows of.
+    /// The apps in the state.
     pub async fn apps(&self) -> Result<Vec<AppKey>, Error> {
         let mut apps = std::collections::BTreeSet::new();
         for (store, query) in [

@@ -1,25 +1,29 @@
 //! Statements for many rows.
 //!
-//! A statement is prepared for a number of rows. Few different numbers keep them in the connection's cache, whatever
-//! the length of the input.
+//! A statement is prepared for a fixed number of rows. Using only a few different sizes keeps them in the connection's cache, whatever the
+//! length of the input.
 
 use std::sync::Arc;
 
-/// How many rows one statement takes, largest first. The last must be one.
-const SIZES: [usize; 8] = [256, 64, 32, 16, 8, 4, 2, 1];
+use sqlx::Sqlite;
+use sqlx::query::Query;
+use sqlx::sqlite::SqliteArguments;
+
+/// The numbers of rows per statement, largest first. The last must be one.
+const SIZES: [usize; 9] = [256, 128, 64, 32, 16, 8, 4, 2, 1];
 
 /// One statement for each size.
 #[derive(Debug)]
 pub(super) struct Statements([(usize, Arc<str>); SIZES.len()]);
 
 impl Statements {
-    /// `write` gets a number of rows and makes the statement. Either all of its parameters are numbered (`?1`, `?2`…) or none is: sqlx
-    /// counts the others on their own, so a mix of both binds the wrong values.
+    /// `write` returns the statement for a number of rows. Either all of its parameters are numbered (`?1`, `?2`…) or none is: sqlx counts
+    /// unnumbered ones separately, so mixing both binds the wrong values.
     pub(super) fn new(write: impl Fn(usize) -> String) -> Self {
         Self(SIZES.map(|size| (size, write(size).into())))
     }
 
-    /// Cuts `rows` into pieces, each with the statement that takes as many.
+    /// Splits `rows` into pieces, each with the statement of its size.
     pub(super) fn cut<'a, T>(&'a self, mut rows: &'a [T]) -> impl Iterator<Item = (Arc<str>, &'a [T])> {
         std::iter::from_fn(move || {
             let (size, statement) = self.0.iter().find(|(size, _)| *size <= rows.len())?;
@@ -28,14 +32,41 @@ impl Statements {
             Some((Arc::clone(statement), piece))
         })
     }
+
+    /// As few statements as possible for `rows`: the last one may take more rows than are left, and says how many. Their parameters are
+    /// bound to NULL, so the statement must pass over a row whose first column is NULL, as a comparison with it does. To hand a statement
+    /// to the thread of the connection takes longer than to run it on some rows that are none.
+    pub(super) fn pad<'a, T>(
+        &'a self,
+        mut rows: &'a [T],
+    ) -> impl Iterator<Item = (Arc<str>, &'a [T], usize)> {
+        std::iter::from_fn(move || {
+            let count = rows.len().min(SIZES[0]);
+            let (size, statement) = self.0.iter().rfind(|(size, _)| count > 0 && *size >= count)?;
+            let (piece, rest) = rows.split_at(count);
+            rows = rest;
+            Some((Arc::clone(statement), piece, size - count))
+        })
+    }
 }
 
-/// `?first, ?first+1, …`, as many as said.
+/// Binds NULL to as many parameters.
+pub(super) fn nothing<'q>(
+    mut query: Query<'q, Sqlite, SqliteArguments>,
+    parameters: usize,
+) -> Query<'q, Sqlite, SqliteArguments> {
+    for _ in 0..parameters {
+        query = query.bind(None::<&str>);
+    }
+    query
+}
+
+/// Returns `count` parameters: `?first, ?first+1, …`.
 pub(super) fn parameters(first: usize, count: usize) -> String {
     (first..first + count).map(|number| format!("?{number}")).collect::<Vec<_>>().join(", ")
 }
 
-/// As many rows of values, each like this one. Their parameters have no numbers: a statement takes them as they come.
+/// Returns `rows` rows of values, each like `row`. Their parameters are unnumbered, and bound in order.
 pub(super) fn values(row: &str, rows: usize) -> String {
     format!("VALUES {}", vec![row; rows].join(", "))
 }
@@ -56,6 +87,24 @@ mod tests {
             }
             assert_eq!(seen, rows);
         }
+    }
+
+    #[test]
+    fn what_is_padded_takes_one_statement_for_up_to_the_most_rows() {
+        let statements = Statements::new(|size| parameters(2, size));
+        let sizes = |length: usize| -> Vec<(usize, usize)> {
+            let rows = vec![0; length];
+            let cut = statements.pad(&rows).map(|(statement, piece, padding)| {
+                assert_eq!(statement.matches('?').count(), piece.len() + padding);
+                (piece.len(), padding)
+            });
+            cut.collect()
+        };
+        assert_eq!(sizes(0), []);
+        assert_eq!(sizes(1), [(1, 0)]);
+        assert_eq!(sizes(65), [(65, 63)]);
+        assert_eq!(sizes(128), [(128, 0)]);
+        assert_eq!(sizes(259), [(256, 0), (3, 1)]);
     }
 
     #[test]

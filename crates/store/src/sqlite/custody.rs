@@ -1,7 +1,7 @@
-//! Whether the state is still in its place while a process has it open.
+//! Checks that the state is still in place while a process has it open.
 //!
-//! A file that was removed or replaced stays usable through its old descriptor: everything would seem to be written, and be
-//! gone with the process. So the names are looked at around each commit: they must still lead to what was opened.
+//! A file that was removed or replaced stays usable through its old descriptor: all writes would seem to succeed, but be lost when the
+//! process ends. So the paths are checked before and after each commit: they must still refer to the opened files.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -12,14 +12,14 @@ use super::files::{Identity, LISTINGS, TASKS};
 use super::lock::{self, Lock};
 use super::witness::{Database, Witness};
 
-/// What a process has in its keeping. The lock goes with it.
+/// The files that a process has open, and the lock.
 #[derive(Debug)]
 pub(super) struct Custody {
     lock: Lock,
     pieces: Vec<Piece>,
     pub(super) witness: Witness,
-    /// Why nothing is written from now on. State that was lost once is not trusted again by the same process, even if
-    /// it reappears: another process may have used it.
+    /// Why nothing may be written any more. Once lost, state is not trusted again by the same process, even if it reappears: another
+    /// process may have used it.
     lost: OnceLock<Loss>,
 }
 
@@ -28,12 +28,12 @@ struct Piece {
     name: &'static str,
     path: PathBuf,
     identity: Identity,
-    /// Databases never shrink.
+    /// The minimum length: databases never shrink.
     length: u64,
 }
 
 impl Custody {
-    /// Of a folder whose databases have these identities. Fails if one of them is not there.
+    /// Starts checking a folder whose databases have these identities. Fails if one of them does not exist.
     pub(super) fn begin(lock: Lock, databases: [Identity; 2], witness: Witness) -> Result<Self, Error> {
         let folder = lock.folder.path.clone();
         let failed = |error| Error::from_io(&folder, error);
@@ -62,13 +62,13 @@ impl Custody {
         &self.lock.folder.path
     }
 
-    /// [`Error::NotOurs`] if something is not in its place, or was not at any time before.
+    /// Returns [`Error::NotOurs`] if a file is not in place, or was not at any earlier check.
     pub(super) fn verify(&self) -> Result<(), Error> {
         if let Some(loss) = self.lost.get() {
             return Err(self.error(*loss));
         }
         for piece in &self.pieces {
-            // The folder may be reached through a link, as systemd has it; the files in it may not.
+            // The folder may be reached through a link, as set up by systemd; the files in it may not.
             let is_folder = piece.path == self.folder();
             let found = if is_folder { piece.path.metadata() } else { piece.path.symlink_metadata() };
             let loss = match found {
@@ -76,7 +76,7 @@ impl Custody {
                 Ok(metadata) if !is_folder && metadata.len() < piece.length => Loss::Cut(piece.name),
                 Ok(_) => continue,
                 Err(error) if is_absence(&error) => Loss::Gone(piece.name),
-                // Nothing is known, so nothing is written; perhaps the next time.
+                // The state is unknown, so nothing is written; the next check may succeed.
                 Err(error) => return Err(Error::from_io(self.folder(), error)),
             };
             return Err(self.lose(loss));
@@ -84,7 +84,7 @@ impl Custody {
         Ok(())
     }
 
-    /// From now on, nothing is written.
+    /// Blocks all further writes.
     pub(super) fn lose(&self, loss: Loss) -> Error {
         if self.lost.set(loss).is_ok() {
             tracing::error!("{}", self.error(loss));
@@ -113,7 +113,7 @@ impl Database {
         }
     }
 
-    /// Its write-ahead log.
+    /// The name of the write-ahead log.
     pub(super) fn log(self) -> &'static str {
         match self {
             Self::Tasks => "tasks.db-wal",

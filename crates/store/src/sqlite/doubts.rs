@@ -1,4 +1,4 @@
-//! What is doubted of the journal, as it is kept.
+//! Stored doubts about the journal.
 
 use async_trait::async_trait;
 use jiff::Timestamp;
@@ -10,7 +10,7 @@ use super::time;
 use super::writer::{Problem, Write};
 
 impl Sqlite {
-    /// The doubt that reaches furthest, certain ones first.
+    /// The doubt that covers the most, definite ones first.
     pub(super) async fn doubt(&self, app: &AppKey) -> Result<Option<Doubt>, Error> {
         let store = self.tasks();
         let rows: Vec<(i64, i64, String)> = sqlx::query_as("SELECT found_at, until, reason FROM doubts")
@@ -48,7 +48,7 @@ impl Sqlite {
     }
 }
 
-/// What a doubt about the folder is for an app of which Iden said this when the folder was new.
+/// Applies Iden's answer about an app to a doubt about the folder.
 pub(crate) fn of_app(doubt: Doubt, synced_before: Option<bool>) -> Option<Doubt> {
     match (doubt.reason, synced_before) {
         (Reason::New, Some(false)) => None,

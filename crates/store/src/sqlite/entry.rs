@@ -1,5 +1,5 @@
-//! From rows to entries. A row that this version does not understand is an error, never a guess: a task whose
-//! state is not known must not be executed.
+//! Converts rows to entries. A row that this version cannot interpret is an error, never a guess: a task with an unknown state must not be
+//! executed.
 
 use bridgehead_sdk::{Code, TaskId};
 use sqlx::FromRow;
@@ -7,7 +7,7 @@ use sqlx::FromRow;
 use super::super::{Entry, Error, Known, Outcome, PriorAccount, ReportResult, RetainedOutcome, State};
 use super::{secure_delete, time};
 
-/// The names of states and ends, as they are kept.
+/// The stored names of states and ends.
 pub(crate) mod name {
     pub(crate) const INTENDED: &str = "intended";
     pub(crate) const DECIDED: &str = "decided";
@@ -46,12 +46,12 @@ pub(crate) struct Row {
 }
 
 impl Row {
-    /// Oldest first; the id of the task makes the order the same every time.
+    /// The sort key, oldest first; the task's id makes the order deterministic.
     pub(crate) fn age(&self) -> (i64, &str) {
         (self.created_at.unwrap_or(self.first_intent_at), &self.task)
     }
 
-    /// Understands the row.
+    /// Parses the row.
     pub(crate) fn into_entry(self) -> Result<Entry, Error> {
         let unreadable = |detail: String| unreadable(&self.task, detail);
         let instant = |microseconds| time::from_column(microseconds, &|| what(&self.task));
@@ -115,7 +115,7 @@ impl Row {
     }
 }
 
-/// Understands the name of a state.
+/// Parses the name of a state.
 pub(crate) fn known(task: &str, state: &str) -> Result<Known, Error> {
     match state {
         name::INTENDED => Ok(Known::Intended),
@@ -125,7 +125,7 @@ pub(crate) fn known(task: &str, state: &str) -> Result<Known, Error> {
     }
 }
 
-/// Understands the outcome of a decided task.
+/// Parses the outcome of a decided task.
 pub(crate) fn outcome(task: &str, sealed: Option<&[u8]>) -> Result<Outcome, Error> {
     let sealed = sealed.ok_or_else(|| unreadable(task, "its outcome is missing".to_owned()))?;
     secure_delete::open(sealed).map_err(|detail| unreadable(task, detail))

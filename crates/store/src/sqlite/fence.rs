@@ -1,4 +1,4 @@
-//! Every write transaction proves that the database is this process's, and counts itself.
+//! Checks in every write transaction that the database still belongs to this process, and counts commits.
 
 use std::sync::Arc;
 
@@ -10,15 +10,15 @@ use super::files::Identity;
 use super::witness::Database;
 use super::writer::Problem;
 
-/// What lets one writer write.
+/// A writer's permission to write.
 #[derive(Debug)]
 pub(super) struct Fence {
     custody: Arc<Custody>,
     database: Database,
     epoch: i64,
-    /// How many commits the database has seen.
+    /// The number of commits in the database.
     commits: i64,
-    /// The write-ahead log of the present connection, once it was written to.
+    /// The write-ahead log of the current connection, once it was written to.
     log: Option<Identity>,
 }
 
@@ -31,7 +31,7 @@ impl Fence {
         self.custody.is_lost()
     }
 
-    /// Before and after each transaction: everything is in its place.
+    /// Called before and after each transaction: checks that all files are in place.
     pub(super) fn verify(&self) -> Result<(), Error> {
         self.custody.verify()?;
         match self.log {
@@ -42,13 +42,13 @@ impl Fence {
         }
     }
 
-    /// The connection was given up; SQLite may recreate the log.
+    /// Called when the connection was closed; SQLite may recreate the log.
     pub(super) fn disconnected(&mut self) {
         self.log = None;
     }
 
-    /// First in each transaction: no other process has taken the database over, and it is as this one has left it. Gives the
-    /// number of the commit.
+    /// Called first in each transaction: checks that no other process has taken over or changed the database. Returns the number of the
+    /// commit.
     pub(super) async fn enter(&mut self, connection: &mut SqliteConnection) -> Result<i64, Problem> {
         let statement = match self.database {
             Database::Tasks => "UPDATE lineage SET commits = commits + 1 WHERE epoch = ?1 RETURNING commits",
@@ -68,7 +68,7 @@ impl Fence {
                 Err(self.custody.lose(Loss::Replaced(self.database.file())).into())
             }
             Some(commits) => {
-                // The transaction has its log open by now.
+                // The transaction has opened its log by now.
                 if self.log.is_none() {
                     self.log = self.log_now();
                 }
@@ -77,14 +77,14 @@ impl Fence {
         }
     }
 
-    /// The transaction is durable. What it wrote may be relied on only if everything is still in its place.
+    /// Called when the transaction is durable. Its writes can only be relied on if all files are still in place.
     pub(super) fn committed(&mut self, commits: i64) -> Result<(), Error> {
         self.commits = commits;
         self.custody.witness.note(self.database, commits);
         self.verify()
     }
 
-    /// Last of all: the database is closed everywhere, and the witness knows its last commit.
+    /// Called last: marks the database as closed, and records its last commit in the witness.
     pub(super) async fn leave(&mut self, connection: &mut SqliteConnection) -> Result<(), Problem> {
         if self.database == Database::Tasks {
             sqlx::query("UPDATE lineage SET pid = NULL, started = NULL WHERE epoch = ?1")

@@ -1,7 +1,7 @@
-//! The state folder and its files: closed to others, owned by one user, and not reached through links.
+//! The state folder and its files: accessible only to their owner, and never reached through links.
 //!
-//! Everything is checked before it is opened and once more after: a user with write access to the folder could
-//! otherwise lead a process with more rights to files of their choice.
+//! Everything is checked before it is opened and again afterwards: otherwise, a user with write access to the folder could redirect a
+//! process with more privileges to any file.
 
 use std::fs::{DirBuilder, File, Metadata, OpenOptions, Permissions};
 use std::io;
@@ -15,31 +15,31 @@ use super::lock;
 
 /// The database of the journal.
 pub const TASKS: &str = "tasks.db";
-/// The database of what syncs saw.
+/// The database of snapshots.
 pub(super) const LISTINGS: &str = "listings.db";
-/// What SQLite puts beside a database.
+/// The suffixes of SQLite's files next to a database.
 const BESIDE: [&str; 2] = ["-wal", "-shm"];
 
 const FOLDER_MODE: u32 = 0o700;
 const FILE_MODE: u32 = 0o600;
-/// What group and others may do.
+/// The permission bits of group and others.
 const OTHERS: u32 = 0o077;
 /// On a folder: every user may create files in it, as in `/tmp`.
 const STICKY: u32 = 0o1000;
 const ROOT: u32 = 0;
 
-/// How a process comes to the state.
+/// How a process uses the state.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Guest {
-    /// As its owner: the daemon. What is missing is made.
+    /// As its owner: the daemon. Missing files are created.
     Owner,
-    /// As a command, which may be run by root for the owner. What it makes belongs to the owner.
+    /// As a command, which root may run for the owner. Created files belong to the owner.
     Helper,
-    /// For a command that does not create state: it must already exist.
+    /// As a command that does not create state: it must already exist.
     Visitor,
 }
 
-/// Which file it is, whatever its name.
+/// Identifies a file, whatever its name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Identity {
     device: u64,
@@ -52,7 +52,7 @@ impl From<&Metadata> for Identity {
     }
 }
 
-/// The state folder, opened.
+/// The opened state folder.
 #[derive(Debug)]
 pub(crate) struct Folder {
     pub(crate) path: PathBuf,
@@ -61,8 +61,8 @@ pub(crate) struct Folder {
     group: u32,
 }
 
-/// Opens the folder, makes it if there is none and the guest may, and closes it to others if it is open. `None` if there is
-/// no state and the guest makes none.
+/// Opens the folder, creates it if it is missing and `guest` allows that, and removes access for other users. `None` if there is no state
+/// and `guest` creates none.
 pub(crate) fn prepare(path: &Path, guest: Guest) -> Result<Option<Folder>, Error> {
     let may_create = guest != Guest::Visitor;
     let failed = |error| Error::from_io(path, error);
@@ -74,7 +74,7 @@ pub(crate) fn prepare(path: &Path, guest: Guest) -> Result<Option<Folder>, Error
     }
     let directory =
         OpenOptions::new().read(true).custom_flags(flags(OFlags::DIRECTORY)).open(path).map_err(|error| {
-            // A file that cannot be opened most often belongs to another user.
+            // A file that cannot be opened usually belongs to another user.
             owner_of(path).and_then(|owner| trust_owner(path, owner, guest).err()).unwrap_or(failed(error))
         })?;
     let metadata = directory.metadata().map_err(failed)?;
@@ -85,12 +85,12 @@ pub(crate) fn prepare(path: &Path, guest: Guest) -> Result<Option<Folder>, Error
     Ok((may_create || is_there).then_some(folder))
 }
 
-/// Only the owner.
+/// Access only for the owner.
 pub(super) fn folder_permissions() -> Permissions {
     Permissions::from_mode(FOLDER_MODE)
 }
 
-/// Systemd leads to the folder of a dynamic user through a link of root's.
+/// For a dynamic user, systemd creates a link to the folder that belongs to root.
 fn trust_link(path: &Path, metadata: &Metadata) -> Result<(), Error> {
     let owner = metadata.uid();
     if !metadata.is_symlink() || owner == ROOT || owner == user() {
@@ -122,7 +122,7 @@ fn flags(flags: OFlags) -> i32 {
 fn create(folder: &Path) -> Result<(), Error> {
     let create = || -> io::Result<()> {
         DirBuilder::new().recursive(true).mode(FOLDER_MODE).create(folder)?;
-        // The entry in the parent must survive a power failure as the files in the folder do.
+        // The folder's entry in its parent must survive a power failure, like the files in the folder.
         if let Some(parent) = folder.parent() {
             let parent = if parent.as_os_str().is_empty() { Path::new(".") } else { parent };
             File::open(parent)?.sync_all()?;
@@ -132,14 +132,14 @@ fn create(folder: &Path) -> Result<(), Error> {
     create().map_err(|error| Error::from_io(folder, error))
 }
 
-/// The files of both databases, those beside them included.
+/// All files of both databases, including those next to them.
 pub(super) fn all_databases() -> Vec<String> {
     let beside = |database: &str| BESIDE.map(|suffix| format!("{database}{suffix}"));
     [TASKS, LISTINGS].iter().flat_map(|it| std::iter::once((*it).to_owned()).chain(beside(it))).collect()
 }
 
 impl Folder {
-    /// Moves the databases into a new folder in this one. `None` if there are none.
+    /// Moves the databases into a new subfolder. `None` if there are none.
     pub(super) fn move_aside(&self, name: &str) -> Result<Option<PathBuf>, Error> {
         let failed = |error| Error::from_io(&self.path, error);
         let there: Vec<String> = all_databases()
@@ -165,7 +165,7 @@ impl Folder {
             return Ok(());
         }
         let refuse = |why: String| Error::Permissions { path: path.clone(), mode, why };
-        // A path such as /tmp or /var/lib, set by mistake, must not be closed to all other users.
+        // If a path such as /tmp or /var/lib was configured by mistake, do not remove access for all other users.
         if mode & STICKY != 0 || !self.is_ours().map_err(|error| Error::from_io(path, error))? {
             return Err(refuse("contains files that are not bridgehead's".to_owned()));
         }
@@ -180,15 +180,14 @@ impl Folder {
         Ok(())
     }
 
-    /// Whether the folder is empty or has been used before.
+    /// Whether the folder is empty or was used by bridgehead before.
     fn is_ours(&self) -> io::Result<bool> {
         Ok([TASKS, LISTINGS, lock::FILE].iter().any(|name| self.path.join(name).exists())
             || std::fs::read_dir(&self.path)?.next().is_none())
     }
 
-    /// Creates the database files, readable only by the owner, before SQLite opens them: SQLite gives the files next to
-    /// a database the mode and the owner of the database. Existing files are closed to others. Returns each database's
-    /// identity.
+    /// Creates the database files, readable only by the owner, before SQLite opens them: SQLite gives the files next to a database the mode
+    /// and the owner of the database. Removes other users' access to existing files. Returns each database's identity.
     pub(super) fn create_databases(&self) -> Result<[Identity; 2], Error> {
         let mut identities = Vec::new();
         for database in [TASKS, LISTINGS] {
@@ -202,12 +201,12 @@ impl Folder {
         Ok([tasks, listings])
     }
 
-    /// Opens a file for reading and writing, makes it if there is none, and closes it to others.
+    /// Opens a file for reading and writing, creates it if it is missing, and removes access for other users.
     pub(crate) fn open_private(&self, name: &str) -> Result<File, Error> {
         let path = self.path.join(name);
         let failed = |error| Error::from_io(&path, error);
         let mut options = OpenOptions::new();
-        // Opening a pipe must not wait for its other end.
+        // Opening a pipe must not block until its other end is opened.
         options
             .read(true)
             .write(true)
@@ -229,8 +228,7 @@ impl Folder {
         Ok(file)
     }
 
-    /// Files that root creates in another user's folder must belong to that user, or the user could no longer use the
-    /// state.
+    /// Files that root creates in another user's folder must belong to that user, who could not use the state otherwise.
     fn hand_over(&self, file: &File) -> io::Result<()> {
         if self.owner == user() { Ok(()) } else { fchown(file, Some(self.owner), Some(self.group)) }
     }
@@ -245,7 +243,7 @@ impl Folder {
         } else if !metadata.is_file() {
             Distrust::Kind
         } else if metadata.uid() != self.owner {
-            // Who may use the folder may not use this file.
+            // The owner of the folder could not use this file.
             Distrust::Owner { owner: metadata.uid(), user: self.owner }
         } else if metadata.nlink() > 1 {
             Distrust::Linked

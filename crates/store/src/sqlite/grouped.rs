@@ -1,9 +1,8 @@
 //! Writes of different tasks that share their statements.
 //!
-//! SQLite runs a statement in some microseconds; to hand it to the thread of the connection, and to take its answer, takes many times
-//! that. So the intents, outcomes and ends of tasks that wait for the same commit go over together: what each of them writes stays the
-//! same. Whatever is not as it is as a rule, such as a task that has an outcome already, fails the group; the writer then runs its
-//! writes one by one, and each is told what is wrong with it.
+//! SQLite runs a statement in a few microseconds; passing it to the connection's thread and back takes many times as long. So the intents,
+//! outcomes and ends of tasks that wait for the same commit are combined: the written data stays the same. Any unusual case, such as a task
+//! that already has an outcome, fails the whole group; the writer then runs its writes one by one, and each returns its own error.
 
 use std::collections::HashMap;
 use std::sync::LazyLock;
@@ -13,7 +12,7 @@ use jiff::Timestamp;
 use sqlx::{AssertSqlSafe, SqliteConnection};
 
 use super::super::{AppKey, Intent, Outcome, ReportResult};
-use super::chunks::{Statements, values};
+use super::chunks::{Statements, nothing, values};
 use super::tasks::{self, Decided, Retained};
 use super::writer::Problem;
 use super::{attempts, entry, time};
@@ -26,7 +25,7 @@ pub(super) enum Shared<'a> {
 }
 
 impl<'a> Shared<'a> {
-    /// The task that it is about.
+    /// The task of this write.
     pub(super) fn subject(&self) -> (&'a AppKey, &'a TaskId) {
         match self {
             Self::Intent(app, identity) | Self::Decide(app, identity, _) => (app, &identity.task),
@@ -35,13 +34,13 @@ impl<'a> Shared<'a> {
     }
 }
 
-/// A task that has an outcome stays as it is.
+/// Does not change tasks that have an outcome.
 static INTEND: LazyLock<Statements> = LazyLock::new(|| {
     Statements::new(|size| {
         let rows = values("(?, ?, ?, ?, ?, ?, ?, ?, 'intended', ?)", size);
         format!(
             "INSERT INTO tasks (app, task, action, created_at, keys, attempt, first_intent_at, last_intent_at, state, prior) \
-             {rows} ON CONFLICT (app, task) DO UPDATE SET action = excluded.action, \
+             SELECT * FROM ({rows}) WHERE column1 IS NOT NULL ON CONFLICT (app, task) DO UPDATE SET action = excluded.action, \
              created_at = excluded.created_at, keys = excluded.keys, attempt = max(tasks.attempt, excluded.attempt), \
              last_intent_at = excluded.last_intent_at, may_have_applied = 1 WHERE tasks.state = 'intended'"
         )
@@ -81,7 +80,7 @@ static END: LazyLock<Statements> = LazyLock::new(|| {
     })
 });
 
-/// Writes all of them. They are of different tasks. Any error is one of the group.
+/// Runs all writes, which must be of different tasks. Any error concerns the whole group.
 pub(super) async fn run(connection: &mut SqliteConnection, writes: &[Shared<'_>]) -> Result<(), Problem> {
     let (mut intents, mut decided, mut ended) = (Vec::new(), Vec::new(), Vec::new());
     let mut steps = Vec::new();
@@ -113,13 +112,13 @@ fn all(changed: u64, rows: usize, task: &TaskId) -> Result<(), Problem> {
     if changed == rows as u64 { Ok(()) } else { Err(tasks::decided(task)) }
 }
 
-/// Writes intents. How many rows were written: fewer than intents if a task has an outcome.
+/// Writes intents. Returns the number of rows written: fewer than intents if a task has an outcome.
 pub(super) async fn intend(
     connection: &mut SqliteConnection,
     intents: &[(&AppKey, &Intent)],
 ) -> Result<u64, Problem> {
     let mut written = 0;
-    for (statement, piece) in INTEND.cut(intents) {
+    for (statement, piece, padding) in INTEND.pad(intents) {
         let mut query = sqlx::query(AssertSqlSafe(statement));
         for (app, intent) in piece {
             query = query
@@ -133,18 +132,18 @@ pub(super) async fn intend(
                 .bind(time::to_column(intent.at))
                 .bind(entry::prior_to_column(&intent.prior));
         }
-        written += query.execute(&mut *connection).await?.rows_affected();
+        written += nothing(query, 9 * padding).execute(&mut *connection).await?.rows_affected();
     }
     Ok(written)
 }
 
-/// Writes outcomes of tasks that are intended. How many rows were written: fewer than outcomes if a task is not.
+/// Writes outcomes of intended tasks. Returns the number of rows written: fewer than outcomes if a task is not intended.
 pub(super) async fn decide(
     connection: &mut SqliteConnection,
     decided: &[(&AppKey, &TaskId, Decided)],
 ) -> Result<u64, Problem> {
     let mut written = 0;
-    for (statement, piece) in DECIDE.cut(decided) {
+    for (statement, piece, padding) in DECIDE.pad(decided) {
         let mut query = sqlx::query(AssertSqlSafe(statement));
         for (app, task, decided) in piece {
             query = query
@@ -154,7 +153,7 @@ pub(super) async fn decide(
                 .bind(decided.code)
                 .bind(decided.sealed.as_slice());
         }
-        written += query.execute(&mut *connection).await?.rows_affected();
+        written += nothing(query, 5 * padding).execute(&mut *connection).await?.rows_affected();
     }
     Ok(written)
 }
@@ -163,10 +162,13 @@ async fn end(
     connection: &mut SqliteConnection,
     ended: &[(&AppKey, &TaskId, &ReportResult, Timestamp)],
 ) -> Result<(), Problem> {
-    for (statement, piece) in OUTCOMES.cut(ended) {
+    for (statement, piece, padding) in OUTCOMES.pad(ended) {
         let mut query = sqlx::query_as(AssertSqlSafe(statement));
         for (app, task, ..) in piece {
             query = query.bind(app.as_str()).bind(task.as_str());
+        }
+        for _ in 0..2 * padding {
+            query = query.bind(None::<&str>);
         }
         let rows: Vec<(String, String, Option<Vec<u8>>)> = query.fetch_all(&mut *connection).await?;
         all(rows.len() as u64, piece.len(), piece[0].1)?;
@@ -185,7 +187,7 @@ async fn write_ends(
     ended: &[(&AppKey, &TaskId, &ReportResult, Timestamp)],
     outcomes: &HashMap<(&str, &str), Retained>,
 ) -> Result<(), Problem> {
-    for (statement, piece) in END.cut(ended) {
+    for (statement, piece, padding) in END.pad(ended) {
         let mut query = sqlx::query(AssertSqlSafe(statement));
         for (app, task, result, at) in piece {
             let retained = outcomes.get(&(app.as_str(), task.as_str()));
@@ -200,7 +202,7 @@ async fn write_ends(
                 .bind(time::to_column(*at))
                 .bind(retained.kept.as_deref());
         }
-        let done = query.execute(&mut *connection).await?;
+        let done = nothing(query, 7 * padding).execute(&mut *connection).await?;
         all(done.rows_affected(), piece.len(), piece[0].1)?;
     }
     Ok(())

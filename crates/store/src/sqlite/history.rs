@@ -1,4 +1,4 @@
-//! What was done when.
+//! Statistics over time.
 
 use async_trait::async_trait;
 use jiff::Timestamp;
@@ -74,7 +74,7 @@ impl HistoryStore for Sqlite {
     }
 }
 
-/// Another version may have had other classes: what has no place here is left out.
+/// Another version may have used other buckets: additional ones are dropped.
 pub(crate) fn durations_from_column(column: &str, what: &dyn Fn() -> String) -> Result<Durations, Error> {
     let known: Vec<u64> = serde_json::from_str(column).map_err(|error| Error::Unreadable {
         what: what(),
@@ -126,7 +126,7 @@ impl Write for SetHour {
     }
 }
 
-/// Drops the runs of an app that are not kept any more, after one that ended then.
+/// Removes runs of an app that are no longer kept, given the end of the latest one.
 pub(super) async fn drop_old_runs(
     connection: &mut SqliteConnection,
     app: &AppKey,

@@ -1,8 +1,8 @@
-//! Taking over the state from the previous process, and checking whether it is unchanged.
+//! Takes over the state from the previous process, and checks that it is unchanged.
 //!
-//! Each database has a row with its identity and the number of its commits. The journal has two witnesses: the file
-//! `witness`, which records each commit, and the database of listings, which records it with each of its own commits. A
-//! journal that is behind a witness has lost something. See `docs/decisions/0009-state-is-witnessed.md`.
+//! Each database has a row with its identity and its number of commits. The journal has two witnesses: the file `witness`, which records
+//! each commit, and the snapshot database, which records the journal's position with each of its own commits. A journal that is behind a
+//! witness has lost commits. See `docs/decisions/0009-state-is-witnessed.md`.
 
 use bridgehead_resilience::{Clock, SystemClock};
 use jiff::Timestamp;
@@ -20,28 +20,28 @@ use super::store::Prepared;
 use super::time;
 use super::witness::{self, Database, Found, Mark, Marks, Witness};
 
-/// The first versions of the formats that have the row.
+/// The first format versions that have this row.
 const TASKS_VERSION: i64 = 4;
 const LISTINGS_VERSION: i64 = 5;
 
-/// What was found of a database.
+/// The state of a database when it was opened.
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct Side {
-    /// The version of its format before it was brought up to this one; `None` if it was empty.
+    /// The format version before the migration; `None` if the database was empty.
     version: Option<i64>,
-    /// How far it has come; `None` if no process has had it since it has the row.
+    /// The database's position; `None` if no process has used it since it has the row.
     mark: Option<Mark>,
 }
 
-/// The state, taken over.
+/// The taken-over state.
 pub(super) struct Taken {
     pub(super) tasks: Fence,
     pub(super) listings: Fence,
     pub(super) custody: std::sync::Arc<Custody>,
 }
 
-/// Makes this process the one that may write, and records a doubt if something was lost. Everything is on the disk when this
-/// returns. `known` is why the state is in doubt, where the caller knows.
+/// Makes this process the only writer, and records a doubt if something was lost. Everything is on disk when this returns. `known` is the
+/// reason for a doubt, if the caller knows one.
 pub(super) async fn take_over(
     lock: Lock,
     databases: [Identity; 2],
@@ -59,7 +59,7 @@ pub(super) async fn take_over(
         && owner.id != std::process::id()
         && owner.runs()
     {
-        // It has another folder open: this one is a copy of it, or was moved away from under it.
+        // That process has another folder open: this one is a copy of it, or was moved away while in use.
         return Err(Error::Locked { pid: Some(owner.id), folder });
     }
     let journal = Side { version: tasks.version, mark: row.map(|(mark, _)| mark) };
@@ -104,7 +104,8 @@ pub(super) async fn take_over(
     })
 }
 
-/// Why the journal may lack tasks that were begun, if it may. `seen` is what the listings last saw of the journal.
+/// Why the journal may lack tasks that were started; `None` if it is complete. `seen` is the journal's position as last recorded in the
+/// snapshot database.
 fn judge(tasks: &Side, listings: &Side, seen: Option<&Mark>, found: &Found) -> Option<Reason> {
     let told = if let Found::Marks(marks) = found { Some(&marks.tasks) } else { None };
     let mut marks = told.into_iter().chain(seen);
@@ -116,7 +117,7 @@ fn judge(tasks: &Side, listings: &Side, seen: Option<&Mark>, found: &Found) -> O
             return Some(Reason::WitnessDamaged);
         }
         return match (tasks.version, listings.version) {
-            // Left by a version that had no witnesses.
+            // Written by a version that had no witnesses.
             (Some(version), _) if version < TASKS_VERSION => None,
             (_, Some(version)) if version < LISTINGS_VERSION => Some(Reason::Missing),
             _ => Some(Reason::New),
@@ -132,13 +133,13 @@ fn judge(tasks: &Side, listings: &Side, seen: Option<&Mark>, found: &Found) -> O
     match found {
         Found::Marks(_) => None,
         Found::Damaged => Some(Reason::WitnessDamaged),
-        // The very first start was cut off before it had made the witnesses.
+        // The very first start was interrupted before it had created the witnesses.
         Found::Nothing if seen.is_none() && own.commits <= 1 => None,
         Found::Nothing => Some(Reason::WitnessMissing),
     }
 }
 
-/// The position of a database after this start: beyond any earlier one.
+/// The position of a database after this start: greater than any earlier one.
 fn next(own: Option<&Mark>, seen: &[Option<&Mark>]) -> Mark {
     let furthest = seen.iter().flatten().map(|mark| mark.commits).chain(own.map(|mark| mark.commits)).max();
     Mark {
@@ -147,7 +148,7 @@ fn next(own: Option<&Mark>, seen: &[Option<&Mark>]) -> Mark {
     }
 }
 
-/// Generated by each start.
+/// A random number for each start.
 fn epoch() -> i64 {
     let bytes = Uuid::new_v4().into_bytes();
     let mut half = [0; 8];
@@ -170,7 +171,7 @@ fn announce(folder: &std::path::Path, reason: Reason, until: Timestamp) {
     }
 }
 
-/// Losing what syncs saw holds syncs, and nothing else; the sync itself asks Iden whether it was synced before.
+/// Lost snapshots only cause syncs to be held; each sync asks Iden itself whether the app was synced before.
 fn complain_of_listings(listings: &Side, tasks: &Side, found: &Found) {
     let told = if let Found::Marks(marks) = found { Some(&marks.listings) } else { None };
     let is_lost = match (&listings.mark, told) {
@@ -276,7 +277,7 @@ mod tests {
         Found::Marks(Marks { tasks, listings: mark("l", 9), at: Timestamp::UNIX_EPOCH })
     }
 
-    /// What is made of a journal, with listings that were written by this version.
+    /// The verdict on a journal, with snapshots that were written by this version.
     fn judged(tasks: &Side, seen: Option<&Mark>, found: &Found) -> Option<Reason> {
         let listings = side(seen.map(|_| LISTINGS_VERSION), seen.map(|_| mark("l", 9)));
         judge(tasks, &listings, seen, found)

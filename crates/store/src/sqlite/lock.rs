@@ -1,7 +1,7 @@
-//! One process per folder.
+//! Allows only one process per folder.
 //!
-//! Both the folder itself and a file in it are locked. The file says which process has it, and is what earlier versions
-//! lock; the lock on the folder holds even if someone removes the file as a leftover.
+//! Both the folder itself and a file in it are locked. The file contains the id of the process, and is what earlier versions lock; the lock
+//! on the folder holds even if a user removes the file as a leftover.
 
 use std::fs::{File, TryLockError};
 use std::io::{self, Read, Seek, Write};
@@ -9,14 +9,13 @@ use std::io::{self, Read, Seek, Write};
 use super::super::Error;
 use super::files::Folder;
 
-/// The file that is locked. It stays when the lock is released; only the lock on it counts.
+/// The lock file. It is not removed when the lock is released; only the lock on it counts.
 pub(super) const FILE: &str = "lock";
 
-/// No pid has more digits than this.
+/// The maximum number of digits of a pid.
 const LONGEST_PID: u64 = 20;
 
-/// The lock on a folder, released when the last writer drops it. The operating system releases it when the process ends
-/// in any way.
+/// The lock on a folder, released when the last writer drops it. The operating system releases it whenever the process ends.
 #[derive(Debug)]
 pub(crate) struct Lock {
     pub(crate) folder: Folder,
@@ -24,20 +23,20 @@ pub(crate) struct Lock {
 }
 
 impl Lock {
-    /// Takes the lock, or says who has it.
+    /// Takes the lock, or returns the process that holds it.
     pub(crate) fn take(folder: Folder) -> Result<Self, Error> {
         let locked = |mut file: File| Error::Locked { pid: holder(&mut file), folder: folder.path.clone() };
         match folder.directory.try_lock() {
             Ok(()) => {}
             Err(TryLockError::WouldBlock) => {
-                // Nothing is created in another user's folder.
+                // Do not create anything in another user's folder.
                 let path = folder.path.join(FILE);
                 let is_file = path.symlink_metadata().is_ok_and(|metadata| metadata.is_file());
                 let file = is_file.then(|| File::open(path).ok()).flatten();
                 return Err(file.map_or(Error::Locked { pid: None, folder: folder.path.clone() }, locked));
             }
             Err(TryLockError::Error(error)) => {
-                // Some network file systems lock no folders. The file is left, and the journal names its owner.
+                // Some network file systems cannot lock folders. The lock file remains, and the journal records its owner.
                 tracing::debug!(%error, "the state folder itself cannot be locked");
             }
         }

@@ -1,4 +1,4 @@
-//! Who loses access without being gone, and what was lost lately.
+//! Finds accounts that lose access without being removed, and counts recent losses.
 
 use jiff::Timestamp;
 
@@ -7,11 +7,10 @@ use super::noted::{MEMBERSHIPS, STATUS};
 use super::store::Store;
 use super::time;
 
-/// How many records that differ in access are compared at a time.
+/// The number of records with different access that are compared at a time.
 const PIECE: usize = 500;
 
-/// Who is in both listings, ?1 the present one, with another access, from the id after ?4 on. The CROSS JOIN fixes the order of
-/// reading.
+/// Records in both snapshots with different access, starting after id ?4; ?1 is the current snapshot. The CROSS JOIN fixes the join order.
 const DIFFER: &str = "SELECT one.id, other.facts, one.facts, coalesce(changes.kinds, 0) FROM records AS one \
      CROSS JOIN records AS other ON other.listing = ?2 AND other.id = one.id AND other.facts IS NOT NULL \
      AND other.facts <> one.facts AND other.standing <> 2 \
@@ -23,7 +22,7 @@ const BASE: &str = "SELECT count(CASE WHEN substr(facts, 1, 1) = x'01' THEN 1 EN
      count(CASE WHEN length(facts) > 1 THEN 1 END), count(CASE WHEN facts IS NULL AND standing <> 3 THEN 1 END) \
      FROM records WHERE listing = ?1 AND standing <> 2";
 
-/// Those who lose access between two listings, the present one first.
+/// The accounts that lose access between two snapshots, the current one first.
 pub(super) async fn losers(
     store: &Store,
     app: &AppKey,
@@ -63,7 +62,7 @@ pub(super) async fn losers(
     Ok(Losers { losers, next })
 }
 
-/// Who had access in a listing.
+/// The access in a snapshot.
 pub(super) async fn base(store: &Store, last: i64) -> Result<AccessBase, Error> {
     let (active, with_refs, unknown): (i64, i64, i64) = sqlx::query_as(BASE)
         .bind(last)
@@ -77,7 +76,7 @@ pub(super) async fn base(store: &Store, last: i64) -> Result<AccessBase, Error> 
     })
 }
 
-/// How many of a type lost this since then.
+/// The number of records of a type with this kind of loss since an instant.
 pub(super) async fn since(
     store: &Store,
     app: &AppKey,

@@ -1,12 +1,11 @@
 //! State in SQLite, in one folder.
 //!
-//! The folder holds two databases, `tasks.db` for the [`TaskJournal`](super::TaskJournal) and `listings.db` for the
-//! [`SnapshotStore`](super::SnapshotStore), and the files `lock` and `witness`. There are two databases because a sync of a million records must
-//! not make a task wait for its turn to write, and because losing what syncs saw is bearable, while losing the
-//! journal is not.
+//! The folder contains two databases, `tasks.db` for the [`TaskJournal`](super::TaskJournal) and `listings.db` for the
+//! [`SnapshotStore`](super::SnapshotStore), and the files `lock` and `witness`. There are two databases because a sync of a million records
+//! must not delay the writes of tasks, and because losing snapshots is acceptable, while losing the journal is not.
 //!
-//! Each database has one writer ([`writer`]), which runs the writes that are waiting in one transaction and
-//! answers them after the commit, and a few read-only connections.
+//! Each database has a few read-only connections, and one writer ([`writer`]), which runs waiting writes in one transaction and responds
+//! after the commit.
 
 mod attempts;
 mod backup;

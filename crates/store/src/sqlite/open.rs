@@ -1,4 +1,4 @@
-//! Opening and closing the state.
+//! Opens and closes the state.
 
 use std::path::Path;
 use std::sync::atomic::Ordering;
@@ -18,7 +18,7 @@ use super::{commit, given_up, lineage, read_only_copy};
 static TASKS_MIGRATIONS: Migrator = sqlx::migrate!("src/migrations/tasks");
 static LISTINGS_MIGRATIONS: Migrator = sqlx::migrate!("src/migrations/listings");
 
-/// The journal. It is small, and what it holds cannot be had again.
+/// The journal. It is small, and its data cannot be recreated.
 pub(super) static TASKS_FORMAT: Format = Format {
     migrator: &TASKS_MIGRATIONS,
     cache: [8 * 1024, 2 * 1024],
@@ -27,9 +27,8 @@ pub(super) static TASKS_FORMAT: Format = Format {
     chore: Some(Maintenance::Erase),
 };
 
-/// What syncs saw. It is large; the ids in it are no secret, and lists of them are read in order. Its caches are small all
-/// the same: what does not fit is in the memory of the operating system as a rule, and a sync of any size shall need
-/// less than 64 MiB.
+/// The snapshots. They are large; their ids are not secret, and are read in order. The caches are small anyway: other pages are usually in
+/// the operating system's memory, and a sync of any size should need less than 64 MiB.
 pub(super) static LISTINGS_FORMAT: Format = Format {
     migrator: &LISTINGS_MIGRATIONS,
     cache: [2 * 1024, 256],
@@ -38,11 +37,11 @@ pub(super) static LISTINGS_FORMAT: Format = Format {
     chore: Some(Maintenance::Discard),
 };
 
-/// The state of the daemon, in a folder: a [`TaskJournal`](super::super::TaskJournal) and
-/// [`SnapshotStore`](super::super::SnapshotStore). Clones share it.
+/// The state of the daemon, in a folder: a [`TaskJournal`](super::super::TaskJournal) and [`SnapshotStore`](super::super::SnapshotStore).
+/// Clones share the same state.
 ///
-/// The lock on the folder is held until [`close`](Self::close) returns, or, when the last clone is dropped
-/// without it, until the writers have run what was waiting and have ended, a moment later.
+/// The lock on the folder is held until [`close`](Self::close) returns. If the last clone is dropped without it, the lock is held a moment
+/// longer, until the writers have finished all waiting writes.
 #[derive(Clone, Debug)]
 pub struct Sqlite(Arc<Inner>);
 
@@ -50,9 +49,9 @@ pub struct Sqlite(Arc<Inner>);
 struct Inner {
     tasks: Store,
     listings: Store,
-    /// The writers hold it. None of a private copy.
+    /// Owned by the writers. `None` for a private copy.
     custody: Option<Weak<Custody>>,
-    /// The folder of a rehearsal, removed with it.
+    /// The folder of a private copy, removed with it.
     _temporary: Option<TempDir>,
 }
 
@@ -61,34 +60,33 @@ struct Inner {
 pub struct Stats {
     /// Commits, each of which waited for the disk.
     pub commits: u64,
-    /// Writes that shared them, those that were refused included.
+    /// Writes in these commits, including those that were refused.
     pub writes: u64,
 }
 
 impl Sqlite {
-    /// Opens the state in this folder, which is made if there is none, and takes the lock on it.
+    /// Opens the state in this folder, which is created if necessary, and locks it.
     ///
-    /// The folder must belong to the user of this process. It gets the mode 0700, its files 0600; links are not followed in
-    /// it. SnapshotStore that an earlier process left unfinished are dropped. Must be called within a tokio runtime.
+    /// The folder must belong to the user of this process. It gets the mode 0700, its files 0600; links in it are not followed. Unfinished
+    /// snapshots of an earlier process are dropped. Must be called within a tokio runtime.
     pub async fn open(folder: &Path) -> Result<Self, Error> {
         let state = Self::open_as(folder, Guest::Owner, None).await?;
         state.ok_or_else(|| nothing(folder))
     }
 
-    /// The same, watched at every durable step.
+    /// Like [`open`](Self::open), with an observer for every durable step.
     pub async fn open_observed(folder: &Path, observer: Observer) -> Result<Self, Error> {
         let state = Self::open_as(folder, Guest::Owner, Some(observer)).await?;
         state.ok_or_else(|| nothing(folder))
     }
 
-    /// The same for a one-time command. Root may run it for the owner of the folder, who then owns everything that it
-    /// creates.
+    /// Like [`open`](Self::open), for a one-time command. Root may run it for the owner of the folder, who then owns all created files.
     pub async fn open_to_help(folder: &Path) -> Result<Self, Error> {
         let state = Self::open_as(folder, Guest::Helper, None).await?;
         state.ok_or_else(|| nothing(folder))
     }
 
-    /// The same for a command that is of no use without state, and makes none: `None` if there is none.
+    /// Like [`open_to_help`](Self::open_to_help), for a command that needs existing state: returns `None` if there is none.
     pub async fn open_existing(folder: &Path) -> Result<Option<Self>, Error> {
         Self::open_as(folder, Guest::Visitor, None).await
     }
@@ -128,7 +126,7 @@ impl Sqlite {
         }
     }
 
-    /// The same of databases that were put back from a backup: they are old, whatever their witnesses say.
+    /// Takes over databases that were restored from a backup: they are old, whatever their witnesses say.
     pub(super) async fn take_over_restored(
         folder: &Path,
         lock: Lock,
@@ -169,14 +167,13 @@ impl Sqlite {
         Self(Arc::new(Inner { tasks, listings, custody, _temporary: None })).ready().await
     }
 
-    /// State for a `sync --dry-run` beside a running daemon: a private copy of what the syncs of `folder` have
-    /// seen, with an empty journal. It takes no lock and writes nothing into the folder; without a folder,
-    /// or without state in it, nothing is known.
+    /// State for a `sync --dry-run` next to a running daemon: a private copy of the snapshots in `folder`, with an empty journal. It takes
+    /// no lock and writes nothing into the folder; without a folder, or without state in it, it is empty.
     pub async fn rehearsal(folder: &Path) -> Result<Self, Error> {
         Self::private(Some(folder)).await
     }
 
-    /// State of which nothing remains, for what a command does by hand: nothing is known, and everything is forgotten.
+    /// Temporary state for manual commands: it starts empty, and nothing is kept.
     pub async fn scratch() -> Result<Self, Error> {
         Self::private(None).await
     }
@@ -204,8 +201,8 @@ impl Sqlite {
         Ok(Store::start(path, format, prepared, Surroundings { fence: None, observer: None }))
     }
 
-    /// The state in this folder for reading alone, beside a daemon that may be running. It takes no lock and writes
-    /// nothing into the folder; every write is [`Error::Closed`]. `None` if there is nothing that can be read.
+    /// Opens the state in this folder for reading only, next to a daemon that may be running. It takes no lock and writes nothing into the
+    /// folder; every write returns [`Error::Closed`]. `None` if there is nothing to read.
     pub async fn read_only(folder: &Path) -> Result<Option<Self>, Error> {
         let [tasks, listings] = [folder.join(TASKS), folder.join(LISTINGS)];
         let paths = [tasks.clone(), listings.clone()];
@@ -223,20 +220,20 @@ impl Sqlite {
         }))))
     }
 
-    /// Drops what an earlier process left unfinished.
+    /// Drops unfinished work of an earlier process.
     async fn ready(self) -> Result<Self, Error> {
         match self.listings().write(commit::DropUnfinished).await {
             Ok(()) => Ok(self),
             Err(error) => {
-                // Otherwise the lock would be held until the writers notice, and retrying would say so.
+                // Otherwise, the lock would be held until the writers notice, and a retry would report it.
                 self.close().await;
                 Err(error)
             }
         }
     }
 
-    /// Runs what waits, empties the write-ahead logs, closes the files and releases the lock. Other clones get
-    /// [`Error::Closed`] after that.
+    /// Runs waiting writes, empties the write-ahead logs, closes the files and releases the lock. After that, other clones return
+    /// [`Error::Closed`].
     pub async fn close(self) {
         self.0.tasks.close().await;
         self.0.listings.close().await;
@@ -251,7 +248,7 @@ impl Sqlite {
         }
     }
 
-    /// Whether the folder and its files are still what was opened. Of a private copy, they always are.
+    /// Checks that the folder and its files are still the opened ones. Always true for a private copy.
     pub(super) fn in_place(&self) -> Result<(), Error> {
         match &self.0.custody {
             None => Ok(()),
@@ -268,7 +265,7 @@ impl Sqlite {
     }
 }
 
-/// A folder that should hold state, and does not.
+/// The error for a folder that should contain state, but does not.
 fn nothing(folder: &Path) -> Error {
     Error::from_io(folder, std::io::ErrorKind::NotFound.into())
 }
@@ -281,10 +278,10 @@ fn temporary_folder() -> Result<TempDir, Error> {
         .map_err(|error| Error::from_io(&std::env::temp_dir(), error))
 }
 
-/// Runs what waits for the file system where it may wait.
+/// Runs blocking file system operations on a thread where they may block.
 pub(crate) async fn blocking<T: Send + 'static>(
     work: impl FnOnce() -> Result<T, Error> + Send + 'static,
 ) -> Result<T, Error> {
-    // It is neither cancelled nor does it panic; if it did, nothing was opened.
+    // The task is never cancelled and does not panic; if it did, nothing was opened.
     tokio::task::spawn_blocking(work).await.map_err(|_| Error::Closed)?
 }

@@ -1,43 +1,43 @@
-//! Whether the process still runs that has written its id down.
+//! Checks whether a process with a recorded id is still running.
 
 use std::fs;
 
-/// A process of this machine. Ids are used again, so the moment of its start belongs to it.
+/// A process on this machine. Ids are reused, so the start time is part of its identity.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Process {
     pub(super) id: u32,
-    /// In ticks since the machine was started.
+    /// In clock ticks since boot.
     pub(super) started: String,
 }
 
 impl Process {
-    /// This one; `None` where the system does not tell when a process started.
+    /// The current process; `None` if the system does not provide start times.
     pub(super) fn this() -> Option<Self> {
         let id = std::process::id();
         look(id).map(|(_, started)| Self { id, started })
     }
 
-    /// Whether it still runs, as far as this process can know. After a restart of the machine another process may have
-    /// both its id and its start time; it only counts as the same if it also has the name of this one.
+    /// Whether the process is still running, as far as can be determined. After a reboot, another process may have both the same id and the
+    /// same start time; it only counts as the same process if its name is that of the current process.
     pub(super) fn runs(&self) -> bool {
         let Some((name, _)) = look(std::process::id()) else { return false };
         look(self.id).is_some_and(|found| found == (name, self.started.clone()))
     }
 }
 
-/// Name and start of a process that runs.
+/// The name and start time of a running process.
 fn look(id: u32) -> Option<(String, String)> {
     parse(&fs::read_to_string(format!("/proc/{id}/stat")).ok()?)
 }
 
-/// `4711 (name) S …`; the name may hold anything, and the start is the twentieth field behind it.
+/// Parses `4711 (name) S …`; the name may contain any characters, and the start time is the twentieth field after it.
 fn parse(stat: &str) -> Option<(String, String)> {
     let (front, back) = stat.rsplit_once(')')?;
     let (_, name) = front.split_once('(')?;
     let mut fields = back.split_whitespace();
     let state = fields.next()?;
     let started = fields.nth(18)?;
-    // A zombie has ended; its parent just has not collected it yet.
+    // A zombie has ended; its parent has just not collected it yet.
     (!matches!(state, "Z" | "X")).then(|| (name.to_owned(), started.to_owned()))
 }
 

@@ -1,4 +1,4 @@
-//! Reading a database that another process may be using, and copying it, without writing beside it.
+//! Reads or copies a database that another process may be using, without creating files next to it.
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -10,31 +10,30 @@ use url::Url;
 
 use super::super::Error;
 
-/// How often a copy is made at most, because a daemon started or stopped in the middle of it.
+/// The maximum number of attempts, in case a daemon starts or stops in the middle of a copy.
 const ATTEMPTS: u32 = 3;
-/// Nothing is waited for in between.
+/// No delay between attempts.
 const AT_ONCE: RetryPolicy = RetryPolicy::new(Duration::ZERO, Duration::ZERO);
 
-/// How SQLite is told about a database that does not change.
+/// The SQLite option for a database that does not change.
 const STILL: &str = "immutable=1";
-/// How SQLite is told to read a database in use, and the index of its log, without writing either.
+/// The SQLite options to read a database in use and the index of its log, without writing to either.
 const LIVE: &str = "mode=ro&readonly_shm=1";
 
-/// How a database can be read without a trace.
+/// How a database can be read without leaving traces.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Access {
-    /// There is none, or nothing was ever in it.
+    /// It does not exist, or is empty.
     Nothing,
     /// No process has it open, so it does not change.
     Still,
-    /// A process has it open, or died with it open. The index of its log is read, and not written.
+    /// A process has it open, or died with it open. The index of its log can be read without writing it.
     Live,
-    /// It has a log without the index, so no process has it open. SQLite would write an index beside it.
+    /// It has a log without an index, so no process has it open. SQLite would create an index next to it.
     Orphaned,
 }
 
-/// Copies the database at `from`, if there is one, to `to`, which must be an empty file. The copy is of one
-/// moment.
+/// Copies the database at `from`, if it exists, to `to`, which must be an empty file. The copy is consistent.
 pub(super) async fn copy(from: &Path, to: &Path) -> Result<(), Error> {
     let from = std::path::absolute(from).map_err(|error| Error::from_io(from, error))?;
     let rng = SeededRng::seeded(0);
@@ -47,10 +46,10 @@ pub(super) async fn copy(from: &Path, to: &Path) -> Result<(), Error> {
     copied.await.or_else(|unsettled| unsettled.copied)
 }
 
-/// A copy that may not be of one moment, or a failure.
+/// A failed copy, or one that may be inconsistent.
 struct Unsettled {
     copied: Result<(), Error>,
-    /// Whether a daemon started or stopped meanwhile.
+    /// Whether a daemon started or stopped in the meantime.
     may_settle: bool,
 }
 
@@ -70,8 +69,8 @@ async fn copy_once(from: &Path, to: &Path) -> Result<(), Unsettled> {
     Err(Unsettled { copied, may_settle: true })
 }
 
-/// How to open the database at `path` so that it can be read as it is now and in the moments to come. `None` if there
-/// is nothing in it, or if reading it would write beside it: then the next start of the daemon puts it in order.
+/// Returns the URL to open the database at `path` for reading, now and for a while. `None` if it is empty, or if reading it would create
+/// files next to it: then the next start of the daemon recovers it.
 pub(super) fn in_place(path: &Path) -> Result<Option<Url>, Error> {
     let path = std::path::absolute(path).map_err(|error| Error::from_io(path, error))?;
     match access_to(&path)? {
@@ -135,12 +134,12 @@ fn access(path: &Path) -> std::io::Result<Access> {
     }
 }
 
-/// Nothing for a file that is not there. Any other error must not pass for it: "nothing is known" would let a
-/// rehearsal say that nothing is removed.
+/// Zero for a file that does not exist. Any other error must not count as that: "nothing is known" would let a dry run report that nothing
+/// is removed.
 fn length(path: &Path) -> std::io::Result<u64> {
     match std::fs::symlink_metadata(path) {
         Ok(metadata) if metadata.is_file() => Ok(metadata.len()),
-        // A link may lead to another user's files.
+        // A link may point to another user's files.
         Ok(_) => Err(std::io::Error::other(format!("{} is not a regular file", path.display()))),
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(0),
         Err(error) => Err(error),

@@ -1,4 +1,4 @@
-//! Reading the runs of syncs.
+//! Reads the recorded syncs.
 
 use super::super::{AppKey, Error, RecordedRun, Run, RunReason, RunResult};
 use super::snapshots::counts_from_column;
@@ -7,7 +7,7 @@ use super::time;
 
 /// The last runs of an app, newest first.
 pub(super) async fn newest(store: &Store, app: &AppKey, limit: u32) -> Result<Vec<Run>, Error> {
-    // State that is only looked at may still be as an earlier version has left it.
+    // State that was opened read-only may still have the format of an earlier version.
     let has_reasons: bool = sqlx::query_scalar(
         "SELECT count(*) = 2 FROM pragma_table_info('runs') WHERE name IN ('reason', 'cause')",
     )
@@ -23,14 +23,14 @@ pub(super) async fn newest(store: &Store, app: &AppKey, limit: u32) -> Result<Ve
     rows.into_iter().map(|row| run_of(row, app).map(|recorded| recorded.run)).collect()
 }
 
-/// A row of `runs`: its number, when it began and ended, how, why, what is said of it, what was pushed and removed.
+/// A row of `runs`: its number, start, end, result, reason, detail, cause, pushed and removed records.
 pub(crate) type RunRow = (i64, i64, i64, String, Option<String>, String, Option<String>, String, String);
 
-/// The runs of an app, newest first, at most so many.
+/// The runs of an app, newest first, with a limit.
 pub(super) const RUNS_NOW: &str = "SELECT run, started_at, ended_at, result, reason, detail, cause, pushed, removed FROM runs \
      WHERE app = ?1 ORDER BY run DESC LIMIT ?2";
 
-/// The same, of a version that did not keep reasons.
+/// The same, for a version that did not store reasons.
 const RUNS_BEFORE: &str = "SELECT run, started_at, ended_at, result, NULL, detail, NULL, pushed, removed FROM runs \
      WHERE app = ?1 ORDER BY run DESC LIMIT ?2";
 

@@ -1,10 +1,9 @@
-//! Outcomes, kept so that they can be erased.
+//! Stores outcomes so that they can be erased.
 //!
-//! An outcome may hold a secret, and `secure_delete` alone does not erase it: it zeroes freed cells and pages,
-//! but a page that is rebuilt when rows move between pages keeps copies in its unused part. So an outcome is
-//! padded at its front by more than a b-tree page holds of a row. What matters then stands in overflow pages,
-//! which never move and are zeroed as a whole when they are freed. The write-ahead log keeps older versions
-//! of pages; it is emptied soon after.
+//! An outcome may contain a secret, and `secure_delete` alone does not erase it: it zeroes freed cells and pages, but a page that is
+//! rebuilt when rows move between pages keeps copies in its unused part. So each outcome is prefixed with more padding than a b-tree page
+//! stores of a row. The actual data is then in overflow pages, which never move and are zeroed completely when they are freed. The
+//! write-ahead log keeps older versions of pages; it is emptied soon afterwards.
 
 use sqlx::SqliteConnection;
 
@@ -14,14 +13,14 @@ use super::super::Outcome;
 /// (<https://sqlite.org/fileformat2.html>, "cell payload overflow pages").
 const PADDING: usize = 1024;
 
-/// An outcome as it is kept while it waits to be reported.
+/// Encodes an outcome that waits to be reported.
 pub(crate) fn seal(outcome: &Outcome) -> Result<Vec<u8>, serde_json::Error> {
     let mut sealed = vec![0; PADDING];
     serde_json::to_writer(&mut sealed, outcome)?;
     Ok(sealed)
 }
 
-/// The reverse. The error says where, never what: serde's own texts quote the value.
+/// Decodes an outcome. The error says where the problem is, never what: serde's own messages quote values.
 pub(crate) fn open(sealed: &[u8]) -> Result<Outcome, String> {
     let json = sealed.get(PADDING..).ok_or("its outcome is too short")?;
     serde_json::from_slice(json).map_err(|error| {
@@ -29,13 +28,13 @@ pub(crate) fn open(sealed: &[u8]) -> Result<Outcome, String> {
     })
 }
 
-/// Copies the write-ahead log into the database and cuts it to nothing. False if a reader is in the way: it is
-/// not waited for, because writes would wait as well.
+/// Copies the write-ahead log into the database and truncates it. Returns false if a reader prevents that: waiting for it would delay
+/// writes.
 pub(super) async fn empty_log(connection: &mut SqliteConnection) -> Result<bool, sqlx::Error> {
     sqlx::query("PRAGMA busy_timeout = 50").execute(&mut *connection).await?;
     let (busy, _pages, _copied): (i64, i64, i64) =
         sqlx::query_as("PRAGMA wal_checkpoint(TRUNCATE)").fetch_one(&mut *connection).await?;
-    // The same as when the connection was opened.
+    // The same value as when the connection was opened.
     sqlx::query("PRAGMA busy_timeout = 5000").execute(connection).await?;
     Ok(busy == 0)
 }

@@ -1,4 +1,4 @@
-//! What syncs saw: reads, and the writes that are handed to the writer.
+//! The snapshots' reads, and the writes that are passed to the writer.
 
 use std::collections::{BTreeMap, HashSet};
 use std::sync::LazyLock;
@@ -18,7 +18,7 @@ use super::open::Sqlite;
 use super::writer::{Problem, Write};
 use super::{history, losses, retention, runs, time, told};
 
-/// What earlier versions noted of the past of an app whether there was evidence for it or not.
+/// The value that earlier versions stored about an app's past, with or without evidence.
 const WITHOUT_EVIDENCE: &str = "ours";
 
 static INSERT: LazyLock<Statements> = LazyLock::new(|| {
@@ -211,8 +211,7 @@ impl SnapshotStore for Sqlite {
 
     async fn last(&self, app: &AppKey) -> Result<Option<LastSync>, Error> {
         let store = self.listings();
-        // One statement, so that a promotion between two cannot give the time of one sync and the counts of
-        // another.
+        // A single statement, so that a commit in between cannot mix the time of one sync with the counts of another.
         let rows: Vec<(i64, Option<String>, i64)> = sqlx::query_as(
             "SELECT syncs.completed_at, listings.slug, coalesce(listings.records, 0) FROM syncs \
              LEFT JOIN listings ON listings.app = syncs.app AND listings.state = 'last' \
@@ -288,23 +287,23 @@ impl SnapshotStore for Sqlite {
     }
 }
 
-/// In the first listing and not in the second, from the id after ?4 on.
+/// Ids in the first snapshot, but not in the second, starting after id ?4.
 const IDS_IN_ONE: &str = "SELECT one.id FROM records AS one WHERE one.listing = ?1 AND one.id >= ?3 \
      AND one.id IS NOT ?4 AND NOT EXISTS \
      (SELECT 1 FROM records AS other WHERE other.listing = ?2 AND other.id = one.id AND other.standing <> 3) \
      ORDER BY one.id LIMIT ?5";
 
-/// In the first listing, from the id after ?4 on.
+/// Ids in the first snapshot, starting after id ?4.
 const IDS_SEEN: &str = "SELECT id FROM records WHERE listing = ?1 AND listing <> ?2 AND id >= ?3 AND id IS NOT ?4 \
      ORDER BY id LIMIT ?5";
 
-/// The same, of the records that count.
+/// The same, only for records that count.
 const IDS_COUNTED: &str = "SELECT one.id FROM records AS one WHERE one.listing = ?1 AND one.id >= ?3 \
      AND one.id IS NOT ?4 AND one.standing <> 2 AND NOT EXISTS \
      (SELECT 1 FROM records AS other WHERE other.listing = ?2 AND other.id = one.id) \
      ORDER BY one.id LIMIT ?5";
 
-/// In both, with different hashes, from the id after ?4 on. The CROSS JOIN fixes the order of reading.
+/// Ids in both, with different hashes, starting after id ?4. The CROSS JOIN fixes the join order.
 const IDS_CHANGED: &str = "SELECT one.id FROM records AS one CROSS JOIN records AS other \
      ON other.listing = ?2 AND other.id = one.id AND other.hash <> one.hash AND other.standing <> 3 \
      WHERE one.listing = ?1 AND one.id >= ?3 AND one.id IS NOT ?4 ORDER BY one.id LIMIT ?5";
@@ -313,17 +312,17 @@ const CHANGED: &str = "SELECT count(*) FROM records AS one CROSS JOIN records AS
      ON other.listing = ?2 AND other.id = one.id AND other.hash <> one.hash AND other.standing <> 3 \
      WHERE one.listing = ?1";
 
-/// How many records of the last listing count when removals are judged.
+/// The number of records in the last snapshot that count for the removal guard.
 const COUNTING: &str = "SELECT count(*) FROM records WHERE listing = ?1 AND standing <> 2";
 
-/// The two listings of a resource type.
+/// The two snapshots of a resource type.
 struct Compared {
     present: i64,
     last: i64,
 }
 
 impl Sqlite {
-    /// The listings of a type, if a listing of the app is under way.
+    /// The snapshots of a type, if a snapshot of the app is in progress.
     async fn compared(&self, app: &AppKey, slug: &str) -> Result<Compared, Error> {
         let store = self.listings();
         let row: Option<(Option<i64>, Option<i64>)> = sqlx::query_as(
@@ -375,7 +374,7 @@ impl Write for Add {
             }
             match query.execute(&mut *connection).await {
                 Ok(_) => {}
-                // SQLite has undone the whole statement, so its rows are added one by one.
+                // SQLite has rolled back the whole statement, so its rows are added one by one.
                 Err(error) if is_duplicate(&error) => {
                     for seen in piece {
                         added.duplicates.extend(add_one(connection, listing, seen).await?);
@@ -388,7 +387,7 @@ impl Write for Add {
     }
 }
 
-/// What a record says about access, in stored form.
+/// The encoded access of a record.
 fn facts(seen: &RecordHash) -> Option<Vec<u8>> {
     seen.facts.as_ref().map(AccessFacts::to_bytes)
 }

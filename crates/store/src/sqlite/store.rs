@@ -1,4 +1,4 @@
-//! One database: its writer, its readers, its format.
+//! A database with its writer, readers and format.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -15,40 +15,40 @@ use super::fence::Fence;
 use super::secure_delete;
 use super::writer::{Chores, Counters, Maintenance, Message, Observer, QUEUE, Queued, Write, Writer};
 
-/// How long a connection waits for another one. Only opening, closing and emptying the log can meet one.
+/// How long a connection waits for another one. Conflicts only occur while opening, closing and emptying the log.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 const READERS: u32 = 4;
-/// After how many pages the log is copied into the database on a commit.
+/// The size of the log, in pages, at which a commit copies it into the database.
 const CHECKPOINT_PAGES: &str = "8192";
 
-/// How a database is opened.
+/// The format and settings of a database.
 #[derive(Debug)]
 pub(super) struct Format {
-    /// What brings it from any earlier version to this one.
+    /// Migrates any earlier version to this one.
     pub(super) migrator: &'static Migrator,
-    /// Memory for pages of the writer, and of each reader, in KiB.
+    /// Page cache size of the writer and of each reader, in KiB.
     pub(super) cache: [u32; 2],
-    /// Zero what is deleted.
+    /// Whether to zero deleted data.
     pub(super) erase: bool,
-    /// Check the whole database when it is opened, which reads all of it.
+    /// Whether to check the integrity of the whole database when it is opened, which reads all of it.
     pub(super) check: bool,
-    /// What may be left to do from the last time.
+    /// Maintenance that may be left over from the last time.
     pub(super) chore: Option<Maintenance>,
 }
 
-/// What a database gets from the one who opens it.
+/// What the opener of a database provides.
 pub(super) struct Surroundings {
-    /// What proves with each write that the database is still ours; `None` for a private copy.
+    /// Checks with each write that the database is still ours; `None` for a private copy.
     pub(super) fence: Option<Fence>,
     pub(super) observer: Option<Observer>,
 }
 
-/// A database that is brought to this version's format, before it has a writer.
+/// A migrated database without a writer.
 #[derive(Debug)]
 pub(super) struct Prepared {
     options: SqliteConnectOptions,
     pub(super) connection: SqliteConnection,
-    /// The version of its format when it was opened; `None` if it was empty.
+    /// The format version when it was opened; `None` if it was empty.
     pub(super) version: Option<i64>,
 }
 
@@ -62,15 +62,15 @@ pub(super) struct Store {
 }
 
 impl Store {
-    /// Opens the database, which must exist, if only as an empty file, and brings it to this version's format. A private
-    /// copy that is discarded is not `durable`: nothing waits for the disk.
+    /// Opens a database, which must at least exist as an empty file, and migrates it to this version's format. A private copy that is
+    /// discarded is not `durable`: its writes do not wait for the disk.
     pub(super) async fn prepare(path: &Path, format: &Format, durable: bool) -> Result<Prepared, Error> {
         let options = options(path, format, durable);
         let mut connection = options.connect().await.map_err(|error| Error::from_database(path, error))?;
         let version = match bring_up(path, format, &mut connection).await {
             Ok(version) => version,
             Err(error) => {
-                // An immediate retry finds it closed.
+                // Close it, so that an immediate retry does not find it open.
                 drop(connection.close().await);
                 return Err(error);
             }
@@ -106,8 +106,8 @@ impl Store {
         Self { path: path.to_owned(), queue: sender, readers, counters }
     }
 
-    /// A database for reading alone, opened as `url` says; `path` is for messages. There is no writer, so a write is
-    /// told that the state is closed.
+    /// Opens a database for reading only, with the given `url`; `path` is for messages. There is no writer, so writes return an error that
+    /// the state is closed.
     pub(super) fn read_only(path: &Path, url: &Url, format: &Format) -> Self {
         let reading = private(Path::new(url.as_str()), format.cache[1]).read_only(true);
         let readers = SqlitePoolOptions::new().max_connections(1).connect_lazy_with(reading);
@@ -115,7 +115,7 @@ impl Store {
         Self { path: path.to_owned(), queue, readers, counters: Arc::default() }
     }
 
-    /// Hands a write to the writer and waits until it is on the disk.
+    /// Passes a write to the writer and waits until it is on disk.
     pub(super) async fn write<W: Write>(&self, write: W) -> Result<W::Answer, Error> {
         let (caller, answer) = oneshot::channel();
         let message = Message::Write(Box::new(Queued::new(write, caller)));
@@ -123,36 +123,36 @@ impl Store {
         answer.await.map_err(|_| Error::Closed)?
     }
 
-    /// The connections for reading.
+    /// The read-only connections.
     pub(super) fn readers(&self) -> &SqlitePool {
         &self.readers
     }
 
-    /// What an error of a reader means.
+    /// Converts an error of a reader.
     pub(super) fn fault(&self, error: sqlx::Error) -> Error {
         Error::from_database(&self.path, error)
     }
 
-    /// Runs what waits and closes the database.
+    /// Runs waiting writes and closes the database.
     pub(super) async fn close(&self) {
-        // Readers first: they would be in the way of emptying the log.
+        // Close readers first: they would prevent the log from being emptied.
         self.readers.close().await;
         let (caller, closed) = oneshot::channel();
         if self.queue.send(Message::Close(caller)).await.is_ok() {
-            // An error means that the writer is gone, which is as closed as it gets.
+            // An error means that the writer is gone, which is fine here.
             drop(closed.await);
         }
     }
 }
 
 impl Prepared {
-    /// Closes it again, without a writer ever having been started.
+    /// Closes it without having started a writer.
     pub(super) async fn close(self) {
         drop(self.connection.close().await);
     }
 }
 
-/// Gives the version that was found.
+/// Migrates the database. Returns the version that was found.
 async fn bring_up(
     path: &Path,
     format: &Format,
@@ -163,19 +163,19 @@ async fn bring_up(
         check(path, connection).await?;
     }
     migrate(path, format.migrator, connection).await?;
-    // A crash may have left what had been erased. If a reader is in the way, it is done later.
+    // A crash may have left erased data in the log. If a reader prevents emptying it, that happens later.
     secure_delete::empty_log(connection).await.map_err(|error| Error::from_database(path, error))?;
     Ok(version)
 }
 
-/// What every connection has in common.
+/// Options common to all connections.
 fn private(path: &Path, cache: u32) -> SqliteConnectOptions {
     SqliteConnectOptions::new()
         .filename(path)
         .create_if_missing(false)
         .busy_timeout(BUSY_TIMEOUT)
         .foreign_keys(true)
-        // What SQLite would put into a temporary file may hold a secret.
+        // Data that SQLite would put into a temporary file may contain secrets.
         .pragma("temp_store", "MEMORY")
         .pragma("cache_size", format!("-{cache}"))
         .pragma("trusted_schema", "OFF")
@@ -189,7 +189,7 @@ fn options(path: &Path, format: &Format, durable: bool) -> SqliteConnectOptions 
         .journal_mode(SqliteJournalMode::Wal)
         .synchronous(synchronous)
         .pragma("secure_delete", if format.erase { "ON" } else { "OFF" })
-        // Pages of an open transaction stay in memory, so that one that is undone leaves nothing in the log.
+        // Pages of an open transaction stay in memory, so that a rollback leaves nothing in the log.
         .pragma("cache_spill", if format.erase { "OFF" } else { "ON" })
         .pragma("wal_autocheckpoint", CHECKPOINT_PAGES)
 }
@@ -232,7 +232,7 @@ async fn migrate(path: &Path, migrator: &Migrator, connection: &mut SqliteConnec
         MigrateError::Execute(error) | MigrateError::ExecuteMigration(error, _) => {
             Error::from_database(path, error)
         }
-        // A format that no version of this program has made.
+        // A format that no version of this program has written.
         other => Error::Corrupt { path: path.to_owned(), detail: other.to_string() },
     })
 }

@@ -1,4 +1,4 @@
-//! The journal's reads, and its writes as they are handed to the writer.
+//! The journal's reads, and the writes that are passed to the writer.
 
 use std::collections::HashMap;
 use std::sync::LazyLock;
@@ -22,7 +22,7 @@ use super::open::Sqlite;
 use super::writer::{Maintenance, Problem, Write};
 use super::{secure_delete, time};
 
-/// How many ended tasks one write removes, so that others do not wait for long.
+/// The number of ended tasks that one write removes, so that other writes do not wait for long.
 const PRUNED_AT_ONCE: i64 = 1000;
 
 static KNOWN: LazyLock<Statements> = LazyLock::new(|| {
@@ -65,12 +65,8 @@ impl TaskJournal for Sqlite {
     }
 
     async fn open(&self, app: &AppKey) -> Result<Vec<Entry>, Error> {
-        // All but the ended, so that a state this version does not know is an error and not a lost task. In
-        // two ranges, because an index does not serve "not equal", and the ended ones are many.
-        let statement = "SELECT * FROM tasks INDEXED BY tasks_by_state WHERE app = ?1 AND state < 'ended' \
-             UNION ALL \
-             SELECT * FROM tasks INDEXED BY tasks_by_state WHERE app = ?1 AND state > 'ended'";
-        self.entries(sqlx::query_as(statement).bind(app.as_str())).await
+        // All but the ended, so that a state this version does not know is an error and not a lost task.
+        self.chosen("tasks_open", "state <> 'ended'", app).await
     }
 
     async fn entry(&self, app: &AppKey, task: &TaskId) -> Result<Option<Entry>, Error> {
@@ -97,18 +93,22 @@ impl TaskJournal for Sqlite {
     }
 
     async fn rejected(&self, app: &AppKey) -> Result<Vec<Entry>, Error> {
-        let statement = "SELECT * FROM tasks INDEXED BY tasks_by_state \
-             WHERE app = ?1 AND state = 'ended' AND ended = 'rejected'";
-        self.entries(sqlx::query_as(statement).bind(app.as_str())).await
+        self.chosen("tasks_rejected", "state = 'ended' AND ended = 'rejected'", app).await
     }
 
     async fn counts(&self, app: &AppKey) -> Result<Counts, Error> {
-        let statement = "SELECT state, ended, count(*) FROM tasks WHERE app = ?1 GROUP BY state, ended";
-        let rows: Vec<(String, Option<String>, i64)> = sqlx::query_as(statement)
-            .bind(app.as_str())
-            .fetch_all(self.tasks().readers())
-            .await
-            .map_err(|error| self.tasks().fault(error))?;
+        let readers = self.tasks().readers();
+        let rows: Result<Vec<Counted>, sqlx::Error> =
+            sqlx::query_as(COUNTED).bind(app.as_str()).fetch_all(readers).await;
+        let rows = match rows {
+            Err(error) if lacks_index(&error) => {
+                let statement =
+                    "SELECT state, ended, count(*) FROM tasks WHERE app = ?1 GROUP BY state, ended";
+                sqlx::query_as(statement).bind(app.as_str()).fetch_all(readers).await
+            }
+            rows => rows,
+        };
+        let rows = rows.map_err(|error| self.tasks().fault(error))?;
         let mut counts = Counts::default();
         for (state, ended, count) in rows {
             let counter = match (state.as_str(), ended.as_deref()) {
@@ -198,12 +198,50 @@ impl TaskJournal for Sqlite {
     }
 }
 
+/// A state, an end, and how many tasks have them.
+type Counted = (String, Option<String>, i64);
+
+/// Three indexes have all tasks between them.
+const COUNTED: &str = "SELECT state, NULL, count(*) FROM tasks INDEXED BY tasks_open \
+     WHERE app = ?1 AND state <> 'ended' GROUP BY state \
+     UNION ALL SELECT 'ended', ended, count(*) FROM tasks INDEXED BY tasks_ended \
+     WHERE app = ?1 AND state = 'ended' AND ended <> 'rejected' GROUP BY ended \
+     UNION ALL SELECT 'ended', 'rejected', count(*) FROM tasks INDEXED BY tasks_rejected \
+     WHERE app = ?1 AND state = 'ended' AND ended = 'rejected' HAVING count(*) > 0";
+
+/// A journal that an earlier version has left, and that is only read, has other indexes.
+fn lacks_index(error: &sqlx::Error) -> bool {
+    error.as_database_error().is_some_and(|error| error.message().starts_with("no such index"))
+}
+
 type Query<'q> = sqlx::query::QueryAs<'q, sqlx::Sqlite, Row, sqlx::sqlite::SqliteArguments>;
 
 impl Sqlite {
+    /// The tasks of an app that an index has chosen. Where it is missing, all are looked through.
+    async fn chosen(
+        &self,
+        index: &'static str,
+        which: &'static str,
+        app: &AppKey,
+    ) -> Result<Vec<Entry>, Error> {
+        let find = async |by: String| {
+            let statement = format!("SELECT * FROM tasks {by} WHERE app = ?1 AND {which}");
+            let query: Query<'_> = sqlx::query_as(AssertSqlSafe(statement));
+            query.bind(app.as_str()).fetch_all(self.tasks().readers()).await
+        };
+        let found = match find(format!("INDEXED BY {index}")).await {
+            Err(error) if lacks_index(&error) => find(String::new()).await,
+            found => found,
+        };
+        Self::entries_of(found.map_err(|error| self.tasks().fault(error))?)
+    }
+
     async fn entries(&self, query: Query<'_>) -> Result<Vec<Entry>, Error> {
         let store = self.tasks();
-        let mut rows = query.fetch_all(store.readers()).await.map_err(|error| store.fault(error))?;
+        Self::entries_of(query.fetch_all(store.readers()).await.map_err(|error| store.fault(error))?)
+    }
+
+    fn entries_of(mut rows: Vec<Row>) -> Result<Vec<Entry>, Error> {
         rows.sort_by(|one, other| one.age().cmp(&other.age()));
         rows.into_iter().map(Row::into_entry).collect()
     }
@@ -226,7 +264,7 @@ impl Write for WriteIntent {
     async fn run(&mut self, connection: &mut SqliteConnection) -> Result<(), Problem> {
         let intent = &self.intent;
         if grouped::intend(connection, &[(&self.app, intent)]).await? == 0 {
-            // A state that this version does not know is an error of its own.
+            // An unknown state has a separate error.
             standing(connection, &self.app, &intent.task).await?;
             return Err(decided(&intent.task));
         }
@@ -256,7 +294,7 @@ impl Write for NotApplied {
     }
 }
 
-/// An outcome, as its columns hold it.
+/// An outcome as database columns.
 pub(super) struct Decided {
     pub(super) status: &'static str,
     pub(super) code: Option<&'static str>,
@@ -276,7 +314,7 @@ impl Decided {
     }
 }
 
-/// What is kept of an outcome that was reported, as its columns hold it.
+/// The retained part of a reported outcome as database columns.
 pub(super) struct Retained {
     pub(super) message: Option<String>,
     pub(super) kept: Option<String>,
@@ -293,7 +331,7 @@ impl Retained {
     }
 }
 
-/// The end of a task, as its columns `ended` and `detail` hold it.
+/// The end of a task as the columns `ended` and `detail`.
 pub(super) fn end_to_columns(ended: &ReportResult) -> (&'static str, Option<&str>) {
     match ended {
         ReportResult::Accepted => (name::ACCEPTED, None),
@@ -322,7 +360,7 @@ impl Write for Decide {
         let task = &self.identity.task;
         let written = Decided::of(task, &self.outcome)?;
         let written = [(&self.app, task, written)];
-        // An attempt has begun, as a rule.
+        // Usually, an attempt has been started.
         if grouped::decide(connection, &written).await? == 0 {
             match standing(connection, &self.app, task).await? {
                 None => drop(grouped::intend(connection, &[(&self.app, &self.identity)]).await?),
@@ -461,7 +499,7 @@ impl Write for Prune {
     }
 }
 
-/// Where a task stands, and its sealed outcome.
+/// The state of a task, and its sealed outcome.
 type Standing = Option<(Known, Option<Vec<u8>>)>;
 
 async fn standing(

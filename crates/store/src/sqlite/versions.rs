@@ -1,4 +1,4 @@
-//! By which version of the schema each database is laid out.
+//! The schema version of each database.
 
 use std::collections::BTreeMap;
 
@@ -6,7 +6,7 @@ use super::Sqlite;
 use crate::Error;
 
 impl Sqlite {
-    /// The number of the last migration of each database, by what it holds.
+    /// The number of the last migration of each database, by its contents.
     pub async fn schema_versions(&self) -> Result<BTreeMap<&'static str, i64>, Error> {
         let mut versions = BTreeMap::new();
         for (what, store) in [("tasks", self.tasks()), ("listings", self.listings())] {

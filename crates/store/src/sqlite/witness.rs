@@ -1,8 +1,8 @@
-//! The file `witness`: how far both databases have come, written down outside of them.
+//! The file `witness`: the positions of both databases, recorded outside of them.
 //!
-//! A database that was replaced by an old copy, or has lost its write-ahead log, looks whole. What betrays it is that a
-//! witness has seen it further on. The file is one line, written over in place after each commit and without waiting for the
-//! disk: after a power failure it may be behind, which says nothing; it is never ahead of what is durable.
+//! A database that was replaced by an old copy, or has lost its write-ahead log, looks intact. It is detected because a witness has
+//! recorded a later position. The file is a single line, overwritten in place after each commit without waiting for the disk: after a power
+//! failure it may be behind, which proves nothing; it is never ahead of durable data.
 
 use std::fs::File;
 use std::io::{self, Read};
@@ -20,24 +20,24 @@ use super::time;
 pub(super) const FILE: &str = "witness";
 
 const FORMAT: &str = "bridgehead-witness 1";
-/// No line of any version is longer.
+/// The maximum length of a line in any version.
 const LONGEST: u64 = 512;
 
-/// Which of the two databases.
+/// One of the two databases.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Database {
     Tasks,
     SnapshotStore,
 }
 
-/// How far a database has come.
+/// The position of a database.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Mark {
     pub(super) identity: String,
     pub(super) commits: i64,
 }
 
-/// What the file says.
+/// The contents of the file.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Marks {
     pub(super) tasks: Mark,
@@ -46,12 +46,12 @@ pub(super) struct Marks {
     pub(super) at: Timestamp,
 }
 
-/// What was found in the file.
+/// The result of reading the file.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Found {
-    /// There is none, or nothing was ever written into it.
+    /// It does not exist, or was never written to.
     Nothing,
-    /// It is not what a bridgehead has written.
+    /// bridgehead did not write this content.
     Damaged,
     Marks(Marks),
 }
@@ -64,7 +64,7 @@ pub(super) struct Witness {
     has_complained: AtomicBool,
 }
 
-/// Reads what an earlier process left.
+/// Reads what an earlier process has written.
 pub(super) fn read(file: &File) -> io::Result<Found> {
     let mut text = Vec::new();
     file.take(LONGEST).read_to_end(&mut text)?;
@@ -76,21 +76,21 @@ pub(super) fn read(file: &File) -> io::Result<Found> {
 }
 
 impl Witness {
-    /// Writes the first line of this process, which is on the disk when this returns.
+    /// Writes the first line of this process. It is on disk when this returns.
     pub(super) fn begin(file: File, marks: Marks) -> io::Result<Self> {
-        // A longer line of another version leaves nothing behind.
+        // Remove the rest of a longer line from another version.
         file.set_len(line(&marks).len() as u64)?;
         file.write_all_at(line(&marks).as_bytes(), 0)?;
         file.sync_all()?;
         Ok(Self { file, marks: Mutex::new(marks), has_complained: AtomicBool::new(false) })
     }
 
-    /// The journal has come so far.
+    /// The journal's position.
     pub(super) fn tasks(&self) -> i64 {
         self.marks.lock().unwrap_or_else(PoisonError::into_inner).tasks.commits
     }
 
-    /// A database has come further. A line that cannot be written leaves the witness behind, which does no harm.
+    /// Records a database's new position. If the line cannot be written, the witness stays behind, which does no harm.
     pub(super) fn note(&self, database: Database, commits: i64) {
         let mut marks = self.marks.lock().unwrap_or_else(PoisonError::into_inner);
         let mark = match database {
@@ -107,7 +107,7 @@ impl Witness {
         }
     }
 
-    /// What was noted is on the disk when this returns.
+    /// Syncs the file: recorded positions are on disk when this returns.
     pub(super) fn sync(&self) {
         if let Err(error) = self.file.sync_data() {
             tracing::warn!(%error, "the file 'witness' in the state folder cannot be written to the disk");

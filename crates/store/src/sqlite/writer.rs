@@ -1,9 +1,9 @@
-//! The one writer of a database.
+//! The single writer of a database.
 //!
-//! Writes wait in a queue. The writer takes the waiting ones, runs them in one transaction, commits, and only then answers. While it
-//! commits, the next ones gather: the busier the daemon, the more writes share a commit, and no write waits for others. If one of them
-//! fails, all of it is undone and run once more, each write in a savepoint, so that a failing write fails alone; savepoints for all of
-//! them would cost more than what most writes do.
+//! Writes wait in a queue. The writer takes all waiting writes, runs them in one transaction, commits, and only then responds. New writes
+//! accumulate during the commit: the busier the daemon, the more writes share a commit, and no write waits for more to arrive. If one of
+//! them fails, the transaction is rolled back and run again with a savepoint for each write, so that a failing write fails alone; using
+//! savepoints every time would cost more than most writes themselves.
 
 use std::collections::HashSet;
 use std::fmt;
@@ -24,72 +24,71 @@ use super::fence::Fence;
 use super::grouped::{self, Shared};
 use super::secure_delete;
 
-/// How many writes share a commit at most.
+/// The maximum number of writes per commit.
 const BATCH: usize = 256;
-/// How many writes wait at most, before callers wait to get in.
+/// The maximum length of the queue; further callers wait to enter it.
 pub(super) const QUEUE: usize = 1024;
-/// How long nothing must have been written for the write-ahead log to be emptied after an erasure.
+/// After an erasure, the write-ahead log is emptied once nothing was written for this long.
 const QUIET: Duration = Duration::from_millis(100);
-/// When an erasure is this old, the log is emptied even if it is not quiet.
+/// The maximum age of an erasure: after that, the log is emptied even during writes.
 const OVERDUE: Duration = Duration::from_secs(10);
 
-/// How long to wait if that could not be done.
+/// The delay before a failed attempt is repeated.
 const LATER: Duration = Duration::from_secs(5);
 
-/// Watches the durable steps of a writer. For tests that cut the process off at each of them; it is called
-/// from the writer, which waits for it.
+/// Observes the durable steps of a writer, for tests that interrupt the process at each of them. The writer waits for each call.
 pub type Observer = Arc<dyn Fn(&Step<'_>) + Send + Sync>;
 
 /// A durable step.
 #[derive(Clone, Copy, Debug)]
 pub struct Step<'a> {
-    /// Where in the step the writer is.
+    /// The writer's position in the step.
     pub moment: CommitPhase,
-    /// The writes that share the commit, by name: `intent`, `decide`, `ended`, `promote`…
+    /// The names of the writes in the commit: `intent`, `decide`, `ended`, `promote`…
     pub writes: &'a [&'static str],
 }
 
-/// Where in a durable step a writer is.
+/// A writer's position in a durable step.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum CommitPhase {
-    /// The writes are in the transaction, and nothing of them is durable.
+    /// The writes are in the transaction, but not durable yet.
     BeforeCommit,
-    /// The writes are durable, and not confirmed to the callers yet.
+    /// The writes are durable, but not confirmed to their callers yet.
     AfterCommit,
 }
 
-/// A write, as a piece of work on the writer's connection.
+/// A write that runs on the writer's connection.
 #[async_trait]
 pub(super) trait Write: Send + 'static {
-    /// What the caller gets after the commit.
+    /// The value returned to the caller after the commit.
     type Answer: Send + 'static;
 
-    /// The name that an [`Observer`] sees.
+    /// The name for an [`Observer`].
     const NAME: &'static str;
 
-    /// What is to be done when it is quiet, after this.
+    /// Maintenance that this write makes necessary.
     const CHORE: Option<Maintenance> = None;
 
-    /// What it is to a group that shares its statements, and the answer if that works; `None` if it always runs alone.
+    /// The write as part of a group that shares statements, and its answer on success; `None` if it always runs alone.
     fn shared(&self) -> Option<(Shared<'_>, Self::Answer)> {
         None
     }
 
-    /// Runs inside the transaction. What it did is undone if it fails, or if another one does, and it is run again then: it keeps
-    /// nothing of an earlier run.
+    /// Runs inside the transaction. If this or another write fails, its changes are rolled back and it is run again, so it must not keep
+    /// anything from an earlier run.
     async fn run(&mut self, connection: &mut SqliteConnection) -> Result<Self::Answer, Problem>;
 }
 
-/// What a writer does when nothing waits.
+/// What a writer does while no writes wait.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Maintenance {
-    /// Empty the write-ahead log: it still holds what was erased.
+    /// Empty the write-ahead log, which still contains erased data.
     Erase,
-    /// Remove the records of discarded listings.
+    /// Remove the records of discarded snapshots.
     Discard,
 }
 
-/// Why a write failed, before the path of the database is added.
+/// Why a write failed, without the path of the database.
 #[derive(Debug)]
 pub(super) enum Problem {
     /// The state does not allow it.
@@ -99,7 +98,7 @@ pub(super) enum Problem {
 }
 
 impl Problem {
-    /// The error, for the database at `path`.
+    /// Adds the path of the database.
     pub(super) fn at(self, path: &Path) -> Error {
         match self {
             Self::Refused(error) => error,
@@ -120,27 +119,27 @@ impl From<sqlx::Error> for Problem {
     }
 }
 
-/// What a writer receives.
+/// A message to the writer.
 pub(super) enum Message {
     Write(Box<dyn Command>),
-    /// Run what waits, then close, then answer.
+    /// Run waiting writes, close, then respond.
     Close(oneshot::Sender<()>),
 }
 
-/// A [`Write`] whose answer is hidden, so that different ones can wait in one queue.
+/// A [`Write`] with its answer type erased, so that different writes can wait in one queue.
 #[async_trait]
 pub(super) trait Command: Send {
     fn name(&self) -> &'static str;
     fn chore(&self) -> Option<Maintenance>;
     fn shared(&self) -> Option<Shared<'_>>;
-    /// It was run with a group.
+    /// Records that the write ran in a group.
     fn was_shared(&mut self);
     async fn run(&mut self, connection: &mut SqliteConnection) -> Result<(), Problem>;
-    /// Tells the caller, if it still waits.
+    /// Responds to the caller, if it still waits.
     fn answer(self: Box<Self>, committed: Result<(), Error>);
 }
 
-/// A write and the one who waits for it.
+/// A write and the channel to its caller.
 pub(super) struct Queued<W: Write> {
     write: W,
     answer: Option<W::Answer>,
@@ -178,44 +177,44 @@ impl<W: Write> Command for Queued<W> {
 
     fn answer(self: Box<Self>, committed: Result<(), Error>) {
         let Self { answer, caller, .. } = *self;
-        // A caller that went away does not mind.
+        // It does not matter if the caller is gone.
         drop(caller.send(committed.and_then(|()| answer.ok_or(Error::Closed))));
     }
 }
 
-/// How much was written.
+/// Counts the writes.
 #[derive(Debug, Default)]
 pub(super) struct Counters {
     pub(super) commits: AtomicU64,
     pub(super) writes: AtomicU64,
 }
 
-/// See the module.
+/// See the module documentation.
 pub(super) struct Writer {
     pub(super) options: SqliteConnectOptions,
-    /// None after a failure that left the connection in doubt; the next batch opens another.
+    /// `None` after a failure that left the connection in an unknown state; the next batch opens another one.
     pub(super) connection: Option<SqliteConnection>,
     pub(super) queue: mpsc::Receiver<Message>,
     pub(super) counters: Arc<Counters>,
     pub(super) observer: Option<Observer>,
-    /// Proves with each transaction that the database is ours; the lock is held until the database is closed.
+    /// Checks in each transaction that the database is ours; the lock is held until the database is closed.
     pub(super) fence: Option<Fence>,
     pub(super) chores: Chores,
 }
 
-/// What is to be done when it is quiet.
+/// Pending maintenance.
 #[derive(Debug, Default)]
 pub(super) struct Chores {
-    /// Since when the log holds something that was erased.
+    /// Since when the log has contained erased data.
     erased_at: Option<Instant>,
-    /// Whether discarded listings may still have records.
+    /// Whether discarded snapshots may still have records.
     discarded: bool,
-    /// When the next one is due.
+    /// When the next maintenance is due.
     due: Option<Instant>,
 }
 
 impl Chores {
-    /// What a database that was just opened may need.
+    /// Maintenance that a newly opened database may need.
     pub(super) fn at_start(chore: Option<Maintenance>) -> Self {
         let mut chores = Self::default();
         if let Some(chore) = chore {
@@ -233,7 +232,7 @@ impl Chores {
 
     fn schedule(&mut self) {
         let wait = if self.discarded {
-            // It is done in small pieces, and the queue goes first.
+            // Records are removed in small pieces, and queued writes take precedence.
             Duration::ZERO
         } else if self.erased_at.is_some() {
             QUIET
@@ -256,7 +255,7 @@ impl fmt::Debug for Writer {
 }
 
 impl Writer {
-    /// Runs until it is told to close, or until no writer is left.
+    /// Runs until it is closed, or until all senders are gone.
     pub(super) async fn run(mut self) {
         let mut messages = Vec::with_capacity(BATCH);
         let mut closing = Vec::new();
@@ -322,7 +321,7 @@ impl Writer {
         }
     }
 
-    /// One result for each command, or the error that all of them share.
+    /// Returns one result for each command, or the error that all of them share.
     async fn commit(&mut self, commands: &mut [Box<dyn Command>]) -> Result<Vec<Result<(), Error>>, Error> {
         if let Some(fence) = &self.fence {
             fence.verify()?;
@@ -339,7 +338,7 @@ impl Writer {
             Ok(()) => commands.iter().map(|_| Ok(())).collect(),
             Err(problem) => {
                 if let Err(error) = transaction.rollback().await {
-                    // On some failures, such as a full disk, SQLite has undone all of it by itself.
+                    // On some errors, such as a full disk, SQLite has already rolled back the transaction.
                     return Err(match problem {
                         Problem::Database(reason) => fault(reason),
                         Problem::Refused(_) => fault(error),
@@ -364,7 +363,7 @@ impl Writer {
         Ok(results)
     }
 
-    /// Opens a connection if the last one was given up.
+    /// Opens a connection if the last one was closed.
     async fn connect(&mut self) -> Result<(), sqlx::Error> {
         if self.connection.is_none() {
             self.connection = Some(self.options.connect().await?);
@@ -372,7 +371,7 @@ impl Writer {
         Ok(())
     }
 
-    /// Gives up a connection whose transaction is in doubt: closing it undoes what was not committed.
+    /// Closes a connection with an uncertain transaction, which rolls back everything that was not committed.
     async fn abandon(&mut self) {
         if let Some(connection) = self.connection.take()
             && let Err(error) = connection.close().await
@@ -384,13 +383,13 @@ impl Writer {
         }
     }
 
-    /// Whether the database no longer belongs to this process, so its file is left unchanged.
+    /// Whether the database no longer belongs to this process, so its file must not be changed.
     fn is_lost(&self) -> bool {
-        // What cannot be told now is told by the next transaction.
+        // If it cannot be determined now, the next transaction finds out.
         self.fence.as_ref().is_some_and(|fence| fence.verify().is_err() && fence.is_lost())
     }
 
-    /// Does one piece of what is to be done when it is quiet.
+    /// Performs one piece of maintenance.
     async fn work(&mut self) {
         if self.is_lost() {
             self.chores = Chores::default();
@@ -409,7 +408,7 @@ impl Writer {
         }
     }
 
-    /// False if it could not be done now.
+    /// Returns false if it could not be done now.
     async fn try_work(&mut self) -> Result<bool, sqlx::Error> {
         self.connect().await?;
         let Some(connection) = &mut self.connection else {
@@ -455,7 +454,7 @@ impl Writer {
     }
 }
 
-/// Proves first of all that the database is ours. The number of the commit.
+/// Checks that the database is ours. Returns the number of the commit.
 async fn enter(
     fence: &mut Option<Fence>,
     transaction: &mut SqliteConnection,
@@ -467,8 +466,8 @@ async fn enter(
     }
 }
 
-/// Runs all writes in their order, up to the first that fails: then all of them have to be undone. Neighbours that are of different
-/// tasks share their statements.
+/// Runs all writes in order, up to the first failure: then all of them must be rolled back. Consecutive writes of different tasks share
+/// their statements.
 async fn together(
     transaction: &mut SqliteConnection,
     commands: &mut [Box<dyn Command>],
@@ -501,7 +500,7 @@ async fn together(
     Ok(())
 }
 
-/// Runs a write in a separate savepoint: if it fails, it fails alone. An error is one of the whole transaction.
+/// Runs a write in a separate savepoint, so that it fails alone. An error affects the whole transaction.
 async fn apart(
     transaction: &mut SqliteConnection,
     command: &mut dyn Command,
@@ -516,8 +515,8 @@ async fn apart(
         Err(problem) => problem,
     };
     if let Err(error) = savepoint.rollback().await {
-        // On some failures, such as a full disk, SQLite undoes the whole transaction: then the savepoint is gone, and the
-        // batch fails for the reason of this write.
+        // On some errors, such as a full disk, SQLite rolls back the whole transaction: then the savepoint is gone, and the batch fails
+        // with the error of this write.
         return Err(match problem {
             Problem::Database(reason) => reason,
             Problem::Refused(_) => error,

@@ -1,4 +1,4 @@
-//! What holds of every server, and what runs, as the operating system tells it.
+//! Checks that apply to every server, and the running processes according to the operating system.
 
 #![allow(dead_code, reason = "each test program uses some of it")]
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
@@ -10,14 +10,14 @@ use std::time::Duration;
 
 use bridgehead_test_servers::{Authority, Directory, Login};
 
-/// Processes of a group that are more than a name waiting for their parent to read how they ended.
+/// The processes of a group, without zombies.
 pub(crate) fn running(group: u32) -> Vec<String> {
     let stats = fs::read_dir("/proc").unwrap().filter_map(|entry| {
-        // What is no process has no such file, and a process may end meanwhile.
+        // Entries that are not processes have no such file, and a process may end in the meantime.
         fs::read_to_string(entry.unwrap().path().join("stat")).ok()
     });
     let of_group = |stat: &String| {
-        // id (name) state parent group …; the name may hold anything, brackets included.
+        // id (name) state parent group …; the name may contain any character, including parentheses.
         let after_name = stat.rsplit_once(')').unwrap().1;
         let words: Vec<&str> = after_name.split_whitespace().collect();
         words[2] == group.to_string() && words[0] != "Z"
@@ -36,7 +36,7 @@ pub(crate) async fn until_nothing_runs(group: u32) {
     panic!("still running: {:?}", running(group));
 }
 
-/// The ports and addresses at which a process listens.
+/// The ports and addresses on which a process listens.
 pub(crate) fn listeners_of(id: u32) -> Vec<(u16, String)> {
     let files = fs::read_dir(format!("/proc/{id}/fd")).unwrap();
     let targets: Vec<PathBuf> = files.filter_map(|file| fs::read_link(file.unwrap().path()).ok()).collect();
@@ -47,17 +47,17 @@ pub(crate) fn listeners_of(id: u32) -> Vec<(u16, String)> {
     found
 }
 
-/// A socket that somebody listens at.
+/// A socket on which a process listens.
 struct Socket {
     address: String,
     port: u16,
     inode: String,
 }
 
-/// What is listened at over TCP, and what is bound over UDP.
+/// Listening TCP sockets and bound UDP sockets.
 fn sockets() -> Vec<Socket> {
     let mut found = Vec::new();
-    // 0A is LISTEN; a UDP socket that no peer is fixed for is in the state 07.
+    // 0A is LISTEN; a UDP socket without a fixed peer is in the state 07.
     for (table, state) in [("tcp", "0A"), ("tcp6", "0A"), ("udp", "07"), ("udp6", "07")] {
         let text = fs::read_to_string(format!("/proc/net/{table}")).unwrap_or_default();
         for line in text.lines().skip(1) {
@@ -67,7 +67,7 @@ fn sockets() -> Vec<Socket> {
             }
             let (address, port) = words[1].rsplit_once(':').unwrap();
             let address = match u32::from_str_radix(address, 16) {
-                // The kernel prints the address in the machine's order.
+                // The kernel prints the address in the machine's byte order.
                 Ok(number) => std::net::Ipv4Addr::from(number.to_ne_bytes()).to_string(),
                 Err(_) => address.to_owned(),
             };
@@ -86,7 +86,7 @@ pub(crate) fn plain(directory: &Directory, login: &Login) -> Command {
     command
 }
 
-/// The reader reads and does not write, the writer writes, a wrong password is refused, and nobody reads passwords.
+/// The reader can read but not write, the writer can write, a wrong password is rejected, and passwords cannot be read.
 pub(crate) fn logins_may_do_what_they_are_for(directory: &Directory) {
     for login in [&directory.admin, &directory.writer, &directory.reader] {
         assert!(directory.accepts(login), "{}", login.dn);
@@ -117,7 +117,7 @@ pub(crate) fn bind_code(directory: &Directory, login: &Login) -> Option<i32> {
     command.args(["-LLL", "-s", "base", "-b", "", "1.1"]).output().unwrap().status.code()
 }
 
-/// What an account of your own may not share is refused as `constraintViolation` (19).
+/// A value that must be unique is rejected as `constraintViolation` (19).
 pub(crate) fn a_second_account_with_the_same_mail_is_refused(directory: &Directory) {
     directory.add_ldif(&directory.account_ldif("first"));
     let second = directory.account_ldif("second").replace("second@", "first@");
@@ -127,7 +127,7 @@ pub(crate) fn a_second_account_with_the_same_mail_is_refused(directory: &Directo
     assert_eq!(command.arg("-f").arg(file.path()).output().unwrap().status.code(), Some(19));
 }
 
-/// Both ways to TLS, and the certificate is checked in earnest: another authority is not accepted.
+/// Both ways of TLS work, and the certificate is really verified: another authority is not accepted.
 pub(crate) fn tls_is_offered(directory: &Directory) {
     let other = tempfile::NamedTempFile::new().unwrap();
     fs::write(other.path(), Authority::new().ca_pem()).unwrap();

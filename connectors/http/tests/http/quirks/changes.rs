@@ -1,4 +1,4 @@
-//! What is said to be done.
+//! Changes that applications report as done.
 
 use serde_json::{Value, json};
 
@@ -243,7 +243,7 @@ pub(super) fn rows() -> Vec<Quirk> {
     ]
 }
 
-/// Does not do what has this method, and answers with this status.
+/// Does not execute requests with this method, but returns this status.
 fn pretend(ask: &Ask, state: &mut State, method: &str, status: u16) -> Reply {
     if ask.method == method { state.pretend(ask).status(status) } else { state.serve(ask) }
 }

@@ -1,4 +1,4 @@
-//! Paging by cursor, by link, and all at once.
+//! Paging by cursor, by link, and without paging.
 
 use serde_json::{Value, json};
 

@@ -1,4 +1,4 @@
-//! Who is in which group.
+//! Members of groups.
 
 use serde_json::{Value, json};
 

@@ -1,13 +1,12 @@
-//! What applications do that their documents do not say: a table, of which each row says what the application does and in which product
-//! it was seen.
+//! Undocumented behavior of applications: each row of a table names what the application does and the product in which it was seen.
 //!
-//! Every row goes through `check`, the listing of accounts and of groups, and through all six actions. What comes of it is in the snapshot beside
-//! this file. Whatever that says, nothing wrong may be believed: a listing that ends has everybody in it, as they are; an action that is
-//! said to be done is done, or shows that it is not when it is looked at; an action that is said to have changed nothing has changed
-//! nothing; and nobody but the account of the task is changed.
+//! Every row runs `check`, the listings of accounts and groups, and all six actions. The results are in the snapshot next to this file.
+//! Whatever they are, nothing wrong may be believed: a completed listing contains every account in its current state; an action reported as
+//! done is done, or a look-up shows that it is not; an action reported to have changed nothing has changed nothing; and no account except
+//! that of the task is changed.
 //!
 //! A new quirk is one entry in one of the modules below: `quirk("does this", "Product, owner/repository#1", Offset, |ask, s| …)`, with
-//! `"field"` for what was met without a public report, and `""` for what nobody has reported yet.
+//! `"field"` for behavior that was seen without a public report, and `""` for behavior that was not reported yet.
 
 #![expect(clippy::too_many_lines, reason = "the rows of a table")]
 
@@ -30,10 +29,10 @@ use serde_json::{Value, json};
 use crate::scripted::{Ask, Reply, Script, Scripted, State};
 use crate::support::{build, set};
 
-/// One row.
+/// One row of the table.
 pub(crate) struct Quirk {
     name: &'static str,
-    /// The product and the public report of it.
+    /// The product and its public report.
     seen: &'static str,
     paging: Value,
     query: Value,
@@ -41,7 +40,7 @@ pub(crate) struct Quirk {
     script: Script,
 }
 
-/// A row for an application whose paging is this.
+/// A row for an application with this type of paging.
 fn quirk(name: &'static str, seen: &'static str, paging: Paging, script: Script) -> Quirk {
     let (paging, query) = match paging {
         Once => (Value::Null, json!({})),
@@ -68,7 +67,7 @@ fn quirk(name: &'static str, seen: &'static str, paging: Paging, script: Script)
 
 #[derive(Clone, Copy)]
 enum Paging {
-    /// Everything comes in one answer.
+    /// One response contains everything.
     Once,
     Offset,
     OffsetOf,
@@ -82,13 +81,13 @@ enum Paging {
 use Paging::{Link, Number, NumberOf, Offset, OffsetOf, Once, Token, TokenOf, Whole};
 
 impl Quirk {
-    /// With another setting.
+    /// The same row with another setting.
     fn set(mut self, key: &'static str, value: Value) -> Self {
         self.more.push((key, value));
         self
     }
 
-    /// Everything that comes of it, as the snapshot has it.
+    /// The results, as written to the snapshot.
     async fn outcome(&self, server: &Scripted, connector: &Arc<dyn Connector>) -> String {
         let seen = if self.seen.is_empty() { "-" } else { self.seen };
         let mut lines = vec![self.name.to_owned(), format!("    seen: {seen}")];
@@ -110,13 +109,13 @@ impl Quirk {
     }
 }
 
-/// Serves, and changes a page of people.
+/// Serves the request, and modifies the response if it is a page of people.
 fn page(ask: &Ask, state: &mut State, change: impl FnOnce(Reply) -> Reply) -> Reply {
     let reply = state.serve(ask);
     if ask.pages() { change(reply) } else { reply }
 }
 
-/// All people at once.
+/// All people in one response.
 fn whole(ask: &Ask, state: &mut State) -> Reply {
     let reply = state.serve(ask);
     if ask.pages() { Reply::new(200, json!({ "people": state.people })) } else { reply }
@@ -137,7 +136,7 @@ fn rows() -> Vec<Quirk> {
 
 #[tokio::test]
 async fn whatever_an_application_does_nothing_wrong_is_believed() {
-    // One server plays every script, and one connector serves all rows of the same settings: making one takes its time.
+    // One server plays every script, and rows with the same settings share a connector, because creating one is slow.
     let server = Arc::new(Scripted::start(|ask, state| state.serve(&ask)).await);
     let mut connectors: BTreeMap<String, Arc<dyn Connector>> = BTreeMap::new();
     let (mut outcomes, mut failed) = (Vec::new(), Vec::new());
@@ -150,7 +149,7 @@ async fn whatever_an_application_does_nothing_wrong_is_believed() {
         let connector =
             connectors.entry(json!(target).to_string()).or_insert_with(|| build(&target).unwrap());
         let connector = Arc::clone(connector);
-        // In a task of its own, so that each row that fails is told about.
+        // In a separate task, so that every failing row is reported.
         match tokio::spawn(async move { row.outcome(&server, &connector).await }).await {
             Ok(outcome) => outcomes.push(outcome),
             Err(_) => failed.push(name),

@@ -1,4 +1,4 @@
-//! Records that are not as the configuration reads them.
+//! Records that differ from what the configuration expects.
 
 use serde_json::{Value, json};
 
@@ -66,7 +66,7 @@ pub(super) fn rows() -> Vec<Quirk> {
     ]
 }
 
-/// Serves, and changes one person wherever it is shown.
+/// Serves the request, and modifies each person in the response.
 fn people(ask: &Ask, state: &mut State, change: fn(&mut Value)) -> Reply {
     let mut reply = state.serve(ask);
     if ask.changes() || ask.path[0] != "people" {

@@ -1,15 +1,14 @@
-//! What every row is asked to do: the six actions, the update that takes somebody out of all groups, and the creation of somebody who is
-//! there.
+//! The tasks of every row: the six actions, an update that removes an account from all groups, and the creation of an account that exists.
 
 use bridgehead_sdk::Action;
 use serde_json::{Value, json};
 
 pub(super) const PASSWORD: &str = "Quiet-Harbour-9";
 
-/// Whom a task is about that must not change anybody.
+/// The account of a task that must not change any account.
 pub(super) const NOBODY: &str = "";
 
-/// A task, and how the account is when it is done.
+/// A task, and the state of the account when it is done.
 pub(super) struct Task {
     pub(super) name: &'static str,
     pub(super) action: Action,
@@ -18,7 +17,7 @@ pub(super) struct Task {
     pub(super) is_done: fn(Option<&Sight>) -> bool,
 }
 
-/// An account as it is in the target, or as it is shown.
+/// The state of an account, in the target or as shown.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Sight {
     pub(super) title: String,
@@ -41,7 +40,7 @@ pub(super) fn all() -> [Task; 8] {
             json!({ "account": { "username": "new", "email": "new@example.com" }, "memberships": { "group": ["g1"] } }),
             |sight| sight.is_some_and(|sight| sight.active && sight.groups == ["g1"]),
         ),
-        // Somebody is there of that name, and must be left as it is.
+        // The name is taken: the existing account must not be changed.
         task(
             "again",
             Action::CreateAccount,

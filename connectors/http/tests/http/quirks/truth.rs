@@ -1,4 +1,4 @@
-//! What the connector says, held against what the server has.
+//! Compares what the connector reports with the state of the server.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -13,14 +13,14 @@ use super::tasks::{NOBODY, PASSWORD, Sight, Task};
 use crate::scripted::{PEOPLE, Scripted, State};
 use crate::support::{account, execute};
 
-/// What a listing gave.
+/// The results of a listing.
 struct Listed {
     records: Vec<Record>,
     rejected: Vec<RejectedRecord>,
     evidence: Evidence,
 }
 
-/// Reads a listing to its end, as the runtime does; at its end there must be proof.
+/// Reads a listing to its end, like the runtime; the end must be proven.
 async fn read(connector: &Arc<dyn Connector>, of: &ResourceType) -> Result<Listed, Error> {
     let (mut records, mut rejected, mut cursor) = (Vec::new(), Vec::new(), None::<Cursor>);
     let mut cursors = BTreeSet::new();
@@ -42,7 +42,7 @@ async fn read(connector: &Arc<dyn Connector>, of: &ResourceType) -> Result<Liste
     }
 }
 
-/// What `check` says, and what it has the description warn of.
+/// The result of `check`, and the warnings of the description.
 pub(super) async fn check(connector: &Arc<dyn Connector>) -> Vec<String> {
     let failed = connector.check().await.err();
     let warnings = match connector.describe().await {
@@ -53,7 +53,7 @@ pub(super) async fn check(connector: &Arc<dyn Connector>) -> Vec<String> {
     failed.into_iter().chain(warnings.into_iter().map(|one| format!("    check: {one}"))).collect()
 }
 
-/// What the listings of accounts and of groups gave, each in a line.
+/// The results of the listings of accounts and groups, one line each.
 pub(super) async fn listings(server: &Scripted, connector: &Arc<dyn Connector>) -> Vec<String> {
     let mut lines = Vec::new();
     let groups = server.state().groups.len();
@@ -83,7 +83,7 @@ fn told(what: &str, listed: &Result<Listed, Error>, all: usize) -> String {
     }
 }
 
-/// What is listed otherwise than it is. The connector must have said that it cannot see it, and have warned of it.
+/// Differences between the listing and the server. The connector must report these fields as unverifiable, and warn about them.
 async fn wrong(listed: &Listed, state: &State, connector: &Arc<dyn Connector>) -> Option<String> {
     let mut unseen = BTreeSet::new();
     for record in &listed.records {
@@ -108,7 +108,7 @@ async fn wrong(listed: &Listed, state: &State, connector: &Arc<dyn Connector>) -
     Some(format!("    warnings: {}", warnings.join("; ")))
 }
 
-/// Does a task; `None` if it is said to be done, and is.
+/// Executes a task; `None` if it is reported as done, and is done.
 pub(super) async fn act(server: &Scripted, connector: &Arc<dyn Connector>, task: &Task) -> Option<String> {
     let (name, who) = (task.name, task.who);
     let before = server.state().clone();
@@ -146,7 +146,7 @@ pub(super) async fn act(server: &Scripted, connector: &Arc<dyn Connector>, task:
     if (task.is_done)(is.as_ref()) {
         return None;
     }
-    // What the runtime sees when it reads back.
+    // The account as the runtime reads it back.
     match connector.find_account(&account(json!({ "id": id }))).await {
         Err(error) => Some(format!("not done, and a look fails; {error}")),
         Ok(found) => {
@@ -157,7 +157,7 @@ pub(super) async fn act(server: &Scripted, connector: &Arc<dyn Connector>, task:
     }
 }
 
-/// An account as it is shown.
+/// The state of an account as shown.
 fn shown(account: &AccountRecord) -> Sight {
     let mut groups: Vec<String> = account.memberships.of("group").iter().map(|one| one.id.clone()).collect();
     groups.sort();
@@ -165,7 +165,7 @@ fn shown(account: &AccountRecord) -> Sight {
     Sight { title, active: account.status == AccountStatus::Active, groups }
 }
 
-/// An account as it is.
+/// The state of an account in the target.
 fn of_state(state: &State, id: &str) -> Option<Sight> {
     let person = state.people.iter().find(|person| person["id"] == id)?;
     let of = state.groups.iter().filter(|(_, members)| members.iter().any(|member| member == id));
@@ -174,7 +174,7 @@ fn of_state(state: &State, id: &str) -> Option<Sight> {
     Some(Sight { title, active: person["locked"] == false, groups })
 }
 
-/// Who and which groups differ, one account left aside.
+/// The accounts and groups that differ, ignoring one account.
 fn changes(before: &State, after: &State, who: &str) -> Vec<String> {
     let ((users, groups), (users_now, groups_now)) = (others(before, who), others(after, who));
     let ids = users.keys().chain(users_now.keys()).filter(|id| users.get(*id) != users_now.get(*id));
@@ -182,7 +182,7 @@ fn changes(before: &State, after: &State, who: &str) -> Vec<String> {
     ids.chain(groups).cloned().collect()
 }
 
-/// Everybody but one, and whom the groups have besides.
+/// All accounts except one, and the members of the groups without it.
 fn others(state: &State, who: &str) -> (BTreeMap<String, Value>, BTreeMap<String, Vec<String>>) {
     let is_named = |person: &Value| person["name"].as_str().is_some_and(|name| name.starts_with(who));
     let is_own = |person: &Value| !who.is_empty() && (person["id"] == who || is_named(person));

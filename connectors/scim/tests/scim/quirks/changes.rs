@@ -1,4 +1,4 @@
-//! What is said to be done.
+//! Changes that servers report as done.
 
 use serde_json::{Value, json};
 
@@ -202,7 +202,7 @@ pub(super) fn rows() -> Vec<Quirk> {
     ]
 }
 
-/// Serves, but only pretends to do what has this method.
+/// Reports requests with this method as done without executing them.
 fn pretend(ask: &Ask, state: &mut State, method: &str, status: u16) -> Reply {
     if ask.method != method {
         return state.serve(ask);

@@ -1,4 +1,4 @@
-//! Paging by cursor, the way of RFC 9865.
+//! Paging by cursor, as in RFC 9865.
 
 use serde_json::json;
 

@@ -1,4 +1,4 @@
-//! Looking somebody up.
+//! Look-ups.
 
 use serde_json::{Value, json};
 

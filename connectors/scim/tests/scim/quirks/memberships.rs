@@ -1,4 +1,4 @@
-//! Who is in which group, and servers without PATCH.
+//! Memberships, and servers without PATCH.
 
 use std::collections::BTreeMap;
 
@@ -163,7 +163,7 @@ fn on_users(mut reply: Reply, groups: &BTreeMap<String, Vec<String>>) -> Reply {
     reply
 }
 
-/// The records of an answer: those of a list, or the one.
+/// The records of a response: those of a list, or the single one.
 fn each(reply: &mut Reply) -> Vec<&mut Value> {
     if reply.body["Resources"].is_array() {
         reply.body["Resources"].as_array_mut().unwrap().iter_mut().collect()
@@ -172,7 +172,7 @@ fn each(reply: &mut Reply) -> Vec<&mut Value> {
     }
 }
 
-/// Changes every member of every group of an answer.
+/// Modifies every member of every group in a response.
 fn members(mut reply: Reply, is_of_groups: bool, change: fn(&mut Value)) -> Reply {
     for group in each(&mut reply).into_iter().filter(|_| is_of_groups) {
         for member in group["members"].as_array_mut().into_iter().flatten() {

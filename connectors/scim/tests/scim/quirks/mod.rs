@@ -1,12 +1,12 @@
-//! What servers do that no document allows: a table, of which each row says what the server does and in which product it was seen.
+//! Server behavior that violates the standards: each row of a table names what the server does and the product in which it was seen.
 //!
-//! Every row goes through `check`, the listing of accounts and of groups, and through all six actions. What comes of it is in the snapshot beside
-//! this file. Whatever that says, nothing wrong may be believed: a listing that ends has everybody in it, as they are; an action that is
-//! said to be done is done, or shows that it is not when it is looked at; an action that is said to have changed nothing has changed
-//! nothing; and nobody but the account of the task is changed.
+//! Every row runs `check`, the listings of accounts and groups, and all six actions. The results are in the snapshot next to this file.
+//! Whatever they are, nothing wrong may be believed: a completed listing contains every account in its current state; an action reported as
+//! done is done, or a look-up shows that it is not; an action reported to have changed nothing has changed nothing; and no account except
+//! that of the task is changed.
 //!
-//! A new quirk is one entry in one of the modules below: `quirk("does this", "Product, owner/repository#1", |ask, s| …)`, with
-//! `"field"` for what was met without a public report, and `""` for what nobody has reported yet.
+//! A new quirk is one entry in one of the modules below: `quirk("does this", "Product, owner/repository#1", |ask, s| …)`, with `"field"`
+//! for behavior that was seen without a public report, and `""` for behavior that was not reported yet.
 
 #![expect(clippy::too_many_lines, reason = "the rows of a table")]
 
@@ -27,12 +27,12 @@ use serde_json::{Value, json};
 
 use crate::scripted::{Ask, Reply, Script, Scripted, State};
 
-/// One row.
+/// One row of the table.
 pub(crate) struct Quirk {
     name: &'static str,
-    /// The product and the public report of it.
+    /// The product and its public report.
     seen: &'static str,
-    /// What its `ServiceProviderConfig` says besides the usual.
+    /// Changes to the default `ServiceProviderConfig`.
     config: Value,
     settings: Value,
     script: Script,
@@ -43,7 +43,7 @@ fn quirk(name: &'static str, seen: &'static str, script: Script) -> Quirk {
 }
 
 impl Quirk {
-    /// A server that announces paging by cursor.
+    /// A server that announces cursor paging.
     fn by_cursor(mut self) -> Self {
         self.config["pagination"] = json!({ "cursor": true });
         self
@@ -60,7 +60,7 @@ impl Quirk {
         self
     }
 
-    /// Everything that comes of it, as the snapshot has it.
+    /// The results, as written to the snapshot.
     async fn outcome(&self, server: &Scripted, connector: &dyn Connector) -> String {
         let seen = if self.seen.is_empty() { "-" } else { self.seen };
         let mut lines = vec![self.name.to_owned(), format!("    seen: {seen}")];
@@ -81,7 +81,7 @@ impl Quirk {
     }
 }
 
-/// Changes a list that is served.
+/// Serves the request, and modifies the response if it is a list.
 fn page(ask: &Ask, state: &mut State, change: impl FnOnce(Reply) -> Reply) -> Reply {
     let reply = state.serve(ask);
     if ask.lists() { change(reply) } else { reply }
@@ -101,7 +101,7 @@ fn rows() -> Vec<Quirk> {
 
 #[tokio::test]
 async fn whatever_a_server_does_nothing_wrong_is_believed() {
-    // One server plays every script, and one connector serves all rows of the same settings: making one takes its time.
+    // One server plays every script, and rows with the same settings share a connector, because creating one is slow.
     let server = Arc::new(Scripted::start(&json!({}), |ask, state| state.serve(&ask)).await);
     let mut connectors: BTreeMap<String, Arc<dyn Connector>> = BTreeMap::new();
     let (mut outcomes, mut failed) = (Vec::new(), Vec::new());
@@ -111,7 +111,7 @@ async fn whatever_a_server_does_nothing_wrong_is_believed() {
         let kind = format!("{} {}", row.config, row.settings);
         let connector = connectors.entry(kind).or_insert_with(|| server.connector(&row.settings));
         let connector = Arc::clone(connector);
-        // In a task of its own, so that each row that fails is told about.
+        // In a separate task, so that every failing row is reported.
         match tokio::spawn(async move { row.outcome(&server, &*connector).await }).await {
             Ok(outcome) => outcomes.push(outcome),
             Err(_) => failed.push(name),

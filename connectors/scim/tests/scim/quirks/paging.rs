@@ -1,4 +1,4 @@
-//! Paging by index, the way of RFC 7644.
+//! Paging by index, as in RFC 7644.
 
 use serde_json::{Value, json};
 

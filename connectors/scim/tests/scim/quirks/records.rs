@@ -1,4 +1,4 @@
-//! Records that are not as the schema has them.
+//! Records that do not match the schema.
 
 use serde_json::{Value, json};
 
@@ -140,7 +140,7 @@ pub(super) fn rows() -> Vec<Quirk> {
     ]
 }
 
-/// Serves, and changes every user that is shown.
+/// Serves the request, and modifies every user in the response.
 fn users(ask: &Ask, state: &mut State, change: impl Fn(&mut Value)) -> Reply {
     let mut reply = state.serve(ask);
     if ask.method != "GET" || ask.endpoint != "Users" || reply.status != 200 {

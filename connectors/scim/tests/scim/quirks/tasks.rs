@@ -1,11 +1,11 @@
-//! What every row is asked to do: the six actions, and the update that takes somebody out of all groups.
+//! The tasks of every row: the six actions, and an update that removes an account from all groups.
 
 use bridgehead_sdk::Action;
 use serde_json::{Value, json};
 
 pub(super) const PASSWORD: &str = "Quiet-Harbour-9";
 
-/// A task, and how the account is when it is done.
+/// A task, and the state of the account when it is done.
 pub(super) struct Task {
     pub(super) name: &'static str,
     pub(super) action: Action,
@@ -14,7 +14,7 @@ pub(super) struct Task {
     pub(super) is_done: fn(Option<&Sight>) -> bool,
 }
 
-/// An account as it is in the target, or as it is shown.
+/// The state of an account, in the target or as shown.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Sight {
     pub(super) title: String,

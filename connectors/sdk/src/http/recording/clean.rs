@@ -1,4 +1,4 @@
-//! What is not written to the file.
+//! Removes secrets and volatile headers from what is written to the file.
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -28,7 +28,7 @@ impl<'a> Cleaner<'a> {
         Self(redactor)
     }
 
-    /// Learns the credentials of a request, so that an answer that repeats one is cleaned too.
+    /// Learns the credentials of a request, so that they are also removed from a response that repeats them.
     pub(super) fn learn(&self, headers: &HeaderMap) {
         for (name, value) in headers {
             if !value.is_sensitive() && !is_secret_name(name.as_str()) {
@@ -44,7 +44,7 @@ impl<'a> Cleaner<'a> {
         }
     }
 
-    /// A header of an answer; `None` for one that is not kept.
+    /// A header of a response; `None` if it is not recorded.
     pub(super) fn header(&self, name: &str, value: &str) -> Option<String> {
         if PASSING.contains(&name) || name.eq_ignore_ascii_case("set-cookie") {
             return None;
@@ -52,7 +52,7 @@ impl<'a> Cleaner<'a> {
         Some(if is_secret_name(name) { REDACTED.to_owned() } else { self.text(value) })
     }
 
-    /// A parameter, or a field of a form.
+    /// A query parameter or a form field.
     pub(super) fn pair(&self, name: &str, value: &str) -> (String, String) {
         let value = if is_secret_name(name) { REDACTED.to_owned() } else { self.text(value) };
         (self.text(name), value)
@@ -62,7 +62,7 @@ impl<'a> Cleaner<'a> {
         self.0.redact(text).into_owned()
     }
 
-    /// A JSON value: nothing that is known, and nothing below a name that speaks of a secret.
+    /// A JSON value without known secrets, and without the values of names that indicate a secret.
     pub(super) fn json(&self, mut value: Value) -> Value {
         self.0.hide_secrets(&mut value);
         value

@@ -1,4 +1,4 @@
-//! One exchange, as it stands in the file.
+//! One exchange as it is stored in the file.
 
 use std::fmt;
 use std::sync::Arc;
@@ -15,7 +15,7 @@ use url::Url;
 use super::super::{Answer, retry_after};
 use super::clean::Cleaner;
 
-/// A request and its answer.
+/// A request and its response.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Exchange {
@@ -23,20 +23,20 @@ pub(super) struct Exchange {
     answer: Answered,
 }
 
-/// What was asked, without what says who asked. The host is not a part of it, so that a recording can be replayed under any address.
+/// The request, without its credentials. The host is not part of it, so that a recording can be replayed at any address.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Asked {
     method: String,
     path: String,
-    /// In the order of their names: no target means anything by another order of different parameters.
+    /// Sorted by name: no target gives a meaning to the order of different parameters.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     query: Vec<(String, String)>,
     #[serde(default, skip_serializing_if = "Body::is_empty")]
     pub(super) body: Body,
 }
 
-/// What came back.
+/// The response.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Answered {
@@ -47,7 +47,7 @@ struct Answered {
     body: Body,
 }
 
-/// A body in the form in which a person can read it best.
+/// A body in its most readable form.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub(super) enum Body {
@@ -57,7 +57,7 @@ pub(super) enum Body {
     Form(Vec<(String, String)>),
     Text(String),
     Base64(String),
-    /// A stream, of which nothing can be kept.
+    /// A stream, which cannot be recorded.
     Streamed,
 }
 
@@ -75,7 +75,7 @@ impl Exchange {
         Self { request, answer: answered }
     }
 
-    /// The answer as the client gives it. The error says what in the file is wrong.
+    /// The response as the client returns it. The error says what in the file is wrong.
     pub(super) fn answer(&self, system: Arc<str>, url: Url) -> Result<Answer, String> {
         let told = |what: &str| format!("the response to {} has {what}", self.request);
         let status = StatusCode::from_u16(self.answer.status).map_err(|_| told("an invalid status"))?;
@@ -137,7 +137,7 @@ impl Body {
         }
         let Ok(text) = std::str::from_utf8(bytes) else { return Self::Base64(STANDARD.encode(bytes)) };
         match serde_json::from_str::<Value>(text) {
-            // A number or a word alone is rather a text, which must come back letter by letter.
+            // A single number or word is treated as text, which must be replayed unchanged.
             Ok(value) if value.is_object() || value.is_array() => Self::Json(cleaner.json(value)),
             _ => Self::Text(cleaner.text(text)),
         }

@@ -1,4 +1,4 @@
-//! The file: JSON that a person can read and a version control system can compare.
+//! The file: JSON that people can read and version control can compare.
 
 use std::io::{Error, ErrorKind, Write};
 use std::path::Path;
@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use super::RecordingError;
 use super::exchange::Exchange;
 
-/// Changes when older files can no longer be read.
+/// Incremented when older files can no longer be read.
 const VERSION: u32 = 1;
 
 #[derive(Serialize, Deserialize)]
@@ -35,7 +35,8 @@ pub(super) fn read(path: &Path) -> Result<Vec<Exchange>, RecordingError> {
     Ok(document.exchanges)
 }
 
-/// Writes the whole file, beside the old one first, so that an interrupted test does not leave half of it.
+/// Writes the whole file, first to a temporary file next to it, so that an interrupted test does not leave it
+/// incomplete.
 pub(super) fn write(path: &Path, exchanges: &[Exchange]) -> Result<(), Error> {
     let mut text = serde_json::to_vec_pretty(&Document { version: VERSION, exchanges })?;
     text.push(b'\n');

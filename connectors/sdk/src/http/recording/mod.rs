@@ -1,8 +1,8 @@
-//! HTTP exchanges with a real target, written to a file once, and answered from that file in tests.
+//! Records HTTP exchanges with a real target in a file once, and replays them from that file in tests.
 //!
-//! A connector is built as always, and is given a [`Network`](crate::Network) that holds a [`Recording`]; so it need not know. With
-//! `BRIDGEHEAD_RECORD=1` the requests go to the target and the file is written; without it the file answers, and nothing is
-//! connected to.
+//! The connector is built as usual, with a [`Network`](crate::Network) that contains a [`Recording`]; it need not know about it. With
+//! `BRIDGEHEAD_RECORD=1` requests are sent to the target and the file is written; without it the responses come from the file, and no
+//! connection is made.
 //!
 //! ```no_run
 //! use bridgehead_sdk::{Network, http::Recording};
@@ -10,15 +10,15 @@
 //! # fn main() -> Result<(), Box<dyn std::error::Error>> {
 //! let recording = Recording::open("tests/recordings/list.json")?;
 //! let network = Network::default().with_recording(&recording);
-//! // Build the connector with `network`, call it, and look at what it answers. Then:
+//! // Build the connector with `network`, call it, and check what it returns. Then:
 //! recording.finish()?;
 //! # Ok(())
 //! # }
 //! ```
 //!
-//! Secrets never get into the file: no credential of a request, no cookie, no value of a field or parameter whose name speaks of a
-//! secret, and nothing of what was [protected](Recording::protect), in whatever encoding the [`Redactor`] knows. On replay a request is
-//! redacted the same way before it is looked for, so a test may use another password than the one that was recorded.
+//! Secrets are never written to the file: no credential of a request, no cookie, no value of a field or parameter whose name indicates a
+//! secret, and nothing that was [protected](Recording::protect), in any encoding that the [`Redactor`] knows. On replay, a request is
+//! redacted in the same way before it is looked up, so a test may use a different password than the recording.
 
 mod clean;
 mod exchange;
@@ -61,7 +61,7 @@ struct State {
     exchanges: Vec<Exchange>,
     /// For each exchange, whether it has been replayed.
     played: Vec<bool>,
-    /// Why the file could not be written, or which request it has no answer for: the first that went wrong.
+    /// The first failure: why the file could not be written, or which request has no recorded response.
     failure: Option<String>,
 }
 
@@ -157,12 +157,12 @@ impl Recording {
         }
     }
 
-    /// What a request is in the file.
+    /// A request as it is stored in the file.
     pub(super) fn ask(&self, request: &Request) -> Asked {
         Asked::of(request, &Cleaner::new(&self.0.redactor))
     }
 
-    /// Takes down what the target answered. An error is kept for [`finish`](Self::finish): the answer is still the connector's.
+    /// Records the target's response. An error is kept for [`finish`](Self::finish): the connector still gets the response.
     pub(super) fn take(&self, asked: Asked, answer: &Answer) {
         let exchange = Exchange::of(asked, answer, &Cleaner::new(&self.0.redactor));
         let mut state = self.0.state.lock().unwrap_or_else(PoisonError::into_inner);
@@ -172,7 +172,7 @@ impl Recording {
         }
     }
 
-    /// The answer to a request: of the first exchange with the same request that has not been played yet.
+    /// The recorded response to a request, from the first matching exchange that was not replayed yet.
     pub(super) fn answer(&self, asked: &Asked, system: &Arc<str>, url: url::Url) -> Result<Answer, Error> {
         let mut state = self.0.state.lock().unwrap_or_else(PoisonError::into_inner);
         let State { exchanges, played, failure } = &mut *state;

@@ -1,4 +1,4 @@
-//! An exchange as it is shown while it happens: cleaned as for the file, on one line.
+//! An exchange as the trace shows it: on one line, with secrets removed as for the file.
 
 use reqwest::Request;
 
@@ -15,7 +15,7 @@ impl Shown {
     pub(crate) fn asked(request: &Request, trace: &Trace) -> String {
         let asked = Asked::of(request, &Cleaner::new(trace.redactor()));
         let host = request.url().authority();
-        // A user name and a password may stand there.
+        // The host may contain a user name and a password.
         let host = host.rsplit('@').next().unwrap_or_default();
         format!("{asked} ({host}){}", body(&asked.body))
     }
@@ -35,7 +35,7 @@ impl Shown {
     }
 }
 
-/// A body, with a blank before it.
+/// A body, preceded by a space.
 fn body(body: &Body) -> String {
     match body {
         Body::Empty => String::new(),

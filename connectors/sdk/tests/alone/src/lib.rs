@@ -1,5 +1,5 @@
-//! The example in memory of the SDK, compiled by a crate that depends on the SDK and on nothing else: what the macros of `async_trait`,
-//! `serde` and `schemars` expand to must be found through the SDK.
+//! The SDK's memory example, compiled by a crate that depends only on the SDK: the code that the macros of `async_trait`, `serde` and
+//! `schemars` generate must find these crates through the SDK.
 
 #[path = "../../../examples/memory/connector.rs"]
 mod connector;
@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use bridgehead_sdk::{ExposeSecret, Factory, SecretString, schemars, serde};
 
-/// Settings with a secret, which come out of a configuration without the crate `secrecy`.
+/// Settings with a secret, deserialized without the crate `secrecy`.
 #[derive(Debug, serde::Deserialize, schemars::JsonSchema)]
 #[serde(crate = "bridgehead_sdk::serde", deny_unknown_fields)]
 #[schemars(crate = "bridgehead_sdk::schemars")]
@@ -19,13 +19,13 @@ pub struct Settings {
 }
 
 impl Settings {
-    /// What goes into a header.
+    /// The value of a header.
     pub fn header(&self) -> String {
         format!("Bearer {}", self.token.expose_secret())
     }
 }
 
-/// Makes the connector.
+/// Creates the connector.
 pub fn factory() -> Arc<dyn Factory> {
     connector::factory()
 }
@@ -40,7 +40,7 @@ mod tests {
 
     use super::*;
 
-    /// A call that waits for nothing, which needs no runtime.
+    /// Runs a future that never waits, so that no runtime is needed.
     fn now<T>(future: impl Future<Output = T>) -> T {
         match pin!(future).poll(&mut Context::from_waker(Waker::noop())) {
             Poll::Ready(answer) => answer,

@@ -122,7 +122,7 @@ fn the_chain_goes_on_over_files_and_what_retention_removes_is_said() {
     let proof = verify(&settings.folder, None).unwrap();
     assert!(proof.first_seq > 1 && proof.is_beginning_explained, "{proof:?}");
     assert!(entries(&settings).iter().any(|entry| entry.action == "retention"));
-    // A file that another program removes is missed.
+    // Verification detects that another program has removed a file.
     std::fs::remove_file(&files[1].1).unwrap();
     assert!(matches!(verify(&settings.folder, None), Err(VerifyError::Broken(_))));
     let (_, oldest) = &files[0];
@@ -137,7 +137,7 @@ fn what_cannot_be_written_waits_and_is_told_of() {
     let settings = settings(folder.path());
     let audit = open(&settings);
     audit.record(event("one"));
-    // Nobody can write into a folder that is not there, not even root.
+    // Not even root can write into a folder that does not exist.
     let away = folder.path().join("away");
     std::fs::rename(&settings.folder, &away).unwrap();
     if let Some(inner) = &audit.0 {

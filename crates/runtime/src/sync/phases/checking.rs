@@ -1,5 +1,6 @@
-//! The fourth phase: what completing would do, compared with the last completed sync, and whether it may.
+//! The fourth phase: compares what completing would do with the last completed sync, and decides whether it is allowed.
 
+use bridgehead_sdk::counted;
 use std::sync::Arc;
 
 use tokio::sync::RwLockWriteGuard;
@@ -13,20 +14,20 @@ use crate::sync::{Error, HeldReason, session};
 use bridgehead_config::{FirstSync, OnInvalid, WithoutProof};
 use bridgehead_store::Shown;
 
-/// The removal guard has found that completing the session takes nothing away that it should not, and no task changes the target
-/// meanwhile, so the session may be completed. Only [`Checking`] makes one.
+/// Permission to complete the session: the removal guard allows it, and no task can change the target in the meantime. Only [`Checking`]
+/// creates one.
 #[derive(Debug)]
 #[must_use]
 pub struct CompletionPermit<'a> {
-    /// Held until the session is completed: no task changes the target.
+    /// Held until the session is completed, so that no task changes the target.
     _quiet: RwLockWriteGuard<'a, ()>,
 }
 
-/// A sync that has read and pushed everything, and caught up with the tasks, which make no progress as long as this lives.
+/// A sync that has read and pushed everything, and caught up with the tasks, which wait while this exists.
 #[derive(Debug)]
 pub(in crate::sync) struct Checking<'r, 'a> {
     run: &'r mut SyncRun<'a>,
-    /// What the operator had been shown before.
+    /// What the operator had seen before.
     shown: Option<Shown>,
     quiet: RwLockWriteGuard<'a, ()>,
 }
@@ -40,7 +41,7 @@ impl<'r, 'a> Checking<'r, 'a> {
         Self { run, shown, quiet }
     }
 
-    /// Makes sure that completing does no harm. `None` for a dry run, which completes nothing.
+    /// Checks that completing does no harm. `None` for a dry run, which completes nothing.
     pub(in crate::sync) async fn check(mut self) -> Result<Option<Completing<'r, 'a>>, Error> {
         let (app, dry_run) = (self.run.app, self.run.options.dry_run);
         let record = &mut self.run.record;
@@ -58,7 +59,7 @@ impl<'r, 'a> Checking<'r, 'a> {
         Ok((!dry_run).then(|| Completing::new(run, CompletionPermit { _quiet: quiet })))
     }
 
-    /// Judges what completing would take away, unless the operator has allowed it.
+    /// Decides whether the removals are allowed, by the guard or by the operator.
     async fn judge(&mut self, losses: &Arc<Losses>) -> Result<(), Error> {
         self.run.prove_past().await?;
         let app = self.run.app;
@@ -121,7 +122,7 @@ impl<'r, 'a> Checking<'r, 'a> {
         app.listings
             .set_shown(&app.key, Shown { digest: asked.digest.number(), losses: asked.losses })
             .await?;
-        // A dry run is what the operator is to look at before the first sync: that it would be held is no fault of it.
+        // A dry run is how the operator should check the first sync, so it must not fail because that sync would be held.
         if self.run.options.dry_run && matches!(held, Error::FirstSync { .. }) && objections.len() == 1 {
             return Ok(());
         }
@@ -131,7 +132,7 @@ impl<'r, 'a> Checking<'r, 'a> {
         Err(held)
     }
 
-    /// Says what goes without having been counted.
+    /// Logs records that are removed uncounted.
     fn tell_doubted(&self) {
         for (slug, doubted) in &self.run.record.measured.doubted {
             tracing::warn!(app = %self.run.app.name, resource_type = slug, records = doubted,
@@ -139,7 +140,7 @@ impl<'r, 'a> Checking<'r, 'a> {
         }
     }
 
-    /// What speaks against completing, the weightiest first.
+    /// The reasons not to complete, most important first.
     fn objections(&self, losses: &Losses) -> Vec<(HeldReason, String)> {
         let mut objections = Vec::new();
         match &self.run.record.baseline {
@@ -163,7 +164,7 @@ impl<'r, 'a> Checking<'r, 'a> {
         objections
     }
 
-    /// What the operator is asked to allow.
+    /// What the operator is asked to approve.
     async fn ask(&self, losses: &Losses, objections: &[(HeldReason, String)]) -> Result<Asked, Error> {
         let meter = Meter { app: self.run.app, offer: &self.run.record.offer };
         let mut digester = losses.digester.clone();
@@ -176,7 +177,7 @@ impl<'r, 'a> Checking<'r, 'a> {
                     digester.part(why);
                     is_uncounted = true;
                 }
-                // What would be lost is not known, but what would be left is, and that is what was shown.
+                // It is unknown what would be lost, but known what would be kept, and that is what was shown.
                 HeldReason::LostState | HeldReason::StaleState | HeldReason::FirstSync => {
                     meter.digest_seen(&mut digester).await?;
                     is_uncounted = true;
@@ -190,8 +191,9 @@ impl<'r, 'a> Checking<'r, 'a> {
 fn losses_of(asked: Asked) -> String {
     match (asked.losses, asked.is_uncounted) {
         (0, true) => "losses that cannot be counted".into(),
-        (1, false) => "1 loss".into(),
-        (losses, false) => format!("{losses} losses"),
-        (losses, true) => format!("{losses} losses, plus others that cannot be counted"),
+        (losses, false) => counted(losses, "loss", "losses"),
+        (losses, true) => {
+            format!("{}, plus others that cannot be counted", counted(losses, "loss", "losses"))
+        }
     }
 }

@@ -1,4 +1,4 @@
-//! The last phase: Iden is told that this is everything, and watched while it cleans up.
+//! The last phase: completes the session, and watches Iden's cleanup.
 
 use tokio_util::sync::CancellationToken;
 
@@ -22,14 +22,15 @@ impl<'r, 'a> Completing<'r, 'a> {
         Self { run, permit }
     }
 
-    /// Completes the session and waits for Iden's clean-up. No task changes the target until Iden has taken `complete`.
+    /// Completes the session and waits for Iden's cleanup. No task changes the target until Iden has accepted `complete`.
     ///
-    /// After `stop`, nothing is sent any more; what was sent is heard out.
+    /// After `stop`, nothing more is sent; responses to earlier requests are awaited.
     pub async fn complete(self, stop: &CancellationToken) -> Result<(), Error> {
         let app = self.run.app;
         let session = self.run.session().await?;
         self.run.phase("completing");
-        // What completing leaves must be known after a crash too, or the next sync would be guarded by what was before.
+        // The result must be stored before completing, so that it survives a crash; otherwise the next sync would be compared with the
+        // previous state.
         let losses =
             self.run.record.measured.losses.as_deref().map(Losses::of_those_left).unwrap_or_default();
         app.listings.prepare_commit(&app.key, app.clock.now(), &losses).await?;
@@ -37,12 +38,12 @@ impl<'r, 'a> Completing<'r, 'a> {
         if !matches!(completed, Ok(()) | Err(Error::Unheard(_))) {
             return completed;
         }
-        // From here on the session is Iden's: it cannot be abandoned any more.
+        // The session can no longer be abandoned.
         self.run.record.session = None;
         self.run.record.reach(Extent::Completed);
         app.listings.commit(&app.key, app.clock.now()).await?;
         if self.run.record.has_consent {
-            // The operator has judged them; a leaver of tomorrow shall not be held because of them.
+            // The operator has approved these removals; they must not cause a later leaver to be held.
             app.listings.forgive_removals(&app.key).await?;
         }
         completed?;
@@ -57,14 +58,14 @@ impl<'r, 'a> Completing<'r, 'a> {
         tokio::select! {
             biased;
             learned = learn_iden_time(run) => learned,
-            // The next sync asks.
+            // The next sync asks again.
             () = stop.cancelled() => Ok(()),
         }
     }
 }
 
-/// Our sync is completed. Iden is asked what it calls the time of that, once: it is what later times are compared with.
-/// Where it does not say, the next sync asks again.
+/// Asks Iden once for its time of our completed sync, with which later times are compared. If Iden does not return it, the next sync asks
+/// again.
 async fn learn_iden_time(run: &SyncRun<'_>) -> Result<(), Error> {
     let (app, listings) = (&run.app.key, &run.app.listings);
     let Ok(apps) = run.app.upstream.ask(Operation::ListApps, |bridge| bridge.list_apps()).await.inspect_err(|error| {
@@ -75,7 +76,7 @@ async fn learn_iden_time(run: &SyncRun<'_>) -> Result<(), Error> {
     let at = apps.into_iter().find(|one| one.id == run.app.id).and_then(|one| one.last_synced_at);
     let known = listings.iden_time(app).await?.synced_at;
     match at.map(cut) {
-        // The time of an earlier sync: that of this one is still to come.
+        // This is the time of an earlier sync; the time of this one is not available yet.
         Some(at) if known.max(run.record.synced_before).is_some_and(|before| at <= before) => Ok(()),
         Some(at) => Ok(listings.set_iden_time(app, at).await?),
         None => Ok(()),

@@ -1,8 +1,8 @@
-//! The phases of a sync: `Preparing → Reading → Reconciling → Checking → Completing`. Each is consumed by the next, so that nothing
-//! can be done out of turn: no phase but [`Checking`] makes a [`CompletionPermit`], and no phase but [`Completing`] has one.
+//! The phases of a sync: `Preparing → Reading → Reconciling → Checking → Completing`. Each is consumed by the next, so the order cannot be
+//! violated: only [`Checking`] creates a [`CompletionPermit`], and only [`Completing`] has one.
 //!
-//! A phase borrows the run exclusively. What the end of the sync needs is in the run's record, and survives an error or a stop in
-//! the middle of any phase.
+//! A phase borrows the run exclusively. Everything needed at the end of the sync is in the run's record, which survives an error or a stop
+//! in the middle of any phase.
 
 pub(crate) mod checking;
 pub(crate) mod completing;

@@ -1,4 +1,4 @@
-//! The first phase: what there is to read, and what the removals are counted from.
+//! The first phase: determines what to read, and the baseline for counting removals.
 
 use super::Reading;
 use crate::sync::record::Extent;
@@ -7,7 +7,7 @@ use crate::sync::{Consent, Error};
 use bridgehead_bridge::{Operation, Registration};
 use bridgehead_store::Shown;
 
-/// A sync that has read nothing yet, and changed nothing.
+/// A sync that has not read or changed anything yet.
 #[derive(Debug)]
 pub(in crate::sync) struct Preparing<'r, 'a> {
     pub(in crate::sync) run: &'r mut SyncRun<'a>,
@@ -18,7 +18,7 @@ impl<'r, 'a> Preparing<'r, 'a> {
         Self { run }
     }
 
-    /// Finds out everything that has to be known before the first page is read, and begins the listing.
+    /// Determines everything that must be known before the first page is read, and starts the snapshot.
     pub(in crate::sync) async fn prepare(mut self) -> Result<Reading<'r, 'a>, Error> {
         let (app, options) = (self.run.app, self.run.options);
         let shown = app.listings.shown(&app.key).await?;
@@ -30,7 +30,7 @@ impl<'r, 'a> Preparing<'r, 'a> {
         self.begin_listing(shown).await
     }
 
-    /// Begins a listing; `shown` is what the operator had been shown before.
+    /// Starts a snapshot; `shown` is what the operator had seen before.
     pub(in crate::sync) async fn begin_listing(self, shown: Option<Shown>) -> Result<Reading<'r, 'a>, Error> {
         let app = self.run.app;
         if self.run.options.dry_run {
@@ -42,7 +42,7 @@ impl<'r, 'a> Preparing<'r, 'a> {
         Ok(Reading::new(self.run, shown))
     }
 
-    /// Learns the resource types, and makes sure that Iden knows them.
+    /// Reads the resource types, and ensures that Iden knows them.
     pub(in crate::sync) async fn learn_types(&mut self) -> Result<(), Error> {
         let app = self.run.app;
         let description = app

@@ -1,4 +1,4 @@
-//! The second phase: the target is read, page by page, and pushed.
+//! The second phase: reads the target page by page, and pushes the records.
 
 use super::Reconciling;
 use crate::sync::Error;
@@ -7,11 +7,11 @@ use crate::sync::record::Extent;
 use crate::sync::sync_run::SyncRun;
 use bridgehead_store::Shown;
 
-/// A sync whose listing has started. Who is not in it yet may still come, so nothing is known of who is gone.
+/// A sync whose listing has started. Accounts not listed yet may still follow, so missing ones cannot be determined.
 #[derive(Debug)]
 pub struct Reading<'r, 'a> {
     ingest: Ingest<'r, 'a>,
-    /// What the operator had been shown before.
+    /// What the operator had seen before.
     shown: Option<Shown>,
 }
 
@@ -20,7 +20,7 @@ impl<'r, 'a> Reading<'r, 'a> {
         Self { ingest: Ingest::new(run), shown }
     }
 
-    /// Reads every type to its end.
+    /// Reads every type completely.
     pub(in crate::sync) async fn read(mut self) -> Result<Reconciling<'r, 'a>, Error> {
         for of in self.ingest.run.record.offer.types.clone() {
             self.ingest.sync_type(&of).await?;

@@ -1,4 +1,4 @@
-//! The third phase: catching up with what tasks did while the target was being read.
+//! The third phase: catches up with changes that tasks made while the target was being read.
 
 use bridgehead_resilience::Next;
 use bridgehead_sdk::{Account, AccountRecord, AccountStatus, Record, ResourceKind, ResourceType};
@@ -9,22 +9,23 @@ use crate::change_tracker::{ChangedAccount, PriorState};
 use crate::policies;
 use crate::retry_decision;
 use crate::sync::Error;
-use crate::sync::ingest::{Ingest, seen};
+use crate::sync::ingest::{Ingest, unwritable};
+use crate::sync::prepared::Prepared;
 use crate::sync::push::PushPipeline;
 use crate::sync::validate;
 use crate::target::Priority;
 use bridgehead_store::{Changes, Shown};
 
-/// While tasks touch more accounts than this, it is caught up with them before they are made to wait.
+/// While more changed accounts than this are pending, the sync catches up before it makes tasks wait.
 const FEW: usize = 50;
-/// So often at most: tasks may come faster than they can be caught up with.
+/// The maximum number of rounds: tasks may be faster than the sync can catch up.
 const ROUNDS: usize = 5;
 
-/// A sync that has read every type to its end.
+/// A sync that has read every type completely.
 #[derive(Debug)]
 pub(in crate::sync) struct Reconciling<'r, 'a> {
     ingest: Ingest<'r, 'a>,
-    /// What the operator had been shown before.
+    /// What the operator had seen before.
     shown: Option<Shown>,
 }
 
@@ -33,10 +34,10 @@ impl<'r, 'a> Reconciling<'r, 'a> {
         Self { ingest, shown }
     }
 
-    /// Catches up with the tasks until nothing is left, and stops them for that at the end.
+    /// Catches up with the tasks until nothing is left; for the last part, tasks have to wait.
     pub(in crate::sync) async fn reconcile(mut self) -> Result<Checking<'r, 'a>, Error> {
         let touched = self.ingest.run.touched;
-        // Most of what tasks did is caught up with while they continue; only the rest while they make no progress.
+        // Catch up with most changes while tasks continue; tasks only have to wait for the rest.
         for _ in 0..ROUNDS {
             self.catch_up().await?;
             if touched.count_touched() <= FEW {
@@ -48,7 +49,7 @@ impl<'r, 'a> Reconciling<'r, 'a> {
         Ok(Checking::new(self.ingest.run, self.shown, quiet))
     }
 
-    /// Reads every account that a task touched since the last call again, and pushes it as it is now.
+    /// Reads every account that a task has changed since the last call again, and pushes its current state.
     async fn catch_up(&mut self) -> Result<(), Error> {
         let touched = self.ingest.run.touched.take_touched();
         let of =
@@ -58,7 +59,7 @@ impl<'r, 'a> Reconciling<'r, 'a> {
         };
         self.ingest.run.phase("applying changes made by tasks");
         let mut pusher = None;
-        // An account may have been touched under several names; a page holds it once.
+        // An account may have been changed under several names, but must be on a page only once.
         let mut done = HashSet::new();
         for touched in touched {
             match self.look(&of, &touched.account).await? {
@@ -72,7 +73,7 @@ impl<'r, 'a> Reconciling<'r, 'a> {
         self.ingest.flush(&of, pusher).await
     }
 
-    /// The account is there: Iden gets it as it is now, whatever its page said.
+    /// Pushes the current state of an account, whatever its page contained.
     async fn refresh(
         &mut self,
         of: &ResourceType,
@@ -84,14 +85,21 @@ impl<'r, 'a> Reconciling<'r, 'a> {
             self.ingest.reject(of, record.id(), problem);
             return Ok(());
         }
+        let prepared = match Prepared::one(record, self.ingest.run.app.upstream.refs()) {
+            Ok(prepared) => prepared,
+            Err((record, error)) => {
+                self.ingest.reject(of, record.id(), unwritable(&error));
+                return Ok(());
+            }
+        };
         // It may be in a group that a task made meanwhile. Here it replaces what its page said.
-        for record in self.ingest.look_again(of, vec![record]).await? {
-            self.put(of, record, pusher).await?;
+        for prepared in self.ingest.look_again(of, vec![prepared]).await? {
+            self.put(of, prepared, pusher).await?;
         }
         Ok(())
     }
 
-    /// The account is gone. If its page was pushed already, `complete` would keep it: it is pushed once more, as inactive.
+    /// Handles an account that no longer exists. If it was already pushed, `complete` would keep it, so it is pushed again as inactive.
     async fn mark_inactive(
         &mut self,
         of: &ResourceType,
@@ -100,13 +108,13 @@ impl<'r, 'a> Reconciling<'r, 'a> {
     ) -> Result<(), Error> {
         let ChangedAccount { account, before } = touched;
         let id = match &before {
-            // A create or an update that failed, and no account: no task removed one.
+            // A create or an update that failed, without an account: no task removed one.
             PriorState::NotAsked => return Ok(()),
             PriorState::Account(record) => record.id.as_str(),
             PriorState::Nobody | PriorState::Unknown => match &account.id {
                 Some(id) => id.as_str(),
                 None if before == PriorState::Nobody => return Ok(()),
-                // Without an identifier it is unknown whether it was pushed.
+                // Without an identifier, it is unknown whether the account was pushed.
                 None => return Err(Error::Overtaken(account.label().to_owned())),
             },
         };
@@ -127,32 +135,38 @@ impl<'r, 'a> Reconciling<'r, 'a> {
         record.status = AccountStatus::Inactive;
         record.memberships = bridgehead_sdk::Memberships::default();
         record.assignments = bridgehead_sdk::Memberships::default();
-        self.put(of, Record::Account(record), pusher).await
+        match Prepared::one(Record::Account(record), self.ingest.run.app.upstream.refs()) {
+            Ok(prepared) => self.put(of, prepared, pusher).await,
+            Err((record, error)) => {
+                self.ingest.reject(of, record.id(), unwritable(&error));
+                Ok(())
+            }
+        }
     }
 
     async fn put(
         &mut self,
         of: &ResourceType,
-        record: Record,
+        prepared: Prepared,
         pusher: &mut Option<PushPipeline>,
     ) -> Result<(), Error> {
         let slug = of.slug.as_str();
-        self.ingest.run.app.listings.set(&self.ingest.run.app.key, slug, &seen(&record)).await?;
+        self.ingest.run.app.listings.set(&self.ingest.run.app.key, slug, &prepared.seen()).await?;
         if self.ingest.run.options.dry_run {
             return Ok(());
         }
-        // A task did that, so it is no surprise whatever it was.
+        // A task made the change, so the guard must not count it.
         let changes = Changes { status: true, memberships: true };
         self.ingest
             .run
             .app
             .listings
-            .note_changed(&self.ingest.run.app.key, slug, record.id(), changes)
+            .note_changed(&self.ingest.run.app.key, slug, prepared.id(), changes)
             .await?;
-        self.ingest.push(of, vec![record], pusher).await
+        self.ingest.push(of, vec![prepared.into_wire()], pusher).await
     }
 
-    /// Looks until there is a response. Not being able to look ends the sync; it never means "not found".
+    /// Looks up an account, with retries. A failed look-up ends the sync; it never counts as "not found".
     async fn look(&self, of: &ResourceType, account: &Account) -> Result<Option<AccountRecord>, Error> {
         let app = self.ingest.run.app;
         let retry = app.retry(policies::TARGET).give_up_after(app.settings.tasks.give_up_after);

@@ -1,4 +1,4 @@
-//! What a state answers: to a step, and to every question that there is.
+//! The results of a state: for a step, and for every possible query.
 
 use std::collections::HashMap;
 
@@ -12,10 +12,10 @@ use super::super::super::{
 use super::super::at;
 use super::step::{Change, IDS, SLUGS, TASKS};
 
-/// An answer, or the error in words.
+/// A result, or the error as a string.
 type Answer<T> = Result<T, String>;
 
-/// What comes of a write.
+/// The result of a write.
 #[derive(Debug, PartialEq)]
 pub(super) enum Written {
     Done,
@@ -23,14 +23,14 @@ pub(super) enum Written {
     Added(Added),
 }
 
-/// A trait.
+/// A trait of the store.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Part {
     TaskJournal,
     SnapshotStore,
 }
 
-/// Everything that can be asked.
+/// The results of all queries.
 #[derive(Debug, PartialEq)]
 pub(super) enum Observed {
     TaskJournal(Box<OfTasks>),
@@ -80,7 +80,7 @@ fn answer<T>(result: Result<T, Error>) -> Answer<T> {
     result.map_err(|error| format!("{error:?}"))
 }
 
-/// What a state answers to a write.
+/// Runs a write and returns its result.
 pub(super) async fn run(
     state: &(impl TaskJournal + SnapshotStore),
     app: &AppKey,
@@ -121,7 +121,7 @@ pub(super) async fn run(
     answer(done).map(|()| Written::Done)
 }
 
-/// What a state answers to questions of a trait: to all of them, or to those that tell most.
+/// Runs the queries of a trait: all of them, or only the most informative ones.
 pub(super) async fn observe(
     state: &(impl TaskJournal + SnapshotStore),
     app: &AppKey,
@@ -134,7 +134,7 @@ pub(super) async fn observe(
     }
 }
 
-/// Instants to ask about, in the middle of those of the steps.
+/// Instants to query, between those of the steps.
 fn instants(all: bool) -> Vec<Timestamp> {
     let instants = [Timestamp::from_nanosecond(1_500).unwrap(), at(-1), at(400 * 86_400)];
     instants[..if all { 3 } else { 1 }].to_vec()

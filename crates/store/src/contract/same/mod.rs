@@ -12,24 +12,24 @@ use super::place::{Folder, Nowhere, Place};
 use answers::{Part, observe, run};
 use step::Step;
 
-/// `STATE_CASES` sets how many sequences are tried.
+/// `STATE_CASES` sets the number of sequences.
 fn cases() -> u32 {
     let given = std::env::var("STATE_CASES").ok();
     given.map_or(40, |cases| cases.parse().expect("STATE_CASES is a number"))
 }
 
-/// Both, as they are after the same steps.
+/// Both implementations, after the same steps.
 struct Both<P> {
     folder: P,
     memory: Nowhere,
-    /// What the steps are about.
+    /// The trait under test.
     part: Part,
 }
 
 impl<P: Place> Both<P> {
     async fn empty(part: Part) -> Self {
         let folder = P::empty().await;
-        // A new folder is doubted from an instant of the machine's clock on, which the memory is told.
+        // The doubt of a new folder starts at an instant of the machine's clock, which is passed to the memory implementation.
         let doubt = folder.state().doubted(&app(0)).await.unwrap().expect("a question");
         Self { folder, memory: Nowhere::since(doubt.found_at), part }
     }

@@ -11,16 +11,16 @@ use super::super::super::{
 };
 
 pub(super) const APPS: [u128; 2] = [1, 2];
-/// In an order that is not that of an alphabet.
+/// In a non-alphabetical order.
 pub(super) const TASKS: [&str; 3] = ["Z", "a", "a\0"];
 pub(super) const SLUGS: [&str; 2] = ["account", "Team"];
 pub(super) const IDS: [&str; 6] = ["", "A", "a", "a\0", "é", "😀"];
 
 #[derive(Clone, Debug)]
 pub(super) enum Step {
-    /// Something is written of an app.
+    /// A write for an app.
     Of(u128, Box<Change>),
-    /// The process ends, and another one begins.
+    /// The process ends, and another one starts.
     Reopen,
 }
 
@@ -57,7 +57,7 @@ pub(super) enum Change {
     Run(Run),
 }
 
-/// Steps with tasks, and whole lives of tasks among them.
+/// Steps with tasks, including complete executions.
 pub(super) fn of_tasks() -> impl Strategy<Value = Vec<Step>> {
     let life = (task(), app(), intent(), outcome(), [ended(), ended()], [instant(), instant()]);
     let life = life.prop_map(|(task, app, intent, outcome, [one, other], [at, later])| {
@@ -73,13 +73,13 @@ pub(super) fn of_tasks() -> impl Strategy<Value = Vec<Step>> {
     mixed(task_change().boxed(), life.boxed())
 }
 
-/// Steps with listings, and whole syncs among them.
+/// Steps with snapshots, including complete syncs.
 pub(super) fn of_listings() -> impl Strategy<Value = Vec<Step>> {
     let end = prop_oneof![
         instant().prop_map(|at| vec![Change::Promote(at)]),
         (instant(), losses(), instant())
             .prop_map(|(at, losses, later)| vec![Change::Completing(at, losses), Change::Promote(later)]),
-        // The process ends before it knows what became of it.
+        // The process ends before it knows the result.
         (instant(), losses()).prop_map(|(at, losses)| vec![Change::Completing(at, losses)]),
         belief().prop_map(|belief| vec![Change::Keep(belief)]),
         belief().prop_map(|belief| vec![Change::Keep(belief)]),
@@ -94,7 +94,7 @@ pub(super) fn of_listings() -> impl Strategy<Value = Vec<Step>> {
     mixed(listing_change().boxed(), sync.boxed())
 }
 
-/// Changes of which no one says in what order they come, processes that end, and scripts.
+/// Changes in any order, ends of the process, and scripts.
 fn mixed(
     change: BoxedStrategy<Change>,
     script: BoxedStrategy<Vec<Step>>,
@@ -149,7 +149,7 @@ fn listing_change() -> impl Strategy<Value = Change> {
     ]
 }
 
-/// Mostly the same one of these, so that much happens to it.
+/// Mostly the same value, so that many steps affect it.
 fn mostly<T: Clone + std::fmt::Debug + 'static>(of: &'static [T]) -> impl Strategy<Value = T> {
     prop_oneof![3 => Just(of[0].clone()), 1 => prop::sample::select(of)]
 }
@@ -166,7 +166,7 @@ fn losses() -> impl Strategy<Value = Vec<LossCount>> {
     prop::collection::vec(loss(), 0..3)
 }
 
-/// Around 1970 and finer than what is kept, as far apart as what is remembered, or after everything.
+/// Instants around 1970 with more precision than is stored, further apart than the retention, or after everything.
 fn instant() -> impl Strategy<Value = Timestamp> {
     let after_epoch = |time: SignedDuration| Timestamp::UNIX_EPOCH.checked_add(time).unwrap();
     prop_oneof![
@@ -176,7 +176,7 @@ fn instant() -> impl Strategy<Value = Timestamp> {
     ]
 }
 
-/// After everything that a process was ever in doubt about.
+/// After every doubt that a process may ever have had.
 fn after_all() -> Timestamp {
     Timestamp::from_second(7_258_118_400).unwrap()
 }

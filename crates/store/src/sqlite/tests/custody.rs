@@ -1,4 +1,4 @@
-//! State that goes away, or is replaced, under the process that has it open.
+//! State that is removed or replaced while a process has it open.
 
 use std::path::PathBuf;
 
@@ -6,7 +6,7 @@ use super::super::super::{Error, Loss, SnapshotStore, TaskJournal};
 use super::writer::Raw;
 use super::*;
 
-/// State that has been written to, and the folder that it lies in.
+/// Opens state that has been written to; also returns its folder.
 async fn used() -> (TempDir, PathBuf, Sqlite) {
     let parent = temporary();
     let folder = parent.path().join("state");
@@ -21,7 +21,7 @@ async fn refusal(state: &Sqlite) -> Loss {
     let Err(Error::NotOurs { loss, .. }) = refused else { panic!("{refused:?}") };
     let told = state.verify().await;
     assert!(matches!(told, Err(Error::NotOurs { loss: of, .. }) if of == loss), "{told:?}");
-    // Of the listings too: a sync must not remove anybody on the strength of what is gone.
+    // Snapshots are affected too: a sync must not remove accounts based on lost data.
     let sync = state.begin(&app(1)).await;
     assert!(matches!(sync, Err(Error::NotOurs { .. })), "{sync:?}");
     loss
@@ -97,7 +97,7 @@ async fn an_intent_is_refused_once_another_folder_is_in_the_place_of_this_one() 
 #[tokio::test]
 async fn a_write_is_refused_once_another_process_has_taken_the_database_over() {
     let (_parent, _folder, state) = used().await;
-    // What another one does that knows nothing of this one's locks.
+    // Simulates another process that ignores this one's locks.
     state.tasks().write(Raw("UPDATE lineage SET epoch = epoch + 1")).await.unwrap();
     assert_eq!(refusal(&state).await, Loss::TakenOver("tasks.db"));
     let (_parent, _folder, state) = used().await;
@@ -118,7 +118,7 @@ async fn a_second_opener_is_refused_although_the_lock_file_was_removed_and_makes
 #[tokio::test]
 async fn a_copy_of_state_that_another_process_has_open_is_refused() {
     let (_parent, folder, state) = used().await;
-    // A process that runs as long as this test, under the name of this one.
+    // A process that runs as long as this test, with the name of this process.
     let this = std::fs::read_to_string("/proc/self/comm").unwrap();
     let script = format!("printf %s '{}' > /proc/$$/comm; echo named; read line", this.trim());
     let mut other = std::process::Command::new("sh")

@@ -186,7 +186,7 @@ async fn a_folder_is_reached_through_a_link_of_our_own_as_systemd_has_it() {
     symlink("private", &link).unwrap();
     let state = Sqlite::open(&link).await.unwrap();
     state.intent(&app(1), &intent("t1", 1, 1)).await.unwrap();
-    // Led elsewhere while it is in use, it is another folder.
+    // If the link is changed while in use, it leads to a different folder.
     std::fs::create_dir(parent.path().join("other")).unwrap();
     std::fs::remove_file(&link).unwrap();
     symlink("other", &link).unwrap();
@@ -194,7 +194,7 @@ async fn a_folder_is_reached_through_a_link_of_our_own_as_systemd_has_it() {
     assert!(matches!(refused, Err(Error::NotOurs { .. })), "{refused:?}");
 }
 
-/// Whether this process may give files away, which most of what follows needs.
+/// Whether this process may change the owner of files, which most of the following tests need.
 fn is_root() -> bool {
     rustix::process::geteuid().is_root()
 }
@@ -214,7 +214,7 @@ async fn root_does_not_run_as_a_daemon_in_the_folder_of_somebody_else() {
     );
     assert!(refused.to_string().contains("run bridgehead as the owner"), "{refused}");
     assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0);
-    // Nor through a link that somebody else can change.
+    // Links that another user can change are rejected, too.
     let (parent, own) = (temporary(), temporary());
     let link = parent.path().join("state");
     symlink(own.path(), &link).unwrap();

@@ -4,7 +4,7 @@ use sqlx::migrate::{Migration, MigrationType, Migrator};
 use sqlx::sqlite::SqliteConnectOptions;
 use sqlx::{ConnectOptions, Connection, SqlSafeStr, SqliteConnection};
 
-use super::super::super::{Error, Known, TaskJournal};
+use super::super::super::{Error, Known, ReportResult, TaskJournal};
 use super::super::open::{LISTINGS_FORMAT, TASKS_FORMAT};
 use super::super::store::{Format, Store, Surroundings};
 use super::*;
@@ -15,7 +15,7 @@ async fn connect(path: &Path) -> SqliteConnection {
     SqliteConnectOptions::new().filename(path).create_if_missing(true).connect().await.unwrap()
 }
 
-/// The migrations of the journal up to a version, with others after them.
+/// The migrations of the journal up to a version, followed by others.
 fn migrator(up_to: i64, others: &[Migration]) -> &'static Migrator {
     let own = TASKS_FORMAT.migrator.iter().filter(|migration| migration.version <= up_to);
     Box::leak(Box::new(Migrator::with_migrations(own.chain(others).cloned().collect())))
@@ -51,11 +51,39 @@ async fn a_journal_of_the_first_version_is_brought_up_to_this_one() {
     .await
     .unwrap();
     connection.close().await.unwrap();
+    let found = async |state: &Sqlite| {
+        let (open, counts) = (state.open(&app(1)).await.unwrap(), state.counts(&app(1)).await.unwrap());
+        (open.len(), counts.intended, state.rejected(&app(1)).await.unwrap().len())
+    };
 
     let state = Sqlite::open(folder.path()).await.unwrap();
+    assert_eq!(found(&state).await, (1, 1, 0));
     let entry = state.entry(&app(1), &"t1".into()).await.unwrap().unwrap();
     assert_eq!((entry.attempt, entry.first_intent_at, entry.last_intent_at), (3, at(1), at(2)));
     assert_eq!(state.doubted(&app(1)).await.unwrap(), None, "it had no witnesses to contradict it");
+}
+
+#[tokio::test]
+async fn a_journal_with_the_indexes_of_an_earlier_version_can_be_read() {
+    let folder = temporary();
+    let state = Sqlite::open(folder.path()).await.unwrap();
+    state.intent(&app(1), &intent("t1", 1, 1)).await.unwrap();
+    state.record_outcome(&app(1), &intent("t2", 1, 1), &failed("x")).await.unwrap();
+    let rejected = ReportResult::Rejected { detail: "no".into() };
+    state.ended(&app(1), &"t2".into(), &rejected, at(2)).await.unwrap();
+    state.close().await;
+    let mut connection = connect(&folder.path().join("tasks.db")).await;
+    sqlx::raw_sql("DROP INDEX tasks_open; DROP INDEX tasks_ended; DROP INDEX tasks_rejected;")
+        .execute(&mut connection)
+        .await
+        .unwrap();
+    connection.close().await.unwrap();
+    let state = Sqlite::read_only(folder.path()).await.unwrap().unwrap();
+    let counts = state.counts(&app(1)).await.unwrap();
+    assert_eq!((counts.intended, counts.rejected), (1, 1));
+    assert_eq!(state.open(&app(1)).await.unwrap()[0].task, "t1".into());
+    assert_eq!(state.rejected(&app(1)).await.unwrap()[0].task, "t2".into());
+    state.close().await;
 }
 
 #[tokio::test]
@@ -107,7 +135,7 @@ async fn what_is_no_database_is_refused_and_left_as_it_is() {
             other => panic!("{other:?}"),
         }
         assert!(std::fs::read_to_string(&path).unwrap().starts_with("not a database"));
-        // Trying again at once finds the folder free.
+        // An immediate retry finds the folder unlocked.
         std::fs::remove_file(&path).unwrap();
         Sqlite::open(folder.path()).await.unwrap();
     }
@@ -124,7 +152,7 @@ async fn damage_in_the_middle_of_the_journal_is_found_when_it_is_opened() {
     let path = folder.path().join("tasks.db");
     let file = std::fs::OpenOptions::new().write(true).open(&path).unwrap();
     let pages = file.metadata().unwrap().len() / 4096;
-    // The header of every page but the first, which holds the format.
+    // The header of every page except the first, which contains the format.
     for page in 1..pages {
         file.write_all_at(&[0xff; 64], page * 4096).unwrap();
     }

@@ -9,7 +9,7 @@ use super::*;
 
 const TASKS: usize = 70;
 
-/// What is known of a task, and its story.
+/// A task's entry and steps.
 type Told = (Option<Entry>, Vec<AttemptStep>);
 
 fn steps(number: usize, attempt: u32, phases: &[Phase]) -> Vec<AttemptStep> {
@@ -30,7 +30,7 @@ fn steps(number: usize, attempt: u32, phases: &[Phase]) -> Vec<AttemptStep> {
 
 fn of(number: usize) -> (AppKey, Intent, Outcome, ReportResult) {
     let mut intent = intent(&format!("t{number}"), 1, i64::try_from(number).unwrap());
-    // More steps than are kept, of one task.
+    // One task has more steps than are kept.
     let waits = if number == 3 { STEPS_KEPT + 20 } else { number % 3 };
     intent.steps = steps(number, 1, &vec![Phase::Wait; waits]);
     let outcome = if number.is_multiple_of(4) { failed("no such team") } else { completed("secret") };
@@ -42,7 +42,7 @@ fn of(number: usize) -> (AppKey, Intent, Outcome, ReportResult) {
     (app(1 + (number % 2) as u128), intent, outcome, end)
 }
 
-/// Lives of tasks that are apart by one step, so that each commit has some of each kind.
+/// Runs task executions that are one step apart, so that each commit contains writes of each kind.
 async fn live(state: &Sqlite, at_once: bool) {
     for round in 0..4 {
         let writes: Vec<BoxFuture<'_, ()>> = (0..TASKS)
@@ -116,7 +116,7 @@ async fn one_that_does_not_fit_into_its_group_is_told_and_the_others_are_written
     assert_eq!(state.attempts(&app, &intents[4].task).await.unwrap(), [], "its steps are not written either");
     assert_eq!(state.attempts(&app, &intents[5].task).await.unwrap().len(), 1);
 
-    // An end that nobody has decided, beside nine that somebody has.
+    // One end without an outcome, together with nine that have one.
     let decided = completed("b");
     for number in (0..10).filter(|number| *number != 4) {
         state.record_outcome(&app, &intents[number], &decided).await.unwrap();

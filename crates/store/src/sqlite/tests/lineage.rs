@@ -1,11 +1,11 @@
-//! State that is not what the last process left.
+//! State that has changed since the last process used it.
 
 use bridgehead_resilience::{Clock, SystemClock};
 
 use super::super::super::{Reason, TaskJournal};
 use super::*;
 
-/// Opens state, begins a task, and closes it again; a copy of the folder is made before the task.
+/// Opens state, starts a task, and closes it again; copies the folder before the task.
 async fn closed_with_a_copy() -> (TempDir, TempDir) {
     let folder = temporary();
     Sqlite::open(folder.path()).await.unwrap().close().await;
@@ -17,12 +17,12 @@ async fn closed_with_a_copy() -> (TempDir, TempDir) {
     (folder, copy)
 }
 
-/// As a process leaves state that is killed, with a task under way.
+/// Leaves state like a process that was killed during a task.
 async fn crashed() -> (TempDir, Sqlite) {
     let folder = temporary();
     let state = Sqlite::open(folder.path()).await.unwrap();
     at_rest(folder.path()).await;
-    // BaselineOrigin the question that a new folder puts.
+    // After the question of a new folder has been answered.
     state.settle_new(&app(1), false).await.unwrap();
     state.intent(&app(1), &intent("begun", 1, 1)).await.unwrap();
     let crashed = temporary();
@@ -74,7 +74,7 @@ async fn an_old_copy_of_the_journal_is_found_out() {
     let (folder, copy) = closed_with_a_copy().await;
     std::fs::copy(copy.path().join("tasks.db"), folder.path().join("tasks.db")).unwrap();
     assert_eq!(reason(&folder).await, Some(Reason::Older));
-    // Also by the listings alone, which know every start and every stop.
+    // The snapshot database alone is sufficient: it records every start and every stop.
     let (folder, copy) = closed_with_a_copy().await;
     std::fs::copy(copy.path().join("tasks.db"), folder.path().join("tasks.db")).unwrap();
     std::fs::copy(copy.path().join("witness"), folder.path().join("witness")).unwrap();
@@ -88,7 +88,7 @@ async fn a_journal_without_its_log_is_found_out_after_a_crash() {
     assert_eq!(reason(&folder).await, Some(Reason::Older));
     let (folder, _state) = crashed().await;
     let log = std::fs::File::options().write(true).open(folder.path().join("tasks.db-wal")).unwrap();
-    // The last commit is cut.
+    // Truncate the last commit.
     log.set_len(log.metadata().unwrap().len() - 4096).unwrap();
     assert_eq!(reason(&folder).await, Some(Reason::Older));
 }

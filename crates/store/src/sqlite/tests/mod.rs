@@ -28,12 +28,12 @@ fn temporary() -> TempDir {
     tempfile::tempdir().unwrap()
 }
 
-/// State that is thrown away and does not wait for the disk.
+/// State that is discarded and does not wait for the disk.
 async fn fleeting() -> Sqlite {
     Sqlite::rehearsal(Path::new("/nonexistent")).await.unwrap()
 }
 
-/// Waits for what happens a moment later, for as long as a slow machine may need.
+/// Waits for an asynchronous effect, for as long as a slow machine may need.
 async fn eventually<T>(what: &str, mut look: impl AsyncFnMut() -> Option<T>) -> T {
     for _ in 0..3000 {
         if let Some(found) = look().await {
@@ -44,13 +44,13 @@ async fn eventually<T>(what: &str, mut look: impl AsyncFnMut() -> Option<T>) -> 
     panic!("{what} did not happen");
 }
 
-/// Waits until what is tidied up after opening is done: from then on, files change by writes alone.
+/// Waits until maintenance after opening is done: after that, files only change through writes.
 async fn at_rest(folder: &Path) {
     let log = folder.join("tasks.db-wal");
     eventually("emptying the log", async || (std::fs::metadata(&log).ok()?.len() == 0).then_some(())).await;
 }
 
-/// Copies every file of a folder, as a crash would leave it.
+/// Copies all files of a folder, as after a crash.
 fn copy_folder(from: &Path, to: &Path) {
     for file in std::fs::read_dir(from).unwrap() {
         let file = file.unwrap();

@@ -7,7 +7,7 @@ use super::*;
 
 const CHILD: &str = "BRIDGEHEAD_TEST_REHEARSAL_FOLDER";
 
-/// Every file of a folder, with its length and a hash of what is in it.
+/// All files of a folder, each with its length and a hash of its contents.
 pub(super) fn snapshot(folder: &Path) -> BTreeMap<String, (usize, u64)> {
     std::fs::read_dir(folder)
         .unwrap()
@@ -59,9 +59,9 @@ async fn beside_a_running_daemon_it_sees_the_last_sync_and_changes_no_file() {
     }
     let folder = temporary();
     let state = synced(folder.path()).await;
-    // What the daemon does when it is quiet is done by now; from here on this process stands still.
+    // The daemon's maintenance is done by now; after that, this process changes nothing.
     tokio::time::sleep(Duration::from_millis(300)).await;
-    // Another process, because within one SQLite shares what it knows of a file.
+    // Use another process, because SQLite shares file information within a process.
     let name =
         "sqlite::tests::read_only_copy::beside_a_running_daemon_it_sees_the_last_sync_and_changes_no_file";
     let child = Command::new(std::env::current_exe().unwrap())

@@ -2,7 +2,7 @@ use super::super::super::{Error, SnapshotStore, TaskJournal};
 use super::read_only_copy::{snapshot, synced};
 use super::*;
 
-/// Reads the state of [`synced`] in a folder, and whatever was in the folder stays as it is.
+/// Reads the state of [`synced`] in a folder, and checks that no file in it changes.
 async fn look(folder: &Path) {
     let before = snapshot(folder);
     let app = app(1);

@@ -14,7 +14,7 @@ fn run(number: i64, detail: &str) -> Run {
     }
 }
 
-/// What is known of the runs, newest first.
+/// The stored runs, newest first.
 async fn known(state: &Sqlite) -> Vec<(String, Option<RunReason>, Option<String>)> {
     let runs = state.runs(&app(1), 10).await.unwrap();
     runs.into_iter().map(|run| (run.detail, run.reason, run.cause)).collect()
@@ -30,7 +30,7 @@ async fn runs_of_an_earlier_version_have_no_reason_whether_the_state_is_migrated
         state.record_run(&app(1), &run(number, detail)).await.unwrap();
     }
     state.close().await;
-    // As the version before has left it.
+    // Simulate the format of the previous version.
     let mut connection = super::losses::connect(&folder.path().join("listings.db")).await;
     sqlx::raw_sql(
         "ALTER TABLE runs DROP COLUMN reason; ALTER TABLE runs DROP COLUMN cause;

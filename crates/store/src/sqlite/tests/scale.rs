@@ -1,7 +1,7 @@
 use super::super::super::{SnapshotStore, Which};
 use super::*;
 
-/// Two syncs of that many records, in pages, in no order; every tenth id is another one in the second.
+/// Runs two syncs with this many records, in pages, unordered; every tenth id is different in the second.
 async fn two_syncs(records: u64, page: usize) {
     let folder = temporary();
     let state = Sqlite::open(folder.path()).await.unwrap();
@@ -32,7 +32,7 @@ async fn two_syncs(records: u64, page: usize) {
         lap("compared");
         if sync == 1 {
             assert_eq!((difference.created, difference.removed), (records / 10, records / 10));
-            // Half of those in both are of an odd number.
+            // Half of the records in both have an odd number.
             assert_eq!(difference.changed, records / 2);
             let mut removed = 0;
             let mut after: Option<String> = None;

@@ -9,7 +9,7 @@ use super::*;
 
 const SECRET: &str = "hunter2-correct-horse";
 
-/// The files of the folder that hold the secret.
+/// The files of the folder that contain the secret.
 fn files_with_secret(folder: &Path) -> Vec<String> {
     std::fs::read_dir(folder)
         .unwrap()
@@ -38,7 +38,7 @@ async fn nothing_of_a_result_is_left_in_any_file_once_it_is_reported() {
     let app = app(1);
     let mut random = rand::rngs::SmallRng::seed_from_u64(7);
     let mut waiting: Vec<String> = Vec::new();
-    // Rows come, grow, shrink and go in no order, so that pages split and merge around the results.
+    // Rows are added, grow, shrink and are removed in random order, so that pages split and merge around the results.
     for number in 0..600_u32 {
         let task = format!("{:016x}-{number}", random.random::<u64>());
         state.intent(&app, &intent(&task, 1, 1)).await.unwrap();

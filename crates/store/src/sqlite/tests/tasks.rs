@@ -1,7 +1,7 @@
 use super::super::super::{Error, ReportResult, TaskJournal};
 use super::*;
 
-/// What a version to come might write.
+/// Simulates data of a future version.
 async fn overwrite(state: &Sqlite, statement: &'static str) {
     state.tasks().write(super::writer::Raw(statement)).await.unwrap();
 }

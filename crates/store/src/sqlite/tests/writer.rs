@@ -35,7 +35,7 @@ impl Write for Panic {
     }
 }
 
-/// Notes the names of the writes of every commit.
+/// Records the names of the writes in every commit.
 fn recorder() -> (Observer, Arc<Mutex<Vec<Vec<&'static str>>>>) {
     let commits = Arc::new(Mutex::new(Vec::new()));
     let noted = Arc::clone(&commits);
@@ -123,7 +123,7 @@ async fn a_write_that_fails_fails_alone() {
     assert_eq!(tasks, ["decided".into(), "good".into(), "later".into()]);
 }
 
-/// Whatever the failing write has kept of its first run, the others are written once.
+/// Whatever a failing write keeps from its first run, the other writes happen once.
 #[tokio::test]
 async fn what_ran_beside_a_write_that_fails_is_done_once() {
     let folder = temporary();
@@ -154,7 +154,7 @@ async fn a_full_disk_is_said_and_survived() {
     let state = Sqlite::open(folder.path()).await.unwrap();
     let app = app(1);
     state.intent(&app, &intent("before", 1, 1)).await.unwrap();
-    // SQLite does not go below the present size.
+    // SQLite does not go below the current size.
     state.tasks().write(Raw("PRAGMA max_page_count = 1")).await.unwrap();
     let large = failed(&"x".repeat(100_000));
     let (identity, other) = (intent("before", 1, 1), intent("other", 1, 1));
@@ -176,7 +176,7 @@ async fn a_transaction_that_is_gone_fails_its_batch_and_nothing_else() {
     let state = Sqlite::open(folder.path()).await.unwrap();
     let app = app(1);
     let (one, two) = (intent("one", 1, 1), intent("two", 1, 1));
-    // SQLite does the same by itself on some failures of the disk.
+    // SQLite itself does this on some disk errors.
     let (first, second, third) = tokio::join!(
         state.intent(&app, &one),
         state.tasks().write(Raw("INSERT OR ROLLBACK INTO tasks (app) VALUES (NULL)")),

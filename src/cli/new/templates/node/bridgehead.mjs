@@ -1,4 +1,4 @@
-// What a bridgehead connector in Node.js needs besides its own code: the protocol, errors, HTTP, paging and redaction.
+// Everything that a bridgehead connector in Node.js needs besides its own code: the protocol, errors, HTTP, paging and redaction.
 //
 // Copied into your project by `bridgehead new`; it is yours, and needs Node.js 18 or later and nothing else. A connector is a
 // subclass of `Connector` and a last line, `serve(MyConnector)`. bridgehead's docs/connectors/exec.md explains the protocol.
@@ -11,16 +11,16 @@ const STATUSES = ["active", "inactive", "suspended"];
 const ELSEWHERE = ["id", "account_id", "memberships", "assignments", "status", ...PASSWORD];
 const ACTIONS = ["create_account", "update_account", "delete_account", "suspend_account", "unsuspend_account", "reset_password"];
 const CURSOR = "at:";
-const LARGEST = 16 * 1024 * 1024; // bytes of one answer
-const current = new AsyncLocalStorage(); // the call that is worked on: whether it has changed anything
+const LARGEST = 16 * 1024 * 1024; // the maximum size of a response in bytes
+const current = new AsyncLocalStorage(); // the current call: whether it has changed anything
 
 /**
- * An error with its four parts. What is left out follows from the code, as docs/connectors/exec.md says.
+ * An error with its four parts. Omitted parts depend on the code, as docs/connectors/exec.md explains.
  *
  * code: ACCOUNT_NOT_FOUND, ACCOUNT_ALREADY_EXISTS, LICENSE_EXHAUSTED, PERMISSION_DENIED, RATE_LIMITED, TIMEOUT, INTERNAL_ERROR
- * effect: "not_applied" only if it is certain that nothing was changed, else "unknown"
+ * effect: "not_applied" only if it is certain that nothing was changed, otherwise "unknown"
  * retry: "never" or "backoff"; retry_after: seconds that the target asks to wait
- * subject: what it is about: "account", "group", "license", or "connection" where every call would fail
+ * subject: what it is about: "account", "group", "license", or "connection" if every call would fail
  */
 export class Failure extends Error {
   constructor(code, message, parts = {}) {
@@ -29,22 +29,22 @@ export class Failure extends Error {
   }
 }
 
-/** The target cannot do what is asked, and nothing was changed. */
+/** The target does not support the request, and nothing was changed. */
 export const refused = (message, parts) => new Failure("INTERNAL_ERROR", message, { effect: "not_applied", ...parts });
 
 const isId = (id) => typeof id === "string" && id !== "";
 
-/** What a task asks for, checked. */
+/** A validated task. */
 class Task {
   constructor(connector, action, params) {
     const { account } = params, changes = params.changes ?? {}, { app, constructor: kind } = connector;
     const create = action === "create_account", sets = create || action === "update_account";
     Object.assign(this, { action, account, task_id: params.task_id, may_have_applied: params.may_have_applied ?? false });
-    // What other actions bring along, they do not ask for.
+    // Fields of other actions are not requests to set them.
     const given = { ...(create ? account : {}), ...(sets ? changes : {}) };
-    /** Names of `Connector.fields` alone, as text or null (to clear it). */
+    /** Only names from `Connector.fields`, with a string or null (to clear the field). */
     this.fields = {};
-    /** Fields of a new account that the target has no place for. They are named in the result and left out. */
+    /** Fields of a new account that the target cannot store. They are listed in the result and left out. */
     this.not_kept = [];
     for (const [name, value] of Object.entries(given)) {
       if (ELSEWHERE.includes(name)) continue;
@@ -57,11 +57,11 @@ class Task {
         this.fields[name] = value;
       }
     }
-    /** "active", "inactive", "suspended", or undefined where the task says nothing of it. */
+    /** "active", "inactive", "suspended", or undefined if the task does not set it. */
     this.status = given.status ?? undefined;
     if (this.status !== undefined && !STATUSES.includes(this.status)) throw refused(`${app} does not have this status as the task asks for`);
     if (sets || action === "reset_password") this.password = password(connector, [changes, account, params]);
-    /** By slug, the whole list of ids that the account is to have. Slugs that are not named stay as they are. */
+    /** By slug, the complete list of ids for the account. Memberships of other slugs stay unchanged. */
     this.memberships = {};
     for (const [slug, refs] of Object.entries((sets && params.memberships) || {})) {
       const type = Object.hasOwn(kind.types, slug) ? kind.types[slug] : undefined;
@@ -83,56 +83,56 @@ function password({ app, constructor: kind }, places) {
 
 /** Subclass this. Every method may throw a `Failure`; any other exception is an INTERNAL_ERROR of unknown effect. */
 export class Connector {
-  /** Said to bridgehead. */
+  /** Reported to bridgehead. */
   static title = "connector";
   static version = "0.1.0";
-  /** Slugs of what is listed, in this order: "group", "license" or "account". */
+  /** The slugs of the listed types, in this order, with their kind: "group", "license" or "account". */
   static types = { account: "account" };
-  /** Fields of an account that can be set. */
+  /** The fields of an account that can be set. */
   static fields = NAMES;
-  /** Fields that the target takes and never shows. */
+  /** Fields that the target accepts but never returns. */
   static unverifiable = [];
-  /** Whether the target keeps passwords. */
+  /** Whether the target stores passwords. */
   static passwords = false;
 
-  /** `app` is what messages call the target, `settings` the table `settings` of the configuration. */
+  /** `app` is the name of the target in messages, `settings` the table `settings` of the configuration. */
   constructor(app, settings) {
     Object.assign(this, { app, settings });
   }
 
-  /** Fails if the target is unreachable or refuses the credential. Changes nothing. */
+  /** Fails if the target is unreachable or rejects the credential. Changes nothing. */
   async check() {
     throw new Error("check is not written");
   }
 
   /**
-   * One page: { records, next }, `next` being null at the end; `cursor` is null for the first page. An account that is missing from a
-   * completed listing is removed, so data that cannot be read is a Failure, never a short page.
+   * Returns one page: { records, next }, with `next` null at the end; `cursor` is null for the first page. An account that is missing
+   * from a completed listing is removed, so unreadable data must be a Failure, never a short page.
    */
   async list(_slug, _cursor) {
     throw new Error("list is not written");
   }
 
   /**
-   * The accounts whose `field` ("id", "username" or "email") could be `text`, as records; more than fit do no harm. An empty list
-   * means that the account certainly does not exist.
+   * Returns the records of accounts whose `field` ("id", "username" or "email") may be `text`; additional ones do no harm. An empty
+   * list means that the account definitely does not exist.
    */
   async search(_field, _text) {
     throw new Error("search is not written");
   }
 
-  // Those that are written are declared, and no others. `found` is the record as `search` has given it.
+  // Only the methods that you implement are declared as capabilities. `found` is the record that `search` returned.
   //
   //   create_account(task) -> id        update_account(found, task)       delete_account(found)
   //   suspend_account(found)            unsuspend_account(found)          reset_password(found, password) -> result or nothing
 
-  /** The record of an account, by its id, otherwise by its user name, otherwise by its email; null if it does not exist. */
+  /** Returns the record of an account, by its id, otherwise by its user name, otherwise by its email; null if it does not exist. */
   async find(account) {
     const field = ["id", "username", "email"].find((name) => account[name]);
     if (!field) return null;
     const fold = (text) => (field === "id" ? String(text) : String(text).toLowerCase());
     const records = await this.search(field, String(account[field]));
-    // Data that cannot be read does not prove that the account is missing.
+    // Unreadable data does not prove that the account is missing.
     if (!records.every((one) => one && isId(one.id))) throw new Failure("INTERNAL_ERROR", `${this.app} answered with an account that has no id`);
     const hits = records.filter((one) => one[field] && fold(one[field]) === fold(account[field]));
     if (new Set(hits.map((one) => one.id)).size > 1)
@@ -174,21 +174,21 @@ export class Connector {
   }
 }
 
-/** An HTTP API that speaks JSON. Every answer but success is a Failure that says what it means; redirects are not followed. */
+/** An HTTP API with JSON. Every unsuccessful response is a Failure that says what it means; redirects are not followed. */
 export class Http {
   constructor(connector, url, { headers = {}, timeout = 20 } = {}) {
     Object.assign(this, { app: connector.app, url: url.replace(/\/+$/, ""), timeout });
     this.headers = { accept: "application/json", ...headers };
   }
 
-  /** The JSON that a GET is answered with; null for a 404 with `absent`, where that can only mean that it is not there. */
+  /** Returns the JSON response to a GET; null for a 404 with `absent`, for paths whose 404 definitely means "does not exist". */
   get(path, query = {}, { absent = false } = {}) {
     return this.send("GET", path, { query, absent });
   }
 
-  /** Sends a request once: when to try again is bridgehead's affair. `path` is text, or an array of its parts. */
+  /** Sends a request once: bridgehead decides about retries. `path` is a string, or an array of its segments. */
   async send(method, path, { body, query = {}, absent = false } = {}) {
-    // URLs cannot carry these as a part of a path: without this, something else would be asked for.
+    // These cannot be a segment of a URL path: without this check, another resource would be requested.
     if (Array.isArray(path) && path.some((part) => ["", ".", ".."].includes(part) || /\p{Cc}/u.test(part))) {
       if (absent) return null;
       throw refused(`${this.app} has nothing of this identifier`);
@@ -216,7 +216,7 @@ export class Http {
     } catch {
       throw new Failure("INTERNAL_ERROR", `${app} answered ${answer.status} to ${method} ${where} with invalid JSON`);
     }
-    // Null means "not there" here, and only a 404 says that.
+    // Null means that it does not exist, which only a 404 proves.
     if (found === null && !changes)
       throw new Failure("INTERNAL_ERROR", `${app} answered ${answer.status} to ${method} ${where} with nothing in it`);
     return found;
@@ -266,7 +266,7 @@ function retryAfter(headers) {
   return wait > 0 ? Math.min(wait, 3600) : undefined;
 }
 
-/** The texts under names that speak of a secret. */
+/** Returns the strings whose names indicate a secret. */
 function secretsOf(settings, inherited = false) {
   return Object.entries(settings).flatMap(([name, value]) => {
     const secret = inherited || /password|token|secret|key|credential/i.test(name);
@@ -275,15 +275,15 @@ function secretsOf(settings, inherited = false) {
   });
 }
 
-/** A second line of defence; the daemon looks again, and for more encodings. The first is not to say it. */
+/** Removes secrets as a second line of defense; the daemon removes them again, in more encodings. The first line is not to print them. */
 function redact(text, secrets) {
   const forms = (secret) => [secret, JSON.stringify(secret).slice(1, -1), encodeURIComponent(secret), Buffer.from(secret).toString("base64")];
   return secrets.flatMap(forms).reduce((text, form) => text.replaceAll(form, "[redacted]"), text);
 }
 
-/** Answers bridgehead until it closes standard input. */
+/** Handles bridgehead's requests until it closes standard input. */
 export async function serve(kind) {
-  // Only answers may go to standard output; what is printed goes to the daemon's log.
+  // Standard output is only for responses; printed text goes to the daemon's log.
   globalThis.console = new Console(process.stderr, process.stderr);
   const actions = ACTIONS.filter((action) => typeof kind.prototype[action] === "function");
   let connector, secrets = [];
@@ -318,10 +318,10 @@ export async function serve(kind) {
       return { result: await methods[method](params) };
     } catch (error) {
       if (error instanceof Failure) {
-        // An earlier step was done, so the effect is not "not applied".
+        // An earlier step took effect, so the effect is not "not_applied".
         const data = call.changed && actions.includes(method) ? { retry: "never", ...error.parts, effect: "unknown" } : error.parts;
         return { error: { code: -32000, message: clean(error.message), data } };
-      } // a fault in the connector; the daemon logs the trace
+      } // a bug in the connector; the daemon logs the trace
       process.stderr.write(`${clean(String(error?.stack ?? error))}\n`);
       const data = { code: "INTERNAL_ERROR", effect: "unknown" };
       return { error: { code: -32000, message: `the connector failed: ${error?.name ?? typeof error}`, data } };
@@ -329,8 +329,8 @@ export async function serve(kind) {
   }
 
   const running = new Set();
-  let rest = Buffer.alloc(0); // not readline: it breaks lines at more than a line feed
-  for await (const chunk of process.stdin) { // ends when bridgehead closes it, after shutdown or because it died
+  let rest = Buffer.alloc(0); // not readline: it splits lines at more than a line feed
+  for await (const chunk of process.stdin) { // ends when bridgehead closes it, after shutdown or a crash
     rest = Buffer.concat([rest, chunk]);
     for (let end = rest.indexOf(10); end >= 0; end = rest.indexOf(10)) {
       const { id, method, params = {} } = JSON.parse(rest.subarray(0, end));
@@ -343,7 +343,7 @@ export async function serve(kind) {
       if (method === "initialize") await said;
     }
   }
-  // bridgehead is gone. What has begun may come to its end; whatever is left then is read back at the next start.
+  // bridgehead has exited. Running calls may finish; the next start reads back the effect of the others.
   await Promise.race([Promise.allSettled(running), new Promise((done) => setTimeout(done, 3000))]);
   process.exit(0);
 }

@@ -1,8 +1,8 @@
-// Connects @@name@@ to Iden. As it was generated, it speaks to the small API in sample-api.mjs: replace the paths and the names of
-// fields by those of your system. bridgehead.mjs does the rest.
+// Connects @@name@@ to Iden. The generated code uses the small API in sample-api.mjs: replace the paths and field names with those of
+// your system. bridgehead.mjs does the rest.
 import { Connector, Http, refused, serve } from "./bridgehead.mjs";
 
-// What the API calls the fields of an account.
+// The API's names for the fields of an account.
 const FIELDS = { username: "login", email: "mail", first_name: "given_name", last_name: "surname", display_name: "title" };
 
 class Target extends Connector {
@@ -24,7 +24,7 @@ class Target extends Connector {
   async list(slug, cursor) {
     const page = await this.api.get(slug === "team" ? "/teams" : "/users", { after: cursor, limit: this.page });
     const record = slug === "team" ? ({ id, name }) => ({ id, name }) : this.record;
-    // The API says itself whether there is more. A page that is short says nothing.
+    // The API itself says whether there are more records. A short page proves nothing.
     return { records: page.items.map(record), next: page.next };
   }
 
@@ -67,7 +67,7 @@ class Target extends Connector {
     await this.api.send("PATCH", ["users", found.id], { body: { password } });
   }
 
-  /** What a task sets, as the API calls it, in one request: so nothing is ever half done. */
+  /** Everything that a task sets, with the API's names, in one request, so that nothing is ever half done. */
   async body({ fields, status, password, memberships }) {
     const body = Object.fromEntries(Object.entries(fields).map(([name, value]) => [FIELDS[name], value]));
     if (status) body.enabled = status === "active";
@@ -78,7 +78,7 @@ class Target extends Connector {
     return body;
   }
 
-  /** An account as Iden wants it. An account that cannot be read is an error: if it were left out, it would be removed. */
+  /** An account in Iden's format. An unreadable account is an error: if it were left out, it would be removed. */
   record(user) {
     const fields = Object.entries(FIELDS).map(([name, theirs]) => [name, user[theirs]]).filter(([, value]) => value != null);
     const status = user.enabled ? "active" : "suspended";

@@ -1,13 +1,13 @@
-// A small web API to try the connector on: users and teams, kept in memory. Your system takes its place.
+// A small web API for trying out the connector: users and teams in memory. Your system replaces it.
 //
-//     node sample-api.mjs [PORT]        the token is "sample-token"; with "read-only-token" nothing can be changed
+//     node sample-api.mjs [PORT]        the token is "sample-token"; "read-only-token" allows no changes
 import { createServer } from "node:http";
 
 const TOKENS = { "sample-token": true, "read-only-token": false };
 const TEXTS = ["login", "mail", "given_name", "surname", "title"];
 const tables = { teams: new Map(), users: new Map() };
 ["Engineering", "Sales", "Support"].forEach((name, at) => tables.teams.set(`t${at + 1}`, { id: `t${at + 1}`, name }));
-const passwords = new Map(); // where nobody sees them again
+const passwords = new Map(); // never returned
 let count = 0;
 
 class Refused extends Error {
@@ -42,7 +42,7 @@ function add(fields) {
   return tables.users.get(id);
 }
 
-/** As many APIs do, it finds every name that contains the text, and caps the page. */
+/** Like many APIs, it finds every name that contains the text, and limits the page size. */
 function page(table, query) {
   const limit = Math.min(Number(query.get("limit") ?? 100), 100), after = query.get("after") ?? "";
   const filters = TEXTS.filter((name) => query.has(name)).map((name) => [name, query.get(name).toLowerCase()]);

@@ -1,4 +1,4 @@
-"""What a bridgehead connector in Python needs besides its own code: the protocol, errors, HTTP, paging and redaction.
+"""Everything that a bridgehead connector in Python needs besides its own code: the protocol, errors, HTTP, paging and redaction.
 
 Copied into your project by `bridgehead new`; it is yours, and needs Python 3.9 or later and nothing else. A connector is a
 subclass of `Connector` and a last line, `serve(MyConnector)`. bridgehead's docs/connectors/exec.md explains the protocol.
@@ -24,17 +24,17 @@ NAMES = ("username", "email", "first_name", "last_name", "display_name")
 STATUSES = ("active", "inactive", "suspended")
 ELSEWHERE = ("id", "account_id", "memberships", "assignments", "status", *PASSWORD)
 CURSOR = "at:"
-LARGEST = 16 * 1024 * 1024  # bytes of one answer
-call = threading.local()  # the call that this thread works on: whether it has changed anything, and its secrets
+LARGEST = 16 * 1024 * 1024  # the maximum size of a response in bytes
+call = threading.local()  # the current call of this thread: whether it has changed anything, and its secrets
 
 
 class Failure(Exception):
-    """An error with its four parts. What is left out follows from the code, as docs/connectors/exec.md says.
+    """An error with its four parts. Omitted parts depend on the code, as docs/connectors/exec.md explains.
 
     code: ACCOUNT_NOT_FOUND, ACCOUNT_ALREADY_EXISTS, LICENSE_EXHAUSTED, PERMISSION_DENIED, RATE_LIMITED, TIMEOUT, INTERNAL_ERROR
-    effect: "not_applied" only if it is certain that nothing was changed, else "unknown"
+    effect: "not_applied" only if it is certain that nothing was changed, otherwise "unknown"
     retry: "never" or "backoff"; retry_after: seconds that the target asks to wait
-    subject: what it is about: "account", "group", "license", or "connection" where every call would fail
+    subject: what it is about: "account", "group", "license", or "connection" if every call would fail
     """
 
     def __init__(self, code, message, **parts):
@@ -44,7 +44,7 @@ class Failure(Exception):
 
 
 def refused(message, **parts):
-    """The target cannot do what is asked, and nothing was changed."""
+    """The target does not support the request, and nothing was changed."""
     return Failure("INTERNAL_ERROR", message, effect="not_applied", **parts)
 
 
@@ -53,16 +53,16 @@ def is_id(value):
 
 
 class Task:
-    """What a task asks for, checked: `fields` holds names of `Connector.fields` alone, as text or None (to clear it)."""
+    """A validated task: `fields` contains only names from `Connector.fields`, with a string or None (to clear the field)."""
 
     def __init__(self, connector, action, params):
         account, changes = params["account"], params.get("changes") or {}
         create, sets = action == "create_account", action in ("create_account", "update_account")
-        # What other actions bring along, they do not ask for.
+        # Fields of other actions are not requests to set them.
         given = {**(account if create else {}), **(changes if sets else {})}
         self.action, self.task_id, self.account = action, params["task_id"], account
         self.may_have_applied = params.get("may_have_applied", False)
-        #: Fields of a new account that the target has no place for. They are named in the result and left out.
+        #: Fields of a new account that the target cannot store. They are listed in the result and left out.
         self.not_kept = []
         self.fields = {}
         for name, value in given.items():
@@ -74,13 +74,13 @@ class Task:
                 raise refused(f"{connector.app} cannot store this value of the field '{name}'")
             elif value is not None or not create:
                 self.fields[name] = value
-        #: "active", "inactive", "suspended", or None where the task says nothing of it.
+        #: "active", "inactive", "suspended", or None if the task does not set it.
         self.status = given.get("status")
         if self.status is not None and self.status not in STATUSES:
             raise refused(f"{connector.app} does not have this status as the task asks for")
         places = (changes, account, params)
         self.password = self._password(connector, places) if sets or action == "reset_password" else None
-        #: By slug, the whole list of ids that the account is to have. Slugs that are not named stay as they are.
+        #: By slug, the complete list of ids for the account. Memberships of other slugs stay unchanged.
         self.memberships = {}
         for slug, refs in (params.get("memberships") or {}).items() if sets else ():
             if connector.types.get(slug) not in ("group", "license"):
@@ -107,47 +107,47 @@ class Connector:
 
     name = "connector"
     version = "0.1.0"
-    #: Slugs of what is listed, in this order: "group", "license" or "account".
+    #: The slugs of the listed types, in this order, with their kind: "group", "license" or "account".
     types = {"account": "account"}
-    #: Fields that can be set, of an account.
+    #: The fields of an account that can be set.
     fields = NAMES
-    #: Fields that the target takes and never shows.
+    #: Fields that the target accepts but never returns.
     unverifiable = ()
-    #: Whether the target keeps passwords.
+    #: Whether the target stores passwords.
     passwords = False
 
     def __init__(self, app, settings):
-        #: What messages call the target, and the table `settings` of the configuration.
+        #: The name of the target in messages, and the table `settings` of the configuration.
         self.app, self.settings = app, settings
 
     def check(self):
-        """Fails if the target is unreachable or refuses the credential. Changes nothing."""
+        """Fails if the target is unreachable or rejects the credential. Changes nothing."""
         raise NotImplementedError
 
     def list(self, slug, cursor):
-        """One page: (records, cursor of the next page), the cursor None at the end, and None for the first page. An account that is
-        missing from a completed listing is removed, so data that cannot be read is a Failure, never a short page."""
+        """Returns one page: (records, cursor of the next page). The cursor is None at the end, and None requests the first page. An account
+        that is missing from a completed listing is removed, so unreadable data must be a Failure, never a short page."""
         raise NotImplementedError
 
     def search(self, field, text):
-        """The accounts whose `field` ("id", "username" or "email") could be `text`, as records; more than fit do no harm. An
-        empty list means that the account certainly does not exist."""
+        """Returns the records of accounts whose `field` ("id", "username" or "email") may be `text`; additional ones do no harm. An
+        empty list means that the account definitely does not exist."""
         raise NotImplementedError
 
-    # Those that are written are declared, and no others. `found` is the record as `search` has given it.
+    # Only the methods that you implement are declared as capabilities. `found` is the record that `search` returned.
     #
     #   create_account(task) -> id        update_account(found, task)       delete_account(found)
     #   suspend_account(found)            unsuspend_account(found)          reset_password(found, password) -> result or None
 
     def find(self, account):
-        """The record of an account, by its id, otherwise by its user name, otherwise by its email; None if it does not exist."""
+        """Returns the record of an account, by its id, otherwise by its user name, otherwise by its email; None if it does not exist."""
         field = next((name for name in ("id", "username", "email") if account.get(name)), None)
         if field is None:
             return None
         wanted = str(account[field])
         same = (lambda text: text == wanted) if field == "id" else (lambda text: text.casefold() == wanted.casefold())
         records = self.search(field, wanted)
-        # Data that cannot be read does not prove that the account is missing.
+        # Unreadable data does not prove that the account is missing.
         if not all(is_id(one.get("id")) for one in records):
             raise Failure("INTERNAL_ERROR", f"{self.app} answered with an account that has no id")
         found = {one["id"]: one for one in records if one.get(field) and same(str(one[field]))}
@@ -190,7 +190,7 @@ class Connector:
 
 
 class Http:
-    """An HTTP API that speaks JSON. Every answer but success is a Failure that says what it means; redirects are not followed."""
+    """An HTTP API with JSON. Every unsuccessful response is a Failure that says what it means; redirects are not followed."""
 
     def __init__(self, connector, url, headers=None, timeout=20):
         self.app, self.url, self.timeout = connector.app, url.rstrip("/"), timeout
@@ -198,13 +198,13 @@ class Http:
         self.opener = urllib.request.build_opener(_NoRedirect, urllib.request.HTTPSHandler(context=ssl.create_default_context()))
 
     def get(self, path, absent=False, **query):
-        """The JSON that a GET is answered with; None for a 404 with `absent`, where that can only mean that it is not there."""
+        """Returns the JSON response to a GET; None for a 404 with `absent`, for paths whose 404 definitely means "does not exist"."""
         return self.send("GET", path, query=query, absent=absent)
 
     def send(self, method, path, body=None, query=None, absent=False):
-        """Sends a request once: when to try again is bridgehead's affair. `path` is text, or a list of its parts."""
+        """Sends a request once: bridgehead decides about retries. `path` is a string, or a list of its segments."""
         if not isinstance(path, str):
-            # URLs cannot carry these as a part of a path: without this, something else would be asked for.
+            # These cannot be a segment of a URL path: without this check, another resource would be requested.
             if any(part in ("", ".", "..") or not part.isprintable() for part in path):
                 if absent:
                     return None
@@ -236,7 +236,7 @@ class Http:
             found = json.loads(text)
         except ValueError:
             raise Failure("INTERNAL_ERROR", f"{self.app} answered {status} to {what} with invalid JSON")
-        # None means "not there" here, and only a 404 says that.
+        # None means that it does not exist, which only a 404 proves.
         if found is None and not changes:
             raise Failure("INTERNAL_ERROR", f"{self.app} answered {status} to {what} with nothing in it")
         return found
@@ -275,7 +275,7 @@ class Http:
 
 class _NoRedirect(urllib.request.HTTPRedirectHandler):
     def redirect_request(self, *_):
-        return None  # a credential must not go where a redirect points to
+        return None  # a credential must not be sent to the target of a redirect
 
 
 def _retry_after(headers):
@@ -290,7 +290,7 @@ def _retry_after(headers):
 
 
 def _secrets_of(settings, inherited=False):
-    """The texts under names that speak of a secret."""
+    """Returns the strings whose names indicate a secret."""
     found = []
     for name, value in settings.items():
         secret = inherited or any(part in name.lower() for part in ("password", "token", "secret", "key", "credential"))
@@ -302,7 +302,7 @@ def _secrets_of(settings, inherited=False):
 
 
 def _redact(text, secrets):
-    """A second line of defence; the daemon looks again, and for more encodings. The first is not to say it."""
+    """Removes secrets as a second line of defense; the daemon removes them again, in more encodings. The first line is not to print them."""
     for secret in secrets:
         for form in (secret, json.dumps(secret)[1:-1], urllib.parse.quote(secret, safe=""), base64.b64encode(secret.encode()).decode()):
             text = text.replace(form, "[redacted]")
@@ -310,7 +310,7 @@ def _redact(text, secrets):
 
 
 class _Program:
-    """Answers requests, several at a time."""
+    """Handles requests concurrently."""
 
     def __init__(self, kind, answers):
         self.kind, self.answers, self.lock = kind, answers, threading.Lock()
@@ -330,14 +330,14 @@ class _Program:
             self.say(id, {"result": self.result(method, params)})
         except Failure as failure:
             parts = {"code": failure.code, **failure.parts}
-            # An earlier step was done, so the effect is not "not applied".
+            # An earlier step took effect, so the effect is not "not_applied".
             if call.changed and method in self.actions():
                 parts["effect"] = "unknown"
                 parts.setdefault("retry", "never")
             self.say(id, {"error": {"code": -32000, "message": _redact(failure.message, secrets), "data": parts}})
         except LookupError if method not in self.known() else ():
             self.say(id, {"error": {"code": -32601, "message": f"there is no method {method}"}})
-        except Exception as error:  # a fault in the connector; the daemon logs the traceback
+        except Exception as error:  # a bug in the connector; the daemon logs the traceback
             print(_redact(traceback.format_exc(), secrets), file=sys.stderr, flush=True)
             data = {"code": "INTERNAL_ERROR", "effect": "unknown"}
             self.say(id, {"error": {"code": -32000, "message": f"the connector failed: {type(error).__name__}", "data": data}})
@@ -375,8 +375,8 @@ class _Program:
 
 
 def serve(kind, threads=8):
-    """Answers bridgehead until it closes standard input."""
-    # Only answers may go to standard output; what is printed goes to the daemon's log.
+    """Handles bridgehead's requests until it closes standard input."""
+    # Standard output is only for responses; printed text goes to the daemon's log.
     answers, sys.stdout = os.fdopen(os.dup(1), "w", encoding="utf-8"), sys.stderr
     program = _Program(kind, answers)
     pool, running = concurrent.futures.ThreadPoolExecutor(threads), set()
@@ -387,6 +387,6 @@ def serve(kind, threads=8):
             program.answer(*arguments)
         else:
             running = {one for one in running if not one.done()} | {pool.submit(program.answer, *arguments)}
-    # bridgehead is gone. What has begun may come to its end; whatever is left then is read back at the next start.
+    # bridgehead has exited. Running calls may finish; the next start reads back the effect of the others.
     concurrent.futures.wait(running, timeout=3)
     os._exit(0)

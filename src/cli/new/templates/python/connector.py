@@ -1,9 +1,9 @@
-"""Connects @@name@@ to Iden. As it was generated, it speaks to the small API in sample_api.py: replace the paths and the names of
-fields by those of your system. bridgehead.py does the rest."""
+"""Connects @@name@@ to Iden. The generated code uses the small API in sample_api.py: replace the paths and field names with those of
+your system. bridgehead.py does the rest."""
 
 from bridgehead import Connector, Http, refused, serve
 
-# What the API calls the fields of an account.
+# The API's names for the fields of an account.
 FIELDS = {"username": "login", "email": "mail", "first_name": "given_name", "last_name": "surname", "display_name": "title"}
 
 
@@ -24,7 +24,7 @@ class Target(Connector):
     def list(self, slug, cursor):
         page = self.api.get("/teams" if slug == "team" else "/users", after=cursor, limit=self.page)
         record = (lambda team: {"id": team["id"], "name": team["name"]}) if slug == "team" else self.record
-        # The API says itself whether there is more. A page that is short says nothing.
+        # The API itself says whether there are more records. A short page proves nothing.
         return [record(item) for item in page["items"]], page["next"]
 
     def search(self, field, text):
@@ -60,7 +60,7 @@ class Target(Connector):
         self.api.send("PATCH", ["users", found["id"]], {"password": password})
 
     def body(self, task):
-        """What a task sets, as the API calls it, in one request: so nothing is ever half done."""
+        """Everything that a task sets, with the API's names, in one request, so that nothing is ever half done."""
         body = {FIELDS[name]: value for name, value in task.fields.items()}
         if task.status:
             body["enabled"] = task.status == "active"
@@ -74,7 +74,7 @@ class Target(Connector):
         return body
 
     def record(self, user):
-        """An account as Iden wants it. An account that cannot be read is an error: if it were left out, it would be removed."""
+        """An account in Iden's format. An unreadable account is an error: if it were left out, it would be removed."""
         fields = {name: user.get(theirs) for name, theirs in FIELDS.items()}
         status = "active" if user["enabled"] else "suspended"
         return {"id": user["id"], "status": status, "memberships": {"team": user["teams"]},

@@ -1,4 +1,4 @@
-"""A small web API to try the connector on: users and teams, kept in memory. Your system takes its place.
+"""A small web API for trying out the connector: users and teams in memory. Your system replaces it.
 
     python3 sample_api.py [PORT]        the token is "sample-token"; with "read-only-token" nothing can be changed
 """
@@ -80,7 +80,7 @@ class Api(BaseHTTPRequestHandler):
         if self.command == "GET" and id is not None:
             return 200, table[id]
         if self.command == "GET":
-            # As many APIs do, it finds every name that contains the text, and caps the page.
+            # Like many APIs, it finds every name that contains the text, and limits the page size.
             limit = min(int(query.get("limit", 100)), 100)
             fits = lambda one: all(text.lower() in (one.get(name) or "").lower() for name, text in query.items() if name in TEXTS)
             rest = [table[key] for key in sorted(table) if key > query.get("after", "") and fits(table[key])]

@@ -1,4 +1,4 @@
-//! What Iden's tasks and syncs come to.
+//! Executes Iden's tasks and syncs.
 
 use bridgehead_sdk::{
     Account, AccountRecord, AccountStatus, Action, Completion, Context, CreateAccount, Cursor,
@@ -10,12 +10,12 @@ use serde_json::{Map, Value, json};
 use crate::settings::Settings;
 use crate::target::{State, Target};
 
-/// How many records a page of a listing holds.
+/// The number of records per page of a listing.
 const PAGE: usize = 200;
-/// What a cursor begins with; behind it stands the last id of the page before. Going on by key neither skips nor repeats
-/// anybody while others come and go.
+/// The prefix of a cursor, followed by the last id of the previous page. Continuing by key neither skips nor repeats an account while
+/// others are added or removed.
 const AFTER: &str = "after:";
-/// The fields that the target keeps of an account.
+/// The fields of an account that the target stores.
 const FIELDS: [&str; 5] = [
     "username",
     "email",
@@ -26,13 +26,13 @@ const FIELDS: [&str; 5] = [
 
 /// One app's target.
 pub(crate) struct Connector {
-    /// What messages call it.
+    /// The name of the target in messages.
     system: String,
     target: Target,
 }
 
 impl Connector {
-    /// Checks the settings, and nothing else: the target is not touched before the first call.
+    /// Checks the settings only: the target is not accessed before the first call.
     pub(crate) fn new(settings: &Settings, setup: &Setup) -> Result<Self, SettingsError> {
         if settings.path.is_empty() {
             return Err(SettingsError::new(
@@ -50,7 +50,7 @@ impl Connector {
 #[async_trait]
 impl bridgehead_sdk::Connector for Connector {
     async fn describe(&self) -> Result<Description, Error> {
-        // Declare what is written below, and nothing more.
+        // Declare only what is implemented below.
         Ok(Description::new("@@name@@", env!("CARGO_PKG_VERSION"))
             .with_actions([
                 Action::CreateAccount,
@@ -90,7 +90,7 @@ impl bridgehead_sdk::Connector for Connector {
         let mut last = None;
         for (id, record) in rest.by_ref().take(PAGE) {
             last = Some(id);
-            // A record that cannot be read is reported, not left out: leaving it out would remove the account.
+            // An unreadable record is reported, not skipped: skipping it would remove the account.
             match read(of.kind, id, record) {
                 Ok(record) => page.records.push(record),
                 Err(rejected) => page.rejected.push(rejected),
@@ -100,7 +100,7 @@ impl bridgehead_sdk::Connector for Connector {
             .next()
             .and(last)
             .map(|id| Cursor::new(format!("{AFTER}{id}")));
-        // What shows that this is the end: the file has no further record.
+        // The proof that this is the end: the file has no more records.
         Ok(page.ending(next, Evidence::EndOfCursor))
     }
 
@@ -130,7 +130,7 @@ impl bridgehead_sdk::Connector for Connector {
                 set(state, &id, "status", "active".into());
                 Ok(Completion::done())
             }
-            // Never reached: bridgehead asks for nothing that `describe` does not name.
+            // Never reached: bridgehead only requests what `describe` declares.
             other => Err(Error::unsupported(other.action())),
         };
         self.target.change(change).await
@@ -175,7 +175,7 @@ fn create_account(
     let id = format!("a{}", state.next);
     state.account.insert(id.clone(), Value::Object(record));
     let completion = Completion::created(id);
-    // Fields that have no name here and no place in the target: said, not dropped.
+    // Fields that are not in this list and that the target cannot store are reported, not dropped.
     let elsewhere = ["memberships", "assignments"];
     let unknown: Vec<&String> = account
         .extra
@@ -215,7 +215,7 @@ fn update_account(
     Ok(Completion::done())
 }
 
-/// Puts a field into a record. What is skipped in silence, Iden would believe to be set.
+/// Puts a field into a record. If a field were silently skipped, Iden would assume that it is set.
 fn fill(
     record: &mut Map<String, Value>,
     system: &str,
@@ -244,7 +244,7 @@ fn fill(
     Ok(())
 }
 
-/// Whether a task brings a field in the account or beside it.
+/// Whether a task contains a field, in the account or next to it.
 fn has(update: &UpdateAccount, name: &str) -> bool {
     update.account.extra.contains_key(name) || update.payload.extra.contains_key(name)
 }
@@ -255,7 +255,7 @@ fn no_password(system: &str) -> Error {
     ))
 }
 
-/// A record as it is listed.
+/// A record in the format of listings.
 fn read(
     kind: ResourceKind,
     id: &str,
@@ -274,7 +274,7 @@ fn find(state: &State, account: &Account) -> Result<Option<AccountRecord>, Error
         match read(ResourceKind::Account, id, record) {
             Ok(Record::Account(record)) if account.is_same_as(&record) => return Ok(Some(*record)),
             Ok(_) => {}
-            // It may be the requested one, so the account may exist.
+            // It may be the requested account, so it cannot be reported as missing.
             Err(rejected) => return Err(Error::internal(rejected.to_string())),
         }
     }
@@ -339,7 +339,7 @@ fn free(
     }
 }
 
-/// Puts an account into the teams that are wanted: of each type that is named, the whole list.
+/// Adds an account to the requested teams: the list of each type in the task is complete.
 fn join(
     state: &State,
     system: &str,
@@ -349,12 +349,12 @@ fn join(
     for (slug, teams) in wanted.into_iter().flat_map(|wanted| &wanted.0) {
         let known = |id: &str| slug.as_str() == "team" && state.team.contains_key(id);
         if let Some(missing) = teams.iter().find(|team| !known(&team.id)) {
-            // Not ACCOUNT_NOT_FOUND: the account may be there.
+            // Not ACCOUNT_NOT_FOUND: the account may exist.
             let message = format!("No {slug} {} in {system}", missing.id);
             return Err(Error::internal(message).with_subject(Subject::Group));
         }
         let ids: Vec<&str> = teams.iter().map(|team| team.id.as_str()).collect();
-        // Those of other types stay.
+        // Memberships of other types stay.
         let held = record
             .entry("memberships")
             .or_insert_with(|| json!({}))

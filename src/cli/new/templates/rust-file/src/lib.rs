@@ -1,7 +1,7 @@
 //! Connects @@name@@ to Iden.
 //!
-//! [`factory`] is what the daemon's registry is given. `settings` is what an operator may write, `connector` what Iden's
-//! tasks come to, and `target` the system itself: begin there, and replace the file by your system's API.
+//! [`factory`] is passed to the daemon's registry. `settings` has the keys for operators, `connector` executes Iden's tasks and syncs, and
+//! `target` is the system itself: start there, and replace the file with your system's API.
 
 mod connector;
 mod settings;
@@ -13,7 +13,7 @@ use bridgehead_sdk::{Factory, factory as make};
 
 pub use settings::Settings;
 
-/// Makes the connector out of an app's `target` table.
+/// Creates the connector from an app's `target` table.
 pub fn factory() -> Arc<dyn Factory> {
     make(|settings: Settings, setup| connector::Connector::new(&settings, &setup))
 }

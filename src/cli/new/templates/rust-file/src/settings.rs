@@ -1,9 +1,9 @@
-//! The keys that `target` may have in the configuration.
+//! The keys of `target` in the configuration.
 
 use bridgehead_sdk::schemars;
 use serde::Deserialize;
 
-/// Unknown keys are refused with the nearest known one; the comments here are what `config schema` shows.
+/// Unknown keys are rejected with the nearest known one; `config schema` shows these comments.
 #[derive(Deserialize, schemars::JsonSchema)]
 #[schemars(crate = "bridgehead_sdk::schemars")]
 #[serde(deny_unknown_fields)]
@@ -15,6 +15,6 @@ pub struct Settings {
     //     #[schemars(with = "String")]
     //     pub token: SecretString,
     //
-    // The configuration says where it is, `token = { env = "TOKEN" }`, and the daemon puts it in its place and keeps it out
-    // of logs and messages. `token.expose_secret()`, with the trait `bridgehead_sdk::ExposeSecret`, is the text.
+    // The configuration specifies its location, `token = { env = "TOKEN" }`; the daemon replaces it with the secret and keeps that out of
+    // logs and messages. `token.expose_secret()`, from the trait `bridgehead_sdk::ExposeSecret`, returns the string.
 }

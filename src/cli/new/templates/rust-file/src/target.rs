@@ -1,8 +1,7 @@
 //! The system itself. Here it is a JSON file: replace this with the calls of your system's API.
 //!
-//! What matters is how failures are told: whether anything was changed, whether retrying may help, and whether it is
-//! about one account or about the way to the system. For an HTTP API, start from `bridgehead_sdk::http::Client` (feature
-//! `http`), which gets most of that right.
+//! Report failures precisely: whether anything was changed, whether a retry may help, and whether the cause is one account or the
+//! connection to the system. For an HTTP API, start from `bridgehead_sdk::http::Client` (feature `http`), which handles most of that.
 
 use std::collections::BTreeMap;
 use std::io::ErrorKind;
@@ -13,23 +12,23 @@ use bridgehead_sdk::{Code, Error, Retry, Subject};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-/// What the file holds: records by their ids.
+/// The content of the file: records by id.
 #[derive(Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct State {
-    /// The number of the next account: an id is never given twice.
+    /// The number of the next account: an id is never reused.
     pub(crate) next: u64,
     pub(crate) team: BTreeMap<String, Value>,
     pub(crate) account: BTreeMap<String, Value>,
 }
 
-/// The file. Clones are of the same one.
+/// The file. Clones refer to the same one.
 #[derive(Clone)]
 pub(crate) struct Target(Arc<File>);
 
 struct File {
     path: PathBuf,
-    /// Held while the file is read and written again.
+    /// Held while the file is read and rewritten.
     changing: Mutex<()>,
 }
 
@@ -41,12 +40,12 @@ impl Target {
         }))
     }
 
-    /// What the file holds at this moment.
+    /// The current content of the file.
     pub(crate) async fn read(&self) -> Result<State, Error> {
         self.apart(File::read).await
     }
 
-    /// Changes the file as a whole or, where `change` fails, not at all.
+    /// Changes the file completely or, if `change` fails, not at all.
     pub(crate) async fn change<T: Send + 'static>(
         &self,
         change: impl FnOnce(&mut State) -> Result<T, Error> + Send + 'static,
@@ -54,8 +53,8 @@ impl Target {
         self.apart(|file| file.change(change)).await
     }
 
-    /// Works on a thread that may wait for a disk. At its deadline a call is dropped, and the work continues
-    /// to its end all the same: nothing is ever left half done.
+    /// Runs on a thread that may block on a disk. At its deadline a call is dropped, but the work continues to its end: nothing is left
+    /// half done.
     async fn apart<T: Send + 'static>(
         &self,
         work: impl FnOnce(&File) -> Result<T, Error> + Send + 'static,
@@ -98,7 +97,7 @@ impl File {
             .and_then(|bytes| std::fs::write(&beside, bytes))
             .and_then(|()| std::fs::rename(&beside, &self.path))
             .map_err(|error| {
-                // The new file replaces the old one completely or not at all: nothing was changed.
+                // The new file replaces the old one atomically: nothing was changed.
                 Error::internal(format!("{} cannot be written", self.path.display()))
                     .with_retry(Retry::Backoff)
                     .with_subject(Subject::Connection)

@@ -1,4 +1,4 @@
-//! Proves the connector with the kit that bridgehead's own connectors are proven with.
+//! Tests the connector with the conformance kit, like bridgehead's own connectors.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -14,8 +14,8 @@ async fn the_connector_keeps_the_contract() {
     conformance::run(&test_target).await.assert_passed();
 }
 
-/// A target for each thing that may happen to one. What cannot be tried here is skipped, and is not proven: a target with a
-/// credential should not skip `BadCredential` and `RefusedPermission`, one with an address not `Silent` and `Through`.
+/// A target for each situation of the kit. Situations that cannot be tried here are skipped, which proves nothing: a target with a
+/// credential should not skip `BadCredential` and `RefusedPermission`, one with an address should not skip `Silent` and `Through`.
 struct People(TempDir);
 
 impl People {

@@ -1,6 +1,6 @@
-//! A small web API to try the connector on: users and teams, kept in memory. Your system takes its place.
+//! A small web API for trying out the connector: users and teams in memory. Your system replaces it.
 //!
-//! `cargo run --example sample_api [PORT]`; the token is "sample-token". With "read-only-token" nothing can be changed.
+//! `cargo run --example sample_api [PORT]`; the token is "sample-token". The token "read-only-token" allows no changes.
 
 use std::collections::{BTreeMap, HashMap};
 use std::net::SocketAddr;
@@ -38,7 +38,7 @@ async fn main() {
     std::future::pending::<()>().await;
 }
 
-/// Starts the API with so many users, on a free port if `port` is 0.
+/// Starts the API with this many users, on a free port if `port` is 0.
 pub async fn start(port: u16, users: usize) -> SocketAddr {
     let mut tables = Tables::default();
     for (id, name) in [("t1", "Engineering"), ("t2", "Sales"), ("t3", "Support")] {
@@ -136,7 +136,7 @@ fn read(body: &str) -> Result<Value, Refusal> {
     serde_json::from_str(body).map_err(|_| (StatusCode::BAD_REQUEST, "invalid JSON"))
 }
 
-/// As many APIs do, it finds every name that contains the text, and caps the page.
+/// Like many APIs, it finds every name that contains the text, and limits the page size.
 fn page(table: &BTreeMap<String, Value>, query: &HashMap<String, String>) -> Value {
     let limit = query.get("limit").and_then(|limit| limit.parse().ok());
     let limit = limit.unwrap_or(PAGE).min(PAGE);
@@ -166,7 +166,7 @@ fn page(table: &BTreeMap<String, Value>, query: &HashMap<String, String>) -> Val
 }
 
 impl Tables {
-    /// The next user, without anything.
+    /// A new user without any values.
     fn empty(&self) -> Value {
         let mut user =
             json!({ "id": format!("u{:06}", self.count + 1), "enabled": true, "teams": [] });
@@ -202,7 +202,7 @@ impl Tables {
                 (name, Value::Null) if TEXTS.contains(&name) => {}
                 (name, Value::String(text)) if TEXTS.contains(&name) && !text.contains('\0') => {}
                 ("enabled", Value::Bool(_)) => {}
-                // It is kept where no one sees it again.
+                // Stored, but never returned.
                 ("password", Value::String(_)) => continue,
                 ("teams", Value::Array(teams)) => {
                     let known =

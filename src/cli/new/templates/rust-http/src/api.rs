@@ -1,7 +1,7 @@
-//! The calls of the target's API. Replace paths and types by those of yours.
+//! The calls of the target's API. Replace paths and types with your own.
 //!
-//! `bridgehead_sdk::http::Client` says of what goes wrong on the way whether anything was changed and whether retrying may help;
-//! `Answer::refusal` says it of a status. What is left is what only this API knows.
+//! If a request fails, `bridgehead_sdk::http::Client` determines whether anything was changed and whether a retry may help;
+//! `Answer::refusal` does the same for a status. Only what is specific to this API is left.
 
 use bridgehead_sdk::http::reqwest::{Method, RequestBuilder};
 use bridgehead_sdk::http::{Answer, Client, Credential, endpoint};
@@ -13,10 +13,10 @@ use url::Url;
 
 use crate::settings::Settings;
 
-/// How many records a page is asked for. The API may give fewer.
+/// The number of records that is requested per page. The API may return fewer.
 const PAGE: &str = "200";
 
-/// A page, as the API gives it.
+/// A page as the API returns it.
 #[derive(Deserialize)]
 pub(crate) struct Page {
     pub(crate) items: Vec<Value>,
@@ -25,7 +25,7 @@ pub(crate) struct Page {
     pub(crate) next: Option<String>,
 }
 
-/// A user, as the API gives it.
+/// A user as the API returns it.
 #[derive(Deserialize)]
 pub(crate) struct User {
     pub(crate) id: String,
@@ -46,7 +46,7 @@ pub(crate) struct Api {
 }
 
 impl Api {
-    /// Checks the settings, and nothing else: nothing is connected to before the first call.
+    /// Checks the settings only: no connection is made before the first call.
     pub(crate) fn new(settings: &Settings, setup: Setup) -> Result<Self, SettingsError> {
         let base = endpoint("url", &settings.url)?;
         let limits = settings.limits.limits("limits")?;
@@ -59,12 +59,12 @@ impl Api {
         })
     }
 
-    /// What messages call the target.
+    /// The name of the target in messages.
     pub(crate) fn system(&self) -> &str {
         self.client.system()
     }
 
-    /// One page of `users` or `teams`, those alone that match a filter if there is one.
+    /// One page of `users` or `teams`, optionally only those that match a filter.
     pub(crate) async fn page(
         &self,
         of: &str,
@@ -81,13 +81,13 @@ impl Api {
         self.answer(request, &what).await?.json()
     }
 
-    /// One of `users` or `teams`. 404 is the API's way to say that there is certainly none.
+    /// One of `users` or `teams`. With 404, the API says that it definitely does not exist.
     pub(crate) async fn get<T: DeserializeOwned>(
         &self,
         of: &str,
         id: &str,
     ) -> Result<Option<T>, Error> {
-        // URLs cannot carry these as a part of a path: without this, another record would be asked for.
+        // These cannot be a segment of a URL path: without this check, another record would be requested.
         if matches!(id, "" | "." | "..") || id.contains(|one: char| one.is_ascii_control()) {
             return Ok(None);
         }
@@ -99,7 +99,7 @@ impl Api {
         }
     }
 
-    /// Creates a user, and says which identifier it has.
+    /// Creates a user and returns its identifier.
     pub(crate) async fn create(&self, label: &str, body: &impl Serialize) -> Result<String, Error> {
         #[derive(Deserialize)]
         struct Created {
@@ -130,7 +130,7 @@ impl Api {
         self.answer(request, &what).await.map(drop)
     }
 
-    /// A request; what is put into the path is escaped.
+    /// Creates a request; segments of the path are escaped.
     fn request(&self, method: Method, path: &[&str]) -> RequestBuilder {
         let mut url = self.base.clone();
         if let Ok(mut segments) = url.path_segments_mut() {
@@ -143,7 +143,7 @@ impl Api {
         self.credential.send(&self.client, request).await
     }
 
-    /// The answer, if it says success.
+    /// The response, if it is successful.
     async fn answer(&self, request: RequestBuilder, what: &str) -> Result<Answer, Error> {
         let answer = self.send(request).await?;
         if answer.status().is_success() {

@@ -1,4 +1,4 @@
-//! What Iden's tasks and syncs come to.
+//! Executes Iden's tasks and syncs.
 
 use bridgehead_sdk::{
     Account, AccountRecord, AccountStatus, Action, Completion, Context, CreateAccount, Cursor,
@@ -11,9 +11,9 @@ use serde_json::{Map, Value, json};
 use crate::api::{Api, User};
 use crate::settings::Settings;
 
-/// What a cursor begins with; behind it stands what the API continues from. A cursor that was never given here is told by it.
+/// The prefix of a cursor, followed by the position from which the API continues. It reveals cursors that were not created here.
 const AFTER: &str = "after:";
-/// The fields of an account, and what the API calls them.
+/// The fields of an account, and their names in the API.
 const FIELDS: [(&str, &str); 5] = [
     ("username", "login"),
     ("email", "mail"),
@@ -21,7 +21,7 @@ const FIELDS: [(&str, &str); 5] = [
     ("last_name", "surname"),
     ("display_name", "title"),
 ];
-/// What stands among the fields of a task, and is looked at elsewhere.
+/// Fields of a task that are handled separately.
 const ELSEWHERE: [&str; 6] = [
     "id",
     "account_id",
@@ -47,7 +47,7 @@ impl Connector {
 #[async_trait]
 impl bridgehead_sdk::Connector for Connector {
     async fn describe(&self) -> Result<Description, Error> {
-        // Declare what is written below, and nothing more.
+        // Declare only what is implemented below.
         Ok(Description::new("@@name@@", env!("CARGO_PKG_VERSION"))
             .with_actions([
                 Action::CreateAccount,
@@ -86,7 +86,7 @@ impl bridgehead_sdk::Connector for Connector {
             .await?;
         let mut page = Page::default();
         for item in found.items {
-            // A record that cannot be read is reported, not left out: leaving it out would remove the account.
+            // An unreadable record is reported, not skipped: skipping it would remove the account.
             let item = if accounts { account(item)? } else { item };
             match Record::from_json(of.kind, item) {
                 Ok(record) => page.records.push(record),
@@ -94,7 +94,7 @@ impl bridgehead_sdk::Connector for Connector {
             }
         }
         let next = found.next.map(|next| Cursor::new(format!("{AFTER}{next}")));
-        // The API says itself whether there is more. A page that is short says nothing.
+        // The API itself says whether there are more records. A short page proves nothing.
         Ok(page.ending(next, Evidence::EndOfCursor))
     }
 
@@ -132,7 +132,7 @@ impl bridgehead_sdk::Connector for Connector {
                 )
                 .await?;
             }
-            // Never reached: bridgehead asks for nothing that `describe` does not name.
+            // Never reached: bridgehead only requests what `describe` declares.
             other => return Err(Error::unsupported(other.action())),
         }
         Ok(Completion::done())
@@ -144,7 +144,7 @@ impl Connector {
     async fn find(&self, account: &Account) -> Result<Option<AccountRecord>, Error> {
         if let Some(id) = &account.id {
             let user: Option<Value> = self.api.get("users", id.as_str()).await?;
-            // Some APIs are generous with identifiers; another one is another account.
+            // Some APIs match identifiers loosely; a different one means a different account.
             let found = user.map(record).transpose()?;
             return Ok(found.filter(|record| account.is_same_as(record)));
         }
@@ -153,7 +153,7 @@ impl Connector {
             (None, Some(email)) => ("mail", email.as_str()),
             (None, None) => return Ok(None),
         };
-        // The API finds whatever contains the text, over as many pages as it likes.
+        // The API returns all names that contain the text, on any number of pages.
         let (mut found, mut after) = (Vec::new(), None::<String>);
         loop {
             let page = self
@@ -187,7 +187,7 @@ impl Connector {
         })
     }
 
-    /// Sets something of an account that is there.
+    /// Sets fields of an existing account.
     async fn set(&self, account: &Account, body: Value) -> Result<(), Error> {
         let found = self.must_find(account).await?;
         self.api
@@ -227,7 +227,7 @@ impl Connector {
         )
         .await?;
         let id = self.api.create(account.label(), &body).await?;
-        // Fields that have no place in the target: said, not dropped.
+        // Fields that the target cannot store are reported, not dropped.
         let unknown: Vec<&String> = account
             .extra
             .keys()
@@ -262,7 +262,7 @@ impl Connector {
         self.api.change(found.id.as_str(), label, &body).await
     }
 
-    /// Puts a field into the body of a request. What is skipped in silence, Iden would believe to be set.
+    /// Puts a field into the body of a request. If a field were silently skipped, Iden would assume that it is set.
     fn fill(&self, body: &mut Map<String, Value>, field: &str, value: &Value) -> Result<(), Error> {
         let theirs = FIELDS
             .iter()
@@ -334,7 +334,7 @@ impl Connector {
         )))
     }
 
-    /// Puts teams and a password into the same request: so nothing is ever half done.
+    /// Puts teams and a password into the same request, so that nothing is ever half done.
     async fn complete(
         &self,
         body: &mut Map<String, Value>,
@@ -346,7 +346,7 @@ impl Connector {
                 let known = slug.as_str() == "team"
                     && self.api.get::<Value>("teams", &team.id).await?.is_some();
                 if !known {
-                    // Not ACCOUNT_NOT_FOUND: the account may be there.
+                    // Not ACCOUNT_NOT_FOUND: the account may exist.
                     let message = format!("No {slug} {} in {}", team.id, self.api.system());
                     return Err(Error::internal(message).with_subject(Subject::Group));
                 }
@@ -363,9 +363,9 @@ impl Connector {
     }
 }
 
-/// A user as Iden wants accounts. One that is not as the API's documentation says ends the listing.
+/// A user in Iden's format for accounts. A user that does not match the API's documentation ends the listing.
 fn account(user: Value) -> Result<Value, Error> {
-    // What serde says may quote the record, and a message must not.
+    // serde's error may quote the record, which a message must not do.
     let user = User::deserialize(user)
         .map_err(|_| Error::incomplete_listing("a user does not match the API's documentation"))?;
     Ok(json!({
@@ -383,7 +383,7 @@ fn account(user: Value) -> Result<Value, Error> {
 fn record(user: Value) -> Result<AccountRecord, Error> {
     match Record::from_json(ResourceKind::Account, account(user)?) {
         Ok(Record::Account(record)) => Ok(*record),
-        // It may be the requested one, so the account may exist.
+        // It may be the requested account, so it cannot be reported as missing.
         Ok(Record::Entity(_)) => Err(Error::internal("received a team instead of a user")),
         Err(rejected) => Err(Error::internal(rejected.to_string())),
     }

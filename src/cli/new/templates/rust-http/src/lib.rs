@@ -1,7 +1,7 @@
 //! Connects @@name@@ to Iden.
 //!
-//! [`factory`] is what the daemon's registry is given. `settings` is what an operator may write, `api` the calls of the target's
-//! API, and `connector` what Iden's tasks and syncs come to. Begin with `api`.
+//! [`factory`] is passed to the daemon's registry. `settings` has the keys for operators, `api` the calls of the target's API, and
+//! `connector` executes Iden's tasks and syncs. Start with `api`.
 
 mod api;
 mod connector;
@@ -13,7 +13,7 @@ use bridgehead_sdk::{Factory, factory as make};
 
 pub use settings::Settings;
 
-/// Makes the connector out of an app's `target` table.
+/// Creates the connector from an app's `target` table.
 pub fn factory() -> Arc<dyn Factory> {
     make(|settings: Settings, setup| connector::Connector::new(&settings, setup))
 }

@@ -1,23 +1,24 @@
-//! The keys that `target` may have in the configuration.
+//! The keys of `target` in the configuration.
 
 use bridgehead_sdk::http::{Auth, LimitSettings};
 use bridgehead_sdk::schemars;
 use serde::Deserialize;
 
-/// Unknown keys are refused with the nearest known one; the comments here are what `config schema` shows.
+/// Unknown keys are rejected with the nearest known one; `config schema` shows these comments.
 ///
-/// The configuration says where each secret is, `bearer = { env = "TOKEN" }`, and the daemon puts it in its place and keeps it out of
-/// logs and messages. A secret of your own is a `bridgehead_sdk::SecretString`, with `#[schemars(with = "String")]` above it.
+/// The configuration specifies the location of each secret, `bearer = { env = "TOKEN" }`; the daemon replaces it with the secret and keeps
+/// that out of logs and messages. For an additional secret, use a `bridgehead_sdk::SecretString`, with `#[schemars(with = "String")]` above
+/// it.
 #[derive(Deserialize, schemars::JsonSchema)]
 #[schemars(crate = "bridgehead_sdk::schemars")]
 #[serde(deny_unknown_fields)]
 pub struct Settings {
-    /// Where the API is, such as `"https://help-desk.example.com/api"`.
+    /// The URL of the API, such as `"https://help-desk.example.com/api"`.
     pub url: String,
-    /// Who the connector is: `bearer`, `basic`, `api_key` or `oauth2`.
+    /// How the connector authenticates: `bearer`, `basic`, `api_key` or `oauth2`.
     #[serde(default)]
     pub auth: Auth,
-    /// What one request may take.
+    /// The limits of one request.
     #[serde(default)]
     pub limits: LimitSettings,
 }

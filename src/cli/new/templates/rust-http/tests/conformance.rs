@@ -1,4 +1,4 @@
-//! Proves the connector with the kit that bridgehead's own connectors are proven with.
+//! Tests the connector with the conformance kit, like bridgehead's own connectors.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -16,7 +16,7 @@ async fn the_connector_keeps_the_contract() {
     conformance::run(&test_target).await.assert_passed();
 }
 
-/// The API, and every way to reach it that the kit wants to try. What cannot be tried is skipped, and is not proven.
+/// The API, and all ways of reaching it that the kit tries. Situations that cannot be tried are skipped, which proves nothing.
 struct SampleApi(SocketAddr);
 
 fn connector(address: SocketAddr, token: &str) -> Arc<dyn Connector> {
@@ -34,7 +34,7 @@ impl TestTarget for SampleApi {
             Situation::Working => (self.0, "sample-token"),
             Situation::BadCredential => (self.0, "another-token"),
             Situation::RefusedPermission => (self.0, "read-only-token"),
-            // The kit sits in between, and answers badly in the API's place.
+            // The kit is in between, and sends faulty responses in place of the API.
             Situation::Unreachable(address)
             | Situation::Silent(address)
             | Situation::Through(address) => (address, "sample-token"),

@@ -1,6 +1,6 @@
-//! The connector against answers that were recorded from a real target, once: no target is needed, and no secret is in the file.
+//! Tests the connector with responses that were recorded once from a real target: no target is needed, and the file contains no secrets.
 //!
-//! `BRIDGEHEAD_RECORD=1 @@variable@@_URL=… @@variable@@_TOKEN=… cargo test --test recorded` records anew.
+//! `BRIDGEHEAD_RECORD=1 @@variable@@_URL=… @@variable@@_TOKEN=… cargo test --test recorded` records them again.
 
 use bridgehead_sdk::http::Recording;
 use bridgehead_sdk::{Network, Record, Setup};

@@ -1,10 +1,10 @@
-//! The daemon: everything that `bridgehead` can do, with this connector.
+//! The daemon: all features of `bridgehead`, with this connector.
 
 use std::process::ExitCode;
 
 use zeroizing_alloc::ZeroAlloc;
 
-/// Memory is wiped when it is returned, so that nothing is left of the passwords of tasks that have ended.
+/// Memory is wiped when it is freed, so that the passwords of completed tasks do not remain in it.
 #[global_allocator]
 static WIPED: ZeroAlloc<std::alloc::System> = ZeroAlloc(std::alloc::System);
 
