@@ -2,6 +2,7 @@
 
 use std::time::{Duration, Instant};
 
+use bridgehead_test_servers::Link;
 use serde_json::{Value, json};
 
 use crate::state_database::{server, url};
@@ -137,6 +138,138 @@ async fn a_node_that_stops_hands_its_apps_over_at_once() {
     world.drained().await;
     each_once(&world, &[tasks, more].concat(), &format!("{log}\n--- b\n{}", b.log()));
     b.stop().await;
+}
+
+/// Sends a signal to a daemon, by its id alone.
+fn send(daemon: &Daemon, signal: &str) {
+    let status =
+        std::process::Command::new("kill").arg(format!("-{signal}")).arg(daemon.pid().to_string()).status();
+    assert!(status.expect("kill runs").success(), "{}", daemon.log());
+}
+
+#[tokio::test]
+async fn a_node_that_stood_still_for_longer_than_its_lease_does_nothing_more() {
+    let (_server, world) = two_nodes().await;
+    let a = start(&world, "a");
+    owned_by(&world, "a", "a").await;
+    let b = start(&world, "b");
+    owned_by(&world, "b", "a").await;
+    let tasks = many(&world, 0..20);
+    eventually("some are done", || world.tasks_that_are("pending") < 18).await;
+    send(&a, "STOP");
+    owned_by(&world, "b", "b").await;
+    let more = many(&world, 20..30);
+    eventually("the other one works", || more.iter().any(|task| world.applied(task) == 1)).await;
+    send(&a, "CONT");
+    a.says("another node runs the app now").await;
+    world.drained().await;
+    each_once(&world, &[tasks, more].concat(), &format!("{}\n--- b\n{}", a.log(), b.log()));
+    assert_eq!(owner(&world, "a").await, "b", "the one that stood still sees it, too");
+    a.stop().await;
+    b.stop().await;
+}
+
+#[tokio::test]
+async fn a_node_that_is_cut_off_from_the_database_is_followed_and_finds_its_way_back() {
+    let (server, world) = two_nodes().await;
+    let link = Link::new();
+    link.lead_to(server.port);
+    world.write("state-url-a", &url(&server).replace(&server.port.to_string(), &link.port.to_string()));
+    let text = world.read("a.toml").replace("\"state-url\"", "\"state-url-a\"");
+    world.write("a.toml", &text);
+    // It is applied while the node is cut off, so that its outcome cannot be recorded there.
+    world.rules(&json!([{"account": "user-0", "attempt": 1, "apply": true, "hang_until": "cut"}]));
+    let a = start(&world, "a");
+    owned_by(&world, "a", "a").await;
+    let b = start(&world, "b");
+    owned_by(&world, "b", "a").await;
+    let tasks = many(&world, 0..1);
+    eventually("it is applied, and not answered", || world.applied(&tasks[0]) == 1).await;
+    link.hold();
+    world.write("target/cut", "");
+    let more = many(&world, 1..10);
+    owned_by(&world, "b", "b").await;
+    eventually("the other one works", || more.iter().all(|task| world.applied(task) == 1)).await;
+    world.drained().await;
+    link.release();
+    a.says("another node runs the app now").await;
+    each_once(&world, &[tasks, more].concat(), &format!("{}\n--- b\n{}", a.log(), b.log()));
+    send(&b, "KILL");
+    owned_by(&world, "a", "a").await;
+    let last = many(&world, 10..12);
+    world.drained().await;
+    each_once(&world, &last, &a.log());
+    a.stop().await;
+}
+
+#[tokio::test]
+async fn apps_are_spread_over_the_nodes_and_one_that_names_its_nodes_stays_there() {
+    let server = server().await;
+    let world = World::new().await;
+    let mut text = format!(
+        "[bridge]\nbase_url = \"{}\"\napi_key = {{ env = \"IDEN_API_KEY\" }}\n[state]\npath = \"state-NODE\"\nnode = \"NODE\"\nurl = {{ file = \"state-url\" }}\nlease = \"2s\"\n",
+        world.sandbox.base_url(),
+    );
+    world.write("state-url", &url(&server));
+    for name in ["one", "two", "three", "four", "pinned"] {
+        let app = uuid::Uuid::new_v4();
+        world.sandbox.add_app(app, name);
+        let nodes = if name == "pinned" { "nodes = [\"b\"]\n" } else { "" };
+        text += &format!(
+            "[apps.{name}]\napp_id = \"{app}\"\n{nodes}connector = \"simulated\"\nsync = {{ enabled = false }}\n"
+        );
+    }
+    for node in ["a", "b"] {
+        world.write(&format!("{node}.toml"), &text.replace("NODE", node));
+    }
+    let owners = |status: &Value| -> Vec<String> {
+        let apps = status["apps"].as_object().cloned().unwrap_or_default();
+        let owner = |app: &Value| app["owner"]["node"].as_str().unwrap_or("nobody").to_owned();
+        apps.iter().map(|(name, app)| format!("{name}: {}", owner(app))).collect()
+    };
+    let a = start(&world, "a");
+    let mut seen = Vec::new();
+    for _ in 0..600 {
+        seen = owners(&status(&world, "a").await);
+        if seen.iter().filter(|owner| owner.ends_with(": a")).count() == 4 {
+            break;
+        }
+    }
+    assert!(seen.contains(&"pinned: nobody".to_owned()), "{seen:?}");
+    let why = status(&world, "a").await["apps"]["pinned"]["elsewhere"].to_string();
+    assert!(why.contains("no node runs it"), "{why}");
+    let b = start(&world, "b");
+    // One at a time, and only once b has been there for a while.
+    let mut most_at_once = 0;
+    let mut before = owners(&status(&world, "b").await);
+    for _ in 0..600 {
+        let now = owners(&status(&world, "b").await);
+        let moved = now.iter().filter(|owner| {
+            owner.ends_with(": b") && !before.contains(owner) && !owner.starts_with("pinned")
+        });
+        most_at_once = most_at_once.max(moved.count());
+        before.clone_from(&now);
+        seen = now;
+        if seen.iter().filter(|owner| owner.ends_with(": b")).count() >= 2
+            && seen.contains(&"pinned: b".to_owned())
+        {
+            break;
+        }
+    }
+    assert!(seen.contains(&"pinned: b".to_owned()), "{seen:?}");
+    assert_eq!(seen.iter().filter(|owner| owner.ends_with(": a")).count(), 3, "{seen:?}: {}", a.log());
+    assert!(most_at_once <= 1, "one at a time");
+    send(&b, "KILL");
+    for _ in 0..600 {
+        seen = owners(&status(&world, "a").await);
+        if seen.iter().filter(|owner| owner.ends_with(": a")).count() == 4
+            && seen.contains(&"pinned: nobody".to_owned())
+        {
+            break;
+        }
+    }
+    assert!(seen.contains(&"pinned: nobody".to_owned()), "{seen:?}");
+    a.stop().await;
 }
 
 #[tokio::test]

@@ -214,7 +214,7 @@ async fn commands_work_with_state_in_a_database_and_those_for_a_folder_say_what_
         (&["status"], 75, "From the journal"),
         (&["tasks", "list", "--rejected"], 0, ""),
         (&["tasks", "release", "hr", "--all"], 0, "No held tasks"),
-        (&["apps", "pause", "hr"], 0, "is paused"),
+        (&["apps", "pause", "hr"], 0, "has been paused"),
         (&["apps", "resume", "hr"], 0, "is resumed"),
         (&["state", "backup", "copy"], 2, "pg_dump"),
         (&["state", "restore", "copy", "--yes"], 2, "pg_restore"),

@@ -41,7 +41,7 @@ pub(crate) struct Daemon {
     pub(crate) life: Arc<Life>,
     pub(crate) process: Arc<Process>,
     runtime: Arc<Runtime>,
-    running: Option<JoinHandle<()>>,
+    running: Option<JoinHandle<bool>>,
     stop: CancellationToken,
     state: Arc<Opened>,
 }
@@ -114,6 +114,7 @@ impl Daemon {
             seed: Some(seed),
             shutdown_grace: Duration::from_secs(2),
             audit: Audit::none(),
+            leases: None,
         };
         let runtime = Arc::new(assembly.build());
         Self { life, process, runtime, running: None, stop: CancellationToken::new(), state }
@@ -140,7 +141,7 @@ impl Daemon {
             let limit = Duration::from_mins(1);
             tokio::select! {
                 biased;
-                ended = tokio::time::timeout(limit, running) => matches!(ended, Ok(Ok(()))),
+                ended = tokio::time::timeout(limit, running) => matches!(ended, Ok(Ok(_))),
                 () = self.life.ended() => true,
             }
         } else {

@@ -22,6 +22,7 @@ use super::target::Target;
 use super::upstream::Upstream;
 use bridgehead_bridge::{Api, AppId};
 use bridgehead_config as config;
+use bridgehead_store::lease::Leases;
 use bridgehead_store::{AppKey, SnapshotStore, TaskJournal};
 
 /// One configured app at run time.
@@ -68,6 +69,8 @@ pub(crate) struct AppContext {
     /// What another context of the same app is made with.
     pub(crate) connector: Arc<dyn Connector>,
     pub(crate) bridge: Arc<dyn Api>,
+    /// The leases of this node, where nodes share the state.
+    leases: Option<Arc<dyn Leases>>,
 }
 
 /// The components of an app.
@@ -85,6 +88,7 @@ pub(crate) struct Parts {
     pub(crate) audit: Audit,
     /// A call of another node may still be under way for so long.
     pub(crate) settles_in: Duration,
+    pub(crate) leases: Option<Arc<dyn Leases>>,
 }
 
 impl AppContext {
@@ -111,6 +115,7 @@ impl AppContext {
             status,
             audit,
             settles_in,
+            leases,
         } = parts;
         let key = AppKey::from(settings.app_id);
         Arc::new(Self {
@@ -135,6 +140,7 @@ impl AppContext {
             continues,
             connector,
             bridge,
+            leases,
             name,
             settings,
             listings,
@@ -144,6 +150,11 @@ impl AppContext {
             rng,
             status,
         })
+    }
+
+    /// Whether a call that changes something may be started now: the app is this node's for long enough.
+    pub(crate) fn may_start(&self) -> bool {
+        self.leases.as_ref().is_none_or(|leases| leases.may_start(&self.key))
     }
 
     /// Returns a retrier that uses this app's random number generator.

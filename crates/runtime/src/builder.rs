@@ -97,6 +97,7 @@ impl RuntimeBuilder {
             clock: self.clock,
             rng: Arc::new(self.seed.map_or_else(SeededRng::from_os, SeededRng::seeded)),
             audit: self.audit.clone(),
+            leases: self.leases.clone(),
         };
         let apps = self.apps.into_iter().map(|(name, (settings, connector))| {
             let app = assembly.app(&name, settings, connector, Arc::clone(&self.bridge), false);
@@ -135,6 +136,7 @@ pub(crate) struct Assembly {
     pub(crate) clock: Arc<dyn Clock>,
     rng: Arc<SeededRng>,
     audit: Audit,
+    leases: Option<Arc<dyn Leases>>,
 }
 
 impl Assembly {
@@ -160,6 +162,7 @@ impl Assembly {
             status: Arc::new(AppStatus::new(Arc::clone(&self.clock))),
             audit: self.audit.clone(),
             settles_in: Duration::ZERO,
+            leases: self.leases.clone(),
         };
         if continues { AppContext::continuing(parts) } else { AppContext::new(parts) }
     }
@@ -181,6 +184,7 @@ impl Assembly {
             status: Arc::new(AppStatus::new(Arc::clone(&self.clock))),
             audit: self.audit.clone(),
             settles_in,
+            leases: self.leases.clone(),
         })
     }
 }

@@ -206,6 +206,7 @@ impl Place {
             status: Arc::new(AppStatus::default()),
             audit: Audit::none(),
             settles_in: std::time::Duration::ZERO,
+            leases: None,
         })
     }
 }

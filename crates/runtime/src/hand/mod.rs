@@ -67,6 +67,7 @@ impl Hand {
             status: Arc::new(AppStatus::default()),
             audit: Audit::none(),
             settles_in: std::time::Duration::ZERO,
+            leases: None,
         });
         Ok(Self { app, state, tasks })
     }

@@ -95,6 +95,7 @@ impl World {
             status: Arc::new(AppStatus::default()),
             audit: crate::audit::Audit::none(),
             settles_in: std::time::Duration::ZERO,
+            leases: None,
         });
         super::run(&app, options, &CancellationToken::new()).await
     }

@@ -106,13 +106,19 @@ impl Trial<'_> {
             () = self.stop.cancelled() => None,
         };
         // A target that suddenly gets slow lets those wait that are ready; what they saw of their accounts may be outdated by then.
-        let may_call = |_: &_| app.target.outage().is_none() && is_ready.elapsed() < FRESH;
+        let may_call = |_: &_| app.target.outage().is_none() && is_ready.elapsed() < FRESH && app.may_start();
         let Some(slot) = slot.filter(may_call) else {
             self.take_back().await;
             return if self.stop.is_cancelled() { Err(ShuttingDown) } else { Ok(Attempt::NotMade) };
         };
         app.guard.executed(&self.intent.task, self.intent.at);
         let before = self.record_before_delete(found).await;
+        if !app.may_start() {
+            // Since the intent was written, the lease has come near its end: another node may take the app over before this call ends.
+            tracing::warn!(app = %app.name, task = %self.intent.task, "the attempt is not made, because this node may lose the app; waiting until its lease is renewed");
+            self.take_back().await;
+            return Ok(Attempt::NotMade);
+        }
         let mut context = Context::first(self.intent.task.clone(), app.settings.tasks.timeout);
         (context.attempt, context.may_have_applied) = (self.intent.attempt, self.may_have_applied);
         let began = Instant::now();

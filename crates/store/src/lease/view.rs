@@ -93,6 +93,9 @@ pub trait Leases: fmt::Debug + Send + Sync {
     /// of another node may not.
     fn holds(&self, app: &AppKey) -> bool;
 
+    /// Whether a call may be started for the app now, by this machine's monotonic clock.
+    fn may_start(&self, app: &AppKey) -> bool;
+
     /// From now on, a call of this node may last so long. It is recorded before this returns.
     async fn allow_calls(&self, longest: Duration) -> Result<(), Error>;
 }

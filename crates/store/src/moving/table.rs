@@ -318,7 +318,9 @@ mod tests {
         ];
         let sum = |order: &[usize]| {
             let mut sum = Sum::default();
-            order.iter().for_each(|one| sum.add(&rows[*one]));
+            for one in order {
+                sum.add(&rows[*one]);
+            }
             sum
         };
         assert_eq!(sum(&[0, 1, 2]), sum(&[2, 0, 1]));

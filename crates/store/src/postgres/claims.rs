@@ -88,12 +88,11 @@ impl Claims {
         self.held.write().unwrap_or_else(PoisonError::into_inner).insert(key.to_owned(), held);
     }
 
-    /// An epoch is lost. A newer one of the same app stays.
-    pub(super) fn lose(&self, key: &str, epoch: i64) {
+    /// An epoch is lost. A newer one of the same app stays, and one that was lost already is not lost again.
+    pub(super) fn lose(&self, key: &str, epoch: i64) -> bool {
         let mut held = self.held.write().unwrap_or_else(PoisonError::into_inner);
-        if held.get(key).is_some_and(|held| held.epoch == epoch) {
-            held.remove(key);
-        }
+        let is_held = held.get(key).is_some_and(|held| held.epoch == epoch);
+        is_held && held.remove(key).is_some()
     }
 
     /// A renewal that was asked for at this instant was granted.

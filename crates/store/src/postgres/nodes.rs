@@ -142,6 +142,10 @@ impl Leases for Postgres {
         self.has(app)
     }
 
+    fn may_start(&self, app: &AppKey) -> bool {
+        self.may_start(app).is_ok()
+    }
+
     async fn allow_calls(&self, longest: Duration) -> Result<(), Error> {
         self.allow_longer_calls(longest).await
     }

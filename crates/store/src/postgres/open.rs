@@ -308,14 +308,9 @@ impl Postgres {
             return Ok(());
         }
         let mut connection = inner.server.connect().await?;
-        for (key, held) in inner.claims.all() {
-            let asked_at = Instant::now();
-            let claim = (key.as_str(), held.epoch);
-            let durations = inner.claims.durations();
-            if owners::renew(&inner.server, &mut connection, &inner.node, claim, &durations).await? {
-                inner.claims.renew(&key, held.epoch, Grant { asked_at });
-            }
-        }
+        let all: Vec<(String, i64)> =
+            inner.claims.all().into_iter().map(|(key, held)| (key, held.epoch)).collect();
+        renew(inner, &mut connection, &all).await?;
         drop(connection.close().await);
         Ok(())
     }
@@ -419,22 +414,28 @@ async fn keep(inner: Weak<Inner>) {
 }
 
 async fn renew_due(inner: &Inner, connection: &mut Option<PgConnection>) -> Result<(), Error> {
-    let terms = inner.claims.terms;
-    for (key, held) in inner.claims.all() {
-        if Instant::now() < held.grant.renew_at(&terms) {
-            continue;
-        }
-        if connection.is_none() {
-            *connection = Some(inner.server.connect().await?);
-        }
-        let Some(connected) = connection else { continue };
-        let asked_at = Instant::now();
-        if owners::renew(&inner.server, connected, &inner.node, (&key, held.epoch), &inner.claims.durations())
-            .await?
-        {
-            inner.claims.renew(&key, held.epoch, Grant { asked_at });
-        } else {
-            inner.claims.lose(&key, held.epoch);
+    let (terms, now) = (inner.claims.terms, Instant::now());
+    let due = inner.claims.all().into_iter().filter(|(_, held)| now >= held.grant.renew_at(&terms));
+    let due: Vec<(String, i64)> = due.map(|(key, held)| (key, held.epoch)).collect();
+    if due.is_empty() {
+        return Ok(());
+    }
+    if connection.is_none() {
+        *connection = Some(inner.server.connect().await?);
+    }
+    let Some(connected) = connection else { return Ok(()) };
+    renew(inner, connected, &due).await
+}
+
+/// Renews leases, and loses those that another node has.
+async fn renew(inner: &Inner, connection: &mut PgConnection, leases: &[(String, i64)]) -> Result<(), Error> {
+    let asked_at = Instant::now();
+    let durations = inner.claims.durations();
+    let renewed = owners::renew(&inner.server, connection, &inner.node, leases, &durations).await?;
+    for (key, epoch) in leases {
+        if renewed.contains(key) {
+            inner.claims.renew(key, *epoch, Grant { asked_at });
+        } else if inner.claims.lose(key, *epoch) {
             tracing::error!(
                 app = key,
                 "another node has taken this app over; nothing is executed for it here"

@@ -45,9 +45,11 @@ const ACQUIRE: &str = "INSERT INTO owners AS held \
      WHERE held.is_released OR held.process = ANY($6) OR held.expires_at <= clock_timestamp() \
      RETURNING epoch, ceil(greatest(0, extract(epoch FROM settled_at - clock_timestamp())) * 1000)::bigint";
 
+/// Renews all that are this process's still, and says which.
 const RENEW: &str = "UPDATE owners SET expires_at = clock_timestamp() + $4 * interval '1 ms', \
-     longest_call = greatest(longest_call, $5) \
-     WHERE app = $1 AND process = $2 AND epoch = $3 AND NOT is_released";
+     longest_call = greatest(longest_call, $5) FROM unnest($1::text[], $2::bigint[]) AS mine (app, epoch) \
+     WHERE owners.app = mine.app AND owners.epoch = mine.epoch AND process = $3 AND NOT is_released \
+     RETURNING owners.app";
 
 const RELEASE: &str = "UPDATE owners SET is_released = TRUE, expires_at = clock_timestamp(), settled_at = CASE WHEN $4 \
      THEN settled_at ELSE greatest(settled_at, clock_timestamp() + longest_call * interval '1 ms') END \
@@ -115,24 +117,25 @@ pub(super) async fn acquire(
     Err(Error::Owned { place: server.address.to_string(), node, lasts_for })
 }
 
-/// Whether the lease goes on. False if another process has it.
+/// Which of these leases go on. Another process has the others.
 pub(super) async fn renew(
     server: &Server,
     connection: &mut PgConnection,
     node: &Node,
-    (key, epoch): (&str, i64),
+    leases: &[(String, i64)],
     durations: &Durations,
-) -> Result<bool, Error> {
-    let done = sqlx::query(RENEW)
-        .bind(key)
+) -> Result<Vec<String>, Error> {
+    let (apps, epochs): (Vec<&str>, Vec<i64>) =
+        leases.iter().map(|(app, epoch)| (app.as_str(), *epoch)).unzip();
+    sqlx::query_scalar(RENEW)
+        .bind(apps)
+        .bind(epochs)
         .bind(&node.process)
-        .bind(epoch)
         .bind(milliseconds(durations.lease))
         .bind(milliseconds(durations.longest_call))
-        .execute(connection)
+        .fetch_all(connection)
         .await
-        .map_err(|error| server.fault(error))?;
-    Ok(done.rows_affected() == 1)
+        .map_err(|error| server.fault(error))
 }
 
 /// Gives it back. Unless everything that was begun `is_over`, the next owner waits for the longest call.

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use bridgehead_sdk::TaskId;
 use bridgehead_test_servers::{PgBouncer, Postgres as Server};
+use sqlx::{Connection, Executor, PgConnection};
 
 use super::super::contract::server::{database, settings, start, url};
 use super::super::contract::{app, at, completed, intent};
@@ -151,6 +152,37 @@ async fn no_call_starts_while_the_database_is_away_for_longer_than_the_lease() {
         }
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
+}
+
+#[tokio::test]
+async fn a_takeover_waits_for_a_write_that_is_under_way_and_a_renewal_does_not() {
+    let server = start().await;
+    let name = database(server.port).await;
+    let one = Postgres::join(&short(settings(server.port, &name, "a"))).await.unwrap();
+    one.acquire(&app(1)).await.unwrap();
+    // As a writer does in its first statement; the test's own connection is not ended for standing still.
+    let mut writer = PgConnection::connect(&url(server.port, &name)).await.unwrap();
+    writer.execute("BEGIN; SELECT epoch FROM owners FOR KEY SHARE").await.unwrap();
+    let until = || server.sql(&name, "SELECT expires_at FROM owners");
+    let before = until();
+    while until() == before {
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    // The node dies, and its lease ends; its transaction is still there.
+    drop(one);
+    let ended = "SELECT expires_at <= clock_timestamp() FROM owners";
+    while server.sql(&name, ended).trim() != "t" {
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    let other = Postgres::join(&short(settings(server.port, &name, "b"))).await.unwrap();
+    let taking = tokio::spawn(async move { other.acquire(&app(1)).await.map(|acquired| acquired.epoch) });
+    let waiting = "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock'";
+    while server.sql(&name, waiting).trim() != "1" {
+        assert!(!taking.is_finished(), "it takes the app over in the middle of a write");
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    writer.execute("COMMIT").await.unwrap();
+    assert_eq!(taking.await.unwrap().unwrap(), 2);
 }
 
 #[tokio::test]

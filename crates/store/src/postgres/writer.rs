@@ -201,7 +201,7 @@ impl Writer {
             commands.iter().filter_map(|command| command.app()).map(|app| self.claims.key(app)).collect();
         let keys: Vec<String> = keys.into_iter().map(ToOwned::to_owned).collect();
         let epochs: HashMap<String, i64> =
-            sqlx::query_as("SELECT app, epoch FROM owners WHERE app = ANY($1) ORDER BY app FOR SHARE")
+            sqlx::query_as("SELECT app, epoch FROM owners WHERE app = ANY($1) ORDER BY app FOR KEY SHARE")
                 .bind(&keys)
                 .fetch_all(&mut *transaction)
                 .await

@@ -29,6 +29,8 @@ CREATE TABLE owners (
     -- before then, a call of an earlier owner may still be under way
     settled_at TIMESTAMPTZ NOT NULL
 );
+-- It makes the epoch a part of a key: so changing it waits for the lock that writers hold, and renewing the lease does not.
+CREATE UNIQUE INDEX owners_epoch ON owners (app, epoch);
 
 -- The nodes that are there, by the clock of this server.
 CREATE TABLE nodes (
