@@ -114,7 +114,6 @@ impl Daemon {
             seed: Some(seed),
             shutdown_grace: Duration::from_secs(2),
             audit: Audit::none(),
-            leases: None,
         };
         let runtime = Arc::new(assembly.build());
         Self { life, process, runtime, running: None, stop: CancellationToken::new(), state }
@@ -123,9 +122,7 @@ impl Daemon {
     /// Starts executing tasks and syncs.
     pub(crate) fn run(mut self) -> Self {
         let (runtime, stop) = (Arc::clone(&self.runtime), self.stop.clone());
-        self.running = Some(tokio::spawn(async move {
-            runtime.run(stop).await;
-        }));
+        self.running = Some(tokio::spawn(async move { runtime.run(stop).await }));
         self
     }
 
