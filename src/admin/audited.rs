@@ -25,7 +25,7 @@ impl Site {
 
     fn record(&self, action: &str, app: Option<&str>, outcome: &str, evidence: Value) {
         let Some(operator) = &self.operator else { return };
-        operator.runtime.audit().record_order(Event {
+        operator.runtime.audit().record_command(Event {
             actor: Some(Actor::page()),
             app: app.map(str::to_owned),
             action: action.to_owned(),

@@ -73,7 +73,7 @@ pub(crate) async fn release(global: &Global, connectors: &Connectors, selected: 
         let released = operator_commands::release(&*state, &SystemClock, &key, &tasks, expect).await;
         if let Ok(released) = &released {
             let evidence = audited::released(released, expect);
-            audit.record_order(audited::order(&control::own(), &app, "release", None, evidence, None));
+            audit.record_command(audited::command(&control::own(), &app, "release", None, evidence, None));
         }
         state.shut(true).await;
         let released = released?;
@@ -162,7 +162,7 @@ pub(crate) async fn retry(global: &Global, connectors: &Connectors, selected: Se
         let retries = retry_in(&context, &app, &*state, &tasks, expect).await;
         if let Ok(retries) = &retries {
             let evidence = audited::retried(retries, expect);
-            audit.record_order(audited::order(&control::own(), &app, "retry", None, evidence, None));
+            audit.record_command(audited::command(&control::own(), &app, "retry", None, evidence, None));
         }
         state.shut(true).await;
         let retries = retries?;
@@ -255,7 +255,14 @@ pub(crate) async fn resolve(global: &Global, connectors: &Connectors, asked: Res
             actions::resolve(&*state, &app, &key, &task, &resolution, now, &context.redactor).await;
         let evidence = audited::resolution(&resolution, resolved.as_ref().ok());
         let refused = resolved.as_ref().err();
-        audit.record_order(audited::order(&control::own(), &app, "resolve", Some(&task), evidence, refused));
+        audit.record_command(audited::command(
+            &control::own(),
+            &app,
+            "resolve",
+            Some(&task),
+            evidence,
+            refused,
+        ));
         state.shut(true).await;
         (resolved.map_err(|error| Failure::new(Exit::Failed, error.to_string()))?, "state")
     };
@@ -368,7 +375,7 @@ async fn pause_in_state(context: &Context, app: &str, switch: Switch) -> Result<
     if let Ok(done) = &done {
         let action = if done.paused.is_some() { "pause" } else { "resume" };
         let evidence = serde_json::json!({ "reason": reason });
-        audit.record_order(audited::order(&actor, app, action, None, evidence, None));
+        audit.record_command(audited::command(&actor, app, action, None, evidence, None));
     }
     // Only the process that holds the lock on the state may write to the audit log.
     state.shut(true).await;

@@ -73,7 +73,7 @@ pub(crate) async fn run(global: &Global, connectors: &Connectors) -> Outcome {
     );
 
     let audit = audit::start(context);
-    audit.record_order(audit::started(context, &about.get().configuration));
+    audit.record_command(audit::started(context, &about.get().configuration));
     let mut runtime = RuntimeBuilder::new(
         apps,
         reloader.bridge(),
@@ -110,7 +110,7 @@ pub(crate) async fn run(global: &Global, connectors: &Connectors) -> Outcome {
     end(watch).await;
     end(auditing).await;
     drop(runtime);
-    audit.record_order(audit::stopped());
+    audit.record_command(audit::stopped());
     close(journal, is_over).await;
     traces.end().await;
     tracing::info!("bridgehead has stopped");

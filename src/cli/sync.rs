@@ -103,7 +103,7 @@ pub(crate) async fn run(
     if !dry_run {
         for (name, summary) in &summaries {
             let evidence = serde_json::json!({ "result": summary.result });
-            audit.record_order(audited::order(&control::own(), name, "sync", None, evidence, None));
+            audit.record_command(audited::command(&control::own(), name, "sync", None, evidence, None));
         }
     }
     runtime.close().await;

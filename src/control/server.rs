@@ -259,7 +259,7 @@ fn log_level(runtime: &Runtime, actor: &Actor, app: &str, level: Option<LogLevel
     }
     let changed = log_levels::change(app, level.map(LogLevel::filter), Duration::from_secs(seconds));
     let name = level.map_or_else(|| "default".to_owned(), |level| level.to_string());
-    runtime.audit().record_order(bridgehead_runtime::audit::Event {
+    runtime.audit().record_command(bridgehead_runtime::audit::Event {
         actor: Some(actor.clone()),
         app: Some(app.to_owned()),
         action: "log_level".to_owned(),

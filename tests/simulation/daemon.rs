@@ -106,7 +106,7 @@ impl Daemon {
             apps,
             bridge: Arc::new(bridge),
             journal: Arc::clone(&store) as Arc<dyn TaskJournal>,
-            listings: store,
+            snapshots: store,
             history: None,
             leases: None,
             redactor,

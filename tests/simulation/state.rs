@@ -40,14 +40,14 @@ impl State {
                 let mut memory = memory.lock().unwrap();
                 *memory = memory.reopened().expect("it was not closed");
                 let state = Arc::new(memory.clone());
-                Opened { journal: Arc::clone(&state) as Arc<dyn TaskJournal>, listings: state, sqlite: None }
+                Opened { journal: Arc::clone(&state) as Arc<dyn TaskJournal>, snapshots: state, sqlite: None }
             }
             Self::Sqlite(folder) => {
                 let folder = folder.path().join("state");
                 let sqlite = DISK.wait(Sqlite::open(&folder)).expect("the state opens");
                 let state = Arc::new(sqlite.clone());
                 let journal = Arc::clone(&state) as Arc<dyn TaskJournal>;
-                Opened { journal, listings: state, sqlite: Some(sqlite) }
+                Opened { journal, snapshots: state, sqlite: Some(sqlite) }
             }
         }
     }
@@ -73,7 +73,7 @@ fn folder() -> tempfile::TempDir {
 /// The state as opened by one process.
 pub(crate) struct Opened {
     pub(crate) journal: Arc<dyn TaskJournal>,
-    pub(crate) listings: Arc<dyn SnapshotStore>,
+    pub(crate) snapshots: Arc<dyn SnapshotStore>,
     sqlite: Option<Sqlite>,
 }
 

@@ -147,39 +147,39 @@ impl TaskJournal for Store {
 #[async_trait]
 impl SnapshotStore for Store {
     async fn begin(&self, app: &AppKey) -> Result<(), Error> {
-        self.call("begin", SnapshotStore::begin(&*self.state.listings, app)).await
+        self.call("begin", SnapshotStore::begin(&*self.state.snapshots, app)).await
     }
 
     async fn begin_dry_run(&self, app: &AppKey) -> Result<(), Error> {
-        self.call("begin_dry_run", SnapshotStore::begin_dry_run(&*self.state.listings, app)).await
+        self.call("begin_dry_run", SnapshotStore::begin_dry_run(&*self.state.snapshots, app)).await
     }
 
     async fn discard(&self, app: &AppKey) -> Result<(), Error> {
-        self.call("discard", SnapshotStore::discard(&*self.state.listings, app)).await
+        self.call("discard", SnapshotStore::discard(&*self.state.snapshots, app)).await
     }
 
     async fn add(&self, app: &AppKey, slug: &str, records: &[RecordHash]) -> Result<Added, Error> {
-        self.call("add", SnapshotStore::add(&*self.state.listings, app, slug, records)).await
+        self.call("add", SnapshotStore::add(&*self.state.snapshots, app, slug, records)).await
     }
 
     async fn set(&self, app: &AppKey, slug: &str, seen: &RecordHash) -> Result<(), Error> {
-        self.call("set", SnapshotStore::set(&*self.state.listings, app, slug, seen)).await
+        self.call("set", SnapshotStore::set(&*self.state.snapshots, app, slug, seen)).await
     }
 
     async fn unset(&self, app: &AppKey, slug: &str, id: &str) -> Result<(), Error> {
-        self.call("unset", SnapshotStore::unset(&*self.state.listings, app, slug, id)).await
+        self.call("unset", SnapshotStore::unset(&*self.state.snapshots, app, slug, id)).await
     }
 
     async fn missing(&self, app: &AppKey, slug: &str, ids: &[&str]) -> Result<Vec<String>, Error> {
-        self.call("missing", SnapshotStore::missing(&*self.state.listings, app, slug, ids)).await
+        self.call("missing", SnapshotStore::missing(&*self.state.snapshots, app, slug, ids)).await
     }
 
     async fn seen_count(&self, app: &AppKey, slug: &str) -> Result<u64, Error> {
-        self.call("seen_count", SnapshotStore::seen_count(&*self.state.listings, app, slug)).await
+        self.call("seen_count", SnapshotStore::seen_count(&*self.state.snapshots, app, slug)).await
     }
 
     async fn difference(&self, app: &AppKey, slug: &str) -> Result<Difference, Error> {
-        self.call("difference", SnapshotStore::difference(&*self.state.listings, app, slug)).await
+        self.call("difference", SnapshotStore::difference(&*self.state.snapshots, app, slug)).await
     }
 
     async fn ids(
@@ -190,49 +190,49 @@ impl SnapshotStore for Store {
         after: Option<&str>,
         limit: u32,
     ) -> Result<Vec<String>, Error> {
-        self.call("ids", SnapshotStore::ids(&*self.state.listings, app, slug, which, after, limit)).await
+        self.call("ids", SnapshotStore::ids(&*self.state.snapshots, app, slug, which, after, limit)).await
     }
 
     async fn losers(&self, app: &AppKey, slug: &str, after: Option<&str>) -> Result<Losers, Error> {
-        self.call("losers", SnapshotStore::losers(&*self.state.listings, app, slug, after)).await
+        self.call("losers", SnapshotStore::losers(&*self.state.snapshots, app, slug, after)).await
     }
 
     async fn access_base(&self, app: &AppKey, slug: &str) -> Result<AccessBase, Error> {
-        self.call("access_base", SnapshotStore::access_base(&*self.state.listings, app, slug)).await
+        self.call("access_base", SnapshotStore::access_base(&*self.state.snapshots, app, slug)).await
     }
 
     async fn prepare_commit(&self, app: &AppKey, at: Timestamp, losses: &[LossCount]) -> Result<(), Error> {
-        self.call("prepare_commit", SnapshotStore::prepare_commit(&*self.state.listings, app, at, losses))
+        self.call("prepare_commit", SnapshotStore::prepare_commit(&*self.state.snapshots, app, at, losses))
             .await
     }
 
     async fn commit(&self, app: &AppKey, at: Timestamp) -> Result<(), Error> {
-        self.call("commit", SnapshotStore::commit(&*self.state.listings, app, at)).await
+        self.call("commit", SnapshotStore::commit(&*self.state.snapshots, app, at)).await
     }
 
     async fn retain(&self, app: &AppKey, belief: Trust) -> Result<(), Error> {
-        self.call("retain", SnapshotStore::retain(&*self.state.listings, app, belief)).await
+        self.call("retain", SnapshotStore::retain(&*self.state.snapshots, app, belief)).await
     }
 
     async fn note_created(&self, app: &AppKey, slug: &str, id: &str) -> Result<(), Error> {
-        self.call("note_created", SnapshotStore::note_created(&*self.state.listings, app, slug, id)).await
+        self.call("note_created", SnapshotStore::note_created(&*self.state.snapshots, app, slug, id)).await
     }
 
     async fn note_deleted(&self, app: &AppKey, slug: &str, id: &str) -> Result<(), Error> {
-        self.call("note_deleted", SnapshotStore::note_deleted(&*self.state.listings, app, slug, id)).await
+        self.call("note_deleted", SnapshotStore::note_deleted(&*self.state.snapshots, app, slug, id)).await
     }
 
     async fn note_changed(&self, app: &AppKey, slug: &str, id: &str, changes: Changes) -> Result<(), Error> {
-        self.call("note_changed", SnapshotStore::note_changed(&*self.state.listings, app, slug, id, changes))
+        self.call("note_changed", SnapshotStore::note_changed(&*self.state.snapshots, app, slug, id, changes))
             .await
     }
 
     async fn known_slugs(&self, app: &AppKey) -> Result<Vec<String>, Error> {
-        self.call("known_slugs", SnapshotStore::known_slugs(&*self.state.listings, app)).await
+        self.call("known_slugs", SnapshotStore::known_slugs(&*self.state.snapshots, app)).await
     }
 
     async fn removals_since(&self, app: &AppKey, slug: &str, since: Timestamp) -> Result<u64, Error> {
-        self.call("removals_since", SnapshotStore::removals_since(&*self.state.listings, app, slug, since))
+        self.call("removals_since", SnapshotStore::removals_since(&*self.state.snapshots, app, slug, since))
             .await
     }
 
@@ -243,51 +243,51 @@ impl SnapshotStore for Store {
         kind: LossKind,
         since: Timestamp,
     ) -> Result<u64, Error> {
-        self.call("losses_since", SnapshotStore::losses_since(&*self.state.listings, app, slug, kind, since))
+        self.call("losses_since", SnapshotStore::losses_since(&*self.state.snapshots, app, slug, kind, since))
             .await
     }
 
     async fn forgive_removals(&self, app: &AppKey) -> Result<(), Error> {
-        self.call("forgive_removals", SnapshotStore::forgive_removals(&*self.state.listings, app)).await
+        self.call("forgive_removals", SnapshotStore::forgive_removals(&*self.state.snapshots, app)).await
     }
 
     async fn last(&self, app: &AppKey) -> Result<Option<LastSync>, Error> {
-        self.call("last", SnapshotStore::last(&*self.state.listings, app)).await
+        self.call("last", SnapshotStore::last(&*self.state.snapshots, app)).await
     }
 
     async fn past(&self, app: &AppKey) -> Result<Option<BaselineOrigin>, Error> {
-        self.call("past", SnapshotStore::past(&*self.state.listings, app)).await
+        self.call("past", SnapshotStore::past(&*self.state.snapshots, app)).await
     }
 
     async fn set_past(&self, app: &AppKey, past: BaselineOrigin) -> Result<(), Error> {
-        self.call("set_past", SnapshotStore::set_past(&*self.state.listings, app, past)).await
+        self.call("set_past", SnapshotStore::set_past(&*self.state.snapshots, app, past)).await
     }
 
     async fn iden_time(&self, app: &AppKey) -> Result<IdenTime, Error> {
-        self.call("iden_time", SnapshotStore::iden_time(&*self.state.listings, app)).await
+        self.call("iden_time", SnapshotStore::iden_time(&*self.state.snapshots, app)).await
     }
 
     async fn set_iden_time(&self, app: &AppKey, synced_at: Timestamp) -> Result<(), Error> {
-        self.call("set_iden_time", SnapshotStore::set_iden_time(&*self.state.listings, app, synced_at)).await
+        self.call("set_iden_time", SnapshotStore::set_iden_time(&*self.state.snapshots, app, synced_at)).await
     }
 
     async fn shown(&self, app: &AppKey) -> Result<Option<Shown>, Error> {
-        self.call("shown", SnapshotStore::shown(&*self.state.listings, app)).await
+        self.call("shown", SnapshotStore::shown(&*self.state.snapshots, app)).await
     }
 
     async fn set_shown(&self, app: &AppKey, shown: Shown) -> Result<(), Error> {
-        self.call("set_shown", SnapshotStore::set_shown(&*self.state.listings, app, shown)).await
+        self.call("set_shown", SnapshotStore::set_shown(&*self.state.snapshots, app, shown)).await
     }
 
     async fn was_interrupted(&self, app: &AppKey) -> Result<bool, Error> {
-        self.call("was_interrupted", SnapshotStore::was_interrupted(&*self.state.listings, app)).await
+        self.call("was_interrupted", SnapshotStore::was_interrupted(&*self.state.snapshots, app)).await
     }
 
     async fn record_run(&self, app: &AppKey, run: &Run) -> Result<(), Error> {
-        self.call("record_run", SnapshotStore::record_run(&*self.state.listings, app, run)).await
+        self.call("record_run", SnapshotStore::record_run(&*self.state.snapshots, app, run)).await
     }
 
     async fn runs(&self, app: &AppKey, limit: u32) -> Result<Vec<Run>, Error> {
-        self.call("runs", SnapshotStore::runs(&*self.state.listings, app, limit)).await
+        self.call("runs", SnapshotStore::runs(&*self.state.snapshots, app, limit)).await
     }
 }

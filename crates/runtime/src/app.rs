@@ -34,81 +34,99 @@ pub(crate) struct AppContext {
     pub(crate) target: Target,
     pub(crate) upstream: Upstream,
     pub(crate) store: Store,
-    pub(crate) listings: Arc<dyn SnapshotStore>,
-    pub(crate) redactor: Redactor,
-    pub(crate) clock: Arc<dyn Clock>,
-    /// From when on nothing is under way that another process has begun, by a clock that cannot be set: when this one began, or later,
-    /// if another node ran the app until now.
-    pub(crate) started: Instant,
-    pub(crate) rng: Arc<SeededRng>,
+    pub(crate) snapshots: Arc<dyn SnapshotStore>,
     pub(crate) status: Arc<AppStatus>,
-    pub(crate) activity: ChangeTracker,
-    pub(crate) newcomers: CreatedAccounts,
-    pub(crate) guard: DeprovisionLimit,
-    /// Tasks waiting for their next attempt or for the target.
+    pub(crate) changes: ChangeTracker,
+    pub(crate) created_accounts: CreatedAccounts,
+    pub(crate) deprovision_limit: DeprovisionLimit,
+    /// Held by the sync that is running.
+    pub(crate) sync_lock: Mutex<()>,
+    pub(crate) operator: OperatorState,
+    pub(crate) lifecycle: Lifecycle,
+    pub(crate) shared: SharedServices,
+}
+
+/// What operators see of an app and can change while it runs.
+#[derive(Default)]
+pub(crate) struct OperatorState {
+    /// The tasks that wait for their next attempt or for the target.
     pub(crate) waiting: Waiting,
     /// Whether an operator has paused the app.
     pub(crate) pausing: Pausing,
-    /// The running sync, so that an operator can cancel it.
+    /// The running sync, so that it can be cancelled.
     pub(crate) cancelling: Cancelling,
-    pub(crate) audit: Audit,
-    /// Held by the sync that is running; only one runs at a time.
-    pub(crate) sync_lock: Mutex<()>,
-    /// Cancelled when the app ends: the daemon stops, or a reload replaces it.
+    /// Read-locked by each command under way; the app ends only when it can lock it for writing.
+    pub(crate) commands: Arc<RwLock<()>>,
+}
+
+/// When an app began, and how it ends.
+pub(crate) struct Lifecycle {
+    /// By the monotonic clock, when work of another process has ended for certain: when this process began, or later, if another node
+    /// ran the app until then.
+    pub(crate) started: Instant,
+    /// Cancelled when the daemon stops or a reload replaces the app.
     pub(crate) stop: CancellationToken,
-    /// One of the app's loops did not end and still blocks a thread.
+    /// One of the app's loops did not end, and blocks a thread.
     pub(crate) stuck: AtomicBool,
-    /// Held while an operator command is executed; the end of the app waits for it.
-    pub(crate) orders: Arc<RwLock<()>>,
-    /// When the app started with its current settings.
+    /// Since when the app has run with these settings.
     pub(crate) running_since: Timestamp,
-    /// How long after its start the app reads its list first, so that the apps of a daemon do not all do so at once.
-    pub(crate) first_poll: OnceLock<Duration>,
-    /// Another app with this identity ran earlier in this process, so this one continues its work.
+    /// The app replaces another one with the same id in this process, so it does not start from the beginning.
     pub(crate) continues: bool,
-    /// What another context of the same app is made with.
+    /// To build this app again with other settings or after it moved between nodes. All calls go through [`Target`] and [`Upstream`].
     pub(crate) connector: Arc<dyn Connector>,
     pub(crate) bridge: Arc<dyn Api>,
-    /// The leases of this node, where nodes share the state.
+    /// How long after its start the app first reads its task list, so that the apps of a daemon do not all do so at once.
+    pub(crate) first_poll: OnceLock<Duration>,
+    /// The leases of this node, if several nodes share the state.
     leases: Option<Arc<dyn Leases>>,
 }
 
-/// The components of an app.
-pub(crate) struct Parts {
+/// Services of the process that all apps share.
+#[derive(Clone)]
+pub(crate) struct SharedServices {
+    pub(crate) redactor: Redactor,
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) rng: Arc<SeededRng>,
+    pub(crate) audit: Audit,
+}
+
+/// What an [`AppContext`] is built from.
+pub(crate) struct AppParts {
     pub(crate) name: String,
     pub(crate) settings: config::App,
     pub(crate) connector: Arc<dyn Connector>,
     pub(crate) bridge: Arc<dyn Api>,
     pub(crate) journal: Arc<dyn TaskJournal>,
-    pub(crate) listings: Arc<dyn SnapshotStore>,
+    pub(crate) snapshots: Arc<dyn SnapshotStore>,
     pub(crate) redactor: Redactor,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) rng: Arc<SeededRng>,
     pub(crate) status: Arc<AppStatus>,
     pub(crate) audit: Audit,
-    /// A call of another node may still be under way for so long.
+    /// How much longer a call of another node may still be under way.
     pub(crate) settles_in: Duration,
+    /// The leases of this node, if several nodes share the state.
     pub(crate) leases: Option<Arc<dyn Leases>>,
 }
 
 impl AppContext {
-    pub(crate) fn new(parts: Parts) -> Arc<Self> {
-        Self::assembled(parts, false)
+    pub(crate) fn new(parts: AppParts) -> Arc<Self> {
+        Self::build(parts, false)
     }
 
-    /// Creates an app that replaces another one with the same identity.
-    pub(crate) fn continuing(parts: Parts) -> Arc<Self> {
-        Self::assembled(parts, true)
+    /// An app that replaces another one with the same id.
+    pub(crate) fn continuing(parts: AppParts) -> Arc<Self> {
+        Self::build(parts, true)
     }
 
-    fn assembled(parts: Parts, continues: bool) -> Arc<Self> {
-        let Parts {
+    fn build(parts: AppParts, continues: bool) -> Arc<Self> {
+        let AppParts {
             name,
             settings,
             connector,
             bridge,
             journal,
-            listings,
+            snapshots,
             redactor,
             clock,
             rng,
@@ -124,42 +142,38 @@ impl AppContext {
             key,
             target: Target::new(Arc::clone(&connector), &name, &settings, redactor.clone()),
             upstream: Upstream::new(Arc::clone(&bridge), &name, &rng),
-            activity: ChangeTracker::default(),
-            newcomers: CreatedAccounts::default(),
-            guard: DeprovisionLimit::new(settings.tasks.guard),
-            waiting: Waiting::default(),
-            pausing: Pausing::default(),
-            cancelling: Cancelling::default(),
-            audit,
+            changes: ChangeTracker::default(),
+            created_accounts: CreatedAccounts::default(),
+            deprovision_limit: DeprovisionLimit::new(settings.tasks.guard),
             sync_lock: Mutex::new(()),
-            stop: CancellationToken::new(),
-            stuck: AtomicBool::new(false),
-            orders: Arc::default(),
-            running_since: clock.now(),
-            first_poll: OnceLock::new(),
-            continues,
-            connector,
-            bridge,
-            leases,
+            operator: OperatorState::default(),
+            lifecycle: Lifecycle {
+                started: Instant::now() + settles_in,
+                stop: CancellationToken::new(),
+                stuck: AtomicBool::new(false),
+                running_since: clock.now(),
+                continues,
+                connector,
+                bridge,
+                first_poll: OnceLock::new(),
+                leases,
+            },
+            shared: SharedServices { redactor, clock, rng, audit },
             name,
             settings,
-            listings,
-            redactor,
-            clock,
-            started: Instant::now() + settles_in,
-            rng,
+            snapshots,
             status,
         })
     }
 
-    /// Whether a call that changes something may be started now: the app is this node's for long enough.
+    /// Whether a call that changes something may start now: this node owns the app for long enough.
     pub(crate) fn may_start(&self) -> bool {
-        self.leases.as_ref().is_none_or(|leases| leases.may_start(&self.key))
+        self.lifecycle.leases.as_ref().is_none_or(|leases| leases.may_start(&self.key))
     }
 
-    /// Returns a retrier that uses this app's random number generator.
+    /// Runs calls again that fail, with this app's jitter.
     pub(crate) fn retry(&self, policy: RetryPolicy) -> Retrier<'_> {
-        Retrier::new(policy, &self.rng)
+        Retrier::new(policy, &self.shared.rng)
     }
 }
 

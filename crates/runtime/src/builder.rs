@@ -10,7 +10,7 @@ use tokio::sync::OwnedRwLockReadGuard;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
 
-use super::app::{AppContext, Parts};
+use super::app::{AppContext, AppParts};
 use super::audit::Audit;
 use super::fleet::Fleet;
 use super::guard::HeldTask;
@@ -39,7 +39,7 @@ pub struct RuntimeBuilder {
     /// The durable state of tasks.
     pub journal: Arc<dyn TaskJournal>,
     /// The durable state of syncs.
-    pub listings: Arc<dyn SnapshotStore>,
+    pub snapshots: Arc<dyn SnapshotStore>,
     /// Storage for the history; without it there are no charts.
     pub history: Option<Arc<dyn HistoryStore>>,
     /// Knows every secret of the configuration.
@@ -62,7 +62,7 @@ impl RuntimeBuilder {
         apps: Apps,
         bridge: Arc<dyn Api>,
         journal: Arc<dyn TaskJournal>,
-        listings: Arc<dyn SnapshotStore>,
+        snapshots: Arc<dyn SnapshotStore>,
         redactor: Redactor,
         shutdown_grace: Duration,
     ) -> Self {
@@ -72,7 +72,7 @@ impl RuntimeBuilder {
             apps,
             bridge,
             journal,
-            listings,
+            snapshots,
             history,
             redactor,
             clock,
@@ -92,7 +92,7 @@ impl RuntimeBuilder {
     pub fn build(self) -> Runtime {
         let assembly = Assembly {
             journal: self.journal,
-            listings: self.listings,
+            snapshots: self.snapshots,
             redactor: self.redactor,
             clock: self.clock,
             rng: Arc::new(self.seed.map_or_else(SeededRng::from_os, SeededRng::seeded)),
@@ -131,7 +131,7 @@ impl std::fmt::Debug for RuntimeBuilder {
 /// Components shared by all apps of a runtime.
 pub(crate) struct Assembly {
     journal: Arc<dyn TaskJournal>,
-    listings: Arc<dyn SnapshotStore>,
+    snapshots: Arc<dyn SnapshotStore>,
     redactor: Redactor,
     pub(crate) clock: Arc<dyn Clock>,
     rng: Arc<SeededRng>,
@@ -149,13 +149,13 @@ impl Assembly {
         bridge: Arc<dyn Api>,
         continues: bool,
     ) -> Arc<AppContext> {
-        let parts = Parts {
+        let parts = AppParts {
             name: name.to_owned(),
             settings,
             connector,
             bridge,
             journal: Arc::clone(&self.journal),
-            listings: Arc::clone(&self.listings),
+            snapshots: Arc::clone(&self.snapshots),
             redactor: self.redactor.clone(),
             clock: Arc::clone(&self.clock),
             rng: Arc::clone(&self.rng),
@@ -171,13 +171,13 @@ impl Assembly {
 impl Assembly {
     /// Another context of an app, for when this node takes the app over from another one, or gives it away.
     pub(crate) fn again(&self, app: &AppContext, settles_in: Duration) -> Arc<AppContext> {
-        AppContext::new(Parts {
+        AppContext::new(AppParts {
             name: app.name.clone(),
             settings: app.settings.clone(),
-            connector: Arc::clone(&app.connector),
-            bridge: Arc::clone(&app.bridge),
+            connector: Arc::clone(&app.lifecycle.connector),
+            bridge: Arc::clone(&app.lifecycle.bridge),
             journal: Arc::clone(&self.journal),
-            listings: Arc::clone(&self.listings),
+            snapshots: Arc::clone(&self.snapshots),
             redactor: self.redactor.clone(),
             clock: Arc::clone(&self.clock),
             rng: Arc::clone(&self.rng),
@@ -211,7 +211,7 @@ pub struct Runtime {
 /// An app that executes an operator command. The app does not end while this value exists.
 pub(crate) struct Entered {
     pub(crate) app: Arc<AppContext>,
-    _order: OwnedRwLockReadGuard<()>,
+    _command: OwnedRwLockReadGuard<()>,
 }
 
 impl Runtime {
@@ -258,10 +258,10 @@ impl Runtime {
     pub(crate) async fn enter(&self, name: &str) -> Option<Entered> {
         loop {
             let app = self.fleet.get(name)?;
-            let order = Arc::clone(&app.orders).read_owned().await;
+            let order = Arc::clone(&app.operator.commands).read_owned().await;
             let is_current = self.fleet.get(name).is_some_and(|current| Arc::ptr_eq(&current, &app));
-            if !app.stop.is_cancelled() || is_current {
-                return Some(Entered { app, _order: order });
+            if !app.lifecycle.stop.is_cancelled() || is_current {
+                return Some(Entered { app, _command: order });
             }
         }
     }
@@ -293,7 +293,7 @@ impl Runtime {
         stop: &CancellationToken,
     ) -> Option<sync::Summary> {
         let entered = self.enter(app).await?;
-        let ends = entered.app.stop.child_token();
+        let ends = entered.app.lifecycle.stop.child_token();
         let mut sync = Box::pin(sync::run(&entered.app, options, &ends));
         tokio::select! {
             biased;
@@ -316,13 +316,13 @@ impl Runtime {
     /// The number of records in the app's last completed sync; 0 if unknown.
     pub async fn expected(&self, app: &str) -> u64 {
         let Some(app) = self.fleet.get(app) else { return 0 };
-        let last = app.listings.last(&app.key).await.ok().flatten();
+        let last = app.snapshots.last(&app.key).await.ok().flatten();
         last.map_or(0, |last| last.counts.values().sum())
     }
 
     /// The tasks held by the app's deprovision limit, oldest first. `None` if the app does not exist.
     pub fn held(&self, app: &str) -> Option<Vec<HeldTask>> {
-        Some(self.fleet.get(app)?.guard.held())
+        Some(self.fleet.get(app)?.deprovision_limit.held())
     }
 
     /// The reports that Iden rejected, oldest task first. `None` if the app does not exist.

@@ -47,12 +47,12 @@ mod tests {
 
     #[test]
     fn whoever_came_is_known_by_either_name_until_they_went() {
-        let newcomers = CreatedAccounts::default();
-        newcomers.came(&account(Some("ann"), Some("Ann@example.com")), "n-1");
-        newcomers.came(&account(Some("bob"), None), "n-2");
-        assert_eq!(newcomers.went(&account(None, Some("ann@EXAMPLE.com"))).as_deref(), Some("n-1"));
-        assert_eq!(newcomers.went(&account(Some("ann"), None)), None);
-        assert_eq!(newcomers.went(&account(Some("BOB"), None)).as_deref(), Some("n-2"));
-        assert_eq!(newcomers.went(&account(None, None)), None);
+        let created_accounts = CreatedAccounts::default();
+        created_accounts.came(&account(Some("ann"), Some("Ann@example.com")), "n-1");
+        created_accounts.came(&account(Some("bob"), None), "n-2");
+        assert_eq!(created_accounts.went(&account(None, Some("ann@EXAMPLE.com"))).as_deref(), Some("n-1"));
+        assert_eq!(created_accounts.went(&account(Some("ann"), None)), None);
+        assert_eq!(created_accounts.went(&account(Some("BOB"), None)).as_deref(), Some("n-2"));
+        assert_eq!(created_accounts.went(&account(None, None)), None);
     }
 }

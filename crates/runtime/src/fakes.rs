@@ -10,7 +10,7 @@ use bridgehead_sdk::{
     Redactor, ResourceType, Slug, TaskId, async_trait,
 };
 
-use super::app::{AppContext, Parts};
+use super::app::{AppContext, AppParts};
 use super::audit::Audit;
 use super::status::AppStatus;
 use bridgehead_bridge::{
@@ -135,18 +135,20 @@ pub(crate) fn app_in_memory(
     state: &Memory,
     rng: &Arc<SeededRng>,
 ) -> Arc<AppContext> {
-    AppContext::new(Parts {
+    AppContext::new(AppParts {
         name: name.to_owned(),
         settings,
         connector,
         bridge,
         journal: Arc::new(state.clone()),
-        listings: Arc::new(state.clone()),
+        snapshots: Arc::new(state.clone()),
         redactor: Redactor::new(),
         clock: Arc::new(SystemClock),
         rng: Arc::clone(rng),
         status: Arc::new(AppStatus::default()),
         audit: Audit::none(),
+        settles_in: std::time::Duration::ZERO,
+        leases: None,
     })
 }
 
@@ -193,13 +195,13 @@ impl Place {
 
     /// Creates an app that uses a scripted Bridge.
     pub(crate) fn app(&self, script: &Arc<impl Script>) -> Arc<AppContext> {
-        AppContext::new(Parts {
+        AppContext::new(AppParts {
             name: "acme-hr".to_owned(),
             settings: settings(),
             connector: Arc::new(Untouched),
             bridge: api(script),
             journal: Arc::clone(&self.journal) as Arc<dyn TaskJournal>,
-            listings: Arc::clone(&self.journal) as Arc<dyn SnapshotStore>,
+            snapshots: Arc::clone(&self.journal) as Arc<dyn SnapshotStore>,
             redactor: Redactor::new(),
             clock: Arc::new(SystemClock),
             rng: Arc::new(SeededRng::seeded(4711)),

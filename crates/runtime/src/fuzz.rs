@@ -5,6 +5,6 @@ use serde_json::Value;
 use super::task::account_queues;
 
 /// The keys of the account queues that a task belongs to.
-pub fn lane_keys(task: &str, payload: &Value) -> Vec<u64> {
+pub fn account_keys(task: &str, payload: &Value) -> Vec<u64> {
     account_queues::keys_of(&task.into(), payload)
 }

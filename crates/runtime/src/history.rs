@@ -110,7 +110,7 @@ impl Recorder {
 
     /// Writes what an app has done since the last write. Counts that cannot be written are kept for the next write.
     pub(crate) async fn write(&self, app: &AppContext) {
-        let now = app.clock.now();
+        let now = app.shared.clock.now();
         let held = app.status.holding().map_or(0, |holding| holding.held);
         let more = app.status.recent().take(held, now);
         if more.is_empty() {
@@ -225,7 +225,7 @@ impl StatusReporter {
 fn cleaned(app: &AppContext, mut recorded: RecordedRun) -> RecordedRun {
     let run = &mut recorded.run;
     for text in std::iter::once(&mut run.detail).chain(&mut run.cause) {
-        *text = bridgehead_sdk::visible(&app.redactor.redact(text)).into_owned();
+        *text = bridgehead_sdk::visible(&app.shared.redactor.redact(text)).into_owned();
     }
     recorded
 }

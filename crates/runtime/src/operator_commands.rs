@@ -170,16 +170,16 @@ pub(super) async fn release_in(
     selection: &Selection,
     expect: Option<u64>,
 ) -> Result<Released, journal::Error> {
-    let candidates: Vec<TaskId> = app.guard.held().into_iter().map(|held| held.task).collect();
+    let candidates: Vec<TaskId> = app.deprovision_limit.held().into_iter().map(|held| held.task).collect();
     if let Some(found) = unexpected(candidates.len(), expect) {
         return Ok(Released { unexpected: Some(found), ..Released::default() });
     }
     let (released, not_held) = selection.pick(candidates);
-    app.store.release(&released, app.clock.now()).await?;
+    app.store.release(&released, app.shared.clock.now()).await?;
     if !released.is_empty() {
         tracing::info!(app = %app.name, tasks = released.len(), "the operator releases held tasks");
     }
-    app.guard.release(&released);
+    app.deprovision_limit.release(&released);
     Ok(Released { released, not_held, unexpected: None })
 }
 
@@ -220,7 +220,7 @@ impl<'a> ReportRetrier<'a> {
 
     /// Creates a retrier inside a daemon that runs the app.
     pub(super) fn of(app: &'a AppContext) -> Self {
-        let (journal, clock) = (app.store.for_operator(), &*app.clock);
+        let (journal, clock) = (app.store.for_operator(), &*app.shared.clock);
         Self { way: Way::Through(app), journal, clock, app: app.id, key: app.key.clone() }
     }
 }

@@ -35,7 +35,7 @@ pub(crate) async fn run(app: Arc<AppContext>, stop: CancellationToken) {
         // A target that passes checks but fails its tasks is left alone for longer each time.
         let mut backoff = Backoff::new(policies::TARGET).after(app.target.breaker().relapses().max(1));
         while app.target.breaker().cause().is_some() {
-            let wait = backoff.failed(app.rng.unit());
+            let wait = backoff.failed(app.shared.rng.unit());
             let tries = backoff.failures() - 1;
             tokio::select! {
                 biased;
@@ -51,7 +51,7 @@ pub(crate) async fn run(app: Arc<AppContext>, stop: CancellationToken) {
                 // Any failure keeps the breaker open: a check that fails for a different reason does not show that tasks would succeed.
                 Err(error) => {
                     tracing::warn!(app = %app.name, tries, code = %error.code(), "the target is still unreachable: {}",
-                        app.redactor.redact(error.message()));
+                        app.shared.redactor.redact(error.message()));
                 }
             }
         }

@@ -86,7 +86,7 @@ impl Runtime {
         let runtime = Arc::clone(self);
         let ended = async move {
             tracing::info!(app = %app.name, "the app ends for a reload; what runs may finish");
-            let (ended, orders) = runtime.supervisor.end(&app).await;
+            let (ended, commands) = runtime.supervisor.end(&app).await;
             if let Some(history) = &runtime.history {
                 history.write(&app).await;
             }
@@ -96,7 +96,7 @@ impl Runtime {
                     tracing::error!(app = %app.name, "the app does not end: a call of its connector blocks; restart the daemon");
                 }
             }
-            (ended, Arc::new(orders))
+            (ended, Arc::new(commands))
         };
         ended.boxed().shared()
     }

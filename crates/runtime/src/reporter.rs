@@ -136,8 +136,8 @@ impl StatusReporter {
 
     async fn look_at(&self, app: &AppContext) -> AppOverview {
         let mut seen = AppOverview::configured(&app.settings);
-        seen.running_since = Some(app.running_since);
-        remember(&mut seen, app.store.for_operator(), &*app.listings, &app.key).await;
+        seen.running_since = Some(app.lifecycle.running_since);
+        remember(&mut seen, app.store.for_operator(), &*app.snapshots, &app.key).await;
         let now = self.clock.now();
         if let Some(ownership) = &self.ownership {
             seen.owner = owner(&ownership.seen(), &app.key, now);
@@ -149,8 +149,8 @@ impl StatusReporter {
             }
         }
         let status = &app.status;
-        let clean = |text: &str| visible(&app.redactor.redact(text)).into_owned();
-        let pause = app.pausing.now();
+        let clean = |text: &str| visible(&app.shared.redactor.redact(text)).into_owned();
+        let pause = app.operator.pausing.now();
         seen.paused = pause.map(|pause| Pause { reason: pause.reason.as_deref().map(clean), ..pause });
         seen.audit_unwritable = self.audit.status().and_then(|audit| {
             let message = audit.message.as_deref().map(clean)?;
@@ -318,7 +318,7 @@ fn attempts(task: TaskSeen, now: Timestamp) -> TaskAttempts {
 async fn remember(
     seen: &mut AppOverview,
     journal: &dyn TaskJournal,
-    listings: &dyn SnapshotStore,
+    snapshots: &dyn SnapshotStore,
     key: &AppKey,
 ) {
     // A database that is away answers nothing for a while.
@@ -345,7 +345,7 @@ async fn remember(
     seen.state_doubted = doubt.filter(|doubt| !doubt.is_question()).map(Into::into);
     let deadline = Instant::now() + PATIENCE;
     let asked =
-        async { tokio::try_join!(journal.counts(key), listings.runs(key, LOOKED_AT), listings.last(key)) };
+        async { tokio::try_join!(journal.counts(key), snapshots.runs(key, LOOKED_AT), snapshots.last(key)) };
     let (counts, runs, last) = match tokio::time::timeout_at(deadline, asked).await {
         Ok(Ok(answers)) => answers,
         Ok(Err(error)) => {

@@ -19,6 +19,7 @@ use super::liveness::Liveness;
 use super::ownership::{Here, Ownership};
 use super::policies;
 use super::{probe, sync, task};
+use crate::fleet::Fleet;
 
 /// Aborted work needs a moment to be dropped.
 const DROPPED_WITHIN: Duration = Duration::from_secs(2);
@@ -94,11 +95,11 @@ impl Supervisor {
         &self,
         app: &AppContext,
     ) -> (Ended, Option<tokio::sync::OwnedRwLockWriteGuard<()>>) {
-        let (ended, orders) = self.end_loops(app).await;
+        let (ended, commands) = self.end_loops(app).await;
         if ended != Ended::Stuck {
             app.target.shut_down().await;
         }
-        (ended, orders)
+        (ended, commands)
     }
 
     /// The same without its connector, with which another context of the app can go on.
@@ -106,7 +107,7 @@ impl Supervisor {
         &self,
         app: &AppContext,
     ) -> (Ended, Option<tokio::sync::OwnedRwLockWriteGuard<()>>) {
-        app.stop.cancel();
+        app.lifecycle.stop.cancel();
         let running = self.running.lock().unwrap_or_else(PoisonError::into_inner).remove(&app.name);
         let ended = match running {
             // The app's supervisor itself panicked, and its loops were aborted with it.
@@ -114,21 +115,32 @@ impl Supervisor {
             None => Ended::Finished,
         };
         if ended == Ended::Stuck {
-            app.stuck.store(true, Ordering::Relaxed);
+            app.lifecycle.stuck.store(true, Ordering::Relaxed);
         }
         // Once stuck, an app stays stuck: later calls must not take it for ended.
-        let ended = if app.stuck.load(Ordering::Relaxed) { Ended::Stuck } else { ended };
+        let ended = if app.lifecycle.stuck.load(Ordering::Relaxed) { Ended::Stuck } else { ended };
         let patience = self.grace() + ABORTED_WITHIN;
-        let orders = tokio::time::timeout(patience, Arc::clone(&app.orders).write_owned()).await;
-        let (Ended::Finished | Ended::CutOff, Ok(orders)) = (ended, orders) else {
+        let commands = tokio::time::timeout(patience, Arc::clone(&app.operator.commands).write_owned()).await;
+        let (Ended::Finished | Ended::CutOff, Ok(commands)) = (ended, commands) else {
             return (Ended::Stuck, None);
         };
-        (ended, Some(orders))
+        (ended, Some(commands))
     }
 
     /// Whether the loops of an app run.
     pub(crate) fn is_running(&self, app: &str) -> bool {
         self.running.lock().unwrap_or_else(PoisonError::into_inner).contains_key(app)
+    }
+
+    /// Starts all apps. Their first polls are spread over the poll interval.
+    pub(crate) fn start_all(&self, fleet: &Fleet) {
+        let apps = fleet.all();
+        for (number, app) in (0_u32..).zip(apps.values()) {
+            let share = app.settings.tasks.poll_interval / u32::try_from(apps.len()).unwrap_or(u32::MAX);
+            // It is set once, before the app starts.
+            let _already: Result<(), Duration> = app.lifecycle.first_poll.set(share.min(APART) * number);
+            self.start(app);
+        }
     }
 
     /// Removes an app, so that its loops are no longer expected to run.
@@ -157,18 +169,12 @@ impl Supervisor {
         if let Some(ownership) = ownership {
             ownership.run(here, &stop).await;
         } else {
-            let apps = fleet.all();
-            for (number, app) in (0_u32..).zip(apps.values()) {
-                let share = app.settings.tasks.poll_interval / u32::try_from(apps.len()).unwrap_or(u32::MAX);
-                // It is set once, before the app starts.
-                let _already: Result<(), Duration> = app.first_poll.set(share.min(APART) * number);
-                self.start(app);
-            }
+            self.start_all(fleet);
             stop.cancelled().await;
         }
         let began = Instant::now();
         self.stopping.cancel();
-        let stop_all = || fleet.all().values().for_each(|app| app.stop.cancel());
+        let stop_all = || fleet.all().values().for_each(|app| app.lifecycle.stop.cancel());
         stop_all();
         // A reload in progress starts nothing after this; the apps it has already started are stopped too.
         let _turn = self.changing.lock().await;
@@ -213,7 +219,7 @@ impl Drop for EndsWith<'_> {
 /// Runs the loops of one app until it is stopped.
 async fn run_app(app: Arc<AppContext>, grace: Arc<Mutex<Duration>>, vitals: Arc<Liveness>) -> Ended {
     let cut_off = CancellationToken::new();
-    let stop = &app.stop;
+    let stop = &app.lifecycle.stop;
     if load_pause(&app, stop).await.is_err() {
         return Ended::Finished;
     }
@@ -263,7 +269,7 @@ async fn all_of<T: 'static>(loops: &mut JoinSet<T>) {
 /// A paused app stays paused across restarts and reloads.
 async fn load_pause(app: &AppContext, stop: &CancellationToken) -> Result<(), ShuttingDown> {
     let retry = app.retry(policies::LOCAL).until(stop);
-    let _change = app.pausing.change().await;
+    let _change = app.operator.pausing.change().await;
     let paused = retry.run(
         |_| app.store.paused(),
         |_| Next::Retry,
@@ -273,7 +279,7 @@ async fn load_pause(app: &AppContext, stop: &CancellationToken) -> Result<(), Sh
     if let Some(pause) = &paused {
         tracing::warn!(app = %app.name, by = pause.by, since = %pause.since, "the app is paused: no task and no sync starts until it is resumed");
     }
-    app.pausing.set(paused);
+    app.operator.pausing.set(paused);
     Ok(())
 }
 
@@ -299,8 +305,8 @@ where
                 if began.elapsed() > Duration::from_mins(10) {
                     backoff.succeeded();
                 }
-                app.status.tally().panicked(name, app.clock.now());
-                let wait = backoff.failed(app.rng.unit());
+                app.status.tally().panicked(name, app.shared.clock.now());
+                let wait = backoff.failed(app.shared.rng.unit());
                 tracing::error!(app = %app.name, panics = backoff.failures(), ?wait, "the {name} loop panicked and is being restarted");
                 tokio::time::sleep(wait).await;
             }

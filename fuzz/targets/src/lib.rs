@@ -17,7 +17,7 @@ pub use bridge::{bridge_errors, bridge_lists, bridge_session, bridge_task, bridg
 pub use config::config;
 pub use exec::{exec_answer, exec_lines, exec_results};
 pub use file::{file_csv, file_jsonl, file_rewrite};
-pub use task::{lane_keys, operation};
+pub use task::{account_keys, operation};
 
 /// A fuzz target: takes any bytes, and panics if an invariant is violated.
 pub type Target = fn(&[u8]);
@@ -36,6 +36,6 @@ pub const TARGETS: [(&str, Target); 14] = [
     ("file_csv", file_csv),
     ("file_jsonl", file_jsonl),
     ("file_rewrite", file_rewrite),
-    ("lane_keys", lane_keys),
+    ("account_keys", account_keys),
     ("operation", operation),
 ];

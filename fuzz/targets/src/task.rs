@@ -68,14 +68,14 @@ const NAMED: [&str; 8] =
     ["id", "account_id", "email", "username", "first_name", "last_name", "display_name", "status"];
 
 /// The lanes of a task: however the operation identifies its account, the task waits for every other task about that account.
-pub fn lane_keys(data: &[u8]) {
+pub fn account_keys(data: &[u8]) {
     invariant::begin(data);
     let Some(value) = invariant::json(data) else { return };
-    let keys = fuzz::lane_keys("t1", &value);
+    let keys = fuzz::account_keys("t1", &value);
     assert!(!keys.is_empty(), "a task without a lane would never run");
     assert!(keys.is_sorted() && keys.windows(2).all(|pair| pair.first() != pair.last()));
     assert!(keys.len() <= 16, "{} keys", keys.len());
-    assert_eq!(keys, fuzz::lane_keys("t1", &value));
+    assert_eq!(keys, fuzz::account_keys("t1", &value));
     let Ok(payload) = serde_json::from_value::<Payload>(value) else { return };
     for action in ACTIONS {
         let Ok(operation) = Operation::parse(action, payload.clone()) else { continue };
@@ -92,7 +92,7 @@ pub fn lane_keys(data: &[u8]) {
                 json!({"account": {field: text}}),
                 json!({"account": {field: text}, "changes": {"email": "other@example.org"}}),
             ] {
-                let others = fuzz::lane_keys("t2", &alias);
+                let others = fuzz::account_keys("t2", &alias);
                 assert!(
                     keys.iter().any(|key| others.contains(key)),
                     "two tasks of {field} {text:?} would overtake each other"

@@ -144,7 +144,7 @@ impl Reloader {
                     let actor = ask.as_ref().map(|ask| ask.actor.clone());
                     let event =
                         audit::reloaded(actor, &reloaded, [&before, &self.fingerprint], began.elapsed());
-                    runtime.audit().record_order(event);
+                    runtime.audit().record_command(event);
                 }
                 if let Some(Ask { answer, .. }) = ask {
                     tell(answer, reloaded);

@@ -13,7 +13,7 @@ use crate::operator_commands::{Released, Retries};
 const NAMED: usize = 500;
 
 /// Creates an entry for an action. Rejected actions are recorded too.
-pub fn order(
+pub fn command(
     actor: &Actor,
     app: &str,
     action: &str,

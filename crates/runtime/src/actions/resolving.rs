@@ -60,13 +60,14 @@ pub(super) async fn resolve_in(
     resolution: &Resolution,
 ) -> Result<Resolved, Error> {
     let reason = resolution.checked()?;
-    let taken = app.waiting.take(task);
+    let taken = app.operator.waiting.take(task);
     let entry = app.store.entry(task).await?;
     let entry = resolvable(&app.name, task, entry)?;
     if taken.is_none() && app.status.progress().task_seen(task).is_some() {
         return Err(refused(&app.name, task, "an attempt or a look-up is running; try again in a moment"));
     }
-    let (intent, outcome, resolved) = prepared(entry, resolution, reason, app.clock.now(), &app.redactor);
+    let (intent, outcome, resolved) =
+        prepared(entry, resolution, reason, app.shared.clock.now(), &app.shared.redactor);
     let _durable = app.store.record_outcome(&intent, &outcome).await?;
     if let Some(taken) = taken {
         taken.decide();

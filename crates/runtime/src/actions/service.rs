@@ -101,7 +101,7 @@ impl Actions {
 
     /// The tasks that wait for their next attempt or for the target.
     pub fn waiting(&self, app: &str) -> Result<Vec<TaskId>, Error> {
-        Ok(self.app(app)?.waiting.tasks())
+        Ok(self.app(app)?.operator.waiting.tasks())
     }
 
     /// Resolves a task whose effect is unknown. It is never executed again, and the outcome is reported to Iden.
@@ -126,20 +126,20 @@ impl Actions {
         let done = async {
             let entered = self.enter(app).await?;
             let app = &entered.app;
-            let reason = audited::reason(reason, &app.redactor)?;
-            let _change = app.pausing.change().await;
-            let pause = Pause { since: app.clock.now(), by: actor.as_str().to_owned(), reason };
-            let before = app.pausing.now();
+            let reason = audited::reason(reason, &app.shared.redactor)?;
+            let _change = app.operator.pausing.change().await;
+            let pause = Pause { since: app.shared.clock.now(), by: actor.as_str().to_owned(), reason };
+            let before = app.operator.pausing.now();
             // Keep the existing pause, unless the command adds a reason.
             let pause = match before {
                 Some(before) if pause.reason.is_none() => before,
                 Some(before) => Pause { since: before.since, ..pause },
                 None => pause,
             };
-            let changed = app.pausing.now().as_ref() != Some(&pause);
+            let changed = app.operator.pausing.now().as_ref() != Some(&pause);
             if changed {
                 app.store.set_pause(Some(&pause)).await?;
-                app.pausing.set(Some(pause.clone()));
+                app.operator.pausing.set(Some(pause.clone()));
                 tracing::warn!(app = %app.name, by = pause.by, "the app is paused: no task and no sync starts until it is resumed");
             }
             Ok(PauseChange { paused: Some(pause), changed })
@@ -156,10 +156,10 @@ impl Actions {
         let done = async {
             let entered = self.enter(app).await?;
             let app = &entered.app;
-            let _change = app.pausing.change().await;
-            let changed = app.pausing.now().is_some();
+            let _change = app.operator.pausing.change().await;
+            let changed = app.operator.pausing.now().is_some();
             app.store.set_pause(None).await?;
-            app.pausing.set(None);
+            app.operator.pausing.set(None);
             if changed {
                 tracing::info!(app = %app.name, by = actor.as_str(), "the app is resumed");
             }
@@ -176,7 +176,7 @@ impl Actions {
         if let Some(node) = self.runtime.elsewhere(app) {
             return Err(Error::Elsewhere { app: app.to_owned(), node });
         }
-        match context.pausing.now() {
+        match context.operator.pausing.now() {
             Some(pause) if !options.dry_run => Err(Error::Paused { app: app.to_owned(), pause }),
             _ => Ok(()),
         }
@@ -228,7 +228,7 @@ impl Actions {
         let done = async {
             let app = self.app(app)?;
             let mut progress = app.status.sync();
-            if !app.cancelling.cancel() {
+            if !app.operator.cancelling.cancel() {
                 return Ok(Cancelled { was_under_way: false, ended: None });
             }
             tracing::warn!(app = %app.name, by = actor.as_str(), "the running sync is cancelled");
@@ -267,19 +267,19 @@ impl Actions {
         began: Instant,
     ) {
         let duration = u64::try_from(began.elapsed().as_millis()).ok();
-        let event = audited::order(actor, app, action, task, evidence, done.as_ref().err());
-        self.runtime.audit().record_order(Event { duration_ms: duration, ..event });
+        let event = audited::command(actor, app, action, task, evidence, done.as_ref().err());
+        self.runtime.audit().record_command(Event { duration_ms: duration, ..event });
     }
 }
 
 /// Ends the wait of the selected waiting tasks.
 fn wake(app: &AppContext, tasks: &Selection, retries: &mut Retries) {
     let candidates = match tasks {
-        Selection::All => app.waiting.tasks(),
+        Selection::All => app.operator.waiting.tasks(),
         Selection::These(_) => std::mem::take(&mut retries.not_rejected),
     };
     let (woken, rest): (Vec<TaskId>, Vec<TaskId>) =
-        candidates.into_iter().partition(|task| app.waiting.wake(task));
+        candidates.into_iter().partition(|task| app.operator.waiting.wake(task));
     if matches!(tasks, Selection::These(_)) {
         retries.not_rejected = rest;
     }

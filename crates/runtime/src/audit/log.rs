@@ -136,7 +136,7 @@ impl Audit {
     }
 
     /// Records an operator command, and syncs it to disk.
-    pub fn record_order(&self, event: Event) {
+    pub fn record_command(&self, event: Event) {
         self.record(event);
         self.sync();
     }

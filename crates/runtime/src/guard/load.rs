@@ -29,7 +29,7 @@ pub(crate) async fn load(app: &AppContext, stop: &CancellationToken) -> Result<(
 
 async fn try_load(app: &AppContext) -> Result<(), journal::Error> {
     let held = app.store.held().await?;
-    let Some(limit) = app.guard.limit() else {
+    let Some(limit) = app.deprovision_limit.limit() else {
         let tasks: Vec<_> = held.into_iter().map(|held| held.task).collect();
         if !tasks.is_empty() {
             tracing::warn!(app = %app.name, tasks = tasks.len(), "the deprovision limit was removed from the configuration; releasing the tasks that it held");
@@ -37,24 +37,25 @@ async fn try_load(app: &AppContext) -> Result<(), journal::Error> {
         }
         return Ok(());
     };
-    let now = app.clock.now();
+    let now = app.shared.clock.now();
     let executed = app.store.destructive_since(SlidingWindow::since(limit, now)).await?;
-    app.guard.restore(executed, held);
-    app.guard.steady_from(now);
+    app.deprovision_limit.restore(executed, held);
+    app.deprovision_limit.steady_from(now);
     Ok(())
 }
 
 /// Counts again after a clock that was ahead has been set back: too few executions may have been counted.
 async fn count_anew(app: &AppContext) {
-    let now = app.clock.now();
-    let Some(limit) = app.guard.limit().filter(|_| app.guard.was_set_back(now)) else {
+    let now = app.shared.clock.now();
+    let Some(limit) = app.deprovision_limit.limit().filter(|_| app.deprovision_limit.was_set_back(now))
+    else {
         return;
     };
     match app.store.destructive_since(SlidingWindow::since(limit, now)).await {
         Ok(executed) => {
             tracing::warn!(app = %app.name, "the clock was set back; the deprovision limit starts counting \
                                              again");
-            app.guard.recount(executed, now);
+            app.deprovision_limit.recount(executed, now);
         }
         Err(error) => {
             tracing::error!(app = %app.name, %error, "the clock was set back, and the journal cannot be \
@@ -66,15 +67,15 @@ async fn count_anew(app: &AppContext) {
 /// Records every held task in the audit log.
 fn record(app: &AppContext, tasks: &[TaskId]) {
     for task in tasks {
-        app.audit.record(Event {
+        app.shared.audit.record(Event {
             app: Some(app.name.clone()),
             task: Some(task.to_string()),
             action: "hold".to_owned(),
             decision: Some("hold".to_owned()),
             evidence: json!({
                 "guard": "more deletions and suspensions than apps.NAME.tasks.guard allows",
-                "max": app.guard.limit().map(|limit| limit.max),
-                "per_seconds": app.guard.limit().map(|limit| limit.per.as_secs()),
+                "max": app.deprovision_limit.limit().map(|limit| limit.max),
+                "per_seconds": app.deprovision_limit.limit().map(|limit| limit.per.as_secs()),
             }),
             outcome: Some("held".to_owned()),
             ..Event::default()
@@ -102,7 +103,7 @@ impl DeprovisionLimit {
                 }
             }
         }
-        let holding = self.holding(app.clock.now());
+        let holding = self.holding(app.shared.clock.now());
         if let Some(holding) = holding.as_ref().filter(|_| self.alarm()) {
             let name = &app.name;
             let per = self.limit().map(|limit| limit.per).unwrap_or_default();

@@ -17,7 +17,7 @@ pub use page::{Judged, ListedPage};
 
 use self::unasked::Unasked;
 use super::ShuttingDown;
-use super::app::{AppContext, Parts};
+use super::app::{AppContext, AppParts};
 use super::audit::Audit;
 use super::status::AppStatus;
 use super::sync::export::{self, Export, Take};
@@ -54,13 +54,13 @@ impl Hand {
         // The deprovision limit would ask the operator, who runs this anyway.
         settings.tasks.guard = None;
         let shared = Arc::new(state.clone());
-        let app = AppContext::new(Parts {
+        let app = AppContext::new(AppParts {
             name: name.to_owned(),
             settings,
             connector,
             bridge: Arc::new(Unasked),
             journal: Arc::clone(&shared) as Arc<dyn TaskJournal>,
-            listings: shared as Arc<dyn SnapshotStore>,
+            snapshots: shared as Arc<dyn SnapshotStore>,
             redactor: redactor.clone(),
             clock: Arc::new(SystemClock),
             rng: Arc::new(SeededRng::from_os()),

@@ -43,7 +43,7 @@ impl Hand {
         let page = answer.map_err(|error| target.without_secrets(&error))?;
         let judge = |record: Record| {
             let problem = export::problem_of(&record, of, &description.resource_types);
-            let problem = problem.map(|problem| self.app.redactor.redact(&problem).into_owned());
+            let problem = problem.map(|problem| self.app.shared.redactor.redact(&problem).into_owned());
             Judged { record, problem }
         };
         Ok(ListedPage {

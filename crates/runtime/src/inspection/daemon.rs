@@ -23,8 +23,8 @@ fn source<'a>(app: &'a AppContext, bridge: &'a dyn Api) -> Source<'a> {
         key: app.key.clone(),
         bridge: Ok(bridge),
         journal: Some(app.store.for_operator()),
-        held: app.guard.held().into_iter().map(|held| (held.task, held.held_at)).collect(),
-        redactor: &app.redactor,
+        held: app.deprovision_limit.held().into_iter().map(|held| (held.task, held.held_at)).collect(),
+        redactor: &app.shared.redactor,
     }
 }
 
@@ -52,7 +52,7 @@ impl InspectedApp {
             next_try_at: seen.as_ref().and_then(|seen| seen.next).map(|next| {
                 let wait = next.saturating_duration_since(Instant::now());
                 let wait = SignedDuration::try_from(wait).unwrap_or(SignedDuration::MAX);
-                app.clock.now().saturating_add(wait).unwrap_or(Timestamp::MAX)
+                app.shared.clock.now().saturating_add(wait).unwrap_or(Timestamp::MAX)
             }),
             reason: seen.and_then(|seen| seen.reason),
         };
@@ -73,7 +73,7 @@ impl Runtime {
             name: &app.name,
             settings: &app.settings,
             connector: app.target.for_operator(),
-            redactor: &app.redactor,
+            redactor: &app.shared.redactor,
         };
         check_app(&checked, bridge, tell).await;
         Some(())

@@ -177,7 +177,7 @@ impl Ownership {
     /// What a reload has brought, or what was taken while one was under way.
     async fn start_what_is_ours(&self, here: &Here<'_>) {
         for app in here.fleet.all().into_values() {
-            let is_stuck = app.stuck.load(std::sync::atomic::Ordering::Relaxed);
+            let is_stuck = app.lifecycle.stuck.load(std::sync::atomic::Ordering::Relaxed);
             if self.holds(&app.key) && !here.supervisor.is_running(&app.name) && !is_stuck {
                 start(here, &app.name, &app.key, Duration::ZERO).await;
             }
@@ -187,7 +187,7 @@ impl Ownership {
     /// Ends the loops of an app, and gives it back if it is this node's.
     async fn end(&self, here: &Here<'_>, app: &Arc<AppContext>) {
         let Some(_turn) = here.supervisor.change().await else { return };
-        let (ended, orders) = here.supervisor.end_loops(app).await;
+        let (ended, commands) = here.supervisor.end_loops(app).await;
         if ended == Ended::Stuck {
             tracing::error!(app = %app.name, "the app does not end: a call of its connector blocks; restart the daemon");
             return;
@@ -195,7 +195,7 @@ impl Ownership {
         self.give_back(here.history, app, ended == Ended::Finished).await;
         here.supervisor.forget(&app.name);
         here.fleet.put(here.assembly.again(app, Duration::ZERO));
-        drop(orders);
+        drop(commands);
     }
 
     /// Lets other nodes have an app, whose loops have ended.

@@ -160,7 +160,7 @@ impl Progress {
     }
 
     /// Records what a complete poll skipped: errors of items that are not tasks, and the number of tasks that are not due yet.
-    pub(crate) fn passed_over(&self, unreadable: &[String], not_due: u64) {
+    pub(crate) fn skipped(&self, unreadable: &[String], not_due: u64) {
         let mut state = self.state();
         state.unreadable = unreadable.iter().take(COMPLAINTS).cloned().collect();
         state.not_due = not_due;

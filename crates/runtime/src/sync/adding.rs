@@ -42,8 +42,8 @@ impl Flow {
     /// Hands a page to the state, which has it when this returns, and does not wait for the answer.
     pub(super) async fn add(&mut self, app: &AppContext, of: &ResourceType, records: Vec<Prepared>) {
         let seen: Vec<RecordHash> = records.iter().map(Prepared::seen).collect();
-        let (listings, key, slug) = (Arc::clone(&app.listings), app.key.clone(), of.slug.to_string());
-        let add: BoxFuture<'static, _> = Box::pin(async move { listings.add(&key, &slug, &seen).await });
+        let (snapshots, key, slug) = (Arc::clone(&app.snapshots), app.key.clone(), of.slug.to_string());
+        let add: BoxFuture<'static, _> = Box::pin(async move { snapshots.add(&key, &slug, &seen).await });
         let mut answer = Box::pin(maybe_done(add));
         // Its answer is taken later, whether it is there already or not.
         let _: Poll<()> = futures::poll!(answer.as_mut());

@@ -63,8 +63,8 @@ enum Currency {
 impl Preparing<'_, '_> {
     /// Determines the baseline for counting removals.
     pub(super) async fn determine_baseline(&mut self) -> Result<(), Error> {
-        let (app, listings) = (&self.run.app.key, &self.run.app.listings);
-        let last = listings.last(app).await?;
+        let (app, snapshots) = (&self.run.app.key, &self.run.app.snapshots);
+        let last = snapshots.last(app).await?;
         let told = self.ask_iden().await;
         if let Told::SyncedAt(at) = told {
             self.run.record.synced_before = Some(at);
@@ -74,12 +74,12 @@ impl Preparing<'_, '_> {
         }
         self.run.record.baseline = match (last, told) {
             (Some(last), Told::SyncedAt(at)) => {
-                let known = listings.iden_time(app).await?;
+                let known = snapshots.iden_time(app).await?;
                 match currency(known, last.at, at) {
                     Currency::Current => Baseline::Known,
                     Currency::Learned(at) => {
                         if !self.run.options.dry_run {
-                            listings.set_iden_time(app, at).await?;
+                            snapshots.set_iden_time(app, at).await?;
                         }
                         Baseline::Known
                     }
@@ -94,7 +94,7 @@ impl Preparing<'_, '_> {
             (None, Told::SyncedAt(at)) => {
                 Baseline::Lost(format!("Iden says that the app was last synced at {at}"))
             }
-            (None, told) => match listings.past(app).await? {
+            (None, told) => match snapshots.past(app).await? {
                 Some(BaselineOrigin::Lost) => {
                     Baseline::Lost("an earlier sync here found records in Iden".into())
                 }
@@ -161,8 +161,8 @@ impl SyncRun<'_> {
             Baseline::Lost(_) => BaselineOrigin::Lost,
             _ => return Ok(()),
         };
-        if !self.options.dry_run && self.app.listings.past(&self.app.key).await? != Some(past) {
-            self.app.listings.set_past(&self.app.key, past).await?;
+        if !self.options.dry_run && self.app.snapshots.past(&self.app.key).await? != Some(past) {
+            self.app.snapshots.set_past(&self.app.key, past).await?;
         }
         Ok(())
     }
@@ -171,7 +171,7 @@ impl SyncRun<'_> {
     async fn pushed_before(&self, kind: Option<ResourceKind>) -> Result<u64, Error> {
         let mut pushed = 0;
         for of in self.record.offer.types.iter().filter(|of| kind.is_none_or(|kind| of.kind == kind)) {
-            match self.app.listings.difference(&self.app.key, of.slug.as_str()).await {
+            match self.app.snapshots.difference(&self.app.key, of.slug.as_str()).await {
                 Ok(found) => pushed += found.seen.saturating_sub(found.created),
                 Err(bridgehead_store::Error::NoListing { .. }) => {}
                 Err(error) => return Err(error.into()),

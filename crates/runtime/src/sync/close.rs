@@ -26,12 +26,12 @@ impl SyncRun<'_> {
         }
         let outcome = SyncOutcome::of(&result, self.options.dry_run);
         let cause = result.as_ref().err().and_then(Error::cause);
-        let cause = cause.map(|cause| app.redactor.redact(&cause).into_owned());
+        let cause = cause.map(|cause| app.shared.redactor.redact(&cause).into_owned());
         let summary = self.summarise(&result, outcome).await;
         show(app, &summary, outcome);
         if self.options.dry_run {
             // A dry run only reads: neither the state folder nor the app's status records a sync.
-            if let Err(error) = app.listings.discard(&app.key).await {
+            if let Err(error) = app.snapshots.discard(&app.key).await {
                 tracing::error!(app = %app.name, %error, "the data of the dry run could not be discarded");
             }
             app.status.sync_progress(|progress| *progress = SyncProgress::default());
@@ -51,7 +51,7 @@ impl SyncRun<'_> {
         }
         record(app, &summary, outcome, cause.clone(), started_at).await;
         app.status.sync_ended(LastSync {
-            at: app.clock.now(),
+            at: app.shared.clock.now(),
             result: outcome.run_result(),
             reason: outcome.reason(),
             detail: summary.detail.clone(),
@@ -74,7 +74,7 @@ impl SyncRun<'_> {
             tracing::error!(app = %app.name, %error, "the records that this sync left in Iden could not be determined");
             Trust::Unverified
         });
-        if let Err(error) = app.listings.retain(&app.key, belief).await {
+        if let Err(error) = app.snapshots.retain(&app.key, belief).await {
             tracing::error!(app = %app.name, %error, "the records that this sync left in Iden could not be \
                                                       saved");
         }
@@ -113,7 +113,7 @@ impl SyncRun<'_> {
         Summary {
             result: outcome.result(),
             reason: outcome.reason(),
-            detail: self.app.redactor.redact(&detail).into_owned(),
+            detail: self.app.shared.redactor.redact(&detail).into_owned(),
             dry_run,
             resource_types: std::mem::take(&mut record.measured.figures),
             invalid_count: record.invalid.count,
@@ -149,7 +149,7 @@ fn show(app: &AppContext, summary: &Summary, outcome: SyncOutcome) {
     if is_harmless || matches!(outcome, SyncOutcome::Completed { .. }) {
         app.status.show_removals(None);
     } else if summary.digest.is_some() || !summary.losses.is_empty() {
-        app.status.show_removals(Some(ShownRemovals::of(summary, app.clock.now())));
+        app.status.show_removals(Some(ShownRemovals::of(summary, app.shared.clock.now())));
     }
 }
 
@@ -165,7 +165,7 @@ async fn record(
     };
     let run = Run {
         started_at,
-        ended_at: app.clock.now(),
+        ended_at: app.shared.clock.now(),
         result: outcome.run_result(),
         reason: outcome.reason(),
         detail: summary.detail.clone(),
@@ -173,7 +173,7 @@ async fn record(
         pushed: by_type(|of| of.listed),
         removed: by_type(|of| of.removed),
     };
-    let recorded = app.listings.record_run(&app.key, &run).await;
+    let recorded = app.snapshots.record_run(&app.key, &run).await;
     app.status.wrote(recorded.as_ref().err());
     if let Err(error) = recorded {
         tracing::error!(app = %app.name, %error, "the result of the sync could not be saved");

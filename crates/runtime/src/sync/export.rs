@@ -33,7 +33,7 @@ pub struct Export {
 
 /// Reads every resource type of the target.
 pub(crate) async fn run(app: &Arc<AppContext>, take: Take, stop: &CancellationToken) -> Export {
-    let touched = app.activity.begin();
+    let touched = app.changes.begin();
     let options = Options { dry_run: true, ..Options::default() };
     let mut sync = SyncRun::new(app, options, &touched);
     sync.take = Some(take);
@@ -47,12 +47,12 @@ pub(crate) async fn run(app: &Arc<AppContext>, take: Take, stop: &CancellationTo
     if record.extent() > Extent::Nothing {
         for of in &record.offer.types {
             let slug = of.slug.to_string();
-            let count = app.listings.seen_count(&app.key, &slug).await.unwrap_or_default();
+            let count = app.snapshots.seen_count(&app.key, &slug).await.unwrap_or_default();
             records.insert(slug, count);
         }
     }
     Export {
-        error: read.err().map(|error| app.redactor.redact(&error.to_string()).into_owned()),
+        error: read.err().map(|error| app.shared.redactor.redact(&error.to_string()).into_owned()),
         records,
         invalid_count: record.invalid.count,
         invalid: record.invalid.kept,

@@ -104,7 +104,7 @@ impl<'r, 'a> Ingest<'r, 'a> {
     /// earlier listings of this sync, bad records included.
     pub(super) async fn prove(&mut self, of: &ResourceType, listing: &Listing) -> Result<(), Error> {
         let slug = of.slug.as_str();
-        let good = self.run.app.listings.seen_count(&self.run.app.key, slug).await?;
+        let good = self.run.app.snapshots.seen_count(&self.run.app.key, slug).await?;
         let bad = self.bad.get(slug).map_or(0, Bad::count);
         match listing.testimony.judge(good.saturating_add(bad)) {
             Proof::Whole(evidence) => {
@@ -133,7 +133,7 @@ impl<'r, 'a> Ingest<'r, 'a> {
     ) -> Result<(), Error> {
         let Some(mut pusher) = pusher else { return Ok(()) };
         for refused in pusher.flush().await? {
-            self.run.app.listings.unset(&self.run.app.key, of.slug.as_str(), &refused.id).await?;
+            self.run.app.snapshots.unset(&self.run.app.key, of.slug.as_str(), &refused.id).await?;
             if of.kind != ResourceKind::Account {
                 self.known.forget();
                 self.refused.insert(name_of(of, &refused.id));
@@ -159,7 +159,7 @@ impl<'r, 'a> Ingest<'r, 'a> {
             resource_type: of.slug.to_string(),
             record: record.to_owned(),
             field: problem.field,
-            rule: self.run.app.redactor.redact(&problem.rule).into_owned(),
+            rule: self.run.app.shared.redactor.redact(&problem.rule).into_owned(),
         };
         if self.run.record.invalid.is_worth_a_line() {
             tracing::warn!(app = %self.run.app.name, "invalid record: {record}");
@@ -207,7 +207,7 @@ impl<'r, 'a> Ingest<'r, 'a> {
             // One that a good record of an earlier page had as well is no further record; those pages come first.
             self.settle(of, flow).await?;
             let ids: Vec<&str> = bad.iter().map(String::as_str).collect();
-            for id in self.run.app.listings.missing(&self.run.app.key, of.slug.as_str(), &ids).await? {
+            for id in self.run.app.snapshots.missing(&self.run.app.key, of.slug.as_str(), &ids).await? {
                 self.read_bad(of, Some(&id));
             }
         }

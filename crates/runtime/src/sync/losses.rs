@@ -104,20 +104,20 @@ impl Meter<'_> {
     /// more. Records that are not pushed are removed, even a whole type.
     async fn all_slugs(&self) -> Result<Vec<String>, Error> {
         let mut slugs: Vec<String> = self.offer.types.iter().map(|of| of.slug.to_string()).collect();
-        let known = self.app.listings.known_slugs(&self.app.key).await?;
+        let known = self.app.snapshots.known_slugs(&self.app.key).await?;
         slugs.extend(known.into_iter().filter(|slug| !self.offer.kinds.contains_key(slug)));
         Ok(slugs)
     }
 
     async fn count(&self, slug: &str, is_whole: bool, into: &mut Counted) -> Result<Difference, Error> {
-        let (app, listings) = (&self.app.key, &self.app.listings);
-        let found = listings.difference(app, slug).await?;
+        let (app, snapshots) = (&self.app.key, &self.app.snapshots);
+        let found = snapshots.difference(app, slug).await?;
         let removed = if is_whole { found.removed } else { 0 };
         let figures =
             TypeSummary { listed: found.seen, created: found.created, changed: found.changed, removed };
         if removed > 0 {
             let most = u32::try_from(KEPT).unwrap_or(u32::MAX);
-            let ids = listings.ids(app, slug, Which::Removed, None, most).await?;
+            let ids = snapshots.ids(app, slug, Which::Removed, None, most).await?;
             into.removals.insert(slug.to_owned(), ids);
         }
         into.figures.insert(slug.to_owned(), figures);
@@ -171,10 +171,10 @@ impl Meter<'_> {
     }
 
     async fn each_id(&self, slug: &str, which: Which, mut each: impl FnMut(String)) -> Result<(), Error> {
-        let (app, listings) = (&self.app.key, &self.app.listings);
+        let (app, snapshots) = (&self.app.key, &self.app.snapshots);
         let mut after: Option<String> = None;
         loop {
-            let ids = listings.ids(app, slug, which, after.as_deref(), PIECE).await?;
+            let ids = snapshots.ids(app, slug, which, after.as_deref(), PIECE).await?;
             let is_last = ids.len() < PIECE as usize;
             after = ids.last().cloned();
             ids.into_iter().for_each(&mut each);
@@ -186,14 +186,14 @@ impl Meter<'_> {
 
     /// Measures accounts that still exist, but have less access than before.
     async fn measure_access(&self, slug: &str, removed: u64, into: &mut Losses) -> Result<(), Error> {
-        let (app, listings) = (&self.app.key, &self.app.listings);
-        let AccessBase { active, with_refs, unknown } = listings.access_base(app, slug).await?;
+        let (app, snapshots) = (&self.app.key, &self.app.snapshots);
+        let AccessBase { active, with_refs, unknown } = snapshots.access_base(app, slug).await?;
         into.unknown += unknown;
         let mut kinds = [LossKind::Deactivated, LossKind::Memberships].map(|kind| (kind, 0_u64, Vec::new()));
         let mut emptied = 0_u64;
         let mut after: Option<String> = None;
         loop {
-            let page = listings.losers(app, slug, after.as_deref()).await?;
+            let page = snapshots.losers(app, slug, after.as_deref()).await?;
             for loser in page.losers {
                 emptied += u64::from(loser.loss.refs > 0 && loser.loss.none_left);
                 let lost =
@@ -229,7 +229,7 @@ impl Meter<'_> {
     async fn lost_in_window(&self, slug: &str, kind: LossKind) -> Result<u64, Error> {
         let window = self.app.settings.sync.guard.window;
         let window = jiff::SignedDuration::try_from(window).unwrap_or(jiff::SignedDuration::MAX);
-        let since = self.app.clock.now().checked_sub(window).unwrap_or(jiff::Timestamp::MIN);
-        Ok(self.app.listings.losses_since(&self.app.key, slug, kind, since).await?)
+        let since = self.app.shared.clock.now().checked_sub(window).unwrap_or(jiff::Timestamp::MIN);
+        Ok(self.app.snapshots.losses_since(&self.app.key, slug, kind, since).await?)
     }
 }

@@ -54,7 +54,7 @@ impl SyncRun<'_> {
                 let Ok(found) = answer else { return };
                 // Some targets match other fields than the id, too.
                 let Some(found) = found.filter(|found| found.id.as_str() == record.id) else { continue };
-                record.name = name_of(&found).map(|name| self.app.redactor.redact(name).into_owned());
+                record.name = name_of(&found).map(|name| self.app.shared.redactor.redact(name).into_owned());
                 record.is_still_there = one.kind == LossKind::Removed;
             }
         }

@@ -117,7 +117,7 @@ fn world(target: u64, bridge: u64, broken: Option<usize>) -> World {
 
 /// How long it takes to read and push everything, and whether it could be.
 async fn sync(world: &World) -> (Duration, Result<(), super::Error>) {
-    let touched = world.app.activity.begin();
+    let touched = world.app.changes.begin();
     let mut run = SyncRun::new(&world.app, Options::default(), &touched);
     let of = ResourceType::account("account", "Account");
     run.record.offer.kinds = [(of.slug.to_string(), of.kind)].into();
@@ -167,7 +167,7 @@ async fn a_listing_that_breaks_off_is_an_error_and_what_was_read_of_it_is_known(
     let world = world(1, 1, Some(7));
     let (_, read) = sync(&world).await;
     assert!(matches!(read, Err(super::Error::Unreadable { .. })), "{read:?}");
-    let seen = world.app.listings.seen_count(&world.app.key, "account").await.unwrap();
+    let seen = world.app.snapshots.seen_count(&world.app.key, "account").await.unwrap();
     assert_eq!(
         seen,
         7 * 100,

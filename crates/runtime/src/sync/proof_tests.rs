@@ -10,7 +10,7 @@ use bridgehead_sdk::{
 use tokio_util::sync::CancellationToken;
 
 use super::{Consent, HeldReason, Options, Summary, SyncResult};
-use crate::app::{AppContext, Parts};
+use crate::app::{AppContext, AppParts};
 use crate::status::AppStatus;
 use bridgehead_bridge::{ApiKey, Client, Settings};
 use bridgehead_config::{self as config, Connectors, Document, WithoutProof};
@@ -82,13 +82,13 @@ impl World {
         let mut settings = config.apps.remove("hr").unwrap();
         settings.sync.complete_without_proof = without_proof;
         let key = Arc::new(ApiKey::new("key").unwrap());
-        let app = AppContext::new(Parts {
+        let app = AppContext::new(AppParts {
             name: "hr".to_owned(),
             settings,
             connector: Arc::new(target),
             bridge: Arc::new(Client::new(Settings::new(url.parse().unwrap()), key).unwrap()),
             journal: Arc::clone(&self.journal) as Arc<dyn TaskJournal>,
-            listings: Arc::clone(&self.journal) as Arc<dyn SnapshotStore>,
+            snapshots: Arc::clone(&self.journal) as Arc<dyn SnapshotStore>,
             redactor: Redactor::new(),
             clock: Arc::new(SystemClock),
             rng: Arc::new(SeededRng::seeded(1)),

@@ -99,7 +99,7 @@ impl Reader {
     /// Reads one page. Retries temporary errors for as long as a task would.
     async fn read(&self) -> Result<Page, Error> {
         let (app, settings) = (&self.app, &self.app.settings.tasks);
-        let shown = |error: &bridgehead_sdk::Error| app.redactor.redact(error.message()).into_owned();
+        let shown = |error: &bridgehead_sdk::Error| app.shared.redactor.redact(error.message()).into_owned();
         let retry = app.retry(policies::TARGET).give_up_after(settings.give_up_after);
         let list = |_| async {
             app.target.list(&self.of, self.cursor.as_ref(), settings.timeout, Priority::Sync).await

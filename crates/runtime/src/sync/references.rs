@@ -67,7 +67,7 @@ impl Ingest<'_, '_> {
         let mut unknown = Unknown::new();
         for (slug, references) in wanted {
             let ids: Vec<&str> = references.keys().copied().collect();
-            let missing = self.run.app.listings.missing(&self.run.app.key, slug, &ids).await?;
+            let missing = self.run.app.snapshots.missing(&self.run.app.key, slug, &ids).await?;
             let missing: BTreeSet<String> = missing.into_iter().collect();
             for (id, reference) in references {
                 if !missing.contains(id) {
@@ -137,7 +137,7 @@ impl Ingest<'_, '_> {
         while let Some(page) = listing.next().await? {
             let ids: Vec<&str> = page.records.iter().map(Record::id).collect();
             let new: BTreeSet<String> =
-                app.listings.missing(&app.key, of.slug.as_str(), &ids).await?.into_iter().collect();
+                app.snapshots.missing(&app.key, of.slug.as_str(), &ids).await?.into_iter().collect();
             let mut fresh = Preparing::new(app.upstream.refs(), new.len());
             for record in page.records {
                 // Records that were invalid the first time were already reported, and may be valid now.

@@ -36,16 +36,16 @@ pub(crate) async fn run(app: Arc<AppContext>, stop: CancellationToken) {
         tokio::select! {
             biased;
             () = stop.cancelled() => return,
-            _ = app.pausing.wait() => {}
+            _ = app.operator.pausing.wait() => {}
         }
-        let began = app.clock.now();
+        let began = app.shared.clock.now();
         let summary = Box::pin(super::run(&app, Options::default(), &stop)).await;
         log(&app, &summary);
         if stop.is_cancelled() {
             return;
         }
-        let (now, regular) = (app.clock.now(), next(schedule, began));
-        let after = series.after(summary.follow_up, schedule, &app.rng);
+        let (now, regular) = (app.shared.clock.now(), next(schedule, began));
+        let after = series.after(summary.follow_up, schedule, &app.shared.rng);
         if after.alarm {
             tracing::error!(app = %app.name, alarm = "cleanup_failed",
                 "Iden's cleanup has failed after {} syncs in a row: stale records are still active there; \
@@ -62,9 +62,9 @@ pub(crate) async fn run(app: Arc<AppContext>, stop: CancellationToken) {
 
 /// When the first sync is due.
 async fn first(app: &AppContext) -> Timestamp {
-    let now = app.clock.now();
+    let now = app.shared.clock.now();
     // A reload is not a start: a continuing app keeps its schedule.
-    if app.settings.sync.on_start && !app.continues {
+    if app.settings.sync.on_start && !app.lifecycle.continues {
         return now;
     }
     match catch_up(app).await {
@@ -79,11 +79,11 @@ async fn first(app: &AppContext) -> Timestamp {
 
 /// The next scheduled time after the last sync; `None` if it did not finish, so that a sync is due now.
 async fn catch_up(app: &AppContext) -> Result<Option<Timestamp>, journal::Error> {
-    if app.listings.was_interrupted(&app.key).await? {
+    if app.snapshots.was_interrupted(&app.key).await? {
         tracing::warn!(app = %app.name, "the last sync was interrupted; starting over");
         return Ok(None);
     }
-    let last = app.listings.runs(&app.key, 1).await?;
+    let last = app.snapshots.runs(&app.key, 1).await?;
     let settled = last.first().filter(|run| matches!(run.result, RunResult::Completed | RunResult::Held));
     Ok(settled.map(|run| next(&app.settings.sync.schedule, run.started_at)))
 }
@@ -92,7 +92,7 @@ async fn catch_up(app: &AppContext) -> Result<Option<Timestamp>, journal::Error>
 /// beyond the schedule.
 async fn until(app: &AppContext, mut due: Timestamp) {
     loop {
-        let now = app.clock.now();
+        let now = app.shared.clock.now();
         due = no_later(&app.settings.sync.schedule, due, now);
         app.status.sync_due(due);
         let left = Duration::try_from(due.duration_since(now)).unwrap_or_default();

@@ -46,7 +46,7 @@ pub(super) async fn verify(sync: &SyncRun<'_>) -> Result<(), Error> {
         return Err(Error::SessionLost { detail: format!("its status is '{}'", progress.status) });
     }
     for of in &sync.record.offer.types {
-        let (slug, pushed) = (of.slug.as_str(), app.listings.seen_count(&app.key, of.slug.as_str()).await?);
+        let (slug, pushed) = (of.slug.as_str(), app.snapshots.seen_count(&app.key, of.slug.as_str()).await?);
         let counted = match progress.counts.iter().find(|count| count.slug == of.slug) {
             Some(count) => count.synced_count.ok_or_else(|| Error::Uncounted(slug.to_owned()))?,
             // A type of which nothing was pushed may be missing.

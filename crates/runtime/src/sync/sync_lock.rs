@@ -28,7 +28,7 @@ pub(crate) async fn run(app: &Arc<AppContext>, options: Options, stop: &Cancella
     let running = stop.child_token();
     let began = Instant::now();
     let summary = {
-        let _under_way = app.cancelling.begin(running.clone());
+        let _under_way = app.operator.cancelling.begin(running.clone());
         Box::pin(sync_run::run(app, options, &running)).instrument(span.clone()).await
     };
     span.record("outcome", summary.result.to_string());
@@ -61,7 +61,7 @@ fn record(app: &AppContext, summary: &Summary, took: Duration) {
         SyncResult::Held => "hold",
         _ => "abandon",
     };
-    app.audit.record(Event {
+    app.shared.audit.record(Event {
         app: Some(app.name.clone()),
         action: "sync".to_owned(),
         decision: Some(decision.to_owned()),

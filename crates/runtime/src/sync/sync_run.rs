@@ -21,15 +21,15 @@ use bridgehead_bridge::SyncId;
 /// dropped by the next `begin`, or, if `complete` was about to be sent, committed at the next start of the process. Error: ends the current
 /// phase, and the run's record keeps what [`SyncRun::close`] needs. Panic: like dropping; tasks continue immediately.
 pub(crate) async fn run(app: &Arc<AppContext>, options: Options, stop: &CancellationToken) -> Summary {
-    let started_at = app.clock.now();
+    let started_at = app.shared.clock.now();
     app.status.sync_progress(|progress| {
         *progress =
             SyncProgress { phase: "starting".into(), began_at: Some(started_at), ..SyncProgress::default() };
     });
-    let touched = app.activity.begin();
+    let touched = app.changes.begin();
     let mut sync = SyncRun::new(app, options, &touched);
     let result = match sync.perform(stop).await {
-        Err(Error::ShuttingDown) if app.cancelling.is_cancelled() => Err(Error::Cancelled),
+        Err(Error::ShuttingDown) if app.operator.cancelling.is_cancelled() => Err(Error::Cancelled),
         result => result,
     };
     sync.close(result, started_at).await

@@ -24,7 +24,7 @@ struct Order {
 
 /// The tasks of one account.
 #[derive(Debug, Default)]
-struct Lane {
+struct AccountQueue {
     keys: Vec<AccountKey>,
     waiting: BTreeSet<Order>,
     /// More than one only if queues were joined while a task of each was running.
@@ -44,8 +44,8 @@ struct Place {
 pub(crate) struct AccountQueues {
     arrivals: u64,
     /// The queue of each key.
-    lane_of: HashMap<AccountKey, u64>,
-    by_number: HashMap<u64, Lane>,
+    queue_of: HashMap<AccountKey, u64>,
+    by_number: HashMap<u64, AccountQueue>,
     /// All waiting or running tasks.
     tasks: HashMap<TaskId, Place>,
     by_order: BTreeMap<Order, TaskId>,
@@ -68,10 +68,10 @@ impl AccountQueues {
         let order = Order { created, arrival: self.arrivals };
         let keys = if keys.is_empty() { vec![xxh3_64(id.as_str().as_bytes())] } else { keys };
         self.tasks.insert(id.clone(), Place { name: keys[0], is_started: false });
-        let mut lane = self.join(keys);
-        lane.waiting.insert(order);
+        let mut queue = self.join(keys);
+        queue.waiting.insert(order);
         self.by_order.insert(order, id);
-        self.put_back(lane);
+        self.put_back(queue);
         true
     }
 
@@ -82,20 +82,20 @@ impl AccountQueues {
         let place = self.tasks.get_mut(&id)?;
         place.is_started = true;
         let name = place.name;
-        let mut lane = self.take_lane(name)?;
-        lane.waiting.remove(&order);
-        lane.running += 1;
-        self.put_back(lane);
+        let mut queue = self.take_queue(name)?;
+        queue.waiting.remove(&order);
+        queue.running += 1;
+        self.put_back(queue);
         Some(id)
     }
 
     /// Removes a running task that has ended; the next one of its account may follow.
     pub(crate) fn finish(&mut self, id: &TaskId) {
-        let Some(mut lane) = self.tasks.remove(id).and_then(|place| self.take_lane(place.name)) else {
+        let Some(mut queue) = self.tasks.remove(id).and_then(|place| self.take_queue(place.name)) else {
             return;
         };
-        lane.running = lane.running.saturating_sub(1);
-        self.put_back(lane);
+        queue.running = queue.running.saturating_sub(1);
+        self.put_back(queue);
     }
 
     /// Whether the task is waiting or running.
@@ -123,19 +123,19 @@ impl AccountQueues {
         self.ready.len()
     }
 
-    /// One lane out of all that these names lead to. It has to be put back.
-    fn join(&mut self, keys: Vec<AccountKey>) -> Lane {
-        let mut joined = Lane::default();
+    /// One queue out of all that these names lead to. It has to be put back.
+    fn join(&mut self, keys: Vec<AccountKey>) -> AccountQueue {
+        let mut joined = AccountQueue::default();
         for key in keys {
-            match self.take_lane(key) {
-                Some(mut lane) => {
+            match self.take_queue(key) {
+                Some(mut queue) => {
                     // Merge the shorter queue into the longer one, so that many joins stay cheap.
-                    if lane.keys.len() + lane.waiting.len() > joined.keys.len() + joined.waiting.len() {
-                        std::mem::swap(&mut lane, &mut joined);
+                    if queue.keys.len() + queue.waiting.len() > joined.keys.len() + joined.waiting.len() {
+                        std::mem::swap(&mut queue, &mut joined);
                     }
-                    joined.keys.extend(lane.keys);
-                    joined.waiting.extend(lane.waiting);
-                    joined.running += lane.running;
+                    joined.keys.extend(queue.keys);
+                    joined.waiting.extend(queue.waiting);
+                    joined.running += queue.running;
                 }
                 None if joined.keys.contains(&key) => {}
                 None => joined.keys.push(key),
@@ -144,32 +144,32 @@ impl AccountQueues {
         joined
     }
 
-    fn take_lane(&mut self, name: AccountKey) -> Option<Lane> {
-        let lane = self.by_number.remove(self.lane_of.get(&name)?)?;
-        if let Some(head) = lane.waiting.first() {
+    fn take_queue(&mut self, name: AccountKey) -> Option<AccountQueue> {
+        let queue = self.by_number.remove(self.queue_of.get(&name)?)?;
+        if let Some(head) = queue.waiting.first() {
             self.ready.remove(head);
         }
-        Some(lane)
+        Some(queue)
     }
 
     /// Stores the queue under a new number, so that all of its keys refer to it. An empty queue is dropped.
-    fn put_back(&mut self, lane: Lane) {
-        if lane.waiting.is_empty() && lane.running == 0 {
-            for key in &lane.keys {
-                self.lane_of.remove(key);
+    fn put_back(&mut self, queue: AccountQueue) {
+        if queue.waiting.is_empty() && queue.running == 0 {
+            for key in &queue.keys {
+                self.queue_of.remove(key);
             }
             return;
         }
-        if lane.running == 0
-            && let Some(head) = lane.waiting.first()
+        if queue.running == 0
+            && let Some(head) = queue.waiting.first()
         {
             self.ready.insert(*head);
         }
         self.arrivals += 1;
-        for key in &lane.keys {
-            self.lane_of.insert(*key, self.arrivals);
+        for key in &queue.keys {
+            self.queue_of.insert(*key, self.arrivals);
         }
-        self.by_number.insert(self.arrivals, lane);
+        self.by_number.insert(self.arrivals, queue);
     }
 }
 
@@ -220,69 +220,69 @@ mod tests {
         Some(Timestamp::from_second(second).unwrap())
     }
 
-    fn start(lanes: &mut AccountQueues) -> Option<String> {
-        lanes.start_next().map(TaskId::into_string)
+    fn start(queues: &mut AccountQueues) -> Option<String> {
+        queues.start_next().map(TaskId::into_string)
     }
 
     #[test]
     fn tasks_of_one_account_run_one_at_a_time_in_order_of_creation() {
-        let mut lanes = AccountQueues::default();
-        lanes.insert("second".into(), at(2), vec![1]);
-        lanes.insert("first".into(), at(1), vec![1]);
-        lanes.insert("other".into(), at(3), vec![2]);
-        assert_eq!(start(&mut lanes).as_deref(), Some("first"));
-        assert_eq!(start(&mut lanes).as_deref(), Some("other"));
-        assert_eq!(start(&mut lanes), None);
-        lanes.finish(&"first".into());
-        assert_eq!(start(&mut lanes).as_deref(), Some("second"));
+        let mut queues = AccountQueues::default();
+        queues.insert("second".into(), at(2), vec![1]);
+        queues.insert("first".into(), at(1), vec![1]);
+        queues.insert("other".into(), at(3), vec![2]);
+        assert_eq!(start(&mut queues).as_deref(), Some("first"));
+        assert_eq!(start(&mut queues).as_deref(), Some("other"));
+        assert_eq!(start(&mut queues), None);
+        queues.finish(&"first".into());
+        assert_eq!(start(&mut queues).as_deref(), Some("second"));
     }
 
     #[test]
     fn a_task_that_joins_two_accounts_waits_for_both() {
-        let mut lanes = AccountQueues::default();
-        lanes.insert("a".into(), at(1), vec![1]);
-        lanes.insert("b".into(), at(2), vec![2]);
-        assert_eq!(start(&mut lanes).as_deref(), Some("a"));
-        assert_eq!(start(&mut lanes).as_deref(), Some("b"));
-        lanes.insert("both".into(), at(3), vec![1, 2]);
-        lanes.insert("after".into(), at(4), vec![2]);
-        lanes.finish(&"b".into());
-        assert_eq!(start(&mut lanes), None, "`after` must not overtake `both`");
-        lanes.finish(&"a".into());
-        assert_eq!(start(&mut lanes).as_deref(), Some("both"));
-        assert_eq!(start(&mut lanes), None);
-        lanes.finish(&"both".into());
-        assert_eq!(start(&mut lanes).as_deref(), Some("after"));
+        let mut queues = AccountQueues::default();
+        queues.insert("a".into(), at(1), vec![1]);
+        queues.insert("b".into(), at(2), vec![2]);
+        assert_eq!(start(&mut queues).as_deref(), Some("a"));
+        assert_eq!(start(&mut queues).as_deref(), Some("b"));
+        queues.insert("both".into(), at(3), vec![1, 2]);
+        queues.insert("after".into(), at(4), vec![2]);
+        queues.finish(&"b".into());
+        assert_eq!(start(&mut queues), None, "`after` must not overtake `both`");
+        queues.finish(&"a".into());
+        assert_eq!(start(&mut queues).as_deref(), Some("both"));
+        assert_eq!(start(&mut queues), None);
+        queues.finish(&"both".into());
+        assert_eq!(start(&mut queues).as_deref(), Some("after"));
     }
 
     #[test]
     fn names_that_one_task_has_joined_stay_one_account_when_it_has_ended() {
         let (ann, mail) = (1, 2);
-        let mut lanes = AccountQueues::default();
-        lanes.insert("create".into(), at(1), vec![ann, mail]);
-        lanes.insert("update".into(), at(2), vec![mail]);
-        lanes.insert("suspend".into(), at(3), vec![ann]);
-        assert_eq!(start(&mut lanes).as_deref(), Some("create"));
-        lanes.finish(&"create".into());
-        assert_eq!(start(&mut lanes).as_deref(), Some("update"));
-        assert_eq!(start(&mut lanes), None, "the suspension waits for the change before it");
-        lanes.finish(&"update".into());
-        assert_eq!(start(&mut lanes).as_deref(), Some("suspend"));
-        lanes.finish(&"suspend".into());
+        let mut queues = AccountQueues::default();
+        queues.insert("create".into(), at(1), vec![ann, mail]);
+        queues.insert("update".into(), at(2), vec![mail]);
+        queues.insert("suspend".into(), at(3), vec![ann]);
+        assert_eq!(start(&mut queues).as_deref(), Some("create"));
+        queues.finish(&"create".into());
+        assert_eq!(start(&mut queues).as_deref(), Some("update"));
+        assert_eq!(start(&mut queues), None, "the suspension waits for the change before it");
+        queues.finish(&"update".into());
+        assert_eq!(start(&mut queues).as_deref(), Some("suspend"));
+        queues.finish(&"suspend".into());
         assert_eq!(
-            (lanes.by_number.len(), lanes.lane_of.len()),
+            (queues.by_number.len(), queues.queue_of.len()),
             (0, 0),
-            "a lane without a task is forgotten"
+            "a queue without a task is forgotten"
         );
     }
 
     #[test]
     fn an_older_task_that_arrives_late_goes_before_one_that_has_not_begun() {
-        let mut lanes = AccountQueues::default();
-        lanes.insert("new".into(), at(2), vec![1]);
-        lanes.insert("old".into(), at(1), vec![1]);
-        assert_eq!(start(&mut lanes).as_deref(), Some("old"));
-        assert_eq!(start(&mut lanes), None);
+        let mut queues = AccountQueues::default();
+        queues.insert("new".into(), at(2), vec![1]);
+        queues.insert("old".into(), at(1), vec![1]);
+        assert_eq!(start(&mut queues).as_deref(), Some("old"));
+        assert_eq!(start(&mut queues), None);
     }
 
     #[test]
@@ -313,7 +313,7 @@ mod tests {
             tasks in prop::collection::vec((0_i64..20, prop::collection::vec(0_u64..6, 1..3)), 1..40),
             choices in prop::collection::vec(any::<prop::sample::Index>(), 200),
         ) {
-            let mut lanes = AccountQueues::default();
+            let mut queues = AccountQueues::default();
             let mut running: Vec<usize> = Vec::new();
             let mut waiting: Vec<usize> = Vec::new();
             let mut incoming = (0..tasks.len()).collect::<Vec<_>>().into_iter();
@@ -323,25 +323,25 @@ mod tests {
             while done < tasks.len() {
                 let choice = choices.next().map_or(1, |index| index.index(3));
                 if choice == 0 && let Some(n) = incoming.next() {
-                    prop_assert!(lanes.insert(n.to_string().into(), at(tasks[n].0), tasks[n].1.clone()));
+                    prop_assert!(queues.insert(n.to_string().into(), at(tasks[n].0), tasks[n].1.clone()));
                     waiting.push(n);
-                } else if choice == 1 && let Some(id) = lanes.start_next() {
+                } else if choice == 1 && let Some(id) = queues.start_next() {
                     let n: usize = id.as_str().parse().unwrap();
                     waiting.retain(|other| *other != n);
                     prop_assert!(!running.iter().any(|other| shares(n, *other)));
                     prop_assert!(!waiting.iter().any(|other| shares(n, *other) && (tasks[*other].0, *other) < (tasks[n].0, n)));
                     running.push(n);
                 } else if let Some(n) = running.pop() {
-                    lanes.finish(&n.to_string().into());
+                    queues.finish(&n.to_string().into());
                     done += 1;
                 } else if let Some(n) = incoming.next() {
-                    lanes.insert(n.to_string().into(), at(tasks[n].0), tasks[n].1.clone());
+                    queues.insert(n.to_string().into(), at(tasks[n].0), tasks[n].1.clone());
                     waiting.push(n);
                 } else {
-                    prop_assert!(lanes.has_ready(), "{} tasks wait for nothing", waiting.len());
+                    prop_assert!(queues.has_ready(), "{} tasks wait for nothing", waiting.len());
                 }
             }
-            prop_assert_eq!(lanes.waiting(), 0);
+            prop_assert_eq!(queues.waiting(), 0);
         }
     }
 }

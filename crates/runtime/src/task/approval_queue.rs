@@ -19,7 +19,7 @@ const LOOKED_UP: usize = 50;
 
 /// The tasks of one app that the limit keeps from starting.
 #[derive(Debug, Default)]
-pub(super) struct Holding {
+pub(super) struct ApprovalQueue {
     /// Waiting in their account queues, and not checked yet.
     expected: HashSet<TaskId>,
     /// Waiting for the limit to allow them, in order.
@@ -29,7 +29,7 @@ pub(super) struct Holding {
     released: VecDeque<TaskId>,
 }
 
-impl Holding {
+impl ApprovalQueue {
     /// Records that a destructive task was added to its account queue.
     pub(super) fn expect(&mut self, id: TaskId) {
         self.expected.insert(id);
@@ -44,21 +44,21 @@ impl Holding {
     pub(super) fn start_next(
         &mut self,
         app: &AppContext,
-        lanes: &mut AccountQueues,
+        queues: &mut AccountQueues,
         bodies: &mut Bodies,
     ) -> Option<TaskId> {
-        self.take_decisions(app, lanes);
+        self.take_decisions(app, queues);
         loop {
             let id = if let Some(id) = self.released.pop_front().or_else(|| self.parked.pop_front()) {
                 id
             } else {
-                let id = lanes.start_next()?;
+                let id = queues.start_next()?;
                 if !self.expected.remove(&id) {
                     return Some(id);
                 }
                 id
             };
-            match app.guard.check(&id, app.clock.now()) {
+            match app.deprovision_limit.check(&id, app.shared.clock.now()) {
                 Decision::Start => return Some(id),
                 Decision::Hold => {
                     bodies.drop_task(&id);
@@ -66,16 +66,16 @@ impl Holding {
                 }
                 Decision::Wait => {
                     self.parked.push_front(id);
-                    return self.pass_by(lanes);
+                    return self.pass_by(queues);
                 }
             }
         }
     }
 
     /// Returns the next non-destructive task while destructive ones wait.
-    fn pass_by(&mut self, lanes: &mut AccountQueues) -> Option<TaskId> {
+    fn pass_by(&mut self, queues: &mut AccountQueues) -> Option<TaskId> {
         loop {
-            let id = lanes.start_next()?;
+            let id = queues.start_next()?;
             if !self.expected.remove(&id) {
                 return Some(id);
             }
@@ -83,11 +83,11 @@ impl Holding {
         }
     }
 
-    fn take_decisions(&mut self, app: &AppContext, lanes: &mut AccountQueues) {
-        while let Some(change) = app.guard.next_change() {
+    fn take_decisions(&mut self, app: &AppContext, queues: &mut AccountQueues) {
+        while let Some(change) = app.deprovision_limit.next_change() {
             match change {
                 Change::Released(id) if self.held.remove(&id) => self.released.push_back(id),
-                Change::Gone(id) if self.held.remove(&id) => lanes.finish(&id),
+                Change::Gone(id) if self.held.remove(&id) => queues.finish(&id),
                 // This process has not listed the task yet.
                 Change::Released(_) | Change::Gone(_) => {}
             }
@@ -97,16 +97,16 @@ impl Holding {
 
 /// Reads the whole list, and finds held tasks that are no longer pending because they were cancelled or resolved in Iden. Absence from the
 /// list does not prove that, so missing tasks are looked up.
-pub(super) async fn walk(app: &AppContext, room: usize) -> PollResult {
-    let walked = poller::walk(app, room).await;
-    if walked.error.is_some() {
-        return walked;
+pub(super) async fn poll(app: &AppContext, room: usize) -> PollResult {
+    let polled = poller::poll(app, room).await;
+    if polled.error.is_some() {
+        return polled;
     }
-    let held = app.guard.held();
+    let held = app.deprovision_limit.held();
     if held.is_empty() {
-        return walked;
+        return polled;
     }
-    let listed: HashSet<&TaskId> = walked.tasks.iter().map(|listed| &listed.id).collect();
+    let listed: HashSet<&TaskId> = polled.tasks.iter().map(|listed| &listed.id).collect();
     let absent = held.into_iter().map(|held| held.task).filter(|task| !listed.contains(task));
     let mut gone = Vec::new();
     for task in absent.take(LOOKED_UP) {
@@ -120,19 +120,19 @@ pub(super) async fn walk(app: &AppContext, room: usize) -> PollResult {
         }
     }
     if gone.is_empty() {
-        return walked;
+        return polled;
     }
     match app.store.unhold(&gone).await {
         Ok(()) => {
             tracing::info!(app = %app.name, tasks = gone.len(), "dropping held tasks that are no longer pending in Iden");
-            app.guard.gone(&gone);
+            app.deprovision_limit.gone(&gone);
         }
         Err(error) => {
             tracing::error!(app = %app.name, %error, "the journal cannot be written; held tasks that no \
                                                       longer exist stay held for now");
         }
     }
-    walked
+    polled
 }
 
 async fn is_gone(app: &AppContext, task: &TaskId) -> Result<bool, bridge::Error> {

@@ -10,7 +10,7 @@ use tokio::time::Instant;
 use tracing::Instrument;
 use tracing::field::Empty;
 
-use super::attempts::{Failure, Trial};
+use super::attempts::{AttemptContext, Failure};
 use super::{admission, executor};
 use crate::app::AppContext;
 use crate::change_tracker::PriorState;
@@ -36,7 +36,7 @@ pub(super) enum Attempt {
     NotMade,
 }
 
-impl Trial<'_> {
+impl AttemptContext<'_> {
     /// Waits for its turn, records the intent and calls the connector.
     pub(super) async fn attempt(&mut self) -> Result<Attempt, ShuttingDown> {
         let app = self.app;
@@ -51,7 +51,7 @@ impl Trial<'_> {
         if app.target.outage().is_some() {
             return Ok(Attempt::NotMade);
         }
-        let looks = app.clock.now();
+        let looks = app.shared.clock.now();
         let getting_ready = Instant::now();
         let found = match self.look_before().await {
             Ok(Ok(found)) => found,
@@ -80,7 +80,7 @@ impl Trial<'_> {
             () = self.stop.cancelled() => return Err(ShuttingDown),
             () = app.target.wait_for_rate(Priority::Task) => {}
         }
-        let change = app.activity.change().await;
+        let change = app.changes.change().await;
         if self.stop.is_cancelled() {
             return Err(ShuttingDown);
         }
@@ -88,13 +88,16 @@ impl Trial<'_> {
             return Ok(Attempt::NotMade);
         }
         let is_first = self.intent.attempt == 0;
-        if is_first && self.operation.action().is_destructive() && !app.guard.has_passed(&self.intent.task) {
+        if is_first
+            && self.operation.action().is_destructive()
+            && !app.deprovision_limit.has_passed(&self.intent.task)
+        {
             // The task was listed with a different action. It will be listed again and checked by its actual action.
             tracing::error!(app = %app.name, task = %self.intent.task, "has become destructive since it was listed; waiting until it is listed again");
             return Err(ShuttingDown);
         }
         self.intent.attempt += 1;
-        self.intent.at = app.clock.now();
+        self.intent.at = app.shared.clock.now();
         let writing = Instant::now();
         let recorded = self.write_intent().await?;
         self.intent.steps.clear();
@@ -111,7 +114,7 @@ impl Trial<'_> {
             self.take_back().await;
             return if self.stop.is_cancelled() { Err(ShuttingDown) } else { Ok(Attempt::NotMade) };
         };
-        app.guard.executed(&self.intent.task, self.intent.at);
+        app.deprovision_limit.executed(&self.intent.task, self.intent.at);
         let before = self.record_before_delete(found).await;
         if !app.may_start() {
             // Since the intent was written, the lease has come near its end: another node may take the app over before this call ends.
@@ -133,11 +136,11 @@ impl Trial<'_> {
         }
         drop(span);
         app.status.executed(self.operation.action(), began.elapsed());
-        app.activity.touch(self.operation.account(), before);
+        app.changes.touch(self.operation.account(), before);
         if let Ok(completion) = &result
             && let Some(id) = completion.result.get("account_id").and_then(serde_json::Value::as_str)
         {
-            app.activity.touch(&Account::by_id(id), PriorState::NotAsked);
+            app.changes.touch(&Account::by_id(id), PriorState::NotAsked);
         }
         slot.used(ready_after);
         drop((change, turn));
@@ -174,7 +177,7 @@ impl Trial<'_> {
             Looked::Nobody => return PriorState::Nobody,
             Looked::NotAsked => {}
         }
-        if !self.app.activity.is_sync_under_way() {
+        if !self.app.changes.is_sync_under_way() {
             return PriorState::Unknown;
         }
         match self.app.target.find_account(self.operation.account(), Priority::Task).await {
@@ -316,7 +319,7 @@ pub(super) fn intent_of(app: &AppContext, task: &bridgehead_bridge::Task) -> Int
         created_at: task.created_at,
         attempt: 0,
         prior: PriorAccount::Unknown,
-        at: app.clock.now(),
+        at: app.shared.clock.now(),
         steps: Vec::new(),
     }
 }

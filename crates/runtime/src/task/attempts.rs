@@ -65,7 +65,7 @@ pub(super) struct PriorAttempts {
 
 /// The attempts at one task.
 #[expect(clippy::struct_excessive_bools, reason = "each is a separate fact, in any combination")]
-pub(super) struct Trial<'a> {
+pub(super) struct AttemptContext<'a> {
     pub(super) app: &'a Arc<AppContext>,
     pub(super) operation: Arc<Operation>,
     pub(super) stop: &'a CancellationToken,
@@ -105,7 +105,7 @@ pub(super) struct Seen {
     pub(super) not_shown: Vec<String>,
 }
 
-impl<'a> Trial<'a> {
+impl<'a> AttemptContext<'a> {
     pub(super) fn new(
         app: &'a Arc<AppContext>,
         operation: Operation,
@@ -251,7 +251,7 @@ impl<'a> Trial<'a> {
 
     /// Another node may have begun the last attempt: it is not looked for before it can no longer be under way.
     async fn wait_until_settled(&mut self) -> Result<(), ShuttingDown> {
-        let wait = self.app.started.saturating_duration_since(Instant::now());
+        let wait = self.app.lifecycle.started.saturating_duration_since(Instant::now());
         if wait.is_zero() {
             return Ok(());
         }
@@ -342,7 +342,7 @@ impl<'a> Trial<'a> {
 
     /// Reads the account back to confirm a success.
     async fn verify(&mut self, completion: Completion) -> Result<AttemptsEnd, ShuttingDown> {
-        let began = self.app.clock.now();
+        let began = self.app.shared.clock.now();
         let end = verify::run(self, completion).await?;
         if self.app.settings.tasks.verify {
             let failure = if let AttemptsEnd::Failed(failure) = &end { Some(failure) } else { None };
@@ -353,7 +353,7 @@ impl<'a> Trial<'a> {
 
     /// Reads the account back after an attempt with an unknown effect.
     async fn read_back(&mut self, purpose: VerifyReason, failure: Failure) -> Result<Verdict, ShuttingDown> {
-        let began = self.app.clock.now();
+        let began = self.app.shared.clock.now();
         let verdict = verification::run(self, purpose, failure).await?;
         let failure = if let Verdict::Failed(failure) = &verdict { Some(failure) } else { None };
         self.note(Phase::Verify, began, failure);
@@ -375,22 +375,22 @@ impl<'a> Trial<'a> {
         failure: Failure,
     ) -> Result<Verdict, ShuttingDown> {
         let tries = self.intent.attempt.saturating_add(self.failed_looks);
-        let jittered = policies::TARGET.with_jitter(Jitter::Full).delay(tries, self.app.rng.unit());
+        let jittered = policies::TARGET.with_jitter(Jitter::Full).delay(tries, self.app.shared.rng.unit());
         let wait = after.map_or(jittered, |after| after + jittered.min(Duration::from_secs(1)));
         if !retry_decision::fits(self.spent(), wait, self.app.settings.tasks.give_up_after) {
             return Ok(Verdict::Failed(failure));
         }
         tracing::info!(app = %self.app.name, task = %self.intent.task, attempt = self.intent.attempt, code = %failure.code, ?wait,
-            "{}; retrying", self.app.redactor.redact(&failure.message));
+            "{}; retrying", self.app.shared.redactor.redact(&failure.message));
         self.show_wait(wait, &failure);
         self.pause(wait).await
     }
 
     /// Shows in the status and in the history why the task is not done yet, and when it continues.
     pub(super) fn show_wait(&mut self, wait: Duration, failure: &Failure) {
-        let reason = self.app.redactor.redact(&failure.message);
+        let reason = self.app.shared.redactor.redact(&failure.message);
         self.app.status.progress().wait(&self.intent.task, Some(failure.code), &reason, wait);
-        let now = self.app.clock.now();
+        let now = self.app.shared.clock.now();
         let mut waits = step(self.app, self.intent.attempt, Phase::Wait, now, Some(failure));
         let wait = SignedDuration::try_from(wait).unwrap_or(SignedDuration::MAX);
         (waits.ended_at, waits.next_try_at) = (None, now.checked_add(wait).ok());
@@ -400,7 +400,7 @@ impl<'a> Trial<'a> {
     /// Waits, unless an operator ends the wait. The history so far is written during the wait, where it delays nothing.
     pub(super) async fn pause(&mut self, wait: Duration) -> Result<Verdict, ShuttingDown> {
         self.ticket = None;
-        let waiting = self.app.waiting.enter(&self.intent.task);
+        let waiting = self.app.operator.waiting.enter(&self.intent.task);
         let is_noted = AtomicBool::new(false);
         let noting = async {
             let noted = self.app.store.note_attempts(&self.intent.task, &self.intent.steps).await;

@@ -5,7 +5,7 @@ use std::time::Duration;
 use bridgehead_sdk::TaskId;
 use serde_json::{Value, json};
 
-use super::attempts::Trial;
+use super::attempts::AttemptContext;
 use crate::app::AppContext;
 use crate::audit::Event;
 use crate::inspection::{TaskRow, report_name};
@@ -26,22 +26,22 @@ impl Audited {
     }
 
     /// Attempts were made.
-    pub(super) fn of(trial: &Trial<'_>) -> Self {
-        let before = match trial.intent.prior {
+    pub(super) fn of(context: &AttemptContext<'_>) -> Self {
+        let before = match context.intent.prior {
             PriorAccount::Unknown => "not known",
             PriorAccount::Absent => "absent",
             PriorAccount::Seen { .. } => "there",
         };
         // Only the names of fields: their values do not belong in the audit log.
-        let seen = trial.seen.as_ref();
+        let seen = context.seen.as_ref();
         let evidence = json!({
-            "attempts": trial.intent.attempt,
+            "attempts": context.intent.attempt,
             "account_before": before,
             "read_back": seen.is_some(),
             "not_shown": seen.map(|seen| seen.not_shown.as_slice()),
             "differs": seen.map(|seen| seen.differing.len()),
-            "in_doubt": trial.in_doubt,
-            "may_have_applied": trial.may_have_applied,
+            "in_doubt": context.in_doubt,
+            "may_have_applied": context.may_have_applied,
         });
         Self { decision: "execute", evidence }
     }
@@ -60,7 +60,7 @@ impl Audited {
                 ("failed", Some(code.to_string()))
             }
         };
-        app.audit.record(Event {
+        app.shared.audit.record(Event {
             app: Some(app.name.clone()),
             task: Some(task.id.to_string()),
             account: TaskRow::of_task(&app.name, task).account,
@@ -85,7 +85,7 @@ pub(super) fn reported(app: &AppContext, task: &TaskId, outcome: &Outcome, ended
         ReportResult::Rejected { detail } => Some(detail.as_str()),
         _ => None,
     };
-    app.audit.record(Event {
+    app.shared.audit.record(Event {
         app: Some(app.name.clone()),
         task: Some(task.to_string()),
         action: "report".to_owned(),

@@ -10,7 +10,7 @@ use serde_json::{Map, Value, json};
 use tokio_util::sync::CancellationToken;
 
 use super::attempt::{Attempt, intent_of};
-use super::attempts::{AttemptsEnd, Failure, Trial};
+use super::attempts::{AttemptContext, AttemptsEnd, Failure};
 use super::verification::{self, Verdict, VerifyReason};
 use super::{admission, executor, report_of, verify};
 use crate::ShuttingDown;
@@ -134,7 +134,7 @@ pub(crate) async fn run(
         Ok(task) => task,
         Err(why) => return Ok(hand.fails(None, &Failure::new(Code::InternalError, why))),
     };
-    let _protection = app.redactor.protect(executor::secrets_of(&task));
+    let _protection = app.shared.redactor.protect(executor::secrets_of(&task));
     let description = match app.target.describe().await {
         Ok(description) => description,
         Err(error) => {
@@ -147,10 +147,10 @@ pub(crate) async fn run(
         Ok(operation) => operation,
         Err(failure) => return Ok(hand.fails(None, &failure)),
     };
-    let mut trial = Trial::new(app, operation, intent_of(app, &task), description, stop);
+    let mut context = AttemptContext::new(app, operation, intent_of(app, &task), description, stop);
     // The operator may wait for less time than one attempt may take.
-    trial.moment = trial.moment.min(app.settings.tasks.give_up_after);
-    hand.once(&mut trial).await
+    context.moment = context.moment.min(app.settings.tasks.give_up_after);
+    hand.once(&mut context).await
 }
 
 /// The settings of a manual operation.
@@ -163,14 +163,14 @@ struct Hand<'a> {
 type Answered = Option<Answer<Map<String, Value>>>;
 
 impl Hand<'_> {
-    async fn once(&self, trial: &mut Trial<'_>) -> Result<ByHand, ShuttingDown> {
-        let error = match trial.attempt().await? {
+    async fn once(&self, context: &mut AttemptContext<'_>) -> Result<ByHand, ShuttingDown> {
+        let error = match context.attempt().await? {
             Attempt::Completed(completion) => {
                 let mut result = Value::Object(completion.result.clone());
-                self.app.redactor.redact_json(&mut result);
+                self.app.shared.redactor.redact_json(&mut result);
                 let answer = Some(Answer::Ok(result.as_object().cloned().unwrap_or_default()));
-                let end = verify::run(trial, completion).await?;
-                return Ok(self.verified(trial, answer, end));
+                let end = verify::run(context, completion).await?;
+                return Ok(self.verified(context, answer, end));
             }
             Attempt::Denied(failure) => return Ok(self.fails(None, &failure)),
             Attempt::NotMade => {
@@ -180,22 +180,22 @@ impl Hand<'_> {
             Attempt::Failed(error) | Attempt::NotLooked(error) => error,
         };
         // If the look-up finds the account to be created, the connector is not called.
-        let answer = (trial.intent.attempt > 0).then(|| self.refused(&error));
+        let answer = (context.intent.attempt > 0).then(|| self.refused(&error));
         let failure = Failure::of(&error);
-        let purpose = match retry_decision::after_error(self.action, trial.effects(), &error) {
+        let purpose = match retry_decision::after_error(self.action, context.effects(), &error) {
             NextStep::Fail => return Ok(self.fails(answer, &failure)),
             NextStep::AlreadyDone => {
-                return Ok(self.completes(trial, answer, bridgehead_sdk::Completion::done()));
+                return Ok(self.completes(context, answer, bridgehead_sdk::Completion::done()));
             }
             NextStep::Hold => return Ok(self.holds(answer)),
             NextStep::Retry { after } => return Ok(self.retries(answer, after, &failure)),
             NextStep::ReadBack { again } => VerifyReason::Unknown { again, since: Duration::ZERO },
             NextStep::CompareExisting => VerifyReason::Existing,
         };
-        let verdict = verification::run(trial, purpose, failure.clone()).await?;
+        let verdict = verification::run(context, purpose, failure.clone()).await?;
         Ok(match verdict {
-            Verdict::Completed(completion) => self.completes(trial, answer, completion),
-            Verdict::Failed(failure) if trial.is_out_of_time => self.looks(answer, &failure),
+            Verdict::Completed(completion) => self.completes(context, answer, completion),
+            Verdict::Failed(failure) if context.is_out_of_time => self.looks(answer, &failure),
             Verdict::Failed(failure) => self.fails(answer, &failure),
             Verdict::TryAgain if error.subject() == Subject::Connection => self.holds(answer),
             Verdict::TryAgain => {
@@ -208,11 +208,11 @@ impl Hand<'_> {
         })
     }
 
-    fn verified(&self, trial: &Trial<'_>, answer: Answered, end: AttemptsEnd) -> ByHand {
+    fn verified(&self, context: &AttemptContext<'_>, answer: Answered, end: AttemptsEnd) -> ByHand {
         match end {
-            AttemptsEnd::Failed(failure) if trial.is_out_of_time => self.looks(answer, &failure),
+            AttemptsEnd::Failed(failure) if context.is_out_of_time => self.looks(answer, &failure),
             AttemptsEnd::Failed(failure) => self.fails(answer, &failure),
-            AttemptsEnd::Completed(completion) => self.completes(trial, answer, completion),
+            AttemptsEnd::Completed(completion) => self.completes(context, answer, completion),
             AttemptsEnd::PassedOver => {
                 self.looks(answer, &Failure::new(Code::InternalError, "it was skipped"))
             }
@@ -221,11 +221,11 @@ impl Hand<'_> {
 
     fn completes(
         &self,
-        trial: &Trial<'_>,
+        context: &AttemptContext<'_>,
         answer: Answered,
         completion: bridgehead_sdk::Completion,
     ) -> ByHand {
-        let seen = trial.seen.clone();
+        let seen = context.seen.clone();
         let says = match (&answer, &seen) {
             (None, _) => "completed: the account already exists as requested, so the connector is not called",
             (Some(Answer::Error(_)), _) => {
@@ -239,7 +239,7 @@ impl Hand<'_> {
             }
             (_, Some(_)) => "completed: the account was read back and shows the requested state",
         };
-        let end = trial.told(AttemptsEnd::Completed(completion));
+        let end = context.told(AttemptsEnd::Completed(completion));
         let outcome = match end {
             AttemptsEnd::Completed(completion) => executor::completed(self.app, completion),
             AttemptsEnd::Failed(failure) => executor::failed(self.app, &failure),
@@ -250,8 +250,8 @@ impl Hand<'_> {
         let mut told = self.told(answer, Decision::Complete, says, Some(report_of(&outcome).to_json()));
         let seen = seen.unwrap_or_default();
         told.differing =
-            seen.differing.iter().map(|one| self.app.redactor.redact(one).into_owned()).collect();
-        told.not_shown = trial.unverifiable();
+            seen.differing.iter().map(|one| self.app.shared.redactor.redact(one).into_owned()).collect();
+        told.not_shown = context.unverifiable();
         told.not_shown.extend(seen.not_shown);
         told
     }
@@ -307,7 +307,7 @@ impl Hand<'_> {
     }
 
     fn told(&self, answer: Answered, decision: Decision, says: &str, report: Option<Value>) -> ByHand {
-        let says = self.app.redactor.redact(says).into_owned();
+        let says = self.app.shared.redactor.redact(says).into_owned();
         ByHand {
             action: self.action,
             answer,

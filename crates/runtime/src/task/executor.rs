@@ -13,7 +13,7 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::attempt::intent_of;
-use super::attempts::{AttemptsEnd, Failure, PriorAttempts, Trial};
+use super::attempts::{AttemptContext, AttemptsEnd, Failure, PriorAttempts};
 use super::audited::Audited;
 use super::steps::step;
 use super::{admission, poller, report, wait_for_target};
@@ -83,23 +83,23 @@ impl TaskExecutor {
                 attempts: 0,
                 may_have_applied: true,
                 account: PriorAccount::Unknown,
-                since_last: app.started.elapsed(),
+                since_last: app.lifecycle.started.elapsed(),
             }),
         };
         let is_new = prior.as_ref().is_none_or(|prior| prior.attempts == 0);
         // A task listed before the pause may be out of date.
         let listed = if is_new && wait_while_paused(app, &id, &self.stop).await? { None } else { task };
-        let fetches = app.clock.now();
+        let fetches = app.shared.clock.now();
         let task = match listed {
             Some(task) => Some(task),
             None => fetch(app, &id, prior.is_some(), &self.stop).await?,
         };
-        let is_early = |task: &Task| prior.is_none() && poller::is_early(task, app.clock.now());
+        let is_early = |task: &Task| prior.is_none() && poller::is_early(task, app.shared.clock.now());
         let is_wanted = is_wanted(app, &id, task.as_ref()).await && !task.as_ref().is_some_and(is_early);
         let Some(task) = task.filter(|_| is_wanted) else {
             return Ok(TaskEnd::PassedOver);
         };
-        let _protection = app.redactor.protect(secrets_of(&task));
+        let _protection = app.shared.redactor.protect(secrets_of(&task));
         let began = Instant::now();
         let mut intent = intent_of(app, &task);
         tracing::Span::current().record("action", intent.action.as_str());
@@ -153,13 +153,15 @@ impl TaskExecutor {
     }
 
     fn prior_of(&self, entry: Entry) -> PriorAttempts {
-        let since = self.app.clock.now().duration_since(entry.last_intent_at);
+        let since = self.app.shared.clock.now().duration_since(entry.last_intent_at);
         PriorAttempts {
             attempts: entry.attempt,
             may_have_applied: entry.may_have_applied,
             account: entry.prior,
             // The wall clock may have been set since: only time measured by this process is certain.
-            since_last: Duration::try_from(since).unwrap_or_default().min(self.app.started.elapsed()),
+            since_last: Duration::try_from(since)
+                .unwrap_or_default()
+                .min(self.app.lifecycle.started.elapsed()),
         }
     }
 
@@ -182,7 +184,7 @@ impl TaskExecutor {
     ) -> Result<Attempted, ShuttingDown> {
         let app = &self.app;
         let what = format!("{} in {}", intent.action, app.name);
-        let begins = app.clock.now();
+        let begins = app.shared.clock.now();
         let refused = |failure: Failure, mut steps: Vec<AttemptStep>| {
             steps.push(step(app, 0, Phase::Admit, begins, Some(&failure)));
             let audited = Audited::refused();
@@ -196,17 +198,18 @@ impl TaskExecutor {
         match admission::admit(app, &description, task) {
             Ok(operation) => {
                 intent.steps.push(step(app, 0, Phase::Admit, begins, None));
-                let mut trial = Trial::new(app, operation, intent, Arc::clone(&description), &self.stop);
-                trial.ticket = ticket;
-                let end = Box::pin(trial.run(prior)).await?;
+                let mut context =
+                    AttemptContext::new(app, operation, intent, Arc::clone(&description), &self.stop);
+                context.ticket = ticket;
+                let end = Box::pin(context.run(prior)).await?;
                 if let AttemptsEnd::Completed(completion) = &end {
-                    note(app, &description, &trial.operation, completion).await;
+                    note(app, &description, &context.operation, completion).await;
                 }
-                let audited = Audited::of(&trial);
+                let audited = Audited::of(&context);
                 Ok(Attempted {
                     end,
-                    under_way_until: trial.under_way_until,
-                    steps: trial.intent.steps,
+                    under_way_until: context.under_way_until,
+                    steps: context.intent.steps,
                     audited,
                 })
             }
@@ -252,14 +255,14 @@ pub(super) async fn wait_while_paused(
     task: &TaskId,
     stop: &CancellationToken,
 ) -> Result<bool, ShuttingDown> {
-    if app.pausing.now().is_none() {
+    if app.operator.pausing.now().is_none() {
         return Ok(false);
     }
     app.status.progress().pause(task, true);
     let was_paused = tokio::select! {
         biased;
         () = stop.cancelled() => return Err(ShuttingDown),
-        was_paused = app.pausing.wait() => was_paused,
+        was_paused = app.operator.pausing.wait() => was_paused,
     };
     app.status.progress().pause(task, false);
     Ok(was_paused)
@@ -276,21 +279,21 @@ async fn note(app: &AppContext, description: &Description, operation: &Operation
         // A new account has the identifier that the target assigned, whatever the task requested.
         Operation::CreateAccount(create) => {
             let Some(id) = told else { return };
-            app.newcomers.came(&create.account, id);
-            app.listings.note_created(&app.key, slug, id).await
+            app.created_accounts.came(&create.account, id);
+            app.snapshots.note_created(&app.key, slug, id).await
         }
         Operation::DeleteAccount(delete) => {
             // Even an account that is deleted by name is recorded under its identifier.
-            let created = app.newcomers.went(&delete.account);
+            let created = app.created_accounts.went(&delete.account);
             let asked = delete.account.id.as_ref().map(AccountId::as_str);
             let Some(id) = told.or(asked).or(created.as_deref()) else { return };
-            app.listings.note_deleted(&app.key, slug, id).await
+            app.snapshots.note_deleted(&app.key, slug, id).await
         }
         // Access that a task removes is expected, and must not trigger the removal guard.
         operation => {
             let Some((account, changes)) = access_changes(operation) else { return };
             let Some(id) = told.or(account.id.as_ref().map(AccountId::as_str)) else { return };
-            app.listings.note_changed(&app.key, slug, id, changes).await
+            app.snapshots.note_changed(&app.key, slug, id, changes).await
         }
     };
     if let Err(error) = noted {
@@ -322,10 +325,10 @@ fn access_changes(operation: &Operation) -> Option<(&Account, Changes)> {
 pub(super) fn completed(app: &AppContext, completion: Completion) -> Outcome {
     let id = completion.result.get("account_id").and_then(serde_json::Value::as_str).map(str::to_owned);
     let mut result = serde_json::Value::Object(completion.result);
-    app.redactor.redact_json(&mut result);
+    app.shared.redactor.redact_json(&mut result);
     // A secret that happens to be part of the identifier, such as a short PIN of another task, must not change which account Iden links.
     // The identifier is redacted only if all of it is a secret.
-    if let Some(id) = id.filter(|id| app.redactor.redact(id) != bridgehead_sdk::REDACTED) {
+    if let Some(id) = id.filter(|id| app.shared.redactor.redact(id) != bridgehead_sdk::REDACTED) {
         result["account_id"] = id.into();
     }
     Outcome::Completed { result: result.as_object().filter(|fields| !fields.is_empty()).cloned() }
@@ -334,7 +337,7 @@ pub(super) fn completed(app: &AppContext, completion: Completion) -> Outcome {
 /// The outcome of a failure; see [`completed`].
 pub(super) fn failed(app: &AppContext, failure: &Failure) -> Outcome {
     const LONGEST: usize = 2000;
-    let message = app.redactor.redact(&failure.message);
+    let message = app.shared.redactor.redact(&failure.message);
     Outcome::Failed { code: failure.code, message: message.chars().take(LONGEST).collect() }
 }
 

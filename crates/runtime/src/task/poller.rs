@@ -57,9 +57,9 @@ impl Default for PollResult {
 }
 
 /// Reads the whole list; `room` is the maximum number of bytes for tasks that are kept whole.
-pub(super) async fn walk(app: &AppContext, mut room: usize) -> PollResult {
-    let mut walked = PollResult::default();
-    let mut seen = walked.began;
+pub(super) async fn poll(app: &AppContext, mut room: usize) -> PollResult {
+    let mut polled = PollResult::default();
+    let mut seen = polled.began;
     let mut ids = HashSet::new();
     let mut course = OffsetPager::new(app.status.resolved());
     let query = TaskQuery { status: TaskStatus::Pending, limit: PAGE };
@@ -69,8 +69,8 @@ pub(super) async fn walk(app: &AppContext, mut room: usize) -> PollResult {
         let page = match answer {
             Ok(page) => page,
             Err(error) => {
-                walked.error = Some(error);
-                return walked;
+                polled.error = Some(error);
+                return polled;
             }
         };
         if let Some(here) = &mut here
@@ -82,15 +82,15 @@ pub(super) async fn walk(app: &AppContext, mut room: usize) -> PollResult {
             continue;
         }
         let items = page.tasks.len() + page.unreadable.len();
-        walked.complain(page.unreadable);
+        polled.complain(page.unreadable);
         let mut is_news = false;
         for task in page.tasks {
             if !ids.insert(task.id.clone()) {
                 continue;
             }
             is_news = true;
-            if is_early(&task, app.clock.now()) {
-                walked.not_due += 1;
+            if is_early(&task, app.shared.clock.now()) {
+                polled.not_due += 1;
             } else if task.status == TaskStatus::Pending {
                 let keys = account_queues::keys_of(&task.id, &task.payload);
                 let (id, created_at) = (task.id.clone(), task.created_at);
@@ -99,18 +99,18 @@ pub(super) async fn walk(app: &AppContext, mut room: usize) -> PollResult {
                 let weight = body.weight();
                 let task = (weight <= room).then_some(body);
                 room -= task.as_ref().map_or(0, |_| weight);
-                walked.tasks.push(PendingTask { id, created_at, keys, is_destructive, seen, task });
+                polled.tasks.push(PendingTask { id, created_at, keys, is_destructive, seen, task });
             }
         }
         let Some(next) = page.next else {
-            let oldest = walked.tasks.iter().filter_map(|task| task.created_at).min();
-            app.status.recent().listed(oldest, app.clock.now());
-            return walked;
+            let oldest = polled.tasks.iter().filter_map(|task| task.created_at).min();
+            app.status.recent().listed(oldest, app.shared.clock.now());
+            return polled;
         };
         let Ok(next) = course.onward(&next, items, page.count, app.status.resolved(), ids.len(), is_news)
         else {
-            walked.error = Some(bridge::Error::LinkLoop { call: Call::new(Operation::ListTasks, app.id) });
-            return walked;
+            polled.error = Some(bridge::Error::LinkLoop { call: Call::new(Operation::ListTasks, app.id) });
+            return polled;
         };
         seen = Instant::now();
         answer = guarded(app, |bridge| bridge.next_tasks(app.id, &next)).await;

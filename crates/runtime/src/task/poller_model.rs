@@ -9,7 +9,7 @@ use proptest::sample::Index;
 use serde_json::{Value, json};
 use url::Url;
 
-use super::poller::{PollResult, walk};
+use super::poller::{PollResult, poll};
 use crate::app::AppContext;
 use crate::fakes::{Place, Script};
 use bridgehead_bridge::{self as bridge, NextPage, TaskPage, TaskQuery, fuzz};
@@ -140,8 +140,8 @@ impl Script for Server {
     }
 }
 
-fn seen(walked: &PollResult) -> BTreeSet<usize> {
-    walked.tasks.iter().map(|listed| listed.id.as_str().parse().unwrap()).collect()
+fn seen(polled: &PollResult) -> BTreeSet<usize> {
+    polled.tasks.iter().map(|listed| listed.id.as_str().parse().unwrap()).collect()
 }
 
 fn event() -> impl Strategy<Value = Event> {
@@ -163,9 +163,9 @@ fn missed(place: &Place, server: &Arc<Server>) -> (BTreeSet<usize>, usize) {
     let app = place.app(server);
     drop(server.app.set(Arc::clone(&app)));
     let before = server.tasks();
-    let walked = place.runtime.block_on(walk(&app, 1000));
-    assert!(walked.error.is_none(), "{:?}", walked.error);
-    let (after, seen) = (server.tasks(), seen(&walked));
+    let polled = place.runtime.block_on(poll(&app, 1000));
+    assert!(polled.error.is_none(), "{:?}", polled.error);
+    let (after, seen) = (server.tasks(), seen(&polled));
     let missed = before.intersection(&after).copied().filter(|task| !seen.contains(task)).collect();
     (missed, server.state.lock().unwrap().requests)
 }
@@ -244,9 +244,9 @@ impl Script for Bottomless {
 fn a_list_without_an_end_is_given_up() {
     let place = Place::new();
     let server = Arc::new(Bottomless::default());
-    let walked = place.runtime.block_on(walk(&place.app(&server), 10));
-    assert!(matches!(walked.error, Some(bridge::Error::LinkLoop { .. })), "{:?}", walked.error);
-    assert_eq!(walked.tasks.len(), 2);
+    let polled = place.runtime.block_on(poll(&place.app(&server), 10));
+    assert!(matches!(polled.error, Some(bridge::Error::LinkLoop { .. })), "{:?}", polled.error);
+    assert_eq!(polled.tasks.len(), 2);
     let requests = *server.0.lock().unwrap();
     assert!(requests <= 1002, "{requests} requests");
 }

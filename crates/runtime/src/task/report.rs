@@ -49,7 +49,7 @@ pub(super) async fn until_heard(
 ) -> Result<(), ShuttingDown> {
     let report = report_of(outcome.outcome());
     app.status.progress().decided(task);
-    let began = app.clock.now();
+    let began = app.shared.clock.now();
     let late: Mutex<Option<AttemptStep>> = Mutex::new(None);
     let is_late = Notify::new();
     let answer = app.upstream.call_until(
@@ -101,14 +101,14 @@ pub(super) async fn until_heard(
             ReportResult::Missing
         }
         Err(Interrupted::Failed(error)) => {
-            ReportResult::Rejected { detail: app.redactor.redact(&error.to_string()).into_owned() }
+            ReportResult::Rejected { detail: app.shared.redactor.redact(&error.to_string()).into_owned() }
         }
     };
     app.status.ended(outcome.outcome(), &ended);
     audited::reported(app, task, outcome.outcome(), &ended);
     let retry = app.retry(policies::LOCAL).until(stop);
     let written = retry.run(
-        |_| app.store.ended(task, &ended, app.clock.now()),
+        |_| app.store.ended(task, &ended, app.shared.clock.now()),
         |_| Next::Retry,
         |failed| {
             tracing::error!(app = %app.name, %task, error = %failed.error, "the journal cannot be written; a restart would report this task again");

@@ -16,7 +16,7 @@ use tracing::Instrument;
 use tracing::field::Empty;
 
 use super::account_queues::AccountQueues;
-use super::approval_queue::{self, Holding};
+use super::approval_queue::{self, ApprovalQueue};
 use super::bodies;
 use super::bodies::Bodies;
 use super::doubt;
@@ -31,11 +31,11 @@ use crate::policies;
 use bridgehead_store::{Entry, Known, ReportResult, State};
 
 /// The maximum number of executions: running ones, and those waiting for their backoff or for the target.
-const LIVES: usize = 4096;
-/// So many new tasks at most wait for their turn at the target, beside those that have one. Each takes memory, the others wait in lanes.
+const MAX_EXECUTIONS: usize = 4096;
+/// So many new tasks at most wait for their turn at the target, beside those that have one. Each takes memory, the others wait in queues.
 const TICKETS: usize = 512;
-/// So many tasks wait in lanes at most before the list is read again.
-const QUEUED: usize = 4096;
+/// So many tasks wait in queues at most before the list is read again.
+const MAX_QUEUED: usize = 4096;
 /// While this many tasks per concurrency slot are about to run, the list is read less often.
 const AHEAD: usize = 8;
 /// The minimum number of tasks for that.
@@ -57,76 +57,76 @@ const PATIENCE: u32 = 5;
 /// reading it is retried until it succeeds. Panic: a panic of an executor delays its task, a panic of a poll costs that poll. A panic in
 /// this function ends all executors, and the supervisor restarts it from the journal.
 pub(crate) async fn run(app: Arc<AppContext>, stop: CancellationToken, grace: CancellationToken) {
-    let mut dispatch = Dispatch::new(app, stop.clone());
-    if dispatch.recover().await.is_err() {
+    let mut scheduler = TaskScheduler::new(app, stop.clone());
+    if scheduler.recover().await.is_err() {
         return;
     }
-    let mut walk: Option<AbortOnDropHandle<PollResult>> = None;
+    let mut poll: Option<AbortOnDropHandle<PollResult>> = None;
     loop {
-        dispatch.start_ready();
-        if !dispatch.has_room() || dispatch.is_supplied() {
-            dispatch.app.status.progress().heard();
+        scheduler.start_ready();
+        if !scheduler.has_room() || scheduler.is_supplied() {
+            scheduler.app.status.progress().heard();
         }
-        dispatch.app.guard.settle(&dispatch.app).await;
-        let may_poll = walk.is_none() && dispatch.app.settings.tasks.enabled && dispatch.has_room();
-        let next_poll = dispatch.next_poll();
+        scheduler.app.deprovision_limit.settle(&scheduler.app).await;
+        let may_poll = poll.is_none() && scheduler.app.settings.tasks.enabled && scheduler.has_room();
+        let next_poll = scheduler.next_poll();
         tokio::select! {
             biased;
             () = stop.cancelled() => break,
             () = tokio::time::sleep_until(next_poll), if may_poll => {
-                let app = Arc::clone(&dispatch.app);
-                walk = Some(AbortOnDropHandle::new(tokio::spawn(async move { approval_queue::walk(&app, bodies::BUDGET).await })));
+                let app = Arc::clone(&scheduler.app);
+                poll = Some(AbortOnDropHandle::new(tokio::spawn(async move { approval_queue::poll(&app, bodies::BUDGET).await })));
             }
-            Some(walked) = finished(&mut walk) => {
-                walk = None;
-                dispatch.take(walked).await;
+            Some(polled) = finished(&mut poll) => {
+                poll = None;
+                scheduler.take(polled).await;
             }
-            Some(ended) = dispatch.lives.join_next_with_id() => dispatch.on_finished(ended),
-            ticket = Arc::clone(&dispatch.tickets).acquire_owned(), if dispatch.ticket.is_none() && dispatch.lanes.has_ready() => {
-                dispatch.ticket = ticket.ok();
+            Some(ended) = scheduler.executions.join_next_with_id() => scheduler.on_finished(ended),
+            ticket = Arc::clone(&scheduler.tickets).acquire_owned(), if scheduler.ticket.is_none() && scheduler.queues.has_ready() => {
+                scheduler.ticket = ticket.ok();
             }
-            () = dispatch.app.guard.changed() => {}
+            () = scheduler.app.deprovision_limit.changed() => {}
         }
     }
-    drop(walk);
-    dispatch.drain(grace).await;
+    drop(poll);
+    scheduler.drain(grace).await;
 }
 
 /// Waits for the poll's result; never resolves if no poll is running. A poll that panicked counts as one that saw nothing.
 ///
 /// Cancel: dropping the handle aborts the poll, which has changed nothing. Error: an error of the poll is part of its result, together with
 /// the tasks it saw before.
-async fn finished(walk: &mut Option<AbortOnDropHandle<PollResult>>) -> Option<PollResult> {
-    match walk {
-        Some(walk) => Some(walk.await.unwrap_or_default()),
+async fn finished(poll: &mut Option<AbortOnDropHandle<PollResult>>) -> Option<PollResult> {
+    match poll {
+        Some(poll) => Some(poll.await.unwrap_or_default()),
         None => std::future::pending().await,
     }
 }
 
-struct Dispatch {
+struct TaskScheduler {
     app: Arc<AppContext>,
     stop: CancellationToken,
-    lanes: AccountQueues,
-    holding: Holding,
+    queues: AccountQueues,
+    holding: ApprovalQueue,
     /// Waiting tasks, as they were listed.
     bodies: Bodies,
     /// The journal's entries for tasks that an earlier process started.
     entries: HashMap<TaskId, Entry>,
-    lives: JoinSet<Result<TaskEnd, ShuttingDown>>,
+    executions: JoinSet<Result<TaskEnd, ShuttingDown>>,
     names: HashMap<Id, TaskId>,
     /// For new tasks, until their turn has come.
     tickets: Arc<Semaphore>,
     /// That of the next one.
     ticket: Option<OwnedSemaphorePermit>,
     /// Tasks that were skipped since the last walk: one that is under way may have seen them before.
-    passed_over: HashSet<TaskId>,
+    skipped: HashSet<TaskId>,
     /// How often an execution panicked, so that the next one starts later.
     panics: HashMap<TaskId, u32>,
     complaints: HashSet<String>,
     began: Instant,
     polled_at: Option<Instant>,
     wait: Duration,
-    broken_walks: Backoff,
+    failed_polls: Backoff,
     relisted: Relisted,
     /// Tasks that may have been started before the journal was lost.
     doubted: HashSet<TaskId>,
@@ -136,27 +136,27 @@ struct Dispatch {
     eager: bool,
 }
 
-impl Dispatch {
+impl TaskScheduler {
     fn new(app: Arc<AppContext>, stop: CancellationToken) -> Self {
-        let clock = SteadyClock::start(app.clock.now());
+        let clock = SteadyClock::start(app.shared.clock.now());
         Self {
             app,
             stop,
-            lanes: AccountQueues::default(),
-            holding: Holding::default(),
+            queues: AccountQueues::default(),
+            holding: ApprovalQueue::default(),
             bodies: Bodies::default(),
             entries: HashMap::new(),
-            lives: JoinSet::new(),
+            executions: JoinSet::new(),
             names: HashMap::new(),
             tickets: Arc::new(Semaphore::new(TICKETS)),
             ticket: None,
-            passed_over: HashSet::new(),
+            skipped: HashSet::new(),
             panics: HashMap::new(),
             complaints: HashSet::new(),
             began: Instant::now(),
             polled_at: None,
             wait: Duration::ZERO,
-            broken_walks: Backoff::new(policies::BRIDGE),
+            failed_polls: Backoff::new(policies::BRIDGE),
             relisted: Relisted::default(),
             doubted: HashSet::new(),
             clock,
@@ -187,33 +187,35 @@ impl Dispatch {
 
     fn take_up(&mut self, entry: Entry) {
         let id = entry.task.clone();
-        if self.lanes.insert(id.clone(), entry.created_at, entry.keys.clone()) {
+        if self.queues.insert(id.clone(), entry.created_at, entry.keys.clone()) {
             self.entries.insert(id, entry);
         }
     }
 
     fn next_poll(&self) -> Instant {
         match self.polled_at {
-            Some(_) if self.eager && self.lives.is_empty() && self.lanes.waiting() == 0 => Instant::now(),
+            Some(_) if self.eager && self.executions.is_empty() && self.queues.waiting() == 0 => {
+                Instant::now()
+            }
             // The delay after an error is long enough.
             Some(at) if self.is_supplied() => {
                 at + self.wait.max(self.app.settings.tasks.poll_interval * SELDOM)
             }
             Some(at) => at + self.wait,
-            None => self.began + self.app.first_poll.get().copied().unwrap_or_default(),
+            None => self.began + self.app.lifecycle.first_poll.get().copied().unwrap_or_default(),
         }
     }
 
     fn start_ready(&mut self) {
-        while self.lives.len() < LIVES
+        while self.executions.len() < MAX_EXECUTIONS
             && self.has_ticket()
-            && let Some(id) = self.holding.start_next(&self.app, &mut self.lanes, &mut self.bodies)
+            && let Some(id) = self.holding.start_next(&self.app, &mut self.queues, &mut self.bodies)
         {
             let entry = self.entries.remove(&id);
             let ticket = self.ticket.take_if(|_| entry.is_none());
             let task = self.bodies.take(&id);
             let delay =
-                self.panics.get(&id).map(|panics| policies::LOCAL.delay(*panics, self.app.rng.unit()));
+                self.panics.get(&id).map(|panics| policies::LOCAL.delay(*panics, self.app.shared.rng.unit()));
             let (app, stop) = (Arc::clone(&self.app), self.stop.clone());
             let may_have_begun = self.doubted.remove(&id);
             let input = TaskInput { id: id.clone(), task, entry, may_have_begun, ticket };
@@ -236,11 +238,13 @@ impl Dispatch {
                 }
                 Box::pin(TaskExecutor::new(app, stop).run(input)).await
             };
-            let handle = self.lives.spawn(life.instrument(span));
+            let handle = self.executions.spawn(life.instrument(span));
             self.app.status.progress().begin(&id);
             self.names.insert(handle.id(), id);
         }
-        self.app.status.queue(self.lanes.waiting() + self.holding.waiting_for_quota(), self.lives.len());
+        self.app
+            .status
+            .queue(self.queues.waiting() + self.holding.waiting_for_quota(), self.executions.len());
     }
 
     /// Whether one more task may begin to wait for its turn.
@@ -254,55 +258,56 @@ impl Dispatch {
     /// Whether more is to be listed. However much waits behind tasks that are held or retried, it does not keep the
     /// tasks of others from being seen.
     fn has_room(&self) -> bool {
-        self.lanes.waiting() < QUEUED || !self.lanes.has_ready()
+        self.queues.waiting() < MAX_QUEUED || !self.queues.has_ready()
     }
 
     /// Whether so many tasks are about to run that the list can be read less often: new tasks would have to wait anyway. Tasks that wait
     /// for their next attempt or for the target do not count, so that they do not delay others.
     fn is_supplied(&self) -> bool {
-        let about_to_run = self.lives.len().saturating_sub(self.app.waiting.count()) + self.lanes.ready();
+        let about_to_run =
+            self.executions.len().saturating_sub(self.app.operator.waiting.count()) + self.queues.ready();
         about_to_run >= (self.app.settings.tasks.concurrency * AHEAD).max(LEAST_AHEAD)
     }
 
-    async fn take(&mut self, walked: PollResult) {
+    async fn take(&mut self, polled: PollResult) {
         self.polled_at = Some(Instant::now());
-        self.app.status.polled(walked.error.as_ref());
-        let walked_unreadable = walked.unreadable;
+        self.app.status.polled(polled.error.as_ref());
+        let walked_unreadable = polled.unreadable;
         for complaint in &walked_unreadable {
             if self.complaints.len() < 1000 && self.complaints.insert(complaint.clone()) {
                 tracing::error!(app = %self.app.name, "skipping an invalid entry of the task list: \
                                                        {complaint}");
             }
         }
-        if walked.error.is_none() {
-            self.app.status.progress().passed_over(&walked_unreadable, walked.not_due);
+        if polled.error.is_none() {
+            self.app.status.progress().skipped(&walked_unreadable, polled.not_due);
         }
-        self.wait = self.app.rng.around(self.app.settings.tasks.poll_interval);
-        if let Some(error) = &walked.error {
-            self.wait = self.wait.max(self.broken_walks.failed(self.app.rng.unit()));
+        self.wait = self.app.shared.rng.around(self.app.settings.tasks.poll_interval);
+        if let Some(error) = &polled.error {
+            self.wait = self.wait.max(self.failed_polls.failed(self.app.shared.rng.unit()));
             tracing::warn!(app = %self.app.name, %error, "the task list could not be read completely");
             // An unread page may contain an older task of the same account, so known tasks wait for a complete poll; but a page that can
             // never be read must not block all tasks forever.
-            if self.broken_walks.failures() < PATIENCE {
+            if self.failed_polls.failures() < PATIENCE {
                 return;
             }
         } else {
-            if self.broken_walks.failures() > 0 {
+            if self.failed_polls.failures() > 0 {
                 // Many apps have waited for the same moment: they part again.
-                self.wait = self.app.rng.up_to(self.app.settings.tasks.poll_interval);
+                self.wait = self.app.shared.rng.up_to(self.app.settings.tasks.poll_interval);
             }
-            self.broken_walks.succeeded();
+            self.failed_polls.succeeded();
         }
-        let is_whole = walked.error.is_none();
-        let all: HashSet<TaskId> = walked.tasks.iter().map(|listed| listed.id.clone()).collect();
-        let mut fresh = walked.tasks;
+        let is_whole = polled.error.is_none();
+        let all: HashSet<TaskId> = polled.tasks.iter().map(|listed| listed.id.clone()).collect();
+        let mut fresh = polled.tasks;
         poller::oldest_first(&mut fresh);
         if is_whole {
             self.bodies.retain(|id| all.contains(id));
         }
         self.refresh(&mut fresh);
-        let passed_over = std::mem::take(&mut self.passed_over);
-        fresh.retain(|listed| !self.lanes.contains(&listed.id) && !passed_over.contains(&listed.id));
+        let skipped = std::mem::take(&mut self.skipped);
+        fresh.retain(|listed| !self.queues.contains(&listed.id) && !skipped.contains(&listed.id));
         let ids: Vec<TaskId> = fresh.iter().map(|listed| listed.id.clone()).collect();
         let known = match self.app.store.known(&ids).await {
             Ok(known) => known,
@@ -322,7 +327,7 @@ impl Dispatch {
         self.eager = false;
         for listed in fresh {
             match known.get(&listed.id) {
-                Some(Known::Ended) => self.take_ended(listed, walked.began).await,
+                Some(Known::Ended) => self.take_ended(listed, polled.began).await,
                 Some(Known::Intended | Known::Decided) => {
                     if let Ok(Some(entry)) = self.app.store.entry(&listed.id).await {
                         self.take_up(entry);
@@ -333,7 +338,7 @@ impl Dispatch {
                     if doubt.as_ref().is_some_and(|doubt| doubt.covers(listed.created_at)) {
                         self.doubted.insert(listed.id.clone());
                     }
-                    if !self.lanes.insert(listed.id.clone(), listed.created_at, listed.keys) {
+                    if !self.queues.insert(listed.id.clone(), listed.created_at, listed.keys) {
                         continue;
                     }
                     if listed.is_destructive {
@@ -346,7 +351,7 @@ impl Dispatch {
             }
         }
         if is_whole {
-            self.relisted.settle(&all.iter().collect(), walked.began);
+            self.relisted.settle(&all.iter().collect(), polled.began);
             self.app.status.relisted(self.relisted.stuck());
             self.prune().await;
         }
@@ -356,7 +361,7 @@ impl Dispatch {
     /// started are read again in any case.
     fn refresh(&mut self, listed: &mut [PendingTask]) {
         for listed in listed {
-            if self.lanes.is_waiting(&listed.id)
+            if self.queues.is_waiting(&listed.id)
                 && !self.entries.contains_key(&listed.id)
                 && let Some(task) = listed.task.take()
             {
@@ -385,10 +390,10 @@ impl Dispatch {
         if matches!(ended, ReportResult::Rejected { .. }) {
             return;
         }
-        if let Err(error) = app.store.ended(id, ended, app.clock.now()).await {
+        if let Err(error) = app.store.ended(id, ended, app.shared.clock.now()).await {
             tracing::error!(app = %app.name, task = %id, %error, "the journal cannot be written");
         }
-        if self.lanes.insert(listed.id.clone(), listed.created_at, listed.keys) {
+        if self.queues.insert(listed.id.clone(), listed.created_at, listed.keys) {
             self.entries.insert(listed.id, entry);
         }
     }
@@ -399,7 +404,7 @@ impl Dispatch {
             return;
         }
         self.pruned_at = Some(Instant::now());
-        let now = self.clock.now(self.app.clock.now());
+        let now = self.clock.now(self.app.shared.clock.now());
         let Ok(before) = now.checked_sub(KEEP_ENDED) else { return };
         match self.app.store.prune(before).await {
             Ok(0) => {}
@@ -418,14 +423,14 @@ impl Dispatch {
         let Some(id) = self.names.remove(&handle) else {
             return;
         };
-        self.lanes.finish(&id);
+        self.queues.finish(&id);
         self.app.status.progress().end(&id);
         match left {
-            Some(TaskEnd::PassedOver) => drop(self.passed_over.insert(id.clone())),
+            Some(TaskEnd::PassedOver) => drop(self.skipped.insert(id.clone())),
             Some(TaskEnd::Reported) => self.relisted.ended(id.clone()),
             None => {}
         }
-        self.app.guard.give_back(&id);
+        self.app.deprovision_limit.give_back(&id);
         if panicked {
             tracing::error!(app = %self.app.name, task = %id, "the daemon panicked while processing this task; retrying it later");
             *self.panics.entry(id).or_default() += 1;
@@ -438,13 +443,13 @@ impl Dispatch {
         loop {
             tokio::select! {
                 biased;
-                ended = self.lives.join_next_with_id() => match ended {
+                ended = self.executions.join_next_with_id() => match ended {
                     Some(ended) => self.on_finished(ended),
                     None => break,
                 },
                 () = grace.cancelled() => {
-                    tracing::warn!(app = %self.app.name, tasks = self.lives.len(), "grace period expired; running tasks are interrupted, and verified at the next start");
-                    self.lives.shutdown().await;
+                    tracing::warn!(app = %self.app.name, tasks = self.executions.len(), "grace period expired; running tasks are interrupted, and verified at the next start");
+                    self.executions.shutdown().await;
                     break;
                 }
             }
@@ -465,11 +470,11 @@ mod tests {
 
     impl Script for Nothing {}
 
-    fn dispatch(place: &Place) -> Dispatch {
-        let mut dispatch = Dispatch::new(place.app(&Arc::new(Nothing)), CancellationToken::new());
-        dispatch.polled_at = Some(Instant::now());
-        dispatch.wait = dispatch.app.settings.tasks.poll_interval;
-        dispatch
+    fn dispatch(place: &Place) -> TaskScheduler {
+        let mut scheduler = TaskScheduler::new(place.app(&Arc::new(Nothing)), CancellationToken::new());
+        scheduler.polled_at = Some(Instant::now());
+        scheduler.wait = scheduler.app.settings.tasks.poll_interval;
+        scheduler
     }
 
     fn listed(id: &str, seen: Instant) -> PollResult {
@@ -492,17 +497,17 @@ mod tests {
     fn a_task_that_waits_and_is_listed_again_is_not_read_again_when_its_turn_comes() {
         let place = Place::new();
         place.runtime.block_on(async {
-            let mut dispatch = dispatch(&place);
+            let mut scheduler = dispatch(&place);
             let (id, now) = (TaskId::from("a"), Instant::now());
-            dispatch.take(listed("a", now.checked_sub(FRESH).unwrap())).await;
-            dispatch.take(listed("a", now)).await;
-            assert!(dispatch.bodies.take(&id).is_some(), "the later list counts");
-            assert_eq!(dispatch.lanes.start_next(), Some(id.clone()));
-            dispatch.take(listed("a", now)).await;
-            assert!(dispatch.bodies.take(&id).is_none(), "it runs, or is held, and needs no memory");
-            dispatch.take(listed("b", now)).await;
-            dispatch.take(PollResult::default()).await;
-            assert!(dispatch.bodies.take(&TaskId::from("b")).is_none(), "a list without it");
+            scheduler.take(listed("a", now.checked_sub(FRESH).unwrap())).await;
+            scheduler.take(listed("a", now)).await;
+            assert!(scheduler.bodies.take(&id).is_some(), "the later list counts");
+            assert_eq!(scheduler.queues.start_next(), Some(id.clone()));
+            scheduler.take(listed("a", now)).await;
+            assert!(scheduler.bodies.take(&id).is_none(), "it runs, or is held, and needs no memory");
+            scheduler.take(listed("b", now)).await;
+            scheduler.take(PollResult::default()).await;
+            assert!(scheduler.bodies.take(&TaskId::from("b")).is_none(), "a list without it");
         });
     }
 
@@ -510,21 +515,23 @@ mod tests {
     fn the_list_is_read_less_often_while_enough_is_about_to_run_and_tasks_that_wait_do_not_count() {
         let place = Place::new();
         place.runtime.block_on(async {
-            let mut dispatch = dispatch(&place);
-            let interval = dispatch.app.settings.tasks.poll_interval;
-            let next = |dispatch: &Dispatch| dispatch.next_poll().duration_since(dispatch.polled_at.unwrap());
-            assert_eq!(next(&dispatch), interval);
+            let mut scheduler = dispatch(&place);
+            let interval = scheduler.app.settings.tasks.poll_interval;
+            let next = |scheduler: &TaskScheduler| {
+                scheduler.next_poll().duration_since(scheduler.polled_at.unwrap())
+            };
+            assert_eq!(next(&scheduler), interval);
             for _ in 0..LEAST_AHEAD {
-                dispatch.lives.spawn(std::future::pending());
+                scheduler.executions.spawn(std::future::pending());
             }
-            assert_eq!(next(&dispatch), interval * SELDOM);
-            dispatch.wait = interval * SELDOM * 2;
-            assert_eq!(next(&dispatch), dispatch.wait, "an error has a wait of its own");
-            dispatch.wait = interval;
-            let waiting = dispatch.app.waiting.enter(&TaskId::from("w"));
-            assert_eq!(next(&dispatch), interval);
+            assert_eq!(next(&scheduler), interval * SELDOM);
+            scheduler.wait = interval * SELDOM * 2;
+            assert_eq!(next(&scheduler), scheduler.wait, "an error has a wait of its own");
+            scheduler.wait = interval;
+            let waiting = scheduler.app.operator.waiting.enter(&TaskId::from("w"));
+            assert_eq!(next(&scheduler), interval);
             drop(waiting);
-            assert_eq!(next(&dispatch), interval * SELDOM);
+            assert_eq!(next(&scheduler), interval * SELDOM);
         });
     }
 }

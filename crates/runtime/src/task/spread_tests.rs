@@ -10,7 +10,6 @@ use bridgehead_resilience::{SeededRng, SystemClock};
 use bridgehead_sdk::async_trait;
 use jiff::Timestamp;
 use tokio::time::{Instant, sleep};
-use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 use crate::app::AppContext;
@@ -107,26 +106,23 @@ async fn polls_are_spread_evenly_after_a_start_and_after_an_outage() {
     let network = Arc::new(Network::default());
     let fleet = Fleet::new(apps(&network));
     let supervisor = Supervisor::new(Arc::new(Liveness::new()), Duration::from_secs(1));
-    let stop = CancellationToken::new();
+    supervisor.start_all(&fleet);
     let began = Instant::now();
-    let story = async {
-        sleep(INTERVAL * 3).await;
-        assert_even(&network.per_tenth(began, 30), "after the start");
+    sleep(INTERVAL * 3).await;
+    assert_even(&network.per_tenth(began, 30), "after the start");
 
-        network.is_away.store(true, Ordering::Relaxed);
-        sleep(Duration::from_hours(1)).await;
-        network.lists.lock().unwrap().clear();
-        network.is_away.store(false, Ordering::Relaxed);
-        // Nobody is left behind: a wait between two looks at a Bridge that is away is half a minute at most.
-        sleep(Duration::from_mins(1)).await;
-        let back = *network.lists.lock().unwrap().first().expect("a list");
-        let first = network.per_tenth(back, 600);
-        let most = first.iter().max().copied().unwrap_or_default();
-        assert!(most * 3 < usize::try_from(APPS).unwrap() * 2, "all at once: {:?}", &first[..20]);
+    network.is_away.store(true, Ordering::Relaxed);
+    sleep(Duration::from_hours(1)).await;
+    network.lists.lock().unwrap().clear();
+    network.is_away.store(false, Ordering::Relaxed);
+    // Nobody is left behind: a wait between two looks at a Bridge that is away is half a minute at most.
+    sleep(Duration::from_mins(1)).await;
+    let back = *network.lists.lock().unwrap().first().expect("a list");
+    let first = network.per_tenth(back, 600);
+    let most = first.iter().max().copied().unwrap_or_default();
+    assert!(most * 3 < usize::try_from(APPS).unwrap() * 2, "all at once: {:?}", &first[..20]);
 
-        sleep(INTERVAL * 3).await;
-        assert_even(&network.per_tenth(Instant::now() - INTERVAL * 2, 20), "after the outage");
-        stop.cancel();
-    };
-    tokio::join!(supervisor.run(&fleet, stop.clone()), story);
+    sleep(INTERVAL * 3).await;
+    assert_even(&network.per_tenth(Instant::now() - INTERVAL * 2, 20), "after the outage");
+    drop(supervisor);
 }

@@ -21,7 +21,7 @@ pub(super) fn step(
         attempt,
         phase,
         began_at: began,
-        ended_at: Some(app.clock.now()),
+        ended_at: Some(app.shared.clock.now()),
         code: failure.map(|failure| failure.code),
         message: failure.map(|failure| message(app, &failure.message)),
         next_try_at: None,
@@ -30,5 +30,5 @@ pub(super) fn step(
 
 /// Redacts and shortens a message.
 pub(super) fn message(app: &AppContext, text: &str) -> String {
-    app.redactor.redact(text).chars().take(LONGEST).collect()
+    app.shared.redactor.redact(text).chars().take(LONGEST).collect()
 }

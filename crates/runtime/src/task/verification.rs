@@ -6,7 +6,7 @@ use bridgehead_resilience::Backoff;
 use bridgehead_sdk::{AccountRecord, AccountStatus, Completion, Operation};
 use tokio::time::Instant;
 
-use super::attempts::{Failure, Trial};
+use super::attempts::{AttemptContext, Failure};
 use super::verify;
 use crate::change_tracker::PriorState;
 use crate::desired_state::{self, Convergence};
@@ -36,32 +36,32 @@ const LOOKS: u32 = 3;
 
 /// Reads the account back until there is a verdict. A failed look-up never counts as "not found".
 pub(super) async fn run(
-    trial: &mut Trial<'_>,
+    context: &mut AttemptContext<'_>,
     purpose: VerifyReason,
     failure: Failure,
 ) -> Result<Verdict, ShuttingDown> {
     let began = Instant::now();
-    let tasks = trial.app.settings.tasks.clone();
+    let tasks = context.app.settings.tasks.clone();
     let (mut backoff, mut nobody) = (Backoff::new(policies::TARGET), 0);
     if let VerifyReason::Unknown { since, .. } = purpose {
-        trial.under_way_until = Some(began + tasks.timeout.saturating_sub(since));
+        context.under_way_until = Some(began + tasks.timeout.saturating_sub(since));
     }
     loop {
-        if let Some(held) = trial.wait_for_target().await? {
-            trial.is_out_of_time = true;
+        if let Some(held) = context.wait_for_target().await? {
+            context.is_out_of_time = true;
             let message = format!("{}; it could not be read back: {}", failure.message, held.message);
             return Ok(Verdict::Failed(Failure::new(failure.code, message)));
         }
-        let operation = trial.operation.clone();
+        let operation = context.operation.clone();
         let asked = Instant::now();
         let answer = tokio::select! {
             biased;
-            () = trial.stop.cancelled() => return Err(ShuttingDown),
-            answer = verify::look(trial, None) => answer,
+            () = context.stop.cancelled() => return Err(ShuttingDown),
+            answer = verify::look(context, None) => answer,
         };
-        if answer.is_err() && trial.app.target.outage().is_some() {
+        if answer.is_err() && context.app.target.outage().is_some() {
             // The target is unreachable or hangs: the time spent does not count against the task.
-            trial.was_held(asked);
+            context.was_held(asked);
         }
         let mut doubt = "account not found yet";
         match answer {
@@ -79,18 +79,18 @@ pub(super) async fn run(
                     VerifyReason::Existing => nobody >= LOOKS,
                 };
                 // While the attempt may still take effect, a missing change proves nothing.
-                let over = trial.under_way_until.is_none_or(|until| until <= Instant::now());
-                let judged = judge(trial, found.as_ref(), purpose, settled, over, &failure);
+                let over = context.under_way_until.is_none_or(|until| until <= Instant::now());
+                let judged = judge(context, found.as_ref(), purpose, settled, over, &failure);
                 if let Some(verdict) = judged {
                     if found.is_some() && matches!(*operation, Operation::CreateAccount(_)) {
-                        trial.under_way_until = None;
+                        context.under_way_until = None;
                     }
                     if matches!(verdict, Verdict::TryAgain) {
-                        if found.is_some() && trial.intent.prior == PriorAccount::Unknown {
+                        if found.is_some() && context.intent.prior == PriorAccount::Unknown {
                             // Nothing is running any more, so the next attempt will find this state.
-                            trial.note_prior(found.as_ref());
+                            context.note_prior(found.as_ref());
                         }
-                        trial.in_doubt |=
+                        context.in_doubt |=
                             desired_state::compare(&operation, found.as_ref()) == Convergence::Unverifiable;
                     }
                     if matches!(purpose, VerifyReason::Unknown { .. }) {
@@ -98,53 +98,54 @@ pub(super) async fn run(
                         // again.
                         let deletes = matches!(*operation, Operation::DeleteAccount(_));
                         let before = if deletes { PriorState::Unknown } else { PriorState::NotAsked };
-                        trial.app.activity.touch(operation.account(), before);
+                        context.app.changes.touch(operation.account(), before);
                     }
                     return Ok(verdict);
                 }
                 doubt = if found.is_none() { doubt } else { "the change is not visible in the target yet" };
             }
         }
-        let mut wait = backoff.failed(trial.app.rng.unit());
+        let mut wait = backoff.failed(context.app.shared.rng.unit());
         // Look again as soon as the attempt is over, because that tells more.
-        if let Some(left) = trial.under_way_until.map(|until| until.saturating_duration_since(Instant::now()))
+        if let Some(left) =
+            context.under_way_until.map(|until| until.saturating_duration_since(Instant::now()))
             && !left.is_zero()
         {
             wait = wait.min(left);
         }
-        if !retry_decision::fits(trial.spent(), wait, tasks.give_up_after) {
-            trial.is_out_of_time = true;
+        if !retry_decision::fits(context.spent(), wait, tasks.give_up_after) {
+            context.is_out_of_time = true;
             let message =
                 format!("{}; {doubt}, and it is unknown whether the change took effect", failure.message);
             return Ok(Verdict::Failed(Failure::new(failure.code, message)));
         }
-        trial.show_wait(wait, &Failure::new(failure.code, format!("{}; {doubt}", failure.message)));
-        trial.pause(wait).await?;
+        context.show_wait(wait, &Failure::new(failure.code, format!("{}; {doubt}", failure.message)));
+        context.pause(wait).await?;
     }
 }
 
 /// The verdict; `None` if the account must be read again.
 fn judge(
-    trial: &Trial<'_>,
+    context: &AttemptContext<'_>,
     found: Option<&AccountRecord>,
     purpose: VerifyReason,
     settled: bool,
     over: bool,
     failure: &Failure,
 ) -> Option<Verdict> {
-    let operation = &*trial.operation;
+    let operation = &*context.operation;
     let may_repeat = matches!(purpose, VerifyReason::Unknown { again: true, .. });
     let state = match (desired_state::compare(operation, found), operation, found) {
         // If an account existed before all attempts, or no attempt can have created it, it only counts as the requested account if nothing
         // differs at all.
         (Convergence::Reached, Operation::CreateAccount(create), Some(found))
-            if !trial.may_be_ours() && !desired_state::is_identical(create, found) =>
+            if !context.may_be_ours() && !desired_state::is_identical(create, found) =>
         {
             Convergence::NotReached
         }
         // A missing account is not the effect of an attempt if it did not exist before.
         (Convergence::Reached, Operation::DeleteAccount(_), None)
-            if settled && !trial.intent.prior.was_seen() =>
+            if settled && !context.intent.prior.was_seen() =>
         {
             Convergence::NotReached
         }
@@ -171,10 +172,10 @@ fn judge(
         _ if !over => None,
         // Never create a second account with the same name; not every target rejects that.
         (_, Some(found), Operation::CreateAccount(_))
-            if may_repeat && let Some(taken) = trial.taken(found) =>
+            if may_repeat && let Some(taken) = context.taken(found) =>
         {
             let ours = "; an earlier attempt may have created it, but it differs from the request";
-            let ours = if trial.may_be_ours() { ours } else { "" };
+            let ours = if context.may_be_ours() { ours } else { "" };
             Some(Verdict::Failed(Failure::new(taken.code(), format!("{}{ours}", taken.message()))))
         }
         _ if may_repeat => Some(Verdict::TryAgain),

@@ -5,7 +5,7 @@ use bridgehead_sdk::{Account, AccountId, AccountRecord, Code, Completion, Error,
 use serde_json::Value;
 use tokio::time::Instant;
 
-use super::attempts::{AttemptsEnd, Failure, Seen, Trial};
+use super::attempts::{AttemptContext, AttemptsEnd, Failure, Seen};
 use crate::ShuttingDown;
 use crate::change_tracker::PriorState;
 use crate::comparison::Verification;
@@ -18,8 +18,11 @@ use crate::target::Priority;
 const REFUSALS: u32 = 3;
 
 /// Reads the account until it shows the requested state, or the task's time is over. A single look-up is enough if it already does.
-pub(super) async fn run(trial: &mut Trial<'_>, completion: Completion) -> Result<AttemptsEnd, ShuttingDown> {
-    let app = trial.app;
+pub(super) async fn run(
+    context: &mut AttemptContext<'_>,
+    completion: Completion,
+) -> Result<AttemptsEnd, ShuttingDown> {
+    let app = context.app;
     if !app.settings.tasks.verify {
         return Ok(AttemptsEnd::Completed(completion));
     }
@@ -30,16 +33,16 @@ pub(super) async fn run(trial: &mut Trial<'_>, completion: Completion) -> Result
     let why_unseen = loop {
         // The target has just responded, so the first look-up is always made: a daemon that is stopping lets running work finish.
         if backoff.failures() > 0
-            && let Some(failure) = trial.wait_for_target().await?
+            && let Some(failure) = context.wait_for_target().await?
         {
-            trial.is_out_of_time = true;
+            context.is_out_of_time = true;
             break failure.message;
         }
-        let reason = match look(trial, Some(&completion)).await {
-            Ok(found) => match trial.verification(found.as_ref()) {
+        let reason = match look(context, Some(&completion)).await {
+            Ok(found) => match context.verification(found.as_ref()) {
                 Verification::Seen { differing, not_shown } => {
-                    seen(trial, backoff.failures() + 1, &differing, &not_shown);
-                    trial.seen = Some(Seen { differing, not_shown });
+                    seen(context, backoff.failures() + 1, &differing, &not_shown);
+                    context.seen = Some(Seen { differing, not_shown });
                     return Ok(AttemptsEnd::Completed(completion));
                 }
                 Verification::NotSeen(missing) => {
@@ -55,23 +58,23 @@ pub(super) async fn run(trial: &mut Trial<'_>, completion: Completion) -> Result
                 error.message().to_owned()
             }
         };
-        let wait = backoff.failed(app.rng.unit());
+        let wait = backoff.failed(app.shared.rng.unit());
         // However long the attempts took, the target gets a moment to show the change.
-        let has_time = retry_decision::fits(trial.spent(), wait, app.settings.tasks.give_up_after)
-            || retry_decision::fits(began.elapsed(), wait, trial.moment);
+        let has_time = retry_decision::fits(context.spent(), wait, app.settings.tasks.give_up_after)
+            || retry_decision::fits(began.elapsed(), wait, context.moment);
         if !has_time {
-            trial.is_out_of_time = true;
+            context.is_out_of_time = true;
             break reason;
         }
         let reason = if reason.is_empty() { "the change is not visible in the target yet" } else { &reason };
-        trial.show_wait(wait, &Failure::new(Code::InternalError, reason));
-        trial.pause(wait).await?;
+        context.show_wait(wait, &Failure::new(Code::InternalError, reason));
+        context.pause(wait).await?;
     };
     let Some(missing) = contradiction else {
         // Nothing contradicts the target's response. A successful write is not reported as failed because it could not be read back.
         app.status.tally().verified(Verified::NotLooked);
-        tracing::warn!(app = %app.name, task = %trial.intent.task, "completed, not verified: the account could not be read back: {}",
-            app.redactor.redact(&why_unseen));
+        tracing::warn!(app = %app.name, task = %context.intent.task, "completed, not verified: the account could not be read back: {}",
+            app.shared.redactor.redact(&why_unseen));
         return Ok(AttemptsEnd::Completed(completion));
     };
     app.status.tally().verified(Verified::Contradicted);
@@ -79,7 +82,7 @@ pub(super) async fn run(trial: &mut Trial<'_>, completion: Completion) -> Result
         Code::InternalError,
         format!(
             "{}: {} reported success, but the account does not show the change: {}",
-            trial.what(),
+            context.what(),
             app.name,
             missing.join("; ")
         ),
@@ -88,12 +91,12 @@ pub(super) async fn run(trial: &mut Trial<'_>, completion: Completion) -> Result
 
 /// Looks up the account under any of the names that the target may know it by now.
 pub(super) async fn look(
-    trial: &Trial<'_>,
+    context: &AttemptContext<'_>,
     completion: Option<&Completion>,
 ) -> Result<Option<AccountRecord>, Error> {
-    for account in names(trial, completion) {
-        trial.app.status.tally().looked();
-        if let Some(found) = trial.app.target.find_account(&account, Priority::Task).await? {
+    for account in names(context, completion) {
+        context.app.status.tally().looked();
+        if let Some(found) = context.app.target.find_account(&account, Priority::Task).await? {
             return Ok(Some(found));
         }
     }
@@ -102,8 +105,8 @@ pub(super) async fn look(
 
 /// The names to look under, most reliable first: the identifier that the target returned; otherwise the identifier from before the change,
 /// the names in the request, and the names that the task sets.
-fn names(trial: &Trial<'_>, completion: Option<&Completion>) -> Vec<Account> {
-    let operation = &*trial.operation;
+fn names(context: &AttemptContext<'_>, completion: Option<&Completion>) -> Vec<Account> {
+    let operation = &*context.operation;
     let told = completion.and_then(|completion| completion.result.get("account_id")).and_then(Value::as_str);
     let asked = operation.account();
     if let Some(id) = told {
@@ -111,7 +114,7 @@ fn names(trial: &Trial<'_>, completion: Option<&Completion>) -> Vec<Account> {
     }
     let mut names = Vec::new();
     if asked.id.is_none() && !matches!(operation, Operation::CreateAccount(_)) {
-        names.extend(trial.prior_id.clone().map(|id: AccountId| Account::by_id(id)));
+        names.extend(context.prior_id.clone().map(|id: AccountId| Account::by_id(id)));
     }
     match operation {
         Operation::UpdateAccount(update) => {
@@ -131,23 +134,23 @@ fn names(trial: &Trial<'_>, completion: Option<&Completion>) -> Vec<Account> {
     names
 }
 
-fn seen(trial: &Trial<'_>, looks: u32, differing: &[String], not_shown: &[String]) {
-    let (app, task) = (trial.app, &trial.intent.task);
+fn seen(context: &AttemptContext<'_>, looks: u32, differing: &[String], not_shown: &[String]) {
+    let (app, task) = (context.app, &context.intent.task);
     let result = if differing.is_empty() { Verified::Seen } else { Verified::Differing };
     app.status.tally().verified(result);
     if !differing.is_empty() {
         tracing::info!(app = %app.name, %task, "completed; the target stores some values in a different \
                                                 form: {}",
-            app.redactor.redact(&differing.join("; ")));
+            app.shared.redactor.redact(&differing.join("; ")));
     }
     if !not_shown.is_empty() {
         tracing::debug!(app = %app.name, %task, "the target does not show {}", not_shown.join(", "));
     }
-    for name in trial.unverifiable().iter().chain(not_shown) {
+    for name in context.unverifiable().iter().chain(not_shown) {
         app.status.tally().not_verified(name);
     }
     if looks > 1 {
         // The change became visible after the call: a sync that has started since must read the account again.
-        app.activity.touch(trial.operation.account(), PriorState::NotAsked);
+        app.changes.touch(context.operation.account(), PriorState::NotAsked);
     }
 }

@@ -8,7 +8,7 @@ use bridgehead_sdk::{Code, Description};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use super::attempts::{Failure, Trial};
+use super::attempts::{AttemptContext, Failure};
 use super::steps::step;
 use crate::ShuttingDown;
 use crate::app::AppContext;
@@ -16,7 +16,7 @@ use crate::policies;
 use crate::target::breaker::Outage;
 use bridgehead_store::Phase;
 
-impl Trial<'_> {
+impl AttemptContext<'_> {
     /// Waits while the breaker is open, for `hold_for` in total; after that, the task fails with the cause's code.
     pub(super) async fn wait_for_target(&mut self) -> Result<Option<Failure>, ShuttingDown> {
         let Some(outage) = self.app.target.outage() else {
@@ -25,13 +25,13 @@ impl Trial<'_> {
         self.ticket = None;
         let began = Instant::now();
         let patience = self.app.settings.tasks.hold_for.saturating_sub(self.held);
-        let held_at = self.app.clock.now();
+        let held_at = self.app.shared.clock.now();
         let failure = Failure::new(outage.code, outage.message);
         let mut held = step(self.app, self.intent.attempt, Phase::Wait, held_at, Some(&failure));
         held.ended_at = None;
         self.intent.steps.push(held);
         // An operator's retry command makes the daemon probe the target; an operator's decision resolves the task.
-        let waiting = self.app.waiting.enter(&self.intent.task);
+        let waiting = self.app.operator.waiting.enter(&self.intent.task);
         let noting = async {
             drop(self.app.store.note_attempts(&self.intent.task, &self.intent.steps).await);
             std::future::pending::<Result<(), Outage>>().await
@@ -45,7 +45,7 @@ impl Trial<'_> {
         };
         // Whether or not it was written above, the step is written again with its end, together with what follows.
         if let Some(held) = self.intent.steps.last_mut() {
-            held.ended_at = Some(self.app.clock.now());
+            held.ended_at = Some(self.app.shared.clock.now());
         }
         self.was_held(began);
         if !waiting.leave().await {
@@ -61,7 +61,8 @@ impl Trial<'_> {
         began: Instant,
         failure: Failure,
     ) -> Result<Option<Failure>, ShuttingDown> {
-        let wait = policies::TARGET.with_jitter(Jitter::Full).delay(self.intent.attempt, self.app.rng.unit());
+        let wait =
+            policies::TARGET.with_jitter(Jitter::Full).delay(self.intent.attempt, self.app.shared.rng.unit());
         if self.held + began.elapsed() + wait >= self.app.settings.tasks.hold_for {
             return Ok(Some(gave_up(self.app, &self.what(), failure.code, &failure.message)));
         }
@@ -94,7 +95,7 @@ pub(super) async fn describe(
         if left() == Duration::ZERO {
             return Ok(Err(gave_up(app, what, error.code(), error.message())));
         }
-        let wait = backoff.failed(app.rng.unit()).min(left());
+        let wait = backoff.failed(app.shared.rng.unit()).min(left());
         tokio::select! {
             biased;
             () = stop.cancelled() => return Err(ShuttingDown),

@@ -134,7 +134,7 @@ impl Upstream {
                 .max_attempts(policies::BRIEF_ATTEMPTS)
                 .give_up_after(policies::BRIEF_TIME),
             Attempts::Within(limit) => Retry::new(policies::BRIDGE, &self.rng).give_up_after(limit),
-            Attempts::EndlessList => Retry::new(policies::BRIDGE, &self.rng),
+            Attempts::Unlimited => Retry::new(policies::BRIDGE, &self.rng),
         }
     }
 

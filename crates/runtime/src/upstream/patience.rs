@@ -15,7 +15,7 @@ pub(super) enum Attempts {
     Brief,
     /// While the error may be temporary, up to this long.
     Within(Duration),
-    EndlessList,
+    Unlimited,
 }
 
 /// How long a call is retried, and after which failures.
@@ -44,7 +44,7 @@ impl Patience {
 
     /// Retries without a limit, until `next` gives up.
     pub(crate) const fn until_answered(next: fn(&Error) -> Next) -> Self {
-        Self { attempts: Attempts::EndlessList, at_once: false, next }
+        Self { attempts: Attempts::Unlimited, at_once: false, next }
     }
 
     /// Does not wait while the key or the app is refused.
@@ -71,7 +71,7 @@ impl Patience {
             _ if self.at_once => false,
             Attempts::One | Attempts::Brief => false,
             Attempts::Within(limit) => began.elapsed() < limit,
-            Attempts::EndlessList => true,
+            Attempts::Unlimited => true,
         }
     }
 }

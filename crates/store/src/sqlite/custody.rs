@@ -109,7 +109,7 @@ impl Database {
     pub(super) fn file(self) -> &'static str {
         match self {
             Self::Tasks => TASKS,
-            Self::SnapshotStore => LISTINGS,
+            Self::Snapshots => LISTINGS,
         }
     }
 
@@ -117,7 +117,7 @@ impl Database {
     pub(super) fn log(self) -> &'static str {
         match self {
             Self::Tasks => "tasks.db-wal",
-            Self::SnapshotStore => "listings.db-wal",
+            Self::Snapshots => "listings.db-wal",
         }
     }
 }

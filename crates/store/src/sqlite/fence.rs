@@ -52,13 +52,13 @@ impl Fence {
     pub(super) async fn enter(&mut self, connection: &mut SqliteConnection) -> Result<i64, Problem> {
         let statement = match self.database {
             Database::Tasks => "UPDATE lineage SET commits = commits + 1 WHERE epoch = ?1 RETURNING commits",
-            Database::SnapshotStore => {
+            Database::Snapshots => {
                 "UPDATE lineage SET commits = commits + 1, tasks_commits = max(tasks_commits, ?2) WHERE epoch = ?1 \
                  RETURNING commits"
             }
         };
         let mut query = sqlx::query_scalar(statement).bind(self.epoch);
-        if self.database == Database::SnapshotStore {
+        if self.database == Database::Snapshots {
             query = query.bind(self.custody.witness.tasks());
         }
         let commits: Option<i64> = query.fetch_optional(connection).await?;

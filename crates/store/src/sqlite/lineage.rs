@@ -99,7 +99,7 @@ pub(super) async fn take_over(
     let fence = |database, commits| Fence::new(std::sync::Arc::clone(&custody), database, epoch, commits);
     Ok(Taken {
         tasks: fence(Database::Tasks, tasks_mark.commits),
-        listings: fence(Database::SnapshotStore, listings_mark.commits),
+        listings: fence(Database::Snapshots, listings_mark.commits),
         custody,
     })
 }

@@ -27,7 +27,7 @@ const LONGEST: u64 = 512;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Database {
     Tasks,
-    SnapshotStore,
+    Snapshots,
 }
 
 /// The position of a database.
@@ -95,7 +95,7 @@ impl Witness {
         let mut marks = self.marks.lock().unwrap_or_else(PoisonError::into_inner);
         let mark = match database {
             Database::Tasks => &mut marks.tasks,
-            Database::SnapshotStore => &mut marks.listings,
+            Database::Snapshots => &mut marks.listings,
         };
         mark.commits = mark.commits.max(commits);
         marks.at = SystemClock.now();
@@ -166,7 +166,7 @@ mod tests {
         assert_eq!(read(&open()).unwrap(), Found::Marks(marks(1)));
         witness.note(Database::Tasks, 1_000_000);
         witness.note(Database::Tasks, 7);
-        witness.note(Database::SnapshotStore, 4);
+        witness.note(Database::Snapshots, 4);
         match read(&open()).unwrap() {
             Found::Marks(found) => {
                 assert_eq!(

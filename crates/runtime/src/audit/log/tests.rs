@@ -44,7 +44,7 @@ fn entries_are_chained_and_go_on_after_a_restart() {
     audit.record(event("two"));
     drop(audit);
     let audit = open(&settings);
-    audit.record_order(event("three"));
+    audit.record_command(event("three"));
     let all = entries(&settings);
     let actions: Vec<&str> = all.iter().map(|entry| entry.action.as_str()).collect();
     assert_eq!(actions, ["one", "two", "three"]);

@@ -119,7 +119,7 @@ impl<'r, 'a> Checking<'r, 'a> {
             HeldReason::AccessGuard => Error::Held { app: name.clone(), why, consent },
             HeldReason::NotProven => Error::Unproven { app: name.clone(), slugs: why, consent },
         };
-        app.listings
+        app.snapshots
             .set_shown(&app.key, Shown { digest: asked.digest.number(), losses: asked.losses })
             .await?;
         // A dry run is how the operator should check the first sync, so it must not fail because that sync would be held.

@@ -33,7 +33,7 @@ impl<'r, 'a> Completing<'r, 'a> {
         // previous state.
         let losses =
             self.run.record.measured.losses.as_deref().map(Losses::of_those_left).unwrap_or_default();
-        app.listings.prepare_commit(&app.key, app.clock.now(), &losses).await?;
+        app.snapshots.prepare_commit(&app.key, app.shared.clock.now(), &losses).await?;
         let completed = session::complete(&self.permit, app, &session, stop).await;
         if !matches!(completed, Ok(()) | Err(Error::Unheard(_))) {
             return completed;
@@ -41,10 +41,10 @@ impl<'r, 'a> Completing<'r, 'a> {
         // The session can no longer be abandoned.
         self.run.record.session = None;
         self.run.record.reach(Extent::Completed);
-        app.listings.commit(&app.key, app.clock.now()).await?;
+        app.snapshots.commit(&app.key, app.shared.clock.now()).await?;
         if self.run.record.has_consent {
             // The operator has approved these removals; they must not cause a later leaver to be held.
-            app.listings.forgive_removals(&app.key).await?;
+            app.snapshots.forgive_removals(&app.key).await?;
         }
         completed?;
         let Self { run, permit } = self;
@@ -67,18 +67,18 @@ impl<'r, 'a> Completing<'r, 'a> {
 /// Asks Iden once for its time of our completed sync, with which later times are compared. If Iden does not return it, the next sync asks
 /// again.
 async fn learn_iden_time(run: &SyncRun<'_>) -> Result<(), Error> {
-    let (app, listings) = (&run.app.key, &run.app.listings);
+    let (app, snapshots) = (&run.app.key, &run.app.snapshots);
     let Ok(apps) = run.app.upstream.ask(Operation::ListApps, |bridge| bridge.list_apps()).await.inspect_err(|error| {
         tracing::warn!(app = %run.app.name, %error, "cannot ask Iden for the time of this sync; the next sync asks again");
     }) else {
         return Ok(());
     };
     let at = apps.into_iter().find(|one| one.id == run.app.id).and_then(|one| one.last_synced_at);
-    let known = listings.iden_time(app).await?.synced_at;
+    let known = snapshots.iden_time(app).await?.synced_at;
     match at.map(cut) {
         // This is the time of an earlier sync; the time of this one is not available yet.
         Some(at) if known.max(run.record.synced_before).is_some_and(|before| at <= before) => Ok(()),
-        Some(at) => Ok(listings.set_iden_time(app, at).await?),
+        Some(at) => Ok(snapshots.set_iden_time(app, at).await?),
         None => Ok(()),
     }
 }

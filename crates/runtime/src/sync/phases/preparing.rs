@@ -21,7 +21,7 @@ impl<'r, 'a> Preparing<'r, 'a> {
     /// Determines everything that must be known before the first page is read, and starts the snapshot.
     pub(in crate::sync) async fn prepare(mut self) -> Result<Reading<'r, 'a>, Error> {
         let (app, options) = (self.run.app, self.run.options);
-        let shown = app.listings.shown(&app.key).await?;
+        let shown = app.snapshots.shown(&app.key).await?;
         if options.allow_removals == Some(Consent::Shown) && shown.is_none() {
             return Err(Error::NothingShown { app: app.name.clone() });
         }
@@ -34,9 +34,9 @@ impl<'r, 'a> Preparing<'r, 'a> {
     pub(in crate::sync) async fn begin_listing(self, shown: Option<Shown>) -> Result<Reading<'r, 'a>, Error> {
         let app = self.run.app;
         if self.run.options.dry_run {
-            app.listings.begin_dry_run(&app.key).await?;
+            app.snapshots.begin_dry_run(&app.key).await?;
         } else {
-            app.listings.begin(&app.key).await?;
+            app.snapshots.begin(&app.key).await?;
         }
         self.run.record.reach(Extent::Part);
         Ok(Reading::new(self.run, shown))
@@ -45,11 +45,10 @@ impl<'r, 'a> Preparing<'r, 'a> {
     /// Reads the resource types, and ensures that Iden knows them.
     pub(in crate::sync) async fn learn_types(&mut self) -> Result<(), Error> {
         let app = self.run.app;
-        let description = app
-            .target
-            .describe_anew()
-            .await
-            .map_err(|error| Error::Undescribed(app.redactor.redact(error.message()).into_owned()))?;
+        let description =
+            app.target.describe_anew().await.map_err(|error| {
+                Error::Undescribed(app.shared.redactor.redact(error.message()).into_owned())
+            })?;
         let offer = &mut self.run.record.offer;
         offer.types.clone_from(&description.resource_types);
         offer.types.sort_by_key(|of| of.kind);

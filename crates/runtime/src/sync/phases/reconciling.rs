@@ -122,7 +122,7 @@ impl<'r, 'a> Reconciling<'r, 'a> {
             .ingest
             .run
             .app
-            .listings
+            .snapshots
             .missing(&self.ingest.run.app.key, of.slug.as_str(), &[id])
             .await?
             .is_empty()
@@ -151,7 +151,7 @@ impl<'r, 'a> Reconciling<'r, 'a> {
         pusher: &mut Option<PushPipeline>,
     ) -> Result<(), Error> {
         let slug = of.slug.as_str();
-        self.ingest.run.app.listings.set(&self.ingest.run.app.key, slug, &prepared.seen()).await?;
+        self.ingest.run.app.snapshots.set(&self.ingest.run.app.key, slug, &prepared.seen()).await?;
         if self.ingest.run.options.dry_run {
             return Ok(());
         }
@@ -160,7 +160,7 @@ impl<'r, 'a> Reconciling<'r, 'a> {
         self.ingest
             .run
             .app
-            .listings
+            .snapshots
             .note_changed(&self.ingest.run.app.key, slug, prepared.id(), changes)
             .await?;
         self.ingest.push(of, vec![prepared.into_wire()], pusher).await
@@ -174,7 +174,7 @@ impl<'r, 'a> Reconciling<'r, 'a> {
         let next = |error: &_| if retry_decision::may_pass(error) { Next::Retry } else { Next::GiveUp };
         retry.run(look, next, |_| {}).await.map_err(|error| Error::Unreadable {
             slug: of.slug.to_string(),
-            message: app.redactor.redact(error.message()).into_owned(),
+            message: app.shared.redactor.redact(error.message()).into_owned(),
         })
     }
 }
