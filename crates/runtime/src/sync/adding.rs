@@ -46,7 +46,7 @@ impl Flow {
         let add: BoxFuture<'static, _> = Box::pin(async move { snapshots.add(&key, &slug, &seen).await });
         let mut answer = Box::pin(maybe_done(add));
         // Its answer is taken later, whether it is there already or not.
-        let _: Poll<()> = futures::poll!(answer.as_mut());
+        let _is_there: Poll<()> = futures::poll!(answer.as_mut());
         self.adding.push_back((records, answer));
     }
 

@@ -194,7 +194,10 @@ impl<'r, 'a> Ingest<'r, 'a> {
                 Err(problem) => (record, problem),
                 Ok(()) => match good.add(record) {
                     Ok(()) => continue,
-                    Err((record, error)) => (record, unwritable(&error)),
+                    Err(failed) => {
+                        let (record, error) = *failed;
+                        (record, unwritable(&error))
+                    }
                 },
             };
             bad.push(record.id().to_owned());

@@ -13,6 +13,9 @@ use bridgehead_store::{AccessFacts, RecordHash};
 /// What a record takes on the wire, more or less: what is set aside for a page.
 const USUAL: usize = 320;
 
+/// A record that cannot be written as JSON, and why.
+pub(super) type Unwritable = Box<(Record, serde_json::Error)>;
+
 /// A record that may be pushed.
 #[derive(Debug)]
 pub(super) struct Prepared {
@@ -23,7 +26,7 @@ pub(super) struct Prepared {
 
 impl Prepared {
     /// Prepares one record alone.
-    pub(super) fn one(record: Record, refs: Refs) -> Result<Self, (Record, serde_json::Error)> {
+    pub(super) fn one(record: Record, refs: Refs) -> Result<Self, Unwritable> {
         let mut page = Preparing::new(refs, 1);
         page.add(record)?;
         let Draft { record, range, hash } = page.drafts.swap_remove(0);
@@ -81,11 +84,11 @@ impl Preparing {
     }
 
     /// Adds a record. One that cannot be written as JSON is given back.
-    pub(super) fn add(&mut self, record: Record) -> Result<(), (Record, serde_json::Error)> {
+    pub(super) fn add(&mut self, record: Record) -> Result<(), Unwritable> {
         let start = self.json.len();
         if let Err(error) = write_record(&record, self.refs, &mut self.json) {
             self.json.truncate(start);
-            return Err((record, error));
+            return Err(Box::new((record, error)));
         }
         let range = start..self.json.len();
         // The hash is one of plain references: another setting makes no changed record.
@@ -95,7 +98,7 @@ impl Preparing {
             self.hashed.clear();
             match write_record(&record, Refs::Id, &mut self.hashed) {
                 Ok(()) => xxh3_64(&self.hashed),
-                Err(error) => return Err((record, error)),
+                Err(error) => return Err(Box::new((record, error))),
             }
         };
         self.drafts.push(Draft { record, range, hash });

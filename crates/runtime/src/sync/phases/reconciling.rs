@@ -87,7 +87,8 @@ impl<'r, 'a> Reconciling<'r, 'a> {
         }
         let prepared = match Prepared::one(record, self.ingest.run.app.upstream.refs()) {
             Ok(prepared) => prepared,
-            Err((record, error)) => {
+            Err(failed) => {
+                let (record, error) = *failed;
                 self.ingest.reject(of, record.id(), unwritable(&error));
                 return Ok(());
             }
@@ -137,7 +138,8 @@ impl<'r, 'a> Reconciling<'r, 'a> {
         record.assignments = bridgehead_sdk::Memberships::default();
         match Prepared::one(Record::Account(record), self.ingest.run.app.upstream.refs()) {
             Ok(prepared) => self.put(of, prepared, pusher).await,
-            Err((record, error)) => {
+            Err(failed) => {
+                let (record, error) = *failed;
                 self.ingest.reject(of, record.id(), unwritable(&error));
                 Ok(())
             }

@@ -88,7 +88,6 @@ fn complaints(known: &BTreeMap<String, u64>, found: &BTreeMap<String, u64>) -> V
 }
 
 #[test]
-#[expect(clippy::print_stderr, reason = "these are measurements")]
 fn a_task_and_a_record_cost_no_more_instructions_than_before() {
     let found: BTreeMap<String, u64> =
         Workload::ALL.into_iter().map(|workload| (workload.name().to_owned(), per_item(workload))).collect();
