@@ -231,7 +231,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn one_is_sent_on_within_the_page_alone() {
+    fn redirects_stay_within_the_site() {
         for path in ["/", "/apps/hr/tasks?status=held&page=2"] {
             assert_eq!(inside(Some(path)), path);
         }

@@ -220,14 +220,14 @@ mod tests {
     }
 
     #[test]
-    fn the_scale_ends_at_a_number_that_people_read() {
+    fn chart_scale_ends_at_a_round_number() {
         let tops = [0, 1, 2, 3, 9, 10, 11, 49, 51, 1_000_001].map(nice);
         assert_eq!(tops, [2, 2, 2, 5, 10, 10, 20, 50, 100, 2_000_000]);
         assert_eq!(nice(u64::MAX), u64::MAX, "it ends");
     }
 
     #[test]
-    fn a_column_is_as_tall_as_its_number_and_nothing_is_drawn_for_none() {
+    fn columns_are_proportional_and_zero_draws_nothing() {
         let svg = columns(vec![0, 5, 10]).svg();
         assert_eq!(svg.matches("<rect").count(), 2);
         assert!(svg.contains("height=\"62.0\"") && svg.contains("height=\"124.0\""), "{svg}");
@@ -235,7 +235,7 @@ mod tests {
     }
 
     #[test]
-    fn names_stay_text_and_any_numbers_make_a_picture() {
+    fn chart_escapes_names_and_renders_any_numbers() {
         for values in [vec![], vec![0], vec![u64::MAX / 2, 1], vec![1; 720]] {
             let svg = columns(values).svg();
             assert!(svg.starts_with("<svg") && svg.ends_with("</svg>") && !svg.contains("NaN"), "{svg}");

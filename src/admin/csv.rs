@@ -34,7 +34,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn cells_are_quoted_where_they_must_be_and_no_formula_is_left() {
+    fn csv_cells_are_quoted_and_formulas_neutralized() {
         let rows = [
             vec!["a,b".to_owned(), "say \"hi\"\nthere".to_owned()],
             vec!["=1+1".to_owned(), "-5".to_owned()],

@@ -68,7 +68,7 @@ mod tests {
     use bridgehead_runtime::{AppOverview, DaemonOverview};
 
     #[test]
-    fn time_alone_is_nothing_new() {
+    fn time_alone_does_not_change_the_fingerprint() {
         let report = |second, ready| StatusReport {
             at: jiff::Timestamp::from_second(second).unwrap(),
             daemon: Some(DaemonOverview {

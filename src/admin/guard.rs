@@ -71,7 +71,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn on_loopback_only_the_machine_itself_may_be_named() {
+    fn loopback_listener_accepts_only_local_hosts() {
         let loopback: IpAddr = "127.0.0.1".parse().unwrap();
         for host in ["127.0.0.1:9464", "127.0.0.1", "localhost:9464", "LOCALHOST", "[::1]:9464", "10.0.0.1"] {
             assert!(is_admitted(Some(host), loopback), "{host}");
@@ -83,12 +83,12 @@ mod tests {
     }
 
     #[test]
-    fn in_a_network_it_may_have_a_name() {
+    fn network_listener_accepts_host_names() {
         assert!(is_admitted(Some("bridgehead.internal:9464"), "0.0.0.0".parse().unwrap()));
     }
 
     #[test]
-    fn a_form_must_say_that_it_comes_from_here() {
+    fn form_must_be_same_origin() {
         let from = |headers: &[(&'static str, &str)]| {
             let mut map = HeaderMap::new();
             for (name, value) in headers {

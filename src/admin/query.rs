@@ -46,7 +46,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_query_is_read_and_written_again_with_changes() {
+    fn query_is_parsed_and_rewritten_with_changes() {
         let fields = Fields::read(b"status=held&q=a%26b+%C3%A9&page=3&task=1&task=2&empty=");
         assert_eq!((fields.get("q"), fields.get("empty"), fields.get("none")), (Some("a&b é"), None, None));
         assert_eq!(fields.every("task").collect::<Vec<_>>(), ["1", "2"]);

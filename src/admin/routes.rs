@@ -110,7 +110,7 @@ mod tests {
     use bridgehead_runtime::{Clock, Liveness, StatusReporter, SystemClock};
 
     #[tokio::test(start_paused = true)]
-    async fn a_daemon_without_a_heartbeat_is_unhealthy_and_the_page_says_so() {
+    async fn daemon_without_heartbeat_is_shown_unhealthy() {
         let vitals = Arc::new(Liveness::new());
         let now = SystemClock.now();
         let observer = StatusReporter::without_apps(Arc::clone(&vitals), Arc::new(SystemClock), now);

@@ -171,7 +171,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn only_the_token_begins_a_session_and_a_wrong_one_takes_its_time() {
+    async fn only_the_token_signs_in_and_wrong_tokens_are_delayed() {
         let sessions = sessions();
         for wrong in ["", "a-token-of-the-test", "a-token-of-the-tests2", "A-token-of-the-tests"] {
             let before = Instant::now();
@@ -187,7 +187,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_session_ends_when_it_is_left_alone_and_at_the_latest_after_its_time() {
+    async fn session_ends_when_idle_or_at_its_maximum_age() {
         let sessions = sessions();
         let (idle, busy) = (signed_in(&sessions).await, signed_in(&sessions).await);
         for minutes in 1..480 {
@@ -200,7 +200,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_form_is_good_once_in_its_session_and_for_its_path() {
+    async fn form_token_is_valid_once_per_session_and_path() {
         let sessions = sessions();
         let (mine, other) = (signed_in(&sessions).await, signed_in(&sessions).await);
         let form = sessions.form(&mine, "/a").unwrap();
@@ -217,7 +217,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn another_token_ends_the_sessions_of_the_one_before_and_the_same_one_does_not() {
+    async fn changed_token_ends_existing_sessions() {
         let access = Access::new(Some(SecretString::from("a-token-of-the-tests")));
         let before = access.sessions().unwrap();
         let session = signed_in(&before).await;
@@ -235,7 +235,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn there_are_only_so_many_sessions_and_debug_shows_none() {
+    async fn sessions_are_limited_and_hidden_in_debug() {
         let sessions = sessions();
         let first = signed_in(&sessions).await;
         for _ in 0..SESSIONS {

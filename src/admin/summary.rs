@@ -343,7 +343,7 @@ mod tests {
     }
 
     #[test]
-    fn a_duration_has_the_units_that_matter() {
+    fn duration_shows_its_significant_units() {
         let told = |seconds| long(SignedDuration::from_secs(seconds));
         assert_eq!(
             [0, 59, 60, 3599, 3600, 3660, 86_399, 86_400, 90_000, -5].map(told),
@@ -354,13 +354,13 @@ mod tests {
     }
 
     #[test]
-    fn thousands_are_set_apart() {
+    fn thousands_are_separated() {
         let told = [0, 999, 1000, 12_345, 1_000_000].map(grouped);
         assert_eq!(told, ["0", "999", "1,000", "12,345", "1,000,000"]);
     }
 
     #[test]
-    fn an_app_that_is_well_says_so() {
+    fn healthy_app_is_summarized_as_good() {
         let mut app = running();
         app.tasks.polled_at = Some(before(4));
         app.tasks.contact = PollState::Made;
@@ -373,7 +373,7 @@ mod tests {
     }
 
     #[test]
-    fn tasks_of_a_target_out_of_reach_are_held() {
+    fn tasks_of_an_unreachable_target_are_shown_as_held() {
         let mut app = running();
         app.tasks.counts = Some(TaskCounts { waiting: 3, under_way: 2, ..TaskCounts::default() });
         app.held = Some(Held {
@@ -388,7 +388,7 @@ mod tests {
     }
 
     #[test]
-    fn without_a_daemon_nothing_is_made_up() {
+    fn summary_without_a_daemon_says_unknown() {
         let mut app = running();
         app.tasks.counts = None;
         let words = of(&app, now());
@@ -398,7 +398,7 @@ mod tests {
     }
 
     #[test]
-    fn a_sync_under_way_stands_before_the_last_one() {
+    fn running_sync_takes_precedence_over_the_last_one() {
         let mut app = running();
         app.sync.under_way = Some(SyncProgress {
             phase: "listing account".into(),

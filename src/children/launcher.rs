@@ -62,7 +62,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn ordinary_arguments_start_nothing() {
+    fn ordinary_arguments_launch_nothing() {
         for arguments in [
             &["bridgehead"][..],
             &["bridgehead", "run"],

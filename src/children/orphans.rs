@@ -132,7 +132,7 @@ mod tests {
     }
 
     #[test]
-    fn what_a_process_that_is_gone_left_behind_is_ended_with_what_it_started() {
+    fn orphans_of_a_dead_process_are_killed_with_descendants() {
         let folder = tempfile::tempdir().unwrap();
         let mut child = program();
         let identity = proc::look(child.id()).unwrap().identity;
@@ -145,7 +145,7 @@ mod tests {
     }
 
     #[test]
-    fn a_grandchild_is_ended_where_the_program_itself_is_gone() {
+    fn grandchild_is_killed_even_if_the_program_is_gone() {
         let folder = tempfile::tempdir().unwrap();
         let mut child = program();
         let identity = proc::look(child.id()).unwrap().identity;
@@ -158,7 +158,7 @@ mod tests {
     }
 
     #[test]
-    fn neither_what_a_living_process_started_nor_a_stranger_is_ended() {
+    fn children_of_live_processes_and_strangers_are_not_killed() {
         let folder = tempfile::tempdir().unwrap();
         let mut child = program();
         let identity = proc::look(child.id()).unwrap().identity;

@@ -55,7 +55,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_process_is_read_whatever_its_name() {
+    fn process_stat_is_parsed_for_any_name() {
         let stat = "812 (a) S 1 9 (b) S 800 812 799 0 -1 4194560 1 2 3 4 5 6 7 8 20 0 1 0 4711 12 13";
         let identity = Identity { pid: 812, start: 4711, session: 799 };
         assert_eq!(parse(812, stat), Some(Seen { identity, group: 812, has_ended: false }));
@@ -65,7 +65,7 @@ mod tests {
 
     #[cfg(target_os = "linux")]
     #[test]
-    fn this_process_is_there() {
+    fn current_process_is_found() {
         let seen = look(std::process::id()).unwrap();
         assert!(seen.identity.start > 0 && !seen.has_ended);
         assert!(group(seen.group).contains(&seen));

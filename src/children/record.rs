@@ -145,7 +145,7 @@ mod tests {
     }
 
     #[test]
-    fn what_runs_is_written_down_and_forgotten_when_it_has_ended() {
+    fn children_are_recorded_until_they_end() {
         let folder = closed();
         let registry = Registry::default();
         registry.keep_in(folder.path());
@@ -160,7 +160,7 @@ mod tests {
     }
 
     #[test]
-    fn a_folder_that_is_not_there_is_not_made() {
+    fn missing_folder_is_not_created() {
         let folder = tempfile::tempdir().unwrap();
         let registry = Registry::default();
         registry.keep_in(&folder.path().join("state"));

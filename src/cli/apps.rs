@@ -102,7 +102,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_name_becomes_a_bare_key() {
+    fn app_name_becomes_a_bare_key() {
         assert_eq!(key_of("ACME HR (prod)"), "acme-hr--prod");
         assert_eq!(key_of("人事"), "my-app");
     }

@@ -329,7 +329,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn since_is_a_time_a_date_or_a_span() {
+    fn since_accepts_a_time_date_or_duration() {
         assert_eq!(since("2026-11-27T09:00:00Z").unwrap().to_string(), "2026-11-27T09:00:00Z");
         assert!(since("2026-11-27").is_ok());
         let ago = SystemClock.now().duration_since(since("24h").unwrap());

@@ -42,7 +42,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_step_is_a_number_and_perhaps_a_moment() {
+    fn crash_step_is_a_number_with_an_optional_phase() {
         assert_eq!(parse("3"), Some((3, CommitPhase::AfterCommit)));
         assert_eq!(parse("3:after"), Some((3, CommitPhase::AfterCommit)));
         assert_eq!(parse("12:before"), Some((12, CommitPhase::BeforeCommit)));
@@ -52,7 +52,7 @@ mod tests {
     }
 
     #[test]
-    fn without_the_variable_nothing_is_watched() {
+    fn commits_are_not_observed_without_the_variable() {
         assert!(observer(&BTreeMap::new()).is_ok_and(|observer| observer.is_none()));
         let wrong = BTreeMap::from([(VARIABLE.to_owned(), "soon".to_owned())]);
         assert!(observer(&wrong).is_err_and(|failure| failure.message().contains("not \"soon\"")));

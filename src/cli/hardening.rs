@@ -25,7 +25,7 @@ mod tests {
     use rustix::process::{DumpableBehavior, Resource, dumpable_behavior, getrlimit};
 
     #[test]
-    fn neither_a_core_dump_nor_another_process_gets_at_the_memory() {
+    fn core_dumps_and_ptrace_are_disabled() {
         super::apply();
         assert_eq!(dumpable_behavior(), Ok(DumpableBehavior::NotDumpable));
         assert_eq!(getrlimit(Resource::Core).maximum, Some(0));

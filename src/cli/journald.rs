@@ -225,7 +225,7 @@ mod tests {
     }
 
     #[test]
-    fn each_event_has_its_priority_and_its_fields_to_search_for() {
+    fn each_event_has_priority_and_searchable_fields() {
         let events = sent(|| {
             tracing::warn!(app = "hr", task = %"t-1", took = ?3, "it is slow");
             tracing::error!(alarm.kind = "x", "lost");
@@ -250,7 +250,7 @@ mod tests {
     }
 
     #[test]
-    fn a_line_that_does_not_say_whose_it_is_has_the_fields_of_its_span() {
+    fn event_without_an_app_inherits_span_fields() {
         let events = sent(|| {
             let span = tracing::info_span!("task", app = "hr", action = tracing::field::Empty);
             let _entered = span.enter();
@@ -267,7 +267,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_that_is_logged_forges_a_field_or_leaves_with_a_secret() {
+    fn logged_text_cannot_forge_fields_or_leak_secrets() {
         let forged = "all is well\nPRIORITY=7\n_UID=0";
         let events = sent(|| {
             tracing::error!(account = %forged, name = forged, key = "first line\nsecond line", "{forged} first line\nsecond line");

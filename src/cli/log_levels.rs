@@ -263,7 +263,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn more_is_logged_of_one_app_alone_and_only_for_a_time() {
+    async fn log_level_can_be_raised_for_one_app_temporarily() {
         let levels = Levels::new("info");
         let quiet = logged(&levels, write_lines);
         assert!(quiet.contains("info of nobody") && !quiet.contains("debug of"), "{quiet}");
@@ -283,7 +283,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn less_may_be_logged_too_and_what_the_configuration_says_can_change() {
+    async fn log_level_can_be_lowered_and_the_default_changed() {
         let levels = Levels::new("info");
         levels.set("hr", Some(LevelFilter::ERROR), Duration::from_mins(1));
         let write = || {

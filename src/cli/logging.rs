@@ -210,7 +210,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_that_is_logged_forges_a_line_or_moves_a_terminal() {
+    fn logged_text_cannot_forge_lines_or_control_the_terminal() {
         let forged = "create\n2026-01-01T00:00:00Z  INFO all is well\u{1b}[2J\u{202e}";
         for colours in [false, true] {
             let log = logged(colours, || {
@@ -226,7 +226,7 @@ mod tests {
     }
 
     #[test]
-    fn a_secret_of_several_lines_is_recognised_before_its_lines_are_joined() {
+    fn multiline_secret_is_redacted_before_lines_are_joined() {
         let log =
             logged(false, || tracing::info!(key = %"first line\nsecond line", "got first line\nsecond line"));
         assert_eq!(log.trim(), "INFO got [redacted] key=[redacted]");

@@ -445,7 +445,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_long_list_is_cut_and_counted() {
+    fn long_list_is_truncated_with_a_count() {
         let tasks: Vec<TaskId> = (0..22).map(|n| TaskId::new(format!("t{n}"))).collect();
         assert!(named(&tasks).ends_with("t18, t19 and 2 more"));
         assert_eq!(named(&tasks[..2]), "t0, t1");

@@ -146,7 +146,7 @@ mod tests {
     }
 
     #[test]
-    fn a_daemon_that_is_well_is_told_of_in_a_few_lines() {
+    fn healthy_daemon_is_summarized_in_a_few_lines() {
         assert_eq!(
             text(&overview()),
             "bridgehead 1.2.3, process 4711, running for 3 h 12 min; connected to the Bridge\n\n \
@@ -157,7 +157,7 @@ mod tests {
     }
 
     #[test]
-    fn what_needs_somebody_comes_last_with_what_to_do() {
+    fn alarms_come_last_with_advice() {
         let mut overview = overview();
         let app = overview.apps.get_mut("hr").unwrap();
         for (level, message) in [(Level::Alarm, "too many would go"), (Level::Notice, "a hiccup")] {
@@ -179,7 +179,7 @@ mod tests {
     }
 
     #[test]
-    fn without_a_daemon_nothing_is_called_well() {
+    fn overview_without_a_daemon_never_says_all_good() {
         let mut overview = overview();
         overview.daemon = None;
         let text = text(&overview);

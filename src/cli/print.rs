@@ -132,12 +132,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn lines_stay_lines_and_nothing_else_moves_a_terminal() {
+    fn line_breaks_are_kept_and_control_characters_escaped() {
         assert_eq!(lines("a\u{1b}[2J\rb\n\u{202e}c"), "a\\u{1b}[2J\\rb\n\\u{202e}c");
     }
 
     #[test]
-    fn json_stays_the_same_json() {
+    fn escaped_json_is_equivalent() {
         let value = serde_json::json!({"a": "x\u{7f}\u{9b}\u{202e}\u{e0001}\n", "b": [1]});
         let text = serde_json::to_string_pretty(&value).unwrap();
         let shown = escaped(&text);

@@ -92,7 +92,7 @@ mod tests {
     use bridgehead_runtime::{Alarm, AlarmKind, AppOverview, DaemonOverview};
 
     #[test]
-    fn what_needs_somebody_comes_first_and_in_one_line() {
+    fn service_status_shows_alarms_first_on_one_line() {
         let readiness = "the Bridge is currently unavailable for hr (line\nbreak)".to_owned();
         let daemon = DaemonOverview { readiness, ..DaemonOverview::default() };
         let alarm =
@@ -109,7 +109,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn the_watchdog_is_fed_while_all_is_well_and_not_a_moment_longer() {
+    async fn watchdog_is_fed_only_while_healthy() {
         let (ails, fed) = (Cell::new(false), Cell::new(0));
         let health = || {
             if ails.get() { Err(Unhealthy::Silent(Duration::from_secs(10))) } else { Ok(()) }

@@ -326,7 +326,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_a_restore_says_of_syncs_is_what_the_next_sync_does() {
+    fn restore_predicts_the_next_sync() {
         let at = |time: &str| format!("2026-03-01T{time}Z").parse::<Timestamp>().unwrap();
         let known = IdenTime { synced_at: Some(at("10:00:05")), pending_since: None };
         let here = Some((at("10:00:00"), known));

@@ -213,7 +213,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn something_else_that_listens_there_is_not_taken_for_the_daemon() {
+    async fn other_listener_is_not_mistaken_for_the_daemon() {
         for answer in [
             "HTTP/1.1 404 Not Found\r\ncontent-length: 0\r\n\r\n",
             "HTTP/1.1 302 Found\r\nlocation: http://127.0.0.1:1/\r\ncontent-length: 0\r\n\r\n",
@@ -228,7 +228,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_port_where_nobody_listens_is_named() {
+    async fn unused_port_is_named() {
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         drop(listener);
@@ -238,7 +238,7 @@ mod tests {
     }
 
     #[test]
-    fn an_address_that_listens_everywhere_is_asked_on_loopback() {
+    fn wildcard_address_is_queried_on_loopback() {
         let asked = |listen: &str| reachable(listen.parse().unwrap()).to_string();
         assert_eq!(asked("0.0.0.0:9464"), "127.0.0.1:9464");
         assert_eq!(asked("[::]:9464"), "[::1]:9464");

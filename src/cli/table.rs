@@ -140,7 +140,7 @@ mod tests {
     }
 
     #[test]
-    fn an_id_is_whole_at_any_width() {
+    fn ids_are_never_split_at_any_width() {
         for width in [1, 20, 40, 60, 80, 120, 200] {
             let text = example().fit(Some(width));
             assert_eq!(text.matches(ID).count(), 1, "{width}: {text}");
@@ -148,7 +148,7 @@ mod tests {
     }
 
     #[test]
-    fn prose_is_wrapped_before_the_table_becomes_records() {
+    fn text_wraps_before_the_table_becomes_records() {
         let text = example().fit(Some(80));
         assert!(text.starts_with(" APP  TASK") && text.lines().count() > 2, "{text}");
         assert!(text.lines().all(|line| line.chars().count() <= 80), "{text}");
@@ -159,14 +159,14 @@ mod tests {
     }
 
     #[test]
-    fn without_a_terminal_a_row_is_a_line() {
+    fn each_row_is_one_line_without_a_terminal() {
         let text = example().fit(None);
         assert_eq!(text.lines().count(), 2);
         assert!(text.ends_with("whether it heard"), "{text}");
     }
 
     #[test]
-    fn a_cell_cannot_forge_a_row() {
+    fn cells_cannot_forge_rows() {
         let mut shown = table(["task", "action"]);
         shown.add_row(["1", "create\n2  delete_account\u{1b}[1A"]);
         let text = shown.fit(None);

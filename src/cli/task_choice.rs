@@ -86,7 +86,7 @@ mod tests {
     }
 
     #[test]
-    fn tasks_are_put_in_the_order_that_was_asked_for_and_the_unknown_come_last() {
+    fn tasks_are_sorted_as_requested_with_unknown_values_last() {
         assert_eq!(ordered(SortTasks::Created), ["t2", "t3", "t1", "t4"]);
         assert_eq!(ordered(SortTasks::Newest), ["t1", "t3", "t2", "t4"]);
         assert_eq!(ordered(SortTasks::Account), ["t2", "t3", "t1", "t4"]);
@@ -94,7 +94,7 @@ mod tests {
     }
 
     #[test]
-    fn an_account_is_found_by_a_part_of_any_of_its_names() {
+    fn account_filter_matches_a_part_of_any_name() {
         let chosen = Chosen { account: Some("ann".into()), ..Chosen::default() };
         assert!(chosen.includes(&row("t", "u1", "Joanna", 1)) && chosen.includes(&row("t", "ANN", "x", 1)));
         assert!(!chosen.includes(&row("t", "u1", "Bob", 1)) && !chosen.includes(&TaskRow::default()));

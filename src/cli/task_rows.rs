@@ -142,7 +142,7 @@ mod tests {
     use bridgehead_bridge::TaskStatus;
 
     #[test]
-    fn how_many_of_how_many_is_always_said() {
+    fn shown_and_total_counts_are_always_stated() {
         let end = |shown, total, more| ListingEnd { shown, total, more, without_names: None };
         let said = |which, end| count(&which, "hr", &end);
         assert_eq!(
@@ -157,7 +157,7 @@ mod tests {
     }
 
     #[test]
-    fn names_stand_beside_the_id_each_once() {
+    fn each_name_is_shown_once() {
         let name = |text: &str| Some(text.to_owned());
         let row = TaskRow {
             account: name("u1"),
@@ -172,7 +172,7 @@ mod tests {
     }
 
     #[test]
-    fn a_failed_task_shows_its_code() {
+    fn failed_task_shows_its_code() {
         let status_of = |status: &str, code: &str| {
             let (status, code) = (Some(status.to_owned()), Some(code.to_owned()));
             super::status(&TaskRow { status, code, ..TaskRow::default() })

@@ -82,7 +82,7 @@ mod tests {
     }
 
     #[test]
-    fn a_story_is_told_in_the_order_in_which_it_happened() {
+    fn task_history_is_chronological() {
         let of = |phase, attempt, second: i64| AttemptStep {
             attempt,
             phase,

@@ -36,7 +36,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_user_has_a_name_if_the_system_knows_one() {
+    fn user_name_is_looked_up_in_passwd() {
         let users = "root:x:0:0:root:/root:/bin/sh\nbroken\nann:x:1000:1000:Ann:/home/ann:/bin/sh\n";
         assert_eq!((name(users, 1000), name(users, 0), name(users, 7)), (Some("ann"), Some("root"), None));
     }

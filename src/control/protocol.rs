@@ -251,7 +251,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn requests_and_events_are_lines_that_another_version_can_tell_apart() {
+    fn requests_and_events_are_stable_json_lines() {
         let status = Which::Status(bridgehead_bridge::TaskStatus::Failed);
         let requests = [
             Request::Identity,

@@ -354,7 +354,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_the_owner_of_the_state_folder_and_root_may_ask() {
+    fn only_the_state_folder_owner_and_root_may_connect() {
         assert!(may_ask(1000, 1000) && may_ask(1000, 0) && may_ask(0, 0));
         assert!(!may_ask(1000, 1001) && !may_ask(0, 1000));
     }

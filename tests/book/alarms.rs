@@ -10,7 +10,7 @@ use crate::pages;
 const AFTERWARDS: &str = "a-wrong-clock";
 
 #[test]
-fn the_page_of_alarms_explains_every_alarm_and_no_other() {
+fn alarms_page_explains_exactly_the_existing_alarms() {
     let page = pages::read("docs/alarms.md");
     let sections: BTreeSet<&str> = page.anchors.iter().map(String::as_str).collect();
     let expected: BTreeSet<&str> =

@@ -11,7 +11,7 @@ fn is_of_commands(block: &Block) -> bool {
 }
 
 #[test]
-fn every_block_of_commands_is_run_or_says_why_not() {
+fn every_command_block_is_run_or_excused() {
     let (mut wrong, mut run, mut excused) = (Vec::new(), 0, 0);
     for page in pages::all() {
         let path = page.path.display().to_string();
@@ -41,7 +41,7 @@ fn every_block_of_commands_is_run_or_says_why_not() {
 
 /// Blocks that are not run must at least be valid shell.
 #[test]
-fn every_block_of_commands_is_what_a_shell_reads() {
+fn every_command_block_is_valid_shell() {
     let mut wrong = Vec::new();
     for page in pages::all() {
         for block in page.blocks.iter().filter(|block| is_of_commands(block)) {

@@ -185,7 +185,7 @@ fn until_the_end_of(span: &str) -> String {
 }
 
 #[test]
-fn every_command_in_the_documentation_can_be_typed() {
+fn documented_commands_are_valid() {
     let mut wrong = Vec::new();
     let count: usize = pages::all()
         .iter()
@@ -198,7 +198,7 @@ fn every_command_in_the_documentation_can_be_typed() {
 }
 
 #[test]
-fn every_command_that_a_message_or_a_comment_names_can_be_typed() {
+fn commands_in_messages_and_comments_are_valid() {
     let joints = pattern(r"\\\n\s*|\n\s*(///|//!|//|#)?[ \t]*");
     let call = pattern(r"`bridgehead ([^`]+)`");
     let folders =
@@ -219,7 +219,7 @@ fn every_command_that_a_message_or_a_comment_names_can_be_typed() {
 }
 
 #[test]
-fn every_command_of_a_unit_and_an_alert_can_be_typed() {
+fn commands_in_units_and_alerts_are_valid() {
     let start = pattern(r"(?m)^Exec\w+=\S*bridgehead (.+)$");
     let action = pattern(r#"bridgehead ((?:[a-z-]+ )?[^;"]*)"#);
     let (mut wrong, mut count) = (Vec::new(), 0);
@@ -244,7 +244,7 @@ fn every_command_of_a_unit_and_an_alert_can_be_typed() {
 
 /// The table of commands in the README: each command, and each of its flags.
 #[test]
-fn the_table_of_commands_in_the_readme_is_complete_and_right() {
+fn readme_command_table_is_complete_and_correct() {
     let text = std::fs::read_to_string(pages::root().join("README.md")).expect("the page");
     let (_, table) = text.split_once("\n## Commands\n").expect("the heading");
     let (span, flag) = (pattern("`([^`]+)`"), pattern(r"`(--[a-z-]+)[^`]*`"));

@@ -18,7 +18,7 @@ fn normal(path: &Path) -> PathBuf {
 }
 
 #[test]
-fn every_link_leads_to_a_file_and_a_heading_that_exist() {
+fn every_link_leads_to_an_existing_file_and_heading() {
     let pages = pages::all();
     let anchors: BTreeMap<&Path, &Vec<String>> =
         pages.iter().map(|page| (page.path.as_path(), &page.anchors)).collect();

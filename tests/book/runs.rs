@@ -125,7 +125,7 @@ fn free_port() -> u16 {
 }
 
 #[tokio::test]
-async fn the_first_chapter_works_as_it_is_written() {
+async fn first_chapter_works_as_written() {
     let folder = tempfile::tempdir().expect("a folder");
     let (sandbox, page) = (free_port().to_string(), free_port().to_string());
     let server = OpenLdap::start().await;
@@ -152,7 +152,7 @@ async fn the_first_chapter_works_as_it_is_written() {
 const ONE_ANSWER_A_LINE: &str = "curl() { command curl \"$@\" && echo; }";
 
 #[test]
-fn the_guide_to_the_sandbox_works_as_it_is_written() {
+fn sandbox_guide_works_as_written() {
     let folder = tempfile::tempdir().expect("a folder");
     let port = free_port();
     let replace = |text: &str| {
@@ -206,7 +206,7 @@ until bridgehead status > /dev/null; do sleep 0.2; done
 ";
 
 #[test]
-fn the_chapters_for_operators_work_as_they_are_written() {
+fn operator_chapters_work_as_written() {
     let app = regex::Regex::new(r"\bAPP\b").expect("a pattern");
     for page in PAGES.iter().filter(|page| page.contains("operator")) {
         let folder = tempfile::tempdir().expect("a folder");
@@ -219,7 +219,7 @@ fn the_chapters_for_operators_work_as_they_are_written() {
 }
 
 #[test]
-fn the_examples_of_connectors_work_as_they_are_written() {
+fn connector_examples_work_as_written() {
     let folder = tempfile::tempdir().expect("a folder");
     let before = format!("cp -r {}/config .", pages::root().display());
     let done = run("docs/connectors/exec.md", &before, folder.path(), &str::to_owned);

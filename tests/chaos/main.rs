@@ -53,14 +53,14 @@ async fn no_promise_is_broken_while_everything_fails() {
 
 /// The code that `tests/chaos/reverts` undoes must still exist.
 #[test]
-fn every_fix_that_can_be_undone_is_still_there() {
+fn every_reverted_fix_still_exists() {
     let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/chaos/reverts");
     let checked = std::process::Command::new("python3").args([script, "--check"]).output().expect("python3");
     assert!(checked.status.success(), "{}", String::from_utf8_lossy(&checked.stderr));
 }
 
 #[test]
-fn a_seed_makes_the_same_plan_again() {
+fn same_seed_makes_the_same_plan() {
     let plan = |seed| format!("{:?}", Plan::new(seed, Duration::from_secs(60), Mix::Everything).events);
     assert_eq!(plan(7), plan(7));
     assert_ne!(plan(7), plan(8));

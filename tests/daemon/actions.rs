@@ -78,7 +78,7 @@ pub(crate) async fn unknown_with(world: &World, more: &str, variables: &[(&str, 
 }
 
 #[tokio::test]
-async fn a_task_that_waits_is_told_of_and_tried_at_once_when_the_operator_says_so() {
+async fn waiting_task_is_shown_and_retried_on_request() {
     let world = World::new().await;
     world.script(PATIENT, "");
     world.rules(&json!([
@@ -121,7 +121,7 @@ async fn a_task_that_waits_is_told_of_and_tried_at_once_when_the_operator_says_s
 }
 
 #[tokio::test]
-async fn a_story_is_told_from_the_state_while_no_daemon_runs() {
+async fn task_history_is_shown_without_a_daemon() {
     let world = World::new().await;
     world.script(PATIENT, "");
     world.rules(&json!([
@@ -145,7 +145,7 @@ async fn a_story_is_told_from_the_state_while_no_daemon_runs() {
 }
 
 #[tokio::test]
-async fn a_task_of_unknown_effect_is_resolved_and_never_executed_again() {
+async fn resolved_task_of_unknown_effect_is_never_executed_again() {
     let world = World::new().await;
     let (daemon, task) = unknown(&world).await;
     let asked = ["tasks", "resolve", "hr", &task, "--completed", "--reason", "seen in HR"];
@@ -171,7 +171,7 @@ async fn a_task_of_unknown_effect_is_resolved_and_never_executed_again() {
 }
 
 #[tokio::test]
-async fn a_task_is_resolved_as_failed_while_no_daemon_runs_and_iden_hears_of_it_at_the_next_start() {
+async fn task_resolved_without_a_daemon_is_reported_at_next_start() {
     let world = World::new().await;
     let (daemon, task) = unknown(&world).await;
     daemon.kill();
@@ -217,7 +217,7 @@ async fn only_a_task_of_unknown_effect_can_be_resolved() {
 }
 
 #[tokio::test]
-async fn a_paused_app_begins_nothing_over_restarts_until_it_is_resumed() {
+async fn paused_app_starts_nothing_across_restarts_until_resumed() {
     let world = World::new().await;
     world.script(PATIENT, "");
     let daemon = world.start();
@@ -260,7 +260,7 @@ async fn a_paused_app_begins_nothing_over_restarts_until_it_is_resumed() {
 }
 
 #[tokio::test]
-async fn what_was_begun_before_a_pause_is_finished() {
+async fn tasks_started_before_a_pause_are_finished() {
     let world = World::new().await;
     world.script(PATIENT, "");
     world.rules(&json!([
@@ -278,7 +278,7 @@ async fn what_was_begun_before_a_pause_is_finished() {
 }
 
 #[tokio::test]
-async fn a_sync_that_is_under_way_is_cancelled_and_removes_nobody() {
+async fn cancelled_sync_removes_no_account() {
     let world = World::new().await;
     world.configure(SLOW_SYNC);
     let daemon = world.start();

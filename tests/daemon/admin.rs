@@ -110,7 +110,7 @@ fn configure(world: &World, sync: &str) {
 }
 
 #[tokio::test]
-async fn a_daemon_that_is_well_says_so_everywhere() {
+async fn healthy_daemon_is_reported_healthy_everywhere() {
     let world = World::new().await;
     people(&world, 3);
     configure(&world, "every = \"6h\"");
@@ -176,7 +176,7 @@ async fn a_daemon_that_is_well_says_so_everywhere() {
 }
 
 #[tokio::test]
-async fn only_questions_to_the_machine_itself_are_answered() {
+async fn only_local_read_requests_are_answered() {
     let world = World::new().await;
     people(&world, 1);
     configure(&world, "enabled = false");
@@ -204,7 +204,7 @@ async fn only_questions_to_the_machine_itself_are_answered() {
 }
 
 #[tokio::test]
-async fn a_target_out_of_reach_is_an_alarm_with_its_cause_and_its_secrets_taken_out() {
+async fn unreachable_target_raises_an_alarm_with_a_redacted_cause() {
     let world = World::new().await;
     world.write("token", SECRET);
     world.write(
@@ -256,7 +256,7 @@ async fn a_target_out_of_reach_is_an_alarm_with_its_cause_and_its_secrets_taken_
 }
 
 #[tokio::test]
-async fn a_refused_key_is_an_alarm() {
+async fn refused_key_raises_an_alarm() {
     let world = World::new().await;
     people(&world, 1);
     configure(&world, "enabled = false");
@@ -286,7 +286,7 @@ async fn a_refused_key_is_an_alarm() {
 }
 
 #[tokio::test]
-async fn an_alarm_goes_when_its_cause_does() {
+async fn alarm_clears_with_its_cause() {
     let world = World::new().await;
     people(&world, 1);
     configure(&world, "enabled = false");
@@ -306,7 +306,7 @@ async fn an_alarm_goes_when_its_cause_does() {
 }
 
 #[tokio::test]
-async fn a_sync_that_the_guard_holds_is_an_alarm_that_outlives_the_daemon() {
+async fn held_sync_alarm_outlives_the_daemon() {
     let world = World::new().await;
     people(&world, 50);
     configure(&world, "every = \"1s\"");
@@ -348,7 +348,7 @@ async fn a_sync_that_the_guard_holds_is_an_alarm_that_outlives_the_daemon() {
 }
 
 #[tokio::test]
-async fn deletions_that_the_guard_holds_are_an_alarm_with_and_without_the_daemon() {
+async fn held_deletions_raise_an_alarm_even_without_a_daemon() {
     let world = World::new().await;
     people(&world, 5);
     world.configure(&format!(
@@ -377,7 +377,7 @@ async fn deletions_that_the_guard_holds_are_an_alarm_with_and_without_the_daemon
 }
 
 #[tokio::test]
-async fn without_a_listener_the_running_daemon_is_asked_over_its_socket() {
+async fn status_uses_the_control_socket_without_a_listener() {
     let world = World::new().await;
     people(&world, 3);
     world.configure(
@@ -402,7 +402,7 @@ async fn without_a_listener_the_running_daemon_is_asked_over_its_socket() {
 }
 
 #[tokio::test]
-async fn a_port_in_use_is_an_error_of_the_configuration() {
+async fn port_in_use_is_a_configuration_error() {
     let world = World::new().await;
     people(&world, 1);
     let taken = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a free port");

@@ -46,7 +46,7 @@ async fn a_quiet_day() -> (World, String) {
 }
 
 #[tokio::test]
-async fn what_was_decided_and_ordered_is_recorded_and_the_chain_holds_over_restarts() {
+async fn decisions_and_orders_are_recorded_in_one_chain() {
     let (world, task) = a_quiet_day().await;
     let all = entries(&world, &[]).await;
     assert_eq!(actions(&all), ["start", "create_account", "report", "pause", "resume", "stop"], "{all:#?}");
@@ -84,7 +84,7 @@ async fn what_was_decided_and_ordered_is_recorded_and_the_chain_holds_over_resta
 }
 
 #[tokio::test]
-async fn entries_are_found_by_app_task_account_and_time() {
+async fn audit_entries_are_filtered_by_app_task_account_and_time() {
     let (world, task) = a_quiet_day().await;
     assert_eq!(actions(&entries(&world, &["--task", &task]).await), ["create_account", "report"]);
     assert_eq!(actions(&entries(&world, &["--account", "ANN"]).await), ["create_account"]);
@@ -99,7 +99,7 @@ async fn entries_are_found_by_app_task_account_and_time() {
 }
 
 #[tokio::test]
-async fn a_change_is_found_and_its_place_is_named() {
+async fn audit_verify_locates_a_modified_entry() {
     let (world, _) = a_quiet_day().await;
     let file = "state/audit/audit-00000001.jsonl";
     let whole = world.read(file);
@@ -125,7 +125,7 @@ async fn a_change_is_found_and_its_place_is_named() {
 }
 
 #[tokio::test]
-async fn the_head_is_a_metric() {
+async fn audit_head_is_a_metric() {
     let world = World::new().await;
     world.script(QUICK, ADMIN);
     let daemon = world.start();
@@ -143,7 +143,7 @@ async fn the_head_is_a_metric() {
 }
 
 #[tokio::test]
-async fn what_a_crash_cut_off_is_repaired_at_the_next_start_and_said() {
+async fn truncated_audit_log_is_repaired_and_reported_at_startup() {
     let (world, _) = a_quiet_day().await;
     let file = "state/audit/audit-00000001.jsonl";
     let whole = world.read(file);
@@ -160,7 +160,7 @@ async fn what_a_crash_cut_off_is_repaired_at_the_next_start_and_said() {
 }
 
 #[tokio::test]
-async fn a_log_that_cannot_be_written_raises_an_alarm_and_stops_no_task() {
+async fn unwritable_audit_log_raises_an_alarm_but_stops_no_task() {
     let world = World::new().await;
     world.script(QUICK, ADMIN);
     // A file in place of the folder, so that not even root can write there.
@@ -188,7 +188,7 @@ async fn a_log_that_cannot_be_written_raises_an_alarm_and_stops_no_task() {
 }
 
 #[tokio::test]
-async fn no_secret_is_in_the_log() {
+async fn audit_log_contains_no_secret() {
     let (world, _) = a_quiet_day().await;
     let bytes = world.bytes_below("state/audit");
     let text = String::from_utf8_lossy(&bytes);
@@ -199,7 +199,7 @@ async fn no_secret_is_in_the_log() {
 }
 
 #[tokio::test]
-async fn what_is_ordered_while_no_daemon_runs_is_recorded_too() {
+async fn orders_without_a_daemon_are_recorded() {
     let (world, _) = a_quiet_day().await;
     assert!(world.run(&["apps", "pause", "hr"]).await.status.success());
     let all = entries(&world, &[]).await;

@@ -120,7 +120,7 @@ fn task(world: &World, account: &str) -> String {
 }
 
 #[tokio::test]
-async fn nothing_of_secrets_and_people_is_in_it_wherever_they_were_planted() {
+async fn support_bundle_contains_no_secrets_or_personal_data() {
     let world = World::new().await;
     plant(&world);
     let failing = task(&world, "canary-fails");
@@ -173,7 +173,7 @@ async fn nothing_of_secrets_and_people_is_in_it_wherever_they_were_planted() {
 }
 
 #[tokio::test]
-async fn a_configuration_that_is_wrong_is_told_by_its_places_alone() {
+async fn invalid_configuration_is_bundled_as_error_locations_only() {
     let world = World::new().await;
     plant(&world);
     let wrong = world.read("bridgehead.toml").replace(
@@ -193,7 +193,7 @@ async fn a_configuration_that_is_wrong_is_told_by_its_places_alone() {
 }
 
 #[tokio::test]
-async fn nothing_is_written_unasked_and_nothing_overwritten() {
+async fn support_bundle_requires_consent_and_never_overwrites() {
     let world = World::new().await;
     world.configure("connector = \"simulated\"\n[apps.hr.target]\naccounts = 3\n");
     let to = world.path("report.tar.gz");

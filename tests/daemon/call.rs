@@ -32,7 +32,7 @@ async fn folder() -> World {
 }
 
 #[tokio::test]
-async fn reading_shows_the_answer_and_what_the_daemon_makes_of_it() {
+async fn call_shows_the_response_and_its_interpretation() {
     let world = folder().await;
     for (arguments, shown) in [
         (&["call", "hr", "describe"][..], "\"create_account\""),
@@ -63,7 +63,7 @@ async fn reading_shows_the_answer_and_what_the_daemon_makes_of_it() {
 }
 
 #[tokio::test]
-async fn an_account_goes_through_its_life_by_hand_and_each_step_is_read_back() {
+async fn call_runs_every_action_and_verifies_it() {
     let world = folder().await;
     let output = world
         .run(&[
@@ -123,7 +123,7 @@ async fn an_account_goes_through_its_life_by_hand_and_each_step_is_read_back() {
 }
 
 #[tokio::test]
-async fn nothing_is_changed_without_consent_and_protection_holds() {
+async fn call_changes_nothing_without_consent_or_if_protected() {
     let world = folder().await;
     let output = world.run(&["call", "hr", "delete", "--id", "u1"]).await;
     assert_eq!(output.status.code(), Some(2), "{output:?}");
@@ -152,7 +152,7 @@ async fn nothing_is_changed_without_consent_and_protection_holds() {
 }
 
 #[tokio::test]
-async fn beside_a_daemon_only_reading_goes_without_saying() {
+async fn call_requires_confirmation_to_change_while_a_daemon_runs() {
     let world = folder().await;
     let daemon = world.start();
     daemon.says("sync completed").await;
@@ -168,7 +168,7 @@ async fn beside_a_daemon_only_reading_goes_without_saying() {
 }
 
 #[tokio::test]
-async fn what_the_daemon_would_do_about_an_error_is_said() {
+async fn call_explains_how_the_daemon_would_handle_an_error() {
     let world = World::new().await;
     world.script_with("", "timeout = \"5s\"\n", "");
     world.account(&json!({"id": "u1", "username": "ann", "email": "ann@example.org"}));
@@ -196,7 +196,7 @@ async fn what_the_daemon_would_do_about_an_error_is_said() {
 }
 
 #[tokio::test]
-async fn a_password_comes_from_standard_input_and_is_never_shown() {
+async fn password_is_read_from_stdin_and_never_shown() {
     let world = World::new().await;
     world.script_with("", "timeout = \"5s\"\n", "");
     world.account(&json!({"id": "u1", "username": "ann", "email": "ann@example.org"}));
@@ -228,7 +228,7 @@ async fn a_password_comes_from_standard_input_and_is_never_shown() {
 }
 
 #[tokio::test]
-async fn a_trace_shows_what_is_said_and_no_secret() {
+async fn trace_shows_messages_without_secrets() {
     let world = World::new().await;
     world.script("", "");
     let password = world.path("password");

@@ -32,7 +32,7 @@ fn people(world: &World) -> Vec<(String, String)> {
 }
 
 #[tokio::test]
-async fn an_error_on_the_third_page_that_is_taken_for_the_end_removes_nobody() {
+async fn page_error_reported_as_end_removes_no_account() {
     let names: Vec<(String, String)> =
         (0..30).map(|number| (format!("u{number:02}"), format!("person-{number:02}"))).collect();
     let names: Vec<(&str, &str)> = names.iter().map(|(id, name)| (id.as_str(), name.as_str())).collect();
@@ -50,7 +50,7 @@ async fn an_error_on_the_third_page_that_is_taken_for_the_end_removes_nobody() {
 }
 
 #[tokio::test]
-async fn a_search_by_substring_deletes_nobody_else() {
+async fn substring_search_deletes_no_other_account() {
     let world = world(&[("u1", "joanna"), ("u2", "ann")], "substring").await;
     // With the id, the right account is found.
     let sure = world.task_for("delete_account", json!({"id": "u2", "username": "ann"}));
@@ -70,7 +70,7 @@ async fn a_search_by_substring_deletes_nobody_else() {
 }
 
 #[tokio::test]
-async fn an_id_that_is_gone_changes_nobody_who_has_the_name_now() {
+async fn missing_id_does_not_change_the_account_with_its_name() {
     let world = world(&[("u2", "ann")], "name for id").await;
     let before = world.read("target/people.json");
     let daemon = world.start();
@@ -91,7 +91,7 @@ async fn an_id_that_is_gone_changes_nobody_who_has_the_name_now() {
 }
 
 #[tokio::test]
-async fn a_program_that_offers_nothing_while_its_target_is_down_loses_no_suspension() {
+async fn empty_description_during_an_outage_loses_no_suspension() {
     let world = world(&[("u1", "ann")], "empty description").await;
     world.write("target/down", "");
     let task = world.task_for("suspend_account", json!({"id": "u1", "username": "ann"}));

@@ -26,7 +26,7 @@ fn lines(output: &Output) -> Vec<Value> {
 }
 
 #[tokio::test]
-async fn read_only_proves_what_reads_and_changes_nothing() {
+async fn read_only_conformance_changes_nothing() {
     let world = World::new().await;
     folder(&world);
     world.configure("connector = \"file\"\n[apps.hr.target]\npath = \"people\"\n");
@@ -54,7 +54,7 @@ async fn read_only_proves_what_reads_and_changes_nothing() {
 }
 
 #[tokio::test]
-async fn a_check_that_fails_is_the_exit_code() {
+async fn failed_conformance_check_sets_the_exit_code() {
     let world = World::new().await;
     world.configure("connector = \"file\"\n[apps.hr.target]\npath = \"nowhere\"\n");
     let output = world.run(&["check", "hr", "--conformance", "--read-only"]).await;
@@ -66,7 +66,7 @@ async fn a_check_that_fails_is_the_exit_code() {
 }
 
 #[tokio::test]
-async fn nothing_is_changed_unless_somebody_agrees() {
+async fn conformance_changes_nothing_without_consent() {
     let world = World::new().await;
     folder(&world);
     world.configure("connector = \"file\"\n[apps.hr.target]\npath = \"people\"\n");
@@ -102,7 +102,7 @@ async fn nothing_is_changed_unless_somebody_agrees() {
 }
 
 #[tokio::test]
-async fn beside_a_daemon_nothing_is_changed() {
+async fn conformance_changes_nothing_while_a_daemon_runs() {
     let world = World::new().await;
     folder(&world);
     world.configure("connector = \"file\"\n[apps.hr.target]\npath = \"people\"\n");
@@ -118,7 +118,7 @@ async fn beside_a_daemon_nothing_is_changed() {
 }
 
 #[tokio::test]
-async fn settings_of_a_situation_that_are_wrong_are_a_wrong_configuration() {
+async fn invalid_situation_settings_are_a_configuration_error() {
     let world = World::new().await;
     folder(&world);
     let app = "connector = \"file\"\n[apps.hr.target]\npath = \"people\"\n\
@@ -132,7 +132,7 @@ async fn settings_of_a_situation_that_are_wrong_are_a_wrong_configuration() {
 }
 
 #[tokio::test]
-async fn checks_are_listed_and_chosen_by_name() {
+async fn checks_are_listed_and_selected_by_name() {
     let world = World::new().await;
     folder(&world);
     world.configure("connector = \"file\"\n[apps.hr.target]\npath = \"people\"\n");
@@ -161,7 +161,7 @@ async fn checks_are_listed_and_chosen_by_name() {
 }
 
 #[tokio::test]
-async fn what_may_be_skipped_is_said_in_the_configuration() {
+async fn accepted_skips_are_configured() {
     let world = World::new().await;
     folder(&world);
     let app = "connector = \"file\"\n[apps.hr.target]\npath = \"people\"\n[apps.hr.conformance]\n";
@@ -285,7 +285,7 @@ async fn a_signal_lets_the_kit_remove_what_it_has_made() {
 }
 
 #[tokio::test]
-async fn who_cannot_be_removed_after_a_signal_is_named() {
+async fn accounts_left_after_a_signal_are_named() {
     let (output, left) = stopped_by("TERM", r#"["create_account", "suspend_account"]"#).await;
     assert!(err(&output).contains(" named above, "), "{}{}", out(&output), err(&output));
     let names: Vec<&str> =

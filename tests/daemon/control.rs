@@ -46,7 +46,7 @@ fn rejected(world: &World, times: u64) -> String {
 }
 
 #[tokio::test]
-async fn a_sync_beside_a_running_daemon_is_done_by_it_and_followed() {
+async fn sync_command_is_run_by_the_daemon_and_followed() {
     let world = world(30, NO_SYNC).await;
     let daemon = world.start();
     daemon.says("ready").await;
@@ -71,7 +71,7 @@ async fn a_sync_beside_a_running_daemon_is_done_by_it_and_followed() {
 }
 
 #[tokio::test]
-async fn a_sync_that_is_interrupted_is_abandoned_by_the_daemon() {
+async fn interrupted_sync_command_makes_the_daemon_abandon_it() {
     let app = "connector = \"simulated\"\nsync = { enabled = false }\ntasks = { poll_interval = \"100ms\" }\n\
                [apps.hr.target]\naccounts = 100000\nlatency = \"100ms\"\n";
     let world = world(0, app).await;
@@ -97,7 +97,7 @@ async fn a_sync_that_is_interrupted_is_abandoned_by_the_daemon() {
 }
 
 #[tokio::test]
-async fn a_refused_report_is_made_again_through_the_daemon() {
+async fn rejected_report_is_retried_through_the_daemon() {
     let world = world(1, NO_SYNC).await;
     let daemon = world.start();
     let task = rejected(&world, 2);
@@ -127,7 +127,7 @@ async fn a_refused_report_is_made_again_through_the_daemon() {
 }
 
 #[tokio::test]
-async fn a_refused_report_is_made_again_while_no_daemon_runs() {
+async fn rejected_report_is_retried_without_a_daemon() {
     let world = world(1, NO_SYNC).await;
     let daemon = world.start();
     let task = rejected(&world, 1);
@@ -147,7 +147,7 @@ async fn a_refused_report_is_made_again_while_no_daemon_runs() {
 }
 
 #[tokio::test]
-async fn the_socket_is_private_and_goes_with_the_daemon() {
+async fn control_socket_is_private_and_removed_with_the_daemon() {
     let world = world(1, NO_SYNC).await;
     let socket = world.path("state/control.sock");
     let daemon = world.start();
@@ -169,7 +169,7 @@ async fn the_socket_is_private_and_goes_with_the_daemon() {
 }
 
 #[tokio::test]
-async fn a_daemon_whose_socket_would_have_too_long_a_path_runs_without_and_says_so() {
+async fn daemon_runs_without_a_socket_if_its_path_is_too_long() {
     let world = world(1, NO_SYNC).await;
     let long = format!("path = \"{}\"", "s".repeat(120));
     world.write("bridgehead.toml", &world.read("bridgehead.toml").replace("path = \"state\"", &long));
@@ -189,7 +189,7 @@ async fn a_daemon_whose_socket_would_have_too_long_a_path_runs_without_and_says_
 }
 
 #[tokio::test]
-async fn orders_name_an_app_and_tasks_or_all() {
+async fn task_commands_require_an_app_and_tasks_or_all() {
     let world = world(1, NO_SYNC).await;
     for arguments in [
         &["tasks", "release"][..],

@@ -135,7 +135,7 @@ const TASKS: &str = "sync = { enabled = false, every = \"1h\" }\n\
     tasks = { poll_interval = \"100ms\", timeout = \"2s\", concurrency = 12 }\n";
 
 #[tokio::test]
-async fn killed_at_random_moments_again_and_again_no_task_is_lost_and_none_is_done_twice() {
+async fn repeated_random_kills_neither_lose_nor_repeat_tasks() {
     const KILLS: usize = 25;
     let mut rng = StdRng::seed_from_u64(4711);
     let mut iden = Iden::new(Size::LARGE);
@@ -235,13 +235,13 @@ async fn crash_at_every_step(moment: &str) -> usize {
 const FEWEST: usize = 7 * 2;
 
 #[tokio::test]
-async fn a_crash_before_any_commit_changes_nothing_about_what_comes_of_the_tasks() {
+async fn crash_before_any_commit_does_not_change_task_outcomes() {
     let steps = crash_at_every_step("before").await;
     assert!(steps >= FEWEST, "only {steps} steps");
 }
 
 #[tokio::test]
-async fn a_crash_after_any_commit_changes_nothing_about_what_comes_of_the_tasks() {
+async fn crash_after_any_commit_does_not_change_task_outcomes() {
     let steps = crash_at_every_step("after").await;
     assert!(steps >= FEWEST, "only {steps} steps");
 }
@@ -280,7 +280,7 @@ async fn crash_in_a_sync(step: String) -> bool {
 }
 
 #[tokio::test]
-async fn a_crash_at_any_commit_of_a_sync_removes_nobody_and_the_next_one_completes() {
+async fn sync_crash_at_any_commit_removes_no_account() {
     for moment in ["before", "after"] {
         let mut steps = 0;
         loop {

@@ -78,7 +78,7 @@ async fn the_kit_proves_a_live_directory_and_leaves_it_as_it_was() {
 }
 
 #[tokio::test]
-async fn a_connector_trusts_the_authority_of_ca_file_and_nobody_without_it() {
+async fn connector_trusts_a_private_ca_only_through_ca_file() {
     let server = OpenLdap::start().await;
     let world = world(&server, "").await;
     let refused = world.run(&["check", "hr"]).await;

@@ -77,7 +77,7 @@ fn every_connector_has_a_page() {
 
 /// Operators need to know this before using a connector: which products it was tested with, and what it cannot verify.
 #[test]
-fn every_page_says_what_its_connector_was_tested_with_and_cannot_know() {
+fn connector_pages_state_tested_products_and_limits() {
     for (path, name) in
         pages().into_iter().filter(|(_, name)| !["simulated", "conformance"].contains(&&**name))
     {

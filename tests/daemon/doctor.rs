@@ -25,7 +25,7 @@ async fn found(world: &World, what: &str, variables: &[(&str, &str)]) -> Vec<Val
 }
 
 #[tokio::test]
-async fn a_clock_that_is_off_is_told_by_how_much_and_what_to_do() {
+async fn clock_skew_is_reported_with_amount_and_advice() {
     let world = World::new().await;
     world.configure(SIMULATED);
     let clock = found(&world, "clock", &[]).await;
@@ -47,7 +47,7 @@ async fn a_clock_that_is_off_is_told_by_how_much_and_what_to_do() {
 }
 
 #[tokio::test]
-async fn a_token_of_the_page_that_run_would_fail_with_is_found() {
+async fn check_finds_an_unusable_page_token() {
     let world = World::new().await;
     let admin = "[admin]\nlisten = \"127.0.0.1:0\"\ntoken = { env = \"PAGE_TOKEN\" }\n";
     world.configure(&format!("{SIMULATED}{admin}"));
@@ -68,7 +68,7 @@ async fn a_token_of_the_page_that_run_would_fail_with_is_found() {
 }
 
 #[tokio::test]
-async fn the_way_to_each_server_is_told_and_no_password_of_a_proxy() {
+async fn check_shows_the_route_to_each_server_without_passwords() {
     let world = World::new().await;
     let write = |network: &str| {
         let text = format!(

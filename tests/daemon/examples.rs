@@ -21,7 +21,7 @@ fn bridgehead(config: &Path, arguments: &[&str]) -> std::process::Output {
 }
 
 #[test]
-fn every_example_configuration_is_valid_with_the_real_connectors() {
+fn every_example_configuration_is_valid() {
     let examples = std::fs::read_dir(root().join("config/examples")).expect("the examples").flatten();
     let mut files: Vec<PathBuf> = examples
         .map(|entry| entry.path())
@@ -43,7 +43,7 @@ fn every_example_configuration_is_valid_with_the_real_connectors() {
 }
 
 #[test]
-fn a_wrong_configuration_is_refused_with_line_key_and_nearest_key() {
+fn invalid_configuration_is_refused_with_line_and_suggestion() {
     let folder = tempfile::tempdir().expect("a folder");
     let file = folder.path().join("bridgehead.toml");
     let text = "[bridge]\nbase_url = \"https://developer.idenhq.com/org/acme\"\napi_key = { env = \"IDEN_API_KEY\" }\n\
@@ -59,7 +59,7 @@ fn a_wrong_configuration_is_refused_with_line_key_and_nearest_key() {
 }
 
 #[test]
-fn the_commands_of_the_readme_exist() {
+fn readme_commands_exist() {
     let readme = std::fs::read_to_string(root().join("README.md")).expect("the README");
     let top: String = readme.lines().take(24).collect::<Vec<_>>().join("\n");
     assert!(top.contains("cargo run --release -- demo") && top.contains("./tests/run"), "{top}");
@@ -77,7 +77,7 @@ fn the_commands_of_the_readme_exist() {
 }
 
 #[tokio::test]
-async fn the_demo_ends_as_it_should() {
+async fn demo_ends_as_expected() {
     let output = tokio::process::Command::new(env!("CARGO_BIN_EXE_bridgehead"))
         .args(["demo", "--json"])
         .output()

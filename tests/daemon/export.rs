@@ -12,7 +12,7 @@ fn lines(text: &str) -> Vec<Value> {
 }
 
 #[tokio::test]
-async fn what_would_be_pushed_is_written_whole_and_nobody_else_is_touched() {
+async fn export_writes_all_valid_records_without_contacting_iden() {
     let world = World::new().await;
     world.write(
         "people/accounts.csv",
@@ -49,7 +49,7 @@ async fn what_would_be_pushed_is_written_whole_and_nobody_else_is_touched() {
 }
 
 #[tokio::test]
-async fn a_target_that_is_not_read_to_its_end_says_so_in_the_file_and_the_exit_code() {
+async fn incomplete_export_is_marked_and_sets_the_exit_code() {
     let world = World::new().await;
     world.configure("connector = \"file\"\n[apps.hr.target]\npath = \"nowhere\"\n");
     let to = world.path("out.jsonl");
@@ -70,7 +70,7 @@ async fn a_target_that_is_not_read_to_its_end_says_so_in_the_file_and_the_exit_c
 }
 
 #[tokio::test]
-async fn a_reader_that_has_seen_enough_is_no_failure() {
+async fn closed_export_pipe_is_not_an_error() {
     let world = World::new().await;
     let mut people = String::from("id,email,username,display_name,status\n");
     for number in 0..20_000 {

@@ -19,7 +19,7 @@ fn blocks(page: &str, heading: &str) -> Vec<String> {
 }
 
 #[tokio::test]
-async fn the_first_steps_of_the_readme_work_in_the_order_in_which_they_are_written() {
+async fn readme_first_steps_work_in_order() {
     let page = std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("README.md"))
         .expect("it is there");
     let [bridge, app] = &blocks(&page, "\n## Connect a system\n")[..] else { panic!("two blocks of TOML") };

@@ -47,11 +47,11 @@ async fn forges_nothing(format: &str) {
 }
 
 #[tokio::test]
-async fn nothing_is_forged_in_a_log_as_text_and_in_tables() {
+async fn text_logs_and_tables_cannot_be_forged() {
     forges_nothing("text").await;
 }
 
 #[tokio::test]
-async fn nothing_is_forged_in_a_log_as_json() {
+async fn json_logs_cannot_be_forged() {
     forges_nothing("json").await;
 }

@@ -46,7 +46,7 @@ async fn held(world: &World, daemon: &Daemon, tasks: &[String]) {
 }
 
 #[tokio::test]
-async fn the_fifty_first_deletion_within_an_hour_is_held_and_everything_else_goes_on() {
+async fn deletion_over_the_hourly_limit_is_held_while_others_run() {
     let world = world(60, "guard = { max = 50, per = \"1h\" }").await;
     let passed: Vec<String> = (0..50).map(|n| delete(&world, &format!("u{n}"), n)).collect();
     let last = delete(&world, "u50", 50);
@@ -82,7 +82,7 @@ async fn the_fifty_first_deletion_within_an_hour_is_held_and_everything_else_goe
 }
 
 #[tokio::test]
-async fn a_restart_counts_what_was_executed_and_keeps_what_is_held() {
+async fn limit_counts_and_held_tasks_survive_a_restart() {
     let world = world(5, "guard = { max = 2, per = \"1h\" }").await;
     let done: Vec<String> = (0..2).map(|n| delete(&world, &format!("u{n}"), n)).collect();
     let daemon = world.start();
@@ -106,7 +106,7 @@ async fn a_restart_counts_what_was_executed_and_keeps_what_is_held() {
 }
 
 #[tokio::test]
-async fn what_is_not_pending_any_more_holds_nobody_up() {
+async fn held_task_resolved_in_iden_blocks_no_other() {
     let world = world(5, "guard = { max = 1, per = \"1s\" }").await;
     let tasks: Vec<String> = (0..2).map(|n| delete(&world, &format!("u{n}"), n)).collect();
     let daemon = world.start();
@@ -140,7 +140,7 @@ fn listed(output: &std::process::Output) -> Vec<String> {
 }
 
 #[tokio::test]
-async fn a_release_lets_exactly_the_named_ones_go_in_the_order_of_their_account() {
+async fn release_executes_only_the_named_tasks_in_account_order() {
     let world = world(8, "guard = { max = 1, per = \"1h\" }").await;
     let tasks: Vec<String> = (0..4).map(|n| delete(&world, &format!("u{n}"), n)).collect();
     let behind = task(&world, "update_account", "u1", 10, &json!({"display_name": "Late"}));
@@ -182,7 +182,7 @@ async fn a_release_lets_exactly_the_named_ones_go_in_the_order_of_their_account(
 }
 
 #[tokio::test]
-async fn a_release_while_no_daemon_runs_counts_from_its_next_start_and_for_those_tasks_alone() {
+async fn release_without_a_daemon_applies_at_next_start() {
     let world = world(5, "guard = { max = 0, per = \"1h\" }").await;
     let tasks: Vec<String> = (0..2).map(|n| delete(&world, &format!("u{n}"), n)).collect();
     let daemon = world.start();
@@ -206,7 +206,7 @@ async fn a_release_while_no_daemon_runs_counts_from_its_next_start_and_for_those
 }
 
 #[tokio::test]
-async fn a_restart_between_a_release_and_its_execution_forgets_neither() {
+async fn restart_after_a_release_keeps_released_and_held_tasks() {
     let world = world(5, "guard = { max = 0, per = \"1h\" }").await;
     let tasks: Vec<String> = (0..2).map(|n| delete(&world, &format!("u{n}"), n)).collect();
     let daemon = world.start();
@@ -224,7 +224,7 @@ async fn a_restart_between_a_release_and_its_execution_forgets_neither() {
 }
 
 #[tokio::test]
-async fn without_a_guard_in_the_configuration_nothing_stays_held() {
+async fn held_tasks_run_once_the_limit_is_removed() {
     let world = world(3, "guard = { max = 0, per = \"1h\" }").await;
     let tasks = [delete(&world, "u0", 0)];
     let daemon = world.start();

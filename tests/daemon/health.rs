@@ -20,7 +20,7 @@ fn limit_files(pid: u32, bytes: &str) {
 }
 
 #[tokio::test]
-async fn a_full_disk_is_an_alarm_everywhere_and_goes_when_there_is_room() {
+async fn full_disk_raises_an_alarm_that_clears_with_free_space() {
     let world = World::new().await;
     world.script(QUICK, ADMIN);
     let before = world.task_for("create_account", json!("ann"));
@@ -58,7 +58,7 @@ async fn a_full_disk_is_an_alarm_everywhere_and_goes_when_there_is_room() {
 }
 
 #[tokio::test]
-async fn a_target_that_hangs_holds_its_tasks_and_fails_none() {
+async fn hanging_target_holds_tasks_and_fails_none() {
     let world = World::new().await;
     world.script(
         "poll_interval = \"100ms\"\ntimeout = \"500ms\"\ngive_up_after = \"4s\"\nhold_for = \"1h\"\n",
@@ -85,7 +85,7 @@ async fn a_target_that_hangs_holds_its_tasks_and_fails_none() {
 }
 
 #[tokio::test]
-async fn an_account_that_alone_gets_no_answer_does_not_hold_the_others() {
+async fn single_unresponsive_account_does_not_hold_others() {
     let world = World::new().await;
     world.script("poll_interval = \"100ms\"\ntimeout = \"2s\"\ngive_up_after = \"9s\"\n", "");
     world.account(&json!({"id": "u1", "username": "ann", "status": "active"}));
@@ -105,7 +105,7 @@ async fn an_account_that_alone_gets_no_answer_does_not_hold_the_others() {
 }
 
 #[tokio::test]
-async fn a_task_that_is_tried_again_and_again_is_shown_with_its_reason() {
+async fn repeatedly_retried_task_is_shown_with_its_reason() {
     let world = World::new().await;
     world.script(QUICK, ADMIN);
     let error = json!({"message": "HR asks ann, whose password is s3cr3t-of-ann, to slow down", "data": {"code": "RATE_LIMITED", "effect": "not_applied", "retry": "backoff"}});
@@ -138,7 +138,7 @@ async fn a_task_that_is_tried_again_and_again_is_shown_with_its_reason() {
 }
 
 #[tokio::test]
-async fn systemd_is_told_how_the_daemon_is_whenever_that_changes() {
+async fn systemd_status_follows_daemon_health() {
     let world = World::new().await;
     world.script("poll_interval = \"200ms\"\n", ADMIN);
     let socket = world.path("notify");
@@ -169,7 +169,7 @@ async fn systemd_is_told_how_the_daemon_is_whenever_that_changes() {
 }
 
 #[tokio::test]
-async fn tasks_too_large_for_one_page_are_read_in_smaller_ones_and_one_too_large_alone_fails_alone() {
+async fn oversized_task_pages_are_split_and_one_oversized_task_fails() {
     let world = World::new().await;
     world.script("poll_interval = \"100ms\"\n", ADMIN);
     let photo = |megabytes: usize| "x".repeat(megabytes * 1024 * 1024);
@@ -194,7 +194,7 @@ async fn tasks_too_large_for_one_page_are_read_in_smaller_ones_and_one_too_large
 }
 
 #[tokio::test]
-async fn connections_that_ask_nothing_do_not_keep_health_from_being_asked() {
+async fn idle_connections_do_not_block_health_checks() {
     let world = World::new().await;
     world.script("poll_interval = \"1s\"\n", ADMIN);
     let daemon = world.start();
@@ -221,7 +221,7 @@ async fn connections_that_ask_nothing_do_not_keep_health_from_being_asked() {
 }
 
 #[tokio::test]
-async fn a_pending_task_is_not_executed_before_its_time_and_keeps_nobody_waiting() {
+async fn pending_task_waits_for_its_time_and_blocks_no_other() {
     let world = World::new().await;
     world.script("poll_interval = \"100ms\"\n", ADMIN);
     let task = |name: &str, after: jiff::Timestamp| {

@@ -97,7 +97,7 @@ pub(crate) async fn assert_checked(world: &World) {
 }
 
 #[tokio::test]
-async fn made_up_people_are_connected_without_a_question() {
+async fn init_connects_simulated_accounts_without_questions() {
     let world = World::new().await;
     let output = silent(&world, &["--connector", "simulated", "--accounts", "25"], &[]).await;
     assert_fine(&world, &output, 25);
@@ -105,7 +105,7 @@ async fn made_up_people_are_connected_without_a_question() {
 }
 
 #[tokio::test]
-async fn a_folder_is_connected_by_its_files_and_columns() {
+async fn init_connects_a_folder_by_its_files_and_columns() {
     let world = World::new().await;
     world.write("people/accounts.csv", "id;email;team\nu1;u1@example.org;t1\nu2;u2@example.org;\n");
     world.write("people/team.csv", "id;name\nt1;Team\n");
@@ -168,7 +168,7 @@ async fn a_folder_whose_files_say_nothing_yet_is_filled_as_an_empty_one_is() {
 }
 
 #[tokio::test]
-async fn a_program_is_connected_by_what_it_says_at_its_start() {
+async fn init_connects_a_program_by_its_initialize_response() {
     let world = World::new().await;
     let examples = Path::new(env!("CARGO_MANIFEST_DIR")).join("config/examples");
     for name in ["hr.py", "hr.json"] {
@@ -185,7 +185,7 @@ async fn a_program_is_connected_by_what_it_says_at_its_start() {
 }
 
 #[tokio::test]
-async fn a_database_file_is_connected_by_its_tables() {
+async fn init_connects_a_database_file_by_its_tables() {
     let world = World::new().await;
     let file = world.path("app.sqlite");
     let sql = "CREATE TABLE users (id INTEGER PRIMARY KEY, login TEXT UNIQUE, mail TEXT, locked INTEGER NOT NULL);\
@@ -210,7 +210,7 @@ async fn a_database_file_is_connected_by_its_tables() {
 }
 
 #[tokio::test]
-async fn everything_is_tried_against_a_sandbox_of_its_own() {
+async fn init_tests_the_app_against_its_own_sandbox() {
     let world = World::new().await;
     let arguments = [
         "--non-interactive",
@@ -230,7 +230,7 @@ async fn everything_is_tried_against_a_sandbox_of_its_own() {
 }
 
 #[tokio::test]
-async fn an_app_is_created_in_iden_if_it_is_wanted_and_chosen_from_those_there_are() {
+async fn init_creates_an_app_in_iden_or_selects_an_existing_one() {
     let world = World::new().await;
     let iden = world.sandbox.base_url();
     let lines = ["simulated", "hr", "3", &iden, "env:IDEN_API_KEY", "2", ""];
@@ -263,7 +263,7 @@ async fn an_app_is_created_in_iden_if_it_is_wanted_and_chosen_from_those_there_a
 }
 
 #[tokio::test]
-async fn nothing_is_overwritten_and_a_second_app_goes_beside_the_first() {
+async fn init_overwrites_nothing_and_can_add_a_second_app() {
     let world = World::new().await;
     world.write("bridgehead.toml", "# mine\n");
     let output = silent(&world, &["--connector", "simulated"], &[]).await;
@@ -305,7 +305,7 @@ async fn nothing_is_overwritten_and_a_second_app_goes_beside_the_first() {
 }
 
 #[tokio::test]
-async fn what_is_missing_is_said_in_one_sentence_and_nothing_is_written() {
+async fn init_reports_missing_answers_and_writes_nothing() {
     let world = World::new().await;
     for (arguments, said) in [
         (&["--non-interactive"][..], "--connector is missing"),
@@ -358,7 +358,7 @@ async fn what_is_missing_is_said_in_one_sentence_and_nothing_is_written() {
 }
 
 #[tokio::test]
-async fn the_help_says_how_to_go_back_and_where_a_typed_secret_goes() {
+async fn init_help_explains_going_back_and_secrets() {
     let world = World::new().await;
     let help = world.run(&["init", "--help"]).await;
     let help = String::from_utf8_lossy(&help.stdout).split_whitespace().collect::<Vec<_>>().join(" ");

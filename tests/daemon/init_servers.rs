@@ -8,7 +8,7 @@ use crate::init::{SECRET, assert_checked, assert_fine, assert_proven, finished, 
 use crate::support::World;
 
 #[tokio::test]
-async fn a_database_server_is_connected_by_its_tables() {
+async fn init_connects_postgresql_by_its_tables() {
     let world = World::new().await;
     let server = servers::Postgres::start().await;
     let tables = format!(
@@ -43,7 +43,7 @@ async fn a_database_server_is_connected_by_its_tables() {
 }
 
 #[tokio::test]
-async fn an_application_with_scim_is_connected_by_what_it_says_of_itself() {
+async fn init_connects_a_scim_application_by_discovery() {
     let world = World::new().await;
     let population = servers::Population { accounts: 30, groups: 3, ..servers::Population::default() };
     let server = servers::Scim2::builder().population(population).start().await;
@@ -58,7 +58,7 @@ async fn an_application_with_scim_is_connected_by_what_it_says_of_itself() {
 }
 
 #[tokio::test]
-async fn an_application_with_an_interface_of_its_own_is_connected_by_one_of_its_answers() {
+async fn init_connects_a_custom_http_api_by_a_sample_response() {
     let world = World::new().await;
     let people: Vec<_> = (1..=12)
         .map(|n| serde_json::json!({ "key": format!("k{n}"), "login": format!("p{n}"), "mail": format!("p{n}@example.org"), "locked": n == 3 }))
@@ -98,7 +98,7 @@ fn directory(server: &servers::OpenLdap) -> [String; 3] {
 }
 
 #[tokio::test]
-async fn a_directory_is_connected_in_far_less_than_five_minutes() {
+async fn init_connects_a_directory_quickly() {
     let world = World::new().await;
     let population = servers::Population { accounts: 200, groups: 4, ..servers::Population::default() };
     let server = servers::OpenLdap::start_with(servers::Options::default().population(population)).await;
@@ -149,21 +149,21 @@ async fn assert_connected(directory: &servers::Directory, profile: &str, seen: &
 }
 
 #[tokio::test]
-async fn a_389_directory_server_is_told_from_others() {
+async fn init_recognizes_389_directory_server() {
     let population = servers::Population { accounts: 15, groups: 2, ..servers::Population::default() };
     let server = servers::Ds389::start_with(servers::Options::default().population(population)).await;
     assert_eq!(assert_connected(&server.directory, "389ds", "15 people below").await, 15);
 }
 
 #[tokio::test]
-async fn an_active_directory_is_told_from_others() {
+async fn init_recognizes_active_directory() {
     let server = servers::Samba::start().await;
     // Samba's built-in users, of which at least one is an administrator.
     assert!(assert_connected(&server.directory, "ad", "Samba").await > 0);
 }
 
 #[tokio::test]
-async fn mariadb_is_connected_by_its_tables() {
+async fn init_connects_mariadb_by_its_tables() {
     let world = World::new().await;
     let server = servers::MariaDb::start().await;
     let tables = format!(
@@ -200,7 +200,7 @@ async fn mariadb_is_connected_by_its_tables() {
 }
 
 #[tokio::test]
-async fn a_directory_is_connected_by_answers_and_a_step_is_taken_back() {
+async fn init_connects_a_directory_interactively_with_going_back() {
     let world = World::new().await;
     let population = servers::Population { accounts: 20, groups: 2, ..servers::Population::default() };
     let server = servers::OpenLdap::start_with(servers::Options::default().population(population)).await;

@@ -141,7 +141,7 @@ fn read_as(world: &World, login: &Login, directory: &Directory) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn ten_thousand_accounts_and_their_groups_come_from_openldap() {
+async fn ten_thousand_accounts_are_synced_from_openldap() {
     let server = OpenLdap::start_with(Options::default().population(COMPANY)).await;
     let directory = &server.directory;
     let world = World::new().await;
@@ -155,7 +155,7 @@ async fn ten_thousand_accounts_and_their_groups_come_from_openldap() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_directory_that_cuts_its_listing_short_removes_nobody() {
+async fn truncated_directory_listing_removes_no_account() {
     let population = Population { accounts: 300, groups: 5, members: 60 };
     let options = Options::default().population(population).size_limit(250);
     let server = OpenLdap::start_with(options).await;
@@ -174,7 +174,7 @@ async fn a_directory_that_cuts_its_listing_short_removes_nobody() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn ten_thousand_accounts_and_their_groups_come_from_postgresql() {
+async fn ten_thousand_accounts_are_synced_from_postgresql() {
     let server = Postgres::start().await;
     let example = concat!(env!("CARGO_MANIFEST_DIR"), "/config/examples/sql");
     let read = |name: &str| std::fs::read_to_string(format!("{example}{name}")).expect("an example");

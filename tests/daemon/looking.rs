@@ -95,7 +95,7 @@ sys.exit(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]))
 }
 
 #[tokio::test]
-async fn everything_can_be_looked_at_where_only_the_daemon_has_the_credentials() {
+async fn read_commands_work_if_only_the_daemon_has_credentials() {
     let world = World::new().await;
     world.write("credentials/iden-key", KEY);
     world.write("credentials/hr-token", TOKEN);
@@ -157,7 +157,7 @@ async fn everything_can_be_looked_at_where_only_the_daemon_has_the_credentials()
 
 /// The runtime retries its own calls; an operator's request must not fail because of a single error response either.
 #[tokio::test]
-async fn a_hiccup_of_the_bridge_does_not_fail_what_an_operator_asks_the_daemon() {
+async fn temporary_bridge_error_does_not_fail_operator_commands() {
     let world = World::new().await;
     guarded(&world, 1, "");
     let (daemon, _) = held(&world, 1).await;
@@ -171,7 +171,7 @@ async fn a_hiccup_of_the_bridge_does_not_fail_what_an_operator_asks_the_daemon()
 }
 
 #[tokio::test]
-async fn a_list_says_how_many_of_how_many_and_json_has_all_with_names() {
+async fn task_list_shows_counts_and_json_has_all_with_names() {
     let world = World::new().await;
     guarded(&world, 60, "");
     let (daemon, tasks) = held(&world, 60).await;
@@ -204,7 +204,7 @@ async fn a_list_says_how_many_of_how_many_and_json_has_all_with_names() {
 }
 
 #[tokio::test]
-async fn a_release_of_all_shows_whom_and_refuses_another_number_than_expected() {
+async fn releasing_all_lists_accounts_and_checks_the_expected_count() {
     let world = World::new().await;
     guarded(&world, 5, "");
     let (daemon, tasks) = held(&world, 3).await;
@@ -237,7 +237,7 @@ async fn a_release_of_all_shows_whom_and_refuses_another_number_than_expected() 
 }
 
 #[tokio::test]
-async fn on_a_terminal_ids_stay_whole_and_a_release_of_all_is_confirmed() {
+async fn terminal_keeps_ids_whole_and_confirms_releasing_all() {
     let world = World::new().await;
     guarded(&world, 5, "");
     let (daemon, tasks) = held(&world, 3).await;
@@ -260,7 +260,7 @@ async fn on_a_terminal_ids_stay_whole_and_a_release_of_all_is_confirmed() {
 }
 
 #[tokio::test]
-async fn check_finds_what_run_would() {
+async fn check_finds_problems_that_run_would() {
     let world = World::new().await;
     let taken = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a free port");
     let address = taken.local_addr().expect("an address");
@@ -299,7 +299,7 @@ async fn check_finds_what_run_would() {
 }
 
 #[tokio::test]
-async fn check_names_what_a_target_cannot_show() {
+async fn check_names_unverifiable_fields() {
     let world = World::new().await;
     world.write(
         "hr.py",
@@ -320,7 +320,7 @@ async fn check_names_what_a_target_cannot_show() {
 }
 
 #[tokio::test]
-async fn commands_without_a_daemon_make_no_state_folder() {
+async fn commands_without_a_daemon_create_no_state_folder() {
     let world = World::new().await;
     guarded(&world, 1, "");
     for (arguments, said) in [
@@ -339,7 +339,7 @@ async fn commands_without_a_daemon_make_no_state_folder() {
 }
 
 #[tokio::test]
-async fn output_that_cannot_be_written_is_a_failure_and_a_closed_pipe_is_none() {
+async fn unwritable_output_fails_but_a_closed_pipe_does_not() {
     let world = World::new().await;
     guarded(&world, 1, "");
     for arguments in [

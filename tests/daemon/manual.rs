@@ -34,7 +34,7 @@ fn commands(path: &mut Vec<String>, into: &mut BTreeSet<String>) {
 }
 
 #[test]
-fn every_command_has_a_page_and_no_page_refers_to_one_that_is_not_there() {
+fn every_command_has_a_man_page_with_valid_references() {
     let folder = tempfile::tempdir().expect("a folder");
     let pages = pages(folder.path());
     let mut expected = BTreeSet::new();
@@ -57,7 +57,7 @@ fn every_command_has_a_page_and_no_page_refers_to_one_that_is_not_there() {
 }
 
 #[test]
-fn one_page_is_printed_by_the_name_of_its_command() {
+fn man_prints_the_page_of_a_command() {
     let page = |arguments: &[&str]| String::from_utf8(bridgehead(arguments).stdout).expect("UTF-8");
     assert!(page(&["man"]).contains(".TH bridgehead 1"), "{}", page(&["man"]));
     let list = page(&["man", "tasks", "list"]);
@@ -75,7 +75,7 @@ fn one_page_is_printed_by_the_name_of_its_command() {
 
 /// Checks that `mandoc` reports no errors, so that the pages are shown as intended. `tests/install` installs it.
 #[test]
-fn the_pages_are_well_formed() {
+fn man_pages_are_well_formed() {
     let folder = tempfile::tempdir().expect("a folder");
     let files = pages(folder.path()).into_iter().map(|name| folder.path().join(name));
     let output = Command::new("mandoc").args(["-T", "lint", "-W", "error"]).args(files).output();
@@ -85,7 +85,7 @@ fn the_pages_are_well_formed() {
 }
 
 #[test]
-fn completions_are_what_each_shell_reads() {
+fn completions_are_valid_for_each_shell() {
     for (shell, sign) in [
         ("bash", "complete -F _bridgehead"),
         ("zsh", "#compdef bridgehead"),

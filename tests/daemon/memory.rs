@@ -43,7 +43,7 @@ fn may_look() -> bool {
 }
 
 #[tokio::test]
-async fn nothing_is_left_of_the_passwords_of_tasks_that_have_ended() {
+async fn passwords_of_ended_tasks_are_not_left_in_memory() {
     if !may_look() {
         eprintln!("skipped: only root can look into the daemon's memory");
         return;
@@ -71,7 +71,7 @@ async fn nothing_is_left_of_the_passwords_of_tasks_that_have_ended() {
 }
 
 #[tokio::test]
-async fn no_core_dump_is_written() {
+async fn core_dumps_are_disabled() {
     let world = World::new().await;
     world.script(QUICK, "");
     let daemon = world.start();

@@ -32,14 +32,14 @@ fn accepted(output: &Output) {
 }
 
 #[test]
-fn alert_rules_are_valid_and_do_what_their_tests_say() {
+fn alert_rules_are_valid_and_pass_their_tests() {
     accepted(&promtool(&["check", "rules", "alerts.yml"], ""));
     accepted(&promtool(&["test", "rules", "alerts.test.yml", "sync-age.test.yml"], ""));
 }
 
 /// Each rule has a test in which it fires, and a line in the README.
 #[test]
-fn every_alert_is_tested_and_explained() {
+fn every_alert_is_tested_and_documented() {
     let read = |name: &str| std::fs::read_to_string(docs().join(name)).expect("a file");
     let (rules, page) = (read("alerts.yml"), read("README.md"));
     let tests = read("alerts.test.yml") + &read("sync-age.test.yml");
@@ -131,7 +131,7 @@ fn expressions() -> Vec<String> {
 }
 
 #[tokio::test]
-async fn prometheus_reads_the_metrics_and_every_panel_has_something_to_show() {
+async fn prometheus_scrapes_metrics_and_every_panel_has_data() {
     let world = World::new().await;
     world.write("people/accounts.csv", "id,email,username,status\nu0,u0@example.org,u0,active\n");
     world.configure(&format!(

@@ -125,7 +125,7 @@ fn said(output: &Output) -> String {
 }
 
 #[tokio::test]
-async fn an_authority_of_the_companys_own_is_trusted_because_ca_file_names_it() {
+async fn private_ca_is_trusted_through_ca_file() {
     let world = World::new().await;
     let relay = relay(&world).await;
     let base_url = format!("https://localhost:{}/org/sandbox", relay.address.port());
@@ -153,7 +153,7 @@ async fn an_authority_of_the_companys_own_is_trusted_because_ca_file_names_it() 
 }
 
 #[tokio::test]
-async fn a_ca_file_without_a_certificate_is_refused_before_anything_starts() {
+async fn ca_file_without_a_certificate_prevents_startup() {
     let world = World::new().await;
     world.write("ca.pem", "not a certificate\n");
     configure(&world, &world.sandbox.base_url(), "[network]\nca_file = \"ca.pem\"");
@@ -171,7 +171,7 @@ async fn a_ca_file_without_a_certificate_is_refused_before_anything_starts() {
 }
 
 #[tokio::test]
-async fn the_bridge_is_reached_through_the_proxy_with_its_user_name_and_password() {
+async fn bridge_is_reached_through_an_authenticated_proxy() {
     let world = World::new().await;
     let relay = relay(&world).await;
     // domain\me:p@ss:w%rd/é
@@ -210,7 +210,7 @@ async fn the_bridge_is_reached_through_the_proxy_with_its_user_name_and_password
 }
 
 #[tokio::test]
-async fn a_bridge_on_this_machine_is_reached_without_the_proxy() {
+async fn local_bridge_bypasses_the_proxy() {
     let world = World::new().await;
     let proxy = proxy(world.sandbox.address(), None).await;
     let address = format!("http://{}", proxy.address);
@@ -225,7 +225,7 @@ async fn a_bridge_on_this_machine_is_reached_without_the_proxy() {
 }
 
 #[tokio::test]
-async fn the_environment_names_the_proxy_where_the_configuration_does_not() {
+async fn environment_proxy_is_used_if_none_is_configured() {
     let world = World::new().await;
     let relay = relay(&world).await;
     let environment = proxy(relay.address, None).await;

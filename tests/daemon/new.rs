@@ -164,7 +164,7 @@ fn the_node_connector_passes_the_kit_and_leaves_its_target_as_it_was() {
 }
 
 #[test]
-fn an_installed_program_brings_the_source_that_a_crate_is_compiled_against() {
+fn installed_program_includes_the_sdk_source() {
     let folder = tempfile::tempdir().expect("a folder");
     let installed = folder.path().join("bridgehead");
     std::fs::copy(env!("CARGO_BIN_EXE_bridgehead"), &installed).expect("a copy");
@@ -194,7 +194,7 @@ fn an_installed_program_brings_the_source_that_a_crate_is_compiled_against() {
 }
 
 #[test]
-fn nothing_of_anybodys_is_overwritten() {
+fn new_overwrites_no_files() {
     let folder = tempfile::tempdir().expect("a folder");
     let mine = folder.path().join("jira/README.md");
     std::fs::create_dir(folder.path().join("jira")).expect("a folder");
@@ -224,7 +224,7 @@ fn nothing_of_anybodys_is_overwritten() {
 }
 
 #[test]
-fn a_bad_name_gets_a_sentence_and_no_files() {
+fn new_with_an_invalid_name_explains_and_writes_no_files() {
     let folder = tempfile::tempdir().expect("a folder");
     for (name, told) in [
         ("Jira", "'Jira' is not a valid connector name"),
@@ -241,7 +241,7 @@ fn a_bad_name_gets_a_sentence_and_no_files() {
 }
 
 #[test]
-fn the_crate_is_formatted_and_its_unit_is_as_closed_as_our_own() {
+fn new_crate_is_formatted_and_its_unit_is_hardened() {
     let home = tempfile::tempdir().expect("a folder");
     for template in ["file", "http"] {
         let written = bridgehead(home.path(), &["new", "jira", "--path", template, "--template", template]);

@@ -1,5 +1,6 @@
 //! Two daemons on one PostgreSQL: each app runs on one of them, and what the other leaves is taken up, once.
 
+use std::fmt::Write as _;
 use std::time::{Duration, Instant};
 
 use bridgehead_test_servers::Link;
@@ -215,9 +216,11 @@ async fn apps_are_spread_over_the_nodes_and_one_that_names_its_nodes_stays_there
         let app = uuid::Uuid::new_v4();
         world.sandbox.add_app(app, name);
         let nodes = if name == "pinned" { "nodes = [\"b\"]\n" } else { "" };
-        text += &format!(
+        write!(
+            text,
             "[apps.{name}]\napp_id = \"{app}\"\n{nodes}connector = \"simulated\"\nsync = {{ enabled = false }}\n"
-        );
+        )
+        .expect("a string");
     }
     for node in ["a", "b"] {
         world.write(&format!("{node}.toml"), &text.replace("NODE", node));

@@ -71,7 +71,7 @@ impl Drop for ReportResult {
 }
 
 #[tokio::test]
-async fn a_program_ends_with_a_daemon_that_is_killed_and_what_it_started_before_the_next_executes_anything() {
+async fn killed_daemons_programs_end_before_the_next_executes() {
     let world = stubborn().await;
     world
         .sandbox
@@ -100,7 +100,7 @@ async fn a_program_ends_with_a_daemon_that_is_killed_and_what_it_started_before_
 }
 
 #[tokio::test]
-async fn a_program_ends_with_a_check_that_is_killed() {
+async fn killed_checks_program_ends_with_it() {
     let world = stubborn().await;
     // The mode that a daemon gives the folder.
     std::fs::create_dir_all(world.path("state")).expect("a folder");
@@ -119,7 +119,7 @@ async fn a_program_ends_with_a_check_that_is_killed() {
 }
 
 #[tokio::test]
-async fn what_runs_is_noted_and_a_daemon_that_stops_leaves_no_note() {
+async fn child_processes_are_recorded_until_the_daemon_stops() {
     let world = World::new().await;
     world.script(QUICK, "");
     world.task_for("suspend_account", json!({"username": "nobody"}));

@@ -127,7 +127,7 @@ fn tasks(page: &str) -> Vec<String> {
 }
 
 #[tokio::test]
-async fn without_a_token_everything_can_be_looked_at_nobody_is_named_and_nothing_can_be_done() {
+async fn page_without_a_token_is_read_only_and_shows_no_names() {
     let (_world, daemon, here) = holding(3, crate::admin::ADMIN).await;
     let list = get(&here, "/apps/hr/tasks?status=held").await;
     assert_eq!((list.status, tasks(&list.body).len()), (200, 3), "{}", list.body);
@@ -166,7 +166,7 @@ async fn without_a_token_everything_can_be_looked_at_nobody_is_named_and_nothing
 }
 
 #[tokio::test]
-async fn only_the_token_signs_in_and_only_on_a_page_of_this_daemon() {
+async fn sign_in_requires_the_token_and_same_origin() {
     let (_world, daemon, here) = holding(1, WITH_TOKEN).await;
     for body in ["", "token=", "token=wrong", &format!("token={TOKEN}x"), &format!("token={}", &TOKEN[1..])] {
         let refused = post(&here, "/login", "", body, &here).await;
@@ -214,7 +214,7 @@ async fn only_the_token_signs_in_and_only_on_a_page_of_this_daemon() {
 }
 
 #[tokio::test]
-async fn chosen_tasks_are_released_after_a_confirmation_that_names_them_and_no_others() {
+async fn only_selected_tasks_are_released_after_confirmation() {
     let (world, daemon, here) = holding(3, WITH_TOKEN).await;
     let visitor = Visitor::signed_in(&here).await;
     let held = tasks(&visitor.get("/apps/hr/tasks?status=held&sort=name").await.body);
@@ -241,7 +241,7 @@ async fn chosen_tasks_are_released_after_a_confirmation_that_names_them_and_no_o
 }
 
 #[tokio::test]
-async fn a_form_that_was_not_handed_out_or_comes_from_elsewhere_does_nothing() {
+async fn forged_or_cross_origin_form_does_nothing() {
     let (world, daemon, here) = holding(2, WITH_TOKEN).await;
     let (visitor, other) = (Visitor::signed_in(&here).await, Visitor::signed_in(&here).await);
     let path = "/apps/hr/actions/release";
@@ -287,7 +287,7 @@ async fn a_form_that_was_not_handed_out_or_comes_from_elsewhere_does_nothing() {
 }
 
 #[tokio::test]
-async fn what_has_changed_since_it_was_confirmed_is_not_done() {
+async fn action_is_refused_if_its_tasks_changed_since_confirmation() {
     let (world, daemon, here) = holding(2, WITH_TOKEN).await;
     let visitor = Visitor::signed_in(&here).await;
     let form = visitor.form("/apps/hr/actions/release?all=1").await;
@@ -307,7 +307,7 @@ async fn what_has_changed_since_it_was_confirmed_is_not_done() {
 }
 
 #[tokio::test]
-async fn lists_are_complete_over_their_pages_sorted_filtered_and_exported() {
+async fn page_lists_are_complete_sorted_filtered_and_exported() {
     let (_world, daemon, here) = holding(120, WITH_TOKEN).await;
     let visitor = Visitor::signed_in(&here).await;
     let mut seen = Vec::new();
@@ -344,7 +344,7 @@ async fn lists_are_complete_over_their_pages_sorted_filtered_and_exported() {
 }
 
 #[tokio::test]
-async fn a_sync_is_started_held_shown_by_name_and_allowed_on_the_page() {
+async fn sync_is_started_held_shown_and_allowed_on_the_page() {
     let world = World::new().await;
     people(&world, 50);
     configure(&world, "enabled = false", WITH_TOKEN);
@@ -415,7 +415,7 @@ async fn eventually_changed(visitor: &Visitor<'_>) {
 }
 
 #[tokio::test]
-async fn history_outlives_the_daemon_and_adds_up_over_its_restarts() {
+async fn history_survives_and_adds_up_across_restarts() {
     let world = World::new().await;
     people(&world, 5);
     configure(&world, "every = \"6h\"", WITH_TOKEN);
@@ -462,7 +462,7 @@ async fn history_outlives_the_daemon_and_adds_up_over_its_restarts() {
 }
 
 #[tokio::test]
-async fn a_page_is_told_of_what_changes_and_a_daemon_that_stops_does_not_wait_for_it() {
+async fn page_receives_events_and_does_not_delay_shutdown() {
     let world = World::new().await;
     people(&world, 3);
     configure(&world, "enabled = false", WITH_TOKEN);
@@ -500,7 +500,7 @@ async fn a_page_is_told_of_what_changes_and_a_daemon_that_stops_does_not_wait_fo
 }
 
 #[tokio::test]
-async fn after_a_reload_the_new_token_counts_and_pages_actions_and_history_follow_the_apps() {
+async fn reload_applies_the_new_token_and_apps_to_the_page() {
     const OTHER: &str = "another-page-token-that-must-never-leak-4223";
     let world = World::new().await;
     people(&world, 5);
@@ -569,7 +569,7 @@ async fn after_a_reload_the_new_token_counts_and_pages_actions_and_history_follo
 }
 
 #[tokio::test]
-async fn browsers_are_told_to_load_and_send_nothing_elsewhere() {
+async fn security_headers_forbid_external_requests() {
     let (_world, daemon, here) = holding(1, WITH_TOKEN).await;
     for path in ["/", "/apps/hr", "/page.js", "/page.css", "/icon.svg", "/nowhere", "/login", "/status"] {
         let answer = get(&here, path).await;
@@ -587,7 +587,7 @@ async fn browsers_are_told_to_load_and_send_nothing_elsewhere() {
 }
 
 #[tokio::test]
-async fn a_token_that_could_be_guessed_or_is_missing_keeps_the_daemon_from_starting() {
+async fn weak_or_missing_page_token_prevents_startup() {
     let world = World::new().await;
     people(&world, 1);
     configure(&world, "enabled = false", WITH_TOKEN);

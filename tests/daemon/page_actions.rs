@@ -27,7 +27,7 @@ async fn act(visitor: &Visitor<'_>, path: &str, more: &str) -> String {
 }
 
 #[tokio::test]
-async fn an_app_is_paused_with_a_reason_and_resumed_on_the_page() {
+async fn app_is_paused_with_a_reason_and_resumed_on_the_page() {
     let world = World::new().await;
     world.script(PATIENT, WITH_TOKEN);
     let daemon = start(&world);
@@ -52,7 +52,7 @@ async fn an_app_is_paused_with_a_reason_and_resumed_on_the_page() {
 }
 
 #[tokio::test]
-async fn a_task_that_waits_is_shown_with_its_attempts_and_retried_on_the_page() {
+async fn waiting_task_is_shown_and_retried_on_the_page() {
     let world = World::new().await;
     world.script(PATIENT, WITH_TOKEN);
     world.rules(&json!([
@@ -85,7 +85,7 @@ async fn a_task_that_waits_is_shown_with_its_attempts_and_retried_on_the_page() 
 }
 
 #[tokio::test]
-async fn a_task_of_unknown_effect_is_resolved_on_the_page_with_a_reason() {
+async fn task_of_unknown_effect_is_resolved_on_the_page() {
     let world = World::new().await;
     let (daemon, task) = unknown_with(&world, WITH_TOKEN, VARIABLES).await;
     let here = address(&daemon).await;
@@ -112,7 +112,7 @@ async fn a_task_of_unknown_effect_is_resolved_on_the_page_with_a_reason() {
 }
 
 #[tokio::test]
-async fn a_running_sync_is_cancelled_on_the_page_and_removes_nobody() {
+async fn sync_cancelled_on_the_page_removes_no_account() {
     let world = World::new().await;
     world.configure(&format!("{}{WITH_TOKEN}", crate::actions::SLOW_SYNC));
     let daemon = start(&world);

@@ -237,7 +237,7 @@ async fn eventful() -> (World, crate::support::Daemon, String) {
 }
 
 #[tokio::test]
-async fn every_page_is_sound_on_every_screen_and_asks_nobody_else() {
+async fn pages_are_accessible_at_every_size_and_load_nothing_external() {
     let axe = axe();
     let (_world, daemon, here) = eventful().await;
     let browser = Browser::start().await;
@@ -312,7 +312,7 @@ fn is_expected(complaint: &str) -> bool {
 }
 
 #[tokio::test]
-async fn everything_is_reached_with_the_keyboard_and_the_focus_is_seen() {
+async fn keyboard_reaches_everything_with_visible_focus() {
     let (_world, daemon, here) = eventful().await;
     let browser = Browser::start().await;
     browser.screen(1280, "light").await;
@@ -356,7 +356,7 @@ async fn everything_is_reached_with_the_keyboard_and_the_focus_is_seen() {
 }
 
 #[tokio::test]
-async fn a_page_renews_itself_with_a_script_and_works_without() {
+async fn page_updates_itself_and_works_without_javascript() {
     let (world, daemon, here) = eventful().await;
     let browser = Browser::start().await;
     browser.screen(1280, "light").await;

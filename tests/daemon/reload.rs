@@ -88,7 +88,7 @@ async fn two_apps(more: &str) -> (World, Other, Daemon) {
 }
 
 #[tokio::test]
-async fn a_changed_app_begins_anew_and_the_others_are_not_touched() {
+async fn reload_restarts_only_changed_apps() {
     let (world, _, daemon) = two_apps(ADMIN).await;
     world.rules(&json!([{"method": "create_account", "account": "bob", "hang_until": "go"}]));
     let ann = world.task_for("create_account", json!("ann"));
@@ -151,7 +151,7 @@ async fn a_pause_outlives_a_reload_and_a_restart_whatever_has_changed() {
 }
 
 #[tokio::test]
-async fn nothing_that_has_not_changed_is_touched_by_a_reload_of_everything_else() {
+async fn reload_leaves_unchanged_apps_running() {
     let (world, crm, daemon) = two_apps("").await;
     let before = status(&world).await;
     let asked = crm.asked(&world, "/tasks/");
@@ -179,7 +179,7 @@ async fn nothing_that_has_not_changed_is_touched_by_a_reload_of_everything_else(
 }
 
 #[tokio::test]
-async fn tasks_that_run_finish_the_others_keep_their_turn_and_none_is_executed_twice() {
+async fn reload_finishes_running_tasks_and_keeps_the_order() {
     let world = World::new().await;
     world.script(&format!("{QUICK}concurrency = 2\n"), "");
     world.rules(&json!([{"method": "create_account", "hang_until": "go"}]));
@@ -211,7 +211,7 @@ async fn tasks_that_run_finish_the_others_keep_their_turn_and_none_is_executed_t
 }
 
 #[tokio::test]
-async fn what_does_not_end_within_the_grace_is_cut_off_and_looked_up_before_it_goes_on() {
+async fn reload_interrupts_slow_tasks_after_grace_and_verifies_them() {
     let world = World::new().await;
     let tasks = "poll_interval = \"100ms\"\ntimeout = \"20s\"\n";
     world.script(tasks, "[runtime]\nshutdown_grace = \"300ms\"");
@@ -231,7 +231,7 @@ async fn what_does_not_end_within_the_grace_is_cut_off_and_looked_up_before_it_g
 }
 
 #[tokio::test]
-async fn a_sync_of_a_changed_app_is_abandoned_and_begun_anew_and_one_of_another_goes_on() {
+async fn reload_restarts_only_the_syncs_of_changed_apps() {
     let world = World::new().await;
     let (crm, erp) = (Other::new(&world), Other::new(&world));
     let slow = "accounts = 600\npage_size = 20\nlatency = \"50ms\"";
@@ -264,7 +264,7 @@ async fn a_sync_of_a_changed_app_is_abandoned_and_begun_anew_and_one_of_another_
 }
 
 #[tokio::test]
-async fn apps_are_added_removed_and_renamed_while_others_run() {
+async fn reload_adds_removes_and_renames_apps_while_others_run() {
     let (world, crm, daemon) = two_apps("").await;
     let text = world.read("bridgehead.toml");
     let (without, _) = text.split_once("[apps.crm]").expect("it is the last one");
@@ -297,7 +297,7 @@ async fn apps_are_added_removed_and_renamed_while_others_run() {
 }
 
 #[tokio::test]
-async fn a_bad_file_changes_nothing_and_says_why_everywhere() {
+async fn reload_of_an_invalid_file_changes_nothing_and_explains() {
     let (world, _, daemon) = two_apps("").await;
     let good = world.read("bridgehead.toml");
     for (bad, why) in [
@@ -349,7 +349,7 @@ async fn a_bad_file_changes_nothing_and_says_why_everywhere() {
 }
 
 #[tokio::test]
-async fn an_app_whose_connector_cannot_be_built_goes_on_as_it_was_and_the_others_are_reloaded() {
+async fn app_that_fails_to_reload_keeps_running_unchanged() {
     let (world, crm, daemon) = two_apps("").await;
     let before = status(&world).await;
     change(&world, "accounts = 3", "error_rate = 7.5");
@@ -387,7 +387,7 @@ async fn an_app_whose_connector_cannot_be_built_goes_on_as_it_was_and_the_others
 }
 
 #[tokio::test]
-async fn two_reloads_at_once_and_a_storm_of_signals_come_to_the_same_as_one() {
+async fn concurrent_reloads_equal_one() {
     let (world, _, daemon) = two_apps("").await;
     change(&world, "accounts = 3", "accounts = 4");
     let (one, two) = tokio::join!(reload(&world), reload(&world));
@@ -420,7 +420,7 @@ async fn two_reloads_at_once_and_a_storm_of_signals_come_to_the_same_as_one() {
 }
 
 #[tokio::test]
-async fn secrets_that_were_rotated_are_picked_up() {
+async fn reload_picks_up_rotated_secrets() {
     let world = World::new().await;
     let crm = Other::new(&world);
     let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/daemon/connectors/target.py");
@@ -475,7 +475,7 @@ async fn secrets_that_were_rotated_are_picked_up() {
 }
 
 #[tokio::test]
-async fn what_a_reload_would_do_is_shown_without_doing_it_and_what_needs_a_restart_is_named() {
+async fn check_diff_shows_what_a_reload_would_do() {
     let (world, _, daemon) = two_apps(ADMIN).await;
     let before = status(&world).await;
     change(&world, "accounts = 3", "accounts = 4");
@@ -512,7 +512,7 @@ async fn what_a_reload_would_do_is_shown_without_doing_it_and_what_needs_a_resta
 }
 
 #[tokio::test]
-async fn systemd_is_told_when_a_reload_begins_and_when_it_has_ended() {
+async fn systemd_is_notified_of_reload_start_and_end() {
     let world = World::new().await;
     world.script(QUICK, "");
     let socket = world.path("notify");
@@ -549,7 +549,7 @@ async fn systemd_is_told_when_a_reload_begins_and_when_it_has_ended() {
 }
 
 #[tokio::test]
-async fn more_is_logged_of_one_app_for_a_time_and_a_line_says_whose_task_it_is() {
+async fn log_level_of_one_app_can_be_raised_temporarily() {
     let (world, _, daemon) = two_apps("[log]\nformat = \"json\"\n").await;
     let lines = |daemon: &Daemon| -> Vec<Value> {
         daemon.log().lines().filter_map(|line| serde_json::from_str(line).ok()).collect()

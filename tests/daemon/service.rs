@@ -48,7 +48,7 @@ fn behind(world: &World, shell: &str) -> Command {
 }
 
 #[tokio::test]
-async fn the_watchdog_is_fed_from_the_start_to_the_end() {
+async fn watchdog_is_fed_from_start_to_stop() {
     let world = World::new().await;
     world.script(QUICK, "");
     let mut heard = Heard::new(&world);
@@ -71,7 +71,7 @@ async fn the_watchdog_is_fed_from_the_start_to_the_end() {
 
 /// A Bridge that accepts requests but never answers must not prevent the machine from booting.
 #[tokio::test]
-async fn a_bridge_that_never_answers_does_not_keep_the_service_from_being_ready() {
+async fn unresponsive_bridge_does_not_block_service_readiness() {
     let world = World::new().await;
     world.script(QUICK, "");
     world.sandbox.add_fault(Fault::new(Effect::Stall(Duration::from_hours(1))));
@@ -86,7 +86,7 @@ async fn a_bridge_that_never_answers_does_not_keep_the_service_from_being_ready(
 }
 
 #[tokio::test]
-async fn a_disk_that_is_full_at_the_start_is_waited_for_and_systemd_is_asked_for_time() {
+async fn startup_waits_for_disk_space_and_extends_the_timeout() {
     let world = World::new().await;
     world.script(QUICK, "");
     let configuration = world.read("bridgehead.toml").replace("path = \"state\"", "path = \"disk/state\"");
@@ -119,7 +119,7 @@ async fn a_disk_that_is_full_at_the_start_is_waited_for_and_systemd_is_asked_for
 }
 
 #[tokio::test]
-async fn the_journal_reads_the_priority_of_each_line() {
+async fn journald_receives_the_priority_of_each_line() {
     let world = World::new().await;
     world.script(QUICK, "");
     let configuration = world.read("bridgehead.toml");

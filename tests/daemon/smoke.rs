@@ -5,7 +5,7 @@ use serde_json::json;
 use crate::support::World;
 
 #[tokio::test]
-async fn a_task_is_executed_and_reported_and_the_people_are_synced() {
+async fn task_is_executed_and_reported_and_accounts_are_synced() {
     let world = World::new().await;
     world.write("people/accounts.csv", "id,email,username,status,team\nu1,ann@example.org,ann,active,t1\n");
     world.write("people/team.csv", "id,name\nt1,Team One\n");

@@ -28,7 +28,7 @@ fn stderr(output: &Output) -> String {
 }
 
 #[tokio::test]
-async fn a_daemon_whose_state_is_removed_executes_nothing_more_raises_an_alarm_and_says_what_to_do() {
+async fn removed_state_stops_execution_and_raises_an_alarm() {
     let world = world().await;
     let daemon = world.start();
     let address = address(&daemon).await;
@@ -52,7 +52,7 @@ async fn a_daemon_whose_state_is_removed_executes_nothing_more_raises_an_alarm_a
 }
 
 #[tokio::test]
-async fn a_daemon_that_has_nothing_to_do_notices_too_that_its_state_was_moved_away() {
+async fn idle_daemon_detects_that_its_state_was_moved() {
     let world = world().await;
     let daemon = world.start();
     daemon.says("ready").await;
@@ -61,7 +61,7 @@ async fn a_daemon_that_has_nothing_to_do_notices_too_that_its_state_was_moved_aw
 }
 
 #[tokio::test]
-async fn a_second_daemon_is_refused_although_the_lock_of_the_first_was_removed() {
+async fn second_daemon_is_refused_even_without_the_lock_file() {
     let world = world().await;
     let first = world.start();
     first.says("ready").await;
@@ -73,7 +73,7 @@ async fn a_second_daemon_is_refused_although_the_lock_of_the_first_was_removed()
 }
 
 #[tokio::test]
-async fn a_daemon_that_finds_its_journal_lost_says_so_with_and_without_a_listener() {
+async fn lost_journal_is_reported_with_and_without_a_listener() {
     let world = world().await;
     let daemon = world.start();
     daemon.says("ready").await;
@@ -92,7 +92,7 @@ async fn a_daemon_that_finds_its_journal_lost_says_so_with_and_without_a_listene
 }
 
 #[tokio::test]
-async fn a_new_installation_is_not_taken_for_a_lost_one_because_its_own_sync_came_before_its_first_task() {
+async fn first_sync_before_first_task_is_not_a_lost_journal() {
     let world = world().await;
     let synced =
         world.read("bridgehead.toml").replace("sync = { enabled = false }", "sync = { every = \"1h\" }");
@@ -111,7 +111,7 @@ async fn a_new_installation_is_not_taken_for_a_lost_one_because_its_own_sync_cam
 }
 
 #[tokio::test]
-async fn commands_other_than_run_and_sync_make_no_state() {
+async fn only_run_and_sync_create_state() {
     let world = world().await;
     for (arguments, code) in [
         (&["tasks", "release", "hr", "--all"][..], 1),
@@ -143,7 +143,7 @@ async fn commands_other_than_run_and_sync_make_no_state() {
 }
 
 #[tokio::test]
-async fn what_a_sync_of_root_makes_in_the_folder_of_a_service_user_is_that_users() {
+async fn files_of_a_root_sync_belong_to_the_service_user() {
     let world = world().await;
     std::fs::create_dir(world.path("state")).expect("a folder");
     if chown(world.path("state"), Some(4711), Some(4711)).is_err() {
@@ -163,7 +163,7 @@ async fn what_a_sync_of_root_makes_in_the_folder_of_a_service_user_is_that_users
 }
 
 #[tokio::test]
-async fn a_daemon_follows_no_link_in_its_state_folder() {
+async fn daemon_does_not_follow_links_in_its_state_folder() {
     let world = world().await;
     world.write("precious", "precious");
     std::fs::create_dir(world.path("state")).expect("a folder");

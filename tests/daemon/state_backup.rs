@@ -23,7 +23,7 @@ async fn json_of(world: &World, arguments: &[&str]) -> Value {
 }
 
 #[tokio::test]
-async fn what_was_done_after_a_backup_is_not_done_again_when_it_is_restored() {
+async fn tasks_done_after_a_backup_are_not_repeated_after_restore() {
     let world = World::new().await;
     world.script(QUICK, "");
     let ann = world.task_for("create_account", json!("ann"));
@@ -78,7 +78,7 @@ async fn what_was_done_after_a_backup_is_not_done_again_when_it_is_restored() {
 }
 
 #[tokio::test]
-async fn a_state_that_was_replaced_is_known_as_an_old_one_when_it_comes_back() {
+async fn replaced_state_is_detected_as_old_when_put_back() {
     let world = World::new().await;
     world.script(QUICK, "");
     let daemon = world.start();
@@ -100,7 +100,7 @@ async fn a_state_that_was_replaced_is_known_as_an_old_one_when_it_comes_back() {
 }
 
 #[tokio::test]
-async fn a_sync_after_a_restore_is_held_where_iden_knows_a_later_one() {
+async fn sync_after_a_restore_is_held_if_iden_has_a_later_one() {
     let world = World::new().await;
     world.configure(
         "connector = \"file\"\nsync = { every = \"1d\", on_start = false }\ntasks = { poll_interval = \"100ms\" }\n[apps.hr.target]\npath = \"people\"\n",
@@ -141,7 +141,7 @@ async fn a_sync_after_a_restore_is_held_where_iden_knows_a_later_one() {
 }
 
 #[tokio::test]
-async fn what_is_no_whole_backup_is_refused_and_the_state_stays_as_it_was() {
+async fn incomplete_backup_is_refused_and_the_state_unchanged() {
     let world = World::new().await;
     world.script(QUICK, "");
     let to = world.path("backup").display().to_string();

@@ -40,7 +40,7 @@ fn losses(synced: &Synced, kind: &str) -> Option<(u64, u64)> {
 }
 
 #[tokio::test]
-async fn two_hundred_of_two_hundred_suddenly_inactive_are_held_until_the_operator_says_so() {
+async fn mass_deactivation_is_held_until_allowed() {
     let world = synced(target(0..200, |_, _| {}), "").await;
     world.target(target(0..200, |_, record| inactive(record)));
     let dry = world.sync(&["--dry-run"]).await;
@@ -58,7 +58,7 @@ async fn two_hundred_of_two_hundred_suddenly_inactive_are_held_until_the_operato
 }
 
 #[tokio::test]
-async fn a_few_who_leave_pass_and_a_drip_of_them_adds_up() {
+async fn few_deactivations_pass_but_add_up() {
     let world = synced(target(0..100, |_, _| {}), "").await;
     let gone = |most: usize| {
         target(0..100, move |number, record| {
@@ -77,7 +77,7 @@ async fn a_few_who_leave_pass_and_a_drip_of_them_adds_up() {
 }
 
 #[tokio::test]
-async fn memberships_that_are_lost_count_by_account_also_where_the_group_itself_is_gone() {
+async fn lost_memberships_count_by_account_even_if_the_group_is_gone() {
     let member = |_: usize, record: &mut Value| record["memberships"] = json!({"team": ["t1", "t2"]});
     let without = |most: usize| {
         target(0..40, move |number, record| {
@@ -108,7 +108,7 @@ async fn memberships_that_are_lost_count_by_account_also_where_the_group_itself_
 }
 
 #[tokio::test]
-async fn what_tasks_take_away_is_no_surprise() {
+async fn losses_caused_by_tasks_do_not_count() {
     let world = synced(target(0..40, |_, _| {}), "every = \"6h\", on_start = false").await;
     let daemon = world.start();
     let suspend = |n: usize| ("suspend_account", json!({"account": {"id": format!("u{n:06}")}}));
@@ -128,7 +128,7 @@ async fn what_tasks_take_away_is_no_surprise() {
 }
 
 #[tokio::test]
-async fn fewer_distinct_records_than_the_target_says_it_has_are_no_whole_listing() {
+async fn listing_below_its_reported_total_is_incomplete() {
     let world = synced(target(0..150, |_, _| {}), "").await;
     let said = |numbers, total: u64| {
         let mut said = target(numbers, |_, _| {});
@@ -159,7 +159,7 @@ async fn fewer_distinct_records_than_the_target_says_it_has_are_no_whole_listing
 }
 
 #[tokio::test]
-async fn bad_records_are_read_records_each_once() {
+async fn invalid_records_count_once_towards_the_total() {
     let mut said = target(0..10, |_, _| {});
     let bad = |id: &str| json!({"id": id, "email": 7});
     said["raw"] = json!({"account": [bad("b1"), bad("b1"), bad("b2"), {"email": "nobody@example.org"}, bad("u000001")]});

@@ -17,7 +17,7 @@ async fn synced(numbers: impl IntoIterator<Item = usize>, sync: &str) -> World {
 }
 
 #[tokio::test]
-async fn a_target_that_breaks_after_the_dry_run_takes_nobody_along() {
+async fn target_failing_after_the_dry_run_removes_no_account() {
     let world = synced(0..200, "every = \"6h\", on_start = false").await;
     let daemon = world.start();
     daemon.says("ready").await;
@@ -53,7 +53,7 @@ async fn a_target_that_breaks_after_the_dry_run_takes_nobody_along() {
 }
 
 #[tokio::test]
-async fn a_number_allows_so_many_losses_of_all_kinds_and_no_more() {
+async fn allowed_number_limits_losses_of_all_kinds() {
     let world = synced(0..200, "").await;
     let mut said = target(30..200);
     for record in &mut said["records"]["account"].as_array_mut().expect("accounts")[..25] {
@@ -67,7 +67,7 @@ async fn a_number_allows_so_many_losses_of_all_kinds_and_no_more() {
 }
 
 #[tokio::test]
-async fn without_anything_shown_nothing_is_allowed_and_no_session_begins() {
+async fn removals_cannot_be_allowed_without_a_dry_run() {
     let world = synced(0..60, "").await;
     world.target(target(0..30));
     let refused = world.sync(&["--allow-removals"]).await;
@@ -83,7 +83,7 @@ async fn without_anything_shown_nothing_is_allowed_and_no_session_begins() {
 }
 
 #[tokio::test]
-async fn what_was_shown_is_forgotten_once_a_sync_completes() {
+async fn completed_sync_invalidates_shown_losses() {
     let world = synced(0..60, "").await;
     world.target(target(0..30));
     world.sync(&[]).await.assert(1, "held");
@@ -95,7 +95,7 @@ async fn what_was_shown_is_forgotten_once_a_sync_completes() {
 }
 
 #[tokio::test]
-async fn an_app_named_behind_the_flag_is_an_app() {
+async fn app_after_the_allow_flag_is_parsed_as_an_app() {
     let world = synced(0..60, "").await;
     world.target(target(0..30));
     world.sync(&[]).await.assert(1, "held");
@@ -105,7 +105,7 @@ async fn an_app_named_behind_the_flag_is_an_app() {
 }
 
 #[tokio::test]
-async fn a_dry_run_goes_through_the_daemon_which_alone_has_the_key_and_disturbs_nothing() {
+async fn dry_run_goes_through_the_daemon_without_side_effects() {
     let world = synced(0..60, "every = \"6h\", on_start = false").await;
     let daemon = world.start();
     daemon.says("ready").await;
@@ -152,7 +152,7 @@ async fn a_dry_run_goes_through_the_daemon_which_alone_has_the_key_and_disturbs_
 }
 
 #[tokio::test]
-async fn all_who_would_go_are_in_the_json_and_twenty_of_them_in_the_text() {
+async fn dry_run_json_lists_all_removals_and_text_lists_twenty() {
     let world = synced(0..400, "").await;
     world.target(target(0..150));
     let synced = world.sync(&["--dry-run"]).await;

@@ -42,7 +42,7 @@ fn went_through(world: &World, synced: &Synced) {
 }
 
 #[tokio::test]
-async fn failures_of_every_kind_on_the_way_of_a_page_cost_nothing() {
+async fn failed_page_pushes_are_retried_without_loss() {
     let effects = [
         Effect::answer(500),
         Effect::answer(503),
@@ -59,7 +59,7 @@ async fn failures_of_every_kind_on_the_way_of_a_page_cost_nothing() {
 }
 
 #[tokio::test]
-async fn a_page_that_is_told_to_wait_waits() {
+async fn page_push_honors_retry_after() {
     let fault = Fault::new(Effect::retry_after(429, 1)).method("PUT").times(1);
     let (world, synced) = with_fault(fault).await;
     went_through(&world, &synced);
@@ -71,7 +71,7 @@ async fn a_page_that_is_told_to_wait_waits() {
 }
 
 #[tokio::test]
-async fn a_start_that_was_heard_and_not_answered_is_made_again() {
+async fn unanswered_sync_start_is_retried() {
     let effects = [Effect::Lose(Loss::Cut), Effect::Lose(Loss::Status(500)), Effect::Garbage { status: 201 }];
     let each = effects.map(async |effect| {
         let (world, synced) = with_fault(Fault::new(effect).method("POST").path("**/sync/").times(1)).await;
@@ -82,7 +82,7 @@ async fn a_start_that_was_heard_and_not_answered_is_made_again() {
 }
 
 #[tokio::test]
-async fn a_complete_that_was_heard_and_not_answered_is_not_sent_again() {
+async fn received_but_unanswered_complete_is_not_repeated() {
     let effects = [Effect::Lose(Loss::Cut), Effect::Lose(Loss::Status(500)), Effect::Garbage { status: 202 }];
     let each = effects.map(async |effect| {
         let (world, synced) =
@@ -94,7 +94,7 @@ async fn a_complete_that_was_heard_and_not_answered_is_not_sent_again() {
 }
 
 #[tokio::test]
-async fn a_complete_that_was_not_heard_is_sent_again() {
+async fn lost_complete_is_sent_again() {
     let each = [Effect::Cut, Effect::answer(500)].map(async |effect| {
         let (world, synced) =
             with_fault(Fault::new(effect).method("POST").path("**/complete/").times(1)).await;
@@ -105,7 +105,7 @@ async fn a_complete_that_was_not_heard_is_sent_again() {
 }
 
 #[tokio::test]
-async fn questions_that_fail_are_asked_again() {
+async fn failed_progress_requests_are_retried() {
     let each = [Effect::answer(500), Effect::Cut, Effect::Garbage { status: 200 }].map(async |effect| {
         let (world, synced) = with_fault(Fault::new(effect).method("GET").path("**/sync/*/").times(2)).await;
         went_through(&world, &synced);
@@ -114,7 +114,7 @@ async fn questions_that_fail_are_asked_again() {
 }
 
 #[tokio::test]
-async fn a_page_that_collides_with_another_is_sent_again_as_it_is_once_nothing_else_is_under_way() {
+async fn colliding_page_is_resent_once_no_other_push_is_running() {
     let detail = "Sync failed for 'account': a record with the same identifier already exists.";
     let collision = Effect::answer_json(422, json!({"detail": detail}));
     let (world, synced) = with_fault(Fault::new(collision).method("PUT").path("**/account/").times(1)).await;
@@ -128,7 +128,7 @@ async fn a_page_that_collides_with_another_is_sent_again_as_it_is_once_nothing_e
 }
 
 #[tokio::test]
-async fn a_type_that_cannot_be_registered_now_fails_this_sync_and_says_what_to_do() {
+async fn failed_type_registration_fails_the_sync_with_advice() {
     let (world, synced) = with_fault(Fault::new(Effect::answer(403)).path("**/resource-types/")).await;
     let detail = synced.assert(1, "failed").detail();
     assert!(detail.contains("registering a resource type") && detail.contains("403"), "{detail}");
@@ -137,14 +137,14 @@ async fn a_type_that_cannot_be_registered_now_fails_this_sync_and_says_what_to_d
 }
 
 #[tokio::test]
-async fn a_page_whose_access_is_refused_waits_until_it_is_granted() {
+async fn forbidden_page_push_waits_for_access() {
     let (world, synced) = with_fault(Fault::new(Effect::answer(403)).method("PUT").times(1)).await;
     went_through(&world, &synced);
     assert!(synced.stderr.contains("403"), "somebody is told: {}", synced.stderr);
 }
 
 #[tokio::test]
-async fn an_abandon_that_fails_is_not_worth_a_long_wait() {
+async fn failed_abandon_is_not_retried_for_long() {
     let records = json!({"account": accounts(350)});
     let data = json!({"code": "INTERNAL_ERROR", "retry": "never"});
     let faults = json!([{"do": "error", "type": "account", "page": 3, "data": data}]);
@@ -156,7 +156,7 @@ async fn an_abandon_that_fails_is_not_worth_a_long_wait() {
 }
 
 #[tokio::test]
-async fn a_sync_comes_through_a_bad_day() {
+async fn sync_survives_many_random_faults() {
     let world = World::with_target(json!({"records": {"account": accounts(2500)}}), "").await;
     for (seed, effect) in (1..).zip([Effect::answer(500), Effect::Cut, Effect::Lose(Loss::Cut)]) {
         world.sandbox.add_fault(Fault::new(effect).path("**/sync/**").probability(0.05, seed));

@@ -11,7 +11,7 @@ async fn world(first: &str) -> World {
 }
 
 #[tokio::test]
-async fn the_first_sync_completes_only_after_what_it_does_was_shown_and_allowed() {
+async fn first_sync_completes_only_after_consent() {
     let world = world("ask").await;
     // Repeating the sync does not complete it without approval.
     for _ in 0..2 {
@@ -29,7 +29,7 @@ async fn the_first_sync_completes_only_after_what_it_does_was_shown_and_allowed(
 }
 
 #[tokio::test]
-async fn a_dry_run_of_the_first_sync_is_fine_and_shows_how_to_allow_it() {
+async fn first_dry_run_succeeds_and_shows_how_to_allow_it() {
     let world = world("ask").await;
     let shown = world.sync(&["--dry-run"]).await;
     shown.assert(0, "rehearsed");
@@ -45,7 +45,7 @@ async fn a_dry_run_of_the_first_sync_is_fine_and_shows_how_to_allow_it() {
 }
 
 #[tokio::test]
-async fn without_asking_the_first_sync_completes_as_before() {
+async fn first_sync_completes_without_consent_if_so_configured() {
     let world = world("complete").await;
     world.sync(&[]).await.assert(0, "completed");
     assert_eq!(world.count("complete"), 1);

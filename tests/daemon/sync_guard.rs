@@ -29,7 +29,7 @@ fn held(world: &World, synced: &Synced, says: &[&str]) {
 }
 
 #[tokio::test]
-async fn half_the_people_gone_is_held_with_figures_and_names() {
+async fn removing_half_the_accounts_is_held_with_counts_and_names() {
     let world = synced(0..400, "").await;
     world.target(target(0..200));
     let synced = world.sync(&[]).await;
@@ -41,7 +41,7 @@ async fn half_the_people_gone_is_held_with_figures_and_names() {
 }
 
 #[tokio::test]
-async fn everybody_gone_is_held_whether_the_type_is_empty_or_not_offered_any_more() {
+async fn emptied_or_vanished_type_is_held() {
     let seats = json!([{"id": "s1", "name": "One"}, {"id": "s2", "name": "Two"}]);
     let account = json!({"slug": "account", "name": "Account", "type": "account"});
     let types = json!([{"slug": "seat", "name": "Seat", "type": "license"}, account]);
@@ -60,7 +60,7 @@ async fn everybody_gone_is_held_whether_the_type_is_empty_or_not_offered_any_mor
 }
 
 #[tokio::test]
-async fn as_many_as_before_but_others_is_held() {
+async fn replaced_accounts_of_equal_number_are_held() {
     let world = synced(0..50, "").await;
     world.target(target(100..150));
     let synced = world.sync(&[]).await;
@@ -87,7 +87,7 @@ fn cut(numbers: impl IntoIterator<Item = usize>) -> Value {
 }
 
 #[tokio::test]
-async fn when_the_others_are_gone_again_the_sync_goes_through_by_itself_and_uses_up_nothing() {
+async fn recovered_listing_completes_without_using_up_the_limit() {
     let world = synced(0..50, "").await;
     world.target(target(100..150));
     for _ in 0..2 {
@@ -105,7 +105,7 @@ async fn when_the_others_are_gone_again_the_sync_goes_through_by_itself_and_uses
 }
 
 #[tokio::test]
-async fn a_listing_recovers_too_if_a_bad_record_or_a_failure_ended_the_sync_before_the_guard_was_asked() {
+async fn listing_recovers_after_abandoned_and_held_syncs() {
     let world = synced(0..50, "push_concurrency = 1").await;
     world.target(with_a_bad_record(100..150));
     world.sync(&[]).await.assert(1, "abandoned");
@@ -120,7 +120,7 @@ async fn a_listing_recovers_too_if_a_bad_record_or_a_failure_ended_the_sync_befo
 }
 
 #[tokio::test]
-async fn no_number_of_held_syncs_makes_the_people_of_the_last_completed_one_removable() {
+async fn held_syncs_never_make_accounts_removable() {
     let world = synced(0..50, "").await;
     for listing in [target(100..150), target(0..25), with_a_bad_record(200..250), target([]), target(25..75)]
     {
@@ -134,7 +134,7 @@ async fn no_number_of_held_syncs_makes_the_people_of_the_last_completed_one_remo
 }
 
 #[tokio::test]
-async fn people_whom_only_abandoned_syncs_have_seen_are_guarded_like_everybody() {
+async fn accounts_seen_only_by_abandoned_syncs_are_guarded() {
     let world = synced(0..50, "").await;
     // The invalid record stays for weeks; meanwhile some accounts are removed, and many are added.
     for day in 1..=4 {
@@ -151,7 +151,7 @@ async fn people_whom_only_abandoned_syncs_have_seen_are_guarded_like_everybody()
 }
 
 #[tokio::test]
-async fn many_bad_records_are_no_reason_to_doubt_the_good_ones() {
+async fn valid_records_are_guarded_despite_many_invalid_ones() {
     let world = synced(0..50, "").await;
     let mut said = target(0..90);
     for record in &mut said["records"]["account"].as_array_mut().expect("accounts")[..20] {
@@ -165,7 +165,7 @@ async fn many_bad_records_are_no_reason_to_doubt_the_good_ones() {
 }
 
 #[tokio::test]
-async fn people_whom_only_half_read_listings_have_shown_are_guarded_too() {
+async fn accounts_seen_only_in_partial_listings_are_guarded() {
     let world = synced(0..50, "push_concurrency = 1").await;
     world.target(cut(0..350));
     world.sync(&[]).await.assert(1, "abandoned");
@@ -178,7 +178,7 @@ async fn people_whom_only_half_read_listings_have_shown_are_guarded_too() {
 }
 
 #[tokio::test]
-async fn a_drip_is_held_once_it_adds_up() {
+async fn gradual_removals_are_held_once_they_add_up() {
     let world = synced(0..100, "").await;
     for gone in [4, 8] {
         world.target(target(gone..100));
@@ -191,7 +191,7 @@ async fn a_drip_is_held_once_it_adds_up() {
 }
 
 #[tokio::test]
-async fn a_drip_that_is_older_than_the_window_does_not_count() {
+async fn removals_older_than_the_window_do_not_count() {
     let world = synced(0..100, "guard = { window = \"1ms\" }").await;
     for gone in [4, 8, 12, 16] {
         world.target(target(gone..100));
@@ -201,7 +201,7 @@ async fn a_drip_that_is_older_than_the_window_does_not_count() {
 }
 
 #[tokio::test]
-async fn a_tiny_target_is_exempt_but_not_one_that_was_worn_down() {
+async fn small_target_is_exempt_unless_it_shrank() {
     let world = synced(0..9, "").await;
     world.target(target(0..2));
     world.sync(&[]).await.assert(0, "completed");
@@ -216,7 +216,7 @@ async fn a_tiny_target_is_exempt_but_not_one_that_was_worn_down() {
 }
 
 #[tokio::test]
-async fn a_type_of_which_nothing_is_left_is_held_from_two_on_whatever_the_size_and_the_limits() {
+async fn losing_all_of_two_or_more_records_is_always_held() {
     let seats = |count: usize| {
         [json!({"id": "s1", "name": "One"}), json!({"id": "s2", "name": "Two"})][..count].to_vec()
     };
@@ -244,7 +244,7 @@ async fn a_type_of_which_nothing_is_left_is_held_from_two_on_whatever_the_size_a
 }
 
 #[tokio::test]
-async fn allowing_removals_lets_one_sync_through_and_only_one() {
+async fn allowing_removals_applies_to_one_sync() {
     let world = synced(0..300, "").await;
     world.target(target(0..150));
     world.sync(&[]).await.assert(1, "held");
@@ -263,7 +263,7 @@ async fn allowing_removals_lets_one_sync_through_and_only_one() {
 }
 
 #[tokio::test]
-async fn a_listing_that_recovered_goes_through_by_itself() {
+async fn recovered_listing_completes_by_itself() {
     let world = synced(0..60, "").await;
     world.target(target(0..30));
     world.sync(&[]).await.assert(1, "held");
@@ -274,7 +274,7 @@ async fn a_listing_that_recovered_goes_through_by_itself() {
 }
 
 #[tokio::test]
-async fn the_daemon_holds_raises_an_alarm_and_goes_on_when_the_listing_is_well_again() {
+async fn daemon_holds_alarms_and_continues_once_the_listing_recovers() {
     let world = synced(0..60, "every = \"1s\"").await;
     world.target(target(0..30));
     let daemon = world.start();
@@ -287,7 +287,7 @@ async fn the_daemon_holds_raises_an_alarm_and_goes_on_when_the_listing_is_well_a
 }
 
 #[tokio::test]
-async fn allowing_removals_through_the_running_daemon_is_for_one_sync_too() {
+async fn allowing_removals_through_the_daemon_applies_to_one_sync() {
     let world = synced(0..60, "every = \"6h\"").await;
     world.target(target(0..30));
     let daemon = world.start();
@@ -301,7 +301,7 @@ async fn allowing_removals_through_the_running_daemon_is_for_one_sync_too() {
 }
 
 #[tokio::test]
-async fn a_rehearsal_finds_the_same_and_changes_nothing() {
+async fn dry_run_finds_the_same_removals_and_changes_nothing() {
     let world = synced(0..60, "").await;
     world.target(target(0..30));
     for _ in 0..2 {
@@ -317,7 +317,7 @@ async fn a_rehearsal_finds_the_same_and_changes_nothing() {
 }
 
 #[tokio::test]
-async fn people_whom_tasks_have_created_are_guarded_before_any_completed_sync_has_seen_them() {
+async fn accounts_created_by_tasks_are_guarded_before_any_sync() {
     let create = |n: usize| {
         let id = format!("u{n:06}");
         ("create_account", json!({"account": {"username": id, "email": format!("{id}@example.org")}}))

@@ -187,7 +187,7 @@ fn target(numbers: impl IntoIterator<Item = usize>) -> Value {
 }
 
 #[tokio::test]
-async fn a_first_sync_that_failed_before_a_page_was_taken_is_no_evidence_that_iden_held_nothing() {
+async fn failed_first_sync_does_not_prove_that_iden_was_empty() {
     for apps in [Apps::Status(403), Apps::Status(404), Apps::NotListed, Apps::Listed] {
         let (world, iden) = world(0..60).await;
         iden.has(0..100);
@@ -207,7 +207,7 @@ async fn a_first_sync_that_failed_before_a_page_was_taken_is_no_evidence_that_id
 }
 
 #[tokio::test]
-async fn an_empty_target_empties_nothing_while_iden_does_not_say_that_it_holds_nothing() {
+async fn empty_target_is_held_unless_iden_is_known_empty() {
     for apps in [Apps::Status(403), Apps::NotListed] {
         let (world, iden) = world([]).await;
         iden.has(0..100);
@@ -218,7 +218,7 @@ async fn an_empty_target_empties_nothing_while_iden_does_not_say_that_it_holds_n
 }
 
 #[tokio::test]
-async fn a_later_time_at_iden_than_after_our_last_sync_holds_whatever_the_two_clocks_say() {
+async fn later_sync_time_at_iden_holds_regardless_of_clocks() {
     for at in ["2001-01-01T00:00:00Z", "2099-01-01T00:00:00Z"] {
         let (world, iden) = world(0..60).await;
         world.sync(&[]).await.assert(0, "completed");
@@ -247,7 +247,7 @@ async fn a_later_time_at_iden_than_after_our_last_sync_holds_whatever_the_two_cl
 }
 
 #[tokio::test]
-async fn a_time_that_could_not_be_asked_after_our_sync_is_taken_for_ours_at_the_next_one() {
+async fn unknown_sync_time_is_adopted_at_the_next_sync() {
     for lost in [Apps::Cut, Apps::Status(403), Apps::NotListed] {
         let (world, iden) = world(0..60).await;
         iden.said().apps_once_completed = lost;

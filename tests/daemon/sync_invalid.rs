@@ -99,7 +99,7 @@ fn found_all(synced: &Synced) {
 }
 
 #[tokio::test]
-async fn every_rule_is_checked_before_anything_is_sent_and_the_good_ones_arrive() {
+async fn invalid_records_are_found_locally_and_valid_ones_pushed() {
     let world = World::with_target(spoilt(), "").await;
     let synced = world.sync(&[]).await;
     found_all(synced.assert(1, "abandoned"));
@@ -114,7 +114,7 @@ async fn every_rule_is_checked_before_anything_is_sent_and_the_good_ones_arrive(
 }
 
 #[tokio::test]
-async fn a_rehearsal_finds_the_same_list_beside_a_running_daemon() {
+async fn dry_run_finds_the_same_invalid_records_while_a_daemon_runs() {
     let world = World::with_target(spoilt(), "").await;
     let daemon = world.start();
     daemon.says("sync abandoned: 19 records are invalid").await;
@@ -128,7 +128,7 @@ async fn a_rehearsal_finds_the_same_list_beside_a_running_daemon() {
 }
 
 #[tokio::test]
-async fn bad_records_are_listed_for_people_too() {
+async fn invalid_records_are_listed_in_text_output() {
     let world = World::with_target(spoilt(), "").await;
     let output = world.run(&["sync", "hr"]).await;
     assert_eq!(output.status.code(), Some(1));
@@ -139,7 +139,7 @@ async fn bad_records_are_listed_for_people_too() {
 }
 
 #[tokio::test]
-async fn skipping_completes_and_the_guard_counts_who_was_skipped() {
+async fn skipped_invalid_records_count_as_losses() {
     let world = World::with_target(json!({"records": {"account": people(0..30)}}), SKIP).await;
     world.sync(&[]).await.assert(0, "completed");
     let mut records = people(0..30);
@@ -191,7 +191,7 @@ async fn refusing(status: u16, sync: &str) -> World {
 }
 
 #[tokio::test]
-async fn a_page_that_iden_refuses_is_split_until_the_bad_ones_stand_alone() {
+async fn rejected_page_is_split_until_invalid_records_are_isolated() {
     for status in [422, 400] {
         let world = refusing(status, ABANDON).await;
         let synced = world.sync(&[]).await;
@@ -209,7 +209,7 @@ async fn a_page_that_iden_refuses_is_split_until_the_bad_ones_stand_alone() {
 }
 
 #[tokio::test]
-async fn what_iden_refuses_can_be_skipped() {
+async fn records_rejected_by_iden_can_be_skipped() {
     let world = refusing(422, SKIP).await;
     let synced = world.sync(&[]).await;
     assert_eq!(synced.assert(0, "completed").figures("account"), [248, 248, 0, 0]);
@@ -219,7 +219,7 @@ async fn what_iden_refuses_can_be_skipped() {
 }
 
 #[tokio::test]
-async fn a_group_that_iden_refuses_is_not_offered_again_for_the_sake_of_its_members() {
+async fn rejected_group_is_not_pushed_again_for_its_members() {
     let member = json!({"count": 5, "each": {"memberships": {"team": ["t1"]}}});
     let said = json!({"records": {"account": member, "team": [{"id": "t1", "name": "One"}]}});
     let world = World::with_target(said, "").await;
@@ -233,7 +233,7 @@ async fn a_group_that_iden_refuses_is_not_offered_again_for_the_sake_of_its_memb
 }
 
 #[tokio::test]
-async fn a_thousand_bad_references_cost_one_more_listing_and_not_one_each() {
+async fn many_invalid_references_cost_only_one_more_listing() {
     let lost = json!({"count": 2500, "each": {"memberships": {"team": ["t9"]}}});
     let team = |id: &str| json!([{"id": id, "name": "Team"}]);
     // The fault causes no delay; it counts the listings.

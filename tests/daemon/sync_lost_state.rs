@@ -38,7 +38,7 @@ fn held(world: &World, synced: &Synced, says: &str) {
 }
 
 #[tokio::test]
-async fn after_a_lost_state_nobody_is_removed_until_the_operator_says_so() {
+async fn lost_state_removes_no_account_until_allowed() {
     let world = amnesia().await;
     world.target(target(0..20));
     for _ in 0..2 {
@@ -57,13 +57,13 @@ async fn after_a_lost_state_nobody_is_removed_until_the_operator_says_so() {
 }
 
 #[tokio::test]
-async fn even_a_whole_listing_is_held_after_a_lost_state_because_nobody_can_know_that_it_is() {
+async fn complete_listing_is_held_after_a_lost_state() {
     let world = amnesia().await;
     held(&world, &world.sync(&[]).await, "was last synced at");
 }
 
 #[tokio::test]
-async fn the_daemon_goes_on_pushing_meanwhile() {
+async fn daemon_keeps_pushing_after_a_lost_state() {
     let world = amnesia().await;
     world.target(target((0..20).chain(50..60)));
     let daemon = world.start();
@@ -73,7 +73,7 @@ async fn the_daemon_goes_on_pushing_meanwhile() {
 }
 
 #[tokio::test]
-async fn when_iden_does_not_say_what_it_knew_of_the_pages_tells() {
+async fn push_counts_reveal_lost_state_if_sync_time_is_unavailable() {
     let world = amnesia().await;
     world.sandbox.add_fault(Fault::new(Effect::answer(403)).method("GET").path("**/bridge/apps/"));
     world.target(target(0..20));
@@ -85,7 +85,7 @@ async fn when_iden_does_not_say_what_it_knew_of_the_pages_tells() {
 }
 
 #[tokio::test]
-async fn a_first_sync_goes_through_although_iden_cannot_be_asked_and_answers_are_lost() {
+async fn first_sync_completes_despite_errors_and_lost_responses() {
     let world = World::with_target(json!({"records": {"account": accounts(250)}}), "").await;
     world.sandbox.add_fault(Fault::new(Effect::answer(404)).method("GET").path("**/bridge/apps/"));
     // Two pages arrive but the responses are lost, so the pages are sent again; Iden then already knows them.
@@ -95,7 +95,7 @@ async fn a_first_sync_goes_through_although_iden_cannot_be_asked_and_answers_are
 }
 
 #[tokio::test]
-async fn a_first_sync_of_which_nothing_shows_that_it_is_one_is_held() {
+async fn unproven_first_sync_is_held() {
     let world = World::with_target(json!({"records": {"account": accounts(50)}}), "").await;
     world.sandbox.add_fault(Fault::new(Effect::answer(404)).method("GET").path("**/bridge/apps/"));
     // The response to the only page is lost, so it is unknown whether Iden knew the records before.
@@ -104,7 +104,7 @@ async fn a_first_sync_of_which_nothing_shows_that_it_is_one_is_held() {
 }
 
 #[tokio::test]
-async fn a_state_and_a_target_that_come_from_a_snapshot_together_are_held() {
+async fn state_and_target_restored_from_a_snapshot_are_held() {
     let world = World::with_target(target(0..60), BOLD).await;
     world.sync(&[]).await.assert(0, "completed");
     copy(&world.path("state"), &world.path("snapshot"));
@@ -150,7 +150,7 @@ fn copy(from: &std::path::Path, to: &std::path::Path) {
 }
 
 #[tokio::test]
-async fn a_first_sync_goes_through_although_others_before_it_did_not() {
+async fn first_sync_completes_after_failed_ones() {
     let data = json!({"code": "INTERNAL_ERROR", "retry": "never"});
     let fault = json!({"do": "error", "type": "account", "page": 4, "data": data});
     let records = json!({"account": accounts(350)});
@@ -164,7 +164,7 @@ async fn a_first_sync_goes_through_although_others_before_it_did_not() {
 }
 
 #[tokio::test]
-async fn what_a_first_sync_left_that_was_killed_while_it_abandoned_is_guarded_too() {
+async fn accounts_of_a_first_sync_killed_while_abandoning_are_guarded() {
     let world = World::with_target(spoilt(0..40), "").await;
     let lost = Fault::new(Effect::Lose(Loss::Status(504))).method("POST").path("**/abandon/");
     let fault = world.sandbox.add_fault(lost);
@@ -182,7 +182,7 @@ async fn what_a_first_sync_left_that_was_killed_while_it_abandoned_is_guarded_to
 }
 
 #[tokio::test]
-async fn what_an_abandoned_first_sync_left_is_guarded_like_everything_else() {
+async fn accounts_of_an_abandoned_first_sync_are_guarded() {
     let world = World::with_target(spoilt(0..40), "").await;
     world.sync(&[]).await.assert(1, "abandoned");
     assert_eq!(world.active_ids("account"), ids(0..40));
@@ -196,7 +196,7 @@ async fn what_an_abandoned_first_sync_left_is_guarded_like_everything_else() {
 }
 
 #[tokio::test]
-async fn a_crash_behind_the_first_complete_is_no_lost_state_and_the_guard_knows_what_was_there() {
+async fn crash_after_the_first_complete_is_not_a_lost_state() {
     let world = World::with_target(target(0..40), "").await;
     let slow = Effect::Delay(Duration::from_mins(1));
     let fault = world.sandbox.add_fault(Fault::new(slow).method("POST").path("**/complete/"));

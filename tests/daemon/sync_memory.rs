@@ -62,7 +62,7 @@ async fn peak(accounts: usize) -> u64 {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn memory_does_not_grow_with_the_number_of_accounts() {
+async fn memory_does_not_grow_with_accounts() {
     let few = peak(2_000).await;
     let many = peak(20_000).await;
     // Caches grow up to their limit; if records were kept in memory, ten times as many would need ten times as much.
@@ -88,14 +88,14 @@ async fn peak_of_abandoned(accounts: usize) -> u64 {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_abandoned_syncs_leave_is_noted_within_the_same_memory() {
+async fn abandoned_syncs_stay_within_the_memory_limit() {
     let peak = peak_of_abandoned(20_000).await;
     assert!(peak < MOST, "{peak} KiB");
 }
 
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "takes minutes; BRIDGEHEAD_ACCOUNTS says how many, 200,000 if it does not"]
-async fn as_many_accounts_as_one_likes_fit_into_64_mib() {
+async fn any_number_of_accounts_fits_in_64_mib() {
     let accounts = std::env::var("BRIDGEHEAD_ACCOUNTS").ok().and_then(|count| count.parse().ok());
     let accounts = accounts.unwrap_or(200_000);
     let few = peak(20_000).await;

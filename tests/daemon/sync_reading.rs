@@ -30,7 +30,7 @@ fn nothing_was_removed(world: &World, synced: &crate::sync_world::Synced, result
 }
 
 #[tokio::test]
-async fn a_page_that_fails_for_good_abandons() {
+async fn permanently_failing_page_abandons_the_sync() {
     let data = json!({"code": "INTERNAL_ERROR", "effect": "not_applied", "retry": "never"});
     let fault =
         json!({"do": "error", "type": "account", "page": 3, "data": data, "message": "HR lost page three"});
@@ -45,7 +45,7 @@ async fn a_page_that_fails_for_good_abandons() {
 }
 
 #[tokio::test]
-async fn a_page_that_keeps_failing_is_tried_until_give_up_after() {
+async fn failing_page_is_retried_until_give_up_after() {
     let data = json!({"code": "RATE_LIMITED", "retry_after": 0.05});
     let fault = json!({"do": "error", "type": "account", "page": 2, "data": data});
     let (world, synced) = spoilt(fault).await;
@@ -55,7 +55,7 @@ async fn a_page_that_keeps_failing_is_tried_until_give_up_after() {
 }
 
 #[tokio::test]
-async fn a_first_page_that_fails_begins_no_session() {
+async fn failing_first_page_starts_no_session() {
     let data = json!({"code": "PERMISSION_DENIED", "subject": "connection", "retry": "never"});
     let (world, synced) = spoilt(json!({"do": "error", "data": data})).await;
     nothing_was_removed(&world, &synced, "abandoned", "team could not be read");
@@ -63,7 +63,7 @@ async fn a_first_page_that_fails_begins_no_session() {
 }
 
 #[tokio::test]
-async fn a_page_that_fails_and_then_comes_costs_nothing() {
+async fn temporarily_failing_page_does_not_affect_the_sync() {
     let data = json!({"code": "TIMEOUT", "effect": "unknown", "retry": "backoff"});
     let fault = json!({"do": "error", "type": "account", "page": 3, "data": data, "times": 1});
     let (world, synced) = spoilt(fault).await;
@@ -72,7 +72,7 @@ async fn a_page_that_fails_and_then_comes_costs_nothing() {
 }
 
 #[tokio::test]
-async fn a_cursor_that_repeats_abandons() {
+async fn repeated_cursor_abandons_the_sync() {
     let (world, synced) = spoilt(json!({"do": "repeat", "type": "account", "page": 3})).await;
     nothing_was_removed(
         &world,
@@ -83,7 +83,7 @@ async fn a_cursor_that_repeats_abandons() {
 }
 
 #[tokio::test]
-async fn a_listing_that_says_it_is_incomplete_abandons() {
+async fn incomplete_listing_abandons_the_sync() {
     let data = json!({"code": "INTERNAL_ERROR", "effect": "not_applied", "retry": "never"});
     let message = "HR's search was cut at 250 results";
     let fault = json!({"do": "error", "type": "account", "page": 3, "data": data, "message": message});
@@ -92,33 +92,33 @@ async fn a_listing_that_says_it_is_incomplete_abandons() {
 }
 
 #[tokio::test]
-async fn a_last_page_that_does_not_say_it_is_the_last_abandons() {
+async fn unmarked_last_page_abandons_the_sync() {
     let (world, synced) = spoilt(json!({"do": "short", "type": "account", "page": 2})).await;
     nothing_was_removed(&world, &synced, "abandoned", "next must be present");
 }
 
 #[tokio::test]
-async fn a_process_that_dies_in_the_middle_is_started_again_and_goes_on() {
+async fn crashed_connector_is_restarted_and_the_listing_continues() {
     let (world, synced) = spoilt(json!({"do": "die", "type": "account", "page": 3, "times": 1})).await;
     assert_eq!(synced.assert(0, "completed").figures("account"), [350, 0, 0, 0]);
     assert_eq!(world.active_ids("account"), ids(0..350));
 }
 
 #[tokio::test]
-async fn a_process_that_dies_whenever_it_is_asked_abandons() {
+async fn always_crashing_connector_abandons_the_sync() {
     let (world, synced) = spoilt(json!({"do": "die", "type": "account", "page": 3})).await;
     nothing_was_removed(&world, &synced, "abandoned", "account could not be read completely");
     assert!(synced.detail().contains("exited with status 7"), "{}", synced.detail());
 }
 
 #[tokio::test]
-async fn a_page_that_never_comes_is_given_up() {
+async fn hanging_page_times_out_and_abandons_the_sync() {
     let (world, synced) = spoilt(json!({"do": "hang", "type": "account", "page": 2})).await;
     nothing_was_removed(&world, &synced, "abandoned", "no response within 1s");
 }
 
 #[tokio::test]
-async fn a_sync_that_went_wrong_says_nothing_of_who_would_be_gone() {
+async fn failed_sync_reports_no_removals() {
     // Listing the accounts fails: none was read, and none may be reported as removed.
     let world = World::with_target(json!({"records": {"account": people(0..30)}}), "").await;
     world.sync(&[]).await.assert(0, "completed");

@@ -25,7 +25,7 @@ async fn idle(world: &World) {
 }
 
 #[tokio::test]
-async fn syncs_come_at_intervals_counted_from_start_to_start() {
+async fn sync_interval_counts_from_start_to_start() {
     let world = World::with_target(json!({"records": {"account": people(0..3)}}), "every = \"1s\"").await;
     let began = Timestamp::now();
     let daemon = world.start();
@@ -40,7 +40,7 @@ async fn syncs_come_at_intervals_counted_from_start_to_start() {
 }
 
 #[tokio::test]
-async fn a_sync_comes_at_the_start_unless_told_otherwise() {
+async fn sync_runs_at_startup_unless_disabled() {
     let world = World::with_target(json!({"records": {"account": people(0..3)}}), "every = \"6h\"").await;
     world.sync(&[]).await.assert(0, "completed");
     let daemon = world.start();
@@ -64,7 +64,7 @@ async fn a_sync_comes_at_the_start_unless_told_otherwise() {
 }
 
 #[tokio::test]
-async fn an_app_that_was_never_synced_is_synced_at_once() {
+async fn never_synced_app_is_synced_at_once() {
     let world = World::with_target(json!({"records": {}}), "every = \"6h\", on_start = false").await;
     let daemon = world.start();
     daemon.says("sync completed").await;
@@ -72,7 +72,7 @@ async fn an_app_that_was_never_synced_is_synced_at_once() {
 }
 
 #[tokio::test]
-async fn the_interval_goes_on_over_a_restart() {
+async fn sync_interval_continues_across_a_restart() {
     let world = World::with_target(json!({"records": {}}), "every = \"2s\", on_start = false").await;
     world.sync(&[]).await.assert(0, "completed");
     let daemon = world.start();
@@ -85,7 +85,7 @@ async fn the_interval_goes_on_over_a_restart() {
 
 #[tokio::test]
 #[ignore = "takes up to a minute, the shortest time that a cron expression knows"]
-async fn a_cron_expression_is_kept() {
+async fn cron_schedule_is_followed() {
     let world = World::with_target(json!({"records": {}}), "cron = \"* * * * *\", on_start = false").await;
     world.sync(&[]).await.assert(0, "completed");
     let daemon = world.start();
@@ -97,7 +97,7 @@ async fn a_cron_expression_is_kept() {
 }
 
 #[tokio::test]
-async fn a_sync_that_failed_comes_again_soon() {
+async fn failed_sync_is_retried_soon() {
     let data = json!({"code": "INTERNAL_ERROR", "retry": "never"});
     let fault = json!({"do": "error", "type": "account", "data": data, "times": 2});
     let said = json!({"records": {"account": people(0..3)}, "faults": [fault]});
@@ -113,7 +113,7 @@ async fn a_sync_that_failed_comes_again_soon() {
 }
 
 #[tokio::test]
-async fn told_to_stop_in_the_middle_the_daemon_abandons_and_ends_well() {
+async fn stopped_daemon_abandons_the_sync_and_exits_cleanly() {
     let world = World::with_target(crowd(false), "").await;
     world.sync(&[]).await.assert(0, "completed");
     world.sandbox.clear_ledger();
@@ -129,7 +129,7 @@ async fn told_to_stop_in_the_middle_the_daemon_abandons_and_ends_well() {
 }
 
 #[tokio::test]
-async fn told_to_stop_before_a_session_was_open_there_is_nothing_to_abandon() {
+async fn stop_before_a_session_abandons_nothing() {
     let world = World::with_target(crowd(true), "").await;
     let daemon = world.start();
     world.go_to("team-1").await;
@@ -138,7 +138,7 @@ async fn told_to_stop_before_a_session_was_open_there_is_nothing_to_abandon() {
 }
 
 #[tokio::test]
-async fn told_to_stop_the_command_abandons_and_fails() {
+async fn stopped_sync_command_abandons_and_fails() {
     for signal in ["INT", "TERM"] {
         let world = World::with_target(crowd(true), "").await;
         let mut command = world.command(&["sync", "hr", "--json"]);

@@ -27,7 +27,7 @@ async fn ended(running: tokio::task::JoinHandle<std::process::Output>) -> (Optio
 }
 
 #[tokio::test]
-async fn a_session_that_another_sync_cancelled_is_noticed_by_its_counts_and_not_completed() {
+async fn session_cancelled_by_another_sync_is_detected_by_its_counts() {
     let world = World::with_target(crowd(false), "").await;
     let running = in_the_middle(&world, "account-3").await;
     eventually("two pages are pushed", || world.pages("account").len() == 2).await;
@@ -42,7 +42,7 @@ async fn a_session_that_another_sync_cancelled_is_noticed_by_its_counts_and_not_
 }
 
 #[tokio::test]
-async fn counts_that_are_too_small_are_told_as_such() {
+async fn too_small_counts_are_reported() {
     let world = World::with_target(crowd(false), "").await;
     let progress = json!({"sync_id": "x", "status": "in_progress", "progress": [
         {"slug": "team", "name": "Team", "type": "group", "synced_count": 0},
@@ -58,7 +58,7 @@ async fn counts_that_are_too_small_are_told_as_such() {
 }
 
 #[tokio::test]
-async fn without_a_count_nothing_is_completed() {
+async fn missing_count_prevents_completing() {
     let world = World::with_target(crowd(false), "").await;
     let counts = json!([{"slug": "team", "synced_count": 1}, {"slug": "account", "name": "Account"}]);
     let progress = json!({"sync_id": "x", "status": "in_progress", "progress": counts});
@@ -72,7 +72,7 @@ async fn without_a_count_nothing_is_completed() {
 }
 
 #[tokio::test]
-async fn a_session_cancelled_behind_the_comparison_is_noticed_by_complete() {
+async fn session_cancelled_after_the_count_check_fails_to_complete() {
     let world = World::with_target(crowd(false), "").await;
     world.sync(&[]).await.assert(0, "completed");
     world.sandbox.clear_ledger();
@@ -92,7 +92,7 @@ async fn a_session_cancelled_behind_the_comparison_is_noticed_by_complete() {
 }
 
 #[tokio::test]
-async fn a_session_that_somebody_ended_is_told_from_a_bad_page() {
+async fn ended_session_is_distinguished_from_an_invalid_page() {
     let world = World::with_target(crowd(false), "").await;
     let running = in_the_middle(&world, "account-3").await;
     let filter =
@@ -109,7 +109,7 @@ async fn a_session_that_somebody_ended_is_told_from_a_bad_page() {
 }
 
 #[tokio::test]
-async fn the_daemon_begins_anew_after_its_session_was_cancelled() {
+async fn daemon_restarts_the_sync_after_its_session_was_cancelled() {
     let world = World::with_target(crowd(true), "every = \"6s\"").await;
     let daemon = world.start();
     world.go_to("account-3").await;
@@ -122,7 +122,7 @@ async fn the_daemon_begins_anew_after_its_session_was_cancelled() {
 }
 
 #[tokio::test]
-async fn a_clean_up_that_failed_fails_the_command_and_names_the_remedy() {
+async fn failed_cleanup_fails_the_command_with_advice() {
     let world = World::with_target(json!({"records": {"account": people(0..30)}}), "").await;
     world.sync(&[]).await.assert(0, "completed");
     world.target(json!({"records": {"account": people(1..30)}}));
@@ -136,7 +136,7 @@ async fn a_clean_up_that_failed_fails_the_command_and_names_the_remedy() {
 }
 
 #[tokio::test]
-async fn a_clean_up_that_failed_twice_is_repaired_by_new_syncs_without_an_alarm() {
+async fn cleanup_failing_twice_is_repaired_without_an_alarm() {
     let world = World::with_target(json!({"records": {"account": people(0..30)}}), "every = \"12s\"").await;
     world.sandbox.set_cleanup(Cleanup::after(Duration::ZERO).failing(2));
     let daemon = world.start();
@@ -148,7 +148,7 @@ async fn a_clean_up_that_failed_twice_is_repaired_by_new_syncs_without_an_alarm(
 }
 
 #[tokio::test]
-async fn a_clean_up_that_keeps_failing_leads_to_three_more_syncs_and_an_alarm() {
+async fn persistent_cleanup_failure_raises_an_alarm_after_retries() {
     let world = World::with_target(json!({"records": {"account": people(0..30)}}), "every = \"12s\"").await;
     world.sandbox.set_cleanup(Cleanup::after(Duration::ZERO).failing(1000));
     let daemon = world.start();
@@ -159,7 +159,7 @@ async fn a_clean_up_that_keeps_failing_leads_to_three_more_syncs_and_an_alarm() 
 }
 
 #[tokio::test]
-async fn a_crash_in_the_middle_is_made_good_at_the_next_start_even_without_on_start() {
+async fn crashed_sync_is_repeated_at_startup_even_without_on_start() {
     let world = World::with_target(crowd(false), "").await;
     world.sync(&[]).await.assert(0, "completed");
     world.target(crowd(true));
@@ -185,7 +185,7 @@ async fn a_crash_in_the_middle_is_made_good_at_the_next_start_even_without_on_st
 }
 
 #[tokio::test]
-async fn a_sync_that_was_stopped_in_the_middle_is_made_good_at_the_next_start_too() {
+async fn stopped_sync_is_repeated_at_the_next_start() {
     let world = World::with_target(crowd(false), "").await;
     world.sync(&[]).await.assert(0, "completed");
     world.target(crowd(true));

@@ -80,37 +80,37 @@ async fn everything_at(point: &str) {
 }
 
 #[tokio::test]
-async fn what_tasks_do_before_the_teams_are_read_is_in_iden_afterwards() {
+async fn task_changes_before_reading_teams_reach_iden() {
     everything_at("team-1").await;
 }
 
 #[tokio::test]
-async fn what_tasks_do_after_the_teams_are_read_is_in_iden_afterwards() {
+async fn task_changes_after_reading_teams_reach_iden() {
     everything_at("team-end").await;
 }
 
 #[tokio::test]
-async fn what_tasks_do_before_the_first_page_is_in_iden_afterwards() {
+async fn task_changes_before_the_first_page_reach_iden() {
     everything_at("account-1").await;
 }
 
 #[tokio::test]
-async fn what_tasks_do_after_the_first_page_is_in_iden_afterwards() {
+async fn task_changes_after_the_first_page_reach_iden() {
     everything_at("account-2").await;
 }
 
 #[tokio::test]
-async fn what_tasks_do_after_the_second_page_is_in_iden_afterwards() {
+async fn task_changes_after_the_second_page_reach_iden() {
     everything_at("account-3").await;
 }
 
 #[tokio::test]
-async fn what_tasks_do_after_the_last_page_is_in_iden_afterwards() {
+async fn task_changes_after_the_last_page_reach_iden() {
     everything_at("account-end").await;
 }
 
 #[tokio::test]
-async fn a_task_in_flight_holds_complete_until_it_has_ended() {
+async fn running_task_delays_complete_until_it_ends() {
     let (world, daemon) = daemon_at("account-2", crowd(true)).await;
     let task = world.sandbox.add_task(
         world.app,
@@ -130,7 +130,7 @@ async fn a_task_in_flight_holds_complete_until_it_has_ended() {
 }
 
 #[tokio::test]
-async fn a_group_that_appears_between_two_listings_costs_no_record() {
+async fn group_appearing_between_listings_invalidates_no_record() {
     let member = json!({"id": "new", "username": "new", "memberships": {"team": ["t1", "t2"]}});
     let mut said = crowd(false);
     said["raw"] = json!({"account": [member]});
@@ -143,7 +143,7 @@ async fn a_group_that_appears_between_two_listings_costs_no_record() {
 }
 
 #[tokio::test]
-async fn an_account_that_a_task_puts_into_a_new_group_keeps_it_whether_its_page_was_pushed_or_not() {
+async fn membership_in_a_new_group_added_by_a_task_is_kept() {
     let mut said = crowd(true);
     said["appears"] = json!({"team": [{"id": "t2", "name": "Two"}]});
     let (world, daemon) = daemon_at("account-3", said).await;
@@ -160,7 +160,7 @@ async fn an_account_that_a_task_puts_into_a_new_group_keeps_it_whether_its_page_
 }
 
 #[tokio::test]
-async fn a_task_that_fails_costs_the_sync_nothing() {
+async fn failed_task_does_not_affect_the_sync() {
     let (world, daemon) = daemon_at("account-2", crowd(true)).await;
     let tasks = world.sandbox.add_tasks(
         world.app,
@@ -176,7 +176,7 @@ async fn a_task_that_fails_costs_the_sync_nothing() {
 }
 
 #[tokio::test]
-async fn an_account_that_comes_twice_because_a_task_moved_it_is_no_twin() {
+async fn account_listed_twice_due_to_a_task_is_not_a_duplicate() {
     let mut said = crowd(true);
     said["order"] = json!("status");
     let (world, daemon) = daemon_at("account-2", said).await;
@@ -190,7 +190,7 @@ async fn an_account_that_comes_twice_because_a_task_moved_it_is_no_twin() {
 }
 
 #[tokio::test]
-async fn nobody_is_taken_for_gone_because_looking_failed() {
+async fn failed_lookup_is_not_treated_as_removal() {
     let mut said = crowd(true);
     let (world, daemon) = daemon_at("account-3", said.clone()).await;
     world.done("suspend_account", account("u000005")).await;
@@ -205,7 +205,7 @@ async fn nobody_is_taken_for_gone_because_looking_failed() {
 }
 
 #[tokio::test]
-async fn a_look_that_fails_once_is_made_again() {
+async fn failed_lookup_is_retried() {
     let mut said = crowd(true);
     let (world, daemon) = daemon_at("account-3", said.clone()).await;
     world.done("suspend_account", account("u000005")).await;

@@ -11,7 +11,7 @@ fn company() -> Value {
 }
 
 #[tokio::test]
-async fn a_sync_pushes_full_pages_groups_first_and_ends_when_iden_has_cleaned_up() {
+async fn sync_pushes_full_pages_groups_first_and_awaits_cleanup() {
     let world = World::with_target(company(), "").await;
     let synced = world.sync(&[]).await;
     synced.assert(0, "completed");
@@ -47,7 +47,7 @@ async fn a_sync_pushes_full_pages_groups_first_and_ends_when_iden_has_cleaned_up
 }
 
 #[tokio::test]
-async fn a_resource_type_that_is_registered_is_no_error_unless_it_is_of_another_kind() {
+async fn existing_resource_type_is_an_error_only_if_its_kind_differs() {
     let world = World::with_target(json!({"records": {"account": accounts(3)}}), "").await;
     world.sandbox.add_resource_type(world.app, ResourceType::group("team", "Teams of old"));
     world.sandbox.add_resource_type(world.app, ResourceType::account("account", "Account"));
@@ -62,7 +62,7 @@ async fn a_resource_type_that_is_registered_is_no_error_unless_it_is_of_another_
 }
 
 #[tokio::test]
-async fn a_type_that_nobody_registered_is_named_when_registering_is_off() {
+async fn unregistered_type_is_named_when_registration_is_off() {
     let world = World::with_target(json!({"records": {"account": accounts(3)}}), "").await;
     world.target_settings("", "", "register_resource_types = false");
     world.sandbox.add_resource_type(world.app, ResourceType::account("account", "Account"));
@@ -74,7 +74,7 @@ async fn a_type_that_nobody_registered_is_named_when_registering_is_off() {
 }
 
 #[tokio::test]
-async fn only_who_left_the_target_becomes_inactive_and_the_figures_say_what_happened() {
+async fn only_removed_accounts_become_inactive_and_counts_are_correct() {
     let world = World::with_target(json!({"records": {"account": people(0..40)}}), "").await;
     world.sync(&[]).await.assert(0, "completed");
     let again = world.sync(&[]).await;
@@ -95,7 +95,7 @@ async fn only_who_left_the_target_becomes_inactive_and_the_figures_say_what_happ
 }
 
 #[tokio::test]
-async fn an_empty_target_is_a_fine_first_sync() {
+async fn empty_target_is_a_valid_first_sync() {
     let world = World::with_target(json!({"records": {}}), "").await;
     let synced = world.sync(&[]).await;
     assert_eq!(synced.assert(0, "completed").figures("account"), [0, 0, 0, 0]);
@@ -103,7 +103,7 @@ async fn an_empty_target_is_a_fine_first_sync() {
 }
 
 #[tokio::test]
-async fn a_table_is_printed_for_people() {
+async fn sync_prints_a_table() {
     let said = json!({"records": {"account": people(0..12), "team": [{"id": "t1", "name": "One"}]}});
     let world = World::with_target(said, "").await;
     let output = world.run(&["sync", "hr"]).await;
@@ -122,7 +122,7 @@ async fn a_table_is_printed_for_people() {
 }
 
 #[tokio::test]
-async fn an_app_that_is_not_configured_is_a_usage_error_and_a_broken_configuration_another() {
+async fn unknown_app_and_invalid_configuration_have_exit_codes() {
     let world = World::with_target(json!({"records": {}}), "").await;
     assert_eq!(world.run(&["sync", "rh"]).await.status.code(), Some(2));
     assert_eq!(world.run(&["sync", "hr", "--dry-run", "--allow-removals"]).await.status.code(), Some(2));
@@ -131,7 +131,7 @@ async fn an_app_that_is_not_configured_is_a_usage_error_and_a_broken_configurati
 }
 
 #[tokio::test]
-async fn a_sync_beside_a_running_daemon_is_done_by_it_and_cancels_nothing() {
+async fn sync_command_while_a_daemon_runs_cancels_nothing() {
     let world = World::with_target(json!({"records": {"account": people(0..30)}}), "").await;
     let daemon = world.start();
     eventually("the daemon syncs", || world.count("sync") == 1).await;

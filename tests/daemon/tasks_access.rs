@@ -31,7 +31,7 @@ impl World {
 }
 
 #[tokio::test]
-async fn an_app_that_is_refused_for_a_while_pauses_and_recovers() {
+async fn temporarily_refused_app_pauses_and_recovers() {
     let world = World::new().await;
     world.script(QUICK, "");
     world.rules(&json!([{"account": "ann", "method": "create_account", "apply": true, "hang_until": "go"}]));
@@ -57,7 +57,7 @@ async fn an_app_that_is_refused_for_a_while_pauses_and_recovers() {
 }
 
 #[tokio::test]
-async fn a_key_that_is_replaced_after_it_was_revoked_is_taken_without_a_restart() {
+async fn key_replaced_after_revocation_is_used_without_a_restart() {
     let world = World::new().await;
     world.script(QUICK, "");
     world.key_in_a_file();
@@ -78,7 +78,7 @@ async fn a_key_that_is_replaced_after_it_was_revoked_is_taken_without_a_restart(
 }
 
 #[tokio::test]
-async fn a_key_that_is_replaced_before_it_is_revoked_is_taken_without_a_pause() {
+async fn key_replaced_before_revocation_is_used_without_a_pause() {
     let world = World::new().await;
     world.script(QUICK, "");
     world.key_in_a_file();
@@ -100,7 +100,7 @@ async fn a_key_that_is_replaced_before_it_is_revoked_is_taken_without_a_pause() 
 }
 
 #[tokio::test]
-async fn a_daemon_starts_while_the_bridge_is_down_and_catches_up() {
+async fn daemon_starts_during_a_bridge_outage_and_catches_up() {
     let mut world = World::new().await;
     world.script(QUICK, "");
     let address = world.sandbox.address();
@@ -123,7 +123,7 @@ async fn a_daemon_starts_while_the_bridge_is_down_and_catches_up() {
 }
 
 #[tokio::test]
-async fn a_bridge_that_goes_down_in_the_middle_costs_nothing() {
+async fn bridge_outage_during_a_task_loses_nothing() {
     let mut world = World::new().await;
     world.script(QUICK, "");
     world.rules(&json!([{"method": "create_account", "apply": true, "hang_until": "go"}]));
@@ -168,7 +168,7 @@ fn create(name: &str) -> serde_json::Value {
 }
 
 #[tokio::test]
-async fn while_the_bridge_is_down_all_apps_together_ask_less_than_twice_a_second_and_catch_up_afterwards() {
+async fn bridge_outage_limits_requests_of_all_apps_together() {
     let world = World::new().await;
     let others = three_apps(&world);
     world.rules(&json!([{"method": "create_account", "apply": true, "hang_until": "go"}]));
@@ -204,7 +204,7 @@ async fn while_the_bridge_is_down_all_apps_together_ask_less_than_twice_a_second
 }
 
 #[tokio::test]
-async fn a_429_for_one_call_pauses_every_call_of_the_key_whatever_the_app() {
+async fn rate_limited_call_pauses_all_apps_of_the_key() {
     let world = World::new().await;
     three_apps(&world);
     let daemon = world.start();

@@ -7,7 +7,7 @@ use crate::support::World;
 use crate::target::{ACTIONS, QUICK};
 
 #[tokio::test]
-async fn the_six_actions_reach_one_account_in_the_order_they_were_created() {
+async fn all_six_actions_reach_an_account_in_creation_order() {
     let world = World::new().await;
     world.sandbox.set_settings(Settings { task_order: TaskOrder::NewestFirst, ..Settings::default() });
     world.script(QUICK, "");
@@ -59,7 +59,7 @@ async fn the_six_actions_reach_one_account_in_the_order_they_were_created() {
 }
 
 #[tokio::test]
-async fn tasks_of_one_instant_are_executed_in_the_order_of_the_list() {
+async fn tasks_created_at_the_same_time_keep_list_order() {
     // An API with times in whole seconds lists them in the order of their creation, or in reverse.
     for order in [TaskOrder::OldestFirst, TaskOrder::NewestFirst] {
         let world = World::new().await;
@@ -93,7 +93,7 @@ async fn tasks_of_one_instant_are_executed_in_the_order_of_the_list() {
 }
 
 #[tokio::test]
-async fn each_of_the_seven_codes_is_reported_with_its_message_to_the_letter() {
+async fn every_code_is_reported_with_its_exact_message() {
     let world = World::new().await;
     world.script("poll_interval = \"100ms\"\ntimeout = \"1s\"\ngive_up_after = \"1s\"\n", "");
     let codes = [
@@ -130,7 +130,7 @@ async fn each_of_the_seven_codes_is_reported_with_its_message_to_the_letter() {
 }
 
 #[tokio::test]
-async fn what_the_connector_answers_goes_to_iden_as_it_is() {
+async fn connector_result_is_reported_unchanged() {
     let world = World::new().await;
     // The account cannot be found, so verification is off.
     world.script(&format!("{QUICK}verify = false\n"), "");

@@ -8,7 +8,7 @@ use crate::support::{World, eventually};
 const QUICK: &str = "poll_interval = \"100ms\"\ntimeout = \"1s\"\ngive_up_after = \"60s\"\n";
 
 #[tokio::test]
-async fn what_was_done_when_the_daemon_was_killed_is_read_back_and_not_done_again() {
+async fn change_applied_before_a_kill_is_verified_and_not_repeated() {
     let world = World::new().await;
     world.script_with(", own_ids = true", QUICK, "");
     for name in ["changed", "suspended", "restored", "deleted"] {
@@ -45,7 +45,7 @@ async fn what_was_done_when_the_daemon_was_killed_is_read_back_and_not_done_agai
 }
 
 #[tokio::test]
-async fn what_was_not_done_when_the_daemon_was_killed_is_done_once_as_a_second_attempt() {
+async fn change_not_applied_before_a_kill_is_done_once_afterwards() {
     let world = World::new().await;
     world.script(QUICK, "");
     world.account(&json!({"id": "bob", "username": "bob"}));
@@ -78,7 +78,7 @@ async fn what_was_not_done_when_the_daemon_was_killed_is_done_once_as_a_second_a
 }
 
 #[tokio::test]
-async fn a_clock_that_jumps_between_a_crash_and_the_restart_makes_no_attempt_old() {
+async fn clock_jump_across_a_restart_ages_no_attempt() {
     let world = World::new().await;
     world.script("poll_interval = \"100ms\"\ntimeout = \"20s\"\ngive_up_after = \"60s\"\n", "");
     world.rules(&json!([{"method": "create_account", "attempt": 1, "until": "never"}]));
@@ -104,7 +104,7 @@ async fn a_clock_that_jumps_between_a_crash_and_the_restart_makes_no_attempt_old
 }
 
 #[tokio::test]
-async fn an_outcome_that_iden_has_not_heard_of_is_reported_after_a_kill_without_doing_it_again() {
+async fn unreported_outcome_is_reported_after_a_kill() {
     let world = World::new().await;
     world.script_with(", own_ids = true", QUICK, "");
     world.rules(&json!([{"account": "bob", "error": {"message": "no seat for bob", "data": {"code": "LICENSE_EXHAUSTED"}}}]));
@@ -129,7 +129,7 @@ async fn an_outcome_that_iden_has_not_heard_of_is_reported_after_a_kill_without_
 }
 
 #[tokio::test]
-async fn a_report_that_was_heard_before_the_kill_is_not_repeated_for_ever() {
+async fn report_received_before_a_kill_is_not_repeated_forever() {
     let world = World::new().await;
     world.script(QUICK, "");
     // The report takes effect, but its response is lost: neither the process nor its journal knows about it.
@@ -151,7 +151,7 @@ async fn a_report_that_was_heard_before_the_kill_is_not_repeated_for_ever() {
 }
 
 #[tokio::test]
-async fn kills_again_and_again_lose_nothing_and_double_nothing() {
+async fn repeated_kills_neither_lose_nor_duplicate_tasks() {
     let world = World::new().await;
     world.script(
         "poll_interval = \"100ms\"\ntimeout = \"300ms\"\ngive_up_after = \"60s\"\nconcurrency = 4\n",

@@ -27,7 +27,7 @@ fn lists(world: &World) -> usize {
 }
 
 #[tokio::test]
-async fn a_task_that_somebody_else_resolved_is_passed_over_once_and_for_good() {
+async fn task_resolved_elsewhere_is_skipped_permanently() {
     let world = World::new().await;
     world.script(QUICK, "");
     world.rules(&json!([{"account": "ann", "method": "create_account", "apply": true, "hang_until": "go"}]));
@@ -57,7 +57,7 @@ async fn a_task_that_somebody_else_resolved_is_passed_over_once_and_for_good() {
 }
 
 #[tokio::test]
-async fn a_task_that_was_resolved_while_it_was_held_is_not_executed() {
+async fn task_resolved_while_held_is_not_executed() {
     let world = World::new().await;
     world.script(QUICK, "");
     let down = json!({"message": "HR is down", "data": {"code": "PERMISSION_DENIED", "retry": "backoff", "subject": "connection"}});
@@ -78,7 +78,7 @@ async fn a_task_that_was_resolved_while_it_was_held_is_not_executed() {
 }
 
 #[tokio::test]
-async fn a_second_daemon_on_the_same_state_is_refused_and_the_first_goes_on() {
+async fn second_daemon_on_the_same_state_is_refused() {
     let world = World::new().await;
     world.script(QUICK, "");
     world.rules(&json!([{"account": "ann", "method": "create_account", "hang_until": "go"}]));

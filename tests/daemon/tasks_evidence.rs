@@ -87,7 +87,7 @@ fn plain(report: &Value, name: &str) -> String {
 }
 
 #[tokio::test]
-async fn no_disturbance_on_the_way_changes_what_iden_hears() {
+async fn disturbances_do_not_change_reported_outcomes() {
     let world = World::new().await;
     world.script(SHORT, "");
     let (mut rules, mut tasks) = (Vec::new(), Vec::new());
@@ -138,7 +138,7 @@ async fn no_disturbance_on_the_way_changes_what_iden_hears() {
 }
 
 #[tokio::test]
-async fn a_kill_at_any_moment_does_not_change_what_iden_hears() {
+async fn kills_do_not_change_reported_outcomes() {
     let world = World::new().await;
     world.script(SHORT, "");
     let (mut rules, mut tasks) = (Vec::new(), Vec::new());
@@ -190,7 +190,7 @@ async fn a_kill_at_any_moment_does_not_change_what_iden_hears() {
 }
 
 #[tokio::test]
-async fn a_connector_is_told_whether_an_earlier_attempt_may_have_been_applied() {
+async fn connector_receives_may_have_applied() {
     let world = World::new().await;
     world.script(SHORT, "");
     world.account(&json!({"id": "ann", "username": "ann"}));
@@ -216,7 +216,7 @@ async fn a_connector_is_told_whether_an_earlier_attempt_may_have_been_applied() 
 }
 
 #[tokio::test]
-async fn a_success_without_effect_is_not_reported_as_completed() {
+async fn success_without_effect_is_not_reported_as_completed() {
     let world = World::new().await;
     world.script(
         "poll_interval = \"100ms\"\ntimeout = \"1s\"\ngive_up_after = \"3s\"\nconcurrency = 16\n",
@@ -273,7 +273,7 @@ async fn a_success_without_effect_is_not_reported_as_completed() {
 }
 
 #[tokio::test]
-async fn a_success_without_effect_is_noticed_too_when_the_journal_knows_nothing_of_what_was_there_before() {
+async fn success_without_effect_is_detected_without_a_prior_state() {
     let world = World::new().await;
     world.script("poll_interval = \"100ms\"\ntimeout = \"1s\"\ngive_up_after = \"5s\"\n", "");
     world.account(&json!({"id": "ann", "username": "ann", "last_name": "Old"}));
@@ -295,7 +295,7 @@ async fn a_success_without_effect_is_noticed_too_when_the_journal_knows_nothing_
 }
 
 #[tokio::test]
-async fn a_target_that_needs_a_moment_gets_it() {
+async fn verification_waits_for_a_slow_target() {
     let world = World::new().await;
     world.script(QUICK, "");
     world.account(&json!({"id": "ann", "username": "ann", "status": "active", "last_name": "Old"}));
@@ -320,7 +320,7 @@ async fn a_target_that_needs_a_moment_gets_it() {
 }
 
 #[tokio::test]
-async fn what_a_target_cannot_show_is_declared_and_said_in_the_result() {
+async fn unverifiable_fields_are_named_in_the_result() {
     let world = World::new().await;
     world.script_with(", unverifiable = ['last_name', 'status']", QUICK, "");
     world.account(&json!({"id": "ann", "username": "ann", "status": "active", "last_name": "Old"}));
@@ -341,7 +341,7 @@ async fn what_a_target_cannot_show_is_declared_and_said_in_the_result() {
 }
 
 #[tokio::test]
-async fn one_look_that_fails_for_good_hides_no_success_without_effect() {
+async fn one_failed_lookup_does_not_hide_a_missing_effect() {
     let world = World::new().await;
     world.script("poll_interval = \"100ms\"\ntimeout = \"1s\"\ngive_up_after = \"3s\"\n", "");
     world.account(&json!({"id": "ann", "username": "ann", "status": "active"}));
@@ -359,7 +359,7 @@ async fn one_look_that_fails_for_good_hides_no_success_without_effect() {
 }
 
 #[tokio::test]
-async fn a_target_gets_its_moment_although_the_attempts_have_used_the_time_up() {
+async fn verification_still_waits_after_attempts_used_all_time() {
     let world = World::new().await;
     world.script("poll_interval = \"100ms\"\ntimeout = \"6s\"\ngive_up_after = \"6s\"\n", "");
     world.account(&json!({"id": "ann", "username": "ann", "status": "active"}));
@@ -381,7 +381,7 @@ async fn a_target_gets_its_moment_although_the_attempts_have_used_the_time_up() 
 }
 
 #[tokio::test]
-async fn a_success_that_cannot_be_read_back_is_not_reported_as_failed() {
+async fn unverifiable_success_is_not_reported_as_failed() {
     let world = World::new().await;
     world.script("poll_interval = \"100ms\"\ntimeout = \"1s\"\ngive_up_after = \"3s\"\n", "");
     world.account(&json!({"id": "ann", "username": "ann", "status": "active"}));

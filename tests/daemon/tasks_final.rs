@@ -16,7 +16,7 @@ async fn at_the_other(iden: &OtherIden) -> World {
 }
 
 #[tokio::test]
-async fn a_report_that_iden_takes_and_forgets_is_repeated_and_nothing_is_done_twice() {
+async fn report_forgotten_by_iden_is_repeated_without_reexecution() {
     let iden = OtherIden::start().await;
     let world = at_the_other(&iden).await;
     let ids = ["11111111-aaaa-4111-8111-111111111111", "22222222-AAAA-4111-8111-222222222222", "third"];
@@ -35,7 +35,7 @@ async fn a_report_that_iden_takes_and_forgets_is_repeated_and_nothing_is_done_tw
 }
 
 #[tokio::test]
-async fn a_report_that_was_forgotten_while_the_daemon_was_down_is_repeated_with_its_result() {
+async fn report_forgotten_during_downtime_is_repeated() {
     let iden = OtherIden::start().await;
     let world = at_the_other(&iden).await;
     iden.replies(&[Reply::Lose, Reply::Lose]);

@@ -24,7 +24,7 @@ impl Neighbours {
 }
 
 #[tokio::test]
-async fn a_malformed_payload_costs_that_task_alone_and_never_reaches_the_connector() {
+async fn malformed_payload_fails_only_its_task_before_the_connector() {
     let world = World::new().await;
     world.script(QUICK, "");
     let before = Neighbours::of(&world, "before");
@@ -95,7 +95,7 @@ async fn a_malformed_payload_costs_that_task_alone_and_never_reaches_the_connect
 }
 
 #[tokio::test]
-async fn an_action_that_is_not_known_costs_that_task_alone() {
+async fn unknown_action_fails_only_its_task() {
     let world = World::new().await;
     world.script_with(", actions = [\"create_account\"]", QUICK, "");
     let before = Neighbours::of(&world, "before");
@@ -125,7 +125,7 @@ async fn an_action_that_is_not_known_costs_that_task_alone() {
 }
 
 #[tokio::test]
-async fn a_connector_that_exits_in_mid_call_costs_that_task_alone() {
+async fn connector_exit_during_a_call_affects_only_that_task() {
     let world = World::new().await;
     world.script("poll_interval = \"100ms\"\ntimeout = \"1s\"\ngive_up_after = \"20s\"\n", "");
     let before = Neighbours::of(&world, "before");
@@ -151,7 +151,7 @@ async fn a_connector_that_exits_in_mid_call_costs_that_task_alone() {
 }
 
 #[tokio::test]
-async fn garbage_on_standard_output_costs_that_task_alone() {
+async fn garbage_on_stdout_affects_only_that_task() {
     let world = World::new().await;
     world.script("poll_interval = \"100ms\"\ntimeout = \"1s\"\ngive_up_after = \"60s\"\n", "");
     world.account(&json!({"id": "noisy", "username": "noisy"}));
@@ -173,7 +173,7 @@ async fn garbage_on_standard_output_costs_that_task_alone() {
 }
 
 #[tokio::test]
-async fn an_odd_item_of_the_list_costs_that_item_alone() {
+async fn malformed_list_item_affects_only_itself() {
     let world = World::new().await;
     world.script(QUICK, "");
     let before = Neighbours::of(&world, "before");
@@ -208,7 +208,7 @@ async fn an_odd_item_of_the_list_costs_that_item_alone() {
 }
 
 #[tokio::test]
-async fn a_payload_nested_ten_thousand_deep_costs_that_task_alone() {
+async fn deeply_nested_payload_fails_only_its_task() {
     let world = World::new().await;
     world.script(QUICK, "");
     let before = Neighbours::of(&world, "before");

@@ -32,7 +32,7 @@ fn is_once(world: &World, tasks: &[String]) {
 }
 
 #[tokio::test]
-async fn each_of_730_tasks_is_executed_once_and_reported_once() {
+async fn all_730_tasks_are_executed_and_reported_once() {
     let world = World::new().await;
     world.script(MANY, "");
     let task = |n: usize| json!({"action": "create_account", "payload": {"account": {"username": format!("user-{n}")}}});
@@ -66,7 +66,7 @@ async fn each_of_730_tasks_is_executed_once_and_reported_once() {
 }
 
 #[tokio::test]
-async fn a_scheduled_task_is_executed_once_its_time_has_come() {
+async fn scheduled_task_is_executed_when_due() {
     let world = World::new().await;
     world.script(MANY, "");
     let task = world.sandbox.add_task(
@@ -101,7 +101,7 @@ fn life(n: usize) -> [Value; 7] {
 }
 
 #[tokio::test]
-async fn tasks_of_one_account_never_overlap_nor_overtake() {
+async fn tasks_of_one_account_never_overlap_or_overtake() {
     const ACCOUNTS: usize = 60;
     let world = World::new().await;
     world.sandbox.set_settings(Settings { task_order: TaskOrder::NewestFirst, ..Settings::default() });
@@ -153,7 +153,7 @@ async fn tasks_of_one_account_never_overlap_nor_overtake() {
 }
 
 #[tokio::test]
-async fn however_many_tasks_wait_for_one_account_others_are_seen_and_done() {
+async fn many_tasks_of_one_account_do_not_block_others() {
     let world = World::new().await;
     world.script("poll_interval = \"100ms\"\ntimeout = \"50s\"\n", "");
     world.account(&json!({"id": "ann", "username": "ann"}));

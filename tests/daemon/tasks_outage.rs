@@ -18,7 +18,7 @@ fn tried(world: &World) -> usize {
 }
 
 #[tokio::test]
-async fn a_target_that_is_down_holds_its_tasks_until_it_is_back() {
+async fn unreachable_target_holds_tasks_until_it_recovers() {
     let world = World::new().await;
     world.script(QUICK, "");
     let out = down("TIMEOUT", &json!({}));
@@ -48,7 +48,7 @@ async fn a_target_that_is_down_holds_its_tasks_until_it_is_back() {
 }
 
 #[tokio::test]
-async fn a_refused_credential_holds_the_tasks_at_once() {
+async fn refused_credential_holds_tasks_at_once() {
     let world = World::new().await;
     world.script(&format!("{QUICK}concurrency = 1\n"), "");
     // Even if the connector says not to retry, because an operator can fix the credential.
@@ -69,7 +69,7 @@ async fn a_refused_credential_holds_the_tasks_at_once() {
 }
 
 #[tokio::test]
-async fn past_hold_for_held_tasks_are_failed_with_the_code() {
+async fn tasks_held_longer_than_hold_for_fail_with_the_code() {
     let world = World::new().await;
     world.script(&format!("{QUICK}hold_for = \"1s\"\n"), "");
     let refused = down("PERMISSION_DENIED", &json!({}));
@@ -91,7 +91,7 @@ async fn past_hold_for_held_tasks_are_failed_with_the_code() {
 }
 
 #[tokio::test]
-async fn a_task_that_alone_never_reaches_the_target_is_failed_past_hold_for_too() {
+async fn single_unreachable_task_fails_after_hold_for() {
     let world = World::new().await;
     world.script(&format!("{QUICK}hold_for = \"2s\"\n"), "");
     world.rules(
@@ -113,7 +113,7 @@ async fn a_task_that_alone_never_reaches_the_target_is_failed_past_hold_for_too(
 }
 
 #[tokio::test]
-async fn a_connector_that_cannot_start_holds_its_tasks_and_then_fails_them() {
+async fn unstartable_connector_holds_tasks_and_then_fails_them() {
     for hold_for in ["1h", "1s"] {
         let world = World::new().await;
         world.script(&format!("{QUICK}hold_for = \"{hold_for}\"\n"), "");
@@ -149,7 +149,7 @@ async fn a_connector_that_cannot_start_holds_its_tasks_and_then_fails_them() {
 }
 
 #[tokio::test]
-async fn an_outage_between_an_attempt_and_its_read_back_loses_nothing() {
+async fn outage_before_verification_loses_nothing() {
     let world = World::new().await;
     world.script_with(", own_ids = true", QUICK, "");
     let cut = down("TIMEOUT", &json!({"effect": "unknown"}));

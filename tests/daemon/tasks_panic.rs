@@ -5,7 +5,7 @@ use serde_json::json;
 use crate::support::World;
 
 #[tokio::test]
-async fn a_panic_in_a_connector_costs_that_task_alone() {
+async fn connector_panic_affects_only_that_task() {
     let world = World::new().await;
     world.configure(
         "connector = \"simulated\"\nsync = { enabled = false }\n[apps.hr.tasks]\npoll_interval = \"100ms\"\n\

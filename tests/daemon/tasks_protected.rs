@@ -16,7 +16,7 @@ fn mutations(world: &World) -> usize {
 }
 
 #[tokio::test]
-async fn a_protected_account_is_never_touched_under_whatever_name() {
+async fn protected_account_is_never_changed_under_any_name() {
     let world = World::new().await;
     world.script(QUICK, RULES);
     world.account(&json!({"id": "id-1", "username": "Admin", "email": "boss@example.org"}));
@@ -55,7 +55,7 @@ async fn a_protected_account_is_never_touched_under_whatever_name() {
 }
 
 #[tokio::test]
-async fn others_are_touched_where_some_are_protected() {
+async fn unprotected_accounts_are_changed() {
     let world = World::new().await;
     world.script(QUICK, RULES);
     world.account(&json!({"id": "id-1", "username": "administrator", "email": "a@example.org"}));
@@ -72,7 +72,7 @@ async fn others_are_touched_where_some_are_protected() {
 }
 
 #[tokio::test]
-async fn an_account_that_cannot_be_looked_up_is_not_touched_where_some_are_protected() {
+async fn failed_lookup_prevents_changes_if_accounts_are_protected() {
     let world = World::new().await;
     world.script("poll_interval = \"100ms\"\ntimeout = \"1s\"\ngive_up_after = \"2s\"\n", RULES);
     world.account(&json!({"id": "id-1", "username": "admin"}));
@@ -91,7 +91,7 @@ async fn an_account_that_cannot_be_looked_up_is_not_touched_where_some_are_prote
 }
 
 #[tokio::test]
-async fn only_the_actions_that_are_named_are_carried_out() {
+async fn only_allowed_actions_are_executed() {
     let world = World::new().await;
     world.script(QUICK, "[apps.hr.protect]\nactions = [\"suspend_account\", \"unsuspend_account\"]");
     world.account(&json!({"id": "ann", "username": "ann"}));

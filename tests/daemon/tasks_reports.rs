@@ -7,7 +7,7 @@ use crate::support::{World, eventually};
 use crate::target::QUICK;
 
 #[tokio::test]
-async fn a_report_whose_answer_was_lost_is_repeated_and_the_task_is_not() {
+async fn lost_report_response_repeats_the_report_but_not_the_task() {
     let lost = [Loss::Cut, Loss::Truncate, Loss::Status(500), Loss::Status(502)].map(Effect::Lose);
     let worlds = lost.into_iter().chain([Effect::Garbage { status: 200 }]).map(async |effect| {
         let world = World::new().await;
@@ -28,7 +28,7 @@ async fn a_report_whose_answer_was_lost_is_repeated_and_the_task_is_not() {
 }
 
 #[tokio::test]
-async fn a_report_that_did_not_arrive_is_repeated_until_it_does() {
+async fn undelivered_report_is_repeated_until_it_arrives() {
     // A 404 page from a proxy says nothing about the task.
     let page = Canned { status: 404, body: None, text: Some("<html>".into()), headers: [].into() };
     let effects =
@@ -51,7 +51,7 @@ async fn a_report_that_did_not_arrive_is_repeated_until_it_does() {
 }
 
 #[tokio::test]
-async fn a_refused_report_is_put_aside_and_shown_to_the_operator() {
+async fn rejected_report_is_kept_and_shown() {
     let world = World::new().await;
     world.script(QUICK, "");
     let refusal = Effect::answer_json(400, json!({"detail": "Field required"}));
@@ -70,7 +70,7 @@ async fn a_refused_report_is_put_aside_and_shown_to_the_operator() {
 }
 
 #[tokio::test]
-async fn a_task_that_iden_said_not_to_know_is_reported_again_while_it_is_listed() {
+async fn task_unknown_to_iden_is_reported_again_while_listed() {
     let world = World::new().await;
     world.script(QUICK, "");
     let missing = Effect::answer_json(404, json!({"detail": "Task not found."}));
@@ -97,7 +97,7 @@ fn times(world: &World, method: &str, path: &str) -> Vec<f64> {
 }
 
 #[tokio::test]
-async fn a_report_waits_as_long_as_iden_asks() {
+async fn report_honors_retry_after() {
     let world = World::new().await;
     world.script(QUICK, "");
     world
@@ -118,7 +118,7 @@ async fn a_report_waits_as_long_as_iden_asks() {
 }
 
 #[tokio::test]
-async fn the_list_waits_as_long_as_iden_asks() {
+async fn task_list_honors_retry_after() {
     let world = World::new().await;
     world.script(QUICK, "");
     world.sandbox.add_fault(Fault::new(Effect::retry_after(429, 2)).method("GET").path("**/tasks/").times(1));

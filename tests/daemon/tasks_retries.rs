@@ -15,7 +15,7 @@ fn error(code: &str, more: Value) -> Value {
 }
 
 #[tokio::test]
-async fn what_was_rate_limited_is_tried_again_not_before_the_time_the_target_names() {
+async fn rate_limited_task_is_retried_after_the_given_time() {
     let world = World::new().await;
     world.script(QUICK, "");
     world.rules(&json!([
@@ -35,7 +35,7 @@ async fn what_was_rate_limited_is_tried_again_not_before_the_time_the_target_nam
 }
 
 #[tokio::test]
-async fn a_call_past_its_deadline_that_took_effect_is_found_and_completed() {
+async fn timed_out_call_that_took_effect_is_completed() {
     let world = World::new().await;
     world.script_with(", own_ids = true", SHORT, "");
     world.account(&json!({"id": "id-bob", "username": "bob", "status": "active"}));
@@ -53,7 +53,7 @@ async fn a_call_past_its_deadline_that_took_effect_is_found_and_completed() {
 }
 
 #[tokio::test]
-async fn a_call_past_its_deadline_that_took_no_effect_is_made_again_when_that_is_certain() {
+async fn timed_out_call_without_effect_is_retried_once_certain() {
     let world = World::new().await;
     world.script(SHORT, "");
     world.account(&json!({"id": "bob", "username": "bob"}));
@@ -74,7 +74,7 @@ async fn a_call_past_its_deadline_that_took_no_effect_is_made_again_when_that_is
 }
 
 #[tokio::test]
-async fn a_look_that_lags_behind_does_not_make_a_second_account() {
+async fn stale_lookup_does_not_create_a_second_account() {
     let world = World::new().await;
     world.script(SHORT, "");
     world.rules(&json!([
@@ -90,7 +90,7 @@ async fn a_look_that_lags_behind_does_not_make_a_second_account() {
 }
 
 #[tokio::test]
-async fn a_look_that_lags_behind_does_not_pass_for_a_deletion() {
+async fn stale_lookup_does_not_count_as_a_deletion() {
     let world = World::new().await;
     world.script(SHORT, "");
     world.account(&json!({"id": "ann", "username": "ann"}));
@@ -110,7 +110,7 @@ async fn a_look_that_lags_behind_does_not_pass_for_a_deletion() {
 }
 
 #[tokio::test]
-async fn not_being_able_to_look_is_never_nobody_there() {
+async fn failed_lookup_never_means_a_missing_account() {
     let world = World::new().await;
     world.script("poll_interval = \"100ms\"\ntimeout = \"1s\"\ngive_up_after = \"3s\"\n", "");
     world.rules(&json!([
@@ -135,7 +135,7 @@ async fn not_being_able_to_look_is_never_nobody_there() {
 }
 
 #[tokio::test]
-async fn past_give_up_after_the_last_code_is_reported() {
+async fn last_code_is_reported_after_give_up_after() {
     let world = World::new().await;
     world.script("poll_interval = \"100ms\"\ntimeout = \"1s\"\ngive_up_after = \"3s\"\n", "");
     world.account(&json!({"id": "bob", "username": "bob"}));
@@ -160,7 +160,7 @@ async fn past_give_up_after_the_last_code_is_reported() {
 }
 
 #[tokio::test]
-async fn an_account_that_exists_already_is_completed_only_if_it_is_the_one_that_is_wanted() {
+async fn existing_account_completes_a_create_only_if_identical() {
     let world = World::new().await;
     world.script(QUICK, "");
     let there = |n: usize, more: Value| {
@@ -202,7 +202,7 @@ async fn an_account_that_exists_already_is_completed_only_if_it_is_the_one_that_
 }
 
 #[tokio::test]
-async fn a_delete_that_finds_nobody_is_done_if_it_was_tried_before() {
+async fn retried_delete_of_a_missing_account_is_completed() {
     let world = World::new().await;
     world.script(SHORT, "");
     world.account(&json!({"id": "ann", "username": "ann"}));
@@ -226,7 +226,7 @@ async fn a_delete_that_finds_nobody_is_done_if_it_was_tried_before() {
 }
 
 #[tokio::test]
-async fn a_failed_update_does_not_lose_the_suspension_behind_it() {
+async fn failed_update_does_not_lose_the_following_suspension() {
     let world = World::new().await;
     world.script(QUICK, "");
     world.account(&json!({"id": "ann", "username": "ann", "status": "active"}));
@@ -261,7 +261,7 @@ async fn a_failed_update_does_not_lose_the_suspension_behind_it() {
 }
 
 #[tokio::test]
-async fn tasks_that_wait_for_another_attempt_hold_up_nobody_else() {
+async fn tasks_waiting_for_a_retry_block_no_others() {
     let world = World::new().await;
     world.script(&format!("{QUICK}concurrency = 2\n"), "");
     let slow_down = error("RATE_LIMITED", json!({"retry_after": 50}));

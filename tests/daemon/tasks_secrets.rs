@@ -136,17 +136,17 @@ async fn leave_no_trace(format: &str) {
 }
 
 #[tokio::test]
-async fn no_secret_is_in_a_log_as_text_nor_anywhere_else() {
+async fn text_logs_and_files_contain_no_secret() {
     leave_no_trace("text").await;
 }
 
 #[tokio::test]
-async fn no_secret_is_in_a_log_as_json_nor_anywhere_else() {
+async fn json_logs_and_files_contain_no_secret() {
     leave_no_trace("json").await;
 }
 
 #[tokio::test]
-async fn the_bridge_key_is_not_the_connectors_business() {
+async fn bridge_key_is_not_passed_to_the_connector() {
     let world = World::new().await;
     world.script("poll_interval = \"100ms\"\n", "");
     let daemon = world.start();
@@ -163,7 +163,7 @@ async fn the_bridge_key_is_not_the_connectors_business() {
 }
 
 #[tokio::test]
-async fn an_encoded_secret_is_neither_in_a_report_nor_in_the_log() {
+async fn encoded_secrets_are_in_neither_reports_nor_logs() {
     let hex = |bytes: &[u8]| bytes.iter().fold(String::new(), |hex, byte| hex + &format!("{byte:02X}"));
     let utf16: Vec<u16> = PASSWORD.encode_utf16().collect();
     let little_end: Vec<u8> = utf16.iter().flat_map(|unit| unit.to_le_bytes()).collect();
@@ -196,7 +196,7 @@ async fn an_encoded_secret_is_neither_in_a_report_nor_in_the_log() {
 }
 
 #[tokio::test]
-async fn parts_of_an_answer_may_be_named_like_the_secrets_they_are() {
+async fn saved_response_fields_may_have_secret_like_names() {
     let world = World::new().await;
     let target = |save: &str, more: &str| {
         world.configure(&format!(

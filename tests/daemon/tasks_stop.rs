@@ -9,7 +9,7 @@ use crate::support::{World, eventually};
 use crate::target::QUICK;
 
 #[tokio::test]
-async fn what_runs_at_a_sigterm_is_finished_and_reported_and_nothing_new_is_begun() {
+async fn sigterm_finishes_running_tasks_and_starts_no_new_ones() {
     let world = World::new().await;
     world.script(&format!("{QUICK}concurrency = 2\n"), "");
     world.rules(&json!([{"method": "create_account", "hang_until": "go"}]));
@@ -37,7 +37,7 @@ async fn what_runs_at_a_sigterm_is_finished_and_reported_and_nothing_new_is_begu
 }
 
 #[tokio::test]
-async fn what_does_not_end_within_the_grace_is_cut_off_and_recovered() {
+async fn tasks_exceeding_the_shutdown_grace_are_recovered() {
     let world = World::new().await;
     world.script("poll_interval = \"100ms\"\ntimeout = \"20s\"\n", "[runtime]\nshutdown_grace = \"300ms\"");
     world.account(&json!({"id": "bob", "username": "bob"}));
@@ -63,7 +63,7 @@ async fn what_does_not_end_within_the_grace_is_cut_off_and_recovered() {
 }
 
 #[tokio::test]
-async fn a_second_sigterm_ends_it_at_once_and_the_journal_makes_that_safe() {
+async fn second_sigterm_exits_at_once_safely() {
     let world = World::new().await;
     world.script("poll_interval = \"100ms\"\ntimeout = \"50s\"\n", "[runtime]\nshutdown_grace = \"50s\"");
     world.rules(&json!([{"attempt": 1, "apply": true, "hang_until": "never"}]));
@@ -85,7 +85,7 @@ async fn a_second_sigterm_ends_it_at_once_and_the_journal_makes_that_safe() {
 }
 
 #[tokio::test]
-async fn a_task_that_waits_for_another_attempt_does_not_hold_up_the_end() {
+async fn task_waiting_for_a_retry_does_not_delay_shutdown() {
     let world = World::new().await;
     world.script(QUICK, "");
     let slow_down =
@@ -109,7 +109,7 @@ async fn a_task_that_waits_for_another_attempt_does_not_hold_up_the_end() {
 }
 
 #[tokio::test]
-async fn a_terminal_that_closes_stops_it_in_order_unless_it_was_told_not_to_care() {
+async fn closed_terminal_stops_the_daemon_unless_nohup() {
     let world = World::new().await;
     world.script(QUICK, "");
     // A separate terminal, which the helper closes when it receives SIGUSR1.
@@ -165,7 +165,7 @@ async fn a_terminal_that_closes_stops_it_in_order_unless_it_was_told_not_to_care
 }
 
 #[tokio::test]
-async fn a_hangup_without_a_terminal_reloads_the_configuration_and_it_works_on() {
+async fn sighup_without_a_terminal_reloads_the_configuration() {
     let world = World::new().await;
     world.script(QUICK, "");
     let mut command = Command::new("setsid");
@@ -187,7 +187,7 @@ async fn a_hangup_without_a_terminal_reloads_the_configuration_and_it_works_on()
 }
 
 #[tokio::test]
-async fn told_to_stop_while_iden_is_out_of_reach_it_ends_in_order_and_loses_nothing() {
+async fn stop_while_iden_is_unreachable_loses_nothing() {
     let world = World::new().await;
     world.script(&format!("{QUICK}concurrency = 2\n"), "[runtime]\nshutdown_grace = \"2s\"");
     world.rules(&json!([{"method": "create_account", "account": "bob", "hang_until": "go"}]));
@@ -218,7 +218,7 @@ async fn told_to_stop_while_iden_is_out_of_reach_it_ends_in_order_and_loses_noth
 }
 
 #[tokio::test]
-async fn told_to_stop_while_the_target_is_out_of_reach_it_ends_at_once_and_the_tasks_stay_pending() {
+async fn stop_while_the_target_is_unreachable_keeps_tasks_pending() {
     let world = World::new().await;
     world.script(QUICK, "");
     let data = json!({"code": "PERMISSION_DENIED", "effect": "not_applied", "retry": "backoff", "subject": "connection"});

@@ -175,7 +175,7 @@ fn count_panics() {
 }
 
 #[test]
-fn a_panic_is_noticed() {
+fn panic_is_detected() {
     count_panics();
     let panicked = std::panic::catch_unwind(|| panic!("on purpose"));
     assert!(panicked.is_err());

@@ -197,14 +197,14 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_relay_without_a_limit_passes_everything_on_and_counts_it() {
+    async fn relay_without_limit_forwards_and_counts_everything() {
         let relay = Peer::relay(target().await, None).unwrap();
         assert_eq!(read(relay.address).await, (1000, None));
         assert_eq!(relay.passed(), 1000);
     }
 
     #[tokio::test]
-    async fn a_relay_cuts_where_it_was_told_to_and_lets_nobody_through_afterwards() {
+    async fn relay_cuts_at_the_limit_and_refuses_later_connections() {
         let relay = Peer::relay(target().await, Some((300, Cut::Ended))).unwrap();
         assert_eq!(read(relay.address).await, (300, None));
         assert_eq!(read(relay.address).await, (0, None));
@@ -214,14 +214,14 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn nobody_answers_where_nobody_is() {
+    async fn unused_port_refuses_connections() {
         let nobody = Nobody::new().unwrap();
         let error = TcpStream::connect(nobody.address).await.unwrap_err();
         assert_eq!(error.kind(), std::io::ErrorKind::ConnectionRefused);
     }
 
     #[tokio::test]
-    async fn a_silent_peer_hangs_up_in_the_end() {
+    async fn silent_peer_eventually_closes_the_connection() {
         let silent = Peer::silent(Duration::from_millis(50)).unwrap();
         assert_eq!(read(silent.address).await, (0, None));
     }

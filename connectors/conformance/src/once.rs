@@ -39,7 +39,7 @@ mod tests {
     use crate::finding::Finding;
 
     #[tokio::test]
-    async fn what_was_dropped_while_it_was_made_is_not_begun_again() {
+    async fn dropped_initialization_is_not_restarted() {
         let once = Once::default();
         let never = once.get(std::future::pending::<u8>);
         assert!(tokio::time::timeout(std::time::Duration::from_millis(1), never).await.is_err());

@@ -450,7 +450,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_page_size_is_capped_and_nothing_else_is_touched() {
+    fn only_the_page_size_parameter_is_capped() {
         assert_eq!(capped("/u?limit=100&after=7", 2).as_deref(), Some("/u?limit=2&after=7"));
         assert_eq!(capped("/u?x=1&%24top=50", 2).as_deref(), Some("/u?x=1&%24top=2"));
         assert_eq!(capped("/u?limit=2", 2), None);

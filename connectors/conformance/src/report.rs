@@ -171,7 +171,7 @@ mod tests {
     }
 
     #[test]
-    fn a_report_fits_eighty_columns_and_says_what_was_not_proven() {
+    fn report_fits_80_columns_and_lists_unproven_checks() {
         let why = "expected ACCOUNT_NOT_FOUND, not applied; got TIMEOUT, effect unknown: ".repeat(4);
         let failed = report(Outcome::Failed(why)).to_string();
         assert!(failed.lines().all(|line| line.chars().count() <= 80), "{failed}");
@@ -182,7 +182,7 @@ mod tests {
     }
 
     #[test]
-    fn a_report_is_plain_json() {
+    fn report_serializes_to_plain_json() {
         let passed = serde_json::to_value(report(Outcome::Passed)).unwrap();
         let rule = "Somebody who is gone is not found.";
         let check =
@@ -195,7 +195,7 @@ mod tests {
 
     #[test]
     #[should_panic(expected = "0 passed, 0 failed, 1 skipped")]
-    fn a_report_of_nothing_but_skipped_checks_is_no_pass() {
+    fn report_with_only_skipped_checks_does_not_pass() {
         report(Outcome::Skipped("the target is not there".into())).assert_passed();
     }
 }

@@ -129,7 +129,7 @@ mod tests {
 
     /// Output that `Debug` omits must be searched as well.
     #[test]
-    fn a_secret_is_found_where_debug_shows_nothing() {
+    fn leaked_secret_is_found_even_if_debug_hides_it() {
         let watch = Watch::default();
         watch.keep_secret(["hunter2-the-token"]);
         watch.account("clean", &AccountRecord::new("u1").with_username("ann"));

@@ -208,7 +208,7 @@ mod tests {
     }
 
     #[test]
-    fn a_description_is_read_and_unknown_actions_are_set_aside() {
+    fn unknown_actions_in_a_description_are_collected() {
         let read = description(described()).unwrap();
         assert_eq!(read.unknown_actions, ["merge_account"]);
         assert_eq!(
@@ -224,7 +224,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_wrong_in_a_description_is_named() {
+    fn invalid_description_names_the_field() {
         for (pointer, value, message) in [
             ("/name", json!(""), "name must be non-empty text"),
             ("/version", json!(1), "version must be non-empty text"),
@@ -251,7 +251,7 @@ mod tests {
     }
 
     #[test]
-    fn a_page_holds_good_records_bad_records_and_the_way_on() {
+    fn page_has_valid_records_rejected_records_and_a_cursor() {
         let result = json!({"records": [{"id": "t1", "name": "Sales"}, {"id": "t2"}, 7], "next": "t2"});
         let read = page(ResourceKind::Group, result).unwrap();
         assert_eq!(read.records.len(), 1);
@@ -261,7 +261,7 @@ mod tests {
     }
 
     #[test]
-    fn an_end_that_is_not_said_is_not_an_end() {
+    fn missing_next_is_not_the_last_page() {
         for result in [
             json!({"records": []}),
             json!({"records": [], "next": ""}),
@@ -280,7 +280,7 @@ mod tests {
     }
 
     #[test]
-    fn only_null_says_that_nobody_is_there() {
+    fn only_null_means_account_not_found() {
         assert_eq!(account(json!(null)), Ok(None));
         assert_eq!(account(json!({"id": "u1"})), Ok(Some(AccountRecord::new("u1"))));
         for result in
@@ -291,7 +291,7 @@ mod tests {
     }
 
     #[test]
-    fn the_result_of_an_action_is_an_object_or_nothing() {
+    fn action_result_must_be_an_object_or_null() {
         assert_eq!(fields(json!(null)), Ok(Map::new()));
         assert_eq!(fields(json!({"account_id": "7"})).unwrap()["account_id"], "7");
         assert!(fields(json!(true)).is_err() && fields(json!([])).is_err());

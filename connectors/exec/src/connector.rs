@@ -235,7 +235,7 @@ mod tests {
     }
 
     #[test]
-    fn an_action_is_passed_on_as_iden_sent_it() {
+    fn action_payload_is_forwarded_unchanged() {
         let params = sent(json!({
             "account": {"id": "u1", "email": "ann@example.org", "shoe_size": 38},
             "memberships": {"team": ["t1"]}, "changes": {"title": null}, "reason": "moved", "task_id": "forged",
@@ -251,7 +251,7 @@ mod tests {
     }
 
     #[test]
-    fn memberships_stand_in_one_place_wherever_iden_put_them() {
+    fn memberships_are_normalized_into_one_place() {
         let params = sent(json!({
             "account": {"id": "u1", "assignments": {"plan": "p1"}},
             "memberships": {"team": ["t1", {"id": "t2", "since": 2020}], "seat": "s1"},
@@ -266,7 +266,7 @@ mod tests {
     }
 
     #[test]
-    fn the_identifier_stands_in_the_account_wherever_iden_put_it() {
+    fn identifier_is_always_sent_in_the_account() {
         for payload in [
             json!({"account": {"account_id": "17"}}),
             json!({"account": {"id": 17}}),

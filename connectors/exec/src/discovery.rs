@@ -133,7 +133,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_secret_stands_in_the_settings_only_by_where_it_is() {
+    fn secrets_in_settings_must_be_references() {
         let check = |value: Value| no_secret(value.as_object().unwrap());
         assert!(check(json!({ "path": "hr.json", "token": { "env": "HR_TOKEN" } })).is_ok());
         let told = check(json!({ "login": { "password": "hunter2" } })).unwrap_err();

@@ -134,7 +134,7 @@ mod tests {
     }
 
     #[test]
-    fn each_of_the_seven_codes_arrives_with_the_parts_that_usually_go_with_it() {
+    fn every_error_code_has_its_default_attributes() {
         for code in Code::ALL {
             let error = convert(json!({ "code": code.as_str() }));
             let usual = Error::new(code, "");
@@ -147,7 +147,7 @@ mod tests {
     }
 
     #[test]
-    fn every_part_can_be_said() {
+    fn error_attributes_can_be_overridden() {
         let error = convert(json!({
             "code": "ACCOUNT_NOT_FOUND", "effect": "unknown", "retry": "backoff", "subject": "connection"
         }));
@@ -164,7 +164,7 @@ mod tests {
     }
 
     #[test]
-    fn an_effect_that_is_no_effect_counts_as_unknown() {
+    fn invalid_effect_counts_as_unknown() {
         for effect in [json!("none"), json!(false), json!(["not_applied"])] {
             let error = convert(json!({"code": "ACCOUNT_NOT_FOUND", "effect": effect}));
             assert_eq!(error.effect(), Effect::Unknown, "{effect}");
@@ -172,7 +172,7 @@ mod tests {
     }
 
     #[test]
-    fn a_wait_is_read_capped_and_outranked_by_never() {
+    fn retry_after_is_capped_and_never_takes_precedence() {
         let retry = |data| convert(data).retry();
         assert_eq!(
             retry(json!({"code": "RATE_LIMITED", "retry_after": 1.5})),
@@ -191,7 +191,7 @@ mod tests {
     }
 
     #[test]
-    fn an_unknown_code_is_an_internal_error_that_names_it() {
+    fn unknown_code_becomes_an_internal_error_naming_it() {
         let error = convert(json!({"code": "QUOTA_EXCEEDED"}));
         assert_eq!((error.code(), error.effect()), (Code::InternalError, Effect::Unknown));
         assert!(
@@ -201,13 +201,13 @@ mod tests {
     }
 
     #[test]
-    fn an_error_without_data_has_an_unknown_effect() {
+    fn error_without_data_has_unknown_effect() {
         let error = convert(Value::Null);
         assert_eq!((error.code(), error.effect()), (Code::InternalError, Effect::Unknown));
     }
 
     #[test]
-    fn a_method_that_is_not_there_changed_nothing_and_never_will() {
+    fn missing_method_is_not_applied_and_not_retried() {
         let error = from_object(
             &object(METHOD_NOT_FOUND, "Method not found", Value::Null),
             "acme-hr",
@@ -219,13 +219,13 @@ mod tests {
     }
 
     #[test]
-    fn an_empty_message_is_replaced_by_one_that_says_where() {
+    fn empty_message_is_replaced_by_the_failed_method() {
         let error = from_object(&object(1, " \u{0}", Value::Null), "acme-hr", "check", &Redactor::new());
         assert!(error.message().starts_with("check failed in the connector process of acme-hr"), "{error}");
     }
 
     #[test]
-    fn a_secret_does_not_travel_in_a_message_or_a_code() {
+    fn secrets_are_redacted_in_messages_and_codes() {
         let redactor = Redactor::new();
         redactor.protect_for_good(["hunter2"]);
         let long = format!("{}hunter2", "x".repeat(MESSAGE - 3));
@@ -237,7 +237,7 @@ mod tests {
     }
 
     #[test]
-    fn a_message_is_one_bounded_line() {
+    fn error_message_is_one_bounded_line() {
         let clean = text(&format!("a\nb\u{1b}[31m\u{202e}{}", "é".repeat(1000)), MESSAGE, &Redactor::new());
         assert!(clean.starts_with("a b [31m é"), "{clean}");
         assert_eq!(clean.chars().count(), MESSAGE + 1);
@@ -245,7 +245,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn no_wait_and_no_message_panics(seconds: f64, message: String) {
+        fn arbitrary_retry_after_and_message_do_not_panic(seconds: f64, message: String) {
             let data = json!({"code": "RATE_LIMITED", "retry_after": seconds});
             drop(from_object(&object(1, &message, data), "hr", "check", &Redactor::new()));
         }

@@ -166,7 +166,7 @@ mod tests {
     }
 
     #[test]
-    fn a_call_that_was_not_sent_is_about_the_connection() {
+    fn unsent_call_is_a_connection_error() {
         let error = not_running(Death::OutputClosed, None);
         assert_eq!(error.code(), Code::Timeout);
         assert_eq!(error.effect(), Effect::NotApplied);
@@ -175,7 +175,7 @@ mod tests {
     }
 
     #[test]
-    fn a_call_that_comes_too_early_is_told_when_to_come() {
+    fn call_before_restart_returns_retry_after() {
         let delay = Duration::from_millis(400);
         let error = not_running(Death::OutputClosed, Some(delay));
         assert_eq!(error.retry(), Retry::After(delay));
@@ -187,7 +187,7 @@ mod tests {
     }
 
     #[test]
-    fn a_process_that_refuses_to_start_holds_tasks_and_fails_none() {
+    fn process_that_refuses_to_start_holds_tasks() {
         let error = not_running(refused(Retry::Never), None);
         assert_eq!((error.code(), error.retry()), (Code::PermissionDenied, Retry::Backoff));
         assert_eq!((error.effect(), error.subject()), (Effect::NotApplied, Subject::Connection));
@@ -197,7 +197,7 @@ mod tests {
     }
 
     #[test]
-    fn a_call_that_was_lost_is_read_back_and_repeated() {
+    fn lost_call_has_unknown_effect_and_is_retried() {
         let error = Error::from(CallError::Lost {
             app: "acme-hr".into(),
             death: Arc::new(Death::OutputClosed),

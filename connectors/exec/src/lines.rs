@@ -94,7 +94,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_line_that_exceeds_the_limit_fails_or_is_cut() {
+    async fn line_over_the_limit_fails_or_is_truncated() {
         let (lines, error) = all(b"abcd\nabcde\nx\n", 4, Overflow::Fail).await;
         assert_eq!(lines, [b"abcd"]);
         assert!(matches!(error, Some(LineError::TooLong { limit: 4 })));
@@ -104,14 +104,14 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_line_without_an_end_is_not_an_answer() {
+    async fn unterminated_line_is_an_error() {
         let (lines, error) = all(b"one\ntwo", 10, Overflow::Fail).await;
         assert_eq!(lines, [b"one"]);
         assert!(matches!(error, Some(LineError::Unfinished)));
     }
 
     #[tokio::test]
-    async fn a_read_that_was_given_up_loses_nothing() {
+    async fn cancelled_read_loses_no_data() {
         let (mut writer, reader) = tokio::io::duplex(64);
         let mut reader = LineReader::new(reader, 100, Overflow::Fail);
         writer.write_all(b"half").await.unwrap();
@@ -126,7 +126,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn whatever_is_written_comes_out_line_by_line(lines in prop::collection::vec("[^\n]{0,40}", 0..20)) {
+        fn any_lines_are_read_back_unchanged(lines in prop::collection::vec("[^\n]{0,40}", 0..20)) {
             let input: String = lines.iter().flat_map(|line| [line, "\n"]).collect();
             let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
             let (read, error) = runtime.block_on(all(input.as_bytes(), 200, Overflow::Fail));

@@ -233,7 +233,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn answers_find_their_callers_in_any_order() {
+    async fn responses_reach_their_callers_in_any_order() {
         let pending = pending();
         let (first, second) = (add(&pending, "a"), add(&pending, "b"));
         for (waiter, number) in [(&second, 2), (&first, 1)] {
@@ -245,7 +245,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn an_answer_to_no_request_touches_nothing() {
+    async fn response_to_unknown_request_is_ignored() {
         let pending = pending();
         let waiter = add(&pending, "a");
         assert_eq!(pending.answer(waiter.id(), Ok(Value::Null)), Delivery::Unknown);
@@ -256,7 +256,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_call_that_is_given_up_before_it_was_sent_is_never_sent() {
+    async fn call_cancelled_before_sending_is_never_sent() {
         let pending = pending();
         let waiter = add(&pending, "a");
         let id = waiter.id();
@@ -266,7 +266,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_call_that_is_given_up_after_it_was_sent_hangs_unless_it_is_answered() {
+    async fn call_cancelled_after_sending_hangs_until_answered() {
         let pending = pending();
         let waiter = add(&pending, "create_account for ext-1");
         let id = waiter.id();
@@ -280,7 +280,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_slot_is_held_until_the_process_answers_or_ends() {
+    async fn slot_is_held_until_the_process_responds_or_exits() {
         let pending = pending();
         let slots = Arc::new(tokio::sync::Semaphore::new(2));
         let mut ids = Vec::new();
@@ -298,7 +298,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn when_the_process_ends_only_what_was_sent_has_an_unknown_effect() {
+    async fn process_exit_makes_only_sent_calls_unknown() {
         let pending = pending();
         let (sent, queued) = (add(&pending, "create_account for ext-1"), add(&pending, "check"));
         pending.sending(sent.id());

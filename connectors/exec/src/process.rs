@@ -352,7 +352,7 @@ mod tests {
     }
 
     #[test]
-    fn a_process_inherits_three_variables_and_those_that_are_named() {
+    fn process_inherits_default_and_listed_variables() {
         let inherited = names(&Environment::Inherit(vec!["TZ".into(), "MISSING".into()]));
         assert_eq!(
             inherited,
@@ -366,7 +366,7 @@ mod tests {
     }
 
     #[test]
-    fn a_table_sets_variables_and_may_replace_the_three() {
+    fn env_table_can_override_default_variables() {
         let set = names(&Environment::Set([("LANG".to_owned(), "C".to_owned())].into()));
         assert_eq!(set.last().map(String::as_str), Some("LANG=C"));
     }

@@ -118,14 +118,14 @@ mod tests {
     }
 
     #[test]
-    fn a_result_is_read_with_its_id() {
+    fn result_is_parsed_with_its_id() {
         let answer = parse_answer(br#" {"jsonrpc":"2.0","id":7,"result":null} "#).ok().unwrap();
         assert_eq!(answer.id, 7);
         assert_eq!(answer.outcome.ok(), Some(Value::Null));
     }
 
     #[test]
-    fn an_error_is_read_whatever_is_missing() {
+    fn error_with_missing_fields_is_parsed() {
         let answer = parse_answer(br#"{"jsonrpc":"2.0","id":0,"error":{}}"#).ok().unwrap();
         let error = answer.outcome.err().unwrap();
         assert_eq!((error.code, error.message.as_str(), error.data.len()), (0, "", 0));
@@ -137,7 +137,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_an_answer_says_why() {
+    fn invalid_response_has_a_reason() {
         for (line, why) in [
             ("", NotAnAnswer::NotJson),
             ("connecting to HR…", NotAnAnswer::NotJson),
@@ -163,18 +163,18 @@ mod tests {
     }
 
     #[test]
-    fn a_hopelessly_nested_line_is_refused() {
+    fn deeply_nested_line_is_rejected() {
         assert_eq!(refused(&"[".repeat(1_000_000)), NotAnAnswer::NotJson);
     }
 
     proptest! {
         #[test]
-        fn arbitrary_bytes_are_never_more_than_refused(line: Vec<u8>) {
+        fn arbitrary_bytes_never_panic_the_parser(line: Vec<u8>) {
             drop(parse_answer(&line));
         }
 
         #[test]
-        fn a_damaged_answer_never_panics_nor_changes_its_id(at in 0_usize..60, byte: u8) {
+        fn damaged_response_never_panics_or_changes_its_id(at in 0_usize..60, byte: u8) {
             let mut line = br#"{"jsonrpc":"2.0","id":1234,"result":{"a":[1,null,"x"]}}     "#.to_vec();
             line[at] = byte;
             // Only a damaged number may be parsed as another number.
@@ -184,7 +184,7 @@ mod tests {
         }
 
         #[test]
-        fn a_request_is_one_line_whatever_it_holds(id: u64, text: String) {
+        fn request_is_always_one_line(id: u64, text: String) {
             let line = request_line(id, "check", &json!({ "text": text }));
             prop_assert_eq!(line.iter().position(|byte| *byte == b'\n'), Some(line.len() - 1));
             let read: Value = serde_json::from_slice(&line).unwrap();

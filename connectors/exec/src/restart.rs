@@ -53,7 +53,7 @@ mod tests {
     use super::*;
 
     #[tokio::test(start_paused = true)]
-    async fn the_delay_doubles_up_to_half_a_minute() {
+    async fn restart_delay_doubles_up_to_30_seconds() {
         let mut restart = Restart::default();
         assert_eq!(restart.remaining(Instant::now()), None);
         let mut delays = Vec::new();
@@ -65,7 +65,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_healthy_process_starts_the_count_anew() {
+    async fn healthy_process_resets_the_restart_delay() {
         let mut restart = Restart::default();
         for _ in 0..5 {
             restart.died(Instant::now(), false);
@@ -75,7 +75,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn the_delay_runs_from_the_death_and_ends() {
+    async fn restart_delay_counts_from_process_exit() {
         let mut restart = Restart::default();
         let death = Instant::now();
         tokio::time::advance(Duration::from_millis(40)).await;

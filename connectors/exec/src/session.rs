@@ -261,7 +261,7 @@ mod tests {
     use super::*;
 
     #[tokio::test(start_paused = true)]
-    async fn a_moment_that_is_none_never_comes() {
+    async fn no_deadline_never_elapses() {
         let far = timeout(Duration::from_secs(1_000_000), at(None)).await;
         assert!(far.is_err());
         at(Some(Instant::now() + Duration::from_secs(5))).await;

@@ -290,7 +290,7 @@ mod tests {
     }
 
     #[test]
-    fn defaults_are_those_of_the_documentation() {
+    fn defaults_match_the_documentation() {
         let launch = launch(json!({"command": ["python3", "hr.py"]})).ok().unwrap();
         assert_eq!((launch.program.as_str(), launch.arguments.len()), ("python3", 1));
         assert_eq!((launch.max_in_flight, launch.max_line_bytes), (8, 16 * 1024 * 1024));
@@ -302,7 +302,7 @@ mod tests {
     }
 
     #[test]
-    fn every_wrong_setting_names_its_key_and_no_value() {
+    fn invalid_setting_names_its_key_but_not_its_value() {
         for (target, message) in [
             (json!({"command": []}), "command: must name a program"),
             (json!({"command": [""]}), "command: must name a program"),
@@ -331,7 +331,7 @@ mod tests {
     }
 
     #[test]
-    fn a_program_with_a_slash_starts_at_the_configuration() {
+    fn program_path_is_relative_to_the_configuration() {
         let relative = launch(json!({"command": ["bin/hr"]})).ok().unwrap();
         let directory = relative.directory().unwrap();
         assert_eq!(relative.executable(&directory), Path::new("/etc/bridgehead/bin/hr"));
@@ -342,7 +342,7 @@ mod tests {
     }
 
     #[test]
-    fn the_lines_of_a_secret_are_secrets_and_those_of_a_query_are_not() {
+    fn lines_of_secrets_but_not_of_queries_are_redacted() {
         let launch = launch(json!({"command": ["x"], "settings": {
             "key": "-----BEGIN KEY-----\nfirst-line-of-it\nsecond-line-of-it\n",
             "query": "select everything\nfrom somewhere",
@@ -366,7 +366,7 @@ mod tests {
     }
 
     #[test]
-    fn the_schema_names_every_key() {
+    fn schema_names_every_key() {
         let schema = schemars::schema_for!(Settings).to_value();
         let keys: Vec<&String> = schema["properties"].as_object().unwrap().keys().collect();
         assert_eq!(keys.len(), 7, "{keys:?}");

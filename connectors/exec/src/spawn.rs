@@ -78,7 +78,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_program_that_cannot_be_started_is_told_apart_beforehand() {
+    fn unstartable_program_is_detected_before_spawn() {
         let folder = tempfile::tempdir().unwrap();
         let plain = folder.path().join("plain");
         std::fs::write(&plain, "").unwrap();
@@ -94,7 +94,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn processes_are_started_on_a_thread_of_their_own() {
+    async fn processes_are_spawned_on_a_dedicated_thread() {
         for _ in 0..2 {
             let mut child = spawn(Command::new("true")).unwrap();
             assert!(child.wait().await.unwrap().success());

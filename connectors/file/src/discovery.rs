@@ -204,7 +204,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn files_become_types_and_their_columns_are_shown() {
+    async fn discovery_maps_files_to_types_and_shows_columns() {
         let files = [
             ("accounts.csv", "id;email;team\n"),
             ("team.csv", "id;name\n"),
@@ -237,7 +237,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_folder_without_the_usual_name_asks_for_the_file() {
+    async fn discovery_asks_for_the_accounts_file_if_unclear() {
         let files = [("staff.jsonl", "{\"id\":\"1\",\"email\":\"a@example.org\"}\n"), ("x.jsonl", "{}\n")];
         let asked = discovered(&files, &[]).await.unwrap();
         assert_eq!(asked.questions[0].default.as_deref(), Some("staff.jsonl"));

@@ -111,7 +111,7 @@ mod tests {
     }
 
     #[test]
-    fn a_refused_folder_is_a_matter_of_the_connection() {
+    fn inaccessible_folder_is_a_connection_error() {
         for kind in [io::ErrorKind::PermissionDenied, io::ErrorKind::ReadOnlyFilesystem] {
             let error = io(kind).for_task("hr");
             assert_eq!((error.code(), error.subject()), (Code::PermissionDenied, Subject::Connection));
@@ -123,7 +123,7 @@ mod tests {
     }
 
     #[test]
-    fn a_damaged_file_ends_a_listing_for_good_and_holds_tasks() {
+    fn damaged_file_fails_listings_and_holds_tasks() {
         let damaged = || Error::damaged("accounts.csv", 7, "a quote is never closed");
         assert_eq!(damaged().for_listing("hr").retry(), Retry::Never);
         let error = damaged().for_task("hr");

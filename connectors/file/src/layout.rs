@@ -339,7 +339,7 @@ mod tests {
     }
 
     #[test]
-    fn files_are_types_by_convention() {
+    fn files_become_types_by_naming_convention() {
         let files = [
             "accounts.csv",
             "team.csv",
@@ -363,7 +363,7 @@ mod tests {
     }
 
     #[test]
-    fn what_the_settings_name_is_not_looked_for() {
+    fn configured_files_override_the_naming_convention() {
         let files = ["people.jsonl", "a.jsonl", "b.jsonl", "license-c.jsonl"];
         let more = json!({
             "accounts": {"slug": "person", "file": "people.jsonl"},
@@ -392,7 +392,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_clear_is_an_error_that_says_what_to_do() {
+    fn ambiguous_files_are_an_error_with_a_remedy() {
         let fault = |files: &[&str]| discover(files, &json!({})).unwrap_err();
         assert!(fault(&["accounts.csv", "accounts.jsonl"]).contains("set `format`"));
         assert!(fault(&["team.csv"]).contains("neither accounts.csv nor"));
@@ -405,7 +405,7 @@ mod tests {
     }
 
     #[test]
-    fn names_are_made_of_slugs() {
+    fn display_names_are_derived_from_slugs() {
         assert_eq!(name_of("cost_centre"), "Cost centre");
         assert_eq!(name_of("élan"), "Élan");
     }

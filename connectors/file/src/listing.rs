@@ -238,7 +238,7 @@ mod tests {
     }
 
     #[test]
-    fn every_byte_is_read_once_however_many_pages_there_are() {
+    fn listing_reads_every_byte_once_across_pages() {
         let (folder, layout) = folder_of(200_000);
         let listings = Listings::new();
         let (rows, pages) = list(&listings, &layout, |page| {
@@ -251,7 +251,7 @@ mod tests {
     }
 
     #[test]
-    fn a_page_that_is_asked_for_again_is_read_again_and_nothing_else() {
+    fn repeated_page_request_rereads_only_that_page() {
         let (_folder, layout) = folder_of(2_000);
         let listings = Listings::new();
         let first = listings.page(&layout, "account", None).unwrap().next.unwrap();
@@ -263,7 +263,7 @@ mod tests {
     }
 
     #[test]
-    fn a_page_of_huge_rows_is_cut_short() {
+    fn pages_of_huge_rows_hold_fewer_rows() {
         let folder = tempfile::tempdir().unwrap();
         let row = |n: usize| format!("t{n},{}\n", "x".repeat(500 * 1024));
         let rows = (0..20).map(row).collect::<Vec<_>>().concat();
@@ -279,7 +279,7 @@ mod tests {
     /// Run by hand, with `--run-ignored only --no-capture`: measures the cost of listing a million accounts.
     #[test]
     #[ignore = "a measurement"]
-    fn a_million_accounts_are_listed_in_constant_memory() {
+    fn listing_a_million_accounts_uses_constant_memory() {
         let peak = || {
             let status = std::fs::read_to_string("/proc/self/status").unwrap();
             let line = status.lines().find(|line| line.starts_with("VmHWM")).unwrap();

@@ -50,7 +50,7 @@ mod tests {
     use super::*;
 
     #[tokio::test(start_paused = true)]
-    async fn a_folder_that_stays_locked_is_given_up_and_a_free_one_is_taken() {
+    async fn lock_times_out_while_held_and_succeeds_when_free() {
         let folder = tempfile::tempdir().unwrap();
         let held = acquire(folder.path()).await.unwrap();
         let error = acquire(folder.path()).await.unwrap_err();

@@ -85,14 +85,14 @@ mod tests {
     }
 
     #[test]
-    fn a_backslash_takes_the_next_character_as_it_is() {
+    fn backslash_escapes_the_next_character() {
         assert_eq!(ids(r"a\;b;c\\;\ d\ "), ["a;b", r"c\", " d "]);
         assert_eq!(ids(r"a\"), [r"a\"]);
     }
 
     proptest! {
         #[test]
-        fn what_is_joined_splits_back(ids in prop::collection::btree_set("[ \t;\\\\a-c\u{5d0}\u{1f600}\u{3000}]{1,8}", 0..6)) {
+        fn joined_references_split_back(ids in prop::collection::btree_set("[ \t;\\\\a-c\u{5d0}\u{1f600}\u{3000}]{1,8}", 0..6)) {
             let field = join(ids.iter().map(String::as_str));
             let read: Vec<String> = split(&field).into_iter().map(|r| r.id).collect();
             prop_assert_eq!(read, ids.into_iter().collect::<Vec<_>>());

@@ -125,7 +125,7 @@ mod tests {
     }
 
     #[test]
-    fn a_range_is_replaced_and_the_rest_stays() {
+    fn replacing_a_range_keeps_the_rest() {
         for (range, row, expected) in [
             (12..19, "u1,eve\n", "id,username\nu1,eve\nu2,bob\n"),
             (12..19, "", "id,username\nu2,bob\n"),
@@ -138,7 +138,7 @@ mod tests {
     }
 
     #[test]
-    fn what_another_program_put_there_meanwhile_is_not_lost() {
+    fn concurrently_replaced_file_is_not_overwritten() {
         let other = "id,username\nu9,zoe\n";
         let (folder, path, snapshot) = opened();
         fs::write(folder.path().join("new"), other).unwrap();
@@ -156,7 +156,7 @@ mod tests {
     }
 
     #[test]
-    fn owner_and_group_survive_where_they_may_be_set() {
+    fn rewrite_preserves_owner_and_group() {
         let (folder, path, _) = opened();
         if chown(&path, Some(12_345), Some(23_456)).is_err() {
             return; // Only root can change the owner of a file.
@@ -167,7 +167,7 @@ mod tests {
     }
 
     #[test]
-    fn attributes_and_access_control_lists_survive() {
+    fn rewrite_preserves_extended_attributes_and_acls() {
         use xattr::FileExt as _;
         let (folder, path, _) = opened();
         let file = File::open(&path).unwrap();
@@ -194,7 +194,7 @@ mod tests {
     }
 
     #[test]
-    fn a_file_that_is_gone_is_an_error_and_comes_not_back() {
+    fn rewriting_a_removed_file_fails_and_does_not_recreate_it() {
         let (folder, path, snapshot) = opened();
         fs::remove_file(&path).unwrap();
         replace(&snapshot, 12..19, b"").unwrap_err();

@@ -286,7 +286,7 @@ mod tests {
     }
 
     #[test]
-    fn rows_know_where_they_stand() {
+    fn rows_have_byte_offsets_and_line_numbers() {
         let rows = rows_of(b"\xef\xbb\xbfid,name\r\n1,\"a\nb\"\n\n2,c", Syntax::Csv(b',')).unwrap();
         let expected = [
             (3, 12, 1, "id,name", "\r\n"),
@@ -301,20 +301,20 @@ mod tests {
     }
 
     #[test]
-    fn a_quote_that_is_never_closed_is_an_error_and_not_a_long_name() {
+    fn unclosed_quote_is_an_error() {
         assert!(csv("id,name\n1,\"Ann\n2,Bob\n").unwrap_err().contains("line 2: a quote is never closed"));
         // The quote of the next row would close the field, and Bob would become part of Ann's name.
         assert!(csv("id,name\n1,\"Ann\n2,\"Bob\"\n").unwrap_err().contains("after a closing quote"));
     }
 
     #[test]
-    fn quotes_that_are_no_quotes_are_left_alone() {
+    fn quotes_inside_unquoted_fields_are_literal() {
         assert_eq!(csv("1,5\" pipe\n2,x\n").unwrap(), ["1,5\" pipe", "2,x"]);
         assert_eq!(csv("1,\"say \"\"hi\"\"\"\n").unwrap(), ["1,\"say \"\"hi\"\"\""]);
     }
 
     #[test]
-    fn damage_is_an_error() {
+    fn damaged_rows_are_errors() {
         assert!(csv("id\n1\0\n").unwrap_err().contains("NUL"));
         assert!(csv("id\r1\n").unwrap_err().contains("carriage return"));
         assert!(csv("id\n1\r").unwrap_err().contains("truncated"));
@@ -323,13 +323,13 @@ mod tests {
     }
 
     #[test]
-    fn quotes_mean_nothing_in_json_lines() {
+    fn json_lines_ignores_csv_quotes() {
         let rows = rows_of(b"{\"a\":\"\n}\n", Syntax::Lines).unwrap();
         assert_eq!(rows.len(), 2);
     }
 
     #[test]
-    fn a_file_that_shrinks_while_it_is_read_is_an_error() {
+    fn file_that_shrinks_while_read_is_an_error() {
         let mut file = tempfile::tempfile().unwrap();
         file.write_all(b"id\n1\n").unwrap();
         let mut rows = Rows::new(Arc::new(file), "accounts.csv".into(), Syntax::Lines, 100, 0, 1);
@@ -338,7 +338,7 @@ mod tests {
     }
 
     #[test]
-    fn every_byte_is_read_once_over_many_chunks() {
+    fn every_byte_is_read_once_across_chunks() {
         let content = "1,\"quoted, and\nbroken\"\r\n".repeat(3 * CHUNK / 20);
         let mut file = tempfile::tempfile().unwrap();
         file.write_all(content.as_bytes()).unwrap();

@@ -365,7 +365,7 @@ mod tests {
     }
 
     #[test]
-    fn a_row_with_another_number_of_fields_is_a_fault() {
+    fn row_with_wrong_field_count_is_invalid() {
         let (schema, mut splitter) = header(b',', &["id", "name"]);
         for row in ["1", "1,2,3", "\"1,2\""] {
             let fault = schema.decode(row.as_bytes(), &mut splitter).unwrap_err();
@@ -377,7 +377,7 @@ mod tests {
     }
 
     #[test]
-    fn a_header_that_misses_a_column_says_what_may_be_meant() {
+    fn missing_column_error_suggests_a_fix() {
         let (schema, _) = header(b',', &["ID", "name"]);
         assert!(schema.require("a.csv", "id").unwrap_err().to_string().contains("did you mean 'ID'?"));
         let (schema, _) = header(b',', &["id;name"]);
@@ -385,7 +385,7 @@ mod tests {
     }
 
     #[test]
-    fn a_column_named_twice_is_an_error() {
+    fn duplicate_column_is_an_error() {
         let mut splitter = Splitter::new(b',');
         let row = Row { bytes: b"id,team,team,,".to_vec(), ..Row::default() };
         let error = Header::parse("accounts.csv", &row, b',', &mut splitter).unwrap_err();
@@ -393,7 +393,7 @@ mod tests {
     }
 
     #[test]
-    fn json_lines_keep_their_types_and_order() {
+    fn json_lines_preserve_types_and_order() {
         let mut splitter = Splitter::new(b',');
         let text = r#"{"z":1,"id":7,"team":["t1",2],"deep":{"a":[null]},"email":null}"#;
         let mut cells = Schema::Jsonl.decode(text.as_bytes(), &mut splitter).unwrap();
@@ -406,7 +406,7 @@ mod tests {
     }
 
     #[test]
-    fn a_nul_is_never_written() {
+    fn nul_is_never_written() {
         let (schema, _) = header(b',', &["id", "name"]);
         for schema in [schema, Schema::Jsonl] {
             let mut cells = schema.blank();
@@ -419,7 +419,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn any_cells_survive_a_round_trip(
+        fn any_csv_cells_survive_a_round_trip(
             rows in prop::collection::vec(prop::collection::vec(TEXT, 3), 1..5),
             delimiter in prop::sample::select(vec![b',', b';', b'\t', b'|']),
             line_break in prop::sample::select(vec!["\n", "\r\n"]),

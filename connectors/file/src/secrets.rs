@@ -43,7 +43,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn secrets_are_taken_out_at_any_depth_and_nothing_else_is() {
+    fn only_secrets_are_removed_at_any_depth() {
         let value =
             json!({"a": [{"password": "x", "b": 1}], "password_changed_at": "t", "c": {"api_token": 7}});
         assert!(holds_secret(&value));

@@ -257,7 +257,7 @@ mod tests {
     }
 
     #[test]
-    fn a_path_alone_is_enough() {
+    fn path_is_the_only_required_setting() {
         let settings: Settings = serde_json::from_value(json!({"path": "people"})).unwrap();
         settings.validate().unwrap();
         assert_eq!((settings.accounts.slug.as_str(), settings.delimiter), ("account", ','));
@@ -265,7 +265,7 @@ mod tests {
     }
 
     #[test]
-    fn a_wrong_key_is_named() {
+    fn invalid_setting_names_its_key() {
         assert!(fault(json!({"path": ""})).starts_with("path: "));
         for delimiter in ["\"", "\n", "a", "é", "\\"] {
             assert!(fault(json!({"path": "p", "delimiter": delimiter})).starts_with("delimiter: "));

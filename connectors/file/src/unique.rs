@@ -96,7 +96,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_field_that_stands_twice_is_told_at_any_depth() {
+    fn duplicate_json_field_is_detected_at_any_depth() {
         for text in [r#"{"id":1,"id":2}"#, r#"{"id":1,"deep":[{"a":1,"a":1}]}"#] {
             assert_eq!(object(text), Err(NoObject::Twice), "{text}");
         }
@@ -106,7 +106,7 @@ mod tests {
     }
 
     #[test]
-    fn everything_else_is_read_as_it_is() {
+    fn valid_json_is_read_unchanged() {
         let value = json!({ "z": 1, "a": [null, true, -3, 0.1, u64::MAX, "é"], "deep": { "b": {} } });
         assert_eq!(Value::Object(object(&value.to_string()).unwrap()).to_string(), value.to_string());
     }

@@ -78,7 +78,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_next_link_is_found_among_others() {
+    fn next_link_is_found_among_others() {
         for (headers, found) in [
             (vec![], None),
             (vec![""], None),
@@ -95,7 +95,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_list_of_links_is_not_taken_for_the_end() {
+    fn malformed_link_header_is_not_the_end_of_the_list() {
         for header in ["https://a; rel=next", "<a", "<a> rel=next", "<a>; rel=\"next", "<a>; rel=\"x\" y"] {
             assert_eq!(next([header]), Err(Unreadable), "{header}");
         }
@@ -103,12 +103,12 @@ mod tests {
 
     proptest! {
         #[test]
-        fn no_header_is_too_strange(header in "[<>;,=\"\\\\ a-z]{0,40}") {
+        fn arbitrary_link_headers_do_not_panic(header in "[<>;,=\"\\\\ a-z]{0,40}") {
             drop(next([header.as_str()]));
         }
 
         #[test]
-        fn a_link_is_found_behind_any_title(title in "[^\"\\\\]{0,20}") {
+        fn next_link_is_found_after_any_title(title in "[^\"\\\\]{0,20}") {
             let header = format!("<a>; title=\"{title}\"; rel=last, <b>; title=\"{title}\"; rel=next");
             prop_assert_eq!(next([header.as_str()]), Ok(Some("b".to_owned())));
         }

@@ -148,7 +148,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_list_is_found_wherever_it_stands() {
+    fn list_is_found_anywhere_in_the_response() {
         let list = json!([{ "id": 1 }]);
         for (body, place) in [
             (list.clone(), "answer"),
@@ -161,7 +161,7 @@ mod tests {
     }
 
     #[test]
-    fn members_are_told_by_their_names() {
+    fn record_fields_are_recognized_by_name() {
         let records = [
             json!({ "Id": 7, "userName": "ann", "mail": "a@example.org", "locked": false }),
             json!({ "Id": 8, "userName": "bo", "locked": true }),

@@ -307,7 +307,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn names_are_the_same_however_they_are_written() {
+    fn field_names_are_normalized() {
         for (name, plainly) in [
             ("X-Total-Count", "totalcount"),
             ("total_count", "totalcount"),
@@ -322,7 +322,7 @@ mod tests {
     }
 
     #[test]
-    fn what_holds_nothing_says_nothing() {
+    fn empty_values_carry_no_sign() {
         let says = |json: serde_json::Value| says_something(&Value::from(minijinja::value::Serde(json)));
         for nothing in ["null", "\"\"", "\"OK\"", "0", "[]", "{}", "{\"href\": null}", "false"] {
             assert!(!says(serde_json::from_str(nothing).unwrap()), "{nothing}");
@@ -333,14 +333,14 @@ mod tests {
     }
 
     #[test]
-    fn a_status_is_bad_only_by_the_usual_words() {
+    fn only_well_known_words_are_error_statuses() {
         for (word, bad) in [("error", true), ("Failed", true), ("active", false), ("success", false)] {
             assert_eq!(is_bad(&Value::from(word)), bad, "{word}");
         }
     }
 
     #[test]
-    fn what_says_that_a_change_was_not_made_is_found_wherever_it_stands() {
+    fn failure_signs_are_found_at_any_depth() {
         let fault = |json: &str| {
             let json: serde_json::Value = serde_json::from_str(json).unwrap();
             fault_within(&Value::from(minijinja::value::Serde(json)), DEEPEST)
@@ -383,7 +383,7 @@ mod tests {
     }
 
     #[test]
-    fn only_a_sign_can_be_allowed() {
+    fn only_known_signs_can_be_allowed() {
         assert!(Signs::new("list.allow", &["X-Total-Count".to_owned(), "error".to_owned()]).is_ok());
         let error = Signs::new("list.allow", &["people".to_owned()]).unwrap_err();
         assert_eq!(error.key, "list.allow");

@@ -138,7 +138,7 @@ mod tests {
     }
 
     #[test]
-    fn what_a_class_demands_includes_what_those_above_it_do() {
+    fn required_attributes_include_those_of_superclasses() {
         let (classes, schema) = (classes(), Schema::default());
         let mut demands = classes.demands(["INETORGPERSON"], &schema);
         demands.must.sort();
@@ -149,7 +149,7 @@ mod tests {
     }
 
     #[test]
-    fn a_mistyped_class_has_a_nearest_one() {
+    fn mistyped_class_has_a_suggestion() {
         assert!(classes().has("inetOrgPerson") && !classes().has("inetOrgPersn"));
         assert_eq!(classes().nearest("inetOrgPersn").as_deref(), Some("inetorgperson"));
     }

@@ -164,7 +164,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_attribute_in_part_says_where_it_goes_on() {
+    fn ranged_attribute_has_a_next_range() {
         let mut entry =
             Entry::new("cn=g,dc=test", [("member", vec![]), ("member;range=0-1", vec!["a", "b"])]);
         let ranged = entry.ranged().unwrap();
@@ -181,7 +181,7 @@ mod tests {
     }
 
     #[test]
-    fn the_plain_name_of_an_attribute_counts_before_one_with_a_tag() {
+    fn untagged_attribute_takes_precedence_over_tagged() {
         let entry = Entry::new(
             "uid=ann,dc=test",
             [("givenName;lang-ja", vec!["アン"]), ("givenName", vec!["Ann"]), ("sn;lang-ja", vec!["リー"])],
@@ -192,7 +192,7 @@ mod tests {
     }
 
     #[test]
-    fn a_name_that_is_no_text_spoils_its_own_entry_alone() {
+    fn non_utf8_dn_invalidates_only_its_entry() {
         use ldap3::asn1::{PL, TagClass};
         let primitive = |octets: &[u8]| StructureTag {
             class: TagClass::Universal,
@@ -213,7 +213,7 @@ mod tests {
     }
 
     #[test]
-    fn of_several_values_the_one_that_names_the_entry_counts() {
+    fn rdn_value_is_preferred_among_several() {
         let entry =
             Entry::new("uid=ann,dc=test", [("uid", vec!["old", "Ann"]), ("mail", vec!["x@y", "z@y"])]);
         assert_eq!(entry.main_value("uid"), Some(&b"Ann"[..]));

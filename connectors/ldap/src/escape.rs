@@ -66,14 +66,14 @@ mod tests {
     use crate::name::Name;
 
     #[test]
-    fn the_attributes_of_a_filter_are_found() {
+    fn filter_attributes_are_extracted() {
         let filter = r"(&(objectClass=person)(!(mail;lang-ja=*))(|(cn~=x)(uid:caseExactMatch:=a\28b)(:dn:2.5.13.2:=x)(a>=1)))";
         let found: Vec<_> = attributes_in_filter(filter).collect();
         assert_eq!(found, ["objectClass", "mail", "cn", "uid", "a"]);
     }
 
     #[test]
-    fn what_is_syntax_in_a_filter_is_escaped() {
+    fn filter_values_are_escaped() {
         assert_eq!(filter_value(b"*)(uid=*"), "\\2a\\29\\28uid=\\2a");
         assert_eq!(filter_value(b"a\\b\0"), "a\\5cb\\00");
         assert_eq!(filter_value("\u{e9}".as_bytes()), "\\c3\\a9");
@@ -81,7 +81,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_syntax_in_a_name_is_escaped() {
+    fn dn_values_are_escaped() {
         assert_eq!(name_value(r#"Doe, "J" <x>;a=b+c\d"#), r"Doe\2c \22J\22 \3cx\3e\3ba\3db\2bc\5cd");
         assert_eq!(name_value(" a b "), "\\20a b\\20");
         assert_eq!(name_value(" "), "\\20");
@@ -92,7 +92,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn a_name_reads_back_as_it_was_written(value in ".{1,40}", also in ".{1,40}") {
+        fn dn_survives_a_round_trip(value in ".{1,40}", also in ".{1,40}") {
             let text = format!("cn={},ou={},dc=test", name_value(&value), name_value(&also));
             let name = Name::parse(&text).unwrap();
             let values: Vec<_> = name.rdns.iter().map(|rdn| rdn.parts[0].value.clone()).collect();
@@ -100,7 +100,7 @@ mod tests {
         }
 
         #[test]
-        fn any_value_makes_a_filter_of_one_comparison(value in proptest::collection::vec(any::<u8>(), 1..40)) {
+        fn any_value_yields_a_single_equality_filter(value in proptest::collection::vec(any::<u8>(), 1..40)) {
             let plain = ldap3::parse_filter(format!("(uid={})", filter_value(&value)));
             let read = format!("{:?}", plain.unwrap());
             // An equality match (context tag 3) whose second part is the value, octet by octet.

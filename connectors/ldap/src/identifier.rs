@@ -52,7 +52,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_guid_is_written_as_microsoft_writes_it() {
+    fn guid_uses_microsoft_byte_order() {
         let id = IdAttribute::new("objectGUID");
         let value =
             [0x33, 0x22, 0x11, 0x00, 0x55, 0x44, 0x77, 0x66, 0x88, 0x99, 0xaa, 0xbb, 0xcc, 0xdd, 0xee, 0xff];
@@ -64,20 +64,20 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_guid_is_no_identifier() {
+    fn invalid_guid_is_not_an_identifier() {
         let id = IdAttribute::new("objectguid");
         assert_eq!(id.text(b"short"), None);
         assert_eq!(id.filter("*"), None);
     }
 
     #[test]
-    fn a_text_is_escaped() {
+    fn text_identifier_is_escaped_in_filters() {
         assert_eq!(IdAttribute::new("entryUUID").filter("*)(").unwrap(), r"(entryUUID=\2a\29\28)");
     }
 
     proptest! {
         #[test]
-        fn a_guid_reads_back(value in any::<[u8; 16]>()) {
+        fn guid_survives_a_round_trip(value in any::<[u8; 16]>()) {
             let id = IdAttribute::new("objectGUID");
             let text = id.text(&value).unwrap();
             let filter = id.filter(&text).unwrap();

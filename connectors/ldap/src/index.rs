@@ -132,7 +132,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn what_was_added_is_found_wherever_it_lies(
+        fn index_finds_every_added_pair(
             // Few keys, so that one of them has more numbers than fit into a block.
             pairs in proptest::collection::vec((0..8_u128, any::<u32>()), 0..3_000), most in 1..2_000_usize
         ) {
@@ -153,7 +153,7 @@ mod tests {
     }
 
     #[test]
-    fn two_million_pairs_need_the_memory_of_a_few() {
+    fn two_million_pairs_fit_in_little_memory() {
         let mut index = Index::new(1 << 16);
         let key = |account: u32| u128::from(account).wrapping_mul(0x9e37_79b9_7f4a_7c15_f39c_c060_5ced_c834);
         for group in 0..20 {

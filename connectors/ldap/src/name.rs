@@ -289,7 +289,7 @@ mod tests {
     }
 
     #[test]
-    fn names_are_the_same_whatever_their_case_and_escapes() {
+    fn dn_comparison_ignores_case_and_escapes() {
         assert_eq!(folded("UID=Ann, ou=People,dc=test"), folded("uid=ann,OU=people,DC=test"));
         assert_eq!(folded(r"cn=Doe\, J,dc=test"), folded(r"cn=doe\2C j,dc=test"));
         assert_eq!(folded("cn=a+uid=b,dc=test"), folded("uid=B+CN=a,dc=test"));
@@ -299,7 +299,7 @@ mod tests {
     }
 
     #[test]
-    fn names_are_the_same_whichever_name_of_an_attribute_they_use() {
+    fn dn_comparison_resolves_attribute_aliases() {
         assert_eq!(folded("organizationalUnitName=Groups,dc=test"), folded("2.5.4.11=groups,dc=test"));
         assert_eq!(
             folded("userid=ann,domainComponent=test"),
@@ -311,14 +311,14 @@ mod tests {
     }
 
     #[test]
-    fn octets_that_are_no_text_are_kept() {
+    fn non_utf8_octets_in_a_dn_are_preserved() {
         let name = Name::parse(r"uid=a\ffb,dc=test").unwrap();
         assert_eq!(Name::parse(&name.to_string()).unwrap(), name);
         assert_ne!(name.folded(), folded(r"uid=a\feb,dc=test"));
     }
 
     #[test]
-    fn a_malformed_name_is_refused() {
+    fn malformed_dn_is_refused() {
         for text in
             ["people", "ou=people,", "=x", "ou=a\"b", "ou=a\\", "ou=a\\z", "ou=#1", "ou=a;dc=b", "1x=a"]
         {
@@ -327,7 +327,7 @@ mod tests {
     }
 
     #[test]
-    fn a_name_lies_within_its_base() {
+    fn dn_is_within_its_base() {
         let name = Name::parse("uid=ann,ou=people,dc=test").unwrap();
         assert!(name.is_within(&Name::parse("OU=People,DC=test").unwrap()));
         assert!(name.is_within(&Name::parse("").unwrap()));
@@ -337,7 +337,7 @@ mod tests {
     }
 
     #[test]
-    fn one_part_of_a_level_is_replaced() {
+    fn single_part_of_an_rdn_can_be_replaced() {
         let rdn = Name::parse("cn=Ann+uid=ann,dc=test").unwrap().rdns[0].clone();
         assert_eq!(rdn.with("UID", "a,b").to_string(), r"cn=Ann+uid=a\2cb");
         assert_eq!(rdn.value_of("uid"), Some(&b"ann"[..]));

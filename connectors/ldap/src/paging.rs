@@ -50,20 +50,20 @@ mod tests {
     }
 
     #[test]
-    fn an_answer_without_the_control_has_no_cookie() {
+    fn response_without_paging_control_has_no_cookie() {
         assert_eq!(cookie(&LdapResult { ctrls: Vec::new(), ..answer(None) }), None);
         assert_eq!(cookie(&answer(None)), None);
     }
 
     proptest! {
         #[test]
-        fn a_cookie_of_any_length_is_read(octets in proptest::collection::vec(any::<u8>(), 0..400), size in 0..70_000) {
+        fn cookie_of_any_length_is_read(octets in proptest::collection::vec(any::<u8>(), 0..400), size in 0..70_000) {
             let raw: RawControl = PagedResults { size, cookie: octets.clone() }.into();
             prop_assert_eq!(cookie(&answer(raw.val)), Some(octets));
         }
 
         #[test]
-        fn garbage_is_no_cookie_and_no_panic(octets in proptest::collection::vec(any::<u8>(), 0..40)) {
+        fn arbitrary_paging_control_does_not_panic(octets in proptest::collection::vec(any::<u8>(), 0..40)) {
             let _ = cookie(&answer(Some(octets)));
         }
     }

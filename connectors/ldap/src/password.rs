@@ -131,12 +131,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_password_for_active_directory_is_quoted_utf_16() {
+    fn active_directory_password_is_quoted_utf16() {
         assert_eq!(unicode("aé"), [0x22, 0, 0x61, 0, 0xe9, 0, 0x22, 0]);
     }
 
     #[test]
-    fn a_random_password_meets_policies_and_is_another_each_time() {
+    fn random_password_is_long_and_unique() {
         let (one, other) = (random(), random());
         assert_ne!(one.expose_secret(), other.expose_secret());
         assert!(one.expose_secret().len() > 60);

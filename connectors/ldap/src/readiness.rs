@@ -170,7 +170,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_root_of_the_database_is_the_nearest_one() {
+    fn nearest_naming_context_is_the_database_root() {
         let contexts = ["dc=test".to_owned(), "ou=people,dc=test".to_owned(), "cn=config".to_owned()];
         assert_eq!(root_of("ou=staff,OU=people,dc=test", &contexts), "ou=people,dc=test");
         assert_eq!(root_of("ou=groups,dc=test", &contexts), "dc=test");

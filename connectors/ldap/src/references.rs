@@ -118,7 +118,7 @@ mod tests {
     }
 
     #[test]
-    fn what_every_domain_refers_to_from_its_root_is_nothing_that_is_missed() {
+    fn default_domain_referrals_are_ignored() {
         let references = references("ad", &[]);
         for address in [
             "ldap://test.lan/CN=Configuration,DC=test,DC=lan",
@@ -139,7 +139,7 @@ mod tests {
     }
 
     #[test]
-    fn what_the_operator_names_is_not_missed() {
+    fn configured_referrals_are_ignored() {
         let references = references("openldap", &["ou=abroad,dc=test,dc=lan", "ldap://old.example.com"]);
         assert!(references.is_ignored("ldap://x/OU=Abroad,dc=test,dc=lan??sub"));
         assert!(references.is_ignored("ldap://x:389/cn=a%5C%2C%20b,ou=abroad,dc=test,dc=lan"));

@@ -309,7 +309,7 @@ mod tests {
     }
 
     #[test]
-    fn every_result_code_has_its_four_parts() {
+    fn every_result_code_maps_to_its_error() {
         use Effect::{NotApplied, Unknown};
         use Retry::{Backoff, Never};
         use Subject::{Account, Connection};
@@ -348,7 +348,7 @@ mod tests {
     }
 
     #[test]
-    fn what_only_read_has_changed_nothing() {
+    fn failed_read_is_not_applied() {
         for code in 1..=90 {
             assert_eq!(of_code(code, About::Reading("accounts")).1, Effect::NotApplied, "{code}");
         }
@@ -359,7 +359,7 @@ mod tests {
     }
 
     #[test]
-    fn a_change_without_an_answer_has_an_unknown_effect() {
+    fn change_without_response_has_unknown_effect() {
         for failure in [Failure::Cut, Failure::Silent, Failure::Garbled("x")] {
             let error = reporter().report(failure, About::Account("ann"));
             assert_eq!(error.effect(), Effect::Unknown);
@@ -371,7 +371,7 @@ mod tests {
     }
 
     #[test]
-    fn what_a_server_refuses_to_show_is_about_the_connection() {
+    fn refused_read_is_a_connection_error() {
         for code in [1, 50, 53, 80] {
             let parts = of_code(code, About::Reading("accounts"));
             assert_eq!((parts.2, parts.3), (Retry::Backoff, Subject::Connection), "{code}");
@@ -383,12 +383,12 @@ mod tests {
     }
 
     #[test]
-    fn a_right_that_is_missing_on_a_group_is_about_the_group() {
+    fn missing_right_on_a_group_is_a_group_error() {
         assert_eq!(of_code(50, About::Group("sales", Subject::Group)).3, Subject::Group);
     }
 
     #[test]
-    fn a_refused_bind_is_about_the_connection_and_says_why() {
+    fn refused_bind_is_a_connection_error_with_a_reason() {
         for code in [8, 13, 32, 48, 49, 53] {
             let error = reporter().report(Failure::Bind(refusal(code)), About::Account("ann"));
             assert_eq!((error.subject(), error.effect()), (Subject::Connection, Effect::NotApplied));

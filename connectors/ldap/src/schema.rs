@@ -262,7 +262,7 @@ mod tests {
     }
 
     #[test]
-    fn an_attribute_has_one_name_whichever_is_used() {
+    fn attribute_aliases_resolve_to_one_name() {
         let schema = schema();
         for name in ["givenName", "GN", "2.5.4.42", "givenname"] {
             assert_eq!(schema.canonical(name), "givenName");
@@ -273,7 +273,7 @@ mod tests {
     }
 
     #[test]
-    fn without_a_schema_the_names_of_the_standards_are_known() {
+    fn standard_attribute_names_are_known_without_a_schema() {
         let schema = Schema::default();
         assert_eq!(schema.canonical("userid"), "uid");
         assert_eq!(schema.canonical("givenName"), "givenName");
@@ -281,7 +281,7 @@ mod tests {
     }
 
     #[test]
-    fn values_compare_as_the_rule_of_their_attribute_says() {
+    fn values_compare_by_their_matching_rule() {
         let schema = schema();
         assert_eq!(schema.rule("gn"), Rule::IgnoringCase, "from the type that it is derived from");
         assert_eq!(schema.rule("memberUid"), Rule::Exactly);

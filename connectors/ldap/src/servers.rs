@@ -93,7 +93,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn the_next_server_is_in_doubt_for_a_while_and_the_first_is_not() {
+    async fn failover_server_is_untrusted_for_a_while() {
         let patient = servers(Duration::from_hours(1));
         let start = patient.present();
         assert_eq!(patient.choose(0, start).number, start.number);
@@ -107,7 +107,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_server_that_takes_no_changes_is_the_last_until_another_one_answers() {
+    async fn read_only_server_is_tried_last_until_another_responds() {
         let servers = servers(Duration::ZERO);
         let start = servers.present();
         servers.set_aside(start);
@@ -123,7 +123,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn of_two_that_change_at_once_the_first_decides() {
+    async fn first_of_two_concurrent_server_choices_wins() {
         let servers = servers(Duration::from_secs(30));
         let start = servers.present();
         servers.choose(2, start);

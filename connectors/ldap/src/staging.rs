@@ -211,7 +211,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_entry_that_is_being_made_is_nobody() {
+    fn staged_entry_is_not_an_account() {
         let dn = format!("uid={},ou=people,dc=test", value(&"3f2b, x".into()));
         assert!(is_staged(&Entry::new(&dn, [])));
         assert!(!is_staged(&Entry::new("uid=ann,ou=people,dc=test", [])));

@@ -282,7 +282,7 @@ mod tests {
     }
 
     #[test]
-    fn the_container_is_the_nearest_that_holds_all() {
+    fn container_is_the_nearest_common_ancestor() {
         let base = "dc=test";
         let one = [person("uid=a,ou=staff,ou=people,dc=test", "a")];
         assert_eq!(container(&one, base), "ou=staff,ou=people,dc=test");
@@ -295,7 +295,7 @@ mod tests {
     }
 
     #[test]
-    fn what_most_have_is_mapped_and_what_some_lack_is_said() {
+    fn common_attributes_are_mapped_with_warnings_for_gaps() {
         let entries =
             vec![person("uid=a,ou=p,dc=test", "a"), Entry::new("cn=b,ou=p,dc=test", [("cn", vec!["b"])])];
         let people = People { entries, filter: None, container: "ou=p,dc=test".into() };

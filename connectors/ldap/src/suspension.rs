@@ -161,7 +161,7 @@ mod tests {
     }
 
     #[test]
-    fn other_bits_of_user_account_control_are_kept() {
+    fn other_user_account_control_bits_are_preserved() {
         let of = |value| entry("userAccountControl", value);
         let suspension = Suspension::UserAccountControl;
         let changed = |old, new| {
@@ -174,7 +174,7 @@ mod tests {
     }
 
     #[test]
-    fn a_lock_after_failed_attempts_is_no_suspension() {
+    fn lockout_is_not_a_suspension() {
         let suspension = Suspension::PwdAccountLockedTime { policy: None };
         let locked = entry("pwdAccountLockedTime", "20260101000000Z");
         assert_eq!(suspension.status(&locked), AccountStatus::Active);
@@ -185,7 +185,7 @@ mod tests {
     }
 
     #[test]
-    fn a_lock_that_the_server_does_not_mind_is_no_suspension() {
+    fn lock_that_the_server_ignores_is_not_a_suspension() {
         let suspension = Suspension::PwdAccountLockedTime { policy: None };
         let mut entry = entry("pwdAccountLockedTime", "000001010000Z");
         entry.usable = Some(false);
@@ -196,7 +196,7 @@ mod tests {
     }
 
     #[test]
-    fn ending_a_suspension_ends_a_lock_after_failed_attempts() {
+    fn unsuspending_clears_a_lockout() {
         let mut locked = entry("userAccountControl", "514");
         locked.attributes.push(("lockoutTime".to_owned(), vec![b"133000000000000000".to_vec()]));
         let changes = Suspension::UserAccountControl.changes(&locked, false);
@@ -213,7 +213,7 @@ mod tests {
     }
 
     #[test]
-    fn another_value_of_an_attribute_of_ones_own_is_left_alone() {
+    fn other_values_of_a_custom_suspend_attribute_are_kept() {
         let suspension = Suspension::Attribute { attribute: "employeeType".into(), value: "left".into() };
         assert_eq!(suspension.changes(&entry("employeeType", "staff"), false), []);
         let suspended = entry("employeeType", "LEFT");

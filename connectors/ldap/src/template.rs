@@ -87,7 +87,7 @@ mod tests {
     }
 
     #[test]
-    fn fields_are_filled_in() {
+    fn template_fields_are_substituted() {
         let field = |name: &str| match name {
             "username" => Some("ann".to_owned()),
             "domain" => Some("example.com".to_owned()),
@@ -100,7 +100,7 @@ mod tests {
     }
 
     #[test]
-    fn an_unknown_field_suggests_the_nearest() {
+    fn unknown_field_suggests_the_nearest_name() {
         let error = parse("{user_name}").unwrap_err();
         assert_eq!(error, "uses the field 'user_name', which accounts do not have; did you mean 'username'?");
         assert!(parse("{username").is_err());

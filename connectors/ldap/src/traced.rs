@@ -157,7 +157,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn no_secret_is_shown_whatever_its_attribute_is_called() {
+    fn secret_attributes_are_recognized_by_any_name() {
         for name in [
             "userPassword",
             "USERPASSWORD;lang-de",
@@ -186,7 +186,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_text_is_shown_by_its_length() {
+    fn binary_values_are_shown_by_length() {
         assert_eq!(values("objectGUID", [&[0xff_u8, 0xfe][..]].into_iter()), "objectGUID: [2 octets]");
         assert_eq!(values("cn", [&b"Ann"[..]].into_iter()), "cn: [\"Ann\"]");
     }

@@ -31,7 +31,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_answer_says_whether_the_account_can_log_in() {
+    fn usability_response_tells_if_login_is_possible() {
         let answer = |value: &[u8]| RawControl { val: Some(value.to_vec()), ..request() };
         assert_eq!(read(&answer(&[0x80, 1, 0xff])), Some(true));
         assert_eq!(read(&answer(&[0xa1, 3, 0x80, 1, 0xff])), Some(false));

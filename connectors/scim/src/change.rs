@@ -227,12 +227,12 @@ mod tests {
     }
 
     #[test]
-    fn what_is_so_already_is_not_changed() {
+    fn unchanged_fields_produce_no_change() {
         assert_eq!(change(GENERIC, &[("title", json!("Boss")), ("nickName", Value::Null)]), None);
     }
 
     #[test]
-    fn a_patch_names_what_changes_and_nothing_else() {
+    fn patch_contains_only_changed_fields() {
         let department = format!("{ENTERPRISE}:department");
         let changes = [
             ("name.givenName", json!("Bea")),
@@ -253,7 +253,7 @@ mod tests {
     }
 
     #[test]
-    fn entra_capitalises_adds_what_is_new_and_changes_elements_by_their_own_path() {
+    fn entra_patch_uses_capitalized_ops_and_value_paths() {
         let changes = [
             ("emails", json!("c@x")),
             ("nickName", json!("B")),
@@ -274,7 +274,7 @@ mod tests {
     }
 
     #[test]
-    fn a_put_holds_everything_that_was_read_but_meta() {
+    fn put_sends_everything_read_except_meta() {
         for style in [OKTA, Style { patch: false, ..GENERIC }] {
             let change = change(style, &[("title", json!("Chief"))]).unwrap();
             let mut wanted = user();
@@ -285,7 +285,7 @@ mod tests {
     }
 
     #[test]
-    fn okta_deactivates_without_a_path_and_never_patches_a_password() {
+    fn okta_deactivates_without_a_path_and_puts_passwords() {
         let active = OKTA.activation(&fields(user()), false);
         assert_eq!(active.body["Operations"], json!([{"op": "replace", "value": {"active": false}}]));
         let password = OKTA.password(&fields(user()), "hunter2");
@@ -295,7 +295,7 @@ mod tests {
     }
 
     #[test]
-    fn members_come_and_go_one_at_a_time() {
+    fn members_are_added_and_removed_one_at_a_time() {
         assert_eq!(
             GENERIC.add_member("u\"1").body["Operations"],
             json!([{"op": "add", "path": "members", "value": [{"value": "u\"1"}]}])

@@ -242,7 +242,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_left_unsaid_the_profile_says() {
+    fn profile_supplies_missing_capabilities() {
         let of =
             |profile: &str| Features::of(&settings(json!({"profile": profile})), None, None, None).unwrap();
         assert!(
@@ -256,7 +256,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_said_counts_and_what_the_operator_says_counts_more() {
+    fn settings_override_advertised_capabilities() {
         let config = fields(json!({
             "patch": {"supported": false}, "etag": {"supported": "true"}, "pagination": {"cursor": true, "index": true}
         }));
@@ -268,7 +268,7 @@ mod tests {
     }
 
     #[test]
-    fn endpoints_are_where_the_resource_types_say_but_never_elsewhere() {
+    fn endpoints_follow_resource_types_but_stay_on_the_server() {
         let types = |endpoint: &str| {
             fields(json!({"totalResults": 2, "Resources": [
                 {"schema": USER, "endpoint": endpoint}, {"schema": GROUP, "endpoint": "/Teams"}
@@ -283,7 +283,7 @@ mod tests {
     }
 
     #[test]
-    fn an_application_without_groups_must_be_told_so() {
+    fn application_without_groups_requires_disabling_them() {
         let types = fields(json!({"totalResults": 1, "Resources": [{"schema": USER, "endpoint": "/Users"}]}));
         let of = |more: Value| Features::of(&settings(more), None, Some(&types), None);
         assert!(of(json!({})).unwrap_err().contains("groups.enabled = false"));
@@ -292,7 +292,7 @@ mod tests {
     }
 
     #[test]
-    fn schemas_rule_out_what_they_do_not_name() {
+    fn attributes_missing_from_schemas_are_invalid() {
         let schemas = fields(json!({"totalResults": 1, "Resources": [
             {"id": USER, "attributes": [{"name": "userName"}, {"name": "groups", "mutability": "readOnly"}]}
         ]}));

@@ -354,7 +354,7 @@ mod tests {
     }
 
     #[test]
-    fn a_user_reads_as_an_account() {
+    fn user_maps_to_an_account_record() {
         let user = fields(json!({
             "schemas": [USER, ENTERPRISE], "id": "2819c223", "userName": "ann", "active": "False", "displayName": "Ann",
             "name": {"givenName": "Ann", "familyName": "Abe"}, "emails": [{"value": "ann@x.org", "type": "work"}],
@@ -369,7 +369,7 @@ mod tests {
     }
 
     #[test]
-    fn a_user_that_makes_no_sense_is_rejected_by_field() {
+    fn invalid_user_is_rejected_with_its_field() {
         let fault = |user: Value| mapping(json!({})).record(&fields(user)).unwrap_err();
         assert_eq!(fault(json!({"userName": "ann"})).field, "id");
         assert_eq!(fault(json!({"id": "1", "active": "perhaps"})).field, "active");
@@ -379,7 +379,7 @@ mod tests {
     }
 
     #[test]
-    fn fields_move_and_vanish_as_the_operator_says() {
+    fn attribute_settings_remap_and_drop_fields() {
         let mapping = mapping(json!({"attributes": {
             "email": "userName", "title": "", "badge": "urn:example:2.0:User:badge", "mobile": "phoneNumbers[type eq \"mobile\"].value"
         }}));
@@ -399,7 +399,7 @@ mod tests {
     }
 
     #[test]
-    fn who_has_no_user_name_logs_in_with_the_email() {
+    fn missing_user_name_defaults_to_the_email() {
         let account = Account::by_email("ann@x.org");
         let mut user = blank();
         for (path, value) in mapping(json!({})).wanted_at_first(&account).fields {
@@ -410,7 +410,7 @@ mod tests {
     }
 
     #[test]
-    fn fields_that_stand_nowhere_are_named() {
+    fn unmapped_fields_are_named() {
         let mut account = Account::by_id("1");
         account.extra =
             fields(json!({"shoe_size": 38, "title": "Boss", "password": "hunter2", "nothing": null}));
@@ -420,7 +420,7 @@ mod tests {
     }
 
     #[test]
-    fn licences_are_set_and_other_values_stay() {
+    fn assigning_licenses_keeps_other_values() {
         let mapping =
             mapping(json!({"licenses": [{"slug": "plan", "values": {"pro": "Pro", "lite": "Lite"}}]}));
         let mut user = fields(
@@ -440,7 +440,7 @@ mod tests {
     }
 
     #[test]
-    fn groups_through_other_groups_are_no_memberships_of_ones_own() {
+    fn indirect_groups_are_not_memberships() {
         let user = fields(json!({"groups": [
             {"value": "g1", "display": "G", "type": "direct"}, {"value": "g2", "type": "indirect"}, {"value": "g3"}
         ]}));

@@ -179,7 +179,7 @@ mod tests {
     }
 
     #[test]
-    fn a_page_that_comes_twice_changes_nothing() {
+    fn repeated_page_changes_nothing() {
         let listings = Listings::default();
         let listing = listings.begin();
         let page = [
@@ -199,7 +199,7 @@ mod tests {
     }
 
     #[test]
-    fn a_listing_that_is_not_held_any_more_is_never_taken_for_one_without_memberships() {
+    fn forgotten_listing_is_an_error_and_not_empty_memberships() {
         let listings = Listings::default();
         let first = listings.begin();
         for _ in 1..LISTINGS {
@@ -212,7 +212,7 @@ mod tests {
     }
 
     #[test]
-    fn a_member_that_cannot_be_read_is_an_error() {
+    fn unreadable_member_is_an_error() {
         let listings = Listings::default();
         let listing = listings.begin();
         for members in [json!([{"display": "Ann"}]), json!(["u1"]), json!([{"value": ""}])] {
@@ -222,14 +222,14 @@ mod tests {
     }
 
     #[test]
-    fn memory_has_a_bound() {
+    fn number_of_memberships_is_limited() {
         let mut index = Index::default();
         let full = group(json!({"id": "g1", "members": [{"value": "u1"}, {"value": "u2"}, {"value": "u3"}]}));
         assert!(matches!(index.add(&full, 2), Err(Fault::TooMany)));
     }
 
     #[test]
-    fn groups_without_any_member_are_noticed() {
+    fn groups_without_any_members_are_detected() {
         let listings = Listings::default();
         let listing = listings.begin();
         assert!(!listings.is_bare(listing).unwrap());

@@ -345,7 +345,7 @@ mod tests {
     }
 
     #[test]
-    fn paths_read_as_they_are_written() {
+    fn paths_survive_a_round_trip() {
         let manager = format!("{ENTERPRISE}:manager.value");
         let odd = r#"emails[type eq "a]:b"].value"#;
         for text in ["userName", "name.givenName", "emails", r#"emails[type eq "work"].value"#, &manager, odd]
@@ -361,7 +361,7 @@ mod tests {
     }
 
     #[test]
-    fn of_a_list_the_preferred_value_is_meant() {
+    fn primary_value_of_a_list_is_preferred() {
         let user = fields(json!({"emails": [
             {"value": "home@x", "type": "home"}, {"value": "work@x", "type": "Work"}, {"value": "first@x", "primary": "True"}
         ]}));
@@ -377,7 +377,7 @@ mod tests {
     }
 
     #[test]
-    fn what_stands_beside_a_value_stays() {
+    fn setting_a_value_keeps_its_siblings() {
         let user = json!({"schemas": [USER], "name": {"givenName": "Ann", "formatted": "Ann X"}, "odd": {"deep": [1]}});
         assert_eq!(
             set(user, "name.givenName", json!("Bea")),
@@ -391,7 +391,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_not_there_is_made_and_what_is_cleared_leaves_nothing_behind() {
+    fn missing_parents_are_created_and_cleared_ones_removed() {
         assert_eq!(
             set(json!({}), "emails", json!("a@x")),
             json!({"emails": [{"value": "a@x", "type": "work", "primary": true}]})
@@ -409,13 +409,13 @@ mod tests {
     }
 
     #[test]
-    fn an_extension_is_declared_with_its_first_attribute() {
+    fn extension_schema_is_added_with_its_first_attribute() {
         let user = set(json!({"schemas": [USER]}), &format!("{ENTERPRISE}:department"), json!("R&D"));
         assert_eq!(user, json!({"schemas": [USER, ENTERPRISE], ENTERPRISE: {"department": "R&D"}}));
     }
 
     #[test]
-    fn the_value_of_a_filter_cannot_leave_its_quotes() {
+    fn filter_values_are_quoted_and_escaped() {
         assert_eq!(
             equals("userName", r#"a" or userName pr or "\"#),
             r#"userName eq "a\" or userName pr or \"\\""#

@@ -380,7 +380,7 @@ mod tests {
     }
 
     #[test]
-    fn an_address_alone_is_enough() {
+    fn url_is_the_only_required_setting() {
         let settings: Settings =
             serde_json::from_value(json!({"url": "https://example.com/scim/v2"})).unwrap();
         settings.validate().unwrap();
@@ -389,7 +389,7 @@ mod tests {
     }
 
     #[test]
-    fn a_profile_says_how_truth_is_written_and_a_key_overrules_it() {
+    fn booleans_setting_overrides_the_profile() {
         let read = |more: Value| -> Settings { serde_json::from_value(more).unwrap() };
         assert_eq!(read(json!({"url": "x", "profile": "entra"})).booleans(), Booleans::Text);
         assert_eq!(
@@ -399,7 +399,7 @@ mod tests {
     }
 
     #[test]
-    fn a_wrong_key_is_named() {
+    fn invalid_setting_names_its_key() {
         assert!(fault(json!({"url": "http://example.com"})).starts_with("url: must start with https"));
         assert!(fault(json!({"page_size": 0})).starts_with("page_size: "));
         assert!(

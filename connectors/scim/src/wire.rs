@@ -204,7 +204,7 @@ mod tests {
     }
 
     #[test]
-    fn names_are_found_in_any_case_and_null_is_absent() {
+    fn field_names_ignore_case_and_null_is_absent() {
         let user = fields(json!({"UserName": "ann", "title": null, "id": 7, "META": {"Version": "W/\"1\""}}));
         assert_eq!(text(&user, "userName"), Some("ann"));
         assert_eq!(field(&user, "title"), None);
@@ -218,7 +218,7 @@ mod tests {
     }
 
     #[test]
-    fn truth_is_read_as_text_too() {
+    fn booleans_are_read_from_text() {
         assert_eq!(truth(&json!("False")), Some(false));
         assert_eq!(truth(&json!("true")), Some(true));
         assert_eq!(truth(&json!(true)), Some(true));
@@ -227,7 +227,7 @@ mod tests {
     }
 
     #[test]
-    fn a_list_without_results_is_a_list_and_an_object_is_none() {
+    fn empty_list_response_is_a_list_but_an_object_is_not() {
         let page = ListPage::read(&fields(json!({"totalResults": 0}))).unwrap();
         assert_eq!((page.total, page.resources.len()), (Some(0), 0));
         assert!(ListPage::read(&fields(json!({"id": "u1", "userName": "ann"}))).is_none());
@@ -238,7 +238,7 @@ mod tests {
     }
 
     #[test]
-    fn any_text_or_number_is_a_cursor_and_nothing_else_is_the_end() {
+    fn text_and_numbers_are_cursors_and_null_ends_the_list() {
         let next = |cursor: Value| Next::read(&fields(json!({ "nextCursor": cursor })));
         assert_eq!(next(json!(17)), Next::Cursor("17".to_owned()));
         assert_eq!(next(json!("x y")), Next::Cursor("x y".to_owned()));

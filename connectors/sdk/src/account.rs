@@ -237,26 +237,26 @@ mod tests {
     }
 
     #[test]
-    fn unknown_fields_and_states_of_a_task_survive_a_round_trip() {
+    fn unknown_fields_and_statuses_survive_a_round_trip() {
         let value = json!({"id": "u1", "username": "ann", "status": "on_leave", "shoe_size": 38});
         assert_eq!(serde_json::to_value(account(value.clone()).unwrap()).unwrap(), value);
     }
 
     #[test]
-    fn null_is_absent_and_a_number_is_an_identifier() {
+    fn null_is_absent_and_numeric_id_is_accepted() {
         let read = account(json!({"account_id": 17, "email": null, "status": null})).unwrap();
         assert_eq!(read, Account::by_id("17"));
     }
 
     #[test]
-    fn debug_shows_no_value_of_an_unknown_field() {
+    fn debug_hides_values_of_unknown_fields() {
         let read = account(json!({"id": "u1", "password": "hunter2"})).unwrap();
         let shown = format!("{read:?}");
         assert!(shown.contains("password") && !shown.contains("hunter2"), "{shown}");
     }
 
     #[test]
-    fn an_email_in_another_case_is_the_same_account() {
+    fn email_comparison_ignores_case() {
         let mut record = AccountRecord::new("u1");
         record.email = Some("Ann@Example.org".into());
         let by_email = Account::by_email("ann@example.ORG");

@@ -84,7 +84,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_name_reads_back() {
+    fn every_action_name_round_trips() {
         for action in Action::ALL {
             assert_eq!(action.as_str().parse(), Ok(*action));
             assert_eq!(serde_json::to_value(action).unwrap(), action.as_str());
@@ -92,7 +92,7 @@ mod tests {
     }
 
     #[test]
-    fn an_unknown_action_is_named_in_the_error() {
+    fn unknown_action_is_named_in_the_error() {
         let error = "merge_account".parse::<Action>().unwrap_err();
         assert!(error.to_string().contains("'merge_account'"), "{error}");
     }

@@ -107,7 +107,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_kind_of_an_error_says_what_it_is_about_and_never_that_nothing_happened() {
+    fn io_error_kind_sets_code_and_subject_with_unknown_effect() {
         let cases = [
             (ErrorKind::ConnectionRefused, Code::Timeout, Retry::Backoff, Subject::Connection),
             (ErrorKind::ConnectionReset, Code::Timeout, Retry::Backoff, Subject::Connection),
@@ -131,7 +131,7 @@ mod tests {
     }
 
     #[test]
-    fn the_words_of_an_error_stay_out_of_the_message() {
+    fn io_error_text_is_not_in_the_message() {
         let error = Error::from(io::Error::other("/home/ann/hunter2: refused"));
         assert_eq!(error.message(), "reading or writing failed in the connector: other error");
         let error = Error::from(std::fs::read("/not/there/hunter2").unwrap_err());
@@ -139,7 +139,7 @@ mod tests {
     }
 
     #[test]
-    fn a_value_that_the_parser_quotes_is_nowhere_in_the_error() {
+    fn parse_error_does_not_quote_the_value() {
         fn number() -> Result<u32, Error> {
             Ok(serde_json::from_str("\n\"hunter2\"")?)
         }
@@ -152,7 +152,7 @@ mod tests {
     }
 
     #[test]
-    fn a_text_that_could_not_be_read_is_an_error_of_reading() {
+    fn io_error_during_json_parsing_stays_an_io_error() {
         struct Broken;
         impl io::Read for Broken {
             fn read(&mut self, _: &mut [u8]) -> io::Result<usize> {
@@ -164,7 +164,7 @@ mod tests {
     }
 
     #[test]
-    fn a_field_that_is_wrong_is_named() {
+    fn invalid_field_is_named() {
         fn read() -> Result<crate::Memberships, Error> {
             Ok(crate::Memberships::from_json("memberships", serde_json::json!("hunter2"))?)
         }
@@ -176,7 +176,7 @@ mod tests {
     }
 
     #[test]
-    fn a_network_that_cannot_be_used_names_its_key() {
+    fn invalid_network_setting_names_its_key() {
         let error = SettingsError::from(NetworkError::Proxy("no host".to_owned()));
         assert_eq!(error.to_string(), "network.proxy is not valid: no host");
     }

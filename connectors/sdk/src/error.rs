@@ -304,7 +304,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_code_reads_back() {
+    fn every_code_round_trips() {
         for code in Code::ALL {
             assert_eq!(code.as_str().parse(), Ok(code));
             assert_eq!(serde_json::to_value(code).unwrap(), code.as_str());
@@ -312,7 +312,7 @@ mod tests {
     }
 
     #[test]
-    fn a_text_that_is_no_code_is_named() {
+    fn unknown_code_is_named_in_the_error() {
         let error = "NOT_A_CODE".parse::<Code>().unwrap_err();
         assert!(
             error.to_string().starts_with("unknown code 'NOT_A_CODE'; known are ACCOUNT_NOT_FOUND, "),
@@ -321,13 +321,13 @@ mod tests {
     }
 
     #[test]
-    fn a_missing_group_is_not_a_missing_account() {
+    fn missing_group_is_not_account_not_found() {
         let error = Error::group_not_found("Team t9 not found in HR");
         assert_eq!((error.code(), error.subject()), (Code::InternalError, Subject::Group));
     }
 
     #[test]
-    fn a_refused_credential_is_about_the_connection() {
+    fn refused_credential_is_a_connection_error() {
         let error = Error::credential_refused("HR refuses the connector's password");
         assert_eq!(error.subject(), Subject::Connection);
         assert_eq!(error.effect(), Effect::NotApplied);

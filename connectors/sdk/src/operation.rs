@@ -305,7 +305,7 @@ mod tests {
     }
 
     #[test]
-    fn the_identifier_is_found_wherever_it_stands() {
+    fn identifier_is_found_anywhere_in_the_payload() {
         for payload in [
             json!({"account": {"id": "u1"}}),
             json!({"account": {"account_id": "u1"}}),
@@ -319,7 +319,7 @@ mod tests {
     }
 
     #[test]
-    fn a_text_is_told_from_what_is_none() {
+    fn non_text_values_in_text_fields_are_detected() {
         for (changes, wrong) in [
             (json!({ "username": "ann", "email": null, "first_name": 5, "tags": ["x"] }), None),
             (json!({ "username": "ann", "last_name": true }), Some("last_name")),
@@ -335,7 +335,7 @@ mod tests {
     }
 
     #[test]
-    fn a_payload_that_names_no_account_is_refused() {
+    fn payload_without_an_account_is_refused() {
         for payload in [json!({}), json!({"account": null}), json!({"account": {"first_name": "Ann"}})] {
             let error = parse(Action::SuspendAccount, payload).unwrap_err();
             assert_eq!(error.field, "account");
@@ -343,13 +343,13 @@ mod tests {
     }
 
     #[test]
-    fn a_field_of_the_wrong_type_is_named_without_its_value() {
+    fn field_of_wrong_type_is_named_without_its_value() {
         let error = parse(Action::CreateAccount, json!({"account": {"email": ["s3cret@b.c"]}})).unwrap_err();
         assert_eq!(error.to_string(), "account.email must be text, not a list");
     }
 
     #[test]
-    fn memberships_are_merged_from_every_place() {
+    fn memberships_are_merged_from_all_places() {
         let operation = parse(
             Action::CreateAccount,
             json!({"account": {"username": "ann", "assignments": {"seat": ["s1"]}}, "memberships": {"team": ["t1"], "seat": ["s1"]}}),
@@ -360,7 +360,7 @@ mod tests {
     }
 
     #[test]
-    fn a_password_is_found_and_never_shown() {
+    fn password_is_parsed_and_hidden_in_debug() {
         let operation = parse(
             Action::ResetPassword,
             json!({"account": {"id": "u1"}, "changes": {"new_password": "hunter2"}}),
@@ -372,7 +372,7 @@ mod tests {
     }
 
     #[test]
-    fn a_password_is_found_wherever_it_stands_and_must_be_text() {
+    fn password_is_found_anywhere_and_must_be_text() {
         let places = |value: Value| {
             [
                 json!({"account": {"id": "u1", "password": value}}),

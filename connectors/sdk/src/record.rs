@@ -315,7 +315,7 @@ mod tests {
     }
 
     #[test]
-    fn a_reference_that_is_none_names_its_field() {
+    fn invalid_reference_names_its_field() {
         let error = Memberships::from_json("memberships", json!({"team": [["a"]]})).unwrap_err();
         assert_eq!(error.field, "memberships.team");
     }
@@ -330,7 +330,7 @@ mod tests {
     }
 
     #[test]
-    fn a_record_without_a_name_is_rejected_with_its_id() {
+    fn record_without_a_name_is_rejected_with_its_id() {
         let rejected = Record::from_json(ResourceKind::Group, json!({"id": "g1"})).unwrap_err();
         assert_eq!(rejected.id.as_deref(), Some("g1"));
         assert_eq!(rejected.field, "name");

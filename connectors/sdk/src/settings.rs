@@ -135,13 +135,13 @@ mod tests {
     }
 
     #[test]
-    fn settings_that_fit_are_read() {
+    fn valid_settings_are_parsed() {
         let settings: Settings = parse(json!({"path": "people", "pool": {"size": 4}})).unwrap();
         assert_eq!((settings.path.as_str(), settings.pool.unwrap().size), ("people", 4));
     }
 
     #[test]
-    fn an_unknown_key_suggests_the_nearest() {
+    fn unknown_key_suggests_the_nearest_key() {
         let error = parse::<Settings>(json!({"pth": "people"})).unwrap_err();
         assert_eq!(error.to_string(), "pth: unknown key; did you mean 'path'?");
         let error = parse::<Settings>(json!({"path": "people", "pool": {"sise": 4}})).unwrap_err();
@@ -151,7 +151,7 @@ mod tests {
     }
 
     #[test]
-    fn a_wrong_type_names_the_key_and_not_the_value() {
+    fn wrong_type_names_the_key_but_not_the_value() {
         let error = parse::<Settings>(json!({"path": "people", "pool": {"size": "hunter2"}})).unwrap_err();
         assert_eq!(error.to_string(), "pool.size: must be u32");
     }
@@ -215,7 +215,7 @@ mod tests {
     }
 
     #[test]
-    fn whatever_serde_json_reads_is_read_the_same_way() {
+    fn parsing_agrees_with_serde_json() {
         let with = |name: &str, value: Value| {
             let mut all = everything();
             all[name] = value;
@@ -264,7 +264,7 @@ mod tests {
     }
 
     #[test]
-    fn no_error_about_a_type_tells_the_value() {
+    fn type_errors_never_contain_the_value() {
         for (name, value) in [
             ("flag", json!("hunter2")),
             ("small", json!("hunter2")),
@@ -289,7 +289,7 @@ mod tests {
     }
 
     #[test]
-    fn a_missing_key_is_named() {
+    fn missing_key_is_named() {
         let error = parse::<Settings>(json!({})).unwrap_err();
         assert!(error.to_string().contains("missing field `path`"), "{error}");
     }

@@ -85,7 +85,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn secrets_are_hidden_by_what_they_are_and_by_where_they_stand() {
+    fn trace_hides_secrets_by_value_and_by_field_name() {
         let redactor = Redactor::new();
         redactor.protect_for_good(["hunter2-the-token"]);
         let heard = Arc::new(Mutex::new(Vec::new()));

@@ -33,7 +33,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_forges_lines_or_turns_text_around_is_written_out() {
+    fn control_and_bidi_characters_are_escaped() {
         assert_eq!(
             visible("a\nb\r\t\u{1b}[31m\u{202e}\u{200b}\u{9b}"),
             "a\\nb\\r\\t\\u{1b}[31m\\u{202e}\\u{200b}\\u{9b}"
@@ -41,7 +41,7 @@ mod tests {
     }
 
     #[test]
-    fn ordinary_texts_are_left_alone() {
+    fn ordinary_text_is_unchanged() {
         for text in ["", "Grace Höpper", "שלום", "東京 🦀", "C:\\new"] {
             assert!(matches!(visible(text), Cow::Borrowed(_)), "{text}");
         }

@@ -25,7 +25,7 @@ struct Interface {
 }
 
 #[test]
-fn the_public_interface_is_that_of_the_snapshot() {
+fn public_api_matches_the_snapshot() {
     // If the reader found nothing, it would match an empty snapshot.
     let text = public_interface(
         ".",
@@ -66,7 +66,7 @@ fn public_interface(folder: &str, name: &str, parts: &[&str]) -> String {
 
 /// Leaves out what users of the crate cannot compile against, or need not know.
 #[test]
-fn private_parts_and_bodies_are_no_part_of_the_interface() {
+fn private_items_and_bodies_are_not_in_the_public_api() {
     let mut interface = Interface::default();
     let file: File = parse_quote! {
         /// Words.

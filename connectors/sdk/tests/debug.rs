@@ -43,13 +43,13 @@ const NAMES: [&str; 9] =
     ["u-17", "username", "email", "first_name", "last_name", "display_name", "phone", "password", "nested"];
 
 #[test]
-fn an_account_shows_its_identifier_and_the_names_of_its_fields() {
+fn account_debug_shows_id_and_field_names_only() {
     let account: Account = bridgehead_sdk::serde_json::from_value(fields()).unwrap();
     check(&account, &NAMES);
 }
 
 #[test]
-fn a_record_shows_its_identifier_and_the_names_of_its_fields() {
+fn record_debug_shows_id_and_field_names_only() {
     let record = Record::from_json(ResourceKind::Account, fields()).unwrap();
     check(&record, &NAMES);
     let named = Ref::new("g-1").with_name("Secret Society");
@@ -61,13 +61,13 @@ fn a_record_shows_its_identifier_and_the_names_of_its_fields() {
 }
 
 #[test]
-fn references_show_identifiers_alone() {
+fn reference_debug_shows_ids_only() {
     let value = json!({ "team": [{ "id": "g-1", "name": "Secret Society" }] });
     check(&Memberships::from_json("memberships", value).unwrap(), &["team", "g-1"]);
 }
 
 #[test]
-fn a_page_shows_no_more_than_its_records_and_nothing_of_its_cursor() {
+fn page_debug_hides_the_cursor() {
     let record = AccountRecord::new("u-17").with_email("ann@example.org");
     let page = Page::with_next(vec![record.into()], Cursor::new("token=hunter2"));
     check(&page, &["u-17", "email", "13 bytes"]);
@@ -75,7 +75,7 @@ fn a_page_shows_no_more_than_its_records_and_nothing_of_its_cursor() {
 }
 
 #[test]
-fn a_payload_and_every_operation_show_names_of_fields() {
+fn payload_and_operation_debug_show_field_names_only() {
     let payload = Payload::new(fields())
         .with_changes(json!({ "display_name": "Dr Ann Lee", "password": "hunter2" }))
         .with_memberships(json!({ "team": [{ "id": "g-1", "name": "Secret Society" }] }))
@@ -88,7 +88,7 @@ fn a_payload_and_every_operation_show_names_of_fields() {
 }
 
 #[test]
-fn a_result_and_a_setup_show_names_alone() {
+fn completion_and_setup_debug_show_names_only() {
     check(
         &Completion::created("u-17").with("initial_password", "hunter2"),
         &["account_id", "initial_password"],
@@ -99,7 +99,7 @@ fn a_result_and_a_setup_show_names_alone() {
 
 #[cfg(feature = "http")]
 #[test]
-fn a_credential_shows_nothing_that_lets_anybody_in() {
+fn credential_debug_hides_secrets() {
     use bridgehead_sdk::http::{ApiKey, Auth, ClientCredentials};
 
     check(&Auth::bearer("hunter2"), &["bearer"]);

@@ -111,13 +111,13 @@ mod tests {
     }
 
     #[test]
-    fn the_same_seed_draws_the_same_faults() {
+    fn same_seed_yields_the_same_faults() {
         assert_eq!(drawn(1, 0.2), drawn(1, 0.2));
         assert_ne!(drawn(1, 0.2), drawn(2, 0.2));
     }
 
     #[test]
-    fn the_share_and_the_spread_are_as_asked_for() {
+    fn error_rate_and_distribution_match_the_settings() {
         assert!(drawn(0, 0.0).iter().all(Option::is_none));
         assert!(drawn(0, 1.0).iter().all(Option::is_some));
         let some: Vec<_> = drawn(0, 0.2).into_iter().flatten().collect();
@@ -134,14 +134,14 @@ mod tests {
     }
 
     #[test]
-    fn another_attempt_draws_again() {
+    fn each_attempt_draws_independently() {
         let faults = Faults::new(0, 0.5);
         let attempts: Vec<_> = (1..50).map(|attempt| faults.draw("task-1", attempt).is_some()).collect();
         assert!(attempts.contains(&true) && attempts.contains(&false));
     }
 
     #[test]
-    fn a_read_is_never_refused_for_good() {
+    fn reads_never_fail_permanently() {
         let faults = Faults::new(0, 1.0);
         for _ in 0..200 {
             assert_ne!(faults.of_read().unwrap().retry(), Retry::Never);

@@ -148,7 +148,7 @@ mod tests {
     }
 
     #[test]
-    fn a_renamed_account_is_found_by_its_new_name_and_not_by_its_old_one() {
+    fn renamed_account_is_found_only_by_its_new_name() {
         let mut overlay = overlay(10);
         let mut record = overlay.get(Key::First(3)).unwrap();
         let old = record.username.replace("Newname".into()).unwrap();
@@ -161,7 +161,7 @@ mod tests {
     }
 
     #[test]
-    fn pages_hold_everybody_once_while_accounts_come_and_go() {
+    fn each_account_is_listed_once_while_accounts_change() {
         let mut overlay = overlay(10);
         let mut seen = Vec::new();
         let mut next = overlay.first();
@@ -179,7 +179,7 @@ mod tests {
     }
 
     #[test]
-    fn nobody_is_on_no_page() {
+    fn empty_overlay_has_no_pages() {
         let mut overlay = overlay(0);
         assert_eq!(overlay.first(), None);
         overlay.add(AccountRecord::new("new"));

@@ -175,14 +175,14 @@ mod tests {
     }
 
     #[test]
-    fn the_same_seed_makes_the_same_people_and_another_others() {
+    fn seed_determines_the_accounts() {
         let names = |seed| -> Vec<_> { (0..50).map(|n| people(seed).account(n).username.unwrap()).collect() };
         assert_eq!(names(1), names(1));
         assert_ne!(names(1), names(2));
     }
 
     #[test]
-    fn identifiers_that_only_look_alike_are_nobody() {
+    fn similar_looking_identifiers_do_not_match() {
         let people = people(0);
         assert_eq!(people.number_of_id("u7"), Some(7));
         for id in ["u07", "u+7", "U7", "7", "u", "u1000000", "u99999999999999999999"] {
@@ -193,7 +193,7 @@ mod tests {
     }
 
     #[test]
-    fn a_target_without_groups_and_licences_has_people_without() {
+    fn accounts_have_no_references_without_groups_and_licenses() {
         let people = People::new(&Settings { groups: 0, licenses: 0, ..Settings::default() });
         let record = people.account(1);
         assert!(record.memberships.is_empty() && record.assignments.is_empty());
@@ -201,7 +201,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn everybody_is_found_by_every_name_and_refers_to_what_is_there(seed: u64, number in 0..1_000_000_u64) {
+        fn every_account_is_found_by_each_name_with_valid_references(seed: u64, number in 0..1_000_000_u64) {
             let people = people(seed);
             let record = people.account(number);
             prop_assert_eq!(people.number_of_id(record.id.as_str()), Some(number));

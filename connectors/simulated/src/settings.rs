@@ -81,7 +81,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn durations_are_read_as_people_write_them() {
+    fn human_readable_durations_are_parsed() {
         let settings: Settings =
             serde_json::from_value(json!({"latency": "5ms", "slow_latency": "1m 30s"})).unwrap();
         assert_eq!(settings.latency, SignedDuration::from_millis(5));
@@ -89,7 +89,7 @@ mod tests {
     }
 
     #[test]
-    fn a_wrong_key_is_named() {
+    fn invalid_setting_names_its_key() {
         for (target, key) in [
             (json!({"accounts": 2_000_000_000_u64}), "accounts"),
             (json!({"latency": "-1s"}), "latency"),

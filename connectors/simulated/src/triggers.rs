@@ -83,7 +83,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_name_is_looked_at_wherever_it_stands() {
+    fn triggers_match_in_any_identifying_field() {
         let by_id = Account::by_id("SLOW-ann");
         let by_email = Account::by_email("fail-timeout@example.org");
         assert_eq!(Trigger::of(&by_id), Some(Trigger::Slow));
@@ -92,7 +92,7 @@ mod tests {
     }
 
     #[test]
-    fn every_code_has_a_name_and_no_name_hides_another() {
+    fn every_code_has_a_trigger_and_no_trigger_shadows_another() {
         for code in Code::ALL {
             let prefix = format!("fail-{}", code.as_str().to_lowercase().replace('_', "-"));
             assert!(TRIGGERS.contains(&(prefix.as_str(), Trigger::Fail(code))), "{prefix}");
@@ -103,7 +103,7 @@ mod tests {
     }
 
     #[test]
-    fn the_operators_guide_names_every_trigger() {
+    fn operator_guide_names_every_trigger() {
         let guide = include_str!("../../../docs/connectors/simulated.md");
         for (prefix, _) in TRIGGERS {
             assert!(guide.contains(&format!("`{prefix}")), "{prefix}");

@@ -57,7 +57,7 @@ async fn find(target: &Arc<dyn Connector>, id: &str) -> Option<AccountRecord> {
 }
 
 #[tokio::test]
-async fn everybody_is_listed_once_and_refers_to_what_is_listed() {
+async fn each_account_is_listed_once_with_valid_references() {
     let target = target(&json!({"accounts": 1_234, "groups": 7, "licenses": 3, "page_size": 100, "seed": 5}));
     let ids =
         |records: &[Record]| records.iter().map(|record| record.id().to_owned()).collect::<BTreeSet<_>>();
@@ -74,7 +74,7 @@ async fn everybody_is_listed_once_and_refers_to_what_is_listed() {
 }
 
 #[tokio::test]
-async fn a_million_accounts_are_at_hand_without_being_held() {
+async fn a_million_accounts_are_generated_on_demand() {
     let target = target(&json!({"accounts": 1_000_000}));
     let last = find(&target, "u999999").await.unwrap();
     let by_email = Account::by_email(last.email.as_deref().unwrap().to_uppercase());
@@ -86,7 +86,7 @@ async fn a_million_accounts_are_at_hand_without_being_held() {
 }
 
 #[tokio::test]
-async fn a_target_without_anybody_lists_nobody() {
+async fn empty_target_lists_no_accounts() {
     let target = target(&json!({"accounts": 0, "groups": 0, "licenses": 0}));
     for slug in ["account", "team", "seat"] {
         assert!(list(&target, slug).await.is_empty());
@@ -96,7 +96,7 @@ async fn a_target_without_anybody_lists_nobody() {
 }
 
 #[tokio::test]
-async fn what_tasks_do_is_seen_by_look_ups_and_listings() {
+async fn task_changes_show_in_lookups_and_listings() {
     let target = target(&json!({"accounts": 20}));
     let payload = json!({
         "account": {"username": "cleo", "email": "cleo@example.org", "shoe_size": 38, "password": "hunter2"},
@@ -155,7 +155,7 @@ async fn assert_refused(cases: Vec<(Action, Value, Code, Subject)>) {
 }
 
 #[tokio::test]
-async fn an_account_that_is_not_there_is_not_found_by_any_action() {
+async fn every_action_reports_a_missing_account() {
     let others = Action::ALL.iter().copied().filter(|action| *action != Action::CreateAccount);
     let nobody = |action| {
         let payload = json!({"account": {"id": "ext-123"}});
@@ -165,7 +165,7 @@ async fn an_account_that_is_not_there_is_not_found_by_any_action() {
 }
 
 #[tokio::test]
-async fn a_taken_identifier_username_or_email_is_refused_in_any_case() {
+async fn taken_id_username_or_email_is_refused_ignoring_case() {
     let target = target(&json!({"accounts": 10}));
     let there = find(&target, "u1").await.unwrap();
     let (email, username) = (there.email.unwrap().to_uppercase(), there.username.unwrap().to_uppercase());
@@ -180,7 +180,7 @@ async fn a_taken_identifier_username_or_email_is_refused_in_any_case() {
 }
 
 #[tokio::test]
-async fn an_update_that_cannot_be_carried_out_changes_nothing() {
+async fn failed_update_changes_nothing() {
     let changes = [
         json!({"id": "u3"}),
         json!({"status": "on_leave"}),
@@ -196,7 +196,7 @@ async fn an_update_that_cannot_be_carried_out_changes_nothing() {
 }
 
 #[tokio::test]
-async fn a_missing_group_is_not_a_missing_account() {
+async fn missing_group_is_not_account_not_found() {
     let memberships = [
         (json!({"team": ["team-99"]}), Subject::Group),
         (json!({"seat": ["seat-99"]}), Subject::License),
@@ -210,7 +210,7 @@ async fn a_missing_group_is_not_a_missing_account() {
 }
 
 #[tokio::test]
-async fn of_many_who_create_the_same_name_exactly_one_wins() {
+async fn only_one_of_many_concurrent_creations_succeeds() {
     let target = target(&json!({"accounts": 10, "latency": "1ms"}));
     let create = |n: usize| {
         let target = target.clone();
@@ -227,7 +227,7 @@ async fn of_many_who_create_the_same_name_exactly_one_wins() {
 }
 
 #[tokio::test]
-async fn a_name_can_ask_for_each_of_the_seven_codes_at_every_attempt() {
+async fn name_triggers_can_request_every_code_at_any_attempt() {
     let target = target(&json!({}));
     for code in Code::ALL {
         let name = format!("fail-{}-ann", code.as_str().to_lowercase().replace('_', "-"));
@@ -241,7 +241,7 @@ async fn a_name_can_ask_for_each_of_the_seven_codes_at_every_attempt() {
 }
 
 #[tokio::test]
-async fn what_happens_once_happens_at_the_first_attempt_only() {
+async fn once_triggers_fire_on_the_first_attempt_only() {
     let target = target(&json!({}));
     let create = |name: &'static str, number| {
         let payload = json!({"account": {"username": name}});
@@ -268,7 +268,7 @@ async fn what_happens_once_happens_at_the_first_attempt_only() {
 }
 
 #[tokio::test]
-async fn a_panic_costs_the_one_call_and_the_target_works_on() {
+async fn panic_fails_only_one_call() {
     let target = target(&json!({}));
     let inner = target.clone();
     let call = tokio::spawn(async move {
@@ -279,7 +279,7 @@ async fn a_panic_costs_the_one_call_and_the_target_works_on() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn calls_take_as_long_as_the_settings_say() {
+async fn calls_take_the_configured_latency() {
     let target = target(&json!({"latency": "5ms", "slow_latency": "3s"}));
     let start = tokio::time::Instant::now();
     target.check().await.unwrap();
@@ -290,7 +290,7 @@ async fn calls_take_as_long_as_the_settings_say() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_call_that_is_dropped_while_it_waits_has_done_nothing() {
+async fn dropped_slow_call_changes_nothing() {
     let target = target(&json!({}));
     let create = run(&target, Action::CreateAccount, json!({"account": {"username": "slow-ann"}}));
     tokio::time::timeout(Duration::from_secs(1), create).await.unwrap_err();
@@ -298,7 +298,7 @@ async fn a_call_that_is_dropped_while_it_waits_has_done_nothing() {
 }
 
 #[tokio::test]
-async fn errors_by_chance_are_the_same_in_every_run_and_say_what_was_applied() {
+async fn random_errors_are_reproducible_with_a_correct_effect() {
     let mut runs = Vec::new();
     for _ in 0..2 {
         let target = target(&json!({"accounts": 0, "error_rate": 0.3, "seed": 11}));
@@ -347,7 +347,7 @@ async fn list_through_errors(target: &Arc<dyn Connector>) -> BTreeSet<String> {
 }
 
 #[tokio::test]
-async fn a_cursor_of_another_connector_is_an_incomplete_listing() {
+async fn foreign_cursor_makes_the_listing_incomplete() {
     let target = target(&json!({}));
     for slug in ["account", "team", "seat", "squad"] {
         let cursor = Cursor::new("x-1");
@@ -358,7 +358,7 @@ async fn a_cursor_of_another_connector_is_an_incomplete_listing() {
 }
 
 #[test]
-fn the_example_that_is_shipped_is_accepted() {
+fn shipped_example_is_accepted() {
     let text = include_str!("../../../config/examples/simulated.toml");
     let configuration: Value = toml::from_str(text).unwrap();
     let mut settings = configuration["apps"]["rehearsal"]["target"].clone();
@@ -367,7 +367,7 @@ fn the_example_that_is_shipped_is_accepted() {
 }
 
 #[test]
-fn the_schema_describes_every_key() {
+fn schema_describes_every_key() {
     let schema = bridgehead_simulated::factory().schema();
     for (key, property) in schema["properties"].as_object().unwrap() {
         assert!(property["description"].as_str().is_some_and(|text| text.len() > 10), "{key}");
@@ -377,7 +377,7 @@ fn the_schema_describes_every_key() {
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(64))]
     #[test]
-    fn the_target_agrees_with_a_plain_map(steps in prop::collection::vec((0..5_u8, 0..12_u64), 1..60)) {
+    fn target_agrees_with_a_plain_map(steps in prop::collection::vec((0..5_u8, 0..12_u64), 1..60)) {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
         runtime.block_on(async {
             let target = target(&json!({"accounts": 6, "page_size": 4}));

@@ -304,7 +304,7 @@ mod tests {
     }
 
     #[test]
-    fn the_table_of_accounts_is_told_from_what_only_names_people() {
+    fn accounts_table_is_distinguished_from_other_tables() {
         let users = table(
             "users",
             &[
@@ -327,7 +327,7 @@ mod tests {
     }
 
     #[test]
-    fn a_joining_table_makes_a_type_of_groups() {
+    fn join_table_becomes_a_group_type() {
         let users = table("\"user\"", &[("id", "uuid", None), ("email", "text", None)]);
         let teams = table("teams", &[("id", "int", None), ("name", "text", None)]);
         let mut members = table(
@@ -347,7 +347,7 @@ mod tests {
     }
 
     #[test]
-    fn values_of_a_status_mean_something_or_are_left_alone() {
+    fn only_recognized_status_values_are_mapped() {
         let of = |values: &[&str], means_active| {
             let values: Vec<String> = values.iter().map(|value| (*value).to_owned()).collect();
             meanings(&values, means_active).map(Value::Object)
@@ -360,7 +360,7 @@ mod tests {
     }
 
     #[test]
-    fn names_are_quoted_where_they_must_be() {
+    fn identifiers_are_quoted_when_necessary() {
         assert_eq!(quoted("login", Engine::Postgresql), "login");
         assert_eq!(quoted("userName", Engine::Postgresql), "\"userName\"");
         assert_eq!(quoted("group", Engine::Mysql), "`group`");

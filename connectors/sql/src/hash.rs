@@ -249,7 +249,7 @@ mod tests {
     }
 
     #[test]
-    fn each_hash_has_a_salt_of_its_own_and_nothing_of_the_password() {
+    fn each_hash_has_a_unique_salt_and_hides_the_password() {
         for scheme in ALL {
             let (one, other) =
                 (cheap().hash(scheme, "pencil").unwrap(), cheap().hash(scheme, "pencil").unwrap());
@@ -261,7 +261,7 @@ mod tests {
     /// Each hash was created by another implementation with the same password, salt and costs: the reference `argon2` (Debian's package),
     /// Python's `hashlib` (OpenSSL) for scrypt, Django's PBKDF2 and SHA-1, and libxcrypt for the `crypt` formats.
     #[test]
-    fn hashes_are_those_of_other_implementations() {
+    fn hashes_match_other_implementations() {
         let costs = serde_json::json!({
             "argon2id": { "memory_kib": 256, "iterations": 2, "parallelism": 2 }, "bcrypt": { "cost": 4 },
             "pbkdf2_sha256": { "iterations": 1000 }, "scrypt": { "log_n": 4, "r": 8, "p": 2 },
@@ -300,7 +300,7 @@ mod tests {
 
     /// Low costs except for the memory.
     #[tokio::test(flavor = "multi_thread")]
-    async fn many_hashes_at_once_take_no_more_memory_than_a_few() {
+    async fn concurrent_hashing_memory_is_bounded() {
         let peak = || {
             let status = std::fs::read_to_string("/proc/self/status").unwrap();
             let line = status.lines().find(|line| line.starts_with("VmHWM")).unwrap();
@@ -323,7 +323,7 @@ mod tests {
     }
 
     #[test]
-    fn each_hash_has_its_turn() {
+    fn memory_permits_never_exceed_the_total() {
         // Waiting for more than the total would never end.
         assert_eq!(turns(MOST_MEMORY_KIB), MEMORY_KIB);
         assert!(turns(0) > 0 && turns(0) <= MEMORY_KIB);
@@ -331,7 +331,7 @@ mod tests {
     }
 
     #[test]
-    fn a_password_that_would_be_cut_is_refused() {
+    fn password_that_would_be_truncated_is_refused() {
         assert_eq!(cheap().hash(Scheme::Bcrypt, &"é".repeat(36)), Err(NoHash::TooLong));
         assert!(cheap().hash(Scheme::Bcrypt, &"x".repeat(71)).is_ok());
         for scheme in [Scheme::Bcrypt, Scheme::Sha512Crypt, Scheme::Yescrypt] {
@@ -340,7 +340,7 @@ mod tests {
     }
 
     #[test]
-    fn costs_that_are_out_of_bounds_are_named() {
+    fn out_of_range_hash_costs_are_named() {
         let fault = |costs: serde_json::Value| {
             let costs = serde_json::from_value(costs).unwrap();
             Hasher::new(&costs).unwrap_err().to_string()

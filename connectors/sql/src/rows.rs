@@ -135,7 +135,7 @@ mod tests {
     }
 
     #[test]
-    fn columns_become_fields_and_values_a_status() {
+    fn columns_map_to_fields_and_values_to_a_status() {
         let read = fields(&mapping(), &row(&json!({"id": 7, "login": 12, "active": false, "other": 1})), "k");
         assert_eq!(
             Value::from(read.unwrap().unwrap()),
@@ -144,7 +144,7 @@ mod tests {
     }
 
     #[test]
-    fn a_status_that_is_not_named_spoils_the_record_and_not_the_listing() {
+    fn unmapped_status_rejects_the_record_but_not_the_listing() {
         let read =
             fields(&mapping(), &row(&json!({"id": 7, "login": "ann", "active": "maybe"})), "k").unwrap();
         let rejected = read.unwrap_err();
@@ -152,7 +152,7 @@ mod tests {
     }
 
     #[test]
-    fn a_column_that_is_missing_is_a_wrong_statement_and_no_null() {
+    fn missing_column_is_a_statement_error_and_not_null() {
         let fault = fields(&mapping(), &row(&json!({"id": 7, "active": true})), "accounts.list").unwrap_err();
         assert!(
             fault.to_string().starts_with("accounts.list returns no column login; it returns id, active"),

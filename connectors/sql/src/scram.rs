@@ -34,7 +34,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_example_of_rfc_7677_is_met() {
+    fn rfc_7677_example_is_reproduced() {
         // The example in RFC 7677, section 3: user, pencil, and the server's salt.
         let salt = STANDARD.decode("W22ZaJ0SNY7soEsUEjb6gQ==").unwrap();
         assert_eq!(

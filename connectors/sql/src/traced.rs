@@ -134,7 +134,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn types_are_shown_and_no_values() {
+    fn trace_shows_bound_types_but_no_values() {
         let bound = |value| Bound::new(Kind::Natural, &value).unwrap_or_else(|_| panic!("it fits"));
         let values =
             [bound(json!("Quiet-Harbour-7")), bound(json!(7)), bound(json!(null)), bound(json!(true))];
@@ -143,7 +143,7 @@ mod tests {
     }
 
     #[test]
-    fn of_a_statement_that_another_one_made_the_first_words_are_shown() {
+    fn generated_statement_is_traced_by_its_first_words() {
         assert!(made("ALTER ROLE ann PASSWORD 'Quiet-Harbour-7'").starts_with("ALTER ROLE … "));
         assert!(!made("SELECT 'Quiet-Harbour-7'").contains("Harbour"));
     }

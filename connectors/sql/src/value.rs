@@ -114,7 +114,7 @@ mod tests {
     }
 
     #[test]
-    fn identifiers_are_bound_as_what_they_are_or_not_at_all() {
+    fn identifiers_are_bound_by_column_type_or_refused() {
         assert_eq!(text(Kind::Integer, &json!("17")), Ok(Some("17".into())));
         for other in ["17abc", "07", "+7", " 7", "", "9223372036854775808"] {
             assert_eq!(text(Kind::Integer, &json!(other)), Err("is not a whole number".into()), "{other}");
@@ -126,7 +126,7 @@ mod tests {
     }
 
     #[test]
-    fn every_type_of_json_has_a_form() {
+    fn every_json_type_can_be_bound() {
         let forms = [
             (json!(true), "true"),
             (json!(-3), "-3"),

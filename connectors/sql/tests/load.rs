@@ -28,14 +28,14 @@ fn faults(name: &str, changes: &[(&str, Value)]) -> String {
 }
 
 #[test]
-fn the_examples_are_valid_and_connect_to_nothing() {
+fn examples_are_valid() {
     for name in ["sql.toml", "sql-mariadb.toml", "sql-sqlite.toml", "sql-postgres-roles.toml"] {
         assert_eq!(fault(&Example::read(name).with("password", Value::Null)), "nothing is wrong", "{name}");
     }
 }
 
 #[test]
-fn the_page_for_operators_begins_with_a_configuration_that_works() {
+fn first_example_in_the_operator_page_is_valid() {
     let page = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/connectors/sql.md");
     let page = std::fs::read_to_string(page).unwrap();
     let (_, behind) = page.split_once("```toml\n").unwrap();
@@ -44,7 +44,7 @@ fn the_page_for_operators_begins_with_a_configuration_that_works() {
 }
 
 #[test]
-fn what_would_fail_silently_is_an_error_at_load() {
+fn statements_that_would_fail_silently_are_errors_at_load() {
     let said = faults(
         "sql.toml",
         &[
@@ -139,7 +139,7 @@ fn what_would_fail_silently_is_an_error_at_load() {
 }
 
 #[test]
-fn what_is_wrong_with_a_type_is_said_too() {
+fn invalid_type_settings_are_reported() {
     let with = |change: &dyn Fn(&mut Value)| {
         let mut example = Example::read("sql.toml").with("password", Value::Null);
         let group = &mut example.target["groups"][0];
@@ -181,7 +181,7 @@ fn what_is_wrong_with_a_type_is_said_too() {
 }
 
 #[test]
-fn what_an_engine_cannot_do_is_said_for_that_engine() {
+fn unsupported_engine_features_are_reported() {
     let mysql = faults(
         "sql-mariadb.toml",
         &[
@@ -205,7 +205,7 @@ fn what_an_engine_cannot_do_is_said_for_that_engine() {
 }
 
 #[tokio::test]
-async fn what_is_configured_is_what_is_offered() {
+async fn declared_capabilities_match_the_configuration() {
     let example = Example::read("sql-sqlite.toml").with("actions", Value::Null);
     let description = example.connector().describe().await.unwrap();
     let only_memberships = [Action::UpdateAccount].into();

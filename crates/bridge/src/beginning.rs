@@ -144,7 +144,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_list_of_objects_is_told_from_one_whose_first_id_is_not_there_yet() {
+    fn non_list_is_distinguished_from_a_list_without_first_id() {
         assert_eq!(FirstItem::of(br#"{"count": 1, "results": [{"payload": "xx"#), Some(FirstItem::Unnamed));
         for text in ["[0,0,0,0", r#"{"results": ["#, r#"{"results": [    "#, "{{{{{", r#"{"detail": "x"}"#] {
             assert_eq!(FirstItem::of(text.as_bytes()), None, "{text}");
@@ -152,7 +152,7 @@ mod tests {
     }
 
     #[test]
-    fn the_first_item_is_named_wherever_the_text_breaks_off_behind_its_id() {
+    fn first_id_is_found_in_truncated_text() {
         for text in [
             r#"{"count": 3, "next": null, "previous": {"a": [1, "}"]}, "results": [{"id": "t1", "payload": {"x": "aaa"#,
             r#"[{"status": "pending", "id": "t1", "#,
@@ -165,7 +165,7 @@ mod tests {
     }
 
     #[test]
-    fn what_does_not_name_it_names_nobody() {
+    fn text_without_a_first_id_yields_none() {
         for text in [
             "",
             "[",
@@ -186,12 +186,12 @@ mod tests {
 
     proptest! {
         #[test]
-        fn no_text_is_too_odd(text in prop::collection::vec(any::<u8>(), 0..60)) {
+        fn arbitrary_text_never_panics(text in prop::collection::vec(any::<u8>(), 0..60)) {
             let _named = first_id(&text);
         }
 
         #[test]
-        fn a_cut_never_makes_another_id_of_it(cut in 0_usize..200) {
+        fn truncating_never_changes_an_id(cut in 0_usize..200) {
             let page = json!({"count": 1, "results": [{"a": {"id": "no"}, "id": "t1", "payload": {"id": "no"}}, {"id": "no"}]});
             let text = page.to_string();
             let named = first_id(&text.as_bytes()[..cut.min(text.len())]);

@@ -146,7 +146,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_call_names_its_subject_and_app() {
+    fn call_display_names_its_subject_and_app() {
         let app: AppId = "11111111-1111-4111-8111-111111111111".parse().unwrap();
         assert_eq!(
             Call::new(Operation::Push, app).about("team").to_string(),

@@ -71,7 +71,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_time_that_a_response_took_is_no_difference_of_clocks() {
+    fn response_time_is_not_clock_skew() {
         let at = |text: &str| format!("2026-03-01T{text}Z").parse::<Timestamp>().unwrap();
         let seconds = |sent, received, date| ahead(at(sent), at(received), at(date)).as_secs();
         assert_eq!(seconds("10:00:00.9", "10:00:01.2", "10:00:00"), 0);
@@ -81,7 +81,7 @@ mod tests {
     }
 
     #[test]
-    fn a_date_from_a_cache_and_one_that_is_none_say_nothing() {
+    fn cached_or_invalid_date_headers_are_ignored() {
         let date = |headers: &[(&'static str, &'static str)]| {
             let header = |(name, value): &(&'static str, &'static str)| {
                 (HeaderName::from_static(name), HeaderValue::from_static(value))

@@ -67,7 +67,7 @@ mod tests {
     }
 
     #[test]
-    fn addresses_follow_the_base_with_or_without_a_slash() {
+    fn base_url_works_with_or_without_trailing_slash() {
         for base in ["https://h.test/org/acme", "https://h.test/org/acme/"] {
             let url = app(base, &["sync", "s1", "team"]).unwrap();
             assert_eq!(url, format!("https://h.test/org/acme/api/v1/bridge/apps/{APP}/sync/s1/team/"));
@@ -77,7 +77,7 @@ mod tests {
     }
 
     #[test]
-    fn no_identifier_leads_to_another_endpoint() {
+    fn identifiers_cannot_change_the_endpoint() {
         let url = app("https://h.test", &["tasks", "a/../b?c#d%2e", "status"]).unwrap();
         assert!(url.ends_with("/tasks/a%2F..%2Fb%3Fc%23d%252e/status/"), "{url}");
         for odd in ["", ".", "..", "a\nb"] {

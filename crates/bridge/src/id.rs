@@ -81,7 +81,7 @@ mod tests {
     const TEXT: &str = "11111111-1111-4111-8111-111111111111";
 
     #[test]
-    fn an_app_id_reads_back() {
+    fn app_id_round_trips() {
         let id: AppId = TEXT.parse().unwrap();
         assert_eq!(id.to_string(), TEXT);
         assert_eq!(serde_json::to_value(id).unwrap(), TEXT);
@@ -89,13 +89,13 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_uuid_is_refused_by_name() {
+    fn invalid_uuid_is_named_in_the_error() {
         let error = "acme-hr".parse::<AppId>().unwrap_err();
         assert!(error.to_string().contains("'acme-hr' is not an app id"), "{error}");
     }
 
     #[test]
-    fn the_schema_says_uuid() {
+    fn schema_format_is_uuid() {
         let schema = schemars::schema_for!(AppId).to_value();
         assert_eq!((&schema["type"], &schema["format"]), (&"string".into(), &"uuid".into()));
     }

@@ -205,7 +205,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_key_shows_itself_nowhere() {
+    fn api_key_is_hidden_in_all_output() {
         let key = ApiKey::new("s3cret-key").unwrap();
         let ring = KeyRing::new(Arc::new(key.clone()));
         for shown in [format!("{key:?}"), key.to_string(), format!("{:?}", key.header()), format!("{ring:?}")]
@@ -216,7 +216,7 @@ mod tests {
     }
 
     #[test]
-    fn a_key_that_no_header_could_carry_is_refused_with_its_reason() {
+    fn api_key_invalid_in_a_header_is_refused_with_a_reason() {
         let message = |key: &str| ApiKey::new(key).unwrap_err().to_string();
         assert_eq!(message(""), "the API key is empty");
         assert!(message("abc\n").contains("a line break at position 4"), "{}", message("abc\n"));
@@ -237,7 +237,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_source_that_panics_is_an_error_and_no_more() {
+    async fn panicking_key_source_is_an_error() {
         let ring = KeyRing::new(Arc::new(Panics));
         assert!(matches!(ring.current().await, Err(KeyError::Unreadable(_))));
     }

@@ -62,7 +62,7 @@ mod tests {
     }
 
     #[test]
-    fn only_the_member_that_cannot_be_read_is_lost() {
+    fn only_the_unreadable_member_is_lost() {
         for bad in
             [deep(), r#""\ud800""#.to_owned(), "1e999".to_owned(), format!(r#"{{"account": {}}}"#, deep())]
         {
@@ -79,7 +79,7 @@ mod tests {
     }
 
     #[test]
-    fn a_byte_that_is_no_text_is_replaced() {
+    fn invalid_utf8_is_replaced() {
         assert_eq!(
             salvage(b"[{\"id\": \"t1\", \"x\": \"\xff\"}]"),
             Some(json!([{"id": "t1", "x": "\u{fffd}"}]))
@@ -87,7 +87,7 @@ mod tests {
     }
 
     #[test]
-    fn what_has_no_outline_is_not_read() {
+    fn malformed_json_is_not_salvaged() {
         for text in ["", "<html>", "[1, 2", r#"{"results": [}"#, r#""text""#, &deep()[..15_000]] {
             assert_eq!(salvage(text.as_bytes()), None, "{}", text.len());
         }
@@ -95,7 +95,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn what_can_be_read_is_read_as_it_is(ids in prop::collection::vec("[a-z]{1,5}", 0..5), count: u32) {
+        fn valid_json_is_salvaged_unchanged(ids in prop::collection::vec("[a-z]{1,5}", 0..5), count: u32) {
             let page = json!({"count": count, "next": "?offset=1", "results": ids.iter().map(|id| json!({"id": id})).collect::<Vec<_>>()});
             prop_assert_eq!(salvage(page.to_string().as_bytes()), Some(page));
         }

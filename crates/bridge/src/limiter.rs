@@ -39,7 +39,7 @@ mod tests {
     use crate::RateLimit;
 
     #[tokio::test]
-    async fn a_burst_passes_and_what_follows_waits() {
+    async fn burst_passes_and_later_calls_wait() {
         let limiter = Limiter::new(RateLimit { per_second: 10.0, burst: 2 }.quota().unwrap());
         let start = Instant::now();
         for _ in 0..5 {

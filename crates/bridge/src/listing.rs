@@ -50,7 +50,7 @@ mod tests {
     }
 
     #[test]
-    fn both_documented_and_bare_lists_are_read() {
+    fn documented_and_bare_lists_are_parsed() {
         let page = read(json!({"count": 3, "next": "?offset=1", "previous": null, "results": [1]})).unwrap();
         assert_eq!((page.items.len(), page.count, page.next.as_deref()), (1, Some(3), Some("?offset=1")));
         let bare = read(json!([1, 2])).unwrap();
@@ -58,12 +58,12 @@ mod tests {
     }
 
     #[test]
-    fn an_empty_page_is_the_last() {
+    fn empty_page_is_the_last() {
         assert_eq!(read(json!({"next": "?offset=50", "results": []})).unwrap().next, None);
     }
 
     #[test]
-    fn a_missing_list_is_not_an_empty_one() {
+    fn missing_list_is_an_error() {
         for odd in [
             json!(null),
             json!({}),

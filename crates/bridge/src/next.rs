@@ -154,7 +154,7 @@ mod tests {
     }
 
     #[test]
-    fn links_of_the_same_endpoint_are_followed() {
+    fn links_to_the_same_endpoint_are_followed() {
         for link in [
             "https://h.test/org/acme/apps/1/tasks/?status=pending&limit=50&offset=50",
             "https://h.test:443/org/acme/apps/1/tasks?status=pending&limit=50&offset=50",
@@ -166,7 +166,7 @@ mod tests {
     }
 
     #[test]
-    fn links_to_anywhere_else_are_not() {
+    fn links_to_other_endpoints_are_rejected() {
         for link in [
             "https://evil.test/org/acme/apps/1/tasks/?offset=50",
             "http://h.test/org/acme/apps/1/tasks/?offset=50",
@@ -189,7 +189,7 @@ mod tests {
     }
 
     #[test]
-    fn rewinding_lowers_the_offset_and_nothing_else() {
+    fn rewind_only_lowers_the_offset() {
         let next = follow("?status=pending&limit=50&offset=100&x=a%26b").unwrap();
         let earlier = next.rewind(30);
         assert_eq!(earlier.offset(), Some(70));
@@ -201,7 +201,7 @@ mod tests {
     }
 
     #[test]
-    fn a_link_to_the_page_itself_is_a_circle() {
+    fn link_to_the_same_page_is_a_loop() {
         assert!(matches!(follow(PAGE), Err(Error::LinkLoop { .. })));
     }
 
@@ -219,14 +219,14 @@ mod tests {
 
     proptest! {
         #[test]
-        fn every_circle_is_found_soon(lead in 0_usize..40, length in 1_usize..40) {
+        fn every_link_loop_is_detected_soon(lead in 0_usize..40, length in 1_usize..40) {
             let links = (0..lead).chain((0..length).cycle().map(|n| 1000 + n));
             let step = walk(links.take(10_000));
             prop_assert!(step.is_some_and(|step| step <= 3 * (lead + length)), "{:?}", step);
         }
 
         #[test]
-        fn a_straight_way_is_no_circle(length in 0_usize..3000) {
+        fn links_without_a_loop_are_accepted(length in 0_usize..3000) {
             prop_assert_eq!(walk(0..length), None);
         }
     }

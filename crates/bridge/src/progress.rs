@@ -166,7 +166,7 @@ mod tests {
     }
 
     #[test]
-    fn the_documented_error_is_read() {
+    fn documented_sync_error_is_parsed() {
         let progress = read(json!({
             "sync_id": "d4e5f6a7", "status": "error",
             "progress": [{"slug": "team", "name": "Team", "type": "group", "synced_count": 42}],
@@ -180,7 +180,7 @@ mod tests {
     }
 
     #[test]
-    fn whether_a_session_is_over_is_told_by_the_words_of_its_state() {
+    fn status_name_tells_if_a_session_is_running() {
         for name in [
             "in_progress",
             "IN_PROGRESS",
@@ -206,7 +206,7 @@ mod tests {
     }
 
     #[test]
-    fn whether_complete_was_heard_is_told_by_them_too() {
+    fn status_name_tells_if_complete_was_received() {
         for name in ["error", "cleanup_failed", "cleaning", "cleanup_pending", "COMPLETED", "completing"] {
             assert!(SyncStatus::from_name(name).is_completing(), "{name}");
         }
@@ -216,7 +216,7 @@ mod tests {
     }
 
     #[test]
-    fn a_count_that_is_none_is_not_zero() {
+    fn invalid_count_is_not_zero() {
         let progress = read(json!({"status": "in_progress", "progress": [
             {"slug": "a", "synced_count": "3"}, {"slug": "b"}, {"slug": "c", "synced_count": -1}, 7, {"name": "x"}]}));
         let counts: Vec<_> = progress.unwrap().counts.into_iter().map(|count| count.synced_count).collect();

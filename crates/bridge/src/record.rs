@@ -129,7 +129,7 @@ mod tests {
     }
 
     #[test]
-    fn references_take_the_form_that_is_set() {
+    fn references_use_the_configured_form() {
         let body = |refs| {
             let records: Vec<_> =
                 records().iter().map(|record| WireRecord::of(record, refs).unwrap()).collect();

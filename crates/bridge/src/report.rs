@@ -52,7 +52,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn bodies_are_those_of_the_documents() {
+    fn report_bodies_match_the_documentation() {
         let failed = Report::Failed { code: Code::AccountNotFound, message: "No account u1 in Jira.".into() };
         let result = Map::from_iter([("account_id".to_owned(), Value::from("u1"))]);
         let done = Report::Completed { result: Some(result) };

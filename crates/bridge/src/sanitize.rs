@@ -87,12 +87,12 @@ mod tests {
     }
 
     #[test]
-    fn the_documented_form_is_read() {
+    fn documented_error_detail_is_read() {
         assert_eq!(of(r#"{"detail": "Field required"}"#).unwrap(), "Field required");
     }
 
     #[test]
-    fn findings_name_place_and_rule_but_no_value() {
+    fn validation_errors_name_field_and_rule_but_no_value() {
         let body = r#"{"detail": [{"loc": ["body", "records", 3, "email"], "msg": "Field required", "input": "ann"},
                                   {"msg": "too long"}]}"#;
         assert_eq!(of(body).unwrap(), "body.records.3.email: Field required; too long");
@@ -100,7 +100,7 @@ mod tests {
     }
 
     #[test]
-    fn what_the_bridge_did_not_say_is_not_repeated() {
+    fn bodies_not_from_the_bridge_are_not_quoted() {
         assert_eq!(of("<html><b>502</b></html>"), None);
         assert_eq!(of(""), None);
         assert_eq!(of("[1]"), None);
@@ -111,14 +111,14 @@ mod tests {
     }
 
     #[test]
-    fn a_detail_is_bounded_and_on_one_line() {
+    fn error_detail_is_one_bounded_line() {
         let long = of(&format!(r#"{{"detail": "{}"}}"#, "ä".repeat(100_000))).unwrap();
         assert_eq!(long.chars().count(), LONGEST + 1);
         assert_eq!(of(r#"{"detail": "a\n\tb\u001b[31mc\u202ed\u0000 "}"#).unwrap(), "a b [31mcd");
     }
 
     #[test]
-    fn a_detail_that_quotes_the_key_is_redacted() {
+    fn api_key_in_an_error_detail_is_redacted() {
         assert_eq!(of(r#"{"detail": "Invalid key s3cret-key"}"#).unwrap(), "Invalid key [redacted]");
         assert_eq!(of(r#"{"detail": "Invalid key s3cret\u200b-key"}"#).unwrap(), "Invalid key [redacted]");
     }

@@ -175,14 +175,14 @@ mod tests {
     }
 
     #[test]
-    fn the_address_of_the_documents_is_fine() {
+    fn documented_base_url_is_accepted() {
         assert_eq!(check("https://developer.idenhq.com/org/acme"), Ok(()));
         assert_eq!(check("http://127.0.0.1:8080/org/acme/"), Ok(()));
         assert_eq!(check("http://[::1]:8080"), Ok(()));
     }
 
     #[test]
-    fn an_address_that_would_expose_the_key_is_refused() {
+    fn base_url_that_would_expose_the_key_is_refused() {
         assert!(check("http://developer.idenhq.com/org/acme").unwrap_err().contains("unencrypted"));
         assert!(check("https://user:pw@idenhq.com/").unwrap_err().contains("user name or password"));
         let mut settings = Settings::new("http://gateway.internal/org/acme".parse().unwrap());
@@ -191,7 +191,7 @@ mod tests {
     }
 
     #[test]
-    fn an_address_that_cannot_work_is_refused() {
+    fn invalid_base_url_is_refused() {
         assert!(check("ftp://idenhq.com/").unwrap_err().contains("https://"));
         assert!(check("mailto:a@b.c").unwrap_err().contains("https://"));
         assert!(check("https://idenhq.com/org/acme?x=1").unwrap_err().contains("without '?'"));
@@ -199,7 +199,7 @@ mod tests {
     }
 
     #[test]
-    fn a_rate_of_nothing_is_refused() {
+    fn zero_or_invalid_rate_is_refused() {
         for (per_second, burst) in [(0.0, 1), (-1.0, 1), (f64::NAN, 1), (f64::INFINITY, 1), (1.0, 0)] {
             assert!(RateLimit { per_second, burst }.quota().is_err(), "{per_second} {burst}");
         }

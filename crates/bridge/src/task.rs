@@ -163,7 +163,7 @@ mod tests {
     }
 
     #[test]
-    fn a_task_of_the_documents_is_read_and_written_back() {
+    fn documented_task_round_trips() {
         let value = json!({
             "id": "t1", "action": "create_account", "resource_type": "account", "status": "pending",
             "execute_after": null, "created_at": "2026-01-02T03:04:05Z",
@@ -177,7 +177,7 @@ mod tests {
     }
 
     #[test]
-    fn a_number_goes_on_as_it_came() {
+    fn numbers_in_a_payload_keep_their_precision() {
         for text in ["18446744.837095518", "48.85837009999999", "1.7976931348623157e308", "5e-324"] {
             let body = format!(r#"{{"id": "t", "payload": {{"x": {text}}}}}"#);
             let read = read(serde_json::from_str(&body).unwrap()).unwrap();
@@ -188,7 +188,7 @@ mod tests {
     }
 
     #[test]
-    fn fields_of_a_wrong_type_are_set_aside_and_not_lost() {
+    fn fields_of_wrong_type_are_preserved() {
         let value =
             json!({"id": 7, "action": 1, "status": [], "created_at": "yesterday", "resource_type": {}});
         let task = read(value).unwrap();
@@ -199,7 +199,7 @@ mod tests {
     }
 
     #[test]
-    fn a_time_without_an_offset_is_utc() {
+    fn timestamp_without_offset_is_utc() {
         let task = read(json!({"id": "t", "created_at": "2026-01-02T03:04:05.5"})).unwrap();
         assert_eq!(task.created_at.unwrap().to_string(), "2026-01-02T03:04:05.5Z");
         let task = read(json!({"id": "t", "created_at": "2026-01-02T03:04:05+02:00"})).unwrap();
@@ -207,7 +207,7 @@ mod tests {
     }
 
     #[test]
-    fn only_a_missing_or_odd_id_makes_a_task_unreadable() {
+    fn only_a_missing_or_invalid_id_makes_a_task_unreadable() {
         for odd in [
             json!(null),
             json!([]),
@@ -225,7 +225,7 @@ mod tests {
     }
 
     #[test]
-    fn debug_shows_no_value_of_the_payload() {
+    fn debug_hides_payload_values() {
         let task =
             read(json!({"id": "t", "payload": {"account": {"password": "hunter2"}}, "pin": "9876"})).unwrap();
         let shown = format!("{task:?}");
@@ -233,7 +233,7 @@ mod tests {
     }
 
     #[test]
-    fn a_state_that_is_not_documented_is_kept() {
+    fn undocumented_status_is_preserved() {
         let task = read(json!({"id": "t", "status": "paused"})).unwrap();
         assert_eq!(task.status, TaskStatus::Other("paused".to_owned()));
         assert!(!task.status.is_terminal());
@@ -268,7 +268,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn whatever_is_read_reads_back_the_same(value in any_json()) {
+        fn any_parsed_task_round_trips(value in any_json()) {
             if let Ok(task) = read(value) {
                 let again = read(serde_json::to_value(&task).unwrap()).unwrap();
                 prop_assert_eq!(again, task);

@@ -89,7 +89,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn durations_are_read_as_people_write_them() {
+    fn human_readable_durations_are_parsed() {
         let seconds = |text| parse(text).map(|duration| duration.as_secs_f64());
         assert_eq!(seconds("30s"), Some(30.0));
         assert_eq!(seconds("1h 30m"), Some(5400.0));
@@ -102,14 +102,14 @@ mod tests {
     }
 
     #[test]
-    fn what_has_no_unit_or_no_fixed_length_is_no_duration() {
+    fn text_without_a_fixed_unit_is_not_a_duration() {
         for text in ["", "30", "-30s", "30s ago", "1 month", "1y", "soon", "9999999999999999h"] {
             assert_eq!(parse(text), None, "{text:?}");
         }
     }
 
     #[test]
-    fn a_default_is_shown_as_people_write_it() {
+    fn default_durations_are_displayed_readably() {
         for text in ["30s", "60s", "15m", "1h", "24h", "90s", "250ms"] {
             let duration = parse(text).unwrap();
             assert_eq!(parse(&written(duration)), Some(duration), "{text}");

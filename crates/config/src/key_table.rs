@@ -340,7 +340,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn tables_lists_and_alternatives_become_dotted_keys() {
+    fn nested_schema_is_flattened_to_dotted_keys() {
         let schema = json!({
             "type": "object",
             "properties": {

@@ -85,7 +85,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_level_that_would_silence_bridgehead_is_refused() {
+    fn log_level_that_would_silence_bridgehead_is_refused() {
         for good in [
             "info",
             "warn,bridgehead=debug",

@@ -95,7 +95,7 @@ mod tests {
     }
 
     #[test]
-    fn offsets_become_lines_and_columns_in_characters() {
+    fn offsets_map_to_lines_and_character_columns() {
         assert_eq!(place("", 0), "f:1:1");
         assert_eq!(place("a = 1", 4), "f:1:5");
         assert_eq!(place("a = 1\nb = 2", 6), "f:2:1");
@@ -105,7 +105,7 @@ mod tests {
     }
 
     #[test]
-    fn the_folder_of_a_file_is_absolute() {
+    fn folder_of_a_file_is_absolute() {
         let folder = Origin::start_of(Path::new("some/where.toml")).folder().unwrap();
         assert!(folder.is_absolute() && folder.ends_with("some"), "{}", folder.display());
         assert_eq!(Origin::Default.folder(), None);

@@ -83,7 +83,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn five_fields_are_a_cron_expression() {
+    fn cron_expression_has_five_fields() {
         for text in ["0 3 * * *", "*/15 8-18 * * MON-FRI", "0 0 29 2 *", "  0 3 * * *  "] {
             assert!(parse(text).is_some(), "{text:?}");
         }

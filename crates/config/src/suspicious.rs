@@ -120,7 +120,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_variable_with_one_underscore_too_few_is_noticed_and_others_are_left_alone() {
+    fn variable_missing_an_underscore_is_detected() {
         let environment = BTreeMap::from(
             [
                 "BRIDGEHEAD_BRIDGE_BASE_URL",

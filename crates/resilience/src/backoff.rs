@@ -48,7 +48,7 @@ mod tests {
     use crate::SeededRng;
 
     #[test]
-    fn waits_grow_until_a_success() {
+    fn backoff_grows_until_a_success() {
         let rng = SeededRng::seeded(1);
         let mut backoff = Backoff::new(RetryPolicy::new(Duration::from_secs(1), Duration::from_secs(8)));
         for (failures, ceiling) in [(1, 1), (2, 2), (3, 4), (4, 8), (5, 8)] {

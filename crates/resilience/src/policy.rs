@@ -72,7 +72,7 @@ mod tests {
     }
 
     #[test]
-    fn a_random_number_out_of_range_is_clamped() {
+    fn out_of_range_random_number_is_clamped() {
         for (random, wait) in [(-1.0, 500), (2.0, 1000), (f64::NAN, 500), (f64::INFINITY, 1000)] {
             assert_eq!(POLICY.delay(2, random).as_millis(), wait, "{random}");
         }
@@ -80,7 +80,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn delay_stays_between_its_bounds(attempt: u32, random in 0.0..=1.0_f64) {
+        fn delay_stays_within_its_bounds(attempt: u32, random in 0.0..=1.0_f64) {
             let ceiling = POLICY.ceiling(attempt);
             let equal = POLICY.delay(attempt, random);
             prop_assert!(equal <= ceiling && equal >= ceiling / 2);

@@ -271,7 +271,7 @@ mod tests {
     fn unheard<E>(_: Attempt<'_, E>) {}
 
     #[tokio::test(start_paused = true)]
-    async fn success_after_failures_is_returned_with_every_attempt_numbered() {
+    async fn success_after_numbered_failures_is_returned() {
         let rng = SeededRng::seeded(7);
         let (seen, heard) = (RefCell::new(Vec::new()), RefCell::new(Vec::new()));
         let result = Retry::new(POLICY, &rng)
@@ -300,14 +300,14 @@ mod tests {
 
     /// Loops run in separate tasks, so their future must be `Send`.
     #[test]
-    fn a_run_can_be_spawned() {
+    fn retry_future_is_send() {
         fn is_send<T: Send>(_: &T) {}
         let rng = SeededRng::seeded(1);
         is_send(&Retry::new(POLICY, &rng).run(|_| async { Ok::<_, &str>(()) }, always, unheard));
     }
 
     #[tokio::test(start_paused = true)]
-    async fn final_error_ends_at_once() {
+    async fn final_error_is_not_retried() {
         let rng = SeededRng::seeded(1);
         let calls = Cell::new(0);
         let result: Result<(), _> = Retry::new(POLICY, &rng)
@@ -324,7 +324,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn retry_after_beyond_the_cap_is_honoured_and_time_counts_with_the_calls() {
+    async fn retry_after_may_exceed_the_cap_and_call_time_counts() {
         let rng = SeededRng::seeded(1);
         let (began, calls) = (Instant::now(), Cell::new(0));
         let result: Result<(), _> = Retry::new(POLICY, &rng)
@@ -347,7 +347,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn attempts_are_bounded() {
+    async fn max_attempts_limits_attempts() {
         for max in [0, 1, 4] {
             let rng = SeededRng::seeded(1);
             let calls = Cell::new(0);
@@ -367,7 +367,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn stop_ends_a_wait_at_once_and_makes_no_further_call() {
+    async fn stop_ends_a_wait_without_another_call() {
         let (rng, stop) = (SeededRng::seeded(1), CancellationToken::new());
         let (calls, stopper) = (Cell::new(0), stop.clone());
         let retry = Retry::new(POLICY, &rng).until(&stop).resumed(9);
@@ -387,7 +387,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn stop_lets_the_call_under_way_end() {
+    async fn stop_lets_the_current_call_finish() {
         let (rng, stop) = (SeededRng::seeded(1), CancellationToken::new());
         let stopper = stop.clone();
         let retry = Retry::new(POLICY, &rng).until(&stop);
@@ -407,7 +407,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn stopped_before_it_began_makes_the_first_attempt_and_no_other() {
+    async fn stop_before_start_allows_only_the_first_attempt() {
         let (rng, stop) = (SeededRng::seeded(1), CancellationToken::new());
         stop.cancel();
         let calls = Cell::new(0);

@@ -47,14 +47,14 @@ mod tests {
 
     proptest! {
         #[test]
-        fn around_stays_within_a_tenth(seed: u64, seconds in 1_u64..100_000) {
+        fn jitter_stays_within_ten_percent(seed: u64, seconds in 1_u64..100_000) {
             let interval = Duration::from_secs(seconds);
             let wait = SeededRng::seeded(seed).around(interval);
             prop_assert!(wait >= interval * 9 / 10 && wait <= interval * 11 / 10);
         }
 
         #[test]
-        fn numbers_repeat_with_their_seed(seed: u64) {
+        fn same_seed_repeats_the_numbers(seed: u64) {
             let (one, other) = (SeededRng::seeded(seed), SeededRng::seeded(seed));
             for _ in 0..10 {
                 prop_assert_eq!(one.up_to(Duration::from_secs(9)), other.up_to(Duration::from_secs(9)));

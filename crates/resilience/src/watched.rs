@@ -55,7 +55,7 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn waiters_wake_up_in_the_order_in_which_they_came() {
+    async fn waiters_wake_in_arrival_order() {
         let watched = Arc::new(Watched::new(0));
         let (tell, mut told) = mpsc::unbounded_channel();
         for number in 0..100 {
@@ -78,7 +78,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_is_there_already_is_not_waited_for() {
+    async fn present_value_is_returned_without_waiting() {
         assert_eq!(Watched::new(7).wait_for(|value| Some(*value)).await, 7);
     }
 }

@@ -381,13 +381,13 @@ mod tests {
     }
 
     #[test]
-    fn an_app_that_is_well_raises_none() {
+    fn healthy_app_raises_no_alarm() {
         assert_eq!(all("hr", &AppOverview::default(), now()), []);
         assert_eq!(all("hr", &after(vec![run(60, RunResult::Completed, "done")]), now()), []);
     }
 
     #[test]
-    fn polling_that_fails_for_a_moment_needs_nobody_and_for_longer_somebody() {
+    fn failing_polling_is_a_notice_first_and_an_alarm_later() {
         let mut app = AppOverview::default();
         let failing = |since| Some(PollFailing { since, message: "503".into(), advice: "Wait.".into() });
         app.tasks.failing = failing(before(59));
@@ -401,7 +401,7 @@ mod tests {
     }
 
     #[test]
-    fn a_sync_that_fails_needs_somebody_the_third_time_in_a_row() {
+    fn third_consecutive_sync_failure_is_an_alarm() {
         let failed = |ended| run(ended, RunResult::Failed, "the target is gone");
         let mut runs = vec![failed(60), failed(300), run(900, RunResult::Completed, "done")];
         let alarm = only(&after(runs.clone()));
@@ -414,7 +414,7 @@ mod tests {
     }
 
     #[test]
-    fn a_sync_that_stopped_with_the_daemon_is_no_failure() {
+    fn sync_stopped_with_the_daemon_is_not_a_failure() {
         let stopped = because(run(60, RunResult::Abandoned, "whatever it says"), RunReason::Stopped);
         let runs = [stopped, run(300, RunResult::Failed, "gone")];
         assert_eq!((failures_in_a_row(&runs), unchanged_since(&runs)), (1, Some(before(300))));
@@ -424,7 +424,7 @@ mod tests {
     }
 
     #[test]
-    fn the_guard_says_what_to_type_and_since_when_it_holds() {
+    fn guard_alarm_shows_the_command_and_start_time() {
         let why = "completing would remove 9 of 50".to_owned();
         let consent = "9 losses".to_owned();
         let held = sync::Error::Held { app: "hr".into(), why, consent };
@@ -448,7 +448,7 @@ mod tests {
     }
 
     #[test]
-    fn the_cause_of_a_failed_sync_decides_what_to_do() {
+    fn advice_depends_on_the_cause_of_a_failed_sync() {
         let failed = run(60, RunResult::Failed, "stale records remain");
         let mut app = after(vec![because(failed, RunReason::CleanupFailed)]);
         assert_eq!((only(&app).kind, only(&app).level), (AlarmKind::CleanupFailed, Level::Notice));
@@ -463,7 +463,7 @@ mod tests {
     }
 
     #[test]
-    fn a_lost_journal_needs_somebody_for_a_week_and_is_told_after_that() {
+    fn lost_journal_is_an_alarm_for_a_week_and_then_a_notice() {
         let doubted = |since| {
             let reason = "the task journal was missing".into();
             let state_doubted = Some(StateDoubted { since, until: since, reason });
@@ -476,7 +476,7 @@ mod tests {
     }
 
     #[test]
-    fn held_tasks_rejected_reports_state_and_panics_need_somebody() {
+    fn held_tasks_rejected_reports_state_and_panics_raise_alarms() {
         let held = Held {
             since: before(60),
             code: Code::Timeout,
@@ -499,7 +499,7 @@ mod tests {
     }
 
     #[test]
-    fn deletions_that_are_held_wait_for_the_operator() {
+    fn held_deletions_raise_an_alarm() {
         let mut guarded = Guarded {
             since: before(60),
             held: 7,
@@ -525,7 +525,7 @@ mod tests {
     }
 
     #[test]
-    fn what_needs_somebody_stands_first() {
+    fn alarms_precede_notices() {
         let mut app = after(vec![run(60, RunResult::Failed, "gone")]);
         app.tasks.journal = Some(Counts { rejected: 2, ..Counts::default() });
         let levels: Vec<Level> = all("hr", &app, now()).iter().map(|alarm| alarm.level).collect();
@@ -533,7 +533,7 @@ mod tests {
     }
 
     #[test]
-    fn every_kind_has_a_name_of_its_own_that_is_the_one_on_the_wire() {
+    fn every_alarm_kind_serializes_as_its_name() {
         for kind in AlarmKind::ALL {
             assert_eq!(serde_json::to_value(kind).unwrap(), kind.as_str());
         }

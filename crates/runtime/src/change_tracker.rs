@@ -144,7 +144,7 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn touched_accounts_are_kept_only_while_a_sync_is_under_way() {
+    async fn touched_accounts_are_tracked_only_during_a_sync() {
         let activity = ChangeTracker::default();
         activity.touch(&Account::by_id("before"), PriorState::NotAsked);
         let session = activity.begin();
@@ -160,7 +160,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn whom_a_deletion_removed_is_remembered_when_it_is_repeated() {
+    async fn repeated_deletion_remembers_the_removed_account() {
         let activity = ChangeTracker::default();
         let session = activity.begin();
         let account = Account::by_id("u1");
@@ -175,7 +175,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_sync_completes_only_between_changes() {
+    async fn sync_completes_only_between_changes() {
         let activity = ChangeTracker::default();
         let session = activity.begin();
         let change = activity.change().await;

@@ -34,7 +34,7 @@ mod tests {
     use super::*;
 
     #[tokio::test(start_paused = true)]
-    async fn a_clock_that_is_set_forward_makes_nothing_old() {
+    async fn clock_set_forward_ages_nothing() {
         let at = |second| Timestamp::from_second(second).unwrap();
         let mut clock = SteadyClock::start(at(1_000_000));
         tokio::time::advance(Duration::from_secs(60)).await;

@@ -46,7 +46,7 @@ mod tests {
     }
 
     #[test]
-    fn whoever_came_is_known_by_either_name_until_they_went() {
+    fn created_account_is_known_by_each_name_until_deleted() {
         let created_accounts = CreatedAccounts::default();
         created_accounts.came(&account(Some("ann"), Some("Ann@example.com")), "n-1");
         created_accounts.came(&account(Some("bob"), None), "n-2");

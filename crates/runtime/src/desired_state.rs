@@ -191,7 +191,7 @@ mod tests {
     }
 
     #[test]
-    fn a_create_is_reached_when_the_same_account_shows_nothing_that_differs() {
+    fn create_is_reached_if_no_shown_field_differs() {
         let wanted = json!({"account": {"username": "ann", "email": "ann@example.org", "display_name": "Ann", "password": "x"}});
         let judge = |found| judge(Action::CreateAccount, wanted.clone(), found);
         assert_eq!(judge(json!({"id": "7", "username": "ANN"})), Convergence::Reached);
@@ -204,7 +204,7 @@ mod tests {
     }
 
     #[test]
-    fn a_create_is_reached_only_with_its_memberships() {
+    fn create_is_reached_only_with_its_memberships() {
         let wanted = json!({"account": {"username": "ann"}, "memberships": {"team": ["t1"], "seat": ["s1"]}});
         let judge = |found| judge(Action::CreateAccount, wanted.clone(), found);
         let found = json!({"id": "7", "username": "ann", "memberships": {"team": ["t1", "t2"]}, "assignments": {"seat": ["s1"]}});
@@ -216,7 +216,7 @@ mod tests {
     }
 
     #[test]
-    fn an_account_that_was_there_is_taken_only_if_nothing_differs_and_everything_shows() {
+    fn existing_account_is_adopted_only_if_fully_identical() {
         let is_identical = |account: Value, found: Value| {
             let payload = serde_json::from_value(json!({"account": account})).unwrap();
             let Ok(Operation::CreateAccount(create)) = Operation::parse(Action::CreateAccount, payload)
@@ -240,7 +240,7 @@ mod tests {
     }
 
     #[test]
-    fn an_update_is_reached_when_every_change_shows() {
+    fn update_is_reached_when_every_change_shows() {
         let update = |changes: Value, found| {
             judge(Action::UpdateAccount, json!({"account": {"id": "7"}, "changes": changes}), found)
         };
@@ -263,7 +263,7 @@ mod tests {
     }
 
     #[test]
-    fn memberships_of_an_update_are_the_whole_of_what_is_wanted() {
+    fn memberships_of_an_update_are_exhaustive() {
         let update = |found| {
             judge(
                 Action::UpdateAccount,
@@ -282,7 +282,7 @@ mod tests {
     }
 
     #[test]
-    fn states_are_read_back_and_passwords_are_not() {
+    fn status_can_be_verified_but_passwords_cannot() {
         let judge = |action, found| judge(action, json!({"account": {"id": "7"}}), found);
         assert_eq!(
             judge(Action::SuspendAccount, json!({"id": "7", "status": "suspended"})),

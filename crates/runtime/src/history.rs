@@ -239,7 +239,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_counted_is_taken_once_and_what_is_put_back_is_taken_with_the_rest() {
+    fn counts_are_taken_once_and_can_be_put_back() {
         let recent = Recent::default();
         recent.completed();
         recent.failed(Code::Timeout);
@@ -254,7 +254,7 @@ mod tests {
     }
 
     #[test]
-    fn the_oldest_task_ages_until_a_list_shows_that_it_is_gone() {
+    fn oldest_pending_task_ages_until_it_is_unlisted() {
         let recent = Recent::default();
         recent.listed(Some(at(100)), at(130));
         assert_eq!(recent.take(0, at(190)).oldest_pending, 90, "it is still there");

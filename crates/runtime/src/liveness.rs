@@ -91,14 +91,14 @@ mod tests {
     use super::*;
 
     #[tokio::test(start_paused = true)]
-    async fn a_supervisor_that_works_on_is_alive_however_long_it_takes() {
+    async fn working_supervisor_stays_alive() {
         let vitals = Liveness::new();
         vitals.during(tokio::time::sleep(Duration::from_hours(1))).await;
         assert_eq!(vitals.check(), Ok(()));
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_supervisor_that_is_gone_is_noticed() {
+    async fn silent_supervisor_is_detected() {
         let vitals = Liveness::new();
         vitals.during(async {}).await;
         tokio::time::advance(SILENCE.saturating_sub(BEAT)).await;
@@ -109,7 +109,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_loop_that_has_ended_is_named() {
+    async fn ended_loop_is_named() {
         let vitals = Liveness::new();
         vitals.ended("hr", "sync");
         assert!(vitals.check().unwrap_err().to_string().contains("sync of hr"));

@@ -140,7 +140,7 @@ mod tests {
     }
 
     #[test]
-    fn what_syncs_push_adds_up_over_syncs() {
+    fn pushed_counts_add_up_across_syncs() {
         let tally = Metrics::default();
         tally.pushed_on(&BTreeMap::new(), &counts(100));
         tally.pushed_on(&counts(100), &counts(150));
@@ -150,7 +150,7 @@ mod tests {
     }
 
     #[test]
-    fn the_last_panic_is_told() {
+    fn latest_panic_is_reported() {
         let tally = Metrics::default();
         assert_eq!(tally.last_panic(), None);
         let (early, late) = (Timestamp::UNIX_EPOCH, Timestamp::from_second(60).unwrap());

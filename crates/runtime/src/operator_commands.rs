@@ -299,14 +299,14 @@ mod tests {
     }
 
     #[test]
-    fn a_selection_picks_what_is_there_each_once() {
+    fn selection_picks_each_existing_task_once() {
         let selection = Selection::These(tasks(&["b", "x", "a", "b", "x"]));
         assert_eq!(selection.pick(tasks(&["a", "b", "c"])), (tasks(&["b", "a"]), tasks(&["x"])));
         assert_eq!(Selection::All.pick(tasks(&["a", "b"])), (tasks(&["a", "b"]), vec![]));
     }
 
     #[test]
-    fn only_another_number_than_the_expected_one_is_unexpected() {
+    fn count_is_unexpected_only_if_it_differs() {
         assert_eq!([None, Some(3)].map(|expect| unexpected(3, expect)), [None, None]);
         assert_eq!([Some(0), Some(4)].map(|expect| unexpected(3, expect)), [Some(3), Some(3)]);
     }

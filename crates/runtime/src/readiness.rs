@@ -126,7 +126,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn it_is_ready_once_every_app_has_made_contact() {
+    async fn daemon_is_ready_once_every_app_has_contact() {
         let (readiness, hr, crm) = two();
         assert_eq!(readiness.now().to_string(), "no contact with the Bridge yet for crm, hr");
         hr.polled(None);
@@ -147,7 +147,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_contact_that_has_failed_for_good_is_an_answer_too() {
+    async fn failed_contact_ends_the_wait_without_being_ready() {
         let (readiness, hr, crm) = two();
         hr.polled(Some(&failure()));
         crm.polled(None);
@@ -161,7 +161,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_bridge_that_takes_requests_and_answers_none_is_not_waited_for_for_ever() {
+    async fn waiting_for_a_silent_bridge_times_out() {
         let (readiness, hr, crm) = two();
         hr.progress().asked();
         crm.polled(None);
@@ -173,7 +173,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn without_tasks_there_is_nothing_to_wait_for() {
+    async fn daemon_without_tasks_is_ready_at_once() {
         assert!(Readiness::new(BTreeMap::new()).reached(PATIENCE).await.is_ready());
     }
 }

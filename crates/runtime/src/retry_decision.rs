@@ -95,7 +95,7 @@ mod tests {
     }
 
     #[test]
-    fn an_error_that_will_not_change_is_reported_at_once() {
+    fn permanent_error_is_reported_at_once() {
         for error in [
             Error::account_not_found("x"),
             Error::license_exhausted("x"),
@@ -110,7 +110,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_not_applied_is_tried_again() {
+    fn unapplied_change_is_retried() {
         assert_eq!(decide(Action::CreateAccount, Error::rate_limited("x")), NextStep::Retry { after: None });
         let after = Duration::from_secs(7);
         assert_eq!(
@@ -120,7 +120,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_known_is_read_back() {
+    fn unknown_effect_is_verified() {
         assert_eq!(decide(Action::CreateAccount, Error::timeout("x")), NextStep::ReadBack { again: true });
         assert_eq!(
             decide(Action::CreateAccount, Error::new(Code::InternalError, "x")),
@@ -131,7 +131,7 @@ mod tests {
     }
 
     #[test]
-    fn a_connection_error_holds() {
+    fn connection_error_holds_the_task() {
         assert_eq!(decide(Action::DeleteAccount, Error::unreachable("x")), NextStep::Hold);
         assert_eq!(decide(Action::DeleteAccount, Error::credential_refused("x")), NextStep::Hold);
         let for_good = || Error::permission_denied("x").with_subject(Subject::Connection);
@@ -141,7 +141,7 @@ mod tests {
     }
 
     #[test]
-    fn nobody_to_delete_is_done_only_if_somebody_was_seen_and_an_attempt_may_have_removed_them() {
+    fn missing_account_completes_a_delete_only_if_possibly_removed() {
         let decide = |action, may_have_applied, was_seen, error| {
             after_error(action, Effects { may_have_applied, was_seen }, &error)
         };
@@ -157,7 +157,7 @@ mod tests {
     }
 
     #[test]
-    fn an_account_that_exists_is_compared() {
+    fn existing_account_is_compared() {
         assert_eq!(
             decide(Action::CreateAccount, Error::account_already_exists("x")),
             NextStep::CompareExisting
@@ -165,7 +165,7 @@ mod tests {
     }
 
     #[test]
-    fn nobody_there_is_believed_late() {
+    fn missing_account_is_trusted_only_after_some_time() {
         let timeout = Duration::from_mins(1);
         assert!(!is_settled(1, Duration::from_mins(10), timeout));
         assert!(!is_settled(9, Duration::from_secs(59), timeout));

@@ -242,7 +242,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_that_moves_is_an_alarm() {
+    fn active_app_raises_no_alarm() {
         let mut app = app();
         app.tasks.attempts = vec![tried(2, 5)];
         app.tasks.silent_since = Some(before(29));
@@ -252,7 +252,7 @@ mod tests {
     }
 
     #[test]
-    fn a_task_that_is_tried_for_the_tenth_time_needs_somebody_and_says_why() {
+    fn tenth_attempt_raises_an_alarm_with_the_reason() {
         let mut app = app();
         app.tasks.attempts = vec![tried(3, 20), tried(10, 90)];
         let alarms = all("hr", &app, now());
@@ -270,7 +270,7 @@ mod tests {
     }
 
     #[test]
-    fn a_task_that_has_used_half_of_its_time_needs_somebody_however_few_its_attempts() {
+    fn task_at_half_of_its_time_raises_an_alarm() {
         let mut app = app();
         app.tasks.attempts = vec![tried(1, 449)];
         assert_eq!(seen(&app), []);
@@ -281,7 +281,7 @@ mod tests {
     }
 
     #[test]
-    fn iden_that_takes_requests_and_answers_none_is_noticed() {
+    fn unresponsive_iden_raises_an_alarm() {
         let mut app = app();
         app.tasks.silent_since = Some(before(30));
         assert_eq!(seen(&app), [(AlarmKind::PollingFails, Level::Notice)]);
@@ -290,14 +290,14 @@ mod tests {
     }
 
     #[test]
-    fn tasks_of_which_none_moves_need_somebody() {
+    fn stalled_tasks_raise_an_alarm() {
         let mut app = app();
         app.tasks.still_since = Some(before(240));
         assert_eq!(seen(&app), [(AlarmKind::TasksStalled, Level::Alarm)]);
     }
 
     #[test]
-    fn an_outcome_that_iden_does_not_hear_needs_somebody() {
+    fn undelivered_outcome_raises_an_alarm() {
         let mut app = app();
         app.tasks.attempts = vec![TaskAttempts { decided_at: Some(before(30)), ..tried(9, 40) }];
         assert_eq!(seen(&app), [(AlarmKind::ReportsDelayed, Level::Notice)]);
@@ -306,7 +306,7 @@ mod tests {
     }
 
     #[test]
-    fn a_sync_that_is_due_and_does_not_run_or_runs_and_does_not_get_on_needs_somebody() {
+    fn overdue_or_stalled_sync_raises_an_alarm() {
         let mut app = app();
         app.sync.next_due_at = Some(before(300));
         assert_eq!(seen(&app), [(AlarmKind::SyncStalled, Level::Alarm)]);
@@ -318,7 +318,7 @@ mod tests {
     }
 
     #[test]
-    fn items_of_the_list_that_cannot_be_read_need_somebody() {
+    fn unreadable_list_items_raise_an_alarm() {
         let mut app = app();
         app.tasks.unreadable = vec!["a task has no id".into(), "a task is not an object".into()];
         let alarms = all("hr", &app, now());
@@ -327,7 +327,7 @@ mod tests {
     }
 
     #[test]
-    fn one_cause_is_one_alarm() {
+    fn one_cause_raises_one_alarm() {
         let still = || {
             let mut app = app();
             app.tasks.attempts =

@@ -48,7 +48,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn moving_the_clock_forward_adds_to_the_time() {
+    fn advancing_the_clock_adds_to_the_time() {
         let clock = Clock::starting_at(Timestamp::UNIX_EPOCH);
         let before = clock.now();
         clock.advance(Duration::from_hours(1));
@@ -57,7 +57,7 @@ mod tests {
     }
 
     #[test]
-    fn a_time_too_far_ahead_is_the_last_one() {
+    fn clock_saturates_at_the_maximum() {
         assert_eq!(later(Timestamp::MAX, Duration::MAX), Timestamp::MAX);
     }
 }

@@ -234,7 +234,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn the_control_plane_answers_loopback_addresses_only() {
+    async fn control_plane_only_serves_loopback_addresses() {
         assert_eq!(health_for([127, 0, 0, 1]).await, 200);
         assert_eq!(health_for(Ipv4Addr::LOCALHOST.to_ipv6_mapped()).await, 200);
         assert_eq!(health_for(std::net::Ipv6Addr::LOCALHOST).await, 200);
@@ -242,7 +242,7 @@ mod tests {
     }
 
     #[test]
-    fn a_path_names_its_app_and_its_task() {
+    fn app_and_task_are_parsed_from_the_path() {
         let app = "11111111-1111-4111-8111-111111111111";
         let target = Target::of(&format!("/org/t/api/v1/bridge/apps/{app}/tasks/a%20b/status/"));
         assert_eq!(target.app, app.parse().ok());

@@ -321,7 +321,7 @@ mod tests {
     }
 
     #[test]
-    fn the_oldest_entries_make_room_and_are_counted() {
+    fn oldest_entries_are_dropped_and_counted() {
         let ledger = Ledger::new(2, 1_000);
         for path in ["/1", "/2", "/3"] {
             ledger.arrived(arrival(path, None));
@@ -337,7 +337,7 @@ mod tests {
     }
 
     #[test]
-    fn the_oldest_bodies_make_room_before_their_entries() {
+    fn oldest_bodies_are_dropped_before_their_entries() {
         let ledger = Ledger::new(10, 10);
         for n in 1..=3 {
             let sequence = ledger.arrived(arrival("/", None));
@@ -349,7 +349,7 @@ mod tests {
     }
 
     #[test]
-    fn a_cleared_ledger_goes_on_counting_and_ignores_what_it_forgot() {
+    fn cleared_ledger_keeps_counting_and_ignores_old_entries() {
         let ledger = Ledger::new(10, 10);
         let forgotten = ledger.arrived(arrival("/", Some("t")));
         ledger.clear();

@@ -60,7 +60,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn debug_shows_no_key() {
+    fn debug_hides_the_key() {
         let options = Options { api_key: "hunter2".into(), ..Options::default() };
         assert!(!format!("{options:?}").contains("hunter2"));
     }

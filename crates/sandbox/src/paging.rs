@@ -80,7 +80,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn links_keep_the_other_parameters() {
+    fn links_preserve_other_parameters() {
         let uri: Uri = "/tasks/?status=pending&offset=100&limit=50".parse().unwrap();
         let list = Window::of(&uri).unwrap().envelope("http://h:1", &uri, 151, Vec::new());
         assert_eq!(list["next"], "http://h:1/tasks/?status=pending&limit=50&offset=150");
@@ -88,7 +88,7 @@ mod tests {
     }
 
     #[test]
-    fn a_page_that_ends_the_list_has_no_next() {
+    fn last_page_has_no_next_link() {
         let uri: Uri = "/tasks/?limit=50&offset=50".parse().unwrap();
         let list = Window::of(&uri).unwrap().envelope("http://h:1", &uri, 100, Vec::new());
         assert_eq!(list["next"], Value::Null);

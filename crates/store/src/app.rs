@@ -43,7 +43,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn two_spellings_of_an_app_are_one_key() {
+    fn app_id_spellings_yield_one_key() {
         let plain: AppKey = "11111111-1111-4111-8111-11111111111a".parse().unwrap();
         let shouted: AppKey = "{11111111-1111-4111-8111-11111111111A}".parse().unwrap();
         assert_eq!(plain, shouted);
@@ -51,7 +51,7 @@ mod tests {
     }
 
     #[test]
-    fn a_name_is_not_a_key() {
+    fn app_name_is_not_a_key() {
         assert!("acme-hr".parse::<AppKey>().is_err());
     }
 }

@@ -101,7 +101,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_task_is_covered_if_it_may_have_been_begun_by_the_lost_journal() {
+    fn doubt_covers_tasks_the_lost_journal_may_have_started() {
         let at = |second| Timestamp::from_second(second).unwrap();
         let doubt = Doubt { found_at: at(10), until: at(20), reason: Reason::Missing };
         assert!(doubt.covers(Some(at(20))) && doubt.covers(None), "nothing says that it is younger");

@@ -305,7 +305,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_full_disk_and_a_read_only_one_have_errors_of_their_own() {
+    fn full_disk_and_read_only_file_system_have_distinct_errors() {
         let folder = Path::new("/state");
         let full = Error::from_io(folder, ErrorKind::StorageFull.into());
         assert!(matches!(full, Error::Full { .. }), "{full:?}");
@@ -316,14 +316,14 @@ mod tests {
     }
 
     #[test]
-    fn the_lock_error_names_the_process_and_the_folder() {
+    fn lock_error_names_the_process_and_folder() {
         let error = Error::Locked { pid: Some(4711), folder: "/var/lib/bridgehead".into() };
         let text = error.to_string();
         assert!(text.contains("(process 4711)") && text.contains("/var/lib/bridgehead"), "{text}");
     }
 
     #[test]
-    fn a_second_state_folder_is_no_remedy_for_a_second_daemon() {
+    fn lock_error_does_not_suggest_another_state_folder() {
         let text = Error::Locked { pid: None, folder: "/var/lib/bridgehead".into() }.to_string();
         assert!(text.contains("stop that one") && text.contains("would execute every task twice"), "{text}");
         assert!(!text.contains("state.path"), "{text}");

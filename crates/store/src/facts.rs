@@ -72,7 +72,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_written_is_read_again() {
+    fn access_facts_round_trip() {
         for facts in [
             AccessFacts::new(true, []),
             AccessFacts::new(false, [7]),
@@ -86,7 +86,7 @@ mod tests {
     }
 
     #[test]
-    fn a_loss_is_what_was_there_and_is_not_any_more() {
+    fn only_removed_access_is_a_loss() {
         let before = AccessFacts::new(true, [1, 2, 3]);
         let loss = |now: AccessFacts| {
             let AccessLoss { deactivated, refs, none_left } = now.loss_since(&before);

@@ -120,7 +120,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_hour_begins_at_its_first_second_also_before_1970() {
+    fn hour_start_is_correct_even_before_1970() {
         let at = |second| Timestamp::from_second(second).unwrap();
         for (second, beginning) in [(0, 0), (3599, 0), (3600, 3600), (7201, 7200), (-1, -3600)] {
             assert_eq!(Hour::beginning(at(second)), at(beginning), "{second}");
@@ -128,7 +128,7 @@ mod tests {
     }
 
     #[test]
-    fn times_fall_into_the_first_class_that_holds_them() {
+    fn duration_falls_into_the_first_matching_bucket() {
         let mut hour = Hour::default();
         for seconds in [0.0, 0.1, 0.2, 60.0, 60.1, 9e9] {
             hour.took(seconds);
@@ -137,7 +137,7 @@ mod tests {
     }
 
     #[test]
-    fn counts_add_up_and_of_what_stands_the_most_counts() {
+    fn merging_hours_adds_counters_and_keeps_gauge_maxima() {
         let part = |completed, held, oldest_pending| Hour {
             completed,
             failed: [("TIMEOUT".to_owned(), 1)].into(),

@@ -364,7 +364,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn debug_of_an_outcome_shows_no_result() {
+    fn outcome_debug_hides_the_result() {
         let result = json!({"account_id": "a1", "password": "hunter2"}).as_object().cloned();
         let text = format!("{:?}", State::Decided(Outcome::Completed { result }));
         assert!(text.contains("password") && !text.contains("hunter2") && !text.contains("a1"), "{text}");

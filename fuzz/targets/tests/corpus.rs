@@ -35,7 +35,7 @@ fn failure(name: &str, target: Target, origin: &str, input: &[u8]) -> Option<Str
 }
 
 #[test]
-fn every_corpus_entry_is_survived() {
+fn no_corpus_entry_crashes_its_target() {
     let mut failures = Vec::new();
     for (name, target) in TARGETS {
         let entries = entries(name);
@@ -48,7 +48,7 @@ fn every_corpus_entry_is_survived() {
 }
 
 #[test]
-fn the_corpus_has_a_target_for_every_folder_and_stays_small() {
+fn every_corpus_folder_has_a_target_and_the_corpus_is_small() {
     let folders: BTreeSet<String> = std::fs::read_dir(corpus())
         .unwrap()
         .map(|entry| entry.unwrap().file_name().to_string_lossy().into_owned())
@@ -59,7 +59,7 @@ fn the_corpus_has_a_target_for_every_folder_and_stays_small() {
 }
 
 #[test]
-fn every_target_is_wrapped_for_the_fuzzer() {
+fn every_target_has_a_fuzzer_wrapper() {
     let manifest = std::fs::read_to_string(corpus().join("../Cargo.toml")).unwrap();
     for (name, _) in TARGETS {
         let wrapper = std::fs::read_to_string(corpus().join(format!("../fuzz_targets/{name}.rs"))).unwrap();
@@ -143,7 +143,7 @@ fn mutated(rng: &mut SmallRng, entries: &[(String, Vec<u8>)]) -> Vec<u8> {
 
 /// `BRIDGEHEAD_FUZZ_ROUNDS` sets the number of inputs for each target, `BRIDGEHEAD_FUZZ_SEED` which inputs.
 #[test]
-fn mutations_of_the_corpus_are_survived() {
+fn mutated_corpus_entries_crash_no_target() {
     let number = |name| std::env::var(name).ok().and_then(|text| text.parse::<u64>().ok());
     let seed = number("BRIDGEHEAD_FUZZ_SEED").unwrap_or(4711);
     let explore = |name: &'static str, target: Target| {

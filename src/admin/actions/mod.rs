@@ -311,7 +311,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_done_is_what_was_confirmed() {
+    fn only_the_confirmed_selection_is_executed() {
         let shown = rows(&["a", "b"]);
         let fields = Fields::of([("all", "1"), ("digest", &digest(&shown))]);
         assert!(same(&shown, &fields).is_ok());
@@ -322,7 +322,7 @@ mod tests {
     }
 
     #[test]
-    fn a_choice_is_whole_or_refused() {
+    fn selection_is_complete_or_refused() {
         let fields = Fields::of([("task", "b"), ("task", "b"), ("task", "a")]);
         let picked = chosen(rows(&["a", "b", "c"]), &fields).unwrap();
         assert_eq!(picked.iter().map(|row| &*row.task).collect::<Vec<_>>(), ["a", "b"]);
@@ -330,7 +330,7 @@ mod tests {
     }
 
     #[test]
-    fn actions_have_names_of_their_own_and_numbers_their_nouns() {
+    fn actions_are_distinct_and_counts_are_pluralized() {
         assert_eq!(Actions::of().0.len(), 9);
         let said = [count(1, "task"), count(0, "task"), count(2, "loss of access")];
         assert_eq!(said, ["1 task", "0 tasks", "2 losses of access"]);

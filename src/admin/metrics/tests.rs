@@ -159,7 +159,7 @@ fn scrape(name: &str, slug: &str) -> Scrape {
 }
 
 #[test]
-fn the_exposition_is_what_the_format_demands_and_says_what_is_so() {
+fn exposition_is_valid_and_has_correct_values() {
     let families = parse(&write(scrape("hr", "account")).unwrap());
     let hr = ("app", "hr");
     let of = |family, labels: &[(&str, &str)]| value(&families, family, labels);
@@ -183,7 +183,7 @@ fn the_exposition_is_what_the_format_demands_and_says_what_is_so() {
 }
 
 #[test]
-fn a_histogram_adds_up() {
+fn histogram_is_consistent() {
     let families = parse(&write(scrape("hr", "account")).unwrap());
     let (of, samples) = &families["bridgehead_execution_seconds"];
     assert_eq!(of, "histogram");
@@ -198,7 +198,7 @@ fn a_histogram_adds_up() {
 }
 
 #[test]
-fn names_follow_the_conventions() {
+fn metric_names_follow_the_conventions() {
     let families = parse(&write(scrape("hr", "account")).unwrap());
     assert!(families.len() > 20);
     for (name, (of, _)) in &families {
@@ -220,7 +220,7 @@ fn label_values_are_escaped() {
 }
 
 #[test]
-fn in_the_older_format_a_counter_has_one_name_and_every_family_its_help() {
+fn classic_format_has_total_suffix_and_help_texts() {
     let text = classic(&write(scrape("hr", "account")).unwrap());
     assert!(!text.contains("# EOF") && text.ends_with('\n'));
     assert!(text.contains("# TYPE bridgehead_polls_total counter\nbridgehead_polls_total{"), "{text}");
@@ -241,7 +241,7 @@ fn in_the_older_format_a_counter_has_one_name_and_every_family_its_help() {
 }
 
 #[test]
-fn the_format_is_the_one_that_is_asked_for() {
+fn format_follows_the_accept_header() {
     assert_eq!(Format::asked_for(None), Format::Prometheus);
     assert_eq!(Format::asked_for(Some("text/plain;version=0.0.4")), Format::Prometheus);
     let prometheus = "application/openmetrics-text;version=1.0.0,text/plain;version=0.0.4;q=0.5";

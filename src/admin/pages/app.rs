@@ -307,7 +307,7 @@ mod tests {
     }
 
     #[test]
-    fn hours_add_up_in_columns_and_what_is_outside_of_the_period_is_left_out() {
+    fn hours_are_grouped_within_the_selected_period() {
         let hours = [
             hour("2026-02-28T12:00:00Z", 1000, "TIMEOUT"),
             hour("2026-03-01T11:00:00Z", 3, "TIMEOUT"),
@@ -325,7 +325,7 @@ mod tests {
     }
 
     #[test]
-    fn an_app_without_history_says_so() {
+    fn app_without_history_says_so() {
         let html = shown(&[], &[], Some("<nonsense>"));
         assert!(
             html.contains("Nothing in this period.") && html.contains("No sync has ended yet."),
@@ -335,7 +335,7 @@ mod tests {
     }
 
     #[test]
-    fn names_of_codes_and_syncs_stay_text() {
+    fn codes_and_sync_details_are_escaped() {
         const NASTY: &str = "<b>\"'&";
         let run = Run {
             started_at: now(),
@@ -355,7 +355,7 @@ mod tests {
     }
 
     #[test]
-    fn the_history_as_csv_has_a_column_for_each_code() {
+    fn history_csv_has_a_column_per_code() {
         let text =
             history_csv(&[hour("2026-03-01T11:00:00Z", 3, "TIMEOUT"), hour("2026-03-01T12:00:00Z", 4, "X")]);
         assert_eq!(

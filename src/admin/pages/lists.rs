@@ -327,7 +327,7 @@ mod tests {
     }
 
     #[test]
-    fn every_sync_is_on_one_page_and_none_on_two() {
+    fn every_sync_is_on_exactly_one_page() {
         let pages: Vec<u64> = ["", "page=2", "page=3"].iter().flat_map(|query| ids(&html(query))).collect();
         assert_eq!(pages, (1..=120).rev().collect::<Vec<_>>());
         let first = html("");
@@ -341,7 +341,7 @@ mod tests {
     }
 
     #[test]
-    fn syncs_are_sorted_and_filtered_over_all_pages() {
+    fn syncs_are_sorted_and_filtered_across_pages() {
         assert_eq!(ids(&html("sort=started"))[0], 1);
         assert_eq!(ids(&html("sort=removed"))[0], 120);
         assert_eq!(ids(&html("sort=-removed"))[0], 1);
@@ -358,7 +358,7 @@ mod tests {
     }
 
     #[test]
-    fn the_csv_has_all_that_is_filtered_whatever_the_page() {
+    fn csv_has_all_filtered_syncs_regardless_of_page() {
         let fields = Fields::read(b"result=held&page=3");
         let text = syncs_csv(many(), &fields);
         assert_eq!(text.lines().count(), 13);

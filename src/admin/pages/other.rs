@@ -119,7 +119,7 @@ mod tests {
     use bridgehead_runtime::AlarmKind;
 
     #[test]
-    fn a_question_names_whom_it_is_about_and_everything_stays_text() {
+    fn confirmation_lists_accounts_and_escapes_text() {
         const NASTY: &str = "<script>\"'&";
         let question = Confirmation {
             question: NASTY.into(),
@@ -161,7 +161,7 @@ mod tests {
     }
 
     #[test]
-    fn the_forms_to_sign_in_and_out_hold_no_token() {
+    fn sign_in_and_out_forms_contain_no_token() {
         let html =
             sign_in(&Frame { can_sign_in: true, ..Frame::default() }, "/apps/\"hr", Some("<b>")).unwrap();
         assert!(

@@ -177,7 +177,7 @@ mod tests {
     }
 
     #[test]
-    fn a_page_shows_every_app_and_loads_nothing_from_elsewhere() {
+    fn overview_shows_every_app_and_loads_nothing_external() {
         let html = shown(&report());
         assert!(html.contains(">hr</a></h2>") && html.contains("7 completed") && html.contains("All good"));
         for foreign in ["http://", "https://", "<img", "@import", "url(", "style=", "onclick", "<style"] {
@@ -188,7 +188,7 @@ mod tests {
     }
 
     #[test]
-    fn an_alarm_stands_above_the_apps_with_its_command() {
+    fn alarm_with_its_command_precedes_the_apps() {
         let mut report = report();
         report.apps.get_mut("hr").unwrap().alarms.push(an_alarm("too many would go"));
         let html = shown(&report);
@@ -199,7 +199,7 @@ mod tests {
     }
 
     #[test]
-    fn whatever_a_target_says_stays_text() {
+    fn text_from_a_target_is_escaped() {
         const NASTY: &str = "<script>alert(1)</script>\"'&<b>";
         let mut report = report();
         let mut app = report.apps.remove("hr").unwrap();

@@ -189,7 +189,7 @@ mod tests {
     }
 
     #[test]
-    fn a_sync_shows_its_counts_and_whom_it_would_remove_to_those_who_are_signed_in() {
+    fn sync_page_lists_removals_only_when_signed_in() {
         let frame = Frame { is_signed_in: true, can_sign_in: true, ..Frame::default() };
         let html = sync(&frame, "hr", &recorded(), Some(&shown(150))).unwrap();
         assert!(
@@ -213,7 +213,7 @@ mod tests {
     }
 
     #[test]
-    fn what_another_sync_has_shown_is_not_shown_with_this_one() {
+    fn sync_page_does_not_show_losses_of_another_sync() {
         for second in [99, 191] {
             let html = sync(&Frame::default(), "hr", &recorded(), Some(&shown(second))).unwrap();
             assert!(!html.contains("30 of 100"), "{second}");

@@ -158,7 +158,7 @@ mod tests {
     }
 
     #[test]
-    fn the_story_names_nobody_to_those_who_are_not_signed_in() {
+    fn task_page_shows_no_names_unless_signed_in() {
         let signed_in = Frame { is_signed_in: true, can_sign_in: true, ..Frame::default() };
         let html = task(&signed_in, "hr", &story("Ann")).unwrap();
         assert_eq!(html.matches("Ann").count(), 5, "{html}");
@@ -175,7 +175,7 @@ mod tests {
     }
 
     #[test]
-    fn everything_stays_text() {
+    fn task_page_escapes_all_text() {
         let signed_in = Frame { is_signed_in: true, ..Frame::default() };
         let html = task(&signed_in, "hr", &story("<script>\"'&")).unwrap();
         assert!(!html.contains("<script>") && !html.contains("\"'&"), "{html}");

@@ -353,7 +353,7 @@ mod tests {
     }
 
     #[test]
-    fn every_task_is_on_one_page_and_sorting_goes_over_all_pages() {
+    fn every_task_is_on_one_page_and_sorting_spans_pages() {
         let pages: Vec<String> =
             ["", "page=2", "page=3"].iter().flat_map(|query| tasks(&html(query, true, false))).collect();
         assert_eq!(pages, (0..120).map(|n| format!("t{n:03}")).collect::<Vec<_>>());
@@ -364,7 +364,7 @@ mod tests {
     }
 
     #[test]
-    fn nobody_is_named_to_those_who_are_not_signed_in_not_even_by_a_filter() {
+    fn names_and_filters_are_hidden_unless_signed_in() {
         let shown = html("status=failed", false, false);
         for name in ["Person", "example.org", ">u7<", "secretive"] {
             assert!(!shown.contains(name), "{name}: {shown}");
@@ -379,7 +379,7 @@ mod tests {
     }
 
     #[test]
-    fn only_what_waits_for_the_operator_can_be_chosen() {
+    fn only_held_or_rejected_tasks_can_be_selected() {
         let held = html("status=held", true, false);
         assert!(
             held.contains("action=\"/apps/hr/actions/release\"")
@@ -391,7 +391,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_needed_is_read_and_no_more() {
+    fn only_the_needed_number_of_tasks_is_read() {
         let needed = |query: &str| which(&Fields::read(query.as_bytes())).2;
         assert_eq!(
             [needed(""), needed("page=3"), needed("page=999999"), needed("sort=name"), needed("q=x")],
@@ -401,7 +401,7 @@ mod tests {
     }
 
     #[test]
-    fn names_and_reasons_stay_text() {
+    fn names_and_reasons_are_escaped() {
         const NASTY: &str = "<script>\"'&";
         let mut nasty = row(1);
         for text in

@@ -160,7 +160,7 @@ mod tests {
     }
 
     #[test]
-    fn a_proxy_of_the_environment_is_named_without_its_password() {
+    fn environment_proxy_is_named_without_its_password() {
         let found = found(&[("https_proxy", "http://ann:hunter2@proxy.example:3128")]);
         let [(Verdict::Ok, text)] = &*found else { panic!("{found:?}") };
         assert!(text.contains("proxy.example") && text.contains("https_proxy"), "{text}");
@@ -169,7 +169,7 @@ mod tests {
     }
 
     #[test]
-    fn an_address_that_is_ignored_is_warned_about_and_not_shown() {
+    fn invalid_proxy_is_warned_about_without_showing_it() {
         for odd in ["ftp://proxy", "http://", "not an address", "hunter2\u{1}"] {
             let found = found(&[("HTTPS_PROXY", odd)]);
             let [(Verdict::Warning, text)] = &*found else { panic!("{odd}: {found:?}") };
@@ -178,7 +178,7 @@ mod tests {
     }
 
     #[test]
-    fn exceptions_that_never_match_are_warned_about() {
+    fn no_proxy_entries_that_never_match_are_warned_about() {
         let list = "*.example.com, intranet.example.com, .x, 10.0.0.0/8, ::1, *, host:8080, https://y";
         let found = found(&[("ALL_PROXY", "proxy:3128"), ("NO_PROXY", list)]);
         let warned: Vec<&str> =

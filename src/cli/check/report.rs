@@ -82,7 +82,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_finding_fits_into_80_columns_and_its_words_stay_whole() {
+    fn findings_wrap_at_80_columns_without_splitting_words() {
         let url = "https://an-address-that-is-rather-long.example.org/org/acme/api/v1/bridge/apps/and-more";
         let line =
             format!("failed   Bridge: no response came from {url} within the time that is allowed for one");

@@ -229,7 +229,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_folder_that_is_not_there_is_not_made_by_looking() {
+    fn check_does_not_create_a_missing_folder() {
         let parent = tempfile::tempdir().unwrap();
         let folder = parent.path().join("a/b");
         let found = usable(&folder, None);
@@ -238,7 +238,7 @@ mod tests {
     }
 
     #[test]
-    fn a_file_and_a_folder_of_somebody_elses_files_are_refused() {
+    fn file_or_folder_with_foreign_files_is_refused() {
         let parent = tempfile::tempdir().unwrap();
         let file = parent.path().join("file");
         std::fs::write(&file, "x").unwrap();
@@ -252,7 +252,7 @@ mod tests {
     }
 
     #[test]
-    fn the_process_that_holds_the_lock_is_named() {
+    fn process_holding_the_lock_is_named() {
         let parent = tempfile::tempdir().unwrap();
         let lock = parent.path().join("lock");
         let file = std::fs::File::create(&lock).unwrap();

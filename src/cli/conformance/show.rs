@@ -199,7 +199,7 @@ mod tests {
     }
 
     #[test]
-    fn what_failed_says_why_and_what_was_skipped_stands_together() {
+    fn failures_show_reasons_and_skips_are_grouped() {
         let why = "no key configures a read-only credential, so it is unknown whether it is distinguished";
         let checks = [
             check("describe", Outcome::Passed),
@@ -229,7 +229,7 @@ mod tests {
     }
 
     #[test]
-    fn a_word_without_end_does_not_hang_anybody() {
+    fn overlong_word_is_wrapped() {
         let word = "é".repeat(200);
         assert_eq!(wrapped(&format!("a {word} b"), INDENT).len(), 3);
         assert_eq!(wrapped("", INDENT), Vec::<String>::new());

@@ -156,7 +156,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn there_are_sixty_tasks_of_all_actions_with_every_code_and_a_conflict() {
+    fn script_has_60_tasks_with_all_actions_and_codes() {
         let tasks = tasks();
         assert_eq!(tasks.len(), 60);
         for action in Action::ALL {

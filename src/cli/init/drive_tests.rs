@@ -98,7 +98,7 @@ async fn run(
 }
 
 #[tokio::test]
-async fn a_step_is_taken_back_and_what_depends_on_it_is_looked_at_again() {
+async fn going_back_reruns_the_dependent_steps() {
     let mut asker = Script::of(&[
         "db", "taken", "hr", "wrong", "", "<", "right", "", "2", "<", "people", "<", "<", "<", "", "", "",
         "sandbox",
@@ -135,7 +135,7 @@ async fn a_step_is_taken_back_and_what_depends_on_it_is_looked_at_again() {
 }
 
 #[tokio::test]
-async fn flags_answer_and_only_the_rest_is_asked() {
+async fn only_questions_without_flags_are_asked() {
     let flags = [("connector", "db"), ("url", "right"), ("password", "env:PASSWORD"), ("table", "staff")];
     let mut asker = Script::of(&["hr", "https://iden.example.org/org/x", "a-key", ""]);
     let interview = run(&flags, false, &mut asker, &mut Fake::default()).await.unwrap();
@@ -147,7 +147,7 @@ async fn flags_answer_and_only_the_rest_is_asked() {
 }
 
 #[tokio::test]
-async fn nobody_is_asked_and_the_first_missing_answer_is_named() {
+async fn non_interactive_run_names_the_first_missing_answer() {
     let all = [
         ("connector", "db"),
         ("name", "hr"),
@@ -181,7 +181,7 @@ async fn nobody_is_asked_and_the_first_missing_answer_is_named() {
 }
 
 #[tokio::test]
-async fn an_input_that_ends_early_is_an_error_that_names_what_is_missing() {
+async fn input_that_ends_early_names_the_missing_answer() {
     let failure = run(&[], false, &mut Script::of(&["db"]), &mut Fake::default()).await.unwrap_err();
     assert!(failure.message().contains("ended") && failure.message().contains("--name"), "{failure:?}");
     // There is no question before the first one to go back to.

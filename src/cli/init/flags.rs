@@ -144,7 +144,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_questions_are_flags_and_a_secret_is_none() {
+    fn every_question_is_a_flag_except_secrets() {
         let connectors = Connectors::from([("simulated".to_owned(), bridgehead_simulated::factory())]);
         command(&connectors).debug_assert();
         let line = "bridgehead init --connector simulated --name hr --iden-key-env KEY --app new";

@@ -58,7 +58,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_the_schema_requires_is_asked_for_and_written() {
+    fn required_schema_keys_are_asked_and_written() {
         let schema = json!({ "required": ["url", "token", "size"], "properties": {
             "url": { "type": "string", "description": "Where it is. And more." },
             "token": { "type": "string" },

@@ -125,7 +125,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn going_back_passes_over_what_nobody_was_asked_for_and_remembers() {
+    fn going_back_skips_unasked_answers_and_keeps_defaults() {
         let mut interview = Interview::default();
         interview.add("connector", Answer::Text("ldap".into()), true);
         interview.add("url", Answer::Text("ldap://x".into()), true);
@@ -137,7 +137,7 @@ mod tests {
     }
 
     #[test]
-    fn an_answer_is_a_choice_by_value_or_number_the_default_or_refused() {
+    fn answer_is_a_choice_by_value_or_number_or_the_default() {
         let question = Question::text("engine", "Which?").with_choices([("sqlite", "a file"), ("mysql", "")]);
         assert_eq!(accept(&question, " SQLite ", None).as_deref(), Ok("sqlite"));
         assert_eq!(accept(&question, "2", None).as_deref(), Ok("mysql"));

@@ -100,7 +100,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_typed_secret_goes_to_a_file_of_its_own_and_none_is_overwritten() {
+    fn typed_secret_is_stored_in_a_new_file() {
         let folder = tempfile::tempdir().unwrap();
         let none = BTreeMap::new();
         let take = |secret: &str| Kept::take(secret, "hr.password", folder.path(), &none).unwrap();
@@ -118,7 +118,7 @@ mod tests {
     }
 
     #[test]
-    fn the_user_of_the_service_can_read_what_root_has_written() {
+    fn secret_files_written_by_root_belong_to_the_service_user() {
         use std::os::unix::fs::MetadataExt;
         let passwd =
             "root:x:0:0::/root:/bin/sh\nbridgehead-x:x:1:1::/:/bin/sh\nbridgehead:x:991:992::/:/bin/false\n";
@@ -134,7 +134,7 @@ mod tests {
     }
 
     #[test]
-    fn a_place_is_read_at_once_and_referred_to() {
+    fn secret_reference_is_resolved_and_kept_as_a_reference() {
         let folder = tempfile::tempdir().unwrap();
         let environment = BTreeMap::from([("HR_PASSWORD".to_owned(), "hunter2".to_owned())]);
         let kept = Kept::take("env:HR_PASSWORD", "x", folder.path(), &environment).unwrap();

@@ -230,7 +230,7 @@ mod tests {
     }
 
     #[test]
-    fn values_are_read_back_as_they_were() {
+    fn written_values_round_trip() {
         for of in [
             json!("a\nb\\c"),
             json!("a\nb\""),
@@ -245,13 +245,13 @@ mod tests {
 
     proptest! {
         #[test]
-        fn any_text_is_read_back_as_it_was(text in "\\PC*|[\\x00-\\x7f\\n\"]*") {
+        fn any_written_text_round_trips(text in "\\PC*|[\\x00-\\x7f\\n\"]*") {
             prop_assert_eq!(read_back(&json!(text)), json!(text));
         }
     }
 
     #[test]
-    fn the_file_is_toml_with_comments_and_nothing_breaks_out_of_them() {
+    fn file_is_toml_and_text_cannot_break_out_of_comments() {
         let section =
             Section::root().with("url", "ldap://x", "seen\nevil = 1").with("long", "y", "word ".repeat(40));
         let groups = Section::one_of("groups").with_comment("two").with("slug", "team", "");

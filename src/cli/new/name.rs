@@ -72,7 +72,7 @@ mod tests {
     }
 
     #[test]
-    fn a_name_is_fit_for_a_crate_a_file_and_a_key() {
+    fn valid_name_works_for_crate_file_and_key() {
         for fine in ["jira", "a", "sap-hr2", &"x".repeat(40)] {
             assert_eq!(Name::new(fine, &Connectors::new()).unwrap().as_str(), fine);
         }
@@ -81,7 +81,7 @@ mod tests {
     }
 
     #[test]
-    fn a_name_that_will_not_do_gets_a_sentence_and_a_better_one() {
+    fn invalid_name_gets_an_explanation_and_a_suggestion() {
         let names = [
             "Jira",
             "SAP HR",

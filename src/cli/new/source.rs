@@ -143,7 +143,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_repository_and_a_checkout_are_told_apart() {
+    fn repository_and_checkout_are_distinguished() {
         let git = Source::find(Some("https://git.example.com/bridgehead.git"), Some("v0.1.0")).unwrap();
         assert_eq!(
             git.sdk(&["http", "tls"]),
@@ -157,7 +157,7 @@ mod tests {
     }
 
     #[test]
-    fn a_repository_needs_a_revision_and_a_checkout_has_one() {
+    fn repository_requires_a_revision_and_checkout_refuses_one() {
         let refused =
             |said: &str, revision| Source::find(Some(said), revision).unwrap_err().message().to_owned();
         assert!(
@@ -170,7 +170,7 @@ mod tests {
     }
 
     #[test]
-    fn the_source_that_is_carried_is_all_that_a_crate_needs_and_nothing_else() {
+    fn embedded_source_has_exactly_what_a_crate_needs() {
         let files = Source::Carried.vendored().unwrap();
         for path in [
             "Cargo.toml",
@@ -194,7 +194,7 @@ mod tests {
 
     /// Files that are included at compile time must be packed too, or the crate does not compile where only the program is installed.
     #[test]
-    fn whatever_the_carried_source_includes_is_carried() {
+    fn files_included_by_embedded_source_are_embedded() {
         let files = Source::Carried.vendored().unwrap();
         let mut included = 0;
         for file in files.iter().filter(|file| {
@@ -222,7 +222,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_neither_gets_a_sentence() {
+    fn invalid_source_is_explained() {
         let folder = tempfile::tempdir().unwrap();
         let refused = |said: &Path| Source::find(said.to_str(), None).unwrap_err().message().to_owned();
         assert!(refused(folder.path()).contains("is not a bridgehead checkout"));

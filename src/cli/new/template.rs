@@ -133,7 +133,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_is_left_to_fill_in_and_no_template_is_left_out() {
+    fn all_templates_are_written_without_placeholders() {
         let name = Name::new("sap-hr", &Connectors::new()).unwrap();
         let source = Source::Git {
             url: "https://git.example.com/bridgehead.git".to_owned(),

@@ -264,7 +264,7 @@ mod tests {
     }
 
     #[test]
-    fn of_the_configuration_only_what_the_schema_knows_stays() {
+    fn only_configuration_values_known_to_the_schema_are_kept() {
         let shown = cleaner().configuration(json!({
             "bridge": {"base_url": "https://ann:hunter2@iden.example.org/org/acme", "api_key": {"env": "hunter2"}},
             "apps": {"hr": {
@@ -287,7 +287,7 @@ mod tests {
     }
 
     #[test]
-    fn of_a_document_sentences_are_left_out_and_what_is_counted_stays() {
+    fn document_keeps_counts_and_drops_free_text() {
         let shown = cleaner().document(json!({
             "alarms": [{"kind": "stuck", "message": "ann@example.org is stuck", "since": "2026-01-01T00:00:00Z"}],
             "attempts": [{"task": "t1", "attempts": 3, "code": "RATE_LIMITED", "reason": "ann"}],
@@ -304,7 +304,7 @@ mod tests {
     }
 
     #[test]
-    fn a_metric_with_a_label_that_is_no_word_is_left_out_and_so_is_what_is_not_ours() {
+    fn foreign_metrics_and_unsafe_labels_are_dropped() {
         let text = "# HELP bridgehead_x Help.\nbridgehead_x{app=\"hr\",code=\"TIMEOUT\"} 1\n\
                     bridgehead_x{app=\"ann@example.org\"} 1\nother 5\nbridgehead_y 2\n";
         let kept = "# HELP bridgehead_x Help.\nbridgehead_x{app=\"hr\",code=\"TIMEOUT\"} 1\nbridgehead_y 2\n";

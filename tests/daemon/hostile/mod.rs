@@ -69,7 +69,7 @@ async fn all_is_well(world: &World, impostor: &Impostor, daemon: Daemon, tasks: 
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_task_list_may_be_anything_and_every_task_is_done_when_it_is_itself_again() {
+async fn every_task_is_done_once_a_broken_task_list_recovers() {
     let (world, impostor) = world(TASKS_ONLY).await;
     let mut tasks: Vec<String> =
         (0..3).map(|n| world.sandbox.add_task(world.app, create(&format!("early-{n}")))).collect();
@@ -88,7 +88,7 @@ async fn the_task_list_may_be_anything_and_every_task_is_done_when_it_is_itself_
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_report_is_repeated_until_the_bridge_itself_has_answered() {
+async fn report_is_repeated_until_the_bridge_itself_responds() {
     let (world, impostor) = world(TASKS_ONLY).await;
     // Each trick twice: without forwarding the report to the Bridge, and after forwarding it.
     let mut deeds = HashMap::new();
@@ -111,7 +111,7 @@ async fn a_report_is_repeated_until_the_bridge_itself_has_answered() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_task_that_was_begun_is_read_again_until_the_bridge_itself_has_answered() {
+async fn started_task_is_refetched_until_the_bridge_itself_responds() {
     let slow = |latency: &str| {
         let more = "200ms\", timeout = \"8s\", concurrency = 64";
         format!("{TASKS_ONLY}slow_latency = \"{latency}\"\n").replace("200ms\"", more)
@@ -141,7 +141,7 @@ async fn a_task_that_was_begun_is_read_again_until_the_bridge_itself_has_answere
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_bad_task_costs_itself_alone() {
+async fn malformed_task_affects_no_other() {
     let (world, impostor) = world(TASKS_ONLY).await;
     let mut good = vec![world.sandbox.add_task(world.app, create("first"))];
     for bad in [
@@ -235,26 +235,26 @@ async fn syncs_survive(is_meant: fn(&Asked) -> bool, register: bool) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_sync_survives_any_answer_to_a_registration() {
+async fn sync_survives_any_response_to_a_registration() {
     syncs_survive(|asked| asked.method == "POST" && asked.path == "/resource-types/", true).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_sync_survives_any_list_of_resource_types() {
+async fn sync_survives_any_resource_type_list() {
     syncs_survive(|asked| asked.method == "GET" && asked.path == "/resource-types/", false).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_sync_survives_any_answer_to_its_start() {
+async fn sync_survives_any_response_to_its_start() {
     syncs_survive(|asked| asked.method == "POST" && asked.path == "/sync/", true).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_sync_survives_any_answer_to_a_page() {
+async fn sync_survives_any_response_to_a_page() {
     syncs_survive(|asked| asked.method == "PUT", true).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_sync_survives_any_answer_about_its_progress() {
+async fn sync_survives_any_progress_response() {
     syncs_survive(|asked| asked.method == "GET" && asked.path.starts_with("/sync/"), true).await;
 }

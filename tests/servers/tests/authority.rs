@@ -6,7 +6,7 @@ use std::process::Command;
 use bridgehead_test_servers::{Authority, require, run};
 
 #[test]
-fn a_certificate_is_accepted_for_its_names_and_for_no_others() {
+fn certificate_is_valid_only_for_its_names() {
     let openssl = require("openssl", "openssl");
     let folder = tempfile::tempdir().unwrap();
     let files = Authority::new().write_to(folder.path());
@@ -22,7 +22,7 @@ fn a_certificate_is_accepted_for_its_names_and_for_no_others() {
 }
 
 #[test]
-fn a_certificate_of_another_authority_is_refused() {
+fn certificate_of_another_ca_is_refused() {
     let openssl = require("openssl", "openssl");
     let (mine, other) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
     let files = Authority::new().write_to(mine.path());
@@ -33,7 +33,7 @@ fn a_certificate_of_another_authority_is_refused() {
 }
 
 #[test]
-fn a_key_is_readable_by_its_owner_alone_and_belongs_to_its_certificate() {
+fn key_is_private_and_matches_its_certificate() {
     let openssl = require("openssl", "openssl");
     let folder = tempfile::tempdir().unwrap();
     let files = Authority::new().write_to(folder.path());
@@ -45,7 +45,7 @@ fn a_key_is_readable_by_its_owner_alone_and_belongs_to_its_certificate() {
 }
 
 #[test]
-fn the_key_does_not_show_in_debug_output() {
+fn debug_hides_the_private_key() {
     let issued = Authority::new().issue(&["localhost"]);
     assert!(!format!("{issued:?}").contains("PRIVATE"));
 }

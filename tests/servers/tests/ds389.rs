@@ -8,7 +8,7 @@ use bridgehead_test_servers::{Ds389, Login, Options, Population};
 use support::{running, until_nothing_runs};
 
 #[tokio::test]
-async fn it_serves_on_loopback_alone_and_is_gone_when_dropped() {
+async fn server_listens_only_on_loopback_and_stops_on_drop() {
     let null = || std::fs::metadata("/dev/null").unwrap().permissions().mode();
     let before = null();
     let server = Ds389::start().await;
@@ -27,7 +27,7 @@ async fn it_serves_on_loopback_alone_and_is_gone_when_dropped() {
 }
 
 #[tokio::test]
-async fn two_run_at_once_and_know_nothing_of_each_other() {
+async fn two_servers_run_independently() {
     let (one, two) = tokio::join!(Ds389::start(), Ds389::start());
     one.directory.add_ldif(&one.directory.account_ldif("only-in-one"));
     assert!(two.directory.search(&two.directory.people, "(uid=only-in-one)", &[]).is_empty());
@@ -35,17 +35,17 @@ async fn two_run_at_once_and_know_nothing_of_each_other() {
 }
 
 #[tokio::test]
-async fn its_logins_may_do_what_they_are_for() {
+async fn logins_have_the_intended_rights() {
     support::logins_may_do_what_they_are_for(&Ds389::start().await.directory);
 }
 
 #[tokio::test]
-async fn starttls_and_ldaps_are_offered_with_a_certificate_of_the_authority() {
+async fn starttls_and_ldaps_use_a_certificate_of_the_test_ca() {
     support::tls_is_offered(&Ds389::start().await.directory);
 }
 
 #[tokio::test]
-async fn data_outlive_a_restart_at_the_same_ports() {
+async fn data_and_ports_survive_a_restart() {
     let mut server = Ds389::start().await;
     server.directory.add_ldif(&server.directory.account_ldif("stays"));
     server.restart().await;
@@ -53,7 +53,7 @@ async fn data_outlive_a_restart_at_the_same_ports() {
 }
 
 #[tokio::test]
-async fn membership_follows_the_groups_and_a_locked_account_cannot_log_in() {
+async fn member_of_follows_groups_and_locked_account_cannot_log_in() {
     let options = Options::default().population(Population { accounts: 3, groups: 2, members: 2 });
     let server = Ds389::start_with(options).await;
     let directory = &server.directory;
@@ -86,7 +86,7 @@ async fn membership_follows_the_groups_and_a_locked_account_cannot_log_in() {
 }
 
 #[tokio::test]
-async fn a_size_limit_holds_for_all_but_the_administrator() {
+async fn size_limit_applies_to_all_but_the_administrator() {
     let population = Population { accounts: 30, groups: 0, members: 0 };
     let server = Ds389::start_with(Options::default().population(population).size_limit(20)).await;
     let directory = &server.directory;
@@ -99,7 +99,7 @@ async fn a_size_limit_holds_for_all_but_the_administrator() {
 }
 
 #[tokio::test]
-async fn options_are_heeded() {
+async fn options_are_applied() {
     let options = Options::default().require_tls().unique("mail").own("passwordHistory: on");
     let server = Ds389::start_with(options).await;
     let directory = &server.directory;

@@ -6,7 +6,7 @@ use bridgehead_test_servers::{Login, OpenLdap, Options, Population};
 use support::{running, until_nothing_runs};
 
 #[tokio::test]
-async fn it_serves_on_loopback_alone_and_is_gone_when_dropped() {
+async fn server_listens_only_on_loopback_and_stops_on_drop() {
     let server = OpenLdap::start().await;
     let id = server.process().id();
     assert_eq!(running(id).len(), 1);
@@ -19,7 +19,7 @@ async fn it_serves_on_loopback_alone_and_is_gone_when_dropped() {
 }
 
 #[tokio::test]
-async fn two_run_at_once_and_know_nothing_of_each_other() {
+async fn two_servers_run_independently() {
     let (one, two) = tokio::join!(OpenLdap::start(), OpenLdap::start());
     one.directory.add_ldif(&one.directory.account_ldif("only-in-one"));
     assert!(two.directory.search(&two.directory.people, "(uid=only-in-one)", &[]).is_empty());
@@ -27,17 +27,17 @@ async fn two_run_at_once_and_know_nothing_of_each_other() {
 }
 
 #[tokio::test]
-async fn its_logins_may_do_what_they_are_for() {
+async fn logins_have_the_intended_rights() {
     support::logins_may_do_what_they_are_for(&OpenLdap::start().await.directory);
 }
 
 #[tokio::test]
-async fn starttls_and_ldaps_are_offered_with_a_certificate_of_the_authority() {
+async fn starttls_and_ldaps_use_a_certificate_of_the_test_ca() {
     support::tls_is_offered(&OpenLdap::start().await.directory);
 }
 
 #[tokio::test]
-async fn data_outlive_a_restart_at_the_same_ports() {
+async fn data_and_ports_survive_a_restart() {
     let mut server = OpenLdap::start().await;
     server.directory.add_ldif(&server.directory.account_ldif("stays"));
     server.restart().await;
@@ -45,7 +45,7 @@ async fn data_outlive_a_restart_at_the_same_ports() {
 }
 
 #[tokio::test]
-async fn membership_follows_the_groups_and_a_locked_account_cannot_log_in() {
+async fn member_of_follows_groups_and_locked_account_cannot_log_in() {
     let server = OpenLdap::start_with(Options::default().population(Population {
         accounts: 3,
         groups: 2,
@@ -83,7 +83,7 @@ async fn membership_follows_the_groups_and_a_locked_account_cannot_log_in() {
 }
 
 #[tokio::test]
-async fn a_size_limit_holds_for_all_but_the_administrator_over_all_pages() {
+async fn size_limit_spans_pages_for_all_but_the_administrator() {
     let population = Population { accounts: 30, groups: 0, members: 0 };
     let server = OpenLdap::start_with(Options::default().population(population).size_limit(20)).await;
     let directory = &server.directory;
@@ -97,7 +97,7 @@ async fn a_size_limit_holds_for_all_but_the_administrator_over_all_pages() {
 }
 
 #[tokio::test]
-async fn options_are_heeded() {
+async fn options_are_applied() {
     let server = OpenLdap::start_with(Options::default().require_tls().unique("mail")).await;
     let directory = &server.directory;
     let mut plain = support::plain(directory, &directory.reader);

@@ -19,7 +19,7 @@ async fn start(script: &str, folder: &Path) -> Process {
 }
 
 #[tokio::test]
-async fn a_server_that_ignores_being_asked_is_killed_with_what_it_started() {
+async fn server_ignoring_sigterm_is_killed_with_its_children() {
     let folder = tempfile::tempdir().unwrap();
     let process = start(STUBBORN, folder.path()).await;
     let group = process.id();
@@ -29,7 +29,7 @@ async fn a_server_that_ignores_being_asked_is_killed_with_what_it_started() {
 }
 
 #[tokio::test]
-async fn a_server_that_was_paused_ends_too() {
+async fn paused_server_is_stopped() {
     let folder = tempfile::tempdir().unwrap();
     let process = start("echo started; exec sleep 600", folder.path()).await;
     let group = process.id();
@@ -39,7 +39,7 @@ async fn a_server_that_was_paused_ends_too() {
 }
 
 #[tokio::test]
-async fn a_test_that_panics_leaves_no_server_behind() {
+async fn panicking_test_leaves_no_server() {
     let folder = tempfile::tempdir().unwrap();
     let process = start("sleep 600 & echo started; wait", folder.path()).await;
     let group = process.id();
@@ -52,7 +52,7 @@ async fn a_test_that_panics_leaves_no_server_behind() {
 }
 
 #[tokio::test]
-async fn a_server_that_ends_instead_of_getting_ready_fails_the_test_with_its_log() {
+async fn server_exiting_before_ready_fails_the_test_with_its_log() {
     let folder = tempfile::tempdir().unwrap();
     let process = Process::start(
         "hasty",
@@ -65,7 +65,7 @@ async fn a_server_that_ends_instead_of_getting_ready_fails_the_test_with_its_log
 }
 
 #[tokio::test]
-async fn a_test_that_is_killed_leaves_no_server_behind() {
+async fn killed_test_leaves_no_server() {
     let folder = tempfile::tempdir().unwrap();
     let note = folder.path().join("group");
     // Runs this same program again, with only the helper below, and kills it.

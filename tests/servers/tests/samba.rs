@@ -6,7 +6,7 @@ use bridgehead_test_servers::{Login, Options, Population, Samba, unicode_passwor
 use support::{running, until_nothing_runs};
 
 #[tokio::test]
-async fn it_serves_on_loopback_alone_and_is_gone_when_dropped() {
+async fn server_listens_only_on_loopback_and_stops_on_drop() {
     let server = Samba::start().await;
     let id = server.process().id();
     assert_eq!(running(id).len(), 1, "{:?}", running(id));
@@ -17,7 +17,7 @@ async fn it_serves_on_loopback_alone_and_is_gone_when_dropped() {
 }
 
 #[tokio::test]
-async fn two_run_at_once_and_know_nothing_of_each_other() {
+async fn two_servers_run_independently() {
     let (one, two) = tokio::join!(Samba::start(), Samba::start());
     one.directory.add_ldif(&one.directory.account_ldif("only-in-one"));
     assert!(two.directory.search(&two.directory.people, "(cn=only-in-one)", &[]).is_empty());
@@ -25,12 +25,12 @@ async fn two_run_at_once_and_know_nothing_of_each_other() {
 }
 
 #[tokio::test]
-async fn its_logins_may_do_what_they_are_for() {
+async fn logins_have_the_intended_rights() {
     support::logins_may_do_what_they_are_for(&Samba::start().await.directory);
 }
 
 #[tokio::test]
-async fn starttls_and_ldaps_are_offered_with_a_certificate_of_the_authority() {
+async fn starttls_and_ldaps_use_a_certificate_of_the_test_ca() {
     let server = Samba::start().await;
     support::tls_is_offered(&server.directory);
     let mut plain = support::plain(&server.directory, &server.directory.reader);
@@ -39,7 +39,7 @@ async fn starttls_and_ldaps_are_offered_with_a_certificate_of_the_authority() {
 }
 
 #[tokio::test]
-async fn data_outlive_a_restart_at_the_same_address() {
+async fn data_and_address_survive_a_restart() {
     let mut server = Samba::start().await;
     server.directory.add_ldif(&server.directory.account_ldif("stays"));
     server.restart().await;
@@ -47,7 +47,7 @@ async fn data_outlive_a_restart_at_the_same_address() {
 }
 
 #[tokio::test]
-async fn membership_follows_the_groups_and_a_disabled_account_cannot_log_in() {
+async fn member_of_follows_groups_and_disabled_account_cannot_log_in() {
     let options = Options::default().population(Population { accounts: 3, groups: 2, members: 2 });
     let server = Samba::start_with(options).await;
     let directory = &server.directory;
@@ -75,7 +75,7 @@ async fn membership_follows_the_groups_and_a_disabled_account_cannot_log_in() {
 }
 
 #[tokio::test]
-async fn further_entries_and_lines_of_its_configuration_are_heeded() {
+async fn additional_entries_and_configuration_lines_are_applied() {
     let ldif = "dn: OU=more,DC=test,DC=lan\nobjectClass: organizationalUnit\n";
     let options = Options::default().ldif(ldif).own("ldap server require strong auth = no");
     let server = Samba::start_with(options).await;

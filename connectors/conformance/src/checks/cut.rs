@@ -175,7 +175,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_conversation_is_cut_at_its_ends_and_between() {
+    fn cut_points_cover_both_ends_and_the_middle() {
         assert_eq!(Vec::from_iter(places(100, 4)), [1, 2, 25, 50, 75, 98, 99]);
         assert_eq!(Vec::from_iter(places(2, 4)), [1]);
         assert!(places(0, 4).is_empty() && places(1, 4).is_empty());

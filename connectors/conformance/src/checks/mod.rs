@@ -54,7 +54,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_check_has_a_name_of_its_own_a_sentence_and_a_place_in_the_documentation() {
+    fn every_check_has_a_unique_name_a_rule_and_documentation() {
         let documentation = include_str!("../lib.rs");
         let mut names = std::collections::HashSet::new();
         for rule in all() {

@@ -155,7 +155,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_result_is_read_as_it_was_written_whatever_the_number() {
+    fn ldap_result_round_trips_for_any_message_id() {
         for id in [1, 127, 128, 70_000] {
             let mut written = result(id, 0x6b, BUSY);
             written.extend([0x30, 7]);
@@ -167,7 +167,7 @@ mod tests {
     }
 
     #[test]
-    fn a_long_message_is_taken_when_it_has_come_whole() {
+    fn long_message_is_parsed_once_complete() {
         // An unbind request has no response.
         let mut unbind = vec![0x30, 5, 2, 1, 3, 0x42, 0];
         assert!(Ldap.request(&mut unbind).unwrap().seen.is_none());

@@ -115,7 +115,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn commands_are_requests_once_the_login_is_over() {
+    fn commands_count_as_requests_after_login() {
         let mut mysql = MySql::default();
         let mut greeting = framed(b"\x0a11.8");
         assert!(mysql.answer(&mut greeting).is_some());

@@ -155,7 +155,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_request_reaches_as_far_as_the_server_answers() {
+    fn request_ends_where_the_server_responds() {
         let mut postgres = Postgres::default();
         let mut buffer = vec![0, 0, 0, 8, 0, 3, 0, 0];
         assert!(postgres.request(&mut buffer).unwrap().seen.is_none());

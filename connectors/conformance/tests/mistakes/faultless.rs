@@ -23,7 +23,7 @@ fn skipped(report: &Report, name: &str) -> String {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_connector_that_keeps_the_contract_passes_and_leaves_nobody_behind() {
+async fn correct_connector_passes_and_leaves_no_accounts() {
     let test_target = ReferenceTestTarget::new(None).await;
     let before = accounts(&test_target.server).await;
     let report = conformance::run(&test_target).await;
@@ -34,7 +34,7 @@ async fn a_connector_that_keeps_the_contract_passes_and_leaves_nobody_behind() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_target_that_is_not_reached_over_tcp_breaks_its_listing_off_itself() {
+async fn target_without_tcp_interrupts_its_own_listing() {
     let test_target = ReferenceTestTarget { over_tcp: false, ..ReferenceTestTarget::new(None).await };
     let report = conformance::run(&test_target).await;
     report.assert_passed();
@@ -59,7 +59,7 @@ async fn a_target_that_is_not_reached_over_tcp_breaks_its_listing_off_itself() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_target_of_which_nothing_may_be_changed_is_left_alone() {
+async fn read_only_target_is_not_changed() {
     let test_target = ReferenceTestTarget { read_only: true, ..ReferenceTestTarget::new(None).await };
     let before = accounts(&test_target.server).await;
     let report = conformance::run(&test_target).await;
@@ -74,7 +74,7 @@ async fn a_target_of_which_nothing_may_be_changed_is_left_alone() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn whoever_cannot_be_deleted_is_suspended_and_named() {
+async fn undeletable_account_is_suspended_and_reported() {
     let test_target = ReferenceTestTarget::new(Some(Mistake::WithoutDelete)).await;
     let report = conformance::run(&test_target).await;
     report.assert_passed();
@@ -83,7 +83,7 @@ async fn whoever_cannot_be_deleted_is_suspended_and_named() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_connector_that_cannot_say_what_it_is_fails_and_nothing_else_is_tried() {
+async fn failed_describe_ends_the_run() {
     struct Panics;
 
     #[bridgehead_sdk::async_trait]

@@ -46,7 +46,7 @@ impl Observer for Ear {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn each_check_is_heard_of_as_it_begins_and_as_it_ends() {
+async fn checks_report_start_and_end() {
     let test_target = ReferenceTestTarget::new(None).await;
     let before = accounts(&test_target.server).await;
     let ear = Ear::default();
@@ -61,7 +61,7 @@ async fn each_check_is_heard_of_as_it_begins_and_as_it_ends() {
 }
 
 #[test]
-fn every_check_is_listed_with_its_rule() {
+fn checks_are_listed_with_whether_they_change_the_target() {
     let listed = conformance::checks();
     assert_eq!(listed[0].name, "describe");
     assert!(listed.iter().any(|one| one.name == "clean-up" && one.changes));
@@ -69,7 +69,7 @@ fn every_check_is_listed_with_its_rule() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_target_that_asks_to_wait_is_waited_for() {
+async fn rate_limited_calls_are_retried() {
     let test_target = ReferenceTestTarget { fills: false, ..ReferenceTestTarget::new(None).await };
     test_target.server.refuses_one_of.store(500, Ordering::Relaxed);
     let report = conformance::run(&test_target).await;
@@ -78,7 +78,7 @@ async fn a_target_that_asks_to_wait_is_waited_for() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_run_that_is_stopped_removes_what_it_has_made() {
+async fn stopped_run_removes_the_accounts_it_created() {
     for at in ["update", "several-references", "failing-change"] {
         let test_target = ReferenceTestTarget::new(None).await;
         let before = accounts(&test_target.server).await;
@@ -101,7 +101,7 @@ async fn a_run_that_is_stopped_removes_what_it_has_made() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_run_that_is_stopped_names_whom_it_leaves() {
+async fn stopped_run_names_the_accounts_it_leaves() {
     let test_target = ReferenceTestTarget::new(Some(Mistake::WithoutDelete)).await;
     let before = accounts(&test_target.server).await;
     let ear = Ear { wanted: "suspend", ..Ear::default() };
@@ -166,7 +166,7 @@ impl TestTarget for Impatient {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_listing_without_end_has_a_verdict_and_the_whole_has_an_end() {
+async fn endless_listing_fails_its_check_and_the_run_ends() {
     let report = conformance::run(&Impatient(Arc::new(Endless(AtomicUsize::new(0))))).await;
     let listing = report.checks.iter().find(|check| check.name == "listing").unwrap();
     match &listing.outcome {

@@ -20,7 +20,7 @@ async fn join_all<T: Send + 'static>(
 }
 
 #[tokio::test]
-async fn a_process_describes_itself() {
+async fn process_describes_itself() {
     let script = Script::new("for _ in requests(): pass");
     let description = script.connector.describe().await.unwrap();
     assert_eq!((description.name.as_str(), description.version.as_str()), ("script", "1"));
@@ -30,7 +30,7 @@ async fn a_process_describes_itself() {
 }
 
 #[tokio::test]
-async fn calls_overlap_and_are_answered_in_any_order() {
+async fn concurrent_calls_are_answered_in_any_order() {
     // No call is answered before all eight have arrived; then the last one is answered first.
     let script = Script::new(
         "waiting = []\n\
@@ -52,7 +52,7 @@ async fn calls_overlap_and_are_answered_in_any_order() {
 }
 
 #[tokio::test]
-async fn a_process_is_never_given_more_than_it_takes() {
+async fn max_in_flight_limits_concurrent_calls() {
     let script = Script::with(
         "open_calls = most = 0\n\
          def work(id):\n\
@@ -76,7 +76,7 @@ async fn a_process_is_never_given_more_than_it_takes() {
 }
 
 #[tokio::test]
-async fn each_of_the_seven_codes_arrives_exactly() {
+async fn every_error_code_arrives_unchanged() {
     let script = Script::new(
         "for id, method, params in requests():\n\
          \x20   send(id=id, error={'code': -32000, 'message': 'User ext-1: ' + who(params), 'data': {'code': who(params)}})\n",
@@ -95,7 +95,7 @@ async fn each_of_the_seven_codes_arrives_exactly() {
 }
 
 #[tokio::test]
-async fn errors_of_reading_are_read_the_same_way() {
+async fn errors_of_read_calls_are_parsed_the_same_way() {
     let script = Script::new(
         "data = {'code': 'RATE_LIMITED', 'retry_after': 2, 'subject': 'connection'}\n\
          for id, method, params in requests(): send(id=id, error={'code': 1, 'message': method, 'data': data})\n",
@@ -113,7 +113,7 @@ async fn errors_of_reading_are_read_the_same_way() {
 }
 
 #[tokio::test]
-async fn a_listing_goes_on_where_the_process_says() {
+async fn listing_continues_at_the_returned_cursor() {
     let script = Script::new(
         "pages = {None: (['t1', 't2'], 'two'), 'two': (['t3', None], None)}\n\
          for id, method, params in requests():\n\
@@ -130,7 +130,7 @@ async fn a_listing_goes_on_where_the_process_says() {
 }
 
 #[tokio::test]
-async fn a_listing_that_does_not_say_its_end_is_not_a_listing() {
+async fn listing_without_a_cursor_or_end_is_rejected() {
     for result in ["{'records': []}", "{'next': None}", "{}", "None", "[]"] {
         let script =
             Script::new(&format!("for id, method, params in requests(): send(id=id, result={result})"));
@@ -147,7 +147,7 @@ async fn a_listing_that_does_not_say_its_end_is_not_a_listing() {
 }
 
 #[tokio::test]
-async fn an_account_that_cannot_be_read_is_not_a_missing_account() {
+async fn unreadable_account_is_not_account_not_found() {
     let script = Script::new(
         "results = {'gone': None, 'there': {'id': 'there', 'username': 'ann'}, 'wrapped': {'account': None}, 'bad': {'id': 'bad', 'status': 'on leave'}}\n\
          for id, method, params in requests(): send(id=id, result=results[who(params)])\n",
@@ -162,14 +162,14 @@ async fn an_account_that_cannot_be_read_is_not_a_missing_account() {
 }
 
 #[tokio::test]
-async fn a_success_that_is_not_an_object_is_read_back() {
+async fn non_object_success_has_unknown_effect() {
     let script = Script::new("for id, method, params in requests(): send(id=id, result=True)");
     let error = script.create("ann").await.unwrap_err();
     assert_eq!((error.effect(), error.retry()), (Effect::Unknown, Retry::Never));
 }
 
 #[tokio::test]
-async fn any_text_survives_the_way_there_and_back() {
+async fn any_text_survives_a_round_trip() {
     let script = Script::new(
         "for id, method, params in requests(): send(id=id, result={'account_id': params['account']['username'], 'extra': params['note']})",
     );
@@ -184,7 +184,7 @@ async fn any_text_survives_the_way_there_and_back() {
 }
 
 #[tokio::test]
-async fn secrets_of_a_task_do_not_come_back() {
+async fn task_secrets_are_redacted_in_results() {
     let script = Script::new(
         "for id, method, params in requests():\n\
          \x20   password = params['account'].get('password', 'none')\n\

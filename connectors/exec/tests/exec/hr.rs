@@ -67,7 +67,7 @@ impl Hr {
 }
 
 #[tokio::test]
-async fn all_six_actions_do_what_they_say() {
+async fn all_six_actions_work() {
     for hr in Hr::in_each_language() {
         hr.connector.check().await.unwrap();
         assert_eq!(hr.connector.describe().await.unwrap().actions, Action::ALL.iter().copied().collect());
@@ -114,7 +114,7 @@ async fn all_six_actions_do_what_they_say() {
 }
 
 #[tokio::test]
-async fn what_goes_wrong_has_its_exact_code() {
+async fn every_failure_has_its_exact_code() {
     for hr in Hr::in_each_language() {
         for action in [
             Action::UpdateAccount,
@@ -148,7 +148,7 @@ async fn what_goes_wrong_has_its_exact_code() {
 }
 
 #[tokio::test]
-async fn a_name_that_is_taken_is_refused_on_update_as_well() {
+async fn update_to_a_taken_name_is_refused() {
     for hr in Hr::in_each_language() {
         let id = hr.create(json!({"account": {"username": "grace", "email": "grace@example.org"}})).await;
         let before = hr.file();
@@ -164,7 +164,7 @@ async fn a_name_that_is_taken_is_refused_on_update_as_well() {
 }
 
 #[tokio::test]
-async fn what_cannot_be_kept_is_refused_and_changes_nothing() {
+async fn unsupported_values_are_refused_without_changes() {
     for hr in Hr::in_each_language() {
         let before = hr.file();
         for payload in [
@@ -201,7 +201,7 @@ async fn what_cannot_be_kept_is_refused_and_changes_nothing() {
 }
 
 #[tokio::test]
-async fn a_creation_heeds_status_and_password_wherever_they_stand() {
+async fn create_applies_status_and_password_from_any_place() {
     for hr in Hr::in_each_language() {
         let mut digests = 0;
         for (name, payload) in [
@@ -231,7 +231,7 @@ async fn a_creation_heeds_status_and_password_wherever_they_stand() {
 }
 
 #[tokio::test]
-async fn a_field_of_a_creation_that_nobody_knows_is_named_in_the_result() {
+async fn create_result_names_unknown_fields() {
     for hr in Hr::in_each_language() {
         let payload = json!({"account": {"username": "new", "shoe_size": "38", "display_name": null}});
         let result = hr.execute(Action::CreateAccount, payload).await.unwrap();
@@ -243,7 +243,7 @@ async fn a_field_of_a_creation_that_nobody_knows_is_named_in_the_result() {
 }
 
 #[tokio::test]
-async fn a_later_attempt_is_no_reason_to_take_somebody_for_its_own() {
+async fn repeated_attempt_does_not_adopt_an_existing_account() {
     for hr in Hr::in_each_language() {
         let payload = json!({"account": {"username": "ada", "email": "ada@example.org"}});
         for context in [context().with_attempt(2), context().with_may_have_applied(true)] {
@@ -255,7 +255,7 @@ async fn a_later_attempt_is_no_reason_to_take_somebody_for_its_own() {
 }
 
 #[tokio::test]
-async fn a_file_that_is_gone_is_an_unreachable_target_and_not_an_empty_one() {
+async fn missing_file_is_an_unreachable_target() {
     for hr in Hr::in_each_language() {
         std::fs::remove_file(hr.folder.path().join("hr.json")).unwrap();
         let account = ResourceType::account("account", "Account");
@@ -273,7 +273,7 @@ async fn a_file_that_is_gone_is_an_unreachable_target_and_not_an_empty_one() {
 }
 
 #[tokio::test]
-async fn a_broken_file_is_an_error_and_the_process_lives_on() {
+async fn broken_file_is_an_error_and_the_process_survives() {
     for hr in Hr::in_each_language() {
         let good = hr.file();
         let path = hr.folder.path().join("hr.json");
@@ -286,7 +286,7 @@ async fn a_broken_file_is_an_error_and_the_process_lives_on() {
 }
 
 #[tokio::test]
-async fn every_record_is_listed_once_page_by_page() {
+async fn every_record_is_listed_once_across_pages() {
     for hr in Hr::in_each_language() {
         let mut data: Value = serde_json::from_str(&hr.file()).unwrap();
         for number in 0..249 {
@@ -322,7 +322,7 @@ async fn every_record_is_listed_once_page_by_page() {
 }
 
 #[test]
-fn it_can_be_tried_by_hand_and_ends_with_its_input() {
+fn example_runs_by_hand_and_exits_at_end_of_input() {
     use std::io::Write;
     let mut child = std::process::Command::new("python3")
         .arg("hr.py")
@@ -352,7 +352,7 @@ fn it_can_be_tried_by_hand_and_ends_with_its_input() {
 }
 
 #[test]
-fn the_examples_are_short_enough_to_read() {
+fn examples_stay_short() {
     for (name, most) in [("hr.py", 125), ("hr.mjs", 140)] {
         let lines = std::fs::read_to_string(examples().join(name)).unwrap().lines().count();
         assert!(lines <= most, "{name}: {lines}");

@@ -45,7 +45,7 @@ fn assert_not_sent(error: &Error) {
 }
 
 #[tokio::test]
-async fn building_starts_nothing_and_the_first_call_starts_one_process() {
+async fn process_starts_on_the_first_call_only() {
     let script = moody();
     assert!(script.starts().is_empty());
     script.create("ann").await.unwrap();
@@ -54,7 +54,7 @@ async fn building_starts_nothing_and_the_first_call_starts_one_process() {
 }
 
 #[tokio::test]
-async fn a_process_that_dies_or_babbles_is_named_and_replaced() {
+async fn dead_or_misbehaving_process_is_reported_and_replaced() {
     for (name, what_happened) in [
         ("exit", "exited with status 3"),
         ("signal", "was killed by signal 9"),
@@ -89,7 +89,7 @@ async fn a_process_that_dies_or_babbles_is_named_and_replaced() {
 }
 
 #[tokio::test]
-async fn neighbours_of_a_poisoned_call_are_lost_once_and_then_repeated() {
+async fn crash_loses_all_calls_in_flight() {
     let script = moody();
     script.create("ann").await.unwrap();
     let neighbour = tokio::spawn({
@@ -107,7 +107,7 @@ async fn neighbours_of_a_poisoned_call_are_lost_once_and_then_repeated() {
 }
 
 #[tokio::test]
-async fn an_answer_to_nobody_is_passed_over() {
+async fn response_with_unknown_id_does_not_stop_the_process() {
     let script = moody();
     script.create("stranger").await.unwrap();
     script.create("ann").await.unwrap();
@@ -115,7 +115,7 @@ async fn an_answer_to_nobody_is_passed_over() {
 }
 
 #[tokio::test]
-async fn a_call_given_up_and_never_answered_replaces_the_process() {
+async fn unanswered_cancelled_call_replaces_the_process() {
     let script = moody();
     script.create("ann").await.unwrap();
     let neighbour = tokio::spawn({
@@ -136,7 +136,7 @@ async fn a_call_given_up_and_never_answered_replaces_the_process() {
 }
 
 #[tokio::test]
-async fn a_late_answer_frees_the_slot_and_harms_nobody() {
+async fn late_response_frees_its_slot() {
     let script = Script::with(
         "for id, method, params in requests():\n\
          \x20   while who(params) == 'slow' and not os.path.exists('go'): time.sleep(0.01)\n\
@@ -154,7 +154,7 @@ async fn a_late_answer_frees_the_slot_and_harms_nobody() {
 }
 
 #[tokio::test]
-async fn a_process_that_does_not_read_blocks_nobody_for_ever() {
+async fn process_that_stops_reading_does_not_block_calls_forever() {
     let script = Script::with("next(requests(), None)\ntime.sleep(1000)", &json!({"hang_timeout": "200ms"}));
     let script = Arc::new(script);
     script.connector.describe().await.unwrap();
@@ -182,7 +182,7 @@ fn running(pid: u32) -> bool {
 }
 
 #[tokio::test]
-async fn a_process_that_never_starts_is_tried_again_later_and_later() {
+async fn failing_start_is_retried_with_growing_delays() {
     let script = Script::new("sys.exit(1)");
     let (mut tries, mut told_to_wait) = (0, 0);
     let began = Instant::now();
@@ -207,7 +207,7 @@ async fn a_process_that_never_starts_is_tried_again_later_and_later() {
 }
 
 #[tokio::test]
-async fn a_program_that_is_not_there_is_named() {
+async fn missing_program_is_named_in_the_error() {
     let folder = tempfile::tempdir().unwrap();
     for program in ["no-such-program-anywhere", "./not-here"] {
         let connector =
@@ -220,7 +220,7 @@ async fn a_program_that_is_not_there_is_named() {
 }
 
 #[tokio::test]
-async fn a_program_beside_the_configuration_is_found_there_and_runs_there() {
+async fn relative_program_runs_in_the_configuration_folder() {
     let script = Script::with(
         "for id, method, params in requests(): send(id=id, result={'account_id': os.getcwd()})",
         &json!({"command": ["./start"]}),
@@ -235,7 +235,7 @@ async fn a_program_beside_the_configuration_is_found_there_and_runs_there() {
 }
 
 #[tokio::test]
-async fn a_start_that_goes_wrong_says_how() {
+async fn failed_start_explains_the_cause() {
     for (body, more, message) in [
         (
             "time.sleep(1000)",
@@ -270,7 +270,7 @@ async fn a_start_that_goes_wrong_says_how() {
 }
 
 #[tokio::test]
-async fn a_caller_that_goes_away_does_not_stop_the_start() {
+async fn cancelled_caller_does_not_stop_the_start() {
     let script = Script::new(
         "while not os.path.exists('go'): time.sleep(0.01)\n\
          for id, method, params in requests(): send(id=id, result={})\n",
@@ -282,7 +282,7 @@ async fn a_caller_that_goes_away_does_not_stop_the_start() {
 }
 
 #[tokio::test]
-async fn shutting_down_asks_the_process_to_go_and_starts_no_other() {
+async fn shutdown_stops_the_process_and_starts_no_new_one() {
     let script = Script::new(
         "for id, method, params in requests():\n\
          \x20   send(id=id, result={})\n\
@@ -300,7 +300,7 @@ async fn shutting_down_asks_the_process_to_go_and_starts_no_other() {
 }
 
 #[tokio::test]
-async fn shutting_down_before_the_first_call_starts_nothing() {
+async fn shutdown_before_the_first_call_starts_no_process() {
     let script = moody();
     script.connector.shutdown().await;
     script.create("ann").await.unwrap_err();
@@ -309,7 +309,7 @@ async fn shutting_down_before_the_first_call_starts_nothing() {
 
 #[cfg(target_os = "linux")]
 #[tokio::test]
-async fn a_process_that_ignores_the_shutdown_is_killed_with_all_it_started() {
+async fn process_ignoring_shutdown_is_killed_with_its_children() {
     let script = Script::new(
         "other = subprocess.Popen(['sleep', '1000'])\n\
          for id, method, params in requests():\n\
@@ -326,7 +326,7 @@ async fn a_process_that_ignores_the_shutdown_is_killed_with_all_it_started() {
 
 #[cfg(target_os = "linux")]
 #[tokio::test]
-async fn what_a_dead_process_started_does_not_outlive_it() {
+async fn children_of_a_dead_process_are_killed() {
     let script = Script::new(
         "other = subprocess.Popen(['sleep', '1000'])\n\
          for id, method, params in requests():\n\
@@ -341,7 +341,7 @@ async fn what_a_dead_process_started_does_not_outlive_it() {
 
 #[cfg(target_os = "linux")]
 #[tokio::test]
-async fn a_connector_that_is_dropped_leaves_no_process_behind() {
+async fn dropped_connector_leaves_no_process() {
     let Script { connector, folder, .. } =
         Script::new("for id, method, params in requests(): send(id=id, result=None)\ntime.sleep(1000)");
     connector.find_account(&Account::by_id("u1")).await.unwrap();

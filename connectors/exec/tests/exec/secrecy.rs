@@ -41,7 +41,7 @@ impl Write for Log {
 }
 
 #[tokio::test]
-async fn diagnostics_are_logged_without_the_secrets_of_target_and_tasks() {
+async fn stderr_is_logged_without_target_or_task_secrets() {
     let script = Script::with(
         "for id, method, params in requests():\n\
          \x20   print('token', settings['token'], 'password', params['account'].get('password'), file=sys.stderr)\n\
@@ -77,7 +77,7 @@ async fn diagnostics_are_logged_without_the_secrets_of_target_and_tasks() {
 }
 
 #[tokio::test]
-async fn what_a_dying_process_printed_is_logged_and_not_reported() {
+async fn output_of_a_dying_process_is_logged_but_not_reported() {
     let script = Script::new(
         "for id, method, params in requests():\n\
          \x20   raw('my password is hunter2\\n')\n\
@@ -94,8 +94,8 @@ async fn what_a_dying_process_printed_is_logged_and_not_reported() {
 }
 
 #[tokio::test]
-async fn a_secret_that_is_inherited_is_kept_out_of_messages() {
-    let name = "secrecy::a_secret_that_is_inherited_is_kept_out_of_messages";
+async fn inherited_secret_is_redacted_in_messages() {
+    let name = "secrecy::inherited_secret_is_redacted_in_messages";
     if run_again_with(name, "HR_TOKEN", "token-of-the-daemon") {
         return;
     }
@@ -108,8 +108,8 @@ async fn a_secret_that_is_inherited_is_kept_out_of_messages() {
 }
 
 #[tokio::test]
-async fn the_process_sees_only_what_it_should_of_the_daemons_environment() {
-    let name = "secrecy::the_process_sees_only_what_it_should_of_the_daemons_environment";
+async fn process_sees_only_allowed_environment_variables() {
+    let name = "secrecy::process_sees_only_allowed_environment_variables";
     if run_again_with(name, "IDEN_API_KEY", "the-bridge-key") {
         return;
     }

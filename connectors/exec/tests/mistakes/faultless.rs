@@ -5,7 +5,7 @@ use bridgehead_conformance as conformance;
 use crate::test_target::ExecTestTarget;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_connector_in_python_that_keeps_the_contract_passes() {
+async fn correct_python_connector_passes() {
     let report = conformance::run(&ExecTestTarget::new(Vec::new()).await).await;
     report.assert_passed();
     // It supports every action, so there is none that it could reject.

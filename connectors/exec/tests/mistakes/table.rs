@@ -68,7 +68,7 @@ async fn behind_exec_the_kit_finds_every_mistake_by_the_check_that_the_documenta
 /// Checks that no check finds the mistakes that are listed as not found: otherwise the table would be outdated. The program makes all of
 /// them in one run; none of them hides another.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn what_the_documentation_says_is_not_found_behind_exec_is_not_found() {
+async fn mistakes_documented_as_undetected_over_exec_are_undetected() {
     let unfound: Vec<Listed> = ALL.iter().copied().filter(|listed| listed.unfound.is_some()).collect();
     let report = conformance::run(&ExecTestTarget::new(unfound).await).await;
     assert!(report.failed().is_empty(), "{report}");
@@ -77,7 +77,7 @@ async fn what_the_documentation_says_is_not_found_behind_exec_is_not_found() {
 
 /// A name that the program does not know would have no effect.
 #[test]
-fn the_program_knows_every_mistake_by_its_name() {
+fn program_implements_every_listed_mistake() {
     let named = |name: &str| {
         let by_status = name.starts_with("Page") && PROGRAM.contains("f\"Page{status}IsAnEnd\"");
         PROGRAM.contains(&format!("\"{name}\"")) || PROGRAM.contains(&format!("{name}=")) || by_status
@@ -110,7 +110,7 @@ fn table() -> String {
 }
 
 #[test]
-fn the_documentation_lists_every_mistake_behind_exec() {
+fn documentation_lists_every_mistake_over_exec() {
     let written = std::fs::read_to_string(page()).unwrap();
     let (before, rest) = written.split_once(BEGIN).unwrap();
     let (_, after) = rest.split_once(END).unwrap();

@@ -21,7 +21,7 @@ fn example(copy: &Path) -> std::sync::Arc<dyn Connector> {
 }
 
 #[tokio::test]
-async fn everybody_in_the_example_can_be_synced() {
+async fn all_example_accounts_can_be_synced() {
     let copy = tempfile::tempdir().unwrap();
     let connector = example(copy.path());
     connector.check().await.unwrap();

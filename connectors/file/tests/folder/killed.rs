@@ -12,7 +12,7 @@ use crate::support::{Place, connector, run};
 
 const FOLDER: &str = "BRIDGEHEAD_TEST_FOLDER";
 
-/// Not a separate test: [`a_process_that_is_killed_leaves_a_whole_file`] runs it in a separate process.
+/// Not a separate test: [`killed_process_leaves_a_complete_file`] runs it in a separate process.
 #[tokio::test]
 #[ignore = "writes without end; started by another test"]
 async fn write_until_killed() {
@@ -26,7 +26,7 @@ async fn write_until_killed() {
 }
 
 #[tokio::test]
-async fn a_process_that_is_killed_leaves_a_whole_file() {
+async fn killed_process_leaves_a_complete_file() {
     let place = Place::usual();
     let mut content = String::from("id,username,first_name,last\n");
     for n in 0..3_000 {

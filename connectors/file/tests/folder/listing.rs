@@ -25,7 +25,7 @@ fn assert_incomplete(error: &Error, part: &str) {
 }
 
 #[tokio::test]
-async fn records_are_read_with_their_references_and_what_bridgehead_has_no_name_for() {
+async fn records_include_references_and_unknown_columns() {
     let place = Place::usual();
     let (records, rejected) = place.list("account").await.unwrap();
     assert!(rejected.is_empty());
@@ -43,14 +43,14 @@ async fn records_are_read_with_their_references_and_what_bridgehead_has_no_name_
 }
 
 #[tokio::test]
-async fn json_lines_keep_the_types_of_unknown_fields() {
+async fn json_lines_preserve_types_of_unknown_fields() {
     let (records, _) = Place::usual_jsonl().list("account").await.unwrap();
     let Record::Account(ann) = &records[0] else { panic!("not an account") };
     assert_eq!(ann.extra["locker"], json!({"no": 7}));
 }
 
 #[tokio::test]
-async fn a_column_named_like_a_secret_is_not_listed_and_survives_a_rewrite() {
+async fn secret_column_is_not_listed_but_survives_rewrites() {
     let content = "id,username,status,api_token\nu1,ann,,hunter2\n";
     let place = Place::with(&[("accounts.csv", content)], &json!({}));
     let (records, _) = place.list("account").await.unwrap();
@@ -60,7 +60,7 @@ async fn a_column_named_like_a_secret_is_not_listed_and_survives_a_rewrite() {
 }
 
 #[tokio::test]
-async fn a_secret_deep_inside_a_field_neither_leaves_the_folder_nor_is_written_to_it() {
+async fn nested_secrets_are_neither_listed_nor_written() {
     let content = r#"{"id":"u1","username":"ann","profile":{"floor":3,"api_token":"hunter2"}}"#;
     let place = Place::with(&[("accounts.jsonl", &format!("{content}\n"))], &json!({}));
     let (records, _) = place.list("account").await.unwrap();
@@ -80,7 +80,7 @@ async fn a_secret_deep_inside_a_field_neither_leaves_the_folder_nor_is_written_t
 }
 
 #[tokio::test]
-async fn what_spreadsheets_write_is_read() {
+async fn spreadsheet_csv_is_read() {
     let content =
         "\u{feff}id;username;display_name;team;\r\n\r\nu1;ann;\"Ann\r\n\"\"Al\"\"; A.\";\"t1;t2\";\r\n";
     let files = [("accounts.csv", content), ("team.csv", "\u{feff}id;name\r\nt1;Red\r\nt2;Blue")];
@@ -97,7 +97,7 @@ async fn what_spreadsheets_write_is_read() {
 }
 
 #[tokio::test]
-async fn bad_rows_are_rejected_one_by_one_and_named_by_their_line() {
+async fn invalid_rows_are_rejected_individually_with_line_numbers() {
     let mut content =
         b"id,username,status,team\nu1,ann,,\nu2,bob\n,cy,,\n\nu3,d\xff,,\nu4,\"e\ne\",aktiv,\n".to_vec();
     content.extend_from_slice(b"u5,fay,ACTIVE,\n");
@@ -119,7 +119,7 @@ async fn bad_rows_are_rejected_one_by_one_and_named_by_their_line() {
 }
 
 #[tokio::test]
-async fn bad_json_rows_are_rejected_one_by_one() {
+async fn invalid_json_rows_are_rejected_individually() {
     let place = Place::usual_jsonl();
     let content = concat!(
         "{\"id\":\"u1\",\"username\":\"ann\"}\n",
@@ -138,7 +138,7 @@ async fn bad_json_rows_are_rejected_one_by_one() {
 }
 
 #[tokio::test]
-async fn a_file_that_says_nothing_is_an_error_and_never_nobody() {
+async fn unusable_file_is_an_error_and_not_an_empty_listing() {
     let place = Place::usual();
     for (content, part) in [
         ("", "the file is empty"),
@@ -165,7 +165,7 @@ async fn a_file_that_says_nothing_is_an_error_and_never_nobody() {
 }
 
 #[tokio::test]
-async fn an_empty_json_lines_file_is_an_error_and_a_blank_line_is_nobody() {
+async fn empty_json_lines_file_is_an_error_but_blank_line_is_not() {
     let place = Place::usual_jsonl();
     place.write("accounts.jsonl", "");
     assert_incomplete(&place.list("account").await.unwrap_err(), "the file is empty");
@@ -176,7 +176,7 @@ async fn an_empty_json_lines_file_is_an_error_and_a_blank_line_is_nobody() {
 }
 
 #[tokio::test]
-async fn a_last_line_without_a_line_break_must_be_whole_all_the_same() {
+async fn last_line_without_newline_must_still_be_complete() {
     let place =
         Place::with(&[("accounts.csv", "id,username\nu1,ann")], &json!({"require_final_newline": false}));
     assert_eq!(ids(&place.list("account").await.unwrap().0), ["u1"]);
@@ -190,7 +190,7 @@ async fn a_last_line_without_a_line_break_must_be_whole_all_the_same() {
 }
 
 #[tokio::test]
-async fn a_sync_sees_one_state_while_tasks_rewrite_the_file() {
+async fn listing_is_a_snapshot_while_tasks_rewrite_the_file() {
     let place = Place::usual();
     place.write("accounts.csv", many(1_400));
     place.write("team.csv", "id,name\nt1,Red\n");
@@ -219,7 +219,7 @@ async fn a_sync_sees_one_state_while_tasks_rewrite_the_file() {
 }
 
 #[tokio::test]
-async fn a_page_can_be_asked_for_again() {
+async fn page_can_be_requested_again() {
     let place = Place::usual();
     place.write("accounts.csv", many(1_200));
     let first = place.page("account", None).await.unwrap();
@@ -235,7 +235,7 @@ async fn a_page_can_be_asked_for_again() {
 }
 
 #[tokio::test]
-async fn a_file_that_is_written_in_place_ends_the_listing() {
+async fn file_written_in_place_makes_the_listing_incomplete() {
     let place = Place::usual();
     place.write("accounts.csv", many(1_200));
     let cursor = place.page("account", None).await.unwrap().next.unwrap();
@@ -250,7 +250,7 @@ async fn a_file_that_is_written_in_place_ends_the_listing() {
 }
 
 #[tokio::test]
-async fn a_listing_whose_file_is_not_held_any_more_cannot_go_on() {
+async fn listing_cannot_continue_once_its_file_is_released() {
     let place = Place::usual();
     place.write("accounts.csv", many(1_200));
     let first = place.page("account", None).await.unwrap().next.unwrap();
@@ -269,7 +269,7 @@ async fn a_listing_whose_file_is_not_held_any_more_cannot_go_on() {
 }
 
 #[tokio::test]
-async fn a_file_that_appears_later_is_no_resource_type_until_the_connector_is_asked_again() {
+async fn new_file_is_a_resource_type_only_after_describe() {
     let place = Place::usual();
     place.connector.describe().await.unwrap();
     place.write("squad.csv", "id,name\nx,X\n");

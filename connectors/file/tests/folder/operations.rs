@@ -10,7 +10,7 @@ fn assert_refused(error: &Error, code: Code, subject: Subject) {
 }
 
 #[tokio::test]
-async fn an_account_is_created_with_its_memberships() {
+async fn account_is_created_with_its_memberships() {
     for place in [Place::usual(), Place::usual_jsonl()] {
         let payload = json!({
             "account": {"username": "cleo", "email": "cleo@example.org", "first_name": "Cleo", "locker": "9"},
@@ -27,7 +27,7 @@ async fn an_account_is_created_with_its_memberships() {
 }
 
 #[tokio::test]
-async fn nothing_but_the_new_row_changes_when_an_account_is_created() {
+async fn create_only_adds_one_row() {
     let place = Place::usual();
     let payload = json!({"account": {"id": "u3", "email": "cy@example.org", "status": "suspended"}});
     place.run(Action::CreateAccount, payload).await.unwrap();
@@ -35,7 +35,7 @@ async fn nothing_but_the_new_row_changes_when_an_account_is_created() {
 }
 
 #[tokio::test]
-async fn a_field_without_a_column_is_named_in_the_result_of_a_creation() {
+async fn create_result_names_fields_without_a_column() {
     let place = Place::usual();
     let payload = json!({"account": {"username": "cleo", "shoe_size": 38, "password": "hunter2"}});
     let completion = place.run(Action::CreateAccount, payload).await.unwrap();
@@ -44,7 +44,7 @@ async fn a_field_without_a_column_is_named_in_the_result_of_a_creation() {
 }
 
 #[tokio::test]
-async fn a_taken_identifier_username_or_email_is_refused_in_any_case() {
+async fn taken_id_username_or_email_is_refused_ignoring_case() {
     for place in [Place::usual(), Place::usual_jsonl()] {
         for account in [
             json!({"id": "U1", "username": "new"}),
@@ -58,7 +58,7 @@ async fn a_taken_identifier_username_or_email_is_refused_in_any_case() {
 }
 
 #[tokio::test]
-async fn a_name_is_taken_also_if_the_file_has_it_in_capitals() {
+async fn uppercase_names_in_the_file_count_as_taken() {
     let place = Place::usual();
     place.write("accounts.csv", "id,email,username\nU1,ANN@Example.org,Ann\n");
     for account in [
@@ -72,7 +72,7 @@ async fn a_name_is_taken_also_if_the_file_has_it_in_capitals() {
 }
 
 #[tokio::test]
-async fn a_missing_group_is_not_a_missing_account() {
+async fn missing_group_is_not_account_not_found() {
     for place in [Place::usual(), Place::usual_jsonl()] {
         let before = place.names();
         for (account, memberships, subject) in [
@@ -94,7 +94,7 @@ async fn a_missing_group_is_not_a_missing_account() {
 }
 
 #[tokio::test]
-async fn a_licence_without_a_seat_left_is_exhausted_and_one_that_is_held_is_not() {
+async fn license_without_free_seats_is_exhausted_unless_held() {
     for place in [Place::usual(), Place::usual_jsonl()] {
         let assign = |id: &str, seats: serde_json::Value| {
             place.run(Action::UpdateAccount, json!({"account": {"id": id}, "memberships": {"seat": seats}}))
@@ -113,7 +113,7 @@ async fn a_licence_without_a_seat_left_is_exhausted_and_one_that_is_held_is_not(
 }
 
 #[tokio::test]
-async fn the_seats_of_a_whole_type_run_out_and_can_be_given_back() {
+async fn seats_of_a_license_type_run_out_and_can_be_released() {
     let files = [("accounts.csv", ACCOUNTS), ("team.csv", TEAMS), ("license-seat.csv", SEATS)];
     let seats = json!([{"slug": "seat", "file": "license-seat.csv", "seats": 1}]);
     let place = Place::with(&files, &json!({"licenses": seats}));
@@ -131,7 +131,7 @@ async fn the_seats_of_a_whole_type_run_out_and_can_be_given_back() {
 }
 
 #[tokio::test]
-async fn a_licence_can_be_given_back_where_more_are_assigned_than_there_are() {
+async fn over_assigned_license_can_be_released() {
     let accounts = "id,username,seat\nu1,ann,s1;s2\nu2,bob,s1\n";
     let files = [("accounts.csv", accounts), ("license-seat.csv", SEATS)];
     let seats = json!([{"slug": "seat", "file": "license-seat.csv", "seats": 1}]);
@@ -146,7 +146,7 @@ async fn a_licence_can_be_given_back_where_more_are_assigned_than_there_are() {
 }
 
 #[tokio::test]
-async fn an_update_changes_what_it_names_and_null_clears() {
+async fn update_sets_named_fields_and_null_clears() {
     for place in [Place::usual(), Place::usual_jsonl()] {
         let payload = json!({
             "account": {"username": "ANN"},
@@ -164,7 +164,7 @@ async fn an_update_changes_what_it_names_and_null_clears() {
 }
 
 #[tokio::test]
-async fn an_update_that_cannot_be_written_changes_nothing() {
+async fn invalid_update_changes_nothing() {
     let place = Place::usual();
     for (changes, part) in [
         (json!({"shoe_size": 38}), "shoe_size must be a column"),
@@ -188,7 +188,7 @@ async fn an_update_that_cannot_be_written_changes_nothing() {
 }
 
 #[tokio::test]
-async fn a_row_that_could_not_be_read_again_is_not_written() {
+async fn row_too_long_to_read_back_is_not_written() {
     for (place, file) in [(Place::usual(), "accounts.csv"), (Place::usual_jsonl(), "accounts.jsonl")] {
         let before = place.read(file);
         let long = "x".repeat(1024 * 1024);
@@ -206,7 +206,7 @@ async fn a_row_that_could_not_be_read_again_is_not_written() {
 }
 
 #[tokio::test]
-async fn an_account_is_suspended_and_unsuspended_and_asking_twice_is_fine() {
+async fn suspend_and_unsuspend_are_idempotent() {
     for place in [Place::usual(), Place::usual_jsonl()] {
         for (action, status) in [
             (Action::SuspendAccount, AccountStatus::Suspended),
@@ -221,7 +221,7 @@ async fn an_account_is_suspended_and_unsuspended_and_asking_twice_is_fine() {
 }
 
 #[tokio::test]
-async fn a_deleted_account_is_gone_and_its_neighbours_stay() {
+async fn delete_removes_only_that_account() {
     let place = Place::usual();
     place.run(Action::DeleteAccount, json!({"account": {"id": "u1"}})).await.unwrap();
     let rest: Vec<_> = ACCOUNTS.lines().filter(|line| !line.starts_with("u1")).collect();
@@ -230,7 +230,7 @@ async fn a_deleted_account_is_gone_and_its_neighbours_stay() {
 }
 
 #[tokio::test]
-async fn the_last_account_can_be_deleted_and_nobody_is_left_on_purpose() {
+async fn deleting_the_last_account_leaves_an_empty_listing() {
     for (place, rest) in [(Place::usual(), 1), (Place::usual_jsonl(), 0)] {
         for id in ["u1", "u2"] {
             place.run(Action::DeleteAccount, json!({"account": {"id": id}})).await.unwrap();
@@ -245,7 +245,7 @@ async fn the_last_account_can_be_deleted_and_nobody_is_left_on_purpose() {
 }
 
 #[tokio::test]
-async fn a_reset_records_when_and_keeps_no_password() {
+async fn password_reset_stores_the_time_but_not_the_password() {
     for (place, file) in [(Place::usual(), "accounts.csv"), (Place::usual_jsonl(), "accounts.jsonl")] {
         let payload = json!({"account": {"id": "u1"}, "changes": {"password": "hunter2"}});
         let completion = place.run(Action::ResetPassword, payload).await.unwrap();
@@ -257,7 +257,7 @@ async fn a_reset_records_when_and_keeps_no_password() {
 }
 
 #[tokio::test]
-async fn an_account_that_is_not_there_is_not_found_by_any_action() {
+async fn every_action_reports_a_missing_account() {
     for place in [Place::usual(), Place::usual_jsonl()] {
         for action in Action::ALL.iter().copied().filter(|action| *action != Action::CreateAccount) {
             let error = place.run(action, json!({"account": {"id": "ext-123"}})).await.unwrap_err();
@@ -269,7 +269,7 @@ async fn an_account_that_is_not_there_is_not_found_by_any_action() {
 }
 
 #[tokio::test]
-async fn a_row_that_cannot_be_read_may_be_the_account_that_is_looked_for() {
+async fn unreadable_row_may_be_the_requested_account() {
     let place = Place::usual();
     place.write("accounts.csv", format!("{ACCOUNTS}u3,dan@example.org,dan\n"));
     let by_name = |name: &str| Account::by_username(name);
@@ -285,7 +285,7 @@ async fn a_row_that_cannot_be_read_may_be_the_account_that_is_looked_for() {
 }
 
 #[tokio::test]
-async fn two_rows_that_are_the_same_account_are_an_error() {
+async fn ambiguous_rows_for_one_account_are_an_error() {
     let place = Place::usual();
     place.write("accounts.csv", "id,username\nu1,ann\nu2,Ann\n");
     let error = place.run(Action::DeleteAccount, json!({"account": {"username": "ann"}})).await.unwrap_err();
@@ -295,7 +295,7 @@ async fn two_rows_that_are_the_same_account_are_an_error() {
 }
 
 #[tokio::test]
-async fn a_folder_that_is_gone_or_damaged_is_a_matter_of_the_connection() {
+async fn missing_or_damaged_folder_is_a_connection_error() {
     let place = Place::usual();
     let suspend = || place.run(Action::SuspendAccount, json!({"account": {"id": "u1"}}));
     for (content, part) in [
@@ -330,7 +330,7 @@ async fn a_folder_that_is_gone_or_damaged_is_a_matter_of_the_connection() {
 }
 
 #[tokio::test]
-async fn what_the_columns_have_no_room_for_is_not_offered() {
+async fn actions_without_columns_are_not_declared() {
     let place = Place::usual();
     let description = place.connector.describe().await.unwrap();
     assert_eq!(description.actions, Action::ALL.iter().copied().collect());
@@ -346,7 +346,7 @@ async fn what_the_columns_have_no_room_for_is_not_offered() {
 }
 
 #[tokio::test]
-async fn a_folder_that_is_read_only_offers_no_action_and_is_never_written_to() {
+async fn read_only_folder_has_no_actions_and_is_never_written() {
     let place = Place::with(&[("accounts.csv", ACCOUNTS)], &json!({"read_only": true}));
     assert!(place.connector.describe().await.unwrap().actions.is_empty());
     place.connector.check().await.unwrap();
@@ -356,7 +356,7 @@ async fn a_folder_that_is_read_only_offers_no_action_and_is_never_written_to() {
 }
 
 #[tokio::test]
-async fn a_check_leaves_no_trace() {
+async fn check_leaves_no_files() {
     let place = Place::usual();
     let before = place.names();
     place.connector.check().await.unwrap();
@@ -364,7 +364,7 @@ async fn a_check_leaves_no_trace() {
 }
 
 #[test]
-fn the_schema_describes_every_key() {
+fn schema_describes_every_key() {
     let schema = bridgehead_file::factory().schema();
     for (key, property) in schema["properties"].as_object().unwrap() {
         let described = property["description"].is_string()

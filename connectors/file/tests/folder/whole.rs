@@ -21,7 +21,7 @@ fn restarted(place: &Place) -> std::sync::Arc<dyn bridgehead_sdk::Connector> {
 }
 
 #[tokio::test]
-async fn a_type_that_was_there_and_is_gone_is_an_error_also_after_a_restart() {
+async fn missing_type_is_an_error_even_after_a_restart() {
     let place = Place::usual();
     for slug in ["team", "seat", "account"] {
         place.list(slug).await.unwrap();
@@ -43,7 +43,7 @@ async fn a_type_that_was_there_and_is_gone_is_an_error_also_after_a_restart() {
 
 /// In a folder that is never written to, types cannot be remembered.
 #[tokio::test]
-async fn the_types_of_a_folder_that_is_read_only_are_those_of_the_settings() {
+async fn read_only_folder_requires_types_in_the_settings() {
     let files = [("accounts.csv", ACCOUNTS), ("team.csv", TEAMS)];
     let place = Place::with(&files, &json!({ "read_only": true }));
     for error in [place.connector.describe().await.unwrap_err(), place.connector.check().await.unwrap_err()] {
@@ -63,7 +63,7 @@ async fn the_types_of_a_folder_that_is_read_only_are_those_of_the_settings() {
 }
 
 #[tokio::test]
-async fn only_plain_files_are_types_and_none_is_waited_for() {
+async fn only_regular_files_are_types_and_reading_never_blocks() {
     let place = Place::usual();
     let file = place.path("team.csv");
     std::fs::remove_file(&file).unwrap();
@@ -79,7 +79,7 @@ async fn only_plain_files_are_types_and_none_is_waited_for() {
 }
 
 #[tokio::test]
-async fn a_spare_file_is_no_type() {
+async fn copied_file_is_not_a_type() {
     for (name, content, part) in [
         ("accounts_old.csv", ACCOUNTS, "is it a copy of the accounts?"),
         ("team_old.csv", TEAMS, "is it a copy of team.csv?"),
@@ -111,7 +111,7 @@ async fn a_spare_file_is_no_type() {
 }
 
 #[tokio::test]
-async fn names_that_stand_twice_are_refused_with_both_places() {
+async fn duplicate_names_are_refused_with_both_lines() {
     let with =
         |rows: &str| Place::with(&[("accounts.csv", &format!("id,username,email\n{rows}"))], &json!({}));
     for (rows, field) in [
@@ -138,7 +138,7 @@ async fn names_that_stand_twice_are_refused_with_both_places() {
 }
 
 #[tokio::test]
-async fn blanks_around_a_value_mean_as_little_as_around_the_name_of_a_column() {
+async fn whitespace_around_values_and_column_names_is_trimmed() {
     let content = "id , username , status\n u1 , bob , active \n\" u2 \",\" eve \",\n";
     let place = Place::with(&[("accounts.csv", content)], &json!({}));
     let (records, rejected) = place.list("account").await.unwrap();
@@ -159,7 +159,7 @@ async fn blanks_around_a_value_mean_as_little_as_around_the_name_of_a_column() {
 }
 
 #[tokio::test]
-async fn a_file_that_is_being_written_is_not_taken_for_whole() {
+async fn file_still_being_written_is_not_taken_as_complete() {
     let place = Place::usual();
     let folder = place.path("accounts.csv").parent().unwrap().to_owned();
     let careful = connector(&folder, &json!({ "settle": "1m" }));
@@ -193,7 +193,7 @@ async fn a_file_that_is_being_written_is_not_taken_for_whole() {
 }
 
 #[tokio::test]
-async fn a_change_that_size_and_time_do_not_tell_is_seen_by_the_second_reading() {
+async fn second_read_detects_changes_hidden_from_size_and_mtime() {
     let place = Place::usual();
     let many = (0..1_200).fold(String::new(), |all, n| all + &format!("x{n},,extra{n},,,,,,,,\n"));
     place.write("accounts.csv", format!("{ACCOUNTS}{many}"));
@@ -212,7 +212,7 @@ async fn a_change_that_size_and_time_do_not_tell_is_seen_by_the_second_reading()
 }
 
 #[tokio::test]
-async fn a_producer_can_say_which_files_are_whole() {
+async fn checksums_and_sentinel_mark_files_as_complete() {
     let files = [("accounts.csv", ACCOUNTS), ("team.csv", TEAMS), ("license-seat.csv", SEATS)];
     let place = Place::with(
         &files,
@@ -248,7 +248,7 @@ async fn is_refused_for(place: &Place, part: &str) {
 }
 
 #[tokio::test]
-async fn what_the_columns_cannot_show_is_declared() {
+async fn fields_without_columns_are_declared_unverifiable() {
     let content = "id,username,team\nu1,ann,\n";
     let files = [("accounts.csv", content), ("team.csv", TEAMS)];
     let place = Place::with(&files, &json!({ "licenses": [{ "slug": "seat", "file": "seats.csv" }] }));
@@ -264,7 +264,7 @@ async fn what_the_columns_cannot_show_is_declared() {
 /// Run by the test below, as a user who may write to the folder, but is not the file's owner.
 #[tokio::test]
 #[ignore = "a part of another test"]
-async fn suspends_somebody_in_a_folder() {
+async fn helper_that_suspends_an_account_as_another_user() {
     let Some(folder) = std::env::var_os("FOLDER") else { return };
     let connector = connector(std::path::Path::new(&folder), &json!({}));
     let checked = connector.check().await.unwrap_err();
@@ -280,7 +280,7 @@ async fn suspends_somebody_in_a_folder() {
 /// Run by the test below, as a user who may read the folder, but not write to it.
 #[tokio::test]
 #[ignore = "a part of another test"]
-async fn lists_a_folder_that_may_not_be_written_to() {
+async fn helper_that_lists_an_unwritable_folder_as_another_user() {
     let Some(folder) = std::env::var_os("FOLDER") else { return };
     let folder = std::path::Path::new(&folder);
     let of = bridgehead_sdk::ResourceType::account("account", "Account");
@@ -293,15 +293,15 @@ async fn lists_a_folder_that_may_not_be_written_to() {
 
 /// If types cannot be remembered, a missing file would go unnoticed the next time.
 #[test]
-fn a_listing_whose_types_cannot_be_remembered_is_not_taken_for_whole() {
+fn listing_fails_if_types_cannot_be_remembered() {
     let place = Place::usual();
     let folder = place.path("accounts.csv").parent().unwrap().to_owned();
     std::fs::set_permissions(&folder, std::fs::Permissions::from_mode(0o555)).unwrap();
-    run_as_another("lists_a_folder_that_may_not_be_written_to", &folder);
+    run_as_another("helper_that_lists_an_unwritable_folder_as_another_user", &folder);
 }
 
 #[test]
-fn a_file_whose_owner_cannot_be_kept_is_left_as_it_is() {
+fn file_is_unchanged_if_its_owner_cannot_be_preserved() {
     let place = Place::usual();
     let folder = place.path("accounts.csv").parent().unwrap().to_owned();
     if chown(place.path("accounts.csv"), Some(4711), Some(4711)).is_err() {
@@ -312,7 +312,7 @@ fn a_file_whose_owner_cannot_be_kept_is_left_as_it_is() {
     };
     allow(&folder, 0o777);
     allow(&place.path("accounts.csv"), 0o664);
-    run_as_another("suspends_somebody_in_a_folder", &folder);
+    run_as_another("helper_that_suspends_an_account_as_another_user", &folder);
     assert_eq!(place.read("accounts.csv"), ACCOUNTS);
     assert!(place.names().iter().all(|name| !name.contains(".tmp")), "{:?}", place.names());
 }

@@ -10,7 +10,7 @@ use proptest::prelude::*;
 use serde_json::json;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn of_many_who_create_the_same_name_exactly_one_wins() {
+async fn only_one_of_many_concurrent_creations_succeeds() {
     let place = Place::usual();
     // Two connectors for one folder, like two processes: they share only the lock.
     let other = crate::support::connector(place.path("accounts.csv").parent().unwrap(), &json!({}));
@@ -33,7 +33,7 @@ async fn of_many_who_create_the_same_name_exactly_one_wins() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn no_write_is_lost_and_the_file_is_whole_at_every_moment() {
+async fn concurrent_writes_are_atomic_and_none_is_lost() {
     let place = Place::usual();
     let done = Arc::new(AtomicBool::new(false));
     let reader = {
@@ -67,7 +67,7 @@ async fn no_write_is_lost_and_the_file_is_whole_at_every_moment() {
 }
 
 #[tokio::test]
-async fn what_an_interrupted_write_left_behind_is_ignored_and_then_removed() {
+async fn leftover_temporary_files_are_ignored_then_removed() {
     let place = Place::usual();
     place.write(".bridgehead-Ab12.tmp", "id,email,us");
     place.write(".bridgehead-notes", "not ours to remove");
@@ -88,7 +88,7 @@ async fn what_an_interrupted_write_left_behind_is_ignored_and_then_removed() {
 }
 
 #[tokio::test]
-async fn what_changes_nothing_does_not_touch_the_file() {
+async fn no_op_action_does_not_rewrite_the_file() {
     let place = Place::usual();
     let before = std::fs::metadata(place.path("accounts.csv")).unwrap().ino();
     place.run(Action::SuspendAccount, json!({"account": {"id": "u2"}})).await.unwrap();
@@ -98,7 +98,7 @@ async fn what_changes_nothing_does_not_touch_the_file() {
 }
 
 #[tokio::test]
-async fn the_mode_of_the_file_survives() {
+async fn rewrite_preserves_the_file_mode() {
     let place = Place::usual();
     for mode in [0o640, 0o600, 0o664] {
         std::fs::set_permissions(place.path("accounts.csv"), std::fs::Permissions::from_mode(mode)).unwrap();
@@ -113,7 +113,7 @@ async fn the_mode_of_the_file_survives() {
 }
 
 #[tokio::test]
-async fn a_symbolic_link_stays_one() {
+async fn symbolic_link_is_preserved() {
     let place = Place::usual();
     std::fs::create_dir(place.path("elsewhere")).unwrap();
     std::fs::rename(place.path("accounts.csv"), place.path("elsewhere/real.csv")).unwrap();
@@ -124,7 +124,7 @@ async fn a_symbolic_link_stays_one() {
 }
 
 #[tokio::test]
-async fn a_folder_that_another_process_has_locked_is_left_alone() {
+async fn folder_locked_by_another_process_is_not_changed() {
     let place = Place::usual();
     let lock = std::fs::File::create(place.path(".bridgehead-lock")).unwrap();
     lock.lock().unwrap();
@@ -138,7 +138,7 @@ async fn a_folder_that_another_process_has_locked_is_left_alone() {
 }
 
 #[tokio::test]
-async fn a_folder_that_may_not_be_written_to_is_said_to_be_so() {
+async fn unwritable_folder_is_reported() {
     let place = Place::usual();
     let folder = place.path("accounts.csv").parent().unwrap().to_owned();
     let allow = |mode| std::fs::set_permissions(&folder, std::fs::Permissions::from_mode(mode)).unwrap();
@@ -162,7 +162,7 @@ async fn a_folder_that_may_not_be_written_to_is_said_to_be_so() {
 }
 
 #[tokio::test]
-async fn a_look_up_after_a_call_that_was_dropped_sees_what_came_of_it() {
+async fn lookup_after_a_dropped_call_sees_its_result() {
     let place = Place::usual();
     let rest: String = ACCOUNTS.lines().skip(1).map(|line| line.to_owned() + "\n").collect();
     let many = (0..5_000).map(|n| format!("x{n},,extra{n},,,,,,,,\n")).collect::<Vec<_>>().concat();
@@ -196,7 +196,7 @@ async fn a_look_up_after_a_call_that_was_dropped_sees_what_came_of_it() {
 /// Run by hand, with `--run-ignored only --no-capture`: measures the cost of a task among a million accounts.
 #[tokio::test]
 #[ignore = "a measurement"]
-async fn a_change_among_a_million_accounts() {
+async fn one_change_among_a_million_accounts() {
     let place = Place::usual();
     let many =
         (0..1_000_000).map(|n| format!("x{n},x{n}@example.org,extra{n},Ex,Tra {n},,active,t1;t2,,,\n"));
@@ -255,7 +255,7 @@ proptest! {
 }
 
 #[tokio::test]
-async fn whoever_is_created_behind_a_blank_line_without_an_end_stands_on_a_line_of_their_own() {
+async fn new_account_after_unterminated_blank_line_gets_its_own_line() {
     let place = Place::usual_jsonl();
     // A form feed is blank, but is not JSON white space.
     for blank in ["\u{c}", "  "] {

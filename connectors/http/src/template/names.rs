@@ -85,7 +85,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_does_not_exist_is_named() {
+    fn unknown_filters_and_tests_are_named() {
         assert_eq!(unknown_in_expression("a | uper").as_deref(), Some("unknown filter 'uper'"));
         assert_eq!(unknown_in_expression("a is not definde").as_deref(), Some("unknown test 'definde'"));
         assert_eq!(unknown_in_expression("a|safe").as_deref(), Some("unknown filter 'safe'"));
@@ -96,7 +96,7 @@ mod tests {
     }
 
     #[test]
-    fn what_exists_or_stands_in_quotes_is_left_alone() {
+    fn known_names_and_quoted_text_are_accepted() {
         for fine in ["a | upper | default('x | y')", "a is defined and b is not none", "'it\\'s | x' ~ a.is"]
         {
             assert_eq!(unknown_in_expression(fine), None, "{fine}");

@@ -119,7 +119,7 @@ mod tests {
     }
 
     #[test]
-    fn a_value_is_one_segment_whatever_is_in_it() {
+    fn any_value_is_encoded_as_one_path_segment() {
         for (name, encoded) in [
             ("ann", "ann"),
             ("../admin", "..%2Fadmin"),
@@ -133,7 +133,7 @@ mod tests {
     }
 
     #[test]
-    fn a_value_that_would_make_the_path_another_one_is_a_fault() {
+    fn value_that_would_change_the_path_is_refused() {
         for name in ["", ".", ".."] {
             assert_eq!(write("/users/{{ name }}", name).unwrap_err().reason, Reason::Path, "{name:?}");
         }
@@ -142,7 +142,7 @@ mod tests {
     }
 
     #[test]
-    fn a_path_that_cannot_be_one_is_refused_at_load() {
+    fn invalid_path_template_is_refused_at_load() {
         for source in [
             "users",
             "/a?b=c",

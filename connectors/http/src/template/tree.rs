@@ -122,7 +122,7 @@ mod tests {
     }
 
     #[test]
-    fn a_lone_value_keeps_its_type_and_a_text_does_not() {
+    fn lone_template_value_keeps_its_type() {
         let template = json!({"a": "{{ account.n }}", "b": "n={{ account.n }}", "c": ["{{ account.l }}", 1, true, null],
             "d": "{{ account.n }}{{ account.n }}", "e": "plain"});
         let built = build(&template, json!({"n": 7, "l": [{"x": 1.5}, null]})).unwrap();
@@ -135,7 +135,7 @@ mod tests {
     }
 
     #[test]
-    fn no_value_breaks_out_of_its_leaf() {
+    fn values_cannot_escape_their_json_leaf() {
         let name = "\", \"admin\": true, \"x\": \"\\\u{0}\r\n{{ account.secret }}";
         let template = json!({"a": "{{ account.name }}", "b": "<{{ account.name }}>"});
         let built = build(&template, json!({"name": name, "secret": "hunter2"})).unwrap();
@@ -143,7 +143,7 @@ mod tests {
     }
 
     #[test]
-    fn omit_leaves_a_field_out_and_none_is_null() {
+    fn omit_drops_a_field_and_none_is_null() {
         let template =
             json!({"a": "{{ account.a | default(omit) }}", "b": "{{ none }}", "c": ["{{ omit }}", 1]});
         assert_eq!(build(&template, json!({})).unwrap(), Some(json!({"b": null, "c": [1]})));
@@ -152,7 +152,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_there_is_named_and_no_value_is_told() {
+    fn missing_variable_is_named_without_values() {
         let fault = build(&json!({"a": "{{ account.email }}"}), json!({"name": "hunter2"})).unwrap_err();
         assert_eq!(fault.to_string(), "'json.a' needs account.email, which is missing");
         let fault = build(&json!("x{{ account.name }}"), json!({"name": null})).unwrap_err();
@@ -169,7 +169,7 @@ mod tests {
     }
 
     #[test]
-    fn what_cannot_work_is_refused_at_load() {
+    fn invalid_template_is_refused_at_load() {
         for (template, message) in [
             (json!({"a": "{{ acount.x }}"}), "json.a: unknown variable 'acount'; did you mean 'account'?"),
             (json!({"a": ["{{ account. }}"]}), "json.a.0: is not a valid template"),

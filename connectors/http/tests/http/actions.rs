@@ -16,7 +16,7 @@ fn create(fields: Value) -> (Action, Value) {
 }
 
 #[tokio::test]
-async fn an_account_is_created_found_changed_and_deleted() {
+async fn account_is_created_found_updated_and_deleted() {
     let fake = Fake::start().await;
     let connector = build(&fake.target()).unwrap();
     let payload = json!({
@@ -48,7 +48,7 @@ async fn an_account_is_created_found_changed_and_deleted() {
 }
 
 #[tokio::test]
-async fn nobody_is_created_twice_even_if_creating_replaces() {
+async fn existing_account_is_not_overwritten_by_create() {
     let fake = Fake::start().await;
     fake.state().add("ann");
     let connector = build(&fake.target()).unwrap();
@@ -72,7 +72,7 @@ async fn nobody_is_created_twice_even_if_creating_replaces() {
 }
 
 #[tokio::test]
-async fn a_missing_group_is_found_before_anything_is_created() {
+async fn missing_group_is_detected_before_create() {
     let fake = Fake::start().await;
     let mut target = fake.target();
     for find in [true, false] {
@@ -99,7 +99,7 @@ async fn a_missing_group_is_found_before_anything_is_created() {
 }
 
 #[tokio::test]
-async fn once_something_was_changed_no_failure_is_certain() {
+async fn failure_after_a_change_has_unknown_effect() {
     let fake = Fake::start().await;
     let connector = build(&fake.target()).unwrap();
     let task = || json!({ "account": { "username": "ann" }, "memberships": { "team": ["t1", "t2"] } });
@@ -132,7 +132,7 @@ async fn once_something_was_changed_no_failure_is_certain() {
 }
 
 #[tokio::test]
-async fn what_the_task_says_and_no_step_does_is_an_error() {
+async fn task_field_that_no_step_uses_is_an_error() {
     let fake = Fake::start().await;
     fake.state().add("ann");
     let mut target = fake.target();
@@ -172,7 +172,7 @@ async fn what_the_task_says_and_no_step_does_is_an_error() {
 }
 
 #[tokio::test]
-async fn a_variable_that_is_not_there_is_named_and_nothing_is_sent() {
+async fn missing_variable_is_named_and_nothing_is_sent() {
     let fake = Fake::start().await;
     let mut target = fake.target();
     set(&mut target, "create_account.steps.0.json.mail", json!("{{ account.email }}"));
@@ -186,7 +186,7 @@ async fn a_variable_that_is_not_there_is_named_and_nothing_is_sent() {
 }
 
 #[tokio::test]
-async fn no_value_breaks_out_of_its_place() {
+async fn values_cannot_escape_headers_paths_or_bodies() {
     let fake = Fake::start().await;
     let mut target = fake.target();
     set(&mut target, "create_account.steps.0.headers", json!({ "X-Who": "{{ account.title }}" }));
@@ -207,7 +207,7 @@ async fn no_value_breaks_out_of_its_place() {
 }
 
 #[tokio::test]
-async fn a_form_is_sent_as_forms_are() {
+async fn form_bodies_are_url_encoded() {
     let fake = Fake::start().await;
     fake.state().add("ann");
     let mut target = fake.target();

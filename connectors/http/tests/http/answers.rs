@@ -30,7 +30,7 @@ async fn delete(rules: Value, reply: ResponseTemplate) -> Result<(), Error> {
 }
 
 #[tokio::test]
-async fn every_status_means_what_the_table_says() {
+async fn every_status_maps_to_its_documented_error() {
     use Code::{AccountAlreadyExists, InternalError, PermissionDenied, RateLimited, Timeout};
     use Effect::{NotApplied, Unknown};
     use Retry::{Backoff, Never};
@@ -62,7 +62,7 @@ async fn every_status_means_what_the_table_says() {
 }
 
 #[tokio::test]
-async fn an_answer_means_what_the_configuration_says() {
+async fn configured_error_rules_classify_responses() {
     let rules = json!({ "errors": [
         { "status": 400, "when": "'admin' in answer.reason", "code": "PERMISSION_DENIED",
           "message": "{{ account.label }} ({{ current.username }}) is an administrator of {{ system }}: {{ status }}" },
@@ -86,7 +86,7 @@ async fn an_answer_means_what_the_configuration_says() {
 }
 
 #[tokio::test]
-async fn a_success_that_is_none_is_an_error_of_unknown_effect() {
+async fn unexpected_success_response_has_unknown_effect() {
     let rules = json!({ "expect": { "status": [200, 404], "when": "answer.done" } });
     delete(rules.clone(), answer(200, json!({ "done": true }))).await.unwrap();
     delete(rules.clone(), answer(404, json!({ "done": true }))).await.unwrap();
@@ -108,7 +108,7 @@ async fn a_success_that_is_none_is_an_error_of_unknown_effect() {
 }
 
 #[tokio::test]
-async fn a_wrong_address_is_neither_an_empty_list_nor_a_missing_account() {
+async fn wrong_base_url_is_not_an_empty_list_or_missing_account() {
     let fake = Fake::start().await;
     fake.state().add("ann");
     let mut target = fake.target();
@@ -138,7 +138,7 @@ async fn a_wrong_address_is_neither_an_empty_list_nor_a_missing_account() {
 }
 
 #[tokio::test]
-async fn no_error_tells_the_key() {
+async fn errors_never_contain_the_api_key() {
     let fake = Fake::start().await;
     let mut target = fake.target();
     set(&mut target, "auth.api_key.header", Value::Null);

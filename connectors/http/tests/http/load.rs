@@ -33,12 +33,12 @@ fn target() -> Map<String, Value> {
 }
 
 #[test]
-fn the_table_that_the_others_are_made_from_is_accepted() {
+fn base_test_configuration_is_accepted() {
     build(&target()).unwrap();
 }
 
 #[test]
-fn the_recipes_are_accepted() {
+fn recipes_are_accepted() {
     for name in ["http-jupyterhub.toml", "http-rabbitmq.toml"] {
         build(&recipe(name, "Quiet-Harbour-7")).unwrap();
     }
@@ -46,7 +46,7 @@ fn the_recipes_are_accepted() {
 
 #[test]
 #[expect(clippy::too_many_lines, reason = "one line for each thing that can be wrong")]
-fn whatever_would_fail_silently_is_an_error_at_load() {
+fn silently_ignored_settings_are_errors_at_load() {
     let wrong: &[(&str, Value)] = &[
         // addresses and transport
         ("base_url", json!("example.com")),
@@ -177,7 +177,7 @@ fn whatever_would_fail_silently_is_an_error_at_load() {
 }
 
 #[test]
-fn a_secret_where_a_template_belongs_is_refused() {
+fn plain_secret_in_a_template_is_refused() {
     let mut target = target();
     set(&mut target, "check.headers.X-Token", json!("Quiet-Harbour-7"));
     let setup = Setup::new("app", target);

@@ -67,7 +67,7 @@ fn target(server: &MockServer, save: &str, header: (&str, &str)) -> Map<String, 
 }
 
 #[tokio::test]
-async fn a_token_or_a_cookie_is_fetched_once_and_renewed_once_when_it_has_ended() {
+async fn token_or_cookie_is_reused_and_renewed_once_on_expiry() {
     for (save, header) in [
         ("answer.data.token", ("Authorization", "Bearer {{ login.it }}")),
         ("cookies.session", ("Cookie", "session={{ login.it }}")),
@@ -85,7 +85,7 @@ async fn a_token_or_a_cookie_is_fetched_once_and_renewed_once_when_it_has_ended(
 }
 
 #[tokio::test]
-async fn those_who_wait_for_a_log_in_wait_for_the_same_one() {
+async fn concurrent_calls_share_one_login() {
     let (server, count) = start().await;
     let connector =
         build(&target(&server, "answer.data.token", ("Authorization", "Bearer {{ login.it }}"))).unwrap();
@@ -97,7 +97,7 @@ async fn those_who_wait_for_a_log_in_wait_for_the_same_one() {
 }
 
 #[tokio::test]
-async fn a_log_in_that_is_refused_holds_the_tasks_and_tells_no_secret() {
+async fn refused_login_holds_tasks_and_leaks_no_secret() {
     let (server, _) = start().await;
     let mut target = target(&server, "answer.data.token", ("Authorization", "Bearer {{ login.it }}"));
     for (status, code) in [
@@ -124,7 +124,7 @@ async fn a_log_in_that_is_refused_holds_the_tasks_and_tells_no_secret() {
 }
 
 #[tokio::test]
-async fn a_log_in_that_does_not_help_is_not_made_again_and_again() {
+async fn ineffective_login_is_not_repeated() {
     let (server, count) = start().await;
     let mut target = target(&server, "answer.data.token", ("Authorization", "Bearer {{ login.it }}"));
     Mock::given(path("/never")).respond_with(ResponseTemplate::new(401)).mount(&server).await;
@@ -135,7 +135,7 @@ async fn a_log_in_that_does_not_help_is_not_made_again_and_again() {
 }
 
 #[tokio::test]
-async fn what_a_log_in_gave_is_known_to_the_redactor() {
+async fn login_token_is_redacted() {
     let (server, _) = start().await;
     let target = target(&server, "answer.data.token", ("Authorization", "Bearer {{ login.it }}"));
     let setup = Setup::new("app", target);

@@ -8,7 +8,7 @@ use crate::fake::{Fake, answer};
 use crate::support::{account, accounts, build, list, set};
 
 #[tokio::test]
-async fn a_search_finds_the_one_that_is_meant_or_nobody() {
+async fn search_returns_only_an_exact_match() {
     let fake = Fake::start().await;
     for login in ["ann", "annabel", "joann", "Bob"] {
         fake.state().add(login);
@@ -34,7 +34,7 @@ async fn a_search_finds_the_one_that_is_meant_or_nobody() {
 }
 
 #[tokio::test]
-async fn another_account_than_was_asked_for_is_an_error() {
+async fn lookup_returning_another_account_is_an_error() {
     let fake = Fake::start().await;
     let connector = build(&fake.target()).unwrap();
     let bob = json!({ "id": 2, "login": "bob", "state": "on" });
@@ -50,7 +50,7 @@ async fn another_account_than_was_asked_for_is_an_error() {
 }
 
 #[tokio::test]
-async fn not_knowing_is_never_nobody() {
+async fn unclear_lookup_response_is_not_account_not_found() {
     let fake = Fake::start().await;
     fake.state().add("ann");
     let connector = build(&fake.target()).unwrap();
@@ -74,7 +74,7 @@ async fn not_knowing_is_never_nobody() {
 }
 
 #[tokio::test]
-async fn records_that_are_wrong_are_named_and_the_rest_is_listed() {
+async fn invalid_records_are_named_and_the_rest_is_listed() {
     let fake = Fake::start().await;
     let connector = build(&fake.target()).unwrap();
     let items = json!([
@@ -114,7 +114,7 @@ async fn records_that_are_wrong_are_named_and_the_rest_is_listed() {
 }
 
 #[tokio::test]
-async fn a_filter_leaves_out_what_is_not_ours_in_lists_and_look_ups() {
+async fn filter_applies_to_lists_and_lookups() {
     let fake = Fake::start().await;
     fake.state().add("ann");
     fake.state().add("svc-backup");
@@ -128,7 +128,7 @@ async fn a_filter_leaves_out_what_is_not_ours_in_lists_and_look_ups() {
 }
 
 #[tokio::test]
-async fn types_that_the_target_has_by_its_nature_are_listed_and_required() {
+async fn fixed_groups_are_listed_and_validated() {
     let fake = Fake::start().await;
     let mut target = fake.target();
     let fixed = json!({ "slug": "team", "name": "Team", "fixed": [{ "id": "t1", "name": "One" }] });
@@ -143,7 +143,7 @@ async fn types_that_the_target_has_by_its_nature_are_listed_and_required() {
 }
 
 #[tokio::test]
-async fn a_record_that_is_gone_when_more_of_it_is_asked_for_is_asked_for_again() {
+async fn record_removed_before_its_details_is_retried() {
     let fake = Fake::start().await;
     fake.state().add("ann");
     let connector = build(&fake.target()).unwrap();

@@ -7,7 +7,7 @@ use crate::scripted::{Reply, Script, Scripted};
 use crate::support::{account, accounts, build, set};
 
 #[tokio::test]
-async fn a_fixed_group_shows_its_members_by_one_request() {
+async fn fixed_group_members_are_read_with_one_request() {
     let admins: Script = |ask, state| {
         if ask.path == ["admins"] {
             return Reply::new(200, json!({ "admins": [{ "id": "u03" }, { "id": "u09" }] }));

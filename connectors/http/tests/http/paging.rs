@@ -90,7 +90,7 @@ fn by_offset(more: &Value) -> (Value, Value) {
 const COUNTS: [usize; 7] = [0, 1, 2, SIZE, SIZE + 1, 3 * SIZE, 47];
 
 #[tokio::test]
-async fn lists_of_any_length_are_read_by_offset_even_if_the_target_gives_less_than_asked_for() {
+async fn offset_paging_reads_lists_of_any_length_and_short_pages() {
     for more in [json!({}), json!({ "total": "answer.total" }), json!({ "more": "answer.more" })] {
         for count in COUNTS {
             for cap in [1, 3, SIZE] {
@@ -107,7 +107,7 @@ async fn lists_of_any_length_are_read_by_offset_even_if_the_target_gives_less_th
 }
 
 #[tokio::test]
-async fn lists_of_any_length_are_read_by_page_number() {
+async fn page_number_paging_reads_lists_of_any_length() {
     for (more, first) in [
         (json!({}), 1),
         (json!({ "total": "answer.total" }), 1),
@@ -130,7 +130,7 @@ async fn lists_of_any_length_are_read_by_page_number() {
 }
 
 #[tokio::test]
-async fn lists_of_any_length_are_read_by_cursor() {
+async fn cursor_paging_reads_lists_of_any_length() {
     for count in COUNTS {
         for numbers in [true, false] {
             let page = move |query: &Query, _: &str| {
@@ -153,7 +153,7 @@ async fn lists_of_any_length_are_read_by_cursor() {
 }
 
 #[tokio::test]
-async fn lists_of_any_length_are_read_by_links_and_by_headers() {
+async fn link_paging_reads_lists_of_any_length() {
     for count in COUNTS {
         for form in ["header", "relative", "body", "x-next"] {
             let page = move |query: &Query, base: &str| {
@@ -187,7 +187,7 @@ async fn lists_of_any_length_are_read_by_links_and_by_headers() {
 }
 
 #[tokio::test]
-async fn what_a_target_gives_all_at_once_is_handed_on_in_pages() {
+async fn unpaged_list_is_split_into_pages() {
     for count in COUNTS {
         let paging = json!({ "type": "whole", "size": SIZE });
         let list = List::new(paging, json!({}), move |_, _| items(users(0..count), &json!({}))).await;
@@ -196,7 +196,7 @@ async fn what_a_target_gives_all_at_once_is_handed_on_in_pages() {
 }
 
 #[tokio::test]
-async fn a_page_that_comes_again_is_no_end_and_no_news() {
+async fn repeated_page_is_an_error() {
     let same = || items(users(0..SIZE), &json!({ "next": "x", "total": 47 }));
     let (paging, query) = by_offset(&json!({}));
     List::new(paging, query, move |_, _| same()).await.fails("the same page was returned twice").await;
@@ -216,7 +216,7 @@ async fn a_page_that_comes_again_is_no_end_and_no_news() {
 }
 
 #[tokio::test]
-async fn a_next_page_at_another_address_is_not_asked_for() {
+async fn next_link_to_another_host_is_not_followed() {
     for other in [
         "https://evil.example.com/users",
         "http://127.0.0.1:1/users",
@@ -236,7 +236,7 @@ async fn a_next_page_at_another_address_is_not_asked_for() {
 }
 
 #[tokio::test]
-async fn a_list_that_ends_too_early_is_an_error() {
+async fn list_shorter_than_its_total_is_an_error() {
     let (paging, query) = by_offset(&json!({ "total": "answer.total" }));
     let page = |query: &Query, _: &str| offset(query, 25, SIZE, &json!({ "total": 30 }));
     List::new(paging, query, page).await.fails("ends after 25 records").await;
@@ -249,7 +249,7 @@ async fn a_list_that_ends_too_early_is_an_error() {
 }
 
 #[tokio::test]
-async fn what_is_no_list_is_not_an_empty_one() {
+async fn missing_list_is_not_an_empty_list() {
     for (body, message) in [
         (json!({}), "needs answer.items, which is missing"),
         (json!({ "items": null }), "is not a list"),
@@ -293,7 +293,7 @@ fn moving(
 }
 
 #[tokio::test]
-async fn nobody_is_passed_over_when_others_are_removed_meanwhile() {
+async fn no_account_is_skipped_when_others_are_removed_meanwhile() {
     // Two users of the first page are removed: the others move up by two.
     let (paging, query) = by_offset(&json!({}));
     let removed = |list: Vec<Value>| {
@@ -311,7 +311,7 @@ async fn nobody_is_passed_over_when_others_are_removed_meanwhile() {
 }
 
 #[tokio::test]
-async fn a_list_by_page_number_that_grows_shorter_is_an_error() {
+async fn list_that_shrinks_during_page_number_paging_is_an_error() {
     let paging = json!({ "type": "page", "total": "answer.total" });
     let page = |query: &Query, _: &str| {
         let from = (number(query, "p") - 1) * SIZE;
@@ -322,7 +322,7 @@ async fn a_list_by_page_number_that_grows_shorter_is_an_error() {
 }
 
 #[tokio::test]
-async fn a_page_that_fails_is_an_error_and_can_be_asked_for_again() {
+async fn failed_page_can_be_requested_again() {
     let failing = Arc::new(Mutex::new(false));
     let fails = Arc::clone(&failing);
     let (paging, query) = by_offset(&json!({}));
@@ -341,7 +341,7 @@ async fn a_page_that_fails_is_an_error_and_can_be_asked_for_again() {
 }
 
 #[tokio::test]
-async fn an_answer_that_is_too_large_is_no_list() {
+async fn oversized_list_response_is_an_error() {
     let mut list = List::new(Value::Null, json!({}), |_, _| items(users(0..1000), &json!({}))).await;
     set(&mut list.target, "limits", json!({ "body_bytes": 2048 }));
     list.fails("larger than 2048 bytes").await;

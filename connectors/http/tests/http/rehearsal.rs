@@ -6,7 +6,7 @@ use crate::scripted::Scripted;
 use crate::support::{build, set};
 
 #[tokio::test]
-async fn what_a_task_would_stumble_over_is_told_beforehand() {
+async fn describe_warns_about_templates_that_would_fail() {
     let server = Scripted::start(|ask, state| state.serve(&ask)).await;
     let mut target = server.target(&Value::Null, &json!({}));
     let warnings = build(&target).unwrap().describe().await.unwrap().warnings;
@@ -28,7 +28,7 @@ async fn what_a_task_would_stumble_over_is_told_beforehand() {
 }
 
 #[tokio::test]
-async fn check_names_the_key_to_change() {
+async fn check_names_the_setting_to_correct() {
     let server = Scripted::start(|ask, state| state.serve(&ask)).await;
     for (key, value, wanted) in [
         ("accounts.record.username", json!("record.nick"), "correct accounts.record.username"),

@@ -7,7 +7,7 @@ use crate::scripted::{Script, Scripted};
 use crate::support::{build, execute, set};
 
 #[tokio::test]
-async fn somebody_who_was_there_and_was_not_shown_is_refused_at_once_or_taken_over_as_is_set() {
+async fn hidden_existing_account_is_refused_or_adopted_as_configured() {
     // Searches do not show locked accounts.
     let hides: Script = |ask, state| {
         let mut reply = state.serve(&ask);

@@ -11,7 +11,7 @@ fn groups() -> Value {
 }
 
 #[tokio::test]
-async fn an_account_is_made_whole_and_its_id_is_its_guid() {
+async fn account_is_created_complete_with_its_guid_as_id() {
     let server = Samba::start().await;
     let directory = &server.directory;
     let connector = connector(directory, with(settings("ad", directory), &groups()));
@@ -39,7 +39,7 @@ async fn an_account_is_made_whole_and_its_id_is_its_guid() {
 }
 
 #[tokio::test]
-async fn a_renamed_account_keeps_its_id_its_groups_and_what_it_logs_in_with() {
+async fn renamed_account_keeps_its_id_groups_and_login() {
     let server = Samba::start().await;
     let directory = &server.directory;
     let connector = connector(directory, with(settings("ad", directory), &groups()));
@@ -61,7 +61,7 @@ async fn a_renamed_account_keeps_its_id_its_groups_and_what_it_logs_in_with() {
 }
 
 #[tokio::test]
-async fn suspending_keeps_the_other_bits() {
+async fn suspending_preserves_other_account_control_bits() {
     let server = Samba::start().await;
     let directory = &server.directory;
     let connector = connector(directory, with(settings("ad", directory), &groups()));
@@ -89,7 +89,7 @@ async fn suspending_keeps_the_other_bits() {
 }
 
 #[tokio::test]
-async fn a_password_that_breaks_the_policy_is_told_and_changes_nothing() {
+async fn password_violating_policy_is_reported_without_changes() {
     let server = Samba::start().await;
     let directory = &server.directory;
     let connector = connector(directory, with(settings("ad", directory), &groups()));
@@ -111,7 +111,7 @@ async fn a_password_that_breaks_the_policy_is_told_and_changes_nothing() {
 }
 
 #[tokio::test]
-async fn a_name_that_somebody_has_in_another_container_is_an_account_that_exists() {
+async fn name_used_in_another_container_already_exists() {
     let server = Samba::start().await;
     let directory = &server.directory;
     let connector = connector(directory, with(settings("ad", directory), &groups()));
@@ -122,7 +122,7 @@ async fn a_name_that_somebody_has_in_another_container_is_an_account_that_exists
 }
 
 #[tokio::test]
-async fn a_name_that_ends_early_for_the_server_is_not_that_of_somebody_else() {
+async fn name_with_nul_does_not_match_a_shorter_name() {
     let server = Samba::start().await;
     let directory = &server.directory;
     let connector = connector(directory, with(settings("ad", directory), &groups()));
@@ -135,7 +135,7 @@ async fn a_name_that_ends_early_for_the_server_is_not_that_of_somebody_else() {
 }
 
 #[tokio::test]
-async fn starttls_is_spoken_and_a_refused_bind_says_why() {
+async fn starttls_works_and_a_refused_bind_has_a_reason() {
     let server = Samba::start().await;
     let directory = &server.directory;
     let start_tls = json!({ "url": directory.ldap_url(), "start_tls": true });
@@ -152,7 +152,7 @@ async fn starttls_is_spoken_and_a_refused_bind_says_why() {
 }
 
 #[tokio::test]
-async fn groups_in_groups_are_followed() {
+async fn nested_groups_are_followed() {
     let server = Samba::start().await;
     let directory = &server.directory;
     directory.modify_ldif(
@@ -174,7 +174,7 @@ async fn groups_in_groups_are_followed() {
 }
 
 #[tokio::test]
-async fn a_principal_that_somebody_else_has_is_an_account_that_exists() {
+async fn taken_user_principal_name_already_exists() {
     let server = Samba::start().await;
     let directory = &server.directory;
     let connector = connector(directory, with(settings("ad", directory), &groups()));
@@ -194,7 +194,7 @@ async fn a_principal_that_somebody_else_has_is_an_account_that_exists() {
 }
 
 #[tokio::test]
-async fn ending_a_suspension_ends_a_lock_after_failed_attempts() {
+async fn unsuspending_clears_a_lockout() {
     let server = Samba::start().await;
     let directory = &server.directory;
     directory.modify_ldif(

@@ -19,7 +19,7 @@ fn of(read_from: &str) -> Value {
 }
 
 #[tokio::test]
-async fn memberships_that_may_not_be_read_are_told_with_their_key() {
+async fn unreadable_memberships_are_reported_with_their_setting() {
     let (engineering, sales) =
         ("CN=engineering,OU=groups,DC=test,DC=lan", "CN=sales,OU=groups,DC=test,DC=lan");
     let (ann, bob) = ("CN=ann,OU=people,DC=test,DC=lan", "CN=bob,OU=people,DC=test,DC=lan");
@@ -54,7 +54,7 @@ async fn memberships_that_may_not_be_read_are_told_with_their_key() {
 }
 
 #[tokio::test]
-async fn an_attribute_that_is_mistyped_is_refused_with_the_nearest() {
+async fn mistyped_attribute_is_refused_with_a_suggestion() {
     let server = Samba::start().await;
     let directory = &server.directory;
     for (own, key, nearest) in [
@@ -82,7 +82,7 @@ async fn an_attribute_that_is_mistyped_is_refused_with_the_nearest() {
 }
 
 #[tokio::test]
-async fn a_domain_controller_that_has_not_received_everything_is_not_believed() {
+async fn unsynchronized_domain_controller_is_not_trusted() {
     let server = Samba::start().await;
     let directory = &server.directory;
     let settings = with(settings("ad", directory), &of("memberOf"));

@@ -11,7 +11,7 @@ fn placeholder() -> Value {
 }
 
 #[tokio::test]
-async fn a_new_account_has_its_attributes_and_its_password() {
+async fn new_account_has_its_attributes_and_password() {
     let server = OpenLdap::start().await;
     let directory = &server.directory;
     let custom = json!({ "accounts": {
@@ -43,7 +43,7 @@ async fn a_new_account_has_its_attributes_and_its_password() {
 }
 
 #[tokio::test]
-async fn names_that_are_syntax_make_an_entry_of_that_name() {
+async fn names_with_special_characters_are_created_literally() {
     let server = OpenLdap::start().await;
     let connector = connector(&server.directory, settings("openldap", &server.directory));
     for name in [
@@ -67,7 +67,7 @@ async fn names_that_are_syntax_make_an_entry_of_that_name() {
 }
 
 #[tokio::test]
-async fn an_account_can_be_made_suspended_with_a_password() {
+async fn account_can_be_created_suspended_with_a_password() {
     let server = OpenLdap::start().await;
     let directory = &server.directory;
     let connector = connector(directory, settings("openldap", directory));
@@ -81,7 +81,7 @@ async fn an_account_can_be_made_suspended_with_a_password() {
 }
 
 #[tokio::test]
-async fn a_group_that_is_missing_is_found_before_anything_is_made() {
+async fn missing_group_is_detected_before_anything_is_created() {
     let server = OpenLdap::start().await;
     let connector = connector(&server.directory, settings("openldap", &server.directory));
     for memberships in
@@ -95,7 +95,7 @@ async fn a_group_that_is_missing_is_found_before_anything_is_made() {
 }
 
 #[tokio::test]
-async fn an_account_that_cannot_join_its_group_is_taken_away_again() {
+async fn account_that_cannot_join_its_group_is_removed() {
     // Only one member is allowed, and the placeholder, which the connector is not configured to recognize, takes that place.
     let rule = ["moduleload constraint", "overlay constraint", "constraint_attribute member count 1"];
     let server = OpenLdap::start_with(rule.into_iter().fold(Options::default(), Options::own)).await;
@@ -113,7 +113,7 @@ async fn an_account_that_cannot_join_its_group_is_taken_away_again() {
 }
 
 #[tokio::test]
-async fn a_repeated_attempt_goes_on_where_the_first_one_broke_off() {
+async fn repeated_attempt_resumes_the_interrupted_one() {
     let server = OpenLdap::start().await;
     let directory = &server.directory;
     let connector = connector(directory, with(settings("openldap", directory), &placeholder()));
@@ -142,7 +142,7 @@ async fn a_repeated_attempt_goes_on_where_the_first_one_broke_off() {
 }
 
 #[tokio::test]
-async fn a_number_that_the_server_gives_does_not_make_a_stranger_of_ones_own_work() {
+async fn attribute_assigned_by_the_server_does_not_prevent_resuming() {
     let server = OpenLdap::start().await;
     let directory = &server.directory;
     let own = json!({ "create": { "attributes": { "employeeNumber": "-1" } } });
@@ -162,7 +162,7 @@ async fn a_number_that_the_server_gives_does_not_make_a_stranger_of_ones_own_wor
 }
 
 #[tokio::test]
-async fn somebody_elses_account_is_never_taken_over() {
+async fn foreign_account_is_never_adopted() {
     let server = OpenLdap::start().await;
     let directory = &server.directory;
     directory.add_ldif(
@@ -186,7 +186,7 @@ async fn somebody_elses_account_is_never_taken_over() {
 }
 
 #[tokio::test]
-async fn a_rule_of_the_server_against_duplicates_where_nobody_looks_is_told() {
+async fn uniqueness_conflict_outside_the_base_is_reported() {
     let server = OpenLdap::start_with(Options::default().unique("mail")).await;
     let directory = &server.directory;
     // The entry is outside of the scope of the accounts, but the rule applies there too.

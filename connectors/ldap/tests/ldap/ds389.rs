@@ -7,7 +7,7 @@ use serde_json::json;
 use crate::support::{connector, find, group_id, id, run, settings, with};
 
 #[tokio::test]
-async fn passwords_are_set_over_starttls_and_not_without() {
+async fn passwords_are_set_only_over_starttls() {
     let server = Ds389::start().await;
     let directory = &server.directory;
     let plain = with(settings("389ds", directory), &json!({ "url": directory.ldap_url() }));
@@ -30,7 +30,7 @@ async fn passwords_are_set_over_starttls_and_not_without() {
 }
 
 #[tokio::test]
-async fn a_password_that_breaks_the_policy_leaves_nothing_behind() {
+async fn password_violating_policy_leaves_no_entry() {
     let server = Ds389::start().await;
     let directory = &server.directory;
     let connector = connector(directory, settings("389ds", directory));
@@ -46,7 +46,7 @@ async fn a_password_that_breaks_the_policy_leaves_nothing_behind() {
 }
 
 #[tokio::test]
-async fn an_account_is_locked_renamed_and_kept_in_its_groups() {
+async fn locked_and_renamed_account_stays_in_its_groups() {
     let server = Ds389::start().await;
     let directory = &server.directory;
     for integrity in [false, true] {
@@ -74,7 +74,7 @@ async fn an_account_is_locked_renamed_and_kept_in_its_groups() {
 }
 
 #[tokio::test]
-async fn a_value_that_somebody_has_already_is_an_account_that_exists() {
+async fn duplicate_unique_value_already_exists() {
     let server = Ds389::start_with(Options::default().unique("mail")).await;
     let directory = &server.directory;
     let connector = connector(directory, settings("389ds", directory));
@@ -86,7 +86,7 @@ async fn a_value_that_somebody_has_already_is_an_account_that_exists() {
 }
 
 #[tokio::test]
-async fn ending_a_suspension_ends_a_lock_after_failed_attempts_and_the_address_set_counts() {
+async fn unsuspending_clears_a_lockout_and_updated_email_comes_first() {
     let options = ["passwordLockout: on", "passwordMaxFailure: 2", "passwordUnlock: off"];
     let server = Ds389::start_with(options.into_iter().fold(Options::default(), Options::own)).await;
     let directory = &server.directory;
@@ -121,7 +121,7 @@ async fn ending_a_suspension_ends_a_lock_after_failed_attempts_and_the_address_s
 }
 
 #[tokio::test]
-async fn a_server_that_is_read_only_holds_the_tasks() {
+async fn read_only_server_holds_tasks() {
     let server = Ds389::start().await;
     let directory = &server.directory;
     let connector = connector(directory, settings("389ds", directory));

@@ -27,7 +27,7 @@ async fn is_not_believed(connector: &Arc<dyn Connector>, says: &str) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_replica_whose_first_refresh_broke_off_is_not_believed_and_the_next_server_is() {
+async fn replica_with_interrupted_refresh_is_skipped_for_the_next() {
     let population = Population { accounts: 400, groups: 2, members: 5 };
     let provider = Ds389::start_with(Options::default().population(population)).await;
     let replica = Ds389::start().await;
@@ -67,7 +67,7 @@ async fn a_replica_whose_first_refresh_broke_off_is_not_believed_and_the_next_se
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_replica_that_was_never_filled_is_not_believed_where_it_shows_that() {
+async fn uninitialized_replica_is_not_trusted() {
     let population = Population { accounts: 3, groups: 0, members: 0 };
     let server = Ds389::start_with(Options::default().population(population)).await;
     let directory = &server.directory;

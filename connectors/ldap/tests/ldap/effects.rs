@@ -23,7 +23,7 @@ fn add_ann(directory: &Directory, further: &str) {
 }
 
 #[tokio::test]
-async fn a_lock_that_no_policy_minds_is_no_suspension() {
+async fn lock_without_a_lockout_policy_is_not_a_suspension() {
     let server = OpenLdap::start().await;
     let directory = &server.directory;
     let connector = connector(directory, settings("openldap", directory));
@@ -72,7 +72,7 @@ async fn a_lock_that_no_policy_minds_is_no_suspension() {
 }
 
 #[tokio::test]
-async fn a_policy_of_ones_own_decides_on_the_lock() {
+async fn entry_specific_policy_decides_on_the_lock() {
     let own = "dn: cn=lax,ou=policies,dc=test\nobjectClass: device\nobjectClass: pwdPolicy\ncn: lax\n\
                pwdAttribute: userPassword\npwdLockout: FALSE";
     let server = OpenLdap::start_with(Options::default().ldif(own)).await;
@@ -86,7 +86,7 @@ async fn a_policy_of_ones_own_decides_on_the_lock() {
 }
 
 #[tokio::test]
-async fn a_status_and_a_password_in_one_task_both_hold() {
+async fn status_and_password_in_one_task_both_apply() {
     let server = OpenLdap::start().await;
     let directory = &server.directory;
     let connector = connector(directory, settings("openldap", directory));
@@ -102,7 +102,7 @@ async fn a_status_and_a_password_in_one_task_both_hold() {
 }
 
 #[tokio::test]
-async fn the_address_that_a_task_sets_is_the_one_that_counts_and_aliases_stay() {
+async fn updated_email_becomes_primary_and_aliases_are_kept() {
     let server = OpenLdap::start().await;
     let directory = &server.directory;
     add_ann(directory, "mail: a@example.com\nmail: b@example.com\nmail: Alias@example.com");
@@ -122,7 +122,7 @@ async fn the_address_that_a_task_sets_is_the_one_that_counts_and_aliases_stay() 
 }
 
 #[tokio::test]
-async fn no_membership_of_a_further_user_name_is_left_behind() {
+async fn memberships_of_additional_user_names_are_removed() {
     let server = OpenLdap::start().await;
     let directory = &server.directory;
     add_ann(directory, "uid: annie");
@@ -153,7 +153,7 @@ async fn no_membership_of_a_further_user_name_is_left_behind() {
 }
 
 #[tokio::test]
-async fn a_renamed_account_stays_in_its_groups_whatever_the_overlay_thinks_of_dangling_names() {
+async fn renamed_account_keeps_its_groups_with_any_memberof_setting() {
     for dangling in ["drop", "error"] {
         let options = [format!("memberof-dangling {dangling}"), "memberof-refint FALSE".to_owned()];
         let options = options.iter().fold(Options::default(), |options, line| options.own(line));
@@ -173,7 +173,7 @@ async fn a_renamed_account_stays_in_its_groups_whatever_the_overlay_thinks_of_da
 }
 
 #[tokio::test]
-async fn an_account_that_may_not_be_deleted_or_renamed_keeps_its_groups() {
+async fn refused_delete_or_rename_keeps_the_groups() {
     // The entry itself cannot be deleted; its attributes can be changed.
     let rule = format!("access to dn.exact=\"{ANN}\" attrs=entry by * read");
     let server = OpenLdap::start_with(Options::default().own(&rule)).await;
@@ -207,7 +207,7 @@ async fn an_account_that_may_not_be_deleted_or_renamed_keeps_its_groups() {
 }
 
 #[tokio::test]
-async fn an_account_with_entries_below_it_keeps_its_groups() {
+async fn account_with_child_entries_keeps_its_groups() {
     let server = OpenLdap::start().await;
     let directory = &server.directory;
     add_ann(directory, "");
@@ -222,7 +222,7 @@ async fn an_account_with_entries_below_it_keeps_its_groups() {
 }
 
 #[tokio::test]
-async fn what_makes_an_entry_an_account_may_come_with_its_groups() {
+async fn account_filter_may_depend_on_a_group() {
     let server = OpenLdap::start().await;
     let directory = &server.directory;
     let own =
@@ -248,7 +248,7 @@ async fn what_makes_an_entry_an_account_may_come_with_its_groups() {
 }
 
 #[tokio::test]
-async fn an_entry_that_lacks_a_field_of_the_task_is_not_taken_for_its_own_work() {
+async fn entry_lacking_a_task_field_is_not_adopted() {
     let server = OpenLdap::start().await;
     let directory = &server.directory;
     add_ann(directory, "");
@@ -263,7 +263,7 @@ async fn an_entry_that_lacks_a_field_of_the_task_is_not_taken_for_its_own_work()
 }
 
 #[tokio::test]
-async fn whoever_has_the_new_name_is_not_the_renamed_account_for_that() {
+async fn account_with_the_new_name_is_not_taken_as_the_renamed_one() {
     let server = OpenLdap::start().await;
     let directory = &server.directory;
     // The account bob does not exist any more; this account ann always existed.
@@ -281,7 +281,7 @@ async fn whoever_has_the_new_name_is_not_the_renamed_account_for_that() {
 }
 
 #[tokio::test]
-async fn what_an_earlier_attempt_left_half_made_is_not_somebody_else() {
+async fn staged_entry_of_an_earlier_attempt_is_not_a_conflict() {
     let server = OpenLdap::start().await;
     let directory = &server.directory;
     directory.add_ldif(

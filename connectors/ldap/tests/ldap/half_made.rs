@@ -56,7 +56,7 @@ async fn leaves_nobody(connector: &Arc<dyn Connector>, directory: &Directory, ta
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_creation_that_is_cut_off_leaves_nothing_half_made() {
+async fn interrupted_creation_leaves_no_partial_entry() {
     let server = OpenLdap::start().await;
     let directory = &server.directory;
     let group = group_id(&connector(directory, own::<OpenLdap>(directory)), "group", "engineering").await;
@@ -111,7 +111,7 @@ async fn a_creation_that_is_cut_off_leaves_nothing_half_made() {
 
 /// The server rejects the password, and the connection breaks when the half-created entry is removed.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_removal_that_is_cut_off_is_made_over_another_connection() {
+async fn interrupted_removal_is_completed_on_another_connection() {
     let server = OpenLdap::start_with(Options::default().own(PASSWORDS_ARE_JUDGED)).await;
     let directory = &server.directory;
     // A delete request (RFC 4511: application tag 10), with the length and the name of the entry.
@@ -129,7 +129,7 @@ async fn a_removal_that_is_cut_off_is_made_over_another_connection() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn whatever_openldap_refuses_leaves_nobody() {
+async fn creation_refused_by_openldap_leaves_no_account() {
     let rules = ["moduleload constraint", "overlay constraint", "constraint_attribute member count 1"];
     let no_lock = "access to attrs=pwdAccountLockedTime by dn.exact=\"cn=reader,dc=test\" read by * none";
     for (rule, short) in [(PASSWORDS_ARE_JUDGED, true), ("", false), (no_lock, false), (rules[0], false)] {
@@ -158,7 +158,7 @@ async fn whatever_openldap_refuses_leaves_nobody() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_cannot_be_taken_away_is_told_and_the_next_attempt_begins_with_it() {
+async fn leftover_entry_is_reported_and_removed_by_the_next_attempt() {
     // The server's configuration can be changed while it runs.
     let online = ["database config", "rootpw config-secret-1"];
     let server = OpenLdap::start_with(online.into_iter().fold(Options::default(), Options::own)).await;
@@ -207,7 +207,7 @@ async fn what_cannot_be_taken_away_is_told_and_the_next_attempt_begins_with_it()
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn whatever_389ds_refuses_leaves_nobody() {
+async fn creation_refused_by_389ds_leaves_no_account() {
     let server = Ds389::start().await;
     let directory = &server.directory;
     let group = group_id(&connector(directory, own::<Ds389>(directory)), "group", "engineering").await;
@@ -267,7 +267,7 @@ async fn whatever_389ds_refuses_leaves_nobody() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn whatever_samba_refuses_leaves_nobody() {
+async fn creation_refused_by_samba_leaves_no_account() {
     let server = Samba::start().await;
     let directory = &server.directory;
     // Account operators are not allowed to change the members of this group.

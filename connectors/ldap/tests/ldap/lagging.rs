@@ -59,7 +59,7 @@ fn must_wait(error: &Error) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_a_server_told_that_is_gone_is_not_denied_by_one_that_lags() {
+async fn lagging_server_does_not_contradict_a_failed_server() {
     let mut pair = OpenLdapPair::start_with(Options::default()).await;
     let (first, second) = (pair.first.directory.clone(), pair.second.directory.clone());
     let (patient, hasty) = (of_both(&pair, "1h"), of_both(&pair, "0s"));
@@ -138,7 +138,7 @@ async fn what_a_server_told_that_is_gone_is_not_denied_by_one_that_lags() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn work_goes_on_at_the_next_server_once_the_wait_is_over() {
+async fn work_continues_on_the_next_server_after_failover_wait() {
     let mut pair = OpenLdapPair::start_with(Options::default()).await;
     let (first, second) = (pair.first.directory.clone(), pair.second.directory.clone());
     let connector = of_both(&pair, "3s");
@@ -218,11 +218,11 @@ async fn what_was_made_and_cut_off(second_knows: bool) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_account_is_not_believed_gone_because_a_server_that_lags_does_not_have_it() {
+async fn account_missing_on_a_lagging_server_is_not_reported_gone() {
     what_was_made_and_cut_off(false).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_account_is_not_believed_gone_because_another_server_has_removed_it() {
+async fn account_removed_on_another_server_is_not_reported_gone() {
     what_was_made_and_cut_off(true).await;
 }

@@ -7,7 +7,7 @@ use serde_json::json;
 use crate::support::{connector, list, page, settings, with};
 
 #[tokio::test]
-async fn a_listing_that_a_size_limit_cuts_off_is_an_error_and_never_an_end() {
+async fn listing_truncated_by_size_limit_is_an_error() {
     let population = Population { accounts: 50, groups: 30, members: 2 };
     let options = Options::default().population(population).size_limit(25);
     let server = OpenLdap::start_with(options).await;
@@ -25,7 +25,7 @@ async fn a_listing_that_a_size_limit_cuts_off_is_an_error_and_never_an_end() {
 }
 
 #[tokio::test]
-async fn the_last_page_is_given_again_and_an_older_one_is_not() {
+async fn only_the_latest_page_can_be_requested_again() {
     let population = Population { accounts: 30, groups: 0, members: 0 };
     let server = OpenLdap::start_with(Options::default().population(population)).await;
     let settings = with(settings("openldap", &server.directory), &json!({ "page_size": 10 }));
@@ -43,7 +43,7 @@ async fn the_last_page_is_given_again_and_an_older_one_is_not() {
 }
 
 #[tokio::test]
-async fn a_cursor_of_another_time_or_type_is_refused() {
+async fn cursor_of_another_listing_or_type_is_refused() {
     let population = Population { accounts: 30, groups: 0, members: 0 };
     let server = OpenLdap::start_with(Options::default().population(population)).await;
     let settings = with(settings("openldap", &server.directory), &json!({ "page_size": 10 }));
@@ -57,7 +57,7 @@ async fn a_cursor_of_another_time_or_type_is_refused() {
 }
 
 #[tokio::test]
-async fn listings_that_were_left_do_not_pile_up() {
+async fn abandoned_listings_do_not_accumulate() {
     let population = Population { accounts: 30, groups: 0, members: 0 };
     let server = OpenLdap::start_with(Options::default().population(population)).await;
     let settings = with(settings("openldap", &server.directory), &json!({ "page_size": 10 }));
@@ -71,7 +71,7 @@ async fn listings_that_were_left_do_not_pile_up() {
 }
 
 #[tokio::test]
-async fn an_account_that_cannot_be_told_from_others_is_reported() {
+async fn account_without_a_username_is_rejected_with_its_dn() {
     let odd = "dn: cn=odd,ou=people,dc=test\nobjectClass: inetOrgPerson\ncn: odd\nsn: odd";
     let server = OpenLdap::start_with(Options::default().ldif(odd)).await;
     let connector = connector(&server.directory, settings("openldap", &server.directory));
@@ -84,7 +84,7 @@ async fn an_account_that_cannot_be_told_from_others_is_reported() {
 }
 
 #[tokio::test]
-async fn ten_thousand_accounts_in_two_hundred_groups_are_listed_with_their_groups() {
+async fn ten_thousand_accounts_are_listed_with_their_groups() {
     let population = Population { accounts: 10_000, groups: 200, members: 100 };
     let server = OpenLdap::start_with(Options::default().population(population)).await;
     let directory = &server.directory;

@@ -28,14 +28,14 @@ fn error(profile: &str, changes: &Value) -> SettingsError {
 }
 
 #[test]
-fn every_profile_loads_with_the_least_that_must_be_said() {
+fn every_profile_loads_with_minimal_settings() {
     for profile in ["openldap", "389ds", "ad"] {
         assert!(build(&[], settings(profile)).is_ok(), "{profile}");
     }
 }
 
 #[test]
-fn a_key_that_is_wrong_is_named() {
+fn wrong_setting_names_its_key() {
     let cases = [
         ("url", json!({ "url": "http://ldap.example.com" })),
         ("url", json!({ "url": "ldaps://" })),
@@ -123,7 +123,7 @@ fn a_key_that_is_wrong_is_named() {
 }
 
 #[test]
-fn a_password_does_not_cross_the_network_in_plain_text_unless_that_is_said() {
+fn plain_text_passwords_must_be_allowed_explicitly() {
     let plain = json!({ "url": "ldap://ldap.example.com" });
     let error = error("openldap", &plain);
     assert_eq!(error.key, "url");
@@ -142,7 +142,7 @@ fn a_password_does_not_cross_the_network_in_plain_text_unless_that_is_said() {
 }
 
 #[test]
-fn active_directory_sets_passwords_over_tls_alone() {
+fn active_directory_requires_tls_for_passwords() {
     assert_eq!(error("ad", &json!({ "url": "ldap://127.0.0.1" })).key, "url");
     let mut settings = settings("ad");
     settings.extend([("url".to_owned(), json!("ldap://127.0.0.1")), ("read_only".to_owned(), json!(true))]);
@@ -150,7 +150,7 @@ fn active_directory_sets_passwords_over_tls_alone() {
 }
 
 #[test]
-fn active_directory_knows_other_names_to_bind_as() {
+fn active_directory_accepts_other_bind_names() {
     for name in ["bridgehead@example.com", "EXAMPLE\\bridgehead", "cn=bridgehead,dc=example,dc=com"] {
         let mut settings = settings("ad");
         settings.insert("bind_dn".to_owned(), json!(name));
@@ -160,12 +160,12 @@ fn active_directory_knows_other_names_to_bind_as() {
 }
 
 #[test]
-fn a_file_of_authorities_that_holds_none_is_an_error() {
+fn ca_without_pem_certificates_is_an_error() {
     assert!(build(b"does not contain a PEM certificate", settings("openldap")).is_err());
 }
 
 #[test]
-fn every_example_loads() {
+fn all_examples_load() {
     let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../config/examples");
     for name in ["ldap-openldap.toml", "ldap-389ds.toml", "ldap-freeipa.toml", "ldap-ad.toml"] {
         let text = std::fs::read_to_string(folder.join(name)).unwrap();

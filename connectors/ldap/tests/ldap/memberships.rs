@@ -27,7 +27,7 @@ fn ids(refs: &[&String]) -> Value {
 }
 
 #[tokio::test]
-async fn groups_in_groups_are_followed_if_that_is_wanted_and_a_ring_ends() {
+async fn nested_groups_are_followed_if_enabled_and_cycles_end() {
     let server = OpenLdap::start().await;
     let directory = &server.directory;
     directory
@@ -65,7 +65,7 @@ async fn groups_in_groups_are_followed_if_that_is_wanted_and_a_ring_ends() {
 }
 
 #[tokio::test]
-async fn every_kind_of_group_takes_and_gives_up_its_last_member() {
+async fn every_group_class_can_gain_and_lose_its_last_member() {
     let server = OpenLdap::start().await;
     let directory = &server.directory;
     directory.add_ldif(
@@ -108,7 +108,7 @@ async fn every_kind_of_group_takes_and_gives_up_its_last_member() {
 }
 
 #[tokio::test]
-async fn a_group_that_may_not_be_empty_says_what_to_set() {
+async fn group_that_cannot_be_empty_names_the_setting() {
     let server = OpenLdap::start().await;
     let directory = &server.directory;
     // A profile that does not expect this schema rule.
@@ -128,7 +128,7 @@ async fn a_group_that_may_not_be_empty_says_what_to_set() {
 }
 
 #[tokio::test]
-async fn members_are_found_in_a_listing_however_they_are_written() {
+async fn members_are_matched_in_any_notation() {
     let server = OpenLdap::start().await;
     let directory = &server.directory;
     let accounts = [("Zo\u{eb}", "zoe"), ("Ann, the first", "ann"), ("Bob", "bob")];

@@ -103,27 +103,27 @@ async fn a_name_that_is_no_text<S: Server>(old: &'static [u8], new: &'static [u8
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn whoever_is_renamed_midway_on_389ds_stays_in_the_groups() {
+async fn account_renamed_during_a_task_keeps_groups_on_389ds() {
     renamed_midway::<Ds389>("groupOfNames", "cn=engineering,ou=groups,dc=test").await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn whoever_is_renamed_midway_on_samba_stays_in_the_groups() {
+async fn account_renamed_during_a_task_keeps_groups_on_samba() {
     renamed_midway::<Samba>("\x05group", "CN=engineering,OU=groups,DC=test,DC=lan").await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_name_that_is_no_text_is_a_bad_record_of_389ds() {
+async fn non_utf8_dn_is_an_invalid_record_on_389ds() {
     a_name_that_is_no_text::<Ds389>(b"uid=odXd,", b"uid=od\xe9d,").await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_name_that_is_no_text_is_a_bad_record_of_samba() {
+async fn non_utf8_dn_is_an_invalid_record_on_samba() {
     a_name_that_is_no_text::<Samba>(b"CN=odXd,", b"CN=od\xe9d,").await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_part_of_389ds_that_lies_elsewhere_makes_nobody_uncertain() {
+async fn referral_on_389ds_does_not_make_lookups_uncertain() {
     let server = Ds389::start().await;
     let directory = &server.directory;
     populate(directory, &["ann"]);
@@ -150,7 +150,7 @@ async fn a_part_of_389ds_that_lies_elsewhere_makes_nobody_uncertain() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_every_domain_refers_to_from_its_root_makes_nothing_uncertain() {
+async fn default_domain_referrals_make_nothing_uncertain() {
     let server = Samba::start().await;
     let directory = &server.directory;
     populate(directory, &["ann"]);
@@ -169,7 +169,7 @@ async fn what_every_domain_refers_to_from_its_root_makes_nothing_uncertain() {
 
 /// Number 17 on Active Directory: a problem with bridgehead's own account is not an error of a task, and is reported.
 #[tokio::test(flavor = "multi_thread")]
-async fn an_account_of_bridgehead_that_samba_does_not_let_in_holds_the_tasks() {
+async fn refused_service_account_on_samba_holds_tasks() {
     let server = Samba::start().await;
     let directory = &server.directory;
     populate(directory, &["ann"]);

@@ -11,7 +11,7 @@ fn parts(error: &Error) -> (Code, Effect, Subject) {
 }
 
 #[tokio::test]
-async fn starttls_is_spoken_before_the_password_is_sent() {
+async fn starttls_precedes_the_bind() {
     // The server refuses unencrypted binds, so a successful bind was encrypted.
     let server = OpenLdap::start_with(Options::default().require_tls()).await;
     let directory = &server.directory;
@@ -24,7 +24,7 @@ async fn starttls_is_spoken_before_the_password_is_sent() {
 }
 
 #[tokio::test]
-async fn a_certificate_of_a_strange_authority_is_refused() {
+async fn certificate_of_unknown_ca_is_refused() {
     let server = OpenLdap::start().await;
     let directory = &server.directory;
     let stranger = Authority::new().ca_pem();
@@ -38,7 +38,7 @@ async fn a_certificate_of_a_strange_authority_is_refused() {
 }
 
 #[tokio::test]
-async fn a_certificate_for_another_name_is_refused() {
+async fn certificate_for_another_name_is_refused() {
     let server =
         OpenLdap::start_with(Options::default().certificate_names(&["ldap.example.com", "127.0.0.1"])).await;
     let url = format!("ldaps://localhost:{}", server.directory.ldaps_port);
@@ -48,7 +48,7 @@ async fn a_certificate_for_another_name_is_refused() {
 }
 
 #[tokio::test]
-async fn a_client_certificate_says_who_bridgehead_is() {
+async fn client_certificate_authenticates_bridgehead() {
     // The server's certificate is also valid for clients.
     let own = ["TLSVerifyClient try", "authz-regexp \"^cn=localhost$\" \"cn=writer,dc=test\""];
     let server = OpenLdap::start_with(own.into_iter().fold(Options::default(), Options::own)).await;
@@ -82,7 +82,7 @@ async fn a_client_certificate_says_who_bridgehead_is() {
 }
 
 #[tokio::test]
-async fn a_client_certificate_that_the_server_does_not_ask_for_is_no_bind() {
+async fn unrequested_client_certificate_does_not_bind() {
     let server = OpenLdap::start().await;
     let directory = &server.directory;
     let read = |name: &str| std::fs::read_to_string(directory.ca.with_file_name(name)).unwrap();
@@ -98,7 +98,7 @@ async fn a_client_certificate_that_the_server_does_not_ask_for_is_no_bind() {
 }
 
 #[tokio::test]
-async fn a_connection_that_died_between_calls_is_replaced() {
+async fn dead_connection_is_replaced() {
     let mut server = OpenLdap::start().await;
     let directory = server.directory.clone();
     let connector = connector(&directory, settings("openldap", &directory));
@@ -114,7 +114,7 @@ async fn a_connection_that_died_between_calls_is_replaced() {
 }
 
 #[tokio::test]
-async fn a_server_that_falls_silent_in_the_middle_is_given_up() {
+async fn unresponsive_server_times_out() {
     let server = OpenLdap::start().await;
     let settings = with(settings("openldap", &server.directory), &json!({ "request_timeout": "5s" }));
     let connector = connector(&server.directory, settings);
@@ -129,7 +129,7 @@ async fn a_server_that_falls_silent_in_the_middle_is_given_up() {
 }
 
 #[tokio::test]
-async fn a_listing_whose_server_was_restarted_is_incomplete() {
+async fn listing_across_a_server_restart_is_incomplete() {
     let population = Population { accounts: 30, groups: 0, members: 0 };
     let mut server = OpenLdap::start_with(Options::default().population(population)).await;
     let settings = with(settings("openldap", &server.directory), &json!({ "page_size": 10 }));
@@ -145,7 +145,7 @@ async fn a_listing_whose_server_was_restarted_is_incomplete() {
 }
 
 #[tokio::test]
-async fn a_base_that_is_not_there_is_nobodys_absence() {
+async fn missing_base_is_not_account_not_found() {
     let server = OpenLdap::start().await;
     let directory = &server.directory;
     let nowhere = json!({ "accounts": { "base": "ou=nowhere,dc=test" } });
@@ -166,7 +166,7 @@ async fn a_base_that_is_not_there_is_nobodys_absence() {
 }
 
 #[tokio::test]
-async fn more_tasks_than_connections_wait_their_turn() {
+async fn tasks_wait_for_a_free_connection() {
     let server = OpenLdap::start().await;
     let settings = with(settings("openldap", &server.directory), &json!({ "connections": 2 }));
     let connector = connector(&server.directory, settings);

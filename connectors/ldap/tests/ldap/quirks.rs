@@ -214,7 +214,7 @@ async fn everything(quirk: &Quirk, directory: &Directory) {
 }
 
 #[tokio::test]
-async fn every_product_is_listed_and_changed_alike() {
+async fn every_product_is_listed_and_changed_the_same_way() {
     let folder = tempfile::tempdir().unwrap();
     let schema = "attributetype ( 1.3.6.1.4.1.4203.666.99.1 NAME 'nsAccountLock' EQUALITY caseIgnoreMatch \
                   SYNTAX 1.3.6.1.4.1.1466.115.121.1.15 SINGLE-VALUE )\n\

@@ -164,7 +164,7 @@ async fn story(connector: &Arc<dyn Connector>, directory: &Directory, shape: &Va
 }
 
 #[tokio::test]
-async fn entries_of_every_shape_are_met() {
+async fn entries_of_every_shape_are_handled() {
     let writer = "limits dn.exact=\"cn=writer,dc=test\" size=unlimited size.pr=4";
     let server = OpenLdap::start_with(Options::default().own(writer).ldif(&entries())).await;
     let directory = &server.directory;

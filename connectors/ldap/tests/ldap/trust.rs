@@ -36,7 +36,7 @@ async fn listed_groups(connector: &std::sync::Arc<dyn bridgehead_sdk::Connector>
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_account_that_is_renamed_or_moved_while_it_is_listed_keeps_its_groups() {
+async fn account_renamed_or_moved_during_a_listing_keeps_its_groups() {
     const PAGED: &str = "1.2.840.113556.1.4.319";
     let moments: [&[&str]; 4] = [
         // Before anything is read, before the groups are read, after them, and after the account itself.
@@ -79,7 +79,7 @@ async fn an_account_that_is_renamed_or_moved_while_it_is_listed_keeps_its_groups
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn groups_that_are_renamed_while_they_are_read_stay_in_their_groups() {
+async fn groups_renamed_during_a_listing_stay_in_their_groups() {
     let server = OpenLdap::start().await;
     let directory = server.directory.clone();
     add_ann(&directory, "");
@@ -105,7 +105,7 @@ async fn groups_that_are_renamed_while_they_are_read_stay_in_their_groups() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_group_that_is_renamed_while_its_members_are_listed_keeps_them() {
+async fn group_renamed_during_a_listing_keeps_its_members() {
     let server = OpenLdap::start().await;
     let directory = server.directory.clone();
     add_ann(&directory, "");
@@ -122,7 +122,7 @@ async fn a_group_that_is_renamed_while_its_members_are_listed_keeps_them() {
 }
 
 #[tokio::test]
-async fn a_group_that_is_named_and_not_there_makes_a_listing_incomplete() {
+async fn reference_to_a_missing_group_makes_a_listing_incomplete() {
     let ann = format!(
         "dn: {ANN}\nobjectClass: inetOrgPerson\nuid: ann\ncn: Ann\nsn: Ann\nmemberOf: cn=gone,ou=groups,dc=test"
     );
@@ -135,7 +135,7 @@ async fn a_group_that_is_named_and_not_there_makes_a_listing_incomplete() {
 }
 
 #[tokio::test]
-async fn attributes_and_bases_may_have_any_of_their_names() {
+async fn attributes_and_bases_accept_any_alias() {
     let server = OpenLdap::start().await;
     let directory = &server.directory;
     let names = json!({
@@ -181,7 +181,7 @@ async fn attributes_and_bases_may_have_any_of_their_names() {
 }
 
 #[tokio::test]
-async fn a_name_that_the_server_does_not_know_is_refused_with_the_nearest() {
+async fn unknown_schema_name_is_refused_with_a_suggestion() {
     let server = OpenLdap::start().await;
     let directory = &server.directory;
     let base = &directory.people;
@@ -231,7 +231,7 @@ fn referral() -> Options {
 }
 
 #[tokio::test]
-async fn a_part_that_another_server_holds_makes_a_listing_incomplete_and_nobody_uncertain() {
+async fn referral_makes_listings_incomplete_but_not_lookups_uncertain() {
     let server = OpenLdap::start_with(referral()).await;
     let directory = &server.directory;
     let connector = connector(directory, settings("openldap", directory));
@@ -263,7 +263,7 @@ async fn a_part_that_another_server_holds_makes_a_listing_incomplete_and_nobody_
 }
 
 #[tokio::test]
-async fn a_part_that_is_not_wanted_is_left_out() {
+async fn ignored_referrals_are_skipped() {
     let server = OpenLdap::start_with(referral()).await;
     let directory = &server.directory;
     for ignored in ["ou=abroad,dc=test", "ldap://127.0.0.1:1"] {
@@ -277,7 +277,7 @@ async fn a_part_that_is_not_wanted_is_left_out() {
 }
 
 #[tokio::test]
-async fn a_replica_whose_first_refresh_broke_off_is_not_believed() {
+async fn replica_with_interrupted_refresh_is_not_trusted() {
     let provider = "syncrepl rid=1 provider=ldap://127.0.0.1:1 type=refreshOnly searchbase=dc=test bindmethod=simple \
                     retry=\"60 +\"";
     let population = Population { accounts: 3, groups: 0, members: 0 };
@@ -306,7 +306,7 @@ async fn a_replica_whose_first_refresh_broke_off_is_not_believed() {
 }
 
 #[tokio::test]
-async fn a_server_that_is_read_only_holds_the_tasks() {
+async fn read_only_server_holds_tasks() {
     let population = Population { accounts: 1, groups: 0, members: 0 };
     let options = Options::default().population(population).own("readonly on");
     let server = OpenLdap::start_with(options).await;
@@ -337,7 +337,7 @@ async fn a_server_that_is_read_only_holds_the_tasks() {
 }
 
 #[tokio::test]
-async fn an_account_of_bridgehead_that_must_change_its_password_holds_the_tasks() {
+async fn service_account_with_expired_password_holds_tasks() {
     let server = OpenLdap::start().await;
     let directory = &server.directory;
     let connector = connector(directory, settings("openldap", directory));
@@ -359,7 +359,7 @@ async fn an_account_of_bridgehead_that_must_change_its_password_holds_the_tasks(
 }
 
 #[tokio::test]
-async fn attributes_that_may_not_be_read_are_told_with_their_key() {
+async fn unreadable_attributes_are_reported_with_their_setting() {
     for (hidden, own, key) in [
         ("member", json!({}), "groups.0.member_attribute"),
         ("memberOf", json!({ "memberships": { "read_from": "memberOf" } }), "memberships.attribute"),
@@ -383,7 +383,7 @@ async fn attributes_that_may_not_be_read_are_told_with_their_key() {
 }
 
 #[tokio::test]
-async fn an_attribute_of_memberships_that_nobody_keeps_any_more_is_told() {
+async fn unmaintained_membership_attribute_is_reported() {
     let server = OpenLdap::start().await;
     let directory = &server.directory;
     add_ann(directory, "");
@@ -403,7 +403,7 @@ async fn an_attribute_of_memberships_that_nobody_keeps_any_more_is_told() {
 }
 
 #[tokio::test]
-async fn the_next_server_takes_over_and_is_not_believed_at_once() {
+async fn failover_server_takes_over_but_is_not_trusted_at_once() {
     let mut first = OpenLdap::start().await;
     let second = OpenLdap::start().await;
     let directory = first.directory.clone();
@@ -461,7 +461,7 @@ async fn the_next_server_takes_over_and_is_not_believed_at_once() {
 }
 
 #[tokio::test]
-async fn a_replica_that_stood_in_for_its_provider_gives_the_work_back() {
+async fn work_returns_from_the_replica_to_its_provider() {
     let mut first = OpenLdap::start().await;
     let second = OpenLdap::start_with(Options::default().own("readonly on")).await;
     let directory = first.directory.clone();
@@ -484,7 +484,7 @@ async fn a_replica_that_stood_in_for_its_provider_gives_the_work_back() {
 }
 
 #[tokio::test]
-async fn an_account_in_more_groups_than_iden_takes_says_how_to_choose_among_them() {
+async fn account_in_too_many_groups_says_how_to_filter_them() {
     let server = OpenLdap::start().await;
     let directory = &server.directory;
     add_ann(directory, "");
@@ -506,7 +506,7 @@ async fn an_account_in_more_groups_than_iden_takes_says_how_to_choose_among_them
 }
 
 #[tokio::test]
-async fn people_may_log_in_by_their_address() {
+async fn email_can_be_the_user_name() {
     let server = OpenLdap::start().await;
     let directory = &server.directory;
     let own: Value = json!({
@@ -528,7 +528,7 @@ async fn people_may_log_in_by_their_address() {
 }
 
 #[tokio::test]
-async fn fields_that_no_attribute_is_mapped_to_cannot_be_verified() {
+async fn fields_without_an_attribute_are_unverifiable() {
     let server = OpenLdap::start().await;
     let directory = &server.directory;
     let own = json!({
@@ -540,7 +540,7 @@ async fn fields_that_no_attribute_is_mapped_to_cannot_be_verified() {
 }
 
 #[tokio::test]
-async fn a_single_group_or_account_that_hides_who_is_in_it_is_told() {
+async fn single_hidden_membership_is_reported_with_its_setting() {
     const BOB: &str = "uid=bob,ou=people,dc=test";
     for (read_from, place, hidden, key) in [
         ("members", ENGINEERING, "member", "groups.0.member_attribute"),

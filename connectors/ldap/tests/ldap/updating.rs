@@ -7,7 +7,7 @@ use serde_json::json;
 use crate::support::{attempt, connector, find, group_id, id, run, settings, with};
 
 #[tokio::test]
-async fn a_renamed_account_keeps_its_id_and_its_groups() {
+async fn renamed_account_keeps_its_id_and_groups() {
     let server = OpenLdap::start().await;
     let directory = &server.directory;
     // The server does not maintain this attribute when an entry is renamed or deleted.
@@ -37,7 +37,7 @@ async fn a_renamed_account_keeps_its_id_and_its_groups() {
 }
 
 #[tokio::test]
-async fn the_old_name_is_taken_out_of_its_groups_by_the_attempt_after_the_one_that_broke_off() {
+async fn next_attempt_removes_the_old_name_from_its_groups() {
     let server = OpenLdap::start().await;
     let directory = &server.directory;
     // The state after the connection broke right after the rename.
@@ -61,7 +61,7 @@ async fn the_old_name_is_taken_out_of_its_groups_by_the_attempt_after_the_one_th
 }
 
 #[tokio::test]
-async fn an_account_that_somebody_moved_is_found_by_its_id() {
+async fn moved_account_is_found_by_its_id() {
     let server = OpenLdap::start().await;
     let directory = &server.directory;
     directory.add_ldif("dn: ou=left,ou=people,dc=test\nobjectClass: organizationalUnit\nou: left\n");
@@ -79,7 +79,7 @@ async fn an_account_that_somebody_moved_is_found_by_its_id() {
 }
 
 #[tokio::test]
-async fn a_further_address_survives_a_change_of_the_first() {
+async fn alias_survives_a_change_of_the_primary_email() {
     let server = OpenLdap::start().await;
     let directory = &server.directory;
     directory.add_ldif(
@@ -95,7 +95,7 @@ async fn a_further_address_survives_a_change_of_the_first() {
 }
 
 #[tokio::test]
-async fn what_is_made_of_fields_follows_them_unless_somebody_has_set_it() {
+async fn derived_attributes_follow_their_fields_unless_set_manually() {
     let server = OpenLdap::start().await;
     let directory = &server.directory;
     let connector = connector(directory, settings("openldap", directory));
@@ -113,7 +113,7 @@ async fn what_is_made_of_fields_follows_them_unless_somebody_has_set_it() {
 }
 
 #[tokio::test]
-async fn two_accounts_of_one_address_are_named_and_neither_is_picked() {
+async fn ambiguous_email_names_both_accounts_and_picks_neither() {
     let server = OpenLdap::start().await;
     let directory = &server.directory;
     for uid in ["ann", "bob"] {
@@ -137,7 +137,7 @@ async fn two_accounts_of_one_address_are_named_and_neither_is_picked() {
 }
 
 #[tokio::test]
-async fn a_reset_leaves_a_suspended_account_suspended() {
+async fn password_reset_keeps_an_account_suspended() {
     let server = OpenLdap::start().await;
     let directory = &server.directory;
     let connector = connector(directory, settings("openldap", directory));
@@ -158,7 +158,7 @@ async fn a_reset_leaves_a_suspended_account_suspended() {
 }
 
 #[tokio::test]
-async fn an_attribute_of_ones_own_suspends() {
+async fn custom_attribute_suspends() {
     let server = OpenLdap::start().await;
     let directory = &server.directory;
     let own = json!({ "suspend": { "method": "attribute", "attribute": "employeeType", "value": "left" } });
@@ -172,7 +172,7 @@ async fn an_attribute_of_ones_own_suspends() {
 }
 
 #[tokio::test]
-async fn what_the_schema_forbids_says_what_to_do() {
+async fn schema_violation_says_what_to_do() {
     let server = OpenLdap::start_with(Options::default()).await;
     let directory = &server.directory;
     let connector = connector(directory, settings("openldap", directory));
@@ -186,7 +186,7 @@ async fn what_the_schema_forbids_says_what_to_do() {
 }
 
 #[tokio::test]
-async fn an_account_with_entries_below_it_is_not_deleted() {
+async fn account_with_child_entries_is_not_deleted() {
     let server = OpenLdap::start().await;
     let directory = &server.directory;
     let connector = connector(directory, settings("openldap", directory));

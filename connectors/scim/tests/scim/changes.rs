@@ -20,7 +20,7 @@ fn update() -> Value {
 }
 
 #[tokio::test]
-async fn a_patch_names_what_changes_and_depends_on_the_version_that_was_read() {
+async fn patch_sends_only_changes_with_if_match() {
     let fake = with_ann(json!({})).await;
     run(&*fake.connector(json!({})), Action::UpdateAccount, update()).await.unwrap();
     let request = fake.last("PATCH").await;
@@ -51,7 +51,7 @@ fn sorted_as(sent: &Value, wanted: &[Value]) -> Value {
 }
 
 #[tokio::test]
-async fn a_put_holds_everything_that_nobody_here_knows() {
+async fn put_preserves_unknown_attributes() {
     let fake = with_ann(json!({ "patch": { "supported": false } })).await;
     run(&*fake.connector(json!({})), Action::UpdateAccount, update()).await.unwrap();
     let request = fake.last("PUT").await;
@@ -67,7 +67,7 @@ async fn a_put_holds_everything_that_nobody_here_knows() {
 }
 
 #[tokio::test]
-async fn entra_is_spoken_as_entra_speaks() {
+async fn entra_profile_sends_entra_requests() {
     let fake = with_ann(json!({})).await;
     let connector = fake.connector(json!({ "profile": "entra" }));
     let payload =
@@ -89,7 +89,7 @@ async fn entra_is_spoken_as_entra_speaks() {
 }
 
 #[tokio::test]
-async fn okta_is_spoken_as_okta_speaks() {
+async fn okta_profile_sends_okta_requests() {
     let fake = with_ann(json!({})).await;
     let connector = fake.connector(json!({ "profile": "okta" }));
     let payload = json!({ "account": {"id": "u1"}, "changes": {"title": "Chief"} });
@@ -106,7 +106,7 @@ async fn okta_is_spoken_as_okta_speaks() {
 }
 
 #[tokio::test]
-async fn a_version_that_does_not_match_changed_nothing_and_is_read_anew() {
+async fn version_mismatch_is_not_applied_and_retried() {
     let fake = Fake::able(json!({})).await;
     fake.get("Users/u1", json_answer(200, &ann())).await;
     fake.answer("PATCH", "Users/u1", error(412, None)).await;
@@ -116,7 +116,7 @@ async fn a_version_that_does_not_match_changed_nothing_and_is_read_anew() {
 }
 
 #[tokio::test]
-async fn an_update_of_what_is_so_already_sends_nothing() {
+async fn no_op_update_sends_nothing() {
     let fake = with_ann(json!({})).await;
     let payload = json!({ "account": {"id": "u1"}, "changes": {"display_name": "Ann", "nick_name": null} });
     run(&*fake.connector(json!({})), Action::UpdateAccount, payload).await.unwrap();
@@ -124,7 +124,7 @@ async fn an_update_of_what_is_so_already_sends_nothing() {
 }
 
 #[tokio::test]
-async fn a_field_that_stands_nowhere_fails_an_update_and_is_named_by_a_create() {
+async fn unmapped_field_fails_an_update_but_is_named_by_a_create() {
     let fake = with_ann(json!({})).await;
     fake.get("Users", list(&json!([]))).await;
     fake.answer("POST", "Users", json_answer(201, &json!({ "id": "u2" }))).await;
@@ -140,7 +140,7 @@ async fn a_field_that_stands_nowhere_fails_an_update_and_is_named_by_a_create() 
 }
 
 #[tokio::test]
-async fn deleting_may_mean_deactivating() {
+async fn delete_can_be_configured_to_deactivate() {
     let fake = with_ann(json!({})).await;
     let connector = fake.connector(json!({ "delete": "deactivate" }));
     run(&*connector, Action::DeleteAccount, json!({ "account": {"id": "u1"} })).await.unwrap();
@@ -150,7 +150,7 @@ async fn deleting_may_mean_deactivating() {
 }
 
 #[tokio::test]
-async fn passwords_are_not_offered_where_they_cannot_be_set() {
+async fn password_reset_is_not_declared_without_change_password() {
     let fake = with_ann(json!({ "changePassword": { "supported": false } })).await;
     let connector = fake.connector(json!({}));
     let actions = connector.describe().await.unwrap().actions;
@@ -163,7 +163,7 @@ async fn passwords_are_not_offered_where_they_cannot_be_set() {
 }
 
 #[tokio::test]
-async fn a_missing_group_is_found_before_anybody_is_created() {
+async fn missing_group_is_detected_before_the_account_is_created() {
     let fake = Fake::able(json!({})).await;
     fake.get("Users", list(&json!([]))).await;
     fake.get("Groups", list(&json!([]))).await;
@@ -176,7 +176,7 @@ async fn a_missing_group_is_found_before_anybody_is_created() {
 }
 
 #[tokio::test]
-async fn a_create_that_stopped_before_its_groups_is_taken_up_again() {
+async fn repeated_create_resumes_at_the_groups() {
     let fake = Fake::able(json!({})).await;
     let bob = json!({ "id": "u2", "userName": "bob" });
     let group = json!([{ "id": "g1", "displayName": "G", "members": [{ "value": "u1" }] }]);
@@ -200,7 +200,7 @@ async fn a_create_that_stopped_before_its_groups_is_taken_up_again() {
 }
 
 #[tokio::test]
-async fn a_create_that_fails_at_its_groups_is_of_unknown_effect() {
+async fn create_failing_at_its_groups_has_unknown_effect() {
     let fake = Fake::able(json!({})).await;
     fake.get("Users", list(&json!([]))).await;
     fake.answer("POST", "Users", json_answer(201, &json!({ "id": "u2" }))).await;
@@ -214,7 +214,7 @@ async fn a_create_that_fails_at_its_groups_is_of_unknown_effect() {
 }
 
 #[tokio::test]
-async fn members_are_taken_out_in_either_way() {
+async fn members_are_removed_by_path_or_by_value() {
     for (way, operation) in [
         ("path", json!({"op": "remove", "path": "members[value eq \"u1\"]"})),
         ("value", json!({"op": "remove", "path": "members", "value": [{"value": "u1"}]})),
@@ -231,7 +231,7 @@ async fn members_are_taken_out_in_either_way() {
 }
 
 #[tokio::test]
-async fn what_is_no_text_is_not_written_where_a_text_stands() {
+async fn non_text_values_are_not_written_to_text_fields() {
     let fake = with_ann(json!({})).await;
     let connector = fake.connector(json!({}));
     for (field, value) in

@@ -16,7 +16,7 @@ fn by_id() -> Value {
 }
 
 #[tokio::test]
-async fn every_refusal_of_a_change_has_its_code() {
+async fn every_refused_change_has_its_code() {
     use Code::{AccountAlreadyExists, InternalError, PermissionDenied, RateLimited, Timeout};
     use Effect::{NotApplied, Unknown};
     use Retry::{Backoff, Never};
@@ -55,7 +55,7 @@ async fn every_refusal_of_a_change_has_its_code() {
 }
 
 #[tokio::test]
-async fn a_create_that_meets_somebody_says_so() {
+async fn create_conflict_is_account_already_exists() {
     for (status, kind) in [(409, Some("uniqueness")), (409, None), (400, Some("uniqueness"))] {
         let fake = Fake::able(json!({})).await;
         fake.get("Users", list(&json!([]))).await;
@@ -67,7 +67,7 @@ async fn a_create_that_meets_somebody_says_so() {
 }
 
 #[tokio::test]
-async fn a_create_without_an_id_in_its_answer_is_of_unknown_effect() {
+async fn create_response_without_id_has_unknown_effect() {
     for answer in [json_answer(201, &json!({ "userName": "bob" })), ResponseTemplate::new(201)] {
         let fake = Fake::able(json!({})).await;
         fake.get("Users", list(&json!([]))).await;
@@ -79,7 +79,7 @@ async fn a_create_without_an_id_in_its_answer_is_of_unknown_effect() {
 }
 
 #[tokio::test]
-async fn nobody_is_missing_as_long_as_the_address_may_be_wrong() {
+async fn possibly_wrong_url_is_not_account_not_found() {
     let fake = Fake::able(json!({})).await;
     fake.get("Users/u1", error(404, None)).await;
     fake.get("Users", ResponseTemplate::new(404).set_body_string("<html>no such page</html>")).await;
@@ -94,7 +94,7 @@ async fn nobody_is_missing_as_long_as_the_address_may_be_wrong() {
 }
 
 #[tokio::test]
-async fn an_identifier_that_would_lead_to_everybody_is_nobody() {
+async fn path_like_identifier_is_account_not_found() {
     let fake = Fake::able(json!({})).await;
     fake.get("Users", list(&json!([ann()]))).await;
     let connector = fake.connector(json!({}));
@@ -107,7 +107,7 @@ async fn an_identifier_that_would_lead_to_everybody_is_nobody() {
 }
 
 #[tokio::test]
-async fn a_server_that_gives_somebody_else_is_not_believed() {
+async fn lookup_returning_a_different_user_is_an_error() {
     let fake = Fake::able(json!({})).await;
     fake.get("Users/u9", json_answer(200, &ann())).await;
     fake.get("Users", list(&json!([ann()]))).await;
@@ -121,7 +121,7 @@ async fn a_server_that_gives_somebody_else_is_not_believed() {
 }
 
 #[tokio::test]
-async fn a_look_up_that_failed_says_nothing_about_anybody() {
+async fn failed_lookup_is_not_account_not_found() {
     for answer in [
         error(500, None),
         error(400, Some("invalidFilter")),
@@ -141,7 +141,7 @@ async fn a_look_up_that_failed_says_nothing_about_anybody() {
 }
 
 #[tokio::test]
-async fn two_people_of_one_address_are_told_apart_by_nobody_here() {
+async fn ambiguous_email_lookup_is_an_error() {
     let fake = Fake::able(json!({})).await;
     let people = json!([
         {"id": "u1", "userName": "a", "emails": [{"value": "x@y"}]}, {"id": "u2", "userName": "b", "emails": [{"value": "X@y"}]}
@@ -153,7 +153,7 @@ async fn two_people_of_one_address_are_told_apart_by_nobody_here() {
 }
 
 #[tokio::test]
-async fn without_filters_check_says_what_to_do_and_a_listing_finds_people() {
+async fn accounts_are_found_by_listing_without_filter_support() {
     let fake = Fake::able(json!({ "filter": { "supported": false } })).await;
     fake.get_without("Users", "filter", list(&json!([ann()]))).await;
     let error = fake.connector(json!({})).check().await.unwrap_err();
@@ -165,7 +165,7 @@ async fn without_filters_check_says_what_to_do_and_a_listing_finds_people() {
 }
 
 #[tokio::test]
-async fn a_server_that_says_nothing_of_itself_is_judged_by_the_settings() {
+async fn settings_apply_if_the_server_has_no_discovery() {
     let fake = Fake::mute().await;
     fake.get("Users", list(&json!([ann()]))).await;
     let connector = fake.connector(json!({ "capabilities": { "change_password": true } }));
@@ -176,7 +176,7 @@ async fn a_server_that_says_nothing_of_itself_is_judged_by_the_settings() {
 }
 
 #[tokio::test]
-async fn an_attribute_that_the_schemas_do_not_name_is_found_by_check() {
+async fn check_finds_attributes_missing_from_the_schemas() {
     let fake = Fake::able(json!({})).await;
     fake.server.reset().await;
     let schemas = json!([{ "id": "urn:ietf:params:scim:schemas:core:2.0:User", "attributes": [
@@ -197,7 +197,7 @@ async fn an_attribute_that_the_schemas_do_not_name_is_found_by_check() {
 }
 
 #[tokio::test]
-async fn read_only_offers_nothing_and_writes_nothing() {
+async fn read_only_declares_no_actions_and_writes_nothing() {
     let fake = Fake::able(json!({})).await;
     let connector = fake.connector(json!({ "read_only": true }));
     assert!(connector.describe().await.unwrap().actions.is_empty());
@@ -206,7 +206,7 @@ async fn read_only_offers_nothing_and_writes_nothing() {
 }
 
 #[tokio::test]
-async fn a_token_that_the_application_does_not_take_any_more_is_renewed_within_the_task() {
+async fn rejected_token_is_renewed_within_the_task() {
     struct Tokens(std::sync::atomic::AtomicUsize);
     impl wiremock::Respond for Tokens {
         fn respond(&self, _: &wiremock::Request) -> ResponseTemplate {

@@ -4,7 +4,7 @@ use bridgehead_sdk::Setup;
 use serde_json::Value;
 
 #[test]
-fn the_example_builds() {
+fn example_builds() {
     let text = include_str!("../../../../config/examples/scim.toml");
     let document: Value = toml::from_str(text).unwrap();
     let mut target = document["apps"]["acme-app"]["target"].as_object().unwrap().clone();

@@ -66,7 +66,7 @@ fn wanted(people: usize) -> Vec<String> {
 }
 
 #[tokio::test]
-async fn every_number_of_people_is_listed_exactly_once() {
+async fn listings_of_any_length_return_each_account_once() {
     for people in [0, 1, 4, 5, 6, 9, 10, 11, 23] {
         for most in [1, 2, 5, 100] {
             assert_eq!(
@@ -79,7 +79,7 @@ async fn every_number_of_people_is_listed_exactly_once() {
 }
 
 #[tokio::test]
-async fn nobody_is_passed_over_when_others_go() {
+async fn no_account_is_skipped_when_others_are_removed() {
     for gone in [vec!["u00"], vec!["u04"], vec!["u00", "u01", "u02"], vec!["u00", "u01", "u02", "u03", "u04"]]
     {
         let events = gone.iter().map(|id| (0, Event::Goes(id))).collect();
@@ -92,7 +92,7 @@ async fn nobody_is_passed_over_when_others_go() {
 }
 
 #[tokio::test]
-async fn nobody_is_passed_over_when_others_come() {
+async fn no_account_is_skipped_when_others_are_added() {
     let events =
         vec![(0, Event::ComesFirst("x1")), (0, Event::ComesFirst("x2")), (1, Event::ComesFirst("x3"))];
     let found = walk(20, 5, events).await;
@@ -113,7 +113,7 @@ fn users(ids: &[&str]) -> Value {
 }
 
 #[tokio::test]
-async fn a_page_that_ends_too_early_is_never_an_end() {
+async fn short_page_is_not_the_end_of_the_list() {
     let first = json!({ "totalResults": 4, "Resources": users(&["a", "b"]) });
     let empty = json!({ "totalResults": 4, "Resources": [] });
     let only = json!({ "totalResults": 4, "Resources": users(&["b"]) });
@@ -137,7 +137,7 @@ async fn a_page_that_ends_too_early_is_never_an_end() {
 }
 
 #[tokio::test]
-async fn an_order_that_never_settles_is_given_up() {
+async fn unstable_order_fails_the_listing() {
     struct Dice(AtomicUsize);
     impl Respond for Dice {
         fn respond(&self, _: &Request) -> ResponseTemplate {
@@ -169,7 +169,7 @@ async fn cursors_are_followed_to_their_end() {
 }
 
 #[tokio::test]
-async fn cursors_that_end_too_early_or_lead_in_a_circle_are_errors() {
+async fn early_ending_or_looping_cursors_are_errors() {
     for (pages, why) in [
         (vec![("", json!({ "totalResults": 3, "Resources": users(&["a"]) }))], "shows 1 different records"),
         (
@@ -204,7 +204,7 @@ async fn cursors_that_end_too_early_or_lead_in_a_circle_are_errors() {
 }
 
 #[tokio::test]
-async fn somebody_who_comes_behind_the_only_page_by_cursor_is_no_fault() {
+async fn account_added_after_the_only_cursor_page_is_not_an_error() {
     let fake = Fake::able(json!({ "pagination": { "cursor": true } })).await;
     fake.get_with(
         "Users",
@@ -219,7 +219,7 @@ async fn somebody_who_comes_behind_the_only_page_by_cursor_is_no_fault() {
 }
 
 #[tokio::test]
-async fn a_listing_that_is_too_long_for_the_server_is_incomplete() {
+async fn too_many_results_make_the_listing_incomplete() {
     let fake = Fake::able(json!({})).await;
     fake.get("Users", error(400, Some("tooMany"))).await;
     let error = accounts(&*fake.connector(json!({}))).await.unwrap_err();
@@ -258,7 +258,7 @@ async fn two_sided(on_user: bool, on_group: bool) -> Fake {
 }
 
 #[tokio::test]
-async fn memberships_are_read_from_either_side() {
+async fn memberships_are_read_from_groups_or_accounts() {
     let wanted = [vec!["g1".to_owned()], Vec::new()];
     let fake = two_sided(false, true).await;
     assert_eq!(memberships(&accounts(&*fake.connector(json!({ "groups": {} }))).await.unwrap()), wanted);
@@ -269,7 +269,7 @@ async fn memberships_are_read_from_either_side() {
 }
 
 #[tokio::test]
-async fn a_side_that_shows_nothing_while_the_other_does_is_never_read_as_nobody_being_in_a_group() {
+async fn wrong_memberships_source_is_an_error_and_not_empty_groups() {
     let fake = two_sided(true, false).await;
     let error = accounts(&*fake.connector(json!({ "groups": {} }))).await.unwrap_err();
     assert!(error.message().contains("memberships_from = \"accounts\""), "{error}");
@@ -285,7 +285,7 @@ async fn a_side_that_shows_nothing_while_the_other_does_is_never_read_as_nobody_
 }
 
 #[tokio::test]
-async fn what_accounts_do_not_show_cannot_be_verified_and_is_told() {
+async fn fields_missing_from_accounts_are_declared_unverifiable() {
     // No user shows whether it is active; the group shows a member.
     let fake = two_sided(false, true).await;
     let description = fake.connector(json!({ "groups": {} })).describe().await.unwrap();
@@ -299,7 +299,7 @@ async fn what_accounts_do_not_show_cannot_be_verified_and_is_told() {
 }
 
 #[tokio::test]
-async fn a_filter_on_members_that_is_not_heeded_is_found_by_check() {
+async fn check_detects_an_ignored_member_filter() {
     let fake = two_sided(false, true).await;
     let settings = json!({ "groups": { "filter_members": true } });
     fake.connector(settings.clone()).check().await.unwrap();
@@ -310,7 +310,7 @@ async fn a_filter_on_members_that_is_not_heeded_is_found_by_check() {
 }
 
 #[tokio::test]
-async fn a_listing_whose_memberships_are_gone_begins_afresh_and_is_not_read_on() {
+async fn listing_is_refused_once_its_memberships_are_discarded() {
     let fake = Fake::able(json!({})).await;
     let ids: Vec<String> = (0..9).map(|number| format!("u{number}")).collect();
     let moving = || Moving {
@@ -331,7 +331,7 @@ async fn a_listing_whose_memberships_are_gone_begins_afresh_and_is_not_read_on()
 }
 
 #[tokio::test]
-async fn a_user_that_makes_no_sense_is_rejected_and_the_others_are_listed() {
+async fn invalid_user_is_rejected_and_the_others_are_listed() {
     let fake = Fake::able(json!({})).await;
     fake.get(
         "Users",

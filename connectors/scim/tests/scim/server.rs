@@ -44,7 +44,7 @@ fn without_meta(mut user: Value) -> Value {
 }
 
 #[tokio::test]
-async fn what_no_field_stands_for_survives_patch_and_put() {
+async fn unmapped_attributes_survive_patch_and_put() {
     let without = json!({ "patch": { "supported": false } });
     for (config, profile) in
         [(json!({}), "generic"), (json!({}), "entra"), (json!({}), "okta"), (without, "generic")]
@@ -72,7 +72,7 @@ async fn what_no_field_stands_for_survives_patch_and_put() {
 }
 
 #[tokio::test]
-async fn memberships_read_the_same_from_groups_and_from_accounts() {
+async fn memberships_are_equal_from_groups_and_accounts() {
     let population = Population { accounts: 30, groups: 4, members: 10 };
     let server = Scim2::builder().population(population).groups_on_users().start().await;
     let with = |side: &str| {
@@ -97,7 +97,7 @@ async fn memberships_read_the_same_from_groups_and_from_accounts() {
 }
 
 #[tokio::test]
-async fn groups_are_joined_and_left_with_patch_and_without() {
+async fn groups_are_joined_and_left_with_and_without_patch() {
     for config in [json!({}), json!({ "patch": { "supported": false } })] {
         let population = Population { accounts: 4, groups: 2, members: 2 };
         let server = Scim2::builder().population(population).config(config).start().await;
@@ -123,7 +123,7 @@ async fn groups_are_joined_and_left_with_patch_and_without() {
 }
 
 #[tokio::test]
-async fn one_task_changes_attributes_state_and_password_one_behind_the_other() {
+async fn one_task_can_change_attributes_status_and_password() {
     for config in [json!({}), json!({ "patch": { "supported": false } })] {
         let server = Scim2::builder().config(config).start().await;
         let connector = connector(target(&server.url(), Scim2::TOKEN, json!({})));
@@ -140,7 +140,7 @@ async fn one_task_changes_attributes_state_and_password_one_behind_the_other() {
 }
 
 #[tokio::test]
-async fn members_that_join_at_once_without_patch_do_not_displace_one_another() {
+async fn concurrent_joins_without_patch_are_not_lost() {
     let off = json!({ "supported": false });
     let population = Population { accounts: 12, groups: 1, members: 0 };
     let server =
@@ -161,7 +161,7 @@ async fn members_that_join_at_once_without_patch_do_not_displace_one_another() {
 }
 
 #[tokio::test]
-async fn names_are_found_whatever_they_hold() {
+async fn names_with_special_characters_are_found() {
     let server = Scim2::start().await;
     let connector = connector(target(&server.url(), Scim2::TOKEN, json!({})));
     for name in [
@@ -181,7 +181,7 @@ async fn names_are_found_whatever_they_hold() {
 }
 
 #[tokio::test]
-async fn a_server_that_was_away_is_found_again() {
+async fn connector_recovers_after_a_server_restart() {
     let mut server = Scim2::start().await;
     let connector = connector(target(&server.url(), Scim2::TOKEN, json!({})));
     connector.check().await.unwrap();
@@ -193,7 +193,7 @@ async fn a_server_that_was_away_is_found_again() {
 }
 
 #[tokio::test]
-async fn building_a_connector_touches_nothing() {
+async fn building_a_connector_sends_no_requests() {
     let port = bridgehead_test_servers::free_port();
     let connector: std::sync::Arc<dyn Connector> =
         connector(target(&format!("http://127.0.0.1:{port}/v2"), "t", json!({})));

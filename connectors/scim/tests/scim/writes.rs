@@ -7,7 +7,7 @@ use crate::scripted::{Script, Scripted};
 use crate::support::run;
 
 #[tokio::test]
-async fn what_somebody_else_changes_while_a_task_does_other_work_is_not_undone() {
+async fn concurrent_changes_by_others_are_not_undone() {
     // Without PATCH, the user is written completely; the groups are read before.
     let script: Script = |ask, s| {
         if ask.lists() && ask.endpoint == "Groups" {
@@ -28,7 +28,7 @@ async fn what_somebody_else_changes_while_a_task_does_other_work_is_not_undone()
 }
 
 #[tokio::test]
-async fn a_list_that_is_not_shown_is_added_to_and_not_replaced() {
+async fn hidden_list_is_extended_and_not_replaced() {
     // The application only shows entitlements on request.
     let script: Script = |ask, s| {
         let reply = s.serve(&ask);

@@ -48,7 +48,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
 #[cfg(test)]
 mod tests {
     #[test]
-    fn the_example_runs_to_its_end() {
+    fn example_runs_to_completion() {
         super::main().unwrap();
     }
 

@@ -106,7 +106,7 @@ mod tests {
     use crate::http::Auth;
 
     #[test]
-    fn each_way_asks_for_what_it_needs_and_makes_a_table_that_is_valid() {
+    fn each_auth_method_asks_its_questions_and_yields_a_valid_table() {
         for (way, count) in [("bearer", 1), ("basic", 2), ("api_key", 2), ("oauth2", 4), ("none", 0)] {
             let mut draft = Draft::new(Setup::new("app", Map::new())).with_text(AUTH, way);
             let open = Access::open(&draft);

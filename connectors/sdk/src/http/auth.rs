@@ -283,7 +283,7 @@ mod tests {
     }
 
     #[test]
-    fn every_way_is_accepted_and_none_as_well() {
+    fn every_auth_method_and_none_are_accepted() {
         for auth in [
             json!({}),
             json!({"bearer": "tok"}),
@@ -298,7 +298,7 @@ mod tests {
     }
 
     #[test]
-    fn every_wrong_key_is_named_and_no_secret_is_told() {
+    fn invalid_auth_names_its_key_but_no_secret() {
         let oauth2 = |name: &str, value: Value| {
             let mut table =
                 json!({"token_url": "https://example.com/t", "client_id": "c", "client_secret": "s"});

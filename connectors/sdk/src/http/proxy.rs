@@ -47,7 +47,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_proxy_that_refuses_is_named_without_its_password() {
+    fn refusing_proxy_is_named_without_its_password() {
         let url = Url::parse("http://ann:hunter2@proxy.example:3128").unwrap();
         let proxy = configured(&Network::default().with_proxy(url)).unwrap();
         let told =

@@ -41,7 +41,7 @@ mod tests {
     }
 
     #[test]
-    fn seconds_are_read_and_capped() {
+    fn retry_after_seconds_are_parsed_and_capped() {
         assert_eq!(wait("7", None), Some(7));
         assert_eq!(wait(" 7 ", None), Some(7));
         assert_eq!(wait("86400", None), Some(3600));
@@ -49,20 +49,20 @@ mod tests {
     }
 
     #[test]
-    fn dates_are_read_and_capped() {
+    fn retry_after_dates_are_parsed_and_capped() {
         assert_eq!(wait("Sun, 06 Nov 1994 08:50:07 GMT", None), Some(30));
         assert_eq!(wait("Mon, 06 Nov 2034 08:50:07 GMT", None), Some(3600));
         assert_eq!(wait("Sun, 06 Nov 1994 08:49:07 GMT", None), None);
     }
 
     #[test]
-    fn a_date_is_measured_by_the_clock_that_set_it() {
+    fn retry_after_date_is_relative_to_the_server_clock() {
         let (until, date) = ("Sun, 06 Nov 1994 10:00:20 GMT", "Sun, 06 Nov 1994 10:00:00 GMT");
         assert_eq!(wait(until, Some(date)), Some(20));
     }
 
     #[test]
-    fn what_says_nothing_is_nothing() {
+    fn invalid_retry_after_is_ignored() {
         for text in ["", "0", "-5", "soon", "1.5"] {
             assert_eq!(wait(text, None), None, "{text}");
         }

@@ -124,14 +124,14 @@ mod tests {
     }
 
     #[test]
-    fn limits_that_are_absent_are_the_usual_ones() {
+    fn missing_limits_have_defaults() {
         assert_eq!(limits(json!({})), Ok(Limits::default()));
         let some = limits(json!({"connect": "2s", "request": "1m 30s", "body_bytes": 1024})).unwrap();
         assert_eq!((some.connect.as_secs(), some.request.as_secs(), some.body), (2, 90, 1024));
     }
 
     #[test]
-    fn a_wrong_limit_names_its_key() {
+    fn invalid_limit_names_its_key() {
         for (value, key) in [
             (json!({"connect": "0s"}), "limits.connect: "),
             (json!({"request": "2h"}), "limits.request: "),
@@ -144,7 +144,7 @@ mod tests {
     }
 
     #[test]
-    fn an_address_that_would_give_a_credential_away_is_refused() {
+    fn url_that_would_expose_a_credential_is_refused() {
         for text in [
             "https://example.com/scim/v2",
             "http://127.0.0.1:80",

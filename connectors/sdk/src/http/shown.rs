@@ -115,7 +115,7 @@ mod tests {
     }
 
     #[test]
-    fn a_page_that_is_asked_for_again_gives_the_same_and_counts_once() {
+    fn repeated_page_returns_the_same_records_and_counts_once() {
         let shown = Shown::default();
         assert_eq!(take(&shown, 1, false, &["a", "b"]), ["a", "b"]);
         for _ in 0..2 {
@@ -127,7 +127,7 @@ mod tests {
     }
 
     #[test]
-    fn an_identifier_is_one_persons_until_its_page_is_asked_for_again() {
+    fn id_with_two_names_is_a_duplicate_unless_its_page_is_reread() {
         let shown = Shown::default();
         assert!(shown.take(1, false, "a") && shown.knows_as("a", "ann") && shown.knows_as("a", "ann"));
         assert!(
@@ -141,7 +141,7 @@ mod tests {
     }
 
     #[test]
-    fn a_second_reading_gives_what_the_first_left_out_and_counts_both() {
+    fn second_pass_returns_only_new_records() {
         let shown = Shown::default();
         take(&shown, 1, false, &["a", "c"]);
         shown.begin_again();

@@ -247,7 +247,7 @@ mod tests {
     }
 
     #[test]
-    fn usual_escapes_are_undone() {
+    fn common_escapes_are_decoded() {
         for (text, wanted) in [
             (r"p\u00e4ss", "päss"),
             (r"p\u00E4ss", "päss"),
@@ -267,7 +267,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_escape_is_left_alone() {
+    fn invalid_escapes_are_unchanged() {
         for text in
             [r"\ud83e", r"\u00g4", "%", "%4", "%zz", "&nothing;", "& ", "&#xd800;", "\\", r"\u{110000}"]
         {
@@ -277,7 +277,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn the_source_of_every_byte_is_in_the_text(text in "[\\\\u0%&a-f;+=#x4]{0,40}") {
+        fn every_decoded_byte_maps_to_its_source(text in "[\\\\u0%&a-f;+=#x4]{0,40}") {
             layers(text.as_bytes(), |layers| {
                 let last = layers.last().map_or(0, |layer| layer.bytes.len());
                 for at in 0..last {

@@ -109,7 +109,7 @@ mod tests {
     }
 
     #[test]
-    fn the_forms_are_those_that_other_programs_write() {
+    fn encoded_forms_match_other_programs() {
         let forms = texts("hunter22");
         // printf %s hunter22 | base64, and with one and two letters before it; | xxd -p; | iconv -t UTF-16LE.
         for wanted in [
@@ -125,7 +125,7 @@ mod tests {
     }
 
     #[test]
-    fn a_short_secret_has_no_form_that_is_met_by_chance() {
+    fn short_secret_has_no_short_encoded_forms() {
         let texts = texts("abcd");
         let plain = ["abcd", "a\0b\0c\0d"];
         assert!(

@@ -210,7 +210,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_protected_secret_never_passes() {
+    fn protected_secret_is_redacted() {
         let redactor = Redactor::new();
         let _protection = redactor.protect(["hunter2", "hunter2-longer", "quo\"te\\d"]);
         assert_eq!(redactor.redact("with hunter2-longer and hunter2"), "with [redacted] and [redacted]");
@@ -219,14 +219,14 @@ mod tests {
     }
 
     #[test]
-    fn short_texts_are_left_alone() {
+    fn short_secrets_are_not_redacted() {
         let redactor = Redactor::new();
         redactor.protect_for_good(["", "abc"]);
         assert_eq!(redactor.redact("abc"), "abc");
     }
 
     #[test]
-    fn a_secret_lingers_after_its_protection_has_ended() {
+    fn secret_stays_redacted_for_a_while_after_protection_ends() {
         let redactor = Redactor::new();
         drop(redactor.protect(["hunter2"]));
         assert_eq!(redactor.redact("hunter2"), REDACTED);
@@ -237,7 +237,7 @@ mod tests {
     }
 
     #[test]
-    fn a_secret_that_two_hold_stays_known() {
+    fn secret_protected_twice_stays_redacted_while_held() {
         let redactor = Redactor::new();
         let _held = redactor.protect(["hunter2"]);
         drop(redactor.protect(["hunter2"]));
@@ -284,7 +284,7 @@ mod tests {
     }
 
     #[test]
-    fn a_secret_is_found_in_every_usual_encoding() {
+    fn secret_is_redacted_in_common_encodings() {
         for text in [
             r#"{"p":"p\u00e4\"\u00DF/w\\rd+\u20ac \uD83E\udd80&1"}"#,
             r#"{"p":"\u0070\u00e4\u0022\u00df\/\u0077\u005c\u0072\u0064\u002b\u20ac\u0020\ud83e\udd80\u00261"}"#,
@@ -304,7 +304,7 @@ mod tests {
     }
 
     #[test]
-    fn a_secret_is_found_in_base64_and_digits_wherever_it_begins() {
+    fn secret_is_redacted_in_base64_and_hex_at_any_offset() {
         // Each was encoded by another program: `printf | base64`, `xxd`, `iconv -t UTF-16LE`.
         for (text, shown) in [
             ("Authorization: Basic aHVudGVyMjI=", "Authorization: Basic [redacted]"),
@@ -328,7 +328,7 @@ mod tests {
     }
 
     #[test]
-    fn a_secret_that_was_cut_short_is_found_where_enough_of_it_is_left() {
+    fn truncated_secret_is_redacted_if_long_enough() {
         let secret = "sk-live-0123456789abcdefghij";
         assert_eq!(hides("'sk-live-0123456' is no key", secret), "'sk-live-0123456' is no key");
         assert_eq!(hides("'sk-live-0123456789ab' is no key", secret), "'[redacted]' is no key");
@@ -344,7 +344,7 @@ mod tests {
     }
 
     #[test]
-    fn ordinary_texts_are_left_alone() {
+    fn ordinary_text_is_unchanged() {
         let redactor = Redactor::new();
         redactor.protect_for_good(["1234", "abcd", "hunter2", "Tr0ub4dor&3", TRICKY]);
         for text in [
@@ -361,7 +361,7 @@ mod tests {
     }
 
     #[test]
-    fn no_text_of_a_secret_is_kept_once_nobody_holds_it() {
+    fn released_secret_text_is_not_kept() {
         let redactor = Redactor::new();
         drop(redactor.protect(["hunter22-hunter22-hunter22"]));
         assert!(redactor.0.read().unwrap().holds_no_text());
@@ -372,7 +372,7 @@ mod tests {
     }
 
     #[test]
-    fn a_secret_that_is_protected_again_is_kept_as_long_as_it_is_held() {
+    fn reprotected_secret_is_redacted_while_held() {
         let redactor = Redactor::new();
         drop(redactor.protect(["hunter2"]));
         let _held = redactor.protect(["hunter2"]);
@@ -384,7 +384,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn nothing_of_a_secret_is_left_and_nothing_else_is_lost(
+        fn exactly_the_secret_is_redacted(
             before in "[ a-z]{0,5}", secret in "[A-Z0-9&%+/äß🦀]{4,12}", behind in "[ a-z]{0,5}", json: bool
         ) {
             let escaped = serde_json::Value::from(secret.as_str()).to_string();
@@ -394,7 +394,7 @@ mod tests {
         }
 
         #[test]
-        fn no_text_panics(text in "\\PC{0,60}", secrets in proptest::collection::vec("\\PC{0,12}", 0..4)) {
+        fn arbitrary_text_does_not_panic(text in "\\PC{0,60}", secrets in proptest::collection::vec("\\PC{0,12}", 0..4)) {
             let redactor = Redactor::new();
             redactor.protect_for_good(secrets);
             drop(redactor.redact(&text));

@@ -310,19 +310,19 @@ mod tests {
     ];
 
     #[test]
-    fn names_of_secrets_are_recognised_by_their_parts() {
+    fn secret_names_are_recognized() {
         let missed: Vec<&str> = SECRET.into_iter().filter(|name| !is_secret_name(name)).collect();
         assert!(missed.is_empty(), "{missed:?}");
     }
 
     #[test]
-    fn harmless_names_are_not_taken_for_those_of_secrets() {
+    fn harmless_names_are_not_secret() {
         let taken: Vec<&str> = HARMLESS.into_iter().filter(|name| is_secret_name(name)).collect();
         assert!(taken.is_empty(), "{taken:?}");
     }
 
     #[test]
-    fn a_name_has_parts_however_it_is_written() {
+    fn names_split_into_parts_in_any_style() {
         for name in ["pin_code", "pin-code", "pin.code", "pin code", "pinCode", "PinCode", "PIN_CODE"] {
             assert_eq!(parts(name), ["pin", "code"], "{name}");
         }

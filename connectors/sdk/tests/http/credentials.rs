@@ -23,7 +23,7 @@ async fn sent(auth: Value) -> Request {
 }
 
 #[tokio::test]
-async fn each_way_is_sent_where_it_belongs() {
+async fn each_auth_method_is_sent_in_the_right_place() {
     let header = |request: &Request, name: &str| request.headers[name].to_str().unwrap().to_owned();
     let request = sent(json!({})).await;
     assert!(!request.headers.contains_key("authorization"));

@@ -92,7 +92,7 @@ fn nowhere() -> Url {
 }
 
 #[tokio::test]
-async fn a_recording_answers_as_the_target_did_and_holds_no_secret() {
+async fn recording_replays_responses_without_secrets() {
     let folder = TempDir::new().unwrap();
     let file = folder.path().join("recordings/acme.json");
     let real = record(&file, "hunter2-password").await;
@@ -118,7 +118,7 @@ async fn a_recording_answers_as_the_target_did_and_holds_no_secret() {
 }
 
 #[tokio::test]
-async fn what_was_not_recorded_is_an_error_that_names_it() {
+async fn unrecorded_request_is_named_in_the_error() {
     let folder = TempDir::new().unwrap();
     let file = folder.path().join("acme.json");
     record(&file, "x").await;
@@ -151,7 +151,7 @@ async fn what_was_not_recorded_is_an_error_that_names_it() {
 }
 
 #[tokio::test]
-async fn an_exchange_is_played_once_and_what_is_left_is_told() {
+async fn each_exchange_replays_once_and_unused_ones_are_reported() {
     let folder = TempDir::new().unwrap();
     let file = folder.path().join("acme.json");
     record(&file, "x").await;
@@ -167,7 +167,7 @@ async fn an_exchange_is_played_once_and_what_is_left_is_told() {
 }
 
 #[tokio::test]
-async fn a_file_that_cannot_be_used_is_an_error_that_says_what_to_do() {
+async fn unusable_recording_says_what_to_do() {
     let folder = TempDir::new().unwrap();
     let open = |name: &str| Recording::replay(folder.path().join(name)).unwrap_err().to_string();
     assert!(

@@ -19,7 +19,7 @@ async fn refusal(answer: ResponseTemplate) -> bridgehead_sdk::Error {
 }
 
 #[tokio::test]
-async fn every_status_has_its_code() {
+async fn every_status_maps_to_its_code() {
     use Code::{
         AccountAlreadyExists, AccountNotFound, InternalError, PermissionDenied, RateLimited, Timeout,
     };
@@ -51,7 +51,7 @@ async fn every_status_has_its_code() {
 }
 
 #[tokio::test]
-async fn the_server_says_when_to_come_back() {
+async fn retry_after_header_is_honored() {
     let later = |status: u16| ResponseTemplate::new(status).insert_header("retry-after", "7");
     for (status, code, effect) in [
         (429, Code::RateLimited, Effect::NotApplied),

@@ -50,7 +50,7 @@ fn url(host: &str, port: u16) -> Url {
 }
 
 #[tokio::test]
-async fn a_server_of_the_operators_own_authority_is_trusted() {
+async fn server_with_a_configured_ca_is_trusted() {
     let authority = Authority::new();
     let port = serve(&authority.issue(&["localhost", "127.0.0.1"]));
     let client = client(&trusting(&authority.ca_pem()));
@@ -61,7 +61,7 @@ async fn a_server_of_the_operators_own_authority_is_trusted() {
 }
 
 #[tokio::test]
-async fn a_server_that_nobody_vouches_for_is_sent_nothing() {
+async fn untrusted_server_is_sent_nothing() {
     let authority = Authority::new();
     let port = serve(&authority.issue(&["localhost", "127.0.0.1"]));
     let elsewhere = serve(&authority.issue(&["elsewhere.example"]));
@@ -78,7 +78,7 @@ async fn a_server_that_nobody_vouches_for_is_sent_nothing() {
 }
 
 #[test]
-fn a_file_without_certificates_is_an_error_and_not_an_empty_list() {
+fn ca_file_without_certificates_is_an_error() {
     for pem in ["no certificate at all", "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n"] {
         let error = Client::new("Acme", &trusting(pem), Limits::default()).unwrap_err();
         assert!(matches!(error, NetworkError::Authorities(_) | NetworkError::Tls(_)), "{error}");

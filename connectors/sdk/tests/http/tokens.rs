@@ -91,7 +91,7 @@ fn ok() -> ResponseTemplate {
 }
 
 #[tokio::test]
-async fn a_token_is_asked_for_once_and_kept() {
+async fn token_is_requested_once_and_cached() {
     for expires_in in [json!(3600), json!("3600"), Value::Null] {
         let server = Server::start(json!({}), tokens(expires_in), ok()).await;
         server.call().await.unwrap();
@@ -102,7 +102,7 @@ async fn a_token_is_asked_for_once_and_kept() {
 }
 
 #[tokio::test]
-async fn a_token_that_has_ended_is_not_used() {
+async fn expired_token_is_not_used() {
     let server = Server::start(json!({}), tokens(json!(0)), ok()).await;
     server.call().await.unwrap();
     server.call().await.unwrap();
@@ -110,7 +110,7 @@ async fn a_token_that_has_ended_is_not_used() {
 }
 
 #[tokio::test]
-async fn however_many_wait_one_token_is_asked_for() {
+async fn concurrent_calls_share_one_token_request() {
     let slow = Tokens { delay: Duration::from_millis(200), ..tokens(json!(3600)) };
     let server = Server::start(json!({}), slow, ok()).await;
     let calls = futures::future::join_all((0..20).map(|_| server.call())).await;
@@ -120,7 +120,7 @@ async fn however_many_wait_one_token_is_asked_for() {
 }
 
 #[tokio::test]
-async fn however_many_wait_a_token_that_is_refused_is_refused_once() {
+async fn concurrent_calls_share_one_refused_token_request() {
     let slow = ResponseTemplate::new(401)
         .set_body_json(json!({ "error": "invalid_client", "error_description": SECRET }))
         .set_delay(Duration::from_millis(200));
@@ -149,7 +149,7 @@ impl Respond for Picky {
 }
 
 #[tokio::test]
-async fn a_token_that_is_refused_is_renewed_once() {
+async fn rejected_token_is_renewed_once() {
     let server = Server::start(json!({}), tokens(json!(3600)), Picky { all: false }).await;
     assert_eq!(server.call().await.unwrap().status(), 204);
     assert_eq!(server.call().await.unwrap().status(), 204);
@@ -158,7 +158,7 @@ async fn a_token_that_is_refused_is_renewed_once() {
 }
 
 #[tokio::test]
-async fn a_second_refusal_is_the_answer() {
+async fn second_rejection_is_returned() {
     let server = Server::start(json!({}), tokens(json!(3600)), Picky { all: true }).await;
     let answer = server.call().await.unwrap();
     assert_eq!(answer.status(), 401);
@@ -167,7 +167,7 @@ async fn a_second_refusal_is_the_answer() {
 }
 
 #[tokio::test]
-async fn those_whose_token_was_refused_at_once_share_the_next_one() {
+async fn calls_with_a_rejected_token_share_the_renewed_one() {
     let slow = Tokens { delay: Duration::from_millis(100), ..tokens(json!(3600)) };
     let server = Server::start(json!({}), slow, Picky { all: false }).await;
     let calls = futures::future::join_all((0..10).map(|_| server.call())).await;
@@ -176,7 +176,7 @@ async fn those_whose_token_was_refused_at_once_share_the_next_one() {
 }
 
 #[tokio::test]
-async fn the_client_shows_itself_as_it_is_told() {
+async fn client_credentials_are_sent_as_configured() {
     let server = Server::start(json!({ "scope": "a b" }), tokens(json!(60)), ok()).await;
     server.call().await.unwrap();
     let asked = server.asked().await;
@@ -195,7 +195,7 @@ async fn the_client_shows_itself_as_it_is_told() {
 }
 
 #[tokio::test]
-async fn without_a_token_nothing_was_sent_and_no_secret_is_told() {
+async fn failed_token_request_is_not_applied_and_leaks_no_secret() {
     let said = |status: u16, error: &str| {
         ResponseTemplate::new(status).set_body_json(json!({ "error": error, "error_description": SECRET }))
     };
@@ -236,7 +236,7 @@ async fn without_a_token_nothing_was_sent_and_no_secret_is_told() {
 }
 
 #[tokio::test]
-async fn a_token_server_that_is_away_holds_everything_back() {
+async fn unreachable_token_server_is_a_connection_error() {
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("http://{}/token", listener.local_addr().unwrap());
     drop(listener);

@@ -26,7 +26,7 @@ async fn refused(client: &Client, answer: Option<Vec<u8>>) -> (Error, usize) {
 }
 
 #[tokio::test]
-async fn whoever_cannot_be_reached_was_sent_nothing() {
+async fn refused_connection_is_not_applied() {
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = Url::parse(&format!("http://{}/?secret=hunter2", listener.local_addr().unwrap())).unwrap();
     drop(listener);
@@ -37,21 +37,21 @@ async fn whoever_cannot_be_reached_was_sent_nothing() {
 }
 
 #[tokio::test]
-async fn a_name_that_nobody_has_was_sent_nothing() {
+async fn unresolvable_host_is_not_applied() {
     let url = Url::parse("http://nobody.invalid/").unwrap();
     let error = get(&client(&Network::default()), &url).await.unwrap_err();
     assert_eq!(parts(&error), (Code::Timeout, Effect::NotApplied, Retry::Backoff, Subject::Connection));
 }
 
 #[tokio::test]
-async fn whoever_never_answers_may_have_done_it() {
+async fn response_timeout_has_unknown_effect() {
     let (error, connections) = refused(&impatient(), None).await;
     assert_eq!(parts(&error), (Code::Timeout, Effect::Unknown, Retry::Backoff, Subject::Account));
     assert_eq!((error.message(), connections), ("Acme did not respond within 3 s", 1));
 }
 
 #[tokio::test]
-async fn an_answer_that_never_ends_is_late() {
+async fn endless_response_body_times_out() {
     // The headers arrive, the body does not, and the connection stays open.
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = Url::parse(&format!("http://{}/", listener.local_addr().unwrap())).unwrap();
@@ -68,7 +68,7 @@ async fn an_answer_that_never_ends_is_late() {
 }
 
 #[tokio::test]
-async fn a_connection_that_breaks_may_have_done_it_and_is_not_tried_again() {
+async fn broken_connection_has_unknown_effect_and_no_retry() {
     let whole = b"HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nhalf".to_vec();
     let chunked = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n4\r\nhalf\r\n".to_vec();
     let gzip = b"HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\nContent-Length: 4\r\n\r\nhalf".to_vec();
@@ -85,7 +85,7 @@ async fn a_connection_that_breaks_may_have_done_it_and_is_not_tried_again() {
 }
 
 #[tokio::test]
-async fn an_answer_that_is_too_large_is_not_read() {
+async fn oversized_response_is_not_read() {
     let announced = b"HTTP/1.1 200 OK\r\nContent-Length: 1001\r\n\r\n".to_vec();
     let mut sent = b"HTTP/1.1 200 OK\r\nConnection: close\r\n\r\n".to_vec();
     sent.extend(vec![b'x'; 1001]);
@@ -101,7 +101,7 @@ async fn an_answer_that_is_too_large_is_not_read() {
 }
 
 #[tokio::test]
-async fn a_redirect_is_not_followed() {
+async fn redirect_is_not_followed() {
     let server = MockServer::start().await;
     let elsewhere = ResponseTemplate::new(302).insert_header("location", format!("{}/there", server.uri()));
     Mock::given(path("/")).respond_with(elsewhere).mount(&server).await;
@@ -113,7 +113,7 @@ async fn a_redirect_is_not_followed() {
 }
 
 #[tokio::test]
-async fn a_proxy_is_gone_through_but_not_to_loopback_or_where_it_is_not_wanted() {
+async fn proxy_is_bypassed_for_loopback_and_no_proxy_hosts() {
     let proxy = MockServer::start().await;
     Mock::given(method("GET"))
         .and(header("host", "acme.example"))
@@ -138,7 +138,7 @@ async fn a_proxy_is_gone_through_but_not_to_loopback_or_where_it_is_not_wanted()
 }
 
 #[tokio::test]
-async fn debug_shows_neither_headers_nor_body() {
+async fn debug_hides_headers_and_body() {
     let server = MockServer::start().await;
     let answer = ResponseTemplate::new(200).insert_header("set-cookie", "hunter2").set_body_string("hunter2");
     Mock::given(method("GET")).respond_with(answer).mount(&server).await;
@@ -148,7 +148,7 @@ async fn debug_shows_neither_headers_nor_body() {
 }
 
 #[tokio::test]
-async fn a_trace_shows_each_exchange_and_no_secret() {
+async fn trace_shows_each_exchange_without_secrets() {
     let server = MockServer::start().await;
     let answer = ResponseTemplate::new(201)
         .insert_header("location", "/users/u1")

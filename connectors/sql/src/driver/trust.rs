@@ -50,7 +50,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn what_is_written_reads_back(bytes in prop::collection::vec(any::<u8>(), 1..200)) {
+        fn certificates_survive_a_pem_round_trip(bytes in prop::collection::vec(any::<u8>(), 1..200)) {
             let certificate = CertificateDer::from(bytes);
             let mut pem = String::new();
             write_pem(&certificate, &mut pem);

@@ -100,7 +100,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_number_that_matters_has_its_kind() {
+    fn mysql_error_numbers_map_to_fault_kinds() {
         let table = [
             (1062, Kind::Unique),
             (1452, Kind::ForeignKey),
@@ -140,7 +140,7 @@ mod tests {
     }
 
     #[test]
-    fn constraints_are_found_in_the_messages() {
+    fn constraint_names_are_parsed_from_messages() {
         let found = |number, message| constraint(number, message).unwrap_or_default();
         assert_eq!(found(1062, "Duplicate entry 'for key 'x' for key 'login'"), "login");
         let message = "Cannot add or update a child row: a foreign key constraint fails (`crm`.`seats`, CONSTRAINT `fk_team` \

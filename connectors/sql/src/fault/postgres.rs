@@ -54,7 +54,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_a_pool_refuses_at_the_door_is_told_by_its_words() {
+    fn pooler_errors_are_classified_by_message() {
         for (message, expected) in [
             ("SASL authentication failed", Kind::Credential),
             ("password authentication failed", Kind::Credential),
@@ -71,7 +71,7 @@ mod tests {
     }
 
     #[test]
-    fn every_state_that_matters_has_its_kind() {
+    fn sqlstates_map_to_fault_kinds() {
         let table = [
             ("23505", Kind::Unique),
             ("42710", Kind::Unique),

@@ -58,7 +58,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_code_that_matters_has_its_kind() {
+    fn sqlite_codes_map_to_fault_kinds() {
         let table = [
             (2067, "UNIQUE constraint failed: a.b", Kind::Unique),
             (1555, "UNIQUE constraint failed: a.id", Kind::Unique),
@@ -86,7 +86,7 @@ mod tests {
     }
 
     #[test]
-    fn a_constraint_is_called_by_its_columns() {
+    fn constraint_is_named_by_its_columns() {
         assert_eq!(constraint("UNIQUE constraint failed: accounts.login").as_deref(), Some("accounts.login"));
         assert_eq!(constraint("database is locked"), None);
     }

@@ -296,7 +296,7 @@ mod tests {
     }
 
     #[test]
-    fn names_become_placeholders_of_the_engine() {
+    fn named_parameters_become_engine_placeholders() {
         let text = "SELECT :id, :name WHERE a = :id";
         assert_eq!(sql(Engine::Postgresql, text), "SELECT $1, $2 WHERE a = $1");
         assert_eq!(names(Engine::Postgresql, text), ["id", "name"]);
@@ -307,13 +307,13 @@ mod tests {
     }
 
     #[test]
-    fn casts_and_assignments_are_no_parameters() {
+    fn casts_and_assignments_are_not_parameters() {
         assert_eq!(sql(Engine::Postgresql, "SELECT :id::int::text, a[1:2]"), "SELECT $1::int::text, a[1:2]");
         assert_eq!(sql(Engine::Mysql, "SELECT @x := :id, 3 : 4"), "SELECT @x := ?, 3 : 4");
     }
 
     #[test]
-    fn what_is_quoted_is_left_alone() {
+    fn quoted_text_is_left_unchanged() {
         for engine in ENGINES {
             assert_eq!(names(engine, r#"SELECT ':a', "x:b", 'it''s :c', :d"#), ["d"]);
         }
@@ -326,7 +326,7 @@ mod tests {
     }
 
     #[test]
-    fn comments_are_left_alone() {
+    fn comments_are_left_unchanged() {
         assert_eq!(names(Engine::Postgresql, "SELECT 1 -- :a\n, :b /* :c /* :d */ :e */ , :f"), ["b", "f"]);
         assert_eq!(names(Engine::Sqlite, "SELECT 1 /* /* :a */ , :b -- :c"), ["b"]);
         assert_eq!(names(Engine::Mysql, "SELECT 1 # :a\n, 5--:b, -- :c\n :d"), ["b", "d"]);
@@ -334,7 +334,7 @@ mod tests {
     }
 
     #[test]
-    fn what_cannot_be_used_is_refused() {
+    fn unusable_statements_are_refused() {
         for engine in ENGINES {
             for empty in ["", " \n", ";", "-- nothing\n", "/* :a */ ;"] {
                 assert_eq!(parse(engine, empty), Err(Fault::Empty), "{empty:?}");
@@ -354,7 +354,7 @@ mod tests {
     }
 
     #[test]
-    fn words_are_known_with_their_depth() {
+    fn words_are_collected_with_nesting_depth() {
         let template = parse(Engine::Postgresql, "select \"ORDER\" from (select 'x' order by 1) a").unwrap();
         let words: Vec<_> = template.words.iter().map(|(word, depth)| (word.as_str(), *depth)).collect();
         let expected = [("SELECT", 0), ("FROM", 0), ("SELECT", 1), ("ORDER", 1), ("BY", 1), ("A", 0)];
@@ -363,7 +363,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn nothing_makes_it_panic_and_nothing_but_names_is_changed(text in r#"[ a-c:?$@'"`\[\]/*#;\\E\n-]{0,40}"#) {
+        fn lexer_never_panics_and_changes_only_parameter_names(text in r#"[ a-c:?$@'"`\[\]/*#;\\E\n-]{0,40}"#) {
             for engine in ENGINES {
                 if let Ok(template) = parse(engine, &text)
                     && template.names.is_empty()
@@ -376,7 +376,7 @@ mod tests {
         }
 
         #[test]
-        fn a_text_that_the_server_quotes_hides_every_name(text in "[ a-z:'$\"-]{0,20}", tag in "[a-z]{1,5}") {
+        fn parameters_inside_quoted_text_are_ignored(text in "[ a-z:'$\"-]{0,20}", tag in "[a-z]{1,5}") {
             let quoted = format!("SELECT '{}', :seen", text.replace('\'', "''"));
             for engine in ENGINES {
                 prop_assert_eq!(names(engine, &quoted), vec!["seen".to_owned()]);

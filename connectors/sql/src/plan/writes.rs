@@ -158,7 +158,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_table_and_the_columns_of_the_usual_forms_are_told() {
+    fn table_and_columns_of_common_writes_are_detected() {
         let table = [
             (
                 "INSERT INTO people (id, \"Name\") VALUES ($1, 'a, b') RETURNING id",
@@ -192,7 +192,7 @@ mod tests {
     }
 
     #[test]
-    fn the_table_that_is_read_is_told() {
+    fn table_of_a_select_is_detected() {
         assert_eq!(reads_from("SELECT (SELECT a FROM b), c FROM d.\"E\" WHERE f"), Some("E".to_owned()));
         assert_eq!(reads_from("SELECT a FROM (SELECT 1) x"), None);
     }

@@ -21,7 +21,7 @@ async fn said(connector: &dyn Connector) -> String {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_server_that_takes_no_changes_and_a_right_that_is_missing_are_told_before_the_first_task() {
+async fn check_reports_read_only_server_and_missing_privileges() {
     let crm = Crm::start().await;
     let sql = |statement: &str| crm.server.sql("crm", statement);
     // PostgreSQL parses a statement without checking permissions.
@@ -67,7 +67,7 @@ async fn a_server_that_takes_no_changes_and_a_right_that_is_missing_are_told_bef
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_may_go_wrong_is_a_warning() {
+async fn check_warns_about_possible_problems() {
     let log = Log::default();
     let subscriber =
         tracing_subscriber::fmt().with_max_level(tracing::Level::WARN).with_writer(log.clone()).finish();

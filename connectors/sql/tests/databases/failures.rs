@@ -29,7 +29,7 @@ const LOST: (Code, Effect, Retry, Subject) =
     (Code::Timeout, Effect::NotApplied, Retry::Backoff, Subject::Connection);
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_fails_before_the_commit_has_changed_nothing() {
+async fn failure_before_commit_is_not_applied() {
     let crm = Crm::start().await;
     let never = (Code::InternalError, Effect::NotApplied, Retry::Never, Subject::Account);
 
@@ -99,7 +99,7 @@ async fn what_fails_before_the_commit_has_changed_nothing() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn only_a_commit_without_an_answer_is_of_unknown_effect() {
+async fn only_an_unanswered_commit_has_unknown_effect() {
     let crm = Crm::start().await;
     let through = async |text, loss| crm.example().at(relay(crm.server.port, text, loss).await).connector();
     let in_doubt = (Code::Timeout, Effect::Unknown, Retry::Backoff, Subject::Account);
@@ -134,7 +134,7 @@ async fn only_a_commit_without_an_answer_is_of_unknown_effect() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_meets_every_task_alike_is_about_the_connection() {
+async fn errors_common_to_all_tasks_are_connection_errors() {
     let crm = Crm::start().await;
     let check = async |example: Example| example.connector().check().await.unwrap_err();
     let later = |code, error: &Error| {
@@ -184,7 +184,7 @@ async fn what_meets_every_task_alike_is_about_the_connection() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn connections_are_shared_and_renewed() {
+async fn connections_are_pooled_and_replaced() {
     let mut crm = Crm::start().await;
     let sleep = json!({ "require": "SELECT pg_sleep(3)", "otherwise": "INTERNAL_ERROR" });
     let pool = json!({ "max_connections": 1, "acquire_timeout": "200ms" });
@@ -224,7 +224,7 @@ async fn connections_are_shared_and_renewed() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_connection_is_encrypted_and_the_certificate_checked() {
+async fn connection_uses_tls_and_verifies_the_certificate() {
     let crm = Crm::start().await;
     let mut example = crm.example().with("tls", true);
     let unknown = example.connector().check().await.unwrap_err();

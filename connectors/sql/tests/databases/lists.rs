@@ -49,7 +49,7 @@ fn uuids() -> String {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn uuids_in_capitals_are_listed_to_the_end() {
+async fn uppercase_uuids_are_listed_completely() {
     let wiki = Wiki::start().await;
     let mut file = open(&wiki.path("app.sqlite")).await;
     let table = format!(
@@ -72,7 +72,7 @@ async fn uuids_in_capitals_are_listed_to_the_end() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn identifiers_that_are_ordered_and_compared_in_two_ways_are_refused_and_not_taken_for_whole() {
+async fn inconsistent_id_collation_fails_the_listing() {
     let names = (0..100).map(|number| {
         let id = format!("{}{number}", char::from(b'a' + u8::try_from(number % 26).unwrap()));
         format!("('{}', 'p{number}')", if number % 2 == 0 { id } else { id.to_uppercase() })
@@ -128,7 +128,7 @@ async fn identifiers_that_are_ordered_and_compared_in_two_ways_are_refused_and_n
 /// One record is returned twice and another never, and each page has the expected length: the runtime compares the distinct records with
 /// the total of the last page.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_listing_that_gives_somebody_twice_in_the_place_of_another_has_a_total_that_is_not_met() {
+async fn duplicate_record_makes_the_listing_miss_its_total() {
     let rows = "INSERT INTO people VALUES ('c', 'c', 1), ('b', 'b', 2), ('a', 'a', 3), ('d', 'd', 4)";
     // After c and b come c and d: two rows, as many as after a and b.
     let by_place = "SELECT id, name FROM people WHERE id > COALESCE(:after, '') ORDER BY place LIMIT :limit";
@@ -154,7 +154,7 @@ async fn a_listing_that_gives_somebody_twice_in_the_place_of_another_has_a_total
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_number_that_comes_before_the_first_page_is_not_left_out() {
+async fn ids_below_the_first_cursor_are_not_skipped() {
     let rows = "INSERT INTO people VALUES (-3, 'a'), (0, 'b'), (1, 'c'), (7, 'd')";
     let from_nought = "SELECT id, name FROM people WHERE id > COALESCE(:after, 0) ORDER BY id LIMIT :limit";
     let from_the_least = from_nought.replace("COALESCE(:after, 0)", "COALESCE(:after, -9223372036854775808)");
@@ -185,7 +185,7 @@ async fn a_number_that_comes_before_the_first_page_is_not_left_out() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_last_page_names_what_shows_that_it_is_the_last() {
+async fn last_page_states_its_evidence() {
     let crm = Crm::start().await;
     let wiki = Wiki::start().await;
     for (connector, evidence, total) in [

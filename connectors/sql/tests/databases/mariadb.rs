@@ -113,7 +113,7 @@ fn parts(error: &Error) -> (Code, Effect, Retry, Subject) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_mariadb_refuses_is_told_and_rolled_back() {
+async fn mariadb_errors_are_reported_and_rolled_back() {
     let shop = Shop::start().await;
     let then = |step: Value| shop.example().with("actions.create_account", json!([INSERT, step]));
     let sql = |statement: &str| shop.server.sql("shop", statement);
@@ -234,7 +234,7 @@ async fn what_mariadb_refuses_is_told_and_rolled_back() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn mariadb_is_spoken_to_encrypted_and_a_lost_commit_is_in_doubt() {
+async fn mariadb_uses_tls_and_a_lost_commit_has_unknown_effect() {
     let shop = Shop::start().await;
     let mut example = shop.example().with("tls", true);
     let error = example.connector().check().await.unwrap_err();
@@ -256,7 +256,7 @@ async fn mariadb_is_spoken_to_encrypted_and_a_lost_commit_is_in_doubt() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn every_type_of_mariadb_is_read() {
+async fn every_mariadb_type_is_read() {
     let shop = Shop::start().await;
     shop.server.sql("shop", "CREATE TABLE kinds (id BIGINT PRIMARY KEY, flag BOOLEAN, small SMALLINT, tiny TINYINT UNSIGNED, medium MEDIUMINT, \
         plain INT, big BIGINT UNSIGNED, price DECIMAL(10,2), huge DECIMAL(40,2), f FLOAT, d DOUBLE, day DATE, moment DATETIME(3), stamp TIMESTAMP NULL, \

@@ -8,7 +8,7 @@ use crate::support::execute;
 use sqlx::{Executor, Row};
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_hash_is_bound_in_the_form_that_the_application_checks() {
+async fn password_hash_is_bound_in_the_configured_scheme() {
     let forms = [
         ("password_argon2id", "$argon2id$v=19$m=64,t=1,p=1$"),
         ("password_bcrypt", "$2b$04$"),

@@ -12,7 +12,7 @@ use crate::postgres::Crm;
 use crate::support::{accounts, create, execute, find, ids, list};
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_is_reported_through_a_pool_of_transactions_is_what_happened() {
+async fn transaction_pooling_reports_actual_outcomes() {
     let crm = Crm::start().await;
     // The driver queries the server about types that are not built in.
     crm.server.sql("crm", "CREATE EXTENSION citext; ALTER TABLE accounts ALTER department TYPE citext");
@@ -81,7 +81,7 @@ async fn what_is_reported_through_a_pool_of_transactions_is_what_happened() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_a_pool_refuses_at_its_door_is_told_as_the_server_would() {
+async fn pooler_refusals_are_reported_like_server_errors() {
     let mut crm = Crm::start().await;
     let users = [(crm.server.user.as_str(), crm.server.password.as_str()), ("stale", "stale-secret-1")];
     let pool = PgBouncer::start_for(&crm.server, "session", 5, &users).await;

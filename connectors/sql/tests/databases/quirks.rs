@@ -286,7 +286,7 @@ async fn report(product: Product, mut example_of: impl AsyncFnMut(String) -> Exa
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_schemas_of_postgresql_are_like_is_met() {
+async fn postgresql_schema_quirks_are_handled() {
     let crm = Crm::start().await;
     crm.server.sql("postgres", "CREATE DATABASE quirk");
     let report = report(PostgreSql, async |sql| {
@@ -297,7 +297,7 @@ async fn what_schemas_of_postgresql_are_like_is_met() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_schemas_of_mariadb_are_like_is_met() {
+async fn mariadb_schema_quirks_are_handled() {
     let shop = Shop::start().await;
     shop.server.sql("mysql", "CREATE DATABASE quirk CHARACTER SET utf8mb4");
     let report = report(MariaDb, async |sql| {
@@ -309,7 +309,7 @@ async fn what_schemas_of_mariadb_are_like_is_met() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_schemas_of_sqlite_are_like_is_met() {
+async fn sqlite_schema_quirks_are_handled() {
     let wiki = Wiki::start().await;
     let mut number = 0;
     let report = report(Sqlite, async |sql| {

@@ -23,7 +23,7 @@ const BY_KEY: &str = "SELECT id, name FROM people WHERE id > COALESCE(:after, 0)
 const BY_OFFSET: &str = "SELECT id, name FROM people ORDER BY id LIMIT :limit OFFSET :offset";
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_listing_survives_what_comes_and_goes_or_says_that_it_does_not() {
+async fn listing_tolerates_changes_or_reports_them() {
     let crm = Crm::start().await;
     let sql = |statement: &str| crm.server.sql("crm", statement);
     let people = || {
@@ -86,7 +86,7 @@ async fn a_listing_survives_what_comes_and_goes_or_says_that_it_does_not() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_bad_record_is_set_apart_and_a_bad_listing_is_an_error() {
+async fn invalid_record_is_rejected_and_invalid_listing_is_an_error() {
     let crm = Crm::start().await;
     let sql = |statement: &str| crm.server.sql("crm", statement);
     sql(
@@ -141,7 +141,7 @@ async fn a_bad_record_is_set_apart_and_a_bad_listing_is_an_error() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn every_type_is_read_as_the_server_writes_it() {
+async fn every_postgresql_type_is_read() {
     let crm = Crm::start().await;
     crm.server.sql(
         "crm",
@@ -216,7 +216,7 @@ async fn every_type_is_read_as_the_server_writes_it() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn ten_thousand_accounts_and_two_hundred_groups_are_listed() {
+async fn ten_thousand_accounts_and_their_groups_are_listed() {
     let crm = Crm::start().await;
     crm.server.sql(
         "crm",

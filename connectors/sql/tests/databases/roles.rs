@@ -79,7 +79,7 @@ async fn the_recipe_for_roles_passes_the_kit() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_role_is_a_login_and_its_password_is_seen_by_nobody() {
+async fn created_role_can_log_in_and_its_password_is_never_exposed() {
     let cluster = Cluster::start().await;
     let connector = cluster.example().connector();
     let listed = || async { ids(&list(&*connector, &accounts()).await.unwrap().0) };

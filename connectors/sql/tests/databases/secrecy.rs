@@ -40,7 +40,7 @@ impl<'a> MakeWriter<'a> for Log {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn no_password_and_no_statement_is_logged_and_no_error_repeats_a_password() {
+async fn passwords_and_statements_are_never_logged_or_reported() {
     let log = Log::default();
     let subscriber =
         tracing_subscriber::fmt().with_max_level(tracing::Level::TRACE).with_writer(log.clone()).finish();
@@ -74,7 +74,7 @@ async fn no_password_and_no_statement_is_logged_and_no_error_repeats_a_password(
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn statements_are_shown_with_what_came_of_them_and_without_a_value() {
+async fn trace_shows_statements_and_results_without_values() {
     let crm = Crm::start().await;
     let shown = Arc::new(Mutex::new(Vec::new()));
     let kept = Arc::clone(&shown);

@@ -112,7 +112,7 @@ fn parts(error: &Error) -> (Code, Effect, Retry, Subject) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_sqlite_refuses_is_told_and_rolled_back() {
+async fn sqlite_errors_are_reported_and_rolled_back() {
     let wiki = Wiki::start().await;
     let then = |step: Value| wiki.example("app.sqlite").with("actions.create_account", json!([INSERT, step]));
     let fails = async |example: Example| {
@@ -193,7 +193,7 @@ async fn what_sqlite_refuses_is_told_and_rolled_back() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_new_account_is_suspended_if_it_is_to_be_or_not_created() {
+async fn new_account_is_created_suspended_as_requested_or_not_at_all() {
     let wiki = Wiki::start().await;
     let task = json!({ "account": { "username": "bob", "status": "suspended" } });
     let connector = wiki.example("app.sqlite").with("actions.suspend_account", Value::Null).connector();
@@ -213,7 +213,7 @@ async fn a_new_account_is_suspended_if_it_is_to_be_or_not_created() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn every_type_of_sqlite_is_read() {
+async fn every_sqlite_type_is_read() {
     let wiki = Wiki::start().await;
     let mut file = open(&wiki.path("app.sqlite")).await;
     file.execute(

@@ -18,7 +18,7 @@ async fn refused(connector: &dyn Connector, name: &str) -> Error {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_connection_to_a_server_that_takes_no_changes_is_not_kept() {
+async fn read_only_postgresql_connection_is_dropped() {
     let crm = Crm::start().await;
     crm.server.sql("postgres", "ALTER DATABASE crm SET default_transaction_read_only = on");
     let connector = crm.example().patient().with("pool.max_connections", 1).connector();
@@ -63,7 +63,7 @@ async fn a_connection_to_a_server_that_takes_no_changes_is_not_kept() {
 
 /// The connection is replaced after each of these errors, and the task is retried.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_connection_on_which_something_is_gone_is_not_kept() {
+async fn connection_is_replaced_after_session_errors() {
     let crm = Crm::start().await;
     crm.server.sql(
         "crm",
@@ -114,7 +114,7 @@ async fn a_connection_on_which_something_is_gone_is_not_kept() {
 /// The same with the error numbers with which MySQL and MariaDB reject changes, whether or not a current server has a setting that causes
 /// each.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_connection_to_a_mysql_that_takes_no_changes_is_not_kept() {
+async fn read_only_mysql_connection_is_dropped() {
     let mut shop = Shop::start().await;
     let example = shop.example().patient().with("pool.max_connections", 1);
     let ids = |shop: &Shop| {
@@ -196,7 +196,7 @@ fn expected(note: &str) -> Shown {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_table_of_a_server_that_changes_shifts_no_value_either() {
+async fn server_table_change_never_shifts_values_between_fields() {
     let columns = "id VARCHAR(9), name VARCHAR(20), email VARCHAR(40), note VARCHAR(20)";
     let table = format!(
         "CREATE TABLE people ({columns}); INSERT INTO people VALUES ('1', 'ann', 'ann@example.com', 'short')"
@@ -229,7 +229,7 @@ async fn a_table_of_a_server_that_changes_shifts_no_value_either() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_table_that_changes_shifts_no_value_into_another_field() {
+async fn table_change_never_shifts_values_between_fields() {
     let wiki = Wiki::start().await;
     let path = wiki.path("app.sqlite");
     let mut file = open(&path).await;
@@ -261,7 +261,7 @@ async fn a_table_that_changes_shifts_no_value_into_another_field() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn names_are_found_in_any_case_beyond_ascii_too() {
+async fn non_ascii_names_are_found_ignoring_case() {
     let wiki = Wiki::start().await;
     let connector = wiki
         .example("app.sqlite")

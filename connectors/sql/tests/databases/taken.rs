@@ -42,7 +42,7 @@ async fn conflicts_are_told(example: Example) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_name_that_is_taken_is_told_by_whose_it_is_on_every_database() {
+async fn taken_name_conflicts_are_reported_on_every_database() {
     let wiki = Wiki::start().await;
     conflicts_are_told(wiki.example("app.sqlite").patient()).await;
     let crm = Crm::start().await;
@@ -89,7 +89,7 @@ async fn both_updates_stay(connector: Arc<dyn Connector>) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn of_two_updates_at_the_same_moment_none_is_lost() {
+async fn concurrent_updates_are_not_lost() {
     let crm = Crm::start().await;
     both_updates_stay(crm.example().patient().connector()).await;
     let shop = Shop::start().await;
@@ -99,7 +99,7 @@ async fn of_two_updates_at_the_same_moment_none_is_lost() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_member_whose_identifier_is_written_in_other_letters_is_seen_and_removed() {
+async fn member_id_in_another_case_is_listed_and_removed() {
     let wiki = Wiki::start().await;
     let mut file = open(&wiki.path("app.sqlite")).await;
     file.execute(
@@ -140,7 +140,7 @@ async fn a_member_whose_identifier_is_written_in_other_letters_is_seen_and_remov
 
 /// Two accounts whose identifiers are equal for the database.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_task_for_somebody_whose_identifier_finds_another_as_well_changes_neither() {
+async fn ambiguous_identifier_changes_no_account() {
     let tables = |column: &str| {
         format!(
             "CREATE TABLE people (id {column}, name VARCHAR(20), active VARCHAR(9)); \
@@ -199,7 +199,7 @@ async fn a_task_for_somebody_whose_identifier_finds_another_as_well_changes_neit
 
 /// "Not found" would make Iden assume that an existing account is gone.
 #[tokio::test(flavor = "multi_thread")]
-async fn somebody_who_is_found_by_name_and_not_by_identifier_is_no_account_not_found() {
+async fn account_found_only_by_name_is_not_account_not_found() {
     let wiki = Wiki::start().await;
     create(&*wiki.example("app.sqlite").connector(), "ann").await;
     let blind = wiki

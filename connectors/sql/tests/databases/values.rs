@@ -75,7 +75,7 @@ async fn goes_there_and_back(example: Example, cases: &[Case], dump: impl AsyncF
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn each_value_of_postgresql_goes_there_and_back_unchanged() {
+async fn postgresql_values_survive_a_round_trip() {
     let crm = Crm::start().await;
     crm.server.sql("crm", "CREATE EXTENSION citext; CREATE TYPE mood AS ENUM ('sad', 'ok')");
     let cases: [Case; 24] = [
@@ -122,7 +122,7 @@ async fn each_value_of_postgresql_goes_there_and_back_unchanged() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn each_value_of_mariadb_goes_there_and_back_unchanged() {
+async fn mariadb_values_survive_a_round_trip() {
     let shop = Shop::start().await;
     let cases: [Case; 30] = [
         ("TINYINT(1)", "1", "?", json!(true)),
@@ -169,7 +169,7 @@ async fn each_value_of_mariadb_goes_there_and_back_unchanged() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn each_value_of_sqlite_goes_there_and_back_unchanged() {
+async fn sqlite_values_survive_a_round_trip() {
     let wiki = Wiki::start().await;
     let cases: [Case; 12] = [
         ("BOOLEAN", "1", "?", json!(true)),

@@ -42,7 +42,7 @@ async fn take_down(breaker: &BridgeBreaker) {
 }
 
 #[tokio::test(start_paused = true)]
-async fn two_failures_are_not_an_outage_and_an_answer_between_starts_the_count_anew() {
+async fn breaker_opens_after_three_consecutive_failures() {
     let breaker = new_breaker();
     for _ in 0..5 {
         call(&breaker, failed()).await;
@@ -55,7 +55,7 @@ async fn two_failures_are_not_an_outage_and_an_answer_between_starts_the_count_a
 }
 
 #[tokio::test(start_paused = true)]
-async fn fifty_callers_in_an_outage_send_less_than_two_calls_a_second() {
+async fn fifty_callers_send_few_calls_during_an_outage() {
     let breaker = new_breaker();
     let sent = Arc::new(AtomicU32::new(0));
     let mut callers = JoinSet::new();
@@ -82,7 +82,7 @@ async fn fifty_callers_in_an_outage_send_less_than_two_calls_a_second() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn calls_go_one_at_a_time_in_an_outage_and_all_at_once_after_the_first_answer() {
+async fn one_probe_runs_during_an_outage_and_success_releases_all() {
     let breaker = new_breaker();
     take_down(&breaker).await;
     let probe = breaker.pass(far()).await.unwrap();
@@ -102,7 +102,7 @@ async fn calls_go_one_at_a_time_in_an_outage_and_all_at_once_after_the_first_ans
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_probe_that_is_given_up_frees_its_place_but_not_its_distance() {
+async fn dropped_probe_frees_its_slot_but_keeps_the_interval() {
     let breaker = new_breaker();
     take_down(&breaker).await;
     let start = Instant::now();
@@ -113,7 +113,7 @@ async fn a_probe_that_is_given_up_frees_its_place_but_not_its_distance() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_answer_to_a_call_from_before_the_outage_opens_the_gate() {
+async fn response_to_a_call_before_the_outage_closes_the_breaker() {
     let breaker = new_breaker();
     let slow = breaker.pass(far()).await.unwrap();
     take_down(&breaker).await;
@@ -123,7 +123,7 @@ async fn an_answer_to_a_call_from_before_the_outage_opens_the_gate() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_pause_holds_every_call_until_its_time() {
+async fn pause_holds_every_call_until_it_ends() {
     let breaker = new_breaker();
     let early = breaker.pass(far()).await.unwrap();
     call(&breaker, Outcome::Throttled(Some(30 * SECOND))).await;
@@ -145,7 +145,7 @@ async fn a_pause_holds_every_call_until_its_time() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn after_a_pause_one_call_goes_first() {
+async fn one_call_probes_after_a_pause() {
     let breaker = new_breaker();
     call(&breaker, Outcome::Throttled(Some(5 * SECOND))).await;
     let first = breaker.pass(far()).await.unwrap();
@@ -159,7 +159,7 @@ async fn after_a_pause_one_call_goes_first() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_pause_never_gets_shorter() {
+async fn pause_is_never_shortened() {
     let breaker = new_breaker();
     let (first, second) = (breaker.pass(far()).await.unwrap(), breaker.pass(far()).await.unwrap());
     first.record(Outcome::Throttled(Some(60 * SECOND)));
@@ -170,7 +170,7 @@ async fn a_pause_never_gets_shorter() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_pause_without_a_time_grows_with_each_in_a_row_but_not_with_each_caller() {
+async fn pause_without_retry_after_grows_per_round_and_not_per_caller() {
     let breaker = new_breaker();
     let together: Vec<_> = futures::future::join_all((0..50).map(|_| breaker.pass(far()))).await;
     for pass in together {
@@ -189,7 +189,7 @@ async fn a_pause_without_a_time_grows_with_each_in_a_row_but_not_with_each_calle
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_call_that_would_wait_past_its_deadline_is_refused_with_the_reason() {
+async fn call_that_would_miss_its_deadline_is_refused() {
     let breaker = new_breaker();
     call(&breaker, Outcome::Throttled(Some(60 * SECOND))).await;
     let start = Instant::now();
@@ -206,7 +206,7 @@ async fn a_call_that_would_wait_past_its_deadline_is_refused_with_the_reason() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_outage_during_a_pause_does_not_end_the_pause() {
+async fn outage_does_not_end_a_pause() {
     let breaker = new_breaker();
     let early: Vec<_> = futures::future::join_all((0..5).map(|_| breaker.pass(far()))).await;
     call(&breaker, Outcome::Throttled(Some(30 * SECOND))).await;
@@ -222,7 +222,7 @@ async fn an_outage_during_a_pause_does_not_end_the_pause() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_pass_from_before_a_closing_is_not_valid_after_it() {
+async fn permit_is_invalidated_when_calls_are_held() {
     let breaker = new_breaker();
     let before = breaker.pass(far()).await.unwrap();
     assert!(before.is_valid());
@@ -233,7 +233,7 @@ async fn a_pass_from_before_a_closing_is_not_valid_after_it() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn health_tells_what_was_found() {
+async fn health_reflects_call_outcomes() {
     let breaker = new_breaker();
     let health = breaker.health();
     assert_eq!(*health.borrow(), Health::Unknown);

@@ -55,7 +55,7 @@ async fn requests(server: &MockServer) -> usize {
 }
 
 #[tokio::test]
-async fn a_key_that_was_replaced_is_picked_up_without_anybody_noticing() {
+async fn rotated_key_is_used_transparently() {
     let server = server().await;
     let keys = Rotating::new(&["old", "new"]);
     let client = with(&server, Arc::clone(&keys));
@@ -67,7 +67,7 @@ async fn a_key_that_was_replaced_is_picked_up_without_anybody_noticing() {
 }
 
 #[tokio::test]
-async fn a_key_that_is_still_the_same_is_not_tried_again() {
+async fn unchanged_key_is_not_retried() {
     let server = server().await;
     let client = with(&server, Rotating::new(&["old"]));
     let error = client.report(app(), &"t1".into(), &Report::Completed { result: None }).await.unwrap_err();
@@ -77,7 +77,7 @@ async fn a_key_that_is_still_the_same_is_not_tried_again() {
 }
 
 #[tokio::test]
-async fn another_key_is_tried_once_and_not_for_ever() {
+async fn changed_key_is_tried_only_once() {
     let server = server().await;
     let client = with(&server, Rotating::new(&["a", "b", "c", "d", "e"]));
     assert!(matches!(client.list_apps().await, Err(Error::Unauthorized { .. })));
@@ -85,7 +85,7 @@ async fn another_key_is_tried_once_and_not_for_ever() {
 }
 
 #[tokio::test]
-async fn a_key_that_cannot_be_read_stops_the_call_before_it_is_sent_and_is_read_again() {
+async fn unreadable_key_fails_the_call_unsent_and_is_read_again() {
     let server = server().await;
     let client = with(&server, Rotating::new(&["gone", "new"]));
     let error = client.list_apps().await.unwrap_err();
@@ -100,7 +100,7 @@ async fn a_key_that_cannot_be_read_stops_the_call_before_it_is_sent_and_is_read_
 }
 
 #[tokio::test]
-async fn a_refused_key_whose_successor_cannot_be_read_is_a_refused_key() {
+async fn rejected_key_with_unreadable_successor_is_unauthorized() {
     let server = server().await;
     let client = with(&server, Rotating::new(&["old", "gone", "new"]));
     assert!(matches!(client.list_apps().await, Err(Error::Unauthorized { .. })));
@@ -108,7 +108,7 @@ async fn a_refused_key_whose_successor_cannot_be_read_is_a_refused_key() {
 }
 
 #[tokio::test]
-async fn nothing_about_a_client_shows_the_key() {
+async fn client_and_errors_never_show_the_key() {
     let server = MockServer::start().await;
     let body = format!(r#"{{"detail": "key {KEY} is not for this app"}}"#);
     Mock::given(any()).respond_with(ResponseTemplate::new(400).set_body_string(body)).mount(&server).await;
@@ -135,7 +135,7 @@ impl io::Write for Log {
 }
 
 #[tokio::test]
-async fn the_log_has_neither_key_nor_bodies_however_much_is_logged() {
+async fn trace_log_contains_neither_key_nor_bodies() {
     let log = Log::default();
     let writer = log.clone();
     let subscriber = tracing_subscriber::fmt()

@@ -34,7 +34,7 @@ async fn sent<T>(
 }
 
 #[tokio::test]
-async fn apps_are_made_and_listed() {
+async fn apps_are_created_and_listed() {
     let body = json!({"id": ID, "name": "HR", "configuration_status": "NEW", "created_at": "2026-01-02T03:04:05Z",
         "last_synced_at": null, "colour": "blue"});
     let new = NewApp { name: "HR".into(), clone_from: None };
@@ -77,7 +77,7 @@ async fn resource_types_are_listed_registered_and_renamed() {
 }
 
 #[tokio::test]
-async fn a_sync_is_started_pushed_watched_and_ended() {
+async fn sync_is_started_pushed_polled_and_ended() {
     let (line, started) =
         sent(201, json!({"sync_id": ID}), async |client| client.start_sync(app()).await).await;
     insta::assert_snapshot!(line, @"POST /apps/A/sync/");
@@ -105,7 +105,7 @@ async fn a_sync_is_started_pushed_watched_and_ended() {
 }
 
 #[tokio::test]
-async fn tasks_are_listed_read_and_reported() {
+async fn tasks_are_listed_fetched_and_reported() {
     let query = TaskQuery { status: TaskStatus::Pending, limit: 50 };
     let tasks = json!({"count": 2, "next": null, "results": [{"id": "t1", "action": "create_account"}, {"no": "id"}]});
     let (line, page) = sent(200, tasks, async |client| client.tasks(app(), &query).await).await;
@@ -127,7 +127,7 @@ async fn tasks_are_listed_read_and_reported() {
 }
 
 #[tokio::test]
-async fn an_identifier_that_fits_no_address_is_not_sent() {
+async fn identifier_invalid_in_a_url_is_not_sent() {
     let (line, read) = sent(200, json!({}), async |client| client.task(app(), &"..".into()).await).await;
     assert_eq!(line, "");
     assert!(matches!(read, Err(Error::Invalid { .. })));
@@ -147,7 +147,7 @@ async fn register(existing: Value) -> Result<Registration, Error> {
 }
 
 #[tokio::test]
-async fn a_resource_type_that_exists_is_confirmed_before_it_counts() {
+async fn existing_resource_type_is_verified_after_a_conflict() {
     let one = |kind: &str| json!({"slug": "team", "name": "Another name", "type": kind});
     let there = register(json!({"results": [one("group")], "next": null})).await;
     assert_eq!(there.unwrap(), Registration::Existed);

@@ -46,7 +46,7 @@ async fn pages_are_followed_to_the_end() {
 }
 
 #[tokio::test]
-async fn a_page_can_be_asked_for_again_and_from_further_back() {
+async fn page_can_be_requested_again_or_rewound() {
     let server = MockServer::start().await;
     pages_of_tasks(&server, 6).await;
     let client = client(&server.uri());
@@ -64,7 +64,7 @@ async fn a_page_can_be_asked_for_again_and_from_further_back() {
 }
 
 #[tokio::test]
-async fn a_link_to_another_origin_is_not_followed() {
+async fn link_to_another_origin_is_not_followed() {
     let elsewhere = MockServer::start().await;
     let server = MockServer::start().await;
     let link = tasks_url(&elsewhere, "offset=2");
@@ -78,7 +78,7 @@ async fn a_link_to_another_origin_is_not_followed() {
 }
 
 #[tokio::test]
-async fn a_page_of_one_app_is_not_asked_for_with_another() {
+async fn next_page_link_is_bound_to_its_app() {
     let server = MockServer::start().await;
     pages_of_tasks(&server, 3).await;
     let client = client(&server.uri());
@@ -88,7 +88,7 @@ async fn a_page_of_one_app_is_not_asked_for_with_another() {
 }
 
 #[tokio::test]
-async fn links_in_a_circle_come_to_an_end() {
+async fn looping_links_end_with_an_error() {
     let server = MockServer::start().await;
     for (from, to) in [(None, "2"), (Some("2"), "4"), (Some("4"), "2")] {
         let answer = json!({"next": tasks_url(&server, &format!("offset={to}")), "results": [{"id": "t"}]});
@@ -114,7 +114,7 @@ async fn links_in_a_circle_come_to_an_end() {
 }
 
 #[tokio::test]
-async fn a_list_whose_links_lead_in_a_circle_fails() {
+async fn list_with_looping_links_fails() {
     let server = MockServer::start().await;
     let link = format!("{}/api/v1/bridge/apps/?offset=1", server.uri());
     let answer = json!({"next": link, "results": [{"id": APP}]});
@@ -124,7 +124,7 @@ async fn a_list_whose_links_lead_in_a_circle_fails() {
 }
 
 #[tokio::test]
-async fn a_list_comes_together_from_all_its_pages() {
+async fn list_combines_all_pages() {
     let server = MockServer::start().await;
     let kind = |slug: &str| json!({"slug": slug, "name": slug, "type": "group"});
     let link = format!("{}/api/v1/bridge/apps/{APP}/resource-types/?offset=1", server.uri());

@@ -36,7 +36,7 @@ async fn report(client: &Client) -> Result<(), Error> {
 }
 
 #[tokio::test]
-async fn where_nobody_listens_nothing_was_sent() {
+async fn refused_connection_means_not_sent() {
     let unused = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();
     let client = small(&format!("http://{unused}"));
     let error = report(&client).await.unwrap_err();
@@ -45,7 +45,7 @@ async fn where_nobody_listens_nothing_was_sent() {
 }
 
 #[tokio::test]
-async fn where_no_encryption_comes_about_nothing_was_sent() {
+async fn failed_tls_handshake_means_not_sent() {
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
     let plain = tokio::spawn(async move {
@@ -64,7 +64,7 @@ async fn where_no_encryption_comes_about_nothing_was_sent() {
 }
 
 #[tokio::test]
-async fn a_connection_cut_after_the_request_leaves_the_effect_unknown() {
+async fn connection_cut_after_the_request_has_unknown_effect() {
     for cut in [
         b"".as_slice(),
         b"HTTP/1.1 200 OK\r\ncontent-len",
@@ -91,7 +91,7 @@ async fn a_connection_cut_after_the_request_leaves_the_effect_unknown() {
 }
 
 #[tokio::test]
-async fn a_registration_whose_answer_was_lost_is_found_to_have_worked() {
+async fn registration_with_lost_response_is_confirmed() {
     let raw = Raw::start(|n| match n {
         0 => Act::Send(Vec::new()),
         1 => Act::Send(b"HTTP/1.1 409 Conflict\r\ncontent-length: 0\r\nconnection: close\r\n\r\n".to_vec()),
@@ -104,14 +104,14 @@ async fn a_registration_whose_answer_was_lost_is_found_to_have_worked() {
 }
 
 #[tokio::test]
-async fn a_page_whose_answer_was_lost_is_pushed_again() {
+async fn push_with_lost_response_is_retried() {
     let raw = Raw::start(|n| if n < 2 { Act::Send(Vec::new()) } else { whole(r#"{"total": 0}"#) }).await;
     let pushed = small(&raw.url).push(app(), &SyncId::new("s1"), &"team".into(), &[]).await.unwrap();
     assert_eq!((pushed.total, raw.requests()), (Some(0), 3));
 }
 
 #[tokio::test]
-async fn a_list_that_is_cut_short_is_never_a_short_list() {
+async fn truncated_list_is_an_error() {
     let body = br#"{"count": 2, "next": null, "results": [{"id": "t1"}"#;
     let chunked = [b"30\r\n", &body[..0x30], b"\r\n"].concat();
     let acts = [
@@ -127,14 +127,14 @@ async fn a_list_that_is_cut_short_is_never_a_short_list() {
 }
 
 #[tokio::test]
-async fn a_server_that_says_nothing_is_given_up() {
+async fn silent_server_times_out() {
     let raw = Raw::start(|_| Act::Hang).await;
     let error = report(&hasty(&raw.url)).await.unwrap_err();
     assert!(matches!(&error, Error::NoAnswer { cause, .. } if cause == "no response within 2 s"), "{error}");
 }
 
 #[tokio::test]
-async fn a_body_that_trickles_is_given_up() {
+async fn trickling_body_times_out() {
     let acts = [Act::Trickle(response("content-length: 60000\r\n", b"{")), Act::Trickle(OK.to_vec())];
     for act in acts {
         let raw = Raw::start(move |_| act.clone()).await;
@@ -146,7 +146,7 @@ async fn a_body_that_trickles_is_given_up() {
 }
 
 #[tokio::test]
-async fn a_body_without_end_is_not_read_to_its_end() {
+async fn endless_body_exceeds_the_size_limit() {
     let acts = [
         Act::Repeat(response("", b"["), b"0,".repeat(1000)),
         Act::Repeat(response("transfer-encoding: chunked\r\n", b"1\r\n[\r\n"), b"2\r\n0,\r\n".repeat(1000)),
@@ -174,7 +174,7 @@ fn gzip_bomb() -> Vec<u8> {
 }
 
 #[tokio::test]
-async fn a_body_is_measured_after_decompression() {
+async fn body_limit_applies_after_decompression() {
     let bomb = gzip_bomb();
     assert!(bomb.len() < 8 * 1024);
     let headers = format!("content-encoding: gzip\r\ncontent-length: {}\r\n", bomb.len());
@@ -184,7 +184,7 @@ async fn a_body_is_measured_after_decompression() {
 }
 
 #[tokio::test]
-async fn the_status_of_an_error_counts_even_if_its_body_never_ends() {
+async fn error_status_counts_even_if_its_body_never_ends() {
     let head = b"HTTP/1.1 409 Conflict\r\n\r\n{\"detail\": \"Task is already".to_vec();
     for act in
         [Act::Repeat(head.clone(), b" and again".repeat(1000)), Act::Trickle(head.clone()), Act::Send(head)]
@@ -196,7 +196,7 @@ async fn the_status_of_an_error_counts_even_if_its_body_never_ends() {
 }
 
 #[tokio::test]
-async fn an_outage_is_seen_and_its_end_too() {
+async fn health_shows_start_and_end_of_an_outage() {
     let raw = Raw::start(|n| if n < 5 { Act::Send(Vec::new()) } else { whole("[]") }).await;
     let client = small(&raw.url);
     let health = client.health();
@@ -207,7 +207,7 @@ async fn an_outage_is_seen_and_its_end_too() {
 }
 
 #[tokio::test]
-async fn a_call_in_an_outage_ends_when_its_patience_does() {
+async fn call_in_an_outage_ends_after_its_patience() {
     let raw = Raw::start(|_| Act::Send(Vec::new())).await;
     let mut settings = settings(&raw.url);
     settings.patience = Duration::from_millis(300);

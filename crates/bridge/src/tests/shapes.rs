@@ -30,7 +30,7 @@ async fn answers_to(body: &[u8]) -> Vec<(&'static str, Option<Error>)> {
 }
 
 #[tokio::test]
-async fn a_success_without_what_is_documented_is_no_success() {
+async fn undocumented_success_body_is_malformed() {
     let deep = "[".repeat(100_000);
     let odd: [&[u8]; 9] = [
         HTML.as_bytes(),
@@ -56,7 +56,7 @@ async fn a_success_without_what_is_documented_is_no_success() {
 }
 
 #[tokio::test]
-async fn a_list_is_no_object_and_an_object_is_no_list() {
+async fn lists_and_objects_are_not_interchangeable() {
     for (call, error) in answers_to(b"[]").await {
         let takes_lists = matches!(call, "list_apps" | "list_resource_types" | "tasks");
         assert_eq!(error.is_none(), takes_lists, "{call}: {error:?}");
@@ -68,7 +68,7 @@ async fn a_list_is_no_object_and_an_object_is_no_list() {
 }
 
 #[tokio::test]
-async fn a_call_without_a_documented_answer_takes_anything_but_a_page() {
+async fn undocumented_response_may_be_anything_but_html() {
     for (body, fine) in [("", true), ("null", true), ("{\"a\": 1}", true), (HTML, false)] {
         let server = MockServer::start().await;
         Mock::given(any())
@@ -83,7 +83,7 @@ async fn a_call_without_a_documented_answer_takes_anything_but_a_page() {
 }
 
 #[tokio::test]
-async fn a_404_that_is_not_the_bridges_own_says_so() {
+async fn foreign_404_is_distinguished_from_the_bridges() {
     for (body, own) in [("{\"detail\": \"Task not found.\"}", true), ("{}", true), (HTML, false), ("", false)]
     {
         let server = MockServer::start().await;
@@ -102,7 +102,7 @@ async fn a_404_that_is_not_the_bridges_own_says_so() {
 }
 
 #[tokio::test]
-async fn an_error_tells_the_detail_and_neither_html_nor_the_key() {
+async fn error_shows_the_detail_without_html_or_key() {
     let server = MockServer::start().await;
     let body = r#"{"detail": "Record 'u1': unknown membership slug 's3cret-key'\u0007"}"#;
     Mock::given(any()).respond_with(ResponseTemplate::new(422).set_body_string(body)).mount(&server).await;
@@ -112,7 +112,7 @@ async fn an_error_tells_the_detail_and_neither_html_nor_the_key() {
 
 /// The messages are those of the Error Reference.
 #[tokio::test]
-async fn a_record_that_exists_already_is_told_from_every_other_broken_rule() {
+async fn duplicate_record_is_distinguished_from_other_violations() {
     for (detail, rule) in [
         (
             "Sync failed for 'accounts': a record with the same identifier already exists.",
@@ -137,7 +137,7 @@ async fn a_record_that_exists_already_is_told_from_every_other_broken_rule() {
 
 /// Once parsed, each of these values would take many times its two bytes.
 #[tokio::test]
-async fn an_answer_of_millions_of_values_is_refused_before_it_is_read() {
+async fn response_with_millions_of_values_is_refused_unparsed() {
     let body = format!("{{\"results\": [{}0]}}", "0,".repeat(1_000_000));
     for (call, error) in answers_to(body.as_bytes()).await {
         let refused = match error {

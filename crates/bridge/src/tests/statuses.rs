@@ -81,7 +81,7 @@ async fn table(server: &MockServer, status: u16) -> String {
 }
 
 #[tokio::test]
-async fn every_status_means_something_to_every_call() {
+async fn every_status_is_handled_by_every_call() {
     let server = MockServer::start().await;
     Mock::given(any()).respond_with(answer).mount(&server).await;
     let tables = join_all(STATUSES.map(|status| table(&server, status))).await;
@@ -91,7 +91,7 @@ async fn every_status_means_something_to_every_call() {
 
 /// A response that would end a task or mark a record as invalid counts only if it may come from the Bridge.
 #[tokio::test]
-async fn a_refusal_in_html_is_nobodys_word() {
+async fn html_refusal_is_not_a_bridge_response() {
     for status in [400, 409, 422] {
         let server = MockServer::start().await;
         let page = ResponseTemplate::new(status).set_body_string("<html>Request Header Too Large</html>");
@@ -105,7 +105,7 @@ async fn a_refusal_in_html_is_nobodys_word() {
 
 /// Any other response may come from a proxy; if Iden did receive the report, repeating it returns 409.
 #[tokio::test]
-async fn a_report_counts_as_heard_only_if_the_answer_is_the_task() {
+async fn report_is_accepted_only_if_the_task_is_returned() {
     let cases = [
         (json!({"id": APP, "status": "completed"}), true),
         (json!({"id": APP.to_uppercase(), "status": "done"}), true),
@@ -133,7 +133,7 @@ async fn a_report_counts_as_heard_only_if_the_answer_is_the_task() {
 
 /// Otherwise another task's payload would be executed under this task's name.
 #[tokio::test]
-async fn a_task_that_was_not_asked_for_is_not_taken_for_the_one_that_was() {
+async fn response_with_another_task_is_malformed() {
     let server = MockServer::start().await;
     let other = json!({"id": "t2", "action": "delete_account", "payload": {"account": {"id": "u2"}}});
     Mock::given(any()).respond_with(ResponseTemplate::new(200).set_body_json(other)).mount(&server).await;

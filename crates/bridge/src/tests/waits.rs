@@ -20,7 +20,7 @@ async fn requests(server: &MockServer) -> usize {
 }
 
 #[tokio::test]
-async fn a_429_with_seconds_holds_back_every_call_of_the_client() {
+async fn retry_after_seconds_of_a_429_hold_every_call() {
     let server = MockServer::start().await;
     respond(&server, 1, 429, Some("1")).await;
     let client = client(&server.uri());
@@ -38,7 +38,7 @@ async fn a_429_with_seconds_holds_back_every_call_of_the_client() {
 }
 
 #[tokio::test]
-async fn a_429_with_a_date_is_waited_for_too() {
+async fn retry_after_date_of_a_429_is_honored() {
     let server = MockServer::start().await;
     let until = std::time::SystemTime::now() + Duration::from_mins(20);
     respond(&server, 1, 429, Some(&httpdate::fmt_http_date(until))).await;
@@ -58,7 +58,7 @@ async fn a_429_with_a_date_is_waited_for_too() {
 }
 
 #[tokio::test]
-async fn a_429_is_waited_out_where_nothing_can_happen_twice() {
+async fn retry_safe_call_waits_out_a_429() {
     let server = MockServer::start().await;
     respond(&server, 3, 429, None).await;
     client(&server.uri()).start_sync(app()).await.unwrap();
@@ -66,7 +66,7 @@ async fn a_429_is_waited_out_where_nothing_can_happen_twice() {
 }
 
 #[tokio::test]
-async fn a_503_that_names_a_time_is_not_asked_before_it() {
+async fn retry_after_of_a_503_is_honored() {
     let server = MockServer::start().await;
     respond(&server, 1, 503, Some("1")).await;
     let start = Instant::now();
@@ -82,7 +82,7 @@ async fn a_503_that_names_a_time_is_not_asked_before_it() {
 }
 
 #[tokio::test]
-async fn the_operators_limit_is_shared_by_all_clones() {
+async fn rate_limit_is_shared_by_all_clones() {
     let server = MockServer::start().await;
     respond(&server, 1, 200, None).await;
     let mut settings = settings(&server.uri());

@@ -33,7 +33,7 @@ fn resolved(target: Option<Target>) -> Value {
 }
 
 #[test]
-fn a_situation_is_the_target_with_other_settings() {
+fn situation_overrides_target_settings() {
     let (conformance, target) = read();
     let address = Some("127.0.0.1:4711".parse().unwrap());
     assert_eq!(
@@ -63,7 +63,7 @@ fn a_situation_is_the_target_with_other_settings() {
 }
 
 #[test]
-fn accounts_and_groups_are_read_as_they_stand() {
+fn conformance_accounts_and_groups_are_parsed() {
     let (conformance, _) = read();
     let expected = json!({ "department": "kit", "last_name": "", "manager": { "id": "{name}" } });
     assert_eq!(Value::Object(conformance.account), expected);
@@ -79,7 +79,7 @@ fn accounts_and_groups_are_read_as_they_stand() {
 }
 
 #[test]
-fn what_cannot_work_is_refused_when_it_is_read() {
+fn invalid_settings_are_refused_when_parsed() {
     let texts = [
         "account = 5",
         "changes = [\"a\"]",

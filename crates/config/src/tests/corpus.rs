@@ -206,7 +206,7 @@ impl Corpus {
 }
 
 #[test]
-fn what_is_read_and_what_is_refused_is_as_it_was() {
+fn accepted_and_refused_configurations_match_the_snapshot() {
     let mut corpus = Corpus { connectors: connectors(), record: String::new(), cases: 0 };
     let examples = examples();
     for (name, text) in &examples {

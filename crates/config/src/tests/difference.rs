@@ -38,7 +38,7 @@ fn told(differences: &[Difference]) -> Vec<(&str, Option<&str>, Option<&str>, bo
 }
 
 #[test]
-fn a_key_that_differs_is_named_with_both_values_and_a_secret_with_none_of_its_own() {
+fn differing_key_shows_both_values_unless_secret() {
     let folder = tempfile::tempdir().unwrap();
     let hasher = RandomState::new();
     std::fs::write(folder.path().join("password"), "first-password").unwrap();

@@ -14,7 +14,7 @@ fn path() -> PathBuf {
 }
 
 #[test]
-fn the_example_loads() {
+fn example_loads() {
     let sources = Sources { paths: vec![path()], ..Sources::default() };
     let config = load(&sources, &connectors()).unwrap_or_else(|errors| panic!("{errors}"));
     config.require_apps().unwrap();
@@ -82,7 +82,7 @@ fn written(node: &SourcedValue, keys: Keys<'_>, path: &str, found: &mut BTreeSet
 }
 
 #[test]
-fn the_example_holds_every_key_of_the_schema() {
+fn example_contains_every_schema_key() {
     let schema = schema(&connectors());
     let keys = Keys::of(&schema);
     let mut expected = BTreeSet::new();
@@ -96,7 +96,7 @@ fn the_example_holds_every_key_of_the_schema() {
 }
 
 #[test]
-fn the_example_shows_the_defaults() {
+fn example_shows_the_defaults() {
     let sources = Sources { paths: vec![path()], ..Sources::default() };
     let example = load(&sources, &connectors()).unwrap();
     let least = layered(&[&format!("{BRIDGE}{}", super::support::APP)], &[]).unwrap();
@@ -113,7 +113,7 @@ fn the_example_shows_the_defaults() {
 }
 
 #[test]
-fn the_defaults_are_those_of_the_design() {
+fn defaults_have_the_documented_values() {
     let config = layered(&[&format!("{BRIDGE}{}", super::support::APP)], &[]).unwrap();
     let minutes = |minutes: u64| Duration::from_secs(60 * minutes);
     assert_eq!(config.bridge.request_timeout, Duration::from_secs(30));

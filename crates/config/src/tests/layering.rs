@@ -7,7 +7,7 @@ use super::support::{APP, BRIDGE, connectors, environment, layered, with_app};
 use crate::{Error, Schedule, Secret, Sources, load};
 
 #[test]
-fn later_files_win_tables_merge_and_lists_replace() {
+fn later_files_merge_tables_and_replace_lists() {
     let config = layered(
         &[
             &format!("{BRIDGE}{APP}[apps.acme-hr.tasks]\nconcurrency = 2\ntimeout = \"5s\"\n[apps.acme-hr.protect]\naccounts = [\"a\", \"b\"]"),
@@ -22,7 +22,7 @@ fn later_files_win_tables_merge_and_lists_replace() {
 }
 
 #[test]
-fn a_reference_to_a_secret_is_replaced_as_a_whole() {
+fn secret_reference_is_replaced_as_a_whole() {
     let config = layered(&[BRIDGE, "[bridge]\napi_key = { file = \"key\" }"], &[]).unwrap();
     assert_eq!(config.bridge.api_key, Secret::File { path: "/etc/key".into() });
     let config = layered(&[BRIDGE], &[("BRIDGEHEAD__BRIDGE__API_KEY__CREDENTIAL", "7")]).unwrap();
@@ -30,7 +30,7 @@ fn a_reference_to_a_secret_is_replaced_as_a_whole() {
 }
 
 #[test]
-fn a_target_that_looks_like_a_reference_is_merged_all_the_same() {
+fn target_resembling_a_secret_reference_is_merged() {
     let target = |text: &str| format!("[apps.acme-hr.target]\n{text}\n");
     let config =
         layered(&[&format!("{BRIDGE}{APP}{}", target("file = \"people.csv\"")), &target("env = \"x\"")], &[])
@@ -44,7 +44,7 @@ fn a_target_that_looks_like_a_reference_is_merged_all_the_same() {
 }
 
 #[test]
-fn a_later_schedule_replaces_an_earlier_one() {
+fn later_schedule_replaces_an_earlier_one() {
     let every = "[apps.acme-hr.sync]\nevery = \"1h\"\n";
     let cron = "[apps.acme-hr.sync]\ncron = \"0 3 * * *\"\ntimezone = \"Europe/Paris\"\n";
     let schedule = |first: &str, second: &str| {
@@ -61,7 +61,7 @@ fn a_later_schedule_replaces_an_earlier_one() {
 }
 
 #[test]
-fn the_environment_wins_over_files() {
+fn environment_overrides_files() {
     let config = with_app(
         "[apps.acme-hr.target]\npath = \"people\"\n[apps.acme-hr.target.Pool]\nsize = 1\n",
         &[
@@ -94,7 +94,7 @@ fn the_environment_wins_over_files() {
 }
 
 #[test]
-fn a_folder_is_read_in_the_order_of_its_names() {
+fn configuration_folder_is_read_in_name_order() {
     let folder = tempfile::tempdir().unwrap();
     let write = |name: &str, text: &str| std::fs::write(folder.path().join(name), text).unwrap();
     write("20-last.toml", "[state]\npath = \"state\"\n[log]\nformat = \"json\"");
@@ -118,7 +118,7 @@ fn a_folder_is_read_in_the_order_of_its_names() {
 }
 
 #[test]
-fn sources_that_cannot_be_read_say_what_to_do() {
+fn unreadable_sources_say_what_to_do() {
     let folder = tempfile::tempdir().unwrap();
     let errors = |paths: Vec<std::path::PathBuf>| {
         let sources = Sources { paths, environment: environment(&[]) };
@@ -137,20 +137,20 @@ fn sources_that_cannot_be_read_say_what_to_do() {
 }
 
 #[test]
-fn no_app_is_fine_until_there_is_something_to_run() {
+fn apps_are_required_only_to_run() {
     let config = layered(&[BRIDGE], &[]).unwrap();
     assert!(matches!(config.require_apps(), Err(Error::NoApps)));
     assert!(with_app("", &[]).unwrap().require_apps().is_ok());
 }
 
 #[test]
-fn an_empty_list_of_actions_allows_none() {
+fn empty_action_list_allows_no_actions() {
     let config = with_app("[apps.acme-hr.protect]\nactions = []", &[]).unwrap();
     assert_eq!(config.apps["acme-hr"].protect.actions.as_ref().map(std::collections::BTreeSet::len), Some(0));
 }
 
 #[test]
-fn a_name_is_never_taken_apart_at_its_dots() {
+fn quoted_names_are_not_split_at_dots() {
     let errors =
         layered(&[&format!("\"log.level\" = \"debug\"\n\"log[0]\" = 1\n{BRIDGE}")], &[]).unwrap_err();
     insta::assert_snapshot!(errors, @r#"
@@ -165,7 +165,7 @@ fn a_name_is_never_taken_apart_at_its_dots() {
 }
 
 #[test]
-fn a_table_stands_where_it_first_did_unless_a_value_came_in_between() {
+fn table_keeps_its_first_location_unless_replaced_by_a_value() {
     let missing = |texts: &[&str]| layered(texts, &[]).unwrap_err().to_string();
     let limit = "bridge.rate_limit.burst: missing; write, for example, { per_second = 50, burst = 100 }";
     let first = format!("{BRIDGE}[bridge.rate_limit]\nper_second = 1");

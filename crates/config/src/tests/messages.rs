@@ -24,7 +24,7 @@ fn complaints(texts: &[&str], load: impl Fn(&str) -> Result<crate::Config, crate
 }
 
 #[test]
-fn syntax_errors_have_a_place_and_never_quote_the_line() {
+fn syntax_errors_have_a_location_and_never_quote_the_line() {
     insta::assert_snapshot!(whole(&[
         "[bridge]\napi_key = hunter2",
         "[bridge]\napi_key = \"hunter2",
@@ -74,7 +74,7 @@ fn missing_keys_say_what_to_write() {
 }
 
 #[test]
-fn unknown_keys_name_the_nearest() {
+fn unknown_keys_suggest_the_nearest_key() {
     insta::assert_snapshot!(app(&[
         "[apps.acme-hr.tasks]\npol_interval = \"10s\"",
         "[apps.acme-hr.tasks]\npoll-interval = \"10s\"",
@@ -99,7 +99,7 @@ fn unknown_keys_name_the_nearest() {
 }
 
 #[test]
-fn wrong_types_say_what_is_expected() {
+fn wrong_types_state_the_expected_type() {
     insta::assert_snapshot!(app(&[
         "[apps.acme-hr.tasks]\nenabled = \"yes\"",
         "[apps.acme-hr.tasks]\npoll_interval = 10",
@@ -221,7 +221,7 @@ fn schedules_are_checked() {
 }
 
 #[test]
-fn the_log_level_is_checked_word_by_word() {
+fn every_log_directive_is_checked() {
     insta::assert_snapshot!(app(&[
         "[log]\nlevel = \"inof\"",
         "[log]\nlevel = \"\"",
@@ -276,7 +276,7 @@ fn the_base_url_must_be_safe_for_the_key() {
 }
 
 #[test]
-fn apps_are_checked_against_connectors_and_one_another() {
+fn apps_are_checked_against_connectors_and_each_other() {
     insta::assert_snapshot!(app(&[
         "[apps.other]\napp_id = \"11111111-1111-4111-8111-111111111111\"\nconnector = \"exec\"",
         "[apps.other]\napp_id = \"11111111\"\nconnector = \"fiel\"",
@@ -301,7 +301,7 @@ fn apps_are_checked_against_connectors_and_one_another() {
 }
 
 #[test]
-fn an_error_hides_no_other() {
+fn all_errors_of_an_app_are_reported() {
     let twice = "[apps.acme-hr]\nregister_resource_types = 1\n[apps.acme-hr.tasks]\ntimeout = \"1h\"\nverify = 1\n\
         [apps.other]\napp_id = \"11111111-1111-4111-8111-111111111111\"\nsync = { cron = 3, every = \"1h\", guard = { windw = 1 } }\n\
         protect = { accounts = [\"\", \"a\", \" b\"], actions = \"all\" }\n[network]\nno_proxy = 5\n";
@@ -324,7 +324,7 @@ fn an_error_hides_no_other() {
 }
 
 #[test]
-fn secrets_in_plain_text_are_refused_without_being_repeated() {
+fn plain_text_secrets_are_refused_without_quoting_them() {
     let key = |key: &str| format!("[bridge]\nbase_url = \"https://example.com\"\napi_key = {key}");
     let keys = [
         "\"hunter2\"",
@@ -373,7 +373,7 @@ fn secrets_in_plain_text_are_refused_without_being_repeated() {
 }
 
 #[test]
-fn variables_are_named_instead_of_files() {
+fn errors_name_the_environment_variable() {
     let variables = |variables: &[(&str, &str)]| with_app("", variables).unwrap_err().to_string();
     insta::assert_snapshot!(variables(&[
         ("BRIDGEHEAD__", "x"),
@@ -415,7 +415,7 @@ fn variables_are_named_instead_of_files() {
 }
 
 #[test]
-fn all_errors_are_collected_in_the_order_of_the_files() {
+fn all_errors_are_collected_in_file_order() {
     let first = "[log]\nlevel = \"inof\"\n[bridge]\nbase_url = 5\n[apps.b]\n[apps.a.tasks]\nconcurrency = 0\ntimeout = 5";
     let second = "[admin]\nlisten = 1\n[apps.a.tasks]\nenabeld = true\nhold_for = 1";
     let errors = layered(&[first, second], &[("BRIDGEHEAD__RUNTIME__SHUTDOWN_GRACE", "5")]).unwrap_err();
@@ -444,7 +444,7 @@ fn all_errors_are_collected_in_the_order_of_the_files() {
 }
 
 #[test]
-fn a_guard_on_tasks_has_a_number_and_a_time_that_the_journal_can_remember() {
+fn deprovision_limit_requires_a_valid_maximum_and_period() {
     insta::assert_snapshot!(app(&[
         "[apps.acme-hr.tasks]\nguard = { max = 50 }",
         "[apps.acme-hr.tasks]\nguard = { per = \"1h\" }",
@@ -464,7 +464,7 @@ fn a_guard_on_tasks_has_a_number_and_a_time_that_the_journal_can_remember() {
 }
 
 #[test]
-fn the_action_that_resets_passwords_is_no_secret_and_hides_none() {
+fn reset_password_key_is_not_a_secret_but_may_contain_one() {
     let steps = |step: &str| format!("[apps.acme-hr.target.actions]\nreset_password = [{step}]");
     with_app(&steps("\"UPDATE accounts SET password_hash = :password\""), &[])
         .expect("a valid configuration");

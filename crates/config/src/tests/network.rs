@@ -19,7 +19,7 @@ fn authority(name: &str) -> String {
 }
 
 #[test]
-fn what_cannot_work_is_refused_when_it_is_read() {
+fn invalid_settings_are_refused_when_parsed() {
     let texts = [
         "ca_file = 5",
         "ca_flie = \"ca.pem\"",
@@ -69,7 +69,7 @@ fn what_cannot_work_is_refused_when_it_is_read() {
 }
 
 #[test]
-fn the_authorities_and_the_password_are_read_when_they_are_needed() {
+fn ca_file_and_proxy_password_are_read_on_resolve() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("ca.pem");
     let text = format!(
@@ -109,7 +109,7 @@ fn the_authorities_and_the_password_are_read_when_they_are_needed() {
 }
 
 #[test]
-fn relative_files_start_at_the_configuration_and_without_the_table_nothing_is_set() {
+fn ca_file_is_relative_to_the_configuration() {
     let config = network("ca_file = \"ca.pem\"").unwrap();
     assert_eq!(config.network.ca_file.as_deref(), Some(Path::new("/etc/ca.pem")));
     let config = layered(&[BRIDGE], &[]).unwrap();

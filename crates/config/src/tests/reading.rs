@@ -36,7 +36,7 @@ fn read(text: &str) -> (Option<Undescribed>, Vec<String>) {
 
 /// Even without a schema, every rejection has a reason, and no value is repeated.
 #[test]
-fn what_serde_refuses_is_reported_even_where_the_description_is_silent() {
+fn serde_errors_are_reported_even_without_a_schema() {
     let (value, told) = read("_number = 300\n_word = \"hunter2\"\n_rest = [true, \"hunter2\", 5]\nmore = 1");
     assert!(value.is_none());
     insta::assert_snapshot!(told.join("\n"), @r#"
@@ -53,7 +53,7 @@ fn what_serde_refuses_is_reported_even_where_the_description_is_silent() {
 }
 
 #[test]
-fn a_file_that_is_wrong_all_over_is_not_read_for_ever() {
+fn number_of_reported_errors_is_limited() {
     let (_, told) = read(&format!("_rest = [{}]", "1, ".repeat(MOST + 100)));
     assert_eq!(told.len(), MOST);
 }

@@ -62,12 +62,12 @@ fn line() -> impl Strategy<Value = String> {
 
 proptest! {
     #[test]
-    fn any_text_is_read_or_refused(text in "(?s).{0,200}") {
+    fn arbitrary_text_never_panics_the_loader(text in "(?s).{0,200}") {
         drop(layered(&[&text], &[]));
     }
 
     #[test]
-    fn nearly_a_configuration_is_read_or_refused(
+    fn almost_valid_configuration_never_panics_the_loader(
         first in prop::collection::vec(line(), 0..12),
         second in prop::collection::vec(line(), 0..6),
         name in "[A-Z_]{0,12}",
@@ -80,7 +80,7 @@ proptest! {
 }
 
 #[test]
-fn no_error_repeats_what_stands_at_a_wrong_place() {
+fn errors_never_quote_misplaced_values() {
     let schema = schema(&connectors());
     let mut keys = Vec::new();
     leaves(Keys::of(&schema), "", &mut keys);
@@ -114,7 +114,7 @@ fn no_error_repeats_what_stands_at_a_wrong_place() {
 }
 
 #[test]
-fn deep_nesting_exhausts_no_stack() {
+fn deep_nesting_does_not_overflow_the_stack() {
     let deep = 100_000;
     for text in [
         format!("[apps.acme-hr.target]\nx = {}{}", "[".repeat(deep), "]".repeat(deep)),

@@ -23,7 +23,7 @@ pub(super) fn leaves(keys: Keys<'_>, path: &str, found: &mut Vec<String>) {
 }
 
 #[test]
-fn every_key_of_the_schema_is_read() {
+fn every_schema_key_is_read() {
     let schema = schema(&connectors());
     let mut paths = Vec::new();
     leaves(Keys::of(&schema), "", &mut paths);
@@ -38,7 +38,7 @@ fn every_key_of_the_schema_is_read() {
 }
 
 #[test]
-fn every_description_has_the_words_for_what_can_be_wrong() {
+fn every_key_has_the_texts_for_its_errors() {
     fn look(keys: Keys<'_>, path: &str, wordless: &mut Vec<String>) {
         let text = matches!(keys.json_type(), "string" | "array") && keys.words().is_empty();
         // The error message itself describes the format of a UUID.
@@ -67,7 +67,7 @@ fn every_description_has_the_words_for_what_can_be_wrong() {
 }
 
 #[test]
-fn the_schema_names_connectors_defaults_and_bounds() {
+fn schema_includes_connectors_defaults_and_bounds() {
     let schema = schema(&connectors());
     let app = &schema["properties"]["apps"]["additionalProperties"]["properties"];
     assert_eq!(app["connector"]["enum"], json!(["exec", "file"]));
@@ -82,7 +82,7 @@ fn the_schema_names_connectors_defaults_and_bounds() {
 }
 
 #[test]
-fn the_target_follows_the_connector() {
+fn target_schema_depends_on_the_connector() {
     let schema = schema(&connectors());
     let conditions = schema["properties"]["apps"]["additionalProperties"]["allOf"].as_array().unwrap();
     assert_eq!(
@@ -101,7 +101,7 @@ fn the_target_follows_the_connector() {
 }
 
 #[test]
-fn every_reference_in_the_schema_leads_somewhere() {
+fn every_schema_reference_resolves() {
     fn follow(value: &Value, root: &Value, count: &mut usize) {
         match value {
             Value::Object(fields) => {

@@ -16,7 +16,7 @@ fn file(path: &Path) -> Secret {
 }
 
 #[test]
-fn a_secret_is_read_from_where_the_reference_says() {
+fn secret_is_read_from_its_reference() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("key");
     for (text, read) in [
@@ -38,7 +38,7 @@ fn a_secret_is_read_from_where_the_reference_says() {
 }
 
 #[test]
-fn a_secret_that_cannot_be_had_says_what_to_do() {
+fn unavailable_secret_says_what_to_do() {
     let folder = tempfile::tempdir().unwrap();
     let shown = folder.path().display().to_string();
     let path = folder.path().join("key");
@@ -65,7 +65,7 @@ fn a_secret_that_cannot_be_had_says_what_to_do() {
 }
 
 #[test]
-fn a_file_that_everybody_can_read_is_warned_about() {
+fn world_readable_secret_file_is_warned_about() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("key");
     std::fs::write(&path, SECRET).unwrap();
@@ -91,7 +91,7 @@ const VARIABLES: [(&str, &str); 3] =
     [("PASSWORD", SECRET), ("NOTE", "other-secret\n"), ("IDEN_API_KEY", "api-key")];
 
 #[test]
-fn the_connector_is_given_secrets_and_the_redactor_knows_them_for_good() {
+fn connector_secrets_are_resolved_and_permanently_redacted() {
     let config = with_app(TARGET, &VARIABLES).unwrap();
     let (connectors, built) = recording();
     let redactor = Redactor::new();
@@ -109,7 +109,7 @@ fn the_connector_is_given_secrets_and_the_redactor_knows_them_for_good() {
 }
 
 #[test]
-fn nothing_that_is_shown_holds_a_secret() {
+fn debug_output_contains_no_secret() {
     let config = with_app(TARGET, &VARIABLES).unwrap();
     let resolved = config.apps["acme-hr"].target.resolve().unwrap();
     assert_eq!(resolved.secrets.len(), 2);
@@ -141,7 +141,7 @@ fn refused(target: &str) -> String {
 }
 
 #[test]
-fn what_the_connector_refuses_is_reported_at_its_place() {
+fn connector_errors_are_reported_at_their_location() {
     let target = |text: &str| refused(&format!("[apps.acme-hr.target]\n{text}"));
     insta::assert_snapshot!(target("pth = \"x\""), @"/etc/a.toml:8:1: apps.acme-hr.target.pth: unknown key; did you mean 'path'?");
     insta::assert_snapshot!(target("path = 5"), @"/etc/a.toml:8:1: apps.acme-hr.target.path: must be a string");
@@ -165,14 +165,14 @@ fn what_the_connector_refuses_is_reported_at_its_place() {
 }
 
 #[test]
-fn a_secret_that_is_missing_from_a_target_is_named() {
+fn missing_target_secret_is_named() {
     let config = with_app(TARGET, &VARIABLES[..1]).unwrap();
     let error = config.apps["acme-hr"].target.resolve().unwrap_err();
     assert!(matches!(error, SecretError::NoVariable { name } if name == "NOTE"));
 }
 
 #[test]
-fn a_word_that_the_connector_takes_is_no_secret_whatever_its_key_is_called() {
+fn allowed_keyword_is_not_a_secret_under_any_key_name() {
     let target = |text: &str| with_app(&format!("[apps.acme-hr.target]\n{text}"), &[]).map(drop);
     assert!(target("set_password = \"exop\"").is_ok());
     insta::assert_snapshot!(target("set_password = \"hunter2\"").unwrap_err(), @r#"/etc/a.toml:8:16: apps.acme-hr.target.set_password: secrets are not allowed in plain text; write { env = "NAME" }, { file = "path" } or { credential = "name" }"#);

@@ -13,7 +13,7 @@ fn shown(text: &str, variables: &[(&str, &str)]) -> (Shown, String) {
 }
 
 #[test]
-fn the_layers_add_up_with_the_origin_of_each_key() {
+fn merged_layers_show_the_origin_of_each_key() {
     let text = format!(
         "{BRIDGE}{APP}[apps.acme-hr.sync]\ncron = \"0 3 * * *\"\n[apps.acme-hr.target]\npath = \"people\"\npassword = {{ file = \"pw\" }}\n"
     );
@@ -77,7 +77,7 @@ fn the_layers_add_up_with_the_origin_of_each_key() {
 }
 
 #[test]
-fn the_toml_and_the_json_say_the_same() {
+fn toml_and_json_output_agree() {
     let text = format!("{BRIDGE}{APP}[apps.acme-hr.target]\nwhen = 1979-05-27\nratio = 1.0\n\"a \\\"b\\\" \\u007f\" = 'it''s'\nlong = \"\"\"two\nlines # \"\"\"\nlist = [1, {{ deep = {{ er = true }} }}]\n[apps.acme-hr.target.empty]\n[[apps.acme-hr.target.more]]\nx.y = 2\n").replace("'it''s'", "\"it's\"");
     let (shown, _) = shown(&text, &[]);
     for origins in [true, false] {
@@ -90,7 +90,7 @@ fn the_toml_and_the_json_say_the_same() {
 }
 
 #[test]
-fn no_secret_is_shown_even_from_a_configuration_that_is_refused() {
+fn shown_invalid_configuration_contains_no_secret() {
     let text = r#"
 [bridge]
 base_url = "https://user:hunter2@example.com"

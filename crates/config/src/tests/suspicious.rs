@@ -5,7 +5,7 @@ use super::support::{environment, layered, with_app};
 const KEY: &str = "api_key = { env = \"IDEN_API_KEY\" }\n";
 
 #[test]
-fn what_cannot_be_meant_is_refused_with_what_to_write() {
+fn implausible_values_are_refused_with_a_suggestion() {
     for (text, told) in [
         ("[apps.acme-hr.sync]\nevery = \"1ns\"\n", "sync.every: must be at least 1s"),
         ("[apps.acme-hr.sync]\nevery = \"20ms\"\n", "sync.every: must be at least 1s, such as \"6h\""),
@@ -36,7 +36,7 @@ fn what_cannot_be_meant_is_refused_with_what_to_write() {
 }
 
 #[test]
-fn what_is_dangerous_is_warned_about() {
+fn dangerous_values_are_warned_about() {
     for (text, told) in [
         ("[admin]\nlisten = \"0.0.0.0:9464\"\n", "admin.listen = \"0.0.0.0:9464\" shows accounts"),
         ("[apps.acme-hr.sync]\nevery = \"5s\"\n", "apps.acme-hr.sync.every = \"5s\" reads the whole target"),
@@ -64,7 +64,7 @@ fn what_is_dangerous_is_warned_about() {
 }
 
 #[test]
-fn a_secret_in_the_place_of_a_variables_name_is_not_shown() {
+fn secret_given_as_a_variable_name_is_not_shown() {
     for (name, shown) in [
         ("IDEN_API_KEY", true),
         ("TOKEN", true),

@@ -145,7 +145,7 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn a_task_that_waits_is_woken_and_no_other() {
+    async fn only_the_named_waiting_task_is_woken() {
         let waiting = Waiting::default();
         let task = waiting.enter(&"t1".into());
         assert_eq!(waiting.tasks(), ["t1".into()]);
@@ -157,7 +157,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_task_that_was_decided_does_not_go_on() {
+    async fn decided_task_does_not_continue() {
         let waiting = Waiting::default();
         let task = waiting.enter(&"t1".into());
         waiting.take(&"t1".into()).unwrap().decide();
@@ -166,7 +166,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_task_that_is_taken_waits_until_it_is_given_back() {
+    async fn taken_task_waits_until_it_is_released() {
         let waiting = Waiting::default();
         let task = waiting.enter(&"t1".into());
         let taken = waiting.take(&"t1".into()).unwrap();
@@ -178,7 +178,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_task_that_is_dropped_waits_no_more_and_the_next_of_its_name_does() {
+    async fn dropped_waiter_is_replaced_by_the_next_of_the_same_task() {
         let waiting = Waiting::default();
         let first = waiting.enter(&"t1".into());
         let second = waiting.enter(&"t1".into());

@@ -174,7 +174,7 @@ mod tests {
     }
 
     #[test]
-    fn a_line_is_the_entry_with_the_hash_of_the_rest_at_its_end() {
+    fn audit_line_ends_with_the_hash_of_the_entry() {
         let mut entry = entry();
         let line = entry.seal().unwrap();
         let without = line.replace(&format!(",\"hash\":\"{}\"", entry.hash), "");
@@ -185,7 +185,7 @@ mod tests {
     }
 
     #[test]
-    fn evidence_that_is_too_long_is_named_by_its_hash() {
+    fn oversized_evidence_is_replaced_by_its_hash() {
         let mut entry = Entry { evidence: json!({"why": "x".repeat(LONGEST)}), ..entry() };
         let line = entry.seal().unwrap();
         assert!(line.len() < 1000 && line.contains("too_long"), "{line}");

@@ -112,7 +112,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn no_cell_is_a_formula() {
+    fn csv_cells_are_never_formulas() {
         assert_eq!(csv_cell("=HYPERLINK(1)"), "'=HYPERLINK(1)");
         assert_eq!(
             (csv_cell("@ann"), csv_cell("ann@example.org"), csv_cell("")),

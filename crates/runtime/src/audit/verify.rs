@@ -180,7 +180,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_head_is_a_number_and_a_hash() {
+    fn chain_head_is_parsed_from_number_and_hash() {
         let head: Head = format!("7:{}", GENESIS.replace('0', "A")).parse().unwrap();
         assert_eq!((head.seq, head.hash), (7, GENESIS.replace('0', "a")));
         for wrong in ["", "7", "7:abc", &format!("x:{GENESIS}"), GENESIS] {

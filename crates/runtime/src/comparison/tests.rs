@@ -31,7 +31,7 @@ fn missing(verification: Verification) -> String {
 }
 
 #[test]
-fn existence_status_and_memberships_must_be_as_wanted() {
+fn existence_status_and_memberships_are_verified() {
     let ann = |more: Value| {
         let mut account = json!({"id": "u1", "username": "ann"});
         account.as_object_mut().unwrap().extend(more.as_object().cloned().unwrap());
@@ -82,7 +82,7 @@ fn existence_status_and_memberships_must_be_as_wanted() {
 }
 
 #[test]
-fn a_field_fails_only_while_it_shows_its_old_value() {
+fn field_fails_verification_only_with_its_old_value() {
     let update = |changes: Value, before: Value, after: Value, declared: &[&str]| {
         let account = |fields: Value| {
             let mut account = json!({"id": "u1", "username": "ann"});
@@ -135,7 +135,7 @@ fn a_field_fails_only_while_it_shows_its_old_value() {
 }
 
 #[test]
-fn a_field_of_which_no_old_value_is_known_has_to_show_the_new_one() {
+fn field_without_known_old_value_must_have_the_new_one() {
     let update = operation(
         Action::UpdateAccount,
         json!({"account": {"id": "u1"}, "changes": {"last_name": "New", "phone": "+49 (30) 123"}}),
@@ -153,7 +153,7 @@ fn a_field_of_which_no_old_value_is_known_has_to_show_the_new_one() {
 }
 
 #[test]
-fn a_new_account_has_no_old_value_to_show() {
+fn new_account_has_no_old_values_to_compare() {
     let create =
         json!({"account": {"username": "ann", "email": "Ann@x", "display_name": "Ann", "password": "x"}});
     let after = json!({"id": "7", "username": "ann", "email": "ann@x"});
@@ -171,7 +171,7 @@ fn a_new_account_has_no_old_value_to_show() {
 }
 
 #[test]
-fn what_cannot_be_shown_is_named_by_the_task_alone() {
+fn unverifiable_fields_are_determined_by_the_task() {
     let names = |action, payload: Value, declared: &[&str]| {
         let declared = declared.iter().map(|&name| name.to_owned()).collect();
         unverifiable(&operation(action, payload), &declared).join(" ")
@@ -192,7 +192,7 @@ fn what_cannot_be_shown_is_named_by_the_task_alone() {
 }
 
 #[test]
-fn what_is_kept_of_an_account_holds_none_of_its_values() {
+fn stored_prior_account_contains_no_values() {
     let update = operation(
         Action::UpdateAccount,
         json!({"account": {"id": "u1"}, "changes": {"last_name": "New", "password": "hunter2"}}),

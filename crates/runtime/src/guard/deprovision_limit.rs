@@ -345,7 +345,7 @@ mod tests {
     }
 
     #[test]
-    fn past_the_limit_tasks_are_held_and_stay_held_when_the_window_has_passed() {
+    fn tasks_over_the_limit_stay_held_after_the_window() {
         let guard = guard(2);
         execute(&guard, "a", 0);
         execute(&guard, "b", 0);
@@ -359,7 +359,7 @@ mod tests {
     }
 
     #[test]
-    fn a_task_that_came_to_nothing_does_not_count() {
+    fn task_without_effect_does_not_count() {
         let guard = guard(1);
         assert_eq!(check(&guard, "a", 0), Decision::Start);
         assert_eq!(check(&guard, "b", 0), Decision::Wait);
@@ -369,7 +369,7 @@ mod tests {
     }
 
     #[test]
-    fn a_release_lets_exactly_those_through_and_they_count() {
+    fn release_passes_only_the_named_tasks_and_counts_them() {
         let guard = guard(2);
         execute(&guard, "a", 0);
         execute(&guard, "b", 0);
@@ -388,7 +388,7 @@ mod tests {
     }
 
     #[test]
-    fn what_the_journal_remembers_is_what_it_was() {
+    fn limit_is_restored_from_the_journal() {
         let guard = guard(2);
         let held = |task: &str, released: bool| Held {
             task: task.into(),
@@ -404,7 +404,7 @@ mod tests {
     }
 
     #[test]
-    fn the_alarm_is_raised_once_for_each_holding() {
+    fn alarm_is_raised_once_per_holding() {
         let guard = guard(0);
         assert!(!guard.alarm());
         check(&guard, "a", 0);
@@ -419,7 +419,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_held_is_written_once() {
+    fn held_tasks_are_written_once() {
         let guard = guard(0);
         check(&guard, "a", 5);
         check(&guard, "a", 6);
@@ -431,7 +431,7 @@ mod tests {
     }
 
     #[test]
-    fn the_holding_says_how_much() {
+    fn holding_reports_its_counts() {
         let guard = guard(1);
         execute(&guard, "a", 0);
         assert_eq!(guard.holding(at(1)), None);
@@ -442,7 +442,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_clock_that_is_set_forward_does_not_empty_the_window() {
+    async fn clock_set_forward_does_not_empty_the_window() {
         let guard = guard(1);
         guard.steady_from(at(0));
         execute(&guard, "a", 0);
@@ -453,7 +453,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_clock_that_was_ahead_and_is_set_back_makes_it_count_anew() {
+    async fn clock_set_back_triggers_a_recount() {
         let guard = guard(2);
         // The clock was ahead at the start, so a task executed a moment before seemed long ago.
         guard.steady_from(at(1_000_000));
@@ -465,7 +465,7 @@ mod tests {
     }
 
     #[test]
-    fn without_a_limit_everything_starts() {
+    fn all_tasks_start_without_a_limit() {
         let guard = DeprovisionLimit::new(None);
         for task in 0..1000 {
             assert_eq!(check(&guard, &task.to_string(), 0), Decision::Start);

@@ -94,7 +94,7 @@ mod tests {
     }
 
     #[test]
-    fn the_limit_is_reached_and_room_comes_back_as_time_passes() {
+    fn quota_recovers_as_the_window_slides() {
         let mut window = window(2, &[0]);
         assert_eq!(window.room(0, at(10)), Quota::Free);
         window.add(at(10));
@@ -105,7 +105,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_reserved_makes_others_wait_and_does_not_hold_them() {
+    fn reservations_make_others_wait_but_do_not_hold_them() {
         let mut window = window(3, &[0]);
         assert_eq!(window.room(1, at(1)), Quota::Free);
         assert_eq!(window.room(2, at(1)), Quota::Reserved);
@@ -115,12 +115,12 @@ mod tests {
     }
 
     #[test]
-    fn a_limit_of_nothing_leaves_room_for_nobody() {
+    fn zero_limit_allows_nothing() {
         assert_eq!(window(0, &[]).room(0, at(0)), Quota::None);
     }
 
     #[test]
-    fn a_clock_that_was_set_back_makes_no_room() {
+    fn clock_set_back_frees_no_quota() {
         let mut window = window(1, &[1000]);
         assert_eq!(window.room(0, at(500)), Quota::None);
         window.add(at(500));
@@ -129,7 +129,7 @@ mod tests {
     }
 
     #[test]
-    fn what_a_clock_that_was_ahead_wrote_down_counts_for_one_window_and_not_for_years() {
+    fn future_entries_count_for_one_window_only() {
         let mut window = window(2, &[1_000_000, 50]);
         window.clamp(at(60));
         assert_eq!(window.room(0, at(60)), Quota::None);
@@ -141,7 +141,7 @@ mod tests {
         /// Compares with a simple count: the window is free exactly if fewer executions than the limit started within it, so no window of
         /// this length ever exceeds the limit.
         #[test]
-        fn no_window_holds_more_than_the_limit(
+        fn no_window_exceeds_the_limit(
             max in 0_usize..6,
             before in prop::collection::vec(-150_i64..0, 0..8),
             waits in prop::collection::vec(0_i64..60, 1..80),

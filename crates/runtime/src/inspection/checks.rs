@@ -223,7 +223,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_a_connector_warns_of_is_a_finding_without_secrets() {
+    fn connector_warnings_become_redacted_findings() {
         let redactor = Redactor::new();
         let _protection = redactor.protect(["hunter2-secret"]);
         let description = Description::default()

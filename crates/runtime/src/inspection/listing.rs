@@ -347,7 +347,7 @@ mod tests {
     }
 
     #[test]
-    fn a_list_is_handed_out_by_pages_and_each_task_once() {
+    fn task_list_is_paged_and_lists_each_task_once() {
         let (rows, end, requests) = listed(Iden { tasks: 250, ..Iden::default() }, &[7], pending(), None);
         let ids: Vec<String> = (0..250).map(|n| format!("t{n}")).collect();
         assert_eq!(rows.iter().map(|row| row.task.clone()).collect::<Vec<_>>(), ids);
@@ -358,7 +358,7 @@ mod tests {
     }
 
     #[test]
-    fn a_limit_spares_pages_and_says_that_there_is_more() {
+    fn limit_saves_requests_and_reports_more_tasks() {
         for (limit, counts, requests) in [(100, true, 1), (101, true, 2), (0, false, 0), (99, false, 1)] {
             let iden = Iden { tasks: 250, counts, ..Iden::default() };
             let (rows, end, asked) = listed(iden, &[], pending(), Some(limit));
@@ -370,7 +370,7 @@ mod tests {
     }
 
     #[test]
-    fn held_tasks_have_the_names_that_iden_gives_and_none_is_left_out() {
+    fn held_tasks_are_all_listed_with_names_from_iden() {
         // t900 is not in Iden's list: that has no consequences.
         let held: Vec<usize> = (50..90).chain([900]).collect();
         let (rows, end, requests) = listed(Iden { tasks: 250, ..Iden::default() }, &held, Which::Held, None);

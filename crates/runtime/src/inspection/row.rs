@@ -175,7 +175,7 @@ mod tests {
     }
 
     #[test]
-    fn a_row_names_the_person_and_nothing_else_of_the_payload() {
+    fn task_row_identifies_the_account_and_hides_the_payload() {
         let account = json!({"id": "u17", "username": "ann", "email": "ann@example.org", "first_name": "Ann",
                              "last_name": "Example", "password": "hunter2"});
         let row = row(json!({"id": "t1", "action": "delete_account", "payload": {"account": account}}));
@@ -188,14 +188,14 @@ mod tests {
     }
 
     #[test]
-    fn an_account_that_is_a_text_or_stands_in_the_payload_itself_is_named_too() {
+    fn task_row_finds_the_account_in_any_payload_form() {
         assert_eq!(row(json!({"id": "t", "payload": {"account": "u1"}})).account.as_deref(), Some("u1"));
         assert_eq!(row(json!({"id": "t", "payload": {"account_id": 7}})).account.as_deref(), Some("7"));
         assert_eq!(row(json!({"id": "t", "payload": null})).account, None);
     }
 
     #[test]
-    fn a_failed_task_has_the_code_and_the_reason_that_iden_gives() {
+    fn failed_task_has_the_code_and_reason_from_iden() {
         let error = json!({"code": "ACCOUNT_NOT_FOUND", "message": "User u1 not found in HR"});
         let row = row(json!({"id": "t", "status": "failed", "error": error}));
         assert_eq!(row.code.as_deref(), Some("ACCOUNT_NOT_FOUND"));
@@ -203,7 +203,7 @@ mod tests {
     }
 
     #[test]
-    fn secrets_are_taken_out_and_long_texts_are_cut() {
+    fn secrets_are_redacted_and_long_texts_truncated() {
         let redactor = Redactor::new();
         redactor.protect_for_good(["hunter2-hunter2"]);
         let mut row = row(json!({"id": "t", "status": "failed",

@@ -278,7 +278,7 @@ mod tests {
     }
 
     #[test]
-    fn what_happens_next_is_said_in_every_standing() {
+    fn every_task_state_explains_what_happens_next() {
         let row = TaskRow { task: "t1".to_owned(), ..TaskRow::default() };
         let of = |standing| TaskStory { row: row.clone(), standing, ..TaskStory::default() };
         let live = Live { is_under_way: true, ..Live::default() };
@@ -297,7 +297,7 @@ mod tests {
     }
 
     #[test]
-    fn a_wait_that_is_over_promises_no_next_try() {
+    fn ended_wait_has_no_next_attempt() {
         let step = |phase, next_try_at| AttemptStep {
             attempt: 1,
             phase,

@@ -264,7 +264,7 @@ mod tests {
     const MINUTE: Duration = Duration::from_mins(1);
 
     #[tokio::test(start_paused = true)]
-    async fn a_task_that_is_tried_again_is_seen_with_its_attempts_its_reason_and_its_next_try() {
+    async fn retried_task_shows_attempts_reason_and_next_attempt() {
         let progress = Progress::default();
         let task: TaskId = "t1".into();
         progress.begin(&task);
@@ -286,7 +286,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn an_outcome_that_waits_to_be_heard_is_seen() {
+    async fn unreported_outcome_is_visible() {
         let progress = Progress::default();
         progress.begin(&"t1".into());
         progress.decided(&"t1".into());
@@ -298,7 +298,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn any_task_that_moves_is_movement() {
+    async fn any_task_activity_counts_as_progress() {
         let progress = Progress::default();
         progress.begin(&"slow".into());
         tokio::time::advance(MINUTE).await;
@@ -308,7 +308,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_write_that_fails_is_told_of_until_one_succeeds() {
+    async fn failed_write_is_shown_until_one_succeeds() {
         let progress = Progress::default();
         progress.not_written("no space left".into());
         tokio::time::advance(MINUTE).await;
@@ -319,7 +319,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_request_that_is_not_answered_is_waited_for_since_it_went_out() {
+    async fn unanswered_request_is_timed_from_when_it_was_sent() {
         let progress = Progress::default();
         progress.asked();
         tokio::time::advance(MINUTE).await;

@@ -241,7 +241,7 @@ mod tests {
     }
 
     #[test]
-    fn a_first_sync_is_told_from_a_lost_state_by_what_iden_knew() {
+    fn first_sync_is_distinguished_from_lost_state_by_iden_counts() {
         for told in [Told::NoTime, nothing()] {
             assert_eq!(judge(&told, tally(1000, 0), 0), Baseline::First);
             assert_eq!(judge(&told, tally(900, 100), 0), Baseline::First, "tasks have created some");
@@ -255,7 +255,7 @@ mod tests {
     }
 
     #[test]
-    fn a_bridge_that_gives_no_figures_and_no_answer_proves_nothing() {
+    fn missing_counts_and_times_prove_nothing() {
         let no_figures = PushCount { accepted: 1000, created: 0, updated: 0 };
         assert_eq!(judge(&Told::NoTime, no_figures, 0), Baseline::First);
         for all in [no_figures, PushCount::default(), tally(0, 300)] {
@@ -264,7 +264,7 @@ mod tests {
     }
 
     #[test]
-    fn only_new_accounts_show_that_iden_held_none() {
+    fn only_created_accounts_show_that_iden_was_empty() {
         assert!(
             shows_ours(tally(100, 0), 0) && shows_ours(tally(100, 50), 0) && shows_ours(tally(1, 300), 300)
         );
@@ -276,7 +276,7 @@ mod tests {
     }
 
     #[test]
-    fn a_later_time_than_that_of_our_last_sync_is_an_old_copy_of_the_state_unless_ours_was_not_heard_of() {
+    fn later_sync_time_at_iden_means_an_old_state_copy() {
         let at = |second: i64| Timestamp::from_second(second).unwrap();
         let ours = OURS.as_secs();
         let known = |synced_at: Option<i64>, pending: Option<i64>| IdenTime {

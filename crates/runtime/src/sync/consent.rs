@@ -158,7 +158,7 @@ mod tests {
     }
 
     #[test]
-    fn a_digest_is_of_exactly_what_is_lost() {
+    fn digest_identifies_the_exact_losses() {
         let one = ("account", LossKind::Removed, "a", 0);
         let all = [
             digest(&[]),
@@ -175,7 +175,7 @@ mod tests {
     }
 
     #[test]
-    fn a_digest_is_read_as_it_is_printed_and_no_number_or_name_passes_for_one() {
+    fn digest_round_trips_and_rejects_numbers_and_names() {
         let digest = digest(&[]);
         assert_eq!(digest.to_string().parse(), Ok(digest));
         assert_eq!(digest.to_string().len(), 14);
@@ -185,7 +185,7 @@ mod tests {
     }
 
     #[test]
-    fn consent_is_to_what_was_shown_and_no_more() {
+    fn consent_covers_only_the_shown_losses() {
         let asked = |losses, is_uncounted| Asked { digest: Digest(7), losses, is_uncounted };
         let shown = |digest| Some(Shown { digest, losses: 30 });
         let table = [

@@ -78,7 +78,7 @@ mod tests {
     }
 
     #[test]
-    fn fewer_distinct_records_than_the_smallest_total_are_too_few_whatever_the_end_says() {
+    fn fewer_records_than_the_smallest_total_are_too_few() {
         for evidence in [
             None,
             Some(Evidence::EndOfCursor),
@@ -92,14 +92,14 @@ mod tests {
     }
 
     #[test]
-    fn a_total_never_proves_a_listing_without_evidence_of_its_end() {
+    fn total_alone_never_proves_a_listing() {
         assert_eq!(judged(&[Some(10)], None, 10), Proof::None);
         assert_eq!(judged(&[None], None, 10), Proof::None);
         assert_eq!(judged(&[None, None], Some(Evidence::TotalMet), 10), Proof::None, "there is no total");
     }
 
     #[test]
-    fn what_ends_a_listing_proves_it_and_more_than_the_total_is_fine() {
+    fn end_evidence_proves_a_listing_that_meets_its_total() {
         for evidence in [Evidence::EndOfCursor, Evidence::Atomic, Evidence::TwoReadings] {
             assert_eq!(judged(&[None], Some(evidence), 3), Proof::Whole(evidence));
             assert_eq!(judged(&[Some(3)], Some(evidence), 5), Proof::Whole(evidence));
@@ -108,7 +108,7 @@ mod tests {
     }
 
     #[test]
-    fn where_the_total_is_the_evidence_every_one_of_them_must_be_met() {
+    fn every_total_must_be_met_if_totals_are_the_evidence() {
         let met = Some(Evidence::TotalMet);
         assert_eq!(judged(&[Some(9), Some(9)], met, 9), Proof::Whole(Evidence::TotalMet));
         assert_eq!(judged(&[Some(9), Some(8)], met, 8), Proof::Short { read: 8, total: 9 });

@@ -98,7 +98,7 @@ mod tests {
     }
 
     #[test]
-    fn whichever_limit_is_hit_first_holds() {
+    fn first_limit_reached_holds_the_sync() {
         assert_eq!(held(10_000, 100, 0), None);
         assert!(held(10_000, 101, 0).unwrap().contains("the limit is 100"));
         assert_eq!(held(50, 5, 0), None);
@@ -106,7 +106,7 @@ mod tests {
     }
 
     #[test]
-    fn every_kind_of_loss_has_limits_of_its_own() {
+    fn every_kind_of_loss_has_its_own_limits() {
         use LossKind::{Deactivated, Memberships, Removed};
         let table = [
             (Removed, 1000, 100, None),
@@ -158,7 +158,7 @@ mod tests {
     }
 
     #[test]
-    fn a_type_of_which_nothing_is_left_is_held_whatever_its_size_and_the_limits() {
+    fn emptied_type_is_held_at_any_size_and_limit() {
         let bold = Guard {
             max_removals: u64::MAX,
             max_removal_percent: 100.0,
@@ -186,13 +186,13 @@ mod tests {
     }
 
     #[test]
-    fn a_drip_does_not_wear_a_type_down_to_the_exemption() {
+    fn gradual_losses_do_not_reach_the_small_type_exemption() {
         assert!(held(9, 8, 1).is_some());
         assert_eq!(held(5, 4, 4), None, "there never were ten");
     }
 
     #[test]
-    fn a_slow_drip_adds_up() {
+    fn gradual_losses_add_up() {
         assert_eq!(held(960, 40, 60), None);
         assert!(held(960, 40, 61).unwrap().contains("101 within"));
         assert_eq!(held(960, 0, 5000), None, "a sync that removes no account always passes");

@@ -239,13 +239,13 @@ mod tests {
     }
 
     #[test]
-    fn a_sync_without_an_error_is_followed_by_the_next_on_schedule() {
+    fn successful_sync_keeps_the_regular_schedule() {
         assert_eq!(told(SyncOutcome::of(&Ok(()), false)), ("completed", None, NextSync::Regular));
         assert_eq!(told(SyncOutcome::of(&Ok(()), true)), ("rehearsed", None, NextSync::Regular));
     }
 
     #[test]
-    fn every_error_has_a_result_a_reason_of_its_own_and_a_consequence() {
+    fn every_sync_error_maps_to_result_reason_and_next_sync() {
         let text = || "x".to_owned();
         let call = bridgehead_bridge::Call::new(bridgehead_bridge::Operation::StartSync, None);
         let source = bridgehead_bridge::Error::Unauthorized { call };
@@ -321,7 +321,7 @@ mod tests {
     }
 
     #[test]
-    fn every_result_has_the_name_that_is_on_the_wire() {
+    fn every_sync_result_serializes_as_its_name() {
         use SyncResult::{Abandoned, Completed, Failed, Held, Other, Rehearsed};
         for result in [Completed, Abandoned, Held, Failed, Rehearsed, Other] {
             assert_eq!(serde_json::to_value(result).unwrap(), result.as_str());

@@ -109,7 +109,7 @@ impl World {
 }
 
 #[tokio::test]
-async fn a_listing_whose_end_nothing_shows_is_pushed_held_and_completed_by_nobody_but_the_operator() {
+async fn unproven_listing_is_held_until_the_operator_allows_it() {
     let world = World::new().await;
     let unproven = || Target { evidence: None, totals: [Some(10), Some(10)] };
     let options = Options::default();
@@ -141,7 +141,7 @@ async fn a_listing_whose_end_nothing_shows_is_pushed_held_and_completed_by_nobod
 }
 
 #[tokio::test]
-async fn every_connector_is_held_to_the_totals_it_names() {
+async fn totals_reported_by_a_connector_are_enforced() {
     for (evidence, totals, result) in [
         (Some(Evidence::EndOfCursor), [None, None], "completed"),
         (Some(Evidence::Atomic), [None, Some(10)], "completed"),

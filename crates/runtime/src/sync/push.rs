@@ -279,7 +279,7 @@ mod tests {
     }
 
     #[test]
-    fn a_page_without_an_answer_does_not_say_that_the_key_works_again() {
+    fn unanswered_page_does_not_restore_access() {
         let call = || Call::new(Operation::Push, None);
         let script = Arc::new(Answers::default());
         *script.left.lock().unwrap() = vec![

@@ -98,7 +98,7 @@ fn flaw() -> impl Strategy<Value = Flaw> {
 }
 
 #[test]
-fn exactly_the_bad_records_are_refused_and_every_good_one_arrives_once() {
+fn only_invalid_records_are_refused_and_valid_ones_arrive_once() {
     let place = Place::new();
     let given = (0_usize..350, prop::collection::btree_map(0_usize..350, flaw(), 0..12), 1_usize..=100);
     proptest!(ProptestConfig::with_cases(300), |((records, flaws, most) in given)| {

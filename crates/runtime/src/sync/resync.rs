@@ -81,7 +81,7 @@ mod tests {
     }
 
     #[test]
-    fn a_clean_up_that_fails_is_followed_by_three_syncs_and_then_by_an_alarm() {
+    fn failed_cleanup_leads_to_three_resyncs_and_then_an_alarm() {
         let (mut series, rng) = (Series::default(), SeededRng::seeded(1));
         let mut after = |follow_up| series.after(follow_up, &HOURS, &rng);
         for n in 0..3 {
@@ -97,7 +97,7 @@ mod tests {
     }
 
     #[test]
-    fn failures_wait_longer_and_longer_but_never_longer_than_an_hour() {
+    fn retry_delay_grows_up_to_one_hour() {
         let waits = waits(&[NextSync::Soon; 12]);
         let first = waits[0].unwrap();
         assert!((15..=30).contains(&first), "{waits:?}");
@@ -106,14 +106,14 @@ mod tests {
     }
 
     #[test]
-    fn what_was_overtaken_begins_anew_at_once_and_not_for_ever() {
+    fn overtaken_sync_restarts_at_once_a_limited_number_of_times() {
         let waits = waits(&[NextSync::AtOnce; 4]);
         assert_eq!(waits[..3], [Some(0); 3]);
         assert!(waits[3].unwrap() >= 15);
     }
 
     #[test]
-    fn a_short_interval_has_short_repeats() {
+    fn short_interval_has_short_retry_delays() {
         let backoff = backoff(&Schedule::Every(Duration::from_mins(1)));
         assert_eq!((backoff.base, backoff.cap), (Duration::from_secs(1), Duration::from_mins(1)));
     }

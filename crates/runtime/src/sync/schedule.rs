@@ -152,13 +152,13 @@ mod tests {
     }
 
     #[test]
-    fn every_counts_from_the_beginning_of_the_last_sync() {
+    fn interval_counts_from_the_start_of_the_last_sync() {
         let every = Schedule::Every(Duration::from_hours(6));
         assert_eq!(next(&every, at("2026-01-01T00:00:00Z")), at("2026-01-01T06:00:00Z"));
     }
 
     #[test]
-    fn a_clock_that_was_ahead_and_is_set_back_does_not_put_the_next_sync_off_for_years() {
+    fn clock_set_back_does_not_postpone_the_next_sync() {
         let now = at("2026-01-01T12:00:00Z");
         let every = Schedule::Every(Duration::from_hours(6));
         let due = next(&every, at("2028-01-01T00:00:00Z"));
@@ -180,7 +180,7 @@ mod tests {
     }
 
     #[test]
-    fn cron_keeps_the_hour_when_the_clocks_change() {
+    fn cron_keeps_local_time_across_dst_changes() {
         let paris = jiff::tz::TimeZone::get("Europe/Paris").unwrap();
         let nightly = Schedule::Cron { expression: "0 3 * * *".into(), timezone: paris };
         assert_eq!(

@@ -106,7 +106,7 @@ mod tests {
     }
 
     #[test]
-    fn an_account_has_an_email_or_a_username() {
+    fn account_requires_an_email_or_username() {
         assert_eq!(problem_of(ResourceKind::Account, json!({"id": "1", "email": "a@b.c"})), None);
         assert_eq!(problem_of(ResourceKind::Account, json!({"id": "1", "username": "ann"})), None);
         let problem = problem_of(ResourceKind::Account, json!({"id": "1", "first_name": "Ann"})).unwrap();
@@ -114,7 +114,7 @@ mod tests {
     }
 
     #[test]
-    fn a_slug_must_be_registered() {
+    fn referenced_slug_must_be_registered() {
         let problem = problem_of(
             ResourceKind::Account,
             json!({"id": "1", "email": "a@b.c", "memberships": {"club": ["c"]}}),
@@ -134,7 +134,7 @@ mod tests {
     }
 
     #[test]
-    fn memberships_are_of_groups_and_assignments_of_licences() {
+    fn memberships_require_groups_and_assignments_licenses() {
         let account = json!({"id": "1", "email": "a@b.c", "memberships": {"seat": ["s"]}});
         assert_eq!(
             problem_of(ResourceKind::Account, account).as_deref(),
@@ -145,7 +145,7 @@ mod tests {
     }
 
     #[test]
-    fn a_hundred_refs_pass_and_one_more_does_not() {
+    fn at_most_100_refs_are_allowed() {
         let with = |n: usize| {
             let refs: Vec<String> = (0..n).map(|n| n.to_string()).collect();
             problem_of(
@@ -158,7 +158,7 @@ mod tests {
     }
 
     #[test]
-    fn a_record_of_another_kind_is_refused() {
+    fn record_of_another_kind_is_refused() {
         let group = Record::from_json(ResourceKind::Group, json!({"id": "1", "name": "G"})).unwrap();
         let problem =
             check(&group, &ResourceType::account("account", "Account"), &BTreeMap::new()).unwrap_err();

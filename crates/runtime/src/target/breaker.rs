@@ -259,7 +259,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_handful_of_connection_errors_in_a_row_opens_it() {
+    async fn consecutive_connection_errors_open_the_breaker() {
         let breaker = Breaker::default();
         for _ in 1..HANDFUL {
             assert!(!breaker.observe(None, &unreachable()));
@@ -276,7 +276,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_refused_credential_opens_it_at_once() {
+    async fn refused_credential_opens_the_breaker_at_once() {
         let breaker = Breaker::default();
         assert!(breaker.observe(None, &Error::credential_refused("HR refuses the password")));
         let cause = breaker.wait_available(Duration::from_secs(1)).await.unwrap_err();
@@ -284,7 +284,7 @@ mod tests {
     }
 
     #[test]
-    fn a_call_without_an_answer_does_not_close_it() {
+    fn unanswered_call_does_not_close_the_breaker() {
         let breaker = Breaker::default();
         breaker.observe(None, &Error::credential_refused("HR refuses the password"));
         breaker.observe(None, &Error::timeout("HR has not answered a call from before"));
@@ -294,7 +294,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn those_who_wait_go_on_when_the_target_is_back() {
+    async fn waiters_continue_when_the_target_recovers() {
         let breaker = std::sync::Arc::new(Breaker::default());
         breaker.observe(None, &Error::credential_refused("HR refuses the password"));
         let waiting = tokio::spawn({
@@ -312,7 +312,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn several_accounts_in_a_row_without_an_answer_open_it_as_a_timeout() {
+    async fn timeouts_of_several_accounts_open_the_breaker() {
         let breaker = Breaker::default();
         assert!(!hangs(&breaker, "ann") && !hangs(&breaker, "bob"));
         tokio::time::advance(Duration::from_mins(1)).await;
@@ -323,7 +323,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn an_account_that_is_slow_alone_does_not_open_it() {
+    async fn single_slow_account_does_not_open_the_breaker() {
         let breaker = Breaker::default();
         for _ in 0..100 {
             assert!(!hangs(&breaker, "ann"));
@@ -335,7 +335,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn answers_in_between_mean_that_the_target_is_there() {
+    async fn responses_between_timeouts_keep_the_breaker_closed() {
         let breaker = Breaker::default();
         for account in ["ann", "bob", "eve", "joe", "kim"] {
             assert!(!hangs(&breaker, account));
@@ -344,7 +344,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn two_calls_in_vain_are_a_doubt_that_a_check_without_an_answer_confirms() {
+    async fn failed_check_after_two_timeouts_opens_the_breaker() {
         let breaker = Breaker::default();
         let mut doubts = breaker.doubts();
         hangs(&breaker, "ann");
@@ -357,7 +357,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_check_that_fails_after_the_target_has_answered_opens_nothing() {
+    async fn failed_check_after_a_response_keeps_the_breaker_closed() {
         let breaker = Breaker::default();
         hangs(&breaker, "ann");
         hangs(&breaker, "ann");
@@ -367,7 +367,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn after_a_check_that_was_answered_one_more_silence_opens_it_again() {
+    async fn one_timeout_after_a_successful_check_reopens_the_breaker() {
         let breaker = Breaker::default();
         for account in ["ann", "bob", "eve"] {
             hangs(&breaker, account);
@@ -383,7 +383,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_silence_of_long_ago_says_nothing_about_now() {
+    async fn old_timeouts_are_forgotten() {
         let breaker = Breaker::default();
         hangs(&breaker, "ann");
         hangs(&breaker, "bob");

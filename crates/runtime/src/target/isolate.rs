@@ -50,7 +50,7 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn a_panic_becomes_an_error_that_says_why() {
+    async fn panic_becomes_an_error_with_its_message() {
         let error = isolate::<(), _>("create_account for ann", Duration::from_mins(1), async {
             panic!("no such table")
         })
@@ -62,7 +62,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn at_the_deadline_the_call_is_dropped_and_its_effect_unknown() {
+    async fn call_is_dropped_at_its_deadline_with_unknown_effect() {
         let held = Arc::new(());
         let inside = held.clone();
         let call = async move {

@@ -15,7 +15,7 @@ use bridgehead_sdk::{
     Account, AccountRecord, Completion, Connector, Context, Cursor, Description, Error, Operation, Page,
     Redactor, ResourceType, Retry, Subject,
 };
-use tokio::sync::{Mutex, MutexGuard};
+use tokio::sync::{Mutex, MutexGuard, SemaphorePermit};
 
 use self::breaker::{Breaker, Outage, Silence};
 use self::rate_limiter::RateLimiter;
@@ -164,6 +164,11 @@ impl Target {
             self.record(None, &answer);
         }
         answer
+    }
+
+    /// Waits until one more account may be looked up before its call: as many at once as calls. `None` if the daemon is stopping.
+    pub(crate) async fn look(&self) -> Option<SemaphorePermit<'_>> {
+        self.turns.look().await
     }
 
     /// Waits until it is worth getting ready to change something: `tasks.concurrency` calls are made at a time. Nothing if the daemon is

@@ -72,7 +72,7 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn a_sync_waits_while_a_task_waits() {
+    async fn sync_waits_while_a_task_waits() {
         let pacing = RateLimiter::new(Some((0.000_1, 1)));
         pacing.for_task().await;
         let mut task = Box::pin(pacing.for_task());
@@ -86,7 +86,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn without_a_rate_nothing_waits() {
+    async fn nothing_waits_without_a_rate_limit() {
         let pacing = RateLimiter::new(None);
         for _ in 0..1000 {
             pacing.for_task().await;

@@ -28,6 +28,8 @@ pub(crate) struct Turns {
     /// How many tasks may get ready beside those that hold a slot, at most.
     most_ahead: usize,
     slots: Semaphore,
+    /// As many look-ups before calls run at once as calls.
+    looks: Semaphore,
     /// A place for each task that holds a slot or gets ready for one.
     places: Semaphore,
     pace: Mutex<Pace>,
@@ -66,6 +68,7 @@ impl Turns {
             count,
             most_ahead: if gets_ahead { AHEAD } else { 0 },
             slots: Semaphore::new(count),
+            looks: Semaphore::new(count),
             places: Semaphore::new(count),
             pace: Mutex::default(),
         }
@@ -75,6 +78,11 @@ impl Turns {
     pub(crate) async fn next(&self) -> Option<Turn<'_>> {
         let place = self.places.acquire().await.ok()?;
         Some(Turn { turns: self, place: Some(place) })
+    }
+
+    /// Waits until one more account may be looked up before its call. `None` if the daemon is stopping.
+    pub(crate) async fn look(&self) -> Option<SemaphorePermit<'_>> {
+        self.looks.acquire().await.ok()
     }
 
     fn learn(&self, ready_after: Duration, held: Duration) {

@@ -225,7 +225,7 @@ mod tests {
     }
 
     #[test]
-    fn tasks_of_one_account_run_one_at_a_time_in_order_of_creation() {
+    fn tasks_of_one_account_run_sequentially_in_creation_order() {
         let mut queues = AccountQueues::default();
         queues.insert("second".into(), at(2), vec![1]);
         queues.insert("first".into(), at(1), vec![1]);
@@ -238,7 +238,7 @@ mod tests {
     }
 
     #[test]
-    fn a_task_that_joins_two_accounts_waits_for_both() {
+    fn task_with_keys_of_two_accounts_waits_for_both() {
         let mut queues = AccountQueues::default();
         queues.insert("a".into(), at(1), vec![1]);
         queues.insert("b".into(), at(2), vec![2]);
@@ -256,7 +256,7 @@ mod tests {
     }
 
     #[test]
-    fn names_that_one_task_has_joined_stay_one_account_when_it_has_ended() {
+    fn keys_joined_by_a_task_stay_joined_after_it_ends() {
         let (ann, mail) = (1, 2);
         let mut queues = AccountQueues::default();
         queues.insert("create".into(), at(1), vec![ann, mail]);
@@ -277,7 +277,7 @@ mod tests {
     }
 
     #[test]
-    fn an_older_task_that_arrives_late_goes_before_one_that_has_not_begun() {
+    fn late_older_task_precedes_unstarted_newer_ones() {
         let mut queues = AccountQueues::default();
         queues.insert("new".into(), at(2), vec![1]);
         queues.insert("old".into(), at(1), vec![1]);
@@ -286,7 +286,7 @@ mod tests {
     }
 
     #[test]
-    fn names_of_an_account_meet_in_one_lane() {
+    fn all_names_of_an_account_share_one_queue() {
         let keys = |payload| keys_of(&"t".into(), &payload);
         let meets = |a: &[AccountKey], b: &[AccountKey]| a.iter().any(|key| b.contains(key));
         let create = keys(json!({"account": {"username": "Ann", "email": "ann@example.org"}}));
@@ -309,7 +309,7 @@ mod tests {
         /// Checks the rule itself: in whatever order tasks arrive and end, a task starts only when no older waiting task and no running
         /// task shares a key with it, and every task runs eventually.
         #[test]
-        fn no_task_overlaps_or_overtakes_one_of_its_account(
+        fn tasks_of_one_account_never_overlap_or_overtake_in_any_order(
             tasks in prop::collection::vec((0_i64..20, prop::collection::vec(0_u64..6, 1..3)), 1..40),
             choices in prop::collection::vec(any::<prop::sample::Index>(), 200),
         ) {

@@ -17,6 +17,7 @@ use crate::change_tracker::PriorState;
 use crate::policies;
 use crate::proof::IntentRecorded;
 use crate::target::Priority;
+use crate::target::turns::{Slot, Turn};
 use crate::{ShuttingDown, desired_state};
 use bridgehead_store::{Intent, Phase, PriorAccount};
 
@@ -51,9 +52,12 @@ impl AttemptContext<'_> {
         if app.target.outage().is_some() {
             return Ok(Attempt::NotMade);
         }
+        let permit = app.target.look().await;
         let looks = app.shared.clock.now();
         let getting_ready = Instant::now();
-        let found = match self.look_before().await {
+        let found = self.look_before().await;
+        drop(permit);
+        let found = match found {
             Ok(Ok(found)) => found,
             Ok(Err(failure)) => {
                 self.note(Phase::LookUp, looks, Some(&failure));
@@ -102,16 +106,7 @@ impl AttemptContext<'_> {
         let recorded = self.write_intent().await?;
         self.intent.steps.clear();
         let ready_after = looked_for + writing.elapsed();
-        let is_ready = Instant::now();
-        let slot = tokio::select! {
-            biased;
-            slot = turn.slot() => slot,
-            () = self.stop.cancelled() => None,
-        };
-        // A target that suddenly gets slow lets those wait that are ready; what they saw of their accounts may be outdated by then.
-        let may_call = |_: &_| app.target.outage().is_none() && is_ready.elapsed() < FRESH && app.may_start();
-        let Some(slot) = slot.filter(may_call) else {
-            self.take_back().await;
+        let Some(slot) = self.slot(&turn).await else {
             return if self.stop.is_cancelled() { Err(ShuttingDown) } else { Ok(Attempt::NotMade) };
         };
         app.deprovision_limit.executed(&self.intent.task, self.intent.at);
@@ -122,26 +117,8 @@ impl AttemptContext<'_> {
             self.take_back().await;
             return Ok(Attempt::NotMade);
         }
-        let mut context = Context::first(self.intent.task.clone(), app.settings.tasks.timeout);
-        (context.attempt, context.may_have_applied) = (self.intent.attempt, self.may_have_applied);
         let began = Instant::now();
-        let attempt = self.intent.attempt;
-        let span = tracing::info_span!("attempt", attempt, outcome = Empty, code = Empty);
-        let what = self.what();
-        let executing = app.target.execute(&recorded, &what, context, &self.operation);
-        let result = executing.instrument(span.clone()).await;
-        span.record("outcome", if result.is_ok() { "completed" } else { "failed" });
-        if let Err(error) = &result {
-            span.record("code", error.code().as_str());
-        }
-        drop(span);
-        app.status.executed(self.operation.action(), began.elapsed());
-        app.changes.touch(self.operation.account(), before);
-        if let Ok(completion) = &result
-            && let Some(id) = completion.result.get("account_id").and_then(serde_json::Value::as_str)
-        {
-            app.changes.touch(&Account::by_id(id), PriorState::NotAsked);
-        }
+        let result = self.call(&recorded, before).await;
         slot.used(ready_after);
         drop((change, turn));
         self.note(Phase::Execute, self.intent.at, result.as_ref().err().map(Failure::of).as_ref());
@@ -155,6 +132,50 @@ impl AttemptContext<'_> {
             self.was_held(began);
         }
         Ok(result.map_or_else(Attempt::Failed, Attempt::Completed))
+    }
+
+    /// Calls the connector. A running sync learns that the account may have changed.
+    async fn call(&self, recorded: &IntentRecorded, before: PriorState) -> Result<Completion, Error> {
+        let app = self.app;
+        let mut context = Context::first(self.intent.task.clone(), app.settings.tasks.timeout);
+        (context.attempt, context.may_have_applied) = (self.intent.attempt, self.may_have_applied);
+        let began = Instant::now();
+        let attempt = self.intent.attempt;
+        let span = tracing::info_span!("attempt", attempt, outcome = Empty, code = Empty);
+        let what = self.what();
+        let executing = app.target.execute(recorded, &what, context, &self.operation);
+        let result = executing.instrument(span.clone()).await;
+        span.record("outcome", if result.is_ok() { "completed" } else { "failed" });
+        if let Err(error) = &result {
+            span.record("code", error.code().as_str());
+        }
+        drop(span);
+        app.status.executed(self.operation.action(), began.elapsed());
+        app.changes.touch(self.operation.account(), before);
+        if let Ok(completion) = &result
+            && let Some(id) = completion.result.get("account_id").and_then(serde_json::Value::as_str)
+        {
+            app.changes.touch(&Account::by_id(id), PriorState::NotAsked);
+        }
+        result
+    }
+
+    /// Waits until the target takes one more call. `None` if the call is not made: then the intent is taken back.
+    async fn slot<'t>(&mut self, turn: &Turn<'t>) -> Option<Slot<'t>> {
+        let app = self.app;
+        let is_ready = Instant::now();
+        let slot = tokio::select! {
+            biased;
+            slot = turn.slot() => slot,
+            () = self.stop.cancelled() => None,
+        };
+        // A target that suddenly gets slow lets those wait that are ready; what they saw of their accounts may be outdated by then.
+        let may_call = |_: &_| app.target.outage().is_none() && is_ready.elapsed() < FRESH && app.may_start();
+        let slot = slot.filter(may_call);
+        if slot.is_none() {
+            self.take_back().await;
+        }
+        slot
     }
 
     /// The call was not made after all, although its intent is durable.

@@ -140,7 +140,7 @@ mod tests {
     const RECENT: Duration = FRESH.saturating_sub(Duration::from_secs(1));
 
     #[tokio::test(start_paused = true)]
-    async fn a_task_is_believed_while_it_is_fresh_and_a_later_listing_refreshes_it() {
+    async fn task_body_is_used_while_fresh_and_refreshed_by_listings() {
         let (mut bodies, id) = (Bodies::default(), TaskId::from("a"));
         bodies.keep(task("a", 10), Instant::now());
         tokio::time::advance(RECENT).await;
@@ -154,7 +154,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn no_more_is_kept_than_the_budget_and_what_is_dropped_makes_room() {
+    async fn task_bodies_stay_within_the_memory_budget() {
         let (mut bodies, now) = (Bodies::default(), Instant::now());
         for id in ["a", "b", "c"] {
             bodies.keep(task(id, BUDGET / 2 - 10_000), now);

@@ -474,7 +474,7 @@ mod tests {
     }
 
     #[test]
-    fn an_outcome_that_the_journal_holds_already_is_the_one_that_counts() {
+    fn outcome_already_in_the_journal_wins() {
         let place = Place::new();
         let app = place.app(&Arc::new(Nothing));
         let intent = intent("t-1");

@@ -109,7 +109,7 @@ mod tests {
     }
 
     #[test]
-    fn a_page_is_asked_for_from_the_last_task_of_the_one_before() {
+    fn next_page_starts_at_the_last_task_of_the_previous_one() {
         let mut course = OffsetPager::new(0);
         let next = course.onward(&link(100), 100, Some(500), 0, 100, true).unwrap();
         assert_eq!(next.offset(), Some(99));
@@ -118,14 +118,14 @@ mod tests {
     }
 
     #[test]
-    fn a_list_that_goes_on_and_on_is_given_up() {
+    fn endless_list_is_given_up() {
         let mut course = OffsetPager::new(0);
         assert!(course.onward(&link(1), 100, None, 0, MOST, true).is_ok());
         assert_eq!(course.onward(&link(2), 100, None, 0, MOST + 1, true), Err(EndlessList));
     }
 
     #[test]
-    fn a_link_that_comes_again_is_a_circle_unless_there_was_news() {
+    fn repeated_link_without_new_tasks_is_a_loop() {
         let mut course = OffsetPager::new(0);
         assert!(course.onward(&link(5), 1, None, 0, 1, false).is_ok());
         assert_eq!(course.onward(&link(5), 1, None, 0, 1, false), Err(EndlessList));

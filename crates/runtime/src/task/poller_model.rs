@@ -172,7 +172,7 @@ fn missed(place: &Place, server: &Arc<Server>) -> (BTreeSet<usize>, usize) {
 
 /// A newer task of the same account could overtake a missed one, so none may be missed, however pages shift.
 #[test]
-fn whoever_is_on_the_list_from_beginning_to_end_is_seen_however_pages_shift() {
+fn task_listed_throughout_a_walk_is_seen_despite_page_shifts() {
     let place = Place::new();
     let given = (manner(), 0_usize..40, prop::collection::vec(prop::collection::vec(event(), 0..8), 0..30));
     proptest!(ProptestConfig::with_cases(300), |((manner, tasks, events) in given)| {
@@ -187,7 +187,7 @@ fn whoever_is_on_the_list_from_beginning_to_end_is_seen_however_pages_shift() {
 
 /// In the normal case there are no extra requests, except for the one task that two pages share.
 #[test]
-fn a_list_that_stands_still_is_read_once() {
+fn unchanged_list_is_read_once() {
     let place = Place::new();
     for counts in [true, false] {
         let manner = Manner { page: 100, newest_first: false, counts, odd_every: Some(1000) };
@@ -201,7 +201,7 @@ fn a_list_that_stands_still_is_read_once() {
 
 /// With one-task pages and items that are not tasks, completeness cannot be guaranteed, but the poll must end.
 #[test]
-fn a_walk_over_odd_pages_comes_to_an_end() {
+fn walk_over_invalid_pages_ends() {
     let place = Place::new();
     let events = prop::collection::vec(prop::collection::vec(event(), 0..8), 0..30);
     let given = (1_usize..4, any::<bool>(), 2_usize..20, 0_usize..40, events);
@@ -241,7 +241,7 @@ impl Script for Bottomless {
 }
 
 #[test]
-fn a_list_without_an_end_is_given_up() {
+fn walk_over_an_endless_list_is_given_up() {
     let place = Place::new();
     let server = Arc::new(Bottomless::default());
     let polled = place.runtime.block_on(poll(&place.app(&server), 10));

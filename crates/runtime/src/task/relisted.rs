@@ -70,7 +70,7 @@ mod tests {
     use super::*;
 
     #[tokio::test(start_paused = true)]
-    async fn a_task_that_stays_listed_is_told_again_with_growing_waits() {
+    async fn reported_task_still_listed_is_reported_again_with_backoff() {
         let mut relisted = Relisted::default();
         let task = TaskId::from("t1");
         let before = Instant::now();

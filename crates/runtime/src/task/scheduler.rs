@@ -494,7 +494,7 @@ mod tests {
     }
 
     #[test]
-    fn a_task_that_waits_and_is_listed_again_is_not_read_again_when_its_turn_comes() {
+    fn relisted_waiting_task_is_not_fetched_again() {
         let place = Place::new();
         place.runtime.block_on(async {
             let mut scheduler = dispatch(&place);
@@ -512,7 +512,7 @@ mod tests {
     }
 
     #[test]
-    fn the_list_is_read_less_often_while_enough_is_about_to_run_and_tasks_that_wait_do_not_count() {
+    fn polling_slows_down_while_enough_tasks_are_runnable() {
         let place = Place::new();
         place.runtime.block_on(async {
             let mut scheduler = dispatch(&place);

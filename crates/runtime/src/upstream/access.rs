@@ -141,7 +141,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_refusal_pauses_with_growing_intervals_and_a_success_ends_it() {
+    async fn refusals_pause_with_backoff_until_a_success() {
         let access = access();
         let mut waits = Vec::new();
         for n in 1..=4 {
@@ -161,7 +161,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn calls_that_were_under_way_together_are_refused_together() {
+    async fn concurrent_refusals_count_once() {
         let access = access();
         let (one, other) = (access.permit().await, access.permit().await);
         assert_eq!(refuse(&access, one), Some(Change::Refused(1)));
@@ -169,7 +169,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn what_says_nothing_changes_nothing() {
+    async fn inconclusive_result_changes_no_access_state() {
         let access = access();
         assert_eq!(access.record(AccessState::at_once(), AccessEvidence::None), None);
         refuse(&access, AccessState::at_once());
@@ -178,7 +178,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn one_call_at_a_time_finds_out() {
+    async fn one_call_at_a_time_probes_access() {
         let access = access();
         let permit = access.permit().await;
         refuse(&access, permit);

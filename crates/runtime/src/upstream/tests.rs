@@ -80,7 +80,7 @@ fn shows_access() -> Vec<Error> {
 }
 
 #[tokio::test(start_paused = true)]
-async fn only_an_answer_of_iden_itself_shows_that_the_key_works_again() {
+async fn only_a_response_from_iden_restores_access() {
     let upstream = upstream();
     for error in says_nothing() {
         answer(&upstream, Operation::Push, Err(unauthorized())).await;
@@ -98,7 +98,7 @@ async fn only_an_answer_of_iden_itself_shows_that_the_key_works_again() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_list_of_all_apps_says_nothing_of_one_app() {
+async fn listing_all_apps_does_not_affect_access_of_one_app() {
     let upstream = upstream();
     answer(&upstream, Operation::ListApps, Err(Error::Forbidden { call: call() })).await;
     assert!(upstream.refused().is_none(), "it may be another app that is refused");
@@ -111,7 +111,7 @@ async fn a_list_of_all_apps_says_nothing_of_one_app() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_brief_patience_repeats_what_is_safe_and_soon_gives_up() {
+async fn brief_retries_repeat_only_safe_calls() {
     let upstream = upstream();
     let listed = Answers::new((0..9).map(|_| Err(server(Operation::ListTasks))));
     let began = Instant::now();
@@ -124,7 +124,7 @@ async fn a_brief_patience_repeats_what_is_safe_and_soon_gives_up() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_refused_key_is_waited_for_as_long_as_the_patience_lasts() {
+async fn refused_key_is_retried_within_the_patience() {
     let upstream = upstream();
     let answers = Answers::new([Ok(7), Err(unauthorized()), Err(unauthorized())]);
     let patience = Patience::within(Duration::from_mins(15));
@@ -137,7 +137,7 @@ async fn a_refused_key_is_waited_for_as_long_as_the_patience_lasts() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_stop_ends_the_wait_for_access_and_no_call() {
+async fn stop_ends_the_wait_for_access_but_not_a_call() {
     let (upstream, stop) = (upstream(), CancellationToken::new());
     stop.cancel();
     let forever = Patience::until_answered(|_| Next::Retry);
@@ -167,7 +167,7 @@ impl Exchange for Unavailable {
 
 /// Nested retries multiply: a Bridge that is restarting would get four requests instead of one.
 #[tokio::test(start_paused = true)]
-async fn a_call_is_repeated_by_one_loop_alone() {
+async fn retries_do_not_nest() {
     let bridge = Arc::new(Unavailable::default());
     let rng = Arc::new(SeededRng::seeded(1));
     let environment = Environment {

@@ -78,7 +78,7 @@ mod tests {
     }
 
     #[test]
-    fn one_star_stays_within_a_segment_and_two_do_not() {
+    fn single_star_matches_one_segment_and_double_star_many() {
         assert!(admits("/apps/*/tasks/", "/apps/1/tasks/"));
         assert!(!admits("/apps/*/tasks/", "/apps/1/2/tasks/"));
         assert!(admits("**/tasks/", "/apps/1/2/tasks/"));
@@ -87,7 +87,7 @@ mod tests {
     }
 
     #[test]
-    fn a_regular_expression_begins_with_a_caret() {
+    fn caret_starts_a_regular_expression() {
         assert!(admits("^.*/sync/[0-9a-f-]+/$", "/x/sync/0f-1/"));
         assert!(!admits("^.*/sync/[0-9a-f-]+/$", "/x/sync/team/"));
         let error = PathPattern::parse("^(").unwrap_err();

@@ -133,7 +133,7 @@ mod tests {
     }
 
     #[test]
-    fn a_fault_lets_some_pass_then_fires_so_often() {
+    fn fault_skips_and_then_fires_a_number_of_times() {
         let faults = Faults::default();
         faults.add(Fault::new(Effect::Cut).skip(1).times(2));
         assert_eq!(effects(&faults, 5), [false, true, true, false, false]);
@@ -142,7 +142,7 @@ mod tests {
     }
 
     #[test]
-    fn the_same_seed_gives_the_same_sequence() {
+    fn same_seed_gives_the_same_sequence() {
         let sequence = |seed| {
             let faults = Faults::default();
             faults.add(Fault::new(Effect::Cut).probability(0.5, seed));
@@ -154,7 +154,7 @@ mod tests {
     }
 
     #[test]
-    fn delays_add_up_and_the_first_other_effect_has_its_way() {
+    fn delays_add_up_and_the_first_other_effect_applies() {
         let faults = Faults::default();
         faults.add(Fault::new(Effect::Delay(Duration::from_millis(2))));
         faults.add(Fault::new(Effect::Delay(Duration::from_millis(3))));
@@ -167,7 +167,7 @@ mod tests {
     }
 
     #[test]
-    fn method_path_and_app_must_all_fit() {
+    fn method_path_and_app_must_all_match() {
         let app = Uuid::from_u128(1);
         let faults = Faults::default();
         faults.add(Fault::new(Effect::Cut).method("patch").path("**/status/").app(app));
@@ -179,7 +179,7 @@ mod tests {
     }
 
     #[test]
-    fn a_fault_is_the_same_after_a_round_trip_through_json() {
+    fn fault_survives_a_json_round_trip() {
         let fault = Fault::new(Effect::SlowLoris { every: Duration::from_millis(10) }).path("^/x$").times(3);
         let text = serde_json::to_string(&fault).unwrap();
         assert_eq!(serde_json::from_str::<Fault>(&text).unwrap(), fault, "{text}");

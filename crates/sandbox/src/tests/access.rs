@@ -46,7 +46,7 @@ async fn prepared() -> (Client, Vec<(Method, String)>, Vec<(Method, String)>) {
 }
 
 #[tokio::test]
-async fn every_call_without_a_key_is_refused_with_401() {
+async fn calls_without_a_key_return_401() {
     let (client, all, _) = prepared().await;
     for (method, path) in all {
         let answer = send(client.bare(method, &client.url(&path)).json(&json!({}))).await.unwrap();
@@ -55,7 +55,7 @@ async fn every_call_without_a_key_is_refused_with_401() {
 }
 
 #[tokio::test]
-async fn every_call_with_a_wrong_key_is_refused_with_401() {
+async fn calls_with_a_wrong_key_return_401() {
     let (mut client, all, _) = prepared().await;
     client.use_key("sandbox-key-of-another");
     for (method, path) in all {
@@ -65,7 +65,7 @@ async fn every_call_with_a_wrong_key_is_refused_with_401() {
 }
 
 #[tokio::test]
-async fn the_scheme_must_be_api_key_and_one_space() {
+async fn authorization_scheme_must_be_api_key_and_one_space() {
     let client = Client::start().await;
     let key = client.sandbox.api_key().to_owned();
     for header in [
@@ -88,7 +88,7 @@ async fn the_scheme_must_be_api_key_and_one_space() {
 }
 
 #[tokio::test]
-async fn a_key_that_expired_or_was_revoked_is_refused_with_401() {
+async fn expired_or_revoked_key_returns_401() {
     let mut client = Client::start().await;
     let key = |name: &str, expires_in| NewKey {
         name: name.into(),
@@ -110,14 +110,14 @@ async fn a_key_that_expired_or_was_revoked_is_refused_with_401() {
 }
 
 #[tokio::test]
-async fn the_base_url_of_another_organization_is_refused_with_401() {
+async fn base_url_of_another_organization_returns_401() {
     let client = Client::start().await;
     let url = client.url("/apps/").replace("/org/sandbox/", "/org/acme/");
     client.get(&url).await.refuses_somehow(401);
 }
 
 #[tokio::test]
-async fn every_call_about_an_app_the_key_has_no_access_to_is_refused_with_403() {
+async fn calls_to_an_app_without_access_return_403() {
     let (client, _, of_app) = prepared().await;
     client.sandbox.deny("default", client.app).unwrap();
     for (method, path) in of_app {
@@ -130,7 +130,7 @@ async fn every_call_about_an_app_the_key_has_no_access_to_is_refused_with_403() 
 }
 
 #[tokio::test]
-async fn a_key_for_some_apps_has_access_to_those_and_to_the_apps_it_creates() {
+async fn restricted_key_can_access_its_apps_and_those_it_creates() {
     let mut client = Client::start().await;
     let other = Uuid::new_v4();
     client.sandbox.add_app(other, "other");
@@ -150,7 +150,7 @@ async fn a_key_for_some_apps_has_access_to_those_and_to_the_apps_it_creates() {
 }
 
 #[tokio::test]
-async fn every_call_about_an_unknown_app_is_refused_with_404() {
+async fn calls_to_an_unknown_app_return_404() {
     let (mut client, _, of_app) = prepared().await;
     client.app = Uuid::new_v4();
     for (method, path) in of_app {
@@ -161,7 +161,7 @@ async fn every_call_about_an_unknown_app_is_refused_with_404() {
 }
 
 #[tokio::test]
-async fn apps_are_made_on_demand_where_the_sandbox_is_told_so() {
+async fn auto_create_apps_creates_apps_on_demand() {
     let mut client = Client::with(crate::Options { auto_create_apps: true, ..Default::default() }).await;
     client.app = Uuid::new_v4();
     assert_eq!(client.get("tasks/").await.is(200)["count"], 0);
@@ -169,7 +169,7 @@ async fn apps_are_made_on_demand_where_the_sandbox_is_told_so() {
 }
 
 #[tokio::test]
-async fn every_path_ends_with_a_slash() {
+async fn paths_without_trailing_slash_return_404() {
     let (client, all, _) = prepared().await;
     for (method, path) in all {
         let path = path.trim_end_matches('/');
@@ -179,7 +179,7 @@ async fn every_path_ends_with_a_slash() {
 }
 
 #[tokio::test]
-async fn an_unknown_path_is_refused_with_404_and_a_wrong_method_with_405() {
+async fn unknown_path_returns_404_and_wrong_method_405() {
     let client = Client::start().await;
     client.get("nothing/").await.refuses_somehow(404);
     let elsewhere = format!("http://{}/api/v1/bridge/apps/", client.sandbox.address());
@@ -188,7 +188,7 @@ async fn an_unknown_path_is_refused_with_404_and_a_wrong_method_with_405() {
 }
 
 #[tokio::test]
-async fn a_body_that_is_no_json_object_is_refused_with_400() {
+async fn body_that_is_not_a_json_object_returns_400() {
     let (client, all, _) = prepared().await;
     let with_body = |(method, path): &(Method, String)| {
         *method == Method::PATCH
@@ -210,7 +210,7 @@ async fn a_body_that_is_no_json_object_is_refused_with_400() {
 }
 
 #[tokio::test]
-async fn calls_without_a_body_do_not_mind_one() {
+async fn body_is_ignored_where_none_is_expected() {
     let client = Client::with_types().await;
     let sync = client.post("sync/", json!({"any": "thing"})).await.is(201)["sync_id"].clone();
     let path = format!("sync/{}/abandon/", sync.as_str().unwrap());

@@ -6,7 +6,7 @@ use uuid::Uuid;
 use super::Client;
 
 #[tokio::test]
-async fn creating_an_app_answers_201_and_the_app() {
+async fn creating_an_app_returns_201_and_the_app() {
     let client = Client::start().await;
     let app = client.post("/apps/", json!({"name": "Jira", "clone_from": null})).await.is(201);
     let mut names: Vec<&String> = app.as_object().unwrap().keys().collect();
@@ -21,7 +21,7 @@ async fn creating_an_app_answers_201_and_the_app() {
 }
 
 #[tokio::test]
-async fn the_name_of_an_app_has_1_to_255_characters() {
+async fn app_name_must_have_1_to_255_characters() {
     let client = Client::start().await;
     client.post("/apps/", json!({"name": "é".repeat(255)})).await.is(201);
     for (body, detail) in [
@@ -36,7 +36,7 @@ async fn the_name_of_an_app_has_1_to_255_characters() {
 }
 
 #[tokio::test]
-async fn clone_from_must_name_an_app() {
+async fn clone_from_must_be_an_existing_app() {
     let client = Client::start().await;
     let unknown = Uuid::new_v4();
     client
@@ -51,14 +51,14 @@ async fn clone_from_must_name_an_app() {
 }
 
 #[tokio::test]
-async fn an_app_the_key_has_no_access_to_cannot_be_cloned() {
+async fn app_without_access_cannot_be_cloned() {
     let client = Client::start().await;
     client.sandbox.deny("default", client.app).unwrap();
     client.post("/apps/", json!({"name": "x", "clone_from": client.app})).await.refuses_somehow(403);
 }
 
 #[tokio::test]
-async fn apps_are_listed_by_page_in_the_order_they_were_made() {
+async fn apps_are_listed_in_pages_in_creation_order() {
     let client = Client::start().await;
     for n in 0..60 {
         client.sandbox.add_app(Uuid::new_v4(), &format!("app {n}"));
@@ -72,7 +72,7 @@ async fn apps_are_listed_by_page_in_the_order_they_were_made() {
 }
 
 #[tokio::test]
-async fn the_configuration_status_changes_with_the_first_sync() {
+async fn first_sync_changes_the_configuration_status() {
     let client = Client::start().await;
     client.start_sync().await;
     assert_eq!(

@@ -16,7 +16,7 @@ async fn get(client: &Client, path: &str) -> Value {
 }
 
 #[tokio::test]
-async fn health_says_where_the_bridge_is() {
+async fn health_shows_the_bridge_base_url() {
     let client = Client::start().await;
     let health = get(&client, "health").await;
     assert_eq!(
@@ -26,7 +26,7 @@ async fn health_says_where_the_bridge_is() {
 }
 
 #[tokio::test]
-async fn an_app_of_a_given_id_can_be_made_with_its_types() {
+async fn app_can_be_created_with_a_given_id_and_types() {
     let mut client = Client::start().await;
     client.app = Uuid::new_v4();
     let body = json!({
@@ -46,7 +46,7 @@ async fn an_app_of_a_given_id_can_be_made_with_its_types() {
 }
 
 #[tokio::test]
-async fn tasks_are_put_in_one_or_many_all_or_none() {
+async fn tasks_are_added_singly_or_in_bulk_atomically() {
     let client = Client::start().await;
     let path = format!("apps/{}/tasks", client.app);
     let one = post(&client, &path, json!({"action": "delete_account", "payload": {"account": {"id": "u1"}}}))
@@ -122,7 +122,7 @@ async fn outcomes_records_and_stats_can_be_read() {
 }
 
 #[tokio::test]
-async fn the_ledger_can_be_read_filtered_and_cleared() {
+async fn ledger_can_be_read_filtered_and_cleared() {
     let client = Client::start().await;
     client.get("tasks/").await.is(200);
     client.get("nothing/").await.refuses_somehow(404);
@@ -160,7 +160,7 @@ async fn faults_can_be_added_listed_and_removed() {
 }
 
 #[tokio::test]
-async fn every_effect_can_be_written_as_json() {
+async fn every_fault_effect_can_be_given_as_json() {
     let client = Client::start().await;
     for effect in [
         json!({"answer": {"status": 500, "text": "boom"}}),
@@ -181,7 +181,7 @@ async fn every_effect_can_be_written_as_json() {
 }
 
 #[tokio::test]
-async fn a_fault_that_cannot_be_is_refused_with_the_reason() {
+async fn invalid_fault_is_refused_with_the_reason() {
     let client = Client::start().await;
     for (fault, why) in [
         (json!({}), "effect"),
@@ -201,7 +201,7 @@ async fn a_fault_that_cannot_be_is_refused_with_the_reason() {
 }
 
 #[tokio::test]
-async fn settings_are_changed_field_by_field() {
+async fn settings_are_patched_field_by_field() {
     let client = Client::with_types().await;
     let patch = async |body| client.control(Method::PATCH, "settings", body).await;
     let settings = patch(json!({"cleanup": {"failures": 2}, "resource_type_list": "array"})).await.is(200);
@@ -220,7 +220,7 @@ async fn settings_are_changed_field_by_field() {
 }
 
 #[tokio::test]
-async fn keys_can_be_added_narrowed_expired_and_revoked() {
+async fn keys_can_be_added_restricted_expired_and_revoked() {
     let mut client = Client::start().await;
     let added = post(&client, "keys", json!({"name": "ci", "apps": []})).await.is(201);
     client.use_key(added["key"].as_str().unwrap());
@@ -243,7 +243,7 @@ async fn keys_can_be_added_narrowed_expired_and_revoked() {
 }
 
 #[tokio::test]
-async fn the_control_plane_says_what_it_does_not_have() {
+async fn control_plane_reports_unknown_paths_and_invalid_bodies() {
     let client = Client::start().await;
     client.control(Method::GET, "nothing", Value::Null).await.refuses_somehow(404);
     client.control(Method::PUT, "health", Value::Null).await.refuses_somehow(405);

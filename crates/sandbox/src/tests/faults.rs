@@ -21,7 +21,7 @@ fn status_of(client: &Client) -> String {
 }
 
 #[tokio::test]
-async fn a_canned_answer_comes_with_its_headers_and_nothing_is_done() {
+async fn canned_response_has_headers_and_no_effect() {
     let client = Client::start().await;
     let task = client.sandbox.add_task(client.app, json!({}));
     let answers = [
@@ -51,7 +51,7 @@ async fn a_canned_answer_comes_with_its_headers_and_nothing_is_done() {
 }
 
 #[tokio::test]
-async fn a_cut_before_handling_leaves_the_task_pending() {
+async fn cut_before_handling_leaves_the_task_pending() {
     let client = Client::start().await;
     let task = client.sandbox.add_task(client.app, json!({}));
     client.sandbox.add_fault(Fault::new(Effect::Cut).times(1));
@@ -61,7 +61,7 @@ async fn a_cut_before_handling_leaves_the_task_pending() {
 }
 
 #[tokio::test]
-async fn a_lost_answer_leaves_the_task_completed() {
+async fn lost_response_leaves_the_task_completed() {
     for loss in [Loss::Cut, Loss::Truncate, Loss::Status(500)] {
         let client = Client::start().await;
         let task = client.sandbox.add_task(client.app, json!({}));
@@ -79,7 +79,7 @@ async fn a_lost_answer_leaves_the_task_completed() {
 }
 
 #[tokio::test]
-async fn a_truncated_answer_has_a_head_and_half_a_body() {
+async fn truncated_response_has_headers_and_half_a_body() {
     let client = Client::start().await;
     client.sandbox.add_fault(Fault::new(Effect::Lose(Loss::Truncate)).times(1));
     let mut response = client.request(Method::GET, "tasks/").send().await.unwrap();
@@ -97,7 +97,7 @@ async fn a_truncated_answer_has_a_head_and_half_a_body() {
 }
 
 #[tokio::test]
-async fn an_answer_without_a_body_is_truncated_to_nothing() {
+async fn truncated_bodyless_response_is_dropped() {
     let client = Client::start().await;
     let sync = client.start_sync().await;
     client.sandbox.add_fault(Fault::new(Effect::Lose(Loss::Truncate)).path("**/complete/"));
@@ -107,7 +107,7 @@ async fn an_answer_without_a_body_is_truncated_to_nothing() {
 }
 
 #[tokio::test]
-async fn a_delayed_report_takes_effect_before_its_answer_comes() {
+async fn delayed_report_takes_effect_before_its_response() {
     let client = Client::start().await;
     let task = client.sandbox.add_task(client.app, json!({}));
     client.sandbox.add_fault(Fault::new(Effect::Delay(Duration::from_hours(1))).method("PATCH"));
@@ -128,7 +128,7 @@ async fn a_delayed_report_takes_effect_before_its_answer_comes() {
 }
 
 #[tokio::test]
-async fn a_stalled_report_of_a_client_that_leaves_never_takes_effect() {
+async fn stalled_report_of_a_disconnected_client_has_no_effect() {
     let client = Client::start().await;
     let task = client.sandbox.add_task(client.app, json!({}));
     let stall = Duration::from_secs(1);
@@ -148,7 +148,7 @@ async fn a_stalled_report_of_a_client_that_leaves_never_takes_effect() {
 }
 
 #[tokio::test]
-async fn a_delay_keeps_the_answer_back() {
+async fn delay_holds_back_the_response() {
     let client = Client::start().await;
     let by = Duration::from_millis(60);
     client.sandbox.add_fault(Fault::new(Effect::Delay(by)).times(1));
@@ -159,7 +159,7 @@ async fn a_delay_keeps_the_answer_back() {
 }
 
 #[tokio::test]
-async fn garbage_is_html_with_a_status_of_ones_choice() {
+async fn garbage_is_html_with_a_chosen_status() {
     let client = Client::start().await;
     let task = client.sandbox.add_task(client.app, json!({}));
     client.sandbox.add_fault(Fault::new(Effect::Garbage { status: 200 }).times(1));
@@ -171,7 +171,7 @@ async fn garbage_is_html_with_a_status_of_ones_choice() {
 }
 
 #[tokio::test]
-async fn an_endless_answer_goes_on_past_any_bound_and_ends_with_the_client() {
+async fn endless_response_ends_only_with_the_client() {
     let client = Client::start().await;
     client.sandbox.add_fault(Fault::new(Effect::Endless).times(1));
     let mut response = client.request(Method::GET, "tasks/").send().await.unwrap();
@@ -184,7 +184,7 @@ async fn an_endless_answer_goes_on_past_any_bound_and_ends_with_the_client() {
 }
 
 #[tokio::test]
-async fn a_slow_loris_sends_byte_by_byte() {
+async fn slow_loris_sends_byte_by_byte() {
     let client = Client::start().await;
     let every = Duration::from_millis(1);
     client.sandbox.add_fault(Fault::new(Effect::SlowLoris { every }).times(1));
@@ -195,7 +195,7 @@ async fn a_slow_loris_sends_byte_by_byte() {
 }
 
 #[tokio::test]
-async fn a_foreign_next_leads_elsewhere_and_a_looping_one_to_the_same_page() {
+async fn foreign_and_looping_next_links_are_returned() {
     let client = Client::start().await;
     client.sandbox.add_fault(Fault::new(Effect::ForeignNext { to: None }).path("**/tasks/").times(1));
     let next = client.get("tasks/?limit=5").await.is(200)["next"].clone();
@@ -212,7 +212,7 @@ async fn a_foreign_next_leads_elsewhere_and_a_looping_one_to_the_same_page() {
 }
 
 #[tokio::test]
-async fn faults_choose_by_method_path_app_skip_and_times() {
+async fn faults_match_by_method_path_app_skip_and_times() {
     let client = Client::start().await;
     let fault =
         Fault::new(Effect::answer(503)).method("get").path("^.*/tasks/$").app(client.app).skip(1).times(1);
@@ -227,7 +227,7 @@ async fn faults_choose_by_method_path_app_skip_and_times() {
 }
 
 #[tokio::test]
-async fn faults_can_be_removed_one_by_one_or_all() {
+async fn faults_can_be_removed_individually_or_all() {
     let client = Client::start().await;
     let first = client.sandbox.add_fault(Fault::new(Effect::answer(503)));
     client.sandbox.add_fault(Fault::new(Effect::answer(502)));
@@ -239,7 +239,7 @@ async fn faults_can_be_removed_one_by_one_or_all() {
 }
 
 #[tokio::test]
-async fn a_pattern_that_is_no_regular_expression_never_fires() {
+async fn invalid_pattern_never_matches() {
     let client = Client::start().await;
     client.sandbox.add_fault(Fault::new(Effect::answer(503)).path("^("));
     client.get("tasks/").await.is(200);

@@ -6,7 +6,7 @@ use super::Client;
 use crate::{Effect, Fault, Filter, Loss, Options};
 
 #[tokio::test]
-async fn every_bridge_request_stands_in_the_ledger_in_order_with_what_it_said() {
+async fn ledger_records_every_bridge_request_in_order() {
     let client = Client::with_types().await;
     let sync = client.start_sync().await;
     client.sandbox.clear_ledger();
@@ -53,7 +53,7 @@ async fn every_bridge_request_stands_in_the_ledger_in_order_with_what_it_said() 
 }
 
 #[tokio::test]
-async fn requests_that_are_refused_stand_in_the_ledger_too() {
+async fn ledger_records_refused_requests() {
     let mut client = Client::start().await;
     client.use_key("nobody");
     client.get("tasks/").await.refuses_somehow(401);
@@ -62,14 +62,14 @@ async fn requests_that_are_refused_stand_in_the_ledger_too() {
 }
 
 #[tokio::test]
-async fn the_control_plane_stands_not_in_the_ledger() {
+async fn ledger_omits_control_plane_requests() {
     let client = Client::start().await;
     client.control(reqwest::Method::GET, "health", Value::Null).await.is(200);
     assert_eq!(client.sandbox.ledger(), []);
 }
 
 #[tokio::test]
-async fn the_ledger_holds_no_key() {
+async fn ledger_contains_no_key() {
     let client = Client::start().await;
     client.get("tasks/").await.is(200);
     let key = client.sandbox.api_key();
@@ -78,7 +78,7 @@ async fn the_ledger_holds_no_key() {
 }
 
 #[tokio::test]
-async fn filters_narrow_the_ledger() {
+async fn ledger_can_be_filtered() {
     let client = Client::start().await;
     let task = client.sandbox.add_task(client.app, json!({}));
     client.get("tasks/").await.is(200);
@@ -98,7 +98,7 @@ async fn filters_narrow_the_ledger() {
 }
 
 #[tokio::test]
-async fn reports_say_what_was_answered_and_whether_they_took_effect() {
+async fn ledger_reports_show_response_and_effect() {
     let client = Client::start().await;
     let task = client.sandbox.add_task(client.app, json!({}));
     let on_status = |effect| Fault::new(effect).method("PATCH").path("**/status/").times(1);
@@ -127,7 +127,7 @@ async fn reports_say_what_was_answered_and_whether_they_took_effect() {
 }
 
 #[tokio::test]
-async fn a_full_ledger_says_how_much_it_dropped() {
+async fn full_ledger_counts_dropped_entries() {
     let client = Client::with(Options { ledger_entries: 3, ..Options::default() }).await;
     for _ in 0..5 {
         client.get("tasks/").await.is(200);

@@ -14,7 +14,7 @@ use super::client::send;
 use crate::{Error, Options, Sandbox, run_until};
 
 #[tokio::test]
-async fn a_port_in_use_is_said_with_what_to_do() {
+async fn port_in_use_says_what_to_do() {
     let taken = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let options = Options { listen: taken.local_addr().unwrap(), ..Options::default() };
     let error = Sandbox::start(options).await.unwrap_err();
@@ -23,14 +23,14 @@ async fn a_port_in_use_is_said_with_what_to_do() {
 }
 
 #[tokio::test]
-async fn an_address_of_another_machine_is_said() {
+async fn foreign_listen_address_is_named() {
     let options = Options { listen: SocketAddr::from(([192, 0, 2, 1], 0)), ..Options::default() };
     let error = Sandbox::start(options).await.unwrap_err();
     assert!(error.to_string().contains("192.0.2.1"), "{error}");
 }
 
 #[tokio::test]
-async fn a_tenant_or_a_key_that_cannot_be_sent_is_refused() {
+async fn invalid_tenant_or_key_is_refused() {
     let tenant = Options { tenant: "a/b".into(), ..Options::default() };
     assert!(matches!(Sandbox::start(tenant).await, Err(Error::Tenant(_))));
     let key = Options { api_key: "with space".into(), ..Options::default() };
@@ -39,7 +39,7 @@ async fn a_tenant_or_a_key_that_cannot_be_sent_is_refused() {
 }
 
 #[tokio::test]
-async fn the_tenant_and_the_key_are_those_of_the_options() {
+async fn tenant_and_key_come_from_the_options() {
     let client =
         Client::with(Options { tenant: "acme".into(), api_key: "another-key".into(), ..Options::default() })
             .await;
@@ -60,7 +60,7 @@ async fn stopping_frees_the_port_and_closes_connections() {
 }
 
 #[tokio::test]
-async fn dropping_stops_it_too() {
+async fn dropping_stops_the_sandbox() {
     let sandbox = Sandbox::start(Options::default()).await.unwrap();
     let address = sandbox.address();
     drop(sandbox);
@@ -70,7 +70,7 @@ async fn dropping_stops_it_too() {
 }
 
 #[tokio::test]
-async fn run_until_ends_with_its_token() {
+async fn run_until_ends_when_the_token_is_cancelled() {
     let sandbox = Sandbox::start(Options::default()).await.unwrap();
     let token = CancellationToken::new();
     let running = tokio::spawn(run_until(sandbox, token.clone()));
@@ -79,7 +79,7 @@ async fn run_until_ends_with_its_token() {
 }
 
 #[tokio::test]
-async fn a_body_beyond_the_bound_is_refused_with_400() {
+async fn oversized_body_returns_400() {
     let client = Client::with_types().await;
     let sync = client.start_sync().await;
     let request = client.request(Method::PUT, &format!("sync/{sync}/team/"));
@@ -91,7 +91,7 @@ async fn a_body_beyond_the_bound_is_refused_with_400() {
 }
 
 #[tokio::test]
-async fn links_lead_to_the_host_the_client_named() {
+async fn links_use_the_host_header() {
     let client = Client::start().await;
     client.sandbox.add_tasks(client.app, vec![json!({}); 2]);
     let request = client.request(Method::GET, "tasks/?limit=1");
@@ -100,7 +100,7 @@ async fn links_lead_to_the_host_the_client_named() {
 }
 
 #[tokio::test]
-async fn many_clients_at_once_are_all_answered_and_each_task_ends_once() {
+async fn concurrent_reports_are_all_answered_and_each_task_ends_once() {
     let client = Client::start().await;
     let tasks = client.sandbox.add_tasks(client.app, (0..200).map(|n| json!({"id": format!("t{n}")})));
     let reports = tasks.iter().flat_map(|task| [client.report(task), client.report(task)]);
@@ -118,7 +118,7 @@ async fn many_clients_at_once_are_all_answered_and_each_task_ends_once() {
     clippy::await_holding_lock,
     reason = "that the lock of one app does not hold up another is what is tested"
 )]
-async fn apps_do_not_wait_for_one_another() {
+async fn apps_do_not_block_each_other() {
     let client = Client::start().await;
     let other = Uuid::new_v4();
     client.sandbox.add_app(other, "other");

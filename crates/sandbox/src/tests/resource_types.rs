@@ -6,7 +6,7 @@ use super::Client;
 use crate::{ListShape, Settings};
 
 #[tokio::test]
-async fn registering_answers_201_and_the_type() {
+async fn registering_a_type_returns_201_and_the_type() {
     let client = Client::start().await;
     for kind in ["account", "group", "license"] {
         let body = json!({"slug": kind, "name": "A name", "type": kind});
@@ -24,7 +24,7 @@ async fn registering_answers_201_and_the_type() {
 }
 
 #[tokio::test]
-async fn a_type_needs_slug_name_and_one_of_three_kinds() {
+async fn type_requires_slug_name_and_known_kind() {
     let client = Client::start().await;
     for (body, detail) in [
         (json!({"name": "n", "type": "group"}), "Field required"),
@@ -48,7 +48,7 @@ async fn a_type_needs_slug_name_and_one_of_three_kinds() {
 }
 
 #[tokio::test]
-async fn a_slug_that_exists_is_refused_with_409() {
+async fn existing_slug_returns_409() {
     let client = Client::with_types().await;
     client
         .post("resource-types/", json!({"slug": "team", "name": "Other", "type": "license"}))
@@ -58,7 +58,7 @@ async fn a_slug_that_exists_is_refused_with_409() {
 }
 
 #[tokio::test]
-async fn a_clone_group_shares_its_resource_types_both_ways() {
+async fn clones_share_resource_types_both_ways() {
     let mut client = Client::with_types().await;
     let original = client.app;
     let body = json!({"name": "clone", "clone_from": original});
@@ -74,7 +74,7 @@ async fn a_clone_group_shares_its_resource_types_both_ways() {
 }
 
 #[tokio::test]
-async fn apps_that_were_not_cloned_share_nothing() {
+async fn unrelated_apps_share_nothing() {
     let mut client = Client::with_types().await;
     let other = client.post("/apps/", json!({"name": "other"})).await.is(201)["id"].clone();
     client.app = other.as_str().unwrap().parse().unwrap();
@@ -83,7 +83,7 @@ async fn apps_that_were_not_cloned_share_nothing() {
 }
 
 #[tokio::test]
-async fn a_type_can_be_renamed() {
+async fn type_can_be_renamed() {
     let client = Client::with_types().await;
     let renamed = client.patch("resource-types/team/", json!({"name": "Squad"})).await.is(200);
     assert_eq!(renamed, json!({"slug": "team", "name": "Squad", "type": "group"}));
@@ -96,7 +96,7 @@ async fn a_type_can_be_renamed() {
 }
 
 #[tokio::test]
-async fn the_list_can_be_a_bare_array() {
+async fn type_list_can_be_a_bare_array() {
     let client = Client::with_types().await;
     client
         .sandbox

@@ -20,7 +20,7 @@ async fn with_groups() -> (Client, String) {
 }
 
 #[tokio::test]
-async fn a_page_is_counted_as_created_and_updated() {
+async fn push_counts_created_and_updated_records() {
     let client = Client::with_types().await;
     let sync = client.start_sync().await;
     let page = json!([{"id": "g1", "name": "A"}, {"id": "g2", "name": "B"}]);
@@ -47,7 +47,7 @@ async fn a_page_is_counted_as_created_and_updated() {
 }
 
 #[tokio::test]
-async fn a_page_has_at_most_100_records() {
+async fn page_has_at_most_100_records() {
     let client = Client::with_types().await;
     let sync = client.start_sync().await;
     let page: Vec<Value> = (0..101).map(account).collect();
@@ -60,7 +60,7 @@ async fn a_page_has_at_most_100_records() {
 }
 
 #[tokio::test]
-async fn the_schema_of_a_page_is_checked_with_400() {
+async fn invalid_page_returns_400() {
     let client = Client::with_types().await;
     let sync = client.start_sync().await;
     let path = format!("sync/{sync}/account/");
@@ -75,7 +75,7 @@ async fn the_schema_of_a_page_is_checked_with_400() {
 }
 
 #[tokio::test]
-async fn the_schema_of_an_account_is_checked_with_400() {
+async fn invalid_account_returns_400() {
     let (client, sync) = with_groups().await;
     let no_name = "Value error, at least one of 'email' or 'username' is required";
     let many: Vec<String> = (0..150).map(|n| format!("g{n}")).collect();
@@ -127,7 +127,7 @@ async fn the_schema_of_an_account_is_checked_with_400() {
 }
 
 #[tokio::test]
-async fn accounts_of_every_documented_shape_are_taken() {
+async fn accounts_of_every_documented_form_are_accepted() {
     let (client, sync) = with_groups().await;
     let page = json!([
         {"id": "u1", "email": "a@b.c"},
@@ -152,7 +152,7 @@ async fn accounts_of_every_documented_shape_are_taken() {
 }
 
 #[tokio::test]
-async fn exactly_100_refs_of_a_slug_are_taken() {
+async fn up_to_100_refs_of_a_slug_are_accepted() {
     let client = Client::with_types().await;
     let sync = client.start_sync().await;
     let ids: Vec<String> = (0..100).map(|n| format!("g{n}")).collect();
@@ -163,7 +163,7 @@ async fn exactly_100_refs_of_a_slug_are_taken() {
 }
 
 #[tokio::test]
-async fn groups_and_licences_need_id_and_name() {
+async fn groups_and_licenses_require_id_and_name() {
     let client = Client::with_types().await;
     let sync = client.start_sync().await;
     for slug in ["team", "seat"] {
@@ -181,7 +181,7 @@ async fn groups_and_licences_need_id_and_name() {
 }
 
 #[tokio::test]
-async fn an_unknown_slug_is_refused_with_422_in_the_documented_words() {
+async fn unknown_slug_returns_the_documented_422() {
     let (client, sync) = with_groups().await;
     for (field, slug, word) in [
         ("memberships", "nonexistent", "membership"),
@@ -201,14 +201,14 @@ async fn an_unknown_slug_is_refused_with_422_in_the_documented_words() {
 }
 
 #[tokio::test]
-async fn the_schema_is_checked_before_the_business_rules() {
+async fn schema_is_checked_before_business_rules() {
     let (client, sync) = with_groups().await;
     let page = json!([{"id": "u1", "username": "a", "memberships": {"nonexistent": []}}, {"id": "u2"}]);
     client.push(&sync, "account", page).await.refuses_somehow(400);
 }
 
 #[tokio::test]
-async fn a_ref_must_name_a_record_known_in_the_current_session() {
+async fn ref_must_exist_in_the_current_session() {
     let (client, sync) = with_groups().await;
     let wanted = "Sync failed for 'account': a referenced record does not exist.";
     for refs in [
@@ -231,7 +231,7 @@ async fn a_ref_must_name_a_record_known_in_the_current_session() {
 }
 
 #[tokio::test]
-async fn a_ref_whose_name_is_null_lacks_a_required_field() {
+async fn ref_with_null_name_lacks_a_required_field() {
     let (client, sync) = with_groups().await;
     let record = json!({"id": "u1", "username": "a", "memberships": {"team": [{"id": "g1", "name": null}]}});
     client.push(&sync, "account", json!([record])).await.refuses(
@@ -241,7 +241,7 @@ async fn a_ref_whose_name_is_null_lacks_a_required_field() {
 }
 
 #[tokio::test]
-async fn an_id_that_stands_twice_in_a_page_is_refused_with_422() {
+async fn duplicate_id_in_a_page_returns_422() {
     let (client, sync) = with_groups().await;
     client
         .push(&sync, "account", json!([account(1), account(2), account(1)]))
@@ -252,7 +252,7 @@ async fn an_id_that_stands_twice_in_a_page_is_refused_with_422() {
 }
 
 #[tokio::test]
-async fn the_session_and_the_type_must_exist() {
+async fn session_and_type_must_exist() {
     let (client, sync) = with_groups().await;
     client.push(&sync, "nothing", json!([])).await.refuses(404, "Resource type 'nothing' not found.");
     for unknown in [Uuid::new_v4().to_string(), "not-a-uuid".into()] {

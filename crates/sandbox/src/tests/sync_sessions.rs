@@ -27,7 +27,7 @@ fn states(of: &[(&str, bool)]) -> Vec<(String, bool)> {
 }
 
 #[tokio::test]
-async fn starting_answers_201_and_a_new_id_alone() {
+async fn starting_a_session_returns_201_and_a_new_id() {
     let client = Client::start().await;
     let answer = client.post("sync/", json!({})).await.is(201);
     assert_eq!(answer.as_object().unwrap().len(), 1);
@@ -36,7 +36,7 @@ async fn starting_answers_201_and_a_new_id_alone() {
 }
 
 #[tokio::test]
-async fn progress_names_every_type_and_counts_distinct_ids() {
+async fn progress_lists_every_type_with_distinct_id_counts() {
     let client = Client::with_types().await;
     let sync = client.start_sync().await;
     client.push(&sync, "team", groups(&["a", "b"])).await.is(200);
@@ -53,7 +53,7 @@ async fn progress_names_every_type_and_counts_distinct_ids() {
 }
 
 #[tokio::test]
-async fn completing_answers_202_and_the_cleanup_removes_what_was_not_pushed() {
+async fn completing_returns_202_and_cleanup_removes_unpushed_records() {
     let client = Client::with_types().await;
     sync_groups(&client, &["a", "b", "c"]).await;
     let sync = client.start_sync().await;
@@ -71,7 +71,7 @@ async fn completing_answers_202_and_the_cleanup_removes_what_was_not_pushed() {
 }
 
 #[tokio::test]
-async fn a_type_that_was_not_pushed_at_all_is_removed_whole() {
+async fn cleanup_removes_all_records_of_an_unpushed_type() {
     let client = Client::with_types().await;
     sync_groups(&client, &["a"]).await;
     let sync = client.start_sync().await;
@@ -81,7 +81,7 @@ async fn a_type_that_was_not_pushed_at_all_is_removed_whole() {
 }
 
 #[tokio::test]
-async fn a_removed_record_is_active_again_once_it_is_pushed() {
+async fn removed_record_is_reactivated_by_a_push() {
     let client = Client::with_types().await;
     sync_groups(&client, &["a", "b"]).await;
     sync_groups(&client, &["b"]).await;
@@ -91,7 +91,7 @@ async fn a_removed_record_is_active_again_once_it_is_pushed() {
 }
 
 #[tokio::test]
-async fn abandoning_answers_204_keeps_what_was_pushed_and_removes_nothing() {
+async fn abandoning_returns_204_and_keeps_all_records() {
     let client = Client::with_types().await;
     sync_groups(&client, &["a", "b"]).await;
     let sync = client.start_sync().await;
@@ -105,7 +105,7 @@ async fn abandoning_answers_204_keeps_what_was_pushed_and_removes_nothing() {
 }
 
 #[tokio::test]
-async fn a_new_session_cancels_the_unfinished_one_and_discards_what_it_pushed() {
+async fn new_session_cancels_and_discards_the_unfinished_one() {
     let client = Client::with_types().await;
     sync_groups(&client, &["a"]).await;
     let first = client.start_sync().await;
@@ -124,7 +124,7 @@ async fn a_new_session_cancels_the_unfinished_one_and_discards_what_it_pushed() 
 }
 
 #[tokio::test]
-async fn a_cancelled_session_takes_accounts_whose_groups_were_discarded() {
+async fn cancelled_session_accepts_refs_to_discarded_groups() {
     let client = Client::with_types().await;
     let first = client.start_sync().await;
     client.push(&first, "team", groups(&["g1"])).await.is(200);
@@ -135,7 +135,7 @@ async fn a_cancelled_session_takes_accounts_whose_groups_were_discarded() {
 }
 
 #[tokio::test]
-async fn a_cancelled_session_can_be_neither_completed_nor_abandoned() {
+async fn cancelled_session_cannot_be_completed_or_abandoned() {
     let client = Client::with_types().await;
     sync_groups(&client, &["a"]).await;
     let first = client.start_sync().await;
@@ -147,7 +147,7 @@ async fn a_cancelled_session_can_be_neither_completed_nor_abandoned() {
 }
 
 #[tokio::test]
-async fn sessions_of_another_app_are_neither_cancelled_nor_found() {
+async fn sessions_of_other_apps_are_not_found_or_cancelled() {
     let mut client = Client::with_types().await;
     let first = client.start_sync().await;
     let app = std::mem::replace(&mut client.app, Uuid::new_v4());
@@ -159,7 +159,7 @@ async fn sessions_of_another_app_are_neither_cancelled_nor_found() {
 }
 
 #[tokio::test]
-async fn what_an_unfinished_session_pushed_is_not_yet_the_apps() {
+async fn records_of_an_unfinished_session_are_not_yet_visible() {
     let client = Client::with_types().await;
     let sync = client.start_sync().await;
     client.push(&sync, "team", groups(&["a"])).await.is(200);
@@ -167,7 +167,7 @@ async fn what_an_unfinished_session_pushed_is_not_yet_the_apps() {
 }
 
 #[tokio::test]
-async fn an_ended_session_takes_nothing_more() {
+async fn ended_session_accepts_no_records() {
     let client = Client::with_types().await;
     let completed = client.start_sync().await;
     client.complete(&completed).await.is(202);
@@ -192,7 +192,7 @@ async fn an_ended_session_takes_nothing_more() {
 }
 
 #[tokio::test]
-async fn a_cleanup_that_fails_keeps_what_was_pushed_and_removes_nothing() {
+async fn failed_cleanup_removes_nothing() {
     let client = Client::with_types().await;
     sync_groups(&client, &["a"]).await;
     let before = client.get("/apps/").await.is(200)["results"][0]["last_synced_at"].clone();
@@ -218,7 +218,7 @@ async fn a_cleanup_that_fails_keeps_what_was_pushed_and_removes_nothing() {
 }
 
 #[tokio::test]
-async fn failures_of_the_cleanup_can_be_for_one_app() {
+async fn cleanup_failures_can_be_limited_to_one_app() {
     let client = Client::with_types().await;
     client.sandbox.set_cleanup(Cleanup { app: Some(Uuid::new_v4()), ..Cleanup::after(CLEANUP).failing(1) });
     sync_groups(&client, &["a"]).await;
@@ -228,7 +228,7 @@ async fn failures_of_the_cleanup_can_be_for_one_app() {
 }
 
 #[tokio::test]
-async fn a_refused_completion_uses_up_no_failure() {
+async fn refused_completion_does_not_consume_a_failure() {
     let client = Client::with_types().await;
     client.sandbox.set_cleanup(Cleanup::after(CLEANUP).failing(1));
     client.complete(&Uuid::new_v4().to_string()).await.refuses_somehow(404);
@@ -236,7 +236,7 @@ async fn a_refused_completion_uses_up_no_failure() {
 }
 
 #[tokio::test]
-async fn a_late_cleanup_leaves_alone_what_a_newer_session_pushed() {
+async fn late_cleanup_keeps_records_of_a_newer_session() {
     let client = Client::with_types().await;
     sync_groups(&client, &["a"]).await;
     let slow = client.start_sync().await;
@@ -251,7 +251,7 @@ async fn a_late_cleanup_leaves_alone_what_a_newer_session_pushed() {
 }
 
 #[tokio::test]
-async fn last_synced_at_is_when_the_cleanup_succeeded() {
+async fn last_synced_at_is_the_time_of_successful_cleanup() {
     let client = Client::with_types().await;
     let last = async || client.get("/apps/").await.is(200)["results"][0]["last_synced_at"].clone();
     let sync = client.start_sync().await;
@@ -267,7 +267,7 @@ async fn last_synced_at_is_when_the_cleanup_succeeded() {
 }
 
 #[tokio::test]
-async fn a_cleanup_runs_without_the_clock_being_moved() {
+async fn cleanup_runs_without_advancing_the_clock() {
     let client = Client::with_types().await;
     client.sandbox.set_cleanup(Cleanup::after(Duration::from_millis(5)));
     let sync = client.start_sync().await;
@@ -279,7 +279,7 @@ async fn a_cleanup_runs_without_the_clock_being_moved() {
 }
 
 #[tokio::test]
-async fn clones_share_types_and_not_records() {
+async fn clones_share_types_but_not_records() {
     let mut client = Client::with_types().await;
     sync_groups(&client, &["a"]).await;
     let body = json!({"name": "clone", "clone_from": client.app});

@@ -17,7 +17,7 @@ async fn ids(client: &Client, path: &str) -> Vec<String> {
 }
 
 #[tokio::test]
-async fn a_task_has_the_documented_fields() {
+async fn task_has_the_documented_fields() {
     let client = Client::start().await;
     let id = client.sandbox.add_task(client.app, json!({}));
     let task = client.get(&format!("tasks/{id}/")).await.is(200);
@@ -34,7 +34,7 @@ async fn a_task_has_the_documented_fields() {
 }
 
 #[tokio::test]
-async fn tasks_are_listed_by_page_of_50_the_oldest_first() {
+async fn tasks_are_listed_oldest_first_in_pages_of_50() {
     let client = Client::start().await;
     let tasks = (0..120).map(|n| {
         json!({
@@ -64,7 +64,7 @@ async fn tasks_are_listed_by_page_of_50_the_oldest_first() {
 }
 
 #[tokio::test]
-async fn limit_and_offset_choose_the_page_up_to_100() {
+async fn limit_and_offset_select_up_to_100_tasks() {
     let client = Client::start().await;
     client.sandbox.add_tasks(client.app, (0..130).map(|n| json!({"id": format!("t{n}")})));
     assert_eq!(ids(&client, "tasks/?limit=3&offset=127").await, ["t127", "t128", "t129"]);
@@ -78,7 +78,7 @@ async fn limit_and_offset_choose_the_page_up_to_100() {
 }
 
 #[tokio::test]
-async fn the_pages_shift_while_tasks_complete() {
+async fn pages_shift_while_tasks_complete() {
     let client = Client::start().await;
     client.sandbox.add_tasks(client.app, (0..4).map(|n| json!({"id": format!("t{n}")})));
     let first = client.get("tasks/?status=pending&limit=2").await.is(200);
@@ -87,7 +87,7 @@ async fn the_pages_shift_while_tasks_complete() {
 }
 
 #[tokio::test]
-async fn the_filter_takes_four_states_and_no_other() {
+async fn status_filter_accepts_only_four_states() {
     let client = Client::start().await;
     let tasks = ["pending", "scheduled", "completed", "failed"].map(|one| json!({"id": one, "status": one}));
     client.sandbox.add_tasks(client.app, tasks);
@@ -101,7 +101,7 @@ async fn the_filter_takes_four_states_and_no_other() {
 }
 
 #[tokio::test]
-async fn the_order_can_be_turned_round() {
+async fn task_order_can_be_reversed() {
     let client = Client::start().await;
     client.sandbox.add_tasks(client.app, [json!({"id": "a"}), json!({"id": "b"})]);
     client.sandbox.set_settings(Settings { task_order: TaskOrder::NewestFirst, ..client.sandbox.settings() });
@@ -109,7 +109,7 @@ async fn the_order_can_be_turned_round() {
 }
 
 #[tokio::test]
-async fn a_scheduled_task_is_pending_once_its_time_has_come() {
+async fn scheduled_task_becomes_pending_when_due() {
     let client = Client::start().await;
     let id = client.sandbox.add_task(client.app, json!({"execute_after_seconds": 3600}));
     assert_eq!(ids(&client, "tasks/?status=scheduled").await, [id.as_str()]);
@@ -127,7 +127,7 @@ async fn a_scheduled_task_is_pending_once_its_time_has_come() {
 }
 
 #[tokio::test]
-async fn a_report_is_answered_with_the_task() {
+async fn report_returns_the_task() {
     let client = Client::start().await;
     for (body, status) in [
         (json!({"status": "completed"}), "completed"),
@@ -147,7 +147,7 @@ async fn a_report_is_answered_with_the_task() {
 }
 
 #[tokio::test]
-async fn each_of_the_seven_codes_is_taken() {
+async fn every_error_code_is_accepted() {
     let client = Client::start().await;
     for code in [
         "ACCOUNT_NOT_FOUND",
@@ -170,7 +170,7 @@ async fn each_of_the_seven_codes_is_taken() {
 }
 
 #[tokio::test]
-async fn the_schema_of_a_report_is_checked_with_400() {
+async fn invalid_report_returns_400() {
     let client = Client::start().await;
     let id = client.sandbox.add_task(client.app, json!({}));
     let two = "Input should be 'completed' or 'failed'";
@@ -213,7 +213,7 @@ async fn the_schema_of_a_report_is_checked_with_400() {
 }
 
 #[tokio::test]
-async fn a_task_that_has_ended_is_refused_with_409_in_the_documented_words() {
+async fn reporting_an_ended_task_returns_the_documented_409() {
     let client = Client::start().await;
     let id = client.sandbox.add_task(client.app, json!({}));
     client.report(&id).await.is(200);
@@ -223,7 +223,7 @@ async fn a_task_that_has_ended_is_refused_with_409_in_the_documented_words() {
 }
 
 #[tokio::test]
-async fn an_unknown_task_and_one_of_another_app_are_refused_with_404() {
+async fn unknown_task_or_task_of_another_app_returns_404() {
     let client = Client::start().await;
     let other = Uuid::new_v4();
     let theirs = client.sandbox.add_task(other, json!({}));
@@ -234,7 +234,7 @@ async fn an_unknown_task_and_one_of_another_app_are_refused_with_404() {
 }
 
 #[tokio::test]
-async fn a_completed_task_takes_effect_nowhere_else() {
+async fn completed_task_has_no_other_effects() {
     let client = Client::with_types().await;
     let payload = json!({"account": {"id": "u1", "email": "a@b.c"}});
     let id = client.sandbox.add_task(client.app, json!({"action": "create_account", "payload": payload}));
@@ -243,7 +243,7 @@ async fn a_completed_task_takes_effect_nowhere_else() {
 }
 
 #[tokio::test]
-async fn a_broken_task_is_listed_as_it_was_put_in_among_the_others() {
+async fn malformed_task_is_listed_unchanged() {
     let client = Client::start().await;
     let sandbox = &client.sandbox;
     let broken = json!({"id": 17, "action": ["what"], "payload": "no"});
@@ -260,7 +260,7 @@ async fn a_broken_task_is_listed_as_it_was_put_in_among_the_others() {
 }
 
 #[tokio::test]
-async fn a_broken_task_with_an_id_can_be_reported() {
+async fn malformed_task_with_an_id_can_be_reported() {
     let client = Client::start().await;
     let task = json!({"raw": true, "id": "odd id/1", "status": "pending"});
     let id = client.sandbox.add_task(client.app, task);
@@ -272,7 +272,7 @@ async fn a_broken_task_with_an_id_can_be_reported() {
 }
 
 #[tokio::test]
-async fn the_same_raw_task_can_stand_in_a_page_twice_and_ends_once() {
+async fn duplicate_raw_task_is_listed_twice_and_ends_once() {
     let client = Client::start().await;
     for _ in 0..2 {
         let task = json!({"raw": true, "id": "twice", "status": "pending"});
@@ -285,7 +285,7 @@ async fn the_same_raw_task_can_stand_in_a_page_twice_and_ends_once() {
 }
 
 #[tokio::test]
-async fn a_task_that_is_put_in_again_takes_the_place_of_the_first() {
+async fn task_added_again_replaces_the_first() {
     let client = Client::start().await;
     client.sandbox.add_task(client.app, json!({"id": "t1"}));
     client.report("t1").await.is(200);

@@ -114,7 +114,7 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn a_process_that_has_ended_neither_reads_nor_writes_what_the_next_one_works_on() {
+    async fn ended_process_cannot_access_the_reopened_state() {
         let first = Memory::new(at(0));
         let clone = first.clone();
         first.intent(&app(1), &intent("t1", 1, 1)).await.unwrap();
@@ -130,7 +130,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn debug_shows_nobody() {
+    async fn debug_hides_accounts() {
         let memory = Memory::new(at(0));
         memory.record_outcome(&app(1), &intent("t1", 1, 1), &completed("alice")).await.unwrap();
         let text = format!("{memory:?}");

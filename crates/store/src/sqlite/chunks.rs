@@ -79,7 +79,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_row_is_in_one_piece_in_order() {
+    fn every_row_is_in_one_chunk_in_order() {
         let statements = Statements::new(parameters);
         for length in [0, 1, 3, 4, 255, 256, 257, 1000] {
             let rows: Vec<usize> = (0..length).collect();

@@ -284,7 +284,7 @@ mod tests {
     }
 
     #[test]
-    fn a_journal_that_is_as_far_as_its_witnesses_or_further_is_believed() {
+    fn journal_at_or_past_its_witnesses_is_trusted() {
         let own = side(Some(4), Some(mark("t", 9)));
         assert_eq!(judged(&own, Some(&mark("t", 3)), &told(mark("t", 9))), None);
         assert_eq!(judged(&own, Some(&mark("t", 9)), &told(mark("t", 5))), None, "a power failure");
@@ -292,7 +292,7 @@ mod tests {
     }
 
     #[test]
-    fn a_journal_that_any_witness_saw_further_on_is_an_old_one() {
+    fn journal_behind_any_witness_is_old() {
         let own = side(Some(4), Some(mark("t", 8)));
         assert_eq!(judged(&own, Some(&mark("t", 3)), &told(mark("t", 9))), Some(Reason::Older));
         assert_eq!(judged(&own, Some(&mark("t", 9)), &told(mark("t", 8))), Some(Reason::Older));
@@ -302,7 +302,7 @@ mod tests {
     }
 
     #[test]
-    fn a_journal_that_is_missing_beside_anything_else_is_lost_and_not_new() {
+    fn missing_journal_with_other_state_is_lost_and_not_new() {
         let none = side(None, None);
         assert_eq!(judged(&none, None, &told(mark("t", 1))), Some(Reason::Missing));
         assert_eq!(judged(&none, Some(&mark("t", 1)), &Found::Nothing), Some(Reason::Missing));
@@ -313,7 +313,7 @@ mod tests {
     }
 
     #[test]
-    fn a_witness_that_is_gone_is_noticed_unless_there_never_was_one() {
+    fn missing_witness_is_detected_unless_it_never_existed() {
         let own = side(Some(4), Some(mark("t", 8)));
         assert_eq!(judged(&own, Some(&mark("t", 8)), &Found::Nothing), Some(Reason::WitnessMissing));
         assert_eq!(judged(&own, Some(&mark("t", 8)), &Found::Damaged), Some(Reason::WitnessDamaged));
@@ -324,7 +324,7 @@ mod tests {
     }
 
     #[test]
-    fn after_an_old_copy_the_count_goes_on_where_the_witnesses_were() {
+    fn commit_count_continues_after_the_witnesses() {
         let (seen, own) = (mark("t", 500), mark("t", 20));
         assert_eq!(next(Some(&own), &[Some(&seen), None]), mark("t", 501));
         assert_eq!(next(Some(&own), &[None]), mark("t", 21));

@@ -46,7 +46,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_start_stands_behind_a_name_that_may_hold_anything() {
+    fn process_start_time_is_parsed_after_any_name() {
         let stat = "4711 (a) b (c) S 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 123456 20 21";
         assert_eq!(parse(stat), Some(("a) b (c".to_owned(), "123456".to_owned())));
         assert_eq!(parse(&stat.replace(" S ", " Z ")), None, "a zombie does not run");
@@ -54,7 +54,7 @@ mod tests {
     }
 
     #[test]
-    fn this_process_runs_and_one_of_its_id_that_started_at_another_time_does_not() {
+    fn process_is_identified_by_pid_and_start_time() {
         let this = Process::this().unwrap();
         assert!(this.runs());
         assert!(!Process { started: "1".to_owned(), ..this }.runs());

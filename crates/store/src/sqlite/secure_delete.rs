@@ -44,7 +44,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_outcome_that_cannot_be_read_is_not_quoted() {
+    fn unreadable_outcome_is_not_quoted() {
         let mut sealed = vec![0; PADDING];
         sealed.extend_from_slice(br#"{"status":"completed","result":"hunter2"}"#);
         let error = open(&sealed).unwrap_err();

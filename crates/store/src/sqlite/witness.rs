@@ -156,7 +156,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_noted_is_read_by_the_next_process() {
+    fn witness_is_read_by_the_next_process() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join(FILE);
         let open =
@@ -180,7 +180,7 @@ mod tests {
     }
 
     #[test]
-    fn a_line_that_was_altered_is_damaged() {
+    fn altered_witness_line_is_damaged() {
         let mut file = tempfile::tempfile().unwrap();
         file.write_all(line(&marks(12)).replace("00012", "00013").as_bytes()).unwrap();
         std::io::Seek::rewind(&mut file).unwrap();

@@ -135,7 +135,7 @@ fn rows() -> Vec<Quirk> {
 }
 
 #[tokio::test]
-async fn whatever_an_application_does_nothing_wrong_is_believed() {
+async fn application_quirks_never_yield_wrong_results() {
     // One server plays every script, and rows with the same settings share a connector, because creating one is slow.
     let server = Arc::new(Scripted::start(|ask, state| state.serve(&ask)).await);
     let mut connectors: BTreeMap<String, Arc<dyn Connector>> = BTreeMap::new();

@@ -81,7 +81,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_stands_below_the_name_of_a_secret_is_hidden_and_the_shape_stays() {
+    fn values_under_secret_names_are_hidden_with_shape_preserved() {
         let redactor = Redactor::new();
         let cleaned = Cleaner::new(&redactor).json(json!({
             "userName": "ann", "password": "x", "tokens": [{"value": 5, "id": "a"}], "otp": null, "mfa": true,

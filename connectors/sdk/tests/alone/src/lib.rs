@@ -49,7 +49,7 @@ mod tests {
     }
 
     #[test]
-    fn a_connector_works_with_the_sdk_alone() {
+    fn connector_works_with_only_the_sdk() {
         let target = json!({ "seats": 1, "teams": { "t1": "Sales" } }).as_object().cloned().unwrap();
         let connector = factory().build(Setup::new("Memory", target)).unwrap();
         let context = bridgehead_sdk::Context::first("task-1", std::time::Duration::from_secs(1));
@@ -60,7 +60,7 @@ mod tests {
     }
 
     #[test]
-    fn a_secret_is_read_and_is_not_shown() {
+    fn secret_setting_is_read_but_hidden_in_debug() {
         let target = json!({ "token": "hunter2" }).as_object().cloned().unwrap();
         let settings: Settings = Setup::new("hr", target).settings().unwrap();
         assert_eq!(settings.header(), "Bearer hunter2");

@@ -36,7 +36,7 @@ fn bytes(settings: &Settings) -> (PathBuf, Vec<u8>) {
 }
 
 #[test]
-fn entries_are_chained_and_go_on_after_a_restart() {
+fn audit_chain_continues_after_a_restart() {
     let folder = tempfile::tempdir().unwrap();
     let settings = settings(folder.path());
     let audit = open(&settings);
@@ -56,7 +56,7 @@ fn entries_are_chained_and_go_on_after_a_restart() {
 }
 
 #[test]
-fn any_byte_that_is_changed_and_any_that_is_cut_off_is_found() {
+fn any_changed_or_truncated_byte_is_detected() {
     let folder = tempfile::tempdir().unwrap();
     let settings = settings(folder.path());
     let audit = open(&settings);
@@ -83,7 +83,7 @@ fn any_byte_that_is_changed_and_any_that_is_cut_off_is_found() {
 }
 
 #[test]
-fn what_a_crash_cut_off_at_any_byte_is_repaired_and_told_of() {
+fn log_truncated_by_a_crash_is_repaired_and_recorded() {
     let folder = tempfile::tempdir().unwrap();
     let settings = settings(folder.path());
     let audit = open(&settings);
@@ -109,7 +109,7 @@ fn what_a_crash_cut_off_at_any_byte_is_repaired_and_told_of() {
 }
 
 #[test]
-fn the_chain_goes_on_over_files_and_what_retention_removes_is_said() {
+fn chain_spans_files_and_records_removed_ones() {
     let folder = tempfile::tempdir().unwrap();
     let settings = Settings { max_bytes: 2000, ..settings(folder.path()) };
     let audit = open(&settings);
@@ -132,7 +132,7 @@ fn the_chain_goes_on_over_files_and_what_retention_removes_is_said() {
 }
 
 #[test]
-fn what_cannot_be_written_waits_and_is_told_of() {
+fn unwritable_entries_are_kept_and_reported() {
     let folder = tempfile::tempdir().unwrap();
     let settings = settings(folder.path());
     let audit = open(&settings);
@@ -156,7 +156,7 @@ fn what_cannot_be_written_waits_and_is_told_of() {
 }
 
 #[test]
-fn a_folder_that_cannot_be_opened_keeps_no_daemon_from_starting() {
+fn unusable_audit_folder_does_not_prevent_startup() {
     let folder = tempfile::tempdir().unwrap();
     let settings = settings(folder.path());
     std::fs::write(&settings.folder, "in the way").unwrap();
@@ -170,7 +170,7 @@ fn a_folder_that_cannot_be_opened_keeps_no_daemon_from_starting() {
 }
 
 #[test]
-fn what_is_lost_is_counted_in_an_entry() {
+fn lost_entries_are_counted_in_an_entry() {
     let folder = tempfile::tempdir().unwrap();
     let settings = Settings { max_bytes: 1 << 30, ..settings(folder.path()) };
     let audit = open(&settings);
@@ -187,7 +187,7 @@ fn what_is_lost_is_counted_in_an_entry() {
 }
 
 #[test]
-fn no_known_secret_is_recorded() {
+fn known_secrets_are_never_recorded() {
     let folder = tempfile::tempdir().unwrap();
     let settings = settings(folder.path());
     let redactor = Redactor::new();

@@ -90,12 +90,12 @@ fn try_all<P: Place>(cases: u32, part: Part, steps: impl Strategy<Value = Vec<St
 }
 
 #[test]
-fn any_steps_with_tasks_get_the_same_answers_from_both() {
+fn task_journal_stores_agree_on_any_steps() {
     try_all::<Folder>(cases(), Part::TaskJournal, step::of_tasks());
 }
 
 #[test]
-fn any_steps_with_listings_get_the_same_answers_from_both() {
+fn snapshot_stores_agree_on_any_steps() {
     try_all::<Folder>(cases(), Part::SnapshotStore, step::of_listings());
 }
 

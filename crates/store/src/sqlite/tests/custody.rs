@@ -34,7 +34,7 @@ fn replace(path: &Path) {
 }
 
 #[tokio::test]
-async fn an_intent_is_refused_once_a_file_of_the_state_is_removed() {
+async fn intent_is_refused_after_a_state_file_is_removed() {
     for name in ["lock", "tasks.db", "listings.db"] {
         let (_parent, folder, state) = used().await;
         std::fs::remove_file(folder.join(name)).unwrap();
@@ -43,7 +43,7 @@ async fn an_intent_is_refused_once_a_file_of_the_state_is_removed() {
 }
 
 #[tokio::test]
-async fn an_intent_is_refused_once_a_file_of_the_state_is_replaced_by_a_copy() {
+async fn intent_is_refused_after_a_state_file_is_replaced() {
     for name in ["lock", "tasks.db", "listings.db"] {
         let (_parent, folder, state) = used().await;
         replace(&folder.join(name));
@@ -52,7 +52,7 @@ async fn an_intent_is_refused_once_a_file_of_the_state_is_replaced_by_a_copy() {
 }
 
 #[tokio::test]
-async fn an_intent_is_refused_once_the_write_ahead_log_is_removed_or_replaced() {
+async fn intent_is_refused_after_the_wal_is_removed_or_replaced() {
     let (_parent, folder, state) = used().await;
     std::fs::remove_file(folder.join("tasks.db-wal")).unwrap();
     assert_eq!(refusal(&state).await, Loss::Replaced("tasks.db-wal"));
@@ -62,14 +62,14 @@ async fn an_intent_is_refused_once_the_write_ahead_log_is_removed_or_replaced() 
 }
 
 #[tokio::test]
-async fn an_intent_is_refused_once_the_journal_is_cut_to_nothing() {
+async fn intent_is_refused_after_the_journal_is_truncated() {
     let (_parent, folder, state) = used().await;
     std::fs::File::options().write(true).open(folder.join("tasks.db")).unwrap().set_len(0).unwrap();
     assert_eq!(refusal(&state).await, Loss::Cut("tasks.db"));
 }
 
 #[tokio::test]
-async fn an_intent_is_refused_once_the_folder_is_moved_away_and_also_when_it_comes_back() {
+async fn intent_is_refused_after_the_folder_moved_even_if_moved_back() {
     let (_parent, folder, state) = used().await;
     let away = folder.with_file_name("away");
     std::fs::rename(&folder, &away).unwrap();
@@ -86,7 +86,7 @@ async fn an_intent_is_refused_once_the_folder_is_moved_away_and_also_when_it_com
 }
 
 #[tokio::test]
-async fn an_intent_is_refused_once_another_folder_is_in_the_place_of_this_one() {
+async fn intent_is_refused_after_the_folder_is_replaced() {
     let (_parent, folder, state) = used().await;
     std::fs::rename(&folder, folder.with_file_name("away")).unwrap();
     std::fs::create_dir(&folder).unwrap();
@@ -95,7 +95,7 @@ async fn an_intent_is_refused_once_another_folder_is_in_the_place_of_this_one() 
 }
 
 #[tokio::test]
-async fn a_write_is_refused_once_another_process_has_taken_the_database_over() {
+async fn write_is_refused_after_another_process_took_over() {
     let (_parent, _folder, state) = used().await;
     // Simulates another process that ignores this one's locks.
     state.tasks().write(Raw("UPDATE lineage SET epoch = epoch + 1")).await.unwrap();
@@ -107,7 +107,7 @@ async fn a_write_is_refused_once_another_process_has_taken_the_database_over() {
 }
 
 #[tokio::test]
-async fn a_second_opener_is_refused_although_the_lock_file_was_removed_and_makes_none() {
+async fn second_open_is_refused_even_without_the_lock_file() {
     let (_parent, folder, _state) = used().await;
     std::fs::remove_file(folder.join("lock")).unwrap();
     let refused = Sqlite::open(&folder).await.unwrap_err();
@@ -116,7 +116,7 @@ async fn a_second_opener_is_refused_although_the_lock_file_was_removed_and_makes
 }
 
 #[tokio::test]
-async fn a_copy_of_state_that_another_process_has_open_is_refused() {
+async fn copy_of_state_open_elsewhere_is_refused() {
     let (_parent, folder, state) = used().await;
     // A process that runs as long as this test, with the name of this process.
     let this = std::fs::read_to_string("/proc/self/comm").unwrap();

@@ -13,7 +13,7 @@ fn set_mode(path: &Path, mode: u32) {
 }
 
 #[tokio::test]
-async fn the_folder_and_every_file_in_it_are_closed_to_others() {
+async fn folder_and_files_are_private() {
     let parent = temporary();
     let folder = parent.path().join("var/lib/bridgehead");
     let state = Sqlite::open(&folder).await.unwrap();
@@ -42,7 +42,7 @@ async fn the_folder_and_every_file_in_it_are_closed_to_others() {
 }
 
 #[tokio::test]
-async fn an_open_folder_of_ours_is_closed() {
+async fn own_folder_permissions_are_tightened() {
     let folder = temporary();
     set_mode(folder.path(), 0o755);
     let state = Sqlite::open(folder.path()).await.unwrap();
@@ -57,7 +57,7 @@ async fn an_open_folder_of_ours_is_closed() {
 }
 
 #[tokio::test]
-async fn an_open_folder_of_others_is_refused_and_left_as_it_is() {
+async fn folder_with_foreign_files_is_refused_unchanged() {
     let folder = temporary();
     std::fs::write(folder.path().join("somebody-elses"), "").unwrap();
     set_mode(folder.path(), 0o755);
@@ -73,7 +73,7 @@ async fn an_open_folder_of_others_is_refused_and_left_as_it_is() {
 }
 
 #[tokio::test]
-async fn a_file_is_no_folder() {
+async fn file_in_place_of_the_folder_is_refused() {
     let folder = temporary();
     let file = folder.path().join("state");
     std::fs::write(&file, "").unwrap();
@@ -83,7 +83,7 @@ async fn a_file_is_no_folder() {
 }
 
 #[tokio::test]
-async fn a_second_opener_is_refused_with_the_process_that_has_it() {
+async fn second_open_is_refused_naming_the_process() {
     let folder = temporary();
     let state = Sqlite::open(folder.path()).await.unwrap();
     match Sqlite::open(folder.path()).await.unwrap_err() {
@@ -100,7 +100,7 @@ async fn a_second_opener_is_refused_with_the_process_that_has_it() {
 }
 
 #[tokio::test]
-async fn closing_leaves_no_log_behind() {
+async fn close_removes_the_wal() {
     let folder = temporary();
     let state = Sqlite::open(folder.path()).await.unwrap();
     state.intent(&app(1), &intent("t1", 1, 1)).await.unwrap();
@@ -111,7 +111,7 @@ async fn closing_leaves_no_log_behind() {
 }
 
 #[tokio::test]
-async fn state_that_was_dropped_without_closing_can_be_opened_again() {
+async fn state_dropped_without_close_can_be_reopened() {
     let folder = temporary();
     let state = Sqlite::open(folder.path()).await.unwrap();
     state.intent(&app(1), &intent("t1", 1, 1)).await.unwrap();
@@ -148,7 +148,7 @@ async fn distrust(folder: &Path) -> Distrust {
 }
 
 #[tokio::test]
-async fn a_link_in_the_place_of_a_file_is_refused_and_what_it_leads_to_is_left_alone() {
+async fn symlinked_state_file_is_refused_and_its_target_unchanged() {
     for name in FILES {
         let (folder, elsewhere) = (temporary(), temporary());
         set_mode(folder.path(), 0o700);
@@ -168,7 +168,7 @@ async fn a_link_in_the_place_of_a_file_is_refused_and_what_it_leads_to_is_left_a
 }
 
 #[tokio::test]
-async fn a_pipe_in_the_place_of_a_file_is_refused_and_not_waited_for() {
+async fn named_pipe_as_state_file_is_refused_without_blocking() {
     for name in FILES {
         let folder = temporary();
         set_mode(folder.path(), 0o700);
@@ -179,7 +179,7 @@ async fn a_pipe_in_the_place_of_a_file_is_refused_and_not_waited_for() {
 }
 
 #[tokio::test]
-async fn a_folder_is_reached_through_a_link_of_our_own_as_systemd_has_it() {
+async fn own_symlink_to_the_state_folder_is_followed() {
     let parent = temporary();
     std::fs::create_dir(parent.path().join("private")).unwrap();
     let link = parent.path().join("state");
@@ -200,7 +200,7 @@ fn is_root() -> bool {
 }
 
 #[tokio::test]
-async fn root_does_not_run_as_a_daemon_in_the_folder_of_somebody_else() {
+async fn root_daemon_is_refused_in_another_users_folder() {
     if !is_root() {
         return;
     }
@@ -223,7 +223,7 @@ async fn root_does_not_run_as_a_daemon_in_the_folder_of_somebody_else() {
 }
 
 #[tokio::test]
-async fn what_a_command_of_root_makes_belongs_to_the_owner_of_the_folder() {
+async fn files_created_by_root_commands_belong_to_the_folder_owner() {
     if !is_root() {
         return;
     }
@@ -239,7 +239,7 @@ async fn what_a_command_of_root_makes_belongs_to_the_owner_of_the_folder() {
 }
 
 #[tokio::test]
-async fn a_file_of_another_user_than_the_folder_is_refused() {
+async fn file_with_a_different_owner_is_refused() {
     if !is_root() {
         return;
     }
@@ -252,7 +252,7 @@ async fn a_file_of_another_user_than_the_folder_is_refused() {
 }
 
 #[tokio::test]
-async fn a_command_that_is_of_no_use_without_state_makes_none() {
+async fn open_existing_creates_no_state() {
     let parent = temporary();
     let folder = parent.path().join("none");
     assert!(Sqlite::open_existing(&folder).await.unwrap().is_none());

@@ -27,7 +27,7 @@ fn to_come() -> Migration {
 }
 
 #[tokio::test]
-async fn the_sqlite_that_is_built_in_has_no_known_corruption() {
+async fn bundled_sqlite_has_no_known_corruption_bug() {
     // Before 3.51.3, resetting the write-ahead log could damage the database.
     let folder = temporary();
     let mut connection = connect(&folder.path().join("any.db")).await;
@@ -38,7 +38,7 @@ async fn the_sqlite_that_is_built_in_has_no_known_corruption() {
 }
 
 #[tokio::test]
-async fn a_journal_of_the_first_version_is_brought_up_to_this_one() {
+async fn journal_of_the_first_version_is_migrated() {
     let folder = temporary();
     let path = folder.path().join("tasks.db");
     let mut connection = connect(&path).await;
@@ -87,7 +87,7 @@ async fn a_journal_with_the_indexes_of_an_earlier_version_can_be_read() {
 }
 
 #[tokio::test]
-async fn a_later_version_keeps_what_is_there_and_cannot_be_gone_back_from() {
+async fn migration_preserves_data_and_cannot_be_downgraded() {
     let folder = temporary();
     let state = Sqlite::open(folder.path()).await.unwrap();
     state.intent(&app(1), &intent("t1", 1, 1)).await.unwrap();
@@ -114,7 +114,7 @@ async fn a_later_version_keeps_what_is_there_and_cannot_be_gone_back_from() {
 }
 
 #[tokio::test]
-async fn a_format_that_was_altered_is_refused() {
+async fn altered_schema_is_refused() {
     let folder = temporary();
     Sqlite::open(folder.path()).await.unwrap().close().await;
     let mut connection = connect(&folder.path().join("tasks.db")).await;
@@ -125,7 +125,7 @@ async fn a_format_that_was_altered_is_refused() {
 }
 
 #[tokio::test]
-async fn what_is_no_database_is_refused_and_left_as_it_is() {
+async fn non_database_file_is_refused_unchanged() {
     for name in ["tasks.db", "listings.db"] {
         let folder = temporary();
         let path = folder.path().join(name);
@@ -142,7 +142,7 @@ async fn what_is_no_database_is_refused_and_left_as_it_is() {
 }
 
 #[tokio::test]
-async fn damage_in_the_middle_of_the_journal_is_found_when_it_is_opened() {
+async fn damaged_journal_is_detected_on_open() {
     let folder = temporary();
     let state = Sqlite::open(folder.path()).await.unwrap();
     for number in 0..200 {
@@ -161,7 +161,7 @@ async fn damage_in_the_middle_of_the_journal_is_found_when_it_is_opened() {
 }
 
 #[tokio::test]
-async fn a_database_that_cannot_be_written_is_said_to_be_read_only() {
+async fn unwritable_database_is_reported_as_read_only() {
     let folder = temporary();
     Sqlite::open(folder.path()).await.unwrap().close().await;
     let path = folder.path().join("tasks.db");
@@ -172,7 +172,7 @@ async fn a_database_that_cannot_be_written_is_said_to_be_read_only() {
 }
 
 #[tokio::test]
-async fn connections_are_as_safe_as_they_are_meant_to_be() {
+async fn connections_have_the_intended_pragmas() {
     let folder = temporary();
     let state = Sqlite::open(folder.path()).await.unwrap();
     state.intent(&app(1), &intent("t1", 1, 1)).await.unwrap();

@@ -82,7 +82,7 @@ async fn told(state: &Sqlite) -> Vec<Told> {
 }
 
 #[tokio::test]
-async fn writes_that_share_statements_write_the_same_as_those_that_do_not() {
+async fn grouped_writes_equal_individual_writes() {
     let (together, apart) = (fleeting().await, fleeting().await);
     live(&together, true).await;
     live(&apart, false).await;
@@ -98,7 +98,7 @@ async fn writes_that_share_statements_write_the_same_as_those_that_do_not() {
 }
 
 #[tokio::test]
-async fn one_that_does_not_fit_into_its_group_is_told_and_the_others_are_written() {
+async fn conflicting_write_in_a_group_fails_alone() {
     let state = fleeting().await;
     let app = app(1);
     let intents: Vec<Intent> = (0..10).map(|number| intent(&format!("t{number}"), 1, 1)).collect();

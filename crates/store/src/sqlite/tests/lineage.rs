@@ -45,7 +45,7 @@ fn remove(folder: &TempDir, names: &[&str]) {
 }
 
 #[tokio::test]
-async fn state_that_is_as_it_was_left_is_believed_after_a_stop_and_after_a_crash() {
+async fn unchanged_state_is_trusted_after_a_stop_or_crash() {
     let (folder, _copy) = closed_with_a_copy().await;
     assert_eq!(reason(&folder).await, None);
     assert_eq!(reason(&folder).await, None);
@@ -54,7 +54,7 @@ async fn state_that_is_as_it_was_left_is_believed_after_a_stop_and_after_a_crash
 }
 
 #[tokio::test]
-async fn a_journal_that_was_deleted_or_emptied_is_found_out() {
+async fn deleted_or_emptied_journal_is_detected() {
     let (folder, _copy) = closed_with_a_copy().await;
     remove(&folder, &["tasks.db"]);
     assert_eq!(reason(&folder).await, Some(Reason::Missing));
@@ -70,7 +70,7 @@ async fn a_journal_that_was_deleted_or_emptied_is_found_out() {
 }
 
 #[tokio::test]
-async fn an_old_copy_of_the_journal_is_found_out() {
+async fn old_copy_of_the_journal_is_detected() {
     let (folder, copy) = closed_with_a_copy().await;
     std::fs::copy(copy.path().join("tasks.db"), folder.path().join("tasks.db")).unwrap();
     assert_eq!(reason(&folder).await, Some(Reason::Older));
@@ -82,7 +82,7 @@ async fn an_old_copy_of_the_journal_is_found_out() {
 }
 
 #[tokio::test]
-async fn a_journal_without_its_log_is_found_out_after_a_crash() {
+async fn missing_wal_is_detected_after_a_crash() {
     let (folder, _state) = crashed().await;
     remove(&folder, &["tasks.db-wal", "tasks.db-shm"]);
     assert_eq!(reason(&folder).await, Some(Reason::Older));
@@ -94,7 +94,7 @@ async fn a_journal_without_its_log_is_found_out_after_a_crash() {
 }
 
 #[tokio::test]
-async fn the_journal_of_another_folder_is_found_out() {
+async fn journal_of_another_folder_is_detected() {
     let (folder, _copy) = closed_with_a_copy().await;
     let (other, _copy) = closed_with_a_copy().await;
     std::fs::copy(other.path().join("tasks.db"), folder.path().join("tasks.db")).unwrap();
@@ -102,7 +102,7 @@ async fn the_journal_of_another_folder_is_found_out() {
 }
 
 #[tokio::test]
-async fn a_witness_that_is_gone_or_altered_is_found_out() {
+async fn missing_or_altered_witness_is_detected() {
     let (folder, _copy) = closed_with_a_copy().await;
     remove(&folder, &["witness"]);
     assert_eq!(reason(&folder).await, Some(Reason::WitnessMissing));
@@ -112,7 +112,7 @@ async fn a_witness_that_is_gone_or_altered_is_found_out() {
 }
 
 #[tokio::test]
-async fn a_doubt_covers_what_iden_made_until_then_and_stays_until_that_is_old() {
+async fn doubt_covers_earlier_tasks_and_persists_until_they_are_old() {
     let (folder, _copy) = closed_with_a_copy().await;
     remove(&folder, &["tasks.db"]);
     let state = Sqlite::open(folder.path()).await.unwrap();

@@ -3,7 +3,7 @@ use super::super::super::{AccessBase, AccessLoss, BaselineOrigin, LossKind, Snap
 use super::*;
 
 #[tokio::test]
-async fn what_an_earlier_version_noted_of_the_past_without_evidence_is_not_believed() {
+async fn baseline_of_an_earlier_version_without_evidence_is_ignored() {
     let folder = temporary();
     let state = Sqlite::open(folder.path()).await.unwrap();
     for past in BaselineOrigin::ALL {
@@ -20,7 +20,7 @@ async fn what_an_earlier_version_noted_of_the_past_without_evidence_is_not_belie
 }
 
 #[tokio::test]
-async fn listings_of_the_version_before_are_compared_without_inventing_what_access_they_gave() {
+async fn listings_of_the_previous_version_yield_no_invented_losses() {
     let folder = temporary();
     let mut connection = connect(&folder.path().join("listings.db")).await;
     let before = super::super::open::LISTINGS_FORMAT.migrator.iter().filter(|one| one.version <= 3);

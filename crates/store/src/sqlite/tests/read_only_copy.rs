@@ -48,7 +48,7 @@ async fn rehearse(folder: &Path) {
 }
 
 #[tokio::test]
-async fn beside_a_running_daemon_it_sees_the_last_sync_and_changes_no_file() {
+async fn dry_run_while_a_daemon_runs_changes_no_file() {
     if let Some(folder) = std::env::var_os(CHILD) {
         let folder = Path::new(&folder);
         let before = snapshot(folder);
@@ -62,8 +62,7 @@ async fn beside_a_running_daemon_it_sees_the_last_sync_and_changes_no_file() {
     // The daemon's maintenance is done by now; after that, this process changes nothing.
     tokio::time::sleep(Duration::from_millis(300)).await;
     // Use another process, because SQLite shares file information within a process.
-    let name =
-        "sqlite::tests::read_only_copy::beside_a_running_daemon_it_sees_the_last_sync_and_changes_no_file";
+    let name = "sqlite::tests::read_only_copy::dry_run_while_a_daemon_runs_changes_no_file";
     let child = Command::new(std::env::current_exe().unwrap())
         .args(["--exact", "--nocapture", name])
         .env(CHILD, folder.path())
@@ -77,7 +76,7 @@ async fn beside_a_running_daemon_it_sees_the_last_sync_and_changes_no_file() {
 }
 
 #[tokio::test]
-async fn after_a_clean_stop_it_sees_the_last_sync_and_changes_no_file() {
+async fn dry_run_after_a_clean_stop_changes_no_file() {
     let folder = temporary();
     synced(folder.path()).await.close().await;
     let before = snapshot(folder.path());
@@ -87,7 +86,7 @@ async fn after_a_clean_stop_it_sees_the_last_sync_and_changes_no_file() {
 }
 
 #[tokio::test]
-async fn after_a_crash_it_sees_the_last_sync_and_changes_no_file() {
+async fn dry_run_after_a_crash_changes_no_file() {
     let folder = temporary();
     let _state = synced(folder.path()).await;
     for lost in [None, Some("listings.db-shm")] {
@@ -103,7 +102,7 @@ async fn after_a_crash_it_sees_the_last_sync_and_changes_no_file() {
 }
 
 #[tokio::test]
-async fn without_state_nothing_is_known_and_nothing_is_made() {
+async fn dry_run_without_state_creates_nothing() {
     let parent = temporary();
     let folder = parent.path().join("none");
     let state = Sqlite::rehearsal(&folder).await.unwrap();
@@ -112,7 +111,7 @@ async fn without_state_nothing_is_known_and_nothing_is_made() {
 }
 
 #[tokio::test]
-async fn state_that_cannot_be_reached_is_not_taken_for_none() {
+async fn unreachable_state_is_not_treated_as_missing() {
     let parent = temporary();
     let file = parent.path().join("file");
     std::fs::write(&file, "").unwrap();
@@ -121,7 +120,7 @@ async fn state_that_cannot_be_reached_is_not_taken_for_none() {
 }
 
 #[tokio::test]
-async fn the_copy_is_private_and_goes_with_the_rehearsal() {
+async fn dry_run_copy_is_private_and_removed() {
     let state = fleeting().await;
     let file: String = sqlx::query_scalar("SELECT file FROM pragma_database_list WHERE name = 'main'")
         .fetch_one(state.listings().readers())

@@ -17,14 +17,14 @@ async fn look(folder: &Path) {
 }
 
 #[tokio::test]
-async fn after_a_clean_stop_the_state_can_be_read_and_no_file_changes() {
+async fn read_only_open_after_a_clean_stop_changes_no_file() {
     let folder = temporary();
     synced(folder.path()).await.close().await;
     look(folder.path()).await;
 }
 
 #[tokio::test]
-async fn state_that_is_in_use_or_was_can_be_read_and_no_file_changes() {
+async fn read_only_open_of_state_in_use_changes_no_file() {
     let folder = temporary();
     let _state = synced(folder.path()).await;
     let crashed = temporary();
@@ -33,7 +33,7 @@ async fn state_that_is_in_use_or_was_can_be_read_and_no_file_changes() {
 }
 
 #[tokio::test]
-async fn state_that_cannot_be_read_without_a_trace_is_left_alone() {
+async fn state_unreadable_without_changes_is_left_alone() {
     let folder = temporary();
     assert!(Sqlite::read_only(&folder.path().join("none")).await.unwrap().is_none());
     let _state = synced(folder.path()).await;

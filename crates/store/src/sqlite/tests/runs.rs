@@ -21,7 +21,7 @@ async fn known(state: &Sqlite) -> Vec<(String, Option<RunReason>, Option<String>
 }
 
 #[tokio::test]
-async fn runs_of_an_earlier_version_have_no_reason_whether_the_state_is_migrated_or_only_read() {
+async fn runs_of_an_earlier_version_have_no_reason() {
     const STOPPED: &str = "interrupted before the end; no account was removed";
     const STOPPED_EARLIER: &str = "stopped before the end; nobody was removed";
     let folder = temporary();
@@ -58,7 +58,7 @@ async fn runs_of_an_earlier_version_have_no_reason_whether_the_state_is_migrated
 }
 
 #[tokio::test]
-async fn a_reason_of_a_later_version_is_read_as_another_one() {
+async fn reason_of_a_later_version_is_read_as_other() {
     let folder = temporary();
     let state = Sqlite::open(folder.path()).await.unwrap();
     state.record_run(&app(1), &run(1, "x")).await.unwrap();

@@ -58,7 +58,7 @@ async fn two_syncs(records: u64, page: usize) {
 }
 
 #[tokio::test]
-async fn many_records_are_listed_compared_and_promoted() {
+async fn fifty_thousand_records_are_listed_compared_and_promoted() {
     two_syncs(50_000, 1000).await;
 }
 

@@ -32,7 +32,7 @@ fn log_is_empty(folder: &Path) -> bool {
 }
 
 #[tokio::test]
-async fn nothing_of_a_result_is_left_in_any_file_once_it_is_reported() {
+async fn reported_result_is_erased_from_all_files() {
     let folder = temporary();
     let state = Sqlite::open(folder.path()).await.unwrap();
     let app = app(1);
@@ -64,7 +64,7 @@ async fn nothing_of_a_result_is_left_in_any_file_once_it_is_reported() {
 }
 
 #[tokio::test]
-async fn a_reader_in_the_way_puts_off_emptying_the_log_and_does_not_prevent_it() {
+async fn reader_delays_but_does_not_prevent_wal_truncation() {
     let folder = temporary();
     let state = Sqlite::open(folder.path()).await.unwrap();
     state.record_outcome(&app(1), &intent("t1", 1, 1), &outcome(10)).await.unwrap();
@@ -81,7 +81,7 @@ async fn a_reader_in_the_way_puts_off_emptying_the_log_and_does_not_prevent_it()
 }
 
 #[tokio::test]
-async fn what_a_connector_has_added_to_a_result_is_erased_however_the_report_ends() {
+async fn connector_result_is_erased_for_any_report_result() {
     for ended in
         [ReportResult::Missing, ReportResult::Conflict, ReportResult::Rejected { detail: "no".into() }]
     {
@@ -97,7 +97,7 @@ async fn what_a_connector_has_added_to_a_result_is_erased_however_the_report_end
 }
 
 #[tokio::test]
-async fn what_a_crash_left_in_the_log_is_erased_when_the_state_is_opened() {
+async fn secrets_left_in_the_wal_by_a_crash_are_erased_on_open() {
     let folder = temporary();
     let state = Sqlite::open(folder.path()).await.unwrap();
     state.record_outcome(&app(1), &intent("t1", 1, 1), &outcome(10)).await.unwrap();

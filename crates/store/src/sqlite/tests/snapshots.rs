@@ -2,7 +2,7 @@ use super::super::super::{RecordHash, SnapshotStore};
 use super::*;
 
 #[tokio::test]
-async fn discarded_records_are_removed_when_it_is_quiet() {
+async fn discarded_records_are_removed_when_idle() {
     let state = fleeting().await;
     let app = app(1);
     for second in 0..3 {

@@ -7,7 +7,7 @@ async fn overwrite(state: &Sqlite, statement: &'static str) {
 }
 
 #[tokio::test]
-async fn a_state_that_is_not_known_is_an_error_and_not_a_lost_task() {
+async fn unknown_task_state_is_an_error() {
     let state = fleeting().await;
     let app = app(1);
     for name in ["archived", "suspended"] {
@@ -33,7 +33,7 @@ async fn a_state_that_is_not_known_is_an_error_and_not_a_lost_task() {
 }
 
 #[tokio::test]
-async fn values_that_are_not_known_are_named_in_the_error() {
+async fn unknown_values_are_named_in_the_error() {
     let state = fleeting().await;
     let app = app(1);
     let task = TaskId::from("t1");

@@ -63,7 +63,7 @@ async fn concurrent_writes_share_commits() {
 }
 
 #[tokio::test]
-async fn an_answer_comes_after_the_commit() {
+async fn write_returns_after_the_commit() {
     let folder = temporary();
     let before = Arc::new(temporary());
     let answered = Arc::new(AtomicBool::new(false));
@@ -96,7 +96,7 @@ async fn an_answer_comes_after_the_commit() {
 }
 
 #[tokio::test]
-async fn a_write_that_fails_fails_alone() {
+async fn failed_write_fails_alone() {
     let folder = temporary();
     let (observer, commits) = recorder();
     let state = Sqlite::open_observed(folder.path(), observer).await.unwrap();
@@ -125,7 +125,7 @@ async fn a_write_that_fails_fails_alone() {
 
 /// Whatever a failing write keeps from its first run, the other writes happen once.
 #[tokio::test]
-async fn what_ran_beside_a_write_that_fails_is_done_once() {
+async fn writes_batched_with_a_failed_one_apply_once() {
     let folder = temporary();
     let state = Sqlite::open(folder.path()).await.unwrap();
     let app = app(1);
@@ -149,7 +149,7 @@ async fn what_ran_beside_a_write_that_fails_is_done_once() {
 }
 
 #[tokio::test]
-async fn a_full_disk_is_said_and_survived() {
+async fn full_disk_is_reported_and_survived() {
     let folder = temporary();
     let state = Sqlite::open(folder.path()).await.unwrap();
     let app = app(1);
@@ -171,7 +171,7 @@ async fn a_full_disk_is_said_and_survived() {
 }
 
 #[tokio::test]
-async fn a_transaction_that_is_gone_fails_its_batch_and_nothing_else() {
+async fn rolled_back_transaction_fails_only_its_batch() {
     let folder = temporary();
     let state = Sqlite::open(folder.path()).await.unwrap();
     let app = app(1);
@@ -191,7 +191,7 @@ async fn a_transaction_that_is_gone_fails_its_batch_and_nothing_else() {
 }
 
 #[tokio::test]
-async fn a_caller_that_goes_away_takes_nobody_with_it() {
+async fn cancelled_caller_does_not_affect_other_writes() {
     let folder = temporary();
     let state = Sqlite::open(folder.path()).await.unwrap();
     let writes: Vec<_> = (0..100)
@@ -215,7 +215,7 @@ async fn a_caller_that_goes_away_takes_nobody_with_it() {
 }
 
 #[tokio::test]
-async fn a_dead_writer_is_an_error_and_no_hang() {
+async fn dead_writer_returns_an_error() {
     let folder = temporary();
     let state = Sqlite::open(folder.path()).await.unwrap();
     let app = app(1);
@@ -231,7 +231,7 @@ async fn a_dead_writer_is_an_error_and_no_hang() {
 }
 
 #[tokio::test]
-async fn closing_runs_what_waits_and_then_refuses() {
+async fn close_runs_queued_writes_and_then_refuses() {
     let folder = temporary();
     let state = Sqlite::open(folder.path()).await.unwrap();
     let app = app(1);
