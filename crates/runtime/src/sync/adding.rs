@@ -50,7 +50,7 @@ impl Flow {
         self.adding.push_back((records, answer));
     }
 
-    /// The page that was added first, once the state has it. Whoever stops waiting misses nothing. `None` if there is none.
+    /// The page that was added first, once the state has it. Cancel safe. `None` if there is none.
     pub(super) async fn added(&mut self) -> Option<Result<(Vec<Prepared>, Added), Error>> {
         let (_, answer) = self.adding.front_mut()?;
         answer.as_mut().await;

@@ -83,7 +83,7 @@ impl Preparing {
         }
     }
 
-    /// Adds a record. One that cannot be written as JSON is given back.
+    /// Adds a record. Returns one that cannot be written as JSON.
     pub(super) fn add(&mut self, record: Record) -> Result<(), Unwritable> {
         let start = self.json.len();
         if let Err(error) = write_record(&record, self.refs, &mut self.json) {

@@ -39,8 +39,8 @@ impl Listing {
         Self { slug, pages, is_over: false, testimony: Testimony::default(), _reader: reader }
     }
 
-    /// The next page, or `None` after the last. An error means that the listing was not read to its end. Whoever stops waiting
-    /// misses nothing.
+    /// The next page, or `None` after the last. An error means that the listing was not read to its end. Cancel safe: dropping the
+    /// future loses no page.
     pub(super) async fn next(&mut self) -> Result<Option<Page>, Error> {
         if self.is_over {
             return Ok(None);
