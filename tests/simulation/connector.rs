@@ -244,6 +244,7 @@ impl Call {
     /// Returns the response, or `None` if the call ends without one.
     async fn run(self, mut rng: StdRng) -> Option<Result<Completion, Error>> {
         let rules = self.target.behaviour();
+        let deaths = self.deaths;
         let kind = kind_of(&mut rng, &rules, "write", "write_kinds");
         let kind = kind.as_deref();
         let lingers = rng.random_bool(share(&rules, "linger"));
@@ -252,7 +253,9 @@ impl Call {
         let who = account["username"].as_str().map_or_else(|| label(account), str::to_owned);
         self.target.received(&self.name, &self.task, self.attempt, self.action, &who, kind);
         let answer = self.work(kind, lingers, work, &rules, &mut rng).await;
-        if let Some(answer) = &answer {
+        // An answer to a process that has died meanwhile reaches no one.
+        let is_heard = !self.life.is_over() && self.process.deaths() == deaths;
+        if let Some(answer) = answer.as_ref().filter(|_| is_heard) {
             let how = answer.as_ref().err().map_or("ok", |error| error.code().as_str());
             self.target.answered(&self.name, how);
         }

@@ -86,8 +86,23 @@ impl<'r, 'a> Ingest<'r, 'a> {
             tokio::select! {
                 biased;
                 added = flow.added(), if is_adding => self.take_in(of, added, flow).await?,
-                page = listing.next() => return page,
+                page = listing.next() => {
+                    if page.is_err() {
+                        self.push_what_was_read(of, flow).await;
+                    }
+                    return page;
+                }
             };
+        }
+    }
+
+    /// After the listing failed: what was read of it before still reaches Iden, however quickly the failure followed. A further error
+    /// changes nothing, because the sync fails anyway.
+    async fn push_what_was_read(&mut self, of: &ResourceType, flow: &mut Flow) {
+        if self.settle(of, flow).await.is_ok()
+            && let Some(pusher) = &mut flow.pusher
+        {
+            pusher.settle().await;
         }
     }
 

@@ -136,6 +136,11 @@ impl PushPipeline {
         Ok(std::mem::take(&mut self.refused))
     }
 
+    /// Waits for the responses to the pages that were sent, until one is an error.
+    pub(super) async fn settle(&mut self) {
+        while matches!(self.collect_one().await, Ok(true)) {}
+    }
+
     async fn send(&mut self, page: Vec<WireRecord>) -> Result<(), Error> {
         while self.under_way.len() >= self.app.settings.sync.push_concurrency {
             self.collect_one().await?;
