@@ -1,4 +1,4 @@
-//! What the audit log says of the page itself: who comes, goes, and is refused. Actions record themselves.
+//! Audit entries about the page itself: sign-ins, sign-outs and refusals. Actions record their own entries.
 
 use serde_json::{Value, json};
 
@@ -6,17 +6,17 @@ use super::site::Site;
 use bridgehead_runtime::audit::{Actor, Event};
 
 impl Site {
-    /// Someone with the token has come.
+    /// Records a sign-in with the token.
     pub(super) fn record_sign_in(&self) {
         self.record("sign_in", None, "done", json!({ "refused_before": self.refusals.take() }));
     }
 
-    /// Someone has gone.
+    /// Records a sign-out.
     pub(super) fn record_sign_out(&self) {
         self.record("sign_out", None, "done", Value::Null);
     }
 
-    /// Someone was refused.
+    /// Records a refusal, at most once a minute.
     pub(super) fn record_refusal(&self, action: &str, app: Option<&str>, why: &str) {
         if let Some(count) = self.refusals.count() {
             self.record(action, app, "refused", json!({ "refused": why, "refused_since_last_entry": count }));

@@ -42,7 +42,7 @@ impl Asked {
         Self { here, fields, session, overview, frame }
     }
 
-    /// The same for a page that updates itself.
+    /// Marks the page as one that updates itself.
     fn live(mut self) -> Self {
         self.frame.is_live = true;
         self
@@ -236,8 +236,8 @@ pub(super) async fn syncs_csv(
     }
 }
 
-/// All tasks of a list, streamed while they are read, so that memory use does not depend on their number. A list that is incomplete says so
-/// in its last line.
+/// All tasks of a list, streamed while they are read, so that memory use does not depend on their number. If the list is incomplete, its
+/// last line says so.
 pub(super) async fn tasks_csv(
     State(site): State<Arc<Site>>,
     Path(name): Path<String>,

@@ -1,27 +1,27 @@
-//! Refusals on the page, for the audit log. Everyone who reaches the port can cause them, and must not be able to fill the log with
-//! them, because that would drop its old entries.
+//! Counts refused requests to the page for the audit log. Anyone who can reach the port can cause them, and must not be able to fill the
+//! log with them, because old entries would be dropped.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use tokio::time::Instant;
 
-/// One entry in this time; what comes in between is counted.
+/// At most one entry is written in this time; other refusals in between are only counted.
 const PACE: Duration = Duration::from_mins(1);
 
-/// Which refusals are recorded.
+/// Decides which refusals are recorded.
 #[derive(Debug, Default)]
 pub(super) struct Refusals(Mutex<Counted>);
 
 #[derive(Debug, Default)]
 struct Counted {
     recorded: Option<Instant>,
-    /// Since the last entry.
+    /// The number of refusals since the last entry.
     unrecorded: u64,
 }
 
 impl Refusals {
-    /// One more. If it is to be recorded: how many there were since the last entry, with this one.
+    /// Counts a refusal. If it should be recorded, returns the number of refusals since the last entry, including this one.
     pub(super) fn count(&self) -> Option<u64> {
         let now = Instant::now();
         let mut counted = self.lock();
@@ -33,7 +33,7 @@ impl Refusals {
         Some(std::mem::take(&mut counted.unrecorded))
     }
 
-    /// How many there were since the last entry, for an entry that is made anyway.
+    /// Returns and resets the number of refusals since the last entry, for an entry that is written anyway.
     pub(super) fn take(&self) -> u64 {
         std::mem::take(&mut self.lock().unrecorded)
     }

@@ -1,16 +1,16 @@
-//! Where the documentation is: the packages install it, and else it is in the source.
+//! The location of the documentation: installed by a package, or in the source tree.
 
 use std::path::Path;
 
-/// Where packages put it.
+/// Where packages install it.
 const INSTALLED: &str = "/usr/share/doc/bridgehead";
 
-/// What explains alarms.
+/// The explanation of alarms.
 pub(super) fn alarms() -> String {
     place(Path::new(INSTALLED), "docs/alarms.md", "docs/alarms.md")
 }
 
-/// The configuration with all keys.
+/// The example configuration with all keys.
 pub(super) fn configuration() -> String {
     place(Path::new(INSTALLED), "examples/bridgehead.toml", "config/bridgehead.toml")
 }
@@ -20,7 +20,7 @@ pub(super) fn connectors() -> String {
     place(Path::new(INSTALLED), "docs/connectors/", "docs/connectors/")
 }
 
-/// A file or folder as it is installed, or as the source has it where it is not.
+/// The path of an installed file or folder, or its path in the source tree if it is not installed.
 fn place(installed: &Path, name: &str, source: &str) -> String {
     let path = installed.join(name);
     if path.exists() { path.display().to_string() } else { source.to_owned() }

@@ -1,4 +1,4 @@
-//! The audit log of what concerns the page and the log: who signs in, who is refused, who changes what is logged.
+//! Audit entries about the page and the log: sign-ins, refusals, and changes of log levels.
 
 use serde_json::{Value, json};
 
@@ -15,7 +15,7 @@ async fn entries(world: &World) -> Vec<Value> {
     text.lines().map(|line| serde_json::from_str(line).expect("a line of JSON")).collect()
 }
 
-/// What was done and what came of it, of the page.
+/// The actions and outcomes of the entries from the page.
 fn by_the_page(entries: &[Value]) -> Vec<(&str, &str)> {
     let of_page = entries.iter().filter(|entry| entry["actor"] == "page");
     of_page
@@ -40,7 +40,7 @@ async fn who_signs_in_and_out_and_who_is_refused_is_recorded_and_nobody_can_fill
     };
     let wrong = ask(&here, &from(&here, "/login", "token=not-the-token-at-all")).await;
     assert_eq!(wrong.status, 403);
-    // Whoever reaches the port can go on like this; a minute has one entry of it.
+    // Anyone who can reach the port can repeat this; the log gets one entry per minute.
     for _ in 0..20 {
         let elsewhere = ask(&here, &from("evil.example", "/login", "token=x")).await;
         assert_eq!(elsewhere.status, 403);

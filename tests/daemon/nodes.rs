@@ -1,4 +1,4 @@
-//! Two daemons on one PostgreSQL: each app runs on one of them, and what the other leaves is taken up, once.
+//! Two daemons on one PostgreSQL database: each app runs on one of them, and the other takes over the remaining tasks exactly once.
 
 use std::fmt::Write as _;
 use std::time::{Duration, Instant};
@@ -12,7 +12,7 @@ use crate::target::QUICK;
 
 const LEASE: Duration = Duration::from_secs(2);
 
-/// Two nodes with the same app: the configurations differ in the folder and in the name.
+/// Two nodes with the same app: their configurations differ only in the folder and the name.
 async fn two_nodes() -> (bridgehead_test_servers::Postgres, World) {
     let server = server().await;
     let world = World::new().await;
@@ -33,7 +33,7 @@ fn start(world: &World, node: &str) -> Daemon {
     World::started(command)
 }
 
-/// What a node says of itself and the others.
+/// A node's status of itself and the others.
 async fn status(world: &World, node: &str) -> Value {
     let config = world.path(format!("{node}.toml"));
     let output = tokio::task::spawn_blocking(move || {
@@ -78,7 +78,7 @@ fn each_once(world: &World, tasks: &[String], log: &str) {
 #[tokio::test]
 async fn a_node_that_is_killed_under_load_is_followed_and_every_task_is_done_once() {
     let (_server, world) = two_nodes().await;
-    // Some are applied and never answered, some hang before they are applied.
+    // One call is applied and never answered, another hangs before it is applied.
     world.rules(&json!([
         {"account": "user-3", "attempt": 1, "apply": true, "hang_until": "never"},
         {"account": "user-5", "attempt": 1, "until": "never"},
@@ -104,7 +104,7 @@ async fn a_node_that_is_killed_under_load_is_followed_and_every_task_is_done_onc
     println!("taken over after {took:?}, everything done after {:?}", killed.elapsed());
     assert!(took < 2 * LEASE + Duration::from_secs(10), "{took:?}: {}", b.log());
     each_once(&world, &tasks, &format!("{log}\n--- b\n{}", b.log()));
-    // It comes back, and takes nothing.
+    // The first node comes back, and takes no app.
     let a = start(&world, "a");
     a.says("ready").await;
     let more = many(&world, 30..35);
@@ -141,7 +141,7 @@ async fn a_node_that_stops_hands_its_apps_over_at_once() {
     b.stop().await;
 }
 
-/// Sends a signal to a daemon, by its id alone.
+/// Sends a signal to exactly this daemon, by process id.
 fn send(daemon: &Daemon, signal: &str) {
     let status =
         std::process::Command::new("kill").arg(format!("-{signal}")).arg(daemon.pid().to_string()).status();
@@ -178,7 +178,7 @@ async fn a_node_that_is_cut_off_from_the_database_is_followed_and_finds_its_way_
     world.write("state-url-a", &url(&server).replace(&server.port.to_string(), &link.port.to_string()));
     let text = world.read("a.toml").replace("\"state-url\"", "\"state-url-a\"");
     world.write("a.toml", &text);
-    // It is applied while the node is cut off, so that its outcome cannot be recorded there.
+    // The call is applied while the node is cut off, so that the node cannot record its outcome.
     world.rules(&json!([{"account": "user-0", "attempt": 1, "apply": true, "hang_until": "cut"}]));
     let a = start(&world, "a");
     owned_by(&world, "a", "a").await;
@@ -242,7 +242,7 @@ async fn apps_are_spread_over_the_nodes_and_one_that_names_its_nodes_stays_there
     let why = status(&world, "a").await["apps"]["pinned"]["elsewhere"].to_string();
     assert!(why.contains("no node runs it"), "{why}");
     let b = start(&world, "b");
-    // One at a time, and only once b has been there for a while.
+    // One at a time, and only after b has been up for a while.
     let mut most_at_once = 0;
     let mut before = owners(&status(&world, "b").await);
     for _ in 0..600 {

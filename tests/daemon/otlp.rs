@@ -1,4 +1,4 @@
-//! Traces, as a collector receives them: decoded strictly, with nothing in them that names people or is secret.
+//! Traces as a collector receives them: strictly decoded, and free of secrets and of data about people.
 
 use std::sync::{Arc, Mutex};
 
@@ -16,10 +16,10 @@ use crate::target::QUICK;
 const TOKEN: &str = "collector-token-that-must-never-leak-0815";
 const PASSWORD: &str = "first-password-that-must-never-leak-0815";
 
-/// Heads, in small letters, and bodies.
+/// Request heads in lower case, and bodies.
 type Requests = Arc<Mutex<Vec<(String, Vec<u8>)>>>;
 
-/// A collector that keeps what it is sent, and whose answers a test can change.
+/// A collector that stores the requests that it receives; a test can change its responses.
 struct Collector {
     address: std::net::SocketAddr,
     received: Requests,
@@ -45,7 +45,7 @@ impl Collector {
         Self { address, received, answer }
     }
 
-    /// Each span with the attributes of its resource before its own.
+    /// Each span with the attributes of its resource.
     fn spans(&self) -> Vec<(Vec<(String, String)>, Span)> {
         let received = self.received.lock().expect("requests");
         let mut spans = Vec::new();
@@ -133,7 +133,7 @@ async fn each_task_attempt_and_sync_is_a_span_that_names_no_one_and_holds_no_sec
     let log = daemon.stop().await;
     assert!(!log.contains(TOKEN) && !log.contains("traces cannot be sent"), "{log}");
 
-    // Everything has been sent when the daemon has ended.
+    // By the time the daemon has ended, everything has been sent.
     let tasks = collector.named("task");
     let of = |id: &str| {
         let found: Vec<&Span> = tasks.iter().filter(|span| attributes(span)["task"] == id).collect();
@@ -186,7 +186,7 @@ async fn a_collector_that_fails_is_told_of_once_and_keeps_no_task_waiting() {
     *collector.answer.lock().expect("an answer") = "400 Bad Request";
     world.script(QUICK, "");
     let endpoint = format!("http://{}", collector.address);
-    // Every span is sent by itself.
+    // A short delay between batches, so that spans are sent individually.
     let daemon =
         world.start_with(&[("OTEL_EXPORTER_OTLP_ENDPOINT", &endpoint), ("OTEL_BSP_SCHEDULE_DELAY", "20")]);
     for name in ["ann", "bob"] {

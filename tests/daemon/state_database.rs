@@ -1,4 +1,4 @@
-//! State in a real PostgreSQL: the same promises as in a folder, and what the database being away does to them.
+//! State in a real PostgreSQL database: the same guarantees as in a folder, and the behavior during an outage of the database.
 
 use std::process::Output;
 
@@ -8,21 +8,21 @@ use serde_json::{Value, json};
 use crate::support::{Daemon, World, eventually};
 use crate::target::QUICK;
 
-/// The password in the address of the database; no output may ever show it.
+/// The password in the database URL; no output may ever show it.
 const PASSWORD: &str = "admin-secret-1";
 
-/// Starts a server that keeps what it confirms.
+/// Starts a server that does not lose confirmed commits.
 pub(crate) async fn server() -> Postgres {
     Postgres::start_with(&["fsync=on", "synchronous_commit=on"]).await
 }
 
-/// The address of a server's only database, as the test's user.
+/// The URL of a server's only database, with the test's user.
 pub(crate) fn url(server: &Postgres) -> String {
     format!("postgresql://admin:{PASSWORD}@127.0.0.1:{}/postgres", server.port)
 }
 
 impl World {
-    /// Has the state in a database, beside what is configured already.
+    /// Changes the configuration to keep the state in a database.
     pub(crate) fn keep_state_in(&self, url: &str) {
         self.write("state-url", url);
         let text = self.read("bridgehead.toml");
@@ -30,7 +30,7 @@ impl World {
         self.write("bridgehead.toml", &text.replace("[state]\npath = \"state\"\n", with));
     }
 
-    /// Has it in the folder again.
+    /// Changes the configuration to keep the state in the folder again.
     fn keep_state_in_the_folder(&self) {
         let text = self.read("bridgehead.toml");
         let kept =
@@ -79,7 +79,7 @@ async fn tasks_run_once_with_state_in_a_database_also_over_a_kill() {
     let log = daemon.kill();
     assert!(!world.path("state/tasks.db").exists(), "{log}");
     let more = world.many(8..12);
-    // The same folder: nobody has to wait for the lease of the process that is dead.
+    // It uses the same folder, so it does not have to wait for the lease of the dead process.
     let daemon = world.start();
     world.drained().await;
     once(&world, &[tasks, more].concat(), &daemon);

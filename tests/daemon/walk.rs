@@ -1,5 +1,5 @@
-//! The way of a new operator, with the commands of the book: from nothing to a sync of a real directory, a held removal, the action on
-//! the page, and the action in the audit log; and the same with a second app, which a reload has added.
+//! The path of a new operator, with the commands from the documentation: from nothing to a sync of a real directory, a held removal, the
+//! approval on the page, and its entry in the audit log. Then the same with a second app that a reload has added.
 
 use std::path::Path;
 use std::process::{Command, Output};
@@ -13,7 +13,7 @@ use crate::support::{Daemon, KEY, PATIENCE, World};
 
 const ADMIN: &str = "[admin]\nlisten = \"127.0.0.1:0\"\ntoken = { file = \"page-token\" }\n";
 
-/// An operator at a shell, whose configuration is a folder.
+/// An operator at a shell, with a folder as configuration.
 struct Operator {
     world: World,
 }
@@ -30,7 +30,7 @@ impl Operator {
         crate::init::finished(self.command(arguments)).await
     }
 
-    /// Runs a command that must end so, and gives what it printed.
+    /// Runs a command, checks its exit code, and returns its output.
     async fn ends(&self, code: i32, arguments: &[&str]) -> String {
         let output = self.run(arguments).await;
         let said =
@@ -40,7 +40,7 @@ impl Operator {
         said
     }
 
-    /// The first sync, held until it is allowed.
+    /// The first sync: a dry run, then a sync that may remove accounts.
     async fn first_sync(&self, app: &str) {
         let shown = self.ends(0, &["sync", app, "--dry-run"]).await;
         assert!(shown.contains("rehearsed"), "{shown}");
@@ -53,13 +53,13 @@ impl Operator {
         exported.lines().map(|line| serde_json::from_str(line).expect("a line of JSON")).collect()
     }
 
-    /// A sync that would remove people is held; that is seen on the page and allowed there, and is in the audit log.
+    /// A sync that would remove people is held. The page shows that, the sync is allowed there, and the audit log records it.
     async fn held_and_allowed(&self, here: &str, visitor: &Visitor<'_>, app: &str, gone: &str, left: usize) {
         let held = self.ends(1, &["sync", app]).await;
         assert!(held.contains("held"), "{held}");
         let told = self.ends(1, &["status"]).await;
         assert!(told.contains(&format!("ALARM  {app}: removal guard")), "{told}");
-        // A page shows how things were half a second ago at most.
+        // The page may be half a second out of date.
         let deadline = tokio::time::Instant::now() + PATIENCE;
         let mut page = String::new();
         while !page.contains("Removal guard") {
@@ -125,7 +125,7 @@ async fn from_nothing_to_a_held_removal_that_is_allowed_on_the_page_and_again_fo
     world.write("ldap-password", &directory.writer.password);
     world.write("config/page-token", TOKEN);
 
-    // The first app, out of nothing.
+    // The first app, without any existing configuration.
     let (iden, app, url) = (world.sandbox.base_url(), world.app.to_string(), directory.ldap_url());
     let dn = directory.writer.dn.as_str();
     let mut arguments = vec!["init", "--non-interactive", "--output", "config", "--connector", "ldap"];
@@ -142,7 +142,7 @@ async fn from_nothing_to_a_held_removal_that_is_allowed_on_the_page_and_again_fo
     operator.first_sync("directory").await;
     assert!(operator.ends(0, &["status"]).await.contains("All good."));
 
-    // Too many leave at once.
+    // Too many people leave at the same time.
     let people = directory.search(&directory.people, "(objectClass=inetOrgPerson)", &["entryUUID"]);
     let leavers = &people[..12];
     for leaver in leavers {
@@ -152,7 +152,7 @@ async fn from_nothing_to_a_held_removal_that_is_allowed_on_the_page_and_again_fo
     let visitor = Visitor::signed_in_with(&here, TOKEN).await;
     operator.held_and_allowed(&here, &visitor, "directory", &gone, people.len() - leavers.len()).await;
 
-    // A second one, while the daemon runs.
+    // A second app, while the daemon is running.
     world.write("people/accounts.csv", &numbered(20));
     let mut arguments = vec!["init", "--non-interactive", "--output", "config", "--connector", "file"];
     arguments.extend(["--name", "hr", "--path", "people", "--app", "new"]);

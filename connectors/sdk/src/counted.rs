@@ -1,8 +1,8 @@
-//! Numbers of things, as people say them.
+//! Formats counts for messages, such as "1 entry" and "2 entries".
 
 use std::fmt::Display;
 
-/// How many there are of something, with its name in the singular or plural.
+/// Formats a count with the noun in the singular or plural form.
 ///
 /// ```
 /// use bridgehead_sdk::counted;

@@ -108,7 +108,7 @@ impl Overlay {
         (records, next)
     }
 
-    /// The start of a listing; `None` if there never was an account.
+    /// The start of a listing; `None` if there are no accounts and never were.
     pub(crate) fn first(&self) -> Option<Key> {
         if self.people.accounts > 0 {
             Some(Key::First(0))

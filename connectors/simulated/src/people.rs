@@ -73,7 +73,7 @@ impl People {
     /// The account with this number, below `accounts`.
     pub(crate) fn account(&self, number: u64) -> AccountRecord {
         let draw = |what: &str, of: u64| {
-            // Room for the longest name and the number: it is drawn eight times for each account.
+            // A buffer on the stack, large enough for the longest name and the number: this runs up to eight times for each account.
             let mut room = [0; 32];
             let length = what.len() + size_of::<u64>();
             let bytes = &mut room[..length];

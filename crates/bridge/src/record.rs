@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use super::Refs;
 
-/// A record in wire format: written once, and sent as often as it takes.
+/// A record in wire format: serialized once, and sent as often as necessary.
 ///
 /// `Debug` shows only the identifier and the length.
 #[derive(Clone, PartialEq, Eq)]
@@ -16,12 +16,12 @@ pub struct WireRecord {
 }
 
 impl WireRecord {
-    /// A record of which [`write`] has written this.
+    /// Wraps the output of [`write`] for one record.
     pub fn new(id: String, json: Bytes) -> Self {
         Self { id, json }
     }
 
-    /// Writes one record alone.
+    /// Serializes a single record.
     pub fn of(record: &Record, refs: Refs) -> Result<Self, serde_json::Error> {
         let mut json = Vec::new();
         write(record, refs, &mut json)?;
@@ -62,7 +62,7 @@ pub(super) fn page(records: &[WireRecord]) -> Vec<u8> {
     body
 }
 
-/// Appends a record in wire format. What is left behind an error means nothing.
+/// Appends a record in wire format. After an error, the appended bytes are meaningless.
 pub fn write(record: &Record, refs: Refs, into: &mut Vec<u8>) -> Result<(), serde_json::Error> {
     match record {
         Record::Entity(entity) if !entity.extra.keys().any(|name| is_in(name, &ENTITY)) => {
@@ -73,12 +73,12 @@ pub fn write(record: &Record, refs: Refs, into: &mut Vec<u8>) -> Result<(), serd
         {
             serde_json::to_writer(into, &**account)
         }
-        // The way over a tree: it replaces references, and leaves one of two fields of the same name.
+        // The slower way through a JSON tree replaces references, and keeps only one of two fields with the same name.
         _ => serde_json::to_writer(into, &one(record, refs)?),
     }
 }
 
-/// The fields that records have; an additional one of such a name takes the place of the field.
+/// The names of the fields that records have. An additional field with such a name replaces the regular one.
 const ENTITY: [&str; 2] = ["id", "name"];
 const ACCOUNT: [&str; 9] = [
     "id",

@@ -59,10 +59,10 @@ pub(crate) struct OperatorState {
     pub(crate) commands: Arc<RwLock<()>>,
 }
 
-/// When an app began, and how it ends.
+/// When an app started, and how it ends.
 pub(crate) struct Lifecycle {
-    /// By the monotonic clock, when work of another process has ended for certain: when this process began, or later, if another node
-    /// ran the app until then.
+    /// The monotonic time by which all work of other processes has certainly ended: the start of this process, or later if another node ran
+    /// the app before.
     pub(crate) started: Instant,
     /// Cancelled when the daemon stops or a reload replaces the app.
     pub(crate) stop: CancellationToken,
@@ -72,10 +72,10 @@ pub(crate) struct Lifecycle {
     pub(crate) running_since: Timestamp,
     /// The app replaces another one with the same id in this process, so it does not start from the beginning.
     pub(crate) continues: bool,
-    /// To build this app again with other settings or after it moved between nodes. All calls go through [`Target`] and [`Upstream`].
+    /// For building this app again, with other settings or after it moved between nodes. All calls go through [`Target`] and [`Upstream`].
     pub(crate) connector: Arc<dyn Connector>,
     pub(crate) bridge: Arc<dyn Api>,
-    /// How long after its start the app first reads its task list, so that the apps of a daemon do not all do so at once.
+    /// How long after its start the app first reads its task list; spreads the first polls of all apps of the daemon.
     pub(crate) first_poll: OnceLock<Duration>,
     /// The leases of this node, if several nodes share the state.
     leases: Option<Arc<dyn Leases>>,
@@ -103,7 +103,7 @@ pub(crate) struct AppParts {
     pub(crate) rng: Arc<SeededRng>,
     pub(crate) status: Arc<AppStatus>,
     pub(crate) audit: Audit,
-    /// How much longer a call of another node may still be under way.
+    /// How much longer a call of another node may still be running.
     pub(crate) settles_in: Duration,
     /// The leases of this node, if several nodes share the state.
     pub(crate) leases: Option<Arc<dyn Leases>>,
@@ -171,7 +171,7 @@ impl AppContext {
         self.lifecycle.leases.as_ref().is_none_or(|leases| leases.may_start(&self.key))
     }
 
-    /// Runs calls again that fail, with this app's jitter.
+    /// Retries failed calls, with this app's jitter.
     pub(crate) fn retry(&self, policy: RetryPolicy) -> Retrier<'_> {
         Retrier::new(policy, &self.shared.rng)
     }

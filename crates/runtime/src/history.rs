@@ -155,14 +155,14 @@ impl Recorder {
     }
 }
 
-/// The removals that completing the last dry run or held sync would have caused, as far as names are known. Kept in memory only.
+/// The removals that completing the last dry run or held sync would have caused, with names as far as they are known. Kept in memory only.
 #[derive(Clone, Debug)]
 pub struct ShownRemovals {
     /// When they were found.
     pub at: Timestamp,
     /// `held`, `rehearsed` or another result of a sync.
     pub result: SyncResult,
-    /// Whether nothing was pushed on purpose.
+    /// Whether this was a dry run, which pushes nothing.
     pub dry_run: bool,
     /// Why the sync is held.
     pub held_because: Vec<HeldReason>,

@@ -99,7 +99,7 @@ pub(in crate::admin) fn message(
     render("message.html", &format!("{heading} – bridgehead"), frame, page)
 }
 
-/// The chapter of the documentation about alarms, as the build has made it of docs/alarms.md.
+/// The chapter of the documentation about alarms; the build script converts docs/alarms.md.
 const ALARMS: &str = include_str!(concat!(env!("OUT_DIR"), "/alarms.html"));
 
 #[derive(Serialize)]

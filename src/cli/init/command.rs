@@ -30,7 +30,7 @@ use bridgehead_sandbox::{self as sandbox, Sandbox};
 
 /// The listening address of a sandbox, as for `bridgehead sandbox`.
 const SANDBOX: &str = "127.0.0.1:8900";
-/// The file of the API key, if it was typed.
+/// The name of the file for an API key that was typed.
 pub(super) const KEY_FILE: &str = "iden-api-key";
 
 /// The questions that do not depend on the connector.
@@ -147,7 +147,7 @@ async fn work(global: &Global, connectors: &Connectors, options: Init) -> Outcom
     outcome
 }
 
-/// Checks the written configuration and runs a dry run of the first sync, with the usual commands.
+/// Checks the written configuration and does a dry run of the first sync, with the usual commands.
 async fn prove(global: &Global, connectors: &Connectors, place: &Place, name: &str) -> Outcome {
     let there = Global { config: vec![place.configuration().to_owned()], json: global.json };
     let names = [name.to_owned()];
@@ -162,7 +162,7 @@ async fn prove(global: &Global, connectors: &Connectors, place: &Place, name: &s
     sync::run(&there, connectors, &names, Options { dry_run: true, ..Options::default() }).await
 }
 
-/// Everything that is written.
+/// All data that is written.
 struct Answers<'a> {
     interview: &'a Interview,
     target: Discovered,
@@ -207,7 +207,7 @@ impl Answers<'_> {
         Ok(app_id)
     }
 
-    /// The owner of secret files: the service's user must be able to read what root writes for it.
+    /// The owner of secret files: if root writes them, the service's user must be able to read them.
     fn owner(&self) -> Option<(u32, u32)> {
         let is_for_service = self.place.folder.starts_with("/etc") && rustix::process::geteuid().is_root();
         is_for_service
@@ -245,7 +245,7 @@ impl Answers<'_> {
         write::file(iden.map(|iden| self.daemon(iden, ca_file.as_deref())).as_ref(), Some(&app))
     }
 
-    /// What concerns all apps, alone.
+    /// The text of the settings that concern all apps, without an app.
     fn daemon_text(&self, iden: &(String, Kept)) -> String {
         let ca_file = self.ca_file.as_ref().map(|path| path.to_string_lossy());
         write::file(Some(&self.daemon(iden, ca_file.as_deref())), None)

@@ -22,7 +22,7 @@ pub(super) enum Reply {
 /// Asks the user.
 #[async_trait]
 pub(super) trait Asker: Send {
-    /// Asks a question; `before` is the answer that an empty line stands for.
+    /// Asks a question; an empty line repeats the previous answer `before`.
     async fn ask(&mut self, question: &Question, before: Option<&str>) -> Result<Reply, Failure>;
 
     /// Prints a message between questions.
@@ -128,7 +128,7 @@ async fn ask(
         if !question.is_secret {
             let mut text = accept(question, line, before_text)?;
             if question.is_path && !text.is_empty() {
-                // What is typed is relative to where one is; what is written would be relative to the file.
+                // A typed path is relative to the current folder, but a path in the file would be relative to the file.
                 let whole = std::path::absolute(&text).map_err(|error| format!("{text}: {error}"))?;
                 text = whole.to_string_lossy().into_owned();
             }

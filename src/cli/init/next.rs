@@ -7,7 +7,7 @@ use super::super::print;
 use super::place::Place;
 use bridgehead_sandbox::Sandbox;
 
-/// Where the unit is, if systemd starts the daemon.
+/// The locations of the unit file, which exists if systemd starts the daemon.
 const UNITS: [&str; 2] =
     ["/usr/lib/systemd/system/bridgehead.service", "/etc/systemd/system/bridgehead.service"];
 
@@ -42,7 +42,7 @@ impl Next<'_> {
         });
         let begin = match (self.is_running, self.place.is_usual() && is_service(&UNITS)) {
             (true, _) => own("reload".to_owned(), false),
-            // Typed here, `run` would not be the service's user.
+            // Run from a shell, `run` would not use the service's user.
             (false, true) => ("systemctl enable --now bridgehead".to_owned(), false),
             (false, false) => own("run".to_owned(), false),
         };
@@ -50,7 +50,7 @@ impl Next<'_> {
             own(format!("check {name}"), true),
             own(format!("sync --dry-run {name}"), true),
             begin,
-            // A name after the flag would be its value.
+            // A name after the flag would be parsed as its value.
             own(format!("sync {name} --allow-removals"), false),
         ];
         sandbox.into_iter().chain(steps).collect()

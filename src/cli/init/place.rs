@@ -14,7 +14,7 @@ const SYSTEM: &str = "/etc/bridgehead";
 /// The default file name.
 const USUAL: &str = "bridgehead.toml";
 
-/// The file of what concerns all apps, in a folder.
+/// The file with the settings that concern all apps, in a folder.
 const DAEMON: &str = "daemon.toml";
 
 /// The location of the configuration.
@@ -64,13 +64,13 @@ impl Place {
         self.file.clone().unwrap_or_else(|| self.folder.join(format!("{app}.toml")))
     }
 
-    /// The file of what concerns all apps, where that is not in the file of the first one: to remove an app is to delete its file.
+    /// The file for settings that concern all apps, if they are not in the file of the first app: an app is removed by deleting its file.
     pub(super) fn daemon_file(&self) -> Option<PathBuf> {
         let is_needed = self.file.is_none() && self.existing.is_none();
         is_needed.then(|| self.folder.join(DAEMON))
     }
 
-    /// The value of `--config` with which commands read it.
+    /// The value for `--config` with which commands read this configuration.
     pub(super) fn configuration(&self) -> &Path {
         self.file.as_deref().unwrap_or(&self.folder)
     }
@@ -125,7 +125,7 @@ fn existing(folder: &Path, global: &Global, connectors: &Connectors) -> Result<O
     })
 }
 
-/// Whether a file holds nothing but comments, as the one does that the packages bring.
+/// Whether a file contains only comments, such as the one that packages install.
 fn is_blank(file: &Path) -> bool {
     let text = std::fs::read_to_string(file).ok();
     text.and_then(|text| text.parse::<toml::Table>().ok()).is_some_and(|table| table.is_empty())

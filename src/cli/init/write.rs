@@ -35,7 +35,7 @@ pub(super) fn file(daemon: Option<&Daemon<'_>>, app: Option<&App<'_>>) -> String
         "# Written by `bridgehead init`. Change it as you like; `bridgehead check` says what is wrong.\n",
     );
     let (all, targets) = (documentation::configuration(), documentation::connectors());
-    // Writing to a text cannot fail.
+    // Writing to a string cannot fail.
     writeln!(text, "# All keys are listed in {all}, and those of a target in {targets}.").ok();
     if let Some(daemon) = daemon {
         section(
@@ -142,7 +142,7 @@ fn section(text: &mut String, table: &str, is_one_of_several: bool, above: &str,
     }
 }
 
-/// Writes a comment with lines of a readable length.
+/// Writes a comment, wrapped to lines of a readable length.
 fn comment(text: &mut String, said: &str) {
     let mut line = String::new();
     for word in said.split_whitespace() {

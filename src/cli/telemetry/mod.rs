@@ -1,6 +1,6 @@
-//! Traces for a collector, over OTLP: one span for each task, each attempt at it, and each sync.
+//! Exports traces to a collector over OTLP: one span for each task, each attempt, and each sync.
 //!
-//! The environment variables of OpenTelemetry ask for them. They are a feature of the build, `otlp`; a build without it says so.
+//! Enabled by the environment variables of OpenTelemetry. It requires the build feature `otlp`; a build without it logs a warning.
 
 #[cfg(feature = "otlp")]
 mod otlp;
@@ -12,18 +12,18 @@ use tracing_subscriber::{Layer, Registry};
 use super::context::Context;
 use super::failure::Failure;
 
-/// What makes spans of what happens.
+/// Creates spans from events of the runtime.
 pub(super) type SpanLayer = Box<dyn Layer<Registry> + Send + Sync>;
 
-/// The variables that ask for traces, the more specific first.
+/// The variables that enable traces, the more specific one first.
 const ENDPOINTS: [&str; 2] = ["OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "OTEL_EXPORTER_OTLP_ENDPOINT"];
 
-/// What may name another way of sending, the more specific first.
+/// The variables that select a protocol, the more specific one first.
 const PROTOCOLS: [&str; 2] = ["OTEL_EXPORTER_OTLP_TRACES_PROTOCOL", "OTEL_EXPORTER_OTLP_PROTOCOL"];
-/// The only way that there is here.
+/// The only supported protocol.
 const PROTOCOL: &str = "http/protobuf";
 
-/// Spans that are being sent.
+/// The exporter of spans, if enabled.
 #[derive(Debug)]
 pub(super) struct Traces {
     #[cfg(feature = "otlp")]
@@ -31,8 +31,7 @@ pub(super) struct Traces {
 }
 
 impl Traces {
-    /// Sends traces from now on, if that is asked for, through the layer that is returned. Nothing is sent before the first span
-    /// has ended.
+    /// Starts exporting traces through the returned layer, if the environment enables it. Nothing is sent before the first span has ended.
     #[cfg_attr(
         not(feature = "otlp"),
         expect(unused_variables, clippy::unnecessary_wraps, reason = "a build without traces sends none")
@@ -50,7 +49,7 @@ impl Traces {
         Ok((none, None))
     }
 
-    /// Sends what is left.
+    /// Sends the remaining spans.
     pub(super) async fn end(self) {
         #[cfg(feature = "otlp")]
         if let Some(provider) = self.provider {
@@ -61,12 +60,12 @@ impl Traces {
     }
 }
 
-/// What an operator has to know about the traces that are asked for.
+/// The warning for a build that cannot send the requested traces.
 pub(super) fn warning(environment: &BTreeMap<String, String>) -> Option<String> {
     endpoint(environment).filter(|_| !cfg!(feature = "otlp")).map(|(name, _)| not_built(name))
 }
 
-/// Why the traces that are asked for cannot be sent, whatever the network says.
+/// Why the requested traces cannot be sent, regardless of the network.
 pub(super) fn problem(environment: &BTreeMap<String, String>) -> Option<String> {
     endpoint(environment).filter(|_| cfg!(feature = "otlp"))?;
     let set = |name| environment.get(name).map(String::as_str).filter(|value| !value.is_empty());
@@ -83,7 +82,7 @@ fn not_built(name: &str) -> String {
     )
 }
 
-/// The variable that names the collector, and its value.
+/// The variable with the collector's address, and its value.
 fn endpoint(environment: &BTreeMap<String, String>) -> Option<(&'static str, &str)> {
     let value =
         |name: &str| environment.get(name).map(|value| value.trim()).filter(|value| !value.is_empty());

@@ -1,6 +1,6 @@
-//! Sends spans to a collector, by OTLP over HTTP.
+//! Sends spans to a collector with OTLP over HTTP.
 //!
-//! Spans hold names, numbers and outcomes, which the runtime gives them; no line of the log goes along, because some name people.
+//! Spans contain only the names, numbers and outcomes that the runtime sets. Log lines are not sent, because some of them name people.
 
 use std::sync::atomic::AtomicBool;
 use std::sync::atomic::Ordering::Relaxed;
@@ -20,25 +20,25 @@ use super::super::context::Context;
 use super::super::failure::{Exit, Failure};
 use super::SpanLayer;
 
-/// The spans of the runtime that are sent.
+/// The names of the spans that are sent.
 const SPANS: [&str; 3] = ["task", "attempt", "sync"];
 /// How long connecting to the collector may take.
 const CONNECT: Duration = Duration::from_secs(5);
-/// How long it may take to answer: the default of OpenTelemetry.
+/// The timeout for a request: the default of OpenTelemetry.
 const ANSWERS: Duration = Duration::from_secs(10);
-/// How long what is left may take when the daemon stops.
+/// How long sending the remaining spans may take when the daemon stops.
 const LAST: Duration = Duration::from_secs(3);
-/// So much of an answer is read; nothing in it is of use.
+/// The maximum number of bytes that are read of a response; its content is not used.
 const ANSWER: usize = 64 * 1024;
-/// The headers that the exporter sends, which may hold a token.
+/// The variables with headers for the collector, which may contain a token.
 const HEADERS: [&str; 2] = ["OTEL_EXPORTER_OTLP_HEADERS", "OTEL_EXPORTER_OTLP_TRACES_HEADERS"];
 
-/// What collects spans and sends them.
+/// Collects spans and sends them.
 #[derive(Debug)]
 pub(super) struct Provider(SdkTracerProvider);
 
 impl Provider {
-    /// Sends what is left, for a moment.
+    /// Sends the remaining spans, for at most [`LAST`].
     pub(super) async fn end(self) {
         let ended = tokio::task::spawn_blocking(move || self.0.shutdown_with_timeout(LAST)).await;
         if let Ok(Err(error)) = ended {
@@ -47,7 +47,7 @@ impl Provider {
     }
 }
 
-/// Begins to send. The address and the rest come from the environment, which the exporter reads by itself.
+/// Starts sending. The exporter reads the address and other settings directly from the environment.
 pub(super) fn start(context: &Context) -> Result<(Provider, SpanLayer), Failure> {
     let wrong = |why: String| Failure::new(Exit::Configuration, format!("traces cannot be sent: {why}"));
     if let Some(problem) = super::problem(&context.environment) {
@@ -60,7 +60,7 @@ pub(super) fn start(context: &Context) -> Result<(Provider, SpanLayer), Failure>
     }
     let builder = reqwest::Client::builder()
         .user_agent(concat!("bridgehead/", env!("CARGO_PKG_VERSION")))
-        // A redirect could take a token elsewhere.
+        // A redirect could send a token to another server.
         .redirect(reqwest::redirect::Policy::none())
         .referer(false)
         .connect_timeout(CONNECT)
@@ -92,13 +92,13 @@ pub(super) fn start(context: &Context) -> Result<(Provider, SpanLayer), Failure>
     Ok((Provider(provider), layer.boxed()))
 }
 
-/// The way to the collector: with the certificates and the proxy that the configuration names.
+/// The HTTP client for the collector, with the certificates and the proxy from the configuration.
 #[derive(Debug)]
 struct Collector {
     client: reqwest::Client,
-    /// The exporter has a thread of its own, on which no connection can be driven.
+    /// The exporter runs on its own thread, which has no runtime for connections.
     runtime: Handle,
-    /// So that an outage is logged once.
+    /// Ensures that an outage is logged only once.
     is_failing: AtomicBool,
 }
 
@@ -146,7 +146,7 @@ async fn send(client: &reqwest::Client, request: reqwest::Request) -> reqwest::R
     Ok(response)
 }
 
-/// An error without its address, which may hold a password, and what it comes from.
+/// Describes an error and its causes, without the URL, which may contain a password.
 fn causes(error: &reqwest::Error) -> String {
     let mut text = if error.is_timeout() { "no answer in time" } else { "the connection failed" }.to_owned();
     let mut source = std::error::Error::source(error);

@@ -1,4 +1,5 @@
-//! Many apps with a few tasks each, against one app with all of them; and what apps whose target hardly answers cost the others.
+//! Many apps with a few tasks each, compared with one app that has all of them; also how much apps with a very slow target delay the
+//! others.
 
 use std::collections::HashSet;
 use std::time::Duration;
@@ -12,11 +13,11 @@ use super::tasks::{AT_ONCE, task, timed, to_f64};
 use super::{Options, Round};
 use crate::failure::Result;
 
-/// How many tasks there are in all.
+/// The total number of tasks.
 const COUNT: usize = 20_000;
-/// How many of an app's tasks are under way at once.
+/// The number of concurrent tasks per app.
 const CONCURRENCY: usize = 32;
-/// How many apps there are, for many of them.
+/// The number of apps in the measurement with many apps.
 const APPS: usize = 1_000;
 
 pub(super) async fn run(options: &Options) -> Result<Vec<Round>> {
@@ -34,7 +35,7 @@ pub(super) async fn run(options: &Options) -> Result<Vec<Round>> {
     Ok(rounds)
 }
 
-/// So many apps from `first` on, each with `each` tasks. What those have whose target is slow does not count.
+/// Measures `apps` apps, numbered from `first`, with `each` tasks per app. Tasks of apps with a slow target do not count.
 async fn measure(place: &Place, options: &Options, first: usize, apps: usize, each: usize) -> Result<Round> {
     let slow = if apps == 1 { 0 } else { options.slow.min(apps - 1) };
     let concurrency = options.concurrency.unwrap_or(CONCURRENCY);
@@ -66,7 +67,7 @@ async fn measure(place: &Place, options: &Options, first: usize, apps: usize, ea
     place.wait_for("method=GET&path=/tasks/", 1).await?;
     let before = daemon.used()?;
     place.wait_for("method=PATCH&status=200", count).await?;
-    // The last outcome is written down as reported.
+    // Lets the daemon record that the last outcome was reported.
     tokio::time::sleep(Duration::from_millis(100)).await;
     let after = daemon.used()?;
     let mut requests = place.requests().await?;

@@ -1,4 +1,4 @@
-//! Tasks that become pending while the app is idle: how long until each is reported.
+//! Tasks that become pending while the app is idle: how long it takes until each is reported.
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -11,10 +11,10 @@ use super::{Options, Round};
 use crate::failure::{Failure, Result};
 
 const COUNT: usize = 100;
-/// The interval at which the daemon asks for tasks.
+/// The daemon's poll interval.
 const POLL: Duration = Duration::from_secs(1);
 
-/// The rate says nothing here; `p50_ms` and `p99_ms` count from the moment at which a task became pending.
+/// The rate is meaningless here; `p50_ms` and `p99_ms` are measured from the moment a task became pending.
 pub(super) async fn run(options: &Options) -> Result<Vec<Round>> {
     let place = Place::start(options)?;
     let count = options.count.unwrap_or(COUNT);
@@ -60,12 +60,12 @@ pub(super) async fn run(options: &Options) -> Result<Vec<Round>> {
     Ok(rounds)
 }
 
-/// Makes one task after the other, at moments that are spread over the interval. Their ids, and when each became pending.
+/// Creates tasks one after another, at times spread over the poll interval. Returns their ids, and when each became pending.
 async fn made(place: &Place, app: &str, count: usize) -> Result<Vec<(String, f64)>> {
     let mut control = place.connect().await?;
     let mut made = Vec::with_capacity(count);
     for number in 0..count {
-        // Steps of the golden ratio are spread evenly, however many there are.
+        // Multiples of the golden ratio are spread evenly, regardless of their number.
         let part = (to_f64(number) * 0.618).fract();
         tokio::time::sleep(POLL / 10 + POLL.mul_f64(part) / 5).await;
         let body = Value::from(vec![task(number, false)]).to_string();
@@ -80,7 +80,7 @@ async fn made(place: &Place, app: &str, count: usize) -> Result<Vec<(String, f64
     Ok(made)
 }
 
-/// Seconds of this day, as the times of the ledger are read.
+/// The seconds since midnight, like the times of the ledger.
 fn now() -> f64 {
     const DAY: f64 = 24.0 * 3600.0;
     SystemTime::now().duration_since(UNIX_EPOCH).map_or(0.0, |since| since.as_secs_f64() % DAY)

@@ -26,11 +26,11 @@ use crate::tool;
 pub(crate) enum Work {
     /// Tasks, from pending to reported.
     Tasks,
-    /// Tasks that become pending in an app that has nothing else to do, one after the other, until each is reported.
+    /// Tasks that become pending one after another in an otherwise idle app, until each is reported.
     Idle,
     /// A full sync of the simulated target.
     Sync,
-    /// Pending tasks of many apps, against as many of one app.
+    /// Pending tasks of many apps, compared with the same number of one app.
     Apps,
 }
 
@@ -45,22 +45,22 @@ impl Work {
     }
 }
 
-/// How it is measured.
+/// The options of a measurement.
 #[expect(clippy::struct_excessive_bools, reason = "each is a flag of its own")]
 #[derive(Args, Clone, Debug)]
 pub(crate) struct Options {
     /// What to measure.
     work: Work,
-    /// How many tasks in all, or how many accounts of a sync.
+    /// The total number of tasks, or the number of accounts in a sync.
     #[arg(long)]
     count: Option<usize>,
     /// The number of concurrent tasks or pages [default: 32 tasks, 4 pages].
     #[arg(long)]
     concurrency: Option<usize>,
-    /// How many apps [default: 1,000].
+    /// The number of apps [default: 1,000].
     #[arg(long)]
     apps: Option<usize>,
-    /// So many of the apps have a target that does not answer within minutes; the tasks of the others count.
+    /// The number of apps whose target does not respond within minutes; only the tasks of the others count.
     #[arg(long, default_value_t = 0)]
     slow: usize,
     /// The number of rounds; the median counts.
@@ -72,13 +72,13 @@ pub(crate) struct Options {
     /// Give each task a different password, which the daemon must keep out of everything it writes.
     #[arg(long)]
     passwords: bool,
-    /// How long the sandbox keeps back each answer, in milliseconds: the way to Iden.
+    /// How long the sandbox delays each response, in milliseconds: simulates the network latency to Iden.
     #[arg(long, default_value_t = 0)]
     bridge_delay: u64,
     /// How long each call of the target takes, in milliseconds; the floor waits once for each task.
     #[arg(long, default_value_t = 0)]
     target_delay: u64,
-    /// Turn `tasks.verify` off: what verification costs is the difference.
+    /// Turn `tasks.verify` off, to measure the cost of verification.
     #[arg(long)]
     without_verify: bool,
     /// Print JSON.

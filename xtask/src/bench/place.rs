@@ -25,7 +25,8 @@ pub(super) fn built(profile: &str, name: &str) -> PathBuf {
     tool::target().join(folder).join(name)
 }
 
-/// A sandbox, and the folder for the state of the daemons: on the disk of the build, because the journal waits for a disk.
+/// A sandbox, and a folder for the daemons' state. The folder is on the disk with the build, because the journal has to wait for a real
+/// disk.
 #[derive(Debug)]
 pub(super) struct Place {
     pub(super) address: SocketAddr,
@@ -106,7 +107,7 @@ impl Place {
         Ok(app)
     }
 
-    /// From now on, every answer of the Bridge is kept back for so many milliseconds.
+    /// Delays every further response of the Bridge by this many milliseconds.
     pub(super) async fn delay(&self, milliseconds: u64) -> Result<()> {
         let mut control = self.connect().await?;
         control.call(Method::DELETE, "/sandbox/v1/faults", Bytes::new()).await?;
@@ -125,7 +126,7 @@ impl Place {
         )
     }
 
-    /// Starts a daemon that has these apps, in a folder of this name.
+    /// Starts a daemon with these apps, in a folder with this name.
     pub(super) fn daemon_of(&self, name: &str, apps: &str) -> Result<Process> {
         let folder = self.folder.path().join(name);
         std::fs::create_dir(&folder).map_err(Failure::of(&folder))?;

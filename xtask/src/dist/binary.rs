@@ -7,7 +7,7 @@ use super::Product;
 use crate::failure::{Failure, Result};
 use crate::tool;
 
-/// What is handed out can send traces: who installs a package does not compile.
+/// The features of distributed binaries. They can send traces, because users of a package do not build it themselves.
 pub(super) const FEATURES: &str = "otlp";
 const BUILD: [&str; 7] =
     ["build", "--release", "--locked", "--package", "bridgehead", "--features", FEATURES];

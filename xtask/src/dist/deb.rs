@@ -62,7 +62,7 @@ fn libraries(work: &Path, binary: &Path) -> Result<String> {
 /// The checksums for `dpkg --verify`.
 fn md5sums(root: &Path) -> Result<String> {
     let files = tree::files(root)?;
-    // The configuration is meant to be changed.
+    // Operators are expected to change the configuration.
     let files = files.iter().filter(|file| !file.starts_with("etc"));
     tool::run(Command::new("md5sum").args(files).current_dir(root))
 }

@@ -43,19 +43,20 @@ pub(crate) struct BridgeBreaker {
     state: Watched<State>,
     /// Held by the only caller that may send while parallel calls are not allowed.
     probe: Semaphore,
-    /// How many wait for an opening.
+    /// How many callers wait until calls may be sent in parallel again.
     waiting: AtomicU32,
     health: watch::Sender<Health>,
 }
 
-/// So many callers may pass at once when the breaker opens.
+/// The maximum number of waiting callers that may all send immediately once parallel calls are allowed again.
 const AT_ONCE: u32 = 64;
-/// For each further one, all of them are spread over so much more time: a Bridge that is back is not met by everybody at once.
+/// Each further caller extends the period over which all of them are spread by this much, so that a Bridge that has recovered is not
+/// flooded.
 const EACH: Duration = Duration::from_millis(10);
-/// But never over more than this.
+/// The maximum length of that period.
 const LONGEST: Duration = Duration::from_secs(10);
 
-/// One who waits for an opening.
+/// Counts a caller that waits until calls may be sent in parallel again.
 struct Waiting<'a>(&'a AtomicU32);
 
 impl<'a> Waiting<'a> {

@@ -1,9 +1,10 @@
-//! Which apps run on this node, where several nodes share their state.
+//! Decides which apps run on this node if several nodes share their state.
 //!
-//! [`plan`] decides what this node takes and gives away; here it is done, once in a tenth of a lease. An app that this node does not
-//! own is in the fleet all the same, as a context without loops, so that it can be looked at. Taking it starts the loops of a new
-//! context, as a start of the daemon would; giving it away ends them, as its stop would. Nothing here is needed for safety: each write
-//! is refused by the database if the app is not this node's, and no call is started without one.
+//! [`plan`] decides which apps this node takes and gives up; this module does it, every tenth of a lease, but at least once a second and at
+//! most ten times a second. An app that this node does not own is still in the fleet, as a context without loops, so that its status can be
+//! read. Taking an app starts the loops of a new context, like a start of the daemon; giving it up ends them, like a stop. Safety does not
+//! depend on this module: the database refuses writes to an app that this node does not own, and no call starts without a recorded intent
+//! and a lease.
 
 mod plan;
 
@@ -24,27 +25,27 @@ use super::supervisor::{Ended, Supervisor};
 use bridgehead_store::lease::{Leases, Presence, View};
 use bridgehead_store::{AppKey, Error};
 
-/// How long a node that leaves tries to say so.
+/// How long a node that is leaving tries to announce it.
 const FAREWELL: Duration = Duration::from_secs(1);
 
-/// What is known of who runs what.
+/// Knows which node runs which app.
 #[derive(Debug)]
 pub(crate) struct Ownership {
     leases: Arc<dyn Leases>,
     seen: RwLock<Seen>,
 }
 
-/// What was last seen of the nodes.
+/// The last view of the nodes.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Seen {
     pub(crate) view: View,
-    /// When; `None` before the first time.
+    /// When it was read; `None` before the first time.
     pub(crate) at: Option<Instant>,
-    /// Why it could not be looked again.
+    /// Why the last attempt to read it failed.
     pub(crate) failure: Option<String>,
 }
 
-/// What ownership acts on.
+/// The parts of this daemon that ownership acts on.
 pub(crate) struct Here<'a> {
     pub(crate) fleet: &'a Fleet,
     pub(crate) supervisor: &'a Supervisor,
@@ -57,12 +58,12 @@ impl Ownership {
         Self { leases, seen: RwLock::default() }
     }
 
-    /// What was last seen.
+    /// Returns the last view.
     pub(crate) fn seen(&self) -> Seen {
         self.seen.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// Whether the app is this node's, as far as it knows.
+    /// Whether this node owns the app, as far as it knows.
     pub(crate) fn holds(&self, app: &AppKey) -> bool {
         self.leases.holds(app)
     }
@@ -71,10 +72,10 @@ impl Ownership {
         self.leases.allow_calls(longest).await
     }
 
-    /// Takes apps and gives them away until `stop`.
+    /// Takes apps and gives them up until `stop`.
     ///
-    /// Cancel: `stop` ends it after the step that is under way. Error: the state that cannot be reached is looked at again; meanwhile
-    /// nothing is taken and nothing is given. Panic: one in here ends the supervisor, and with it every loop.
+    /// Cancel: `stop` ends it after the current step. Error: if the state cannot be reached, the next tick retries; until then, nothing is
+    /// taken or given up. Panic: a panic in here ends the supervisor, and with it every loop.
     pub(crate) async fn run(&self, here: &Here<'_>, stop: &CancellationToken) {
         let lease = self.leases.lease();
         let mut ticks = interval((lease / 10).clamp(Duration::from_millis(100), Duration::from_secs(1)));
@@ -112,7 +113,7 @@ impl Ownership {
     async fn look(&self, here: &Here<'_>) -> bool {
         let name = self.leases.node_name();
         let all = here.fleet.all();
-        // An app may be kept to nodes that reach its target.
+        // An app may be restricted to the nodes that can reach its target.
         let fit = all.values().filter(|app| {
             let nodes = &app.settings.nodes;
             nodes.is_empty() || nodes.iter().any(|node| node == name)
@@ -164,7 +165,7 @@ impl Ownership {
         self.end(here, &app).await;
     }
 
-    /// Ends the loops of what another node has taken over.
+    /// Ends the loops of apps that another node has taken over.
     async fn end_what_is_lost(&self, here: &Here<'_>) {
         for app in here.fleet.all().into_values() {
             if here.supervisor.is_running(&app.name) && !self.holds(&app.key) {
@@ -174,7 +175,7 @@ impl Ownership {
         }
     }
 
-    /// What a reload has brought, or what was taken while one was under way.
+    /// Starts apps that a reload has added, or that were taken during a reload.
     async fn start_what_is_ours(&self, here: &Here<'_>) {
         for app in here.fleet.all().into_values() {
             let is_stuck = app.lifecycle.stuck.load(std::sync::atomic::Ordering::Relaxed);
@@ -184,7 +185,7 @@ impl Ownership {
         }
     }
 
-    /// Ends the loops of an app, and gives it back if it is this node's.
+    /// Ends the loops of an app, and releases it if this node owns it.
     async fn end(&self, here: &Here<'_>, app: &Arc<AppContext>) {
         let Some(_turn) = here.supervisor.change().await else { return };
         let (ended, commands) = here.supervisor.end_loops(app).await;
@@ -198,7 +199,7 @@ impl Ownership {
         drop(commands);
     }
 
-    /// Lets other nodes have an app, whose loops have ended.
+    /// Releases an app whose loops have ended, so that other nodes can take it.
     pub(crate) async fn give_back(&self, history: Option<&Recorder>, app: &AppContext, is_over: bool) {
         if !self.holds(&app.key) {
             return;
@@ -211,15 +212,15 @@ impl Ownership {
         }
     }
 
-    /// Says that this node takes nothing any more.
+    /// Announces that this node takes no more apps.
     pub(crate) async fn leave(&self) {
         let presence = Presence { apps: Vec::new(), is_leaving: true };
-        // If it cannot be said, its leases end all the same.
+        // If the announcement fails, its leases still expire.
         drop(tokio::time::timeout(FAREWELL, self.leases.look(&presence)).await);
     }
 }
 
-/// Starts the loops of an app, in a context of its own.
+/// Starts the loops of an app in a new context.
 async fn start(here: &Here<'_>, name: &str, key: &AppKey, settles_in: Duration) {
     let Some(_turn) = here.supervisor.change().await else { return };
     let Some(app) = here.fleet.get(name).filter(|app| app.key == *key) else { return };

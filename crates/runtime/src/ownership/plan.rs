@@ -1,8 +1,8 @@
-//! Which apps a node takes and gives away: a pure decision from what it sees.
+//! Decides which apps a node takes and gives up, based only on its view of the nodes. Pure.
 //!
-//! All nodes decide by the same rule from nearly the same view, so they seldom want the same app; when they do, the database lets one
-//! of them have it. A node that dies or leaves is followed at once. That a node has come back, or that one has more apps than another, is
-//! no hurry: one app is moved at a time, and only to a node that has been there for a while.
+//! All nodes follow the same rule and have almost the same view, so they rarely want the same app; if they do, the database grants it to
+//! one of them. The apps of a node that dies or leaves are taken over immediately. If a node has come back, or has fewer apps than another,
+//! there is no hurry: one app is moved at a time, and only to a node that has been up for a while.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -12,26 +12,26 @@ use xxhash_rust::xxh3::xxh3_64;
 use bridgehead_store::AppKey;
 use bridgehead_store::lease::{NodeSeen, View};
 
-/// A node gets apps of others only when it has been there for so many leases.
+/// A node gets apps from other nodes only after it has been up for this many leases.
 const STEADY: u32 = 4;
 
-/// What a node does about one app.
+/// A node's action for one app.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Step {
-    /// It takes the app, which nobody has.
+    /// It takes an app that has no owner.
     Acquire(AppKey),
-    /// It stops running the app, which it may not run any more.
+    /// It stops running an app that it may no longer run.
     Leave(AppKey),
-    /// It gives the app to another node, which has fewer.
+    /// It gives the app to another node that has fewer.
     Release {
         /// The app.
         app: AppKey,
-        /// The name of the node that is to have it.
+        /// The name of the node that should get it.
         to: String,
     },
 }
 
-/// What this node does now. `lease` is how long one lasts, `may_move` whether it is time to move an app.
+/// What this node should do now. `lease` is the duration of a lease; `may_move` says whether it is time to move an app.
 pub(crate) fn steps(view: &View, lease: Duration, may_move: bool) -> Vec<Step> {
     let alive: Vec<&NodeSeen> = view.nodes.iter().filter(|node| node.silent_for < lease).collect();
     let Some(me) = alive.iter().find(|node| node.process == view.me) else { return Vec::new() };
@@ -62,14 +62,15 @@ pub(crate) fn steps(view: &View, lease: Duration, may_move: bool) -> Vec<Step> {
             }
         }
     }
-    // While somebody has yet to take an app, nothing else is set in motion.
+    // While an app still has no owner, no app is moved.
     if steps.is_empty() && !has_orphans && may_move {
         steps.extend(give_away(view, &alive, &load, lease));
     }
     steps
 }
 
-/// An app of this node for a node that has at least two fewer: moving it makes a difference, and does not come back.
+/// Picks an app to give to a node that has at least two fewer. With a smaller difference, moving would not help and the app would come
+/// back.
 fn give_away(
     view: &View,
     alive: &[&NodeSeen],
@@ -91,7 +92,7 @@ fn give_away(
     })
 }
 
-/// Which of several nodes an app prefers: the same for all who ask, and different from app to app.
+/// An app's preference among several nodes: all nodes compute the same value, and it differs from app to app.
 fn preference(app: &AppKey, node: &NodeSeen) -> u64 {
     xxh3_64(format!("{app} {} {}", node.name, node.process).as_bytes())
 }
@@ -201,7 +202,7 @@ mod tests {
     }
 
     proptest! {
-        /// However they begin, the nodes come to rest, with each app at one node, and none at two.
+        /// From any start, the nodes settle with each app at exactly one node.
         #[test]
         fn nodes_come_to_rest_with_every_app_at_one_of_them(
             nodes in 1usize..6,

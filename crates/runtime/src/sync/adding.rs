@@ -1,4 +1,4 @@
-//! Records on their way into the listing: while the state takes down one page, the next ones are read and checked.
+//! Pages on their way into the snapshot: while the store writes one page, the next ones are read and validated.
 
 use std::collections::VecDeque;
 use std::pin::Pin;
@@ -13,15 +13,15 @@ use super::push::PushPipeline;
 use crate::app::AppContext;
 use bridgehead_store::{Added, Error, RecordHash};
 
-/// So many pages are on their way at once. Those that wait for the disk share a commit, and each is in memory.
+/// The maximum number of pages in progress. Pages that wait for the disk share a commit, but each one takes memory.
 const PAGES: usize = 3;
 
 type Answer = Pin<Box<MaybeDone<BoxFuture<'static, Result<Added, Error>>>>>;
 
-/// What is under way of one resource type: pages that the listing takes in, in their order, and behind them those that are pushed.
+/// The pages of one resource type that are in progress: those being added to the snapshot, in order, and behind them those being pushed.
 ///
-/// Cancel: dropping this starts nothing more. A page that the state was already given is taken in all the same, before whatever the
-/// state is asked for next.
+/// Cancel: dropping this starts nothing more. A page that was already passed to the store is added nevertheless, before any later request
+/// to the store is handled.
 #[derive(Default)]
 pub(super) struct Flow {
     adding: VecDeque<(Vec<Prepared>, Answer)>,
@@ -34,23 +34,23 @@ impl Flow {
         self.adding.len() >= PAGES
     }
 
-    /// Whether a page is on its way.
+    /// Whether a page is being added.
     pub(super) fn is_adding(&self) -> bool {
         !self.adding.is_empty()
     }
 
-    /// Hands a page to the state, which has it when this returns, and does not wait for the answer.
+    /// Passes a page to the store without waiting for the answer. When this returns, the store has received the page.
     pub(super) async fn add(&mut self, app: &AppContext, of: &ResourceType, records: Vec<Prepared>) {
         let seen: Vec<RecordHash> = records.iter().map(Prepared::seen).collect();
         let (snapshots, key, slug) = (Arc::clone(&app.snapshots), app.key.clone(), of.slug.to_string());
         let add: BoxFuture<'static, _> = Box::pin(async move { snapshots.add(&key, &slug, &seen).await });
         let mut answer = Box::pin(maybe_done(add));
-        // Its answer is taken later, whether it is there already or not.
+        // The first poll sends the page. The answer is read later, even if it is already there.
         let _is_there: Poll<()> = futures::poll!(answer.as_mut());
         self.adding.push_back((records, answer));
     }
 
-    /// The page that was added first, once the state has it. Cancel safe. `None` if there is none.
+    /// Waits until the oldest page in progress has been added. `None` if no page is in progress. Cancel safe.
     pub(super) async fn added(&mut self) -> Option<Result<(Vec<Prepared>, Added), Error>> {
         let (_, answer) = self.adding.front_mut()?;
         answer.as_mut().await;

@@ -29,7 +29,7 @@ pub(super) struct Ingest<'r, 'a> {
     pub(super) dangling: BTreeMap<String, BTreeSet<String>>,
     /// References that were found in their listings.
     pub(super) known: Known,
-    /// Groups and licenses that Iden refused, as hashes: it is not asked again when their type is listed once more.
+    /// Groups and licenses that Iden rejected, as hashes: they are not pushed again when their type is listed once more.
     refused: HashSet<u64>,
     /// The invalid records that were read, by type.
     bad: BTreeMap<String, Bad>,
@@ -74,7 +74,7 @@ impl<'r, 'a> Ingest<'r, 'a> {
         self.prove(of, &listing).await
     }
 
-    /// The next page of the target. Whatever the state has taken in meanwhile is pushed.
+    /// Returns the next page of the target. Meanwhile, pushes the pages that the store has added.
     async fn next_page(
         &mut self,
         of: &ResourceType,
@@ -106,7 +106,7 @@ impl<'r, 'a> Ingest<'r, 'a> {
         }
     }
 
-    /// Waits until the state has taken in everything that it was given, and pushes it.
+    /// Waits until the store has added all pages that it was given, and pushes them.
     pub(super) async fn settle(&mut self, of: &ResourceType, flow: &mut Flow) -> Result<(), Error> {
         while flow.is_adding() {
             let added = flow.added().await;
@@ -115,8 +115,8 @@ impl<'r, 'a> Ingest<'r, 'a> {
         Ok(())
     }
 
-    /// Whether a listing that has ended was read to its end. What it had of a type is all that was read of it, in this and in
-    /// earlier listings of this sync, bad records included.
+    /// Checks the evidence that a finished listing was read to its end. The number of records read is that of this and all earlier listings
+    /// of the type in this sync, including invalid records.
     pub(super) async fn prove(&mut self, of: &ResourceType, listing: &Listing) -> Result<(), Error> {
         let slug = of.slug.as_str();
         let good = self.run.app.snapshots.seen_count(&self.run.app.key, slug).await?;
@@ -182,7 +182,7 @@ impl<'r, 'a> Ingest<'r, 'a> {
         self.run.record.invalid.add(record);
     }
 
-    /// The records of a page that keep every rule which the record alone can break.
+    /// Returns the valid records of a page, as far as a record can be validated on its own.
     async fn admit(
         &mut self,
         of: &ResourceType,
@@ -222,7 +222,8 @@ impl<'r, 'a> Ingest<'r, 'a> {
             self.read_bad(of, None);
         }
         if !bad.is_empty() {
-            // One that a good record of an earlier page had as well is no further record; those pages come first.
+            // An invalid record whose id also belongs to a valid record of an earlier page is not counted again, so those pages must be
+            // added first.
             self.settle(of, flow).await?;
             let ids: Vec<&str> = bad.iter().map(String::as_str).collect();
             for id in self.run.app.snapshots.missing(&self.run.app.key, of.slug.as_str(), &ids).await? {
@@ -246,7 +247,7 @@ impl<'r, 'a> Ingest<'r, 'a> {
         Ok(deferred)
     }
 
-    /// Adds records to the listing. Those that are not in it yet are pushed once it has them.
+    /// Adds records to the snapshot. Once they are added, the new ones are pushed.
     pub(super) async fn ingest(
         &mut self,
         of: &ResourceType,
@@ -266,7 +267,7 @@ impl<'r, 'a> Ingest<'r, 'a> {
         Ok(())
     }
 
-    /// Pushes what was not in the listing before it was added.
+    /// Pushes the records of an added page that were not in the snapshot before.
     async fn take_in(
         &mut self,
         of: &ResourceType,
@@ -297,7 +298,7 @@ impl<'r, 'a> Ingest<'r, 'a> {
             *progress.listed.entry(of.slug.to_string()).or_default() += listed;
         });
         if let Some(take) = &self.run.take {
-            // Only a dry run gives away what it would have pushed.
+            // Only a dry run passes on what it would have pushed.
             let fresh: Vec<Record> = fresh.into_iter().map(|prepared| prepared.record).collect();
             return if take(of, &fresh) { Ok(()) } else { Err(Error::ShuttingDown) };
         }
@@ -313,8 +314,8 @@ impl<'r, 'a> Ingest<'r, 'a> {
         self.bad.entry(of.slug.to_string()).or_default().read(id);
     }
 
-    /// Two records of one identifier that differ are bad, unless a task changed the account between the two pages: then
-    /// it is read once more before completing.
+    /// Different records with the same id are invalid, unless a task changed the account between the two pages: then the account is read
+    /// once more before the sync is completed.
     fn reject_twins(&mut self, of: &ResourceType, records: &[Prepared], duplicates: &[Duplicate]) {
         let differing = duplicates.iter().filter(|duplicate| !duplicate.same);
         let differing: BTreeSet<&str> = differing.map(|duplicate| duplicate.id.as_str()).collect();
@@ -383,7 +384,7 @@ impl Bad {
     }
 }
 
-/// What is wrong with a record that has no wire format.
+/// The problem of a record that cannot be serialized.
 pub(super) fn unwritable(error: &serde_json::Error) -> Problem {
     Problem { field: "record".into(), rule: format!("cannot be written as JSON ({error})") }
 }

@@ -1,4 +1,4 @@
-//! Reading, checking, noting down and pushing overlap: on a paused clock, a sync takes as long as the slower side alone.
+//! Reading, validating, storing and pushing overlap: on a paused clock, a sync takes as long as the slower side alone.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
@@ -21,15 +21,15 @@ use bridgehead_bridge::{self as bridge, Pushed, SyncId, WireRecord};
 use bridgehead_store::Memory;
 
 const PAGES: usize = 60;
-/// As many as go to the Bridge at once, so that both sides have as many pages.
+/// The number of records in one push, so that both sides have the same number of pages.
 const PAGE: usize = 100;
 
-/// A target that takes its time for each page.
+/// A target that needs some time for each page.
 struct Slow {
     page: Duration,
     /// How many pages have been read.
     read: Arc<AtomicUsize>,
-    /// Which page cannot be read for good.
+    /// The page that can never be read.
     broken: Option<usize>,
 }
 
@@ -66,11 +66,11 @@ impl Connector for Slow {
     }
 }
 
-/// A Bridge that takes its time for each page.
+/// A Bridge that needs some time for each page.
 struct SlowBridge {
     page: Duration,
     read: Arc<AtomicUsize>,
-    /// How many pages the target had given when one arrived here, and whom it held.
+    /// For each pushed page, how many pages had been read from the target when it arrived, and the ids in it.
     arrived: Mutex<Vec<(usize, Vec<String>)>>,
 }
 
@@ -93,7 +93,7 @@ struct World {
     bridge: Arc<SlowBridge>,
 }
 
-/// A target and a Bridge that take so many milliseconds a page.
+/// A target and a Bridge that need this many milliseconds per page.
 fn world(target: u64, bridge: u64, broken: Option<usize>) -> World {
     let read = Arc::new(AtomicUsize::new(0));
     let target = Slow { page: Duration::from_millis(target), read: Arc::clone(&read), broken };
@@ -101,7 +101,7 @@ fn world(target: u64, bridge: u64, broken: Option<usize>) -> World {
     let bridge = Arc::new(bridge);
     let mut settings = settings();
     settings.register_resource_types = false;
-    // Pages go one after the other: several at once would hide what waits for what.
+    // Pages are pushed one after another: parallel pushes would hide which step waits for which.
     settings.sync.push_concurrency = 1;
     let state = Memory::new(Timestamp::UNIX_EPOCH);
     let app = app_in_memory(
@@ -115,7 +115,7 @@ fn world(target: u64, bridge: u64, broken: Option<usize>) -> World {
     World { app, bridge }
 }
 
-/// How long it takes to read and push everything, and whether it could be.
+/// How long it takes to read and push everything, and whether it succeeded.
 async fn sync(world: &World) -> (Duration, Result<(), super::Error>) {
     let touched = world.app.changes.begin();
     let mut run = SyncRun::new(&world.app, Options::default(), &touched);
@@ -151,14 +151,14 @@ async fn a_sync_takes_as_long_as_the_slower_side_alone() {
     }
 }
 
-/// Memory does not grow with the target: no more pages are read ahead than are worked on.
+/// Memory does not grow with the size of the target: no more pages are read ahead than are being processed.
 #[tokio::test(start_paused = true)]
 async fn a_slow_bridge_keeps_a_fast_target_from_being_read_far_ahead() {
     let world = world(0, 20, None);
     sync(&world).await.1.unwrap();
     let arrived = world.bridge.arrived.lock().unwrap();
     let ahead = arrived.iter().enumerate().map(|(pushed, (read, _))| read - pushed).max().unwrap();
-    // Two ahead, one in hand, three on their way into the listing, one that waits to be pushed and the one that is.
+    // Two read ahead, one being processed, three being added to the snapshot, one waiting to be pushed and one being pushed.
     assert!((2..=8).contains(&ahead), "{ahead} pages");
 }
 

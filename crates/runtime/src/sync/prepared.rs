@@ -1,4 +1,4 @@
-//! Records that are good as far as each shows alone, each written in wire format once: what is hashed is what is sent.
+//! Records that are valid on their own, each serialized to wire format once: the bytes that are hashed are the bytes that are sent.
 
 use std::ops::Range;
 
@@ -10,10 +10,10 @@ use super::validate;
 use bridgehead_bridge::{Refs, WireRecord, write_record};
 use bridgehead_store::{AccessFacts, RecordHash};
 
-/// What a record takes on the wire, more or less: what is set aside for a page.
+/// The approximate size of a record in wire format, used to reserve the buffer of a page.
 const USUAL: usize = 320;
 
-/// A record that cannot be written as JSON, and why.
+/// A record that cannot be serialized to JSON, and the error.
 pub(super) type Unwritable = Box<(Record, serde_json::Error)>;
 
 /// A record that may be pushed.
@@ -25,7 +25,7 @@ pub(super) struct Prepared {
 }
 
 impl Prepared {
-    /// Prepares one record alone.
+    /// Prepares a single record.
     pub(super) fn one(record: Record, refs: Refs) -> Result<Self, Unwritable> {
         let mut page = Preparing::new(refs, 1);
         page.add(record)?;
@@ -37,7 +37,7 @@ impl Prepared {
         self.record.id()
     }
 
-    /// The record, as the listing keeps it.
+    /// The record as the snapshot stores it.
     pub(super) fn seen(&self) -> RecordHash {
         let facts = match &self.record {
             Record::Account(account) => Some(facts(account)),
@@ -46,7 +46,7 @@ impl Prepared {
         RecordHash { id: self.id().to_owned(), hash: self.hash, facts }
     }
 
-    /// The record, as it is pushed.
+    /// The record as it is pushed.
     pub(super) fn into_wire(self) -> WireRecord {
         let id = match self.record {
             Record::Account(account) => account.id.into_string(),
@@ -56,12 +56,12 @@ impl Prepared {
     }
 }
 
-/// A page of records that is being prepared. All of it is written into one buffer.
+/// A page of records that is being prepared. All records are written into one buffer.
 #[derive(Debug)]
 pub(super) struct Preparing {
     refs: Refs,
     json: Vec<u8>,
-    /// Where the form that is hashed is written, if it is not the one that is sent.
+    /// Buffer for the form that is hashed, if it differs from the form that is sent.
     hashed: Vec<u8>,
     drafts: Vec<Draft>,
 }
@@ -83,7 +83,7 @@ impl Preparing {
         }
     }
 
-    /// Adds a record. Returns one that cannot be written as JSON.
+    /// Adds a record. Returns it with the error if it cannot be serialized to JSON.
     pub(super) fn add(&mut self, record: Record) -> Result<(), Unwritable> {
         let start = self.json.len();
         if let Err(error) = write_record(&record, self.refs, &mut self.json) {
@@ -91,7 +91,7 @@ impl Preparing {
             return Err(Box::new((record, error)));
         }
         let range = start..self.json.len();
-        // The hash is one of plain references: another setting makes no changed record.
+        // The hash always covers plain references, so a different `refs` setting does not make every record appear changed.
         let hash = if self.refs == Refs::Id {
             xxh3_64(&self.json[range.clone()])
         } else {
@@ -105,7 +105,7 @@ impl Preparing {
         Ok(())
     }
 
-    /// All of them, in their order.
+    /// Returns all records in order.
     pub(super) fn finish(self) -> Vec<Prepared> {
         let json = Bytes::from(self.json);
         let prepared = self.drafts.into_iter().map(|draft| {
@@ -122,7 +122,7 @@ fn facts(account: &AccountRecord) -> AccessFacts {
     AccessFacts::new(account.status == AccountStatus::Active, refs)
 }
 
-/// A hash of a reference; `name` is only room to work in. The listings keep it: it is stable across versions.
+/// Hashes a reference; `name` is a scratch buffer. Snapshots store these hashes, so they must stay the same across versions.
 pub(super) fn ref_hash(name: &mut Vec<u8>, field: &str, slug: &str, id: &str) -> u64 {
     name.clear();
     for part in [field, "\0", slug, "\0", id] {
@@ -148,8 +148,8 @@ mod tests {
             .into()
     }
 
-    /// What earlier versions have written into the state: another hash would make every record a changed one, and another set
-    /// of references a loss of access.
+    /// Earlier versions have stored these values: a different hash would make every record appear changed, and a different set of
+    /// references would appear as a loss of access.
     #[test]
     fn what_a_listing_keeps_of_a_record_stays_the_same_across_versions() {
         for refs in [Refs::Id, Refs::Object] {

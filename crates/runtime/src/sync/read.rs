@@ -1,4 +1,4 @@
-//! Reading the target page by page, ahead of what is done with the pages.
+//! Reads the target page by page, ahead of the processing of those pages.
 
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -16,7 +16,7 @@ use crate::app::AppContext;
 use crate::policies;
 use crate::target::Priority;
 
-/// So many pages are read, or being read, before they are asked for.
+/// How many pages are read in advance, including the one being read.
 const AHEAD: usize = 2;
 
 /// One listing, from its first page to its proven end.
@@ -30,7 +30,7 @@ pub(super) struct Listing {
 }
 
 impl Listing {
-    /// Begins to read.
+    /// Starts reading.
     pub(super) fn new(app: &Arc<AppContext>, of: &ResourceType) -> Self {
         let (sender, pages) = mpsc::channel(AHEAD);
         let reader = Reader { app: Arc::clone(app), of: of.clone(), cursor: None, seen: HashSet::new() };
@@ -39,13 +39,13 @@ impl Listing {
         Self { slug, pages, is_over: false, testimony: Testimony::default(), _reader: reader }
     }
 
-    /// The next page, or `None` after the last. An error means that the listing was not read to its end. Cancel safe: dropping the
+    /// Returns the next page, or `None` after the last. An error means that the listing was not read to its end. Cancel safe: dropping the
     /// future loses no page.
     pub(super) async fn next(&mut self) -> Result<Option<Page>, Error> {
         if self.is_over {
             return Ok(None);
         }
-        // Only a last page ends a listing: a reader that is gone has not seen one.
+        // Only a last page ends a listing. If the reader is gone, it has not seen one.
         let Some(page) = self.pages.recv().await else {
             let message = "reading it ended unexpectedly".to_owned();
             return Err(Error::Unreadable { slug: self.slug.clone(), message });
@@ -57,21 +57,22 @@ impl Listing {
     }
 }
 
-/// Reads one page after the other.
+/// Reads one page after another.
 ///
-/// Cancel: the call of the connector that is under way is dropped. Error: it is handed on, and nothing more is read. Panic: the
-/// listing has no end, which is an error of the sync.
+/// Cancel: the connector call in progress is dropped. Error: it is passed on, and reading ends. Panic: the listing has no end, which is an
+/// error of the sync.
 struct Reader {
     app: Arc<AppContext>,
     of: ResourceType,
     cursor: Option<Cursor>,
-    /// The cursors seen, as hashes: eight bytes a page.
+    /// Hashes of the cursors seen so far: eight bytes per page.
     seen: HashSet<u64>,
 }
 
 impl Reader {
     async fn run(mut self, pages: mpsc::Sender<Result<Page, Error>>) {
-        // There is room before a page is read, so no more than [`AHEAD`] are in memory. No room: nobody reads on.
+        // A page is only read when there is room for it, so no more than [`AHEAD`] pages wait in memory. An error means that the listing
+        // was dropped.
         while let Ok(room) = pages.reserve().await {
             let page = self.next().await;
             let is_last = page.as_ref().map_or(true, |page| page.next.is_none());

@@ -14,19 +14,19 @@ use super::validate::{self, Problem};
 /// The maximum number of dangling references remembered per type.
 const DANGLING: usize = 10_000;
 
-/// So many references that were found are remembered, as hashes: a mebibyte.
+/// The maximum number of found references that are remembered, as hashes: about one mebibyte.
 const KNOWN: usize = 65_536;
 
 /// Unknown references of a page, by slug.
 type Unknown = BTreeMap<String, BTreeSet<String>>;
 
-/// References that were found in the listing of their type, so that the state is asked about each once. Groups and licenses do not
-/// leave a listing while accounts are read, except for those that Iden refuses.
+/// References that were found in the snapshot of their type, so that the store is queried for each only once. Groups and licenses are not
+/// removed from a snapshot while accounts are read, except for those that Iden rejects.
 #[derive(Debug, Default)]
 pub(super) struct Known(HashSet<u64>);
 
 impl Known {
-    /// A listing has lost something.
+    /// Forgets everything, because a record was removed from a snapshot.
     pub(super) fn forget(&mut self) {
         self.0.clear();
     }
@@ -143,12 +143,12 @@ impl Ingest<'_, '_> {
                 // Records that were invalid the first time were already reported, and may be valid now.
                 let is_new = new.contains(record.id()) && !self.was_refused(of, record.id());
                 if is_new && validate::check(&record, of, &self.run.record.offer.kinds).is_ok() {
-                    // One that cannot be written stays as unknown as a bad one.
+                    // A record that cannot be serialized stays unknown, like an invalid one.
                     drop(fresh.add(record));
                 }
             }
             self.ingest(of, fresh.finish(), &mut flow).await?;
-            // What is missing on the next page is asked of the listing.
+            // The next page is compared with the snapshot, so this page must be in it.
             self.settle(of, &mut flow).await?;
         }
         self.flush(of, flow.pusher).await?;

@@ -26,13 +26,13 @@ use bridgehead_config as config;
 /// How long a connector may take to shut down.
 const FAREWELL: Duration = Duration::from_secs(10);
 
-/// Who makes a call. Decides the order of calls, and what a response shows.
+/// The origin of a call. Decides the order of calls, and what a response proves.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Priority {
     /// A call of a task.
     Task,
-    /// A call of a task before it changes anything. A readable target may still not accept changes, so a response does not make up for
-    /// changes without a response.
+    /// A call of a task before it changes anything. A target that can be read may still reject changes, so a response to such a call does
+    /// not reset the count of changes without a response.
     BeforeChange,
     /// A call of a sync: waits while a task waits.
     Sync,
@@ -51,7 +51,7 @@ pub(crate) struct Target {
     redactor: Redactor,
     breaker: Breaker,
     pacing: RateLimiter,
-    /// `tasks.concurrency` slots: one for each call that changes something.
+    /// `tasks.concurrency` slots, one for each call that changes something, and the places of tasks that prepare for one.
     turns: Turns,
     description: Mutex<Option<Arc<Description>>>,
 }
@@ -171,8 +171,7 @@ impl Target {
         self.turns.look().await
     }
 
-    /// Waits until it is worth getting ready to change something: `tasks.concurrency` calls are made at a time. Nothing if the daemon is
-    /// going away.
+    /// Waits until a task may prepare for a change; `tasks.concurrency` limits the calls themselves. `None` if the daemon is stopping.
     pub(crate) async fn turn(&self) -> Option<Turn<'_>> {
         self.turns.next().await
     }

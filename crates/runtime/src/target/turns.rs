@@ -1,14 +1,14 @@
-//! Whose turn it is: how many calls that change something a target gets at once, and how many tasks get ready for one meanwhile.
+//! Limits how many changing calls a target receives at the same time, and how many tasks prepare for one in the meantime.
 //!
-//! `tasks.concurrency` counts calls. While a task gets ready for its call, its account is looked at and its intent waits for the disk: nothing
-//! changes in the target, so that takes no slot. Otherwise the slots of a target that answers faster than the disk would be idle most of
-//! the time. So more tasks than there are slots are let in, as many more as the slots will take on until they are ready: slots × time to
-//! get ready / time that a call takes. With a slow target that is none, and a call follows its intent at once; with the fastest, it is
-//! [`AHEAD`].
+//! `tasks.concurrency` counts calls. To prepare for its call, a task looks up its account and waits until its intent is on disk. Nothing
+//! changes in the target during that time, so preparing takes no slot; otherwise the slots of a target that responds faster than the disk
+//! would be idle most of the time. So more tasks than slots may run. The number of additional tasks is the number of calls that the slots
+//! can start while one task prepares: slots × preparation time / duration of a call. For a slow target that is zero, and a call follows its
+//! intent immediately; for the fastest, it is limited to [`AHEAD`].
 //!
-//! An intent that is durable says that the call may have been made: the fewer of them wait for a slot, the fewer accounts have to be
-//! looked at after a crash. And what was seen of an account is to be a moment old when it is changed, no more: where a rate limit keeps
-//! calls apart, nobody gets ready ahead.
+//! A durable intent means that the call may have been made: the fewer intents wait for a slot, the fewer accounts have to be looked up
+//! after a crash. In addition, what a look-up returned should be only a moment old when the account is changed. With a rate limit, calls
+//! are far apart, so no task prepares ahead.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -16,44 +16,44 @@ use std::time::Duration;
 use tokio::sync::{Semaphore, SemaphorePermit};
 use tokio::time::Instant;
 
-/// How many tasks get ready at most, beside those that hold a slot: as many as one commit of the journal takes.
+/// The maximum number of tasks that prepare ahead, in addition to those with a slot: as many as one commit of the journal takes.
 const AHEAD: usize = 256;
-/// How much of what was measured before counts, as a part of so many.
+/// The weight of a new measurement in the moving average is one divided by this number.
 const MEMORY: u32 = 8;
 
 /// The slots of one target.
 #[derive(Debug)]
 pub(crate) struct Turns {
     count: usize,
-    /// How many tasks may get ready beside those that hold a slot, at most.
+    /// The maximum number of tasks that may prepare in addition to those with a slot.
     most_ahead: usize,
     slots: Semaphore,
-    /// As many look-ups before calls run at once as calls.
+    /// Limits look-ups before calls: as many run at the same time as calls.
     looks: Semaphore,
-    /// A place for each task that holds a slot or gets ready for one.
+    /// One place for each task that has a slot or prepares for one.
     places: Semaphore,
     pace: Mutex<Pace>,
 }
 
-/// How long it takes, of late.
+/// Recent measurements, and the number of places derived from them.
 #[derive(Clone, Copy, Debug, Default)]
 struct Pace {
-    /// How many places there are beside one for each slot.
+    /// How many places exist in addition to one per slot.
     ahead: usize,
-    /// How many of these are no longer wanted: they are withdrawn when they are given back.
+    /// How many of these are no longer wanted. They are withdrawn when their tasks release them.
     surplus: usize,
-    /// To get ready, and to make the call; `None` before the first.
+    /// The average time to prepare and the average duration of a call; `None` before the first call.
     times: Option<(Duration, Duration)>,
 }
 
-/// A place: the task that has it gets ready for its call, and makes it.
+/// A place: its holder prepares for its call, and then makes it.
 #[derive(Debug)]
 pub(crate) struct Turn<'a> {
     turns: &'a Turns,
     place: Option<SemaphorePermit<'a>>,
 }
 
-/// A slot: a call that changes something may be made.
+/// A slot: its holder may make a call that changes something.
 #[derive(Debug)]
 pub(crate) struct Slot<'a> {
     turns: &'a Turns,
@@ -62,7 +62,7 @@ pub(crate) struct Slot<'a> {
 }
 
 impl Turns {
-    /// As many slots. Whether tasks get ready ahead of them.
+    /// Creates `count` slots. `gets_ahead` decides whether tasks may prepare ahead of them.
     pub(crate) fn new(count: usize, gets_ahead: bool) -> Self {
         Self {
             count,
@@ -74,7 +74,7 @@ impl Turns {
         }
     }
 
-    /// Waits for a place. Nothing if the daemon is going away.
+    /// Waits for a place. `None` if the daemon is stopping.
     pub(crate) async fn next(&self) -> Option<Turn<'_>> {
         let place = self.places.acquire().await.ok()?;
         Some(Turn { turns: self, place: Some(place) })
@@ -103,7 +103,7 @@ impl Turns {
             pace.ahead += added;
             self.places.add_permits(added);
         } else {
-            // Tasks may wait for a place, and would get each that is given back: those in use are withdrawn one by one.
+            // Waiting tasks would take every place that is released, so places in use are withdrawn one by one.
             let withdrawn = self.places.forget_permits(current - wanted);
             pace.ahead -= withdrawn;
             pace.surplus += current - wanted - withdrawn;
@@ -116,7 +116,7 @@ impl Turns {
 }
 
 impl<'a> Turn<'a> {
-    /// The task is ready: waits for a slot. Nothing if the daemon is going away.
+    /// Waits for a slot, once the task is prepared. `None` if the daemon is stopping.
     pub(crate) async fn slot(&self) -> Option<Slot<'a>> {
         let slot = self.turns.slots.acquire().await.ok()?;
         Some(Slot { turns: self.turns, since: Instant::now(), _permit: slot })
@@ -137,13 +137,13 @@ impl Drop for Turn<'_> {
 }
 
 impl Slot<'_> {
-    /// The call was made. Getting ready for it took this long, without what the task had to wait for others.
+    /// Records that the call was made. `ready_after` is the preparation time, without the time spent waiting for other tasks.
     pub(crate) fn used(self, ready_after: Duration) {
         self.turns.learn(ready_after, self.since.elapsed());
     }
 }
 
-/// How many tasks have to get ready beside those that hold a slot, so that no slot is idle.
+/// How many tasks must prepare in addition to those with a slot, so that no slot is idle.
 fn ahead(slots: usize, ready_after: Duration, held: Duration) -> usize {
     let wanted = ready_after.as_nanos() * slots as u128;
     usize::try_from(wanted / held.as_nanos().max(1)).unwrap_or(AHEAD).min(AHEAD)

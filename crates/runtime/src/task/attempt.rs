@@ -21,7 +21,7 @@ use crate::target::turns::{Slot, Turn};
 use crate::{ShuttingDown, desired_state};
 use bridgehead_store::{Intent, Phase, PriorAccount};
 
-/// What was seen of an account is at most this much older when the call starts than when the intent was recorded.
+/// How much older the result of a look-up may be when the call starts than when the intent was recorded.
 const FRESH: Duration = Duration::from_secs(5);
 
 /// The result of an attempt.
@@ -33,7 +33,7 @@ pub(super) enum Attempt {
     NotLooked(Error),
     /// The operator does not allow it; the connector was not asked to change anything.
     Denied(Failure),
-    /// While the attempt waited for its turn, the target became unreachable, or what it saw of the account became outdated.
+    /// While the attempt waited for its turn, the target became unreachable, or what is known of the account became outdated.
     NotMade,
 }
 
@@ -46,9 +46,9 @@ impl AttemptContext<'_> {
             () = self.stop.cancelled() => return Err(ShuttingDown),
             turn = app.target.turn() => turn.ok_or(ShuttingDown)?,
         };
-        // The next one may come.
+        // The scheduler may start another new task.
         self.ticket = None;
-        // Hundreds may have waited for their turn when the breaker opened; none of them is to try its luck.
+        // Hundreds of tasks may have waited for their turn when the breaker opened; none of them may call the target now.
         if app.target.outage().is_some() {
             return Ok(Attempt::NotMade);
         }
@@ -72,7 +72,7 @@ impl AttemptContext<'_> {
             self.note(Phase::LookUp, looks, None);
         }
         let looked_for = getting_ready.elapsed();
-        // Not every target refuses a second account of a name, so it is not asked.
+        // Not every target rejects a second account with the same name, so the call is not made.
         if let Looked::Found(record) = &found
             && let Some(taken) = self.taken(record)
         {
@@ -112,7 +112,7 @@ impl AttemptContext<'_> {
         app.deprovision_limit.executed(&self.intent.task, self.intent.at);
         let before = self.record_before_delete(found).await;
         if !app.may_start() {
-            // Since the intent was written, the lease has come near its end: another node may take the app over before this call ends.
+            // Since the intent was recorded, the lease has almost expired: another node may take over the app before this call ends.
             tracing::warn!(app = %app.name, task = %self.intent.task, "the attempt is not made, because this node may lose the app; waiting until its lease is renewed");
             self.take_back().await;
             return Ok(Attempt::NotMade);
@@ -160,7 +160,7 @@ impl AttemptContext<'_> {
         result
     }
 
-    /// Waits until the target takes one more call. `None` if the call is not made: then the intent is taken back.
+    /// Waits until the target can take one more call. `None` if the call must not be made; the intent is then withdrawn.
     async fn slot<'t>(&mut self, turn: &Turn<'t>) -> Option<Slot<'t>> {
         let app = self.app;
         let is_ready = Instant::now();
@@ -169,7 +169,7 @@ impl AttemptContext<'_> {
             slot = turn.slot() => slot,
             () = self.stop.cancelled() => None,
         };
-        // A target that suddenly gets slow lets those wait that are ready; what they saw of their accounts may be outdated by then.
+        // If the target suddenly becomes slow, prepared tasks wait here, and what they know of their accounts may be outdated by the end.
         let may_call = |_: &_| app.target.outage().is_none() && is_ready.elapsed() < FRESH && app.may_start();
         let slot = slot.filter(may_call);
         if slot.is_none() {
@@ -178,17 +178,17 @@ impl AttemptContext<'_> {
         slot
     }
 
-    /// The call was not made after all, although its intent is durable.
+    /// Withdraws a durable intent whose call was not made.
     async fn take_back(&mut self) {
         self.intent.attempt -= 1;
-        // An earlier one may have been applied all the same.
+        // An earlier attempt may still have been applied.
         if !self.may_have_applied {
             self.not_applied().await;
         }
     }
 
-    /// A sync that is under way may have pushed the account already, and then has to push it once more, as inactive; only
-    /// now can its record still be read.
+    /// A running sync may already have pushed the account, and must then push it once more as inactive. Only before the deletion can its
+    /// record still be read.
     async fn record_before_delete(&self, found: Looked) -> PriorState {
         if !matches!(*self.operation, Operation::DeleteAccount(_)) {
             return PriorState::NotAsked;

@@ -94,7 +94,7 @@ pub(super) struct AttemptContext<'a> {
     pub(super) is_out_of_time: bool,
     /// The result of the look-up that confirmed success.
     pub(super) seen: Option<Seen>,
-    /// While the task has it, no other one is started in its place.
+    /// While the task holds this ticket, no other task is started in its place.
     pub(super) ticket: Option<OwnedSemaphorePermit>,
 }
 
@@ -190,7 +190,7 @@ impl<'a> AttemptContext<'a> {
             }
         }
         loop {
-            // There is no earlier attempt that would have to be finished.
+            // If there was an earlier attempt, the task continues even while the app is paused.
             if self.intent.attempt == 0
                 && executor::wait_while_paused(self.app, &self.intent.task, self.stop).await?
             {
@@ -249,7 +249,7 @@ impl<'a> AttemptContext<'a> {
         }
     }
 
-    /// Another node may have begun the last attempt: it is not looked for before it can no longer be under way.
+    /// Another node may have started the last attempt, so the account is not read before that attempt must have ended.
     async fn wait_until_settled(&mut self) -> Result<(), ShuttingDown> {
         let wait = self.app.lifecycle.started.saturating_duration_since(Instant::now());
         if wait.is_zero() {
@@ -281,10 +281,10 @@ impl<'a> AttemptContext<'a> {
         }
     }
 
-    /// Writes down that no attempt so far has changed anything.
+    /// Records that no attempt so far has changed anything.
     pub(super) async fn not_applied(&self) {
         if let Err(error) = self.app.store.not_applied(&self.intent.task).await {
-            // Then the next process looks where it would not have to.
+            // The only consequence is that the next process reads the account back without need.
             tracing::warn!(app = %self.app.name, task = %self.intent.task, %error, "the record that an attempt had no effect could not be saved");
         }
     }

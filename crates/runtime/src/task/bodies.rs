@@ -13,7 +13,7 @@ use bridgehead_bridge::Task;
 
 /// The approximate number of bytes for the kept tasks of one app.
 pub(super) const BUDGET: usize = 16 * 1024 * 1024;
-/// The approximate overhead of a task in bytes: itself, and its place in a table.
+/// The approximate overhead of a task in bytes: the struct itself and its entry in the table.
 const OWN: usize = 2 * size_of::<Listed>() + 64;
 
 /// Waiting tasks of one app, as they were listed.
@@ -29,9 +29,9 @@ struct Listed {
     at: Instant,
 }
 
-/// A task as it was listed, in little memory. What else Iden says of it, beside the documented fields, is not kept.
+/// A listed task in compact form. Only the documented fields are kept.
 pub(super) struct Body {
-    /// Without its payload.
+    /// The task without its payload.
     task: Task,
     payload: Box<str>,
 }
@@ -43,12 +43,13 @@ impl Body {
         Self { task, payload }
     }
 
-    /// How many bytes it takes, about.
+    /// The approximate size in bytes.
     pub(super) fn weight(&self) -> usize {
         OWN + 2 * self.task.id.as_str().len() + self.task.action.len() + self.payload.len()
     }
 
-    /// The task. What was written as JSON reads as JSON; if it did not, it would be read again.
+    /// Returns the task. A payload that was written as JSON can be parsed again; if parsing failed nevertheless, the task would be fetched
+    /// again.
     fn open(self) -> Option<Task> {
         let Self { mut task, payload } = self;
         task.payload = serde_json::from_str(&payload).ok()?;
@@ -56,7 +57,7 @@ impl Body {
     }
 }
 
-/// A password may be in it.
+/// Omits the payload, which may contain a password.
 impl std::fmt::Debug for Body {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Body").field("task", &self.task).finish_non_exhaustive()

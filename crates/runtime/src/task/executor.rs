@@ -43,7 +43,7 @@ pub(super) struct TaskInput {
     pub(super) entry: Option<Entry>,
     /// The journal has no entry for the task, but may have lost it.
     pub(super) may_have_begun: bool,
-    /// Of a new task, until it has its turn: so many at most wait for it.
+    /// Held by a new task until it has its turn at the target; limits how many tasks wait for one.
     pub(super) ticket: Option<OwnedSemaphorePermit>,
 }
 
@@ -431,7 +431,7 @@ fn log(app: &AppContext, task: &Task, outcome: &Outcome) {
     }
 }
 
-/// Says of the span of a task how it ended. A task whose outcome was decided earlier had its attempts earlier, too.
+/// Records the outcome in the task's span. If the outcome was decided by an earlier process, the number of attempts is unknown.
 fn trace(outcome: &Outcome, attempts: Option<u64>) {
     let span = tracing::Span::current();
     match outcome {

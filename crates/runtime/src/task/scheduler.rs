@@ -32,9 +32,9 @@ use bridgehead_store::{Entry, Known, ReportResult, State};
 
 /// The maximum number of executions: running ones, and those waiting for their backoff or for the target.
 const MAX_EXECUTIONS: usize = 4096;
-/// So many new tasks at most wait for their turn at the target, beside those that have one. Each takes memory, the others wait in queues.
+/// The maximum number of new tasks that wait for their turn at the target. Each of them takes memory; all others wait in the queues.
 const TICKETS: usize = 512;
-/// So many tasks wait in queues at most before the list is read again.
+/// The list is not read again while this many tasks wait in the queues and one of them is ready.
 const MAX_QUEUED: usize = 4096;
 /// While this many tasks per concurrency slot are about to run, the list is read less often.
 const AHEAD: usize = 8;
@@ -114,11 +114,11 @@ struct TaskScheduler {
     entries: HashMap<TaskId, Entry>,
     executions: JoinSet<Result<TaskEnd, ShuttingDown>>,
     names: HashMap<Id, TaskId>,
-    /// For new tasks, until their turn has come.
+    /// Limit how many new tasks wait for their turn.
     tickets: Arc<Semaphore>,
-    /// That of the next one.
+    /// The ticket for the next new task.
     ticket: Option<OwnedSemaphorePermit>,
-    /// Tasks that were skipped since the last walk: one that is under way may have seen them before.
+    /// Tasks that were skipped since the last poll. A running poll may have listed them before that.
     skipped: HashSet<TaskId>,
     /// How often an execution panicked, so that the next one starts later.
     panics: HashMap<TaskId, u32>,
@@ -247,7 +247,7 @@ impl TaskScheduler {
             .queue(self.queues.waiting() + self.holding.waiting_for_quota(), self.executions.len());
     }
 
-    /// Whether one more task may begin to wait for its turn.
+    /// Whether one more task may start waiting for its turn.
     fn has_ticket(&mut self) -> bool {
         if self.ticket.is_none() {
             self.ticket = Arc::clone(&self.tickets).try_acquire_owned().ok();
@@ -255,8 +255,8 @@ impl TaskScheduler {
         self.ticket.is_some()
     }
 
-    /// Whether more is to be listed. However much waits behind tasks that are held or retried, it does not keep the
-    /// tasks of others from being seen.
+    /// Whether more tasks can be listed. Tasks that wait behind held or retried ones do not count if no other task is ready, so they never
+    /// keep the tasks of other accounts from being listed.
     fn has_room(&self) -> bool {
         self.queues.waiting() < MAX_QUEUED || !self.queues.has_ready()
     }
@@ -293,7 +293,7 @@ impl TaskScheduler {
             }
         } else {
             if self.failed_polls.failures() > 0 {
-                // Many apps have waited for the same moment: they part again.
+                // Many apps have waited for the same moment, so their polls are spread again.
                 self.wait = self.app.shared.rng.up_to(self.app.settings.tasks.poll_interval);
             }
             self.failed_polls.succeeded();

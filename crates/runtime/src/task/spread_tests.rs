@@ -1,4 +1,4 @@
-//! The polls of many apps are spread evenly: after a start, and after the Bridge was away.
+//! The polls of many apps are spread evenly, both after a start and after an outage of the Bridge.
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -23,11 +23,11 @@ use bridgehead_store::Memory;
 const APPS: u32 = 300;
 const INTERVAL: Duration = Duration::from_secs(10);
 
-/// A network to a Bridge that has no tasks, or to none.
+/// A network with a Bridge that has no tasks, or that is unreachable.
 #[derive(Debug, Default)]
 struct Network {
     is_away: AtomicBool,
-    /// When lists were asked for, and came.
+    /// When task lists were requested successfully.
     lists: Mutex<Vec<Instant>>,
 }
 
@@ -47,7 +47,7 @@ impl Exchange for Network {
 }
 
 impl Network {
-    /// How many lists came in each tenth of an interval, in `tenths` of them from `began` on.
+    /// Counts the lists in each tenth of an interval, for `tenths` tenths starting at `began`.
     fn per_tenth(&self, began: Instant, tenths: usize) -> Vec<usize> {
         let mut counts = vec![0; tenths];
         for at in self.lists.lock().unwrap().iter() {
@@ -89,7 +89,7 @@ fn apps(network: &Arc<Network>) -> BTreeMap<String, Arc<AppContext>> {
     apps.collect()
 }
 
-/// In no tenth of an interval are much more polls than in the mean.
+/// Checks that the number of polls in each tenth of an interval is close to the mean.
 fn assert_even(counts: &[usize], when: &str) {
     let mean = f64::from(APPS) / 10.0;
     for count in counts {
@@ -115,7 +115,7 @@ async fn polls_are_spread_evenly_after_a_start_and_after_an_outage() {
     sleep(Duration::from_hours(1)).await;
     network.lists.lock().unwrap().clear();
     network.is_away.store(false, Ordering::Relaxed);
-    // Nobody is left behind: a wait between two looks at a Bridge that is away is half a minute at most.
+    // Every app has polled again by then: the wait between two attempts to reach the Bridge is at most half a minute.
     sleep(Duration::from_mins(1)).await;
     let back = *network.lists.lock().unwrap().first().expect("a list");
     let first = network.per_tenth(back, 600);

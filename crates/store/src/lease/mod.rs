@@ -1,10 +1,11 @@
-//! Leases: how long a node may act on what it owns. Pure decisions on plain data.
+//! Leases: how long a node may act on the apps it owns. Pure decisions on plain data.
 //!
-//! A node owns an app for the time of a lease, and renews it. Clocks of nodes are never compared. The database alone says, by its
-//! own clock, whether a lease has ended. The node alone says, by its monotonic clock, whether it may still start a call: it counts
-//! from *before* it sent the request that was granted, so its lease ends for itself before it ends in the database.
+//! A node owns an app for the duration of a lease, and renews it. The clocks of different nodes are never compared. Only the database
+//! decides, by its own clock, whether a lease has expired. Only the node decides, by its monotonic clock, whether it may still start a
+//! call. The node counts from *before* it sent the request that was granted, so for the node the lease expires before it expires in the
+//! database.
 //!
-//! An epoch fences what neither clock can: each takeover raises it, and every write carries it.
+//! An epoch protects against what neither clock can detect: each takeover increments it, and every write carries it.
 
 #[cfg(test)]
 mod tests;
@@ -16,35 +17,35 @@ use tokio::time::Instant;
 
 pub use view::{Acquired, Leases, NodeSeen, OwnerSeen, Presence, View};
 
-/// How long a lease lasts, unless it is said otherwise.
+/// The default duration of a lease.
 pub const LEASE: Duration = Duration::from_secs(15);
 
-/// How long things last.
+/// The durations that leases depend on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Terms {
-    /// A lease, from its last renewal.
+    /// The duration of a lease, from its last renewal.
     pub lease: Duration,
-    /// A call to a target, from its start.
+    /// The longest duration of a call to a target.
     pub longest_call: Duration,
 }
 
 impl Terms {
-    /// How long after a request the next one is sent.
+    /// The time between two renewal requests.
     pub fn renew_after(&self) -> Duration {
         self.lease / 3
     }
 
-    /// How long before the end of its lease a node stops starting calls: for clocks that run at a different rate, and for the
-    /// moment between the last look at the clock and the call.
+    /// How long before its lease expires a node stops starting calls. Covers clocks that run at different rates, and the moment between
+    /// reading the clock and making the call.
     pub fn margin(&self) -> Duration {
         self.lease / 5
     }
 }
 
-/// That the database has granted a lease.
+/// Proof that the database has granted a lease.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Grant {
-    /// Before the request was sent.
+    /// The time just before the request was sent.
     pub asked_at: Instant,
 }
 
@@ -59,7 +60,7 @@ impl Grant {
         self.asked_at + terms.renew_after()
     }
 
-    /// The one that lasts longer: an answer that comes late does not shorten a lease.
+    /// Returns the grant that lasts longer: a late response does not shorten a lease.
     #[must_use]
     pub fn later(self, other: Self) -> Self {
         if other.asked_at > self.asked_at { other } else { self }

@@ -1,4 +1,4 @@
-//! What a node sees of the others, and how it takes apps over. The database tells both, by its own clock.
+//! A node's view of the other nodes, and how it takes over apps. The database decides both, by its own clock.
 
 use std::fmt;
 use std::time::Duration;
@@ -7,33 +7,33 @@ use async_trait::async_trait;
 
 use super::super::{AppKey, Error};
 
-/// What a node says of itself.
+/// A node's announcement about itself.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Presence {
     /// The apps that it could run.
     pub apps: Vec<AppKey>,
-    /// It gives its apps away, and takes none.
+    /// The node gives up its apps, and takes no others.
     pub is_leaving: bool,
 }
 
-/// A node, as the database knows it.
+/// A node as the database knows it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct NodeSeen {
-    /// Its name, for people.
+    /// Its name, for display.
     pub name: String,
-    /// Drawn by each start: two starts of one node differ in it.
+    /// A random id for each start, which distinguishes two processes of the same node.
     pub process: String,
     /// The version of bridgehead.
     pub version: String,
-    /// For how long it has been there.
+    /// The time since its process joined.
     pub up_for: Duration,
-    /// For how long nothing has been heard of it.
+    /// The time since its last announcement.
     pub silent_for: Duration,
-    /// What it says of itself.
+    /// Its last announcement.
     pub presence: Presence,
 }
 
-/// Who owns an app.
+/// The owner of an app.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct OwnerSeen {
     /// The app's id.
@@ -44,16 +44,16 @@ pub struct OwnerSeen {
     pub process: String,
     /// The epoch.
     pub epoch: i64,
-    /// Since when.
+    /// The time since it took over the app.
     pub owned_for: Duration,
-    /// How long the lease lasts; nothing if it has ended, or was returned.
+    /// The remaining time of the lease; zero if it has expired or was released.
     pub lasts_for: Duration,
 }
 
-/// All nodes that were there lately, and all owners.
+/// All recently seen nodes, and all owners.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct View {
-    /// The process that looks.
+    /// The process that this view belongs to.
     pub me: String,
     /// The nodes, by name.
     pub nodes: Vec<NodeSeen>,
@@ -61,12 +61,12 @@ pub struct View {
     pub owners: Vec<OwnerSeen>,
 }
 
-/// What was acquired.
+/// The result of acquiring an app.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Acquired {
-    /// The epoch: one more than that of the owner before.
+    /// The epoch: one more than the previous owner's.
     pub epoch: i64,
-    /// A call of an earlier owner may still be under way for so long: until then, nothing that it did not finish is looked up or done.
+    /// A call of a previous owner may still be running for this long. Until then, its unfinished tasks are neither looked up nor executed.
     pub settles_in: Duration,
 }
 
@@ -79,29 +79,29 @@ pub trait Leases: fmt::Debug + Send + Sync {
     /// The name of this node.
     fn node_name(&self) -> &str;
 
-    /// Says that this node is there, and looks who else is. Repeating it is harmless.
+    /// Announces that this node is alive, and returns its view of the others. May be repeated.
     async fn look(&self, presence: &Presence) -> Result<View, Error>;
 
-    /// Takes an app over, if nobody has a lease on it that lasts: else [`Error::Owned`]. What an earlier owner left unfinished is
-    /// dropped, as after a crash. It is renewed from now on.
+    /// Takes over an app unless another node has a valid lease on it, which is [`Error::Owned`]. Unfinished work of a previous owner is
+    /// dropped, as after a crash. From then on, the lease is renewed.
     async fn acquire(&self, app: &AppKey) -> Result<Acquired, Error>;
 
-    /// Gives an app back. Unless everything that was begun for it `is_over`, the next owner waits until it must have ended.
+    /// Releases an app. `is_over` means that everything started for it has ended; otherwise the next owner waits until it must have ended.
     async fn release(&self, app: &AppKey, is_over: bool) -> Result<(), Error>;
 
-    /// Whether the app is this node's, as far as it knows. A lease that could not be renewed in time may still be gone on with; that
-    /// of another node may not.
+    /// Whether this node owns the app, as far as it knows. This stays true if the lease could not be renewed in time, until another node is
+    /// known to have taken over the app.
     fn holds(&self, app: &AppKey) -> bool;
 
-    /// Whether a call may be started for the app now, by this machine's monotonic clock.
+    /// Whether a call for the app may be started now, according to this machine's monotonic clock.
     fn may_start(&self, app: &AppKey) -> bool;
 
-    /// From now on, a call of this node may last so long. It is recorded before this returns.
+    /// Allows calls of this node to last up to `longest`. The database has recorded that before this returns.
     async fn allow_calls(&self, longest: Duration) -> Result<(), Error>;
 }
 
 impl View {
-    /// Who has an app, if the lease lasts.
+    /// The owner of an app, if its lease is still valid.
     pub fn owner(&self, app: &AppKey) -> Option<&OwnerSeen> {
         self.owners.iter().find(|owner| owner.app == app.as_str() && !owner.lasts_for.is_zero())
     }

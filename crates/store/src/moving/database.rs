@@ -1,4 +1,4 @@
-//! The side of the database, and the two moves.
+//! The database side of a move, and the two moves.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -19,10 +19,10 @@ use crate::sqlite::given_up::{self, Mark};
 use crate::sqlite::open::blocking;
 use crate::sqlite::receiving::{self, Receiving};
 
-/// So many rows are passed on at once.
+/// The number of rows that are passed on together.
 const PIECE: usize = 1000;
 
-/// Moves the state of a folder into a database, which has none.
+/// Moves the state of a folder into a database that has no state.
 pub async fn to_database(from: &Path, settings: &Settings) -> Result<Moved, Error> {
     let server = Server::of(settings);
     let mut connection = server.check().await?;
@@ -56,7 +56,7 @@ async fn fill_database(
     let is_left_behind = lineage.as_ref().is_some_and(|(_, moved_to)| moved_to.is_some());
     let has_state = !is_left_behind && has_state(server, &mut transaction).await?;
     if has_state {
-        // An earlier move that was interrupted when its copy counted already.
+        // An earlier move may have been interrupted when its copy was already valid.
         let mark = given_up::mark(from)?;
         if let (Some(mark), Some((identity, _))) = (mark, lineage)
             && mark.identity == identity
@@ -105,7 +105,7 @@ async fn fill_database(
             transaction.execute(AssertSqlSafe(next)).await.map_err(fault)?;
         }
     }
-    // Before the copy counts: from now on, nobody continues with the folder.
+    // This comes before the commit that makes the copy valid: from now on, no process continues with the folder.
     let mark = Mark { identity, place: server.address.to_string() };
     let folder = from.to_owned();
     blocking(move || receiving::set_mark(&folder, &mark)).await?;
@@ -113,7 +113,7 @@ async fn fill_database(
     Ok(rows)
 }
 
-/// Moves the state of a database into a folder, which has none.
+/// Moves the state of a database into a folder that has no state.
 pub async fn to_folder(settings: &Settings, to: &Path) -> Result<Moved, Error> {
     let server = Server::of(settings);
     let fault = |error| server.fault(error);
@@ -144,7 +144,7 @@ pub async fn to_folder(settings: &Settings, to: &Path) -> Result<Moved, Error> {
         .execute(&mut *transaction)
         .await
         .map_err(fault)?;
-    // Before the folder counts: from now on, no node continues with the database.
+    // This comes before the folder becomes valid: from now on, no node continues with the database.
     transaction.commit().await.map_err(fault)?;
     drop(connection.close().await);
     blocking(move || receiving.finish()).await?;
@@ -196,7 +196,7 @@ fn same(table: &Table, copied: Sum, found: Sum) -> Result<(), Error> {
     })
 }
 
-/// Keeps everybody from taking a lease until the transaction ends, and looks whether anyone has one.
+/// Prevents all nodes from taking a lease until the transaction ends, and checks that no node has one.
 async fn nobody_has_it(server: &Server, connection: &mut PgConnection) -> Result<(), Error> {
     connection.execute("LOCK TABLE owners IN EXCLUSIVE MODE").await.map_err(|error| server.fault(error))?;
     let owners = owners::all(server, connection).await?;
@@ -210,7 +210,7 @@ async fn nobody_has_it(server: &Server, connection: &mut PgConnection) -> Result
     }
 }
 
-/// Whether anything is in the tables but what new state begins with.
+/// Whether the tables contain anything apart from the rows that new state starts with.
 async fn has_state(server: &Server, connection: &mut PgConnection) -> Result<bool, Error> {
     for table in TABLES.iter().filter(|table| table.name != "doubts") {
         let query = format!("SELECT EXISTS (SELECT 1 FROM {})", table.name);
@@ -225,7 +225,7 @@ async fn has_state(server: &Server, connection: &mut PgConnection) -> Result<boo
     Ok(false)
 }
 
-/// Passes on all rows of a table, in pieces.
+/// Passes all rows of a table to `take`, in pieces.
 async fn pieces<F>(connection: &mut PgConnection, table: &Table, mut take: F) -> Result<Sum, PieceError>
 where
     F: AsyncFnMut(Vec<Row>) -> Result<(), Error>,

@@ -1,4 +1,4 @@
-//! The side of the folder: reading its rows, and filling it.
+//! The folder side of a move: reads its rows, and fills it.
 
 use futures::TryStreamExt;
 use sqlx::sqlite::{SqliteConnection, SqliteRow};
@@ -9,7 +9,7 @@ use crate::Error;
 use crate::sqlite::Sqlite;
 use crate::sqlite::filling::Fill;
 
-/// So many rows are written at once.
+/// The number of rows that are written together.
 const PIECE: usize = 500;
 
 fn value(row: &SqliteRow, number: usize, kind: Kind) -> Result<Value, sqlx::Error> {
@@ -28,7 +28,7 @@ fn read(row: &SqliteRow, table: &Table) -> Result<Row, sqlx::Error> {
     table.columns.iter().enumerate().map(|(number, column)| value(row, number, column.kind)).collect()
 }
 
-/// Passes on all rows of a table, in pieces.
+/// Passes all rows of a table to `take`, in pieces.
 pub(super) async fn pieces<F>(
     connection: &mut SqliteConnection,
     table: &Table,
@@ -54,7 +54,7 @@ where
     Ok(sum)
 }
 
-/// Which side failed.
+/// The side that failed.
 pub(super) enum PieceError {
     Read(sqlx::Error),
     Take(Error),
@@ -65,7 +65,7 @@ pub(super) async fn fill(state: &Sqlite, table: &'static Table, rows: Vec<Row>) 
     state.fill(Fill { table, rows }).await
 }
 
-/// What is in the state of a folder, table by table.
+/// The checksums of the state in a folder, table by table.
 pub(super) async fn sums(state: &Sqlite) -> Result<Vec<Sum>, Error> {
     let mut sums = Vec::new();
     for table in TABLES {

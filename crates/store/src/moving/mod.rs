@@ -1,7 +1,8 @@
-//! Moving state from a folder into a PostgreSQL, and back.
+//! Moves state from a folder into a PostgreSQL database, and back.
 //!
-//! It is copied row by row, read back, and compared by number and content before it counts. Nobody else has either place meanwhile: the
-//! folder is locked, and in the database the table of owners is, in which no lease may last. What is left behind is marked before the
+//! The state is copied row by row, read back, and compared by number and content before the copy becomes valid. Meanwhile, no other process
+//! can use either place: the folder is locked, and so is the database's table of owners, in which no lease may be valid. The old place is
+//! marked before the copy becomes valid, so that at no time both could be used. An interrupted move is repeated.
 //! copy counts, so that at no moment both could be gone on with; an interrupted move is repeated.
 
 mod database;
@@ -17,11 +18,11 @@ pub(crate) use database::copy_table;
 pub use database::{to_database, to_folder};
 pub(crate) use table::{Kind, Row, Sum, TABLES, Table, Value};
 
-/// What was moved.
+/// The result of a move.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Moved {
     /// The number of rows, by table.
     pub rows: BTreeMap<&'static str, u64>,
-    /// Where the files are that were left behind.
+    /// Where the old files were kept.
     pub kept: Option<PathBuf>,
 }

@@ -1,17 +1,17 @@
-//! The tables of the state, as they are in both databases.
+//! The tables of the state, as they exist in both databases.
 
 use xxhash_rust::xxh3::xxh3_128;
 
-/// A table, column by column.
+/// A table and its columns.
 #[derive(Debug)]
 pub(crate) struct Table {
     pub(crate) name: &'static str,
-    /// Whether it lies in the database of listings, where there are two.
+    /// Whether the table is in the database of snapshots; in a folder, there are two databases.
     pub(crate) is_listing: bool,
     pub(crate) columns: &'static [Column],
-    /// Which rows count. Others are about to be removed.
+    /// A condition for the valid rows. All others are about to be removed.
     pub(crate) only: Option<&'static str>,
-    /// The column that PostgreSQL numbers by itself.
+    /// The column whose numbers PostgreSQL generates.
     pub(crate) numbered: Option<&'static str>,
 }
 
@@ -23,18 +23,18 @@ pub(crate) struct Column {
     pub(crate) kind: Kind,
 }
 
-/// What is in a column.
+/// The type of a column's values.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Kind {
-    /// INTEGER, BIGINT.
+    /// A number: INTEGER in SQLite, BIGINT in PostgreSQL.
     Integer,
-    /// INTEGER, BOOLEAN.
+    /// A flag: INTEGER in SQLite, BOOLEAN in PostgreSQL.
     Flag,
-    /// A word of ours: TEXT in both.
+    /// A word that bridgehead defines: TEXT in both.
     Word,
-    /// What comes from elsewhere: TEXT, BYTEA.
+    /// Text from elsewhere: TEXT in SQLite, BYTEA in PostgreSQL.
     Text,
-    /// BLOB, BYTEA.
+    /// Bytes: BLOB in SQLite, BYTEA in PostgreSQL.
     Bytes,
 }
 
@@ -48,7 +48,7 @@ pub(crate) enum Value {
 
 pub(crate) type Row = Vec<Value>;
 
-/// How many rows there are, and what is in them, in whatever order.
+/// The number of rows and a checksum of their content, in any order.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Sum {
     pub(crate) rows: u64,
@@ -78,12 +78,12 @@ impl Sum {
 }
 
 impl Table {
-    /// Reads the rows in SQLite.
+    /// The query for the rows in SQLite.
     pub(crate) fn select_sqlite(&self) -> String {
         self.select(|column| column.sqlite)
     }
 
-    /// Reads the rows in PostgreSQL.
+    /// The query for the rows in PostgreSQL.
     pub(crate) fn select_postgres(&self) -> String {
         self.select(|column| column.postgres)
     }
@@ -95,7 +95,7 @@ impl Table {
         format!("SELECT {} FROM {}{only}", columns.join(", "), self.name)
     }
 
-    /// Adds a row in SQLite.
+    /// The statement that adds a row in SQLite.
     pub(crate) fn insert_sqlite(&self) -> String {
         let columns: Vec<String> =
             self.columns.iter().map(|column| format!("\"{}\"", column.sqlite)).collect();
@@ -103,7 +103,7 @@ impl Table {
         format!("INSERT INTO {} ({}) VALUES ({})", self.name, columns.join(", "), places.join(", "))
     }
 
-    /// Adds many rows in PostgreSQL, each column as an array.
+    /// The statement that adds many rows in PostgreSQL, with each column as an array.
     pub(crate) fn insert_postgres(&self) -> String {
         let columns: Vec<String> =
             self.columns.iter().map(|column| format!("\"{}\"", column.postgres)).collect();
@@ -140,7 +140,7 @@ const fn table(name: &'static str, is_listing: bool, columns: &'static [Column])
 
 const APP: Column = column("app", Kind::Word);
 
-/// All that is state. What says whose it is, and who may write it, belongs to the place.
+/// All tables of the state. Tables about who owns the state and who may write it belong to the place, and are not moved.
 pub(crate) const TABLES: &[Table] = &[
     table(
         "tasks",

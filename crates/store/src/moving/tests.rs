@@ -14,7 +14,7 @@ use crate::{
     StateStore, TaskJournal,
 };
 
-/// Something of everything.
+/// Writes rows of every kind.
 async fn fill(state: &dyn StateStore) {
     let app = app(1);
     state.intent(&app, &intent("open \0 ü", 1, 1)).await.unwrap();
@@ -56,7 +56,7 @@ async fn fill(state: &dyn StateStore) {
     state.record_run(&app, &run).await.unwrap();
 }
 
-/// What the state says of what [`fill`] wrote.
+/// The state's view of what [`fill`] wrote.
 async fn told(state: &dyn StateStore) -> String {
     let app = app(1);
     let mut open = state.open(&app).await.unwrap();
@@ -113,7 +113,7 @@ async fn state_that_is_moved_there_and_back_is_the_same_and_counts_in_one_place_
     let elsewhere = Sqlite::open(&folder).await.unwrap_err();
     assert!(matches!(&elsewhere, Error::Moved { to, .. } if to.contains(&name)), "{elsewhere}");
     assert!(!elsewhere.to_string().contains("admin-secret-1"));
-    // It goes on there.
+    // The database continues with the state.
     let state = Postgres::open(&settings).await.unwrap();
     state.begin(&app(2)).await.unwrap();
     let seen = RecordHash { id: "x".to_owned(), hash: 1, facts: None };
@@ -136,7 +136,7 @@ async fn state_that_is_moved_there_and_back_is_the_same_and_counts_in_one_place_
     let again = to_folder(&apart, &folder).await.unwrap_err();
     assert!(again.to_string().contains("nothing was moved over it"), "{again}");
 
-    // And once more: what is left behind there is no state.
+    // Moves it again: what was left in the database does not count as state.
     to_database(&folder, &settings).await.unwrap();
     assert_eq!(of_database(&settings).await, before);
 }
@@ -161,7 +161,7 @@ async fn state_is_moved_over_none_and_an_interrupted_move_is_repeated() {
     assert_eq!(state.counts(&app(1)).await.unwrap().intended, 1, "the folder still counts");
     state.close().await;
 
-    // The copy counts, and the files were not put aside yet.
+    // The copy is valid, but the files were not set aside yet.
     server.sql(&name, "TRUNCATE tasks, holds, doubts, new_apps, attempts, pauses, syncs, listings, records, removals, changes, runs, hours");
     let moved = to_database(&folder, &settings).await.unwrap();
     let kept = moved.kept.unwrap();

@@ -9,9 +9,9 @@ use sqlx::Sqlite;
 use sqlx::query::Query;
 use sqlx::sqlite::SqliteArguments;
 
-/// The numbers of rows per statement, largest first: the usual pages of targets are one piece or two. The last must be one.
+/// The numbers of rows per statement, largest first. A page of a usual size takes one or two statements. The last size must be one.
 const SIZES: [usize; 11] = [500, 256, 128, 100, 64, 32, 16, 8, 4, 2, 1];
-/// The largest of them that is padded.
+/// The largest size that is used with padding.
 const PADDED: usize = 256;
 
 /// One statement for each size.
@@ -19,9 +19,9 @@ const PADDED: usize = 256;
 pub(super) struct Statements([(usize, Arc<str>); SIZES.len()]);
 
 impl Statements {
-    /// `write` gets a number of rows and makes the statement. None of its parameters is numbered (`?`, not `?1`): sqlx asks SQLite for
-    /// the name of each, and SQLite goes through the names one by one, so that a thousand cost a million steps. A mix of both binds
-    /// the wrong values.
+    /// `write` returns the statement for a number of rows. Its parameters must not be numbered (`?`, not `?1`): sqlx asks SQLite for the
+    /// name of each parameter, and SQLite searches the names one by one, so a thousand parameters cost a million steps. Mixing both kinds
+    /// binds the wrong values.
     pub(super) fn new(write: impl Fn(usize) -> String) -> Self {
         Self(SIZES.map(|size| (size, write(size).into())))
     }
@@ -36,9 +36,9 @@ impl Statements {
         })
     }
 
-    /// As few statements as possible for `rows`: the last one may take more rows than are left, and says how many. Their parameters are
-    /// bound to NULL, so the statement must pass over a row whose first column is NULL, as a comparison with it does. To hand a statement
-    /// to the thread of the connection takes longer than to run it on some rows that are none.
+    /// Splits `rows` into as few statements as possible. The last one may take more rows than are left; the third value of an item is how
+    /// many. Their parameters are bound to NULL, so the statement must skip rows whose first column is NULL, as a comparison with it does.
+    /// Passing a statement to the connection's thread takes longer than running it on some empty rows.
     pub(super) fn pad<'a, T>(
         &'a self,
         mut rows: &'a [T],
@@ -53,7 +53,7 @@ impl Statements {
     }
 }
 
-/// Binds NULL to as many parameters.
+/// Binds NULL to `parameters` parameters.
 pub(super) fn nothing(
     mut query: Query<'_, Sqlite, SqliteArguments>,
     parameters: usize,
@@ -69,7 +69,7 @@ pub(super) fn parameters(count: usize) -> String {
     vec!["?"; count].join(", ")
 }
 
-/// Returns `rows` rows of values, each like `row`. Their parameters are unnumbered, and bound in order.
+/// Returns `rows` rows of values, each like `row`. The parameters are unnumbered and bound in order.
 pub(super) fn values(row: &str, rows: usize) -> String {
     format!("VALUES {}", vec![row; rows].join(", "))
 }

@@ -65,7 +65,7 @@ impl TaskJournal for Sqlite {
     }
 
     async fn open(&self, app: &AppKey) -> Result<Vec<Entry>, Error> {
-        // All but the ended, so that a state this version does not know is an error and not a lost task.
+        // All tasks that have not ended. A state that this version does not know thus results in an error instead of a lost task.
         self.chosen("tasks_open", "state <> 'ended'", app).await
     }
 
@@ -198,10 +198,10 @@ impl TaskJournal for Sqlite {
     }
 }
 
-/// A state, an end, and how many tasks have them.
+/// A state, the end if any, and the number of tasks with them.
 type Counted = (String, Option<String>, i64);
 
-/// Three indexes have all tasks between them.
+/// Together, the three indexes contain every task.
 const COUNTED: &str = "SELECT state, NULL, count(*) FROM tasks INDEXED BY tasks_open \
      WHERE app = ?1 AND state <> 'ended' GROUP BY state \
      UNION ALL SELECT 'ended', ended, count(*) FROM tasks INDEXED BY tasks_ended \
@@ -209,7 +209,7 @@ const COUNTED: &str = "SELECT state, NULL, count(*) FROM tasks INDEXED BY tasks_
      UNION ALL SELECT 'ended', 'rejected', count(*) FROM tasks INDEXED BY tasks_rejected \
      WHERE app = ?1 AND state = 'ended' AND ended = 'rejected' HAVING count(*) > 0";
 
-/// A journal that an earlier version has left, and that is only read, has other indexes.
+/// Whether an index is missing: a journal from an earlier version that is only read has other indexes.
 fn lacks_index(error: &sqlx::Error) -> bool {
     error.as_database_error().is_some_and(|error| error.message().starts_with("no such index"))
 }
@@ -217,7 +217,7 @@ fn lacks_index(error: &sqlx::Error) -> bool {
 type Query<'q> = sqlx::query::QueryAs<'q, sqlx::Sqlite, Row, sqlx::sqlite::SqliteArguments>;
 
 impl Sqlite {
-    /// The tasks of an app that an index has chosen. Where it is missing, all are looked through.
+    /// The tasks of an app that an index selects. If the index is missing, all tasks are searched.
     async fn chosen(
         &self,
         index: &'static str,

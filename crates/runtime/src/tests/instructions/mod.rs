@@ -1,8 +1,8 @@
-//! What a task and a record cost, in instructions: a figure that does not depend on what else the machine does.
+//! The cost of a task and of a record in CPU instructions, a figure that does not depend on the load of the machine.
 //!
-//! Each [`Workload`] runs in this very test program under `valgrind --tool=callgrind`, once with few items and once with more. The
-//! difference belongs to the items alone. It is compared with what `baseline.txt` says; `UPDATE=1` writes that file anew. The
-//! program is the unoptimised one that the other tests use, so that nothing is built for this: what is done twice counts twice there too.
+//! Each [`Workload`] runs in this test program under `valgrind --tool=callgrind`, once with few items and once with more. The difference is
+//! the cost of the additional items alone. It is compared with `baseline.txt`; `UPDATE=1` writes that file again. The program is the
+//! unoptimized one that the other tests use, so that nothing extra is built: work that is done twice counts twice there too.
 
 mod workloads;
 
@@ -12,12 +12,12 @@ use std::process::Command;
 
 use workloads::Workload;
 
-/// So many hundredths more than the baseline are a fault.
+/// The test fails if a figure is this many percent above the baseline.
 const TOLERANCE: u64 = 15;
-/// Names the workload and the number of its items for a process that is being measured.
+/// Tells a process under measurement the name of its workload and the number of items.
 const ASKED: &str = "BRIDGEHEAD_INSTRUCTIONS";
 
-/// What a process under valgrind runs; nothing in an ordinary run of the tests.
+/// The entry point for a process under valgrind; does nothing in an ordinary test run.
 #[test]
 fn workload() {
     let Ok(asked) = std::env::var(ASKED) else { return };
@@ -26,7 +26,7 @@ fn workload() {
     workload.run(items.parse().expect("a number"));
 }
 
-/// How many instructions this many items take, with everything around them.
+/// How many instructions the whole process takes for this many items.
 fn count(workload: Workload, items: u32) -> u64 {
     let program = std::env::current_exe().expect("the path of this program");
     let mut command = Command::new("valgrind");
@@ -44,7 +44,7 @@ fn count(workload: Workload, items: u32) -> u64 {
         .unwrap_or_else(|| panic!("valgrind does not say how many instructions it collected: {told}"))
 }
 
-/// The figure behind `Collected :` in what callgrind says at its end.
+/// The number after `Collected :` at the end of callgrind's output.
 fn collected(told: &str) -> Option<u64> {
     told.lines().find_map(|line| line.split_once("Collected :")?.1.trim().parse().ok())
 }
@@ -60,7 +60,7 @@ fn baseline() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("src/tests/instructions/baseline.txt")
 }
 
-/// The lines of a baseline: a name and a number.
+/// Parses a baseline: each line has a name and a number.
 fn read(text: &str) -> BTreeMap<String, u64> {
     let lines = text.lines().filter(|line| !line.starts_with('#'));
     lines
@@ -75,7 +75,7 @@ fn write(found: &BTreeMap<String, u64>) -> String {
     found.iter().fold(head.to_owned(), |text, (name, n)| text + &format!("{name} {n}\n"))
 }
 
-/// What is too expensive, in words.
+/// Describes each workload that has become too expensive.
 fn complaints(known: &BTreeMap<String, u64>, found: &BTreeMap<String, u64>) -> Vec<String> {
     let compared = found.iter().filter_map(|(name, now)| match known.get(name) {
         None => Some(format!("{name}: {now} instructions, and no baseline")),

@@ -1,4 +1,4 @@
-//! What is measured. Everything runs in one thread but SQLite, without a network and without a clock.
+//! The workloads that are measured. Everything except SQLite runs in one thread, without a network and without a clock.
 
 use std::collections::BTreeMap;
 
@@ -13,12 +13,12 @@ use bridgehead_store::{
     TaskJournal,
 };
 
-/// Something that is done for each task or each record.
+/// Work that is done for each task or each record.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Workload {
-    /// A record is checked, written, hashed, and ready to be pushed.
+    /// A record is validated, serialized, hashed, and ready to be pushed.
     Record,
-    /// A record is added to the listing in the state.
+    /// A record is added to the snapshot in the store.
     Listing,
     /// A task is read from a page of the list.
     List,
@@ -41,7 +41,7 @@ impl Workload {
         }
     }
 
-    /// Few items, and more.
+    /// A small and a large number of items.
     pub(super) fn items(self) -> (u32, u32) {
         match self {
             Self::Record | Self::Listing | Self::List => (500, 1_500),
@@ -126,7 +126,7 @@ async fn listing(items: u32) {
     state.close().await;
 }
 
-/// Tasks as the daemon writes of them if all goes well, one after the other: how many share a commit is up to the machine.
+/// Writes what the daemon writes about successful tasks, one after another: how many share a commit would depend on the machine.
 async fn journal(items: u32) {
     let folder = tempfile::tempdir().unwrap();
     let state = Sqlite::open(&folder.path().join("state")).await.unwrap();
