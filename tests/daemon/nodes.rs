@@ -53,7 +53,8 @@ async fn owner(world: &World, node: &str) -> String {
 }
 
 async fn owned_by(world: &World, asked: &str, node: &str) {
-    for _ in 0..600 {
+    let deadline = tokio::time::Instant::now() + std::time::Duration::from_secs(180);
+    while tokio::time::Instant::now() < deadline {
         if owner(world, asked).await == node {
             return;
         }
