@@ -83,7 +83,7 @@ pub trait Leases: fmt::Debug + Send + Sync {
     async fn look(&self, presence: &Presence) -> Result<View, Error>;
 
     /// Takes over an app unless another node has a valid lease on it, which is [`Error::Owned`]. Unfinished work of a previous owner is
-    /// dropped, as after a crash. From then on, the lease is renewed.
+    /// dropped, as after a crash. After that, the lease is renewed.
     async fn acquire(&self, app: &AppKey) -> Result<Acquired, Error>;
 
     /// Releases an app. `is_over` means that everything started for it has ended; otherwise the next owner waits until it must have ended.
