@@ -16,7 +16,7 @@ pub struct WireRecord {
 }
 
 impl WireRecord {
-    /// Wraps the output of [`write`] for one record.
+    /// Wraps the output of [`write()`] for one record.
     pub fn new(id: String, json: Bytes) -> Self {
         Self { id, json }
     }
