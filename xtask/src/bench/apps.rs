@@ -51,12 +51,13 @@ async fn measure(place: &Place, options: &Options, first: usize, apps: usize, ea
             let body = Value::from(tasks).to_string();
             control.call(Method::POST, &format!("/sandbox/v1/apps/{app}/tasks"), body.into()).await?;
         }
-        sections += &format!(
+        let section = format!(
             "[apps.app-{number}]\napp_id = \"{app}\"\nconnector = \"simulated\"\nsync = {{ enabled = false }}\n\
              tasks = {{ poll_interval = \"10s\", concurrency = {concurrency} }}\n\
              target = {{ accounts = 10, page_size = 100, latency = \"{}\" }}\n",
             if is_slow { "10m" } else { "0s" }
         );
+        sections.push_str(&section);
         if is_slow {
             slow_ids.insert(app);
         }

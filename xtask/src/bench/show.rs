@@ -20,9 +20,8 @@ pub(super) fn print(options: &Options, rounds: &[Round]) {
         return;
     }
     let (what, per) = match options.work {
-        Work::Tasks | Work::Idle => ("tasks", "task"),
+        Work::Tasks | Work::Idle | Work::Apps => ("tasks", "task"),
         Work::Sync => ("records", "1,000 records"),
-        Work::Apps => ("tasks", "task"),
     };
     let shown: Vec<String> = ratios.iter().map(|ratio| format!("{ratio:.3}")).collect();
     println!("profile {}, {} rounds, the median of them", options.profile, rounds.len());
