@@ -77,9 +77,9 @@ impl Postgres {
         self.write_tasks(Note { app, task, steps }).await
     }
 
-    /// Steps of tasks that the journal does not know, which were never begun and are as old as what is pruned.
+    /// Removes old steps of tasks that were never started, and that the journal therefore does not know.
     pub(super) async fn prune_steps(&self, app: &AppKey, before: Timestamp) -> Result<(), Error> {
-        // Looked for by a reader: it may take a moment, and nobody's write waits for it.
+        // Uses a reader for the search: it may take a moment, and must not delay writes.
         let tasks: Vec<Vec<u8>> = sqlx::query_scalar(
             "SELECT DISTINCT task FROM attempts WHERE app = $1 AND began_at < $2 AND NOT EXISTS \
              (SELECT 1 FROM tasks WHERE tasks.app = attempts.app AND tasks.task = attempts.task)",
@@ -117,10 +117,10 @@ impl Postgres {
     }
 }
 
-/// How many tasks one write takes, so that others do not wait for long.
+/// The maximum number of tasks per write, so that other writes do not wait for long.
 const AT_ONCE: usize = 1000;
 
-/// Adds steps within another write.
+/// Adds steps of one task as part of another write.
 pub(super) async fn add(
     connection: &mut PgConnection,
     app: &AppKey,
@@ -161,7 +161,7 @@ pub(super) async fn add(
     Ok(())
 }
 
-/// Removes the steps of a task within another write.
+/// Removes the steps of a task as part of another write.
 pub(super) async fn remove(connection: &mut PgConnection, app: &AppKey, task: &[u8]) -> Result<(), Problem> {
     sqlx::query("DELETE FROM attempts WHERE app = $1 AND task = $2")
         .bind(app.as_str())
@@ -206,7 +206,7 @@ impl Write for PruneSteps {
 
     async fn run(&mut self, connection: &mut PgConnection) -> Result<(), Problem> {
         for task in &self.tasks {
-            // It may have begun since it was looked for.
+            // The task may have been started since the search.
             sqlx::query(
                 "DELETE FROM attempts WHERE app = $1 AND task = $2 AND began_at < $3 AND NOT EXISTS \
                  (SELECT 1 FROM tasks WHERE app = $1 AND task = $2)",

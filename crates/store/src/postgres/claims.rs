@@ -11,13 +11,13 @@ use super::super::lease::{Grant, Terms};
 use super::super::{AppKey, Error};
 use super::owners::Durations;
 
-/// The key of everything.
+/// The key that stands for all apps.
 pub(super) const ALL: &str = "*";
 
-/// The epochs that this process holds. The writers share it.
+/// The epochs that this process holds. All writers share it.
 #[derive(Debug)]
 pub(super) struct Claims {
-    /// One process has all apps.
+    /// One process owns all apps.
     is_sole: bool,
     pub(super) terms: Terms,
     /// In milliseconds. It grows when the configuration allows longer calls.
@@ -25,7 +25,7 @@ pub(super) struct Claims {
     held: RwLock<HashMap<String, Held>>,
 }
 
-/// What is held of an app.
+/// The epoch and the lease that this process holds on an app.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Held {
     pub(super) epoch: i64,
@@ -38,29 +38,29 @@ impl Claims {
         Self { is_sole, terms, longest_call: AtomicU64::new(longest_call), held: RwLock::default() }
     }
 
-    /// What is promised with each lease.
+    /// The durations that are recorded with each lease.
     pub(super) fn durations(&self) -> Durations {
         let longest_call = Duration::from_millis(self.longest_call.load(Ordering::Acquire));
         Durations { lease: self.terms.lease, longest_call }
     }
 
-    /// From now on, calls may last so long. False if they might already.
+    /// Allows calls to last up to `longest` from now on. Returns false if they already might.
     pub(super) fn allow_calls(&self, longest: Duration) -> bool {
         let longest = u64::try_from(longest.as_millis()).unwrap_or(u64::MAX);
         self.longest_call.fetch_max(longest, Ordering::AcqRel) < longest
     }
 
-    /// Whether one process has all apps.
+    /// Whether this process owns all apps together.
     pub(super) fn is_sole(&self) -> bool {
         self.is_sole
     }
 
-    /// Under which key the owner of an app is kept.
+    /// The key under which the owner of an app is stored.
     pub(super) fn key<'a>(&self, app: &'a AppKey) -> &'a str {
         if self.is_sole { ALL } else { app.as_str() }
     }
 
-    /// Whether a write may be made, where the database says that this epoch is the newest.
+    /// Whether a write is allowed, given the newest epoch in the database.
     pub(super) fn check(&self, app: &AppKey, newest: Option<i64>) -> Result<(), Error> {
         match (self.held(self.key(app)), newest) {
             (Some(held), Some(newest)) if held.epoch == newest => Ok(()),
@@ -68,7 +68,7 @@ impl Claims {
         }
     }
 
-    /// Whether a call may be started now: the lease lasts, by this machine's monotonic clock.
+    /// Whether a call may be started now: the lease is valid according to this machine's monotonic clock.
     pub(super) fn may_start(&self, app: &AppKey) -> Result<(), Error> {
         match self.held(self.key(app)) {
             Some(held) if held.grant.may_start(Instant::now(), &self.terms) => Ok(()),
@@ -88,14 +88,14 @@ impl Claims {
         self.held.write().unwrap_or_else(PoisonError::into_inner).insert(key.to_owned(), held);
     }
 
-    /// An epoch is lost. A newer one of the same app stays, and one that was lost already is not lost again.
+    /// Drops an epoch that was lost. Returns whether it was held: a newer epoch of the same app is kept, and an epoch is lost only once.
     pub(super) fn lose(&self, key: &str, epoch: i64) -> bool {
         let mut held = self.held.write().unwrap_or_else(PoisonError::into_inner);
         let is_held = held.get(key).is_some_and(|held| held.epoch == epoch);
         is_held && held.remove(key).is_some()
     }
 
-    /// A renewal that was asked for at this instant was granted.
+    /// Records that a renewal was granted.
     pub(super) fn renew(&self, key: &str, epoch: i64, grant: Grant) {
         let mut held = self.held.write().unwrap_or_else(PoisonError::into_inner);
         if let Some(held) = held.get_mut(key).filter(|held| held.epoch == epoch) {

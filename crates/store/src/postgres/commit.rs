@@ -1,7 +1,7 @@
-//! SnapshotStore as a whole: beginning, promoting, discarding.
+//! Writes to whole snapshots: begin, commit, discard.
 //!
-//! Promoting a listing changes two rows, however many records it has. The records of a listing that is no longer needed
-//! are removed later, in pieces, when nothing waits.
+//! Committing a snapshot changes two rows, however many records it has. The records of obsolete snapshots are removed later, in pieces,
+//! while no writes wait.
 
 use async_trait::async_trait;
 use jiff::Timestamp;
@@ -12,14 +12,14 @@ use super::super::sqlite::{losses, time};
 use super::super::{AppKey, Error, LossCount, LossKind};
 use super::writer::{Problem, Write};
 
-/// How many records are removed at a time.
+/// The number of records removed at a time.
 const REMOVED_AT_ONCE: i64 = 5000;
 
-/// How many records of the present listing earlier ones had.
+/// The number of records in the current snapshot that earlier ones contained.
 pub(super) const IN_BOTH: &str = "SELECT count(*) FROM records AS one JOIN records AS other \
      ON other.listing = $2 AND other.id = one.id AND other.standing <> 3 WHERE one.listing = $1";
 
-/// How many records of the last listing, and how many of those that count, the present one does not have.
+/// The numbers of records in the last snapshot, total and counting, that the current one does not contain.
 pub(super) const GONE: &str = "SELECT count(*), count(CASE WHEN one.standing <> 2 THEN 1 END) FROM records AS one \
      WHERE one.listing = $1 AND NOT EXISTS \
      (SELECT 1 FROM records AS other WHERE other.listing = $2 AND other.id = one.id)";
@@ -56,7 +56,7 @@ impl Write for Begin {
     }
 }
 
-/// The present listing was only looked at.
+/// Discards the current snapshot of a dry run.
 pub(super) struct Discard {
     pub(super) app: AppKey,
 }
@@ -82,7 +82,7 @@ impl Write for Discard {
     }
 }
 
-/// `complete` is about to be sent.
+/// Records that `complete` is about to be sent.
 pub(super) struct Completing {
     pub(super) app: AppKey,
     pub(super) at: Timestamp,
@@ -111,10 +111,10 @@ impl Write for Completing {
     }
 }
 
-/// Drops what an earlier process left unfinished, so that it is never completed by mistake; but promotes what it was
-/// completing, because the Bridge may have received it.
+/// Drops unfinished snapshots of an earlier process, so that they are never completed by mistake. Commits those for which `complete` was
+/// about to be sent, because the Bridge may have received it.
 pub(super) struct DropUnfinished {
-    /// Of one app; of all if none is named.
+    /// The app whose snapshots are dropped; `None` for all apps.
     pub(super) app: Option<AppKey>,
 }
 
@@ -248,10 +248,10 @@ impl Promote {
     }
 }
 
-/// No listing has this number.
+/// A number that no snapshot has.
 pub(super) const NONE: i64 = -1;
 
-/// The present listing of a type, which is made if the type was not seen before.
+/// Returns the current snapshot of a type, and creates it if necessary.
 pub(super) async fn present(connection: &mut PgConnection, app: &AppKey, slug: &str) -> Result<i64, Problem> {
     if let Some(listing) = find_present(connection, app.as_str(), slug.as_bytes()).await? {
         return Ok(listing);
@@ -287,7 +287,7 @@ pub(super) async fn require_under_way(connection: &mut PgConnection, app: &AppKe
     if under_way == Some(true) { Ok(()) } else { Err(Error::NoListing { app: app.clone() }.into()) }
 }
 
-/// Removes some records of a discarded listing. False if nothing is left to remove.
+/// Removes some records of a discarded snapshot. Returns false if there are none left.
 pub(super) async fn remove_discarded(connection: &mut PgConnection) -> Result<bool, sqlx::Error> {
     let listing: Option<i64> =
         sqlx::query_scalar("SELECT listing FROM listings WHERE state = 'discarded' LIMIT 1")

@@ -1,4 +1,4 @@
-//! Reaching the server, and whether it is fit to hold state.
+//! Connects to the server, and checks whether it can be trusted with state.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -12,14 +12,14 @@ use uuid::Uuid;
 use super::super::Error;
 use super::open::Settings;
 
-/// The oldest version that is supported, as the server counts.
+/// The oldest supported version, as in `server_version_num`.
 const OLDEST: i64 = 130_000;
-/// However short a lease is.
+/// The minimum idle timeout, however short the lease is.
 const SHORTEST_IDLE: Duration = Duration::from_millis(500);
-/// How long connecting may take.
+/// The timeout for connecting.
 const CONNECT: Duration = Duration::from_secs(10);
 
-/// Where the state is. `Debug` shows no password.
+/// The address of the database. `Debug` shows no password.
 #[derive(Clone)]
 pub struct Address {
     options: PgConnectOptions,
@@ -39,10 +39,10 @@ impl std::fmt::Display for Address {
 }
 
 impl Address {
-    /// Reads `postgresql://user:password@host:port/database?sslmode=verify-full&sslrootcert=/etc/ssl/ca.pem`.
+    /// Parses `postgresql://user:password@host:port/database?sslmode=verify-full&sslrootcert=/etc/ssl/ca.pem`.
     ///
-    /// The default of `sslmode` is `verify-full`, and `disable` for an address of this machine. `roots` are the certificates that
-    /// are trusted where the address names none, as PEM. No error names any part of the address.
+    /// The default of `sslmode` is `verify-full`, or `disable` for an address of this machine. `roots` are the certificates, in PEM format,
+    /// that are trusted if the address does not name a file. Errors never contain any part of the address.
     pub fn parse(text: &str, roots: Vec<u8>) -> Result<Self, Error> {
         let refuse = |problem: &str| Error::Unfit {
             place: "the address of the state database".to_owned(),
@@ -80,7 +80,7 @@ impl Address {
                 _ => return Err(refuse("it has a parameter other than sslmode and sslrootcert")),
             }
         }
-        // Everything is said: what the environment of the process holds for libpq does not count.
+        // All options are set explicitly, so the environment variables of libpq have no effect.
         let options = PgConnectOptions::new_without_pgpass()
             .host(&host)
             .port(port)
@@ -88,7 +88,7 @@ impl Address {
             .password(&password)
             .database(&database)
             .application_name("bridgehead")
-            // Pools refuse to begin with it.
+            // Some connection pools reject connections that set it.
             .extra_float_digits(None)
             .ssl_mode(if is_verified { PgSslMode::VerifyFull } else { PgSslMode::Disable })
             .disable_statement_logging();
@@ -110,30 +110,30 @@ fn is_this_machine(host: &str) -> bool {
     host == "localhost" || host.parse::<std::net::IpAddr>().is_ok_and(|address| address.is_loopback())
 }
 
-/// Undoes percent-encoding.
+/// Decodes percent-encoding.
 fn decoded(part: &str) -> Option<String> {
     percent_encoding::percent_decode_str(part).decode_utf8().ok().map(std::borrow::Cow::into_owned)
 }
 
-/// The server, as connections are made to it.
+/// A server that connections are made to.
 #[derive(Debug)]
 pub(crate) struct Server {
     pub(crate) address: Address,
-    /// How long a transaction may wait for its client before the server ends it: a node that makes no progress must not keep another
-    /// one from taking over.
+    /// How long a transaction may wait for its client before the server ends it: a node that makes no progress must not keep another node
+    /// from taking over.
     pub(super) idle: Duration,
 }
 
 impl Server {
-    /// The one that these settings name.
+    /// The server that these settings name.
     pub(crate) fn of(settings: &Settings) -> Self {
         Self { address: settings.address.clone(), idle: settings.terms.lease.max(SHORTEST_IDLE) }
     }
 
-    /// A connection that may write.
+    /// Opens a connection for writing.
     pub(super) async fn connect(&self) -> Result<PgConnection, Error> {
         let mut connection = self.plain().await?;
-        // Asked each time: a server that was replaced may be set otherwise.
+        // Checked for each connection: a replaced server may be configured differently.
         self.check_durable(&mut connection).await?;
         let idle = format!("SET idle_in_transaction_session_timeout = {}", self.idle.as_millis());
         connection.execute(sqlx::AssertSqlSafe(idle)).await.map_err(|error| self.fault(error))?;
@@ -148,7 +148,7 @@ impl Server {
         }
     }
 
-    /// What an error of the server means.
+    /// Converts an error of the server.
     pub(crate) fn fault(&self, error: sqlx::Error) -> Error {
         const DISK_FULL: &str = "53100";
         let code = error.as_database_error().and_then(sqlx::error::DatabaseError::code);
@@ -163,7 +163,7 @@ impl Server {
         Error::Unfit { place: self.address.place.clone(), problem: problem.into() }
     }
 
-    /// Whether what it says is written stays written.
+    /// Checks that the server does not lose confirmed commits.
     async fn check_durable(&self, connection: &mut PgConnection) -> Result<(), Error> {
         let row = sqlx::raw_sql(
             "SELECT current_setting('fsync'), current_setting('synchronous_commit'), pg_is_in_recovery()",
@@ -189,7 +189,7 @@ impl Server {
         Ok(())
     }
 
-    /// Whether it can hold state at all. Gives a connection that may write.
+    /// Checks whether the server can hold state at all. Returns a connection for writing.
     pub(crate) async fn check(&self) -> Result<PgConnection, Error> {
         let fault = |error| self.fault(error);
         let mut connection = self.connect().await?;
@@ -214,8 +214,8 @@ impl Server {
         Ok(connection)
     }
 
-    /// Whether a connection to it is a session of its own. Through a pool in transaction mode, two connections may be one
-    /// session, or one of them several.
+    /// Checks that each connection has its own session. Through a pool in transaction mode, two connections may share one session, or one
+    /// connection may use several.
     async fn check_sessions(&self, one: &mut PgConnection) -> Result<(), Error> {
         let fault = |error| self.fault(error);
         let mut other = self.plain().await?;
@@ -226,7 +226,7 @@ impl Server {
         let second = session(&mut other).await.map_err(fault)?;
         let mut is_shared = first.0 == second.0 || second.1.as_deref() == Some(&*mark.to_string());
         if !is_shared {
-            // The pool reuses first what came back last: now it is the other one's.
+            // A pool reuses the server connection that was returned last, so the other connection now has it.
             other.execute("BEGIN").await.map_err(fault)?;
             session(&mut other).await.map_err(fault)?;
             let again = tokio::time::timeout(CONNECT, session(one)).await;
@@ -244,7 +244,7 @@ impl Server {
     }
 }
 
-/// The process of the server behind a connection, and what it was marked with.
+/// The server process behind a connection, and the mark that was set in its session.
 async fn session(connection: &mut PgConnection) -> Result<(i64, Option<String>), sqlx::Error> {
     let row = sqlx::raw_sql(
         "SELECT pg_backend_pid()::bigint, nullif(current_setting('bridgehead.session', true), '')",

@@ -1,4 +1,4 @@
-//! What is doubted of the journal, as it is kept.
+//! Stored doubts about the journal.
 
 use async_trait::async_trait;
 use jiff::Timestamp;
@@ -11,7 +11,7 @@ use super::open::Postgres;
 use super::writer::{Problem, Write};
 
 impl Postgres {
-    /// The doubt that reaches furthest, certain ones first.
+    /// The doubt that covers the most, definite ones first.
     pub(super) async fn doubt(&self, app: &AppKey) -> Result<Option<Doubt>, Error> {
         let rows: Vec<(i64, i64, String)> = sqlx::query_as("SELECT found_at, until, reason FROM doubts")
             .fetch_all(self.readers())

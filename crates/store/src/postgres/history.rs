@@ -1,4 +1,4 @@
-//! What was done when.
+//! Statistics over time.
 
 use async_trait::async_trait;
 use jiff::Timestamp;
@@ -73,10 +73,10 @@ impl HistoryStore for Postgres {
     }
 }
 
-/// A row of `runs`, as it is here.
+/// A row of `runs`, with this database's types.
 type RunRow = (i64, i64, i64, String, Option<String>, Vec<u8>, Option<Vec<u8>>, String, String);
 
-/// The runs of an app, newest first, at most so many.
+/// The runs of an app, newest first, up to a limit.
 const RUNS_NOW: &str = "SELECT run, started_at, ended_at, result, reason, detail, cause, pushed, removed FROM runs \
      WHERE app = $1 ORDER BY run DESC LIMIT $2";
 
@@ -143,7 +143,7 @@ impl Write for SetHour {
     }
 }
 
-/// Drops the runs of an app that are not kept any more, after one that ended then.
+/// Removes runs of an app that are no longer kept, given the end of the latest one.
 pub(super) async fn drop_old_runs(
     connection: &mut PgConnection,
     app: &AppKey,

@@ -1,4 +1,4 @@
-//! What the guard on destructive tasks must still know after a restart.
+//! The deprovision limit's data that must survive a restart.
 
 use async_trait::async_trait;
 use bridgehead_sdk::TaskId;
@@ -11,10 +11,10 @@ use super::open::Postgres;
 use super::text;
 use super::writer::{Problem, Write};
 
-/// How many tasks one write takes, so that others do not wait for long.
+/// The maximum number of tasks per write, so that other writes do not wait for long.
 const AT_ONCE: usize = 1000;
 
-/// What happens to the hold of a task.
+/// A change of a task's hold.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Change {
     Hold { at: Timestamp },
@@ -24,7 +24,7 @@ pub(super) enum Change {
 
 impl Postgres {
     pub(super) async fn calls_since(&self, app: &AppKey, since: Timestamp) -> Result<Vec<Timestamp>, Error> {
-        // A task that was refused before the connector was called has the attempt 0.
+        // A task that was rejected before the connector was called has attempt 0.
         let statement = "SELECT first_intent_at FROM tasks \
              WHERE app = $1 AND first_intent_at > $2 AND attempt > 0 \
              AND action IN ('delete_account'::bytea, 'suspend_account'::bytea) ORDER BY first_intent_at";

@@ -1,8 +1,8 @@
-//! What a process that uses the database keeps on its own machine: the lock on a folder, and who held it before.
+//! Local data of a process that uses the database: the lock on a folder, and which processes held it before.
 //!
-//! The process that holds the lock knows that every earlier process of this folder has ended. So the lease of such a process need not be
-//! waited for, and what it had under way is as after any crash of this machine. The file is believed only if the machine has not
-//! been restarted since: a copy of the folder on another machine proves nothing about the first one.
+//! The process that holds the lock knows that all earlier processes of this folder have ended. So it does not have to wait for their
+//! leases, and their unfinished work is handled as after any crash on this machine. The file is trusted only if the machine has not been
+//! restarted since: a copy of the folder on another machine proves nothing about the first one.
 
 use std::fs::File;
 use std::io::{self, Read, Seek, Write};
@@ -12,26 +12,26 @@ use super::super::Error;
 use super::super::sqlite::files::{self, Guest, TASKS};
 use super::super::sqlite::lock::Lock;
 
-/// The file with the processes that have used the database from here, the last one last.
+/// The file with the processes that have used the database from this folder, the latest one last.
 const FILE: &str = "node";
-/// So many earlier processes are kept.
+/// The maximum number of earlier processes that are kept.
 const KEPT: usize = 32;
-/// No file is longer.
+/// The maximum size of the file in bytes that is read.
 const LONGEST: u64 = 16 * 1024;
 
-/// The lock on the folder, for as long as the state is open.
+/// The lock on the folder, held while the state is open.
 #[derive(Debug)]
 pub(super) struct Local {
     _lock: Lock,
-    /// Processes of this folder that have ended.
+    /// Earlier processes of this folder, all of which have ended.
     pub(super) ended: Vec<String>,
 }
 
 impl Local {
-    /// Takes the lock, and writes down that this process uses the database now. [`Error::Unmoved`] if the folder has state of its own.
+    /// Takes the lock, and records that this process uses the database now. [`Error::Unmoved`] if the folder has its own state.
     pub(super) fn take(folder: &Path, guest: Guest, process: &str) -> Result<Option<Self>, Error> {
         let guest = match guest {
-            // A visitor makes no folder.
+            // A command that needs existing state does not create the folder.
             Guest::Visitor if !folder.exists() => return Ok(None),
             Guest::Visitor => Guest::Helper,
             other => other,
@@ -52,7 +52,7 @@ impl Local {
     }
 }
 
-/// Changes with each start of the machine, and is no other machine's.
+/// The boot id: it changes with each start of the machine, and no two machines share one.
 fn boot() -> String {
     let id = std::fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default();
     id.trim().to_owned()
@@ -100,7 +100,7 @@ mod tests {
             ended(folder.path(), &number.to_string());
         }
         assert_eq!(ended(folder.path(), "last").last().map(String::as_str), Some("99"));
-        // A copy on another machine, or after another start.
+        // As on another machine, or after a restart of this one.
         let text = std::fs::read_to_string(folder.path().join(FILE)).unwrap();
         let (_, rest) = text.split_once('\n').unwrap();
         std::fs::write(folder.path().join(FILE), format!("another-boot\n{rest}")).unwrap();

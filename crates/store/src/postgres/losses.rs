@@ -1,4 +1,4 @@
-//! Who loses access without being gone, and what was lost lately.
+//! Finds accounts that lose access without being removed, and counts recent losses.
 
 use jiff::Timestamp;
 
@@ -8,10 +8,10 @@ use super::noted::{MEMBERSHIPS, STATUS};
 use super::open::Postgres;
 use super::text;
 
-/// How many records that differ in access are compared at a time.
+/// The number of records with different access that are compared at a time.
 const PIECE: usize = 500;
 
-/// Who is in both listings, $1 the present one, with another access, from the id after $4 on.
+/// Records in both snapshots with different access, starting after id $4; $1 is the current snapshot.
 const DIFFER: &str = "SELECT one.id, other.facts, one.facts, coalesce(changes.kinds, 0) FROM records AS one \
      JOIN records AS other ON other.listing = $2 AND other.id = one.id AND other.facts IS NOT NULL \
      AND other.facts <> one.facts AND other.standing <> 2 \
@@ -23,10 +23,10 @@ const BASE: &str = "SELECT count(CASE WHEN substr(facts, 1, 1) = '\\x01'::bytea 
      count(CASE WHEN length(facts) > 1 THEN 1 END), count(CASE WHEN facts IS NULL AND standing <> 3 THEN 1 END) \
      FROM records WHERE listing = $1 AND standing <> 2";
 
-/// An id, what access it had and has, and what tasks changed.
+/// An id, its previous and current access, and which changes tasks made.
 type Row = (Vec<u8>, Vec<u8>, Vec<u8>, i64);
 
-/// Those who lose access between two listings, the present one first.
+/// The accounts that lose access between two snapshots, the current one first.
 pub(super) async fn losers(
     state: &Postgres,
     app: &AppKey,
@@ -68,7 +68,7 @@ pub(super) async fn losers(
     Ok(Losers { losers, next })
 }
 
-/// Who had access in a listing.
+/// The access in a snapshot.
 pub(super) async fn base(state: &Postgres, last: i64) -> Result<AccessBase, Error> {
     let (active, with_refs, unknown): (i64, i64, i64) = sqlx::query_as(BASE)
         .bind(last)
@@ -82,7 +82,7 @@ pub(super) async fn base(state: &Postgres, last: i64) -> Result<AccessBase, Erro
     })
 }
 
-/// How many of a type lost this since then.
+/// The number of records of a type with this kind of loss since an instant.
 pub(super) async fn since(
     state: &Postgres,
     app: &AppKey,

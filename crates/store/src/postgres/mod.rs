@@ -1,9 +1,8 @@
-//! State in PostgreSQL, for nodes that stand in for one another.
+//! State in PostgreSQL, for several nodes that can take over from one another.
 //!
-//! The same tables as in SQLite, in one database. There are two writers ([`writer`]), one for the journal and one for what syncs
-//! saw, so that a sync of a million records does not make a task wait, and a few connections for reading. What is written carries
-//! the epoch of its owner and is refused by the database when it is not the newest: see [`claims`] and
-//! `docs/decisions/0024-postgresql.md`.
+//! The tables are the same as in SQLite, in one database. There are two writers ([`writer`]), one for the journal and one for the snapshots
+//! of syncs, so that a sync of a million records does not delay tasks, and a few connections for reading. Every write carries the epoch of
+//! its owner, and the database refuses it unless that epoch is the newest: see [`claims`] and `docs/decisions/0024-postgresql.md`.
 
 mod attempts;
 mod claims;

@@ -1,4 +1,4 @@
-//! The nodes that share a database, and the leases of this one.
+//! The nodes that share a database, and the leases of this node.
 
 use std::time::Duration;
 
@@ -10,14 +10,14 @@ use super::super::{AppKey, Error};
 use super::open::Postgres;
 use super::owners::{Node, from_milliseconds, milliseconds};
 
-/// A node that was silent for so many leases is forgotten.
+/// A node is forgotten after it was silent for this many leases.
 const FORGOTTEN: i32 = 40;
 
 const HERE: &str = "INSERT INTO nodes AS known (process, node, version, started_at, seen_at, is_leaving, apps) \
      VALUES ($1, $2, $3, clock_timestamp(), clock_timestamp(), $4, $5) \
      ON CONFLICT (process) DO UPDATE SET seen_at = clock_timestamp(), is_leaving = $4, apps = $5";
 
-/// What has gone for good; of those that started again under the same name here, at once.
+/// Removes nodes that are gone. Earlier processes of this node, which are known to have ended, are removed immediately.
 const FORGET: &str = "DELETE FROM nodes WHERE process = ANY($1) \
      OR seen_at < clock_timestamp() - $2 * interval '1 ms'";
 
@@ -53,7 +53,7 @@ struct OwnerRow {
     left: i64,
 }
 
-/// Says that this node is there, and looks who else is.
+/// Announces that this node is alive, and returns its view of the others.
 async fn look(
     connection: &mut PgConnection,
     node: &Node,
@@ -77,7 +77,7 @@ async fn look(
     view(connection, &node.process).await
 }
 
-/// Who is there, and who owns what.
+/// The nodes, and the owners of all apps.
 pub(super) async fn view(connection: &mut PgConnection, me: &str) -> Result<View, sqlx::Error> {
     let nodes: Vec<NodeRow> = sqlx::query_as(NODES).fetch_all(&mut *connection).await?;
     let owners: Vec<OwnerRow> = sqlx::query_as(OWNERS).fetch_all(connection).await?;
@@ -124,7 +124,7 @@ impl Leases for Postgres {
             Some(connection) => connection,
             None => self.server().connect().await?,
         };
-        // A connection that failed is not used again.
+        // If this fails, the connection is dropped and not used again.
         let view = look(&mut connection, node, lease, presence).await.map_err(|error| self.fault(error))?;
         *looking = Some(connection);
         Ok(view)
@@ -151,7 +151,7 @@ impl Leases for Postgres {
     }
 }
 
-/// Forgets this node, which has given everything back, and closes the connection that looks.
+/// Removes this node, which has released all apps, from the list of nodes, and closes the connection that reads it.
 pub(super) async fn stop_looking(state: &Postgres) {
     if let Some(mut connection) = state.looking().lock().await.take() {
         let left = sqlx::query("DELETE FROM nodes WHERE process = $1")

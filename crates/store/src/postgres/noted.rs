@@ -1,4 +1,4 @@
-//! What tasks did to accounts, noted among what is known of the target.
+//! Records changes that tasks made to accounts.
 
 use async_trait::async_trait;
 use sqlx::PgConnection;
@@ -6,12 +6,12 @@ use sqlx::PgConnection;
 use super::super::{AppKey, Changes};
 use super::writer::{Problem, Write};
 
-/// What the column `kinds` is made of.
+/// A bit in the column `kinds`: the status was changed.
 pub(super) const STATUS: i64 = 1;
-/// The same.
+/// A bit in the column `kinds`: memberships or assignments were changed.
 pub(super) const MEMBERSHIPS: i64 = 2;
 
-/// A task created an account: Iden holds it, whether a sync has seen it or not.
+/// A task created an account: Iden has it, whether or not a sync has seen it.
 pub(super) struct NoteCreated {
     pub(super) app: AppKey,
     pub(super) slug: String,
@@ -36,7 +36,7 @@ impl Write for NoteCreated {
         .bind(slug)
         .execute(&mut *connection)
         .await?;
-        // The hash is that of no record: it has not been read yet.
+        // No record has this hash: the account has not been read yet.
         sqlx::query(
             "INSERT INTO records (listing, id, hash, standing) \
              SELECT listing, $3, 0, 3 FROM listings WHERE app = $1 AND slug = $2 AND state = 'last' \
@@ -51,7 +51,7 @@ impl Write for NoteCreated {
     }
 }
 
-/// A task deleted an account. One that a sync has seen stays: the removal guard counts who is gone, whatever the reason.
+/// A task deleted an account. An account that a sync has seen is kept: the removal guard counts missing accounts, whatever the reason.
 pub(super) struct NoteDeleted {
     pub(super) app: AppKey,
     pub(super) slug: String,
@@ -80,7 +80,7 @@ impl Write for NoteDeleted {
     }
 }
 
-/// A task changed what access an account has.
+/// A task changed an account's access.
 pub(super) struct NoteChanged {
     pub(super) app: AppKey,
     pub(super) slug: String,

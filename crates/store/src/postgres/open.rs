@@ -1,4 +1,4 @@
-//! Opening and closing the state.
+//! Opens and closes the state.
 
 use std::path::PathBuf;
 use std::sync::atomic::Ordering;
@@ -32,26 +32,26 @@ use super::writer::{Counters, Message, QUEUE, Queued, Write, Writer};
 static MIGRATIONS: Migrator = sqlx::migrate!("src/migrations/postgres");
 
 const READERS: u32 = 4;
-/// How long a reader waits for a connection.
+/// How long a read waits for a connection.
 const READER_WAIT: Duration = Duration::from_secs(10);
-/// How long after a renewal that failed the next one is tried.
+/// The delay after a failed renewal.
 const AGAIN: Duration = Duration::from_millis(500);
 
-/// How the state is opened.
+/// The options for opening the state.
 #[derive(Clone, Debug)]
 pub struct Settings {
-    /// Where it is.
+    /// The address of the database.
     pub address: Address,
-    /// The name of this node, for people.
+    /// The name of this node, for display.
     pub node: String,
-    /// How long things last.
+    /// The durations that leases depend on.
     pub terms: Terms,
-    /// The folder of this machine whose lock says that this is the only process of the node. The process that holds it takes over at once from
-    /// an earlier process of the folder. Without one, an earlier process is any other node.
+    /// A folder on this machine whose lock proves that this is the node's only process, so that it can take over immediately from earlier
+    /// processes of the folder. Without a folder, an earlier process counts as a different node.
     pub folder: Option<PathBuf>,
 }
 
-/// The state of the daemon, in PostgreSQL. Clones share it.
+/// The daemon's state in PostgreSQL. Clones share it.
 #[derive(Clone, Debug)]
 pub struct Postgres(Arc<Inner>);
 
@@ -63,13 +63,13 @@ struct Inner {
     tasks: Queue,
     listings: Queue,
     readers: PgPool,
-    /// What the nodes are looked at with.
+    /// The connection for reading the nodes and announcing this one.
     looking: tokio::sync::Mutex<Option<PgConnection>>,
-    /// Held until the state is closed and forgotten.
+    /// Held until the state is closed, or its last clone is dropped.
     local: Mutex<Option<Local>>,
 }
 
-/// The way to a writer.
+/// The queue of a writer.
 #[derive(Debug)]
 pub(super) struct Queue {
     sender: mpsc::Sender<Message>,
@@ -77,7 +77,7 @@ pub(super) struct Queue {
 }
 
 impl Postgres {
-    /// Opens the state as one that owns all apps, for tests of the contract: nodes own apps one by one.
+    /// Opens the state as the owner of all apps together, for tests of the contract. Nodes own apps one by one.
     #[cfg(test)]
     pub(crate) async fn open(settings: &Settings) -> Result<Self, Error> {
         let state = Self::connect(settings, true, Guest::Owner).await?;
@@ -90,15 +90,15 @@ impl Postgres {
         }
     }
 
-    /// Opens the state for a one-time command, which owns these apps. Root may run it for the owner of the folder of this machine, who
-    /// then owns what it makes.
+    /// Opens the state for a one-time command, as the owner of these apps. Root may run it on behalf of the owner of the folder on this
+    /// machine, who then owns the files that it creates.
     ///
-    /// [`Error::Owned`] if another node has one of them.
+    /// [`Error::Owned`] if another node owns one of them.
     pub async fn open_to_help(settings: &Settings, apps: &[AppKey]) -> Result<Self, Error> {
         Self::open_with(settings, Guest::Helper, apps).await
     }
 
-    /// The same for a command that is of no use without state, and makes none: `None` if there is none.
+    /// Does the same for a command that is useless without state: `None` if there is no state, and none is created.
     pub async fn open_existing(settings: &Settings, apps: &[AppKey]) -> Result<Option<Self>, Error> {
         let server = Server::of(settings);
         let mut connection = server.plain().await?;
@@ -118,14 +118,14 @@ impl Postgres {
         Ok(state)
     }
 
-    /// Opens the state as one of several nodes, which owns nothing yet: see [`acquire`](Self::acquire). The database is brought to this
+    /// Opens the state as one of several nodes, at first without any app: see [`acquire`](Self::acquire). Migrates the database to this
     /// version's format.
     pub async fn join(settings: &Settings) -> Result<Self, Error> {
         Self::connect(settings, false, Guest::Owner).await
     }
 
-    /// The state for reading alone, beside any node. Nothing is written, and every write is [`Error::Closed`]. `None` if the database
-    /// has none.
+    /// Opens the state only for reading, next to any node. Nothing is written, and every write fails with [`Error::Closed`]. `None` if the
+    /// database has no state.
     pub async fn read_only(settings: &Settings) -> Result<Option<Self>, Error> {
         let server = Arc::new(Server::of(settings));
         let mut connection = server.plain().await?;
@@ -185,7 +185,7 @@ impl Postgres {
         Ok(Self(inner))
     }
 
-    /// Takes an app over, if nobody has a lease on it that lasts: else [`Error::Owned`]. What an earlier owner left unfinished is
+    /// Takes over an app unless another node has a valid lease on it, which is [`Error::Owned`]. Unfinished work of a previous owner is
     /// dropped, as after a crash.
     pub async fn acquire(&self, app: &AppKey) -> Result<Acquired, Error> {
         let acquired = self.acquire_key(app.as_str()).await?;
@@ -204,8 +204,8 @@ impl Postgres {
         Ok(acquired)
     }
 
-    /// Gives an app back. If a call for it that was begun may still be under way, not everything `is_over`, and the next owner waits
-    /// until it must have ended.
+    /// Releases an app. `is_over` means that everything started for it has ended; otherwise a call may still be running, and the next owner
+    /// waits until it must have ended.
     pub async fn release(&self, app: &AppKey, is_over: bool) -> Result<(), Error> {
         self.release_key(app.as_str(), is_over).await
     }
@@ -213,7 +213,7 @@ impl Postgres {
     async fn release_key(&self, key: &str, is_over: bool) -> Result<(), Error> {
         let inner = &self.0;
         let Some(held) = inner.claims.held(key) else { return Ok(()) };
-        // Before the database is told: from now on, nothing is written and nothing is started.
+        // This comes before the database is updated: from now on, this process writes nothing and starts nothing for the app.
         inner.claims.lose(key, held.epoch);
         let mut connection = inner.server.connect().await?;
         owners::release(&inner.server, &mut connection, &inner.node, (key, held.epoch), is_over).await?;
@@ -221,14 +221,14 @@ impl Postgres {
         Ok(())
     }
 
-    /// Who owns what.
+    /// The owners of all apps.
     pub async fn owners(&self) -> Result<Vec<Owner>, Error> {
         let mut connection = self.0.readers.acquire().await.map_err(|error| self.fault(error))?;
         owners::all(&self.0.server, &mut connection).await
     }
 
-    /// State for a `sync --dry-run` beside running nodes: a private copy of what syncs have seen, with an empty journal. Without state in
-    /// the database, nothing is known.
+    /// State for a `sync --dry-run` next to running nodes: a private copy of the snapshots, with an empty journal. If the database has no
+    /// state, the copy is empty.
     pub async fn rehearsal(settings: &Settings) -> Result<Sqlite, Error> {
         let copy = Sqlite::scratch().await?;
         let Some(state) = Self::read_only(settings).await? else { return Ok(copy) };
@@ -249,12 +249,12 @@ impl Postgres {
         Ok(copy)
     }
 
-    /// [`Error::Fenced`] unless a call for this app may be started now.
+    /// Fails with [`Error::Fenced`] unless a call for this app may be started now.
     pub fn may_start(&self, app: &AppKey) -> Result<(), Error> {
         self.0.claims.may_start(app)
     }
 
-    /// Runs what waits, gives back what is owned, and closes the connections. Nothing is under way any more.
+    /// Runs waiting writes, releases all apps, and closes the connections. No call may be running any more.
     pub async fn close(self) {
         self.end(true).await;
     }
@@ -282,7 +282,7 @@ impl Postgres {
         }
     }
 
-    /// Whether every app that this process holds is still its own, and the server answers.
+    /// Checks that the server responds, and drops all apps that this process no longer owns.
     pub(super) async fn in_place(&self) -> Result<(), Error> {
         let inner = &self.0;
         let owners = self.owners().await?;
@@ -291,17 +291,17 @@ impl Postgres {
                 inner.claims.lose(&key, held.epoch);
             }
         }
-        // A node may well own nothing; one that owns everything may not.
+        // A node may own no apps at all, but the owner of all apps must not have lost them.
         let has_lost = inner.claims.is_sole() && inner.claims.all().is_empty();
         if has_lost { Err(inner.server.unfit("another node has taken this state over")) } else { Ok(()) }
     }
 
-    /// Whether an app is this process's, as far as it knows.
+    /// Whether this process owns an app, as far as it knows.
     pub(super) fn has(&self, app: &AppKey) -> bool {
         self.0.claims.held(self.0.claims.key(app)).is_some()
     }
 
-    /// From now on, calls may last so long: all owners' rows say so before this returns.
+    /// Allows calls to last up to `longest`. The rows of all owned apps say so before this returns.
     pub(super) async fn allow_longer_calls(&self, longest: Duration) -> Result<(), Error> {
         let inner = &self.0;
         if !inner.claims.allow_calls(longest) {
@@ -364,7 +364,7 @@ impl Queue {
         Self { sender, counters }
     }
 
-    /// One without a writer: a write is told that the state is closed.
+    /// A queue without a writer: every write fails with [`Error::Closed`].
     fn nobody() -> Self {
         let (sender, _nobody) = mpsc::channel(1);
         Self { sender, counters: Arc::default() }
@@ -380,13 +380,13 @@ impl Queue {
     async fn close(&self) {
         let (caller, closed) = oneshot::channel();
         if self.sender.send(Message::Close(caller)).await.is_ok() {
-            // An error means that the writer is gone, which is as closed as it gets.
+            // An error means that the writer is gone, so it is closed as well.
             drop(closed.await);
         }
     }
 }
 
-/// Renews the leases of a process, for as long as it has the state open.
+/// Renews the leases of this process while it has the state open.
 async fn keep(inner: Weak<Inner>) {
     let mut connection: Option<PgConnection> = None;
     let mut wait = Duration::ZERO;
@@ -427,7 +427,7 @@ async fn renew_due(inner: &Inner, connection: &mut Option<PgConnection>) -> Resu
     renew(inner, connected, &due).await
 }
 
-/// Renews leases, and loses those that another node has.
+/// Renews leases, and drops those of apps that another node has taken over.
 async fn renew(inner: &Inner, connection: &mut PgConnection, leases: &[(String, i64)]) -> Result<(), Error> {
     let asked_at = Instant::now();
     let durations = inner.claims.durations();
@@ -452,7 +452,7 @@ fn readers(settings: &Settings) -> PgPool {
         .connect_lazy_with(settings.address.options())
 }
 
-/// Whether there is state in the database, of whatever version.
+/// Whether the database has state, of any version.
 pub(crate) async fn is_made(server: &Server, connection: &mut PgConnection) -> Result<bool, Error> {
     sqlx::query_scalar(
         "SELECT to_regclass('_sqlx_migrations') IS NOT NULL AND to_regclass('lineage') IS NOT NULL",
@@ -462,7 +462,7 @@ pub(crate) async fn is_made(server: &Server, connection: &mut PgConnection) -> R
     .map_err(|error| server.fault(error))
 }
 
-/// The version of the tables; an error if a newer bridgehead has made them.
+/// Returns the version of the tables; an error if a newer version of bridgehead has created them.
 pub(super) async fn refuse_newer(server: &Server, connection: &mut PgConnection) -> Result<i64, Error> {
     let found: Option<i64> = sqlx::query_scalar("SELECT max(version) FROM _sqlx_migrations")
         .fetch_one(connection)
@@ -477,7 +477,7 @@ pub(super) async fn refuse_newer(server: &Server, connection: &mut PgConnection)
     }
 }
 
-/// State that was moved into a folder is not gone on with.
+/// Refuses state that was moved into a folder.
 pub(super) async fn refuse_moved(server: &Server, connection: &mut PgConnection) -> Result<(), Error> {
     let moved: Option<String> = sqlx::query_scalar("SELECT max(moved_to) FROM lineage")
         .fetch_one(connection)
@@ -486,7 +486,7 @@ pub(super) async fn refuse_moved(server: &Server, connection: &mut PgConnection)
     moved.map_or(Ok(()), |to| Err(Error::Moved { from: server.address.to_string(), to }))
 }
 
-/// Brings the database to this version's format.
+/// Migrates the database to this version's format.
 async fn bring_up(server: &Server, connection: &mut PgConnection) -> Result<(), Error> {
     if is_made(server, connection).await? {
         refuse_newer(server, connection).await?;
@@ -495,7 +495,7 @@ async fn bring_up(server: &Server, connection: &mut PgConnection) -> Result<(), 
     run_migrations(server, connection).await
 }
 
-/// The same of a database whose state may have been moved away.
+/// Does the same for a database whose state may have been moved away.
 pub(crate) async fn bring_up_tables(server: &Server, connection: &mut PgConnection) -> Result<(), Error> {
     if is_made(server, connection).await? {
         refuse_newer(server, connection).await?;
@@ -511,11 +511,11 @@ async fn run_migrations(server: &Server, connection: &mut PgConnection) -> Resul
     })
 }
 
-/// Gives new state its identity, and the question that new state puts.
+/// Gives new state an identity, and records the doubt that new state starts with.
 async fn begin(server: &Server, connection: &mut PgConnection) -> Result<(), Error> {
     let now = SystemClock.now();
     let until = now.saturating_add(CLOCKS).unwrap_or(now);
-    // One statement: two nodes may find the database empty at the same time.
+    // A single statement, because two nodes may find the database empty at the same time.
     sqlx::query(
         "WITH made AS (INSERT INTO lineage (identity) VALUES ($1) ON CONFLICT DO NOTHING RETURNING 1) \
          INSERT INTO doubts (found_at, until, reason) SELECT $2, $3, $4 FROM made",

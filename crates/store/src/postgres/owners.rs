@@ -1,4 +1,4 @@
-//! Who owns what, by the database's clock alone.
+//! The owners of apps, according to the database's clock.
 
 use std::time::Duration;
 
@@ -10,16 +10,16 @@ use super::super::lease::{Acquired, Grant};
 use super::connect::Server;
 use super::open as opening;
 
-/// Who owns an app, as the database says.
+/// An owner, as recorded in the database.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Owner {
-    /// The app's id, or `*` for all of them.
+    /// The app's id, or `*` for all apps.
     pub app: String,
     /// The name of the node.
     pub node: String,
     /// The epoch.
     pub epoch: i64,
-    /// How long its lease lasts; nothing if it has ended.
+    /// The remaining time of its lease; zero if it has expired.
     pub lasts_for: Duration,
 }
 
@@ -31,9 +31,9 @@ struct Row {
     left: i64,
 }
 
-/// Takes over, if nobody has a lease that lasts. An owner that gave it back has nothing under way; of another one, calls may be
-/// under way until its lease has ended, and the longest of them too. A process of this machine that is known to have ended has neither
-/// a lease nor a call; what it had begun is as after any crash.
+/// Takes over an app unless another process has a valid lease. `settled_at` is when all calls of earlier owners have ended. An owner that
+/// released the app has already set it; any other owner may start calls until its lease expires, and each lasts up to `longest_call`. A
+/// process of this machine that is known to have ended has neither a lease nor calls; its unfinished work is handled as after any crash.
 const ACQUIRE: &str = "INSERT INTO owners AS held \
      (app, epoch, node, process, taken_at, expires_at, longest_call, settled_at) \
      SELECT $1, 1, $2, $3, clock_timestamp(), clock_timestamp() + $4::bigint * interval '1 ms', $5::bigint, clock_timestamp() \
@@ -45,7 +45,7 @@ const ACQUIRE: &str = "INSERT INTO owners AS held \
      WHERE held.is_released OR held.process = ANY($6) OR held.expires_at <= clock_timestamp() \
      RETURNING epoch, ceil(greatest(0, extract(epoch FROM settled_at - clock_timestamp())) * 1000)::bigint";
 
-/// Renews all that are this process's still, and says which.
+/// Renews all leases that this process still holds, and returns them.
 const RENEW: &str = "UPDATE owners SET expires_at = clock_timestamp() + $4 * interval '1 ms', \
      longest_call = greatest(longest_call, $5) FROM unnest($1::text[], $2::bigint[]) AS mine (app, epoch) \
      WHERE owners.app = mine.app AND owners.epoch = mine.epoch AND process = $3 AND NOT is_released \
@@ -60,23 +60,23 @@ const ALL: &str = "SELECT app, node, epoch, \
      ceil(greatest(0, extract(epoch FROM expires_at - clock_timestamp())) * 1000)::bigint END AS left \
      FROM owners ORDER BY app";
 
-/// What is promised with a lease.
+/// The durations recorded with a lease.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Durations {
-    /// How long it lasts.
+    /// The duration of the lease.
     pub(super) lease: Duration,
-    /// How long a call may last that is started under it.
+    /// The longest duration of a call that is started under it.
     pub(super) longest_call: Duration,
 }
 
-/// Who asks.
+/// The requesting node.
 #[derive(Clone, Debug)]
 pub(super) struct Node {
-    /// Its name, for people.
+    /// Its name, for display.
     pub(super) name: String,
-    /// Drawn by each start.
+    /// A random id for each start.
     pub(super) process: String,
-    /// Earlier processes of this node, which have ended.
+    /// Earlier processes of this node, all of which have ended.
     pub(super) ended: Vec<String>,
 }
 
@@ -88,7 +88,7 @@ pub(super) fn from_milliseconds(milliseconds: i64) -> Duration {
     Duration::from_millis(milliseconds.unsigned_abs())
 }
 
-/// Takes an app over, or says who has it.
+/// Takes over an app; [`Error::Owned`] names the owner if there is one.
 pub(super) async fn acquire(
     server: &Server,
     connection: &mut PgConnection,
@@ -117,7 +117,7 @@ pub(super) async fn acquire(
     Err(Error::Owned { place: server.address.to_string(), node, lasts_for })
 }
 
-/// Which of these leases go on. Another process has the others.
+/// Returns which of these leases were renewed. The others belong to another process now.
 pub(super) async fn renew(
     server: &Server,
     connection: &mut PgConnection,
@@ -138,7 +138,7 @@ pub(super) async fn renew(
         .map_err(|error| server.fault(error))
 }
 
-/// Gives it back. Unless everything that was begun `is_over`, the next owner waits for the longest call.
+/// Releases an app. Unless everything that was started for it `is_over`, the next owner waits for the longest call.
 pub(super) async fn release(
     server: &Server,
     connection: &mut PgConnection,
@@ -157,7 +157,7 @@ pub(super) async fn release(
     Ok(())
 }
 
-/// Who owns what.
+/// The owners of all apps.
 pub(crate) async fn all(server: &Server, connection: &mut PgConnection) -> Result<Vec<Owner>, Error> {
     let rows: Vec<Row> =
         sqlx::query_as(ALL).fetch_all(connection).await.map_err(|error| server.fault(error))?;

@@ -1,7 +1,7 @@
-//! What a sync leaves that ends without completing is added to the known records.
+//! Adds the snapshot of an uncompleted sync to the known records.
 //!
-//! The records are copied in pieces, each in a separate write, so that other writes do not wait for long. A crash in between leaves a part of them known, and is as if the
-//! rest had not been pushed.
+//! The records are copied in pieces, each in a separate write, so that other writes do not wait for long. After a crash in between, only
+//! some of the records are known, as if the rest had not been pushed.
 
 use async_trait::async_trait;
 use sqlx::PgConnection;
@@ -11,17 +11,16 @@ use super::commit;
 use super::open::Postgres;
 use super::writer::{Problem, Write};
 
-/// How many records a piece has.
+/// The number of records per piece.
 const PIECE: i64 = 2000;
 
-/// The last id of the next piece, behind $2. None if the rest is smaller than a piece.
+/// The last id of the next piece, after $2. No row if the rest is smaller than a piece.
 const END: &str = "SELECT id FROM records WHERE listing = $1 AND id >= $2 AND id IS DISTINCT FROM $3 \
      ORDER BY id LIMIT 1 OFFSET $4";
 
-/// What counts permanently stays so; what has not been judged is judged by this listing. Most records are the same as
-/// before, and are left unchanged. The access of an account stays what it was when a sync was last completed: a loss
-/// that is held must be a loss at the next sync, too. It is taken over only if nothing is known, and never from a
-/// doubted listing.
+/// Records that count permanently keep counting; unverified ones are decided by this snapshot. Most records have not changed, and are not
+/// written. An account's access remains that of the last completed sync: a held loss must still be a loss at the next sync. It is only
+/// replaced if it is unknown, and never from a rejected snapshot.
 const ADD: &str = "INSERT INTO records (listing, id, hash, standing, facts) \
      SELECT $6, id, hash, $5::bigint, CASE WHEN $5 <> 2 THEN facts END FROM records \
      WHERE listing = $1 AND id >= $2 AND id IS DISTINCT FROM $3 \
@@ -31,7 +30,7 @@ const ADD: &str = "INSERT INTO records (listing, id, hash, standing, facts) \
      WHERE records.hash <> excluded.hash OR records.standing = 3 OR ($5 = 0 AND records.standing <> 0) \
      OR ($5 = 2 AND records.standing = 1) OR ($5 <> 2 AND records.facts IS NULL AND excluded.facts IS NOT NULL)";
 
-/// Adds the present listings of an app to what is known, and ends them.
+/// Adds the current snapshots of an app to the known records, and ends them.
 pub(super) async fn retain(state: &Postgres, app: &AppKey, belief: Trust) -> Result<(), Error> {
     let standing = standing(belief);
     for (listing, last) in state.write_listings(Find { app: app.clone() }).await? {
@@ -48,7 +47,7 @@ pub(super) async fn retain(state: &Postgres, app: &AppKey, belief: Trust) -> Res
     state.write_listings(End { app: app.clone() }).await
 }
 
-/// The present listings of an app, each with the one that is known, which is made if nothing of its type was.
+/// Finds the current snapshots of an app, each with the known one of its type, which is created if necessary.
 struct Find {
     app: AppKey,
 }
@@ -83,11 +82,11 @@ impl Write for Find {
     }
 }
 
-/// The records behind an id, as many as a piece has.
+/// Copies the records after an id, up to the size of a piece.
 struct Piece {
     app: AppKey,
     listing: i64,
-    /// Where they are added.
+    /// The snapshot that they are added to.
     last: i64,
     after: Option<Vec<u8>>,
     standing: i64,
@@ -95,7 +94,7 @@ struct Piece {
 
 #[async_trait]
 impl Write for Piece {
-    /// The last id of this piece, unless nothing is left behind it.
+    /// The last id of this piece, unless no records are left after it.
     type Answer = Option<Vec<u8>>;
 
     fn app(&self) -> Option<&AppKey> {
@@ -124,7 +123,7 @@ impl Write for Piece {
     }
 }
 
-/// All is added.
+/// Ends the snapshots after all records were added.
 struct End {
     app: AppKey,
 }
@@ -150,7 +149,7 @@ impl Write for End {
     }
 }
 
-/// What the column `standing` says of the records of such a listing.
+/// The value of the column `standing` for the records of such a snapshot.
 fn standing(belief: Trust) -> i64 {
     match belief {
         Trust::Accepted => 0,

@@ -1,4 +1,4 @@
-//! What syncs saw: reads, and the writes that are handed to the writer.
+//! The snapshots' reads, and the writes that are passed to the writer.
 
 use std::collections::hash_map::Entry;
 use std::collections::{BTreeMap, HashMap, HashSet};
@@ -19,7 +19,7 @@ use super::open::Postgres;
 use super::writer::{Problem, Write};
 use super::{history, losses, retention, text, told};
 
-/// How many ids or records one statement takes.
+/// The maximum number of ids or records per statement.
 const AT_ONCE: usize = 5_000;
 
 #[async_trait]
@@ -197,8 +197,7 @@ impl SnapshotStore for Postgres {
     }
 
     async fn last(&self, app: &AppKey) -> Result<Option<LastSync>, Error> {
-        // One statement, so that a promotion between two cannot give the time of one sync and the counts of
-        // another.
+        // A single statement, so that a commit in between cannot mix the time of one sync with the counts of another.
         let rows: Vec<(i64, Option<Vec<u8>>, i64)> = sqlx::query_as(
             "SELECT syncs.completed_at, listings.slug, coalesce(listings.records, 0) FROM syncs \
              LEFT JOIN listings ON listings.app = syncs.app AND listings.state = 'last' \
@@ -277,23 +276,23 @@ impl SnapshotStore for Postgres {
     }
 }
 
-/// In the first listing and not in the second, from the id after $4 on.
+/// Ids in the first snapshot, but not in the second, starting after id $4.
 const IDS_IN_ONE: &str = "SELECT one.id FROM records AS one WHERE one.listing = $1 AND one.id >= $3 \
      AND one.id IS DISTINCT FROM $4 AND NOT EXISTS \
      (SELECT 1 FROM records AS other WHERE other.listing = $2 AND other.id = one.id AND other.standing <> 3) \
      ORDER BY one.id LIMIT $5";
 
-/// In the first listing, from the id after $4 on.
+/// Ids in the first snapshot, starting after id $4.
 const IDS_SEEN: &str = "SELECT id FROM records WHERE listing = $1 AND listing <> $2 AND id >= $3 AND id IS DISTINCT FROM $4 \
      ORDER BY id LIMIT $5";
 
-/// The same, of the records that count.
+/// The same, only for records that count.
 const IDS_COUNTED: &str = "SELECT one.id FROM records AS one WHERE one.listing = $1 AND one.id >= $3 \
      AND one.id IS DISTINCT FROM $4 AND one.standing <> 2 AND NOT EXISTS \
      (SELECT 1 FROM records AS other WHERE other.listing = $2 AND other.id = one.id) \
      ORDER BY one.id LIMIT $5";
 
-/// In both, with different hashes, from the id after $4 on.
+/// Ids in both, with different hashes, starting after id $4.
 const IDS_CHANGED: &str = "SELECT one.id FROM records AS one JOIN records AS other \
      ON other.listing = $2 AND other.id = one.id AND other.hash <> one.hash AND other.standing <> 3 \
      WHERE one.listing = $1 AND one.id >= $3 AND one.id IS DISTINCT FROM $4 ORDER BY one.id LIMIT $5";
@@ -302,17 +301,17 @@ const CHANGED: &str = "SELECT count(*) FROM records AS one JOIN records AS other
      ON other.listing = $2 AND other.id = one.id AND other.hash <> one.hash AND other.standing <> 3 \
      WHERE one.listing = $1";
 
-/// How many records of the last listing count when removals are judged.
+/// The number of records in the last snapshot that count for the removal guard.
 const COUNTING: &str = "SELECT count(*) FROM records WHERE listing = $1 AND standing <> 2";
 
-/// The two listings of a resource type.
+/// The two snapshots of a resource type.
 struct Compared {
     present: i64,
     last: i64,
 }
 
 impl Postgres {
-    /// The listings of a type, if a listing of the app is under way.
+    /// The snapshots of a type, if a snapshot of the app is in progress.
     async fn compared(&self, app: &AppKey, slug: &str) -> Result<Compared, Error> {
         let row: Option<(Option<i64>, Option<i64>)> = sqlx::query_as(
             "SELECT present.listing, last.listing FROM syncs \
@@ -365,7 +364,7 @@ impl Write for Add {
     }
 }
 
-/// Adds records, the first of each id, and gives the others.
+/// Adds records, only the first one of each id, and returns the others.
 async fn add(
     connection: &mut PgConnection,
     listing: i64,
@@ -425,7 +424,7 @@ fn texts(columns: Vec<Vec<u8>>, app: &AppKey) -> Result<Vec<String>, Error> {
         .collect()
 }
 
-/// What a record says about access, in stored form.
+/// The encoded access of a record.
 fn facts(seen: &RecordHash) -> Option<Vec<u8>> {
     seen.facts.as_ref().map(AccessFacts::to_bytes)
 }

@@ -1,4 +1,4 @@
-//! Looking at the database from outside, for those who set it up. Nothing is written.
+//! Examines the database for operators who set it up. Writes nothing.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -10,21 +10,21 @@ use super::connect::Server;
 use super::open::{self, Postgres, Settings};
 use super::owners::{self, Owner};
 
-/// What there is.
+/// The result.
 #[derive(Clone, Debug)]
 pub struct Survey {
-    /// What the server calls its version.
+    /// The server's version, as it names it.
     pub version: String,
     /// The version of the tables; `None` if there are none yet.
     pub tables: Option<i64>,
-    /// Whether the role may make tables.
+    /// Whether the role may create tables.
     pub may_create: bool,
-    /// Who owns what.
+    /// The owners of all apps.
     pub owners: Vec<Owner>,
 }
 
 impl Postgres {
-    /// Reaches the server and looks whether it is fit, as opening the state would.
+    /// Connects to the server and checks whether it can hold state, as opening the state would.
     pub async fn survey(settings: &Settings) -> Result<Survey, Error> {
         let server = Server::of(settings);
         let fault = |error| server.fault(error);

@@ -1,4 +1,4 @@
-//! The journal's reads, and its writes as they are handed to the writer.
+//! The journal's reads, and the writes that are passed to the writer.
 
 use std::collections::HashMap;
 
@@ -20,10 +20,10 @@ use super::open::Postgres;
 use super::text;
 use super::writer::{Problem, Write};
 
-/// How many ended tasks one write removes, so that others do not wait for long.
+/// The number of ended tasks that one write removes, so that other writes do not wait for long.
 const PRUNED_AT_ONCE: i64 = 1000;
 
-/// How many tasks one question names.
+/// The maximum number of tasks per query.
 const ASKED_AT_ONCE: usize = 10_000;
 
 #[async_trait]
@@ -31,7 +31,7 @@ impl TaskJournal for Postgres {
     async fn intent(&self, app: &AppKey, intent: &Intent) -> Result<(), Error> {
         let (app, intent) = (app.clone(), intent.clone());
         self.write_tasks(WriteIntent { app: app.clone(), intent }).await?;
-        // The answer lets a call begin, which this node may start only while its lease lasts.
+        // The caller may start a call after this returns, which this node may do only while its lease is valid.
         self.may_start(&app)
     }
 
@@ -62,7 +62,7 @@ impl TaskJournal for Postgres {
     }
 
     async fn open(&self, app: &AppKey) -> Result<Vec<Entry>, Error> {
-        // All but the ended, so that a state this version does not know is an error and not a lost task.
+        // All tasks that have not ended. A state that this version does not know thus results in an error instead of a lost task.
         let statement = "SELECT * FROM tasks WHERE app = $1 AND state <> 'ended'";
         self.entries(sqlx::query_as(statement).bind(app.as_str())).await
     }
@@ -219,7 +219,7 @@ struct Row {
 }
 
 impl Row {
-    /// As it is in SQLite, which is understood in one place.
+    /// Converts it to a row of SQLite, so that only one place interprets rows.
     fn into_row(self) -> Result<entry::Row, Error> {
         let task = text::from_column(self.task, &|| "the id of a task".to_owned())?;
         let read = |bytes| text::from_column(bytes, &|| format!("task {task} in the journal"));
@@ -506,7 +506,7 @@ impl Write for Prune {
     }
 }
 
-/// Where a task stands, and its sealed outcome.
+/// The state of a task, and its sealed outcome.
 type Standing = Option<(Known, Option<Vec<u8>>)>;
 
 async fn standing(connection: &mut PgConnection, app: &AppKey, task: &TaskId) -> Result<Standing, Problem> {

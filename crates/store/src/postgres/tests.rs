@@ -1,4 +1,4 @@
-//! Several nodes, and servers that are not fit, against a real PostgreSQL.
+//! Several nodes, and unsuitable servers, with a real PostgreSQL server.
 
 use std::time::Duration;
 
@@ -12,14 +12,14 @@ use super::super::lease::Terms;
 use super::super::{Error, Known, ReportResult, SnapshotStore, State, TaskJournal};
 use super::{Address, Postgres, Settings};
 
-/// A lease that ends soon, and a call that may last longer than it.
+/// A short lease, and calls that may last longer than the lease.
 const SHORT: Terms = Terms { lease: Duration::from_secs(2), longest_call: Duration::from_secs(3) };
 
 fn short(settings: Settings) -> Settings {
     Settings { terms: SHORT, ..settings }
 }
 
-/// Takes an app over as soon as the database allows it.
+/// Takes over an app as soon as the database allows it.
 async fn take(state: &Postgres, number: u128) -> super::Acquired {
     loop {
         match state.acquire(&app(number)).await {
@@ -86,7 +86,7 @@ async fn a_node_that_dies_is_followed_when_its_lease_has_ended_and_what_it_did_s
     let other = Postgres::join(&short(settings(server.port, &name, "b"))).await.unwrap();
     one.acquire(&app(1)).await.unwrap();
     one.intent(&app(1), &intent("t", 1, 1)).await.unwrap();
-    // As a node that has died: nothing is given back, and the lease is not renewed.
+    // Like a node that has died: nothing is released, and the lease is not renewed.
     drop(one);
     let acquired = take(&other, 1).await;
     assert_eq!(acquired.epoch, 2);
@@ -120,7 +120,7 @@ async fn a_node_that_was_taken_over_without_knowing_writes_nothing() {
     let other = Postgres::join(&settings(server.port, &name, "b")).await.unwrap();
     one.acquire(&app(1)).await.unwrap();
     one.intent(&app(1), &intent("t", 1, 1)).await.unwrap();
-    // By its own clock the lease of the first lasts for another minute; the database's has stepped.
+    // By the first node's clock, its lease is still valid for another minute; the database's clock has jumped.
     server.sql(&name, "UPDATE owners SET expires_at = clock_timestamp() - interval '1 second'");
     assert_eq!(other.acquire(&app(1)).await.unwrap().epoch, 2);
     assert!(is_fenced(one.intent(&app(1), &intent("t2", 1, 1)).await));
@@ -144,7 +144,7 @@ async fn no_call_starts_while_the_database_is_away_for_longer_than_the_lease() {
     let refused = state.intent(&app(1), &intent("t", 1, 1)).await;
     assert!(matches!(refused, Err(Error::Postgres { .. })), "{refused:?}");
     server.restart().await;
-    // Nobody else has taken it: the same lease goes on, without anybody's help.
+    // No other node has taken it over, so the same lease continues automatically.
     for attempt in 0.. {
         match state.intent(&app(1), &intent("t", 1, 1)).await {
             Ok(()) => break,
@@ -160,7 +160,7 @@ async fn a_takeover_waits_for_a_write_that_is_under_way_and_a_renewal_does_not()
     let name = database(server.port).await;
     let one = Postgres::join(&short(settings(server.port, &name, "a"))).await.unwrap();
     one.acquire(&app(1)).await.unwrap();
-    // As a writer does in its first statement; the test's own connection is not ended for standing still.
+    // Like the first statement of a writer. The server does not end the test's own idle connection.
     let mut writer = PgConnection::connect(&url(server.port, &name)).await.unwrap();
     writer.execute("BEGIN; SELECT epoch FROM owners FOR KEY SHARE").await.unwrap();
     let until = || server.sql(&name, "SELECT expires_at FROM owners");
@@ -168,7 +168,7 @@ async fn a_takeover_waits_for_a_write_that_is_under_way_and_a_renewal_does_not()
     while until() == before {
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
-    // The node dies, and its lease ends; its transaction is still there.
+    // The node dies, and its lease expires, but its transaction is still open.
     drop(one);
     let ended = "SELECT expires_at <= clock_timestamp() FROM owners";
     while server.sql(&name, ended).trim() != "t" {

@@ -1,4 +1,4 @@
-//! What Iden said of our syncs, and what the operator was shown of them.
+//! Iden's times of our syncs, and the removals that the operator was shown.
 
 use async_trait::async_trait;
 use jiff::Timestamp;

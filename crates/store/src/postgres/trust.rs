@@ -1,14 +1,13 @@
-//! Whose certificates are trusted where an address names none: the operating system's authorities.
+//! The certificate authorities that are trusted if an address names none: those of the operating system.
 //!
-//! sqlx takes authorities as one PEM text, and a single one that it cannot use fails the connection. So they are looked through
-//! first.
+//! sqlx takes authorities as one PEM string, and a single unusable one makes the connection fail. So unusable ones are removed first.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use rustls::RootCertStore;
 use rustls::pki_types::CertificateDer;
 
-/// The authorities of the operating system, as PEM.
+/// The usable authorities of the operating system, in PEM format.
 pub fn system_authorities() -> Vec<u8> {
     let loaded = rustls_native_certs::load_native_certs();
     for error in loaded.errors {

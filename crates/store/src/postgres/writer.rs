@@ -1,8 +1,8 @@
-//! One of the two writers: of the journal, and of what syncs saw.
+//! The two writers: one for the journal, one for the snapshots.
 //!
-//! As in SQLite, writes wait in a queue; the waiting ones share a transaction, each in its own savepoint, and are answered after
-//! the commit. The first statement of each transaction reads who owns the apps it writes, under a lock that a takeover waits
-//! for: a write of a node that has lost its app is refused in the transaction itself.
+//! As with SQLite, writes wait in a queue. Waiting writes share a transaction, each in a separate savepoint, and are answered after the
+//! commit. The first statement of each transaction reads the owners of the apps that it writes, with a lock that a takeover waits for: if a
+//! node has lost an app, its write is refused within the transaction.
 
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
@@ -18,31 +18,31 @@ use super::claims::Claims;
 use super::commit;
 use super::connect::Server;
 
-/// How many writes share a commit at most. More savepoints than this make PostgreSQL look them up on disk.
+/// The maximum number of writes per commit. With more savepoints, PostgreSQL has to look them up on disk.
 const BATCH: usize = 60;
-/// How many writes wait at most, before callers wait to get in.
+/// The maximum length of the queue; further callers wait to enter it.
 pub(super) const QUEUE: usize = 1024;
 
-/// How long a transaction may take. A network that has died silently answers nothing.
+/// The timeout for a transaction. If the network fails silently, there is never a response.
 const LIMIT: Duration = Duration::from_secs(120);
 
-/// A write, as a piece of work on the writer's connection.
+/// A write that runs on the writer's connection.
 #[async_trait]
 pub(super) trait Write: Send + 'static {
-    /// What the caller gets after the commit.
+    /// The value returned to the caller after the commit.
     type Answer: Send + 'static;
 
-    /// Whether discarded listings may have records after this.
+    /// Whether this may leave records of discarded snapshots.
     const DISCARDS: bool = false;
 
-    /// Whose state is written.
+    /// The app whose state is written.
     fn app(&self) -> Option<&AppKey>;
 
-    /// Runs inside the transaction. What it did is undone if it fails.
+    /// Runs inside the transaction. If it fails, its changes are rolled back.
     async fn run(&mut self, connection: &mut PgConnection) -> Result<Self::Answer, Problem>;
 }
 
-/// Why a write failed, before the name of the server is added.
+/// Why a write failed, without the name of the server.
 #[derive(Debug)]
 pub(super) enum Problem {
     /// The state does not allow it.
@@ -63,14 +63,14 @@ impl From<sqlx::Error> for Problem {
     }
 }
 
-/// What a writer receives.
+/// A message to the writer.
 pub(super) enum Message {
     Write(Box<dyn Command>),
-    /// Run what waits, then close, then answer.
+    /// Run waiting writes, close, then respond.
     Close(oneshot::Sender<()>),
 }
 
-/// A [`Write`] whose answer is hidden.
+/// A [`Write`] with its answer type erased.
 #[async_trait]
 pub(super) trait Command: Send {
     fn app(&self) -> Option<&AppKey>;
@@ -79,7 +79,7 @@ pub(super) trait Command: Send {
     fn answer(self: Box<Self>, committed: Result<(), Error>);
 }
 
-/// A write and the one who waits for it.
+/// A write and the channel to its caller.
 pub(super) struct Queued<W: Write> {
     write: W,
     answer: Option<W::Answer>,
@@ -109,32 +109,32 @@ impl<W: Write> Command for Queued<W> {
 
     fn answer(self: Box<Self>, committed: Result<(), Error>) {
         let Self { answer, caller, .. } = *self;
-        // A caller that went away does not mind.
+        // It does not matter if the caller is gone.
         drop(caller.send(committed.and_then(|()| answer.ok_or(Error::Closed))));
     }
 }
 
-/// How much was written.
+/// Counts the writes.
 #[derive(Debug, Default)]
 pub(super) struct Counters {
     pub(super) commits: AtomicU64,
     pub(super) writes: AtomicU64,
 }
 
-/// See the module.
+/// See the module documentation.
 pub(super) struct Writer {
     pub(super) server: Arc<Server>,
-    /// None after a failure that left the connection in doubt; the next batch opens another.
+    /// `None` after a failure that left the connection in an unknown state; the next batch opens another one.
     pub(super) connection: Option<PgConnection>,
     pub(super) queue: mpsc::Receiver<Message>,
     pub(super) counters: Arc<Counters>,
     pub(super) claims: Arc<Claims>,
-    /// Whether discarded listings may still have records.
+    /// Whether discarded snapshots may still have records.
     pub(super) discarded: bool,
 }
 
 impl Writer {
-    /// Runs until it is told to close, or until nobody can write any more.
+    /// Runs until it is closed, or until all senders are gone.
     pub(super) async fn run(mut self) {
         let mut messages = Vec::with_capacity(BATCH);
         let mut closing = Vec::new();
@@ -179,7 +179,7 @@ impl Writer {
             }
             Err(error) => {
                 tracing::error!(error = %error, writes = commands.len(), "the state could not be written");
-                // Without a farewell, for which a dead network would be waited.
+                // Dropped without a clean close, which would wait for a dead network.
                 self.connection = None;
                 for command in commands {
                     command.answer(Err(error.clone()));
@@ -188,7 +188,7 @@ impl Writer {
         }
     }
 
-    /// One result for each command, or the error that all of them share.
+    /// Returns one result for each command, or the error that all of them share.
     async fn commit(&mut self, commands: &mut [Box<dyn Command>]) -> Result<Vec<Result<(), Error>>, Error> {
         let server = Arc::clone(&self.server);
         let fault = |error| server.fault(error);
@@ -228,7 +228,7 @@ impl Writer {
                         Problem::Refused(error) => error,
                         Problem::Database(error) => fault(error),
                     };
-                    // If it cannot be undone, the connection is gone, for the reason of this write.
+                    // If the savepoint cannot be rolled back, the connection is lost, because of this write's error.
                     if undone.is_err() {
                         return Err(error);
                     }
@@ -240,13 +240,13 @@ impl Writer {
         Ok(results)
     }
 
-    /// Removes some of what is no longer needed. It belongs to nobody, so no epoch is asked for.
+    /// Removes some obsolete records. They belong to no app, so no epoch is checked.
     async fn discard(&mut self) {
         let connection = match &mut self.connection {
             Some(connection) => connection,
             none => match self.server.connect().await {
                 Ok(connection) => none.insert(connection),
-                // The next write tries again, and after it this.
+                // The next write connects again, and may find obsolete records later.
                 Err(_) => return self.discarded = false,
             },
         };
@@ -260,7 +260,7 @@ impl Writer {
         }
     }
 
-    /// Gives up a connection: what was not committed is undone.
+    /// Closes the connection: the server rolls back everything that was not committed.
     async fn abandon(&mut self) {
         if let Some(connection) = self.connection.take() {
             drop(connection.close().await);
