@@ -121,6 +121,7 @@ pub(crate) fn title(kind: AlarmKind) -> &'static str {
         AlarmKind::LoopPanicked => "Panic",
         AlarmKind::Paused => "Paused",
         AlarmKind::AuditUnwritable => "Audit log cannot be written",
+        AlarmKind::NoOwner => "No node runs it",
         AlarmKind::Other => "Alarm",
     }
 }

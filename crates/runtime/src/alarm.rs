@@ -1,5 +1,7 @@
 //! Derives from an app's status what needs attention. Pure.
 
+use std::time::Duration;
+
 use jiff::{SignedDuration, Timestamp};
 
 use super::report::{Alarm, AlarmKind, AppOverview, Level, SyncRun};
@@ -41,6 +43,19 @@ pub fn all(name: &str, app: &AppOverview, now: Timestamp) -> Vec<Alarm> {
     alarms.extend(stalled.filter(|alarm| app.paused.is_none() || !stands_still(alarm.kind)));
     alarms.sort_by_key(|alarm| std::cmp::Reverse(alarm.level));
     alarms
+}
+
+/// No node runs the app. A takeover takes up to two leases; until then, this is a notice.
+pub(crate) fn no_owner(why: &str, since: Timestamp, lasts: Duration, lease: Duration) -> Alarm {
+    Alarm {
+        kind: AlarmKind::NoOwner,
+        level: if lasts > lease * 2 { Level::Alarm } else { Level::Notice },
+        since: Some(since),
+        message: format!("{why}: its tasks stay pending in Iden, and it is not synced"),
+        advice: "A node takes it over within two leases. If none does, start a node that may run the app (apps.NAME.nodes), and check the \
+                 logs of the running nodes."
+            .into(),
+    }
 }
 
 /// The number of consecutive failures among these syncs, newest first.
@@ -312,8 +327,8 @@ fn unwritable(app: &AppOverview) -> Option<Alarm> {
         since: Some(unwritable.since),
         message: format!("the state cannot be written: {}", unwritable.message),
         advice: "No task is executed until then; tasks stay pending in Iden, and nothing is lost. Free \
-                 space on the disk that holds state.path, or make it writable. The daemon resumes \
-                 automatically within a minute; do not restart it."
+                 space on the disk that holds state.path, or make it writable; with state.url, bring the \
+                 database back. The daemon resumes automatically within a minute; do not restart it."
             .into(),
     })
 }

@@ -61,11 +61,12 @@ pub(crate) struct OperatorState {
 
 /// When an app started, and how it ends.
 pub(crate) struct Lifecycle {
-    /// The monotonic time by which all work of other processes has certainly ended: the start of this process, or later if another node ran
-    /// the app before.
-    pub(crate) started: Instant,
+    /// When this context was created, on the monotonic clock.
+    started: Instant,
     /// Cancelled when the daemon stops or a reload replaces the app.
     pub(crate) stop: CancellationToken,
+    /// Another node has taken over the app: running work is not awaited, because its result cannot be recorded here.
+    pub(crate) lost: CancellationToken,
     /// One of the app's loops did not end, and blocks a thread.
     pub(crate) stuck: AtomicBool,
     /// Since when the app has run with these settings.
@@ -98,13 +99,8 @@ pub(crate) struct AppParts {
     pub(crate) bridge: Arc<dyn Api>,
     pub(crate) journal: Arc<dyn TaskJournal>,
     pub(crate) snapshots: Arc<dyn SnapshotStore>,
-    pub(crate) redactor: Redactor,
-    pub(crate) clock: Arc<dyn Clock>,
-    pub(crate) rng: Arc<SeededRng>,
     pub(crate) status: Arc<AppStatus>,
-    pub(crate) audit: Audit,
-    /// How much longer a call of another node may still be running.
-    pub(crate) settles_in: Duration,
+    pub(crate) shared: SharedServices,
     /// The leases of this node, if several nodes share the state.
     pub(crate) leases: Option<Arc<dyn Leases>>,
 }
@@ -120,50 +116,45 @@ impl AppContext {
     }
 
     fn build(parts: AppParts, continues: bool) -> Arc<Self> {
-        let AppParts {
-            name,
-            settings,
-            connector,
-            bridge,
-            journal,
-            snapshots,
-            redactor,
-            clock,
-            rng,
-            status,
-            audit,
-            settles_in,
-            leases,
-        } = parts;
+        let AppParts { name, settings, connector, bridge, journal, snapshots, status, shared, leases } =
+            parts;
         let key = AppKey::from(settings.app_id);
         Arc::new(Self {
             id: AppId::from(settings.app_id),
             store: Store::new(journal, Arc::clone(&status), key.clone()),
             key,
-            target: Target::new(Arc::clone(&connector), &name, &settings, redactor.clone()),
-            upstream: Upstream::new(Arc::clone(&bridge), &name, &rng),
+            target: Target::new(Arc::clone(&connector), &name, &settings, shared.redactor.clone()),
+            upstream: Upstream::new(Arc::clone(&bridge), &name, &shared.rng),
             changes: ChangeTracker::default(),
             created_accounts: CreatedAccounts::default(),
             deprovision_limit: DeprovisionLimit::new(settings.tasks.guard),
             sync_lock: Mutex::new(()),
             operator: OperatorState::default(),
             lifecycle: Lifecycle {
-                started: Instant::now() + settles_in,
+                started: Instant::now(),
                 stop: CancellationToken::new(),
+                lost: CancellationToken::new(),
                 stuck: AtomicBool::new(false),
-                running_since: clock.now(),
+                running_since: shared.clock.now(),
                 continues,
                 connector,
                 bridge,
                 first_poll: OnceLock::new(),
                 leases,
             },
-            shared: SharedServices { redactor, clock, rng, audit },
+            shared,
             name,
             settings,
             snapshots,
             status,
         })
+    }
+
+    /// When all calls of other processes have certainly ended, on the monotonic clock: at the start of this one, or later if another node ran
+    /// the app until recently. The lease knows it, so a context that replaces another one after a reload still waits.
+    pub(crate) fn settled_at(&self) -> Instant {
+        let settled_at = self.lifecycle.leases.as_ref().and_then(|leases| leases.settled_at(&self.key));
+        settled_at.map_or(self.lifecycle.started, |settled_at| settled_at.max(self.lifecycle.started))
     }
 
     /// Whether a call that changes something may start now: this node owns the app for long enough.

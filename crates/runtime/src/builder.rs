@@ -10,7 +10,7 @@ use tokio::sync::OwnedRwLockReadGuard;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
 
-use super::app::{AppContext, AppParts};
+use super::app::{AppContext, AppParts, SharedServices};
 use super::audit::Audit;
 use super::fleet::Fleet;
 use super::guard::HeldTask;
@@ -93,10 +93,12 @@ impl RuntimeBuilder {
         let assembly = Assembly {
             journal: self.journal,
             snapshots: self.snapshots,
-            redactor: self.redactor,
-            clock: self.clock,
-            rng: Arc::new(self.seed.map_or_else(SeededRng::from_os, SeededRng::seeded)),
-            audit: self.audit.clone(),
+            shared: SharedServices {
+                redactor: self.redactor,
+                clock: self.clock,
+                rng: Arc::new(self.seed.map_or_else(SeededRng::from_os, SeededRng::seeded)),
+                audit: self.audit.clone(),
+            },
             leases: self.leases.clone(),
         };
         let apps = self.apps.into_iter().map(|(name, (settings, connector))| {
@@ -105,12 +107,12 @@ impl RuntimeBuilder {
         });
         let fleet = Arc::new(Fleet::new(apps.collect()));
         let vitals = Arc::new(Liveness::new());
-        let started_at = assembly.clock.now();
+        let started_at = assembly.shared.clock.now();
         let history = self.history.map(|store| Arc::new(Recorder::new(Arc::clone(&fleet), store)));
         let observer = StatusReporter::new(
             Arc::clone(&fleet),
             Arc::clone(&vitals),
-            Arc::clone(&assembly.clock),
+            Arc::clone(&assembly.shared.clock),
             started_at,
             self.audit.clone(),
         )
@@ -132,10 +134,7 @@ impl std::fmt::Debug for RuntimeBuilder {
 pub(crate) struct Assembly {
     journal: Arc<dyn TaskJournal>,
     snapshots: Arc<dyn SnapshotStore>,
-    redactor: Redactor,
-    pub(crate) clock: Arc<dyn Clock>,
-    rng: Arc<SeededRng>,
-    audit: Audit,
+    pub(crate) shared: SharedServices,
     leases: Option<Arc<dyn Leases>>,
 }
 
@@ -156,36 +155,17 @@ impl Assembly {
             bridge,
             journal: Arc::clone(&self.journal),
             snapshots: Arc::clone(&self.snapshots),
-            redactor: self.redactor.clone(),
-            clock: Arc::clone(&self.clock),
-            rng: Arc::clone(&self.rng),
-            status: Arc::new(AppStatus::new(Arc::clone(&self.clock))),
-            audit: self.audit.clone(),
-            settles_in: Duration::ZERO,
+            status: Arc::new(AppStatus::new(Arc::clone(&self.shared.clock))),
+            shared: self.shared.clone(),
             leases: self.leases.clone(),
         };
         if continues { AppContext::continuing(parts) } else { AppContext::new(parts) }
     }
-}
 
-impl Assembly {
-    /// Another context of an app, for when this node takes the app over from another one, or gives it away.
-    pub(crate) fn again(&self, app: &AppContext, settles_in: Duration) -> Arc<AppContext> {
-        AppContext::new(AppParts {
-            name: app.name.clone(),
-            settings: app.settings.clone(),
-            connector: Arc::clone(&app.lifecycle.connector),
-            bridge: Arc::clone(&app.lifecycle.bridge),
-            journal: Arc::clone(&self.journal),
-            snapshots: Arc::clone(&self.snapshots),
-            redactor: self.redactor.clone(),
-            clock: Arc::clone(&self.clock),
-            rng: Arc::clone(&self.rng),
-            status: Arc::new(AppStatus::new(Arc::clone(&self.clock))),
-            audit: self.audit.clone(),
-            settles_in,
-            leases: self.leases.clone(),
-        })
+    /// Builds another context of an app, for when this node takes it over or gives it up.
+    pub(crate) fn again(&self, app: &AppContext) -> Arc<AppContext> {
+        let (connector, bridge) = (Arc::clone(&app.lifecycle.connector), Arc::clone(&app.lifecycle.bridge));
+        self.app(&app.name, app.settings.clone(), connector, bridge, false)
     }
 }
 

@@ -10,7 +10,7 @@ use bridgehead_sdk::{
     Redactor, ResourceType, Slug, TaskId, async_trait,
 };
 
-use super::app::{AppContext, AppParts};
+use super::app::{AppContext, AppParts, SharedServices};
 use super::audit::Audit;
 use super::status::AppStatus;
 use bridgehead_bridge::{
@@ -44,7 +44,7 @@ pub(crate) trait Script: Send + Sync + 'static {
     }
 }
 
-fn unexpected(operation: bridge::Operation) -> bridge::Error {
+pub(crate) fn unexpected(operation: bridge::Operation) -> bridge::Error {
     let call = bridge::Call::new(operation, None);
     bridge::Error::Invalid { call, what: "the test does not expect this call".to_owned() }
 }
@@ -142,12 +142,13 @@ pub(crate) fn app_in_memory(
         bridge,
         journal: Arc::new(state.clone()),
         snapshots: Arc::new(state.clone()),
-        redactor: Redactor::new(),
-        clock: Arc::new(SystemClock),
-        rng: Arc::clone(rng),
         status: Arc::new(AppStatus::default()),
-        audit: Audit::none(),
-        settles_in: std::time::Duration::ZERO,
+        shared: SharedServices {
+            redactor: Redactor::new(),
+            clock: Arc::new(SystemClock),
+            rng: Arc::clone(rng),
+            audit: Audit::none(),
+        },
         leases: None,
     })
 }
@@ -202,12 +203,13 @@ impl Place {
             bridge: api(script),
             journal: Arc::clone(&self.journal) as Arc<dyn TaskJournal>,
             snapshots: Arc::clone(&self.journal) as Arc<dyn SnapshotStore>,
-            redactor: Redactor::new(),
-            clock: Arc::new(SystemClock),
-            rng: Arc::new(SeededRng::seeded(4711)),
             status: Arc::new(AppStatus::default()),
-            audit: Audit::none(),
-            settles_in: std::time::Duration::ZERO,
+            shared: SharedServices {
+                redactor: Redactor::new(),
+                clock: Arc::new(SystemClock),
+                rng: Arc::new(SeededRng::seeded(4711)),
+                audit: Audit::none(),
+            },
             leases: None,
         })
     }

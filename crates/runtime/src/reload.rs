@@ -146,6 +146,6 @@ impl Runtime {
 
     /// The current wall-clock time.
     pub fn now(&self) -> jiff::Timestamp {
-        self.assembly.clock.now()
+        self.assembly.shared.clock.now()
     }
 }

@@ -454,6 +454,8 @@ pub enum AlarmKind {
     Paused,
     /// The audit log cannot be written.
     AuditUnwritable,
+    /// No node runs the app.
+    NoOwner,
     /// A kind unknown to this version.
     #[serde(other)]
     Other,
@@ -461,7 +463,7 @@ pub enum AlarmKind {
 
 impl AlarmKind {
     /// All kinds that this version raises.
-    pub const ALL: [Self; 22] = [
+    pub const ALL: [Self; 23] = [
         Self::AccessRefused,
         Self::PollingFails,
         Self::TargetUnreachable,
@@ -484,6 +486,7 @@ impl AlarmKind {
         Self::LoopPanicked,
         Self::Paused,
         Self::AuditUnwritable,
+        Self::NoOwner,
     ];
 
     /// The name, such as `removal_guard`.
@@ -511,6 +514,7 @@ impl AlarmKind {
             Self::LoopPanicked => "loop_panicked",
             Self::Paused => "paused",
             Self::AuditUnwritable => "audit_unwritable",
+            Self::NoOwner => "no_owner",
             Self::Other => "other",
         }
     }

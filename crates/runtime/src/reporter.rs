@@ -144,7 +144,12 @@ impl StatusReporter {
             if !ownership.holds(&app.key) {
                 // What it does is seen where it runs.
                 seen.running_since = None;
-                seen.elsewhere = Some(elsewhere(&ownership.seen(), &app.key));
+                let why = elsewhere(&ownership.seen(), &app.key);
+                if let Some(since) = ownership.orphaned_since(&app.key) {
+                    let lasts = since.elapsed();
+                    seen.alarms.push(alarm::no_owner(&why, long_ago(now, lasts), lasts, ownership.lease()));
+                }
+                seen.elsewhere = Some(why);
                 return seen;
             }
         }

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use bridgehead_resilience::{Backoff, Next};
 use futures::future::join_all;
+use tokio::sync::{RwLockReadGuard, RwLockWriteGuard};
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
@@ -49,8 +50,8 @@ pub(crate) struct Supervisor {
     running: Mutex<BTreeMap<String, AbortOnDropHandle<Ended>>>,
     /// Cancelled when the daemon stops: nothing new is started after that.
     stopping: CancellationToken,
-    /// Held during a reload: shutdown waits for the apps that the reload has started.
-    changing: tokio::sync::Mutex<()>,
+    /// Written during a reload, read while a single app moves between nodes: shutdown waits for the apps that either has started.
+    changing: tokio::sync::RwLock<()>,
 }
 
 impl Supervisor {
@@ -60,7 +61,7 @@ impl Supervisor {
             grace: Arc::new(Mutex::new(grace)),
             running: Mutex::default(),
             stopping: CancellationToken::new(),
-            changing: tokio::sync::Mutex::default(),
+            changing: tokio::sync::RwLock::default(),
         }
     }
 
@@ -72,9 +73,15 @@ impl Supervisor {
         *self.grace.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Waits for other reloads to finish. `None` if the daemon is stopping.
-    pub(crate) async fn change(&self) -> Option<tokio::sync::MutexGuard<'_, ()>> {
-        let turn = self.changing.lock().await;
+    /// Waits for other reloads, and for apps that move between nodes. `None` if the daemon is stopping.
+    pub(crate) async fn change(&self) -> Option<RwLockWriteGuard<'_, ()>> {
+        let turn = self.changing.write().await;
+        (!self.stopping.is_cancelled()).then_some(turn)
+    }
+
+    /// Waits for reloads, but not for other apps that move: one that ends slowly delays no other. `None` if the daemon is stopping.
+    pub(crate) async fn move_app(&self) -> Option<RwLockReadGuard<'_, ()>> {
+        let turn = self.changing.read().await;
         (!self.stopping.is_cancelled()).then_some(turn)
     }
 
@@ -166,18 +173,25 @@ impl Supervisor {
     ) -> bool {
         let _all = EndsWith(&self.running);
         let fleet = here.fleet;
-        if let Some(ownership) = ownership {
-            ownership.run(here, &stop).await;
-        } else {
-            self.start_all(fleet);
-            stop.cancelled().await;
-        }
-        let began = Instant::now();
-        self.stopping.cancel();
         let stop_all = || fleet.all().values().for_each(|app| app.lifecycle.stop.cancel());
-        stop_all();
+        let running = async {
+            if let Some(ownership) = ownership {
+                ownership.run(here, &stop).await;
+            } else {
+                self.start_all(fleet);
+                stop.cancelled().await;
+            }
+        };
+        // All apps stop at once, even if one of them is just ending for another node.
+        let stopping = async {
+            stop.cancelled().await;
+            self.stopping.cancel();
+            stop_all();
+            Instant::now()
+        };
+        let ((), began) = futures::future::join(running, stopping).await;
         // A reload in progress starts nothing after this; the apps it has already started are stopped too.
-        let _turn = self.changing.lock().await;
+        let _turn = self.changing.write().await;
         stop_all();
         let running = std::mem::take(&mut *self.running.lock().unwrap_or_else(PoisonError::into_inner));
         let leaving = async {
@@ -249,7 +263,11 @@ async fn run_app(app: Arc<AppContext>, grace: Arc<Mutex<Duration>>, vitals: Arc<
         }
     }
     let grace = *grace.lock().unwrap_or_else(PoisonError::into_inner);
-    if tokio::time::timeout(grace, all_of(&mut loops)).await.is_ok() {
+    let has_finished = tokio::select! {
+        finished = tokio::time::timeout(grace, all_of(&mut loops)) => finished.is_ok(),
+        () = app.lifecycle.lost.cancelled() => false,
+    };
+    if has_finished {
         return Ended::Finished;
     }
     cut_off.cancel();

@@ -17,7 +17,7 @@ pub use page::{Judged, ListedPage};
 
 use self::unasked::Unasked;
 use super::ShuttingDown;
-use super::app::{AppContext, AppParts};
+use super::app::{AppContext, AppParts, SharedServices};
 use super::audit::Audit;
 use super::status::AppStatus;
 use super::sync::export::{self, Export, Take};
@@ -61,12 +61,13 @@ impl Hand {
             bridge: Arc::new(Unasked),
             journal: Arc::clone(&shared) as Arc<dyn TaskJournal>,
             snapshots: shared as Arc<dyn SnapshotStore>,
-            redactor: redactor.clone(),
-            clock: Arc::new(SystemClock),
-            rng: Arc::new(SeededRng::from_os()),
             status: Arc::new(AppStatus::default()),
-            audit: Audit::none(),
-            settles_in: std::time::Duration::ZERO,
+            shared: SharedServices {
+                redactor: redactor.clone(),
+                clock: Arc::new(SystemClock),
+                rng: Arc::new(SeededRng::from_os()),
+                audit: Audit::none(),
+            },
             leases: None,
         });
         Ok(Self { app, state, tasks })

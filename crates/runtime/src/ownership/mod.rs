@@ -7,7 +7,11 @@
 //! and a lease.
 
 mod plan;
+#[cfg(test)]
+mod tests;
 
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
@@ -33,6 +37,29 @@ const FAREWELL: Duration = Duration::from_secs(1);
 pub(crate) struct Ownership {
     leases: Arc<dyn Leases>,
     seen: RwLock<Seen>,
+    /// Since when each app has had no owner, as this node saw it.
+    orphans: RwLock<BTreeMap<AppKey, Instant>>,
+}
+
+/// A task for one app that may take a while.
+#[derive(Clone, Debug)]
+enum Task {
+    /// Take over the app.
+    Take(AppKey),
+    /// Start its loops: this node owns it already.
+    Start(AppKey),
+    /// End it, so that the node with this name can take it over.
+    Move(AppKey, String),
+    /// End it: another node has taken it over.
+    Lose(AppKey),
+}
+
+impl Task {
+    fn app(&self) -> &AppKey {
+        match self {
+            Self::Take(app) | Self::Start(app) | Self::Move(app, _) | Self::Lose(app) => app,
+        }
+    }
 }
 
 /// The last view of the nodes.
@@ -55,12 +82,22 @@ pub(crate) struct Here<'a> {
 
 impl Ownership {
     pub(crate) fn new(leases: Arc<dyn Leases>) -> Self {
-        Self { leases, seen: RwLock::default() }
+        Self { leases, seen: RwLock::default(), orphans: RwLock::default() }
     }
 
     /// Returns the last view.
     pub(crate) fn seen(&self) -> Seen {
         self.seen.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Since when an app has had no owner, if it has none.
+    pub(crate) fn orphaned_since(&self, app: &AppKey) -> Option<Instant> {
+        self.orphans.read().unwrap_or_else(PoisonError::into_inner).get(app).copied()
+    }
+
+    /// The duration of a lease.
+    pub(crate) fn lease(&self) -> Duration {
+        self.leases.lease()
     }
 
     /// Whether this node owns the app, as far as it knows.
@@ -81,33 +118,79 @@ impl Ownership {
         let mut ticks = interval((lease / 10).clamp(Duration::from_millis(100), Duration::from_secs(1)));
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut moved_at = Instant::now();
+        // Steps run beside each other and beside this loop: ending one app may take the whole grace period, and neither the other apps nor
+        // the other nodes wait for it.
+        let mut running = FuturesUnordered::new();
+        let mut busy = BTreeSet::new();
         loop {
             tokio::select! {
                 biased;
-                () = stop.cancelled() => return,
+                () = stop.cancelled() => break,
+                Some(app) = running.next(), if !running.is_empty() => {
+                    busy.remove(&app);
+                    continue;
+                }
                 _ = ticks.tick() => {}
             }
             let is_fresh = self.look(here).await;
-            self.end_what_is_lost(here).await;
-            if !is_fresh || stop.is_cancelled() {
-                continue;
-            }
-            let view = self.seen().view;
             let may_move = moved_at.elapsed() >= lease;
-            let mut taking = FuturesUnordered::new();
-            for step in plan::steps(&view, lease, may_move) {
-                match step {
-                    Step::Acquire(app) => taking.push(self.take(here, app)),
-                    Step::Leave(app) => self.move_away(here, &app, "a node that may run it").await,
-                    Step::Release { app, to } => {
+            for task in self.due(here, is_fresh, may_move) {
+                if busy.insert(task.app().clone()) {
+                    if matches!(task, Task::Move(..)) {
                         moved_at = Instant::now();
-                        self.move_away(here, &app, &to).await;
                     }
+                    running.push(self.perform(here, task));
                 }
             }
-            while taking.next().await.is_some() {}
-            self.start_what_is_ours(here).await;
         }
+        while running.next().await.is_some() {}
+    }
+
+    /// What has to be done now.
+    fn due(&self, here: &Here<'_>, is_fresh: bool, may_move: bool) -> Vec<Task> {
+        let mut tasks = Vec::new();
+        for app in here.fleet.all().into_values() {
+            let is_stuck = app.lifecycle.stuck.load(Ordering::Relaxed);
+            match (self.holds(&app.key), here.supervisor.is_running(&app.name)) {
+                (false, true) => tasks.push(Task::Lose(app.key.clone())),
+                // A reload added it, or it was taken during one.
+                (true, false) if !is_stuck => tasks.push(Task::Start(app.key.clone())),
+                _ => {}
+            }
+        }
+        if is_fresh {
+            let steps = plan::steps(&self.seen().view, self.leases.lease(), may_move);
+            tasks.extend(steps.into_iter().map(|step| match step {
+                Step::Acquire(app) => Task::Take(app),
+                Step::Leave(app) => Task::Move(app, "a node that may run it".to_owned()),
+                Step::Release { app, to } => Task::Move(app, to),
+            }));
+        }
+        tasks
+    }
+
+    /// Performs a task, and returns its app.
+    async fn perform(&self, here: &Here<'_>, task: Task) -> AppKey {
+        let key = task.app().clone();
+        let Some(app) = here.fleet.all().into_values().find(|app| app.key == key) else {
+            // A reload removed the app from this configuration. A call may still be running.
+            self.release(&key, key.as_str(), false).await;
+            return key;
+        };
+        match task {
+            Task::Take(_) => self.take(here, &app).await,
+            Task::Start(_) => start(here, &app.name, &key).await,
+            Task::Move(_, to) => {
+                tracing::info!(app = %app.name, to, "the app is moved to another node");
+                self.end(here, &app).await;
+            }
+            Task::Lose(_) => {
+                tracing::error!(app = %app.name, "another node runs the app now, because this one could not renew its lease in time");
+                app.lifecycle.lost.cancel();
+                self.end(here, &app).await;
+            }
+        }
+        key
     }
 
     async fn look(&self, here: &Here<'_>) -> bool {
@@ -122,6 +205,14 @@ impl Ownership {
         let presence = Presence { apps, is_leaving: false };
         let limit = self.leases.lease() / 3;
         let looked = tokio::time::timeout(limit, self.leases.look(&presence)).await;
+        if let Ok(Ok(view)) = &looked {
+            let mut orphans = self.orphans.write().unwrap_or_else(PoisonError::into_inner);
+            let known = std::mem::take(&mut *orphans);
+            let without = all.values().map(|app| &app.key).filter(|key| view.owner(key).is_none());
+            orphans.extend(
+                without.map(|key| (key.clone(), known.get(key).copied().unwrap_or_else(Instant::now))),
+            );
+        }
         let mut seen = self.seen.write().unwrap_or_else(PoisonError::into_inner);
         match looked {
             Ok(Ok(view)) => {
@@ -142,13 +233,12 @@ impl Ownership {
         }
     }
 
-    async fn take(&self, here: &Here<'_>, key: AppKey) {
-        let Some(app) = here.fleet.all().into_values().find(|app| app.key == key) else { return };
-        match self.leases.acquire(&key).await {
+    async fn take(&self, here: &Here<'_>, app: &AppContext) {
+        match self.leases.acquire(&app.key).await {
             Ok(acquired) => {
                 let settles_in = acquired.settles_in;
-                tracing::info!(app = %app.name, epoch = acquired.epoch, ?settles_in, "this node runs the app from now on");
-                start(here, &app.name, &key, settles_in).await;
+                tracing::info!(app = %app.name, epoch = acquired.epoch, ?settles_in, "this node runs the app now");
+                start(here, &app.name, &app.key).await;
             }
             Err(Error::Owned { node, .. }) => {
                 tracing::debug!(app = %app.name, node, "another node was quicker to take the app");
@@ -159,35 +249,9 @@ impl Ownership {
         }
     }
 
-    async fn move_away(&self, here: &Here<'_>, key: &AppKey, to: &str) {
-        let Some(app) = here.fleet.all().into_values().find(|app| app.key == *key) else { return };
-        tracing::info!(app = %app.name, to, "the app is moved to another node");
-        self.end(here, &app).await;
-    }
-
-    /// Ends the loops of apps that another node has taken over.
-    async fn end_what_is_lost(&self, here: &Here<'_>) {
-        for app in here.fleet.all().into_values() {
-            if here.supervisor.is_running(&app.name) && !self.holds(&app.key) {
-                tracing::error!(app = %app.name, "another node runs the app now, because this one could not renew its lease in time");
-                self.end(here, &app).await;
-            }
-        }
-    }
-
-    /// Starts apps that a reload has added, or that were taken during a reload.
-    async fn start_what_is_ours(&self, here: &Here<'_>) {
-        for app in here.fleet.all().into_values() {
-            let is_stuck = app.lifecycle.stuck.load(std::sync::atomic::Ordering::Relaxed);
-            if self.holds(&app.key) && !here.supervisor.is_running(&app.name) && !is_stuck {
-                start(here, &app.name, &app.key, Duration::ZERO).await;
-            }
-        }
-    }
-
     /// Ends the loops of an app, and releases it if this node owns it.
     async fn end(&self, here: &Here<'_>, app: &Arc<AppContext>) {
-        let Some(_turn) = here.supervisor.change().await else { return };
+        let Some(_turn) = here.supervisor.move_app().await else { return };
         let (ended, commands) = here.supervisor.end_loops(app).await;
         if ended == Ended::Stuck {
             tracing::error!(app = %app.name, "the app does not end: a call of its connector blocks; restart the daemon");
@@ -195,7 +259,7 @@ impl Ownership {
         }
         self.give_back(here.history, app, ended == Ended::Finished).await;
         here.supervisor.forget(&app.name);
-        here.fleet.put(here.assembly.again(app, Duration::ZERO));
+        here.fleet.put(here.assembly.again(app));
         drop(commands);
     }
 
@@ -207,8 +271,12 @@ impl Ownership {
         if let Some(history) = history {
             history.write(app).await;
         }
-        if let Err(error) = self.leases.release(&app.key, is_over).await {
-            tracing::warn!(app = %app.name, %error, "the app could not be returned; others take it when its lease has ended");
+        self.release(&app.key, &app.name, is_over).await;
+    }
+
+    async fn release(&self, key: &AppKey, name: &str, is_over: bool) {
+        if let Err(error) = self.leases.release(key, is_over).await {
+            tracing::warn!(app = name, %error, "the app could not be returned; others take it when its lease has ended");
         }
     }
 
@@ -221,13 +289,13 @@ impl Ownership {
 }
 
 /// Starts the loops of an app in a new context.
-async fn start(here: &Here<'_>, name: &str, key: &AppKey, settles_in: Duration) {
-    let Some(_turn) = here.supervisor.change().await else { return };
+async fn start(here: &Here<'_>, name: &str, key: &AppKey) {
+    let Some(_turn) = here.supervisor.move_app().await else { return };
     let Some(app) = here.fleet.get(name).filter(|app| app.key == *key) else { return };
     if here.supervisor.is_running(name) {
         return;
     }
-    let app = here.assembly.again(&app, settles_in);
+    let app = here.assembly.again(&app);
     if here.supervisor.start(&app) {
         here.fleet.put(app);
     }

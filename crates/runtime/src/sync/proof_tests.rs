@@ -10,7 +10,7 @@ use bridgehead_sdk::{
 use tokio_util::sync::CancellationToken;
 
 use super::{Consent, HeldReason, Options, Summary, SyncResult};
-use crate::app::{AppContext, AppParts};
+use crate::app::{AppContext, AppParts, SharedServices};
 use crate::status::AppStatus;
 use bridgehead_bridge::{ApiKey, Client, Settings};
 use bridgehead_config::{self as config, Connectors, Document, WithoutProof};
@@ -89,12 +89,13 @@ impl World {
             bridge: Arc::new(Client::new(Settings::new(url.parse().unwrap()), key).unwrap()),
             journal: Arc::clone(&self.journal) as Arc<dyn TaskJournal>,
             snapshots: Arc::clone(&self.journal) as Arc<dyn SnapshotStore>,
-            redactor: Redactor::new(),
-            clock: Arc::new(SystemClock),
-            rng: Arc::new(SeededRng::seeded(1)),
             status: Arc::new(AppStatus::default()),
-            audit: crate::audit::Audit::none(),
-            settles_in: std::time::Duration::ZERO,
+            shared: SharedServices {
+                redactor: Redactor::new(),
+                clock: Arc::new(SystemClock),
+                rng: Arc::new(SeededRng::seeded(1)),
+                audit: crate::audit::Audit::none(),
+            },
             leases: None,
         });
         super::run(&app, options, &CancellationToken::new()).await

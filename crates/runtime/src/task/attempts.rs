@@ -251,7 +251,7 @@ impl<'a> AttemptContext<'a> {
 
     /// Another node may have started the last attempt, so the account is not read before that attempt must have ended.
     async fn wait_until_settled(&mut self) -> Result<(), ShuttingDown> {
-        let wait = self.app.lifecycle.started.saturating_duration_since(Instant::now());
+        let wait = self.app.settled_at().saturating_duration_since(Instant::now());
         if wait.is_zero() {
             return Ok(());
         }

@@ -83,7 +83,7 @@ impl TaskExecutor {
                 attempts: 0,
                 may_have_applied: true,
                 account: PriorAccount::Unknown,
-                since_last: app.lifecycle.started.elapsed(),
+                since_last: app.settled_at().elapsed(),
             }),
         };
         let is_new = prior.as_ref().is_none_or(|prior| prior.attempts == 0);
@@ -159,9 +159,7 @@ impl TaskExecutor {
             may_have_applied: entry.may_have_applied,
             account: entry.prior,
             // The wall clock may have been set since: only time measured by this process is certain.
-            since_last: Duration::try_from(since)
-                .unwrap_or_default()
-                .min(self.app.lifecycle.started.elapsed()),
+            since_last: Duration::try_from(since).unwrap_or_default().min(self.app.settled_at().elapsed()),
         }
     }
 

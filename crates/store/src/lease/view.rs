@@ -4,6 +4,7 @@ use std::fmt;
 use std::time::Duration;
 
 use async_trait::async_trait;
+use tokio::time::Instant;
 
 use super::super::{AppKey, Error};
 
@@ -92,6 +93,9 @@ pub trait Leases: fmt::Debug + Send + Sync {
     /// Whether this node owns the app, as far as it knows. This stays true if the lease could not be renewed in time, until another node is
     /// known to have taken over the app.
     fn holds(&self, app: &AppKey) -> bool;
+
+    /// When calls of earlier owners of the app have certainly ended, on this machine's monotonic clock. `None` if this node does not own it.
+    fn settled_at(&self, app: &AppKey) -> Option<Instant>;
 
     /// Whether a call for the app may be started now, according to this machine's monotonic clock.
     fn may_start(&self, app: &AppKey) -> bool;

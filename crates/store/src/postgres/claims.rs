@@ -30,6 +30,8 @@ pub(super) struct Claims {
 pub(super) struct Held {
     pub(super) epoch: i64,
     pub(super) grant: Grant,
+    /// When calls of earlier owners have certainly ended.
+    pub(super) settled_at: Instant,
 }
 
 impl Claims {
@@ -78,6 +80,11 @@ impl Claims {
 
     pub(super) fn held(&self, key: &str) -> Option<Held> {
         self.held.read().unwrap_or_else(PoisonError::into_inner).get(key).copied()
+    }
+
+    /// When calls of earlier owners of an app have certainly ended; `None` if this process does not own it.
+    pub(super) fn settled_at(&self, app: &AppKey) -> Option<Instant> {
+        self.held(self.key(app)).map(|held| held.settled_at)
     }
 
     pub(super) fn all(&self) -> HashMap<String, Held> {

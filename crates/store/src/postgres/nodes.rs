@@ -142,6 +142,10 @@ impl Leases for Postgres {
         self.has(app)
     }
 
+    fn settled_at(&self, app: &AppKey) -> Option<Instant> {
+        self.settled_at(app)
+    }
+
     fn may_start(&self, app: &AppKey) -> bool {
         self.may_start(app).is_ok()
     }

@@ -199,7 +199,8 @@ impl Postgres {
         let (acquired, grant) =
             owners::acquire(&inner.server, &mut connection, &inner.node, key, &inner.claims.durations())
                 .await?;
-        inner.claims.hold(key, Held { epoch: acquired.epoch, grant });
+        let settled_at = Instant::now() + acquired.settles_in;
+        inner.claims.hold(key, Held { epoch: acquired.epoch, grant, settled_at });
         drop(connection.close().await);
         Ok(acquired)
     }

@@ -1,0 +1,180 @@
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use bridgehead_bridge::{self as bridge, NextPage, TaskPage, TaskQuery};
+use bridgehead_sdk::{Connector, Redactor};
+use bridgehead_store::lease::{Acquired, Leases, NodeSeen, OwnerSeen, Presence, View};
+use bridgehead_store::{AppKey, Error, Memory, SnapshotStore, TaskJournal};
+use tokio::time::{Instant, sleep};
+use tokio_util::sync::CancellationToken;
+use uuid::Uuid;
+
+use crate::builder::{Apps, Runtime, RuntimeBuilder};
+use crate::fakes::{self, Script, Untouched};
+
+const LEASE: Duration = Duration::from_secs(15);
+const GRACE: Duration = Duration::from_mins(10);
+const SLOW: Uuid = Uuid::from_u128(1);
+const OTHER: Uuid = Uuid::from_u128(2);
+
+/// A Bridge that is away.
+#[derive(Debug)]
+struct Away;
+
+#[async_trait]
+impl Script for Away {
+    async fn tasks(&self, _: &TaskQuery) -> Result<TaskPage, bridge::Error> {
+        Err(fakes::unexpected(bridge::Operation::ListTasks))
+    }
+
+    async fn next_tasks(&self, _: &NextPage) -> Result<TaskPage, bridge::Error> {
+        Err(fakes::unexpected(bridge::Operation::ListTasks))
+    }
+}
+
+/// Leases whose database is a variable of the test.
+#[derive(Debug, Default)]
+struct Database {
+    owned: Mutex<BTreeSet<AppKey>>,
+    elsewhere: Mutex<BTreeSet<AppKey>>,
+    released: Mutex<Vec<(AppKey, bool)>>,
+    settled_at: Mutex<Option<Instant>>,
+}
+
+impl Database {
+    fn owner(app: &AppKey, process: &str) -> OwnerSeen {
+        OwnerSeen {
+            app: app.to_string(),
+            node: process.to_owned(),
+            process: process.to_owned(),
+            epoch: 1,
+            owned_for: Duration::ZERO,
+            lasts_for: LEASE,
+        }
+    }
+}
+
+#[async_trait]
+impl Leases for Database {
+    fn lease(&self) -> Duration {
+        LEASE
+    }
+
+    fn node_name(&self) -> &'static str {
+        "me"
+    }
+
+    async fn look(&self, presence: &Presence) -> Result<View, Error> {
+        let me = NodeSeen {
+            name: "me".to_owned(),
+            process: "me".to_owned(),
+            version: "1".to_owned(),
+            up_for: LEASE * 10,
+            silent_for: Duration::ZERO,
+            presence: presence.clone(),
+        };
+        let owned = self.owned.lock().unwrap().clone();
+        let elsewhere = self.elsewhere.lock().unwrap().clone();
+        let owners = owned.iter().map(|app| Self::owner(app, "me"));
+        let owners = owners.chain(elsewhere.iter().map(|app| Self::owner(app, "another"))).collect();
+        Ok(View { me: "me".to_owned(), nodes: vec![me], owners })
+    }
+
+    async fn acquire(&self, app: &AppKey) -> Result<Acquired, Error> {
+        self.owned.lock().unwrap().insert(app.clone());
+        Ok(Acquired { epoch: 2, settles_in: Duration::ZERO })
+    }
+
+    async fn release(&self, app: &AppKey, is_over: bool) -> Result<(), Error> {
+        self.owned.lock().unwrap().remove(app);
+        self.released.lock().unwrap().push((app.clone(), is_over));
+        Ok(())
+    }
+
+    fn holds(&self, app: &AppKey) -> bool {
+        self.owned.lock().unwrap().contains(app)
+    }
+
+    fn settled_at(&self, _: &AppKey) -> Option<Instant> {
+        *self.settled_at.lock().unwrap()
+    }
+
+    fn may_start(&self, app: &AppKey) -> bool {
+        self.holds(app)
+    }
+
+    async fn allow_calls(&self, _: Duration) -> Result<(), Error> {
+        Ok(())
+    }
+}
+
+/// A node with the apps `slow` and `other`.
+fn node(database: &Arc<Database>) -> Runtime {
+    let app = |name: &str, id: Uuid| {
+        let mut settings = fakes::settings();
+        settings.app_id = id;
+        settings.sync.enabled = false;
+        (name.to_owned(), (settings, Arc::new(Untouched) as Arc<dyn Connector>))
+    };
+    let apps: Apps = BTreeMap::from([app("slow", SLOW), app("other", OTHER)]);
+    let state = Memory::new(jiff::Timestamp::UNIX_EPOCH);
+    let journal = Arc::new(state.clone()) as Arc<dyn TaskJournal>;
+    let snapshots = Arc::new(state) as Arc<dyn SnapshotStore>;
+    let builder =
+        RuntimeBuilder::new(apps, fakes::api(&Arc::new(Away)), journal, snapshots, Redactor::new(), GRACE);
+    RuntimeBuilder { leases: Some(Arc::clone(database) as Arc<dyn Leases>), seed: Some(1), ..builder }.build()
+}
+
+#[tokio::test(start_paused = true)]
+async fn slow_end_of_one_app_does_not_delay_the_takeover_of_another() {
+    let database = Arc::new(Database::default());
+    let (slow, other) = (AppKey::from(SLOW), AppKey::from(OTHER));
+    database.elsewhere.lock().unwrap().insert(other.clone());
+    let node = node(&database);
+    let stop = CancellationToken::new();
+    let story = async {
+        sleep(LEASE).await;
+        assert!(node.supervisor.is_running("slow") && !node.supervisor.is_running("other"));
+        // A command of an operator keeps the app from ending, up to the grace period.
+        let command = node.enter("slow").await.expect("the app");
+        database.owned.lock().unwrap().remove(&slow);
+        database.elsewhere.lock().unwrap().insert(slow.clone());
+        sleep(LEASE / 3).await;
+        database.elsewhere.lock().unwrap().remove(&other);
+        sleep(LEASE / 3).await;
+        assert!(node.supervisor.is_running("other"), "it waits for the end of another app");
+        drop(command);
+        stop.cancel();
+    };
+    tokio::join!(node.run(stop.clone()), story);
+    assert_eq!(*database.released.lock().unwrap(), [(other, true)], "a lost app is not released");
+}
+
+#[tokio::test(start_paused = true)]
+async fn app_that_left_the_configuration_is_released() {
+    let database = Arc::new(Database::default());
+    let gone = AppKey::from(Uuid::from_u128(3));
+    database.owned.lock().unwrap().insert(gone.clone());
+    let node = node(&database);
+    let stop = CancellationToken::new();
+    let story = async {
+        sleep(LEASE).await;
+        assert_eq!(*database.released.lock().unwrap(), [(gone, false)]);
+        stop.cancel();
+    };
+    tokio::join!(node.run(stop.clone()), story);
+}
+
+#[tokio::test(start_paused = true)]
+async fn app_replaced_by_a_reload_still_waits_for_calls_of_the_previous_owner() {
+    let database = Arc::new(Database::default());
+    let settled_at = Instant::now() + Duration::from_mins(1);
+    *database.settled_at.lock().unwrap() = Some(settled_at);
+    let node = node(&database);
+    let before = node.fleet.get("slow").unwrap();
+    let (connector, bridge) = (Arc::new(Untouched), fakes::api(&Arc::new(Away)));
+    let after = node.assembly.app("slow", before.settings.clone(), connector, bridge, true);
+    assert_eq!((before.settled_at(), after.settled_at()), (settled_at, settled_at));
+}
