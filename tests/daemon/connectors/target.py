@@ -6,9 +6,10 @@ In the folder `settings.folder`:
                   resulting records in one line, so a process that is killed has made the change completely or not at all.
 - rules.json      the faults; read again at every call. See `Rule` below.
 
-Each line is on the disk before anything that follows it, so a killed process has recorded everything it did.
+Each line is on the disk before anything that follows it, so a killed process has recorded everything it did. Several processes may serve the
+same folder, as those of two nodes do: each sees what the others changed.
 """
-import json, os, pathlib, sys, threading, time
+import contextlib, fcntl, json, os, pathlib, sys, threading, time
 
 ACTIONS = ["create_account", "update_account", "delete_account", "suspend_account", "unsuspend_account", "reset_password"]
 TYPES = {"team": "group", "seat": "license", "account": "account"}
@@ -16,6 +17,7 @@ NAMES = ("id", "username", "email")
 SECRET = ("password", "new_password", "pin")
 lock = threading.RLock()
 settings, folder, accounts, fired = {}, None, {}, {}
+known_until = 0
 
 
 class Failure(Exception):
@@ -40,6 +42,29 @@ def read(name):
         return [json.loads(line) for line in (folder / name).read_bytes().splitlines()]
     except FileNotFoundError:
         return []
+
+
+@contextlib.contextmanager
+def current():
+    """No other process changes the folder meanwhile, and `accounts` is up to date."""
+    with lock, open(folder / "lock", "wb") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        for line in tail():
+            for record in line.get("records", []):
+                learn(record)
+        yield
+
+
+def tail():
+    """The lines of the ledger that were not read yet."""
+    global known_until
+    if not (folder / "ledger.jsonl").exists():
+        return []
+    with open(folder / "ledger.jsonl", "rb") as file:
+        file.seek(known_until)
+        whole = file.read().rpartition(b"\n")[0]
+    known_until += len(whole) + bool(whole)
+    return [json.loads(line) for line in whole.splitlines()]
 
 
 def send(answer):
@@ -115,7 +140,7 @@ def filled(value, params):
 
 def apply(action, params):
     account, changes = params["account"], params.get("changes") or {}
-    with lock:
+    with current():
         record, app = find(account), settings["app"]
         if action == "create_account":
             taken = [find({name: account[name]}) for name in NAMES if account.get(name)]
@@ -159,7 +184,7 @@ def initialize(params):
     folder.mkdir(exist_ok=True)
     for record in read("accounts.jsonl"):
         learn(record)
-    for line in read("ledger.jsonl"):
+    for line in tail():
         for record in line.get("records", []):
             learn(record)
         if line["event"] == "rule":
@@ -173,7 +198,7 @@ def initialize(params):
 def records(params):
     if params["resource_type"] != "account":
         return {"records": [], "next": None}
-    with lock:
+    with current():
         known = sorted(accounts.values(), key=lambda record: record["id"])
     rest = [record for record in known if record["id"] > (params["cursor"] or "")]
     return {"records": rest[:100], "next": rest[99]["id"] if len(rest) > 100 else None}
@@ -183,7 +208,7 @@ def perform(method, params):
     if method in ACTIONS:
         return apply(method, params)
     if method == "find_account":
-        with lock:
+        with current():
             return find(params["account"])
     return records(params) if method == "list" else {}
 
