@@ -3,6 +3,7 @@
 use jiff::{SignedDuration, Timestamp};
 
 use bridgehead_runtime::{Alarm, AlarmKind, AppOverview, Level, PollState, TaskAttempts};
+use bridgehead_sdk::counted;
 use bridgehead_store::RunResult;
 
 /// The severity of a line.
@@ -74,16 +75,13 @@ pub(crate) fn of(app: &AppOverview, now: Timestamp) -> Words {
 
 /// What is said of an app that does not run on this node: who runs it.
 fn on_another_node(app: &AppOverview) -> Words {
-    let quiet = || SummaryLine::new(Severity::Quiet, "there");
     let polling = match &app.owner {
         Some(owner) => SummaryLine::new(Severity::Quiet, format!("on {}", owner.node)),
         None => SummaryLine::new(Severity::Uneasy, "on no node"),
     };
-    if app.owner.is_some() {
-        return Words { polling, tasks: quiet(), target: quiet(), last_sync: quiet(), next_sync: quiet() };
-    }
-    let unknown = || SummaryLine::new(Severity::Quiet, "unknown");
-    Words { polling, tasks: unknown(), target: unknown(), last_sync: unknown(), next_sync: unknown() }
+    let rest =
+        || SummaryLine::new(Severity::Quiet, if app.owner.is_some() { "see that node" } else { "unknown" });
+    Words { polling, tasks: rest(), target: rest(), last_sync: rest(), next_sync: rest() }
 }
 
 /// The overall severity of an app.
@@ -157,8 +155,7 @@ fn polling(app: &AppOverview, now: Timestamp) -> SummaryLine {
 
 /// A task that needs more than one attempt, in one line.
 pub(crate) fn attempts(task: &TaskAttempts, now: Timestamp) -> String {
-    let times =
-        if task.attempts == 1 { "1 attempt".to_owned() } else { format!("{} attempts", task.attempts) };
+    let times = counted(task.attempts, "attempt", "attempts");
     let since = long(now.duration_since(task.since));
     let what = match task.decided_at {
         Some(decided) => format!("executed {} ago, not reported yet", long(now.duration_since(decided))),

@@ -430,7 +430,7 @@ fn none_of(tasks: &[TaskId], say: impl FnOnce(String) -> String) -> Outcome {
 }
 
 fn count(tasks: usize) -> String {
-    if tasks == 1 { "1 task".to_owned() } else { format!("{tasks} tasks") }
+    counted(tasks, "task", "tasks")
 }
 
 fn named(tasks: &[TaskId]) -> String {

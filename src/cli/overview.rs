@@ -2,7 +2,7 @@
 
 use std::fmt::Write;
 
-use bridgehead_sdk::visible;
+use bridgehead_sdk::{counted, visible};
 use jiff::SignedDuration;
 
 use super::{documentation, table};
@@ -58,7 +58,7 @@ fn nodes(daemon: &DaemonOverview) -> String {
     let node = |node: &NodeOverview| {
         let what = if node.is_this { ", this one" } else { "" };
         let leaving = if node.leaving { ", leaving" } else { "" };
-        format!("{} ({} apps{what}{leaving})", visible(&node.name), node.apps)
+        format!("{} ({}{what}{leaving})", visible(&node.name), counted(node.apps, "app", "apps"))
     };
     format!("Nodes: {}\n\n", daemon.nodes.iter().map(node).collect::<Vec<_>>().join(", "))
 }

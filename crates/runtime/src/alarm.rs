@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use bridgehead_sdk::counted;
 use jiff::{SignedDuration, Timestamp};
 
 use super::report::{Alarm, AlarmKind, AppOverview, Level, SyncRun};
@@ -178,7 +179,7 @@ fn guarded(name: &str, app: &AppOverview) -> Option<Alarm> {
         }
         _ => String::new(),
     };
-    let tasks = if guarded.held == 1 { "1 task".to_owned() } else { format!("{} tasks", guarded.held) };
+    let tasks = counted(guarded.held, "task", "tasks");
     Some(Alarm {
         kind: AlarmKind::TaskGuard,
         level: Level::Alarm,
@@ -244,7 +245,7 @@ fn sync(name: &str, app: &AppOverview) -> Option<Alarm> {
 
 fn rejected(name: &str, app: &AppOverview) -> Option<Alarm> {
     let count = app.tasks.journal.filter(|counts| counts.rejected > 0)?.rejected;
-    let reports = if count == 1 { "1 report was".to_owned() } else { format!("{count} reports were") };
+    let reports = counted(count, "report was", "reports were");
     Some(Alarm {
         kind: AlarmKind::ReportsRejected,
         level: Level::Alarm,
@@ -259,7 +260,7 @@ fn rejected(name: &str, app: &AppOverview) -> Option<Alarm> {
 
 fn not_kept(name: &str, app: &AppOverview) -> Option<Alarm> {
     let relisted = app.tasks.counts.as_ref().map(|counts| counts.relisted).filter(|count| *count > 0)?;
-    let tasks = if relisted == 1 { "1 task".to_owned() } else { format!("{relisted} tasks") };
+    let tasks = counted(relisted, "task", "tasks");
     Some(Alarm {
         kind: AlarmKind::ReportsNotKept,
         level: Level::Alarm,

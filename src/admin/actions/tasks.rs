@@ -1,7 +1,7 @@
 //! Releases tasks that the guard holds.
 
 use async_trait::async_trait;
-use bridgehead_sdk::TaskId;
+use bridgehead_sdk::{TaskId, counted};
 
 use super::{Action, Confirmation, Operator, Refusal, bound, chosen, count, people, same};
 use crate::admin::query::Fields;
@@ -47,10 +47,7 @@ impl Action for Release {
         let released = operator.orders.release(&Actor::page(), app, &Selection::These(tasks), None).await?;
         let not_held = match released.not_held.len() {
             0 => String::new(),
-            gone => format!(
-                " {} no longer held.",
-                if gone == 1 { "1 was".to_owned() } else { format!("{gone} were") }
-            ),
+            gone => format!(" {} no longer held.", counted(gone, "was", "were")),
         };
         Ok(format!("Released {}.{not_held}", count(released.released.len(), "task")))
     }

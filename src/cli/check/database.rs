@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use super::super::context::Context;
 use bridgehead_runtime::inspection::Finding;
+use bridgehead_sdk::counted;
 use bridgehead_store::Error;
 use bridgehead_store::postgres::{Postgres, Settings, Survey};
 
@@ -41,12 +42,12 @@ fn found(settings: &Settings, survey: &Survey) -> Vec<Finding> {
         None => Finding::failed(WHAT, format!("{place} has no state yet, and the role may not make tables there"))
             .advising("As the owner of the database, run `GRANT CREATE ON SCHEMA public TO` the role of state.url, or make the role the owner."),
     });
-    let mut owned: BTreeMap<&str, usize> = BTreeMap::new();
+    let mut owned: BTreeMap<&str, u64> = BTreeMap::new();
     for owner in survey.owners.iter().filter(|owner| !owner.lasts_for.is_zero()) {
         *owned.entry(&owner.node).or_default() += 1;
     }
     for (node, apps) in owned {
-        findings.push(Finding::ok(WHAT, format!("node {node} runs {apps} apps")));
+        findings.push(Finding::ok(WHAT, format!("node {node} runs {}", counted(apps, "app", "apps"))));
     }
     findings
 }

@@ -12,6 +12,7 @@ mod moving;
 mod names;
 mod paging;
 mod reading;
+mod reads_only;
 mod refs;
 mod texts;
 mod tidy;

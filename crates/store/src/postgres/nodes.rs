@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use sqlx::{Connection, FromRow, PgConnection};
+use tokio::time::Instant;
 
 use super::super::lease::{Acquired, Leases, NodeSeen, OwnerSeen, Presence, View};
 use super::super::{AppKey, Error};
@@ -143,7 +144,7 @@ impl Leases for Postgres {
     }
 
     fn settled_at(&self, app: &AppKey) -> Option<Instant> {
-        self.settled_at(app)
+        self.app_settled_at(app)
     }
 
     fn may_start(&self, app: &AppKey) -> bool {

@@ -302,6 +302,11 @@ impl Postgres {
         self.0.claims.held(self.0.claims.key(app)).is_some()
     }
 
+    /// When calls of earlier owners of an app have certainly ended; `None` if this process does not own it.
+    pub(super) fn app_settled_at(&self, app: &AppKey) -> Option<Instant> {
+        self.0.claims.settled_at(app)
+    }
+
     /// Allows calls to last up to `longest`. The rows of all owned apps say so before this returns.
     pub(super) async fn allow_longer_calls(&self, longest: Duration) -> Result<(), Error> {
         let inner = &self.0;
