@@ -21,7 +21,7 @@ use super::{audit, logging};
 use crate::admin::Operator;
 use crate::control;
 use bridgehead_config::Connectors;
-use bridgehead_runtime::RuntimeBuilder;
+use bridgehead_runtime::{RuntimeBuilder, actions};
 use bridgehead_store as journal;
 use bridgehead_store::Sqlite;
 use bridgehead_store::lease::Leases;
@@ -96,6 +96,7 @@ pub(crate) async fn run(global: &Global, connectors: &Connectors) -> Outcome {
     let folder = context.config.state.path.clone();
     let control =
         control::Server::start(&folder, Arc::clone(&runtime), about.clone(), reloading.asking(), &stop);
+    let remote = tokio::spawn(actions::serve(Arc::clone(&runtime), stop.clone()));
     let reloads = reloader.start(hangup, reloading, Arc::clone(&runtime), about, stop.clone());
     let is_over = runtime.run(stop).await;
     // A reload that has started finishes, and notices that the daemon is stopping.
@@ -104,6 +105,7 @@ pub(crate) async fn run(global: &Global, connectors: &Connectors) -> Outcome {
         control.close().await;
     }
     // All of these hold the journal.
+    drop(remote.await);
     serving.end().await;
     end(state).await;
     end(watchdog).await;

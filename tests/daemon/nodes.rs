@@ -276,21 +276,44 @@ async fn apps_are_spread_over_the_nodes_and_one_that_names_its_nodes_stays_there
     a.stop().await;
 }
 
+/// Runs a command on a node, and returns its output.
+async fn command(world: &World, node: &str, arguments: &[&str]) -> std::process::Output {
+    let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_bridgehead"));
+    command.arg("--config").arg(world.path(format!("{node}.toml"))).args(arguments);
+    command.env("IDEN_API_KEY", crate::support::KEY);
+    let output = tokio::task::spawn_blocking(move || command.output().expect("the binary runs"));
+    output.await.expect("it was waited for")
+}
+
 #[tokio::test]
-async fn a_command_for_an_app_of_another_node_says_which_one() {
+async fn a_command_on_any_node_reaches_the_node_that_runs_the_app() {
     let (_server, world) = two_nodes().await;
     let a = start(&world, "a");
     owned_by(&world, "a", "a").await;
     let b = start(&world, "b");
     owned_by(&world, "b", "a").await;
-    let config = world.path("b.toml");
-    for arguments in [&["apps", "pause", "hr"][..], &["sync", "hr"], &["tasks", "release", "hr", "--all"]] {
-        let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_bridgehead"));
-        command.arg("--config").arg(&config).args(arguments).env("IDEN_API_KEY", crate::support::KEY);
-        let output = command.output().expect("the binary runs");
-        let said = String::from_utf8_lossy(&output.stderr).into_owned();
-        assert!(said.contains("does not run on this node, but on a"), "{arguments:?}: {said}");
+    let done = async |arguments: &[&str]| {
+        let output = command(&world, "b", arguments).await;
+        assert!(output.status.success(), "{arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
+        String::from_utf8_lossy(&output.stdout).into_owned()
+    };
+    assert!(done(&["apps", "pause", "hr", "--reason", "migration"]).await.contains("has been paused"));
+    let paused = status(&world, "a").await["apps"]["hr"]["paused"].clone();
+    assert!(paused["by"].as_str().is_some_and(|by| by.ends_with(" on b")), "{paused}");
+    let refused = command(&world, "b", &["sync", "hr"]).await;
+    let said = String::from_utf8_lossy(&refused.stderr).into_owned();
+    assert!(!refused.status.success() && said.contains("hr is paused"), "{said}");
+    assert!(done(&["apps", "resume", "hr"]).await.contains("is resumed"));
+    let synced = done(&["sync", "hr", "--json"]).await;
+    assert!(synced.contains("\"completed\""), "{synced}");
+    done(&["tasks", "release", "hr", "--all"]).await;
+    done(&["tasks", "retry", "hr", "--all"]).await;
+    done(&["sync", "hr", "--cancel"]).await;
+    for node in ["a", "b"] {
+        let audit = String::from_utf8(command(&world, node, &["audit", "show", "--json"]).await.stdout).unwrap();
+        assert!(audit.contains("\"pause\"") && audit.contains("\"sync\""), "{node}: {audit}");
+        assert_eq!(audit.contains("forwarded_to"), node == "b", "{node}: {audit}");
     }
+    send(&a, "KILL");
     b.stop().await;
-    a.stop().await;
 }

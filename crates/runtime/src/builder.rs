@@ -257,6 +257,11 @@ impl Runtime {
         Some(seen.view.owner(&app.key).map(|owner| owner.node.clone()).unwrap_or_default())
     }
 
+    /// The name of an app in this node's configuration.
+    pub(crate) fn name_of(&self, key: &AppKey) -> Option<String> {
+        self.fleet.all().into_values().find(|app| app.key == *key).map(|app| app.name.clone())
+    }
+
     /// From now on, a call for a task may last so long: other nodes know it before this returns.
     pub async fn allow_calls(&self, longest: Duration) -> Result<(), journal::Error> {
         match &self.ownership {

@@ -55,13 +55,13 @@ pub enum Reason {
     )]
     Older,
     /// The journal belongs to another folder.
-    #[error("the task journal tasks.db belongs to a different state folder")]
+    #[error("the task journal belongs to a different state folder or database")]
     Foreign,
     /// Nothing records the journal's last commit.
     #[error("the file 'witness', which records the last commit of the task journal, is missing")]
     WitnessMissing,
     /// The record of the journal's last commit cannot be read.
-    #[error("the file 'witness', which records the last commit of the task journal, is damaged")]
+    #[error("the witness file in the state folder, which records the last commit of the task journal, is damaged")]
     WitnessDamaged,
     /// The state was restored from a backup.
     #[error("the state was restored from a backup, which knows nothing of what was done after it was made")]

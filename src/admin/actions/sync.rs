@@ -77,7 +77,8 @@ impl Action for Cancel {
 
     async fn confirm(&self, operator: &Operator, app: &str, _: &Fields) -> Result<Confirmation, Refusal> {
         let status = operator.runtime.status().remove(app).ok_or(Refusal::NoSuchApp)?;
-        if status.sync().borrow().phase.is_empty() {
+        let is_here = operator.runtime.elsewhere(app).is_none();
+        if is_here && status.sync().borrow().phase.is_empty() {
             return Err(Refusal::Nothing(format!("No sync of {app} is running.")));
         }
         Ok(Confirmation {

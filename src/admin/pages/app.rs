@@ -102,9 +102,12 @@ impl App<'_> {
         let rejected = self.state.tasks.journal.map_or(0, |counts| counts.rejected);
         let plain = |name, label: &str| Button { name, label: label.to_owned(), query: "" };
         let mut buttons = Vec::new();
-        if self.state.sync.under_way.is_some() {
+        let is_syncing = self.state.sync.under_way.is_some();
+        if is_syncing || self.state.elsewhere.is_some() {
+            // Whether an app of another node is syncing is known only there.
             buttons.push(plain("cancel-sync", "Cancel sync"));
-        } else if self.state.paused.is_none() {
+        }
+        if !is_syncing && self.state.paused.is_none() {
             buttons.push(plain("sync", "Start sync"));
         }
         buttons.push(plain("dry-run", "Dry run"));

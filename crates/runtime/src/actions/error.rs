@@ -11,13 +11,38 @@ pub enum Error {
         "the running daemon has no app '{0}'; if you added it to the configuration, apply it with `bridgehead reload`"
     )]
     UnknownApp(String),
-    /// Another node runs the app, or none does now. The operator asks there.
-    #[error("{app} does not run on this node{}; do this on the node that runs it (`bridgehead status` names it)", on(.node))]
+    /// No node runs the app at the moment. The operator waits until one does.
+    #[error("no node runs {app} at the moment; nothing was changed. `bridgehead status` shows why")]
     Elsewhere {
         /// The app.
         app: String,
-        /// The node; empty if none runs it.
+    },
+    /// The node that runs the app did not respond. The request was withdrawn.
+    #[error("node {node}, which runs {app}, does not respond; nothing was changed. Try again when another node runs it")]
+    Silent {
+        /// The app.
+        app: String,
+        /// The node.
         node: String,
+    },
+    /// The node that runs the app has started the request and stopped before its answer. The operator must look at the effect.
+    #[error(
+        "node {node} started this for {app} and stopped before it answered; `bridgehead status` and the audit log \
+         of {node} show what was done"
+    )]
+    Unanswered {
+        /// The app.
+        app: String,
+        /// The node.
+        node: String,
+    },
+    /// The node that runs the app refused the request.
+    #[error("{message}")]
+    Remote {
+        /// Its code for the error.
+        code: &'static str,
+        /// Its message.
+        message: String,
     },
     /// The app is paused. The operator must resume it first.
     #[error("{app} is paused, since {}{}; resume it first with `bridgehead apps resume {app}`", .pause.since, why(.pause))]
@@ -54,16 +79,23 @@ fn why(pause: &Pause) -> String {
     pause.reason.as_ref().map_or_else(String::new, |reason| format!(" ({reason})"))
 }
 
-fn on(node: &str) -> String {
-    if node.is_empty() { String::new() } else { format!(", but on {node}") }
-}
-
 impl Error {
+    /// The error of another node.
+    pub(super) fn remote(code: &str, message: String) -> Self {
+        const CODES: [&str; 7] =
+            ["unknown_app", "elsewhere", "paused", "not_resolvable", "reason", "journal", "unknown_command"];
+        let code = CODES.into_iter().find(|known| *known == code).unwrap_or("failed");
+        Self::Remote { code, message }
+    }
+
     /// A short name, such as `paused`.
     pub fn code(&self) -> &'static str {
         match self {
             Self::UnknownApp(_) => "unknown_app",
             Self::Elsewhere { .. } => "elsewhere",
+            Self::Silent { .. } => "silent",
+            Self::Unanswered { .. } => "unanswered",
+            Self::Remote { code, .. } => code,
             Self::Paused { .. } => "paused",
             Self::NotResolvable { .. } => "not_resolvable",
             Self::Reason => "reason",

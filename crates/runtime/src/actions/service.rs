@@ -4,13 +4,15 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bridgehead_sdk::TaskId;
+use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
+use super::command::Command;
 use super::resolving::{self, Resolution, Resolved};
-use super::{Error, audited};
+use super::{Error, audited, remote};
 use crate::Runtime;
 use crate::app::AppContext;
 use crate::audit::{Actor, Event};
@@ -61,6 +63,10 @@ impl Actions {
         tasks: &Selection,
         expect: Option<u64>,
     ) -> Result<Released, Error> {
+        let command = || Command::Release { tasks: tasks.clone(), expect };
+        if let Some(done) = self.forward(actor, app, "release", None, command, None).await {
+            return done;
+        }
         let began = Instant::now();
         let done = async {
             let entered = self.enter(app).await?;
@@ -82,6 +88,10 @@ impl Actions {
         tasks: &Selection,
         expect: Option<u64>,
     ) -> Result<Retries, Error> {
+        let command = || Command::Retry { tasks: tasks.clone(), expect };
+        if let Some(done) = self.forward(actor, app, "retry", None, command, None).await {
+            return done;
+        }
         let began = Instant::now();
         let done = async {
             let entered = self.enter(app).await?;
@@ -112,6 +122,10 @@ impl Actions {
         task: &TaskId,
         resolution: &Resolution,
     ) -> Result<Resolved, Error> {
+        let command = || Command::Resolve { task: task.clone(), resolution: resolution.clone() };
+        if let Some(done) = self.forward(actor, app, "resolve", Some(task), command, None).await {
+            return done;
+        }
         let began = Instant::now();
         let done = async { resolving::resolve_in(&self.enter(app).await?.app, task, resolution).await };
         let done = done.await;
@@ -122,6 +136,10 @@ impl Actions {
 
     /// Pauses an app: no tasks or syncs are started, and running work is finished. It stays paused across restarts.
     pub async fn pause(&self, actor: &Actor, app: &str, reason: Option<&str>) -> Result<PauseChange, Error> {
+        let command = || Command::Pause { reason: reason.map(str::to_owned) };
+        if let Some(done) = self.forward(actor, app, "pause", None, command, None).await {
+            return done;
+        }
         let began = Instant::now();
         let done = async {
             let entered = self.enter(app).await?;
@@ -152,6 +170,10 @@ impl Actions {
 
     /// Resumes a paused app.
     pub async fn resume(&self, actor: &Actor, app: &str) -> Result<PauseChange, Error> {
+        let command = || Command::Resume;
+        if let Some(done) = self.forward(actor, app, "resume", None, command, None).await {
+            return done;
+        }
         let began = Instant::now();
         let done = async {
             let entered = self.enter(app).await?;
@@ -173,8 +195,9 @@ impl Actions {
     /// Whether a sync of this app may be requested now.
     pub fn may_sync(&self, app: &str, options: Options) -> Result<(), Error> {
         let context = self.app(app)?;
-        if let Some(node) = self.runtime.elsewhere(app) {
-            return Err(Error::Elsewhere { app: app.to_owned(), node });
+        if self.runtime.elsewhere(app).is_some() {
+            // The node that runs it decides.
+            return Ok(());
         }
         match context.operator.pausing.now() {
             Some(pause) if !options.dry_run => Err(Error::Paused { app: app.to_owned(), pause }),
@@ -190,6 +213,10 @@ impl Actions {
         options: Options,
         stop: &CancellationToken,
     ) -> Result<Summary, Error> {
+        let command = || Command::Sync { dry_run: options.dry_run, allow_removals: options.allow_removals };
+        if let Some(done) = self.forward(actor, app, "sync", None, command, Some(stop)).await {
+            return done;
+        }
         let began = Instant::now();
         let done = async {
             self.may_sync(app, options)?;
@@ -224,6 +251,10 @@ impl Actions {
 
     /// Cancels the running sync: its session is abandoned, and no account is removed.
     pub async fn cancel_sync(&self, actor: &Actor, app: &str) -> Result<Cancelled, Error> {
+        let command = || Command::CancelSync;
+        if let Some(done) = self.forward(actor, app, "cancel_sync", None, command, None).await {
+            return done;
+        }
         let began = Instant::now();
         let done = async {
             let app = self.app(app)?;
@@ -249,10 +280,29 @@ impl Actions {
 
     /// Returns the app, which does not end while the result exists. While a reload replaces the app, this waits for the new one.
     async fn enter(&self, name: &str) -> Result<Entered, Error> {
-        if let Some(node) = self.runtime.elsewhere(name) {
-            return Err(Error::Elsewhere { app: name.to_owned(), node });
+        // It may have moved since `forward` was called.
+        if self.runtime.elsewhere(name).is_some() {
+            return Err(Error::Elsewhere { app: name.to_owned() });
         }
         self.runtime.enter(name).await.ok_or_else(|| Error::UnknownApp(name.to_owned()))
+    }
+
+    /// Passes the action to the node that runs the app; `None` if this node does. Both nodes record it in their audit logs.
+    async fn forward<T: DeserializeOwned>(
+        &self,
+        actor: &Actor,
+        app: &str,
+        action: &str,
+        task: Option<&TaskId>,
+        command: impl FnOnce() -> Command,
+        stop: Option<&CancellationToken>,
+    ) -> Option<Result<T, Error>> {
+        let node = self.runtime.elsewhere(app)?;
+        let (ownership, context) = (self.runtime.ownership.as_deref()?, self.runtime.app(app)?);
+        let began = Instant::now();
+        let done = remote::perform(ownership, &context, actor, &command(), stop).await;
+        self.record(actor, app, action, task, json!({ "forwarded_to": node }), &done, began);
+        Some(done)
     }
 
     #[expect(clippy::too_many_arguments, reason = "each is a field of the entry")]

@@ -33,6 +33,17 @@ impl Actor {
         Self(name.map_or_else(|| format!("uid {uid}"), |name| format!("{name} (uid {uid})")))
     }
 
+    /// The same actor, whose request came through another node: "ann (uid 1000) on node-b".
+    #[must_use]
+    pub fn on(&self, node: &str) -> Self {
+        Self(format!("{} on {node}", self.0))
+    }
+
+    /// An actor as another node has named it.
+    pub(crate) fn named(name: &str) -> Self {
+        Self(name.to_owned())
+    }
+
     /// The actor as a string.
     pub fn as_str(&self) -> &str {
         &self.0

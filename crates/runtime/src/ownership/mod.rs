@@ -26,7 +26,7 @@ use super::builder::Assembly;
 use super::fleet::Fleet;
 use super::history::Recorder;
 use super::supervisor::{Ended, Supervisor};
-use bridgehead_store::lease::{Leases, Presence, View};
+use bridgehead_store::lease::{Leases, Mailbox, Presence, View};
 use bridgehead_store::{AppKey, Error};
 
 /// How long a node that is leaving tries to announce it.
@@ -93,6 +93,16 @@ impl Ownership {
     /// Since when an app has had no owner, if it has none.
     pub(crate) fn orphaned_since(&self, app: &AppKey) -> Option<Instant> {
         self.orphans.read().unwrap_or_else(PoisonError::into_inner).get(app).copied()
+    }
+
+    /// The name of this node.
+    pub(crate) fn node_name(&self) -> &str {
+        self.leases.node_name()
+    }
+
+    /// Passes requests of operators between the nodes.
+    pub(crate) fn mailbox(&self) -> &dyn Mailbox {
+        self.leases.mailbox()
     }
 
     /// The duration of a lease.

@@ -5,12 +5,16 @@ use std::time::Duration;
 use async_trait::async_trait;
 use bridgehead_bridge::{self as bridge, NextPage, TaskPage, TaskQuery};
 use bridgehead_sdk::{Connector, Redactor};
-use bridgehead_store::lease::{Acquired, Leases, NodeSeen, OwnerSeen, Presence, View};
+use bridgehead_store::lease::{
+    Acquired, Leases, Mailbox, NodeSeen, OwnerSeen, Presence, Progress, Request, View,
+};
 use bridgehead_store::{AppKey, Error, Memory, SnapshotStore, TaskJournal};
 use tokio::time::{Instant, sleep};
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
+use crate::actions::{self, Actions};
+use crate::audit::Actor;
 use crate::builder::{Apps, Runtime, RuntimeBuilder};
 use crate::fakes::{self, Script, Untouched};
 
@@ -41,6 +45,63 @@ struct Database {
     elsewhere: Mutex<BTreeSet<AppKey>>,
     released: Mutex<Vec<(AppKey, bool)>>,
     settled_at: Mutex<Option<Instant>>,
+    mail: Mail,
+}
+
+/// Requests between nodes, in memory: the request, whether it was taken, and its answer.
+#[derive(Debug, Default)]
+struct Mail(Mutex<BTreeMap<String, (Request, bool, Option<Vec<u8>>)>>);
+
+impl Mail {
+    fn answer(&self) -> Option<serde_json::Value> {
+        let rows = self.0.lock().unwrap();
+        let answer = rows.values().find_map(|(_, _, answer)| answer.clone())?;
+        serde_json::from_slice(&answer).ok()
+    }
+}
+
+#[async_trait]
+impl Mailbox for Mail {
+    async fn send(&self, app: &AppKey, _: &str, actor: &str, body: &[u8]) -> Result<String, Error> {
+        let mut rows = self.0.lock().unwrap();
+        let id = rows.len().to_string();
+        let (app, actor, body) = (app.clone(), actor.to_owned(), body.to_owned());
+        rows.insert(id.clone(), (Request { id: id.clone(), app, actor, body }, false, None));
+        Ok(id)
+    }
+
+    async fn progress(&self, id: &str) -> Result<Progress, Error> {
+        Ok(match self.0.lock().unwrap().get(id) {
+            None => Progress::Gone,
+            Some((_, _, Some(answer))) => Progress::Answered(answer.clone()),
+            Some((_, true, None)) => Progress::Taken,
+            Some((_, false, None)) => Progress::Waiting,
+        })
+    }
+
+    async fn withdraw(&self, id: &str) -> Result<bool, Error> {
+        let mut rows = self.0.lock().unwrap();
+        let may_go = rows.get(id).is_some_and(|(_, is_taken, answer)| !is_taken || answer.is_some());
+        Ok(may_go && rows.remove(id).is_some())
+    }
+
+    async fn take(&self) -> Result<Vec<Request>, Error> {
+        let mut rows = self.0.lock().unwrap();
+        let waiting = rows.values_mut().filter(|(_, is_taken, _)| !is_taken);
+        Ok(waiting
+            .map(|(request, is_taken, _)| {
+                *is_taken = true;
+                request.clone()
+            })
+            .collect())
+    }
+
+    async fn answer(&self, id: &str, body: &[u8]) -> Result<(), Error> {
+        if let Some((_, _, answer)) = self.0.lock().unwrap().get_mut(id) {
+            *answer = Some(body.to_owned());
+        }
+        Ok(())
+    }
 }
 
 impl Database {
@@ -107,6 +168,10 @@ impl Leases for Database {
 
     async fn allow_calls(&self, _: Duration) -> Result<(), Error> {
         Ok(())
+    }
+
+    fn mailbox(&self) -> &dyn Mailbox {
+        &self.mail
     }
 }
 
@@ -177,4 +242,82 @@ async fn app_replaced_by_a_reload_still_waits_for_calls_of_the_previous_owner() 
     let (connector, bridge) = (Arc::new(Untouched), fakes::api(&Arc::new(Away)));
     let after = node.assembly.app("slow", before.settings.clone(), connector, bridge, true);
     assert_eq!((before.settled_at(), after.settled_at()), (settled_at, settled_at));
+}
+
+#[tokio::test(start_paused = true)]
+async fn action_for_an_app_of_a_silent_node_is_withdrawn() {
+    let database = Arc::new(Database::default());
+    database.elsewhere.lock().unwrap().insert(AppKey::from(SLOW));
+    let node = Arc::new(node(&database));
+    let stop = CancellationToken::new();
+    let story = async {
+        sleep(LEASE).await;
+        let refused = Actions::new(Arc::clone(&node)).pause(&Actor::page(), "slow", None).await.unwrap_err();
+        assert_eq!(refused.code(), "silent", "{refused}");
+        assert!(refused.to_string().contains("node another") && refused.to_string().contains("slow"), "{refused}");
+        assert!(database.mail.0.lock().unwrap().is_empty(), "nobody can take it any more");
+        stop.cancel();
+    };
+    tokio::join!(node.run(stop.clone()), story);
+}
+
+#[tokio::test(start_paused = true)]
+async fn action_of_a_node_that_ended_without_an_answer_is_reported_as_unknown() {
+    let database = Arc::new(Database::default());
+    database.elsewhere.lock().unwrap().insert(AppKey::from(SLOW));
+    let node = Arc::new(node(&database));
+    let stop = CancellationToken::new();
+    let story = async {
+        sleep(LEASE).await;
+        let actions = Actions::new(Arc::clone(&node));
+        let page = Actor::page();
+        let asking = actions.pause(&page, "slow", None);
+        // The other node takes it, and is not among the live nodes.
+        let taking = async {
+            sleep(Duration::from_secs(1)).await;
+            assert_eq!(database.mail.take().await.unwrap().len(), 1);
+        };
+        let (refused, ()) = tokio::join!(asking, taking);
+        assert_eq!(refused.unwrap_err().code(), "unanswered");
+        stop.cancel();
+    };
+    tokio::join!(node.run(stop.clone()), story);
+}
+
+#[tokio::test(start_paused = true)]
+async fn request_of_another_node_is_executed_once_and_answered() {
+    let database = Arc::new(Database::default());
+    let node = Arc::new(node(&database));
+    let stop = CancellationToken::new();
+    let slow = AppKey::from(SLOW);
+    let ask = async |body: &str| {
+        database.mail.0.lock().unwrap().clear();
+        database.mail.send(&slow, "me", "ann (uid 1000) on b", body.as_bytes()).await.unwrap();
+        for _ in 0..100 {
+            sleep(Duration::from_millis(100)).await;
+            if let Some(answer) = database.mail.answer() {
+                return answer;
+            }
+        }
+        panic!("no answer");
+    };
+    let story = async {
+        sleep(LEASE).await;
+        let paused = ask(r#"{"command":"pause","reason":"migration"}"#).await;
+        assert_eq!(paused["done"]["paused"]["by"], "ann (uid 1000) on b", "{paused}");
+        assert_eq!(paused["done"]["changed"], true, "{paused}");
+        let refused = ask(r#"{"command":"sync","dry_run":false,"allow_removals":null}"#).await;
+        assert_eq!(refused["refused"]["code"], "paused", "{refused}");
+        let unknown = ask(r#"{"command":"reboot"}"#).await;
+        assert_eq!(unknown["refused"]["code"], "unknown_command", "{unknown}");
+        // It is not passed on again, although another node runs the app now.
+        database.owned.lock().unwrap().remove(&slow);
+        database.elsewhere.lock().unwrap().insert(slow.clone());
+        let moved = ask(r#"{"command":"resume"}"#).await;
+        assert_eq!(moved["refused"]["code"], "elsewhere", "{moved}");
+        stop.cancel();
+    };
+    let serving = tokio::spawn(actions::serve(Arc::clone(&node), stop.clone()));
+    tokio::join!(node.run(stop.clone()), story);
+    serving.await.unwrap();
 }

@@ -7,6 +7,7 @@ use async_trait::async_trait;
 use tokio::time::Instant;
 
 use super::super::{AppKey, Error};
+use super::Mailbox;
 
 /// A node's announcement about itself.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -102,6 +103,9 @@ pub trait Leases: fmt::Debug + Send + Sync {
 
     /// Allows calls of this node to last up to `longest`. The database has recorded that before this returns.
     async fn allow_calls(&self, longest: Duration) -> Result<(), Error>;
+
+    /// Passes requests of operators between the nodes.
+    fn mailbox(&self) -> &dyn Mailbox;
 }
 
 impl View {

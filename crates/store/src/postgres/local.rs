@@ -11,6 +11,8 @@ use std::path::Path;
 use super::super::Error;
 use super::super::sqlite::files::{self, Guest, TASKS};
 use super::super::sqlite::lock::Lock;
+use super::super::sqlite::witness;
+use super::position::Left;
 
 /// The file with the processes that have used the database from this folder, the latest one last.
 const FILE: &str = "node";
@@ -25,6 +27,8 @@ pub(super) struct Local {
     _lock: Lock,
     /// Earlier processes of this folder, all of which have ended.
     pub(super) ended: Vec<String>,
+    /// What the last of them has confirmed, until it was compared with the database.
+    pub(super) left: Option<Left>,
 }
 
 impl Local {
@@ -47,8 +51,10 @@ impl Local {
         let boot = boot();
         let ended = read(&mut file, &boot).map_err(failed)?;
         write(&mut file, &boot, &ended, process).map_err(failed)?;
+        let file = lock.folder.open_private(witness::OF_DATABASE)?;
+        let found = witness::read(&file).map_err(failed)?;
         lock.folder.directory.sync_all().map_err(failed)?;
-        Ok(Some(Self { _lock: lock, ended }))
+        Ok(Some(Self { _lock: lock, ended, left: Some(Left { file, found }) }))
     }
 }
 

@@ -13,14 +13,18 @@ mod history;
 mod holds;
 mod local;
 mod losses;
+mod mailbox;
 mod nodes;
 mod noted;
 pub(crate) mod open;
 pub(crate) mod owners;
+pub(super) mod position;
 mod retention;
 mod snapshots;
 mod survey;
 mod tasks;
+#[cfg(test)]
+mod restored_tests;
 #[cfg(test)]
 mod tests;
 mod text;

@@ -6,7 +6,7 @@ use async_trait::async_trait;
 use sqlx::{Connection, FromRow, PgConnection};
 use tokio::time::Instant;
 
-use super::super::lease::{Acquired, Leases, NodeSeen, OwnerSeen, Presence, View};
+use super::super::lease::{Acquired, Leases, Mailbox, NodeSeen, OwnerSeen, Presence, View};
 use super::super::{AppKey, Error};
 use super::open::Postgres;
 use super::owners::{Node, from_milliseconds, milliseconds};
@@ -153,6 +153,10 @@ impl Leases for Postgres {
 
     async fn allow_calls(&self, longest: Duration) -> Result<(), Error> {
         self.allow_longer_calls(longest).await
+    }
+
+    fn mailbox(&self) -> &dyn Mailbox {
+        self
     }
 }
 

@@ -27,6 +27,7 @@ use super::connect::{Address, Server};
 use super::local::Local;
 use super::nodes;
 use super::owners::{self, Node, Owner};
+use super::position::Position;
 use super::writer::{Counters, Message, QUEUE, Queued, Write, Writer};
 
 static MIGRATIONS: Migrator = sqlx::migrate!("src/migrations/postgres");
@@ -161,7 +162,7 @@ impl Postgres {
 
     async fn connect(settings: &Settings, is_sole: bool, guest: Guest) -> Result<Self, Error> {
         let process = Uuid::new_v4().simple().to_string();
-        let local = match settings.folder.clone() {
+        let mut local = match settings.folder.clone() {
             Some(folder) => {
                 let process = process.clone();
                 blocking(move || Local::take(&folder, guest, &process)).await?
@@ -172,13 +173,15 @@ impl Postgres {
         let mut connection = server.check().await?;
         bring_up(&server, &mut connection).await?;
         begin(&server, &mut connection).await?;
-        drop(connection.close().await);
         let claims = Arc::new(Claims::new(is_sole, settings.terms));
+        let left = local.as_mut().and_then(|local| local.left.take());
+        let position = Position::begin(&server, &mut connection, &claims.durations(), &process, left).await?;
+        drop(connection.close().await);
         let readers = readers(settings);
         let ended = local.as_ref().map(|local| local.ended.clone()).unwrap_or_default();
         let node = Node { name: settings.node.clone(), process, ended };
-        let tasks = Queue::start(&server, &claims, false);
-        let listings = Queue::start(&server, &claims, true);
+        let tasks = Queue::start(&server, &claims, Some(position));
+        let listings = Queue::start(&server, &claims, None);
         let (looking, local) = (tokio::sync::Mutex::new(None), Mutex::new(local));
         let inner = Arc::new(Inner { server, node, claims, tasks, listings, readers, looking, local });
         tokio::spawn(keep(Arc::downgrade(&inner)));
@@ -355,7 +358,8 @@ impl Postgres {
 }
 
 impl Queue {
-    fn start(server: &Arc<Server>, claims: &Arc<Claims>, discarded: bool) -> Self {
+    /// Starts the writer of the journal, which has a position, or that of the snapshots.
+    fn start(server: &Arc<Server>, claims: &Arc<Claims>, position: Option<Position>) -> Self {
         let (sender, queue) = mpsc::channel(QUEUE);
         let counters = Arc::new(Counters::default());
         let writer = Writer {
@@ -364,7 +368,8 @@ impl Queue {
             queue,
             counters: Arc::clone(&counters),
             claims: Arc::clone(claims),
-            discarded,
+            discarded: position.is_none(),
+            position,
         };
         tokio::spawn(writer.run());
         Self { sender, counters }

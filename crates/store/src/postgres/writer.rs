@@ -17,6 +17,7 @@ use super::super::{AppKey, Error};
 use super::claims::Claims;
 use super::commit;
 use super::connect::Server;
+use super::position::Position;
 
 /// The maximum number of writes per commit. With more savepoints, PostgreSQL has to look them up on disk.
 const BATCH: usize = 60;
@@ -131,6 +132,8 @@ pub(super) struct Writer {
     pub(super) claims: Arc<Claims>,
     /// Whether discarded snapshots may still have records.
     pub(super) discarded: bool,
+    /// Only the journal has one: a sync after a restore is held because Iden knows a later one.
+    pub(super) position: Option<Position>,
 }
 
 impl Writer {
@@ -197,6 +200,16 @@ impl Writer {
             none => none.insert(server.connect().await?),
         };
         let mut transaction = connection.begin().await.map_err(fault)?;
+        let mut commits = 0;
+        if let Some(position) = &self.position {
+            match position.advance(&mut transaction).await.map_err(fault)? {
+                Some(count) => commits = count,
+                None => {
+                    transaction.rollback().await.map_err(fault)?;
+                    return Err(replaced(&server, connection, &self.claims, position).await);
+                }
+            }
+        }
         let keys: BTreeSet<&str> =
             commands.iter().filter_map(|command| command.app()).map(|app| self.claims.key(app)).collect();
         let keys: Vec<String> = keys.into_iter().map(ToOwned::to_owned).collect();
@@ -237,6 +250,9 @@ impl Writer {
             }
         }
         transaction.commit().await.map_err(fault)?;
+        if let Some(position) = &mut self.position {
+            position.confirm(commits);
+        }
         Ok(results)
     }
 
@@ -266,4 +282,24 @@ impl Writer {
             drop(connection.close().await);
         }
     }
+}
+
+/// Handles a database that was restored from an older copy while this process runs. All apps are released in memory: they are taken over
+/// again like those of a node that crashed, so that nothing continues with what the database no longer knows.
+async fn replaced(
+    server: &Server,
+    connection: &mut PgConnection,
+    claims: &Claims,
+    position: &Position,
+) -> Error {
+    if let Err(error) = position.recover(connection, &claims.durations()).await {
+        return server.fault(error);
+    }
+    for (key, held) in claims.all() {
+        claims.lose(&key, held.epoch);
+    }
+    server.unfit(
+        "it lacks commits that it had confirmed, so it was restored from an older copy; \
+         tasks that may have been started are looked up before they are executed",
+    )
 }

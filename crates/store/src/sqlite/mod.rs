@@ -42,7 +42,7 @@ mod tests;
 pub(crate) mod time;
 mod told;
 mod versions;
-mod witness;
+pub(crate) mod witness;
 mod writer;
 
 pub use backup::{Backup, Restored, back_up, last_backup, read_backup, restore};

@@ -35,6 +35,11 @@ pub(crate) fn remove_mark(path: &Path) -> Result<(), Error> {
 /// Moves what is left of moved state out of the way. `None` if nothing is.
 pub(crate) fn put_aside(path: &Path) -> Result<Option<PathBuf>, Error> {
     let lock = Lock::take(open(path)?)?;
+    // It is about a database that this one replaces.
+    match std::fs::remove_file(path.join(witness::OF_DATABASE)) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(Error::from_io(path, error)),
+        _ => {}
+    }
     let now = SystemClock.now().strftime("%Y%m%dT%H%M%SZ").to_string();
     lock.folder.move_aside(&format!("moved-{now}"))
 }

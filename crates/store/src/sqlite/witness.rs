@@ -17,7 +17,9 @@ use xxhash_rust::xxh3::xxh3_64;
 use super::time;
 
 /// The name of the file.
-pub(super) const FILE: &str = "witness";
+pub(crate) const FILE: &str = "witness";
+/// The name of the same file for state in PostgreSQL, of which a folder has only the witness.
+pub(crate) const OF_DATABASE: &str = "database-witness";
 
 const FORMAT: &str = "bridgehead-witness 1";
 /// The maximum length of a line in any version.
@@ -25,30 +27,30 @@ const LONGEST: u64 = 512;
 
 /// One of the two databases.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Database {
+pub(crate) enum Database {
     Tasks,
     Snapshots,
 }
 
 /// The position of a database.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Mark {
-    pub(super) identity: String,
-    pub(super) commits: i64,
+pub(crate) struct Mark {
+    pub(crate) identity: String,
+    pub(crate) commits: i64,
 }
 
 /// The contents of the file.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Marks {
-    pub(super) tasks: Mark,
-    pub(super) listings: Mark,
+pub(crate) struct Marks {
+    pub(crate) tasks: Mark,
+    pub(crate) listings: Mark,
     /// When it was written.
-    pub(super) at: Timestamp,
+    pub(crate) at: Timestamp,
 }
 
 /// The result of reading the file.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Found {
+pub(crate) enum Found {
     /// It does not exist, or was never written to.
     Nothing,
     /// bridgehead did not write this content.
@@ -58,14 +60,14 @@ pub(super) enum Found {
 
 /// The file, kept open.
 #[derive(Debug)]
-pub(super) struct Witness {
+pub(crate) struct Witness {
     file: File,
     marks: Mutex<Marks>,
     has_complained: AtomicBool,
 }
 
 /// Reads what an earlier process has written.
-pub(super) fn read(file: &File) -> io::Result<Found> {
+pub(crate) fn read(file: &File) -> io::Result<Found> {
     let mut text = Vec::new();
     file.take(LONGEST).read_to_end(&mut text)?;
     if text.is_empty() {
@@ -77,7 +79,7 @@ pub(super) fn read(file: &File) -> io::Result<Found> {
 
 impl Witness {
     /// Writes the first line of this process. It is on disk when this returns.
-    pub(super) fn begin(file: File, marks: Marks) -> io::Result<Self> {
+    pub(crate) fn begin(file: File, marks: Marks) -> io::Result<Self> {
         // Remove the rest of a longer line from another version.
         file.set_len(line(&marks).len() as u64)?;
         file.write_all_at(line(&marks).as_bytes(), 0)?;
@@ -86,12 +88,12 @@ impl Witness {
     }
 
     /// The journal's position.
-    pub(super) fn tasks(&self) -> i64 {
+    pub(crate) fn tasks(&self) -> i64 {
         self.marks.lock().unwrap_or_else(PoisonError::into_inner).tasks.commits
     }
 
     /// Records a database's new position. If the line cannot be written, the witness stays behind, which does no harm.
-    pub(super) fn note(&self, database: Database, commits: i64) {
+    pub(crate) fn note(&self, database: Database, commits: i64) {
         let mut marks = self.marks.lock().unwrap_or_else(PoisonError::into_inner);
         let mark = match database {
             Database::Tasks => &mut marks.tasks,
@@ -108,7 +110,7 @@ impl Witness {
     }
 
     /// Syncs the file: recorded positions are on disk when this returns.
-    pub(super) fn sync(&self) {
+    pub(crate) fn sync(&self) {
         if let Err(error) = self.file.sync_data() {
             tracing::warn!(%error, "the file 'witness' in the state folder cannot be written to the disk");
         }
