@@ -310,7 +310,8 @@ async fn a_command_on_any_node_reaches_the_node_that_runs_the_app() {
     done(&["tasks", "retry", "hr", "--all"]).await;
     done(&["sync", "hr", "--cancel"]).await;
     for node in ["a", "b"] {
-        let audit = String::from_utf8(command(&world, node, &["audit", "show", "--json"]).await.stdout).unwrap();
+        let audit =
+            String::from_utf8(command(&world, node, &["audit", "show", "--json"]).await.stdout).unwrap();
         assert!(audit.contains("\"pause\"") && audit.contains("\"sync\""), "{node}: {audit}");
         assert_eq!(audit.contains("forwarded_to"), node == "b", "{node}: {audit}");
     }

@@ -61,7 +61,9 @@ pub enum Reason {
     #[error("the file 'witness', which records the last commit of the task journal, is missing")]
     WitnessMissing,
     /// The record of the journal's last commit cannot be read.
-    #[error("the witness file in the state folder, which records the last commit of the task journal, is damaged")]
+    #[error(
+        "the witness file in the state folder, which records the last commit of the task journal, is damaged"
+    )]
     WitnessDamaged,
     /// The state was restored from a backup.
     #[error("the state was restored from a backup, which knows nothing of what was done after it was made")]

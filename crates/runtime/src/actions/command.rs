@@ -55,6 +55,8 @@ impl Command {
 }
 
 fn json<T: Serialize>(answer: T) -> Result<Value, Error> {
-    serde_json::to_value(answer)
-        .map_err(|error| Error::Remote { code: "failed", message: format!("the answer cannot be written: {error}") })
+    serde_json::to_value(answer).map_err(|error| Error::Remote {
+        code: "failed",
+        message: format!("the answer cannot be written: {error}"),
+    })
 }

@@ -18,7 +18,9 @@ pub enum Error {
         app: String,
     },
     /// The node that runs the app did not respond. The request was withdrawn.
-    #[error("node {node}, which runs {app}, does not respond; nothing was changed. Try again when another node runs it")]
+    #[error(
+        "node {node}, which runs {app}, does not respond; nothing was changed. Try again when another node runs it"
+    )]
     Silent {
         /// The app.
         app: String,

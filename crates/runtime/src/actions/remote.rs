@@ -169,11 +169,7 @@ async fn answer(runtime: Arc<Runtime>, ownership: Arc<Ownership>, request: Reque
     }
 }
 
-async fn execute(
-    runtime: Arc<Runtime>,
-    request: &Request,
-    stop: &CancellationToken,
-) -> Result<Value, Error> {
+async fn execute(runtime: Arc<Runtime>, request: &Request, stop: &CancellationToken) -> Result<Value, Error> {
     let name = runtime.name_of(&request.app);
     let name = name.ok_or_else(|| Error::UnknownApp(request.app.as_str().to_owned()))?;
     let Ok(command) = serde_json::from_slice::<Command>(&request.body) else {

@@ -254,7 +254,10 @@ async fn action_for_an_app_of_a_silent_node_is_withdrawn() {
         sleep(LEASE).await;
         let refused = Actions::new(Arc::clone(&node)).pause(&Actor::page(), "slow", None).await.unwrap_err();
         assert_eq!(refused.code(), "silent", "{refused}");
-        assert!(refused.to_string().contains("node another") && refused.to_string().contains("slow"), "{refused}");
+        assert!(
+            refused.to_string().contains("node another") && refused.to_string().contains("slow"),
+            "{refused}"
+        );
         assert!(database.mail.0.lock().unwrap().is_empty(), "nobody can take it any more");
         stop.cancel();
     };

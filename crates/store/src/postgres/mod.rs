@@ -19,12 +19,12 @@ mod noted;
 pub(crate) mod open;
 pub(crate) mod owners;
 pub(super) mod position;
+#[cfg(test)]
+mod restored_tests;
 mod retention;
 mod snapshots;
 mod survey;
 mod tasks;
-#[cfg(test)]
-mod restored_tests;
 #[cfg(test)]
 mod tests;
 mod text;

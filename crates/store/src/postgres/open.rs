@@ -192,7 +192,14 @@ impl Postgres {
     /// dropped, as after a crash.
     pub async fn acquire(&self, app: &AppKey) -> Result<Acquired, Error> {
         let acquired = self.acquire_key(app.as_str()).await?;
-        self.write_listings(DropUnfinished { app: Some(app.clone()) }).await?;
+        let dropped = self.write_listings(DropUnfinished { app: Some(app.clone()) }).await;
+        if let Err(error) = dropped {
+            // Otherwise the app would be started although its unfinished work is still there.
+            if let Err(error) = self.release(app, true).await {
+                tracing::debug!(%error, "the app can be taken over again when this lease has ended");
+            }
+            return Err(error);
+        }
         Ok(acquired)
     }
 

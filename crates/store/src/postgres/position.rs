@@ -92,11 +92,7 @@ impl Position {
 
     /// Counts the commit of this transaction. `None` if the database lacks commits that were confirmed.
     pub(super) async fn advance(&self, connection: &mut PgConnection) -> Result<Option<i64>, sqlx::Error> {
-        sqlx::query_scalar(ADVANCE)
-            .bind(&self.process)
-            .bind(self.confirmed)
-            .fetch_optional(connection)
-            .await
+        sqlx::query_scalar(ADVANCE).bind(&self.process).bind(self.confirmed).fetch_optional(connection).await
     }
 
     /// Remembers a count whose commit was confirmed.
