@@ -258,7 +258,7 @@ impl Runtime {
     }
 
     /// The name of an app in this node's configuration.
-    pub(crate) fn name_of(&self, key: &AppKey) -> Option<String> {
+    pub(crate) fn name_of(&self, key: &journal::AppKey) -> Option<String> {
         self.fleet.all().into_values().find(|app| app.key == *key).map(|app| app.name.clone())
     }
 

@@ -19,6 +19,7 @@ use super::time;
 /// The name of the file.
 pub(crate) const FILE: &str = "witness";
 /// The name of the same file for state in PostgreSQL, of which a folder has only the witness.
+#[cfg(feature = "postgres")]
 pub(crate) const OF_DATABASE: &str = "database-witness";
 
 const FORMAT: &str = "bridgehead-witness 1";
