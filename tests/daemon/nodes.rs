@@ -308,7 +308,7 @@ async fn a_command_on_any_node_reaches_the_node_that_runs_the_app() {
     assert!(synced.contains("\"completed\""), "{synced}");
     done(&["tasks", "release", "hr", "--all"]).await;
     done(&["tasks", "retry", "hr", "--all"]).await;
-    done(&["sync", "hr", "--cancel"]).await;
+    done(&["sync", "--cancel", "hr"]).await;
     for node in ["a", "b"] {
         let audit =
             String::from_utf8(command(&world, node, &["audit", "show", "--json"]).await.stdout).unwrap();
