@@ -273,3 +273,76 @@ async fn state_moves_into_a_database_and_back_and_no_task_is_done_twice() {
     let log = daemon.stop().await;
     assert!(!log.contains(PASSWORD), "{log}");
 }
+
+/// Replaces a database with a copy of another one, under whoever uses them.
+fn copy(server: &Postgres, from: &str, to: &str) {
+    for database in [from, to] {
+        server.sql(
+            "postgres",
+            &format!("UPDATE pg_database SET datallowconn = false WHERE datname = '{database}'"),
+        );
+        server.sql(
+            "postgres",
+            &format!("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '{database}'"),
+        );
+    }
+    server.sql("postgres", &format!("DROP DATABASE IF EXISTS {to} WITH (FORCE)"));
+    server.sql("postgres", &format!("CREATE DATABASE {to} TEMPLATE {from}"));
+    for database in [from, to] {
+        server.sql(
+            "postgres",
+            &format!("UPDATE pg_database SET datallowconn = true WHERE datname = '{database}'"),
+        );
+    }
+}
+
+/// A world with one completed task, whose database was backed up after it.
+async fn backed_up() -> (Postgres, World, Daemon) {
+    let server = server().await;
+    server.sql("postgres", "CREATE DATABASE state");
+    let world = World::new().await;
+    world.script(QUICK, "");
+    world.keep_state_in(&url(&server).replace("/postgres", "/state"));
+    world.rules(&json!([{"account": "bob", "attempt": 1, "apply": true, "hang_until": "done"}]));
+    let ann = world.task_for("create_account", json!("ann"));
+    let daemon = world.start();
+    world.drained().await;
+    once(&world, &[ann], &daemon);
+    copy(&server, "state", "backup");
+    (server, world, daemon)
+}
+
+#[tokio::test]
+async fn tasks_are_not_repeated_after_the_database_was_restored_while_the_daemon_was_stopped() {
+    let (server, world, daemon) = backed_up().await;
+    let bob = world.task_for("create_account", json!("bob"));
+    eventually("bob applied", || world.applied(&bob) == 1).await;
+    let log = daemon.kill();
+    copy(&server, "backup", "state");
+    world.rules(&json!([]));
+    let daemon = world.start();
+    eventually_alarm(&world, "state_doubted").await;
+    world.drained().await;
+    let log = log + &daemon.stop().await;
+    assert_eq!((world.applied(&bob), world.attempts(&bob)), (1, vec![1]), "looked up, and found done: {log}");
+    assert_eq!(world.task(&bob)["status"], "completed", "{log}");
+    assert!(log.contains("restored from a backup") && !log.contains(PASSWORD), "{log}");
+}
+
+#[tokio::test]
+async fn tasks_are_not_repeated_after_the_database_was_restored_while_the_daemon_ran() {
+    let (server, world, daemon) = backed_up().await;
+    let bob = world.task_for("create_account", json!("bob"));
+    eventually("bob applied", || world.applied(&bob) == 1).await;
+    copy(&server, "backup", "state");
+    world.write("target/done", "");
+    eventually_alarm(&world, "state_doubted").await;
+    let eve = world.task_for("create_account", json!("eve"));
+    world.drained().await;
+    let log = daemon.stop().await;
+    for task in [&bob, &eve] {
+        assert_eq!((world.applied(task), world.attempts(task)), (1, vec![1]), "{log}");
+        assert_eq!(world.task(task)["status"], "completed", "{log}");
+    }
+    assert!(log.contains("restored from an older copy") && !log.contains(PASSWORD), "{log}");
+}

@@ -48,9 +48,12 @@ struct Database {
     mail: Mail,
 }
 
-/// Requests between nodes, in memory: the request, whether it was taken, and its answer.
+/// A request, whether it was taken, and its answer.
+type Letter = (Request, bool, Option<Vec<u8>>);
+
+/// Requests between nodes, in memory.
 #[derive(Debug, Default)]
-struct Mail(Mutex<BTreeMap<String, (Request, bool, Option<Vec<u8>>)>>);
+struct Mail(Mutex<BTreeMap<String, Letter>>);
 
 impl Mail {
     fn answer(&self) -> Option<serde_json::Value> {

@@ -202,13 +202,11 @@ impl Writer {
         let mut transaction = connection.begin().await.map_err(fault)?;
         let mut commits = 0;
         if let Some(position) = &self.position {
-            match position.advance(&mut transaction).await.map_err(fault)? {
-                Some(count) => commits = count,
-                None => {
-                    transaction.rollback().await.map_err(fault)?;
-                    return Err(replaced(&server, connection, &self.claims, position).await);
-                }
-            }
+            let Some(count) = position.advance(&mut transaction).await.map_err(fault)? else {
+                transaction.rollback().await.map_err(fault)?;
+                return Err(replaced(&server, connection, &self.claims, position).await);
+            };
+            commits = count;
         }
         let keys: BTreeSet<&str> =
             commands.iter().filter_map(|command| command.app()).map(|app| self.claims.key(app)).collect();
