@@ -12,7 +12,7 @@ use super::open::Postgres;
 const SEND: &str = "WITH old AS (DELETE FROM requests WHERE asked_at < clock_timestamp() - interval '1 day') \
      INSERT INTO requests (id, app, process, actor, body, asked_at) VALUES ($1, $2, $3, $4, $5, clock_timestamp())";
 
-/// Takes new requests. Whoever sent an older one has stopped waiting, and a database that was restored may contain it again.
+/// Takes new requests. The sender of an older one has stopped waiting, and a database that was restored may contain it again.
 const TAKE: &str = "UPDATE requests SET taken_at = clock_timestamp() WHERE process = $1 AND taken_at IS NULL \
      AND asked_at > clock_timestamp() - interval '1 minute' RETURNING id, app, actor, body";
 
