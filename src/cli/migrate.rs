@@ -1,4 +1,4 @@
-//! `bridgehead state migrate`: from the state folder into a database, and back.
+//! `bridgehead state migrate`: moves the state from the state folder into a database, or back.
 
 use std::path::Path;
 
@@ -11,14 +11,14 @@ use bridgehead_store::postgres::Settings;
 
 pub(crate) async fn run(global: &Global, context: &Context, to: Destination) -> Outcome {
     let Some(settings) = context.state_database()? else {
-        let message = "state.url is not set: write url = { env = \"BRIDGEHEAD_STATE_URL\" } under [state] to name the database, also to move its state back into the folder";
+        let message = "state.url is not set, so the database is unknown; add url = { env = \"BRIDGEHEAD_STATE_URL\" } to [state], also to move state from a database into the folder";
         return Err(Failure::new(Exit::Configuration, message));
     };
     let folder = place::folder(context);
-    // The locks are taken by the move itself; this says it in the words of the operator.
+    // The move takes the locks itself; this gives a clearer message.
     if daemon::connect(context).await?.is_some() {
         let message =
-            format!("A daemon runs on {}. Stop every daemon first, then move the state.", folder.display());
+            format!("a daemon is using {}; stop all daemons before you move the state", folder.display());
         return Err(Failure::new(Exit::Temporary, message));
     }
     let moved = match to {
@@ -37,10 +37,10 @@ fn text(to: Destination, folder: &Path, settings: &Settings, moved: &Moved) -> S
     let rows: u64 = moved.rows.values().sum();
     let of = |table| moved.rows.get(table).copied().unwrap_or_default();
     let what = if moved.rows.is_empty() {
-        "It was moved already; what an interrupted move had left to do is done.".to_owned()
+        "It had been moved before; the interrupted move is now complete.".to_owned()
     } else {
         format!(
-            "{rows} rows were copied, read back and compared, {} tasks and {} records of syncs among them.",
+            "{rows} rows were copied, read back and compared, including {} tasks and {} records of syncs.",
             of("tasks"),
             of("records")
         )
@@ -49,7 +49,7 @@ fn text(to: Destination, folder: &Path, settings: &Settings, moved: &Moved) -> S
         Destination::Url => {
             let kept = moved.kept.as_ref().map_or_else(String::new, |kept| {
                 format!(
-                    "The files of the folder are in {}; they may hold what tasks had to report, so remove them once everything works. ",
+                    "The old files are in {}. They may contain results that were not reported yet, so delete them once everything works. ",
                     kept.display()
                 )
             });
@@ -60,7 +60,7 @@ fn text(to: Destination, folder: &Path, settings: &Settings, moved: &Moved) -> S
         }
         Destination::Path => (
             folder.display().to_string(),
-            "Remove state.url from the configuration of every node, and start one daemon. What is left in the database does not count any more; drop its tables once everything works.".to_owned(),
+            "Remove state.url from the configuration of every node, and start one daemon. The tables in the database are no longer used; drop them once everything works.".to_owned(),
         ),
     };
     format!("The state is in {place}. {what}\n{next}")

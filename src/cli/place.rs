@@ -1,4 +1,4 @@
-//! Where the state is: in the state folder, or in the database that `state.url` names.
+//! The location of the state: the state folder, or the database of `state.url`.
 
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -12,10 +12,10 @@ use bridgehead_store::lease::{LEASE, Terms};
 use bridgehead_store::postgres::{Address, Postgres, Settings, system_authorities};
 use bridgehead_store::{AppKey, Error, Sqlite, StateStore};
 
-/// The state, wherever it is.
+/// The state in either location.
 pub(crate) type State = Arc<dyn StateStore>;
 
-/// See the module. The folder is there in both cases: the control socket, the lock and the audit log lie in it.
+/// See the module. Both variants use the folder, for the control socket, the lock and the audit log.
 #[derive(Debug)]
 pub(crate) enum Place {
     Folder(PathBuf),
@@ -32,7 +32,7 @@ impl fmt::Display for Place {
 }
 
 impl Context {
-    /// Where the state is. The address is read now, so that a missing one is reported immediately.
+    /// The location of the state. The URL is read now, so that a missing one is reported immediately.
     pub(crate) fn place(&self) -> Result<Place, Failure> {
         let state = &self.config.state;
         match self.state_database()? {
@@ -41,7 +41,7 @@ impl Context {
         }
     }
 
-    /// The database of `state.url`, if there is one.
+    /// The database of `state.url`, if it is set.
     pub(crate) fn state_database(&self) -> Result<Option<Settings>, Failure> {
         let state = &self.config.state;
         let Some(secret) = &state.url else { return Ok(None) };
@@ -49,7 +49,7 @@ impl Context {
         let url = secret.read(&self.environment).map_err(|error| wrong(error.to_string()))?;
         let url = url.expose_secret();
         self.redactor.protect_for_good([url]);
-        // The password alone, as it is written and decoded, must not show either.
+        // The password alone must not be shown either, neither encoded nor decoded.
         if let Some(password) = url::Url::parse(url).ok().and_then(|url| url.password().map(str::to_owned)) {
             let meant = percent_encoding::percent_decode_str(&password).decode_utf8_lossy().into_owned();
             self.redactor.protect_for_good([password.as_str(), meant.as_str()]);
@@ -82,7 +82,7 @@ fn shared(state: impl StateStore + 'static) -> State {
 }
 
 impl Place {
-    /// The key that says where it is.
+    /// The configuration key that sets it.
     pub(crate) fn key(&self) -> &'static str {
         match self {
             Self::Folder(_) => "state.path",
@@ -90,7 +90,7 @@ impl Place {
         }
     }
 
-    /// The state for looking, beside a daemon that may be running. `None` if there is none, or none that can be read as it lies.
+    /// Opens the state read-only, next to a daemon that may be running. `None` if there is none, or if it cannot be read as it is.
     pub(crate) async fn read_only(&self) -> Result<Option<State>, Error> {
         Ok(match self {
             Self::Folder(folder) => Sqlite::read_only(folder).await?.map(shared),
@@ -98,7 +98,7 @@ impl Place {
         })
     }
 
-    /// The state, for a command that is of no use without state and changes that of these apps; `None` if there is none.
+    /// Opens the state for a command that is useless without state and changes that of these apps. `None` if there is none.
     pub(crate) async fn open_existing(&self, apps: &[AppKey]) -> Result<Option<State>, Error> {
         Ok(match self {
             Self::Folder(folder) => Sqlite::open_existing(folder).await?.map(shared),
@@ -106,7 +106,7 @@ impl Place {
         })
     }
 
-    /// The state, for a command that makes what is missing and changes that of these apps.
+    /// Opens the state for a command that changes that of these apps, and creates it if necessary.
     pub(crate) async fn open_to_help(&self, apps: &[AppKey]) -> Result<State, Error> {
         Ok(match self {
             Self::Folder(folder) => shared(Sqlite::open_to_help(folder).await?),
@@ -114,7 +114,7 @@ impl Place {
         })
     }
 
-    /// A private copy of what syncs have seen, with an empty journal.
+    /// A private copy of the snapshots, with an empty journal.
     pub(crate) async fn rehearsal(&self) -> Result<State, Error> {
         Ok(match self {
             Self::Folder(folder) => shared(Sqlite::rehearsal(folder).await?),

@@ -119,10 +119,8 @@ pub(crate) async fn run(global: &Global, connectors: &Connectors) -> Outcome {
     Ok(())
 }
 
-/// Opens the state. Waits while the disk is full: a daemon that gave up would not be restarted by systemd after a few
-/// tries, even when there is space again. `None` if it is told to stop meanwhile.
-///
-/// The same while the state belongs to another node, and while its database cannot be reached: neither needs help.
+/// Opens the state. Waits while the disk is full, while another node owns the state, and while the database cannot be reached: systemd
+/// would give up after a few restarts, even if the cause were gone later. `None` if the daemon is asked to stop meanwhile.
 async fn open_journal(context: &Context, stop: &CancellationToken) -> Result<Option<Opened>, Failure> {
     let place = context.place()?;
     loop {
@@ -149,7 +147,7 @@ async fn open_journal(context: &Context, stop: &CancellationToken) -> Result<Opt
     }
 }
 
-/// The state, and this node's leases where nodes share it.
+/// The state, and this node's leases if several nodes share it.
 struct Opened {
     journal: State,
     leases: Option<Arc<dyn Leases>>,

@@ -72,13 +72,13 @@ async fn back_up(global: &Global, context: &Context, to: &Path) -> Outcome {
 async fn restore(global: &Global, context: &Context, from: &Path, yes: bool) -> Outcome {
     in_a_folder(
         context,
-        "stop every node, restore it with PostgreSQL's own tools (pg_restore), and mark what it holds as an old copy as docs/operator/postgresql.md says.",
+        "stop all nodes and restore it with PostgreSQL's own tools, such as pg_restore; the nodes detect that it is an old copy when they start (see docs/operator/postgresql.md for nodes with a new folder).",
     )?;
     let folder = place::folder(context);
     let backup = journal::read_backup(from)?;
     // The restore itself takes the lock; this is reported before asking for confirmation.
     if daemon::connect(context).await?.is_some() {
-        let message = format!("A daemon runs on {}. Stop it first, then restore.", folder.display());
+        let message = format!("a daemon is using {}; stop it before you restore the state", folder.display());
         return Err(Failure::new(Exit::Temporary, message));
     }
     if !yes {

@@ -46,6 +46,7 @@ mod monitoring;
 mod network;
 mod new;
 mod nodes;
+mod nodes_chaos;
 mod orphans;
 mod other_iden;
 #[cfg(feature = "otlp")]

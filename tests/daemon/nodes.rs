@@ -10,7 +10,7 @@ use crate::state_database::{server, url};
 use crate::support::{Daemon, World, eventually};
 use crate::target::QUICK;
 
-const LEASE: Duration = Duration::from_secs(2);
+pub(crate) const LEASE: Duration = Duration::from_secs(2);
 
 /// Two nodes with the same app: their configurations differ only in the folder and the name.
 async fn two_nodes() -> (bridgehead_test_servers::Postgres, World) {
@@ -26,7 +26,7 @@ async fn two_nodes() -> (bridgehead_test_servers::Postgres, World) {
     (server, world)
 }
 
-fn start(world: &World, node: &str) -> Daemon {
+pub(crate) fn start(world: &World, node: &str) -> Daemon {
     let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_bridgehead"));
     command.arg("--config").arg(world.path(format!("{node}.toml"))).arg("run");
     command.env_remove("NOTIFY_SOCKET").env("IDEN_API_KEY", crate::support::KEY);
@@ -143,7 +143,7 @@ async fn a_node_that_stops_hands_its_apps_over_at_once() {
 }
 
 /// Sends a signal to exactly this daemon, by process id.
-fn send(daemon: &Daemon, signal: &str) {
+pub(crate) fn send(daemon: &Daemon, signal: &str) {
     let status =
         std::process::Command::new("kill").arg(format!("-{signal}")).arg(daemon.pid().to_string()).status();
     assert!(status.expect("kill runs").success(), "{}", daemon.log());

@@ -50,7 +50,7 @@ async fn tasks_done_after_a_backup_are_not_repeated_after_restore() {
     eventually("bob found", || world.applied(&bob) == 1).await;
     let busy = world.run(&["state", "restore", &to, "--yes"]).await;
     assert_eq!(busy.status.code(), Some(75), "{busy:?}");
-    assert!(stderr(&busy).contains("Stop it first"), "{busy:?}");
+    assert!(stderr(&busy).contains("stop it before you restore"), "{busy:?}");
     daemon.kill();
     world.rules(&json!([]));
 

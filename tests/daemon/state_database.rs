@@ -157,7 +157,7 @@ async fn check_says_of_a_database_what_is_wrong_and_what_to_do() {
     let right = url(&server);
     let port = server.port.to_string();
     for (address, expected) in [
-        (right.clone(), vec!["is PostgreSQL", "the daemon makes its tables"]),
+        (right.clone(), vec!["is PostgreSQL", "the daemon creates its tables"]),
         (right.replace(PASSWORD, "wrong-secret-2"), vec!["password authentication failed", "pg_hba.conf"]),
         (right.replace("/postgres", "/nowhere"), vec!["does not exist", "CREATE DATABASE"]),
         (right.replace(&port, "1"), vec!["Check the host and port"]),
@@ -257,7 +257,7 @@ async fn state_moves_into_a_database_and_back_and_no_task_is_done_twice() {
     world.drained().await;
     once(&world, &tasks, &daemon);
     let running = told(&world.run(&["state", "migrate", "--to", "path"]).await);
-    assert!(running.contains("Stop every daemon first"), "{running}");
+    assert!(running.contains("stop all daemons before you move the state"), "{running}");
     daemon.stop().await;
 
     let moved = world.run(&["state", "migrate", "--to", "path"]).await;

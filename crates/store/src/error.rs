@@ -182,10 +182,10 @@ pub enum Error {
         /// Where it is.
         to: String,
     },
-    /// The configuration names a database, and the folder has state of its own. The operator moves it, or takes it away.
+    /// The configuration names a database, but the folder contains state. The operator must move it or delete it.
     #[error(
-        "the folder {} has state of its own (tasks.db), and state.url names a database; move it there with `bridgehead state \
-         migrate --to url`. Only if it is of no use any more, remove tasks.db and listings.db",
+        "the folder {} contains state (tasks.db), but state.url is set to a database; move the state there with `bridgehead \
+         state migrate --to url`. Delete tasks.db and listings.db only if you no longer need this state",
         folder.display()
     )]
     Unmoved {

@@ -29,7 +29,7 @@ pub async fn to_database(from: &Path, settings: &Settings) -> Result<Moved, Erro
     opening::bring_up_tables(&server, &mut connection).await?;
     let state = Sqlite::open_to_move(from).await?.ok_or_else(|| Error::Backup {
         path: from.to_owned(),
-        problem: "there is no state in this folder that could be moved".to_owned(),
+        problem: "there is no state in this folder".to_owned(),
     })?;
     let moved = fill_database(&server, &mut connection, &state, from).await;
     state.close().await;
@@ -64,7 +64,7 @@ async fn fill_database(
             return Ok(BTreeMap::new());
         }
         return Err(server.unfit(
-            "there is state in it already, and nothing was moved over it; name an empty database, or drop this one's tables",
+            "it already contains state, so nothing was moved; use an empty database, or drop the tables of this one",
         ));
     }
     for table in TABLES {
@@ -119,7 +119,7 @@ pub async fn to_folder(settings: &Settings, to: &Path) -> Result<Moved, Error> {
     let fault = |error| server.fault(error);
     let mut connection = server.check().await?;
     if !opening::is_made(&server, &mut connection).await? {
-        return Err(server.unfit("there is no state in it that could be moved"));
+        return Err(server.unfit("there is no state in it"));
     }
     opening::bring_up_tables(&server, &mut connection).await?;
     let folder = to.to_owned();

@@ -134,7 +134,7 @@ async fn state_that_is_moved_there_and_back_is_the_same_and_counts_in_one_place_
     let elsewhere = Postgres::open(&apart).await.unwrap_err();
     assert!(matches!(&elsewhere, Error::Moved { to, .. } if *to == folder.display().to_string()));
     let again = to_folder(&apart, &folder).await.unwrap_err();
-    assert!(again.to_string().contains("nothing was moved over it"), "{again}");
+    assert!(again.to_string().contains("nothing was moved"), "{again}");
 
     // Moves it again: what was left in the database does not count as state.
     to_database(&folder, &settings).await.unwrap();
@@ -156,7 +156,7 @@ async fn state_is_moved_over_none_and_an_interrupted_move_is_repeated() {
     own.close().await;
     let refused = to_database(&folder, &settings).await.unwrap_err();
     assert!(matches!(&refused, Error::Unfit { .. }), "{refused}");
-    assert!(refused.to_string().contains("nothing was moved over it"));
+    assert!(refused.to_string().contains("nothing was moved"));
     let state = Sqlite::open(&folder).await.unwrap();
     assert_eq!(state.counts(&app(1)).await.unwrap().intended, 1, "the folder still counts");
     state.close().await;

@@ -45,24 +45,25 @@ impl Address {
     /// that are trusted if the address does not name a file. Errors never contain any part of the address.
     pub fn parse(text: &str, roots: Vec<u8>) -> Result<Self, Error> {
         let refuse = |problem: &str| Error::Unfit {
-            place: "the address of the state database".to_owned(),
+            place: "the URL of the state database".to_owned(),
             problem: format!("{problem}; write postgresql://USER:PASSWORD@HOST:PORT/DATABASE"),
         };
-        let url = Url::parse(text).map_err(|_| refuse("it is no URL"))?;
+        let url = Url::parse(text).map_err(|_| refuse("it is not a valid URL"))?;
         if !matches!(url.scheme(), "postgres" | "postgresql") {
-            return Err(refuse("it does not begin with postgresql://"));
+            return Err(refuse("it does not start with postgresql://"));
         }
-        let read = |part: &str| decoded(part).ok_or_else(|| refuse("a part of it is not encoded as UTF-8"));
+        let read =
+            |part: &str| decoded(part).ok_or_else(|| refuse("a part of it is not percent-encoded UTF-8"));
         let host = match url.host() {
             Some(Host::Domain(name)) => read(name)?,
             Some(Host::Ipv4(address)) => address.to_string(),
             Some(Host::Ipv6(address)) => address.to_string(),
-            None => return Err(refuse("it names no host")),
+            None => return Err(refuse("the host is missing")),
         };
         let (user, password) = (read(url.username())?, read(url.password().unwrap_or_default())?);
         let database = read(url.path().trim_start_matches('/'))?;
         if user.is_empty() || database.is_empty() {
-            return Err(refuse("it names no user or no database"));
+            return Err(refuse("the user or the database is missing"));
         }
         let port = url.port().unwrap_or(5432);
         let mut is_verified = !is_this_machine(&host);
@@ -73,11 +74,11 @@ impl Address {
                 ("sslmode", "disable") => is_verified = false,
                 ("sslmode", _) => {
                     return Err(refuse(
-                        "sslmode is neither verify-full nor disable: the others do not check who answers",
+                        "sslmode must be verify-full or disable; other modes do not verify the server",
                     ));
                 }
                 ("sslrootcert", file) => root_file = Some(PathBuf::from(file)),
-                _ => return Err(refuse("it has a parameter other than sslmode and sslrootcert")),
+                _ => return Err(refuse("only the parameters sslmode and sslrootcert are supported")),
             }
         }
         // All options are set explicitly, so the environment variables of libpq have no effect.
@@ -174,17 +175,17 @@ impl Server {
         let column = |number: usize| row.try_get::<String, _>(number).map_err(|error| self.fault(error));
         if column(0)? == "off" {
             return Err(self.unfit(
-                "it is set to fsync = off, so it may lose what it has confirmed, and tasks would be done twice; set fsync = on",
+                "fsync is off, so the server may lose confirmed commits and tasks may be executed twice; set fsync = on",
             ));
         }
         if column(1)? == "off" {
             return Err(self.unfit(
-                "it is set to synchronous_commit = off, so it may lose what it has confirmed, and tasks would be done \
+                "synchronous_commit is off, so the server may lose confirmed commits and tasks may be executed \
                  twice; set synchronous_commit = on, for the server or for this role",
             ));
         }
         if row.try_get(2).map_err(|error| self.fault(error))? {
-            return Err(self.unfit("it is a standby, which cannot be written; name the primary"));
+            return Err(self.unfit("it is a standby, which is read-only; use the primary"));
         }
         Ok(())
     }
@@ -202,12 +203,12 @@ impl Server {
         .map_err(fault)?;
         if row.try_get::<i64, _>(0).map_err(fault)? < OLDEST {
             let version: String = row.try_get(2).map_err(fault)?;
-            return Err(self.unfit(format!("it is PostgreSQL {version}; version 13 or later is needed")));
+            return Err(self.unfit(format!("it is PostgreSQL {version}; version 13 or later is required")));
         }
         let encoding: String = row.try_get(1).map_err(fault)?;
         if encoding != "UTF8" {
             return Err(
-                self.unfit(format!("its encoding is {encoding}; make a database with ENCODING 'UTF8'"))
+                self.unfit(format!("its encoding is {encoding}; create a database with ENCODING 'UTF8'"))
             );
         }
         self.check_sessions(&mut connection).await?;
@@ -236,8 +237,8 @@ impl Server {
         drop(other.close().await);
         if is_shared {
             return Err(self.unfit(
-                "a pool in between gives a connection to several clients in turn (transaction pooling), which cannot \
-                 hold the session that state needs; set its mode to session, or name the server itself",
+                "a connection pooler in front of it uses transaction pooling, but the state needs its own sessions; set \
+                 the pool mode to session, or connect to the server directly",
             ));
         }
         Ok(())

@@ -204,7 +204,7 @@ async fn a_server_that_may_lose_what_it_has_confirmed_is_refused() {
     for (setting, other) in [("fsync", "synchronous_commit"), ("synchronous_commit", "fsync")] {
         let server = Server::start_with(&[&format!("{setting}=off"), &format!("{other}=on")]).await;
         let error = Postgres::open(&settings(server.port, "postgres", "a")).await.unwrap_err().to_string();
-        assert!(error.contains(&format!("{setting} = off")) && error.contains("done twice"), "{error}");
+        assert!(error.contains(&format!("{setting} is off")) && error.contains("executed twice"), "{error}");
         let tables = server.sql("postgres", "SELECT count(*) FROM pg_tables WHERE schemaname = 'public'");
         assert_eq!(tables.trim(), "0", "nothing was made in it");
     }

@@ -1,4 +1,4 @@
-//! Folders whose state goes away, and those that get some.
+//! Folders that state is moved from, and folders that receive it.
 
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
@@ -11,7 +11,7 @@ use super::given_up::{MARK, Mark};
 use super::lock::Lock;
 use super::witness;
 
-/// The folder in which moved state is put together.
+/// The subfolder in which moved state is assembled.
 const WORKSHOP: &str = "moving";
 
 /// Marks a folder. The caller has the lock.
@@ -24,7 +24,7 @@ pub(crate) fn set_mark(path: &Path, mark: &Mark) -> Result<(), Error> {
     folder.directory.sync_all().map_err(failed)
 }
 
-/// Takes the mark away again.
+/// Removes the mark.
 pub(crate) fn remove_mark(path: &Path) -> Result<(), Error> {
     match std::fs::remove_file(path.join(MARK)) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => Err(Error::from_io(path, error)),
@@ -32,7 +32,7 @@ pub(crate) fn remove_mark(path: &Path) -> Result<(), Error> {
     }
 }
 
-/// Moves what is left of moved state out of the way. `None` if nothing is.
+/// Moves the remaining files of moved state into a subfolder. `None` if there are none.
 pub(crate) fn put_aside(path: &Path) -> Result<Option<PathBuf>, Error> {
     let lock = Lock::take(open(path)?)?;
     // It is about a database that this one replaces.
@@ -48,14 +48,14 @@ fn open(path: &Path) -> Result<Folder, Error> {
     files::prepare(path, Guest::Helper)?.ok_or_else(|| Error::from_io(path, io::ErrorKind::NotFound.into()))
 }
 
-/// A folder that is to get state, locked; it has none yet.
+/// A locked folder without state that will receive some.
 #[derive(Debug)]
 pub(crate) struct Receiving {
     lock: Lock,
 }
 
 impl Receiving {
-    /// Takes the lock on a folder without state, which is made if there is none.
+    /// Locks a folder without state, and creates it if necessary.
     pub(crate) fn prepare(path: &Path) -> Result<Self, Error> {
         let lock = Lock::take(open(path)?)?;
         let has_state = path.join(TASKS).symlink_metadata().is_ok_and(|found| found.len() > 0);
@@ -63,28 +63,28 @@ impl Receiving {
             return Err(Error::Backup {
                 path: path.to_owned(),
                 problem:
-                    "there is state in this folder already, and nothing was moved over it; set state.path to \
-                          another folder"
+                    "this folder already contains state, so nothing was moved; set state.path to another \
+                          folder"
                         .to_owned(),
             });
         }
-        // What an interrupted move has left.
+        // Left behind by an interrupted move.
         match std::fs::remove_dir_all(path.join(WORKSHOP)) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => Err(Error::from_io(path, error)),
             _ => Ok(Self { lock }),
         }
     }
 
-    /// Where the state is put together.
+    /// The subfolder in which the state is assembled.
     pub(crate) fn workshop(&self) -> PathBuf {
         self.lock.folder.path.join(WORKSHOP)
     }
 
-    /// Puts the finished state in its place.
+    /// Moves the finished state to its final place.
     pub(crate) fn finish(self) -> Result<(), Error> {
         let (path, workshop) = (self.lock.folder.path.clone(), self.workshop());
         let failed = |error| Error::from_io(&path, error);
-        // An older witness must not be beside it for a moment.
+        // The witness first: an older one must never be next to the new state.
         for name in [witness::FILE, LISTINGS, TASKS] {
             std::fs::rename(workshop.join(name), path.join(name)).map_err(failed)?;
         }
