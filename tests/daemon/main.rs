@@ -38,6 +38,7 @@ mod health;
 mod hostile;
 mod init;
 mod init_servers;
+mod kubernetes;
 mod large;
 mod looking;
 mod manual;

@@ -7,7 +7,7 @@ use std::time::Duration;
 use bridgehead_test_servers::{Link, Postgres};
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
-use serde_json::{Value, json};
+use serde_json::json;
 use tokio::time::Instant;
 
 use crate::nodes::{LEASE, send, start};
@@ -88,6 +88,8 @@ impl Run {
             events: BTreeMap::new(),
         };
         (0..NODES.len()).for_each(|node| run.start(node));
+        // The first of them creates the tables.
+        run.nodes[&0].says("ready").await;
         run
     }
 
@@ -105,7 +107,7 @@ impl Run {
     }
 
     fn keep(&mut self, node: usize, log: &str) {
-        self.logs.push_str(&format!("--- {}\n{log}\n", NODES[node]));
+        self.logs.extend(["--- ", NODES[node], "\n", log, "\n"]);
     }
 
     async fn disturb(&mut self) {
@@ -117,7 +119,7 @@ impl Run {
             return self.add_tasks(count);
         }
         if event == 9 {
-            *self.events.entry("database restarts").or_default() += 1;
+            *self.events.entry("database_restarts").or_default() += 1;
             self.server.stop();
             let pause = self.milliseconds(100..1500);
             tokio::time::sleep(pause).await;
@@ -201,18 +203,22 @@ impl Run {
             let now = Instant::now();
             let due: Vec<Undo> =
                 self.undo.extract_if(.., |(at, _)| *at <= now).map(|(_, undo)| undo).collect();
-            due.into_iter().for_each(|undo| self.end(undo));
+            for undo in due {
+                self.end(undo);
+            }
             self.disturb().await;
         }
         let rest: Vec<Undo> = self.undo.drain(..).map(|(_, undo)| undo).collect();
-        rest.into_iter().for_each(|undo| self.end(undo));
+        for undo in rest {
+            self.end(undo);
+        }
     }
 
     /// What went wrong; empty if nothing did.
     fn violations(&self) -> Vec<String> {
         let wrong = self.tasks.iter().enumerate().filter_map(|(number, task)| {
             let (status, applied) = (self.world.task(task)["status"].clone(), self.world.applied(task));
-            let is_right = status == Value::from("completed") && applied == 1;
+            let is_right = status == "completed" && applied == 1;
             let attempts = self.world.attempts(task);
             (!is_right).then(|| {
                 format!("user-{number} ({task}): {status}, applied {applied} times, attempts {attempts:?}")
@@ -238,8 +244,12 @@ async fn chaos(seed: u64) {
     }
     let violations = run.violations();
     run.takeovers.sort();
-    let Run { tasks, events, takeovers, .. } = &run;
-    println!("seed {seed}: {} tasks, {events:?}, takeovers {takeovers:.1?}", tasks.len());
+    let mut figures = json!({ "seed": seed, "tasks": run.tasks.len(), "violations": violations.len() });
+    for event in ["kills", "stops", "suspensions", "cuts", "database_restarts"] {
+        figures[event] = run.events.get(event).copied().unwrap_or_default().into();
+    }
+    figures["takeovers"] = run.takeovers.iter().map(Duration::as_secs_f64).collect();
+    println!("CHAOS {figures}");
     for (node, daemon) in std::mem::take(&mut run.nodes) {
         let log = daemon.kill();
         run.keep(node, &log);
