@@ -218,10 +218,11 @@ impl Run {
     fn violations(&self) -> Vec<String> {
         let wrong = self.tasks.iter().enumerate().filter_map(|(number, task)| {
             let (status, applied) = (self.world.task(task)["status"].clone(), self.world.applied(task));
-            let is_right = status == "completed" && applied == 1;
+            let overlaps = self.world.overlaps(task);
+            let is_right = status == "completed" && applied == 1 && !overlaps;
             let attempts = self.world.attempts(task);
             (!is_right).then(|| {
-                format!("user-{number} ({task}): {status}, applied {applied} times, attempts {attempts:?}")
+                format!("user-{number} ({task}): {status}, applied {applied} times, attempts {attempts:?}, at once: {overlaps}")
             })
         });
         wrong.collect()
@@ -230,12 +231,18 @@ impl Run {
 
 async fn chaos(seed: u64) {
     let mut run = Run::new(seed).await;
-    // Some calls are applied and never answered, or take as long as a lease.
-    run.world.rules(&json!([
-        {"account": "user-2", "attempt": 1, "apply": true, "hang_until": "never"},
-        {"account": "user-7", "attempt": 1, "apply": true, "hang_until": "never"},
-        {"account": "user-11", "attempt": 1, "until": "never"},
-    ]));
+    // Some first calls are applied and never answered, or never applied. Many are applied so late that another node may have taken the app
+    // over meanwhile.
+    let rules = (0..200).filter_map(|number| {
+        let account = format!("user-{number}");
+        match number % 10 {
+            2 => Some(json!({"account": account, "attempt": 1, "apply": true, "hang_until": "never"})),
+            4 => Some(json!({"account": account, "attempt": 1, "until": "never"})),
+            1 | 5 | 7 | 8 => Some(json!({"account": account, "attempt": 1, "delay": 3.5})),
+            _ => None,
+        }
+    });
+    run.world.rules(&rules.collect());
     run.add_tasks(8);
     run.happen(Duration::from_secs(given("CHAOS_SECONDS", 12))).await;
     let deadline = Instant::now() + REST;
