@@ -286,6 +286,34 @@ mod tests {
     }
 
     #[test]
+    fn tasks_without_a_time_run_last_in_order_of_arrival() {
+        let mut queues = AccountQueues::default();
+        for (id, time, account) in [("x", None, 1), ("y", None, 2), ("z", None, 3), ("timed", at(9), 4)] {
+            queues.insert(id.into(), time, vec![account]);
+        }
+        let order: Vec<String> = std::iter::from_fn(|| start(&mut queues)).collect();
+        assert_eq!(order, ["timed", "x", "y", "z"]);
+    }
+
+    #[test]
+    fn only_the_first_task_of_each_account_is_ready() {
+        let mut queues = AccountQueues::default();
+        assert!(!queues.has_ready());
+        for (id, account) in [("a1", 1), ("a2", 1), ("b1", 2)] {
+            assert!(queues.insert(id.into(), at(1), vec![account]));
+            assert!(!queues.insert(id.into(), at(1), vec![account]), "it is already known");
+        }
+        assert_eq!((queues.ready(), queues.waiting()), (2, 3));
+        assert_eq!(start(&mut queues).as_deref(), Some("a1"));
+        assert!(queues.contains(&"a1".into()) && !queues.is_waiting(&"a1".into()));
+        assert_eq!((queues.ready(), queues.waiting()), (1, 2));
+        assert_eq!(start(&mut queues).as_deref(), Some("b1"));
+        assert!(!queues.has_ready() && queues.is_waiting(&"a2".into()));
+        queues.finish(&"a1".into());
+        assert!(queues.has_ready() && !queues.contains(&"a1".into()));
+    }
+
+    #[test]
     fn all_names_of_an_account_share_one_queue() {
         let keys = |payload| keys_of(&"t".into(), &payload);
         let meets = |a: &[AccountKey], b: &[AccountKey]| a.iter().any(|key| b.contains(key));
@@ -339,6 +367,13 @@ mod tests {
                     waiting.push(n);
                 } else {
                     prop_assert!(queues.has_ready(), "{} tasks wait for nothing", waiting.len());
+                }
+                prop_assert_eq!(queues.waiting(), waiting.len());
+                prop_assert_eq!(queues.has_ready(), queues.ready() > 0);
+                for n in 0..tasks.len() {
+                    let id = n.to_string().into();
+                    prop_assert_eq!(queues.is_waiting(&id), waiting.contains(&n));
+                    prop_assert_eq!(queues.contains(&id), waiting.contains(&n) || running.contains(&n));
                 }
             }
             prop_assert_eq!(queues.waiting(), 0);
