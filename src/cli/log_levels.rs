@@ -45,6 +45,9 @@ pub(crate) fn change(app: &str, level: Option<LevelFilter>, time: Duration) -> R
     Ok(())
 }
 
+/// The target of messages that PostgreSQL sends beside its answers.
+const NOTICES: &str = "sqlx::postgres::notice";
+
 /// Decides which lines are logged.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Levels(Arc<RwLock<Wanted>>);
@@ -119,7 +122,14 @@ impl Levels {
 
 /// The configuration has already validated them.
 fn targets(configured: &str) -> Targets {
-    configured.parse().unwrap_or_else(|_| Targets::new().with_default(LevelFilter::INFO))
+    let levels = configured.parse().unwrap_or_else(|_| Targets::new().with_default(LevelFilter::INFO));
+    // PostgreSQL sends a notice, for example, when a table that is created if missing exists.
+    let is_default = levels.default_level().is_some_and(|level| level == LevelFilter::INFO);
+    if is_default && !configured.contains(NOTICES) {
+        levels.with_target(NOTICES, LevelFilter::WARN)
+    } else {
+        levels
+    }
 }
 
 impl Wanted {

@@ -279,7 +279,7 @@ async fn daemon_holds_alarms_and_continues_once_the_listing_recovers() {
     world.target(target(0..30));
     let daemon = world.start();
     daemon.says("alarm=\"removal_guard\"").await;
-    daemon.says("sync held: completing would remove 30 of 60 records of account").await;
+    daemon.says("completing would remove 30 of 60 records of account").await;
     world.target(target(0..61));
     daemon.says("sync completed").await;
     eventually("Iden has the new one", || world.active_ids("account") == ids(0..61)).await;

@@ -67,7 +67,7 @@ async fn daemon_keeps_pushing_after_a_lost_state() {
     let world = amnesia().await;
     world.target(target((0..20).chain(50..60)));
     let daemon = world.start();
-    daemon.says("sync held: this state folder has no completed sync of hr").await;
+    daemon.says("this state folder has no completed sync of hr").await;
     eventually("the new ones are there", || world.active_ids("account").len() == 50).await;
     daemon.stop().await;
 }

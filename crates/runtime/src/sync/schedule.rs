@@ -9,7 +9,7 @@ use jiff::{SignedDuration, Timestamp};
 use tokio_util::sync::CancellationToken;
 
 use super::resync::Series;
-use super::{Options, Summary};
+use super::{Options, Summary, SyncResult};
 use crate::app::AppContext;
 use bridgehead_config::Schedule;
 use bridgehead_store::{self as journal, RunResult};
@@ -139,7 +139,13 @@ fn log(app: &AppContext, summary: &Summary) {
             |ids: &[String]| ids.iter().take(LOGGED).map(String::as_str).collect::<Vec<_>>().join(", ");
         let removals: Vec<String> =
             summary.removals.iter().map(|(slug, ids)| format!("{slug}: {}", first(ids))).collect();
-        tracing::error!(app = %app.name, invalid, removals = removals.join("; "), "sync {}: {}", summary.result, summary.detail);
+        let removals = removals.join("; ");
+        if summary.result == SyncResult::Held {
+            // The reason was logged with its alarm when the sync was held.
+            tracing::warn!(app = %app.name, invalid, removals, "sync held, nothing was removed");
+        } else {
+            tracing::error!(app = %app.name, invalid, removals, "sync {}: {}", summary.result, summary.detail);
+        }
     }
 }
 

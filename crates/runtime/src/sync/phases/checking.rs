@@ -127,7 +127,12 @@ impl<'r, 'a> Checking<'r, 'a> {
             return Ok(());
         }
         if !self.run.options.dry_run {
-            tracing::error!(app = %name, alarm = "removal_guard", "the removal guard holds this sync: {held}");
+            if matches!(held, Error::FirstSync { .. }) {
+                // The operator has asked for this.
+                tracing::warn!(app = %name, alarm = "removal_guard", "sync held: {held}");
+            } else {
+                tracing::error!(app = %name, alarm = "removal_guard", "the removal guard holds this sync: {held}");
+            }
         }
         Err(held)
     }
