@@ -13,7 +13,7 @@ use crate::target::QUICK;
 pub(crate) const LEASE: Duration = Duration::from_secs(2);
 
 /// Two nodes with the same app: their configurations differ only in the folder and the name.
-async fn two_nodes() -> (bridgehead_test_servers::Postgres, World) {
+pub(crate) async fn two_nodes() -> (bridgehead_test_servers::Postgres, World) {
     let server = server().await;
     let world = World::new().await;
     world.script(QUICK, "");
@@ -26,18 +26,24 @@ async fn two_nodes() -> (bridgehead_test_servers::Postgres, World) {
     (server, world)
 }
 
+/// The program of a node. `tests/upgrade` lets node `a` be an earlier version.
+fn program(node: &str) -> String {
+    let previous = std::env::var("BRIDGEHEAD_PREVIOUS").ok().filter(|_| node == "a");
+    previous.unwrap_or_else(|| env!("CARGO_BIN_EXE_bridgehead").to_owned())
+}
+
 pub(crate) fn start(world: &World, node: &str) -> Daemon {
-    let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_bridgehead"));
+    let mut command = std::process::Command::new(program(node));
     command.arg("--config").arg(world.path(format!("{node}.toml"))).arg("run");
     command.env_remove("NOTIFY_SOCKET").env("IDEN_API_KEY", crate::support::KEY);
     World::started(command)
 }
 
 /// A node's status of itself and the others.
-async fn status(world: &World, node: &str) -> Value {
-    let config = world.path(format!("{node}.toml"));
+pub(crate) async fn status(world: &World, node: &str) -> Value {
+    let (program, config) = (program(node), world.path(format!("{node}.toml")));
     let output = tokio::task::spawn_blocking(move || {
-        let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_bridgehead"));
+        let mut command = std::process::Command::new(program);
         command
             .arg("--config")
             .arg(config)
@@ -52,7 +58,7 @@ async fn owner(world: &World, node: &str) -> String {
     status(world, node).await["apps"]["hr"]["owner"]["node"].as_str().unwrap_or_default().to_owned()
 }
 
-async fn owned_by(world: &World, asked: &str, node: &str) {
+pub(crate) async fn owned_by(world: &World, asked: &str, node: &str) {
     let deadline = tokio::time::Instant::now() + std::time::Duration::from_secs(180);
     while tokio::time::Instant::now() < deadline {
         if owner(world, asked).await == node {
@@ -62,7 +68,7 @@ async fn owned_by(world: &World, asked: &str, node: &str) {
     panic!("{node} never has the app: {}", status(world, asked).await);
 }
 
-fn many(world: &World, names: std::ops::Range<usize>) -> Vec<String> {
+pub(crate) fn many(world: &World, names: std::ops::Range<usize>) -> Vec<String> {
     names.map(|n| world.task_for("create_account", json!(format!("user-{n}")))).collect()
 }
 
@@ -277,8 +283,8 @@ async fn apps_are_spread_over_the_nodes_and_one_that_names_its_nodes_stays_there
 }
 
 /// Runs a command on a node, and returns its output.
-async fn command(world: &World, node: &str, arguments: &[&str]) -> std::process::Output {
-    let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_bridgehead"));
+pub(crate) async fn command(world: &World, node: &str, arguments: &[&str]) -> std::process::Output {
+    let mut command = std::process::Command::new(program(node));
     command.arg("--config").arg(world.path(format!("{node}.toml"))).args(arguments);
     command.env("IDEN_API_KEY", crate::support::KEY);
     let output = tokio::task::spawn_blocking(move || command.output().expect("the binary runs"));

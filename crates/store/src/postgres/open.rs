@@ -480,19 +480,30 @@ pub(crate) async fn is_made(server: &Server, connection: &mut PgConnection) -> R
     .map_err(|error| server.fault(error))
 }
 
-/// Returns the version of the tables; an error if a newer version of bridgehead has created them.
+/// Returns the version of the tables. They may be newer than this version of bridgehead: during an upgrade, nodes of two releases use them.
+/// It is an error if this version can no longer work with them.
 pub(super) async fn refuse_newer(server: &Server, connection: &mut PgConnection) -> Result<i64, Error> {
+    let fault = |error| server.fault(error);
     let found: Option<i64> = sqlx::query_scalar("SELECT max(version) FROM _sqlx_migrations")
-        .fetch_one(connection)
+        .fetch_one(&mut *connection)
         .await
-        .map_err(|error| server.fault(error))?;
-    let known = MIGRATIONS.iter().map(|migration| migration.version).max().unwrap_or(0);
-    match found {
-        Some(found) if found > known => {
-            Err(Error::TooNew { path: server.address.to_string().into(), found, known })
+        .map_err(fault)?;
+    let (found, known) = (found.unwrap_or_default(), known());
+    if found > known {
+        let oldest: Option<i64> = sqlx::query_scalar("SELECT max(oldest) FROM compatibility")
+            .fetch_one(connection)
+            .await
+            .map_err(fault)?;
+        if oldest.is_none_or(|oldest| oldest > known) {
+            return Err(Error::TooNew { path: server.address.to_string().into(), found, known });
         }
-        found => Ok(found.unwrap_or_default()),
     }
+    Ok(found)
+}
+
+/// The version of the tables that this version of bridgehead creates.
+fn known() -> i64 {
+    MIGRATIONS.iter().map(|migration| migration.version).max().unwrap_or(0)
 }
 
 /// Refuses state that was moved into a folder.
@@ -507,8 +518,11 @@ pub(super) async fn refuse_moved(server: &Server, connection: &mut PgConnection)
 /// Migrates the database to this version's format.
 async fn bring_up(server: &Server, connection: &mut PgConnection) -> Result<(), Error> {
     if is_made(server, connection).await? {
-        refuse_newer(server, connection).await?;
+        let found = refuse_newer(server, connection).await?;
         refuse_moved(server, connection).await?;
+        if found > known() {
+            return Ok(());
+        }
     }
     run_migrations(server, connection).await
 }
@@ -516,7 +530,11 @@ async fn bring_up(server: &Server, connection: &mut PgConnection) -> Result<(), 
 /// Does the same for a database whose state may have been moved away.
 pub(crate) async fn bring_up_tables(server: &Server, connection: &mut PgConnection) -> Result<(), Error> {
     if is_made(server, connection).await? {
-        refuse_newer(server, connection).await?;
+        let (found, known) = (refuse_newer(server, connection).await?, known());
+        if found > known {
+            // A copy would lack what the newer version has added.
+            return Err(Error::TooNew { path: server.address.to_string().into(), found, known });
+        }
     }
     run_migrations(server, connection).await
 }
