@@ -381,18 +381,25 @@ impl Scrape {
             "Whether an operator has paused the app: no task and no sync starts.",
             self.apps().map(|(name, app)| (vec![("app", name)], flag(app.paused.is_some()))),
         )?;
-        let nodes = self.overview.daemon.iter().flat_map(|daemon| &daemon.nodes);
+        let nodes = self.nodes();
         gauge(
             encoder,
             "bridgehead_node_apps",
             "How many apps a node runs, where nodes share the state.",
-            nodes.map(|node| (vec![("node", node.name.as_str())], node.apps as f64)),
+            nodes.iter().map(|(name, node)| (vec![("node", *name)], node.apps as f64)),
+        )?;
+        gauge(
+            encoder,
+            "bridgehead_node_lost",
+            "Whether a node that shares the state has not been heard of for longer than a lease.",
+            nodes.iter().map(|(name, node)| (vec![("node", *name)], flag(node.is_lost))),
         )?;
         gauge(
             encoder,
             "bridgehead_app_owner",
             "1 for the node that runs the app, where nodes share the state.",
-            self.apps().filter_map(|(name, app)| {
+            self.overview.apps.iter().filter_map(|(name, app)| {
+                let name = name.as_str();
                 let owner = app.owner.as_ref()?;
                 Some((vec![("app", name), ("node", owner.node.as_str())], 1.0))
             }),
@@ -411,8 +418,22 @@ impl Scrape {
         )
     }
 
+    /// The nodes that share the state, by name. A node that was restarted in a new folder is known as two processes for a while.
+    fn nodes(&self) -> BTreeMap<&str, Node> {
+        let mut nodes: BTreeMap<&str, Node> = BTreeMap::new();
+        for process in self.overview.daemon.iter().flat_map(|daemon| &daemon.nodes) {
+            let node = nodes.entry(&process.name).or_insert(Node { apps: 0, is_lost: true });
+            node.apps += process.apps;
+            node.is_lost &= process.lost;
+        }
+        nodes
+    }
+
+    /// The apps that this node exports: those that it runs, and those that no node runs. Otherwise, a sum over all nodes would count
+    /// an app several times.
     fn apps(&self) -> impl Iterator<Item = (&str, &AppOverview)> {
-        self.overview.apps.iter().map(|(name, app)| (name.as_str(), app))
+        let is_ours = |app: &AppOverview| app.elsewhere.is_none() || app.owner.is_none();
+        self.overview.apps.iter().filter(move |(_, app)| is_ours(app)).map(|(name, app)| (name.as_str(), app))
     }
 
     fn counts(&self) -> impl Iterator<Item = (&str, &TaskCounts)> {
@@ -422,6 +443,12 @@ impl Scrape {
     fn counted(&self) -> impl Iterator<Item = (&str, &Counters)> {
         self.counted.iter().map(|(name, counted)| (name.as_str(), counted))
     }
+}
+
+/// A node, however many processes it is known as.
+struct Node {
+    apps: u64,
+    is_lost: bool,
 }
 
 fn outcomes<'a>(app: &'a str, counts: &'a TaskCounts) -> Vec<(Labels<'a>, u64)> {

@@ -2,7 +2,7 @@
 
 use jiff::{SignedDuration, Timestamp};
 
-use bridgehead_runtime::{Alarm, AlarmKind, AppOverview, Level, PollState, TaskAttempts};
+use bridgehead_runtime::{Alarm, AlarmKind, AppOverview, Level, NodeOverview, PollState, TaskAttempts};
 use bridgehead_sdk::counted;
 use bridgehead_store::RunResult;
 
@@ -61,8 +61,8 @@ impl SummaryLine {
 
 /// Summarizes an app.
 pub(crate) fn of(app: &AppOverview, now: Timestamp) -> Words {
-    if app.elsewhere.is_some() {
-        return on_another_node(app);
+    if app.elsewhere.is_some() && app.reported_at.is_none() {
+        return on_another_node(app, now);
     }
     Words {
         polling: polling(app, now),
@@ -73,15 +73,34 @@ pub(crate) fn of(app: &AppOverview, now: Timestamp) -> Words {
     }
 }
 
-/// What is said of an app that does not run on this node: who runs it.
-fn on_another_node(app: &AppOverview) -> Words {
-    let polling = match &app.owner {
-        Some(owner) => SummaryLine::new(Severity::Quiet, format!("on {}", owner.node)),
-        None => SummaryLine::new(Severity::Uneasy, "on no node"),
-    };
-    let rest =
-        || SummaryLine::new(Severity::Quiet, if app.owner.is_some() { "see that node" } else { "unknown" });
-    Words { polling, tasks: rest(), target: rest(), last_sync: rest(), next_sync: rest() }
+/// What is known about an app that another node runs and has not reported on yet, or that no node runs: only what the state contains.
+fn on_another_node(app: &AppOverview, now: Timestamp) -> Words {
+    let unknown = || SummaryLine::new(Severity::Quiet, "unknown");
+    Words {
+        polling: unknown(),
+        tasks: tasks(app),
+        target: unknown(),
+        last_sync: last_sync(app, now),
+        next_sync: unknown(),
+    }
+}
+
+/// The node that runs an app, if nodes share the state.
+pub(crate) fn node(app: &AppOverview) -> Option<SummaryLine> {
+    match (&app.owner, &app.elsewhere) {
+        (Some(owner), _) => Some(SummaryLine::new(Severity::Quiet, owner.node.clone())),
+        (None, Some(_)) => Some(SummaryLine::new(Severity::Uneasy, "none")),
+        (None, None) => None,
+    }
+}
+
+/// The state of a node.
+pub(crate) fn node_state(node: &NodeOverview, now: Timestamp) -> String {
+    if node.lost {
+        return format!("no contact for {}", long(now.duration_since(node.seen_at)));
+    }
+    let state = if node.leaving { "leaving" } else { "running" };
+    if node.is_this { format!("{state}, this one") } else { state.to_owned() }
 }
 
 /// The overall severity of an app.

@@ -3,7 +3,7 @@
 use std::fmt::Write;
 
 use bridgehead_sdk::{counted, visible};
-use jiff::SignedDuration;
+use jiff::{SignedDuration, Timestamp};
 
 use super::{documentation, table};
 use crate::admin::summary;
@@ -12,18 +12,22 @@ use bridgehead_runtime::{AlarmKind, DaemonOverview, Level, NodeOverview, StatusR
 /// The overview as text.
 pub(crate) fn text(overview: &StatusReport) -> String {
     let mut text = heading(overview);
-    let mut shown =
-        table::table(["app", "last poll", "tasks", "target", "last sync", "next sync"]).with_prose(5);
+    let is_shared = overview.apps.values().any(|app| summary::node(app).is_some());
+    let headings = ["app", "last poll", "tasks", "target", "last sync", "next sync"];
+    let node = is_shared.then_some("node");
+    let mut shown = table::table(headings.into_iter().chain(node)).with_prose(5 + usize::from(is_shared));
     for (name, app) in &overview.apps {
         let words = summary::of(app, overview.at);
-        shown.add_row([
+        let cells = [
             name.clone(),
             words.polling.text,
             words.tasks.text,
             words.target.text,
             words.last_sync.text,
             words.next_sync.text,
-        ]);
+        ];
+        let node = summary::node(app).map(|node| node.text);
+        shown.add_row(cells.into_iter().chain(node));
     }
     text.push_str(&shown.trim_fmt());
     text.push('\n');
@@ -38,7 +42,7 @@ fn heading(overview: &StatusReport) -> String {
     };
     let uptime = SignedDuration::from_secs(i64::try_from(daemon.uptime_seconds).unwrap_or(0));
     let state = daemon.unhealthy.as_ref().unwrap_or(&daemon.readiness);
-    let nodes = nodes(daemon);
+    let nodes = nodes(daemon, overview.at);
     let reload = daemon.last_reload.as_ref().filter(|reload| !reload.applied);
     let reload = reload.map(|reload| format!("Last reload ({}): {}\n\n", reload.at, reload.message));
     format!(
@@ -51,14 +55,13 @@ fn heading(overview: &StatusReport) -> String {
 }
 
 /// The nodes that share the state, if they do.
-fn nodes(daemon: &DaemonOverview) -> String {
+fn nodes(daemon: &DaemonOverview, at: Timestamp) -> String {
     if daemon.nodes.is_empty() {
         return String::new();
     }
     let node = |node: &NodeOverview| {
-        let what = if node.is_this { ", this one" } else { "" };
-        let leaving = if node.leaving { ", leaving" } else { "" };
-        format!("{} ({}{what}{leaving})", visible(&node.name), counted(node.apps, "app", "apps"))
+        let apps = counted(node.apps, "app", "apps");
+        format!("{} ({apps}, {})", visible(&node.name), summary::node_state(node, at))
     };
     format!("Nodes: {}\n\n", daemon.nodes.iter().map(node).collect::<Vec<_>>().join(", "))
 }

@@ -21,7 +21,7 @@ use super::{audit, logging};
 use crate::admin::Operator;
 use crate::control;
 use bridgehead_config::Connectors;
-use bridgehead_runtime::{RuntimeBuilder, actions};
+use bridgehead_runtime::{RuntimeBuilder, actions, report_to_other_nodes};
 use bridgehead_store as journal;
 use bridgehead_store::Sqlite;
 use bridgehead_store::lease::Leases;
@@ -97,6 +97,7 @@ pub(crate) async fn run(global: &Global, connectors: &Connectors) -> Outcome {
     let control =
         control::Server::start(&folder, Arc::clone(&runtime), about.clone(), reloading.asking(), &stop);
     let remote = tokio::spawn(actions::serve(Arc::clone(&runtime), stop.clone()));
+    let reporting = tokio::spawn(report_to_other_nodes(Arc::clone(&runtime), stop.clone()));
     let reloads = reloader.start(hangup, reloading, Arc::clone(&runtime), about, stop.clone());
     let is_over = runtime.run(stop).await;
     // A reload that has started finishes, and notices that the daemon is stopping.
@@ -106,6 +107,7 @@ pub(crate) async fn run(global: &Global, connectors: &Connectors) -> Outcome {
     }
     // All of these hold the journal.
     drop(remote.await);
+    drop(reporting.await);
     serving.end().await;
     end(state).await;
     end(watchdog).await;
@@ -165,6 +167,10 @@ impl From<Postgres> for Opened {
     }
 }
 
+#[cfg_attr(
+    not(debug_assertions),
+    expect(unused_variables, reason = "only debug builds read a switch from the environment")
+)]
 async fn try_open_journal(
     context: &Context,
     place: &Place,

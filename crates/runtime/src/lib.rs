@@ -52,6 +52,7 @@ mod reload;
 mod report;
 mod reporter;
 mod retry_decision;
+mod shared_status;
 mod stalled;
 mod status;
 mod store;
@@ -81,6 +82,7 @@ pub use report::{
 };
 pub use reporter::StatusReporter;
 pub use reporter::from_state;
+pub use shared_status::report as report_to_other_nodes;
 pub use status::{AppStatus, LastSync, PollFailure, PollState, SyncProgress, TaskCounts};
 pub use target::rate_limiter::RateLimiter;
 pub use task::{Answer, ByHand, Decision, Refused};

@@ -74,6 +74,9 @@ pub struct NodeOverview {
     pub seen_at: Timestamp,
     /// It gives its apps away.
     pub leaving: bool,
+    /// It has not been heard of for longer than a lease: it has crashed, or cannot reach the database.
+    #[serde(default)]
+    pub lost: bool,
     /// How many apps it runs.
     pub apps: u64,
 }
@@ -140,6 +143,9 @@ pub struct AppOverview {
     /// Why it does not run on this node, if it does not.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub elsewhere: Option<String>,
+    /// When the node that runs it reported this, if it does not run on this node.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub reported_at: Option<Timestamp>,
     /// How long each activity may make no progress, derived from the configuration.
     #[serde(skip)]
     pub limits: Limits,

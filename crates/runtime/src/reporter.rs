@@ -24,6 +24,7 @@ use super::report::{
     AppOverview, Completed, DaemonOverview, Guarded, Held, NodeOverview, OwnerOverview, PollFailing, Silence,
     StatusReport, SyncRun, TaskAttempts, Unwritable,
 };
+use super::shared_status;
 use super::status::AppStatus;
 use bridgehead_store::lease::NodeSeen;
 use bridgehead_store::{self as journal, AppKey, HistoryStore, Pause, SnapshotStore, TaskJournal};
@@ -80,6 +81,10 @@ impl StatusReporter {
         self.fleet.exchanges()
     }
 
+    pub(crate) fn apps(&self) -> Vec<Arc<AppContext>> {
+        self.fleet.all().into_values().collect()
+    }
+
     pub(crate) fn app(&self, name: &str) -> Option<Arc<AppContext>> {
         self.fleet.get(name)
     }
@@ -114,7 +119,10 @@ impl StatusReporter {
     /// The current state of the daemon and its apps. Reads the journal; data that does not arrive in time is left out.
     pub async fn overview(&self) -> StatusReport {
         let all = self.fleet.all();
-        let apps = join_all(all.iter().map(async |(name, app)| (name.clone(), self.look_at(app).await)));
+        let others = shared_status::reported(self.ownership.as_deref(), self.clock.now()).await;
+        let look =
+            async |(name, app): (&String, &Arc<AppContext>)| (name.clone(), self.look_at(app, &others).await);
+        let apps = join_all(all.iter().map(look));
         let apps = apps.await.into_iter().collect();
         let now = self.clock.now();
         let ready = self.readiness().now();
@@ -129,30 +137,54 @@ impl StatusReporter {
             readiness: ready.to_string(),
             last_reload: self.fleet.last_reload(),
             audit: self.audit.status(),
-            nodes: self.ownership.as_ref().map(|ownership| nodes(&ownership.seen(), now)).unwrap_or_default(),
+            nodes: self
+                .ownership
+                .as_ref()
+                .map(|ownership| nodes(&ownership.seen(), ownership.lease(), now))
+                .unwrap_or_default(),
         };
         StatusReport { at: now, daemon: Some(daemon), apps }
     }
 
-    async fn look_at(&self, app: &AppContext) -> AppOverview {
-        let mut seen = AppOverview::configured(&app.settings);
-        seen.running_since = Some(app.lifecycle.running_since);
+    async fn look_at(&self, app: &AppContext, others: &BTreeMap<String, AppOverview>) -> AppOverview {
+        let is_here = self.is_here(app);
+        let mut seen = if is_here {
+            self.live(app)
+        } else {
+            let configured = AppOverview::configured(&app.settings);
+            match others.get(app.key.as_str()) {
+                Some(reported) => AppOverview { limits: configured.limits, ..reported.clone() },
+                None => configured,
+            }
+        };
+        // What the app itself knows about its last sync is newer than what was recorded.
+        let last = seen.sync.last.take();
         remember(&mut seen, app.store.for_operator(), &*app.snapshots, &app.key).await;
+        seen.sync.last = last.or_else(|| seen.sync.last.take());
+        clean_syncs(app, &mut seen);
         let now = self.clock.now();
         if let Some(ownership) = &self.ownership {
             seen.owner = owner(&ownership.seen(), &app.key, now);
-            if !ownership.holds(&app.key) {
-                // What it does is seen where it runs.
-                seen.running_since = None;
-                let why = elsewhere(&ownership.seen(), &app.key);
-                if let Some(since) = ownership.orphaned_since(&app.key) {
-                    let lasts = since.elapsed();
-                    seen.alarms.push(alarm::no_owner(&why, long_ago(now, lasts), lasts, ownership.lease()));
-                }
-                seen.elsewhere = Some(why);
-                return seen;
-            }
         }
+        if is_here || seen.reported_at.is_some() {
+            seen.alarms = alarm::all(&app.name, &seen, now);
+        }
+        if let Some(ownership) = self.ownership.as_ref().filter(|_| !is_here) {
+            let why = elsewhere(&ownership.seen(), &app.key);
+            if let Some(since) = ownership.orphaned_since(&app.key) {
+                let lasts = since.elapsed();
+                seen.alarms.push(alarm::no_owner(&why, long_ago(now, lasts), lasts, ownership.lease()));
+            }
+            seen.elsewhere = Some(why);
+        }
+        seen
+    }
+
+    /// What this process knows about an app that it runs, without reading the state.
+    pub(crate) fn live(&self, app: &AppContext) -> AppOverview {
+        let mut seen = AppOverview::configured(&app.settings);
+        seen.running_since = Some(app.lifecycle.running_since);
+        let now = self.clock.now();
         let status = &app.status;
         let clean = |text: &str| visible(&app.shared.redactor.redact(text)).into_owned();
         let pause = app.operator.pausing.now();
@@ -177,6 +209,9 @@ impl StatusReporter {
         });
         seen.tasks.counts = Some(status.tasks());
         add_progress(&mut seen, status.progress().seen(), now);
+        // Show the worst: most attempts first, then those under way for longest.
+        seen.tasks.attempts.sort_by_key(|task| std::cmp::Reverse(task.attempts));
+        seen.tasks.attempts.truncate(SHOWN_ATTEMPTS);
         seen.silence = app
             .target
             .silence()
@@ -185,26 +220,25 @@ impl StatusReporter {
         seen.sync.next_due_at = status.next_sync();
         let progress = status.sync().borrow().clone();
         seen.sync.under_way = (!progress.phase.is_empty()).then_some(progress);
-        if let Some(last) = status.last_sync().borrow().clone() {
-            seen.sync.last = Some(last.into());
-        }
+        seen.sync.last = status.last_sync().borrow().clone().map(Into::into);
         seen.panicked = status
             .tally()
             .last_panic()
             .filter(|(_, at)| now.duration_since(*at) < PANIC_SHOWN)
             .map(|(name, at)| (name.to_owned(), at));
-        // A value that an earlier process wrote may only later have been recognized as a secret.
-        let recent = seen.sync.recent.iter_mut().map(|run| (&mut run.detail, &mut run.cause));
-        let last = seen.sync.last.iter_mut().map(|last| (&mut last.detail, &mut last.cause));
-        for (detail, cause) in recent.chain(last) {
-            *detail = clean(detail);
-            *cause = cause.take().map(|cause| clean(&cause));
-        }
-        seen.alarms = alarm::all(&app.name, &seen, now);
-        // Show the worst: most attempts first, then those under way for longest.
-        seen.tasks.attempts.sort_by_key(|task| std::cmp::Reverse(task.attempts));
-        seen.tasks.attempts.truncate(SHOWN_ATTEMPTS);
+        clean_syncs(app, &mut seen);
         seen
+    }
+}
+
+/// Redacts the texts of syncs: a value that an earlier process wrote may only later have been recognized as a secret.
+fn clean_syncs(app: &AppContext, seen: &mut AppOverview) {
+    let clean = |text: &str| visible(&app.shared.redactor.redact(text)).into_owned();
+    let recent = seen.sync.recent.iter_mut().map(|run| (&mut run.detail, &mut run.cause));
+    let last = seen.sync.last.iter_mut().map(|last| (&mut last.detail, &mut last.cause));
+    for (detail, cause) in recent.chain(last) {
+        *detail = clean(detail);
+        *cause = cause.take().map(|cause| clean(&cause));
     }
 }
 
@@ -237,7 +271,7 @@ fn still_held(tasks: &[journal::Held]) -> Option<Guarded> {
 }
 
 /// All nodes, as the database knows them.
-fn nodes(seen: &ownership::Seen, now: Timestamp) -> Vec<NodeOverview> {
+fn nodes(seen: &ownership::Seen, lease: Duration, now: Timestamp) -> Vec<NodeOverview> {
     let age = seen.at.map(|at| at.elapsed()).unwrap_or_default();
     let node = |node: &NodeSeen| {
         let owned = seen.view.owners.iter().filter(|owner| owner.process == node.process);
@@ -248,6 +282,7 @@ fn nodes(seen: &ownership::Seen, now: Timestamp) -> Vec<NodeOverview> {
             up_since: long_ago(now, node.up_for + age),
             seen_at: long_ago(now, node.silent_for + age),
             leaving: node.presence.is_leaving,
+            lost: node.process != seen.view.me && node.silent_for + age > lease,
             apps: owned.filter(|owner| !owner.lasts_for.is_zero()).count() as u64,
         }
     };
@@ -373,7 +408,7 @@ async fn remember(
 }
 
 /// A past instant, rounded to seconds. Otherwise, rounding errors would make the result differ at each call.
-fn long_ago(now: Timestamp, elapsed: Duration) -> Timestamp {
+pub(super) fn long_ago(now: Timestamp, elapsed: Duration) -> Timestamp {
     let elapsed = SignedDuration::try_from(elapsed).unwrap_or(SignedDuration::MAX);
     let then = now.saturating_sub(elapsed).unwrap_or(Timestamp::MIN);
     then.round(Unit::Second).unwrap_or(then)

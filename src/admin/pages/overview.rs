@@ -6,7 +6,7 @@ use serde::Serialize;
 use super::parts::{Frame, Line, ShownAlarm, Table, alarm, verdict};
 use super::render;
 use crate::admin::summary::{self, Severity, SummaryLine, grouped};
-use bridgehead_runtime::{Alarm, AppOverview, StatusReport, TaskCounts};
+use bridgehead_runtime::{Alarm, AppOverview, NodeOverview, StatusReport, TaskCounts};
 use bridgehead_store::RunResult;
 
 /// The number of retried tasks that are shown; `/status` has more.
@@ -21,6 +21,7 @@ struct Page {
     unhealthy: Option<String>,
     alarms: Vec<ShownAlarm>,
     apps: Vec<Card>,
+    nodes: Option<Table>,
 }
 
 /// An overview of an app.
@@ -63,7 +64,26 @@ fn page(overview: &StatusReport) -> Page {
         unhealthy,
         alarms: alarms.into_iter().map(|(app, of)| alarm(app, of, now)).collect(),
         apps: overview.apps.iter().map(|(name, app)| card(name, app, now)).collect(),
+        nodes: overview.daemon.as_ref().and_then(|daemon| nodes(&daemon.nodes, now)),
     }
+}
+
+/// The nodes that share the state, if they do.
+fn nodes(nodes: &[NodeOverview], now: Timestamp) -> Option<Table> {
+    let heads = [("Node", ""), ("State", ""), ("Apps", "number"), ("Version", ""), ("Started", "")];
+    let rows = nodes.iter().map(|node| {
+        let started = summary::ago(now, node.up_since);
+        vec![
+            node.name.clone(),
+            summary::node_state(node, now),
+            grouped(node.apps),
+            node.version.clone(),
+            started,
+        ]
+    });
+    let table =
+        || Table { is_stacked: true, ..Table::of("Nodes that share the state".to_owned(), &heads, rows) };
+    (!nodes.is_empty()).then(table)
 }
 
 /// An overview of an app.
@@ -77,6 +97,10 @@ pub(super) fn card(name: &str, app: &AppOverview, now: Timestamp) -> Card {
         line("Last sync", said.last_sync),
         line("Next sync", said.next_sync),
     ];
+    if let Some(node) = summary::node(app) {
+        let since = app.owner.as_ref().map(|owner| format!(", since {}", summary::clock(owner.since)));
+        lines.push(line("Node", SummaryLine { text: node.text + &since.unwrap_or_default(), ..node }));
+    }
     if let Some(counts) = &app.tasks.counts {
         lines.push(Line { is_wide: true, ..Line::new("Since startup", Severity::Quiet, done(counts)) });
     }

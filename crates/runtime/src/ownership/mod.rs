@@ -26,7 +26,7 @@ use super::builder::Assembly;
 use super::fleet::Fleet;
 use super::history::Recorder;
 use super::supervisor::{Ended, Supervisor};
-use bridgehead_store::lease::{Leases, Mailbox, Presence, View};
+use bridgehead_store::lease::{Leases, Mailbox, Presence, SharedStatus, View};
 use bridgehead_store::{AppKey, Error};
 
 /// How long a node that is leaving tries to announce it.
@@ -103,6 +103,11 @@ impl Ownership {
     /// Passes requests of operators between the nodes.
     pub(crate) fn mailbox(&self) -> &dyn Mailbox {
         self.leases.mailbox()
+    }
+
+    /// Passes the status of apps between the nodes.
+    pub(crate) fn shared_status(&self) -> Option<&dyn SharedStatus> {
+        self.leases.shared_status()
     }
 
     /// The duration of a lease.

@@ -8,6 +8,7 @@
 //! An epoch protects against what neither clock can detect: each takeover increments it, and every write carries it.
 
 mod mailbox;
+mod status;
 #[cfg(test)]
 mod tests;
 mod view;
@@ -17,6 +18,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 pub use mailbox::{Mailbox, Progress, Request};
+pub use status::{Reported, SharedStatus};
 pub use view::{Acquired, Leases, NodeSeen, OwnerSeen, Presence, View};
 
 /// The default duration of a lease.

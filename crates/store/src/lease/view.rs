@@ -7,7 +7,7 @@ use async_trait::async_trait;
 use tokio::time::Instant;
 
 use super::super::{AppKey, Error};
-use super::Mailbox;
+use super::{Mailbox, SharedStatus};
 
 /// A node's announcement about itself.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -106,6 +106,11 @@ pub trait Leases: fmt::Debug + Send + Sync {
 
     /// Passes requests of operators between the nodes.
     fn mailbox(&self) -> &dyn Mailbox;
+
+    /// Passes the status of apps between the nodes, if the database can.
+    fn shared_status(&self) -> Option<&dyn SharedStatus> {
+        None
+    }
 }
 
 impl View {

@@ -23,6 +23,7 @@ pub(super) mod position;
 mod restored_tests;
 mod retention;
 mod snapshots;
+mod status;
 mod survey;
 mod tasks;
 #[cfg(test)]

@@ -6,7 +6,7 @@ use async_trait::async_trait;
 use sqlx::{Connection, FromRow, PgConnection};
 use tokio::time::Instant;
 
-use super::super::lease::{Acquired, Leases, Mailbox, NodeSeen, OwnerSeen, Presence, View};
+use super::super::lease::{Acquired, Leases, Mailbox, NodeSeen, OwnerSeen, Presence, SharedStatus, View};
 use super::super::{AppKey, Error};
 use super::open::Postgres;
 use super::owners::{Node, from_milliseconds, milliseconds};
@@ -157,6 +157,10 @@ impl Leases for Postgres {
 
     fn mailbox(&self) -> &dyn Mailbox {
         self
+    }
+
+    fn shared_status(&self) -> Option<&dyn SharedStatus> {
+        Some(self)
     }
 }
 

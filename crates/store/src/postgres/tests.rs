@@ -8,7 +8,7 @@ use sqlx::{Connection, Executor, PgConnection};
 
 use super::super::contract::server::{database, settings, start, url};
 use super::super::contract::{app, at, completed, intent};
-use super::super::lease::Terms;
+use super::super::lease::{SharedStatus, Terms};
 use super::super::{Error, Known, ReportResult, SnapshotStore, State, TaskJournal};
 use super::{Address, Postgres, Settings};
 
@@ -96,6 +96,29 @@ async fn a_node_that_dies_is_followed_when_its_lease_has_ended_and_what_it_did_s
     );
     let known = other.known(&app(1), &["t".into()]).await.unwrap();
     assert_eq!(known[&TaskId::from("t")], Known::Intended, "unknown, as after a crash");
+}
+
+#[tokio::test]
+async fn only_the_owner_of_an_app_reports_its_status_and_only_others_read_it() {
+    let server = start().await;
+    let name = database(server.port).await;
+    let one = Postgres::join(&settings(server.port, &name, "a")).await.unwrap();
+    let other = Postgres::join(&settings(server.port, &name, "b")).await.unwrap();
+    one.acquire(&app(1)).await.unwrap();
+    let told = |text: &str| [(app(1), text.as_bytes().to_vec())];
+    let heard = async |state: &Postgres| -> Vec<(String, Vec<u8>)> {
+        state.reported().await.unwrap().into_iter().map(|told| (told.app, told.body)).collect()
+    };
+    one.report(&told("first")).await.unwrap();
+    one.report(&told("second")).await.unwrap();
+    other.report(&told("not the owner")).await.unwrap();
+    assert_eq!(heard(&other).await, [(app(1).as_str().to_owned(), b"second".to_vec())]);
+    assert_eq!(heard(&one).await, []);
+    one.release(&app(1), true).await.unwrap();
+    assert_eq!(heard(&other).await, [], "nobody runs it");
+    other.acquire(&app(1)).await.unwrap();
+    one.report(&told("no longer the owner")).await.unwrap();
+    assert_eq!((heard(&one).await, heard(&other).await), (vec![], vec![]));
 }
 
 #[tokio::test]
@@ -255,10 +278,26 @@ async fn two_nodes_that_start_at_the_same_time_make_one_state() {
     let (one, _other) = (one.unwrap(), other.unwrap());
     assert_eq!(server.sql(&name, "SELECT count(*) FROM lineage").trim(), "1");
     assert_eq!(server.sql(&name, "SELECT count(*) FROM doubts").trim(), "1");
-    server.sql(&name, "INSERT INTO _sqlx_migrations SELECT 9999, description, now(), true, checksum, 1 FROM _sqlx_migrations LIMIT 1");
-    let newer = Postgres::join(&a).await.unwrap_err();
-    assert!(matches!(newer, Error::TooNew { found: 9999, .. }), "{newer}");
     one.close().await;
+}
+
+#[tokio::test]
+async fn a_node_works_with_newer_tables_until_they_are_no_longer_compatible() {
+    let server = start().await;
+    let name = database(server.port).await;
+    let a = settings(server.port, &name, "a");
+    let newer = Postgres::join(&a).await.unwrap();
+    server.sql(&name, "INSERT INTO _sqlx_migrations SELECT 9999, description, now(), true, checksum, 1 FROM _sqlx_migrations LIMIT 1");
+    newer.close().await;
+    let older = Postgres::join(&a).await.unwrap();
+    older.acquire(&app(1)).await.unwrap();
+    older.intent(&app(1), &intent("t", 1, 1)).await.unwrap();
+    older.close().await;
+    server.sql(&name, "UPDATE compatibility SET oldest = 9999");
+    let refused = Postgres::join(&a).await.unwrap_err();
+    assert!(matches!(refused, Error::TooNew { found: 9999, .. }), "{refused}");
+    server.sql(&name, "DROP TABLE compatibility");
+    assert!(Postgres::join(&a).await.is_err());
 }
 
 #[tokio::test]
