@@ -174,12 +174,16 @@ fn polling(app: &AppOverview, now: Timestamp) -> SummaryLine {
 
 /// A task that needs more than one attempt, in one line.
 pub(crate) fn attempts(task: &TaskAttempts, now: Timestamp) -> String {
-    let times = counted(task.attempts, "attempt", "attempts");
     let since = long(now.duration_since(task.since));
+    let times = match task.attempts {
+        0 => format!("waiting for {since}"),
+        times => format!("{} in {since}", counted(times, "attempt", "attempts")),
+    };
     let what = match task.decided_at {
         Some(decided) => format!("executed {} ago, not reported yet", long(now.duration_since(decided))),
         None => match task.next_try_at {
             Some(next) => format!("next in {}", long(next.duration_since(now))),
+            None if task.attempts == 0 => "held".to_owned(),
             None => "attempt running, or held".to_owned(),
         },
     };
@@ -188,7 +192,8 @@ pub(crate) fn attempts(task: &TaskAttempts, now: Timestamp) -> String {
         (None, Some(reason)) => format!(": {reason}"),
         _ => String::new(),
     };
-    format!("{} {}, {times} in {since}, {what}{reason}", task.task, task.action)
+    let action = if task.action.is_empty() { String::new() } else { format!(" {}", task.action) };
+    format!("{}{action}, {times}, {what}{reason}", task.task)
 }
 
 fn tasks(app: &AppOverview) -> SummaryLine {

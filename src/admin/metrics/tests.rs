@@ -4,7 +4,7 @@ use std::time::Duration;
 use bridgehead_sdk::{Action, Code};
 
 use super::*;
-use bridgehead_runtime::{Held, Metrics, SyncEnd};
+use bridgehead_runtime::{DaemonOverview, Held, Metrics, NodeOverview, SyncEnd};
 use bridgehead_store::RunReason;
 
 /// A parsed sample.
@@ -246,4 +246,29 @@ fn format_follows_the_accept_header() {
     assert_eq!(Format::asked_for(Some("text/plain;version=0.0.4")), Format::Prometheus);
     let prometheus = "application/openmetrics-text;version=1.0.0,text/plain;version=0.0.4;q=0.5";
     assert_eq!(Format::asked_for(Some(prometheus)), Format::OpenMetrics);
+}
+
+#[test]
+fn node_known_as_two_processes_is_exported_once() {
+    let process = |name: &str, apps, lost| NodeOverview {
+        name: name.into(),
+        version: "1.2.3".into(),
+        is_this: false,
+        up_since: Timestamp::UNIX_EPOCH,
+        seen_at: Timestamp::UNIX_EPOCH,
+        leaving: false,
+        lost,
+        apps,
+    };
+    let mut scrape = scrape("hr", "account");
+    scrape.overview.daemon = Some(DaemonOverview {
+        nodes: vec![process("a", 0, true), process("a", 3, false), process("b", 1, true)],
+        ..Default::default()
+    });
+    let families = parse(&write(scrape).unwrap());
+    let values = |family: &str| -> Vec<(String, f64)> {
+        families[family].1.iter().map(|sample| (sample.labels["node"].clone(), sample.value)).collect()
+    };
+    assert_eq!(values("bridgehead_node_apps"), [("a".into(), 3.0), ("b".into(), 1.0)]);
+    assert_eq!(values("bridgehead_node_lost"), [("a".into(), 0.0), ("b".into(), 1.0)]);
 }

@@ -73,16 +73,16 @@ fn nodes(nodes: &[NodeOverview], now: Timestamp) -> Option<Table> {
     let heads = [("Node", ""), ("State", ""), ("Apps", "number"), ("Version", ""), ("Started", "")];
     let rows = nodes.iter().map(|node| {
         let started = summary::ago(now, node.up_since);
-        vec![
-            node.name.clone(),
-            summary::node_state(node, now),
-            grouped(node.apps),
-            node.version.clone(),
-            started,
-        ]
+        let state = summary::node_state(node, now);
+        vec![node.name.clone(), state, grouped(node.apps), node.version.clone(), started]
     });
-    let table =
-        || Table { is_stacked: true, ..Table::of("Nodes that share the state".to_owned(), &heads, rows) };
+    let table = || {
+        let mut table = Table { is_stacked: true, ..Table::of("Nodes that share the state", &heads, rows) };
+        for (row, node) in table.rows.iter_mut().zip(nodes) {
+            row.cells[1].mood = node.lost.then_some(Severity::Uneasy.as_str());
+        }
+        table
+    };
     (!nodes.is_empty()).then(table)
 }
 

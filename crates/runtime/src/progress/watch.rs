@@ -130,6 +130,14 @@ impl Progress {
         });
     }
 
+    /// Records what an earlier process has done for a task.
+    pub(crate) fn resumed(&self, task: &TaskId, action: &str, attempts: u32) {
+        self.task(task, |seen| {
+            action.clone_into(&mut seen.action);
+            seen.attempts = attempts;
+        });
+    }
+
     /// Records why a task is not done yet, and how long it waits now.
     pub(crate) fn wait(&self, task: &TaskId, code: Option<Code>, reason: &str, wait: Duration) {
         self.task(task, |seen| {

@@ -174,6 +174,8 @@ impl<'a> AttemptContext<'a> {
             prior.may_have_applied.then_some(prior.since_last)
         });
         if let Some(since_last) = interrupted {
+            let (task, action) = (&self.intent.task, &self.intent.action);
+            self.app.status.progress().resumed(task, action, self.intent.attempt);
             self.wait_until_settled().await?;
             tracing::info!(app = %self.app.name, task = %self.intent.task, attempts = self.intent.attempt, "was interrupted; verifying");
             let failure = Failure::new(
