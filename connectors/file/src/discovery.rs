@@ -129,7 +129,8 @@ fn settings(path: &str, found: &[Found], accounts: &Found) -> Discovered {
         discovered = discovered.with_warning(warning);
     }
     if lacks("status") {
-        let warning = format!("{} has no column 'status': everybody in it counts as active", accounts.name);
+        let warning =
+            format!("{} has no column 'status', so all its accounts count as active", accounts.name);
         discovered = discovered.with_warning(warning);
     }
     sections.insert(0, root);

@@ -108,7 +108,7 @@ impl Shape {
             let (place, comment) = if *is_everywhere {
                 (place, "")
             } else {
-                (format!("{place} | default(none)"), "not everybody has it")
+                (format!("{place} | default(none)"), "some records do not have it")
             };
             if *field == "department" {
                 extra.insert((*field).to_owned(), place.into());

@@ -177,7 +177,7 @@ async fn look(
             )),
         };
     } else {
-        found = found.with_warning("no column says who is active: everybody in the table counts as active");
+        found = found.with_warning("no column says who is active, so all accounts count as active");
     }
     let mut sections = vec![root, guess.section(engine, values.as_ref())];
     let groups = guess.groups(&tables, engine);

@@ -71,7 +71,7 @@ pub(crate) struct Lifecycle {
     pub(crate) stuck: AtomicBool,
     /// Since when the app has run with these settings.
     pub(crate) running_since: Timestamp,
-    /// The app replaces another one with the same id in this process, so it does not start from the beginning.
+    /// The app replaces another one with the same id in this process, or has moved here from another node, so it keeps its schedule.
     pub(crate) continues: bool,
     /// For building this app again, with other settings or after it moved between nodes. All calls go through [`Target`] and [`Upstream`].
     pub(crate) connector: Arc<dyn Connector>,

@@ -163,9 +163,9 @@ impl Assembly {
     }
 
     /// Builds another context of an app, for when this node takes it over or gives it up.
-    pub(crate) fn again(&self, app: &AppContext) -> Arc<AppContext> {
+    pub(crate) fn again(&self, app: &AppContext, continues: bool) -> Arc<AppContext> {
         let (connector, bridge) = (Arc::clone(&app.lifecycle.connector), Arc::clone(&app.lifecycle.bridge));
-        self.app(&app.name, app.settings.clone(), connector, bridge, false)
+        self.app(&app.name, app.settings.clone(), connector, bridge, continues)
     }
 }
 

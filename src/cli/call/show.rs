@@ -123,7 +123,7 @@ impl<'a> Show<'a> {
             return;
         }
         match &answer {
-            Ok(Value::Null) => self.line("connector", "nobody"),
+            Ok(Value::Null) => self.line("connector", "no such account"),
             Ok(Value::Object(fields)) if fields.is_empty() => self.line("connector", "all good"),
             Ok(answer) => self.line("connector", &text(answer)),
             Err(refused) => self.line("connector", &refused.in_words()),

@@ -85,7 +85,7 @@ pub(super) async fn drive(
                     }
                     for line in &found.warnings {
                         if told.insert(line.clone()) {
-                            asker.say(&format!("  look at this: {line}"));
+                            asker.say(&format!("  check this: {line}"));
                         }
                     }
                     plan.saw_target(interview.len(), found);

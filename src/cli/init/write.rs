@@ -104,7 +104,7 @@ fn write_app(text: &mut String, app: &App<'_>) {
     section(text, &format!("apps.{name}.protect"), false, "", &protect);
     for warning in app.warnings {
         text.push('\n');
-        comment(text, &format!("Look at this: {warning}"));
+        comment(text, &format!("Check this: {warning}"));
     }
     let path = |table: &str| match table {
         "" => format!("apps.{name}.target"),

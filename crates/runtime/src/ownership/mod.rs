@@ -36,6 +36,7 @@ const FAREWELL: Duration = Duration::from_secs(1);
 #[derive(Debug)]
 pub(crate) struct Ownership {
     leases: Arc<dyn Leases>,
+    started_at: Instant,
     seen: RwLock<Seen>,
     /// Since when each app has had no owner, as this node saw it.
     orphans: RwLock<BTreeMap<AppKey, Instant>>,
@@ -82,7 +83,7 @@ pub(crate) struct Here<'a> {
 
 impl Ownership {
     pub(crate) fn new(leases: Arc<dyn Leases>) -> Self {
-        Self { leases, seen: RwLock::default(), orphans: RwLock::default() }
+        Self { leases, started_at: Instant::now(), seen: RwLock::default(), orphans: RwLock::default() }
     }
 
     /// Returns the last view.
@@ -194,7 +195,7 @@ impl Ownership {
         };
         match task {
             Task::Take(_) => self.take(here, &app).await,
-            Task::Start(_) => start(here, &app.name, &key).await,
+            Task::Start(_) => start(here, &app.name, &key, false).await,
             Task::Move(_, to) => {
                 tracing::info!(app = %app.name, to, "the app is moved to another node");
                 self.end(here, &app).await;
@@ -253,7 +254,10 @@ impl Ownership {
             Ok(acquired) => {
                 let settles_in = acquired.settles_in;
                 tracing::info!(app = %app.name, epoch = acquired.epoch, ?settles_in, "this node runs the app now");
-                start(here, &app.name, &app.key).await;
+                // A process that starts may have to wait until leases have expired. Later, the app has only moved here: it keeps its schedule,
+                // so a crash of one node does not cause full syncs of all its apps.
+                let has_moved = self.started_at.elapsed() > 2 * self.leases.lease();
+                start(here, &app.name, &app.key, has_moved).await;
             }
             Err(Error::Owned { node, .. }) => {
                 tracing::debug!(app = %app.name, node, "another node was quicker to take the app");
@@ -274,7 +278,7 @@ impl Ownership {
         }
         self.give_back(here.history, app, ended == Ended::Finished).await;
         here.supervisor.forget(&app.name);
-        here.fleet.put(here.assembly.again(app));
+        here.fleet.put(here.assembly.again(app, false));
         drop(commands);
     }
 
@@ -303,14 +307,14 @@ impl Ownership {
     }
 }
 
-/// Starts the loops of an app in a new context.
-async fn start(here: &Here<'_>, name: &str, key: &AppKey) {
+/// Starts the loops of an app in a new context. `continues` says whether it has only moved from another node.
+async fn start(here: &Here<'_>, name: &str, key: &AppKey, continues: bool) {
     let Some(_turn) = here.supervisor.move_app().await else { return };
     let Some(app) = here.fleet.get(name).filter(|app| app.key == *key) else { return };
     if here.supervisor.is_running(name) {
         return;
     }
-    let app = here.assembly.again(&app);
+    let app = here.assembly.again(&app, continues);
     if here.supervisor.start(&app) {
         here.fleet.put(app);
     }
