@@ -61,10 +61,9 @@ pub(super) async fn run(plan: &Plan) -> Outcome {
     let files = run.files().await;
     let disturbances = run.disturbances.lock().expect("the disturbances").clone();
     let skipped = run.skipped.load(std::sync::atomic::Ordering::Relaxed);
-    let syncs = run.world.sandbox.ledger().iter().filter(|entry| {
-        entry.path.trim_end_matches('/').ends_with("/complete") && entry.handled == Some(202)
-    });
-    let syncs = syncs.count();
+    let requests = run.world.sandbox.ledger();
+    let is_complete = |path: &str| path.trim_end_matches('/').ends_with("/complete");
+    let syncs = requests.iter().filter(|entry| is_complete(&entry.path) && entry.handled == Some(202)).count();
     Outcome { violations, samples: run.watch.samples(), disturbances, skipped, syncs, settled_after, files }
 }
 
