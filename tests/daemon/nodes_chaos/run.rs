@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use bridgehead::sandbox::Entry;
 use bridgehead_test_servers::Postgres;
 use tokio::sync::Mutex;
 use tokio::task::{JoinSet, block_in_place};
@@ -62,8 +63,7 @@ pub(super) async fn run(plan: &Plan) -> Outcome {
     let disturbances = run.disturbances.lock().expect("the disturbances").clone();
     let skipped = run.skipped.load(std::sync::atomic::Ordering::Relaxed);
     let requests = run.world.sandbox.ledger();
-    let is_complete = |path: &str| path.trim_end_matches('/').ends_with("/complete");
-    let syncs = requests.iter().filter(|entry| is_complete(&entry.path) && entry.handled == Some(202)).count();
+    let syncs = requests.iter().filter(|entry| completes_sync(entry)).count();
     Outcome { violations, samples: run.watch.samples(), disturbances, skipped, syncs, settled_after, files }
 }
 
@@ -75,6 +75,11 @@ async fn look(run: Arc<Run>) {
         }
         sleep(Duration::from_millis(100)).await;
     }
+}
+
+/// Whether a request completed a sync.
+fn completes_sync(entry: &Entry) -> bool {
+    entry.path.trim_end_matches('/').ends_with("/complete") && entry.handled == Some(202)
 }
 
 /// Secrets and panics in a log.
@@ -130,7 +135,7 @@ impl Run {
         for node in &run.nodes {
             node.lock().await.start(&run.world);
         }
-        run.all_are_owned().await;
+        run.all_are_synced().await;
         run
     }
 
@@ -138,10 +143,23 @@ impl Run {
         self.sites.lock().expect("the apps").iter().map(|site| site.app).collect()
     }
 
-    /// The first node creates the tables, and each app finds an owner.
-    async fn all_are_owned(&self) {
-        crate::support::eventually("every app has an owner", || {
-            self.apps().iter().all(|app| self.watch.owner(&app.to_string()).is_some())
+    /// Each app finds an owner, and completes its first sync: an interrupted first sync would hold all later ones for the operator.
+    async fn all_are_synced(&self) {
+        let is_synced = |app: &uuid::Uuid| {
+            let requests = self.world.sandbox.ledger();
+            requests.iter().any(|entry| entry.app_id == Some(*app) && completes_sync(entry))
+        };
+        let apps = self.apps();
+        crate::support::eventually("every app has completed a sync", || apps.iter().all(is_synced)).await;
+        // Iden was told; the nodes have to record it.
+        crate::support::eventually("every sync is recorded", || {
+            apps.iter().all(|app| {
+                let asked =
+                    format!("SELECT count(*) FROM syncs WHERE app = '{app}' AND completed_at IS NOT NULL");
+                block_in_place(|| {
+                    self.server.try_lock().is_ok_and(|server| server.sql("postgres", &asked).trim() == "1")
+                })
+            })
         })
         .await;
     }
