@@ -11,6 +11,9 @@ use super::plan::Fault;
 use crate::nodes::send;
 use crate::support::{Daemon, World};
 
+/// The exit status of a process that may succeed if it is started again.
+const TEMPORARY: i32 = 75;
+
 /// A node of the run: its process, and its connections to the database and to Iden.
 pub(super) struct Node {
     pub(super) name: &'static str,
@@ -41,11 +44,18 @@ impl Node {
         self.daemon = Some(super::start(world, self.name));
     }
 
-    /// Its process, unless that has ended by itself.
-    fn running(&mut self) -> Option<&mut Daemon> {
-        if let Some(status) = self.daemon.as_mut().and_then(Daemon::exit_status) {
-            self.unexpected.push(format!("node {} ended by itself: {status}", self.name));
+    /// Its process, unless that has ended by itself. One that found its folder in use, by a command that ran while it was down, is started
+    /// again, as systemd does.
+    pub(super) fn running(&mut self, world: &World) -> Option<&mut Daemon> {
+        while let Some((status, log)) =
+            self.daemon.as_mut().and_then(|one| Some((one.exit_status()?, one.log())))
+        {
             self.keep_log();
+            if status.code() != Some(TEMPORARY) || !log.contains("in use by another bridgehead") {
+                self.unexpected.push(format!("node {} ended by itself: {status}", self.name));
+                return None;
+            }
+            self.start(world);
         }
         self.daemon.as_mut()
     }
@@ -65,7 +75,7 @@ impl Node {
         fault: Fault,
         lasts: Duration,
     ) -> Option<Disturbance> {
-        let Some(daemon) = self.running() else {
+        let Some(daemon) = self.running(world) else {
             self.start(world);
             return None;
         };
@@ -107,8 +117,8 @@ impl Node {
     }
 
     /// Stops it at the end of the run.
-    pub(super) async fn stop(&mut self) {
-        if let Some(daemon) = self.running() {
+    pub(super) async fn stop(&mut self, world: &World) {
+        if let Some(daemon) = self.running(world) {
             daemon.signal("TERM").await;
             self.has_stopped().await;
         }

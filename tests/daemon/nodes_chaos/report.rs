@@ -44,7 +44,8 @@ pub(super) fn keep(plan: &Plan, outcome: &Outcome) -> String {
     let folder = folder.join(format!("nodes-{}", plan.seed));
     std::fs::create_dir_all(&folder).expect("a folder");
     let plan = ("plan.txt".to_owned(), plan.to_string());
-    for (name, text) in outcome.files.iter().chain([&plan]) {
+    let violations = ("violations.txt".to_owned(), outcome.violations.join("\n"));
+    for (name, text) in outcome.files.iter().chain([&plan, &violations]) {
         std::fs::write(folder.join(name), text).expect("a file");
     }
     format!("logs and ledgers are in {}", folder.display())

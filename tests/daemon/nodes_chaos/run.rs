@@ -67,9 +67,15 @@ pub(super) async fn run(plan: &Plan) -> Outcome {
     Outcome { violations, samples: run.watch.samples(), disturbances, skipped, syncs, settled_after, files }
 }
 
-/// Looks all the time for records that Iden has removed.
+/// Looks all the time for records that Iden has removed, and for processes that have ended.
 async fn look(run: Arc<Run>) {
     loop {
+        for node in &run.nodes {
+            // One that is disturbed at the moment is looked at later.
+            if let Ok(mut node) = node.try_lock() {
+                node.running(&run.world);
+            }
+        }
         for site in run.sites.lock().expect("the apps").iter_mut() {
             site.look_for_removals(&run.world);
         }
@@ -251,7 +257,7 @@ impl Run {
             }
         }
         for node in &self.nodes {
-            node.lock().await.stop().await;
+            node.lock().await.stop(&self.world).await;
         }
         let wishes = plan.wishes();
         let mut sites = self.sites.lock().expect("the apps");
