@@ -112,7 +112,17 @@ impl Plan {
             let what = making.disturbance();
             making.step(at, what);
         });
-        making.every(3500..5500, Making::ambush);
+        // One of each kind early on, while all nodes run, and more later.
+        let first = making.random.random_range(500..1000);
+        making.ambush_calls(first);
+        making.ambush_intents(first + 4000);
+        making.every(5000..9000, |making, at| {
+            if making.random.random_bool(0.5) {
+                making.ambush_calls(at);
+            } else {
+                making.ambush_intents(at);
+            }
+        });
         making.every(3000..9000, |making, at| {
             let (crashes, lasts) = (making.random.random_bool(0.5), making.random.random_range(100..1500));
             making.step(at, What::Restart { crashes, lasts });
@@ -197,33 +207,28 @@ impl Making {
         What::Disturb { who, fault, lasts }
     }
 
-    /// Takes an app from its node at the worst moment.
-    fn ambush(&mut self, at: u64) {
+    /// Takes an app from its node in the middle of calls that are applied after all deadlines: the node's connector works on.
+    fn ambush_calls(&mut self, at: u64) {
         let app = self.random.random_range(0..APPS);
-        let who = Who::OwnerOf(app);
-        if self.random.random_bool(0.5) {
-            // In the middle of calls, one of which is applied after all deadlines. The node's connector works on.
-            let wishes = (0..3)
-                .map(|_| {
-                    let call = Call::Late;
-                    self.stories.change(&mut self.random, app, call)
-                })
-                .collect();
-            self.step(at, What::Tasks(wishes));
-            let fault = *[Fault::Suspend, Fault::HoldDatabase].choose(&mut self.random).expect("a fault");
-            let (after, lasts) = (self.random.random_range(400..900), self.random.random_range(7000..8000));
-            self.step(at + after, What::Disturb { who, fault, lasts });
-        } else {
-            // Just before calls: the node knows the tasks, but cannot record that it starts them. When it can, another node is in the
-            // middle of them.
-            let lasts = self.random.random_range(2800..5000);
-            self.step(at, What::Disturb { who, fault: Fault::HoldDatabase, lasts });
-            for _ in 0..6 {
-                let call = Call::Slow(self.random.random_range(2600..3600));
-                let wish = self.stories.change(&mut self.random, app, call);
-                let after = self.random.random_range(100..1800);
-                self.step(at + after, What::Tasks(vec![wish]));
-            }
+        let wishes = (0..3).map(|_| self.stories.change(&mut self.random, app, Call::Late)).collect();
+        self.step(at, What::Tasks(wishes));
+        let faults = [Fault::Suspend, Fault::Suspend, Fault::HoldDatabase];
+        let fault = *faults.choose(&mut self.random).expect("a fault");
+        let (after, lasts) = (self.random.random_range(350..650), self.random.random_range(7500..8500));
+        self.step(at + after, What::Disturb { who: Who::OwnerOf(app), fault, lasts });
+    }
+
+    /// Takes an app from its node just before calls: the node knows the tasks, but cannot record that it starts them. When it can, another
+    /// node is in the middle of them.
+    fn ambush_intents(&mut self, at: u64) {
+        let app = self.random.random_range(0..APPS);
+        let lasts = self.random.random_range(3000..5000);
+        self.step(at, What::Disturb { who: Who::OwnerOf(app), fault: Fault::HoldDatabase, lasts });
+        for _ in 0..6 {
+            let call = Call::Slow(self.random.random_range(2600..3600));
+            let wish = self.stories.change(&mut self.random, app, call);
+            let after = self.random.random_range(100..1800);
+            self.step(at + after, What::Tasks(vec![wish]));
         }
     }
 }

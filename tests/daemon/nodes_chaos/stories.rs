@@ -16,7 +16,7 @@ pub(super) const TIMEOUT: u64 = 4;
 pub(super) const WITHIN: f64 = 7.8;
 /// How long a late call takes, in seconds. A node that has taken an app over and does not wait for the calls of the node before repeats
 /// them earlier.
-const LATE: f64 = 7.0;
+const LATE: f64 = 7.5;
 /// How many accounts the target of an app has at the start.
 pub(super) const PEOPLE: usize = 60;
 
