@@ -37,6 +37,7 @@ async fn chaos(seed: u64) {
     let plan = Plan::new(seed, given("CHAOS_SECONDS", 12) * 1000);
     let run = run::run(&plan).await;
     println!("CHAOS {}", report::figures(&plan, &run));
+    let kept = report::keep(&plan, &run);
     if run.violations.is_empty() {
         return;
     }
@@ -45,7 +46,6 @@ async fn chaos(seed: u64) {
         // Writing to a string cannot fail.
         writeln!(text, "seed {seed}: {violation}").ok();
     }
-    let kept = report::keep(&plan, &run);
     panic!("\n{text}\n{plan}\n{kept}");
 }
 

@@ -214,7 +214,7 @@ impl Making {
         self.step(at, What::Tasks(wishes));
         let faults = [Fault::Suspend, Fault::Suspend, Fault::HoldDatabase];
         let fault = *faults.choose(&mut self.random).expect("a fault");
-        let (after, lasts) = (self.random.random_range(350..650), self.random.random_range(7500..8500));
+        let (after, lasts) = (self.random.random_range(350..650), self.random.random_range(9300..10000));
         self.step(at + after, What::Disturb { who: Who::OwnerOf(app), fault, lasts });
     }
 
@@ -225,7 +225,7 @@ impl Making {
         let lasts = self.random.random_range(3000..5000);
         self.step(at, What::Disturb { who: Who::OwnerOf(app), fault: Fault::HoldDatabase, lasts });
         for _ in 0..6 {
-            let call = Call::Slow(self.random.random_range(2600..3600));
+            let call = Call::Slow(self.random.random_range(3000..4500));
             let wish = self.stories.change(&mut self.random, app, call);
             let after = self.random.random_range(100..1800);
             self.step(at + after, What::Tasks(vec![wish]));

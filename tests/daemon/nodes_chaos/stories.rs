@@ -10,13 +10,13 @@ use serde_json::{Value, json};
 use super::plan::APPS;
 
 /// How long an attempt may take, in seconds: longer than a lease.
-pub(super) const TIMEOUT: u64 = 4;
+pub(super) const TIMEOUT: u64 = 5;
 /// How long after its start a call may have an effect, in seconds: it may have been sent to the target just before the deadline, and the
 /// target may work on it for as long again.
-pub(super) const WITHIN: f64 = 7.8;
+pub(super) const WITHIN: f64 = 9.7;
 /// How long a late call takes, in seconds. A node that has taken an app over and does not wait for the calls of the node before repeats
 /// them earlier.
-const LATE: f64 = 7.5;
+const LATE: f64 = 9.3;
 /// How many accounts the target of an app has at the start.
 pub(super) const PEOPLE: usize = 60;
 
