@@ -99,7 +99,9 @@ impl Plan {
             stories: Stories::new(),
             steps: Vec::new(),
         };
-        making.every(400..800, |making, at| {
+        let first = making.random.random_range(500..1000);
+        let calm = first + 4000;
+        making.every(0, 400..800, |making, at| {
             let app = making.random.random_range(0..APPS);
             let story = making.stories.tell(&mut making.random, app);
             // The tasks of an account come together, or one after the other.
@@ -108,26 +110,25 @@ impl Plan {
                 making.step(at + number * apart, What::Tasks(vec![wish]));
             }
         });
-        making.every(1000..2000, |making, at| {
+        making.every(calm, 800..1600, |making, at| {
             let what = making.disturbance();
             making.step(at, what);
         });
-        // One of each kind early on, while all nodes run, and more later.
-        let first = making.random.random_range(500..1000);
+        // One of each kind early on, and more later. Nothing else disturbs the nodes before the first one's app was taken over.
         making.ambush_calls(first);
-        making.ambush_intents(first + 4000);
-        making.every(5000..9000, |making, at| {
+        making.ambush_intents(calm + 500);
+        making.every(calm, 5000..9000, |making, at| {
             if making.random.random_bool(0.5) {
                 making.ambush_calls(at);
             } else {
                 making.ambush_intents(at);
             }
         });
-        making.every(3000..9000, |making, at| {
+        making.every(calm, 1500..6000, |making, at| {
             let (crashes, lasts) = (making.random.random_bool(0.5), making.random.random_range(100..1500));
             making.step(at, What::Restart { crashes, lasts });
         });
-        making.every(2000..4000, |making, at| {
+        making.every(0, 2000..4000, |making, at| {
             let (app, node) = (making.random.random_range(0..APPS), making.random.random_range(0..NODES));
             making.step(at, What::Sync { app, node });
         });
@@ -167,8 +168,8 @@ impl Making {
     }
 
     /// Repeats something in random intervals.
-    fn every(&mut self, pause: std::ops::Range<u64>, mut make: impl FnMut(&mut Self, u64)) {
-        let mut at = self.random.random_range(300..pause.end);
+    fn every(&mut self, from: u64, pause: std::ops::Range<u64>, mut make: impl FnMut(&mut Self, u64)) {
+        let mut at = from + self.random.random_range(300..pause.end);
         while at < self.length {
             make(self, at);
             at += self.random.random_range(pause.clone());
