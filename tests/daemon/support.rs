@@ -204,11 +204,16 @@ impl Daemon {
         self.log()
     }
 
+    /// The exit status, if it has ended.
+    pub(crate) fn exit_status(&mut self) -> Option<ExitStatus> {
+        self.child.try_wait().expect("it can be waited for")
+    }
+
     /// Waits for its end, and returns the exit status.
     pub(crate) async fn ended(&mut self) -> ExitStatus {
         let mut status = None;
         eventually("the daemon ends", || {
-            status = self.child.try_wait().expect("it can be waited for");
+            status = self.exit_status();
             status.is_some()
         })
         .await;

@@ -101,17 +101,6 @@ impl World {
         calls.filter(|line| line.event == "start" && line.task == task).map(|line| line.attempt).collect()
     }
 
-    /// Whether a call for the task changed the target or ended although a later attempt had started.
-    pub(crate) fn overlaps(&self, task: &str) -> bool {
-        let mut latest = 0;
-        self.calls().into_iter().filter(|line| line.task == task).any(|line| {
-            if line.event == "start" {
-                latest = latest.max(line.attempt);
-            }
-            line.event != "start" && line.attempt < latest
-        })
-    }
-
     /// The number of times a task changed the target.
     pub(crate) fn applied(&self, task: &str) -> usize {
         self.calls().iter().filter(|line| line.event == "applied" && line.task == task).count()
@@ -155,7 +144,7 @@ impl World {
 }
 
 /// Skips an incomplete last line, which a process may be writing.
-fn whole_lines(text: &str) -> impl Iterator<Item = Value> {
+pub(crate) fn whole_lines(text: &str) -> impl Iterator<Item = Value> {
     text.split_inclusive('\n')
         .filter(|line| line.ends_with('\n'))
         .map(|line| serde_json::from_str(line).expect("a line of JSON"))

@@ -6,6 +6,9 @@ In the folder `settings.folder`:
                   resulting records in one line, so a process that is killed has made the change completely or not at all.
 - rules.json      the faults; read again at every call. See `Rule` below.
 
+With `settings.within`, a change is not made later than this many seconds after its call began: however slow the machine is, no call has
+an effect after that.
+
 Each line is on the disk before anything that follows it, so a killed process has recorded everything it did. Several processes may serve the
 same folder, as those of two nodes do: each sees what the others changed.
 """
@@ -34,7 +37,7 @@ def append(name, line):
 
 def note(event, method, params, **more):
     line = {"event": event, "method": method, "task": params.get("task_id"), "attempt": params.get("attempt"), "may_have_applied": params.get("may_have_applied")}
-    append("ledger.jsonl", {**line, "account": label(params), "pid": os.getpid(), **more})
+    append("ledger.jsonl", {**line, "account": label(params), "pid": os.getpid(), "at": time.time_ns(), **more})
 
 
 def read(name):
@@ -138,9 +141,11 @@ def filled(value, params):
     return value
 
 
-def apply(action, params):
+def apply(action, params, began):
     account, changes = params["account"], params.get("changes") or {}
     with current():
+        if time.monotonic() - began > settings.get("within", float("inf")):
+            raise Failure("TIMEOUT", f"{settings['app']} gave up on {label(params)}")
         record, app = find(account), settings["app"]
         if action == "create_account":
             taken = [find({name: account[name]}) for name in NAMES if account.get(name)]
@@ -204,9 +209,9 @@ def records(params):
     return {"records": rest[:100], "next": rest[99]["id"] if len(rest) > 100 else None}
 
 
-def perform(method, params):
+def perform(method, params, began):
     if method in ACTIONS:
-        return apply(method, params)
+        return apply(method, params, began)
     if method == "find_account":
         with current():
             return find(params["account"])
@@ -214,6 +219,7 @@ def perform(method, params):
 
 
 def serve(id, method, params, **_):
+    began = time.monotonic()
     note("start", method, params)
     rule = Rule.of(method, params)
     try:
@@ -222,7 +228,7 @@ def serve(id, method, params, **_):
         wait(rule.get("delay", 0), rule.get("until"))
         result = None
         if rule.get("apply", not any(name in rule for name in ("exit", "garbage", "error", "answer"))):
-            result = perform(method, params)
+            result = perform(method, params, began)
         wait(rule.get("hang", 0), rule.get("hang_until"))
         if "exit" in rule:
             with lock:

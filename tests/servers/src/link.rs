@@ -1,12 +1,13 @@
 //! A connection between two servers that a test can interrupt.
 
+use std::collections::BTreeMap;
 use std::io::{Read, Write};
 use std::net::{Ipv4Addr, Shutdown, TcpListener, TcpStream};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
 
 /// Forwards data between a server and the clients that connect to the port of this link, unless it is held: then connections stay open, and
-/// no data passes until it is released; or broken: then new connections are closed. It ends with the test's process.
+/// no data passes until it is released; or broken: then new connections are closed; or cut: then all are. It ends with the test's process.
 #[derive(Clone, Debug)]
 pub struct Link {
     pub port: u16,
@@ -26,6 +27,10 @@ struct State {
     held: bool,
     /// How many bytes from clients may still pass before it breaks.
     left: Option<usize>,
+    /// Both sides of the open connections.
+    open: BTreeMap<u64, [TcpStream; 2]>,
+    /// The number of connections so far.
+    joined: u64,
 }
 
 impl Default for Link {
@@ -71,6 +76,17 @@ impl Link {
     /// Breaks after this many bytes from clients.
     pub fn break_after(&self, octets: usize) {
         self.gate.change(|state| state.left = Some(octets));
+    }
+
+    /// Closes all connections, and every new one until [`Link::mend`].
+    pub fn cut(&self) {
+        self.gate.change(|state| {
+            state.left = Some(0);
+            for stream in std::mem::take(&mut state.open).values().flatten() {
+                // An error means that it is already closed.
+                stream.shutdown(Shutdown::Both).ok();
+            }
+        });
     }
 
     /// Whether it is broken.
@@ -120,9 +136,20 @@ impl Gate {
         }
         let Ok(server) = TcpStream::connect((Ipv4Addr::LOCALHOST, self.pass())) else { return };
         let (Ok(to_client), Ok(to_server)) = (client.try_clone(), server.try_clone()) else { return };
-        let other = Arc::clone(&self);
-        thread::spawn(move || other.copy(server, to_client, false));
-        self.copy(client, to_server, true);
+        let (Ok(one), Ok(other)) = (client.try_clone(), server.try_clone()) else { return };
+        let mut number = 0;
+        self.change(|state| {
+            state.joined += 1;
+            number = state.joined;
+            state.open.insert(number, [one, other]);
+        });
+        // It may have been cut while this connection was made.
+        if self.takes(0) {
+            let other = Arc::clone(&self);
+            thread::spawn(move || other.copy(server, to_client, false));
+            self.copy(client, to_server, true);
+        }
+        self.change(|state| drop(state.open.remove(&number)));
     }
 
     fn copy(&self, mut from: TcpStream, mut to: TcpStream, of_client: bool) {

@@ -88,6 +88,13 @@ impl Postgres {
         self.process = None;
     }
 
+    /// Crashes it: sessions end at once, nothing is written to the data files, and [`Postgres::restart`] recovers them from the log.
+    pub fn crash(&mut self) {
+        if let Some(process) = self.process.take() {
+            process.quit();
+        }
+    }
+
     /// Restarts it with the same data on the same port, whether it is running or not.
     ///
     /// # Panics

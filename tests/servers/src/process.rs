@@ -116,6 +116,12 @@ impl Process {
         kill_process_group(self.pid(), Signal::CONT).expect("the server runs");
     }
 
+    /// Makes it end at once with SIGQUIT, without any orderly end. PostgreSQL calls this an immediate shutdown: its next start recovers as
+    /// after a crash.
+    pub fn quit(mut self) {
+        self.asked_by = Signal::QUIT;
+    }
+
     fn pid(&self) -> Pid {
         Pid::from_child(&self.child)
     }

@@ -176,7 +176,18 @@ impl Ownership {
         }
         if is_fresh {
             let steps = plan::steps(&self.seen().view, self.leases.lease(), may_move);
-            tasks.extend(steps.into_iter().map(|step| match step {
+            // An app that still runs here has a lease that has ended: either a renewal brings it back, or it was lost, and its loops end
+            // first. With a new epoch, the loops of the old one would go on although other nodes may have run the app meanwhile.
+            let running: BTreeSet<AppKey> = here
+                .fleet
+                .all()
+                .into_values()
+                .filter(|app| here.supervisor.is_running(&app.name))
+                .map(|app| app.key.clone())
+                .collect();
+            let steps =
+                steps.into_iter().filter(|step| !matches!(step, Step::Acquire(app) if running.contains(app)));
+            tasks.extend(steps.map(|step| match step {
                 Step::Acquire(app) => Task::Take(app),
                 Step::Leave(app) => Task::Move(app, "a node that may run it".to_owned()),
                 Step::Release { app, to } => Task::Move(app, to),

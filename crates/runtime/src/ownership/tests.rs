@@ -43,6 +43,9 @@ impl Script for Away {
 struct Database {
     owned: Mutex<BTreeSet<AppKey>>,
     elsewhere: Mutex<BTreeSet<AppKey>>,
+    /// Apps whose lease has ended, although their process does not know that yet.
+    expired: Mutex<BTreeSet<AppKey>>,
+    acquired: Mutex<Vec<AppKey>>,
     released: Mutex<Vec<(AppKey, bool)>>,
     settled_at: Mutex<Option<Instant>>,
     mail: Mail,
@@ -139,7 +142,7 @@ impl Leases for Database {
             silent_for: Duration::ZERO,
             presence: presence.clone(),
         };
-        let owned = self.owned.lock().unwrap().clone();
+        let owned = &*self.owned.lock().unwrap() - &*self.expired.lock().unwrap();
         let elsewhere = self.elsewhere.lock().unwrap().clone();
         let owners = owned.iter().map(|app| Self::owner(app, "me"));
         let owners = owners.chain(elsewhere.iter().map(|app| Self::owner(app, "another"))).collect();
@@ -148,6 +151,7 @@ impl Leases for Database {
 
     async fn acquire(&self, app: &AppKey) -> Result<Acquired, Error> {
         self.owned.lock().unwrap().insert(app.clone());
+        self.acquired.lock().unwrap().push(app.clone());
         Ok(Acquired { epoch: 2, settles_in: Duration::ZERO })
     }
 
@@ -218,6 +222,34 @@ async fn slow_end_of_one_app_does_not_delay_the_takeover_of_another() {
     };
     tokio::join!(node.run(stop.clone()), story);
     assert_eq!(*database.released.lock().unwrap(), [(other, true)], "a lost app is not released");
+}
+
+#[tokio::test(start_paused = true)]
+async fn app_that_runs_here_is_acquired_again_only_after_its_loops_have_ended() {
+    let database = Arc::new(Database::default());
+    let slow = AppKey::from(SLOW);
+    let node = node(&database);
+    let times = || database.acquired.lock().unwrap().iter().filter(|app| **app == slow).count();
+    let stop = CancellationToken::new();
+    let story = async {
+        sleep(LEASE).await;
+        let before = node.fleet.get("slow").expect("the app");
+        assert_eq!(times(), 1);
+        // Its lease has ended, and other nodes may have run it since: this node does not know yet.
+        database.expired.lock().unwrap().insert(slow.clone());
+        sleep(LEASE).await;
+        assert_eq!(times(), 1, "the loops of the old epoch would go on");
+        // A renewal finds out that it was lost.
+        database.owned.lock().unwrap().remove(&slow);
+        database.expired.lock().unwrap().clear();
+        sleep(LEASE).await;
+        assert_eq!(times(), 2);
+        let after = node.fleet.get("slow").expect("the app");
+        assert!(before.lifecycle.lost.is_cancelled() && !Arc::ptr_eq(&before, &after));
+        assert!(node.supervisor.is_running("slow"));
+        stop.cancel();
+    };
+    tokio::join!(node.run(stop.clone()), story);
 }
 
 #[tokio::test(start_paused = true)]
