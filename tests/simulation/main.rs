@@ -59,6 +59,9 @@ fn run_seeds(known: &[u64], otherwise: u64, run: impl Fn(u64) -> Verdict) {
     let mut sum = world::TypeCounts::default();
     for seed in known.iter().copied().chain(first..first + count) {
         let verdict = run(seed);
+        if std::env::var_os("SIM_EACH").is_some() {
+            println!("SIMULATION seed {seed}, {} violations: {:?}", verdict.violations.len(), verdict.figures);
+        }
         fail_on(&verdict);
         if std::env::var_os("SIM_TRACE").is_some() {
             println!("{}", verdict.trace.join("\n"));

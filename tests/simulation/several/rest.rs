@@ -1,5 +1,6 @@
 //! The end of a run: the faults end, everything settles, and a last sync brings Iden up to date.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use bridgehead::journal::lease::Leases;
@@ -85,11 +86,11 @@ impl World {
             if let Some(process) = self.owner(app) {
                 // A first sync that was killed repeatedly is held until an operator has looked.
                 let consent = (!self.was_ever_completed(app)).then_some(sync::Consent::Shown);
-                let mut options = sync::Options::default();
-                last = process.sync(&app.name, options).await;
-                if last.result != SyncResult::Completed && consent.is_some() {
-                    options.allow_removals = consent;
-                    last = process.sync(&app.name, options).await;
+                let life = Arc::clone(&process.life);
+                tokio::select! {
+                    biased;
+                    summary = sync_with(process, &app.name, consent) => last = summary,
+                    () = life.ended() => {}
                 }
                 if last.result == SyncResult::Completed {
                     return;
@@ -109,4 +110,14 @@ impl World {
                 && entry.handled == Some(202)
         })
     }
+}
+
+async fn sync_with(process: &Process, app: &str, consent: Option<sync::Consent>) -> sync::Summary {
+    let mut options = sync::Options::default();
+    let summary = process.sync(app, options).await;
+    if summary.result == SyncResult::Completed || consent.is_none() {
+        return summary;
+    }
+    options.allow_removals = consent;
+    process.sync(app, options).await
 }

@@ -46,7 +46,6 @@ pub(super) enum Event {
 #[derive(Debug)]
 pub(super) struct Schedule {
     pub(super) length: Duration,
-    pub(super) nodes: usize,
     pub(super) apps: usize,
     pub(super) events: Vec<(Duration, Event)>,
     /// Crashes at events, whichever process they belong to.
@@ -65,7 +64,7 @@ impl Schedule {
         let apps = rng.random_range(2..=3);
         let mut schedule = Self {
             length: Duration::from_secs(rng.random_range(8..20)),
-            nodes,
+
             apps,
             events: Vec::new(),
             crashes: Vec::new(),
