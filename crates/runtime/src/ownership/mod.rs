@@ -170,10 +170,13 @@ impl Ownership {
         }
         if is_fresh {
             let steps = plan::steps(&self.seen().view, self.leases.lease(), may_move);
-            tasks.extend(steps.into_iter().map(|step| match step {
-                Step::Acquire(app) => Task::Take(app),
-                Step::Leave(app) => Task::Move(app, "a node that may run it".to_owned()),
-                Step::Release { app, to } => Task::Move(app, to),
+            tasks.extend(steps.into_iter().filter_map(|step| match step {
+                // Its lease has expired, but this process does not know yet whether another node has run the app since. If so, what the loops
+                // know is outdated: with a new epoch, they would execute tasks once more. The next renewal tells.
+                Step::Acquire(app) if self.holds(&app) => None,
+                Step::Acquire(app) => Some(Task::Take(app)),
+                Step::Leave(app) => Some(Task::Move(app, "a node that may run it".to_owned())),
+                Step::Release { app, to } => Some(Task::Move(app, to)),
             }));
         }
         tasks

@@ -43,6 +43,9 @@ impl Script for Away {
 struct Database {
     owned: Mutex<BTreeSet<AppKey>>,
     elsewhere: Mutex<BTreeSet<AppKey>>,
+    /// Apps whose lease has expired, whatever the node believes.
+    expired: Mutex<BTreeSet<AppKey>>,
+    acquired: Mutex<Vec<AppKey>>,
     released: Mutex<Vec<(AppKey, bool)>>,
     settled_at: Mutex<Option<Instant>>,
     mail: Mail,
@@ -141,13 +144,16 @@ impl Leases for Database {
         };
         let owned = self.owned.lock().unwrap().clone();
         let elsewhere = self.elsewhere.lock().unwrap().clone();
-        let owners = owned.iter().map(|app| Self::owner(app, "me"));
+        let expired = self.expired.lock().unwrap().clone();
+        let owners = owned.difference(&expired).map(|app| Self::owner(app, "me"));
         let owners = owners.chain(elsewhere.iter().map(|app| Self::owner(app, "another"))).collect();
         Ok(View { me: "me".to_owned(), nodes: vec![me], owners })
     }
 
     async fn acquire(&self, app: &AppKey) -> Result<Acquired, Error> {
         self.owned.lock().unwrap().insert(app.clone());
+        self.expired.lock().unwrap().remove(app);
+        self.acquired.lock().unwrap().push(app.clone());
         Ok(Acquired { epoch: 2, settles_in: Duration::ZERO })
     }
 
@@ -218,6 +224,32 @@ async fn slow_end_of_one_app_does_not_delay_the_takeover_of_another() {
     };
     tokio::join!(node.run(stop.clone()), story);
     assert_eq!(*database.released.lock().unwrap(), [(other, true)], "a lost app is not released");
+}
+
+/// Found by the simulation. A node was cut off, another one took its app over and gave it back, and the first one took it again before it had
+/// noticed the loss: its loops went on with a new epoch, and executed what the other node had executed.
+#[tokio::test(start_paused = true)]
+async fn app_is_not_taken_again_before_its_loops_know_that_it_was_lost() {
+    let database = Arc::new(Database::default());
+    let (slow, other) = (AppKey::from(SLOW), AppKey::from(OTHER));
+    let node = node(&database);
+    let stop = CancellationToken::new();
+    let story = async {
+        sleep(LEASE).await;
+        assert_eq!(*database.acquired.lock().unwrap(), [slow.clone(), other.clone()]);
+        let first = node.fleet.get("slow").expect("the app");
+        database.expired.lock().unwrap().insert(slow.clone());
+        sleep(LEASE).await;
+        assert_eq!(database.acquired.lock().unwrap().len(), 2, "it believes that the app is still its own");
+        // A renewal tells that another node has had it.
+        database.owned.lock().unwrap().remove(&slow);
+        sleep(LEASE).await;
+        assert_eq!(*database.acquired.lock().unwrap(), [slow.clone(), other, slow]);
+        assert!(first.lifecycle.lost.is_cancelled(), "the loops went on");
+        assert!(node.supervisor.is_running("slow"));
+        stop.cancel();
+    };
+    tokio::join!(node.run(stop.clone()), story);
 }
 
 #[tokio::test(start_paused = true)]
