@@ -52,11 +52,13 @@ pub(super) struct Wire {
     pub(super) life: Arc<Life>,
     pub(super) cut: Arc<Cut>,
     pub(super) dice: Dice,
+    /// How long a message takes at most, in milliseconds.
+    pub(super) delay: u64,
 }
 
 impl Wire {
     async fn travel(&self) -> Result<(), Lost> {
-        tokio::time::sleep(Duration::from_millis(self.dice.up_to(20))).await;
+        tokio::time::sleep(Duration::from_millis(self.dice.up_to(self.delay))).await;
         self.cut.pass(&self.dice).await
     }
 }

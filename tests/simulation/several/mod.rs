@@ -8,7 +8,7 @@ mod judge;
 pub(crate) mod leases;
 mod process;
 mod rest;
-mod schedule;
+pub(crate) mod schedule;
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -43,6 +43,7 @@ struct Shared {
     seed: u64,
     sandbox: Arc<Sandbox>,
     database: Database,
+    database_delay: u64,
     events: Arc<Events>,
     dice: Dice,
 }
@@ -144,6 +145,7 @@ impl World {
         let shared = Shared {
             seed,
             database: Database::checking(beginning, checks),
+            database_delay: schedule.database_delay,
             events: Arc::new(Events::new(std::mem::take(&mut schedule.crashes))),
             dice: Dice::new(seed),
             sandbox,

@@ -64,7 +64,8 @@ impl Process {
         let Machine { identity, database, bridge, ahead } = machine;
         let life = Life::named(Arc::clone(&shared.events), identity.process.clone());
         let dice = shared.dice.clone();
-        let wire = Wire { life: Arc::clone(&life), cut: Arc::clone(database), dice: dice.clone() };
+        let delay = shared.database_delay;
+        let wire = Wire { life: Arc::clone(&life), cut: Arc::clone(database), dice: dice.clone(), delay };
         let terms = Terms { lease: LEASE, longest_call: LONGEST_CALL };
         let node = Node::join(&shared.database, identity.clone(), terms, Arc::new(wire));
         let state = Arc::new(Opened::shared(&node));

@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use super::process::LEASE;
 use crate::evidence::people::{Iden, Size, Wish};
 use crate::life::{Crash, Side};
-use crate::plan::{behaviour, bridge_fault};
+use crate::plan::{TIMEOUT, behaviour, bridge_fault};
 
 /// A scheduled event. Nodes and apps have numbers.
 #[derive(Debug)]
@@ -52,12 +52,20 @@ pub(super) struct Schedule {
     pub(super) crashes: Vec<Crash>,
     /// For each node, whether it finds the folder of its earlier processes, which proves that they have ended.
     pub(super) keep_folder: Vec<bool>,
+    /// How long a message to or from the database takes at most, in milliseconds.
+    pub(super) database_delay: u64,
     /// Whether all nodes are restarted when the faults end; otherwise they must recover without a restart.
     pub(super) fresh_end: bool,
 }
 
+/// Every fourth seed.
+pub(crate) const HARSH: u64 = 4;
+
 impl Schedule {
     pub(super) fn new(seed: u64, nodes: Option<usize>) -> Self {
+        if seed.is_multiple_of(HARSH) {
+            return Self::harsh(seed, nodes);
+        }
         let mut rng = StdRng::seed_from_u64(seed);
         let drawn = rng.random_range(2..=5);
         let nodes = nodes.unwrap_or(drawn);
@@ -70,6 +78,7 @@ impl Schedule {
             crashes: Vec::new(),
             keep_folder: (0..nodes).map(|_| rng.random_bool(0.7)).collect(),
             fresh_end: rng.random_bool(0.3),
+            database_delay: 20,
         };
         // Not all kinds at a time, so that one fault does not always mask another.
         let kinds: [bool; 5] = std::array::from_fn(|_| rng.random_bool(0.65));
@@ -126,6 +135,37 @@ impl Schedule {
             schedule
                 .every(&mut rng, 8.0, |rng| Event::CutBridge(any(rng, nodes), milliseconds(rng, 300, most)));
         }
+        schedule.events.sort_by_key(|(at, _)| *at);
+        schedule
+    }
+
+    /// Many tasks, slow calls, a slow network to the database, and nodes that are often away for longer than a lease and a call together.
+    fn harsh(seed: u64, nodes: Option<usize>) -> Self {
+        let mut rng = StdRng::seed_from_u64(seed);
+        let drawn = rng.random_range(2..=5);
+        let (nodes, apps) = (nodes.unwrap_or(drawn), 2);
+        let mut schedule = Self {
+            length: Duration::from_secs(30),
+            apps,
+            events: Vec::new(),
+            crashes: Vec::new(),
+            keep_folder: vec![true; nodes],
+            fresh_end: false,
+            database_delay: 400,
+        };
+        for app in 0..apps {
+            let mut iden = Iden::new(Size::SMALL);
+            let slow = json!({"seed": seed, "timeout": TIMEOUT, "work": [0.0, 3.5], "linger": 0.5});
+            schedule.events.push((Duration::ZERO, Event::Target(app, slow)));
+            schedule.every(&mut rng, 1.0, |rng| {
+                let count = rng.random_range(1..4);
+                Event::Tasks(app, (0..count).map(|_| iden.wish(rng)).collect())
+            });
+        }
+        let node = |rng: &mut StdRng| rng.random_range(0..nodes);
+        // Until another node has taken over, waited for earlier calls, and looked twice.
+        schedule.every(&mut rng, 4.0, |rng| Event::Suspend(node(rng), milliseconds(rng, 6000, 25000)));
+        schedule.every(&mut rng, 8.0, |rng| Event::CutDatabase(node(rng), milliseconds(rng, 3000, 15000)));
         schedule.events.sort_by_key(|(at, _)| *at);
         schedule
     }
