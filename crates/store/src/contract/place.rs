@@ -7,10 +7,9 @@ use std::time::Duration;
 use bridgehead_resilience::{Clock, SystemClock};
 use tempfile::TempDir;
 
-use super::super::lease::{Leases, Terms};
+use super::super::lease::Terms;
 use super::super::shared::{Database, Direct, Identity, Node};
 use super::super::{HistoryStore, Memory, SnapshotStore, Sqlite, TaskJournal};
-use super::app;
 
 /// A place where state is stored, which outlives the process that has it open.
 pub(crate) trait Place: Sized {
@@ -98,14 +97,11 @@ pub(super) struct Shared {
 }
 
 impl Shared {
-    /// Joins as a node that owns all apps of the tests.
+    /// Joins as a node that owns all apps together.
     async fn join(database: Database) -> Self {
         let identity = Identity { name: "a".to_owned(), process: "a".to_owned(), ended: Vec::new() };
         let terms = Terms { lease: Duration::from_mins(1), longest_call: Duration::from_mins(1) };
-        let node = Node::join(&database, identity, terms, Arc::new(Direct));
-        for number in 0..4 {
-            node.acquire(&app(number)).await.unwrap();
-        }
+        let node = Node::open(&database, identity, terms, Arc::new(Direct)).await;
         Self { database, node }
     }
 }

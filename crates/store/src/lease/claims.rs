@@ -61,6 +61,7 @@ impl Claims {
     }
 
     /// Whether this process owns all apps together.
+    #[cfg(feature = "postgres")]
     pub(crate) fn is_sole(&self) -> bool {
         self.is_sole
     }

@@ -70,9 +70,18 @@ impl Database {
         self.0.rows.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The newest epoch of an app.
-    pub(super) fn epoch(&self, app: &AppKey) -> Option<i64> {
-        self.rows().owners.get(app.as_str()).map(|owner| owner.epoch)
+    /// The newest epoch of an app, or of all apps together.
+    pub(super) fn epoch(&self, key: &str) -> Option<i64> {
+        self.rows().owners.get(key).map(|owner| owner.epoch)
+    }
+
+    /// Drops unfinished snapshots of all apps.
+    #[cfg(test)]
+    pub(super) fn drop_all_unfinished(&self) {
+        let dropped = self.0.memory.whole(|data| {
+            data.apps.values_mut().for_each(|app| app.syncs.drop_unfinished());
+        });
+        dropped.expect("it is open");
     }
 
     /// Drops unfinished snapshots of an app's previous owner.

@@ -45,7 +45,33 @@ pub(super) struct Inner {
 impl Node {
     /// Opens the state as one of several nodes, at first without any app.
     pub fn join(database: &Database, identity: Identity, terms: Terms, link: Arc<dyn Link>) -> Self {
-        let claims = Arc::new(Claims::new(false, terms));
+        Self::join_as(database, identity, terms, link, false)
+    }
+
+    /// Opens the state as the owner of all apps together, for tests of the contract.
+    #[cfg(test)]
+    pub(crate) async fn open(
+        database: &Database,
+        identity: Identity,
+        terms: Terms,
+        link: Arc<dyn Link>,
+    ) -> Self {
+        let node = Self::join_as(database, identity, terms, link, true);
+        let key = super::super::super::lease::claims::ALL;
+        let acquired = node.acquire_key(key).await.expect("nobody owns it");
+        assert!(acquired.settles_in.is_zero(), "the last owner has not returned it");
+        database.drop_all_unfinished();
+        node
+    }
+
+    fn join_as(
+        database: &Database,
+        identity: Identity,
+        terms: Terms,
+        link: Arc<dyn Link>,
+        is_sole: bool,
+    ) -> Self {
+        let claims = Arc::new(Claims::new(is_sole, terms));
         let writer =
             || Writer { database: database.clone(), link: Arc::clone(&link), claims: Arc::clone(&claims) };
         let (tasks, listings) = (Queue::start(writer()), Queue::start(writer()));
@@ -72,18 +98,22 @@ impl Node {
         drop(left.await);
     }
 
-    pub(super) async fn take(&self, app: &AppKey) -> Result<Acquired, Error> {
+    async fn acquire_key(&self, key: &str) -> Result<Acquired, Error> {
         let inner = &self.0;
-        let (identity, key, durations) =
-            (inner.identity.clone(), app.as_str().to_owned(), inner.claims.durations());
+        let (identity, asked, durations) = (inner.identity.clone(), key.to_owned(), inner.claims.durations());
         let asked_at = Instant::now();
-        let acquired = inner.request(move |database| database.acquire(&identity, &key, durations)).await?;
+        let acquired = inner.request(move |database| database.acquire(&identity, &asked, durations)).await?;
         let settled_at = Instant::now() + acquired.settles_in;
         let held = Held { epoch: acquired.epoch, grant: Grant { asked_at }, settled_at };
-        inner.claims.hold(app.as_str(), held);
+        inner.claims.hold(key, held);
+        Ok(acquired)
+    }
+
+    pub(super) async fn take(&self, app: &AppKey) -> Result<Acquired, Error> {
+        let acquired = self.acquire_key(app.as_str()).await?;
         let unfinished = app.clone();
         let dropped =
-            inner.listings.write(app, move |memory| Database::drop_unfinished(memory, &unfinished)).await;
+            self.0.listings.write(app, move |memory| Database::drop_unfinished(memory, &unfinished)).await;
         if let Err(error) = dropped {
             // Otherwise the app would be started although its unfinished work is still there.
             drop(self.release_key(app.as_str(), true).await);

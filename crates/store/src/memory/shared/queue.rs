@@ -111,6 +111,10 @@ impl Writer {
     }
 
     fn check(&self, app: &AppKey) -> Result<(), Error> {
-        if self.database.checks().epochs { self.claims.check(app, self.database.epoch(app)) } else { Ok(()) }
+        if self.database.checks().epochs {
+            self.claims.check(app, self.database.epoch(self.claims.key(app)))
+        } else {
+            Ok(())
+        }
     }
 }
