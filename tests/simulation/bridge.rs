@@ -10,6 +10,7 @@ use bytes::Bytes;
 use tokio::sync::oneshot;
 
 use crate::life::Life;
+use crate::several::cut::Cut;
 use crate::world::Dice;
 
 /// The network as one process uses it.
@@ -17,6 +18,7 @@ pub(crate) struct Network {
     pub(crate) life: Arc<Life>,
     pub(crate) sandbox: Arc<Sandbox>,
     pub(crate) dice: Dice,
+    pub(crate) cut: Arc<Cut>,
 }
 
 impl std::fmt::Debug for Network {
@@ -44,15 +46,21 @@ impl Exchange for Network {
         let lingers = self.dice.chance(0.5);
         let (tell, told) = oneshot::channel();
         let (life, sandbox) = (Arc::clone(&self.life), Arc::clone(&self.sandbox));
+        let (cut, dice) = (Arc::clone(&self.cut), self.dice.clone());
         // Runs in a separate task: the request arrives even if the caller no longer waits for the response.
         tokio::spawn(async move {
             tokio::time::sleep(Duration::from_millis(there)).await;
             if life.is_over() && !lingers {
                 return;
             }
+            if cut.pass(&dice).await.is_err() {
+                return;
+            }
             let answer = sandbox.answer(sent).await;
             tokio::time::sleep(Duration::from_millis(back)).await;
-            drop(tell.send(answer));
+            if cut.pass(&dice).await.is_ok() {
+                drop(tell.send(answer));
+            }
         });
         let answer = told.await;
         self.life.after(number).await;

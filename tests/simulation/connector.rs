@@ -16,6 +16,7 @@ use tokio::sync::{Notify, oneshot};
 use tokio::time::Instant;
 
 use crate::life::Life;
+use crate::several::leases::Claim;
 use crate::target::{Target, label};
 use crate::world::Dice;
 
@@ -23,7 +24,7 @@ use crate::world::Dice;
 pub(crate) const TOKEN: &str = "token-that-must-never-leak-0815";
 
 /// A call in progress when its process dies is applied up to this long after it was received.
-const REACH: Duration = Duration::from_millis(1200);
+pub(crate) const REACH: Duration = Duration::from_millis(1200);
 
 /// The connector's process: when it dies, every call in progress ends without a response.
 #[derive(Debug, Default)]
@@ -53,6 +54,9 @@ pub(crate) struct Bad {
     pub(crate) process: Arc<Process>,
     pub(crate) dice: Dice,
     pub(crate) seed: u64,
+    pub(crate) reach: Duration,
+    /// The app as its node owns it, if several nodes share the state.
+    pub(crate) claim: Option<Claim>,
 }
 
 fn share(rules: &Value, name: &str) -> f64 {
@@ -74,6 +78,10 @@ fn down(what: &str) -> Error {
         .with_effect(Effect::NotApplied)
         .with_subject(Subject::Connection)
         .with_retry(Retry::Backoff)
+}
+
+fn not_made() -> Error {
+    Error::rate_limited("the process was suspended before the call").with_effect(Effect::NotApplied)
 }
 
 fn died() -> Error {
@@ -188,7 +196,13 @@ impl Connector for Bad {
 
     async fn execute(&self, context: &Context, operation: &Operation) -> Result<Completion, Error> {
         let (action, task) = (operation.action().as_str(), context.task_id.as_str().to_owned());
+        let was_suspended = self.life.is_suspended();
         let number = self.life.before(&format!("{action} {}", operation.account().label())).await;
+        // Only its calls are suspended, not its timers. A process that is really suspended has not come this far, and checks its lease once it
+        // runs again.
+        if was_suspended && self.claim.as_ref().is_some_and(|claim| !claim.may_start()) {
+            return Err(not_made());
+        }
         let call = Call {
             name: self.target.number(),
             action,
@@ -200,6 +214,8 @@ impl Connector for Bad {
             process: Arc::clone(&self.process),
             life: Arc::clone(&self.life),
             deaths: self.process.deaths(),
+            reach: self.reach,
+            claim: self.claim.clone(),
         };
         let rng = StdRng::seed_from_u64(hash(&format!("{}/{}/{}", self.seed, call.task, call.attempt)));
         let (tell, told) = oneshot::channel();
@@ -238,6 +254,8 @@ struct Call {
     life: Arc<Life>,
     /// The number of times the connector had died when the call was made.
     deaths: u64,
+    reach: Duration,
+    claim: Option<Claim>,
 }
 
 impl Call {
@@ -254,7 +272,9 @@ impl Call {
         self.target.received(&self.name, &self.task, self.attempt, self.action, &who, kind);
         let answer = self.work(kind, lingers, work, &rules, &mut rng).await;
         // An answer to a process that has died meanwhile reaches no one.
-        let is_heard = !self.life.is_over() && self.process.deaths() == deaths;
+        // Nor does one to a process that is suspended or has lost the app get to those who need to know.
+        let is_owner = self.claim.as_ref().is_none_or(Claim::is_owner) && !self.life.is_suspended();
+        let is_heard = is_owner && !self.life.is_over() && self.process.deaths() == deaths;
         if let Some(answer) = answer.as_ref().filter(|_| is_heard) {
             let how = answer.as_ref().err().map_or("ok", |error| error.code().as_str());
             self.target.answered(&self.name, how);
@@ -300,7 +320,7 @@ impl Call {
         };
         tokio::time::sleep(seconds(wait)).await;
         let is_alone = self.life.is_over() || self.process.deaths() != self.deaths;
-        if is_alone && !((lingers || late) && received.elapsed() < REACH) {
+        if is_alone && !((lingers || late) && received.elapsed() < self.reach) {
             return None;
         }
         let password = self.password.as_deref();

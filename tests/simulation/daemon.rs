@@ -17,7 +17,7 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 use crate::bridge::Network;
-use crate::connector::{Bad, Process, TOKEN};
+use crate::connector::{Bad, Process, REACH, TOKEN};
 use crate::life::Life;
 use crate::state::Opened;
 use crate::store::Store;
@@ -25,9 +25,9 @@ use crate::world::{KEY, World};
 
 /// The clock of the simulated machine.
 #[derive(Debug)]
-struct SimulatedClock {
-    sandbox: Arc<bridgehead::sandbox::Sandbox>,
-    ahead: i64,
+pub(crate) struct SimulatedClock {
+    pub(crate) sandbox: Arc<bridgehead::sandbox::Sandbox>,
+    pub(crate) ahead: i64,
 }
 
 impl Clock for SimulatedClock {
@@ -83,6 +83,7 @@ impl Daemon {
                 life: Arc::clone(&life),
                 sandbox: Arc::clone(&world.sandbox),
                 dice: world.dice.clone(),
+                cut: Arc::default(),
             }),
             clock: Arc::clone(&clock),
             rng: Arc::new(SeededRng::seeded(seed)),
@@ -100,6 +101,8 @@ impl Daemon {
             process: Arc::clone(&process),
             dice: world.dice.clone(),
             seed: world.seed,
+            reach: REACH,
+            claim: None,
         };
         let apps = Apps::from([("hr".to_owned(), (world.settings.clone(), Arc::new(connector) as Arc<_>))]);
         let assembly = RuntimeBuilder {

@@ -23,13 +23,13 @@ pub(crate) enum Side {
 #[derive(Debug, Default)]
 pub(crate) struct Events {
     count: AtomicU64,
-    crash: Option<Crash>,
+    crashes: Vec<Crash>,
     trace: Mutex<Vec<String>>,
 }
 
 impl Events {
-    pub(crate) fn new(crash: Option<Crash>) -> Self {
-        Self { crash, ..Self::default() }
+    pub(crate) fn new(crashes: impl IntoIterator<Item = Crash>) -> Self {
+        Self { crashes: crashes.into_iter().collect(), ..Self::default() }
     }
 
     pub(crate) fn count(&self) -> u64 {
@@ -50,13 +50,44 @@ impl Events {
 #[derive(Debug)]
 pub(crate) struct Life {
     pub(crate) events: Arc<Events>,
+    /// Its name; empty if there is only one process at a time.
+    name: String,
     dead: AtomicBool,
     died: Notify,
+    suspended: AtomicBool,
+    resumed: Notify,
 }
 
 impl Life {
     pub(crate) fn new(events: Arc<Events>) -> Arc<Self> {
-        Arc::new(Self { events, dead: AtomicBool::new(false), died: Notify::new() })
+        Self::named(events, String::new())
+    }
+
+    /// A process whose events are recorded with its name.
+    pub(crate) fn named(events: Arc<Events>, name: String) -> Arc<Self> {
+        Arc::new(Self {
+            events,
+            name,
+            dead: AtomicBool::new(false),
+            died: Notify::new(),
+            suspended: AtomicBool::new(false),
+            resumed: Notify::new(),
+        })
+    }
+
+    /// SIGSTOP: its calls wait, and so do the answers to those that have left.
+    pub(crate) fn suspend(&self) {
+        self.suspended.store(true, Ordering::Relaxed);
+    }
+
+    /// SIGCONT.
+    pub(crate) fn resume(&self) {
+        self.suspended.store(false, Ordering::Relaxed);
+        self.resumed.notify_waiters();
+    }
+
+    pub(crate) fn is_suspended(&self) -> bool {
+        self.suspended.load(Ordering::Relaxed)
     }
 
     pub(crate) fn is_over(&self) -> bool {
@@ -84,7 +115,12 @@ impl Life {
     pub(crate) async fn before(&self, what: &str) -> u64 {
         self.alive().await;
         let number = self.events.count.fetch_add(1, Ordering::Relaxed);
-        self.events.note(format!("{number} {what}"));
+        let Self { name, .. } = self;
+        self.events.note(if name.is_empty() {
+            format!("{number} {what}")
+        } else {
+            format!("{number} {name} {what}")
+        });
         self.crash(number, Side::Before).await;
         number
     }
@@ -95,14 +131,22 @@ impl Life {
         self.crash(number, Side::After).await;
     }
 
-    async fn alive(&self) {
+    /// Returns while the process runs. Never returns in a process that has ended, nor in one that ends before it is resumed.
+    pub(crate) async fn alive(&self) {
         if self.is_over() {
             std::future::pending::<()>().await;
+        }
+        loop {
+            let resumed = self.resumed.notified();
+            if !self.is_suspended() {
+                return;
+            }
+            resumed.await;
         }
     }
 
     async fn crash(&self, number: u64, side: Side) {
-        if self.events.crash.is_some_and(|crash| crash.at == number && crash.side == side) {
+        if self.events.crashes.iter().any(|crash| crash.at == number && crash.side == side) {
             self.end();
             self.alive().await;
         }

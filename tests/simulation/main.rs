@@ -20,11 +20,13 @@ mod connector;
 mod daemon;
 mod life;
 mod schedule;
+mod several;
 mod state;
 mod store;
 mod target;
 mod world;
 
+use bridgehead::journal::shared::Checks;
 use bridgehead_resilience::{Clock, SystemClock};
 use life::{Crash, Side};
 use state::Kind;
@@ -47,12 +49,23 @@ fn fail_on(verdict: &Verdict) {
 /// Runs seeds until one violates a guarantee. `SIM_SEED` runs one, `SIM_FIRST` and `SIM_SEEDS` a range.
 #[test]
 fn no_promise_is_broken_by_any_of_the_first_seeds() {
+    run_seeds(&SEEDS, 300, |seed| simulate(seed, None));
+}
+
+fn run_seeds(known: &[u64], otherwise: u64, run: impl Fn(u64) -> Verdict) {
     let first = given("SIM_SEED").or(given("SIM_FIRST")).unwrap_or(1);
-    let count = if given("SIM_SEED").is_some() { 1 } else { given("SIM_SEEDS").unwrap_or(300) };
+    let count = if given("SIM_SEED").is_some() { 1 } else { given("SIM_SEEDS").unwrap_or(otherwise) };
     let began = std::time::SystemTime::now();
     let mut sum = world::TypeCounts::default();
-    for seed in SEEDS.into_iter().chain(first..first + count) {
-        let verdict = simulate(seed, None);
+    for seed in known.iter().copied().chain(first..first + count) {
+        let verdict = run(seed);
+        if std::env::var_os("SIM_EACH").is_some() {
+            println!(
+                "SIMULATION seed {seed}, {} violations: {:?}",
+                verdict.violations.len(),
+                verdict.figures
+            );
+        }
         fail_on(&verdict);
         if std::env::var_os("SIM_TRACE").is_some() {
             println!("{}", verdict.trace.join("\n"));
@@ -64,6 +77,16 @@ fn no_promise_is_broken_by_any_of_the_first_seeds() {
         "SIMULATION {count} seeds in {seconds:.1} s, {:.0} a minute: {sum:?}",
         count as f64 * 60.0 / seconds
     );
+}
+
+/// Seeds of several nodes that failed before; they run in addition to the range.
+const SEEDS_OF_SEVERAL: [u64; 1] = [6];
+
+/// Does the same with several nodes: 2 to 5, or `SIM_NODES`.
+#[test]
+fn several_nodes_break_no_promise_in_any_of_the_first_seeds() {
+    let nodes = given("SIM_NODES").map(|nodes| usize::try_from(nodes).expect("a number of nodes"));
+    run_seeds(&SEEDS_OF_SEVERAL, 12, |seed| several::simulate(seed, nodes));
 }
 
 /// Asserts that the same events happened in two runs.
@@ -88,6 +111,13 @@ fn a_seed_replays_exactly() {
     }
 }
 
+#[test]
+fn a_seed_with_several_nodes_replays_exactly() {
+    for seed in 1..=4 {
+        assert_same(&several::simulate(seed, None), &several::simulate(seed, None));
+    }
+}
+
 /// Checks that SQLite behaves like the state in memory: every event is the same, and no guarantee is violated, including those about files.
 #[test]
 fn a_seed_runs_on_sqlite_as_it_does_in_memory() {
@@ -105,6 +135,22 @@ fn a_seed_runs_on_sqlite_as_it_does_in_memory() {
 fn a_daemon_that_believes_everything_is_found_out() {
     let found = (1..=100).find(|seed| !world::simulate_credulously(*seed).violations.is_empty());
     assert!(found.is_some(), "a hundred seeds do not notice that tasks.verify is off");
+}
+
+/// Without epochs, or without the check before each call, a task is done twice.
+#[test]
+fn several_nodes_without_a_check_of_their_leases_are_found_out() {
+    let all = Checks::default();
+    // With a seed that finds it, so that the test is quick.
+    let without = [(Checks { epochs: false, ..all }, 36), (Checks { may_start: false, ..all }, 88)];
+    for (checks, known) in without {
+        // Those seeds in which nodes are away for long.
+        let others = (1..=50).map(|number| number * several::schedule::HARSH);
+        let mut seeds = std::iter::once(known).chain(others);
+        let found = seeds.find(|seed| !several::simulate_checking(*seed, None, checks).violations.is_empty());
+        println!("SIMULATION {checks:?}: seed {found:?}");
+        assert!(found.is_some(), "no seed notices {checks:?}");
+    }
 }
 
 /// Crashes before and after each commit, each call of the Bridge and each call of the target, with one seed and no other fault.

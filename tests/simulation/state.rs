@@ -7,6 +7,7 @@ use std::future::Future;
 use std::path::Path;
 use std::sync::{Arc, LazyLock, Mutex};
 
+use bridgehead::journal::shared::Node;
 use bridgehead::journal::{Memory, SnapshotStore, Sqlite, TaskJournal};
 use jiff::Timestamp;
 
@@ -78,6 +79,12 @@ pub(crate) struct Opened {
 }
 
 impl Opened {
+    /// State that several nodes share, as one of them has it open.
+    pub(crate) fn shared(node: &Node) -> Self {
+        let state = Arc::new(node.clone());
+        Self { journal: Arc::clone(&state) as Arc<dyn TaskJournal>, snapshots: state, sqlite: None }
+    }
+
     /// Runs a call of the state.
     pub(crate) async fn answer<T>(&self, work: impl Future<Output = T>) -> T {
         if self.sqlite.is_some() { DISK.wait(work) } else { work.await }

@@ -27,18 +27,18 @@ use crate::target::Target;
 /// The API key of the Bridge; nothing may ever show it.
 pub(crate) const KEY: &str = "key-that-must-never-leak-4711";
 /// The start time of every run.
-const BEGINNING: &str = "2026-01-05T09:00:00Z";
+pub(crate) const BEGINNING: &str = "2026-01-05T09:00:00Z";
 const APP: &str = "11111111-1111-4111-8111-111111111111";
 
 /// How long everything may take to settle once the faults have ended, in simulated time.
-const REST: Duration = Duration::from_mins(10);
+pub(crate) const REST: Duration = Duration::from_mins(10);
 
 /// The randomness of a run, used in the order of its events.
 #[derive(Clone)]
 pub(crate) struct Dice(Arc<Mutex<StdRng>>);
 
 impl Dice {
-    fn new(seed: u64) -> Self {
+    pub(crate) fn new(seed: u64) -> Self {
         Self(Arc::new(Mutex::new(StdRng::seed_from_u64(seed))))
     }
 
@@ -86,12 +86,12 @@ pub(crate) struct World {
 #[derive(Clone, Debug, Default)]
 pub(crate) struct TypeCounts {
     pub(crate) events: u64,
-    tasks: u64,
-    completed: u64,
-    deaths: u64,
-    syncs: u64,
-    removed: u64,
-    simulated_seconds: u64,
+    pub(crate) tasks: u64,
+    pub(crate) completed: u64,
+    pub(crate) deaths: u64,
+    pub(crate) syncs: u64,
+    pub(crate) removed: u64,
+    pub(crate) simulated_seconds: u64,
 }
 
 impl TypeCounts {
@@ -162,7 +162,7 @@ fn kind() -> Kind {
 }
 
 /// Counts panics of this thread, which runs everything of a simulation. The runtime catches panics of connectors and of its own loops.
-fn count_panics() {
+pub(crate) fn count_panics() {
     static COUNTING: Once = Once::new();
     COUNTING.call_once(|| {
         let before = std::panic::take_hook();
@@ -172,6 +172,11 @@ fn count_panics() {
         }));
     });
     PANICS.set(0);
+}
+
+/// The panics of this thread since they were last counted.
+pub(crate) fn panics() -> u64 {
+    PANICS.take()
 }
 
 #[test]
@@ -416,7 +421,7 @@ impl World {
     fn judge(mut self) -> Verdict {
         self.look_for_secrets_in_the_state();
         self.look_for_secrets_at_iden();
-        let panics = PANICS.take();
+        let panics = panics();
         if panics > 0 {
             self.complain("nothing panics", format!("{panics} panics"));
         }
@@ -486,7 +491,7 @@ impl World {
     }
 }
 
-fn contains(bytes: &[u8], wanted: &[u8]) -> bool {
+pub(crate) fn contains(bytes: &[u8], wanted: &[u8]) -> bool {
     bytes.windows(wanted.len()).any(|window| window[0] == wanted[0] && window == wanted)
 }
 

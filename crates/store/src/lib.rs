@@ -50,7 +50,7 @@ pub use doubt::{Doubt, Reason};
 pub use error::Error;
 pub use facts::{AccessFacts, AccessLoss};
 pub use history::{DURATION_BOUNDS, Durations, HistoryStore, Hour, RecordedRun};
-pub use memory::Memory;
+pub use memory::{Memory, shared};
 pub use run::{Run, RunReason, RunResult};
 pub use snapshot::{
     AccessBase, Added, BaselineOrigin, Changes, Difference, Duplicate, IdenTime, LastSync, Loser, Losers,

@@ -40,7 +40,7 @@ pub(crate) fn replay(evidence: &Evidence<'_>) -> Syncs {
     let mut known = Pushed::new();
     let mut sessions: BTreeMap<String, Pushed> = BTreeMap::new();
     let mut began = 0;
-    for entry in evidence.sandbox.ledger() {
+    for entry in evidence.sandbox.ledger().into_iter().filter(|entry| entry.app_id == Some(evidence.app)) {
         let Some((session, rest)) = session_of(&entry) else {
             if entry.handled == Some(201) && entry.path.ends_with("/sync/") {
                 syncs.started += 1;

@@ -176,21 +176,13 @@ impl Ownership {
         }
         if is_fresh {
             let steps = plan::steps(&self.seen().view, self.leases.lease(), may_move);
-            // An app that still runs here has a lease that has ended: either a renewal brings it back, or it was lost, and its loops end
-            // first. With a new epoch, the loops of the old one would go on although other nodes may have run the app meanwhile.
-            let running: BTreeSet<AppKey> = here
-                .fleet
-                .all()
-                .into_values()
-                .filter(|app| here.supervisor.is_running(&app.name))
-                .map(|app| app.key.clone())
-                .collect();
-            let steps =
-                steps.into_iter().filter(|step| !matches!(step, Step::Acquire(app) if running.contains(app)));
-            tasks.extend(steps.map(|step| match step {
-                Step::Acquire(app) => Task::Take(app),
-                Step::Leave(app) => Task::Move(app, "a node that may run it".to_owned()),
-                Step::Release { app, to } => Task::Move(app, to),
+            tasks.extend(steps.into_iter().filter_map(|step| match step {
+                // Its lease has expired, but its loops have not ended: either a renewal brings it back, or it was lost, and its loops end
+                // first. With a new epoch, they would go on with outdated knowledge, although other nodes may have run the app meanwhile.
+                Step::Acquire(app) if self.holds(&app) || is_running(here, &app) => None,
+                Step::Acquire(app) => Some(Task::Take(app)),
+                Step::Leave(app) => Some(Task::Move(app, "a node that may run it".to_owned())),
+                Step::Release { app, to } => Some(Task::Move(app, to)),
             }));
         }
         tasks
@@ -316,6 +308,11 @@ impl Ownership {
         // If the announcement fails, its leases still expire.
         drop(tokio::time::timeout(FAREWELL, self.leases.look(&presence)).await);
     }
+}
+
+/// Whether the loops of an app run in this process.
+fn is_running(here: &Here<'_>, key: &AppKey) -> bool {
+    here.fleet.all().values().any(|app| app.key == *key && here.supervisor.is_running(&app.name))
 }
 
 /// Starts the loops of an app in a new context. `continues` says whether it has only moved from another node.

@@ -43,7 +43,7 @@ impl Script for Away {
 struct Database {
     owned: Mutex<BTreeSet<AppKey>>,
     elsewhere: Mutex<BTreeSet<AppKey>>,
-    /// Apps whose lease has ended, although their process does not know that yet.
+    /// Apps whose lease has expired, whatever the node believes.
     expired: Mutex<BTreeSet<AppKey>>,
     acquired: Mutex<Vec<AppKey>>,
     released: Mutex<Vec<(AppKey, bool)>>,
@@ -142,15 +142,17 @@ impl Leases for Database {
             silent_for: Duration::ZERO,
             presence: presence.clone(),
         };
-        let owned = &*self.owned.lock().unwrap() - &*self.expired.lock().unwrap();
+        let owned = self.owned.lock().unwrap().clone();
         let elsewhere = self.elsewhere.lock().unwrap().clone();
-        let owners = owned.iter().map(|app| Self::owner(app, "me"));
+        let expired = self.expired.lock().unwrap().clone();
+        let owners = owned.difference(&expired).map(|app| Self::owner(app, "me"));
         let owners = owners.chain(elsewhere.iter().map(|app| Self::owner(app, "another"))).collect();
         Ok(View { me: "me".to_owned(), nodes: vec![me], owners })
     }
 
     async fn acquire(&self, app: &AppKey) -> Result<Acquired, Error> {
         self.owned.lock().unwrap().insert(app.clone());
+        self.expired.lock().unwrap().remove(app);
         self.acquired.lock().unwrap().push(app.clone());
         Ok(Acquired { epoch: 2, settles_in: Duration::ZERO })
     }
@@ -224,6 +226,7 @@ async fn slow_end_of_one_app_does_not_delay_the_takeover_of_another() {
     assert_eq!(*database.released.lock().unwrap(), [(other, true)], "a lost app is not released");
 }
 
+/// Found by the simulation and by the test with three nodes: a task was executed twice.
 #[tokio::test(start_paused = true)]
 async fn app_that_runs_here_is_acquired_again_only_after_its_loops_have_ended() {
     let database = Arc::new(Database::default());

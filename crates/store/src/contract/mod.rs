@@ -13,6 +13,9 @@ macro_rules! each_state {
         mod memory {
             $(#[tokio::test] async fn $test() { super::$test::<crate::contract::place::Nowhere>().await; })+
         }
+        mod shared {
+            $(#[tokio::test] async fn $test() { super::$test::<crate::contract::place::Shared>().await; })+
+        }
         // One server for all of them: to start one takes longer than most tests.
         #[cfg(feature = "postgres")]
         mod postgres {
@@ -32,6 +35,9 @@ macro_rules! each_state {
         }
         mod memory {
             $(#[test] fn $test() { super::$test::<crate::contract::place::Nowhere>(); })+
+        }
+        mod shared {
+            $(#[test] fn $test() { super::$test::<crate::contract::place::Shared>(); })+
         }
         #[cfg(feature = "postgres")]
         mod postgres {
@@ -53,6 +59,7 @@ mod doubts;
 mod given;
 mod history;
 mod holds;
+mod leases;
 pub(super) mod losses;
 mod model;
 pub(super) mod place;

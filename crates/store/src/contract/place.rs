@@ -1,10 +1,14 @@
 //! The implementations that are tested.
 
 use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
 
 use bridgehead_resilience::{Clock, SystemClock};
 use tempfile::TempDir;
 
+use super::super::lease::Terms;
+use super::super::shared::{Database, Direct, Identity, Node};
 use super::super::{HistoryStore, Memory, SnapshotStore, Sqlite, TaskJournal};
 
 /// A place where state is stored, which outlives the process that has it open.
@@ -83,5 +87,42 @@ impl Place for Nowhere {
 
     async fn fleeting() -> Memory {
         Self::empty().await.0
+    }
+}
+
+/// Memory that several nodes share, as one of them uses it.
+pub(super) struct Shared {
+    database: Database,
+    node: Node,
+}
+
+impl Shared {
+    /// Joins as a node that owns all apps together.
+    async fn join(database: Database) -> Self {
+        let identity = Identity { name: "a".to_owned(), process: "a".to_owned(), ended: Vec::new() };
+        let terms = Terms { lease: Duration::from_mins(1), longest_call: Duration::from_mins(1) };
+        let node = Node::open(&database, identity, terms, Arc::new(Direct)).await;
+        Self { database, node }
+    }
+}
+
+impl Place for Shared {
+    type State = Node;
+
+    async fn empty() -> Self {
+        Self::join(Database::new(SystemClock.now())).await
+    }
+
+    fn state(&self) -> &Node {
+        &self.node
+    }
+
+    async fn reopen(self) -> Self {
+        self.node.close(true).await;
+        Self::join(self.database).await
+    }
+
+    async fn fleeting() -> Node {
+        Self::empty().await.node
     }
 }

@@ -7,6 +7,7 @@
 //!
 //! An epoch protects against what neither clock can detect: each takeover increments it, and every write carries it.
 
+pub(crate) mod claims;
 mod mailbox;
 mod status;
 #[cfg(test)]

@@ -9,6 +9,7 @@ mod history;
 mod holds;
 mod instant;
 mod journal;
+pub mod shared;
 mod snapshots;
 mod syncs;
 mod tasks;

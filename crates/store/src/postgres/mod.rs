@@ -2,10 +2,9 @@
 //!
 //! The tables are the same as in SQLite, in one database. There are two writers ([`writer`]), one for the journal and one for the snapshots
 //! of syncs, so that a sync of a million records does not delay tasks, and a few connections for reading. Every write carries the epoch of
-//! its owner, and the database refuses it unless that epoch is the newest: see [`claims`] and `docs/decisions/0024-postgresql.md`.
+//! its owner, and the database refuses it unless that epoch is the newest: see `lease::claims` and `docs/decisions/0024-postgresql.md`.
 
 mod attempts;
-mod claims;
 mod commit;
 pub(crate) mod connect;
 mod doubts;

@@ -14,14 +14,14 @@ use tokio::time::Instant;
 use uuid::Uuid;
 
 use super::super::doubt::CLOCKS;
+#[cfg(test)]
+use super::super::lease::claims::ALL;
+use super::super::lease::claims::{Claims, Held};
 use super::super::lease::{Acquired, Grant, Terms};
 use super::super::sqlite::files::Guest;
 use super::super::sqlite::open::blocking;
 use super::super::sqlite::{Stats, time};
 use super::super::{AppKey, Error, Reason, Sqlite, moving};
-#[cfg(test)]
-use super::claims::ALL;
-use super::claims::{Claims, Held};
 use super::commit::DropUnfinished;
 use super::connect::{Address, Server};
 use super::local::Local;

@@ -6,6 +6,7 @@ use sqlx::{FromRow, PgConnection};
 use tokio::time::Instant;
 
 use super::super::Error;
+use super::super::lease::claims::Durations;
 use super::super::lease::{Acquired, Grant};
 use super::connect::Server;
 use super::open as opening;
@@ -59,15 +60,6 @@ const ALL: &str = "SELECT app, node, epoch, \
      CASE WHEN is_released THEN 0 ELSE \
      ceil(greatest(0, extract(epoch FROM expires_at - clock_timestamp())) * 1000)::bigint END AS left \
      FROM owners ORDER BY app";
-
-/// The durations recorded with a lease.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Durations {
-    /// The duration of the lease.
-    pub(super) lease: Duration,
-    /// The longest duration of a call that is started under it.
-    pub(super) longest_call: Duration,
-}
 
 /// The requesting node.
 #[derive(Clone, Debug)]

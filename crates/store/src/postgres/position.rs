@@ -11,12 +11,13 @@ use bridgehead_resilience::{Clock, SystemClock};
 use sqlx::{Connection, PgConnection};
 
 use super::super::doubt::CLOCKS;
+use super::super::lease::claims::Durations;
 use super::super::sqlite::open::blocking;
 use super::super::sqlite::time;
 use super::super::sqlite::witness::{Database, Found, Mark, Marks, Witness};
 use super::super::{Error, Reason};
 use super::connect::Server;
-use super::owners::{Durations, milliseconds};
+use super::owners::milliseconds;
 
 const ADVANCE: &str = "UPDATE positions SET commits = commits + 1, changed_at = clock_timestamp() \
      WHERE process = $1 AND commits >= $2 RETURNING commits";

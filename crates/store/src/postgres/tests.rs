@@ -2,14 +2,13 @@
 
 use std::time::Duration;
 
-use bridgehead_sdk::TaskId;
 use bridgehead_test_servers::{PgBouncer, Postgres as Server};
 use sqlx::{Connection, Executor, PgConnection};
 
 use super::super::contract::server::{database, settings, start, url};
-use super::super::contract::{app, at, completed, intent};
+use super::super::contract::{app, completed, intent};
 use super::super::lease::{SharedStatus, Terms};
-use super::super::{Error, Known, ReportResult, SnapshotStore, State, TaskJournal};
+use super::super::{Error, TaskJournal};
 use super::{Address, Postgres, Settings};
 
 /// A short lease, and calls that may last longer than the lease.
@@ -19,83 +18,8 @@ fn short(settings: Settings) -> Settings {
     Settings { terms: SHORT, ..settings }
 }
 
-/// Takes over an app as soon as the database allows it.
-async fn take(state: &Postgres, number: u128) -> super::Acquired {
-    loop {
-        match state.acquire(&app(number)).await {
-            Ok(acquired) => return acquired,
-            Err(Error::Owned { lasts_for, .. }) => tokio::time::sleep(lasts_for).await,
-            Err(error) => panic!("{error}"),
-        }
-    }
-}
-
 fn is_fenced<T>(result: Result<T, Error>) -> bool {
     result.is_err_and(|error| matches!(error, Error::Fenced { .. }))
-}
-
-#[tokio::test]
-async fn an_app_has_one_owner_and_apps_are_owned_apart() {
-    let server = start().await;
-    let name = database(server.port).await;
-    let one = Postgres::join(&settings(server.port, &name, "a")).await.unwrap();
-    let other = Postgres::join(&settings(server.port, &name, "b")).await.unwrap();
-    assert!(is_fenced(one.intent(&app(1), &intent("t", 1, 1)).await), "nobody owns it yet");
-    assert_eq!(one.acquire(&app(1)).await.unwrap().epoch, 1);
-    assert_eq!(other.acquire(&app(2)).await.unwrap().epoch, 1);
-    let refused = other.acquire(&app(1)).await.unwrap_err();
-    assert!(matches!(&refused, Error::Owned { node, .. } if node == "a"), "{refused}");
-    one.intent(&app(1), &intent("t", 1, 1)).await.unwrap();
-    assert!(is_fenced(other.intent(&app(1), &intent("t", 1, 1)).await));
-    assert!(is_fenced(other.begin(&app(1)).await));
-    assert!(is_fenced(one.record_outcome(&app(2), &intent("t", 1, 1), &completed("a")).await));
-    other.intent(&app(2), &intent("t", 1, 1)).await.unwrap();
-    let owners = one.owners().await.unwrap();
-    let names: Vec<&str> = owners.iter().map(|owner| owner.node.as_str()).collect();
-    assert_eq!(names, ["a", "b"]);
-}
-
-#[tokio::test]
-async fn what_is_given_back_is_taken_at_once_and_the_one_who_gave_it_writes_no_more() {
-    let server = start().await;
-    let name = database(server.port).await;
-    let one = Postgres::join(&settings(server.port, &name, "a")).await.unwrap();
-    let other = Postgres::join(&settings(server.port, &name, "b")).await.unwrap();
-    one.acquire(&app(1)).await.unwrap();
-    one.record_outcome(&app(1), &intent("done", 1, 1), &completed("a")).await.unwrap();
-    one.begin(&app(1)).await.unwrap();
-    one.release(&app(1), true).await.unwrap();
-    let acquired = other.acquire(&app(1)).await.unwrap();
-    assert_eq!((acquired.epoch, acquired.settles_in), (2, Duration::ZERO), "nothing is under way");
-    assert!(is_fenced(one.ended(&app(1), &"done".into(), &ReportResult::Accepted, at(2)).await));
-    assert!(is_fenced(one.commit(&app(1), at(2)).await));
-    let open = other.open(&app(1)).await.unwrap();
-    assert_eq!(open[0].state, State::Decided(completed("a")), "it is reported, and not done again");
-    let half = other.commit(&app(1), at(3)).await;
-    assert!(
-        matches!(half, Err(Error::NoListing { .. })),
-        "a listing of another owner is never completed: {half:?}"
-    );
-}
-
-#[tokio::test]
-async fn a_node_that_dies_is_followed_when_its_lease_has_ended_and_what_it_did_settles_later() {
-    let server = start().await;
-    let name = database(server.port).await;
-    let one = Postgres::join(&short(settings(server.port, &name, "a"))).await.unwrap();
-    let other = Postgres::join(&short(settings(server.port, &name, "b"))).await.unwrap();
-    one.acquire(&app(1)).await.unwrap();
-    one.intent(&app(1), &intent("t", 1, 1)).await.unwrap();
-    // Like a node that has died: nothing is released, and the lease is not renewed.
-    drop(one);
-    let acquired = take(&other, 1).await;
-    assert_eq!(acquired.epoch, 2);
-    assert!(
-        acquired.settles_in > Duration::ZERO && acquired.settles_in <= SHORT.longest_call,
-        "{acquired:?}: the longest call counts from the end of the lease"
-    );
-    let known = other.known(&app(1), &["t".into()]).await.unwrap();
-    assert_eq!(known[&TaskId::from("t")], Known::Intended, "unknown, as after a crash");
 }
 
 #[tokio::test]
@@ -133,25 +57,6 @@ async fn a_lease_is_renewed_for_as_long_as_the_node_lives() {
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
     assert_eq!(one.owners().await.unwrap()[0].epoch, first.epoch);
-}
-
-#[tokio::test]
-async fn a_node_that_was_taken_over_without_knowing_writes_nothing() {
-    let mut server = start().await;
-    let name = database(server.port).await;
-    let one = Postgres::join(&settings(server.port, &name, "a")).await.unwrap();
-    let other = Postgres::join(&settings(server.port, &name, "b")).await.unwrap();
-    one.acquire(&app(1)).await.unwrap();
-    one.intent(&app(1), &intent("t", 1, 1)).await.unwrap();
-    // By the first node's clock, its lease is still valid for another minute; the database's clock has jumped.
-    server.sql(&name, "UPDATE owners SET expires_at = clock_timestamp() - interval '1 second'");
-    assert_eq!(other.acquire(&app(1)).await.unwrap().epoch, 2);
-    assert!(is_fenced(one.intent(&app(1), &intent("t2", 1, 1)).await));
-    assert!(is_fenced(one.record_outcome(&app(1), &intent("t", 1, 1), &completed("a")).await));
-    assert!(is_fenced(one.begin(&app(1)).await));
-    assert_eq!(other.entry(&app(1), &"t2".into()).await.unwrap(), None);
-    assert_eq!(other.open(&app(1)).await.unwrap()[0].state, State::Intended);
-    server.stop();
 }
 
 #[tokio::test]

@@ -13,8 +13,8 @@ use async_trait::async_trait;
 use sqlx::{Connection, Executor, PgConnection};
 use tokio::sync::{mpsc, oneshot};
 
+use super::super::lease::claims::Claims;
 use super::super::{AppKey, Error};
-use super::claims::Claims;
 use super::commit;
 use super::connect::Server;
 use super::position::Position;
