@@ -26,7 +26,14 @@ pub(crate) struct Disk {
     inodes: HashMap<u64, usize>,
     /// Changes of names that no sync of their folder has made durable.
     changes: Vec<Naming>,
+    /// The number of operations so far.
+    count: usize,
+    /// When files were first synced, as the number of an operation.
+    synced: BTreeMap<usize, usize>,
 }
+
+/// After a file is synced, its folder is synced within this number of operations.
+const AT_ONCE: usize = 30;
 
 #[derive(Clone, Debug)]
 enum Naming {
@@ -61,6 +68,7 @@ const SURVIVORS: [Survivors; 6] = [
 impl Disk {
     /// Adds an operation.
     pub(crate) fn apply(&mut self, what: &What) {
+        self.count += 1;
         match what {
             What::Create { path, inode } => {
                 self.files.push(File::default());
@@ -83,7 +91,10 @@ impl Disk {
                 }
             }
             What::Sync { .. } | What::SyncFolder(_) if self.lies => {}
-            What::Sync { inode } => self.file(*inode).sync(),
+            What::Sync { inode } => {
+                self.synced.entry(self.inodes[inode]).or_insert(self.count);
+                self.file(*inode).sync();
+            }
             What::SyncFolder(path) => {
                 let changes = std::mem::take(&mut self.changes);
                 let (synced, rest) = changes.into_iter().partition(|change| change.is_in(path));
@@ -116,6 +127,27 @@ impl Disk {
                 Naming::NoFolder(path) => drop(self.folders.remove(&path)),
             }
         }
+    }
+
+    /// Files that were synced, although a power cut could still remove their name.
+    pub(crate) fn nameless(&self) -> Vec<&Path> {
+        let unnamed = self.changes.iter().filter_map(|change| match change {
+            Naming::Create(path, file) | Naming::Rename(_, path, file) if self.is_kept(*file) => {
+                Some(path.as_path())
+            }
+            Naming::Folder(path)
+                if self.names.iter().any(|(name, file)| name.starts_with(path) && self.is_kept(*file)) =>
+            {
+                Some(path.as_path())
+            }
+            _ => None,
+        });
+        unnamed.collect()
+    }
+
+    /// Whether a file was synced some time ago.
+    fn is_kept(&self, file: usize) -> bool {
+        self.synced.get(&file).is_some_and(|at| at + AT_ONCE < self.count)
     }
 
     /// Cuts the power: what has survived is durable now, and the rest is gone.

@@ -5,6 +5,7 @@ use bridgehead_store::{AppKey, Known, Reason, SnapshotStore, Sqlite, TaskJournal
 use rand::Rng;
 use rand::rngs::StdRng;
 
+use super::STATE;
 use super::disk::Disk;
 use super::log::Operation;
 use crate::crash::Scene;
@@ -50,7 +51,7 @@ pub(crate) async fn check(
         after.write_to(root, folder.path(), rng);
         let moment = operations[point - 1].at;
         let last = &operations[point - 1].what;
-        match Sqlite::open(&folder.path().join("state")).await {
+        match Sqlite::open(&folder.path().join(STATE)).await {
             Ok(state) => {
                 for what in seen.missing(&state, &app, moment).await {
                     violations.push(format!("cut at operation {point}: {what}"));
@@ -99,14 +100,15 @@ impl Seen {
                 ));
             }
         }
-        let last = state.last(app).await.expect("the snapshots can be read");
-        let last = last.map_or(i128::MIN, |last| last.at.as_nanosecond());
-        // The time of a sync is from before Iden was told, and from after the sync before it.
+        let last =
+            state.last(app).await.expect("the snapshots can be read").map(|last| last.at.as_nanosecond());
         let mut completed = self.completed.iter().rev().filter(|at| **at < moment);
-        if completed.next().is_some() && completed.next().is_some_and(|at| *at > last) || {
-            self.completed.iter().any(|at| *at < moment) && last == i128::MIN
-        } {
-            missing.push("the snapshots do not know the last sync, which Iden completed".to_owned());
+        if completed.next().is_some() {
+            // The last sync was prepared after the one before it was completed.
+            let before = completed.next().copied().unwrap_or(i128::MIN);
+            if last.is_none_or(|last| last < before) {
+                missing.push("the snapshots do not know the last sync, which Iden completed".to_owned());
+            }
         }
         let doubt = state.doubted(app).await.expect("the journal can be read");
         if let Some(doubt) = doubt.filter(|doubt| doubt.reason != Reason::New) {

@@ -37,6 +37,9 @@ const SHORT: Length = Length { lives: 4, points: 12 };
 const APP: &str = "tasks = { poll_interval = \"100ms\", timeout = \"2s\", concurrency = 12 }\n\
     sync = { every = \"1s\", on_start = true, guard = { max_removals = 60, max_removal_percent = 25, min_records = 10 } }\n";
 
+/// The state folder on the disk. Its parent does not exist at first.
+const STATE: &str = "var/state";
+
 /// What the log says about state that was lost, and never after a power cut.
 const LOST: [&str; 3] =
     ["may already have been started", "was missing or out of date", "the audit log cannot be"];
@@ -66,7 +69,7 @@ impl Run {
         let scene = Scene::new([0.0, 0.3], APP).await;
         let world = &scene.world;
         let configuration =
-            world.read("bridgehead.toml").replace("path = \"state\"", "path = \"disk/state\"");
+            world.read("bridgehead.toml").replace("path = \"state\"", &format!("path = \"disk/{STATE}\""));
         world.write("bridgehead.toml", &format!("{configuration}\n[audit]\nmax_bytes = 65536\nkeep = 2\n"));
         std::fs::DirBuilder::new().mode(0o700).create(world.path("disk")).expect("a folder");
         let root = world.path("disk").canonicalize().expect("a folder");
@@ -121,6 +124,13 @@ impl Run {
         for operation in &operations {
             self.disk.apply(&operation.what);
         }
+        let nameless = self.disk.nameless();
+        self.violations.extend(
+            nameless
+                .iter()
+                .filter(|_| !self.disk.lies)
+                .map(|path| format!("a file that is synced has a durable name: {}", path.display())),
+        );
         self.disk.cut(&mut self.rng);
         self.disk.write_to(&self.root.clone(), &self.root.clone(), &mut self.rng);
     }

@@ -155,6 +155,8 @@ impl Folder {
         for file in there {
             std::fs::rename(self.path.join(&file), aside.join(&file)).map_err(failed)?;
         }
+        // First where they are now: a power failure in between may leave a file in both folders, but not in none.
+        File::open(&aside).and_then(|aside| aside.sync_all()).map_err(failed)?;
         self.directory.sync_all().map_err(failed)?;
         Ok(Some(aside))
     }
