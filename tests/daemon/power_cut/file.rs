@@ -148,3 +148,29 @@ impl Change {
         }
     }
 }
+
+#[test]
+fn file_keeps_what_was_synced_and_may_lose_the_rest() {
+    use rand::SeedableRng;
+    let mut rng = StdRng::seed_from_u64(1);
+    let mut synced = File::default();
+    synced.write(0, &[b'a'; 2000]);
+    synced.sync();
+    let mut changed = synced.clone();
+    changed.write(500, &[b'b'; 600]);
+    changed.write(1900, &[b'c'; 200]);
+    let mut found = std::collections::BTreeSet::new();
+    for survivors in [Survivors::Nothing, Survivors::All, Survivors::Prefix, Survivors::Any(512)] {
+        for _ in 0..100 {
+            let mut after = changed.clone();
+            after.cut(survivors, &mut rng);
+            let contents = after.contents();
+            assert!(contents.len() == 2000 || contents.len() == 2100);
+            // No write reaches these.
+            assert!(contents[..500].iter().chain(&contents[1100..1900]).all(|byte| *byte == b'a'));
+            found.insert([contents[500], contents[512], contents[1024], contents[1900]]);
+        }
+    }
+    let mixed: std::collections::BTreeSet<[u8; 4]> = [*b"aaaa", *b"abaa", *b"abac", *b"bbbc", *b"baba"].into();
+    assert!(found.is_superset(&mixed), "{found:?}");
+}

@@ -16,6 +16,8 @@ pub struct Cost {
     /// Bytes passed to calls that write.
     pub in_calls: u64,
     pub syncs: u64,
+    /// Outcomes that are still in the files after the end.
+    pub not_erased: usize,
 }
 
 impl Cost {
@@ -32,6 +34,7 @@ impl Cost {
             to_disk: of("write_bytes:"),
             in_calls: of("wchar:"),
             syncs: SYNCS.load(Ordering::Relaxed),
+            not_erased: 0,
         }
     }
 
@@ -43,6 +46,7 @@ impl Cost {
             to_disk: self.to_disk - before.to_disk,
             in_calls: self.in_calls - before.in_calls,
             syncs: self.syncs - before.syncs,
+            not_erased: 0,
         }
     }
 }

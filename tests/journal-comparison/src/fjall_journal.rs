@@ -1,6 +1,6 @@
 //! fjall: log-structured merge trees behind one write-ahead log.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use fjall::{Database, Keyspace, KeyspaceCreateOptions, PersistMode};
 
@@ -12,14 +12,16 @@ pub struct Journal {
     intents: Keyspace,
     outcomes: Keyspace,
     ended: Keyspace,
+    path: PathBuf,
 }
 
 impl Journal {
     pub fn open(folder: &Path) -> Result<Self, Failure> {
-        let database = Database::builder(folder.join("journal.fjall")).open()?;
+        let path = folder.join("journal.fjall");
+        let database = Database::builder(&path).open()?;
         let keyspace = |name| database.keyspace(name, KeyspaceCreateOptions::default);
         let (intents, outcomes, ended) = (keyspace("intents")?, keyspace("outcomes")?, keyspace("ended")?);
-        Ok(Self { database, intents, outcomes, ended })
+        Ok(Self { database, intents, outcomes, ended, path })
     }
 }
 
@@ -42,5 +44,10 @@ impl Engine for Journal {
         }
         batch.commit()?;
         Ok(())
+    }
+
+    fn reader_beside(&self) -> String {
+        let read = Database::builder(&self.path).open();
+        read.map_or_else(|error| format!("{error:?}"), |_| "reads".to_owned())
     }
 }

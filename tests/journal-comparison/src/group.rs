@@ -18,16 +18,22 @@ pub enum Write {
 pub trait Engine: Send + 'static {
     /// All of it is durable when this returns.
     fn commit(&mut self, writes: &[Write]) -> Result<(), Failure>;
+
+    /// What happens if another process reads at the same time, as `bridgehead state inspect` does.
+    fn reader_beside(&self) -> String;
 }
 
 type Waiting = (Write, oneshot::Sender<Result<(), String>>);
 
-pub struct Group(mpsc::Sender<Waiting>);
+pub struct Group {
+    queue: mpsc::Sender<Waiting>,
+    writer: std::thread::JoinHandle<()>,
+}
 
 impl Group {
     pub fn start(mut engine: impl Engine) -> Self {
         let (sender, mut queue) = mpsc::channel::<Waiting>(1024);
-        std::thread::spawn(move || {
+        let writer = std::thread::spawn(move || {
             let mut waiting = Vec::new();
             while queue.blocking_recv_many(&mut waiting, BATCH) > 0 {
                 let (writes, callers): (Vec<_>, Vec<_>) = waiting.drain(..).unzip();
@@ -38,12 +44,18 @@ impl Group {
                 }
             }
         });
-        Self(sender)
+        Self { queue: sender, writer }
+    }
+
+    /// Waits until the engine has closed its files.
+    pub fn close(self) {
+        drop(self.queue);
+        self.writer.join().expect("the writer ends");
     }
 
     pub async fn write(&self, write: Write) -> Result<(), Failure> {
         let (caller, answer) = oneshot::channel();
-        self.0.send((write, caller)).await.map_err(|_| "the writer is gone")?;
+        self.queue.send((write, caller)).await.map_err(|_| "the writer is gone")?;
         Ok(answer.await??)
     }
 }

@@ -35,8 +35,7 @@ impl Log {
         let mut file = File::options().read(true).append(true).create(true).open(path)?;
         let mut bytes = Vec::new();
         file.read_to_end(&mut bytes)?;
-        let mut log =
-            Self { folder: folder.to_owned(), file, length: 0, compact: 0, tasks: HashMap::new() };
+        let mut log = Self { folder: folder.to_owned(), file, length: 0, compact: 0, tasks: HashMap::new() };
         let mut rest = bytes.as_slice();
         while let Some((kind, task, payload, after)) = decode(rest) {
             log.take(kind, task, payload);
@@ -99,6 +98,10 @@ impl Engine for Log {
             self.compact()?;
         }
         Ok(())
+    }
+
+    fn reader_beside(&self) -> String {
+        "reads the whole file".to_owned()
     }
 }
 

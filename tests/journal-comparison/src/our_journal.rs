@@ -63,7 +63,8 @@ async fn live(state: &Sqlite, app: &AppKey, task: &str) -> Result<(), Failure> {
     };
     state.intent(app, &intent).await?;
     intent.steps = vec![step(Phase::Execute), step(Phase::Verify)];
-    let result = Some(serde_json::Map::from_iter([("account_id".to_owned(), task.into())]));
+    let result = [("account_id", task.into()), ("temporary_password", crate::secret(task).into())];
+    let result = Some(result.into_iter().map(|(name, value)| (name.to_owned(), value)).collect());
     state.record_outcome(app, &intent, &Outcome::Completed { result }).await?;
     state.ended(app, &intent.task, &ReportResult::Accepted, at).await?;
     Ok(())

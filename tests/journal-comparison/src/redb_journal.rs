@@ -1,6 +1,6 @@
 //! redb: B-trees in one file that are copied on write.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use redb::{Database, Durability, TableDefinition};
 
@@ -11,17 +11,21 @@ const INTENTS: TableDefinition<'_, &str, &[u8]> = TableDefinition::new("intents"
 const OUTCOMES: TableDefinition<'_, &str, &[u8]> = TableDefinition::new("outcomes");
 const ENDED: TableDefinition<'_, &str, u8> = TableDefinition::new("ended");
 
-pub struct Journal(Database);
+pub struct Journal {
+    database: Database,
+    path: PathBuf,
+}
 
 impl Journal {
     pub fn open(folder: &Path) -> Result<Self, Failure> {
-        Ok(Self(Database::create(folder.join("journal.redb"))?))
+        let path = folder.join("journal.redb");
+        Ok(Self { database: Database::create(&path)?, path })
     }
 }
 
 impl Engine for Journal {
     fn commit(&mut self, writes: &[Write]) -> Result<(), Failure> {
-        let mut transaction = self.0.begin_write()?;
+        let mut transaction = self.database.begin_write()?;
         transaction.set_durability(Durability::Immediate)?;
         {
             let mut intents = transaction.open_table(INTENTS)?;
@@ -42,5 +46,10 @@ impl Engine for Journal {
         }
         transaction.commit()?;
         Ok(())
+    }
+
+    fn reader_beside(&self) -> String {
+        let read = redb::ReadOnlyDatabase::open(&self.path);
+        read.map_or_else(|error| error.to_string(), |_| "reads".to_owned())
     }
 }

@@ -42,4 +42,12 @@ impl Engine for Table {
         transaction.commit()?;
         Ok(())
     }
+
+    fn reader_beside(&self) -> String {
+        let path = self.0.path().unwrap_or_default();
+        let read = Connection::open(path).and_then(|reader| {
+            reader.query_row("SELECT count(*) FROM tasks", [], |row| row.get::<_, i64>(0))
+        });
+        read.map_or_else(|error| error.to_string(), |_| "reads".to_owned())
+    }
 }
