@@ -15,7 +15,6 @@ use super::log::What;
 /// A disk, with the changes that it may lose.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Disk {
-    /// Whether it reports each sync as done and does nothing.
     pub(crate) lies: bool,
     files: Vec<File>,
     /// The durable names of files, by their index.
@@ -66,6 +65,11 @@ const SURVIVORS: [Survivors; 6] = [
 ];
 
 impl Disk {
+    /// An empty disk. One that lies reports each sync as done and does nothing.
+    pub(crate) fn new(lies: bool) -> Self {
+        Self { lies, ..Self::default() }
+    }
+
     /// Adds an operation.
     pub(crate) fn apply(&mut self, what: &What) {
         self.count += 1;
@@ -110,7 +114,7 @@ impl Disk {
 
     /// Makes changes of names durable. A change whose predecessor was lost still concerns the same file.
     fn rename(&mut self, changes: Vec<Naming>) {
-        let mut remove = |names: &mut BTreeMap<PathBuf, usize>, path: &Path, file: usize| {
+        let remove = |names: &mut BTreeMap<PathBuf, usize>, path: &Path, file: usize| {
             if names.get(path) == Some(&file) {
                 names.remove(path);
             }

@@ -88,12 +88,12 @@ impl Seen {
         let tasks = self.called.iter().chain(&self.reported).map(|(_, task)| task.as_str().into());
         let known = state.known(app, &tasks.collect::<Vec<_>>()).await.expect("the journal can be read");
         for (_, task) in self.called.iter().filter(|(at, _)| *at < moment) {
-            if !known.contains_key(&task.as_str().into()) {
+            if !known.contains_key(task.as_str()) {
                 missing.push(format!("the journal does not know {task}, which the connector was called for"));
             }
         }
         for (_, task) in self.reported.iter().filter(|(at, _)| *at < moment) {
-            let known = known.get(&task.as_str().into());
+            let known = known.get(task.as_str());
             if !matches!(known, Some(Known::Decided | Known::Ended)) {
                 missing.push(format!(
                     "the journal does not know the outcome of {task}, which was reported: {known:?}"

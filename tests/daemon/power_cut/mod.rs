@@ -84,7 +84,7 @@ impl Run {
             rng: StdRng::seed_from_u64(seed),
             iden: Iden::new(Size::LARGE),
             root,
-            disk: Disk { lies, ..Disk::default() },
+            disk: Disk::new(lies),
             violations: Vec::new(),
             figures: Figures { seed, ..Figures::default() },
         }

@@ -100,9 +100,22 @@ pub fn id(number: usize) -> String {
     format!("{:016x}", (number as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15))
 }
 
+/// Text that no compression makes short.
+fn noise(task: &str, length: usize) -> String {
+    let mut text = String::new();
+    while text.len() < length {
+        text.push_str(&format!(
+            "{:016x}",
+            xxhash_rust::xxh3::xxh3_64(format!("{task}{}", text.len()).as_bytes())
+        ));
+    }
+    text.truncate(length);
+    text
+}
+
 /// The outcome of a task, which must be erased. It is found again by its beginning.
 pub fn secret(task: &str) -> String {
-    format!("secret-{task}-{}", "o".repeat(PAYLOAD - 24))
+    format!("secret-{task}-{}", noise(task, PAYLOAD - 24))
 }
 
 /// How many outcomes are still in the files of a folder.
@@ -133,7 +146,7 @@ async fn in_groups(engine: impl Engine, tasks: usize, at_once: usize) -> Result<
                         return Ok::<(), Failure>(());
                     }
                     let task = id(number);
-                    group.write(Write::Intent(task.clone(), vec![b'i'; PAYLOAD])).await?;
+                    group.write(Write::Intent(task.clone(), noise(&task, PAYLOAD).into_bytes())).await?;
                     group.write(Write::Outcome(task.clone(), secret(&task).into_bytes())).await?;
                     group.write(Write::Ended(task)).await?;
                 }
