@@ -171,6 +171,7 @@ fn file_keeps_what_was_synced_and_may_lose_the_rest() {
             found.insert([contents[500], contents[512], contents[1024], contents[1900]]);
         }
     }
-    let mixed: std::collections::BTreeSet<[u8; 4]> = [*b"aaaa", *b"abaa", *b"abac", *b"bbbc", *b"baba"].into();
+    let mixed: std::collections::BTreeSet<[u8; 4]> =
+        [*b"aaaa", *b"abaa", *b"abac", *b"bbbc", *b"baba"].into();
     assert!(found.is_superset(&mixed), "{found:?}");
 }

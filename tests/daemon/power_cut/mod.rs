@@ -207,8 +207,12 @@ impl Run {
             self.violations.push(format!("a power cut is survived without a doubt: {line}"));
         }
         let verified = self.scene.world.run(&["audit", "verify"]).await;
-        if !verified.status.success() {
-            self.violations.push(format!("the audit log is one chain: {verified:?}"));
+        // A hole in what was not synced stays, and an entry reports it.
+        let audit = self.scene.world.bytes_below("disk");
+        let is_reported =
+            String::from_utf8_lossy(&audit).contains("lines near its end are not as they were written");
+        if !verified.status.success() && !is_reported {
+            self.violations.push(format!("the audit log is one chain, or reports a hole: {verified:?}"));
         }
     }
 }

@@ -229,8 +229,9 @@ impl Inner {
                 repairs.push(evidence);
             }
             if end.is_damaged {
-                repairs
-                    .push(json!({ "file": name, "damaged": "the last lines are not as they were written" }));
+                repairs.push(
+                    json!({ "file": name, "damaged": "lines near its end are not as they were written" }),
+                );
             }
             if let Some(last) = whole.or(end.last) {
                 (log.seq, log.hash) = (last.seq, last.hash);
@@ -241,7 +242,7 @@ impl Inner {
         for evidence in repairs {
             tracing::warn!(%evidence, "the audit log was damaged and has been repaired; an entry records it");
             let repair = Event {
-                action: "repair".to_owned(),
+                action: files::REPAIR.to_owned(),
                 decision: Some("go_on".to_owned()),
                 evidence,
                 ..Event::default()

@@ -117,9 +117,11 @@ fn judge(tasks: &Side, listings: &Side, seen: Option<&Mark>, found: &Found) -> O
             return Some(Reason::WitnessDamaged);
         }
         return match (tasks.version, listings.version) {
-            // Written by a version that had no witnesses.
-            (Some(version), _) if version < TASKS_VERSION => None,
-            (_, Some(version)) if version < LISTINGS_VERSION => Some(Reason::Missing),
+            // Written by a version that had no witnesses, and always opened both databases.
+            (Some(version), Some(_)) if version < TASKS_VERSION => None,
+            // An earlier start was interrupted while it created or updated the databases.
+            (Some(_), _) => Some(Reason::New),
+            (None, Some(version)) if version < LISTINGS_VERSION => Some(Reason::Missing),
             _ => Some(Reason::New),
         };
     };
@@ -321,6 +323,20 @@ mod tests {
         assert_eq!(judged(&first_start, None, &Found::Nothing), None);
         let earlier_version = side(Some(2), None);
         assert_eq!(judge(&earlier_version, &side(Some(3), None), None, &Found::Nothing), None);
+    }
+
+    #[test]
+    fn interrupted_first_start_is_still_new() {
+        let none = side(None, None);
+        for tasks in 1..=6 {
+            let tasks = side(Some(tasks), None);
+            assert_eq!(judge(&tasks, &none, None, &Found::Nothing), Some(Reason::New), "{tasks:?}");
+        }
+        let tasks = side(Some(6), None);
+        for listings in 1..=7 {
+            let listings = side(Some(listings), None);
+            assert_eq!(judge(&tasks, &listings, None, &Found::Nothing), Some(Reason::New), "{listings:?}");
+        }
     }
 
     #[test]
