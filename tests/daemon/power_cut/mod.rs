@@ -175,7 +175,8 @@ impl Run {
             state_was_damaged: false,
             state_was_replaced: false,
         };
-        self.violations.extend(syncs::equal(&evidence).iter().map(|violation| format!("{violation:?}")));
+        self.violations
+            .extend(syncs::equal(&evidence).iter().take(3).map(|violation| format!("{violation:?}")));
         self.figures.tasks = self.scene.wishes.len();
         self.figures.syncs = syncs::replay(&evidence).completed;
         self.figures.violations = self.violations.len();
@@ -187,15 +188,22 @@ impl Run {
         let was_completed = self.scene.world.sandbox.ledger().iter().any(|entry| {
             entry.method == "POST" && entry.path.ends_with("/complete/") && entry.handled == Some(202)
         });
-        let mut arguments = vec!["sync", "hr"];
-        if !was_completed {
-            arguments.push("--allow-removals");
+        let mut is_clean = self.run(&["sync", "hr"]).await;
+        if !is_clean && !was_completed {
+            is_clean = self.run(&["sync", "hr", "--allow-removals"]).await;
         }
-        let mut command = self.scene.command(&arguments);
+        if !is_clean {
+            let log = self.scene.world.read("log");
+            let end: Vec<&str> = log.lines().rev().take(5).collect();
+            self.violations.push(format!("a last sync is clean; the log, backwards: {end:#?}"));
+        }
+    }
+
+    /// Whether a command succeeds.
+    async fn run(&self, arguments: &[&str]) -> bool {
+        let mut command = self.scene.command(arguments);
         let status = tokio::task::spawn_blocking(move || command.status()).await.expect("it was waited for");
-        if !status.as_ref().is_ok_and(ExitStatus::success) {
-            self.violations.push(format!("a last sync is clean: {status:?}"));
-        }
+        status.is_ok_and(|status| status.success())
     }
 
     async fn look_at_the_log(&mut self) {
