@@ -240,7 +240,7 @@ async fn cut_the_power(seed: u64, lies: bool) -> (Vec<String>, Figures) {
 #[tokio::test]
 async fn power_cuts_neither_lose_nor_repeat_tasks() {
     let given = std::env::var("CHAOS_SEED").ok().map(|text| text.parse().expect("a number"));
-    let seeds: Vec<u64> = given.map_or_else(|| (1..=3).collect(), |seed| vec![seed]);
+    let seeds: Vec<u64> = given.map_or_else(|| (1..=2).collect(), |seed| vec![seed]);
     let runs = seeds.iter().map(|seed| cut_the_power(*seed, false));
     let mut wrong = String::new();
     for (violations, figures) in futures::future::join_all(runs).await {
