@@ -3,12 +3,12 @@
 
 #[path = "../chaos/evidence/mod.rs"]
 #[allow(dead_code, reason = "the chaos tests use the rest")]
-mod evidence;
+pub(crate) mod evidence;
 
 use std::collections::BTreeMap;
 use std::fs::File;
 use std::os::unix::process::ExitStatusExt;
-use std::process::{Child, ExitStatus};
+use std::process::{Child, Command, ExitStatus};
 use std::time::Duration;
 
 use rand::rngs::StdRng;
@@ -26,15 +26,15 @@ const SIGABRT: i32 = 6;
 const AT_ONCE: usize = 6;
 
 /// A target, and the tasks to execute.
-struct Scene {
-    world: World,
-    wishes: Vec<Wish>,
+pub(crate) struct Scene {
+    pub(crate) world: World,
+    pub(crate) wishes: Vec<Wish>,
     daemon: Option<Child>,
 }
 
 impl Scene {
     /// `work` is the range of the target's processing time for a change, in seconds; `app` is additional TOML for the app.
-    async fn new(work: [f64; 2], app: &str) -> Self {
+    pub(crate) async fn new(work: [f64; 2], app: &str) -> Self {
         let world = World::new().await;
         people::settle(&world.path("target"), Size::LARGE);
         let source = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/chaos/target.py");
@@ -49,39 +49,54 @@ impl Scene {
         Self { world, wishes: Vec::new(), daemon: None }
     }
 
-    fn wish(&mut self, wish: Wish) {
+    pub(crate) fn wish(&mut self, wish: Wish) {
         self.world.sandbox.add_task(self.world.app, wish.task());
         self.wishes.push(wish);
     }
 
-    /// Starts the daemon; `step` says where it should crash.
-    fn start(&mut self, step: Option<&str>) {
+    /// A command whose output is added to the log.
+    pub(crate) fn command(&self, arguments: &[&str]) -> Command {
         let log = File::options().create(true).append(true).open(self.world.path("log")).expect("a log");
-        let mut command = self.world.command(&["run"]);
+        let mut command = self.world.command(arguments);
         command.env("HR_TOKEN", "a-token").stdout(log.try_clone().expect("a log")).stderr(log);
-        if let Some(step) = step {
-            command.env("BRIDGEHEAD_TEST_CRASH_AT_STEP", step);
-        }
+        command
+    }
+
+    /// Starts the daemon with additional environment variables.
+    pub(crate) fn start_with(&mut self, variables: &[(&str, &str)]) {
+        let mut command = self.command(&["run"]);
+        command.envs(variables.iter().copied());
         self.daemon = Some(command.spawn().expect("the binary starts"));
     }
 
+    /// Starts the daemon; `step` says where it should crash.
+    fn start(&mut self, step: Option<&str>) {
+        let step = step.map(|step| ("BRIDGEHEAD_TEST_CRASH_AT_STEP", step));
+        self.start_with(step.as_slice());
+    }
+
+    /// The id of the daemon's process.
+    pub(crate) fn pid(&self) -> u32 {
+        self.daemon.as_ref().expect("a daemon").id()
+    }
+
     /// The daemon's exit status, if it has ended.
-    fn ended(&mut self) -> Option<ExitStatus> {
+    pub(crate) fn ended(&mut self) -> Option<ExitStatus> {
         self.daemon.as_mut().expect("a daemon").try_wait().expect("it can be waited for")
     }
 
-    fn kill(&mut self) {
+    pub(crate) fn kill(&mut self) {
         let mut daemon = self.daemon.take().expect("a daemon");
         daemon.kill().expect("it can be killed");
         daemon.wait().expect("it ends");
     }
 
-    fn is_done(&self) -> bool {
+    pub(crate) fn is_done(&self) -> bool {
         self.world.tasks_that_are("pending") == 0
     }
 
     /// Whatever was done twice, lost, or reported wrongly.
-    fn violations(&self) -> String {
+    pub(crate) fn violations(&self) -> String {
         let ledger = Ledger::read(&self.world.path("target"));
         let (sandbox, app) = (&self.world.sandbox, self.world.app);
         let evidence = Evidence {

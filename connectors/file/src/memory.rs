@@ -55,5 +55,7 @@ fn write(folder: &Path, known: &Known) -> std::io::Result<()> {
     let mut file = tempfile::Builder::new().prefix(OWN_PREFIX).suffix(".tmp").tempfile_in(folder)?;
     file.write_all(&serde_json::to_vec(known)?)?;
     file.as_file().sync_all()?;
-    file.persist(folder.join(MEMORY_FILE)).map(drop).map_err(|error| error.error)
+    file.persist(folder.join(MEMORY_FILE)).map_err(|error| error.error)?;
+    // The new name must survive a power failure, too.
+    std::fs::File::open(folder)?.sync_all()
 }

@@ -79,7 +79,7 @@ pub(crate) struct Lifecycle {
     /// How long after its start the app first reads its task list; spreads the first polls of all apps of the daemon.
     pub(crate) first_poll: OnceLock<Duration>,
     /// The leases of this node, if several nodes share the state.
-    leases: Option<Arc<dyn Leases>>,
+    pub(crate) leases: Option<Arc<dyn Leases>>,
 }
 
 /// Services of the process that all apps share.

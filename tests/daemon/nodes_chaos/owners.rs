@@ -197,6 +197,7 @@ pub(super) fn figures(takeovers: &[(Fault, bool, Takeover)]) -> Value {
 mod tests {
     use super::*;
 
+    #[expect(clippy::unnecessary_wraps, reason = "a sample may be missing")]
     fn owned(node: &str, epoch: i64) -> Option<Owners> {
         Some(BTreeMap::from([("hr".to_owned(), Owner { node: node.to_owned(), epoch })]))
     }

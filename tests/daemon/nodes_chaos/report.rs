@@ -39,7 +39,9 @@ pub(super) fn keep(plan: &Plan, outcome: &Outcome) -> String {
             let lines: Vec<&str> = text.lines().collect();
             lines[lines.len().saturating_sub(200)..].join("\n")
         };
-        return outcome.files.iter().map(|(name, text)| format!("--- {name}\n{}\n", end(text))).collect();
+        let parts: Vec<String> =
+            outcome.files.iter().map(|(name, text)| format!("--- {name}\n{}\n", end(text))).collect();
+        return parts.concat();
     };
     let folder = folder.join(format!("nodes-{}", plan.seed));
     std::fs::create_dir_all(&folder).expect("a folder");

@@ -134,7 +134,7 @@ impl Stories {
             } else {
                 Call::Normal
             };
-            story.push(self.wish(random, app, &account, action, call));
+            story.push(Self::wish(random, app, &account, action, call));
         }
         story
     }
@@ -145,10 +145,10 @@ impl Stories {
             *["update_account", "suspend_account", "reset_password"].choose(random).expect("an action");
         if self.used[app] == PEOPLE {
             let account = self.new_account();
-            return self.wish(random, app, &account, "create_account", call);
+            return Self::wish(random, app, &account, "create_account", call);
         }
         let account = self.person(app);
-        self.wish(random, app, &account, action, call)
+        Self::wish(random, app, &account, action, call)
     }
 
     fn new_account(&mut self) -> String {
@@ -161,7 +161,7 @@ impl Stories {
         person(self.used[app] - 1)
     }
 
-    fn wish(&self, random: &mut StdRng, app: usize, account: &str, action: &'static str, call: Call) -> Wish {
+    fn wish(random: &mut StdRng, app: usize, account: &str, action: &'static str, call: Call) -> Wish {
         let id = uuid::Builder::from_random_bytes(random.random()).into_uuid().to_string();
         let value = format!("Value-{:016x}", random.random::<u64>());
         Wish { id, app, account: account.to_owned(), action, call, value }

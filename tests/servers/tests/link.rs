@@ -1,5 +1,7 @@
 //! A link between a client and a server: held, cut, mended.
 
+#![allow(clippy::expect_used, reason = "a test fails with a panic")]
+
 use std::io::{Read, Write};
 use std::net::{Ipv4Addr, TcpListener, TcpStream};
 use std::thread;

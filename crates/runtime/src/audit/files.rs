@@ -38,9 +38,12 @@ pub(super) struct End {
     pub(super) whole: u64,
     /// The bytes after that: a truncated line.
     pub(super) torn: Vec<u8>,
-    /// Whether there are damaged lines after the last intact entry.
+    /// Whether there are damaged lines near the end that no later entry reports.
     pub(super) is_damaged: bool,
 }
+
+/// The action of entries that report damage.
+pub(super) const REPAIR: &str = "repair";
 
 /// How many bytes at the end of a file are read: several entries of the maximum length.
 const LOOKED_AT: u64 = 8 * LONGEST as u64;
@@ -58,12 +61,18 @@ pub(super) fn end(path: &Path) -> io::Result<End> {
     let mut end = End { whole: length - torn.len() as u64, torn, ..End::default() };
     let mut lines = bytes.split(|byte| *byte == b'\n').collect::<Vec<_>>();
     lines.pop();
-    for line in lines.into_iter().rev() {
-        if let Ok(entry) = Entry::open(line) {
-            end.last = Some(entry);
-            break;
+    // The first line may begin before the part that is read.
+    let begin = usize::from(from > 0).min(lines.len());
+    for line in lines[begin..].iter().rev() {
+        match Entry::open(line) {
+            // What was damaged before it has been reported.
+            Ok(entry) if entry.action == REPAIR => {
+                end.last.get_or_insert(entry);
+                break;
+            }
+            Ok(entry) => drop(end.last.get_or_insert(entry)),
+            Err(_) => end.is_damaged = true,
         }
-        end.is_damaged = true;
     }
     Ok(end)
 }

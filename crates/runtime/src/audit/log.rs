@@ -210,6 +210,9 @@ impl Inner {
         if !folder.is_dir() {
             DirBuilder::new().recursive(true).mode(0o700).create(folder).map_err(failed("made"))?;
             give_away(folder).map_err(failed("made"))?;
+            if let Some(parent) = folder.parent() {
+                sync_folder(parent).map_err(failed("made"))?;
+            }
         }
         let mut repairs = Vec::new();
         for (number, path) in files::list(folder).map_err(failed("listed"))?.iter().rev() {
@@ -226,8 +229,9 @@ impl Inner {
                 repairs.push(evidence);
             }
             if end.is_damaged {
-                repairs
-                    .push(json!({ "file": name, "damaged": "the last lines are not as they were written" }));
+                repairs.push(
+                    json!({ "file": name, "damaged": "lines near its end are not as they were written" }),
+                );
             }
             if let Some(last) = whole.or(end.last) {
                 (log.seq, log.hash) = (last.seq, last.hash);
@@ -238,7 +242,7 @@ impl Inner {
         for evidence in repairs {
             tracing::warn!(%evidence, "the audit log was damaged and has been repaired; an entry records it");
             let repair = Event {
-                action: "repair".to_owned(),
+                action: files::REPAIR.to_owned(),
                 decision: Some("go_on".to_owned()),
                 evidence,
                 ..Event::default()
@@ -356,6 +360,8 @@ impl Inner {
             let path = self.settings.folder.join(files::name(log.number));
             let file = OpenOptions::new().create(true).append(true).mode(0o600).open(&path)?;
             give_away(&path)?;
+            // Its name must survive a power failure, too: what is synced later would otherwise be lost with it.
+            sync_folder(&self.settings.folder)?;
             let length = file.metadata()?.len();
             if length > log.size {
                 // A partial line that could not be removed earlier.
@@ -410,6 +416,14 @@ impl Inner {
             std::fs::remove_file(path)?;
         }
         Ok(())
+    }
+}
+
+/// Syncs the names in a folder to disk, if the file system can do that.
+fn sync_folder(folder: &Path) -> io::Result<()> {
+    match File::open(folder)?.sync_all() {
+        Err(error) if error.kind() == io::ErrorKind::InvalidInput => Ok(()),
+        synced => synced,
     }
 }
 

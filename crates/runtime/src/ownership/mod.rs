@@ -8,7 +8,7 @@
 
 mod plan;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::Ordering;
@@ -218,7 +218,9 @@ impl Ownership {
         // An app may be restricted to the nodes that can reach its target.
         let fit = all.values().filter(|app| {
             let nodes = &app.settings.nodes;
-            nodes.is_empty() || nodes.iter().any(|node| node == name)
+            let may_run = nodes.is_empty() || nodes.iter().any(|node| node == name);
+            // Another node has to run an app whose loops do not end here.
+            may_run && !app.lifecycle.stuck.load(Ordering::Relaxed)
         });
         let apps = fit.map(|app| app.key.clone()).collect();
         let presence = Presence { apps, is_leaving: false };
@@ -276,6 +278,8 @@ impl Ownership {
         let Some(_turn) = here.supervisor.move_app().await else { return };
         let (ended, commands) = here.supervisor.end_loops(app).await;
         if ended == Ended::Stuck {
+            // From now on, this node leaves the app to others.
+            app.lifecycle.stuck.store(true, Ordering::Relaxed);
             tracing::error!(app = %app.name, "the app does not end: a call of its connector blocks; restart the daemon");
             return;
         }
@@ -310,9 +314,12 @@ impl Ownership {
     }
 }
 
-/// Whether the loops of an app run in this process.
+/// Whether the loops of an app run in this process, or do not end.
 fn is_running(here: &Here<'_>, key: &AppKey) -> bool {
-    here.fleet.all().values().any(|app| app.key == *key && here.supervisor.is_running(&app.name))
+    here.fleet.all().values().any(|app| {
+        let is_stuck = app.lifecycle.stuck.load(Ordering::Relaxed);
+        app.key == *key && (is_stuck || here.supervisor.is_running(&app.name))
+    })
 }
 
 /// Starts the loops of an app in a new context. `continues` says whether it has only moved from another node.

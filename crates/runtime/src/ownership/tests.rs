@@ -1,4 +1,5 @@
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -40,13 +41,15 @@ impl Script for Away {
 
 /// Leases whose database is a variable of the test.
 #[derive(Debug, Default)]
-struct Database {
+pub(crate) struct Database {
     owned: Mutex<BTreeSet<AppKey>>,
     elsewhere: Mutex<BTreeSet<AppKey>>,
     /// Apps whose lease has expired, whatever the node believes.
     expired: Mutex<BTreeSet<AppKey>>,
     acquired: Mutex<Vec<AppKey>>,
     released: Mutex<Vec<(AppKey, bool)>>,
+    /// The last announcement of the node.
+    presence: Mutex<Presence>,
     settled_at: Mutex<Option<Instant>>,
     mail: Mail,
 }
@@ -134,6 +137,7 @@ impl Leases for Database {
     }
 
     async fn look(&self, presence: &Presence) -> Result<View, Error> {
+        self.presence.lock().unwrap().clone_from(presence);
         let me = NodeSeen {
             name: "me".to_owned(),
             process: "me".to_owned(),
@@ -224,6 +228,32 @@ async fn slow_end_of_one_app_does_not_delay_the_takeover_of_another() {
     };
     tokio::join!(node.run(stop.clone()), story);
     assert_eq!(*database.released.lock().unwrap(), [(other, true)], "a lost app is not released");
+}
+
+#[tokio::test(start_paused = true)]
+async fn app_that_does_not_end_is_left_to_other_nodes() {
+    let database = Arc::new(Database::default());
+    let slow = AppKey::from(SLOW);
+    let node = node(&database);
+    let stop = CancellationToken::new();
+    let story = async {
+        sleep(LEASE).await;
+        // A command of an operator does not end.
+        let command = node.enter("slow").await.expect("the app");
+        database.owned.lock().unwrap().remove(&slow);
+        sleep(GRACE + 2 * LEASE).await;
+        assert!(node.fleet.get("slow").expect("the app").lifecycle.stuck.load(Ordering::Relaxed));
+        // Nobody owns it, and its lease has expired.
+        database.acquired.lock().unwrap().clear();
+        sleep(2 * LEASE).await;
+        assert_eq!(*database.acquired.lock().unwrap(), []);
+        let offered = database.presence.lock().unwrap().apps.clone();
+        assert_eq!(offered, [AppKey::from(OTHER)]);
+        assert!(!node.supervisor.is_running("slow") && node.supervisor.is_running("other"));
+        drop(command);
+        stop.cancel();
+    };
+    tokio::join!(node.run(stop.clone()), story);
 }
 
 /// Found by the simulation and by the test with three nodes: a task was executed twice.

@@ -113,6 +113,11 @@ async fn complete_once(
     session: &SyncId,
     stop: &CancellationToken,
 ) -> Result<(), Incomplete> {
+    if !app.may_start() {
+        // Another node may have taken over the app, and may have created accounts since that this listing does not contain.
+        let detail = "this node may have lost the app to another node".to_owned();
+        return Err(Incomplete::Final(Error::SessionLost { detail }));
+    }
     let answer = app.upstream.call_until(
         stop,
         Operation::Complete,
@@ -197,5 +202,32 @@ pub(super) async fn abandon(app: &AppContext, session: &SyncId) {
             tracing::warn!(app = %app.name, "the session could not be abandoned in time; the next sync \
                                              cancels it");
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+    use crate::fakes::{Place, Script};
+    use crate::ownership::tests::Database;
+
+    struct Nothing;
+
+    impl Script for Nothing {}
+
+    #[test]
+    fn session_is_not_completed_by_a_node_that_may_have_lost_the_app() {
+        let place = Place::new();
+        let mut app = place.app(&Arc::new(Nothing));
+        let leases = Arc::new(Database::default());
+        Arc::get_mut(&mut app).unwrap().lifecycle.leases = Some(leases);
+        let stop = CancellationToken::new();
+        let completed = place.runtime.block_on(complete_once(&app, &SyncId::new("s-1"), &stop));
+        let Err(Incomplete::Final(Error::SessionLost { detail })) = completed else {
+            panic!("it was sent");
+        };
+        assert!(detail.contains("lost the app"), "{detail}");
     }
 }

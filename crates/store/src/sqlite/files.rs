@@ -121,9 +121,11 @@ fn flags(flags: OFlags) -> i32 {
 
 fn create(folder: &Path) -> Result<(), Error> {
     let create = || -> io::Result<()> {
+        let missing =
+            folder.ancestors().take_while(|path| !path.as_os_str().is_empty() && !path.exists()).count();
         DirBuilder::new().recursive(true).mode(FOLDER_MODE).create(folder)?;
-        // The folder's entry in its parent must survive a power failure, like the files in the folder.
-        if let Some(parent) = folder.parent() {
+        // The entry of each new folder in its parent must survive a power failure, like the files in the folder.
+        for parent in folder.ancestors().skip(1).take(missing) {
             let parent = if parent.as_os_str().is_empty() { Path::new(".") } else { parent };
             File::open(parent)?.sync_all()?;
         }
@@ -155,6 +157,8 @@ impl Folder {
         for file in there {
             std::fs::rename(self.path.join(&file), aside.join(&file)).map_err(failed)?;
         }
+        // First where they are now: a power failure in between may leave a file in both folders, but not in none.
+        File::open(&aside).and_then(|aside| aside.sync_all()).map_err(failed)?;
         self.directory.sync_all().map_err(failed)?;
         Ok(Some(aside))
     }

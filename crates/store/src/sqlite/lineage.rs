@@ -117,9 +117,10 @@ fn judge(tasks: &Side, listings: &Side, seen: Option<&Mark>, found: &Found) -> O
             return Some(Reason::WitnessDamaged);
         }
         return match (tasks.version, listings.version) {
-            // Written by a version that had no witnesses.
-            (Some(version), _) if version < TASKS_VERSION => None,
-            (_, Some(version)) if version < LISTINGS_VERSION => Some(Reason::Missing),
+            // Written by a version that had no witnesses, and always opened both databases.
+            (Some(version), Some(_)) if version < TASKS_VERSION => None,
+            (None, Some(version)) if version < LISTINGS_VERSION => Some(Reason::Missing),
+            // If the journal has tables, an earlier start was interrupted while it created or updated the databases.
             _ => Some(Reason::New),
         };
     };
@@ -173,18 +174,26 @@ fn announce(folder: &std::path::Path, reason: Reason, until: Timestamp) {
 
 /// Lost snapshots only cause syncs to be held; each sync asks Iden itself whether the app was synced before.
 fn complain_of_listings(listings: &Side, tasks: &Side, found: &Found) {
-    let told = if let Found::Marks(marks) = found { Some(&marks.listings) } else { None };
-    let is_lost = match (&listings.mark, told) {
-        (None, Some(_)) => true,
-        (None, None) => tasks.mark.as_ref().is_some_and(|mark| mark.commits > 1),
-        (Some(own), Some(told)) => own.identity != told.identity || own.commits < told.commits,
-        (Some(_), None) => false,
-    };
-    if is_lost {
+    if are_listings_lost(listings, tasks, found) {
         tracing::error!(
             "the database listings.db was missing or out of date: the results of earlier syncs are lost. \
              Find out what happened to the state folder"
         );
+    }
+}
+
+fn are_listings_lost(listings: &Side, tasks: &Side, found: &Found) -> bool {
+    let told = if let Found::Marks(marks) = found { Some(&marks.listings) } else { None };
+    let journal = tasks.mark.as_ref().map_or(0, |mark| mark.commits);
+    match (&listings.mark, told) {
+        (None, Some(told)) => {
+            // Every start so far was interrupted between writing the witness and the database: nothing else was written to either.
+            let is_prepared = listings.version.is_some_and(|version| version >= LISTINGS_VERSION);
+            !(is_prepared && told.commits == journal)
+        }
+        (None, None) => journal > 1,
+        (Some(own), Some(told)) => own.identity != told.identity || own.commits < told.commits,
+        (Some(_), None) => false,
     }
 }
 
@@ -321,6 +330,36 @@ mod tests {
         assert_eq!(judged(&first_start, None, &Found::Nothing), None);
         let earlier_version = side(Some(2), None);
         assert_eq!(judge(&earlier_version, &side(Some(3), None), None, &Found::Nothing), None);
+    }
+
+    #[test]
+    fn interrupted_first_start_is_still_new() {
+        let none = side(None, None);
+        for tasks in 1..=6 {
+            let tasks = side(Some(tasks), None);
+            assert_eq!(judge(&tasks, &none, None, &Found::Nothing), Some(Reason::New), "{tasks:?}");
+        }
+        let tasks = side(Some(6), None);
+        for listings in 1..=7 {
+            let listings = side(Some(listings), None);
+            assert_eq!(judge(&tasks, &listings, None, &Found::Nothing), Some(Reason::New), "{listings:?}");
+        }
+    }
+
+    #[test]
+    fn snapshots_that_no_start_has_used_yet_are_not_lost() {
+        let told = |tasks, listings| {
+            let (tasks, listings) = (mark("t", tasks), mark("l", listings));
+            Found::Marks(Marks { tasks, listings, at: Timestamp::UNIX_EPOCH })
+        };
+        let tasks = |commits| side(Some(6), Some(mark("t", commits)));
+        let prepared = side(Some(7), None);
+        assert!(!are_listings_lost(&prepared, &tasks(1), &told(1, 1)));
+        assert!(!are_listings_lost(&prepared, &tasks(2), &told(2, 2)));
+        assert!(are_listings_lost(&prepared, &tasks(9), &told(9, 2)));
+        assert!(are_listings_lost(&side(None, None), &tasks(2), &told(2, 2)), "the file was removed");
+        let of_an_earlier_version = side(Some(4), None);
+        assert!(are_listings_lost(&of_an_earlier_version, &tasks(2), &told(2, 2)), "an old copy");
     }
 
     #[test]

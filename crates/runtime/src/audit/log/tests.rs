@@ -109,6 +109,31 @@ fn log_truncated_by_a_crash_is_repaired_and_recorded() {
 }
 
 #[test]
+fn hole_left_by_a_power_failure_is_recorded_once() {
+    let folder = tempfile::tempdir().unwrap();
+    let settings = settings(folder.path());
+    let audit = open(&settings);
+    for action in ["one", "two", "three"] {
+        audit.record(event(action));
+    }
+    drop(audit);
+    let (path, mut whole) = bytes(&settings);
+    let first = whole.iter().position(|byte| *byte == b'\n').unwrap() + 1;
+    whole[first + 20..first + 40].fill(0);
+    std::fs::write(&path, &whole).unwrap();
+    for _ in 0..3 {
+        drop(open(&settings));
+    }
+    let (_, after) = bytes(&settings);
+    let last: Vec<Entry> =
+        after.split(|byte| *byte == b'\n').filter_map(|line| Entry::open(line).ok()).collect();
+    let actions: Vec<&str> = last.iter().map(|entry| entry.action.as_str()).collect();
+    assert_eq!(actions, ["one", "three", "repair"]);
+    assert_eq!(last[2].evidence["file"], "audit-00000001.jsonl");
+    assert!(verify(&settings.folder, None).is_err(), "what is missing is not hidden");
+}
+
+#[test]
 fn chain_spans_files_and_records_removed_ones() {
     let folder = tempfile::tempdir().unwrap();
     let settings = Settings { max_bytes: 2000, ..settings(folder.path()) };

@@ -75,7 +75,7 @@ impl Node {
         let writer =
             || Writer { database: database.clone(), link: Arc::clone(&link), claims: Arc::clone(&claims) };
         let (tasks, listings) = (Queue::start(writer()), Queue::start(writer()));
-        let (database, link) = (database.clone(), Arc::clone(&link));
+        let database = database.clone();
         let inner = Arc::new(Inner { database, identity, claims, link, tasks, listings });
         tokio::spawn(keep(Arc::downgrade(&inner)));
         Self(inner)

@@ -32,7 +32,7 @@ pub(super) struct Owner {
 pub(super) struct Seen {
     name: String,
     started_at: Instant,
-    seen_at: Instant,
+    at: Instant,
     presence: Presence,
 }
 
@@ -121,11 +121,11 @@ impl Database {
         let now = Instant::now();
         let mut rows = self.rows();
         let new =
-            || Seen { name: node.name.clone(), started_at: now, seen_at: now, presence: Presence::default() };
+            || Seen { name: node.name.clone(), started_at: now, at: now, presence: Presence::default() };
         let seen = rows.nodes.entry(node.process.clone()).or_insert_with(new);
-        (seen.seen_at, seen.presence) = (now, presence.clone());
+        (seen.at, seen.presence) = (now, presence.clone());
         let is_known = |process: &String, seen: &mut Seen| {
-            !node.ended.contains(process) && now - seen.seen_at <= lease * FORGOTTEN
+            !node.ended.contains(process) && now - seen.at <= lease * FORGOTTEN
         };
         rows.nodes.retain(is_known);
         rows.view(&node.process, now)
@@ -162,7 +162,7 @@ impl Rows {
             process: process.clone(),
             version: env!("CARGO_PKG_VERSION").to_owned(),
             up_for: now - seen.started_at,
-            silent_for: now - seen.seen_at,
+            silent_for: now - seen.at,
             presence: seen.presence.clone(),
         };
         let owner = |(app, owner): (&String, &Owner)| OwnerSeen {

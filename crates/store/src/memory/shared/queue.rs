@@ -17,10 +17,13 @@ const QUEUE: usize = 1024;
 /// Tells the caller the result, once it is known whether the commit was confirmed.
 type Answer = Box<dyn FnOnce(Result<(), Error>) + Send>;
 
-/// A write. It gets the state, or the reason why it may not be written.
+/// Writes. It gets the state, or the reason why it may not be written.
+type Run = Box<dyn FnOnce(Result<&Memory, Error>) -> Answer + Send>;
+
+/// A write.
 struct Write {
     app: AppKey,
-    run: Box<dyn FnOnce(Result<&Memory, Error>) -> Answer + Send>,
+    run: Run,
 }
 
 enum Message {
