@@ -88,12 +88,15 @@ pub(super) async fn take_over(
         write_tasks(&mut tasks.connection, &tasks_mark, epoch, None).await
     }
     .map_err(in_tasks)?;
-    let marks = Marks { tasks: tasks_mark.clone(), listings: listings_mark.clone(), at: now };
+    // The witness may be behind a database, but never ahead of it: this start may be interrupted before it has written the snapshots.
+    let listings_before = Mark { commits: listings_mark.commits - 1, ..listings_mark.clone() };
+    let marks = Marks { tasks: tasks_mark.clone(), listings: listings_before, at: now };
     let witness = Witness::begin(file, marks).map_err(failed)?;
     lock.folder.directory.sync_all().map_err(failed)?;
     write_listings(&mut listings.connection, &listings_mark, epoch, &tasks_mark)
         .await
         .map_err(in_listings)?;
+    witness.note(Database::Snapshots, listings_mark.commits);
 
     let custody = std::sync::Arc::new(Custody::begin(lock, databases, witness)?);
     let fence = |database, commits| Fence::new(std::sync::Arc::clone(&custody), database, epoch, commits);
@@ -186,11 +189,8 @@ fn are_listings_lost(listings: &Side, tasks: &Side, found: &Found) -> bool {
     let told = if let Found::Marks(marks) = found { Some(&marks.listings) } else { None };
     let journal = tasks.mark.as_ref().map_or(0, |mark| mark.commits);
     match (&listings.mark, told) {
-        (None, Some(told)) => {
-            // Every start so far was interrupted between writing the witness and the database: nothing else was written to either.
-            let is_prepared = listings.version.is_some_and(|version| version >= LISTINGS_VERSION);
-            !(is_prepared && told.commits == journal)
-        }
+        // Created by a start that was interrupted before it used the file. If an earlier file was lost, that start has reported it.
+        (None, Some(_)) => listings.version.is_none_or(|version| version < LISTINGS_VERSION),
         (None, None) => journal > 1,
         (Some(own), Some(told)) => own.identity != told.identity || own.commits < told.commits,
         (Some(_), None) => false,
@@ -356,7 +356,10 @@ mod tests {
         let prepared = side(Some(7), None);
         assert!(!are_listings_lost(&prepared, &tasks(1), &told(1, 1)));
         assert!(!are_listings_lost(&prepared, &tasks(2), &told(2, 2)));
-        assert!(are_listings_lost(&prepared, &tasks(9), &told(9, 2)));
+        assert!(!are_listings_lost(&prepared, &tasks(3), &told(2, 1)), "two starts were interrupted");
+        let used = |commits| side(Some(7), Some(mark("l", commits)));
+        assert!(!are_listings_lost(&used(9), &tasks(9), &told(9, 9)));
+        assert!(are_listings_lost(&used(8), &tasks(9), &told(9, 9)), "an old copy");
         assert!(are_listings_lost(&side(None, None), &tasks(2), &told(2, 2)), "the file was removed");
         let of_an_earlier_version = side(Some(4), None);
         assert!(are_listings_lost(&of_an_earlier_version, &tasks(2), &told(2, 2)), "an old copy");
