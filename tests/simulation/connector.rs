@@ -319,8 +319,10 @@ impl Call {
             _ => work,
         };
         tokio::time::sleep(seconds(wait)).await;
+        // What was applied late must be shown by the time when nothing of the call is expected any more.
+        let reach = self.reach.saturating_sub(seconds(rules["lag"].as_f64().unwrap_or_default()));
         let is_alone = self.life.is_over() || self.process.deaths() != self.deaths;
-        if is_alone && !((lingers || late) && received.elapsed() < self.reach) {
+        if is_alone && !((lingers || late) && received.elapsed() < reach) {
             return None;
         }
         let password = self.password.as_deref();

@@ -83,40 +83,6 @@ impl Postgres {
         server
     }
 
-    /// Starts a streaming replica, which follows this server through a port that leads to it. It has the same users and passwords.
-    /// [`Postgres::promote`] makes it a server of its own.
-    ///
-    /// # Panics
-    /// If it does not start.
-    pub async fn replica(&self, through: u16) -> Self {
-        let folder = tempfile::tempdir().expect("the temporary folder can be written to");
-        give_to(OWNER, folder.path());
-        let mut copy = command_as(OWNER, &program("pg_basebackup"));
-        copy.arg("-D").arg(folder.path().join("data")).args(["-h", "127.0.0.1", "-p", &through.to_string()]);
-        copy.args(["-U", &self.user, "--write-recovery-conf", "--checkpoint=fast", "--no-sync"]);
-        run(copy.env("PGPASSWORD", &self.password));
-        let mut replica = Self {
-            address: self.address,
-            port: free_port(),
-            user: self.user.clone(),
-            password: self.password.clone(),
-            ca: self.ca.clone(),
-            settings: self.settings.clone(),
-            process: None,
-            folder,
-        };
-        replica.restart().await;
-        replica
-    }
-
-    /// Ends the replication: from now on, this replica accepts writes.
-    ///
-    /// # Panics
-    /// If it is not a replica.
-    pub fn promote(&self) {
-        self.sql("postgres", "SELECT pg_promote()");
-    }
-
     /// Stops it; its data stay, and [`Postgres::restart`] starts it again on the same port.
     pub fn stop(&mut self) {
         self.process = None;

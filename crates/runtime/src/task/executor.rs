@@ -125,15 +125,7 @@ impl TaskExecutor {
         log(app, &task, outcome.outcome());
         trace(outcome.outcome(), Some(audited.attempts()));
         audited.record(app, &task, outcome.outcome(), began.elapsed());
-        report::until_heard(app, &task.id, &outcome, &self.stop).await?;
-        // A call that may still be running must not take effect in the middle of the account's next task.
-        if let Some(until) = under_way_until {
-            tokio::select! {
-                biased;
-                () = self.stop.cancelled() => {}
-                () = tokio::time::sleep_until(until) => {}
-            }
-        }
+        report::until_heard(app, &task.id, &outcome, under_way_until, &self.stop).await?;
         Ok(TaskEnd::Reported)
     }
 
@@ -145,7 +137,11 @@ impl TaskExecutor {
             trace(outcome.outcome(), None);
         }
         match outcome {
-            Some(outcome) if is_decided => report::until_heard(&self.app, id, &outcome, &self.stop).await?,
+            // It is not recorded whether an attempt was still running when the earlier process ended.
+            Some(outcome) if is_decided => {
+                let until = self.app.settled_at() + self.app.settings.tasks.timeout;
+                report::until_heard(&self.app, id, &outcome, Some(until), &self.stop).await?;
+            }
             Some(outcome) => report::again(&self.app, id, &outcome).await,
             None => {}
         }
@@ -169,7 +165,8 @@ impl TaskExecutor {
         let Ok(Some(outcome)) = self.app.store.recorded_outcome(task).await else {
             return Err(ShuttingDown);
         };
-        report::until_heard(&self.app, task, &outcome, &self.stop).await?;
+        let until = Instant::now() + self.app.settings.tasks.timeout;
+        report::until_heard(&self.app, task, &outcome, Some(until), &self.stop).await?;
         Ok(TaskEnd::Reported)
     }
 

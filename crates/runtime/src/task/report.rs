@@ -5,6 +5,7 @@ use std::sync::{Mutex, PoisonError};
 use bridgehead_resilience::{Interrupted, Next};
 use bridgehead_sdk::TaskId;
 use tokio::sync::Notify;
+use tokio::time::{Instant, sleep_until};
 use tokio_util::sync::CancellationToken;
 
 use super::audited;
@@ -41,10 +42,14 @@ pub(super) async fn again(app: &AppContext, task: &TaskId, outcome: &OutcomeReco
 
 /// Reports a durable outcome. Retries without limit; when the daemon stops, the outcome stays in the journal and is reported at the next
 /// start.
+///
+/// An attempt may still be running until `under_way_until`, and must not take effect in the middle of the account's next task. Until then,
+/// this does not return, and the journal keeps the task: after a restart, too, the account's next task has to wait.
 pub(super) async fn until_heard(
     app: &AppContext,
     task: &TaskId,
     outcome: &OutcomeRecorded,
+    under_way_until: Option<Instant>,
     stop: &CancellationToken,
 ) -> Result<(), ShuttingDown> {
     let report = report_of(outcome.outcome());
@@ -106,6 +111,13 @@ pub(super) async fn until_heard(
     };
     app.status.ended(outcome.outcome(), &ended);
     audited::reported(app, task, outcome.outcome(), &ended);
+    if let Some(until) = under_way_until {
+        tokio::select! {
+            biased;
+            () = stop.cancelled() => return Err(ShuttingDown),
+            () = sleep_until(until) => {}
+        }
+    }
     let retry = app.retry(policies::LOCAL).until(stop);
     let written = retry.run(
         |_| app.store.ended(task, &ended, app.shared.clock.now()),
