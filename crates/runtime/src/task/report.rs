@@ -111,7 +111,10 @@ pub(super) async fn until_heard(
     };
     app.status.ended(outcome.outcome(), &ended);
     audited::reported(app, task, outcome.outcome(), &ended);
-    if let Some(until) = under_way_until {
+    if let Some(until) = under_way_until.filter(|until| *until > Instant::now()) {
+        let wait = until.saturating_duration_since(Instant::now());
+        let reason = "reported; an attempt may still be running in the target";
+        app.status.progress().wait(task, None, reason, wait);
         tokio::select! {
             biased;
             () = stop.cancelled() => return Err(ShuttingDown),
