@@ -484,4 +484,27 @@ mod tests {
             assert_eq!(*kept.outcome(), failed("the first"));
         });
     }
+
+    #[test]
+    fn reported_task_stays_in_the_journal_while_its_attempt_may_be_running() {
+        let place = Place::new();
+        let app = place.app(&Arc::new(Nothing));
+        let intent = intent("t-1");
+        let stop = CancellationToken::new();
+        let executor = TaskExecutor::new(Arc::clone(&app), stop.clone());
+        place.runtime.block_on(async {
+            let outcome = executor.write_outcome(&intent, &failed("x")).await.unwrap();
+            let is_open = async || {
+                let open = app.store.for_operator().open(&app.key).await.unwrap();
+                open.iter().any(|entry| matches!(entry.state, State::Decided(_)))
+            };
+            // The report is made even so, but nothing is waited for.
+            stop.cancel();
+            let until = Instant::now() + Duration::from_mins(1);
+            let stopped = report::until_heard(&app, &intent.task, &outcome, Some(until), &stop).await;
+            assert!(stopped.is_err() && is_open().await, "the next process would not wait");
+            report::until_heard(&app, &intent.task, &outcome, None, &stop).await.unwrap();
+            assert!(!is_open().await);
+        });
+    }
 }
