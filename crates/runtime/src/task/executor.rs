@@ -137,10 +137,15 @@ impl TaskExecutor {
             trace(outcome.outcome(), None);
         }
         match outcome {
-            // It is not recorded whether an attempt was still running when the earlier process ended.
             Some(outcome) if is_decided => {
-                let until = self.app.settled_at() + self.app.settings.tasks.timeout;
-                report::until_heard(&self.app, id, &outcome, Some(until), &self.stop).await?;
+                report::until_heard(&self.app, id, &outcome, None, &self.stop).await?;
+                // It is not recorded whether an attempt was still running when the earlier process ended. If so, it must not take effect
+                // in the middle of the account's next task.
+                tokio::select! {
+                    biased;
+                    () = self.stop.cancelled() => {}
+                    () = tokio::time::sleep_until(self.app.settled_at() + self.app.settings.tasks.timeout) => {}
+                }
             }
             Some(outcome) => report::again(&self.app, id, &outcome).await,
             None => {}
