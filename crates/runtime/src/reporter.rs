@@ -119,7 +119,8 @@ impl StatusReporter {
     /// The current state of the daemon and its apps. Reads the journal; data that does not arrive in time is left out.
     pub async fn overview(&self) -> StatusReport {
         let all = self.fleet.all();
-        let others = shared_status::reported(self.ownership.as_deref(), self.clock.now()).await;
+        let ownership = self.ownership.as_deref().filter(|_| !all.values().all(|app| self.is_here(app)));
+        let others = shared_status::reported(ownership, self.clock.now()).await;
         let look =
             async |(name, app): (&String, &Arc<AppContext>)| (name.clone(), self.look_at(app, &others).await);
         let apps = join_all(all.iter().map(look));

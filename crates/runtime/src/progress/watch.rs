@@ -155,6 +155,15 @@ impl Progress {
         });
     }
 
+    /// Records that a task was reported, and that its account's next task waits until its attempt is certainly over.
+    pub(crate) fn reported(&self, task: &TaskId, wait: Duration) {
+        self.task(task, |seen| {
+            seen.decided = None;
+            seen.last = Some((None, "reported; an attempt may still be running in the target".to_owned()));
+            seen.next = Some(Instant::now() + wait);
+        });
+    }
+
     /// Records that a request for the task list is sent.
     pub(crate) fn asked(&self) {
         self.state().asked.get_or_insert_with(Instant::now);

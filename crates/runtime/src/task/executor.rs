@@ -141,11 +141,8 @@ impl TaskExecutor {
                 report::until_heard(&self.app, id, &outcome, None, &self.stop).await?;
                 // It is not recorded whether an attempt was still running when the earlier process ended. If so, it must not take effect
                 // in the middle of the account's next task.
-                tokio::select! {
-                    biased;
-                    () = self.stop.cancelled() => {}
-                    () = tokio::time::sleep_until(self.app.settled_at() + self.app.settings.tasks.timeout) => {}
-                }
+                let until = self.app.settled_at() + self.app.settings.tasks.timeout;
+                report::until_over(&self.app, id, until, &self.stop).await?;
             }
             Some(outcome) => report::again(&self.app, id, &outcome).await,
             None => {}

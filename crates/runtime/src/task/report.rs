@@ -111,15 +111,8 @@ pub(super) async fn until_heard(
     };
     app.status.ended(outcome.outcome(), &ended);
     audited::reported(app, task, outcome.outcome(), &ended);
-    if let Some(until) = under_way_until.filter(|until| *until > Instant::now()) {
-        let wait = until.saturating_duration_since(Instant::now());
-        let reason = "reported; an attempt may still be running in the target";
-        app.status.progress().wait(task, None, reason, wait);
-        tokio::select! {
-            biased;
-            () = stop.cancelled() => return Err(ShuttingDown),
-            () = sleep_until(until) => {}
-        }
+    if let Some(until) = under_way_until {
+        until_over(app, task, until, stop).await?;
     }
     let retry = app.retry(policies::LOCAL).until(stop);
     let written = retry.run(
@@ -135,6 +128,25 @@ pub(super) async fn until_heard(
         tracing::error!(app = %app.name, %task, error = %detail, "Iden rejected the report of this task. See `bridgehead tasks list --rejected`");
     }
     Ok(())
+}
+
+/// Waits until no attempt of a reported task can be running any more.
+pub(super) async fn until_over(
+    app: &AppContext,
+    task: &TaskId,
+    until: Instant,
+    stop: &CancellationToken,
+) -> Result<(), ShuttingDown> {
+    let wait = until.saturating_duration_since(Instant::now());
+    if wait.is_zero() {
+        return Ok(());
+    }
+    app.status.progress().reported(task, wait);
+    tokio::select! {
+        biased;
+        () = stop.cancelled() => Err(ShuttingDown),
+        () = sleep_until(until) => Ok(()),
+    }
 }
 
 /// Retries a report until Iden responds to it.
