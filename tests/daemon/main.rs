@@ -56,6 +56,7 @@ mod otlp;
 mod page;
 mod page_actions;
 mod page_browser;
+mod page_server;
 mod power_cut;
 mod reload;
 mod service;

@@ -3,7 +3,7 @@
 //! `complete` tells Iden that the pushed records are complete. So a sync must know every account that a task has changed since the sync
 //! started reading, and must not complete while a task is in the middle of a change.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Mutex, PoisonError};
 
 use bridgehead_sdk::{Account, AccountRecord};
@@ -15,6 +15,8 @@ pub(crate) struct ChangeTracker {
     barrier: RwLock<()>,
     /// The accounts changed since the sync started; `None` if no sync is running.
     touched: Mutex<Option<BTreeMap<String, Kept>>>,
+    /// The accounts that an attempt may still change, and the number of such attempts.
+    unsettled: Mutex<BTreeMap<String, (ChangedAccount, usize)>>,
 }
 
 /// What was known about an account before a task changed it, as far as a sync needs it.
@@ -70,19 +72,25 @@ impl ChangeTracker {
     /// Records that a task has changed the target, or may have. Call it before the guard of [`change`](Self::change) is dropped.
     pub(crate) fn touch(&self, account: &Account, before: PriorState) {
         if let Some(touched) = &mut *self.touched.lock().unwrap_or_else(PoisonError::into_inner) {
-            // Keep only the identity: other fields are read from the target, and may contain secrets.
-            let mut who = Account::default();
-            who.id.clone_from(&account.id);
-            who.username.clone_from(&account.username);
-            who.email.clone_from(&account.email);
-            let name = format!("{:?}\0{:?}\0{:?}", who.id, who.username, who.email);
-            let kept = touched.entry(name).or_insert(Kept {
-                touched: ChangedAccount { account: who, before: PriorState::default() },
+            let account = identity(account);
+            let kept = touched.entry(name(&account)).or_insert(Kept {
+                touched: ChangedAccount { account, before: PriorState::default() },
                 is_new: true,
             });
             kept.is_new = true;
             kept.touched.before = before.better(std::mem::take(&mut kept.touched.before));
         }
+    }
+
+    /// Announces an attempt whose effect is not certain until the guard is dropped: it may become visible at any time. A sync reads such an
+    /// account again immediately before it completes.
+    pub(crate) fn unsettled(&self, account: &Account, before: PriorState) -> Unsettled<'_> {
+        let account = identity(account);
+        let name = name(&account);
+        let mut all = self.unsettled.lock().unwrap_or_else(PoisonError::into_inner);
+        all.entry(name.clone()).or_insert((ChangedAccount { account, before }, 0)).1 += 1;
+        drop(all);
+        Unsettled { tracker: self, name }
     }
 
     /// Whether a sync is running.
@@ -97,6 +105,40 @@ impl ChangeTracker {
     }
 }
 
+/// The fields that identify an account. The others are read from the target, and may contain secrets.
+fn identity(account: &Account) -> Account {
+    let mut identity = Account::default();
+    identity.id.clone_from(&account.id);
+    identity.username.clone_from(&account.username);
+    identity.email.clone_from(&account.email);
+    identity
+}
+
+/// A name that is unique to these identifying fields.
+pub(crate) fn name(identity: &Account) -> String {
+    format!("{:?}\0{:?}\0{:?}", identity.id, identity.username, identity.email)
+}
+
+/// An attempt that may still change an account. Drop it when its effect is certain.
+#[derive(Debug)]
+#[must_use]
+pub(crate) struct Unsettled<'a> {
+    tracker: &'a ChangeTracker,
+    name: String,
+}
+
+impl Drop for Unsettled<'_> {
+    fn drop(&mut self) {
+        let mut all = self.tracker.unsettled.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some((_, attempts)) = all.get_mut(&self.name) {
+            *attempts -= 1;
+            if *attempts == 0 {
+                all.remove(&self.name);
+            }
+        }
+    }
+}
+
 /// A running sync. Dropping it stops the tracking of changed accounts.
 #[derive(Debug)]
 pub(crate) struct Session<'a>(&'a ChangeTracker);
@@ -107,6 +149,23 @@ impl<'a> Session<'a> {
         let mut touched = self.0.touched.lock().unwrap_or_else(PoisonError::into_inner);
         let all = touched.iter_mut().flat_map(BTreeMap::values_mut);
         all.filter_map(|kept| std::mem::take(&mut kept.is_new).then(|| kept.touched.clone())).collect()
+    }
+
+    /// Takes the accounts changed since the last call, and adds those that an attempt may still change.
+    pub(crate) fn take_touched_and_unsettled(&self) -> Vec<ChangedAccount> {
+        let mut all = self.take_touched();
+        let known: BTreeSet<String> = all.iter().map(|touched| name(&touched.account)).collect();
+        let unsettled = self.0.unsettled.lock().unwrap_or_else(PoisonError::into_inner);
+        let others = unsettled.iter().filter(|(name, _)| !known.contains(*name));
+        all.extend(others.map(|(_, (account, _))| account.clone()));
+        all
+    }
+
+    /// An account changed since the last [`take_touched`](Self::take_touched), if there is one.
+    pub(crate) fn first_touched(&self) -> Option<Account> {
+        let touched = self.0.touched.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut all = touched.iter().flat_map(BTreeMap::values);
+        all.find(|kept| kept.is_new).map(|kept| kept.touched.account.clone())
     }
 
     /// The number of accounts changed since the last [`take_touched`](Self::take_touched).
@@ -172,6 +231,24 @@ mod tests {
         let again = session.take_touched();
         assert_eq!(again[0].before, PriorState::Account(Box::new(record.clone())));
         assert!(session.concerns(&record) && !session.concerns(&AccountRecord::new("u2")));
+    }
+
+    #[tokio::test]
+    async fn unsettled_account_is_read_each_time_until_its_attempts_have_settled() {
+        let activity = ChangeTracker::default();
+        let first = activity.unsettled(&Account::by_id("u1"), PriorState::NotAsked);
+        let second = activity.unsettled(&Account::by_id("u1"), PriorState::NotAsked);
+        // The attempt was made before the sync started.
+        let session = activity.begin();
+        let count = || session.take_touched_and_unsettled().len();
+        assert_eq!((count(), count()), (1, 1));
+        activity.touch(&Account::by_id("u1"), PriorState::NotAsked);
+        assert_eq!(count(), 1, "it is read once, not twice");
+        assert!(session.take_touched().is_empty());
+        drop(first);
+        assert_eq!(count(), 1);
+        drop(second);
+        assert_eq!(count(), 0);
     }
 
     #[tokio::test]

@@ -6,13 +6,12 @@ use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use bridgehead_store::{
-    AppKey, AttemptStep, Intent, Outcome, Phase, PriorAccount, ReportResult, Sqlite, TaskJournal,
-};
-use jiff::Timestamp;
+use bridgehead_store::{AppKey, Sqlite};
 use tokio::time::Instant;
+use work::{Failure, record};
 
-type Failure = Box<dyn std::error::Error + Send + Sync>;
+#[path = "work/mod.rs"]
+mod work;
 
 #[tokio::main]
 #[expect(clippy::print_stdout, reason = "this is what it is for")]
@@ -36,7 +35,7 @@ async fn main() -> Result<(), Failure> {
                     if number >= count {
                         return Ok::<(), Failure>(());
                     }
-                    live(&state, &app, number).await?;
+                    record(&state, &app, number).await?;
                 }
             })
         })
@@ -54,37 +53,5 @@ async fn main() -> Result<(), Failure> {
         serde_json::json!({ "seconds": seconds, "tasks": count, "writes": writes, "commits": commits })
     );
     state.close().await;
-    Ok(())
-}
-
-/// Writes what the daemon writes for one successful task.
-async fn live(state: &Sqlite, app: &AppKey, number: usize) -> Result<(), Failure> {
-    let at = Timestamp::from_second(1_800_000_000)?;
-    let step = |phase: Phase| AttemptStep {
-        attempt: 1,
-        phase,
-        began_at: at,
-        ended_at: Some(at),
-        code: None,
-        message: None,
-        next_try_at: None,
-    };
-    // Task ids have no order.
-    let task = format!("{:016x}", (number as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15));
-    let mut intent = Intent {
-        task: task.as_str().into(),
-        action: "create_account".into(),
-        created_at: Some(at),
-        keys: vec![1, 2],
-        attempt: 1,
-        prior: PriorAccount::Absent,
-        at,
-        steps: vec![step(Phase::Fetch), step(Phase::Admit), step(Phase::LookUp)],
-    };
-    state.intent(app, &intent).await?;
-    intent.steps = vec![step(Phase::Execute), step(Phase::Verify)];
-    let result = Some(serde_json::Map::from_iter([("account_id".to_owned(), task.as_str().into())]));
-    state.record_outcome(app, &intent, &Outcome::Completed { result }).await?;
-    state.ended(app, &intent.task, &ReportResult::Accepted, at).await?;
     Ok(())
 }

@@ -149,13 +149,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_time_of_the_ledger_is_read() {
+    fn time_of_the_ledger_is_parsed() {
         assert_eq!(seconds("2026-01-31T01:02:03.5Z"), Some(3723.5));
         assert_eq!(seconds("yesterday"), None);
     }
 
     #[test]
-    fn a_round_counts_lists_reads_and_reports_apart() {
+    fn round_counts_lists_reads_and_reports_separately() {
         let entry = |method: &str, second: &str, task: Option<&str>| json!({"method": method, "time": format!("2026-01-31T00:00:{second}Z"), "task_id": task});
         let requests = [
             entry("GET", "00", None),

@@ -112,13 +112,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_loaded_from_another_host_is_found() {
+    fn content_loaded_from_another_host_is_reported() {
         let text = r#"<link rel="x" href="https://a.example/x.css"> <a href="https://fine.example">x</a> <script src="//b.example/x.js">"#;
         assert_eq!(foreign(text).unwrap(), ["https://a.example/x.css", "//b.example/x.js"]);
     }
 
     #[test]
-    fn links_without_a_file_or_a_heading_are_found() {
+    fn links_without_a_file_or_a_heading_are_reported() {
         let page = |text: &str| text.to_owned();
         let pages: BTreeMap<PathBuf, String> = [
             ("b/a.html".into(), page(r##"<h1 id="top">x</h1><a href="#top">x</a><a href="#no">x</a><a href="../c.html#yes">x</a>"##)),

@@ -160,8 +160,8 @@ pub enum Error {
         /// The app's name in the configuration.
         app: String,
     },
-    /// An account was deleted after it had been pushed, and its record is unknown: the sync starts over.
-    #[error("{0} was deleted by a task after it had been pushed; the sync starts over")]
+    /// An account changed after it had been pushed, and the sync could not catch up: it starts over.
+    #[error("{0} was changed by a task after it had been pushed; the sync starts over")]
     Overtaken(String),
     /// It is unknown whether Iden received `complete`. The next sync finds out.
     #[error("complete was sent, but it is unknown whether Iden received it: {0}")]

@@ -21,6 +21,8 @@ mod evidence;
 pub(crate) mod export;
 mod guard;
 mod ingest;
+#[cfg(test)]
+mod late_effect_tests;
 mod losses;
 mod names;
 mod outcome;

@@ -17,7 +17,7 @@ use bridgehead_config::{self as config, Connectors, Document, WithoutProof};
 use bridgehead_sandbox::{Options as Offer, Sandbox};
 use bridgehead_store::{AppKey, RunReason, RunResult, SnapshotStore, Sqlite, TaskJournal};
 
-const APP: &str = "11111111-1111-4111-8111-111111111111";
+pub(super) const APP: &str = "11111111-1111-4111-8111-111111111111";
 
 /// A target with ten accounts on two pages.
 struct Target {
@@ -56,14 +56,14 @@ impl Connector for Target {
     }
 }
 
-struct World {
-    sandbox: Sandbox,
+pub(super) struct World {
+    pub(super) sandbox: Sandbox,
     journal: Arc<Sqlite>,
     _folder: tempfile::TempDir,
 }
 
 impl World {
-    async fn new() -> Self {
+    pub(super) async fn new() -> Self {
         let sandbox = Sandbox::start(Offer { api_key: "key".into(), ..Offer::default() }).await.unwrap();
         sandbox.add_app(APP.parse().unwrap(), "HR");
         let folder = tempfile::tempdir().unwrap();
@@ -72,6 +72,11 @@ impl World {
     }
 
     async fn sync(&self, target: Target, without_proof: WithoutProof, options: Options) -> Summary {
+        let app = self.app(Arc::new(target), without_proof);
+        super::run(&app, options, &CancellationToken::new()).await
+    }
+
+    pub(super) fn app(&self, target: Arc<dyn Connector>, without_proof: WithoutProof) -> Arc<AppContext> {
         let url = self.sandbox.base_url();
         let text = format!(
             "[bridge]\nbase_url = \"{url}\"\napi_key = {{ env = \"KEY\" }}\n\n[apps.hr]\napp_id = \"{APP}\"\nconnector = \"own\"\n"
@@ -82,10 +87,10 @@ impl World {
         let mut settings = config.apps.remove("hr").unwrap();
         settings.sync.complete_without_proof = without_proof;
         let key = Arc::new(ApiKey::new("key").unwrap());
-        let app = AppContext::new(AppParts {
+        AppContext::new(AppParts {
             name: "hr".to_owned(),
             settings,
-            connector: Arc::new(target),
+            connector: target,
             bridge: Arc::new(Client::new(Settings::new(url.parse().unwrap()), key).unwrap()),
             journal: Arc::clone(&self.journal) as Arc<dyn TaskJournal>,
             snapshots: Arc::clone(&self.journal) as Arc<dyn SnapshotStore>,
@@ -97,8 +102,7 @@ impl World {
                 audit: crate::audit::Audit::none(),
             },
             leases: None,
-        });
-        super::run(&app, options, &CancellationToken::new()).await
+        })
     }
 
     fn steps(&self) -> Vec<String> {

@@ -69,19 +69,27 @@ pub(super) async fn verify(sync: &SyncRun<'_>) -> Result<(), Error> {
 }
 
 /// Completes the session. If the response is lost, the session's status shows whether it was received. A stop takes effect between two
-/// attempts, never in the middle of one: the caller must know whether the session was completed.
+/// attempts, never in the middle of one: the caller must know whether the session was completed. There is no further attempt once a task
+/// has found a late effect of an earlier call, because what was pushed is then outdated.
 pub(super) async fn complete(
     _proof: &CompletionPermit<'_>,
-    app: &AppContext,
+    run: &SyncRun<'_>,
     session: &SyncId,
     stop: &CancellationToken,
 ) -> Result<(), Error> {
+    let app = run.app;
     if stop.is_cancelled() {
         return Err(Error::ShuttingDown);
     }
     let retry = app.retry(policies::BRIDGE).give_up_after(PATIENCE).until(stop);
     let completed = retry.run(
-        |_| complete_once(app, session, stop),
+        |attempt| async move {
+            // Before the first attempt, the sync has just caught up.
+            match run.touched.first_touched().filter(|_| attempt > 1) {
+                Some(account) => Err(Incomplete::Final(Error::Overtaken(account.label().to_owned()))),
+                None => complete_once(app, session, stop).await,
+            }
+        },
         |failed| match failed {
             Incomplete::MayPass(_) => Next::Retry,
             Incomplete::Final(_) => Next::GiveUp,

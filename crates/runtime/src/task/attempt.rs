@@ -135,7 +135,8 @@ impl AttemptContext<'_> {
     }
 
     /// Calls the connector. A running sync learns that the account may have changed.
-    async fn call(&self, recorded: &IntentRecorded, before: PriorState) -> Result<Completion, Error> {
+    async fn call(&mut self, recorded: &IntentRecorded, before: PriorState) -> Result<Completion, Error> {
+        self.announce(before.clone());
         let app = self.app;
         let mut context = Context::first(self.intent.task.clone(), app.settings.tasks.timeout);
         (context.attempt, context.may_have_applied) = (self.intent.attempt, self.may_have_applied);

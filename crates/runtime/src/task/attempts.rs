@@ -19,6 +19,7 @@ use super::verification::{self, Verdict, VerifyReason};
 use super::{executor, verify};
 use crate::ShuttingDown;
 use crate::app::AppContext;
+use crate::change_tracker::{PriorState, Unsettled};
 use crate::comparison::{self, Verification};
 use crate::policies;
 use crate::retry_decision::{self, Effects, NextStep};
@@ -86,6 +87,8 @@ pub(super) struct AttemptContext<'a> {
     pending_at: Option<Instant>,
     /// Until when an attempt with an unknown effect may still be running in the target.
     pub(super) under_way_until: Option<Instant>,
+    /// Announces to syncs that an attempt may still change the account.
+    pub(super) unsettled: Option<Unsettled<'a>>,
     /// An attempt was repeated, and the target cannot show whether the earlier one took effect.
     pub(super) in_doubt: bool,
     /// The minimum time for the target to show a change, however long the attempts took.
@@ -129,6 +132,7 @@ impl<'a> AttemptContext<'a> {
             held: Duration::ZERO,
             pending_at: Some(now),
             under_way_until: None,
+            unsettled: None,
             in_doubt: false,
             moment: app.settings.tasks.timeout,
             is_out_of_time: false,
@@ -174,6 +178,7 @@ impl<'a> AttemptContext<'a> {
             prior.may_have_applied.then_some(prior.since_last)
         });
         if let Some(since_last) = interrupted {
+            self.announce(PriorState::Unknown);
             let (task, action) = (&self.intent.task, &self.intent.action);
             self.app.status.progress().resumed(task, action, self.intent.attempt);
             self.wait_until_settled().await?;
@@ -268,6 +273,14 @@ impl<'a> AttemptContext<'a> {
         }
     }
 
+    /// Tells syncs that the account may change until this task has ended, or has certainly changed nothing.
+    pub(super) fn announce(&mut self, before: PriorState) {
+        let is_deletion = self.operation.action() == Action::DeleteAccount;
+        let before = if is_deletion { before } else { PriorState::NotAsked };
+        let (changes, account) = (&self.app.changes, self.operation.account());
+        self.unsettled.get_or_insert_with(|| changes.unsettled(account, before));
+    }
+
     pub(super) fn effects(&self) -> Effects {
         Effects { may_have_applied: self.may_have_applied, was_seen: self.intent.prior.was_seen() }
     }
@@ -276,6 +289,7 @@ impl<'a> AttemptContext<'a> {
     pub(super) async fn note_effect<T>(&mut self, result: &Result<T, Error>) {
         match result {
             Err(error) if error.effect() == Effect::NotApplied && !self.may_have_applied => {
+                self.unsettled = None;
                 self.not_applied().await;
             }
             Err(error) if error.effect() == Effect::NotApplied => {}

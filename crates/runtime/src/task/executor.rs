@@ -19,6 +19,7 @@ use super::steps::step;
 use super::{admission, poller, report, wait_for_target};
 use crate::ShuttingDown;
 use crate::app::AppContext;
+use crate::change_tracker::Unsettled;
 use crate::policies;
 use crate::proof::OutcomeRecorded;
 use crate::upstream::Patience;
@@ -105,7 +106,7 @@ impl TaskExecutor {
         tracing::Span::current().record("action", intent.action.as_str());
         let attempts = prior.as_ref().map_or(0, |prior| prior.attempts);
         intent.steps.push(step(app, attempts, Phase::Fetch, fetches, None));
-        let Attempted { end, under_way_until, steps, audited } = match self
+        let Attempted { end, under_way_until, unsettled: _unsettled, steps, audited } = match self
             .attempt(&task, intent.clone(), prior, ticket)
             .await
         {
@@ -178,14 +179,20 @@ impl TaskExecutor {
         mut intent: Intent,
         prior: Option<PriorAttempts>,
         ticket: Option<OwnedSemaphorePermit>,
-    ) -> Result<Attempted, ShuttingDown> {
+    ) -> Result<Attempted<'_>, ShuttingDown> {
         let app = &self.app;
         let what = format!("{} in {}", intent.action, app.name);
         let begins = app.shared.clock.now();
         let refused = |failure: Failure, mut steps: Vec<AttemptStep>| {
             steps.push(step(app, 0, Phase::Admit, begins, Some(&failure)));
             let audited = Audited::refused();
-            Ok(Attempted { end: AttemptsEnd::Failed(failure), under_way_until: None, steps, audited })
+            Ok(Attempted {
+                end: AttemptsEnd::Failed(failure),
+                under_way_until: None,
+                unsettled: None,
+                steps,
+                audited,
+            })
         };
         let description = match wait_for_target::describe(app, &what, &self.stop).await? {
             Ok(description) => description,
@@ -206,6 +213,7 @@ impl TaskExecutor {
                 Ok(Attempted {
                     end,
                     under_way_until: context.under_way_until,
+                    unsettled: context.unsettled,
                     steps: context.intent.steps,
                     audited,
                 })
@@ -236,10 +244,12 @@ impl TaskExecutor {
 }
 
 /// The end of the attempts.
-struct Attempted {
+struct Attempted<'a> {
     end: AttemptsEnd,
     /// Until when an attempt may still be running in the target.
     under_way_until: Option<Instant>,
+    /// Announces to syncs that an attempt may still change the account.
+    unsettled: Option<Unsettled<'a>>,
     /// Steps of the history that are not written yet.
     steps: Vec<AttemptStep>,
     /// The evidence for the outcome.

@@ -271,6 +271,8 @@ impl TaskScheduler {
 
     async fn take(&mut self, polled: PollResult) {
         self.polled_at = Some(Instant::now());
+        // After a failure, the next poll waits.
+        self.eager = false;
         self.app.status.polled(polled.error.as_ref());
         let walked_unreadable = polled.unreadable;
         for complaint in &walked_unreadable {
@@ -324,7 +326,6 @@ impl TaskScheduler {
                 return;
             }
         };
-        self.eager = false;
         for listed in fresh {
             match known.get(&listed.id) {
                 Some(Known::Ended) => self.take_ended(listed, polled.began).await,

@@ -5,7 +5,8 @@ use std::sync::Arc;
 
 use tokio::sync::RwLockWriteGuard;
 
-use super::Completing;
+use super::reconciling::ROUNDS;
+use super::{Completing, Reconciling};
 use crate::sync::baseline::Baseline;
 use crate::sync::consent::{Asked, Consent};
 use crate::sync::losses::{Losses, Meter};
@@ -26,43 +27,61 @@ pub struct CompletionPermit<'a> {
 /// A sync that has read and pushed everything, and caught up with the tasks, which wait while this exists.
 #[derive(Debug)]
 pub(in crate::sync) struct Checking<'r, 'a> {
-    run: &'r mut SyncRun<'a>,
-    /// What the operator had seen before.
-    shown: Option<Shown>,
+    reconciling: Reconciling<'r, 'a>,
     quiet: RwLockWriteGuard<'a, ()>,
 }
 
 impl<'r, 'a> Checking<'r, 'a> {
-    pub(super) fn new(
-        run: &'r mut SyncRun<'a>,
-        shown: Option<Shown>,
-        quiet: RwLockWriteGuard<'a, ()>,
-    ) -> Self {
-        Self { run, shown, quiet }
+    pub(super) fn new(reconciling: Reconciling<'r, 'a>, quiet: RwLockWriteGuard<'a, ()>) -> Self {
+        Self { reconciling, quiet }
     }
 
     /// Checks that completing does no harm. `None` for a dry run, which completes nothing.
     pub(in crate::sync) async fn check(mut self) -> Result<Option<Completing<'r, 'a>>, Error> {
-        let (app, dry_run) = (self.run.app, self.run.options.dry_run);
-        let record = &mut self.run.record;
+        self.check_once().await?;
+        if self.run().options.dry_run {
+            return Ok(None);
+        }
+        // The check takes a while, and an earlier call that timed out may have taken effect in the meantime.
+        let mut rounds = 0;
+        while let Some(account) = self.reconciling.catch_up_while_quiet().await? {
+            rounds += 1;
+            if rounds > ROUNDS {
+                return Err(Error::Overtaken(account.label().to_owned()));
+            }
+            self.check_once().await?;
+        }
+        Ok(Some(Completing::new(self.reconciling.ingest.run, CompletionPermit { _quiet: self.quiet })))
+    }
+
+    fn run(&self) -> &SyncRun<'a> {
+        self.reconciling.ingest.run
+    }
+
+    fn run_mut(&mut self) -> &mut SyncRun<'a> {
+        self.reconciling.ingest.run
+    }
+
+    async fn check_once(&mut self) -> Result<(), Error> {
+        let run = self.run_mut();
+        let (app, dry_run) = (run.app, run.options.dry_run);
+        let record = &mut run.record;
         let losses = Meter { app, offer: &record.offer }.measure(&mut record.measured).await?;
         let count = record.invalid.count;
         if count > 0 && app.settings.sync.on_invalid == OnInvalid::Abandon {
             return Err(Error::Invalid { count, dry_run });
         }
         if !dry_run {
-            self.run.session().await?;
-            session::verify(self.run).await?;
+            run.session().await?;
+            session::verify(run).await?;
         }
-        self.judge(&losses).await?;
-        let Self { run, quiet, .. } = self;
-        Ok((!dry_run).then(|| Completing::new(run, CompletionPermit { _quiet: quiet })))
+        self.judge(&losses).await
     }
 
     /// Decides whether the removals are allowed, by the guard or by the operator.
     async fn judge(&mut self, losses: &Arc<Losses>) -> Result<(), Error> {
-        self.run.prove_past().await?;
-        let app = self.run.app;
+        self.run_mut().prove_past().await?;
+        let app = self.run().app;
         let name = app.name.clone();
         if losses.unknown > 0 {
             tracing::warn!(app = %name, records = losses.unknown,
@@ -81,8 +100,8 @@ impl<'r, 'a> Checking<'r, 'a> {
             return Ok(());
         };
         let asked = self.ask(losses, &objections).await?;
-        self.run.record.held_because = objections.iter().map(|(reason, _)| *reason).collect();
-        self.run.record.asked = Some(asked);
+        self.run_mut().record.held_because = objections.iter().map(|(reason, _)| *reason).collect();
+        self.run_mut().record.asked = Some(asked);
         let why = |wanted: HeldReason| {
             objections
                 .iter()
@@ -90,17 +109,17 @@ impl<'r, 'a> Checking<'r, 'a> {
                 .map(|(_, why)| why.clone())
                 .unwrap_or_default()
         };
-        if let Some(consent) = self.run.options.allow_removals
-            && consent.covers(asked, self.shown)
+        if let Some(consent) = self.run().options.allow_removals
+            && consent.covers(asked, self.reconciling.shown)
         {
             let all = objections.iter().map(|(_, why)| why.as_str()).collect::<Vec<_>>().join("; ");
             tracing::warn!(app = %name, losses = asked.losses, digest = %asked.digest,
                 "the operator allowed what the removal guard would hold: {all}");
-            self.run.record.has_consent = true;
-            self.run.record.held_because.clear();
+            self.run_mut().record.has_consent = true;
+            self.run_mut().record.held_because.clear();
             return Ok(());
         }
-        let exceeds = match self.run.options.allow_removals {
+        let exceeds = match self.run().options.allow_removals {
             None => "",
             Some(Consent::AtMost(_)) if asked.is_uncounted => {
                 "; a number cannot allow losses that cannot be counted"
@@ -123,10 +142,10 @@ impl<'r, 'a> Checking<'r, 'a> {
             .set_shown(&app.key, Shown { digest: asked.digest.number(), losses: asked.losses })
             .await?;
         // A dry run is how the operator should check the first sync, so it must not fail because that sync would be held.
-        if self.run.options.dry_run && matches!(held, Error::FirstSync { .. }) && objections.len() == 1 {
+        if self.run().options.dry_run && matches!(held, Error::FirstSync { .. }) && objections.len() == 1 {
             return Ok(());
         }
-        if !self.run.options.dry_run {
+        if !self.run().options.dry_run {
             if matches!(held, Error::FirstSync { .. }) {
                 // The operator has asked for this.
                 tracing::warn!(app = %name, alarm = "removal_guard", "sync held: {held}");
@@ -139,8 +158,8 @@ impl<'r, 'a> Checking<'r, 'a> {
 
     /// Logs records that are removed uncounted.
     fn tell_doubted(&self) {
-        for (slug, doubted) in &self.run.record.measured.doubted {
-            tracing::warn!(app = %self.run.app.name, resource_type = slug, records = doubted,
+        for (slug, doubted) in &self.run().record.measured.doubted {
+            tracing::warn!(app = %self.run().app.name, resource_type = slug, records = doubted,
                 "the listing has recovered: records that only held syncs saw are removed uncounted");
         }
     }
@@ -148,22 +167,24 @@ impl<'r, 'a> Checking<'r, 'a> {
     /// The reasons not to complete, most important first.
     fn objections(&self, losses: &Losses) -> Vec<(HeldReason, String)> {
         let mut objections = Vec::new();
-        match &self.run.record.baseline {
+        match &self.run().record.baseline {
             Baseline::Lost(evidence) | Baseline::Unknown(evidence) => {
                 objections.push((HeldReason::LostState, evidence.clone()));
             }
             Baseline::Stale(evidence) => objections.push((HeldReason::StaleState, evidence.clone())),
-            Baseline::First | Baseline::Unproven(_) if self.run.app.settings.sync.first == FirstSync::Ask => {
+            Baseline::First | Baseline::Unproven(_)
+                if self.run().app.settings.sync.first == FirstSync::Ask =>
+            {
                 objections.push((HeldReason::FirstSync, "this is the first sync of the app".to_owned()));
             }
             Baseline::Known | Baseline::First | Baseline::Unproven(_) => {}
         }
-        let held = losses.verdicts(&self.run.app.settings.sync.guard, 0);
+        let held = losses.verdicts(&self.run().app.settings.sync.guard, 0);
         if !held.is_empty() {
             objections.push((HeldReason::AccessGuard, held.join("; ")));
         }
-        if !self.run.record.unproven.is_empty() {
-            let types = self.run.record.unproven.iter().map(String::as_str).collect::<Vec<_>>().join(", ");
+        if !self.run().record.unproven.is_empty() {
+            let types = self.run().record.unproven.iter().map(String::as_str).collect::<Vec<_>>().join(", ");
             objections.push((HeldReason::NotProven, types));
         }
         objections
@@ -171,7 +192,7 @@ impl<'r, 'a> Checking<'r, 'a> {
 
     /// What the operator is asked to approve.
     async fn ask(&self, losses: &Losses, objections: &[(HeldReason, String)]) -> Result<Asked, Error> {
-        let meter = Meter { app: self.run.app, offer: &self.run.record.offer };
+        let meter = Meter { app: self.run().app, offer: &self.run().record.offer };
         let mut digester = losses.digester.clone();
         let mut is_uncounted = false;
         for (reason, why) in objections {

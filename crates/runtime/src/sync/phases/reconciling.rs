@@ -2,10 +2,10 @@
 
 use bridgehead_resilience::Next;
 use bridgehead_sdk::{Account, AccountRecord, AccountStatus, Record, ResourceKind, ResourceType};
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 
 use super::Checking;
-use crate::change_tracker::{ChangedAccount, PriorState};
+use crate::change_tracker::{ChangedAccount, PriorState, name};
 use crate::policies;
 use crate::retry_decision;
 use crate::sync::Error;
@@ -19,19 +19,23 @@ use bridgehead_store::{Changes, Shown};
 /// While more changed accounts than this are pending, the sync catches up before it makes tasks wait.
 const FEW: usize = 50;
 /// The maximum number of rounds: tasks may be faster than the sync can catch up.
-const ROUNDS: usize = 5;
+pub(super) const ROUNDS: usize = 5;
+/// What the status shows meanwhile.
+const PHASE: &str = "applying changes made by tasks";
 
 /// A sync that has read every type completely.
 #[derive(Debug)]
 pub(in crate::sync) struct Reconciling<'r, 'a> {
-    ingest: Ingest<'r, 'a>,
+    pub(super) ingest: Ingest<'r, 'a>,
     /// What the operator had seen before.
-    shown: Option<Shown>,
+    pub(super) shown: Option<Shown>,
+    /// The results of the look-ups while tasks wait, so that only changes are pushed again.
+    looked_up: HashMap<String, Option<AccountRecord>>,
 }
 
 impl<'r, 'a> Reconciling<'r, 'a> {
     pub(super) fn new(ingest: Ingest<'r, 'a>, shown: Option<Shown>) -> Self {
-        Self { ingest, shown }
+        Self { ingest, shown, looked_up: HashMap::new() }
     }
 
     /// Catches up with the tasks until nothing is left; for the last part, tasks have to wait.
@@ -45,32 +49,71 @@ impl<'r, 'a> Reconciling<'r, 'a> {
             }
         }
         let quiet = touched.quiesce().await;
-        self.catch_up().await?;
-        Ok(Checking::new(self.ingest.run, self.shown, quiet))
+        self.catch_up_while_quiet().await?;
+        Ok(Checking::new(self, quiet))
     }
 
     /// Reads every account that a task has changed since the last call again, and pushes its current state.
     async fn catch_up(&mut self) -> Result<(), Error> {
         let touched = self.ingest.run.touched.take_touched();
-        let of =
-            self.ingest.run.record.offer.types.iter().find(|of| of.kind == ResourceKind::Account).cloned();
-        let Some(of) = of.filter(|_| !touched.is_empty()) else {
+        let Some(of) = self.account_type().filter(|_| !touched.is_empty()) else {
             return Ok(());
         };
-        self.ingest.run.phase("applying changes made by tasks");
+        self.ingest.run.phase(PHASE);
+        let mut found = Vec::new();
+        for touched in touched {
+            let record = self.look(&of, &touched.account).await?;
+            found.push((touched, record));
+        }
+        self.push(&of, found).await
+    }
+
+    /// Does the same while no task starts a call. An earlier call may still take effect, so the accounts that it may change are read, too.
+    /// Returns the first account that has changed since the last call, if any.
+    pub(super) async fn catch_up_while_quiet(&mut self) -> Result<Option<Account>, Error> {
+        let touched = self.ingest.run.touched.take_touched_and_unsettled();
+        let Some(of) = self.account_type().filter(|_| !touched.is_empty()) else {
+            return Ok(None);
+        };
+        self.ingest.run.phase(PHASE);
+        let mut changed = Vec::new();
+        for mut touched in touched {
+            let record = self.look(&of, &touched.account).await?;
+            match self.looked_up.insert(name(&touched.account), record.clone()) {
+                Some(before) if before == record => continue,
+                Some(Some(before)) => touched.before = PriorState::Account(Box::new(before)),
+                Some(None) | None => {}
+            }
+            changed.push((touched, record));
+        }
+        let first = changed.first().map(|(touched, _)| touched.account.clone());
+        self.push(&of, changed).await?;
+        Ok(first)
+    }
+
+    fn account_type(&self) -> Option<ResourceType> {
+        self.ingest.run.record.offer.types.iter().find(|of| of.kind == ResourceKind::Account).cloned()
+    }
+
+    /// Pushes the state in which changed accounts were found.
+    async fn push(
+        &mut self,
+        of: &ResourceType,
+        found: Vec<(ChangedAccount, Option<AccountRecord>)>,
+    ) -> Result<(), Error> {
         let mut pusher = None;
         // An account may have been changed under several names, but must be on a page only once.
         let mut done = HashSet::new();
-        for touched in touched {
-            match self.look(&of, &touched.account).await? {
+        for (touched, record) in found {
+            match record {
                 Some(record) if done.insert(record.id.clone()) => {
-                    self.refresh(&of, record, &mut pusher).await?;
+                    self.refresh(of, record, &mut pusher).await?;
                 }
                 Some(_) => {}
-                None => self.mark_inactive(&of, touched, &mut pusher).await?,
+                None => self.mark_inactive(of, touched, &mut pusher).await?,
             }
         }
-        self.ingest.flush(&of, pusher).await
+        self.ingest.flush(of, pusher).await
     }
 
     /// Pushes the current state of an account, whatever its page contained.

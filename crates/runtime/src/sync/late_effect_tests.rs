@@ -1,0 +1,97 @@
+//! Syncs while an earlier call may still take effect: what shows immediately before `complete` still reaches Iden.
+
+use std::sync::{Arc, Mutex};
+
+use bridgehead_sdk::{
+    Account, AccountRecord, Completion, Connector, Context, Cursor, Description, Error, Evidence, Operation,
+    Page, ResourceType, async_trait,
+};
+use tokio_util::sync::CancellationToken;
+
+use super::proof_tests::{APP, World};
+use super::{Options, Summary};
+use crate::change_tracker::PriorState;
+use bridgehead_config::WithoutProof;
+
+/// A target with one account, whose look-ups have these results; the last one is repeated.
+struct Target(Mutex<Vec<Option<&'static str>>>);
+
+fn account(name: &str) -> AccountRecord {
+    AccountRecord::new("u1").with_username("ann").with_display_name(name)
+}
+
+#[async_trait]
+impl Connector for Target {
+    async fn describe(&self) -> Result<Description, Error> {
+        Ok(Description::default().with_resource_types([ResourceType::account("account", "Account")]))
+    }
+
+    async fn check(&self) -> Result<(), Error> {
+        Ok(())
+    }
+
+    async fn list(&self, _: &ResourceType, _: Option<&Cursor>) -> Result<Page, Error> {
+        Ok(Page::new(vec![account("Old").into()]).ending(None, Evidence::EndOfCursor))
+    }
+
+    async fn find_account(&self, _: &Account) -> Result<Option<AccountRecord>, Error> {
+        let mut found = self.0.lock().unwrap();
+        let name = if found.len() > 1 { found.remove(0) } else { found[0] };
+        Ok(name.map(account))
+    }
+
+    async fn execute(&self, _: &Context, _: &Operation) -> Result<Completion, Error> {
+        Err(Error::internal("no task comes"))
+    }
+}
+
+/// Runs a sync while a call for the account may still take effect, with these results of look-ups. Returns how it ended, and the name and
+/// status that Iden has for the account.
+async fn sync(found: &[Option<&'static str>]) -> (Summary, Option<(String, String)>) {
+    let world = World::new().await;
+    let app = world.app(Arc::new(Target(Mutex::new(found.to_vec()))), WithoutProof::Hold);
+    let _unsettled = app.changes.unsettled(&Account::by_id("u1"), PriorState::Unknown);
+    let summary = super::run(&app, Options::default(), &CancellationToken::new()).await;
+    let record = world
+        .sandbox
+        .records(APP.parse().unwrap(), "account")
+        .into_iter()
+        .find(|record| record["id"] == "u1");
+    let text = |value: &serde_json::Value| value.as_str().unwrap_or_default().to_owned();
+    (summary, record.map(|record| (text(&record["display_name"]), text(&record["status"]))))
+}
+
+fn iden_has(name: &str, status: &str) -> Option<(String, String)> {
+    Some((name.to_owned(), status.to_owned()))
+}
+
+#[tokio::test]
+async fn effect_that_shows_during_the_check_reaches_iden() {
+    for found in [
+        &[Some("Old")][..],
+        &[Some("Old"), Some("Old"), Some("Old")],
+        // It shows in the first look-up, in the second, and while the first effect is being pushed.
+        &[Some("New")],
+        &[Some("Old"), Some("New")],
+        &[Some("Old"), Some("Between"), Some("New")],
+    ] {
+        let (summary, record) = sync(found).await;
+        assert_eq!(summary.result.as_str(), "completed", "{found:?} {summary:?}");
+        assert_eq!(record, iden_has(found.last().unwrap().unwrap(), "active"), "{found:?}");
+    }
+}
+
+#[tokio::test]
+async fn account_that_disappears_during_the_check_becomes_inactive() {
+    let (summary, record) = sync(&[Some("Old"), None]).await;
+    assert_eq!(summary.result.as_str(), "completed", "{summary:?}");
+    assert_eq!(record, iden_has("Old", "inactive"));
+}
+
+#[tokio::test]
+async fn account_that_never_settles_leaves_the_sync_to_the_next_one() {
+    let names = ["A", "B", "C", "D", "E", "F", "G", "H", "I", "J"].map(Some);
+    let (summary, _) = sync(&names).await;
+    assert_eq!(summary.result.as_str(), "abandoned", "{summary:?}");
+    assert!(summary.detail.contains("u1"), "{summary:?}");
+}
