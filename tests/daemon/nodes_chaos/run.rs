@@ -10,8 +10,9 @@ use tokio::task::{JoinSet, block_in_place};
 use tokio::time::{Instant, sleep, sleep_until};
 
 use super::NAMES;
+use super::clock::Clock;
 use super::faults::Node;
-use super::owners::{Disturbance, Sample, Watch};
+use super::owners::{self, Disturbance, Sample, Watch};
 use super::plan::{Plan, Step, What, Who};
 use super::site::Site;
 use super::stories::Wish;
@@ -40,6 +41,7 @@ pub(super) struct Outcome {
 struct Run {
     world: World,
     nodes: Vec<Arc<Mutex<Node>>>,
+    clocks: Vec<Arc<Clock>>,
     server: Mutex<Postgres>,
     sites: std::sync::Mutex<Vec<Site>>,
     watch: Watch,
@@ -59,8 +61,10 @@ pub(super) async fn run(plan: &Plan) -> Outcome {
         violations.extend(node.unexpected.iter().cloned());
         violations.extend(leaks(plan, NAMES[number], &node.log()));
     }
-    let files = run.files().await;
+    let mut files = run.files().await;
     let disturbances = run.disturbances.lock().expect("the disturbances").clone();
+    let names = run.apps().into_iter().map(|app| app.to_string()).zip(APPS).collect();
+    files.push(("owners.txt".to_owned(), owners::story(&run.watch.samples(), &disturbances, &names)));
     let skipped = run.skipped.load(std::sync::atomic::Ordering::Relaxed);
     let requests = run.world.sandbox.ledger();
     let syncs = requests.iter().filter(|entry| completes_sync(entry)).count();
@@ -114,7 +118,9 @@ impl Run {
             APPS.into_iter().enumerate().map(|(app, name)| Site::new(&world, name, &of(app))).collect();
         let apps: String = sites.iter().map(|site| site.configuration(&world)).collect();
         let (database, bridge) = (server.port, world.sandbox.address().port());
-        let nodes: Vec<Node> = NAMES.into_iter().map(|name| Node::new(name, database, bridge)).collect();
+        Clock::compile(&world);
+        let nodes: Vec<Node> =
+            NAMES.into_iter().map(|name| Node::new(&world, name, database, bridge)).collect();
         for node in &nodes {
             let (name, (to_database, to_bridge)) = (node.name, node.ports());
             let lead =
@@ -131,6 +137,7 @@ impl Run {
         let watch = Watch::start(&url(&server));
         let run = Self {
             world,
+            clocks: nodes.iter().map(|node| Arc::clone(&node.clock)).collect(),
             nodes: nodes.into_iter().map(|node| Arc::new(Mutex::new(node))).collect(),
             server: Mutex::new(server),
             sites: std::sync::Mutex::new(sites),
@@ -208,6 +215,8 @@ impl Run {
                     sleep(Duration::from_millis(lasts)).await;
                     server.restart().await;
                 })),
+                // Also if the node is suspended at the moment.
+                What::Clock { node, shift } => self.clocks[node].step(shift),
                 What::Sync { app, node } => drop(running.spawn(async move {
                     // It may fail: the node may be down.
                     run.sync(app, node).await;
