@@ -70,6 +70,8 @@ pub(super) enum What {
         crashes: bool,
         lasts: u64,
     },
+    /// Waits until no fault lasts any more, and each app has an owner. The steps after it keep their distance.
+    Calm,
     /// From now on, the clock of a node is this many seconds ahead of the right time.
     Clock {
         node: usize,
@@ -145,8 +147,11 @@ impl Plan {
             let (node, shift) = (making.random.random_range(0..NODES), making.shift());
             making.step(at, What::Clock { node, shift });
         });
-        // Late, because a node that is disturbed already has lost the app then.
-        making.ambush_renewals(length + 3000);
+        // Once more, without anything that disturbs the node that takes the app over, or the one that loses it.
+        making.step(length + 3000, What::Calm);
+        making.ambush_calls(length + 3000);
+        making.step(length + 14_000, What::Calm);
+        making.ambush_renewals(length + 14_000);
         // Stable, so the tasks of an account keep their order.
         making.steps.sort_by_key(|step| step.at);
         Self { seed, steps: making.steps }
@@ -300,6 +305,7 @@ impl fmt::Display for Plan {
                     let how = if *crashes { "crashes" } else { "stops" };
                     writeln!(f, "the database {how}, and starts {lasts} ms later")?;
                 }
+                What::Calm => writeln!(f, "wait until nothing is disturbed")?,
                 What::Clock { node, shift } => writeln!(f, "the clock of node {node} is {shift} s ahead")?,
                 What::Sync { app, node } => writeln!(f, "sync of app {app}, requested on node {node}")?,
             }

@@ -186,7 +186,7 @@ impl Run {
 
     /// Begins each step at its time. A step that lasts delays no other one.
     async fn happen(self: &Arc<Self>, plan: &Plan) {
-        let began = Instant::now();
+        let mut began = Instant::now();
         let mut running = JoinSet::new();
         for Step { at, what } in plan.steps.clone() {
             sleep_until(began + Duration::from_millis(at)).await;
@@ -215,6 +215,13 @@ impl Run {
                     sleep(Duration::from_millis(lasts)).await;
                     server.restart().await;
                 })),
+                What::Calm => {
+                    let asked = Instant::now();
+                    while !self.is_calm() && asked.elapsed() < REST / 4 {
+                        sleep(Duration::from_millis(50)).await;
+                    }
+                    began += asked.elapsed();
+                }
                 // Also if the node is suspended at the moment.
                 What::Clock { node, shift } => self.clocks[node].step(shift),
                 What::Sync { app, node } => drop(running.spawn(async move {
@@ -226,6 +233,14 @@ impl Run {
         while let Some(ended) = running.join_next().await {
             ended.expect("a step was carried out");
         }
+    }
+
+    /// Whether nothing is disturbed at the moment, and each app has an owner.
+    fn is_calm(&self) -> bool {
+        let is_owned = |app: uuid::Uuid| self.watch.owner(&app.to_string()).is_some();
+        self.nodes.iter().all(|node| node.try_lock().is_ok())
+            && self.server.try_lock().is_ok()
+            && self.apps().into_iter().all(is_owned)
     }
 
     fn node(&self, who: Who) -> Option<usize> {
