@@ -55,11 +55,12 @@ impl Clock {
 
     /// Whether the process whose log ends now used this clock.
     pub(super) fn is_that_of(&self, log: &str) -> bool {
-        let times = log.lines().rev().filter_map(|line| line.split(' ').next()?.parse::<Timestamp>().ok());
+        let mut times =
+            log.lines().rev().filter_map(|line| line.split(' ').next()?.parse::<Timestamp>().ok());
         let shown =
             Timestamp::now().saturating_add(SignedDuration::from_secs(self.shift.load(Ordering::Relaxed)));
         let shown = shown.expect("a time within the next years");
-        times.into_iter().next().is_some_and(|last| last.duration_since(shown).abs() < NEAR)
+        times.next().is_some_and(|last| last.duration_since(shown).abs() < NEAR)
     }
 }
 

@@ -222,8 +222,7 @@ impl Making {
         let lasts = match fault {
             Kill => random.random_range(100..4000),
             Stop => random.random_range(0..2000),
-            Suspend | HoldDatabase | CutDatabase => random.random_range(500..6000),
-            FillDatabase => unreachable!("it is only a part of an ambush"),
+            Suspend | HoldDatabase | CutDatabase | FillDatabase => random.random_range(500..6000),
             HoldBridge | CutBridge => random.random_range(300..2500),
         };
         let who = if random.random_bool(0.6) {

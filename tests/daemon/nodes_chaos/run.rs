@@ -168,7 +168,8 @@ impl Run {
             sleep(Duration::from_millis(100)).await;
             // On a slow machine, the first sync may have been interrupted, and needs the operator now.
             for app in (0..apps.len()).filter(|app| began.elapsed() > REST / 8 && !is_synced(&apps[*app])) {
-                self.sync(app, app).await;
+                // What it has left in Iden cannot be counted, so a number allows nothing.
+                self.sync_with(app, app, &["--allow-removals"]).await;
             }
         }
         // Iden was told; the nodes have to record it.
@@ -255,12 +256,13 @@ impl Run {
 
     /// Requests a sync; returns whether it completed.
     async fn sync(&self, app: usize, node: usize) -> bool {
+        self.sync_with(app, node, &["--allow-removals", "100"]).await
+    }
+
+    async fn sync_with(&self, app: usize, node: usize, allowed: &[&str]) -> bool {
         let mut command = tokio::process::Command::new(env!("CARGO_BIN_EXE_bridgehead"));
         command.arg("--config").arg(self.world.path(format!("{}.toml", NAMES[node])));
-        command
-            .args(["sync", APPS[app], "--allow-removals", "100", "--json"])
-            .env("IDEN_API_KEY", KEY)
-            .kill_on_drop(true);
+        command.args(["sync", APPS[app], "--json"]).args(allowed).env("IDEN_API_KEY", KEY).kill_on_drop(true);
         let output = tokio::time::timeout(Duration::from_secs(30), command.output()).await;
         output.is_ok_and(|output| {
             let output = output.expect("the binary runs");
