@@ -29,8 +29,11 @@ use bridgehead_store::postgres::Postgres;
 
 /// How often to check the state folder, in case there are no tasks.
 const LOOK: Duration = Duration::from_secs(5);
-/// How long a daemon that cannot start waits for free disk space.
-const FULL: Duration = Duration::from_secs(10);
+/// How long a daemon that cannot start waits at first. A database that is restarted or fails over is back within seconds, and until then
+/// apps may have no node.
+const SOON: Duration = Duration::from_millis(500);
+/// How long it waits at most.
+const LATER: Duration = Duration::from_secs(10);
 
 pub(crate) async fn run(global: &Global, connectors: &Connectors) -> Outcome {
     // First of all: a signal during the start must not prevent a clean shutdown.
@@ -125,6 +128,7 @@ pub(crate) async fn run(global: &Global, connectors: &Connectors) -> Outcome {
 /// would give up after a few restarts, even if the cause were gone later. `None` if the daemon is asked to stop meanwhile.
 async fn open_journal(context: &Context, stop: &CancellationToken) -> Result<Option<Opened>, Failure> {
     let place = context.place()?;
+    let mut wait = SOON;
     loop {
         let tried = tokio::select! {
             () = stop.cancelled() => return Ok(None),
@@ -135,16 +139,17 @@ async fn open_journal(context: &Context, stop: &CancellationToken) -> Result<Opt
             Err(error) if error.may_pass() => error,
             Err(error) => return Err(error.into()),
         };
-        let wait = error.passes_in().unwrap_or(FULL).min(FULL);
-        tracing::error!(?wait, "the daemon cannot start: {error}; retrying");
-        let grace = u32::try_from((FULL * 3).as_micros()).unwrap_or(u32::MAX);
+        let now = error.passes_in().unwrap_or(wait).min(LATER);
+        wait = (wait * 2).min(LATER);
+        tracing::error!(wait = ?now, "the daemon cannot start: {error}; retrying");
+        let grace = u32::try_from((LATER * 3).as_micros()).unwrap_or(u32::MAX);
         drop(sd_notify::notify(&[
             NotifyState::ExtendTimeoutUsec(grace),
             NotifyState::Status(&error.to_string()),
         ]));
         tokio::select! {
             () = stop.cancelled() => return Ok(None),
-            () = tokio::time::sleep(wait) => {}
+            () = tokio::time::sleep(now) => {}
         }
     }
 }

@@ -48,6 +48,7 @@ mod network;
 mod new;
 mod nodes;
 mod nodes_chaos;
+mod nodes_failover;
 mod nodes_view;
 mod orphans;
 mod other_iden;

@@ -72,7 +72,7 @@ pub(crate) fn many(world: &World, names: std::ops::Range<usize>) -> Vec<String> 
     names.map(|n| world.task_for("create_account", json!(format!("user-{n}")))).collect()
 }
 
-fn each_once(world: &World, tasks: &[String], log: &str) {
+pub(crate) fn each_once(world: &World, tasks: &[String], log: &str) {
     for task in tasks {
         assert_eq!(
             (&world.task(task)["status"], world.applied(task)),

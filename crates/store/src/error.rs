@@ -200,6 +200,12 @@ pub enum Error {
         /// What is wrong, and what to do.
         problem: String,
     },
+    /// The database is a replica. It is promoted in a failover, or the operator names the primary; the runtime retries.
+    #[error("the state database {place} is a standby, which is read-only; use the primary")]
+    Standby {
+        /// The server and the database.
+        place: String,
+    },
     /// PostgreSQL cannot be reached or has failed. The operator reads the cause; the runtime retries.
     #[error("the state database {place} failed: {source}")]
     Postgres {
@@ -232,10 +238,10 @@ mod code {
 
 impl Error {
     /// Whether the same may work later, without anybody having changed anything here: there is room again, the database is back, the
-    /// lease of another node has ended.
+    /// lease of another node has ended, the standby is promoted.
     pub fn may_pass(&self) -> bool {
         match self {
-            Self::Full { .. } | Self::Owned { .. } => true,
+            Self::Full { .. } | Self::Owned { .. } | Self::Standby { .. } => true,
             Self::Postgres { source, .. } => is_away(source),
             _ => false,
         }

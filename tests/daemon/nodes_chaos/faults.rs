@@ -1,23 +1,29 @@
 //! The nodes, and what is done to them.
 
 use std::fmt::Write as _;
+use std::sync::Arc;
 use std::time::Duration;
 
 use bridgehead_test_servers::Link;
 use tokio::time::{Instant, sleep};
 
+use super::clock::Clock;
 use super::owners::Disturbance;
-use super::plan::Fault;
+use super::plan::{Fault, HELD};
 use crate::nodes::send;
 use crate::support::{Daemon, World};
 
 /// The exit status of a process that may succeed if it is started again.
 const TEMPORARY: i32 = 75;
 
+/// Separates the logs of the processes of a node.
+const NEXT: &str = "--- the next process\n";
+
 /// A node of the run: its process, and its connections to the database and to Iden.
 pub(super) struct Node {
     pub(super) name: &'static str,
     daemon: Option<Daemon>,
+    pub(super) clock: Arc<Clock>,
     database: Link,
     bridge: Link,
     /// The logs of its processes that have ended.
@@ -27,12 +33,13 @@ pub(super) struct Node {
 }
 
 impl Node {
-    pub(super) fn new(name: &'static str, database: u16, bridge: u16) -> Self {
+    pub(super) fn new(world: &World, name: &'static str, database: u16, bridge: u16) -> Self {
         let (to_database, to_bridge) = (Link::new(), Link::new());
         to_database.lead_to(database);
         to_bridge.lead_to(bridge);
+        let clock = Arc::new(Clock::new(world, name));
         let (log, unexpected) = (String::new(), Vec::new());
-        Self { name, daemon: None, database: to_database, bridge: to_bridge, log, unexpected }
+        Self { name, daemon: None, clock, database: to_database, bridge: to_bridge, log, unexpected }
     }
 
     /// The ports under which it reaches the database and Iden.
@@ -41,7 +48,7 @@ impl Node {
     }
 
     pub(super) fn start(&mut self, world: &World) {
-        self.daemon = Some(super::start(world, self.name));
+        self.daemon = Some(super::start(world, self.name, &self.clock));
     }
 
     /// Its process, unless that has ended by itself. One that found its folder in use, by a command that ran while it was down, is started
@@ -64,7 +71,7 @@ impl Node {
     fn keep_log(&mut self) {
         if let Some(daemon) = self.daemon.take() {
             self.log += &daemon.kill();
-            self.log.push_str("--- the next process\n");
+            self.log.push_str(NEXT);
         }
     }
 
@@ -86,6 +93,10 @@ impl Node {
             Fault::Kill => self.keep_log(),
             Fault::HoldDatabase => self.database.hold(),
             Fault::CutDatabase => self.database.cut(),
+            Fault::FillDatabase => {
+                self.database.hold();
+                self.database.fill();
+            }
             Fault::HoldBridge => self.bridge.hold(),
             Fault::CutBridge => self.bridge.cut(),
         }
@@ -93,12 +104,19 @@ impl Node {
         if fault == Fault::Stop {
             self.has_stopped().await;
         }
-        sleep(lasts).await;
+        let mut rest = lasts;
+        if fault == Fault::FillDatabase {
+            let held = Duration::from_millis(HELD);
+            sleep(held).await;
+            self.database.release();
+            rest = lasts.saturating_sub(held);
+        }
+        sleep(rest).await;
         match fault {
             Fault::Kill | Fault::Stop => self.start(world),
             Fault::Suspend => send(self.daemon.as_ref().expect("it is suspended"), "CONT"),
             Fault::HoldDatabase => self.database.release(),
-            Fault::CutDatabase => self.database.mend(),
+            Fault::CutDatabase | Fault::FillDatabase => self.database.mend(),
             Fault::HoldBridge => self.bridge.release(),
             Fault::CutBridge => self.bridge.mend(),
         }
@@ -121,6 +139,10 @@ impl Node {
         if let Some(daemon) = self.running(world) {
             daemon.signal("TERM").await;
             self.has_stopped().await;
+            if !self.clock.is_that_of(self.log.trim_end_matches(NEXT)) {
+                self.unexpected
+                    .push(format!("node {} does not use the clock that the test steps", self.name));
+            }
         }
     }
 

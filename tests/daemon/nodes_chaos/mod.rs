@@ -1,6 +1,7 @@
 //! Three daemons on one PostgreSQL database, disturbed by a plan that follows from a seed. Every task must be applied once, one call at a
 //! time for each account, and no sync may remove an account that exists. `docs/chaos.md` says how to run more seeds.
 
+mod clock;
 mod evidence;
 mod faults;
 mod owners;
@@ -12,6 +13,7 @@ mod stories;
 
 use std::fmt::Write as _;
 
+use self::clock::Clock;
 use self::plan::Plan;
 use crate::support::{Daemon, KEY, World};
 
@@ -23,13 +25,14 @@ fn given(name: &str, otherwise: u64) -> u64 {
 }
 
 /// Starts a node.
-fn start(world: &World, node: &str) -> Daemon {
+fn start(world: &World, node: &str, clock: &Clock) -> Daemon {
     let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_bridgehead"));
     command.arg("--config").arg(world.path(format!("{node}.toml"))).arg("run");
     command
         .env_remove("NOTIFY_SOCKET")
         .env("IDEN_API_KEY", KEY)
         .env("BRIDGEHEAD__BRIDGE__REQUEST_TIMEOUT", "3s");
+    clock.give_to(&mut command);
     World::started(command)
 }
 

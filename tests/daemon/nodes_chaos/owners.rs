@@ -180,6 +180,40 @@ pub(super) fn ownerless(samples: &[Sample]) -> Vec<f64> {
     seconds
 }
 
+/// What happened to nodes and owners, in order and by the clock of the logs: to explain a takeover that took long. `names` has the apps by
+/// id.
+pub(super) fn story(
+    samples: &[Sample],
+    disturbances: &[Disturbance],
+    names: &BTreeMap<String, &str>,
+) -> String {
+    let mut events: Vec<(Instant, String)> = Vec::new();
+    for Disturbance { node, fault, began, ended } in disturbances {
+        events.push((*began, format!("{node}: {} begins", fault.name())));
+        events.push((*ended, format!("{node}: {} ends", fault.name())));
+    }
+    let mut before = None;
+    for (at, owners) in samples {
+        if before.replace(owners) == Some(owners) {
+            continue;
+        }
+        let owner = |(app, name): (&String, &&str)| match owners.as_ref().and_then(|all| all.get(app)) {
+            Some(Owner { node, epoch }) => format!("{name} {node} ({epoch})"),
+            None => format!("{name} nobody"),
+        };
+        let all: Vec<String> = names.iter().map(owner).collect();
+        let text = if owners.is_some() { all.join(", ") } else { "the database does not answer".to_owned() };
+        events.push((*at, format!("  {text}")));
+    }
+    events.sort_by_key(|(at, _)| *at);
+    let line = |(at, text): (Instant, String)| {
+        let time = jiff::SignedDuration::try_from(at.elapsed()).ok();
+        let time = time.and_then(|ago| jiff::Timestamp::now().checked_sub(ago).ok());
+        format!("{} {text}\n", time.unwrap_or_default())
+    };
+    events.into_iter().map(line).collect()
+}
+
 /// The takeovers as figures.
 pub(super) fn figures(takeovers: &[(Fault, bool, Takeover)]) -> Value {
     let one = |(fault, is_free, takeover): &(Fault, bool, Takeover)| {

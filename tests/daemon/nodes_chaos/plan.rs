@@ -28,6 +28,9 @@ pub(super) enum Fault {
     HoldDatabase,
     /// Connections to the database are closed, and so are new ones.
     CutDatabase,
+    /// No data passes to the database and back for longer than a lease; then the open connections work again, and new ones are refused, as
+    /// by a server with too many. So a node whose lease has expired can write, but not renew its lease.
+    FillDatabase,
     HoldBridge,
     CutBridge,
 }
@@ -40,6 +43,7 @@ impl Fault {
             Self::Suspend => "suspension",
             Self::HoldDatabase => "database held",
             Self::CutDatabase => "database cut",
+            Self::FillDatabase => "database full",
             Self::HoldBridge => "bridge held",
             Self::CutBridge => "bridge cut",
         }
@@ -65,6 +69,13 @@ pub(super) enum What {
     Restart {
         crashes: bool,
         lasts: u64,
+    },
+    /// Waits until no fault lasts any more, and each app has an owner. The steps after it keep their distance.
+    Calm,
+    /// From now on, the clock of a node is this many seconds ahead of the right time.
+    Clock {
+        node: usize,
+        shift: i64,
     },
     /// Somebody requests a sync of an app on a node.
     Sync {
@@ -132,6 +143,15 @@ impl Plan {
             let (app, node) = (making.random.random_range(0..APPS), making.random.random_range(0..NODES));
             making.step(at, What::Sync { app, node });
         });
+        making.every(calm, 1500..4000, |making, at| {
+            let (node, shift) = (making.random.random_range(0..NODES), making.shift());
+            making.step(at, What::Clock { node, shift });
+        });
+        // Once more, without anything that disturbs the node that takes the app over, or the one that loses it.
+        making.step(length + 3000, What::Calm);
+        making.ambush_calls(length + 3000);
+        making.step(length + 14_000, What::Calm);
+        making.ambush_renewals(length + 14_000);
         // Stable, so the tasks of an account keep their order.
         making.steps.sort_by_key(|step| step.at);
         Self { seed, steps: making.steps }
@@ -144,6 +164,11 @@ impl Plan {
             _ => None,
         });
         tasks.flatten().collect()
+    }
+
+    /// The number of steps of clocks.
+    pub(super) fn clock_steps(&self) -> usize {
+        self.steps.iter().filter(|step| matches!(step.what, What::Clock { .. })).count()
     }
 
     /// The number of restarts of the database, those in order or those with a crash.
@@ -177,7 +202,7 @@ impl Making {
     }
 
     fn disturbance(&mut self) -> What {
-        use Fault::{CutBridge, CutDatabase, HoldBridge, HoldDatabase, Kill, Stop, Suspend};
+        use Fault::{CutBridge, CutDatabase, FillDatabase, HoldBridge, HoldDatabase, Kill, Stop, Suspend};
         let random = &mut self.random;
         let faults = [
             Kill,
@@ -197,7 +222,7 @@ impl Making {
         let lasts = match fault {
             Kill => random.random_range(100..4000),
             Stop => random.random_range(0..2000),
-            Suspend | HoldDatabase | CutDatabase => random.random_range(500..6000),
+            Suspend | HoldDatabase | CutDatabase | FillDatabase => random.random_range(500..6000),
             HoldBridge | CutBridge => random.random_range(300..2500),
         };
         let who = if random.random_bool(0.6) {
@@ -206,6 +231,17 @@ impl Making {
             Who::Node(random.random_range(0..NODES))
         };
         What::Disturb { who, fault, lasts }
+    }
+
+    /// How far a clock is ahead or, if negative, behind: minutes, hours, or more days than the journal keeps ended tasks.
+    fn shift(&mut self) -> i64 {
+        let (minute, hour) = (60, 3600);
+        let ahead = match self.random.random_range(0..10) {
+            0..4 => self.random.random_range(10..60) * minute,
+            4..9 => self.random.random_range(1..48) * hour,
+            _ => return 40 * 24 * hour,
+        };
+        if self.random.random_bool(0.5) { ahead } else { -ahead }
     }
 
     /// Takes an app from its node in the middle of calls that are applied after all deadlines: the node's connector works on.
@@ -232,7 +268,22 @@ impl Making {
             self.step(at + after, What::Tasks(vec![wish]));
         }
     }
+
+    /// Takes an app from its node, which then reaches the database again and does not learn that it has lost the app.
+    fn ambush_renewals(&mut self, at: u64) {
+        let app = self.random.random_range(0..APPS);
+        let lasts = HELD + 4000;
+        self.step(at, What::Disturb { who: Who::OwnerOf(app), fault: Fault::FillDatabase, lasts });
+        for number in 0..8 {
+            let call = Call::Slow(self.random.random_range(1500..3000));
+            let wish = self.stories.change(&mut self.random, app, call);
+            self.step(at + HELD + 200 + number * 300, What::Tasks(vec![wish]));
+        }
+    }
 }
+
+/// For how long no data passes at first when the database is full for a node, in milliseconds: longer than a lease.
+pub(super) const HELD: u64 = 3500;
 
 impl fmt::Display for Plan {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -253,6 +304,8 @@ impl fmt::Display for Plan {
                     let how = if *crashes { "crashes" } else { "stops" };
                     writeln!(f, "the database {how}, and starts {lasts} ms later")?;
                 }
+                What::Calm => writeln!(f, "wait until nothing is disturbed")?,
+                What::Clock { node, shift } => writeln!(f, "the clock of node {node} is {shift} s ahead")?,
                 What::Sync { app, node } => writeln!(f, "sync of app {app}, requested on node {node}")?,
             }
         }
@@ -286,7 +339,14 @@ mod tests {
         let faults: BTreeSet<Fault> = steps
             .filter_map(|step| if let What::Disturb { fault, .. } = step.what { Some(fault) } else { None })
             .collect();
-        assert_eq!(faults.len(), 7);
+        assert_eq!(faults.len(), 8);
+        let shifts: Vec<i64> = plans
+            .iter()
+            .flat_map(|plan| &plan.steps)
+            .filter_map(|step| if let What::Clock { shift, .. } = step.what { Some(shift) } else { None })
+            .collect();
+        assert!(shifts.iter().any(|shift| *shift > 0) && shifts.iter().any(|shift| *shift < 0));
+        assert!(shifts.iter().all(|shift| shift.abs() >= 600), "less would not be seen in a log");
         assert!(plans.iter().any(|plan| plan.restarts(true) > 0));
         assert!(plans.iter().any(|plan| plan.restarts(false) > 0));
     }

@@ -10,8 +10,9 @@ use tokio::task::{JoinSet, block_in_place};
 use tokio::time::{Instant, sleep, sleep_until};
 
 use super::NAMES;
+use super::clock::Clock;
 use super::faults::Node;
-use super::owners::{Disturbance, Sample, Watch};
+use super::owners::{self, Disturbance, Sample, Watch};
 use super::plan::{Plan, Step, What, Who};
 use super::site::Site;
 use super::stories::Wish;
@@ -40,6 +41,7 @@ pub(super) struct Outcome {
 struct Run {
     world: World,
     nodes: Vec<Arc<Mutex<Node>>>,
+    clocks: Vec<Arc<Clock>>,
     server: Mutex<Postgres>,
     sites: std::sync::Mutex<Vec<Site>>,
     watch: Watch,
@@ -59,8 +61,10 @@ pub(super) async fn run(plan: &Plan) -> Outcome {
         violations.extend(node.unexpected.iter().cloned());
         violations.extend(leaks(plan, NAMES[number], &node.log()));
     }
-    let files = run.files().await;
+    let mut files = run.files().await;
     let disturbances = run.disturbances.lock().expect("the disturbances").clone();
+    let names = run.apps().into_iter().map(|app| app.to_string()).zip(APPS).collect();
+    files.push(("owners.txt".to_owned(), owners::story(&run.watch.samples(), &disturbances, &names)));
     let skipped = run.skipped.load(std::sync::atomic::Ordering::Relaxed);
     let requests = run.world.sandbox.ledger();
     let syncs = requests.iter().filter(|entry| completes_sync(entry)).count();
@@ -114,7 +118,9 @@ impl Run {
             APPS.into_iter().enumerate().map(|(app, name)| Site::new(&world, name, &of(app))).collect();
         let apps: String = sites.iter().map(|site| site.configuration(&world)).collect();
         let (database, bridge) = (server.port, world.sandbox.address().port());
-        let nodes: Vec<Node> = NAMES.into_iter().map(|name| Node::new(name, database, bridge)).collect();
+        Clock::compile(&world);
+        let nodes: Vec<Node> =
+            NAMES.into_iter().map(|name| Node::new(&world, name, database, bridge)).collect();
         for node in &nodes {
             let (name, (to_database, to_bridge)) = (node.name, node.ports());
             let lead =
@@ -131,6 +137,7 @@ impl Run {
         let watch = Watch::start(&url(&server));
         let run = Self {
             world,
+            clocks: nodes.iter().map(|node| Arc::clone(&node.clock)).collect(),
             nodes: nodes.into_iter().map(|node| Arc::new(Mutex::new(node))).collect(),
             server: Mutex::new(server),
             sites: std::sync::Mutex::new(sites),
@@ -161,7 +168,8 @@ impl Run {
             sleep(Duration::from_millis(100)).await;
             // On a slow machine, the first sync may have been interrupted, and needs the operator now.
             for app in (0..apps.len()).filter(|app| began.elapsed() > REST / 8 && !is_synced(&apps[*app])) {
-                self.sync(app, app).await;
+                // What it has left in Iden cannot be counted, so a number allows nothing.
+                self.sync_with(app, app, &["--allow-removals"]).await;
             }
         }
         // Iden was told; the nodes have to record it.
@@ -179,7 +187,7 @@ impl Run {
 
     /// Begins each step at its time. A step that lasts delays no other one.
     async fn happen(self: &Arc<Self>, plan: &Plan) {
-        let began = Instant::now();
+        let mut began = Instant::now();
         let mut running = JoinSet::new();
         for Step { at, what } in plan.steps.clone() {
             sleep_until(began + Duration::from_millis(at)).await;
@@ -208,6 +216,15 @@ impl Run {
                     sleep(Duration::from_millis(lasts)).await;
                     server.restart().await;
                 })),
+                What::Calm => {
+                    let asked = Instant::now();
+                    while !self.is_calm() && asked.elapsed() < REST / 4 {
+                        sleep(Duration::from_millis(50)).await;
+                    }
+                    began += asked.elapsed();
+                }
+                // Also if the node is suspended at the moment.
+                What::Clock { node, shift } => self.clocks[node].step(shift),
                 What::Sync { app, node } => drop(running.spawn(async move {
                     // It may fail: the node may be down.
                     run.sync(app, node).await;
@@ -217,6 +234,14 @@ impl Run {
         while let Some(ended) = running.join_next().await {
             ended.expect("a step was carried out");
         }
+    }
+
+    /// Whether nothing is disturbed at the moment, and each app has an owner.
+    fn is_calm(&self) -> bool {
+        let is_owned = |app: uuid::Uuid| self.watch.owner(&app.to_string()).is_some();
+        self.nodes.iter().all(|node| node.try_lock().is_ok())
+            && self.server.try_lock().is_ok()
+            && self.apps().into_iter().all(is_owned)
     }
 
     fn node(&self, who: Who) -> Option<usize> {
@@ -231,12 +256,13 @@ impl Run {
 
     /// Requests a sync; returns whether it completed.
     async fn sync(&self, app: usize, node: usize) -> bool {
+        self.sync_with(app, node, &["--allow-removals", "100"]).await
+    }
+
+    async fn sync_with(&self, app: usize, node: usize, allowed: &[&str]) -> bool {
         let mut command = tokio::process::Command::new(env!("CARGO_BIN_EXE_bridgehead"));
         command.arg("--config").arg(self.world.path(format!("{}.toml", NAMES[node])));
-        command
-            .args(["sync", APPS[app], "--allow-removals", "100", "--json"])
-            .env("IDEN_API_KEY", KEY)
-            .kill_on_drop(true);
+        command.args(["sync", APPS[app], "--json"]).args(allowed).env("IDEN_API_KEY", KEY).kill_on_drop(true);
         let output = tokio::time::timeout(Duration::from_secs(30), command.output()).await;
         output.is_ok_and(|output| {
             let output = output.expect("the binary runs");

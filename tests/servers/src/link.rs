@@ -7,7 +7,8 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
 
 /// Forwards data between a server and the clients that connect to the port of this link, unless it is held: then connections stay open, and
-/// no data passes until it is released; or broken: then new connections are closed; or cut: then all are. It ends with the test's process.
+/// no data passes until it is released; or full: then new connections are closed, also those that a hold has kept waiting; or broken: then
+/// open ones are closed with their next data, too; or cut: then all are. It ends with the test's process.
 #[derive(Clone, Debug)]
 pub struct Link {
     pub port: u16,
@@ -25,6 +26,7 @@ struct State {
     /// The target port; clients that connect before it is known wait.
     server: Option<u16>,
     held: bool,
+    full: bool,
     /// How many bytes from clients may still pass before it breaks.
     left: Option<usize>,
     /// Both sides of the open connections.
@@ -73,6 +75,11 @@ impl Link {
         self.gate.change(|state| state.held = false);
     }
 
+    /// Closes new connections until [`Link::mend`], like a server that has enough of them. Open ones are not affected.
+    pub fn fill(&self) {
+        self.gate.change(|state| state.full = true);
+    }
+
     /// Breaks after this many bytes from clients.
     pub fn break_after(&self, octets: usize) {
         self.gate.change(|state| state.left = Some(octets));
@@ -96,7 +103,10 @@ impl Link {
 
     /// Accepts all connections again.
     pub fn mend(&self) {
-        self.gate.change(|state| state.left = None);
+        self.gate.change(|state| {
+            state.full = false;
+            state.left = None;
+        });
     }
 }
 
@@ -134,7 +144,11 @@ impl Gate {
         if !self.takes(0) {
             return;
         }
-        let Ok(server) = TcpStream::connect((Ipv4Addr::LOCALHOST, self.pass())) else { return };
+        let port = self.pass();
+        if self.state().full {
+            return;
+        }
+        let Ok(server) = TcpStream::connect((Ipv4Addr::LOCALHOST, port)) else { return };
         let (Ok(to_client), Ok(to_server)) = (client.try_clone(), server.try_clone()) else { return };
         let (Ok(one), Ok(other)) = (client.try_clone(), server.try_clone()) else { return };
         let mut number = 0;

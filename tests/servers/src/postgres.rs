@@ -4,6 +4,7 @@ use std::fs;
 use std::net::Ipv4Addr;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::time::Duration;
 
 use crate::authority::Authority;
 use crate::port::{free_port, listens};
@@ -15,6 +16,9 @@ const OWNER: &str = "postgres";
 
 const USER_NAME: &str = "admin";
 const PASSWORD: &str = "admin-secret-1";
+
+/// How long a replica may take until it streams.
+const STREAMING: Duration = Duration::from_secs(60);
 
 /// PostgreSQL on a free loopback port, with one superuser and the database `postgres`. Passwords are verified with SCRAM-SHA-256. TLS is
 /// available but not required; the certificate is for `localhost` and `127.0.0.1`.
@@ -81,6 +85,56 @@ impl Postgres {
         }
         server.restart().await;
         server
+    }
+
+    /// Starts a replica of it on another port: a hot standby that streams what this server writes, from this port of loopback, which may be
+    /// that of a [`Link`](crate::Link). Its settings are the same. This server has to outlive it.
+    ///
+    /// # Panics
+    /// If it does not start, or is not streaming within a minute.
+    pub async fn replica(&self, from: u16) -> Self {
+        let folder = tempfile::tempdir_in(self.folder.path().parent().unwrap_or(Path::new("/")));
+        let folder = folder.expect("the temporary folder can be written to");
+        give_to(OWNER, folder.path());
+        // Another user's processes do not get this one's environment, so the password is a part of the address.
+        let address =
+            |port| format!("host=127.0.0.1 port={port} user={} password={}", self.user, self.password);
+        let mut copy = command_as(OWNER, &program("pg_basebackup"));
+        copy.arg("-D").arg(folder.path().join("data")).args(["-d", &address(self.port)]);
+        run(copy.args(["--write-recovery-conf", "--checkpoint=fast", "--no-sync", "--no-password"]));
+        let mut settings = self.settings.clone();
+        settings.push(format!("primary_conninfo={}", address(from)));
+        let mut replica = Self {
+            address: self.address,
+            port: free_port(),
+            user: self.user.clone(),
+            password: self.password.clone(),
+            ca: self.ca.clone(),
+            settings,
+            process: None,
+            folder,
+        };
+        replica.restart().await;
+        let deadline = tokio::time::Instant::now() + STREAMING;
+        let streaming = "SELECT count(*) FROM pg_stat_replication WHERE state = 'streaming'";
+        while self.sql("postgres", streaming).trim() == "0" {
+            assert!(
+                tokio::time::Instant::now() < deadline,
+                "the replica does not stream:\n{}",
+                replica.log()
+            );
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+        replica
+    }
+
+    /// Makes a replica the primary.
+    ///
+    /// # Panics
+    /// If it is not a replica, or takes longer than a minute.
+    pub fn promote(&self) {
+        let promoted = self.sql("postgres", "SELECT pg_promote(true, 60)");
+        assert_eq!(promoted.trim(), "t", "the replica was not promoted:\n{}", self.log());
     }
 
     /// Stops it; its data stay, and [`Postgres::restart`] starts it again on the same port.

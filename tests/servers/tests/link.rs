@@ -1,4 +1,4 @@
-//! A link between a client and a server: held, cut, mended.
+//! A link between a client and a server: held, full, cut, mended.
 
 #![allow(clippy::expect_used, reason = "a test fails with a panic")]
 
@@ -56,4 +56,21 @@ fn held_connection_goes_on_when_the_link_is_released() {
     let mut byte = [0];
     open.read_exact(&mut byte).expect("the byte that was held");
     assert_eq!(&byte, b"y");
+}
+
+#[test]
+fn full_link_closes_new_connections_and_those_that_a_hold_kept_waiting_and_no_open_ones() {
+    let link = Link::new();
+    link.lead_to(echo());
+    let mut open = connect(&link);
+    assert!(passes(&mut open));
+    link.hold();
+    link.fill();
+    let mut waiting = connect(&link);
+    link.release();
+    assert!(!passes(&mut waiting), "it was kept waiting");
+    assert!(!passes(&mut connect(&link)), "a new one");
+    assert!(passes(&mut open), "it was open before");
+    link.mend();
+    assert!(passes(&mut connect(&link)));
 }

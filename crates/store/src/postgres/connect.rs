@@ -1,7 +1,7 @@
 //! Connects to the server, and checks whether it can be trusted with state.
 
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use sqlx::postgres::{PgConnectOptions, PgSslMode};
@@ -10,6 +10,7 @@ use url::{Host, Url};
 use uuid::Uuid;
 
 use super::super::Error;
+use super::failover::Timeline;
 use super::open::Settings;
 
 /// The oldest supported version, as in `server_version_num`.
@@ -123,12 +124,29 @@ pub(crate) struct Server {
     /// How long a transaction may wait for its client before the server ends it: a node that makes no progress must not keep another node
     /// from taking over.
     pub(super) idle: Duration,
+    /// How it was last seen.
+    timeline: Mutex<Option<Timeline>>,
 }
 
 impl Server {
     /// The server that these settings name.
     pub(crate) fn of(settings: &Settings) -> Self {
-        Self { address: settings.address.clone(), idle: settings.terms.lease.max(SHORTEST_IDLE) }
+        Self {
+            address: settings.address.clone(),
+            idle: settings.terms.lease.max(SHORTEST_IDLE),
+            timeline: Mutex::default(),
+        }
+    }
+
+    /// The timeline on which this process last used it.
+    pub(super) fn timeline(&self) -> Option<Timeline> {
+        *self.timeline.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Remembers the timeline. Returns false if it was known.
+    pub(super) fn remember(&self, timeline: Timeline) -> bool {
+        let mut known = self.timeline.lock().unwrap_or_else(PoisonError::into_inner);
+        known.replace(timeline) != Some(timeline)
     }
 
     /// Opens a connection for writing.
@@ -185,7 +203,7 @@ impl Server {
             ));
         }
         if row.try_get(2).map_err(|error| self.fault(error))? {
-            return Err(self.unfit("it is a standby, which is read-only; use the primary"));
+            return Err(Error::Standby { place: self.address.place.clone() });
         }
         Ok(())
     }

@@ -8,6 +8,9 @@ mod attempts;
 mod commit;
 pub(crate) mod connect;
 mod doubts;
+mod failover;
+#[cfg(test)]
+mod failover_tests;
 mod history;
 mod holds;
 mod local;

@@ -8,6 +8,7 @@ use tokio::time::Instant;
 
 use super::super::lease::{Acquired, Leases, Mailbox, NodeSeen, OwnerSeen, Presence, SharedStatus, View};
 use super::super::{AppKey, Error};
+use super::failover;
 use super::open::Postgres;
 use super::owners::{Node, from_milliseconds, milliseconds};
 
@@ -125,7 +126,8 @@ impl Leases for Postgres {
             Some(connection) => connection,
             None => self.server().connect().await?,
         };
-        // If this fails, the connection is dropped and not used again.
+        // If one of these fails, the connection is dropped and not used again.
+        failover::check(self.server(), self.claims(), &mut connection).await?;
         let view = look(&mut connection, node, lease, presence).await.map_err(|error| self.fault(error))?;
         *looking = Some(connection);
         Ok(view)

@@ -24,6 +24,7 @@ use super::super::sqlite::{Stats, time};
 use super::super::{AppKey, Error, Reason, Sqlite, moving};
 use super::commit::DropUnfinished;
 use super::connect::{Address, Server};
+use super::failover;
 use super::local::Local;
 use super::nodes;
 use super::owners::{self, Node, Owner};
@@ -175,6 +176,7 @@ impl Postgres {
         begin(&server, &mut connection).await?;
         let claims = Arc::new(Claims::new(is_sole, settings.terms));
         let left = local.as_mut().and_then(|local| local.left.take());
+        failover::check(&server, &claims, &mut connection).await?;
         let position = Position::begin(&server, &mut connection, &claims.durations(), &process, left).await?;
         drop(connection.close().await);
         let readers = readers(settings);
@@ -205,7 +207,7 @@ impl Postgres {
 
     async fn acquire_key(&self, key: &str) -> Result<Acquired, Error> {
         let inner = &self.0;
-        let mut connection = inner.server.connect().await?;
+        let mut connection = failover::connect(&inner.server, &inner.claims).await?;
         let (acquired, grant) =
             owners::acquire(&inner.server, &mut connection, &inner.node, key, &inner.claims.durations())
                 .await?;
@@ -226,7 +228,7 @@ impl Postgres {
         let Some(held) = inner.claims.held(key) else { return Ok(()) };
         // This comes before the database is updated: from now on, this process writes nothing and starts nothing for the app.
         inner.claims.lose(key, held.epoch);
-        let mut connection = inner.server.connect().await?;
+        let mut connection = failover::connect(&inner.server, &inner.claims).await?;
         owners::release(&inner.server, &mut connection, &inner.node, (key, held.epoch), is_over).await?;
         drop(connection.close().await);
         Ok(())
@@ -323,7 +325,7 @@ impl Postgres {
         if !inner.claims.allow_calls(longest) {
             return Ok(());
         }
-        let mut connection = inner.server.connect().await?;
+        let mut connection = failover::connect(&inner.server, &inner.claims).await?;
         let all: Vec<(String, i64)> =
             inner.claims.all().into_iter().map(|(key, held)| (key, held.epoch)).collect();
         renew(inner, &mut connection, &all).await?;
@@ -341,6 +343,10 @@ impl Postgres {
 
     pub(super) fn server(&self) -> &Server {
         &self.0.server
+    }
+
+    pub(super) fn claims(&self) -> &Claims {
+        &self.0.claims
     }
 
     pub(super) fn looking(&self) -> &tokio::sync::Mutex<Option<PgConnection>> {
@@ -439,7 +445,7 @@ async fn renew_due(inner: &Inner, connection: &mut Option<PgConnection>) -> Resu
         return Ok(());
     }
     if connection.is_none() {
-        *connection = Some(inner.server.connect().await?);
+        *connection = Some(failover::connect(&inner.server, &inner.claims).await?);
     }
     let Some(connected) = connection else { return Ok(()) };
     renew(inner, connected, &due).await

@@ -131,7 +131,7 @@ fn judge(found: &Found, identity: &str, commits: Option<i64>) -> Option<Reason> 
 
 /// Records a doubt that covers every task that may have been started by now. Every owner of before may still be making calls: the database
 /// may have lost its lease.
-async fn doubt(
+pub(super) async fn doubt(
     connection: &mut PgConnection,
     durations: &Durations,
     reason: Reason,

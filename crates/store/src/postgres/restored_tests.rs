@@ -11,7 +11,8 @@ use super::super::lease::Terms;
 use super::super::{Error, Known, Reason, TaskJournal};
 use super::{Postgres, Settings};
 
-const LEASE: Duration = Duration::from_secs(2);
+/// Long enough for a slow machine: a statement of the test keeps this thread, and so the renewals, waiting.
+const LEASE: Duration = Duration::from_secs(10);
 const CALL: Duration = Duration::from_secs(30);
 
 fn node(server: &Server, name: &str, folder: &Path) -> Settings {
@@ -143,7 +144,9 @@ async fn crashes_and_restarts_are_no_restores() {
     let mut server = start().await;
     let name = database(server.port).await;
     let folder = tempfile::tempdir().unwrap();
-    let settings = node(&server, &name, folder.path());
+    // The server may need a while to recover, and no lease is renewed meanwhile.
+    let terms = Terms { lease: Duration::from_mins(5), longest_call: CALL };
+    let settings = Settings { terms, ..node(&server, &name, folder.path()) };
     let state = opened(&settings).await;
     for round in 0..3 {
         for task in 0..5 {

@@ -17,6 +17,7 @@ use super::super::lease::claims::Claims;
 use super::super::{AppKey, Error};
 use super::commit;
 use super::connect::Server;
+use super::failover;
 use super::position::Position;
 
 /// The maximum number of writes per commit. With more savepoints, PostgreSQL has to look them up on disk.
@@ -197,7 +198,7 @@ impl Writer {
         let fault = |error| server.fault(error);
         let connection = match &mut self.connection {
             Some(connection) => connection,
-            none => none.insert(server.connect().await?),
+            none => none.insert(failover::connect(&server, &self.claims).await?),
         };
         let mut transaction = connection.begin().await.map_err(fault)?;
         let mut commits = 0;
@@ -258,7 +259,7 @@ impl Writer {
     async fn discard(&mut self) {
         let connection = match &mut self.connection {
             Some(connection) => connection,
-            none => match self.server.connect().await {
+            none => match failover::connect(&self.server, &self.claims).await {
                 Ok(connection) => none.insert(connection),
                 // The next write connects again, and may find obsolete records later.
                 Err(_) => return self.discarded = false,
