@@ -114,20 +114,14 @@ impl Database {
         let _protection = self.verdicts.redactor.protect(inputs.secrets());
         let before = self.changes_so_far(lease, action, account).await?;
         let rows = self.run_steps(lease, steps, &mut inputs, Purpose::action(action, account), &[]).await?;
-        if action == Action::ResetPassword {
-            let mut setting = steps.iter().zip(&rows).filter(|(step, _)| uses_password(step)).peekable();
-            let is_there = setting.peek().is_some();
-            // Nothing else shows whether a password was set.
-            if is_there
-                && setting.all(|(step, rows)| step.statement.counts && *rows == 0)
-                && before == self.changes_so_far(lease, action, account).await?
-            {
-                let why = "its statements succeeded, but changed no row; nothing was changed. Correct \
-                           actions.reset_password";
-                return Err(Error::internal(
-                    self.verdicts.message(Purpose::action(action, account).doing, why),
-                ));
-            }
+        // Nothing else shows whether a password was set.
+        if action == Action::ResetPassword
+            && sets_no_password(steps, &rows)
+            && before == self.changes_so_far(lease, action, account).await?
+        {
+            let why = "its statements succeeded, but changed no row; nothing was changed. Correct \
+                       actions.reset_password";
+            return Err(Error::internal(self.verdicts.message(Purpose::action(action, account).doing, why)));
         }
         self.check_outcome(lease, action, account, &found.id).await?;
         Ok(Completion::done())
@@ -347,6 +341,12 @@ fn partial(error: &Error) -> Error {
         .with_effect(Effect::Unknown)
         .with_retry(error.retry())
         .with_subject(error.subject())
+}
+
+/// Whether the statements that use the password have changed no row, as far as the database counts them.
+fn sets_no_password(steps: &[Step], rows: &[u64]) -> bool {
+    let mut setting = steps.iter().zip(rows).filter(|(step, _)| uses_password(step)).peekable();
+    setting.peek().is_some() && setting.all(|(step, rows)| step.statement.counts && *rows == 0)
 }
 
 fn uses_password(step: &Step) -> bool {
