@@ -1,9 +1,12 @@
 //! Another client renames or moves an account or a group between the look-up and the change of a task.
 
+#![expect(clippy::unwrap_used, reason = "what fails here fails the test that asked for it")]
+
+use std::sync::Arc;
+
 use bridgehead_sdk::{AccountStatus, Action, Code, Connector, Effect, Error, Retry};
 use bridgehead_test_servers::{Directory, OpenLdap};
 use serde_json::{Value, json};
-use std::sync::Arc;
 
 use crate::proxy;
 use crate::support::{connector, find, group_id, id, run, settings, with};

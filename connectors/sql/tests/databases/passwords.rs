@@ -74,7 +74,7 @@ async fn reset_that_changes_no_row_is_not_a_success() {
         execute(&*steps(&[set]), Action::CreateAccount, create).await.unwrap().result["account_id"].clone();
     let reset = json!({ "account": { "id": id }, "password": "hunter3-éü" });
     // The account has no such name.
-    let wrong = "UPDATE accounts SET display_name = :password WHERE username = upper(:username) AND id = :id";
+    let wrong = "UPDATE accounts SET display_name = :password WHERE username = :username || 'x' AND id = :id";
     let other = "UPDATE accounts SET last_name = 'reset' WHERE id = :id";
     let error = execute(&*steps(&[wrong]), Action::ResetPassword, reset.clone()).await.unwrap_err();
     assert_eq!(error.effect(), Effect::NotApplied, "{error}");
