@@ -273,6 +273,37 @@ async fn success_without_effect_is_not_reported_as_completed() {
 }
 
 #[tokio::test]
+async fn iden_learns_the_identifier_of_a_new_account_as_text() {
+    let world = World::new().await;
+    world.script(QUICK, "");
+    world.account(&json!({"id": "7", "username": "seven"}));
+    let create = |account: &str, answer: Value| json!({"method": "create_account", "account": account, "apply": true, "answer": answer});
+    let mut number = create("by-number", json!({"account_id": 7}));
+    number["apply"] = json!(false);
+    world.rules(&json!([
+        create("silent", json!({})),
+        create("blank", json!({"account_id": ""})),
+        create("null", json!({"account_id": null, "note": "kept"})),
+        number,
+    ]));
+    let tasks =
+        ["silent", "blank", "null", "by-number"].map(|name| world.task_for("create_account", json!(name)));
+    let daemon = world.start();
+    world.drained().await;
+    daemon.stop().await;
+    let results = tasks.map(|task| world.task(&task)["result"].clone());
+    assert_eq!(
+        results,
+        [
+            json!({"account_id": "silent"}),
+            json!({"account_id": "blank"}),
+            json!({"account_id": "null", "note": "kept"}),
+            json!({"account_id": "7"}),
+        ]
+    );
+}
+
+#[tokio::test]
 async fn success_without_effect_is_detected_without_a_prior_state() {
     let world = World::new().await;
     world.script("poll_interval = \"100ms\"\ntimeout = \"1s\"\ngive_up_after = \"5s\"\n", "");

@@ -5,7 +5,7 @@ use std::collections::{BTreeSet, HashSet};
 
 use bridgehead_sdk::{
     AccountRecord, Action, Cursor, Description, Evidence, Page, Record, RejectedRecord, ResourceKind,
-    ResourceType,
+    ResourceType, fault_beside_records, fault_in,
 };
 use serde_json::{Map, Value};
 
@@ -29,6 +29,9 @@ pub(crate) enum Unexpected {
          with an error instead of an empty description"
     )]
     Nothing,
+    /// A result that reports a failure. It must be an error, otherwise nothing shows that it failed.
+    #[error("a result must not report a failure, but it has {0}; respond with an error instead")]
+    Failure(String),
     /// Two resource types that cannot be distinguished.
     #[error("resource_types names the slug '{0}' twice")]
     TwiceNamed(String),
@@ -121,6 +124,9 @@ fn resource_type(index: usize, value: &Value) -> Result<ResourceType, Unexpected
 /// Parses the result of `list`. Both members must be present: without an explicit end, the listing is not complete.
 pub(crate) fn page(kind: ResourceKind, result: Value) -> Result<Page, Unexpected> {
     let mut fields = object(result)?;
+    if let Some(fault) = fault_beside_records(&fields) {
+        return Err(Unexpected::Failure(fault));
+    }
     let next = match fields.shift_remove("next") {
         Some(Value::Null) => None,
         Some(Value::String(next)) if !next.is_empty() => Some(Cursor::new(next)),
@@ -159,6 +165,9 @@ pub(crate) fn account(result: Value) -> Result<Option<AccountRecord>, Unexpected
 
 /// Parses the result of an action, of `check` and of `shutdown`: an object; `null` is treated as an empty one.
 pub(crate) fn fields(result: Value) -> Result<Map<String, Value>, Unexpected> {
+    if let Some(fault) = fault_in(&result) {
+        return Err(Unexpected::Failure(fault));
+    }
     match result {
         Value::Null => Ok(Map::new()),
         other => object(other),

@@ -5,35 +5,18 @@
 
 use std::collections::BTreeSet;
 
-use bridgehead_sdk::SettingsError;
+use bridgehead_sdk::signs::{self, plain};
+use bridgehead_sdk::{SettingsError, fault_in};
 use minijinja::Value;
 use minijinja::value::ValueKind;
 
 use crate::link;
 use crate::reply::Reply;
 
-/// Members that are empty if all is good.
-const FAULTS: [&str; 8] =
-    ["error", "errors", "usererrors", "fault", "exception", "errormessage", "errorcode", "timedout"];
-
-/// Members whose value is a word for the result, and the words for failure.
-const OUTCOME: [&str; 2] = ["status", "result"];
-const BADLY: [&str; 8] = ["error", "fail", "failed", "failure", "unsuccessful", "denied", "rejected", "ko"];
-
-/// Members that repeat the HTTP status.
-const CODES: [&str; 3] = ["status", "statuscode", "httpstatus"];
-
 /// Members and headers that contain the number of pages.
 const PAGES: [&str; 5] = ["totalpages", "pagecount", "numpages", "lastpage", "pages"];
 
-/// Members that are true if all is good.
-const SUCCESS: [&str; 4] = ["ok", "success", "successful", "succeeded"];
-
-/// The values of a member that mean no.
-const NO: [&str; 4] = ["false", "no", "0", "n"];
-
-/// Common members that wrap the response to a change, and how deeply they are searched.
-const ENVELOPES: [&str; 8] = ["data", "d", "result", "results", "response", "responses", "body", "meta"];
+/// How deeply envelopes around the records are searched for signs of an error.
 const DEEPEST: usize = 4;
 
 /// Members and headers that only have a value if there is more.
@@ -101,10 +84,10 @@ impl Signs {
     pub(crate) fn new(key: &str, allowed: &[String]) -> Result<Self, SettingsError> {
         let allow = |name: &String| {
             let name = plain(name);
-            let signs = FAULTS.iter().chain(&SUCCESS).chain(&MORE).chain(&TOTALS).chain(&PAGES);
+            let signs = MORE.iter().chain(&TOTALS).chain(&PAGES);
             if signs.copied().any(|sign| sign == name)
                 || ["link", "contentrange"].contains(&name.as_str())
-                || OUTCOME.contains(&name.as_str())
+                || signs::may_be_fault(&name)
             {
                 return Ok(name);
             }
@@ -124,12 +107,33 @@ impl Signs {
         !self.allowed.contains(name)
     }
 
-    /// A sign that something went wrong.
+    /// A sign that something went wrong, next to the records or to an envelope around them.
     pub(crate) fn fault(&self, reply: &Reply) -> Option<String> {
-        members(reply.json()?).into_iter().find_map(|(name, value)| {
-            let plain = plain(&name);
-            (is_fault(&plain, &value) && self.counts(&plain)).then(|| format!("'{name}'"))
-        })
+        self.fault_beside(reply.json()?, DEEPEST).map(|path| format!("'{path}'"))
+    }
+
+    fn fault_beside(&self, answer: &Value, depth: usize) -> Option<String> {
+        let members = members(answer);
+        let is_fault = |name: &str, value: &Value| {
+            let plain = plain(name);
+            // Below the top, this may be the status of a single account.
+            let is_of_record = depth < DEEPEST && ["status", "result"].contains(&plain.as_str());
+            signs::may_be_fault(&plain)
+                && !is_of_record
+                && self.counts(&plain)
+                && signs::is_fault(&plain, &json(value))
+        };
+        if let Some((name, _)) = members.iter().find(|(name, value)| is_fault(name, value)) {
+            return Some(name.clone());
+        }
+        // A single member is an envelope, whatever its name is. Records themselves are not searched: a member of a record may have any
+        // meaning.
+        let is_alone = members.len() == 1;
+        let depth = depth.checked_sub(1)?;
+        let mut inner = members.iter().filter(|(name, part)| {
+            (is_alone || signs::is_envelope(&plain(name))) && contains_a_list(part, depth)
+        });
+        inner.find_map(|(name, part)| Some(format!("{name}.{}", self.fault_beside(part, depth)?)))
     }
 
     /// A sign that more records follow.
@@ -202,60 +206,14 @@ impl Signs {
 /// response, such as a login page.
 pub(crate) fn fault_of_change(reply: &Reply) -> Option<String> {
     match reply.json() {
-        Some(answer) => fault_within(answer, DEEPEST),
+        Some(answer) => fault_in(&json(answer)),
         None => reply.is_page().then(|| "a web page (HTML)".to_owned()),
     }
 }
 
-fn fault_within(answer: &Value, depth: usize) -> Option<String> {
-    if matches!(answer.kind(), ValueKind::Seq) {
-        return answer.try_iter().ok()?.find_map(|part| fault_within(&part, depth.checked_sub(1)?));
-    }
-    let members = members(answer);
-    let fault = members.iter().find(|(name, value)| is_fault(&plain(name), value));
-    if let Some((name, _)) = fault {
-        return Some(format!("'{name}'"));
-    }
-    // A single member is an envelope, whatever its name is.
-    let is_alone = members.len() == 1;
-    let inner = members.iter().filter(|(name, _)| is_alone || ENVELOPES.contains(&plain(name).as_str()));
-    inner.into_iter().find_map(|(name, part)| {
-        let sign = fault_within(part, depth.checked_sub(1)?)?;
-        Some(format!("'{name}.{}", &sign[1..]))
-    })
-}
-
-/// Whether a member reports a problem; `name` is normalized by `plain`.
-fn is_fault(name: &str, value: &Value) -> bool {
-    FAULTS.contains(&name) && says_something(value)
-        || OUTCOME.contains(&name) && is_bad(value)
-        || CODES.contains(&name) && i64::try_from(value.clone()).is_ok_and(|code| (400..600).contains(&code))
-        || SUCCESS.contains(&name) && is_no(value)
-}
-
-fn is_no(value: &Value) -> bool {
-    match value.kind() {
-        ValueKind::Bool | ValueKind::Number => !value.is_true(),
-        ValueKind::String => {
-            let word = value.as_str().unwrap_or_default().trim().to_ascii_lowercase();
-            NO.contains(&word.as_str()) || is_bad(value)
-        }
-        _ => false,
-    }
-}
-
-/// A name without differences of spelling: `X-Total-Count`, `total_count` and `totalCount` become equal.
-fn plain(name: &str) -> String {
-    let letters: String =
-        name.chars().filter(char::is_ascii_alphanumeric).map(|c| c.to_ascii_lowercase()).collect();
-    if let Some(rest) = letters.strip_prefix("xms") {
-        return rest.to_owned();
-    }
-    let prefixed = ["xtotal", "xnext", "xhas", "xwp", "xcontinuation", "xcount"];
-    match letters.strip_prefix('x') {
-        Some(rest) if prefixed.iter().any(|prefix| letters.starts_with(prefix)) => rest.to_owned(),
-        _ => letters,
-    }
+/// The value as plain JSON; only small parts of a response are converted.
+fn json(value: &Value) -> serde_json::Value {
+    serde_json::to_value(value).unwrap_or_default()
 }
 
 fn members(value: &Value) -> Vec<(String, Value)> {
@@ -285,102 +243,22 @@ fn within(answer: &Value) -> Vec<(String, Value)> {
     all
 }
 
-fn is_bad(value: &Value) -> bool {
-    value.as_str().is_some_and(|word| BADLY.contains(&word.trim().to_ascii_lowercase().as_str()))
+/// Whether a part of a response wraps a list, instead of being a record.
+fn contains_a_list(part: &Value, depth: usize) -> bool {
+    members(part).iter().any(|(_, member)| match (member.kind(), depth.checked_sub(1)) {
+        (ValueKind::Seq, _) => true,
+        (ValueKind::Map, Some(depth)) => contains_a_list(member, depth),
+        _ => false,
+    })
 }
 
 fn says_something(value: &Value) -> bool {
-    match value.kind() {
-        ValueKind::Undefined | ValueKind::None => false,
-        ValueKind::String => {
-            let text = value.as_str().unwrap_or_default().trim().to_ascii_lowercase();
-            !["", "0", "ok", "none", "null", "false", "success", "no error"].contains(&text.as_str())
-        }
-        // A link without an address is not a link.
-        ValueKind::Map => members(value).iter().any(|(_, member)| says_something(member)),
-        _ => value.is_true(),
-    }
+    signs::says_something(&json(value))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn field_names_are_normalized() {
-        for (name, plainly) in [
-            ("X-Total-Count", "totalcount"),
-            ("total_count", "totalcount"),
-            ("@odata.nextLink", "odatanextlink"),
-            ("x-next-page", "nextpage"),
-            ("X-WP-Total", "wptotal"),
-            ("x-ms-continuation", "continuation"),
-            ("xerox", "xerox"),
-        ] {
-            assert_eq!(plain(name), plainly);
-        }
-    }
-
-    #[test]
-    fn empty_values_carry_no_sign() {
-        let says = |json: serde_json::Value| says_something(&Value::from(minijinja::value::Serde(json)));
-        for nothing in ["null", "\"\"", "\"OK\"", "0", "[]", "{}", "{\"href\": null}", "false"] {
-            assert!(!says(serde_json::from_str(nothing).unwrap()), "{nothing}");
-        }
-        for something in ["\"x\"", "2", "[1]", "{\"href\": \"/x\"}", "true"] {
-            assert!(says(serde_json::from_str(something).unwrap()), "{something}");
-        }
-    }
-
-    #[test]
-    fn only_well_known_words_are_error_statuses() {
-        for (word, bad) in [("error", true), ("Failed", true), ("active", false), ("success", false)] {
-            assert_eq!(is_bad(&Value::from(word)), bad, "{word}");
-        }
-    }
-
-    #[test]
-    fn failure_signs_are_found_at_any_depth() {
-        let fault = |json: &str| {
-            let json: serde_json::Value = serde_json::from_str(json).unwrap();
-            fault_within(&Value::from(minijinja::value::Serde(json)), DEEPEST)
-        };
-        for (answer, sign) in [
-            (r#"{ "error": "no" }"#, "'error'"),
-            (r#"{ "error": { "code": 1 } }"#, "'error'"),
-            (r#"{ "errors": ["no"] }"#, "'errors'"),
-            (r#"{ "success": false }"#, "'success'"),
-            (r#"{ "success": "false" }"#, "'success'"),
-            (r#"{ "Succeeded": "No" }"#, "'Succeeded'"),
-            (r#"{ "ok": 0 }"#, "'ok'"),
-            (r#"{ "status": "Failed" }"#, "'status'"),
-            (r#"{ "status": 403, "message": "no" }"#, "'status'"),
-            (r#"{ "statusCode": 500 }"#, "'statusCode'"),
-            (r#"{ "result": "error" }"#, "'result'"),
-            (r#"{ "id": 1, "result": { "ok": false } }"#, "'result.ok'"),
-            (
-                r#"{ "data": { "userUpdate": { "user": null, "userErrors": [{ "field": "x" }] } } }"#,
-                "'data.userUpdate.userErrors'",
-            ),
-            (r#"{ "results": [{ "ok": true }, { "error": "no" }] }"#, "'results.error'"),
-            (r#"[{ "id": 1 }, { "success": false }]"#, "'success'"),
-        ] {
-            assert_eq!(fault(answer).as_deref(), Some(sign), "{answer}");
-        }
-        for answer in [
-            "{}",
-            "[]",
-            "null",
-            r#"{ "error": null, "errors": [], "ok": true, "success": 1, "status": "active", "result": "ok" }"#,
-            r#"{ "status": 200, "statusCode": "204" }"#,
-            r#"{ "status": 7 }"#,
-            r#"{ "success": "yes" }"#,
-            // These belong to the account itself.
-            r#"{ "id": 1, "name": "ann", "last_login": { "ok": false, "error": "wrong password" } }"#,
-        ] {
-            assert_eq!(fault(answer), None, "{answer}");
-        }
-    }
 
     #[test]
     fn only_known_signs_can_be_allowed() {

@@ -2,7 +2,7 @@
 
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
-use bridgehead_sdk::{Account, Error, Redactor, SettingsError, Setup};
+use bridgehead_sdk::{Account, Effect, Error, Redactor, Retry, SettingsError, Setup};
 
 use crate::endpoint::Endpoint;
 use crate::entry::Entry;
@@ -10,6 +10,7 @@ use crate::escape;
 use crate::failure::Failure;
 use crate::groups;
 use crate::layout::Layout;
+use crate::memberships::{folded, id_of};
 use crate::pool::{Lease, Pool};
 use crate::probe;
 use crate::readiness::one;
@@ -288,11 +289,44 @@ impl Directory {
         match base {
             Err(error) => error,
             Ok(()) => match groups::is_there(self, session, &entry.dn).await {
-                Ok(false) => self.reporter.account_not_found(label).with_source(failure),
+                Ok(false) => match self.moved(session, entry).await {
+                    Ok(Some(moved)) => moved.with_source(failure),
+                    Ok(None) => self.reporter.account_not_found(label).with_source(failure),
+                    Err(error) => error,
+                },
                 Ok(true) => self.report(failure, About::Account(label)),
                 Err(error) => error,
             },
         }
+    }
+
+    /// The error if another client has renamed or moved an account since it was read. The next attempt finds it under its new name; what
+    /// this one has changed may be under the old one.
+    pub(crate) async fn moved(&self, session: &Session, entry: &Entry) -> Result<Option<Error>, Error> {
+        let Some(id) = id_of(self.layout(), entry) else { return Ok(None) };
+        let Some(filter) = self.layout().id.filter(&id) else { return Ok(None) };
+        let accounts = &self.layout().accounts;
+        let attributes = [self.layout().id.name.as_str()];
+        let search = Search {
+            base: &accounts.base,
+            scope: accounts.scope,
+            filter: &filter,
+            attributes: &attributes,
+            limit: ENOUGH,
+        };
+        let found = session.search_here(&search).await;
+        let (found, _) = found.map_err(|failure| self.report(failure, About::Reading("accounts")))?;
+        let is_elsewhere = |now: &&Entry| folded(&now.dn) != folded(&entry.dn);
+        let now = found.iter().find(is_elsewhere).filter(|_| found.len() == 1);
+        Ok(now.map(|now| {
+            let message = format!(
+                "{}: {} was renamed or moved by another client while it was being changed; it is now {}",
+                self.system(),
+                entry.dn,
+                now.dn
+            );
+            Error::internal(message).with_effect(Effect::Unknown).with_retry(Retry::Backoff)
+        }))
     }
 
     /// The filter that finds an account; `None` if no entry can match.

@@ -1,6 +1,6 @@
 //! Changes the members of groups.
 
-use bridgehead_sdk::{Effect, Error, Memberships};
+use bridgehead_sdk::{Effect, Error, Memberships, Retry};
 
 use crate::directory::{Directory, equals};
 use crate::entry::Entry;
@@ -78,6 +78,23 @@ fn not_found(directory: &Directory, of: usize, id: &str) -> Error {
     .with_subject(layout.subject())
 }
 
+/// The error if another client has renamed or moved a group since it was read. The next attempt finds it under its new name.
+async fn renamed(directory: &Directory, session: &Session, group: &Group) -> Result<Option<Error>, Error> {
+    let Some(condition) = directory.layout().id.filter(&group.id) else { return Ok(None) };
+    let found = memberships::naming(directory, session, group.of, &condition, &[]).await?;
+    let now = found.into_iter().find(|now| !group.is_same(now));
+    Ok(now.map(|now| {
+        let message = format!(
+            "{}: {} was renamed or moved by another client while its members were being changed; it is now {}",
+            directory.system(),
+            group.dn,
+            now.dn
+        );
+        let subject = directory.layout().groups[group.of].subject();
+        Error::internal(message).with_retry(Retry::Backoff).with_subject(subject)
+    }))
+}
+
 /// Adds an account to the requested groups. With `exactly`, also removes it from the others of the same types. If it fails, `applied` shows
 /// whether any group was changed.
 pub(crate) async fn settle(
@@ -115,6 +132,7 @@ pub(crate) async fn settle(
             .with_subject(directory.layout().groups[group.of].subject()));
         }
     }
+    let (adds, removes) = (missing.len(), surplus.len());
     for group in missing {
         add(directory, session, group, entry).await?;
         *applied = true;
@@ -123,7 +141,14 @@ pub(crate) async fn settle(
         remove(directory, session, group).await?;
         *applied = true;
     }
-    Ok(())
+    if !exactly || adds + removes == 0 {
+        return Ok(());
+    }
+    // The members are names: those of an account that was renamed meanwhile are in the groups under its new name.
+    match directory.moved(session, entry).await? {
+        Some(moved) => Err(moved),
+        None => Ok(()),
+    }
 }
 
 /// Adds an account to a group; an existing membership is fine.
@@ -159,7 +184,10 @@ pub(crate) async fn add_value(
                 // Active Directory: the member does not exist.
                 directory.reporter.account_not_found(value)
             } else {
-                not_found(directory, group.of, &group.id)
+                match renamed(directory, session, group).await? {
+                    Some(renamed) => renamed,
+                    None => not_found(directory, group.of, &group.id),
+                }
             });
         }
         Err(failure) => return Err(directory.explain(session, failure, about).await),
@@ -203,7 +231,12 @@ pub(crate) async fn remove_value(
     let delete = || Change::delete(&layout.member, value);
     match session.modify(&group.dn, vec![delete()]).await {
         Ok(()) => Ok(()),
-        Err(failure) if matches!(failure.code(), Some(16 | 32)) => Ok(()),
+        Err(failure) if failure.code() == Some(16) => Ok(()),
+        // A group that no longer exists has no members; one that was renamed still has.
+        Err(failure) if failure.code() == Some(32) => match renamed(directory, session, group).await? {
+            Some(renamed) => Err(renamed.with_source(failure)),
+            None => Ok(()),
+        },
         Err(failure) if failure.code() == Some(65) => {
             let Some(placeholder) = &layout.placeholder else {
                 let message = format!(

@@ -121,12 +121,18 @@ impl Application<'_> {
         let walk = self.walk(self.users(), filter.map(|filter| ("filter", filter)));
         // A user name identifies one user (RFC 7643, section 4.1.1); an email address may identify several.
         let is_unique = path.stem().eq_ignore_ascii_case("userName");
+        // Some servers distinguish names that differ only in case.
+        let is_exact = |user: &Fields| path.get(user).and_then(serde_json::Value::as_str) == Some(value);
         let mut place = Some(self.start());
-        while let Some(at) = place.filter(|_| !is_unique || found.is_none()) {
+        while let Some(at) = place.filter(|_| !is_unique || !found.as_ref().is_some_and(is_exact)) {
             let step = walk.page(&at).await?;
             for user in step.records {
                 if is_same(path.get(&user)) {
-                    if found.as_ref().is_some_and(|known| id(known) != id(&user)) {
+                    if is_unique && found.as_ref().is_some_and(is_exact) {
+                        continue;
+                    }
+                    let is_another = found.as_ref().is_some_and(|known| id(known) != id(&user));
+                    if is_another && !(is_unique && is_exact(&user)) {
                         let message = format!(
                             "{value} identifies several users in {}; change all but one of them there",
                             self.system()

@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 
 use crate::path::Path;
 use crate::settings::{Booleans, Profile};
-use crate::wire::{Fields, PATCH, field, key};
+use crate::wire::{Fields, PATCH, field, is_same, key, reference};
 
 /// The form in which an application expects changes.
 #[derive(Clone, Copy, Debug)]
@@ -171,8 +171,7 @@ pub(crate) fn with_members(group: &Fields, user: &str, is_member: bool) -> Optio
         Some(one) => vec![one.clone()],
         None => Vec::new(),
     };
-    let is_user =
-        |item: &Value| item.as_object().and_then(crate::wire::reference).is_some_and(|id| id == user);
+    let is_user = |item: &Value| item.as_object().and_then(reference).is_some_and(|id| is_same(&id, user));
     if members.iter().any(is_user) == is_member {
         return None;
     }

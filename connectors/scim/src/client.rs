@@ -3,7 +3,7 @@
 use bridgehead_sdk::http::reqwest::header::{ACCEPT, CONTENT_TYPE, ETAG, IF_MATCH, LOCATION};
 use bridgehead_sdk::http::reqwest::{Method, RequestBuilder};
 use bridgehead_sdk::http::{Answer, Client, Credential};
-use bridgehead_sdk::{Error, Retry};
+use bridgehead_sdk::{Error, Retry, fault_beside_records};
 use serde_json::Value;
 use url::Url;
 
@@ -164,6 +164,10 @@ impl Scim {
         match answer.status().as_u16() {
             200 => {
                 let body: Fields = answer.json().map_err(|error| place(error, asked))?;
+                let error = ScimError::of(&body).is_scim.then(|| "a SCIM error".to_owned());
+                if let Some(fault) = error.or_else(|| fault_beside_records(&body)) {
+                    return Err(self.not_whole(endpoint, &fault));
+                }
                 ListPage::read(&body).ok_or_else(|| self.no_scim(endpoint))
             }
             404 | 410 => Err(wrong_address(self.system(), endpoint)),
@@ -302,6 +306,16 @@ impl Scim {
     fn resource(&self, endpoint: &str, id: &str) -> Result<Url, Error> {
         let message = || format!("{}: the identifier '{id}' cannot be used in an address", self.system());
         self.address(endpoint, Some(id)).ok_or_else(|| Error::internal(message()))
+    }
+
+    /// The error for a list with a sign that it is not complete: it must neither end a listing nor mean that nobody was found.
+    fn not_whole(&self, endpoint: &str, fault: &str) -> Error {
+        let message = format!(
+            "{endpoint} cannot be listed: {} returned 200 with {fault} next to the records, so some may be \
+             missing",
+            self.system()
+        );
+        Error::incomplete_listing(message).with_retry(Retry::Backoff)
     }
 
     fn no_scim(&self, endpoint: &str) -> Error {

@@ -1,7 +1,7 @@
 //! Converts refusals of a SCIM server to errors of the SDK.
 
 use bridgehead_sdk::http::Answer;
-use bridgehead_sdk::{Effect, Error, Retry, Subject};
+use bridgehead_sdk::{Effect, Error, Retry, Subject, fault_beside_records};
 
 use crate::wire::{Fields, ScimError};
 
@@ -87,14 +87,17 @@ pub(crate) fn not_yet(answer: &Answer, what: &str) -> Option<Error> {
 /// An error with a success status, or a response that is not SCIM: a proxy may have responded, for example with a login page.
 pub(crate) fn in_spite_of_success(answer: &Answer, what: &str) -> Option<Error> {
     let body = answer.body().trim_ascii();
-    let fault = if ScimError::read(answer).is_scim {
-        "included a SCIM error"
-    } else if !body.is_empty() && answer.json::<Fields>().is_err() {
-        "included something other than SCIM"
-    } else {
+    if body.is_empty() {
         return None;
+    }
+    let fault = match answer.json::<Fields>() {
+        Ok(body) if ScimError::of(&body).is_scim => "a SCIM error".to_owned(),
+        // Nothing else shows whether a password was set.
+        Ok(body) => fault_beside_records(&body)?,
+        Err(_) => "something other than SCIM".to_owned(),
     };
-    let message = format!("{what}: {} returned {} and {fault}", answer.system(), answer.status().as_u16());
+    let message =
+        format!("{what}: {} returned {} and included {fault}", answer.system(), answer.status().as_u16());
     Some(Error::internal(message).with_effect(Effect::Unknown).with_retry(Retry::Backoff))
 }
 

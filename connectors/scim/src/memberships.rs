@@ -12,7 +12,7 @@ use bridgehead_sdk::http::Shown;
 use bridgehead_sdk::{Error, Memberships, Ref};
 
 use crate::groups::members;
-use crate::wire::{Fields, id};
+use crate::wire::{Fields, comparable, id};
 
 /// The maximum number of memberships; an application with more must show them on its accounts.
 const MOST: usize = 2_000_000;
@@ -111,7 +111,7 @@ impl Listings {
     /// The groups of a user.
     pub(crate) fn of(&self, listing: u64, user: &str, slug: &str) -> Result<Memberships, Fault> {
         self.with(listing, |index| {
-            let numbers = index.members.get(user).map_or(&[][..], Vec::as_slice);
+            let numbers = index.members.get(&*comparable(user)).map_or(&[][..], Vec::as_slice);
             index.asked = true;
             index.matched |= !numbers.is_empty();
             let names = numbers.iter().filter_map(|number| index.groups.get(*number as usize));
@@ -149,7 +149,7 @@ impl Index {
             self.groups.push(own);
         }
         for user in users {
-            let of_user = self.members.entry(user.into_boxed_str()).or_default();
+            let of_user = self.members.entry(comparable(&user).into()).or_default();
             if !of_user.contains(&number) {
                 of_user.push(number);
                 self.count += 1;
@@ -196,6 +196,19 @@ mod tests {
         assert_eq!(refs(&listings, listing, "u2"), ["g1"]);
         assert!(refs(&listings, listing, "g2").is_empty());
         assert!(!listings.is_bare(listing).unwrap());
+    }
+
+    #[test]
+    fn uuid_of_a_member_may_be_written_in_another_case() {
+        let listings = Listings::default();
+        let listing = listings.begin();
+        let (upper, lower) = ("6F9619FF-8B86-D011-B42D-00CF4FC964FF", "6f9619ff-8b86-d011-b42d-00cf4fc964ff");
+        let members = json!([{ "value": upper }, { "value": "aB1" }]);
+        listings.add(listing, &[group(json!({ "id": "g1", "members": members }))]).unwrap();
+        assert_eq!(refs(&listings, listing, lower), ["g1"]);
+        assert_eq!(refs(&listings, listing, upper), ["g1"]);
+        assert_eq!(refs(&listings, listing, "aB1"), ["g1"]);
+        assert!(refs(&listings, listing, "Ab1").is_empty(), "another identifier may be case-sensitive");
     }
 
     #[test]

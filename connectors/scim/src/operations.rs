@@ -192,7 +192,8 @@ impl Application<'_> {
         let wants_active = update.changes.get("status").and_then(Value::as_str);
         if let Some(status) = wants_active.and_then(AccountStatus::from_name) {
             let active = status == AccountStatus::Active;
-            if is_active(&before) != active {
+            // A user who does not show the attribute may be suspended.
+            if is_active(&before) != Some(active) {
                 self.change_fresh(&own, label, is_changed, &before, |user| {
                     self.style().activation(user, active)
                 })
@@ -462,9 +463,9 @@ impl Application<'_> {
     }
 }
 
-/// A user without the attribute is active.
-fn is_active(user: &Fields) -> bool {
-    field(user, "active").and_then(truth).unwrap_or(true)
+/// Whether a user is active; `None` if the user does not show it.
+fn is_active(user: &Fields) -> Option<bool> {
+    field(user, "active").and_then(truth)
 }
 
 fn ids(refs: &[Ref]) -> Vec<&str> {

@@ -10,7 +10,7 @@ use crate::groups::members;
 use crate::mapping::groups_of;
 use crate::path::equals;
 use crate::settings::MembershipsFrom;
-use crate::wire::{Fields, field, id, text};
+use crate::wire::{Fields, field, id, is_same, text};
 
 /// How many groups, accounts or members are read individually if a list shows nothing.
 pub(crate) const LOOKED_AT: usize = 3;
@@ -115,7 +115,7 @@ impl Application<'_> {
                 let members = members(&group)
                     .map_err(|why| Error::incomplete_listing(format!("{}: {why}", self.system())))?;
                 let Some(group_id) = id(&group) else { continue };
-                if members.iter().any(|member| member == user)
+                if members.iter().any(|member| is_same(member, user))
                     && !survey.own.iter().any(|known| known.id == group_id)
                 {
                     let mut own = Ref::new(group_id.clone());

@@ -1,5 +1,7 @@
 //! Parses the data of a SCIM server. Resources stay JSON, because unknown attributes must survive a change.
 
+use std::borrow::Cow;
+
 use bridgehead_sdk::http::Answer;
 use serde_json::{Map, Value};
 
@@ -45,6 +47,19 @@ pub(crate) fn id(resource: &Fields) -> Option<String> {
         Value::Number(number) if !number.is_f64() => Some(number.to_string()),
         _ => None,
     }
+}
+
+/// An identifier in the form in which it is compared. Some servers write a UUID in a different case where they refer to it; other
+/// identifiers may be case-sensitive.
+pub(crate) fn comparable(id: &str) -> Cow<'_, str> {
+    let digits = id.bytes().filter(|byte| *byte != b'-');
+    let is_uuid = digits.clone().count() == 32 && digits.clone().all(|byte| byte.is_ascii_hexdigit());
+    if is_uuid { Cow::Owned(id.to_ascii_lowercase()) } else { Cow::Borrowed(id) }
+}
+
+/// Whether both identify the same resource.
+pub(crate) fn is_same(id: &str, other: &str) -> bool {
+    comparable(id) == comparable(other)
 }
 
 /// The version of a resource, for `If-Match`.
@@ -173,14 +188,18 @@ pub(crate) const KINDS: [(&str, &str); 14] = [
 
 impl ScimError {
     pub(crate) fn read(answer: &Answer) -> Self {
-        let Ok(Value::Object(body)) = serde_json::from_slice(answer.body()) else {
-            return Self::default();
-        };
-        let schemas = field(&body, "schemas").and_then(Value::as_array);
+        match serde_json::from_slice(answer.body()) {
+            Ok(Value::Object(body)) => Self::of(&body),
+            _ => Self::default(),
+        }
+    }
+
+    pub(crate) fn of(body: &Fields) -> Self {
+        let schemas = field(body, "schemas").and_then(Value::as_array);
         let is_scim = schemas.is_some_and(|all| {
             all.iter().filter_map(Value::as_str).any(|one| one.eq_ignore_ascii_case(ERROR))
         });
-        let said = text(&body, "scimType").unwrap_or_default();
+        let said = text(body, "scimType").unwrap_or_default();
         let kind = KINDS.iter().map(|(kind, _)| *kind).find(|kind| kind.eq_ignore_ascii_case(said));
         Self { is_scim, kind }
     }

@@ -32,6 +32,8 @@ mod record;
 mod redact;
 mod resource;
 mod settings;
+#[doc(hidden)]
+pub mod signs;
 #[cfg(feature = "tls")]
 mod tls;
 mod trace;
@@ -57,6 +59,7 @@ pub use record::{EntityRecord, Memberships, Record, Ref, RejectedRecord};
 pub use redact::{Protection, REDACTED, Redactor, is_secret_name};
 pub use resource::{ResourceKind, ResourceType};
 pub use settings::{SettingsError, nearest};
+pub use signs::{fault_beside_records, fault_in};
 pub use trace::Trace;
 pub use visible::{is_invisible, visible};
 

@@ -39,6 +39,8 @@ pub(crate) struct Lease {
     session: Option<Box<dyn Session>>,
     /// The last uniqueness violation.
     taken: Option<ServerMessage>,
+    /// A statement of the transaction may have committed a part of it, so that rolling back does not undo everything.
+    may_have_committed: bool,
     /// The connection can be used until the end of the transaction, but not after it.
     is_last: bool,
     _permit: Option<OwnedSemaphorePermit>,
@@ -89,6 +91,7 @@ impl Pool {
             pool: Arc::clone(self),
             session: Some(session),
             taken: None,
+            may_have_committed: false,
             is_last: false,
             _permit: permit,
         })
@@ -120,7 +123,13 @@ impl Pool {
 impl Lease {
     /// Runs a statement.
     pub(crate) async fn run(&mut self, statement: &Statement, values: Vec<Bound>) -> Result<Answer, Fault> {
+        self.may_have_committed |= statement.may_commit;
         self.run_as(&statement.sql, values).await
+    }
+
+    /// Whether a part of the transaction may stay, even if it is rolled back.
+    pub(crate) fn may_have_committed(&self) -> bool {
+        self.may_have_committed
     }
 
     /// Runs another form of a statement with the same parameters.

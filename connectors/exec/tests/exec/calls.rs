@@ -169,6 +169,35 @@ async fn non_object_success_has_unknown_effect() {
 }
 
 #[tokio::test]
+async fn result_that_reports_a_failure_is_not_a_success() {
+    for result in
+        ["{'error': 'weak'}", "{'success': False}", "{'status': 'failed'}", "{'result': {'ok': False}}"]
+    {
+        let script =
+            Script::new(&format!("for id, method, params in requests(): send(id=id, result={result})"));
+        let payload = json!({"account": {"username": "ann"}, "password": "hunter2-and-more"});
+        let error = script.execute(Action::ResetPassword, payload).await.unwrap_err();
+        // The program may have changed the account all the same.
+        assert_eq!(error.effect(), Effect::Unknown, "{result}");
+        assert!(error.message().contains("respond with an error instead"), "{error}");
+        assert!(script.connector.check().await.is_err(), "{result}");
+    }
+    let script = Script::new(
+        "for id, method, params in requests(): send(id=id, result={'status': 'active', 'error': None, 'ok': True})",
+    );
+    script.create("ann").await.unwrap();
+}
+
+#[tokio::test]
+async fn page_that_reports_a_failure_does_not_end_the_listing() {
+    let script = Script::new(
+        "for id, method, params in requests(): send(id=id, result={'records': [], 'next': None, 'error': 'down'})",
+    );
+    let error = script.list_teams().await.unwrap_err();
+    assert!(error.message().contains("it has 'error'"), "{error}");
+}
+
+#[tokio::test]
 async fn any_text_survives_a_round_trip() {
     let script = Script::new(
         "for id, method, params in requests(): send(id=id, result={'account_id': params['account']['username'], 'extra': params['note']})",

@@ -15,6 +15,7 @@ mod loading;
 mod measure;
 mod memberships;
 mod midway;
+mod moved;
 mod network;
 mod pair;
 mod proxy;

@@ -8,6 +8,7 @@ mod errors;
 mod example;
 mod fake;
 mod listing;
+mod names;
 mod quirks;
 mod scripted;
 mod server;

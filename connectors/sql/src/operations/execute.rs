@@ -42,13 +42,13 @@ impl Database {
         let done = match self.carry_out(&mut lease, context, operation, hashes).await {
             Ok(done) => done,
             Err(error) => {
-                let taken = lease.taken();
+                let (taken, is_partial) = (lease.taken(), lease.may_have_committed());
                 lease.finish().await;
                 let error = match taken {
                     Some(told) => self.explain(&told, operation, error).await,
                     None => error,
                 };
-                return Err(error.with_effect(Effect::NotApplied));
+                return Err(if is_partial { partial(&error) } else { error.with_effect(Effect::NotApplied) });
             }
         };
         match lease.commit().await {
@@ -112,9 +112,36 @@ impl Database {
             return Err(self.refused(action, account, &Refusal::NoPassword));
         }
         let _protection = self.verdicts.redactor.protect(inputs.secrets());
-        self.run_steps(lease, steps, &mut inputs, Purpose::action(action, account), &[]).await?;
+        let before = self.changes_so_far(lease, action, account).await?;
+        let rows = self.run_steps(lease, steps, &mut inputs, Purpose::action(action, account), &[]).await?;
+        // Nothing else shows whether a password was set.
+        if action == Action::ResetPassword
+            && sets_no_password(steps, &rows)
+            && before == self.changes_so_far(lease, action, account).await?
+        {
+            let why = "its statements succeeded, but changed no row; nothing was changed. Correct \
+                       actions.reset_password";
+            return Err(Error::internal(self.verdicts.message(Purpose::action(action, account).doing, why)));
+        }
         self.check_outcome(lease, action, account, &found.id).await?;
         Ok(Completion::done())
+    }
+
+    /// The number of rows that a connection to SQLite has changed, which includes those that triggers changed, unlike the number that a
+    /// statement returns: a view's triggers make its changes.
+    async fn changes_so_far(
+        &self,
+        lease: &mut Lease,
+        action: Action,
+        account: &Account,
+    ) -> Result<Option<u64>, Error> {
+        if action != Action::ResetPassword || self.plan.engine != Engine::Sqlite {
+            return Ok(None);
+        }
+        let answer = lease.run_made("SELECT total_changes() AS changes").await;
+        let doing = Purpose::action(action, account).doing;
+        let answer = answer.map_err(|fault| self.verdicts.of(&fault, doing))?;
+        Ok(answer.rows.first().and_then(|row| row.get("changes")?.as_u64()))
     }
 
     async fn create(
@@ -302,6 +329,24 @@ impl Database {
         }
         unwritten
     }
+}
+
+/// The error for a task that failed after a procedure that it had called may have committed a part of it.
+fn partial(error: &Error) -> Error {
+    let message = format!(
+        "{}; a stored procedure that it calls may have committed a part of the changes, which are not rolled back",
+        error.message()
+    );
+    Error::new(error.code(), message)
+        .with_effect(Effect::Unknown)
+        .with_retry(error.retry())
+        .with_subject(error.subject())
+}
+
+/// Whether the statements that use the password have changed no row, as far as the database counts them.
+fn sets_no_password(steps: &[Step], rows: &[u64]) -> bool {
+    let mut setting = steps.iter().zip(rows).filter(|(step, _)| uses_password(step)).peekable();
+    setting.peek().is_some() && setting.all(|(step, rows)| step.statement.counts && *rows == 0)
 }
 
 fn uses_password(step: &Step) -> bool {

@@ -92,7 +92,7 @@ impl Database {
         }
         let purpose = Purpose { doing, reference: Some(reference) };
         let rows = self.run_steps(lease, steps, inputs, purpose, &[]).await?;
-        if rows == 0 && !adds {
+        if rows.iter().sum::<u64>() == 0 && !adds {
             return self.check_removal(lease, inputs, label, (one, reference)).await;
         }
         Ok(())

@@ -29,8 +29,7 @@ impl<'a> Purpose<'a> {
 }
 
 impl Database {
-    /// Runs the steps in order. `changed` names the fields that an update changes. Returns the number of rows that they changed or
-    /// returned.
+    /// Runs the steps in order. `changed` names the fields that an update changes. Returns the number of rows that each changed or returned.
     pub(super) async fn run_steps(
         &self,
         lease: &mut Lease,
@@ -38,14 +37,12 @@ impl Database {
         inputs: &mut Inputs,
         purpose: Purpose<'_>,
         changed: &[String],
-    ) -> Result<u64, Error> {
-        let mut rows = 0;
+    ) -> Result<Vec<u64>, Error> {
+        let mut rows = Vec::with_capacity(steps.len());
         for step in steps {
             let is_due =
                 step.when.as_ref().is_none_or(|when| when.iter().any(|field| changed.contains(field)));
-            if is_due {
-                rows += self.run_step(lease, step, inputs, purpose).await?;
-            }
+            rows.push(if is_due { self.run_step(lease, step, inputs, purpose).await? } else { 0 });
         }
         Ok(rows)
     }

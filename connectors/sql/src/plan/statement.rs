@@ -19,6 +19,10 @@ pub(crate) struct Statement {
     pub(crate) slots: Vec<Slot>,
     /// Whether it only reads.
     pub(crate) reads: bool,
+    /// Whether the database reports how many rows it changes or returns; not for a stored procedure.
+    pub(crate) counts: bool,
+    /// Whether it may commit a part of the transaction: in MySQL, a stored procedure can.
+    pub(crate) may_commit: bool,
     /// The same statement with a lock on its rows until the end of the transaction, if the database supports it.
     pub(crate) locking: Option<Arc<str>>,
     /// Counts the rows that it returns.
@@ -107,11 +111,14 @@ impl Compiler<'_> {
             };
             slots.push(Slot { parameter, kind });
         }
+        let first = template.words.first().map_or("", |(word, _)| word.as_str());
         let statement = Statement {
             key: key.to_owned(),
             sql: Arc::from(template.sql.as_str()),
             slots,
             reads: reads(&template),
+            counts: ["INSERT", "UPDATE", "DELETE", "MERGE", "REPLACE", "WITH", "SELECT"].contains(&first),
+            may_commit: self.engine == Engine::Mysql && first == "CALL",
             locking: locking(self.engine, &template),
             // On separate lines: the inner text may end with a comment.
             counting: Arc::from(format!(

@@ -113,6 +113,26 @@ fn parts(error: &Error) -> (Code, Effect, Retry, Subject) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn failure_after_a_procedure_that_commits_is_not_reported_as_rolled_back() {
+    let shop = Shop::start().await;
+    shop.server
+        .sql("shop", "CREATE PROCEDURE archive(who BIGINT) CREATE TABLE IF NOT EXISTS archive (id BIGINT)");
+    let mark = "UPDATE accounts SET display_name = 'half' WHERE id = :id";
+    let cases: [(&[&str], Effect); 2] =
+        [(&[mark], Effect::NotApplied), (&[mark, "CALL archive(:id)"], Effect::Unknown)];
+    for (steps, effect) in cases {
+        let connector = shop.example().with("actions.delete_account", json!(steps)).connector();
+        let id = create(&*connector, &format!("ann-{}", steps.len())).await;
+        let task = json!({ "account": { "id": id } });
+        let error = execute(&*connector, Action::DeleteAccount, task).await.unwrap_err();
+        assert_eq!((error.code(), error.effect()), (Code::InternalError, effect), "{error}");
+        let found = connector.find_account(&Account::by_id(id.as_str())).await.unwrap().unwrap();
+        let is_half = found.display_name.as_deref() == Some("half");
+        assert_eq!(is_half, effect == Effect::Unknown, "{error}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn mariadb_errors_are_reported_and_rolled_back() {
     let shop = Shop::start().await;
     let then = |step: Value| shop.example().with("actions.create_account", json!([INSERT, step]));

@@ -1,6 +1,6 @@
 //! Stored password hashes.
 
-use bridgehead_sdk::Action;
+use bridgehead_sdk::{Action, Effect};
 use serde_json::{Value, json};
 
 use crate::sqlite::{Wiki, open};
@@ -60,4 +60,25 @@ async fn password_hash_is_bound_in_the_configured_scheme() {
         let without = execute(&*connector, Action::ResetPassword, payload).await.unwrap_err();
         assert!(without.message().contains("no password"), "{without}");
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn reset_that_changes_no_row_is_not_a_success() {
+    let wiki = Wiki::start().await;
+    let steps = |steps: &[&str]| {
+        wiki.example("app.sqlite").patient().with("actions.reset_password", json!(steps)).connector()
+    };
+    let set = "UPDATE accounts SET display_name = :password WHERE username = :username AND id = :id";
+    let create = json!({ "account": { "username": "ann" } });
+    let id =
+        execute(&*steps(&[set]), Action::CreateAccount, create).await.unwrap().result["account_id"].clone();
+    let reset = json!({ "account": { "id": id }, "password": "hunter3-éü" });
+    // The account has no such name.
+    let wrong = "UPDATE accounts SET display_name = :password WHERE username = :username || 'x' AND id = :id";
+    let other = "UPDATE accounts SET last_name = 'reset' WHERE id = :id";
+    let error = execute(&*steps(&[wrong]), Action::ResetPassword, reset.clone()).await.unwrap_err();
+    assert_eq!(error.effect(), Effect::NotApplied, "{error}");
+    assert!(error.message().contains("changed no row"), "{error}");
+    execute(&*steps(&[set, other]), Action::ResetPassword, reset.clone()).await.unwrap();
+    execute(&*steps(&[set]), Action::ResetPassword, reset).await.unwrap();
 }

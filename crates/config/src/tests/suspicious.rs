@@ -45,6 +45,20 @@ fn dangerous_values_are_warned_about() {
             "apps.acme-hr.sync.guard.max_removal_percent = 100 lets a sync remove every account",
         ),
         (
+            "[apps.acme-hr.sync.guard]\nmax_deactivation_percent = 99.5\n",
+            "guard.max_deactivation_percent = 99.5 lets a sync deactivate 99.5 % of the accounts",
+        ),
+        (
+            "[apps.acme-hr.sync.guard]\nwindow = \"1h\"\n",
+            "guard.window = \"1h\" is shorter than the time between two syncs (6h)",
+        ),
+        ("[log]\nlevel = \"Off\"\n", "log.level = \"off\" logs nothing"),
+        ("[log]\nlevel = \"info,bridgehead=off\"\n", "log.level = \"off\" logs nothing"),
+        (
+            "[apps.acme-hr.sync.guard]\nmin_records = 500\n",
+            "apps.acme-hr.sync.guard.min_records = 500 exempts every type",
+        ),
+        (
             "[apps.acme-hr.sync.guard]\nmin_records = 1000000\n",
             "apps.acme-hr.sync.guard.min_records = 1000000 exempts every type",
         ),

@@ -56,6 +56,34 @@ impl Connector for Target {
     }
 }
 
+/// A target that returns its only page again and again, each time with another cursor.
+struct Endless;
+
+#[async_trait]
+impl Connector for Endless {
+    async fn describe(&self) -> Result<Description, Error> {
+        Ok(Description::default().with_resource_types([ResourceType::account("account", "Account")]))
+    }
+
+    async fn check(&self) -> Result<(), Error> {
+        Ok(())
+    }
+
+    async fn list(&self, _: &ResourceType, cursor: Option<&Cursor>) -> Result<Page, Error> {
+        let page = cursor.map_or(0, |cursor| cursor.as_str().parse::<u64>().unwrap());
+        let ann = AccountRecord::new("u1").with_username("ann");
+        Ok(Page::with_next(vec![ann.into()], Cursor::new((page + 1).to_string())))
+    }
+
+    async fn find_account(&self, _: &Account) -> Result<Option<AccountRecord>, Error> {
+        Ok(None)
+    }
+
+    async fn execute(&self, _: &Context, _: &Operation) -> Result<Completion, Error> {
+        Err(Error::internal("not asked in this test"))
+    }
+}
+
 pub(super) struct World {
     pub(super) sandbox: Sandbox,
     journal: Arc<Sqlite>,
@@ -71,7 +99,12 @@ impl World {
         Self { sandbox, journal, _folder: folder }
     }
 
-    async fn sync(&self, target: Target, without_proof: WithoutProof, options: Options) -> Summary {
+    async fn sync(
+        &self,
+        target: impl Connector + 'static,
+        without_proof: WithoutProof,
+        options: Options,
+    ) -> Summary {
         let app = self.app(Arc::new(target), without_proof);
         super::run(&app, options, &CancellationToken::new()).await
     }
@@ -163,4 +196,16 @@ async fn totals_reported_by_a_connector_are_enforced() {
         assert_eq!(synced.result.as_str(), result, "{evidence:?} {totals:?} {synced:?}");
         assert_eq!(world.steps().contains(&"complete".to_owned()), result == "completed");
     }
+}
+
+#[tokio::test]
+async fn listing_without_end_is_given_up() {
+    let world = World::new().await;
+    let synced = world.sync(Endless, WithoutProof::Allow, Options::default()).await;
+    assert_eq!(
+        (synced.result, synced.reason),
+        (SyncResult::Abandoned, Some(RunReason::Unreadable)),
+        "{synced:?}"
+    );
+    assert!(synced.detail.contains("the last 20 pages repeat earlier ones"), "{synced:?}");
 }

@@ -6,6 +6,7 @@ use bridgehead_resilience::Interrupted;
 use bridgehead_sdk::{
     Account, AccountRecord, Code, Completion, Context, Effect, Error, Operation, Retry, Subject, TaskId,
 };
+use serde_json::Value;
 use tokio::time::Instant;
 use tracing::Instrument;
 use tracing::field::Empty;
@@ -145,7 +146,7 @@ impl AttemptContext<'_> {
         let span = tracing::info_span!("attempt", attempt, outcome = Empty, code = Empty);
         let what = self.what();
         let executing = app.target.execute(recorded, &what, context, &self.operation);
-        let result = executing.instrument(span.clone()).await;
+        let result = executing.instrument(span.clone()).await.map(with_textual_id);
         span.record("outcome", if result.is_ok() { "completed" } else { "failed" });
         if let Err(error) = &result {
             span.record("code", error.code().as_str());
@@ -154,7 +155,7 @@ impl AttemptContext<'_> {
         app.status.executed(self.operation.action(), began.elapsed());
         app.changes.touch(self.operation.account(), before);
         if let Ok(completion) = &result
-            && let Some(id) = completion.result.get("account_id").and_then(serde_json::Value::as_str)
+            && let Some(id) = completion.result.get("account_id").and_then(Value::as_str)
         {
             app.changes.touch(&Account::by_id(id), PriorState::NotAsked);
         }
@@ -321,6 +322,14 @@ impl AttemptContext<'_> {
             ShuttingDown
         })
     }
+}
+
+/// A target may use numbers as identifiers; Iden expects text.
+fn with_textual_id(mut completion: Completion) -> Completion {
+    if let Some(id @ Value::Number(_)) = completion.result.get_mut("account_id") {
+        *id = Value::String(id.to_string());
+    }
+    completion
 }
 
 /// The result of the look-up before an attempt.

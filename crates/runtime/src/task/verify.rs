@@ -20,7 +20,7 @@ const REFUSALS: u32 = 3;
 /// Reads the account until it shows the requested state, or the task's time is over. A single look-up is enough if it already does.
 pub(super) async fn run(
     context: &mut AttemptContext<'_>,
-    completion: Completion,
+    mut completion: Completion,
 ) -> Result<AttemptsEnd, ShuttingDown> {
     let app = context.app;
     if !app.settings.tasks.verify {
@@ -43,6 +43,7 @@ pub(super) async fn run(
                 Verification::Seen { differing, not_shown } => {
                     seen(context, backoff.failures() + 1, &differing, &not_shown);
                     context.seen = Some(Seen { differing, not_shown });
+                    name_created(&context.operation, &mut completion, found.as_ref());
                     return Ok(AttemptsEnd::Completed(completion));
                 }
                 Verification::NotSeen(missing) => {
@@ -89,6 +90,15 @@ pub(super) async fn run(
     )))
 }
 
+/// Adds the identifier of a new account if the connector did not return it: without it, Iden could not link the account.
+fn name_created(operation: &Operation, completion: &mut Completion, found: Option<&AccountRecord>) {
+    let is_named =
+        completion.result.get("account_id").is_some_and(|id| id.as_str().is_some_and(|id| !id.is_empty()));
+    if let (Operation::CreateAccount(_), Some(found), false) = (operation, found, is_named) {
+        completion.result.insert("account_id".to_owned(), found.id.as_str().into());
+    }
+}
+
 /// Looks up the account under any of the names that the target may know it by now.
 pub(super) async fn look(
     context: &AttemptContext<'_>,
@@ -108,6 +118,7 @@ pub(super) async fn look(
 fn names(context: &AttemptContext<'_>, completion: Option<&Completion>) -> Vec<Account> {
     let operation = &*context.operation;
     let told = completion.and_then(|completion| completion.result.get("account_id")).and_then(Value::as_str);
+    let told = told.filter(|id| !id.is_empty());
     let asked = operation.account();
     if let Some(id) = told {
         return vec![Account::by_id(id)];

@@ -70,6 +70,25 @@ pub(super) fn rows() -> Vec<Quirk> {
         quirk("gives nobody, and an error", "OpenSRP, opensrp/opensrp-server-web#500", Once, |ask, s| {
             page(&ask, s, |_| Reply::new(200, json!({ "people": [], "error": "shard 3 is down" })))
         }),
+        quirk("gives nobody, and an error in an envelope", "", Once, |ask, s| {
+            page(&ask, s, |_| {
+                Reply::new(200, json!({ "result": { "people": [], "error": "shard 3 is down" } }))
+            })
+        })
+        .set("accounts.list.records", json!("answer.result.people")),
+        quirk("gives everybody in an envelope, with errors of their own", "", Once, |ask, s| {
+            let pages = ask.pages();
+            let mut r = whole(&ask, s);
+            if !pages {
+                return r;
+            }
+            for person in r.body["people"].as_array_mut().unwrap() {
+                person["error"] = "wrong password".into();
+                person["status"] = "failed".into();
+            }
+            Reply::new(200, json!({ "data": r.body, "error": null }))
+        })
+        .set("accounts.list.records", json!("answer.data.people")),
         quirk("gives everybody, and an error that is nothing", "", Once, |ask, s| {
             let pages = ask.pages();
             let r = whole(&ask, s);

@@ -55,6 +55,16 @@ pub(super) fn rows() -> Vec<Quirk> {
             let r = s.serve(&ask);
             if ask.method == "POST" { Reply::new(500, Value::Null) } else { r }
         }),
+        quirk("answers changes with 200 and success: false, and does nothing", "", |ask, s| {
+            if ask.method == "GET" { s.serve(&ask) } else { Reply::new(200, json!({ "success": false })) }
+        }),
+        quirk("answers changes with 200 and errors, and does nothing", "", |ask, s| {
+            if ask.method == "GET" {
+                s.serve(&ask)
+            } else {
+                Reply::new(200, json!({ "errors": ["the password is too weak"] }))
+            }
+        }),
         quirk("makes somebody active whatever is asked for", "", |mut ask, s| {
             if ask.method == "PATCH" && ask.endpoint == "Users" {
                 for operation in ask.body["Operations"].as_array_mut().unwrap() {

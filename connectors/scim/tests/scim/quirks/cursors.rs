@@ -3,7 +3,7 @@
 use serde_json::json;
 
 use super::{Quirk, page, quirk};
-use crate::scripted::Reply;
+use crate::scripted::{Reply, error as scim_error};
 
 pub(super) fn rows() -> Vec<Quirk> {
     vec![
@@ -94,6 +94,41 @@ pub(super) fn rows() -> Vec<Quirk> {
                     r.with("nextCursor", next.into())
                 }
                 None => r,
+            })
+        })
+        .by_cursor(),
+        quirk("hands out cursors and no total, and ends at an error with 200", "", |ask, s| {
+            let later = ask.lists_users() && !ask.query["cursor"].is_empty();
+            page(&ask, s, |r| {
+                let r = r.without("totalResults");
+                if later {
+                    r.without("nextCursor")
+                        .with("Resources", json!([]))
+                        .with("error", "shard 3 is down".into())
+                } else {
+                    r
+                }
+            })
+        })
+        .by_cursor(),
+        quirk("hands out cursors and no total, and ends at a SCIM error with 200", "", |ask, s| {
+            let later = ask.lists_users() && !ask.query["cursor"].is_empty();
+            page(&ask, s, |r| {
+                let r = r.without("totalResults");
+                if later {
+                    let schemas = scim_error(503)["schemas"].clone();
+                    r.without("nextCursor").with("Resources", json!([])).with("schemas", schemas)
+                } else {
+                    r
+                }
+            })
+        })
+        .by_cursor(),
+        quirk("says on every page that there is no error", "", |ask, s| {
+            page(&ask, s, |r| {
+                r.with("error", serde_json::Value::Null)
+                    .with("errors", json!([]))
+                    .with("success", true.into())
             })
         })
         .by_cursor(),

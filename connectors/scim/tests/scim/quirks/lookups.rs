@@ -102,6 +102,15 @@ pub(super) fn rows() -> Vec<Quirk> {
                 s.serve(&ask)
             }
         }),
+        quirk("answers filters with nobody and an error", "", |ask, s| {
+            if ask.query.contains_key("filter") {
+                let none =
+                    json!({ "totalResults": 0, "Resources": [], "error": "the index is being rebuilt" });
+                Reply::new(200, none)
+            } else {
+                s.serve(&ask)
+            }
+        }),
         quirk("answers a look for one with 200 and an error in the body", "", |ask, s| {
             let alone = ask.method == "GET" && ask.id.is_some();
             if alone { Reply::new(200, scim_error(404)) } else { s.serve(&ask) }
