@@ -30,8 +30,8 @@ async fn main() -> Result<(), Failure> {
     let count = arguments.next().transpose()?.unwrap_or(3_000);
     let at_once = arguments.next().transpose()?.unwrap_or(32);
     let target = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../target");
-    let settings = ["fsync=on", "synchronous_commit=on", "full_page_writes=on", "max_connections=200"];
-    let server = Server::start_in(&target, &settings).await;
+    let options = ["fsync=on", "synchronous_commit=on", "full_page_writes=on", "max_connections=200"];
+    let server = Server::start_in(&target, &options).await;
     println!("nodes  tasks/s  writes per commit  server CPU per task  WAL per task  connections per node");
     for nodes in 1..=4 {
         let name = format!("tasks{nodes}");
@@ -40,7 +40,7 @@ async fn main() -> Result<(), Failure> {
         for (number, state) in states.iter().enumerate() {
             state.acquire(&app(number)?).await?;
         }
-        let (wal, cpu, began) = (wal(&server)?, cpu(&server)?, Instant::now());
+        let (logged, used, began) = (wal(&server)?, cpu(&server)?, Instant::now());
         let running: Vec<_> = states
             .iter()
             .enumerate()
@@ -54,12 +54,12 @@ async fn main() -> Result<(), Failure> {
         let stats: Vec<_> = states.iter().map(Postgres::stats).collect();
         let writes: u64 = stats.iter().map(|stats| stats.writes).sum();
         let commits: u64 = stats.iter().map(|stats| stats.commits).sum();
-        let cpu = (self::cpu(&server)? - cpu) * 1e3 / tasks;
-        let wal = (self::wal(&server)? - wal) / tasks;
+        let used = (cpu(&server)? - used) * 1e3 / tasks;
+        let logged = (wal(&server)? - logged) / tasks;
         let sql = format!("SELECT count(*) FROM pg_stat_activity WHERE datname = '{name}'");
         let connections = server.sql("postgres", &sql).trim().parse::<usize>()? / nodes;
         println!(
-            "{nodes:5}  {:7.0}  {:17.1}  {cpu:16.3} ms  {wal:8.0} bytes  {connections:20}",
+            "{nodes:5}  {:7.0}  {:17.1}  {used:16.3} ms  {logged:8.0} bytes  {connections:20}",
             tasks / seconds,
             writes as f64 / commits as f64
         );
@@ -82,7 +82,7 @@ async fn main() -> Result<(), Failure> {
         let acquire = began.elapsed().as_secs_f64() * 1e3 / owned as f64;
         // The cost of taking an app over is known by now; the rest is put into the table.
         server.sql(&name, &copy_owner(owned..apps));
-        let (cpu, began, mut looks, mut looked) = (cpu(&server)?, Instant::now(), 0, Duration::ZERO);
+        let (used, began, mut looks, mut looked) = (cpu(&server)?, Instant::now(), 0, Duration::ZERO);
         while began.elapsed() < Duration::from_secs(10) {
             for state in &states {
                 let before = Instant::now();
@@ -92,7 +92,7 @@ async fn main() -> Result<(), Failure> {
             }
             tokio::time::sleep(Duration::from_secs(1)).await;
         }
-        let share = (self::cpu(&server)? - cpu) * 100.0 / began.elapsed().as_secs_f64();
+        let share = (cpu(&server)? - used) * 100.0 / began.elapsed().as_secs_f64();
         let look = looked.as_secs_f64() * 1e3 / f64::from(looks);
         println!("{apps:6}  {acquire:4.1} ms  {look:.1} ms  {share:.1} % of a core");
         for state in states {

@@ -5,10 +5,10 @@ use bridgehead_store::{
 };
 use jiff::Timestamp;
 
-pub type Failure = Box<dyn std::error::Error + Send + Sync>;
+pub(crate) type Failure = Box<dyn std::error::Error + Send + Sync>;
 
 /// Writes what the daemon writes for one successful task.
-pub async fn record<S: TaskJournal>(state: &S, app: &AppKey, number: usize) -> Result<(), Failure> {
+pub(crate) async fn record<S: TaskJournal>(state: &S, app: &AppKey, number: usize) -> Result<(), Failure> {
     let at = Timestamp::from_second(1_800_000_000)?;
     let step = |phase: Phase| AttemptStep {
         attempt: 1,
