@@ -51,9 +51,9 @@ async fn main() -> Result<(), Failure> {
         }
         let seconds = began.elapsed().as_secs_f64();
         let tasks = (nodes * count) as f64;
-        let stats: Vec<_> = states.iter().map(Postgres::stats).collect();
-        let writes: u64 = stats.iter().map(|stats| stats.writes).sum();
-        let commits: u64 = stats.iter().map(|stats| stats.commits).sum();
+        let written: Vec<_> = states.iter().map(Postgres::stats).collect();
+        let writes: u64 = written.iter().map(|stats| stats.writes).sum();
+        let commits: u64 = written.iter().map(|stats| stats.commits).sum();
         let used = (cpu(&server)? - used) * 1e3 / tasks;
         let logged = (wal(&server)? - logged) / tasks;
         let sql = format!("SELECT count(*) FROM pg_stat_activity WHERE datname = '{name}'");
