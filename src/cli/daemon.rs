@@ -38,7 +38,7 @@ pub(crate) async fn state(context: &Context, app: &str) -> Result<State, Failure
     let state = place.open_existing(&[app]).await.map_err(|error| of_state(context, error))?;
     state.ok_or_else(|| {
         let message = format!(
-            "there is no state in {place} yet ({}), so there are no held tasks and no rejected reports. \
+            "there is no state in {place} yet ({}), so there is nothing to act on, and nothing was changed. \
              The daemon creates it at its first start: run `bridgehead run` as the user who should own it",
             place.key()
         );

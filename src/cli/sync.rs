@@ -44,7 +44,7 @@ pub(crate) async fn run(
 ) -> Outcome {
     let context = Context::load(global, connectors)?;
     logging::start_quiet(&context.config.log, &context.redactor);
-    let names = context.names(names)?;
+    let names = context.names(names).map_err(|unknown| explain(unknown, &context, names))?;
     let dry_run = options.dry_run;
     // A dry run, too: the daemon may have credentials that this command lacks.
     if let Some(daemon) = daemon::connect(&context).await?
@@ -110,6 +110,19 @@ pub(crate) async fn run(
     drop(runtime);
     journal.shut(true).await;
     conclude(global, summaries)
+}
+
+/// `sync cancel APP` and `sync now APP` seem natural, but these words would be apps.
+fn explain(unknown: Failure, context: &Context, names: &[String]) -> Failure {
+    let instead = match names.first().map(String::as_str) {
+        Some("cancel") => "To cancel a running sync: `bridgehead sync --cancel APP`",
+        Some("now") => "A sync starts now without that word: `bridgehead sync APP`",
+        _ => return unknown,
+    };
+    if context.config.apps.contains_key(&names[0]) {
+        return unknown;
+    }
+    Failure::new(Exit::Usage, format!("{}. {instead}", unknown.message()))
 }
 
 fn conclude(global: &Global, summaries: Vec<(String, Summary)>) -> Outcome {

@@ -36,16 +36,15 @@ async fn list(global: &Global, connectors: &Connectors, selected: ListTasks) -> 
     let chosen = Chosen::of(&selected);
     if global.json {
         let mut list = JsonList::default();
-        each(&context, &names, &which, &chosen, selected.limit, |row| list.add(row)).await?;
+        let found = each(&context, &names, &which, &chosen, selected.limit, |row| list.add(row)).await?;
         list.end();
-        return Ok(());
+        return if found { Ok(()) } else { chosen.explain_nothing() };
     }
     if selected.csv {
         table::csv_row(&task_rows::COLUMNS);
-        return each(&context, &names, &which, &chosen, selected.limit, |row| {
-            table::csv_row(&task_rows::cells(row));
-        })
-        .await;
+        let take = |row: &TaskRow| table::csv_row(&task_rows::cells(row));
+        let found = each(&context, &names, &which, &chosen, selected.limit, take).await?;
+        return if found { Ok(()) } else { chosen.explain_nothing() };
     }
     let limit = selected.limit.unwrap_or(SHOWN);
     let mut shown = Vec::new();
@@ -59,6 +58,7 @@ async fn list(global: &Global, connectors: &Connectors, selected: ListTasks) -> 
         shown.push(Shown { app: name.clone(), rows, end });
     }
     if shown.iter().all(|of| of.rows.is_empty() && !of.end.more) {
+        chosen.explain_nothing()?;
         let such = if chosen.is_all() { "" } else { " of this selection" };
         print::line(match &which {
             Which::Rejected => format!("No rejected reports{such}."),
@@ -74,7 +74,7 @@ async fn list(global: &Global, connectors: &Connectors, selected: ListTasks) -> 
     Ok(())
 }
 
-/// For programs, all tasks are returned as they arrive, unless the operator sets a limit.
+/// For programs, all tasks are returned as they arrive, unless the operator sets a limit. Returns whether there are any.
 async fn each(
     context: &Context,
     names: &[String],
@@ -82,16 +82,18 @@ async fn each(
     chosen: &Chosen,
     limit: Option<u64>,
     mut take: impl FnMut(&TaskRow),
-) -> Outcome {
+) -> Result<bool, Failure> {
+    let mut found = false;
     for name in names {
         let end = rows_of(context, name, which, chosen, limit, |rows| {
+            found |= !rows.is_empty();
             rows.iter().for_each(&mut take);
             print::is_read()
         })
         .await?;
         note(name, end.without_names.as_deref());
     }
-    Ok(())
+    Ok(found)
 }
 
 /// The selected tasks of an app, in the requested order.
