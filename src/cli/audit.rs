@@ -319,9 +319,9 @@ fn each(context: &Context, asked: AuditFilter, mut take: impl FnMut(Entry) -> bo
 
 /// Whether the folder of the log exists. A folder that this user may not look into is an error, not an empty log.
 fn exists(folder: &Path) -> Result<bool, Failure> {
-    let is_there = std::fs::metadata(folder).map(|found| found.is_dir()).and_then(|is_folder| {
-        if is_folder { std::fs::read_dir(folder).map(|_| true) } else { Ok(false) }
-    });
+    let is_there = std::fs::metadata(folder)
+        .map(|found| found.is_dir())
+        .and_then(|is_folder| if is_folder { std::fs::read_dir(folder).map(|_| true) } else { Ok(false) });
     match is_there {
         Err(error) if error.kind() == ErrorKind::NotFound => Ok(false),
         found => found.map_err(|error| {

@@ -401,11 +401,15 @@ pub(crate) async fn cancel_sync(global: &Global, connectors: &Connectors, app: &
     let (exit, message) = match (answer.was_under_way, answer.ended.as_deref()) {
         (false, _) => (
             Some(Exit::Failed),
-            format!("No sync of {app} is running, so none was cancelled. `bridgehead status` shows when the last one ended."),
+            format!(
+                "No sync of {app} is running, so none was cancelled. `bridgehead status` shows when the last one ended."
+            ),
         ),
         (true, Some("completed")) => (
             Some(Exit::Failed),
-            format!("It was too late to cancel the sync of {app}: it has completed. See `bridgehead status`."),
+            format!(
+                "It was too late to cancel the sync of {app}: it has completed. See `bridgehead status`."
+            ),
         ),
         (true, Some(ended)) => {
             (None, format!("The sync of {app} is cancelled ({ended}); no account was removed."))
