@@ -91,7 +91,7 @@ pub fn state_path(sources: &Sources, connectors: &Connectors) -> Option<PathBuf>
         values::placed(Path::new(node.as_str()?).to_owned(), node, "a path").ok()
     };
     // The last file wins; a variable is in each of them.
-    trees.filter_map(|tree| path_in(&tree)).last()
+    trees.filter_map(|tree| path_in(&tree)).next_back()
 }
 
 impl Settings {
