@@ -3,7 +3,8 @@
 use std::io;
 use std::net::SocketAddr;
 
-/// Why the listener could not be opened. The operator must correct the configuration, or free the address.
+/// Why the listener could not be opened. The operator must correct the configuration, or free the address. Where it may pass, systemd starts
+/// the daemon again.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
@@ -55,6 +56,11 @@ pub enum Error {
 }
 
 impl Error {
+    /// Whether the same may work later, without a change of the configuration: the other process ends, the network comes up.
+    pub(crate) fn may_pass(&self) -> bool {
+        matches!(self, Self::InUse { .. } | Self::NotLocal { .. })
+    }
+
     pub(super) fn of(address: SocketAddr, source: io::Error) -> Self {
         match source.kind() {
             io::ErrorKind::AddrInUse => Self::InUse { address, source },

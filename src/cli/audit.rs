@@ -1,7 +1,10 @@
 //! `bridgehead audit verify | show | export`, and how the daemon and commands write the log.
 
-use bridgehead_sdk::counted;
+use std::io::ErrorKind;
+use std::path::Path;
 use std::time::Duration;
+
+use bridgehead_sdk::counted;
 
 use bridgehead_runtime::audit::{
     Actor, Audit, AuditStatus, Entry, Event, Filter, Head, Settings, csv_cell, newest, read, verify,
@@ -133,7 +136,7 @@ pub(super) async fn keep_on_disk(audit: Audit) {
 
 async fn prove(global: &Global, context: &Context, head: Option<Head>) -> Outcome {
     let folder = context.config.audit_folder();
-    if !folder.is_dir() {
+    if !exists(&folder)? {
         return Err(Failure::new(
             Exit::Failed,
             format!(
@@ -295,13 +298,40 @@ fn export(context: &Context, asked: AuditFilter, format: AuditFormat) -> Outcome
     }
 }
 
-fn each(context: &Context, asked: AuditFilter, take: impl FnMut(Entry) -> bool) -> Outcome {
+fn each(context: &Context, asked: AuditFilter, mut take: impl FnMut(Entry) -> bool) -> Outcome {
     let folder = context.config.audit_folder();
-    if !folder.is_dir() {
+    if !exists(&folder)? {
         print::complain(format!("There is no audit log in {} yet.", folder.display()));
         return Ok(());
     }
-    read(&folder, &filter(asked), take).map_err(|error| Failure::new(Exit::Failed, error.to_string()))
+    let (app, mut is_any) = (asked.app.clone(), false);
+    let seen = read(&folder, &filter(asked), |entry| {
+        is_any = true;
+        take(entry)
+    });
+    seen.map_err(|error| Failure::new(Exit::Failed, error.to_string()))?;
+    match app {
+        // The log may be about an app that is no longer configured; a mistyped name finds nothing.
+        Some(app) if !is_any => context.names(&[app]).map(drop),
+        _ => Ok(()),
+    }
+}
+
+/// Whether the folder of the log exists. A folder that this user may not look into is an error, not an empty log.
+fn exists(folder: &Path) -> Result<bool, Failure> {
+    let is_there = std::fs::metadata(folder)
+        .map(|found| found.is_dir())
+        .and_then(|is_folder| if is_folder { std::fs::read_dir(folder).map(|_| true) } else { Ok(false) });
+    match is_there {
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(false),
+        found => found.map_err(|error| {
+            let shown = folder.display();
+            let message = format!(
+                "the audit log in {shown} cannot be read: {error}; run this command as the daemon's user, or as root"
+            );
+            Failure::new(Exit::Failed, message)
+        }),
+    }
 }
 
 /// Parses a time, a date, or a time span before now.

@@ -30,6 +30,16 @@ pub(crate) fn no_journal(place: &Place) {
     print::complain(format!("There is no journal in {place} yet ({}).\n", place.key()));
 }
 
+/// The same for a command that could only guess: an empty list would claim that nothing waits.
+pub(crate) fn without_journal(place: &Place) -> Failure {
+    let message = format!(
+        "There is no journal in {place} yet ({}), so it is not known which tasks wait. If there was one, find out what happened to it \
+         before you start the daemon.",
+        place.key()
+    );
+    Failure::new(Exit::Failed, message)
+}
+
 /// The state, for a command that needs one, if no daemon responded. It never creates a state: the daemon's user could not use one that root
 /// created.
 pub(crate) async fn state(context: &Context, app: &str) -> Result<State, Failure> {
@@ -38,7 +48,7 @@ pub(crate) async fn state(context: &Context, app: &str) -> Result<State, Failure
     let state = place.open_existing(&[app]).await.map_err(|error| of_state(context, error))?;
     state.ok_or_else(|| {
         let message = format!(
-            "there is no state in {place} yet ({}), so there are no held tasks and no rejected reports. \
+            "there is no state in {place} yet ({}), so there is nothing to act on, and nothing was changed. \
              The daemon creates it at its first start: run `bridgehead run` as the user who should own it",
             place.key()
         );

@@ -78,14 +78,15 @@ impl From<bridgehead_runtime::inspection::Error> for Failure {
 
 impl From<crate::admin::Error> for Failure {
     fn from(error: crate::admin::Error) -> Self {
-        Self::new(Exit::Configuration, error.to_string())
+        // With the code for a wrong configuration, systemd would never try again.
+        let exit = if error.may_pass() { Exit::Temporary } else { Exit::Configuration };
+        Self::new(exit, error.to_string())
     }
 }
 
 impl From<bridgehead_store::Error> for Failure {
     fn from(error: bridgehead_store::Error) -> Self {
-        let is_temporary =
-            matches!(error, bridgehead_store::Error::Locked { .. } | bridgehead_store::Error::Owned { .. });
+        let is_temporary = error.may_pass() || matches!(error, bridgehead_store::Error::Locked { .. });
         let exit = if is_temporary { Exit::Temporary } else { Exit::Failed };
         Self::new(exit, error.to_string())
     }

@@ -20,6 +20,7 @@ pub(crate) async fn run(
 ) -> Outcome {
     let context = Context::load(global, connectors)?;
     logging::start_quiet(&context.config.log, &context.redactor);
+    context.names(&[app.to_owned()])?;
     let level = LogLevel::from_str(level, true).ok();
     let request = Request::LogLevel { app: app.to_owned(), level, seconds: time.as_secs() };
     let changed: Option<()> = looking::ask(&context, &request).await?;

@@ -37,11 +37,10 @@ pub(super) async fn tasks(
             Err(_) => None,
         },
         Which::Held | Which::Rejected => {
-            let state = daemon::readable_state(context).await?;
-            if state.is_none() {
-                daemon::no_journal(&context.place()?);
-            }
-            state
+            let Some(state) = daemon::readable_state(context).await? else {
+                return Err(daemon::without_journal(&context.place()?));
+            };
+            Some(state)
         }
     };
     let listed = by_ourselves(context, app, which, limit, state.as_deref(), take).await;

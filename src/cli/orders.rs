@@ -397,19 +397,36 @@ pub(crate) async fn cancel_sync(global: &Global, connectors: &Connectors, app: &
     let answer: Cancelled = daemon.follow(&request, std::future::pending(), |_| {}).await?;
     if global.json {
         print::json(&Shown { app: app.to_owned(), by: "daemon", answer: &answer });
-        return Ok(());
     }
-    print::line(match (answer.was_under_way, answer.ended.as_deref()) {
-        (false, _) => format!("No sync of {app} is running."),
-        (true, Some("completed")) => {
-            format!("It was too late to cancel the sync of {app}: it has completed.")
+    let (exit, message) = match (answer.was_under_way, answer.ended.as_deref()) {
+        (false, _) => (
+            Some(Exit::Failed),
+            format!(
+                "No sync of {app} is running, so none was cancelled. `bridgehead status` shows when the last one ended."
+            ),
+        ),
+        (true, Some("completed")) => (
+            Some(Exit::Failed),
+            format!(
+                "It was too late to cancel the sync of {app}: it has completed. See `bridgehead status`."
+            ),
+        ),
+        (true, Some(ended)) => {
+            (None, format!("The sync of {app} is cancelled ({ended}); no account was removed."))
         }
-        (true, Some(ended)) => format!("The sync of {app} is cancelled ({ended}); no account was removed."),
-        (true, None) => {
-            format!("The sync of {app} is being cancelled; `bridgehead status` shows when it has ended.")
+        (true, None) => (
+            Some(Exit::Temporary),
+            format!("The sync of {app} is being cancelled; `bridgehead status` shows when it has ended."),
+        ),
+    };
+    match exit {
+        Some(exit) => Err(Failure::new(exit, message)),
+        None if global.json => Ok(()),
+        None => {
+            print::line(message);
+            Ok(())
         }
-    });
-    Ok(())
+    }
 }
 
 /// Fails if the number differs from the operator's expectation.

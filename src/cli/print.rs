@@ -4,6 +4,7 @@
 use std::borrow::Cow;
 use std::fmt::Write as _;
 use std::io::{self, ErrorKind, Write};
+use std::os::fd::AsFd;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use super::journald;
@@ -12,10 +13,43 @@ use bridgehead_sdk::is_invisible;
 /// The first error of standard output. After that, nothing more is written to it.
 static REFUSED: Mutex<Option<io::Error>> = Mutex::new(None);
 
-/// Prints one or more lines.
+/// Prints one or more lines, wrapped to the width of the terminal, if there is one.
 pub(crate) fn line(text: impl std::fmt::Display) {
-    let text = lines(&text.to_string());
+    let text = wrapped(&lines(&text.to_string()), width(io::stdout()));
     write(|out| writeln!(out, "{text}"));
+}
+
+/// The number of columns of a terminal; `None` if it is not one.
+pub(super) fn width(of: impl AsFd) -> Option<usize> {
+    let size = rustix::termios::tcgetwinsize(of).ok()?;
+    Some(usize::from(size.ws_col)).filter(|columns| *columns > 0)
+}
+
+/// Wraps each line between words, indented like its beginning. The terminal would break it anywhere, and an id or a command that is broken
+/// over two lines cannot be copied.
+pub(super) fn wrapped(text: &str, width: Option<usize>) -> String {
+    let indent = |line: &str| line.chars().take_while(|one| *one == ' ').count();
+    let fold = |line| folded(line, width, indent(line));
+    text.split('\n').map(fold).collect::<Vec<_>>().join("\n")
+}
+
+/// Wraps a line between words. A word that is longer than a line is not split.
+pub(super) fn folded(line: &str, width: Option<usize>, indent: usize) -> String {
+    let Some(width) = width.filter(|width| line.chars().count() > *width) else { return line.to_owned() };
+    let mut text = String::new();
+    let mut used = 0;
+    for word in line.split_inclusive(' ') {
+        let needed = word.trim_end().chars().count();
+        if used > indent && needed > 0 && used + needed > width {
+            text.truncate(text.trim_end().len());
+            text.push('\n');
+            text.push_str(&" ".repeat(indent));
+            used = indent;
+        }
+        text.push_str(word);
+        used += word.chars().count();
+    }
+    text
 }
 
 /// An external string in which characters that control a terminal, reorder text or hide something are escaped.
@@ -44,13 +78,15 @@ pub(crate) fn json_line(value: &serde_json::Value) {
 
 /// Prints one or more lines to standard error.
 pub(crate) fn complain(text: impl std::fmt::Display) {
-    drop(writeln!(std::io::stderr().lock(), "{}", lines(&text.to_string())));
+    let text = wrapped(&lines(&text.to_string()), width(io::stderr()));
+    drop(writeln!(std::io::stderr().lock(), "{text}"));
 }
 
 /// Prints why a command failed: for systemd's journal, each line as an error.
 pub(crate) fn fail(text: &str) {
     let before = if journald::is_stderr() { journald::prefix(tracing::Level::ERROR) } else { "" };
-    let text: Vec<String> = lines(text).split('\n').map(|line| format!("{before}{line}")).collect();
+    let text = wrapped(&lines(text), width(io::stderr()));
+    let text: Vec<String> = text.split('\n').map(|line| format!("{before}{line}")).collect();
     drop(writeln!(std::io::stderr().lock(), "{}", text.join("\n")));
 }
 
@@ -134,6 +170,19 @@ mod tests {
     #[test]
     fn line_breaks_are_kept_and_control_characters_escaped() {
         assert_eq!(lines("a\u{1b}[2J\rb\n\u{202e}c"), "a\\u{1b}[2J\\rb\n\\u{202e}c");
+    }
+
+    #[test]
+    fn long_lines_wrap_between_words_and_keep_their_indentation() {
+        let line = "  to complete this first sync: bridgehead sync directory --allow-removals r-266641fc8370";
+        let shown = wrapped(&format!("{line}\n\nshort"), Some(80));
+        assert_eq!(
+            shown,
+            "  to complete this first sync: bridgehead sync directory --allow-removals\n  r-266641fc8370\n\nshort"
+        );
+        assert_eq!(wrapped(line, None), line, "programs get it as it is");
+        assert_eq!(folded("a bb ccc", Some(4), 1), "a bb\n ccc");
+        assert_eq!(folded("unbreakable", Some(4), 0), "unbreakable");
     }
 
     #[test]

@@ -44,7 +44,8 @@ pub(crate) async fn run(
 ) -> Outcome {
     let context = Context::load(global, connectors)?;
     logging::start_quiet(&context.config.log, &context.redactor);
-    let names = context.names(names)?;
+    let is_allowing = options.allow_removals.is_some();
+    let names = context.names(names).map_err(|unknown| explain(unknown, &context, names, is_allowing))?;
     let dry_run = options.dry_run;
     // A dry run, too: the daemon may have credentials that this command lacks.
     if let Some(daemon) = daemon::connect(&context).await?
@@ -110,6 +111,23 @@ pub(crate) async fn run(
     drop(runtime);
     journal.shut(true).await;
     conclude(global, summaries)
+}
+
+/// `sync cancel APP` and `sync now APP` seem natural, but these words would be apps.
+fn explain(unknown: Failure, context: &Context, names: &[String], is_allowing: bool) -> Failure {
+    let instead = match names.first().map(String::as_str) {
+        // The value of --allow-removals, which was taken for an app.
+        Some(_) if is_allowing && names.len() > 1 => {
+            "--allow-removals takes a number, or a digest such as r-3f9a2c7d41e0, which the dry run and the held sync print"
+        }
+        Some("cancel") => "To cancel a running sync: `bridgehead sync --cancel APP`",
+        Some("now") => "A sync starts now without that word: `bridgehead sync APP`",
+        _ => return unknown,
+    };
+    if context.config.apps.contains_key(&names[0]) {
+        return unknown;
+    }
+    Failure::new(Exit::Usage, format!("{}. {instead}", unknown.message()))
 }
 
 fn conclude(global: &Global, summaries: Vec<(String, Summary)>) -> Outcome {

@@ -1,6 +1,9 @@
 //! Selects and sorts the listed tasks.
 
+use bridgehead_sdk::{Action, Code, nearest, visible};
+
 use super::args::{ListTasks, SortTasks};
+use super::failure::{Exit, Failure, Outcome};
 use super::task_rows;
 use bridgehead_runtime::inspection::TaskRow;
 
@@ -21,6 +24,15 @@ impl Chosen {
             code: asked.code.clone(),
             sort: asked.sort,
         }
+    }
+
+    /// Fails if a value that has selected nothing is neither an action nor a code: then it is mistyped. Iden may have others, so they can be
+    /// searched for.
+    pub(super) fn explain_nothing(&self) -> Outcome {
+        let actions = Action::ALL.iter().map(|action| action.as_str());
+        let codes = Code::ALL.map(Code::as_str);
+        known("action", self.action.as_deref(), actions)?;
+        known("code", self.code.as_deref(), codes.into_iter())
     }
 
     /// Whether it selects all tasks.
@@ -61,6 +73,17 @@ impl Chosen {
             }
         }
     }
+}
+
+fn known(flag: &str, value: Option<&str>, known: impl Iterator<Item = &'static str> + Clone) -> Outcome {
+    let Some(value) = value.filter(|value| !known.clone().any(|one| one.eq_ignore_ascii_case(value))) else {
+        return Ok(());
+    };
+    let hint = nearest(value, known.clone()).map_or_else(
+        || format!("known are {}", known.collect::<Vec<_>>().join(", ")),
+        |near| format!("did you mean '{near}'?"),
+    );
+    Err(Failure::new(Exit::Usage, format!("no task was found with --{flag} '{}'; {hint}", visible(value))))
 }
 
 #[cfg(test)]

@@ -284,7 +284,9 @@ async fn cancelled_sync_removes_no_account() {
     let daemon = world.start();
     daemon.says("ready").await;
     let none = world.run(&["sync", "--cancel", "hr"]).await;
-    assert_eq!((none.status.code(), stdout(&none).as_str()), (Some(0), "No sync of hr is running.\n"));
+    assert_eq!((none.status.code(), stdout(&none).as_str()), (Some(1), ""), "{none:?}");
+    let told = String::from_utf8_lossy(&none.stderr).into_owned();
+    assert!(told.starts_with("No sync of hr is running, so none was cancelled."), "{told}");
     let child = world.command(&["sync", "hr"]).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn();
     let child = child.expect("it starts");
     eventually("something is pushed", || world.sandbox.ledger().iter().any(|entry| entry.method == "PUT"))

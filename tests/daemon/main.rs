@@ -43,6 +43,7 @@ mod large;
 mod looking;
 mod manual;
 mod memory;
+mod mistakes;
 mod monitoring;
 mod network;
 mod new;

@@ -314,7 +314,9 @@ async fn a_command_on_any_node_reaches_the_node_that_runs_the_app() {
     assert!(synced.contains("\"completed\""), "{synced}");
     done(&["tasks", "release", "hr", "--all"]).await;
     done(&["tasks", "retry", "hr", "--all"]).await;
-    done(&["sync", "--cancel", "hr"]).await;
+    let none = command(&world, "b", &["sync", "--cancel", "hr"]).await;
+    let said = String::from_utf8_lossy(&none.stderr).into_owned();
+    assert!(none.status.code() == Some(1) && said.contains("No sync of hr is running"), "{said}");
     for node in ["a", "b"] {
         let audit =
             String::from_utf8(command(&world, node, &["audit", "show", "--json"]).await.stdout).unwrap();

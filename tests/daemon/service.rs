@@ -118,6 +118,41 @@ async fn startup_waits_for_disk_space_and_extends_the_timeout() {
     daemon.stop().await;
 }
 
+/// SQLite reports only that it cannot open a file. systemd would start the daemon again and again, with no reason in its log.
+#[tokio::test]
+async fn startup_waits_for_free_inodes() {
+    let world = World::new().await;
+    world.script(QUICK, "");
+    let before = world.start();
+    before.says("ready").await;
+    before.stop().await;
+    let configuration = world.read("bridgehead.toml").replace("path = \"state\"", "path = \"disk/state\"");
+    world.write("bridgehead.toml", &configuration);
+    world.write("disk/nothing", "");
+    // A separate file system with this state, on which no other file can be created.
+    let full = "mount -t tmpfs -o nr_inodes=40 tmpfs \"$DISK\" && cp -a \"$STATE\" \"$DISK/state\" && \
+                mkdir \"$DISK/ballast\" && while touch \"$DISK/ballast/$((n += 1))\" 2>/dev/null; do :; done; exec \"$0\" \"$@\"";
+    let inner = behind(&world, full);
+    let mut command = Command::new("unshare");
+    command.args(["--user", "--map-root-user", "--mount"]).arg(inner.get_program()).args(inner.get_args());
+    let disk = world.path("disk");
+    command
+        .env("IDEN_API_KEY", KEY)
+        .env("DISK", &disk)
+        .env("STATE", world.path("state"))
+        .stdin(Stdio::null());
+    let daemon = World::started(command);
+    daemon.says("the daemon cannot start: no space left").await;
+    let ballast = format!("/proc/{}/root{}", daemon.pid(), disk.join("ballast").display());
+    std::fs::remove_dir_all(ballast).expect("there is room again");
+    daemon.says("ready").await;
+    let task = world.task_for("create_account", serde_json::json!("ann"));
+    world.drained().await;
+    assert_eq!(world.applied(&task), 1);
+    let log = daemon.stop().await;
+    assert!(!log.contains("out of date"), "{log}");
+}
+
 #[tokio::test]
 async fn journald_receives_the_priority_of_each_line() {
     let world = World::new().await;

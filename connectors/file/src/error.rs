@@ -65,11 +65,13 @@ impl Error {
         let message = format!("{system}: {self}");
         match &self {
             Self::Io { source, .. } => match source.kind() {
-                io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem => {
-                    sdk::Error::credential_refused(format!(
-                        "{message}; give the user that runs bridgehead access to it"
-                    ))
-                }
+                io::ErrorKind::PermissionDenied => sdk::Error::credential_refused(format!(
+                    "{message}; give the user that runs bridgehead access to it"
+                )),
+                io::ErrorKind::ReadOnlyFilesystem => sdk::Error::credential_refused(format!(
+                    "{message}; mount it writable. Under systemd, the unit must name the folder in ReadWritePaths=, as the example \
+                     drop-ins/local-folder.conf does"
+                )),
                 io::ErrorKind::NotFound => {
                     sdk::Error::unreachable(format!("{message}; create it, or correct the app's target"))
                 }

@@ -7,9 +7,11 @@ use std::path::{Path, PathBuf};
 use secrecy::{ExposeSecret, SecretString};
 use serde_json::Value as Json;
 
+use super::Document;
 use super::error::Diagnostics;
 use super::keys::{Keys, Kind};
 use super::show::{inline, json, redact};
+use super::tree;
 use super::tree::{SourcedValue, join};
 use super::{Config, Connectors, Errors, Sources, defaults, layers, load, schema, values};
 
@@ -70,15 +72,26 @@ pub fn read(sources: &Sources, connectors: &Connectors, hasher: &RandomState) ->
     Ok(Reading { config, settings, shown: json(&redacted, Some(keys)) })
 }
 
-/// The state folder, even if the configuration has errors elsewhere. `None` if it cannot be determined.
+/// The state folder, even if the configuration has errors elsewhere, such as a file that is not TOML or cannot be read. `None` if it cannot
+/// be determined.
 pub fn state_path(sources: &Sources, connectors: &Connectors) -> Option<PathBuf> {
     let problems = Diagnostics::default();
     let known = schema::description(connectors);
-    let documents = sources.read().ok()?;
-    let tree =
-        layers::stack(&documents, &sources.environment, connectors, Keys::of(&known), &problems).ok()?;
-    let node = tree.get("state")?.get("path")?;
-    values::placed(Path::new(node.as_str()?).to_owned(), node, "a path").ok()
+    let keys = Keys::of(&known);
+    let stacked = |document: Document| {
+        layers::stack(&[document], &sources.environment, connectors, keys, &problems).ok()
+    };
+    let trees = sources.readable().into_iter().filter_map(|document| {
+        // Up to its first error, a file says what it says.
+        let text = tree::start(&document.text).to_owned();
+        stacked(Document { text, ..document })
+    });
+    let path_in = |tree: &SourcedValue| {
+        let node = tree.get("state")?.get("path")?;
+        values::placed(Path::new(node.as_str()?).to_owned(), node, "a path").ok()
+    };
+    // The last file wins; a variable is in each of them.
+    trees.filter_map(|tree| path_in(&tree)).next_back()
 }
 
 impl Settings {

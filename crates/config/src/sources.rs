@@ -69,6 +69,14 @@ impl Sources {
     }
 }
 
+impl Sources {
+    /// The files that can be read, in the order of the layers, without those that cannot.
+    pub(super) fn readable(&self) -> Vec<Document> {
+        let files = self.paths.iter().filter_map(|path| files(path).ok()).flatten();
+        files.filter_map(|path| Some(Document { text: read(&path).ok()?, path })).collect()
+    }
+}
+
 /// The file itself, or the `*.toml` files of a folder by name. Hidden files are skipped: editors store their own there.
 fn files(path: &Path) -> Result<Vec<PathBuf>, Error> {
     let metadata = std::fs::metadata(path).map_err(|error| unreadable(path, &error))?;

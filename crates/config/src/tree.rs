@@ -46,6 +46,16 @@ impl Default for SourcedValue {
     }
 }
 
+/// The lines of a TOML document before the line of its first error; all of them if there is none.
+pub(super) fn start(text: &str) -> &str {
+    let (_, errors) = DeTable::parse_recoverable(text);
+    let Some(error) = errors.iter().filter_map(toml::de::Error::span).map(|span| span.start).min() else {
+        return text;
+    };
+    let line = text.get(..error).and_then(|before| before.rfind('\n')).map_or(0, |end| end + 1);
+    &text[..line]
+}
+
 impl SourcedValue {
     pub(super) fn table(origin: Origin) -> Self {
         Self { origin, value: Value::Table(Table::new()) }

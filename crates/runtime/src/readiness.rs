@@ -6,11 +6,21 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::status::{AppStatus, PollState};
+use super::upstream::Upstream;
 
 /// Watches for readiness: every app that executes tasks must have read its task list.
 #[derive(Clone, Debug)]
 pub struct Readiness {
-    apps: BTreeMap<String, Arc<AppStatus>>,
+    apps: BTreeMap<String, Watched>,
+}
+
+/// What is watched of an app.
+#[derive(Clone, Debug)]
+pub(crate) struct Watched {
+    /// Its polls. `None` if it executes no tasks.
+    pub(crate) polls: Option<Arc<AppStatus>>,
+    /// All calls of the app: a sync or a report may be refused between two polls.
+    pub(crate) upstream: Arc<Upstream>,
 }
 
 /// The current readiness state.
@@ -27,8 +37,8 @@ pub struct Ready {
 }
 
 impl Readiness {
-    /// Watches the given apps: those that execute tasks.
-    pub fn new(apps: BTreeMap<String, Arc<AppStatus>>) -> Self {
+    /// Watches the given apps.
+    pub(crate) fn new(apps: BTreeMap<String, Watched>) -> Self {
         Self { apps }
     }
 
@@ -36,10 +46,18 @@ impl Readiness {
     pub fn now(&self) -> Ready {
         let mut ready = Ready::default();
         for (name, app) in &self.apps {
-            if app.polled_at().is_none() {
+            let contact = app.polls.as_ref().map_or(PollState::Made, |polls| *polls.contact().borrow());
+            if app.polls.as_ref().is_some_and(|polls| polls.polled_at().is_none()) {
                 ready.unreached.push(name.clone());
             }
-            let reason = match *app.contact().borrow() {
+            // While access is refused, nothing polls, so the last poll may have succeeded.
+            if contact != PollState::Failed && app.upstream.refused().is_some() {
+                ready.down.push(name.clone());
+                ready.reasons.insert(name.clone(), "Iden refuses access".to_owned());
+                continue;
+            }
+            let Some(app) = &app.polls else { continue };
+            let reason = match contact {
                 PollState::Made => continue,
                 PollState::None => {
                     ready.awaited.push(name.clone());
@@ -62,7 +80,7 @@ impl Readiness {
     /// delay the machine's boot.
     pub async fn reached(&self, patience: Duration) -> Ready {
         let all = async {
-            for status in self.apps.values() {
+            for status in self.apps.values().filter_map(|app| app.polls.as_ref()) {
                 let mut contact = status.contact();
                 // The sender is in the status, which is borrowed here, so it cannot be dropped.
                 drop(contact.wait_for(|contact| *contact != PollState::None).await);
@@ -110,19 +128,62 @@ mod tests {
     use futures::FutureExt;
 
     use super::*;
+    use crate::fakes;
     use bridgehead_bridge as bridge;
+    use bridgehead_resilience::SeededRng;
 
     const PATIENCE: Duration = Duration::from_secs(30);
 
+    struct Nothing;
+
+    impl fakes::Script for Nothing {}
+
+    fn upstream() -> Arc<Upstream> {
+        let rng = Arc::new(SeededRng::seeded(1));
+        Arc::new(Upstream::new(fakes::api(&Arc::new(Nothing)), "an app", &rng))
+    }
+
+    /// A call of the app, other than a poll, gets this answer.
+    async fn called(upstream: &Upstream, answer: Result<(), bridge::Error>) {
+        let answer = std::sync::Mutex::new(Some(answer));
+        let send = |_| {
+            let answer = answer.lock().unwrap().take().unwrap();
+            async { answer }.boxed()
+        };
+        drop(upstream.ask(bridge::Operation::Push, send).await);
+    }
+
     fn two() -> (Readiness, Arc<AppStatus>, Arc<AppStatus>) {
         let (hr, crm) = (Arc::new(AppStatus::default()), Arc::new(AppStatus::default()));
-        let apps = BTreeMap::from([("hr".to_owned(), Arc::clone(&hr)), ("crm".to_owned(), Arc::clone(&crm))]);
+        let watched =
+            |status: &Arc<AppStatus>| Watched { polls: Some(Arc::clone(status)), upstream: upstream() };
+        let apps = BTreeMap::from([("hr".to_owned(), watched(&hr)), ("crm".to_owned(), watched(&crm))]);
         (Readiness::new(apps), hr, crm)
     }
 
     fn failure() -> bridge::Error {
         let app = bridge::AppId::from(uuid::Uuid::nil());
         bridge::Error::Unauthorized { call: bridge::Call::new(bridge::Operation::ListTasks, app) }
+    }
+
+    /// A sync or a report notices a revoked key while the last poll was fine, and an app may have no polls at all.
+    #[tokio::test]
+    async fn refused_access_between_polls_is_not_a_connection() {
+        for has_polls in [true, false] {
+            let (status, upstream) = (Arc::new(AppStatus::default()), upstream());
+            let polls = has_polls.then(|| Arc::clone(&status));
+            let watched = Watched { polls, upstream: Arc::clone(&upstream) };
+            let readiness = Readiness::new(BTreeMap::from([("hr".to_owned(), watched)]));
+            status.polled(None);
+            assert_eq!(readiness.now().to_string(), "connected to the Bridge");
+            called(&upstream, Err(failure())).await;
+            let refused = readiness.now();
+            assert!(refused.is_ready(), "the daemon was ready; this is an alarm");
+            let told = "the Bridge is currently unavailable for hr (Iden refuses access)";
+            assert_eq!(refused.to_string(), told, "polls: {has_polls}");
+            called(&upstream, Ok(())).await;
+            assert_eq!(readiness.now().to_string(), "connected to the Bridge");
+        }
     }
 
     #[tokio::test]

@@ -19,7 +19,7 @@ use super::liveness::{Liveness, Unhealthy};
 use super::ownership::{self, Ownership};
 use super::policies;
 use super::progress::{Seen, TaskSeen};
-use super::readiness::Readiness;
+use super::readiness::{Readiness, Watched};
 use super::report::{
     AppOverview, Completed, DaemonOverview, Guarded, Held, NodeOverview, OwnerOverview, PollFailing, Silence,
     StatusReport, SyncRun, TaskAttempts, Unwritable,
@@ -106,9 +106,12 @@ impl StatusReporter {
 
     /// Returns a watcher for readiness.
     pub fn readiness(&self) -> Readiness {
-        let apps =
-            self.fleet.all().into_iter().filter(|(_, app)| app.settings.tasks.enabled && self.is_here(app));
-        Readiness::new(apps.map(|(name, app)| (name, Arc::clone(&app.status))).collect())
+        let apps = self.fleet.all().into_iter().filter(|(_, app)| self.is_here(app));
+        let watched = |app: &AppContext| Watched {
+            polls: app.settings.tasks.enabled.then(|| Arc::clone(&app.status)),
+            upstream: Arc::clone(&app.upstream),
+        };
+        Readiness::new(apps.map(|(name, app)| (name, watched(&app))).collect())
     }
 
     /// The counters of each app.

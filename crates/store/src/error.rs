@@ -107,7 +107,7 @@ pub enum Error {
         problem: String,
     },
     /// The disk is full. The operator must free space; the runtime retries.
-    #[error("no space left for {}; free space on that disk", path.display())]
+    #[error("no space left for {}; free space on that disk (see `df` and `df -i`)", path.display())]
     Full {
         /// The database file or folder.
         path: PathBuf,
@@ -231,6 +231,7 @@ mod code {
     pub(super) const READ_ONLY: u32 = 8;
     pub(super) const CORRUPT: u32 = 11;
     pub(super) const FULL: u32 = 13;
+    pub(super) const CANNOT_OPEN: u32 = 14;
     pub(super) const NOT_A_DATABASE: u32 = 26;
     /// An extended code: the index of the write-ahead log cannot grow, which is how SQLite reports a full disk in that case.
     pub(super) const NO_ROOM_FOR_INDEX: u32 = 0x130a;
@@ -263,6 +264,8 @@ impl Error {
         match (&error, extended.map(|code| code & 0xff)) {
             (_, Some(code::FULL)) => Self::Full { path },
             _ if extended == Some(code::NO_ROOM_FOR_INDEX) => Self::Full { path },
+            // SQLite does not say why it could not create a file next to the database.
+            (_, Some(code::CANNOT_OPEN)) if has_no_room(&path) => Self::Full { path },
             (_, Some(code::READ_ONLY)) => Self::ReadOnly { path },
             (_, Some(code::CORRUPT | code::NOT_A_DATABASE)) => {
                 Self::Corrupt { path, detail: error.to_string() }
@@ -281,6 +284,14 @@ impl Error {
             _ => Self::Folder { folder: path, source: Arc::new(error) },
         }
     }
+}
+
+/// Whether the file system of this file has no free block, or no free inode for another file.
+fn has_no_room(path: &Path) -> bool {
+    let folder = path.parent().unwrap_or(path);
+    // Some file systems do not count inodes: they report none at all.
+    rustix::fs::statvfs(folder)
+        .is_ok_and(|found| found.f_bavail == 0 || (found.f_files > 0 && found.f_favail == 0))
 }
 
 /// Whether a server cannot be reached, or cannot serve anybody now. What it says of this client in particular stays true.

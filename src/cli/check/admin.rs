@@ -26,8 +26,8 @@ pub(super) fn token(context: &Context, daemon: Option<&Identity>) -> Option<Find
     }
 }
 
-/// `None` if no listener is configured.
-pub(super) async fn check(context: &Context, daemon: Option<&Identity>) -> Option<Finding> {
+/// `None` if no listener is configured. `is_hidden` is whether a daemon may run that this user may not ask who it is.
+pub(super) async fn check(context: &Context, daemon: Option<&Identity>, is_hidden: bool) -> Option<Finding> {
     let listen = context.config.admin.as_ref()?.listen;
     let refused = match Listener::bind(listen).await {
         Ok(listener) => {
@@ -52,6 +52,15 @@ pub(super) async fn check(context: &Context, daemon: Option<&Identity>) -> Optio
         (Some(answering), Some(daemon)) if answering.pid == daemon.pid => {
             Finding::ok(WHAT, format!("the running daemon responds on {listen}"))
         }
+        // It is probably the daemon of this configuration: "stop it" would be bad advice.
+        (Some(answering), None) if is_hidden => Finding::skipped(
+            WHAT,
+            format!(
+                "a bridgehead (process {}) responds on {listen}; as this user, it is not known whether it is the daemon of \
+                 this configuration",
+                answering.pid
+            ),
+        ),
         (Some(other), _) => {
             Finding::failed(WHAT, format!("{listen} is in use by another bridgehead (process {})", other.pid))
                 .advising("Stop that process, or set admin.listen to another port.")

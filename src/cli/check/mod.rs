@@ -72,7 +72,16 @@ async fn look(
     if let Some(problem) = telemetry::problem(&context.environment) {
         report.add(Finding::failed("traces", problem));
     }
-    let daemon = running(context, report).await;
+    let (daemon, is_hidden) = match running(context).await {
+        Ok(daemon) => (daemon, false),
+        Err(failure) => {
+            report.add(
+                Finding::warning("daemon", failure.message())
+                    .advising("The checks below were made by this command, without the daemon."),
+            );
+            (None, true)
+        }
+    };
     let is_current =
         daemon.as_ref().is_some_and(|it| it.configuration == context::fingerprint(global, connectors));
     let own = Credentials::gather(context, connectors, names);
@@ -89,7 +98,7 @@ async fn look(
     for finding in database::check(context).await {
         report.add(finding);
     }
-    if let Some(finding) = admin::check(context, daemon.as_ref()).await {
+    if let Some(finding) = admin::check(context, daemon.as_ref(), is_hidden).await {
         report.add(finding);
     }
     own.tell(context, names, daemon.as_ref(), is_current, report);
@@ -112,19 +121,9 @@ async fn look(
     Ok(())
 }
 
-/// The daemon that uses the state folder, if one is running.
-async fn running(context: &Context, report: &mut Report) -> Option<Identity> {
-    let asked: Result<Option<Identity>, Failure> = looking::ask(context, &Request::Identity).await;
-    match asked {
-        Ok(identity) => identity,
-        Err(failure) => {
-            report.add(
-                Finding::warning("daemon", failure.message())
-                    .advising("The checks below were made by this command, without the daemon."),
-            );
-            None
-        }
-    }
+/// The daemon that uses the state folder, if one is running. The failure is that it cannot be asked.
+async fn running(context: &Context) -> Result<Option<Identity>, Failure> {
+    looking::ask(context, &Request::Identity).await
 }
 
 fn changed(about: &str) -> Finding {

@@ -7,23 +7,9 @@ use bridgehead_runtime::inspection::{Finding, Verdict};
 /// The indentation of all lines of a finding except the first.
 const INDENT: &str = "         ";
 
-/// Wraps a line to the width of the terminal, between words. A word that is longer than a line is not split, so that it can be copied.
+/// Wraps a line to the width of the terminal, below its label.
 fn folded(line: &str, width: Option<usize>) -> String {
-    let Some(width) = width else { return line.to_owned() };
-    let mut text = String::new();
-    let mut used = 0;
-    for word in line.split_inclusive(' ') {
-        let needed = word.trim_end().chars().count();
-        if used > INDENT.len() && needed > 0 && used + needed > width {
-            text.truncate(text.trim_end().len());
-            text.push('\n');
-            text.push_str(INDENT);
-            used = INDENT.len();
-        }
-        text.push_str(word);
-        used += word.chars().count();
-    }
-    text
+    print::folded(line, width, INDENT.len())
 }
 
 /// The output format of findings.

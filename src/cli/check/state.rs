@@ -166,6 +166,13 @@ fn room(folder: &Path) -> Option<Finding> {
     let free = space.f_bavail.saturating_mul(space.f_frsize);
     let shown = folder.display();
     let mib = free / (1024 * 1024);
+    // Some file systems do not count inodes: they report none at all.
+    if space.f_files > 0 && space.f_favail == 0 {
+        return Some(
+            Finding::failed(WHAT, format!("no inodes left on the disk of {shown}, so no file can be created"))
+                .advising("Remove files that are not needed (`df -i` shows the numbers): no task is executed until then."),
+        );
+    }
     if free == 0 {
         Some(
             Finding::failed(WHAT, format!("no space left on the disk of {shown}"))

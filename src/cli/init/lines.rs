@@ -13,6 +13,8 @@ use super::drive::{Asker, Reply};
 
 /// The answers that undo the last one.
 const BACK: [&str; 2] = ["<", "back"];
+/// The column at which the meaning of a choice begins.
+const MEANING: usize = 20;
 /// The maximum number of choices that are shown.
 const SHOWN: usize = 40;
 
@@ -55,13 +57,22 @@ impl Asker for Lines {
 
     fn say(&mut self, text: &str) {
         let is_prompt = text.ends_with(": ");
-        let shown: Vec<String> = text.split('\n').map(print::visible).collect();
+        let width = print::width(std::io::stderr());
+        let shown = text.split('\n').map(|line| print::folded(&print::visible(line), width, indent(line)));
+        let shown: Vec<String> = shown.collect();
         let mut out = std::io::stderr().lock();
         // If the question cannot be written, it cannot be answered either.
         write!(out, "{}{}", shown.join("\n"), if is_prompt { "" } else { "\n" })
             .and_then(|()| out.flush())
             .ok();
     }
+}
+
+/// Where the next lines of a long one begin: those of a choice below its meaning.
+fn indent(line: &str) -> usize {
+    let spaces = line.chars().take_while(|one| *one == ' ').count();
+    let is_choice = line.trim_start().starts_with(|one: char| one.is_ascii_digit());
+    if spaces > 0 && is_choice { MEANING } else { spaces }
 }
 
 fn prompt(question: &Question, before: Option<&str>) -> String {

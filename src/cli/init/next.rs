@@ -40,19 +40,20 @@ impl Next<'_> {
                 format!("bridgehead sandbox --listen {} --app {} &", sandbox.address(), self.app_id);
             (command, false)
         });
-        let begin = match (self.is_running, self.place.is_usual() && is_service(&UNITS)) {
+        let is_service = self.place.is_usual() && is_service(&UNITS);
+        let begin = match (self.is_running, is_service) {
             (true, _) => own("reload".to_owned(), false),
             // Run from a shell, `run` would not use the service's user.
             (false, true) => ("systemctl enable --now bridgehead".to_owned(), false),
             (false, false) => own("run".to_owned(), false),
         };
-        let steps = [
-            own(format!("check {name}"), true),
-            own(format!("sync --dry-run {name}"), true),
-            begin,
+        // The check that was made as this user says nothing about what the unit allows: it can write to no folder but its own.
+        let as_service = is_service.then(|| own(format!("check {name}"), false));
+        let before = [own(format!("check {name}"), true), own(format!("sync --dry-run {name}"), true), begin];
+        let steps = before.into_iter().chain(as_service).chain([
             // A name after the flag would be parsed as its value.
             own(format!("sync {name} --allow-removals"), false),
-        ];
+        ]);
         sandbox.into_iter().chain(steps).collect()
     }
 

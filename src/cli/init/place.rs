@@ -110,8 +110,17 @@ impl Place {
 fn existing(folder: &Path, global: &Global, connectors: &Connectors) -> Result<Option<Config>, Failure> {
     let says_something =
         |path: PathBuf| path.extension().is_some_and(|end| end == "toml") && !is_blank(&path);
-    let has_any = std::fs::read_dir(folder)
-        .is_ok_and(|entries| entries.flatten().any(|entry| says_something(entry.path())));
+    let has_any = match std::fs::read_dir(folder) {
+        Ok(mut entries) => entries.any(|entry| entry.is_ok_and(|entry| says_something(entry.path()))),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => false,
+        Err(error) => {
+            let message = format!(
+                "{} cannot be read: {error}. Run this as a user who may read and write it, or write elsewhere with --output PATH.",
+                folder.display()
+            );
+            return Err(Failure::new(Exit::Failed, message));
+        }
+    };
     if !has_any {
         return Ok(None);
     }

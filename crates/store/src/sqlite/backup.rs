@@ -59,7 +59,12 @@ pub async fn back_up(folder: &Path, to: &Path) -> Result<Option<Backup>, Error> 
     let made_at = SystemClock.now();
     let (source, target) = (folder.to_owned(), to.to_owned());
     let is_there = blocking(move || {
-        let has_state = source.join(TASKS).symlink_metadata().is_ok_and(|found| found.len() > 0);
+        let has_state = match source.join(TASKS).symlink_metadata() {
+            Ok(found) => found.len() > 0,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => false,
+            // What this user may not see is not the same as nothing.
+            Err(error) => return Err(Error::from_io(&source, error)),
+        };
         if has_state {
             make_folder(&target)?;
         }

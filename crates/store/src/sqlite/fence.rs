@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use sqlx::SqliteConnection;
+use sqlx::{Connection, SqliteConnection};
 
 use super::super::{Error, Loss};
 use super::custody::Custody;
@@ -86,13 +86,17 @@ impl Fence {
 
     /// Called last: marks the database as closed, and records its last commit in the witness.
     pub(super) async fn leave(&mut self, connection: &mut SqliteConnection) -> Result<(), Problem> {
+        // Without a transaction, a statement that returns a row does not report that its own commit has failed, for example on a full disk.
+        let mut transaction = connection.begin_with("BEGIN IMMEDIATE").await?;
         if self.database == Database::Tasks {
             sqlx::query("UPDATE lineage SET pid = NULL, started = NULL WHERE epoch = ?1")
                 .bind(self.epoch)
-                .execute(&mut *connection)
+                .execute(&mut *transaction)
                 .await?;
         }
-        let commits = self.enter(connection).await?;
+        let commits = self.enter(&mut transaction).await?;
+        transaction.commit().await?;
+        // Only now: with a witness ahead of it, the next start would take the database for an old copy.
         self.custody.witness.note(self.database, commits);
         self.custody.witness.sync();
         Ok(())

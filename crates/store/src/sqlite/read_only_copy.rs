@@ -97,10 +97,10 @@ async fn copy_as(from: &Path, to: &Path, access: Access) -> Result<(), Error> {
         Access::Still => STILL,
         Access::Live => LIVE,
         Access::Orphaned => {
-            return copy_files(from, to).await.map_err(|error| Error::from_io(from, error));
+            return copy_files(from, to).await.map_err(|error| of_copy(to, Error::from_io(from, error)));
         }
     };
-    let fault = |error| Error::from_database(from, error);
+    let fault = |error| of_copy(to, Error::from_database(from, error));
     let mut connection = SqliteConnectOptions::new()
         .filename(url(from, query)?.as_str())
         .read_only(true)
@@ -114,6 +114,14 @@ async fn copy_as(from: &Path, to: &Path, access: Access) -> Result<(), Error> {
         .await
         .map_err(fault)?;
     connection.close().await.map_err(fault)
+}
+
+/// Only the copy is written, so it is the copy that has no space.
+fn of_copy(to: &Path, error: Error) -> Error {
+    match error {
+        Error::Full { .. } => Error::Full { path: to.to_owned() },
+        other => other,
+    }
 }
 
 async fn copy_files(from: &Path, to: &Path) -> std::io::Result<()> {

@@ -2,7 +2,12 @@
 
 use bridgehead_resilience::{Clock, SystemClock};
 
+use sqlx::sqlite::SqliteConnectOptions;
+use sqlx::{ConnectOptions, Connection};
+
 use super::super::super::{Reason, TaskJournal};
+use super::super::witness::{self, Found};
+use super::writer::Raw;
 use super::*;
 
 /// Opens state, starts a task, and closes it again; copies the folder before the task.
@@ -50,6 +55,41 @@ async fn unchanged_state_is_trusted_after_a_stop_or_crash() {
     assert_eq!(reason(&folder).await, None);
     assert_eq!(reason(&folder).await, None);
     let (folder, _state) = crashed().await;
+    assert_eq!(reason(&folder).await, None);
+}
+
+/// Such as on a full disk: the last commit, which marks the database as closed, does not succeed.
+#[tokio::test]
+async fn state_that_could_not_be_closed_cleanly_is_trusted() {
+    const FAIL: &str = "CREATE TABLE referenced (id INTEGER PRIMARY KEY);
+        CREATE TABLE referring (id INTEGER REFERENCES referenced DEFERRABLE INITIALLY DEFERRED);
+        CREATE TRIGGER fail AFTER UPDATE OF commits ON lineage BEGIN INSERT INTO referring VALUES (1); END";
+    const MEND: &str = "DROP TRIGGER fail; DROP TABLE referring; DROP TABLE referenced";
+    let (folder, _copy) = closed_with_a_copy().await;
+    let state = Sqlite::open(folder.path()).await.unwrap();
+    state.intent(&app(1), &intent("more", 1, 1)).await.unwrap();
+    let databases = [state.tasks(), state.listings()];
+    for database in databases {
+        database.write(Raw(FAIL)).await.unwrap();
+        database.write(Raw("SELECT 1")).await.expect_err("no commit succeeds from now on");
+    }
+    state.close().await;
+    for database in ["tasks.db", "listings.db"] {
+        let options = SqliteConnectOptions::new().filename(folder.path().join(database));
+        let mut connection = options.connect().await.unwrap();
+        sqlx::raw_sql(MEND).execute(&mut connection).await.unwrap();
+        connection.close().await.unwrap();
+    }
+    let witness = std::fs::File::open(folder.path().join(witness::FILE)).unwrap();
+    let Found::Marks(marks) = witness::read(&witness).unwrap() else { panic!("no marks") };
+    for (database, mark) in [("tasks.db", marks.tasks), ("listings.db", marks.listings)] {
+        let options = SqliteConnectOptions::new().filename(folder.path().join(database));
+        let mut connection = options.connect().await.unwrap();
+        let commits: i64 =
+            sqlx::query_scalar("SELECT commits FROM lineage").fetch_one(&mut connection).await.unwrap();
+        connection.close().await.unwrap();
+        assert!(mark.commits <= commits, "{database}: {} in the witness, {commits} here", mark.commits);
+    }
     assert_eq!(reason(&folder).await, None);
 }
 
