@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use jiff::Timestamp;
 
+use super::baseline::Baseline;
 use super::losses::Meter;
 use super::outcome::{Abandoned, Failed, SyncOutcome};
 use super::record::{Extent, RunRecord};
@@ -95,7 +96,14 @@ impl SyncRun<'_> {
             None => Meter { app: self.app, offer: &record.offer }.measure(&mut record.measured).await?,
         };
         let held = losses.verdicts(&self.app.settings.sync.guard, record.invalid.count);
-        Ok(if held.is_empty() { Trust::Accepted } else { Trust::Rejected })
+        Ok(match record.baseline {
+            _ if held.is_empty() => Trust::Accepted,
+            Baseline::Known | Baseline::Stale(_) => Trust::Rejected,
+            // No completed listing shows which of the listings is wrong, so the records of all of them count.
+            Baseline::First | Baseline::Unproven(_) | Baseline::Lost(_) | Baseline::Unknown(_) => {
+                Trust::Unverified
+            }
+        })
     }
 
     async fn summarise(&mut self, result: &Result<(), Error>, outcome: SyncOutcome) -> Summary {

@@ -19,6 +19,8 @@ mod consent;
 mod error;
 mod evidence;
 pub(crate) mod export;
+#[cfg(test)]
+mod first_listings_tests;
 mod guard;
 mod ingest;
 #[cfg(test)]
