@@ -5,6 +5,8 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use bridgehead::bridge::{Exchange, Undelivered};
+use bridgehead::journal::lease::Leases as _;
+use bridgehead::journal::shared::Node;
 use bridgehead::sandbox::Sandbox;
 use bytes::Bytes;
 use tokio::sync::oneshot;
@@ -19,6 +21,20 @@ pub(crate) struct Network {
     pub(crate) sandbox: Arc<Sandbox>,
     pub(crate) dice: Dice,
     pub(crate) cut: Arc<Cut>,
+    /// The node, if there are several.
+    pub(crate) node: Option<Node>,
+}
+
+impl Network {
+    /// Whether a process that was suspended on its way here would not have sent this request: only its calls are suspended, not its timers,
+    /// and it checks its lease immediately before it completes a sync.
+    fn is_refused(&self, request: &reqwest::Request) -> bool {
+        let path = request.url().path();
+        let app = path.split("/apps/").nth(1).and_then(|rest| rest.split('/').next());
+        let app = app.and_then(|app| app.parse().ok());
+        path.ends_with("/complete/")
+            && self.node.as_ref().zip(app).is_some_and(|(node, app)| !node.may_start(&app))
+    }
 }
 
 impl std::fmt::Debug for Network {
@@ -31,7 +47,11 @@ impl std::fmt::Debug for Network {
 impl Exchange for Network {
     async fn exchange(&self, request: reqwest::Request) -> Result<reqwest::Response, Undelivered> {
         let what = format!("{} {}", request.method(), place(request.url().path()));
+        let was_suspended = self.life.is_suspended();
         let number = self.life.before(&what).await;
+        if was_suspended && self.is_refused(&request) {
+            return Err(Undelivered::NotSent("the process was suspended before the request".into()));
+        }
         let body = request.body().and_then(reqwest::Body::as_bytes).map(Bytes::copy_from_slice);
         let mut sent = axum::http::Request::builder()
             .method(request.method())

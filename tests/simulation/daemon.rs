@@ -84,6 +84,7 @@ impl Daemon {
                 sandbox: Arc::clone(&world.sandbox),
                 dice: world.dice.clone(),
                 cut: Arc::default(),
+                node: None,
             }),
             clock: Arc::clone(&clock),
             rng: Arc::new(SeededRng::seeded(seed)),

@@ -77,6 +77,7 @@ impl Process {
             sandbox: Arc::clone(&shared.sandbox),
             dice: dice.clone(),
             cut: Arc::clone(bridge),
+            node: Some(node.clone()),
         };
         let environment = Environment {
             exchange: Arc::new(network),

@@ -1,5 +1,7 @@
 //! Starts and ends sync sessions: start, verify, complete and watch, abandon.
 
+use std::future::ready;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use bridgehead_resilience::{Interrupted, Next};
@@ -12,7 +14,7 @@ use super::sync_run::SyncRun;
 use crate::app::AppContext;
 use crate::policies;
 use crate::upstream::Patience;
-use bridgehead_bridge::{self as bridge, Operation, Progress, SyncId, SyncStatus};
+use bridgehead_bridge::{self as bridge, Call, Operation, Progress, SyncId, SyncStatus};
 
 /// How long a call is retried while the Bridge does not respond.
 const PATIENCE: Duration = Duration::from_mins(15);
@@ -20,6 +22,9 @@ const PATIENCE: Duration = Duration::from_mins(15);
 const WATCH: Duration = Duration::from_mins(30);
 /// How long to try to abandon a session. The next session cancels it in any case.
 const FAREWELL: Duration = Duration::from_secs(10);
+
+/// Why a node does not complete a session any more.
+const LOST: &str = "this node may have lost the app to another node";
 
 /// Starts a session. Repeating a start whose response was lost is safe: the new session cancels the unknown one.
 pub(super) async fn start(app: &AppContext) -> Result<SyncId, Error> {
@@ -121,21 +126,29 @@ async fn complete_once(
     session: &SyncId,
     stop: &CancellationToken,
 ) -> Result<(), Incomplete> {
-    if !app.may_start() {
-        // Another node may have taken over the app, and may have created accounts since that this listing does not contain.
-        let detail = "this node may have lost the app to another node".to_owned();
-        return Err(Incomplete::Final(Error::SessionLost { detail }));
-    }
+    let is_lost = AtomicBool::new(false);
     let answer = app.upstream.call_until(
         stop,
         Operation::Complete,
         Patience::once(),
-        |bridge| bridge.complete(app.id, session),
+        |bridge| {
+            // Not earlier: the call may have waited a long time for its turn. Another node may have taken over the app, and may have created
+            // accounts since that this listing does not contain.
+            if app.may_start() {
+                return bridge.complete(app.id, session);
+            }
+            is_lost.store(true, Ordering::Relaxed);
+            let call = Call::new(Operation::Complete, app.id);
+            Box::pin(ready(Err(bridge::Error::Invalid { call, what: LOST.to_owned() })))
+        },
         |_| {},
     );
     let error = match answer.await {
         Ok(()) => return Ok(()),
         Err(Interrupted::Stopped) => return Err(Incomplete::Final(Error::ShuttingDown)),
+        Err(Interrupted::Failed(_)) if is_lost.load(Ordering::Relaxed) => {
+            return Err(Incomplete::Final(Error::SessionLost { detail: LOST.to_owned() }));
+        }
         Err(Interrupted::Failed(error)) => error,
     };
     let progress = tokio::select! {

@@ -9,7 +9,7 @@ use bridgehead_resilience::{Clock, SystemClock};
 use sqlx::migrate::{MigrateError, Migrator};
 use sqlx::postgres::{PgPool, PgPoolOptions};
 use sqlx::{Connection, PgConnection};
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{Semaphore, mpsc, oneshot};
 use tokio::time::Instant;
 use uuid::Uuid;
 
@@ -34,6 +34,8 @@ use super::writer::{Counters, Message, QUEUE, Queued, Write, Writer};
 static MIGRATIONS: Migrator = sqlx::migrate!("src/migrations/postgres");
 
 const READERS: u32 = 4;
+/// How many apps are taken over and released at the same time.
+const MOVES: usize = 4;
 /// How long a read waits for a connection.
 const READER_WAIT: Duration = Duration::from_secs(10);
 /// The delay after a failed renewal.
@@ -65,6 +67,9 @@ struct Inner {
     tasks: Queue,
     listings: Queue,
     readers: PgPool,
+    /// Limits the connections with which apps are taken over and released. A node may take over hundreds of apps at the same time, but the
+    /// server has connections for a few dozen.
+    moves: Semaphore,
     /// The connection for reading the nodes and announcing this one.
     looking: tokio::sync::Mutex<Option<PgConnection>>,
     /// Held until the state is closed, or its last clone is dropped.
@@ -145,7 +150,9 @@ impl Postgres {
         let readers = readers(settings);
         let (tasks, listings) = (Queue::nobody(), Queue::nobody());
         let (looking, local) = (tokio::sync::Mutex::new(None), Mutex::new(None));
-        Ok(Some(Self(Arc::new(Inner { server, node, claims, tasks, listings, readers, looking, local }))))
+        let moves = Semaphore::new(MOVES);
+        let inner = Inner { server, node, claims, tasks, listings, readers, moves, looking, local };
+        Ok(Some(Self(Arc::new(inner))))
     }
 
     #[cfg(test)]
@@ -185,7 +192,8 @@ impl Postgres {
         let tasks = Queue::start(&server, &claims, Some(position));
         let listings = Queue::start(&server, &claims, None);
         let (looking, local) = (tokio::sync::Mutex::new(None), Mutex::new(local));
-        let inner = Arc::new(Inner { server, node, claims, tasks, listings, readers, looking, local });
+        let moves = Semaphore::new(MOVES);
+        let inner = Arc::new(Inner { server, node, claims, tasks, listings, readers, moves, looking, local });
         tokio::spawn(keep(Arc::downgrade(&inner)));
         Ok(Self(inner))
     }

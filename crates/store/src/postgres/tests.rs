@@ -46,6 +46,19 @@ async fn only_the_owner_of_an_app_reports_its_status_and_only_others_read_it() {
 }
 
 #[tokio::test]
+async fn hundred_apps_are_taken_over_and_released_at_once_with_few_connections() {
+    let server = Server::start_with(&["fsync=on", "synchronous_commit=on", "max_connections=20"]).await;
+    let name = database(server.port).await;
+    let one = Postgres::join(&settings(server.port, &name, "a")).await.unwrap();
+    let apps: Vec<_> = (1..=100).map(app).collect();
+    let acquired = futures::future::join_all(apps.iter().map(|app| one.acquire(app))).await;
+    acquired.into_iter().for_each(|acquired| assert!(acquired.is_ok(), "{acquired:?}"));
+    let released = futures::future::join_all(apps.iter().map(|app| one.release(app, true))).await;
+    released.into_iter().for_each(|released| released.unwrap());
+    one.close().await;
+}
+
+#[tokio::test]
 async fn a_lease_is_renewed_for_as_long_as_the_node_lives() {
     let server = start().await;
     let name = database(server.port).await;
