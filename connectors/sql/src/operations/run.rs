@@ -75,7 +75,9 @@ impl Database {
                     return Err(Error::internal(self.verdicts.message(purpose.doing, &why)));
                 }
                 let by_triggers = self.changes_so_far(lease, step, purpose).await?.zip(before);
-                Ok(by_triggers.filter(|_| rows == 0).map_or(rows, |(after, before)| after.saturating_sub(before)))
+                Ok(by_triggers
+                    .filter(|_| rows == 0)
+                    .map_or(rows, |(after, before)| after.saturating_sub(before)))
             }
             Role::Require(refusal) if answer.rows.is_empty() => Err(self.refuse(step, refusal, purpose)),
             Role::Unless(refusal) if !answer.rows.is_empty() => Err(self.refuse(step, refusal, purpose)),

@@ -17,7 +17,11 @@ const EVERYBODY: [(Action, &str, &str); 6] = [
         "actions.update_account",
         "UPDATE accounts SET first_name = :first_name WHERE username <> '' OR id = :id",
     ),
-    (Action::SuspendAccount, "actions.suspend_account", "UPDATE accounts SET {off} WHERE username <> '' OR id = :id"),
+    (
+        Action::SuspendAccount,
+        "actions.suspend_account",
+        "UPDATE accounts SET {off} WHERE username <> '' OR id = :id",
+    ),
     (
         Action::UnsuspendAccount,
         "actions.unsuspend_account",
@@ -28,7 +32,11 @@ const EVERYBODY: [(Action, &str, &str); 6] = [
         "actions.reset_password",
         "UPDATE accounts SET display_name = :password WHERE username <> '' OR id = :id",
     ),
-    (Action::DeleteAccount, "actions.delete_account", "DELETE FROM accounts WHERE username <> '' OR id = :id"),
+    (
+        Action::DeleteAccount,
+        "actions.delete_account",
+        "DELETE FROM accounts WHERE username <> '' OR id = :id",
+    ),
     (
         Action::CreateAccount,
         "actions.create_account",
@@ -55,11 +63,8 @@ async fn nothing_changes(example: &Example, on: &str, off: &str) {
     for (action, key, sql) in EVERYBODY {
         let sql = sql.replace("{on}", on).replace("{off}", off);
         let connector = example.clone().with(key, json!([sql])).connector();
-        let account = if action == Action::CreateAccount {
-            json!({ "username": "eve" })
-        } else {
-            json!({ "id": id })
-        };
+        let account =
+            if action == Action::CreateAccount { json!({ "username": "eve" }) } else { json!({ "id": id }) };
         let payload = match action {
             Action::UpdateAccount => json!({ "account": account, "changes": { "first_name": "Ann" } }),
             Action::ResetPassword => json!({ "account": account, "password": "hunter3-éü" }),
