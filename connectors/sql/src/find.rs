@@ -131,7 +131,12 @@ impl Database {
         let mut found: Vec<AccountRecord> = Vec::new();
         let mut another = None;
         for value in self.spellings(account, value) {
-            let Some(value) = value else { if found.is_empty() { continue } else { break } };
+            let Some(value) = value else {
+                if found.is_empty() {
+                    continue;
+                }
+                break;
+            };
             let known = found.len();
             let locks = purpose == Purpose::Change { locks: true };
             let read = self.read_accounts(lease, statement, &value, locks).await;

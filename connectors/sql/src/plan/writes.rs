@@ -42,15 +42,14 @@ pub(crate) fn writes(sql: &str) -> Option<Writes> {
     let before_table = tokens.len() - rest.len();
     let (table, rest) = table(rest)?;
     let ends = ["SET", "WHERE"];
-    let counts_more = match verb.as_str() {
-        "INSERT" => rest.iter().any(|token| is_word(token, "DUPLICATE")),
-        _ => {
-            let before = tokens.get(1..before_table).unwrap_or_default();
-            let behind = rest.iter().take_while(|token| !ends.iter().any(|end| is_word(token, end)));
-            before.iter().chain(behind).any(|token| {
-                *token == Token::Sign(',') || ["JOIN", "USING"].iter().any(|word| is_word(token, word))
-            })
-        }
+    let counts_more = if verb == "INSERT" {
+        rest.iter().any(|token| is_word(token, "DUPLICATE"))
+    } else {
+        let before = tokens.get(1..before_table).unwrap_or_default();
+        let behind = rest.iter().take_while(|token| !ends.iter().any(|end| is_word(token, end)));
+        before.iter().chain(behind).any(|token| {
+            *token == Token::Sign(',') || ["JOIN", "USING"].iter().any(|word| is_word(token, word))
+        })
     };
     let columns = match verb.as_str() {
         "INSERT" => listed(rest),
