@@ -6,6 +6,7 @@ use super::args::{ListTasks, SortTasks};
 use super::failure::{Exit, Failure, Outcome};
 use super::task_rows;
 use bridgehead_runtime::inspection::TaskRow;
+use bridgehead_sdk::folded;
 
 /// An operator's selection.
 #[derive(Clone, Debug, Default)]
@@ -19,7 +20,7 @@ pub(super) struct Chosen {
 impl Chosen {
     pub(super) fn of(asked: &ListTasks) -> Self {
         Self {
-            account: asked.account.as_ref().map(|text| text.to_lowercase()),
+            account: asked.account.as_deref().map(folded),
             action: asked.action.clone(),
             code: asked.code.clone(),
             sort: asked.sort,
@@ -46,9 +47,10 @@ impl Chosen {
             Some(wanted) => found.as_ref().is_some_and(|found| found.eq_ignore_ascii_case(wanted)),
         };
         let names = [&row.account, &row.username, &row.email, &row.display_name];
-        let is_about = self.account.as_ref().is_none_or(|wanted| {
-            names.into_iter().flatten().any(|name| name.to_lowercase().contains(wanted))
-        });
+        let is_about = self
+            .account
+            .as_ref()
+            .is_none_or(|wanted| names.into_iter().flatten().any(|name| folded(name).contains(wanted)));
         is_about && is(&self.action, &row.action) && is(&self.code, &row.code)
     }
 

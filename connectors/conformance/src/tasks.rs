@@ -75,7 +75,7 @@ pub(super) fn differences(wanted: &Map<String, Value>, record: &AccountRecord, e
 }
 
 fn folded(value: &Value) -> Option<String> {
-    value.as_str().map(str::to_lowercase)
+    value.as_str().map(bridgehead_sdk::folded)
 }
 
 /// A value for messages; a long one is truncated and shows its length.

@@ -13,6 +13,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use aws_lc_rs::digest::{Context, SHA256};
+use bridgehead_sdk::folded;
 
 use crate::error::Error;
 use crate::layout::{Layout, TypeFile};
@@ -53,7 +54,7 @@ pub(crate) fn digest(snapshot: &Snapshot) -> Result<Digest, Error> {
     Ok(digest)
 }
 
-/// Checks that no two rows have the same identifier, user name or email address, ignoring case. The error names both
+/// Checks that no two rows have the same identifier, user name or email address, ignoring case and Unicode forms. The error names both
 /// lines.
 pub(crate) fn check_names(snapshot: &Arc<Snapshot>, is_accounts: bool) -> Result<(), Error> {
     let passes = snapshot.identity.length.div_ceil(PASS).max(1);
@@ -66,7 +67,9 @@ pub(crate) fn check_names(snapshot: &Arc<Snapshot>, is_accounts: bool) -> Result
             // A row that cannot be read is reported as an invalid record.
             let Ok(identity) = cells.and_then(|cells| names(snapshot, &cells, is_accounts)) else { continue };
             for (field, value) in identity {
-                let hash = state.hash_one((field, value.to_lowercase()));
+                // Identifiers are exact, but no two should differ in case alone.
+                let value = if field == "id" { value.to_lowercase() } else { folded(&value) };
+                let hash = state.hash_one((field, value));
                 if hash % passes != pass {
                     continue;
                 }

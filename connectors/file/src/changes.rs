@@ -1,7 +1,8 @@
 //! Applies a task to the cells of a row.
 
 use bridgehead_sdk::{
-    Account, AccountId, AccountStatus, CreateAccount, Memberships, Slug, UpdateAccount, is_secret_name,
+    Account, AccountId, AccountStatus, CreateAccount, Memberships, Slug, UpdateAccount, folded,
+    is_secret_name,
 };
 use serde_json::{Map, Value};
 
@@ -147,7 +148,7 @@ fn wanted(
 pub(crate) fn new_names(changes: &Map<String, Value>) -> Result<Names, Fault> {
     let lower = |name: &str| -> Result<Option<String>, Fault> {
         let value = changes.get(name).unwrap_or(&Value::Null);
-        Ok(text_of(name, value)?.map(|text| text.to_lowercase()))
+        Ok(text_of(name, value)?.map(|text| folded(&text)))
     };
     Ok(Names { id: None, username: lower("username")?, email: lower("email")? })
 }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use bridgehead_sdk::{
     Account, AccountRecord, AccountStatus, Completion, CreateAccount, Error, Memberships, Operation,
-    ResetPassword, ResourceKind, Subject, UpdateAccount,
+    ResetPassword, ResourceKind, Subject, UpdateAccount, folded,
 };
 use jiff::Timestamp;
 use serde_json::Value;
@@ -77,11 +77,11 @@ impl Folder<'_> {
         let wanted = changes::wanted_at_first(self.layout, create).map_err(fault)?;
         // The identifier that Iden requests, otherwise the name of the account.
         let id = account.id.clone().unwrap_or_else(|| label.into());
-        let lower = |text: &Option<String>| text.as_ref().map(|text| text.to_lowercase());
+        let lower = |text: &Option<String>| text.as_deref().map(folded);
         let question = Question {
             account: None,
             names: Names {
-                id: Some(id.as_str().to_lowercase()),
+                id: Some(folded(id.as_str())),
                 username: lower(&account.username),
                 email: lower(&account.email),
             },

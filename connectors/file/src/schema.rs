@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 use std::collections::HashMap;
 
-use bridgehead_sdk::{Memberships, Ref, nearest};
+use bridgehead_sdk::{Memberships, Ref, folded, nearest};
 use serde_json::{Map, Value};
 
 use crate::error::Error;
@@ -200,9 +200,9 @@ impl Schema {
         }
     }
 
-    /// Whether a row that cannot be decoded contains one of these strings, which are in lower case.
+    /// Whether a row that cannot be decoded contains one of these strings, which are folded.
     pub(crate) fn mentions(&self, row: &[u8], texts: &[String], splitter: &mut Splitter) -> bool {
-        let text = String::from_utf8_lossy(row).to_lowercase();
+        let text = folded(&String::from_utf8_lossy(row));
         match self {
             Self::Csv(_) => splitter.split_text(&text).iter().any(|field| texts.contains(field)),
             Self::Jsonl => texts.iter().any(|wanted| {

@@ -6,7 +6,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use bridgehead_sdk::{Account, AccountRecord};
+use bridgehead_sdk::{Account, AccountRecord, folded};
 
 use crate::error::Error;
 use crate::layout::TypeFile;
@@ -71,7 +71,7 @@ pub(crate) struct Taken {
 impl Names {
     fn taken_by(&self, row: &AccountRecord) -> Option<&'static str> {
         let same = |mine: &Option<String>, theirs: Option<&str>| match (mine, theirs) {
-            (Some(mine), Some(theirs)) => *mine == theirs.to_lowercase(),
+            (Some(mine), Some(theirs)) => *mine == folded(theirs),
             _ => false,
         };
         if same(&self.id, Some(row.id.as_str())) {
@@ -138,8 +138,8 @@ impl Question<'_> {
     /// The strings of which a relevant row would contain one, even if it cannot be parsed.
     fn texts(&self) -> Vec<String> {
         let account = self.account.map(|account| {
-            let id = account.id.as_ref().map(|id| id.as_str().to_lowercase());
-            let lower = |text: &Option<String>| text.as_ref().map(|text| text.to_lowercase());
+            let id = account.id.as_ref().map(|id| folded(id.as_str()));
+            let lower = |text: &Option<String>| text.as_deref().map(folded);
             [id, lower(&account.username), lower(&account.email)]
         });
         let names = [&self.names.id, &self.names.username, &self.names.email].map(Clone::clone);

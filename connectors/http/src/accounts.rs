@@ -6,6 +6,7 @@ use std::sync::Arc;
 use bridgehead_sdk::http::Shown;
 use bridgehead_sdk::{
     Account, AccountRecord, Cursor, Effect, Error, Page, Record, Ref, RejectedRecord, ResourceType, Retry,
+    composed, folded, is_same_id, spellings,
 };
 use futures::{StreamExt, TryStreamExt, stream};
 use minijinja::Value;
@@ -223,7 +224,8 @@ impl Accounts {
             let reads: Vec<(String, Vec<String>)> = reads.buffered(self.at_once).try_collect().await?;
             let member = reads.iter().flat_map(|(_, members)| members).next().cloned();
             let is_empty = reads.is_empty();
-            let refs = reads.into_iter().filter(|(_, members)| members.contains(&id));
+            let refs =
+                reads.into_iter().filter(|(_, members)| members.iter().any(|member| is_same_id(member, &id)));
             let refs: Vec<Ref> = refs.map(|(group, _)| Ref::new(group)).collect();
             if refs.is_empty() && !is_empty {
                 found.doubts.insert(slug.to_owned(), member.map_or(Doubt::Bare, Doubt::Member));
@@ -290,7 +292,21 @@ impl Accounts {
             // The accounts of this target do not have this field, so none matches.
             return Ok(None);
         }
-        self.find_by(target, account, lookup.as_ref()).await
+        let mut found: Option<Found> = None;
+        // Each Unicode form of the name, because the target may have an account in each that it does not consider the same.
+        for spelling in in_each_form(account) {
+            let Some(one) = self.find_by(target, &spelling, lookup.as_ref()).await? else { continue };
+            if let Some(other) = found.as_ref().filter(|known| known.record.id != one.record.id) {
+                let what = format!("User {} cannot be looked up", account.label());
+                return Err(two_accounts(target, &what, &other.record, &one.record));
+            }
+            found = Some(one);
+            if lookup.is_none() {
+                // The whole list has been searched.
+                break;
+            }
+        }
+        Ok(found)
     }
 
     /// The existing account with the user name or the email of a new account.
@@ -490,10 +506,10 @@ fn has_to_do_with(account: &Account, raw: &Value) -> bool {
         "by_username" => account.username.clone(),
         _ => account.email.clone(),
     };
-    let Some(wanted) = wanted.and_then(|wanted| serde_json::to_string(&wanted.to_lowercase()).ok()) else {
+    let Some(wanted) = wanted.and_then(|wanted| serde_json::to_string(&folded(&wanted)).ok()) else {
         return true;
     };
-    let text = serde_json::to_string(raw).unwrap_or_default().to_lowercase();
+    let text = folded(&serde_json::to_string(raw).unwrap_or_default());
     text.contains(wanted.trim_matches('"'))
 }
 
@@ -508,8 +524,10 @@ fn pick(target: &Target, account: &Account, read: Vec<Read>, what: &str) -> Resu
         }
     }
     if found.len() > 1 {
-        // If two names differ only in case, the exact match is used.
-        let is = |wanted: &Option<String>, found: &Option<String>| wanted.is_some() && wanted == found;
+        // If two names differ only in case, the exact match is used. Two names that look the same (in different Unicode forms) both match.
+        let form = |text: &Option<String>| text.as_deref().map(|text| composed(text).into_owned());
+        let is =
+            |wanted: &Option<String>, found: &Option<String>| wanted.is_some() && form(wanted) == form(found);
         let exact = |found: &Found| {
             is(&account.username, &found.record.username) || is(&account.email, &found.record.email)
         };
@@ -518,14 +536,34 @@ fn pick(target: &Target, account: &Account, read: Vec<Read>, what: &str) -> Resu
         }
     }
     match (found.pop(), found.pop(), unreadable) {
-        (Some(one), Some(other), _) if one.record.id != other.record.id => Err(Error::internal(format!(
-            "{what}: {} has two accounts with that name, {} and {}",
-            target.system, one.record.id, other.record.id
-        ))),
+        (Some(one), Some(other), _) if one.record.id != other.record.id => {
+            Err(two_accounts(target, what, &one.record, &other.record))
+        }
         (Some(one), _, _) => Ok(Some(one)),
         (None, _, Some(rejected)) => Err(cannot_be_read(target, &rejected, what)),
         (None, ..) => Ok(None),
     }
+}
+
+fn two_accounts(target: &Target, what: &str, one: &AccountRecord, other: &AccountRecord) -> Error {
+    Error::internal(format!(
+        "{what}: {} has two accounts with that name, {} and {}",
+        target.system, one.id, other.id
+    ))
+}
+
+/// The account with its user name, or else its email address, in each spelling.
+fn in_each_form(account: &Account) -> Vec<Account> {
+    let (name, place): (_, fn(&mut Account) -> &mut Option<String>) = match &account.username {
+        Some(username) => (Some(username), |account| &mut account.username),
+        None => (account.email.as_ref(), |account| &mut account.email),
+    };
+    let spelled = name.into_iter().flat_map(|name| spellings(name)).map(|name| {
+        let mut account = account.clone();
+        *place(&mut account) = Some(name);
+        account
+    });
+    spelled.collect()
 }
 
 fn cannot_be_read(target: &Target, rejected: &RejectedRecord, what: &str) -> Error {

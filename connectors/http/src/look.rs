@@ -5,7 +5,7 @@
 
 use std::collections::BTreeSet;
 
-use bridgehead_sdk::{Account, AccountRecord, Error};
+use bridgehead_sdk::{Account, AccountRecord, Error, is_same_id};
 use minijinja::Value;
 
 use crate::accounts::{Found, Sight};
@@ -190,7 +190,7 @@ impl Application {
             }
             return Ok(());
         };
-        if accounts.iter().any(|found| found.record.id.as_str() == member) {
+        if accounts.iter().any(|found| is_same_id(found.record.id.as_str(), &member)) {
             return Ok(());
         }
         let account = Account::by_id(member.as_str());

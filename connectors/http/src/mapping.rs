@@ -1,7 +1,8 @@
 //! Converts a target's record to a bridgehead record.
 
 use bridgehead_sdk::{
-    Account, AccountRecord, EntityRecord, Record, RejectedRecord, ResourceKind, SettingsError, is_secret_name,
+    Account, AccountRecord, EntityRecord, Record, RejectedRecord, ResourceKind, SettingsError, folded,
+    is_same_name, is_secret_name,
 };
 use serde_json::{Map, Value};
 
@@ -118,7 +119,7 @@ impl Mapping {
         let vars = Vars::default().with("record", record.clone());
         let names =
             self.fields.iter().filter(|(field, _)| matches!(field.as_str(), "username" | "email" | "name"));
-        names.filter_map(|(_, field)| field.text(&vars).ok()).map(|name| name.to_lowercase()).collect()
+        names.filter_map(|(_, field)| field.text(&vars).ok()).map(|name| folded(&name)).collect()
     }
 
     /// Whether a record may be an account, according to its own fields. If they do not decide it, it may.
@@ -134,9 +135,7 @@ impl Mapping {
             (None, None) => return true,
         };
         let field = self.fields.iter().find(|(field, _)| field == name);
-        field.is_none_or(|(_, field)| {
-            text(field).is_none_or(|text| text.to_lowercase() == wanted.to_lowercase())
-        })
+        field.is_none_or(|(_, field)| text(field).is_none_or(|text| is_same_name(&text, wanted)))
     }
 
     /// Whether accounts have this field.

@@ -3,7 +3,9 @@
 use std::collections::{BTreeSet, HashMap};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use bridgehead_sdk::{AccountRecord, Error, Memberships, Ref, ResourceKind, Retry, SettingsError};
+use bridgehead_sdk::{
+    AccountRecord, Error, Memberships, Ref, ResourceKind, Retry, SettingsError, comparable_id,
+};
 use minijinja::Value;
 
 use crate::pages::{ListOf, Pages};
@@ -106,14 +108,14 @@ impl Index {
         let mut index = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         for member in members {
             index.filled.insert(of);
-            index.of.entry(member).or_default().insert((of, Arc::clone(&group)));
+            index.of.entry(comparable_id(&member).into_owned()).or_default().insert((of, Arc::clone(&group)));
         }
     }
 
     /// The groups of one type that an account is in.
     pub(crate) fn groups(&self, account: &str, of: usize) -> Vec<Ref> {
         let mut index = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let groups = index.of.get(account).into_iter().flatten();
+        let groups = index.of.get(&*comparable_id(account)).into_iter().flatten();
         let groups = groups.filter(|(known, _)| *known == of).map(|(_, group)| Ref::new(&**group));
         let groups: Vec<Ref> = groups.collect();
         index.asked = true;

@@ -155,8 +155,8 @@ impl Pages {
         let records = self.records.list(&of_answer).map_err(|fault| unharmed(reply.fault(what, &fault)))?;
         if let Some(sign) = self.signs.fault(&reply) {
             return Err(Error::incomplete_listing(format!(
-                "{what}: {} returned {} with {sign} next to the records, so the list may be incomplete; add \
-                 it to {}.allow if it means something else",
+                "{what}: {} returned {} with {sign} next to the records, which reports a failure, so the \
+                 list may be incomplete; add it to {}.allow if it means something else",
                 reply.system(),
                 reply.status(),
                 self.key

@@ -206,7 +206,7 @@ impl Signs {
 /// response, such as a login page.
 pub(crate) fn fault_of_change(reply: &Reply) -> Option<String> {
     match reply.json() {
-        Some(answer) => fault_in(&json(answer)),
+        Some(answer) => fault_in(&json(answer)).map(|sign| format!("{sign}, which reports a failure")),
         None => reply.is_page().then(|| "a web page (HTML)".to_owned()),
     }
 }

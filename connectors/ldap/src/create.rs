@@ -11,10 +11,10 @@
 
 use std::sync::Arc;
 
-use bridgehead_sdk::{AccountStatus, Completion, Context, CreateAccount, Effect, Error, Retry};
+use bridgehead_sdk::{AccountStatus, Completion, Context, CreateAccount, Effect, Error, Retry, is_same_name};
 use secrecy::{ExposeSecret as _, SecretString};
 
-use crate::directory::{Directory, equals};
+use crate::directory::{Directory, named};
 use crate::duplicates;
 use crate::entry::Entry;
 use crate::failure::Failure;
@@ -167,7 +167,7 @@ async fn taken(
         account.id.iter().filter_map(|id| directory.layout().id.filter(id.as_str())).collect();
     for (field, value) in [("username", &account.username), ("email", &account.email)] {
         if let (Some(attribute), Some(value)) = (directory.layout().attribute(field), value) {
-            conditions.push(equals(attribute, value));
+            conditions.push(named(attribute, value));
         }
     }
     if conditions.is_empty() {
@@ -192,8 +192,8 @@ fn already_exists(directory: &Directory, create: &CreateAccount, other: &Entry) 
     let account = &create.account;
     let holds = |field: &str, value: &Option<String>| {
         let attribute = directory.layout().attribute(field)?;
-        let value = value.as_ref()?.to_lowercase();
-        let same = other.texts(attribute).flatten().any(|held| held.to_lowercase() == value);
+        let value = value.as_ref()?;
+        let same = other.texts(attribute).flatten().any(|held| is_same_name(held, value));
         same.then_some(())
     };
     let what = if holds("username", &account.username).is_some() {

@@ -2,7 +2,7 @@
 
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
-use bridgehead_sdk::{Account, Effect, Error, Redactor, Retry, SettingsError, Setup};
+use bridgehead_sdk::{Account, Effect, Error, Redactor, Retry, SettingsError, Setup, spellings};
 
 use crate::endpoint::Endpoint;
 use crate::entry::Entry;
@@ -343,10 +343,21 @@ impl Directory {
                         self.system()
                     )));
                 };
-                return Ok(Some(equals(attribute, value)));
+                return Ok(Some(named(attribute, value)));
             }
         }
         Err(Error::internal(format!("{}: the task does not identify an account", self.system())))
+    }
+}
+
+/// The filter for a name in each Unicode form: Active Directory may have an account in each, and they look the same.
+pub(crate) fn named(attribute: &str, name: &str) -> String {
+    match spellings(name).as_slice() {
+        [one] => equals(attribute, one),
+        several => {
+            let each: String = several.iter().map(|one| equals(attribute, one)).collect();
+            format!("(|{each})")
+        }
     }
 }
 

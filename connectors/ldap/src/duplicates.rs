@@ -3,7 +3,7 @@
 use bridgehead_sdk::Account;
 use ldap3::Scope;
 
-use crate::directory::{Directory, equals};
+use crate::directory::{Directory, named};
 use crate::entry::Entry;
 use crate::new_entry;
 use crate::session::{Search, Session};
@@ -44,7 +44,7 @@ pub(crate) async fn elsewhere(
         return Vec::new();
     }
     let layout = directory.layout();
-    let conditions: String = names.iter().map(|(attribute, value)| equals(attribute, value)).collect();
+    let conditions: String = names.iter().map(|(attribute, value)| named(attribute, value)).collect();
     let filter = format!("(|{conditions})");
     let attributes: Vec<&str> = names.iter().map(|(attribute, _)| attribute.as_str()).collect();
     let search = Search {

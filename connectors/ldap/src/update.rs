@@ -4,7 +4,7 @@ use bridgehead_sdk::{Account, Completion, Context, Effect, Error, UpdateAccount}
 use serde_json::Value;
 
 use crate::apply::{apply, modify};
-use crate::directory::{Directory, equals};
+use crate::directory::{Directory, named};
 use crate::entry::Entry;
 use crate::groups;
 use crate::lock;
@@ -131,7 +131,7 @@ async fn not_taken(
     for (field, what) in [("username", "user name"), ("email", "email address")] {
         let wanted = update.changes.get(field).and_then(Value::as_str).filter(|value| !value.is_empty());
         let (Some(value), Some(attribute)) = (wanted, directory.layout().attribute(field)) else { continue };
-        let others = directory.find_all(session, &equals(attribute, value)).await?;
+        let others = directory.find_all(session, &named(attribute, value)).await?;
         if let Some(other) = others.iter().find(|other| folded(&other.dn) != folded(&entry.dn)) {
             return Err(Error::account_already_exists(format!(
                 "User {}: the {what} {value} is already taken in {} by {}",

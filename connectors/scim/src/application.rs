@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use bridgehead_sdk::{Account, AccountRecord, Error};
+use bridgehead_sdk::{Account, AccountRecord, Error, composed, folded, spellings};
 
 use crate::change::Style;
 use crate::client::Scim;
@@ -103,41 +103,61 @@ impl Application<'_> {
             return self.search(path, value, None).await;
         }
         let attribute = path.for_filter();
-        let found = self.search(path, value, Some(&equals(&attribute, value))).await?;
-        let lower = value.to_lowercase();
-        if found.is_some() || lower == value {
-            return Ok(found);
-        }
         // Applications with case-sensitive filters usually store names in lowercase.
-        self.search(path, value, Some(&equals(&attribute, &lower))).await
+        for case in [value.to_owned(), value.to_lowercase()] {
+            let mut found: Option<Fields> = None;
+            // Each Unicode form, because an application may have an account in each that it does not consider the same.
+            for spelling in spellings(&case) {
+                let Some(user) = self.search(path, value, Some(&equals(&attribute, &spelling))).await? else {
+                    continue;
+                };
+                if found.as_ref().is_some_and(|known| id(known) != id(&user)) {
+                    return Err(self.several(value));
+                }
+                found = Some(user);
+            }
+            if found.is_some() || case == value.to_lowercase() {
+                return Ok(found);
+            }
+        }
+        Ok(None)
+    }
+
+    fn several(&self, value: &str) -> Error {
+        Error::internal(format!(
+            "{value} identifies several users in {}; change all but one of them there",
+            self.system()
+        ))
     }
 
     async fn search(&self, path: &Path, value: &str, filter: Option<&str>) -> Result<Option<Fields>, Error> {
-        let lower = value.to_lowercase();
+        let wanted = folded(value);
         let is_same = |found: Option<&serde_json::Value>| {
-            found.and_then(serde_json::Value::as_str).is_some_and(|found| found.to_lowercase() == lower)
+            found.and_then(serde_json::Value::as_str).is_some_and(|found| folded(found) == wanted)
         };
         let mut found: Option<Fields> = None;
         let walk = self.walk(self.users(), filter.map(|filter| ("filter", filter)));
         // A user name identifies one user (RFC 7643, section 4.1.1); an email address may identify several.
         let is_unique = path.stem().eq_ignore_ascii_case("userName");
-        // Some servers distinguish names that differ only in case.
-        let is_exact = |user: &Fields| path.get(user).and_then(serde_json::Value::as_str) == Some(value);
+        // Some servers distinguish names that differ only in case. Names in different Unicode forms look the same, so neither is preferred.
+        let is_exact = |user: &Fields| {
+            let name = path.get(user).and_then(serde_json::Value::as_str);
+            name.is_some_and(|name| composed(name) == composed(value))
+        };
         let mut place = Some(self.start());
-        while let Some(at) = place.filter(|_| !is_unique || !found.as_ref().is_some_and(is_exact)) {
+        let is_enough =
+            |found: &Option<Fields>| is_unique && value.is_ascii() && found.as_ref().is_some_and(is_exact);
+        while let Some(at) = place.filter(|_| !is_enough(&found)) {
             let step = walk.page(&at).await?;
             for user in step.records {
                 if is_same(path.get(&user)) {
-                    if is_unique && found.as_ref().is_some_and(is_exact) {
+                    let is_another = found.as_ref().is_some_and(|known| id(known) != id(&user));
+                    let has_exact = found.as_ref().is_some_and(is_exact);
+                    if is_unique && has_exact && !(is_another && is_exact(&user)) {
                         continue;
                     }
-                    let is_another = found.as_ref().is_some_and(|known| id(known) != id(&user));
-                    if is_another && !(is_unique && is_exact(&user)) {
-                        let message = format!(
-                            "{value} identifies several users in {}; change all but one of them there",
-                            self.system()
-                        );
-                        return Err(Error::internal(message));
+                    if is_another && (has_exact || !(is_unique && is_exact(&user))) {
+                        return Err(self.several(value));
                     }
                     found = Some(user);
                 } else if filter.is_some() && !path.holds(&user, is_same) {

@@ -1,11 +1,12 @@
 //! Converts changes of a user to the body of a `PATCH` or a `PUT`.
 
 use bridgehead_sdk::http::reqwest::Method;
+use bridgehead_sdk::is_same_id;
 use serde_json::{Value, json};
 
 use crate::path::Path;
 use crate::settings::{Booleans, Profile};
-use crate::wire::{Fields, PATCH, field, is_same, key, reference};
+use crate::wire::{Fields, PATCH, field, key, reference};
 
 /// The form in which an application expects changes.
 #[derive(Clone, Copy, Debug)]
@@ -171,7 +172,7 @@ pub(crate) fn with_members(group: &Fields, user: &str, is_member: bool) -> Optio
         Some(one) => vec![one.clone()],
         None => Vec::new(),
     };
-    let is_user = |item: &Value| item.as_object().and_then(reference).is_some_and(|id| is_same(&id, user));
+    let is_user = |item: &Value| item.as_object().and_then(reference).is_some_and(|id| is_same_id(&id, user));
     if members.iter().any(is_user) == is_member {
         return None;
     }

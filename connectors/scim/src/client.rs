@@ -311,8 +311,8 @@ impl Scim {
     /// The error for a list with a sign that it is not complete: it must neither end a listing nor mean that nobody was found.
     fn not_whole(&self, endpoint: &str, fault: &str) -> Error {
         let message = format!(
-            "{endpoint} cannot be listed: {} returned 200 with {fault} next to the records, so some may be \
-             missing",
+            "{endpoint} cannot be listed: {} returned 200 with {fault} next to the records, which reports a \
+             failure, so some may be missing",
             self.system()
         );
         Error::incomplete_listing(message).with_retry(Retry::Backoff)

@@ -93,7 +93,7 @@ pub(crate) fn in_spite_of_success(answer: &Answer, what: &str) -> Option<Error> 
     let fault = match answer.json::<Fields>() {
         Ok(body) if ScimError::of(&body).is_scim => "a SCIM error".to_owned(),
         // Nothing else shows whether a password was set.
-        Ok(body) => fault_beside_records(&body)?,
+        Ok(body) => format!("{}, which reports a failure", fault_beside_records(&body)?),
         Err(_) => "something other than SCIM".to_owned(),
     };
     let message =

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use bridgehead_sdk::{
     Account, AccountRecord, AccountStatus, EntityRecord, Memberships, Ref, RejectedRecord, SettingsError,
+    is_same_name,
 };
 use serde_json::{Value, json};
 
@@ -285,7 +286,7 @@ fn plain(value: &Value) -> Option<String> {
 /// Whether a user shows nothing that differs from what a task wants for a new one.
 pub(crate) fn agrees(account: &Account, record: &AccountRecord) -> bool {
     let same = |wanted: &Option<String>, found: &Option<String>| match (wanted, found) {
-        (Some(wanted), Some(found)) => wanted.to_lowercase() == found.to_lowercase(),
+        (Some(wanted), Some(found)) => is_same_name(wanted, found),
         (Some(_), None) => false,
         _ => true,
     };

@@ -9,10 +9,10 @@ use std::collections::{HashMap, VecDeque};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use bridgehead_sdk::http::Shown;
-use bridgehead_sdk::{Error, Memberships, Ref};
+use bridgehead_sdk::{Error, Memberships, Ref, comparable_id};
 
 use crate::groups::members;
-use crate::wire::{Fields, comparable, id};
+use crate::wire::{Fields, id};
 
 /// The maximum number of memberships; an application with more must show them on its accounts.
 const MOST: usize = 2_000_000;
@@ -111,7 +111,7 @@ impl Listings {
     /// The groups of a user.
     pub(crate) fn of(&self, listing: u64, user: &str, slug: &str) -> Result<Memberships, Fault> {
         self.with(listing, |index| {
-            let numbers = index.members.get(&*comparable(user)).map_or(&[][..], Vec::as_slice);
+            let numbers = index.members.get(&*comparable_id(user)).map_or(&[][..], Vec::as_slice);
             index.asked = true;
             index.matched |= !numbers.is_empty();
             let names = numbers.iter().filter_map(|number| index.groups.get(*number as usize));
@@ -149,7 +149,7 @@ impl Index {
             self.groups.push(own);
         }
         for user in users {
-            let of_user = self.members.entry(comparable(&user).into()).or_default();
+            let of_user = self.members.entry(comparable_id(&user).into()).or_default();
             if !of_user.contains(&number) {
                 of_user.push(number);
                 self.count += 1;

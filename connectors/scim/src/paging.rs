@@ -13,7 +13,7 @@ use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use bridgehead_sdk::http::Shown;
-use bridgehead_sdk::{Error, Evidence, RejectedRecord, Retry};
+use bridgehead_sdk::{Error, Evidence, RejectedRecord, Retry, folded};
 use serde::{Deserialize, Serialize};
 
 use crate::client::{Behind, Scim};
@@ -444,7 +444,7 @@ fn key(record: &Fields) -> String {
 /// The name of a record, which changes less often than its other attributes.
 fn name(record: &Fields) -> Option<String> {
     let name = text(record, "userName").or_else(|| text(record, "displayName"));
-    name.map(str::to_lowercase)
+    name.map(folded)
 }
 
 fn twin(id: String) -> RejectedRecord {

@@ -3,14 +3,14 @@
 //! If the application does not fill the attribute with memberships, every account appears to be in no group. So this is verified before a
 //! user is removed from groups, or left unchanged because it appears to be in none.
 
-use bridgehead_sdk::{Error, Memberships, Ref};
+use bridgehead_sdk::{Error, Memberships, Ref, is_same_id};
 
 use crate::application::Application;
 use crate::groups::members;
 use crate::mapping::groups_of;
 use crate::path::equals;
 use crate::settings::MembershipsFrom;
-use crate::wire::{Fields, field, id, is_same, text};
+use crate::wire::{Fields, field, id, text};
 
 /// How many groups, accounts or members are read individually if a list shows nothing.
 pub(crate) const LOOKED_AT: usize = 3;
@@ -115,7 +115,7 @@ impl Application<'_> {
                 let members = members(&group)
                     .map_err(|why| Error::incomplete_listing(format!("{}: {why}", self.system())))?;
                 let Some(group_id) = id(&group) else { continue };
-                if members.iter().any(|member| is_same(member, user))
+                if members.iter().any(|member| is_same_id(member, user))
                     && !survey.own.iter().any(|known| known.id == group_id)
                 {
                     let mut own = Ref::new(group_id.clone());

@@ -1,7 +1,5 @@
 //! Parses the data of a SCIM server. Resources stay JSON, because unknown attributes must survive a change.
 
-use std::borrow::Cow;
-
 use bridgehead_sdk::http::Answer;
 use serde_json::{Map, Value};
 
@@ -47,19 +45,6 @@ pub(crate) fn id(resource: &Fields) -> Option<String> {
         Value::Number(number) if !number.is_f64() => Some(number.to_string()),
         _ => None,
     }
-}
-
-/// An identifier in the form in which it is compared. Some servers write a UUID in a different case where they refer to it; other
-/// identifiers may be case-sensitive.
-pub(crate) fn comparable(id: &str) -> Cow<'_, str> {
-    let digits = id.bytes().filter(|byte| *byte != b'-');
-    let is_uuid = digits.clone().count() == 32 && digits.clone().all(|byte| byte.is_ascii_hexdigit());
-    if is_uuid { Cow::Owned(id.to_ascii_lowercase()) } else { Cow::Borrowed(id) }
-}
-
-/// Whether both identify the same resource.
-pub(crate) fn is_same(id: &str, other: &str) -> bool {
-    comparable(id) == comparable(other)
 }
 
 /// The version of a resource, for `If-Match`.

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::{Map, Value};
 
-use crate::{AccountId, AccountRecord, PayloadError, payload};
+use crate::{AccountId, AccountRecord, PayloadError, is_same_name, payload};
 
 /// Whether an account is active.
 // Exhaustive on purpose: a connector that writes a status must not skip one that it does not know. A status that this
@@ -186,10 +186,10 @@ impl Account {
     }
 
     /// Whether a record is this account. Compares the identifiers if both have one, otherwise the user names, otherwise
-    /// the emails; the last two ignoring case.
+    /// the emails; the last two ignoring case and Unicode forms, as [`is_same_name`] does.
     pub fn is_same_as(&self, record: &AccountRecord) -> bool {
         let same = |mine: &Option<String>, theirs: &Option<String>| match (mine, theirs) {
-            (Some(mine), Some(theirs)) => Some(mine.to_lowercase() == theirs.to_lowercase()),
+            (Some(mine), Some(theirs)) => Some(is_same_name(mine, theirs)),
             _ => None,
         };
         if let Some(id) = &self.id {
@@ -262,5 +262,16 @@ mod tests {
         let by_email = Account::by_email("ann@example.ORG");
         assert!(by_email.is_same_as(&record));
         assert!(!Account::by_id("u2").is_same_as(&record));
+    }
+
+    #[test]
+    fn names_in_another_unicode_form_are_the_same_and_identifiers_are_not() {
+        let mut record = AccountRecord::new("Jos\u{e9}");
+        record.username = Some("Jos\u{e9}".into());
+        record.email = Some("jos\u{e9}@example.org".into());
+        assert!(Account::by_username("JOSE\u{301}").is_same_as(&record));
+        assert!(Account::by_email("jose\u{301}@example.org").is_same_as(&record));
+        assert!(!Account::by_username("jose").is_same_as(&record));
+        assert!(!Account::by_id("Jose\u{301}").is_same_as(&record));
     }
 }

@@ -31,6 +31,7 @@ mod processes;
 mod record;
 mod redact;
 mod resource;
+mod same;
 mod settings;
 #[doc(hidden)]
 pub mod signs;
@@ -58,6 +59,7 @@ pub use processes::ProcessRegistry;
 pub use record::{EntityRecord, Memberships, Record, Ref, RejectedRecord};
 pub use redact::{Protection, REDACTED, Redactor, is_secret_name};
 pub use resource::{ResourceKind, ResourceType};
+pub use same::{comparable_id, composed, folded, is_same_id, is_same_name, spellings};
 pub use settings::{SettingsError, nearest};
 pub use signs::{fault_beside_records, fault_in};
 pub use trace::Trace;

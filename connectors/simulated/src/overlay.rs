@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 
-use bridgehead_sdk::{Account, AccountRecord};
+use bridgehead_sdk::{Account, AccountRecord, folded};
 
 use crate::people::People;
 
@@ -45,7 +45,7 @@ impl Overlay {
     pub(crate) fn find(&self, account: &Account) -> Option<(Key, AccountRecord)> {
         let mut candidates = Vec::new();
         if let Some(id) = &account.id {
-            candidates.extend(self.by_id.get(&id.as_str().to_lowercase()).copied());
+            candidates.extend(self.by_id.get(&folded(id.as_str())).copied());
             candidates.extend(self.people.number_of_id(id.as_str()).map(Key::First));
         } else {
             for name in [&account.username, &account.email].into_iter().flatten() {
@@ -58,12 +58,12 @@ impl Overlay {
 
     /// The account, other than `but`, that has this identifier, user name or email address, ignoring case.
     pub(crate) fn holder_of(&self, name: &str, but: Option<Key>) -> Option<AccountRecord> {
-        let name = name.to_lowercase();
+        let name = folded(name);
         let mut candidates = Vec::new();
         self.called(&name, &mut candidates);
         candidates.extend(self.by_id.get(&name).copied());
         candidates.extend(self.people.number_of_id(&name).map(Key::First));
-        let same = |text: Option<&str>| text.is_some_and(|text| text.to_lowercase() == name);
+        let same = |text: Option<&str>| text.is_some_and(|text| folded(text) == name);
         let mut others =
             candidates.into_iter().filter(|key| Some(*key) != but).filter_map(|key| self.get(key));
         others.find(|record| {
@@ -75,9 +75,9 @@ impl Overlay {
 
     /// Replaces an account.
     pub(crate) fn set(&mut self, key: Key, record: AccountRecord) {
-        self.by_id.insert(record.id.as_str().to_lowercase(), key);
+        self.by_id.insert(folded(record.id.as_str()), key);
         for name in [&record.username, &record.email].into_iter().flatten() {
-            let keys = self.by_name.entry(name.to_lowercase()).or_default();
+            let keys = self.by_name.entry(folded(name)).or_default();
             if !keys.contains(&key) {
                 keys.push(key);
             }
@@ -128,7 +128,7 @@ impl Overlay {
     /// The accounts that may have this user name or email address: an account in the index may have a different name by
     /// now.
     fn called(&self, name: &str, candidates: &mut Vec<Key>) {
-        let lower = name.to_lowercase();
+        let lower = folded(name);
         candidates.extend(self.by_name.get(&lower).into_iter().flatten());
         candidates.extend(self.people.number_of_name(&lower).map(Key::First));
     }

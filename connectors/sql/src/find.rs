@@ -3,7 +3,7 @@
 use std::collections::{HashMap, HashSet};
 use std::sync::atomic::Ordering;
 
-use bridgehead_sdk::{Account, AccountRecord, Error, Record, RejectedRecord, ResourceKind, Retry};
+use bridgehead_sdk::{Account, AccountRecord, Error, Record, RejectedRecord, ResourceKind, Retry, spellings};
 use serde_json::{Map, Value};
 
 use crate::driver::Row;
@@ -131,6 +131,13 @@ impl Database {
         let mut found: Vec<AccountRecord> = Vec::new();
         let mut another = None;
         for value in self.spellings(account, value) {
+            let Some(value) = value else {
+                if found.is_empty() {
+                    continue;
+                }
+                break;
+            };
+            let known = found.len();
             let locks = purpose == Purpose::Change { locks: true };
             let read = self.read_accounts(lease, statement, &value, locks).await;
             let records = match read {
@@ -146,13 +153,13 @@ impl Database {
                 })?;
                 // The database may compare loosely: `'17abc' = 17` is true in MySQL.
                 if account.is_same_as(&record) {
-                    found.push(record);
+                    // Another spelling may find it again.
+                    if !found[..known].iter().any(|one| one.id == record.id) {
+                        found.push(record);
+                    }
                 } else {
                     another = Some(record.id);
                 }
-            }
-            if !found.is_empty() {
-                break;
             }
         }
         match (another, purpose) {
@@ -169,18 +176,25 @@ impl Database {
         }
     }
 
-    /// The spellings of a name to look up: its own, and for SQLite, whose `lower()` and NOCASE only cover ASCII, also in lowercase and
-    /// uppercase.
-    fn spellings(&self, account: &Account, value: &str) -> Vec<String> {
-        let mut spellings = vec![value.to_owned()];
-        if self.plan.engine == Engine::Sqlite && account.id.is_none() && !value.is_ascii() {
+    /// The spellings of a name to look up: its own, in each Unicode form, because a database may have an account in each that it does not
+    /// consider the same. For SQLite, whose `lower()` and NOCASE only cover ASCII, also in lowercase and uppercase; these come after `None`,
+    /// and are only looked up if those before are not found.
+    fn spellings(&self, account: &Account, value: &str) -> Vec<Option<String>> {
+        if account.id.is_some() {
+            return vec![Some(value.to_owned())];
+        }
+        let mut spelled: Vec<Option<String>> = spellings(value).into_iter().map(Some).collect();
+        if self.plan.engine == Engine::Sqlite && !value.is_ascii() {
             for other in [value.to_lowercase(), value.to_uppercase()] {
-                if !spellings.contains(&other) {
-                    spellings.push(other);
+                spelled.push(None);
+                for one in spellings(&other).into_iter().map(Some) {
+                    if !spelled.contains(&one) {
+                        spelled.push(one);
+                    }
                 }
             }
         }
-        spellings
+        spelled
     }
 
     /// `None` if the value is not valid for the statement.

@@ -1,6 +1,6 @@
 //! Patterns for accounts that tasks must not touch.
 
-use bridgehead_sdk::is_invisible;
+use bridgehead_sdk::{folded, is_invisible};
 
 use super::leaf::{EXAMPLE, Leaf};
 use super::values::text;
@@ -11,6 +11,8 @@ pub struct Pattern {
     text: String,
     /// The lower-case strings between the stars; at least one.
     parts: Vec<String>,
+    /// The parts without a change of their Unicode form.
+    plain_parts: Vec<String>,
 }
 
 /// Why a string is not a valid pattern: it would silently protect no account. The operator must change it.
@@ -50,14 +52,25 @@ impl Pattern {
         if is_expression(text) {
             return Err(PatternError::Expression);
         }
-        Ok(Self { text: text.to_owned(), parts: text.to_lowercase().split('*').map(str::to_owned).collect() })
+        let parts = |text: &str| text.split('*').map(str::to_owned).collect();
+        Ok(Self {
+            text: text.to_owned(),
+            parts: parts(&folded(text)),
+            plain_parts: parts(&text.to_lowercase()),
+        })
     }
 
     /// Whether the pattern matches the whole text.
     pub fn matches(&self, text: &str) -> bool {
-        let text = text.to_lowercase();
-        let [first, middle @ .., last] = self.parts.as_slice() else {
-            return self.parts.first().is_some_and(|only| *only == text);
+        // In one Unicode form, `é` is not `e` followed by anything, but the operator may have meant it.
+        [(&self.parts, folded(text)), (&self.plain_parts, text.to_lowercase())]
+            .iter()
+            .any(|(parts, text)| Self::is_made_of(parts, text))
+    }
+
+    fn is_made_of(parts: &[String], text: &str) -> bool {
+        let [first, middle @ .., last] = parts else {
+            return parts.first().is_some_and(|only| only == text);
         };
         let Some(rest) = text.strip_prefix(first.as_str()).and_then(|rest| rest.strip_suffix(last.as_str()))
         else {
@@ -130,6 +143,14 @@ mod tests {
     fn pattern_without_a_star_matches_whole_text_ignoring_case() {
         assert!(matches("admin", "Admin") && matches("ÄRZTE", "ärzte"));
         assert!(!matches("admin", "admins") && !matches("admin", "sysadmin") && !matches("admin", ""));
+    }
+
+    #[test]
+    fn pattern_matches_names_in_either_unicode_form() {
+        assert!(matches("Jos\u{e9}", "jose\u{301}") && matches("JOSE\u{301}", "jos\u{e9}"));
+        assert!(matches("jos\u{e9}*", "Jose\u{301}-admin") && matches("*\u{e9}", "jose\u{301}"));
+        assert!(matches("jose*", "jose\u{301}"), "a protected name stays protected");
+        assert!(!matches("jose", "jos\u{e9}") && !matches("jose", "jose\u{301}"));
     }
 
     #[test]

@@ -7,7 +7,10 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use bridgehead_sdk::{AccountRecord, AccountStatus, Memberships, Operation, TaskId, is_secret_name};
+use bridgehead_sdk::{
+    AccountRecord, AccountStatus, Memberships, Operation, TaskId, composed, folded, is_same_name,
+    is_secret_name,
+};
 use serde_json::{Map, Value};
 use xxhash_rust::xxh3::xxh3_64;
 
@@ -257,18 +260,18 @@ fn plain(value: &Value) -> String {
 }
 
 fn is_equal(wanted: &Value, there: &Value) -> bool {
-    wanted == there || plain(wanted) == plain(there)
+    wanted == there || composed(&plain(wanted)) == composed(&plain(there))
 }
 
-/// Equal except for case and surrounding whitespace: the target stores the value in its own format.
+/// Equal except for case, Unicode form and surrounding whitespace: the target stores the value in its own format.
 fn is_alike(wanted: &Value, there: &Value) -> bool {
-    plain(wanted).trim().to_lowercase() == plain(there).trim().to_lowercase()
+    is_same_name(plain(wanted).trim(), plain(there).trim())
 }
 
 /// Equal in letters and digits. If the old value is unknown, only this distinguishes a reformatted value from one that was never changed.
 fn is_reformatted(wanted: &Value, there: &Value) -> bool {
     let essence = |value: &Value| -> String {
-        plain(value).chars().filter(|one| one.is_alphanumeric()).flat_map(char::to_lowercase).collect()
+        folded(&plain(value)).chars().filter(|one| one.is_alphanumeric()).collect()
     };
     !essence(wanted).is_empty() && essence(wanted) == essence(there)
 }

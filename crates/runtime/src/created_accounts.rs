@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
 
-use bridgehead_sdk::Account;
+use bridgehead_sdk::{Account, folded};
 
 /// The maximum number of names kept. Forgetting one is safe: the removal guard then counts an account that no longer exists.
 const MOST: usize = 20_000;
@@ -32,7 +32,7 @@ impl CreatedAccounts {
 }
 
 fn names(account: &Account) -> impl Iterator<Item = String> + '_ {
-    [&account.username, &account.email].into_iter().flatten().map(|name| name.to_lowercase())
+    [&account.username, &account.email].into_iter().flatten().map(|name| folded(name))
 }
 
 #[cfg(test)]

@@ -1,7 +1,8 @@
 //! Decides whether an account is in the state that an operation requests, for every read-back.
 
 use bridgehead_sdk::{
-    Account, AccountRecord, AccountStatus, CreateAccount, Memberships, Operation, is_secret_name,
+    Account, AccountRecord, AccountStatus, CreateAccount, Memberships, Operation, composed, folded,
+    is_same_name, is_secret_name,
 };
 use serde_json::{Map, Value};
 
@@ -46,9 +47,11 @@ pub(crate) fn compare(operation: &Operation, found: Option<&AccountRecord>) -> C
 /// sets nothing that cannot be shown. A field that the target does not show counts as a difference.
 pub(crate) fn is_identical(create: &CreateAccount, found: &AccountRecord) -> bool {
     let account = &create.account;
-    let text = |wanted: &Option<String>, found: &Option<String>| wanted.is_none() || wanted == found;
+    let form = |text: &Option<String>| text.as_deref().map(|text| composed(text).into_owned());
+    let text =
+        |wanted: &Option<String>, found: &Option<String>| wanted.is_none() || form(wanted) == form(found);
     let folded = |wanted: &Option<String>, found: &Option<String>| {
-        let fold = |text: &Option<String>| text.as_ref().map(|text| text.to_lowercase());
+        let fold = |text: &Option<String>| text.as_deref().map(folded);
         wanted.is_none() || fold(wanted) == fold(found)
     };
     create.password.is_none()
@@ -88,11 +91,11 @@ pub(crate) fn same_login(account: &Account, found: &AccountRecord) -> bool {
 /// display name, for example.
 fn attributes_agree(wanted: &Account, found: &AccountRecord) -> bool {
     let text = |wanted: &Option<String>, found: &Option<String>| match (wanted, found) {
-        (Some(wanted), Some(found)) => wanted == found,
+        (Some(wanted), Some(found)) => composed(wanted) == composed(found),
         _ => true,
     };
     let folded = |wanted: &Option<String>, found: &Option<String>| match (wanted, found) {
-        (Some(wanted), Some(found)) => wanted.to_lowercase() == found.to_lowercase(),
+        (Some(wanted), Some(found)) => is_same_name(wanted, found),
         _ => true,
     };
     folded(&wanted.email, &found.email)
@@ -201,6 +204,16 @@ mod tests {
         );
         assert_eq!(judge(json!({"id": "7", "username": "bob"})), Convergence::NotReached);
         assert_eq!(judge(json!(null)), Convergence::NotReached);
+    }
+
+    #[test]
+    fn target_may_store_names_in_another_unicode_form() {
+        let wanted = json!({"account": {"username": "Jos\u{e9}", "email": "jos\u{e9}@x", "display_name": "Jos\u{e9}"}});
+        let judge = |found| judge(Action::CreateAccount, wanted.clone(), found);
+        let found = |name: &str, display: &str| json!({"id": "7", "username": name, "email": format!("{name}@x"), "display_name": display});
+        assert_eq!(judge(found("jose\u{301}", "Jose\u{301}")), Convergence::Reached);
+        assert_eq!(judge(found("jose\u{301}", "jose\u{301}")), Convergence::NotReached, "the case counts");
+        assert_eq!(judge(found("jose", "Jos\u{e9}")), Convergence::NotReached);
     }
 
     #[test]

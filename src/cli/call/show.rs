@@ -2,7 +2,9 @@
 
 use std::sync::Arc;
 
-use bridgehead_sdk::{Account, AccountRecord, Description, Error, Redactor, Slug, counted, visible};
+use bridgehead_sdk::{
+    Account, AccountRecord, Description, Error, Redactor, Slug, counted, is_same_name, visible,
+};
 use serde_json::{Value, json};
 
 use super::super::args::Global;
@@ -217,7 +219,7 @@ impl Pages<'_> {
 
 /// The name of the identifier by which a record is the account.
 fn taken_by(account: &Account, record: &AccountRecord) -> Option<&'static str> {
-    let same = |mine: &Option<String>, theirs: &Option<String>| matches!((mine, theirs), (Some(mine), Some(theirs)) if mine.to_lowercase() == theirs.to_lowercase());
+    let same = |mine: &Option<String>, theirs: &Option<String>| matches!((mine, theirs), (Some(mine), Some(theirs)) if is_same_name(mine, theirs));
     if !account.is_same_as(record) {
         return None;
     }

@@ -295,6 +295,48 @@ async fn ambiguous_rows_for_one_account_are_an_error() {
 }
 
 #[tokio::test]
+async fn names_in_another_unicode_form_are_the_same_and_ambiguous_if_both_exist() {
+    let (one, other) = ("Jos\u{e9}", "Jose\u{301}");
+    for name in ["accounts.csv", "accounts.jsonl"] {
+        for (there, asked) in [(one, other), (other, one)] {
+            let is_csv = name.ends_with("csv");
+            let line = |id: &str, username: &str| {
+                if is_csv {
+                    format!("{id},{username}\n")
+                } else {
+                    json!({"id": id, "username": username}).to_string() + "\n"
+                }
+            };
+            let header = if is_csv { "id,username\n" } else { "" };
+            let file = |lines: &[String]| format!("{header}{}", lines.concat());
+            let place = Place::with(&[(name, &file(&[line("u1", there), line("u2", "jose")]))], &json!({}));
+            let before = place.read(name);
+            // A create must not make a second account that looks the same.
+            let create = json!({"account": {"id": "u9", "username": asked}});
+            let error = place.run(Action::CreateAccount, create).await.unwrap_err();
+            assert_refused(&error, Code::AccountAlreadyExists, Subject::Account);
+            let rename = json!({"account": {"id": "u2"}, "changes": {"username": asked.to_uppercase()}});
+            let error = place.run(Action::UpdateAccount, rename).await.unwrap_err();
+            assert!(error.message().contains("u1"), "{error}");
+            assert_eq!(place.read(name), before);
+            let found = place.connector.find_account(&Account::by_username(asked)).await.unwrap().unwrap();
+            assert_eq!((found.id.as_str(), found.username.as_deref()), ("u1", Some(there)));
+            // Neither of two accounts that look the same is chosen.
+            place.write(name, file(&[line("u1", there), line("u2", asked)]));
+            let before = place.read(name);
+            for account in [json!({"username": one}), json!({"username": other})] {
+                let delete = json!({"account": account});
+                let error = place.run(Action::DeleteAccount, delete).await.unwrap_err();
+                assert!(error.message().contains("are both"), "{error}");
+            }
+            assert_eq!(place.read(name), before);
+            place.run(Action::DeleteAccount, json!({"account": {"id": "u2"}})).await.unwrap();
+            assert!(place.read(name).contains(there) && !place.read(name).contains(asked));
+        }
+    }
+}
+
+#[tokio::test]
 async fn missing_or_damaged_folder_is_a_connection_error() {
     let place = Place::usual();
     let suspend = || place.run(Action::SuspendAccount, json!({"account": {"id": "u1"}}));

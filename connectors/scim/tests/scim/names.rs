@@ -41,3 +41,36 @@ async fn update_to_active_is_sent_if_the_user_shows_no_status() {
     run(&*connector, Action::UpdateAccount, payload).await.unwrap();
     assert_eq!(server.state().user("u05")["active"], true);
 }
+
+#[tokio::test]
+async fn name_in_another_unicode_form_is_found_and_ambiguous_if_both_exist() {
+    let (one, other) = ("Jos\u{e9}", "Jose\u{301}");
+    for lookup in ["list", "filter"] {
+        // The server compares character by character.
+        let server = Scripted::start(&json!({}), |ask, state| state.serve(&ask)).await;
+        server.state().users.push(json!({ "id": "x1", "userName": one, "active": true }));
+        let connector = server.connector(&json!({ "lookup": lookup }));
+        let find = async |name: &str| connector.find_account(&Account::by_username(name)).await;
+        for name in [one, other, "JOS\u{c9}", "JOSE\u{301}"] {
+            // A filter of this server ignores the case of ASCII letters only.
+            if lookup == "list" || name.contains("os") {
+                assert_eq!(find(name).await.unwrap().unwrap().id.as_str(), "x1", "{lookup} {name}");
+            }
+        }
+        assert!(find("jose").await.unwrap().is_none());
+        let create = json!({ "account": { "username": other } });
+        let error = run(&*connector, Action::CreateAccount, create).await.unwrap_err();
+        assert_eq!(error.code(), Code::AccountAlreadyExists, "{error}");
+        server.state().users.push(json!({ "id": "x2", "userName": other, "active": true }));
+        for name in [one, other] {
+            let error = find(name).await.unwrap_err();
+            assert!(error.message().contains("identifies several users"), "{lookup} {error}");
+            let delete = json!({ "account": { "username": name } });
+            run(&*connector, Action::DeleteAccount, delete).await.unwrap_err();
+        }
+        assert_eq!(
+            server.state().users.iter().filter(|user| user["id"] == "x1" || user["id"] == "x2").count(),
+            2
+        );
+    }
+}

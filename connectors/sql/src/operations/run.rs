@@ -9,6 +9,7 @@ use crate::fault::{Doing, Fault};
 use crate::plan::{Expectation, Parameter, Refusal, Role, Step};
 use crate::pool::Lease;
 use crate::rows::cell;
+use crate::settings::Engine;
 use crate::target::Database;
 use crate::value::as_text;
 
@@ -54,16 +55,29 @@ impl Database {
         inputs: &mut Inputs,
         purpose: Purpose<'_>,
     ) -> Result<u64, Error> {
+        let before = self.changes_so_far(lease, step, purpose).await?;
         let answer = self.run_statement(lease, step, inputs, purpose).await?;
         match &step.role {
-            Role::Run { expect, returns } => {
+            Role::Run { expect, returns, .. } => {
                 if let Some(expect) = expect {
                     self.check_expectation(step, expect, &answer, purpose)?;
                 }
                 if let Some(column) = returns {
                     inputs.id = Some(self.returned(step, column, &answer, purpose)?);
                 }
-                Ok(rows_of(step, &answer))
+                let rows = rows_of(step, &answer);
+                if let Some(table) = step.one_row_of.as_ref().filter(|_| rows > 1) {
+                    let why = format!(
+                        "{} changes {rows} rows of {table}, but a task must not change other accounts; nothing was \
+                         changed. Make its condition select one row, or set many_rows = true for this statement",
+                        step.statement.key
+                    );
+                    return Err(Error::internal(self.verdicts.message(purpose.doing, &why)));
+                }
+                let by_triggers = self.changes_so_far(lease, step, purpose).await?.zip(before);
+                Ok(by_triggers
+                    .filter(|_| rows == 0)
+                    .map_or(rows, |(after, before)| after.saturating_sub(before)))
             }
             Role::Require(refusal) if answer.rows.is_empty() => Err(self.refuse(step, refusal, purpose)),
             Role::Unless(refusal) if !answer.rows.is_empty() => Err(self.refuse(step, refusal, purpose)),
@@ -78,6 +92,23 @@ impl Database {
                 lease.run_made(&made).await.map(|_| 1).map_err(|fault| self.verdicts.of(&fault, doing))
             }
         }
+    }
+
+    /// The number of rows that a connection to SQLite has changed, for a statement that resets a password. It includes those that triggers
+    /// changed, unlike the number that a statement returns: a view's triggers make its changes.
+    async fn changes_so_far(
+        &self,
+        lease: &mut Lease,
+        step: &Step,
+        purpose: Purpose<'_>,
+    ) -> Result<Option<u64>, Error> {
+        let is_reset = matches!(purpose.doing, Doing::Acting { action: Action::ResetPassword, .. });
+        if !is_reset || !step.uses_password() || self.plan.engine != Engine::Sqlite {
+            return Ok(None);
+        }
+        let answer = lease.run_made("SELECT total_changes() AS changes").await;
+        let answer = answer.map_err(|fault| self.verdicts.of(&fault, purpose.doing))?;
+        Ok(answer.rows.first().and_then(|row| row.get("changes")?.as_u64()))
     }
 
     async fn run_statement(

@@ -11,6 +11,7 @@ use super::parameter::{Names, Parameter, Source, is_reserved};
 use super::records::{Accounts, Type};
 use super::statement::{Compiler, Statement};
 use super::steps::{self, Step};
+use super::writes::reads_from;
 use crate::hash::Hasher;
 use crate::settings::{Engine, ErrorSettings, ParameterSettings, RetrySettings, Settings};
 
@@ -64,7 +65,7 @@ impl Plan {
                 types.push(Type::build(&compiler, &key, kind, one)?);
             }
         }
-        let mut actions = BTreeMap::new();
+        let mut actions: BTreeMap<Action, Vec<Step>> = BTreeMap::new();
         for action in Action::ALL.iter().copied() {
             let Some(steps) = settings.actions.of(action) else { continue };
             let suspends = matches!(action, Action::SuspendAccount | Action::UnsuspendAccount);
@@ -74,6 +75,11 @@ impl Plan {
                 return Err(SettingsError::new(format!("actions.{action}"), message));
             }
             actions.insert(action, steps::of_action(&compiler, action, steps)?);
+        }
+        let table = reads_from(&accounts.by_id.sql);
+        let members = types.iter_mut().flat_map(|one| one.add.iter_mut().chain(&mut one.remove));
+        for step in actions.values_mut().flatten().chain(members) {
+            step.limit(settings.engine, table.as_deref());
         }
         let hasher = Hasher::new(&settings.hashes)?;
         let engine = settings.engine;

@@ -4,6 +4,7 @@ use bridgehead_sdk::{Action, Code, SettingsError, Subject};
 
 use super::parameter::{Parameter, Place};
 use super::statement::{Compiler, Statement};
+use super::writes::writes;
 use crate::settings::{Engine, RunSettings, StepSettings};
 
 /// One step: a statement, and how its result is used.
@@ -13,6 +14,33 @@ pub(crate) struct Step {
     pub(crate) role: Role,
     /// The step only runs if one of these fields changes.
     pub(crate) when: Option<Vec<String>>,
+    /// The table of which the statement must not change more than one row.
+    pub(crate) one_row_of: Option<String>,
+}
+
+impl Step {
+    /// Whether the statement uses the password or a hash of it.
+    pub(crate) fn uses_password(&self) -> bool {
+        let is_password =
+            |parameter: &Parameter| matches!(parameter, Parameter::Password | Parameter::PasswordHash(_));
+        self.statement.slots.iter().any(|slot| is_password(&slot.parameter))
+    }
+
+    /// Whether the statement changes data and leaves open how many rows.
+    fn is_open(&self) -> bool {
+        matches!(self.role, Role::Run { expect: None, may_change_many: false, .. })
+    }
+
+    /// Limits a statement to one row if it writes to the table of the accounts or sets a password: otherwise a task could change other
+    /// people's accounts as well. Other tables may have several rows for an account, such as its sessions.
+    pub(super) fn limit(&mut self, engine: Engine, accounts: Option<&str>) {
+        let Some(writes) = writes(&self.statement.sql).filter(|_| self.is_open()) else { return };
+        let is_of_accounts = accounts.is_some_and(|table| table.eq_ignore_ascii_case(&writes.table));
+        let is_counted = engine != Engine::Mysql || !writes.counts_more;
+        if is_counted && (is_of_accounts || self.uses_password()) {
+            self.one_row_of = Some(writes.table);
+        }
+    }
 }
 
 /// How the result of a statement is used.
@@ -24,6 +52,8 @@ pub(crate) enum Role {
         expect: Option<Expectation>,
         /// The column with the new account's identifier.
         returns: Option<String>,
+        /// Whether the configuration allows it to change rows of several accounts.
+        may_change_many: bool,
     },
     /// The result is the text of a statement, which is run.
     ExecuteResult,
@@ -120,10 +150,10 @@ fn build(compiler: &Compiler<'_>, key: &str, one: &RunSettings, place: Place) ->
         }
     };
     if is_check {
-        if one.expect.is_some() || one.returns.is_some() || one.execute_result {
+        if one.expect.is_some() || one.returns.is_some() || one.execute_result || one.many_rows {
             return Err(SettingsError::new(
                 key,
-                "is a check; expect, returns and execute_result only apply to sql",
+                "is a check; expect, many_rows, returns and execute_result only apply to sql",
             ));
         }
         let Some(code) = one.otherwise else {
@@ -134,6 +164,7 @@ fn build(compiler: &Compiler<'_>, key: &str, one: &RunSettings, place: Place) ->
             statement: compiler.query(key, text, place)?,
             role: if one.require.is_some() { Role::Require(refusal) } else { Role::Unless(refusal) },
             when: checked_when(compiler, key, one)?,
+            one_row_of: None,
         });
     }
     if one.otherwise.is_some() {
@@ -151,17 +182,24 @@ fn build(compiler: &Compiler<'_>, key: &str, one: &RunSettings, place: Place) ->
                                             names",
             );
         }
-        if one.expect.is_some() || one.returns.is_some() {
-            return error("execute_result", "always returns one row, so expect and returns do not apply");
+        if one.expect.is_some() || one.returns.is_some() || one.many_rows {
+            return error(
+                "execute_result",
+                "always returns one row, so expect, many_rows and returns do not apply",
+            );
         }
-        return Ok(Step { statement: compiler.query(key, text, place)?, role: Role::ExecuteResult, when });
+        let statement = compiler.query(key, text, place)?;
+        return Ok(Step { statement, role: Role::ExecuteResult, when, one_row_of: None });
+    }
+    if one.many_rows && one.expect.is_some() {
+        return error("many_rows", "does not apply with expect, which says how many rows there must be");
     }
     let expect = one
         .expect
         .as_ref()
         .map(|expect| Expectation { rows: expect.rows, refusal: refusal(one, expect.otherwise) });
-    let role = Role::Run { expect, returns: one.returns.clone() };
-    Ok(Step { statement: compiler.command(key, text, place)?, role, when })
+    let role = Role::Run { expect, returns: one.returns.clone(), may_change_many: one.many_rows };
+    Ok(Step { statement: compiler.command(key, text, place)?, role, when, one_row_of: None })
 }
 
 fn refusal(one: &RunSettings, code: Code) -> Refusal {

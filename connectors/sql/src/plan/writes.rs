@@ -11,6 +11,8 @@ pub(crate) struct Writes {
     pub(crate) columns: Option<Vec<String>>,
     /// Whether it inserts a row, so that a column that it does not name gets its default.
     pub(crate) makes_row: bool,
+    /// Whether MySQL may count more than the changed rows of the table: those of other tables, or a row that replaces another twice.
+    pub(crate) counts_more: bool,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -37,13 +39,24 @@ pub(crate) fn writes(sql: &str) -> Option<Writes> {
         let at = rest.iter().position(|token| is_word(token, before)).filter(|at| *at <= 2)?;
         rest = rest.get(at + 1..)?;
     }
+    let before_table = tokens.len() - rest.len();
     let (table, rest) = table(rest)?;
+    let ends = ["SET", "WHERE"];
+    let counts_more = if verb == "INSERT" {
+        rest.iter().any(|token| is_word(token, "DUPLICATE"))
+    } else {
+        let before = tokens.get(1..before_table).unwrap_or_default();
+        let behind = rest.iter().take_while(|token| !ends.iter().any(|end| is_word(token, end)));
+        before.iter().chain(behind).any(|token| {
+            *token == Token::Sign(',') || ["JOIN", "USING"].iter().any(|word| is_word(token, word))
+        })
+    };
     let columns = match verb.as_str() {
         "INSERT" => listed(rest),
         "UPDATE" => set(rest),
         _ => None,
     };
-    Some(Writes { table, columns, makes_row: verb == "INSERT" })
+    Some(Writes { table, columns, makes_row: verb == "INSERT", counts_more })
 }
 
 /// The first table that a query reads from, if it is a query.
@@ -184,10 +197,28 @@ mod tests {
         ];
         for (sql, table, columns, makes_row) in table {
             let columns = columns.map(|columns| columns.into_iter().map(str::to_owned).collect());
-            assert_eq!(writes(sql), Some(Writes { table: table.to_owned(), columns, makes_row }), "{sql}");
+            let expected = Writes { table: table.to_owned(), columns, makes_row, counts_more: false };
+            assert_eq!(writes(sql), Some(expected), "{sql}");
         }
         for other in ["SELECT 1", "WITH x AS (SELECT 1) DELETE FROM y", "CALL z()", "", "INSERT"] {
             assert_eq!(writes(other), None, "{other}");
+        }
+    }
+
+    #[test]
+    fn statements_whose_count_includes_other_rows_are_detected() {
+        for (sql, counts_more) in [
+            ("UPDATE a SET b = 1, c = 2 WHERE d IN (SELECT e FROM f JOIN g USING (h))", false),
+            ("UPDATE a JOIN b ON a.c = b.c SET a.d = 1, b.d = 1", true),
+            ("UPDATE a, b SET a.d = 1 WHERE a.c = b.c", true),
+            ("DELETE FROM a WHERE b IN (1, 2)", false),
+            ("DELETE a, b FROM a JOIN b ON a.c = b.c WHERE a.d = 1", true),
+            ("DELETE FROM a USING a JOIN b ON a.c = b.c WHERE a.d = 1", true),
+            ("INSERT INTO a (b, c) SELECT d, e FROM f JOIN g USING (h)", false),
+            ("INSERT INTO a (b) VALUES (1) ON DUPLICATE KEY UPDATE b = 2", true),
+        ] {
+            // A longer list of tables is skipped.
+            assert_eq!(writes(sql).is_none_or(|writes| writes.counts_more), counts_more, "{sql}");
         }
     }
 

@@ -80,6 +80,10 @@ pub struct RunSettings {
     /// How many rows `sql` must change or return: `{ rows = 1, otherwise = "ACCOUNT_NOT_FOUND" }`.
     #[serde(default)]
     pub expect: Option<ExpectSettings>,
+    /// Whether `sql` may change more than one row of the table of the accounts, or set more than one password. If not, that fails the
+    /// task, unless `expect` allows it.
+    #[serde(default)]
+    pub many_rows: bool,
     /// The column of `sql` that contains the new account's identifier, for example with `RETURNING id`. Only in `create_account`.
     #[serde(default)]
     pub returns: Option<String>,

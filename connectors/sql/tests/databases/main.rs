@@ -15,6 +15,7 @@ mod reading;
 mod relay;
 mod roles;
 mod secrecy;
+mod several;
 mod sqlite;
 mod stale;
 mod support;

@@ -3,8 +3,10 @@
 use bridgehead_sdk::{Action, Effect};
 use serde_json::{Value, json};
 
+use crate::mariadb::Shop;
+use crate::postgres::Crm;
 use crate::sqlite::{Wiki, open};
-use crate::support::execute;
+use crate::support::{create, execute, find};
 use sqlx::{Executor, Row};
 
 #[tokio::test(flavor = "multi_thread")]
@@ -81,4 +83,29 @@ async fn reset_that_changes_no_row_is_not_a_success() {
     assert!(error.message().contains("changed no row"), "{error}");
     execute(&*steps(&[set, other]), Action::ResetPassword, reset.clone()).await.unwrap();
     execute(&*steps(&[set]), Action::ResetPassword, reset).await.unwrap();
+}
+
+/// Each statement counts by itself: a change by another statement does not hide that the password stays.
+#[tokio::test(flavor = "multi_thread")]
+async fn other_changes_do_not_hide_a_reset_that_changes_no_row() {
+    let (wiki, shop, crm) = (Wiki::start().await, Shop::start().await, Crm::start().await);
+    let other = "UPDATE accounts SET last_name = 'reset' WHERE id = :id";
+    let wrong = "UPDATE accounts SET display_name = :password WHERE username = 'nobody' AND id = :id";
+    let set = "UPDATE accounts SET display_name = :password WHERE id = :id";
+    for example in [wiki.example("app.sqlite"), shop.example(), crm.example()] {
+        let steps = |steps: &[&str]| {
+            example.clone().patient().with("actions.reset_password", json!(steps)).connector()
+        };
+        let id = create(&*steps(&[set]), "ann").await;
+        let reset = json!({ "account": { "id": id }, "password": "hunter3-éü" });
+        for order in [[other, wrong], [wrong, other]] {
+            let error = execute(&*steps(&order), Action::ResetPassword, reset.clone()).await.unwrap_err();
+            assert_eq!(error.effect(), Effect::NotApplied, "{error}");
+            assert!(error.message().contains("changed no row"), "{error}");
+        }
+        let found = find(&*steps(&[set]), "ann").await.unwrap();
+        assert_eq!(found.last_name, None, "the other change was rolled back");
+        // One of several statements sets it, for example in whichever table has the account.
+        execute(&*steps(&[wrong, set, other]), Action::ResetPassword, reset).await.unwrap();
+    }
 }

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use bridgehead_sdk::{AccountStatus, Action, Code, Connector, Retry, Subject};
+use bridgehead_sdk::{Account, AccountStatus, Action, Code, Connector, Retry, Subject};
 use serde_json::json;
 
 use crate::example::Example;
@@ -39,6 +39,47 @@ async fn conflicts_are_told(example: Example) {
         execute(&*suspends, Action::SuspendAccount, json!({ "account": { "id": bob } })).await.unwrap_err();
     assert_eq!((error.code(), error.retry()), (Code::InternalError, Retry::Never), "{error}");
     assert!(error.message().contains("must be unique"), "{error}");
+}
+
+/// Names that look the same, in two Unicode forms, which the databases distinguish.
+async fn look_alikes_are_told(example: Example, off: &str) {
+    let (one, other) = ("Jos\u{e9}", "Jose\u{301}");
+    let connector = example.connector();
+    let first = create(&*connector, one).await;
+    let account = json!({ "account": { "username": other.to_uppercase() } });
+    let error = execute(&*connector, Action::CreateAccount, account).await.unwrap_err();
+    assert_eq!(error.code(), Code::AccountAlreadyExists, "{error}");
+    let bob = create(&*connector, "bob").await;
+    let payload = json!({ "account": { "id": bob }, "changes": { "username": other } });
+    let error = execute(&*connector, Action::UpdateAccount, payload).await.unwrap_err();
+    assert!(error.message().contains(&format!("the user name is taken by the account {first}")), "{error}");
+    assert_eq!(find(&*connector, other).await.unwrap().id.as_str(), first);
+
+    // Another program may make such an account; then neither of the two is chosen.
+    let rename = format!("UPDATE accounts SET username = '{other}', {off} WHERE id = :id");
+    let renames = example.with("actions.suspend_account", json!([rename])).connector();
+    execute(&*renames, Action::SuspendAccount, json!({ "account": { "id": bob } })).await.unwrap();
+    for name in [one, other] {
+        let error = connector.find_account(&Account::by_username(name)).await.unwrap_err();
+        assert!(error.message().contains("finds more than one account"), "{error}");
+        let delete = json!({ "account": { "username": name } });
+        let error = execute(&*connector, Action::DeleteAccount, delete).await.unwrap_err();
+        assert!(error.message().contains("finds more than one account"), "{error}");
+    }
+    assert!(connector.find_account(&Account::by_id(first.as_str())).await.unwrap().is_some());
+    assert!(connector.find_account(&Account::by_id(bob.as_str())).await.unwrap().is_some());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn names_in_two_unicode_forms_are_one_name() {
+    let wiki = Wiki::start().await;
+    look_alikes_are_told(wiki.example("app.sqlite").patient(), "status = 'suspended'").await;
+    let crm = Crm::start().await;
+    look_alikes_are_told(crm.example().patient(), "active = false").await;
+    let shop = Shop::start().await;
+    shop.server
+        .sql("shop", "ALTER TABLE accounts MODIFY username VARCHAR(255) COLLATE utf8mb4_general_ci NOT NULL");
+    look_alikes_are_told(shop.example().patient(), "active = FALSE").await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -4,6 +4,7 @@ use std::fs::File;
 use std::io::{self, BufRead, BufReader};
 use std::path::Path;
 
+use bridgehead_sdk::is_same_name;
 use jiff::Timestamp;
 
 use super::entry::Entry;
@@ -26,7 +27,7 @@ impl Filter {
     fn matches(&self, entry: &Entry) -> bool {
         let is = |wanted: &Option<String>, found: &Option<String>| match wanted {
             None => true,
-            Some(wanted) => found.as_ref().is_some_and(|found| found.to_lowercase() == wanted.to_lowercase()),
+            Some(wanted) => found.as_ref().is_some_and(|found| is_same_name(found, wanted)),
         };
         is(&self.app, &entry.app)
             && is(&self.task, &entry.task)

@@ -7,7 +7,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
-use bridgehead_sdk::TaskId;
+use bridgehead_sdk::{TaskId, folded};
 use jiff::Timestamp;
 use serde_json::Value;
 use xxhash_rust::xxh3::xxh3_64;
@@ -183,7 +183,7 @@ pub(crate) fn keys_of(id: &TaskId, payload: &Value) -> Vec<AccountKey> {
     let mut keys = Vec::new();
     let mut add = |value: Option<&Value>| {
         let name = match value {
-            Some(Value::String(text)) if !text.is_empty() => text.to_lowercase(),
+            Some(Value::String(text)) if !text.is_empty() => folded(text),
             Some(Value::Number(number)) => number.to_string(),
             _ => return,
         };

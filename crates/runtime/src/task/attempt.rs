@@ -5,6 +5,7 @@ use std::time::Duration;
 use bridgehead_resilience::Interrupted;
 use bridgehead_sdk::{
     Account, AccountRecord, Code, Completion, Context, Effect, Error, Operation, Retry, Subject, TaskId,
+    is_same_name,
 };
 use serde_json::Value;
 use tokio::time::Instant;
@@ -292,7 +293,7 @@ impl AttemptContext<'_> {
         }
         let account = self.operation.account();
         let differs = |wanted: &Option<String>, shown: &Option<String>| match (wanted, shown) {
-            (Some(wanted), Some(shown)) => Some(wanted.to_lowercase() != shown.to_lowercase()),
+            (Some(wanted), Some(shown)) => Some(!is_same_name(wanted, shown)),
             _ => None,
         };
         if let Some(id) = &account.id {

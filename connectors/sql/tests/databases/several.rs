@@ -1,0 +1,134 @@
+//! Statements that change the rows of more than one account.
+
+use bridgehead_sdk::{Action, Code, Connector, Effect, Record};
+use serde_json::{Value, json};
+
+use crate::example::Example;
+use crate::mariadb::Shop;
+use crate::postgres::Crm;
+use crate::sqlite::{Wiki, open};
+use crate::support::{accounts, create, execute, find, list};
+use sqlx::Executor;
+
+/// Statements that forget the account: they change everybody.
+const EVERYBODY: [(Action, &str, &str); 6] = [
+    (
+        Action::UpdateAccount,
+        "actions.update_account",
+        "UPDATE accounts SET first_name = :first_name WHERE username <> '' OR id = :id",
+    ),
+    (
+        Action::SuspendAccount,
+        "actions.suspend_account",
+        "UPDATE accounts SET {off} WHERE username <> '' OR id = :id",
+    ),
+    (
+        Action::UnsuspendAccount,
+        "actions.unsuspend_account",
+        "UPDATE accounts SET {on} WHERE username <> '' OR id = :id",
+    ),
+    (
+        Action::ResetPassword,
+        "actions.reset_password",
+        "UPDATE accounts SET display_name = :password WHERE username <> '' OR id = :id",
+    ),
+    (
+        Action::DeleteAccount,
+        "actions.delete_account",
+        "DELETE FROM accounts WHERE username <> '' OR id = :id",
+    ),
+    (
+        Action::CreateAccount,
+        "actions.create_account",
+        "INSERT INTO accounts (username, email) SELECT name, NULL FROM (SELECT :username AS name \
+         UNION ALL SELECT 'twin') AS names",
+    ),
+];
+
+async fn all(connector: &dyn Connector) -> Vec<Value> {
+    let (records, ..) = list(connector, &accounts()).await.unwrap();
+    let records = records.into_iter().map(|record| match record {
+        Record::Account(account) => serde_json::to_value(account).unwrap(),
+        Record::Entity(_) => panic!("no account"),
+    });
+    records.collect()
+}
+
+async fn nothing_changes(example: &Example, on: &str, off: &str) {
+    let example = example.clone().patient();
+    let plain = example.connector();
+    let id = create(&*plain, "ann").await;
+    create(&*plain, "bob").await;
+    let before = all(&*plain).await;
+    for (action, key, sql) in EVERYBODY {
+        let sql = sql.replace("{on}", on).replace("{off}", off);
+        let connector = example.clone().with(key, json!([sql])).connector();
+        let account =
+            if action == Action::CreateAccount { json!({ "username": "eve" }) } else { json!({ "id": id }) };
+        let payload = match action {
+            Action::UpdateAccount => json!({ "account": account, "changes": { "first_name": "Ann" } }),
+            Action::ResetPassword => json!({ "account": account, "password": "hunter3-éü" }),
+            _ => json!({ "account": account }),
+        };
+        let error = execute(&*connector, action, payload.clone()).await.unwrap_err();
+        assert_eq!((error.code(), error.effect()), (Code::InternalError, Effect::NotApplied), "{error}");
+        let message = error.message();
+        let label = if action == Action::CreateAccount { "eve" } else { id.as_str() };
+        assert!(message.contains(&format!("{key}.0 changes 2 rows of accounts")), "{message}");
+        assert!(message.contains(&format!("User {label}")), "{message}");
+        assert!(!message.contains("hunter3"), "{message}");
+        assert_eq!(all(&*plain).await, before, "{key}");
+    }
+    // It is allowed if the configuration says so.
+    let sql = "UPDATE accounts SET first_name = :first_name WHERE username <> '' OR id = :id";
+    let task = json!({ "account": { "id": id }, "changes": { "first_name": "Ann" } });
+    for step in [
+        json!({ "sql": sql, "many_rows": true }),
+        json!({ "sql": sql, "expect": { "rows": 2, "otherwise": "INTERNAL_ERROR" } }),
+    ] {
+        let connector = example.clone().with("actions.update_account", json!([step])).connector();
+        execute(&*connector, Action::UpdateAccount, task.clone()).await.unwrap();
+        assert_eq!(find(&*plain, "bob").await.unwrap().first_name.as_deref(), Some("Ann"));
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn statement_that_changes_several_accounts_is_rolled_back() {
+    let wiki = Wiki::start().await;
+    nothing_changes(&wiki.example("app.sqlite"), "status = 'active'", "status = 'suspended'").await;
+    let crm = Crm::start().await;
+    nothing_changes(&crm.example(), "active = true", "active = false").await;
+    let shop = Shop::start().await;
+    nothing_changes(&shop.example(), "active = TRUE", "active = FALSE").await;
+}
+
+/// Passwords may have a table of their own; the sessions of an account may have several rows in theirs.
+#[tokio::test(flavor = "multi_thread")]
+async fn other_tables_may_have_several_rows_unless_these_are_passwords() {
+    let wiki = Wiki::start().await;
+    let mut file = open(&wiki.path("app.sqlite")).await;
+    file.execute("CREATE TABLE secrets (owner, hash); CREATE TABLE sessions (owner)").await.unwrap();
+    let steps = |steps: &[&str]| {
+        wiki.example("app.sqlite").patient().with("actions.reset_password", json!(steps)).connector()
+    };
+    let ends = "DELETE FROM sessions WHERE owner = :id";
+    let set = "UPDATE secrets SET hash = :password_ssha WHERE owner = :id";
+    let connector = steps(&[set, ends]);
+    let id = create(&*connector, "ann").await;
+    let rows = format!(
+        "INSERT INTO secrets VALUES ('{id}', 'old'), (0, 'old'); INSERT INTO sessions VALUES ('{id}'), ('{id}'), (0)"
+    );
+    file.execute(sqlx::AssertSqlSafe(rows)).await.unwrap();
+    let reset = json!({ "account": { "id": id }, "password": "hunter3-éü" });
+    execute(&*connector, Action::ResetPassword, reset.clone()).await.unwrap();
+    let count = async |file: &mut sqlx::SqliteConnection, sql: &'static str| {
+        sqlx::query_scalar::<_, i64>(sql).fetch_one(file).await.unwrap()
+    };
+    let unchanged = "SELECT count(*) FROM secrets WHERE hash = 'old'";
+    assert_eq!(count(&mut file, unchanged).await, 1);
+    assert_eq!(count(&mut file, "SELECT count(*) FROM sessions").await, 1);
+    let everybody = "UPDATE secrets SET hash = :password_ssha WHERE owner IN (0, :id)";
+    let error = execute(&*steps(&[everybody, ends]), Action::ResetPassword, reset).await.unwrap_err();
+    assert!(error.message().contains("actions.reset_password.0 changes 2 rows of secrets"), "{error}");
+    assert_eq!(count(&mut file, unchanged).await, 1);
+}
