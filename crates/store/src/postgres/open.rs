@@ -215,6 +215,7 @@ impl Postgres {
 
     async fn acquire_key(&self, key: &str) -> Result<Acquired, Error> {
         let inner = &self.0;
+        let _turn = inner.moves.acquire().await;
         let mut connection = failover::connect(&inner.server, &inner.claims).await?;
         let (acquired, grant) =
             owners::acquire(&inner.server, &mut connection, &inner.node, key, &inner.claims.durations())
@@ -236,6 +237,7 @@ impl Postgres {
         let Some(held) = inner.claims.held(key) else { return Ok(()) };
         // This comes before the database is updated: from now on, this process writes nothing and starts nothing for the app.
         inner.claims.lose(key, held.epoch);
+        let _turn = inner.moves.acquire().await;
         let mut connection = failover::connect(&inner.server, &inner.claims).await?;
         owners::release(&inner.server, &mut connection, &inner.node, (key, held.epoch), is_over).await?;
         drop(connection.close().await);
