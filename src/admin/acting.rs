@@ -4,6 +4,7 @@
 //! an operator's action.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::body::Bytes;
 use axum::extract::{Path, State};
@@ -20,6 +21,8 @@ use super::site::Site;
 
 /// The log target of operators' actions.
 const AUDIT: &str = "bridgehead::audit";
+/// How long a response waits for the end of an action: less than a connection may last.
+const PATIENCE: Duration = Duration::from_secs(10);
 
 fn refused(asked: &Asked, status: StatusCode, heading: &str, text: &str, back: (&str, &str)) -> Response {
     page_with(status, pages::message(&asked.frame, heading, text, back))
@@ -206,16 +209,42 @@ pub(super) async fn perform(
         site.record_refusal(action.name(), Some(&app), "its form was not handed out, or was sent already");
         return stale(&asked, &back);
     }
-    match action.perform(operator, &app, &fields).await {
-        Ok(done) => {
-            tracing::info!(target: AUDIT, app, action = action.name(), "an operator on the page: {done}");
-            site.forget_lists();
-            site.notify(session, done);
+    let name = action.name();
+    let perform = perform_to_the_end(Arc::clone(&site), app, name, fields, session.to_owned());
+    match tokio::time::timeout(PATIENCE, operator.performing.spawn(perform)).await {
+        Ok(Ok(Ok(()))) => see(&back, None),
+        Ok(Ok(Err(refusal))) => answer(&asked, &refusal, &back),
+        Ok(Err(_)) => {
+            let text = "The action has ended with an error of bridgehead itself. Look into the log before you repeat it.";
+            answer(&asked, &Refusal::Failed(text.to_owned()), &back)
+        }
+        Err(_) => {
+            site.notify(session, format!("“{}” has begun and is not finished yet.", action.label()));
             see(&back, None)
         }
+    }
+}
+
+/// Performs an action, even if the browser does not wait for the response: an action is never left half done and unrecorded.
+async fn perform_to_the_end(
+    site: Arc<Site>,
+    app: String,
+    name: &'static str,
+    fields: Fields,
+    session: String,
+) -> Result<(), Refusal> {
+    let operator = site.operator.as_ref().ok_or(Refusal::NoSuchApp)?;
+    let action = site.actions.get(name).ok_or(Refusal::NoSuchApp)?;
+    match action.perform(operator, &app, &fields).await {
+        Ok(done) => {
+            tracing::info!(target: AUDIT, app, action = name, "an operator on the page: {done}");
+            site.forget_lists();
+            site.notify(&session, done);
+            Ok(())
+        }
         Err(refusal) => {
-            tracing::info!(target: AUDIT, app, action = action.name(), "an operator's action on the page was not done: {}", refusal.message());
-            answer(&asked, &refusal, &back)
+            tracing::info!(target: AUDIT, app, action = name, "an operator's action on the page was not done: {}", refusal.message());
+            Err(refusal)
         }
     }
 }

@@ -292,11 +292,14 @@ async fn agree_to_resolve(context: &Context, app: &str, task: &TaskId, word: &st
     }
     let (story, _) = looking::story(context, app, task).await?;
     let row = story.map(|story| story.row).unwrap_or_default();
+    let who = match task_rows::who(&row) {
+        who if who == "-" => String::new(),
+        who => format!(" ({who})"),
+    };
     let question = format!(
-        "Report {} for {} ({}) in {app} as {word}, and never execute it again? Type {word} to continue: ",
+        "Report {} for {}{who} in {app} as {word}, and never execute it again? Type {word} to continue: ",
         row.action.as_deref().unwrap_or("the task"),
         row.account.as_deref().unwrap_or("an unknown account"),
-        task_rows::who(&row),
     );
     if confirm::by_typing(&print::visible(&question), word) {
         return Ok(());

@@ -7,17 +7,29 @@ use super::{logging, looking, orders, print, table, task_rows};
 use bridgehead_config::Connectors;
 use bridgehead_runtime::inspection::{Standing, TaskStory};
 
-pub(super) async fn show(global: &Global, connectors: &Connectors, app: &str, task: &str) -> Outcome {
+pub(super) async fn show(global: &Global, connectors: &Connectors, app: Option<&str>, task: &str) -> Outcome {
     let context = Context::load(global, connectors)?;
     logging::start_quiet(&context.config.log, &context.redactor);
-    context.names(&[app.to_owned()])?;
+    let apps: Vec<String> = match app {
+        Some(app) => vec![app.to_owned()],
+        None => context.config.apps.keys().cloned().collect(),
+    };
+    context.names(&apps)?;
     let task = orders::task_id(task);
-    let (story, by) = looking::story(&context, app, &task).await?;
-    let Some(story) = story else {
-        return Err(Failure::new(
-            Exit::Failed,
-            format!("{app} has no task {task}: neither Iden nor the journal knows it"),
-        ));
+    let mut found = None;
+    for app in &apps {
+        let (story, by) = looking::story(&context, app, &task).await?;
+        if let Some(story) = story {
+            found = Some((story, by));
+            break;
+        }
+    }
+    let Some((story, by)) = found else {
+        let has_none = match app {
+            Some(app) => format!("{app} has no task {task}"),
+            None => format!("no app ({}) has a task {task}", apps.join(", ")),
+        };
+        return Err(Failure::new(Exit::Failed, format!("{has_none}: neither Iden nor the journal knows it")));
     };
     if global.json {
         let mut json = serde_json::to_value(&story).unwrap_or_default();

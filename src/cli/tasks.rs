@@ -19,7 +19,7 @@ const SHOWN: u64 = 50;
 pub(crate) async fn run(global: &Global, connectors: &Connectors, command: Tasks) -> Outcome {
     match command {
         Tasks::List(selected) => list(global, connectors, selected).await,
-        Tasks::Show { app, task } => task_story::show(global, connectors, &app, &task).await,
+        Tasks::Show { app, task } => task_story::show(global, connectors, app.as_deref(), &task).await,
         Tasks::Release(selected) => orders::release(global, connectors, selected).await,
         Tasks::Retry(selected) => orders::retry(global, connectors, selected).await,
         Tasks::Resolve(asked) => orders::resolve(global, connectors, asked).await,

@@ -136,6 +136,11 @@ async fn task_history_is_shown_without_a_daemon() {
     assert_eq!((&told["by"], &told["standing"]), (&json!("state"), &json!("begun")));
     assert_eq!(phases(&told), ["fetch", "admit", "look_up", "execute", "wait"]);
     assert!(told["next"].as_str().expect("a sentence").contains("is not running"), "{told:#}");
+    let by_id = world.run(&["tasks", "show", &task, "--json"]).await;
+    assert_eq!((by_id.status.code(), &parsed(&by_id)["task"]), (Some(0), &told["task"]), "{by_id:?}");
+    let nowhere = world.run(&["tasks", "show", "no-such-task"]).await;
+    assert_eq!(nowhere.status.code(), Some(1));
+    assert!(stderr(&nowhere).contains("no app (hr) has a task no-such-task"), "{nowhere:?}");
     let unknown = world.run(&["tasks", "show", "hr", "no-such-task"]).await;
     assert_eq!(unknown.status.code(), Some(1));
     assert!(

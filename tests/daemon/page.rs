@@ -90,6 +90,11 @@ impl<'a> Visitor<'a> {
         post(self.here, path, &self.cookie, body, self.here).await
     }
 
+    /// The bytes of such a request.
+    pub(crate) fn request(&self, path: &str, body: &str) -> String {
+        request(self.here, path, &self.cookie, body, self.here)
+    }
+
     /// The form of a page as the body that a browser posts.
     pub(crate) async fn form(&self, path: &str) -> String {
         let page = self.get(path).await;
@@ -110,12 +115,15 @@ fn fields(page: &str) -> String {
 }
 
 pub(crate) async fn post(here: &str, path: &str, cookie: &str, body: &str, origin: &str) -> Answer {
-    let head = format!(
+    ask(here, request(here, path, cookie, body, origin).trim_end()).await
+}
+
+fn request(here: &str, path: &str, cookie: &str, body: &str, origin: &str) -> String {
+    format!(
         "POST {path} HTTP/1.1\r\nHost: {here}\r\nOrigin: http://{origin}\r\nCookie: {cookie}\r\n\
          Content-Type: application/x-www-form-urlencoded\r\nContent-Length: {}\r\n\r\n{body}",
         body.len()
-    );
-    ask(here, head.trim_end()).await
+    )
 }
 
 fn tasks(page: &str) -> Vec<String> {

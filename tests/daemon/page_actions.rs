@@ -1,6 +1,8 @@
 //! Actions on a task or an app from the page: the same as on the command line, and recorded in the audit log with the page as their source.
 
+use bridgehead::sandbox::{Effect, Fault};
 use serde_json::{Value, json};
+use tokio::io::AsyncWriteExt;
 
 use crate::actions::{PATIENT, error, phases, story_until, unknown_with};
 use crate::admin::{address, get, status};
@@ -126,6 +128,53 @@ async fn sync_cancelled_on_the_page_removes_no_account() {
     let page = act(&visitor, "/apps/hr/actions/cancel-sync", "").await;
     assert!(page.contains("The sync has ended: abandoned."), "{page}");
     assert!(!world.sandbox.ledger().iter().any(|entry| entry.path.ends_with("/complete/")));
+    assert_eq!(audited(&world, "cancel_sync").await.len(), 1);
+    daemon.stop().await;
+}
+
+/// The next sync of the queue starts at once, so a look at the progress alone does not show that the cancelled one has ended.
+#[tokio::test]
+async fn sync_is_cancelled_on_the_page_while_another_one_waits() {
+    let world = World::new().await;
+    world.configure(&format!("{}{WITH_TOKEN}", crate::actions::SLOW_SYNC));
+    let daemon = start(&world);
+    let here = address(&daemon).await;
+    daemon.says("ready").await;
+    let visitor = Visitor::signed_in(&here).await;
+    let pushes = || world.sandbox.ledger().iter().filter(|entry| entry.method == "PUT").count();
+    act(&visitor, "/apps/hr/actions/sync", "").await;
+    eventually("something is pushed", || pushes() > 0).await;
+    act(&visitor, "/apps/hr/actions/sync", "").await;
+    let page = act(&visitor, "/apps/hr/actions/cancel-sync", "").await;
+    assert!(page.contains("The sync has ended: abandoned."), "{page}");
+    let entries = audited(&world, "cancel_sync").await;
+    assert_eq!(entries.len(), 1);
+    assert_eq!(entries[0]["evidence"]["ended"], "abandoned");
+    daemon.stop().await;
+}
+
+#[tokio::test]
+async fn action_ends_and_is_recorded_although_the_browser_has_gone() {
+    let world = World::new().await;
+    world.configure(&format!("{}{WITH_TOKEN}", crate::actions::SLOW_SYNC));
+    let daemon = start(&world);
+    let here = address(&daemon).await;
+    daemon.says("ready").await;
+    let visitor = Visitor::signed_in(&here).await;
+    act(&visitor, "/apps/hr/actions/sync", "").await;
+    let has = |part: &str| world.sandbox.ledger().iter().any(|entry| entry.path.contains(part));
+    eventually("the session is open", || has("/sync/")).await;
+    // The cancellation waits for Iden until the test lets it go on.
+    let unavailable = Fault::new(Effect::answer_json(503, json!({"detail": "later"})));
+    let unavailable = world.sandbox.add_fault(unavailable.method("POST").path("**/abandon/"));
+    let form = visitor.form("/apps/hr/actions/cancel-sync").await;
+    let mut browser = tokio::net::TcpStream::connect(&here).await.expect("it listens");
+    let request = visitor.request("/apps/hr/actions/cancel-sync", &form);
+    browser.write_all(request.as_bytes()).await.expect("it takes the request");
+    eventually("Iden is asked to abandon the session", || has("/abandon/")).await;
+    drop(browser);
+    assert!(world.sandbox.remove_fault(unavailable));
+    daemon.says("an operator on the page: The sync has ended: abandoned.").await;
     assert_eq!(audited(&world, "cancel_sync").await.len(), 1);
     daemon.stop().await;
 }

@@ -13,9 +13,9 @@ use super::keys::{Keys, Kind, unknown};
 use super::layers::Layers;
 use super::origin::Origin;
 use super::tree::{Entry, SourcedValue, Table, Value, join};
-use super::{Connectors, Errors};
+use super::{Connectors, Errors, suspicious};
 
-const PREFIX: &str = "BRIDGEHEAD__";
+pub(super) const PREFIX: &str = "BRIDGEHEAD__";
 const SEPARATOR: &str = "__";
 /// Far deeper than any key; keeps a malformed variable from exhausting the stack.
 const DEEPEST: usize = 32;
@@ -50,7 +50,16 @@ pub(super) fn overlay(
                 }
                 layers.add(nest(path, node, &origin))?;
             }
-            Err((key, problem)) => problems.report(&origin, key, problem),
+            Err((key, problem)) => {
+                let tree = layers.tree();
+                let apps = tree.get("apps").and_then(SourcedValue::as_table).into_iter();
+                let apps: Vec<&str> = apps.flat_map(|table| table.keys().map(String::as_str)).collect();
+                let meant = suspicious::meant(name, &apps).filter(|meant| *meant != *variable);
+                let advice = meant.map_or_else(String::new, |meant| {
+                    format!(" (use two underscores between levels; write {meant})")
+                });
+                problems.report(&origin, key, problem + &advice);
+            }
         }
     }
     Ok(())

@@ -237,7 +237,7 @@ impl Config {
         let mut warnings: Vec<String> = secrets.filter_map(|secret| secret.warning(environment)).collect();
         warnings.extend(self.apps.values().flat_map(|app| app.target.warnings()));
         warnings.extend(suspicious::of(self));
-        warnings.extend(suspicious::variables(environment));
+        warnings.extend(suspicious::variables(environment, self.apps.keys().map(String::as_str)));
         warnings.sort();
         warnings.dedup();
         warnings

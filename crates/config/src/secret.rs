@@ -63,8 +63,9 @@ pub enum SecretError {
     },
     /// The operator must pass the credential, or use another kind of reference.
     #[error(
-        "the credential '{name}' is not available: CREDENTIALS_DIRECTORY is not set; with systemd, add \
-         `LoadCredential={name}:/path/to/file` to the unit; otherwise write {{ file = \"/path/to/file\" }}"
+        "the credential '{0}' is not available: CREDENTIALS_DIRECTORY is not set; with systemd, add \
+         `LoadCredential={0}:/path/to/file` to the unit; otherwise write {{ file = \"/path/to/file\" }}",
+        credential_name(name)
     )]
     NoCredentials {
         /// The name of the credential.
@@ -72,14 +73,18 @@ pub enum SecretError {
     },
     /// The operator must add the credential to the unit, or correct its name.
     #[error(
-        "the credential '{name}' was not passed to the daemon; add `LoadCredential={name}:/path/to/file` to the unit"
+        "the credential '{0}' was not passed to the daemon; add `LoadCredential={0}:/path/to/file` to the unit",
+        credential_name(name)
     )]
     NoSuchCredential {
         /// The name of the credential.
         name: String,
     },
     /// The operator must create the file, or make it readable for the daemon's user only.
-    #[error("cannot read {path}: {cause}; put the secret there, readable for the user that runs bridgehead")]
+    #[error(
+        "cannot read {}: {cause}; put the secret there, readable for the user that runs bridgehead",
+        file_name(path, cause)
+    )]
     Unreadable {
         /// The path of the file.
         path: PathBuf,
@@ -110,6 +115,9 @@ fn there(place: &Secret) -> String {
     }
 }
 
+/// In place of a name that may be the secret itself.
+const NOT_SHOWN: &str = "(a name that is not shown, because it looks like a secret)";
+
 /// The name of a variable for display: a name in an unusual format may be the secret itself, put in the wrong place.
 fn variable(name: &str) -> &str {
     let usual = |one: char| one.is_ascii_uppercase() || one.is_ascii_digit() || one == '_';
@@ -121,6 +129,29 @@ fn variable(name: &str) -> &str {
         "named in env (not shown, because it does not look like the name of a variable and may be the \
          secret itself)"
     }
+}
+
+/// The name of a credential for display.
+fn credential_name(name: &str) -> &str {
+    if looks_secret(name) { NOT_SHOWN } else { name }
+}
+
+/// The path of a file for display. If the file does not exist, its name may be the secret itself.
+fn file_name(path: &Path, cause: &std::io::Error) -> String {
+    let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
+    if cause.kind() == std::io::ErrorKind::NotFound && looks_secret(name) {
+        path.with_file_name(NOT_SHOWN).display().to_string()
+    } else {
+        path.display().to_string()
+    }
+}
+
+/// Whether a name looks random: long, without a dot, with letters and digits in turn.
+fn looks_secret(name: &str) -> bool {
+    let kinds: Vec<bool> =
+        name.chars().filter(|one| one.is_alphanumeric()).map(|one| one.is_ascii_digit()).collect();
+    let turns = kinds.windows(2).filter(|pair| pair.first() != pair.last()).count();
+    !name.contains('.') && kinds.len() >= 16 && turns >= 4
 }
 
 impl Secret {

@@ -3,7 +3,9 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use super::environment::PREFIX;
 use super::keys::{Keys, Kind};
+use super::tree::join;
 use super::{Config, Guard, Schedule, schema};
 
 /// A target that is read more often than this is read almost continuously.
@@ -108,42 +110,59 @@ fn guard(guard: &Guard) -> Vec<String> {
     warnings
 }
 
-/// Variables that look like a key of the configuration but lack an underscore: `BRIDGEHEAD_BRIDGE_BASE_URL`. One sentence each.
-pub(super) fn variables(environment: &BTreeMap<String, String>) -> Vec<String> {
-    let known = schema::document();
-    let root = Keys::of(&known);
-    let mut keys = Vec::new();
-    for section in root.names() {
-        let Some(of) = root.child(section).filter(|of| of.kind() == Kind::Table) else { continue };
-        let names = of.names().into_iter();
-        // Variables with such names often contain a secret.
-        let plain = names.filter(|name| of.child(name).is_none_or(|key| key.kind() != Kind::Secret));
-        keys.extend(plain.map(|name| format!("{section}.{name}")));
-    }
-    let found = misspelt(environment, &keys).into_iter();
-    found
-        .map(|(variable, meant)| {
-            format!(
-                "the environment variable {variable} is ignored: use two underscores between levels; \
-                     write {meant}"
-            )
-        })
-        .collect()
+/// Variables that look like a key of the configuration but are ignored, because they are in lower case or lack an underscore:
+/// `BRIDGEHEAD_BRIDGE_BASE_URL`. One sentence each.
+pub(super) fn variables<'a>(
+    environment: &BTreeMap<String, String>,
+    apps: impl Iterator<Item = &'a str>,
+) -> Vec<String> {
+    let apps: Vec<&str> = apps.collect();
+    let prefix = PREFIX.trim_end_matches('_');
+    let ignored = environment.keys().filter(|variable| !variable.starts_with(PREFIX));
+    let near = ignored.filter_map(|variable| {
+        let (start, name) = variable.split_at_checked(prefix.len())?;
+        let is_ours = start.eq_ignore_ascii_case(prefix) && name.starts_with('_');
+        Some((variable, meant(name, &apps).filter(|_| is_ours)?))
+    });
+    near.map(|(variable, meant)| {
+        format!(
+            "the environment variable {variable} is ignored: use upper-case letters, and two underscores \
+                 between levels; write {meant}"
+        )
+    })
+    .collect()
 }
 
-fn misspelt<'a>(environment: &'a BTreeMap<String, String>, keys: &[String]) -> Vec<(&'a str, String)> {
+/// The variable of the key that a name without regard to case and underscores stands for.
+pub(super) fn meant(name: &str, apps: &[&str]) -> Option<String> {
     let flat = |text: &str| text.to_lowercase().replace(['.', '_', '-'], "");
-    let mut found = Vec::new();
-    for variable in environment.keys() {
-        let Some(rest) = variable.strip_prefix("BRIDGEHEAD_").filter(|rest| !rest.starts_with('_')) else {
-            continue;
-        };
-        if let Some(key) = keys.iter().find(|key| flat(key) == flat(rest)) {
-            let meant = key.to_uppercase().replace('.', "__");
-            found.push((variable.as_str(), format!("BRIDGEHEAD__{meant}")));
+    let known = schema::document();
+    let mut keys = Vec::new();
+    leaves(Keys::of(&known), "", apps, &mut keys);
+    let name = flat(name);
+    let key = keys.iter().find(|key| match key.strip_suffix(".…") {
+        Some(table) => name.starts_with(&flat(table)),
+        None => flat(key) == name,
+    });
+    key.map(|key| format!("{PREFIX}{}", key.to_uppercase().replace('-', "_").replace('.', "__")))
+}
+
+/// All keys below a table. A table whose keys are defined elsewhere ends with `…`.
+fn leaves(keys: Keys<'_>, above: &str, apps: &[&str], into: &mut Vec<String>) {
+    let names = if keys.kind() == Kind::Map { apps.to_vec() } else { keys.names() };
+    for name in names {
+        let Some(below) = keys.child(name) else { continue };
+        let path = join(above, name);
+        match below.kind() {
+            // Variables with such names often contain a secret.
+            Kind::Secret => {}
+            Kind::Free => into.push(format!("{path}.…")),
+            Kind::Leaf => into.push(path),
+            // Only the apps have names that the operator chooses.
+            Kind::Map if path != "apps" => {}
+            Kind::Table | Kind::Map => leaves(below, &path, apps, into),
         }
     }
-    found
 }
 
 #[cfg(test)]
@@ -151,18 +170,31 @@ mod tests {
     use super::*;
 
     #[test]
-    fn variable_missing_an_underscore_is_detected() {
-        let environment = BTreeMap::from(
-            [
-                "BRIDGEHEAD_BRIDGE_BASE_URL",
-                "BRIDGEHEAD_API_KEY",
-                "BRIDGEHEAD_CONFIG",
-                "BRIDGEHEAD__LOG__LEVEL",
-            ]
-            .map(|name| (name.to_owned(), String::new())),
-        );
-        let keys = ["bridge.base_url", "bridge.api_key", "log.level"].map(str::to_owned);
-        let found = misspelt(&environment, &keys);
-        assert_eq!(found, [("BRIDGEHEAD_BRIDGE_BASE_URL", "BRIDGEHEAD__BRIDGE__BASE_URL".to_owned())]);
+    fn variable_that_looks_like_a_key_is_detected() {
+        for (variable, meant) in [
+            ("BRIDGEHEAD_BRIDGE_BASE_URL", Some("BRIDGEHEAD__BRIDGE__BASE_URL")),
+            ("bridgehead__bridge__base_url", Some("BRIDGEHEAD__BRIDGE__BASE_URL")),
+            ("Bridgehead_Log_Level", Some("BRIDGEHEAD__LOG__LEVEL")),
+            ("BRIDGEHEAD_APPS_ACME_HR_SYNC_EVERY", Some("BRIDGEHEAD__APPS__ACME_HR__SYNC__EVERY")),
+            (
+                "BRIDGEHEAD_APPS__ACME_HR__SYNC__GUARD__MIN_RECORDS",
+                Some("BRIDGEHEAD__APPS__ACME_HR__SYNC__GUARD__MIN_RECORDS"),
+            ),
+            ("BRIDGEHEAD_APPS_ACME_HR_TARGET_URL", Some("BRIDGEHEAD__APPS__ACME_HR__TARGET__…")),
+            ("BRIDGEHEAD_API_KEY", None),
+            ("BRIDGEHEAD_BRIDGE_API_KEY", None),
+            ("BRIDGEHEAD_APPS_OTHER_SYNC_EVERY", None),
+            ("BRIDGEHEAD_CONFIG", None),
+            ("BRIDGEHEAD__LOG__LEVEL", None),
+            ("BRIDGE", None),
+            ("ÄÖÜBRIDGE", None),
+        ] {
+            let environment = BTreeMap::from([(variable.to_owned(), String::new())]);
+            let told = variables(&environment, ["acme-hr"].into_iter());
+            assert_eq!(told.len(), usize::from(meant.is_some()), "{variable}: {told:?}");
+            if let Some(meant) = meant {
+                assert!(told[0].ends_with(&format!("write {meant}")), "{told:?}");
+            }
+        }
     }
 }

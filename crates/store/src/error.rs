@@ -88,8 +88,8 @@ pub enum Error {
     /// The database is damaged. The operator must restore it from a backup, or move the file away and check the pending tasks in Iden
     /// manually.
     #[error(
-        "the database {} is damaged ({detail}); restore it from a backup, or check in Iden which tasks were \
-         running, then move the file away",
+        "the database {} is damaged ({detail}); restore a backup with `bridgehead state restore DIR`, or check in \
+         Iden which tasks were running, then move the file away",
         path.display()
     )]
     Corrupt {

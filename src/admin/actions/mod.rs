@@ -42,6 +42,8 @@ pub(crate) struct Operator {
     pub(crate) stop: CancellationToken,
     /// Work that continues after a response.
     pub(crate) background: TaskTracker,
+    /// Actions that were confirmed. They end even if nobody waits for their responses.
+    pub(super) performing: TaskTracker,
 }
 
 impl std::fmt::Debug for Operator {
@@ -53,7 +55,8 @@ impl std::fmt::Debug for Operator {
 impl Operator {
     pub(crate) fn new(runtime: Arc<Runtime>, current: Current, stop: &CancellationToken) -> Self {
         let orders = Orders::new(Arc::clone(&runtime));
-        Self { runtime, orders, current, stop: stop.child_token(), background: TaskTracker::new() }
+        let (stop, background, performing) = (stop.child_token(), TaskTracker::new(), TaskTracker::new());
+        Self { runtime, orders, current, stop, background, performing }
     }
 
     /// The client that the apps use since the last reload.
@@ -61,9 +64,11 @@ impl Operator {
         Arc::clone(&self.current.get().bridge)
     }
 
-    /// Stops the work that continues after responses, and waits for its end.
+    /// Stops the work that continues after responses, and waits for its end and that of the confirmed actions.
     pub(crate) async fn close(&self) {
         self.stop.cancel();
+        self.performing.close();
+        self.performing.wait().await;
         self.background.close();
         self.background.wait().await;
     }

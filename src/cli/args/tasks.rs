@@ -14,10 +14,11 @@ pub(crate) enum Tasks {
     /// answer to the report, and what happens next.
     ///
     /// Asks the running daemon. If none runs, uses the state folder and, if this command has the key, Iden.
+    #[command(allow_missing_positional = true)]
     Show {
-        /// The app, by its name in the configuration.
+        /// The app, by its name in the configuration. When absent, the task is looked for in all apps.
         #[arg(value_name = "APP")]
-        app: String,
+        app: Option<String>,
         /// The task, by the id that `bridgehead tasks list` shows.
         #[arg(value_name = "TASK")]
         task: String,

@@ -141,10 +141,12 @@ fn host_of(value: &str) -> Option<String> {
 
 /// Whether an entry of `NO_PROXY` can match a host.
 fn can_match(entry: &str) -> bool {
-    let is_address = |text: &str| text.parse::<std::net::IpAddr>().is_ok();
-    let is_network = entry
-        .split_once('/')
-        .is_some_and(|(start, length)| is_address(start) && length.parse::<u8>().is_ok());
+    let address = |text: &str| text.parse::<std::net::IpAddr>().ok();
+    let is_address = |text: &str| address(text).is_some();
+    let is_network = entry.split_once('/').is_some_and(|(start, length)| {
+        let longest = address(start).map(|start| if start.is_ipv4() { 32 } else { 128 });
+        length.parse::<u8>().is_ok_and(|length| longest.is_some_and(|longest| length <= longest))
+    });
     let is_name = entry.chars().all(|c| c.is_alphanumeric() || "-_.".contains(c));
     entry == "*" || is_address(entry) || is_network || is_name
 }
@@ -179,10 +181,11 @@ mod tests {
 
     #[test]
     fn no_proxy_entries_that_never_match_are_warned_about() {
-        let list = "*.example.com, intranet.example.com, .x, 10.0.0.0/8, ::1, *, host:8080, https://y";
+        let list = "*.example.com, intranet.example.com, .x, 10.0.0.0/8, ::1, fd00::/64, *, host:8080, \
+                    https://y, 10.0.0.0/33, fd00::/129";
         let found = found(&[("ALL_PROXY", "proxy:3128"), ("NO_PROXY", list)]);
         let warned: Vec<&str> =
             found.iter().skip(1).filter_map(|(_, text)| text.split('\'').nth(1)).collect();
-        assert_eq!(warned, ["*.example.com", "host:8080", "https://y"]);
+        assert_eq!(warned, ["*.example.com", "host:8080", "https://y", "10.0.0.0/33", "fd00::/129"]);
     }
 }

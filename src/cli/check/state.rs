@@ -73,7 +73,12 @@ fn usable(folder: &Path, daemon: Option<&Identity>) -> Finding {
     }
     if let Err(error) = access(folder, Access::READ_OK | Access::WRITE_OK | Access::EXEC_OK) {
         return Finding::failed(WHAT, format!("{shown} cannot be written: {error}"))
-            .advising("Give the daemon's user read, write and execute permission on it.");
+            .advising(match error {
+                rustix::io::Errno::ROFS => {
+                    "The file system is mounted read-only: mount it for writing, or set state.path to another folder."
+                }
+                _ => "Give the daemon's user read, write and execute permission on it.",
+            });
     }
     if let Some(process) = holder(&folder.join("lock")) {
         return Finding::failed(

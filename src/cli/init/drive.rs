@@ -98,7 +98,7 @@ pub(super) async fn drive(
             }
         };
         let Err(why) = seen else { continue };
-        if setting.is_silent || !interview.back() {
+        if setting.is_silent || !interview.back_to_the_cause(&why) {
             return Err(Failure::new(Exit::Failed, why));
         }
         asker.say(&format!("\n{why}\nAnswer again, or go back with '<'.\n"));

@@ -78,6 +78,18 @@ impl Interview {
         self.given.push(Given { key: key.to_owned(), answer, was_asked });
     }
 
+    /// Goes back to the question that an error names first, as in `bind_dn: must be …`; otherwise like [`Self::back`].
+    pub(super) fn back_to_the_cause(&mut self, why: &str) -> bool {
+        let named = why.split_once(": ").map(|(key, _)| key);
+        let named =
+            named.filter(|named| self.given.iter().any(|given| given.was_asked && given.key == *named));
+        let mut went = self.back();
+        while went && named.is_some_and(|named| self.has(named)) {
+            went = self.back();
+        }
+        went
+    }
+
     /// Removes the last answer that the user was asked for, and all answers after it. Returns false if there is none.
     pub(super) fn back(&mut self) -> bool {
         let Some(at) = self.given.iter().rposition(|given| given.was_asked) else { return false };
@@ -134,6 +146,29 @@ mod tests {
         assert_eq!((interview.len(), interview.text("url"), interview.text("base")), (1, None, None));
         assert!(matches!(interview.before("url"), Some(Answer::Text(url)) if url == "ldap://x"));
         assert!(interview.back() && !interview.back());
+    }
+
+    #[test]
+    fn error_that_names_a_question_goes_back_to_it() {
+        let with = || {
+            let mut interview = Interview::default();
+            for (key, was_asked) in [("url", true), ("bind_dn", true), ("base", false), ("password", true)] {
+                interview.add(key, Answer::Text(key.into()), was_asked);
+            }
+            interview
+        };
+        for (why, left) in [
+            ("bind_dn: must be a name", 1),
+            ("url: must be an address", 0),
+            ("base: is not there", 3),
+            ("the server rejected bind_dn: 49", 3),
+            ("no answer", 3),
+        ] {
+            let mut interview = with();
+            assert!(interview.back_to_the_cause(why), "{why}");
+            assert_eq!(interview.len(), left, "{why}");
+        }
+        assert!(!Interview::default().back_to_the_cause("url: must be an address"));
     }
 
     #[test]

@@ -379,6 +379,7 @@ fn errors_name_the_environment_variable() {
         ("BRIDGEHEAD__", "x"),
         ("BRIDGEHEAD__BRIDGE__API_KEY", "hunter2"),
         ("BRIDGEHEAD__BRIDGE__BASE_URL", "http://example.com"),
+        ("BRIDGEHEAD__BRIDGE_BASE_URL", "x"),
         ("BRIDGEHEAD__BRIGE__BASE_URL", "x"),
         ("BRIDGEHEAD__LOG__LEVL", "info"),
         ("BRIDGEHEAD__LOG__LEVEL__DEEP", "info"),
@@ -396,12 +397,13 @@ fn errors_name_the_environment_variable() {
     BRIDGEHEAD__APPS__ACME_HR__TASKS__CONCURRENCY: apps.acme-hr.tasks.concurrency: must be a whole number between 1 and 1024
     BRIDGEHEAD__APPS__ACME_HR__TASKS__HOLD_FOR: apps.acme-hr.tasks.hold_for: must be a duration such as "1h"
     BRIDGEHEAD__APPS__ACME_RH__TASKS__CONCURRENCY: apps.acme_rh: unknown app; did you mean 'acme-hr'? (an app must be defined in a file first)
+    BRIDGEHEAD__BRIDGE_BASE_URL: bridge_base_url: unknown key; known keys are bridge, network, state, audit, admin, log, runtime, apps (use two underscores between levels; write BRIDGEHEAD__BRIDGE__BASE_URL)
     BRIDGEHEAD__BRIDGE__API_KEY: bridge.api_key: secrets are not allowed in plain text; write { env = "NAME" }, { file = "path" } or { credential = "name" }
     BRIDGEHEAD__BRIDGE__BASE_URL: bridge.base_url: must start with https://, otherwise the API key would be sent unencrypted; http is for loopback only
     BRIDGEHEAD__BRIGE__BASE_URL: brige: unknown key; did you mean 'bridge'?
     BRIDGEHEAD__LOG__LEVEL__DEEP: log.level.deep: the parent key is a value, and cannot contain other keys
     BRIDGEHEAD__LOG__LEVL: log.levl: unknown key; did you mean 'level'?
-    BRIDGEHEAD__LOG____LEVEL: log."": one level of the name is empty
+    BRIDGEHEAD__LOG____LEVEL: log."": one level of the name is empty (use two underscores between levels; write BRIDGEHEAD__LOG__LEVEL)
     BRIDGEHEAD__STATE__PATH: state.path: must be an absolute path such as "/var/lib/bridgehead": an environment variable has no folder to resolve a relative path against
     "#);
     let two = format!(

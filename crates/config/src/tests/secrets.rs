@@ -65,6 +65,31 @@ fn unavailable_secret_says_what_to_do() {
 }
 
 #[test]
+fn secret_in_place_of_a_name_is_not_shown() {
+    let folder = tempfile::tempdir().unwrap();
+    let passed = environment(&[("CREDENTIALS_DIRECTORY", folder.path().to_str().unwrap())]);
+    for mistaken in ["sk_live_51Hx8Zk2eZvKYlo2C9", "a5e1f00dcafe4b3d9e8f", "Zx9Qw8Er7Ty6Ui5Op4As"] {
+        let credential = || Secret::Credential { name: mistaken.to_owned() };
+        for (place, variables) in [
+            (credential(), &environment(&[])),
+            (credential(), &passed),
+            (file(&folder.path().join(mistaken)), &passed),
+        ] {
+            let told = place.read(variables).unwrap_err().to_string();
+            assert!(!told.contains(mistaken) && told.contains("not shown"), "{told}");
+        }
+    }
+    for name in
+        ["iden-key", "bridgehead-api-key-2026-11-28", "IdenApiKeyOfProduction", "key.5f3a9c1e7b2d4f6a8c0e"]
+    {
+        let told = Secret::Credential { name: name.to_owned() }.read(&passed).unwrap_err().to_string();
+        assert!(told.contains(name), "{told}");
+        let told = file(&folder.path().join(name)).read(&passed).unwrap_err().to_string();
+        assert!(told.contains(name), "{told}");
+    }
+}
+
+#[test]
 fn world_readable_secret_file_is_warned_about() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("key");

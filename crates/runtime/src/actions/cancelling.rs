@@ -11,23 +11,25 @@ pub(crate) struct Cancelling(Mutex<Option<Running>>);
 #[derive(Debug)]
 struct Running {
     stop: CancellationToken,
+    /// Cancelled when this sync has ended, whatever starts after it.
+    ended: CancellationToken,
     is_cancelled: bool,
 }
 
 impl Cancelling {
     /// Registers a sync that `stop` cancels. It counts as running until the returned value is dropped.
     pub(crate) fn begin(&self, stop: CancellationToken) -> RunningSync<'_> {
-        *self.running() = Some(Running { stop, is_cancelled: false });
+        *self.running() = Some(Running { stop, ended: CancellationToken::new(), is_cancelled: false });
         RunningSync(self)
     }
 
-    /// Cancels the running sync. Returns false if there is none.
-    pub(crate) fn cancel(&self) -> bool {
+    /// Cancels the running sync. Returns what tells its end, or `None` if no sync is running.
+    pub(crate) fn cancel(&self) -> Option<CancellationToken> {
         let mut running = self.running();
-        let Some(running) = running.as_mut() else { return false };
+        let running = running.as_mut()?;
         running.is_cancelled = true;
         running.stop.cancel();
-        true
+        Some(running.ended.clone())
     }
 
     /// Whether the running sync was cancelled.
@@ -46,6 +48,27 @@ pub(crate) struct RunningSync<'a>(&'a Cancelling);
 
 impl Drop for RunningSync<'_> {
     fn drop(&mut self) {
-        *self.0.running() = None;
+        if let Some(running) = self.0.running().take() {
+            running.ended.cancel();
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn end_of_a_cancelled_sync_is_seen_although_the_next_one_has_begun() {
+        let cancelling = Cancelling::default();
+        assert!(cancelling.cancel().is_none(), "no sync is running");
+        let (first, second) = (CancellationToken::new(), CancellationToken::new());
+        let running = cancelling.begin(first.clone());
+        let ended = cancelling.cancel().unwrap();
+        assert!(first.is_cancelled() && !ended.is_cancelled());
+        drop(running);
+        let _next = cancelling.begin(second.clone());
+        assert!(ended.is_cancelled());
+        assert!(!second.is_cancelled() && !cancelling.is_cancelled(), "the next sync goes on");
     }
 }

@@ -258,13 +258,11 @@ impl Actions {
         let began = Instant::now();
         let done = async {
             let app = self.app(app)?;
-            let mut progress = app.status.sync();
-            if !app.operator.cancelling.cancel() {
+            let Some(ended) = app.operator.cancelling.cancel() else {
                 return Ok(Cancelled { was_under_way: false, ended: None });
-            }
+            };
             tracing::warn!(app = %app.name, by = actor.as_str(), "the running sync is cancelled");
-            let ended = progress.wait_for(|progress| progress.phase.is_empty());
-            let ended = tokio::time::timeout(FAREWELL, ended).await.is_ok_and(|ended| ended.is_ok());
+            let ended = tokio::time::timeout(FAREWELL, ended.cancelled()).await.is_ok();
             let last = app.status.last_sync().borrow().as_ref().map(|last| last.result.as_str().to_owned());
             Ok(Cancelled { was_under_way: true, ended: last.filter(|_| ended) })
         };

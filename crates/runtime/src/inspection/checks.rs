@@ -115,7 +115,8 @@ async fn describe(app: &CheckedApp<'_>) -> (Option<Description>, Finding) {
         Ok(description) => {
             let actions: Vec<&str> = description.actions.iter().map(|action| action.as_str()).collect();
             let version = format!("{} {}", description.name, description.version);
-            let found = format!("{version} offers {}", actions.join(", "));
+            let offered = if actions.is_empty() { "no actions".to_owned() } else { actions.join(", ") };
+            let found = format!("{version} offers {offered}");
             let found = app.redactor.redact(&found).into_owned();
             (Some(description), Finding::ok(what, found))
         }
