@@ -561,7 +561,7 @@ async fn log_level_of_one_app_can_be_raised_temporarily() {
         assert_eq!(refused.status.code(), Some(2), "{refused:?}");
     }
     let unknown = world.run(&["log-level", "nobody", "debug"]).await;
-    assert!(!unknown.status.success() && stderr(&unknown).contains("no app 'nobody'"), "{unknown:?}");
+    assert!(!unknown.status.success() && stderr(&unknown).contains("no app named 'nobody'"), "{unknown:?}");
 
     let more = world.run(&["log-level", "hr", "debug", "--for", "1h"]).await;
     assert_eq!(more.status.code(), Some(0), "{more:?}");

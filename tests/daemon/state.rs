@@ -116,8 +116,8 @@ async fn only_run_and_sync_create_state() {
     for (arguments, code) in [
         (&["tasks", "release", "hr", "--all"][..], 1),
         (&["tasks", "retry", "hr", "--all"], 1),
-        (&["tasks", "list", "--held"], 0),
-        (&["tasks", "list", "--rejected"], 0),
+        (&["tasks", "list", "--held"], 1),
+        (&["tasks", "list", "--rejected"], 1),
         (&["tasks", "list"], 0),
         (&["apps", "list"], 0),
         (&["check"], 0),
@@ -131,7 +131,11 @@ async fn only_run_and_sync_create_state() {
             assert_eq!(output.status.code(), Some(code), "{arguments:?}: {output:?}");
             if code == 1 {
                 let said = stderr(&output);
-                assert!(said.contains("there is no state in") && said.contains("bridgehead run"), "{said}");
+                let (problem, remedy) = match arguments[1] {
+                    "list" => ("There is no journal in", "before you start the daemon"),
+                    _ => ("there is no state in", "bridgehead run"),
+                };
+                assert!(said.contains(problem) && said.contains(remedy), "{said}");
             }
             if is_there {
                 std::fs::remove_dir(world.path("state")).expect("it is empty");

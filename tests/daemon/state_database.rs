@@ -184,7 +184,7 @@ async fn check_says_of_a_database_what_is_wrong_and_what_to_do() {
     let daemon = world.start();
     daemon.says("ready").await;
     let output = told(&world.run(&["check"]).await);
-    assert!(output.contains("has state, with tables of version 4"), "{output}");
+    assert!(output.contains("has state, with tables of version 5"), "{output}");
     daemon.stop().await;
 }
 

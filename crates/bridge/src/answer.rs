@@ -16,7 +16,7 @@ use super::lenient_json::salvage;
 use bridgehead_sdk::http::{body, retry_after};
 
 use super::exchange::{Environment, Undelivered};
-use super::{ApiKey, Call, Error, sanitize};
+use super::{ApiKey, Call, Error, Precondition, sanitize};
 
 /// How many bytes of an error body are read.
 const ERROR_BYTES: usize = 64 * 1024;
@@ -37,11 +37,12 @@ pub(super) struct Request {
     pub(super) method: Method,
     pub(super) url: Url,
     pub(super) body: Option<Bytes>,
+    pub(super) only_if: Precondition,
 }
 
 impl Request {
     pub(super) fn new(call: Call, method: Method, url: Url) -> Self {
-        Self { call, method, url, body: None }
+        Self { call, method, url, body: None, only_if: Precondition::always() }
     }
 
     pub(super) fn json(mut self, body: &Value) -> Self {

@@ -4,8 +4,8 @@ use async_trait::async_trait;
 use bridgehead_sdk::{ResourceType, Slug, TaskId};
 
 use super::{
-    App, AppId, ClockReading, Error, NewApp, NextPage, Progress, Pushed, Refs, Registration, Report, SyncId,
-    Task, TaskPage, TaskQuery, WireRecord,
+    App, AppId, ClockReading, Error, NewApp, NextPage, Precondition, Progress, Pushed, Refs, Registration,
+    Report, SyncId, Task, TaskPage, TaskQuery, WireRecord,
 };
 
 /// The calls of the Bridge API.
@@ -54,7 +54,9 @@ pub trait Api: Send + Sync + 'static {
     async fn progress(&self, app: AppId, sync: &SyncId) -> Result<Progress, Error>;
 
     /// Completes a session. **Iden then removes every record that was not pushed.**
-    async fn complete(&self, app: AppId, sync: &SyncId) -> Result<(), Error>;
+    ///
+    /// The precondition is checked immediately before the request is sent. If it does not hold, the error is [`Error::Invalid`].
+    async fn complete(&self, app: AppId, sync: &SyncId, only_if: &Precondition) -> Result<(), Error>;
 
     /// Ends a session without removing anything.
     async fn abandon(&self, app: AppId, sync: &SyncId) -> Result<(), Error>;

@@ -20,8 +20,8 @@ use super::spelling::Spellings;
 use super::transport::Transport;
 use super::{
     Api, App, AppId, BuildError, Call, ClockReading, Environment, Error, Health, KeyError, KeySource, NewApp,
-    NextPage, Operation, Progress, Pushed, Refs, Registration, Report, Retry, Settings, SyncId, Task,
-    TaskPage, TaskQuery, TaskStatus, WireRecord, read, record,
+    NextPage, Operation, Precondition, Progress, Pushed, Refs, Registration, Report, Retry, Settings, SyncId,
+    Task, TaskPage, TaskQuery, TaskStatus, WireRecord, read, record,
 };
 
 /// The documented default page size, used if the URL of a page has no limit.
@@ -251,11 +251,10 @@ impl Client {
         Ok(page)
     }
 
-    /// Ends a session with a POST request.
-    async fn end(&self, operation: Operation, app: AppId, sync: &SyncId, verb: &str) -> Result<(), Error> {
+    /// The request that ends a session.
+    fn end(&self, operation: Operation, app: AppId, sync: &SyncId, verb: &str) -> Result<Request, Error> {
         let call = Call::new(operation, app).about(sync);
-        let request = self.request(call, app, Method::POST, &["sync", sync.as_str(), verb])?;
-        self.send(&request).await?.acknowledged()
+        self.request(call, app, Method::POST, &["sync", sync.as_str(), verb])
     }
 }
 
@@ -333,12 +332,14 @@ impl Api for Client {
         read::progress(self.send(&request).await?, &request.call)
     }
 
-    async fn complete(&self, app: AppId, sync: &SyncId) -> Result<(), Error> {
-        self.end(Operation::Complete, app, sync, "complete").await
+    async fn complete(&self, app: AppId, sync: &SyncId, only_if: &Precondition) -> Result<(), Error> {
+        let mut request = self.end(Operation::Complete, app, sync, "complete")?;
+        request.only_if = only_if.clone();
+        self.send(&request).await?.acknowledged()
     }
 
     async fn abandon(&self, app: AppId, sync: &SyncId) -> Result<(), Error> {
-        self.end(Operation::Abandon, app, sync, "abandon").await
+        self.send(&self.end(Operation::Abandon, app, sync, "abandon")?).await?.acknowledged()
     }
 
     async fn tasks(&self, app: AppId, query: &TaskQuery) -> Result<TaskPage, Error> {

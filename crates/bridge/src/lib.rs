@@ -29,6 +29,7 @@ mod key;
 mod limiter;
 mod listing;
 mod next;
+mod precondition;
 mod progress;
 mod read;
 mod record;
@@ -58,6 +59,7 @@ pub use id::{AppId, InvalidAppId, SyncId};
 pub use key::{ApiKey, KeyError, KeySource};
 pub use lenient_json::UNREADABLE;
 pub use next::NextPage;
+pub use precondition::Precondition;
 pub use progress::{Progress, Pushed, SyncError, SyncStatus, TypeProgress};
 #[doc(hidden)]
 pub use record::one as record_on_the_wire;

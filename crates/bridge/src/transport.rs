@@ -105,6 +105,11 @@ impl Transport {
         let mut renewed = false;
         loop {
             let pass = self.enter(request).await.map_err(|error| Failure { error, tried: false })?;
+            if !request.only_if.holds() {
+                let what = "the reason for it has ceased while it waited".to_owned();
+                let error = Error::Invalid { call: request.call.clone(), what };
+                return Err(Failure { error, tried: false });
+            }
             let result = self.exchange(request, &key, attempt).await;
             pass.record(outcome(&result));
             if renewed || !matches!(result, Err(Error::Unauthorized { .. })) {

@@ -14,8 +14,8 @@ use super::app::{AppContext, AppParts, SharedServices};
 use super::audit::Audit;
 use super::status::AppStatus;
 use bridgehead_bridge::{
-    self as bridge, self, Api, AppId, NewApp, NextPage, Progress, Pushed, Registration, Report, SyncId, Task,
-    TaskPage, TaskQuery, WireRecord,
+    self as bridge, self, Api, AppId, NewApp, NextPage, Precondition, Progress, Pushed, Registration, Report,
+    SyncId, Task, TaskPage, TaskQuery, WireRecord,
 };
 use bridgehead_config::{self as config, Connectors, Document};
 use bridgehead_store::{Memory, SnapshotStore, Sqlite, TaskJournal};
@@ -96,7 +96,8 @@ impl<S: Script> Api for Scripted<S> {
         self.0.progress().await
     }
 
-    async fn complete(&self, _: AppId, _: &SyncId) -> Result<(), bridge::Error> {
+    async fn complete(&self, _: AppId, _: &SyncId, only_if: &Precondition) -> Result<(), bridge::Error> {
+        only_if.holds();
         Err(unexpected(bridge::Operation::Complete))
     }
 

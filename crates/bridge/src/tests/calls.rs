@@ -96,7 +96,10 @@ async fn sync_is_started_pushed_polled_and_ended() {
     insta::assert_snapshot!(line, @"GET /apps/A/sync/22222222-2222-4222-8222-222222222222/");
     assert!(progress.unwrap().status.is_running());
 
-    let (line, completed) = sent(202, json!({}), async |client| client.complete(app(), &sync).await).await;
+    let (line, completed) = sent(202, json!({}), async |client| {
+        client.complete(app(), &sync, &crate::Precondition::always()).await
+    })
+    .await;
     insta::assert_snapshot!(line, @"POST /apps/A/sync/22222222-2222-4222-8222-222222222222/complete/");
     completed.unwrap();
     let (line, abandoned) = sent(204, json!(null), async |client| client.abandon(app(), &sync).await).await;

@@ -1,9 +1,11 @@
+use std::sync::{Arc, Mutex};
+
 use tokio::time::Instant;
 use wiremock::matchers::any;
 use wiremock::{Mock, MockServer, ResponseTemplate};
 
 use super::support::*;
-use crate::{Api, Error, Health, RateLimit, Report};
+use crate::{Api, Error, Health, Precondition, RateLimit, Report};
 
 async fn respond(server: &MockServer, times: u64, status: u16, retry_after: Option<&str>) {
     let mut answer = ResponseTemplate::new(status);
@@ -82,6 +84,25 @@ async fn retry_after_of_a_503_is_honored() {
 }
 
 #[tokio::test]
+async fn precondition_is_checked_after_the_wait_and_nothing_is_sent_without_it() {
+    let server = MockServer::start().await;
+    respond(&server, 1, 429, Some("1")).await;
+    let client = client(&server.uri());
+    client.report(app(), &"t1".into(), &Report::Completed { result: None }).await.unwrap_err();
+    let (start, asked) = (Instant::now(), Arc::new(Mutex::new(Vec::new())));
+    let times = Arc::clone(&asked);
+    let never = Precondition::new(move || {
+        times.lock().unwrap().push(start.elapsed());
+        false
+    });
+    let error = client.complete(app(), &crate::SyncId::new("s"), &never).await.unwrap_err();
+    assert!(matches!(error, Error::Invalid { .. }), "{error}");
+    let asked = asked.lock().unwrap().clone();
+    assert!(asked.len() == 1 && asked[0] >= Duration::from_millis(950), "{asked:?}");
+    assert_eq!(requests(&server).await, 1, "only the report was sent");
+}
+
+#[tokio::test]
 async fn rate_limit_is_shared_by_all_clones() {
     let server = MockServer::start().await;
     respond(&server, 1, 200, None).await;
@@ -91,7 +112,7 @@ async fn rate_limit_is_shared_by_all_clones() {
     let start = Instant::now();
     futures::future::join_all((0..6).map(|_| {
         let client = client.clone();
-        async move { client.complete(app(), &crate::SyncId::new("s")).await }
+        async move { client.complete(app(), &crate::SyncId::new("s"), &Precondition::always()).await }
     }))
     .await;
     assert_eq!(requests(&server).await, 6);

@@ -4,8 +4,8 @@ use async_trait::async_trait;
 use bridgehead_sdk::{ResourceType, Slug, TaskId};
 
 use bridgehead_bridge::{
-    Api, App, AppId, Call, Error, NewApp, NextPage, Operation, Progress, Pushed, Registration, Report,
-    SyncId, Task, TaskPage, TaskQuery, WireRecord,
+    Api, App, AppId, Call, Error, NewApp, NextPage, Operation, Precondition, Progress, Pushed, Registration,
+    Report, SyncId, Task, TaskPage, TaskQuery, WireRecord,
 };
 
 /// Refuses every call, before anything is sent.
@@ -51,7 +51,7 @@ impl Api for Unasked {
         refused(Operation::Progress, Some(app))
     }
 
-    async fn complete(&self, app: AppId, _: &SyncId) -> Result<(), Error> {
+    async fn complete(&self, app: AppId, _: &SyncId, _: &Precondition) -> Result<(), Error> {
         refused(Operation::Complete, Some(app))
     }
 

@@ -1,6 +1,6 @@
 //! Starts and ends sync sessions: start, verify, complete and watch, abandon.
 
-use std::future::ready;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
@@ -14,7 +14,7 @@ use super::sync_run::SyncRun;
 use crate::app::AppContext;
 use crate::policies;
 use crate::upstream::Patience;
-use bridgehead_bridge::{self as bridge, Call, Operation, Progress, SyncId, SyncStatus};
+use bridgehead_bridge::{self as bridge, Operation, Precondition, Progress, SyncId, SyncStatus};
 
 /// How long a call is retried while the Bridge does not respond.
 const PATIENCE: Duration = Duration::from_mins(15);
@@ -126,21 +126,20 @@ async fn complete_once(
     session: &SyncId,
     stop: &CancellationToken,
 ) -> Result<(), Incomplete> {
-    let is_lost = AtomicBool::new(false);
+    // The call may wait a long time for its turn. Until then, another node may have taken over the app, and may have created accounts that
+    // this listing does not contain.
+    let is_lost = Arc::new(AtomicBool::new(false));
+    let (leases, key, lost) = (app.lifecycle.leases.clone(), app.key.clone(), Arc::clone(&is_lost));
+    let only_if = Precondition::new(move || {
+        let may_start = leases.as_ref().is_none_or(|leases| leases.may_start(&key));
+        lost.store(!may_start, Ordering::Relaxed);
+        may_start
+    });
     let answer = app.upstream.call_until(
         stop,
         Operation::Complete,
         Patience::once(),
-        |bridge| {
-            // Not earlier: the call may have waited a long time for its turn. Another node may have taken over the app, and may have created
-            // accounts since that this listing does not contain.
-            if app.may_start() {
-                return bridge.complete(app.id, session);
-            }
-            is_lost.store(true, Ordering::Relaxed);
-            let call = Call::new(Operation::Complete, app.id);
-            Box::pin(ready(Err(bridge::Error::Invalid { call, what: LOST.to_owned() })))
-        },
+        |bridge| bridge.complete(app.id, session, &only_if),
         |_| {},
     );
     let error = match answer.await {
@@ -228,8 +227,6 @@ pub(super) async fn abandon(app: &AppContext, session: &SyncId) {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Arc;
-
     use super::*;
     use crate::fakes::{Place, Script};
     use crate::ownership::tests::Database;
