@@ -106,7 +106,7 @@ impl Transport {
         loop {
             let pass = self.enter(request).await.map_err(|error| Failure { error, tried: false })?;
             if !request.only_if.holds() {
-                let what = "the reason for it has ceased while it waited".to_owned();
+                let what = "its precondition no longer holds after the wait".to_owned();
                 let error = Error::Invalid { call: request.call.clone(), what };
                 return Err(Failure { error, tried: false });
             }
