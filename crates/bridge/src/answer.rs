@@ -37,12 +37,12 @@ pub(super) struct Request {
     pub(super) method: Method,
     pub(super) url: Url,
     pub(super) body: Option<Bytes>,
-    pub(super) only_if: Precondition,
+    pub(super) only_if: Option<Precondition>,
 }
 
 impl Request {
     pub(super) fn new(call: Call, method: Method, url: Url) -> Self {
-        Self { call, method, url, body: None, only_if: Precondition::always() }
+        Self { call, method, url, body: None, only_if: None }
     }
 
     pub(super) fn json(mut self, body: &Value) -> Self {

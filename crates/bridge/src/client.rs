@@ -334,7 +334,7 @@ impl Api for Client {
 
     async fn complete(&self, app: AppId, sync: &SyncId, only_if: &Precondition) -> Result<(), Error> {
         let mut request = self.end(Operation::Complete, app, sync, "complete")?;
-        request.only_if = only_if.clone();
+        request.only_if = Some(only_if.clone());
         self.send(&request).await?.acknowledged()
     }
 

@@ -13,11 +13,6 @@ impl Precondition {
         Self(Arc::new(holds))
     }
 
-    /// A condition that always holds.
-    pub fn always() -> Self {
-        Self::new(|| true)
-    }
-
     /// Whether the condition holds now.
     pub fn holds(&self) -> bool {
         (self.0)()

@@ -105,7 +105,7 @@ impl Transport {
         let mut renewed = false;
         loop {
             let pass = self.enter(request).await.map_err(|error| Failure { error, tried: false })?;
-            if !request.only_if.holds() {
+            if request.only_if.as_ref().is_some_and(|condition| !condition.holds()) {
                 let what = "its precondition no longer holds after the wait".to_owned();
                 let error = Error::Invalid { call: request.call.clone(), what };
                 return Err(Failure { error, tried: false });

@@ -97,7 +97,7 @@ async fn sync_is_started_pushed_polled_and_ended() {
     assert!(progress.unwrap().status.is_running());
 
     let (line, completed) = sent(202, json!({}), async |client| {
-        client.complete(app(), &sync, &crate::Precondition::always()).await
+        client.complete(app(), &sync, &crate::Precondition::new(|| true)).await
     })
     .await;
     insta::assert_snapshot!(line, @"POST /apps/A/sync/22222222-2222-4222-8222-222222222222/complete/");

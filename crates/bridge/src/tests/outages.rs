@@ -77,7 +77,7 @@ async fn connection_cut_after_the_request_has_unknown_effect() {
         let calls = [
             report(&client).await,
             client.start_sync(app()).await.map(drop),
-            client.complete(app(), &sync, &crate::Precondition::always()).await,
+            client.complete(app(), &sync, &crate::Precondition::new(|| true)).await,
             client.abandon(app(), &sync).await,
             client.create_app(&new).await.map(drop),
         ];

@@ -76,7 +76,7 @@ async fn undocumented_response_may_be_anything_but_html() {
             .mount(&server)
             .await;
         let client = client(&server.uri());
-        let completed = client.complete(app(), &SyncId::new("s1"), &crate::Precondition::always()).await;
+        let completed = client.complete(app(), &SyncId::new("s1"), &crate::Precondition::new(|| true)).await;
         assert_eq!(completed.is_ok(), fine, "{body}: {completed:?}");
         assert_eq!(client.rename_resource_type(app(), &"a".into(), "A").await.is_ok(), fine);
     }

@@ -112,7 +112,7 @@ async fn rate_limit_is_shared_by_all_clones() {
     let start = Instant::now();
     futures::future::join_all((0..6).map(|_| {
         let client = client.clone();
-        async move { client.complete(app(), &crate::SyncId::new("s"), &Precondition::always()).await }
+        async move { client.complete(app(), &crate::SyncId::new("s"), &Precondition::new(|| true)).await }
     }))
     .await;
     assert_eq!(requests(&server).await, 6);

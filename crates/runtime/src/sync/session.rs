@@ -122,16 +122,16 @@ enum Incomplete {
 }
 
 async fn complete_once(
-    app: &AppContext,
+    app: &Arc<AppContext>,
     session: &SyncId,
     stop: &CancellationToken,
 ) -> Result<(), Incomplete> {
     // The call may wait a long time for its turn. Until then, another node may have taken over the app, and may have created accounts that
     // this listing does not contain.
     let is_lost = Arc::new(AtomicBool::new(false));
-    let (leases, key, lost) = (app.lifecycle.leases.clone(), app.key.clone(), Arc::clone(&is_lost));
+    let (owner, lost) = (Arc::clone(app), Arc::clone(&is_lost));
     let only_if = Precondition::new(move || {
-        let may_start = leases.as_ref().is_none_or(|leases| leases.may_start(&key));
+        let may_start = owner.may_start();
         lost.store(!may_start, Ordering::Relaxed);
         may_start
     });
