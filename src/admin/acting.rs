@@ -152,6 +152,7 @@ fn answer(asked: &Asked, refusal: &Refusal, back: &str) -> Response {
         Refusal::NoSuchApp => (StatusCode::NOT_FOUND, "Not found"),
         Refusal::Nothing(_) => (StatusCode::CONFLICT, "Nothing to do"),
         Refusal::Changed(_) => (StatusCode::CONFLICT, "Changed meanwhile"),
+        Refusal::Invalid(_) => (StatusCode::BAD_REQUEST, "Not complete"),
         Refusal::Failed(_) => (StatusCode::SERVICE_UNAVAILABLE, "Not possible now"),
     };
     refused(asked, status, heading, &refusal.message(), (back, "Go back"))

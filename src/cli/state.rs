@@ -61,7 +61,7 @@ async fn back_up(global: &Global, context: &Context, to: &Path) -> Outcome {
         print::json(&serde_json::json!({ "made_at": backup.made_at, "folder": to }));
     } else {
         print::line(format!(
-            "The state of {} is in {}. Keep it where only you can read it.",
+            "The state of {:.0} is in {}. Keep it where only you can read it.",
             backup.made_at,
             to.display()
         ));
@@ -83,7 +83,7 @@ async fn restore(global: &Global, context: &Context, from: &Path, yes: bool) -> 
     }
     if !yes {
         let question = format!(
-            "The state in {} is replaced by the one of {}. Type \"yes\" to restore it: ",
+            "The state in {} is replaced by the one of {:.0}. Type \"yes\" to restore it: ",
             folder.display(),
             backup.made_at
         );
@@ -108,7 +108,7 @@ async fn restore(global: &Global, context: &Context, from: &Path, yes: bool) -> 
         return Ok(());
     }
     let mut lines =
-        vec![format!("The state of {} is back in {}.", restored.backup.made_at, folder.display())];
+        vec![format!("The state of {:.0} is back in {}.", restored.backup.made_at, folder.display())];
     if let Some(replaced) = &restored.replaced {
         lines.push(format!(
             "What it has replaced is in {}; remove that once everything works.",
@@ -116,7 +116,7 @@ async fn restore(global: &Global, context: &Context, from: &Path, yes: bool) -> 
         ));
     }
     lines.push(format!(
-        "Tasks: what was done since {} is unknown here. Each task that Iden made before {} and still has is looked up in the target before its first attempt, and a task that was completed is not done again. The limit on deletions and suspensions (tasks.guard) counts only what this state knows, and a task that was released since is held again.",
+        "Tasks: what was done since {:.0} is unknown here. Each task that Iden made before {:.0} and still has is looked up in the target before its first attempt, and a task that was completed is not done again. The limit on deletions and suspensions (tasks.guard) counts only what this state knows, and a task that was released since is held again.",
         restored.backup.made_at, restored.until
     ));
     for (app, meaning) in syncs {
@@ -278,11 +278,11 @@ async fn inspect_apps(
             app_id: key.to_string(),
             tasks: state.counts(&key).await?,
             held: state.held(&key).await?.iter().filter(|held| held.released_at.is_none()).count(),
-            doubt: doubt.map(|doubt| format!("{} (tasks made before {})", doubt.reason, doubt.until)),
+            doubt: doubt.map(|doubt| format!("{} (tasks made before {:.0})", doubt.reason, doubt.until)),
             last_sync: last.as_ref().map(|last| last.at),
             iden_time: state.iden_time(&key).await?,
             records: last.map(|last| last.counts).unwrap_or_default(),
-            last_run: run.map(|run| format!("{} at {}", run.result.as_str(), run.started_at)),
+            last_run: run.map(|run| format!("{} at {:.0}", run.result.as_str(), run.started_at)),
         };
         apps.insert(name, app);
     }
@@ -294,8 +294,8 @@ fn text(seen: &Inspected) -> String {
         _ if seen.database.is_some() => {
             format!("the database {}", seen.database.as_deref().unwrap_or_default())
         }
-        (Some(at), _) => format!("{}: a backup of {at}", seen.folder),
-        (None, Some(at)) => format!("{}: last backup {at}", seen.folder),
+        (Some(at), _) => format!("{}: a backup of {at:.0}", seen.folder),
+        (None, Some(at)) => format!("{}: last backup {at:.0}", seen.folder),
         (None, None) => format!("{}: no backup was made of it", seen.folder),
     }];
     let bytes: u64 = seen.files.values().sum();
@@ -312,7 +312,7 @@ fn text(seen: &Inspected) -> String {
         let records =
             app.records.iter().map(|(slug, count)| format!("{count} {slug}")).collect::<Vec<_>>().join(", ");
         lines.push(match app.last_sync {
-            Some(at) => format!("  last completed sync: {at} with {records}"),
+            Some(at) => format!("  last completed sync: {at:.0} with {records}"),
             None => "  last completed sync: none".to_owned(),
         });
         lines.extend(app.last_run.iter().map(|run| format!("  last sync: {run}")));

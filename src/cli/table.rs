@@ -27,12 +27,12 @@ pub(crate) fn table<'a>(headings: impl IntoIterator<Item = &'a str>) -> Table {
     Table { prose: vec![false; headings.len()], headings, rows: Vec::new() }
 }
 
-/// A time: short and in local time for people, otherwise unchanged.
+/// A time: short and in local time on a terminal, otherwise in UTC and to the second.
 pub(crate) fn time(at: Timestamp) -> String {
     if std::io::stdout().is_terminal() {
         at.to_zoned(TimeZone::system()).strftime("%Y-%m-%d %H:%M").to_string()
     } else {
-        at.to_string()
+        format!("{at:.0}")
     }
 }
 
@@ -41,7 +41,7 @@ pub(crate) fn second(at: Timestamp) -> String {
     if std::io::stdout().is_terminal() {
         at.to_zoned(TimeZone::system()).strftime("%Y-%m-%d %H:%M:%S").to_string()
     } else {
-        at.to_string()
+        format!("{at:.0}")
     }
 }
 

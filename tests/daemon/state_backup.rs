@@ -59,7 +59,7 @@ async fn tasks_done_after_a_backup_are_not_repeated_after_restore() {
     let restored = world.run(&["state", "restore", &to, "--yes"]).await;
     assert_eq!(restored.status.code(), Some(0), "{restored:?}");
     let said = stdout(&restored);
-    let at = made["made_at"].as_str().expect("a time");
+    let at = &made["made_at"].as_str().expect("a time")[.."2026-11-28T15:40:00".len()];
     for part in [at, "looked up in the target before its first attempt", "Syncs of hr", "replaced-"] {
         assert!(said.contains(part), "{part}: {said}");
     }

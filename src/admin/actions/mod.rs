@@ -180,6 +180,8 @@ pub(crate) enum Refusal {
     Nothing(String),
     /// The state has changed since the confirmation.
     Changed(String),
+    /// The form is incomplete or invalid.
+    Invalid(String),
     /// It failed, or could not be started.
     Failed(String),
 }
@@ -190,17 +192,19 @@ impl Refusal {
             Self::NoSuchApp => {
                 "The running daemon has no such app. If it was added to the configuration, reload it with `bridgehead reload`.".into()
             }
-            Self::Nothing(what) | Self::Changed(what) | Self::Failed(what) => what.clone(),
+            Self::Nothing(what) | Self::Changed(what) | Self::Invalid(what) | Self::Failed(what) => what.clone(),
         }
     }
 }
 
 impl From<orders::Error> for Refusal {
     fn from(error: orders::Error) -> Self {
-        match error {
-            orders::Error::UnknownApp(_) => Self::NoSuchApp,
-            error @ orders::Error::NotResolvable { .. } => Self::Changed(error.to_string()),
-            error => Self::Failed(error.to_string()),
+        // Another node may run the app, so the code decides.
+        match error.code() {
+            "unknown_app" => Self::NoSuchApp,
+            "not_resolvable" | "paused" => Self::Changed(error.to_string()),
+            "reason" => Self::Invalid(format!("{error}. Nothing was done.")),
+            _ => Self::Failed(error.to_string()),
         }
     }
 }

@@ -70,7 +70,7 @@ impl Action for Resolve {
         let completed = match fields.get("outcome") {
             Some("completed") => true,
             Some("failed") => false,
-            _ => return Err(Refusal::Nothing("Choose completed or failed. Nothing was done.".to_owned())),
+            _ => return Err(Refusal::Invalid("Choose completed or failed. Nothing was done.".to_owned())),
         };
         let reason = fields.get("reason").unwrap_or_default().to_owned();
         let resolution = Resolution { completed, reason };

@@ -102,6 +102,12 @@ pub(super) fn page_of(fields: &Fields) -> usize {
         .min(1_000_000)
 }
 
+/// The shown page of a list with this many rows, starting at 0: the last one instead of one after the end, because lists become shorter
+/// while somebody turns their pages.
+pub(super) fn shown_page(fields: &Fields, rows: usize) -> usize {
+    page_of(fields).min(rows.saturating_sub(1) / PAGE)
+}
+
 /// Links to the previous and the next page.
 pub(super) fn around(fields: &Fields, page: usize, has_more: bool) -> (Option<String>, Option<String>) {
     let link = |page: usize| fields.with(&[("page", &page.to_string())]);
@@ -121,7 +127,7 @@ impl SyncList<'_> {
         let Self { name, runs, fields } = self;
         let all = runs.len();
         let runs = chosen(runs, fields);
-        let (page, sort) = (page_of(fields), Sort::of(fields));
+        let (page, sort) = (shown_page(fields, runs.len()), Sort::of(fields));
         let from = page.saturating_mul(PAGE).min(runs.len());
         let to = (from + PAGE).min(runs.len());
         let mut table = runs_table(name, &runs[from..to], "Syncs, 50 on a page");
@@ -335,8 +341,11 @@ mod tests {
             first.contains("1 to 50 of 120") && first.contains("?page=2") && !first.contains("Previous page")
         );
         assert!(html("page=3").contains("Previous page") && !html("page=3").contains("Next page"));
-        for beyond in ["page=4", "page=99999999999999999999", "page=-1", "page=x", "page=0"] {
-            assert!(html(beyond).contains("<h1>"), "{beyond}");
+        for beyond in ["page=4", "page=9999"] {
+            assert_eq!(html(beyond), html("page=3"), "{beyond}");
+        }
+        for invalid in ["page=99999999999999999999", "page=-1", "page=x", "page=0"] {
+            assert_eq!(ids(&html(invalid)), ids(&first), "{invalid}");
         }
     }
 

@@ -2,7 +2,7 @@
 
 use std::cmp::Ordering;
 
-use super::lists::{List, ListAction, PAGE, Sort, around, column, kept, page_of};
+use super::lists::{List, ListAction, PAGE, Sort, around, column, kept, page_of, shown_page};
 use super::overview::path_of;
 use super::parts::{Cell, Column, Frame, Link, Row, Table};
 use crate::admin::query::Fields;
@@ -125,7 +125,8 @@ fn fill(
         if frame.is_signed_in { rows.to_vec() } else { rows.iter().map(nameless).collect() };
     let read = rows.len();
     let rows = chosen(rows, fields);
-    let (page, is_whole) = (page_of(fields), fields.get("q").is_some() || fields.get("sort").is_some());
+    let (page, is_whole) =
+        (shown_page(fields, rows.len()), fields.get("q").is_some() || fields.get("sort").is_some());
     let from = page.saturating_mul(PAGE).min(rows.len());
     let to = (from + PAGE).min(rows.len());
     let has_more = to < rows.len() || (!is_whole && end.more);
@@ -361,6 +362,11 @@ mod tests {
         assert_eq!(tasks(&html("sort=-created", true, false))[0], "t119");
         assert_eq!(tasks(&html("q=U77%40EXAMPLE", true, false)), ["t077"]);
         assert!(html("page=2", true, true).contains("Next page"), "there is more than was read");
+        assert_eq!(
+            html("page=999999", true, false),
+            html("page=3", true, false),
+            "the list has become shorter"
+        );
     }
 
     #[test]

@@ -47,7 +47,7 @@ pub enum Error {
         message: String,
     },
     /// The app is paused. The operator must resume it first.
-    #[error("{app} is paused, since {}{}; resume it first with `bridgehead apps resume {app}`", .pause.since, why(.pause))]
+    #[error("{app} is paused, since {:.0}{}; resume it first with `bridgehead apps resume {app}`", .pause.since, why(.pause))]
     Paused {
         /// The app.
         app: String,
