@@ -19,6 +19,12 @@ pub(crate) fn line(text: impl std::fmt::Display) {
     write(|out| writeln!(out, "{text}"));
 }
 
+/// Prints a command to copy, on a line of its own that is never wrapped: the part before a line break would run as a command of its own.
+pub(crate) fn command(text: impl std::fmt::Display) {
+    let text = lines(&text.to_string());
+    write(|out| writeln!(out, "  {text}"));
+}
+
 /// The number of columns of a terminal; `None` if it is not one.
 pub(super) fn width(of: impl AsFd) -> Option<usize> {
     let size = rustix::termios::tcgetwinsize(of).ok()?;
@@ -33,12 +39,12 @@ pub(super) fn wrapped(text: &str, width: Option<usize>) -> String {
     text.split('\n').map(fold).collect::<Vec<_>>().join("\n")
 }
 
-/// Wraps a line between words. A word that is longer than a line is not split.
+/// Wraps a line between words. A word that is longer than a line is not split, and neither is a command in backticks.
 pub(super) fn folded(line: &str, width: Option<usize>, indent: usize) -> String {
     let Some(width) = width.filter(|width| line.chars().count() > *width) else { return line.to_owned() };
     let mut text = String::new();
     let mut used = 0;
-    for word in line.split_inclusive(' ') {
+    for word in words(line) {
         let needed = word.trim_end().chars().count();
         if used > indent && needed > 0 && used + needed > width {
             text.truncate(text.trim_end().len());
@@ -50,6 +56,15 @@ pub(super) fn folded(line: &str, width: Option<usize>, indent: usize) -> String 
         used += word.chars().count();
     }
     text
+}
+
+/// The parts between which a line may be wrapped, each with the spaces after it.
+fn words(line: &str) -> impl Iterator<Item = &str> {
+    let mut is_command = false;
+    line.split_inclusive(move |one: char| {
+        is_command ^= one == '`';
+        one == ' ' && !is_command
+    })
 }
 
 /// An external string in which characters that control a terminal, reorder text or hide something are escaped.
@@ -174,11 +189,17 @@ mod tests {
 
     #[test]
     fn long_lines_wrap_between_words_and_keep_their_indentation() {
-        let line = "  to complete this first sync: bridgehead sync directory --allow-removals r-266641fc8370";
+        let line =
+            "  the next sync is held, and nothing is removed, until somebody allows exactly what was shown";
         let shown = wrapped(&format!("{line}\n\nshort"), Some(80));
         assert_eq!(
             shown,
-            "  to complete this first sync: bridgehead sync directory --allow-removals\n  r-266641fc8370\n\nshort"
+            "  the next sync is held, and nothing is removed, until somebody allows exactly\n  what was shown\n\nshort"
+        );
+        let command = "until you allow it: `bridgehead sync directory --allow-removals`, once";
+        assert_eq!(
+            folded(command, Some(40), 2),
+            "until you allow it:\n  `bridgehead sync directory --allow-removals`,\n  once"
         );
         assert_eq!(wrapped(line, None), line, "programs get it as it is");
         assert_eq!(folded("a bb ccc", Some(4), 1), "a bb\n ccc");

@@ -238,11 +238,9 @@ pub(crate) fn show(name: &str, summary: &Summary) {
     if let Some(digest) = summary.digest {
         let is_first = summary.held_because == [HeldReason::FirstSync];
         let what =
-            if is_first { "to complete this first sync" } else { "to allow exactly these removals once" };
-        print::line(format!(
-            "{what}: bridgehead sync {name} --allow-removals \
-                             {digest}"
-        ));
+            if is_first { "to complete this first sync:" } else { "to allow exactly these removals once:" };
+        print::line(what);
+        print::command(format!("bridgehead sync {name} --allow-removals {digest}"));
     }
     let unproven: Vec<&str> =
         summary.evidence.iter().filter(|(_, what)| *what == "none").map(|(slug, _)| slug.as_str()).collect();

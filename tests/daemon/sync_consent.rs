@@ -137,7 +137,7 @@ async fn dry_run_goes_through_the_daemon_without_side_effects() {
         "(20 of 20)",
         "account would be deactivated: u000000 (Ann Lee), ",
         "(12 of 12)",
-        "to allow exactly these removals once: bridgehead sync hr --allow-removals r-",
+        "to allow exactly these removals once:\n  bridgehead sync hr --allow-removals r-",
     ] {
         assert!(text.contains(says), "{says}: {text}");
     }

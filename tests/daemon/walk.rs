@@ -157,7 +157,7 @@ async fn from_nothing_to_a_held_removal_that_is_allowed_on_the_page_and_again_fo
     let mut arguments = vec!["init", "--non-interactive", "--output", "config", "--connector", "file"];
     arguments.extend(["--name", "hr", "--path", "people", "--app", "new"]);
     let told = operator.ends(0, &arguments).await;
-    assert!(told.contains("Next, let the running daemon take it up:"), "{told}");
+    assert!(told.contains("Next, apply it to the running daemon:"), "{told}");
     assert!(
         told.lines().any(|line| line.trim_start().starts_with("bridgehead") && line.ends_with(" reload")),
         "{told}"

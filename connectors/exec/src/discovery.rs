@@ -15,18 +15,18 @@ pub(crate) struct Start;
 impl Discovery for Start {
     fn questions(&self) -> Vec<Question> {
         vec![
-            Question::text(COMMAND, "The program and its arguments, such as: python3 hr.py; it starts in the folder of the configuration")
+            Question::text(COMMAND, "The program with its arguments, such as: python3 hr.py. It starts in the folder of the configuration")
                 .with_check(|text| {
-                    let words = shlex::split(text).ok_or("has a quote that does not end")?;
+                    let words = shlex::split(text).ok_or("has an unclosed quote")?;
                     if words.is_empty() { Err("must name a program".to_owned()) } else { Ok(()) }
                 }),
-            Question::text(SETTINGS, "What it is told at its start, as JSON; a secret only by where it is: {\"token\": {\"env\": \"HR_TOKEN\"}}")
+            Question::text(SETTINGS, "Settings to pass to the program, as JSON; refer to secrets, as in {\"token\": {\"env\": \"HR_TOKEN\"}}")
                 .optional()
                 .with_check(|text| match serde_json::from_str(text) {
                     Ok(Value::Object(settings)) => no_secret(&settings),
-                    _ => Err("must be an object of JSON, such as {\"path\": \"hr.json\"}".to_owned()),
+                    _ => Err("must be a JSON object, such as {\"path\": \"hr.json\"}".to_owned()),
                 }),
-            Question::text(ENVIRONMENT, "Variables that it inherits beside PATH, HOME and LANG, separated by blanks").optional(),
+            Question::text(ENVIRONMENT, "Environment variables to pass on in addition to PATH, HOME and LANG, separated by spaces").optional(),
         ]
     }
 
@@ -41,12 +41,17 @@ impl Discovery for Start {
             Section::root().with(COMMAND, json!(command), "runs without a shell, in the folder of this file");
         if !inherited.is_empty() {
             target.insert("env".to_owned(), json!(inherited));
-            root = root.with("env", json!(inherited), "inherited beside PATH, HOME and LANG");
+            root = root.with(
+                "env",
+                json!(inherited),
+                "environment variables that are passed on in addition to PATH, HOME and LANG",
+            );
         }
         let mut sections = Vec::new();
         if let Some(settings) = settings {
             target.insert(SETTINGS.to_owned(), resolved(&Value::Object(settings.clone()), draft)?);
-            let mut section = Section::table(SETTINGS).with_comment("What the program is told at its start.");
+            let mut section = Section::table(SETTINGS)
+                .with_comment("Settings that are passed to the program when it starts.");
             for (key, value) in settings {
                 section = section.with(key, value, "");
             }
@@ -55,7 +60,7 @@ impl Discovery for Start {
             root = root.with(
                 SETTINGS,
                 Value::Null,
-                "What the program is told at its start: settings = { token = { env = \"HR_TOKEN\" } }",
+                "Settings that are passed to the program when it starts: settings = { token = { env = \"HR_TOKEN\" } }",
             );
         }
         sections.insert(0, root);
@@ -89,7 +94,7 @@ fn no_secret(settings: &Map<String, Value>) -> Result<(), String> {
             Value::String(_) if is_secret_name(key) => {
                 let name = key.to_uppercase().replace(|one: char| !one.is_ascii_alphanumeric(), "_");
                 return Err(format!(
-                    "'{key}' is a secret: say where it is, as in {{\"{key}\": {{\"env\": \"{name}\"}}}}"
+                    "'{key}' is a secret; refer to it, as in {{\"{key}\": {{\"env\": \"{name}\"}}}}"
                 ));
             }
             Value::Object(below) if reference(below).is_none() => no_secret(below)?,
@@ -120,7 +125,7 @@ fn resolved(value: &Value, draft: &Draft) -> Result<Value, Error> {
     };
     let secret = read.ok_or_else(|| {
         Error::internal(format!(
-            "settings: the secret of {{ {kind} = \"{place}\" }} cannot be read here; set it for this command"
+            "settings: the secret of {{ {kind} = \"{place}\" }} cannot be read; make it available to this command"
         ))
     })?;
     let secret = secret.trim_end_matches(['\n', '\r']);

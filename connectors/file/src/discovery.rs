@@ -30,8 +30,8 @@ struct Found {
 impl Discovery for Columns {
     fn questions(&self) -> Vec<Question> {
         vec![
-            Question::path(PATH, "The folder of CSV or JSON Lines files"),
-            Question::text(ACCOUNTS, "The file of the accounts").later(),
+            Question::path(PATH, "The folder that contains the CSV or JSON Lines files"),
+            Question::text(ACCOUNTS, "The file that contains the accounts").later(),
         ]
     }
 
@@ -52,13 +52,14 @@ impl Discovery for Columns {
                 let likeliest = found.iter().max_by_key(|file| {
                     file.columns.iter().filter(|column| OWN_FIELDS.contains(&column.as_str())).count()
                 });
-                let mut question = Question::text(ACCOUNTS, "The file of the accounts").with_choices(choices);
+                let mut question =
+                    Question::text(ACCOUNTS, "The file that contains the accounts").with_choices(choices);
                 question.default = likeliest.map(|file| file.name.clone());
                 return Ok(Discovered::ask([question]));
             }
         };
-        let accounts =
-            accounts.ok_or_else(|| Error::internal(format!("{path} holds no file of that name any more")))?;
+        let accounts = accounts
+            .ok_or_else(|| Error::internal(format!("{path} no longer contains a file of that name")))?;
         Ok(settings(&path, &found, accounts))
     }
 }
@@ -68,12 +69,13 @@ fn settings(path: &str, found: &[Found], accounts: &Found) -> Discovered {
     let mut root = Section::root().with(PATH, path, "");
     let is_written_alike = |file: &&Found| file.format == accounts.format;
     if accounts.format == FileFormat::Csv && accounts.delimiter != ',' {
-        root = root.with("delimiter", accounts.delimiter.to_string(), "as in the header of the accounts");
+        root =
+            root.with("delimiter", accounts.delimiter.to_string(), "as in the header of the accounts file");
     }
     let is_usual = stem(&accounts.name, accounts.format) == Some("accounts");
     let mut sections = Vec::new();
     if !is_usual {
-        root = root.with("format", accounts.format.extension(), "how every file of the folder is written");
+        root = root.with("format", accounts.format.extension(), "the format of all files in the folder");
         sections.push(Section::table("accounts").with(
             "file",
             accounts.name.as_str(),
@@ -88,7 +90,7 @@ fn settings(path: &str, found: &[Found], accounts: &Found) -> Discovered {
         let slug = slug.trim_start_matches("license-").trim_start_matches("licence-");
         if let Some(fault) = fault_of_slug(slug) {
             discovered = discovered
-                .with_warning(format!("{} cannot be a type of its own: its name {fault}", file.name));
+                .with_warning(format!("{} cannot become a resource type: its name {fault}", file.name));
             continue;
         }
         let kind = if is_license { "licenses" } else { "groups" };
@@ -105,7 +107,7 @@ fn settings(path: &str, found: &[Found], accounts: &Found) -> Discovered {
                     .with(
                         "slug",
                         slug.as_str(),
-                        format!("and the column of the accounts that holds the {kind}"),
+                        format!("and the column of the accounts that contains the {kind}"),
                     )
                     .with("file", file.name.as_str(), format!("columns: {}", file.columns.join(", "))),
             );
@@ -114,16 +116,16 @@ fn settings(path: &str, found: &[Found], accounts: &Found) -> Discovered {
     root = root.with(
         "read_only",
         Value::Null,
-        "Until tasks may change the files, read them only: read_only = true",
+        "To only read the files until tasks may change them: read_only = true",
     );
     let lacks = |name: &str| !accounts.columns.iter().any(|column| column == name);
     if lacks("id") && !accounts.columns.is_empty() {
-        discovered = discovered
-            .with_warning(format!("{} must have a column 'id' before it can be read", accounts.name));
+        discovered =
+            discovered.with_warning(format!("{} needs a column 'id' before it can be read", accounts.name));
     }
     if lacks("username") && lacks("email") {
         let warning = format!(
-            "{} has neither a column 'username' nor 'email', by which people are known",
+            "{} has neither a column 'username' nor a column 'email'; one of them is needed to identify people",
             accounts.name
         );
         discovered = discovered.with_warning(warning);
@@ -144,7 +146,9 @@ fn settings(path: &str, found: &[Found], accounts: &Found) -> Discovered {
 fn look(folder: &Path) -> Result<Vec<Found>, Error> {
     let shown = folder.display();
     let unreadable = |error: std::io::Error| {
-        Error::unreachable(format!("{shown} cannot be read: {error}; name a folder that this user may read"))
+        Error::unreachable(format!(
+            "{shown} cannot be read: {error}; choose a folder that this user may read"
+        ))
     };
     let mut found = Vec::new();
     for entry in std::fs::read_dir(folder).map_err(unreadable)? {
@@ -157,7 +161,7 @@ fn look(folder: &Path) -> Result<Vec<Found>, Error> {
     found.sort_by(|one, other| one.name.cmp(&other.name));
     if found.is_empty() {
         let message =
-            format!("{shown} holds no file whose name ends with .csv or .jsonl; name another folder");
+            format!("{shown} contains no file whose name ends with .csv or .jsonl; choose another folder");
         return Err(Error::internal(message));
     }
     Ok(found)

@@ -21,13 +21,10 @@ pub(crate) struct Look;
 #[async_trait]
 impl Discovery for Look {
     fn questions(&self) -> Vec<Question> {
-        let url = Question::text(
-            BASE_URL,
-            "What every path of the application's interface follows, such as https://example.com/api/v1",
-        );
+        let url = Question::text(BASE_URL, "The base URL of the API, such as https://example.com/api/v1");
         let path = Question::text(
             PATH,
-            "The path that lists its accounts; it may have a query, as in /users?limit=100",
+            "The path that lists the accounts, optionally with a query, such as /users?limit=100",
         )
         .with_default("/users")
         .with_check(|text| {
@@ -51,7 +48,7 @@ impl Discovery for Look {
         let body: Value = answer.json()?;
         let Some((place, records)) = find_list(&body) else {
             return Err(Error::internal(format!(
-                "{}: the answer of {path} holds no list of records; name another path",
+                "{}: the response of {path} contains no list of records; choose another path",
                 draft.setup.app
             )));
         };
@@ -59,7 +56,7 @@ impl Discovery for Look {
             .with_seen(format!("{} in {place} of {path}", counted(records.len(), "record", "records")));
         let Some(shape) = Shape::of(records) else {
             return Err(Error::internal(format!(
-                "{}: the records that {path} lists have nothing like an identifier with a user name or an email address; name \
+                "{}: the records that {path} lists have no identifier together with a user name or an email address; choose \
                  another path, or write the configuration by hand (docs/connectors/http.md)",
                 draft.setup.app
             )));
@@ -70,12 +67,12 @@ impl Discovery for Look {
         let follows = follows(&answer);
         if !follows && has_more(&body, records.len()) {
             found = found.with_warning(format!(
-                "{path} seems to give a part of the accounts only; say how the rest is asked for (accounts.list.paging), or a sync \
-                 is incomplete and removes no account"
+                "{path} seems to return only part of the accounts; configure paging (accounts.list.paging), because incomplete syncs \
+                 remove no account"
             ));
         }
         found = found.with_warning(
-            "the requests are guessed from one answer, and accounts are only read so far; add what creates and changes them \
+            "the requests were derived from one response, and accounts are only read; add the requests that create and change accounts \
              (docs/connectors/http.md)",
         );
         found.sections = sections(draft, plain, query, &place, &shape, by_id, follows);
@@ -98,28 +95,28 @@ fn sections(
         root = root.with("auth", auth, "");
     }
     let check = Section::table("check")
-        .with_comment("A request that is cheap, and succeeds only with the right address and credential.")
-        .with("path", path, "better: one that asks who bridgehead is");
+        .with_comment("A cheap request that succeeds only with the right address and credential.")
+        .with("path", path, "better: a path that returns the account of bridgehead itself");
     let mut list = Section::table("accounts.list").with("path", path, "");
     if !query.is_empty() {
         list = list.with("query", Value::Object(query), "");
     }
     if place != "answer" {
-        list = list.with("records", place, "where the records stand in the answer");
+        list = list.with("records", place, "the place of the records in the response");
     }
     list = if follows {
-        list.with("paging", json!({ "type": "link" }), "the answer has a header Link with rel=\"next\"")
+        list.with("paging", json!({ "type": "link" }), "the response has a Link header with rel=\"next\"")
     } else {
-        list.with("paging", Value::Null, "One answer holds all. Else, for example: paging = { type = \"page\", size = 100 }, and query = { page = \"{{ page.number }}\" }")
+        list.with("paging", Value::Null, "One response contains all accounts. Otherwise, for example: paging = { type = \"page\", size = 100 }, and query = { page = \"{{ page.number }}\" }")
     };
     let mut find = Section::table("find").with(
         "scan",
         true,
-        "reads the whole list where there is no request below: slow, and always right",
+        "reads the whole list unless there is a request below: slow, but always correct",
     );
     if by_id {
         let lookup = json!({ "path": format!("{path}/{{{{ account.id }}}}"), "absent": { "status": 404 } });
-        find = find.with("by_id", lookup, "tried with the first of them");
+        find = find.with("by_id", lookup, "tried with the first account");
     }
     vec![root, check, list, shape.section(), find]
 }
@@ -160,9 +157,7 @@ impl Application {
         let wrong = |error: SettingsError| Error::internal(error.to_string());
         let base = endpoint(BASE_URL, draft.text(BASE_URL).unwrap_or_default()).map_err(wrong)?;
         let auth: Auth = match Access::resolved(draft) {
-            Some(auth) => {
-                serde_json::from_value(auth).map_err(|_| Error::internal("auth: is not complete"))?
-            }
+            Some(auth) => serde_json::from_value(auth).map_err(|_| Error::internal("auth: is incomplete"))?,
             None => Auth::default(),
         };
         let setup = &draft.setup;
@@ -174,7 +169,7 @@ impl Application {
 
     async fn get(&self, path: &str) -> Result<Answer, Error> {
         let address = format!("{}{path}", self.base.as_str().trim_end_matches('/'));
-        let url = Url::parse(&address).map_err(|_| Error::internal(format!("{path} is no path")))?;
+        let url = Url::parse(&address).map_err(|_| Error::internal(format!("{path} is not a valid path")))?;
         let request = self.client.request(Method::GET, url).header("accept", "application/json");
         self.credential.send(&self.client, request).await
     }

@@ -40,33 +40,33 @@ pub(crate) struct Look;
 impl Discovery for Look {
     fn questions(&self) -> Vec<Question> {
         vec![
-            Question::text(URL, "Where the server is, such as ldaps://ldap.example.com"),
+            Question::text(URL, "The URL of the server, such as ldaps://ldap.example.com"),
             encryption(),
             Question::text(
                 BIND_DN,
-                "Who bridgehead is there: a distinguished name such as cn=bridgehead,dc=example,dc=com, or user@domain",
+                "The bind DN: a distinguished name such as cn=bridgehead,dc=example,dc=com, or user@domain",
             ),
-            Question::secret(PASSWORD, "The password of that"),
-            Question::text(BASE, "The name below which everything is").later(),
+            Question::secret(PASSWORD, "The bind password"),
+            Question::text(BASE, "The base DN").later(),
         ]
     }
 
     async fn discover(&self, draft: &Draft) -> Result<Discovered, Error> {
         let url = draft.text(URL).unwrap_or_default();
         let parsed = Url::parse(url).ok().filter(|url| matches!(url.scheme(), "ldap" | "ldaps"));
-        let parsed =
-            parsed.ok_or_else(|| Error::internal("url: must be such as ldaps://ldap.example.com"))?;
+        let parsed = parsed.ok_or_else(|| Error::internal("url: must look like ldaps://ldap.example.com"))?;
         if parsed.scheme() == "ldap" && !is_loopback(&parsed) && !draft.has(TLS) {
             return Ok(Discovered::ask([encryption()]));
         }
         let connected = Connected::open(draft).await?;
         let server = connected.server().await?;
         let Some(base) = draft.text(BASE) else {
-            let mut question = Question::text(BASE, "The name below which everything is");
+            let mut question = Question::text(BASE, "The base DN");
             question.default = server.contexts.first().cloned();
             let mut discovered = Discovered::ask([question]).with_seen(server.seen());
             if server.contexts.len() > 1 {
-                discovered = discovered.with_seen(format!("the parts {}", server.contexts.join("; ")));
+                discovered =
+                    discovered.with_seen(format!("the naming contexts {}", server.contexts.join("; ")));
             }
             return Ok(discovered);
         };
@@ -84,10 +84,7 @@ impl Discovery for Look {
 
 fn encryption() -> Question {
     let choices = [("yes", "encrypted with StartTLS"), ("no", "passwords cross the network in plain text")];
-    Question::text(TLS, "Whether the connection to ldap:// is encrypted")
-        .with_choices(choices)
-        .with_default("yes")
-        .later()
+    Question::text(TLS, "Encrypt the connection to ldap://").with_choices(choices).with_default("yes").later()
 }
 
 /// What a server reports about itself.
@@ -103,7 +100,7 @@ struct Server {
 
 impl Server {
     fn seen(&self) -> String {
-        if self.is_known { self.name.clone() } else { format!("{} (taken for one like OpenLDAP)", self.name) }
+        if self.is_known { self.name.clone() } else { format!("{} (treated like OpenLDAP)", self.name) }
     }
 }
 
@@ -135,7 +132,7 @@ impl Connected {
         };
         match Session::open(&endpoint).await {
             Ok(session) => Ok(Self { session, reporter }),
-            Err(failure) => Err(reporter.report(failure, About::Reading("the server's own entry"))),
+            Err(failure) => Err(reporter.report(failure, About::Reading("the root DSE"))),
         }
     }
 
@@ -150,8 +147,7 @@ impl Connected {
             "subschemaSubentry",
         ];
         let found = self.session.search(&one("", &attributes)).await;
-        let found = found
-            .map_err(|failure| self.reporter.report(failure, About::Reading("the server's own entry")))?;
+        let found = found.map_err(|failure| self.reporter.report(failure, About::Reading("the root DSE")))?;
         let texts = |attribute: &str| -> Vec<String> {
             let entry = found.first().into_iter();
             entry.flat_map(|entry| entry.texts(attribute).flatten()).map(str::to_owned).collect()
@@ -159,21 +155,18 @@ impl Connected {
         let vendor = [texts("vendorName"), texts("vendorVersion")].concat().join(" ");
         let is_openldap =
             texts("objectClass").iter().any(|class| class.eq_ignore_ascii_case("OpenLDAProotDSE"));
-        let (profile, name, is_known) = if texts("supportedCapabilities")
-            .iter()
-            .any(|oid| oid == ACTIVE_DIRECTORY)
-        {
-            let name = if vendor.contains("Samba") { vendor } else { "Active Directory".to_owned() };
-            (Profile::ActiveDirectory, name, true)
-        } else if vendor.contains("389") {
-            (Profile::Ds389, vendor, true)
-        } else if is_openldap {
-            (Profile::OpenLdap, "OpenLDAP".to_owned(), true)
-        } else {
-            let name =
-                if vendor.is_empty() { "a server that does not say what it is".to_owned() } else { vendor };
-            (Profile::OpenLdap, name, false)
-        };
+        let (profile, name, is_known) =
+            if texts("supportedCapabilities").iter().any(|oid| oid == ACTIVE_DIRECTORY) {
+                let name = if vendor.contains("Samba") { vendor } else { "Active Directory".to_owned() };
+                (Profile::ActiveDirectory, name, true)
+            } else if vendor.contains("389") {
+                (Profile::Ds389, vendor, true)
+            } else if is_openldap {
+                (Profile::OpenLdap, "OpenLDAP".to_owned(), true)
+            } else {
+                let name = if vendor.is_empty() { "an unknown server".to_owned() } else { vendor };
+                (Profile::OpenLdap, name, false)
+            };
         let mut contexts = texts("defaultNamingContext");
         for context in texts("namingContexts") {
             let lower = context.to_lowercase();
@@ -197,7 +190,7 @@ impl Connected {
                 Err(self.reporter.report(failure, About::Reading(BASE)))
             }
             _ => Err(Error::internal(format!(
-                "base: {base} is not in the directory, or {} may not read it; name another, or give it the right to",
+                "base: {base} does not exist, or {} may not read it; choose another base, or grant the right to read it",
                 self.reporter.bind_dn
             ))),
         }
@@ -255,7 +248,7 @@ async fn describe(
     schema: &Schema,
 ) -> Result<Discovered, Error> {
     let mut root = Section::root()
-        .with("profile", name_of(server.profile), format!("{}, as its own entry says", server.name))
+        .with("profile", name_of(server.profile), format!("{}, according to its root DSE", server.name))
         .with(URL, draft.text(URL), "");
     for (key, value) in access(draft).into_iter().filter(|(key, _)| key != URL && key != BIND_DN) {
         root = root.with(key, value, "");
@@ -267,17 +260,16 @@ async fn describe(
         .with(
             "read_only",
             Value::Null,
-            "Until tasks may change the directory, read it only: read_only = true",
+            "To only read the directory until tasks may change it: read_only = true",
         );
     let mut found = Discovered::default();
     if !server.is_known {
-        found = found.with_warning(
-            "the server does not say what it is; set profile to \"openldap\", \"389ds\" or \"ad\"",
-        );
+        found = found
+            .with_warning("the kind of server is unknown; set profile to \"openldap\", \"389ds\" or \"ad\"");
     }
     if let Some(url) = draft.text(URL).filter(|_| server.profile == Profile::Ds389 && !is_encrypted(draft)) {
         found = found.with_warning(format!(
-            "389 Directory Server sets passwords over TLS alone; {url} is not encrypted"
+            "389 Directory Server only sets passwords over TLS; {url} is not encrypted"
         ));
     }
     let mut sections = Vec::new();
@@ -289,7 +281,7 @@ async fn describe(
         }
         None => {
             found = found.with_warning(format!(
-                "no people were seen below {base}; set accounts.base and accounts.filter"
+                "no people were found below {base}; set accounts.base and accounts.filter"
             ));
         }
     }
@@ -306,10 +298,10 @@ async fn describe(
                 let method = Section::table("suspend").with(
                     "method",
                     LOCKED_TIME,
-                    "the server's password policy keeps out who has it",
+                    "the server's password policy rejects accounts that have it",
                 );
                 sections.push(method);
-                found = found.with_seen("a password policy that keeps locked accounts out");
+                found = found.with_seen("a password policy that rejects locked accounts");
             }
             Some(why) => {
                 sections.push(Section::table("suspend").with(

@@ -25,7 +25,7 @@ pub(crate) struct Look;
 impl Discovery for Look {
     fn questions(&self) -> Vec<Question> {
         let url =
-            Question::text(URL, "Where the application speaks SCIM, such as https://example.com/scim/v2");
+            Question::text(URL, "The SCIM base URL of the application, such as https://example.com/scim/v2");
         std::iter::once(url).chain(Access::questions()).collect()
     }
 
@@ -73,7 +73,7 @@ impl Discovery for Look {
 
 /// The sections of the generated configuration.
 fn sections(draft: &Draft, features: &Features, more: &Map<String, Value>) -> Vec<Section> {
-    let mut root = Section::root().with(URL, draft.text(URL), "what /Users is appended to");
+    let mut root = Section::root().with(URL, draft.text(URL), "the base URL, to which /Users is appended");
     if let Some(auth) = Access::referred(draft) {
         root = root.with("auth", auth, "");
     }
@@ -81,20 +81,20 @@ fn sections(draft: &Draft, features: &Features, more: &Map<String, Value>) -> Ve
         root = root.with(
             "lookup",
             lookup.clone(),
-            "its ServiceProviderConfig says that it does not support filters: reads all accounts",
+            "according to its ServiceProviderConfig, it does not support filters: all accounts are read",
         );
     }
     root = root
-        .with("profile", Value::Null, "For an application made for the clients of Microsoft Entra ID or Okta: profile = \"entra\" or \"okta\"")
-        .with("read_only", Value::Null, "Until tasks may change the application, read it only: read_only = true");
+        .with("profile", Value::Null, "For an application that was built for Microsoft Entra ID or Okta as its client: profile = \"entra\" or \"okta\"")
+        .with("read_only", Value::Null, "To only read the application until tasks may change it: read_only = true");
     let mut sections = vec![root];
     if let Some(groups) = more.get("groups").and_then(Value::as_object) {
         let mut section = Section::table("groups");
         for (key, value) in groups {
             let comment = if key == "enabled" {
-                "its ResourceTypes name none"
+                "its ResourceTypes contain none"
             } else {
-                "its groups do not show who is in them"
+                "its groups do not show their members"
             };
             section = section.with(key.as_str(), value.clone(), comment);
         }
@@ -102,7 +102,7 @@ fn sections(draft: &Draft, features: &Features, more: &Map<String, Value>) -> Ve
     }
     if !features.change_password {
         let last = sections.remove(0);
-        let comment = "Passwords cannot be set, says its ServiceProviderConfig; if they can all the same: capabilities = { change_password = true }";
+        let comment = "According to its ServiceProviderConfig, passwords cannot be set. If they can: capabilities = { change_password = true }";
         sections.insert(0, last.with("capabilities", Value::Null, comment));
     }
     sections

@@ -9,19 +9,19 @@ pub(crate) struct MadeUp;
 #[async_trait]
 impl Discovery for MadeUp {
     fn questions(&self) -> Vec<Question> {
-        vec![Question::text("accounts", "How many accounts there are").with_default("1000").with_check(
-            |text| text.parse::<u64>().map(drop).map_err(|_| "must be a number, such as 1000".to_owned()),
-        )]
+        vec![Question::text("accounts", "The number of accounts").with_default("1000").with_check(|text| {
+            text.parse::<u64>().map(drop).map_err(|_| "must be a number, such as 1000".to_owned())
+        })]
     }
 
     async fn discover(&self, draft: &Draft) -> Result<Discovered, Error> {
         let accounts: u64 = draft.text("accounts").and_then(|text| text.parse().ok()).unwrap_or(1000);
         let section = Section::root()
-            .with("accounts", accounts, "made up, the same ones in every run")
+            .with("accounts", accounts, "sample accounts, the same in every run")
             .with("groups", 10, "")
             .with("licenses", 3, "");
         Ok(Discovered::target([section]).with_seen(format!("{} in memory", counted(accounts, "account", "accounts"))).with_warning(
-            "this target is made up: it exists in memory only, and forgets everything when the daemon ends",
+            "this target is simulated: it exists only in memory and loses all changes when the daemon stops",
         ))
     }
 }

@@ -37,11 +37,11 @@ pub(crate) struct Look;
 impl Discovery for Look {
     fn questions(&self) -> Vec<Question> {
         let engines =
-            [("postgresql", "PostgreSQL"), ("mysql", "MySQL or MariaDB"), ("sqlite", "a file of SQLite")];
-        let engine = Question::text(ENGINE, "What the database is").with_choices(engines);
+            [("postgresql", "PostgreSQL"), ("mysql", "MySQL or MariaDB"), ("sqlite", "SQLite (a file)")];
+        let engine = Question::text(ENGINE, "The kind of database").with_choices(engines);
         std::iter::once(engine)
             .chain(of_file().into_iter().chain(of_server()).map(Question::later))
-            .chain([Question::text(TABLE, "The table of the accounts").later()])
+            .chain([Question::text(TABLE, "The table that contains the accounts").later()])
             .collect()
     }
 
@@ -67,16 +67,16 @@ impl Discovery for Look {
 }
 
 fn of_file() -> Vec<Question> {
-    vec![Question::path(PATH, "The file of the database")]
+    vec![Question::path(PATH, "The database file")]
 }
 
 fn of_server() -> Vec<Question> {
     vec![
-        Question::text(HOST, "Where the server is: a name or address, with :port if it is not the usual one, or the path of a socket")
+        Question::text(HOST, "The server: a host name or address, with :port if it is not the default one, or the path of a socket")
             .with_default("localhost"),
-        Question::text(DATABASE, "The name of the database on the server"),
-        Question::text(USER, "Who bridgehead is to the server"),
-        Question::secret(PASSWORD, "The password of that").optional(),
+        Question::text(DATABASE, "The name of the database"),
+        Question::text(USER, "The database user"),
+        Question::secret(PASSWORD, "The password of this user").optional(),
     ]
 }
 
@@ -144,7 +144,7 @@ async fn look(
     if guesses.is_empty() {
         return Err(Error::internal(format!(
             "{}: none of the {} tables that {} may read has a column that looks like a user name or an email address; let it read \
-             the table of the accounts, or write the statements yourself (docs/connectors/sql.md)",
+             the table that contains the accounts, or write the statements yourself (docs/connectors/sql.md)",
             verdicts.system,
             tables.len(),
             draft.text(USER).unwrap_or("this user")
@@ -152,13 +152,17 @@ async fn look(
     }
     let Some(wanted) = draft.text(TABLE) else {
         let choices = guesses.iter().map(|guess| (guess.table.name.clone(), columns_of(guess.table)));
-        let mut question = Question::text(TABLE, "The table of the accounts").with_choices(choices);
+        let mut question =
+            Question::text(TABLE, "The table that contains the accounts").with_choices(choices);
         question.default = guesses.first().map(|guess| guess.table.name.clone());
         let seen = format!("{} with {}", engine.title(), counted(tables.len(), "table", "tables"));
         return Ok(Discovered::ask([question]).with_seen(seen));
     };
     let guess = guesses.iter().find(|guess| guess.table.name == wanted).ok_or_else(|| {
-        Error::internal(format!("{}: there is no table '{wanted}' with accounts", verdicts.system))
+        Error::internal(format!(
+            "{}: there is no table '{wanted}' that may contain accounts",
+            verdicts.system
+        ))
     })?;
     let mut found = Discovered::default().with_seen(guess.seen());
     let mut root = Section::root();
@@ -172,24 +176,25 @@ async fn look(
         found = match &values {
             Some(values) => found.with_seen(format!("{} with {}", column.name, counted(values.len(), "known value", "known values"))),
             None => found.with_warning(format!(
-                "{} may say who is active, but its values are not known: add it to accounts.fields as status, with a table of values",
+                "{} may show which accounts are active, but its values are unknown: add it to accounts.fields as status, with a table of values",
                 column.name
             )),
         };
     } else {
-        found = found.with_warning("no column says who is active, so all accounts count as active");
+        found =
+            found.with_warning("no column shows which accounts are active, so all of them count as active");
     }
     let mut sections = vec![root, guess.section(engine, values.as_ref())];
     let groups = guess.groups(&tables, engine);
     let slugs = groups.iter().filter(|section| section.is_one_of_several).count();
     found = found.with_seen(format!(
-        "{}, by the tables that refer to it",
+        "{}, found by the tables that refer to it",
         counted(slugs, "type of groups", "types of groups")
     ));
     sections.extend(groups);
     found.sections = sections;
     Ok(found.with_warning(
-        "accounts are only read so far; add the statements of each action that tasks may take (actions, docs/connectors/sql.md)",
+        "accounts are only read; for each action that tasks may execute, add its statements (actions, docs/connectors/sql.md)",
     ))
 }
 

@@ -42,8 +42,8 @@ pub(super) fn basics(connectors: &Connectors) -> Vec<Question> {
         (name.clone(), first.trim_end_matches('.').to_owned())
     });
     vec![
-        Question::text("connector", "What is to be connected").with_choices(choices),
-        Question::text("name", "A name for it, which appears in logs and commands, such as acme-hr"),
+        Question::text("connector", "What do you want to connect").with_choices(choices),
+        Question::text("name", "Its name in logs and commands, such as acme-hr"),
     ]
 }
 
@@ -69,7 +69,7 @@ async fn work(global: &Global, connectors: &Connectors, options: Init) -> Outcom
     }
     if place.existing.is_some() && flags.contains_key(iden::URL) {
         let message = format!(
-            "{} says already where Iden is; leave out --sandbox and --iden-url, or write elsewhere with --output",
+            "{} already contains the address of Iden; omit --sandbox and --iden-url, or write to another place with --output",
             place.folder.display()
         );
         return Err(Failure::new(Exit::Usage, message));
@@ -137,9 +137,9 @@ async fn work(global: &Global, connectors: &Connectors, options: Init) -> Outcom
     }
     let outcome = prove(global, connectors, &place, answers.name()).await;
     match &outcome {
-        Ok(()) if is_running => next.say(global, "Next, let the running daemon take it up:", true),
+        Ok(()) if is_running => next.say(global, "Next, apply it to the running daemon:", true),
         Ok(()) => next.say(global, "Next, the daemon:", true),
-        Err(_) => next.say(global, "Correct this in the configuration, then:", false),
+        Err(_) => next.say(global, "Correct this in the configuration, then run:", false),
     }
     if let Some(sandbox) = sandbox {
         sandbox.stop().await;
@@ -225,7 +225,7 @@ impl Answers<'_> {
         }
         let files = files.join(" ");
         Some(if self.owner().is_some() {
-            format!("{files}: given to the user {SERVICE_USER}, so that the service can read it")
+            format!("{files}: now owned by {SERVICE_USER}, so that the service can read it")
         } else {
             format!(
                 "Only root can read {files}. For the service, run `chown {SERVICE_USER}: {files}` once that user exists."
@@ -266,7 +266,7 @@ impl Answers<'_> {
         }
         let both = self.interview.text(iden::URL).zip(self.interview.secret(iden::KEY));
         let both = both.map(|(url, key)| (url.to_owned(), key.clone()));
-        both.map(Some).ok_or_else(|| failed("it is not answered where Iden is".to_owned()))
+        both.map(Some).ok_or_else(|| failed("the address of Iden is missing".to_owned()))
     }
 
     /// The id of the app, which is created if that was selected.
@@ -313,7 +313,7 @@ async fn start(address: Option<SocketAddr>) -> Result<Sandbox, Failure> {
         ..sandbox::Options::default()
     };
     Sandbox::start(options).await.map_err(|error| {
-        let message = format!("{error}\nUse a sandbox that runs there with --iden-url, or another address with --sandbox ADDRESS.");
+        let message = format!("{error}\nTo use a sandbox that is already running there, give its address with --iden-url. To start one elsewhere, use --sandbox ADDRESS.");
         Failure::new(Exit::Failed, message)
     })
 }
@@ -348,8 +348,7 @@ fn acceptable(file: &Path, text: &str, connectors: &Connectors) -> Outcome {
     let bridge = "[bridge]\nbase_url = \"https://iden.invalid/org/none\"\napi_key = { env = \"NONE\" }\n";
     let documents = [bridge, text].map(|text| Document { path: file.to_owned(), text: text.to_owned() });
     config::parse(&documents, &BTreeMap::new(), connectors).map(drop).map_err(|errors| {
-        let message =
-            format!("{errors}\nNothing was written to {}. Answer this in another way.", file.display());
+        let message = format!("{errors}\nNothing was written to {}. Change this answer.", file.display());
         Failure::new(Exit::Configuration, message)
     })
 }

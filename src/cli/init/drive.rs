@@ -74,7 +74,7 @@ pub(super) async fn drive(
             }
             Next::LookAtTarget => match looker.target(&interview).await {
                 Ok(found) if is_answered(&found, &interview) => {
-                    Err("the connector asks again for what it was told; this is a bug of the connector"
+                    Err("the connector repeats a question that was answered; this is a bug of the connector"
                         .to_owned())
                 }
                 Ok(found) => {

@@ -36,7 +36,7 @@ fn required(schema: &Value) -> impl Iterator<Item = (String, Value)> + '_ {
 
 fn question(key: &str, of: &Value) -> Question {
     let text = match description(of) {
-        text if text.is_empty() => format!("The key '{key}' of the target"),
+        text if text.is_empty() => format!("The target's key '{key}'"),
         text => text,
     };
     let question = if is_secret_name(key) { Question::secret(key, text) } else { Question::text(key, text) };

@@ -32,7 +32,7 @@ pub(super) fn questions() -> Vec<Question> {
     vec![
         Question::text(
             URL,
-            "The address of Iden, such as https://developer.idenhq.com/org/acme, or 'sandbox' to try things without it",
+            "The address of Iden, such as https://developer.idenhq.com/org/acme, or 'sandbox' to try it without an account",
         ),
         Question::secret(KEY, "The API key of Iden"),
     ]
@@ -50,7 +50,7 @@ pub(super) fn given() -> Question {
 /// The question which of these apps to use.
 pub(super) fn which(apps: &[KnownApp]) -> Question {
     let known = apps.iter().map(|app| (app.id.clone(), app.name.clone()));
-    let new = (NEW.to_owned(), "create one with the name of this app".to_owned());
+    let new = (NEW.to_owned(), "creates one with the name of this app".to_owned());
     Question::text(APP, "The Bridge app in Iden that the target belongs to")
         .with_choices(std::iter::once(new).chain(known))
         .with_default(NEW)
@@ -59,8 +59,8 @@ pub(super) fn which(apps: &[KnownApp]) -> Question {
 /// A client that uses the answers.
 pub(super) fn client(interview: &Interview, network: &Network) -> Result<Client, String> {
     let url =
-        interview.text(URL).and_then(|url| Url::parse(url).ok()).ok_or("there is no address of Iden")?;
-    let key = interview.secret(KEY).ok_or("there is no API key of Iden")?;
+        interview.text(URL).and_then(|url| Url::parse(url).ok()).ok_or("the address of Iden is missing")?;
+    let key = interview.secret(KEY).ok_or("the API key of Iden is missing")?;
     let key = ApiKey::new(key.secret.expose_secret()).map_err(|error| error.to_string())?;
     let mut settings = Settings::new(url);
     settings.network = network.clone();
@@ -79,7 +79,7 @@ pub(super) async fn create(client: &Client, name: &str) -> Result<AppId, String>
     let new = NewApp { name: name.to_owned(), clone_from: None };
     let app = client.create_app(&new).await.map_err(|error| {
         format!(
-            "{error}\n{}\nThe app may have been created; look with `bridgehead apps list`.",
+            "{error}\n{}\nThe app may have been created; check with `bridgehead apps list`.",
             error.advice()
         )
     })?;

@@ -37,7 +37,7 @@ impl Lines {
 impl Asker for Lines {
     async fn ask(&mut self, question: &Question, before: Option<&str>) -> Result<Reply, Failure> {
         if std::mem::take(&mut self.is_first) {
-            self.say("Enter takes what stands in [brackets]; '<' goes back to the question before.\n");
+            self.say("Press Enter to accept the answer in [brackets]. Type < to go back to the previous question.\n");
         }
         self.say(&prompt(question, before));
         let is_secret = question.is_secret;
@@ -49,7 +49,9 @@ impl Asker for Lines {
                 let message = format!("standard input cannot be read: {error}");
                 return Err(Failure::new(Exit::Failed, message));
             }
-            Err(error) => return Err(Failure::new(Exit::Failed, format!("reading broke off: {error}"))),
+            Err(error) => {
+                return Err(Failure::new(Exit::Failed, format!("reading standard input failed: {error}")));
+            }
         };
         let is_back = BACK.contains(&line.trim());
         Ok(if is_back { Reply::Back } else { Reply::Line(line.trim_end_matches(['\n', '\r']).to_owned()) })
@@ -82,11 +84,11 @@ fn prompt(question: &Question, before: Option<&str>) -> String {
         text.push('\n');
     }
     if question.choices.len() > SHOWN {
-        text = format!("{text}      and {} more, by name\n", question.choices.len() - SHOWN);
+        text = format!("{text}      and {} more; type the name\n", question.choices.len() - SHOWN);
     }
     text.push_str(&question.text);
     if question.is_secret {
-        text.push_str("\n  (not shown, kept in a separate file; or env:NAME, file:PATH, credential:NAME)");
+        text.push_str("\n  (hidden while you type, and stored in a separate file; or env:NAME, file:PATH, credential:NAME)");
     }
     match before.or(question.default.as_deref()) {
         Some(usual) => text = format!("{text} [{usual}]"),

@@ -62,12 +62,15 @@ impl Next<'_> {
         if global.json {
             return;
         }
-        let shown = self.steps().into_iter().filter(|(_, is_done)| !(was_checked && *is_done));
-        let shown: Vec<String> = shown.map(|(command, _)| format!("  {command}")).collect();
-        print::line(format!("\n{heading}\n{}", shown.join("\n")));
+        print::line(format!("\n{heading}"));
+        for (command, is_done) in self.steps() {
+            if !(was_checked && is_done) {
+                print::command(command);
+            }
+        }
         if was_checked {
             print::line(
-                "The first sync is held until the last of these commands allows what was shown (sync.first = \"ask\").",
+                "The first sync is held until you allow it with the last of these commands (sync.first = \"ask\").",
             );
         }
     }

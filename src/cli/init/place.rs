@@ -42,12 +42,12 @@ impl Place {
             }
             (None, [_]) => PathBuf::from(USUAL),
             (None, _) => {
-                let message = "several configurations are named; say with --output where to write";
+                let message = "--config was given more than once; choose where to write with --output";
                 return Err(Failure::new(Exit::Usage, message));
             }
         };
         let absolute = std::path::absolute(&named).map_err(|error| {
-            Failure::new(Exit::Usage, format!("{}: not a place to write to: {error}", named.display()))
+            Failure::new(Exit::Usage, format!("{}: cannot write there: {error}", named.display()))
         })?;
         let is_file = !absolute.is_dir() && absolute.extension().is_some_and(|end| end == "toml");
         if !is_file {
@@ -92,11 +92,11 @@ impl Place {
             return Some("must be 1 to 64 letters, digits, '-' and '_', such as \"acme-hr\"".to_owned());
         }
         if self.existing.as_ref().is_some_and(|config| config.apps.contains_key(name)) {
-            return Some(format!("an app '{name}' is configured already; choose another name"));
+            return Some(format!("there is already an app '{name}'; choose another name"));
         }
         if let Some(daemon) = self.daemon_file() {
             if self.file(name) == daemon {
-                return Some(format!("{DAEMON} is the file of what concerns all apps; choose another name"));
+                return Some(format!("{DAEMON} contains the settings of all apps; choose another name"));
             }
             if let Err(failure) = free(&daemon) {
                 return Some(failure.message().to_owned());
@@ -115,7 +115,7 @@ fn existing(folder: &Path, global: &Global, connectors: &Connectors) -> Result<O
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => false,
         Err(error) => {
             let message = format!(
-                "{} cannot be read: {error}. Run this as a user who may read and write it, or write elsewhere with --output PATH.",
+                "{} cannot be read: {error}. Run this as a user who may read and write it, or write to another place with --output PATH.",
                 folder.display()
             );
             return Err(Failure::new(Exit::Failed, message));
@@ -128,8 +128,9 @@ fn existing(folder: &Path, global: &Global, connectors: &Connectors) -> Result<O
     let config = config::load(&Sources { paths: vec![folder.to_owned()], environment }, connectors);
     config.map(Some).map_err(|errors| {
         let shown = folder.display();
-        let message =
-            format!("{errors}\nCorrect what is in {shown} first, or write elsewhere with --output FILE.");
+        let message = format!(
+            "{errors}\nCorrect what is in {shown} first, or write to another file with --output FILE."
+        );
         Failure::new(Exit::Configuration, message)
     })
 }
@@ -146,7 +147,7 @@ fn free(file: &Path) -> Result<(), Failure> {
         return Ok(());
     }
     let message = format!(
-        "{} is there already and is not overwritten. For another file: --output FILE. To add an app to a configuration, \
+        "{} already exists and is not overwritten. To write another file, use --output FILE. To add an app to a configuration, \
          put its files into a folder, and name that: --output FOLDER.",
         file.display()
     );

@@ -32,11 +32,11 @@ pub(super) struct Daemon<'a> {
 /// The content of the file.
 pub(super) fn file(daemon: Option<&Daemon<'_>>, app: Option<&App<'_>>) -> String {
     let mut text = String::from(
-        "# Written by `bridgehead init`. Change it as you like; `bridgehead check` says what is wrong.\n",
+        "# Written by `bridgehead init`. You can change it; `bridgehead check` reports mistakes.\n",
     );
     let (all, targets) = (documentation::configuration(), documentation::connectors());
     // Writing to a string cannot fail.
-    writeln!(text, "# All keys are listed in {all}, and those of a target in {targets}.").ok();
+    writeln!(text, "# {all} lists all keys, {targets} those of a target.").ok();
     if let Some(daemon) = daemon {
         section(
             &mut text,
@@ -60,7 +60,7 @@ pub(super) fn file(daemon: Option<&Daemon<'_>>, app: Option<&App<'_>>) -> String
             &[Setting::new("path", daemon.state, "the daemon's own folder")],
         );
         if let Some(ca_file) = daemon.ca_file {
-            let comment = "trusted beside what the operating system trusts";
+            let comment = "trusted in addition to the certificate authorities of the operating system";
             section(&mut text, "network", false, "", &[Setting::new("ca_file", ca_file, comment)]);
         }
     }

@@ -23,14 +23,13 @@ impl Access {
     /// All possible questions; only the first is always asked.
     pub fn questions() -> Vec<Question> {
         let ways = [
-            ("bearer", "a token, as Authorization: Bearer"),
+            ("bearer", "a token, sent as Authorization: Bearer"),
             ("basic", "a user name and a password"),
-            ("api_key", "a key in a header of its own"),
-            ("oauth2", "tokens by the client credentials of OAuth 2.0"),
-            ("none", "it asks for nothing"),
+            ("api_key", "a key in a separate header"),
+            ("oauth2", "OAuth 2.0 with client credentials"),
+            ("none", "no authentication"),
         ];
-        let way =
-            Question::text(AUTH, "How bridgehead shows who it is").with_choices(ways).with_default("bearer");
+        let way = Question::text(AUTH, "How to authenticate").with_choices(ways).with_default("bearer");
         let details = ["bearer", "basic", "api_key", "oauth2"].into_iter().flat_map(details);
         std::iter::once(way).chain(details.map(Question::later)).collect()
     }
@@ -80,20 +79,17 @@ fn details(way: &str) -> Vec<Question> {
         "bearer" => vec![Question::secret(TOKEN, "The token")],
         "basic" => vec![
             Question::text(USERNAME, "The user name"),
-            Question::secret(PASSWORD, "The password of that"),
+            Question::secret(PASSWORD, "The password of this user"),
         ],
         "api_key" => vec![
-            Question::text(HEADER, "The header that takes the key").with_default("X-Api-Key"),
+            Question::text(HEADER, "The header for the key").with_default("X-Api-Key"),
             Question::secret(KEY, "The key"),
         ],
         "oauth2" => vec![
-            Question::text(
-                TOKEN_URL,
-                "Where tokens are given out, such as https://login.example.com/oauth2/token",
-            ),
-            Question::text(CLIENT_ID, "The client's identifier"),
-            Question::secret(CLIENT_SECRET, "The client's secret"),
-            Question::text(SCOPE, "The scopes to ask for, separated by blanks").optional(),
+            Question::text(TOKEN_URL, "The token endpoint, such as https://login.example.com/oauth2/token"),
+            Question::text(CLIENT_ID, "The client ID"),
+            Question::secret(CLIENT_SECRET, "The client secret"),
+            Question::text(SCOPE, "The scopes to request, separated by spaces").optional(),
         ],
         _ => Vec::new(),
     }
