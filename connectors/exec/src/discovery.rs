@@ -68,7 +68,16 @@ impl Discovery for Start {
         let connector = connector.map_err(|error| Error::internal(error.to_string()))?;
         let described = connector.describe().await;
         connector.shutdown().await;
-        let description = described?;
+        // Named, so that `init` goes back to the question about it. What the program wrote to standard error may contain a secret, so it is
+        // not repeated here.
+        let description = described.map_err(|error| {
+            let shown = draft.text(COMMAND).unwrap_or_default();
+            let message = format!(
+                "{COMMAND}: {}. To see what it prints, run in the folder of the configuration: {shown}",
+                error.message()
+            );
+            Error::internal(message).with_source(error)
+        })?;
         let types: Vec<&str> = description.resource_types.iter().map(|of| of.slug.as_str()).collect();
         let actions: Vec<&str> = description.actions.iter().map(|action| action.as_str()).collect();
         let mut found = Discovered::target(sections)
@@ -143,5 +152,21 @@ mod tests {
         assert!(check(json!({ "path": "hr.json", "token": { "env": "HR_TOKEN" } })).is_ok());
         let told = check(json!({ "login": { "password": "hunter2" } })).unwrap_err();
         assert!(told.contains("'password' is a secret") && !told.contains("hunter2"), "{told}");
+    }
+
+    #[tokio::test]
+    async fn program_that_does_not_start_is_asked_for_again() {
+        let folder = tempfile::tempdir().unwrap();
+        let setup = bridgehead_sdk::Setup::new("hr", Map::new()).with_base(folder.path());
+        for command in ["sh -c 'exit 2'", "./missing"] {
+            let draft = Draft::new(setup.clone()).with_text(COMMAND, command);
+            let error = Start.discover(&draft).await.unwrap_err();
+            let error = error.message();
+            assert!(error.starts_with("command: the connector process of hr "), "{error}");
+            assert!(
+                error.ends_with(&format!("run in the folder of the configuration: {command}")),
+                "{error}"
+            );
+        }
     }
 }
