@@ -44,22 +44,21 @@ impl Discovery for Look {
         if !without.features.filter {
             more.insert("lookup".to_owned(), "list".into());
         }
-        let mut attempt = match Attempt::with(draft, more.clone()).await {
-            Ok(attempt) => attempt,
+        let (mut attempt, mut spots) = match Attempt::checked(draft, &more).await {
+            Ok(both) => both,
             Err(error) => {
-                found = found.with_seen(format!("no groups ({})", error.message()));
                 more.insert("groups".to_owned(), json!({ "enabled": false }));
-                Attempt::with(draft, more.clone()).await?
+                let both = Attempt::checked(draft, &more).await?;
+                found = found.with_warning(format!("groups are not read: {}", error.message()));
+                both
             }
         };
-        let mut spots = attempt.check().await?;
         let has_blind_groups =
             |spots: &BlindSpots| spots.unverifiable.iter().any(|one| one.starts_with("memberships."));
         if has_blind_groups(&spots) {
             let mut other = more.clone();
             other.insert("groups".to_owned(), json!({ "memberships_from": "accounts" }));
-            if let Ok(second) = Attempt::with(draft, other.clone()).await
-                && let Ok(of_second) = second.check().await
+            if let Ok((second, of_second)) = Attempt::checked(draft, &other).await
                 && !has_blind_groups(&of_second)
             {
                 (attempt, spots, more) = (second, of_second, other);
@@ -118,6 +117,13 @@ struct Attempt {
 }
 
 impl Attempt {
+    /// An attempt that can read everything with these settings.
+    async fn checked(draft: &Draft, more: &Map<String, Value>) -> Result<(Self, BlindSpots), Error> {
+        let attempt = Self::with(draft, more.clone()).await?;
+        let spots = attempt.check().await?;
+        Ok((attempt, spots))
+    }
+
     async fn with(draft: &Draft, more: Map<String, Value>) -> Result<Self, Error> {
         let wrong = |error: SettingsError| Error::internal(error.to_string());
         let mut target = more;

@@ -1,6 +1,6 @@
 //! The error for each refusal, and what is never shown.
 
-use bridgehead_sdk::{Account, Action, Code, Effect, Error, Retry, Subject};
+use bridgehead_sdk::{Account, Action, Code, Draft, Effect, Error, Retry, Setup, Subject};
 use serde_json::{Value, json};
 use wiremock::ResponseTemplate;
 
@@ -173,6 +173,23 @@ async fn settings_apply_if_the_server_has_no_discovery() {
     assert!(connector.describe().await.unwrap().actions.contains(&Action::ResetPassword));
     let silent = fake.connector(json!({}));
     assert!(!silent.describe().await.unwrap().actions.contains(&Action::ResetPassword));
+}
+
+#[tokio::test]
+async fn first_configuration_leaves_out_groups_that_do_not_exist() {
+    let fake = Fake::mute().await;
+    fake.get("Users", list(&json!([ann()]))).await;
+    fake.get("Users/u1", json_answer(200, &ann())).await;
+    let draft = Draft::new(Setup::new("acme-app", serde_json::Map::new()))
+        .with_text("url", format!("{}/v2", fake.server.uri()))
+        .with_text("auth", "bearer")
+        .with_secret("token", json!({ "env": "TOKEN" }), TOKEN.to_owned().into());
+    let factory = bridgehead_scim::factory();
+    let found = factory.discovery().unwrap().discover(&draft).await.unwrap();
+    assert!(found.warnings.iter().any(|one| one.starts_with("groups are not read: ")), "{found:?}");
+    let groups = found.sections.iter().find(|section| section.table == "groups").expect("a section");
+    assert_eq!(groups.settings[0].key, "enabled");
+    assert_eq!(groups.settings[0].value, json!(false));
 }
 
 #[tokio::test]
