@@ -20,6 +20,30 @@ use crate::world::Dice;
 const HELD_BACK: f64 = 0.25;
 /// The maximum time for that. Most of them are held back for a few seconds: longer than the daemon waits, and often longer than it lives.
 const HELD_BACK_FOR: Duration = Duration::from_mins(1);
+/// The share of them that arrive shortly after their process has ended, which is when they can do harm.
+const OUTLIVE: f64 = 0.5;
+/// How long after that at most.
+const AFTER_THE_END: Duration = Duration::from_secs(2);
+
+/// How long a request is held back.
+enum Delay {
+    For(Duration),
+    /// Until its process has ended, and for this time.
+    BeyondTheEnd(Duration),
+}
+
+impl Delay {
+    async fn pass(self, life: &Life) {
+        match self {
+            Self::For(wait) => tokio::time::sleep(wait).await,
+            Self::BeyondTheEnd(wait) => {
+                // If it lives on, the request arrives after the maximum time.
+                drop(tokio::time::timeout(HELD_BACK_FOR, life.ended()).await);
+                tokio::time::sleep(wait).await;
+            }
+        }
+    }
+}
 
 /// The network as one process uses it.
 pub(crate) struct Network {
@@ -44,13 +68,16 @@ impl Network {
             && self.node.as_ref().zip(app).is_some_and(|(node, app)| !node.may_start(&app))
     }
 
-    /// How long the network holds a request back: it arrives after that, also if its process was killed or has lost the app.
-    fn holds_back(&self, request: &reqwest::Request) -> Option<Duration> {
+    /// How long the network holds a request back, if it does: it arrives after that, also if its process was killed or has lost the app.
+    fn holds_back(&self, request: &reqwest::Request) -> Option<Delay> {
         if !is_completion(request) || !self.delays.chance(HELD_BACK) {
             return None;
         }
+        if self.delays.chance(OUTLIVE) {
+            return Some(Delay::BeyondTheEnd(AFTER_THE_END.mul_f64(self.delays.unit())));
+        }
         let share = self.delays.unit();
-        Some(HELD_BACK_FOR.mul_f64(share * share * share))
+        Some(Delay::For(HELD_BACK_FOR.mul_f64(share * share * share)))
     }
 }
 
@@ -93,8 +120,8 @@ impl Exchange for Network {
         // Runs in a separate task: the request arrives even if the caller no longer waits for the response.
         tokio::spawn(async move {
             tokio::time::sleep(Duration::from_millis(there)).await;
-            if let Some(wait) = held_back {
-                tokio::time::sleep(wait).await;
+            if let Some(delay) = held_back {
+                delay.pass(&life).await;
             } else if life.is_over() && !lingers {
                 return;
             }

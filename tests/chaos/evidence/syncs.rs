@@ -39,6 +39,8 @@ pub(crate) fn replay(evidence: &Evidence<'_>) -> Syncs {
     let mut syncs = Syncs::default();
     let mut known = Pushed::new();
     let mut sessions: BTreeMap<String, Pushed> = BTreeMap::new();
+    // Accounts whose creation was reported since the last `complete`: Iden knows them from the report.
+    let mut told = BTreeSet::new();
     let mut began = 0;
     for entry in evidence.sandbox.ledger().into_iter().filter(|entry| entry.app_id == Some(evidence.app)) {
         let Some((session, rest)) = session_of(&entry) else {
@@ -46,6 +48,7 @@ pub(crate) fn replay(evidence: &Evidence<'_>) -> Syncs {
                 syncs.started += 1;
                 began = entry.time.as_nanosecond() - SKEW;
             }
+            told.extend(created(evidence, &entry));
             continue;
         };
         match (entry.method.as_str(), rest, entry.handled) {
@@ -66,8 +69,9 @@ pub(crate) fn replay(evidence: &Evidence<'_>) -> Syncs {
             ("POST", "complete", Some(202)) => {
                 syncs.completed += 1;
                 let pushed = sessions.remove(session).unwrap_or_default();
-                complete(evidence.ledger, &entry, began, &pushed, &known, &mut syncs);
+                complete(evidence.ledger, &entry, began, &pushed, (&known, &told), &mut syncs);
                 known = pushed;
+                told.clear();
             }
             _ => {}
         }
@@ -75,12 +79,27 @@ pub(crate) fn replay(evidence: &Evidence<'_>) -> Syncs {
     syncs
 }
 
+/// The account whose creation this request reports.
+fn created(evidence: &Evidence<'_>, entry: &Entry) -> Option<String> {
+    let task = entry.task_id.as_deref().filter(|_| entry.method == "PATCH" && entry.handled == Some(200))?;
+    let body = entry.body.as_ref().filter(|body| body["status"] == "completed")?;
+    evidence.wishes.iter().find(|wish| wish.id == task && wish.action == "create_account")?;
+    body["result"]["account_id"].as_str().map(str::to_owned)
+}
+
 /// The session in a path, and the rest of the path.
 fn session_of(entry: &Entry) -> Option<(&str, &str)> {
     entry.path.split_once("/sync/")?.1.trim_end_matches('/').split_once('/')
 }
 
-fn complete(ledger: &Ledger, entry: &Entry, began: i128, pushed: &Pushed, known: &Pushed, syncs: &mut Syncs) {
+fn complete(
+    ledger: &Ledger,
+    entry: &Entry,
+    began: i128,
+    pushed: &Pushed,
+    (known, told): (&Pushed, &BTreeSet<String>),
+    syncs: &mut Syncs,
+) {
     // The clocks of the sandbox and the target differ: an error counts only if it holds both shortly before and shortly after.
     let (from, to) = (entry.time.as_nanosecond() - SKEW, entry.time.as_nanosecond() + SKEW);
     let mut complain = |rule, what| syncs.violations.push(Violation { rule, task: None, what });
@@ -88,9 +107,12 @@ fn complete(ledger: &Ledger, entry: &Entry, began: i128, pushed: &Pushed, known:
     let session = entry.path.rsplit('/').nth(2).unwrap_or_default();
     let none = BTreeMap::new();
     for (slug, records) in known {
-        let ids: BTreeSet<&String> = records.keys().collect();
-        if slug == "account" && ids.len() < EXEMPT {
-            continue;
+        let mut ids: BTreeSet<&String> = records.keys().collect();
+        if slug == "account" {
+            if ids.len() < EXEMPT {
+                continue;
+            }
+            ids.extend(told);
         }
         let pushed = pushed.get(slug).unwrap_or(&none);
         let mut missed = Vec::new();
@@ -102,14 +124,13 @@ fn complete(ledger: &Ledger, entry: &Entry, began: i128, pushed: &Pushed, known:
             };
             if is_there {
                 missed.push(id);
-            } else {
+            } else if records.contains_key(id) {
                 syncs.removed += 1;
             }
         }
         let (most, percent) = UNNOTICED;
-        // Iden also knows the accounts that tasks have created since, from their reports.
-        let told = ids.iter().copied().chain(pushed.keys()).collect::<BTreeSet<_>>().len();
-        let within_limits = missed.len() <= most && missed.len() * 100 <= told * percent;
+        let all = ids.iter().copied().chain(pushed.keys()).collect::<BTreeSet<_>>().len();
+        let within_limits = missed.len() <= most && missed.len() * 100 <= all * percent;
         if within_limits && ledger.listed_less(slug, began, to) {
             syncs.unnoticed += missed.len();
             continue;
