@@ -64,8 +64,7 @@ impl Network {
         let path = request.url().path();
         let app = path.split("/apps/").nth(1).and_then(|rest| rest.split('/').next());
         let app = app.and_then(|app| app.parse().ok());
-        is_completion(request)
-            && self.node.as_ref().zip(app).is_some_and(|(node, app)| !node.may_start(&app))
+        is_completion(request) && self.node.as_ref().zip(app).is_some_and(|(node, app)| !node.may_start(&app))
     }
 
     /// How long the network holds a request back, if it does: it arrives after that, also if its process was killed or has lost the app.

@@ -130,7 +130,9 @@ impl Fence {
         match started.await {
             Ok(Some((session, sent_at, _turn))) => {
                 let reason = match sent_at {
-                    Some(at) => format!("the one sent at {at} by an earlier process or another node has no recorded response"),
+                    Some(at) => format!(
+                        "the one sent at {at} by an earlier process or another node has no recorded response"
+                    ),
                     None => "Iden did not respond to the last one".to_owned(),
                 };
                 tracing::info!(app = %app.name, reason, "cancelled a `complete` that might have reached Iden late");
