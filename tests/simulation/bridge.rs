@@ -16,11 +16,42 @@ use crate::life::Life;
 use crate::several::cut::Cut;
 use crate::world::Dice;
 
+/// The share of requests to complete a sync that the network holds back.
+const HELD_BACK: f64 = 0.25;
+/// The maximum time for that. Most of them are held back for a few seconds: longer than the daemon waits, and often longer than it lives.
+const HELD_BACK_FOR: Duration = Duration::from_mins(1);
+/// The share of them that arrive shortly after their process has ended, which is when they can do harm.
+const OUTLIVE: f64 = 0.5;
+/// How long after that at most.
+const AFTER_THE_END: Duration = Duration::from_secs(2);
+
+/// How long a request is held back.
+enum Delay {
+    For(Duration),
+    /// Until its process has ended, and for this time.
+    BeyondTheEnd(Duration),
+}
+
+impl Delay {
+    async fn pass(self, life: &Life) {
+        match self {
+            Self::For(wait) => tokio::time::sleep(wait).await,
+            Self::BeyondTheEnd(wait) => {
+                // If it lives on, the request arrives after the maximum time.
+                drop(tokio::time::timeout(HELD_BACK_FOR, life.ended()).await);
+                tokio::time::sleep(wait).await;
+            }
+        }
+    }
+}
+
 /// The network as one process uses it.
 pub(crate) struct Network {
     pub(crate) life: Arc<Life>,
     pub(crate) sandbox: Arc<Sandbox>,
     pub(crate) dice: Dice,
+    /// Decides which requests are held back. Has its own generator, so that a seed's other events do not depend on it.
+    pub(crate) delays: Dice,
     pub(crate) cut: Arc<Cut>,
     /// The node, if there are several.
     pub(crate) node: Option<Node>,
@@ -33,9 +64,24 @@ impl Network {
         let path = request.url().path();
         let app = path.split("/apps/").nth(1).and_then(|rest| rest.split('/').next());
         let app = app.and_then(|app| app.parse().ok());
-        path.ends_with("/complete/")
-            && self.node.as_ref().zip(app).is_some_and(|(node, app)| !node.may_start(&app))
+        is_completion(request) && self.node.as_ref().zip(app).is_some_and(|(node, app)| !node.may_start(&app))
     }
+
+    /// How long the network holds a request back, if it does: it arrives after that, also if its process was killed or has lost the app.
+    fn holds_back(&self, request: &reqwest::Request) -> Option<Delay> {
+        if !is_completion(request) || !self.delays.chance(HELD_BACK) {
+            return None;
+        }
+        if self.delays.chance(OUTLIVE) {
+            return Some(Delay::BeyondTheEnd(AFTER_THE_END.mul_f64(self.delays.unit())));
+        }
+        let share = self.delays.unit();
+        Some(Delay::For(HELD_BACK_FOR.mul_f64(share * share * share)))
+    }
+}
+
+fn is_completion(request: &reqwest::Request) -> bool {
+    request.url().path().ends_with("/complete/")
 }
 
 impl std::fmt::Debug for Network {
@@ -66,13 +112,16 @@ impl Exchange for Network {
         *sent.uri_mut() = axum::http::Uri::from(path);
         let (there, back) = (self.dice.up_to(20), self.dice.up_to(20));
         let lingers = self.dice.chance(0.5);
+        let held_back = self.holds_back(&request);
         let (tell, told) = oneshot::channel();
         let (life, sandbox) = (Arc::clone(&self.life), Arc::clone(&self.sandbox));
         let (cut, dice) = (Arc::clone(&self.cut), self.dice.clone());
         // Runs in a separate task: the request arrives even if the caller no longer waits for the response.
         tokio::spawn(async move {
             tokio::time::sleep(Duration::from_millis(there)).await;
-            if life.is_over() && !lingers {
+            if let Some(delay) = held_back {
+                delay.pass(&life).await;
+            } else if life.is_over() && !lingers {
                 return;
             }
             if cut.pass(&dice).await.is_err() {

@@ -83,6 +83,7 @@ impl Daemon {
                 life: Arc::clone(&life),
                 sandbox: Arc::clone(&world.sandbox),
                 dice: world.dice.clone(),
+                delays: world.delays.clone(),
                 cut: Arc::default(),
                 node: None,
             }),

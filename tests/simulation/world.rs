@@ -42,6 +42,11 @@ impl Dice {
         Self(Arc::new(Mutex::new(StdRng::seed_from_u64(seed))))
     }
 
+    /// Decides which requests the network holds back.
+    pub(crate) fn of_delays(seed: u64) -> Self {
+        Self::new(!seed)
+    }
+
     pub(crate) fn unit(&self) -> f64 {
         self.0.lock().unwrap().random()
     }
@@ -71,6 +76,7 @@ pub(crate) struct World {
     pub(crate) events: Arc<Events>,
     pub(crate) state: State,
     pub(crate) dice: Dice,
+    pub(crate) delays: Dice,
     pub(crate) settings: config::App,
     /// How far the next process's clock is set ahead, in seconds.
     pub(crate) ahead: i64,
@@ -219,6 +225,7 @@ impl World {
             events: Arc::new(Events::new(crash)),
             state: State::new(kind),
             dice: Dice::new(seed),
+            delays: Dice::of_delays(seed),
             settings,
             ahead: 0,
             app,

@@ -18,6 +18,7 @@ use super::created_accounts::CreatedAccounts;
 use super::guard::DeprovisionLimit;
 use super::status::AppStatus;
 use super::store::Store;
+use super::sync::Fence;
 use super::target::Target;
 use super::upstream::Upstream;
 use bridgehead_bridge::{Api, AppId};
@@ -41,6 +42,8 @@ pub(crate) struct AppContext {
     pub(crate) deprovision_limit: DeprovisionLimit,
     /// Held by the sync that is running.
     pub(crate) sync_lock: Mutex<()>,
+    /// Whether a `complete` may still be on its way to Iden.
+    pub(crate) fence: Fence,
     pub(crate) operator: OperatorState,
     pub(crate) lifecycle: Lifecycle,
     pub(crate) shared: SharedServices,
@@ -129,6 +132,7 @@ impl AppContext {
             created_accounts: CreatedAccounts::default(),
             deprovision_limit: DeprovisionLimit::new(settings.tasks.guard),
             sync_lock: Mutex::new(()),
+            fence: Fence::default(),
             operator: OperatorState::default(),
             lifecycle: Lifecycle {
                 started: Instant::now(),

@@ -42,6 +42,18 @@ pub(crate) trait Script: Send + Sync + 'static {
     async fn progress(&self) -> Result<Progress, bridge::Error> {
         Err(unexpected(bridge::Operation::Progress))
     }
+
+    async fn complete(&self) -> Result<(), bridge::Error> {
+        Err(unexpected(bridge::Operation::Complete))
+    }
+
+    async fn abandon(&self) -> Result<(), bridge::Error> {
+        Err(unexpected(bridge::Operation::Abandon))
+    }
+
+    async fn report(&self) -> Result<(), bridge::Error> {
+        Err(unexpected(bridge::Operation::Report))
+    }
 }
 
 pub(crate) fn unexpected(operation: bridge::Operation) -> bridge::Error {
@@ -97,12 +109,11 @@ impl<S: Script> Api for Scripted<S> {
     }
 
     async fn complete(&self, _: AppId, _: &SyncId, only_if: &Precondition) -> Result<(), bridge::Error> {
-        only_if.holds();
-        Err(unexpected(bridge::Operation::Complete))
+        if only_if.holds() { self.0.complete().await } else { Err(unexpected(bridge::Operation::Complete)) }
     }
 
     async fn abandon(&self, _: AppId, _: &SyncId) -> Result<(), bridge::Error> {
-        Err(unexpected(bridge::Operation::Abandon))
+        self.0.abandon().await
     }
 
     async fn tasks(&self, _: AppId, query: &TaskQuery) -> Result<TaskPage, bridge::Error> {
@@ -118,7 +129,7 @@ impl<S: Script> Api for Scripted<S> {
     }
 
     async fn report(&self, _: AppId, _: &TaskId, _: &Report) -> Result<(), bridge::Error> {
-        Err(unexpected(bridge::Operation::Report))
+        self.0.report().await
     }
 }
 

@@ -237,6 +237,11 @@ async fn run_app(app: Arc<AppContext>, grace: Arc<Mutex<Duration>>, vitals: Arc<
     if load_pause(&app, stop).await.is_err() {
         return Ended::Finished;
     }
+    // At once, also if the app is paused: reading lists, reporting and the sync's reading need not wait for it.
+    let _fencing = {
+        let (app, stop) = (Arc::clone(&app), stop.clone());
+        AbortOnDropHandle::new(tokio::spawn(async move { app.fence.pass(&app, &stop).await }))
+    };
     let mut loops = JoinSet::new();
     let tasks = {
         let (stop, cut_off) = (stop.clone(), cut_off.clone());

@@ -21,6 +21,9 @@ const UNNOTICED: (usize, usize) = (60, 25);
 /// The records pushed in one session: by resource type, by id.
 type Pushed = BTreeMap<String, BTreeMap<String, Value>>;
 
+/// Reported accounts by id, each with the time of the report.
+type Told = BTreeMap<String, i128>;
+
 /// What the sandbox's ledger shows of all sessions.
 #[derive(Debug, Default)]
 pub(crate) struct Syncs {
@@ -39,13 +42,23 @@ pub(crate) fn replay(evidence: &Evidence<'_>) -> Syncs {
     let mut syncs = Syncs::default();
     let mut known = Pushed::new();
     let mut sessions: BTreeMap<String, Pushed> = BTreeMap::new();
+    // Accounts whose creation was reported since the last `complete`, with the time: Iden knows them from the report.
+    let mut told = Told::new();
+    // The last request of each session before its `complete`.
+    let mut last = BTreeMap::new();
     let mut began = 0;
     for entry in evidence.sandbox.ledger().into_iter().filter(|entry| entry.app_id == Some(evidence.app)) {
+        if let Some(session) = entry.path.split_once("/sync/").and_then(|(_, rest)| rest.split('/').next())
+            && !entry.path.ends_with("/complete/")
+        {
+            last.insert(session.to_owned(), entry.time.as_nanosecond());
+        }
         let Some((session, rest)) = session_of(&entry) else {
             if entry.handled == Some(201) && entry.path.ends_with("/sync/") {
                 syncs.started += 1;
                 began = entry.time.as_nanosecond() - SKEW;
             }
+            told.extend(created(evidence, &entry).map(|id| (id, entry.time.as_nanosecond())));
             continue;
         };
         match (entry.method.as_str(), rest, entry.handled) {
@@ -66,8 +79,11 @@ pub(crate) fn replay(evidence: &Evidence<'_>) -> Syncs {
             ("POST", "complete", Some(202)) => {
                 syncs.completed += 1;
                 let pushed = sessions.remove(session).unwrap_or_default();
-                complete(evidence.ledger, &entry, began, &pushed, &known, &mut syncs);
+                let last = last.get(session).copied().unwrap_or(i128::MAX);
+                told.retain(|id, reported| !is_still_hidden(evidence.ledger, id, *reported, last));
+                complete(evidence.ledger, &entry, began, &pushed, (&known, &told), &mut syncs);
                 known = pushed;
+                told.clear();
             }
             _ => {}
         }
@@ -75,12 +91,34 @@ pub(crate) fn replay(evidence: &Evidence<'_>) -> Syncs {
     syncs
 }
 
+/// Whether an account was created before the last request of a sync, and reported after it. The target may not have shown it to the sync yet,
+/// and the report may have overtaken `complete`.
+fn is_still_hidden(ledger: &Ledger, id: &str, reported: i128, last: i128) -> bool {
+    let mut created = ledger.of_kind("applied").filter(|event| event.id() == Some(id));
+    reported > last && created.next().is_none_or(|event| event.at <= last + SKEW)
+}
+
+/// The account whose creation this request reports.
+fn created(evidence: &Evidence<'_>, entry: &Entry) -> Option<String> {
+    let task = entry.task_id.as_deref().filter(|_| entry.method == "PATCH" && entry.handled == Some(200))?;
+    let body = entry.body.as_ref().filter(|body| body["status"] == "completed")?;
+    evidence.wishes.iter().find(|wish| wish.id == task && wish.action == "create_account")?;
+    body["result"]["account_id"].as_str().map(str::to_owned)
+}
+
 /// The session in a path, and the rest of the path.
 fn session_of(entry: &Entry) -> Option<(&str, &str)> {
     entry.path.split_once("/sync/")?.1.trim_end_matches('/').split_once('/')
 }
 
-fn complete(ledger: &Ledger, entry: &Entry, began: i128, pushed: &Pushed, known: &Pushed, syncs: &mut Syncs) {
+fn complete(
+    ledger: &Ledger,
+    entry: &Entry,
+    began: i128,
+    pushed: &Pushed,
+    (known, told): (&Pushed, &Told),
+    syncs: &mut Syncs,
+) {
     // The clocks of the sandbox and the target differ: an error counts only if it holds both shortly before and shortly after.
     let (from, to) = (entry.time.as_nanosecond() - SKEW, entry.time.as_nanosecond() + SKEW);
     let mut complain = |rule, what| syncs.violations.push(Violation { rule, task: None, what });
@@ -88,9 +126,12 @@ fn complete(ledger: &Ledger, entry: &Entry, began: i128, pushed: &Pushed, known:
     let session = entry.path.rsplit('/').nth(2).unwrap_or_default();
     let none = BTreeMap::new();
     for (slug, records) in known {
-        let ids: BTreeSet<&String> = records.keys().collect();
-        if slug == "account" && ids.len() < EXEMPT {
-            continue;
+        let mut ids: BTreeSet<&String> = records.keys().collect();
+        if slug == "account" {
+            if ids.len() < EXEMPT {
+                continue;
+            }
+            ids.extend(told.keys());
         }
         let pushed = pushed.get(slug).unwrap_or(&none);
         let mut missed = Vec::new();
@@ -102,14 +143,13 @@ fn complete(ledger: &Ledger, entry: &Entry, began: i128, pushed: &Pushed, known:
             };
             if is_there {
                 missed.push(id);
-            } else {
+            } else if records.contains_key(id) {
                 syncs.removed += 1;
             }
         }
         let (most, percent) = UNNOTICED;
-        // Iden also knows the accounts that tasks have created since, from their reports.
-        let told = ids.iter().copied().chain(pushed.keys()).collect::<BTreeSet<_>>().len();
-        let within_limits = missed.len() <= most && missed.len() * 100 <= told * percent;
+        let all = ids.iter().copied().chain(pushed.keys()).collect::<BTreeSet<_>>().len();
+        let within_limits = missed.len() <= most && missed.len() * 100 <= all * percent;
         if within_limits && ledger.listed_less(slug, began, to) {
             syncs.unnoticed += missed.len();
             continue;

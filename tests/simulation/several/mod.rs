@@ -46,6 +46,7 @@ struct Shared {
     database_delay: u64,
     events: Arc<Events>,
     dice: Dice,
+    delays: Dice,
 }
 
 /// An app with its target.
@@ -148,6 +149,7 @@ impl World {
             database_delay: schedule.database_delay,
             events: Arc::new(Events::new(std::mem::take(&mut schedule.crashes))),
             dice: Dice::new(seed),
+            delays: Dice::of_delays(seed),
             sandbox,
         };
         Self {

@@ -76,6 +76,7 @@ impl Process {
             life: Arc::clone(&life),
             sandbox: Arc::clone(&shared.sandbox),
             dice: dice.clone(),
+            delays: shared.delays.clone(),
             cut: Arc::clone(bridge),
             node: Some(node.clone()),
         };

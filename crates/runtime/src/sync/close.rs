@@ -43,7 +43,10 @@ impl SyncRun<'_> {
         if let (true, Some(session)) = (result.is_err(), self.record.session.take())
             && outcome != SyncOutcome::Failed(Failed::SessionLost)
         {
-            session::abandon(app, &session).await;
+            // What has ended cannot be completed any more, even if Iden did not respond to `complete`.
+            if session::abandon(app, &session).await {
+                app.fence.over();
+            }
         }
         if outcome == SyncOutcome::Abandoned(Abandoned::NothingShown) {
             // There was no sync; the operator is informed.

@@ -10,7 +10,8 @@
 //! look. [`evidence`] says whether a listing was read to its end. Before completing, [`losses`] measures what would be taken away
 //! and asks the [`guard`]; [`consent`] is what the operator allows of it; [`baseline`] tells a first sync from a lost state, and an
 //! old copy of the state from the current one. [`export`] gives away what would be pushed. [`names`] reads who loses something.
-//! [`session`] holds the calls that begin and end a session.
+//! [`session`] holds the calls that begin and end a session. [`fence`] keeps a `complete` that is still on its way from taking effect after
+//! a task has changed the target.
 
 mod adding;
 mod baseline;
@@ -19,6 +20,9 @@ mod consent;
 mod error;
 mod evidence;
 pub(crate) mod export;
+mod fence;
+#[cfg(test)]
+mod fence_tests;
 #[cfg(test)]
 mod first_listings_tests;
 mod guard;
@@ -53,6 +57,7 @@ mod validate;
 pub use baseline::is_current;
 pub use consent::{Consent, Digest, NoDigest};
 pub use error::Error;
+pub(crate) use fence::Fence;
 pub use outcome::SyncResult;
 pub use summary::{HeldReason, InvalidRecord, LossSummary, LostRecord, Options, Summary, TypeSummary};
 pub(crate) use sync_lock::run;

@@ -61,8 +61,17 @@ pub(crate) async fn run(app: Arc<AppContext>, stop: CancellationToken) {
 }
 
 /// When the first sync is due.
-async fn first(app: &AppContext) -> Timestamp {
+pub(super) async fn first(app: &AppContext) -> Timestamp {
     let now = app.shared.clock.now();
+    match app.fence.was_inherited(app).await {
+        Ok(false) => {}
+        // The session that cancels it may also have cancelled a cleanup, or that sync.
+        Ok(true) => return now,
+        Err(error) => {
+            tracing::error!(app = %app.name, %error, "the last sync cannot be looked up; syncing now");
+            return now;
+        }
+    }
     // A reload is not a start: a continuing app keeps its schedule.
     if app.settings.sync.on_start && !app.lifecycle.continues {
         return now;

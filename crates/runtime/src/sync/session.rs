@@ -9,6 +9,7 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::Error;
+use super::fence::Sending;
 use super::phases::CompletionPermit;
 use super::sync_run::SyncRun;
 use crate::app::AppContext;
@@ -80,6 +81,7 @@ pub(super) async fn complete(
     _proof: &CompletionPermit<'_>,
     run: &SyncRun<'_>,
     session: &SyncId,
+    sending: &Sending<'_>,
     stop: &CancellationToken,
 ) -> Result<(), Error> {
     let app = run.app;
@@ -92,7 +94,7 @@ pub(super) async fn complete(
             // Before the first attempt, the sync has just caught up.
             match run.touched.first_touched().filter(|_| attempt > 1) {
                 Some(account) => Err(Incomplete::Final(Error::Overtaken(account.label().to_owned()))),
-                None => complete_once(app, session, stop).await,
+                None => complete_once(app, session, sending, stop).await,
             }
         },
         |failed| match failed {
@@ -124,6 +126,7 @@ enum Incomplete {
 async fn complete_once(
     app: &Arc<AppContext>,
     session: &SyncId,
+    sending: &Sending<'_>,
     stop: &CancellationToken,
 ) -> Result<(), Incomplete> {
     // The call may wait a long time for its turn. Until then, another node may have taken over the app, and may have created accounts that
@@ -143,7 +146,10 @@ async fn complete_once(
         |_| {},
     );
     let error = match answer.await {
-        Ok(()) => return Ok(()),
+        Ok(()) => {
+            sending.answered();
+            return Ok(());
+        }
         Err(Interrupted::Stopped) => return Err(Incomplete::Final(Error::ShuttingDown)),
         Err(Interrupted::Failed(_)) if is_lost.load(Ordering::Relaxed) => {
             return Err(Incomplete::Final(Error::SessionLost { detail: LOST.to_owned() }));
@@ -157,6 +163,7 @@ async fn complete_once(
     };
     let progress = progress.map_err(|unasked| Incomplete::Final(Error::Unheard(unasked.to_string())))?;
     if progress.status.is_completing() {
+        sending.answered();
         return Ok(());
     }
     if !progress.status.is_running() {
@@ -196,12 +203,13 @@ pub(super) async fn await_cleanup(app: &AppContext, session: &SyncId) -> Result<
     }
 }
 
-/// Ends a session without removing any account. Best effort: the next session cancels this one in any case.
-pub(super) async fn abandon(app: &AppContext, session: &SyncId) {
+/// Ends a session without removing any account, and returns whether Iden has confirmed it. Best effort: the next session cancels this one in
+/// any case.
+pub(super) async fn abandon(app: &AppContext, session: &SyncId) -> bool {
     // Do not wait for a rejected key: the next session cancels this one.
     if app.upstream.refused().is_some() {
         tracing::debug!(app = %app.name, "not abandoning the session, because the Bridge rejects the key");
-        return;
+        return false;
     }
     let patience = Patience::within(FAREWELL).at_once().whatever_is_asked();
     let abandoned = app.upstream.call(
@@ -212,7 +220,8 @@ pub(super) async fn abandon(app: &AppContext, session: &SyncId) {
             tracing::debug!(app = %app.name, error = %failed.error, "the session could not be abandoned; retrying");
         },
     );
-    match tokio::time::timeout(FAREWELL, abandoned).await {
+    let abandoned = tokio::time::timeout(FAREWELL, abandoned).await;
+    match &abandoned {
         Ok(Ok(())) => {}
         Ok(Err(error)) => {
             tracing::warn!(app = %app.name, %error, "the session could not be abandoned; the next sync \
@@ -223,6 +232,7 @@ pub(super) async fn abandon(app: &AppContext, session: &SyncId) {
                                              cancels it");
         }
     }
+    matches!(abandoned, Ok(Ok(())))
 }
 
 #[cfg(test)]
@@ -242,7 +252,10 @@ mod tests {
         let leases = Arc::new(Database::default());
         Arc::get_mut(&mut app).unwrap().lifecycle.leases = Some(leases);
         let stop = CancellationToken::new();
-        let completed = place.runtime.block_on(complete_once(&app, &SyncId::new("s-1"), &stop));
+        let completed = place.runtime.block_on(async {
+            let sending = app.fence.sending().await;
+            complete_once(&app, &SyncId::new("s-1"), &sending, &stop).await
+        });
         let Err(Incomplete::Final(Error::SessionLost { detail })) = completed else {
             panic!("it was sent");
         };

@@ -8,7 +8,7 @@ use tokio_util::sync::CancellationToken;
 use super::export::Take;
 use super::phases::{Completing, Preparing};
 use super::record::RunRecord;
-use super::{Error, Options, Summary, session};
+use super::{Error, Options, Summary};
 use crate::app::AppContext;
 use crate::change_tracker::Session;
 use crate::status::SyncProgress;
@@ -18,7 +18,8 @@ use bridgehead_bridge::SyncId;
 ///
 /// Cancel: `stop` ends the sync between two steps and during waits; it is then closed like a failed one. Once `complete` was sent, its
 /// response is awaited. Dropping the future closes nothing: the session stays open until the next sync cancels it, and the snapshot is
-/// dropped by the next `begin`, or, if `complete` was about to be sent, committed at the next start of the process. Error: ends the current
+/// dropped by the next `begin`, or, if `complete` was about to be sent, committed at the next start of the process, and tasks wait until another
+/// session was started. Error: ends the current
 /// phase, and the run's record keeps what [`SyncRun::close`] needs. Panic: like dropping; tasks continue immediately.
 pub(crate) async fn run(app: &Arc<AppContext>, options: Options, stop: &CancellationToken) -> Summary {
     let started_at = app.shared.clock.now();
@@ -81,7 +82,7 @@ impl<'a> SyncRun<'a> {
             return Ok(session.clone());
         }
         self.record.has_begun = true;
-        let session = session::start(self.app).await?;
+        let session = self.app.fence.start(self.app).await?;
         Ok(self.record.session.insert(session).clone())
     }
 }

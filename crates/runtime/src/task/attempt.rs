@@ -35,7 +35,8 @@ pub(super) enum Attempt {
     NotLooked(Error),
     /// The operator does not allow it; the connector was not asked to change anything.
     Denied(Failure),
-    /// While the attempt waited for its turn, the target became unreachable, or what is known of the account became outdated.
+    /// While the attempt waited for its turn, the target became unreachable, what is known of the account became outdated, or a sync did not
+    /// get a response to its `complete`.
     NotMade,
 }
 
@@ -90,7 +91,7 @@ impl AttemptContext<'_> {
         if self.stop.is_cancelled() {
             return Err(ShuttingDown);
         }
-        if app.target.outage().is_some() {
+        if app.target.outage().is_some() || !app.fence.is_over() {
             return Ok(Attempt::NotMade);
         }
         let is_first = self.intent.attempt == 0;

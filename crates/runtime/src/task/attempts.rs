@@ -206,6 +206,7 @@ impl<'a> AttemptContext<'a> {
             if let Some(failure) = self.wait_for_target().await? {
                 return Ok(AttemptsEnd::Failed(failure));
             }
+            self.wait_for_fence().await?;
             if !self.is_still_wanted().await? {
                 return Ok(AttemptsEnd::PassedOver);
             }
@@ -254,6 +255,19 @@ impl<'a> AttemptContext<'a> {
                 Verdict::TryAgain => self.app.status.retried(),
             }
         }
+    }
+
+    /// A `complete` that is still on its way must not reach Iden after the target was changed.
+    async fn wait_for_fence(&mut self) -> Result<(), ShuttingDown> {
+        if self.app.fence.is_over() {
+            return Ok(());
+        }
+        let began = Instant::now();
+        let reason = "waiting for Iden's response to the last sync";
+        self.app.status.progress().wait(&self.intent.task, None, reason, Duration::ZERO);
+        self.app.fence.pass(self.app, self.stop).await?;
+        self.held += began.elapsed();
+        Ok(())
     }
 
     /// Another node may have started the last attempt, so the account is not read before that attempt must have ended.

@@ -164,6 +164,7 @@ type Answered = Option<Answer<Map<String, Value>>>;
 
 impl Hand<'_> {
     async fn once(&self, context: &mut AttemptContext<'_>) -> Result<ByHand, ShuttingDown> {
+        self.app.fence.pass(self.app, context.stop).await?;
         let error = match context.attempt().await? {
             Attempt::Completed(completion) => {
                 let mut result = Value::Object(completion.result.clone());

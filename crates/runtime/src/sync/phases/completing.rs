@@ -34,7 +34,10 @@ impl<'r, 'a> Completing<'r, 'a> {
         let losses =
             self.run.record.measured.losses.as_deref().map(Losses::of_those_left).unwrap_or_default();
         app.snapshots.prepare_commit(&app.key, app.shared.clock.now(), &losses).await?;
-        let completed = session::complete(&self.permit, self.run, &session, stop).await;
+        let completed = {
+            let sending = app.fence.sending().await;
+            session::complete(&self.permit, self.run, &session, &sending, stop).await
+        };
         if !matches!(completed, Ok(()) | Err(Error::Unheard(_))) {
             return completed;
         }
