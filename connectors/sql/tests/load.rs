@@ -50,6 +50,12 @@ fn statements_that_would_fail_silently_are_errors_at_load() {
         &[
             ("password", json!({ "evn": "X" })),
             ("parameters", json!({ "tenant": { "value": "acme" } })),
+            (
+                "actions.delete_account",
+                json!([
+                    "WITH gone AS (DELETE FROM accounts WHERE id = :id RETURNING *) INSERT INTO old SELECT * FROM gone"
+                ]),
+            ),
             ("accounts.list", json!("ORDER BY id LIMIT :limit")),
             ("accounts.list", json!("WHERE id > :after ORDER BY id")),
             ("accounts.list", json!("WHERE id > :after LIMIT :limit")),
