@@ -168,8 +168,10 @@ pub(super) fn concern_one_member(steps: &[Step], table: &str) -> Result<(), Sett
         } else {
             continue;
         };
-        let message =
-            format!("writes to {table} without using {missing}, so it would change other members too");
+        let message = format!(
+            "writes to {table} without using {missing}, so it would change other members too; use {missing}, or \
+             set many_rows = true"
+        );
         return Err(SettingsError::new(step.statement.key.as_str(), message));
     }
     Ok(())
