@@ -245,3 +245,29 @@ async fn trace_shows_messages_without_secrets() {
     let output = world.run(&["call", "hr", "find", "--username", "bob"]).await;
     assert!(!err(&output).contains("--> hr"), "{}", err(&output));
 }
+
+#[tokio::test]
+async fn listing_with_fewer_records_than_its_total_is_not_called_complete() {
+    let world = World::new().await;
+    let described = r#"{"name":"short","version":"1","actions":[],"resource_types":[{"slug":"account","name":"A","type":"account"}]}"#;
+    let page = r#"{"records":[{"id":"u1","username":"ann"}],"next":null,"total":2}"#;
+    let program = format!(
+        "while read -r line; do case $line in *initialize*) echo '{{\"jsonrpc\":\"2.0\",\"id\":0,\"result\":{described}}}';; \
+         *) echo '{{\"jsonrpc\":\"2.0\",\"id\":1,\"result\":{page}}}';; esac; done\n"
+    );
+    world.write("short.sh", &program);
+    world.configure("connector = \"exec\"\n[apps.hr.target]\ncommand = [\"sh\", \"short.sh\"]\n");
+    let output = world.run(&["call", "hr", "list"]).await;
+    assert!(out(&output).contains("1 of 2 records"), "{output:?}");
+    assert!(out(&output).contains("does not accept this as the end: there are fewer records"), "{output:?}");
+}
+
+#[tokio::test]
+async fn reason_is_shown_if_the_account_cannot_be_looked_up() {
+    let world = folder().await;
+    world.write("people/accounts.csv", PEOPLE.trim_end());
+    let output = world.run(&["call", "hr", "suspend", "--id", "u1", "--yes"]).await;
+    assert_eq!(output.status.code(), Some(75), "{output:?}");
+    assert!(out(&output).contains("connector  was not called"), "{output:?}");
+    assert!(out(&output).contains("accounts.csv line 2: the last line has no line break"), "{output:?}");
+}

@@ -1,5 +1,6 @@
 //! The wire format: JSON-RPC 2.0, one object per line. Pure; nothing here does I/O.
 
+use bridgehead_sdk::member_twice;
 use serde_json::{Map, Value, json};
 
 /// The version of the exec protocol that is sent with `initialize`.
@@ -38,6 +39,9 @@ pub(crate) enum NotAnAnswer {
     /// Other JSON, such as a batch.
     #[error("it is not a single JSON object")]
     NotAnObject,
+    /// A parser would only see one of the two, such as one of two lists of records.
+    #[error("an object in it has a member twice")]
+    Twice,
     /// Not JSON-RPC 2.0.
     #[error("its member 'jsonrpc' is not \"2.0\"")]
     Version,
@@ -73,6 +77,9 @@ pub(crate) fn parse_answer(line: &[u8]) -> Result<Answer, NotAnAnswer> {
     let Value::Object(mut members) = value else {
         return Err(NotAnAnswer::NotAnObject);
     };
+    if member_twice(line).is_some() {
+        return Err(NotAnAnswer::Twice);
+    }
     if members.get("jsonrpc").and_then(Value::as_str) != Some("2.0") {
         return Err(NotAnAnswer::Version);
     }
@@ -145,6 +152,11 @@ mod tests {
             (r#"{"jsonrpc":"2.0","id":1,"result":{}} x"#, NotAnAnswer::NotJson),
             ("17", NotAnAnswer::NotAnObject),
             (r#"[{"jsonrpc":"2.0","id":1,"result":{}}]"#, NotAnAnswer::NotAnObject),
+            (
+                r#"{"jsonrpc":"2.0","id":1,"result":{"records":[{"id":"u1"}],"records":[],"next":null}}"#,
+                NotAnAnswer::Twice,
+            ),
+            (r#"{"jsonrpc":"2.0","id":1,"id":2,"result":{}}"#, NotAnAnswer::Twice),
             (r#"{"id":1,"result":{}}"#, NotAnAnswer::Version),
             (r#"{"jsonrpc":2.0,"id":1,"result":{}}"#, NotAnAnswer::Version),
             (r#"{"jsonrpc":"2.0","method":"log"}"#, NotAnAnswer::Request),

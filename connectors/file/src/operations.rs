@@ -97,7 +97,7 @@ impl Folder<'_> {
         if survey.last_line_break.is_empty() {
             row.extend_from_slice(snapshot.line_break().as_bytes());
         }
-        row.extend(encode(snapshot, &cells).map_err(fault)?);
+        row.extend(snapshot.schema.encode(&cells).and_then(short_enough).map_err(fault)?);
         row.extend_from_slice(snapshot.line_break().as_bytes());
         let end = snapshot.identity.length;
         self.replace(snapshot, end..end, row)?;
@@ -206,7 +206,8 @@ impl Folder<'_> {
         if *cells == found.cells {
             return Ok(());
         }
-        let mut row = encode(snapshot, cells).map_err(|fault| self.fault(label, &fault))?;
+        let row = snapshot.schema.encode_again(&found.bytes, cells).and_then(short_enough);
+        let mut row = row.map_err(|fault| self.fault(label, &fault))?;
         row.extend_from_slice(found.line_break.as_bytes());
         self.replace(snapshot, found.start..found.end, row)
     }
@@ -359,9 +360,8 @@ impl Folder<'_> {
     }
 }
 
-/// The bytes of a row. A row that is too long to be read again must not be written, because the rows after it could not be read either.
-fn encode(snapshot: &Snapshot, cells: &Cells) -> Result<Vec<u8>, Fault> {
-    let row = snapshot.schema.encode(cells)?;
+/// A row that is too long to be read again must not be written, because the rows after it could not be read either.
+fn short_enough(row: Vec<u8>) -> Result<Vec<u8>, Fault> {
     if row.len() >= LONGEST_ROW {
         return Err(Fault::new("row", format!("shorter than {LONGEST_ROW} bytes")));
     }

@@ -241,6 +241,16 @@ impl Schema {
         }
     }
 
+    /// Encodes the fields of a row that was read as `before`.
+    pub(crate) fn encode_again(&self, before: &[u8], cells: &Cells) -> Result<Vec<u8>, Fault> {
+        match (cells, std::str::from_utf8(before)) {
+            (Cells::Jsonl(fields), Ok(before)) => {
+                unique::rewrite(before, fields).map_err(|_| Fault::new("row", "a writable value"))
+            }
+            _ => self.encode(cells),
+        }
+    }
+
     /// A field as text; `None` if it is blank, `null` or missing. A whole number is treated as text.
     pub(crate) fn text<'a>(&self, cells: &'a Cells, name: &str) -> Result<Option<Cow<'a, str>>, Fault> {
         Ok(match (self, cells) {

@@ -59,6 +59,8 @@ pub(crate) struct Found {
     pub(crate) line: u64,
     pub(crate) line_break: &'static str,
     pub(crate) cells: Cells,
+    /// Its content, without the line break.
+    pub(crate) bytes: Vec<u8>,
 }
 
 /// A name that is taken by another account.
@@ -120,6 +122,7 @@ impl Question<'_> {
                     line: row.line,
                     line_break: row.line_break,
                     cells,
+                    bytes: row.bytes.clone(),
                 });
             } else if survey.taken.is_none()
                 && let Some(field) = self.names.taken_by(&identity)

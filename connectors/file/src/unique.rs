@@ -1,8 +1,13 @@
 //! Parses JSON objects without duplicate fields: common parsers keep the last of two fields and silently drop the first.
+//!
+//! Also rewrites an object without touching the fields that stay as they are: a parser rounds numbers with many digits, and a rewritten row
+//! would keep the rounded ones.
 
+use std::collections::BTreeMap;
 use std::fmt;
 
 use serde::de::{Deserialize, Deserializer, Error, MapAccess, SeqAccess, Visitor};
+use serde_json::value::RawValue;
 use serde_json::{Map, Number, Value};
 
 /// A value whose objects, at any depth, have no duplicate fields.
@@ -87,6 +92,30 @@ pub(crate) fn object(text: &str) -> Result<Map<String, Value>, NoObject> {
         Err(_) if serde_json::from_str::<Map<String, Value>>(text).is_ok() => Err(NoObject::Twice),
         Ok(_) | Err(_) => Err(NoObject::Other),
     }
+}
+
+/// Encodes the fields of an object. A field that has not changed is copied from the text of the object as it was.
+pub(crate) fn rewrite(before: &str, fields: &Map<String, Value>) -> Result<Vec<u8>, serde_json::Error> {
+    let old = serde_json::from_str::<Map<String, Value>>(before).unwrap_or_default();
+    let texts: BTreeMap<String, &RawValue> = serde_json::from_str(before).unwrap_or_default();
+    let kept = |name: &String, value: &Value| {
+        let is_same = old.get(name) == Some(value);
+        texts.get(name).filter(|_| is_same).map(|text| text.get().as_bytes().to_vec())
+    };
+    let mut row = vec![b'{'];
+    for (name, value) in fields {
+        if row.len() > 1 {
+            row.push(b',');
+        }
+        serde_json::to_writer(&mut row, name)?;
+        row.push(b':');
+        match kept(name, value) {
+            Some(text) => row.extend(text),
+            None => serde_json::to_writer(&mut row, value)?,
+        }
+    }
+    row.push(b'}');
+    Ok(row)
 }
 
 #[cfg(test)]

@@ -222,6 +222,16 @@ impl Step {
         Ok(Self { save: save.collect::<Result<_, SettingsError>>()?, request, when, for_each, changes })
     }
 
+    /// Whether its request sends a field of a variable, or the whole variable.
+    pub(crate) fn sends_field(&self, variable: &str, field: &str) -> bool {
+        uses_field(&self.sends(), variable, field)
+    }
+
+    /// Whether its request sends any part of a variable.
+    pub(crate) fn sends_any(&self, variable: &str) -> bool {
+        self.sends().iter().any(|used| used.split('.').next() == Some(variable))
+    }
+
     fn sends(&self) -> BTreeSet<String> {
         let mut sends = self.request.uses();
         sends.extend(self.for_each.iter().flat_map(Expression::uses).cloned());

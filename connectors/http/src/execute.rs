@@ -33,9 +33,11 @@ pub(crate) struct Execution<'a> {
 
 /// The progress of an action.
 #[derive(Debug, Default)]
-struct Progress {
+struct Progress<'a> {
     /// A request that changes the target has succeeded.
     changed: bool,
+    /// The steps that have made a request.
+    made: Vec<&'a Step>,
     saved: BTreeMap<String, Value>,
 }
 
@@ -54,7 +56,7 @@ pub(crate) fn what(operation: &Operation) -> String {
     format!("User {} cannot be {verb}", operation.account().label())
 }
 
-impl Execution<'_> {
+impl<'a> Execution<'a> {
     /// Looks up the account first, then makes the requests in order.
     pub(crate) async fn run(&self, context: &Context) -> Result<Completion, Error> {
         let account = self.operation.account();
@@ -89,6 +91,7 @@ impl Execution<'_> {
         for step in &self.plan.steps {
             self.step(step, &vars, &mut progress).await?;
         }
+        self.check_made(current.as_ref(), &progress)?;
         self.conclude(&vars, &progress)
     }
 
@@ -155,20 +158,29 @@ impl Execution<'_> {
         changes: &Map<String, serde_json::Value>,
         current: Option<&Found>,
     ) -> Result<(), Error> {
-        let current = current.and_then(|found| serde_json::to_value(&found.record).ok()).unwrap_or_default();
-        let unmade = changes.iter().find(|(name, value)| {
-            let is_so = current.get(name.as_str()).unwrap_or(&serde_json::Value::Null) == *value;
-            let elsewhere = matches!(name.as_str(), "memberships" | "assignments");
-            !(elsewhere || is_so || self.plan.ignores(name) || self.plan.sends_field("changes", name))
-        });
-        match unmade {
+        match self.unmade(changes, current).find(|name| !self.plan.sends_field("changes", name)) {
             None => Ok(()),
-            Some((name, _)) => Err(Error::internal(format!(
+            Some(name) => Err(Error::internal(format!(
                 "{}: the configuration does not define how to change {name} in {}; use `changes.{name}` in \
                  a step of update_account, or add it to its `ignore`",
                 self.what, self.target.system
             ))),
         }
+    }
+
+    /// The changes that the account does not show yet, and that are not ignored.
+    fn unmade<'c>(
+        &self,
+        changes: &'c Map<String, serde_json::Value>,
+        current: Option<&Found>,
+    ) -> impl Iterator<Item = &'c str> + use<'c, '_, 'a> {
+        let current = current.and_then(|found| serde_json::to_value(&found.record).ok()).unwrap_or_default();
+        let unmade = changes.iter().filter(move |(name, value)| {
+            let is_so = current.get(name.as_str()).unwrap_or(&serde_json::Value::Null) == *value;
+            let elsewhere = matches!(name.as_str(), "memberships" | "assignments");
+            !(elsewhere || is_so || self.plan.ignores(name))
+        });
+        unmade.map(|(name, _)| name.as_str())
     }
 
     /// The wanted memberships, and which of them to add and remove. Groups to add must exist.
@@ -266,7 +278,7 @@ impl Execution<'_> {
         }
     }
 
-    async fn step(&self, step: &Step, vars: &Vars, progress: &mut Progress) -> Result<(), Error> {
+    async fn step(&self, step: &'a Step, vars: &Vars, progress: &mut Progress<'a>) -> Result<(), Error> {
         let vars = vars.with("saved", Value::from_pairs(progress.saved.clone()));
         let cannot_be_made = |fault: Fault| Error::internal(format!("{}: {fault}", self.what));
         if let Some(when) = &step.when
@@ -292,13 +304,13 @@ impl Execution<'_> {
 
     async fn request(
         &self,
-        step: &Step,
+        step: &'a Step,
         vars: &Vars,
         about: About,
-        progress: &mut Progress,
+        progress: &mut Progress<'a>,
     ) -> Result<(), Error> {
         let ask = Ask { request: &step.request, vars, what: self.what, about };
-        let of_step = |progress: &Progress, error: Error| {
+        let of_step = |progress: &Progress<'_>, error: Error| {
             progress.taint(if step.changes { error } else { error.with_effect(Effect::NotApplied) })
         };
         let reply = match self.target.ask(ask).await {
@@ -321,6 +333,7 @@ impl Execution<'_> {
             return Err(of_step(progress, in_spite_of_success(self.what, &reply, &sign)));
         }
         progress.changed |= step.changes;
+        progress.made.push(step);
         if step.save.is_empty() {
             return Ok(());
         }
@@ -333,7 +346,40 @@ impl Execution<'_> {
         Ok(())
     }
 
-    fn conclude(&self, vars: &Vars, progress: &Progress) -> Result<Completion, Error> {
+    /// Fails if what cannot be seen in the target was not sent, because every step for it was skipped: a password, and a changed field that
+    /// the target does not show. Everything else is read back.
+    fn check_made(&self, current: Option<&Found>, progress: &Progress<'_>) -> Result<(), Error> {
+        let skipped = |what: &str| {
+            let action = self.operation.action();
+            let message = format!(
+                "{}: no step of {action} that {what} was run, because of its `when` or `for_each`; correct them",
+                self.what
+            );
+            Err(progress.taint(Error::internal(message)))
+        };
+        match self.operation {
+            Operation::ResetPassword(reset) => {
+                let sets =
+                    |step: &&Step| step.changes && (reset.password.is_none() || step.sends_any("password"));
+                if progress.made.iter().any(sets) { Ok(()) } else { skipped("sets the password") }
+            }
+            Operation::UpdateAccount(update) => {
+                let mapping = &self.accounts.mapping;
+                let is_shown = |name: &str| match name {
+                    "id" => true,
+                    "status" => mapping.has_status(),
+                    name => mapping.has(name),
+                };
+                let unsent = self.unmade(&update.changes, current).find(|name| {
+                    !is_shown(name) && !progress.made.iter().any(|step| step.sends_field("changes", name))
+                });
+                unsent.map_or(Ok(()), |name| skipped(&format!("sends changes.{name}")))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    fn conclude(&self, vars: &Vars, progress: &Progress<'_>) -> Result<Completion, Error> {
         let vars = vars.with("saved", Value::from_pairs(progress.saved.clone()));
         let unclear = |fault: Fault| progress.taint(Error::internal(format!("{}: {fault}", self.what)));
         let mut completion = Completion::done();
@@ -353,7 +399,7 @@ impl Execution<'_> {
     }
 }
 
-impl Progress {
+impl Progress<'_> {
     /// Once something was changed, a later failure cannot mean "nothing changed": the runtime has to read back.
     fn taint(&self, error: Error) -> Error {
         if self.changed { error.with_effect(Effect::Unknown) } else { error }

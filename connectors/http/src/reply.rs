@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use bridgehead_sdk::http::Answer;
 use bridgehead_sdk::http::reqwest::header::{HeaderName, SET_COOKIE};
-use bridgehead_sdk::{Code, Error};
+use bridgehead_sdk::{Code, Error, member_twice};
 use minijinja::Value;
 use url::Url;
 
@@ -16,7 +16,7 @@ use crate::template::{Fault, Scope, Vars};
 pub(crate) struct Reply {
     system: String,
     answer: Answer,
-    /// The body, if it is JSON.
+    /// The body, if it is JSON in which no object has a member twice.
     json: Option<Value>,
 }
 
@@ -96,7 +96,13 @@ impl Reply {
 
     /// The error for a response without what an expression needs. The effect is unknown: the target may have executed the request.
     pub(crate) fn fault(&self, what: &str, fault: &Fault) -> Error {
-        let shape = if self.json.is_none() { " (the body is not JSON)" } else { "" };
+        let shape = match &self.json {
+            Some(_) => "",
+            None if member_twice(self.answer.body()).is_some() => {
+                " (an object in the body has a member twice)"
+            }
+            None => " (the body is not JSON)",
+        };
         let message = format!(
             "{what}: {} returned {}{shape}, but {fault}; correct the configuration, or contact the target's \
              operator",

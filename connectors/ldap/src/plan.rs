@@ -10,6 +10,7 @@ use crate::name::Rdn;
 use crate::new_entry;
 use crate::schema::Rule;
 use crate::session::Change;
+use crate::update::must_be_effective;
 
 /// The changes of an update, computed from the current entry.
 #[derive(Debug, Default)]
@@ -86,6 +87,7 @@ pub(crate) fn plan(directory: &Directory, update: &UpdateAccount, entry: &Entry)
     }
     // In the same request as the fields, because a suspension must not wait for anything else.
     if let (Some(suspended), Some(suspension)) = (plan.suspended, &layout.suspension) {
+        must_be_effective(directory, entry, label, suspended)?;
         plan.changes.extend(suspension.changes(entry, suspended));
     }
     derive(directory, update, entry, rdn.as_ref(), &mut plan);

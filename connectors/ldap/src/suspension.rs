@@ -1,6 +1,7 @@
 //! The mechanisms that suspend an account, by directory.
 
 use bridgehead_sdk::AccountStatus;
+use jiff::Timestamp;
 
 use crate::entry::Entry;
 use crate::session::Change;
@@ -8,15 +9,24 @@ use crate::session::Change;
 /// The attribute of OpenLDAP's overlay `ppolicy`.
 pub(crate) const LOCKED_TIME: &str = "pwdAccountLockedTime";
 
-/// The value for a permanent lock in `draft-behera-ldap-password-policy`; any other time is a lock that the server set after failed
-/// attempts, which is not a suspension.
+/// The value for a permanent lock in `draft-behera-ldap-password-policy`. OpenLDAP treats any time in the year 0 the same, such as
+/// `00000101000000Z`; any other time is a lock that the server set after failed attempts, which is not a suspension.
 pub(crate) const LOCKED_FOR_GOOD: &str = "000001010000Z";
+
+/// The start of these values.
+const YEAR_OF_GOOD: &str = "0000";
 
 /// `ACCOUNTDISABLE` of `userAccountControl` ([MS-ADTS] 2.2.16).
 const DISABLED: u32 = 2;
 
 /// `NORMAL_ACCOUNT` of `userAccountControl`.
 pub(crate) const NORMAL_ACCOUNT: u32 = 512;
+
+/// When an account in Active Directory expires: 100 nanoseconds since 1601; 0 and the largest number mean never.
+const ACCOUNT_EXPIRES: &str = "accountExpires";
+
+/// The seconds from 1601 to 1970.
+const SECONDS_BEFORE_1970: i64 = 11_644_473_600;
 
 /// The number of failed logins to FreeIPA's Kerberos; 0 ends the resulting lock.
 const FAILED_KERBEROS: &str = "krbLoginFailedCount";
@@ -47,7 +57,36 @@ impl Suspension {
 
     /// The attributes to read: those that suspend, and those that the server sets after failed logins.
     pub(crate) fn attributes(&self) -> impl Iterator<Item = &str> {
-        std::iter::once(self.attribute()).chain(self.locked_by_server().iter().copied())
+        std::iter::once(self.attribute()).chain(self.locked_by_server().iter().copied()).chain(self.expires())
+    }
+
+    /// The attribute with the time after which an account can no longer log in, whether or not it is suspended.
+    fn expires(&self) -> Option<&'static str> {
+        match self {
+            Self::PwdAccountLockedTime { .. } => Some("pwdEndTime"),
+            // FreeIPA.
+            Self::NsAccountLock => Some("krbPrincipalExpiration"),
+            Self::UserAccountControl => Some(ACCOUNT_EXPIRES),
+            Self::Attribute { .. } => None,
+        }
+    }
+
+    /// Why a suspension, or its end, would not have the intended effect. Nothing is changed then.
+    pub(crate) fn obstacle(&self, entry: &Entry, suspended: bool, now: Timestamp) -> Option<String> {
+        if *self == Self::UserAccountControl && control(entry).is_none() {
+            return Some(format!(
+                "userAccountControl of {} cannot be read, and its other bits would be lost; grant bind_dn \
+                 permission to read it",
+                entry.dn
+            ));
+        }
+        let attribute = self.expires().filter(|_| !suspended)?;
+        let expired = time(attribute, entry.texts(attribute).next()??).filter(|expires| *expires <= now)?;
+        let date = expired.strftime("%Y-%m-%d");
+        Some(format!(
+            "{} expired on {date} ({attribute}), so the account could still not log in; extend it, and try again",
+            entry.dn
+        ))
     }
 
     /// The other attributes that the server sets after failed logins.
@@ -76,7 +115,9 @@ impl Suspension {
                 .any(|value| value.is_some_and(|value| value.eq_ignore_ascii_case(text)))
         };
         match self {
-            Self::PwdAccountLockedTime { .. } => holds(LOCKED_FOR_GOOD),
+            Self::PwdAccountLockedTime { .. } => {
+                entry.texts(LOCKED_TIME).flatten().any(|value| value.starts_with(YEAR_OF_GOOD))
+            }
             Self::NsAccountLock => holds("true"),
             Self::UserAccountControl => control(entry).is_some_and(|control| control & DISABLED != 0),
             Self::Attribute { value, .. } => holds(value),
@@ -146,6 +187,17 @@ impl Suspension {
     }
 }
 
+/// The time in a value; `None` if there is none, or if it is beyond what can be represented.
+fn time(attribute: &str, value: &str) -> Option<Timestamp> {
+    if attribute != ACCOUNT_EXPIRES {
+        // The usual form of a generalized time (RFC 4517, section 3.3.13).
+        let time = jiff::civil::DateTime::strptime("%Y%m%d%H%M%SZ", value).ok()?;
+        return Some(time.to_zoned(jiff::tz::TimeZone::UTC).ok()?.timestamp());
+    }
+    let ticks = value.parse::<i64>().ok().filter(|ticks| *ticks > 0 && *ticks != i64::MAX)?;
+    Timestamp::from_second(ticks / 10_000_000 - SECONDS_BEFORE_1970).ok()
+}
+
 fn control(entry: &Entry) -> Option<u32> {
     let text = entry.texts("userAccountControl").next()??;
     // Active Directory writes a signed 32-bit number.
@@ -209,6 +261,57 @@ mod tests {
         for (count, expected) in [("6", Some(Change::replace(FAILED_KERBEROS, ["0"]))), ("0", None)] {
             let changes = Suspension::NsAccountLock.changes(&entry(FAILED_KERBEROS, count), false);
             assert_eq!(changes.into_iter().find(|change| change.attribute == FAILED_KERBEROS), expected);
+        }
+    }
+
+    #[test]
+    fn any_permanent_lock_is_a_suspension() {
+        let suspension = Suspension::PwdAccountLockedTime { policy: None };
+        for (value, status) in [
+            ("000001010000Z", AccountStatus::Suspended),
+            ("00000101000000Z", AccountStatus::Suspended),
+            ("20000101000000Z", AccountStatus::Active),
+        ] {
+            assert_eq!(suspension.status(&entry("pwdAccountLockedTime", value)), status, "{value}");
+        }
+    }
+
+    #[test]
+    fn expired_account_cannot_be_unsuspended() {
+        let now: Timestamp = "2026-11-28T12:00:00Z".parse().unwrap();
+        let of = |expires: &str| {
+            let mut entry = entry("userAccountControl", "514");
+            entry.attributes.push((ACCOUNT_EXPIRES.to_owned(), vec![expires.as_bytes().to_vec()]));
+            entry
+        };
+        let suspension = Suspension::UserAccountControl;
+        // 2026-11-01 and 2026-12-01.
+        let (past, future) = ("134379648000000000", "134405568000000000");
+        let why = suspension.obstacle(&of(past), false, now).unwrap();
+        assert!(why.contains("uid=ann,dc=test expired on 2026-11-01"), "{why}");
+        assert_eq!(suspension.obstacle(&of(past), true, now), None, "suspending is always possible");
+        for never in [future, "0", "9223372036854775807", "9223372036854775000", "x"] {
+            assert_eq!(suspension.obstacle(&of(never), false, now), None, "{never}");
+        }
+        for (suspension, attribute) in [
+            (Suspension::PwdAccountLockedTime { policy: None }, "pwdEndTime"),
+            (Suspension::NsAccountLock, "krbPrincipalExpiration"),
+        ] {
+            assert!(suspension.attributes().any(|name| name == attribute));
+            let why = suspension.obstacle(&entry(attribute, "20261101000000Z"), false, now).unwrap();
+            assert!(why.contains(&format!("expired on 2026-11-01 ({attribute})")), "{why}");
+            assert_eq!(suspension.obstacle(&entry(attribute, "20261201000000Z"), false, now), None);
+        }
+    }
+
+    #[test]
+    fn hidden_user_account_control_is_not_overwritten() {
+        let now = Timestamp::UNIX_EPOCH;
+        let hidden = Entry::named("cn=ann,dc=test");
+        for suspended in [true, false] {
+            let why = Suspension::UserAccountControl.obstacle(&hidden, suspended, now).unwrap();
+            assert!(why.contains("userAccountControl of cn=ann,dc=test cannot be read"), "{why}");
+            assert_eq!(Suspension::NsAccountLock.obstacle(&hidden, suspended, now), None);
         }
     }
 

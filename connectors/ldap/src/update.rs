@@ -1,6 +1,7 @@
 //! Changes an account, and suspends it.
 
 use bridgehead_sdk::{Account, Completion, Context, Effect, Error, UpdateAccount};
+use jiff::Timestamp;
 use serde_json::Value;
 
 use crate::apply::{apply, modify};
@@ -64,6 +65,7 @@ pub(crate) async fn set_suspended(
     let label = account.label();
     let lease = directory.lease(About::Account(label)).await?;
     let entry = directory.get(&lease, account).await?;
+    must_be_effective(directory, &entry, label, suspended)?;
     let changes = directory.layout().suspension.as_ref().map(|of| of.changes(&entry, suspended));
     let changes = changes.unwrap_or_default();
     if changes.is_empty() {
@@ -74,6 +76,21 @@ pub(crate) async fn set_suspended(
         lock::must_hold(directory, &lease, &entry.dn, Some(&entry), label).await?;
     }
     Ok(Completion::done())
+}
+
+/// Fails, before anything is changed, if a suspension or its end would not have the intended effect.
+pub(crate) fn must_be_effective(
+    directory: &Directory,
+    entry: &Entry,
+    label: &str,
+    suspended: bool,
+) -> Result<(), Error> {
+    #[expect(clippy::disallowed_methods, reason = "a connector has the machine's time, as its target has")]
+    let now = Timestamp::now();
+    let obstacle = directory.layout().suspension.as_ref().and_then(|of| of.obstacle(entry, suspended, now));
+    let Some(why) = obstacle else { return Ok(()) };
+    let what = if suspended { "suspended" } else { "unsuspended" };
+    Err(Error::internal(format!("{}: User {label} is not {what}: {why}", directory.system())))
 }
 
 /// The entry to update. After an attempt that may have been applied, the entry may only be found under the task's new name.

@@ -65,14 +65,13 @@ impl Application<'_> {
         for (path, value) in wanted.fields {
             path.set(&mut user, value);
         }
-        let active = account.status.is_none_or(|status| status == AccountStatus::Active);
-        user.insert("active".to_owned(), active.into());
+        user.insert("active".to_owned(), (!is_suspended(account)).into());
         // Nothing is created before it is certain that every group and license exists.
         let groups = self.apply_memberships(create.memberships.as_ref(), &mut user)?;
         let refs = ids(groups.refs.unwrap_or_default());
         self.require_groups(&refs).await?;
         if let Some(own) = self.exists(context, account, &refs).await? {
-            return self.finish_create(own, (label, &refs), wanted.unknown).await;
+            return self.finish_create(own, account, &refs, wanted.unknown).await;
         }
         if let Some(password) = &create.password {
             user.insert("password".to_owned(), password.expose_secret().into());
@@ -83,11 +82,11 @@ impl Application<'_> {
             Made::At(own) => self.find_made(Some(&own), account).await?,
             Made::Somewhere => self.find_made(None, account).await?,
         };
-        self.finish_create(own, (label, &refs), wanted.unknown).await
+        self.finish_create(own, account, &refs, wanted.unknown).await
     }
 
     /// Looks up the account first, because some applications respond to the creation of an existing user by changing it. Returns the
-    /// identifier of an account that an earlier attempt created but did not add to its groups.
+    /// identifier of an account that an earlier attempt created but did not finish.
     async fn exists(
         &self,
         context: &Context,
@@ -96,10 +95,12 @@ impl Application<'_> {
     ) -> Result<Option<String>, Error> {
         let Some(user) = self.find_by_login(account).await? else { return Ok(None) };
         let record = self.mapping.record(&user).map_err(|fault| self.unreadable(&fault))?;
-        if context.may_have_applied && !groups.is_empty() && agrees(account, &record) {
-            let memberships = self.memberships_of(&user).await?;
+        if context.may_have_applied && agrees(account, &record) {
+            let is_still_active = is_suspended(account) && record.status == AccountStatus::Active;
+            let memberships =
+                if groups.is_empty() { Memberships::default() } else { self.memberships_of(&user).await? };
             let current = ids(memberships.of(&self.settings.groups.slug));
-            if groups.iter().any(|group| !current.contains(group)) {
+            if is_still_active || groups.iter().any(|group| !current.contains(group)) {
                 return Ok(Some(record.id.into_string()));
             }
         }
@@ -147,14 +148,29 @@ impl Application<'_> {
     async fn finish_create(
         &self,
         own: String,
-        (label, groups): (&str, &[&str]),
+        account: &Account,
+        groups: &[&str],
         not_kept: Vec<String>,
     ) -> Result<Completion, Error> {
+        let label = account.label();
+        if is_suspended(account) {
+            self.deactivate_new(&own, label).await.map_err(half_done)?;
+        }
         for group in groups {
             self.set_member(group, (&own, label), true).await.map_err(half_done)?;
         }
         let completion = Completion::created(own);
         Ok(if not_kept.is_empty() { completion } else { completion.with(NOT_KEPT, not_kept) })
+    }
+
+    /// Deactivates a new user, if the application has ignored `active` in its creation: nobody may be able to log in with an account that
+    /// was to be created suspended.
+    async fn deactivate_new(&self, own: &str, label: &str) -> Result<(), Error> {
+        let user = self.fresh(own, label).await?;
+        if is_active(&user) == Some(false) {
+            return Ok(());
+        }
+        self.change(own, label, self.style().activation(&user, false), &user, "deactivated").await
     }
 
     async fn update(&self, update: &UpdateAccount) -> Result<Completion, Error> {
@@ -461,6 +477,11 @@ impl Application<'_> {
             self.system()
         ))
     }
+}
+
+/// Whether a new account must not be active.
+fn is_suspended(account: &Account) -> bool {
+    account.status.is_some_and(|status| status != AccountStatus::Active)
 }
 
 /// Whether a user is active; `None` if the user does not show it.

@@ -25,6 +25,7 @@ pub mod http;
 mod id;
 mod listing;
 mod network;
+mod once;
 mod operation;
 mod payload;
 mod processes;
@@ -51,6 +52,7 @@ pub use factory::{Factory, Setup, factory};
 pub use id::{AccountId, Slug, TaskId};
 pub use listing::{Cursor, Evidence, Page};
 pub use network::{Network, NetworkError};
+pub use once::member_twice;
 pub use operation::{
     CreateAccount, DeleteAccount, Operation, ResetPassword, SuspendAccount, UnsuspendAccount, UpdateAccount,
 };

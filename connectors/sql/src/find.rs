@@ -139,6 +139,11 @@ impl Database {
             };
             let known = found.len();
             let locks = purpose == Purpose::Change { locks: true };
+            match self.can_have(lease, statement, &value).await {
+                Ok(true) => {}
+                Ok(false) => continue,
+                Err(fault) => return Err(self.verdicts.of(&fault, doing)),
+            }
             let read = self.read_accounts(lease, statement, &value, locks).await;
             let records = match read {
                 Ok(Some(records)) => records,
@@ -195,6 +200,36 @@ impl Database {
             }
         }
         spelled
+    }
+
+    /// Whether the database can compare a value with its column at all. A column may be unable to hold some letters, and the server then
+    /// reports an error instead of finding nothing. It is the letters, and not the statement, if the same statement accepts others.
+    async fn can_have(&self, lease: &mut Lease, statement: &Statement, value: &str) -> Result<bool, Fault> {
+        const PLAIN: &str = "bridgehead";
+        if value.is_ascii() {
+            return Ok(true);
+        }
+        let mut fault = None;
+        for value in [value, PLAIN] {
+            let value = Value::from(value);
+            let values = self.values(statement, |parameter| match parameter {
+                Parameter::Id | Parameter::Field(_) => value.clone(),
+                _ => Value::Null,
+            });
+            // A value that is not valid for the statement is handled when it is looked up.
+            let Ok(values) = values else { return Ok(true) };
+            match (lease.attempt(&statement.sql, values).await?, fault.take()) {
+                (Ok(_), fault) => return Ok(fault.is_none()),
+                (Err(Fault::ServerMessage(told)), None)
+                    if matches!(told.kind, Kind::Statement | Kind::Value | Kind::Other) =>
+                {
+                    fault = Some(Fault::ServerMessage(told));
+                }
+                (Err(Fault::Nul), _) => return Ok(true),
+                (Err(other), first) => return Err(first.unwrap_or(other)),
+            }
+        }
+        Ok(true)
     }
 
     /// `None` if the value is not valid for the statement.

@@ -44,12 +44,59 @@ fn first_example_in_the_operator_page_is_valid() {
 }
 
 #[test]
+fn statement_that_would_change_other_members_is_an_error_at_load() {
+    let exists =
+        json!({ "require": "SELECT 1 FROM accounts WHERE id = :id", "otherwise": "ACCOUNT_NOT_FOUND" });
+    let with = |part: &str, steps: Value| {
+        let mut example = Example::read("sql.toml").with("password", "x");
+        example.target["groups"][0][part] = steps;
+        fault(&example)
+    };
+    for (part, steps, said) in [
+        (
+            "remove",
+            json!([exists, "DELETE FROM team_members WHERE team_id = :ref"]),
+            "groups.0.remove.1: writes to team_members without using :id, so it would change other members too",
+        ),
+        (
+            "remove",
+            json!(["INSERT INTO log VALUES (:ref)", "DELETE FROM ONLY team_members WHERE account_id = :id"]),
+            "groups.0.remove.1: writes to team_members without using :ref",
+        ),
+        (
+            "add",
+            json!([
+                exists,
+                "WITH gone AS (DELETE FROM team_members WHERE team_id = :ref RETURNING 1) INSERT INTO log VALUES (1)"
+            ]),
+            "groups.0.add.1: writes to team_members without using :id",
+        ),
+    ] {
+        let fault = with(part, steps);
+        assert!(fault.starts_with(said), "{fault}");
+    }
+    let several = json!({ "sql": "DELETE FROM team_members WHERE team_id = :ref", "many_rows": true });
+    assert_eq!(with("remove", json!([exists, several])), "nothing is wrong");
+    let counter = json!([
+        "DELETE FROM team_members WHERE account_id = :id AND team_id = :ref",
+        "UPDATE teams SET size = size - 1 WHERE id = :ref"
+    ]);
+    assert_eq!(with("remove", counter), "nothing is wrong");
+}
+
+#[test]
 fn statements_that_would_fail_silently_are_errors_at_load() {
     let said = faults(
         "sql.toml",
         &[
             ("password", json!({ "evn": "X" })),
             ("parameters", json!({ "tenant": { "value": "acme" } })),
+            (
+                "actions.delete_account",
+                json!([
+                    "WITH gone AS (DELETE FROM accounts WHERE id = :id RETURNING *) INSERT INTO old SELECT * FROM gone"
+                ]),
+            ),
             ("accounts.list", json!("ORDER BY id LIMIT :limit")),
             ("accounts.list", json!("WHERE id > :after ORDER BY id")),
             ("accounts.list", json!("WHERE id > :after LIMIT :limit")),

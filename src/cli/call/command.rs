@@ -92,7 +92,7 @@ async fn list(hand: &Hand, show: &Show<'_>, options: &Call) -> Outcome {
         }
     };
     let of = type_of(&description, options.resource_type.as_deref())?;
-    let mut listing = show.listing(&of.slug);
+    let mut listing = show.listing(&of.slug, options.cursor.is_none());
     let mut cursor = options.cursor.clone().map(Cursor::new);
     for _ in 0..options.pages {
         let answer = hand.list(&description, of, cursor.as_ref()).await;

@@ -133,9 +133,9 @@ impl<'a> Show<'a> {
         self.line("daemon", daemon);
     }
 
-    /// Starts to show a listing.
-    pub(super) fn listing(self, slug: &Slug) -> Pages<'a> {
-        Pages { show: self, slug: slug.to_string(), told: Vec::new() }
+    /// Starts to show a listing; `from_start` says whether its first page is the first of the target.
+    pub(super) fn listing(self, slug: &Slug, from_start: bool) -> Pages<'a> {
+        Pages { show: self, slug: slug.to_string(), told: Vec::new(), shown: from_start.then_some(0) }
     }
 }
 
@@ -144,6 +144,8 @@ pub(super) struct Pages<'a> {
     show: Show<'a>,
     slug: String,
     told: Vec<Value>,
+    /// The number of records so far; `None` if earlier pages are unknown.
+    shown: Option<u64>,
 }
 
 impl Pages<'_> {
@@ -170,8 +172,15 @@ impl Pages<'_> {
             Some(format!("record '{}': {problem}", judged.record.id()))
         });
         let invalid: Vec<String> = rejected.chain(broken).collect();
+        let count = page.records.len() + page.rejected.len();
+        self.shown = self.shown.map(|shown| shown + count as u64);
+        let is_short = self.shown.zip(page.total).is_some_and(|(shown, total)| shown < total);
         let says = match (&page.next, page.evidence) {
             (Some(_), _) => "requests the next page",
+            (None, _) if is_short => {
+                "does not accept this as the end: there are fewer records than the total, so a sync would not \
+                 complete"
+            }
             (None, Some(_)) => "concludes that the listing is complete",
             (None, None) => {
                 "does not accept this as the end: there is no proof that the listing is complete, so a sync \
@@ -195,7 +204,6 @@ impl Pages<'_> {
         for invalid in &invalid {
             show.line("not valid", invalid);
         }
-        let count = page.records.len() + page.rejected.len();
         let end = match (&page.next, page.evidence) {
             (Some(next), _) => format!("the next page starts at --cursor '{}'", next.as_str()),
             (None, evidence) => format!("last page; evidence: {}", evidence.unwrap_or("none")),

@@ -98,6 +98,22 @@ async fn no_op_action_does_not_rewrite_the_file() {
 }
 
 #[tokio::test]
+async fn changed_json_row_keeps_what_a_parser_would_round() {
+    let place = Place::usual_jsonl();
+    let row = r#"{"id":"u1","username":"ann","badge":12345678901234567890123,"rate":1.10,"deep":{"no": 1e2},"status":"active"}"#;
+    place.write("accounts.jsonl", format!("{row}\n"));
+    place.run(Action::SuspendAccount, json!({"account": {"id": "u1"}})).await.unwrap();
+    let suspended = row.replace("\"active\"", "\"suspended\"");
+    assert_eq!(place.read("accounts.jsonl"), format!("{suspended}\n"));
+    let changes = json!({"deep": {"no": 3}, "floor": 2});
+    place.run(Action::UpdateAccount, json!({"account": {"id": "u1"}, "changes": changes})).await.unwrap();
+    let updated = suspended
+        .replace("{\"no\": 1e2}", "{\"no\":3}")
+        .replace("\"suspended\"}", "\"suspended\",\"floor\":2}");
+    assert_eq!(place.read("accounts.jsonl"), format!("{updated}\n"));
+}
+
+#[tokio::test]
 async fn rewrite_preserves_the_file_mode() {
     let place = Place::usual();
     for mode in [0o640, 0o600, 0o664] {

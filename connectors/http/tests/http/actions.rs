@@ -172,6 +172,33 @@ async fn task_field_that_no_step_uses_is_an_error() {
 }
 
 #[tokio::test]
+async fn skipped_step_for_what_the_target_does_not_show_is_an_error() {
+    let fake = Fake::start().await;
+    fake.state().add("ann");
+    let mut target = fake.target();
+    let step = |when: &str, json: Value| json!({ "steps": [{ "method": "POST", "path": "/users/{{ current.id }}/secret", "when": when, "json": json }] });
+    set(
+        &mut target,
+        "reset_password",
+        step("account.email is defined", json!({ "password": "{{ password }}" })),
+    );
+    let notes = step("changes | length > 1", json!({ "notes": "{{ changes.notes }}" }));
+    set(&mut target, "update_account", notes);
+    let connector = build(&target).unwrap();
+    let reset = json!({ "account": { "id": "1", "password": "Quiet-Harbour-77" } });
+    let error = execute(&connector, Action::ResetPassword, reset).await.unwrap_err();
+    assert_eq!(parts(&error), (Code::InternalError, Effect::NotApplied, Retry::Never, Subject::Account));
+    assert!(error.message().contains("no step of reset_password that sets the password was run"), "{error}");
+    let update = json!({ "account": { "id": "1" }, "changes": { "notes": "x" } });
+    let error = execute(&connector, Action::UpdateAccount, update).await.unwrap_err();
+    assert!(
+        error.message().contains("no step of update_account that sends changes.notes was run"),
+        "{error}"
+    );
+    assert!(fake.asked().iter().all(|request| !request.contains("secret")));
+}
+
+#[tokio::test]
 async fn missing_variable_is_named_and_nothing_is_sent() {
     let fake = Fake::start().await;
     let mut target = fake.target();

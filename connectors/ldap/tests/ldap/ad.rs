@@ -212,3 +212,30 @@ async fn unsuspending_clears_a_lockout() {
     run(&connector, Action::UnsuspendAccount, json!({ "account": { "id": ann } })).await.unwrap();
     assert!(directory.accepts(&login("Correct-horse-1")));
 }
+
+#[tokio::test]
+async fn expired_account_is_not_reported_as_unsuspended() {
+    let server = Samba::start().await;
+    let directory = &server.directory;
+    let connector = connector(directory, with(settings("ad", directory), &groups()));
+    let account =
+        json!({ "account": { "username": "ann", "status": "suspended", "password": "Correct-horse-1" } });
+    let ann = id(&run(&connector, Action::CreateAccount, account).await.unwrap());
+    let dn = "CN=ann,OU=people,DC=test,DC=lan";
+    let expires = |time: &str| {
+        let change =
+            format!("dn: {dn}\nchangetype: modify\nreplace: accountExpires\naccountExpires: {time}\n");
+        directory.modify_ldif(&change);
+    };
+    expires("132854688000000000");
+    let unsuspend = json!({ "account": { "id": ann } });
+    let activate = json!({ "account": { "id": ann }, "changes": { "status": "active" } });
+    for (action, task) in [(Action::UnsuspendAccount, &unsuspend), (Action::UpdateAccount, &activate)] {
+        let error = run(&connector, action, task.clone()).await.unwrap_err();
+        assert!(error.message().contains("expired on 2022-01-01 (accountExpires)"), "{error}");
+        assert_eq!(find(&connector, &ann).await.unwrap().status, AccountStatus::Suspended, "unchanged");
+    }
+    expires("0");
+    run(&connector, Action::UnsuspendAccount, unsuspend).await.unwrap();
+    assert!(directory.accepts(&Login { dn: dn.into(), password: "Correct-horse-1".into() }));
+}

@@ -4,7 +4,7 @@ use bridgehead_sdk::Action;
 use serde_json::json;
 
 use crate::scripted::{Script, Scripted};
-use crate::support::run;
+use crate::support::{attempt, created, run};
 
 #[tokio::test]
 async fn concurrent_changes_by_others_are_not_undone() {
@@ -42,4 +42,28 @@ async fn hidden_list_is_extended_and_not_replaced() {
     run(&*connector, Action::UpdateAccount, payload).await.unwrap();
     let held = server.state().user("u03")["entitlements"].clone();
     assert_eq!(held, json!([{ "value": "vpn" }, { "value": "pro" }]));
+}
+
+#[tokio::test]
+async fn account_is_created_suspended_even_if_the_application_ignores_it() {
+    let script: Script = |mut ask, s| {
+        if ask.method == "POST" {
+            ask.body["active"] = true.into();
+        }
+        s.serve(&ask)
+    };
+    let off = json!({ "supported": false });
+    for config in [json!({}), json!({ "patch": off })] {
+        let server = Scripted::start(&config, script).await;
+        let connector = server.connector(&json!({}));
+        let payload = json!({ "account": { "username": "eve", "status": "suspended" }, "memberships": { "group": ["g2"] } });
+        let made = created(&run(&*connector, Action::CreateAccount, payload).await.unwrap());
+        assert_eq!(server.state().user(&made)["active"], false, "{config}");
+        assert!(server.state().members()["g2"].contains(&made));
+        // An attempt that was interrupted before that.
+        server.state().user(&made)["active"] = true.into();
+        let payload = json!({ "account": { "username": "eve", "status": "suspended" } });
+        attempt(&*connector, 2, Action::CreateAccount, payload).await.unwrap();
+        assert_eq!(server.state().user(&made)["active"], false, "{config}");
+    }
 }

@@ -8,7 +8,7 @@ use reqwest::header::HeaderMap;
 use serde::de::DeserializeOwned;
 use url::Url;
 
-use crate::{Code, Effect, Error, Retry};
+use crate::{Code, Effect, Error, Retry, member_twice};
 
 /// The complete response to one request.
 #[derive(Clone)]
@@ -74,11 +74,11 @@ impl Answer {
     }
 
     /// Parses the body as JSON. A success without valid JSON is an error with an unknown effect: something between this
-    /// host and the target may have responded instead.
+    /// host and the target may have responded instead. So is a body in which an object has a member twice: it is unclear which one counts.
     pub fn json<T: DeserializeOwned>(&self) -> Result<T, Error> {
         // Some servers start with a byte order mark, which a parser may ignore (RFC 8259, section 8.1).
         let body = self.body.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(&self.body);
-        serde_json::from_slice(body).map_err(|error| {
+        let parsed = serde_json::from_slice(body).map_err(|error| {
             // The parser's own message may quote the body; its position does not.
             let (line, column) = (error.line(), error.column());
             let what =
@@ -89,7 +89,19 @@ impl Answer {
                 self.status.as_u16()
             );
             Error::new(Code::InternalError, message)
-        })
+        })?;
+        match member_twice(body) {
+            None => Ok(parsed),
+            Some((line, column)) => Err(Error::new(
+                Code::InternalError,
+                format!(
+                    "{} returned {} with an object that has a member twice (line {line}, column {column}), so it \
+                     is unclear which one counts",
+                    self.system,
+                    self.status.as_u16()
+                ),
+            )),
+        }
     }
 
     /// The usual meaning of a status other than success. `what` starts the message and names the account: "User ann cannot be created in

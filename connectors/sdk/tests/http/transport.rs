@@ -179,3 +179,18 @@ async fn trace_shows_each_exchange_without_secrets() {
         assert!(!lines.concat().contains(secret), "{secret}: {lines:#?}");
     }
 }
+
+#[tokio::test]
+async fn body_with_a_member_twice_is_an_error() {
+    let server = MockServer::start().await;
+    let body = r#"{"records": [{"id": "u1"}], "records": [], "next": null}"#;
+    Mock::given(method("GET"))
+        .respond_with(ResponseTemplate::new(200).set_body_string(body))
+        .mount(&server)
+        .await;
+    let client = client(&Network::default());
+    let answer = client.send(client.request(Method::GET, Url::parse(&server.uri()).unwrap())).await.unwrap();
+    let error = answer.json::<serde_json::Value>().unwrap_err();
+    assert_eq!(error.effect(), Effect::Unknown);
+    assert!(error.message().contains("has a member twice (line 1, column"), "{error}");
+}

@@ -79,7 +79,7 @@ impl Plan {
         let table = reads_from(&accounts.by_id.sql);
         let members = types.iter_mut().flat_map(|one| one.add.iter_mut().chain(&mut one.remove));
         for step in actions.values_mut().flatten().chain(members) {
-            step.limit(settings.engine, table.as_deref());
+            step.limit(settings.engine, table.as_deref())?;
         }
         let hasher = Hasher::new(&settings.hashes)?;
         let engine = settings.engine;

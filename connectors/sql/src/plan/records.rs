@@ -5,6 +5,7 @@ use bridgehead_sdk::{ResourceKind, ResourceType, SettingsError, is_secret_name};
 use super::parameter::{Parameter, Place, is_reserved};
 use super::statement::{Compiler, Statement};
 use super::steps::{self, Step};
+use super::writes::reads_from;
 use crate::settings::{AccountsSettings, Fields, IdType, MemberSettings, Paging, TypeSettings};
 
 /// The maximum number of rows of a page, and of a listing without pages.
@@ -184,6 +185,14 @@ impl Type {
             }
             None => None,
         };
+        let members = match &settings.members {
+            Some(members) => Some(Members::build(compiler, &format!("{key}.members"), members)?),
+            None => None,
+        };
+        let table = match &members {
+            Some(Members::Statement { statement, .. }) => reads_from(&statement.sql),
+            _ => None,
+        };
         let steps = |part: &str, steps: &[_]| {
             let place = Place::Membership(settings.id_type);
             let steps = steps::of_membership(compiler, &format!("{key}.{part}"), steps, place)?;
@@ -194,6 +203,9 @@ impl Type {
                     return Err(SettingsError::new(format!("{key}.{part}"), message));
                 }
             }
+            if let Some(table) = &table {
+                steps::concern_one_member(&steps, table)?;
+            }
             Ok(steps)
         };
         let name = settings.name.clone().unwrap_or_else(|| settings.slug.clone());
@@ -201,12 +213,9 @@ impl Type {
             resource_type: ResourceType::new(settings.slug.as_str(), name, kind),
             listing,
             find,
-            members: match &settings.members {
-                Some(members) => Some(Members::build(compiler, &format!("{key}.members"), members)?),
-                None => None,
-            },
             add: steps("add", &settings.add)?,
             remove: steps("remove", &settings.remove)?,
+            members,
             fields: settings.fields.clone(),
             id_type: settings.id_type,
         })

@@ -4,7 +4,7 @@ use bridgehead_sdk::{Action, Code, SettingsError, Subject};
 
 use super::parameter::{Parameter, Place};
 use super::statement::{Compiler, Statement};
-use super::writes::writes;
+use super::writes::{writes, written_inside};
 use crate::settings::{Engine, RunSettings, StepSettings};
 
 /// One step: a statement, and how its result is used.
@@ -33,13 +33,28 @@ impl Step {
 
     /// Limits a statement to one row if it writes to the table of the accounts or sets a password: otherwise a task could change other
     /// people's accounts as well. Other tables may have several rows for an account, such as its sessions.
-    pub(super) fn limit(&mut self, engine: Engine, accounts: Option<&str>) {
-        let Some(writes) = writes(&self.statement.sql).filter(|_| self.is_open()) else { return };
-        let is_of_accounts = accounts.is_some_and(|table| table.eq_ignore_ascii_case(&writes.table));
+    ///
+    /// A statement that does so inside `WITH` is refused, because these rows are not counted.
+    pub(super) fn limit(&mut self, engine: Engine, accounts: Option<&str>) -> Result<(), SettingsError> {
+        if !self.is_open() {
+            return Ok(());
+        }
+        let is_of_accounts =
+            |table: &str| accounts.is_some_and(|accounts| accounts.eq_ignore_ascii_case(table));
+        let mut inside = written_inside(&self.statement.sql).into_iter();
+        if let Some(table) = inside.find(|table| is_of_accounts(table) || self.uses_password()) {
+            let message = format!(
+                "writes to {table} inside WITH, where the database does not count the rows, so it could change \
+                 other accounts unnoticed; make it a statement of its own, or set many_rows = true"
+            );
+            return Err(SettingsError::new(self.statement.key.as_str(), message));
+        }
+        let Some(writes) = writes(&self.statement.sql) else { return Ok(()) };
         let is_counted = engine != Engine::Mysql || !writes.counts_more;
-        if is_counted && (is_of_accounts || self.uses_password()) {
+        if is_counted && (is_of_accounts(&writes.table) || self.uses_password()) {
             self.one_row_of = Some(writes.table);
         }
+        Ok(())
     }
 }
 
@@ -134,6 +149,32 @@ pub(super) fn of_membership(
         build(compiler, &key, one, place)
     });
     steps.collect()
+}
+
+/// Checks that each statement on the table of the members names the account and the group: otherwise `remove` would remove other members
+/// too. Statements on other tables, such as a counter, may need only one of the two.
+pub(super) fn concern_one_member(steps: &[Step], table: &str) -> Result<(), SettingsError> {
+    for step in steps.iter().filter(|step| step.is_open()) {
+        let sql = &step.statement.sql;
+        let written = writes(sql).map(|writes| writes.table).into_iter().chain(written_inside(sql));
+        if !written.into_iter().any(|written| written.eq_ignore_ascii_case(table)) {
+            continue;
+        }
+        let uses = |is: fn(&Parameter) -> bool| step.statement.slots.iter().any(|slot| is(&slot.parameter));
+        let missing = if !uses(|parameter| matches!(parameter, Parameter::Id | Parameter::Field(_))) {
+            ":id"
+        } else if !uses(|parameter| *parameter == Parameter::Ref) {
+            ":ref"
+        } else {
+            continue;
+        };
+        let message = format!(
+            "writes to {table} without using {missing}, so it would change other members too; use {missing}, or \
+             set many_rows = true"
+        );
+        return Err(SettingsError::new(step.statement.key.as_str(), message));
+    }
+    Ok(())
 }
 
 fn build(compiler: &Compiler<'_>, key: &str, one: &RunSettings, place: Place) -> Result<Step, SettingsError> {

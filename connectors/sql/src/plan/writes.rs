@@ -15,6 +15,22 @@ pub(crate) struct Writes {
     pub(crate) counts_more: bool,
 }
 
+/// Words between the verb and the table. An unquoted table cannot have one of these names.
+const BEFORE_TABLE: [&str; 12] = [
+    "INTO",
+    "FROM",
+    "ONLY",
+    "OR",
+    "IGNORE",
+    "REPLACE",
+    "ABORT",
+    "FAIL",
+    "ROLLBACK",
+    "LOW_PRIORITY",
+    "HIGH_PRIORITY",
+    "QUICK",
+];
+
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Token {
     /// A name or a keyword; whether it is quoted.
@@ -22,34 +38,31 @@ enum Token {
     Sign(char),
 }
 
-/// What a statement writes, if it is an INSERT, an UPDATE or a DELETE in a common form.
+/// What a statement writes, if it is an INSERT, an UPDATE, a DELETE or a MERGE in a common form.
 pub(crate) fn writes(sql: &str) -> Option<Writes> {
     let tokens = tokens(sql);
-    let mut rest = tokens.as_slice();
-    let verb = word(rest)?;
-    rest = rest.get(1..)?;
-    let before = match verb.as_str() {
-        "INSERT" => "INTO",
-        "DELETE" => "FROM",
-        "UPDATE" => "",
+    let tokens = behind_with(&tokens)?;
+    let verb = word(tokens)?;
+    let before = tokens.get(1..)?;
+    let at = before.iter().position(|token| !BEFORE_TABLE.iter().any(|word| is_word(token, word)))?;
+    let (before, rest) = before.split_at(at);
+    let (table, rest) = match verb.as_str() {
+        "INSERT" | "UPDATE" | "MERGE" => table(rest)?,
+        // MySQL can name the tables before FROM.
+        "DELETE" if before.iter().any(|token| is_word(token, "FROM")) => table(rest)?,
+        "DELETE" => {
+            table(rest.iter().position(|token| is_word(token, "FROM")).and_then(|at| rest.get(at + 1..))?)
+                .map(|(table, _)| (table, rest))?
+        }
         _ => return None,
     };
-    if !before.is_empty() {
-        // `INSERT IGNORE INTO`, `INSERT OR REPLACE INTO`
-        let at = rest.iter().position(|token| is_word(token, before)).filter(|at| *at <= 2)?;
-        rest = rest.get(at + 1..)?;
-    }
-    let before_table = tokens.len() - rest.len();
-    let (table, rest) = table(rest)?;
     let ends = ["SET", "WHERE"];
-    let counts_more = if verb == "INSERT" {
-        rest.iter().any(|token| is_word(token, "DUPLICATE"))
-    } else {
-        let before = tokens.get(1..before_table).unwrap_or_default();
-        let behind = rest.iter().take_while(|token| !ends.iter().any(|end| is_word(token, end)));
-        before.iter().chain(behind).any(|token| {
+    let counts_more = match verb.as_str() {
+        "INSERT" => rest.iter().any(|token| is_word(token, "DUPLICATE")),
+        "MERGE" => false,
+        _ => rest.iter().take_while(|token| !ends.iter().any(|end| is_word(token, end))).any(|token| {
             *token == Token::Sign(',') || ["JOIN", "USING"].iter().any(|word| is_word(token, word))
-        })
+        }),
     };
     let columns = match verb.as_str() {
         "INSERT" => listed(rest),
@@ -57,6 +70,39 @@ pub(crate) fn writes(sql: &str) -> Option<Writes> {
         _ => None,
     };
     Some(Writes { table, columns, makes_row: verb == "INSERT", counts_more })
+}
+
+/// The tables that are written inside `WITH` (PostgreSQL). The database counts only the rows of the statement after it.
+pub(crate) fn written_inside(sql: &str) -> Vec<String> {
+    let tokens = tokens(sql);
+    let verbs = ["INSERT", "UPDATE", "DELETE", "MERGE"];
+    let begins = (1..tokens.len()).filter(|at| {
+        tokens[at - 1] == Token::Sign('(') && verbs.iter().any(|verb| is_word(&tokens[*at], verb))
+    });
+    let behind = begins.filter_map(|at| {
+        let rest = tokens.get(at + 1..)?;
+        let at = rest.iter().position(|token| !BEFORE_TABLE.iter().any(|word| is_word(token, word)))?;
+        table(rest.get(at..)?).map(|(table, _)| table)
+    });
+    behind.collect()
+}
+
+/// The statement after `WITH …`, whose parts are in parentheses.
+fn behind_with(tokens: &[Token]) -> Option<&[Token]> {
+    if !is_word(tokens.first()?, "WITH") {
+        return Some(tokens);
+    }
+    let mut depth = 0;
+    let at = tokens.iter().position(|token| {
+        match token {
+            Token::Sign('(') => depth += 1,
+            Token::Sign(')') => depth -= 1,
+            _ => {}
+        }
+        let verbs = ["SELECT", "INSERT", "UPDATE", "DELETE", "MERGE", "REPLACE", "VALUES"];
+        depth == 0 && verbs.iter().any(|verb| is_word(token, verb))
+    })?;
+    tokens.get(at..)
 }
 
 /// The first table that a query reads from, if it is a query.
@@ -77,7 +123,9 @@ pub(crate) fn reads_from(sql: &str) -> Option<String> {
 /// A name with an optional schema, and the remaining tokens.
 fn table(tokens: &[Token]) -> Option<(String, &[Token])> {
     match tokens {
-        [Token::Name(_, _), Token::Sign('.'), rest @ ..] => table(rest),
+        [Token::Name(_, _), Token::Sign('.'), rest @ ..]
+        | [Token::Sign('['), Token::Name(_, _), Token::Sign(']'), Token::Sign('.'), rest @ ..] => table(rest),
+        [Token::Sign('['), Token::Name(name, _), Token::Sign(']'), rest @ ..] => Some((name.clone(), rest)),
         [Token::Name(name, _), rest @ ..] => Some((name.clone(), rest)),
         _ => None,
     }
@@ -194,13 +242,32 @@ mod tests {
                 false,
             ),
             ("DELETE FROM x.people WHERE id = 1", "people", None, false),
+            ("DELETE FROM ONLY people WHERE id = 1", "people", None, false),
+            ("UPDATE ONLY people SET a = 1", "people", Some(vec!["a"]), false),
+            ("UPDATE OR IGNORE [people] SET a = 1", "people", Some(vec!["a"]), false),
+            ("UPDATE LOW_PRIORITY IGNORE people SET a = 1", "people", Some(vec!["a"]), false),
+            ("INSERT HIGH_PRIORITY IGNORE people (id) VALUES (1)", "people", Some(vec!["id"]), true),
+            ("MERGE INTO people USING other ON a = b WHEN MATCHED THEN DELETE", "people", None, false),
+            ("WITH x AS (SELECT 1) DELETE FROM people WHERE id IN (SELECT 1 FROM x)", "people", None, false),
+            (
+                "WITH RECURSIVE x (a) AS NOT MATERIALIZED (SELECT 1), y AS (SELECT 2) UPDATE people SET a = 1",
+                "people",
+                Some(vec!["a"]),
+                false,
+            ),
+            (
+                "WITH x AS (SELECT 1) INSERT INTO people (id) SELECT a FROM x",
+                "people",
+                Some(vec!["id"]),
+                true,
+            ),
         ];
         for (sql, table, columns, makes_row) in table {
             let columns = columns.map(|columns| columns.into_iter().map(str::to_owned).collect());
             let expected = Writes { table: table.to_owned(), columns, makes_row, counts_more: false };
             assert_eq!(writes(sql), Some(expected), "{sql}");
         }
-        for other in ["SELECT 1", "WITH x AS (SELECT 1) DELETE FROM y", "CALL z()", "", "INSERT"] {
+        for other in ["SELECT 1", "WITH x AS (DELETE FROM y) SELECT 1", "CALL z()", "", "INSERT", "WITH x"] {
             assert_eq!(writes(other), None, "{other}");
         }
     }
@@ -220,6 +287,14 @@ mod tests {
             // A longer list of tables is skipped.
             assert_eq!(writes(sql).is_none_or(|writes| writes.counts_more), counts_more, "{sql}");
         }
+    }
+
+    #[test]
+    fn writes_inside_with_are_detected() {
+        let sql = "WITH a AS (DELETE FROM ONLY people WHERE id = 1 RETURNING *), b AS (SELECT (SELECT 2)), \
+                   c AS (UPDATE s.\"Old\" SET x = 1) INSERT INTO archive SELECT * FROM a";
+        assert_eq!(written_inside(sql), ["people", "Old"]);
+        assert!(written_inside("INSERT INTO a (\"update\", b) VALUES ('(DELETE FROM c)', 1)").is_empty());
     }
 
     #[test]

@@ -5,6 +5,7 @@
 mod checks;
 mod example;
 mod failures;
+mod letters;
 mod lists;
 mod mariadb;
 mod passwords;

@@ -102,6 +102,46 @@ async fn statement_that_changes_several_accounts_is_rolled_back() {
     nothing_changes(&shop.example(), "active = TRUE", "active = FALSE").await;
 }
 
+/// The table that a statement writes to is found in every form that the database has for it.
+async fn other_forms_are_limited(example: &Example, forms: &[&str]) {
+    let example = example.clone().patient();
+    let plain = example.connector();
+    let id = create(&*plain, "ann").await;
+    create(&*plain, "bob").await;
+    let before = all(&*plain).await;
+    let task = json!({ "account": { "id": id }, "changes": { "first_name": "Ann" } });
+    for form in forms {
+        let sql = form.replace("{set}", "SET first_name = :first_name WHERE username <> '' OR id = :id");
+        let connector = example.clone().with("actions.update_account", json!([sql])).connector();
+        let error = execute(&*connector, Action::UpdateAccount, task.clone()).await.unwrap_err();
+        assert!(
+            error.message().contains("actions.update_account.0 changes 2 rows of accounts"),
+            "{sql}: {error}"
+        );
+        assert_eq!(all(&*plain).await, before, "{sql}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn statement_in_an_unusual_form_is_limited_to_one_account() {
+    let wiki = Wiki::start().await;
+    let forms = [
+        "WITH x AS (SELECT 1) UPDATE accounts {set}",
+        "UPDATE OR IGNORE accounts {set}",
+        "UPDATE [accounts] {set}",
+    ];
+    other_forms_are_limited(&wiki.example("app.sqlite"), &forms).await;
+    let crm = Crm::start().await;
+    let forms = [
+        "WITH x AS (SELECT 1) UPDATE accounts {set}",
+        "UPDATE ONLY accounts {set} RETURNING id",
+        "MERGE INTO accounts USING (SELECT :id AS own) AS o ON username <> '' WHEN MATCHED THEN UPDATE SET first_name = :first_name",
+    ];
+    other_forms_are_limited(&crm.example(), &forms).await;
+    let shop = Shop::start().await;
+    other_forms_are_limited(&shop.example(), &["UPDATE LOW_PRIORITY IGNORE accounts {set}"]).await;
+}
+
 /// Passwords may have a table of their own; the sessions of an account may have several rows in theirs.
 #[tokio::test(flavor = "multi_thread")]
 async fn other_tables_may_have_several_rows_unless_these_are_passwords() {

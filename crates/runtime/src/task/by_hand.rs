@@ -188,7 +188,7 @@ impl Hand<'_> {
             NextStep::AlreadyDone => {
                 return Ok(self.completes(context, answer, bridgehead_sdk::Completion::done()));
             }
-            NextStep::Hold => return Ok(self.holds(answer)),
+            NextStep::Hold => return Ok(self.holds(answer, &failure)),
             NextStep::Retry { after } => return Ok(self.retries(answer, after, &failure)),
             NextStep::ReadBack { again } => VerifyReason::Unknown { again, since: Duration::ZERO },
             NextStep::CompareExisting => VerifyReason::Existing,
@@ -198,7 +198,7 @@ impl Hand<'_> {
             Verdict::Completed(completion) => self.completes(context, answer, completion),
             Verdict::Failed(failure) if context.is_out_of_time => self.looks(answer, &failure),
             Verdict::Failed(failure) => self.fails(answer, &failure),
-            Verdict::TryAgain if error.subject() == Subject::Connection => self.holds(answer),
+            Verdict::TryAgain if error.subject() == Subject::Connection => self.holds(answer, &failure),
             Verdict::TryAgain => {
                 let after = match error.retry() {
                     Retry::After(after) => Some(after),
@@ -281,17 +281,19 @@ impl Hand<'_> {
             Some(after) => format!("no sooner than {after:?} from now"),
             None => format!("within {:?}, then with increasing delays", policies::TARGET.ceiling(1)),
         };
-        let says = format!("retried {when}; failed with {} after retrying for {limit:?}", failure.code);
+        let mut says = format!("retried {when}; failed with {} after retrying for {limit:?}", failure.code);
+        says.push_str(&because(&answer, failure));
         self.told(answer, Decision::Retry, &says, None)
     }
 
-    fn holds(&self, answer: Answered) -> ByHand {
+    fn holds(&self, answer: Answered, failure: &Failure) -> ByHand {
         let limit = self.settings.hold_for;
-        let says = format!(
+        let mut says = format!(
             "held with all tasks of {}, while the daemon repeats the connector's check; failed after \
              {limit:?}",
             self.app.name
         );
+        says.push_str(&because(&answer, failure));
         self.told(answer, Decision::Hold, &says, None)
     }
 
@@ -318,5 +320,13 @@ impl Hand<'_> {
             not_shown: Vec::new(),
             report,
         }
+    }
+}
+
+/// Why the connector was not called, if it was not: its response shows it otherwise.
+fn because(answer: &Answered, failure: &Failure) -> String {
+    match answer {
+        None => format!(". The account could not be looked up before: {}", failure.message),
+        Some(_) => String::new(),
     }
 }

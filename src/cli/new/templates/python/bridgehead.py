@@ -189,6 +189,13 @@ class Connector:
         return getattr(self, action)(found) or {}
 
 
+def _each_once(members):
+    """The members of a JSON object. `json` would keep the last of two with the same name, and drop the first in silence."""
+    if len(dict(members)) < len(members):
+        raise ValueError("a member occurs twice")
+    return dict(members)
+
+
 class Http:
     """An HTTP API with JSON. Every unsuccessful response is a Failure that says what it means; redirects are not followed."""
 
@@ -233,7 +240,7 @@ class Http:
         if not text and changes:
             return None
         try:
-            found = json.loads(text)
+            found = json.loads(text, object_pairs_hook=_each_once)
         except ValueError:
             raise Failure("INTERNAL_ERROR", f"{self.app} answered {status} to {what} with invalid JSON")
         # None means that it does not exist, which only a 404 proves.
