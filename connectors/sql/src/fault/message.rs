@@ -116,7 +116,7 @@ fn told(engine: Engine, error: &dyn sqlx::error::DatabaseError, connecting: bool
     }
     if let Some(error) = error.try_downcast_ref::<MySqlDatabaseError>() {
         let number = error.number();
-        let kind = mysql::kind(number);
+        let kind = mysql::kind(number, &message);
         return ServerMessage {
             engine,
             code: number.to_string(),

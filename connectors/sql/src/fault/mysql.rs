@@ -3,8 +3,10 @@
 use super::Kind;
 
 /// The kind of an error number.
-pub(super) fn kind(number: u16) -> Kind {
+pub(super) fn kind(number: u16, message: &str) -> Kind {
     match number {
+        // A column is compared with a value that has letters the column cannot hold. Between two columns, the statement is wrong.
+        1267 if message.contains(",COERCIBLE)") => Kind::Value,
         1022 | 1062 | 1169 | 1586 | 1859 => Kind::Unique,
         1216 | 1217 | 1451 | 1452 => Kind::ForeignKey,
         1048 | 1364 | 3819 | 4025 | 1557 | 1761 | 1762 => Kind::Rule,
@@ -135,8 +137,15 @@ mod tests {
             (9999, Kind::Other),
         ];
         for (number, expected) in table {
-            assert_eq!(kind(number), expected, "{number}");
+            assert_eq!(kind(number, ""), expected, "{number}");
         }
+        let mix = |other: &str| {
+            format!(
+                "Illegal mix of collations (latin1_swedish_ci,IMPLICIT) and (utf8mb4_general_ci,{other}) for operation '='"
+            )
+        };
+        assert_eq!(kind(1267, &mix("COERCIBLE")), Kind::Value);
+        assert_eq!(kind(1267, &mix("IMPLICIT")), Kind::Statement);
     }
 
     #[test]
