@@ -34,6 +34,8 @@ enum Task {
     Book(book::Options),
     /// Measure the daemon, as a process, against a bare client that makes the fewest calls (docs/benchmarks.md).
     Bench(bench::Options),
+    /// Draw the charts of docs/benchmarks.md from the figures in docs/benchmarks/results.json.
+    Charts,
     /// Check licenses, advisories and bans with cargo-deny, as configured in deny.toml.
     Deny {
         /// Install the required version of cargo-deny if it is missing. Compiling it takes minutes.
@@ -48,6 +50,7 @@ fn main() -> ExitCode {
         Task::Dist(options) => dist::run(&options),
         Task::Book(options) => book::run(&options),
         Task::Bench(options) => bench::run(&options),
+        Task::Charts => bench::chart::run(),
         Task::Deny { install } => deny::run(install),
     };
     match outcome {

@@ -5,6 +5,7 @@
 //! depend on the machine and its load. How to read them: `docs/benchmarks.md`.
 
 mod apps;
+pub(crate) mod chart;
 mod floor;
 mod http;
 mod idle;

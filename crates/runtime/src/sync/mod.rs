@@ -34,8 +34,7 @@ mod names;
 mod outcome;
 #[cfg(test)]
 mod overlap_tests;
-#[cfg(test)]
-pub(crate) mod pages_for_tests;
+pub(crate) mod pages;
 pub(crate) mod phases;
 mod prepared;
 #[cfg(test)]

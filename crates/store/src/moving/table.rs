@@ -100,7 +100,15 @@ impl Table {
         let columns: Vec<String> =
             self.columns.iter().map(|column| format!("\"{}\"", column.sqlite)).collect();
         let places: Vec<String> = (1..=columns.len()).map(|number| format!("?{number}")).collect();
-        format!("INSERT INTO {} ({}) VALUES ({})", self.name, columns.join(", "), places.join(", "))
+        let (columns, places) = (columns.join(", "), places.join(", "));
+        match self.name {
+            // PostgreSQL has no number, so each row gets the next one.
+            "tasks" => format!(
+                "INSERT INTO tasks (number, {columns}) SELECT 1 + (SELECT coalesce(max(number), 0) FROM tasks), {places}"
+            ),
+            // This is a view in SQLite. The tasks come first, and the steps of each task belong to its number.
+            name => format!("INSERT INTO {name} ({columns}) VALUES ({places})"),
+        }
     }
 
     /// The statement that adds many rows in PostgreSQL, with each column as an array.

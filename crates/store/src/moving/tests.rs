@@ -215,7 +215,7 @@ async fn every_table_and_column_is_moved() {
     for is_listing in [false, true] {
         let mut connection = state.reader(is_listing).await.unwrap();
         let rows = sqlx::query(
-            "SELECT t.name, c.name FROM sqlite_schema t, pragma_table_info(t.name) c WHERE t.type = 'table' AND t.name NOT LIKE 'sqlite_%'",
+            "SELECT t.name, c.name FROM sqlite_schema t, pragma_table_info(t.name) c WHERE t.type IN ('table', 'view') AND t.name NOT LIKE 'sqlite_%'",
         )
         .fetch_all(&mut *connection)
         .await
@@ -223,5 +223,10 @@ async fn every_table_and_column_is_moved() {
         let names = rows.iter().map(|row| format!("{}.{}", row.get::<String, _>(0), row.get::<String, _>(1)));
         found.extend(names.filter(|name| is_state(&name.as_str())));
     }
+    // The steps are moved through the view `attempts`, and the numbers of tasks are not part of the state.
+    let is_internal = |column: &str| {
+        column == "tasks.number" || column.starts_with("steps.") || column.starts_with("early_steps.")
+    };
+    found.retain(|column| !is_internal(column));
     assert_eq!(found, known);
 }

@@ -81,15 +81,13 @@ impl Sqlite {
     pub(super) async fn prune_steps(&self, app: &AppKey, before: Timestamp) -> Result<(), Error> {
         let store = self.tasks();
         // Uses a reader for the search: it may take a moment, and must not delay writes.
-        let tasks: Vec<String> = sqlx::query_scalar(
-            "SELECT DISTINCT task FROM attempts WHERE app = ?1 AND began_at < ?2 AND NOT EXISTS \
-             (SELECT 1 FROM tasks WHERE tasks.app = attempts.app AND tasks.task = attempts.task)",
-        )
-        .bind(app.as_str())
-        .bind(time::to_column(before))
-        .fetch_all(store.readers())
-        .await
-        .map_err(|error| store.fault(error))?;
+        let tasks: Vec<String> =
+            sqlx::query_scalar("SELECT DISTINCT task FROM early_steps WHERE app = ?1 AND began_at < ?2")
+                .bind(app.as_str())
+                .bind(time::to_column(before))
+                .fetch_all(store.readers())
+                .await
+                .map_err(|error| store.fault(error))?;
         for piece in tasks.chunks(AT_ONCE) {
             store.write(PruneSteps { app: app.clone(), tasks: piece.to_vec(), before }).await?;
         }
@@ -119,7 +117,46 @@ impl Sqlite {
 /// The maximum number of tasks per write, so that other writes do not wait for long.
 const AT_ONCE: usize = 1000;
 
-/// Adds steps of one task as part of another write.
+/// Adds steps of tasks that the journal may not know yet. A trigger moves them to the others with the intent.
+async fn add_early(
+    connection: &mut SqliteConnection,
+    app: &AppKey,
+    task: &TaskId,
+    steps: &[AttemptStep],
+) -> Result<(), Problem> {
+    for step in steps {
+        sqlx::query(
+            "INSERT INTO early_steps (app, task, began_at, phase, attempt, ended_at, code, message, next_try_at) \
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9) ON CONFLICT (app, task, began_at, phase) \
+             DO UPDATE SET attempt = excluded.attempt, ended_at = excluded.ended_at, code = excluded.code, \
+             message = excluded.message, next_try_at = excluded.next_try_at",
+        )
+        .bind(app.as_str())
+        .bind(task.as_str())
+        .bind(time::to_column(step.began_at))
+        .bind(step.phase.as_str())
+        .bind(step.attempt)
+        .bind(step.ended_at.map(time::to_column))
+        .bind(step.code.map(Code::as_str))
+        .bind(step.message.as_deref())
+        .bind(step.next_try_at.map(time::to_column))
+        .execute(&mut *connection)
+        .await?;
+    }
+    sqlx::query(
+        "DELETE FROM early_steps WHERE app = ?1 AND task = ?2 AND (began_at, phase) < \
+         (SELECT began_at, phase FROM early_steps WHERE app = ?1 AND task = ?2 \
+         ORDER BY began_at DESC, phase DESC LIMIT 1 OFFSET ?3)",
+    )
+    .bind(app.as_str())
+    .bind(task.as_str())
+    .bind(i64::try_from(STEPS_KEPT).unwrap_or(i64::MAX) - 1)
+    .execute(connection)
+    .await?;
+    Ok(())
+}
+
+/// Adds steps of one task as part of another write. The journal must know the task.
 pub(super) async fn add(
     connection: &mut SqliteConnection,
     app: &AppKey,
@@ -132,8 +169,11 @@ pub(super) async fn add(
 static ADD: LazyLock<Statements> = LazyLock::new(|| {
     Statements::new(|size| {
         format!(
-            "INSERT INTO attempts (app, task, began_at, phase, attempt, ended_at, code, message, next_try_at) \
-             SELECT * FROM ({}) WHERE column1 IS NOT NULL ON CONFLICT (app, task, began_at, phase) \
+            "WITH new (app, task, began_at, phase, attempt, ended_at, code, message, next_try_at) AS ({}) \
+             INSERT INTO steps (number, began_at, phase, attempt, ended_at, code, message, next_try_at) \
+             SELECT tasks.number, new.began_at, new.phase, new.attempt, new.ended_at, new.code, new.message, new.next_try_at \
+             FROM new CROSS JOIN tasks ON tasks.app = new.app AND tasks.task = new.task WHERE true \
+             ON CONFLICT (number, began_at, phase) \
              DO UPDATE SET attempt = excluded.attempt, ended_at = excluded.ended_at, code = excluded.code, message = excluded.message, \
              next_try_at = excluded.next_try_at",
             values("(?, ?, ?, ?, ?, ?, ?, ?, ?)", size)
@@ -145,12 +185,12 @@ static ADD: LazyLock<Statements> = LazyLock::new(|| {
 static TRIM: LazyLock<Statements> = LazyLock::new(|| {
     Statements::new(|size| {
         format!(
-            "WITH one (app, task) AS ({}) DELETE FROM attempts WHERE (app, task, began_at, phase) IN \
-             (SELECT old.app, old.task, old.began_at, old.phase FROM one CROSS JOIN attempts AS old \
-             ON old.app = one.app AND old.task = one.task \
-             WHERE (SELECT count(*) FROM attempts AS each WHERE each.app = one.app AND each.task = one.task) > {STEPS_KEPT} \
-             AND (old.began_at, old.phase) < (SELECT began_at, phase FROM attempts AS last \
-             WHERE last.app = one.app AND last.task = one.task \
+            "WITH wanted (app, task) AS ({}), one (number) AS MATERIALIZED (SELECT tasks.number FROM wanted \
+             CROSS JOIN tasks ON tasks.app = wanted.app AND tasks.task = wanted.task \
+             WHERE (SELECT count(*) FROM steps AS each WHERE each.number = tasks.number) > {STEPS_KEPT}) \
+             DELETE FROM steps WHERE (number, began_at, phase) IN \
+             (SELECT old.number, old.began_at, old.phase FROM one CROSS JOIN steps AS old ON old.number = one.number \
+             WHERE (old.began_at, old.phase) < (SELECT began_at, phase FROM steps AS last WHERE last.number = one.number \
              ORDER BY began_at DESC, phase DESC LIMIT 1 OFFSET {}))",
             values("(?, ?)", size),
             STEPS_KEPT - 1
@@ -158,7 +198,7 @@ static TRIM: LazyLock<Statements> = LazyLock::new(|| {
     })
 });
 
-/// Adds steps of different tasks as part of another write.
+/// Adds steps of different tasks as part of another write. The journal must know the tasks.
 pub(super) async fn add_all(
     connection: &mut SqliteConnection,
     stories: &[(&AppKey, &TaskId, &[AttemptStep])],
@@ -195,20 +235,23 @@ pub(super) async fn add_all(
     Ok(())
 }
 
-/// Removes the steps of a task as part of another write.
+/// Removes the steps of a task as part of another write, before the task itself is removed.
 pub(super) async fn remove(
     connection: &mut SqliteConnection,
     app: &AppKey,
     task: &str,
 ) -> Result<(), Problem> {
-    sqlx::query("DELETE FROM attempts WHERE app = ?1 AND task = ?2")
-        .bind(app.as_str())
-        .bind(task)
-        .execute(connection)
-        .await?;
+    let statements = [
+        "DELETE FROM steps WHERE number = (SELECT number FROM tasks WHERE app = ?1 AND task = ?2)",
+        "DELETE FROM early_steps WHERE app = ?1 AND task = ?2",
+    ];
+    for statement in statements {
+        sqlx::query(statement).bind(app.as_str()).bind(task).execute(&mut *connection).await?;
+    }
     Ok(())
 }
 
+/// Adds steps while a task waits.
 struct Note {
     app: AppKey,
     task: TaskId,
@@ -221,7 +264,15 @@ impl Write for Note {
     const NAME: &'static str = "note_attempts";
 
     async fn run(&mut self, connection: &mut SqliteConnection) -> Result<(), Problem> {
-        add(connection, &self.app, &self.task, &self.steps).await
+        let number: Option<i64> = sqlx::query_scalar("SELECT number FROM tasks WHERE app = ?1 AND task = ?2")
+            .bind(self.app.as_str())
+            .bind(self.task.as_str())
+            .fetch_optional(&mut *connection)
+            .await?;
+        match number {
+            Some(_) => add(connection, &self.app, &self.task, &self.steps).await,
+            None => add_early(connection, &self.app, &self.task, &self.steps).await,
+        }
     }
 }
 
@@ -238,16 +289,13 @@ impl Write for PruneSteps {
 
     async fn run(&mut self, connection: &mut SqliteConnection) -> Result<(), Problem> {
         for task in &self.tasks {
-            // The task may have been started since the search.
-            sqlx::query(
-                "DELETE FROM attempts WHERE app = ?1 AND task = ?2 AND began_at < ?3 AND NOT EXISTS \
-                 (SELECT 1 FROM tasks WHERE app = ?1 AND task = ?2)",
-            )
-            .bind(self.app.as_str())
-            .bind(task)
-            .bind(time::to_column(self.before))
-            .execute(&mut *connection)
-            .await?;
+            // If the task has been started since the search, its steps are no longer in this table.
+            sqlx::query("DELETE FROM early_steps WHERE app = ?1 AND task = ?2 AND began_at < ?3")
+                .bind(self.app.as_str())
+                .bind(task)
+                .bind(time::to_column(self.before))
+                .execute(&mut *connection)
+                .await?;
         }
         Ok(())
     }

@@ -34,13 +34,15 @@ impl<'a> Shared<'a> {
     }
 }
 
-/// Does not change tasks that have an outcome.
+/// Does not change tasks that have an outcome. New tasks get the next numbers, in the order of the rows.
 static INTEND: LazyLock<Statements> = LazyLock::new(|| {
     Statements::new(|size| {
-        let rows = values("(?, ?, ?, ?, ?, ?, ?, ?, 'intended', ?)", size);
+        let rows = values("(?, ?, ?, ?, ?, ?, ?, ?, ?, 'intended', ?)", size);
         format!(
-            "INSERT INTO tasks (app, task, action, created_at, keys, attempt, first_intent_at, last_intent_at, state, prior) \
-             SELECT * FROM ({rows}) WHERE column1 IS NOT NULL ON CONFLICT (app, task) DO UPDATE SET action = excluded.action, \
+            "INSERT INTO tasks (number, app, task, action, created_at, keys, attempt, first_intent_at, last_intent_at, state, prior) \
+             SELECT column1 + (SELECT coalesce(max(number), 0) FROM tasks), column2, column3, column4, column5, column6, column7, \
+             column8, column9, column10, column11 \
+             FROM ({rows}) WHERE column1 IS NOT NULL ON CONFLICT (app, task) DO UPDATE SET action = excluded.action, \
              created_at = excluded.created_at, keys = excluded.keys, attempt = max(tasks.attempt, excluded.attempt), \
              last_intent_at = excluded.last_intent_at, may_have_applied = 1 WHERE tasks.state = 'intended'"
         )
@@ -120,8 +122,9 @@ pub(super) async fn intend(
     let mut written = 0;
     for (statement, piece, padding) in INTEND.pad(intents) {
         let mut query = sqlx::query(AssertSqlSafe(statement));
-        for (app, intent) in piece {
+        for (place, (app, intent)) in (1_i64..).zip(piece) {
             query = query
+                .bind(place)
                 .bind(app.as_str())
                 .bind(intent.task.as_str())
                 .bind(&intent.action)
@@ -132,7 +135,7 @@ pub(super) async fn intend(
                 .bind(time::to_column(intent.at))
                 .bind(entry::prior_to_column(&intent.prior));
         }
-        written += nothing(query, 9 * padding).execute(&mut *connection).await?.rows_affected();
+        written += nothing(query, 10 * padding).execute(&mut *connection).await?.rows_affected();
     }
     Ok(written)
 }

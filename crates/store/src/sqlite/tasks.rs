@@ -452,18 +452,16 @@ impl Write for Forget {
     const NAME: &'static str = "forget";
 
     async fn run(&mut self, connection: &mut SqliteConnection) -> Result<(), Problem> {
-        match standing(connection, &self.app, &self.task).await? {
-            None => {}
-            Some((Known::Intended, _)) => {
-                sqlx::query("DELETE FROM tasks WHERE app = ?1 AND task = ?2 AND state = 'intended'")
-                    .bind(self.app.as_str())
-                    .bind(self.task.as_str())
-                    .execute(&mut *connection)
-                    .await?;
-            }
-            Some((Known::Decided | Known::Ended, _)) => return Err(decided(&self.task)),
+        if let Some((Known::Decided | Known::Ended, _)) = standing(connection, &self.app, &self.task).await? {
+            return Err(decided(&self.task));
         }
-        attempts::remove(connection, &self.app, self.task.as_str()).await
+        attempts::remove(&mut *connection, &self.app, self.task.as_str()).await?;
+        sqlx::query("DELETE FROM tasks WHERE app = ?1 AND task = ?2 AND state = 'intended'")
+            .bind(self.app.as_str())
+            .bind(self.task.as_str())
+            .execute(connection)
+            .await?;
+        Ok(())
     }
 }
 

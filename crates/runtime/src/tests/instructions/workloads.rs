@@ -6,7 +6,7 @@ use bridgehead_sdk::{AccountRecord, Record, ResourceKind, ResourceType};
 use jiff::Timestamp;
 use serde_json::json;
 
-use crate::sync::pages_for_tests::{prepare, seen};
+use crate::sync::pages::{prepare, seen};
 use bridgehead_bridge::fuzz;
 use bridgehead_store::{
     AppKey, AttemptStep, Intent, Outcome, Phase, PriorAccount, ReportResult, SnapshotStore, Sqlite,
@@ -86,8 +86,8 @@ fn records(items: u32) {
     let kinds = [("team", ResourceKind::Group), ("seat", ResourceKind::License)];
     let kinds: BTreeMap<String, ResourceKind> = kinds.map(|(slug, kind)| (slug.to_owned(), kind)).into();
     for first in (0..items).step_by(PAGE as usize) {
-        let wire = prepare(page(first), &of(), &kinds);
-        assert_eq!(wire.len(), PAGE as usize);
+        let (wire, seen) = prepare(page(first), &of(), &kinds).unwrap();
+        assert_eq!((wire.len(), seen.len()), (PAGE as usize, PAGE as usize));
     }
 }
 
@@ -120,7 +120,7 @@ async fn listing(items: u32) {
     let state = Sqlite::open(&folder.path().join("state")).await.unwrap();
     state.begin(&app()).await.unwrap();
     for first in (0..items).step_by(PAGE as usize) {
-        let added = state.add(&app(), "account", &seen(page(first), &of())).await.unwrap();
+        let added = state.add(&app(), "account", &seen(page(first), &of()).unwrap()).await.unwrap();
         assert!(added.duplicates.is_empty());
     }
     state.close().await;

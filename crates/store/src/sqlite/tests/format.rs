@@ -1,10 +1,11 @@
 use std::os::unix::fs::FileExt;
 
+use jiff::Timestamp;
 use sqlx::migrate::{Migration, MigrationType, Migrator};
 use sqlx::sqlite::SqliteConnectOptions;
 use sqlx::{ConnectOptions, Connection, SqlSafeStr, SqliteConnection};
 
-use super::super::super::{Error, Known, ReportResult, TaskJournal};
+use super::super::super::{Error, Known, Outcome, ReportResult, State, TaskJournal};
 use super::super::open::{LISTINGS_FORMAT, TASKS_FORMAT};
 use super::super::store::{Format, Store, Surroundings};
 use super::*;
@@ -89,6 +90,80 @@ async fn a_journal_with_the_indexes_of_an_earlier_version_can_be_read() {
     assert_eq!(state.open(&app(1)).await.unwrap()[0].task, "t1".into());
     assert_eq!(state.rejected(&app(1)).await.unwrap()[0].task, "t2".into());
     state.close().await;
+}
+
+/// Tasks and steps of the sixth version, whose rows were in the order of the tasks' ids.
+#[tokio::test]
+async fn tasks_and_steps_of_the_sixth_version_are_put_in_order() {
+    const SECRET: &str = "hunter2-correct-horse";
+    let folder = temporary();
+    let path = folder.path().join("tasks.db");
+    let mut listings = connect(&folder.path().join("listings.db")).await;
+    let first = LISTINGS_FORMAT.migrator.iter().take(1).cloned().collect();
+    Migrator::with_migrations(first).run_direct(None, &mut listings, false).await.unwrap();
+    listings.close().await.unwrap();
+    let mut connection = connect(&path).await;
+    migrator(6, &[]).run_direct(None, &mut connection, false).await.unwrap();
+    let result = serde_json::json!({"account_id": "a1", "note": SECRET}).as_object().cloned();
+    let outcome = Outcome::Completed { result };
+    let sealed = super::super::secure_delete::seal(&outcome).unwrap();
+    for (task, second, state) in [("b", 1, "intended"), ("a", 2, "decided"), ("c", 3, "ended")] {
+        sqlx::query(
+            "INSERT INTO tasks (app, task, action, keys, attempt, first_intent_at, last_intent_at, state, status, ended, ended_at, outcome) \
+             VALUES ('00000000-0000-0000-0000-000000000001', ?1, 'delete_account', x'', 1, ?2, ?2, ?3, \
+             iif(?3 = 'intended', NULL, 'completed'), iif(?3 = 'ended', 'accepted', NULL), iif(?3 = 'ended', ?2, NULL), \
+             iif(?3 = 'decided', ?4, NULL))",
+        )
+        .bind(task)
+        .bind(second * 1_000_000)
+        .bind(state)
+        .bind(&sealed)
+        .execute(&mut connection)
+        .await
+        .unwrap();
+    }
+    for (task, second) in [("a", 5), ("a", 4), ("c", 4), ("early", 6)] {
+        sqlx::query(
+            "INSERT INTO attempts (app, task, began_at, phase, attempt) \
+             VALUES ('00000000-0000-0000-0000-000000000001', ?1, ?2, 'fetch', 1)",
+        )
+        .bind(task)
+        .bind(second * 1_000_000)
+        .execute(&mut connection)
+        .await
+        .unwrap();
+    }
+    connection.close().await.unwrap();
+
+    let state = Sqlite::open(folder.path()).await.unwrap();
+    let began = async |task: &str| -> Vec<Timestamp> {
+        state.attempts(&app(1), &task.into()).await.unwrap().iter().map(|step| step.began_at).collect()
+    };
+    assert_eq!((began("a").await, began("b").await), (vec![at(4), at(5)], vec![]));
+    assert_eq!((began("c").await, began("early").await), (vec![at(4)], vec![at(6)]));
+    let entry = state.entry(&app(1), &"a".into()).await.unwrap().unwrap();
+    assert_eq!(entry.state, State::Decided(outcome));
+    let open: Vec<TaskId> = state.open(&app(1)).await.unwrap().into_iter().map(|entry| entry.task).collect();
+    assert_eq!(open, ["b".into(), "a".into()]);
+    assert_eq!(state.destructive_since(&app(1), at(0)).await.unwrap(), [at(1), at(2), at(3)]);
+    // A task that is begun only now takes its early steps along, and they go with it.
+    state.intent(&app(1), &intent("early", 1, 7)).await.unwrap();
+    let mut steps = state.attempts(&app(1), &"early".into()).await.unwrap();
+    steps[0].ended_at = Some(at(7));
+    state.note_attempts(&app(1), &"early".into(), &steps).await.unwrap();
+    assert_eq!(state.attempts(&app(1), &"early".into()).await.unwrap(), steps, "it is one step, not two");
+    state.forget(&app(1), &"early".into()).await.unwrap();
+    assert_eq!(began("early").await, []);
+    let numbers: Vec<(String, i64)> = sqlx::query_as("SELECT task, number FROM tasks ORDER BY number")
+        .fetch_all(state.tasks().readers())
+        .await
+        .unwrap();
+    assert_eq!(numbers, [("b".to_owned(), 1), ("a".to_owned(), 2), ("c".to_owned(), 3)]);
+    // The old table has left nothing behind.
+    state.ended(&app(1), &"a".into(), &ReportResult::Accepted, at(8)).await.unwrap();
+    state.close().await;
+    let bytes = std::fs::read(&path).unwrap();
+    assert!(!bytes.windows(SECRET.len()).any(|window| window == SECRET.as_bytes()));
 }
 
 #[tokio::test]
