@@ -101,9 +101,9 @@ fn late_requests_of_other_nodes_have_no_effect() {
     run_seeds(&SEEDS_OF_LATE_NODES, 4, |seed| several::simulate_late(seed, None));
 }
 
-/// Seeds that find it if tasks do not wait until the earlier session has been cancelled.
-const SEEDS_OF_LATE: [u64; 0] = [];
-const SEEDS_OF_LATE_NODES: [u64; 0] = [];
+/// Seeds that fail if tasks do not wait until the earlier session has been cancelled.
+const SEEDS_OF_LATE: [u64; 2] = [37, 48];
+const SEEDS_OF_LATE_NODES: [u64; 1] = [19];
 
 /// Asserts that the same events happened in two runs.
 fn assert_same(one: &Verdict, other: &Verdict) {

@@ -79,7 +79,7 @@ impl Preparing<'_, '_> {
                     Currency::Current => Baseline::Known,
                     Currency::Learned(at) => {
                         // While the last `complete` may still take effect, this may be the time of an earlier sync. Recording it would
-                        // forget that one is pending, and its own time would then look like that of somebody else's sync.
+                        // forget that one is pending, and its own time would then look like that of another client's sync.
                         let is_dry_run = self.run.options.dry_run;
                         if !is_dry_run && fence::unanswered(self.run.app).await?.is_none() {
                             snapshots.set_iden_time(app, at).await?;
