@@ -25,6 +25,41 @@ const OUTLIVE: f64 = 0.5;
 /// How long after that at most.
 const AFTER_THE_END: Duration = Duration::from_secs(2);
 
+/// The share of requests to complete a sync that outlive their process, in a late network.
+const LATE: f64 = 0.7;
+/// How long it takes at most to start a session there, so that tasks may run before it: less than the daemon waits.
+const SLOW_START: Duration = Duration::from_millis(2500);
+
+/// Decides which requests the network holds back. Has its own generator, so that a seed's other events do not depend on it.
+#[derive(Clone)]
+pub(crate) struct Delays {
+    dice: Dice,
+    is_late: bool,
+}
+
+impl Delays {
+    pub(crate) fn new(seed: u64, is_late: bool) -> Self {
+        Self { dice: Dice::new(!seed), is_late }
+    }
+
+    fn of(&self, request: &reqwest::Request) -> Option<Delay> {
+        let dice = &self.dice;
+        if is_completion(request) {
+            let share = if self.is_late { LATE } else { HELD_BACK };
+            if !dice.chance(share) {
+                return None;
+            }
+            if self.is_late || dice.chance(OUTLIVE) {
+                return Some(Delay::BeyondTheEnd(AFTER_THE_END.mul_f64(dice.unit())));
+            }
+            let share = dice.unit();
+            return Some(Delay::For(HELD_BACK_FOR.mul_f64(share * share * share)));
+        }
+        let is_start = request.method() == "POST" && request.url().path().ends_with("/sync/");
+        (self.is_late && is_start).then(|| Delay::For(SLOW_START.mul_f64(dice.unit())))
+    }
+}
+
 /// How long a request is held back.
 enum Delay {
     For(Duration),
@@ -50,8 +85,7 @@ pub(crate) struct Network {
     pub(crate) life: Arc<Life>,
     pub(crate) sandbox: Arc<Sandbox>,
     pub(crate) dice: Dice,
-    /// Decides which requests are held back. Has its own generator, so that a seed's other events do not depend on it.
-    pub(crate) delays: Dice,
+    pub(crate) delays: Delays,
     pub(crate) cut: Arc<Cut>,
     /// The node, if there are several.
     pub(crate) node: Option<Node>,
@@ -65,18 +99,6 @@ impl Network {
         let app = path.split("/apps/").nth(1).and_then(|rest| rest.split('/').next());
         let app = app.and_then(|app| app.parse().ok());
         is_completion(request) && self.node.as_ref().zip(app).is_some_and(|(node, app)| !node.may_start(&app))
-    }
-
-    /// How long the network holds a request back, if it does: it arrives after that, also if its process was killed or has lost the app.
-    fn holds_back(&self, request: &reqwest::Request) -> Option<Delay> {
-        if !is_completion(request) || !self.delays.chance(HELD_BACK) {
-            return None;
-        }
-        if self.delays.chance(OUTLIVE) {
-            return Some(Delay::BeyondTheEnd(AFTER_THE_END.mul_f64(self.delays.unit())));
-        }
-        let share = self.delays.unit();
-        Some(Delay::For(HELD_BACK_FOR.mul_f64(share * share * share)))
     }
 }
 
@@ -112,7 +134,7 @@ impl Exchange for Network {
         *sent.uri_mut() = axum::http::Uri::from(path);
         let (there, back) = (self.dice.up_to(20), self.dice.up_to(20));
         let lingers = self.dice.chance(0.5);
-        let held_back = self.holds_back(&request);
+        let held_back = self.delays.of(&request);
         let (tell, told) = oneshot::channel();
         let (life, sandbox) = (Arc::clone(&self.life), Arc::clone(&self.sandbox));
         let (cut, dice) = (Arc::clone(&self.cut), self.dice.clone());

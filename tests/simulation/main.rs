@@ -89,6 +89,22 @@ fn several_nodes_break_no_promise_in_any_of_the_first_seeds() {
     run_seeds(&SEEDS_OF_SEVERAL, 12, |seed| several::simulate(seed, nodes));
 }
 
+/// Does the same where most requests to complete a sync arrive after their process has ended, and it takes long to start a session.
+#[test]
+fn late_requests_to_complete_a_sync_have_no_effect() {
+    run_seeds(&SEEDS_OF_LATE, 20, world::simulate_late);
+}
+
+/// The same with several nodes.
+#[test]
+fn late_requests_of_other_nodes_have_no_effect() {
+    run_seeds(&SEEDS_OF_LATE_NODES, 4, |seed| several::simulate_late(seed, None));
+}
+
+/// Seeds that fail if tasks do not wait until the earlier session has been cancelled.
+const SEEDS_OF_LATE: [u64; 2] = [37, 48];
+const SEEDS_OF_LATE_NODES: [u64; 1] = [19];
+
 /// Asserts that the same events happened in two runs.
 fn assert_same(one: &Verdict, other: &Verdict) {
     let seed = one.seed;

@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex, Once};
 use std::time::Duration;
 
 use bridgehead::config;
+use bridgehead::journal::RunReason;
 use bridgehead::runtime::sync::{self, SyncResult};
 use bridgehead::sandbox::{Cleanup, FaultId, Options, Sandbox};
 use rand::rngs::StdRng;
@@ -14,6 +15,7 @@ use rand::{Rng, SeedableRng};
 use tokio::time::Instant;
 use uuid::Uuid;
 
+use crate::bridge::Delays;
 use crate::connector::TOKEN;
 use crate::daemon::{self, Daemon};
 use crate::evidence::people::{self, Size, Wish};
@@ -32,6 +34,8 @@ const APP: &str = "11111111-1111-4111-8111-111111111111";
 
 /// How long everything may take to settle once the faults have ended, in simulated time.
 pub(crate) const REST: Duration = Duration::from_mins(10);
+/// How often a last sync is tried again.
+const TRIES: usize = 3;
 
 /// The randomness of a run, used in the order of its events.
 #[derive(Clone)]
@@ -40,11 +44,6 @@ pub(crate) struct Dice(Arc<Mutex<StdRng>>);
 impl Dice {
     pub(crate) fn new(seed: u64) -> Self {
         Self(Arc::new(Mutex::new(StdRng::seed_from_u64(seed))))
-    }
-
-    /// Decides which requests the network holds back.
-    pub(crate) fn of_delays(seed: u64) -> Self {
-        Self::new(!seed)
     }
 
     pub(crate) fn unit(&self) -> f64 {
@@ -76,7 +75,7 @@ pub(crate) struct World {
     pub(crate) events: Arc<Events>,
     pub(crate) state: State,
     pub(crate) dice: Dice,
-    pub(crate) delays: Dice,
+    pub(crate) delays: Delays,
     pub(crate) settings: config::App,
     /// How far the next process's clock is set ahead, in seconds.
     pub(crate) ahead: i64,
@@ -143,19 +142,24 @@ pub(crate) fn simulate(seed: u64, crash: Option<Crash>) -> Verdict {
 
 /// The same with this kind of state.
 pub(crate) fn simulate_on(kind: Kind, seed: u64, crash: Option<Crash>) -> Verdict {
-    run(kind, seed, Schedule::new(seed), crash, daemon::settings(APP))
+    run(kind, seed, Schedule::new(seed), crash, daemon::settings(APP), Delays::new(seed, false))
 }
 
 /// Runs a seed with a daemon that does not verify what a connector reports.
 pub(crate) fn simulate_credulously(seed: u64) -> Verdict {
     let mut settings = daemon::settings(APP);
     settings.tasks.verify = false;
-    run(kind(), seed, Schedule::new(seed), None, settings)
+    run(kind(), seed, Schedule::new(seed), None, settings, Delays::new(seed, false))
 }
 
 /// Runs a seed without faults, except for one crash.
 pub(crate) fn simulate_quietly(seed: u64, crash: Option<Crash>) -> Verdict {
-    run(kind(), seed, Schedule::quiet(seed), crash, daemon::settings(APP))
+    run(kind(), seed, Schedule::quiet(seed), crash, daemon::settings(APP), Delays::new(seed, false))
+}
+
+/// Runs a seed in which most requests to complete a sync outlive their process.
+pub(crate) fn simulate_late(seed: u64) -> Verdict {
+    run(kind(), seed, Schedule::new(seed), None, daemon::settings(APP), Delays::new(seed, true))
 }
 
 /// In memory, unless `SIM_STATE` says otherwise.
@@ -193,7 +197,14 @@ fn panic_is_detected() {
     assert_eq!(PANICS.get(), 1);
 }
 
-fn run(kind: Kind, seed: u64, schedule: Schedule, crash: Option<Crash>, settings: config::App) -> Verdict {
+fn run(
+    kind: Kind,
+    seed: u64,
+    schedule: Schedule,
+    crash: Option<Crash>,
+    settings: config::App,
+    delays: Delays,
+) -> Verdict {
     count_panics();
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_time()
@@ -201,14 +212,14 @@ fn run(kind: Kind, seed: u64, schedule: Schedule, crash: Option<Crash>, settings
         .build()
         .expect("a runtime of one thread");
     runtime.block_on(async {
-        let mut world = World::new(kind, seed, crash, settings);
+        let mut world = World::new(kind, seed, crash, settings, delays);
         world.happen(schedule).await;
         world.judge()
     })
 }
 
 impl World {
-    fn new(kind: Kind, seed: u64, crash: Option<Crash>, settings: config::App) -> Self {
+    fn new(kind: Kind, seed: u64, crash: Option<Crash>, settings: config::App, delays: Delays) -> Self {
         let options = Options {
             api_key: KEY.into(),
             started_at: Some(BEGINNING.parse().expect("a time")),
@@ -225,7 +236,7 @@ impl World {
             events: Arc::new(Events::new(crash)),
             state: State::new(kind),
             dice: Dice::new(seed),
-            delays: Dice::of_delays(seed),
+            delays,
             settings,
             ahead: 0,
             app,
@@ -385,6 +396,12 @@ impl World {
         }
         self.terminate().await;
         let mut summary = self.last_sync(sync::Options::default()).await;
+        // A late request of an earlier process to start a session cancels this one.
+        for _ in 0..TRIES {
+            if summary.reason == Some(RunReason::SessionLost) {
+                summary = self.last_sync(sync::Options::default()).await;
+            }
+        }
         if summary.result != SyncResult::Completed && !self.was_ever_completed() {
             // A first sync that was killed repeatedly is held until an operator has looked.
             let options =

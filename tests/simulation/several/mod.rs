@@ -21,6 +21,7 @@ use bridgehead::sandbox::{Cleanup, FaultId, Options, Sandbox};
 use tokio::time::Instant;
 use uuid::Uuid;
 
+use crate::bridge::Delays;
 use crate::daemon;
 use crate::evidence::Violation;
 use crate::evidence::people::{self, Size, Wish};
@@ -46,7 +47,7 @@ struct Shared {
     database_delay: u64,
     events: Arc<Events>,
     dice: Dice,
-    delays: Dice,
+    delays: Delays,
 }
 
 /// An app with its target.
@@ -100,11 +101,20 @@ struct World {
 
 /// Runs a seed with 2 to 5 nodes, or with this many.
 pub(crate) fn simulate(seed: u64, nodes: Option<usize>) -> Verdict {
-    simulate_checking(seed, nodes, Checks::default())
+    run(seed, nodes, Checks::default(), Delays::new(seed, false))
+}
+
+/// The same, but most requests to complete a sync outlive their process.
+pub(crate) fn simulate_late(seed: u64, nodes: Option<usize>) -> Verdict {
+    run(seed, nodes, Checks::default(), Delays::new(seed, true))
 }
 
 /// The same with only some of the checks that leases consist of.
 pub(crate) fn simulate_checking(seed: u64, nodes: Option<usize>, checks: Checks) -> Verdict {
+    run(seed, nodes, checks, Delays::new(seed, false))
+}
+
+fn run(seed: u64, nodes: Option<usize>, checks: Checks, delays: Delays) -> Verdict {
     count_panics();
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_time()
@@ -113,14 +123,14 @@ pub(crate) fn simulate_checking(seed: u64, nodes: Option<usize>, checks: Checks)
         .expect("a runtime of one thread");
     runtime.block_on(async {
         let mut schedule = Schedule::new(seed, nodes);
-        let mut world = World::new(seed, &mut schedule, checks);
+        let mut world = World::new(seed, &mut schedule, checks, delays);
         world.happen(schedule).await;
         world.judge()
     })
 }
 
 impl World {
-    fn new(seed: u64, schedule: &mut Schedule, checks: Checks) -> Self {
+    fn new(seed: u64, schedule: &mut Schedule, checks: Checks, delays: Delays) -> Self {
         let beginning = BEGINNING.parse().expect("a time");
         let options = Options { api_key: KEY.into(), started_at: Some(beginning), ..Options::default() };
         let sandbox = Arc::new(Sandbox::in_process(options).expect("a sandbox"));
@@ -149,7 +159,7 @@ impl World {
             database_delay: schedule.database_delay,
             events: Arc::new(Events::new(std::mem::take(&mut schedule.crashes))),
             dice: Dice::new(seed),
-            delays: Dice::of_delays(seed),
+            delays,
             sandbox,
         };
         Self {

@@ -6,10 +6,10 @@ use std::time::Duration;
 use bridgehead_sdk::ResourceKind;
 use jiff::{SignedDuration, Timestamp};
 
-use super::Error;
 use super::phases::Preparing;
 use super::push::PushCount;
 use super::sync_run::SyncRun;
+use super::{Error, fence};
 use crate::upstream::Patience;
 use bridgehead_bridge::Operation;
 use bridgehead_store::{BaselineOrigin, IdenTime};
@@ -78,7 +78,10 @@ impl Preparing<'_, '_> {
                 match currency(known, last.at, at) {
                     Currency::Current => Baseline::Known,
                     Currency::Learned(at) => {
-                        if !self.run.options.dry_run {
+                        // While the last `complete` may still take effect, this may be the time of an earlier sync. Recording it would
+                        // forget that one is pending, and its own time would then look like that of another client's sync.
+                        let is_dry_run = self.run.options.dry_run;
+                        if !is_dry_run && fence::unanswered(self.run.app).await?.is_none() {
                             snapshots.set_iden_time(app, at).await?;
                         }
                         Baseline::Known

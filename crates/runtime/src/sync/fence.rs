@@ -184,7 +184,7 @@ impl Sending<'_> {
 }
 
 /// When the last `complete` was sent, if no response to it is recorded.
-async fn unanswered(app: &AppContext) -> Result<Option<Timestamp>, journal::Error> {
+pub(super) async fn unanswered(app: &AppContext) -> Result<Option<Timestamp>, journal::Error> {
     let Some(sent_at) = app.snapshots.iden_time(&app.key).await?.pending_since else { return Ok(None) };
     // Iden may never tell its time of a sync that it has completed.
     if !app.snapshots.was_interrupted(&app.key).await?
