@@ -125,8 +125,8 @@ fn table(tokens: &[Token]) -> Option<(String, &[Token])> {
     match tokens {
         [Token::Name(_, _), Token::Sign('.'), rest @ ..]
         | [Token::Sign('['), Token::Name(_, _), Token::Sign(']'), Token::Sign('.'), rest @ ..] => table(rest),
-        [Token::Sign('['), Token::Name(name, _), Token::Sign(']'), rest @ ..] => Some((name.clone(), rest)),
-        [Token::Name(name, _), rest @ ..] => Some((name.clone(), rest)),
+        [Token::Sign('['), Token::Name(name, _), Token::Sign(']'), rest @ ..]
+        | [Token::Name(name, _), rest @ ..] => Some((name.clone(), rest)),
         _ => None,
     }
 }
