@@ -1,6 +1,6 @@
 //! The wire format: JSON-RPC 2.0, one object per line. Pure; nothing here does I/O.
 
-use bridgehead_sdk::member_twice;
+use bridgehead_sdk::duplicate_member;
 use serde_json::{Map, Value, json};
 
 /// The version of the exec protocol that is sent with `initialize`.
@@ -77,7 +77,7 @@ pub(crate) fn parse_answer(line: &[u8]) -> Result<Answer, NotAnAnswer> {
     let Value::Object(mut members) = value else {
         return Err(NotAnAnswer::NotAnObject);
     };
-    if member_twice(line).is_some() {
+    if duplicate_member(line).is_some() {
         return Err(NotAnAnswer::Twice);
     }
     if members.get("jsonrpc").and_then(Value::as_str) != Some("2.0") {

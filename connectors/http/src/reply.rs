@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use bridgehead_sdk::http::Answer;
 use bridgehead_sdk::http::reqwest::header::{HeaderName, SET_COOKIE};
-use bridgehead_sdk::{Code, Error, member_twice};
+use bridgehead_sdk::{Code, Error, duplicate_member};
 use minijinja::Value;
 use url::Url;
 
@@ -98,7 +98,7 @@ impl Reply {
     pub(crate) fn fault(&self, what: &str, fault: &Fault) -> Error {
         let shape = match &self.json {
             Some(_) => "",
-            None if member_twice(self.answer.body()).is_some() => {
+            None if duplicate_member(self.answer.body()).is_some() => {
                 " (an object in the body has a member twice)"
             }
             None => " (the body is not JSON)",

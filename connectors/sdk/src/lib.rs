@@ -52,7 +52,7 @@ pub use factory::{Factory, Setup, factory};
 pub use id::{AccountId, Slug, TaskId};
 pub use listing::{Cursor, Evidence, Page};
 pub use network::{Network, NetworkError};
-pub use once::member_twice;
+pub use once::duplicate_member;
 pub use operation::{
     CreateAccount, DeleteAccount, Operation, ResetPassword, SuspendAccount, UnsuspendAccount, UpdateAccount,
 };

@@ -9,7 +9,7 @@ use std::fmt;
 use serde::de::{Deserialize, Deserializer, Error, MapAccess, SeqAccess, Visitor};
 
 /// Where an object in a JSON text, at any depth, has a member twice: its line and column. `None` as well for a text that is not JSON.
-pub fn member_twice(json: &[u8]) -> Option<(usize, usize)> {
+pub fn duplicate_member(json: &[u8]) -> Option<(usize, usize)> {
     let error = serde_json::from_slice::<Once>(json).err()?;
     error.is_data().then(|| (error.line(), error.column()))
 }
@@ -86,14 +86,14 @@ mod tests {
             r#"{"id":1,"\u0069d":2}"#,
             r#"{"":1,"":2}"#,
         ] {
-            assert!(member_twice(json.as_bytes()).is_some(), "{json}");
+            assert!(duplicate_member(json.as_bytes()).is_some(), "{json}");
         }
     }
 
     #[test]
     fn members_of_different_objects_are_independent() {
         let json = r#"{"a":[{"id":1},{"id":1}],"id":{"id":-1.5e3},"ID":null,"b":true,"c":"d"}"#;
-        assert_eq!(member_twice(json.as_bytes()), None);
-        assert_eq!(member_twice(br#"{"a":1,"#), None, "the parser reports what is not JSON");
+        assert_eq!(duplicate_member(json.as_bytes()), None);
+        assert_eq!(duplicate_member(br#"{"a":1,"#), None, "the parser reports what is not JSON");
     }
 }

@@ -8,7 +8,7 @@ use reqwest::header::HeaderMap;
 use serde::de::DeserializeOwned;
 use url::Url;
 
-use crate::{Code, Effect, Error, Retry, member_twice};
+use crate::{Code, Effect, Error, Retry, duplicate_member};
 
 /// The complete response to one request.
 #[derive(Clone)]
@@ -90,7 +90,7 @@ impl Answer {
             );
             Error::new(Code::InternalError, message)
         })?;
-        match member_twice(body) {
+        match duplicate_member(body) {
             None => Ok(parsed),
             Some((line, column)) => Err(Error::new(
                 Code::InternalError,
