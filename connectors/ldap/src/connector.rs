@@ -21,6 +21,9 @@ use crate::report::About;
 use crate::settings::{PasswordMethod, Settings};
 use crate::update;
 
+/// How often an account that disappears while it is read is looked up.
+const LOOKS: u32 = 2;
+
 /// A connector for an LDAP directory.
 ///
 /// Up to `connections` operations run at the same time. A call that is dropped at its deadline closes its connection.
@@ -97,10 +100,16 @@ impl Connector for LdapConnector {
     async fn find_account(&self, account: &Account) -> Result<Option<AccountRecord>, Error> {
         let directory = &self.directory;
         let lease = directory.lease(About::Reading("accounts")).await?;
-        let Some(entry) = directory.find(&lease, account).await? else { return Ok(None) };
-        let found = Resolver::default().of_all(directory, &lease, vec![entry]).await?.pop();
+        // An account that is deleted between the two reads is looked up again, and is then not found.
+        let mut found = None;
+        for _ in 0..LOOKS {
+            let Some(entry) = directory.find(&lease, account).await? else { return Ok(None) };
+            found = Resolver::default().of_all(directory, &lease, vec![entry]).await?.pop();
+            if found.is_some() {
+                break;
+            }
+        }
         let Some((entry, groups)) = found else {
-            // The account existed a moment ago.
             let message =
                 format!("{}: {} disappeared while it was read", directory.system(), account.label());
             return Err(Error::internal(message).with_retry(Retry::Backoff));
