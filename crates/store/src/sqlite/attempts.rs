@@ -5,6 +5,8 @@ use std::sync::LazyLock;
 use async_trait::async_trait;
 use bridgehead_sdk::{Code, TaskId};
 use jiff::Timestamp;
+use sqlx::query::Query;
+use sqlx::sqlite::SqliteArguments;
 use sqlx::{AssertSqlSafe, FromRow, SqliteConnection};
 
 use super::super::{AppKey, AttemptStep, Error, Pause, Phase, STEPS_KEPT};
@@ -117,20 +119,14 @@ impl Sqlite {
 /// The maximum number of tasks per write, so that other writes do not wait for long.
 const AT_ONCE: usize = 1000;
 
-/// Adds steps of tasks that the journal may not know yet. A trigger moves them to the others with the intent.
-async fn add_early(
-    connection: &mut SqliteConnection,
-    app: &AppKey,
-    task: &TaskId,
-    steps: &[AttemptStep],
-) -> Result<(), Problem> {
-    for step in steps {
-        sqlx::query(
-            "INSERT INTO early_steps (app, task, began_at, phase, attempt, ended_at, code, message, next_try_at) \
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9) ON CONFLICT (app, task, began_at, phase) \
-             DO UPDATE SET attempt = excluded.attempt, ended_at = excluded.ended_at, code = excluded.code, \
-             message = excluded.message, next_try_at = excluded.next_try_at",
-        )
+/// Binds the nine values of a step.
+fn with_step<'q>(
+    query: Query<'q, sqlx::Sqlite, SqliteArguments>,
+    app: &'q AppKey,
+    task: &'q TaskId,
+    step: &'q AttemptStep,
+) -> Query<'q, sqlx::Sqlite, SqliteArguments> {
+    query
         .bind(app.as_str())
         .bind(task.as_str())
         .bind(time::to_column(step.began_at))
@@ -140,8 +136,23 @@ async fn add_early(
         .bind(step.code.map(Code::as_str))
         .bind(step.message.as_deref())
         .bind(step.next_try_at.map(time::to_column))
-        .execute(&mut *connection)
-        .await?;
+}
+
+/// Adds steps of tasks that the journal may not know yet. A trigger moves them to the others with the intent.
+async fn add_early(
+    connection: &mut SqliteConnection,
+    app: &AppKey,
+    task: &TaskId,
+    steps: &[AttemptStep],
+) -> Result<(), Problem> {
+    for step in steps {
+        let query = sqlx::query(
+            "INSERT INTO early_steps (app, task, began_at, phase, attempt, ended_at, code, message, next_try_at) \
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9) ON CONFLICT (app, task, began_at, phase) \
+             DO UPDATE SET attempt = excluded.attempt, ended_at = excluded.ended_at, code = excluded.code, \
+             message = excluded.message, next_try_at = excluded.next_try_at",
+        );
+        with_step(query, app, task, step).execute(&mut *connection).await?;
     }
     sqlx::query(
         "DELETE FROM early_steps WHERE app = ?1 AND task = ?2 AND (began_at, phase) < \
@@ -210,16 +221,7 @@ pub(super) async fn add_all(
     for (statement, piece, padding) in ADD.pad(&steps) {
         let mut query = sqlx::query(AssertSqlSafe(statement));
         for (app, task, step) in piece {
-            query = query
-                .bind(app.as_str())
-                .bind(task.as_str())
-                .bind(time::to_column(step.began_at))
-                .bind(step.phase.as_str())
-                .bind(step.attempt)
-                .bind(step.ended_at.map(time::to_column))
-                .bind(step.code.map(Code::as_str))
-                .bind(step.message.as_deref())
-                .bind(step.next_try_at.map(time::to_column));
+            query = with_step(query, app, task, step);
         }
         nothing(query, 9 * padding).execute(&mut *connection).await?;
     }
