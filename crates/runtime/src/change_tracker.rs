@@ -13,6 +13,7 @@ use tokio::sync::{RwLock, RwLockReadGuard, RwLockWriteGuard};
 #[derive(Debug, Default)]
 pub(crate) struct ChangeTracker {
     barrier: RwLock<()>,
+    reports: RwLock<()>,
     /// The accounts changed since the sync started; `None` if no sync is running.
     touched: Mutex<Option<BTreeMap<String, Kept>>>,
     /// The accounts that an attempt may still change, and the number of such attempts.
@@ -67,6 +68,12 @@ impl ChangeTracker {
     /// Announces a change to the target. Waits while a sync completes.
     pub(crate) async fn change(&self) -> RwLockReadGuard<'_, ()> {
         self.barrier.read().await
+    }
+
+    /// Announces a report to Iden. Waits while a sync completes: Iden would otherwise learn of an account between the sync's last look-up
+    /// and `complete`, which removes what was not pushed.
+    pub(crate) async fn report(&self) -> RwLockReadGuard<'_, ()> {
+        self.reports.read().await
     }
 
     /// Records that a task has changed the target, or may have. Call it before the guard of [`change`](Self::change) is dropped.
@@ -188,6 +195,11 @@ impl<'a> Session<'a> {
     pub(crate) async fn quiesce(&self) -> RwLockWriteGuard<'a, ()> {
         self.0.barrier.write().await
     }
+
+    /// Waits until no report is being sent, and blocks new ones while the guard is held.
+    pub(crate) async fn hold_reports(&self) -> RwLockWriteGuard<'a, ()> {
+        self.0.reports.write().await
+    }
 }
 
 impl Drop for Session<'_> {
@@ -265,5 +277,19 @@ mod tests {
         assert!((&mut next).now_or_never().is_none());
         drop(guard);
         drop(next.await);
+    }
+
+    #[tokio::test]
+    async fn sync_completes_only_between_reports() {
+        let activity = ChangeTracker::default();
+        let session = activity.begin();
+        let report = activity.report().await;
+        let mut held = Box::pin(session.hold_reports());
+        assert!((&mut held).now_or_never().is_none());
+        drop(report);
+        let guard = held.await;
+        assert!(activity.report().now_or_never().is_none());
+        drop(guard);
+        drop(activity.report().await);
     }
 }

@@ -22,8 +22,11 @@
 //! ```
 //!
 //! ```compile_fail,E0451
-//! let tasks = tokio::sync::RwLock::new(());
-//! let forged = bridgehead_runtime::proof::CompletionPermit { _quiet: tasks.try_write().unwrap() };
+//! let (tasks, reports) = (tokio::sync::RwLock::new(()), tokio::sync::RwLock::new(()));
+//! let forged = bridgehead_runtime::proof::CompletionPermit {
+//!     _quiet: tasks.try_write().unwrap(),
+//!     _reports: reports.try_write().unwrap(),
+//! };
 //! ```
 //!
 //! A sync goes through its phases in a fixed order. The last one completes the session:

@@ -21,8 +21,8 @@ const UNNOTICED: (usize, usize) = (60, 25);
 /// The records pushed in one session: by resource type, by id.
 type Pushed = BTreeMap<String, BTreeMap<String, Value>>;
 
-/// Reported accounts by id, each with the time of the report.
-type Told = BTreeMap<String, i128>;
+/// The ids of reported accounts.
+type Told = BTreeSet<String>;
 
 /// What the sandbox's ledger shows of all sessions.
 #[derive(Debug, Default)]
@@ -42,23 +42,16 @@ pub(crate) fn replay(evidence: &Evidence<'_>) -> Syncs {
     let mut syncs = Syncs::default();
     let mut known = Pushed::new();
     let mut sessions: BTreeMap<String, Pushed> = BTreeMap::new();
-    // Accounts whose creation was reported since the last `complete`, with the time: Iden knows them from the report.
+    // Accounts whose creation was reported since the last `complete`: Iden knows them from the report.
     let mut told = Told::new();
-    // The last request of each session before its `complete`.
-    let mut last = BTreeMap::new();
     let mut began = 0;
     for entry in evidence.sandbox.ledger().into_iter().filter(|entry| entry.app_id == Some(evidence.app)) {
-        if let Some(session) = entry.path.split_once("/sync/").and_then(|(_, rest)| rest.split('/').next())
-            && !entry.path.ends_with("/complete/")
-        {
-            last.insert(session.to_owned(), entry.time.as_nanosecond());
-        }
         let Some((session, rest)) = session_of(&entry) else {
             if entry.handled == Some(201) && entry.path.ends_with("/sync/") {
                 syncs.started += 1;
                 began = entry.time.as_nanosecond() - SKEW;
             }
-            told.extend(created(evidence, &entry).map(|id| (id, entry.time.as_nanosecond())));
+            told.extend(created(evidence, &entry));
             continue;
         };
         match (entry.method.as_str(), rest, entry.handled) {
@@ -79,8 +72,6 @@ pub(crate) fn replay(evidence: &Evidence<'_>) -> Syncs {
             ("POST", "complete", Some(202)) => {
                 syncs.completed += 1;
                 let pushed = sessions.remove(session).unwrap_or_default();
-                let last = last.get(session).copied().unwrap_or(i128::MAX);
-                told.retain(|id, reported| !is_still_hidden(evidence.ledger, id, *reported, last));
                 complete(evidence.ledger, &entry, began, &pushed, (&known, &told), &mut syncs);
                 known = pushed;
                 told.clear();
@@ -89,13 +80,6 @@ pub(crate) fn replay(evidence: &Evidence<'_>) -> Syncs {
         }
     }
     syncs
-}
-
-/// Whether an account was created before the last request of a sync, and reported after it. The target may not have shown it to the sync yet,
-/// and the report may have overtaken `complete`.
-fn is_still_hidden(ledger: &Ledger, id: &str, reported: i128, last: i128) -> bool {
-    let mut created = ledger.of_kind("applied").filter(|event| event.id() == Some(id));
-    reported > last && created.next().is_none_or(|event| event.at <= last + SKEW)
 }
 
 /// The account whose creation this request reports.
@@ -131,7 +115,7 @@ fn complete(
             if ids.len() < EXEMPT {
                 continue;
             }
-            ids.extend(told.keys());
+            ids.extend(told);
         }
         let pushed = pushed.get(slug).unwrap_or(&none);
         let mut missed = Vec::new();

@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use bridgehead_resilience::Next;
+use bridgehead_resilience::{Interrupted, Next};
 use futures::FutureExt;
 use jiff::Timestamp;
 use tokio_util::sync::CancellationToken;
@@ -113,22 +113,26 @@ impl Fence {
 
     /// Starts a session, so that Iden cancels the earlier one, and abandons it.
     async fn cancel_earlier(&self, app: &AppContext) {
-        let started = app.upstream.patiently(
+        // A stop drops this future.
+        let never = CancellationToken::new();
+        let started = app.upstream.call_holding(
+            || self.turn.lock().boxed(),
+            &never,
             Operation::StartSync,
             Patience::until_answered(unless_refused),
             |bridge| {
                 async move {
-                    let turn = self.turn.lock().await;
                     let State::UnderWay(sent_at) = *self.state() else { return Ok(None) };
                     let session = bridge.start_sync(app.id).await?;
                     self.over();
-                    Ok(Some((session, sent_at, turn)))
+                    Ok(Some((session, sent_at)))
                 }
                 .boxed()
             },
+            |failed| app.upstream.log(&failed),
         );
         match started.await {
-            Ok(Some((session, sent_at, _turn))) => {
+            Ok((Some((session, sent_at)), _turn)) => {
                 let reason = match sent_at {
                     Some(at) => format!(
                         "the one sent at {at} by an earlier process or another node has no recorded response"
@@ -139,8 +143,8 @@ impl Fence {
                 session::abandon(app, &session).await;
             }
             // Meanwhile, a sync has started a session.
-            Ok(None) => {}
-            Err(error) => {
+            Ok((None, _)) | Err(Interrupted::Stopped) => {}
+            Err(Interrupted::Failed(error)) => {
                 self.over();
                 tracing::error!(app = %app.name, %error,
                     "no session could be started to cancel an earlier `complete`; if it still reaches Iden, accounts that tasks create \

@@ -3,12 +3,13 @@
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use bridgehead_resilience::SeededRng;
+use bridgehead_resilience::{Next, SeededRng};
 use bridgehead_sdk::{
     Account, AccountRecord, Action, Completion, Connector, Context, Cursor, Description, Error, Operation,
     Page, ResourceType, async_trait,
 };
 use futures::FutureExt;
+use futures::future::ready;
 use jiff::{SignedDuration, Timestamp};
 use serde_json::json;
 use tokio_util::sync::CancellationToken;
@@ -18,6 +19,7 @@ use crate::app::AppContext;
 use crate::fakes::{Script, api, app_in_memory, settings};
 use crate::liveness::Liveness;
 use crate::supervisor::Supervisor;
+use crate::upstream::Patience;
 use bridgehead_bridge::{self as bridge, Call, SyncId, Task, TaskPage, TaskQuery, TaskStatus};
 use bridgehead_store::{Memory, Run, RunReason, RunResult, SnapshotStore};
 
@@ -183,6 +185,50 @@ async fn running_sync_is_not_cancelled() {
     drop(sending);
     passing.await;
     assert!(world.calls().is_empty());
+}
+
+/// A refused key is probed by one call at a time. That call must not be one that waits for the sync.
+#[tokio::test(start_paused = true)]
+async fn tasks_that_wait_for_a_running_sync_do_not_keep_it_from_the_bridge() {
+    let world = world(false, vec![]).await;
+    let sending = world.app.fence.sending().await;
+    let upstream = &world.app.upstream;
+    let refused = |_| ready(Err::<(), _>(bridge::Error::Unauthorized { call: call() })).boxed();
+    let operation = bridge::Operation::Complete;
+    upstream.ask(operation, refused).await.unwrap_err();
+    let complete = async {
+        let forever = Patience::until_answered(|_| Next::Retry);
+        upstream.patiently(operation, forever, |_| ready(Ok(())).boxed()).await.unwrap();
+        sending.answered();
+        drop(sending);
+    };
+    let both = async { tokio::join!(biased; world.pass(), complete) };
+    tokio::time::timeout(Duration::from_hours(1), both).await.unwrap();
+}
+
+/// Iden would remove an account that it learns of between the last look-up of a sync and its `complete`.
+#[tokio::test(start_paused = true)]
+async fn task_is_not_reported_while_a_sync_completes() {
+    let world = world(false, vec![]).await;
+    let session = world.app.changes.begin();
+    let reports = session.hold_reports().await;
+    assert_eq!(world.run().await, ["execute"]);
+    drop(reports);
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    assert_eq!(world.calls()[..2], ["execute", "report"]);
+}
+
+/// The response to the `complete` is missing, so it may still reach Iden.
+#[tokio::test(start_paused = true)]
+async fn task_is_not_reported_before_a_session_has_cancelled_an_earlier_complete() {
+    let world = world(false, vec![]).await;
+    let session = world.app.changes.begin();
+    let reports = session.hold_reports().await;
+    assert_eq!(world.run().await, ["execute"]);
+    drop(world.app.fence.sending().await);
+    drop(reports);
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    assert_eq!(world.calls()[..4], ["execute", "start", "abandon", "report"]);
 }
 
 #[tokio::test(start_paused = true)]

@@ -145,7 +145,7 @@ impl TaskExecutor {
                 let until = self.app.settled_at() + self.app.settings.tasks.timeout;
                 report::until_over(&self.app, id, until, &self.stop).await?;
             }
-            Some(outcome) => report::again(&self.app, id, &outcome).await,
+            Some(outcome) => report::again(&self.app, id, &outcome, &self.stop).await,
             None => {}
         }
         Ok(TaskEnd::Reported)

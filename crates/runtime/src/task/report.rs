@@ -4,7 +4,8 @@ use std::sync::{Mutex, PoisonError};
 
 use bridgehead_resilience::{Interrupted, Next};
 use bridgehead_sdk::TaskId;
-use tokio::sync::Notify;
+use futures::FutureExt;
+use tokio::sync::{Notify, RwLockReadGuard};
 use tokio::time::{Instant, sleep_until};
 use tokio_util::sync::CancellationToken;
 
@@ -26,15 +27,41 @@ pub(crate) fn report_of(outcome: &Outcome) -> Report {
     }
 }
 
+/// Waits until Iden may learn of the outcome. While a sync completes, or its `complete` may still be on its way, it may not: Iden would remove
+/// an account that was created and reported since the sync last looked for it.
+async fn admitted<'a>(app: &'a AppContext, stop: &'a CancellationToken) -> Option<RwLockReadGuard<'a, ()>> {
+    loop {
+        app.fence.pass(app, stop).await.ok()?;
+        let report = app.changes.report().await;
+        if app.fence.is_over() {
+            return Some(report);
+        }
+    }
+}
+
 /// Repeats a report once because Iden still lists the task as pending. If that does not help, it is repeated again later.
-pub(super) async fn again(app: &AppContext, task: &TaskId, outcome: &OutcomeRecorded) {
+pub(super) async fn again(
+    app: &AppContext,
+    task: &TaskId,
+    outcome: &OutcomeRecorded,
+    stop: &CancellationToken,
+) {
     let report = report_of(outcome.outcome());
-    match app.upstream.ask(Operation::Report, |bridge| bridge.report(app.id, task, &report)).await {
-        Ok(()) => {
+    let answer = app.upstream.call_holding(
+        || admitted(app, stop).boxed(),
+        stop,
+        Operation::Report,
+        Patience::brief(),
+        |bridge| bridge.report(app.id, task, &report),
+        |failed| app.upstream.log(&failed),
+    );
+    match answer.await {
+        Ok(((), _)) => {
             tracing::warn!(app = %app.name, %task, "Iden listed the task as pending after its report; the \
                                                     outcome was reported again and accepted");
         }
-        Err(error) => {
+        Err(Interrupted::Stopped) => {}
+        Err(Interrupted::Failed(error)) => {
             tracing::warn!(app = %app.name, %task, %error, "Iden lists the task as pending after its report, and does not accept the repeated report");
         }
     }
@@ -57,7 +84,8 @@ pub(super) async fn until_heard(
     let began = app.shared.clock.now();
     let late: Mutex<Option<AttemptStep>> = Mutex::new(None);
     let is_late = Notify::new();
-    let answer = app.upstream.call_until(
+    let answer = app.upstream.call_holding(
+        || admitted(app, stop).boxed(),
         stop,
         Operation::Report,
         Patience::until_answered(unless_heard),
@@ -94,7 +122,8 @@ pub(super) async fn until_heard(
         answer = answer => answer,
         answer = noting => answer,
     };
-    let ended = match answer {
+    // What follows may take long, and does not concern syncs.
+    let ended = match answer.map(drop) {
         Ok(()) => ReportResult::Accepted,
         Err(Interrupted::Stopped) => return Err(ShuttingDown),
         Err(Interrupted::Failed(bridge::Error::Conflict { .. })) => {

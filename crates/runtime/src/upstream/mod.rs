@@ -11,7 +11,8 @@ mod tests;
 use std::sync::Arc;
 
 use bridgehead_resilience::{Attempt, Interrupted, Next, Retry, SeededRng};
-use futures::future::BoxFuture;
+use futures::FutureExt;
+use futures::future::{BoxFuture, ready};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
@@ -70,11 +71,34 @@ impl Upstream {
         operation: Operation,
         patience: Patience,
         send: impl Fn(&'a dyn Api) -> BoxFuture<'a, Result<T, Error>>,
-        mut notify: impl FnMut(Attempt<'_, Error>),
+        notify: impl FnMut(Attempt<'_, Error>),
     ) -> Result<T, Interrupted<Error>> {
+        let unguarded = || ready(()).boxed();
+        let (answer, ()) = self.call_holding(unguarded, stop, operation, patience, send, notify).await?;
+        Ok(answer)
+    }
+
+    /// Like [`call_until`](Self::call_until), but holds during each call what `guard` returns, and returns it with the answer.
+    ///
+    /// The guard is awaited before access. The other way round, a call that probes whether access is granted again could wait for a guard
+    /// whose holder waits for the result of that probe.
+    pub(crate) async fn call_holding<'a, 'g, T, G>(
+        &'a self,
+        guard: impl Fn() -> BoxFuture<'g, G>,
+        stop: &CancellationToken,
+        operation: Operation,
+        patience: Patience,
+        send: impl Fn(&'a dyn Api) -> BoxFuture<'a, Result<T, Error>>,
+        mut notify: impl FnMut(Attempt<'_, Error>),
+    ) -> Result<(T, G), Interrupted<Error>> {
         let began = Instant::now();
         // `None` as the error means that it was stopped before the call.
         let attempt = async |_: u32| loop {
+            let guard = tokio::select! {
+                biased;
+                guard = guard() => guard,
+                () = stop.cancelled() => return Err(None),
+            };
             let permit = tokio::select! {
                 biased;
                 permit = self.permit(patience) => permit,
@@ -82,7 +106,7 @@ impl Upstream {
             };
             match self.send(operation, permit, &send).await {
                 Err(error) if error.is_access() && patience.outlasts_refusals(began) => {}
-                answer => return answer.map_err(Some),
+                answer => return answer.map(|answer| (answer, guard)).map_err(Some),
             }
         };
         let next = |error: &Option<Error>| error.as_ref().map_or(Next::GiveUp, |error| patience.next(error));

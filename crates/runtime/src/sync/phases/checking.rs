@@ -15,13 +15,15 @@ use crate::sync::{Error, HeldReason, session};
 use bridgehead_config::{FirstSync, OnInvalid, WithoutProof};
 use bridgehead_store::Shown;
 
-/// Permission to complete the session: the removal guard allows it, and no task can change the target in the meantime. Only [`Checking`]
-/// creates one.
+/// Permission to complete the session: the removal guard allows it, and in the meantime no task can change the target or be reported. Only
+/// [`Checking`] creates one.
 #[derive(Debug)]
 #[must_use]
 pub struct CompletionPermit<'a> {
     /// Held until the session is completed, so that no task changes the target.
     _quiet: RwLockWriteGuard<'a, ()>,
+    /// Held as long, so that Iden learns of no account that the last look-up did not find.
+    _reports: RwLockWriteGuard<'a, ()>,
 }
 
 /// A sync that has read and pushed everything, and caught up with the tasks, which wait while this exists.
@@ -42,7 +44,9 @@ impl<'r, 'a> Checking<'r, 'a> {
         if self.run().options.dry_run {
             return Ok(None);
         }
-        // The check takes a while, and an earlier call that timed out may have taken effect in the meantime.
+        // The check takes a while, and an earlier call that timed out may have taken effect in the meantime. Its account may even have been
+        // reported, so it is looked up again, and nothing more is reported until Iden has accepted `complete`.
+        let reports = self.run().touched.hold_reports().await;
         let mut rounds = 0;
         while let Some(account) = self.reconciling.catch_up_while_quiet().await? {
             rounds += 1;
@@ -51,7 +55,8 @@ impl<'r, 'a> Checking<'r, 'a> {
             }
             self.check_once().await?;
         }
-        Ok(Some(Completing::new(self.reconciling.ingest.run, CompletionPermit { _quiet: self.quiet })))
+        let permit = CompletionPermit { _quiet: self.quiet, _reports: reports };
+        Ok(Some(Completing::new(self.reconciling.ingest.run, permit)))
     }
 
     fn run(&self) -> &SyncRun<'a> {
