@@ -9,13 +9,14 @@ use std::sync::LazyLock;
 
 use bridgehead_sdk::TaskId;
 use jiff::Timestamp;
-use sqlx::{AssertSqlSafe, SqliteConnection};
+use sqlx::{AssertSqlSafe, FromRow, SqliteConnection};
 
-use super::super::{AppKey, Intent, Outcome, ReportResult};
+use super::super::{AppKey, Error, Intent, Outcome, ReportResult};
 use super::chunks::{Statements, nothing, values};
+use super::outcomes::{Batches, NewBatches, Place};
 use super::tasks::{self, Decided, Retained};
 use super::writer::Problem;
-use super::{attempts, entry, time};
+use super::{attempts, entry, secure_delete, time};
 
 /// A write that can share its statements with those of other tasks.
 pub(super) enum Shared<'a> {
@@ -52,10 +53,11 @@ static INTEND: LazyLock<Statements> = LazyLock::new(|| {
 static DECIDE: LazyLock<Statements> = LazyLock::new(|| {
     Statements::new(|size| {
         format!(
-            "WITH new (app, task, status, code, outcome) AS ({}) \
-             UPDATE tasks SET state = 'decided', status = new.status, code = new.code, outcome = new.outcome \
+            "WITH new (app, task, status, code, batch, place, size) AS ({}) \
+             UPDATE tasks SET state = 'decided', status = new.status, code = new.code, place = new.place, size = new.size, \
+             batch = new.batch + (SELECT coalesce(max(batch), 0) FROM outcomes) \
              FROM new WHERE tasks.app = new.app AND tasks.task = new.task AND tasks.state = 'intended'",
-            values("(?, ?, ?, ?, ?)", size)
+            values("(?, ?, ?, ?, ?, ?, ?)", size)
         )
     })
 });
@@ -63,7 +65,7 @@ static DECIDE: LazyLock<Statements> = LazyLock::new(|| {
 static OUTCOMES: LazyLock<Statements> = LazyLock::new(|| {
     Statements::new(|size| {
         format!(
-            "WITH wanted (app, task) AS ({}) SELECT one.app, one.task, one.outcome FROM wanted \
+            "WITH wanted (app, task) AS ({}) SELECT one.app, one.task, one.outcome, one.batch, one.place, one.size FROM wanted \
              CROSS JOIN tasks AS one ON one.app = wanted.app AND one.task = wanted.task AND one.state = 'decided'",
             values("(?, ?)", size)
         )
@@ -75,7 +77,7 @@ static END: LazyLock<Statements> = LazyLock::new(|| {
         format!(
             "WITH new (app, task, ended, detail, message, ended_at, kept) AS ({}) \
              UPDATE tasks SET state = 'ended', ended = new.ended, detail = new.detail, message = new.message, \
-             ended_at = new.ended_at, kept = new.kept, outcome = NULL \
+             ended_at = new.ended_at, kept = new.kept, outcome = NULL, batch = NULL, place = NULL, size = NULL \
              FROM new WHERE tasks.app = new.app AND tasks.task = new.task AND tasks.state = 'decided'",
             values("(?, ?, ?, ?, ?, ?, ?)", size)
         )
@@ -140,28 +142,37 @@ pub(super) async fn intend(
     Ok(written)
 }
 
-/// Writes outcomes of intended tasks. Returns the number of rows written: fewer than outcomes if a task is not intended.
+/// Writes outcomes of intended tasks. Returns the number of rows written: fewer than outcomes if a task is not intended; then the
+/// transaction must be rolled back, unless it is zero.
 pub(super) async fn decide(
     connection: &mut SqliteConnection,
     decided: &[(&AppKey, &TaskId, Decided)],
 ) -> Result<u64, Problem> {
+    let mut batches = NewBatches::default();
     let mut written = 0;
     for (statement, piece, padding) in DECIDE.pad(decided) {
         let mut query = sqlx::query(AssertSqlSafe(statement));
         for (app, task, decided) in piece {
+            let Place { batch, place, size } = batches.add(&decided.outcome);
             query = query
                 .bind(app.as_str())
                 .bind(task.as_str())
                 .bind(decided.status)
                 .bind(decided.code)
-                .bind(decided.sealed.as_slice());
+                .bind(batch)
+                .bind(place)
+                .bind(size);
         }
-        written += nothing(query, 5 * padding).execute(&mut *connection).await?.rows_affected();
+        written += nothing(query, 7 * padding).execute(&mut *connection).await?.rows_affected();
+    }
+    if written > 0 {
+        batches.write(connection).await?;
     }
     Ok(written)
 }
 
-async fn end(
+/// Writes the ends of decided tasks, and erases their outcomes. Fails if a task is not decided.
+pub(super) async fn end(
     connection: &mut SqliteConnection,
     ended: &[(&AppKey, &TaskId, &ReportResult, Timestamp)],
 ) -> Result<(), Problem> {
@@ -173,16 +184,44 @@ async fn end(
         for _ in 0..2 * padding {
             query = query.bind(None::<&str>);
         }
-        let rows: Vec<(String, String, Option<Vec<u8>>)> = query.fetch_all(&mut *connection).await?;
+        let rows: Vec<Stored> = query.fetch_all(&mut *connection).await?;
         all(rows.len() as u64, piece.len(), piece[0].1)?;
+        let places: Vec<Place> = rows.iter().filter_map(Stored::place).collect();
+        let batches = Batches::read(connection, &places).await?;
         let mut outcomes = HashMap::with_capacity(rows.len());
-        for (app, task, sealed) in &rows {
-            let outcome = entry::outcome(task, sealed.as_deref())?;
-            outcomes.insert((app.as_str(), task.as_str()), Retained::of(outcome));
+        for row in &rows {
+            outcomes.insert((row.app.as_str(), row.task.as_str()), Retained::of(row.outcome(&batches)?));
         }
         write_ends(connection, piece, &outcomes).await?;
+        batches.erase(connection, &places).await?;
     }
     Ok(())
+}
+
+/// A decided task with its outcome.
+#[derive(FromRow)]
+struct Stored {
+    app: String,
+    task: String,
+    outcome: Option<Vec<u8>>,
+    batch: Option<i64>,
+    place: Option<i64>,
+    size: Option<i64>,
+}
+
+impl Stored {
+    /// `None` if an earlier version has stored it in the row itself.
+    fn place(&self) -> Option<Place> {
+        Some(Place { batch: self.batch?, place: self.place?, size: self.size? })
+    }
+
+    fn outcome(&self, batches: &Batches) -> Result<Outcome, Error> {
+        let Some(place) = self.place() else {
+            return entry::outcome(&self.task, self.outcome.as_deref());
+        };
+        let json = batches.outcome(place).ok_or_else(|| "its outcome is missing".to_owned());
+        json.and_then(secure_delete::parse).map_err(|detail| entry::unreadable(&self.task, detail))
+    }
 }
 
 async fn write_ends(
