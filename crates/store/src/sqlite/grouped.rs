@@ -1,8 +1,9 @@
 //! Writes of different tasks that share their statements.
 //!
 //! SQLite runs a statement in a few microseconds; passing it to the connection's thread and back takes many times as long. So the intents,
-//! outcomes and ends of tasks that wait for the same commit are combined: the written data stays the same. Any unusual case, such as a task
-//! that already has an outcome, fails the whole group; the writer then runs its writes one by one, and each returns its own error.
+//! outcomes and ends of tasks that wait for the same commit are combined, and so are the notes about changed accounts: the written data
+//! stays the same. Any unusual case, such as a task that already has an outcome, fails the whole group; the writer then runs its writes one
+//! by one, and each returns its own error.
 
 use std::collections::HashMap;
 use std::sync::LazyLock;
@@ -13,6 +14,7 @@ use sqlx::{AssertSqlSafe, FromRow, SqliteConnection};
 
 use super::super::{AppKey, Error, Intent, Outcome, ReportResult};
 use super::chunks::{Statements, nothing, values};
+use super::noted::{self, Note};
 use super::outcomes::{Batches, NewBatches, Place};
 use super::tasks::{self, Decided, Retained};
 use super::writer::Problem;
@@ -23,14 +25,17 @@ pub(super) enum Shared<'a> {
     Intent(&'a AppKey, &'a Intent),
     Decide(&'a AppKey, &'a Intent, &'a Outcome),
     End(&'a AppKey, &'a TaskId, &'a ReportResult, Timestamp),
+    /// Goes to the other database: such writes are never in one group with those above.
+    Note(&'a Note),
 }
 
 impl<'a> Shared<'a> {
-    /// The task of this write.
-    pub(super) fn subject(&self) -> (&'a AppKey, &'a TaskId) {
+    /// The task or the account of this write.
+    pub(super) fn subject(&self) -> (&'a AppKey, &'a str) {
         match self {
-            Self::Intent(app, identity) | Self::Decide(app, identity, _) => (app, &identity.task),
-            Self::End(app, task, ..) => (app, task),
+            Self::Intent(app, identity) | Self::Decide(app, identity, _) => (app, identity.task.as_str()),
+            Self::End(app, task, ..) => (app, task.as_str()),
+            Self::Note(note) => (&note.app, &note.id),
         }
     }
 }
@@ -84,12 +89,13 @@ static END: LazyLock<Statements> = LazyLock::new(|| {
     })
 });
 
-/// Runs all writes, which must be of different tasks. Any error concerns the whole group.
+/// Runs all writes, which must be of different tasks or accounts. Any error concerns the whole group.
 pub(super) async fn run(connection: &mut SqliteConnection, writes: &[Shared<'_>]) -> Result<(), Problem> {
     let (mut intents, mut decided, mut ended) = (Vec::new(), Vec::new(), Vec::new());
-    let mut steps = Vec::new();
+    let (mut steps, mut notes) = (Vec::new(), Vec::new());
     for write in writes {
         match write {
+            Shared::Note(note) => notes.push(*note),
             Shared::Intent(app, intent) => {
                 intents.push((*app, *intent));
                 steps.push((*app, &intent.task, intent.steps.as_slice()));
@@ -108,7 +114,8 @@ pub(super) async fn run(connection: &mut SqliteConnection, writes: &[Shared<'_>]
         all(decide(connection, &decided).await?, decided.len(), task)?;
     }
     end(connection, &ended).await?;
-    attempts::add_all(connection, &steps).await
+    attempts::add_all(connection, &steps).await?;
+    noted::run(connection, &notes).await
 }
 
 /// Fails unless a statement has changed as many rows as it was given.
