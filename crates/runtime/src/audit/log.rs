@@ -286,26 +286,19 @@ impl Inner {
             }
             log.lost = 0;
         }
-        while let Some((at, event)) = log.waiting.front().cloned() {
-            if self.write(log, now, at, event).is_err() {
+        while let Some((at, event)) = log.waiting.pop_front() {
+            if let Err(event) = self.write(log, now, at, event) {
+                log.waiting.push_front((at, event));
                 return;
             }
-            log.waiting.pop_front();
         }
         if log.failing.take().is_some() {
             tracing::info!("the audit log can be written again");
         }
     }
 
-    fn write(&self, log: &mut Log, now: Timestamp, at: Timestamp, event: Event) -> io::Result<()> {
-        let written = self.try_write(log, at, event);
-        if let Err(error) = &written {
-            log.fail(now, error);
-        }
-        written
-    }
-
-    fn try_write(&self, log: &mut Log, at: Timestamp, event: Event) -> io::Result<()> {
+    /// Returns the event if it cannot be written.
+    fn write(&self, log: &mut Log, now: Timestamp, at: Timestamp, event: Event) -> Result<(), Event> {
         let mut entry = Entry {
             seq: log.seq + 1,
             at,
@@ -322,6 +315,13 @@ impl Inner {
             prev: log.hash.clone(),
             hash: String::new(),
         };
+        self.try_write(log, &mut entry).map_err(|error| {
+            log.fail(now, &error);
+            entry.into_event()
+        })
+    }
+
+    fn try_write(&self, log: &mut Log, entry: &mut Entry) -> io::Result<()> {
         let mut line = entry.seal()?;
         line.push('\n');
         let length = line.len() as u64;
@@ -334,7 +334,7 @@ impl Inner {
                 line.push('\n');
             }
         }
-        self.append(log, &entry, &line)
+        self.append(log, entry, &line)
     }
 
     fn append(&self, log: &mut Log, entry: &Entry, line: &str) -> io::Result<()> {
