@@ -58,11 +58,11 @@ static INTEND: LazyLock<Statements> = LazyLock::new(|| {
 static DECIDE: LazyLock<Statements> = LazyLock::new(|| {
     Statements::new(|size| {
         format!(
-            "WITH new (app, task, status, code, batch, place, size) AS ({}) \
-             UPDATE tasks SET state = 'decided', status = new.status, code = new.code, place = new.place, size = new.size, \
-             batch = new.batch + (SELECT coalesce(max(batch), 0) FROM outcomes) \
+            "WITH new (app, task, status, code, outcome, batch, place, size) AS ({}) \
+             UPDATE tasks SET state = 'decided', status = new.status, code = new.code, outcome = new.outcome, \
+             place = new.place, size = new.size, batch = new.batch + (SELECT coalesce(max(batch), 0) FROM outcomes) \
              FROM new WHERE tasks.app = new.app AND tasks.task = new.task AND tasks.state = 'intended'",
-            values("(?, ?, ?, ?, ?, ?, ?)", size)
+            values("(?, ?, ?, ?, ?, ?, ?, ?)", size)
         )
     })
 });
@@ -113,7 +113,9 @@ pub(super) async fn run(connection: &mut SqliteConnection, writes: &[Shared<'_>]
     if let Some((_, task, _)) = decided.first() {
         all(decide(connection, &decided).await?, decided.len(), task)?;
     }
-    end(connection, &ended).await?;
+    if let Some((_, task, ..)) = ended.first() {
+        all(end(connection, &ended).await?, ended.len(), task)?;
+    }
     attempts::add_all(connection, &steps).await?;
     noted::run(connection, &notes).await
 }
@@ -156,21 +158,25 @@ pub(super) async fn decide(
     decided: &[(&AppKey, &TaskId, Decided)],
 ) -> Result<u64, Problem> {
     let mut batches = NewBatches::default();
+    let is_alone = decided.len() == 1;
     let mut written = 0;
     for (statement, piece, padding) in DECIDE.pad(decided) {
         let mut query = sqlx::query(AssertSqlSafe(statement));
         for (app, task, decided) in piece {
-            let Place { batch, place, size } = batches.add(&decided.outcome);
+            // An outcome that is alone in its commit shares nothing, so it is stored in its task's row.
+            let alone = is_alone.then(|| secure_delete::pad(&decided.outcome));
+            let place = (!is_alone).then(|| batches.add(&decided.outcome));
             query = query
                 .bind(app.as_str())
                 .bind(task.as_str())
                 .bind(decided.status)
                 .bind(decided.code)
-                .bind(batch)
-                .bind(place)
-                .bind(size);
+                .bind(alone)
+                .bind(place.map(|place| place.batch))
+                .bind(place.map(|place| place.place))
+                .bind(place.map(|place| place.size));
         }
-        written += nothing(query, 7 * padding).execute(&mut *connection).await?.rows_affected();
+        written += nothing(query, 8 * padding).execute(&mut *connection).await?.rows_affected();
     }
     if written > 0 {
         batches.write(connection).await?;
@@ -178,11 +184,13 @@ pub(super) async fn decide(
     Ok(written)
 }
 
-/// Writes the ends of decided tasks, and erases their outcomes. Fails if a task is not decided.
+/// Writes the ends of decided tasks, and erases their outcomes. Returns how many of the tasks were decided: if it is fewer than ends, the
+/// transaction must be rolled back, unless it is zero.
 pub(super) async fn end(
     connection: &mut SqliteConnection,
     ended: &[(&AppKey, &TaskId, &ReportResult, Timestamp)],
-) -> Result<(), Problem> {
+) -> Result<u64, Problem> {
+    let mut written = 0;
     for (statement, piece, padding) in OUTCOMES.pad(ended) {
         let mut query = sqlx::query_as(AssertSqlSafe(statement));
         for (app, task, ..) in piece {
@@ -192,7 +200,10 @@ pub(super) async fn end(
             query = query.bind(None::<&str>);
         }
         let rows: Vec<Stored> = query.fetch_all(&mut *connection).await?;
-        all(rows.len() as u64, piece.len(), piece[0].1)?;
+        written += rows.len() as u64;
+        if rows.len() < piece.len() {
+            break;
+        }
         let places: Vec<Place> = rows.iter().filter_map(Stored::place).collect();
         let batches = Batches::read(connection, &places).await?;
         let mut outcomes = HashMap::with_capacity(rows.len());
@@ -202,7 +213,7 @@ pub(super) async fn end(
         write_ends(connection, piece, &outcomes).await?;
         batches.erase(connection, &places).await?;
     }
-    Ok(())
+    Ok(written)
 }
 
 /// A decided task with its outcome.
@@ -217,7 +228,7 @@ struct Stored {
 }
 
 impl Stored {
-    /// `None` if an earlier version has stored it in the row itself.
+    /// `None` if it is stored in the row itself.
     fn place(&self) -> Option<Place> {
         Some(Place { batch: self.batch?, place: self.place?, size: self.size? })
     }

@@ -2,7 +2,8 @@
 //!
 //! A batch is padding and the outcomes as JSON, one after another; the row of each task says where its outcome is. A reported outcome is
 //! overwritten with zeros. The batch keeps its size, so SQLite overwrites the pages in place: nothing moves, and no copy is left behind. When
-//! all outcomes of a batch were reported, it is removed, and SQLite zeroes its pages. See `secure_delete` for the padding.
+//! all outcomes of a batch were reported, it is removed, and SQLite zeroes its pages. See `secure_delete` for the padding. An outcome that is
+//! alone in its commit is in its task's row, as all outcomes of earlier versions are: that takes fewer statements.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;

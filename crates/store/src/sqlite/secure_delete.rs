@@ -21,9 +21,14 @@ pub(super) fn padding() -> Vec<u8> {
 /// Encodes an outcome that waits to be reported, as the only one of its row.
 #[cfg(any(test, feature = "postgres"))]
 pub(crate) fn seal(outcome: &Outcome) -> Result<Vec<u8>, serde_json::Error> {
+    Ok(pad(&serde_json::to_vec(outcome)?))
+}
+
+/// Adds the padding to an outcome in JSON that is the only one of its row.
+pub(super) fn pad(json: &[u8]) -> Vec<u8> {
     let mut sealed = padding();
-    serde_json::to_writer(&mut sealed, outcome)?;
-    Ok(sealed)
+    sealed.extend_from_slice(json);
+    sealed
 }
 
 /// Decodes an outcome. The error says where the problem is, never what: serde's own messages quote values.

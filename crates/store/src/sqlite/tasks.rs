@@ -377,7 +377,7 @@ impl Write for Decide {
             match standing(connection, &self.app, task).await? {
                 None => drop(grouped::intend(connection, &[(&self.app, &self.identity)]).await?),
                 Some((Known::Intended, _)) => {}
-                Some((Known::Decided, before)) => {
+                Some((Known::Decided, Stored::Alone(before) | Stored::Shared(before))) => {
                     let first = entry::outcome(task.as_str(), before.as_deref())?;
                     return if first == self.outcome { Ok(()) } else { Err(decided(task)) };
                 }
@@ -412,8 +412,13 @@ impl Write for End {
                 let task = self.task.clone();
                 return Err(Error::NotDecided { task }.into());
             }
-            Some((Known::Decided, _)) => {
-                return grouped::end(connection, &[(&self.app, &self.task, &self.ended, self.at)]).await;
+            Some((Known::Decided, Stored::Shared(_))) => {
+                grouped::end(connection, &[(&self.app, &self.task, &self.ended, self.at)]).await?;
+                return Ok(());
+            }
+            Some((Known::Decided, Stored::Alone(sealed))) => {
+                let retained = Retained::of(entry::outcome(self.task.as_str(), sealed.as_deref())?);
+                (retained.message, retained.kept)
             }
             Some((Known::Ended, _)) => {
                 let (ended, message, kept): (Option<String>, Option<String>, Option<String>) =
@@ -436,7 +441,8 @@ impl Write for End {
         };
         let (ended, detail) = end_to_columns(&self.ended);
         sqlx::query(
-            "UPDATE tasks SET ended = ?3, detail = ?4, message = ?5, ended_at = ?6, kept = ?7 WHERE app = ?1 AND task = ?2",
+            "UPDATE tasks SET state = 'ended', ended = ?3, detail = ?4, message = ?5, ended_at = ?6, kept = ?7, outcome = NULL \
+             WHERE app = ?1 AND task = ?2",
         )
         .bind(self.app.as_str())
         .bind(self.task.as_str())
@@ -507,24 +513,34 @@ impl Write for Prune {
     }
 }
 
-/// The state of a task, and its sealed outcome.
-type Standing = Option<(Known, Option<Vec<u8>>)>;
+/// The sealed outcome of a task, if it has one.
+enum Stored {
+    /// In the task's row.
+    Alone(Option<Vec<u8>>),
+    /// Together with others.
+    Shared(Option<Vec<u8>>),
+}
+
+/// The state of a task, and its outcome.
+type Standing = Option<(Known, Stored)>;
 
 async fn standing(
     connection: &mut SqliteConnection,
     app: &AppKey,
     task: &TaskId,
 ) -> Result<Standing, Problem> {
-    let statement = format!("SELECT state, {OUTCOME} FROM tasks WHERE app = ?1 AND task = ?2");
-    let row: Option<(String, Option<Vec<u8>>)> = sqlx::query_as(AssertSqlSafe(statement))
+    let statement =
+        format!("SELECT state, batch IS NOT NULL, {OUTCOME} FROM tasks WHERE app = ?1 AND task = ?2");
+    let row: Option<(String, bool, Option<Vec<u8>>)> = sqlx::query_as(AssertSqlSafe(statement))
         .bind(app.as_str())
         .bind(task.as_str())
         .fetch_optional(connection)
         .await?;
-    match row {
-        None => Ok(None),
-        Some((state, outcome)) => Ok(Some((entry::known(task.as_str(), &state)?, outcome))),
-    }
+    row.map(|(state, is_shared, outcome)| {
+        let stored = if is_shared { Stored::Shared(outcome) } else { Stored::Alone(outcome) };
+        Ok((entry::known(task.as_str(), &state)?, stored))
+    })
+    .transpose()
 }
 
 pub(super) fn decided(task: &TaskId) -> Problem {

@@ -1,5 +1,5 @@
 -- The outcomes of a commit are now stored together. Before, each of them took a page when it was written, and the same page again when it
--- was erased. An outcome that an earlier version has written stays in its task's row until it is reported.
+-- was erased. An outcome that is alone in its commit, or that an earlier version has written, stays in its task's row until it is reported.
 CREATE TABLE outcomes (
     batch INTEGER NOT NULL PRIMARY KEY,
     -- Padding, then the outcomes as JSON, one after another. Reported ones are overwritten with zeros, and the row is removed with the last
