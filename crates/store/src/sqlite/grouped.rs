@@ -173,7 +173,7 @@ pub(super) async fn decide(
                 .bind(decided.code)
                 .bind(alone)
                 .bind(place.map(|place| place.batch))
-                .bind(place.map(|place| place.place))
+                .bind(place.map(|place| place.at))
                 .bind(place.map(|place| place.size));
         }
         written += nothing(query, 8 * padding).execute(&mut *connection).await?.rows_affected();
@@ -230,7 +230,7 @@ struct Stored {
 impl Stored {
     /// `None` if it is stored in the row itself.
     fn place(&self) -> Option<Place> {
-        Some(Place { batch: self.batch?, place: self.place?, size: self.size? })
+        Some(Place { batch: self.batch?, at: self.place?, size: self.size? })
     }
 
     fn outcome(&self, batches: &Batches) -> Result<Outcome, Error> {

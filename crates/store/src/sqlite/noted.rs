@@ -101,8 +101,8 @@ pub(super) async fn run(connection: &mut SqliteConnection, notes: &[&Note]) -> R
         match note.what {
             What::Created => created.push(*note),
             What::Deleted => deleted.push(*note),
-            What::Changed(changes) => {
-                let kinds = i64::from(changes.status) * STATUS + i64::from(changes.memberships) * MEMBERSHIPS;
+            What::Changed(kinds) => {
+                let kinds = i64::from(kinds.status) * STATUS + i64::from(kinds.memberships) * MEMBERSHIPS;
                 changed.push((*note, kinds));
             }
         }

@@ -60,13 +60,13 @@ static REMOVE: LazyLock<Statements> = LazyLock::new(|| {
 pub(super) struct Place {
     pub(super) batch: i64,
     /// Counted from one, as SQL does.
-    pub(super) place: i64,
+    pub(super) at: i64,
     pub(super) size: i64,
 }
 
 impl Place {
     fn range(self) -> Option<Range<usize>> {
-        let begin = usize::try_from(self.place).ok()?.checked_sub(1)?;
+        let begin = usize::try_from(self.at).ok()?.checked_sub(1)?;
         Some(begin..begin.checked_add(usize::try_from(self.size).ok()?)?)
     }
 }
@@ -82,12 +82,12 @@ impl NewBatches {
             self.0.push(secure_delete::padding());
         }
         let batch = self.0.len();
-        let mut place = PADDING;
+        let mut start = PADDING;
         if let Some(last) = self.0.last_mut() {
-            place = last.len();
+            start = last.len();
             last.extend_from_slice(json);
         }
-        Place { batch: number(batch), place: number(place + 1), size: number(json.len()) }
+        Place { batch: number(batch), at: number(start + 1), size: number(json.len()) }
     }
 
     /// Writes all batches, after the rows of `tasks` that refer to them.
@@ -187,7 +187,7 @@ mod tests {
         let sizes = [10, 20, FULL, 5, FULL - PADDING - 5, 1];
         let places = sizes.map(|size| new.add(&vec![b'x'; size]));
         assert_eq!(places.map(|place| place.batch), [1, 1, 2, 3, 3, 4]);
-        assert_eq!(places.map(|place| place.place), [1025, 1035, 1025, 1025, 1030, 1025]);
+        assert_eq!(places.map(|place| place.at), [1025, 1035, 1025, 1025, 1030, 1025]);
         for place in places {
             blank(new.0.get_mut(usize::try_from(place.batch).unwrap() - 1), place).unwrap();
         }

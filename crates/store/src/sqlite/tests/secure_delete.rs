@@ -129,8 +129,8 @@ async fn reported_results_are_erased_while_others_of_their_commit_stay() {
             });
             assert!(join_all(ends).await.iter().all(Result::is_ok));
             eventually("emptying the log", async || log_is_empty(folder.path()).then_some(())).await;
-            let (found, waiting) =
-                (tasks_in_files(folder.path()), BTreeSet::from_iter(waiting.iter().copied()));
+            let found = tasks_in_files(folder.path());
+            let waiting: BTreeSet<usize> = waiting.iter().copied().collect();
             assert!(found.is_subset(&waiting), "{:?} are not erased", found.difference(&waiting));
             assert!(found.len() * 10 >= waiting.len() * 8, "{:?} are lost", waiting.difference(&found));
         }
