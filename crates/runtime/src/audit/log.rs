@@ -281,13 +281,13 @@ impl Inner {
         if log.lost > 0 {
             let evidence = json!({ "lost": log.lost });
             let gap = Event { action: "gap".to_owned(), evidence, ..Event::default() };
-            if self.write(log, now, now, gap).is_err() {
+            if self.write(log, now, now, gap).is_some() {
                 return;
             }
             log.lost = 0;
         }
         while let Some((at, event)) = log.waiting.pop_front() {
-            if let Err(event) = self.write(log, now, at, event) {
+            if let Some(event) = self.write(log, now, at, event) {
                 log.waiting.push_front((at, event));
                 return;
             }
@@ -298,7 +298,7 @@ impl Inner {
     }
 
     /// Returns the event if it cannot be written.
-    fn write(&self, log: &mut Log, now: Timestamp, at: Timestamp, event: Event) -> Result<(), Event> {
+    fn write(&self, log: &mut Log, now: Timestamp, at: Timestamp, event: Event) -> Option<Event> {
         let mut entry = Entry {
             seq: log.seq + 1,
             at,
@@ -315,10 +315,13 @@ impl Inner {
             prev: log.hash.clone(),
             hash: String::new(),
         };
-        self.try_write(log, &mut entry).map_err(|error| {
-            log.fail(now, &error);
-            entry.into_event()
-        })
+        match self.try_write(log, &mut entry) {
+            Ok(()) => None,
+            Err(error) => {
+                log.fail(now, &error);
+                Some(entry.into_event())
+            }
+        }
     }
 
     fn try_write(&self, log: &mut Log, entry: &mut Entry) -> io::Result<()> {
