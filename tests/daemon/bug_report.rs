@@ -161,7 +161,7 @@ async fn support_bundle_contains_no_secrets_or_personal_data() {
     assert_eq!(configuration["apps"]["hr"]["protect"]["accounts"], json!(["[left out]"]));
     let checked = document(&files, "check.json");
     assert!(checked.as_array().expect("findings").iter().any(|found| found["what"] == "clock"), "{checked}");
-    assert_eq!(document(&files, "state.json")["schema_versions"]["tasks"], 7);
+    assert_eq!(document(&files, "state.json")["schema_versions"]["tasks"], 8);
     assert!(files["metrics.txt"].contains("bridgehead_"), "{}", files["metrics.txt"]);
     assert!(files["log.jsonl"].contains("crates/runtime/src/task/executor.rs"), "{}", files["log.jsonl"]);
     daemon.stop().await;

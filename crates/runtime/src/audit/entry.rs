@@ -128,6 +128,22 @@ impl Entry {
         Ok(line)
     }
 
+    /// The event that the entry was made of.
+    pub(super) fn into_event(self) -> Event {
+        Event {
+            actor: Some(Actor(self.actor)),
+            app: self.app,
+            task: self.task,
+            account: self.account,
+            action: self.action,
+            decision: self.decision,
+            evidence: self.evidence,
+            outcome: self.outcome,
+            code: self.code,
+            duration_ms: self.duration_ms,
+        }
+    }
+
     /// Parses a line without its line ending, and verifies its hash.
     pub(super) fn open(line: &[u8]) -> Result<Self, String> {
         let text = std::str::from_utf8(line).map_err(|_| "it is not text".to_owned())?;
@@ -151,12 +167,8 @@ const HASH: &str = ",\"hash\":\"";
 
 /// SHA-256 in hexadecimal digits.
 pub(super) fn hash(bytes: &[u8]) -> String {
-    let mut text = String::with_capacity(64);
-    for byte in digest(&SHA256, bytes).as_ref() {
-        // Writing to a string cannot fail.
-        let _written = write!(text, "{byte:02x}");
-    }
-    text
+    let digit = |value: u8| char::from(b"0123456789abcdef"[usize::from(value & 15)]);
+    digest(&SHA256, bytes).as_ref().iter().flat_map(|byte| [digit(byte >> 4), digit(*byte)]).collect()
 }
 
 #[cfg(test)]

@@ -281,31 +281,24 @@ impl Inner {
         if log.lost > 0 {
             let evidence = json!({ "lost": log.lost });
             let gap = Event { action: "gap".to_owned(), evidence, ..Event::default() };
-            if self.write(log, now, now, gap).is_err() {
+            if self.write(log, now, now, gap).is_some() {
                 return;
             }
             log.lost = 0;
         }
-        while let Some((at, event)) = log.waiting.front().cloned() {
-            if self.write(log, now, at, event).is_err() {
+        while let Some((at, event)) = log.waiting.pop_front() {
+            if let Some(event) = self.write(log, now, at, event) {
+                log.waiting.push_front((at, event));
                 return;
             }
-            log.waiting.pop_front();
         }
         if log.failing.take().is_some() {
             tracing::info!("the audit log can be written again");
         }
     }
 
-    fn write(&self, log: &mut Log, now: Timestamp, at: Timestamp, event: Event) -> io::Result<()> {
-        let written = self.try_write(log, at, event);
-        if let Err(error) = &written {
-            log.fail(now, error);
-        }
-        written
-    }
-
-    fn try_write(&self, log: &mut Log, at: Timestamp, event: Event) -> io::Result<()> {
+    /// Returns the event if it cannot be written.
+    fn write(&self, log: &mut Log, now: Timestamp, at: Timestamp, event: Event) -> Option<Event> {
         let mut entry = Entry {
             seq: log.seq + 1,
             at,
@@ -322,6 +315,16 @@ impl Inner {
             prev: log.hash.clone(),
             hash: String::new(),
         };
+        match self.try_write(log, &mut entry) {
+            Ok(()) => None,
+            Err(error) => {
+                log.fail(now, &error);
+                Some(entry.into_event())
+            }
+        }
+    }
+
+    fn try_write(&self, log: &mut Log, entry: &mut Entry) -> io::Result<()> {
         let mut line = entry.seal()?;
         line.push('\n');
         let length = line.len() as u64;
@@ -334,7 +337,7 @@ impl Inner {
                 line.push('\n');
             }
         }
-        self.append(log, &entry, &line)
+        self.append(log, entry, &line)
     }
 
     fn append(&self, log: &mut Log, entry: &Entry, line: &str) -> io::Result<()> {

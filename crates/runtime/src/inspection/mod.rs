@@ -20,6 +20,7 @@ pub use events::TaskEvent;
 pub use finding::{Finding, Verdict};
 pub use listing::{Listing, ListingEnd, Which};
 pub use row::TaskRow;
+pub(crate) use row::account_of;
 pub use source::{Error, Source};
 pub(crate) use story::report_name;
 pub use story::{Live, Standing, TaskStory, story};

@@ -47,6 +47,12 @@ pub struct TaskRow {
     pub detail: Option<String>,
 }
 
+/// The account that a task is about, as [`TaskRow::account`] shows it.
+pub(crate) fn account_of(task: &Task) -> Option<String> {
+    let (payload, account) = (&task.payload, &task.payload["account"]);
+    identifier(account).or_else(|| identifier(payload)).or_else(|| account.as_str().map(str::to_owned))
+}
+
 impl TaskRow {
     /// Creates a row from a task in Iden.
     pub fn of_task(app: &str, task: &Task) -> Self {
@@ -65,9 +71,7 @@ impl TaskRow {
             app: app.to_owned(),
             task: task.id.to_string(),
             action: Some(task.action.clone()),
-            account: identifier(account)
-                .or_else(|| identifier(payload))
-                .or_else(|| account.as_str().map(str::to_owned)),
+            account: account_of(task),
             username: field("username"),
             email: field("email"),
             display_name: field("display_name").or_else(full_name),

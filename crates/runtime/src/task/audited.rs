@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use super::attempts::AttemptContext;
 use crate::app::AppContext;
 use crate::audit::Event;
-use crate::inspection::{TaskRow, report_name};
+use crate::inspection::{account_of, report_name};
 use bridgehead_bridge::Task;
 use bridgehead_store::{Outcome, PriorAccount, ReportResult};
 
@@ -63,7 +63,7 @@ impl Audited {
         app.shared.audit.record(Event {
             app: Some(app.name.clone()),
             task: Some(task.id.to_string()),
-            account: TaskRow::of_task(&app.name, task).account,
+            account: account_of(task),
             action: task.action.chars().take(100).collect(),
             decision: Some(self.decision.to_owned()),
             evidence: self.evidence,

@@ -2,6 +2,8 @@
 
 use xxhash_rust::xxh3::xxh3_128;
 
+use crate::sqlite::outcomes::OUTCOME;
+
 /// A table and its columns.
 #[derive(Debug)]
 pub(crate) struct Table {
@@ -80,17 +82,20 @@ impl Sum {
 impl Table {
     /// The query for the rows in SQLite.
     pub(crate) fn select_sqlite(&self) -> String {
-        self.select(|column| column.sqlite)
+        self.select(|column| match (self.name, column.sqlite) {
+            // In SQLite, the outcomes of a commit are stored together.
+            ("tasks", "outcome") => OUTCOME.to_owned(),
+            (_, name) => format!("\"{name}\""),
+        })
     }
 
     /// The query for the rows in PostgreSQL.
     pub(crate) fn select_postgres(&self) -> String {
-        self.select(|column| column.postgres)
+        self.select(|column| format!("\"{}\"", column.postgres))
     }
 
-    fn select(&self, name: impl Fn(&Column) -> &'static str) -> String {
-        let columns: Vec<String> =
-            self.columns.iter().map(|column| format!("\"{}\"", name(column))).collect();
+    fn select(&self, value: impl Fn(&Column) -> String) -> String {
+        let columns: Vec<String> = self.columns.iter().map(value).collect();
         let only = self.only.map(|only| format!(" WHERE {only}")).unwrap_or_default();
         format!("SELECT {} FROM {}{only}", columns.join(", "), self.name)
     }

@@ -27,6 +27,7 @@ pub(crate) mod lock;
 pub(crate) mod losses;
 mod noted;
 pub(crate) mod open;
+pub(crate) mod outcomes;
 mod process;
 mod read_only_copy;
 #[cfg(feature = "postgres")]

@@ -1,9 +1,14 @@
-//! Records changes that tasks made to accounts.
+//! Records changes that tasks made to accounts. Those that wait for the same commit share their statements.
+
+use std::collections::BTreeSet;
+use std::sync::LazyLock;
 
 use async_trait::async_trait;
-use sqlx::SqliteConnection;
+use sqlx::{AssertSqlSafe, SqliteConnection};
 
 use super::super::{AppKey, Changes};
+use super::chunks::{Statements, nothing, values};
+use super::grouped::Shared;
 use super::writer::{Problem, Write};
 
 /// A bit in the column `kinds`: the status was changed.
@@ -11,95 +16,122 @@ pub(super) const STATUS: i64 = 1;
 /// A bit in the column `kinds`: memberships or assignments were changed.
 pub(super) const MEMBERSHIPS: i64 = 2;
 
-/// A task created an account: Iden has it, whether or not a sync has seen it.
-pub(super) struct NoteCreated {
-    pub(super) app: AppKey,
-    pub(super) slug: String,
-    pub(super) id: String,
-}
-
-#[async_trait]
-impl Write for NoteCreated {
-    type Answer = ();
-    const NAME: &'static str = "note_created";
-
-    async fn run(&mut self, connection: &mut SqliteConnection) -> Result<(), Problem> {
-        let (app, slug) = (self.app.as_str(), self.slug.as_str());
-        sqlx::query(
-            "INSERT INTO listings (app, slug, state) SELECT ?1, ?2, 'last' WHERE NOT EXISTS \
-             (SELECT 1 FROM listings WHERE app = ?1 AND slug = ?2 AND state = 'last')",
+static LISTINGS: LazyLock<Statements> = LazyLock::new(|| {
+    Statements::new(|size| {
+        format!(
+            "WITH new (app, slug) AS ({}) INSERT INTO listings (app, slug, state) SELECT new.app, new.slug, 'last' FROM new \
+             WHERE new.app IS NOT NULL AND NOT EXISTS (SELECT 1 FROM listings \
+             WHERE listings.app = new.app AND listings.slug = new.slug AND listings.state = 'last' AND listings.state <> 'discarded')",
+            values("(?, ?)", size)
         )
-        .bind(app)
-        .bind(slug)
-        .execute(&mut *connection)
-        .await?;
-        // No record has this hash: the account has not been read yet.
-        sqlx::query(
-            "INSERT INTO records (listing, id, hash, standing) \
-             SELECT listing, ?3, 0, 3 FROM listings WHERE app = ?1 AND slug = ?2 AND state = 'last' \
+    })
+});
+
+/// No record has this hash: the account has not been read yet.
+static CREATED: LazyLock<Statements> = LazyLock::new(|| {
+    Statements::new(|size| {
+        format!(
+            "WITH new (app, slug, id) AS ({}) INSERT INTO records (listing, id, hash, standing) \
+             SELECT listings.listing, new.id, 0, 3 FROM new CROSS JOIN listings ON listings.app = new.app AND listings.slug = new.slug \
+             AND listings.state = 'last' AND listings.state <> 'discarded' WHERE true \
              ON CONFLICT (listing, id) DO UPDATE SET standing = CASE standing WHEN 3 THEN 3 ELSE 0 END",
+            values("(?, ?, ?)", size)
         )
-        .bind(app)
-        .bind(slug)
-        .bind(&self.id)
-        .execute(connection)
-        .await?;
-        Ok(())
-    }
-}
+    })
+});
 
-/// A task deleted an account. An account that a sync has seen is kept: the removal guard counts missing accounts, whatever the reason.
-pub(super) struct NoteDeleted {
+static DELETED: LazyLock<Statements> = LazyLock::new(|| {
+    Statements::new(|size| {
+        format!(
+            "WITH old (app, slug, id) AS ({}) DELETE FROM records WHERE standing = 3 AND (listing, id) IN \
+             (SELECT listings.listing, old.id FROM old CROSS JOIN listings ON listings.app = old.app AND listings.slug = old.slug \
+             AND listings.state = 'last' AND listings.state <> 'discarded')",
+            values("(?, ?, ?)", size)
+        )
+    })
+});
+
+static CHANGED: LazyLock<Statements> = LazyLock::new(|| {
+    Statements::new(|size| {
+        format!(
+            "INSERT INTO changes (app, slug, id, kinds) SELECT * FROM ({}) WHERE column1 IS NOT NULL \
+             ON CONFLICT (app, slug, id) DO UPDATE SET kinds = kinds | excluded.kinds",
+            values("(?, ?, ?, ?)", size)
+        )
+    })
+});
+
+/// A change to an account, made by a task.
+pub(super) struct Note {
     pub(super) app: AppKey,
     pub(super) slug: String,
     pub(super) id: String,
+    pub(super) what: What,
+}
+
+/// What a task did.
+#[derive(Clone, Copy)]
+pub(super) enum What {
+    /// It created the account: Iden has it, whether or not a sync has seen it.
+    Created,
+    /// It deleted the account. An account that a sync has seen is kept: the removal guard counts missing accounts, whatever the reason.
+    Deleted,
+    /// It changed the account's access.
+    Changed(Changes),
 }
 
 #[async_trait]
-impl Write for NoteDeleted {
+impl Write for Note {
     type Answer = ();
-    const NAME: &'static str = "note_deleted";
+    const NAME: &'static str = "note";
+
+    fn shared(&self) -> Option<(Shared<'_>, ())> {
+        Some((Shared::Note(self), ()))
+    }
 
     async fn run(&mut self, connection: &mut SqliteConnection) -> Result<(), Problem> {
-        sqlx::query(
-            "DELETE FROM records WHERE id = ?3 AND standing = 3 AND listing IN \
-             (SELECT listing FROM listings WHERE app = ?1 AND slug = ?2 AND state = 'last')",
-        )
-        .bind(self.app.as_str())
-        .bind(&self.slug)
-        .bind(&self.id)
-        .execute(connection)
-        .await?;
-        Ok(())
+        run(connection, &[self]).await
     }
 }
 
-/// A task changed an account's access.
-pub(super) struct NoteChanged {
-    pub(super) app: AppKey,
-    pub(super) slug: String,
-    pub(super) id: String,
-    pub(super) changes: Changes,
-}
-
-#[async_trait]
-impl Write for NoteChanged {
-    type Answer = ();
-    const NAME: &'static str = "note_changed";
-
-    async fn run(&mut self, connection: &mut SqliteConnection) -> Result<(), Problem> {
-        let kinds =
-            i64::from(self.changes.status) * STATUS + i64::from(self.changes.memberships) * MEMBERSHIPS;
-        sqlx::query(
-            "INSERT INTO changes (app, slug, id, kinds) VALUES (?1, ?2, ?3, ?4) \
-             ON CONFLICT DO UPDATE SET kinds = kinds | excluded.kinds",
-        )
-        .bind(self.app.as_str())
-        .bind(&self.slug)
-        .bind(&self.id)
-        .bind(kinds)
-        .execute(connection)
-        .await?;
-        Ok(())
+/// Writes all notes, which must be about different accounts.
+pub(super) async fn run(connection: &mut SqliteConnection, notes: &[&Note]) -> Result<(), Problem> {
+    let (mut created, mut deleted, mut changed) = (Vec::new(), Vec::new(), Vec::new());
+    for note in notes {
+        match note.what {
+            What::Created => created.push(*note),
+            What::Deleted => deleted.push(*note),
+            What::Changed(kinds) => {
+                let kinds = i64::from(kinds.status) * STATUS + i64::from(kinds.memberships) * MEMBERSHIPS;
+                changed.push((*note, kinds));
+            }
+        }
     }
+    let listings: BTreeSet<(&str, &str)> =
+        created.iter().map(|note| (note.app.as_str(), note.slug.as_str())).collect();
+    let listings: Vec<(&str, &str)> = listings.into_iter().collect();
+    for (statement, piece, padding) in LISTINGS.pad(&listings) {
+        let mut query = sqlx::query(AssertSqlSafe(statement));
+        for (app, slug) in piece {
+            query = query.bind(*app).bind(*slug);
+        }
+        nothing(query, 2 * padding).execute(&mut *connection).await?;
+    }
+    for (statements, notes) in [(&CREATED, &created), (&DELETED, &deleted)] {
+        for (statement, piece, padding) in statements.pad(notes) {
+            let mut query = sqlx::query(AssertSqlSafe(statement));
+            for note in piece {
+                query = query.bind(note.app.as_str()).bind(&note.slug).bind(&note.id);
+            }
+            nothing(query, 3 * padding).execute(&mut *connection).await?;
+        }
+    }
+    for (statement, piece, padding) in CHANGED.pad(&changed) {
+        let mut query = sqlx::query(AssertSqlSafe(statement));
+        for (note, kinds) in piece {
+            query = query.bind(note.app.as_str()).bind(&note.slug).bind(&note.id).bind(kinds);
+        }
+        nothing(query, 4 * padding).execute(&mut *connection).await?;
+    }
+    Ok(())
 }

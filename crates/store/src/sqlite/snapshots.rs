@@ -13,7 +13,7 @@ use super::super::{
 };
 use super::chunks::{Statements, parameters, values};
 use super::commit::{self, Begin, Completing, Discard, NONE, Promote};
-use super::noted::{NoteChanged, NoteCreated, NoteDeleted};
+use super::noted::{Note, What};
 use super::open::Sqlite;
 use super::writer::{Problem, Write};
 use super::{history, losses, retention, runs, time, told};
@@ -164,17 +164,17 @@ impl SnapshotStore for Sqlite {
 
     async fn note_created(&self, app: &AppKey, slug: &str, id: &str) -> Result<(), Error> {
         let (app, slug, id) = (app.clone(), slug.to_owned(), id.to_owned());
-        self.listings().write(NoteCreated { app, slug, id }).await
+        self.listings().write(Note { app, slug, id, what: What::Created }).await
     }
 
     async fn note_deleted(&self, app: &AppKey, slug: &str, id: &str) -> Result<(), Error> {
         let (app, slug, id) = (app.clone(), slug.to_owned(), id.to_owned());
-        self.listings().write(NoteDeleted { app, slug, id }).await
+        self.listings().write(Note { app, slug, id, what: What::Deleted }).await
     }
 
     async fn note_changed(&self, app: &AppKey, slug: &str, id: &str, changes: Changes) -> Result<(), Error> {
         let (app, slug, id) = (app.clone(), slug.to_owned(), id.to_owned());
-        self.listings().write(NoteChanged { app, slug, id, changes }).await
+        self.listings().write(Note { app, slug, id, what: What::Changed(changes) }).await
     }
 
     async fn known_slugs(&self, app: &AppKey) -> Result<Vec<String>, Error> {

@@ -18,6 +18,9 @@ use super::writer::{Chores, Counters, Maintenance, Message, Observer, QUEUE, Que
 /// How long a connection waits for another one. Conflicts only occur while opening, closing and emptying the log.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 const READERS: u32 = 4;
+/// How many prepared statements the writer keeps: those of the busiest commits, in each of their sizes. Preparing one for many rows takes
+/// longer than running it.
+const STATEMENTS: usize = 160;
 /// The size of the log, in pages, at which a commit copies it into the database.
 const CHECKPOINT_PAGES: &str = "8192";
 
@@ -185,6 +188,7 @@ fn private(path: &Path, cache: u32) -> SqliteConnectOptions {
 fn options(path: &Path, format: &Format, durable: bool) -> SqliteConnectOptions {
     let synchronous = if durable { SqliteSynchronous::Full } else { SqliteSynchronous::Off };
     private(path, format.cache[0])
+        .statement_cache_capacity(STATEMENTS)
         .page_size(4096)
         .journal_mode(SqliteJournalMode::Wal)
         .synchronous(synchronous)

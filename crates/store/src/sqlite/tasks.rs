@@ -19,8 +19,9 @@ use super::entry::{self, Row, name};
 use super::grouped::{self, Shared};
 use super::holds::Change;
 use super::open::Sqlite;
+use super::outcomes::OUTCOME;
+use super::time;
 use super::writer::{Maintenance, Problem, Write};
-use super::{secure_delete, time};
 
 /// The number of ended tasks that one write removes, so that other writes do not wait for long.
 const PRUNED_AT_ONCE: i64 = 1000;
@@ -70,9 +71,16 @@ impl TaskJournal for Sqlite {
     }
 
     async fn entry(&self, app: &AppKey, task: &TaskId) -> Result<Option<Entry>, Error> {
-        let statement = "SELECT * FROM tasks WHERE app = ?1 AND task = ?2";
-        let query = sqlx::query_as(statement).bind(app.as_str()).bind(task.as_str());
-        Ok(self.entries(query).await?.pop())
+        let find = async |columns: &str| {
+            let statement = format!("SELECT {columns} FROM tasks WHERE app = ?1 AND task = ?2");
+            let query: Query<'_> = sqlx::query_as(AssertSqlSafe(statement));
+            query.bind(app.as_str()).bind(task.as_str()).fetch_all(self.tasks().readers()).await
+        };
+        let found = match find(&COLUMNS).await {
+            Err(error) if is_earlier(&error) => find("*").await,
+            found => found,
+        };
+        Ok(Self::entries_of(found.map_err(|error| self.tasks().fault(error))?)?.pop())
     }
 
     async fn known(&self, app: &AppKey, tasks: &[TaskId]) -> Result<HashMap<TaskId, Known>, Error> {
@@ -101,7 +109,7 @@ impl TaskJournal for Sqlite {
         let rows: Result<Vec<Counted>, sqlx::Error> =
             sqlx::query_as(COUNTED).bind(app.as_str()).fetch_all(readers).await;
         let rows = match rows {
-            Err(error) if lacks_index(&error) => {
+            Err(error) if is_earlier(&error) => {
                 let statement =
                     "SELECT state, ended, count(*) FROM tasks WHERE app = ?1 GROUP BY state, ended";
                 sqlx::query_as(statement).bind(app.as_str()).fetch_all(readers).await
@@ -209,36 +217,39 @@ const COUNTED: &str = "SELECT state, NULL, count(*) FROM tasks INDEXED BY tasks_
      UNION ALL SELECT 'ended', 'rejected', count(*) FROM tasks INDEXED BY tasks_rejected \
      WHERE app = ?1 AND state = 'ended' AND ended = 'rejected' HAVING count(*) > 0";
 
-/// Whether an index is missing: a journal from an earlier version that is only read has other indexes.
-fn lacks_index(error: &sqlx::Error) -> bool {
-    error.as_database_error().is_some_and(|error| error.message().starts_with("no such index"))
+/// The columns of a [`Row`].
+static COLUMNS: LazyLock<String> = LazyLock::new(|| {
+    format!(
+        "task, action, created_at, keys, attempt, first_intent_at, last_intent_at, state, status, code, message, ended, detail, \
+         may_have_applied, prior, kept, ended_at, {OUTCOME} AS outcome"
+    )
+});
+
+/// Whether an index, a column or a table is missing: a journal from an earlier version that is only read.
+fn is_earlier(error: &sqlx::Error) -> bool {
+    error.as_database_error().is_some_and(|error| error.message().starts_with("no such "))
 }
 
 type Query<'q> = sqlx::query::QueryAs<'q, sqlx::Sqlite, Row, sqlx::sqlite::SqliteArguments>;
 
 impl Sqlite {
-    /// The tasks of an app that an index selects. If the index is missing, all tasks are searched.
+    /// The tasks of an app that an index selects. In a journal of an earlier version, all tasks are searched.
     async fn chosen(
         &self,
         index: &'static str,
         which: &'static str,
         app: &AppKey,
     ) -> Result<Vec<Entry>, Error> {
-        let find = async |by: String| {
-            let statement = format!("SELECT * FROM tasks {by} WHERE app = ?1 AND {which}");
+        let find = async |columns: &str, by: String| {
+            let statement = format!("SELECT {columns} FROM tasks {by} WHERE app = ?1 AND {which}");
             let query: Query<'_> = sqlx::query_as(AssertSqlSafe(statement));
             query.bind(app.as_str()).fetch_all(self.tasks().readers()).await
         };
-        let found = match find(format!("INDEXED BY {index}")).await {
-            Err(error) if lacks_index(&error) => find(String::new()).await,
+        let found = match find(&COLUMNS, format!("INDEXED BY {index}")).await {
+            Err(error) if is_earlier(&error) => find("*", String::new()).await,
             found => found,
         };
         Self::entries_of(found.map_err(|error| self.tasks().fault(error))?)
-    }
-
-    async fn entries(&self, query: Query<'_>) -> Result<Vec<Entry>, Error> {
-        let store = self.tasks();
-        Self::entries_of(query.fetch_all(store.readers()).await.map_err(|error| store.fault(error))?)
     }
 
     fn entries_of(mut rows: Vec<Row>) -> Result<Vec<Entry>, Error> {
@@ -298,7 +309,8 @@ impl Write for NotApplied {
 pub(super) struct Decided {
     pub(super) status: &'static str,
     pub(super) code: Option<&'static str>,
-    pub(super) sealed: Vec<u8>,
+    /// As JSON.
+    pub(super) outcome: Vec<u8>,
 }
 
 impl Decided {
@@ -307,10 +319,10 @@ impl Decided {
             Outcome::Completed { .. } => (name::COMPLETED, None),
             Outcome::Failed { code, .. } => (name::FAILED, Some(code.as_str())),
         };
-        let sealed = secure_delete::seal(outcome).map_err(|_| {
+        let outcome = serde_json::to_vec(outcome).map_err(|_| {
             entry::unreadable(task.as_str(), "its outcome cannot be written as JSON".to_owned())
         })?;
-        Ok(Self { status, code, sealed })
+        Ok(Self { status, code, outcome })
     }
 }
 
@@ -365,7 +377,7 @@ impl Write for Decide {
             match standing(connection, &self.app, task).await? {
                 None => drop(grouped::intend(connection, &[(&self.app, &self.identity)]).await?),
                 Some((Known::Intended, _)) => {}
-                Some((Known::Decided, before)) => {
+                Some((Known::Decided, Stored::Alone(before) | Stored::Shared(before))) => {
                     let first = entry::outcome(task.as_str(), before.as_deref())?;
                     return if first == self.outcome { Ok(()) } else { Err(decided(task)) };
                 }
@@ -400,7 +412,11 @@ impl Write for End {
                 let task = self.task.clone();
                 return Err(Error::NotDecided { task }.into());
             }
-            Some((Known::Decided, sealed)) => {
+            Some((Known::Decided, Stored::Shared(_))) => {
+                grouped::end(connection, &[(&self.app, &self.task, &self.ended, self.at)]).await?;
+                return Ok(());
+            }
+            Some((Known::Decided, Stored::Alone(sealed))) => {
                 let retained = Retained::of(entry::outcome(self.task.as_str(), sealed.as_deref())?);
                 (retained.message, retained.kept)
             }
@@ -425,8 +441,8 @@ impl Write for End {
         };
         let (ended, detail) = end_to_columns(&self.ended);
         sqlx::query(
-            "UPDATE tasks SET state = 'ended', ended = ?3, detail = ?4, message = ?5, ended_at = ?6, \
-             kept = ?7, outcome = NULL WHERE app = ?1 AND task = ?2",
+            "UPDATE tasks SET state = 'ended', ended = ?3, detail = ?4, message = ?5, ended_at = ?6, kept = ?7, outcome = NULL \
+             WHERE app = ?1 AND task = ?2",
         )
         .bind(self.app.as_str())
         .bind(self.task.as_str())
@@ -497,24 +513,34 @@ impl Write for Prune {
     }
 }
 
-/// The state of a task, and its sealed outcome.
-type Standing = Option<(Known, Option<Vec<u8>>)>;
+/// The sealed outcome of a task, if it has one.
+enum Stored {
+    /// In the task's row.
+    Alone(Option<Vec<u8>>),
+    /// Together with others.
+    Shared(Option<Vec<u8>>),
+}
+
+/// The state of a task, and its outcome.
+type Standing = Option<(Known, Stored)>;
 
 async fn standing(
     connection: &mut SqliteConnection,
     app: &AppKey,
     task: &TaskId,
 ) -> Result<Standing, Problem> {
-    let row: Option<(String, Option<Vec<u8>>)> =
-        sqlx::query_as("SELECT state, outcome FROM tasks WHERE app = ?1 AND task = ?2")
-            .bind(app.as_str())
-            .bind(task.as_str())
-            .fetch_optional(connection)
-            .await?;
-    match row {
-        None => Ok(None),
-        Some((state, outcome)) => Ok(Some((entry::known(task.as_str(), &state)?, outcome))),
-    }
+    let statement =
+        format!("SELECT state, batch IS NOT NULL, {OUTCOME} FROM tasks WHERE app = ?1 AND task = ?2");
+    let row: Option<(String, bool, Option<Vec<u8>>)> = sqlx::query_as(AssertSqlSafe(statement))
+        .bind(app.as_str())
+        .bind(task.as_str())
+        .fetch_optional(connection)
+        .await?;
+    row.map(|(state, is_shared, outcome)| {
+        let stored = if is_shared { Stored::Shared(outcome) } else { Stored::Alone(outcome) };
+        Ok((entry::known(task.as_str(), &state)?, stored))
+    })
+    .transpose()
 }
 
 pub(super) fn decided(task: &TaskId) -> Problem {

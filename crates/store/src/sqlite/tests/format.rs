@@ -166,6 +166,49 @@ async fn tasks_and_steps_of_the_sixth_version_are_put_in_order() {
     assert!(!bytes.windows(SECRET.len()).any(|window| window == SECRET.as_bytes()));
 }
 
+/// The seventh version stored each outcome in the row of its task.
+#[tokio::test]
+async fn outcome_of_the_seventh_version_is_read_reported_and_erased() {
+    const SECRET: &str = "hunter2-correct-horse";
+    let folder = temporary();
+    Sqlite::open(folder.path()).await.unwrap().close().await;
+    let path = folder.path().join("tasks.db");
+    for file in ["tasks.db", "witness"] {
+        std::fs::remove_file(folder.path().join(file)).unwrap();
+    }
+    let mut connection = connect(&path).await;
+    migrator(7, &[]).run_direct(None, &mut connection, false).await.unwrap();
+    let result = serde_json::json!({"account_id": "a1", "note": SECRET}).as_object().cloned();
+    let outcome = Outcome::Completed { result };
+    sqlx::query(
+        "INSERT INTO tasks (number, app, task, action, keys, attempt, first_intent_at, last_intent_at, state, status, outcome) \
+         VALUES (1, '00000000-0000-0000-0000-000000000001', 'a', 'suspend_account', x'', 1, 1, 1, 'decided', 'completed', ?1)",
+    )
+    .bind(super::super::secure_delete::seal(&outcome).unwrap())
+    .execute(&mut connection)
+    .await
+    .unwrap();
+    connection.close().await.unwrap();
+    let (app, task) = (app(1), TaskId::from("a"));
+    let told = async |state: &Sqlite| {
+        let (open, entry) = (state.open(&app).await.unwrap(), state.entry(&app, &task).await.unwrap());
+        [open[0].state.clone(), entry.unwrap().state]
+    };
+    let decided = State::Decided(outcome.clone());
+
+    let state = Sqlite::read_only(folder.path()).await.unwrap().unwrap();
+    assert_eq!(told(&state).await, [decided.clone(), decided.clone()], "it is only read");
+    state.close().await;
+    let state = Sqlite::open(folder.path()).await.unwrap();
+    assert_eq!(told(&state).await, [decided.clone(), decided]);
+    state.record_outcome(&app, &intent("a", 1, 1), &outcome).await.unwrap();
+    state.record_outcome(&app, &intent("b", 1, 1), &failed("x")).await.unwrap();
+    state.ended(&app, &task, &ReportResult::Accepted, at(8)).await.unwrap();
+    state.close().await;
+    let bytes = std::fs::read(&path).unwrap();
+    assert!(!bytes.windows(SECRET.len()).any(|window| window == SECRET.as_bytes()));
+}
+
 #[tokio::test]
 async fn migration_preserves_data_and_cannot_be_downgraded() {
     let folder = temporary();

@@ -3,7 +3,8 @@ use std::future::ready;
 use futures::future::{BoxFuture, join_all};
 
 use super::super::super::{
-    AppKey, AttemptStep, Entry, Error, Intent, Outcome, Phase, ReportResult, STEPS_KEPT, TaskJournal,
+    AppKey, AttemptStep, Changes, Entry, Error, Intent, Outcome, Phase, ReportResult, STEPS_KEPT,
+    SnapshotStore, TaskJournal,
 };
 use super::*;
 
@@ -130,4 +131,48 @@ async fn conflicting_write_in_a_group_fails_alone() {
         assert_eq!(is_refused, number == 10, "{number}: {result:?}");
     }
     assert_eq!(state.counts(&app).await.unwrap().ended_accepted, 10);
+}
+
+/// What tasks note about accounts: each account is created, changed and deleted in some order, one step apart.
+async fn noted(state: &Sqlite, at_once: bool) -> Vec<(String, String, String, i64)> {
+    for round in 0..4 {
+        let notes: Vec<BoxFuture<'_, ()>> = (0..TASKS)
+            .map(|number| -> BoxFuture<'_, ()> {
+                let (app, id) = (app(1 + (number % 2) as u128), format!("account {}", number / 2));
+                let slug = if number % 5 == 0 { "person" } else { "account" };
+                Box::pin(async move {
+                    let changes = Changes { status: number % 3 == 0, memberships: number % 4 == 0 };
+                    match (number + round) % 4 {
+                        0 => state.note_created(&app, slug, &id).await.unwrap(),
+                        1 => state.note_changed(&app, slug, &id, changes).await.unwrap(),
+                        2 if number % 7 != 0 => state.note_deleted(&app, slug, &id).await.unwrap(),
+                        _ => {}
+                    }
+                })
+            })
+            .collect();
+        if at_once {
+            join_all(notes).await;
+        } else {
+            for note in notes {
+                note.await;
+            }
+        }
+    }
+    sqlx::query_as(
+        "SELECT app, slug, id, standing FROM records JOIN listings USING (listing) \
+         UNION ALL SELECT app, slug, id, -kinds FROM changes ORDER BY 1, 2, 3, 4",
+    )
+    .fetch_all(state.listings().readers())
+    .await
+    .unwrap()
+}
+
+#[tokio::test]
+async fn grouped_notes_equal_individual_notes() {
+    let together = noted(&fleeting().await, true).await;
+    let apart = noted(&fleeting().await, false).await;
+    assert_eq!(together, apart);
+    let of = |kind: fn(i64) -> bool| together.iter().filter(|(.., value)| kind(*value)).count();
+    assert!(of(|value| value > 0) > 5 && of(|value| value < 0) > 20, "{together:?}");
 }
