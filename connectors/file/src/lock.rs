@@ -30,11 +30,10 @@ pub(crate) async fn acquire(folder: &Path) -> Result<File, Error> {
             Ok(()) if is_still_at(&file, &path) => return Ok(file),
             // It was removed or replaced meanwhile: the next process would lock another file.
             Ok(()) if Instant::now() < deadline => file = open(path.clone()).await?,
-            Ok(()) => return Err(Error::Locked { path }),
             Err(TryLockError::WouldBlock) if Instant::now() < deadline => {
                 tokio::time::sleep(LOOK_AGAIN).await;
             }
-            Err(TryLockError::WouldBlock) => return Err(Error::Locked { path }),
+            Ok(()) | Err(TryLockError::WouldBlock) => return Err(Error::Locked { path }),
             Err(TryLockError::Error(error)) => return Err(Error::io("lock", path, error)),
         }
     }

@@ -37,7 +37,8 @@ pub(crate) fn plan(directory: &Directory, update: &UpdateAccount, entry: &Entry)
     let mut set: Vec<(&str, Vec<String>)> = Vec::new();
     for (field, value) in &update.changes {
         match field.as_str() {
-            "memberships" | "assignments" => continue,
+            // Set separately; the password from wherever the task has it.
+            "memberships" | "assignments" | "password" | "new_password" => continue,
             "id" | "account_id" => {
                 let held = entry.values(&layout.id.name).first().and_then(|value| layout.id.text(value));
                 if !value.is_null() && value.as_str() != held.as_deref() {
@@ -50,8 +51,6 @@ pub(crate) fn plan(directory: &Directory, update: &UpdateAccount, entry: &Entry)
                 plan.suspended = suspends(directory, label, value)?;
                 continue;
             }
-            // Set separately, from wherever the task has it.
-            "password" | "new_password" => continue,
             _ => {}
         }
         let Some(attribute) = layout.attribute(field) else {

@@ -374,7 +374,7 @@ async fn group_is_not_missing_while_its_file_is_written() {
 #[tokio::test]
 async fn full_disk_is_reported_as_such_and_changes_nothing() {
     let Some(disk) = tiny_disk() else { return };
-    let rows: String = (0..600).map(|n| format!("u{n},user{n}\n")).collect();
+    let rows = (0..600).map(|n| format!("u{n},user{n}\n")).collect::<Vec<_>>().concat();
     let content = format!("id,username,status\n{}", rows.replace('\n', ",active\n"));
     std::fs::write(disk.path().join("accounts.csv"), &content).unwrap();
     let connector = crate::support::connector(disk.path(), &json!({}));

@@ -93,6 +93,7 @@ impl Kind {
     }
 
     /// The meaning for a task.
+    #[expect(clippy::too_many_lines, reason = "one entry per kind")]
     pub(crate) fn meaning(self) -> Meaning {
         use Code as C;
         use Retry::{Backoff, Never};

@@ -7,6 +7,7 @@ pub(super) const TOO_LARGE: u16 = 1153;
 
 /// The kind of an error number. Numbers below 1000 are of the server's files; from 2000, and 9000, those of a proxy in between, which passes
 /// on what a client would report.
+#[expect(clippy::too_many_lines, reason = "a table of numbers")]
 pub(super) fn kind(number: u16, message: &str) -> Kind {
     match number {
         // A column is compared with a value that has letters the column cannot hold. Between two columns, the statement is wrong.
